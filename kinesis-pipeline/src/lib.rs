@@ -1,0 +1,24 @@
+//! Typed records to and from Amazon Kinesis.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod clock;
+mod get;
+#[cfg(feature = "local")]
+pub mod local;
+mod put;
+pub mod record;
+pub mod service;
+pub mod shard;
+mod stream;
+
+pub use clock::Clock;
+#[cfg(feature = "derive")]
+pub use kinesis_pipeline_derive::KinesisRecord;
+pub use record::{
+    Codec, DecodeError, EncodeError, EncodedRecord, KeyError, KinesisRecord, PartitionKey,
+};
+pub use shard::{
+    HashKey, HashKeyRange, InvalidHashKey, InvalidSequenceNumber, Position, SequenceNumber, Shard,
+    ShardId,
+};
+pub use stream::KinesisStream;

@@ -1,0 +1,135 @@
+use std::{error::Error, fmt};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a record has no usable key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The key's field is absent or null.
+    Missing {
+        /// The field, if it has a name.
+        field: Option<String>,
+    },
+    /// The key is an empty text.
+    Empty {
+        /// The field, if it has a name.
+        field: Option<String>,
+    },
+    /// The key has more than 256 characters.
+    TooLong {
+        /// The field, if it has a name.
+        field: Option<String>,
+        /// How many characters the key has.
+        chars: usize,
+    },
+    /// The key's field holds something that has no text form, such as a list.
+    NotText {
+        /// The field, if it has a name.
+        field: Option<String>,
+        /// What it holds instead.
+        found: &'static str,
+    },
+    /// The explicit hash key is not a decimal integer from 0 to 2^128 - 1.
+    NotAHashKey {
+        /// The field, if it has a name.
+        field: Option<String>,
+        /// What it holds instead, cut after 40 characters.
+        found: String,
+    },
+}
+
+impl KeyError {
+    /// The same error, about the field of this name.
+    #[must_use]
+    pub fn in_field(mut self, name: impl Into<String>) -> Self {
+        let (Self::Missing { field }
+        | Self::Empty { field }
+        | Self::TooLong { field, .. }
+        | Self::NotText { field, .. }
+        | Self::NotAHashKey { field, .. }) = &mut self;
+        *field = Some(name.into());
+        self
+    }
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = |field: &Option<String>| match field {
+            Some(name) => format!(" in field `{name}`"),
+            None => String::new(),
+        };
+        match self {
+            Self::Missing { field } => write!(
+                f,
+                "the record has no partition key{}: set it before the put",
+                place(field)
+            ),
+            Self::Empty { field } => write!(
+                f,
+                "the partition key{} is empty: a key has 1 to 256 characters",
+                place(field)
+            ),
+            Self::TooLong { field, chars } => write!(
+                f,
+                "the partition key{} has {chars} characters: a key has 1 to 256",
+                place(field)
+            ),
+            Self::NotText { field, found } => write!(
+                f,
+                "the partition key{} is {found}: use a text, a number or a bool",
+                place(field)
+            ),
+            Self::NotAHashKey { field, found } => write!(
+                f,
+                "the explicit hash key{} is `{found}`: use a decimal integer from 0 to 2^128 - 1",
+                place(field)
+            ),
+        }
+    }
+}
+
+impl Error for KeyError {}
+
+/// A value that its codec cannot write.
+#[derive(Debug, thiserror::Error)]
+#[error("the {codec} codec cannot write this record")]
+#[non_exhaustive]
+pub struct EncodeError {
+    /// The codec's name, such as `json`.
+    pub codec: &'static str,
+    source: BoxError,
+}
+
+impl EncodeError {
+    /// An error of this codec.
+    pub fn new(codec: &'static str, source: impl Into<BoxError>) -> Self {
+        Self {
+            codec,
+            source: source.into(),
+        }
+    }
+}
+
+/// Bytes that are not what a codec writes for a type.
+#[derive(Debug, thiserror::Error)]
+#[error("these {bytes} bytes are not a record in the {codec} codec")]
+#[non_exhaustive]
+pub struct DecodeError {
+    /// The codec's name, such as `json`.
+    pub codec: &'static str,
+    /// How many bytes there were.
+    pub bytes: usize,
+    source: BoxError,
+}
+
+impl DecodeError {
+    /// An error of this codec about `bytes` bytes.
+    pub fn new(codec: &'static str, bytes: usize, source: impl Into<BoxError>) -> Self {
+        Self {
+            codec,
+            bytes,
+            source: source.into(),
+        }
+    }
+}

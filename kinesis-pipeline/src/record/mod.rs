@@ -1,0 +1,102 @@
+//! Records: what a type needs to travel through a stream, and how its bytes are written and read.
+//!
+//! ```text
+//!   put:  R ── partition_key, explicit_hash_key ──┐
+//!         R ── encode (codec, `_meta` envelope) ──┴─> EncodedRecord ──> the stream
+//!   get:  the stream ──> EncodedRecord ── decode (codec) ──> R
+//! ```
+//!
+//! `#[derive(KinesisRecord)]` writes the trait for your types; this module has the trait, the codecs and the
+//! types that are records as they are (`Bytes`, `serde_json::Value`, ...).
+
+mod encoded;
+mod error;
+mod key;
+mod raw;
+
+pub use encoded::{EncodedRecord, RecordError};
+pub use error::{DecodeError, EncodeError, KeyError};
+pub use key::{PARTITION_KEY_CHARS_MAX, PartitionKey};
+
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::shard::HashKey;
+
+/// A type that can be put to a stream and read back.
+///
+/// Derive it: `#[derive(KinesisRecord)]` next to serde's derives. Write it by hand for a type whose bytes or
+/// keys need code of yours.
+pub trait KinesisRecord: Sized {
+    /// The partition key of this record: records with one key go to one shard.
+    ///
+    /// # Errors
+    /// The record has no usable key: it is missing, empty or longer than 256 characters.
+    fn partition_key(&self) -> Result<PartitionKey, KeyError>;
+
+    /// The partition key in the field of this name, for streams whose configuration names one.
+    ///
+    /// Only untyped records, such as `serde_json::Value`, look the field up; a typed record knows its key and
+    /// ignores `field`.
+    ///
+    /// # Errors
+    /// As [`partition_key`](Self::partition_key).
+    fn partition_key_in(&self, field: &str) -> Result<PartitionKey, KeyError> {
+        let _ = field;
+        self.partition_key()
+    }
+
+    /// A hash key that replaces the MD5 of the partition key, if this record has one.
+    ///
+    /// # Errors
+    /// The record's field is not a hash key.
+    fn explicit_hash_key(&self) -> Result<Option<HashKey>, KeyError> {
+        Ok(None)
+    }
+
+    /// Appends this record's bytes to `out`.
+    ///
+    /// # Errors
+    /// The codec cannot write this value. What it wrote to `out` before is the caller's to drop.
+    fn encode(&self, context: &EncodeContext, out: &mut BytesMut) -> Result<(), EncodeError>;
+
+    /// Reads a record back.
+    ///
+    /// # Errors
+    /// The bytes are not what the codec writes for this type.
+    fn decode(stored: &EncodedRecord) -> Result<Self, DecodeError>;
+}
+
+/// What an encoder may know besides the record.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct EncodeContext {
+    /// The time of the put, for envelopes that carry one.
+    pub now: SystemTime,
+}
+
+impl EncodeContext {
+    /// A context at this time.
+    #[must_use]
+    pub fn at(now: SystemTime) -> Self {
+        Self { now }
+    }
+}
+
+/// How values of `T` become bytes and come back: the `codec` of a derived record.
+///
+/// A codec is a type without values; name it in `#[kinesis(codec = path::to::MyCodec)]`.
+pub trait Codec<T> {
+    /// Appends the bytes of `value` to `out`.
+    ///
+    /// # Errors
+    /// This codec cannot write the value.
+    fn encode(value: &T, out: &mut BytesMut) -> Result<(), EncodeError>;
+
+    /// Reads a value back from the whole of `data`.
+    ///
+    /// # Errors
+    /// The bytes are not a `T` in this codec.
+    fn decode(data: &Bytes) -> Result<T, DecodeError>;
+}

@@ -1,0 +1,1 @@
+//! The service as AWS offers it, through the official SDK.

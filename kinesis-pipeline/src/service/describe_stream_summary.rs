@@ -1,0 +1,92 @@
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use super::{EncryptionType, StreamId};
+
+/// Describes a stream without its shards. The service allows 20 calls a second and account.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DescribeStreamSummary {
+    /// The stream.
+    pub stream: StreamId,
+}
+
+impl DescribeStreamSummary {
+    /// A call for this stream's summary.
+    #[must_use]
+    pub fn new(stream: StreamId) -> Self {
+        Self { stream }
+    }
+}
+
+/// A stream without its shards.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StreamSummary {
+    /// The stream's name.
+    pub name: String,
+    /// The stream's ARN.
+    pub arn: String,
+    /// Whether the stream is ready.
+    pub status: StreamStatus,
+    /// Whether the service scales the stream by itself.
+    pub is_on_demand: bool,
+    /// How long records are kept.
+    pub retention: Duration,
+    /// How many shards take records.
+    pub open_shard_count: u32,
+    /// When the stream was created.
+    pub created_at: SystemTime,
+    /// How records are encrypted at rest.
+    pub encryption_type: EncryptionType,
+    /// The largest record that the stream takes, data and key, in bytes: 1 MiB unless raised.
+    pub record_bytes_max: usize,
+    /// How many consumers are registered for enhanced fan-out.
+    pub consumer_count: u32,
+}
+
+impl StreamSummary {
+    /// An active provisioned stream with the service's defaults: 24 hours, 1 MiB records, no encryption.
+    #[must_use]
+    pub fn new(name: impl Into<String>, arn: impl Into<String>, created_at: SystemTime) -> Self {
+        Self {
+            name: name.into(),
+            arn: arn.into(),
+            status: StreamStatus::Active,
+            is_on_demand: false,
+            retention: Duration::from_hours(24),
+            open_shard_count: 0,
+            created_at,
+            encryption_type: EncryptionType::None,
+            record_bytes_max: 1024 * 1024,
+            consumer_count: 0,
+        }
+    }
+}
+
+/// Whether a stream is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StreamStatus {
+    /// Not usable yet.
+    Creating,
+    /// Usable.
+    Active,
+    /// Usable, and being resharded or changed.
+    Updating,
+    /// No longer usable.
+    Deleting,
+}
+
+impl fmt::Display for StreamStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Creating => "CREATING",
+            Self::Active => "ACTIVE",
+            Self::Updating => "UPDATING",
+            Self::Deleting => "DELETING",
+        })
+    }
+}

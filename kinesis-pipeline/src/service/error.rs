@@ -1,0 +1,193 @@
+use std::{error::Error, fmt};
+
+/// What kind of failure a call had, so that a caller can decide what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorClass {
+    /// The service asks to slow down: a shard's or an account's rate is used up. Worth a retry, later.
+    Throttled,
+    /// A passing fault of the service or the network. Worth a retry.
+    Transient,
+    /// The shard iterator is older than 5 minutes. Worth a new iterator.
+    IteratorExpired,
+    /// The stream, shard or consumer does not exist.
+    NotFound,
+    /// The stream or consumer is being created, changed or deleted, or exists already.
+    InUse,
+    /// A limit of the account is reached, or control calls come too fast.
+    LimitExceeded,
+    /// The credentials are missing, expired or do not allow the call; or the stream's key denies it.
+    AccessDenied,
+    /// The request can never succeed as it is.
+    Invalid,
+    /// None of these.
+    Other,
+}
+
+impl ErrorClass {
+    /// The class of an error code of the Kinesis API.
+    ///
+    /// Codes are those of the API reference, without a namespace: `ProvisionedThroughputExceededException`,
+    /// and of `PutRecords` entries: `InternalFailure`.
+    #[must_use]
+    pub fn of_code(code: &str) -> Self {
+        match code {
+            "ProvisionedThroughputExceededException"
+            | "KMSThrottlingException"
+            | "ThrottlingException"
+            | "Throttling"
+            | "ThrottledException"
+            | "RequestThrottled"
+            | "RequestThrottledException"
+            | "TooManyRequestsException"
+            | "SlowDown" => Self::Throttled,
+            "InternalFailure"
+            | "InternalFailureException"
+            | "InternalServerError"
+            | "ServiceUnavailable"
+            | "ServiceUnavailableException"
+            | "RequestTimeout"
+            | "RequestTimeoutException" => Self::Transient,
+            "ExpiredIteratorException" => Self::IteratorExpired,
+            "ResourceNotFoundException" => Self::NotFound,
+            "ResourceInUseException" => Self::InUse,
+            "LimitExceededException" => Self::LimitExceeded,
+            "AccessDeniedException"
+            | "AccessDenied"
+            | "ExpiredToken"
+            | "ExpiredTokenException"
+            | "IncompleteSignature"
+            | "IncompleteSignatureException"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "MissingAuthenticationToken"
+            | "MissingAuthenticationTokenException"
+            | "OptInRequired"
+            | "SignatureDoesNotMatch"
+            | "UnrecognizedClientException"
+            | "KMSAccessDeniedException"
+            | "KMSDisabledException"
+            | "KMSInvalidStateException"
+            | "KMSNotFoundException"
+            | "KMSOptInRequired" => Self::AccessDenied,
+            "InvalidArgumentException"
+            | "ValidationException"
+            | "ValidationError"
+            | "InvalidParameterValue"
+            | "SerializationException"
+            | "UnknownOperationException" => Self::Invalid,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether the same call may succeed later: [`Throttled`](Self::Throttled) and
+    /// [`Transient`](Self::Transient).
+    #[must_use]
+    pub fn is_retryable(self) -> bool {
+        matches!(self, Self::Throttled | Self::Transient)
+    }
+}
+
+/// A call that failed as a whole.
+///
+/// Its text holds the operation, the service's code and words, and the endpoint. It holds no credential and no
+/// record.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ServiceError {
+    /// The API's name of the call, such as `PutRecords`.
+    pub operation: &'static str,
+    /// What kind of failure it was.
+    pub class: ErrorClass,
+    /// The service's error code; `None` when no answer came.
+    pub code: Option<String>,
+    /// The service's words, or ours when no answer came.
+    pub message: String,
+    /// Where the call went.
+    pub endpoint: String,
+    /// The service's id of the request, for its support.
+    pub request_id: Option<String>,
+    /// Whether the service may have carried out the call although it failed: the request was sent and no
+    /// answer came back.
+    pub may_have_been_done: bool,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl ServiceError {
+    /// An error that the service answered.
+    #[must_use]
+    pub fn answered(
+        operation: &'static str,
+        endpoint: impl Into<String>,
+        code: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        let code = code.into();
+        Self {
+            operation,
+            class: ErrorClass::of_code(&code),
+            code: Some(code),
+            message: message.into(),
+            endpoint: endpoint.into(),
+            request_id: None,
+            may_have_been_done: false,
+            source: None,
+        }
+    }
+
+    /// A call without an answer. Set [`may_have_been_done`](Self::may_have_been_done) if the request may have
+    /// arrived.
+    #[must_use]
+    pub fn unanswered(
+        operation: &'static str,
+        endpoint: impl Into<String>,
+        class: ErrorClass,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            operation,
+            class,
+            code: None,
+            message: message.into(),
+            endpoint: endpoint.into(),
+            request_id: None,
+            may_have_been_done: false,
+            source: None,
+        }
+    }
+
+    /// The same error with its cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.class.is_retryable()
+    }
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {} failed", self.operation, self.endpoint)?;
+        if let Some(code) = &self.code {
+            write!(f, " with {code}")?;
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        match &self.request_id {
+            Some(id) => write!(f, " (request {id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for ServiceError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,123 @@
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use super::{ShardIterator, StreamId};
+use crate::{
+    record::PartitionKey,
+    shard::{HashKeyRange, SequenceNumber, ShardId},
+};
+
+/// Reads one page of a shard. The service allows 5 calls and 2 MiB a second and shard.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GetRecords {
+    /// The stream; the service needs it when the stream goes by its ARN.
+    pub stream: StreamId,
+    /// Where to read, from [`GetShardIterator`](super::GetShardIterator) or the page before.
+    pub iterator: ShardIterator,
+    /// At most this many records, 1 to 10,000; the service's default is 10,000.
+    pub limit: Option<u32>,
+}
+
+impl GetRecords {
+    /// A call for the page at this iterator.
+    #[must_use]
+    pub fn new(stream: StreamId, iterator: ShardIterator) -> Self {
+        Self {
+            stream,
+            iterator,
+            limit: None,
+        }
+    }
+
+    /// The same call for at most `limit` records.
+    #[must_use]
+    pub fn limit(mut self, limit: u32) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+}
+
+/// One page of a shard: up to 10,000 records or 10 MiB.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct RecordPage {
+    /// The records, by increasing sequence number. An empty page does not mean that the shard is at its tip.
+    pub records: Vec<StoredRecord>,
+    /// Where the next page begins; `None` at the end of a closed shard.
+    pub next_iterator: Option<ShardIterator>,
+    /// How far the page is behind the tip of the shard; `None` if the service does not say.
+    pub behind_latest: Option<Duration>,
+    /// At the end of a closed shard, the shards that took over its keys. Some servers leave it out.
+    pub child_shards: Vec<ChildShard>,
+}
+
+/// A record as the service stores it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredRecord {
+    /// The record's number in its shard.
+    pub sequence_number: SequenceNumber,
+    /// When the service took the record; the service counts milliseconds.
+    pub arrived_at: SystemTime,
+    /// The record's bytes.
+    pub data: Bytes,
+    /// The key that it was put with.
+    pub partition_key: PartitionKey,
+    /// How the service keeps it; `None` if the service does not say.
+    pub encryption_type: Option<EncryptionType>,
+}
+
+impl StoredRecord {
+    /// A record with these bytes, not encrypted.
+    #[must_use]
+    pub fn new(
+        sequence_number: SequenceNumber,
+        arrived_at: SystemTime,
+        data: Bytes,
+        partition_key: PartitionKey,
+    ) -> Self {
+        Self {
+            sequence_number,
+            arrived_at,
+            data,
+            partition_key,
+            encryption_type: None,
+        }
+    }
+}
+
+/// How the service encrypts records at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EncryptionType {
+    /// Not at all.
+    None,
+    /// With a key of AWS KMS.
+    Kms,
+}
+
+/// A shard that took over keys of a closed shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChildShard {
+    /// The child's id.
+    pub shard_id: ShardId,
+    /// Its parents: one after a split, two after a merge.
+    pub parents: Vec<ShardId>,
+    /// The hash keys that it takes.
+    pub hash_key_range: HashKeyRange,
+}
+
+impl ChildShard {
+    /// A child of these parents.
+    #[must_use]
+    pub fn new(shard_id: ShardId, parents: Vec<ShardId>, hash_key_range: HashKeyRange) -> Self {
+        Self {
+            shard_id,
+            parents,
+            hash_key_range,
+        }
+    }
+}

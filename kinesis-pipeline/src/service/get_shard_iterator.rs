@@ -1,0 +1,68 @@
+use std::time::SystemTime;
+
+use super::StreamId;
+use crate::shard::{SequenceNumber, ShardId};
+
+/// Fixes a place in a shard to read from. The service allows 5 calls a second and shard.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GetShardIterator {
+    /// The stream.
+    pub stream: StreamId,
+    /// The shard to read.
+    pub shard_id: ShardId,
+    /// Where to begin.
+    pub start: IteratorStart,
+}
+
+impl GetShardIterator {
+    /// A call for an iterator of this shard.
+    #[must_use]
+    pub fn new(stream: StreamId, shard_id: ShardId, start: IteratorStart) -> Self {
+        Self {
+            stream,
+            shard_id,
+            start,
+        }
+    }
+}
+
+/// Where in a shard an iterator begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IteratorStart {
+    /// At the oldest record that is retained.
+    TrimHorizon,
+    /// After the newest record at the moment of the call.
+    Latest,
+    /// At the record with this sequence number.
+    AtSequenceNumber(SequenceNumber),
+    /// After the record with this sequence number.
+    AfterSequenceNumber(SequenceNumber),
+    /// At the first record that arrived at this time or later; milliseconds count.
+    AtTimestamp(SystemTime),
+}
+
+/// A place in a shard, as the service hands it out. It expires after 5 minutes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardIterator(String);
+
+impl ShardIterator {
+    /// The iterator's text; it means something to the service only.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The iterator's text.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl From<String> for ShardIterator {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}

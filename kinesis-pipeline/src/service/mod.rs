@@ -1,0 +1,88 @@
+//! The seam: the few calls of Amazon Kinesis that this library makes.
+//!
+//! ```text
+//!   put/  get/  the program
+//!        │
+//!   trait Kinesis ──┬── aws::AwsKinesis        the official SDK over HTTP
+//!                   └── local::LocalKinesis    the embedded Kinesis, in process
+//! ```
+//!
+//! One file per call holds what it takes and what it answers. Everything above the seam is tested with the
+//! embedded Kinesis under paused time. Implement [`Kinesis`] yourself to put something of yours between the
+//! pipelines and the service: a recorder, a fault, a quota.
+
+mod create_stream;
+mod delete_stream;
+mod describe_stream_summary;
+mod error;
+mod get_records;
+mod get_shard_iterator;
+mod list_shards;
+mod list_streams;
+mod merge_shards;
+mod put_records;
+mod split_shard;
+mod stream_id;
+
+#[cfg(feature = "aws")]
+pub mod aws;
+
+use std::{fmt, future::Future, pin::Pin};
+
+pub use create_stream::{Capacity, CreateStream};
+pub use delete_stream::DeleteStream;
+pub use describe_stream_summary::{DescribeStreamSummary, StreamStatus, StreamSummary};
+pub use error::{ErrorClass, ServiceError};
+pub use get_records::{ChildShard, EncryptionType, GetRecords, RecordPage, StoredRecord};
+pub use get_shard_iterator::{GetShardIterator, IteratorStart, ShardIterator};
+pub use list_shards::{ListShards, ShardFilter, ShardPage};
+pub use list_streams::{ListStreams, StreamPage};
+pub use merge_shards::MergeShards;
+pub use put_records::{EntryFailure, PutRecords, PutRecordsAnswer, StoredAt};
+pub use split_shard::SplitShard;
+pub use stream_id::StreamId;
+
+/// What a call of the seam returns: a future of the answer or of a [`ServiceError`].
+pub type ServiceFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + Send + 'a>>;
+
+/// The calls of Amazon Kinesis Data Streams that this library makes.
+///
+/// Each method is one call, without retries: the pipelines above decide what to repeat. Dropping a returned
+/// future abandons the call; the service may have carried it out all the same.
+pub trait Kinesis: fmt::Debug + Send + Sync + 'static {
+    /// Where the calls go, for error messages: a URL, or words such as `the embedded Kinesis`.
+    fn endpoint(&self) -> &str;
+
+    /// Stores up to 500 records. Each entry succeeds or fails alone.
+    fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer>;
+
+    /// Fixes a place in a shard to read from.
+    fn get_shard_iterator(&self, call: GetShardIterator) -> ServiceFuture<'_, ShardIterator>;
+
+    /// Reads one page of records.
+    fn get_records(&self, call: GetRecords) -> ServiceFuture<'_, RecordPage>;
+
+    /// Lists one page of a stream's shards.
+    fn list_shards(&self, call: ListShards) -> ServiceFuture<'_, ShardPage>;
+
+    /// Lists one page of the account's streams.
+    fn list_streams(&self, call: ListStreams) -> ServiceFuture<'_, StreamPage>;
+
+    /// Describes a stream.
+    fn describe_stream_summary(
+        &self,
+        call: DescribeStreamSummary,
+    ) -> ServiceFuture<'_, StreamSummary>;
+
+    /// Begins to create a stream; it is usable once its status is [`StreamStatus::Active`].
+    fn create_stream(&self, call: CreateStream) -> ServiceFuture<'_, ()>;
+
+    /// Begins to delete a stream with all its records.
+    fn delete_stream(&self, call: DeleteStream) -> ServiceFuture<'_, ()>;
+
+    /// Begins to split a shard in two.
+    fn split_shard(&self, call: SplitShard) -> ServiceFuture<'_, ()>;
+
+    /// Begins to merge two adjacent shards.
+    fn merge_shards(&self, call: MergeShards) -> ServiceFuture<'_, ()>;
+}

@@ -1,0 +1,88 @@
+use super::{ErrorClass, StreamId};
+use crate::{
+    record::EncodedRecord,
+    shard::{SequenceNumber, ShardId},
+};
+
+/// Stores records, each alone.
+///
+/// The service takes 1 to 500 records and 10 MiB a call, keys included.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PutRecords {
+    /// The stream to put to.
+    pub stream: StreamId,
+    /// The records, in order. The service promises no order between them.
+    pub records: Vec<EncodedRecord>,
+}
+
+impl PutRecords {
+    /// A call that stores these records.
+    #[must_use]
+    pub fn new(stream: StreamId, records: Vec<EncodedRecord>) -> Self {
+        Self { stream, records }
+    }
+}
+
+/// What became of each record of a [`PutRecords`] call.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct PutRecordsAnswer {
+    /// One result per record, in the order of the call.
+    pub results: Vec<Result<StoredAt, EntryFailure>>,
+}
+
+impl PutRecordsAnswer {
+    /// An answer with these results.
+    #[must_use]
+    pub fn new(results: Vec<Result<StoredAt, EntryFailure>>) -> Self {
+        Self { results }
+    }
+}
+
+/// Where the service stored one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredAt {
+    /// The shard that took the record.
+    pub shard_id: ShardId,
+    /// The record's number in that shard.
+    pub sequence_number: SequenceNumber,
+}
+
+impl StoredAt {
+    /// A place in a shard.
+    #[must_use]
+    pub fn new(shard_id: ShardId, sequence_number: SequenceNumber) -> Self {
+        Self {
+            shard_id,
+            sequence_number,
+        }
+    }
+}
+
+/// Why the service did not store one record of a call that succeeded as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+#[non_exhaustive]
+pub struct EntryFailure {
+    /// What kind of failure it was.
+    pub class: ErrorClass,
+    /// The service's code, such as `ProvisionedThroughputExceededException`.
+    pub code: String,
+    /// The service's words.
+    pub message: String,
+}
+
+impl EntryFailure {
+    /// A failure with the service's code and words.
+    #[must_use]
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        let code = code.into();
+        Self {
+            class: ErrorClass::of_code(&code),
+            code,
+            message: message.into(),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use crate::{clock::Clock, put, service::Kinesis, service::StreamId};
+
+/// A Kinesis stream of records of type `R`: the handle that everything starts from.
+///
+/// Cheap to clone; clones share one put pipeline, so that their concurrent puts share requests.
+pub struct KinesisStream<R> {
+    pub(crate) target: Target,
+    /// The field that holds the partition key of untyped records, if the configuration names one.
+    pub(crate) key_field: Option<Arc<str>>,
+    pub(crate) put: put::SharedPut,
+    record: PhantomData<fn(R) -> R>,
+}
+
+/// Which stream, reached how, by whose clock: what all pipelines of one stream share.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) service: Arc<dyn Kinesis>,
+    pub(crate) stream: StreamId,
+    pub(crate) clock: Clock,
+}
+
+impl<R> KinesisStream<R> {
+    /// A stream of a service of yours. No call is made.
+    pub fn with_service(service: Arc<dyn Kinesis>, stream: impl Into<StreamId>) -> Self {
+        Self {
+            target: Target {
+                service,
+                stream: stream.into(),
+                clock: Clock::system(),
+            },
+            key_field: None,
+            put: put::SharedPut::default(),
+            record: PhantomData,
+        }
+    }
+
+    /// The same stream on another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.target.clock = clock;
+        self
+    }
+
+    /// The same stream, the partition key of its untyped records taken from the field of this name.
+    ///
+    /// Typed records know their key and ignore it.
+    #[must_use]
+    pub fn with_partition_key_field(mut self, field: impl Into<Arc<str>>) -> Self {
+        self.key_field = Some(field.into());
+        self
+    }
+
+    /// The stream's name or ARN.
+    #[must_use]
+    pub fn id(&self) -> &StreamId {
+        &self.target.stream
+    }
+
+    /// The service that holds the stream.
+    #[must_use]
+    pub fn service(&self) -> &Arc<dyn Kinesis> {
+        &self.target.service
+    }
+}
+
+impl<R> Clone for KinesisStream<R> {
+    fn clone(&self) -> Self {
+        Self {
+            target: self.target.clone(),
+            key_field: self.key_field.clone(),
+            put: self.put.clone(),
+            record: PhantomData,
+        }
+    }
+}
+
+impl<R> fmt::Debug for KinesisStream<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KinesisStream")
+            .field("stream", &self.target.stream)
+            .field("endpoint", &self.target.service.endpoint())
+            .finish_non_exhaustive()
+    }
+}
