@@ -112,6 +112,19 @@ impl HashKeyRange {
         (self.start..=self.end).contains(&key)
     }
 
+    /// The first hash key of the upper half: where to split a shard evenly.
+    ///
+    /// ```
+    /// use kinesis_pipeline::{HashKey, HashKeyRange};
+    ///
+    /// assert_eq!(HashKeyRange::ALL.middle(), HashKey::new(1 << 127));
+    /// ```
+    #[must_use]
+    pub fn middle(&self) -> HashKey {
+        let upper_half = (self.end.0.saturating_sub(self.start.0)).div_ceil(2);
+        HashKey(self.start.0 + upper_half)
+    }
+
     /// Whether `other` begins right after this range ends, or ends right before it begins.
     #[must_use]
     pub fn is_adjacent_to(&self, other: &Self) -> bool {
