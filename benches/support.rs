@@ -1,1 +1,175 @@
-//! placeholder
+//! What the benchmarks share: servers in processes of their own, a bare HTTP client, and ratios.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use ferrokinesis::{create_app, serve_plain_http, store::StoreOptions};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, client::conn::http1::SendRequest};
+use hyper_util::rt::TokioIo;
+use kinesis_pipeline::LocalKinesis;
+use tokio::net::{TcpListener, TcpStream};
+
+/// Which Kinesis serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Ours.
+    Embedded,
+    /// One that nobody here wrote.
+    Ferrokinesis,
+}
+
+impl Kind {
+    /// The name that the benchmarks print.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Ferrokinesis => "ferrokinesis",
+        }
+    }
+}
+
+/// A server in a process of its own, until the value is dropped.
+#[derive(Debug)]
+pub struct ServerProcess {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl ServerProcess {
+    /// Starts this benchmark's binary again as a server.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start(kind: Kind) -> Self {
+        let binary = std::env::current_exe().expect("the benchmark has a path");
+        let mut child = Command::new(binary)
+            .env("SERVE", kind.name())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let stdout = child.stdout.take().expect("a pipe was asked for");
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("the server prints its address");
+        Self {
+            child,
+            address: line.trim().parse().expect("an address"),
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Serves for ever if this process was started by [`ServerProcess::start`], and returns otherwise.
+///
+/// # Panics
+/// When the server cannot start.
+pub async fn serve_if_asked() {
+    match std::env::var("SERVE").as_deref() {
+        Ok("embedded") => serve_embedded().await,
+        Ok("ferrokinesis") => serve_ferrokinesis().await,
+        _ => {}
+    }
+}
+
+async fn serve_embedded() {
+    let local = LocalKinesis::start().await.expect("the embedded Kinesis starts");
+    let server = local.serve("127.0.0.1:0").await.expect("a free port");
+    announce(server.address());
+    std::future::pending::<()>().await;
+}
+
+async fn serve_ferrokinesis() {
+    let (app, _) = create_app(StoreOptions {
+        create_stream_ms: 0,
+        shard_limit: 1000,
+        ..StoreOptions::default()
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    announce(listener.local_addr().expect("a bound address"));
+    serve_plain_http(listener, app, std::future::pending()).await.expect("ferrokinesis serves");
+}
+
+#[expect(clippy::print_stdout, reason = "the parent process reads it")]
+fn announce(address: SocketAddr) {
+    println!("{address}");
+}
+
+/// One HTTP/1.1 connection that costs the client next to nothing: bodies are made once.
+#[derive(Debug)]
+pub struct BareClient {
+    connection: SendRequest<Full<Bytes>>,
+}
+
+impl BareClient {
+    /// Connects.
+    ///
+    /// # Panics
+    /// When nothing listens.
+    pub async fn connect(address: SocketAddr) -> Self {
+        let socket = TcpStream::connect(address).await.expect("the server listens");
+        socket.set_nodelay(true).expect("a TCP socket");
+        let (connection, driver) =
+            hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.expect("HTTP/1.1");
+        tokio::spawn(driver);
+        Self { connection }
+    }
+
+    /// One call of the API, JSON 1.1; the bytes of the answer.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn call(&mut self, operation: &str, body: Bytes) -> Bytes {
+        const SIGNATURE: &str = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/kinesis/aws4_request, \
+                                 SignedHeaders=host;x-amz-date, Signature=00";
+        let request = Request::post("/")
+            .header("host", "localhost")
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", format!("Kinesis_20131202.{operation}"))
+            .header("x-amz-date", "20260101T000000Z")
+            .header("authorization", SIGNATURE)
+            .body(Full::new(body))
+            .expect("a request");
+        let answer = self.connection.send_request(request).await.expect("an answer");
+        let status = answer.status();
+        let bytes = answer.into_body().collect().await.expect("the whole answer").to_bytes();
+        assert!(status.is_success(), "{operation}: {status} {}", String::from_utf8_lossy(&bytes));
+        bytes
+    }
+}
+
+/// How often something happened a second.
+#[must_use]
+pub fn rate(count: usize, elapsed: Duration) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
+    let count = count as f64;
+    count / elapsed.as_secs_f64()
+}
+
+/// The middle one of some figures.
+///
+/// # Panics
+/// When there are none.
+#[must_use]
+pub fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
