@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{Nothing, Operation};
-use crate::local::{api_error::ApiError, core::Core};
+use crate::local::{api_error::ApiError, core::Core, state::stream::Change, validate::Checks};
 
 pub(crate) struct DeleteStream;
 
@@ -22,7 +22,18 @@ impl Operation for DeleteStream {
     type Response = Nothing;
 
     fn run(core: &Core, request: Request) -> Result<Nothing, ApiError> {
-        let _ = (core, request);
+        let (name, arn) = (
+            request.stream_name.as_deref(),
+            request.stream_arn.as_deref(),
+        );
+        let mut checks = Checks::new();
+        checks.stream(name, arn);
+        checks.finish()?;
+        let now_millis = core.now_millis();
+        let stream = core.stream(name, arn, now_millis)?;
+        let due_millis = core.due_millis(now_millis);
+        let mut state = stream.write(now_millis);
+        stream.schedule(&mut state, Change::Delete, due_millis, now_millis);
         Ok(Nothing {})
     }
 }

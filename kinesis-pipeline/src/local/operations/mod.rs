@@ -7,9 +7,21 @@
 //!                                           faults, limits
 //! ```
 
-mod create_stream;
-mod delete_stream;
-mod list_streams;
+pub(crate) mod create_stream;
+pub(crate) mod delete_stream;
+pub(crate) mod describe_stream;
+pub(crate) mod describe_stream_summary;
+pub(crate) mod entry;
+pub(crate) mod get_records;
+pub(crate) mod get_shard_iterator;
+pub(crate) mod list_shards;
+pub(crate) mod list_streams;
+pub(crate) mod merge_shards;
+mod position;
+pub(crate) mod put_record;
+pub(crate) mod put_records;
+pub(crate) mod shapes;
+pub(crate) mod split_shard;
 pub(crate) mod subscribe_to_shard;
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -19,9 +31,18 @@ use super::{
     core::Core,
 };
 
-pub(crate) use create_stream::CreateStream;
-pub(crate) use delete_stream::DeleteStream;
-pub(crate) use list_streams::ListStreams;
+use create_stream::CreateStream;
+use delete_stream::DeleteStream;
+use describe_stream::DescribeStream;
+use describe_stream_summary::DescribeStreamSummary;
+use get_records::GetRecords;
+use get_shard_iterator::GetShardIterator;
+use list_shards::ListShards;
+use list_streams::ListStreams;
+use merge_shards::MergeShards;
+use put_record::PutRecord;
+use put_records::PutRecords;
+use split_shard::SplitShard;
 
 /// One operation of the API: what it takes, what it answers, and what it does.
 ///
@@ -99,5 +120,14 @@ macro_rules! dispatch {
 dispatch! {
     CreateStream,
     DeleteStream,
+    DescribeStream,
+    DescribeStreamSummary,
+    GetRecords,
+    GetShardIterator,
+    ListShards,
     ListStreams,
+    MergeShards,
+    PutRecord,
+    PutRecords,
+    SplitShard,
 }

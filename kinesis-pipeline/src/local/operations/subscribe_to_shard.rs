@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::local::{
     api_error::{ApiError, CallFailure},
     core::Core,
-    protocol::values::{Blob, Timestamp},
+    protocol::values::Timestamp,
 };
+
+use super::shapes::{ChildShard, Record};
 
 /// The API's name.
 pub(crate) const NAME: &str = "SubscribeToShard";
@@ -45,35 +47,6 @@ pub(crate) struct Event {
     pub(crate) millis_behind_latest: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) child_shards: Option<Vec<ChildShard>>,
-}
-
-/// A record as GetRecords and SubscribeToShard give it.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Record {
-    pub(crate) sequence_number: ByteString,
-    pub(crate) approximate_arrival_timestamp: Timestamp,
-    pub(crate) data: Blob,
-    pub(crate) partition_key: ByteString,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) encryption_type: Option<&'static str>,
-}
-
-/// A shard that took over keys of a closed one.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct ChildShard {
-    pub(crate) shard_id: ByteString,
-    pub(crate) parent_shards: Vec<ByteString>,
-    pub(crate) hash_key_range: HashKeyRange,
-}
-
-/// A range of hash keys, in decimal.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct HashKeyRange {
-    pub(crate) starting_hash_key: String,
-    pub(crate) ending_hash_key: String,
 }
 
 /// Events until the subscription ends; an error event is the last one.
