@@ -49,6 +49,12 @@ impl PartitionKey {
         Self(text.into())
     }
 
+    /// The key's text, without a copy.
+    #[cfg(feature = "local")]
+    pub(crate) fn into_text(self) -> ByteString {
+        self.0
+    }
+
     /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -9,6 +9,12 @@ use bytestring::ByteString;
 pub struct ShardId(ByteString);
 
 impl ShardId {
+    /// An id that the embedded Kinesis made: it is taken without a copy.
+    #[cfg(feature = "local")]
+    pub(crate) fn stored(id: ByteString) -> Self {
+        Self(id)
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,0 +1,73 @@
+//! Errors as the service answers them.
+
+/// An error that the service answers: a code, words, and the HTTP status that goes with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub(crate) struct ApiError {
+    /// The error type of the API reference, without a namespace: `ResourceNotFoundException`.
+    pub(crate) code: &'static str,
+    /// The service's words.
+    pub(crate) message: String,
+}
+
+macro_rules! constructors {
+    ($($(#[$doc:meta])* $name:ident => $code:literal;)*) => {
+        $($(#[$doc])*
+        pub(crate) fn $name(message: impl Into<String>) -> Self {
+            Self { code: $code, message: message.into() }
+        })*
+    };
+}
+
+impl ApiError {
+    constructors! {
+        /// A member breaks a constraint of the model.
+        validation => "ValidationException";
+        /// The request cannot be read as what the operation takes.
+        serialization => "SerializationException";
+        /// A member is well formed but makes no sense here.
+        invalid_argument => "InvalidArgumentException";
+        /// The stream, shard or consumer does not exist.
+        not_found => "ResourceNotFoundException";
+        /// The stream or consumer is in a state that forbids the call.
+        in_use => "ResourceInUseException";
+        /// A limit of the account is reached.
+        limit_exceeded => "LimitExceededException";
+        /// A shard's rate is used up.
+        throughput_exceeded => "ProvisionedThroughputExceededException";
+        /// The iterator is older than 5 minutes.
+        expired_iterator => "ExpiredIteratorException";
+        /// The token is older than 5 minutes.
+        expired_token => "ExpiredNextTokenException";
+        /// The caller may not do this.
+        access_denied => "AccessDeniedException";
+        /// A passing fault of the service.
+        internal_failure => "InternalFailureException";
+        /// There is no operation of this name, or the embedded Kinesis leaves it out.
+        unknown_operation => "UnknownOperationException";
+    }
+
+    /// The HTTP status of the answer: 500 for a fault of the service, 400 for everything else.
+    pub(crate) fn http_status(&self) -> u16 {
+        match self.code {
+            "InternalFailureException" | "InternalFailure" => 500,
+            "ServiceUnavailable" => 503,
+            _ => 400,
+        }
+    }
+}
+
+/// Why a call has no answer, or an error for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CallFailure {
+    /// The service answers this error.
+    Answered(ApiError),
+    /// The call was carried out, but a fault swallows the answer: the connection closes without one.
+    ResponseLost,
+}
+
+impl From<ApiError> for CallFailure {
+    fn from(error: ApiError) -> Self {
+        Self::Answered(error)
+    }
+}

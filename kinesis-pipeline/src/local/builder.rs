@@ -1,0 +1,91 @@
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    LocalError, LocalKinesis,
+    core::{Core, Settings},
+};
+use crate::clock::Clock;
+
+/// Open shards that the account may have unless it is set.
+const SHARD_LIMIT_DEFAULT: u32 = 20_000;
+/// How long a stream takes to be created, resharded or deleted unless it is set.
+const TRANSITION_DEFAULT: Duration = Duration::from_millis(10);
+
+/// Sets up a [`LocalKinesis`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct LocalKinesisBuilder {
+    clock: Clock,
+    settings: Settings,
+}
+
+impl Default for LocalKinesisBuilder {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            settings: Settings {
+                region: "us-east-1".to_owned(),
+                account_id: "000000000000".to_owned(),
+                shard_limit: SHARD_LIMIT_DEFAULT,
+                transition: TRANSITION_DEFAULT,
+            },
+        }
+    }
+}
+
+impl LocalKinesisBuilder {
+    /// The clock of arrival times, retention and expiry; the system's by default.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The region in ARNs; `us-east-1` by default.
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.settings.region = region.into();
+        self
+    }
+
+    /// The account in ARNs, 12 digits; `000000000000` by default.
+    pub fn account_id(mut self, account_id: impl Into<String>) -> Self {
+        self.settings.account_id = account_id.into();
+        self
+    }
+
+    /// How many open shards the account may have; 20,000 by default.
+    pub fn shard_limit(mut self, shards: u32) -> Self {
+        self.settings.shard_limit = shards;
+        self
+    }
+
+    /// How long creating, deleting and resharding a stream takes; 10 milliseconds by default. Meanwhile its
+    /// status is `CREATING`, `DELETING` or `UPDATING`.
+    pub fn transition(mut self, transition: Duration) -> Self {
+        self.settings.transition = transition;
+        self
+    }
+
+    /// Starts the Kinesis.
+    ///
+    /// # Errors
+    /// [`LocalError::Settings`]: the account or region cannot stand in an ARN.
+    #[expect(clippy::unused_async, reason = "a later backend opens its files here")]
+    pub async fn start(self) -> Result<LocalKinesis, LocalError> {
+        let Settings {
+            region, account_id, ..
+        } = &self.settings;
+        if account_id.len() != 12 || !account_id.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(LocalError::Settings {
+                reason: format!("the account id `{account_id}` must have 12 digits"),
+            });
+        }
+        if region.is_empty() || region.contains(':') {
+            return Err(LocalError::Settings {
+                reason: format!("`{region}` is not the name of a region, such as `us-east-1`"),
+            });
+        }
+        Ok(LocalKinesis {
+            core: Arc::new(Core::new(self.clock, self.settings)),
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! The embedded Kinesis's whole inside: settings, clock and state.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use std::sync::RwLock;
+
+use super::{
+    api_error::ApiError,
+    locks,
+    state::{
+        stream::{Change, Stream, StreamState, stream_not_found},
+        topology::Topology,
+    },
+    validate::Arn,
+};
+use crate::clock::{Clock, epoch_millis};
+
+/// What the builder sets.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) region: String,
+    pub(crate) account_id: String,
+    /// How many open shards the account may have.
+    pub(crate) shard_limit: u32,
+    /// How long creating, deleting and resharding a stream takes.
+    pub(crate) transition: Duration,
+}
+
+/// What every operation works on.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) clock: Clock,
+    pub(crate) settings: Settings,
+    streams: RwLock<BTreeMap<String, Arc<Stream>>>,
+    generation: AtomicU64,
+}
+
+impl Core {
+    pub(crate) fn new(clock: Clock, settings: Settings) -> Self {
+        Self {
+            clock,
+            settings,
+            streams: RwLock::default(),
+            generation: AtomicU64::new(1),
+        }
+    }
+
+    /// The time, in milliseconds since the epoch.
+    pub(crate) fn now_millis(&self) -> u64 {
+        epoch_millis(self.clock.now())
+    }
+
+    /// When a change that begins now is due.
+    pub(crate) fn due_millis(&self, now_millis: u64) -> u64 {
+        let transition = u64::try_from(self.settings.transition.as_millis()).unwrap_or(u64::MAX);
+        now_millis.saturating_add(transition)
+    }
+
+    /// The stream with this name or ARN, whatever its status.
+    pub(crate) fn stream(
+        &self,
+        name: Option<&str>,
+        arn: Option<&str>,
+        now_millis: u64,
+    ) -> Result<Arc<Stream>, ApiError> {
+        let name = self.stream_name(name, arn)?;
+        let found = locks::read(&self.streams).get(name).cloned();
+        found
+            .filter(|stream| !stream.is_gone(now_millis))
+            .ok_or_else(|| stream_not_found(name, &self.settings.account_id))
+    }
+
+    /// The stream with this name or ARN, if records can be put to it and read from it.
+    pub(crate) fn usable_stream(
+        &self,
+        name: Option<&str>,
+        arn: Option<&str>,
+        now_millis: u64,
+    ) -> Result<Arc<Stream>, ApiError> {
+        let stream = self.stream(name, arn, now_millis)?;
+        if stream.read(now_millis).is_usable() {
+            return Ok(stream);
+        }
+        Err(stream.not_found())
+    }
+
+    fn stream_name<'a>(
+        &self,
+        name: Option<&'a str>,
+        arn: Option<&'a str>,
+    ) -> Result<&'a str, ApiError> {
+        let Some(arn_text) = arn else {
+            return name.ok_or_else(|| {
+                ApiError::invalid_argument("Either StreamName or StreamARN must be given.")
+            });
+        };
+        let arn = Arn::parse(arn_text);
+        let here = arn.filter(|arn| {
+            arn.region == self.settings.region && arn.account_id == self.settings.account_id
+        });
+        let Some(found) = here.and_then(|arn| arn.resource.strip_prefix("stream/")) else {
+            return Err(ApiError::not_found(format!(
+                "Stream {arn_text} not found: this Kinesis is account {} in {}.",
+                self.settings.account_id, self.settings.region
+            )));
+        };
+        if name.is_some_and(|name| name != found) {
+            return Err(ApiError::invalid_argument(
+                "StreamName and StreamARN name different streams.",
+            ));
+        }
+        Ok(found)
+    }
+
+    /// The ARN of the stream with this name.
+    pub(crate) fn stream_arn(&self, name: &str) -> String {
+        let Settings {
+            region, account_id, ..
+        } = &self.settings;
+        format!("arn:aws:kinesis:{region}:{account_id}:stream/{name}")
+    }
+
+    /// The streams that are there, by name.
+    pub(crate) fn streams(&self, now_millis: u64) -> Vec<Arc<Stream>> {
+        let streams = locks::read(&self.streams);
+        streams
+            .values()
+            .filter(|stream| !stream.is_gone(now_millis))
+            .cloned()
+            .collect()
+    }
+
+    /// How many open shards the account's provisioned streams have.
+    pub(crate) fn open_shard_count(&self, now_millis: u64) -> usize {
+        self.streams(now_millis)
+            .iter()
+            .map(|stream| {
+                let state = stream.read(now_millis);
+                match state.is_on_demand {
+                    true => 0,
+                    false => state.topology.open_count(),
+                }
+            })
+            .sum()
+    }
+
+    /// The service's answer if the account may not have this many more open shards.
+    pub(crate) fn allow_shards(&self, added: usize, now_millis: u64) -> Result<(), ApiError> {
+        let count = self.open_shard_count(now_millis);
+        let Settings {
+            region,
+            account_id,
+            shard_limit,
+            ..
+        } = &self.settings;
+        if count + added <= *shard_limit as usize {
+            return Ok(());
+        }
+        Err(ApiError::limit_exceeded(format!(
+            "This request would exceed the shard limit for the account {account_id} in {region}. \
+             Current shard count for the account: {count}. Limit: {shard_limit}. \
+             Number of additional shards that would have resulted from this request: {added}."
+        )))
+    }
+
+    /// Adds a stream, usable once `due_millis` has come.
+    pub(crate) fn add_stream(
+        &self,
+        name: &str,
+        state: StreamState,
+        due_millis: u64,
+        now_millis: u64,
+    ) -> Result<(), ApiError> {
+        let account_id = self.settings.account_id.clone();
+        let mut streams = locks::write(&self.streams);
+        streams.retain(|_, stream| !stream.is_gone(now_millis));
+        if streams.contains_key(name) {
+            return Err(ApiError::in_use(format!(
+                "Stream {name} under account {account_id} already exists."
+            )));
+        }
+        let stream = Stream::new(
+            name.to_owned(),
+            self.stream_arn(name),
+            account_id,
+            self.generation.fetch_add(1, Ordering::Relaxed),
+            now_millis,
+            state,
+        );
+        stream.schedule(
+            &mut stream.write(now_millis),
+            Change::Create,
+            due_millis,
+            now_millis,
+        );
+        streams.insert(name.to_owned(), Arc::new(stream));
+        Ok(())
+    }
+
+    /// Adds a stream that is usable at once, unless there is one of this name.
+    pub(crate) fn ensure_stream(&self, name: &str, shard_count: u32) -> Result<(), ApiError> {
+        let now_millis = self.now_millis();
+        if self.stream(Some(name), None, now_millis).is_ok() {
+            return Ok(());
+        }
+        self.allow_shards(shard_count as usize, now_millis)?;
+        let state = StreamState::new(false, Topology::even(shard_count, now_millis));
+        match self.add_stream(name, state, now_millis, now_millis) {
+            // Another task was faster.
+            Err(error) if error.code == "ResourceInUseException" => Ok(()),
+            added => added,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! DeleteStream: removes a stream with all its records.
+
+use serde::Deserialize;
+
+use super::{Nothing, Operation};
+use crate::local::{api_error::ApiError, core::Core, state::stream::Change, validate::Checks};
+
+pub(crate) struct DeleteStream;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    pub(crate) stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    pub(crate) stream_arn: Option<String>,
+    pub(crate) enforce_consumer_deletion: Option<bool>,
+}
+
+impl Operation for DeleteStream {
+    const NAME: &'static str = "DeleteStream";
+    type Request = Request;
+    type Response = Nothing;
+
+    fn run(core: &Core, request: Request) -> Result<Nothing, ApiError> {
+        let (name, arn) = (
+            request.stream_name.as_deref(),
+            request.stream_arn.as_deref(),
+        );
+        let mut checks = Checks::new();
+        checks.stream(name, arn);
+        checks.finish()?;
+        let now_millis = core.now_millis();
+        let stream = core.stream(name, arn, now_millis)?;
+        let due_millis = core.due_millis(now_millis);
+        let mut state = stream.write(now_millis);
+        stream.schedule(&mut state, Change::Delete, due_millis, now_millis);
+        Ok(Nothing {})
+    }
+}

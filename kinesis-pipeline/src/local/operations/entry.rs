@@ -1,0 +1,127 @@
+//! One record that is put: its checks and its way into a shard, for PutRecord and PutRecords.
+
+use std::fmt::Display;
+
+use bytestring::ByteString;
+use serde::Deserialize;
+
+use crate::{
+    local::{
+        api_error::ApiError,
+        protocol::values::Blob,
+        state::stream::StreamState,
+        validate::{Checks, HASH_KEY, PARTITION_KEY},
+    },
+    shard::HashKey,
+};
+
+/// The largest record that any stream takes.
+const DATA_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// A record to put.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Entry {
+    pub(crate) data: Option<Blob>,
+    pub(crate) partition_key: Option<ByteString>,
+    pub(crate) explicit_hash_key: Option<String>,
+}
+
+/// Where a record was stored.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) shard_id: ByteString,
+    pub(crate) sequence_number: ByteString,
+}
+
+impl Entry {
+    /// What the record counts against the limits: its data and its key.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.data.as_ref().map_or(0, |data| data.0.len())
+            + self.partition_key.as_ref().map_or(0, |key| key.len())
+    }
+
+    /// Checks the record's members; `place` names the record in its request.
+    pub(crate) fn check(&self, checks: &mut Checks, place: &dyn Fn() -> String) {
+        let member = |name: &str| format!("{}{name}", place());
+        match self.partition_key.as_deref() {
+            // A character has at least one byte: most keys need no counting.
+            Some(key) if (1..=PARTITION_KEY.chars_max).contains(&key.len()) => {}
+            Some(key) => checks.text(&member("partitionKey"), Some(key), PARTITION_KEY),
+            None => checks.broken(&member("partitionKey"), None, "Member must not be null"),
+        }
+        match &self.data {
+            Some(Blob(data)) if data.len() <= DATA_BYTES_MAX => {}
+            Some(Blob(data)) => {
+                checks.length(&member("data"), &Buffer(data.len()), "less", DATA_BYTES_MAX);
+            }
+            None => checks.broken(&member("data"), None, "Member must not be null"),
+        }
+        if let Some(key) = &self.explicit_hash_key {
+            checks.text(&member("explicitHashKey"), Some(key), HASH_KEY);
+        }
+    }
+
+    /// Checks the record against the stream's limit.
+    pub(crate) fn check_size(
+        &self,
+        bytes_max: usize,
+        place: &dyn Fn() -> String,
+    ) -> Result<(), ApiError> {
+        let bytes = self.size_bytes();
+        if bytes <= bytes_max {
+            return Ok(());
+        }
+        let mut checks = Checks::new();
+        let member = format!("{}data", place());
+        checks.length(&member, &Buffer(bytes), "less", bytes_max);
+        checks.finish()
+    }
+
+    /// The point of the key space that decides the record's shard.
+    pub(crate) fn hash_key(&self) -> Result<HashKey, ApiError> {
+        match &self.explicit_hash_key {
+            Some(text) => text.parse().map_err(|_| {
+                ApiError::invalid_argument(format!(
+                    "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. \
+                     Specified value was {text}"
+                ))
+            }),
+            None => Ok(HashKey::of_partition_key(
+                self.partition_key.as_deref().unwrap_or_default(),
+            )),
+        }
+    }
+}
+
+/// A blob as the service's messages show one: by its size.
+struct Buffer(usize);
+
+impl Display for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bytes = self.0;
+        write!(f, "java.nio.HeapByteBuffer[pos=0 lim={bytes} cap={bytes}]")
+    }
+}
+
+/// Stores a record in the open shard that takes its hash key.
+pub(crate) fn store(
+    state: &StreamState,
+    record: Entry,
+    hash_key: HashKey,
+    now_millis: u64,
+) -> Result<Stored, ApiError> {
+    let shard = state
+        .topology
+        .shard_of(hash_key)
+        .ok_or_else(|| ApiError::internal_failure("No open shard takes the record."))?;
+    let key = record.partition_key.unwrap_or_default();
+    let data = record.data.unwrap_or_default().0;
+    let (counter, arrived_millis) = shard
+        .log(state.horizon_millis(now_millis))
+        .append(&key, data, now_millis);
+    Ok(Stored {
+        shard_id: shard.id.clone(),
+        sequence_number: shard.number(counter, arrived_millis).text(),
+    })
+}

@@ -1,0 +1,115 @@
+//! GetRecords: one page of a shard.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Operation,
+    shapes::{ChildShard, Record, child_shards},
+};
+use crate::local::{
+    api_error::ApiError,
+    core::Core,
+    state::{iterator::Iterator, stream::Stream},
+    validate::{Checks, SHARD_ITERATOR, STREAM_ARN},
+};
+
+/// The most records of a page.
+const RECORDS_MAX: i64 = 10_000;
+/// The most bytes of a page, data and keys together.
+const PAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+pub(crate) struct GetRecords;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    pub(crate) shard_iterator: Option<String>,
+    pub(crate) limit: Option<i64>,
+    #[serde(rename = "StreamARN")]
+    pub(crate) stream_arn: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Response {
+    pub(crate) records: Vec<Record>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next_shard_iterator: Option<String>,
+    pub(crate) millis_behind_latest: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) child_shards: Option<Vec<ChildShard>>,
+}
+
+impl Operation for GetRecords {
+    const NAME: &'static str = "GetRecords";
+    type Request = Request;
+    type Response = Response;
+
+    fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
+        let mut checks = Checks::new();
+        let iterator = request.shard_iterator.as_deref();
+        let iterator = checks.required_text("shardIterator", iterator, SHARD_ITERATOR);
+        checks.number("limit", request.limit, 1, RECORDS_MAX);
+        checks.text("streamARN", request.stream_arn.as_deref(), STREAM_ARN);
+        checks.finish()?;
+
+        let now_millis = core.now_millis();
+        let iterator = read_iterator(iterator, now_millis)?;
+        let name = Some(iterator.stream.as_str());
+        let stream = core.usable_stream(name, request.stream_arn.as_deref(), now_millis)?;
+        if stream.generation != iterator.generation {
+            return Err(stream.not_found());
+        }
+        let limit = usize::try_from(request.limit.unwrap_or(RECORDS_MAX)).unwrap_or(usize::MAX);
+        page(&stream, iterator, limit, now_millis)
+    }
+}
+
+fn read_iterator(text: &str, now_millis: u64) -> Result<Iterator, ApiError> {
+    let iterator = Iterator::parse(text)
+        .ok_or_else(|| ApiError::invalid_argument("Invalid ShardIterator."))?;
+    if iterator.is_expired(now_millis) {
+        return Err(ApiError::expired_iterator(format!(
+            "Iterator expired. The iterator was created at time {} while right now it is {} \
+             which is further in the future than the tolerated delay of 300000 milliseconds.",
+            iterator.created_millis, now_millis
+        )));
+    }
+    Ok(iterator)
+}
+
+fn page(
+    stream: &Stream,
+    iterator: Iterator,
+    limit: usize,
+    now_millis: u64,
+) -> Result<Response, ApiError> {
+    let state = stream.read(now_millis);
+    let shard = state
+        .shard(iterator.shard_index, now_millis)
+        .ok_or_else(|| {
+            let id = crate::local::state::shard::shard_id(iterator.shard_index);
+            stream.shard_missing(&id)
+        })?;
+    let page =
+        shard
+            .log(state.horizon_millis(now_millis))
+            .read(iterator.counter, limit, PAGE_BYTES_MAX);
+    let millis_behind_latest = page.millis_behind_latest(now_millis);
+    let ended = page.at_tip && !shard.is_open();
+    let next = Iterator {
+        counter: page.next,
+        created_millis: now_millis,
+        ..iterator
+    };
+    let records = page.records.into_iter().map(|record| {
+        let number = shard.number(record.counter, record.arrived_millis);
+        Record::new(number, record)
+    });
+    Ok(Response {
+        records: records.collect(),
+        next_shard_iterator: (!ended).then(|| next.text()),
+        millis_behind_latest,
+        child_shards: child_shards(&state, shard).filter(|_| ended),
+    })
+}

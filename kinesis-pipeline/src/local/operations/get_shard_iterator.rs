@@ -1,0 +1,81 @@
+//! GetShardIterator: fixes a place in a shard to read from.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Operation,
+    position::{POSITION_KINDS, Position},
+};
+use crate::local::{
+    api_error::ApiError,
+    core::Core,
+    protocol::values::Timestamp,
+    state::{iterator::Iterator, shard::shard_index},
+    validate::{Checks, NAME, SEQUENCE_NUMBER},
+};
+
+pub(crate) struct GetShardIterator;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    pub(crate) stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    pub(crate) stream_arn: Option<String>,
+    pub(crate) shard_id: Option<String>,
+    pub(crate) shard_iterator_type: Option<String>,
+    pub(crate) starting_sequence_number: Option<String>,
+    pub(crate) timestamp: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Response {
+    pub(crate) shard_iterator: String,
+}
+
+impl Operation for GetShardIterator {
+    const NAME: &'static str = "GetShardIterator";
+    type Request = Request;
+    type Response = Response;
+
+    fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
+        let (name, arn) = (
+            request.stream_name.as_deref(),
+            request.stream_arn.as_deref(),
+        );
+        let kind = request.shard_iterator_type.as_deref();
+        let sequence_number = request.starting_sequence_number.as_deref();
+        let mut checks = Checks::new();
+        checks.stream(name, arn);
+        let shard_id = checks.required_text("shardId", request.shard_id.as_deref(), NAME);
+        checks.text("startingSequenceNumber", sequence_number, SEQUENCE_NUMBER);
+        checks.one_of("shardIteratorType", kind, POSITION_KINDS);
+        let kind = checks.required("shardIteratorType", kind);
+        checks.finish()?;
+
+        let now_millis = core.now_millis();
+        let stream = core.usable_stream(name, arn, now_millis)?;
+        let state = stream.read(now_millis);
+        let index = shard_index(shard_id).ok_or_else(|| stream.shard_not_found(shard_id))?;
+        let shard = state
+            .shard(index, now_millis)
+            .ok_or_else(|| stream.shard_missing(shard_id))?;
+        let position = Position {
+            kind,
+            sequence_number,
+            timestamp: request.timestamp,
+            operation: Self::NAME,
+        };
+        let iterator = Iterator {
+            stream: stream.name.clone(),
+            generation: stream.generation,
+            shard_index: index,
+            counter: position.counter(&stream, &state, shard, now_millis)?,
+            created_millis: now_millis,
+        };
+        Ok(Response {
+            shard_iterator: iterator.text(),
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! ListStreams: the account's streams by name, in pages.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, shapes::StreamModeDetails};
+use crate::{
+    local::{
+        api_error::ApiError,
+        core::Core,
+        protocol::values::Timestamp,
+        state::stream::Stream,
+        validate::{Checks, NAME, NEXT_TOKEN},
+    },
+    service::StreamStatus,
+};
+
+const LIMIT_MAX: i64 = 10_000;
+const LIMIT_DEFAULT: i64 = 100;
+
+pub(crate) struct ListStreams;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    pub(crate) exclusive_start_stream_name: Option<String>,
+    pub(crate) limit: Option<i64>,
+    /// The name of the page's last stream.
+    pub(crate) next_token: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Response {
+    pub(crate) stream_names: Vec<String>,
+    pub(crate) has_more_streams: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next_token: Option<String>,
+    pub(crate) stream_summaries: Vec<Summary>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Summary {
+    stream_name: String,
+    #[serde(rename = "StreamARN")]
+    stream_arn: String,
+    stream_status: String,
+    stream_mode_details: StreamModeDetails,
+    stream_creation_timestamp: Timestamp,
+}
+
+impl Operation for ListStreams {
+    const NAME: &'static str = "ListStreams";
+    type Request = Request;
+    type Response = Response;
+
+    fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
+        let Request {
+            exclusive_start_stream_name: start,
+            limit,
+            next_token,
+        } = request;
+        let mut checks = Checks::new();
+        checks.text("exclusiveStartStreamName", start.as_deref(), NAME);
+        checks.number("limit", limit, 1, LIMIT_MAX);
+        checks.text("nextToken", next_token.as_deref(), NEXT_TOKEN);
+        checks.finish()?;
+        let after = next_token.or(start).unwrap_or_default();
+        let limit = usize::try_from(limit.unwrap_or(LIMIT_DEFAULT)).unwrap_or(usize::MAX);
+
+        let now_millis = core.now_millis();
+        let mut streams = core.streams(now_millis);
+        streams.retain(|stream| stream.name > after);
+        let has_more_streams = streams.len() > limit;
+        streams.truncate(limit);
+        let stream_names: Vec<_> = streams.iter().map(|stream| stream.name.clone()).collect();
+        Ok(Response {
+            next_token: stream_names.last().filter(|_| has_more_streams).cloned(),
+            stream_names,
+            has_more_streams,
+            stream_summaries: streams
+                .iter()
+                .map(|stream| summary(stream, now_millis))
+                .collect(),
+        })
+    }
+}
+
+fn summary(stream: &Stream, now_millis: u64) -> Summary {
+    let state = stream.read(now_millis);
+    let status: StreamStatus = state.status;
+    Summary {
+        stream_name: stream.name.clone(),
+        stream_arn: stream.arn.clone(),
+        stream_status: status.to_string(),
+        stream_mode_details: StreamModeDetails::of(state.is_on_demand),
+        stream_creation_timestamp: Timestamp::from_millis(stream.created_millis),
+    }
+}

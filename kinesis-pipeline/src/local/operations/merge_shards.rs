@@ -1,0 +1,87 @@
+//! MergeShards: closes two shards that touch into one.
+
+use serde::Deserialize;
+
+use super::{Nothing, Operation};
+use crate::{
+    local::{
+        api_error::ApiError,
+        core::Core,
+        state::{
+            shard::{Shard, shard_index},
+            stream::{Change, Stream, StreamState},
+        },
+        validate::{Checks, NAME},
+    },
+    service::StreamStatus,
+};
+
+pub(crate) struct MergeShards;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    pub(crate) stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    pub(crate) stream_arn: Option<String>,
+    pub(crate) shard_to_merge: Option<String>,
+    pub(crate) adjacent_shard_to_merge: Option<String>,
+}
+
+impl Operation for MergeShards {
+    const NAME: &'static str = "MergeShards";
+    type Request = Request;
+    type Response = Nothing;
+
+    fn run(core: &Core, request: Request) -> Result<Nothing, ApiError> {
+        let (name, arn) = (
+            request.stream_name.as_deref(),
+            request.stream_arn.as_deref(),
+        );
+        let adjacent = request.adjacent_shard_to_merge.as_deref();
+        let mut checks = Checks::new();
+        checks.stream(name, arn);
+        let first_id =
+            checks.required_text("shardToMerge", request.shard_to_merge.as_deref(), NAME);
+        let second_id = checks.required_text("adjacentShardToMerge", adjacent, NAME);
+        checks.finish()?;
+
+        let now_millis = core.now_millis();
+        let stream = core.stream(name, arn, now_millis)?;
+        let due_millis = core.due_millis(now_millis);
+        let mut state = stream.write(now_millis);
+        if state.status != StreamStatus::Active {
+            return Err(stream.not_active(state.status));
+        }
+        let first = open_shard(&stream, &state, first_id, now_millis)?;
+        let second = open_shard(&stream, &state, second_id, now_millis)?;
+        if !first.range.is_adjacent_to(&second.range) {
+            return Err(ApiError::invalid_argument(format!(
+                "Shards {} and {} in stream {} under account {} \
+                 are not an adjacent pair of shards eligible for merging",
+                first.id, second.id, stream.name, stream.account_id
+            )));
+        }
+        let change = Change::Merge {
+            first: first.index,
+            second: second.index,
+        };
+        stream.schedule(&mut state, change, due_millis, now_millis);
+        Ok(Nothing {})
+    }
+}
+
+fn open_shard<'a>(
+    stream: &Stream,
+    state: &'a StreamState,
+    id: &str,
+    now_millis: u64,
+) -> Result<&'a Shard, ApiError> {
+    let shard = shard_index(id)
+        .and_then(|index| state.shard(index, now_millis))
+        .ok_or_else(|| stream.shard_not_found(id))?;
+    match shard.is_open() {
+        true => Ok(shard),
+        false => Err(stream.shard_not_open(shard)),
+    }
+}

@@ -1,0 +1,133 @@
+//! Where in a shard to begin reading, for GetShardIterator and SubscribeToShard.
+
+use crate::local::{
+    api_error::ApiError,
+    protocol::values::Timestamp,
+    state::{
+        sequence::{COUNTER_MAX, Number},
+        shard::{Shard, shard_id},
+        stream::{Stream, StreamState},
+    },
+};
+
+/// The kinds of position that the API knows.
+pub(crate) const POSITION_KINDS: &[&str] = &[
+    "AFTER_SEQUENCE_NUMBER",
+    "LATEST",
+    "AT_TIMESTAMP",
+    "AT_SEQUENCE_NUMBER",
+    "TRIM_HORIZON",
+];
+
+/// A place to begin, as a request names it. The kind is one of [`POSITION_KINDS`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Position<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) sequence_number: Option<&'a str>,
+    pub(crate) timestamp: Option<Timestamp>,
+    /// For the messages: the operation that asks.
+    pub(crate) operation: &'a str,
+}
+
+impl Position<'_> {
+    /// The counter of the first record to read.
+    pub(crate) fn counter(
+        &self,
+        stream: &Stream,
+        state: &StreamState,
+        shard: &Shard,
+        now_millis: u64,
+    ) -> Result<u64, ApiError> {
+        match (self.kind, self.sequence_number) {
+            ("AT_SEQUENCE_NUMBER" | "AFTER_SEQUENCE_NUMBER", Some(text)) => {
+                let number = self.number(text, stream, shard)?;
+                Ok(self.counter_of_number(number, state, shard, now_millis))
+            }
+            ("AT_SEQUENCE_NUMBER" | "AFTER_SEQUENCE_NUMBER", None) => {
+                Err(self.mismatch("and no StartingSequenceNumber."))
+            }
+            (_, Some(_)) => Err(self.mismatch("and also a StartingSequenceNumber.")),
+            ("TRIM_HORIZON", None) => Ok(0),
+            ("LATEST", None) => Ok(shard.log(state.horizon_millis(now_millis)).next()),
+            (_, None) => {
+                let millis = self.millis(now_millis)?;
+                Ok(shard
+                    .log(state.horizon_millis(now_millis))
+                    .at_millis(millis))
+            }
+        }
+    }
+
+    fn mismatch(&self, what: &str) -> ApiError {
+        ApiError::invalid_argument(format!(
+            "Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and \
+             StartingSequenceNumber or (2) TRIM_HORIZON or LATEST and no StartingSequenceNumber. \
+             Request specified {} {what}",
+            self.kind
+        ))
+    }
+
+    fn millis(&self, now_millis: u64) -> Result<u64, ApiError> {
+        let millis = self.timestamp.map(Timestamp::millis).ok_or_else(|| {
+            ApiError::invalid_argument(
+                "Must specify timestampInMillis parameter for iterator of type AT_TIMESTAMP. \
+                 Current request has no timestamp parameter.",
+            )
+        })?;
+        if millis <= now_millis {
+            return Ok(millis);
+        }
+        Err(ApiError::invalid_argument(format!(
+            "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. \
+             timestampInMillis: {millis}, currentTimestampInMillis: {now_millis}"
+        )))
+    }
+
+    /// The number of a record, or of the start or end, of this very shard.
+    fn number(&self, text: &str, stream: &Stream, shard: &Shard) -> Result<Number, ApiError> {
+        let invalid = |reason: &str| {
+            ApiError::invalid_argument(format!(
+                "StartingSequenceNumber {text} used in {} on shard {} in stream {} under account {} \
+                 is invalid{reason}.",
+                self.operation, shard.id, stream.name, stream.account_id
+            ))
+        };
+        let number = Number::parse(text).ok_or_else(|| invalid(""))?;
+        if number.shard_index != shard.index {
+            return Err(ApiError::invalid_argument(format!(
+                "Invalid StartingSequenceNumber. It encodes {}, while it was used in a call to a shard \
+                 with {}",
+                shard_id(number.shard_index),
+                shard.id
+            )));
+        }
+        if number.created_seconds != shard.created_seconds {
+            return Err(invalid(" because it did not come from this stream"));
+        }
+        Ok(number)
+    }
+
+    /// A number that no record has any more, or never had, stands for the first record after it.
+    fn counter_of_number(
+        &self,
+        number: Number,
+        state: &StreamState,
+        shard: &Shard,
+        now_millis: u64,
+    ) -> u64 {
+        let log = shard.log(state.horizon_millis(now_millis));
+        let counter = number.counter.min(COUNTER_MAX);
+        if counter >= log.next() {
+            return log.next();
+        }
+        let Some(arrived_millis) = log.arrived_millis(counter) else {
+            return counter;
+        };
+        let stored = shard.number(counter, arrived_millis);
+        let is_before = match self.kind {
+            "AT_SEQUENCE_NUMBER" => stored < number,
+            _ => stored <= number,
+        };
+        counter + u64::from(is_before)
+    }
+}

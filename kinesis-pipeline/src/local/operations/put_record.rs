@@ -1,0 +1,93 @@
+//! PutRecord: stores one record.
+//!
+//! `SequenceNumberForOrdering` is checked and otherwise needless: a shard's numbers always increase.
+
+use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Operation,
+    entry::{self, Entry},
+};
+use crate::local::{
+    api_error::ApiError,
+    core::Core,
+    protocol::values::Blob,
+    state::{sequence::Number, stream::Stream},
+    validate::{Checks, SEQUENCE_NUMBER},
+};
+
+pub(crate) struct PutRecord;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    pub(crate) stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    pub(crate) stream_arn: Option<String>,
+    pub(crate) data: Option<Blob>,
+    pub(crate) partition_key: Option<ByteString>,
+    pub(crate) explicit_hash_key: Option<String>,
+    pub(crate) sequence_number_for_ordering: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Response {
+    pub(crate) shard_id: ByteString,
+    pub(crate) sequence_number: ByteString,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) encryption_type: Option<ByteString>,
+}
+
+impl Operation for PutRecord {
+    const NAME: &'static str = "PutRecord";
+    type Request = Request;
+    type Response = Response;
+
+    fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
+        let (name, arn) = (
+            request.stream_name.as_deref(),
+            request.stream_arn.as_deref(),
+        );
+        let ordering = request.sequence_number_for_ordering.as_deref();
+        let record = Entry {
+            data: request.data,
+            partition_key: request.partition_key,
+            explicit_hash_key: request.explicit_hash_key,
+        };
+        let mut checks = Checks::new();
+        checks.stream(name, arn);
+        record.check(&mut checks, &String::new);
+        checks.text("sequenceNumberForOrdering", ordering, SEQUENCE_NUMBER);
+        checks.finish()?;
+
+        let now_millis = core.now_millis();
+        let stream = core.usable_stream(name, arn, now_millis)?;
+        let state = stream.read(now_millis);
+        record.check_size(state.record_bytes_max(), &String::new)?;
+        let hash_key = record.hash_key()?;
+        check_ordering(ordering, &stream, now_millis)?;
+        let stored = entry::store(&state, record, hash_key, now_millis)?;
+        Ok(Response {
+            shard_id: stored.shard_id,
+            sequence_number: stored.sequence_number,
+            encryption_type: None,
+        })
+    }
+}
+
+/// The number must be one of the service's, and not of the future.
+fn check_ordering(text: Option<&str>, stream: &Stream, now_millis: u64) -> Result<(), ApiError> {
+    let Some(text) = text else {
+        return Ok(());
+    };
+    match Number::parse(text) {
+        Some(number) if number.arrived_seconds <= now_millis / 1000 => Ok(()),
+        _ => Err(ApiError::invalid_argument(format!(
+            "ExclusiveMinimumSequenceNumber {text} used in PutRecord on stream {} under account {} \
+             is invalid.",
+            stream.name, stream.account_id
+        ))),
+    }
+}

@@ -1,0 +1,128 @@
+//! PutRecords: stores up to 500 records, each alone.
+
+use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Operation,
+    entry::{self, Entry},
+};
+use crate::local::{api_error::ApiError, core::Core, validate::Checks};
+
+/// The most records a call takes.
+const RECORDS_MAX: usize = 500;
+/// The most bytes a call takes, data and keys together.
+const REQUEST_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+pub(crate) struct PutRecords;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    pub(crate) stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    pub(crate) stream_arn: Option<String>,
+    pub(crate) records: Option<Vec<Entry>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Response {
+    pub(crate) failed_record_count: u32,
+    pub(crate) records: Vec<ResultEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) encryption_type: Option<ByteString>,
+}
+
+/// What became of one record: the first two members, or the last two.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ResultEntry {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sequence_number: Option<ByteString>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shard_id: Option<ByteString>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_message: Option<String>,
+}
+
+impl Operation for PutRecords {
+    const NAME: &'static str = "PutRecords";
+    type Request = Request;
+    type Response = Response;
+
+    fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
+        let (name, arn) = (
+            request.stream_name.as_deref(),
+            request.stream_arn.as_deref(),
+        );
+        let mut checks = Checks::new();
+        checks.stream(name, arn);
+        let records = checks.required("records", request.records);
+        check_count(&mut checks, records.len());
+        for (index, record) in records.iter().enumerate() {
+            record.check(&mut checks, &|| format!("records.{}.member.", index + 1));
+        }
+        checks.finish()?;
+        let bytes: usize = records.iter().map(Entry::size_bytes).sum();
+        if bytes > REQUEST_BYTES_MAX {
+            return Err(ApiError::invalid_argument(format!(
+                "Records size exceeds 10 MB limit: {bytes} bytes."
+            )));
+        }
+
+        let now_millis = core.now_millis();
+        let stream = core.usable_stream(name, arn, now_millis)?;
+        let state = stream.read(now_millis);
+        let mut hash_keys = Vec::with_capacity(records.len());
+        for (index, record) in records.iter().enumerate() {
+            let place = &|| format!("records.{}.member.", index + 1);
+            record.check_size(state.record_bytes_max(), place)?;
+            hash_keys.push(record.hash_key()?);
+        }
+        let results: Vec<ResultEntry> = records
+            .into_iter()
+            .zip(hash_keys)
+            .map(|(record, hash_key)| {
+                entry::store(&state, record, hash_key, now_millis)
+                    .map_or_else(ResultEntry::failed, ResultEntry::stored)
+            })
+            .collect();
+        let failed = results.iter().filter(|entry| entry.error_code.is_some());
+        Ok(Response {
+            failed_record_count: u32::try_from(failed.count()).unwrap_or(u32::MAX),
+            records: results,
+            encryption_type: None,
+        })
+    }
+}
+
+impl ResultEntry {
+    fn stored(stored: entry::Stored) -> Self {
+        Self {
+            sequence_number: Some(stored.sequence_number),
+            shard_id: Some(stored.shard_id),
+            ..Self::default()
+        }
+    }
+
+    fn failed(error: ApiError) -> Self {
+        Self {
+            error_code: Some(error.code),
+            error_message: Some(error.message),
+            ..Self::default()
+        }
+    }
+}
+
+fn check_count(checks: &mut Checks, count: usize) {
+    let words = format!("[{count} records]");
+    if count == 0 {
+        checks.length("records", &words, "greater", 1);
+    }
+    if count > RECORDS_MAX {
+        checks.length("records", &words, "less", RECORDS_MAX);
+    }
+}

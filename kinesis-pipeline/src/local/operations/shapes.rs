@@ -1,0 +1,153 @@
+//! Structures that several answers share.
+
+use bytestring::ByteString;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+use crate::{
+    local::{
+        protocol::values::{Blob, Timestamp},
+        state::{
+            log::LogRecord,
+            sequence::Number,
+            shard::{Shard, shard_id},
+            stream::StreamState,
+        },
+    },
+    shard,
+};
+
+/// A record as GetRecords and SubscribeToShard give it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Record {
+    pub(crate) sequence_number: ByteString,
+    pub(crate) approximate_arrival_timestamp: Timestamp,
+    pub(crate) data: Blob,
+    pub(crate) partition_key: ByteString,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) encryption_type: Option<&'static str>,
+}
+
+impl Record {
+    pub(crate) fn new(number: Number, record: LogRecord) -> Self {
+        Self {
+            sequence_number: number.text(),
+            approximate_arrival_timestamp: Timestamp::from_millis(record.arrived_millis),
+            data: Blob(record.data),
+            partition_key: record.partition_key,
+            encryption_type: None,
+        }
+    }
+}
+
+/// A shard that took over keys of a closed one.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ChildShard {
+    pub(crate) shard_id: ByteString,
+    pub(crate) parent_shards: Vec<ByteString>,
+    pub(crate) hash_key_range: HashKeyRange,
+}
+
+/// The children of a closed shard; `None` while it is open.
+pub(crate) fn child_shards(state: &StreamState, shard: &Shard) -> Option<Vec<ChildShard>> {
+    let children = &shard.closed.as_ref()?.children;
+    let children = children.iter().filter_map(|index| {
+        let child = state.topology.shard(*index)?;
+        Some(ChildShard {
+            shard_id: child.id.clone(),
+            parent_shards: child.parents.iter().copied().map(shard_id).collect(),
+            hash_key_range: HashKeyRange(child.range),
+        })
+    });
+    Some(children.collect())
+}
+
+/// A range of hash keys, in decimal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HashKeyRange(pub(crate) shard::HashKeyRange);
+
+impl Serialize for HashKeyRange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut range = serializer.serialize_struct("HashKeyRange", 2)?;
+        range.serialize_field("StartingHashKey", &self.0.start.to_string())?;
+        range.serialize_field("EndingHashKey", &self.0.end.to_string())?;
+        range.end()
+    }
+}
+
+/// A shard as DescribeStream and ListShards give it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ShardShape {
+    pub(crate) shard_id: ByteString,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) parent_shard_id: Option<ByteString>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) adjacent_parent_shard_id: Option<ByteString>,
+    pub(crate) hash_key_range: HashKeyRange,
+    pub(crate) sequence_number_range: SequenceNumberRange,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct SequenceNumberRange {
+    pub(crate) starting_sequence_number: ByteString,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ending_sequence_number: Option<ByteString>,
+}
+
+impl From<&Shard> for ShardShape {
+    fn from(shard: &Shard) -> Self {
+        let mut parents = shard.parents.iter().copied().map(shard_id);
+        Self {
+            shard_id: shard.id.clone(),
+            parent_shard_id: parents.next(),
+            adjacent_parent_shard_id: parents.next(),
+            hash_key_range: HashKeyRange(shard.range),
+            sequence_number_range: SequenceNumberRange {
+                starting_sequence_number: shard.starting_number().text(),
+                ending_sequence_number: shard.ending_number().map(Number::text),
+            },
+        }
+    }
+}
+
+/// Who decides how many shards a stream has.
+#[derive(Clone, Debug, serde::Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct StreamModeDetails {
+    pub(crate) stream_mode: Option<ByteString>,
+}
+
+/// The modes of [`StreamModeDetails`].
+pub(crate) const STREAM_MODES: &[&str] = &["PROVISIONED", "ON_DEMAND"];
+
+impl StreamModeDetails {
+    pub(crate) fn of(is_on_demand: bool) -> Self {
+        let mode = if is_on_demand {
+            "ON_DEMAND"
+        } else {
+            "PROVISIONED"
+        };
+        Self {
+            stream_mode: Some(ByteString::from_static(mode)),
+        }
+    }
+}
+
+/// The shard-level metrics that are on.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct EnhancedMetrics {
+    pub(crate) shard_level_metrics: Vec<String>,
+}
+
+impl EnhancedMetrics {
+    /// A stream's metrics, in the list of one that the API wants.
+    pub(crate) fn of(_: &StreamState) -> Vec<Self> {
+        vec![Self {
+            shard_level_metrics: Vec::new(),
+        }]
+    }
+}

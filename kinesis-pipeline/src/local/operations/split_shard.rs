@@ -1,0 +1,90 @@
+//! SplitShard: closes a shard into two.
+
+use serde::Deserialize;
+
+use super::{Nothing, Operation};
+use crate::{
+    local::{
+        api_error::ApiError,
+        core::Core,
+        state::{
+            shard::{Shard, shard_index},
+            stream::{Change, Stream},
+        },
+        validate::{Checks, HASH_KEY, NAME},
+    },
+    service::StreamStatus,
+    shard::HashKey,
+};
+
+pub(crate) struct SplitShard;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    pub(crate) stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    pub(crate) stream_arn: Option<String>,
+    pub(crate) shard_to_split: Option<String>,
+    pub(crate) new_starting_hash_key: Option<String>,
+}
+
+impl Operation for SplitShard {
+    const NAME: &'static str = "SplitShard";
+    type Request = Request;
+    type Response = Nothing;
+
+    fn run(core: &Core, request: Request) -> Result<Nothing, ApiError> {
+        let (name, arn) = (
+            request.stream_name.as_deref(),
+            request.stream_arn.as_deref(),
+        );
+        let key = request.new_starting_hash_key.as_deref();
+        let mut checks = Checks::new();
+        checks.stream(name, arn);
+        let shard_id =
+            checks.required_text("shardToSplit", request.shard_to_split.as_deref(), NAME);
+        let key = checks.required_text("newStartingHashKey", key, HASH_KEY);
+        checks.finish()?;
+
+        let now_millis = core.now_millis();
+        let stream = core.stream(name, arn, now_millis)?;
+        core.allow_shards(1, now_millis)?;
+        let due_millis = core.due_millis(now_millis);
+        let mut state = stream.write(now_millis);
+        if state.status != StreamStatus::Active {
+            return Err(stream.not_active(state.status));
+        }
+        let shard = shard_index(shard_id)
+            .and_then(|index| state.shard(index, now_millis))
+            .ok_or_else(|| stream.shard_not_found(shard_id))?;
+        if !shard.is_open() {
+            return Err(stream.shard_not_open(shard));
+        }
+        let second_start = second_start(&stream, shard, key)?;
+        let parent = shard.index;
+        let change = Change::Split {
+            parent,
+            second_start,
+        };
+        stream.schedule(&mut state, change, due_millis, now_millis);
+        Ok(Nothing {})
+    }
+}
+
+/// As on the service, the first child has at least two hash keys.
+fn second_start(stream: &Stream, shard: &Shard, text: &str) -> Result<HashKey, ApiError> {
+    let range = shard.range;
+    let above = range.start.value().saturating_add(1);
+    text.parse::<HashKey>()
+        .ok()
+        .filter(|key| key.value() > above && *key < range.end)
+        .ok_or_else(|| {
+            ApiError::invalid_argument(format!(
+                "NewStartingHashKey {text} used in SplitShard() on shard {} in stream {} under account {} \
+                 is not both greater than one plus the shard's StartingHashKey {} \
+                 and less than the shard's EndingHashKey {}.",
+                shard.id, stream.name, stream.account_id, range.start, range.end
+            ))
+        })
+}

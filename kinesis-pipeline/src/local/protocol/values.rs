@@ -1,0 +1,121 @@
+//! Values whose form depends on the wire format.
+
+use std::{fmt, time::SystemTime};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::clock::{epoch_millis, from_epoch_millis};
+
+/// Bytes: base64 text in JSON, a byte string in CBOR.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Blob(pub(crate) Bytes);
+
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_str(&STANDARD.encode(&self.0))
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_str(BlobVisitor)
+        } else {
+            deserializer.deserialize_byte_buf(BlobVisitor)
+        }
+    }
+}
+
+struct BlobVisitor;
+
+impl de::Visitor<'_> for BlobVisitor {
+    type Value = Blob;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes, in base64 where the format is text")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Blob, E> {
+        STANDARD
+            .decode(text)
+            .map(|bytes| Blob(bytes.into()))
+            .map_err(E::custom)
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Blob, E> {
+        Ok(Blob(Bytes::copy_from_slice(bytes)))
+    }
+
+    fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Blob, E> {
+        Ok(Blob(bytes.into()))
+    }
+}
+
+/// A time in milliseconds: seconds with three decimals in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Timestamp(pub(crate) SystemTime);
+
+impl Timestamp {
+    /// The time that is `millis` milliseconds after the Unix epoch.
+    pub(crate) fn from_millis(millis: u64) -> Self {
+        Self(from_epoch_millis(millis))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub(crate) fn millis(self) -> u64 {
+        epoch_millis(self.0)
+    }
+}
+
+impl Serialize for Timestamp {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds fit in 53 bits")]
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.millis() as f64 / 1000.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast of a float saturates"
+    )]
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seconds = f64::deserialize(deserializer)?;
+        Ok(Self::from_millis(
+            (seconds * 1000.0).round().clamp(0.0, MILLIS_MAX) as u64,
+        ))
+    }
+}
+
+/// The year 9999: later times are taken for it, so that no arithmetic on times can overflow.
+const MILLIS_MAX: f64 = 253_402_300_799_999.0;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn blobs_survive_json(bytes: Vec<u8>) {
+            let blob = Blob(bytes.into());
+            let text = serde_json::to_string(&blob).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Blob>(&text).unwrap(), blob);
+        }
+
+        #[test]
+        fn times_survive_json_to_the_millisecond(millis in 0_u64..253_402_300_799_999) {
+            let time = Timestamp::from_millis(millis);
+            let text = serde_json::to_string(&time).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), time);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Calls of the seam as requests of the API.
+
+use crate::{
+    local::{
+        operations::{
+            create_stream, delete_stream, describe_stream_summary, entry, get_records,
+            get_shard_iterator, list_shards, list_streams, merge_shards, put_records,
+            shapes::StreamModeDetails, split_shard,
+        },
+        protocol::values::{Blob, Timestamp},
+    },
+    record::EncodedRecord,
+    service::{
+        Capacity, CreateStream, DeleteStream, DescribeStreamSummary, GetRecords, GetShardIterator,
+        IteratorStart, ListShards, ListStreams, MergeShards, PutRecords, ShardFilter, SplitShard,
+    },
+};
+
+pub(super) fn put_records(call: PutRecords) -> put_records::Request {
+    put_records::Request {
+        stream_name: call.stream.name_parameter(),
+        stream_arn: call.stream.arn_parameter(),
+        records: Some(call.records.into_iter().map(entry).collect()),
+    }
+}
+
+fn entry(record: EncodedRecord) -> entry::Entry {
+    entry::Entry {
+        data: Some(Blob(record.data)),
+        partition_key: Some(record.partition_key.into_text()),
+        explicit_hash_key: record.explicit_hash_key.map(|key| key.to_string()),
+    }
+}
+
+pub(super) fn get_shard_iterator(call: GetShardIterator) -> get_shard_iterator::Request {
+    let (kind, starting_sequence_number, timestamp) = match call.start {
+        IteratorStart::TrimHorizon => ("TRIM_HORIZON", None, None),
+        IteratorStart::Latest => ("LATEST", None, None),
+        IteratorStart::AtSequenceNumber(number) => ("AT_SEQUENCE_NUMBER", Some(number), None),
+        IteratorStart::AfterSequenceNumber(number) => ("AFTER_SEQUENCE_NUMBER", Some(number), None),
+        IteratorStart::AtTimestamp(time) => ("AT_TIMESTAMP", None, Some(Timestamp(time))),
+    };
+    get_shard_iterator::Request {
+        stream_name: call.stream.name_parameter(),
+        stream_arn: call.stream.arn_parameter(),
+        shard_id: Some(call.shard_id.as_str().to_owned()),
+        shard_iterator_type: Some(kind.to_owned()),
+        starting_sequence_number: starting_sequence_number.map(|number| number.to_string()),
+        timestamp,
+    }
+}
+
+pub(super) fn get_records(call: GetRecords) -> get_records::Request {
+    get_records::Request {
+        stream_arn: call.stream.arn_parameter(),
+        shard_iterator: Some(call.iterator.into_string()),
+        limit: call.limit.map(i64::from),
+    }
+}
+
+/// As on the service, a token stands for the stream and the filter.
+pub(super) fn list_shards(call: ListShards) -> list_shards::Request {
+    let max_results = call.limit.map(i64::from);
+    if call.next_token.is_some() {
+        return list_shards::Request {
+            next_token: call.next_token,
+            max_results,
+            ..list_shards::Request::default()
+        };
+    }
+    list_shards::Request {
+        stream_name: call.stream.name_parameter(),
+        stream_arn: call.stream.arn_parameter(),
+        max_results,
+        shard_filter: call.filter.map(filter),
+        ..list_shards::Request::default()
+    }
+}
+
+fn filter(filter: ShardFilter) -> list_shards::Filter {
+    let (kind, shard_id, timestamp) = match filter {
+        ShardFilter::AfterShardId(id) => ("AFTER_SHARD_ID", Some(id), None),
+        ShardFilter::AtTrimHorizon => ("AT_TRIM_HORIZON", None, None),
+        ShardFilter::FromTrimHorizon => ("FROM_TRIM_HORIZON", None, None),
+        ShardFilter::AtLatest => ("AT_LATEST", None, None),
+        ShardFilter::AtTimestamp(time) => ("AT_TIMESTAMP", None, Some(Timestamp(time))),
+        ShardFilter::FromTimestamp(time) => ("FROM_TIMESTAMP", None, Some(Timestamp(time))),
+    };
+    list_shards::Filter {
+        kind: Some(kind.to_owned()),
+        shard_id: shard_id.map(|id| id.as_str().to_owned()),
+        timestamp,
+    }
+}
+
+pub(super) fn list_streams(call: ListStreams) -> list_streams::Request {
+    list_streams::Request {
+        exclusive_start_stream_name: call.after_name,
+        limit: call.limit.map(i64::from),
+        next_token: None,
+    }
+}
+
+pub(super) fn describe_stream_summary(
+    call: &DescribeStreamSummary,
+) -> describe_stream_summary::Request {
+    describe_stream_summary::Request {
+        stream_name: call.stream.name_parameter(),
+        stream_arn: call.stream.arn_parameter(),
+    }
+}
+
+pub(super) fn create_stream(call: CreateStream) -> create_stream::Request {
+    let (shard_count, is_on_demand) = match call.capacity {
+        Capacity::Provisioned(count) => (Some(count.into()), false),
+        Capacity::OnDemand => (None, true),
+    };
+    create_stream::Request {
+        stream_name: Some(call.name),
+        shard_count,
+        stream_mode_details: Some(StreamModeDetails::of(is_on_demand)),
+    }
+}
+
+pub(super) fn delete_stream(call: &DeleteStream) -> delete_stream::Request {
+    delete_stream::Request {
+        stream_name: call.stream.name_parameter(),
+        stream_arn: call.stream.arn_parameter(),
+        enforce_consumer_deletion: Some(call.even_with_consumers),
+    }
+}
+
+pub(super) fn split_shard(call: &SplitShard) -> split_shard::Request {
+    split_shard::Request {
+        stream_name: call.stream.name_parameter(),
+        stream_arn: call.stream.arn_parameter(),
+        shard_to_split: Some(call.shard_id.as_str().to_owned()),
+        new_starting_hash_key: Some(call.second_child_start.to_string()),
+    }
+}
+
+pub(super) fn merge_shards(call: &MergeShards) -> merge_shards::Request {
+    merge_shards::Request {
+        stream_name: call.stream.name_parameter(),
+        stream_arn: call.stream.arn_parameter(),
+        shard_to_merge: Some(call.shard_id.as_str().to_owned()),
+        adjacent_shard_to_merge: Some(call.adjacent_shard_id.as_str().to_owned()),
+    }
+}

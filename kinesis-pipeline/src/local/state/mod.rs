@@ -1,0 +1,18 @@
+//! What the embedded Kinesis holds: an account's streams, their shards, and the shards' records.
+//!
+//! ```text
+//!   Core ── streams by name ──> Stream ── topology ──> Shard ── log ──> segments of records
+//! ```
+//!
+//! Two locks: one per stream for its topology, held for reading while records are put, so that a put and a
+//! split never cross; and one per shard for its log. Neither is ever held across an await. Nothing happens
+//! by itself: what is due (a split, the end of a deletion, expired records) is done by the next call that
+//! looks.
+
+pub(crate) mod iterator;
+pub(crate) mod log;
+pub(crate) mod page_token;
+pub(crate) mod sequence;
+pub(crate) mod shard;
+pub(crate) mod stream;
+pub(crate) mod topology;

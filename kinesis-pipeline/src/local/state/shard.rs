@@ -1,0 +1,120 @@
+//! One shard: where it stands in its stream's history, and its records.
+
+use std::sync::{Mutex, MutexGuard};
+
+use bytestring::ByteString;
+
+use super::{log::Log, sequence::Number};
+use crate::{local::locks::lock, shard::HashKeyRange};
+
+/// The greatest index of a shard, as its id has 12 digits and its sequence numbers 32 bits.
+pub(crate) const SHARD_INDEX_MAX: u32 = i32::MAX as u32;
+
+/// A shard of a stream.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) index: u32,
+    pub(crate) id: ByteString,
+    pub(crate) range: HashKeyRange,
+    /// The first parent's index, then the second's.
+    pub(crate) parents: Vec<u32>,
+    pub(crate) created_millis: u64,
+    /// The second that stands in the shard's sequence numbers: later than its parents'.
+    pub(crate) created_seconds: u64,
+    pub(crate) closed: Option<Closed>,
+    log: Mutex<Log>,
+}
+
+/// How a shard ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Closed {
+    pub(crate) at_millis: u64,
+    /// The shards that took over its keys.
+    pub(crate) children: Vec<u32>,
+}
+
+impl Shard {
+    /// An open shard without records.
+    pub(crate) fn new(
+        index: u32,
+        range: HashKeyRange,
+        parents: Vec<u32>,
+        created_millis: u64,
+        created_seconds: u64,
+    ) -> Self {
+        Self {
+            index,
+            id: shard_id(index),
+            range,
+            parents,
+            created_millis,
+            created_seconds,
+            closed: None,
+            log: Mutex::new(Log::new(created_millis)),
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.closed.is_none()
+    }
+
+    pub(crate) fn starting_number(&self) -> Number {
+        Number::starting(self.created_seconds, self.index)
+    }
+
+    /// The number of an open shard's end is not known yet.
+    pub(crate) fn ending_number(&self) -> Option<Number> {
+        let closed = self.closed.as_ref()?;
+        let seconds = closed.at_millis / 1000;
+        Some(Number::ending(self.created_seconds, self.index, seconds))
+    }
+
+    /// The number of a record of this shard.
+    pub(crate) fn number(&self, counter: u64, arrived_millis: u64) -> Number {
+        let seconds = arrived_millis / 1000;
+        Number::of_record(self.created_seconds, self.index, counter, seconds)
+    }
+
+    /// The shard's records, those that expired before `horizon_millis` forgotten.
+    pub(crate) fn log(&self, horizon_millis: u64) -> MutexGuard<'_, Log> {
+        let mut log = lock(&self.log);
+        log.trim(horizon_millis);
+        log
+    }
+
+    /// Whether the shard closed before this time, so that none of its records is retained.
+    pub(crate) fn is_expired(&self, horizon_millis: u64) -> bool {
+        self.closed
+            .as_ref()
+            .is_some_and(|closed| closed.at_millis < horizon_millis)
+    }
+}
+
+/// The id of the shard with this index, such as `shardId-000000000003`.
+pub(crate) fn shard_id(index: u32) -> ByteString {
+    format!("shardId-{index:012}").into()
+}
+
+/// The index in a shard's id. As on the service, the zeros may be left out: `shardId-3`, or `3`.
+pub(crate) fn shard_index(id: &str) -> Option<u32> {
+    let digits = id.split_once('-').map_or(id, |(_, digits)| digits);
+    let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let index = plain.then(|| digits.parse::<u32>().ok()).flatten()?;
+    (index <= SHARD_INDEX_MAX).then_some(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_and_its_index_name_the_same_shard() {
+        assert_eq!(shard_id(7), "shardId-000000000007");
+        for id in ["shardId-000000000007", "shardId-7", "7"] {
+            assert_eq!(shard_index(id), Some(7), "{id}");
+        }
+        for id in ["", "shardId-", "shardId-x", "shardId-2147483648", "a-+1"] {
+            assert_eq!(shard_index(id), None, "{id}");
+        }
+    }
+}

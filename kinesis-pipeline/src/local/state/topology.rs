@@ -1,0 +1,242 @@
+//! The shards of one stream: which are open, which closed into which, and how they are split and merged.
+
+use std::collections::BTreeMap;
+
+use super::shard::{Closed, Shard};
+use crate::shard::{HashKey, HashKeyRange};
+
+/// The shards of a stream.
+///
+/// The ranges of the open shards cover the key space once. Indices count up and are never used again.
+#[derive(Debug, Default)]
+pub(crate) struct Topology {
+    shards: BTreeMap<u32, Shard>,
+    /// The open shards by the start of their range.
+    open: Vec<(HashKey, u32)>,
+    next_index: u32,
+}
+
+impl Topology {
+    /// Shards that share the key space evenly.
+    pub(crate) fn even(shard_count: u32, now_millis: u64) -> Self {
+        let mut topology = Self::default();
+        for range in even_ranges(shard_count) {
+            topology.add(range, Vec::new(), now_millis, now_millis / 1000);
+        }
+        topology
+    }
+
+    /// All shards that are remembered, by index.
+    pub(crate) fn shards(&self) -> impl DoubleEndedIterator<Item = &Shard> {
+        self.shards.values()
+    }
+
+    pub(crate) fn shard(&self, index: u32) -> Option<&Shard> {
+        self.shards.get(&index)
+    }
+
+    pub(crate) fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The open shards by range.
+    pub(crate) fn open_shards(&self) -> impl Iterator<Item = &Shard> {
+        self.open.iter().filter_map(|(_, index)| self.shard(*index))
+    }
+
+    /// The open shard that takes this hash key.
+    pub(crate) fn shard_of(&self, key: HashKey) -> Option<&Shard> {
+        let after = self.open.partition_point(|(start, _)| *start <= key);
+        let (_, index) = self.open.get(after.checked_sub(1)?)?;
+        self.shard(*index)
+    }
+
+    /// Closes a shard into two, the second of which begins at `second_start`.
+    pub(crate) fn split(&mut self, parent: u32, second_start: HashKey, now_millis: u64) {
+        let Some(shard) = self.shard(parent).filter(|shard| shard.is_open()) else {
+            return;
+        };
+        let range = shard.range;
+        let Some(first_end) = second_start.value().checked_sub(1).map(HashKey::new) else {
+            return;
+        };
+        if !range.contains(first_end) || !range.contains(second_start) {
+            return;
+        }
+        let halves = [
+            HashKeyRange::new(range.start, first_end),
+            HashKeyRange::new(second_start, range.end),
+        ];
+        self.replace(&[parent], &halves, now_millis);
+    }
+
+    /// Closes two shards that touch into one.
+    pub(crate) fn merge(&mut self, first: u32, second: u32, now_millis: u64) {
+        let open = |index| self.shard(index).filter(|shard: &&Shard| shard.is_open());
+        let (Some(one), Some(other)) = (open(first), open(second)) else {
+            return;
+        };
+        if !one.range.is_adjacent_to(&other.range) {
+            return;
+        }
+        let union = HashKeyRange::new(
+            one.range.start.min(other.range.start),
+            one.range.end.max(other.range.end),
+        );
+        self.replace(&[first, second], &[union], now_millis);
+    }
+
+    /// Splits and merges until this many open shards share the key space evenly.
+    ///
+    /// As on the service every step is a split or a merge, so that each shard has at most two parents: first
+    /// the open shards are cut wherever a new range begins, then the pieces of each new range are merged.
+    pub(crate) fn spread(&mut self, shard_count: u32, now_millis: u64) {
+        let ranges = even_ranges(shard_count);
+        for range in &ranges {
+            if let Some(shard) = self.shard_of(range.start)
+                && shard.range.start != range.start
+            {
+                self.split(shard.index, range.start, now_millis);
+            }
+        }
+        for range in &ranges {
+            while let Some(first) = self.shard_of(range.start)
+                && first.range.end < range.end
+                && let Some(second) = self.shard_of(HashKey::new(first.range.end.value() + 1))
+            {
+                let (first, second) = (first.index, second.index);
+                self.merge(first, second, now_millis);
+            }
+        }
+    }
+
+    /// Forgets the shards that closed before this time.
+    pub(crate) fn forget_expired(&mut self, horizon_millis: u64) {
+        self.shards
+            .retain(|_, shard| !shard.is_expired(horizon_millis));
+    }
+
+    fn replace(&mut self, parents: &[u32], ranges: &[HashKeyRange], now_millis: u64) {
+        let parents_seconds = parents
+            .iter()
+            .filter_map(|parent| self.shards.get(parent))
+            .map(|shard| shard.created_seconds)
+            .max()
+            .unwrap_or(0);
+        let seconds = parents_seconds.max(now_millis / 1000) + 1;
+        self.open.retain(|(_, index)| !parents.contains(index));
+        let children: Vec<u32> = ranges
+            .iter()
+            .map(|range| self.add(*range, parents.to_vec(), now_millis, seconds))
+            .collect();
+        for parent in parents {
+            if let Some(shard) = self.shards.get_mut(parent) {
+                shard.closed = Some(Closed {
+                    at_millis: now_millis,
+                    children: children.clone(),
+                });
+            }
+        }
+    }
+
+    fn add(&mut self, range: HashKeyRange, parents: Vec<u32>, millis: u64, seconds: u64) -> u32 {
+        let index = self.next_index;
+        self.next_index += 1;
+        let shard = Shard::new(index, range, parents, millis, seconds);
+        self.shards.insert(index, shard);
+        let place = self.open.partition_point(|(start, _)| *start < range.start);
+        self.open.insert(place, (range.start, index));
+        index
+    }
+}
+
+/// The key space in this many ranges of one size; the last one takes the rest.
+pub(crate) fn even_ranges(shard_count: u32) -> Vec<HashKeyRange> {
+    let count = u128::from(shard_count.max(1));
+    let size = match count {
+        1 => u128::MAX,
+        // 2^128 divided by the count: the power itself does not fit.
+        _ => u128::MAX / count + u128::from(u128::MAX % count == count - 1),
+    };
+    (0..count)
+        .map(|index| {
+            let end = match index {
+                last if last + 1 == count => u128::MAX,
+                _ => size * (index + 1) - 1,
+            };
+            HashKeyRange::new(HashKey::new(size * index), HashKey::new(end))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Checks the promise of [`Topology`]: the open ranges cover the key space once.
+    fn covers_once(topology: &Topology) -> bool {
+        let mut next = Some(0);
+        for shard in topology.open_shards() {
+            if Some(shard.range.start.value()) != next || !shard.is_open() {
+                return false;
+            }
+            next = shard.range.end.value().checked_add(1);
+        }
+        next.is_none()
+    }
+
+    fn history_holds(topology: &Topology) -> bool {
+        topology.shards().all(|shard| {
+            shard.parents.len() <= 2
+                && shard.parents.iter().all(|parent| {
+                    let Some(parent) = topology.shard(*parent) else {
+                        return true;
+                    };
+                    let closed = parent.closed.as_ref();
+                    closed.is_some_and(|closed| closed.children.contains(&shard.index))
+                        && parent.ending_number() < Some(shard.starting_number())
+                })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn even_ranges_cover_the_key_space_once(count in 1_u32..300) {
+            prop_assert!(covers_once(&Topology::even(count, 0)));
+            let sizes: Vec<_> = even_ranges(count).iter()
+                .map(|range| range.end.value() - range.start.value()).collect();
+            let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
+            prop_assert!(most - least <= u128::from(count));
+        }
+
+        #[test]
+        fn splits_merges_and_spreads_keep_the_ranges_and_the_history(
+            count in 1_u32..8,
+            steps in prop::collection::vec((0_u8..3, any::<u128>(), 1_u32..12), 0..30),
+        ) {
+            let mut topology = Topology::even(count, 1_000);
+            for (kind, key, target) in steps {
+                let key = HashKey::new(key);
+                let shard = topology.shard_of(key).unwrap();
+                let (index, range) = (shard.index, shard.range);
+                match kind {
+                    0 => topology.split(index, key, 1_000),
+                    1 => if let Some(next) = range.end.value().checked_add(1) {
+                        let second = topology.shard_of(HashKey::new(next)).unwrap().index;
+                        topology.merge(index, second, 1_000);
+                    },
+                    _ => {
+                        topology.spread(target, 1_000);
+                        let ranges: Vec<_> = topology.open_shards().map(|s| s.range).collect();
+                        prop_assert_eq!(ranges, even_ranges(target));
+                    }
+                }
+                prop_assert!(covers_once(&topology));
+                prop_assert!(history_holds(&topology));
+                prop_assert!(topology.shard_of(key).unwrap().range.contains(key));
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The constraints that the service's model puts on members, and the words in which it reports what breaks
+//! them.
+
+use std::fmt::{Display, Write as _};
+
+use super::api_error::ApiError;
+
+/// The service reports at most this many broken constraints of one request.
+const ERRORS_MAX: usize = 10;
+
+/// What the text of a member must look like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text {
+    pub(crate) chars_min: usize,
+    pub(crate) chars_max: usize,
+    pub(crate) pattern: Option<Pattern>,
+}
+
+/// A regular expression of the model, and the same as code.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pattern {
+    pub(crate) words: &'static str,
+    pub(crate) matches: fn(&str) -> bool,
+}
+
+/// The names of streams, shards and consumers.
+pub(crate) const NAME: Text = Text {
+    chars_min: 1,
+    chars_max: 128,
+    pattern: Some(Pattern {
+        words: "[a-zA-Z0-9_.-]+",
+        matches: is_name,
+    }),
+};
+pub(crate) const STREAM_ARN: Text = Text {
+    chars_min: 1,
+    chars_max: 2048,
+    pattern: Some(Pattern {
+        words: "arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+",
+        matches: is_stream_arn,
+    }),
+};
+pub(crate) const PARTITION_KEY: Text = Text {
+    chars_min: 1,
+    chars_max: 256,
+    pattern: None,
+};
+pub(crate) const HASH_KEY: Text = Text {
+    chars_min: 0,
+    chars_max: usize::MAX,
+    pattern: Some(Pattern {
+        words: "0|([1-9]\\d{0,38})",
+        matches: |text| is_decimal(text, 39),
+    }),
+};
+pub(crate) const SEQUENCE_NUMBER: Text = Text {
+    chars_min: 0,
+    chars_max: usize::MAX,
+    pattern: Some(Pattern {
+        words: "0|([1-9]\\d{0,128})",
+        matches: |text| is_decimal(text, 129),
+    }),
+};
+pub(crate) const SHARD_ITERATOR: Text = Text {
+    chars_min: 1,
+    chars_max: 512,
+    pattern: None,
+};
+pub(crate) const NEXT_TOKEN: Text = Text {
+    chars_min: 1,
+    chars_max: 1_048_576,
+    pattern: None,
+};
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
+fn is_stream_arn(text: &str) -> bool {
+    Arn::parse(text).is_some_and(|arn| {
+        arn.resource
+            .strip_prefix("stream/")
+            .is_some_and(|name| !name.is_empty() && !name.contains(char::is_whitespace))
+    })
+}
+
+fn is_decimal(text: &str, digits_max: usize) -> bool {
+    text == "0"
+        || (1..=digits_max).contains(&text.len())
+            && !text.starts_with('0')
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The parts of a Kinesis ARN that tell resources apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arn<'a> {
+    pub(crate) region: &'a str,
+    pub(crate) account_id: &'a str,
+    /// What follows the account: `stream/orders`.
+    pub(crate) resource: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.splitn(6, ':');
+        let arn_of_aws = parts.next() == Some("arn") && parts.next()?.starts_with("aws");
+        let of_kinesis = parts.next() == Some("kinesis");
+        let (region, account_id, resource) = (parts.next()?, parts.next()?, parts.next()?);
+        let account =
+            account_id.len() == 12 && account_id.bytes().all(|byte| byte.is_ascii_digit());
+        (arn_of_aws && of_kinesis && account).then_some(Self {
+            region,
+            account_id,
+            resource,
+        })
+    }
+}
+
+/// Collects the constraints that a request breaks.
+#[derive(Debug, Default)]
+pub(crate) struct Checks {
+    errors: Vec<String>,
+}
+
+impl Checks {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reports a broken constraint of a member in the service's words.
+    pub(crate) fn broken(&mut self, member: &str, value: Option<&dyn Display>, constraint: &str) {
+        if self.errors.len() >= ERRORS_MAX {
+            return;
+        }
+        let value = value.map_or_else(|| "null".to_owned(), |value| format!("'{value}'"));
+        self.errors.push(format!(
+            "Value {value} at '{member}' failed to satisfy constraint: {constraint}"
+        ));
+    }
+
+    /// Checks that a member is there; without it, the type's default stands in until [`finish`](Self::finish).
+    pub(crate) fn required<T: Default>(&mut self, member: &str, value: Option<T>) -> T {
+        if value.is_none() {
+            self.broken(member, None, "Member must not be null");
+        }
+        value.unwrap_or_default()
+    }
+
+    /// Checks a text that must be there.
+    pub(crate) fn required_text<'a>(
+        &mut self,
+        member: &str,
+        value: Option<&'a str>,
+        rule: Text,
+    ) -> &'a str {
+        self.text(member, value, rule);
+        self.required(member, value)
+    }
+
+    /// Checks a text if it is there.
+    pub(crate) fn text(&mut self, member: &str, value: Option<&str>, rule: Text) {
+        let Some(text) = value else {
+            return;
+        };
+        let chars = text.chars().count();
+        if let Some(pattern) = rule.pattern
+            && !(pattern.matches)(text)
+        {
+            let words = pattern.words;
+            let constraint = format!("Member must satisfy regular expression pattern: {words}");
+            self.broken(member, Some(&text), &constraint);
+        }
+        if chars < rule.chars_min {
+            self.length(member, &text, "greater", rule.chars_min);
+        }
+        if chars > rule.chars_max {
+            self.length(member, &text, "less", rule.chars_max);
+        }
+    }
+
+    /// Reports a length that breaks a bound.
+    pub(crate) fn length(&mut self, member: &str, value: &dyn Display, side: &str, bound: usize) {
+        let constraint = format!("Member must have length {side} than or equal to {bound}");
+        self.broken(member, Some(value), &constraint);
+    }
+
+    /// Checks a number if it is there.
+    pub(crate) fn number(&mut self, member: &str, value: Option<i64>, min: i64, max: i64) {
+        let Some(number) = value else {
+            return;
+        };
+        if number < min {
+            let constraint = format!("Member must have value greater than or equal to {min}");
+            self.broken(member, Some(&number), &constraint);
+        }
+        if number > max {
+            let constraint = format!("Member must have value less than or equal to {max}");
+            self.broken(member, Some(&number), &constraint);
+        }
+    }
+
+    /// Checks a member that has one of a few values, if it is there.
+    pub(crate) fn one_of(&mut self, member: &str, value: Option<&str>, values: &[&str]) {
+        if let Some(text) = value
+            && !values.contains(&text)
+        {
+            let set = values.join(", ");
+            let constraint = format!("Member must satisfy enum value set: [{set}]");
+            self.broken(member, Some(&text), &constraint);
+        }
+    }
+
+    /// Checks the two members that name a stream.
+    pub(crate) fn stream(&mut self, name: Option<&str>, arn: Option<&str>) {
+        self.text("streamName", name, NAME);
+        self.text("streamARN", arn, STREAM_ARN);
+    }
+
+    /// The service's answer if any constraint is broken.
+    pub(crate) fn finish(self) -> Result<(), ApiError> {
+        if self.errors.is_empty() {
+            return Ok(());
+        }
+        let count = self.errors.len();
+        let plural = if count == 1 { "" } else { "s" };
+        let mut message = format!("{count} validation error{plural} detected: ");
+        for (index, error) in self.errors.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(message, "{separator}{error}").expect("writing to a String cannot fail");
+        }
+        Err(ApiError::validation(message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_constraints_are_reported_together_in_the_services_words() {
+        let mut checks = Checks::new();
+        checks.stream(Some("no spaces"), None);
+        checks.required_text("shardId", None, NAME);
+        checks.number("limit", Some(0), 1, 10_000);
+        let error = checks.finish().unwrap_err();
+        assert_eq!(error.code, "ValidationException");
+        assert_eq!(
+            error.message,
+            "3 validation errors detected: Value 'no spaces' at 'streamName' failed to satisfy constraint: \
+             Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+; \
+             Value null at 'shardId' failed to satisfy constraint: Member must not be null; \
+             Value '0' at 'limit' failed to satisfy constraint: \
+             Member must have value greater than or equal to 1"
+        );
+    }
+
+    #[test]
+    fn names_have_up_to_128_characters() {
+        for (name, fine) in [("a.b_c-D9", true), ("", false), (&*"a".repeat(129), false)] {
+            let mut checks = Checks::new();
+            checks.stream(Some(name), None);
+            assert_eq!(checks.finish().is_ok(), fine, "{name}");
+        }
+    }
+
+    #[test]
+    fn stream_arns_are_told_from_other_texts() {
+        assert!(is_stream_arn(
+            "arn:aws:kinesis:us-east-1:000000000000:stream/orders"
+        ));
+        for text in [
+            "arn:aws:kinesis:us-east-1:0:stream/orders",
+            "arn:aws:kinesis:us-east-1:000000000000:stream/",
+            "arn:aws:sqs:us-east-1:000000000000:stream/orders",
+            "orders",
+        ] {
+            assert!(!is_stream_arn(text), "{text}");
+        }
+    }
+}
