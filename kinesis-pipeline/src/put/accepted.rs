@@ -19,7 +19,7 @@ use crate::{record::EncodedRecord, service::StoredAt};
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) record: EncodedRecord,
-    pub(crate) accepted_at: Instant,
+    pub(crate) entered_at: Instant,
     /// How often the record was sent, counting the attempt in flight.
     pub(crate) attempts: u32,
     /// Since when no attempt has reached the service; `None` if the last one did.
@@ -38,14 +38,14 @@ pub(crate) struct Accepted {
 impl Accepted {
     pub(crate) fn new(
         record: EncodedRecord,
-        accepted_at: Instant,
+        entered_at: Instant,
         waiter: Waiter,
         settings: Arc<Settings>,
         permit: Permit,
     ) -> Self {
         Self {
             record,
-            accepted_at,
+            entered_at,
             attempts: 0,
             unreached_since: None,
             in_flight: false,
@@ -82,7 +82,7 @@ impl Accepted {
         let receipt = Receipt {
             sub_sequence_number,
             attempts: self.attempts,
-            time_in_buffer: now.duration_since(self.accepted_at),
+            time_in_buffer: now.duration_since(self.entered_at),
             ..Receipt::new(at.shard_id, at.sequence_number)
         };
         self.end(Ok(receipt));

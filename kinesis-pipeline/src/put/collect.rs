@@ -49,7 +49,7 @@ impl Waiting {
 
     /// When the record that is next began to wait.
     pub(crate) fn since(&self) -> Option<Instant> {
-        self.records.front().map(|record| record.accepted_at)
+        self.records.front().map(|record| record.entered_at)
     }
 
     /// Whether the next record was sent before.

@@ -136,7 +136,7 @@ impl PutOptions {
     }
 }
 
-fn within<T: PartialOrd + std::fmt::Debug>(
+fn within<T: Copy + PartialOrd + std::fmt::Debug>(
     option: &'static str,
     value: T,
     range: RangeInclusive<T>,

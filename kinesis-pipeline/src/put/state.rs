@@ -41,6 +41,8 @@ pub(crate) struct State {
     /// Records that wait until they may be sent again.
     backlog: BinaryHeap<Reverse<Delayed>>,
     backlog_bytes: usize,
+    /// How many records were ever in the backlog.
+    backlog_count: u64,
     in_flight: usize,
     /// A request was answered since the last one was cut.
     answered: bool,
@@ -51,6 +53,8 @@ pub(crate) struct State {
 #[derive(Debug)]
 struct Delayed {
     due: Instant,
+    /// Breaks ties: the one that failed first goes first.
+    number: u64,
     record: Accepted,
 }
 
@@ -67,6 +71,7 @@ impl State {
             halves: VecDeque::new(),
             backlog: BinaryHeap::new(),
             backlog_bytes: 0,
+            backlog_count: 0,
             in_flight: 0,
             answered: false,
             rng,
@@ -157,17 +162,19 @@ impl State {
     pub(crate) fn on_sent(&mut self, sent: Sent, now: Instant) {
         self.in_flight -= 1;
         self.answered = true;
+        // One for all: what failed together is sent again together.
+        let jitter = self.rng.f64();
         let Sent { batch, outcome } = sent;
         match split(batch.len(), outcome) {
             Outcomes::Each(outcomes) => {
                 for (record, outcome) in batch.into_iter().zip(outcomes) {
-                    self.on_outcome(record, outcome, now);
+                    self.on_outcome(record, outcome, jitter, now);
                 }
             }
             Outcomes::All(failure) if is_worth_halving(&failure, batch.len()) => self.halve(batch),
             Outcomes::All(failure) => {
                 for record in batch {
-                    self.on_outcome(record, Err(failure.clone()), now);
+                    self.on_failure(record, failure.clone(), jitter, now);
                 }
             }
         }
@@ -191,15 +198,22 @@ impl State {
         &mut self,
         record: Accepted,
         outcome: Result<StoredAt, AttemptError>,
+        jitter: f64,
         now: Instant,
     ) {
         match outcome {
             Ok(at) => record.stored(at, 0, now),
-            Err(failure) => self.on_failure(record, failure, now),
+            Err(failure) => self.on_failure(record, failure, jitter, now),
         }
     }
 
-    fn on_failure(&mut self, mut record: Accepted, failure: AttemptError, now: Instant) {
+    fn on_failure(
+        &mut self,
+        mut record: Accepted,
+        failure: AttemptError,
+        jitter: f64,
+        now: Instant,
+    ) {
         record.attempt_failed(&failure, now);
         let unreached = record
             .unreached_since
@@ -209,7 +223,7 @@ impl State {
             &failure,
             record.attempts,
             unreached,
-            self.rng.f64(),
+            jitter,
         );
         match verdict {
             Verdict::Again(wait) => self.delay(record, now + wait),
@@ -220,7 +234,13 @@ impl State {
 
     fn delay(&mut self, record: Accepted, due: Instant) {
         self.backlog_bytes += record.record.size_bytes();
-        self.backlog.push(Reverse(Delayed { due, record }));
+        self.backlog_count += 1;
+        let number = self.backlog_count;
+        self.backlog.push(Reverse(Delayed {
+            due,
+            number,
+            record,
+        }));
     }
 
     /// Forgets what only a running driver can have, and gives back the records that it will not send.
@@ -238,8 +258,8 @@ impl State {
 }
 
 impl Delayed {
-    fn order(&self) -> (Instant, Instant) {
-        (self.due, self.record.accepted_at)
+    fn order(&self) -> (Instant, u64) {
+        (self.due, self.number)
     }
 }
 
