@@ -14,6 +14,9 @@ mod stream;
 pub use clock::Clock;
 #[cfg(feature = "derive")]
 pub use kinesis_pipeline_derive::KinesisRecord;
+pub use put::{
+    AttemptError, InvalidPutOption, PutError, PutFailure, PutOptions, PutStream, Receipt,
+};
 pub use record::{
     Codec, DecodeError, EncodeError, EncodedRecord, KeyError, KinesisRecord, PartitionKey,
 };

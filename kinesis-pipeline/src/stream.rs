@@ -40,6 +40,7 @@ impl<R> KinesisStream<R> {
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.target.clock = clock;
+        self.put = self.put.unshared();
         self
     }
 

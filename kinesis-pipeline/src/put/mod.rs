@@ -1,5 +1,156 @@
 //! Records into a stream.
+//!
+//! ```text
+//!   put ─> encode ─> room ─> queue ─┐                        accepted: it ends in one result
+//!                                   v
+//!   driver:  collect ─> send ─> split the answer ─> receipt  ─> the put returns
+//!               ^                      │ failed
+//!               └── wait <── retry ────┘ ─> given up, rejected ─> the put returns the error
+//! ```
+//!
+//! `state` decides what happens next from what it knows and the time; `driver` does it. `pipeline` is what
+//! the handles hold: the way into the queue, and the state while no driver has it.
 
-/// The put pipeline that all clones of one stream handle share.
-#[derive(Clone, Default)]
-pub(crate) struct SharedPut {}
+mod accepted;
+mod collect;
+mod driver;
+mod encode;
+mod error;
+mod many;
+mod options;
+mod pipeline;
+mod receipt;
+mod retry;
+mod room;
+mod send;
+mod settings;
+mod split;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    borrow::Borrow,
+    sync::{Arc, OnceLock},
+};
+
+pub use error::{AttemptError, PutError, PutFailure};
+use futures_core::Stream;
+use futures_util::StreamExt as _;
+pub use many::PutStream;
+pub use options::{InvalidPutOption, PutOptions};
+pub use receipt::Receipt;
+
+use self::{pipeline::Pipeline, settings::Settings};
+use crate::{
+    record::{EncodedRecord, KinesisRecord},
+    stream::{KinesisStream, Target},
+};
+
+/// The put pipeline that all clones of one stream handle share. It is made by the first put.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SharedPut {
+    options: PutOptions,
+    pipeline: Arc<OnceLock<Arc<Pipeline>>>,
+}
+
+impl SharedPut {
+    fn with_options(options: PutOptions) -> Self {
+        Self {
+            options,
+            pipeline: Arc::default(),
+        }
+    }
+
+    /// Another pipeline with the same options, for another target.
+    pub(crate) fn unshared(&self) -> Self {
+        Self::with_options(self.options.clone())
+    }
+
+    fn pipeline(&self, target: &Target) -> &Arc<Pipeline> {
+        self.pipeline.get_or_init(|| {
+            let settings = Settings::new(target.clone(), self.options.clone());
+            Pipeline::new(settings, fastrand::Rng::new())
+        })
+    }
+}
+
+impl<R> KinesisStream<R> {
+    /// The same stream with other put options. Puts of the handle that is returned, and of its clones, share
+    /// requests with each other, not with those of the handle before.
+    ///
+    /// # Errors
+    /// [`InvalidPutOption`]: an option is out of its range.
+    pub fn with_put_options(mut self, options: PutOptions) -> Result<Self, InvalidPutOption> {
+        options.check()?;
+        self.put = SharedPut::with_options(options);
+        Ok(self)
+    }
+}
+
+impl<R: KinesisRecord> KinesisStream<R> {
+    /// Puts one record and waits until it is stored.
+    ///
+    /// Puts that run at the same time, on this handle or its clones, share requests. A failure that may pass
+    /// is retried as [`PutOptions`] say; if an answer is lost on the way, a retry can store the record twice.
+    /// Concurrent puts are stored in no particular order.
+    ///
+    /// While the pipeline holds as much as its options allow, a put waits for room.
+    ///
+    /// # Errors
+    /// [`PutError`] says why the record was not stored, whether to put it again
+    /// ([`is_retryable`](PutError::is_retryable)), and whether it may be in the stream all the same
+    /// ([`may_have_been_stored`](PutError::may_have_been_stored)).
+    ///
+    /// # Cancel safety
+    /// A put that is dropped while it waits for room has done nothing. After that the record is sent
+    /// although nobody waits for its receipt, as long as the runtime runs.
+    pub async fn put(&self, record: &R) -> Result<Receipt, PutError> {
+        let encoded = self.encode(record)?;
+        self.pipeline().put(encoded).await?.await
+    }
+
+    /// Puts many records, owned or by reference, and returns one result per record in their order.
+    ///
+    /// Requests are as large as the service allows. A record that was not stored comes back with its error;
+    /// it does not keep the others from being stored. At most 10,000 records and the bytes of
+    /// [`PutOptions::in_flight_bytes_max`] are on their way at a time; the iterator is read as they are
+    /// stored.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses the results: records that were read from the iterator may be stored or not.
+    pub async fn put_all<T, I>(&self, records: I) -> Vec<Result<Receipt, PutFailure<T>>>
+    where
+        I: IntoIterator<Item = T>,
+        T: Borrow<R>,
+    {
+        self.put_stream(futures_util::stream::iter(records))
+            .collect()
+            .await
+    }
+
+    /// Puts the records of a stream, owned or by reference, and returns a stream of one result per record in
+    /// their order.
+    ///
+    /// It reads ahead of the results as [`put_all`](Self::put_all) does, and only while it is polled.
+    ///
+    /// # Cancel safety
+    /// `next()` on it may be dropped at any time. Dropping the stream itself loses the results that were not
+    /// read.
+    pub fn put_stream<S>(&self, records: S) -> PutStream<R, S>
+    where
+        S: Stream,
+        S::Item: Borrow<R>,
+    {
+        PutStream::new(self.clone(), records)
+    }
+
+    fn encode(&self, record: &R) -> Result<EncodedRecord, PutError> {
+        let Target { stream, clock, .. } = &self.target;
+        encode::encode(record, self.key_field.as_deref(), stream, clock)
+    }
+
+    fn pipeline(&self) -> &Arc<Pipeline> {
+        self.put.pipeline(&self.target)
+    }
+}

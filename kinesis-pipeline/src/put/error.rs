@@ -1,0 +1,335 @@
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+
+use crate::{
+    record::{EncodeError, KeyError},
+    service::{EntryFailure, ErrorClass, ServiceError, StreamId},
+};
+
+/// Why a record was not put.
+///
+/// Cheap to clone: the records of a request that failed share one cause.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PutError {
+    /// The record has no usable key. Nothing was sent.
+    #[error("a record for stream `{stream}` has no usable key: correct the record")]
+    Key {
+        /// The stream.
+        stream: StreamId,
+        /// What is wrong with the key.
+        source: KeyError,
+    },
+    /// The record's codec refused it. Nothing was sent.
+    #[error("a record for stream `{stream}` could not be encoded: correct the record")]
+    Encode {
+        /// The stream.
+        stream: StreamId,
+        /// The codec's error.
+        source: Arc<EncodeError>,
+    },
+    /// The record is larger than the stream takes. Nothing was sent.
+    #[error(
+        "a record for stream `{stream}` has {bytes} bytes with its key, the limit is {bytes_max}: make it smaller"
+    )]
+    TooLarge {
+        /// The stream.
+        stream: StreamId,
+        /// The record's data and partition key, in bytes.
+        bytes: usize,
+        /// The most that the stream takes.
+        bytes_max: usize,
+    },
+    /// The service refused the record in a way that no retry changes.
+    #[error(
+        "stream `{stream}` at {endpoint} refused a record{}: {}",
+        with_code(source),
+        advice(source.class())
+    )]
+    Rejected {
+        /// The stream.
+        stream: StreamId,
+        /// Where the request went.
+        endpoint: Arc<str>,
+        /// How often the record was sent.
+        attempts: u32,
+        /// Whether an earlier attempt may have stored the record.
+        may_have_been_stored: bool,
+        /// The refusal.
+        source: AttemptError,
+    },
+    /// Every attempt failed in a way that may pass.
+    #[error(
+        "a record for stream `{stream}` at {endpoint} was given up after {attempts} attempt(s){}: put it again later{}",
+        with_code(source),
+        duplicate_note(*may_have_been_stored)
+    )]
+    GaveUp {
+        /// The stream.
+        stream: StreamId,
+        /// Where the requests went.
+        endpoint: Arc<str>,
+        /// How often the record was sent.
+        attempts: u32,
+        /// Whether one of the attempts may have stored the record.
+        may_have_been_stored: bool,
+        /// What was wrong with the last attempt.
+        source: AttemptError,
+    },
+    /// The runtime that was sending the record shut down, or the task that was sending it panicked.
+    #[error(
+        "a record for stream `{stream}` was dropped because the runtime that sent it shut down: put it again{}",
+        duplicate_note(*may_have_been_stored)
+    )]
+    Gone {
+        /// The stream.
+        stream: StreamId,
+        /// How often the record was sent.
+        attempts: u32,
+        /// Whether one of the attempts may have stored the record.
+        may_have_been_stored: bool,
+    },
+    /// The put was not called from within a tokio runtime. Nothing was sent.
+    #[error(
+        "a put to stream `{stream}` needs a tokio runtime with its time driver: call it in one"
+    )]
+    NoRuntime {
+        /// The stream.
+        stream: StreamId,
+    },
+}
+
+impl PutError {
+    /// The stream that the record was for.
+    #[must_use]
+    pub fn stream(&self) -> &StreamId {
+        match self {
+            Self::Key { stream, .. }
+            | Self::Encode { stream, .. }
+            | Self::TooLarge { stream, .. }
+            | Self::Rejected { stream, .. }
+            | Self::GaveUp { stream, .. }
+            | Self::Gone { stream, .. }
+            | Self::NoRuntime { stream } => stream,
+        }
+    }
+
+    /// How often the record was sent.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        match self {
+            Self::Rejected { attempts, .. }
+            | Self::GaveUp { attempts, .. }
+            | Self::Gone { attempts, .. } => *attempts,
+            _ => 0,
+        }
+    }
+
+    /// Whether the same record may be stored when it is put again.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::GaveUp { .. } | Self::Gone { .. })
+    }
+
+    /// Whether the record may be in the stream in spite of the error, because a request's answer was lost. To
+    /// put it again may then store it twice.
+    #[must_use]
+    pub fn may_have_been_stored(&self) -> bool {
+        match self {
+            Self::Rejected {
+                may_have_been_stored,
+                ..
+            }
+            | Self::GaveUp {
+                may_have_been_stored,
+                ..
+            }
+            | Self::Gone {
+                may_have_been_stored,
+                ..
+            } => *may_have_been_stored,
+            _ => false,
+        }
+    }
+
+    /// What was wrong with the last attempt, if the record was sent and an attempt failed.
+    #[must_use]
+    pub fn last_attempt(&self) -> Option<&AttemptError> {
+        match self {
+            Self::Rejected { source, .. } | Self::GaveUp { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+fn with_code(attempt: &AttemptError) -> String {
+    attempt
+        .code()
+        .map_or_else(String::new, |code| format!(" with {code}"))
+}
+
+fn duplicate_note(may_have_been_stored: bool) -> &'static str {
+    if may_have_been_stored {
+        " (it may be stored already)"
+    } else {
+        ""
+    }
+}
+
+fn advice(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::NotFound => "create the stream, or correct its name, region or endpoint",
+        ErrorClass::AccessDenied => {
+            "correct the credentials, or allow kinesis:PutRecords and the use of the stream's key"
+        }
+        ErrorClass::Invalid => "correct the record or the stream's settings",
+        _ => "the same record will not succeed later",
+    }
+}
+
+/// What was wrong with one attempt to store a record.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttemptError {
+    /// The request failed as a whole.
+    #[error(transparent)]
+    Request(Arc<ServiceError>),
+    /// The request succeeded, but not for this record.
+    #[error(transparent)]
+    Record(Arc<EntryFailure>),
+    /// No answer came in time.
+    #[error("no answer came within {} ms", after.as_millis())]
+    TimedOut {
+        /// How long the answer was waited for.
+        after: Duration,
+    },
+    /// The answer does not fit the request, so that nobody knows which records it is about.
+    #[error("the service answered {answered} results to {sent} records")]
+    WrongAnswer {
+        /// How many records were sent.
+        sent: usize,
+        /// How many results came back.
+        answered: usize,
+    },
+}
+
+impl AttemptError {
+    /// What kind of failure it was.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Request(error) => error.class,
+            Self::Record(failure) => failure.class,
+            Self::TimedOut { .. } => ErrorClass::Transient,
+            Self::WrongAnswer { .. } => ErrorClass::Other,
+        }
+    }
+
+    /// The service's error code, if it gave one.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Request(error) => error.code.as_deref(),
+            Self::Record(failure) => Some(&failure.code),
+            Self::TimedOut { .. } | Self::WrongAnswer { .. } => None,
+        }
+    }
+
+    /// Whether this attempt may have stored the record all the same.
+    #[must_use]
+    pub fn may_have_been_stored(&self) -> bool {
+        match self {
+            Self::Request(error) => error.may_have_been_done,
+            Self::Record(_) => false,
+            Self::TimedOut { .. } | Self::WrongAnswer { .. } => true,
+        }
+    }
+
+    /// Whether the request never reached the service: no connection could be made.
+    pub(crate) fn is_unreached(&self) -> bool {
+        matches!(self, Self::Request(error)
+            if error.code.is_none()
+                && !error.may_have_been_done
+                && error.class == ErrorClass::Transient)
+    }
+}
+
+/// A record that was not put, and why.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct PutFailure<T> {
+    /// Why it was not put.
+    pub error: PutError,
+    /// The record, as it was given.
+    pub record: T,
+}
+
+impl<T> PutFailure<T> {
+    /// A record with the reason why it was not put.
+    pub fn new(error: PutError, record: T) -> Self {
+        Self { error, record }
+    }
+}
+
+/// Shows the error, never the record.
+impl<T> fmt::Debug for PutFailure<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PutFailure")
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for PutFailure<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<T> Error for PutFailure<T> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejected(code: &str) -> PutError {
+        PutError::Rejected {
+            stream: "readings".into(),
+            endpoint: "http://127.0.0.1:1".into(),
+            attempts: 1,
+            may_have_been_stored: false,
+            source: AttemptError::Record(Arc::new(EntryFailure::new(code, "no"))),
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_that_names_the_stream_the_endpoint_the_code_and_what_to_do() {
+        assert_eq!(
+            rejected("ResourceNotFoundException").to_string(),
+            "stream `readings` at http://127.0.0.1:1 refused a record with ResourceNotFoundException: \
+             create the stream, or correct its name, region or endpoint"
+        );
+        assert!(!rejected("ResourceNotFoundException").is_retryable());
+    }
+
+    #[test]
+    fn a_failure_never_shows_its_record() {
+        let failure = PutFailure::new(rejected("Nope"), "secret");
+        assert!(!format!("{failure:?} {failure}").contains("secret"));
+    }
+
+    #[test]
+    fn only_a_request_that_got_no_connection_is_unreached() {
+        let mut error =
+            ServiceError::unanswered("PutRecords", "http://x", ErrorClass::Transient, "refused");
+        assert!(AttemptError::Request(Arc::new(error)).is_unreached());
+        error = ServiceError::unanswered("PutRecords", "http://x", ErrorClass::Transient, "reset");
+        error.may_have_been_done = true;
+        assert!(!AttemptError::Request(Arc::new(error)).is_unreached());
+        let answered = ServiceError::answered("PutRecords", "http://x", "InternalFailure", "");
+        assert!(!AttemptError::Request(Arc::new(answered)).is_unreached());
+    }
+}

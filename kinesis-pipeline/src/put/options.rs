@@ -1,0 +1,186 @@
+use std::{ops::RangeInclusive, time::Duration};
+
+const MIB: usize = 1024 * 1024;
+
+/// How a stream's puts are sent and repeated; give it to
+/// [`KinesisStream::with_put_options`](crate::KinesisStream::with_put_options).
+///
+/// ```
+/// use std::time::Duration;
+/// use kinesis_pipeline::PutOptions;
+///
+/// let patient = PutOptions::new()
+///     .attempts_max(20)
+///     .backoff(Duration::from_millis(100), Duration::from_secs(5));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutOptions {
+    pub(crate) attempts_max: u32,
+    pub(crate) backoff_min: Duration,
+    pub(crate) backoff_max: Duration,
+    pub(crate) unreachable_max: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) requests_in_flight_max: usize,
+    pub(crate) in_flight_bytes_max: usize,
+    pub(crate) in_flight_records_max: usize,
+    pub(crate) linger_max: Duration,
+}
+
+impl Default for PutOptions {
+    fn default() -> Self {
+        Self {
+            attempts_max: 10,
+            backoff_min: Duration::from_millis(50),
+            backoff_max: Duration::from_secs(2),
+            unreachable_max: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(30),
+            requests_in_flight_max: 8,
+            in_flight_bytes_max: 64 * MIB,
+            in_flight_records_max: 10_000,
+            linger_max: Duration::from_millis(20),
+        }
+    }
+}
+
+impl PutOptions {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How often one record is sent before it is given up. Default 10, 1 to 100.
+    #[must_use]
+    pub fn attempts_max(mut self, attempts: u32) -> Self {
+        self.attempts_max = attempts;
+        self
+    }
+
+    /// How long a record waits before it is sent again: at most `min` after the first attempt, doubled with
+    /// each attempt up to `max`, each time shortened at random by up to half. Default 50 ms and 2 s; 1 ms to
+    /// 60 s.
+    #[must_use]
+    pub fn backoff(mut self, min: Duration, max: Duration) -> Self {
+        self.backoff_min = min;
+        self.backoff_max = max;
+        self
+    }
+
+    /// How long an endpoint is tried to which no connection can be made. Default 5 s, 0 to 1 hour.
+    #[must_use]
+    pub fn unreachable_max(mut self, time: Duration) -> Self {
+        self.unreachable_max = time;
+        self
+    }
+
+    /// How long the answer to a request is waited for. Default 30 s, 10 ms to 10 minutes.
+    #[must_use]
+    pub fn request_timeout(mut self, time: Duration) -> Self {
+        self.request_timeout = time;
+        self
+    }
+
+    /// How many requests run at the same time. Default 8, 1 to 256.
+    #[must_use]
+    pub fn requests_in_flight_max(mut self, requests: usize) -> Self {
+        self.requests_in_flight_max = requests;
+        self
+    }
+
+    /// How many bytes of records are held until they are stored; a put waits for room. Default 64 MiB, 1 MiB
+    /// to 2 GiB.
+    #[must_use]
+    pub fn in_flight_bytes_max(mut self, bytes: usize) -> Self {
+        self.in_flight_bytes_max = bytes;
+        self
+    }
+
+    /// How many records are held until they are stored; a put waits for room. Default 10,000, 1 to 10,000,000.
+    #[must_use]
+    pub fn in_flight_records_max(mut self, records: usize) -> Self {
+        self.in_flight_records_max = records;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), InvalidPutOption> {
+        const MS: Duration = Duration::from_millis(1);
+        const MINUTE: Duration = Duration::from_mins(1);
+        within("attempts_max", self.attempts_max, 1..=100)?;
+        within("backoff min", self.backoff_min, MS..=MINUTE)?;
+        within("backoff max", self.backoff_max, self.backoff_min..=MINUTE)?;
+        within(
+            "unreachable_max",
+            self.unreachable_max,
+            Duration::ZERO..=60 * MINUTE,
+        )?;
+        within(
+            "request_timeout",
+            self.request_timeout,
+            10 * MS..=10 * MINUTE,
+        )?;
+        within(
+            "requests_in_flight_max",
+            self.requests_in_flight_max,
+            1..=256,
+        )?;
+        within(
+            "in_flight_bytes_max",
+            self.in_flight_bytes_max,
+            MIB..=2048 * MIB,
+        )?;
+        within(
+            "in_flight_records_max",
+            self.in_flight_records_max,
+            1..=10_000_000,
+        )
+    }
+}
+
+fn within<T: Copy + PartialOrd + std::fmt::Debug>(
+    option: &'static str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<(), InvalidPutOption> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(InvalidPutOption {
+        option,
+        value: format!("{value:?}"),
+        range: format!("{:?} to {:?}", range.start(), range.end()),
+    })
+}
+
+/// A put option out of its range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the put option {option} is {value}: choose a value from {range}")]
+#[non_exhaustive]
+pub struct InvalidPutOption {
+    /// The option's name.
+    pub option: &'static str,
+    /// What was given.
+    pub value: String,
+    /// What it may be.
+    pub range: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_in_range() {
+        assert_eq!(PutOptions::new().check(), Ok(()));
+    }
+
+    #[test]
+    fn an_option_out_of_range_is_named_with_its_range() {
+        let error = PutOptions::new().attempts_max(0).check().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the put option attempts_max is 0: choose a value from 1 to 100"
+        );
+        let swapped = PutOptions::new().backoff(Duration::from_secs(2), Duration::from_secs(1));
+        assert_eq!(swapped.check().unwrap_err().option, "backoff max");
+    }
+}

@@ -1,0 +1,151 @@
+//! The pipeline as its handles share it: the way in, and who drives it.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering, fence},
+    mpsc,
+};
+
+use tokio::{runtime::Handle, sync::Notify};
+
+use super::{
+    PutError, accepted::Accepted, driver::Driver, receipt::PendingReceipt, room::Permit,
+    settings::Settings, state::State,
+};
+use crate::record::EncodedRecord;
+
+/// One put pipeline: a queue that takes records without a lock, and a driver that runs while there is
+/// something to do.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    settings: Arc<Settings>,
+    queue: mpsc::Sender<Accepted>,
+    /// The state while no driver has it.
+    home: Mutex<Option<Box<State>>>,
+    /// Whether a driver has the state. It is set to false before that driver looks into the queue for the
+    /// last time, and read after a record was put into the queue: one of the two sees the other, and no
+    /// record is left behind.
+    driven: AtomicBool,
+    wake: Notify,
+}
+
+impl Pipeline {
+    pub(crate) fn new(settings: Settings, rng: fastrand::Rng) -> Arc<Self> {
+        let settings = Arc::new(settings);
+        let (queue, received) = mpsc::channel();
+        let state = State::new(Arc::clone(&settings), received, rng);
+        Arc::new(Self {
+            settings,
+            queue,
+            home: Mutex::new(Some(Box::new(state))),
+            driven: AtomicBool::new(false),
+            wake: Notify::new(),
+        })
+    }
+
+    pub(crate) fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// Accepts a record once there is room for it. Cancel safe: until it returns, nothing is accepted.
+    pub(crate) async fn put(
+        self: &Arc<Self>,
+        record: EncodedRecord,
+    ) -> Result<PendingReceipt, PutError> {
+        let runtime = self.runtime()?;
+        let permit = self.settings.room.acquire(record.size_bytes()).await;
+        Ok(self.accept(record, permit, &runtime))
+    }
+
+    /// Accepts a record if there is room for it, or gives it back.
+    pub(crate) fn try_put(
+        self: &Arc<Self>,
+        record: EncodedRecord,
+    ) -> Result<Result<PendingReceipt, EncodedRecord>, PutError> {
+        let runtime = self.runtime()?;
+        Ok(match self.settings.room.try_acquire(record.size_bytes()) {
+            Some(permit) => Ok(self.accept(record, permit, &runtime)),
+            None => Err(record),
+        })
+    }
+
+    fn runtime(&self) -> Result<Handle, PutError> {
+        Handle::try_current().map_err(|_| PutError::NoRuntime {
+            stream: self.settings.target.stream.clone(),
+        })
+    }
+
+    fn accept(
+        self: &Arc<Self>,
+        record: EncodedRecord,
+        permit: Permit,
+        runtime: &Handle,
+    ) -> PendingReceipt {
+        let (waiter, pending) = PendingReceipt::new(self.settings.target.stream.clone());
+        let now = self.settings.target.clock.instant();
+        let settings = Arc::clone(&self.settings);
+        let accepted = Accepted::new(record, now, waiter, settings, permit);
+        // The receiver lives as long as the pipeline; were it gone, the record would end with an error.
+        let _ = self.queue.send(accepted);
+        fence(Ordering::SeqCst);
+        if !self.driven.load(Ordering::SeqCst) {
+            self.start_driver(runtime);
+        }
+        self.wake.notify_one();
+        pending
+    }
+
+    fn start_driver(self: &Arc<Self>, runtime: &Handle) {
+        let state = {
+            let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+            let state = home.take();
+            self.driven.store(true, Ordering::SeqCst);
+            state
+        };
+        // On a runtime that is shutting down the task is dropped at once, which locks `home` again.
+        if let Some(state) = state {
+            runtime.spawn(Driver::new(Arc::clone(self), state).run());
+        }
+    }
+
+    /// Waits until something may have been put since the last call.
+    pub(crate) async fn next_put(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Takes the state back from a driver that has nothing to do, or gives it back if something was put
+    /// meanwhile.
+    pub(crate) fn rest(&self, mut state: Box<State>) -> Option<Box<State>> {
+        let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+        self.driven.store(false, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        state.take_new();
+        if state.is_idle() {
+            *home = Some(state);
+            return None;
+        }
+        self.driven.store(true, Ordering::SeqCst);
+        Some(state)
+    }
+
+    /// Takes the state back from a driver that can go on no longer, and ends the records that it had.
+    pub(crate) fn abandon(&self, mut state: Box<State>) {
+        let abandoned = {
+            let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+            self.driven.store(false, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            let abandoned = state.abandon();
+            *home = Some(state);
+            abandoned
+        };
+        if !abandoned.is_empty() {
+            tracing::warn!(
+                stream = %self.settings.target.stream,
+                records = abandoned.len(),
+                "the runtime shut down before these records were sent"
+            );
+        }
+        // Ending a record wakes whoever waits for it: not under the lock.
+        drop(abandoned);
+    }
+}

@@ -1,0 +1,110 @@
+//! The end of every record: a receipt, or the reason why there is none.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::PutError;
+use crate::{
+    service::StreamId,
+    shard::{Position, SequenceNumber, ShardId},
+};
+
+/// Where a record was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The shard that took the record.
+    pub shard_id: ShardId,
+    /// The sequence number of the Kinesis record.
+    pub sequence_number: SequenceNumber,
+    /// The index of the record in its aggregate; 0 for a record that is not aggregated.
+    pub sub_sequence_number: u64,
+    /// How often the record was sent; 1 if the first attempt stored it.
+    pub attempts: u32,
+    /// How long it took from the put until the receipt.
+    pub time_in_buffer: Duration,
+}
+
+impl Receipt {
+    /// A receipt of a record that was stored at the first attempt, at once.
+    #[must_use]
+    pub fn new(shard_id: ShardId, sequence_number: SequenceNumber) -> Self {
+        Self {
+            shard_id,
+            sequence_number,
+            sub_sequence_number: 0,
+            attempts: 1,
+            time_in_buffer: Duration::ZERO,
+        }
+    }
+
+    /// The record's position in the stream, as a reader sees it.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position::new(self.shard_id.clone(), self.sequence_number.clone())
+            .at_sub_sequence_number(self.sub_sequence_number)
+    }
+}
+
+/// What becomes of a record.
+pub(crate) type PutResult = Result<Receipt, PutError>;
+
+/// The result of a record that was accepted; it comes once the record is stored or given up.
+///
+/// Dropping it does not take the record back: it is still sent.
+#[derive(Debug)]
+#[must_use = "the record may not be stored yet: await the receipt"]
+pub(crate) struct PendingReceipt {
+    result: oneshot::Receiver<PutResult>,
+    stream: StreamId,
+}
+
+/// The other end of a [`PendingReceipt`].
+pub(crate) type Waiter = oneshot::Sender<PutResult>;
+
+impl PendingReceipt {
+    pub(crate) fn new(stream: StreamId) -> (Waiter, Self) {
+        let (waiter, result) = oneshot::channel();
+        (waiter, Self { result, stream })
+    }
+}
+
+impl Future for PendingReceipt {
+    type Output = PutResult;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PutResult> {
+        let result = ready!(Pin::new(&mut self.result).poll(cx));
+        Poll::Ready(result.unwrap_or_else(|_| {
+            Err(PutError::Gone {
+                stream: self.stream.clone(),
+                attempts: 0,
+                may_have_been_stored: true,
+            })
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_names_the_position_that_a_reader_sees() {
+        let mut receipt = Receipt::new("shardId-000000000000".into(), 7_u128.into());
+        receipt.sub_sequence_number = 3;
+        assert_eq!(receipt.position().to_string(), "shardId-000000000000:7.3");
+    }
+
+    #[tokio::test]
+    async fn a_waiter_that_vanishes_ends_its_receipt_with_an_error() {
+        let (waiter, pending) = PendingReceipt::new("s".into());
+        drop(waiter);
+        assert!(pending.await.unwrap_err().may_have_been_stored());
+    }
+}

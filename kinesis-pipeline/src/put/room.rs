@@ -1,0 +1,123 @@
+//! Room: how much the pipeline holds at most.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// The records and bytes that the pipeline still has room for.
+///
+/// Waiters are served in the order in which they came.
+#[derive(Debug)]
+pub(crate) struct Room {
+    records: Semaphore,
+    bytes: Semaphore,
+    bytes_max: u32,
+}
+
+/// The room that one or more accepted records take. Dropping it gives the room back.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    room: Arc<Room>,
+    records: usize,
+    bytes: u32,
+}
+
+impl Room {
+    pub(crate) fn new(records_max: usize, bytes_max: usize) -> Self {
+        let bytes_max = u32::try_from(bytes_max).unwrap_or(u32::MAX);
+        Self {
+            records: Semaphore::new(records_max),
+            bytes: Semaphore::new(bytes_max as usize),
+            bytes_max,
+        }
+    }
+
+    /// Waits for room for one record. Cancel safe: a waiter that is dropped takes nothing.
+    pub(crate) async fn acquire(self: &Arc<Self>, bytes: usize) -> Permit {
+        let bytes = self.charge(bytes);
+        let of_records = self.records.acquire().await;
+        let of_bytes = self.bytes.acquire_many(bytes).await;
+        let never_closed = "the semaphores of a room are never closed";
+        self.permit(
+            of_records.expect(never_closed),
+            of_bytes.expect(never_closed),
+            bytes,
+        )
+    }
+
+    /// Takes room for one record if there is some and nobody waits for it.
+    pub(crate) fn try_acquire(self: &Arc<Self>, bytes: usize) -> Option<Permit> {
+        let bytes = self.charge(bytes);
+        let of_records = self.records.try_acquire().ok()?;
+        let of_bytes = self.bytes.try_acquire_many(bytes).ok()?;
+        Some(self.permit(of_records, of_bytes, bytes))
+    }
+
+    /// A record larger than the whole room takes all of it.
+    fn charge(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes).unwrap_or(u32::MAX).min(self.bytes_max)
+    }
+
+    fn permit(
+        self: &Arc<Self>,
+        records: SemaphorePermit<'_>,
+        bytes: SemaphorePermit<'_>,
+        charged: u32,
+    ) -> Permit {
+        records.forget();
+        bytes.forget();
+        Permit {
+            room: Arc::clone(self),
+            records: 1,
+            bytes: charged,
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.room.records.add_permits(self.records);
+        self.room.bytes.add_permits(self.bytes as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_put_waits_until_records_and_bytes_have_room() {
+        let room = Arc::new(Room::new(2, 100));
+        let first = room.acquire(90).await;
+        assert!(room.try_acquire(11).is_none());
+        assert!(timeout(SOON, room.acquire(11)).await.is_err());
+        let second = room.try_acquire(10).unwrap();
+        assert!(room.try_acquire(0).is_none(), "two records fill the room");
+        drop((first, second));
+        assert!(room.try_acquire(100).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiter_that_is_dropped_takes_no_room() {
+        let room = Arc::new(Room::new(1, 10));
+        let held = room.acquire(10).await;
+        assert!(timeout(SOON, room.acquire(10)).await.is_err());
+        drop(held);
+        assert!(room.try_acquire(10).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_larger_than_the_room_takes_all_of_it() {
+        let room = Arc::new(Room::new(10, 10));
+        let huge = room.acquire(1_000).await;
+        assert!(room.try_acquire(1).is_none());
+        drop(huge);
+        assert!(room.try_acquire(10).is_some());
+    }
+}

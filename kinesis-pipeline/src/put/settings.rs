@@ -1,0 +1,27 @@
+use std::sync::Arc;
+
+use super::{PutOptions, room::Room};
+use crate::stream::Target;
+
+/// What all parts of one put pipeline know.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) target: Target,
+    pub(crate) endpoint: Arc<str>,
+    pub(crate) options: PutOptions,
+    pub(crate) room: Arc<Room>,
+}
+
+impl Settings {
+    pub(crate) fn new(target: Target, options: PutOptions) -> Self {
+        Self {
+            endpoint: target.service.endpoint().into(),
+            room: Arc::new(Room::new(
+                options.in_flight_records_max,
+                options.in_flight_bytes_max,
+            )),
+            target,
+            options,
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The put pipeline on a scripted service, in virtual time.
+
+mod failures;
+mod many;
+mod runtimes;
+mod script;
+mod sharing;
+
+use script::{Answer, Script};

@@ -1,0 +1,102 @@
+//! Pipelines that outlive the runtimes that drive them.
+
+use std::{future::Future, task::Poll};
+
+use futures_util::FutureExt as _;
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Answer, Script, script::record};
+use crate::PutError;
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn a_put_on_another_runtime_starts_another_driver() {
+    let script = Script::new([]);
+    let stream = script.stream();
+    for _ in 0..3 {
+        assert!(runtime().block_on(stream.put(&record("k"))).is_ok());
+    }
+}
+
+#[test]
+fn a_runtime_that_is_idle_but_alive_does_not_keep_the_pipeline() {
+    let script = Script::new([]);
+    let stream = script.stream();
+    let idle = runtime();
+    assert!(idle.block_on(stream.put(&record("k"))).is_ok());
+    assert!(runtime().block_on(stream.put(&record("k"))).is_ok());
+    drop(idle);
+}
+
+#[test]
+fn a_runtime_that_shuts_down_ends_its_puts_and_the_next_one_goes_on() {
+    let script = Script::new([Answer::Silence]);
+    let stream = script.stream();
+    let short = runtime();
+    let record_k = record("k");
+    let mut put = Box::pin(stream.put(&record_k).map(Result::unwrap_err).shared());
+    short.block_on(async {
+        let first = std::future::poll_fn(|cx| Poll::Ready(put.as_mut().poll(cx))).await;
+        assert!(first.is_pending());
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    });
+    assert_eq!(script.sizes(), [1]);
+    drop(short);
+    let error = put.now_or_never().expect("the put has ended");
+    assert!(
+        matches!(error, PutError::Gone { attempts: 1, .. }),
+        "{error}"
+    );
+    assert!(error.may_have_been_stored() && error.is_retryable());
+    assert!(runtime().block_on(stream.put(&record("k"))).is_ok());
+}
+
+#[test]
+fn a_put_that_was_accepted_but_not_sent_when_the_runtime_ends_was_not_stored() {
+    let script = Script::new([]);
+    let stream = script.stream();
+    let short = runtime();
+    let record_k = record("k");
+    let mut put = Box::pin(stream.put(&record_k));
+    {
+        let _context = short.enter();
+        assert!(put.as_mut().now_or_never().is_none());
+    }
+    drop(short);
+    let error = put.now_or_never().expect("the put has ended").unwrap_err();
+    assert!(!error.may_have_been_stored(), "{error}");
+    assert!(script.calls().is_empty());
+}
+
+#[test]
+fn a_put_outside_a_runtime_is_an_error() {
+    let script = Script::new([]);
+    let put = script.stream().put(&record("k")).now_or_never();
+    assert!(matches!(put, Some(Err(PutError::NoRuntime { .. }))));
+}
+
+#[test]
+fn puts_from_many_short_runtimes_at_once_all_end() {
+    let script = Script::new([]);
+    let stream = script.stream();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let stream = &stream;
+            scope.spawn(move || {
+                for number in 0..50 {
+                    let key = thread * 1_000 + number;
+                    // Another thread's runtime may carry the record, and end: that is an error, not a hang.
+                    let _ = runtime().block_on(stream.put(&record(key)));
+                }
+            });
+        }
+    });
+    assert!(runtime().block_on(stream.put(&record("last"))).is_ok());
+}
