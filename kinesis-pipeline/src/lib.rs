@@ -12,6 +12,7 @@ pub mod shard;
 mod stream;
 
 pub use clock::Clock;
+pub use get::{GetError, Reader, Record, Records, ShardSelector, StartAt, StopHandle, Until};
 #[cfg(feature = "derive")]
 pub use kinesis_pipeline_derive::KinesisRecord;
 pub use put::{

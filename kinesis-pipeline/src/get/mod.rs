@@ -1,1 +1,109 @@
 //! Records out of a stream.
+//!
+//! ```text
+//!   ListShards ── plan ──> lineage: which shards, parents before children
+//!                             │ a shard may be read
+//!                             v
+//!   GetShardIterator ──> shard_state ── pace, retry, budget: what to call, when, how large
+//!   GetRecords  <── fetch ───┘  │ a page
+//!                               v
+//!                 deliver: queue of pages, one after the other from each shard
+//!                               │ on the caller's task
+//!                               v
+//!                 decode ──> Records: Record<R> or one error item
+//! ```
+//!
+//! One task per reader, the `driver`, makes all calls. Everything it decides by is a state machine without
+//! effects; the wish of the owner (take a page, stop, drop) reaches it through the queue.
+
+mod budget;
+mod decode;
+mod deliver;
+mod driver;
+mod error;
+mod fetch;
+mod listing;
+mod open;
+mod options;
+mod pace;
+mod plan;
+mod reader;
+mod record;
+mod records;
+mod retry;
+mod shard_state;
+mod start;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::SystemTime;
+
+pub use deliver::StopHandle;
+pub use error::GetError;
+pub use reader::Reader;
+pub use record::Record;
+pub use records::Records;
+pub use start::{ShardSelector, StartAt, Until};
+
+use crate::{
+    shard::{SequenceNumber, Shard},
+    stream::KinesisStream,
+};
+
+/// Reading.
+impl<R> KinesisStream<R> {
+    /// A reader to be set up: which shards, from where, until when.
+    pub fn reader(&self) -> Reader<R> {
+        Reader::new(self.target.clone())
+    }
+
+    /// Reads what is put from now on, from all shards.
+    ///
+    /// Every shard's position is fixed when this returns: what is put afterwards is read.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub async fn iter_from_latest(&self) -> Result<Records<R>, GetError> {
+        self.reader().start(StartAt::Latest).open().await
+    }
+
+    /// Reads everything that is retained, then what is put from now on.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub async fn iter_from_all(&self) -> Result<Records<R>, GetError> {
+        self.reader().start(StartAt::TrimHorizon).open().await
+    }
+
+    /// Reads what follows the record with this number in this shard, given by its number or id, and then the
+    /// shards that descend from it.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub async fn iter_from_sequence_number(
+        &self,
+        shard: impl Into<ShardSelector>,
+        after: SequenceNumber,
+    ) -> Result<Records<R>, GetError> {
+        let shard = shard.into();
+        let reader = self.reader().shards([shard.clone()]);
+        reader.shard_start(shard, plan::ShardStart::After(after)).open().await
+    }
+
+    /// Reads what arrived at this time or later, from all shards.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub async fn iter_from_timestamp(&self, time: SystemTime) -> Result<Records<R>, GetError> {
+        self.reader().start(StartAt::Timestamp(time)).open().await
+    }
+
+    /// All shards that are retained, open and closed, sorted by id: a shard's number is its index here.
+    ///
+    /// # Errors
+    /// [`GetError::Service`].
+    pub async fn shards(&self) -> Result<Vec<Shard>, GetError> {
+        open::list_shards(&self.target).await
+    }
+}

@@ -1,0 +1,59 @@
+use super::pace::PAGE_BYTES_MAX;
+
+/// The bytes of pages that are in flight or wait to be taken.
+///
+/// `used` never passes `bytes_max` by reserving, with one exception: when nothing is used, one page of any
+/// size is let through, so that a budget below the page size still makes progress.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    bytes_max: usize,
+    used: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, used: 0 }
+    }
+
+    /// Sets `bytes` aside for a page that is to be fetched, if there is room.
+    #[must_use]
+    pub(crate) fn reserve(&mut self, bytes: usize) -> bool {
+        let has_room = self.used == 0 || self.used.saturating_add(bytes) <= self.bytes_max;
+        if has_room {
+            self.used += bytes;
+        }
+        has_room
+    }
+
+    /// A page came, or did not: its `reserved` bytes are free again and it takes `bytes`.
+    pub(crate) fn settle(&mut self, reserved: usize, bytes: usize) {
+        self.used = self.used.saturating_sub(reserved) + bytes;
+    }
+
+    /// A page was taken.
+    pub(crate) fn release(&mut self, bytes: usize) {
+        self.settle(bytes, 0);
+    }
+
+    /// What one of `shards` shards may take for one page, when each has up to `pages` pages.
+    pub(crate) fn share(&self, shards: usize, pages: usize) -> usize {
+        (self.bytes_max / (shards * pages).max(1)).min(PAGE_BYTES_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_fit_the_budget_and_one_page_always_passes() {
+        let mut budget = Budget::new(100);
+        assert!(budget.reserve(500));
+        assert!(!budget.reserve(1));
+        budget.settle(500, 60);
+        assert!(budget.reserve(40));
+        assert!(!budget.reserve(1));
+        budget.release(60);
+        assert!(budget.reserve(60));
+    }
+}

@@ -1,0 +1,352 @@
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    future::Future,
+    pin::Pin,
+    time::SystemTime,
+};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    budget::Budget,
+    deliver::{self, Delivery, Feed, Page},
+    error::GetError,
+    fetch,
+    listing::Listing,
+    options::Options,
+    pace::Pace,
+    shard_state::{Call, End, Failure, PAGES_MAX, ShardState},
+};
+use crate::{
+    service::{ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
+    shard::{Position, Shard, ShardId, lineage::Lineage, listing::list_all},
+    stream::Target,
+};
+
+/// The most calls of one reader that are in flight at a time.
+const CALLS_MAX: usize = 128;
+
+/// Reads all shards of one reader: the only place of the get pipeline that has effects.
+///
+/// Every member of the lineage that is being read has an entry in `shards`. A shard whose next call may be
+/// made stands in `timers` until the call is due and in `due` until there is room for it; an entry that the
+/// shard's state no longer agrees with is skipped when its turn comes.
+pub(crate) struct Driver {
+    pub(crate) target: Target,
+    pub(crate) options: Options,
+    pub(crate) feed: Feed,
+    pub(crate) lineage: Lineage,
+    /// Where members that have not been read begin; the others begin at their oldest record.
+    pub(crate) starts: HashMap<ShardId, IteratorStart>,
+    pub(crate) tip_at: Option<SystemTime>,
+    pub(crate) shards: HashMap<ShardId, ShardState>,
+    pub(crate) timers: BTreeSet<(Instant, ShardId)>,
+    pub(crate) due: VecDeque<ShardId>,
+    pub(crate) budget: Budget,
+    pub(crate) listing: Listing,
+    pub(crate) calls: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
+}
+
+/// What a call in flight came back with.
+pub(crate) enum Answer {
+    Iterator {
+        shard_id: ShardId,
+        result: Result<ShardIterator, ServiceError>,
+    },
+    Page {
+        shard_id: ShardId,
+        reserved: usize,
+        result: Result<RecordPage, ServiceError>,
+    },
+    Shards(Result<Vec<Shard>, ServiceError>),
+}
+
+enum Event {
+    Answer(Answer),
+    Wish(deliver::Wish),
+    Timer,
+}
+
+impl Driver {
+    /// Reads until everything wanted was read, the owner stops it, or an error ends it.
+    pub(crate) async fn run(mut self) {
+        if let Err(error) = self.read().await {
+            self.feed.send(Delivery::Failed(error));
+        }
+        self.feed.send(Delivery::End);
+    }
+
+    async fn read(&mut self) -> Result<(), GetError> {
+        loop {
+            self.open_ready_shards();
+            if self.lineage.is_finished() {
+                return Ok(());
+            }
+            self.call_what_is_due();
+            match self.next_event().await {
+                Event::Answer(Answer::Iterator { shard_id, result }) => {
+                    self.on_iterator(&shard_id, result)?;
+                }
+                Event::Answer(Answer::Page { shard_id, reserved, result }) => {
+                    self.on_page(&shard_id, reserved, result)?;
+                }
+                Event::Answer(Answer::Shards(result)) => self.on_shards(result)?,
+                Event::Wish(deliver::Wish::Took(taken)) => {
+                    self.on_taken(&taken.shard_id, taken.bytes);
+                }
+                Event::Wish(deliver::Wish::Stop) => return Ok(()),
+                Event::Timer => {}
+            }
+        }
+    }
+
+    async fn next_event(&mut self) -> Event {
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let wake_at = timer.into_iter().chain(self.listing.due()).min();
+        let timer = async {
+            match wake_at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            wish = self.feed.next() => Event::Wish(wish),
+            Some(answer) = self.calls.next(), if !self.calls.is_empty() => Event::Answer(answer),
+            () = timer => Event::Timer,
+        }
+    }
+
+    /// Begins to read the shards whose parents have ended.
+    fn open_ready_shards(&mut self) {
+        while let Some(shard_id) = self.lineage.take_ready() {
+            let start = self.starts.remove(&shard_id).unwrap_or(IteratorStart::TrimHorizon);
+            self.read_shard(shard_id, start, None);
+        }
+    }
+
+    /// Begins to read a shard from `iterator`, or from `start` if none was fetched yet.
+    pub(crate) fn read_shard(
+        &mut self,
+        shard_id: ShardId,
+        start: IteratorStart,
+        iterator: Option<ShardIterator>,
+    ) {
+        let pace = Pace::new(self.poll_interval(), self.options.page_records_max);
+        let now = self.target.clock.instant();
+        let state = ShardState::new(start, iterator, pace, now).until_tip_at(self.tip_at);
+        self.shards.insert(shard_id.clone(), state);
+        self.schedule(&shard_id);
+    }
+
+    /// A batch read is over the sooner it knows that it has reached the tip.
+    fn poll_interval(&self) -> std::time::Duration {
+        match self.tip_at {
+            Some(_) => std::time::Duration::ZERO,
+            None => self.options.poll_interval,
+        }
+    }
+
+    fn schedule(&mut self, shard_id: &ShardId) {
+        if let Some(at) = self.shards.get(shard_id).and_then(ShardState::due) {
+            self.timers.insert((at, shard_id.clone()));
+        }
+    }
+
+    fn call_what_is_due(&mut self) {
+        let now = self.target.clock.instant();
+        while self.timers.first().is_some_and(|(at, _)| *at <= now) {
+            self.due.extend(self.timers.pop_first().map(|(_, shard_id)| shard_id));
+        }
+        while let Some(shard_id) = self.due.front().cloned() {
+            if self.calls.len() >= CALLS_MAX || !self.call_shard(&shard_id, now) {
+                break;
+            }
+            self.due.pop_front();
+        }
+        self.list_if_due(now);
+    }
+
+    /// Makes the shard's next call. Returns false if there is no room for it.
+    fn call_shard(&mut self, shard_id: &ShardId, now: Instant) -> bool {
+        let share = self.budget.share(self.shards.len(), PAGES_MAX);
+        let Some(state) = self.shards.get_mut(shard_id) else {
+            return true;
+        };
+        if state.due().is_none_or(|at| at > now) {
+            return true;
+        }
+        let target = self.target.clone();
+        let shard_id = shard_id.clone();
+        match state.next_call(now, share) {
+            None => return true,
+            Some(Call::Iterator(start)) => self.calls.push(Box::pin(async move {
+                let result = fetch::get_iterator(&target, shard_id.clone(), start).await;
+                Answer::Iterator { shard_id, result }
+            })),
+            Some(Call::Page { iterator, size }) => {
+                if !self.budget.reserve(size.bytes) {
+                    return false;
+                }
+                self.calls.push(Box::pin(async move {
+                    let result = fetch::get_page(&target, iterator, size.records_max).await;
+                    Answer::Page { shard_id, reserved: size.bytes, result }
+                }));
+            }
+        }
+        state.on_called(now, self.target.clock.now());
+        true
+    }
+
+    fn on_iterator(
+        &mut self,
+        shard_id: &ShardId,
+        result: Result<ShardIterator, ServiceError>,
+    ) -> Result<(), GetError> {
+        let now = self.target.clock.instant();
+        match result {
+            Ok(iterator) => {
+                if let Some(state) = self.shards.get_mut(shard_id) {
+                    state.on_iterator(iterator, now);
+                }
+                self.schedule(shard_id);
+                Ok(())
+            }
+            Err(error) => {
+                let number = self.shards.get(shard_id).and_then(ShardState::resume_number);
+                let position = number.map(|number| Position::new(shard_id.clone(), number));
+                self.on_error(shard_id, error, position)
+            }
+        }
+    }
+
+    fn on_page(
+        &mut self,
+        shard_id: &ShardId,
+        reserved: usize,
+        result: Result<RecordPage, ServiceError>,
+    ) -> Result<(), GetError> {
+        let mut page = match result {
+            Ok(page) => page,
+            Err(error) => {
+                self.budget.settle(reserved, 0);
+                return self.on_error(shard_id, error, None);
+            }
+        };
+        let Some(state) = self.shards.get_mut(shard_id) else {
+            self.budget.settle(reserved, 0);
+            return Ok(());
+        };
+        let bytes = state.on_page(&mut page, self.target.clock.instant());
+        self.budget.settle(reserved, bytes);
+        for child in &page.child_shards {
+            self.lineage.discover_child(&child.shard_id, &child.parents);
+        }
+        if !page.records.is_empty() {
+            self.feed.send(Delivery::Page(Page {
+                shard_id: shard_id.clone(),
+                records: page.records,
+                behind_latest: page.behind_latest,
+                bytes,
+            }));
+        }
+        self.go_on(shard_id);
+        Ok(())
+    }
+
+    fn on_taken(&mut self, shard_id: &ShardId, bytes: usize) {
+        self.budget.release(bytes);
+        if let Some(state) = self.shards.get_mut(shard_id) {
+            state.on_taken();
+        }
+        self.go_on(shard_id);
+    }
+
+    /// Schedules the shard's next call, or lets go of a shard that has ended and was taken to its end.
+    fn go_on(&mut self, shard_id: &ShardId) {
+        let Some(end) = self.shards.get(shard_id).and_then(ShardState::end) else {
+            return self.schedule(shard_id);
+        };
+        self.shards.remove(shard_id);
+        match end {
+            End::Closed => self.lineage.end(shard_id),
+            End::Cut => self.lineage.cut(shard_id),
+        }
+        tracing::debug!(stream = %self.target.stream, shard = %shard_id, ?end, "shard ended");
+    }
+
+    fn on_error(
+        &mut self,
+        shard_id: &ShardId,
+        error: ServiceError,
+        position: Option<Position>,
+    ) -> Result<(), GetError> {
+        let (stream, now) = (&self.target.stream, self.target.clock.instant());
+        let Some(state) = self.shards.get_mut(shard_id) else {
+            return Ok(());
+        };
+        match state.on_error(&error, now, self.options.outage_max, fastrand::f64()) {
+            Failure::Passing { is_worth_a_warning } => {
+                if is_worth_a_warning {
+                    tracing::warn!(%stream, shard = %shard_id, %error, "shard stalls; trying on");
+                }
+                self.schedule(shard_id);
+                Ok(())
+            }
+            Failure::Final => Err(final_error(&self.target, shard_id, error, position)),
+        }
+    }
+
+    /// Lists the shards when an ended one's children are not known yet.
+    fn list_if_due(&mut self, now: Instant) {
+        if self.listing.begin_if_due(self.lineage.is_looking_for_children(), now) {
+            let target = self.target.clone();
+            self.calls.push(Box::pin(async move {
+                let list = list_all(&*target.service, &target.stream);
+                Answer::Shards(fetch::in_time("ListShards", &*target.service, list).await)
+            }));
+        }
+    }
+
+    fn on_shards(&mut self, result: Result<Vec<Shard>, ServiceError>) -> Result<(), GetError> {
+        let now = self.target.clock.instant();
+        match result {
+            Ok(shards) => {
+                for shard in &shards {
+                    let parents: Vec<_> = shard.parents().cloned().collect();
+                    self.lineage.discover(&shard.id, &parents);
+                }
+                let is_listed = |id: &ShardId| shards.binary_search_by(|s| s.id.cmp(id)).is_ok();
+                self.lineage.forget_unlisted(is_listed);
+                self.listing.on_listed(now);
+                Ok(())
+            }
+            Err(error) => {
+                let may_pass =
+                    self.listing.on_error(error.class, now, self.options.outage_max, fastrand::f64());
+                if may_pass {
+                    return Ok(());
+                }
+                Err(GetError::service(&self.target.stream, None, error))
+            }
+        }
+    }
+}
+
+/// The error that a shard's failure ends the reader with; `position` is where reading should have begun.
+pub(crate) fn final_error(
+    target: &Target,
+    shard_id: &ShardId,
+    error: ServiceError,
+    position: Option<Position>,
+) -> GetError {
+    match position {
+        Some(position) if error.class == ErrorClass::Invalid => GetError::UnknownPosition {
+            stream: target.stream.clone(),
+            position: Box::new(position),
+            source: Box::new(error),
+        },
+        _ => GetError::service(&target.stream, Some(shard_id), error),
+    }
+}

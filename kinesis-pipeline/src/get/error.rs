@@ -1,0 +1,152 @@
+use std::{error::Error, fmt, time::SystemTime};
+
+use bytes::Bytes;
+
+use super::start::ShardSelector;
+use crate::{
+    record::{DecodeError, PartitionKey},
+    service::{ErrorClass, ServiceError, StreamId},
+    shard::{Position, ShardId},
+};
+
+/// Why records could not be read.
+///
+/// [`Decode`](Self::Decode) is about one record, and the next follows it. Every other error that comes out of
+/// [`Records`](super::Records) is its last item; see [`ends_the_stream`](Self::ends_the_stream).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum GetError {
+    /// A record's bytes are not what the codec writes. The next record follows.
+    Decode {
+        /// Where the record stands.
+        position: Box<Position>,
+        /// The record's bytes.
+        raw: Bytes,
+        /// The key that it was put with.
+        partition_key: PartitionKey,
+        /// When the service took it.
+        arrived_at: SystemTime,
+        /// What the codec says.
+        source: Box<DecodeError>,
+    },
+    /// The stream has no such shard.
+    ShardNotFound {
+        /// The stream.
+        stream: StreamId,
+        /// The shard that was asked for.
+        shard: ShardSelector,
+        /// How many shards the stream retains, open and closed. Numbers go from 0 to `count - 1`.
+        count: usize,
+    },
+    /// The service does not know this sequence number in this shard: it is not the shard's, or its record has
+    /// expired.
+    UnknownPosition {
+        /// The stream.
+        stream: StreamId,
+        /// Where reading should have begun or gone on.
+        position: Box<Position>,
+        /// What the service answered.
+        source: Box<ServiceError>,
+    },
+    /// A call failed for good, or for longer than the reader keeps trying.
+    Service {
+        /// The stream.
+        stream: StreamId,
+        /// The shard that was being read, if it was about one.
+        shard: Option<ShardId>,
+        /// What the service answered.
+        source: Box<ServiceError>,
+    },
+    /// The task that fetches was ended from outside: the runtime in which the reader was opened shut down.
+    Interrupted {
+        /// The stream.
+        stream: StreamId,
+    },
+}
+
+impl GetError {
+    /// Whether a new reader may succeed later without a change on your side.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Service { source, .. } => {
+                let may_pass = matches!(source.class, ErrorClass::InUse | ErrorClass::LimitExceeded);
+                source.is_retryable() || may_pass
+            }
+            Self::Interrupted { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the reader gives out nothing after this error. Only after [`Decode`](Self::Decode) it goes on.
+    #[must_use]
+    pub fn ends_the_stream(&self) -> bool {
+        !matches!(self, Self::Decode { .. })
+    }
+
+    /// The service's error, if there is one.
+    #[must_use]
+    pub fn service_error(&self) -> Option<&ServiceError> {
+        match self {
+            Self::Service { source, .. } | Self::UnknownPosition { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn service(stream: &StreamId, shard: Option<&ShardId>, source: ServiceError) -> Self {
+        Self::Service {
+            stream: stream.clone(),
+            shard: shard.cloned(),
+            source: Box::new(source),
+        }
+    }
+}
+
+impl fmt::Display for GetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decode { position, .. } => {
+                write!(f, "the record at {position} cannot be decoded; reading goes on after it")
+            }
+            Self::ShardNotFound { stream, shard, count } => {
+                write!(f, "stream {stream} has no {shard}: ")?;
+                match count {
+                    0 => f.write_str("it has no shards"),
+                    1 => f.write_str("it has 1 shard, number 0"),
+                    _ => write!(f, "it has {count} shards, numbers 0 to {}", count - 1),
+                }
+            }
+            Self::UnknownPosition { stream, position, .. } => write!(
+                f,
+                "stream {stream} has no position {position}: it is not of this shard, or has expired; \
+                 start from a newer one, or from all that is retained"
+            ),
+            Self::Service { stream, shard, source } => {
+                let advice = match source.class {
+                    ErrorClass::NotFound => "check its name and region",
+                    ErrorClass::AccessDenied => "check the credentials and their rights",
+                    ErrorClass::Invalid => "check where reading starts",
+                    _ => "open a new reader to try again",
+                };
+                match shard {
+                    Some(shard) => write!(f, "reading {shard} of stream {stream} failed: {advice}"),
+                    None => write!(f, "opening stream {stream} for reading failed: {advice}"),
+                }
+            }
+            Self::Interrupted { stream } => write!(
+                f,
+                "reading stream {stream} was interrupted: the runtime that opened the reader shut down"
+            ),
+        }
+    }
+}
+
+impl Error for GetError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Decode { source, .. } => Some(&**source),
+            Self::UnknownPosition { source, .. } | Self::Service { source, .. } => Some(&**source),
+            Self::ShardNotFound { .. } | Self::Interrupted { .. } => None,
+        }
+    }
+}

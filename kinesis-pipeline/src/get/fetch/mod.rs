@@ -1,0 +1,29 @@
+//! The fetch stage: the calls of one shard, and how long they may take.
+
+mod poll;
+
+pub(crate) use poll::{get_iterator, get_page};
+
+use std::{future::Future, time::Duration};
+
+use crate::service::{ErrorClass, Kinesis, ServiceError};
+
+/// How long a call may take before it counts as failed. A page of 10 MiB comes through a line of 3 Mbit/s.
+const CALL_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// The call's answer, or an error once it has taken too long.
+pub(crate) async fn in_time<T>(
+    operation: &'static str,
+    service: &dyn Kinesis,
+    call: impl Future<Output = Result<T, ServiceError>>,
+) -> Result<T, ServiceError> {
+    match tokio::time::timeout(CALL_TIME_MAX, call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(ServiceError::unanswered(
+            operation,
+            service.endpoint(),
+            ErrorClass::Transient,
+            format!("no answer within {} s", CALL_TIME_MAX.as_secs()),
+        )),
+    }
+}

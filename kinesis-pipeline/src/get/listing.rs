@@ -1,0 +1,101 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::retry::{Failures, Verdict};
+use crate::service::ErrorClass;
+
+/// The time between two listings while the children of an ended shard cannot be found; it doubles.
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// The longest time between two such listings.
+const INTERVAL_MAX: Duration = Duration::from_secs(30);
+
+/// When to list the shards again: the safety net for children that no page told of.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    is_running: bool,
+    /// When the next listing may be made. It is made only while children are looked for.
+    due: Option<Instant>,
+    interval: Duration,
+    failures: Failures,
+}
+
+impl Listing {
+    pub(crate) fn new() -> Self {
+        Self {
+            is_running: false,
+            due: None,
+            interval: INTERVAL_MIN,
+            failures: Failures::default(),
+        }
+    }
+
+    /// When to wake up for the next listing.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due.filter(|_| !self.is_running)
+    }
+
+    /// Whether to list now. Then the listing counts as running.
+    pub(crate) fn begin_if_due(&mut self, is_wanted: bool, now: Instant) -> bool {
+        if self.is_running {
+            return false;
+        }
+        if !is_wanted {
+            self.due = None;
+            self.interval = INTERVAL_MIN;
+            return false;
+        }
+        self.is_running = self.due.is_none_or(|due| due <= now);
+        self.is_running
+    }
+
+    pub(crate) fn on_listed(&mut self, now: Instant) {
+        self.is_running = false;
+        self.failures.reset();
+        self.due = Some(now + self.interval);
+        self.interval = (self.interval * 2).min(INTERVAL_MAX);
+    }
+
+    /// Returns whether the listing will be tried again.
+    pub(crate) fn on_error(
+        &mut self,
+        class: ErrorClass,
+        now: Instant,
+        outage_max: Duration,
+        jitter: f64,
+    ) -> bool {
+        self.is_running = false;
+        match self.failures.judge(class, now, outage_max, jitter) {
+            Verdict::Again { at, .. } => {
+                self.due = Some(at);
+                true
+            }
+            Verdict::Final => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn listings_are_made_at_once_and_then_ever_less_often_while_children_are_looked_for() {
+        let mut listing = Listing::new();
+        let mut now = crate::Clock::system().instant();
+        assert!(!listing.begin_if_due(false, now));
+        let mut waits = Vec::new();
+        for _ in 0..10 {
+            assert!(listing.begin_if_due(true, now));
+            assert!(!listing.begin_if_due(true, now), "one at a time");
+            listing.on_listed(now);
+            let due = listing.due().expect("it is due again");
+            assert!(!listing.begin_if_due(true, now));
+            waits.push(due - now);
+            now = due;
+        }
+        assert!(waits.is_sorted() && waits[0] == INTERVAL_MIN && waits[9] == INTERVAL_MAX);
+        assert!(!listing.begin_if_due(false, now));
+        assert!(listing.begin_if_due(true, now));
+    }
+}

@@ -1,0 +1,142 @@
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    future::Future,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
+
+use super::{
+    budget::Budget,
+    deliver::{Outlet, channel},
+    driver::{Driver, final_error},
+    error::GetError,
+    fetch,
+    listing::Listing,
+    options::Options,
+    plan::{Absent, Plan, Wish, plan, start_again},
+    retry::{Failures, Verdict},
+    start::Until,
+};
+use crate::{
+    service::{ErrorClass, IteratorStart, ServiceError, ShardIterator},
+    shard::{Position, Shard, ShardId, listing::list_all},
+    stream::Target,
+};
+
+/// How many iterators are fetched at a time while a reader opens.
+const ITERATORS_AT_A_TIME: usize = 32;
+/// How long opening tries on when the service cannot be reached or fails.
+const UNREACHABLE_MAX: Duration = Duration::from_secs(4);
+/// How long opening tries on when the service answers that it is busy with other things.
+const BUSY_MAX: Duration = Duration::from_secs(30);
+
+/// Fixes the position of every shard that is to be read now, and returns the driver that reads on from there.
+pub(crate) async fn open(
+    target: Target,
+    wish: &Wish,
+    options: Options,
+) -> Result<(Driver, Outlet), GetError> {
+    let opened_at = target.clock.now();
+    let shards = list_shards(&target).await?;
+    let Plan { mut lineage, mut starts } =
+        plan(&shards, wish).map_err(|Absent(shard)| GetError::ShardNotFound {
+            stream: target.stream.clone(),
+            shard,
+            count: shards.len(),
+        })?;
+    let mut first = Vec::new();
+    while let Some(shard_id) = lineage.take_ready() {
+        let start = starts.remove(&shard_id).unwrap_or(IteratorStart::TrimHorizon);
+        first.push((shard_id, start));
+    }
+    let iterators = fix_positions(&target, first).await?;
+
+    let (feed, outlet) = channel();
+    let mut driver = Driver {
+        feed,
+        lineage,
+        starts,
+        tip_at: (wish.until == Until::Tip).then_some(opened_at),
+        shards: HashMap::new(),
+        timers: BTreeSet::new(),
+        due: VecDeque::new(),
+        budget: Budget::new(options.prefetch_bytes_max),
+        listing: Listing::new(),
+        calls: FuturesUnordered::new(),
+        target,
+        options,
+    };
+    read_from(&mut driver, iterators, opened_at);
+    Ok((driver, outlet))
+}
+
+type Fixed = (ShardId, IteratorStart, ShardIterator);
+
+fn read_from(driver: &mut Driver, iterators: Vec<Fixed>, opened_at: SystemTime) {
+    for (shard_id, start, iterator) in iterators {
+        driver.read_shard(shard_id, start_again(start, opened_at), Some(iterator));
+    }
+}
+
+/// Lists all retained shards of a stream, as long as it takes to tell whether it can be read.
+pub(crate) async fn list_shards(target: &Target) -> Result<Vec<Shard>, GetError> {
+    let list = || async {
+        let list = list_all(&*target.service, &target.stream);
+        fetch::in_time("ListShards", &*target.service, list).await
+    };
+    with_retries(target, list)
+        .await
+        .map_err(|error| GetError::service(&target.stream, None, error))
+}
+
+async fn fix_positions(
+    target: &Target,
+    starts: Vec<(ShardId, IteratorStart)>,
+) -> Result<Vec<Fixed>, GetError> {
+    stream::iter(starts)
+        .map(|(shard_id, start)| async move {
+            let get = || fetch::get_iterator(target, shard_id.clone(), start.clone());
+            match with_retries(target, get).await {
+                Ok(iterator) => Ok((shard_id, start, iterator)),
+                Err(error) => {
+                    let position = position(&shard_id, &start);
+                    Err(final_error(target, &shard_id, error, position))
+                }
+            }
+        })
+        .buffer_unordered(ITERATORS_AT_A_TIME)
+        .try_collect()
+        .await
+}
+
+fn position(shard_id: &ShardId, start: &IteratorStart) -> Option<Position> {
+    match start {
+        IteratorStart::AtSequenceNumber(number) | IteratorStart::AfterSequenceNumber(number) => {
+            Some(Position::new(shard_id.clone(), number.clone()))
+        }
+        _ => None,
+    }
+}
+
+async fn with_retries<T, F>(target: &Target, call: impl Fn() -> F) -> Result<T, ServiceError>
+where
+    F: Future<Output = Result<T, ServiceError>>,
+{
+    let mut failures = Failures::default();
+    loop {
+        let error = match call().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let outage_max = match error.class {
+            ErrorClass::Throttled | ErrorClass::InUse | ErrorClass::LimitExceeded => BUSY_MAX,
+            _ => UNREACHABLE_MAX,
+        };
+        let now = target.clock.instant();
+        match failures.judge(error.class, now, outage_max, fastrand::f64()) {
+            Verdict::Again { at, .. } => tokio::time::sleep_until(at).await,
+            Verdict::Final => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The service allows 5 calls a second and shard.
+const CALL_INTERVAL_MIN: Duration = Duration::from_millis(200);
+/// The longest that throttling stretches the time between two calls of a shard.
+const CALL_INTERVAL_MAX: Duration = Duration::from_secs(2);
+/// The service gives out 2 MiB a second and shard.
+const READ_BYTES_PER_SECOND: u32 = 2 * 1024 * 1024;
+/// The service takes 1 MiB a second and shard.
+const WRITE_BYTES_PER_SECOND: f64 = 1024.0 * 1024.0;
+/// What a page may hold on top of the write rate: one record of the default limit.
+const WRITE_BYTES_BURST: usize = 1024 * 1024;
+/// The most that the service puts into one page, in bytes.
+pub(crate) const PAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Pages are not asked for smaller than this for the sake of the byte budget: five of them a second use up
+/// what the service gives out.
+const PAGE_BYTES_MIN: usize = 512 * 1024;
+/// The most records that the service puts into one page.
+pub(crate) const PAGE_RECORDS_MAX: u32 = 10_000;
+
+/// When a shard may be called again, and how large a page to ask for. Learns from every answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Pace {
+    poll_interval: Duration,
+    /// At least this long from call to call: longer while others use up the shard's calls.
+    call_interval: Duration,
+    /// At most this many records a page: fewer after a page that timed out.
+    page_records_max: u32,
+    page_records_wish: u32,
+    /// The size of a record, learnt from pages; unknown until the first that had records.
+    record_bytes: Option<usize>,
+    is_at_tip: bool,
+}
+
+/// What a page told about its shard.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PageFacts {
+    pub(crate) records: usize,
+    /// What the page takes in memory.
+    pub(crate) bytes: usize,
+    /// `None` if the service did not say.
+    pub(crate) behind_latest: Option<Duration>,
+}
+
+/// A page to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PageSize {
+    pub(crate) records_max: u32,
+    /// How large the page is likely to be at most.
+    pub(crate) bytes: usize,
+}
+
+impl Pace {
+    /// `poll_interval` is the time between calls while a shard has nothing new.
+    pub(crate) fn new(poll_interval: Duration, page_records_max: u32) -> Self {
+        Self {
+            poll_interval,
+            call_interval: CALL_INTERVAL_MIN,
+            page_records_max,
+            page_records_wish: page_records_max,
+            record_bytes: None,
+            is_at_tip: false,
+        }
+    }
+
+    /// Learns from a page that was asked for at `called_at`, and tells when to ask for the next.
+    pub(crate) fn on_page(&mut self, called_at: Instant, facts: PageFacts) -> Instant {
+        self.learn(facts);
+        let mut wait = self.call_interval.max(bytes_interval(facts.bytes));
+        if self.is_at_tip {
+            wait = wait.max(self.poll_interval);
+        }
+        called_at + wait
+    }
+
+    fn learn(&mut self, facts: PageFacts) {
+        let is_full = facts.records >= self.page_records_max as usize;
+        self.is_at_tip = match facts.behind_latest {
+            Some(behind) => behind.is_zero() && !is_full,
+            None => facts.records == 0,
+        };
+        if let Some(average) = facts.bytes.checked_div(facts.records) {
+            // Falls slowly, so that a few small records do not make the next page a large surprise.
+            self.record_bytes = Some(average.max(self.record_bytes.unwrap_or(0) / 2).max(1));
+        }
+        self.call_interval = (self.call_interval.mul_f64(0.9)).max(CALL_INTERVAL_MIN);
+        let grown = self.page_records_max.saturating_mul(2);
+        self.page_records_max = grown.min(self.page_records_wish);
+    }
+
+    /// Another reader of the shard uses it too: call less often, so that each gets its part.
+    pub(crate) fn on_throttled(&mut self) {
+        self.call_interval = (self.call_interval * 2).min(CALL_INTERVAL_MAX);
+    }
+
+    /// A page did not come in time: ask for a smaller one.
+    pub(crate) fn on_timeout(&mut self) {
+        self.page_records_max = (self.page_records_max / 2).max(1);
+    }
+
+    /// The page to ask for now, `since_last` after the call before, when `share` bytes of the prefetch budget
+    /// are this shard's.
+    pub(crate) fn page_size(&self, since_last: Duration, share: usize) -> PageSize {
+        let records_max = self.page_records_max;
+        match self.record_bytes {
+            _ if self.is_at_tip => PageSize {
+                records_max,
+                bytes: written_bytes_max(since_last),
+            },
+            None => PageSize {
+                records_max,
+                bytes: PAGE_BYTES_MAX,
+            },
+            Some(record_bytes) => {
+                let bytes = share.clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX);
+                let fitting = u32::try_from(bytes / record_bytes).unwrap_or(u32::MAX);
+                PageSize {
+                    records_max: fitting.clamp(1, records_max),
+                    bytes,
+                }
+            }
+        }
+    }
+}
+
+fn bytes_interval(bytes: usize) -> Duration {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    Duration::from_secs(1).mul_f64(f64::from(bytes) / f64::from(READ_BYTES_PER_SECOND))
+}
+
+/// How much can have been written to a shard in this time.
+fn written_bytes_max(time: Duration) -> usize {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float that is not negative converts to the nearest integer"
+    )]
+    let written = (time.as_secs_f64() * WRITE_BYTES_PER_SECOND) as usize;
+    written.saturating_add(WRITE_BYTES_BURST).min(PAGE_BYTES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLL: Duration = Duration::from_secs(1);
+
+    fn facts(records: usize, bytes: usize, behind_millis: u64) -> PageFacts {
+        let behind_latest = Some(Duration::from_millis(behind_millis));
+        PageFacts { records, bytes, behind_latest }
+    }
+
+    fn wait(pace: &mut Pace, facts: PageFacts) -> Duration {
+        let now = crate::Clock::system().instant();
+        pace.on_page(now, facts) - now
+    }
+
+    #[tokio::test]
+    async fn the_tip_is_polled_and_a_backlog_is_read_as_fast_as_the_service_allows() {
+        let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX);
+        assert_eq!(wait(&mut pace, facts(0, 0, 0)), POLL);
+        assert_eq!(wait(&mut pace, facts(5, 500, 0)), POLL);
+        assert_eq!(wait(&mut pace, facts(5, 500, 1)), CALL_INTERVAL_MIN);
+        assert_eq!(wait(&mut pace, facts(0, 0, 1)), CALL_INTERVAL_MIN);
+        assert_eq!(wait(&mut pace, facts(10_000, 20_000, 0)), CALL_INTERVAL_MIN);
+        assert_eq!(wait(&mut pace, facts(5, PAGE_BYTES_MAX, 1)), Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn throttling_stretches_the_interval_and_success_shrinks_it_again() {
+        let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX);
+        for _ in 0..10 {
+            pace.on_throttled();
+        }
+        let first = wait(&mut pace, facts(1, 1, 1));
+        assert!(first > POLL && first <= CALL_INTERVAL_MAX);
+        for _ in 0..100 {
+            wait(&mut pace, facts(1, 1, 1));
+        }
+        assert_eq!(wait(&mut pace, facts(1, 1, 1)), CALL_INTERVAL_MIN);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_timed_out_is_asked_for_smaller_until_pages_come_again() {
+        let mut pace = Pace::new(POLL, 1000);
+        for _ in 0..20 {
+            pace.on_timeout();
+        }
+        assert_eq!(pace.page_size(POLL, 0).records_max, 1);
+        for _ in 0..10 {
+            wait(&mut pace, facts(1, 1, 1));
+        }
+        assert_eq!(pace.page_size(POLL, 0).records_max, 1000);
+    }
+
+    #[tokio::test]
+    async fn a_page_fits_its_share_of_the_budget_once_the_size_of_records_is_known() {
+        let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX);
+        assert_eq!(pace.page_size(POLL, 0).bytes, PAGE_BYTES_MAX);
+        wait(&mut pace, facts(10, 10 * 1024, 1));
+        let size = PageSize { records_max: 512, bytes: PAGE_BYTES_MIN };
+        assert_eq!(pace.page_size(POLL, 0), size);
+        wait(&mut pace, facts(0, 0, 0));
+        assert_eq!(pace.page_size(POLL, 0).bytes, 2 * 1024 * 1024);
+    }
+}

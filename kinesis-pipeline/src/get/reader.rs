@@ -1,0 +1,138 @@
+use std::{fmt, marker::PhantomData, time::Duration};
+
+use super::{
+    error::GetError,
+    open::open,
+    options::Options,
+    pace::PAGE_RECORDS_MAX,
+    plan::Wish,
+    records::Records,
+    start::{ShardSelector, StartAt, Until},
+};
+use crate::stream::Target;
+
+/// What to read of a stream, and how: made by [`KinesisStream::reader`](crate::KinesisStream::reader).
+///
+/// ```no_run
+/// # async fn example(stream: kinesis_pipeline::KinesisStream<bytes::Bytes>) -> Result<(), kinesis_pipeline::GetError> {
+/// use kinesis_pipeline::{StartAt, Until};
+///
+/// let mut records = stream.reader().shards([0, 1]).start(StartAt::TrimHorizon).until(Until::Tip).open().await?;
+/// while let Some(record) = records.next().await {
+///     println!("{}", record?.position());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a reader does nothing until it is opened"]
+pub struct Reader<R> {
+    target: Target,
+    wish: Wish,
+    options: Options,
+    record: PhantomData<fn() -> R>,
+}
+
+impl<R> Reader<R> {
+    pub(crate) fn new(target: Target) -> Self {
+        Self {
+            target,
+            wish: Wish::default(),
+            options: Options::default(),
+            record: PhantomData,
+        }
+    }
+
+    /// Reads only these shards and their children, by number or id. All shards by default.
+    ///
+    /// A child belongs to the set of its first parent, so readers that divide the shards between them also
+    /// divide the children. When a set has no shards left, the reader ends.
+    pub fn shards(
+        mut self,
+        shards: impl IntoIterator<Item = impl Into<ShardSelector>>,
+    ) -> Self {
+        self.wish.shards.extend(shards.into_iter().map(Into::into));
+        self
+    }
+
+    /// Where to begin. [`StartAt::Latest`] by default.
+    pub fn start(mut self, start: StartAt) -> Self {
+        self.wish.start = start;
+        self
+    }
+
+    /// Where to end by itself. [`Until::Stopped`] by default.
+    pub fn until(mut self, until: Until) -> Self {
+        self.wish.until = until;
+        self
+    }
+
+    /// The most records to ask for in one page, 1 to 10,000. 10,000 by default; values outside are moved to
+    /// the nearer end.
+    ///
+    /// A page that times out is asked for again in half the size, down to one record.
+    pub fn page_records_max(mut self, records: u32) -> Self {
+        self.options.page_records_max = records.clamp(1, PAGE_RECORDS_MAX);
+        self
+    }
+
+    /// The memory that records may take between the service and you, in bytes. 64 MiB by default.
+    ///
+    /// Besides it, each shard has at most two pages on their way. A value below one page of the service
+    /// (10 MiB) is kept only as far as one page after the other allows.
+    pub fn prefetch_bytes_max(mut self, bytes: usize) -> Self {
+        self.options.prefetch_bytes_max = bytes;
+        self
+    }
+
+    /// How often a shard that has nothing new is asked, at least 200 ms, which the service allows. 1 s by
+    /// default.
+    ///
+    /// A record is delivered within about this time of its put. A shard that is behind is read as fast as the
+    /// service allows.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.options.poll_interval = interval;
+        self
+    }
+
+    /// How long a shard that only fails is tried on before the reader gives up. 30 minutes by default.
+    ///
+    /// It holds for faults that may pass: throttling, errors of the service, a network that is down. A stream
+    /// that does not exist or that the credentials do not open ends the reader at once. Opening has its own
+    /// bounds: 4 s for a service that cannot be reached, 30 s for one that is busy.
+    pub fn outage_max(mut self, time: Duration) -> Self {
+        self.options.outage_max = time;
+        self
+    }
+
+    /// Opens the reader. The position of every shard that it begins with is fixed when this returns.
+    ///
+    /// Not cancel safe in the sense that a dropped call leaves nothing behind to go on with; open again.
+    ///
+    /// # Errors
+    /// [`GetError::ShardNotFound`], [`GetError::UnknownPosition`], and [`GetError::Service`] for a call that
+    /// failed for good.
+    pub async fn open(self) -> Result<Records<R>, GetError> {
+        let stream = self.target.stream.clone();
+        let (driver, outlet) = open(self.target, &self.wish, self.options).await?;
+        Ok(Records::new(stream, outlet, tokio::spawn(driver.run())))
+    }
+
+    pub(super) fn shard_start(
+        mut self,
+        shard: ShardSelector,
+        start: super::plan::ShardStart,
+    ) -> Self {
+        self.wish.shard_starts.push((shard, start));
+        self
+    }
+}
+
+impl<R> fmt::Debug for Reader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("stream", &self.target.stream)
+            .field("wish", &self.wish)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

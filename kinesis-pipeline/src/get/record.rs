@@ -1,0 +1,78 @@
+use std::time::{Duration, SystemTime};
+
+use crate::{
+    record::PartitionKey,
+    service::EncryptionType,
+    shard::{HashKey, Position},
+};
+
+/// A record as it was read: your data, and what the service knows of it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Record<R> {
+    /// The decoded record.
+    pub data: R,
+    /// The key that it was put with.
+    pub partition_key: PartitionKey,
+    /// The hash key that it was put with. Known only of records that came in an aggregate.
+    pub explicit_hash_key: Option<HashKey>,
+    /// When the service took the record; the service counts milliseconds.
+    pub arrived_at: SystemTime,
+    /// How far the page that brought the record was behind the tip of its shard; `None` if the service did
+    /// not say.
+    pub behind_latest: Option<Duration>,
+    /// How the service keeps the record; `None` if the service did not say.
+    pub encryption_type: Option<EncryptionType>,
+    position: Position,
+}
+
+impl<R> Record<R> {
+    /// A record as a reader would give it out, for tests of your code.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    /// use kinesis_pipeline::{PartitionKey, Position, Record, SequenceNumber};
+    ///
+    /// let position = Position::new("shardId-000000000000".into(), SequenceNumber::from(1_u128));
+    /// let record = Record::new(21.5, PartitionKey::new("attic")?, position, SystemTime::UNIX_EPOCH);
+    /// assert_eq!(record.map(|celsius| celsius * 2.0).data, 43.0);
+    /// # Ok::<(), kinesis_pipeline::KeyError>(())
+    /// ```
+    #[must_use]
+    pub fn new(
+        data: R,
+        partition_key: PartitionKey,
+        position: Position,
+        arrived_at: SystemTime,
+    ) -> Self {
+        Self {
+            data,
+            partition_key,
+            explicit_hash_key: None,
+            arrived_at,
+            behind_latest: None,
+            encryption_type: None,
+            position,
+        }
+    }
+
+    /// Where in the stream the record stands.
+    #[must_use]
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+
+    /// The same record with other data.
+    #[must_use]
+    pub fn map<T>(self, change: impl FnOnce(R) -> T) -> Record<T> {
+        Record {
+            data: change(self.data),
+            partition_key: self.partition_key,
+            explicit_hash_key: self.explicit_hash_key,
+            arrived_at: self.arrived_at,
+            behind_latest: self.behind_latest,
+            encryption_type: self.encryption_type,
+            position: self.position,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+use std::{
+    future::poll_fn,
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+    vec,
+};
+
+use futures_core::Stream;
+use tokio::task::{JoinHandle, coop};
+
+use super::{
+    decode::decode,
+    deliver::{Delivery, Outlet, Page, StopHandle, Taken},
+    error::GetError,
+    record::Record,
+};
+use crate::{
+    record::KinesisRecord,
+    service::{StoredRecord, StreamId},
+    shard::ShardId,
+};
+
+/// The records of a stream, as they come: an open reader.
+///
+/// Read it with [`next`](Self::next), or as a futures [`Stream`]. The records of one shard come in order, and
+/// those of one partition key also over splits and merges. Records are decoded when you ask for them, on your
+/// task. Dropping the reader ends everything it does.
+///
+/// An error item about one record ([`GetError::Decode`]) is followed by the next record; any other error is
+/// the last item. A passing fault is no item at all: the reader tries again, warns once in the log, and gives
+/// up only after [`outage_max`](super::Reader::outage_max).
+#[must_use = "a reader fetches until it is dropped"]
+pub struct Records<R> {
+    stream: StreamId,
+    outlet: Outlet,
+    page: Option<OpenPage>,
+    is_ended: bool,
+    driver: JoinHandle<()>,
+    record: PhantomData<fn() -> R>,
+}
+
+/// The page whose records are being given out.
+struct OpenPage {
+    shard_id: ShardId,
+    records: vec::IntoIter<StoredRecord>,
+    behind_latest: Option<Duration>,
+    bytes: usize,
+}
+
+impl<R> Records<R> {
+    pub(crate) fn new(stream: StreamId, outlet: Outlet, driver: JoinHandle<()>) -> Self {
+        Self {
+            stream,
+            outlet,
+            page: None,
+            is_ended: false,
+            driver,
+            record: PhantomData,
+        }
+    }
+
+    /// Ends fetching. What was fetched still comes out, then `None`.
+    pub fn stop(&self) {
+        self.outlet.stop.stop();
+    }
+
+    /// A handle that stops this reader from elsewhere: another task, a signal handler.
+    #[must_use]
+    pub fn stop_handle(&self) -> StopHandle {
+        self.outlet.stop.clone()
+    }
+}
+
+impl<R: KinesisRecord> Records<R> {
+    /// The next record; `None` after the end.
+    ///
+    /// Cancel safe: a record leaves the reader only as the result of this call, so a call that is dropped
+    /// while it waits loses nothing.
+    pub async fn next(&mut self) -> Option<Result<Record<R>, GetError>> {
+        poll_fn(|context| self.poll_record(context)).await
+    }
+
+    fn poll_record(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Record<R>, GetError>>> {
+        // Pages come thousands of records at a time: without this a busy loop over them would never let
+        // another task run.
+        let progress = ready!(coop::poll_proceed(context));
+        let item = loop {
+            if let Some(item) = self.next_of_page() {
+                break Some(item);
+            }
+            if self.is_ended {
+                break None;
+            }
+            match ready!(self.outlet.poll_next(context)) {
+                Some(Delivery::Page(page)) => self.page = Some(OpenPage::of(page)),
+                Some(Delivery::Failed(error)) => break Some(Err(error)),
+                Some(Delivery::End) => self.is_ended = true,
+                None => {
+                    self.is_ended = true;
+                    let stream = self.stream.clone();
+                    break Some(Err(GetError::Interrupted { stream }));
+                }
+            }
+        };
+        progress.made_progress();
+        Poll::Ready(item)
+    }
+
+    fn next_of_page(&mut self) -> Option<Result<Record<R>, GetError>> {
+        let page = self.page.as_mut()?;
+        match page.records.next() {
+            Some(stored) => Some(decode(&page.shard_id, stored, page.behind_latest)),
+            None => {
+                let page = self.page.take()?;
+                self.outlet.took(page.into_taken());
+                None
+            }
+        }
+    }
+}
+
+impl<R: KinesisRecord> Stream for Records<R> {
+    type Item = Result<Record<R>, GetError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_record(context)
+    }
+}
+
+impl<R> Drop for Records<R> {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl<R> std::fmt::Debug for Records<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Records")
+            .field("stream", &self.stream)
+            .field("is_ended", &self.is_ended)
+            .finish_non_exhaustive()
+    }
+}
+
+impl OpenPage {
+    fn of(page: Page) -> Self {
+        Self {
+            shard_id: page.shard_id,
+            records: page.records.into_iter(),
+            behind_latest: page.behind_latest,
+            bytes: page.bytes,
+        }
+    }
+
+    fn into_taken(self) -> Taken {
+        Taken {
+            shard_id: self.shard_id,
+            bytes: self.bytes,
+        }
+    }
+}

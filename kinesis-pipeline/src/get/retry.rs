@@ -1,0 +1,117 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::service::ErrorClass;
+
+/// The wait before the first repetition of a failed call; it doubles with each further failure.
+const BACKOFF_FIRST: Duration = Duration::from_millis(200);
+/// The longest wait between two tries.
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// How many failures of a kind that we do not know are taken for passing ones.
+const UNKNOWN_FAILURES_MAX: u32 = 5;
+/// How long a run of failures lasts before it is worth a warning.
+const WARN_AFTER: Duration = Duration::from_secs(15);
+
+/// The failures of one kind of call since it last succeeded.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Failures {
+    count: u32,
+    first_at: Option<Instant>,
+    is_warned: bool,
+}
+
+/// What to do about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Make the call again at this time.
+    Again { at: Instant, is_worth_a_warning: bool },
+    /// Give up.
+    Final,
+}
+
+impl Failures {
+    pub(crate) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Counts a failure and decides what to do about it: a run of failures that has lasted for `outage_max`
+    /// is final. `jitter` is random, 0 to 1.
+    pub(crate) fn judge(
+        &mut self,
+        class: ErrorClass,
+        now: Instant,
+        outage_max: Duration,
+        jitter: f64,
+    ) -> Verdict {
+        let first_at = *self.first_at.get_or_insert(now);
+        let lasted = now.saturating_duration_since(first_at);
+        self.count += 1;
+        if !self.may_pass(class) || lasted >= outage_max {
+            return Verdict::Final;
+        }
+        let is_worth_a_warning = !self.is_warned && lasted >= WARN_AFTER;
+        self.is_warned |= is_worth_a_warning;
+        Verdict::Again {
+            at: now + backoff(self.count, jitter),
+            is_worth_a_warning,
+        }
+    }
+
+    fn may_pass(&self, class: ErrorClass) -> bool {
+        match class {
+            ErrorClass::Throttled
+            | ErrorClass::Transient
+            | ErrorClass::IteratorExpired
+            | ErrorClass::InUse
+            | ErrorClass::LimitExceeded => true,
+            ErrorClass::NotFound | ErrorClass::AccessDenied | ErrorClass::Invalid => false,
+            ErrorClass::Other => self.count <= UNKNOWN_FAILURES_MAX,
+        }
+    }
+}
+
+/// The wait after the `count`th failure in a row: between half and all of a time that doubles.
+fn backoff(count: u32, jitter: f64) -> Duration {
+    let doublings = count.saturating_sub(1).min(16);
+    let whole = (BACKOFF_FIRST * (1 << doublings)).min(BACKOFF_MAX);
+    whole.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTAGE_MAX: Duration = Duration::from_mins(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_passing_fault_is_retried_with_growing_waits_until_the_outage_is_too_long() {
+        let mut failures = Failures::default();
+        let (start, mut now, mut waits, mut warnings) =
+            (crate::Clock::system().instant(), crate::Clock::system().instant(), vec![], 0);
+        while let Verdict::Again { at, is_worth_a_warning } =
+            failures.judge(ErrorClass::Transient, now, OUTAGE_MAX, 1.0)
+        {
+            waits.push(at - now);
+            warnings += u32::from(is_worth_a_warning);
+            now = at;
+        }
+        assert!(waits.is_sorted() && waits[0] == BACKOFF_FIRST);
+        assert_eq!(waits.last(), Some(&BACKOFF_MAX));
+        assert!(now - start >= OUTAGE_MAX && now - start < OUTAGE_MAX + BACKOFF_MAX);
+        assert_eq!(warnings, 1);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_pass_is_final_at_once_and_what_is_unknown_after_a_few_tries() {
+        let now = crate::Clock::system().instant();
+        for class in [ErrorClass::AccessDenied, ErrorClass::NotFound, ErrorClass::Invalid] {
+            assert_eq!(Failures::default().judge(class, now, OUTAGE_MAX, 0.0), Verdict::Final);
+        }
+        let mut failures = Failures::default();
+        let tries = (0..100)
+            .take_while(|_| failures.judge(ErrorClass::Other, now, OUTAGE_MAX, 0.0) != Verdict::Final)
+            .count();
+        assert_eq!(tries, UNKNOWN_FAILURES_MAX as usize);
+    }
+}

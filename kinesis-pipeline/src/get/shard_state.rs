@@ -1,0 +1,245 @@
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::{
+    pace::{Pace, PageFacts, PageSize},
+    retry::{Failures, Verdict},
+};
+use crate::{
+    service::{ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
+    shard::SequenceNumber,
+};
+
+/// How many pages of a shard are on their way at most: one that waits to be taken and one in flight.
+pub(crate) const PAGES_MAX: usize = 2;
+/// What a record takes in memory besides its bytes.
+const RECORD_OVERHEAD_BYTES: usize = 160;
+
+/// One shard that is being read: what came, what is on its way, and what to call next.
+///
+/// A state machine without effects: the driver makes the calls and tells it of the answers.
+#[derive(Debug)]
+pub(crate) struct ShardState {
+    /// Where to begin while no record was fetched.
+    start: IteratorStart,
+    /// The last record that was fetched. An iterator that expired is replaced by one after it.
+    read_to: Option<SequenceNumber>,
+    cursor: Cursor,
+    /// A call is in flight, since this time. Then nothing else is called.
+    call: Option<Called>,
+    /// The call before.
+    last_call_at: Option<Instant>,
+    /// Pages that wait to be taken.
+    pages_out: usize,
+    /// When the next call may be made.
+    due: Instant,
+    pace: Pace,
+    failures: Failures,
+    /// Reading ends at what was in the shard at this time.
+    tip_at: Option<SystemTime>,
+}
+
+#[derive(Debug)]
+enum Cursor {
+    /// A new iterator is to be fetched.
+    Lost,
+    At(ShardIterator),
+    Ended(End),
+}
+
+/// How the reading of a shard came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The shard is closed and its last record was fetched.
+    Closed,
+    /// As far as wanted: the rest of the shard and its children are of no interest.
+    Cut,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Called {
+    at: Instant,
+    wall: SystemTime,
+}
+
+/// A call to make for a shard.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Iterator(IteratorStart),
+    Page { iterator: ShardIterator, size: PageSize },
+}
+
+/// What came of a failed call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It will be made again.
+    Passing { is_worth_a_warning: bool },
+    /// The shard cannot be read.
+    Final,
+}
+
+impl ShardState {
+    /// A shard to be read from `iterator`, or from `start` if none was fetched yet.
+    pub(crate) fn new(
+        start: IteratorStart,
+        iterator: Option<ShardIterator>,
+        pace: Pace,
+        now: Instant,
+    ) -> Self {
+        Self {
+            start,
+            read_to: None,
+            cursor: iterator.map_or(Cursor::Lost, Cursor::At),
+            call: None,
+            last_call_at: None,
+            pages_out: 0,
+            due: now,
+            pace,
+            failures: Failures::default(),
+            tip_at: None,
+        }
+    }
+
+    /// The same shard, read only to what was in it at this time.
+    pub(crate) fn until_tip_at(mut self, opened_at: Option<SystemTime>) -> Self {
+        self.tip_at = opened_at;
+        self
+    }
+
+    /// When the next call may be made; `None` while one is in flight, while enough pages wait to be taken,
+    /// and after the end.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let is_ended = matches!(self.cursor, Cursor::Ended(_));
+        let is_full = self.pages_out >= PAGES_MAX;
+        (self.call.is_none() && !is_ended && !is_full).then_some(self.due)
+    }
+
+    /// What to call, `now` that the call is due. `share` bytes of the prefetch budget are this shard's.
+    pub(crate) fn next_call(&self, now: Instant, share: usize) -> Option<Call> {
+        self.due()?;
+        match &self.cursor {
+            Cursor::Lost => Some(Call::Iterator(self.resume_at())),
+            Cursor::At(iterator) => {
+                let since = self.last_call_at.map_or(Duration::MAX, |last| now - last);
+                Some(Call::Page {
+                    iterator: iterator.clone(),
+                    size: self.pace.page_size(since, share),
+                })
+            }
+            Cursor::Ended(_) => None,
+        }
+    }
+
+    fn resume_at(&self) -> IteratorStart {
+        match &self.read_to {
+            Some(number) => IteratorStart::AfterSequenceNumber(number.clone()),
+            None => self.start.clone(),
+        }
+    }
+
+    /// The position at which the next iterator is asked for, if it is one of a sequence number.
+    pub(crate) fn resume_number(&self) -> Option<SequenceNumber> {
+        match self.resume_at() {
+            IteratorStart::AtSequenceNumber(number)
+            | IteratorStart::AfterSequenceNumber(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The call is being made.
+    pub(crate) fn on_called(&mut self, now: Instant, wall: SystemTime) {
+        self.call = Some(Called { at: now, wall });
+    }
+
+    pub(crate) fn on_iterator(&mut self, iterator: ShardIterator, now: Instant) {
+        self.call = None;
+        self.cursor = Cursor::At(iterator);
+        self.due = now;
+    }
+
+    /// A page came; if it has records it will be queued. Returns what it takes in memory.
+    pub(crate) fn on_page(&mut self, page: &mut RecordPage, now: Instant) -> usize {
+        let called = self.call.take();
+        let called_at = called.map_or(now, |called| called.at);
+        let facts = page_facts(page);
+        self.failures.reset();
+        self.last_call_at = Some(called_at);
+        self.due = self.pace.on_page(called_at, facts);
+        if let Some(last) = page.records.last() {
+            self.read_to = Some(last.sequence_number.clone());
+            self.pages_out += 1;
+        }
+        self.cursor = match page.next_iterator.take() {
+            None => Cursor::Ended(End::Closed),
+            Some(_) if self.is_at_wanted_end(page, called) => Cursor::Ended(End::Cut),
+            Some(iterator) => Cursor::At(iterator),
+        };
+        facts.bytes
+    }
+
+    /// Whether the page reaches what was in the shard when the reader was opened.
+    ///
+    /// By the service's measure the page ends `behind_latest` before the call, which needs no agreement of
+    /// clocks. But some servers always say 0, so a page with records counts only if its last one arrived
+    /// after the opening; the empty page behind it counts anyway.
+    fn is_at_wanted_end(&self, page: &RecordPage, called: Option<Called>) -> bool {
+        let (Some(tip_at), Some(called)) = (self.tip_at, called) else {
+            return false;
+        };
+        let behind = match page.behind_latest {
+            None if !page.records.is_empty() => return false,
+            behind => behind.unwrap_or_default(),
+        };
+        let reaches = called.wall.checked_sub(behind).is_some_and(|time| time >= tip_at);
+        reaches && page.records.last().is_none_or(|record| record.arrived_at >= tip_at)
+    }
+
+    /// A call failed. `jitter` is random, 0 to 1.
+    pub(crate) fn on_error(
+        &mut self,
+        error: &ServiceError,
+        now: Instant,
+        outage_max: Duration,
+        jitter: f64,
+    ) -> Failure {
+        self.call = None;
+        match error.class {
+            ErrorClass::IteratorExpired => self.cursor = Cursor::Lost,
+            ErrorClass::Throttled => self.pace.on_throttled(),
+            ErrorClass::Transient if error.code.is_none() => self.pace.on_timeout(),
+            _ => {}
+        }
+        match self.failures.judge(error.class, now, outage_max, jitter) {
+            Verdict::Again { at, is_worth_a_warning } => {
+                self.due = at;
+                Failure::Passing { is_worth_a_warning }
+            }
+            Verdict::Final => Failure::Final,
+        }
+    }
+
+    /// A page was taken.
+    pub(crate) fn on_taken(&mut self) {
+        self.pages_out = self.pages_out.saturating_sub(1);
+    }
+
+    /// How the shard ended, once all of its pages were taken.
+    pub(crate) fn end(&self) -> Option<End> {
+        match self.cursor {
+            Cursor::Ended(end) if self.pages_out == 0 => Some(end),
+            _ => None,
+        }
+    }
+}
+
+fn page_facts(page: &RecordPage) -> PageFacts {
+    let record_bytes = |record: &crate::service::StoredRecord| {
+        record.data.len() + record.partition_key.len() + RECORD_OVERHEAD_BYTES
+    };
+    PageFacts {
+        records: page.records.len(),
+        bytes: page.records.iter().map(record_bytes).sum(),
+        behind_latest: page.behind_latest,
+    }
+}

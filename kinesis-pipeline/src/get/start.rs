@@ -1,0 +1,84 @@
+use std::{fmt, time::SystemTime};
+
+use crate::shard::{SequenceNumber, ShardId};
+
+/// Where a reader begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StartAt {
+    /// After the newest record of every open shard, at the moment of opening. The default.
+    ///
+    /// Shards that are closed by then are not read. Their children that open later are read from their
+    /// beginning, so nothing that is put after opening is missed.
+    #[default]
+    Latest,
+    /// At the oldest record that is retained: everything.
+    TrimHorizon,
+    /// At the first record of each shard that arrived at this time or later; milliseconds count.
+    Timestamp(SystemTime),
+    /// At this record of this shard, then the shards that descend from it, and no others.
+    AtSequenceNumber(ShardId, SequenceNumber),
+    /// After this record of this shard, then the shards that descend from it, and no others.
+    AfterSequenceNumber(ShardId, SequenceNumber),
+}
+
+/// Where a reader ends by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Until {
+    /// Nowhere: it follows the stream until it is stopped. The default.
+    #[default]
+    Stopped,
+    /// At what was in the stream when the reader was opened: a batch read.
+    ///
+    /// A shard ends with the first page that reaches the moment of opening; a few records that arrived since
+    /// may be in that page, and are delivered. Shards that open later are not read.
+    Tip,
+}
+
+/// Which shard: by number or by id.
+///
+/// A number is an index into the stream's list of shards, open and closed, that are retained, sorted by id.
+/// The list is read when the reader is opened; a reshard changes the numbers that a later reader sees, while
+/// the set of an open reader keeps its meaning: a child belongs to the set of its first parent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ShardSelector {
+    /// The shard at this index of the list, from 0.
+    Number(usize),
+    /// The shard with this id.
+    Id(ShardId),
+}
+
+impl From<usize> for ShardSelector {
+    fn from(number: usize) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<ShardId> for ShardSelector {
+    fn from(id: ShardId) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl From<&ShardId> for ShardSelector {
+    fn from(id: &ShardId) -> Self {
+        Self::Id(id.clone())
+    }
+}
+
+impl From<&str> for ShardSelector {
+    fn from(id: &str) -> Self {
+        Self::Id(id.into())
+    }
+}
+
+impl fmt::Display for ShardSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "shard number {number}"),
+            Self::Id(id) => write!(f, "shard {id}"),
+        }
+    }
+}

@@ -1,0 +1,415 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ShardId;
+
+/// Which shards belong to a reader, which of them may be read now, and which are done: a state machine
+/// without effects.
+///
+/// A shard becomes readable once all of its parents that belong to the set have ended, so that the records
+/// of one key keep their order over splits and merges.
+#[derive(Debug)]
+pub(crate) struct Lineage {
+    scope: Scope,
+    /// Every shard that was ever seen and is still retained, members and others.
+    nodes: BTreeMap<ShardId, Node>,
+    /// Members in [`Stage::Waiting`] whose parents have all ended, in the order in which they became ready.
+    ready: BTreeSet<ShardId>,
+    /// Members that have not ended: 0 means that nothing is being read.
+    live: usize,
+    /// Ended members without a known child. A closed shard of a live stream has children, so as long as
+    /// there are some the children are still to be found.
+    childless: BTreeSet<ShardId>,
+}
+
+/// How shards that turn up later are taken into the set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The whole stream: every shard that turns up later belongs.
+    Stream,
+    /// A choice of shards: a child belongs to the set of its first parent, so that readers which divide the
+    /// shards between them also divide the children.
+    Chosen,
+    /// What was there at the beginning, and nothing that turns up later.
+    Frozen,
+}
+
+/// What a shard is to the set when it is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// To be read.
+    Member,
+    /// Belongs to the set and was read to its end before.
+    Ended,
+    /// Not read, and neither are its children on its account.
+    Stranger,
+}
+
+#[derive(Debug)]
+struct Node {
+    parents: Vec<ShardId>,
+    children: Vec<ShardId>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Stranger,
+    /// Parents of the set have not ended, or nobody asked for the shard yet.
+    Waiting,
+    Reading,
+    Ended,
+}
+
+impl Lineage {
+    pub(crate) fn new(scope: Scope) -> Self {
+        Self {
+            scope,
+            nodes: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            live: 0,
+            childless: BTreeSet::new(),
+        }
+    }
+
+    /// Adds a shard whose role is known. A shard that was added before keeps its role.
+    ///
+    /// Parents must be added before their children.
+    pub(crate) fn add(&mut self, id: &ShardId, parents: &[ShardId], role: Role) {
+        if self.nodes.contains_key(id) {
+            return;
+        }
+        for parent in parents {
+            if let Some(node) = self.nodes.get_mut(parent) {
+                node.children.push(id.clone());
+                self.childless.remove(parent);
+            }
+        }
+        let stage = match role {
+            Role::Member => Stage::Waiting,
+            Role::Ended => Stage::Ended,
+            Role::Stranger => Stage::Stranger,
+        };
+        let node = Node {
+            parents: parents.to_vec(),
+            children: Vec::new(),
+            stage,
+        };
+        self.nodes.insert(id.clone(), node);
+        match role {
+            Role::Member => {
+                self.live += 1;
+                self.note_if_ready(id);
+            }
+            Role::Ended => {
+                self.childless.insert(id.clone());
+            }
+            Role::Stranger => {}
+        }
+    }
+
+    /// Adds a shard that turned up after the beginning. Whether it belongs follows from its parents.
+    pub(crate) fn discover(&mut self, id: &ShardId, parents: &[ShardId]) {
+        self.add(id, parents, self.role_of_new(parents));
+    }
+
+    /// Adds a shard that the last page of one of its parents told of.
+    ///
+    /// The page does not say which of two parents is the first, so a choice of shards leaves a merged child to
+    /// the listing.
+    pub(crate) fn discover_child(&mut self, id: &ShardId, parents: &[ShardId]) {
+        if self.scope != Scope::Chosen || parents.len() < 2 {
+            self.discover(id, parents);
+        }
+    }
+
+    fn role_of_new(&self, parents: &[ShardId]) -> Role {
+        let mut known = parents.iter().filter_map(|id| self.nodes.get(id)).peekable();
+        let is_member = match self.scope {
+            Scope::Frozen => false,
+            Scope::Chosen => known.next().is_some_and(Node::is_member),
+            // Some servers leave the parents out: better read such a shard too early than never.
+            Scope::Stream => known.peek().is_none() || known.any(Node::is_member),
+        };
+        if is_member {
+            Role::Member
+        } else {
+            Role::Stranger
+        }
+    }
+
+    /// Whether this shard was added or discovered.
+    pub(crate) fn knows(&self, id: &ShardId) -> bool {
+        self.nodes.contains_key(id)
+    }
+
+    /// The next shard that may be read now. The caller reads it: it is not given out twice.
+    pub(crate) fn take_ready(&mut self) -> Option<ShardId> {
+        let id = self.ready.pop_first()?;
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.stage = Stage::Reading;
+        }
+        Some(id)
+    }
+
+    /// A shard has been read to its end: children that waited for it may become ready.
+    pub(crate) fn end(&mut self, id: &ShardId) {
+        let Some(node) = self.nodes.get_mut(id) else {
+            return;
+        };
+        if node.stage != Stage::Reading {
+            return;
+        }
+        node.stage = Stage::Ended;
+        self.live -= 1;
+        let children = node.children.clone();
+        if children.is_empty() {
+            self.childless.insert(id.clone());
+        }
+        for child in &children {
+            self.note_if_ready(child);
+        }
+    }
+
+    /// A shard has been read as far as wanted: what follows it is of no interest.
+    pub(crate) fn cut(&mut self, id: &ShardId) {
+        let Some(node) = self.nodes.get_mut(id) else {
+            return;
+        };
+        if node.stage != Stage::Reading {
+            return;
+        }
+        node.stage = Stage::Stranger;
+        self.live -= 1;
+        let mut cut = node.children.clone();
+        while let Some(child) = cut.pop() {
+            let Some(node) = self.nodes.get_mut(&child) else {
+                continue;
+            };
+            if node.stage == Stage::Waiting {
+                node.stage = Stage::Stranger;
+                self.live -= 1;
+                self.ready.remove(&child);
+                cut.extend(node.children.iter().cloned());
+            }
+        }
+    }
+
+    /// Whether nothing is left to read and nothing can turn up any more.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.live == 0 && !self.is_looking_for_children()
+    }
+
+    /// Whether an ended shard's children are still to be found.
+    pub(crate) fn is_looking_for_children(&self) -> bool {
+        self.scope != Scope::Frozen && !self.childless.is_empty()
+    }
+
+    /// Forgets shards that are done and that the service no longer lists: they cannot turn up again.
+    pub(crate) fn forget_unlisted(&mut self, is_listed: impl Fn(&ShardId) -> bool) {
+        let childless = &mut self.childless;
+        self.nodes.retain(|id, node| {
+            let stays = node.is_live() || is_listed(id);
+            if !stays {
+                childless.remove(id);
+            }
+            stays
+        });
+    }
+
+    fn note_if_ready(&mut self, id: &ShardId) {
+        let is_ready = self.nodes.get(id).is_some_and(|node| {
+            let mut parents = node.parents.iter().filter_map(|id| self.nodes.get(id));
+            node.stage == Stage::Waiting && !parents.any(Node::is_live)
+        });
+        if is_ready {
+            self.ready.insert(id.clone());
+        }
+    }
+}
+
+impl Node {
+    fn is_member(&self) -> bool {
+        self.stage != Stage::Stranger
+    }
+
+    fn is_live(&self) -> bool {
+        matches!(self.stage, Stage::Waiting | Stage::Reading)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id(number: usize) -> ShardId {
+        format!("shardId-{number:012}").into()
+    }
+
+    fn ids(numbers: &[usize]) -> Vec<ShardId> {
+        numbers.iter().copied().map(id).collect()
+    }
+
+    fn ready(lineage: &mut Lineage) -> Vec<ShardId> {
+        std::iter::from_fn(|| lineage.take_ready()).collect()
+    }
+
+    #[test]
+    fn a_merged_child_waits_for_both_parents() {
+        let mut lineage = Lineage::new(Scope::Stream);
+        lineage.add(&id(0), &[], Role::Member);
+        lineage.add(&id(1), &[], Role::Member);
+        assert_eq!(ready(&mut lineage), ids(&[0, 1]));
+        lineage.discover(&id(2), &ids(&[0, 1]));
+        lineage.end(&id(0));
+        assert_eq!(ready(&mut lineage), []);
+        lineage.end(&id(1));
+        assert_eq!(ready(&mut lineage), ids(&[2]));
+    }
+
+    #[test]
+    fn of_a_choice_a_child_belongs_to_its_first_parent() {
+        let mut lineage = Lineage::new(Scope::Chosen);
+        lineage.add(&id(0), &[], Role::Member);
+        lineage.add(&id(1), &[], Role::Stranger);
+        assert_eq!(ready(&mut lineage), ids(&[0]));
+        lineage.discover(&id(2), &ids(&[1, 0]));
+        lineage.end(&id(0));
+        assert_eq!(ready(&mut lineage), []);
+        assert!(lineage.is_finished());
+
+        let mut lineage = Lineage::new(Scope::Chosen);
+        lineage.add(&id(0), &[], Role::Member);
+        lineage.add(&id(1), &[], Role::Stranger);
+        ready(&mut lineage);
+        lineage.end(&id(0));
+        assert!(lineage.is_looking_for_children());
+        lineage.discover(&id(2), &ids(&[0, 1]));
+        assert_eq!(ready(&mut lineage), ids(&[2]));
+    }
+
+    #[test]
+    fn parents_that_the_service_forgot_are_not_waited_for() {
+        let mut lineage = Lineage::new(Scope::Stream);
+        lineage.add(&id(5), &ids(&[1, 2]), Role::Member);
+        assert_eq!(ready(&mut lineage), ids(&[5]));
+    }
+
+    #[test]
+    fn a_new_shard_without_parents_is_read_by_a_reader_of_the_whole_stream_only() {
+        for (scope, expected) in [(Scope::Stream, ids(&[7])), (Scope::Chosen, vec![]), (Scope::Frozen, vec![])] {
+            let mut lineage = Lineage::new(scope);
+            lineage.discover(&id(7), &[]);
+            assert_eq!(ready(&mut lineage), expected);
+        }
+    }
+
+    #[test]
+    fn what_follows_a_cut_shard_is_not_read() {
+        let mut lineage = Lineage::new(Scope::Stream);
+        lineage.add(&id(0), &[], Role::Member);
+        lineage.add(&id(1), &ids(&[0]), Role::Member);
+        lineage.add(&id(2), &ids(&[1]), Role::Member);
+        ready(&mut lineage);
+        lineage.cut(&id(0));
+        assert_eq!(ready(&mut lineage), []);
+        assert!(lineage.is_finished());
+    }
+
+    #[test]
+    fn a_forgotten_shard_takes_nothing_with_it() {
+        let mut lineage = Lineage::new(Scope::Stream);
+        lineage.add(&id(0), &[], Role::Member);
+        lineage.add(&id(1), &ids(&[0]), Role::Member);
+        ready(&mut lineage);
+        lineage.end(&id(0));
+        lineage.forget_unlisted(|_| false);
+        assert!(!lineage.knows(&id(0)) && lineage.knows(&id(1)));
+        assert_eq!(ready(&mut lineage), ids(&[1]));
+        assert!(!lineage.is_finished());
+    }
+
+    /// A random history: each step splits one open shard or merges two.
+    fn history(steps: &[(bool, usize, usize)]) -> Vec<(ShardId, Vec<ShardId>)> {
+        let mut shards: Vec<_> = (0..3).map(|number| (id(number), vec![])).collect();
+        let mut open: Vec<usize> = vec![0, 1, 2];
+        for &(is_split, first, second) in steps {
+            let first = open.remove(first % open.len());
+            let mut parents = vec![id(first)];
+            let children = if is_split || open.is_empty() {
+                2
+            } else {
+                parents.push(id(open.remove(second % open.len())));
+                1
+            };
+            for _ in 0..children {
+                open.push(shards.len());
+                shards.push((id(shards.len()), parents.clone()));
+            }
+        }
+        shards
+    }
+
+    proptest! {
+        #[test]
+        fn every_shard_is_read_once_and_after_its_parents(
+            steps in prop::collection::vec((any::<bool>(), any::<usize>(), any::<usize>()), 0..40),
+            known_at_start in 0_usize..60,
+            picks in prop::collection::vec(any::<usize>(), 200),
+        ) {
+            let shards = history(&steps);
+            let mut lineage = Lineage::new(Scope::Stream);
+            let known = known_at_start.clamp(3, shards.len());
+            for (id, parents) in &shards[..known] {
+                lineage.add(id, parents, Role::Member);
+            }
+            let (mut reading, mut ended) = (Vec::new(), Vec::<ShardId>::new());
+            let mut picks = picks.into_iter().cycle();
+            loop {
+                while let Some(id) = lineage.take_ready() {
+                    let parents = &shards.iter().find(|shard| shard.0 == id).unwrap().1;
+                    prop_assert!(parents.iter().all(|parent| ended.contains(parent)), "{id} before its parents");
+                    prop_assert!(!reading.contains(&id) && !ended.contains(&id), "{id} twice");
+                    reading.push(id);
+                }
+                if reading.is_empty() {
+                    break;
+                }
+                let id = reading.swap_remove(picks.next().unwrap() % reading.len());
+                // The last page of the shard names its children, with all of their parents.
+                for (child, parents) in shards.iter().filter(|(_, parents)| parents.contains(&id)) {
+                    lineage.discover(child, parents);
+                }
+                lineage.end(&id);
+                ended.push(id);
+            }
+            prop_assert_eq!(ended.len(), shards.len());
+        }
+
+        #[test]
+        fn readers_that_divide_the_shards_read_each_once(
+            steps in prop::collection::vec((any::<bool>(), any::<usize>(), any::<usize>()), 0..40),
+            mine in prop::collection::vec(any::<bool>(), 3),
+        ) {
+            let shards = history(&steps);
+            let mut read = Vec::new();
+            for side in [true, false] {
+                let mut lineage = Lineage::new(Scope::Chosen);
+                for ((id, parents), owner) in shards.iter().zip(&mine) {
+                    let role = if *owner == side { Role::Member } else { Role::Stranger };
+                    lineage.add(id, parents, role);
+                }
+                for (id, parents) in &shards[3..] {
+                    lineage.discover(id, parents);
+                }
+                while let Some(id) = lineage.take_ready() {
+                    lineage.end(&id);
+                    read.push(id);
+                }
+            }
+            read.sort();
+            prop_assert_eq!(read, shards.into_iter().map(|shard| shard.0).collect::<Vec<_>>());
+        }
+    }
+}
