@@ -47,8 +47,14 @@ async fn over_http() {
         return;
     };
     println!("records/s of 1 KiB over HTTP, 4 connections    embedded  ferrokinesis  ratio");
-    println!("PutRecords, 500 a request                    {our_puts:>10.0} {their_puts:>13.0} {:>6.2}", our_puts / their_puts);
-    println!("GetRecords, 1,000 a request                  {our_gets:>10.0} {their_gets:>13.0} {:>6.2}", our_gets / their_gets);
+    println!(
+        "PutRecords, 500 a request                    {our_puts:>10.0} {their_puts:>13.0} {:>6.2}",
+        our_puts / their_puts
+    );
+    println!(
+        "GetRecords, 1,000 a request                  {our_gets:>10.0} {their_gets:>13.0} {:>6.2}",
+        our_gets / their_gets
+    );
 }
 
 struct Round {
@@ -67,7 +73,9 @@ impl Round {
 
     async fn put(&self) -> f64 {
         let body = put_body();
-        let requests = self.load("PutRecords", PUTS_A_ROUND, vec![body; CONNECTIONS]).await;
+        let requests = self
+            .load("PutRecords", PUTS_A_ROUND, vec![body; CONNECTIONS])
+            .await;
         requests * 500.0
     }
 
@@ -80,12 +88,20 @@ impl Round {
                 "ShardId": format!("shardId-{shard:012}"),
                 "ShardIteratorType": "TRIM_HORIZON",
             });
-            let answer = client.call("GetShardIterator", call.to_string().into()).await;
+            let answer = client
+                .call("GetShardIterator", call.to_string().into())
+                .await;
             let answer: Value = serde_json::from_slice(&answer).expect("JSON");
-            let body = json!({ "ShardIterator": answer["ShardIterator"], "Limit": 1000 }).to_string();
-            let page: Value = serde_json::from_slice(&client.call("GetRecords", body.clone().into()).await)
-                .expect("JSON");
-            assert_eq!(page["Records"].as_array().map(Vec::len), Some(1000), "shard {shard}");
+            let body =
+                json!({ "ShardIterator": answer["ShardIterator"], "Limit": 1000 }).to_string();
+            let page: Value =
+                serde_json::from_slice(&client.call("GetRecords", body.clone().into()).await)
+                    .expect("JSON");
+            assert_eq!(
+                page["Records"].as_array().map(Vec::len),
+                Some(1000),
+                "shard {shard}"
+            );
             bodies.push(Bytes::from(body));
         }
         self.load("GetRecords", GETS_A_ROUND, bodies).await * 1000.0
@@ -124,15 +140,24 @@ fn put_body() -> Bytes {
     let records: Vec<_> = (0..RECORDS_A_REQUEST)
         .map(|key| json!({ "Data": data, "PartitionKey": key.to_string() }))
         .collect();
-    json!({ "StreamName": "bench", "Records": records }).to_string().into()
+    json!({ "StreamName": "bench", "Records": records })
+        .to_string()
+        .into()
 }
 
 /// Records a second in process, put and got by one task through the seam.
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 async fn in_process() {
     const REQUESTS: usize = 2_000;
-    let local = LocalKinesis::start().await.expect("the embedded Kinesis starts");
-    let stream = local.stream::<Bytes>("bench", 1).await.expect("a new stream").id().clone();
+    let local = LocalKinesis::start()
+        .await
+        .expect("the embedded Kinesis starts");
+    let stream = local
+        .stream::<Bytes>("bench", 1)
+        .await
+        .expect("a new stream")
+        .id()
+        .clone();
     let service = local.service();
     let records: Vec<_> = (0..RECORDS_A_REQUEST)
         .map(|key| {
@@ -158,10 +183,16 @@ async fn in_process() {
 async fn read_shard(service: &dyn Kinesis, stream: &StreamId) -> usize {
     let shard_id = "shardId-000000000000".into();
     let start = GetShardIterator::new(stream.clone(), shard_id, IteratorStart::TrimHorizon);
-    let mut iterator = service.get_shard_iterator(start).await.expect("an iterator");
+    let mut iterator = service
+        .get_shard_iterator(start)
+        .await
+        .expect("an iterator");
     let mut count = 0;
     loop {
-        let page = service.get_records(GetRecords::new(stream.clone(), iterator)).await.expect("a page");
+        let page = service
+            .get_records(GetRecords::new(stream.clone(), iterator))
+            .await
+            .expect("a page");
         if page.records.is_empty() {
             return count;
         }

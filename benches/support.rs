@@ -57,7 +57,9 @@ impl ServerProcess {
             .expect("the server starts");
         let stdout = child.stdout.take().expect("a pipe was asked for");
         let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).expect("the server prints its address");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("the server prints its address");
         Self {
             child,
             address: line.trim().parse().expect("an address"),
@@ -91,7 +93,9 @@ pub async fn serve_if_asked() {
 }
 
 async fn serve_embedded() {
-    let local = LocalKinesis::start().await.expect("the embedded Kinesis starts");
+    let local = LocalKinesis::start()
+        .await
+        .expect("the embedded Kinesis starts");
     let server = local.serve("127.0.0.1:0").await.expect("a free port");
     announce(server.address());
     std::future::pending::<()>().await;
@@ -105,7 +109,9 @@ async fn serve_ferrokinesis() {
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     announce(listener.local_addr().expect("a bound address"));
-    serve_plain_http(listener, app, std::future::pending()).await.expect("ferrokinesis serves");
+    serve_plain_http(listener, app, std::future::pending())
+        .await
+        .expect("ferrokinesis serves");
 }
 
 #[expect(clippy::print_stdout, reason = "the parent process reads it")]
@@ -125,10 +131,13 @@ impl BareClient {
     /// # Panics
     /// When nothing listens.
     pub async fn connect(address: SocketAddr) -> Self {
-        let socket = TcpStream::connect(address).await.expect("the server listens");
+        let socket = TcpStream::connect(address)
+            .await
+            .expect("the server listens");
         socket.set_nodelay(true).expect("a TCP socket");
-        let (connection, driver) =
-            hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.expect("HTTP/1.1");
+        let (connection, driver) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
+            .await
+            .expect("HTTP/1.1");
         tokio::spawn(driver);
         Self { connection }
     }
@@ -148,10 +157,23 @@ impl BareClient {
             .header("authorization", SIGNATURE)
             .body(Full::new(body))
             .expect("a request");
-        let answer = self.connection.send_request(request).await.expect("an answer");
+        let answer = self
+            .connection
+            .send_request(request)
+            .await
+            .expect("an answer");
         let status = answer.status();
-        let bytes = answer.into_body().collect().await.expect("the whole answer").to_bytes();
-        assert!(status.is_success(), "{operation}: {status} {}", String::from_utf8_lossy(&bytes));
+        let bytes = answer
+            .into_body()
+            .collect()
+            .await
+            .expect("the whole answer")
+            .to_bytes();
+        assert!(
+            status.is_success(),
+            "{operation}: {status} {}",
+            String::from_utf8_lossy(&bytes)
+        );
         bytes
     }
 }
@@ -159,7 +181,10 @@ impl BareClient {
 /// How often something happened a second.
 #[must_use]
 pub fn rate(count: usize, elapsed: Duration) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts of a benchmark are far below 2^52"
+    )]
     let count = count as f64;
     count / elapsed.as_secs_f64()
 }

@@ -27,11 +27,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let stream = config.stream::<Value>("my_stream").await?;
     let mut records = stream.iter_from_latest().await?;
-    stream.put(&json!({ "value": "hi mom", "ts": 1_433_969_276.17 })).await?;
+    stream
+        .put(&json!({ "value": "hi mom", "ts": 1_433_969_276.17 }))
+        .await?;
     let record = records.next().await.ok_or("the stream ended")??;
     println!("{} under the key {}", record.data, record.partition_key);
 
-    let error = config.stream::<Value>("your_stream").await.err().ok_or("it is not configured")?;
+    let error = config
+        .stream::<Value>("your_stream")
+        .await
+        .err()
+        .ok_or("it is not configured")?;
     println!("error: {error}");
     Ok(())
 }

@@ -24,12 +24,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let stream = KinesisStream::<Greeting>::connect(&name).await?;
     let mut records = stream.iter_from_latest().await?;
 
-    let greeting = Greeting { from: "on_aws".to_owned(), text: "hi mom".to_owned() };
+    let greeting = Greeting {
+        from: "on_aws".to_owned(),
+        text: "hi mom".to_owned(),
+    };
     let receipt = stream.put(&greeting).await?;
     println!("stored at {}", receipt.position());
 
     let wait = Duration::from_secs(30);
-    let record = tokio::time::timeout(wait, records.next()).await?.ok_or("the stream ended")??;
-    println!("read back {:?}, {:?} behind", record.data, record.behind_latest);
+    let record = tokio::time::timeout(wait, records.next())
+        .await?
+        .ok_or("the stream ended")??;
+    println!(
+        "read back {:?}, {:?} behind",
+        record.data, record.behind_latest
+    );
     Ok(())
 }

@@ -19,21 +19,32 @@ struct Reading {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let stream: KinesisStream<Reading> =
-        LocalKinesis::start().await?.stream("readings", 2).await?;
+    let stream: KinesisStream<Reading> = LocalKinesis::start().await?.stream("readings", 2).await?;
 
-    let reading = Reading { device: "attic".to_owned(), temperature: 21.5 };
+    let reading = Reading {
+        device: "attic".to_owned(),
+        temperature: 21.5,
+    };
     let receipt = stream.put(&reading).await?;
-    println!("stored in {} as {}", receipt.shard_id, receipt.sequence_number);
+    println!(
+        "stored in {} as {}",
+        receipt.shard_id, receipt.sequence_number
+    );
 
     // One result per record, in the order of the input; what failed comes back with its error.
     let devices = ["cellar", "kitchen", "", "roof"];
-    let readings = devices.map(|device| Reading { device: device.to_owned(), temperature: 18.0 });
+    let readings = devices.map(|device| Reading {
+        device: device.to_owned(),
+        temperature: 18.0,
+    });
     for result in stream.put_all(readings).await {
         match result {
             Ok(receipt) => println!("stored in {}", receipt.shard_id),
             Err(failure) => {
-                println!("not stored, {} degrees: {}", failure.record.temperature, failure.error);
+                println!(
+                    "not stored, {} degrees: {}",
+                    failure.record.temperature, failure.error
+                );
             }
         }
     }

@@ -15,7 +15,8 @@ use std::{
 };
 
 use kinesis_pipeline::{
-    KinesisRecord, KinesisStream, LocalKinesis, Record, SequenceNumber, ShardId, service::SplitShard,
+    KinesisRecord, KinesisStream, LocalKinesis, Record, SequenceNumber, ShardId,
+    service::SplitShard,
 };
 use serde::{Deserialize, Serialize};
 
@@ -39,8 +40,10 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         .lines()
         .map(serde_json::from_str)
         .collect::<Result<Vec<Earthquake>, _>>()?;
-    let stream: KinesisStream<Earthquake> =
-        LocalKinesis::start().await?.stream("earthquakes", 4).await?;
+    let stream: KinesisStream<Earthquake> = LocalKinesis::start()
+        .await?
+        .stream("earthquakes", 4)
+        .await?;
 
     // Every shard's position is fixed when this returns: what is put from now on will be read.
     let mut records = stream.iter_from_latest().await?;
@@ -70,7 +73,10 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// Puts the quakes 250 at a time: the next request starts when the one before is stored, which keeps the order.
-async fn put(stream: &KinesisStream<Earthquake>, quakes: &[Earthquake]) -> Result<(), Box<dyn Error>> {
+async fn put(
+    stream: &KinesisStream<Earthquake>,
+    quakes: &[Earthquake],
+) -> Result<(), Box<dyn Error>> {
     for chunk in quakes.chunks(250) {
         for result in stream.put_all(chunk).await {
             result.map_err(|failure| failure.error)?;
@@ -88,7 +94,11 @@ async fn split_busiest_shard(
     shards.sort_by_key(|shard| {
         quakes
             .iter()
-            .filter(|quake| shard.hash_key_range.contains(kinesis_pipeline::HashKey::of_partition_key(&quake.network)))
+            .filter(|quake| {
+                shard
+                    .hash_key_range
+                    .contains(kinesis_pipeline::HashKey::of_partition_key(&quake.network))
+            })
             .count()
     });
     let busiest = shards.pop().ok_or("the stream has no shards")?;
@@ -102,9 +112,15 @@ fn print_shards(received: &[Record<Earthquake>]) {
     let mut shards: BTreeMap<&ShardId, Vec<&SequenceNumber>> = BTreeMap::new();
     for record in received {
         let position = record.position();
-        shards.entry(&position.shard_id).or_default().push(&position.sequence_number);
+        shards
+            .entry(&position.shard_id)
+            .or_default()
+            .push(&position.sequence_number);
     }
-    println!("{:<20} {:>7}  {:<56}  last", "shard", "records", "first sequence number");
+    println!(
+        "{:<20} {:>7}  {:<56}  last",
+        "shard", "records", "first sequence number"
+    );
     for (shard_id, numbers) in shards {
         let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
         println!("{shard_id:<20} {:>7}  {first}  {last}", numbers.len());
@@ -113,10 +129,19 @@ fn print_shards(received: &[Record<Earthquake>]) {
 
 fn print_strongest(received: &[Record<Earthquake>]) {
     let mut quakes: Vec<_> = received.iter().map(|record| &record.data).collect();
-    quakes.sort_by(|a, b| b.magnitude.unwrap_or(0.0).total_cmp(&a.magnitude.unwrap_or(0.0)));
+    quakes.sort_by(|a, b| {
+        b.magnitude
+            .unwrap_or(0.0)
+            .total_cmp(&a.magnitude.unwrap_or(0.0))
+    });
     println!("\nstrongest:");
     for quake in quakes.iter().take(3) {
-        println!("  {:.1}  {}  {}", quake.magnitude.unwrap_or(0.0), quake.time, quake.place);
+        println!(
+            "  {:.1}  {}  {}",
+            quake.magnitude.unwrap_or(0.0),
+            quake.time,
+            quake.place
+        );
     }
 }
 
@@ -125,7 +150,10 @@ fn verdict(put: &[Earthquake], received: &[Record<Earthquake>]) -> ExitCode {
     let by_network = |quakes: &mut dyn Iterator<Item = &Earthquake>| {
         let mut networks: HashMap<String, Vec<String>> = HashMap::new();
         for quake in quakes {
-            networks.entry(quake.network.clone()).or_default().push(quake.id.clone());
+            networks
+                .entry(quake.network.clone())
+                .or_default()
+                .push(quake.id.clone());
         }
         networks
     };
@@ -133,9 +161,16 @@ fn verdict(put: &[Earthquake], received: &[Record<Earthquake>]) -> ExitCode {
     let back = by_network(&mut received.iter().map(|record| &record.data));
     let networks = sent.len();
     if sent == back {
-        println!("\nall {} came back once, in order for each of the {networks} networks", received.len());
+        println!(
+            "\nall {} came back once, in order for each of the {networks} networks",
+            received.len()
+        );
         return ExitCode::SUCCESS;
     }
-    println!("\nmissing, repeated or out of order: {} of {} came back", received.len(), put.len());
+    println!(
+        "\nmissing, repeated or out of order: {} of {} came back",
+        received.len(),
+        put.len()
+    );
     ExitCode::FAILURE
 }

@@ -28,13 +28,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // From a record that another process told us of: it and what follows in its shard.
     let start = StartAt::AtSequenceNumber(since.shard_id.clone(), since.sequence_number.clone());
-    let mut records = stream.reader().start(start).until(Until::Tip).open().await?;
-    let first = records.next().await.ok_or("nothing at the receipt's position")??;
+    let mut records = stream
+        .reader()
+        .start(start)
+        .until(Until::Tip)
+        .open()
+        .await?;
+    let first = records
+        .next()
+        .await
+        .ok_or("nothing at the receipt's position")??;
     println!("at the receipt: {:?}", first.data);
 
     // From its arrival time: every shard, to what was in the stream when the reader opened.
     let start = StartAt::Timestamp(first.arrived_at);
-    let mut records = stream.reader().start(start).until(Until::Tip).open().await?;
+    let mut records = stream
+        .reader()
+        .start(start)
+        .until(Until::Tip)
+        .open()
+        .await?;
     let mut euros = 0;
     while let Some(record) = records.next().await {
         euros += record?.data.euros;

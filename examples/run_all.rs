@@ -11,15 +11,29 @@ use serde_json::Value;
 /// The example's binary: `cargo test` builds it next to this test.
 fn example(name: &str) -> Command {
     let test = std::env::current_exe().expect("the test has a path");
-    let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
+    let profile = test
+        .ancestors()
+        .nth(2)
+        .expect("target/<profile>/deps/<test>");
     let binary: PathBuf = profile.join("examples").join(name);
-    assert!(binary.exists(), "{} is not built: run `cargo test` without `--test`", binary.display());
+    assert!(
+        binary.exists(),
+        "{} is not built: run `cargo test` without `--test`",
+        binary.display()
+    );
     Command::new(binary)
 }
 
 fn succeeds(mut command: Command) -> String {
-    let Output { status, stdout, stderr } = command.output().expect("the example starts");
-    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("the example starts");
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&stdout),
+        String::from_utf8_lossy(&stderr),
+    );
     assert!(status.success(), "{status}\n{stdout}\n{stderr}");
     stdout.into_owned()
 }
@@ -27,8 +41,14 @@ fn succeeds(mut command: Command) -> String {
 #[test]
 fn quickstart_reads_back_every_earthquake() {
     let output = succeeds(example("quickstart"));
-    assert!(output.contains("all 1707 came back once, in order for each of the 12 networks"), "{output}");
-    let shards = output.lines().filter(|line| line.starts_with("shardId-")).count();
+    assert!(
+        output.contains("all 1707 came back once, in order for each of the 12 networks"),
+        "{output}"
+    );
+    let shards = output
+        .lines()
+        .filter(|line| line.starts_with("shardId-"))
+        .count();
     assert!(shards >= 3, "{output}");
     assert!(output.contains("strongest:\n  7."), "{output}");
 }
@@ -44,22 +64,34 @@ fn put_one_and_many_tells_what_became_of_each() {
 #[test]
 fn tail_stops_after_what_was_fetched() {
     let output = succeeds(example("tail"));
-    let received = output.lines().filter(|line| line.contains("Reading {")).count();
+    let received = output
+        .lines()
+        .filter(|line| line.contains("Reading {"))
+        .count();
     assert!(received >= 5, "{output}");
-    assert!(output.contains(&format!("stopped after {received} records")), "{output}");
+    assert!(
+        output.contains(&format!("stopped after {received} records")),
+        "{output}"
+    );
 }
 
 #[test]
 fn replay_reads_from_a_receipt_and_from_a_time() {
     let output = succeeds(example("replay"));
-    assert!(output.contains("at the receipt: Order { id: 4, euros: 20 }"), "{output}");
+    assert!(
+        output.contains("at the receipt: Order { id: 4, euros: 20 }"),
+        "{output}"
+    );
     assert!(output.contains("40 euros since then"), "{output}");
 }
 
 #[test]
 fn own_codec_reads_what_it_wrote() {
     let output = succeeds(example("own_codec"));
-    assert!(output.contains(r#"Measurement { name: "depth", value: -40 } under the key depth"#), "{output}");
+    assert!(
+        output.contains(r#"Measurement { name: "depth", value: -40 } under the key depth"#),
+        "{output}"
+    );
     assert!(output.contains("refused: "), "{output}");
 }
 
@@ -67,14 +99,22 @@ fn own_codec_reads_what_it_wrote() {
 fn config_file_finds_the_stream_behind_a_name() {
     let output = succeeds(example("config_file"));
     assert!(output.contains("under the key hi mom"), "{output}");
-    assert!(output.contains("error: ") && output.contains("my_stream"), "{output}");
+    assert!(
+        output.contains("error: ") && output.contains("my_stream"),
+        "{output}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_aws_talks_to_whatever_the_environment_names() {
-    let local = LocalKinesis::start().await.expect("the embedded Kinesis starts");
+    let local = LocalKinesis::start()
+        .await
+        .expect("the embedded Kinesis starts");
     let server = local.serve("127.0.0.1:0").await.expect("a free port");
-    local.stream::<Value>("greetings", 2).await.expect("a new stream");
+    local
+        .stream::<Value>("greetings", 2)
+        .await
+        .expect("a new stream");
 
     let mut command = example("on_aws");
     command
@@ -83,6 +123,11 @@ async fn on_aws_talks_to_whatever_the_environment_names() {
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", "test")
         .env("AWS_SECRET_ACCESS_KEY", "test");
-    let output = tokio::task::spawn_blocking(move || succeeds(command)).await.expect("the example ends");
-    assert!(output.contains(r#"read back Greeting { from: "on_aws", text: "hi mom" }"#), "{output}");
+    let output = tokio::task::spawn_blocking(move || succeeds(command))
+        .await
+        .expect("the example ends");
+    assert!(
+        output.contains(r#"read back Greeting { from: "on_aws", text: "hi mom" }"#),
+        "{output}"
+    );
 }

@@ -18,14 +18,16 @@ struct Reading {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let stream: KinesisStream<Reading> =
-        LocalKinesis::start().await?.stream("readings", 2).await?;
+    let stream: KinesisStream<Reading> = LocalKinesis::start().await?.stream("readings", 2).await?;
     let mut records = stream.iter_from_latest().await?;
 
     let writer = stream.clone();
     tokio::spawn(async move {
         for count in 1.. {
-            let reading = Reading { device: format!("device-{}", count % 3), count };
+            let reading = Reading {
+                device: format!("device-{}", count % 3),
+                count,
+            };
             if writer.put(&reading).await.is_err() {
                 return;
             }

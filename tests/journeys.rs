@@ -4,7 +4,8 @@ use std::{collections::HashSet, time::Duration};
 
 use bytes::Bytes;
 use kinesis_pipeline::{
-    EncodedRecord, GetError, KinesisRecord, KinesisStream, PartitionKey, PutError, Record, Records, StartAt, Until,
+    EncodedRecord, GetError, KinesisRecord, KinesisStream, PartitionKey, PutError, Record, Records,
+    StartAt, Until,
     service::{MergeShards, SplitShard},
 };
 use kinesis_pipeline_tests::{Server, wait_until_active};
@@ -145,13 +146,23 @@ async fn results_of_many_are_in_input_order(server: Server) {
 async fn latest_reads_what_is_put_after_it_opened(server: Server) {
     let stream = server.stream::<Reading>("readings", 4).await;
     for count in 0..10 {
-        stream.put(&reading(&count.to_string(), count)).await.expect("a receipt");
+        stream
+            .put(&reading(&count.to_string(), count))
+            .await
+            .expect("a receipt");
     }
     let mut records = stream.iter_from_latest().await.expect("the reader opens");
     for count in 10..20 {
-        stream.put(&reading(&count.to_string(), count)).await.expect("a receipt");
+        stream
+            .put(&reading(&count.to_string(), count))
+            .await
+            .expect("a receipt");
     }
-    let mut counts: Vec<_> = take(&mut records, 10).await.iter().map(|r| r.data.count).collect();
+    let mut counts: Vec<_> = take(&mut records, 10)
+        .await
+        .iter()
+        .map(|r| r.data.count)
+        .collect();
     counts.sort_unstable();
     assert_eq!(counts, (10..20).collect::<Vec<_>>());
 }
@@ -160,18 +171,31 @@ async fn a_sequence_number_reads_what_follows_it(server: Server) {
     let stream = server.stream::<Reading>("readings", 1).await;
     let mut receipts = Vec::new();
     for count in 0..5 {
-        receipts.push(stream.put(&reading("attic", count)).await.expect("a receipt"));
+        receipts.push(
+            stream
+                .put(&reading("attic", count))
+                .await
+                .expect("a receipt"),
+        );
     }
     let number = receipts[2].sequence_number.clone();
     let mut records = stream
         .iter_from_sequence_number(0, number.clone())
         .await
         .expect("the reader opens");
-    let counts: Vec<_> = take(&mut records, 2).await.iter().map(|r| r.data.count).collect();
+    let counts: Vec<_> = take(&mut records, 2)
+        .await
+        .iter()
+        .map(|r| r.data.count)
+        .collect();
     assert_eq!(counts, [3, 4]);
 
     let at = StartAt::AtSequenceNumber(receipts[2].shard_id.clone(), number);
-    let counts: Vec<_> = to_the_tip(&stream, at).await.iter().map(|r| r.data.count).collect();
+    let counts: Vec<_> = to_the_tip(&stream, at)
+        .await
+        .iter()
+        .map(|r| r.data.count)
+        .collect();
     assert_eq!(counts, [2, 3, 4]);
 }
 
@@ -197,7 +221,10 @@ async fn a_split_and_a_merge_are_followed_parents_first(server: Server) {
     let devices: Vec<_> = (0..8).map(|device| format!("device-{device}")).collect();
     let put_round = async |round: u32| {
         for device in &devices {
-            stream.put(&reading(device, round)).await.expect("a receipt");
+            stream
+                .put(&reading(device, round))
+                .await
+                .expect("a receipt");
         }
     };
     let service = stream.service();
@@ -222,7 +249,11 @@ async fn a_split_and_a_merge_are_followed_parents_first(server: Server) {
         .collect();
     assert_eq!(open.len(), 2);
     service
-        .merge_shards(MergeShards::new(id.clone(), open[0].id.clone(), open[1].id.clone()))
+        .merge_shards(MergeShards::new(
+            id.clone(),
+            open[0].id.clone(),
+            open[1].id.clone(),
+        ))
         .await
         .expect("a merge");
     wait_until_active(&server.client(), id.as_str()).await;
@@ -252,7 +283,9 @@ async fn two_readers_share_the_shards_by_number(server: Server) {
     let open = |shards: [usize; 2]| stream.reader().shards(shards).start(StartAt::Latest).open();
     let mut first = open([0, 1]).await.expect("the reader opens");
     let mut second = open([2, 3]).await.expect("the reader opens");
-    let sent: Vec<_> = (0..40).map(|count| reading(&count.to_string(), count)).collect();
+    let sent: Vec<_> = (0..40)
+        .map(|count| reading(&count.to_string(), count))
+        .collect();
     let mut expected = [0, 0];
     for result in stream.put_all(&sent).await {
         let shard_id = result.expect("a receipt").shard_id;
@@ -260,10 +293,19 @@ async fn two_readers_share_the_shards_by_number(server: Server) {
     }
     let first = take(&mut first, expected[0]).await;
     let second = take(&mut second, expected[1]).await;
-    let counts: HashSet<_> = first.iter().chain(&second).map(|record| record.data.count).collect();
+    let counts: HashSet<_> = first
+        .iter()
+        .chain(&second)
+        .map(|record| record.data.count)
+        .collect();
     assert_eq!(counts.len(), 40);
 
-    let error = stream.reader().shards([99]).open().await.expect_err("there is no shard 99");
+    let error = stream
+        .reader()
+        .shards([99])
+        .open()
+        .await
+        .expect_err("there is no shard 99");
     let text = error.to_string();
     assert!(text.contains("99") && text.contains('4'), "{text}");
 }
@@ -289,8 +331,13 @@ async fn stop_delivers_what_was_fetched(server: Server) {
 async fn a_bad_record_is_one_error_item(server: Server) {
     let raw = server.stream::<EncodedRecord>("readings", 1).await;
     let key = PartitionKey::new("attic").expect("a key");
-    let bytes = |text: &'static str| EncodedRecord::new(key.clone(), Bytes::from_static(text.as_bytes()));
-    for text in [r#"{"device":"attic","count":1}"#, "{not json", r#"{"device":"attic","count":2}"#] {
+    let bytes =
+        |text: &'static str| EncodedRecord::new(key.clone(), Bytes::from_static(text.as_bytes()));
+    for text in [
+        r#"{"device":"attic","count":1}"#,
+        "{not json",
+        r#"{"device":"attic","count":2}"#,
+    ] {
         raw.put(&bytes(text)).await.expect("a receipt");
     }
 
@@ -321,13 +368,19 @@ async fn a_failed_record_comes_back_and_the_others_are_stored(server: Server) {
         let failure = result.expect_err("a bad key");
         assert_eq!(failure.record, sent);
         let text = failure.error.to_string();
-        assert!(!failure.error.may_have_been_stored() && !text.contains('\n'), "{text}");
+        assert!(
+            !failure.error.may_have_been_stored() && !text.contains('\n'),
+            "{text}"
+        );
     }
 
     let raw = KinesisStream::<EncodedRecord>::with_client(server.client(), "readings");
     let key = PartitionKey::new("k").expect("a key");
     let too_large = EncodedRecord::new(key, Bytes::from(vec![b'x'; 1024 * 1024]));
-    let error = raw.put(&too_large).await.expect_err("1 MiB + 1 byte with the key");
+    let error = raw
+        .put(&too_large)
+        .await
+        .expect_err("1 MiB + 1 byte with the key");
     assert!(matches!(error, PutError::TooLarge { .. }), "{error:?}");
     assert_eq!(to_the_tip(&stream, StartAt::TrimHorizon).await.len(), 2);
 }
@@ -356,7 +409,10 @@ async fn concurrent_puts_are_stored_once_each(server: Server) {
     assert_eq!(positions.len(), (TASKS * PUTS) as usize);
 
     let back = to_the_tip(&stream, StartAt::TrimHorizon).await;
-    let read: HashSet<_> = back.iter().map(|record| record.position().clone()).collect();
+    let read: HashSet<_> = back
+        .iter()
+        .map(|record| record.position().clone())
+        .collect();
     assert_eq!(back.len(), positions.len());
     assert_eq!(read, positions);
     for task in 0..TASKS {
@@ -368,7 +424,10 @@ async fn concurrent_puts_are_stored_once_each(server: Server) {
 
 async fn an_unknown_stream_is_named(server: Server) {
     let stream = KinesisStream::<Reading>::with_client(server.client(), "nowhere");
-    let put = stream.put(&reading("attic", 1)).await.expect_err("no such stream");
+    let put = stream
+        .put(&reading("attic", 1))
+        .await
+        .expect_err("no such stream");
     assert!(put.to_string().contains("nowhere"), "{put}");
     assert!(!put.is_retryable() && !put.may_have_been_stored());
     let get = stream.iter_from_latest().await.expect_err("no such stream");

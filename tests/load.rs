@@ -17,10 +17,14 @@ struct Numbered {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_puts_of_64_tasks_are_stored_and_read_once_each() {
-    let local = LocalKinesis::start().await.expect("the embedded Kinesis starts");
+    let local = LocalKinesis::start()
+        .await
+        .expect("the embedded Kinesis starts");
     let stream: KinesisStream<Numbered> = local.stream("load", 4).await.expect("a new stream");
     let resident_before = resident_bytes();
-    let tasks: Vec<_> = (0..TASKS).map(|task| tokio::spawn(put_share(stream.clone(), task))).collect();
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| tokio::spawn(put_share(stream.clone(), task)))
+        .collect();
     let mut positions = HashSet::new();
     for task in tasks {
         positions.extend(task.await.expect("no task panics"));
@@ -28,12 +32,25 @@ async fn a_hundred_thousand_puts_of_64_tasks_are_stored_and_read_once_each() {
     assert_eq!(positions.len() as u64, RECORDS);
 
     let start = StartAt::TrimHorizon;
-    let mut records = stream.reader().start(start).until(Until::Tip).open().await.expect("it opens");
+    let mut records = stream
+        .reader()
+        .start(start)
+        .until(Until::Tip)
+        .open()
+        .await
+        .expect("it opens");
     let mut numbers = HashSet::new();
     let wait = Duration::from_secs(60);
-    while let Some(record) = tokio::time::timeout(wait, records.next()).await.expect("no hang") {
+    while let Some(record) = tokio::time::timeout(wait, records.next())
+        .await
+        .expect("no hang")
+    {
         let record = record.expect("a good record");
-        assert!(positions.remove(record.position()), "read twice or never put: {}", record.position());
+        assert!(
+            positions.remove(record.position()),
+            "read twice or never put: {}",
+            record.position()
+        );
         assert!(numbers.insert(record.data.number));
     }
     assert_eq!(numbers.len() as u64, RECORDS);
@@ -48,7 +65,10 @@ async fn a_hundred_thousand_puts_of_64_tasks_are_stored_and_read_once_each() {
 async fn put_share(stream: KinesisStream<Numbered>, task: u64) -> Vec<Position> {
     let mut positions = Vec::new();
     for number in (task..RECORDS).step_by(TASKS as usize) {
-        let receipt = stream.put(&Numbered { task, number }).await.expect("a receipt");
+        let receipt = stream
+            .put(&Numbered { task, number })
+            .await
+            .expect("a receipt");
         positions.push(receipt.position());
     }
     positions

@@ -26,11 +26,16 @@ fn reading(device: Option<&str>) -> Reading {
 /// The error and its causes in one line, as the program prints them.
 fn line(error: &dyn Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(15), what).await.expect("an answer within seconds")
+    tokio::time::timeout(Duration::from_secs(15), what)
+        .await
+        .expect("an answer within seconds")
 }
 
 #[tokio::test]
@@ -38,15 +43,25 @@ async fn a_port_where_nothing_listens_is_named() {
     // Port 1 of the loopback address: reserved, and closed on every machine that runs tests.
     let stream = KinesisStream::<Reading>::with_client(client_of("http://127.0.0.1:1"), "readings");
 
-    let put = soon(stream.put(&reading(Some("attic")))).await.expect_err("nothing listens");
+    let put = soon(stream.put(&reading(Some("attic"))))
+        .await
+        .expect_err("nothing listens");
     let text = line(&put);
-    assert!(text.contains("http://127.0.0.1:1") && text.contains("readings"), "{text}");
+    assert!(
+        text.contains("http://127.0.0.1:1") && text.contains("readings"),
+        "{text}"
+    );
     assert!(!text.contains('\n'), "{text}");
     assert!(put.is_retryable() && !put.may_have_been_stored(), "{put:?}");
 
-    let get = soon(stream.iter_from_latest()).await.expect_err("nothing listens");
+    let get = soon(stream.iter_from_latest())
+        .await
+        .expect_err("nothing listens");
     let text = line(&get);
-    assert!(text.contains("http://127.0.0.1:1") && text.contains("readings"), "{text}");
+    assert!(
+        text.contains("http://127.0.0.1:1") && text.contains("readings"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -55,14 +70,27 @@ async fn a_record_that_cannot_be_encoded_leaves_the_others_alone() {
     let stream = server.stream::<Reading>("readings", 1).await;
     let mut unwritable = reading(Some("attic"));
     unwritable.values.insert(vec![1], 1);
-    let sent = [reading(Some("attic")), unwritable, reading(None), reading(Some("roof"))];
+    let sent = [
+        reading(Some("attic")),
+        unwritable,
+        reading(None),
+        reading(Some("roof")),
+    ];
 
     let results = stream.put_all(sent).await;
     assert!(results[0].is_ok() && results[3].is_ok());
     let unwritable = results[1].as_ref().expect_err("JSON has no such keys");
-    assert!(line(&unwritable.error).contains("json"), "{}", line(&unwritable.error));
+    assert!(
+        line(&unwritable.error).contains("json"),
+        "{}",
+        line(&unwritable.error)
+    );
     let keyless = results[2].as_ref().expect_err("no key");
-    assert!(line(&keyless.error).contains("`device`"), "{}", line(&keyless.error));
+    assert!(
+        line(&keyless.error).contains("`device`"),
+        "{}",
+        line(&keyless.error)
+    );
 }
 
 #[tokio::test]
@@ -71,6 +99,12 @@ async fn a_position_that_is_not_in_the_stream_is_an_error() {
     let stream = server.stream::<Reading>("readings", 1).await;
     let number = "1".parse().expect("digits");
     let start = StartAt::AfterSequenceNumber("shardId-000000000007".into(), number);
-    let error = soon(stream.reader().start(start).open()).await.expect_err("no such shard");
-    assert!(line(&error).contains("shardId-000000000007"), "{}", line(&error));
+    let error = soon(stream.reader().start(start).open())
+        .await
+        .expect_err("no such shard");
+    assert!(
+        line(&error).contains("shardId-000000000007"),
+        "{}",
+        line(&error)
+    );
 }

@@ -2,6 +2,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod clock;
+#[cfg(feature = "aws")]
+mod config;
 mod get;
 #[cfg(feature = "local")]
 pub mod local;
@@ -12,6 +14,8 @@ pub mod shard;
 mod stream;
 
 pub use clock::Clock;
+#[cfg(feature = "aws")]
+pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
 pub use get::{GetError, Reader, Record, Records, ShardSelector, StartAt, StopHandle, Until};
 #[cfg(feature = "derive")]
 pub use kinesis_pipeline_derive::KinesisRecord;
@@ -21,6 +25,8 @@ pub use put::{
 pub use record::{
     Codec, DecodeError, EncodeError, EncodedRecord, KeyError, KinesisRecord, PartitionKey,
 };
+#[cfg(feature = "aws")]
+pub use service::aws::ConnectError;
 pub use shard::{
     HashKey, HashKeyRange, InvalidHashKey, InvalidSequenceNumber, Position, SequenceNumber, Shard,
     ShardId,

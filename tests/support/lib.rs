@@ -25,7 +25,9 @@ impl Server {
     /// # Panics
     /// When it cannot start.
     pub async fn embedded() -> Self {
-        let local = LocalKinesis::start().await.expect("the embedded Kinesis starts");
+        let local = LocalKinesis::start()
+            .await
+            .expect("the embedded Kinesis starts");
         let server = local.serve("127.0.0.1:0").await.expect("a free port");
         Self {
             endpoint_url: server.endpoint_url(),
@@ -122,7 +124,11 @@ pub fn client_of(endpoint_url: &str) -> aws_sdk_kinesis::Client {
 /// When it is not active after 10 s.
 pub async fn wait_until_active(client: &aws_sdk_kinesis::Client, name: &str) {
     for _ in 0..200 {
-        let answer = client.describe_stream_summary().stream_name(name).send().await;
+        let answer = client
+            .describe_stream_summary()
+            .stream_name(name)
+            .send()
+            .await;
         let status = answer
             .ok()
             .and_then(|answer| answer.stream_description_summary)

@@ -1,1 +1,182 @@
 //! The service as AWS offers it, through the official SDK.
+//!
+//! ```text
+//!   ConnectOptions ── credentials, region ──> AwsKinesis ── one file per call ──> aws_sdk_kinesis::Client
+//! ```
+
+mod connect;
+mod create_stream;
+mod delete_stream;
+mod describe_stream_summary;
+mod endpoint;
+mod error;
+mod get_records;
+mod get_shard_iterator;
+mod list_shards;
+mod list_streams;
+mod merge_shards;
+mod put_records;
+mod shards;
+mod split_shard;
+#[cfg(test)]
+mod stub;
+mod time;
+
+use std::time::Duration;
+
+use aws_sdk_kinesis::{
+    Client,
+    config::{retry::RetryConfig, timeout::TimeoutConfig},
+};
+
+use super::{
+    CreateStream, DeleteStream, DescribeStreamSummary, GetRecords, GetShardIterator, Kinesis,
+    ListShards, ListStreams, MergeShards, PutRecords, PutRecordsAnswer, RecordPage, ServiceFuture,
+    ShardIterator, ShardPage, SplitShard, StreamPage, StreamSummary,
+};
+
+pub use connect::{ConnectError, ConnectOptions};
+use endpoint::Endpoint;
+
+/// A connection that is not made by then is given up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// An answer whose head is not there by then is given up. It covers the sending of a 10 MiB request.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// A call whose whole answer is not there by then is given up.
+const OPERATION_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Amazon Kinesis through the official SDK. Cheap to clone.
+///
+/// It makes each call once: the SDK's own retries are off, because the pipelines above retry by record and by
+/// shard, which the SDK cannot. A client without time-outs gets some: 3 seconds to connect, 30 seconds to the
+/// beginning of an answer, 60 seconds to its end.
+#[derive(Clone, Debug)]
+pub struct AwsKinesis {
+    client: Client,
+    endpoint: Endpoint,
+}
+
+impl AwsKinesis {
+    /// The service behind this client, whose configuration is kept except for retries and time-outs that it
+    /// does not set.
+    ///
+    /// The connections are its own: those of `client` are not shared.
+    #[must_use]
+    pub fn new(client: &Client) -> Self {
+        let config = client.config();
+        let timeouts = config
+            .timeout_config()
+            .map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder)
+            .take_unset_from(timeouts_default());
+        let endpoint = Endpoint::of(config);
+        let config = config
+            .to_builder()
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts.build())
+            .interceptor(endpoint.finder())
+            .build();
+        Self {
+            client: Client::from_conf(config),
+            endpoint,
+        }
+    }
+
+    /// The SDK's client, for calls that the seam does not have. It does not retry.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+fn timeouts_default() -> aws_sdk_kinesis::config::timeout::TimeoutConfigBuilder {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+}
+
+/// The SDK's signed form of a count; what does not fit is refused by the service.
+fn int(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+impl From<&Client> for AwsKinesis {
+    fn from(client: &Client) -> Self {
+        Self::new(client)
+    }
+}
+
+impl Kinesis for AwsKinesis {
+    fn endpoint(&self) -> &str {
+        self.endpoint.as_str()
+    }
+
+    fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer> {
+        Box::pin(put_records::send(self, call))
+    }
+
+    fn get_shard_iterator(&self, call: GetShardIterator) -> ServiceFuture<'_, ShardIterator> {
+        Box::pin(get_shard_iterator::send(self, call))
+    }
+
+    fn get_records(&self, call: GetRecords) -> ServiceFuture<'_, RecordPage> {
+        Box::pin(get_records::send(self, call))
+    }
+
+    fn list_shards(&self, call: ListShards) -> ServiceFuture<'_, ShardPage> {
+        Box::pin(list_shards::send(self, call))
+    }
+
+    fn list_streams(&self, call: ListStreams) -> ServiceFuture<'_, StreamPage> {
+        Box::pin(list_streams::send(self, call))
+    }
+
+    fn describe_stream_summary(
+        &self,
+        call: DescribeStreamSummary,
+    ) -> ServiceFuture<'_, StreamSummary> {
+        Box::pin(describe_stream_summary::send(self, call))
+    }
+
+    fn create_stream(&self, call: CreateStream) -> ServiceFuture<'_, ()> {
+        Box::pin(create_stream::send(self, call))
+    }
+
+    fn delete_stream(&self, call: DeleteStream) -> ServiceFuture<'_, ()> {
+        Box::pin(delete_stream::send(self, call))
+    }
+
+    fn split_shard(&self, call: SplitShard) -> ServiceFuture<'_, ()> {
+        Box::pin(split_shard::send(self, call))
+    }
+
+    fn merge_shards(&self, call: MergeShards) -> ServiceFuture<'_, ()> {
+        Box::pin(merge_shards::send(self, call))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_kinesis::config::{BehaviorVersion, Config};
+
+    use super::*;
+
+    #[test]
+    fn time_outs_of_the_client_are_kept_and_absent_ones_set() {
+        let mine = TimeoutConfig::builder()
+            .read_timeout(Duration::from_secs(7))
+            .disable_operation_timeout()
+            .build();
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .timeout_config(mine)
+            .build();
+        let aws = AwsKinesis::new(&Client::from_conf(config));
+        let config = aws.client().config();
+        let timeouts = config.timeout_config().unwrap();
+        assert_eq!(timeouts.connect_timeout(), Some(CONNECT_TIMEOUT));
+        assert_eq!(timeouts.read_timeout(), Some(Duration::from_secs(7)));
+        assert_eq!(timeouts.operation_timeout(), None);
+        assert!(!config.retry_config().unwrap().has_retry());
+    }
+}

@@ -1,0 +1,133 @@
+use std::{
+    error::Error,
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use crate::service::aws::ConnectError;
+
+/// Why a configured stream cannot be used: where in which file, and what is wrong there.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ConfigError {
+    /// The file; absent for a text.
+    pub file: Option<PathBuf>,
+    /// The line, counted from 1, where there is one.
+    pub line: Option<u64>,
+    /// What is wrong.
+    pub problem: ConfigProblem,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigProblem {
+    /// The file cannot be read.
+    #[error("the stream configuration cannot be read; TRITON_CONFIG names the file")]
+    Unreadable {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is larger than 1 MiB or not text.
+    #[error("this is not a stream configuration: {found}")]
+    NotConfiguration {
+        /// What it is instead.
+        found: &'static str,
+    },
+    /// The text is not YAML, or not a map of streams.
+    #[error("not a YAML map of streams: {message}")]
+    Malformed {
+        /// What the parser said.
+        message: String,
+    },
+    /// A stream lacks a key that it needs.
+    #[error("stream `{stream}` has no `{key}`: add `{key}: ...`")]
+    MissingKey {
+        /// The stream's configured name.
+        stream: String,
+        /// The key.
+        key: &'static str,
+    },
+    /// A stream has a key that means nothing.
+    #[error(
+        "stream `{stream}` has an unknown key `{key}`: {}",
+        advice(*.meant)
+    )]
+    UnknownKey {
+        /// The stream's configured name.
+        stream: String,
+        /// The key.
+        key: String,
+        /// The key that was probably meant.
+        meant: Option<&'static str>,
+    },
+    /// No stream is configured under this name.
+    #[error("no stream `{stream}` is configured: {}", list(.configured))]
+    UnknownStream {
+        /// The name that was asked for.
+        stream: String,
+        /// The names that are configured.
+        configured: Vec<String>,
+    },
+    /// The stream's service cannot be reached from here.
+    #[error("cannot connect to stream `{stream}`")]
+    Connect {
+        /// The stream's configured name.
+        stream: String,
+        /// Why.
+        source: ConnectError,
+    },
+}
+
+fn advice(meant: Option<&'static str>) -> String {
+    match meant {
+        Some(key) => format!("did you mean `{key}`?"),
+        None => format!("the keys are {}", super::read::KEYS.join(", ")),
+    }
+}
+
+fn list(configured: &[String]) -> String {
+    match configured {
+        [] => "no stream is".to_owned(),
+        names => format!("there are {}", names.join(", ")),
+    }
+}
+
+impl ConfigError {
+    pub(super) fn new(problem: ConfigProblem) -> Self {
+        Self {
+            file: None,
+            line: None,
+            problem,
+        }
+    }
+
+    pub(super) fn at_line(mut self, line: u64) -> Self {
+        // The parser counts from 1; 0 stands for an unknown place.
+        self.line = (line > 0).then_some(line);
+        self
+    }
+
+    pub(super) fn in_file(mut self, file: &Path) -> Self {
+        self.file = Some(file.to_owned());
+        self
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, "{}, line {line}: ", file.display())?,
+            (Some(file), None) => write!(f, "{}: ", file.display())?,
+            (None, Some(line)) => write!(f, "line {line}: ")?,
+            (None, None) => {}
+        }
+        self.problem.fmt(f)
+    }
+}
+
+impl Error for ConfigError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.problem.source()
+    }
+}

@@ -1,0 +1,262 @@
+use std::{sync::Arc, time::Duration};
+
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError};
+use aws_sdk_kinesis::Client;
+
+use super::{AwsKinesis, error::CREDENTIALS_HELP};
+use crate::{service::StreamId, stream::KinesisStream};
+
+/// How long the environment may take to give a region and then credentials. The SDK gives up on credentials
+/// after the same time at each call.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How to reach Amazon Kinesis; what is not set comes from the environment, as for every AWS tool:
+/// environment variables, the profile files, the role of the container or machine.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use kinesis_pipeline::service::aws::ConnectOptions;
+///
+/// let service = ConnectOptions::new()
+///     .region("eu-west-1")
+///     .endpoint_url("http://127.0.0.1:4567")
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ConnectOptions {
+    region: Option<String>,
+    endpoint_url: Option<String>,
+    profile: Option<String>,
+}
+
+impl ConnectOptions {
+    /// Everything from the environment.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The region, such as `eu-west-1`; from the environment by default.
+    #[must_use]
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// The URL of the service; from the environment (`AWS_ENDPOINT_URL_KINESIS`, `AWS_ENDPOINT_URL`) or else
+    /// that of the region by default.
+    #[must_use]
+    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.endpoint_url = Some(url.into());
+        self
+    }
+
+    /// The profile of the AWS configuration files; from `AWS_PROFILE` or else `default` by default.
+    #[must_use]
+    pub fn profile(mut self, profile: impl Into<String>) -> Self {
+        self.profile = Some(profile.into());
+        self
+    }
+
+    /// Finds region and credentials, each within 5 seconds. It makes no call to Kinesis.
+    ///
+    /// Cancel safe: nothing is kept.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: there is no region, or there are no credentials.
+    pub async fn connect(self) -> Result<AwsKinesis, ConnectError> {
+        if let Some(url) = self.endpoint_url.as_deref().filter(|url| !is_http(url)) {
+            let url = url.to_owned();
+            return Err(ConnectError::InvalidEndpointUrl { url });
+        }
+        let config = tokio::time::timeout(RESOLVE_TIMEOUT, self.loader().load())
+            .await
+            .map_err(|_| ConnectError::MissingRegion)?;
+        if config.region().is_none() {
+            return Err(ConnectError::MissingRegion);
+        }
+        check_credentials(&config).await?;
+        Ok(AwsKinesis::new(&Client::new(&config)))
+    }
+
+    fn loader(self) -> ConfigLoader {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest());
+        if let Some(region) = self.region {
+            loader = loader.region(Region::new(region));
+        }
+        if let Some(url) = self.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        match self.profile {
+            Some(profile) => loader.profile_name(profile),
+            None => loader,
+        }
+    }
+}
+
+fn is_http(url: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| {
+        url.strip_prefix(scheme)
+            .is_some_and(|rest| !rest.is_empty())
+    })
+}
+
+async fn check_credentials(config: &SdkConfig) -> Result<(), ConnectError> {
+    let provider = config.credentials_provider().ok_or_else(|| {
+        ConnectError::without_credentials(CredentialsError::not_loaded_no_source())
+    })?;
+    match tokio::time::timeout(RESOLVE_TIMEOUT, provider.provide_credentials()).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(ConnectError::without_credentials(error)),
+        Err(_) => {
+            let error = CredentialsError::provider_timed_out(RESOLVE_TIMEOUT);
+            Err(ConnectError::without_credentials(error))
+        }
+    }
+}
+
+/// Why a stream on AWS cannot be reached from here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// Nothing names a region.
+    #[error(
+        "no AWS region: set AWS_REGION, or `region` in the AWS profile, or name the stream by its ARN"
+    )]
+    MissingRegion,
+    /// No credentials were found, or they could not be fetched.
+    #[error("no AWS credentials: {CREDENTIALS_HELP}")]
+    Credentials {
+        /// What the sources of credentials said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The endpoint is not a URL.
+    #[error("`{url}` is not an endpoint: write a URL such as `http://127.0.0.1:4567`")]
+    InvalidEndpointUrl {
+        /// What was given.
+        url: String,
+    },
+    /// The ARN is not that of a stream.
+    #[error(
+        "`{arn}` is not the ARN of a stream: write `arn:aws:kinesis:REGION:ACCOUNT:stream/NAME`"
+    )]
+    InvalidArn {
+        /// What was given.
+        arn: String,
+    },
+}
+
+impl ConnectError {
+    fn without_credentials(error: CredentialsError) -> Self {
+        Self::Credentials {
+            source: error.into(),
+        }
+    }
+}
+
+impl<R> KinesisStream<R> {
+    /// A stream on AWS, by name or ARN: credentials and region come from the environment, as for every AWS
+    /// tool, the region of an ARN from the ARN.
+    ///
+    /// It finds the credentials, within 5 seconds, but makes no call to Kinesis: whether the stream exists
+    /// shows at the first put or read. Cancel safe.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: there is no region, or there are no credentials.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use kinesis_pipeline::KinesisStream;
+    ///
+    /// let stream = KinesisStream::<bytes::Bytes>::connect("readings").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect(stream: impl Into<StreamId>) -> Result<Self, ConnectError> {
+        let stream = stream.into();
+        let mut options = ConnectOptions::new();
+        if let Some(region) = region_of(&stream)? {
+            options = options.region(region);
+        }
+        let service = options.connect().await?;
+        Ok(Self::with_service(Arc::new(service), stream))
+    }
+
+    /// A stream behind a client of yours, by name or ARN. No call is made.
+    ///
+    /// The client's configuration is kept, except that retries are off and absent time-outs are set: see
+    /// [`AwsKinesis`].
+    ///
+    /// ```no_run
+    /// # async fn example() {
+    /// use kinesis_pipeline::KinesisStream;
+    ///
+    /// let config = aws_config::load_from_env().await;
+    /// let client = aws_sdk_kinesis::Client::new(&config);
+    /// let stream = KinesisStream::<bytes::Bytes>::with_client(client, "readings");
+    /// # }
+    /// ```
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers hand their client over"
+    )]
+    pub fn with_client(client: Client, stream: impl Into<StreamId>) -> Self {
+        Self::with_service(Arc::new(AwsKinesis::new(&client)), stream)
+    }
+}
+
+/// The region in an ARN (`arn:partition:kinesis:region:account:stream/name`); `None` for a name.
+fn region_of(stream: &StreamId) -> Result<Option<String>, ConnectError> {
+    let Some(arn) = stream.arn() else {
+        return Ok(None);
+    };
+    let parts: Vec<_> = arn.splitn(6, ':').collect();
+    match parts[..] {
+        [_, _, "kinesis", region, _, resource]
+            if !region.is_empty() && resource.starts_with("stream/") =>
+        {
+            Ok(Some(region.to_owned()))
+        }
+        _ => Err(ConnectError::InvalidArn {
+            arn: arn.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_region_of_an_arn_is_its_fourth_part() {
+        let region = |text: &str| region_of(&StreamId::from(text));
+        assert_eq!(region("orders").unwrap(), None);
+        let arn = "arn:aws:kinesis:eu-west-1:000000000000:stream/orders";
+        assert_eq!(region(arn).unwrap().as_deref(), Some("eu-west-1"));
+        for wrong in [
+            "arn:aws:kinesis",
+            "arn:aws:kinesis::000000000000:stream/orders",
+            "arn:aws:sqs:eu-west-1:000000000000:stream/orders",
+            "arn:aws:kinesis:eu-west-1:000000000000:orders",
+        ] {
+            let error = region(wrong).unwrap_err();
+            assert!(matches!(error, ConnectError::InvalidArn { .. }), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_without_a_scheme_is_refused_before_anything_is_resolved() {
+        for url in ["127.0.0.1:4567", "localhost", "http://", ""] {
+            let error = ConnectOptions::new().endpoint_url(url).connect().await;
+            let error = error.unwrap_err();
+            assert!(
+                matches!(error, ConnectError::InvalidEndpointUrl { .. }),
+                "{url}"
+            );
+        }
+    }
+}

@@ -1,0 +1,112 @@
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_kinesis::types;
+
+use super::{AwsKinesis, shards, time};
+use crate::{
+    record::PartitionKey,
+    service::{
+        ChildShard, EncryptionType, GetRecords, RecordPage, ServiceError, ShardIterator,
+        StoredRecord,
+    },
+    shard::{SequenceNumber, ShardId},
+};
+
+const OPERATION: &str = "GetRecords";
+
+pub(super) async fn send(aws: &AwsKinesis, call: GetRecords) -> Result<RecordPage, ServiceError> {
+    let output = aws
+        .client
+        .get_records()
+        .set_stream_arn(call.stream.arn_parameter())
+        .shard_iterator(call.iterator.into_string())
+        .set_limit(call.limit.map(super::int))
+        .send()
+        .await
+        .map_err(|error| aws.failed(OPERATION, error))?;
+    let records: Option<Vec<_>> = output.records.into_iter().map(record).collect();
+    let children = output.child_shards.unwrap_or_default();
+    let children: Option<Vec<_>> = children.into_iter().map(child).collect();
+    let (Some(records), Some(child_shards)) = (records, children) else {
+        return Err(aws.malformed(OPERATION, "a number in it is not decimal"));
+    };
+    Ok(RecordPage {
+        records,
+        next_iterator: output.next_shard_iterator.map(ShardIterator::from),
+        behind_latest: output.millis_behind_latest.map(behind),
+        child_shards,
+    })
+}
+
+fn record(record: types::Record) -> Option<StoredRecord> {
+    let arrived_at = record.approximate_arrival_timestamp.map(time::from_sdk);
+    Some(StoredRecord {
+        sequence_number: SequenceNumber::try_from(record.sequence_number).ok()?,
+        // The API promises a time; some local servers leave it out.
+        arrived_at: arrived_at.unwrap_or(SystemTime::UNIX_EPOCH),
+        data: record.data.into_bytes(),
+        partition_key: PartitionKey::stored(record.partition_key.unwrap_or_default()),
+        encryption_type: record.encryption_type.as_ref().and_then(encryption),
+    })
+}
+
+/// `None` for a kind that this version does not know.
+pub(super) fn encryption(kind: &types::EncryptionType) -> Option<EncryptionType> {
+    match kind {
+        types::EncryptionType::None => Some(EncryptionType::None),
+        types::EncryptionType::Kms => Some(EncryptionType::Kms),
+        _ => None,
+    }
+}
+
+fn behind(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+fn child(child: types::ChildShard) -> Option<ChildShard> {
+    Some(ChildShard {
+        shard_id: ShardId::from(child.shard_id),
+        parents: child.parent_shards.into_iter().map(ShardId::from).collect(),
+        hash_key_range: shards::hash_key_range(child.hash_key_range.as_ref())?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock,
+        service::{Kinesis, StreamId, aws::stub::Stub},
+        shard::HashKey,
+    };
+
+    #[tokio::test]
+    async fn the_last_page_of_a_shard_has_its_children_and_exact_arrival_times() {
+        let stub = Stub::answering(
+            200,
+            r#"{"MillisBehindLatest":1500,"Records":[{"SequenceNumber":"17","Data":"aGk=",
+                "ApproximateArrivalTimestamp":1433969276.172,"PartitionKey":"k","EncryptionType":"KMS"}],
+               "ChildShards":[{"ShardId":"shardId-000000000002",
+                "ParentShards":["shardId-000000000000","shardId-000000000001"],
+                "HashKeyRange":{"StartingHashKey":"0","EndingHashKey":"9"}}]}"#,
+        )
+        .await;
+        let arn = StreamId::from("arn:aws:kinesis:eu-west-1:000000000000:stream/s");
+        let call = GetRecords::new(arn.clone(), ShardIterator::from("it".to_owned())).limit(5);
+        let page = stub.aws().get_records(call).await.unwrap();
+        assert_eq!(page.behind_latest, Some(Duration::from_millis(1500)));
+        assert!(page.next_iterator.is_none());
+        let record = &page.records[0];
+        assert_eq!(clock::epoch_millis(record.arrived_at), 1_433_969_276_172);
+        assert_eq!(&record.data[..], b"hi");
+        assert_eq!(record.encryption_type, Some(EncryptionType::Kms));
+        assert_eq!(page.child_shards[0].parents.len(), 2);
+        assert_eq!(page.child_shards[0].hash_key_range.end, HashKey::new(9));
+        let request = stub.request().await;
+        assert_eq!(request["StreamARN"], arn.as_str());
+        assert_eq!(
+            (&request["ShardIterator"], &request["Limit"]),
+            (&"it".into(), &5.into())
+        );
+    }
+}

@@ -1,0 +1,113 @@
+use aws_sdk_kinesis::{
+    primitives::Blob,
+    types::{PutRecordsRequestEntry, PutRecordsResultEntry},
+};
+
+use super::AwsKinesis;
+use crate::{
+    record::EncodedRecord,
+    service::{EntryFailure, PutRecords, PutRecordsAnswer, ServiceError, StoredAt},
+    shard::{SequenceNumber, ShardId},
+};
+
+const OPERATION: &str = "PutRecords";
+
+pub(super) async fn send(
+    aws: &AwsKinesis,
+    call: PutRecords,
+) -> Result<PutRecordsAnswer, ServiceError> {
+    let sent = call.records.len();
+    let entries = call.records.into_iter().map(entry).collect();
+    let output = aws
+        .client
+        .put_records()
+        .set_stream_name(call.stream.name_parameter())
+        .set_stream_arn(call.stream.arn_parameter())
+        .set_records(Some(entries))
+        .send()
+        .await
+        .map_err(|error| aws.failed(OPERATION, error))?;
+    if output.records.len() != sent {
+        let what = format!("{} results for {sent} records", output.records.len());
+        return Err(aws.malformed(OPERATION, &what));
+    }
+    let results: Option<Vec<_>> = output.records.into_iter().map(result).collect();
+    results
+        .map(PutRecordsAnswer::new)
+        .ok_or_else(|| aws.malformed(OPERATION, "a record has neither a place nor an error"))
+}
+
+/// The data is shared with the caller, not copied: it keeps the record for a retry.
+fn entry(record: EncodedRecord) -> PutRecordsRequestEntry {
+    PutRecordsRequestEntry::builder()
+        .data(Blob::from_maybe_shared(record.data))
+        .partition_key(record.partition_key.as_str())
+        .set_explicit_hash_key(record.explicit_hash_key.map(|key| key.to_string()))
+        .build()
+        .expect("data, the one required member, is set")
+}
+
+fn result(entry: PutRecordsResultEntry) -> Option<Result<StoredAt, EntryFailure>> {
+    if let Some(code) = entry.error_code {
+        let message = entry.error_message.unwrap_or_default();
+        return Some(Err(EntryFailure::new(code, message)));
+    }
+    let sequence_number = SequenceNumber::try_from(entry.sequence_number?).ok()?;
+    Some(Ok(StoredAt::new(
+        ShardId::from(entry.shard_id?),
+        sequence_number,
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{
+        record::PartitionKey,
+        service::{ErrorClass, Kinesis, StreamId, aws::stub::Stub},
+    };
+
+    fn record(key: &str, data: &'static str) -> EncodedRecord {
+        EncodedRecord::new(PartitionKey::new(key).unwrap(), Bytes::from(data))
+    }
+
+    #[tokio::test]
+    async fn each_record_has_its_own_result() {
+        let stub = Stub::answering(
+            200,
+            r#"{"FailedRecordCount":1,"Records":[
+                {"ShardId":"shardId-000000000000","SequenceNumber":"49551479315998225"},
+                {"ErrorCode":"ProvisionedThroughputExceededException","ErrorMessage":"slow"}]}"#,
+        )
+        .await;
+        let mut second = record("k2", "two");
+        second.explicit_hash_key = Some(7.into());
+        let call = PutRecords::new(StreamId::from("s"), vec![record("k1", "one"), second]);
+        let answer = stub.aws().put_records(call).await.unwrap();
+        let stored = answer.results[0].as_ref().unwrap();
+        assert_eq!(stored.sequence_number.as_str(), "49551479315998225");
+        let failure = answer.results[1].as_ref().unwrap_err();
+        assert_eq!(failure.class, ErrorClass::Throttled);
+        let request = stub.request().await;
+        assert_eq!(request["StreamName"], "s");
+        assert_eq!(request["Records"][0]["Data"], "b25l");
+        assert_eq!(request["Records"][1]["PartitionKey"], "k2");
+        assert_eq!(request["Records"][1]["ExplicitHashKey"], "7");
+    }
+
+    #[tokio::test]
+    async fn an_answer_with_a_result_missing_may_have_stored_the_records() {
+        for body in [
+            r#"{"FailedRecordCount":0,"Records":[]}"#,
+            r#"{"FailedRecordCount":0,"Records":[{"ShardId":"shardId-000000000000"}]}"#,
+        ] {
+            let stub = Stub::answering(200, body).await;
+            let call = PutRecords::new(StreamId::from("s"), vec![record("k", "v")]);
+            let error = stub.aws().put_records(call).await.unwrap_err();
+            assert!(error.may_have_been_done, "{error}");
+            assert_eq!(error.class, ErrorClass::Other);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A server that gives one canned answer, to try the SDK's side of the seam without a Kinesis.
+
+use std::time::Duration;
+
+use aws_sdk_kinesis::{
+    Client,
+    config::{BehaviorVersion, Config, Credentials, Region, timeout::TimeoutConfig},
+};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+
+use super::AwsKinesis;
+
+/// What the server does once it has the request.
+#[derive(Clone)]
+pub(super) enum Answer {
+    Http(u16, &'static str),
+    /// Closes the connection.
+    Hangup,
+    /// Says nothing.
+    Silence,
+}
+
+pub(super) struct Stub {
+    endpoint: String,
+    requests: tokio::sync::Mutex<mpsc::Receiver<Value>>,
+}
+
+impl Stub {
+    pub(super) async fn answering(status: u16, body: &'static str) -> Self {
+        Self::start(Answer::Http(status, body)).await
+    }
+
+    pub(super) async fn start(answer: Answer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, requests) = mpsc::channel(16);
+        tokio::spawn(async move {
+            loop {
+                let (connection, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(connection, answer.clone(), sender.clone()));
+            }
+        });
+        Self {
+            endpoint,
+            requests: requests.into(),
+        }
+    }
+
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    pub(super) fn aws(&self) -> AwsKinesis {
+        aws_at(&self.endpoint)
+    }
+
+    /// The body of the next request.
+    pub(super) async fn request(&self) -> Value {
+        self.requests.lock().await.recv().await.unwrap()
+    }
+}
+
+/// A client of this endpoint that waits 200 ms for an answer.
+pub(super) fn aws_at(endpoint: &str) -> AwsKinesis {
+    let timeouts = TimeoutConfig::builder()
+        .read_timeout(Duration::from_millis(200))
+        .build();
+    let config = config(endpoint)
+        .credentials_provider(Credentials::new("id", "secret", None, None, "test"))
+        .timeout_config(timeouts);
+    AwsKinesis::new(&Client::from_conf(config.build()))
+}
+
+/// A configuration for this endpoint, without credentials.
+pub(super) fn config(endpoint: &str) -> aws_sdk_kinesis::config::Builder {
+    Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("us-east-1"))
+        .endpoint_url(endpoint)
+}
+
+async fn serve(mut connection: TcpStream, answer: Answer, requests: mpsc::Sender<Value>) {
+    let body = read_request(&mut connection).await;
+    let _ = requests.try_send(serde_json::from_slice(&body).unwrap_or(Value::Null));
+    match answer {
+        Answer::Http(status, body) => {
+            let head = format!(
+                "HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\n\
+                 x-amzn-requestid: request-1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            connection.write_all(head.as_bytes()).await.unwrap();
+            connection.write_all(body.as_bytes()).await.unwrap();
+        }
+        Answer::Hangup => {}
+        Answer::Silence => std::future::pending().await,
+    }
+}
+
+async fn read_request(connection: &mut TcpStream) -> Vec<u8> {
+    let mut read = Vec::new();
+    loop {
+        let head_bytes = read.windows(4).position(|end| end == b"\r\n\r\n");
+        if let Some(head_bytes) = head_bytes {
+            let head = String::from_utf8_lossy(&read[..head_bytes]).to_lowercase();
+            let body_bytes: usize = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length:"))
+                .map_or(0, |length| length.trim().parse().unwrap());
+            if read.len() >= head_bytes + 4 + body_bytes {
+                return read.split_off(head_bytes + 4);
+            }
+        }
+        if connection.read_buf(&mut read).await.unwrap() == 0 {
+            return Vec::new();
+        }
+    }
+}
