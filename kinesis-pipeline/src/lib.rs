@@ -1,6 +1,8 @@
 //! Typed records to and from Amazon Kinesis.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[doc(hidden)]
+pub mod __private;
 pub mod clock;
 #[cfg(feature = "aws")]
 mod config;

@@ -10,13 +10,30 @@
 //! types that are records as they are (`Bytes`, `serde_json::Value`, ...).
 
 mod encoded;
+pub(crate) mod envelope;
 mod error;
+mod format;
+mod hash_key_text;
+mod json;
 mod key;
+mod keyed;
+mod msgpack;
 mod raw;
+mod to_key;
+mod triton;
 
 pub use encoded::{EncodedRecord, RecordError};
 pub use error::{DecodeError, EncodeError, KeyError};
+pub(crate) use format::Format;
+pub use json::Json;
 pub use key::{PARTITION_KEY_CHARS_MAX, PartitionKey};
+pub use keyed::Keyed;
+pub use msgpack::{MsgPack, MsgPackCompat, triton_time};
+pub use raw::{Raw, RawBytes};
+/// A `MessagePack` value of any type, as [`TritonRecord`] holds them.
+pub use rmpv::Value as MsgPackValue;
+pub use to_key::{ToHashKey, ToPartitionKey};
+pub use triton::TritonRecord;
 
 use std::time::SystemTime;
 
