@@ -21,6 +21,8 @@ pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
 pub use get::{GetError, Reader, Record, Records, ShardSelector, StartAt, StopHandle, Until};
 #[cfg(feature = "derive")]
 pub use kinesis_pipeline_derive::KinesisRecord;
+#[cfg(feature = "local")]
+pub use local::LocalKinesis;
 pub use put::{
     AttemptError, InvalidPutOption, PutError, PutFailure, PutOptions, PutStream, Receipt,
 };
