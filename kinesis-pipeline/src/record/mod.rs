@@ -12,7 +12,7 @@
 mod encoded;
 pub(crate) mod envelope;
 mod error;
-mod format;
+pub(crate) mod format;
 mod hash_key_text;
 mod json;
 mod key;
@@ -24,7 +24,7 @@ mod triton;
 
 pub use encoded::{EncodedRecord, RecordError};
 pub use error::{DecodeError, EncodeError, KeyError};
-pub(crate) use format::Format;
+use format::Format;
 pub use json::Json;
 pub use key::{PARTITION_KEY_CHARS_MAX, PartitionKey};
 pub use keyed::Keyed;

@@ -1,0 +1,244 @@
+//! Writes the implementation.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::{Data, Generics, Path, Type, WherePredicate, parse_quote, spanned::Spanned};
+
+use crate::{
+    generics::mentions,
+    record::{Codec, Envelope, KeyField, KeySource, Record},
+};
+
+pub(crate) fn expand(record: &Record<'_>) -> TokenStream {
+    let private = private(&record.crate_path);
+    let ident = &record.item.ident;
+    let bounded = bounded_generics(record, &private);
+    let (impl_generics, _, where_clause) = bounded.split_for_impl();
+    let (_, type_generics, _) = record.item.generics.split_for_impl();
+    let partition_key = partition_key(&record.partition_key, &private);
+    let explicit_hash_key = explicit_hash_key(record, &private);
+    let (encode, decode) = codec(record, &private);
+    quote! {
+        #[automatically_derived]
+        impl #impl_generics #private::KinesisRecord for #ident #type_generics #where_clause {
+            fn partition_key(&self) -> ::core::result::Result<#private::PartitionKey, #private::KeyError> {
+                #partition_key
+            }
+
+            #explicit_hash_key
+
+            fn encode(
+                &self,
+                __context: &#private::EncodeContext,
+                __out: &mut #private::BytesMut,
+            ) -> ::core::result::Result<(), #private::EncodeError> {
+                #encode
+            }
+
+            fn decode(
+                stored: &#private::EncodedRecord,
+            ) -> ::core::result::Result<Self, #private::DecodeError> {
+                #decode
+            }
+        }
+    }
+}
+
+/// An implementation for a type with mistakes: without it, every use of the type would be one more error.
+pub(crate) fn stand_in(item: &syn::DeriveInput, crate_path: &Path) -> TokenStream {
+    let private = private(crate_path);
+    let ident = &item.ident;
+    let (impl_generics, type_generics, where_clause) = item.generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        impl #impl_generics #private::KinesisRecord for #ident #type_generics #where_clause {
+            fn partition_key(&self) -> ::core::result::Result<#private::PartitionKey, #private::KeyError> {
+                ::core::unreachable!()
+            }
+
+            fn encode(
+                &self,
+                _: &#private::EncodeContext,
+                _: &mut #private::BytesMut,
+            ) -> ::core::result::Result<(), #private::EncodeError> {
+                ::core::unreachable!()
+            }
+
+            fn decode(
+                _: &#private::EncodedRecord,
+            ) -> ::core::result::Result<Self, #private::DecodeError> {
+                ::core::unreachable!()
+            }
+        }
+    }
+}
+
+fn private(crate_path: &Path) -> TokenStream {
+    quote!(#crate_path::__private)
+}
+
+fn partition_key(source: &KeySource<'_>, private: &TokenStream) -> TokenStream {
+    match source {
+        KeySource::Random => quote! {
+            ::core::result::Result::Ok(#private::PartitionKey::random())
+        },
+        KeySource::Computed(path) => quote_spanned! {path.span()=>
+            #private::ToPartitionKey::to_partition_key(&#path(self))
+        },
+        KeySource::Fields(keys) => {
+            let arms = keys.iter().map(|key| {
+                let trait_path = quote!(#private::ToPartitionKey);
+                key_arm(key, &trait_path, "to_partition_key", private)
+            });
+            quote!(match self { #(#arms)* })
+        }
+    }
+}
+
+fn explicit_hash_key(record: &Record<'_>, private: &TokenStream) -> Option<TokenStream> {
+    let keys = &record.explicit_hash_keys;
+    if keys.is_empty() {
+        return None;
+    }
+    let arms = keys.iter().map(|key| {
+        let trait_path = quote!(#private::ToHashKey);
+        key_arm(key, &trait_path, "to_hash_key", private)
+    });
+    let has_others =
+        matches!(&record.item.data, Data::Enum(data) if data.variants.len() > keys.len());
+    let others =
+        has_others.then(|| quote!(_ => ::core::result::Result::Ok(::core::option::Option::None),));
+    Some(quote! {
+        fn explicit_hash_key(
+            &self,
+        ) -> ::core::result::Result<::core::option::Option<#private::HashKey>, #private::KeyError> {
+            match self {
+                #(#arms)*
+                #others
+            }
+        }
+    })
+}
+
+/// One arm of a `match self`: takes the key from its field and names the field in the error.
+fn key_arm(
+    key: &KeyField<'_>,
+    trait_path: &TokenStream,
+    method: &str,
+    private: &TokenStream,
+) -> TokenStream {
+    let KeyField {
+        variant,
+        member,
+        ty,
+        label,
+    } = key;
+    let variant = variant.map(|name| quote!(::#name));
+    let method = syn::Ident::new(method, ty.span());
+    let read = quote_spanned!(ty.span()=> <#ty as #trait_path>::#method(key));
+    quote! {
+        Self #variant { #member: key, .. } => #read
+            .map_err(|error| #private::KeyError::in_field(error, #label)),
+    }
+}
+
+/// The bodies of `encode` and `decode`.
+fn codec(record: &Record<'_>, private: &TokenStream) -> (TokenStream, TokenStream) {
+    match &record.codec {
+        Codec::Serde(name) => {
+            let format = syn::Ident::new(name, proc_macro2::Span::call_site());
+            serde_codec(record, &quote!(#private::#format), private)
+        }
+        Codec::Bytes { member, ty } => (
+            quote_spanned! {ty.span()=>
+                let _ = __context;
+                #private::encode_raw::<#ty>(&self.#member, __out)
+            },
+            quote_spanned! {ty.span()=>
+                let value = #private::decode_raw::<#ty>(&stored.data)?;
+                ::core::result::Result::Ok(Self { #member: value })
+            },
+        ),
+        Codec::Own(path) => own_codec(&quote!(#path), private),
+    }
+}
+
+fn serde_codec(
+    record: &Record<'_>,
+    format: &TokenStream,
+    private: &TokenStream,
+) -> (TokenStream, TokenStream) {
+    let meta = match &record.envelope {
+        Envelope::None => return plain_codec(record, format, private),
+        Envelope::Event {
+            event_type,
+            produced_by,
+        } => quote!(#private::EventMeta::new(#event_type, #produced_by, __context)),
+        Envelope::Own(path) => quote_spanned!(path.span()=> #path(self, __context)),
+    };
+    // What the type lacks is reported at its name.
+    let this = quote_spanned!(record.item.ident.span()=> Self);
+    (
+        quote! {
+            let meta = #meta;
+            #private::encode_enveloped::<#format, _, #this>(&meta, self, __out)
+        },
+        quote!(#private::decode_enveloped::<#format, #this>(&stored.data)),
+    )
+}
+
+fn plain_codec(
+    record: &Record<'_>,
+    format: &TokenStream,
+    private: &TokenStream,
+) -> (TokenStream, TokenStream) {
+    let this = quote_spanned!(record.item.ident.span()=> Self);
+    (
+        quote! {
+            let _ = __context;
+            #private::encode_plain::<#format, #this>(self, __out)
+        },
+        quote!(#private::decode_plain::<#format, #this>(&stored.data)),
+    )
+}
+
+fn own_codec(codec: &TokenStream, private: &TokenStream) -> (TokenStream, TokenStream) {
+    (
+        quote! {
+            let _ = __context;
+            <#codec as #private::Codec<Self>>::encode(self, __out)
+        },
+        quote!(<#codec as #private::Codec<Self>>::decode(&stored.data)),
+    )
+}
+
+/// The type's generics, and for a generic type what the bodies need of it, its codec and its key fields.
+fn bounded_generics(record: &Record<'_>, private: &TokenStream) -> Generics {
+    let mut generics = record.item.generics.clone();
+    if generics.type_params().next().is_none() {
+        return generics;
+    }
+    let mut predicates = codec_bounds(record, private);
+    let is_generic = |ty: &Type| mentions(ty, &record.item.generics);
+    if let KeySource::Fields(keys) = &record.partition_key {
+        for ty in keys.iter().map(|key| key.ty).filter(|ty| is_generic(ty)) {
+            predicates.push(parse_quote!(#ty: #private::ToPartitionKey));
+        }
+    }
+    let hash_keys = record.explicit_hash_keys.iter().map(|key| key.ty);
+    for ty in hash_keys.filter(|ty| is_generic(ty)) {
+        predicates.push(parse_quote!(#ty: #private::ToHashKey));
+    }
+    generics.make_where_clause().predicates.extend(predicates);
+    generics
+}
+
+fn codec_bounds(record: &Record<'_>, private: &TokenStream) -> Vec<WherePredicate> {
+    match &record.codec {
+        Codec::Serde(_) => {
+            vec![parse_quote!(Self: #private::Serialize + #private::DeserializeOwned)]
+        }
+        Codec::Bytes { ty, .. } => vec![parse_quote!(#ty: #private::RawBytes)],
+        Codec::Own(path) => vec![parse_quote!(#path: #private::Codec<Self>)],
+    }
+}

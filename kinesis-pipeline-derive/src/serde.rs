@@ -1,0 +1,69 @@
+//! The few of serde's attributes that decide whether a record can work at all.
+
+use syn::{Attribute, Lit, Token, token};
+
+use crate::value::skip;
+
+/// One entry of `#[serde(...)]`, such as `rename = "device"`.
+struct Entry {
+    name: String,
+    text: Option<String>,
+}
+
+/// Whether serde gets along without reading the field.
+pub(crate) fn reads_otherwise(attributes: &[Attribute]) -> bool {
+    let otherwise = ["skip", "skip_deserializing", "with", "deserialize_with"];
+    entries(attributes)
+        .iter()
+        .any(|entry| otherwise.contains(&entry.name.as_str()))
+}
+
+/// Whether serde writes the type in another shape than its own.
+pub(crate) fn writes_otherwise(attributes: &[Attribute]) -> bool {
+    let otherwise = ["into", "transparent", "remote"];
+    entries(attributes)
+        .iter()
+        .any(|entry| otherwise.contains(&entry.name.as_str()))
+}
+
+/// The name that serde gives the field, if it gives one.
+pub(crate) fn renamed(attributes: &[Attribute]) -> Option<String> {
+    entries(attributes)
+        .into_iter()
+        .find(|entry| entry.name == "rename")
+        .and_then(|entry| entry.text)
+}
+
+/// Serde's entries, as far as they can be read: what is wrong with them is for serde to say.
+fn entries(attributes: &[Attribute]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for attribute in attributes.iter().filter(|one| one.path().is_ident("serde")) {
+        let _ = attribute.parse_nested_meta(|meta| {
+            let mut entry = Entry {
+                name: meta.path.require_ident()?.to_string(),
+                text: None,
+            };
+            if meta.input.peek(Token![=]) {
+                meta.input.parse::<Token![=]>()?;
+                entry.text = text(meta.input)?;
+            } else if meta.input.peek(token::Paren) {
+                // `rename(serialize = "...", deserialize = "...")`
+                meta.parse_nested_meta(|inner| {
+                    entry.text = text(inner.value()?)?;
+                    Ok(())
+                })?;
+            }
+            entries.push(entry);
+            Ok(())
+        });
+    }
+    entries
+}
+
+fn text(input: syn::parse::ParseStream<'_>) -> syn::Result<Option<String>> {
+    match input.parse() {
+        Ok(Lit::Str(text)) => Ok(Some(text.value())),
+        Ok(_) => Ok(None),
+        Err(_) => skip(input).map(|()| None),
+    }
+}

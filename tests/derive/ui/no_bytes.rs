@@ -1,0 +1,7 @@
+use kinesis_pipeline::KinesisRecord;
+
+#[derive(KinesisRecord)]
+#[kinesis(codec = "bytes")]
+struct Line(f64);
+
+fn main() {}
