@@ -67,7 +67,6 @@ impl LocalKinesis {
     }
 
     /// A Kinesis with settings of yours.
-    #[must_use]
     pub fn builder() -> LocalKinesisBuilder {
         LocalKinesisBuilder::default()
     }
@@ -97,3 +96,6 @@ impl LocalKinesis {
         Arc::new(self.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;
