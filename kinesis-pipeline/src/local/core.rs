@@ -143,9 +143,10 @@ impl Core {
             .iter()
             .map(|stream| {
                 let state = stream.read(now_millis);
-                match state.is_on_demand {
-                    true => 0,
-                    false => state.topology.open_count(),
+                if state.is_on_demand {
+                    0
+                } else {
+                    state.topology.open_count()
                 }
             })
             .sum()

@@ -71,7 +71,6 @@ impl LocalKinesis {
     }
 
     /// A Kinesis with settings of yours.
-    #[must_use]
     pub fn builder() -> LocalKinesisBuilder {
         LocalKinesisBuilder::default()
     }
@@ -101,3 +100,6 @@ impl LocalKinesis {
         Arc::new(self.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;

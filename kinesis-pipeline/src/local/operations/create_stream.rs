@@ -1,4 +1,4 @@
-//! CreateStream: makes a stream, provisioned or on demand.
+//! `CreateStream`: makes a stream, provisioned or on demand.
 //!
 //! Left out: warm throughput is taken and ignored.
 

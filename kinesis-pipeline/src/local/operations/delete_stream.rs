@@ -1,4 +1,4 @@
-//! DeleteStream: removes a stream with all its records.
+//! `DeleteStream`: removes a stream with all its records.
 
 use serde::Deserialize;
 

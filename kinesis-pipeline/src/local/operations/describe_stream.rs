@@ -1,4 +1,4 @@
-//! DescribeStream: a stream with its shards, in pages.
+//! `DescribeStream`: a stream with its shards, in pages.
 
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};

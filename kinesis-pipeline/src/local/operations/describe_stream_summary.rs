@@ -1,4 +1,4 @@
-//! DescribeStreamSummary: a stream without its shards.
+//! `DescribeStreamSummary`: a stream without its shards.
 
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ pub(crate) struct Summary {
     pub(crate) stream_name: String,
     #[serde(rename = "StreamARN")]
     pub(crate) stream_arn: String,
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "serialize_as_text")]
     pub(crate) stream_status: StreamStatus,
     pub(crate) stream_mode_details: StreamModeDetails,
     pub(crate) retention_period_hours: u32,
@@ -47,7 +47,14 @@ pub(crate) struct Summary {
     pub(crate) max_record_size_in_kib: u32,
 }
 
-fn as_text<S: serde::Serializer>(status: &StreamStatus, serializer: S) -> Result<S::Ok, S::Error> {
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn serialize_as_text<S: serde::Serializer>(
+    status: &StreamStatus,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_str(status)
 }
 

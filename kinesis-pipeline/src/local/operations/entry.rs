@@ -1,4 +1,4 @@
-//! One record that is put: its checks and its way into a shard, for PutRecord and PutRecords.
+//! One record that is put: its checks and its way into a shard, for `PutRecord` and `PutRecords`.
 
 use std::fmt::Display;
 

@@ -1,4 +1,4 @@
-//! GetRecords: one page of a shard.
+//! `GetRecords`: one page of a shard.
 
 use serde::{Deserialize, Serialize};
 

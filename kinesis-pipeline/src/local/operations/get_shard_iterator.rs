@@ -1,4 +1,4 @@
-//! GetShardIterator: fixes a place in a shard to read from.
+//! `GetShardIterator`: fixes a place in a shard to read from.
 
 use serde::{Deserialize, Serialize};
 

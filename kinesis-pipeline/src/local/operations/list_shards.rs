@@ -1,4 +1,4 @@
-//! ListShards: a stream's shards by id, filtered, in pages.
+//! `ListShards`: a stream's shards by id, filtered, in pages.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,17 +1,14 @@
-//! ListStreams: the account's streams by name, in pages.
+//! `ListStreams`: the account's streams by name, in pages.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, shapes::StreamModeDetails};
-use crate::{
-    local::{
-        api_error::ApiError,
-        core::Core,
-        protocol::values::Timestamp,
-        state::stream::Stream,
-        validate::{Checks, NAME, NEXT_TOKEN},
-    },
-    service::StreamStatus,
+use crate::local::{
+    api_error::ApiError,
+    core::Core,
+    protocol::values::Timestamp,
+    state::stream::Stream,
+    validate::{Checks, NAME, NEXT_TOKEN},
 };
 
 const LIMIT_MAX: i64 = 10_000;
@@ -39,14 +36,17 @@ pub(crate) struct Response {
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
 pub(crate) struct Summary {
-    stream_name: String,
+    #[serde(rename = "StreamName")]
+    name: String,
     #[serde(rename = "StreamARN")]
-    stream_arn: String,
-    stream_status: String,
-    stream_mode_details: StreamModeDetails,
-    stream_creation_timestamp: Timestamp,
+    arn: String,
+    #[serde(rename = "StreamStatus")]
+    status: String,
+    #[serde(rename = "StreamModeDetails")]
+    mode: StreamModeDetails,
+    #[serde(rename = "StreamCreationTimestamp")]
+    created_at: Timestamp,
 }
 
 impl Operation for ListStreams {
@@ -88,12 +88,11 @@ impl Operation for ListStreams {
 
 fn summary(stream: &Stream, now_millis: u64) -> Summary {
     let state = stream.read(now_millis);
-    let status: StreamStatus = state.status;
     Summary {
-        stream_name: stream.name.clone(),
-        stream_arn: stream.arn.clone(),
-        stream_status: status.to_string(),
-        stream_mode_details: StreamModeDetails::of(state.is_on_demand),
-        stream_creation_timestamp: Timestamp::from_millis(stream.created_millis),
+        name: stream.name.clone(),
+        arn: stream.arn.clone(),
+        status: state.status.to_string(),
+        mode: StreamModeDetails::of(state.is_on_demand),
+        created_at: Timestamp::from_millis(stream.created_millis),
     }
 }

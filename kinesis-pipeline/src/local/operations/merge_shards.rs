@@ -1,4 +1,4 @@
-//! MergeShards: closes two shards that touch into one.
+//! `MergeShards`: closes two shards that touch into one.
 
 use serde::Deserialize;
 
@@ -80,8 +80,8 @@ fn open_shard<'a>(
     let shard = shard_index(id)
         .and_then(|index| state.shard(index, now_millis))
         .ok_or_else(|| stream.shard_not_found(id))?;
-    match shard.is_open() {
-        true => Ok(shard),
-        false => Err(stream.shard_not_open(shard)),
+    if shard.is_open() {
+        return Ok(shard);
     }
+    Err(stream.shard_not_open(shard))
 }

@@ -86,10 +86,10 @@ pub(crate) async fn call<O: Operation>(
     Ok(O::run(core, request)?)
 }
 
-async fn exchange<O: Operation, W: Wire>(core: &Core, wire: &W) -> Result<W::Answer, CallFailure>
-where
-    W: Sync,
-{
+async fn exchange<O: Operation, W: Wire + Sync>(
+    core: &Core,
+    wire: &W,
+) -> Result<W::Answer, CallFailure> {
     let request = wire.read::<O::Request>()?;
     let response = call::<O>(core, request).await?;
     Ok(wire.write(&response)?)

@@ -1,4 +1,4 @@
-//! Where in a shard to begin reading, for GetShardIterator and SubscribeToShard.
+//! Where in a shard to begin reading, for `GetShardIterator` and `SubscribeToShard`.
 
 use crate::local::{
     api_error::ApiError,

@@ -1,4 +1,4 @@
-//! PutRecord: stores one record.
+//! `PutRecord`: stores one record.
 //!
 //! `SequenceNumberForOrdering` is checked and otherwise needless: a shard's numbers always increase.
 

@@ -1,4 +1,4 @@
-//! PutRecords: stores up to 500 records, each alone.
+//! `PutRecords`: stores up to 500 records, each alone.
 
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};

@@ -16,7 +16,7 @@ use crate::{
     shard,
 };
 
-/// A record as GetRecords and SubscribeToShard give it.
+/// A record as `GetRecords` and `SubscribeToShard` give it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Record {
@@ -76,7 +76,7 @@ impl Serialize for HashKeyRange {
     }
 }
 
-/// A shard as DescribeStream and ListShards give it.
+/// A shard as `DescribeStream` and `ListShards` give it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ShardShape {

@@ -1,4 +1,4 @@
-//! SplitShard: closes a shard into two.
+//! `SplitShard`: closes a shard into two.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! SubscribeToShard: pushes a shard's records to a registered consumer for 5 minutes.
+//! `SubscribeToShard`: pushes a shard's records to a registered consumer for 5 minutes.
 
 use std::{
     pin::Pin,

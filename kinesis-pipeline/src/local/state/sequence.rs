@@ -65,6 +65,10 @@ impl Number {
     }
 
     /// Reads the decimal text of a number in this layout.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "each part is masked to its bits"
+    )]
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (high, low) = parse_decimal(text)?;
         let layout_fits = high >> 56 == LAYOUT && low & 0xf == u128::from(LAYOUT);

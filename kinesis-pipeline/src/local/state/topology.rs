@@ -40,6 +40,7 @@ impl Topology {
     }
 
     /// The open shards by range.
+    #[cfg(test)]
     pub(crate) fn open_shards(&self) -> impl Iterator<Item = &Shard> {
         self.open.iter().filter_map(|(_, index)| self.shard(*index))
     }
