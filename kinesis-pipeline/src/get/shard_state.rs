@@ -187,10 +187,7 @@ impl ShardState {
         let (Some(tip_at), Some(called)) = (self.tip_at, called) else {
             return false;
         };
-        let behind = match page.behind_latest {
-            None if !page.records.is_empty() => return false,
-            behind => behind.unwrap_or_default(),
-        };
+        let behind = page.behind_latest.unwrap_or_default();
         let reaches = called.wall.checked_sub(behind).is_some_and(|time| time >= tip_at);
         reaches && page.records.last().is_none_or(|record| record.arrived_at >= tip_at)
     }
