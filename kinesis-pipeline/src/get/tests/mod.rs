@@ -39,7 +39,13 @@ impl KinesisRecord for Good {
 type Item = Result<Record<Bytes>, GetError>;
 
 fn text(item: Option<Item>) -> String {
-    String::from_utf8(item.expect("a record").expect("a good record").data.to_vec()).unwrap()
+    String::from_utf8(
+        item.expect("a record")
+            .expect("a good record")
+            .data
+            .to_vec(),
+    )
+    .unwrap()
 }
 
 async fn take(records: &mut Records<Bytes>, count: usize) -> Vec<String> {
@@ -60,7 +66,9 @@ async fn rest(records: &mut Records<Bytes>) -> Vec<String> {
 
 /// Whether nothing comes for ten minutes.
 async fn is_silent(records: &mut Records<Bytes>) -> bool {
-    tokio::time::timeout(Duration::from_mins(10), records.next()).await.is_err()
+    tokio::time::timeout(Duration::from_mins(10), records.next())
+        .await
+        .is_err()
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,7 +112,10 @@ async fn a_record_tells_where_and_when_it_was_stored() {
     tokio::time::advance(Duration::from_secs(7)).await;
     let mut records = service.stream::<Bytes>().iter_from_all().await.unwrap();
     let record = records.next().await.unwrap().unwrap();
-    assert_eq!(record.position().to_string(), format!("shardId-000000000000:{number}"));
+    assert_eq!(
+        record.position().to_string(),
+        format!("shardId-000000000000:{number}")
+    );
     assert_eq!((record.arrived_at, &*record.partition_key), (at, "key-0"));
     assert_eq!(record.behind_latest, Some(Duration::ZERO));
 }
@@ -112,15 +123,26 @@ async fn a_record_tells_where_and_when_it_was_stored() {
 #[tokio::test(start_paused = true)]
 async fn a_sequence_number_is_where_reading_begins_at_or_after_in_that_shard_only() {
     let service = TestKinesis::new(2);
-    let numbers: Vec<_> = (0..4).map(|count| service.put(0, count.to_string())).collect();
+    let numbers: Vec<_> = (0..4)
+        .map(|count| service.put(0, count.to_string()))
+        .collect();
     service.put(1, "elsewhere");
     let stream = service.stream::<Bytes>();
-    let mut after = stream.iter_from_sequence_number(0, numbers[1].clone()).await.unwrap();
+    let mut after = stream
+        .iter_from_sequence_number(0, numbers[1].clone())
+        .await
+        .unwrap();
     assert_eq!(take(&mut after, 2).await, ["2", "3"]);
     assert!(is_silent(&mut after).await);
 
     let at = StartAt::AtSequenceNumber("shardId-000000000000".into(), numbers[1].clone());
-    let mut at = stream.reader().start(at).until(Until::Tip).open().await.unwrap();
+    let mut at = stream
+        .reader()
+        .start(at)
+        .until(Until::Tip)
+        .open()
+        .await
+        .unwrap();
     assert_eq!(rest(&mut at).await, ["1", "2", "3"]);
 }
 
@@ -128,12 +150,16 @@ async fn a_sequence_number_is_where_reading_begins_at_or_after_in_that_shard_onl
 async fn a_timestamp_reads_what_arrived_at_that_time_or_later() {
     let service = TestKinesis::new(2);
     service.put(0, "old");
-    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
     let since = service.clock().now();
     service.put(1, "at");
-    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
     service.put(0, "later");
-    let mut records = service.stream::<Bytes>().iter_from_timestamp(since).await.unwrap();
+    let mut records = service
+        .stream::<Bytes>()
+        .iter_from_timestamp(since)
+        .await
+        .unwrap();
     let mut texts = take(&mut records, 2).await;
     texts.sort();
     assert_eq!(texts, ["at", "later"]);
@@ -147,16 +173,28 @@ async fn a_set_of_shards_is_read_by_number_or_id_and_a_number_out_of_range_names
         service.put(shard, shard.to_string());
     }
     let stream = service.stream::<Bytes>();
-    let reader = || stream.reader().start(StartAt::TrimHorizon).until(Until::Tip);
+    let reader = || {
+        stream
+            .reader()
+            .start(StartAt::TrimHorizon)
+            .until(Until::Tip)
+    };
     let mut by_number = reader().shards([1, 3]).open().await.unwrap();
     let mut texts = rest(&mut by_number).await;
     texts.sort();
     assert_eq!(texts, ["1", "3"]);
-    let mut by_id = reader().shards(["shardId-000000000002"]).open().await.unwrap();
+    let mut by_id = reader()
+        .shards(["shardId-000000000002"])
+        .open()
+        .await
+        .unwrap();
     assert_eq!(rest(&mut by_id).await, ["2"]);
 
     let error = reader().shards([99]).open().await.unwrap_err();
-    assert_eq!(error.to_string(), "stream test has no shard number 99: it has 4 shards, numbers 0 to 3");
+    assert_eq!(
+        error.to_string(),
+        "stream test has no shard number 99: it has 4 shards, numbers 0 to 3"
+    );
     assert!(matches!(error, GetError::ShardNotFound { count: 4, .. }));
 }
 
@@ -184,8 +222,13 @@ async fn the_tip_is_what_was_in_the_stream_when_it_opened() {
             service.put(count % 2, count.to_string());
         }
         let stream = service.stream::<Bytes>();
-        let mut records =
-            stream.reader().start(StartAt::TrimHorizon).until(Until::Tip).open().await.unwrap();
+        let mut records = stream
+            .reader()
+            .start(StartAt::TrimHorizon)
+            .until(Until::Tip)
+            .open()
+            .await
+            .unwrap();
         let writer = tokio::spawn(async move {
             // More arrives all the time: the reader must not run after it.
             loop {
@@ -237,8 +280,17 @@ async fn a_bad_record_is_one_error_item_and_the_next_follows() {
         service.put(0, text);
     }
     let stream = service.stream::<Good>();
-    let mut records = stream.reader().start(StartAt::TrimHorizon).until(Until::Tip).open().await.unwrap();
-    assert_eq!(records.next().await.unwrap().unwrap().data, Good("one".into()));
+    let mut records = stream
+        .reader()
+        .start(StartAt::TrimHorizon)
+        .until(Until::Tip)
+        .open()
+        .await
+        .unwrap();
+    assert_eq!(
+        records.next().await.unwrap().unwrap().data,
+        Good("one".into())
+    );
     let error = records.next().await.unwrap().unwrap_err();
     assert!(!error.ends_the_stream());
     match error {
@@ -247,7 +299,10 @@ async fn a_bad_record_is_one_error_item_and_the_next_follows() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(records.next().await.unwrap().unwrap().data, Good("two".into()));
+    assert_eq!(
+        records.next().await.unwrap().unwrap().data,
+        Good("two".into())
+    );
     assert!(records.next().await.is_none());
 }
 
@@ -258,10 +313,13 @@ async fn a_dropped_next_loses_nothing() {
     for count in 0..20 {
         service.put(0, count.to_string());
         let wait = Duration::from_millis(173);
-        while tokio::time::timeout(wait, records.next()).await.map_or(true, |item| {
-            assert_eq!(text(item), count.to_string());
-            false
-        }) {}
+        while tokio::time::timeout(wait, records.next())
+            .await
+            .map_or(true, |item| {
+                assert_eq!(text(item), count.to_string());
+                false
+            })
+        {}
     }
 }
 
@@ -269,8 +327,13 @@ async fn a_dropped_next_loses_nothing() {
 async fn an_idle_shard_is_polled_once_an_interval_and_a_record_comes_within_it() {
     let service = TestKinesis::new(1);
     let stream = service.stream::<Bytes>();
-    let mut records = stream.reader().poll_interval(Duration::from_secs(2)).open().await.unwrap();
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    let mut records = stream
+        .reader()
+        .poll_interval(Duration::from_secs(2))
+        .open()
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_mins(1)).await;
     let calls = service.calls_of("GetRecords", 0).len();
     assert!((29..=32).contains(&calls), "{calls}");
     let put_at = service.clock().instant();
@@ -297,9 +360,16 @@ async fn a_backlog_is_read_within_five_calls_and_two_mebibytes_a_second() {
         .unwrap();
     assert_eq!(rest(&mut records).await.len(), 200);
     let took = service.clock().instant() - start;
-    assert!(took >= Duration::from_secs(9) && took < Duration::from_secs(12), "{took:?}");
+    assert!(
+        took >= Duration::from_secs(9) && took < Duration::from_secs(12),
+        "{took:?}"
+    );
     let calls = service.calls_of("GetRecords", 0);
-    assert!(calls.windows(6).all(|calls| calls[5] - calls[0] >= Duration::from_secs(1)));
+    assert!(
+        calls
+            .windows(6)
+            .all(|calls| calls[5] - calls[0] >= Duration::from_secs(1))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -309,7 +379,10 @@ async fn a_consumer_that_does_not_take_holds_back_fetching() {
         service.put(0, count.to_string());
     }
     let stream = service.stream::<Bytes>();
-    let reader = stream.reader().start(StartAt::TrimHorizon).page_records_max(10);
+    let reader = stream
+        .reader()
+        .start(StartAt::TrimHorizon)
+        .page_records_max(10);
     let mut records = reader.open().await.unwrap();
     tokio::time::sleep(Duration::from_mins(2)).await;
     assert_eq!(service.calls_of("GetRecords", 0).len(), 2);
@@ -325,11 +398,19 @@ async fn a_thousand_shards_are_read_within_the_prefetch_budget() {
         }
     }
     let stream = service.stream::<Bytes>();
-    let reader = stream.reader().start(StartAt::TrimHorizon).prefetch_bytes_max(32 * 1024 * 1024);
+    let reader = stream
+        .reader()
+        .start(StartAt::TrimHorizon)
+        .prefetch_bytes_max(32 * 1024 * 1024);
     let mut records = reader.until(Until::Tip).open().await.unwrap();
     tokio::time::sleep(Duration::from_mins(1)).await;
     // 26 pages of 1.2 MiB fit.
-    let pages = service.state().calls.iter().filter(|call| call.operation == "GetRecords").count();
+    let pages = service
+        .state()
+        .calls
+        .iter()
+        .filter(|call| call.operation == "GetRecords")
+        .count();
     assert!((10..=26).contains(&pages), "{pages}");
     assert_eq!(rest(&mut records).await.len(), 3000);
 }
@@ -343,7 +424,10 @@ async fn a_busy_shard_does_not_starve_the_others() {
     service.put(1, "one");
     service.put(2, "two");
     let stream = service.stream::<Bytes>();
-    let reader = stream.reader().start(StartAt::TrimHorizon).page_records_max(100);
+    let reader = stream
+        .reader()
+        .start(StartAt::TrimHorizon)
+        .page_records_max(100);
     let mut records = reader.open().await.unwrap();
     let first = take(&mut records, 302).await;
     assert!(first.contains(&"one".to_owned()) && first.contains(&"two".to_owned()));

@@ -48,7 +48,13 @@ async fn closed_shards_are_read_to_their_end_from_all_and_from_a_time_but_not_fr
     service.put(left, "child");
     let stream = service.stream::<Bytes>();
     let read = async |start: StartAt| {
-        let mut records = stream.reader().start(start).until(Until::Tip).open().await.unwrap();
+        let mut records = stream
+            .reader()
+            .start(start)
+            .until(Until::Tip)
+            .open()
+            .await
+            .unwrap();
         rest(&mut records).await
     };
     assert_eq!(read(StartAt::TrimHorizon).await, ["old", "parent", "child"]);
@@ -86,7 +92,7 @@ async fn a_shard_split_between_the_listing_and_its_iterator_is_followed() {
         let service = service.clone();
         async move {
             // The listing has answered, the iterator has not.
-            tokio::time::sleep(Duration::from_millis(3_000)).await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
             let [left, _] = service.split(0);
             service.put(left, "child");
         }
@@ -146,7 +152,11 @@ async fn check_order(
         let (shard, count) = text.split_once('/').unwrap();
         let (shard, count): (usize, u32) = (shard.parse().unwrap(), count.parse().unwrap());
         for parent in parents.get(&shard).into_iter().flatten() {
-            assert_eq!(seen.get(parent), counts.get(parent), "{shard} before the end of {parent}");
+            assert_eq!(
+                seen.get(parent),
+                counts.get(parent),
+                "{shard} before the end of {parent}"
+            );
         }
         let expected = seen.entry(shard).or_default();
         assert_eq!(count, *expected, "in shard {shard}");

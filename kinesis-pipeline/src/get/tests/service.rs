@@ -126,7 +126,9 @@ impl TestKinesis {
         code: &'static str,
         times: usize,
     ) {
-        self.state().faults.insert((operation, shard), Fault { code, times });
+        self.state()
+            .faults
+            .insert((operation, shard), Fault { code, times });
     }
 
     pub(super) fn calls_of(&self, operation: &str, shard: usize) -> Vec<Instant> {
@@ -145,7 +147,10 @@ impl TestKinesis {
             let mut state = self.state();
             state.calls.push(call);
             let latency = state.latencies.get(&key.1).copied();
-            (latency.unwrap_or(Duration::from_millis(5)), state.next_fault(key))
+            (
+                latency.unwrap_or(Duration::from_millis(5)),
+                state.next_fault(key),
+            )
         };
         tokio::time::sleep(latency).await;
         match fault {
@@ -162,7 +167,13 @@ impl TestKinesis {
 
     fn made(&self, operation: &'static str, shard: usize) -> MadeCall {
         let at = self.clock.instant();
-        MadeCall { operation, shard, at, limit: None, start: None }
+        MadeCall {
+            operation,
+            shard,
+            at,
+            limit: None,
+            start: None,
+        }
     }
 }
 
@@ -173,7 +184,10 @@ impl State {
         let mut shard = Shard::new(id(number), HashKeyRange::ALL, self.last_number.into());
         shard.parent_id = parents.first().copied().map(id);
         shard.adjacent_parent_id = parents.get(1).copied().map(id);
-        self.shards.push(TestShard { shard, records: Vec::new() });
+        self.shards.push(TestShard {
+            shard,
+            records: Vec::new(),
+        });
         number
     }
 
@@ -213,7 +227,9 @@ impl State {
             records.iter().position(is_reached).unwrap_or(records.len())
         };
         let is_known = |number: &SequenceNumber| {
-            records.iter().any(|record| record.sequence_number == *number)
+            records
+                .iter()
+                .any(|record| record.sequence_number == *number)
         };
         match start {
             IteratorStart::TrimHorizon => Some(0),
@@ -245,7 +261,11 @@ impl State {
             page.child_shards = self.children(place.shard);
         }
         if !is_last {
-            let next = Place { index: end, made_at: at, ..place };
+            let next = Place {
+                index: end,
+                made_at: at,
+                ..place
+            };
             page.next_iterator = Some(self.iterator(next));
         }
         page
@@ -265,21 +285,34 @@ impl State {
 }
 
 impl Kinesis for TestKinesis {
-    fn endpoint(&self) -> &str {
+    fn endpoint(&self) -> &'static str {
         "the test Kinesis"
     }
 
     fn get_shard_iterator(&self, call: GetShardIterator) -> ServiceFuture<'_, ShardIterator> {
         Box::pin(async move {
-            let not_found = || ServiceError::answered("GetShardIterator", "test", "ResourceNotFoundException", "");
-            let shard = self.state().number_of(&call.shard_id).ok_or_else(not_found)?;
+            let not_found = || {
+                ServiceError::answered("GetShardIterator", "test", "ResourceNotFoundException", "")
+            };
+            let shard = self
+                .state()
+                .number_of(&call.shard_id)
+                .ok_or_else(not_found)?;
             let start = Some(call.start.clone());
-            self.enter(MadeCall { start, ..self.made("GetShardIterator", shard) }).await?;
+            self.enter(MadeCall {
+                start,
+                ..self.made("GetShardIterator", shard)
+            })
+            .await?;
             let mut state = self.state();
             let index = state.index_of(shard, &call.start).ok_or_else(|| {
                 ServiceError::answered("GetShardIterator", "test", "InvalidArgumentException", "")
             })?;
-            Ok(state.iterator(Place { shard, index, made_at: self.clock.instant() }))
+            Ok(state.iterator(Place {
+                shard,
+                index,
+                made_at: self.clock.instant(),
+            }))
         })
     }
 
@@ -288,10 +321,19 @@ impl Kinesis for TestKinesis {
             let number: usize = call.iterator.as_str().parse().expect("our own iterator");
             let place = self.state().iterators[number];
             let limit = call.limit;
-            self.enter(MadeCall { limit, ..self.made("GetRecords", place.shard) }).await?;
+            self.enter(MadeCall {
+                limit,
+                ..self.made("GetRecords", place.shard)
+            })
+            .await?;
             let now = self.clock.instant();
             if now - place.made_at >= ITERATOR_LIFE {
-                return Err(ServiceError::answered("GetRecords", "test", "ExpiredIteratorException", ""));
+                return Err(ServiceError::answered(
+                    "GetRecords",
+                    "test",
+                    "ExpiredIteratorException",
+                    "",
+                ));
             }
             let limit = call.limit.unwrap_or(10_000) as usize;
             Ok(self.state().page(place, limit, self.clock.now(), now))
@@ -304,9 +346,18 @@ impl Kinesis for TestKinesis {
             let state = self.state();
             let from: usize = call.next_token.map_or(0, |token| token.parse().unwrap());
             let most = state.list_page_max.unwrap_or(1000);
-            let shards: Vec<_> =
-                state.shards.iter().skip(from).take(most).map(|shard| shard.shard.clone()).collect();
-            let next = if state.repeats_list_token { 0 } else { from + shards.len() };
+            let shards: Vec<_> = state
+                .shards
+                .iter()
+                .skip(from)
+                .take(most)
+                .map(|shard| shard.shard.clone())
+                .collect();
+            let next = if state.repeats_list_token {
+                0
+            } else {
+                from + shards.len()
+            };
             let next_token = (from + shards.len() < state.shards.len()).then(|| next.to_string());
             Ok(ShardPage { shards, next_token })
         })
@@ -320,7 +371,10 @@ impl Kinesis for TestKinesis {
         unimplemented!("readers do not list streams")
     }
 
-    fn describe_stream_summary(&self, _: DescribeStreamSummary) -> ServiceFuture<'_, StreamSummary> {
+    fn describe_stream_summary(
+        &self,
+        _: DescribeStreamSummary,
+    ) -> ServiceFuture<'_, StreamSummary> {
         unimplemented!("readers do not describe streams")
     }
 
