@@ -82,7 +82,9 @@ pub(crate) fn channel() -> (Feed, Outlet) {
     let outlet = Outlet {
         deliveries,
         taken: take,
-        stop: StopHandle { stop: Arc::new(stop) },
+        stop: StopHandle {
+            stop: Arc::new(stop),
+        },
     };
     (feed, outlet)
 }

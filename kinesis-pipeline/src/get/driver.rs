@@ -88,7 +88,11 @@ impl Driver {
                 Event::Answer(Answer::Iterator { shard_id, result }) => {
                     self.on_iterator(&shard_id, result)?;
                 }
-                Event::Answer(Answer::Page { shard_id, reserved, result }) => {
+                Event::Answer(Answer::Page {
+                    shard_id,
+                    reserved,
+                    result,
+                }) => {
                     self.on_page(&shard_id, reserved, result)?;
                 }
                 Event::Answer(Answer::Shards(result)) => self.on_shards(result)?,
@@ -121,15 +125,18 @@ impl Driver {
     /// Begins to read the shards whose parents have ended.
     fn open_ready_shards(&mut self) {
         while let Some(shard_id) = self.lineage.take_ready() {
-            let start = self.starts.remove(&shard_id).unwrap_or(IteratorStart::TrimHorizon);
-            self.read_shard(shard_id, start, None);
+            let start = self
+                .starts
+                .remove(&shard_id)
+                .unwrap_or(IteratorStart::TrimHorizon);
+            self.read_shard(&shard_id, start, None);
         }
     }
 
     /// Begins to read a shard from `iterator`, or from `start` if none was fetched yet.
     pub(crate) fn read_shard(
         &mut self,
-        shard_id: ShardId,
+        shard_id: &ShardId,
         start: IteratorStart,
         iterator: Option<ShardIterator>,
     ) {
@@ -137,7 +144,7 @@ impl Driver {
         let now = self.target.clock.instant();
         let state = ShardState::new(start, iterator, pace, now).until_tip_at(self.tip_at);
         self.shards.insert(shard_id.clone(), state);
-        self.schedule(&shard_id);
+        self.schedule(shard_id);
     }
 
     /// A batch read is over the sooner it knows that it has reached the tip.
@@ -157,7 +164,8 @@ impl Driver {
     fn call_what_is_due(&mut self) {
         let now = self.target.clock.instant();
         while self.timers.first().is_some_and(|(at, _)| *at <= now) {
-            self.due.extend(self.timers.pop_first().map(|(_, shard_id)| shard_id));
+            self.due
+                .extend(self.timers.pop_first().map(|(_, shard_id)| shard_id));
         }
         while let Some(shard_id) = self.due.front().cloned() {
             if self.calls.len() >= CALLS_MAX || !self.call_shard(&shard_id, now) {
@@ -191,7 +199,11 @@ impl Driver {
                 }
                 self.calls.push(Box::pin(async move {
                     let result = fetch::get_page(&target, iterator, size.records_max).await;
-                    Answer::Page { shard_id, reserved: size.bytes, result }
+                    Answer::Page {
+                        shard_id,
+                        reserved: size.bytes,
+                        result,
+                    }
                 }));
             }
         }
@@ -214,7 +226,10 @@ impl Driver {
                 Ok(())
             }
             Err(error) => {
-                let number = self.shards.get(shard_id).and_then(ShardState::resume_number);
+                let number = self
+                    .shards
+                    .get(shard_id)
+                    .and_then(ShardState::resume_number);
                 let position = number.map(|number| Position::new(shard_id.clone(), number));
                 self.on_error(shard_id, error, position)
             }
@@ -300,7 +315,10 @@ impl Driver {
 
     /// Lists the shards when an ended one's children are not known yet.
     fn list_if_due(&mut self, now: Instant) {
-        if self.listing.begin_if_due(self.lineage.is_looking_for_children(), now) {
+        if self
+            .listing
+            .begin_if_due(self.lineage.is_looking_for_children(), now)
+        {
             let target = self.target.clone();
             self.calls.push(Box::pin(async move {
                 let list = list_all(&*target.service, &target.stream);
@@ -323,8 +341,12 @@ impl Driver {
                 Ok(())
             }
             Err(error) => {
-                let may_pass =
-                    self.listing.on_error(error.class, now, self.options.outage_max, fastrand::f64());
+                let may_pass = self.listing.on_error(
+                    error.class,
+                    now,
+                    self.options.outage_max,
+                    fastrand::f64(),
+                );
                 if may_pass {
                     return Ok(());
                 }

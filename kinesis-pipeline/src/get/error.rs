@@ -70,7 +70,8 @@ impl GetError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Service { source, .. } => {
-                let may_pass = matches!(source.class, ErrorClass::InUse | ErrorClass::LimitExceeded);
+                let may_pass =
+                    matches!(source.class, ErrorClass::InUse | ErrorClass::LimitExceeded);
                 source.is_retryable() || may_pass
             }
             Self::Interrupted { .. } => true,
@@ -93,7 +94,11 @@ impl GetError {
         }
     }
 
-    pub(crate) fn service(stream: &StreamId, shard: Option<&ShardId>, source: ServiceError) -> Self {
+    pub(crate) fn service(
+        stream: &StreamId,
+        shard: Option<&ShardId>,
+        source: ServiceError,
+    ) -> Self {
         Self::Service {
             stream: stream.clone(),
             shard: shard.cloned(),
@@ -106,9 +111,16 @@ impl fmt::Display for GetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Decode { position, .. } => {
-                write!(f, "the record at {position} cannot be decoded; reading goes on after it")
+                write!(
+                    f,
+                    "the record at {position} cannot be decoded; reading goes on after it"
+                )
             }
-            Self::ShardNotFound { stream, shard, count } => {
+            Self::ShardNotFound {
+                stream,
+                shard,
+                count,
+            } => {
                 write!(f, "stream {stream} has no {shard}: ")?;
                 match count {
                     0 => f.write_str("it has no shards"),
@@ -116,12 +128,18 @@ impl fmt::Display for GetError {
                     _ => write!(f, "it has {count} shards, numbers 0 to {}", count - 1),
                 }
             }
-            Self::UnknownPosition { stream, position, .. } => write!(
+            Self::UnknownPosition {
+                stream, position, ..
+            } => write!(
                 f,
                 "stream {stream} has no position {position}: it is not of this shard, or has expired; \
                  start from a newer one, or from all that is retained"
             ),
-            Self::Service { stream, shard, source } => {
+            Self::Service {
+                stream,
+                shard,
+                source,
+            } => {
                 let advice = match source.class {
                     ErrorClass::NotFound => "check its name and region",
                     ErrorClass::AccessDenied => "check the credentials and their rights",

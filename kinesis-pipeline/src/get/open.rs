@@ -39,15 +39,19 @@ pub(crate) async fn open(
 ) -> Result<(Driver, Outlet), GetError> {
     let opened_at = target.clock.now();
     let shards = list_shards(&target).await?;
-    let Plan { mut lineage, mut starts } =
-        plan(&shards, wish).map_err(|Absent(shard)| GetError::ShardNotFound {
-            stream: target.stream.clone(),
-            shard,
-            count: shards.len(),
-        })?;
+    let Plan {
+        mut lineage,
+        mut starts,
+    } = plan(&shards, wish).map_err(|Absent(shard)| GetError::ShardNotFound {
+        stream: target.stream.clone(),
+        shard,
+        count: shards.len(),
+    })?;
     let mut first = Vec::new();
     while let Some(shard_id) = lineage.take_ready() {
-        let start = starts.remove(&shard_id).unwrap_or(IteratorStart::TrimHorizon);
+        let start = starts
+            .remove(&shard_id)
+            .unwrap_or(IteratorStart::TrimHorizon);
         first.push((shard_id, start));
     }
     let iterators = fix_positions(&target, first).await?;
@@ -75,7 +79,7 @@ type Fixed = (ShardId, IteratorStart, ShardIterator);
 
 fn read_from(driver: &mut Driver, iterators: Vec<Fixed>, opened_at: SystemTime) {
     for (shard_id, start, iterator) in iterators {
-        driver.read_shard(shard_id, start_again(start, opened_at), Some(iterator));
+        driver.read_shard(&shard_id, start_again(start, opened_at), Some(iterator));
     }
 }
 

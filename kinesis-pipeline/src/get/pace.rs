@@ -138,7 +138,9 @@ fn written_bytes_max(time: Duration) -> usize {
         reason = "a float that is not negative converts to the nearest integer"
     )]
     let written = (time.as_secs_f64() * WRITE_BYTES_PER_SECOND) as usize;
-    written.saturating_add(WRITE_BYTES_BURST).min(PAGE_BYTES_MAX)
+    written
+        .saturating_add(WRITE_BYTES_BURST)
+        .min(PAGE_BYTES_MAX)
 }
 
 #[cfg(test)]
@@ -149,7 +151,11 @@ mod tests {
 
     fn facts(records: usize, bytes: usize, behind_millis: u64) -> PageFacts {
         let behind_latest = Some(Duration::from_millis(behind_millis));
-        PageFacts { records, bytes, behind_latest }
+        PageFacts {
+            records,
+            bytes,
+            behind_latest,
+        }
     }
 
     fn wait(pace: &mut Pace, facts: PageFacts) -> Duration {
@@ -165,7 +171,10 @@ mod tests {
         assert_eq!(wait(&mut pace, facts(5, 500, 1)), CALL_INTERVAL_MIN);
         assert_eq!(wait(&mut pace, facts(0, 0, 1)), CALL_INTERVAL_MIN);
         assert_eq!(wait(&mut pace, facts(10_000, 20_000, 0)), CALL_INTERVAL_MIN);
-        assert_eq!(wait(&mut pace, facts(5, PAGE_BYTES_MAX, 1)), Duration::from_secs(5));
+        assert_eq!(
+            wait(&mut pace, facts(5, PAGE_BYTES_MAX, 1)),
+            Duration::from_secs(5)
+        );
     }
 
     #[tokio::test]
@@ -200,7 +209,10 @@ mod tests {
         let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX);
         assert_eq!(pace.page_size(POLL, 0).bytes, PAGE_BYTES_MAX);
         wait(&mut pace, facts(10, 10 * 1024, 1));
-        let size = PageSize { records_max: 512, bytes: PAGE_BYTES_MIN };
+        let size = PageSize {
+            records_max: 512,
+            bytes: PAGE_BYTES_MIN,
+        };
         assert_eq!(pace.page_size(POLL, 0), size);
         wait(&mut pace, facts(0, 0, 0));
         assert_eq!(pace.page_size(POLL, 0).bytes, 2 * 1024 * 1024);

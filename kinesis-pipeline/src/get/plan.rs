@@ -75,10 +75,15 @@ pub(crate) fn plan(shards: &[Shard], wish: &Wish) -> Result<Plan, Absent> {
             .is_in_scope
             .then(|| iterator_start(shard, own_start, standing, &wish.start))
             .flatten();
-        let role = if start.is_some() { Role::Member } else { Role::Stranger };
+        let role = if start.is_some() {
+            Role::Member
+        } else {
+            Role::Stranger
+        };
         let parents: Vec<_> = shard.parents().cloned().collect();
         plan.lineage.add(&shard.id, &parents, role);
-        plan.starts.extend(start.map(|start| (shard.id.clone(), start)));
+        plan.starts
+            .extend(start.map(|start| (shard.id.clone(), start)));
     }
     Ok(plan)
 }
@@ -109,7 +114,10 @@ fn standing(
     has_own_start: bool,
     standings: &HashMap<&ShardId, Standing>,
 ) -> Standing {
-    let mut parents = shard.parents().filter_map(|id| standings.get(id)).peekable();
+    let mut parents = shard
+        .parents()
+        .filter_map(|id| standings.get(id))
+        .peekable();
     let first_is_in = parents.peek().is_some_and(|parent| parent.is_in_scope);
     Standing {
         is_in_scope: chosen.is_empty() || chosen.contains(&shard.id) || first_is_in,
@@ -125,9 +133,7 @@ fn iterator_start(
     start: &StartAt,
 ) -> Option<IteratorStart> {
     match (own_start, start) {
-        (Some(ShardStart::At(number)), _) => {
-            Some(IteratorStart::AtSequenceNumber(number.clone()))
-        }
+        (Some(ShardStart::At(number)), _) => Some(IteratorStart::AtSequenceNumber(number.clone())),
         (Some(ShardStart::After(number)), _) => {
             Some(IteratorStart::AfterSequenceNumber(number.clone()))
         }
@@ -149,7 +155,10 @@ impl StartAt {
 }
 
 fn find_all(shards: &[Shard], selectors: &[ShardSelector]) -> Result<Vec<ShardId>, Absent> {
-    selectors.iter().map(|selector| find(shards, selector)).collect()
+    selectors
+        .iter()
+        .map(|selector| find(shards, selector))
+        .collect()
 }
 
 fn find(shards: &[Shard], selector: &ShardSelector) -> Result<ShardId, Absent> {
@@ -157,7 +166,9 @@ fn find(shards: &[Shard], selector: &ShardSelector) -> Result<ShardId, Absent> {
         ShardSelector::Number(number) => shards.get(*number),
         ShardSelector::Id(id) => shards.iter().find(|shard| shard.id == *id),
     };
-    found.map(|shard| shard.id.clone()).ok_or_else(|| Absent(selector.clone()))
+    found
+        .map(|shard| shard.id.clone())
+        .ok_or_else(|| Absent(selector.clone()))
 }
 
 #[cfg(test)]
@@ -189,8 +200,11 @@ mod tests {
         let shards = resharded();
         let plan = plan(&shards, wish).unwrap();
         let number = |id: &ShardId| shards.iter().position(|shard| shard.id == *id).unwrap();
-        let mut starts: Vec<_> =
-            plan.starts.into_iter().map(|(id, start)| (number(&id), start)).collect();
+        let mut starts: Vec<_> = plan
+            .starts
+            .into_iter()
+            .map(|(id, start)| (number(&id), start))
+            .collect();
         starts.sort_by_key(|start| start.0);
         starts
     }
@@ -203,18 +217,27 @@ mod tests {
 
     #[test]
     fn everything_begins_at_the_roots_with_all_shards_in_the_set() {
-        let wish = Wish { start: StartAt::TrimHorizon, ..Wish::default() };
+        let wish = Wish {
+            start: StartAt::TrimHorizon,
+            ..Wish::default()
+        };
         let horizon = |number| (number, IteratorStart::TrimHorizon);
         assert_eq!(starts(&wish), [0, 1, 2, 3, 4].map(horizon));
         let mut plan = plan(&resharded(), &wish).unwrap();
         let ready: Vec<_> = std::iter::from_fn(|| plan.lineage.take_ready()).collect();
-        assert_eq!(ready, [resharded()[0].id.clone(), resharded()[1].id.clone()]);
+        assert_eq!(
+            ready,
+            [resharded()[0].id.clone(), resharded()[1].id.clone()]
+        );
     }
 
     #[test]
     fn a_position_in_a_shard_reads_it_and_its_descendants() {
         let after = StartAt::AfterSequenceNumber(resharded()[3].id.clone(), 7.into());
-        let wish = Wish { start: after, ..Wish::default() };
+        let wish = Wish {
+            start: after,
+            ..Wish::default()
+        };
         let expected = [
             (3, IteratorStart::AfterSequenceNumber(7.into())),
             (4, IteratorStart::TrimHorizon),
@@ -224,7 +247,10 @@ mod tests {
 
     #[test]
     fn a_choice_takes_the_descendants_of_first_parents_along() {
-        let of = |number: usize| Wish { shards: vec![number.into()], ..Wish::default() };
+        let of = |number: usize| Wish {
+            shards: vec![number.into()],
+            ..Wish::default()
+        };
         let latest = |number| (number, IteratorStart::Latest);
         assert_eq!(starts(&of(0)), [2, 4].map(latest));
         assert_eq!(starts(&of(1)), []);
@@ -233,16 +259,31 @@ mod tests {
 
     #[test]
     fn a_number_out_of_range_and_an_unknown_id_are_absent() {
-        let wish = Wish { shards: vec![99.into()], ..Wish::default() };
+        let wish = Wish {
+            shards: vec![99.into()],
+            ..Wish::default()
+        };
         assert_eq!(plan(&resharded(), &wish).unwrap_err(), Absent(99.into()));
-        let wish = Wish { shards: vec!["nonsense".into()], ..Wish::default() };
-        assert_eq!(plan(&resharded(), &wish).unwrap_err(), Absent("nonsense".into()));
+        let wish = Wish {
+            shards: vec!["nonsense".into()],
+            ..Wish::default()
+        };
+        assert_eq!(
+            plan(&resharded(), &wish).unwrap_err(),
+            Absent("nonsense".into())
+        );
     }
 
     #[test]
     fn latest_is_read_again_from_the_time_of_opening() {
         let time = SystemTime::UNIX_EPOCH;
-        assert_eq!(start_again(IteratorStart::Latest, time), IteratorStart::AtTimestamp(time));
-        assert_eq!(start_again(IteratorStart::TrimHorizon, time), IteratorStart::TrimHorizon);
+        assert_eq!(
+            start_again(IteratorStart::Latest, time),
+            IteratorStart::AtTimestamp(time)
+        );
+        assert_eq!(
+            start_again(IteratorStart::TrimHorizon, time),
+            IteratorStart::TrimHorizon
+        );
     }
 }

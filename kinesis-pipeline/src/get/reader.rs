@@ -46,10 +46,7 @@ impl<R> Reader<R> {
     ///
     /// A child belongs to the set of its first parent, so readers that divide the shards between them also
     /// divide the children. When a set has no shards left, the reader ends.
-    pub fn shards(
-        mut self,
-        shards: impl IntoIterator<Item = impl Into<ShardSelector>>,
-    ) -> Self {
+    pub fn shards(mut self, shards: impl IntoIterator<Item = impl Into<ShardSelector>>) -> Self {
         self.wish.shards.extend(shards.into_iter().map(Into::into));
         self
     }

@@ -113,13 +113,12 @@ impl<R: KinesisRecord> Records<R> {
 
     fn next_of_page(&mut self) -> Option<Result<Record<R>, GetError>> {
         let page = self.page.as_mut()?;
-        match page.records.next() {
-            Some(stored) => Some(decode(&page.shard_id, stored, page.behind_latest)),
-            None => {
-                let page = self.page.take()?;
-                self.outlet.took(page.into_taken());
-                None
-            }
+        if let Some(stored) = page.records.next() {
+            Some(decode(&page.shard_id, stored, page.behind_latest))
+        } else {
+            let page = self.page.take()?;
+            self.outlet.took(page.into_taken());
+            None
         }
     }
 }

@@ -67,7 +67,10 @@ struct Called {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Iterator(IteratorStart),
-    Page { iterator: ShardIterator, size: PageSize },
+    Page {
+        iterator: ShardIterator,
+        size: PageSize,
+    },
 }
 
 /// What came of a failed call.
@@ -187,12 +190,16 @@ impl ShardState {
         let (Some(tip_at), Some(called)) = (self.tip_at, called) else {
             return false;
         };
-        let behind = match page.behind_latest {
-            None if !page.records.is_empty() => return false,
-            behind => behind.unwrap_or_default(),
-        };
-        let reaches = called.wall.checked_sub(behind).is_some_and(|time| time >= tip_at);
-        reaches && page.records.last().is_none_or(|record| record.arrived_at >= tip_at)
+        let behind = page.behind_latest.unwrap_or_default();
+        let reaches = called
+            .wall
+            .checked_sub(behind)
+            .is_some_and(|time| time >= tip_at);
+        reaches
+            && page
+                .records
+                .last()
+                .is_none_or(|record| record.arrived_at > tip_at)
     }
 
     /// A call failed. `jitter` is random, 0 to 1.
@@ -211,7 +218,10 @@ impl ShardState {
             _ => {}
         }
         match self.failures.judge(error.class, now, outage_max, jitter) {
-            Verdict::Again { at, is_worth_a_warning } => {
+            Verdict::Again {
+                at,
+                is_worth_a_warning,
+            } => {
                 self.due = at;
                 Failure::Passing { is_worth_a_warning }
             }

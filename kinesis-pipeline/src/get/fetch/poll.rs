@@ -15,7 +15,12 @@ pub(crate) async fn get_iterator(
 ) -> Result<ShardIterator, ServiceError> {
     let service = &*target.service;
     let call = GetShardIterator::new(target.stream.clone(), shard_id, start);
-    in_time("GetShardIterator", service, service.get_shard_iterator(call)).await
+    in_time(
+        "GetShardIterator",
+        service,
+        service.get_shard_iterator(call),
+    )
+    .await
 }
 
 /// Fetches the page at an iterator.

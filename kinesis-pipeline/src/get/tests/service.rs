@@ -1,0 +1,396 @@
+//! A Kinesis for the reader's tests: shards in memory, with the service's rules for reading and faults on
+//! request.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::{
+    Clock, HashKeyRange, KinesisStream, PartitionKey, SequenceNumber, Shard, ShardId,
+    service::{
+        ChildShard, CreateStream, DeleteStream, DescribeStreamSummary, GetRecords,
+        GetShardIterator, IteratorStart, Kinesis, ListShards, ListStreams, MergeShards, PutRecords,
+        PutRecordsAnswer, RecordPage, ServiceError, ServiceFuture, ShardIterator, ShardPage,
+        SplitShard, StoredRecord, StreamPage, StreamSummary,
+    },
+};
+
+const ITERATOR_LIFE: Duration = Duration::from_mins(5);
+pub(super) const BASE: SystemTime = SystemTime::UNIX_EPOCH;
+
+#[derive(Clone, Debug)]
+pub(super) struct TestKinesis {
+    clock: Clock,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    shards: Vec<TestShard>,
+    iterators: Vec<Place>,
+    last_number: u128,
+    /// Every call, in order.
+    pub(super) calls: Vec<MadeCall>,
+    /// Errors to answer with, per operation and shard, before anything else.
+    faults: HashMap<(&'static str, usize), Fault>,
+    /// How long calls about a shard take.
+    pub(super) latencies: HashMap<usize, Duration>,
+    pub(super) hides_children: bool,
+    pub(super) hides_behind_latest: bool,
+    pub(super) repeats_list_token: bool,
+    pub(super) list_page_max: Option<usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct MadeCall {
+    pub(super) operation: &'static str,
+    pub(super) shard: usize,
+    pub(super) at: Instant,
+    pub(super) limit: Option<u32>,
+    pub(super) start: Option<IteratorStart>,
+}
+
+#[derive(Debug)]
+struct TestShard {
+    shard: Shard,
+    records: Vec<StoredRecord>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    shard: usize,
+    index: usize,
+    made_at: Instant,
+}
+
+#[derive(Clone, Debug)]
+struct Fault {
+    code: &'static str,
+    times: usize,
+}
+
+impl TestKinesis {
+    pub(super) fn new(shards: usize) -> Self {
+        let service = Self {
+            clock: Clock::tokio(BASE + Duration::from_secs(1000)),
+            state: Arc::default(),
+        };
+        for _ in 0..shards {
+            service.state().add_shard(&[]);
+        }
+        service
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    pub(super) fn stream<R>(&self) -> KinesisStream<R> {
+        KinesisStream::with_service(Arc::new(self.clone()), "test").with_clock(self.clock())
+    }
+
+    /// Stores a record and returns its number.
+    pub(super) fn put(&self, shard: usize, text: impl Into<String>) -> SequenceNumber {
+        let now = self.clock.now();
+        self.state().put(shard, text.into(), now)
+    }
+
+    /// Splits a shard and returns its children.
+    pub(super) fn split(&self, shard: usize) -> [usize; 2] {
+        let mut state = self.state();
+        state.close(shard);
+        [state.add_shard(&[shard]), state.add_shard(&[shard])]
+    }
+
+    pub(super) fn merge(&self, first: usize, second: usize) -> usize {
+        let mut state = self.state();
+        state.close(first);
+        state.close(second);
+        state.add_shard(&[first, second])
+    }
+
+    /// Answers the next `times` calls of this kind with an error.
+    pub(super) fn fail(
+        &self,
+        operation: &'static str,
+        shard: usize,
+        code: &'static str,
+        times: usize,
+    ) {
+        self.state()
+            .faults
+            .insert((operation, shard), Fault { code, times });
+    }
+
+    pub(super) fn calls_of(&self, operation: &str, shard: usize) -> Vec<Instant> {
+        let state = self.state();
+        let calls = state.calls.iter();
+        calls
+            .filter(|call| call.operation == operation && call.shard == shard)
+            .map(|call| call.at)
+            .collect()
+    }
+
+    /// Notes the call, waits as long as calls of the shard take, and answers with a fault if one is due.
+    async fn enter(&self, call: MadeCall) -> Result<(), ServiceError> {
+        let key = (call.operation, call.shard);
+        let (latency, fault) = {
+            let mut state = self.state();
+            state.calls.push(call);
+            let latency = state.latencies.get(&key.1).copied();
+            (
+                latency.unwrap_or(Duration::from_millis(5)),
+                state.next_fault(key),
+            )
+        };
+        tokio::time::sleep(latency).await;
+        match fault {
+            Some("timeout") => Err(ServiceError::unanswered(
+                key.0,
+                "test",
+                crate::service::ErrorClass::Transient,
+                "no answer",
+            )),
+            Some(code) => Err(ServiceError::answered(key.0, "test", code, "")),
+            None => Ok(()),
+        }
+    }
+
+    fn made(&self, operation: &'static str, shard: usize) -> MadeCall {
+        let at = self.clock.instant();
+        MadeCall {
+            operation,
+            shard,
+            at,
+            limit: None,
+            start: None,
+        }
+    }
+}
+
+impl State {
+    fn add_shard(&mut self, parents: &[usize]) -> usize {
+        let id = |number: usize| ShardId::from(format!("shardId-{number:012}"));
+        let number = self.shards.len();
+        let mut shard = Shard::new(id(number), HashKeyRange::ALL, self.last_number.into());
+        shard.parent_id = parents.first().copied().map(id);
+        shard.adjacent_parent_id = parents.get(1).copied().map(id);
+        self.shards.push(TestShard {
+            shard,
+            records: Vec::new(),
+        });
+        number
+    }
+
+    fn close(&mut self, shard: usize) {
+        assert!(self.shards[shard].shard.is_open(), "{shard} is closed");
+        self.shards[shard].shard.ending_sequence_number = Some(self.last_number.into());
+    }
+
+    fn put(&mut self, shard: usize, text: String, now: SystemTime) -> SequenceNumber {
+        assert!(self.shards[shard].shard.is_open(), "{shard} is closed");
+        self.last_number += 1;
+        let number = SequenceNumber::from(self.last_number);
+        let key = PartitionKey::new(format!("key-{shard}")).unwrap();
+        let record = StoredRecord::new(number.clone(), now, Bytes::from(text), key);
+        self.shards[shard].records.push(record);
+        number
+    }
+
+    fn next_fault(&mut self, key: (&'static str, usize)) -> Option<&'static str> {
+        let fault = self.faults.get_mut(&key).filter(|fault| fault.times > 0)?;
+        fault.times -= 1;
+        Some(fault.code)
+    }
+
+    fn number_of(&self, id: &ShardId) -> Option<usize> {
+        self.shards.iter().position(|shard| shard.shard.id == *id)
+    }
+
+    fn iterator(&mut self, place: Place) -> ShardIterator {
+        self.iterators.push(place);
+        ShardIterator::from((self.iterators.len() - 1).to_string())
+    }
+
+    fn index_of(&self, shard: usize, start: &IteratorStart) -> Option<usize> {
+        let records = &self.shards[shard].records;
+        let first = |is_reached: &dyn Fn(&StoredRecord) -> bool| {
+            records.iter().position(is_reached).unwrap_or(records.len())
+        };
+        let is_known = |number: &SequenceNumber| {
+            records
+                .iter()
+                .any(|record| record.sequence_number == *number)
+        };
+        match start {
+            IteratorStart::TrimHorizon => Some(0),
+            IteratorStart::Latest => Some(records.len()),
+            IteratorStart::AtTimestamp(time) => Some(first(&|record| record.arrived_at >= *time)),
+            IteratorStart::AtSequenceNumber(number) => {
+                is_known(number).then(|| first(&|record| record.sequence_number >= *number))
+            }
+            IteratorStart::AfterSequenceNumber(number) => {
+                is_known(number).then(|| first(&|record| record.sequence_number > *number))
+            }
+        }
+    }
+
+    fn page(&mut self, place: Place, limit: usize, now: SystemTime, at: Instant) -> RecordPage {
+        let shard = &self.shards[place.shard];
+        let end = shard.records.len().min(place.index + limit);
+        let is_last = !shard.shard.is_open() && end == shard.records.len();
+        let behind = match shard.records.get(end) {
+            Some(next) => now.duration_since(next.arrived_at).unwrap() + Duration::from_millis(1),
+            None => Duration::ZERO,
+        };
+        let mut page = RecordPage {
+            records: shard.records[place.index..end].to_vec(),
+            behind_latest: (!self.hides_behind_latest).then_some(behind),
+            ..RecordPage::default()
+        };
+        if is_last && !self.hides_children {
+            page.child_shards = self.children(place.shard);
+        }
+        if !is_last {
+            let next = Place {
+                index: end,
+                made_at: at,
+                ..place
+            };
+            page.next_iterator = Some(self.iterator(next));
+        }
+        page
+    }
+
+    fn children(&self, shard: usize) -> Vec<ChildShard> {
+        let parent = &self.shards[shard].shard.id;
+        let shards = self.shards.iter().map(|shard| &shard.shard);
+        shards
+            .filter(|child| child.parents().any(|id| id == parent))
+            .map(|child| {
+                let parents = child.parents().cloned().collect();
+                ChildShard::new(child.id.clone(), parents, child.hash_key_range)
+            })
+            .collect()
+    }
+}
+
+impl Kinesis for TestKinesis {
+    fn endpoint(&self) -> &'static str {
+        "the test Kinesis"
+    }
+
+    fn get_shard_iterator(&self, call: GetShardIterator) -> ServiceFuture<'_, ShardIterator> {
+        Box::pin(async move {
+            let not_found = || {
+                ServiceError::answered("GetShardIterator", "test", "ResourceNotFoundException", "")
+            };
+            let shard = self
+                .state()
+                .number_of(&call.shard_id)
+                .ok_or_else(not_found)?;
+            let start = Some(call.start.clone());
+            self.enter(MadeCall {
+                start,
+                ..self.made("GetShardIterator", shard)
+            })
+            .await?;
+            let mut state = self.state();
+            let index = state.index_of(shard, &call.start).ok_or_else(|| {
+                ServiceError::answered("GetShardIterator", "test", "InvalidArgumentException", "")
+            })?;
+            Ok(state.iterator(Place {
+                shard,
+                index,
+                made_at: self.clock.instant(),
+            }))
+        })
+    }
+
+    fn get_records(&self, call: GetRecords) -> ServiceFuture<'_, RecordPage> {
+        Box::pin(async move {
+            let number: usize = call.iterator.as_str().parse().expect("our own iterator");
+            let place = self.state().iterators[number];
+            let limit = call.limit;
+            self.enter(MadeCall {
+                limit,
+                ..self.made("GetRecords", place.shard)
+            })
+            .await?;
+            let now = self.clock.instant();
+            if now - place.made_at >= ITERATOR_LIFE {
+                return Err(ServiceError::answered(
+                    "GetRecords",
+                    "test",
+                    "ExpiredIteratorException",
+                    "",
+                ));
+            }
+            let limit = call.limit.unwrap_or(10_000) as usize;
+            Ok(self.state().page(place, limit, self.clock.now(), now))
+        })
+    }
+
+    fn list_shards(&self, call: ListShards) -> ServiceFuture<'_, ShardPage> {
+        Box::pin(async move {
+            self.enter(self.made("ListShards", 0)).await?;
+            let state = self.state();
+            let from: usize = call.next_token.map_or(0, |token| token.parse().unwrap());
+            let most = state.list_page_max.unwrap_or(1000);
+            let shards: Vec<_> = state
+                .shards
+                .iter()
+                .skip(from)
+                .take(most)
+                .map(|shard| shard.shard.clone())
+                .collect();
+            let next = if state.repeats_list_token {
+                0
+            } else {
+                from + shards.len()
+            };
+            let next_token = (from + shards.len() < state.shards.len()).then(|| next.to_string());
+            Ok(ShardPage { shards, next_token })
+        })
+    }
+
+    fn put_records(&self, _: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer> {
+        unimplemented!("readers do not put")
+    }
+
+    fn list_streams(&self, _: ListStreams) -> ServiceFuture<'_, StreamPage> {
+        unimplemented!("readers do not list streams")
+    }
+
+    fn describe_stream_summary(
+        &self,
+        _: DescribeStreamSummary,
+    ) -> ServiceFuture<'_, StreamSummary> {
+        unimplemented!("readers do not describe streams")
+    }
+
+    fn create_stream(&self, _: CreateStream) -> ServiceFuture<'_, ()> {
+        unimplemented!("readers do not create streams")
+    }
+
+    fn delete_stream(&self, _: DeleteStream) -> ServiceFuture<'_, ()> {
+        unimplemented!("readers do not delete streams")
+    }
+
+    fn split_shard(&self, _: SplitShard) -> ServiceFuture<'_, ()> {
+        unimplemented!("tests split by `split`")
+    }
+
+    fn merge_shards(&self, _: MergeShards) -> ServiceFuture<'_, ()> {
+        unimplemented!("tests merge by `merge`")
+    }
+}
