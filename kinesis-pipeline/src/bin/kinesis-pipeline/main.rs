@@ -1,2 +1,38 @@
-//! placeholder
-fn main() {}
+//! The program `kinesis-pipeline`: an embedded Kinesis, put and get, and what manages streams.
+//!
+//! Data goes to standard output, everything else to standard error. It exits with 0 when it has done what it
+//! was told, with 1 when it failed, with 2 when it was told wrongly.
+
+mod calls;
+mod cli;
+mod commands;
+mod connect;
+mod data;
+mod failure;
+mod interrupt;
+mod logging;
+mod output;
+mod shards;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(cli.global.quiet, cli.global.verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return failure::exit(Err(error.into())),
+    };
+    let done = runtime.block_on(commands::run(cli));
+    // A read of standard input that waits for a line cannot be cancelled: nobody waits for it.
+    runtime.shutdown_background();
+    failure::exit(done)
+}

@@ -40,6 +40,18 @@ impl ConnectOptions {
         Self::default()
     }
 
+    /// Everything from the environment, except the region of a stream that goes by its ARN.
+    ///
+    /// # Errors
+    /// [`ConnectError::InvalidArn`].
+    pub fn for_stream(stream: &StreamId) -> Result<Self, ConnectError> {
+        let region = region_of(stream)?;
+        Ok(Self {
+            region,
+            ..Self::default()
+        })
+    }
+
     /// The region, such as `eu-west-1`; from the environment by default.
     #[must_use]
     pub fn region(mut self, region: impl Into<String>) -> Self {
@@ -178,11 +190,7 @@ impl<R> KinesisStream<R> {
     /// ```
     pub async fn connect(stream: impl Into<StreamId>) -> Result<Self, ConnectError> {
         let stream = stream.into();
-        let mut options = ConnectOptions::new();
-        if let Some(region) = region_of(&stream)? {
-            options = options.region(region);
-        }
-        let service = options.connect().await?;
+        let service = ConnectOptions::for_stream(&stream)?.connect().await?;
         Ok(Self::with_service(Arc::new(service), stream))
     }
 

@@ -104,7 +104,7 @@ impl AwsKinesis {
         let class = class_of_status(status);
         let mut error = ServiceError::unanswered(operation, self.endpoint.as_str(), class, message);
         // A gateway gives up on requests that the service behind it may still carry out.
-        error.may_have_been_done = status >= 500;
+        error.may_have_been_done = class == ErrorClass::Transient;
         error
     }
 

@@ -1,0 +1,73 @@
+use std::io::Write as _;
+
+use bytes::Bytes;
+use clap::Args;
+use kinesis_pipeline::local::LocalKinesis;
+
+use crate::{cli::Global, failure::Failure, interrupt, output, values::NewStream};
+
+const REGION_DEFAULT: &str = "us-east-1";
+
+#[derive(Args, Debug)]
+pub(crate) struct Local {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4567")]
+    listen: String,
+    /// A stream to begin with; may be given more than once. Others are created by `create`.
+    #[arg(long = "stream", value_name = "NAME=SHARDS")]
+    streams: Vec<NewStream>,
+}
+
+impl Local {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let region = global.region.as_deref().unwrap_or(REGION_DEFAULT);
+        let local = LocalKinesis::builder().region(region).start().await?;
+        for stream in &self.streams {
+            local.stream::<Bytes>(&stream.name, stream.shards).await?;
+        }
+        let server = local.serve(&self.listen).await?;
+        let mut out = output::stdout();
+        out.write_all(variables(&server.endpoint_url(), region).as_bytes())?;
+        out.flush()?;
+        if !global.quiet {
+            notes(&server.endpoint_url());
+        }
+        interrupt::asked_to_end().await;
+        server.stop().await;
+        Ok(())
+    }
+}
+
+/// What another shell must set to reach the embedded Kinesis. Any credentials will do, none will not.
+fn variables(endpoint_url: &str, region: &str) -> String {
+    [
+        ("AWS_ENDPOINT_URL_KINESIS", endpoint_url),
+        ("AWS_REGION", region),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+    ]
+    .map(|(name, value)| format!("export {name}={value}\n"))
+    .concat()
+}
+
+fn notes(endpoint_url: &str) {
+    // Nobody can be told that nobody listens.
+    let _ = writeln!(
+        std::io::stderr(),
+        "serving an embedded Kinesis at {endpoint_url}; Ctrl-C ends it and forgets its records"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variables_can_be_pasted_into_a_shell() {
+        let text = variables("http://127.0.0.1:4567", "us-east-1");
+        let mut lines = text.lines();
+        let first = "export AWS_ENDPOINT_URL_KINESIS=http://127.0.0.1:4567";
+        assert_eq!(lines.next(), Some(first));
+        assert!(lines.all(|line| line.starts_with("export AWS_")));
+    }
+}

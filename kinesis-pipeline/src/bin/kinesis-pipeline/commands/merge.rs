@@ -1,0 +1,38 @@
+use clap::Args;
+use kinesis_pipeline::{ShardSelector, service::MergeShards};
+
+use super::reshard;
+use crate::{
+    calls::repeated,
+    cli::{Global, StreamArgument},
+    failure::Failure,
+    output::Layout,
+    shards, values,
+};
+
+#[derive(Args, Debug)]
+pub(crate) struct Merge {
+    #[command(flatten)]
+    stream: StreamArgument,
+    /// A shard: its number, as `shards` shows it, or its id.
+    #[arg(value_parser = values::shard)]
+    shard: ShardSelector,
+    /// The shard whose hash keys begin where those of the other end, or the other way round.
+    #[arg(value_parser = values::shard)]
+    adjacent_shard: ShardSelector,
+    /// How to print the child.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Layout,
+}
+
+impl Merge {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let connected = global.connect_to(&self.stream.stream).await?;
+        let listed = shards::list(&connected).await?;
+        let parent = &shards::find(&connected, &listed, &self.shard)?.id;
+        let adjacent = &shards::find(&connected, &listed, &self.adjacent_shard)?.id;
+        let call = MergeShards::new(connected.id(), parent.clone(), adjacent.clone());
+        repeated(|| connected.service.merge_shards(call.clone())).await?;
+        reshard::finish(&connected, &[parent, adjacent], self.output).await
+    }
+}

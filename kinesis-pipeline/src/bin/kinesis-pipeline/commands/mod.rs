@@ -1,0 +1,33 @@
+//! The commands, one file each.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod get;
+pub(crate) mod local;
+pub(crate) mod merge;
+pub(crate) mod put;
+mod reshard;
+pub(crate) mod shards;
+pub(crate) mod split;
+pub(crate) mod streams;
+
+use crate::{
+    cli::{Cli, Command},
+    failure::Failure,
+};
+
+/// Does what the command line says.
+pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Local(command) => command.run(global).await,
+        Command::Put(command) => command.run(global).await,
+        Command::Get(command) => command.run(global).await,
+        Command::Streams(command) => command.run(global).await,
+        Command::Shards(command) => command.run(global).await,
+        Command::Create(command) => command.run(global).await,
+        Command::Delete(command) => command.run(global).await,
+        Command::Split(command) => command.run(global).await,
+        Command::Merge(command) => command.run(global).await,
+    }
+}

@@ -1,0 +1,73 @@
+use bytes::BytesMut;
+use kinesis_pipeline::{
+    DecodeError, EncodeError, EncodedRecord, HashKey, KeyError, KinesisRecord, PartitionKey,
+    record::EncodeContext,
+};
+
+/// What is put for a line of the input: a record, or the reason why it is none, which the put then answers.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// Counted from 1.
+    pub(super) number: u64,
+    pub(super) record: Result<EncodedRecord, Refusal>,
+}
+
+/// Why a line is no record.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It has no usable key.
+    Key(KeyError),
+    /// It is not what the format says.
+    Format(EncodeError),
+}
+
+impl From<KeyError> for Refusal {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
+}
+
+impl From<EncodeError> for Refusal {
+    fn from(error: EncodeError) -> Self {
+        Self::Format(error)
+    }
+}
+
+impl KinesisRecord for Line {
+    fn partition_key(&self) -> Result<PartitionKey, KeyError> {
+        match &self.record {
+            Ok(record) => Ok(record.partition_key.clone()),
+            Err(Refusal::Key(error)) => Err(error.clone()),
+            // It is refused by `encode`, which comes after the key.
+            Err(Refusal::Format(_)) => Ok(PartitionKey::random()),
+        }
+    }
+
+    fn explicit_hash_key(&self) -> Result<Option<HashKey>, KeyError> {
+        Ok(None)
+    }
+
+    fn encode(&self, _: &EncodeContext, out: &mut BytesMut) -> Result<(), EncodeError> {
+        match &self.record {
+            Ok(record) => {
+                out.extend_from_slice(&record.data);
+                Ok(())
+            }
+            Err(Refusal::Format(error)) => Err(again(error)),
+            Err(Refusal::Key(error)) => Err(EncodeError::new("lines", error.clone())),
+        }
+    }
+
+    fn decode(stored: &EncodedRecord) -> Result<Self, DecodeError> {
+        Ok(Self {
+            number: 0,
+            record: Ok(stored.clone()),
+        })
+    }
+}
+
+/// The same error once more: errors of codecs cannot be cloned.
+fn again(error: &EncodeError) -> EncodeError {
+    let cause = std::error::Error::source(error).map_or_else(String::new, ToString::to_string);
+    EncodeError::new(error.codec, cause)
+}

@@ -1,0 +1,165 @@
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, stream};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
+
+/// A longer line is no record: no stream takes more than 10 MiB.
+const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A line of the input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Text {
+    /// Counted from 1.
+    pub(super) number: u64,
+    /// The bytes, with the newline that ends all lines but perhaps the last; `None` if they are too many.
+    pub(super) bytes: Option<Bytes>,
+}
+
+/// The lines of an input. It ends at the input's end or first error, which `progress` then has.
+pub(super) fn read(
+    input: impl AsyncBufRead + Unpin,
+    progress: Progress,
+) -> impl Stream<Item = Text> {
+    let lines = (input, 0, progress);
+    stream::unfold(lines, |(mut input, number, progress)| async move {
+        match next_line(&mut input, LINE_BYTES_MAX).await {
+            Ok(Some(bytes)) => {
+                let number = number + 1;
+                let bytes = bytes.ok();
+                Some((Text { number, bytes }, (input, number, progress)))
+            }
+            Ok(None) => {
+                progress.end(None);
+                None
+            }
+            Err(error) => {
+                progress.end(Some(error));
+                None
+            }
+        }
+    })
+}
+
+/// A line of more bytes than a record can have.
+#[derive(Debug, PartialEq, Eq)]
+struct TooLong;
+
+/// The next line; `None` at the end of the input. What is too long is read and dropped.
+async fn next_line(
+    input: &mut (impl AsyncBufRead + Unpin),
+    bytes_max: usize,
+) -> io::Result<Option<Result<Bytes, TooLong>>> {
+    let mut line = BytesMut::new();
+    let mut length = 0;
+    loop {
+        let chunk = input.fill_buf().await?;
+        if chunk.is_empty() && length == 0 {
+            return Ok(None);
+        }
+        let newline = chunk.iter().position(|byte| *byte == b'\n');
+        let taken = newline.map_or(chunk.len(), |at| at + 1);
+        if length + taken <= bytes_max {
+            line.extend_from_slice(&chunk[..taken]);
+        }
+        let is_end = newline.is_some() || chunk.is_empty();
+        length += taken;
+        input.consume(taken);
+        if is_end {
+            let is_whole = line.len() == length;
+            return Ok(Some(is_whole.then(|| line.freeze()).ok_or(TooLong)));
+        }
+    }
+}
+
+/// How far the input has been read and put: shared by the reading end and the end that takes results.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The numbers of the lines that were put and have no result yet, in order.
+    put: VecDeque<u64>,
+    is_ended: bool,
+    error: Option<io::Error>,
+}
+
+impl Progress {
+    /// A line is being put.
+    pub(super) fn put(&self, number: u64) {
+        self.state().put.push_back(number);
+    }
+
+    /// The number of the line whose result comes next: results come in the order of the puts.
+    pub(super) fn next_result(&self) -> u64 {
+        self.state().put.pop_front().unwrap_or_default()
+    }
+
+    /// Whether everything was read.
+    pub(super) fn is_ended(&self) -> bool {
+        self.state().is_ended
+    }
+
+    /// Why reading ended early.
+    pub(super) fn take_error(&self) -> Option<io::Error> {
+        self.state().error.take()
+    }
+
+    fn end(&self, error: Option<io::Error>) {
+        let mut state = self.state();
+        state.is_ended = error.is_none();
+        state.error = error;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is whole between any two statements that hold it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+    use tokio::io::BufReader;
+
+    use super::*;
+
+    async fn lines_of(input: &[u8], chunk_bytes: usize) -> Vec<Text> {
+        let input = BufReader::with_capacity(chunk_bytes, input);
+        read(input, Progress::default()).collect().await
+    }
+
+    #[tokio::test]
+    async fn lines_are_counted_and_whole_whatever_the_chunks() {
+        for chunk_bytes in 1..12 {
+            let lines = lines_of(b"one\n\nthree\nfour", chunk_bytes).await;
+            let expected = ["one\n", "\n", "three\n", "four"];
+            assert_eq!(lines.len(), expected.len());
+            for (number, (line, bytes)) in (1..).zip(lines.iter().zip(expected)) {
+                assert_eq!(line.number, number);
+                assert_eq!(line.bytes.as_deref(), Some(bytes.as_bytes()));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_input_without_bytes_has_no_lines() {
+        assert!(lines_of(b"", 8).await.is_empty());
+        assert_eq!(lines_of(b"a\n", 8).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_too_long_is_dropped_and_the_next_is_whole() {
+        let mut input = BufReader::with_capacity(3, &b"12345678\nabc\n1234\n12345"[..]);
+        let mut lines = Vec::new();
+        while let Some(line) = next_line(&mut input, 5).await.unwrap() {
+            lines.push(line.ok());
+        }
+        let expected = [None, Some("abc\n"), Some("1234\n"), Some("12345")];
+        assert_eq!(lines, expected.map(|line| line.map(Bytes::from)));
+    }
+}

@@ -1,0 +1,145 @@
+//! ```text
+//!   file or standard input ── lines ──> format ──> the put pipeline ──> report: receipts, errors by line
+//! ```
+
+mod format;
+mod line;
+mod lines;
+mod report;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use futures_util::{FutureExt as _, StreamExt as _};
+use kinesis_pipeline::{Clock, KeyError, KinesisStream, PartitionKey};
+use tokio::{
+    io::{AsyncBufRead, BufReader},
+    sync::oneshot,
+};
+
+use self::{
+    format::{Format, Keying},
+    line::Line,
+    lines::Progress,
+    report::{Outlook, Report},
+};
+use crate::{
+    cli::{Global, StreamArgument},
+    connect::Connected,
+    failure::{Failure, Told},
+    interrupt, output,
+};
+
+/// How much of the input is read at once.
+const READ_BYTES: usize = 256 * 1024;
+
+#[derive(Args, Debug)]
+pub(crate) struct Put {
+    #[command(flatten)]
+    stream: StreamArgument,
+    /// The field that holds a record's partition key; keys are random without it.
+    #[arg(long, value_name = "FIELD")]
+    key: Option<String>,
+    /// The partition key of every record.
+    #[arg(long, value_name = "TEXT", conflicts_with = "key", value_parser = partition_key)]
+    key_value: Option<PartitionKey>,
+    /// What a line is and what is put for it.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Print where each record was stored, a JSON object per line.
+    #[arg(long)]
+    receipts: bool,
+    /// The file; standard input unless given.
+    file: Option<PathBuf>,
+}
+
+fn partition_key(text: &str) -> Result<PartitionKey, KeyError> {
+    PartitionKey::new(text)
+}
+
+impl Put {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
+        if self.key.is_some() && self.format == Format::Lines {
+            let told = "--key names a field, and lines have none: add --format json, msgpack or triton";
+            return Err(Failure::Usage(told.to_owned()));
+        }
+        let connected = global.connect_to(&self.stream.stream).await?;
+        let keying = self.keying(&connected);
+        let reading = Reading {
+            format: self.format,
+            keying,
+            receipts: self.receipts,
+        };
+        let Some(path) = self.file else {
+            let input = BufReader::with_capacity(READ_BYTES, tokio::io::stdin());
+            return put(&connected, input, reading).await;
+        };
+        let unreadable = |error| Told(format!("{} cannot be read: {error}", path.display()));
+        let file = tokio::fs::File::open(&path).await.map_err(unreadable)?;
+        put(&connected, BufReader::with_capacity(READ_BYTES, file), reading).await
+    }
+
+    /// The command line comes before the configuration file.
+    fn keying(&self, connected: &Connected) -> Keying {
+        if let Some(key) = &self.key_value {
+            return Keying::Fixed(key.clone());
+        }
+        let configured = connected.named.partition_key.clone();
+        match self.key.clone().or(configured) {
+            Some(field) => Keying::Field(field),
+            None => Keying::Random,
+        }
+    }
+}
+
+struct Reading {
+    format: Format,
+    keying: Keying,
+    receipts: bool,
+}
+
+/// Puts the lines of an input until its end, or until there is no hope for more.
+async fn put(
+    connected: &Connected,
+    input: impl AsyncBufRead + Unpin,
+    reading: Reading,
+) -> Result<(), Failure> {
+    let stream: KinesisStream<Line> = connected.stream();
+    let clock = Clock::system();
+    let progress = Progress::default();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let Reading {
+        format, keying, ..
+    } = &reading;
+    let records = lines::read(input, progress.clone())
+        .filter_map(|text| std::future::ready(format.record(text, keying, clock.now())))
+        .inspect(|line| progress.put(line.number))
+        .take_until(until_end(stopped));
+    let mut results = stream.put_stream(Box::pin(records));
+    let mut report = Report::new(output::stdout(), reading.receipts);
+    let mut stop = Some(stop);
+    loop {
+        let ready = results.next().now_or_never();
+        let result = match ready {
+            Some(result) => result,
+            None => {
+                report.flush()?;
+                results.next().await
+            }
+        };
+        let Some(result) = result else { break };
+        let outlook = report.result(progress.next_result(), result.map_err(|failed| failed.error))?;
+        if outlook == Outlook::Hopeless {
+            stop.take();
+        }
+    }
+    report.finish(&progress)
+}
+
+/// Returns when the user asks for the end, or when `stopped` has lost its other side.
+async fn until_end(stopped: oneshot::Receiver<()>) {
+    tokio::select! {
+        () = interrupt::asked_to_end() => {}
+        _ = stopped => {}
+    }
+}

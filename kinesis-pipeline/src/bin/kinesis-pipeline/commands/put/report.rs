@@ -1,0 +1,191 @@
+use std::io::Write;
+
+use kinesis_pipeline::{AttemptError, PutError, Receipt, service::ErrorClass};
+use serde::Serialize;
+
+use super::lines::Progress;
+use crate::{
+    failure::{self, Failure},
+    output,
+};
+
+/// Whether to go on reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outlook {
+    Good,
+    /// No record will be stored: what is wrong is not about the record.
+    Hopeless,
+}
+
+/// Tells what became of each line: receipts on standard output if wanted, errors on standard error.
+pub(super) struct Report<W> {
+    out: W,
+    prints_receipts: bool,
+    failed: u64,
+    /// Failures that only repeat the one that left no hope.
+    repeated: u64,
+    outlook: Outlook,
+}
+
+impl<W: Write> Report<W> {
+    pub(super) fn new(out: W, prints_receipts: bool) -> Self {
+        Self {
+            out,
+            prints_receipts,
+            failed: 0,
+            repeated: 0,
+            outlook: Outlook::Good,
+        }
+    }
+
+    /// Tells what became of one line.
+    pub(super) fn result(
+        &mut self,
+        line: u64,
+        result: Result<Receipt, PutError>,
+    ) -> Result<Outlook, Failure> {
+        match result {
+            Ok(receipt) => self.stored(line, &receipt)?,
+            Err(error) => self.failed(line, &error),
+        }
+        Ok(self.outlook)
+    }
+
+    fn stored(&mut self, line: u64, receipt: &Receipt) -> Result<(), Failure> {
+        if self.prints_receipts {
+            output::json_line(&mut self.out, &ReceiptLine::new(line, receipt))?;
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, line: u64, error: &PutError) {
+        self.failed += 1;
+        let hopeless = is_hopeless(error);
+        if hopeless && self.outlook == Outlook::Hopeless {
+            self.repeated += 1;
+            return;
+        }
+        failure::report(&format!("line {line}: {}", failure::line(error)));
+        if hopeless {
+            self.outlook = Outlook::Hopeless;
+        }
+    }
+
+    /// Writes out what is held.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.out.flush()?)
+    }
+
+    /// Sums up what was not told line by line.
+    pub(super) fn finish(mut self, progress: &Progress) -> Result<(), Failure> {
+        self.flush()?;
+        if self.repeated > 0 {
+            failure::report(&format!("{} more lines were not stored", self.repeated));
+        }
+        if self.outlook == Outlook::Hopeless && !progress.is_ended() {
+            failure::report("the rest of the input was not read");
+        }
+        if let Some(error) = progress.take_error() {
+            failure::report(&format!("the input cannot be read further: {error}"));
+            return Err(Failure::Reported);
+        }
+        match self.failed {
+            0 => Ok(()),
+            _ => Err(Failure::Reported),
+        }
+    }
+}
+
+/// Whether the next record will fail as this one did: the stream is not there, or not open to us, or nobody
+/// answers.
+fn is_hopeless(error: &PutError) -> bool {
+    let Some(attempt) = error.last_attempt() else {
+        return false;
+    };
+    match attempt.class() {
+        ErrorClass::NotFound | ErrorClass::AccessDenied => true,
+        _ => match attempt {
+            AttemptError::Request(error) => error.code.is_none(),
+            AttemptError::TimedOut { .. } => true,
+            _ => false,
+        },
+    }
+}
+
+#[derive(Serialize)]
+struct ReceiptLine<'a> {
+    line: u64,
+    shard_id: &'a str,
+    sequence_number: &'a str,
+    sub_sequence_number: u64,
+}
+
+impl<'a> ReceiptLine<'a> {
+    fn new(line: u64, receipt: &'a Receipt) -> Self {
+        Self {
+            line,
+            shard_id: receipt.shard_id.as_str(),
+            sequence_number: receipt.sequence_number.as_str(),
+            sub_sequence_number: receipt.sub_sequence_number,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kinesis_pipeline::service::{EntryFailure, ServiceError};
+
+    use super::*;
+
+    fn gave_up(source: AttemptError) -> PutError {
+        PutError::GaveUp {
+            stream: "s".into(),
+            endpoint: "here".into(),
+            attempts: 1,
+            may_have_been_stored: false,
+            source,
+        }
+    }
+
+    fn refused() -> AttemptError {
+        let class = ErrorClass::Transient;
+        AttemptError::Request(Arc::new(ServiceError::unanswered("PutRecords", "here", class, "")))
+    }
+
+    #[test]
+    fn receipts_are_lines_of_json() {
+        let mut out = Vec::new();
+        let mut report = Report::new(&mut out, true);
+        let receipt = Receipt::new("shardId-000000000000".into(), "17".parse().unwrap());
+        assert_eq!(report.result(3, Ok(receipt)).unwrap(), Outlook::Good);
+        report.finish(&Progress::default()).unwrap();
+        let line = concat!(
+            r#"{"line":3,"shard_id":"shardId-000000000000","sequence_number":"17","#,
+            r#""sub_sequence_number":0}"#,
+            "\n"
+        );
+        assert_eq!(String::from_utf8(out).unwrap(), line);
+    }
+
+    #[test]
+    fn a_failed_line_fails_the_whole_and_the_next_goes_on() {
+        let mut report = Report::new(Vec::new(), false);
+        let throttled = EntryFailure::new("ProvisionedThroughputExceededException", "slow");
+        let error = gave_up(AttemptError::Record(Arc::new(throttled)));
+        assert_eq!(report.result(1, Err(error)).unwrap(), Outlook::Good);
+        let failed = report.finish(&Progress::default());
+        assert!(matches!(failed, Err(Failure::Reported)));
+    }
+
+    #[test]
+    fn there_is_no_hope_when_nobody_answers() {
+        let mut report = Report::new(Vec::new(), false);
+        let outlook = report.result(1, Err(gave_up(refused()))).unwrap();
+        assert_eq!(outlook, Outlook::Hopeless);
+        assert_eq!(report.repeated, 0);
+        report.result(2, Err(gave_up(refused()))).unwrap();
+        assert_eq!((report.failed, report.repeated), (2, 1));
+    }
+}

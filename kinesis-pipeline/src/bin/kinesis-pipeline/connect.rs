@@ -1,0 +1,81 @@
+use std::sync::Arc;
+
+use kinesis_pipeline::{
+    KinesisStream, NamedStream, StreamConfig,
+    service::{
+        Kinesis, StreamId,
+        aws::{AwsKinesis, ConnectOptions},
+    },
+};
+
+use crate::{cli::Global, failure::Failure};
+
+/// A stream as the configuration file or the command line names it, and the service that holds it.
+#[derive(Clone, Debug)]
+pub(crate) struct Connected {
+    pub(crate) named: NamedStream,
+    pub(crate) service: Arc<dyn Kinesis>,
+}
+
+impl Connected {
+    pub(crate) fn id(&self) -> StreamId {
+        StreamId::from(&self.named.name)
+    }
+
+    pub(crate) fn stream<R>(&self) -> KinesisStream<R> {
+        KinesisStream::with_service(self.service.clone(), &self.named.name)
+    }
+}
+
+impl Global {
+    /// Connects to the service alone.
+    pub(crate) async fn connect(&self) -> Result<AwsKinesis, Failure> {
+        Ok(self.over(ConnectOptions::new()).connect().await?)
+    }
+
+    /// Connects to the service of a stream.
+    pub(crate) async fn connect_to(&self, stream: &str) -> Result<Connected, Failure> {
+        let named = self.configured(stream)?;
+        let (named, options) = match named {
+            Some(named) => {
+                let options = named.connect_options();
+                (named, options)
+            }
+            None => (
+                NamedStream::new(stream),
+                ConnectOptions::for_stream(&StreamId::from(stream))?,
+            ),
+        };
+        let service = self.over(options).connect().await?;
+        Ok(Connected {
+            named,
+            service: Arc::new(service),
+        })
+    }
+
+    /// What the configuration file says of a stream; a name that it does not have is the real one.
+    fn configured(&self, stream: &str) -> Result<Option<NamedStream>, Failure> {
+        let Some(file) = &self.config else {
+            return Ok(None);
+        };
+        let config = StreamConfig::load(file)?;
+        match config.names().any(|name| name == stream) {
+            true => Ok(Some(config.named(stream)?.clone())),
+            false => Ok(None),
+        }
+    }
+
+    /// The options of the command line come before all others.
+    fn over(&self, mut options: ConnectOptions) -> ConnectOptions {
+        if let Some(region) = &self.region {
+            options = options.region(region);
+        }
+        if let Some(url) = &self.endpoint_url {
+            options = options.endpoint_url(url);
+        }
+        match &self.profile {
+            Some(profile) => options.profile(profile),
+            None => options,
+        }
+    }
+}

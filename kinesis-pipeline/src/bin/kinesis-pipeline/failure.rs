@@ -1,0 +1,101 @@
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+/// As for options that cannot be parsed.
+const WRONG_USAGE: u8 = 2;
+
+/// Why a command did not do all that it was told.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// An error that is still to be reported.
+    Error(Box<dyn Error>),
+    /// The command line asks for what cannot be.
+    Usage(String),
+    /// Standard error has it already.
+    Reported,
+}
+
+impl<E: Error + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Error(Box::new(error))
+    }
+}
+
+/// A failure that only the program knows.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Told(pub(crate) String);
+
+/// The exit status of the program; it reports the error.
+///
+/// Who closed the pipe has had enough: that is no error.
+pub(crate) fn exit(done: Result<(), Failure>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Error(error)) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
+        Err(Failure::Error(error)) => {
+            report(&line(error.as_ref()));
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(told)) => {
+            report(&told);
+            ExitCode::from(WRONG_USAGE)
+        }
+        Err(Failure::Reported) => ExitCode::FAILURE,
+    }
+}
+
+/// Writes an error line to standard error.
+pub(crate) fn report(line: &str) {
+    // Nobody can be told that nobody listens.
+    let _ = writeln!(io::stderr(), "error: {line}");
+}
+
+fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// An error and its causes in one line. A cause whose words the line has already is left out.
+pub(crate) fn line(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !line.contains(&words) {
+            line = format!("{line}: {words}");
+        }
+        cause = error.source();
+    }
+    line.replace(['\r', '\n'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("inner\nwords")]
+    struct Inner(#[source] io::Error);
+
+    #[test]
+    fn causes_follow_in_one_line() {
+        let error = Outer(Inner(io::Error::other("deep")));
+        assert_eq!(line(&error), "outer: inner words: deep");
+    }
+
+    #[test]
+    fn only_a_pipe_that_the_program_writes_to_ends_it_quietly() {
+        let closed = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(is_closed_pipe(&closed()));
+        assert!(!is_closed_pipe(&Outer(Inner(closed()))));
+    }
+}
