@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Data, Generics, Path, Type, WherePredicate, parse_quote, spanned::Spanned};
+use syn::{Data, Generics, Member, Path, Type, WherePredicate, parse_quote, spanned::Spanned};
 
 use crate::{
     generics::mentions,
@@ -149,16 +149,7 @@ fn codec(record: &Record<'_>, private: &TokenStream) -> (TokenStream, TokenStrea
             let format = syn::Ident::new(name, proc_macro2::Span::call_site());
             serde_codec(record, &quote!(#private::#format), private)
         }
-        Codec::Bytes { member, ty } => (
-            quote_spanned! {ty.span()=>
-                let _ = __context;
-                #private::encode_raw::<#ty>(&self.#member, __out)
-            },
-            quote_spanned! {ty.span()=>
-                let value = #private::decode_raw::<#ty>(&stored.data)?;
-                ::core::result::Result::Ok(Self { #member: value })
-            },
-        ),
+        Codec::Bytes { member, ty } => bytes_codec(member, ty, private),
         Codec::Own(path) => own_codec(&quote!(#path), private),
     }
 }
@@ -199,6 +190,25 @@ fn plain_codec(
             #private::encode_plain::<#format, #this>(self, __out)
         },
         quote!(#private::decode_plain::<#format, #this>(&stored.data)),
+    )
+}
+
+fn bytes_codec(member: &Member, ty: &Type, private: &TokenStream) -> (TokenStream, TokenStream) {
+    let encode = quote_spanned!(ty.span()=> #private::encode_raw::<#ty>);
+    let decode = quote_spanned!(ty.span()=> #private::decode_raw::<#ty>);
+    let this = match member {
+        Member::Named(name) => quote!(Self { #name: value }),
+        Member::Unnamed(_) => quote!(Self(value)),
+    };
+    (
+        quote! {
+            let _ = __context;
+            #encode(&self.#member, __out)
+        },
+        quote! {
+            let value = #decode(&stored.data)?;
+            ::core::result::Result::Ok(#this)
+        },
     )
 }
 

@@ -20,6 +20,7 @@ pub use clock::Clock;
 pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
 pub use get::{GetError, Reader, Record, Records, ShardSelector, StartAt, StopHandle, Until};
 #[cfg(feature = "derive")]
+#[doc = include_str!("record/derive.md")]
 pub use kinesis_pipeline_derive::KinesisRecord;
 #[cfg(feature = "local")]
 pub use local::LocalKinesis;

@@ -1,4 +1,5 @@
 //! What a derived record does: its keys, its bytes, its envelope, and that it comes back.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
 use std::{
     borrow::Cow,

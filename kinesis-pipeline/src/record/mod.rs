@@ -6,8 +6,108 @@
 //!   get:  the stream ──> EncodedRecord ── decode (codec) ──> R
 //! ```
 //!
-//! `#[derive(KinesisRecord)]` writes the trait for your types; this module has the trait, the codecs and the
-//! types that are records as they are (`Bytes`, `serde_json::Value`, ...).
+//! # Which type to use
+//!
+//! | you have | use |
+//! |---|---|
+//! | a struct or an enum | `#[derive(KinesisRecord)]` next to serde's derives |
+//! | JSON of any shape | [`serde_json::Value`] |
+//! | a Triton stream | [`TritonRecord`], or a struct with `codec = "msgpack", compat` |
+//! | lines of text, bytes | `String`, [`Bytes`], `Vec<u8>` |
+//! | any of these, and a key that is no part of it | [`Keyed`] |
+//! | keys and bytes, nothing decoded | [`EncodedRecord`] |
+//!
+//! # Which codec to choose
+//!
+//! [`Json`] unless there is a reason: every tool reads it, and Firehose, Athena and Lambda expect it. [`MsgPack`]
+//! is smaller and has bytes. [`MsgPackCompat`] is for streams that py-triton reads. [`Raw`] is for text and bytes
+//! that have a format already.
+//!
+//! What the codecs promise: a record is read back as it was written, floats to the last bit; bytes after the
+//! value are an error; nesting is limited to 128 levels, so that no record overflows the stack; and whatever the
+//! bytes are, reading ends in a value or in a [`DecodeError`].
+//!
+//! Limits that come from serde: in JSON, `NaN` and the infinities are written as `null`; in types with `flatten`,
+//! or in enums with `tag` or `untagged`, integers of 128 bits cannot be read (for hash keys use
+//! [`HashKey`], which is a text).
+//!
+//! # A codec of your own
+//!
+//! A codec is a type that implements [`Codec`] for one type or for many:
+//!
+//! ```
+//! use bytes::{Bytes, BytesMut};
+//! use kinesis_pipeline::{Codec, DecodeError, EncodeError, KinesisRecord};
+//!
+//! /// `device,temperature`
+//! struct Csv;
+//!
+//! impl Codec<Reading> for Csv {
+//!     fn encode(value: &Reading, out: &mut BytesMut) -> Result<(), EncodeError> {
+//!         let line = format!("{},{}", value.device, value.temperature);
+//!         out.extend_from_slice(line.as_bytes());
+//!         Ok(())
+//!     }
+//!
+//!     fn decode(data: &Bytes) -> Result<Reading, DecodeError> {
+//!         let parsed = std::str::from_utf8(data).ok().and_then(|line| {
+//!             let (device, temperature) = line.split_once(',')?;
+//!             Some(Reading {
+//!                 device: device.to_owned(),
+//!                 temperature: temperature.parse().ok()?,
+//!             })
+//!         });
+//!         parsed.ok_or_else(|| DecodeError::new("csv", data.len(), "not `device,temperature`"))
+//!     }
+//! }
+//!
+//! #[derive(KinesisRecord)]
+//! #[kinesis(codec = Csv)]
+//! struct Reading {
+//!     #[kinesis(partition_key)]
+//!     device: String,
+//!     temperature: f64,
+//! }
+//! #
+//! # let reading = Csv::decode(&Bytes::from("d7,21.5"))?;
+//! # assert_eq!(reading.partition_key().unwrap(), "d7");
+//! # Ok::<(), DecodeError>(())
+//! ```
+//!
+//! # The trait by hand
+//!
+//! For a type whose keys or bytes depend on more than one value can tell:
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use kinesis_pipeline::{
+//!     DecodeError, EncodeError, EncodedRecord, KeyError, KinesisRecord, PartitionKey,
+//!     record::EncodeContext,
+//! };
+//!
+//! /// The tenant is in the key alone.
+//! struct Line {
+//!     tenant: String,
+//!     text: String,
+//! }
+//!
+//! impl KinesisRecord for Line {
+//!     fn partition_key(&self) -> Result<PartitionKey, KeyError> {
+//!         PartitionKey::new(&self.tenant)
+//!     }
+//!
+//!     fn encode(&self, _: &EncodeContext, out: &mut BytesMut) -> Result<(), EncodeError> {
+//!         out.extend_from_slice(self.text.as_bytes());
+//!         Ok(())
+//!     }
+//!
+//!     fn decode(stored: &EncodedRecord) -> Result<Self, DecodeError> {
+//!         let text = String::decode(stored)?;
+//!         let tenant = stored.partition_key.to_string();
+//!         Ok(Self { tenant, text })
+//!     }
+//! }
+//! ```
 
 mod encoded;
 pub(crate) mod envelope;

@@ -14,6 +14,8 @@ use super::{
 /// It reads what py-triton and go-triton write, and writes what both read. The partition key is the text of the
 /// field that the stream's configuration names, and random if it names none.
 ///
+/// Serde turns it into JSON and back: `serde_json::to_value(&record)`, `serde_json::from_str::<TritonRecord>(line)`.
+///
 /// ```
 /// use kinesis_pipeline::{KinesisRecord, record::TritonRecord};
 ///
@@ -220,6 +222,17 @@ mod tests {
                 ..
             }
         ));
+    }
+
+    #[test]
+    fn a_line_of_json_is_a_record_and_back() {
+        let line = r#"{"msg":"hi","ts":1433969276.172019}"#;
+        let record: TritonRecord = serde_json::from_str(line).unwrap();
+        assert_eq!(
+            encoded(&record).data,
+            &b"\x82\xa3msg\xa2hi\xa2ts\xcb\x41\xd5\x5e\x28\x9f\x0b\x02\x5c"[..]
+        );
+        assert_eq!(serde_json::to_string(&record).unwrap(), line);
     }
 
     #[test]

@@ -130,17 +130,17 @@ mod tests {
         out
     }
 
-    fn comes_back<R>(record: R)
+    fn comes_back<R>(record: &R)
     where
         R: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
     {
-        let json = written::<Json>(&record);
-        assert_eq!(decode_enveloped::<Json, R>(&json).unwrap(), record);
-        let msgpack = written::<MsgPack>(&record);
-        assert_eq!(decode_enveloped::<MsgPack, R>(&msgpack).unwrap(), record);
-        let compat = written::<MsgPackCompat>(&record);
+        let json = written::<Json>(record);
+        assert_eq!(&decode_enveloped::<Json, R>(&json).unwrap(), record);
+        let msgpack = written::<MsgPack>(record);
+        assert_eq!(&decode_enveloped::<MsgPack, R>(&msgpack).unwrap(), record);
+        let compat = written::<MsgPackCompat>(record);
         assert_eq!(
-            decode_enveloped::<MsgPackCompat, R>(&compat).unwrap(),
+            &decode_enveloped::<MsgPackCompat, R>(&compat).unwrap(),
             record
         );
     }
@@ -184,17 +184,17 @@ mod tests {
             #[serde(flatten)]
             rest: BTreeMap<String, u8>,
         }
-        comes_back(STRICT);
-        comes_back(Wrapper(Wrapper(STRICT)));
-        comes_back(Wrapper(BTreeMap::from([("a".to_owned(), 1_u8)])));
-        comes_back(BTreeMap::from([(1_u32, 1_u8), (2, 3)]));
-        comes_back(Event::Unit);
-        comes_back(Event::Newtype(1));
-        comes_back(Event::Tuple(1, "b".into()));
-        comes_back(Event::Struct { field: 1 });
-        comes_back(Tagged::A { field: 1 });
+        comes_back(&STRICT);
+        comes_back(&Wrapper(Wrapper(STRICT)));
+        comes_back(&Wrapper(BTreeMap::from([("a".to_owned(), 1_u8)])));
+        comes_back(&BTreeMap::from([(1_u32, 1_u8), (2, 3)]));
+        comes_back(&Event::Unit);
+        comes_back(&Event::Newtype(1));
+        comes_back(&Event::Tuple(1, "b".into()));
+        comes_back(&Event::Struct { field: 1 });
+        comes_back(&Tagged::A { field: 1 });
         let rest = BTreeMap::from([("more".to_owned(), 2)]);
-        comes_back(Flat { own: 1, rest });
+        comes_back(&Flat { own: 1, rest });
     }
 
     #[test]
