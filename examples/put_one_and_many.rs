@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let devices = ["cellar", "kitchen", "", "roof"];
     let readings = devices.map(|device| Reading {
         device: device.to_owned(),
-        temperature: 18.0,
+        temperature: 18.5,
     });
     for result in stream.put_all(readings).await {
         match result {

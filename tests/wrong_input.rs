@@ -25,7 +25,9 @@ fn reading(device: Option<&str>) -> Reading {
 
 /// The error and its causes in one line, as the program prints them.
 fn line(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
+    let causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| {
+        (*error).source()
+    });
     causes
         .map(ToString::to_string)
         .collect::<Vec<_>>()
