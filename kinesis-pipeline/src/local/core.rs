@@ -3,13 +3,11 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
-
-use std::sync::RwLock;
 
 use super::{
     api_error::ApiError,
@@ -18,7 +16,7 @@ use super::{
         stream::{Change, Stream, StreamState, stream_not_found},
         topology::Topology,
     },
-    validate::Arn,
+    validate::{Arn, consumer_of_arn},
 };
 use crate::clock::{Clock, epoch_millis};
 
@@ -40,6 +38,15 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     streams: RwLock<BTreeMap<String, Arc<Stream>>>,
     generation: AtomicU64,
+    /// Since when the account is committed to a minimum throughput.
+    commitment: Mutex<Option<u64>>,
+}
+
+/// What streams and consumers have in common.
+#[derive(Debug)]
+pub(crate) struct Resource<'a> {
+    pub(crate) tags: &'a mut BTreeMap<String, String>,
+    pub(crate) policy: &'a mut Option<String>,
 }
 
 impl Core {
@@ -49,6 +56,7 @@ impl Core {
             settings,
             streams: RwLock::default(),
             generation: AtomicU64::new(1),
+            commitment: Mutex::default(),
         }
     }
 
@@ -117,6 +125,65 @@ impl Core {
             ));
         }
         Ok(found)
+    }
+
+    /// The stream of the consumer with this ARN, and the consumer's name.
+    pub(crate) fn consumer(
+        &self,
+        arn: &str,
+        now_millis: u64,
+    ) -> Result<(Arc<Stream>, String), ApiError> {
+        let missing = || ApiError::not_found(format!("Consumer {arn} not found."));
+        let (stream_arn, name) = consumer_of_arn(arn).ok_or_else(missing)?;
+        let stream = self.stream(None, Some(stream_arn), now_millis)?;
+        let state = stream.read(now_millis);
+        let found = state
+            .consumers(now_millis)
+            .any(|consumer| consumer.arn == arn);
+        drop(state);
+        if found {
+            Ok((stream, name.to_owned()))
+        } else {
+            Err(missing())
+        }
+    }
+
+    /// Reads or changes what the stream or consumer with this ARN has in common with others.
+    pub(crate) fn change_resource<T>(
+        &self,
+        arn: &str,
+        change: impl FnOnce(Resource<'_>) -> T,
+    ) -> Result<T, ApiError> {
+        let now_millis = self.now_millis();
+        if consumer_of_arn(arn).is_none() {
+            let stream = self.stream(None, Some(arn), now_millis)?;
+            let state = &mut *stream.write(now_millis);
+            return Ok(change(Resource {
+                tags: &mut state.tags,
+                policy: &mut state.policy,
+            }));
+        }
+        let (stream, name) = self.consumer(arn, now_millis)?;
+        let state = &mut *stream.write(now_millis);
+        let consumer = state.consumers.get_mut(&name);
+        let consumer =
+            consumer.ok_or_else(|| ApiError::not_found(format!("Consumer {arn} not found.")))?;
+        Ok(change(Resource {
+            tags: &mut consumer.tags,
+            policy: &mut consumer.policy,
+        }))
+    }
+
+    /// Since when the account is committed to a minimum throughput.
+    pub(crate) fn commitment(&self) -> Option<u64> {
+        *locks::lock(&self.commitment)
+    }
+
+    /// Begins or ends the account's commitment.
+    pub(crate) fn set_commitment(&self, is_on: bool) {
+        let now_millis = self.now_millis();
+        let mut commitment = locks::lock(&self.commitment);
+        *commitment = is_on.then(|| commitment.unwrap_or(now_millis));
     }
 
     /// The ARN of the stream with this name.

@@ -40,6 +40,37 @@ pub(crate) const STREAM_ARN: Text = Text {
         matches: is_stream_arn,
     }),
 };
+pub(crate) const CONSUMER_ARN: Text = Text {
+    chars_min: 1,
+    chars_max: 2048,
+    pattern: Some(Pattern {
+        words: "^(arn):aws.*:kinesis:.*:\\d{12}:.*stream\\/[a-zA-Z0-9_.-]+\\/consumer\\/[a-zA-Z0-9_.-]+:[0-9]+",
+        matches: |text| consumer_of_arn(text).is_some(),
+    }),
+};
+pub(crate) const RESOURCE_ARN: Text = Text {
+    chars_min: 1,
+    chars_max: 2048,
+    pattern: Some(Pattern {
+        words: "arn:aws.*:kinesis:.*:\\d{12}:.*stream/\\S+",
+        matches: is_stream_arn,
+    }),
+};
+pub(crate) const KEY_ID: Text = Text {
+    chars_min: 1,
+    chars_max: 2048,
+    pattern: None,
+};
+pub(crate) const TAG_KEY: Text = Text {
+    chars_min: 1,
+    chars_max: 128,
+    pattern: None,
+};
+pub(crate) const TAG_VALUE: Text = Text {
+    chars_min: 0,
+    chars_max: 256,
+    pattern: None,
+};
 pub(crate) const PARTITION_KEY: Text = Text {
     chars_min: 1,
     chars_max: 256,
@@ -85,6 +116,14 @@ fn is_stream_arn(text: &str) -> bool {
             .strip_prefix("stream/")
             .is_some_and(|name| !name.is_empty() && !name.contains(char::is_whitespace))
     })
+}
+
+/// The ARN of a consumer's stream, and the consumer's name.
+pub(crate) fn consumer_of_arn(text: &str) -> Option<(&str, &str)> {
+    let (stream_arn, consumer) = text.split_once("/consumer/")?;
+    let (name, created) = consumer.rsplit_once(':')?;
+    let number = !created.is_empty() && created.bytes().all(|byte| byte.is_ascii_digit());
+    (is_stream_arn(stream_arn) && is_name(name) && number).then_some((stream_arn, name))
 }
 
 fn is_decimal(text: &str, digits_max: usize) -> bool {

@@ -1,17 +1,25 @@
 //! `CreateStream`: makes a stream, provisioned or on demand.
 //!
-//! Left out: warm throughput is taken and ignored.
+//! Left out: warm throughput is remembered and nothing else.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use super::{
     Nothing, Operation,
     shapes::{STREAM_MODES, StreamModeDetails},
+    tags,
+    update_max_record_size::{KIB_MAX, KIB_MIN},
+    update_stream_record_distribution_strategy::STRATEGIES,
 };
 use crate::local::{
     api_error::ApiError,
     core::Core,
-    state::{stream::StreamState, topology::Topology},
+    state::{
+        stream::{RECORD_KIB_DEFAULT, StreamState},
+        topology::Topology,
+    },
     validate::{Checks, NAME},
 };
 
@@ -27,6 +35,12 @@ pub(crate) struct Request {
     pub(crate) stream_name: Option<String>,
     pub(crate) shard_count: Option<i64>,
     pub(crate) stream_mode_details: Option<StreamModeDetails>,
+    pub(crate) tags: Option<BTreeMap<String, String>>,
+    #[serde(rename = "WarmThroughputMiBps")]
+    pub(crate) warm_mebibytes: Option<u32>,
+    #[serde(rename = "MaxRecordSizeInKiB")]
+    pub(crate) max_record_size_in_kib: Option<i64>,
+    pub(crate) record_distribution_strategy: Option<String>,
 }
 
 impl Operation for CreateStream {
@@ -35,25 +49,59 @@ impl Operation for CreateStream {
     type Response = Nothing;
 
     fn run(core: &Core, request: Request) -> Result<Nothing, ApiError> {
-        let mode = request.stream_mode_details.as_ref();
-        let mode = mode.and_then(|details| details.stream_mode.as_deref());
-        let mut checks = Checks::new();
-        let name = checks.required_text("streamName", request.stream_name.as_deref(), NAME);
-        checks.number("shardCount", request.shard_count, 1, SHARDS_MAX);
-        checks.one_of("streamModeDetails.streamMode", mode, STREAM_MODES);
-        checks.finish()?;
-        let is_on_demand = mode == Some("ON_DEMAND");
+        check_members(&request)?;
+        let name = request.stream_name.as_deref().unwrap_or_default();
+        let is_on_demand = is_on_demand(&request);
         let shard_count = shard_count(&request, is_on_demand)?;
+        let is_distributed = request.record_distribution_strategy.as_deref() == Some("AUTO");
+        if is_distributed && !is_on_demand {
+            return Err(ApiError::validation(
+                "The record distribution strategy is only supported in the ON_DEMAND stream mode.",
+            ));
+        }
 
         let now_millis = core.now_millis();
         if !is_on_demand {
             core.allow_shards(shard_count as usize, now_millis)?;
         }
         let topology = Topology::even(shard_count, now_millis);
-        let state = StreamState::new(is_on_demand, topology);
+        let mut state = StreamState::new(is_on_demand, topology);
+        state.is_distributed = is_distributed;
+        state.warm_mebibytes = request.warm_mebibytes;
+        let kib = request
+            .max_record_size_in_kib
+            .and_then(|kib| u32::try_from(kib).ok());
+        state.record_kib_max = kib.unwrap_or(RECORD_KIB_DEFAULT);
+        tags::add(&mut state.tags, request.tags.unwrap_or_default())?;
         core.add_stream(name, state, core.due_millis(now_millis), now_millis)?;
         Ok(Nothing {})
     }
+}
+
+fn check_members(request: &Request) -> Result<(), ApiError> {
+    let mode = request.stream_mode_details.as_ref();
+    let mode = mode.and_then(|details| details.stream_mode.as_deref());
+    let strategy = request.record_distribution_strategy.as_deref();
+    let mut checks = Checks::new();
+    checks.required_text("streamName", request.stream_name.as_deref(), NAME);
+    checks.number("shardCount", request.shard_count, 1, SHARDS_MAX);
+    checks.one_of("streamModeDetails.streamMode", mode, STREAM_MODES);
+    checks.number(
+        "maxRecordSizeInKiB",
+        request.max_record_size_in_kib,
+        KIB_MIN,
+        KIB_MAX,
+    );
+    checks.one_of("recordDistributionStrategy", strategy, STRATEGIES);
+    if let Some(tags) = request.tags.as_ref().filter(|tags| !tags.is_empty()) {
+        tags::check(&mut checks, tags);
+    }
+    checks.finish()
+}
+
+fn is_on_demand(request: &Request) -> bool {
+    let mode = request.stream_mode_details.as_ref();
+    mode.and_then(|details| details.stream_mode.as_deref()) == Some("ON_DEMAND")
 }
 
 /// Checks what the handle of the embedded Kinesis creates streams with.

@@ -33,6 +33,13 @@ impl Operation for DeleteStream {
         let stream = core.stream(name, arn, now_millis)?;
         let due_millis = core.due_millis(now_millis);
         let mut state = stream.write(now_millis);
+        let has_consumers = state.consumers(now_millis).next().is_some();
+        if has_consumers && request.enforce_consumer_deletion != Some(true) {
+            return Err(ApiError::in_use(format!(
+                "Stream {} under account {} has consumers: deregister them, or set EnforceConsumerDeletion",
+                stream.name, stream.account_id
+            )));
+        }
         stream.schedule(&mut state, Change::Delete, due_millis, now_millis);
         Ok(Nothing {})
     }

@@ -50,6 +50,8 @@ pub(crate) struct Description {
     stream_creation_timestamp: Timestamp,
     enhanced_monitoring: Vec<EnhancedMetrics>,
     encryption_type: ByteString,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<String>,
 }
 
 impl Operation for DescribeStream {
@@ -94,7 +96,8 @@ impl Operation for DescribeStream {
                 retention_period_hours: state.retention_hours,
                 stream_creation_timestamp: Timestamp::from_millis(stream.created_millis),
                 enhanced_monitoring: EnhancedMetrics::of(&state),
-                encryption_type: ByteString::from_static("NONE"),
+                encryption_type: ByteString::from_static(state.encryption_type()),
+                key_id: state.key_id.clone(),
             },
         })
     }

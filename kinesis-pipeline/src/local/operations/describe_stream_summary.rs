@@ -5,10 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Operation,
-    shapes::{EnhancedMetrics, StreamModeDetails},
+    shapes::{EnhancedMetrics, StreamModeDetails, WarmThroughput},
 };
 use crate::{
-    local::{api_error::ApiError, core::Core, protocol::values::Timestamp, validate::Checks},
+    local::{
+        api_error::ApiError, core::Core, protocol::values::Timestamp, state::stream::StreamState,
+        validate::Checks,
+    },
     service::StreamStatus,
 };
 
@@ -41,10 +44,16 @@ pub(crate) struct Summary {
     pub(crate) stream_creation_timestamp: Timestamp,
     pub(crate) enhanced_monitoring: Vec<EnhancedMetrics>,
     pub(crate) encryption_type: ByteString,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key_id: Option<String>,
     pub(crate) open_shard_count: u32,
     pub(crate) consumer_count: u32,
     #[serde(rename = "MaxRecordSizeInKiB")]
     pub(crate) max_record_size_in_kib: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_distribution_strategy: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warm_throughput: Option<WarmThroughput>,
 }
 
 #[expect(
@@ -83,11 +92,26 @@ impl Operation for DescribeStreamSummary {
                 retention_period_hours: state.retention_hours,
                 stream_creation_timestamp: Timestamp::from_millis(stream.created_millis),
                 enhanced_monitoring: EnhancedMetrics::of(&state),
-                encryption_type: ByteString::from_static("NONE"),
-                open_shard_count: u32::try_from(state.topology.open_count()).unwrap_or(u32::MAX),
-                consumer_count: 0,
+                encryption_type: ByteString::from_static(state.encryption_type()),
+                key_id: state.key_id.clone(),
+                open_shard_count: count(state.topology.open_count()),
+                consumer_count: count(state.consumers(now_millis).count()),
                 max_record_size_in_kib: state.record_kib_max,
+                record_distribution_strategy: state.is_on_demand.then(|| strategy(&state)),
+                warm_throughput: state.warm_mebibytes.map(WarmThroughput::of),
             },
         })
+    }
+}
+
+fn count(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn strategy(state: &StreamState) -> &'static str {
+    if state.is_distributed {
+        "AUTO"
+    } else {
+        "USER_PARTITION_KEY"
     }
 }

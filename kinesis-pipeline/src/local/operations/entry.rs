@@ -120,6 +120,7 @@ pub(crate) fn store(
     let (counter, arrived_millis) = shard
         .log(state.horizon_millis(now_millis))
         .append(&key, data, now_millis);
+    shard.wake();
     Ok(Stored {
         shard_id: shard.id.clone(),
         sequence_number: shard.number(counter, arrived_millis).text(),

@@ -102,9 +102,10 @@ fn page(
         created_millis: now_millis,
         ..iterator
     };
+    let encryption_type = state.key_id.is_some().then_some("KMS");
     let records = page.records.into_iter().map(|record| {
         let number = shard.number(record.counter, record.arrived_millis);
-        Record::new(number, record)
+        Record::new(number, record, encryption_type)
     });
     Ok(Response {
         records: records.collect(),

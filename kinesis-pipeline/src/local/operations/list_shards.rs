@@ -161,7 +161,7 @@ fn place_of_token(
         after: Some(after),
         wanted,
     };
-    Ok((token.stream, place))
+    Ok((token.name, place))
 }
 
 fn place_of_request(

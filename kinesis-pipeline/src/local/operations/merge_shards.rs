@@ -3,17 +3,14 @@
 use serde::Deserialize;
 
 use super::{Nothing, Operation};
-use crate::{
-    local::{
-        api_error::ApiError,
-        core::Core,
-        state::{
-            shard::{Shard, shard_index},
-            stream::{Change, Stream, StreamState},
-        },
-        validate::{Checks, NAME},
+use crate::local::{
+    api_error::ApiError,
+    core::Core,
+    state::{
+        shard::{Shard, shard_index},
+        stream::{Change, Stream, StreamState},
     },
-    service::StreamStatus,
+    validate::{Checks, NAME},
 };
 
 pub(crate) struct MergeShards;
@@ -49,10 +46,8 @@ impl Operation for MergeShards {
         let now_millis = core.now_millis();
         let stream = core.stream(name, arn, now_millis)?;
         let due_millis = core.due_millis(now_millis);
-        let mut state = stream.write(now_millis);
-        if state.status != StreamStatus::Active {
-            return Err(stream.not_active(state.status));
-        }
+        let mut state = stream.write_active(now_millis)?;
+        stream.check_provisioned(&state, Self::NAME)?;
         let first = open_shard(&stream, &state, first_id, now_millis)?;
         let second = open_shard(&stream, &state, second_id, now_millis)?;
         if !first.range.is_adjacent_to(&second.range) {

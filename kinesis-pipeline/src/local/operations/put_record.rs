@@ -37,7 +37,7 @@ pub(crate) struct Response {
     pub(crate) shard_id: ByteString,
     pub(crate) sequence_number: ByteString,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) encryption_type: Option<ByteString>,
+    pub(crate) encryption_type: Option<&'static str>,
 }
 
 impl Operation for PutRecord {
@@ -72,7 +72,7 @@ impl Operation for PutRecord {
         Ok(Response {
             shard_id: stored.shard_id,
             sequence_number: stored.sequence_number,
-            encryption_type: None,
+            encryption_type: state.key_id.is_some().then_some("KMS"),
         })
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Response {
     pub(crate) failed_record_count: u32,
     pub(crate) records: Vec<ResultEntry>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) encryption_type: Option<ByteString>,
+    pub(crate) encryption_type: Option<&'static str>,
 }
 
 /// What became of one record: the first two members, or the last two.
@@ -94,7 +94,7 @@ impl Operation for PutRecords {
         Ok(Response {
             failed_record_count: u32::try_from(failed.count()).unwrap_or(u32::MAX),
             records: results,
-            encryption_type: None,
+            encryption_type: state.key_id.is_some().then_some("KMS"),
         })
     }
 }

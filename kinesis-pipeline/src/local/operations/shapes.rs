@@ -29,13 +29,17 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(number: Number, record: LogRecord) -> Self {
+    pub(crate) fn new(
+        number: Number,
+        record: LogRecord,
+        encryption_type: Option<&'static str>,
+    ) -> Self {
         Self {
             sequence_number: number.text(),
             approximate_arrival_timestamp: Timestamp::from_millis(record.arrived_millis),
             data: Blob(record.data),
             partition_key: record.partition_key,
-            encryption_type: None,
+            encryption_type,
         }
     }
 }
@@ -140,14 +144,32 @@ impl StreamModeDetails {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct EnhancedMetrics {
-    pub(crate) shard_level_metrics: Vec<String>,
+    pub(crate) shard_level_metrics: Vec<&'static str>,
 }
 
 impl EnhancedMetrics {
     /// A stream's metrics, in the list of one that the API wants.
-    pub(crate) fn of(_: &StreamState) -> Vec<Self> {
+    pub(crate) fn of(state: &StreamState) -> Vec<Self> {
         vec![Self {
-            shard_level_metrics: Vec::new(),
+            shard_level_metrics: state.metrics.iter().copied().collect(),
         }]
+    }
+}
+
+/// The throughput that was asked for in advance: it is there at once.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct WarmThroughput {
+    #[serde(rename = "TargetMiBps")]
+    target: u32,
+    #[serde(rename = "CurrentMiBps")]
+    current: u32,
+}
+
+impl WarmThroughput {
+    pub(crate) fn of(mebibytes: u32) -> Self {
+        Self {
+            target: mebibytes,
+            current: mebibytes,
+        }
     }
 }

@@ -13,7 +13,6 @@ use crate::{
         },
         validate::{Checks, HASH_KEY, NAME},
     },
-    service::StreamStatus,
     shard::HashKey,
 };
 
@@ -51,10 +50,8 @@ impl Operation for SplitShard {
         let stream = core.stream(name, arn, now_millis)?;
         core.allow_shards(1, now_millis)?;
         let due_millis = core.due_millis(now_millis);
-        let mut state = stream.write(now_millis);
-        if state.status != StreamStatus::Active {
-            return Err(stream.not_active(state.status));
-        }
+        let mut state = stream.write_active(now_millis)?;
+        stream.check_provisioned(&state, Self::NAME)?;
         let shard = shard_index(shard_id)
             .and_then(|index| state.shard(index, now_millis))
             .ok_or_else(|| stream.shard_not_found(shard_id))?;

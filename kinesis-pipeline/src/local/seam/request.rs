@@ -119,6 +119,7 @@ pub(super) fn create_stream(call: CreateStream) -> create_stream::Request {
         stream_name: Some(call.name),
         shard_count,
         stream_mode_details: Some(StreamModeDetails::of(is_on_demand)),
+        ..create_stream::Request::default()
     }
 }
 

@@ -9,6 +9,7 @@
 //! by itself: what is due (a split, the end of a deletion, expired records) is done by the next call that
 //! looks.
 
+pub(crate) mod consumer;
 pub(crate) mod iterator;
 pub(crate) mod log;
 pub(crate) mod page_token;

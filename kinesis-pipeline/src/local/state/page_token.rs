@@ -8,19 +8,19 @@ use crate::local::api_error::ApiError;
 /// How long a token can be used after it was handed out.
 const TOKEN_LIFE_MILLIS: u64 = 5 * 60 * 1000;
 
-/// Where a listing of something in a stream stands.
+/// Where a listing stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PageToken {
-    /// The stream's name.
-    pub(crate) stream: String,
-    /// Numbers that mean something to the operation that wrote them.
+    /// A name that means something to the operation that wrote it.
+    pub(crate) name: String,
+    /// Numbers of the same kind.
     pub(crate) parts: Vec<u64>,
 }
 
 impl PageToken {
-    pub(crate) fn new(stream: &str, parts: Vec<u64>) -> Self {
+    pub(crate) fn new(name: &str, parts: Vec<u64>) -> Self {
         Self {
-            stream: stream.to_owned(),
+            name: name.to_owned(),
             parts,
         }
     }
@@ -29,7 +29,7 @@ impl PageToken {
     pub(crate) fn text(&self, now_millis: u64) -> String {
         let numbers = [now_millis].into_iter().chain(self.parts.iter().copied());
         let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
-        let body = format!("{}/{}", self.stream, numbers.join("/"));
+        let body = format!("{}/{}", self.name, numbers.join("/"));
         STANDARD.encode(format!("{body}/{}", checksum(body.as_bytes())))
     }
 
@@ -50,11 +50,11 @@ impl PageToken {
         if sum.parse() != Ok(checksum(body.as_bytes())) {
             return None;
         }
-        let (stream, numbers) = body.split_once('/')?;
+        let (name, numbers) = body.split_once('/')?;
         let numbers: Result<Vec<u64>, _> = numbers.split('/').map(str::parse).collect();
         let numbers = numbers.ok()?;
         let (created_millis, parts) = numbers.split_first()?;
-        Some((Self::new(stream, parts.to_vec()), *created_millis))
+        Some((Self::new(name, parts.to_vec()), *created_millis))
     }
 
     /// The service's answer for a text that is no token.
@@ -71,8 +71,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tokens_survive_their_text(stream in "[a-zA-Z0-9_.-]{1,128}", parts: Vec<u64>) {
-            let token = PageToken::new(&stream, parts);
+        fn tokens_survive_their_text(name in "[a-zA-Z0-9_.-]{1,128}", parts: Vec<u64>) {
+            let token = PageToken::new(&name, parts);
             prop_assert_eq!(PageToken::read(&token.text(7), 7), Ok(token));
         }
 

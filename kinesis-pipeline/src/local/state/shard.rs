@@ -1,8 +1,12 @@
 //! One shard: where it stands in its stream's history, and its records.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use bytestring::ByteString;
+use tokio::sync::{Notify, futures::Notified};
 
 use super::{log::Log, sequence::Number};
 use crate::{local::locks::lock, shard::HashKeyRange};
@@ -23,6 +27,10 @@ pub(crate) struct Shard {
     pub(crate) created_seconds: u64,
     pub(crate) closed: Option<Closed>,
     log: Mutex<Log>,
+    /// Wakes the subscriptions of this shard: there may be something new.
+    changed: Arc<Notify>,
+    /// How many subscriptions look at the shard.
+    watchers: Arc<AtomicUsize>,
 }
 
 /// How a shard ended.
@@ -51,6 +59,8 @@ impl Shard {
             created_seconds,
             closed: None,
             log: Mutex::new(Log::new(created_millis)),
+            changed: Arc::default(),
+            watchers: Arc::default(),
         }
     }
 
@@ -82,11 +92,47 @@ impl Shard {
         log
     }
 
+    /// Looks at the shard from now on: every later change wakes the watcher.
+    pub(crate) fn watch(&self) -> Watcher {
+        self.watchers.fetch_add(1, Ordering::SeqCst);
+        Watcher {
+            changed: self.changed.clone(),
+            watchers: self.watchers.clone(),
+        }
+    }
+
+    /// Wakes those who look at the shard. A put comes here: nobody looking costs one load.
+    pub(crate) fn wake(&self) {
+        if self.watchers.load(Ordering::SeqCst) > 0 {
+            self.changed.notify_waiters();
+        }
+    }
+
     /// Whether the shard closed before this time, so that none of its records is retained.
     pub(crate) fn is_expired(&self, horizon_millis: u64) -> bool {
         self.closed
             .as_ref()
             .is_some_and(|closed| closed.at_millis < horizon_millis)
+    }
+}
+
+/// Someone who looks at a shard.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    changed: Arc<Notify>,
+    watchers: Arc<AtomicUsize>,
+}
+
+impl Watcher {
+    /// Ends at the next change. Changes count from the moment that the future is enabled.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.watchers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -1,11 +1,14 @@
 //! One stream: its status and settings, and what is due to happen to it.
 
-use std::sync::{
-    RwLock, RwLockReadGuard, RwLockWriteGuard,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use super::{shard::Shard, topology::Topology};
+use super::{consumer::Consumer, shard::Shard, topology::Topology};
 use crate::{
     local::{api_error::ApiError, locks},
     service::StreamStatus,
@@ -41,6 +44,16 @@ pub(crate) struct StreamState {
     pub(crate) retention_hours: u32,
     pub(crate) record_kib_max: u32,
     pub(crate) is_on_demand: bool,
+    /// Whether the service places records and ignores their keys.
+    pub(crate) is_distributed: bool,
+    /// The throughput that was asked for in advance, in MiB a second.
+    pub(crate) warm_mebibytes: Option<u32>,
+    /// The KMS key that records are said to be encrypted with.
+    pub(crate) key_id: Option<String>,
+    pub(crate) metrics: BTreeSet<&'static str>,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) policy: Option<String>,
+    pub(crate) consumers: BTreeMap<String, Consumer>,
     pending: Option<Change>,
 }
 
@@ -53,6 +66,8 @@ pub(crate) enum Change {
     Split { parent: u32, second_start: HashKey },
     /// Two shards are merged.
     Merge { first: u32, second: u32 },
+    /// A setting takes effect; it is set already.
+    Update,
     /// The shards are split and merged to this many.
     Spread { shard_count: u32 },
     /// The stream goes.
@@ -106,6 +121,7 @@ impl Stream {
         due_millis: u64,
         now_millis: u64,
     ) {
+        state.topology.wake();
         state.status = change.status_meanwhile();
         state.pending = Some(change);
         if due_millis <= now_millis {
@@ -116,10 +132,37 @@ impl Stream {
         }
     }
 
+    /// The state for writing, of a stream that is active: others cannot be changed.
+    pub(crate) fn write_active(
+        &self,
+        now_millis: u64,
+    ) -> Result<RwLockWriteGuard<'_, StreamState>, ApiError> {
+        let state = self.write(now_millis);
+        if state.status != StreamStatus::Active {
+            return Err(self.not_active(state.status));
+        }
+        Ok(state)
+    }
+
     /// Whether the stream has been deleted and its time has come.
     pub(crate) fn is_gone(&self, now_millis: u64) -> bool {
         let state = self.read(now_millis);
         state.status == StreamStatus::Deleting && state.pending.is_none()
+    }
+
+    /// Refuses an operation that only provisioned streams allow.
+    pub(crate) fn check_provisioned(
+        &self,
+        state: &StreamState,
+        operation: &str,
+    ) -> Result<(), ApiError> {
+        if state.is_on_demand {
+            return Err(ApiError::validation(format!(
+                "{operation} is not supported on stream {} under account {}: it is in the ON_DEMAND mode",
+                self.name, self.account_id
+            )));
+        }
+        Ok(())
     }
 
     /// The service's answer for this stream when it cannot be used or is not there.
@@ -176,6 +219,13 @@ impl StreamState {
             retention_hours: RETENTION_HOURS_DEFAULT,
             record_kib_max: RECORD_KIB_DEFAULT,
             is_on_demand,
+            is_distributed: false,
+            warm_mebibytes: None,
+            key_id: None,
+            metrics: BTreeSet::new(),
+            tags: BTreeMap::new(),
+            policy: None,
+            consumers: BTreeMap::new(),
             pending: None,
         }
     }
@@ -211,13 +261,25 @@ impl StreamState {
             .filter(move |shard| !shard.is_expired(horizon))
     }
 
+    /// The consumers that are registered, by name.
+    pub(crate) fn consumers(&self, now_millis: u64) -> impl Iterator<Item = &Consumer> {
+        let consumers = self.consumers.values();
+        consumers.filter(move |consumer| !consumer.is_gone(now_millis))
+    }
+
+    /// How records are said to be encrypted.
+    pub(crate) fn encryption_type(&self) -> &'static str {
+        if self.key_id.is_some() { "KMS" } else { "NONE" }
+    }
+
     fn carry_out(&mut self, at_millis: u64) {
         let Some(change) = self.pending.take() else {
             return;
         };
+        self.topology.wake();
         self.topology.forget_expired(self.horizon_millis(at_millis));
         match change {
-            Change::Create => {}
+            Change::Create | Change::Update => {}
             Change::Split {
                 parent,
                 second_start,
@@ -236,7 +298,9 @@ impl Change {
     fn status_meanwhile(self) -> StreamStatus {
         match self {
             Self::Create => StreamStatus::Creating,
-            Self::Split { .. } | Self::Merge { .. } | Self::Spread { .. } => StreamStatus::Updating,
+            Self::Update | Self::Split { .. } | Self::Merge { .. } | Self::Spread { .. } => {
+                StreamStatus::Updating
+            }
             Self::Delete => StreamStatus::Deleting,
         }
     }

@@ -111,6 +111,11 @@ impl Topology {
         }
     }
 
+    /// Wakes those who look at any shard.
+    pub(crate) fn wake(&self) {
+        self.shards.values().for_each(Shard::wake);
+    }
+
     /// Forgets the shards that closed before this time.
     pub(crate) fn forget_expired(&mut self, horizon_millis: u64) {
         self.shards

@@ -1,0 +1,90 @@
+//! What the operations on consumers share: how a consumer is named and shown.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::local::{
+    api_error::ApiError,
+    core::Core,
+    protocol::values::Timestamp,
+    state::{consumer::Consumer, stream::Stream},
+    validate::{CONSUMER_ARN, Checks, NAME, STREAM_ARN},
+};
+
+/// A consumer as the API shows it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ConsumerShape {
+    #[serde(rename = "ConsumerName")]
+    pub(crate) name: String,
+    #[serde(rename = "ConsumerARN")]
+    pub(crate) arn: String,
+    #[serde(rename = "ConsumerStatus")]
+    pub(crate) status: &'static str,
+    #[serde(rename = "ConsumerCreationTimestamp")]
+    pub(crate) created_at: Timestamp,
+    /// Only in descriptions.
+    #[serde(rename = "StreamARN", skip_serializing_if = "Option::is_none")]
+    pub(crate) stream_arn: Option<String>,
+}
+
+impl ConsumerShape {
+    pub(super) fn new(consumer: &Consumer, now_millis: u64) -> Self {
+        Self {
+            name: consumer.name.clone(),
+            arn: consumer.arn.clone(),
+            status: consumer.status(now_millis),
+            created_at: Timestamp::from_millis(consumer.created_millis),
+            stream_arn: None,
+        }
+    }
+}
+
+/// Checks the members that name a consumer.
+pub(super) fn check(
+    checks: &mut Checks,
+    stream_arn: Option<&str>,
+    name: Option<&str>,
+    consumer_arn: Option<&str>,
+) {
+    checks.text("streamARN", stream_arn, STREAM_ARN);
+    checks.text("consumerName", name, NAME);
+    checks.text("consumerARN", consumer_arn, CONSUMER_ARN);
+}
+
+/// The stream of a consumer and the consumer's name, by its ARN or by the stream's ARN and its name.
+pub(super) fn find(
+    core: &Core,
+    stream_arn: Option<&str>,
+    name: Option<&str>,
+    consumer_arn: Option<&str>,
+    now_millis: u64,
+) -> Result<(Arc<Stream>, String), ApiError> {
+    match (consumer_arn, stream_arn, name) {
+        (Some(arn), _, _) => core.consumer(arn, now_millis),
+        (None, Some(stream_arn), Some(name)) => {
+            let stream = core.stream(None, Some(stream_arn), now_millis)?;
+            Ok((stream, name.to_owned()))
+        }
+        _ => Err(ApiError::invalid_argument(
+            "Either ConsumerARN, or StreamARN and ConsumerName, must be given.",
+        )),
+    }
+}
+
+/// The service's answer for a consumer that is not there.
+pub(super) fn not_found(name: &str, stream: &Stream) -> ApiError {
+    ApiError::not_found(format!(
+        "Consumer {name} of stream {} under account {} not found.",
+        stream.name, stream.account_id
+    ))
+}
+
+/// The service's answer for a consumer that cannot be used.
+pub(super) fn not_active(consumer: &Consumer, now_millis: u64) -> ApiError {
+    ApiError::in_use(format!(
+        "Consumer {} not ACTIVE, instead in state {}",
+        consumer.arn,
+        consumer.status(now_millis)
+    ))
+}

@@ -1,0 +1,42 @@
+//! `GetResourcePolicy`: the policy of a stream or a consumer.
+
+use serde::{Deserialize, Serialize};
+
+use super::Operation;
+use crate::local::{
+    api_error::ApiError,
+    core::Core,
+    validate::{Checks, RESOURCE_ARN},
+};
+
+pub(crate) struct GetResourcePolicy;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    #[serde(rename = "ResourceARN")]
+    pub(crate) resource_arn: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Response {
+    policy: String,
+}
+
+impl Operation for GetResourcePolicy {
+    const NAME: &'static str = "GetResourcePolicy";
+    type Request = Request;
+    type Response = Response;
+
+    fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
+        let arn = request.resource_arn.as_deref();
+        let mut checks = Checks::new();
+        let arn = checks.required_text("resourceARN", arn, RESOURCE_ARN);
+        checks.finish()?;
+        let policy = core.change_resource(arn, |resource| resource.policy.clone())?;
+        Ok(Response {
+            policy: policy.unwrap_or_else(|| "{}".to_owned()),
+        })
+    }
+}

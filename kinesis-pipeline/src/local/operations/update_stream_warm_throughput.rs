@@ -1,0 +1,66 @@
+//! `UpdateStreamWarmThroughput`: the throughput that a stream on demand is said to be ready for.
+//!
+//! Left out: nothing is scaled.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Operation, shapes::WarmThroughput};
+use crate::local::{api_error::ApiError, core::Core, state::stream::Change, validate::Checks};
+
+pub(crate) struct UpdateStreamWarmThroughput;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    pub(crate) stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    pub(crate) stream_arn: Option<String>,
+    #[serde(rename = "WarmThroughputMiBps")]
+    pub(crate) warm_mebibytes: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Response {
+    stream_name: String,
+    #[serde(rename = "StreamARN")]
+    stream_arn: String,
+    warm_throughput: WarmThroughput,
+}
+
+impl Operation for UpdateStreamWarmThroughput {
+    const NAME: &'static str = "UpdateStreamWarmThroughput";
+    type Request = Request;
+    type Response = Response;
+
+    fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
+        let (name, arn) = (
+            request.stream_name.as_deref(),
+            request.stream_arn.as_deref(),
+        );
+        let mut checks = Checks::new();
+        checks.stream(name, arn);
+        let mebibytes = checks.required("warmThroughputMiBps", request.warm_mebibytes);
+        checks.finish()?;
+        let now_millis = core.now_millis();
+        let stream = core.stream(name, arn, now_millis)?;
+        let mut state = stream.write_active(now_millis)?;
+        if !state.is_on_demand {
+            return Err(ApiError::validation(
+                "Warm throughput is only supported in the ON_DEMAND stream mode.",
+            ));
+        }
+        state.warm_mebibytes = Some(mebibytes);
+        stream.schedule(
+            &mut state,
+            Change::Update,
+            core.due_millis(now_millis),
+            now_millis,
+        );
+        Ok(Response {
+            stream_name: stream.name.clone(),
+            stream_arn: stream.arn.clone(),
+            warm_throughput: WarmThroughput::of(mebibytes),
+        })
+    }
+}
