@@ -18,6 +18,8 @@ mod api_error;
 mod builder;
 mod core;
 mod error;
+#[cfg(feature = "local-server")]
+mod http;
 mod locks;
 #[cfg_attr(
     not(feature = "local-server"),
@@ -36,6 +38,8 @@ use crate::{service::Kinesis, stream::KinesisStream};
 
 pub use builder::LocalKinesisBuilder;
 pub use error::LocalError;
+#[cfg(feature = "local-server")]
+pub use http::LocalServer;
 
 /// A Kinesis in this process. Cheap to clone; clones are the same Kinesis, which lives as long as any of them
 /// or any stream handle.

@@ -57,7 +57,7 @@ impl de::Visitor<'_> for BlobVisitor {
     }
 }
 
-/// A time in milliseconds: seconds with three decimals in JSON.
+/// A time in milliseconds: seconds with three decimals in JSON, tagged in CBOR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Timestamp(pub(crate) SystemTime);
 
@@ -74,24 +74,39 @@ impl Timestamp {
 }
 
 impl Serialize for Timestamp {
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds fit in 53 bits")]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.millis() as f64 / 1000.0)
+        #[cfg(feature = "local-server")]
+        if !serializer.is_human_readable() {
+            return super::cbor::write_time(*self, serializer);
+        }
+        serializer.serialize_f64(seconds_of_millis(self.millis()))
     }
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the cast of a float saturates"
-    )]
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[cfg(feature = "local-server")]
+        if !deserializer.is_human_readable() {
+            return super::cbor::read_time(deserializer);
+        }
         let seconds = f64::deserialize(deserializer)?;
-        Ok(Self::from_millis(
-            (seconds * 1000.0).round().clamp(0.0, MILLIS_MAX) as u64,
-        ))
+        Ok(Self::from_millis(millis_of_seconds(seconds)))
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds fit in 53 bits")]
+pub(super) fn seconds_of_millis(millis: u64) -> f64 {
+    millis as f64 / 1000.0
+}
+
+/// The nearest millisecond; times before the epoch are the epoch.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the number is between 0 and the year 9999; not a number becomes 0"
+)]
+pub(super) fn millis_of_seconds(seconds: f64) -> u64 {
+    (seconds * 1000.0).round().clamp(0.0, MILLIS_MAX) as u64
 }
 
 /// The year 9999: later times are taken for it, so that no arithmetic on times can overflow.

@@ -1,0 +1,13 @@
+/// Why the embedded Kinesis could not be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LocalError {
+    /// Nothing can listen on the address: it is in use, not of this machine, or not an address.
+    #[error("cannot listen on {address}: choose another address or stop what uses it")]
+    Listen {
+        /// The address that was asked for.
+        address: String,
+        /// The reason, from the system.
+        source: std::io::Error,
+    },
+}

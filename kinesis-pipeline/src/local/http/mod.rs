@@ -1,0 +1,40 @@
+//! The HTTP face of the embedded Kinesis, for the official SDKs and for clients in other languages.
+//!
+//! ```text
+//!   socket ─> server ─> request (route, signature, body) ─> operations ─> answer ─> socket
+//!                                                               └─ subscription ─> events ─┘
+//! ```
+//!
+//! It speaks HTTP/1.1 and HTTP/2 without TLS (prior knowledge), JSON 1.1 and both CBOR protocols. The answer
+//! has the protocol of its request. Signatures are looked at, not checked: any credentials will do, none will
+//! not.
+
+mod answer;
+#[cfg(feature = "aws")]
+mod clients;
+mod error;
+mod events;
+mod request;
+mod respond;
+mod server;
+mod signature;
+
+pub use error::LocalError;
+pub use server::LocalServer;
+
+use super::LocalKinesis;
+
+impl LocalKinesis {
+    /// Serves this Kinesis over HTTP, on an address such as `127.0.0.1:4567`; port 0 takes a free one.
+    ///
+    /// The server runs on tasks of the current tokio runtime until the returned handle is stopped or dropped.
+    ///
+    /// # Errors
+    /// [`LocalError::Listen`] if the address is none, or something else listens there.
+    ///
+    /// # Cancel safety
+    /// Nothing is served if the future is dropped before it is done.
+    pub async fn serve(&self, address: &str) -> Result<LocalServer, LocalError> {
+        LocalServer::start(self.clone(), address).await
+    }
+}

@@ -1,0 +1,109 @@
+//! One request to one answer.
+
+use std::fmt;
+
+use bytes::Bytes;
+use hyper::{Request, Response, body::Incoming};
+use tokio::sync::watch;
+
+use super::{
+    answer::{self, Body},
+    events,
+    request::{self, ReadError},
+};
+use crate::local::{
+    LocalKinesis,
+    api_error::{ApiError, CallFailure},
+    operations::{self, subscribe_to_shard},
+    protocol::{Format, Message},
+};
+
+/// What every connection of a server shares.
+#[derive(Clone, Debug)]
+pub(super) struct Face {
+    pub(super) local: LocalKinesis,
+    /// True once the server stops: subscriptions end then.
+    pub(super) stopping: watch::Receiver<bool>,
+}
+
+/// The connection closes instead of answering.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// A fault swallows the answer of a call that was carried out.
+    Lost,
+    /// The request never came in whole.
+    Broken(hyper::Error),
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lost => "the answer is lost, as the test asked",
+            Self::Broken(_) => "the request broke off",
+        })
+    }
+}
+
+impl std::error::Error for NoAnswer {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Lost => None,
+            Self::Broken(error) => Some(error),
+        }
+    }
+}
+
+/// What became of a call.
+enum Outcome {
+    Answer(Bytes),
+    Events(subscribe_to_shard::Subscription),
+}
+
+/// Answers one request.
+pub(super) async fn respond(
+    face: Face,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, NoAnswer> {
+    let (parts, incoming) = request.into_parts();
+    let format = request::format(&parts);
+    let body = match request::read_body(incoming).await {
+        Ok(body) => body,
+        Err(ReadError::TooLong) => return Ok(answer::failure(format, &too_long())),
+        Err(ReadError::Broken(error)) => return Err(NoAnswer::Broken(error)),
+    };
+    let outcome = match request::route(&parts) {
+        Ok(route) => call(&face.local, route.operation, Message { format, body }).await,
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(Outcome::Answer(body)) => Ok(answer::success(format, body)),
+        Ok(Outcome::Events(subscription)) => {
+            let body = events::body(format, subscription, face.stopping);
+            Ok(answer::events(format, body))
+        }
+        Err(CallFailure::Answered(error)) => Ok(answer::failure(format, &error)),
+        Err(CallFailure::ResponseLost) => Err(NoAnswer::Lost),
+    }
+}
+
+async fn call(
+    local: &LocalKinesis,
+    operation: &str,
+    message: Message,
+) -> Result<Outcome, CallFailure> {
+    if operation == subscribe_to_shard::NAME {
+        let request = message.format.read(&message.body)?;
+        let subscription = subscribe_to_shard::open(&local.core, request).await?;
+        return Ok(Outcome::Events(subscription));
+    }
+    operations::dispatch(&local.core, operation, &message)
+        .await
+        .map(Outcome::Answer)
+}
+
+fn too_long() -> ApiError {
+    ApiError {
+        code: answer::TOO_LONG,
+        message: "The request is longer than 10 MiB of records and keys can make it".to_owned(),
+    }
+}

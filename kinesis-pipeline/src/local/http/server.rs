@@ -1,0 +1,179 @@
+//! The listening socket and its connections.
+
+use std::{io, net::SocketAddr, pin::pin, time::Duration};
+
+use futures_util::future::{Either, select};
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+
+use super::{
+    LocalError,
+    respond::{Face, respond},
+};
+use crate::local::LocalKinesis;
+
+/// How long a stop waits for the requests that are being answered.
+const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long to wait after a failed accept, most often for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// HTTP/2 windows, in which a request of 500 small records fits without a round trip.
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 8 * STREAM_WINDOW_BYTES;
+/// Requests and subscriptions at once on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 1_000;
+
+/// An embedded Kinesis that is being served over HTTP, from [`LocalKinesis::serve`].
+///
+/// Dropping it stops the server at once; [`stop`](Self::stop) first lets running requests finish.
+#[derive(Debug)]
+pub struct LocalServer {
+    address: SocketAddr,
+    stopping: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl LocalServer {
+    pub(super) async fn start(local: LocalKinesis, address: &str) -> Result<Self, LocalError> {
+        let (listener, bound) = listen(address).await.map_err(|source| LocalError::Listen {
+            address: address.to_owned(),
+            source,
+        })?;
+        let (stopping, stopped) = watch::channel(false);
+        let face = Face {
+            local,
+            stopping: stopped,
+        };
+        Ok(Self {
+            address: bound,
+            stopping,
+            task: tokio::spawn(serve(listener, face)),
+        })
+    }
+
+    /// The address that the server listens on, with its real port.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL for the setting `endpoint_url` of an SDK, or the variable `AWS_ENDPOINT_URL_KINESIS`.
+    ///
+    /// A server that listens on all addresses of the machine is named by its loopback address.
+    #[must_use]
+    pub fn endpoint_url(&self) -> String {
+        format!("http://{}", reachable(self.address))
+    }
+
+    /// Stops the server: running requests finish, for at most 5 seconds, and subscriptions end.
+    ///
+    /// The embedded Kinesis itself, and what it stores, stays.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the server at once.
+    pub async fn stop(mut self) {
+        self.stopping.send_replace(true);
+        // The task ends by itself; an error would mean that it was aborted, which is an end too.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for LocalServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn listen(address: &str) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}
+
+/// The address under which a client on this machine reaches a server that listens on `address`.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+/// Accepts connections until the stop, then waits for them, but not forever. Dropping the future drops them.
+async fn serve(listener: TcpListener, face: Face) {
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut stopping = face.stopping.clone();
+    let mut stopped = pin!(stopping.wait_for(|stop| *stop));
+    loop {
+        let accepted = match select(pin!(listener.accept()), &mut stopped).await {
+            Either::Left((accepted, _)) => accepted,
+            Either::Right(_) => break,
+        };
+        // The set keeps the ends of connections until they are taken out.
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok((socket, _)) => {
+                connections.spawn(connection(socket, face.clone(), graceful.watcher()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the embedded Kinesis cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(STOP_WAIT_MAX, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("requests that took longer than the stop may wait were cut off");
+    }
+}
+
+async fn connection(socket: TcpStream, face: Face, watcher: hyper_util::server::graceful::Watcher) {
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "the connection keeps Nagle's delays");
+    }
+    let builder = builder();
+    let service = service_fn(move |request| respond(face.clone(), request));
+    let connection = builder.serve_connection(TokioIo::new(socket), service);
+    if let Err(error) = watcher.watch(connection.into_owned()).await {
+        tracing::debug!(
+            error = &*error,
+            "a connection to the embedded Kinesis ended early"
+        );
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http2()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(STREAMS_MAX);
+    builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_all_addresses_is_reached_through_loopback() {
+        let reached = |text: &str| reachable(text.parse().unwrap()).to_string();
+        assert_eq!(reached("0.0.0.0:1"), "127.0.0.1:1");
+        assert_eq!(reached("[::]:1"), "[::1]:1");
+        assert_eq!(reached("192.0.2.7:1"), "192.0.2.7:1");
+    }
+}

@@ -1,0 +1,104 @@
+//! Which format a request is in, and one request as the operations read it.
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{cbor, json};
+use crate::local::{api_error::ApiError, operations::Wire};
+
+/// A wire format of the API. The answer has the format of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// `application/x-amz-json-1.1`.
+    Json,
+    /// `application/x-amz-cbor-1.1`, as the Java SDKs send it.
+    AwsCbor,
+    /// Smithy RPC v2 CBOR.
+    RpcCbor,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    #[serde(rename = "__type")]
+    code: &'a str,
+    message: &'a str,
+}
+
+impl Format {
+    /// The media type of bodies in this format.
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/x-amz-json-1.1",
+            Self::AwsCbor => "application/x-amz-cbor-1.1",
+            Self::RpcCbor => "application/cbor",
+        }
+    }
+
+    /// Reads a request's members; `SerializationException` if it cannot.
+    pub(crate) fn read<T: DeserializeOwned>(self, body: &[u8]) -> Result<T, ApiError> {
+        match self {
+            Self::Json => json::read(body),
+            Self::AwsCbor => cbor::read(cbor::TimeUnit::Milliseconds, body),
+            Self::RpcCbor => cbor::read(cbor::TimeUnit::Seconds, body),
+        }
+    }
+
+    /// Writes an answer's members.
+    pub(crate) fn write<T: Serialize>(self, response: &T) -> Result<Vec<u8>, ApiError> {
+        match self {
+            Self::Json => json::write(response),
+            Self::AwsCbor => cbor::write(cbor::TimeUnit::Milliseconds, response),
+            Self::RpcCbor => cbor::write(cbor::TimeUnit::Seconds, response),
+        }
+    }
+
+    /// The body of an error's answer.
+    pub(crate) fn write_error(self, error: &ApiError) -> Vec<u8> {
+        let qualified;
+        let code = match self {
+            Self::Json | Self::AwsCbor => error.code,
+            Self::RpcCbor => {
+                qualified = format!("com.amazonaws.kinesis#{}", error.code);
+                &qualified
+            }
+        };
+        let message = &error.message;
+        self.write(&ErrorBody { code, message })
+            .expect("two texts can be written in every format")
+    }
+}
+
+/// One request on the wire.
+#[derive(Debug)]
+pub(crate) struct Message {
+    /// How the body is written.
+    pub(crate) format: Format,
+    /// The whole body.
+    pub(crate) body: Bytes,
+}
+
+impl Wire for Message {
+    type Answer = Bytes;
+
+    fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        self.format.read(&self.body)
+    }
+
+    fn write<T: Serialize>(&self, response: &T) -> Result<Bytes, ApiError> {
+        Ok(self.format.write(response)?.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_its_type_and_words() {
+        let error = ApiError::not_found("no stream");
+        assert_eq!(
+            Format::Json.write_error(&error),
+            br#"{"__type":"ResourceNotFoundException","message":"no stream"}"#
+        );
+    }
+}
