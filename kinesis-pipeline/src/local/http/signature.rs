@@ -29,9 +29,9 @@ pub(super) fn check(headers: &HeaderMap, query: &str) -> Result<(), ApiError> {
             message: "The request is signed twice: in the query and in the Authorization header."
                 .to_owned(),
         }),
-        (None, true) => complete(missing_of_query(query), "Query string"),
+        (None, true) => complete(&missing_of_query(query), "Query string"),
         (Some(header), false) => {
-            complete(missing_of_header(header, headers), "Authorization header")
+            complete(&missing_of_header(header, headers), "Authorization header")
         }
     }
 }
@@ -42,7 +42,7 @@ fn authorization(headers: &HeaderMap) -> Option<&str> {
     text.starts_with("AWS4-").then_some(text)
 }
 
-fn complete(missing: Vec<&'static str>, place: &str) -> Result<(), ApiError> {
+fn complete(missing: &[&'static str], place: &str) -> Result<(), ApiError> {
     if missing.is_empty() {
         return Ok(());
     }

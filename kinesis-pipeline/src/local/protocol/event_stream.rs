@@ -34,7 +34,7 @@ pub(crate) fn exception_frame(code: &str, content_type: &str, payload: &[u8]) ->
 }
 
 fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Bytes {
-    let header_bytes: usize = headers.iter().map(|header| encoded_len(header)).sum();
+    let header_bytes: usize = headers.iter().map(encoded_len).sum();
     let frame_bytes = PRELUDE_BYTES + header_bytes + payload.len() + TRAILER_BYTES;
     let mut frame = BytesMut::with_capacity(frame_bytes);
     frame.put_u32(length(frame_bytes));

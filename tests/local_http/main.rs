@@ -1,0 +1,4 @@
+//! The HTTP face of the embedded Kinesis: through the official SDK, and request by request.
+
+mod sdk;
+mod wire;
