@@ -10,4 +10,11 @@ pub enum LocalError {
         /// The reason, from the system.
         source: std::io::Error,
     },
+    /// No certificate could be made for TLS.
+    #[cfg(feature = "local-tls")]
+    #[error("cannot make a certificate for TLS")]
+    Certificate {
+        /// The reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }

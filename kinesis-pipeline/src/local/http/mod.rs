@@ -5,7 +5,7 @@
 //!                                                               └─ subscription ─> events ─┘
 //! ```
 //!
-//! It speaks HTTP/1.1 and HTTP/2 without TLS (prior knowledge), JSON 1.1 and both CBOR protocols. The answer
+//! It speaks HTTP/1.1 and HTTP/2 (without TLS by prior knowledge), JSON 1.1 and both CBOR protocols. The answer
 //! has the protocol of its request. Signatures are looked at, not checked: any credentials will do, none will
 //! not.
 
@@ -18,6 +18,8 @@ mod request;
 mod respond;
 mod server;
 mod signature;
+#[cfg(feature = "local-tls")]
+mod tls;
 
 pub use error::LocalError;
 pub use server::LocalServer;
@@ -36,5 +38,21 @@ impl LocalKinesis {
     /// Nothing is served if the future is dropped before it is done.
     pub async fn serve(&self, address: &str) -> Result<LocalServer, LocalError> {
         LocalServer::start(self.clone(), address).await
+    }
+
+    /// The same as [`serve`](Self::serve) over TLS, with a certificate made for this start.
+    ///
+    /// Clients must trust [`LocalServer::certificate_pem`], or check no certificate. It holds for `localhost`
+    /// and for the address.
+    ///
+    /// # Errors
+    /// [`LocalError::Listen`] if the address is none, or something else listens there;
+    /// [`LocalError::Certificate`] if no certificate could be made.
+    ///
+    /// # Cancel safety
+    /// Nothing is served if the future is dropped before it is done.
+    #[cfg(feature = "local-tls")]
+    pub async fn serve_tls(&self, address: &str) -> Result<LocalServer, LocalError> {
+        LocalServer::start_tls(self.clone(), address).await
     }
 }

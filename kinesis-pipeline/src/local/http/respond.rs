@@ -15,7 +15,7 @@ use crate::local::{
     LocalKinesis,
     api_error::{ApiError, CallFailure},
     operations::{self, subscribe_to_shard},
-    protocol::{Format, Message},
+    protocol::Message,
 };
 
 /// What every connection of a server shares.

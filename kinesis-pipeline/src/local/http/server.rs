@@ -1,19 +1,25 @@
 //! The listening socket and its connections.
 
-use std::{io, net::SocketAddr, pin::pin, time::Duration};
+use std::{net::SocketAddr, pin::pin, time::Duration};
 
 use futures_util::future::{Either, select};
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
 
+#[cfg(feature = "local-tls")]
+use super::tls::Tls;
 use super::{
     LocalError,
     respond::{Face, respond},
@@ -36,26 +42,43 @@ const STREAMS_MAX: u32 = 1_000;
 #[derive(Debug)]
 pub struct LocalServer {
     address: SocketAddr,
+    certificate_pem: Option<String>,
     stopping: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
 impl LocalServer {
     pub(super) async fn start(local: LocalKinesis, address: &str) -> Result<Self, LocalError> {
-        let (listener, bound) = listen(address).await.map_err(|source| LocalError::Listen {
-            address: address.to_owned(),
-            source,
-        })?;
+        let (listener, address) = listen(address).await?;
+        Ok(Self::on(listener, address, local, Transport::Plain))
+    }
+
+    #[cfg(feature = "local-tls")]
+    pub(super) async fn start_tls(local: LocalKinesis, address: &str) -> Result<Self, LocalError> {
+        let (listener, address) = listen(address).await?;
+        let tls = Tls::new(address.ip()).map_err(|source| LocalError::Certificate { source })?;
+        let mut server = Self::on(listener, address, local, Transport::Tls(tls.acceptor));
+        server.certificate_pem = Some(tls.certificate_pem);
+        Ok(server)
+    }
+
+    fn on(
+        listener: TcpListener,
+        address: SocketAddr,
+        local: LocalKinesis,
+        transport: Transport,
+    ) -> Self {
         let (stopping, stopped) = watch::channel(false);
         let face = Face {
             local,
             stopping: stopped,
         };
-        Ok(Self {
-            address: bound,
+        Self {
+            address,
+            certificate_pem: None,
             stopping,
-            task: tokio::spawn(serve(listener, face)),
-        })
+            task: tokio::spawn(serve(listener, face, transport)),
+        }
     }
 
     /// The address that the server listens on, with its real port.
@@ -69,7 +92,17 @@ impl LocalServer {
     /// A server that listens on all addresses of the machine is named by its loopback address.
     #[must_use]
     pub fn endpoint_url(&self) -> String {
-        format!("http://{}", reachable(self.address))
+        let scheme = match self.certificate_pem {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://{}", reachable(self.address))
+    }
+
+    /// The certificate that clients of a server with TLS must trust, in PEM; `None` without TLS.
+    #[must_use]
+    pub fn certificate_pem(&self) -> Option<&str> {
+        self.certificate_pem.as_deref()
     }
 
     /// Stops the server: running requests finish, for at most 5 seconds, and subscriptions end.
@@ -91,9 +124,21 @@ impl Drop for LocalServer {
     }
 }
 
-async fn listen(address: &str) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await?;
-    let bound = listener.local_addr()?;
+/// What goes between the socket and HTTP.
+#[derive(Clone)]
+enum Transport {
+    Plain,
+    #[cfg(feature = "local-tls")]
+    Tls(tokio_rustls::TlsAcceptor),
+}
+
+async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), LocalError> {
+    let failed = |source| LocalError::Listen {
+        address: address.to_owned(),
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }
 
@@ -109,7 +154,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// Accepts connections until the stop, then waits for them, but not forever. Dropping the future drops them.
-async fn serve(listener: TcpListener, face: Face) {
+async fn serve(listener: TcpListener, face: Face, transport: Transport) {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut stopping = face.stopping.clone();
@@ -123,7 +168,8 @@ async fn serve(listener: TcpListener, face: Face) {
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((socket, _)) => {
-                connections.spawn(connection(socket, face.clone(), graceful.watcher()));
+                let watcher = graceful.watcher();
+                connections.spawn(connection(socket, transport.clone(), face.clone(), watcher));
             }
             Err(error) => {
                 tracing::warn!(%error, "the embedded Kinesis cannot accept a connection");
@@ -140,13 +186,27 @@ async fn serve(listener: TcpListener, face: Face) {
     }
 }
 
-async fn connection(socket: TcpStream, face: Face, watcher: hyper_util::server::graceful::Watcher) {
+async fn connection(socket: TcpStream, transport: Transport, face: Face, watcher: Watcher) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "the connection keeps Nagle's delays");
     }
-    let builder = builder();
+    match transport {
+        Transport::Plain => requests(socket, face, watcher).await,
+        #[cfg(feature = "local-tls")]
+        Transport::Tls(acceptor) => match acceptor.accept(socket).await {
+            Ok(stream) => requests(stream, face, watcher).await,
+            Err(error) => tracing::debug!(%error, "a client broke the TLS handshake off"),
+        },
+    }
+}
+
+async fn requests<S>(stream: S, face: Face, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |request| respond(face.clone(), request));
-    let connection = builder.serve_connection(TokioIo::new(socket), service);
+    let builder = builder();
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection.into_owned()).await {
         tracing::debug!(
             error = &*error,
