@@ -39,7 +39,7 @@ use crate::{service::Kinesis, stream::KinesisStream};
 pub use builder::LocalKinesisBuilder;
 pub use error::LocalError;
 #[cfg(feature = "local-server")]
-pub use http::LocalServer;
+pub use http::{LocalDynamoDb, LocalServer};
 
 /// A Kinesis in this process. Cheap to clone; clones are the same Kinesis, which lives as long as any of them
 /// or any stream handle.

@@ -17,4 +17,10 @@ pub enum LocalError {
         /// The reason.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The embedded DynamoDB did not start.
+    #[error("the embedded DynamoDB cannot start")]
+    Database {
+        /// The reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }

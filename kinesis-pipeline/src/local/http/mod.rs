@@ -12,6 +12,7 @@
 mod answer;
 #[cfg(feature = "aws")]
 mod clients;
+mod dynamodb;
 mod error;
 mod events;
 mod request;
@@ -21,6 +22,7 @@ mod signature;
 #[cfg(feature = "local-tls")]
 mod tls;
 
+pub use dynamodb::LocalDynamoDb;
 pub use error::LocalError;
 pub use server::LocalServer;
 
@@ -54,5 +56,20 @@ impl LocalKinesis {
     #[cfg(feature = "local-tls")]
     pub async fn serve_tls(&self, address: &str) -> Result<LocalServer, LocalError> {
         LocalServer::start_tls(self.clone(), address).await
+    }
+
+    /// Starts an empty DynamoDB beside this Kinesis and serves it over HTTP; port 0 takes a free one.
+    ///
+    /// It keeps the leases and checkpoints of fleets, of this library and of others. What it stores ends with
+    /// the returned handle.
+    ///
+    /// # Errors
+    /// [`LocalError::Listen`] if the address is none, or something else listens there;
+    /// [`LocalError::Database`] if the database does not start.
+    ///
+    /// # Cancel safety
+    /// Nothing is served if the future is dropped before it is done.
+    pub async fn serve_dynamodb(&self, address: &str) -> Result<LocalDynamoDb, LocalError> {
+        LocalDynamoDb::start(address).await
     }
 }

@@ -27,7 +27,7 @@ use super::{
 use crate::local::LocalKinesis;
 
 /// How long a stop waits for the requests that are being answered.
-const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
+pub(super) const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long to wait after a failed accept, most often for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// HTTP/2 windows, in which a request of 500 small records fits without a round trip.
@@ -132,7 +132,7 @@ enum Transport {
     Tls(tokio_rustls::TlsAcceptor),
 }
 
-async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), LocalError> {
+pub(super) async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), LocalError> {
     let failed = |source| LocalError::Listen {
         address: address.to_owned(),
         source,
@@ -143,7 +143,7 @@ async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), LocalError> 
 }
 
 /// The address under which a client on this machine reaches a server that listens on `address`.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
