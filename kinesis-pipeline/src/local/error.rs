@@ -20,6 +20,32 @@ pub enum LocalError {
         /// The service's words.
         message: String,
     },
+    /// Nothing can listen on the address: it is in use, not of this machine, or not an address.
+    #[cfg(feature = "local-server")]
+    #[error("cannot listen on {address}: choose another address or stop what uses it")]
+    #[non_exhaustive]
+    Listen {
+        /// The address that was asked for.
+        address: String,
+        /// The reason, from the system.
+        source: std::io::Error,
+    },
+    /// No certificate could be made for TLS.
+    #[cfg(feature = "local-tls")]
+    #[error("cannot make a certificate for TLS")]
+    #[non_exhaustive]
+    Certificate {
+        /// The reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The embedded DynamoDB did not start.
+    #[cfg(feature = "local-server")]
+    #[error("the embedded DynamoDB cannot start")]
+    #[non_exhaustive]
+    Database {
+        /// The reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl LocalError {

@@ -5,10 +5,8 @@ use std::net::SocketAddr;
 use dynoxide::{Database, server};
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::{
-    LocalError,
-    server::{STOP_WAIT_MAX, listen, reachable},
-};
+use super::server::{STOP_WAIT_MAX, listen, reachable};
+use crate::local::LocalError;
 
 /// An embedded DynamoDB that is being served over HTTP, from
 /// [`LocalKinesis::serve_dynamodb`](crate::local::LocalKinesis::serve_dynamodb).

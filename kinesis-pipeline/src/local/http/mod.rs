@@ -13,7 +13,6 @@ mod answer;
 #[cfg(feature = "aws")]
 mod clients;
 mod dynamodb;
-mod error;
 mod events;
 mod request;
 mod respond;
@@ -23,10 +22,9 @@ mod signature;
 mod tls;
 
 pub use dynamodb::LocalDynamoDb;
-pub use error::LocalError;
 pub use server::LocalServer;
 
-use super::LocalKinesis;
+use super::{LocalError, LocalKinesis};
 
 impl LocalKinesis {
     /// Serves this Kinesis over HTTP, on an address such as `127.0.0.1:4567`; port 0 takes a free one.

@@ -18,13 +18,10 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+use super::respond::{Face, respond};
 #[cfg(feature = "local-tls")]
 use super::tls::Tls;
-use super::{
-    LocalError,
-    respond::{Face, respond},
-};
-use crate::local::LocalKinesis;
+use crate::local::{LocalError, LocalKinesis};
 
 /// How long a stop waits for the requests that are being answered.
 pub(super) const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
