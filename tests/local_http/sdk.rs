@@ -11,11 +11,11 @@ use aws_sdk_kinesis::{
 };
 use kinesis_pipeline::local::{LocalKinesis, LocalServer};
 
-const STREAM: &str = "readings";
+pub(crate) const STREAM: &str = "readings";
 /// No page loop of these tests needs more calls.
 const CALLS_MAX: usize = 100;
 
-async fn served(shards: i32) -> (LocalServer, Client) {
+pub(crate) async fn served(shards: i32) -> (LocalServer, Client) {
     // Streams change at once: these tests wait for nothing.
     let local = LocalKinesis::builder().transition(Duration::ZERO);
     let local = local.start().await.unwrap();
@@ -31,7 +31,7 @@ async fn served(shards: i32) -> (LocalServer, Client) {
     (server, client)
 }
 
-async fn shards(client: &Client) -> Vec<Shard> {
+pub(crate) async fn shards(client: &Client) -> Vec<Shard> {
     client
         .list_shards()
         .stream_name(STREAM)
@@ -42,13 +42,13 @@ async fn shards(client: &Client) -> Vec<Shard> {
         .unwrap()
 }
 
-async fn put(client: &Client, key: &str, data: &str) -> (String, String) {
+pub(crate) async fn put(client: &Client, key: &str, data: &str) -> (String, String) {
     let call = client.put_record().stream_name(STREAM).partition_key(key);
     let stored = call.data(Blob::new(data)).send().await.unwrap();
     (stored.shard_id, stored.sequence_number)
 }
 
-async fn iterator(
+pub(crate) async fn iterator(
     client: &Client,
     shard: &str,
     kind: ShardIteratorType,
@@ -64,7 +64,7 @@ async fn iterator(
     call.send().await.unwrap().shard_iterator.unwrap()
 }
 
-async fn page(client: &Client, iterator: String) -> GetRecordsOutput {
+pub(crate) async fn page(client: &Client, iterator: String) -> GetRecordsOutput {
     client
         .get_records()
         .shard_iterator(iterator)
@@ -73,7 +73,7 @@ async fn page(client: &Client, iterator: String) -> GetRecordsOutput {
         .unwrap()
 }
 
-fn texts(page: &GetRecordsOutput) -> Vec<String> {
+pub(crate) fn texts(page: &GetRecordsOutput) -> Vec<String> {
     let data = page.records.iter().map(|record| record.data.as_ref());
     data.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
         .collect()

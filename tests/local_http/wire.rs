@@ -1,6 +1,6 @@
 //! Requests written by hand: what is refused before an operation is looked at, and in which words.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use kinesis_pipeline::local::{LocalKinesis, LocalServer};
 use serde_json::{Value, json};
@@ -9,17 +9,17 @@ use tokio::{
     net::TcpStream,
 };
 
-const SIGNED: &str = "Authorization: AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=0\r\n\
+pub(crate) const SIGNED: &str = "Authorization: AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=0\r\n\
                       X-Amz-Date: 20260101T000000Z\r\n";
 const JSON: &str = "Content-Type: application/x-amz-json-1.1\r\n";
 const LIST_STREAMS: &str = "X-Amz-Target: Kinesis_20131202.ListStreams\r\n";
 /// No test waits longer for an answer.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(20);
 
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
@@ -28,19 +28,23 @@ impl Answer {
         lines.find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
 
-async fn server() -> LocalServer {
+pub(crate) async fn server() -> LocalServer {
     let local = LocalKinesis::start().await.unwrap();
     local.serve("127.0.0.1:0").await.unwrap()
 }
 
 /// Sends one request to its own connection and reads the answer to the end.
-async fn send(server: &LocalServer, path: &str, headers: &str, body: &[u8]) -> Answer {
-    let mut socket = TcpStream::connect(server.address()).await.unwrap();
+pub(crate) async fn send(server: &LocalServer, path: &str, headers: &str, body: &[u8]) -> Answer {
+    send_to(server.address(), path, headers, body).await
+}
+
+pub(crate) async fn send_to(address: SocketAddr, path: &str, headers: &str, body: &[u8]) -> Answer {
+    let mut socket = TcpStream::connect(address).await.unwrap();
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: local\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
         body.len()

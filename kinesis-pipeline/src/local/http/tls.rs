@@ -48,3 +48,77 @@ fn names(address: IpAddr) -> Vec<String> {
     }
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+    use tokio_rustls::{
+        TlsConnector,
+        client::TlsStream,
+        rustls::{
+            ClientConfig, RootCertStore,
+            pki_types::{CertificateDer, ServerName, pem::PemObject},
+        },
+    };
+
+    use super::*;
+    use crate::local::LocalKinesis;
+
+    /// A connection of a client that trusts this certificate alone.
+    async fn connect(address: SocketAddr, pem: &str, protocol: &[u8]) -> TlsStream<TcpStream> {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
+            .unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        let socket = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::from(std::net::IpAddr::from(Ipv4Addr::LOCALHOST));
+        TlsConnector::from(Arc::new(config))
+            .connect(name, socket)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_client_that_trusts_the_certificate_is_answered() {
+        let local = LocalKinesis::start().await.unwrap();
+        let server = local.serve_tls("127.0.0.1:0").await.unwrap();
+        assert!(server.endpoint_url().starts_with("https://127.0.0.1:"));
+        let pem = server.certificate_pem().unwrap();
+        let mut stream = connect(server.address(), pem, b"http/1.1").await;
+        let request = b"POST / HTTP/1.1\r\nHost: local\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("UnknownOperationException"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn http_2_is_agreed_on_where_the_client_offers_it() {
+        let local = LocalKinesis::start().await.unwrap();
+        let server = local.serve_tls("127.0.0.1:0").await.unwrap();
+        let pem = server.certificate_pem().unwrap();
+        let stream = connect(server.address(), pem, b"h2").await;
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    }
+
+    #[test]
+    fn the_certificate_names_the_address_once() {
+        assert_eq!(names(Ipv4Addr::LOCALHOST.into()).len(), 3);
+        assert_eq!(
+            names(Ipv4Addr::new(192, 0, 2, 1).into()).last().unwrap(),
+            "192.0.2.1"
+        );
+    }
+}
