@@ -41,8 +41,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         match result {
             Ok(receipt) => println!("stored in {}", receipt.shard_id),
             Err(failure) => {
+                let cause = failure
+                    .error
+                    .source()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
                 println!(
-                    "not stored, {} degrees: {}",
+                    "{} was not stored: {}: {cause}",
                     failure.record.temperature, failure.error
                 );
             }

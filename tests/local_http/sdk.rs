@@ -7,7 +7,7 @@ use aws_sdk_kinesis::{
     error::ProvideErrorMetadata,
     operation::get_records::GetRecordsOutput,
     primitives::Blob,
-    types::{PutRecordsRequestEntry, Shard, ShardIteratorType},
+    types::{PutRecordsRequestEntry, ScalingType, Shard, ShardIteratorType},
 };
 use kinesis_pipeline::local::{LocalKinesis, LocalServer};
 
@@ -336,4 +336,25 @@ async fn an_on_demand_stream_has_four_shards() {
         .shards
         .unwrap();
     assert_eq!(shards.len(), 4);
+}
+#[tokio::test]
+async fn the_shard_count_is_scaled() {
+    let (_server, client) = served(2).await;
+    let call = client
+        .update_shard_count()
+        .stream_name(STREAM)
+        .target_shard_count(4);
+    let answer = call
+        .scaling_type(ScalingType::UniformScaling)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.target_shard_count, Some(4));
+    let open = shards(&client).await.into_iter().filter(|shard| {
+        shard
+            .sequence_number_range
+            .as_ref()
+            .is_some_and(|range| range.ending_sequence_number.is_none())
+    });
+    assert_eq!(open.count(), 4);
 }

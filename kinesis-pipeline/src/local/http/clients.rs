@@ -7,11 +7,20 @@ use aws_sdk_kinesis::{
 
 use super::LocalServer;
 
-/// The region that clients of the embedded Kinesis name; its ARNs name it too.
-const REGION: &str = "us-east-1";
-
 impl LocalServer {
     /// A client of the official SDK that talks to this server, with made-up credentials.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use kinesis_pipeline::local::LocalKinesis;
+    ///
+    /// let server = LocalKinesis::start().await?.serve("127.0.0.1:0").await?;
+    /// let streams = server.kinesis_client().list_streams().send().await?;
+    /// assert!(streams.stream_names.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn kinesis_client(&self) -> Client {
         Client::from_conf(self.kinesis_config().build())
@@ -22,7 +31,7 @@ impl LocalServer {
     pub fn kinesis_config(&self) -> aws_sdk_kinesis::config::Builder {
         Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static(REGION))
+            .region(Region::new(self.region.clone()))
             .credentials_provider(Credentials::new("local", "local", None, None, "local"))
             .endpoint_url(self.endpoint_url())
     }

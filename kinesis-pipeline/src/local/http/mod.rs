@@ -31,6 +31,19 @@ impl LocalKinesis {
     ///
     /// The server runs on tasks of the current tokio runtime until the returned handle is stopped or dropped.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use kinesis_pipeline::local::LocalKinesis;
+    ///
+    /// let kinesis = LocalKinesis::start().await?;
+    /// let server = kinesis.serve("127.0.0.1:0").await?;
+    /// println!("export AWS_ENDPOINT_URL_KINESIS={}", server.endpoint_url());
+    /// server.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`LocalError::Listen`] if the address is none, or something else listens there.
     ///

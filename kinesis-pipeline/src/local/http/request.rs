@@ -49,6 +49,7 @@ pub(super) fn route(parts: &Parts) -> Result<Route<'_>, ApiError> {
         Format::RpcCbor => operation_of_path(parts.uri.path()),
         Format::Json | Format::AwsCbor => operation_of_target(parts),
     };
+    let operation = operation.filter(|_| parts.method == Method::POST);
     let operation = operation.ok_or_else(|| {
         ApiError::unknown_operation(format!(
             "The request names no operation of {SERVICE}: neither in X-Amz-Target nor in its path"
@@ -64,7 +65,7 @@ fn operation_of_target(parts: &Parts) -> Option<&str> {
         "application/json",
         "application/x-amz-cbor-1.1",
     ];
-    if parts.method != Method::POST || !known.contains(&media_type(&parts.headers)) {
+    if !known.contains(&media_type(&parts.headers)) {
         return None;
     }
     let target = parts.headers.get("x-amz-target")?.to_str().ok()?;

@@ -39,6 +39,9 @@ const STREAMS_MAX: u32 = 1_000;
 #[derive(Debug)]
 pub struct LocalServer {
     address: SocketAddr,
+    /// The region of the ARNs.
+    #[cfg(feature = "aws")]
+    pub(super) region: String,
     certificate_pem: Option<String>,
     stopping: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -66,12 +69,16 @@ impl LocalServer {
         transport: Transport,
     ) -> Self {
         let (stopping, stopped) = watch::channel(false);
+        #[cfg(feature = "aws")]
+        let region = local.core.settings.region.clone();
         let face = Face {
             local,
             stopping: stopped,
         };
         Self {
             address,
+            #[cfg(feature = "aws")]
+            region,
             certificate_pem: None,
             stopping,
             task: tokio::spawn(serve(listener, face, transport)),
