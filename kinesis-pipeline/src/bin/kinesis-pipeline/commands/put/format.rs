@@ -87,38 +87,51 @@ impl Format {
 /// The text is put as it is: a number that no float holds stays what it is.
 fn json(bytes: &Bytes, keying: &Keying) -> Result<EncodedRecord, Refusal> {
     let text = bytes.trim_ascii();
-    let key = match keying {
-        Keying::Field(_) => {
-            let value: Value = serde_json::from_slice(text).map_err(not_json)?;
-            keying.of_record(&value)?
-        }
-        _ => {
-            serde_json::from_slice::<IgnoredAny>(text).map_err(not_json)?;
-            keying.of_record(bytes)?
-        }
+    let key = if let Keying::Field(_) = keying {
+        let value: Value = serde_json::from_slice(text).map_err(not_json)?;
+        keying.of_record(&value)?
+    } else {
+        serde_json::from_slice::<IgnoredAny>(text).map_err(not_json)?;
+        keying.of_record(bytes)?
     };
     Ok(EncodedRecord::new(key, bytes.slice_ref(text)))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the form of `map_err`")]
 fn not_json(error: serde_json::Error) -> Refusal {
-    EncodeError::new("json", error).into()
+    let words = error.to_string();
+    // The input's line is known; that of a text without newlines is always the first.
+    let words = words.replace(" at line 1 column ", " at column ");
+    let wanted = if error.is_data() {
+        "this JSON does not fit"
+    } else {
+        "not JSON"
+    };
+    EncodeError::new("json", format!("{wanted}: {words}")).into()
 }
 
 fn msgpack(bytes: &Bytes, keying: &Keying) -> Result<EncodedRecord, Refusal> {
     let record: TritonRecord = serde_json::from_slice(bytes).map_err(not_json)?;
     let mut data = BytesMut::new();
     MsgPack::encode(&record, &mut data)?;
-    Ok(EncodedRecord::new(keying.of_record(&record)?, data.freeze()))
+    Ok(EncodedRecord::new(
+        keying.of_record(&record)?,
+        data.freeze(),
+    ))
 }
 
 fn triton(bytes: &Bytes, keying: &Keying, now: SystemTime) -> Result<EncodedRecord, Refusal> {
-    let text = std::str::from_utf8(bytes).map_err(|error| EncodeError::new("triton", error))?;
+    let not_text = |_| EncodeError::new("triton", "not text in UTF-8, which this format needs");
+    let text = std::str::from_utf8(bytes).map_err(not_text)?;
     let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH);
     let seconds = since_epoch.map_or(0.0, |since| since.as_secs_f64());
     let record = TritonRecord::new().with("msg", text).with("ts", seconds);
     let mut data = BytesMut::new();
     record.encode(&EncodeContext::at(now), &mut data)?;
-    Ok(EncodedRecord::new(keying.of_record(&record)?, data.freeze()))
+    Ok(EncodedRecord::new(
+        keying.of_record(&record)?,
+        data.freeze(),
+    ))
 }
 
 #[cfg(test)]
@@ -144,7 +157,10 @@ mod tests {
         let second = record(Format::Lines, "hi\n", &Keying::Random);
         assert_ne!(first.partition_key, second.partition_key);
         assert_eq!(record(Format::Lines, "\n", &Keying::Random).data, "");
-        assert_eq!(record(Format::Lines, "x\r\n\n", &Keying::Random).data, "x\r\n");
+        assert_eq!(
+            record(Format::Lines, "x\r\n\n", &Keying::Random).data,
+            "x\r\n"
+        );
     }
 
     #[test]
@@ -195,12 +211,30 @@ mod tests {
             line.record.unwrap_err()
         };
         let random = &Keying::Random;
-        assert!(matches!(refused(Format::Json, "{", random), Refusal::Format(_)));
-        assert!(matches!(refused(Format::Json, "1 2", random), Refusal::Format(_)));
-        assert!(matches!(refused(Format::Msgpack, "[1]", random), Refusal::Format(_)));
-        assert!(matches!(refused(Format::Json, "{}", &field), Refusal::Key(_)));
-        assert!(matches!(refused(Format::Msgpack, "{}", &field), Refusal::Key(_)));
-        let long = Text { number: 7, bytes: None };
+        assert!(matches!(
+            refused(Format::Json, "{", random),
+            Refusal::Format(_)
+        ));
+        assert!(matches!(
+            refused(Format::Json, "1 2", random),
+            Refusal::Format(_)
+        ));
+        assert!(matches!(
+            refused(Format::Msgpack, "[1]", random),
+            Refusal::Format(_)
+        ));
+        assert!(matches!(
+            refused(Format::Json, "{}", &field),
+            Refusal::Key(_)
+        ));
+        assert!(matches!(
+            refused(Format::Msgpack, "{}", &field),
+            Refusal::Key(_)
+        ));
+        let long = Text {
+            number: 7,
+            bytes: None,
+        };
         let line = Format::Lines.record(long, random, SystemTime::UNIX_EPOCH);
         assert!(line.unwrap().record.is_err());
     }
