@@ -34,7 +34,7 @@ pub(crate) struct Global {
     /// Only errors on standard error.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// More on standard error; twice for still more.
+    /// More on standard error; twice or thrice for still more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }

@@ -59,10 +59,11 @@ impl Global {
             return Ok(None);
         };
         let config = StreamConfig::load(file)?;
-        match config.names().any(|name| name == stream) {
-            true => Ok(Some(config.named(stream)?.clone())),
-            false => Ok(None),
-        }
+        let is_configured = config.names().any(|name| name == stream);
+        Ok(match is_configured.then(|| config.named(stream)) {
+            Some(named) => Some(named?.clone()),
+            None => None,
+        })
     }
 
     /// The options of the command line come before all others.

@@ -88,13 +88,14 @@ pub(crate) fn shard(text: &str) -> Result<ShardSelector, String> {
         return Ok(ShardSelector::Number(number));
     }
     let is_id = text.starts_with("shardId-") && text.len() <= 128;
-    match is_id {
-        true => Ok(ShardSelector::Id(ShardId::from(text))),
-        false => Err(format!(
-            "`{text}` is not a shard: write its number, such as 0, or its id, such as \
-             shardId-000000000000"
-        )),
-    }
+    is_id
+        .then(|| ShardSelector::Id(ShardId::from(text)))
+        .ok_or_else(|| {
+            format!(
+                "`{text}` is not a shard: write its number, such as 0, or its id, such as \
+                 shardId-000000000000"
+            )
+        })
 }
 
 /// A record's place: a shard, a colon, a sequence number.

@@ -143,8 +143,8 @@ pub enum ConnectError {
     /// No credentials were found, or they could not be fetched.
     #[error("no AWS credentials: {CREDENTIALS_HELP}")]
     Credentials {
-        /// What the sources of credentials said.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// What a source of credentials said that should have had some.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
     /// The endpoint is not a URL.
     #[error("`{url}` is not an endpoint: write a URL such as `http://127.0.0.1:4567`")]
@@ -164,9 +164,11 @@ pub enum ConnectError {
 
 impl ConnectError {
     fn without_credentials(error: CredentialsError) -> Self {
-        Self::Credentials {
-            source: error.into(),
-        }
+        let source = match error {
+            CredentialsError::CredentialsNotLoaded(_) => None,
+            error => Some(error.into()),
+        };
+        Self::Credentials { source }
     }
 }
 

@@ -1,45 +1,43 @@
 use std::sync::{Arc, OnceLock};
 
 use aws_sdk_kinesis::{
+    Client,
     config::{
-        Config, ConfigBag, Intercept, Region,
+        Config, ConfigBag, Intercept, Region, SharedInterceptor,
         endpoint::{DefaultResolver, Params, ResolveEndpoint},
         interceptors::BeforeSerializationInterceptorContextRef,
+        retry::RetryConfig,
+        timeout::TimeoutConfig,
     },
     error::BoxError,
 };
 use aws_types::endpoint_config::{EndpointUrl, UseDualStack, UseFips};
 use futures_util::FutureExt;
 
-/// Where a client sends its calls, for error messages: the URL that its user set, or the service's endpoint
-/// in its region. A resolver written by the user is not asked.
+/// Where a client with this configuration sends its calls, for error messages: the URL that its user set, or
+/// the service's endpoint in its region. A resolver written by the user is not asked.
 ///
-/// The SDK shows a client's URL to interceptors only: until the first call this is the region's endpoint.
-#[derive(Clone, Debug)]
-pub(super) struct Endpoint {
-    of_region: String,
-    of_calls: Arc<OnceLock<String>>,
-}
-
-impl Endpoint {
-    pub(super) fn of(config: &Config) -> Self {
-        Self {
-            of_region: in_region(config.region(), false, false),
-            of_calls: Arc::default(),
-        }
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        self.of_calls.get().unwrap_or(&self.of_region)
-    }
-
-    /// The interceptor that finds the URL at the first call.
-    pub(super) fn finder(&self) -> impl Intercept + use<> {
-        Finder(self.of_calls.clone())
+/// The SDK shows the URL to interceptors only, so a call is begun that an interceptor ends before anything
+/// else happens.
+pub(super) fn of(config: &Config) -> String {
+    let finder = Finder::default();
+    let found = Arc::clone(&finder.0);
+    let mut probe = config
+        .to_builder()
+        .timeout_config(TimeoutConfig::disabled())
+        .retry_config(RetryConfig::disabled());
+    // The user's interceptors have nothing to do with it.
+    probe.set_interceptors([SharedInterceptor::new(finder)]);
+    let client = Client::from_conf(probe.build());
+    let _ended = client.list_streams().send().now_or_never();
+    match found.get() {
+        Some(endpoint) => endpoint.clone(),
+        None => in_region(config.region(), false, false),
     }
 }
 
-#[derive(Debug)]
+/// Notes the endpoint and ends the call.
+#[derive(Debug, Default)]
 struct Finder(Arc<OnceLock<String>>);
 
 impl Intercept for Finder {
@@ -60,7 +58,7 @@ impl Intercept for Finder {
                 bag.load::<UseDualStack>().is_some_and(|dual| dual.0),
             ),
         });
-        Ok(())
+        Err("the endpoint is known".into())
     }
 }
 
@@ -86,11 +84,9 @@ fn resolved(params: &Params) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_kinesis::config::BehaviorVersion;
+
     use super::*;
-    use crate::service::{
-        Kinesis, ListStreams,
-        aws::{AwsKinesis, stub},
-    };
 
     #[test]
     fn each_region_has_its_endpoint() {
@@ -118,12 +114,17 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn the_first_call_finds_the_url_that_the_user_set() {
-        let config = stub::config("http://127.0.0.1:1").build();
-        let aws = AwsKinesis::new(&aws_sdk_kinesis::Client::from_conf(config));
-        assert_eq!(aws.endpoint(), "https://kinesis.us-east-1.amazonaws.com");
-        aws.list_streams(ListStreams::new()).await.unwrap_err();
-        assert_eq!(aws.endpoint(), "http://127.0.0.1:1");
+    #[test]
+    fn the_endpoint_of_a_client_is_known_before_its_first_call_and_without_a_runtime() {
+        let region = Region::from_static("us-east-1");
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(region);
+        let plain = of(&config.clone().build());
+        assert_eq!(plain, "https://kinesis.us-east-1.amazonaws.com");
+        let fips = of(&config.clone().use_fips(true).build());
+        assert_eq!(fips, "https://kinesis-fips.us-east-1.amazonaws.com");
+        let mine = of(&config.endpoint_url("http://127.0.0.1:1").build());
+        assert_eq!(mine, "http://127.0.0.1:1");
     }
 }

@@ -32,12 +32,8 @@ impl AwsKinesis {
     #[cold]
     pub(super) fn malformed(&self, operation: &'static str, what: &str) -> ServiceError {
         let message = format!("the answer is not one of Kinesis: {what}");
-        let mut error = ServiceError::unanswered(
-            operation,
-            self.endpoint.as_str(),
-            ErrorClass::Other,
-            message,
-        );
+        let mut error =
+            ServiceError::unanswered(operation, &self.endpoint, ErrorClass::Other, message);
         error.may_have_been_done = true;
         error
     }
@@ -69,7 +65,7 @@ impl AwsKinesis {
             SdkError::DispatchFailure(_) => self.not_dispatched(operation, inner(error)),
             _ => ServiceError::unanswered(
                 operation,
-                self.endpoint.as_str(),
+                &self.endpoint,
                 ErrorClass::Invalid,
                 "the request cannot be made",
             )
@@ -91,7 +87,7 @@ impl AwsKinesis {
         if let Some(hint) = hint(code) {
             message = format!("{message} ({hint})");
         }
-        let mut error = ServiceError::answered(operation, self.endpoint.as_str(), code, message);
+        let mut error = ServiceError::answered(operation, &self.endpoint, code, message);
         if error.class == ErrorClass::Other {
             error.class = class_of_status(status);
         }
@@ -102,7 +98,7 @@ impl AwsKinesis {
     fn answered_without_code(&self, operation: &'static str, status: u16) -> ServiceError {
         let message = format!("HTTP status {status} without an error code: is this Kinesis?");
         let class = class_of_status(status);
-        let mut error = ServiceError::unanswered(operation, self.endpoint.as_str(), class, message);
+        let mut error = ServiceError::unanswered(operation, &self.endpoint, class, message);
         // A gateway gives up on requests that the service behind it may still carry out.
         error.may_have_been_done = class == ErrorClass::Transient;
         error
@@ -115,7 +111,7 @@ impl AwsKinesis {
     ) -> ServiceError {
         let message = format!("no AWS credentials: {CREDENTIALS_HELP}");
         let class = ErrorClass::AccessDenied;
-        let denied = ServiceError::unanswered(operation, self.endpoint.as_str(), class, message);
+        let denied = ServiceError::unanswered(operation, &self.endpoint, class, message);
         match cause::<CredentialsError>(error).and_then(Error::source) {
             Some(cause) => denied.with_source(cause.to_string()),
             None => denied,
@@ -129,7 +125,7 @@ impl AwsKinesis {
             Dispatch::Lost => (ErrorClass::Transient, "the connection was lost", true),
             Dispatch::Unknown => (ErrorClass::Other, "the request was not completed", true),
         };
-        let mut error = ServiceError::unanswered(operation, self.endpoint.as_str(), class, message);
+        let mut error = ServiceError::unanswered(operation, &self.endpoint, class, message);
         error.may_have_been_done = sent;
         error.with_source(match source.downcast::<ConnectorError>() {
             Ok(connector) => connector.into_source(),
@@ -138,12 +134,7 @@ impl AwsKinesis {
     }
 
     fn unanswered(&self, operation: &'static str, message: &str) -> ServiceError {
-        ServiceError::unanswered(
-            operation,
-            self.endpoint.as_str(),
-            ErrorClass::Transient,
-            message,
-        )
+        ServiceError::unanswered(operation, &self.endpoint, ErrorClass::Transient, message)
     }
 }
 

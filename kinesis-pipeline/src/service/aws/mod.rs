@@ -36,7 +36,6 @@ use super::{
 };
 
 pub use connect::{ConnectError, ConnectOptions};
-use endpoint::Endpoint;
 
 /// A connection that is not made by then is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -53,7 +52,7 @@ const OPERATION_TIMEOUT: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug)]
 pub struct AwsKinesis {
     client: Client,
-    endpoint: Endpoint,
+    endpoint: String,
 }
 
 impl AwsKinesis {
@@ -68,12 +67,11 @@ impl AwsKinesis {
             .timeout_config()
             .map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder)
             .take_unset_from(timeouts_default());
-        let endpoint = Endpoint::of(config);
+        let endpoint = endpoint::of(config);
         let config = config
             .to_builder()
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts.build())
-            .interceptor(endpoint.finder())
             .build();
         Self {
             client: Client::from_conf(config),
@@ -108,7 +106,7 @@ impl From<&Client> for AwsKinesis {
 
 impl Kinesis for AwsKinesis {
     fn endpoint(&self) -> &str {
-        self.endpoint.as_str()
+        &self.endpoint
     }
 
     fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer> {

@@ -28,9 +28,10 @@ impl Create {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let connected = global.connect_to(&self.stream.stream).await?;
         let stream = connected.id();
-        let capacity = match self.on_demand {
-            true => Capacity::OnDemand,
-            false => Capacity::Provisioned(self.shards),
+        let capacity = if self.on_demand {
+            Capacity::OnDemand
+        } else {
+            Capacity::Provisioned(self.shards)
         };
         let call = CreateStream::new(stream.name(), capacity);
         repeated(|| connected.service.create_stream(call.clone())).await?;

@@ -2,7 +2,7 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 use clap::Args;
-use kinesis_pipeline::local::LocalKinesis;
+use kinesis_pipeline::local::{LocalDynamoDb, LocalKinesis};
 
 use crate::{cli::Global, failure::Failure, interrupt, output, values::NewStream};
 
@@ -16,6 +16,9 @@ pub(crate) struct Local {
     /// A stream to begin with; may be given more than once. Others are created by `create`.
     #[arg(long = "stream", value_name = "NAME=SHARDS")]
     streams: Vec<NewStream>,
+    /// Where to serve an embedded DynamoDB too.
+    #[arg(long, value_name = "ADDRESS")]
+    dynamodb: Option<String>,
 }
 
 impl Local {
@@ -26,28 +29,40 @@ impl Local {
             local.stream::<Bytes>(&stream.name, stream.shards).await?;
         }
         let server = local.serve(&self.listen).await?;
+        let dynamodb = match &self.dynamodb {
+            Some(address) => Some(local.serve_dynamodb(address).await?),
+            None => None,
+        };
+        let dynamodb_url = dynamodb.as_ref().map(LocalDynamoDb::endpoint_url);
         let mut out = output::stdout();
-        out.write_all(variables(&server.endpoint_url(), region).as_bytes())?;
+        out.write_all(
+            variables(&server.endpoint_url(), dynamodb_url.as_deref(), region).as_bytes(),
+        )?;
         out.flush()?;
         if !global.quiet {
             notes(&server.endpoint_url());
         }
         interrupt::asked_to_end().await;
         server.stop().await;
+        if let Some(dynamodb) = dynamodb {
+            dynamodb.stop().await;
+        }
         Ok(())
     }
 }
 
 /// What another shell must set to reach the embedded Kinesis. Any credentials will do, none will not.
-fn variables(endpoint_url: &str, region: &str) -> String {
-    [
+fn variables(endpoint_url: &str, dynamodb_url: Option<&str>, region: &str) -> String {
+    let dynamodb = dynamodb_url.map(|url| ("AWS_ENDPOINT_URL_DYNAMODB", url));
+    let variables = [
         ("AWS_ENDPOINT_URL_KINESIS", endpoint_url),
         ("AWS_REGION", region),
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
-    ]
-    .map(|(name, value)| format!("export {name}={value}\n"))
-    .concat()
+    ];
+    let lines = variables.into_iter().chain(dynamodb);
+    let lines = lines.map(|(name, value)| format!("export {name}={value}\n"));
+    lines.collect::<Vec<_>>().concat()
 }
 
 fn notes(endpoint_url: &str) {
@@ -64,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_variables_can_be_pasted_into_a_shell() {
-        let text = variables("http://127.0.0.1:4567", "us-east-1");
+        let text = variables("http://127.0.0.1:4567", None, "us-east-1");
         let mut lines = text.lines();
         let first = "export AWS_ENDPOINT_URL_KINESIS=http://127.0.0.1:4567";
         assert_eq!(lines.next(), Some(first));

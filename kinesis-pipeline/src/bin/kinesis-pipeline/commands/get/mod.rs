@@ -138,14 +138,12 @@ async fn deliver(
     let mut out = output::stdout();
     let mut left = max.unwrap_or(u64::MAX);
     while left > 0 {
-        let ready = records.next().now_or_never();
-        let next = match ready {
-            Some(next) => next,
-            None => {
-                // Who reads the output gets what there is before the program waits.
-                out.flush()?;
-                records.next().await
-            }
+        let next = if let Some(ready) = records.next().now_or_never() {
+            ready
+        } else {
+            // Who reads the output gets what there is before the program waits.
+            out.flush()?;
+            records.next().await
         };
         match next {
             Some(record) => print::record(&mut out, format, &record?)?,

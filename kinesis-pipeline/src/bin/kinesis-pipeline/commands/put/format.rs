@@ -87,21 +87,27 @@ impl Format {
 /// The text is put as it is: a number that no float holds stays what it is.
 fn json(bytes: &Bytes, keying: &Keying) -> Result<EncodedRecord, Refusal> {
     let text = bytes.trim_ascii();
-    let key = match keying {
-        Keying::Field(_) => {
-            let value: Value = serde_json::from_slice(text).map_err(not_json)?;
-            keying.of_record(&value)?
-        }
-        _ => {
-            serde_json::from_slice::<IgnoredAny>(text).map_err(not_json)?;
-            keying.of_record(bytes)?
-        }
+    let key = if let Keying::Field(_) = keying {
+        let value: Value = serde_json::from_slice(text).map_err(not_json)?;
+        keying.of_record(&value)?
+    } else {
+        serde_json::from_slice::<IgnoredAny>(text).map_err(not_json)?;
+        keying.of_record(bytes)?
     };
     Ok(EncodedRecord::new(key, bytes.slice_ref(text)))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the form of `map_err`")]
 fn not_json(error: serde_json::Error) -> Refusal {
-    EncodeError::new("json", error).into()
+    let words = error.to_string();
+    // The input's line is known; that of a text without newlines is always the first.
+    let words = words.replace(" at line 1 column ", " at column ");
+    let wanted = if error.is_data() {
+        "this JSON does not fit"
+    } else {
+        "not JSON"
+    };
+    EncodeError::new("json", format!("{wanted}: {words}")).into()
 }
 
 fn msgpack(bytes: &Bytes, keying: &Keying) -> Result<EncodedRecord, Refusal> {
@@ -115,7 +121,8 @@ fn msgpack(bytes: &Bytes, keying: &Keying) -> Result<EncodedRecord, Refusal> {
 }
 
 fn triton(bytes: &Bytes, keying: &Keying, now: SystemTime) -> Result<EncodedRecord, Refusal> {
-    let text = std::str::from_utf8(bytes).map_err(|error| EncodeError::new("triton", error))?;
+    let not_text = |_| EncodeError::new("triton", "not text in UTF-8, which this format needs");
+    let text = std::str::from_utf8(bytes).map_err(not_text)?;
     let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH);
     let seconds = since_epoch.map_or(0.0, |since| since.as_secs_f64());
     let record = TritonRecord::new().with("msg", text).with("ts", seconds);

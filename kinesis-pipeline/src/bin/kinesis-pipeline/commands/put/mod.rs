@@ -123,13 +123,11 @@ async fn put(
     let mut report = Report::new(output::stdout(), reading.receipts);
     let mut stop = Some(stop);
     loop {
-        let ready = results.next().now_or_never();
-        let result = match ready {
-            Some(result) => result,
-            None => {
-                report.flush()?;
-                results.next().await
-            }
+        let result = if let Some(ready) = results.next().now_or_never() {
+            ready
+        } else {
+            report.flush()?;
+            results.next().await
         };
         let Some(result) = result else { break };
         let outlook = report.result(

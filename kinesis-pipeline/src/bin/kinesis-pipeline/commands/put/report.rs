@@ -1,4 +1,4 @@
-use std::io::Write;
+use std::{error::Error as _, io::Write};
 
 use kinesis_pipeline::{AttemptError, PutError, Receipt, service::ErrorClass};
 use serde::Serialize;
@@ -65,7 +65,7 @@ impl<W: Write> Report<W> {
             self.repeated += 1;
             return;
         }
-        failure::report(&format!("line {line}: {}", failure::line(error)));
+        failure::report(&format!("line {line}: {}", words(error)));
         if hopeless {
             self.outlook = Outlook::Hopeless;
         }
@@ -93,6 +93,19 @@ impl<W: Write> Report<W> {
             0 => Ok(()),
             _ => Err(Failure::Reported),
         }
+    }
+}
+
+/// What is wrong with a line, or with the put of its record.
+fn words(error: &PutError) -> String {
+    match error {
+        PutError::Key { source, .. } => failure::line(source),
+        // The codec's error holds that of the line.
+        PutError::Encode { source, .. } => match source.source() {
+            Some(refused) => failure::line(refused),
+            None => failure::line(source),
+        },
+        error => failure::line(error),
     }
 }
 
