@@ -1,4 +1,91 @@
-//! Typed records to and from Amazon Kinesis.
+//! Typed records to and from Amazon Kinesis: derive, put, iterate.
+//!
+//! A Rust service has structs; Kinesis has shards. Derive [`KinesisRecord`] on a struct, [`put`](KinesisStream::put)
+//! it to a [`KinesisStream`], and iterate over what comes back. With no AWS account on the embedded Kinesis of the
+//! feature `local`, with one against the real service.
+//!
+#![cfg_attr(all(feature = "derive", feature = "local"), doc = "```")]
+#![cfg_attr(not(all(feature = "derive", feature = "local")), doc = "```ignore")]
+//! use kinesis_pipeline::{KinesisRecord, KinesisStream, LocalKinesis};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Debug, PartialEq, Serialize, Deserialize, KinesisRecord)]
+//! struct Reading {
+//!     #[kinesis(partition_key)]
+//!     device: String,
+//!     temperature: f64,
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // On AWS: KinesisStream::<Reading>::connect("readings").await?
+//! let stream: KinesisStream<Reading> = LocalKinesis::start().await?.stream("readings", 4).await?;
+//!
+//! // Every shard's position is fixed when this returns: what is put from now on is read.
+//! let mut records = stream.iter_from_latest().await?;
+//!
+//! let reading = Reading { device: "attic".into(), temperature: 21.5 };
+//! let receipt = stream.put(&reading).await?;
+//!
+//! while let Some(record) = records.next().await {
+//!     let record = record?;
+//!     assert_eq!(record.data, reading);
+//!     assert_eq!(*record.position(), receipt.position());
+//!     records.stop(); // no more fetches; what was fetched still comes; then `None`
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The flow
+//!
+//! ```text
+//!  your struct                                                             your struct
+//!      │ KinesisRecord: key, codec                          KinesisRecord: codec ▲
+//!      ▼                                                                         │
+//!  put ─ encode ─ collect ─ send ─ retry ─ receipt      shards ─ fetch ─ decode ─ Records
+//!                              │                                   ▲
+//!                              └────► service::Kinesis ────────────┘
+//!                                       │          │
+//!                                   AWS, by the    local: the embedded Kinesis,
+//!                                   official SDK   in process or over HTTP
+//! ```
+//!
+//! # Where to read on
+//!
+//! | you want to | read |
+//! |---|---|
+//! | choose how records look in the stream, and their keys | the derive [`KinesisRecord`](derive@KinesisRecord), [`record`] |
+//! | reach a stream | [`KinesisStream`]: `connect`, `with_client`, `with_service`; `StreamConfig` for streams by name |
+//! | put | [`KinesisStream::put`], [`put_all`](KinesisStream::put_all), [`put_stream`](KinesisStream::put_stream), [`PutOptions`], [`PutError`] |
+//! | read | [`KinesisStream::iter_from_latest`] and its sisters, [`Reader`], [`Records`], [`GetError`] |
+//! | test without AWS | the module `local` |
+//! | put something of yours between the library and the service | [`service`] |
+//!
+//! # Promises
+//!
+//! - **At least once.** A record whose put returned a [`Receipt`] reaches every reader that starts before it, unless
+//!   retention ends first. An answer that is lost after the service stored the records makes duplicates; an error
+//!   then says [`may_have_been_stored`](PutError::may_have_been_stored).
+//! - **Order.** The records of a shard come in the order in which they are stored. Puts that are awaited one after
+//!   the other are stored in that order; among puts in flight together a retry can reorder.
+//! - **Resharding.** No record is skipped, and no child is read before its parents end.
+//! - **Bounds.** Memory is bounded by named limits, whatever the other side does.
+//! - **Bad records.** One never stops a shard and is never lost silently: it is one error item with its raw bytes.
+//! - **Logs.** No credential, record content or key is logged at `info` or above.
+//!
+//! # Features
+//!
+//! | feature | brings | default |
+//! |---|---|---|
+//! | `derive` | the macro | yes |
+//! | `aws` | streams on AWS through the official SDK, and the YAML file of named streams | yes |
+//! | `local` | the embedded Kinesis, in process: a dev-dependency | |
+//! | `local-server` | its HTTP face, and an embedded DynamoDB beside it | |
+//! | `local-tls` | TLS for the HTTP face, with a certificate made at its start | |
+//! | `cli` | the program `kinesis-pipeline` | |
+//!
+//! A feature only adds. Without default features the codecs and pipelines build in seconds.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[doc(hidden)]

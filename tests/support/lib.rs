@@ -140,3 +140,8 @@ pub async fn wait_until_active(client: &aws_sdk_kinesis::Client, name: &str) {
     }
     panic!("stream {name} is not active after 10 s");
 }
+
+/// The README's code, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
