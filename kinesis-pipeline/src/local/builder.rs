@@ -28,6 +28,8 @@ impl Default for LocalKinesisBuilder {
                 account_id: "000000000000".to_owned(),
                 shard_limit: SHARD_LIMIT_DEFAULT,
                 transition: TRANSITION_DEFAULT,
+                seed: 0,
+                enforce_limits: false,
             },
         }
     }
@@ -65,6 +67,22 @@ impl LocalKinesisBuilder {
         self
     }
 
+    /// The seed of the faults that strike by chance: the same seed and the same calls make the same faults; 0
+    /// by default.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = seed;
+        self
+    }
+
+    /// Whether the service's rates hold; not by default.
+    ///
+    /// Per shard 1 MiB and 1,000 records a second are taken, and 2 MiB and 5 reads a second given; control calls
+    /// have rates of their own. What is over a rate is refused as on the service: an entry of a put alone.
+    pub fn enforce_limits(mut self, enforce: bool) -> Self {
+        self.settings.enforce_limits = enforce;
+        self
+    }
+
     /// Starts the Kinesis.
     ///
     /// # Errors
@@ -75,14 +93,12 @@ impl LocalKinesisBuilder {
             region, account_id, ..
         } = &self.settings;
         if account_id.len() != 12 || !account_id.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(LocalError::Settings {
-                reason: format!("the account id `{account_id}` must have 12 digits"),
-            });
+            let reason = format!("the account id `{account_id}` must have 12 digits");
+            return Err(LocalError::settings(reason));
         }
         if region.is_empty() || region.contains(':') {
-            return Err(LocalError::Settings {
-                reason: format!("`{region}` is not the name of a region, such as `us-east-1`"),
-            });
+            let reason = format!("`{region}` is not the name of a region, such as `us-east-1`");
+            return Err(LocalError::settings(reason));
         }
         Ok(LocalKinesis {
             core: Arc::new(Core::new(self.clock, self.settings)),

@@ -11,6 +11,8 @@ use std::{
 
 use super::{
     api_error::ApiError,
+    faults::{FaultBook, SharedFaults},
+    limits::Rates,
     locks,
     state::{
         stream::{Change, Stream, StreamState, stream_not_found},
@@ -29,6 +31,10 @@ pub(crate) struct Settings {
     pub(crate) shard_limit: u32,
     /// How long creating, deleting and resharding a stream takes.
     pub(crate) transition: Duration,
+    /// What the chances of faults are drawn from.
+    pub(crate) seed: u64,
+    /// Whether the service's rates hold.
+    pub(crate) enforce_limits: bool,
 }
 
 /// What every operation works on.
@@ -36,6 +42,8 @@ pub(crate) struct Settings {
 pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
+    pub(crate) faults: SharedFaults,
+    pub(crate) rates: Rates,
     streams: RwLock<BTreeMap<String, Arc<Stream>>>,
     generation: AtomicU64,
     /// Since when the account is committed to a minimum throughput.
@@ -53,6 +61,8 @@ impl Core {
     pub(crate) fn new(clock: Clock, settings: Settings) -> Self {
         Self {
             clock,
+            faults: Arc::new(FaultBook::new(settings.seed)),
+            rates: Rates::default(),
             settings,
             streams: RwLock::default(),
             generation: AtomicU64::new(1),

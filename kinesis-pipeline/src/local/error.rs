@@ -4,8 +4,8 @@ use super::api_error::ApiError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LocalError {
-    /// A setting of the builder makes no sense.
-    #[error("the embedded Kinesis cannot start: {reason}")]
+    /// A setting or a fault makes no sense.
+    #[error("the embedded Kinesis cannot be set up: {reason}")]
     #[non_exhaustive]
     Settings {
         /// What is wrong, and what to write instead.
@@ -49,6 +49,12 @@ pub enum LocalError {
 }
 
 impl LocalError {
+    pub(crate) fn settings(reason: impl Into<String>) -> Self {
+        Self::Settings {
+            reason: reason.into(),
+        }
+    }
+
     pub(crate) fn refused(error: ApiError) -> Self {
         Self::Refused {
             code: error.code,

@@ -12,17 +12,19 @@
 
 #[cfg_attr(
     not(feature = "local-server"),
-    expect(dead_code, reason = "only the HTTP face reaches every operation")
+    expect(dead_code, reason = "only the HTTP face needs the status of an error")
 )]
 mod api_error;
 mod builder;
 mod core;
 mod error;
+mod faults;
 #[cfg(feature = "local-server")]
 mod http;
+mod limits;
 mod locks;
 #[cfg_attr(
-    not(feature = "local-server"),
+    not(any(feature = "local-server", test)),
     expect(dead_code, reason = "only the HTTP face reaches every operation")
 )]
 mod operations;
@@ -38,6 +40,7 @@ use crate::{service::Kinesis, stream::KinesisStream};
 
 pub use builder::LocalKinesisBuilder;
 pub use error::LocalError;
+pub use faults::{Fault, Faults};
 #[cfg(feature = "local-server")]
 pub use http::{LocalDynamoDb, LocalServer};
 
@@ -92,6 +95,14 @@ impl LocalKinesis {
             .map_err(LocalError::refused)?;
         let stream = KinesisStream::with_service(self.service(), name);
         Ok(stream.with_clock(self.core.clock.clone()))
+    }
+
+    /// The faults of this Kinesis: what goes wrong with the next calls.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        Faults {
+            kinesis: self.clone(),
+        }
     }
 
     /// This Kinesis behind the seam, without a socket.

@@ -25,6 +25,7 @@ pub(crate) struct Response {
 
 impl Operation for DescribeLimits {
     const NAME: &'static str = "DescribeLimits";
+    const CALLS_PER_SECOND: Option<u32> = Some(1);
     type Request = Request;
     type Response = Response;
 

@@ -56,6 +56,7 @@ pub(crate) struct Description {
 
 impl Operation for DescribeStream {
     const NAME: &'static str = "DescribeStream";
+    const CALLS_PER_SECOND: Option<u32> = Some(10);
     type Request = Request;
     type Response = Response;
 

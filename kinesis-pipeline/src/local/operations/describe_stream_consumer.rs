@@ -28,6 +28,7 @@ pub(crate) struct Response {
 
 impl Operation for DescribeStreamConsumer {
     const NAME: &'static str = "DescribeStreamConsumer";
+    const CALLS_PER_SECOND: Option<u32> = Some(20);
     type Request = Request;
     type Response = Response;
 

@@ -69,6 +69,7 @@ fn serialize_as_text<S: serde::Serializer>(
 
 impl Operation for DescribeStreamSummary {
     const NAME: &'static str = "DescribeStreamSummary";
+    const CALLS_PER_SECOND: Option<u32> = Some(20);
     type Request = Request;
     type Response = Response;
 

@@ -1,6 +1,6 @@
 //! One record that is put: its checks and its way into a shard, for `PutRecord` and `PutRecords`.
 
-use std::fmt::Display;
+use std::{collections::BTreeMap, fmt::Display};
 
 use bytestring::ByteString;
 use serde::Deserialize;
@@ -8,8 +8,12 @@ use serde::Deserialize;
 use crate::{
     local::{
         api_error::ApiError,
+        core::Core,
         protocol::values::Blob,
-        state::stream::StreamState,
+        state::{
+            shard::Shard,
+            stream::{Stream, StreamState},
+        },
         validate::{Checks, HASH_KEY, PARTITION_KEY},
     },
     shard::HashKey,
@@ -104,25 +108,78 @@ impl Display for Buffer {
     }
 }
 
-/// Stores a record in the open shard that takes its hash key.
-pub(crate) fn store(
-    state: &StreamState,
-    record: Entry,
-    hash_key: HashKey,
-    now_millis: u64,
-) -> Result<Stored, ApiError> {
-    let shard = state
-        .topology
-        .shard_of(hash_key)
-        .ok_or_else(|| ApiError::internal_failure("No open shard takes the record."))?;
-    let key = record.partition_key.unwrap_or_default();
-    let data = record.data.unwrap_or_default().0;
-    let (counter, arrived_millis) = shard
-        .log(state.horizon_millis(now_millis))
-        .append(&key, data, now_millis);
-    shard.wake();
-    Ok(Stored {
-        shard_id: shard.id.clone(),
-        sequence_number: shard.number(counter, arrived_millis).text(),
-    })
+/// The stream that records are put to, held so that no reshard comes between.
+#[derive(Debug)]
+pub(crate) struct Destination<'a> {
+    pub(crate) stream: &'a Stream,
+    pub(crate) state: &'a StreamState,
+    pub(crate) now_millis: u64,
+    /// Whether the shards' rates hold.
+    pub(crate) limited: bool,
+}
+
+impl Destination<'_> {
+    /// Stores a record in the open shard that takes its hash key.
+    ///
+    /// `refused` says why the shard refuses the record, if it does.
+    pub(crate) fn store(
+        &self,
+        record: Entry,
+        hash_key: HashKey,
+        refused: impl FnOnce(&Shard) -> Option<ApiError>,
+    ) -> Result<Stored, ApiError> {
+        let shard = self
+            .shard_of(hash_key)
+            .ok_or_else(|| ApiError::internal_failure("No open shard takes the record."))?;
+        if let Some(error) = refused(shard) {
+            return Err(error);
+        }
+        if self.limited
+            && !shard
+                .rates()
+                .allow_put(record.size_bytes(), self.now_millis)
+        {
+            return Err(self.stream.rate_exceeded(shard));
+        }
+        let key = record.partition_key.unwrap_or_default();
+        let data = record.data.unwrap_or_default().0;
+        let horizon_millis = self.state.horizon_millis(self.now_millis);
+        let mut log = shard.log(horizon_millis);
+        let (counter, arrived_millis) = log.append(&key, data, self.now_millis);
+        drop(log);
+        shard.wake();
+        Ok(Stored {
+            shard_id: shard.id.clone(),
+            sequence_number: shard.number(counter, arrived_millis).text(),
+        })
+    }
+
+    /// A stream that places records itself takes the next shard in turn.
+    fn shard_of(&self, hash_key: HashKey) -> Option<&Shard> {
+        let topology = &self.state.topology;
+        if self.state.is_distributed {
+            return topology.next_in_turn();
+        }
+        topology.shard_of(hash_key)
+    }
+}
+
+/// The shard that takes a record, as it stands when a fault asks.
+pub(crate) fn shard_ids<'a>(
+    core: &Core,
+    name: Option<&str>,
+    arn: Option<&str>,
+    records: impl Iterator<Item = &'a Entry>,
+) -> Vec<ByteString> {
+    let now_millis = core.now_millis();
+    let Ok(stream) = core.stream(name, arn, now_millis) else {
+        return Vec::new();
+    };
+    let state = stream.read(now_millis);
+    let keys = records.filter_map(|record| record.hash_key().ok());
+    let shards = keys.filter_map(|key| state.topology.shard_of(key));
+    let ids: BTreeMap<u32, ByteString> = shards
+        .map(|shard| (shard.index, shard.id.clone()))
+        .collect();
+    ids.into_values().collect()
 }

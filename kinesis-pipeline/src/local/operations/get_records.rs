@@ -1,5 +1,6 @@
 //! `GetRecords`: one page of a shard.
 
+use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
 use crate::local::{
     api_error::ApiError,
     core::Core,
-    state::{iterator::Iterator, stream::Stream},
+    state::{iterator::Iterator, shard::shard_id, stream::Stream},
     validate::{Checks, SHARD_ITERATOR, STREAM_ARN},
 };
 
@@ -42,8 +43,17 @@ pub(crate) struct Response {
 
 impl Operation for GetRecords {
     const NAME: &'static str = "GetRecords";
+    const CALLS_PER_SECOND: Option<u32> = None;
     type Request = Request;
     type Response = Response;
+
+    fn shards(_: &Core, request: &Request) -> Vec<ByteString> {
+        let iterator = request.shard_iterator.as_deref().and_then(Iterator::parse);
+        iterator
+            .map(|iterator| shard_id(iterator.shard_index))
+            .into_iter()
+            .collect()
+    }
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
         let mut checks = Checks::new();
@@ -61,7 +71,13 @@ impl Operation for GetRecords {
             return Err(stream.not_found());
         }
         let limit = usize::try_from(request.limit.unwrap_or(RECORDS_MAX)).unwrap_or(usize::MAX);
-        page(&stream, iterator, limit, now_millis)
+        page(
+            &stream,
+            iterator,
+            limit,
+            core.settings.enforce_limits,
+            now_millis,
+        )
     }
 }
 
@@ -82,19 +98,23 @@ fn page(
     stream: &Stream,
     iterator: Iterator,
     limit: usize,
+    limited: bool,
     now_millis: u64,
 ) -> Result<Response, ApiError> {
     let state = stream.read(now_millis);
     let shard = state
         .shard(iterator.shard_index, now_millis)
-        .ok_or_else(|| {
-            let id = crate::local::state::shard::shard_id(iterator.shard_index);
-            stream.shard_missing(&id)
-        })?;
+        .ok_or_else(|| stream.shard_missing(&shard_id(iterator.shard_index)))?;
+    if limited && !shard.rates().allow_read(now_millis) {
+        return Err(stream.rate_exceeded(shard));
+    }
     let page =
         shard
             .log(state.horizon_millis(now_millis))
             .read(iterator.counter, limit, PAGE_BYTES_MAX);
+    if limited {
+        shard.rates().count_read(page.bytes);
+    }
     let millis_behind_latest = page.millis_behind_latest(now_millis);
     let ended = page.at_tip && !shard.is_open();
     let next = Iterator {

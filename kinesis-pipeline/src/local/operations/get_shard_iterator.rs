@@ -1,9 +1,10 @@
 //! `GetShardIterator`: fixes a place in a shard to read from.
 
+use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Operation,
+    Operation, named_shard,
     position::{POSITION_KINDS, Position},
 };
 use crate::local::{
@@ -36,8 +37,13 @@ pub(crate) struct Response {
 
 impl Operation for GetShardIterator {
     const NAME: &'static str = "GetShardIterator";
+    const CALLS_PER_SECOND: Option<u32> = None;
     type Request = Request;
     type Response = Response;
+
+    fn shards(_: &Core, request: &Request) -> Vec<ByteString> {
+        named_shard(request.shard_id.as_deref())
+    }
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
         let (name, arn) = (
@@ -61,6 +67,9 @@ impl Operation for GetShardIterator {
         let shard = state
             .shard(index, now_millis)
             .ok_or_else(|| stream.shard_missing(shard_id))?;
+        if core.settings.enforce_limits && !shard.rates().allow_iterator(now_millis) {
+            return Err(stream.rate_exceeded(shard));
+        }
         let position = Position {
             kind,
             sequence_number,

@@ -79,6 +79,7 @@ struct Place {
 
 impl Operation for ListShards {
     const NAME: &'static str = "ListShards";
+    const CALLS_PER_SECOND: Option<u32> = Some(1_000);
     type Request = Request;
     type Response = Response;
 

@@ -1,8 +1,9 @@
 //! `MergeShards`: closes two shards that touch into one.
 
+use bytestring::ByteString;
 use serde::Deserialize;
 
-use super::{Nothing, Operation};
+use super::{Nothing, Operation, named_shard};
 use crate::local::{
     api_error::ApiError,
     core::Core,
@@ -29,6 +30,10 @@ impl Operation for MergeShards {
     const NAME: &'static str = "MergeShards";
     type Request = Request;
     type Response = Nothing;
+
+    fn shards(_: &Core, request: &Request) -> Vec<ByteString> {
+        named_shard(request.shard_to_merge.as_deref())
+    }
 
     fn run(core: &Core, request: Request) -> Result<Nothing, ApiError> {
         let (name, arn) = (

@@ -56,11 +56,16 @@ pub(crate) mod update_stream_mode;
 pub(crate) mod update_stream_record_distribution_strategy;
 pub(crate) mod update_stream_warm_throughput;
 
+use std::time::Duration;
+
+use bytestring::ByteString;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     api_error::{ApiError, CallFailure},
     core::Core,
+    faults::Refusals,
+    state::shard::{shard_id, shard_index},
 };
 
 /// One operation of the API: what it takes, what it answers, and what it does.
@@ -74,6 +79,22 @@ pub(crate) trait Operation {
     type Request: DeserializeOwned + Send;
     /// The members of the answer.
     type Response: Serialize + Send;
+
+    /// How many calls a second the account is allowed, if the operation has such a rate. Most have this one.
+    const CALLS_PER_SECOND: Option<u32> = Some(5);
+
+    /// The shards that the call is about, for the faults that are set on shards.
+    fn shards(_core: &Core, _request: &Self::Request) -> Vec<ByteString> {
+        Vec::new()
+    }
+
+    /// How many entries a put has, for the faults that are set on entries.
+    fn entries(_request: &Self::Request) -> usize {
+        0
+    }
+
+    /// Has some entries of a put refused.
+    fn refuse(_request: &mut Self::Request, _refusals: Refusals) {}
 
     /// Carries the call out. It neither waits nor blocks for long.
     fn run(core: &Core, request: Self::Request) -> Result<Self::Response, ApiError>;
@@ -95,14 +116,45 @@ pub(crate) trait Wire: Send {
     fn write<T: Serialize>(&self, response: &T) -> Result<Self::Answer, ApiError>;
 }
 
-/// Carries one call out in process.
+/// Carries one call out, with the faults and limits that are set on it.
 pub(crate) async fn call<O: Operation>(
     core: &Core,
-    request: O::Request,
+    mut request: O::Request,
 ) -> Result<O::Response, CallFailure> {
-    // The faults of this operation come here.
-    std::future::ready(()).await;
-    Ok(O::run(core, request)?)
+    if !core.faults.may_strike() {
+        core.check_rate::<O>()?;
+        return Ok(O::run(core, request)?);
+    }
+    let plan = core
+        .faults
+        .plan(O::NAME, &O::shards(core, &request), O::entries(&request));
+    wait(plan.delay).await;
+    if let Some(error) = plan.refused {
+        return Err(error.into());
+    }
+    O::refuse(&mut request, plan.refusals);
+    core.check_rate::<O>()?;
+    let response = O::run(core, request)?;
+    if plan.lost {
+        return Err(CallFailure::ResponseLost);
+    }
+    Ok(response)
+}
+
+/// The shard that a request names, in the service's way of writing it.
+fn named_shard(id: Option<&str>) -> Vec<ByteString> {
+    id.and_then(shard_index).map(shard_id).into_iter().collect()
+}
+
+pub(super) async fn wait(delay: Duration) {
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+}
+
+/// Whether the API has an operation of this name that is not left out.
+pub(crate) fn is_known(name: &str) -> bool {
+    name == subscribe_to_shard::NAME || NAMES.contains(&name)
 }
 
 async fn exchange<O: Operation, W: Wire + Sync>(

@@ -2,12 +2,14 @@
 //!
 //! `SequenceNumberForOrdering` is checked and otherwise needless: a shard's numbers always increase.
 
+use std::iter;
+
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Operation,
-    entry::{self, Entry},
+    entry::{self, Destination, Entry},
 };
 use crate::local::{
     api_error::ApiError,
@@ -42,8 +44,22 @@ pub(crate) struct Response {
 
 impl Operation for PutRecord {
     const NAME: &'static str = "PutRecord";
+    const CALLS_PER_SECOND: Option<u32> = None;
     type Request = Request;
     type Response = Response;
+
+    fn shards(core: &Core, request: &Request) -> Vec<ByteString> {
+        let (name, arn) = (
+            request.stream_name.as_deref(),
+            request.stream_arn.as_deref(),
+        );
+        let record = Entry {
+            data: None,
+            partition_key: request.partition_key.clone(),
+            explicit_hash_key: request.explicit_hash_key.clone(),
+        };
+        entry::shard_ids(core, name, arn, iter::once(&record))
+    }
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
         let (name, arn) = (
@@ -68,7 +84,13 @@ impl Operation for PutRecord {
         record.check_size(state.record_bytes_max(), &String::new)?;
         let hash_key = record.hash_key()?;
         check_ordering(ordering, &stream, now_millis)?;
-        let stored = entry::store(&state, record, hash_key, now_millis)?;
+        let destination = Destination {
+            stream: &stream,
+            state: &state,
+            now_millis,
+            limited: core.settings.enforce_limits,
+        };
+        let stored = destination.store(record, hash_key, |_| None)?;
         Ok(Response {
             shard_id: stored.shard_id,
             sequence_number: stored.sequence_number,

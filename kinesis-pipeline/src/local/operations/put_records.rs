@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Operation,
-    entry::{self, Entry},
+    entry::{self, Destination, Entry},
 };
-use crate::local::{api_error::ApiError, core::Core, validate::Checks};
+use crate::local::{
+    api_error::ApiError, core::Core, faults::Refusals, state::shard::Shard, validate::Checks,
+};
 
 /// The most records a call takes.
 const RECORDS_MAX: usize = 500;
@@ -23,6 +25,8 @@ pub(crate) struct Request {
     #[serde(rename = "StreamARN")]
     pub(crate) stream_arn: Option<String>,
     pub(crate) records: Option<Vec<Entry>>,
+    #[serde(skip)]
+    pub(crate) refusals: Refusals,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,8 +54,25 @@ pub(crate) struct ResultEntry {
 
 impl Operation for PutRecords {
     const NAME: &'static str = "PutRecords";
+    const CALLS_PER_SECOND: Option<u32> = None;
     type Request = Request;
     type Response = Response;
+
+    fn shards(core: &Core, request: &Request) -> Vec<ByteString> {
+        let (name, arn) = (
+            request.stream_name.as_deref(),
+            request.stream_arn.as_deref(),
+        );
+        entry::shard_ids(core, name, arn, request.records.iter().flatten())
+    }
+
+    fn entries(request: &Request) -> usize {
+        request.records.as_ref().map_or(0, Vec::len)
+    }
+
+    fn refuse(request: &mut Request, refusals: Refusals) {
+        request.refusals = refusals;
+    }
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
         let (name, arn) = (
@@ -82,11 +103,18 @@ impl Operation for PutRecords {
             record.check_size(state.record_bytes_max(), place)?;
             hash_keys.push(record.hash_key()?);
         }
-        let results: Vec<ResultEntry> = records
-            .into_iter()
-            .zip(hash_keys)
-            .map(|(record, hash_key)| {
-                entry::store(&state, record, hash_key, now_millis)
+        let destination = Destination {
+            stream: &stream,
+            state: &state,
+            now_millis,
+            limited: core.settings.enforce_limits,
+        };
+        let entries = records.into_iter().zip(hash_keys).enumerate();
+        let results: Vec<ResultEntry> = entries
+            .map(|(index, (record, hash_key))| {
+                let refused = |shard: &Shard| request.refusals.of(index, &shard.id).cloned();
+                destination
+                    .store(record, hash_key, refused)
                     .map_or_else(ResultEntry::failed, ResultEntry::stored)
             })
             .collect();

@@ -1,8 +1,9 @@
 //! `SplitShard`: closes a shard into two.
 
+use bytestring::ByteString;
 use serde::Deserialize;
 
-use super::{Nothing, Operation};
+use super::{Nothing, Operation, named_shard};
 use crate::{
     local::{
         api_error::ApiError,
@@ -32,6 +33,10 @@ impl Operation for SplitShard {
     const NAME: &'static str = "SplitShard";
     type Request = Request;
     type Response = Nothing;
+
+    fn shards(_: &Core, request: &Request) -> Vec<ByteString> {
+        named_shard(request.shard_to_split.as_deref())
+    }
 
     fn run(core: &Core, request: Request) -> Result<Nothing, ApiError> {
         let (name, arn) = (

@@ -1,26 +1,35 @@
 //! `SubscribeToShard`: pushes a shard's records to a registered consumer for 5 minutes.
+//!
+//! As on the service, a second subscription of the same consumer and shard is refused for 5 seconds and then
+//! takes the place of the first; an event comes at least every 5 seconds, with or without records; at the end of
+//! a closed shard the last event names the children and no continuation.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
+mod events;
+
+use std::sync::Arc;
 
 use bytestring::ByteString;
-use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    consumer, named_shard,
+    position::{POSITION_KINDS, Position},
+    shapes::{ChildShard, Record},
+};
 use crate::local::{
     api_error::{ApiError, CallFailure},
     core::Core,
     protocol::values::Timestamp,
+    state::{shard::shard_index, stream::Stream},
+    validate::{CONSUMER_ARN, Checks, NAME as SHARD_ID, SEQUENCE_NUMBER},
 };
 
-use super::shapes::{ChildShard, Record};
+pub(crate) use events::Subscription;
 
 /// The API's name.
 pub(crate) const NAME: &str = "SubscribeToShard";
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
     #[serde(rename = "ConsumerARN")]
@@ -29,7 +38,7 @@ pub(crate) struct Request {
     pub(crate) starting_position: Option<StartingPosition>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct StartingPosition {
     #[serde(rename = "Type")]
@@ -43,26 +52,88 @@ pub(crate) struct StartingPosition {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Event {
     pub(crate) records: Vec<Record>,
-    pub(crate) continuation_sequence_number: ByteString,
+    /// Where to go on if the subscription breaks; absent at the end of a closed shard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) continuation_sequence_number: Option<ByteString>,
     pub(crate) millis_behind_latest: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) child_shards: Option<Vec<ChildShard>>,
 }
 
-/// Events until the subscription ends; an error event is the last one.
-pub(crate) struct Subscription {}
-
-impl Stream for Subscription {
-    type Item = Result<Event, ApiError>;
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Poll::Ready(None)
-    }
+/// What a subscription is about, once it was accepted.
+#[derive(Debug)]
+struct Accepted {
+    stream: Arc<Stream>,
+    consumer_name: String,
+    shard_index: u32,
+    /// The counter of the first record to push.
+    counter: u64,
+    /// Which of the consumer's subscriptions to this shard it is.
+    count: u64,
 }
 
 /// Opens a subscription. The HTTP face sends an `initial-response` frame, then one frame per event.
 pub(crate) async fn open(core: &Core, request: Request) -> Result<Subscription, CallFailure> {
-    let _ = (core, request);
-    std::future::ready(()).await;
-    Err(ApiError::unknown_operation("SubscribeToShard is not there yet").into())
+    let mut lost = false;
+    if core.faults.may_strike() {
+        let shards = named_shard(request.shard_id.as_deref());
+        let plan = core.faults.plan(NAME, &shards, 0);
+        super::wait(plan.delay).await;
+        if let Some(error) = plan.refused {
+            return Err(error.into());
+        }
+        lost = plan.lost;
+    }
+    let accepted = accept(core, &request)?;
+    if lost {
+        return Err(CallFailure::ResponseLost);
+    }
+    Ok(Subscription::new(core, accepted))
+}
+
+fn accept(core: &Core, request: &Request) -> Result<Accepted, ApiError> {
+    let position = request.starting_position.as_ref();
+    let kind = position.and_then(|position| position.kind.as_deref());
+    let number = position.and_then(|position| position.sequence_number.as_deref());
+    let mut checks = Checks::new();
+    let arn = checks.required_text("consumerARN", request.consumer_arn.as_deref(), CONSUMER_ARN);
+    let shard_id = checks.required_text("shardId", request.shard_id.as_deref(), SHARD_ID);
+    checks.one_of("startingPosition.type", kind, POSITION_KINDS);
+    let kind = checks.required("startingPosition.type", kind);
+    checks.text("startingPosition.sequenceNumber", number, SEQUENCE_NUMBER);
+    checks.finish()?;
+    let position = Position {
+        kind,
+        sequence_number: number,
+        timestamp: position.and_then(|position| position.timestamp),
+        operation: NAME,
+    };
+
+    let now_millis = core.now_millis();
+    let (stream, consumer_name) = core.consumer(arn, now_millis)?;
+    let state = stream.read(now_millis);
+    if !state.is_usable() {
+        return Err(stream.not_found());
+    }
+    let consumer = state
+        .consumers(now_millis)
+        .find(|consumer| consumer.arn == arn)
+        .ok_or_else(|| consumer::not_found(&consumer_name, &stream))?;
+    if consumer.status(now_millis) != "ACTIVE" {
+        return Err(consumer::not_active(consumer, now_millis));
+    }
+    let index = shard_index(shard_id).ok_or_else(|| stream.shard_not_found(shard_id))?;
+    let shard = state
+        .shard(index, now_millis)
+        .ok_or_else(|| stream.shard_missing(shard_id))?;
+    let counter = position.counter(&stream, &state, shard, now_millis)?;
+    let count = consumer.subscribe(index, now_millis)?;
+    drop(state);
+    Ok(Accepted {
+        stream,
+        consumer_name,
+        shard_index: index,
+        counter,
+        count,
+    })
 }

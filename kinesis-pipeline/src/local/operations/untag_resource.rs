@@ -32,7 +32,7 @@ impl Operation for UntagResource {
         tags::check_keys(&mut checks, &keys);
         checks.finish()?;
         core.change_resource(arn, |resource| {
-            resource.tags.retain(|key, _| !keys.contains(key))
+            resource.tags.retain(|key, _| !keys.contains(key));
         })?;
         Ok(Nothing {})
     }

@@ -21,6 +21,7 @@ pub(super) fn put_records(call: PutRecords) -> put_records::Request {
         stream_name: call.stream.name_parameter(),
         stream_arn: call.stream.arn_parameter(),
         records: Some(call.records.into_iter().map(entry).collect()),
+        ..put_records::Request::default()
     }
 }
 

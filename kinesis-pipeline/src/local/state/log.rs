@@ -66,10 +66,14 @@ pub(crate) struct LogPage {
     pub(crate) records: Vec<LogRecord>,
     /// The counter of the first record after the page.
     pub(crate) next: u64,
+    /// When the record before the page arrived, if it is retained.
+    pub(crate) before_millis: Option<u64>,
     /// When the last record that was read arrived, or else the first one that was left.
     pub(crate) reached_millis: Option<u64>,
     /// Whether no record is left.
     pub(crate) at_tip: bool,
+    /// The records' data and keys.
+    pub(crate) bytes: usize,
 }
 
 impl LogPage {
@@ -211,10 +215,11 @@ impl Log {
         while records.len() < records_max
             && let Some(entry) = self.entry(next)
         {
-            bytes += entry.body.size_bytes();
-            if bytes > bytes_max && !records.is_empty() {
+            let size = entry.body.size_bytes();
+            if bytes + size > bytes_max && !records.is_empty() {
                 break;
             }
+            bytes += size;
             records.push(entry.record(next));
             next += 1;
         }
@@ -225,8 +230,10 @@ impl Log {
         LogPage {
             records,
             next,
+            before_millis: self.arrived_millis(from.saturating_sub(1)),
             reached_millis,
             at_tip: next >= self.next,
+            bytes,
         }
     }
 

@@ -9,7 +9,10 @@ use bytestring::ByteString;
 use tokio::sync::{Notify, futures::Notified};
 
 use super::{log::Log, sequence::Number};
-use crate::{local::locks::lock, shard::HashKeyRange};
+use crate::{
+    local::{limits::ShardRates, locks::lock},
+    shard::HashKeyRange,
+};
 
 /// The greatest index of a shard, as its id has 12 digits and its sequence numbers 32 bits.
 pub(crate) const SHARD_INDEX_MAX: u32 = i32::MAX as u32;
@@ -27,6 +30,7 @@ pub(crate) struct Shard {
     pub(crate) created_seconds: u64,
     pub(crate) closed: Option<Closed>,
     log: Mutex<Log>,
+    rates: Mutex<ShardRates>,
     /// Wakes the subscriptions of this shard: there may be something new.
     changed: Arc<Notify>,
     /// How many subscriptions look at the shard.
@@ -59,6 +63,7 @@ impl Shard {
             created_seconds,
             closed: None,
             log: Mutex::new(Log::new(created_millis)),
+            rates: Mutex::new(ShardRates::new()),
             changed: Arc::default(),
             watchers: Arc::default(),
         }
@@ -106,6 +111,11 @@ impl Shard {
         if self.watchers.load(Ordering::SeqCst) > 0 {
             self.changed.notify_waiters();
         }
+    }
+
+    /// What the shard may take and give now, where limits hold.
+    pub(crate) fn rates(&self) -> MutexGuard<'_, ShardRates> {
+        lock(&self.rates)
     }
 
     /// Whether the shard closed before this time, so that none of its records is retained.

@@ -113,6 +113,11 @@ impl Stream {
         state
     }
 
+    /// When the pending change is due; [`NEVER`] if there is none.
+    pub(crate) fn due_millis(&self) -> u64 {
+        self.due_millis.load(Ordering::Acquire)
+    }
+
     /// Has a change happen at this time: at once if the time has come.
     pub(crate) fn schedule(
         &self,
@@ -175,6 +180,14 @@ impl Stream {
         ApiError::in_use(format!(
             "Stream {} under account {} not ACTIVE, instead in state {status}",
             self.name, self.account_id
+        ))
+    }
+
+    /// The service's answer when a shard's throughput is used up.
+    pub(crate) fn rate_exceeded(&self, shard: &Shard) -> ApiError {
+        ApiError::throughput_exceeded(format!(
+            "Rate exceeded for shard {} in stream {} under account {}.",
+            shard.id, self.name, self.account_id
         ))
     }
 

@@ -1,6 +1,9 @@
 //! The shards of one stream: which are open, which closed into which, and how they are split and merged.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use super::shard::{Closed, Shard};
 use crate::shard::{HashKey, HashKeyRange};
@@ -14,6 +17,8 @@ pub(crate) struct Topology {
     /// The open shards by the start of their range.
     open: Vec<(HashKey, u32)>,
     next_index: u32,
+    /// Counts the records that the service placed.
+    placed: AtomicUsize,
 }
 
 impl Topology {
@@ -49,6 +54,13 @@ impl Topology {
     pub(crate) fn shard_of(&self, key: HashKey) -> Option<&Shard> {
         let after = self.open.partition_point(|(start, _)| *start <= key);
         let (_, index) = self.open.get(after.checked_sub(1)?)?;
+        self.shard(*index)
+    }
+
+    /// The open shards in turn.
+    pub(crate) fn next_in_turn(&self) -> Option<&Shard> {
+        let turn = self.placed.fetch_add(1, Ordering::Relaxed);
+        let (_, index) = self.open.get(turn.checked_rem(self.open.len())?)?;
         self.shard(*index)
     }
 

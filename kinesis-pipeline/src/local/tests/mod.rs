@@ -1,11 +1,16 @@
 //! The embedded Kinesis as its clients see it, operation by operation.
 
+mod control;
+mod fan_out;
+mod faults;
 mod lifecycle;
+mod limits;
 mod listing;
 mod put;
 mod read;
 mod reshard;
 mod sequences;
+mod volume;
 
 use std::{
     sync::Arc,
@@ -68,6 +73,40 @@ async fn json<O: Operation>(
 fn record(key: &str, data: impl Into<Vec<u8>>) -> EncodedRecord {
     EncodedRecord::new(PartitionKey::new(key).unwrap(), data.into().into())
 }
+
+/// Carries out an operation by name, as the HTTP face does.
+async fn by_name(
+    core: &Core,
+    name: &str,
+    request: serde_json::Value,
+) -> Result<serde_json::Value, CallFailure> {
+    operations::dispatch(core, name, &JsonWire(request)).await
+}
+
+struct JsonWire(serde_json::Value);
+
+impl operations::Wire for JsonWire {
+    type Answer = serde_json::Value;
+
+    fn read<T: serde::de::DeserializeOwned>(&self) -> Result<T, ApiError> {
+        serde_json::from_value(self.0.clone())
+            .map_err(|error| ApiError::serialization(error.to_string()))
+    }
+
+    fn write<T: serde::Serialize>(&self, response: &T) -> Result<serde_json::Value, ApiError> {
+        serde_json::to_value(response)
+            .map_err(|error| ApiError::internal_failure(error.to_string()))
+    }
+}
+
+fn error_of<T: std::fmt::Debug>(answer: Result<T, CallFailure>) -> ApiError {
+    match answer {
+        Err(CallFailure::Answered(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+const STREAM_ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/readings";
 
 async fn put(kinesis: &LocalKinesis, key: &str, data: &str) -> StoredAt {
     let call = PutRecords::new(stream(), vec![record(key, data)]);

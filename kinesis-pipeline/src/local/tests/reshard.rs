@@ -42,7 +42,10 @@ async fn a_split_closes_the_parent_and_names_its_children_on_the_last_page() {
         .map(|child| &child.shard_id)
         .collect();
     assert_eq!(children, [&one.id, &other.id]);
-    assert_eq!(last.child_shards[0].parents, [parent.id.clone()]);
+    assert_eq!(
+        last.child_shards[0].parents,
+        std::slice::from_ref(&parent.id)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,175 @@
+use std::time::Duration;
+
+use crate::{local::api_error::ApiError, shard::ShardId};
+
+/// Something that goes wrong with calls to the embedded Kinesis.
+///
+/// It strikes once, any call that it fits, unless you say otherwise.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Fault {
+    pub(super) effect: Effect,
+    pub(super) operation: Option<String>,
+    pub(super) shard: Option<ShardId>,
+    pub(super) each_entry: bool,
+    /// How many fitting calls pass before the first is struck.
+    pub(super) passing: u64,
+    /// How many calls are still to be struck; all of them without a number.
+    pub(super) times: Option<u64>,
+    pub(super) probability: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Effect {
+    Fail,
+    Throttle,
+    Deny,
+    Answer {
+        code: &'static str,
+        message: &'static str,
+    },
+    Delay(Duration),
+    LoseResponse,
+    ExpireIterator,
+    HalfOpen,
+}
+
+impl Fault {
+    fn new(effect: Effect) -> Self {
+        Self {
+            effect,
+            operation: None,
+            shard: None,
+            each_entry: false,
+            passing: 0,
+            times: Some(1),
+            probability: 1.0,
+        }
+    }
+
+    /// The service fails: `InternalFailureException`, or `InternalFailure` for an entry of `PutRecords`.
+    pub fn fail() -> Self {
+        Self::new(Effect::Fail)
+    }
+
+    /// The service asks to slow down: `ProvisionedThroughputExceededException` for puts and reads,
+    /// `LimitExceededException` for other calls.
+    pub fn throttle() -> Self {
+        Self::new(Effect::Throttle)
+    }
+
+    /// The caller is not allowed the call: `AccessDeniedException`.
+    pub fn deny() -> Self {
+        Self::new(Effect::Deny)
+    }
+
+    /// The service answers an error of this code, such as `KMSThrottlingException`.
+    pub fn answer(code: &'static str, message: &'static str) -> Self {
+        Self::new(Effect::Answer { code, message })
+    }
+
+    /// The call takes so much longer, and is carried out.
+    pub fn delay(duration: Duration) -> Self {
+        Self::new(Effect::Delay(duration))
+    }
+
+    /// The call is carried out, and its answer never arrives: what was put is stored.
+    pub fn lose_response() -> Self {
+        Self::new(Effect::LoseResponse)
+    }
+
+    /// The iterator of a `GetRecords` call is too old: `ExpiredIteratorException`.
+    pub fn expire_iterator() -> Self {
+        Self::new(Effect::ExpireIterator).on("GetRecords")
+    }
+
+    /// A subscription stays open, and no event comes any more, from its next one on.
+    pub fn half_open() -> Self {
+        Self::new(Effect::HalfOpen).on("SubscribeToShard")
+    }
+
+    /// Strikes only calls of this operation, such as `GetRecords`; any by default.
+    pub fn on(mut self, operation: impl Into<String>) -> Self {
+        self.operation = Some(operation.into());
+        self
+    }
+
+    /// Strikes only calls about this shard; of a put, only the entries that go to it are failed or throttled.
+    pub fn shard(mut self, shard: impl Into<ShardId>) -> Self {
+        self.shard = Some(shard.into());
+        self
+    }
+
+    /// Strikes the entries of `PutRecords` one by one, not the call: each counts as a call of its own.
+    pub fn each_entry(mut self) -> Self {
+        self.each_entry = true;
+        self.on("PutRecords")
+    }
+
+    /// Strikes so many calls; 1 by default.
+    pub fn times(mut self, calls: u64) -> Self {
+        self.times = Some(calls);
+        self
+    }
+
+    /// Strikes every call until the faults are cleared.
+    pub fn always(mut self) -> Self {
+        self.times = None;
+        self
+    }
+
+    /// Lets so many fitting calls pass first; 0 by default.
+    pub fn after(mut self, calls: u64) -> Self {
+        self.passing = calls;
+        self
+    }
+
+    /// Strikes a fitting call with this probability, 0 to 1, drawn from the seed of the Kinesis; 1 by default.
+    pub fn probability(mut self, probability: f64) -> Self {
+        self.probability = probability.clamp(0.0, 1.0);
+        self
+    }
+
+    /// Whether the effect means something for the operation.
+    pub(super) fn fits(&self) -> bool {
+        let on = |name: &str| self.operation.as_deref() == Some(name);
+        let refuses = self.error("PutRecords").is_some();
+        match self.effect {
+            Effect::ExpireIterator => on("GetRecords"),
+            Effect::HalfOpen => on("SubscribeToShard"),
+            _ => !self.each_entry || (on("PutRecords") && refuses),
+        }
+    }
+
+    /// The error that this fault answers to an operation, if it answers one.
+    pub(super) fn error(&self, operation: &str) -> Option<ApiError> {
+        const WORDS: &str = "a fault that was asked for";
+        match self.effect {
+            Effect::Fail => Some(ApiError::internal_failure(WORDS)),
+            Effect::Throttle => Some(if is_of_shards(operation) {
+                ApiError::throughput_exceeded(WORDS)
+            } else {
+                ApiError::limit_exceeded(WORDS)
+            }),
+            Effect::Deny => Some(ApiError::access_denied(format!(
+                "The caller is not authorized to perform: kinesis:{operation} ({WORDS})"
+            ))),
+            Effect::Answer { code, message } => Some(ApiError {
+                code,
+                message: message.to_owned(),
+            }),
+            Effect::ExpireIterator => Some(ApiError::expired_iterator(format!(
+                "Iterator expired ({WORDS})"
+            ))),
+            Effect::Delay(_) | Effect::LoseResponse | Effect::HalfOpen => None,
+        }
+    }
+}
+
+/// Whether a shard's throughput limits the operation.
+fn is_of_shards(operation: &str) -> bool {
+    matches!(
+        operation,
+        "PutRecord" | "PutRecords" | "GetRecords" | "GetShardIterator"
+    )
+}

@@ -1,0 +1,183 @@
+//! The service's rates, held on request: buckets that fill by the clock.
+
+use std::{collections::HashMap, sync::Mutex};
+
+use super::{api_error::ApiError, core::Core, locks::lock, operations::Operation};
+
+const MIB: u64 = 1024 * 1024;
+/// What a shard takes and gives in a second.
+const PUT_BYTES: u64 = MIB;
+const PUT_RECORDS: u64 = 1_000;
+const READ_CALLS: u64 = 5;
+const READ_BYTES: u64 = 2 * MIB;
+const ITERATORS: u64 = 5;
+
+/// Fills at a rate up to what one second brings.
+///
+/// More than that can be taken at once from a full bucket: a record or page bigger than a second's worth. The
+/// bucket then owes the rest, and gives nothing until it has been paid.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bucket {
+    per_second: u64,
+    /// Thousandths: at a rate a second, a thousandth of it comes each millisecond.
+    level_thousandths: i64,
+    at_millis: u64,
+}
+
+impl Bucket {
+    /// A full bucket.
+    pub(crate) fn new(per_second: u64) -> Self {
+        Self {
+            per_second,
+            level_thousandths: thousandths(per_second),
+            at_millis: 0,
+        }
+    }
+
+    fn fill(&mut self, now_millis: u64) {
+        let elapsed = now_millis.saturating_sub(self.at_millis);
+        let added = i64::try_from(elapsed.saturating_mul(self.per_second)).unwrap_or(i64::MAX);
+        let level = self.level_thousandths.saturating_add(added);
+        self.level_thousandths = level.min(thousandths(self.per_second));
+        self.at_millis = self.at_millis.max(now_millis);
+    }
+
+    /// Whether so much, or all of a full bucket, is there.
+    fn has(&mut self, amount: u64, now_millis: u64) -> bool {
+        self.fill(now_millis);
+        self.level_thousandths >= thousandths(amount.min(self.per_second))
+    }
+
+    /// Takes so much, whether it is there or not.
+    fn take(&mut self, amount: u64) {
+        self.level_thousandths = self.level_thousandths.saturating_sub(thousandths(amount));
+    }
+
+    fn try_take(&mut self, amount: u64, now_millis: u64) -> bool {
+        let has = self.has(amount, now_millis);
+        if has {
+            self.take(amount);
+        }
+        has
+    }
+}
+
+fn thousandths(amount: u64) -> i64 {
+    i64::try_from(amount.saturating_mul(1_000)).unwrap_or(i64::MAX)
+}
+
+/// The rates of one shard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShardRates {
+    put_bytes: Bucket,
+    put_records: Bucket,
+    read_calls: Bucket,
+    read_bytes: Bucket,
+    iterators: Bucket,
+}
+
+impl ShardRates {
+    pub(crate) fn new() -> Self {
+        Self {
+            put_bytes: Bucket::new(PUT_BYTES),
+            put_records: Bucket::new(PUT_RECORDS),
+            read_calls: Bucket::new(READ_CALLS),
+            read_bytes: Bucket::new(READ_BYTES),
+            iterators: Bucket::new(ITERATORS),
+        }
+    }
+
+    /// Whether a record of this size is taken now.
+    pub(crate) fn allow_put(&mut self, bytes: usize, now_millis: u64) -> bool {
+        let bytes = bytes as u64;
+        let allowed = self.put_bytes.has(bytes, now_millis) && self.put_records.has(1, now_millis);
+        if allowed {
+            self.put_bytes.take(bytes);
+            self.put_records.take(1);
+        }
+        allowed
+    }
+
+    /// Whether a page is given now; its size is not known yet.
+    pub(crate) fn allow_read(&mut self, now_millis: u64) -> bool {
+        self.read_bytes.has(1, now_millis) && self.read_calls.try_take(1, now_millis)
+    }
+
+    /// Counts the page that was given: after 10 MiB the shard gives nothing for 4 to 5 seconds.
+    pub(crate) fn count_read(&mut self, bytes: usize) {
+        self.read_bytes.take(bytes as u64);
+    }
+
+    /// Whether an iterator is given now.
+    pub(crate) fn allow_iterator(&mut self, now_millis: u64) -> bool {
+        self.iterators.try_take(1, now_millis)
+    }
+}
+
+/// The rates of the account's control calls, by operation.
+#[derive(Debug, Default)]
+pub(crate) struct Rates {
+    buckets: Mutex<HashMap<&'static str, Bucket>>,
+}
+
+impl Core {
+    /// The service's answer if the account calls this operation too often.
+    pub(crate) fn check_rate<O: Operation>(&self) -> Result<(), ApiError> {
+        let Some(rate) = O::CALLS_PER_SECOND.filter(|_| self.settings.enforce_limits) else {
+            return Ok(());
+        };
+        let now_millis = self.now_millis();
+        let mut buckets = lock(&self.rates.buckets);
+        let bucket = buckets
+            .entry(O::NAME)
+            .or_insert_with(|| Bucket::new(rate.into()));
+        if bucket.try_take(1, now_millis) {
+            return Ok(());
+        }
+        Err(ApiError::limit_exceeded(format!(
+            "Rate exceeded for account {}: {} takes {rate} calls a second.",
+            self.settings.account_id,
+            O::NAME
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_gives_a_seconds_worth_and_fills_by_the_millisecond() {
+        let mut bucket = Bucket::new(5);
+        let taken = (0..7).filter(|_| bucket.try_take(1, 1_000)).count();
+        assert_eq!(taken, 5);
+        assert!(!bucket.try_take(1, 1_199));
+        assert!(bucket.try_take(1, 1_200));
+        assert_eq!((0..9).filter(|_| bucket.try_take(1, 90_000)).count(), 5);
+    }
+
+    #[test]
+    fn a_record_bigger_than_a_seconds_worth_is_paid_back() {
+        let mut rates = ShardRates::new();
+        assert!(rates.allow_put(10 * 1024 * 1024, 0));
+        assert!(!rates.allow_put(1, 8_999));
+        assert!(rates.allow_put(1, 9_001));
+    }
+
+    #[test]
+    fn after_ten_mebibytes_a_shard_gives_nothing_for_seconds() {
+        let mut rates = ShardRates::new();
+        assert!(rates.allow_read(0));
+        rates.count_read(10 * 1024 * 1024);
+        assert!(!rates.allow_read(3_999));
+        assert!(rates.allow_read(4_100));
+    }
+
+    #[test]
+    fn the_clock_of_a_bucket_never_goes_back() {
+        let mut bucket = Bucket::new(1);
+        assert!(bucket.try_take(1, 10_000));
+        assert!(!bucket.try_take(1, 5_000));
+        assert!(!bucket.try_take(1, 10_500));
+    }
+}

@@ -1,0 +1,77 @@
+//! Much data and much time.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_virtual_day_of_puts_reads_expiry_and_retention_takes_seconds() {
+    const MINUTES: u64 = 36 * 60;
+    let kinesis = start_with(2).await;
+    let shard = shards(&kinesis).await.remove(0).id;
+    let call = GetShardIterator::new(stream(), shard.clone(), IteratorStart::TrimHorizon);
+    let mut iterator = kinesis.get_shard_iterator(call).await.unwrap();
+    let (mut stored, mut read) = (0, 0);
+    for minute in 0..MINUTES {
+        let mut record = record("k", format!("{minute}"));
+        record.explicit_hash_key = Some(HashKey::MIN);
+        let call = PutRecords::new(stream(), vec![record; 10]);
+        stored += kinesis.put_records(call).await.unwrap().results.len();
+        let page = kinesis
+            .get_records(GetRecords::new(stream(), iterator))
+            .await
+            .unwrap();
+        read += page.records.len();
+        iterator = page.next_iterator.unwrap();
+        advance(Duration::from_mins(1)).await;
+    }
+    assert_eq!(read, stored);
+    let retained = 24 * 60 * 10;
+    assert_eq!(texts(&kinesis, &shard).await.len(), 10_000, "a page");
+    let state = kinesis
+        .core
+        .stream(Some(STREAM), None, kinesis.core.now_millis())
+        .unwrap();
+    let now_millis = kinesis.core.now_millis();
+    let state = state.read(now_millis);
+    let log = state
+        .shard(0, now_millis)
+        .unwrap()
+        .log(state.horizon_millis(now_millis));
+    assert_eq!(log.read(0, usize::MAX, usize::MAX).records.len(), retained);
+}
+
+#[tokio::test]
+async fn half_a_million_records_are_found_anywhere_and_read_once() {
+    const CALLS: usize = 1_000;
+    let kinesis = LocalKinesis::start().await.unwrap();
+    kinesis.core.ensure_stream(STREAM, 1).unwrap();
+    let batch = vec![record("key", vec![7; 100]); 500];
+    let mut middle = None;
+    for call in 0..CALLS {
+        let answer = kinesis
+            .put_records(PutRecords::new(stream(), batch.clone()))
+            .await
+            .unwrap();
+        if call == CALLS / 2 {
+            middle = answer.results.into_iter().next().and_then(Result::ok);
+        }
+    }
+    let middle = middle.unwrap();
+    let start = IteratorStart::AtSequenceNumber(middle.sequence_number.clone());
+    let found = page(&kinesis, &middle.shard_id, start).await;
+    assert_eq!(found.records[0].sequence_number, middle.sequence_number);
+    let call = GetShardIterator::new(stream(), middle.shard_id, IteratorStart::TrimHorizon);
+    let mut iterator = kinesis.get_shard_iterator(call).await.unwrap();
+    let mut read = 0;
+    loop {
+        let page = kinesis
+            .get_records(GetRecords::new(stream(), iterator))
+            .await
+            .unwrap();
+        read += page.records.len();
+        if page.behind_latest == Some(Duration::ZERO) {
+            break;
+        }
+        iterator = page.next_iterator.unwrap();
+    }
+    assert_eq!(read, CALLS * 500);
+}
