@@ -71,6 +71,11 @@ impl<W: Write> Report<W> {
         }
     }
 
+    /// Whether to go on reading.
+    pub(super) fn outlook(&self) -> Outlook {
+        self.outlook
+    }
+
     /// Writes out what is held.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.out.flush()?)
@@ -79,8 +84,13 @@ impl<W: Write> Report<W> {
     /// Sums up what was not told line by line.
     pub(super) fn finish(mut self, progress: &Progress) -> Result<(), Failure> {
         self.flush()?;
-        if self.repeated > 0 {
-            failure::report(&format!("{} more lines were not stored", self.repeated));
+        match (self.repeated, progress.without_result()) {
+            (0, 0) => {}
+            (more, 0) => failure::report(&format!("{more} more lines were not stored")),
+            (more, unknown) => {
+                let more = more + unknown;
+                failure::report(&format!("{more} more lines are not known to be stored"));
+            }
         }
         if self.outlook == Outlook::Hopeless && !progress.is_ended() {
             failure::report("the rest of the input was not read");
