@@ -300,6 +300,22 @@ async fn who_closes_the_pipe_ends_the_program_quietly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_closed_pipe_of_receipts_does_not_keep_records_from_being_put() {
+    let program = Program::with_stream("s", 1).await;
+    let lines = file("lines.txt", &"x\n".repeat(3_000));
+    let line = format!("put -s s --receipts {}", lines.display());
+    let mut put = program.command(&line).spawn().unwrap();
+    assert_eq!(lines_of(&mut put, 1).await.len(), 1);
+    let status = timeout(PATIENCE, put.wait()).await.expect("it ends");
+    assert!(status.unwrap().success());
+    std::fs::remove_file(lines).unwrap();
+    let got = program
+        .run("get -s s --from all --until tip -o raw -q", "")
+        .await;
+    assert_eq!(got.out.len(), 3_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn streams_are_created_split_merged_and_deleted() {
     let program = Program::start().await;
     let created = program.run("create -s s -n 2 -o json", "").await;

@@ -1,4 +1,7 @@
-use std::{error::Error as _, io::Write};
+use std::{
+    error::Error as _,
+    io::{self, Write},
+};
 
 use kinesis_pipeline::{AttemptError, PutError, Receipt, service::ErrorClass};
 use serde::Serialize;
@@ -52,10 +55,22 @@ impl<W: Write> Report<W> {
     }
 
     fn stored(&mut self, line: u64, receipt: &Receipt) -> Result<(), Failure> {
-        if self.prints_receipts {
-            output::json_line(&mut self.out, &ReceiptLine::new(line, receipt))?;
+        if !self.prints_receipts {
+            return Ok(());
         }
-        Ok(())
+        let written = output::json_line(&mut self.out, &ReceiptLine::new(line, receipt));
+        self.unless_closed(written)
+    }
+
+    /// Who closes the pipe wants no more receipts; the records are put all the same.
+    fn unless_closed(&mut self, written: io::Result<()>) -> Result<(), Failure> {
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.prints_receipts = false;
+                Ok(())
+            }
+            written => Ok(written?),
+        }
     }
 
     fn failed(&mut self, line: u64, error: &PutError) {
@@ -78,7 +93,8 @@ impl<W: Write> Report<W> {
 
     /// Writes out what is held.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        Ok(self.out.flush()?)
+        let flushed = self.out.flush();
+        self.unless_closed(flushed)
     }
 
     /// Sums up what was not told line by line.
