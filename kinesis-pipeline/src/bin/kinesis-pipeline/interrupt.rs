@@ -1,5 +1,17 @@
-/// Returns when the user or the system asks the program to end: Ctrl-C or SIGTERM.
+/// The exit status of a program that a signal ended, as shells have it for Ctrl-C.
+const INSISTED: i32 = 130;
+
+/// Returns when the user or the system asks the program to end: Ctrl-C or SIGTERM. Who asks again does not
+/// wait for what is being finished.
 pub(crate) async fn asked_to_end() {
+    signalled().await;
+    tokio::spawn(async {
+        signalled().await;
+        std::process::exit(INSISTED);
+    });
+}
+
+async fn signalled() {
     tokio::select! {
         () = ctrl_c() => {}
         () = terminated() => {}

@@ -32,7 +32,9 @@ fn main() -> ExitCode {
         Err(error) => return failure::exit(Err(error.into())),
     };
     let done = runtime.block_on(commands::run(cli));
-    // A read of standard input that waits for a line cannot be cancelled: nobody waits for it.
-    runtime.shutdown_background();
-    failure::exit(done)
+    let status = failure::exit(done);
+    // A read of standard input that waits for a line cannot be cancelled, and what has not been sent by now is
+    // reported: the process ends without waiting for either.
+    std::mem::forget(runtime);
+    status
 }

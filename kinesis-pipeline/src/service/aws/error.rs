@@ -187,6 +187,9 @@ fn hint(code: &str) -> Option<&'static str> {
         | "SignatureDoesNotMatch" => Some(
             "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or AWS_PROFILE",
         ),
+        "RequestExpired" | "RequestExpiredException" | "RequestTimeTooSkewed" => {
+            Some("set this machine's clock")
+        }
         _ => None,
     }
 }

@@ -23,9 +23,9 @@ pub(super) fn to_sdk(time: SystemTime) -> DateTime {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use std::time::Duration;
+
+    use proptest::prelude::*;
 
     use super::*;
 

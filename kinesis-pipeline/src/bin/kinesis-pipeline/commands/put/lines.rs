@@ -99,6 +99,11 @@ impl Progress {
         self.state().put.pop_front().unwrap_or_default()
     }
 
+    /// How many lines were put and have no result yet.
+    pub(super) fn without_result(&self) -> u64 {
+        self.state().put.len() as u64
+    }
+
     /// Whether everything was read.
     pub(super) fn is_ended(&self) -> bool {
         self.state().is_ended

@@ -7,14 +7,15 @@ mod line;
 mod lines;
 mod report;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use kinesis_pipeline::{Clock, KeyError, KinesisStream, PartitionKey};
 use tokio::{
     io::{AsyncBufRead, BufReader},
     sync::oneshot,
+    time::timeout,
 };
 
 use self::{
@@ -27,9 +28,12 @@ use crate::{
     cli::{Global, StreamArgument},
     connect::Connected,
     failure::{Failure, Told},
-    interrupt, output,
+    interrupt,
+    output::{self, Stdout},
 };
 
+/// How long to wait for the results of lines under way once no record can be stored.
+const HOPELESS_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How much of the input is read at once.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -122,23 +126,30 @@ async fn put(
     let mut results = stream.put_stream(Box::pin(records));
     let mut report = Report::new(output::stdout(), reading.receipts);
     let mut stop = Some(stop);
-    loop {
-        let result = if let Some(ready) = results.next().now_or_never() {
-            ready
-        } else {
-            report.flush()?;
-            results.next().await
-        };
-        let Some(result) = result else { break };
-        let outlook = report.result(
-            progress.next_result(),
-            result.map_err(|failed| failed.error),
-        )?;
-        if outlook == Outlook::Hopeless {
+    while let Some(result) = next(&mut results, &mut report).await? {
+        let result = result.map_err(|failed| failed.error);
+        if report.result(progress.next_result(), result)? == Outlook::Hopeless {
             stop.take();
         }
     }
     report.finish(&progress)
+}
+
+/// The next result; none when there is none, or when there is no hope for another.
+async fn next<S: Stream + Unpin>(
+    results: &mut S,
+    report: &mut Report<Stdout>,
+) -> Result<Option<S::Item>, Failure> {
+    if let Some(ready) = results.next().now_or_never() {
+        return Ok(ready);
+    }
+    // Who reads the receipts gets what there is before the program waits.
+    report.flush()?;
+    let next = results.next();
+    match report.outlook() {
+        Outlook::Good => Ok(next.await),
+        Outlook::Hopeless => Ok(timeout(HOPELESS_WAIT_MAX, next).await.unwrap_or(None)),
+    }
 }
 
 /// Returns when the user asks for the end, or when `stopped` has lost its other side.

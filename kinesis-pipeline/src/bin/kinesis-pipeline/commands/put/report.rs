@@ -1,4 +1,7 @@
-use std::{error::Error as _, io::Write};
+use std::{
+    error::Error as _,
+    io::{self, Write},
+};
 
 use kinesis_pipeline::{AttemptError, PutError, Receipt, service::ErrorClass};
 use serde::Serialize;
@@ -52,10 +55,22 @@ impl<W: Write> Report<W> {
     }
 
     fn stored(&mut self, line: u64, receipt: &Receipt) -> Result<(), Failure> {
-        if self.prints_receipts {
-            output::json_line(&mut self.out, &ReceiptLine::new(line, receipt))?;
+        if !self.prints_receipts {
+            return Ok(());
         }
-        Ok(())
+        let written = output::json_line(&mut self.out, &ReceiptLine::new(line, receipt));
+        self.unless_closed(written)
+    }
+
+    /// Who closes the pipe wants no more receipts; the records are put all the same.
+    fn unless_closed(&mut self, written: io::Result<()>) -> Result<(), Failure> {
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.prints_receipts = false;
+                Ok(())
+            }
+            written => Ok(written?),
+        }
     }
 
     fn failed(&mut self, line: u64, error: &PutError) {
@@ -71,16 +86,27 @@ impl<W: Write> Report<W> {
         }
     }
 
+    /// Whether to go on reading.
+    pub(super) fn outlook(&self) -> Outlook {
+        self.outlook
+    }
+
     /// Writes out what is held.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        Ok(self.out.flush()?)
+        let flushed = self.out.flush();
+        self.unless_closed(flushed)
     }
 
     /// Sums up what was not told line by line.
     pub(super) fn finish(mut self, progress: &Progress) -> Result<(), Failure> {
         self.flush()?;
-        if self.repeated > 0 {
-            failure::report(&format!("{} more lines were not stored", self.repeated));
+        match (self.repeated, progress.without_result()) {
+            (0, 0) => {}
+            (more, 0) => failure::report(&format!("{more} more lines were not stored")),
+            (more, unknown) => {
+                let more = more + unknown;
+                failure::report(&format!("{more} more lines are not known to be stored"));
+            }
         }
         if self.outlook == Outlook::Hopeless && !progress.is_ended() {
             failure::report("the rest of the input was not read");
