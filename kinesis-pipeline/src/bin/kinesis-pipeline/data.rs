@@ -67,7 +67,9 @@ fn msgpack(value: &MsgPackValue) -> Value {
         MsgPackValue::Binary(bytes) => base64(bytes),
         MsgPackValue::Array(values) => values.iter().map(msgpack).collect(),
         MsgPackValue::Map(entries) => {
-            let fields = entries.iter().map(|(key, value)| (key_text(key), msgpack(value)));
+            let fields = entries
+                .iter()
+                .map(|(key, value)| (key_text(key), msgpack(value)));
             Value::Object(fields.collect::<Map<_, _>>())
         }
         MsgPackValue::Ext(kind, bytes) => {
@@ -106,7 +108,10 @@ mod tests {
         assert_eq!(shown(b"hi"), json!("hi"));
         assert_eq!(shown(b""), json!(""));
         let triton = b"\x82\xa3msg\xa3hi\n\xa2ts\xcb\x41\xd5\x5e\x28\x9f\x0b\x02\x5c";
-        assert_eq!(shown(triton), json!({"msg": "hi\n", "ts": 1_433_969_276.172_019}));
+        assert_eq!(
+            shown(triton),
+            json!({"msg": "hi\n", "ts": 1_433_969_276.172_019})
+        );
         assert_eq!(shown(b"\xff\xfe"), json!({"base64": "//4="}));
     }
 
@@ -128,7 +133,10 @@ mod tests {
             (MsgPackValue::Ext(1, vec![1]), json!({"base64": "AQ=="})),
             (MsgPackValue::F64(f64::NAN), Value::Null),
             (MsgPackValue::from(u64::MAX), json!(u64::MAX)),
-            (MsgPackValue::Map(vec![(1.into(), 2.into())]), json!({"1": 2})),
+            (
+                MsgPackValue::Map(vec![(1.into(), 2.into())]),
+                json!({"1": 2}),
+            ),
         ];
         for (value, shown) in table {
             assert_eq!(msgpack(&value), shown);

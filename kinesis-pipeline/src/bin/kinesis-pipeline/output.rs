@@ -46,9 +46,15 @@ pub(crate) trait Row: Serialize {
 }
 
 fn columns<R: Row>(rows: &[R]) -> String {
-    let titles = R::TITLES.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let titles = R::TITLES
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>();
     let titled = (!titles.is_empty() && !rows.is_empty()).then_some(titles);
-    let lines: Vec<_> = titled.into_iter().chain(rows.iter().map(R::cells)).collect();
+    let lines: Vec<_> = titled
+        .into_iter()
+        .chain(rows.iter().map(R::cells))
+        .collect();
     let width = |column: usize| {
         let cells = lines.iter().filter_map(|line| line.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)

@@ -149,7 +149,17 @@ mod tests {
         assert_eq!(duration("15m"), Ok(Duration::from_mins(15)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("7d"), Ok(Duration::from_hours(7 * 24)));
-        for wrong in ["", "15", "m", "-1s", "1.5h", "1w", "99999999999999999d", "1 s", "é"] {
+        for wrong in [
+            "",
+            "15",
+            "m",
+            "-1s",
+            "1.5h",
+            "1w",
+            "99999999999999999d",
+            "1 s",
+            "é",
+        ] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
@@ -180,7 +190,10 @@ mod tests {
         assert_eq!(place.shard, ShardSelector::Number(1));
         assert_eq!(place.sequence_number.as_str(), "17");
         let place: Place = "shardId-000000000001:17".parse().unwrap();
-        assert_eq!(place.shard, ShardSelector::Id("shardId-000000000001".into()));
+        assert_eq!(
+            place.shard,
+            ShardSelector::Id("shardId-000000000001".into())
+        );
         for wrong in ["", "1", "1:", ":1", "x:1", "1:x", "-1:1"] {
             assert!(wrong.parse::<Place>().is_err(), "{wrong}");
         }

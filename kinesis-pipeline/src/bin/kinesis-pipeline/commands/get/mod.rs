@@ -22,7 +22,12 @@ pub(crate) struct Get {
     #[command(flatten)]
     stream: StreamArgument,
     /// Where to begin: latest, all, a time ago such as -15m, or a time such as 2026-11-21T08:00:00Z.
-    #[arg(long, value_name = "WHEN", default_value = "latest", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "latest",
+        allow_hyphen_values = true
+    )]
     from: From,
     /// Begin after this record of a shard, and read that shard and those that descend from it.
     #[arg(long, value_name = "SHARD:SEQUENCE", conflicts_with_all = ["from", "shards"])]
@@ -161,7 +166,10 @@ mod tests {
     fn a_time_ago_is_before_now_and_not_before_time() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_hours(1);
         let minute = Duration::from_mins(1);
-        assert_eq!(start(From::Ago(minute), now), StartAt::Timestamp(now - minute));
+        assert_eq!(
+            start(From::Ago(minute), now),
+            StartAt::Timestamp(now - minute)
+        );
         let ages = From::Ago(Duration::from_hours(2));
         assert_eq!(start(ages, now), StartAt::TrimHorizon);
     }

@@ -68,7 +68,12 @@ mod tests {
         let arrived_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_433_969_276_172);
         let encoded = EncodedRecord::new(key.clone(), Bytes::from_static(data));
         let mut out = Vec::new();
-        record(&mut out, format, &Record::new(encoded, key, position, arrived_at)).unwrap();
+        record(
+            &mut out,
+            format,
+            &Record::new(encoded, key, position, arrived_at),
+        )
+        .unwrap();
         String::from_utf8(out).unwrap()
     }
 

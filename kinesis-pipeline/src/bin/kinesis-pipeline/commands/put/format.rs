@@ -108,7 +108,10 @@ fn msgpack(bytes: &Bytes, keying: &Keying) -> Result<EncodedRecord, Refusal> {
     let record: TritonRecord = serde_json::from_slice(bytes).map_err(not_json)?;
     let mut data = BytesMut::new();
     MsgPack::encode(&record, &mut data)?;
-    Ok(EncodedRecord::new(keying.of_record(&record)?, data.freeze()))
+    Ok(EncodedRecord::new(
+        keying.of_record(&record)?,
+        data.freeze(),
+    ))
 }
 
 fn triton(bytes: &Bytes, keying: &Keying, now: SystemTime) -> Result<EncodedRecord, Refusal> {
@@ -118,7 +121,10 @@ fn triton(bytes: &Bytes, keying: &Keying, now: SystemTime) -> Result<EncodedReco
     let record = TritonRecord::new().with("msg", text).with("ts", seconds);
     let mut data = BytesMut::new();
     record.encode(&EncodeContext::at(now), &mut data)?;
-    Ok(EncodedRecord::new(keying.of_record(&record)?, data.freeze()))
+    Ok(EncodedRecord::new(
+        keying.of_record(&record)?,
+        data.freeze(),
+    ))
 }
 
 #[cfg(test)]
@@ -144,7 +150,10 @@ mod tests {
         let second = record(Format::Lines, "hi\n", &Keying::Random);
         assert_ne!(first.partition_key, second.partition_key);
         assert_eq!(record(Format::Lines, "\n", &Keying::Random).data, "");
-        assert_eq!(record(Format::Lines, "x\r\n\n", &Keying::Random).data, "x\r\n");
+        assert_eq!(
+            record(Format::Lines, "x\r\n\n", &Keying::Random).data,
+            "x\r\n"
+        );
     }
 
     #[test]
@@ -195,12 +204,30 @@ mod tests {
             line.record.unwrap_err()
         };
         let random = &Keying::Random;
-        assert!(matches!(refused(Format::Json, "{", random), Refusal::Format(_)));
-        assert!(matches!(refused(Format::Json, "1 2", random), Refusal::Format(_)));
-        assert!(matches!(refused(Format::Msgpack, "[1]", random), Refusal::Format(_)));
-        assert!(matches!(refused(Format::Json, "{}", &field), Refusal::Key(_)));
-        assert!(matches!(refused(Format::Msgpack, "{}", &field), Refusal::Key(_)));
-        let long = Text { number: 7, bytes: None };
+        assert!(matches!(
+            refused(Format::Json, "{", random),
+            Refusal::Format(_)
+        ));
+        assert!(matches!(
+            refused(Format::Json, "1 2", random),
+            Refusal::Format(_)
+        ));
+        assert!(matches!(
+            refused(Format::Msgpack, "[1]", random),
+            Refusal::Format(_)
+        ));
+        assert!(matches!(
+            refused(Format::Json, "{}", &field),
+            Refusal::Key(_)
+        ));
+        assert!(matches!(
+            refused(Format::Msgpack, "{}", &field),
+            Refusal::Key(_)
+        ));
+        let long = Text {
+            number: 7,
+            bytes: None,
+        };
         let line = Format::Lines.record(long, random, SystemTime::UNIX_EPOCH);
         assert!(line.unwrap().record.is_err());
     }

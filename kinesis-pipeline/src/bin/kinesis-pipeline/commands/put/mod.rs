@@ -60,7 +60,8 @@ fn partition_key(text: &str) -> Result<PartitionKey, KeyError> {
 impl Put {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         if self.key.is_some() && self.format == Format::Lines {
-            let told = "--key names a field, and lines have none: add --format json, msgpack or triton";
+            let told =
+                "--key names a field, and lines have none: add --format json, msgpack or triton";
             return Err(Failure::Usage(told.to_owned()));
         }
         let connected = global.connect_to(&self.stream.stream).await?;
@@ -76,7 +77,12 @@ impl Put {
         };
         let unreadable = |error| Told(format!("{} cannot be read: {error}", path.display()));
         let file = tokio::fs::File::open(&path).await.map_err(unreadable)?;
-        put(&connected, BufReader::with_capacity(READ_BYTES, file), reading).await
+        put(
+            &connected,
+            BufReader::with_capacity(READ_BYTES, file),
+            reading,
+        )
+        .await
     }
 
     /// The command line comes before the configuration file.
@@ -108,9 +114,7 @@ async fn put(
     let clock = Clock::system();
     let progress = Progress::default();
     let (stop, stopped) = oneshot::channel::<()>();
-    let Reading {
-        format, keying, ..
-    } = &reading;
+    let Reading { format, keying, .. } = &reading;
     let records = lines::read(input, progress.clone())
         .filter_map(|text| std::future::ready(format.record(text, keying, clock.now())))
         .inspect(|line| progress.put(line.number))
@@ -128,7 +132,10 @@ async fn put(
             }
         };
         let Some(result) = result else { break };
-        let outlook = report.result(progress.next_result(), result.map_err(|failed| failed.error))?;
+        let outlook = report.result(
+            progress.next_result(),
+            result.map_err(|failed| failed.error),
+        )?;
         if outlook == Outlook::Hopeless {
             stop.take();
         }

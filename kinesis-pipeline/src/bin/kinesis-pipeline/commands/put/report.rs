@@ -151,7 +151,12 @@ mod tests {
 
     fn refused() -> AttemptError {
         let class = ErrorClass::Transient;
-        AttemptError::Request(Arc::new(ServiceError::unanswered("PutRecords", "here", class, "")))
+        AttemptError::Request(Arc::new(ServiceError::unanswered(
+            "PutRecords",
+            "here",
+            class,
+            "",
+        )))
     }
 
     #[test]
