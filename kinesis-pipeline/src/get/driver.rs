@@ -2,7 +2,7 @@ use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     future::Future,
     pin::Pin,
-    time::SystemTime,
+    time::Duration,
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -16,6 +16,7 @@ use super::{
     listing::Listing,
     options::Options,
     pace::Pace,
+    plan::Bound,
     shard_state::{Call, End, Failure, PAGES_MAX, ShardState},
 };
 use crate::{
@@ -39,7 +40,7 @@ pub(crate) struct Driver {
     pub(crate) lineage: Lineage,
     /// Where members that have not been read begin; the others begin at their oldest record.
     pub(crate) starts: HashMap<ShardId, IteratorStart>,
-    pub(crate) tip_at: Option<SystemTime>,
+    pub(crate) bound: Option<Bound>,
     pub(crate) shards: HashMap<ShardId, ShardState>,
     pub(crate) timers: BTreeSet<(Instant, ShardId)>,
     pub(crate) due: VecDeque<ShardId>,
@@ -142,16 +143,16 @@ impl Driver {
     ) {
         let pace = Pace::new(self.poll_interval(), self.options.page_records_max);
         let now = self.target.clock.instant();
-        let state = ShardState::new(start, iterator, pace, now).until_tip_at(self.tip_at);
+        let state = ShardState::new(start, iterator, pace, now).until(self.bound);
         self.shards.insert(shard_id.clone(), state);
         self.schedule(shard_id);
     }
 
-    /// A batch read is over the sooner it knows that it has reached the tip.
-    fn poll_interval(&self) -> std::time::Duration {
-        match self.tip_at {
-            Some(_) => std::time::Duration::ZERO,
-            None => self.options.poll_interval,
+    /// A batch read is over the sooner it knows that it has reached its end.
+    fn poll_interval(&self) -> Duration {
+        match self.bound {
+            Some(bound) if bound.time() <= self.target.clock.now() => Duration::ZERO,
+            _ => self.options.poll_interval,
         }
     }
 

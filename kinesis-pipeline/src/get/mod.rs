@@ -88,10 +88,7 @@ impl<R> KinesisStream<R> {
     ) -> Result<Records<R>, GetError> {
         let shard = shard.into();
         let reader = self.reader().shards([shard.clone()]);
-        reader
-            .shard_start(shard, plan::ShardStart::After(after))
-            .open()
-            .await
+        reader.start_after(shard, after).open().await
     }
 
     /// Reads what arrived at this time or later, from all shards.

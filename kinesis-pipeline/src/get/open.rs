@@ -14,9 +14,8 @@ use super::{
     fetch,
     listing::Listing,
     options::Options,
-    plan::{Absent, Plan, Wish, plan, start_again},
+    plan::{Absent, Bound, Plan, Wish, plan, start_again},
     retry::{Failures, Verdict},
-    start::Until,
 };
 use crate::{
     service::{ErrorClass, IteratorStart, ServiceError, ShardIterator},
@@ -61,7 +60,7 @@ pub(crate) async fn open(
         feed,
         lineage,
         starts,
-        tip_at: (wish.until == Until::Tip).then_some(opened_at),
+        bound: Bound::of(&wish.until, opened_at),
         shards: HashMap::new(),
         timers: BTreeSet::new(),
         due: VecDeque::new(),

@@ -35,6 +35,31 @@ pub(crate) struct Plan {
     pub(crate) starts: HashMap<ShardId, IteratorStart>,
 }
 
+/// Where the reading of every shard ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// With the page that reaches this time, the moment of opening.
+    Page(SystemTime),
+    /// Before the first record that arrived at this time or later.
+    Record(SystemTime),
+}
+
+impl Bound {
+    pub(crate) fn of(until: &Until, opened_at: SystemTime) -> Option<Self> {
+        match until {
+            Until::Stopped => None,
+            Until::Tip => Some(Self::Page(opened_at)),
+            Until::Timestamp(time) => Some(Self::Record(*time)),
+        }
+    }
+
+    pub(crate) fn time(self) -> SystemTime {
+        match self {
+            Self::Page(time) | Self::Record(time) => time,
+        }
+    }
+}
+
 /// A shard that was asked for and is not there.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Absent(pub(crate) ShardSelector);
@@ -103,8 +128,8 @@ pub(crate) fn start_again(start: IteratorStart, opened_at: SystemTime) -> Iterat
 fn scope(chosen: &[ShardId], until: &Until) -> Scope {
     match until {
         Until::Tip => Scope::Frozen,
-        Until::Stopped if chosen.is_empty() => Scope::Stream,
-        Until::Stopped => Scope::Chosen,
+        _ if chosen.is_empty() => Scope::Stream,
+        _ => Scope::Chosen,
     }
 }
 

@@ -5,11 +5,11 @@ use super::{
     open::open,
     options::Options,
     pace::PAGE_RECORDS_MAX,
-    plan::Wish,
+    plan::{ShardStart, Wish},
     records::Records,
     start::{ShardSelector, StartAt, Until},
 };
-use crate::stream::Target;
+use crate::{shard::SequenceNumber, stream::Target};
 
 /// What to read of a stream, and how: made by [`KinesisStream::reader`](crate::KinesisStream::reader).
 ///
@@ -54,6 +54,26 @@ impl<R> Reader<R> {
     /// Where to begin. [`StartAt::Latest`] by default.
     pub fn start(mut self, start: StartAt) -> Self {
         self.wish.start = start;
+        self
+    }
+
+    /// Begins in this shard at the record with this number, whatever [`start`](Self::start) says for the others.
+    ///
+    /// The shards that descend from it are read from their beginning.
+    pub fn start_at(self, shard: impl Into<ShardSelector>, number: SequenceNumber) -> Self {
+        self.shard_start(shard.into(), ShardStart::At(number))
+    }
+
+    /// Begins in this shard after the record with this number, whatever [`start`](Self::start) says for the
+    /// others.
+    ///
+    /// The shards that descend from it are read from their beginning.
+    pub fn start_after(self, shard: impl Into<ShardSelector>, number: SequenceNumber) -> Self {
+        self.shard_start(shard.into(), ShardStart::After(number))
+    }
+
+    fn shard_start(mut self, shard: ShardSelector, start: ShardStart) -> Self {
+        self.wish.shard_starts.push((shard, start));
         self
     }
 
@@ -112,15 +132,6 @@ impl<R> Reader<R> {
         let stream = self.target.stream.clone();
         let (driver, outlet) = open(self.target, &self.wish, self.options).await?;
         Ok(Records::new(stream, outlet, tokio::spawn(driver.run())))
-    }
-
-    pub(super) fn shard_start(
-        mut self,
-        shard: ShardSelector,
-        start: super::plan::ShardStart,
-    ) -> Self {
-        self.wish.shard_starts.push((shard, start));
-        self
     }
 }
 

@@ -24,7 +24,8 @@ use crate::{
 
 /// The records of a stream, as they come: an open reader.
 ///
-/// Read it with [`next`](Self::next), or as a futures [`Stream`]. The records of one shard come in order, and
+/// Read it with [`next`](Self::next), or as a futures [`Stream`] with all that `StreamExt` adds: `take(n)` ends a
+/// batch after `n` records. The records of one shard come in order, and
 /// those of one partition key also over splits and merges. Records are decoded when you ask for them, on your
 /// task. Dropping the reader ends everything it does.
 ///

@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::{
     pace::{Pace, PageFacts, PageSize},
+    plan::Bound,
     retry::{Failures, Verdict},
 };
 use crate::{
@@ -36,8 +37,8 @@ pub(crate) struct ShardState {
     due: Instant,
     pace: Pace,
     failures: Failures,
-    /// Reading ends at what was in the shard at this time.
-    tip_at: Option<SystemTime>,
+    /// Where reading ends before the shard does.
+    bound: Option<Bound>,
 }
 
 #[derive(Debug)]
@@ -100,13 +101,13 @@ impl ShardState {
             due: now,
             pace,
             failures: Failures::default(),
-            tip_at: None,
+            bound: None,
         }
     }
 
-    /// The same shard, read only to what was in it at this time.
-    pub(crate) fn until_tip_at(mut self, opened_at: Option<SystemTime>) -> Self {
-        self.tip_at = opened_at;
+    /// The same shard, read only so far.
+    pub(crate) fn until(mut self, bound: Option<Bound>) -> Self {
+        self.bound = bound;
         self
     }
 
@@ -161,7 +162,7 @@ impl ShardState {
         self.due = now;
     }
 
-    /// A page came; if it has records it will be queued. Returns what it takes in memory.
+    /// A page came; if it has records left they will be queued. Returns what they take in memory.
     pub(crate) fn on_page(&mut self, page: &mut RecordPage, now: Instant) -> usize {
         let called = self.call.take();
         let called_at = called.map_or(now, |called| called.at);
@@ -169,37 +170,56 @@ impl ShardState {
         self.failures.reset();
         self.last_call_at = Some(called_at);
         self.due = self.pace.on_page(called_at, facts);
+        let is_cut = self.cut(page) || self.is_at_wanted_end(page, called);
         if let Some(last) = page.records.last() {
             self.read_to = Some(last.sequence_number.clone());
             self.pages_out += 1;
         }
+        let bytes = if page.records.is_empty() {
+            0
+        } else {
+            facts.bytes
+        };
         self.cursor = match page.next_iterator.take() {
+            _ if is_cut => Cursor::Ended(End::Cut),
             None => Cursor::Ended(End::Closed),
-            Some(_) if self.is_at_wanted_end(page, called) => Cursor::Ended(End::Cut),
             Some(iterator) => Cursor::At(iterator),
         };
-        facts.bytes
+        bytes
     }
 
-    /// Whether the page reaches what was in the shard when the reader was opened.
+    /// Drops what is not wanted of a page. Returns whether that was anything.
+    fn cut(&self, page: &mut RecordPage) -> bool {
+        let Some(Bound::Record(time)) = self.bound else {
+            return false;
+        };
+        let past = page
+            .records
+            .iter()
+            .position(|record| record.arrived_at >= time);
+        page.records.truncate(past.unwrap_or(page.records.len()));
+        past.is_some()
+    }
+
+    /// Whether the page reaches the time at which reading ends.
     ///
     /// By the service's measure the page ends `behind_latest` before the call, which needs no agreement of
     /// clocks. But some servers always say 0, so a page with records counts only if its last one arrived
-    /// after the opening; the empty page behind it counts anyway.
+    /// after that time; the empty page behind it counts anyway.
     fn is_at_wanted_end(&self, page: &RecordPage, called: Option<Called>) -> bool {
-        let (Some(tip_at), Some(called)) = (self.tip_at, called) else {
+        let (Some(bound), Some(called)) = (self.bound, called) else {
             return false;
         };
         let behind = page.behind_latest.unwrap_or_default();
         let reaches = called
             .wall
             .checked_sub(behind)
-            .is_some_and(|time| time >= tip_at);
+            .is_some_and(|time| time >= bound.time());
         reaches
             && page
                 .records
                 .last()
-                .is_none_or(|record| record.arrived_at > tip_at)
+                .is_none_or(|record| record.arrived_at > bound.time())
     }
 
     /// A call failed. `jitter` is random, 0 to 1.

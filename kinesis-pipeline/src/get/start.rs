@@ -34,6 +34,10 @@ pub enum Until {
     /// A shard ends with the first page that reaches the moment of opening; a few records that arrived since
     /// may be in that page, and are delivered. Shards that open later are not read.
     Tip,
+    /// Before the first record of each shard that arrived at this time or later; milliseconds count.
+    ///
+    /// A time to come is waited for, by this machine's clock.
+    Timestamp(SystemTime),
 }
 
 /// Which shard: by number or by id.

@@ -244,6 +244,54 @@ async fn the_tip_is_what_was_in_the_stream_when_it_opened() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn until_a_time_ends_before_the_first_record_that_arrived_then() {
+    let service = TestKinesis::new(2);
+    service.put(0, "before");
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let until = service.clock().now();
+    service.put(0, "at");
+    service.put(1, "at");
+    let [left, _] = service.split(0);
+    service.put(left, "child");
+    let stream = service.stream::<Bytes>();
+    let reader = || stream.reader().start(StartAt::TrimHorizon);
+    let mut records = reader()
+        .until(Until::Timestamp(until))
+        .open()
+        .await
+        .unwrap();
+    assert_eq!(rest(&mut records).await, ["before"]);
+
+    let to_come = Until::Timestamp(until + Duration::from_mins(2));
+    let mut records = reader().until(to_come).open().await.unwrap();
+    let mut texts = take(&mut records, 4).await;
+    texts.sort();
+    assert_eq!(texts, ["at", "at", "before", "child"]);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    service.put(1, "in time");
+    assert_eq!(take(&mut records, 1).await, ["in time"]);
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    service.put(1, "too late");
+    assert_eq!(rest(&mut records).await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn shards_may_begin_at_places_of_their_own() {
+    let service = TestKinesis::new(3);
+    let numbers: Vec<_> = (0..9)
+        .map(|count| service.put(count % 3, count.to_string()))
+        .collect();
+    let stream = service.stream::<Bytes>();
+    let reader = stream.reader().start(StartAt::Latest).until(Until::Tip);
+    let reader = reader
+        .start_at(0, numbers[3].clone())
+        .start_after(1, numbers[4].clone());
+    let mut texts = rest(&mut reader.open().await.unwrap()).await;
+    texts.sort();
+    assert_eq!(texts, ["3", "6", "7"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stopped_reader_gives_out_what_was_fetched_and_fetches_no_more() {
     let service = TestKinesis::new(1);
     for count in 0..100 {
