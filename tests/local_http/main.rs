@@ -3,5 +3,7 @@
 
 mod cbor;
 mod dynamodb;
+mod fan_out;
+mod faults;
 mod sdk;
 mod wire;

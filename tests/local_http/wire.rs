@@ -44,15 +44,20 @@ pub(crate) async fn send(server: &LocalServer, path: &str, headers: &str, body: 
 }
 
 pub(crate) async fn send_to(address: SocketAddr, path: &str, headers: &str, body: &[u8]) -> Answer {
-    let mut socket = TcpStream::connect(address).await.unwrap();
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: local\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
         body.len()
     );
+    exchange(address, &[head.as_bytes(), body]).await
+}
+
+async fn exchange(address: SocketAddr, request: &[&[u8]]) -> Answer {
+    let mut socket = TcpStream::connect(address).await.unwrap();
     let mut bytes = Vec::new();
     let exchange = async {
-        socket.write_all(head.as_bytes()).await.unwrap();
-        socket.write_all(body).await.unwrap();
+        for part in request {
+            socket.write_all(part).await.unwrap();
+        }
         socket.read_to_end(&mut bytes).await.unwrap();
     };
     tokio::time::timeout(ANSWER_WAIT_MAX, exchange)
@@ -150,6 +155,18 @@ async fn a_request_over_the_limit_is_refused_after_it_was_sent() {
     let body = vec![b' '; 20 * 1024 * 1024];
     let refused = refusal(&format!("{SIGNED}{JSON}{LIST_STREAMS}"), &body).await;
     assert_eq!(refused, (413, "RequestEntityTooLargeException".to_owned()));
+}
+
+#[tokio::test]
+async fn a_body_may_come_in_chunks() {
+    let server = server().await;
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: local\r\nConnection: close\r\n{SIGNED}{JSON}{LIST_STREAMS}\
+         Transfer-Encoding: chunked\r\n\r\n"
+    );
+    let chunks = b"1\r\n{\r\n9\r\n\"Limit\":1\r\n1\r\n}\r\n0\r\n\r\n";
+    let answer = exchange(server.address(), &[head.as_bytes(), chunks]).await;
+    assert_eq!(answer.status, 200);
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ pub(super) async fn read_body(mut body: Incoming) -> Result<Bytes, ReadError> {
         let Ok(data) = frame.map_err(ReadError::Broken)?.into_data() else {
             continue;
         };
-        if whole.is_empty() && data.len() == expected {
+        if expected > 0 && data.len() == expected {
             return Ok(data);
         }
         if whole.len() + data.len() > REQUEST_BYTES_MAX {

@@ -83,7 +83,7 @@ mod tests {
             .with_no_client_auth();
         config.alpn_protocols = vec![protocol.to_vec()];
         let socket = TcpStream::connect(address).await.unwrap();
-        let name = ServerName::from(std::net::IpAddr::from(Ipv4Addr::LOCALHOST));
+        let name = ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST));
         TlsConnector::from(Arc::new(config))
             .connect(name, socket)
             .await
