@@ -3,7 +3,6 @@
 //! ```text
 //! cargo bench -p kinesis-pipeline-benches --bench local
 //! ```
-#![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 use std::time::{Duration, Instant};
 

@@ -114,7 +114,6 @@ async fn serve_ferrokinesis() {
         .expect("ferrokinesis serves");
 }
 
-#[expect(clippy::print_stdout, reason = "the parent process reads it")]
 fn announce(address: SocketAddr) {
     println!("{address}");
 }

@@ -5,6 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use kinesis_pipeline::{KinesisRecord, KinesisStream, LocalKinesis, Position, StartAt, Until};
 use serde::{Deserialize, Serialize};
 
+/// Each puts every 64th number.
 const TASKS: u64 = 64;
 const RECORDS: u64 = 100_000;
 
@@ -40,7 +41,7 @@ async fn a_hundred_thousand_puts_of_64_tasks_are_stored_and_read_once_each() {
         .await
         .expect("it opens");
     let mut numbers = HashSet::new();
-    let wait = Duration::from_secs(60);
+    let wait = Duration::from_mins(1);
     while let Some(record) = tokio::time::timeout(wait, records.next())
         .await
         .expect("no hang")
@@ -64,7 +65,7 @@ async fn a_hundred_thousand_puts_of_64_tasks_are_stored_and_read_once_each() {
 /// Puts every 64th number, one after the other.
 async fn put_share(stream: KinesisStream<Numbered>, task: u64) -> Vec<Position> {
     let mut positions = Vec::new();
-    for number in (task..RECORDS).step_by(TASKS as usize) {
+    for number in (task..RECORDS).step_by(64) {
         let receipt = stream
             .put(&Numbered { task, number })
             .await

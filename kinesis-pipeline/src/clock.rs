@@ -81,7 +81,7 @@ mod tests {
         let base = from_epoch_millis(1_000);
         let clock = Clock::tokio(base);
         assert_eq!(clock.now(), base);
-        tokio::time::advance(Duration::from_secs(3600)).await;
+        tokio::time::advance(Duration::from_hours(1)).await;
         assert_eq!(epoch_millis(clock.now()), 3_601_000);
     }
 }

@@ -87,6 +87,7 @@
 //!
 //! A feature only adds. Without default features the codecs and pipelines build in seconds.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 #[doc(hidden)]
 pub mod __private;
