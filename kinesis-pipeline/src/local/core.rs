@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{
         Arc, Mutex, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -38,7 +39,6 @@ pub(crate) struct Settings {
 }
 
 /// What every operation works on.
-#[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
@@ -283,17 +283,39 @@ impl Core {
     }
 
     /// Adds a stream that is usable at once, unless there is one of this name.
-    pub(crate) fn ensure_stream(&self, name: &str, shard_count: u32) -> Result<(), ApiError> {
+    pub(crate) fn ensure_stream(&self, name: &str, shard_count: u32) -> Result<Presence, ApiError> {
         let now_millis = self.now_millis();
-        if self.stream(Some(name), None, now_millis).is_ok() {
-            return Ok(());
+        if let Ok(stream) = self.stream(Some(name), None, now_millis) {
+            if stream.read(now_millis).is_usable() {
+                return Ok(Presence::Usable);
+            }
+            let millis = stream.due_millis().saturating_sub(now_millis);
+            return Ok(Presence::NotYet(Duration::from_millis(millis)));
         }
         self.allow_shards(shard_count as usize, now_millis)?;
         let state = StreamState::new(false, Topology::even(shard_count, now_millis));
         match self.add_stream(name, state, now_millis, now_millis) {
             // Another task was faster.
-            Err(error) if error.code == "ResourceInUseException" => Ok(()),
-            added => added,
+            Err(error) if error.code == "ResourceInUseException" => {
+                Ok(Presence::NotYet(Duration::ZERO))
+            }
+            added => added.map(|()| Presence::Usable),
         }
+    }
+}
+
+/// Whether a stream is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Presence {
+    /// Records can be put and read.
+    Usable,
+    /// It is being created or deleted, for so long.
+    NotYet(Duration),
+}
+
+impl fmt::Debug for Core {
+    /// The state holds records, which are nobody's business in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").finish_non_exhaustive()
     }
 }

@@ -33,9 +33,9 @@ mod seam;
 mod state;
 mod validate;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc, time::Duration};
 
-use self::core::Core;
+use self::core::{Core, Presence};
 use crate::{service::Kinesis, stream::KinesisStream};
 
 pub use builder::LocalKinesisBuilder;
@@ -43,6 +43,10 @@ pub use error::LocalError;
 pub use faults::{Fault, Faults};
 #[cfg(feature = "local-server")]
 pub use http::{LocalDynamoDb, LocalServer};
+
+/// How often, and how long at least, a handle waits for a stream that changes.
+const WAITS_MAX: u32 = 1_000;
+const WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// A Kinesis in this process. Cheap to clone; clones are the same Kinesis, which lives as long as any of them
 /// or any stream handle.
@@ -59,7 +63,7 @@ pub use http::{LocalDynamoDb, LocalServer};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LocalKinesis {
     pub(crate) core: Arc<Core>,
 }
@@ -80,21 +84,31 @@ impl LocalKinesis {
 
     /// The stream of this name; it is created with `shard_count` shards, and usable at once, if it is absent.
     ///
-    /// The handle reaches this Kinesis in process and goes by its clock.
+    /// If it is there and not usable yet, this waits until it is. The handle reaches this Kinesis in process and
+    /// goes by its clock.
     ///
     /// # Errors
-    /// [`LocalError::Refused`]: the name is not one of a stream, or the count is 0 or over the limit.
-    #[expect(clippy::unused_async, reason = "a later backend waits for its disk")]
+    /// [`LocalError::Refused`]: the name is not one of a stream, the count is 0 or over the limit, or the stream
+    /// does not become usable.
     pub async fn stream<R>(
         &self,
         name: &str,
         shard_count: u32,
     ) -> Result<KinesisStream<R>, LocalError> {
-        operations::create_stream::check(name, shard_count)
-            .and_then(|()| self.core.ensure_stream(name, shard_count))
-            .map_err(LocalError::refused)?;
-        let stream = KinesisStream::with_service(self.service(), name);
-        Ok(stream.with_clock(self.core.clock.clone()))
+        operations::create_stream::check(name, shard_count).map_err(LocalError::refused)?;
+        for _ in 0..WAITS_MAX {
+            let presence = self.core.ensure_stream(name, shard_count);
+            match presence.map_err(LocalError::refused)? {
+                Presence::Usable => {
+                    let stream = KinesisStream::with_service(self.service(), name);
+                    return Ok(stream.with_clock(self.core.clock.clone()));
+                }
+                Presence::NotYet(due) => tokio::time::sleep(due.max(WAIT_MIN)).await,
+            }
+        }
+        Err(LocalError::refused(api_error::ApiError::in_use(format!(
+            "Stream {name} does not become ACTIVE"
+        ))))
     }
 
     /// The faults of this Kinesis: what goes wrong with the next calls.
@@ -109,6 +123,12 @@ impl LocalKinesis {
     #[must_use]
     pub fn service(&self) -> Arc<dyn Kinesis> {
         Arc::new(self.clone())
+    }
+}
+
+impl fmt::Debug for LocalKinesis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalKinesis").finish_non_exhaustive()
     }
 }
 

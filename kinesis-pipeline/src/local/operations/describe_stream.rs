@@ -7,12 +7,15 @@ use super::{
     Operation,
     shapes::{EnhancedMetrics, ShardShape, StreamModeDetails},
 };
-use crate::local::{
-    api_error::ApiError,
-    core::Core,
-    protocol::values::Timestamp,
-    state::shard::shard_index,
-    validate::{Checks, NAME},
+use crate::{
+    local::{
+        api_error::ApiError,
+        core::Core,
+        protocol::values::Timestamp,
+        state::shard::shard_index,
+        validate::{Checks, NAME},
+    },
+    service::StreamStatus,
 };
 
 const LIMIT_MAX: i64 = 10_000;
@@ -80,6 +83,7 @@ impl Operation for DescribeStream {
         let state = stream.read(now_millis);
         let mut shards: Vec<_> = state
             .shards(now_millis)
+            .filter(|_| state.status != StreamStatus::Creating)
             .filter(|shard| after.is_none_or(|after| shard.index > after))
             .take(limit + 1)
             .map(ShardShape::from)

@@ -10,7 +10,7 @@ use super::{
 use crate::local::{
     api_error::ApiError,
     core::Core,
-    state::{iterator::Iterator, shard::shard_id, stream::Stream},
+    state::{iterator::IteratorToken, shard::shard_id, stream::Stream},
     validate::{Checks, SHARD_ITERATOR, STREAM_ARN},
 };
 
@@ -48,7 +48,10 @@ impl Operation for GetRecords {
     type Response = Response;
 
     fn shards(_: &Core, request: &Request) -> Vec<ByteString> {
-        let iterator = request.shard_iterator.as_deref().and_then(Iterator::parse);
+        let iterator = request
+            .shard_iterator
+            .as_deref()
+            .and_then(IteratorToken::parse);
         iterator
             .map(|iterator| shard_id(iterator.shard_index))
             .into_iter()
@@ -81,8 +84,8 @@ impl Operation for GetRecords {
     }
 }
 
-fn read_iterator(text: &str, now_millis: u64) -> Result<Iterator, ApiError> {
-    let iterator = Iterator::parse(text)
+fn read_iterator(text: &str, now_millis: u64) -> Result<IteratorToken, ApiError> {
+    let iterator = IteratorToken::parse(text)
         .ok_or_else(|| ApiError::invalid_argument("Invalid ShardIterator."))?;
     if iterator.is_expired(now_millis) {
         return Err(ApiError::expired_iterator(format!(
@@ -96,7 +99,7 @@ fn read_iterator(text: &str, now_millis: u64) -> Result<Iterator, ApiError> {
 
 fn page(
     stream: &Stream,
-    iterator: Iterator,
+    iterator: IteratorToken,
     limit: usize,
     limited: bool,
     now_millis: u64,
@@ -117,7 +120,7 @@ fn page(
     }
     let millis_behind_latest = page.millis_behind_latest(now_millis);
     let ended = page.at_tip && !shard.is_open();
-    let next = Iterator {
+    let next = IteratorToken {
         counter: page.next,
         created_millis: now_millis,
         ..iterator

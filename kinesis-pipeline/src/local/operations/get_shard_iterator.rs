@@ -11,7 +11,7 @@ use crate::local::{
     api_error::ApiError,
     core::Core,
     protocol::values::Timestamp,
-    state::{iterator::Iterator, shard::shard_index},
+    state::{iterator::IteratorToken, shard::shard_index},
     validate::{Checks, NAME, SEQUENCE_NUMBER},
 };
 
@@ -76,7 +76,7 @@ impl Operation for GetShardIterator {
             timestamp: request.timestamp,
             operation: Self::NAME,
         };
-        let iterator = Iterator {
+        let iterator = IteratorToken {
             stream: stream.name.clone(),
             generation: stream.generation,
             shard_index: index,

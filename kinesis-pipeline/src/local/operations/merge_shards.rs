@@ -32,7 +32,10 @@ impl Operation for MergeShards {
     type Response = Nothing;
 
     fn shards(_: &Core, request: &Request) -> Vec<ByteString> {
-        named_shard(request.shard_to_merge.as_deref())
+        let ids = [&request.shard_to_merge, &request.adjacent_shard_to_merge];
+        ids.into_iter()
+            .flat_map(|id| named_shard(id.as_deref()))
+            .collect()
     }
 
     fn run(core: &Core, request: Request) -> Result<Nothing, ApiError> {

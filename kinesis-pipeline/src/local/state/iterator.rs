@@ -12,7 +12,7 @@ const CHECKSUM_BYTES: usize = 8;
 
 /// A place in a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Iterator {
+pub(crate) struct IteratorToken {
     /// The stream's name.
     pub(crate) stream: String,
     /// Which of the streams that have had this name.
@@ -24,7 +24,7 @@ pub(crate) struct Iterator {
     pub(crate) created_millis: u64,
 }
 
-impl Iterator {
+impl IteratorToken {
     /// The text that stands for this place.
     pub(crate) fn text(&self) -> String {
         let mut bytes = Vec::with_capacity(FIXED_BYTES + self.stream.len() + CHECKSUM_BYTES);
@@ -84,22 +84,22 @@ mod tests {
             counter: u64,
             created_millis: u64,
         ) {
-            let iterator = Iterator { stream, generation, shard_index, counter, created_millis };
+            let iterator = IteratorToken { stream, generation, shard_index, counter, created_millis };
             let text = iterator.text();
             prop_assert!((1..=512).contains(&text.len()));
-            prop_assert_eq!(Iterator::parse(&text), Some(iterator));
+            prop_assert_eq!(IteratorToken::parse(&text), Some(iterator));
         }
 
         #[test]
         fn garbage_is_no_iterator(text in ".{0,80}", bytes: Vec<u8>) {
-            prop_assert_eq!(Iterator::parse(&text), None);
-            prop_assert_eq!(Iterator::parse(&STANDARD.encode(bytes)), None);
+            prop_assert_eq!(IteratorToken::parse(&text), None);
+            prop_assert_eq!(IteratorToken::parse(&STANDARD.encode(bytes)), None);
         }
     }
 
     #[test]
     fn an_iterator_lives_five_minutes() {
-        let iterator = Iterator {
+        let iterator = IteratorToken {
             stream: "s".to_owned(),
             generation: 1,
             shard_index: 0,

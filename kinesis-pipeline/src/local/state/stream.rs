@@ -22,6 +22,9 @@ pub(crate) const RECORD_KIB_DEFAULT: u32 = 1024;
 
 const NEVER: u64 = u64::MAX;
 
+/// How often a stream in use frees what has expired in shards that nobody puts to or reads.
+const TIDY_EVERY_MILLIS: u64 = 60_000;
+
 /// A stream. Its name means this one until it is deleted.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -33,6 +36,8 @@ pub(crate) struct Stream {
     pub(crate) created_millis: u64,
     /// When the pending change is due; [`NEVER`] if there is none.
     due_millis: AtomicU64,
+    /// When expired records are next freed.
+    tidy_millis: AtomicU64,
     state: RwLock<StreamState>,
 }
 
@@ -90,13 +95,15 @@ impl Stream {
             generation,
             created_millis: now_millis,
             due_millis: AtomicU64::new(NEVER),
+            tidy_millis: AtomicU64::new(now_millis.saturating_add(TIDY_EVERY_MILLIS)),
             state: RwLock::new(state),
         }
     }
 
     /// The state for reading, with everything done that is due.
     pub(crate) fn read(&self, now_millis: u64) -> RwLockReadGuard<'_, StreamState> {
-        if self.due_millis.load(Ordering::Acquire) <= now_millis {
+        let is_due = |at: &AtomicU64| at.load(Ordering::Acquire) <= now_millis;
+        if is_due(&self.due_millis) || is_due(&self.tidy_millis) {
             drop(self.write(now_millis));
         }
         locks::read(&self.state)
@@ -109,6 +116,12 @@ impl Stream {
         if due_millis <= now_millis {
             state.carry_out(due_millis);
             self.due_millis.store(NEVER, Ordering::Release);
+        }
+        if self.tidy_millis.load(Ordering::Acquire) <= now_millis {
+            let horizon_millis = state.horizon_millis(now_millis);
+            state.topology.forget_expired(horizon_millis);
+            let next = now_millis.saturating_add(TIDY_EVERY_MILLIS);
+            self.tidy_millis.store(next, Ordering::Release);
         }
         state
     }

@@ -128,10 +128,13 @@ impl Topology {
         self.shards.values().for_each(Shard::wake);
     }
 
-    /// Forgets the shards that closed before this time.
+    /// Forgets the shards that closed before this time, and the records that arrived before it.
     pub(crate) fn forget_expired(&mut self, horizon_millis: u64) {
         self.shards
             .retain(|_, shard| !shard.is_expired(horizon_millis));
+        for shard in self.shards.values() {
+            drop(shard.log(horizon_millis));
+        }
     }
 
     fn replace(&mut self, parents: &[u32], ranges: &[HashKeyRange], now_millis: u64) {

@@ -155,3 +155,23 @@ async fn an_arn_of_elsewhere_and_no_name_at_all_are_refused() {
         .unwrap_err();
     assert_eq!(error.code, "InvalidArgumentException");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_waits_until_its_stream_is_usable() {
+    let kinesis = slow().await;
+    let create = json!({"StreamName": STREAM, "ShardCount": 2});
+    json::<CreateStream>(&kinesis.core, create).await.unwrap();
+    let before = now(&kinesis);
+    kinesis.stream::<bytes::Bytes>(STREAM, 1).await.unwrap();
+    let waited = now(&kinesis).duration_since(before).unwrap();
+    assert_eq!(waited, Duration::from_millis(500));
+    assert_eq!(shards(&kinesis).await.len(), 2, "the stream that was there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_record_shows_when_the_kinesis_is_printed() {
+    let kinesis = start_with(1).await;
+    put(&kinesis, "secret-key", "secret-data").await;
+    let shown = format!("{kinesis:?} {:?} {:?}", kinesis.faults(), kinesis.core);
+    assert!(!shown.contains("secret"), "{shown}");
+}

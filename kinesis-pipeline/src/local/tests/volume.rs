@@ -75,3 +75,38 @@ async fn half_a_million_records_are_found_anywhere_and_read_once() {
     }
     assert_eq!(read, CALLS * 500);
 }
+
+/// Bytes that tell when they are dropped.
+struct Tracked {
+    _alive: Arc<()>,
+}
+
+impl AsRef<[u8]> for Tracked {
+    fn as_ref(&self) -> &[u8] {
+        &[7; 8192]
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_nobody_reads_are_freed_while_the_stream_is_in_use() {
+    let kinesis = start_with(2).await;
+    let alive = Arc::new(());
+    let mut quiet = record("k", "");
+    quiet.data = bytes::Bytes::from_owner(Tracked {
+        _alive: alive.clone(),
+    });
+    quiet.explicit_hash_key = Some(HashKey::MAX);
+    kinesis
+        .put_records(PutRecords::new(stream(), vec![quiet]))
+        .await
+        .unwrap();
+    assert_eq!(Arc::strong_count(&alive), 2);
+    advance(Duration::from_hours(24) + Duration::from_millis(1)).await;
+    let mut busy = record("k", "y");
+    busy.explicit_hash_key = Some(HashKey::MIN);
+    kinesis
+        .put_records(PutRecords::new(stream(), vec![busy]))
+        .await
+        .unwrap();
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
