@@ -61,7 +61,8 @@ impl Operation for CreateStream {
         }
 
         let now_millis = core.now_millis();
-        if !is_on_demand {
+        // A name that is in use is told first, as on the service.
+        if !is_on_demand && core.stream(Some(name), None, now_millis).is_err() {
             core.allow_shards(shard_count as usize, now_millis)?;
         }
         let topology = Topology::even(shard_count, now_millis);

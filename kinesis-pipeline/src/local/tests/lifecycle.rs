@@ -127,6 +127,8 @@ async fn the_shard_limit_of_the_account_holds() {
     let error = json::<CreateStream>(core, create(4)).await.unwrap_err();
     assert_eq!(error.code, "LimitExceededException");
     json::<CreateStream>(core, create(1)).await.unwrap();
+    let error = json::<CreateStream>(core, create(1)).await.unwrap_err();
+    assert_eq!(error.code, "ResourceInUseException");
 }
 
 #[tokio::test(start_paused = true)]
