@@ -197,10 +197,29 @@ async fn connection(socket: TcpStream, transport: Transport, face: Face, watcher
     match transport {
         Transport::Plain => requests(socket, face, watcher).await,
         #[cfg(feature = "local-tls")]
-        Transport::Tls(acceptor) => match acceptor.accept(socket).await {
-            Ok(stream) => requests(stream, face, watcher).await,
-            Err(error) => tracing::debug!(%error, "a client broke the TLS handshake off"),
-        },
+        Transport::Tls(acceptor) => {
+            if let Some(stream) = handshake(acceptor, socket, face.stopping.clone()).await {
+                requests(stream, face, watcher).await;
+            }
+        }
+    }
+}
+
+/// Agrees on TLS. A client that never finishes must not hold a stop up.
+#[cfg(feature = "local-tls")]
+async fn handshake(
+    acceptor: tokio_rustls::TlsAcceptor,
+    socket: TcpStream,
+    mut stopping: watch::Receiver<bool>,
+) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+    let stopped = pin!(stopping.wait_for(|stop| *stop));
+    match select(acceptor.accept(socket), stopped).await {
+        Either::Left((Ok(stream), _)) => Some(stream),
+        Either::Left((Err(error), _)) => {
+            tracing::debug!(%error, "a client broke the TLS handshake off");
+            None
+        }
+        Either::Right(_) => None,
     }
 }
 

@@ -67,7 +67,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::local::LocalKinesis;
+    use crate::local::{LocalKinesis, http::server::STOP_WAIT_MAX};
 
     /// A connection of a client that trusts this certificate alone.
     async fn connect(address: SocketAddr, pem: &str, protocol: &[u8]) -> TlsStream<TcpStream> {
@@ -111,6 +111,16 @@ mod tests {
         let pem = server.certificate_pem().unwrap();
         let stream = connect(server.address(), pem, b"h2").await;
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_shakes_no_hands_does_not_hold_a_stop_up() {
+        let local = LocalKinesis::start().await.unwrap();
+        let server = local.serve_tls("127.0.0.1:0").await.unwrap();
+        let _silent = TcpStream::connect(server.address()).await.unwrap();
+        let began = crate::Clock::system().instant();
+        server.stop().await;
+        assert!(began.elapsed() < STOP_WAIT_MAX);
     }
 
     #[test]
