@@ -1,79 +1,94 @@
 //! What the driver knows, and what each event changes.
 
 use std::{
-    cmp::{Ordering, Reverse},
-    collections::{BinaryHeap, VecDeque},
+    collections::VecDeque,
     sync::{Arc, mpsc},
+    time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     AttemptError,
     accepted::Accepted,
-    collect::{Batch, Moment, REQUEST_RECORDS_MAX, Waiting, should_send},
-    retry::{Verdict, is_worth_halving, verdict},
+    backlog::Backlog,
+    collect::{REQUEST_RECORDS_MAX, is_hasty},
+    entry::{Entry, LaneId},
+    epoch::{EpochEnd, Epochs},
+    lane::Cut,
+    lanes::Lanes,
+    options::Order,
+    pace::Pace,
+    place::Landing,
+    refresh::Refresh,
+    retry::{Verdict, is_worth_halving, may_pass, verdict},
     send::Sent,
     settings::Settings,
     split::{Outcomes, split},
 };
-use crate::service::StoredAt;
+use crate::{
+    service::{ErrorClass, ServiceError, StoredAt},
+    shard::Shard,
+};
 
-/// While this many records wait to be sent again, no new ones are sent: a service that is overrun gets
-/// through the old ones first.
+/// While this many records wait to be sent again, no new ones are sent where nothing paces them: a service
+/// that is overrun gets through the old ones first.
 const BACKLOG_RECORDS_MAX: usize = REQUEST_RECORDS_MAX;
 /// The same limit in bytes.
 const BACKLOG_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// What comes through the queue.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// A record to put.
+    Put(Accepted),
+    /// A flush asks what it has to wait for.
+    Flush(oneshot::Sender<Vec<EpochEnd>>),
+}
+
 /// The state of one put pipeline between two events.
 ///
-/// Every accepted record is in exactly one of `queue`, `waiting`, `halves`, `backlog`, or a request in
-/// flight.
+/// Every accepted record is in exactly one of `queue`, `lanes`, `backlog`, `halves`, `undecided`, or a
+/// request in flight.
 #[derive(Debug)]
 pub(crate) struct State {
     settings: Arc<Settings>,
     /// Where puts leave their records.
-    queue: mpsc::Receiver<Accepted>,
+    queue: mpsc::Receiver<Arrival>,
     /// Records to be sent, those that were sent before first.
-    waiting: Waiting,
-    /// Requests that were cut in two after the service refused them; each is sent as it is.
-    halves: VecDeque<Batch>,
+    lanes: Lanes,
     /// Records that wait until they may be sent again.
-    backlog: BinaryHeap<Reverse<Delayed>>,
-    backlog_bytes: usize,
-    /// How many records were ever in the backlog.
-    backlog_count: u64,
+    backlog: Backlog,
+    /// Requests that were cut in two after the service refused them; each is sent as it is.
+    halves: VecDeque<Vec<Entry>>,
+    /// Aggregates that are stored in a shard that the map does not have: the next map tells whether it
+    /// takes all of their records.
+    undecided: Vec<(Entry, StoredAt)>,
+    refresh: Refresh,
     in_flight: usize,
     /// A request was answered since the last one was cut.
     answered: bool,
+    epochs: Epochs,
     rng: fastrand::Rng,
-}
-
-/// A record that is sent again at `due`.
-#[derive(Debug)]
-struct Delayed {
-    due: Instant,
-    /// Breaks ties: the one that failed first goes first.
-    number: u64,
-    record: Accepted,
 }
 
 impl State {
     pub(crate) fn new(
         settings: Arc<Settings>,
-        queue: mpsc::Receiver<Accepted>,
+        queue: mpsc::Receiver<Arrival>,
         rng: fastrand::Rng,
     ) -> Self {
         Self {
+            lanes: Lanes::new(Arc::clone(&settings)),
             settings,
             queue,
-            waiting: Waiting::default(),
+            backlog: Backlog::default(),
             halves: VecDeque::new(),
-            backlog: BinaryHeap::new(),
-            backlog_bytes: 0,
-            backlog_count: 0,
+            undecided: Vec::new(),
+            refresh: Refresh::new(),
             in_flight: 0,
             answered: false,
+            epochs: Epochs::new(),
             rng,
         }
     }
@@ -84,77 +99,119 @@ impl State {
 
     /// Takes over what puts have left in the queue. Room bounds how much that is.
     pub(crate) fn take_new(&mut self) {
-        while let Ok(record) = self.queue.try_recv() {
-            self.waiting.push(record);
+        while let Ok(arrival) = self.queue.try_recv() {
+            match arrival {
+                Arrival::Put(mut user) => {
+                    user.join(self.epochs.current());
+                    self.lanes.push(user);
+                }
+                // Whoever waited for the flush may be gone.
+                Arrival::Flush(reply) => drop(reply.send(self.epochs.close())),
+            }
         }
     }
 
     /// Whether there is nothing to do until the next put.
     pub(crate) fn is_idle(&self) -> bool {
         self.in_flight == 0
-            && self.waiting.is_empty()
+            && !self.refresh.is_reading()
+            && self.lanes.is_empty()
             && self.halves.is_empty()
             && self.backlog.is_empty()
+            && self.undecided.is_empty()
+    }
+
+    /// Whether to list the stream's shards now.
+    pub(crate) fn begins_listing(&mut self, now: Instant) -> bool {
+        if self.lanes.is_awaiting_shards() && !self.lanes.is_empty() {
+            self.refresh.want(now);
+        }
+        self.refresh.begin(now)
     }
 
     /// The next request to send now, if one is to be sent.
-    pub(crate) fn next_request(&mut self, now: Instant) -> Option<Batch> {
-        self.take_due(now);
+    pub(crate) fn next_request(&mut self, now: Instant) -> Option<Vec<Entry>> {
+        let due = self.backlog.take_due(now);
+        self.lanes.push_first(due.into_iter());
+        self.expire(now);
         if self.in_flight >= self.settings.options.requests_in_flight_max {
             return None;
         }
-        let batch = match self.halves.pop_front() {
+        let entries = match self.halves.pop_front() {
             Some(half) => half,
+            None if self.is_changing_lanes() => return None,
             None => self.cut(now)?,
         };
         self.in_flight += 1;
         self.answered = false;
-        Some(batch)
+        Some(entries)
     }
 
-    fn cut(&mut self, now: Instant) -> Option<Batch> {
-        let since = self.waiting.since()?;
+    fn cut(&mut self, now: Instant) -> Option<Vec<Entry>> {
+        let hurry = self.hurries();
         let retries_only = self.is_overrun();
-        if retries_only && !self.waiting.begins_with_a_retry() {
-            return None;
-        }
-        let moment = Moment {
-            in_flight: self.in_flight,
-            in_flight_max: self.settings.options.requests_in_flight_max,
-            answered: self.answered,
-            full: self.waiting.fills_a_request(),
-            waited: now.duration_since(since),
-            linger_max: self.settings.options.linger_max,
+        let options = &self.settings.options;
+        let cut = Cut {
+            options,
+            now,
+            hurry,
+            retries_only,
         };
-        should_send(moment).then(|| self.waiting.cut(retries_only))
+        self.lanes.cut(cut).map(|request| request.entries)
+    }
+
+    /// Whether nothing is gained by gathering more records.
+    fn hurries(&mut self) -> bool {
+        let full = self.lanes.fills_a_request();
+        let eager = self.settings.options.eager;
+        self.epochs.is_flushing() || is_hasty(eager, self.in_flight, self.answered, full)
     }
 
     fn is_overrun(&self) -> bool {
-        self.backlog.len() >= BACKLOG_RECORDS_MAX || self.backlog_bytes >= BACKLOG_BYTES_MAX
+        let many = self.backlog.records() >= BACKLOG_RECORDS_MAX
+            || self.backlog.bytes() >= BACKLOG_BYTES_MAX;
+        many && !self.lanes.is_placed()
+    }
+
+    fn is_ordered(&self) -> bool {
+        self.settings.options.order == Order::PerKey
+    }
+
+    /// To keep the order of a key that moves to another shard, nothing is sent until all that is in flight
+    /// has arrived and the new map is known.
+    fn is_changing_lanes(&self) -> bool {
+        self.is_ordered() && self.lanes.is_placed() && self.refresh.is_under_way()
     }
 
     /// When something is to be done although nothing happens before.
-    pub(crate) fn next_wake(&self) -> Option<Instant> {
-        let retry = self.backlog.peek().map(|Reverse(next)| next.due);
+    pub(crate) fn next_wake(&mut self) -> Option<Instant> {
+        let now = self.now();
         let may_send = self.in_flight < self.settings.options.requests_in_flight_max
-            && (!self.is_overrun() || self.waiting.begins_with_a_retry());
-        let linger = self.waiting.since().filter(|_| may_send);
-        let linger = linger.map(|since| since + self.settings.options.linger_max);
-        retry.into_iter().chain(linger).min()
+            && !self.is_changing_lanes();
+        let (hurry, retries_only) = (self.hurries(), self.is_overrun());
+        let options = &self.settings.options;
+        let cut = Cut {
+            options,
+            now,
+            hurry,
+            retries_only,
+        };
+        let ripe = may_send.then(|| self.lanes.ripe_at(cut)).flatten();
+        let expiry = options
+            .record_ttl
+            .and_then(|ttl| Some(self.lanes.since()? + ttl));
+        [ripe, expiry, self.backlog.due(), self.refresh.begins_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    /// The records whose time has come go before the new ones, the oldest first.
-    fn take_due(&mut self, now: Instant) {
-        let mut due = Vec::new();
-        while let Some(Reverse(next)) = self.backlog.peek()
-            && next.due <= now
-            && let Some(Reverse(delayed)) = self.backlog.pop()
-        {
-            self.backlog_bytes -= delayed.record.record.size_bytes();
-            due.push(delayed.record);
-        }
-        for record in due.into_iter().rev() {
-            self.waiting.push_first(record);
+    fn expire(&mut self, now: Instant) {
+        let ttl = self.settings.options.record_ttl;
+        if let Some(time) = ttl.and_then(|ttl| now.checked_sub(ttl)) {
+            for user in self.lanes.take_until(time) {
+                user.expired(now);
+            }
         }
     }
 
@@ -164,83 +221,190 @@ impl State {
         self.answered = true;
         // One for all: what failed together is sent again together.
         let jitter = self.rng.f64();
-        let Sent { batch, outcome } = sent;
-        match split(batch.len(), outcome) {
+        let Sent { entries, outcome } = sent;
+        match split(entries.len(), outcome) {
             Outcomes::Each(outcomes) => {
-                for (record, outcome) in batch.into_iter().zip(outcomes) {
-                    self.on_outcome(record, outcome, jitter, now);
+                for (entry, outcome) in entries.into_iter().zip(outcomes) {
+                    match outcome {
+                        Ok(at) => self.on_stored(entry, at, now),
+                        Err(failure) => self.on_failed(entry, &failure, jitter, now),
+                    }
                 }
             }
-            Outcomes::All(failure) if is_worth_halving(&failure, batch.len()) => self.halve(batch),
+            Outcomes::All(failure) if is_worth_halving(&failure, entries.len()) => {
+                self.halve(entries);
+            }
             Outcomes::All(failure) => {
-                for record in batch {
-                    self.on_failure(record, failure.clone(), jitter, now);
+                for entry in entries {
+                    self.on_failed(entry, &failure, jitter, now);
                 }
             }
         }
+        self.change_lanes(now);
     }
 
     /// A request was lost with its records: its task panicked.
     pub(crate) fn on_lost(&mut self) {
         self.in_flight -= 1;
         self.answered = true;
+        self.lanes.unblock();
     }
 
-    fn halve(&mut self, mut batch: Batch) {
-        for record in &mut batch {
-            record.attempt_was_not_about_it();
+    fn halve(&mut self, mut entries: Vec<Entry>) {
+        for user in entries.iter_mut().flat_map(Entry::users_mut) {
+            user.attempt_was_not_about_it();
         }
-        let second = batch.split_off(batch.len() / 2);
-        self.halves.extend([batch, second]);
+        let second = entries.split_off(entries.len() / 2);
+        self.halves.extend([entries, second]);
     }
 
-    fn on_outcome(
+    fn on_stored(&mut self, entry: Entry, at: StoredAt, now: Instant) {
+        if let Some(lane) = self.lanes.lane_of(entry.lane) {
+            lane.returned(&entry);
+            lane.pace.iter_mut().for_each(Pace::stored);
+        }
+        match self.lanes.landing(&entry, &at.shard_id) {
+            Landing::Right => entry.stored(&at, now),
+            Landing::Unknown if entry.len() == 1 => {
+                self.refresh.want(now);
+                entry.stored(&at, now);
+            }
+            Landing::Unknown => {
+                self.refresh.want(now);
+                self.undecided.push((entry, at));
+            }
+            Landing::Astride => {
+                self.refresh.want(now);
+                self.put_again(entry, &at, now);
+            }
+            Landing::Anywhere => {
+                tracing::info!(stream = %self.settings.target.stream, "the service distributes the records of this stream");
+                self.lanes.place_nothing(self.settings.options.aggregate);
+                entry.stored(&at, now);
+            }
+        }
+    }
+
+    /// Sends the records of an aggregate again that consumers would drop where it is. If it keeps landing
+    /// there, it is left.
+    fn put_again(&mut self, entry: Entry, at: &StoredAt, now: Instant) {
+        self.settings.counters.astride.add(entry.len());
+        let attempts_max = self.settings.options.attempts_max;
+        if entry.users().any(|user| user.attempts >= attempts_max) {
+            return entry.stored(at, now);
+        }
+        let users = entry.into_users().map(|mut user| {
+            user.attempt_landed_astride();
+            user
+        });
+        self.lanes.push_first(users);
+    }
+
+    fn on_failed(&mut self, entry: Entry, failure: &AttemptError, jitter: f64, now: Instant) {
+        let lane = entry.lane;
+        self.tell_lane(&entry, failure, now);
+        self.settings.counters.count_failure(failure);
+        let mut again = Vec::with_capacity(entry.len());
+        let mut longest = Duration::ZERO;
+        for mut user in entry.into_users() {
+            user.attempt_failed(failure, now);
+            let unreached = user
+                .unreached_since
+                .map_or(Duration::ZERO, |since| now.duration_since(since));
+            match verdict(
+                &self.settings.options,
+                failure,
+                user.attempts,
+                unreached,
+                jitter,
+            ) {
+                Verdict::Again(wait) => {
+                    longest = longest.max(wait);
+                    again.push(user);
+                }
+                Verdict::GiveUp => user.gave_up(failure.clone()),
+                Verdict::Reject => user.rejected(failure.clone()),
+            }
+        }
+        if let Some(oldest) = again.first() {
+            let ttl = self.settings.options.record_ttl;
+            let expiry = ttl.map(|ttl| oldest.entered_at + ttl);
+            let due = [Some(now + longest), expiry].into_iter().flatten().min();
+            self.send_again(lane, again, due.unwrap_or(now));
+        }
+    }
+
+    fn tell_lane(&mut self, entry: &Entry, failure: &AttemptError, now: Instant) {
+        let Some(lane) = self.lanes.lane_of(entry.lane) else {
+            return;
+        };
+        lane.returned(entry);
+        if failure.class() == ErrorClass::Throttled
+            && let Some(pace) = &mut lane.pace
+        {
+            pace.throttled(now);
+        }
+    }
+
+    fn send_again(&mut self, lane: LaneId, users: Vec<Accepted>, due: Instant) {
+        if !self.is_ordered() {
+            return self.backlog.push(users, due);
+        }
+        // The records behind them wait too.
+        self.lanes.push_first(users.into_iter());
+        if let Some(lane) = self.lanes.lane_of(lane) {
+            lane.block_until(due);
+        }
+    }
+
+    /// The stream's shards were listed, or could not be.
+    pub(crate) fn on_shards(
         &mut self,
-        record: Accepted,
-        outcome: Result<StoredAt, AttemptError>,
-        jitter: f64,
+        listed: Result<Vec<Shard>, Box<ServiceError>>,
         now: Instant,
     ) {
-        match outcome {
-            Ok(at) => record.stored(at, 0, now),
-            Err(failure) => self.on_failure(record, failure, jitter, now),
+        match listed {
+            Ok(shards) => self.refresh.read(shards, now),
+            Err(error) => self.on_no_shards(Some(&error), now),
+        }
+        self.change_lanes(now);
+    }
+
+    /// The stream's shards could not be listed; `None`: the listing panicked.
+    pub(crate) fn on_no_shards(&mut self, error: Option<&ServiceError>, now: Instant) {
+        let passes = error.is_some_and(|error| may_pass(error.class));
+        if self.refresh.failed(passes, now) {
+            return;
+        }
+        if self.lanes.is_awaiting_shards() {
+            let error = error.map(tracing::field::display);
+            tracing::warn!(stream = %self.settings.target.stream, error, "shards could not be listed: records are put one by one, not by shard");
+            self.lanes.place_nothing(false);
+        }
+        self.decide(now);
+    }
+
+    /// Takes a shard map into use that was read.
+    fn change_lanes(&mut self, now: Instant) {
+        let quiet = self.in_flight == 0 && self.halves.is_empty();
+        if self.is_ordered() && self.lanes.is_placed() && !quiet {
+            return;
+        }
+        if let Some(shards) = self.refresh.take() {
+            self.lanes.place_by(&shards, now);
+            self.decide(now);
         }
     }
 
-    fn on_failure(
-        &mut self,
-        mut record: Accepted,
-        failure: AttemptError,
-        jitter: f64,
-        now: Instant,
-    ) {
-        record.attempt_failed(&failure, now);
-        let unreached = record
-            .unreached_since
-            .map_or_else(Default::default, |since| now.duration_since(since));
-        let verdict = verdict(
-            &self.settings.options,
-            &failure,
-            record.attempts,
-            unreached,
-            jitter,
-        );
-        match verdict {
-            Verdict::Again(wait) => self.delay(record, now + wait),
-            Verdict::GiveUp => record.gave_up(failure),
-            Verdict::Reject => record.rejected(failure),
+    /// Decides about aggregates in shards that the map did not have.
+    fn decide(&mut self, now: Instant) {
+        for (entry, at) in std::mem::take(&mut self.undecided).into_iter().rev() {
+            match self.lanes.landing(&entry, &at.shard_id) {
+                Landing::Astride => self.put_again(entry, &at, now),
+                // A shard that is not even listed now was replaced meanwhile: there is no telling.
+                Landing::Right | Landing::Unknown | Landing::Anywhere => entry.stored(&at, now),
+            }
         }
-    }
-
-    fn delay(&mut self, record: Accepted, due: Instant) {
-        self.backlog_bytes += record.record.size_bytes();
-        self.backlog_count += 1;
-        let number = self.backlog_count;
-        self.backlog.push(Reverse(Delayed {
-            due,
-            number,
-            record,
-        }));
     }
 
     /// Forgets what only a running driver can have, and gives back the records that it will not send.
@@ -248,37 +412,12 @@ impl State {
         self.take_new();
         self.in_flight = 0;
         self.answered = false;
-        self.backlog_bytes = 0;
-        let delayed = self.backlog.drain().map(|Reverse(delayed)| delayed.record);
-        let halves = self.halves.drain(..).flatten();
-        let mut abandoned: Vec<Accepted> = delayed.chain(halves).collect();
-        abandoned.extend(std::mem::take(&mut self.waiting).into_records());
+        let now = self.now();
+        self.refresh.interrupted(now);
+        self.decide(now);
+        let halves = self.halves.drain(..).flatten().flat_map(Entry::into_users);
+        let mut abandoned: Vec<_> = halves.chain(self.backlog.take_all()).collect();
+        abandoned.extend(self.lanes.take_all());
         abandoned
     }
 }
-
-impl Delayed {
-    fn order(&self) -> (Instant, u64) {
-        (self.due, self.number)
-    }
-}
-
-impl Ord for Delayed {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.order().cmp(&other.order())
-    }
-}
-
-impl PartialOrd for Delayed {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Delayed {
-    fn eq(&self, other: &Self) -> bool {
-        self.order() == other.order()
-    }
-}
-
-impl Eq for Delayed {}

@@ -2,6 +2,8 @@
 
 mod failures;
 mod many;
+mod model;
+mod producer;
 mod runtimes;
 mod script;
 mod sharing;
