@@ -21,7 +21,7 @@ pub(crate) struct Lanes {
     settings: Arc<Settings>,
     placement: Placement,
     /// At least one, except while the shard map is awaited.
-    lanes: Vec<Lane>,
+    all: Vec<Lane>,
     /// Records that came before there was a shard map.
     unplaced: VecDeque<Accepted>,
     /// Tells the lanes of one shard map from those of the next.
@@ -48,7 +48,7 @@ impl Lanes {
         let mut lanes = Self {
             settings,
             placement: Placement::Awaited,
-            lanes: Vec::new(),
+            all: Vec::new(),
             unplaced: VecDeque::new(),
             map: 0,
             next: 0,
@@ -61,7 +61,7 @@ impl Lanes {
 
     pub(crate) fn push(&mut self, user: Accepted) {
         match self.index_of(&user) {
-            Some(index) => self.lanes[index].push(user),
+            Some(index) => self.all[index].push(user),
             None => self.unplaced.push_back(user),
         }
     }
@@ -70,7 +70,7 @@ impl Lanes {
     pub(crate) fn push_first(&mut self, users: impl DoubleEndedIterator<Item = Accepted>) {
         for user in users.rev() {
             match self.index_of(&user) {
-                Some(index) => self.lanes[index].push_first(user),
+                Some(index) => self.all[index].push_first(user),
                 None => self.unplaced.push_front(user),
             }
         }
@@ -86,7 +86,7 @@ impl Lanes {
 
     /// The lane that an entry came from, unless the shard map has changed since.
     pub(crate) fn lane_of(&mut self, id: LaneId) -> Option<&mut Lane> {
-        self.lanes.get_mut(id.index).filter(|lane| lane.id == id)
+        self.all.get_mut(id.index).filter(|lane| lane.id == id)
     }
 
     pub(crate) fn is_awaiting_shards(&self) -> bool {
@@ -98,13 +98,13 @@ impl Lanes {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.unplaced.is_empty() && self.lanes.iter().all(|lane| lane.len() == 0)
+        self.unplaced.is_empty() && self.all.iter().all(|lane| lane.len() == 0)
     }
 
     /// Whether what waits fills a request, whatever shards it is for.
     pub(crate) fn fills_a_request(&self) -> bool {
-        let records: usize = self.lanes.iter().map(Lane::len).sum();
-        let bytes: usize = self.lanes.iter().map(Lane::bytes).sum();
+        let records: usize = self.all.iter().map(Lane::len).sum();
+        let bytes: usize = self.all.iter().map(Lane::bytes).sum();
         bytes >= REQUEST_BYTES_MAX
             || (!self.settings.options.aggregate && records >= REQUEST_RECORDS_MAX)
     }
@@ -112,27 +112,27 @@ impl Lanes {
     /// The next request, if records are to be sent now.
     pub(crate) fn cut(&mut self, cut: Cut<'_>) -> Option<Request> {
         let mut request = Request::default();
-        for turn in 0..self.lanes.len() {
-            let index = (self.next + turn) % self.lanes.len();
-            if !self.lanes[index].cut(&mut request, cut) {
+        for turn in 0..self.all.len() {
+            let index = (self.next + turn) % self.all.len();
+            if !self.all[index].cut(&mut request, cut) {
                 // The lane that did not fit is the first of the next request.
                 self.next = index;
                 return Some(request);
             }
         }
-        self.next = (self.next + 1).checked_rem(self.lanes.len()).unwrap_or(0);
+        self.next = (self.next + 1).checked_rem(self.all.len()).unwrap_or(0);
         (!request.entries.is_empty()).then_some(request)
     }
 
     /// When records may be sent although nothing happens before.
     pub(crate) fn ripe_at(&self, cut: Cut<'_>) -> Option<Instant> {
-        self.lanes.iter().filter_map(|lane| lane.ripe_at(cut)).min()
+        self.all.iter().filter_map(|lane| lane.ripe_at(cut)).min()
     }
 
     /// When the record that waits for longest was accepted; it is the first of a lane.
     pub(crate) fn since(&self) -> Option<Instant> {
         let unplaced = self.unplaced.front().map(|user| user.entered_at);
-        self.lanes
+        self.all
             .iter()
             .filter_map(Lane::since)
             .chain(unplaced)
@@ -149,7 +149,7 @@ impl Lanes {
         {
             older.extend(self.unplaced.pop_front());
         }
-        for lane in &mut self.lanes {
+        for lane in &mut self.all {
             older.extend(std::iter::from_fn(|| lane.take_until(time)));
         }
         older
@@ -161,7 +161,7 @@ impl Lanes {
             return Landing::Right;
         };
         let predicted = self
-            .lanes
+            .all
             .get(entry.lane.index)
             .filter(|lane| lane.id == entry.lane);
         if predicted.is_some_and(|lane| lane.shard_id.as_ref() == Some(shard_id)) {
@@ -179,7 +179,7 @@ impl Lanes {
         self.map += 1;
         let lanes = map.ids().enumerate().map(|(index, shard_id)| {
             let known = self
-                .lanes
+                .all
                 .iter()
                 .find(|lane| lane.shard_id.as_ref() == Some(shard_id));
             let pace = known.and_then(|lane| lane.pace.clone());
@@ -212,7 +212,7 @@ impl Lanes {
 
     /// The order of the records of one key stays: they are all in one lane, before and after.
     fn replace(&mut self, lanes: Vec<Lane>, placement: Placement) {
-        let mut before = std::mem::replace(&mut self.lanes, lanes);
+        let mut before = std::mem::replace(&mut self.all, lanes);
         self.placement = placement;
         self.next = 0;
         let unplaced = std::mem::take(&mut self.unplaced);
@@ -223,14 +223,14 @@ impl Lanes {
 
     /// What was in flight is lost.
     pub(crate) fn unblock(&mut self) {
-        self.lanes.iter_mut().for_each(Lane::unblock);
+        self.all.iter_mut().for_each(Lane::unblock);
     }
 
     /// Takes all records, and forgets what is in flight.
     pub(crate) fn take_all(&mut self) -> Vec<Accepted> {
         self.unblock();
         let unplaced = std::mem::take(&mut self.unplaced);
-        self.lanes
+        self.all
             .iter_mut()
             .flat_map(Lane::take_all)
             .chain(unplaced)

@@ -9,7 +9,7 @@ use crate::shard::Shard;
 /// A map that proves wrong again so soon is read again only after this time.
 const INTERVAL_MIN: Duration = Duration::from_millis(200);
 /// A stream whose shards could not be listed is asked again after this time.
-const UNKNOWN_AGAIN: Duration = Duration::from_secs(60);
+const UNKNOWN_AGAIN: Duration = Duration::from_mins(1);
 /// How often listing is tried before records go without a shard map.
 const FAILURES_MAX: u32 = 5;
 const BACKOFF_MIN: Duration = Duration::from_millis(50);

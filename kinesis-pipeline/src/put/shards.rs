@@ -20,7 +20,7 @@ pub(crate) async fn open_shards(settings: Arc<Settings>) -> Result<Vec<Shard>, B
     for _ in 0..PAGES_MAX {
         let time = settings.options.request_timeout;
         let page = tokio::time::timeout(time, service.list_shards(call)).await;
-        let page = page.unwrap_or_else(|_| Err(timed_out(&settings)))?;
+        let page = page.map_err(|_| timed_out(&settings))??;
         shards.extend(page.shards);
         match page.next_token {
             Some(token) => call = first.clone().next_token(token),

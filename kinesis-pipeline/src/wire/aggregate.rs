@@ -10,16 +10,16 @@
 //!                      required bytes data = 3; repeated Tag tags = 4; }
 //! ```
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    hash::{BuildHasher, Hasher},
-};
+use std::collections::{HashMap, hash_map::Entry};
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use md5::{Digest, Md5};
 
-use super::protobuf::{Fields, Malformed, Value, put_varint, varint_len};
+use super::{
+    key_hash::KeyHash,
+    protobuf::{Fields, Malformed, Value, put_varint, varint_len},
+};
 use crate::{
     record::{EncodedRecord, PartitionKey},
     shard::HashKey,
@@ -383,65 +383,6 @@ fn partition_key(text: Bytes) -> Result<PartitionKey, Malformed> {
 fn hash_key(text: &[u8]) -> Result<Option<HashKey>, Malformed> {
     let text = std::str::from_utf8(text).map_err(|_| Malformed)?;
     Ok(text.parse().ok().map(HashKey::new))
-}
-
-/// Hashes short keys in a few cycles. The seed is random, so that nobody can choose keys that collide.
-#[derive(Clone, Copy, Debug)]
-struct KeyHash {
-    seed: u64,
-}
-
-impl KeyHash {
-    fn random() -> Self {
-        Self {
-            seed: fastrand::u64(..),
-        }
-    }
-}
-
-impl BuildHasher for KeyHash {
-    type Hasher = KeyHasher;
-
-    fn build_hasher(&self) -> KeyHasher {
-        KeyHasher(self.seed)
-    }
-}
-
-struct KeyHasher(u64);
-
-impl KeyHasher {
-    #[inline]
-    fn mix(&mut self, word: u64) {
-        // An odd number without a pattern: the fraction of the golden ratio.
-        const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15;
-        let product = u128::from(self.0 ^ word).wrapping_mul(FACTOR);
-        #[expect(clippy::cast_possible_truncation, reason = "both halves are folded")]
-        let folded = (product >> 64) as u64 ^ product as u64;
-        self.0 = folded.rotate_left(23).wrapping_add(word);
-    }
-}
-
-impl Hasher for KeyHasher {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            self.mix(u64::from_le_bytes(*word));
-        }
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        self.mix(u64::from_le_bytes(last) ^ bytes.len() as u64);
-    }
-
-    #[inline]
-    fn write_u8(&mut self, _: u8) {
-        // What ends a text in a hash: its length is hashed already.
-    }
-
-    #[inline]
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 #[cfg(test)]

@@ -112,8 +112,6 @@ pub(super) const fn varint_len(value: u64) -> usize {
 #[inline]
 pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
-        // The low seven bits: the cast cuts nothing else off.
-        #[expect(clippy::cast_possible_truncation, reason = "masked to eight bits")]
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
     }

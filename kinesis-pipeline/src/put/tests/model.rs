@@ -300,11 +300,13 @@ impl Model {
             ));
         }
         let open = inner.open().into_iter();
-        let mut page = ShardPage::default();
-        page.shards = open
+        let shards = open
             .map(|index| inner.shards[index].shard.clone())
             .collect();
-        Ok(page)
+        Ok(ShardPage {
+            shards,
+            ..ShardPage::default()
+        })
     }
 }
 

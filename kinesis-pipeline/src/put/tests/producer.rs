@@ -136,11 +136,11 @@ async fn fault_run(seed: u64, aggregate: bool, order: Order) {
 
 /// The first copies of the records of each key are stored in their order.
 fn assert_order(users: &[EncodedRecord], seed: u64) {
-    let mut seen = HashSet::new();
+    let mut met = HashSet::new();
     let mut last: HashMap<&str, usize> = HashMap::new();
     for user in users {
         let number: usize = std::str::from_utf8(&user.data).unwrap().parse().unwrap();
-        if seen.insert(number)
+        if met.insert(number)
             && let Some(before) = last.insert(user.partition_key.as_str(), number)
         {
             assert!(before < number, "seed {seed}: {number} after {before}");
@@ -190,6 +190,8 @@ async fn without_an_order_a_retried_record_is_overtaken() {
     assert!(!numbers.is_sorted());
 }
 
+const SPEED_SECONDS: u32 = 12;
+
 /// How many bytes a second go through, and which part of the Kinesis records was throttled after 3 s.
 async fn speed(order: Order) -> (usize, f64) {
     let model = Model::new(4, 7);
@@ -204,7 +206,7 @@ async fn speed(order: Order) -> (usize, f64) {
     let begun = crate::Clock::system().instant();
     let mut settled = None;
     let mut number = 0;
-    while begun.elapsed() < 30 * SECOND {
+    while begun.elapsed() < SPEED_SECONDS * SECOND {
         let mut data = number.to_string();
         data.extend(std::iter::repeat_n('x', 100 - data.len()));
         let key = PartitionKey::new(format!("device-{number}")).unwrap();
@@ -228,7 +230,7 @@ async fn speed(order: Order) -> (usize, f64) {
     let throttled = model.throttled() - settled.0;
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let part = throttled as f64 / (model.stored().len() - settled.1 + throttled) as f64;
-    (bytes / 30, part)
+    (bytes / SPEED_SECONDS as usize, part)
 }
 
 #[tokio::test(start_paused = true)]

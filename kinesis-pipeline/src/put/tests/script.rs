@@ -214,8 +214,10 @@ impl Kinesis for Script {
             HashKeyRange::ALL,
             1_u128.into(),
         );
-        let mut page = ShardPage::default();
-        page.shards = vec![shard];
+        let page = ShardPage {
+            shards: vec![shard],
+            ..ShardPage::default()
+        };
         Box::pin(async move { Ok(page) })
     }
 
