@@ -1,6 +1,8 @@
 //! The put pipeline on a scripted service, in virtual time.
 
 mod failures;
+#[cfg(feature = "local")]
+mod local;
 mod many;
 mod model;
 mod producer;

@@ -14,7 +14,7 @@ use crate::{EncodedRecord, Order, PartitionKey, PendingReceipt, Producer, PutErr
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A record whose data is its number.
-fn numbered(key: usize, number: usize) -> EncodedRecord {
+pub(super) fn numbered(key: usize, number: usize) -> EncodedRecord {
     let key = PartitionKey::new(format!("key-{key}")).unwrap();
     EncodedRecord::new(key, number.to_string().into())
 }
@@ -135,7 +135,7 @@ async fn fault_run(seed: u64, aggregate: bool, order: Order) {
 }
 
 /// The first copies of the records of each key are stored in their order.
-fn assert_order(users: &[EncodedRecord], seed: u64) {
+pub(super) fn assert_order(users: &[EncodedRecord], seed: u64) {
     let mut met = HashSet::new();
     let mut last: HashMap<&str, usize> = HashMap::new();
     for user in users {
