@@ -17,8 +17,8 @@ use bytestring::ByteString;
 use md5::{Digest, Md5};
 
 use super::{
-    key_hash::KeyHash,
-    protobuf::{Fields, Malformed, Value, put_varint, varint_len},
+    key_table::KeyTable,
+    protobuf::{Fields, Malformed, Value, put_bytes, put_varint, varint_len},
 };
 use crate::{
     record::{EncodedRecord, PartitionKey},
@@ -69,9 +69,7 @@ const LENGTH_BYTES_MAX: usize = 4;
 #[derive(Debug)]
 pub struct Writer {
     out: Vec<u8>,
-    keys: HashMap<ByteString, u64, KeyHash>,
-    /// The key of the record before: often the next one has the same.
-    last_key: Option<(ByteString, u64)>,
+    keys: KeyTable,
     hash_keys: HashMap<HashKey, u64>,
     records: usize,
 }
@@ -90,8 +88,7 @@ impl Writer {
         out.extend(MAGIC);
         Self {
             out,
-            keys: HashMap::with_hasher(KeyHash::random()),
-            last_key: None,
+            keys: KeyTable::new(),
             hash_keys: HashMap::new(),
             records: 0,
         }
@@ -115,7 +112,8 @@ impl Writer {
     /// one pass is enough.
     #[inline]
     pub fn push(&mut self, record: &EncodedRecord) {
-        let key = self.key_index(&record.partition_key);
+        let key = record.partition_key.as_bytes();
+        let key = self.keys.index_of(key, PARTITION_KEY_TABLE, &mut self.out);
         let hash_key = record.explicit_hash_key.map(|key| self.hash_key_index(key));
         let data = &record.data[..];
         let hash_key_len = hash_key.map_or(0, |index| 1 + varint_len(index));
@@ -141,26 +139,6 @@ impl Writer {
         Bytes::from(self.out)
     }
 
-    #[inline]
-    fn key_index(&mut self, key: &PartitionKey) -> u64 {
-        if let Some((last, index)) = &self.last_key
-            && last == key.as_str()
-        {
-            return *index;
-        }
-        let next = self.keys.len() as u64;
-        let text = key.to_byte_string();
-        let index = match self.keys.entry(text.clone()) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(vacant) => {
-                put_bytes(&mut self.out, PARTITION_KEY_TABLE, key.as_bytes());
-                *vacant.insert(next)
-            }
-        };
-        self.last_key = Some((text, index));
-        index
-    }
-
     fn hash_key_index(&mut self, key: HashKey) -> u64 {
         let next = self.hash_keys.len() as u64;
         match self.hash_keys.entry(key) {
@@ -178,13 +156,6 @@ impl Default for Writer {
     fn default() -> Self {
         Self::new()
     }
-}
-
-#[inline]
-fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
-    out.push(field << 3 | 2);
-    put_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
 }
 
 /// The bytes of an aggregate without records.
@@ -211,47 +182,41 @@ pub struct Aggregate {
     data: Bytes,
     partition_keys: Vec<PartitionKey>,
     hash_keys: Vec<Option<HashKey>>,
-    records: usize,
+    records: Vec<UserRecord>,
 }
 
 /// Checks whether the data of a Kinesis record is an aggregate.
 ///
 /// `None` if the magic bytes, the MD5 or the protobuf does not fit, or if it holds no record: then the data
-/// is one raw record. Nothing is copied; besides the two tables of keys nothing is allocated.
+/// is one raw record. Nothing is copied; what is allocated is in proportion to the data, whatever it says.
 #[must_use]
 pub fn split(data: &Bytes) -> Option<Aggregate> {
     let body = data.strip_prefix(&MAGIC)?;
     let (body, checksum) = body.split_at_checked(body.len().checked_sub(MD5_BYTES)?)?;
     (Md5::digest(body)[..] == *checksum).then_some(())?;
-    Aggregate::check(data).ok().flatten()
+    Aggregate::read(data).ok()
 }
 
 impl Aggregate {
-    fn check(data: &Bytes) -> Result<Option<Self>, Malformed> {
+    fn read(data: &Bytes) -> Result<Self, Malformed> {
         let mut aggregate = Self {
             data: data.clone(),
             partition_keys: Vec::new(),
             hash_keys: Vec::new(),
-            records: 0,
+            records: Vec::new(),
         };
-        // The least tables that all indices fit.
-        let (mut keys_needed, mut hash_keys_needed) = (0, 0);
-        let mut fields = aggregate.fields();
-        let (mut keys, mut hash_keys, mut records) = (Vec::new(), Vec::new(), 0);
+        let mut fields = Fields::new(data, MAGIC.len(), data.len() - MD5_BYTES);
         while let Some((field, value)) = fields.next()? {
             match (u8::try_from(field), value) {
+                (Ok(RECORDS), Value::Bytes { start, end }) => {
+                    aggregate.records.push(UserRecord::read(data, start, end)?);
+                }
                 (Ok(PARTITION_KEY_TABLE), Value::Bytes { start, end }) => {
-                    keys.push(partition_key(data.slice(start..end))?);
+                    let key = partition_key(data.slice(start..end))?;
+                    aggregate.partition_keys.push(key);
                 }
                 (Ok(EXPLICIT_HASH_KEY_TABLE), Value::Bytes { start, end }) => {
-                    hash_keys.push(hash_key(&data[start..end])?);
-                }
-                (Ok(RECORDS), Value::Bytes { start, end }) => {
-                    let record = UserRecord::read(data, start, end)?;
-                    keys_needed = keys_needed.max(record.key.saturating_add(1));
-                    hash_keys_needed = hash_keys_needed
-                        .max(record.hash_key.map_or(0, |key| key.saturating_add(1)));
-                    records += 1;
+                    aggregate.hash_keys.push(hash_key(&data[start..end])?);
                 }
                 (Ok(PARTITION_KEY_TABLE | EXPLICIT_HASH_KEY_TABLE | RECORDS), _) => {
                     return Err(Malformed);
@@ -260,23 +225,27 @@ impl Aggregate {
                 _ => {}
             }
         }
-        let indices_fit =
-            keys_needed <= keys.len() as u64 && hash_keys_needed <= hash_keys.len() as u64;
-        aggregate.partition_keys = keys;
-        aggregate.hash_keys = hash_keys;
-        aggregate.records = records;
-        Ok((indices_fit && records > 0).then_some(aggregate))
+        aggregate.checked()
     }
 
-    fn fields(&self) -> Fields<'_> {
-        Fields::new(&self.data, MAGIC.len(), self.data.len() - MD5_BYTES)
+    /// The tables may stand behind the records: indices are checked at the end.
+    fn checked(self) -> Result<Self, Malformed> {
+        let (keys, hash_keys) = (self.partition_keys.len(), self.hash_keys.len());
+        let fits = |record: &UserRecord| {
+            let hash_key_fits = record
+                .hash_key
+                .is_none_or(|index| (index as usize) < hash_keys);
+            (record.key as usize) < keys && hash_key_fits
+        };
+        let is_whole = !self.records.is_empty() && self.records.iter().all(fits);
+        is_whole.then_some(self).ok_or(Malformed)
     }
 
     /// How many user records it has, at least one.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "an aggregate is never empty")]
     pub fn len(&self) -> usize {
-        self.records
+        self.records.len()
     }
 
     /// The user records in their order: the index of each is its sub-sequence number.
@@ -286,22 +255,18 @@ impl Aggregate {
     pub fn iter(&self) -> UserRecords<'_> {
         UserRecords {
             aggregate: self,
-            fields: self.fields(),
-            left: self.records,
+            records: self.records.iter(),
         }
     }
 
-    fn record(&self, read: UserRecord) -> Option<EncodedRecord> {
-        let partition_key = self.partition_keys.get(usize::try_from(read.key).ok()?)?;
-        let explicit_hash_key = match read.hash_key {
-            Some(index) => *self.hash_keys.get(usize::try_from(index).ok()?)?,
-            None => None,
-        };
-        Some(EncodedRecord {
-            data: self.data.slice(read.data.0..read.data.1),
-            partition_key: partition_key.clone(),
-            explicit_hash_key,
-        })
+    fn record(&self, read: &UserRecord) -> EncodedRecord {
+        EncodedRecord {
+            data: self.data.slice(read.start as usize..read.end as usize),
+            partition_key: self.partition_keys[read.key as usize].clone(),
+            explicit_hash_key: read
+                .hash_key
+                .and_then(|index| self.hash_keys[index as usize]),
+        }
     }
 }
 
@@ -318,27 +283,20 @@ impl<'a> IntoIterator for &'a Aggregate {
 #[derive(Clone, Debug)]
 pub struct UserRecords<'a> {
     aggregate: &'a Aggregate,
-    fields: Fields<'a>,
-    left: usize,
+    records: std::slice::Iter<'a, UserRecord>,
 }
 
 impl Iterator for UserRecords<'_> {
     type Item = EncodedRecord;
 
+    #[inline]
     fn next(&mut self) -> Option<EncodedRecord> {
-        // It was read once before: nothing in it is malformed.
-        while let Ok(Some((field, value))) = self.fields.next() {
-            if let (3, Value::Bytes { start, end }) = (field, value) {
-                let read = UserRecord::read(&self.aggregate.data, start, end).ok()?;
-                self.left -= 1;
-                return self.aggregate.record(read);
-            }
-        }
-        None
+        let read = self.records.next()?;
+        Some(self.aggregate.record(read))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
+        self.records.size_hint()
     }
 }
 
@@ -347,9 +305,10 @@ impl ExactSizeIterator for UserRecords<'_> {}
 /// A user record as it is written: indices into the tables, and where its data is.
 #[derive(Clone, Copy, Debug)]
 struct UserRecord {
-    key: u64,
-    hash_key: Option<u64>,
-    data: (usize, usize),
+    key: u32,
+    hash_key: Option<u32>,
+    start: u32,
+    end: u32,
 }
 
 impl UserRecord {
@@ -359,19 +318,27 @@ impl UserRecord {
         let mut fields = Fields::new(input, start, end);
         while let Some((field, value)) = fields.next()? {
             match (field, value) {
-                (1, Value::Varint(index)) => key = Some(index),
-                (2, Value::Varint(index)) => hash_key = Some(index),
+                (1, Value::Varint(index)) => key = Some(narrow(index)?),
+                (2, Value::Varint(index)) => hash_key = Some(narrow(index)?),
                 (3, Value::Bytes { start, end }) => data = Some((start, end)),
                 (1..=3, _) => return Err(Malformed),
                 _ => {}
             }
         }
+        let (start, end) = data.ok_or(Malformed)?;
         Ok(Self {
             key: key.ok_or(Malformed)?,
             hash_key,
-            data: data.ok_or(Malformed)?,
+            start: narrow(start as u64)?,
+            end: narrow(end as u64)?,
         })
     }
+}
+
+/// No aggregate has 2^32 of anything.
+#[inline]
+fn narrow(number: u64) -> Result<u32, Malformed> {
+    u32::try_from(number).map_err(|_| Malformed)
 }
 
 fn partition_key(text: Bytes) -> Result<PartitionKey, Malformed> {

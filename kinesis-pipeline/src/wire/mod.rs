@@ -4,5 +4,5 @@
 //! of 1,000 records a second does not bound how many small records go through it.
 
 pub mod aggregate;
-mod key_hash;
+mod key_table;
 mod protobuf;
