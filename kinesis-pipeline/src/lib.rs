@@ -102,6 +102,7 @@ pub mod record;
 pub mod service;
 pub mod shard;
 mod stream;
+pub mod wire;
 
 pub use clock::Clock;
 #[cfg(feature = "aws")]
@@ -113,7 +114,9 @@ pub use kinesis_pipeline_derive::KinesisRecord;
 #[cfg(feature = "local")]
 pub use local::LocalKinesis;
 pub use put::{
-    AttemptError, InvalidPutOption, PutError, PutFailure, PutOptions, PutStream, Receipt,
+    AttemptError, CloseError, FlushError, InvalidPutOption, Order, PendingReceipt, Producer,
+    ProducerBuilder, ProducerStats, PutError, PutFailure, PutOptions, PutStream, Receipt,
+    Reservation,
 };
 pub use record::{
     Codec, DecodeError, EncodeError, EncodedRecord, KeyError, KinesisRecord, PartitionKey,

@@ -6,11 +6,12 @@ use tokio::time::Instant;
 
 use super::{
     AttemptError, PutError, Receipt,
+    epoch::Epoch,
     receipt::{PutResult, Waiter},
     room::Permit,
     settings::Settings,
 };
-use crate::{record::EncodedRecord, service::StoredAt};
+use crate::{record::EncodedRecord, service::StoredAt, shard::HashKey};
 
 /// A user record that the pipeline has accepted.
 ///
@@ -28,6 +29,10 @@ pub(crate) struct Accepted {
     in_flight: bool,
     /// An earlier attempt may have stored the record.
     may_have_been_stored: bool,
+    /// The hash key that places the record; computed where records are placed.
+    hash_key: HashKey,
+    /// Present once the driver has it.
+    epoch: Option<Arc<Epoch>>,
     /// Present until the result is known.
     waiter: Option<Waiter>,
     settings: Arc<Settings>,
@@ -43,7 +48,14 @@ impl Accepted {
         settings: Arc<Settings>,
         permit: Permit,
     ) -> Self {
+        let placed = settings.options.placed;
         Self {
+            hash_key: if placed {
+                record.hash_key()
+            } else {
+                HashKey::MIN
+            },
+            epoch: None,
             record,
             entered_at,
             attempts: 0,
@@ -54,6 +66,16 @@ impl Accepted {
             settings,
             _permit: permit,
         }
+    }
+
+    /// The hash key that decides the shard. It means nothing where records are not placed.
+    pub(crate) fn hash_key(&self) -> HashKey {
+        self.hash_key
+    }
+
+    /// The driver takes the record over.
+    pub(crate) fn join(&mut self, epoch: Arc<Epoch>) {
+        self.epoch = Some(epoch);
     }
 
     /// An attempt begins.
@@ -75,6 +97,12 @@ impl Accepted {
     pub(crate) fn attempt_was_not_about_it(&mut self) {
         self.in_flight = false;
         self.attempts -= 1;
+    }
+
+    /// The attempt stored the record where consumers may drop it.
+    pub(crate) fn attempt_landed_astride(&mut self) {
+        self.in_flight = false;
+        self.may_have_been_stored = true;
     }
 
     /// The record is stored.
@@ -112,10 +140,35 @@ impl Accepted {
         self.end(Err(error));
     }
 
+    /// The record has waited longer than it may.
+    pub(crate) fn expired(self, now: Instant) {
+        let error = PutError::Expired {
+            stream: self.settings.target.stream.clone(),
+            waited: now.duration_since(self.entered_at),
+            attempts: self.attempts,
+            may_have_been_stored: self.may_have_been_stored,
+        };
+        self.end(Err(error));
+    }
+
     fn end(mut self, result: PutResult) {
+        self.count(result.is_ok());
         if let Some(waiter) = self.waiter.take() {
             // Nobody may be waiting any more: the record was sent all the same.
             let _ = waiter.send(result);
+        }
+    }
+
+    fn count(&self, stored: bool) {
+        let counters = &self.settings.counters;
+        if stored {
+            counters.stored.add(1);
+            counters.stored_bytes.add(self.record.data.len());
+            return;
+        }
+        counters.failed.add(1);
+        if let Some(epoch) = &self.epoch {
+            epoch.count_failed();
         }
     }
 }
@@ -125,6 +178,7 @@ impl Drop for Accepted {
         let Some(waiter) = self.waiter.take() else {
             return;
         };
+        self.count(false);
         let _ = waiter.send(Err(PutError::Gone {
             stream: self.settings.target.stream.clone(),
             attempts: self.attempts,

@@ -4,7 +4,7 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
 };
 
 use tokio::{
@@ -15,9 +15,10 @@ use tokio::{
 use super::{
     pipeline::Pipeline,
     send::{Sent, send},
-    settings::Settings,
+    shards::open_shards,
     state::State,
 };
+use crate::{service::ServiceError, shard::Shard};
 
 /// The state while a driver owns it.
 ///
@@ -35,8 +36,19 @@ enum Event {
     Put,
     /// A request came back, or its task panicked.
     Sent(Result<Sent, JoinError>),
+    /// The shards were listed, or the task panicked.
+    Shards(Result<Listed, JoinError>),
     /// It is time for a retry or for a batch that has gathered long enough.
     Time,
+}
+
+type Listed = Result<Vec<Shard>, Box<ServiceError>>;
+
+/// The calls that are under way. Dropping it ends them.
+#[derive(Default)]
+struct Calls {
+    requests: JoinSet<Sent>,
+    listing: JoinSet<Listed>,
 }
 
 impl Driver {
@@ -50,24 +62,22 @@ impl Driver {
     /// Runs until nothing is left to do. The next put starts another driver: nothing stays behind on a
     /// runtime that may never be polled again.
     pub(crate) async fn run(mut self) {
-        let mut requests = JoinSet::new();
+        let mut calls = Calls::default();
         while let Some(state) = &mut self.state {
             state.take_new();
-            start_requests(state, self.pipeline.settings(), &mut requests);
+            calls.begin(state, &self.pipeline);
             if state.is_idle() {
                 self.rest();
                 continue;
             }
             let wake_at = state.next_wake();
-            match next_event(&self.pipeline, &mut requests, wake_at).await {
-                Event::Sent(Ok(sent)) => {
-                    let now = state.now();
-                    state.on_sent(sent, now);
-                }
-                Event::Sent(Err(panicked)) => {
-                    tracing::error!(%panicked, "a put request was lost");
-                    state.on_lost();
-                }
+            let event = next_event(&self.pipeline, &mut calls, wake_at).await;
+            let now = state.now();
+            match event {
+                Event::Sent(Ok(sent)) => state.on_sent(sent, now),
+                Event::Sent(Err(_)) => state.on_lost(),
+                Event::Shards(Ok(listed)) => state.on_shards(listed, now),
+                Event::Shards(Err(_)) => state.on_no_shards(None, now),
                 Event::Put | Event::Time => {}
             }
         }
@@ -88,18 +98,31 @@ impl Drop for Driver {
     }
 }
 
-fn start_requests(state: &mut State, settings: &Arc<Settings>, requests: &mut JoinSet<Sent>) {
-    let now = state.now();
-    while let Some(batch) = state.next_request(now) {
-        requests.spawn(send(Arc::clone(settings), batch));
+impl Calls {
+    /// Begins the calls that are to be made now.
+    fn begin(&mut self, state: &mut State, pipeline: &Pipeline) {
+        let now = state.now();
+        let settings = pipeline.settings();
+        if state.begins_listing(now) {
+            self.listing.spawn(open_shards(Arc::clone(settings)));
+        }
+        while let Some(entries) = state.next_request(now) {
+            self.requests.spawn(send(Arc::clone(settings), entries));
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Poll::Ready(Some(sent)) = self.requests.poll_join_next(cx) {
+            return Poll::Ready(Event::Sent(sent));
+        }
+        if let Poll::Ready(Some(listed)) = self.listing.poll_join_next(cx) {
+            return Poll::Ready(Event::Shards(listed));
+        }
+        Poll::Pending
     }
 }
 
-async fn next_event(
-    pipeline: &Pipeline,
-    requests: &mut JoinSet<Sent>,
-    wake_at: Option<Instant>,
-) -> Event {
+async fn next_event(pipeline: &Pipeline, calls: &mut Calls, wake_at: Option<Instant>) -> Event {
     let mut put = pin!(pipeline.next_put());
     let mut timer = pin!(async {
         match wake_at {
@@ -108,8 +131,8 @@ async fn next_event(
         }
     });
     poll_fn(|cx| {
-        if let Poll::Ready(Some(sent)) = requests.poll_join_next(cx) {
-            return Poll::Ready(Event::Sent(sent));
+        if let Poll::Ready(event) = calls.poll(cx) {
+            return Poll::Ready(event);
         }
         if put.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Event::Put);

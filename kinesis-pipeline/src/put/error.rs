@@ -88,6 +88,34 @@ pub enum PutError {
         /// Whether one of the attempts may have stored the record.
         may_have_been_stored: bool,
     },
+    /// The record waited longer than its time to live.
+    #[error(
+        "a record for stream `{stream}` was not stored within its {} ms: put it again if it still matters{}",
+        waited.as_millis(),
+        duplicate_note(*may_have_been_stored)
+    )]
+    Expired {
+        /// The stream.
+        stream: StreamId,
+        /// How long the record waited.
+        waited: Duration,
+        /// How often the record was sent.
+        attempts: u32,
+        /// Whether one of the attempts may have stored the record.
+        may_have_been_stored: bool,
+    },
+    /// The producer holds as much as it may. Nothing was sent.
+    #[error("the producer of stream `{stream}` has no room now: wait with `put`, or try later")]
+    NoRoom {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// The producer was closed. Nothing was sent.
+    #[error("the producer of stream `{stream}` is closed: make another one")]
+    Closed {
+        /// The stream.
+        stream: StreamId,
+    },
     /// The put was not called from within a tokio runtime. Nothing was sent.
     #[error(
         "a put to stream `{stream}` needs a tokio runtime with its time driver: call it in one"
@@ -109,6 +137,9 @@ impl PutError {
             | Self::Rejected { stream, .. }
             | Self::GaveUp { stream, .. }
             | Self::Gone { stream, .. }
+            | Self::Expired { stream, .. }
+            | Self::Closed { stream }
+            | Self::NoRoom { stream }
             | Self::NoRuntime { stream } => stream,
         }
     }
@@ -119,7 +150,8 @@ impl PutError {
         match self {
             Self::Rejected { attempts, .. }
             | Self::GaveUp { attempts, .. }
-            | Self::Gone { attempts, .. } => *attempts,
+            | Self::Gone { attempts, .. }
+            | Self::Expired { attempts, .. } => *attempts,
             _ => 0,
         }
     }
@@ -127,7 +159,10 @@ impl PutError {
     /// Whether the same record may be stored when it is put again.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::GaveUp { .. } | Self::Gone { .. })
+        matches!(
+            self,
+            Self::GaveUp { .. } | Self::Gone { .. } | Self::Expired { .. } | Self::NoRoom { .. }
+        )
     }
 
     /// Whether the record may be in the stream in spite of the error, because a request's answer was lost. To
@@ -144,6 +179,10 @@ impl PutError {
                 ..
             }
             | Self::Gone {
+                may_have_been_stored,
+                ..
+            }
+            | Self::Expired {
                 may_have_been_stored,
                 ..
             } => *may_have_been_stored,

@@ -12,20 +12,32 @@
 //! the handles hold: the way into the queue, and the state while no driver has it.
 
 mod accepted;
+mod backlog;
+mod builder;
 mod collect;
 mod driver;
 mod encode;
+mod entry;
+mod epoch;
 mod error;
+mod lane;
+mod lanes;
 mod many;
 mod options;
+mod pace;
 mod pipeline;
+mod place;
+mod producer;
 mod receipt;
+mod refresh;
 mod retry;
 mod room;
 mod send;
 mod settings;
+mod shards;
 mod split;
 mod state;
+mod stats;
 #[cfg(test)]
 mod tests;
 
@@ -34,12 +46,15 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+pub use builder::ProducerBuilder;
 pub use error::{AttemptError, PutError, PutFailure};
 use futures_core::Stream;
 use futures_util::StreamExt as _;
 pub use many::PutStream;
-pub use options::{InvalidPutOption, PutOptions};
-pub use receipt::Receipt;
+pub use options::{InvalidPutOption, Order, PutOptions};
+pub use producer::{CloseError, FlushError, Producer, Reservation};
+pub use receipt::{PendingReceipt, Receipt};
+pub use stats::ProducerStats;
 
 use self::{pipeline::Pipeline, settings::Settings};
 use crate::{

@@ -1,5 +1,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
+use super::encode::RECORD_BYTES_MAX;
+
 const MIB: usize = 1024 * 1024;
 
 /// How a stream's puts are sent and repeated; give it to
@@ -24,6 +26,30 @@ pub struct PutOptions {
     pub(crate) in_flight_bytes_max: usize,
     pub(crate) in_flight_records_max: usize,
     pub(crate) linger_max: Duration,
+    /// Records that wait are sent as soon as nothing is gained by waiting, not after `linger_max`.
+    pub(crate) eager: bool,
+    /// Records are placed by the shard map, and each shard is written to at its own pace.
+    pub(crate) placed: bool,
+    pub(crate) aggregate: bool,
+    pub(crate) aggregate_bytes_max: usize,
+    pub(crate) order: Order,
+    pub(crate) record_ttl: Option<Duration>,
+}
+
+/// In which order the records of one producer are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Order {
+    /// In any: requests overtake each other, and a record that is retried is overtaken by later ones.
+    #[default]
+    None,
+    /// The records of one key are stored in the order in which their puts were accepted: one Kinesis record
+    /// per shard is in flight. Aggregate, or the rate is one record per shard and round trip.
+    ///
+    /// A record that fails for good is left out. A record whose answer was lost can be stored twice, the
+    /// second time still before the records behind it, unless the service carries a request out after it was
+    /// given up.
+    PerKey,
 }
 
 impl Default for PutOptions {
@@ -38,6 +64,12 @@ impl Default for PutOptions {
             in_flight_bytes_max: 64 * MIB,
             in_flight_records_max: 10_000,
             linger_max: Duration::from_millis(20),
+            eager: true,
+            placed: false,
+            aggregate: false,
+            aggregate_bytes_max: 50 * 1024,
+            order: Order::None,
+            record_ttl: None,
         }
     }
 }
@@ -132,7 +164,15 @@ impl PutOptions {
             "in_flight_records_max",
             self.in_flight_records_max,
             1..=10_000_000,
-        )
+        )?;
+        within("linger_max", self.linger_max, Duration::ZERO..=MINUTE)?;
+        within(
+            "aggregate_bytes_max",
+            self.aggregate_bytes_max,
+            1024..=RECORD_BYTES_MAX,
+        )?;
+        let ttl = self.record_ttl.unwrap_or(MINUTE);
+        within("record_ttl", ttl, 10 * MS..=1_440 * MINUTE)
     }
 }
 

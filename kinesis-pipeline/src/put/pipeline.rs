@@ -6,11 +6,19 @@ use std::sync::{
     mpsc,
 };
 
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+};
 
 use super::{
-    PutError, accepted::Accepted, driver::Driver, receipt::PendingReceipt, room::Permit,
-    settings::Settings, state::State,
+    PutError,
+    accepted::Accepted,
+    driver::Driver,
+    receipt::PendingReceipt,
+    room::Permit,
+    settings::Settings,
+    state::{Arrival, State},
 };
 use crate::record::EncodedRecord;
 
@@ -19,13 +27,15 @@ use crate::record::EncodedRecord;
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     settings: Arc<Settings>,
-    queue: mpsc::Sender<Accepted>,
+    queue: mpsc::Sender<Arrival>,
     /// The state while no driver has it.
     home: Mutex<Option<Box<State>>>,
     /// Whether a driver has the state. It is set to false before that driver looks into the queue for the
     /// last time, and read after a record was put into the queue: one of the two sees the other, and no
     /// record is left behind.
     driven: AtomicBool,
+    /// No more records are accepted.
+    closed: AtomicBool,
     wake: Notify,
 }
 
@@ -39,6 +49,7 @@ impl Pipeline {
             queue,
             home: Mutex::new(Some(Box::new(state))),
             driven: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             wake: Notify::new(),
         })
     }
@@ -52,9 +63,8 @@ impl Pipeline {
         self: &Arc<Self>,
         record: EncodedRecord,
     ) -> Result<PendingReceipt, PutError> {
-        let runtime = self.runtime()?;
-        let permit = self.settings.room.acquire(record.size_bytes()).await;
-        Ok(self.accept(record, permit, &runtime))
+        let permit = self.reserve(record.size_bytes()).await?;
+        self.put_reserved(record, permit)
     }
 
     /// Accepts a record if there is room for it, or gives it back.
@@ -62,10 +72,41 @@ impl Pipeline {
         self: &Arc<Self>,
         record: EncodedRecord,
     ) -> Result<Result<PendingReceipt, EncodedRecord>, PutError> {
+        match self.settings.room.try_acquire(record.size_bytes()) {
+            Some(permit) => self.put_reserved(record, permit).map(Ok),
+            None => self.check_open().map(|()| Err(record)),
+        }
+    }
+
+    /// Waits for room for a record of this size. Cancel safe.
+    pub(crate) async fn reserve(&self, bytes: usize) -> Result<Permit, PutError> {
+        self.check_open()?;
+        self.runtime()?;
+        Ok(self.settings.room.acquire(bytes).await)
+    }
+
+    /// Accepts a record that has room.
+    pub(crate) fn put_reserved(
+        self: &Arc<Self>,
+        record: EncodedRecord,
+        permit: Permit,
+    ) -> Result<PendingReceipt, PutError> {
+        self.check_open()?;
         let runtime = self.runtime()?;
-        Ok(match self.settings.room.try_acquire(record.size_bytes()) {
-            Some(permit) => Ok(self.accept(record, permit, &runtime)),
-            None => Err(record),
+        Ok(self.accept(record, permit, &runtime))
+    }
+
+    /// Accepts no more records.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    fn check_open(&self) -> Result<(), PutError> {
+        if !self.closed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        Err(PutError::Closed {
+            stream: self.settings.target.stream.clone(),
         })
     }
 
@@ -85,14 +126,31 @@ impl Pipeline {
         let now = self.settings.target.clock.instant();
         let settings = Arc::clone(&self.settings);
         let accepted = Accepted::new(record, now, waiter, settings, permit);
-        // The receiver lives as long as the pipeline; were it gone, the record would end with an error.
-        let _ = self.queue.send(accepted);
+        self.settings.counters.accepted.add(1);
+        self.arrive(Arrival::Put(accepted), runtime);
+        pending
+    }
+
+    /// Waits until all records that were accepted before have their results. Returns how many were not
+    /// stored.
+    pub(crate) async fn flush(self: &Arc<Self>) -> Result<u64, PutError> {
+        let (reply, ends) = oneshot::channel();
+        self.arrive(Arrival::Flush(reply), &self.runtime()?);
+        let mut failed = 0;
+        for end in ends.await.unwrap_or_default() {
+            failed += end.ended().await;
+        }
+        Ok(failed)
+    }
+
+    fn arrive(self: &Arc<Self>, arrival: Arrival, runtime: &Handle) {
+        // The receiver lives as long as the pipeline; were it gone, a record would end with an error.
+        let _ = self.queue.send(arrival);
         fence(Ordering::SeqCst);
         if !self.driven.load(Ordering::SeqCst) {
             self.start_driver(runtime);
         }
         self.wake.notify_one();
-        pending
     }
 
     fn start_driver(self: &Arc<Self>, runtime: &Handle) {

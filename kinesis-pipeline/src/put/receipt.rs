@@ -59,8 +59,7 @@ pub(crate) type PutResult = Result<Receipt, PutError>;
 ///
 /// Dropping it does not take the record back: it is still sent.
 #[derive(Debug)]
-#[must_use = "the record may not be stored yet: await the receipt"]
-pub(crate) struct PendingReceipt {
+pub struct PendingReceipt {
     result: oneshot::Receiver<PutResult>,
     stream: StreamId,
 }

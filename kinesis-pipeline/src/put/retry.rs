@@ -41,7 +41,7 @@ pub(crate) fn verdict(
 }
 
 /// Whether a later attempt may succeed. A stream that is being changed takes records again soon.
-fn may_pass(class: ErrorClass) -> bool {
+pub(crate) fn may_pass(class: ErrorClass) -> bool {
     class.is_retryable() || matches!(class, ErrorClass::InUse | ErrorClass::LimitExceeded)
 }
 

@@ -74,6 +74,23 @@ impl Room {
     }
 }
 
+impl Permit {
+    /// Makes it the room of a record of this size. Returns whether there was room.
+    pub(crate) fn resize(&mut self, bytes: usize) -> bool {
+        let bytes = self.room.charge(bytes);
+        if let Some(more) = bytes.checked_sub(self.bytes).filter(|&more| more > 0) {
+            let Ok(more) = self.room.bytes.try_acquire_many(more) else {
+                return false;
+            };
+            more.forget();
+        } else {
+            self.room.bytes.add_permits((self.bytes - bytes) as usize);
+        }
+        self.bytes = bytes;
+        true
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.room.records.add_permits(self.records);
@@ -100,6 +117,19 @@ mod tests {
         let second = room.try_acquire(10).unwrap();
         assert!(room.try_acquire(0).is_none(), "two records fill the room");
         drop((first, second));
+        assert!(room.try_acquire(100).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_permit_gives_back_what_it_does_not_need_and_takes_what_there_is() {
+        let room = Arc::new(Room::new(9, 100));
+        let mut permit = room.acquire(50).await;
+        assert!(permit.resize(10) && room.try_acquire(90).is_some());
+        assert!(permit.resize(100) && room.try_acquire(1).is_none());
+        assert!(permit.resize(60));
+        let other = room.try_acquire(40);
+        assert!(other.is_some() && !permit.resize(61));
+        drop((permit, other));
         assert!(room.try_acquire(100).is_some());
     }
 

@@ -1,31 +1,44 @@
-//! The one service call of the pipeline.
+//! The one service call of the pipeline that carries records.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
+use futures_util::FutureExt as _;
 use tokio::time::timeout;
 
-use super::{AttemptError, collect::Batch, settings::Settings};
-use crate::service::{PutRecords, PutRecordsAnswer};
+use super::{AttemptError, entry::Entry, settings::Settings};
+use crate::service::{ErrorClass, PutRecords, PutRecordsAnswer, ServiceError};
 
 /// A request that came back, with or without an answer.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    pub(crate) batch: Batch,
+    pub(crate) entries: Vec<Entry>,
     pub(crate) outcome: Result<PutRecordsAnswer, AttemptError>,
 }
 
 /// Sends one request and waits for its answer.
-pub(crate) async fn send(settings: Arc<Settings>, mut batch: Batch) -> Sent {
-    for record in &mut batch {
-        record.sent();
+pub(crate) async fn send(settings: Arc<Settings>, mut entries: Vec<Entry>) -> Sent {
+    for user in entries.iter_mut().flat_map(Entry::users_mut) {
+        user.sent();
     }
-    let records = batch.iter().map(|record| record.record.clone()).collect();
+    settings.counters.count_request(&entries);
+    let records = entries.iter_mut().map(Entry::wire_record).collect();
     let call = PutRecords::new(settings.target.stream.clone(), records);
     let after = settings.options.request_timeout;
-    let outcome = match timeout(after, settings.target.service.put_records(call)).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(AttemptError::Request(Arc::new(error))),
+    // The service's code may be the user's: its panic must not lose the records.
+    let answer = AssertUnwindSafe(async { settings.target.service.put_records(call).await });
+    let outcome = match timeout(after, answer.catch_unwind()).await {
+        Ok(Ok(Ok(answer))) => Ok(answer),
+        Ok(Ok(Err(error))) => Err(AttemptError::Request(Arc::new(error))),
+        Ok(Err(_)) => Err(AttemptError::Request(Arc::new(panicked(&settings)))),
         Err(_) => Err(AttemptError::TimedOut { after }),
     };
-    Sent { batch, outcome }
+    Sent { entries, outcome }
+}
+
+fn panicked(settings: &Settings) -> ServiceError {
+    let endpoint = settings.endpoint.as_ref();
+    let message = "the code that sends requests panicked";
+    let mut error = ServiceError::unanswered("PutRecords", endpoint, ErrorClass::Other, message);
+    error.may_have_been_done = true;
+    error
 }

@@ -125,12 +125,12 @@ async fn one_poison_record_fails_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_panics_ends_the_records_it_had_and_the_pipeline_goes_on() {
+async fn a_service_that_panics_fails_the_records_it_had_and_the_pipeline_goes_on() {
     let script = Script::new([Answer::Panic]);
     let stream = script.stream();
     let error = stream.put(&record("k")).await.unwrap_err();
     assert!(
-        matches!(error, PutError::Gone { attempts: 1, .. }),
+        matches!(error, PutError::Rejected { attempts: 1, .. }),
         "{error}"
     );
     assert!(error.may_have_been_stored());

@@ -1,0 +1,239 @@
+//! All records that wait to be sent, by shard.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use tokio::time::Instant;
+
+use super::{
+    accepted::Accepted,
+    collect::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX, Request},
+    entry::{Entry, LaneId},
+    lane::{Cut, Lane},
+    pace::Pace,
+    place::{Landing, ShardMap, landing},
+    settings::Settings,
+};
+use crate::shard::{Shard, ShardId};
+
+/// The lanes of a pipeline, and what decides the lane of a record.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    settings: Arc<Settings>,
+    placement: Placement,
+    /// At least one, except while the shard map is awaited.
+    all: Vec<Lane>,
+    /// Records that came before there was a shard map.
+    unplaced: VecDeque<Accepted>,
+    /// Tells the lanes of one shard map from those of the next.
+    map: u64,
+    /// The lane that the next request begins with: all get their turn.
+    next: usize,
+}
+
+/// How the lane of a record is found.
+#[derive(Debug)]
+enum Placement {
+    /// There is one lane.
+    Off,
+    /// The shard map is not known yet.
+    Awaited,
+    /// By the hash key of the record.
+    ByShard(ShardMap),
+}
+
+impl Lanes {
+    /// Lanes that wait for a shard map if records are placed, or one lane.
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
+        let placed = settings.options.placed;
+        let mut lanes = Self {
+            settings,
+            placement: Placement::Awaited,
+            all: Vec::new(),
+            unplaced: VecDeque::new(),
+            map: 0,
+            next: 0,
+        };
+        if !placed {
+            lanes.place_nothing(false);
+        }
+        lanes
+    }
+
+    pub(crate) fn push(&mut self, user: Accepted) {
+        match self.index_of(&user) {
+            Some(index) => self.all[index].push(user),
+            None => self.unplaced.push_back(user),
+        }
+    }
+
+    /// Puts records back that were there before, in their order.
+    pub(crate) fn push_first(&mut self, users: impl DoubleEndedIterator<Item = Accepted>) {
+        for user in users.rev() {
+            match self.index_of(&user) {
+                Some(index) => self.all[index].push_first(user),
+                None => self.unplaced.push_front(user),
+            }
+        }
+    }
+
+    fn index_of(&self, user: &Accepted) -> Option<usize> {
+        match &self.placement {
+            Placement::Off => Some(0),
+            Placement::Awaited => None,
+            Placement::ByShard(map) => Some(map.index_of(user.hash_key())),
+        }
+    }
+
+    /// The lane that an entry came from, unless the shard map has changed since.
+    pub(crate) fn lane_of(&mut self, id: LaneId) -> Option<&mut Lane> {
+        self.all.get_mut(id.index).filter(|lane| lane.id == id)
+    }
+
+    pub(crate) fn is_awaiting_shards(&self) -> bool {
+        matches!(self.placement, Placement::Awaited)
+    }
+
+    pub(crate) fn is_placed(&self) -> bool {
+        matches!(self.placement, Placement::ByShard(_))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.unplaced.is_empty() && self.all.iter().all(|lane| lane.len() == 0)
+    }
+
+    /// Whether what waits fills a request, whatever shards it is for.
+    pub(crate) fn fills_a_request(&self) -> bool {
+        let records: usize = self.all.iter().map(Lane::len).sum();
+        let bytes: usize = self.all.iter().map(Lane::bytes).sum();
+        bytes >= REQUEST_BYTES_MAX
+            || (!self.settings.options.aggregate && records >= REQUEST_RECORDS_MAX)
+    }
+
+    /// The next request, if records are to be sent now.
+    pub(crate) fn cut(&mut self, cut: Cut<'_>) -> Option<Request> {
+        let mut request = Request::default();
+        for turn in 0..self.all.len() {
+            let index = (self.next + turn) % self.all.len();
+            if !self.all[index].cut(&mut request, cut) {
+                // The lane that did not fit is the first of the next request.
+                self.next = index;
+                return Some(request);
+            }
+        }
+        self.next = (self.next + 1).checked_rem(self.all.len()).unwrap_or(0);
+        (!request.entries.is_empty()).then_some(request)
+    }
+
+    /// When records may be sent although nothing happens before.
+    pub(crate) fn ripe_at(&self, cut: Cut<'_>) -> Option<Instant> {
+        self.all.iter().filter_map(|lane| lane.ripe_at(cut)).min()
+    }
+
+    /// When the record that waits for longest was accepted; it is the first of a lane.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        let unplaced = self.unplaced.front().map(|user| user.entered_at);
+        self.all
+            .iter()
+            .filter_map(Lane::since)
+            .chain(unplaced)
+            .min()
+    }
+
+    /// Takes the records that were accepted at `time` or before, as far as no younger one stands before them.
+    pub(crate) fn take_until(&mut self, time: Instant) -> Vec<Accepted> {
+        let mut older = Vec::new();
+        while self
+            .unplaced
+            .front()
+            .is_some_and(|user| user.entered_at <= time)
+        {
+            older.extend(self.unplaced.pop_front());
+        }
+        for lane in &mut self.all {
+            older.extend(std::iter::from_fn(|| lane.take_until(time)));
+        }
+        older
+    }
+
+    /// Judges where an entry landed.
+    pub(crate) fn landing(&self, entry: &Entry, shard_id: &ShardId) -> Landing {
+        let Placement::ByShard(map) = &self.placement else {
+            return Landing::Right;
+        };
+        let predicted = self
+            .all
+            .get(entry.lane.index)
+            .filter(|lane| lane.id == entry.lane);
+        if predicted.is_some_and(|lane| lane.shard_id.as_ref() == Some(shard_id)) {
+            return Landing::Right;
+        }
+        let hash_keys = entry.users().map(Accepted::hash_key);
+        landing(map, shard_id, entry.hash_key(), hash_keys)
+    }
+
+    /// Places records by these shards from now on. Shards that were known keep their pace.
+    pub(crate) fn place_by(&mut self, shards: &[Shard], now: Instant) {
+        let Some(map) = ShardMap::of(shards) else {
+            return self.place_nothing(false);
+        };
+        self.map += 1;
+        let lanes = map.ids().enumerate().map(|(index, shard_id)| {
+            let known = self
+                .all
+                .iter()
+                .find(|lane| lane.shard_id.as_ref() == Some(shard_id));
+            let pace = known.and_then(|lane| lane.pace.clone());
+            let pace = pace.unwrap_or_else(|| Pace::new(now));
+            let id = LaneId {
+                map: self.map,
+                index,
+            };
+            Lane::new(
+                id,
+                Some(shard_id.clone()),
+                Some(pace),
+                self.settings.options.aggregate,
+            )
+        });
+        let lanes = lanes.collect();
+        self.replace(lanes, Placement::ByShard(map));
+    }
+
+    /// Leaves it to the service to find the shard. Records share Kinesis records only if it does not matter
+    /// where they land.
+    pub(crate) fn place_nothing(&mut self, aggregate: bool) {
+        self.map += 1;
+        let id = LaneId {
+            map: self.map,
+            index: 0,
+        };
+        self.replace(vec![Lane::new(id, None, None, aggregate)], Placement::Off);
+    }
+
+    /// The order of the records of one key stays: they are all in one lane, before and after.
+    fn replace(&mut self, lanes: Vec<Lane>, placement: Placement) {
+        let mut before = std::mem::replace(&mut self.all, lanes);
+        self.placement = placement;
+        self.next = 0;
+        let unplaced = std::mem::take(&mut self.unplaced);
+        for user in before.iter_mut().flat_map(Lane::take_all).chain(unplaced) {
+            self.push(user);
+        }
+    }
+
+    /// What was in flight is lost.
+    pub(crate) fn unblock(&mut self) {
+        self.all.iter_mut().for_each(Lane::unblock);
+    }
+
+    /// Takes all records, and forgets what is in flight.
+    pub(crate) fn take_all(&mut self) -> Vec<Accepted> {
+        self.unblock();
+        let unplaced = std::mem::take(&mut self.unplaced);
+        self.all
+            .iter_mut()
+            .flat_map(Lane::take_all)
+            .chain(unplaced)
+            .collect()
+    }
+}

@@ -1,0 +1,124 @@
+//! Which shard takes a record.
+
+use crate::shard::{HashKey, HashKeyRange, Shard, ShardId};
+
+/// The open shards of a stream by their hash keys.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ShardMap {
+    /// By the start of the range.
+    shards: Vec<(HashKeyRange, ShardId)>,
+}
+
+impl ShardMap {
+    /// The map of the open shards among these; `None` if none is open.
+    pub(crate) fn of(shards: &[Shard]) -> Option<Self> {
+        let open = shards.iter().filter(|shard| shard.is_open());
+        let mut shards: Vec<_> = open
+            .map(|shard| (shard.hash_key_range, shard.id.clone()))
+            .collect();
+        // A listing made while shards are replaced can hold a parent beside its children: the younger wins.
+        shards.sort_by(|(a, a_id), (b, b_id)| (a.start, a_id).cmp(&(b.start, b_id)));
+        (!shards.is_empty()).then_some(Self { shards })
+    }
+
+    /// The ids of the shards, in the order of their indices.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &ShardId> {
+        self.shards.iter().map(|(_, id)| id)
+    }
+
+    /// The index of the shard that takes this hash key. A key in a gap goes to the shard before it.
+    pub(crate) fn index_of(&self, key: HashKey) -> usize {
+        self.shards
+            .partition_point(|(range, _)| range.start <= key)
+            .saturating_sub(1)
+    }
+
+    /// The hash keys of a shard, if the map has it.
+    pub(crate) fn range_of(&self, id: &ShardId) -> Option<HashKeyRange> {
+        let found = self.shards.iter().find(|(_, known)| known == id)?;
+        Some(found.0)
+    }
+}
+
+/// What a record's place in the stream says about the shard map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Landing {
+    /// It is where all of its user records belong.
+    Right,
+    /// It is in a shard that does not take the hash keys of all of its user records: consumers that check,
+    /// as KCL does, would drop it.
+    Astride,
+    /// The map does not have the shard.
+    Unknown,
+    /// The shard does not even take the hash key that it was sent with: the service distributes the records
+    /// of this stream by itself.
+    Anywhere,
+}
+
+/// Judges where a Kinesis record landed: sent with the hash key `sent_with`, holding records of `hash_keys`.
+pub(crate) fn landing(
+    map: &ShardMap,
+    shard_id: &ShardId,
+    sent_with: HashKey,
+    mut hash_keys: impl Iterator<Item = HashKey>,
+) -> Landing {
+    // A shard's range never changes and its id is never used again.
+    match map.range_of(shard_id) {
+        None => Landing::Unknown,
+        Some(range) if !range.contains(sent_with) => Landing::Anywhere,
+        Some(range) if hash_keys.all(|key| range.contains(key)) => Landing::Right,
+        Some(_) => Landing::Astride,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shard(id: &str, start: u128, end: u128) -> Shard {
+        let range = HashKeyRange::new(HashKey::new(start), HashKey::new(end));
+        Shard::new(id.into(), range, 1_u128.into())
+    }
+
+    fn map() -> ShardMap {
+        let mut closed = shard("shardId-0", 0, u128::MAX);
+        closed.ending_sequence_number = Some(9_u128.into());
+        let shards = [
+            shard("shardId-2", 100, u128::MAX),
+            closed,
+            shard("shardId-1", 0, 99),
+        ];
+        ShardMap::of(&shards).unwrap()
+    }
+
+    #[test]
+    fn a_hash_key_belongs_to_the_open_shard_whose_range_holds_it() {
+        let map = map();
+        let ids: Vec<_> = map.ids().collect();
+        for (key, id) in [
+            (0, "shardId-1"),
+            (99, "shardId-1"),
+            (100, "shardId-2"),
+            (u128::MAX, "shardId-2"),
+        ] {
+            assert_eq!(ids[map.index_of(HashKey::new(key))].as_str(), id);
+        }
+    }
+
+    #[test]
+    fn no_open_shard_makes_no_map() {
+        assert!(ShardMap::of(&[]).is_none());
+    }
+
+    #[test]
+    fn a_landing_is_judged_by_the_range_of_the_shard_that_took_the_record() {
+        let judge = |id: &str, sent_with: u128, keys: &[u128]| {
+            let keys = keys.iter().map(|&key| HashKey::new(key));
+            landing(&map(), &id.into(), HashKey::new(sent_with), keys)
+        };
+        assert_eq!(judge("shardId-1", 5, &[5, 99]), Landing::Right);
+        assert_eq!(judge("shardId-1", 5, &[5, 100]), Landing::Astride);
+        assert_eq!(judge("shardId-2", 5, &[5]), Landing::Anywhere);
+        assert_eq!(judge("shardId-7", 5, &[5]), Landing::Unknown);
+    }
+}

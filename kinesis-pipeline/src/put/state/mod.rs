@@ -1,0 +1,328 @@
+//! What the driver knows, and what each event changes.
+
+mod reshard;
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{
+    AttemptError,
+    accepted::Accepted,
+    backlog::Backlog,
+    collect::{REQUEST_RECORDS_MAX, is_hasty},
+    entry::{Entry, LaneId},
+    epoch::{EpochEnd, Epochs},
+    lane::Cut,
+    lanes::Lanes,
+    options::Order,
+    refresh::Refresh,
+    retry::{Verdict, is_worth_halving, verdict},
+    send::Sent,
+    settings::Settings,
+    split::{Outcomes, split},
+};
+use crate::service::{ErrorClass, StoredAt};
+
+/// While this many records wait to be sent again, no new ones are sent where nothing paces them: a service
+/// that is overrun gets through the old ones first.
+const BACKLOG_RECORDS_MAX: usize = REQUEST_RECORDS_MAX;
+/// The same limit in bytes.
+const BACKLOG_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What comes through the queue.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// A record to put.
+    Put(Accepted),
+    /// A flush asks what it has to wait for.
+    Flush(oneshot::Sender<Vec<EpochEnd>>),
+}
+
+/// The state of one put pipeline between two events.
+///
+/// Every accepted record is in exactly one of `queue`, `lanes`, `backlog`, `halves`, `undecided`, or a
+/// request in flight.
+#[derive(Debug)]
+pub(crate) struct State {
+    settings: Arc<Settings>,
+    /// Where puts leave their records.
+    queue: mpsc::Receiver<Arrival>,
+    /// Records to be sent, those that were sent before first.
+    lanes: Lanes,
+    /// Records that wait until they may be sent again.
+    backlog: Backlog,
+    /// Requests that were cut in two after the service refused them; each is sent as it is.
+    halves: VecDeque<Vec<Entry>>,
+    /// Aggregates that are stored in a shard that the map does not have: the next map tells whether it
+    /// takes all of their records.
+    undecided: Vec<(Entry, StoredAt)>,
+    refresh: Refresh,
+    in_flight: usize,
+    /// A request was answered since the last one was cut.
+    answered: bool,
+    epochs: Epochs,
+    rng: fastrand::Rng,
+}
+
+impl State {
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        queue: mpsc::Receiver<Arrival>,
+        rng: fastrand::Rng,
+    ) -> Self {
+        Self {
+            lanes: Lanes::new(Arc::clone(&settings)),
+            settings,
+            queue,
+            backlog: Backlog::default(),
+            halves: VecDeque::new(),
+            undecided: Vec::new(),
+            refresh: Refresh::new(),
+            in_flight: 0,
+            answered: false,
+            epochs: Epochs::new(),
+            rng,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.settings.target.clock.instant()
+    }
+
+    /// Takes over what puts have left in the queue. Room bounds how much that is.
+    pub(crate) fn take_new(&mut self) {
+        while let Ok(arrival) = self.queue.try_recv() {
+            match arrival {
+                Arrival::Put(mut user) => {
+                    user.join(self.epochs.current());
+                    self.lanes.push(user);
+                }
+                // Whoever waited for the flush may be gone.
+                Arrival::Flush(reply) => drop(reply.send(self.epochs.close())),
+            }
+        }
+    }
+
+    /// Whether there is nothing to do until the next put.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight == 0
+            && !self.refresh.is_reading()
+            && self.lanes.is_empty()
+            && self.halves.is_empty()
+            && self.backlog.is_empty()
+            && self.undecided.is_empty()
+    }
+
+    /// Whether to list the stream's shards now.
+    pub(crate) fn begins_listing(&mut self, now: Instant) -> bool {
+        if self.lanes.is_awaiting_shards() && !self.lanes.is_empty() {
+            self.refresh.want(now);
+        }
+        self.refresh.begin(now)
+    }
+
+    /// The next request to send now, if one is to be sent.
+    pub(crate) fn next_request(&mut self, now: Instant) -> Option<Vec<Entry>> {
+        let due = self.backlog.take_due(now);
+        self.lanes.push_first(due.into_iter());
+        self.expire(now);
+        if self.in_flight >= self.settings.options.requests_in_flight_max {
+            return None;
+        }
+        let entries = match self.halves.pop_front() {
+            Some(half) => half,
+            None if self.is_changing_lanes() => return None,
+            None => self.cut(now)?,
+        };
+        self.in_flight += 1;
+        self.answered = false;
+        Some(entries)
+    }
+
+    fn cut(&mut self, now: Instant) -> Option<Vec<Entry>> {
+        let hurry = self.hurries();
+        let retries_only = self.is_overrun();
+        let options = &self.settings.options;
+        let cut = Cut {
+            options,
+            now,
+            hurry,
+            retries_only,
+        };
+        self.lanes.cut(cut).map(|request| request.entries)
+    }
+
+    /// Whether nothing is gained by gathering more records.
+    fn hurries(&mut self) -> bool {
+        let full = self.lanes.fills_a_request();
+        let eager = self.settings.options.eager;
+        self.epochs.is_flushing() || is_hasty(eager, self.in_flight, self.answered, full)
+    }
+
+    fn is_overrun(&self) -> bool {
+        let many = self.backlog.records() >= BACKLOG_RECORDS_MAX
+            || self.backlog.bytes() >= BACKLOG_BYTES_MAX;
+        many && !self.lanes.is_placed()
+    }
+
+    fn is_ordered(&self) -> bool {
+        self.settings.options.order == Order::PerKey
+    }
+
+    /// To keep the order of a key that moves to another shard, nothing is sent until all that is in flight
+    /// has arrived and the new map is known.
+    fn is_changing_lanes(&self) -> bool {
+        self.is_ordered() && self.lanes.is_placed() && self.refresh.is_under_way()
+    }
+
+    /// When something is to be done although nothing happens before.
+    pub(crate) fn next_wake(&mut self) -> Option<Instant> {
+        let now = self.now();
+        let may_send = self.in_flight < self.settings.options.requests_in_flight_max
+            && !self.is_changing_lanes();
+        let (hurry, retries_only) = (self.hurries(), self.is_overrun());
+        let options = &self.settings.options;
+        let cut = Cut {
+            options,
+            now,
+            hurry,
+            retries_only,
+        };
+        let ripe = may_send.then(|| self.lanes.ripe_at(cut)).flatten();
+        let expiry = options
+            .record_ttl
+            .and_then(|ttl| Some(self.lanes.since()? + ttl));
+        [ripe, expiry, self.backlog.due(), self.refresh.begins_at()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let ttl = self.settings.options.record_ttl;
+        if let Some(time) = ttl.and_then(|ttl| now.checked_sub(ttl)) {
+            for user in self.lanes.take_until(time) {
+                user.expired(now);
+            }
+        }
+    }
+
+    /// A request came back.
+    pub(crate) fn on_sent(&mut self, sent: Sent, now: Instant) {
+        self.in_flight -= 1;
+        self.answered = true;
+        // One for all: what failed together is sent again together.
+        let jitter = self.rng.f64();
+        let Sent { entries, outcome } = sent;
+        match split(entries.len(), outcome) {
+            Outcomes::Each(outcomes) => {
+                for (entry, outcome) in entries.into_iter().zip(outcomes) {
+                    match outcome {
+                        Ok(at) => self.on_stored(entry, at, now),
+                        Err(failure) => self.on_failed(entry, &failure, jitter, now),
+                    }
+                }
+            }
+            Outcomes::All(failure) if is_worth_halving(&failure, entries.len()) => {
+                self.halve(entries);
+            }
+            Outcomes::All(failure) => {
+                for entry in entries {
+                    self.on_failed(entry, &failure, jitter, now);
+                }
+            }
+        }
+        self.change_lanes(now);
+    }
+
+    /// A request was lost with its records: its task panicked.
+    pub(crate) fn on_lost(&mut self) {
+        self.in_flight -= 1;
+        self.answered = true;
+        self.lanes.unblock();
+    }
+
+    fn halve(&mut self, mut entries: Vec<Entry>) {
+        for user in entries.iter_mut().flat_map(Entry::users_mut) {
+            user.attempt_was_not_about_it();
+        }
+        let second = entries.split_off(entries.len() / 2);
+        self.halves.extend([entries, second]);
+    }
+
+    fn on_failed(&mut self, entry: Entry, failure: &AttemptError, jitter: f64, now: Instant) {
+        let lane = entry.lane;
+        self.tell_lane(&entry, failure, now);
+        self.settings.counters.count_failure(failure);
+        let mut again = Vec::with_capacity(entry.len());
+        let mut longest = Duration::ZERO;
+        for mut user in entry.into_users() {
+            user.attempt_failed(failure, now);
+            let unreached = user
+                .unreached_since
+                .map_or(Duration::ZERO, |since| now.duration_since(since));
+            match verdict(
+                &self.settings.options,
+                failure,
+                user.attempts,
+                unreached,
+                jitter,
+            ) {
+                Verdict::Again(wait) => {
+                    longest = longest.max(wait);
+                    again.push(user);
+                }
+                Verdict::GiveUp => user.gave_up(failure.clone()),
+                Verdict::Reject => user.rejected(failure.clone()),
+            }
+        }
+        if let Some(oldest) = again.first() {
+            let ttl = self.settings.options.record_ttl;
+            let expiry = ttl.map(|ttl| oldest.entered_at + ttl);
+            let due = [Some(now + longest), expiry].into_iter().flatten().min();
+            self.send_again(lane, again, due.unwrap_or(now));
+        }
+    }
+
+    fn tell_lane(&mut self, entry: &Entry, failure: &AttemptError, now: Instant) {
+        let Some(lane) = self.lanes.lane_of(entry.lane) else {
+            return;
+        };
+        lane.returned(entry);
+        if failure.class() == ErrorClass::Throttled
+            && let Some(pace) = &mut lane.pace
+        {
+            pace.throttled(now);
+        }
+    }
+
+    fn send_again(&mut self, lane: LaneId, users: Vec<Accepted>, due: Instant) {
+        if !self.is_ordered() {
+            return self.backlog.push(users, due);
+        }
+        // The records behind them wait too.
+        self.lanes.push_first(users.into_iter());
+        if let Some(lane) = self.lanes.lane_of(lane) {
+            lane.block_until(due);
+        }
+    }
+
+    /// Forgets what only a running driver can have, and gives back the records that it will not send.
+    pub(crate) fn abandon(&mut self) -> Vec<Accepted> {
+        self.take_new();
+        self.in_flight = 0;
+        self.answered = false;
+        let now = self.now();
+        self.refresh.interrupted(now);
+        self.decide(now);
+        let halves = self.halves.drain(..).flatten().flat_map(Entry::into_users);
+        let mut abandoned: Vec<_> = halves.chain(self.backlog.take_all()).collect();
+        abandoned.extend(self.lanes.take_all());
+        abandoned
+    }
+}

@@ -1,0 +1,105 @@
+//! What the places of stored records and the listing of shards change.
+
+use tokio::time::Instant;
+
+use super::State;
+use crate::{
+    put::{entry::Entry, pace::Pace, place::Landing, retry::may_pass},
+    service::{ServiceError, StoredAt},
+    shard::Shard,
+};
+
+impl State {
+    /// A Kinesis record is stored: where tells whether the shard map is right.
+    pub(super) fn on_stored(&mut self, entry: Entry, at: StoredAt, now: Instant) {
+        if let Some(lane) = self.lanes.lane_of(entry.lane) {
+            lane.returned(&entry);
+            lane.pace.iter_mut().for_each(Pace::stored);
+        }
+        match self.lanes.landing(&entry, &at.shard_id) {
+            Landing::Right => entry.stored(&at, now),
+            Landing::Unknown if entry.len() == 1 => {
+                self.refresh.want(now);
+                entry.stored(&at, now);
+            }
+            Landing::Unknown => {
+                self.refresh.want(now);
+                self.undecided.push((entry, at));
+            }
+            Landing::Astride => {
+                self.refresh.want(now);
+                self.put_again(entry, &at, now);
+            }
+            Landing::Anywhere => {
+                tracing::info!(stream = %self.settings.target.stream, "the service distributes the records of this stream");
+                self.lanes.place_nothing(self.settings.options.aggregate);
+                entry.stored(&at, now);
+            }
+        }
+    }
+
+    /// Sends the records of an aggregate again that consumers would drop where it is. If it keeps landing
+    /// there, it is left.
+    fn put_again(&mut self, entry: Entry, at: &StoredAt, now: Instant) {
+        self.settings.counters.astride.add(entry.len());
+        let attempts_max = self.settings.options.attempts_max;
+        if entry.users().any(|user| user.attempts >= attempts_max) {
+            return entry.stored(at, now);
+        }
+        let users = entry.into_users().map(|mut user| {
+            user.attempt_landed_astride();
+            user
+        });
+        self.lanes.push_first(users);
+    }
+
+    /// The stream's shards were listed, or could not be.
+    pub(crate) fn on_shards(
+        &mut self,
+        listed: Result<Vec<Shard>, Box<ServiceError>>,
+        now: Instant,
+    ) {
+        match listed {
+            Ok(shards) => self.refresh.read(shards, now),
+            Err(error) => self.on_no_shards(Some(&error), now),
+        }
+        self.change_lanes(now);
+    }
+
+    /// The stream's shards could not be listed; `None`: the listing panicked.
+    pub(crate) fn on_no_shards(&mut self, error: Option<&ServiceError>, now: Instant) {
+        let passes = error.is_some_and(|error| may_pass(error.class));
+        if self.refresh.failed(passes, now) {
+            return;
+        }
+        if self.lanes.is_awaiting_shards() {
+            let error = error.map(tracing::field::display);
+            tracing::warn!(stream = %self.settings.target.stream, error, "shards could not be listed: records are put one by one, not by shard");
+            self.lanes.place_nothing(false);
+        }
+        self.decide(now);
+    }
+
+    /// Takes a shard map into use that was read.
+    pub(super) fn change_lanes(&mut self, now: Instant) {
+        let quiet = self.in_flight == 0 && self.halves.is_empty();
+        if self.is_ordered() && self.lanes.is_placed() && !quiet {
+            return;
+        }
+        if let Some(shards) = self.refresh.take() {
+            self.lanes.place_by(&shards, now);
+            self.decide(now);
+        }
+    }
+
+    /// Decides about aggregates in shards that the map did not have.
+    pub(super) fn decide(&mut self, now: Instant) {
+        for (entry, at) in std::mem::take(&mut self.undecided).into_iter().rev() {
+            match self.lanes.landing(&entry, &at.shard_id) {
+                Landing::Astride => self.put_again(entry, &at, now),
+                // A shard that is not even listed now was replaced meanwhile: there is no telling.
+                Landing::Right | Landing::Unknown | Landing::Anywhere => entry.stored(&at, now),
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The producer on the embedded Kinesis, with limits, faults and reshards.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use super::producer::{assert_order, numbered};
+use crate::{
+    Clock, EncodedRecord, KinesisStream, Order, PartitionKey, Position, Receipt, ShardId,
+    clock::from_epoch_millis,
+    local::{Fault, LocalKinesis},
+    service::{
+        GetRecords, GetShardIterator, IteratorStart, ListShards, MergeShards, RecordPage,
+        SplitShard,
+    },
+    wire::aggregate,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn kinesis(seed: u64) -> LocalKinesis {
+    let clock = Clock::tokio(from_epoch_millis(1_700_000_000_000));
+    let kinesis = LocalKinesis::builder()
+        .clock(clock)
+        .seed(seed)
+        .enforce_limits(true);
+    kinesis.start().await.unwrap()
+}
+
+/// Every user record of the stream at its position, shard by shard from the oldest.
+async fn stored(stream: &KinesisStream<EncodedRecord>) -> Vec<(Position, EncodedRecord)> {
+    let id = stream.id();
+    let shards = stream
+        .service()
+        .list_shards(ListShards::new(id.clone()))
+        .await
+        .unwrap()
+        .shards;
+    let mut records = Vec::new();
+    for shard in shards {
+        for page in pages(stream, &shard.id).await {
+            for kinesis_record in page.records {
+                let at = Position::new(shard.id.clone(), kinesis_record.sequence_number);
+                match aggregate::split(&kinesis_record.data) {
+                    None => records.push((
+                        at,
+                        EncodedRecord::new(kinesis_record.partition_key, kinesis_record.data),
+                    )),
+                    Some(users) => records.extend(
+                        (0..)
+                            .zip(&users)
+                            .map(|(index, user)| (at.clone().at_sub_sequence_number(index), user)),
+                    ),
+                }
+            }
+        }
+    }
+    records
+}
+
+async fn pages(stream: &KinesisStream<EncodedRecord>, shard_id: &ShardId) -> Vec<RecordPage> {
+    let service = stream.service();
+    let oldest = GetShardIterator::new(
+        stream.id().clone(),
+        shard_id.clone(),
+        IteratorStart::TrimHorizon,
+    );
+    let mut next = Some(service.get_shard_iterator(oldest).await.unwrap());
+    let mut pages = Vec::new();
+    while let Some(iterator) = next.clone() {
+        match service
+            .get_records(GetRecords::new(stream.id().clone(), iterator))
+            .await
+        {
+            Ok(page) => {
+                let at_tip = page.behind_latest == Some(Duration::ZERO) && page.records.is_empty();
+                next = page.next_iterator.clone().filter(|_| !at_tip);
+                pages.push(page);
+            }
+            // The limits of reading.
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+        tokio::time::sleep(SECOND).await;
+    }
+    pages
+}
+
+/// Splits the shard that is the `index`th of the open ones, or merges it with the next.
+async fn reshard(stream: &KinesisStream<EncodedRecord>, index: usize, split: bool) {
+    let listed = stream
+        .service()
+        .list_shards(ListShards::new(stream.id().clone()))
+        .await;
+    let mut open: Vec<_> = listed
+        .unwrap()
+        .shards
+        .into_iter()
+        .filter(crate::Shard::is_open)
+        .collect();
+    open.sort_by_key(|shard| shard.hash_key_range.start);
+    let (id, shard) = (stream.id().clone(), open[index].id.clone());
+    let range = open[index].hash_key_range;
+    let done = if split {
+        let middle = range.start.value() + (range.end.value() - range.start.value()) / 2;
+        stream
+            .service()
+            .split_shard(SplitShard::new(id, shard, middle.into()))
+            .await
+    } else {
+        let next = open[index + 1].id.clone();
+        stream
+            .service()
+            .merge_shards(MergeShards::new(id, shard, next))
+            .await
+    };
+    done.unwrap();
+}
+
+async fn fault_run(seed: u64, aggregate: bool, order: Order) {
+    const RECORDS: usize = 8_000;
+    const KEYS: usize = 500;
+    let kinesis = kinesis(seed).await;
+    let stream = kinesis
+        .stream::<EncodedRecord>("readings", 4)
+        .await
+        .unwrap();
+    let faults = kinesis.faults();
+    faults
+        .add(
+            Fault::lose_response()
+                .on("PutRecords")
+                .probability(0.01)
+                .always(),
+        )
+        .unwrap();
+    faults
+        .add(Fault::throttle().each_entry().probability(0.05).always())
+        .unwrap();
+    faults
+        .add(Fault::fail().each_entry().probability(0.01).always())
+        .unwrap();
+    let delay = Fault::delay(Duration::from_millis(8)).on("PutRecords");
+    faults.add(delay.probability(0.5).always()).unwrap();
+
+    let builder = stream
+        .producer()
+        .aggregate(aggregate)
+        .order(order)
+        .attempts_max(100);
+    let producer = builder.linger(Duration::from_millis(10)).build().unwrap();
+    let mut pending = Vec::new();
+    for number in 0..RECORDS {
+        if number % 8 == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        match number {
+            2_500 => reshard(&stream, 1, true).await,
+            5_500 => reshard(&stream, 2, false).await,
+            _ => {}
+        }
+        pending.push(
+            producer
+                .put(&numbered(number % KEYS, number))
+                .await
+                .unwrap(),
+        );
+    }
+    let mut receipts: Vec<Receipt> = Vec::new();
+    for pending in pending {
+        receipts.push(pending.await.expect("stored"));
+    }
+    faults.clear();
+    let stored = stored(&stream).await;
+    let by_position: HashMap<_, _> = stored.iter().cloned().collect();
+    let distinct: HashSet<_> = receipts.iter().map(Receipt::position).collect();
+    assert_eq!(distinct.len(), RECORDS, "seed {seed}");
+    for (number, receipt) in receipts.iter().enumerate() {
+        let found = by_position
+            .get(&receipt.position())
+            .expect("a record at the receipt");
+        assert_eq!(*found, numbered(number % KEYS, number), "seed {seed}");
+    }
+    if order == Order::PerKey {
+        let users: Vec<_> = stored.into_iter().map(|(_, user)| user).collect();
+        assert_order(&users, seed);
+    }
+    producer.close().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_faults_limits_and_reshards_every_receipt_points_at_its_record() {
+    for seed in 0..3 {
+        fault_run(seed, seed != 1, Order::None).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_faults_limits_and_reshards_the_order_of_each_key_holds() {
+    for seed in 3..6 {
+        fault_run(seed, true, Order::PerKey).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shards_of_the_embedded_kinesis_are_kept_busy_and_not_throttled() {
+    const SECONDS: u32 = 10;
+    let kinesis = kinesis(1).await;
+    let stream = kinesis
+        .stream::<EncodedRecord>("readings", 4)
+        .await
+        .unwrap();
+    let producer = stream.producer().aggregate(true).build().unwrap();
+    let begun = Clock::system().instant();
+    let mut number = 0;
+    while begun.elapsed() < SECONDS * SECOND {
+        let key = PartitionKey::new(format!("device-{number}")).unwrap();
+        let record = EncodedRecord::new(key, vec![b'x'; 1_000].into());
+        drop(producer.put(&record).await.unwrap());
+        number += 1;
+    }
+    let stats = producer.stats();
+    let rate = stats.data_bytes_stored / u64::from(SECONDS);
+    assert!(
+        rate > 4 * 1_048_576 * 95 / 100,
+        "{rate} bytes a second: {stats:?}"
+    );
+    assert!(
+        stats.kinesis_records_throttled * 100 < stats.kinesis_records_sent,
+        "{stats:?}"
+    );
+}

@@ -1,0 +1,375 @@
+//! A service with shards, limits and faults, in virtual time.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::script::ENDPOINT;
+use crate::{
+    Clock, HashKeyRange, KinesisStream, Receipt,
+    record::EncodedRecord,
+    service::{
+        CreateStream, DeleteStream, DescribeStreamSummary, EntryFailure, ErrorClass, GetRecords,
+        GetShardIterator, Kinesis, ListShards, ListStreams, MergeShards, PutRecords,
+        PutRecordsAnswer, RecordPage, ServiceError, ServiceFuture, ShardIterator, ShardPage,
+        SplitShard, StoredAt, StreamPage, StreamSummary,
+    },
+    shard::{HashKey, Shard, ShardId},
+    wire::aggregate,
+};
+
+const BYTES_PER_SECOND: usize = 1_048_576;
+const RECORDS_PER_SECOND: usize = 1_000;
+const THROTTLED: &str = "ProvisionedThroughputExceededException";
+
+/// What goes wrong, each with its probability.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Faults {
+    pub(super) lost_answers: f64,
+    pub(super) throttled_records: f64,
+    pub(super) failed_records: f64,
+    pub(super) failed_requests: f64,
+}
+
+pub(super) struct Model {
+    latency: Duration,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    shards: Vec<ModelShard>,
+    /// All that is stored, in the order in which it was.
+    stored: Vec<Stored>,
+    faults: Faults,
+    limits: bool,
+    /// The service ignores keys.
+    auto: bool,
+    list_denied: bool,
+    lists: usize,
+    lost_records: usize,
+    throttled: usize,
+    rng: fastrand::Rng,
+}
+
+struct ModelShard {
+    shard: Shard,
+    window: Option<Instant>,
+    bytes: usize,
+    records: usize,
+}
+
+#[derive(Clone)]
+pub(super) struct Stored {
+    pub(super) shard_id: ShardId,
+    pub(super) number: u128,
+    pub(super) record: EncodedRecord,
+}
+
+impl Stored {
+    /// The user records in it.
+    pub(super) fn users(&self) -> Vec<EncodedRecord> {
+        match aggregate::split(&self.record.data) {
+            Some(aggregate) => aggregate.iter().collect(),
+            None => vec![self.record.clone()],
+        }
+    }
+}
+
+impl Model {
+    pub(super) fn new(shards: u32, seed: u64) -> Arc<Self> {
+        let step = u128::MAX / u128::from(shards);
+        let shards = (0..u128::from(shards)).map(|index| {
+            let last = index + 1 == u128::from(shards);
+            let end = if last {
+                u128::MAX
+            } else {
+                (index + 1) * step - 1
+            };
+            shard(usize::try_from(index).unwrap(), index * step, end)
+        });
+        Arc::new(Self {
+            latency: Duration::from_millis(10),
+            inner: Mutex::new(Inner {
+                shards: shards.collect(),
+                stored: Vec::new(),
+                faults: Faults::default(),
+                limits: false,
+                auto: false,
+                list_denied: false,
+                lists: 0,
+                lost_records: 0,
+                throttled: 0,
+                rng: fastrand::Rng::with_seed(seed),
+            }),
+        })
+    }
+
+    pub(super) fn stream(self: &Arc<Self>) -> KinesisStream<EncodedRecord> {
+        KinesisStream::with_service(Arc::clone(self) as Arc<dyn Kinesis>, "readings")
+    }
+
+    pub(super) fn set_faults(&self, faults: Faults) {
+        self.inner.lock().unwrap().faults = faults;
+    }
+
+    pub(super) fn enforce_limits(&self) {
+        self.inner.lock().unwrap().limits = true;
+    }
+
+    pub(super) fn distribute(&self) {
+        self.inner.lock().unwrap().auto = true;
+    }
+
+    pub(super) fn deny_listing(&self) {
+        self.inner.lock().unwrap().list_denied = true;
+    }
+
+    pub(super) fn lists(&self) -> usize {
+        self.inner.lock().unwrap().lists
+    }
+
+    pub(super) fn throttled(&self) -> usize {
+        self.inner.lock().unwrap().throttled
+    }
+
+    /// How many user records were stored by requests whose answers were lost.
+    pub(super) fn lost_records(&self) -> usize {
+        self.inner.lock().unwrap().lost_records
+    }
+
+    pub(super) fn stored(&self) -> Vec<Stored> {
+        self.inner.lock().unwrap().stored.clone()
+    }
+
+    /// The user record that a receipt points at.
+    pub(super) fn at(stored: &[Stored], receipt: &Receipt) -> EncodedRecord {
+        let number: u128 = receipt.sequence_number.as_str().parse().unwrap();
+        let index = usize::try_from(number - 1).unwrap();
+        assert_eq!(stored[index].shard_id, receipt.shard_id);
+        assert_eq!(stored[index].number, number);
+        let sub = usize::try_from(receipt.sub_sequence_number).unwrap();
+        stored[index].users().swap_remove(sub)
+    }
+
+    /// Splits the open shard with this index among the open ones.
+    pub(super) fn split(&self, index: usize) {
+        self.inner.lock().unwrap().split(index);
+    }
+
+    /// Merges the open shards with this index and the next.
+    pub(super) fn merge(&self, index: usize) {
+        self.inner.lock().unwrap().merge(index);
+    }
+}
+
+fn shard(number: usize, start: u128, end: u128) -> ModelShard {
+    let id = format!("shardId-{number:012}");
+    let range = HashKeyRange::new(HashKey::new(start), HashKey::new(end));
+    ModelShard {
+        shard: Shard::new(id.into(), range, 1_u128.into()),
+        window: None,
+        bytes: 0,
+        records: 0,
+    }
+}
+
+impl Inner {
+    fn open(&self) -> Vec<usize> {
+        let mut open: Vec<_> = (0..self.shards.len())
+            .filter(|&index| self.shards[index].shard.is_open())
+            .collect();
+        open.sort_by_key(|&index| self.shards[index].shard.hash_key_range.start);
+        open
+    }
+
+    fn close(&mut self, index: usize) -> HashKeyRange {
+        self.shards[index].shard.ending_sequence_number = Some(9_u128.into());
+        self.shards[index].shard.hash_key_range
+    }
+
+    fn split(&mut self, index: usize) {
+        let range = self.close(self.open()[index]);
+        let (start, end) = (range.start.value(), range.end.value());
+        let middle = start + (end - start) / 2;
+        let number = self.shards.len();
+        self.shards.push(shard(number, start, middle));
+        self.shards.push(shard(number + 1, middle + 1, end));
+    }
+
+    fn merge(&mut self, index: usize) {
+        let open = self.open();
+        let (low, high) = (self.close(open[index]), self.close(open[index + 1]));
+        let number = self.shards.len();
+        self.shards
+            .push(shard(number, low.start.value(), high.end.value()));
+    }
+
+    fn put(&mut self, record: &EncodedRecord, now: Instant) -> Result<StoredAt, EntryFailure> {
+        let open = self.open();
+        let key = record.hash_key();
+        let index = if self.auto {
+            open[self.rng.usize(..open.len())]
+        } else {
+            let holds = |&&index: &&usize| self.shards[index].shard.hash_key_range.contains(key);
+            *open.iter().find(holds).unwrap()
+        };
+        if self.rng.f64() < self.faults.failed_records {
+            return Err(EntryFailure::new("InternalFailure", ""));
+        }
+        let over = self.limits && !self.shards[index].takes(record.size_bytes(), now);
+        if over || self.rng.f64() < self.faults.throttled_records {
+            self.throttled += 1;
+            return Err(EntryFailure::new(THROTTLED, ""));
+        }
+        let shard_id = self.shards[index].shard.id.clone();
+        let number = self.stored.len() as u128 + 1;
+        self.stored.push(Stored {
+            shard_id: shard_id.clone(),
+            number,
+            record: record.clone(),
+        });
+        Ok(StoredAt::new(shard_id, number.into()))
+    }
+}
+
+impl ModelShard {
+    /// Counts by whole seconds, which allows bursts and forgives nothing.
+    fn takes(&mut self, bytes: usize, now: Instant) -> bool {
+        let second = Duration::from_secs(1);
+        if self
+            .window
+            .is_none_or(|since| now.duration_since(since) >= second)
+        {
+            (self.window, self.bytes, self.records) = (Some(now), 0, 0);
+        }
+        let takes = self.bytes + bytes <= BYTES_PER_SECOND && self.records < RECORDS_PER_SECOND;
+        if takes {
+            self.bytes += bytes;
+            self.records += 1;
+        }
+        takes
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "what the seam returns")]
+impl Model {
+    fn put_now(&self, call: &PutRecords) -> Result<PutRecordsAnswer, ServiceError> {
+        let mut inner = self.inner.lock().unwrap();
+        let now = Clock::system().instant();
+        if inner.rng.f64() < inner.faults.failed_requests {
+            return Err(ServiceError::answered(
+                "PutRecords",
+                ENDPOINT,
+                "InternalFailure",
+                "",
+            ));
+        }
+        let before = inner.stored.len();
+        let results = call
+            .records
+            .iter()
+            .map(|record| inner.put(record, now))
+            .collect();
+        if inner.rng.f64() < inner.faults.lost_answers {
+            let lost: usize = inner.stored[before..]
+                .iter()
+                .map(|stored| stored.users().len())
+                .sum();
+            inner.lost_records += lost;
+            let mut lost =
+                ServiceError::unanswered("PutRecords", ENDPOINT, ErrorClass::Transient, "reset");
+            lost.may_have_been_done = true;
+            return Err(lost);
+        }
+        Ok(PutRecordsAnswer::new(results))
+    }
+
+    fn list_now(&self) -> Result<ShardPage, ServiceError> {
+        let mut inner = self.inner.lock().unwrap();
+        inner.lists += 1;
+        if inner.list_denied {
+            return Err(ServiceError::answered(
+                "ListShards",
+                ENDPOINT,
+                "AccessDeniedException",
+                "",
+            ));
+        }
+        let open = inner.open().into_iter();
+        let shards = open
+            .map(|index| inner.shards[index].shard.clone())
+            .collect();
+        Ok(ShardPage {
+            shards,
+            ..ShardPage::default()
+        })
+    }
+}
+
+impl Kinesis for Model {
+    fn endpoint(&self) -> &str {
+        ENDPOINT
+    }
+
+    fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer> {
+        Box::pin(async move {
+            let jitter = self.inner.lock().unwrap().rng.f64();
+            tokio::time::sleep(self.latency.mul_f64(0.25 + 0.5 * jitter)).await;
+            let answer = self.put_now(&call);
+            tokio::time::sleep(self.latency / 2).await;
+            answer
+        })
+    }
+
+    fn list_shards(&self, _: ListShards) -> ServiceFuture<'_, ShardPage> {
+        Box::pin(async move {
+            tokio::time::sleep(self.latency).await;
+            self.list_now()
+        })
+    }
+
+    fn get_shard_iterator(&self, _: GetShardIterator) -> ServiceFuture<'_, ShardIterator> {
+        unimplemented!()
+    }
+
+    fn get_records(&self, _: GetRecords) -> ServiceFuture<'_, RecordPage> {
+        unimplemented!()
+    }
+
+    fn list_streams(&self, _: ListStreams) -> ServiceFuture<'_, StreamPage> {
+        unimplemented!()
+    }
+
+    fn describe_stream_summary(
+        &self,
+        _: DescribeStreamSummary,
+    ) -> ServiceFuture<'_, StreamSummary> {
+        unimplemented!()
+    }
+
+    fn create_stream(&self, _: CreateStream) -> ServiceFuture<'_, ()> {
+        unimplemented!()
+    }
+
+    fn delete_stream(&self, _: DeleteStream) -> ServiceFuture<'_, ()> {
+        unimplemented!()
+    }
+
+    fn split_shard(&self, _: SplitShard) -> ServiceFuture<'_, ()> {
+        unimplemented!()
+    }
+
+    fn merge_shards(&self, _: MergeShards) -> ServiceFuture<'_, ()> {
+        unimplemented!()
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Model")
+    }
+}

@@ -1,0 +1,357 @@
+//! Aggregates: many user records in the data of one Kinesis record, in the format of the Kinesis Producer
+//! Library (KPL), which KCL and every other consumer library splits again.
+//!
+//! ```text
+//!   F3 89 9A C2 │ protobuf AggregatedRecord │ MD5 of the protobuf, 16 bytes
+//!
+//!   AggregatedRecord { repeated string partition_key_table = 1; repeated string explicit_hash_key_table = 2;
+//!                      repeated Record records = 3; }
+//!   Record           { required uint64 partition_key_index = 1; optional uint64 explicit_hash_key_index = 2;
+//!                      required bytes data = 3; repeated Tag tags = 4; }
+//! ```
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use md5::{Digest, Md5};
+
+use super::{
+    key_table::KeyTable,
+    protobuf::{Fields, Malformed, Value, put_bytes, put_varint, varint_len},
+};
+use crate::{
+    record::{EncodedRecord, PartitionKey},
+    shard::HashKey,
+};
+
+/// What every aggregate begins with.
+const MAGIC: [u8; 4] = [0xf3, 0x89, 0x9a, 0xc2];
+const MD5_BYTES: usize = 16;
+/// What an aggregate has besides its protobuf.
+const FRAME_BYTES: usize = MAGIC.len() + MD5_BYTES;
+
+const PARTITION_KEY_TABLE: u8 = 1;
+const EXPLICIT_HASH_KEY_TABLE: u8 = 2;
+const RECORDS: u8 = 3;
+const PARTITION_KEY_INDEX: u8 = 1;
+const EXPLICIT_HASH_KEY_INDEX: u8 = 2;
+const DATA: u8 = 3;
+
+/// The most digits of an explicit hash key.
+const HASH_KEY_DIGITS_MAX: usize = 39;
+/// The most bytes that an index takes: an aggregate has fewer than 2^28 records.
+const INDEX_BYTES_MAX: usize = 4;
+/// The most bytes that a length takes: a record has less than 256 MiB.
+const LENGTH_BYTES_MAX: usize = 4;
+
+/// Writes one aggregate.
+///
+/// The caller sees to it that all records belong to one shard, and that the whole fits a Kinesis record:
+/// [`record_bytes_max`] says what each record adds at most.
+///
+/// ```
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{EncodedRecord, PartitionKey, wire::aggregate};
+///
+/// let record = |key: &str, text: &'static str| {
+///     Ok::<_, kinesis_pipeline::KeyError>(EncodedRecord::new(PartitionKey::new(key)?, Bytes::from(text)))
+/// };
+/// let mut writer = aggregate::Writer::new();
+/// writer.push(&record("device-1", "21.5")?);
+/// writer.push(&record("device-2", "19.0")?);
+/// let stored = writer.finish();
+///
+/// let user_records = aggregate::split(&stored).expect("an aggregate");
+/// assert_eq!(user_records.iter().nth(1), Some(record("device-2", "19.0")?));
+/// # Ok::<(), kinesis_pipeline::KeyError>(())
+/// ```
+#[derive(Debug)]
+pub struct Writer {
+    out: Vec<u8>,
+    keys: KeyTable,
+    hash_keys: HashMap<HashKey, u64>,
+    records: usize,
+}
+
+impl Writer {
+    /// An empty aggregate.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_capacity(0)
+    }
+
+    /// An empty aggregate that expects this many bytes.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        let mut out = Vec::with_capacity(bytes);
+        out.extend(MAGIC);
+        Self {
+            out,
+            keys: KeyTable::new(),
+            hash_keys: HashMap::new(),
+            records: 0,
+        }
+    }
+
+    /// How many records it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records
+    }
+
+    /// Whether it has no record yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// Appends a record.
+    ///
+    /// Keys stand right before the first record that uses them: protobuf leaves the order of fields free, and
+    /// one pass is enough.
+    #[inline]
+    pub fn push(&mut self, record: &EncodedRecord) {
+        let key = record.partition_key.as_bytes();
+        let key = self.keys.index_of(key, PARTITION_KEY_TABLE, &mut self.out);
+        let hash_key = record.explicit_hash_key.map(|key| self.hash_key_index(key));
+        let data = &record.data[..];
+        let hash_key_len = hash_key.map_or(0, |index| 1 + varint_len(index));
+        let len =
+            1 + varint_len(key) + hash_key_len + 1 + varint_len(data.len() as u64) + data.len();
+        self.out.push(RECORDS << 3 | 2);
+        put_varint(&mut self.out, len as u64);
+        self.out.push(PARTITION_KEY_INDEX << 3);
+        put_varint(&mut self.out, key);
+        if let Some(index) = hash_key {
+            self.out.push(EXPLICIT_HASH_KEY_INDEX << 3);
+            put_varint(&mut self.out, index);
+        }
+        put_bytes(&mut self.out, DATA, data);
+        self.records += 1;
+    }
+
+    /// The bytes of the aggregate.
+    #[must_use]
+    pub fn finish(mut self) -> Bytes {
+        let checksum = Md5::digest(&self.out[MAGIC.len()..]);
+        self.out.extend_from_slice(&checksum);
+        Bytes::from(self.out)
+    }
+
+    fn hash_key_index(&mut self, key: HashKey) -> u64 {
+        let next = self.hash_keys.len() as u64;
+        match self.hash_keys.entry(key) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(vacant) => {
+                let text = key.to_string();
+                put_bytes(&mut self.out, EXPLICIT_HASH_KEY_TABLE, text.as_bytes());
+                *vacant.insert(next)
+            }
+        }
+    }
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The bytes of an aggregate without records.
+#[must_use]
+pub const fn empty_bytes() -> usize {
+    FRAME_BYTES
+}
+
+/// How many bytes a record adds to an aggregate at most: less if another record of it has the same key.
+#[must_use]
+pub fn record_bytes_max(record: &EncodedRecord) -> usize {
+    let field = |bytes: usize| 1 + LENGTH_BYTES_MAX + bytes;
+    let hash_key = match record.explicit_hash_key {
+        Some(_) => field(HASH_KEY_DIGITS_MAX) + 1 + INDEX_BYTES_MAX,
+        None => 0,
+    };
+    let message = 1 + INDEX_BYTES_MAX + field(record.data.len());
+    field(record.partition_key.len()) + hash_key + field(message)
+}
+
+/// An aggregate that was checked. It shares the bytes that it was made of.
+#[derive(Clone, Debug)]
+pub struct Aggregate {
+    data: Bytes,
+    partition_keys: Vec<PartitionKey>,
+    hash_keys: Vec<Option<HashKey>>,
+    records: Vec<UserRecord>,
+}
+
+/// Checks whether the data of a Kinesis record is an aggregate.
+///
+/// `None` if the magic bytes, the MD5 or the protobuf does not fit, or if it holds no record: then the data
+/// is one raw record. Nothing is copied; what is allocated is in proportion to the data, whatever it says.
+#[must_use]
+pub fn split(data: &Bytes) -> Option<Aggregate> {
+    let body = data.strip_prefix(&MAGIC)?;
+    let (body, checksum) = body.split_at_checked(body.len().checked_sub(MD5_BYTES)?)?;
+    (Md5::digest(body)[..] == *checksum).then_some(())?;
+    Aggregate::read(data).ok()
+}
+
+impl Aggregate {
+    fn read(data: &Bytes) -> Result<Self, Malformed> {
+        let mut aggregate = Self {
+            data: data.clone(),
+            partition_keys: Vec::new(),
+            hash_keys: Vec::new(),
+            records: Vec::new(),
+        };
+        let mut fields = Fields::new(data, MAGIC.len(), data.len() - MD5_BYTES);
+        while let Some((field, value)) = fields.next()? {
+            match (u8::try_from(field), value) {
+                (Ok(RECORDS), Value::Bytes { start, end }) => {
+                    aggregate.records.push(UserRecord::read(data, start, end)?);
+                }
+                (Ok(PARTITION_KEY_TABLE), Value::Bytes { start, end }) => {
+                    let key = partition_key(data.slice(start..end))?;
+                    aggregate.partition_keys.push(key);
+                }
+                (Ok(EXPLICIT_HASH_KEY_TABLE), Value::Bytes { start, end }) => {
+                    aggregate.hash_keys.push(hash_key(&data[start..end])?);
+                }
+                (Ok(PARTITION_KEY_TABLE | EXPLICIT_HASH_KEY_TABLE | RECORDS), _) => {
+                    return Err(Malformed);
+                }
+                // A field of a later version.
+                _ => {}
+            }
+        }
+        aggregate.checked()
+    }
+
+    /// The tables may stand behind the records: indices are checked at the end.
+    fn checked(self) -> Result<Self, Malformed> {
+        let (keys, hash_keys) = (self.partition_keys.len(), self.hash_keys.len());
+        let fits = |record: &UserRecord| {
+            let hash_key_fits = record
+                .hash_key
+                .is_none_or(|index| (index as usize) < hash_keys);
+            (record.key as usize) < keys && hash_key_fits
+        };
+        let is_whole = !self.records.is_empty() && self.records.iter().all(fits);
+        is_whole.then_some(self).ok_or(Malformed)
+    }
+
+    /// How many user records it has, at least one.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "an aggregate is never empty")]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The user records in their order: the index of each is its sub-sequence number.
+    ///
+    /// Each holds a part of the bytes that the aggregate was made of, and keeps all of them in memory.
+    #[must_use]
+    pub fn iter(&self) -> UserRecords<'_> {
+        UserRecords {
+            aggregate: self,
+            records: self.records.iter(),
+        }
+    }
+
+    fn record(&self, read: &UserRecord) -> EncodedRecord {
+        EncodedRecord {
+            data: self.data.slice(read.start as usize..read.end as usize),
+            partition_key: self.partition_keys[read.key as usize].clone(),
+            explicit_hash_key: read
+                .hash_key
+                .and_then(|index| self.hash_keys[index as usize]),
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Aggregate {
+    type Item = EncodedRecord;
+    type IntoIter = UserRecords<'a>;
+
+    fn into_iter(self) -> UserRecords<'a> {
+        self.iter()
+    }
+}
+
+/// The user records of an aggregate in their order.
+#[derive(Clone, Debug)]
+pub struct UserRecords<'a> {
+    aggregate: &'a Aggregate,
+    records: std::slice::Iter<'a, UserRecord>,
+}
+
+impl Iterator for UserRecords<'_> {
+    type Item = EncodedRecord;
+
+    #[inline]
+    fn next(&mut self) -> Option<EncodedRecord> {
+        let read = self.records.next()?;
+        Some(self.aggregate.record(read))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.records.size_hint()
+    }
+}
+
+impl ExactSizeIterator for UserRecords<'_> {}
+
+/// A user record as it is written: indices into the tables, and where its data is.
+#[derive(Clone, Copy, Debug)]
+struct UserRecord {
+    key: u32,
+    hash_key: Option<u32>,
+    start: u32,
+    end: u32,
+}
+
+impl UserRecord {
+    #[inline]
+    fn read(input: &[u8], start: usize, end: usize) -> Result<Self, Malformed> {
+        let (mut key, mut hash_key, mut data) = (None, None, None);
+        let mut fields = Fields::new(input, start, end);
+        while let Some((field, value)) = fields.next()? {
+            match (field, value) {
+                (1, Value::Varint(index)) => key = Some(narrow(index)?),
+                (2, Value::Varint(index)) => hash_key = Some(narrow(index)?),
+                (3, Value::Bytes { start, end }) => data = Some((start, end)),
+                (1..=3, _) => return Err(Malformed),
+                _ => {}
+            }
+        }
+        let (start, end) = data.ok_or(Malformed)?;
+        Ok(Self {
+            key: key.ok_or(Malformed)?,
+            hash_key,
+            start: narrow(start as u64)?,
+            end: narrow(end as u64)?,
+        })
+    }
+}
+
+/// No aggregate has 2^32 of anything.
+#[inline]
+fn narrow(number: u64) -> Result<u32, Malformed> {
+    u32::try_from(number).map_err(|_| Malformed)
+}
+
+fn partition_key(text: Bytes) -> Result<PartitionKey, Malformed> {
+    let text = ByteString::try_from(text).map_err(|_| Malformed)?;
+    Ok(PartitionKey::stored(text))
+}
+
+/// Consumers place nothing by it: a hash key that is no number is left out, the record is not.
+fn hash_key(text: &[u8]) -> Result<Option<HashKey>, Malformed> {
+    let text = std::str::from_utf8(text).map_err(|_| Malformed)?;
+    Ok(text.parse().ok().map(HashKey::new))
+}
+
+#[cfg(test)]
+#[path = "aggregate_tests.rs"]
+mod tests;
