@@ -39,16 +39,25 @@ pub(crate) struct Taken {
 #[derive(Debug)]
 pub(crate) struct Feed {
     deliveries: mpsc::UnboundedSender<Delivery>,
-    taken: mpsc::UnboundedReceiver<Taken>,
+    news: mpsc::UnboundedReceiver<News>,
     stop: watch::Receiver<bool>,
+    is_stopped: bool,
+    /// How many deliveries were sent.
+    sent: u64,
+    /// How many of them the owner had when it last waited.
+    waits_at: u64,
 }
 
 /// The owner's side.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
-    taken: mpsc::UnboundedSender<Taken>,
+    news: mpsc::UnboundedSender<News>,
     pub(crate) stop: StopHandle,
+    /// How many deliveries came.
+    received: u64,
+    /// How many had come when the driver was last told that the owner waits.
+    told: Option<u64>,
 }
 
 /// Stops a reader from elsewhere. Cheap to clone; it keeps nothing alive.
@@ -72,53 +81,94 @@ impl StopHandle {
 
 pub(crate) fn channel() -> (Feed, Outlet) {
     let (deliver, deliveries) = mpsc::unbounded_channel();
-    let (take, taken) = mpsc::unbounded_channel();
+    let (tell, news) = mpsc::unbounded_channel();
     let (stop, is_stopped) = watch::channel(false);
     let feed = Feed {
         deliveries: deliver,
-        taken,
+        news,
         stop: is_stopped,
+        is_stopped: false,
+        sent: 0,
+        waits_at: 0,
     };
     let outlet = Outlet {
         deliveries,
-        taken: take,
+        news: tell,
         stop: StopHandle {
             stop: Arc::new(stop),
         },
+        received: 0,
+        told: None,
     };
     (feed, outlet)
 }
 
-/// What the owner did.
+/// What the owner tells the driver.
 #[derive(Debug)]
-pub(crate) enum Wish {
+pub(crate) enum News {
+    /// All records of a page were given out.
     Took(Taken),
+    /// It waits, after so many deliveries.
+    Waits(u64),
+    /// It wants no more to be fetched.
     Stop,
+    /// It is gone.
+    Gone,
 }
 
 impl Feed {
     /// Hands something to the owner. An owner that is gone is noticed by [`next`](Self::next).
-    pub(crate) fn send(&self, delivery: Delivery) {
+    pub(crate) fn send(&mut self, delivery: Delivery) {
+        self.sent += 1;
         let _ = self.deliveries.send(delivery);
     }
 
-    /// What the owner did next: took a page, or wants to stop, which is also what it means when it is gone.
-    pub(crate) async fn next(&mut self) -> Wish {
+    /// What the owner tells next. Once it was told to stop, that is not told again.
+    pub(crate) async fn next(&mut self) -> News {
+        let is_stopped = self.is_stopped;
         tokio::select! {
             biased;
-            _ = self.stop.wait_for(|is_stopped| *is_stopped) => Wish::Stop,
-            taken = self.taken.recv() => taken.map_or(Wish::Stop, Wish::Took),
+            _ = self.stop.wait_for(|stop| *stop), if !is_stopped => {
+                self.is_stopped = true;
+                News::Stop
+            }
+            news = self.news.recv() => {
+                if let Some(News::Waits(received)) = news {
+                    self.waits_at = received;
+                }
+                news.unwrap_or(News::Gone)
+            }
         }
+    }
+
+    /// Waits until the owner has given out everything that was sent. Returns whether it is still there.
+    pub(crate) async fn drained(&mut self) -> bool {
+        while self.waits_at < self.sent {
+            if let News::Gone = self.next().await {
+                return false;
+            }
+        }
+        true
     }
 }
 
 impl Outlet {
+    /// The next delivery. When there is none yet the driver is told that the owner waits.
     pub(crate) fn poll_next(&mut self, context: &mut task::Context<'_>) -> Poll<Option<Delivery>> {
-        self.deliveries.poll_recv(context)
+        let next = self.deliveries.poll_recv(context);
+        match next {
+            Poll::Ready(_) => self.received += 1,
+            Poll::Pending if self.told != Some(self.received) => {
+                self.told = Some(self.received);
+                self.tell(News::Waits(self.received));
+            }
+            Poll::Pending => {}
+        }
+        next
     }
 
-    /// Tells the driver that a page was taken. A driver that has ended has no use for it.
-    pub(crate) fn took(&self, taken: Taken) {
-        let _ = self.taken.send(taken);
+    /// Tells the driver something. A driver that has ended has no use for it.
+    pub(crate) fn tell(&self, news: News) {
+        let _ = self.news.send(news);
     }
 }

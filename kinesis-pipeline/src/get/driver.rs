@@ -2,7 +2,7 @@ use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     future::Future,
     pin::Pin,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -10,14 +10,18 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     budget::Budget,
-    deliver::{self, Delivery, Feed, Page},
+    checkpoint::{Checkpoint, CheckpointError, CheckpointPlace},
+    deliver::{Delivery, Feed, News, Page},
     error::GetError,
     fetch,
     listing::Listing,
     options::Options,
     pace::Pace,
     plan::Bound,
+    retry::Verdict,
+    save::SaveTimer,
     shard_state::{Call, End, Failure, PAGES_MAX, ShardState},
+    start::OnTrimmed,
 };
 use crate::{
     service::{ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
@@ -46,6 +50,7 @@ pub(crate) struct Driver {
     pub(crate) due: VecDeque<ShardId>,
     pub(crate) budget: Budget,
     pub(crate) listing: Listing,
+    pub(crate) save_timer: SaveTimer,
     pub(crate) calls: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
 }
 
@@ -61,18 +66,29 @@ pub(crate) enum Answer {
         result: Result<RecordPage, ServiceError>,
     },
     Shards(Result<Vec<Shard>, ServiceError>),
+    Saved(Result<(), CheckpointError>),
 }
 
 enum Event {
     Answer(Answer),
-    Wish(deliver::Wish),
+    News(News),
     Timer,
 }
 
 impl Driver {
-    /// Reads until everything wanted was read, the owner stops it, or an error ends it.
+    /// Reads until everything wanted was read, the owner stops it, or an error ends it; then saves how far the
+    /// owner has come.
     pub(crate) async fn run(mut self) {
         if let Err(error) = self.read().await {
+            self.feed.send(Delivery::Failed(error));
+        }
+        // Abandons what is in flight, so that no older save runs beside the last.
+        self.calls.clear();
+        if let Some(saver) = &self.options.saver
+            && self.feed.drained().await
+            && let Err(error) = saver.save().await
+        {
+            let error = GetError::checkpoint(&self.target.stream, error);
             self.feed.send(Delivery::Failed(error));
         }
         self.feed.send(Delivery::End);
@@ -86,29 +102,39 @@ impl Driver {
             }
             self.call_what_is_due();
             match self.next_event().await {
-                Event::Answer(Answer::Iterator { shard_id, result }) => {
-                    self.on_iterator(&shard_id, result)?;
-                }
-                Event::Answer(Answer::Page {
-                    shard_id,
-                    reserved,
-                    result,
-                }) => {
-                    self.on_page(&shard_id, reserved, result)?;
-                }
-                Event::Answer(Answer::Shards(result)) => self.on_shards(result)?,
-                Event::Wish(deliver::Wish::Took(taken)) => {
-                    self.on_taken(&taken.shard_id, taken.bytes);
-                }
-                Event::Wish(deliver::Wish::Stop) => return Ok(()),
-                Event::Timer => {}
+                Event::Answer(answer) => self.on_answer(answer)?,
+                Event::News(News::Took(taken)) => self.on_taken(&taken.shard_id, taken.bytes),
+                Event::News(News::Stop | News::Gone) => return Ok(()),
+                Event::News(News::Waits(_)) | Event::Timer => {}
             }
+        }
+    }
+
+    fn on_answer(&mut self, answer: Answer) -> Result<(), GetError> {
+        match answer {
+            Answer::Iterator { shard_id, result } => self.on_iterator(&shard_id, result),
+            Answer::Page {
+                shard_id,
+                reserved,
+                result,
+            } => self.on_page(&shard_id, reserved, result),
+            Answer::Shards(result) => self.on_shards(result),
+            Answer::Saved(result) => self.on_saved(result),
         }
     }
 
     async fn next_event(&mut self) -> Event {
         let timer = self.timers.first().map(|(at, _)| *at);
-        let wake_at = timer.into_iter().chain(self.listing.due()).min();
+        let save = self
+            .options
+            .saver
+            .as_ref()
+            .and_then(|_| self.save_timer.due());
+        let wake_at = timer
+            .into_iter()
+            .chain(self.listing.due())
+            .chain(save)
+            .min();
         let timer = async {
             match wake_at {
                 Some(at) => sleep_until(at).await,
@@ -117,7 +143,7 @@ impl Driver {
         };
         tokio::select! {
             biased;
-            wish = self.feed.next() => Event::Wish(wish),
+            news = self.feed.next() => Event::News(news),
             Some(answer) = self.calls.next(), if !self.calls.is_empty() => Event::Answer(answer),
             () = timer => Event::Timer,
         }
@@ -141,6 +167,11 @@ impl Driver {
         start: IteratorStart,
         iterator: Option<ShardIterator>,
     ) {
+        if let (Some(saver), Some(place)) = (&self.options.saver, place_of(&start)) {
+            saver
+                .progress
+                .reach(Checkpoint::new(shard_id.clone(), place));
+        }
         let pace = Pace::new(self.poll_interval(), self.options.page_records_max);
         let now = self.target.clock.instant();
         let state = ShardState::new(start, iterator, pace, now).until(self.bound);
@@ -175,6 +206,7 @@ impl Driver {
             self.due.pop_front();
         }
         self.list_if_due(now);
+        self.save_if_due(now);
     }
 
     /// Makes the shard's next call. Returns false if there is no room for it.
@@ -286,7 +318,14 @@ impl Driver {
         };
         self.shards.remove(shard_id);
         match end {
-            End::Closed => self.lineage.end(shard_id),
+            End::Closed => {
+                self.lineage.end(shard_id);
+                if let Some(saver) = &self.options.saver {
+                    let end = CheckpointPlace::ShardEnd;
+                    saver.progress.reach(Checkpoint::new(shard_id.clone(), end));
+                    self.save_timer.hurry(self.target.clock.instant());
+                }
+            }
             End::Cut => self.lineage.cut(shard_id),
         }
         tracing::debug!(stream = %self.target.stream, shard = %shard_id, ?end, "shard ended");
@@ -310,7 +349,51 @@ impl Driver {
                 self.schedule(shard_id);
                 Ok(())
             }
-            Failure::Final => Err(final_error(&self.target, shard_id, error, position)),
+            Failure::Final => match final_error(&self.target, shard_id, error, position) {
+                GetError::UnknownPosition {
+                    position, source, ..
+                } if let Some(start) = start_after_gap(self.options.on_trimmed) => {
+                    warn_of_gap(&self.target, &position, None, self.options.on_trimmed);
+                    tracing::debug!(error = %source, "position refused");
+                    state.begin_again(start, now);
+                    self.schedule(shard_id);
+                    Ok(())
+                }
+                error => Err(error),
+            },
+        }
+    }
+
+    fn save_if_due(&mut self, now: Instant) {
+        if let Some(saver) = &self.options.saver
+            && self.save_timer.begin_if_due(now)
+        {
+            let saver = saver.clone();
+            self.calls
+                .push(Box::pin(async move { Answer::Saved(saver.save().await) }));
+        }
+    }
+
+    fn on_saved(&mut self, result: Result<(), CheckpointError>) -> Result<(), GetError> {
+        let Err(error) = result else {
+            self.save_timer.on_saved();
+            return Ok(());
+        };
+        let now = self.target.clock.instant();
+        match self
+            .save_timer
+            .on_error(now, self.options.outage_max, fastrand::f64())
+        {
+            Verdict::Again {
+                is_worth_a_warning, ..
+            } => {
+                if is_worth_a_warning {
+                    let stream = &self.target.stream;
+                    tracing::warn!(%stream, %error, "checkpoints cannot be saved; trying on");
+                }
+                Ok(())
+            }
+            Verdict::Final => Err(GetError::checkpoint(&self.target.stream, error)),
         }
     }
 
@@ -355,6 +438,45 @@ impl Driver {
             }
         }
     }
+}
+
+/// The checkpoint of a shard of which nothing is finished; `None` for a start that has no checkpoint's form.
+fn place_of(start: &IteratorStart) -> Option<CheckpointPlace> {
+    match start {
+        IteratorStart::TrimHorizon => Some(CheckpointPlace::TrimHorizon),
+        IteratorStart::AtTimestamp(time) => Some(CheckpointPlace::Timestamp(*time)),
+        IteratorStart::AfterSequenceNumber(number) => Some(CheckpointPlace::After {
+            sequence_number: number.clone(),
+            sub_sequence_number: None,
+        }),
+        IteratorStart::Latest | IteratorStart::AtSequenceNumber(_) => None,
+    }
+}
+
+/// Where to go on when a position has expired; `None` to give up.
+pub(crate) fn start_after_gap(policy: OnTrimmed) -> Option<IteratorStart> {
+    match policy {
+        OnTrimmed::Fail => None,
+        OnTrimmed::FromHorizon => Some(IteratorStart::TrimHorizon),
+        OnTrimmed::Latest => Some(IteratorStart::Latest),
+    }
+}
+
+/// Says that records may be missing: after which, since when, and where reading goes on.
+pub(crate) fn warn_of_gap(
+    target: &Target,
+    last: &dyn std::fmt::Display,
+    arrived_at: Option<SystemTime>,
+    policy: OnTrimmed,
+) {
+    let since = arrived_at.and_then(|time| jiff::Timestamp::try_from(time).ok());
+    tracing::warn!(
+        stream = %target.stream,
+        last = %last,
+        since = since.map(|time| time.to_string()),
+        goes_on = ?policy,
+        "records may be missing: those after the last finished one have expired",
+    );
 }
 
 /// The error that a shard's failure ends the reader with; `position` is where reading should have begun.

@@ -11,12 +11,16 @@
 //!                               │ on the caller's task
 //!                               v
 //!                 decode ──> Records: Record<R> or one error item
+//!                               │ taken or acked
+//!                               v
+//!                 checkpoint: progress, saver, stores
 //! ```
 //!
 //! One task per reader, the `driver`, makes all calls. Everything it decides by is a state machine without
 //! effects; the wish of the owner (take a page, stop, drop) reaches it through the queue.
 
 mod budget;
+mod checkpoint;
 mod decode;
 mod deliver;
 mod driver;
@@ -31,20 +35,26 @@ mod reader;
 mod record;
 mod records;
 mod retry;
+mod save;
 mod shard_state;
 mod start;
+mod track;
 
 #[cfg(test)]
 mod tests;
 
 use std::time::SystemTime;
 
+pub use checkpoint::{
+    Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
+    FileCheckpoints, MemoryCheckpoints,
+};
 pub use deliver::StopHandle;
 pub use error::GetError;
 pub use reader::Reader;
 pub use record::Record;
 pub use records::Records;
-pub use start::{ShardSelector, StartAt, Until};
+pub use start::{OnTrimmed, ShardSelector, StartAt, Until};
 
 use crate::{
     shard::{SequenceNumber, Shard},

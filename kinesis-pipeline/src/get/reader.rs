@@ -1,15 +1,17 @@
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use super::{
+    checkpoint::{CheckpointStore, Saver},
     error::GetError,
     open::open,
     options::Options,
     pace::PAGE_RECORDS_MAX,
-    plan::{ShardStart, Wish},
+    plan::Wish,
     records::Records,
-    start::{ShardSelector, StartAt, Until},
+    start::{OnTrimmed, ShardSelector, StartAt, Until},
+    track::Tracker,
 };
-use crate::{shard::SequenceNumber, stream::Target};
+use crate::{service::IteratorStart, shard::SequenceNumber, stream::Target};
 
 /// What to read of a stream, and how: made by [`KinesisStream::reader`](crate::KinesisStream::reader).
 ///
@@ -61,7 +63,7 @@ impl<R> Reader<R> {
     ///
     /// The shards that descend from it are read from their beginning.
     pub fn start_at(self, shard: impl Into<ShardSelector>, number: SequenceNumber) -> Self {
-        self.shard_start(shard.into(), ShardStart::At(number))
+        self.shard_start(shard.into(), IteratorStart::AtSequenceNumber(number))
     }
 
     /// Begins in this shard after the record with this number, whatever [`start`](Self::start) says for the
@@ -69,10 +71,10 @@ impl<R> Reader<R> {
     ///
     /// The shards that descend from it are read from their beginning.
     pub fn start_after(self, shard: impl Into<ShardSelector>, number: SequenceNumber) -> Self {
-        self.shard_start(shard.into(), ShardStart::After(number))
+        self.shard_start(shard.into(), IteratorStart::AfterSequenceNumber(number))
     }
 
-    fn shard_start(mut self, shard: ShardSelector, start: ShardStart) -> Self {
+    fn shard_start(mut self, shard: ShardSelector, start: IteratorStart) -> Self {
         self.wish.shard_starts.push((shard, start));
         self
     }
@@ -80,6 +82,52 @@ impl<R> Reader<R> {
     /// Where to end by itself. [`Until::Stopped`] by default.
     pub fn until(mut self, until: Until) -> Self {
         self.wish.until = until;
+        self
+    }
+
+    /// What to do when the place to go on from has expired. [`OnTrimmed::Fail`] by default.
+    pub fn on_trimmed(mut self, policy: OnTrimmed) -> Self {
+        self.wish.on_trimmed = policy;
+        self.options.on_trimmed = policy;
+        self
+    }
+
+    /// Keeps in `store`, under the application's name, how far each shard was read, and goes on from there.
+    ///
+    /// Every record that comes out of the reader counts as finished when the next is asked for; with
+    /// [`require_ack`](Self::require_ack) when it is acked. What is finished is saved every
+    /// [`checkpoint_interval`](Self::checkpoint_interval), when a shard ends, when the reader ends by itself or
+    /// by [`stop`](super::Records::stop), before it gives out its last `None`, and by
+    /// [`close`](super::Records::close). After a crash, at most what was finished since the last save is read
+    /// again. A checkpoint goes before every other start of its shard.
+    ///
+    /// One reader at a time may use one application name in one stream, unless the readers have divided the
+    /// shards between them.
+    pub fn checkpoints(
+        mut self,
+        store: impl Into<Arc<dyn CheckpointStore>>,
+        app: impl Into<Arc<str>>,
+    ) -> Self {
+        self.options.saver = Some(Saver::new(
+            store.into(),
+            app.into(),
+            self.target.stream.name(),
+        ));
+        self
+    }
+
+    /// How often checkpoints are saved. 5 s by default.
+    pub fn checkpoint_interval(mut self, interval: Duration) -> Self {
+        self.options.checkpoint_interval = interval;
+        self
+    }
+
+    /// Counts a record as finished only when its [`ack`](super::Record::ack) is called, in any order: a
+    /// checkpoint never passes a record that is not acked. Records that cannot be decoded need none.
+    ///
+    /// Ack every record: at most 1,000,000 of one shard may wait for it.
+    pub fn require_ack(mut self) -> Self {
+        self.options.require_ack = true;
         self
     }
 
@@ -126,12 +174,22 @@ impl<R> Reader<R> {
     /// Not cancel safe in the sense that a dropped call leaves nothing behind to go on with; open again.
     ///
     /// # Errors
-    /// [`GetError::ShardNotFound`], [`GetError::UnknownPosition`], and [`GetError::Service`] for a call that
-    /// failed for good.
+    /// [`GetError::ShardNotFound`], [`GetError::UnknownPosition`], [`GetError::Trimmed`],
+    /// [`GetError::Checkpoint`], and [`GetError::Service`] for a call that failed for good.
     pub async fn open(self) -> Result<Records<R>, GetError> {
         let stream = self.target.stream.clone();
+        let tracker = self
+            .options
+            .saver
+            .clone()
+            .map(|saver| Tracker::new(saver, self.options.require_ack));
         let (driver, outlet) = open(self.target, &self.wish, self.options).await?;
-        Ok(Records::new(stream, outlet, tokio::spawn(driver.run())))
+        Ok(Records::new(
+            stream,
+            outlet,
+            tokio::spawn(driver.run()),
+            tracker,
+        ))
     }
 }
 

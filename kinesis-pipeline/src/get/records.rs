@@ -12,9 +12,10 @@ use tokio::task::{JoinHandle, coop};
 
 use super::{
     decode::decode,
-    deliver::{Delivery, Outlet, Page, StopHandle, Taken},
+    deliver::{Delivery, News, Outlet, Page, StopHandle, Taken},
     error::GetError,
     record::Record,
+    track::Tracker,
 };
 use crate::{
     record::KinesisRecord,
@@ -39,6 +40,8 @@ pub struct Records<R> {
     page: Option<OpenPage>,
     is_ended: bool,
     driver: JoinHandle<()>,
+    /// Present when checkpoints are kept.
+    tracker: Option<Tracker>,
     record: PhantomData<fn() -> R>,
 }
 
@@ -51,13 +54,19 @@ struct OpenPage {
 }
 
 impl<R> Records<R> {
-    pub(crate) fn new(stream: StreamId, outlet: Outlet, driver: JoinHandle<()>) -> Self {
+    pub(crate) fn new(
+        stream: StreamId,
+        outlet: Outlet,
+        driver: JoinHandle<()>,
+        tracker: Option<Tracker>,
+    ) -> Self {
         Self {
             stream,
             outlet,
             page: None,
             is_ended: false,
             driver,
+            tracker,
             record: PhantomData,
         }
     }
@@ -65,6 +74,27 @@ impl<R> Records<R> {
     /// Ends fetching. What was fetched still comes out, then `None`.
     pub fn stop(&self) {
         self.outlet.stop.stop();
+    }
+
+    /// Ends the reader at once and saves its checkpoints: those of all records that were given out count as
+    /// finished, or with [`require_ack`](super::Reader::require_ack) those that were acked. What was fetched
+    /// and not given out is dropped; a reader that goes on from the checkpoints fetches it again.
+    ///
+    /// Dropping the reader ends it too, but saves nothing.
+    ///
+    /// # Errors
+    /// [`GetError::Checkpoint`]: the store could not be written.
+    pub async fn close(mut self) -> Result<(), GetError> {
+        self.stop();
+        self.driver.abort();
+        // The driver's own save must not run beside ours.
+        let _ = (&mut self.driver).await;
+        let Some(mut tracker) = self.tracker.take() else {
+            return Ok(());
+        };
+        tracker.on_asked();
+        let saved = tracker.save().await;
+        saved.map_err(|error| GetError::checkpoint(&self.stream, error))
     }
 
     /// A handle that stops this reader from elsewhere: another task, a signal handler.
@@ -89,10 +119,16 @@ impl<R: KinesisRecord> Records<R> {
     ) -> Poll<Option<Result<Record<R>, GetError>>> {
         // Pages come thousands of records at a time: without this a busy loop over them would never let
         // another task run.
+        if let Some(tracker) = &mut self.tracker {
+            tracker.on_asked();
+        }
         let progress = ready!(coop::poll_proceed(context));
         let item = loop {
             if let Some(item) = self.next_of_page() {
-                break Some(item);
+                break Some(match &mut self.tracker {
+                    Some(tracker) => tracker.on_given(item, &self.stream),
+                    None => item,
+                });
             }
             if self.is_ended {
                 break None;
@@ -118,7 +154,7 @@ impl<R: KinesisRecord> Records<R> {
             Some(decode(&page.shard_id, stored, page.behind_latest))
         } else {
             let page = self.page.take()?;
-            self.outlet.took(page.into_taken());
+            self.outlet.tell(News::Took(page.into_taken()));
             None
         }
     }

@@ -249,6 +249,15 @@ impl ShardState {
         }
     }
 
+    /// The place to go on from has expired: begin elsewhere.
+    pub(crate) fn begin_again(&mut self, start: IteratorStart, now: Instant) {
+        self.start = start;
+        self.read_to = None;
+        self.cursor = Cursor::Lost;
+        self.failures.reset();
+        self.due = now;
+    }
+
     /// A page was taken.
     pub(crate) fn on_taken(&mut self) {
         self.pages_out = self.pages_out.saturating_sub(1);
