@@ -200,12 +200,7 @@ impl fmt::Display for GetError {
                 shard,
                 source,
             } => {
-                let advice = match source.class {
-                    ErrorClass::NotFound => "check its name and region",
-                    ErrorClass::AccessDenied => "check the credentials and their rights",
-                    ErrorClass::Invalid => "check where reading starts",
-                    _ => "open a new reader to try again",
-                };
+                let advice = advice(source.class);
                 match shard {
                     Some(shard) => write!(f, "reading {shard} of stream {stream} failed: {advice}"),
                     None => write!(f, "listing the shards of stream {stream} failed: {advice}"),
@@ -216,6 +211,15 @@ impl fmt::Display for GetError {
                 "reading stream {stream} was interrupted: the runtime that opened the reader shut down"
             ),
         }
+    }
+}
+
+fn advice(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::NotFound => "check its name and region",
+        ErrorClass::AccessDenied => "check the credentials and their rights",
+        ErrorClass::Invalid => "check where reading starts",
+        _ => "open a new reader to try again",
     }
 }
 

@@ -103,13 +103,9 @@ impl<R> Reader<R> {
     ///
     /// One reader at a time may use one application name in one stream, unless the readers have divided the
     /// shards between them.
-    pub fn checkpoints(
-        mut self,
-        store: impl Into<Arc<dyn CheckpointStore>>,
-        app: impl Into<Arc<str>>,
-    ) -> Self {
+    pub fn checkpoints(mut self, store: impl CheckpointStore, app: impl Into<Arc<str>>) -> Self {
         self.options.saver = Some(Saver::new(
-            store.into(),
+            Arc::new(store),
             app.into(),
             self.target.stream.name(),
         ));

@@ -12,7 +12,7 @@ mod memory;
 mod progress;
 mod saver;
 
-use std::{error::Error, fmt, future::Future, pin::Pin, time::SystemTime};
+use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
 pub use file::FileCheckpoints;
 pub use memory::MemoryCheckpoints;
@@ -98,6 +98,30 @@ pub trait CheckpointStore: fmt::Debug + Send + Sync + 'static {
         stream: &'a str,
         shards: Vec<ShardId>,
     ) -> CheckpointFuture<'a, ()>;
+}
+
+impl<S: CheckpointStore + ?Sized> CheckpointStore for Arc<S> {
+    fn load<'a>(&'a self, app: &'a str, stream: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>> {
+        (**self).load(app, stream)
+    }
+
+    fn save<'a>(
+        &'a self,
+        app: &'a str,
+        stream: &'a str,
+        checkpoints: Vec<Checkpoint>,
+    ) -> CheckpointFuture<'a, ()> {
+        (**self).save(app, stream, checkpoints)
+    }
+
+    fn remove<'a>(
+        &'a self,
+        app: &'a str,
+        stream: &'a str,
+        shards: Vec<ShardId>,
+    ) -> CheckpointFuture<'a, ()> {
+        (**self).remove(app, stream, shards)
+    }
 }
 
 /// A store that cannot be read or written.

@@ -1,5 +1,6 @@
 //! The whole reader over a Kinesis of the tests' own, on paused time.
 
+mod checkpoints;
 mod faults;
 mod reshard;
 mod service;

@@ -58,6 +58,9 @@ pub(super) struct MadeCall {
 #[derive(Debug)]
 struct TestShard {
     shard: Shard,
+    /// The oldest record that is retained.
+    horizon: usize,
+    is_forgotten: bool,
     records: Vec<StoredRecord>,
 }
 
@@ -116,6 +119,13 @@ impl TestKinesis {
         state.close(first);
         state.close(second);
         state.add_shard(&[first, second])
+    }
+
+    /// The records of a shard expire; with `entirely` the shard too.
+    pub(super) fn trim(&self, shard: usize, entirely: bool) {
+        let shard = &mut self.state().shards[shard];
+        shard.horizon = shard.records.len();
+        shard.is_forgotten = entirely;
     }
 
     /// Answers the next `times` calls of this kind with an error.
@@ -186,6 +196,8 @@ impl State {
         shard.adjacent_parent_id = parents.get(1).copied().map(id);
         self.shards.push(TestShard {
             shard,
+            horizon: 0,
+            is_forgotten: false,
             records: Vec::new(),
         });
         number
@@ -222,17 +234,17 @@ impl State {
     }
 
     fn index_of(&self, shard: usize, start: &IteratorStart) -> Option<usize> {
-        let records = &self.shards[shard].records;
+        let (records, horizon) = (&self.shards[shard].records, self.shards[shard].horizon);
         let first = |is_reached: &dyn Fn(&StoredRecord) -> bool| {
             records.iter().position(is_reached).unwrap_or(records.len())
         };
         let is_known = |number: &SequenceNumber| {
-            records
+            records[horizon..]
                 .iter()
                 .any(|record| record.sequence_number == *number)
         };
         match start {
-            IteratorStart::TrimHorizon => Some(0),
+            IteratorStart::TrimHorizon => Some(self.shards[shard].horizon),
             IteratorStart::Latest => Some(records.len()),
             IteratorStart::AtTimestamp(time) => Some(first(&|record| record.arrived_at >= *time)),
             IteratorStart::AtSequenceNumber(number) => {
@@ -349,6 +361,7 @@ impl Kinesis for TestKinesis {
             let shards: Vec<_> = state
                 .shards
                 .iter()
+                .filter(|shard| !shard.is_forgotten)
                 .skip(from)
                 .take(most)
                 .map(|shard| shard.shard.clone())
