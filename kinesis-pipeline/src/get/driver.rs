@@ -2,7 +2,7 @@ use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     future::Future,
     pin::Pin,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -14,6 +14,7 @@ use super::{
     deliver::{Delivery, Feed, News, Page},
     error::GetError,
     fetch,
+    gap::{final_error, start_after_gap, warn_of_gap},
     listing::Listing,
     options::Options,
     pace::Pace,
@@ -21,10 +22,9 @@ use super::{
     retry::Verdict,
     save::SaveTimer,
     shard_state::{Call, End, Failure, PAGES_MAX, ShardState},
-    start::OnTrimmed,
 };
 use crate::{
-    service::{ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
+    service::{IteratorStart, RecordPage, ServiceError, ShardIterator},
     shard::{Position, Shard, ShardId, lineage::Lineage, listing::list_all},
     stream::Target,
 };
@@ -167,7 +167,9 @@ impl Driver {
         start: IteratorStart,
         iterator: Option<ShardIterator>,
     ) {
-        if let (Some(saver), Some(place)) = (&self.options.saver, place_of(&start)) {
+        if let (Some(saver), Some(place)) =
+            (&self.options.saver, CheckpointPlace::where_begun(&start))
+        {
             saver
                 .progress
                 .reach(Checkpoint::new(shard_id.clone(), place));
@@ -437,61 +439,5 @@ impl Driver {
                 Err(GetError::service(&self.target.stream, None, error))
             }
         }
-    }
-}
-
-/// The checkpoint of a shard of which nothing is finished; `None` for a start that has no checkpoint's form.
-fn place_of(start: &IteratorStart) -> Option<CheckpointPlace> {
-    match start {
-        IteratorStart::TrimHorizon => Some(CheckpointPlace::TrimHorizon),
-        IteratorStart::AtTimestamp(time) => Some(CheckpointPlace::Timestamp(*time)),
-        IteratorStart::AfterSequenceNumber(number) => Some(CheckpointPlace::After {
-            sequence_number: number.clone(),
-            sub_sequence_number: None,
-        }),
-        IteratorStart::Latest | IteratorStart::AtSequenceNumber(_) => None,
-    }
-}
-
-/// Where to go on when a position has expired; `None` to give up.
-pub(crate) fn start_after_gap(policy: OnTrimmed) -> Option<IteratorStart> {
-    match policy {
-        OnTrimmed::Fail => None,
-        OnTrimmed::FromHorizon => Some(IteratorStart::TrimHorizon),
-        OnTrimmed::Latest => Some(IteratorStart::Latest),
-    }
-}
-
-/// Says that records may be missing: after which, since when, and where reading goes on.
-pub(crate) fn warn_of_gap(
-    target: &Target,
-    last: &dyn std::fmt::Display,
-    arrived_at: Option<SystemTime>,
-    policy: OnTrimmed,
-) {
-    let since = arrived_at.and_then(|time| jiff::Timestamp::try_from(time).ok());
-    tracing::warn!(
-        stream = %target.stream,
-        last = %last,
-        since = since.map(|time| time.to_string()),
-        goes_on = ?policy,
-        "records may be missing: those after the last finished one have expired",
-    );
-}
-
-/// The error that a shard's failure ends the reader with; `position` is where reading should have begun.
-pub(crate) fn final_error(
-    target: &Target,
-    shard_id: &ShardId,
-    error: ServiceError,
-    position: Option<Position>,
-) -> GetError {
-    match position {
-        Some(position) if error.class == ErrorClass::Invalid => GetError::UnknownPosition {
-            stream: target.stream.clone(),
-            position: Box::new(position),
-            source: Box::new(error),
-        },
-        _ => GetError::service(&target.stream, Some(shard_id), error),
     }
 }

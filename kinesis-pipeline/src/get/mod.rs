@@ -26,6 +26,7 @@ mod deliver;
 mod driver;
 mod error;
 mod fetch;
+mod gap;
 mod listing;
 mod open;
 mod options;

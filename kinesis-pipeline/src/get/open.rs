@@ -9,9 +9,10 @@ use futures_util::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
 use super::{
     budget::Budget,
     deliver::{Outlet, channel},
-    driver::{Driver, final_error, start_after_gap, warn_of_gap},
+    driver::Driver,
     error::GetError,
     fetch,
+    gap::{final_error, start_after_gap, warn_of_gap},
     listing::Listing,
     options::Options,
     plan::{Bound, Plan, Refusal, Wish, plan, start_again},

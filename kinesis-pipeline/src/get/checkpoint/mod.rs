@@ -19,7 +19,10 @@ pub use memory::MemoryCheckpoints;
 pub(crate) use progress::{Ordinal, Progress};
 pub(crate) use saver::Saver;
 
-use crate::shard::{SequenceNumber, ShardId};
+use crate::{
+    service::IteratorStart,
+    shard::{SequenceNumber, ShardId},
+};
 
 /// How far an application has read one shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +72,21 @@ pub enum CheckpointPlace {
     },
     /// All of the shard is finished.
     ShardEnd,
+}
+
+impl CheckpointPlace {
+    /// The place of a shard of which nothing is finished; `None` for a start that has no such form.
+    pub(crate) fn where_begun(start: &IteratorStart) -> Option<Self> {
+        match start {
+            IteratorStart::TrimHorizon => Some(Self::TrimHorizon),
+            IteratorStart::AtTimestamp(time) => Some(Self::Timestamp(*time)),
+            IteratorStart::AfterSequenceNumber(number) => Some(Self::After {
+                sequence_number: number.clone(),
+                sub_sequence_number: None,
+            }),
+            IteratorStart::Latest | IteratorStart::AtSequenceNumber(_) => None,
+        }
+    }
 }
 
 /// What a call of a [`CheckpointStore`] returns.
