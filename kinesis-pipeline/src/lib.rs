@@ -102,6 +102,7 @@ pub mod record;
 pub mod service;
 pub mod shard;
 mod stream;
+pub mod wire;
 
 pub use clock::Clock;
 #[cfg(feature = "aws")]

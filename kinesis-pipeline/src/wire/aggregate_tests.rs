@@ -1,0 +1,181 @@
+use proptest::prelude::*;
+use serde_json::Value as Json;
+
+use super::*;
+
+/// What another implementation wrote.
+const VECTORS: &str = include_str!("kpl.json");
+
+fn vectors() -> Json {
+    serde_json::from_str(VECTORS).unwrap()
+}
+
+fn bytes(hex: &Json) -> Bytes {
+    let hex = hex.as_str().unwrap();
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    (0..hex.len()).step_by(2).map(byte).collect()
+}
+
+fn user_record(json: &Json) -> EncodedRecord {
+    let key = PartitionKey::new(json["partition_key"].as_str().unwrap()).unwrap();
+    let mut record = EncodedRecord::new(key, bytes(&json["data_hex"]));
+    let hash_key = json["explicit_hash_key"].as_str();
+    record.explicit_hash_key = hash_key.map(|text| text.parse().unwrap());
+    record
+}
+
+fn written(records: &[EncodedRecord]) -> Bytes {
+    let mut writer = Writer::new();
+    for record in records {
+        writer.push(record);
+    }
+    writer.finish()
+}
+
+fn read(data: &Bytes) -> Option<Vec<EncodedRecord>> {
+    Some(split(data)?.iter().collect())
+}
+
+#[test]
+fn what_another_implementation_wrote_is_read() {
+    for vector in vectors()["aggregated"].as_array().unwrap() {
+        let records = read(&bytes(&vector["hex"])).expect("an aggregate");
+        let expected = vector["user_records"].as_array().unwrap();
+        assert_eq!(records.len(), expected.len());
+        for (record, json) in records.iter().zip(expected) {
+            let expected = user_record(json);
+            // Where none was given, the vector's explicit hash key is that of the partition key.
+            assert_eq!(record.hash_key(), expected.hash_key(), "{}", vector["name"]);
+            assert_eq!(record.partition_key, expected.partition_key);
+            assert_eq!(record.data, expected.data);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_aggregate_is_one_raw_record() {
+    for vector in vectors()["not_aggregated"].as_array().unwrap() {
+        assert!(
+            split(&bytes(&vector["hex"])).is_none(),
+            "{}",
+            vector["note"]
+        );
+    }
+}
+
+/// A frame with a right checksum around any body.
+fn framed(body: &[u8]) -> Bytes {
+    [&MAGIC[..], body, &Md5::digest(body)].concat().into()
+}
+
+#[test]
+fn a_body_that_breaks_the_format_is_one_raw_record() {
+    let cases: [(&str, &[u8]); 8] = [
+        ("no records", b"\x0a\x01k"),
+        (
+            "an index out of the table",
+            b"\x0a\x01k\x1a\x05\x08\x01\x1a\x01x",
+        ),
+        ("no data", b"\x0a\x01k\x1a\x02\x08\x00"),
+        ("no key", b"\x0a\x01k\x1a\x03\x1a\x01x"),
+        ("a length past the end", b"\x0a\x7fk"),
+        (
+            "a key that is not UTF-8",
+            b"\x0a\x01\xff\x1a\x05\x08\x00\x1a\x01x",
+        ),
+        ("a record that is a number", b"\x0a\x01k\x18\x01"),
+        ("a group", b"\x0a\x01k\x1b\x1c"),
+    ];
+    for (name, body) in cases {
+        assert!(split(&framed(body)).is_none(), "{name}");
+    }
+    let index_max = b"\x0a\x01k\x1a\x0e\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x1a\x01x";
+    assert!(split(&framed(index_max)).is_none());
+}
+
+#[test]
+fn tags_and_unknown_fields_are_passed_over_and_tables_may_come_last() {
+    let body = b"\x1a\x0a\x08\x00\x1a\x01x\x22\x03\x0a\x01t\x20\x07\x0a\x01k";
+    let records = read(&framed(body)).unwrap();
+    assert_eq!(records[0].data, "x");
+    assert_eq!(records[0].partition_key, "k");
+}
+
+#[test]
+fn data_is_not_copied() {
+    let data = written(&[EncodedRecord::new(
+        PartitionKey::new("k").unwrap(),
+        "abc".into(),
+    )]);
+    let record = read(&data).unwrap().remove(0);
+    assert!(data.as_ptr_range().contains(&record.data.as_ptr()));
+    assert!(
+        data.as_ptr_range()
+            .contains(&record.partition_key.as_str().as_ptr())
+    );
+}
+
+#[test]
+fn a_key_is_written_once() {
+    let key = "k".repeat(200);
+    let record = EncodedRecord::new(PartitionKey::new(key).unwrap(), Bytes::new());
+    let other = EncodedRecord::new(PartitionKey::new("o").unwrap(), Bytes::new());
+    let data = written(&[record.clone(), other, record.clone(), record]);
+    assert!(data.len() < 260, "{}", data.len());
+}
+
+fn any_record() -> impl Strategy<Value = EncodedRecord> {
+    let key = "[a-c]{1,3}|\\PC{1,40}";
+    let data = prop::collection::vec(any::<u8>(), 0..300);
+    (key, prop::option::of(any::<u128>()), data).prop_map(|(key, hash_key, data)| {
+        let mut record = EncodedRecord::new(PartitionKey::stored(key), data.into());
+        record.explicit_hash_key = hash_key.map(HashKey::new);
+        record
+    })
+}
+
+proptest! {
+    #[test]
+    fn records_come_back_and_fit_the_bound(records in prop::collection::vec(any_record(), 1..60)) {
+        let data = written(&records);
+        let most: usize = records.iter().map(record_bytes_max).sum();
+        prop_assert!(data.len() <= empty_bytes() + most);
+        let aggregate = split(&data).unwrap();
+        prop_assert_eq!(aggregate.len(), records.len());
+        prop_assert_eq!(aggregate.iter().collect::<Vec<_>>(), records);
+    }
+
+    #[test]
+    fn any_body_is_read_without_a_panic(body: Vec<u8>) {
+        if let Some(aggregate) = split(&framed(&body)) {
+            prop_assert_eq!(aggregate.iter().count(), aggregate.len());
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_makes_it_raw(
+        records in prop::collection::vec(any_record(), 1..5),
+        at: prop::sample::Index,
+        bit in 0_u8..8,
+    ) {
+        let mut data = written(&records).to_vec();
+        let at = at.index(data.len());
+        data[at] ^= 1 << bit;
+        prop_assert!(split(&Bytes::from(data)).is_none());
+    }
+
+    #[test]
+    fn a_mutated_body_with_a_right_checksum_is_read_without_a_panic(
+        records in prop::collection::vec(any_record(), 1..5),
+        at: prop::sample::Index,
+        byte: u8,
+    ) {
+        let data = written(&records);
+        let mut body = data[MAGIC.len()..data.len() - MD5_BYTES].to_vec();
+        let at = at.index(body.len());
+        body[at] = byte;
+        if let Some(aggregate) = split(&framed(&body)) {
+            prop_assert_eq!(aggregate.iter().count(), aggregate.len());
+        }
+    }
+}
