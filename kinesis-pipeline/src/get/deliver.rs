@@ -2,7 +2,7 @@ use std::{sync::Arc, task, task::Poll, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 
-use super::error::GetError;
+use super::{error::GetError, split::Finished};
 use crate::{service::StoredRecord, shard::ShardId};
 
 /// What goes from the driver to the reader's owner, in order.
@@ -19,6 +19,8 @@ pub(crate) enum Delivery {
 pub(crate) struct Page {
     pub(crate) shard_id: ShardId,
     pub(crate) records: Vec<StoredRecord>,
+    /// What of the first of them was finished before.
+    pub(crate) finished: Option<Finished>,
     pub(crate) behind_latest: Option<Duration>,
     /// What the page takes of the prefetch budget.
     pub(crate) bytes: usize,

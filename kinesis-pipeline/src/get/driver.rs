@@ -18,7 +18,7 @@ use super::{
     listing::Listing,
     options::Options,
     pace::Pace,
-    plan::Bound,
+    plan::{Begin, Bound},
     retry::Verdict,
     save::SaveTimer,
     shard_state::{Call, End, Failure, PAGES_MAX, ShardState},
@@ -43,7 +43,7 @@ pub(crate) struct Driver {
     pub(crate) feed: Feed,
     pub(crate) lineage: Lineage,
     /// Where members that have not been read begin; the others begin at their oldest record.
-    pub(crate) starts: HashMap<ShardId, IteratorStart>,
+    pub(crate) starts: HashMap<ShardId, Begin>,
     pub(crate) bound: Option<Bound>,
     pub(crate) shards: HashMap<ShardId, ShardState>,
     pub(crate) timers: BTreeSet<(Instant, ShardId)>,
@@ -152,31 +152,30 @@ impl Driver {
     /// Begins to read the shards whose parents have ended.
     fn open_ready_shards(&mut self) {
         while let Some(shard_id) = self.lineage.take_ready() {
-            let start = self
-                .starts
-                .remove(&shard_id)
-                .unwrap_or(IteratorStart::TrimHorizon);
-            self.read_shard(&shard_id, start, None);
+            let begin = self.starts.remove(&shard_id);
+            let begin = begin.unwrap_or(IteratorStart::TrimHorizon.into());
+            self.read_shard(&shard_id, begin, None);
         }
     }
 
-    /// Begins to read a shard from `iterator`, or from `start` if none was fetched yet.
+    /// Begins to read a shard from `iterator`, or from `begin` if none was fetched yet.
     pub(crate) fn read_shard(
         &mut self,
         shard_id: &ShardId,
-        start: IteratorStart,
+        begin: Begin,
         iterator: Option<ShardIterator>,
     ) {
-        if let (Some(saver), Some(place)) =
-            (&self.options.saver, CheckpointPlace::where_begun(&start))
-        {
+        if let (Some(saver), Some(place)) = (
+            &self.options.saver,
+            CheckpointPlace::where_begun(&begin.iterator),
+        ) {
             saver
                 .progress
                 .reach(Checkpoint::new(shard_id.clone(), place));
         }
         let pace = Pace::new(self.poll_interval(), self.options.page_records_max);
         let now = self.target.clock.instant();
-        let state = ShardState::new(start, iterator, pace, now).until(self.bound);
+        let state = ShardState::new(begin, iterator, pace, now).until(self.bound);
         self.shards.insert(shard_id.clone(), state);
         self.schedule(shard_id);
     }
@@ -288,6 +287,7 @@ impl Driver {
             self.budget.settle(reserved, 0);
             return Ok(());
         };
+        let finished = state.finished_of(&page);
         let bytes = state.on_page(&mut page, self.target.clock.instant());
         self.budget.settle(reserved, bytes);
         for child in &page.child_shards {
@@ -297,6 +297,7 @@ impl Driver {
             self.feed.send(Delivery::Page(Page {
                 shard_id: shard_id.clone(),
                 records: page.records,
+                finished,
                 behind_latest: page.behind_latest,
                 bytes,
             }));
@@ -357,7 +358,7 @@ impl Driver {
                 } if let Some(start) = start_after_gap(self.options.on_trimmed) => {
                     warn_of_gap(&self.target, &position, None, self.options.on_trimmed);
                     tracing::debug!(error = %source, "position refused");
-                    state.begin_again(start, now);
+                    state.begin_again(start.into(), now);
                     self.schedule(shard_id);
                     Ok(())
                 }

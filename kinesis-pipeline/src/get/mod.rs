@@ -10,6 +10,8 @@
 //!                 deliver: queue of pages, one after the other from each shard
 //!                               │ on the caller's task
 //!                               v
+//!                 split: the records of an aggregate
+//!                               v
 //!                 decode ──> Records: Record<R> or one error item
 //!                               │ taken or acked
 //!                               v
@@ -38,6 +40,7 @@ mod records;
 mod retry;
 mod save;
 mod shard_state;
+mod split;
 mod start;
 mod track;
 

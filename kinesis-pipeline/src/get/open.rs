@@ -15,7 +15,7 @@ use super::{
     gap::{final_error, start_after_gap, warn_of_gap},
     listing::Listing,
     options::Options,
-    plan::{Bound, Plan, Refusal, Wish, plan, start_again},
+    plan::{Begin, Bound, Plan, Refusal, Wish, plan, start_again},
     retry::{Failures, Verdict},
     save::SaveTimer,
     start::OnTrimmed,
@@ -60,10 +60,8 @@ pub(crate) async fn open(
     }
     let mut first = Vec::new();
     while let Some(shard_id) = lineage.take_ready() {
-        let start = starts
-            .remove(&shard_id)
-            .unwrap_or(IteratorStart::TrimHorizon);
-        first.push((shard_id, start));
+        let begin = starts.remove(&shard_id);
+        first.push((shard_id, begin.unwrap_or(IteratorStart::TrimHorizon.into())));
     }
     let iterators = fix_positions(&target, first, options.on_trimmed).await?;
 
@@ -87,11 +85,11 @@ pub(crate) async fn open(
     Ok((driver, outlet))
 }
 
-type Fixed = (ShardId, IteratorStart, ShardIterator);
+type Fixed = (ShardId, Begin, ShardIterator);
 
 fn read_from(driver: &mut Driver, iterators: Vec<Fixed>, opened_at: SystemTime) {
-    for (shard_id, start, iterator) in iterators {
-        driver.read_shard(&shard_id, start_again(start, opened_at), Some(iterator));
+    for (shard_id, begin, iterator) in iterators {
+        driver.read_shard(&shard_id, start_again(begin, opened_at), Some(iterator));
     }
 }
 
@@ -108,13 +106,13 @@ pub(crate) async fn list_shards(target: &Target) -> Result<Vec<Shard>, GetError>
 
 async fn fix_positions(
     target: &Target,
-    starts: Vec<(ShardId, IteratorStart)>,
+    starts: Vec<(ShardId, Begin)>,
     on_trimmed: OnTrimmed,
 ) -> Result<Vec<Fixed>, GetError> {
     stream::iter(starts)
-        .map(|(shard_id, start)| async move {
-            let error = match fix_position(target, &shard_id, &start).await {
-                Ok(iterator) => return Ok((shard_id, start, iterator)),
+        .map(|(shard_id, begin)| async move {
+            let error = match fix_position(target, &shard_id, &begin.iterator).await {
+                Ok(iterator) => return Ok((shard_id, begin, iterator)),
                 Err(error) => error,
             };
             let (GetError::UnknownPosition { position, .. }, Some(start)) =
@@ -124,7 +122,7 @@ async fn fix_positions(
             };
             warn_of_gap(target, position, None, on_trimmed);
             let iterator = fix_position(target, &shard_id, &start).await?;
-            Ok((shard_id, start, iterator))
+            Ok((shard_id, start.into(), iterator))
         })
         .buffer_unordered(ITERATORS_AT_A_TIME)
         .try_collect()

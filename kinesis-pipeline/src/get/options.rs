@@ -13,6 +13,7 @@ pub(crate) struct Options {
     pub(crate) saver: Option<Saver>,
     pub(crate) checkpoint_interval: Duration,
     pub(crate) require_ack: bool,
+    pub(crate) keeps_aggregates: bool,
 }
 
 impl Default for Options {
@@ -26,6 +27,7 @@ impl Default for Options {
             saver: None,
             checkpoint_interval: Duration::from_secs(5),
             require_ack: false,
+            keeps_aggregates: false,
         }
     }
 }

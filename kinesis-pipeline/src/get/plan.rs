@@ -2,12 +2,13 @@ use std::{collections::HashMap, time::SystemTime};
 
 use super::{
     checkpoint::{Checkpoint, CheckpointPlace},
+    split::Finished,
     start::{OnTrimmed, ShardSelector, StartAt, Until},
 };
 use crate::{
     service::IteratorStart,
     shard::{
-        Shard, ShardId,
+        SequenceNumber, Shard, ShardId,
         lineage::{Lineage, Role, Scope},
     },
 };
@@ -19,15 +20,45 @@ pub(crate) struct Wish {
     pub(crate) shards: Vec<ShardSelector>,
     pub(crate) start: StartAt,
     /// Shards that begin elsewhere.
-    pub(crate) shard_starts: Vec<(ShardSelector, IteratorStart)>,
+    pub(crate) shard_starts: Vec<(ShardSelector, Begin)>,
     pub(crate) until: Until,
     pub(crate) on_trimmed: OnTrimmed,
 }
 
 /// Where reading begins in one shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ShardStart {
-    Iterator(IteratorStart),
+pub(crate) struct Begin {
+    pub(crate) iterator: IteratorStart,
+    /// What of the record at the iterator was finished before.
+    pub(crate) finished: Option<Finished>,
+}
+
+impl From<IteratorStart> for Begin {
+    fn from(iterator: IteratorStart) -> Self {
+        Self {
+            iterator,
+            finished: None,
+        }
+    }
+}
+
+impl Begin {
+    /// After this user record: at the Kinesis record that holds it, which may be an aggregate with more.
+    pub(crate) fn after(sequence_number: SequenceNumber, sub_sequence_number: u64) -> Self {
+        Self {
+            iterator: IteratorStart::AtSequenceNumber(sequence_number.clone()),
+            finished: Some(Finished {
+                sequence_number,
+                sub_sequence_number,
+            }),
+        }
+    }
+}
+
+/// A place of a shard's own.
+#[derive(Clone, Debug)]
+enum OwnStart {
+    Begin(Begin),
     /// The shard was read to its end before.
     Ended,
 }
@@ -37,7 +68,7 @@ pub(crate) enum ShardStart {
 pub(crate) struct Plan {
     pub(crate) lineage: Lineage,
     /// Where each member of the lineage begins.
-    pub(crate) starts: HashMap<ShardId, IteratorStart>,
+    pub(crate) starts: HashMap<ShardId, Begin>,
     /// Checkpoints of shards that have expired before they were finished: records may be missing.
     pub(crate) gaps: Vec<Checkpoint>,
     /// Shards that were finished and have expired.
@@ -98,16 +129,16 @@ pub(crate) fn plan(
     let mut chosen = find_all(shards, &wish.shards)?;
     let mut own_starts = HashMap::new();
     for (selector, start) in &wish.shard_starts {
-        own_starts.insert(find(shards, selector)?, ShardStart::Iterator(start.clone()));
+        own_starts.insert(find(shards, selector)?, OwnStart::Begin(start.clone()));
     }
     if let Some((id, start)) = wish.start.as_shard_start() {
         let id = find(shards, &ShardSelector::Id(id.clone()))?;
         chosen.push(id.clone());
-        own_starts.insert(id, ShardStart::Iterator(start));
+        own_starts.insert(id, OwnStart::Begin(start.into()));
     }
     let resumed = checkpoints
         .iter()
-        .map(|row| (row.shard_id.clone(), shard_start(row)));
+        .map(|row| (row.shard_id.clone(), own_start(row)));
     own_starts.extend(resumed);
     let (gone, gaps) = expired(shards, checkpoints);
     let start = match (gaps.first(), wish.on_trimmed) {
@@ -139,18 +170,18 @@ impl Plan {
         &mut self,
         shard: &Shard,
         standing: Standing,
-        own_start: Option<&ShardStart>,
+        own_start: Option<&OwnStart>,
         start: &StartAt,
     ) {
         let begin = match own_start {
             _ if !standing.is_in_scope => None,
-            Some(ShardStart::Iterator(start)) => Some(start.clone()),
-            Some(ShardStart::Ended) => None,
-            None => iterator_start(shard, standing, start),
+            Some(OwnStart::Begin(begin)) => Some(begin.clone()),
+            Some(OwnStart::Ended) => None,
+            None => iterator_start(shard, standing, start).map(Begin::from),
         };
         let role = match (&begin, own_start) {
             (Some(_), _) => Role::Member,
-            (None, Some(ShardStart::Ended)) if standing.is_in_scope => Role::Ended,
+            (None, Some(OwnStart::Ended)) if standing.is_in_scope => Role::Ended,
             _ => Role::Stranger,
         };
         let parents: Vec<_> = shard.parents().cloned().collect();
@@ -160,14 +191,18 @@ impl Plan {
     }
 }
 
-fn shard_start(checkpoint: &Checkpoint) -> ShardStart {
-    ShardStart::Iterator(match &checkpoint.place {
-        CheckpointPlace::TrimHorizon => IteratorStart::TrimHorizon,
-        CheckpointPlace::Timestamp(time) => IteratorStart::AtTimestamp(*time),
+fn own_start(checkpoint: &Checkpoint) -> OwnStart {
+    OwnStart::Begin(match &checkpoint.place {
+        CheckpointPlace::TrimHorizon => IteratorStart::TrimHorizon.into(),
+        CheckpointPlace::Timestamp(time) => IteratorStart::AtTimestamp(*time).into(),
         CheckpointPlace::After {
-            sequence_number, ..
-        } => IteratorStart::AfterSequenceNumber(sequence_number.clone()),
-        CheckpointPlace::ShardEnd => return ShardStart::Ended,
+            sequence_number,
+            sub_sequence_number,
+        } => match sub_sequence_number {
+            None => IteratorStart::AfterSequenceNumber(sequence_number.clone()).into(),
+            Some(index) => Begin::after(sequence_number.clone(), *index),
+        },
+        CheckpointPlace::ShardEnd => return OwnStart::Ended,
     })
 }
 
@@ -191,10 +226,10 @@ fn expired(shards: &[Shard], checkpoints: &[Checkpoint]) -> (Vec<ShardId>, Vec<C
 /// LATEST means the moment of opening, so it becomes that time by this machine's clock, taken before the first
 /// iterator was asked for: a clock that is slow repeats records from just before, one that is fast by seconds
 /// could pass over as many, in the rare case of an iterator that expires before its shard's first record.
-pub(crate) fn start_again(start: IteratorStart, opened_at: SystemTime) -> IteratorStart {
-    match start {
-        IteratorStart::Latest => IteratorStart::AtTimestamp(opened_at),
-        start => start,
+pub(crate) fn start_again(begin: Begin, opened_at: SystemTime) -> Begin {
+    match begin.iterator {
+        IteratorStart::Latest => IteratorStart::AtTimestamp(opened_at).into(),
+        _ => begin,
     }
 }
 
@@ -209,7 +244,7 @@ fn scope(chosen: &[ShardId], until: &Until) -> Scope {
 fn standing(
     shard: &Shard,
     chosen: &[ShardId],
-    own_starts: &HashMap<ShardId, ShardStart>,
+    own_starts: &HashMap<ShardId, OwnStart>,
     standings: &HashMap<&ShardId, Standing>,
 ) -> Standing {
     let mut parents = shard
@@ -300,7 +335,7 @@ mod tests {
         let mut starts: Vec<_> = plan
             .starts
             .into_iter()
-            .map(|(id, start)| (number(&id), start))
+            .map(|(id, start)| (number(&id), start.iterator))
             .collect();
         starts.sort_by_key(|start| start.0);
         starts
@@ -377,12 +412,13 @@ mod tests {
     #[test]
     fn latest_is_read_again_from_the_time_of_opening() {
         let time = SystemTime::UNIX_EPOCH;
+        let again = |start: IteratorStart| start_again(start.into(), time).iterator;
         assert_eq!(
-            start_again(IteratorStart::Latest, time),
+            again(IteratorStart::Latest),
             IteratorStart::AtTimestamp(time)
         );
         assert_eq!(
-            start_again(IteratorStart::TrimHorizon, time),
+            again(IteratorStart::TrimHorizon),
             IteratorStart::TrimHorizon
         );
     }
@@ -409,7 +445,11 @@ mod tests {
     fn checkpoints_go_before_every_other_start_and_children_follow_from_their_beginning() {
         let rows = [(0, CheckpointPlace::ShardEnd), (1, after(5)), (3, after(7))];
         let mut plan = resumed(&Wish::default(), &rows).unwrap();
-        let mut starts: Vec<_> = plan.starts.into_iter().collect();
+        let mut starts: Vec<_> = plan
+            .starts
+            .into_iter()
+            .map(|(id, start)| (id, start.iterator))
+            .collect();
         starts.sort_by(|a, b| a.0.cmp(&b.0));
         let id = |number: usize| resharded()[number].id.clone();
         let expected = [
@@ -442,7 +482,7 @@ mod tests {
         assert!(
             plan.starts
                 .values()
-                .all(|start| *start == IteratorStart::TrimHorizon)
+                .all(|start| start.iterator == IteratorStart::TrimHorizon)
         );
         let wish = Wish {
             on_trimmed: OnTrimmed::Latest,
@@ -452,7 +492,7 @@ mod tests {
         assert!(
             plan.starts
                 .values()
-                .all(|start| *start == IteratorStart::Latest)
+                .all(|start| start.iterator == IteratorStart::Latest)
         );
         assert!(resumed(&Wish::default(), &rows[1..]).is_ok());
     }
@@ -463,6 +503,9 @@ mod tests {
         shards.remove(0);
         let end = Checkpoint::new(resharded()[0].id.clone(), CheckpointPlace::ShardEnd);
         let plan = plan(&shards, &Wish::default(), &[end]).unwrap();
-        assert_eq!(plan.starts[&shards[1].id], IteratorStart::TrimHorizon);
+        assert_eq!(
+            plan.starts[&shards[1].id],
+            IteratorStart::TrimHorizon.into()
+        );
     }
 }

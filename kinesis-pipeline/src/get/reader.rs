@@ -6,12 +6,16 @@ use super::{
     open::open,
     options::Options,
     pace::PAGE_RECORDS_MAX,
-    plan::Wish,
+    plan::{Begin, Wish},
     records::Records,
     start::{OnTrimmed, ShardSelector, StartAt, Until},
     track::Tracker,
 };
-use crate::{service::IteratorStart, shard::SequenceNumber, stream::Target};
+use crate::{
+    service::IteratorStart,
+    shard::{Position, SequenceNumber},
+    stream::Target,
+};
 
 /// What to read of a stream, and how: made by [`KinesisStream::reader`](crate::KinesisStream::reader).
 ///
@@ -63,7 +67,7 @@ impl<R> Reader<R> {
     ///
     /// The shards that descend from it are read from their beginning.
     pub fn start_at(self, shard: impl Into<ShardSelector>, number: SequenceNumber) -> Self {
-        self.shard_start(shard.into(), IteratorStart::AtSequenceNumber(number))
+        self.begin(shard.into(), IteratorStart::AtSequenceNumber(number).into())
     }
 
     /// Begins in this shard after the record with this number, whatever [`start`](Self::start) says for the
@@ -71,11 +75,25 @@ impl<R> Reader<R> {
     ///
     /// The shards that descend from it are read from their beginning.
     pub fn start_after(self, shard: impl Into<ShardSelector>, number: SequenceNumber) -> Self {
-        self.shard_start(shard.into(), IteratorStart::AfterSequenceNumber(number))
+        self.begin(
+            shard.into(),
+            IteratorStart::AfterSequenceNumber(number).into(),
+        )
     }
 
-    fn shard_start(mut self, shard: ShardSelector, start: IteratorStart) -> Self {
-        self.wish.shard_starts.push((shard, start));
+    /// Goes on after these records, each in its shard, whatever [`start`](Self::start) says for the others: for
+    /// an application that keeps the [`Position`](crate::Position)s of its records itself.
+    ///
+    /// A position inside an aggregate is followed by the rest of the aggregate.
+    pub fn resume_after(self, positions: impl IntoIterator<Item = Position>) -> Self {
+        positions.into_iter().fold(self, |reader, position| {
+            let begin = Begin::after(position.sequence_number, position.sub_sequence_number);
+            reader.begin(position.shard_id.into(), begin)
+        })
+    }
+
+    fn begin(mut self, shard: ShardSelector, begin: Begin) -> Self {
+        self.wish.shard_starts.push((shard, begin));
         self
     }
 
@@ -124,6 +142,12 @@ impl<R> Reader<R> {
     /// Ack every record: at most 1,000,000 of one shard may wait for it.
     pub fn require_ack(mut self) -> Self {
         self.options.require_ack = true;
+        self
+    }
+
+    /// Gives out aggregates as they are stored, one record each, instead of the records in them.
+    pub fn keep_aggregates(mut self) -> Self {
+        self.options.keeps_aggregates = true;
         self
     }
 
@@ -179,12 +203,14 @@ impl<R> Reader<R> {
             .saver
             .clone()
             .map(|saver| Tracker::new(saver, self.options.require_ack));
+        let keeps_aggregates = self.options.keeps_aggregates;
         let (driver, outlet) = open(self.target, &self.wish, self.options).await?;
         Ok(Records::new(
             stream,
             outlet,
             tokio::spawn(driver.run()),
             tracker,
+            keeps_aggregates,
         ))
     }
 }

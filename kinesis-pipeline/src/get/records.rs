@@ -4,7 +4,6 @@ use std::{
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
-    vec,
 };
 
 use futures_core::Stream;
@@ -15,13 +14,10 @@ use super::{
     deliver::{Delivery, News, Outlet, Page, StopHandle, Taken},
     error::GetError,
     record::Record,
+    split::UserRecords,
     track::Tracker,
 };
-use crate::{
-    record::KinesisRecord,
-    service::{StoredRecord, StreamId},
-    shard::ShardId,
-};
+use crate::{record::KinesisRecord, service::StreamId};
 
 /// The records of a stream, as they come: an open reader.
 ///
@@ -42,13 +38,13 @@ pub struct Records<R> {
     driver: JoinHandle<()>,
     /// Present when checkpoints are kept.
     tracker: Option<Tracker>,
+    keeps_aggregates: bool,
     record: PhantomData<fn() -> R>,
 }
 
 /// The page whose records are being given out.
 struct OpenPage {
-    shard_id: ShardId,
-    records: vec::IntoIter<StoredRecord>,
+    records: UserRecords,
     behind_latest: Option<Duration>,
     bytes: usize,
 }
@@ -59,6 +55,7 @@ impl<R> Records<R> {
         outlet: Outlet,
         driver: JoinHandle<()>,
         tracker: Option<Tracker>,
+        keeps_aggregates: bool,
     ) -> Self {
         Self {
             stream,
@@ -67,6 +64,7 @@ impl<R> Records<R> {
             is_ended: false,
             driver,
             tracker,
+            keeps_aggregates,
             record: PhantomData,
         }
     }
@@ -125,16 +123,15 @@ impl<R: KinesisRecord> Records<R> {
         let progress = ready!(coop::poll_proceed(context));
         let item = loop {
             if let Some(item) = self.next_of_page() {
-                break Some(match &mut self.tracker {
-                    Some(tracker) => tracker.on_given(item, &self.stream),
-                    None => item,
-                });
+                break Some(item);
             }
             if self.is_ended {
                 break None;
             }
             match ready!(self.outlet.poll_next(context)) {
-                Some(Delivery::Page(page)) => self.page = Some(OpenPage::of(page)),
+                Some(Delivery::Page(page)) => {
+                    self.page = Some(OpenPage::of(page, self.keeps_aggregates))
+                }
                 Some(Delivery::Failed(error)) => break Some(Err(error)),
                 Some(Delivery::End) => self.is_ended = true,
                 None => {
@@ -150,13 +147,17 @@ impl<R: KinesisRecord> Records<R> {
 
     fn next_of_page(&mut self) -> Option<Result<Record<R>, GetError>> {
         let page = self.page.as_mut()?;
-        if let Some(stored) = page.records.next() {
-            Some(decode(&page.shard_id, stored, page.behind_latest))
-        } else {
-            let page = self.page.take()?;
-            self.outlet.tell(News::Took(page.into_taken()));
-            None
+        if let Some(read) = page.records.next() {
+            let (behind_latest, is_last) = (page.behind_latest, read.is_last);
+            let item = decode(read, behind_latest);
+            return Some(match &mut self.tracker {
+                Some(tracker) => tracker.on_given(item, is_last, &self.stream),
+                None => item,
+            });
         }
+        let page = self.page.take()?;
+        self.outlet.tell(News::Took(page.into_taken()));
+        None
     }
 }
 
@@ -184,10 +185,15 @@ impl<R> std::fmt::Debug for Records<R> {
 }
 
 impl OpenPage {
-    fn of(page: Page) -> Self {
+    fn of(page: Page, keeps_aggregates: bool) -> Self {
+        let Page {
+            shard_id,
+            records,
+            finished,
+            ..
+        } = page;
         Self {
-            shard_id: page.shard_id,
-            records: page.records.into_iter(),
+            records: UserRecords::new(shard_id, records, finished, keeps_aggregates),
             behind_latest: page.behind_latest,
             bytes: page.bytes,
         }
@@ -195,7 +201,7 @@ impl OpenPage {
 
     fn into_taken(self) -> Taken {
         Taken {
-            shard_id: self.shard_id,
+            shard_id: self.records.shard_id().clone(),
             bytes: self.bytes,
         }
     }

@@ -4,8 +4,9 @@ use tokio::time::Instant;
 
 use super::{
     pace::{Pace, PageFacts, PageSize},
-    plan::Bound,
+    plan::{Begin, Bound},
     retry::{Failures, Verdict},
+    split::Finished,
 };
 use crate::{
     service::{ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
@@ -23,7 +24,7 @@ const RECORD_OVERHEAD_BYTES: usize = 160;
 #[derive(Debug)]
 pub(crate) struct ShardState {
     /// Where to begin while no record was fetched.
-    start: IteratorStart,
+    begin: Begin,
     /// The last record that was fetched. An iterator that expired is replaced by one after it.
     read_to: Option<SequenceNumber>,
     cursor: Cursor,
@@ -84,15 +85,15 @@ pub(crate) enum Failure {
 }
 
 impl ShardState {
-    /// A shard to be read from `iterator`, or from `start` if none was fetched yet.
+    /// A shard to be read from `iterator`, or from `begin` if none was fetched yet.
     pub(crate) fn new(
-        start: IteratorStart,
+        begin: Begin,
         iterator: Option<ShardIterator>,
         pace: Pace,
         now: Instant,
     ) -> Self {
         Self {
-            start,
+            begin,
             read_to: None,
             cursor: iterator.map_or(Cursor::Lost, Cursor::At),
             call: None,
@@ -138,7 +139,7 @@ impl ShardState {
     fn resume_at(&self) -> IteratorStart {
         match &self.read_to {
             Some(number) => IteratorStart::AfterSequenceNumber(number.clone()),
-            None => self.start.clone(),
+            None => self.begin.iterator.clone(),
         }
     }
 
@@ -160,6 +161,14 @@ impl ShardState {
         self.call = None;
         self.cursor = Cursor::At(iterator);
         self.due = now;
+    }
+
+    /// What of the page's first record was finished before the shard was begun.
+    pub(crate) fn finished_of(&self, page: &RecordPage) -> Option<Finished> {
+        let finished = self.begin.finished.as_ref()?;
+        let first = page.records.first()?;
+        (self.read_to.is_none() && first.sequence_number == finished.sequence_number)
+            .then(|| finished.clone())
     }
 
     /// A page came; if it has records left they will be queued. Returns what they take in memory.
@@ -250,8 +259,8 @@ impl ShardState {
     }
 
     /// The place to go on from has expired: begin elsewhere.
-    pub(crate) fn begin_again(&mut self, start: IteratorStart, now: Instant) {
-        self.start = start;
+    pub(crate) fn begin_again(&mut self, begin: Begin, now: Instant) {
+        self.begin = begin;
         self.read_to = None;
         self.cursor = Cursor::Lost;
         self.failures.reset();

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use super::{
     checkpoint::{Checkpoint, CheckpointError, CheckpointPlace, Ordinal, Progress, Saver},
@@ -59,15 +59,16 @@ impl Tracker {
         }
     }
 
-    /// A record is being given out.
+    /// A record is being given out; `is_last` tells whether nothing of its Kinesis record is left.
     pub(crate) fn on_given<R>(
         &mut self,
         mut item: Result<Record<R>, GetError>,
+        is_last: bool,
         stream: &StreamId,
     ) -> Result<Record<R>, GetError> {
         match &mut item {
             Ok(record) => {
-                let checkpoint = after(record.position(), record.arrived_at);
+                let checkpoint = after(record.position(), is_last, record.arrived_at);
                 if self.needs_ack {
                     record.set_ack(self.begin(checkpoint, stream)?);
                 } else {
@@ -79,7 +80,7 @@ impl Tracker {
                 arrived_at,
                 ..
             }) => {
-                self.given = Some(after(position, *arrived_at));
+                self.given = Some(after(position, is_last, *arrived_at));
             }
             Err(_) => {}
         }
@@ -106,10 +107,10 @@ impl Tracker {
     }
 }
 
-fn after(position: &Position, arrived_at: std::time::SystemTime) -> Checkpoint {
+fn after(position: &Position, is_last: bool, arrived_at: SystemTime) -> Checkpoint {
     let place = CheckpointPlace::After {
         sequence_number: position.sequence_number.clone(),
-        sub_sequence_number: None,
+        sub_sequence_number: (!is_last).then_some(position.sub_sequence_number),
     };
     Checkpoint::new(position.shard_id.clone(), place).arrived_at(arrived_at)
 }

@@ -291,6 +291,58 @@ async fn a_place_that_has_expired_fails_or_goes_on_as_the_policy_says() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_reader_goes_on_inside_an_aggregate() {
+    let (service, store) = (TestKinesis::new(1), Store::default());
+    service.put(0, "raw");
+    let texts: Vec<_> = (0..5).map(|count| format!("user {count}")).collect();
+    service.put_aggregate(0, &texts);
+    service.put(0, "raw again");
+    let open = async || {
+        let reader = reader(&service, &store)
+            .start(StartAt::TrimHorizon)
+            .until(Until::Tip);
+        reader.open().await.unwrap()
+    };
+    let mut records = open().await;
+    assert_eq!(
+        take(&mut records, 4).await,
+        ["raw", "user 0", "user 1", "user 2"]
+    );
+    records.close().await.unwrap();
+    let inside = CheckpointPlace::After {
+        sequence_number: 2.into(),
+        sub_sequence_number: Some(2),
+    };
+    assert_eq!(places(&store).await, [inside]);
+    let mut records = open().await;
+    assert_eq!(take(&mut records, 2).await, ["user 3", "user 4"]);
+    records.close().await.unwrap();
+    assert_eq!(places(&store).await, [after(2)]);
+    assert_eq!(rest(&mut open().await).await, ["raw again"]);
+
+    let stream = service.stream::<Bytes>();
+    let all = stream
+        .reader()
+        .start(StartAt::TrimHorizon)
+        .until(Until::Tip);
+    let mut records = all.open().await.unwrap();
+    let mut positions = Vec::new();
+    while let Some(record) = records.next().await {
+        positions.push(record.unwrap().position().clone());
+    }
+    for (index, position) in positions.iter().enumerate() {
+        let reader = stream
+            .reader()
+            .resume_after([position.clone()])
+            .until(Until::Tip);
+        assert_eq!(
+            rest(&mut reader.open().await.unwrap()).await.len(),
+            6 - index
+        );
+    }
+}
+
 /// A stream with puts, splits, merges and faults, and what a reader of it has seen.
 struct World {
     random: fastrand::Rng,

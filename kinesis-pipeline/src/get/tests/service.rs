@@ -11,13 +11,15 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::{
-    Clock, HashKeyRange, KinesisStream, PartitionKey, SequenceNumber, Shard, ShardId,
+    Clock, EncodedRecord, HashKeyRange, KinesisStream, PartitionKey, SequenceNumber, Shard,
+    ShardId,
     service::{
         ChildShard, CreateStream, DeleteStream, DescribeStreamSummary, GetRecords,
         GetShardIterator, IteratorStart, Kinesis, ListShards, ListStreams, MergeShards, PutRecords,
         PutRecordsAnswer, RecordPage, ServiceError, ServiceFuture, ShardIterator, ShardPage,
         SplitShard, StoredRecord, StreamPage, StreamSummary,
     },
+    wire::aggregate,
 };
 
 const ITERATOR_LIFE: Duration = Duration::from_mins(5);
@@ -104,7 +106,18 @@ impl TestKinesis {
     /// Stores a record and returns its number.
     pub(super) fn put(&self, shard: usize, text: impl Into<String>) -> SequenceNumber {
         let now = self.clock.now();
-        self.state().put(shard, text.into(), now)
+        self.state().put(shard, Bytes::from(text.into()), now)
+    }
+
+    /// Stores these texts as one aggregate.
+    pub(super) fn put_aggregate(&self, shard: usize, texts: &[String]) -> SequenceNumber {
+        let mut writer = aggregate::Writer::new();
+        for text in texts {
+            let key = PartitionKey::new("user key").unwrap();
+            writer.push(&EncodedRecord::new(key, Bytes::from(text.clone())));
+        }
+        let now = self.clock.now();
+        self.state().put(shard, writer.finish(), now)
     }
 
     /// Splits a shard and returns its children.
@@ -208,12 +221,12 @@ impl State {
         self.shards[shard].shard.ending_sequence_number = Some(self.last_number.into());
     }
 
-    fn put(&mut self, shard: usize, text: String, now: SystemTime) -> SequenceNumber {
+    fn put(&mut self, shard: usize, data: Bytes, now: SystemTime) -> SequenceNumber {
         assert!(self.shards[shard].shard.is_open(), "{shard} is closed");
         self.last_number += 1;
         let number = SequenceNumber::from(self.last_number);
         let key = PartitionKey::new(format!("key-{shard}")).unwrap();
-        let record = StoredRecord::new(number.clone(), now, Bytes::from(text), key);
+        let record = StoredRecord::new(number.clone(), now, data, key);
         self.shards[shard].records.push(record);
         number
     }
