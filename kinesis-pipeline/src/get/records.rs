@@ -130,7 +130,7 @@ impl<R: KinesisRecord> Records<R> {
             }
             match ready!(self.outlet.poll_next(context)) {
                 Some(Delivery::Page(page)) => {
-                    self.page = Some(OpenPage::of(page, self.keeps_aggregates))
+                    self.page = Some(OpenPage::of(page, self.keeps_aggregates));
                 }
                 Some(Delivery::Failed(error)) => break Some(Err(error)),
                 Some(Delivery::End) => self.is_ended = true,

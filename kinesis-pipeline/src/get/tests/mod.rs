@@ -2,6 +2,8 @@
 
 mod checkpoints;
 mod faults;
+#[cfg(feature = "local")]
+mod local;
 mod reshard;
 mod service;
 
