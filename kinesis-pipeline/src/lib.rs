@@ -108,8 +108,8 @@ pub use clock::Clock;
 #[cfg(feature = "aws")]
 pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
 pub use get::{
-    Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
-    FileCheckpoints, GetError, MemoryCheckpoints, OnTrimmed, Reader, Record, Records,
+    ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
+    FileCheckpoints, GetError, MemoryCheckpoints, OnTrimmed, Reader, Record, Records, ShardRecords,
     ShardSelector, StartAt, StopHandle, Until,
 };
 #[cfg(feature = "derive")]

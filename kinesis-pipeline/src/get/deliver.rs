@@ -9,6 +9,8 @@ use crate::{service::StoredRecord, shard::ShardId};
 #[derive(Debug)]
 pub(crate) enum Delivery {
     Page(Page),
+    /// The shard's last page has been delivered.
+    ShardEnd(ShardId),
     Failed(GetError),
     /// Nothing follows. A queue that closes without it was cut off.
     End,
@@ -48,13 +50,17 @@ pub(crate) struct Feed {
     sent: u64,
     /// How many of them the owner had when it last waited.
     waits_at: u64,
+    /// How many of the pages among them were not taken yet.
+    pages_out: u64,
 }
+
+pub(crate) type NewsSender = mpsc::UnboundedSender<News>;
 
 /// The owner's side.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
-    news: mpsc::UnboundedSender<News>,
+    pub(crate) news: NewsSender,
     pub(crate) stop: StopHandle,
     /// How many deliveries came.
     received: u64,
@@ -92,6 +98,7 @@ pub(crate) fn channel() -> (Feed, Outlet) {
         is_stopped: false,
         sent: 0,
         waits_at: 0,
+        pages_out: 0,
     };
     let outlet = Outlet {
         deliveries,
@@ -112,6 +119,8 @@ pub(crate) enum News {
     Took(Taken),
     /// It waits, after so many deliveries.
     Waits(u64),
+    /// Nobody reads this shard any more.
+    Left(ShardId),
     /// It wants no more to be fetched.
     Stop,
     /// It is gone.
@@ -122,6 +131,7 @@ impl Feed {
     /// Hands something to the owner. An owner that is gone is noticed by [`next`](Self::next).
     pub(crate) fn send(&mut self, delivery: Delivery) {
         self.sent += 1;
+        self.pages_out += u64::from(matches!(delivery, Delivery::Page(_)));
         let _ = self.deliveries.send(delivery);
     }
 
@@ -135,8 +145,10 @@ impl Feed {
                 News::Stop
             }
             news = self.news.recv() => {
-                if let Some(News::Waits(received)) = news {
-                    self.waits_at = received;
+                match news {
+                    Some(News::Waits(received)) => self.waits_at = received,
+                    Some(News::Took(_)) => self.pages_out = self.pages_out.saturating_sub(1),
+                    _ => {}
                 }
                 news.unwrap_or(News::Gone)
             }
@@ -145,7 +157,7 @@ impl Feed {
 
     /// Waits until the owner has given out everything that was sent. Returns whether it is still there.
     pub(crate) async fn drained(&mut self) -> bool {
-        while self.waits_at < self.sent {
+        while self.waits_at < self.sent || self.pages_out > 0 {
             if let News::Gone = self.next().await {
                 return false;
             }
@@ -162,15 +174,11 @@ impl Outlet {
             Poll::Ready(_) => self.received += 1,
             Poll::Pending if self.told != Some(self.received) => {
                 self.told = Some(self.received);
-                self.tell(News::Waits(self.received));
+                // A driver that has ended has no use for it.
+                let _ = self.news.send(News::Waits(self.received));
             }
             Poll::Pending => {}
         }
         next
-    }
-
-    /// Tells the driver something. A driver that has ended has no use for it.
-    pub(crate) fn tell(&self, news: News) {
-        let _ = self.news.send(news);
     }
 }

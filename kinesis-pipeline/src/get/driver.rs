@@ -104,6 +104,7 @@ impl Driver {
             match self.next_event().await {
                 Event::Answer(answer) => self.on_answer(answer)?,
                 Event::News(News::Took(taken)) => self.on_taken(&taken.shard_id, taken.bytes),
+                Event::News(News::Left(shard_id)) => self.on_left(&shard_id),
                 Event::News(News::Stop | News::Gone) => return Ok(()),
                 Event::News(News::Waits(_)) | Event::Timer => {}
             }
@@ -302,8 +303,18 @@ impl Driver {
                 bytes,
             }));
         }
+        if self.shards.get(shard_id).is_some_and(ShardState::is_ended) {
+            self.feed.send(Delivery::ShardEnd(shard_id.clone()));
+        }
         self.go_on(shard_id);
         Ok(())
+    }
+
+    /// Nobody reads the shard any more.
+    fn on_left(&mut self, shard_id: &ShardId) {
+        if self.shards.remove(shard_id).is_some() {
+            self.lineage.cut(shard_id);
+        }
     }
 
     fn on_taken(&mut self, shard_id: &ShardId, bytes: usize) {

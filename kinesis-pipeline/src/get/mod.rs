@@ -22,6 +22,7 @@
 //! effects; the wish of the owner (take a page, stop, drop) reaches it through the queue.
 
 mod budget;
+mod by_shard;
 mod checkpoint;
 mod decode;
 mod deliver;
@@ -42,6 +43,7 @@ mod save;
 mod shard_state;
 mod split;
 mod start;
+mod take;
 mod track;
 
 #[cfg(test)]
@@ -49,6 +51,7 @@ mod tests;
 
 use std::time::SystemTime;
 
+pub use by_shard::{ByShard, ShardRecords};
 pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
     FileCheckpoints, MemoryCheckpoints,

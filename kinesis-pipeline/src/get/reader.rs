@@ -9,6 +9,7 @@ use super::{
     plan::{Begin, Wish},
     records::Records,
     start::{OnTrimmed, ShardSelector, StartAt, Until},
+    take::Taker,
     track::Tracker,
 };
 use crate::{
@@ -198,20 +199,16 @@ impl<R> Reader<R> {
     /// [`GetError::Checkpoint`], and [`GetError::Service`] for a call that failed for good.
     pub async fn open(self) -> Result<Records<R>, GetError> {
         let stream = self.target.stream.clone();
-        let tracker = self
-            .options
-            .saver
-            .clone()
-            .map(|saver| Tracker::new(saver, self.options.require_ack));
-        let keeps_aggregates = self.options.keeps_aggregates;
-        let (driver, outlet) = open(self.target, &self.wish, self.options).await?;
-        Ok(Records::new(
-            stream,
-            outlet,
-            tokio::spawn(driver.run()),
-            tracker,
+        let Options {
+            saver,
+            require_ack,
             keeps_aggregates,
-        ))
+            ..
+        } = self.options.clone();
+        let tracker = saver.map(|saver| Tracker::new(saver, require_ack));
+        let (driver, outlet) = open(self.target, &self.wish, self.options).await?;
+        let taker = Taker::new(stream, outlet.news.clone(), tracker, keeps_aggregates);
+        Ok(Records::new(outlet, taker, tokio::spawn(driver.run())))
     }
 }
 

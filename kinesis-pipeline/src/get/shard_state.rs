@@ -115,9 +115,8 @@ impl ShardState {
     /// When the next call may be made; `None` while one is in flight, while enough pages wait to be taken,
     /// and after the end.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let is_ended = matches!(self.cursor, Cursor::Ended(_));
         let is_full = self.pages_out >= PAGES_MAX;
-        (self.call.is_none() && !is_ended && !is_full).then_some(self.due)
+        (self.call.is_none() && !self.is_ended() && !is_full).then_some(self.due)
     }
 
     /// What to call, `now` that the call is due. `share` bytes of the prefetch budget are this shard's.
@@ -270,6 +269,11 @@ impl ShardState {
     /// A page was taken.
     pub(crate) fn on_taken(&mut self) {
         self.pages_out = self.pages_out.saturating_sub(1);
+    }
+
+    /// Whether the last page was fetched.
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self.cursor, Cursor::Ended(_))
     }
 
     /// How the shard ended, once all of its pages were taken.

@@ -52,6 +52,11 @@ impl Tracker {
         }
     }
 
+    /// Another one for the same progress.
+    pub(crate) fn like(&self) -> Self {
+        Self::new(self.saver.clone(), self.needs_ack)
+    }
+
     /// The owner asks for the next record, or says that it is done.
     pub(crate) fn on_asked(&mut self) {
         if let Some(given) = self.given.take() {
