@@ -107,7 +107,11 @@ pub mod wire;
 pub use clock::Clock;
 #[cfg(feature = "aws")]
 pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
-pub use get::{GetError, Reader, Record, Records, ShardSelector, StartAt, StopHandle, Until};
+pub use get::{
+    ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
+    FileCheckpoints, GetError, MemoryCheckpoints, OnTrimmed, Reader, Record, Records, ShardRecords,
+    ShardSelector, StartAt, StopHandle, Until,
+};
 #[cfg(feature = "derive")]
 #[doc = include_str!("record/derive.md")]
 pub use kinesis_pipeline_derive::KinesisRecord;

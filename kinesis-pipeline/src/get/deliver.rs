@@ -2,13 +2,15 @@ use std::{sync::Arc, task, task::Poll, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 
-use super::error::GetError;
+use super::{error::GetError, split::Finished};
 use crate::{service::StoredRecord, shard::ShardId};
 
 /// What goes from the driver to the reader's owner, in order.
 #[derive(Debug)]
 pub(crate) enum Delivery {
     Page(Page),
+    /// The shard's last page has been delivered.
+    ShardEnd(ShardId),
     Failed(GetError),
     /// Nothing follows. A queue that closes without it was cut off.
     End,
@@ -19,6 +21,8 @@ pub(crate) enum Delivery {
 pub(crate) struct Page {
     pub(crate) shard_id: ShardId,
     pub(crate) records: Vec<StoredRecord>,
+    /// What of the first of them was finished before.
+    pub(crate) finished: Option<Finished>,
     pub(crate) behind_latest: Option<Duration>,
     /// What the page takes of the prefetch budget.
     pub(crate) bytes: usize,
@@ -39,16 +43,29 @@ pub(crate) struct Taken {
 #[derive(Debug)]
 pub(crate) struct Feed {
     deliveries: mpsc::UnboundedSender<Delivery>,
-    taken: mpsc::UnboundedReceiver<Taken>,
+    news: mpsc::UnboundedReceiver<News>,
     stop: watch::Receiver<bool>,
+    is_stopped: bool,
+    /// How many deliveries were sent.
+    sent: u64,
+    /// How many of them the owner had when it last waited.
+    waits_at: u64,
+    /// How many of the pages among them were not taken yet.
+    pages_out: u64,
 }
+
+pub(crate) type NewsSender = mpsc::UnboundedSender<News>;
 
 /// The owner's side.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
-    taken: mpsc::UnboundedSender<Taken>,
+    pub(crate) news: NewsSender,
     pub(crate) stop: StopHandle,
+    /// How many deliveries came.
+    received: u64,
+    /// How many had come when the driver was last told that the owner waits.
+    told: Option<u64>,
 }
 
 /// Stops a reader from elsewhere. Cheap to clone; it keeps nothing alive.
@@ -72,53 +89,96 @@ impl StopHandle {
 
 pub(crate) fn channel() -> (Feed, Outlet) {
     let (deliver, deliveries) = mpsc::unbounded_channel();
-    let (take, taken) = mpsc::unbounded_channel();
+    let (tell, news) = mpsc::unbounded_channel();
     let (stop, is_stopped) = watch::channel(false);
     let feed = Feed {
         deliveries: deliver,
-        taken,
+        news,
         stop: is_stopped,
+        is_stopped: false,
+        sent: 0,
+        waits_at: 0,
+        pages_out: 0,
     };
     let outlet = Outlet {
         deliveries,
-        taken: take,
+        news: tell,
         stop: StopHandle {
             stop: Arc::new(stop),
         },
+        received: 0,
+        told: None,
     };
     (feed, outlet)
 }
 
-/// What the owner did.
+/// What the owner tells the driver.
 #[derive(Debug)]
-pub(crate) enum Wish {
+pub(crate) enum News {
+    /// All records of a page were given out.
     Took(Taken),
+    /// It waits, after so many deliveries.
+    Waits(u64),
+    /// Nobody reads this shard any more.
+    Left(ShardId),
+    /// It wants no more to be fetched.
     Stop,
+    /// It is gone.
+    Gone,
 }
 
 impl Feed {
     /// Hands something to the owner. An owner that is gone is noticed by [`next`](Self::next).
-    pub(crate) fn send(&self, delivery: Delivery) {
+    pub(crate) fn send(&mut self, delivery: Delivery) {
+        self.sent += 1;
+        self.pages_out += u64::from(matches!(delivery, Delivery::Page(_)));
         let _ = self.deliveries.send(delivery);
     }
 
-    /// What the owner did next: took a page, or wants to stop, which is also what it means when it is gone.
-    pub(crate) async fn next(&mut self) -> Wish {
+    /// What the owner tells next. Once it was told to stop, that is not told again.
+    pub(crate) async fn next(&mut self) -> News {
+        let is_stopped = self.is_stopped;
         tokio::select! {
             biased;
-            _ = self.stop.wait_for(|is_stopped| *is_stopped) => Wish::Stop,
-            taken = self.taken.recv() => taken.map_or(Wish::Stop, Wish::Took),
+            _ = self.stop.wait_for(|stop| *stop), if !is_stopped => {
+                self.is_stopped = true;
+                News::Stop
+            }
+            news = self.news.recv() => {
+                match news {
+                    Some(News::Waits(received)) => self.waits_at = received,
+                    Some(News::Took(_)) => self.pages_out = self.pages_out.saturating_sub(1),
+                    _ => {}
+                }
+                news.unwrap_or(News::Gone)
+            }
         }
+    }
+
+    /// Waits until the owner has given out everything that was sent. Returns whether it is still there.
+    pub(crate) async fn drained(&mut self) -> bool {
+        while self.waits_at < self.sent || self.pages_out > 0 {
+            if let News::Gone = self.next().await {
+                return false;
+            }
+        }
+        true
     }
 }
 
 impl Outlet {
+    /// The next delivery. When there is none yet the driver is told that the owner waits.
     pub(crate) fn poll_next(&mut self, context: &mut task::Context<'_>) -> Poll<Option<Delivery>> {
-        self.deliveries.poll_recv(context)
-    }
-
-    /// Tells the driver that a page was taken. A driver that has ended has no use for it.
-    pub(crate) fn took(&self, taken: Taken) {
-        let _ = self.taken.send(taken);
+        let next = self.deliveries.poll_recv(context);
+        match next {
+            Poll::Ready(_) => self.received += 1,
+            Poll::Pending if self.told != Some(self.received) => {
+                self.told = Some(self.received);
+                // A driver that has ended has no use for it.
+                let _ = self.news.send(News::Waits(self.received));
+            }
+            Poll::Pending => {}
+        }
+        next
     }
 }

@@ -10,17 +10,21 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     budget::Budget,
-    deliver::{self, Delivery, Feed, Page},
+    checkpoint::{Checkpoint, CheckpointError, CheckpointPlace},
+    deliver::{Delivery, Feed, News, Page},
     error::GetError,
     fetch,
+    gap::{final_error, start_after_gap, warn_of_gap},
     listing::Listing,
     options::Options,
     pace::Pace,
-    plan::Bound,
+    plan::{Begin, Bound},
+    retry::Verdict,
+    save::SaveTimer,
     shard_state::{Call, End, Failure, PAGES_MAX, ShardState},
 };
 use crate::{
-    service::{ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
+    service::{IteratorStart, RecordPage, ServiceError, ShardIterator},
     shard::{Position, Shard, ShardId, lineage::Lineage, listing::list_all},
     stream::Target,
 };
@@ -39,13 +43,14 @@ pub(crate) struct Driver {
     pub(crate) feed: Feed,
     pub(crate) lineage: Lineage,
     /// Where members that have not been read begin; the others begin at their oldest record.
-    pub(crate) starts: HashMap<ShardId, IteratorStart>,
+    pub(crate) starts: HashMap<ShardId, Begin>,
     pub(crate) bound: Option<Bound>,
     pub(crate) shards: HashMap<ShardId, ShardState>,
     pub(crate) timers: BTreeSet<(Instant, ShardId)>,
     pub(crate) due: VecDeque<ShardId>,
     pub(crate) budget: Budget,
     pub(crate) listing: Listing,
+    pub(crate) save_timer: SaveTimer,
     pub(crate) calls: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
 }
 
@@ -61,18 +66,29 @@ pub(crate) enum Answer {
         result: Result<RecordPage, ServiceError>,
     },
     Shards(Result<Vec<Shard>, ServiceError>),
+    Saved(Result<(), CheckpointError>),
 }
 
 enum Event {
     Answer(Answer),
-    Wish(deliver::Wish),
+    News(News),
     Timer,
 }
 
 impl Driver {
-    /// Reads until everything wanted was read, the owner stops it, or an error ends it.
+    /// Reads until everything wanted was read, the owner stops it, or an error ends it; then saves how far the
+    /// owner has come.
     pub(crate) async fn run(mut self) {
         if let Err(error) = self.read().await {
+            self.feed.send(Delivery::Failed(error));
+        }
+        // Abandons what is in flight, so that no older save runs beside the last.
+        self.calls.clear();
+        if let Some(saver) = &self.options.saver
+            && self.feed.drained().await
+            && let Err(error) = saver.save().await
+        {
+            let error = GetError::checkpoint(&self.target.stream, error);
             self.feed.send(Delivery::Failed(error));
         }
         self.feed.send(Delivery::End);
@@ -86,29 +102,40 @@ impl Driver {
             }
             self.call_what_is_due();
             match self.next_event().await {
-                Event::Answer(Answer::Iterator { shard_id, result }) => {
-                    self.on_iterator(&shard_id, result)?;
-                }
-                Event::Answer(Answer::Page {
-                    shard_id,
-                    reserved,
-                    result,
-                }) => {
-                    self.on_page(&shard_id, reserved, result)?;
-                }
-                Event::Answer(Answer::Shards(result)) => self.on_shards(result)?,
-                Event::Wish(deliver::Wish::Took(taken)) => {
-                    self.on_taken(&taken.shard_id, taken.bytes);
-                }
-                Event::Wish(deliver::Wish::Stop) => return Ok(()),
-                Event::Timer => {}
+                Event::Answer(answer) => self.on_answer(answer)?,
+                Event::News(News::Took(taken)) => self.on_taken(&taken.shard_id, taken.bytes),
+                Event::News(News::Left(shard_id)) => self.on_left(&shard_id),
+                Event::News(News::Stop | News::Gone) => return Ok(()),
+                Event::News(News::Waits(_)) | Event::Timer => {}
             }
+        }
+    }
+
+    fn on_answer(&mut self, answer: Answer) -> Result<(), GetError> {
+        match answer {
+            Answer::Iterator { shard_id, result } => self.on_iterator(&shard_id, result),
+            Answer::Page {
+                shard_id,
+                reserved,
+                result,
+            } => self.on_page(&shard_id, reserved, result),
+            Answer::Shards(result) => self.on_shards(result),
+            Answer::Saved(result) => self.on_saved(result),
         }
     }
 
     async fn next_event(&mut self) -> Event {
         let timer = self.timers.first().map(|(at, _)| *at);
-        let wake_at = timer.into_iter().chain(self.listing.due()).min();
+        let save = self
+            .options
+            .saver
+            .as_ref()
+            .and_then(|_| self.save_timer.due());
+        let wake_at = timer
+            .into_iter()
+            .chain(self.listing.due())
+            .chain(save)
+            .min();
         let timer = async {
             match wake_at {
                 Some(at) => sleep_until(at).await,
@@ -117,7 +144,7 @@ impl Driver {
         };
         tokio::select! {
             biased;
-            wish = self.feed.next() => Event::Wish(wish),
+            news = self.feed.next() => Event::News(news),
             Some(answer) = self.calls.next(), if !self.calls.is_empty() => Event::Answer(answer),
             () = timer => Event::Timer,
         }
@@ -126,24 +153,30 @@ impl Driver {
     /// Begins to read the shards whose parents have ended.
     fn open_ready_shards(&mut self) {
         while let Some(shard_id) = self.lineage.take_ready() {
-            let start = self
-                .starts
-                .remove(&shard_id)
-                .unwrap_or(IteratorStart::TrimHorizon);
-            self.read_shard(&shard_id, start, None);
+            let begin = self.starts.remove(&shard_id);
+            let begin = begin.unwrap_or(IteratorStart::TrimHorizon.into());
+            self.read_shard(&shard_id, begin, None);
         }
     }
 
-    /// Begins to read a shard from `iterator`, or from `start` if none was fetched yet.
+    /// Begins to read a shard from `iterator`, or from `begin` if none was fetched yet.
     pub(crate) fn read_shard(
         &mut self,
         shard_id: &ShardId,
-        start: IteratorStart,
+        begin: Begin,
         iterator: Option<ShardIterator>,
     ) {
+        if let (Some(saver), Some(place)) = (
+            &self.options.saver,
+            CheckpointPlace::where_begun(&begin.iterator),
+        ) {
+            saver
+                .progress
+                .reach(Checkpoint::new(shard_id.clone(), place));
+        }
         let pace = Pace::new(self.poll_interval(), self.options.page_records_max);
         let now = self.target.clock.instant();
-        let state = ShardState::new(start, iterator, pace, now).until(self.bound);
+        let state = ShardState::new(begin, iterator, pace, now).until(self.bound);
         self.shards.insert(shard_id.clone(), state);
         self.schedule(shard_id);
     }
@@ -175,6 +208,7 @@ impl Driver {
             self.due.pop_front();
         }
         self.list_if_due(now);
+        self.save_if_due(now);
     }
 
     /// Makes the shard's next call. Returns false if there is no room for it.
@@ -254,6 +288,7 @@ impl Driver {
             self.budget.settle(reserved, 0);
             return Ok(());
         };
+        let finished = state.finished_of(&page);
         let bytes = state.on_page(&mut page, self.target.clock.instant());
         self.budget.settle(reserved, bytes);
         for child in &page.child_shards {
@@ -263,12 +298,23 @@ impl Driver {
             self.feed.send(Delivery::Page(Page {
                 shard_id: shard_id.clone(),
                 records: page.records,
+                finished,
                 behind_latest: page.behind_latest,
                 bytes,
             }));
         }
+        if self.shards.get(shard_id).is_some_and(ShardState::is_ended) {
+            self.feed.send(Delivery::ShardEnd(shard_id.clone()));
+        }
         self.go_on(shard_id);
         Ok(())
+    }
+
+    /// Nobody reads the shard any more.
+    fn on_left(&mut self, shard_id: &ShardId) {
+        if self.shards.remove(shard_id).is_some() {
+            self.lineage.cut(shard_id);
+        }
     }
 
     fn on_taken(&mut self, shard_id: &ShardId, bytes: usize) {
@@ -286,7 +332,14 @@ impl Driver {
         };
         self.shards.remove(shard_id);
         match end {
-            End::Closed => self.lineage.end(shard_id),
+            End::Closed => {
+                self.lineage.end(shard_id);
+                if let Some(saver) = &self.options.saver {
+                    let end = CheckpointPlace::ShardEnd;
+                    saver.progress.reach(Checkpoint::new(shard_id.clone(), end));
+                    self.save_timer.hurry(self.target.clock.instant());
+                }
+            }
             End::Cut => self.lineage.cut(shard_id),
         }
         tracing::debug!(stream = %self.target.stream, shard = %shard_id, ?end, "shard ended");
@@ -310,7 +363,51 @@ impl Driver {
                 self.schedule(shard_id);
                 Ok(())
             }
-            Failure::Final => Err(final_error(&self.target, shard_id, error, position)),
+            Failure::Final => match final_error(&self.target, shard_id, error, position) {
+                GetError::UnknownPosition {
+                    position, source, ..
+                } if let Some(start) = start_after_gap(self.options.on_trimmed) => {
+                    warn_of_gap(&self.target, &position, None, self.options.on_trimmed);
+                    tracing::debug!(error = %source, "position refused");
+                    state.begin_again(start.into(), now);
+                    self.schedule(shard_id);
+                    Ok(())
+                }
+                error => Err(error),
+            },
+        }
+    }
+
+    fn save_if_due(&mut self, now: Instant) {
+        if let Some(saver) = &self.options.saver
+            && self.save_timer.begin_if_due(now)
+        {
+            let saver = saver.clone();
+            self.calls
+                .push(Box::pin(async move { Answer::Saved(saver.save().await) }));
+        }
+    }
+
+    fn on_saved(&mut self, result: Result<(), CheckpointError>) -> Result<(), GetError> {
+        let Err(error) = result else {
+            self.save_timer.on_saved();
+            return Ok(());
+        };
+        let now = self.target.clock.instant();
+        match self
+            .save_timer
+            .on_error(now, self.options.outage_max, fastrand::f64())
+        {
+            Verdict::Again {
+                is_worth_a_warning, ..
+            } => {
+                if is_worth_a_warning {
+                    let stream = &self.target.stream;
+                    tracing::warn!(%stream, %error, "checkpoints cannot be saved; trying on");
+                }
+                Ok(())
+            }
+            Verdict::Final => Err(GetError::checkpoint(&self.target.stream, error)),
         }
     }
 
@@ -354,22 +451,5 @@ impl Driver {
                 Err(GetError::service(&self.target.stream, None, error))
             }
         }
-    }
-}
-
-/// The error that a shard's failure ends the reader with; `position` is where reading should have begun.
-pub(crate) fn final_error(
-    target: &Target,
-    shard_id: &ShardId,
-    error: ServiceError,
-    position: Option<Position>,
-) -> GetError {
-    match position {
-        Some(position) if error.class == ErrorClass::Invalid => GetError::UnknownPosition {
-            stream: target.stream.clone(),
-            position: Box::new(position),
-            source: Box::new(error),
-        },
-        _ => GetError::service(&target.stream, Some(shard_id), error),
     }
 }

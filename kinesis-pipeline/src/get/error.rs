@@ -1,8 +1,12 @@
 use std::{error::Error, fmt, time::SystemTime};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
-use super::start::ShardSelector;
+use super::{
+    checkpoint::{Checkpoint, CheckpointError},
+    start::ShardSelector,
+};
 use crate::{
     record::{DecodeError, PartitionKey},
     service::{ErrorClass, ServiceError, StreamId},
@@ -48,6 +52,30 @@ pub enum GetError {
         /// What the service answered.
         source: Box<ServiceError>,
     },
+    /// The application had not finished a shard when its records expired, so records are missing. Choose where
+    /// to go on with [`Reader::on_trimmed`](super::Reader::on_trimmed).
+    Trimmed {
+        /// The stream.
+        stream: StreamId,
+        /// How far the shard was read.
+        checkpoint: Box<Checkpoint>,
+    },
+    /// The checkpoints could not be loaded, or not saved for longer than the reader keeps trying.
+    Checkpoint {
+        /// The stream.
+        stream: StreamId,
+        /// What the store says.
+        source: Box<CheckpointError>,
+    },
+    /// More records of a shard wait for their ack than are kept track of.
+    TooManyUnacked {
+        /// The stream.
+        stream: StreamId,
+        /// The shard.
+        shard: ShardId,
+        /// How many records wait.
+        count: u64,
+    },
     /// A call failed for good, or for longer than the reader keeps trying.
     Service {
         /// The stream.
@@ -74,7 +102,7 @@ impl GetError {
                     matches!(source.class, ErrorClass::InUse | ErrorClass::LimitExceeded);
                 source.is_retryable() || may_pass
             }
-            Self::Interrupted { .. } => true,
+            Self::Interrupted { .. } | Self::Checkpoint { .. } => true,
             _ => false,
         }
     }
@@ -91,6 +119,13 @@ impl GetError {
         match self {
             Self::Service { source, .. } | Self::UnknownPosition { source, .. } => Some(source),
             _ => None,
+        }
+    }
+
+    pub(crate) fn checkpoint(stream: &StreamId, source: CheckpointError) -> Self {
+        Self::Checkpoint {
+            stream: stream.clone(),
+            source: Box::new(source),
         }
     }
 
@@ -135,20 +170,40 @@ impl fmt::Display for GetError {
                 "stream {stream} has no position {position}: it is not of this shard, or has expired; \
                  start from a newer one, or from all that is retained"
             ),
+            Self::Trimmed { stream, checkpoint } => {
+                let shard = &checkpoint.shard_id;
+                write!(
+                    f,
+                    "{shard} of stream {stream} has expired before it was finished; "
+                )?;
+                if let Some(time) = checkpoint
+                    .arrived_at
+                    .and_then(|t| Timestamp::try_from(t).ok())
+                {
+                    write!(f, "its records since {time} are missing; ")?;
+                }
+                f.write_str("choose with `on_trimmed` where to go on")
+            }
+            Self::Checkpoint { stream, .. } => {
+                write!(f, "the checkpoints of stream {stream} cannot be kept")
+            }
+            Self::TooManyUnacked {
+                stream,
+                shard,
+                count,
+            } => write!(
+                f,
+                "{count} records of {shard} of stream {stream} wait for their ack: ack every record"
+            ),
             Self::Service {
                 stream,
                 shard,
                 source,
             } => {
-                let advice = match source.class {
-                    ErrorClass::NotFound => "check its name and region",
-                    ErrorClass::AccessDenied => "check the credentials and their rights",
-                    ErrorClass::Invalid => "check where reading starts",
-                    _ => "open a new reader to try again",
-                };
+                let advice = advice(source.class);
                 match shard {
                     Some(shard) => write!(f, "reading {shard} of stream {stream} failed: {advice}"),
-                    None => write!(f, "opening stream {stream} for reading failed: {advice}"),
+                    None => write!(f, "listing the shards of stream {stream} failed: {advice}"),
                 }
             }
             Self::Interrupted { stream } => write!(
@@ -159,12 +214,22 @@ impl fmt::Display for GetError {
     }
 }
 
+fn advice(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::NotFound => "check its name and region",
+        ErrorClass::AccessDenied => "check the credentials and their rights",
+        ErrorClass::Invalid => "check where reading starts",
+        _ => "open a new reader to try again",
+    }
+}
+
 impl Error for GetError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Decode { source, .. } => Some(&**source),
             Self::UnknownPosition { source, .. } | Self::Service { source, .. } => Some(&**source),
-            Self::ShardNotFound { .. } | Self::Interrupted { .. } => None,
+            Self::Checkpoint { source, .. } => Some(&**source),
+            _ => None,
         }
     }
 }

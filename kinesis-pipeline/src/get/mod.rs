@@ -10,18 +10,26 @@
 //!                 deliver: queue of pages, one after the other from each shard
 //!                               │ on the caller's task
 //!                               v
+//!                 split: the records of an aggregate
+//!                               v
 //!                 decode ──> Records: Record<R> or one error item
+//!                               │ taken or acked
+//!                               v
+//!                 checkpoint: progress, saver, stores
 //! ```
 //!
 //! One task per reader, the `driver`, makes all calls. Everything it decides by is a state machine without
 //! effects; the wish of the owner (take a page, stop, drop) reaches it through the queue.
 
 mod budget;
+mod by_shard;
+mod checkpoint;
 mod decode;
 mod deliver;
 mod driver;
 mod error;
 mod fetch;
+mod gap;
 mod listing;
 mod open;
 mod options;
@@ -31,20 +39,29 @@ mod reader;
 mod record;
 mod records;
 mod retry;
+mod save;
 mod shard_state;
+mod split;
 mod start;
+mod take;
+mod track;
 
 #[cfg(test)]
 mod tests;
 
 use std::time::SystemTime;
 
+pub use by_shard::{ByShard, ShardRecords};
+pub use checkpoint::{
+    Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
+    FileCheckpoints, MemoryCheckpoints,
+};
 pub use deliver::StopHandle;
 pub use error::GetError;
 pub use reader::Reader;
 pub use record::Record;
 pub use records::Records;
-pub use start::{ShardSelector, StartAt, Until};
+pub use start::{OnTrimmed, ShardSelector, StartAt, Until};
 
 use crate::{
     shard::{SequenceNumber, Shard},

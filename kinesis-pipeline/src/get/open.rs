@@ -9,13 +9,16 @@ use futures_util::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
 use super::{
     budget::Budget,
     deliver::{Outlet, channel},
-    driver::{Driver, final_error},
+    driver::Driver,
     error::GetError,
     fetch,
+    gap::{final_error, start_after_gap, warn_of_gap},
     listing::Listing,
     options::Options,
-    plan::{Absent, Bound, Plan, Wish, plan, start_again},
+    plan::{Begin, Bound, Plan, Refusal, Wish, plan, start_again},
     retry::{Failures, Verdict},
+    save::SaveTimer,
+    start::OnTrimmed,
 };
 use crate::{
     service::{ErrorClass, IteratorStart, ServiceError, ShardIterator},
@@ -37,23 +40,30 @@ pub(crate) async fn open(
     options: Options,
 ) -> Result<(Driver, Outlet), GetError> {
     let opened_at = target.clock.now();
+    let checkpoints = match &options.saver {
+        Some(saver) => saver.load().await,
+        None => Ok(Vec::new()),
+    };
+    let checkpoints = checkpoints.map_err(|error| GetError::checkpoint(&target.stream, error))?;
     let shards = list_shards(&target).await?;
     let Plan {
         mut lineage,
         mut starts,
-    } = plan(&shards, wish).map_err(|Absent(shard)| GetError::ShardNotFound {
-        stream: target.stream.clone(),
-        shard,
-        count: shards.len(),
-    })?;
+        gaps,
+        gone,
+    } = plan(&shards, wish, &checkpoints).map_err(|why| refusal(&target, shards.len(), why))?;
+    for gap in gaps {
+        warn_of_gap(&target, &gap.shard_id, gap.arrived_at, options.on_trimmed);
+    }
+    if let Some(saver) = &options.saver {
+        saver.forget(gone);
+    }
     let mut first = Vec::new();
     while let Some(shard_id) = lineage.take_ready() {
-        let start = starts
-            .remove(&shard_id)
-            .unwrap_or(IteratorStart::TrimHorizon);
-        first.push((shard_id, start));
+        let begin = starts.remove(&shard_id);
+        first.push((shard_id, begin.unwrap_or(IteratorStart::TrimHorizon.into())));
     }
-    let iterators = fix_positions(&target, first).await?;
+    let iterators = fix_positions(&target, first, options.on_trimmed).await?;
 
     let (feed, outlet) = channel();
     let mut driver = Driver {
@@ -66,6 +76,7 @@ pub(crate) async fn open(
         due: VecDeque::new(),
         budget: Budget::new(options.prefetch_bytes_max),
         listing: Listing::new(),
+        save_timer: SaveTimer::new(options.checkpoint_interval, target.clock.instant()),
         calls: FuturesUnordered::new(),
         target,
         options,
@@ -74,11 +85,11 @@ pub(crate) async fn open(
     Ok((driver, outlet))
 }
 
-type Fixed = (ShardId, IteratorStart, ShardIterator);
+type Fixed = (ShardId, Begin, ShardIterator);
 
 fn read_from(driver: &mut Driver, iterators: Vec<Fixed>, opened_at: SystemTime) {
-    for (shard_id, start, iterator) in iterators {
-        driver.read_shard(&shard_id, start_again(start, opened_at), Some(iterator));
+    for (shard_id, begin, iterator) in iterators {
+        driver.read_shard(&shard_id, start_again(begin, opened_at), Some(iterator));
     }
 }
 
@@ -95,22 +106,54 @@ pub(crate) async fn list_shards(target: &Target) -> Result<Vec<Shard>, GetError>
 
 async fn fix_positions(
     target: &Target,
-    starts: Vec<(ShardId, IteratorStart)>,
+    starts: Vec<(ShardId, Begin)>,
+    on_trimmed: OnTrimmed,
 ) -> Result<Vec<Fixed>, GetError> {
     stream::iter(starts)
-        .map(|(shard_id, start)| async move {
-            let get = || fetch::get_iterator(target, shard_id.clone(), start.clone());
-            match with_retries(target, get).await {
-                Ok(iterator) => Ok((shard_id, start, iterator)),
-                Err(error) => {
-                    let position = position(&shard_id, &start);
-                    Err(final_error(target, &shard_id, error, position))
-                }
-            }
+        .map(|(shard_id, begin)| async move {
+            let error = match fix_position(target, &shard_id, &begin.iterator).await {
+                Ok(iterator) => return Ok((shard_id, begin, iterator)),
+                Err(error) => error,
+            };
+            let (GetError::UnknownPosition { position, .. }, Some(start)) =
+                (&error, start_after_gap(on_trimmed))
+            else {
+                return Err(error);
+            };
+            warn_of_gap(target, position, None, on_trimmed);
+            let iterator = fix_position(target, &shard_id, &start).await?;
+            Ok((shard_id, start.into(), iterator))
         })
         .buffer_unordered(ITERATORS_AT_A_TIME)
         .try_collect()
         .await
+}
+
+async fn fix_position(
+    target: &Target,
+    shard_id: &ShardId,
+    start: &IteratorStart,
+) -> Result<ShardIterator, GetError> {
+    let get = || fetch::get_iterator(target, shard_id.clone(), start.clone());
+    with_retries(target, get).await.map_err(|error| {
+        let position = position(shard_id, start);
+        final_error(target, shard_id, error, position)
+    })
+}
+
+fn refusal(target: &Target, count: usize, why: Refusal) -> GetError {
+    let stream = target.stream.clone();
+    match why {
+        Refusal::Absent(shard) => GetError::ShardNotFound {
+            stream,
+            shard,
+            count,
+        },
+        Refusal::Trimmed(checkpoint) => GetError::Trimmed {
+            stream,
+            checkpoint: Box::new(checkpoint),
+        },
+    }
 }
 
 fn position(shard_id: &ShardId, start: &IteratorStart) -> Option<Position> {

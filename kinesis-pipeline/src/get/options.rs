@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::pace::PAGE_RECORDS_MAX;
+use super::{checkpoint::Saver, pace::PAGE_RECORDS_MAX, start::OnTrimmed};
 
 /// How a reader reads; see the setters of [`Reader`](super::Reader).
 #[derive(Clone, Debug)]
@@ -9,6 +9,11 @@ pub(crate) struct Options {
     pub(crate) prefetch_bytes_max: usize,
     pub(crate) poll_interval: Duration,
     pub(crate) outage_max: Duration,
+    pub(crate) on_trimmed: OnTrimmed,
+    pub(crate) saver: Option<Saver>,
+    pub(crate) checkpoint_interval: Duration,
+    pub(crate) require_ack: bool,
+    pub(crate) keeps_aggregates: bool,
 }
 
 impl Default for Options {
@@ -18,6 +23,11 @@ impl Default for Options {
             prefetch_bytes_max: 64 * 1024 * 1024,
             poll_interval: Duration::from_secs(1),
             outage_max: Duration::from_mins(30),
+            on_trimmed: OnTrimmed::default(),
+            saver: None,
+            checkpoint_interval: Duration::from_secs(5),
+            require_ack: false,
+            keeps_aggregates: false,
         }
     }
 }

@@ -1,15 +1,22 @@
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use super::{
+    checkpoint::{CheckpointStore, Saver},
     error::GetError,
     open::open,
     options::Options,
     pace::PAGE_RECORDS_MAX,
-    plan::{ShardStart, Wish},
+    plan::{Begin, Wish},
     records::Records,
-    start::{ShardSelector, StartAt, Until},
+    start::{OnTrimmed, ShardSelector, StartAt, Until},
+    take::Taker,
+    track::Tracker,
 };
-use crate::{shard::SequenceNumber, stream::Target};
+use crate::{
+    service::IteratorStart,
+    shard::{Position, SequenceNumber},
+    stream::Target,
+};
 
 /// What to read of a stream, and how: made by [`KinesisStream::reader`](crate::KinesisStream::reader).
 ///
@@ -61,7 +68,7 @@ impl<R> Reader<R> {
     ///
     /// The shards that descend from it are read from their beginning.
     pub fn start_at(self, shard: impl Into<ShardSelector>, number: SequenceNumber) -> Self {
-        self.shard_start(shard.into(), ShardStart::At(number))
+        self.begin(shard.into(), IteratorStart::AtSequenceNumber(number).into())
     }
 
     /// Begins in this shard after the record with this number, whatever [`start`](Self::start) says for the
@@ -69,17 +76,79 @@ impl<R> Reader<R> {
     ///
     /// The shards that descend from it are read from their beginning.
     pub fn start_after(self, shard: impl Into<ShardSelector>, number: SequenceNumber) -> Self {
-        self.shard_start(shard.into(), ShardStart::After(number))
+        self.begin(
+            shard.into(),
+            IteratorStart::AfterSequenceNumber(number).into(),
+        )
     }
 
-    fn shard_start(mut self, shard: ShardSelector, start: ShardStart) -> Self {
-        self.wish.shard_starts.push((shard, start));
+    /// Goes on after these records, each in its shard, whatever [`start`](Self::start) says for the others: for
+    /// an application that keeps the [`Position`](crate::Position)s of its records itself.
+    ///
+    /// A position inside an aggregate is followed by the rest of the aggregate.
+    pub fn resume_after(self, positions: impl IntoIterator<Item = Position>) -> Self {
+        positions.into_iter().fold(self, |reader, position| {
+            let begin = Begin::after(position.sequence_number, position.sub_sequence_number);
+            reader.begin(position.shard_id.into(), begin)
+        })
+    }
+
+    fn begin(mut self, shard: ShardSelector, begin: Begin) -> Self {
+        self.wish.shard_starts.push((shard, begin));
         self
     }
 
     /// Where to end by itself. [`Until::Stopped`] by default.
     pub fn until(mut self, until: Until) -> Self {
         self.wish.until = until;
+        self
+    }
+
+    /// What to do when the place to go on from has expired. [`OnTrimmed::Fail`] by default.
+    pub fn on_trimmed(mut self, policy: OnTrimmed) -> Self {
+        self.wish.on_trimmed = policy;
+        self.options.on_trimmed = policy;
+        self
+    }
+
+    /// Keeps in `store`, under the application's name, how far each shard was read, and goes on from there.
+    ///
+    /// Every record that comes out of the reader counts as finished when the next is asked for; with
+    /// [`require_ack`](Self::require_ack) when it is acked. What is finished is saved every
+    /// [`checkpoint_interval`](Self::checkpoint_interval), when a shard ends, when the reader ends by itself or
+    /// by [`stop`](super::Records::stop), before it gives out its last `None`, and by
+    /// [`close`](super::Records::close). After a crash, at most what was finished since the last save is read
+    /// again. A checkpoint goes before every other start of its shard.
+    ///
+    /// One reader at a time may use one application name in one stream, unless the readers have divided the
+    /// shards between them.
+    pub fn checkpoints(mut self, store: impl CheckpointStore, app: impl Into<Arc<str>>) -> Self {
+        self.options.saver = Some(Saver::new(
+            Arc::new(store),
+            app.into(),
+            self.target.stream.name(),
+        ));
+        self
+    }
+
+    /// How often checkpoints are saved. 5 s by default.
+    pub fn checkpoint_interval(mut self, interval: Duration) -> Self {
+        self.options.checkpoint_interval = interval;
+        self
+    }
+
+    /// Counts a record as finished only when its [`ack`](super::Record::ack) is called, in any order: a
+    /// checkpoint never passes a record that is not acked. Records that cannot be decoded need none.
+    ///
+    /// Ack every record: at most 1,000,000 of one shard may wait for it.
+    pub fn require_ack(mut self) -> Self {
+        self.options.require_ack = true;
+        self
+    }
+
+    /// Gives out aggregates as they are stored, one record each, instead of the records in them.
+    pub fn keep_aggregates(mut self) -> Self {
+        self.options.keeps_aggregates = true;
         self
     }
 
@@ -126,12 +195,20 @@ impl<R> Reader<R> {
     /// Not cancel safe in the sense that a dropped call leaves nothing behind to go on with; open again.
     ///
     /// # Errors
-    /// [`GetError::ShardNotFound`], [`GetError::UnknownPosition`], and [`GetError::Service`] for a call that
-    /// failed for good.
+    /// [`GetError::ShardNotFound`], [`GetError::UnknownPosition`], [`GetError::Trimmed`],
+    /// [`GetError::Checkpoint`], and [`GetError::Service`] for a call that failed for good.
     pub async fn open(self) -> Result<Records<R>, GetError> {
         let stream = self.target.stream.clone();
+        let Options {
+            saver,
+            require_ack,
+            keeps_aggregates,
+            ..
+        } = self.options.clone();
+        let tracker = saver.map(|saver| Tracker::new(saver, require_ack));
         let (driver, outlet) = open(self.target, &self.wish, self.options).await?;
-        Ok(Records::new(stream, outlet, tokio::spawn(driver.run())))
+        let taker = Taker::new(stream, outlet.news.clone(), tracker, keeps_aggregates);
+        Ok(Records::new(outlet, taker, tokio::spawn(driver.run())))
     }
 }
 

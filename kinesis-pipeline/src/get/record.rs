@@ -1,5 +1,6 @@
 use std::time::{Duration, SystemTime};
 
+use super::track::Ack;
 use crate::{
     record::PartitionKey,
     service::EncryptionType,
@@ -7,7 +8,7 @@ use crate::{
 };
 
 /// A record as it was read: your data, and what the service knows of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Record<R> {
     /// The decoded record.
@@ -24,6 +25,7 @@ pub struct Record<R> {
     /// How the service keeps the record; `None` if the service did not say.
     pub encryption_type: Option<EncryptionType>,
     position: Position,
+    ack: Option<Ack>,
 }
 
 impl<R> Record<R> {
@@ -53,6 +55,7 @@ impl<R> Record<R> {
             behind_latest: None,
             encryption_type: None,
             position,
+            ack: None,
         }
     }
 
@@ -60,6 +63,22 @@ impl<R> Record<R> {
     #[must_use]
     pub fn position(&self) -> &Position {
         &self.position
+    }
+
+    /// Says that the record is finished, so that a checkpoint may pass it once all before it in its shard are
+    /// finished too. Does nothing unless the reader was opened with
+    /// [`require_ack`](super::Reader::require_ack); acking again does nothing either.
+    ///
+    /// What is acked is saved with the next checkpoint. Acks that come after the reader's end are saved by
+    /// [`Records::close`](super::Records::close).
+    pub fn ack(&self) {
+        if let Some(ack) = &self.ack {
+            ack.finish(&self.position.shard_id);
+        }
+    }
+
+    pub(super) fn set_ack(&mut self, ack: Ack) {
+        self.ack = Some(ack);
     }
 
     /// The same record with other data.
@@ -73,6 +92,19 @@ impl<R> Record<R> {
             behind_latest: self.behind_latest,
             encryption_type: self.encryption_type,
             position: self.position,
+            ack: self.ack,
         }
+    }
+}
+
+impl<R: PartialEq> PartialEq for Record<R> {
+    fn eq(&self, other: &Self) -> bool {
+        self.position == other.position
+            && self.data == other.data
+            && self.partition_key == other.partition_key
+            && self.explicit_hash_key == other.explicit_hash_key
+            && self.arrived_at == other.arrived_at
+            && self.behind_latest == other.behind_latest
+            && self.encryption_type == other.encryption_type
     }
 }

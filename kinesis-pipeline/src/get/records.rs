@@ -3,24 +3,19 @@ use std::{
     marker::PhantomData,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
-    vec,
 };
 
 use futures_core::Stream;
 use tokio::task::{JoinHandle, coop};
 
 use super::{
-    decode::decode,
-    deliver::{Delivery, Outlet, Page, StopHandle, Taken},
+    by_shard::ByShard,
+    deliver::{Delivery, Outlet, StopHandle},
     error::GetError,
     record::Record,
+    take::Taker,
 };
-use crate::{
-    record::KinesisRecord,
-    service::{StoredRecord, StreamId},
-    shard::ShardId,
-};
+use crate::record::KinesisRecord;
 
 /// The records of a stream, as they come: an open reader.
 ///
@@ -34,37 +29,71 @@ use crate::{
 /// up only after [`outage_max`](super::Reader::outage_max).
 #[must_use = "a reader fetches until it is dropped"]
 pub struct Records<R> {
-    stream: StreamId,
     outlet: Outlet,
-    page: Option<OpenPage>,
+    taker: Taker,
     is_ended: bool,
     driver: JoinHandle<()>,
     record: PhantomData<fn() -> R>,
 }
 
-/// The page whose records are being given out.
-struct OpenPage {
-    shard_id: ShardId,
-    records: vec::IntoIter<StoredRecord>,
-    behind_latest: Option<Duration>,
-    bytes: usize,
-}
-
 impl<R> Records<R> {
-    pub(crate) fn new(stream: StreamId, outlet: Outlet, driver: JoinHandle<()>) -> Self {
+    pub(crate) fn new(outlet: Outlet, taker: Taker, driver: JoinHandle<()>) -> Self {
         Self {
-            stream,
             outlet,
-            page: None,
+            taker,
             is_ended: false,
             driver,
             record: PhantomData,
         }
     }
 
+    /// Gives the shards out one by one, each as a stream of its records, for those who want to read them side
+    /// by side.
+    pub fn by_shard(self) -> ByShard<R> {
+        ByShard::new(self)
+    }
+
+    pub(super) fn taker(&mut self) -> &mut Taker {
+        &mut self.taker
+    }
+
+    /// The next thing that the driver delivers; `None` after the end.
+    pub(super) fn poll_delivery(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        if self.is_ended {
+            return Poll::Ready(None);
+        }
+        let delivery = ready!(self.outlet.poll_next(context));
+        self.is_ended = matches!(delivery, Some(Delivery::End) | None);
+        Poll::Ready(Some(delivery.unwrap_or_else(|| {
+            let stream = self.taker.stream().clone();
+            Delivery::Failed(GetError::Interrupted { stream })
+        })))
+    }
+
     /// Ends fetching. What was fetched still comes out, then `None`.
     pub fn stop(&self) {
         self.outlet.stop.stop();
+    }
+
+    /// Ends the reader at once and saves its checkpoints: those of all records that were given out count as
+    /// finished, or with [`require_ack`](super::Reader::require_ack) those that were acked. What was fetched
+    /// and not given out is dropped; a reader that goes on from the checkpoints fetches it again.
+    ///
+    /// Dropping the reader ends it too, but saves nothing.
+    ///
+    /// # Errors
+    /// [`GetError::Checkpoint`]: the store could not be written.
+    pub async fn close(mut self) -> Result<(), GetError> {
+        self.stop();
+        self.driver.abort();
+        // The driver's own save must not run beside ours.
+        let _ = (&mut self.driver).await;
+        self.taker.on_asked();
+        let Some(tracker) = self.taker.tracker() else {
+            return Ok(());
+        };
+        let saved = tracker.save().await;
+        saved.map_err(|error| GetError::checkpoint(self.taker.stream(), error))
     }
 
     /// A handle that stops this reader from elsewhere: another task, a signal handler.
@@ -89,37 +118,32 @@ impl<R: KinesisRecord> Records<R> {
     ) -> Poll<Option<Result<Record<R>, GetError>>> {
         // Pages come thousands of records at a time: without this a busy loop over them would never let
         // another task run.
+        self.taker.on_asked();
+        // Pages come thousands of records at a time: without this a busy loop over them would never let
+        // another task run.
         let progress = ready!(coop::poll_proceed(context));
         let item = loop {
-            if let Some(item) = self.next_of_page() {
+            if let Some(item) = self.taker.next() {
+                self.end_at(&item);
                 break Some(item);
             }
-            if self.is_ended {
-                break None;
-            }
-            match ready!(self.outlet.poll_next(context)) {
-                Some(Delivery::Page(page)) => self.page = Some(OpenPage::of(page)),
+            match ready!(self.poll_delivery(context)) {
+                Some(Delivery::Page(page)) => self.taker.open(page),
+                Some(Delivery::ShardEnd(_)) => {}
                 Some(Delivery::Failed(error)) => break Some(Err(error)),
-                Some(Delivery::End) => self.is_ended = true,
-                None => {
-                    self.is_ended = true;
-                    let stream = self.stream.clone();
-                    break Some(Err(GetError::Interrupted { stream }));
-                }
+                Some(Delivery::End) | None => break None,
             }
         };
         progress.made_progress();
         Poll::Ready(item)
     }
 
-    fn next_of_page(&mut self) -> Option<Result<Record<R>, GetError>> {
-        let page = self.page.as_mut()?;
-        if let Some(stored) = page.records.next() {
-            Some(decode(&page.shard_id, stored, page.behind_latest))
-        } else {
-            let page = self.page.take()?;
-            self.outlet.took(page.into_taken());
-            None
+    /// An error about a page that is more than one record's ends the reader here and now.
+    fn end_at(&mut self, item: &Result<Record<R>, GetError>) {
+        if item.as_ref().is_err_and(GetError::ends_the_stream) {
+            self.stop();
+            self.taker.leave();
+            self.is_ended = true;
         }
     }
 }
@@ -141,26 +165,8 @@ impl<R> Drop for Records<R> {
 impl<R> std::fmt::Debug for Records<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Records")
-            .field("stream", &self.stream)
+            .field("stream", self.taker.stream())
             .field("is_ended", &self.is_ended)
             .finish_non_exhaustive()
-    }
-}
-
-impl OpenPage {
-    fn of(page: Page) -> Self {
-        Self {
-            shard_id: page.shard_id,
-            records: page.records.into_iter(),
-            behind_latest: page.behind_latest,
-            bytes: page.bytes,
-        }
-    }
-
-    fn into_taken(self) -> Taken {
-        Taken {
-            shard_id: self.shard_id,
-            bytes: self.bytes,
-        }
     }
 }

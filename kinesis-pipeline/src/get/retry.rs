@@ -38,6 +38,10 @@ impl Failures {
         *self = Self::default();
     }
 
+    pub(crate) fn are_any(&self) -> bool {
+        self.count > 0
+    }
+
     /// Counts a failure and decides what to do about it: a run of failures that has lasted for `outage_max`
     /// is final. `jitter` is random, 0 to 1.
     pub(crate) fn judge(

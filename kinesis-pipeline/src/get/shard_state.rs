@@ -4,8 +4,9 @@ use tokio::time::Instant;
 
 use super::{
     pace::{Pace, PageFacts, PageSize},
-    plan::Bound,
+    plan::{Begin, Bound},
     retry::{Failures, Verdict},
+    split::Finished,
 };
 use crate::{
     service::{ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
@@ -23,7 +24,7 @@ const RECORD_OVERHEAD_BYTES: usize = 160;
 #[derive(Debug)]
 pub(crate) struct ShardState {
     /// Where to begin while no record was fetched.
-    start: IteratorStart,
+    begin: Begin,
     /// The last record that was fetched. An iterator that expired is replaced by one after it.
     read_to: Option<SequenceNumber>,
     cursor: Cursor,
@@ -84,15 +85,15 @@ pub(crate) enum Failure {
 }
 
 impl ShardState {
-    /// A shard to be read from `iterator`, or from `start` if none was fetched yet.
+    /// A shard to be read from `iterator`, or from `begin` if none was fetched yet.
     pub(crate) fn new(
-        start: IteratorStart,
+        begin: Begin,
         iterator: Option<ShardIterator>,
         pace: Pace,
         now: Instant,
     ) -> Self {
         Self {
-            start,
+            begin,
             read_to: None,
             cursor: iterator.map_or(Cursor::Lost, Cursor::At),
             call: None,
@@ -114,9 +115,8 @@ impl ShardState {
     /// When the next call may be made; `None` while one is in flight, while enough pages wait to be taken,
     /// and after the end.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let is_ended = matches!(self.cursor, Cursor::Ended(_));
         let is_full = self.pages_out >= PAGES_MAX;
-        (self.call.is_none() && !is_ended && !is_full).then_some(self.due)
+        (self.call.is_none() && !self.is_ended() && !is_full).then_some(self.due)
     }
 
     /// What to call, `now` that the call is due. `share` bytes of the prefetch budget are this shard's.
@@ -138,7 +138,7 @@ impl ShardState {
     fn resume_at(&self) -> IteratorStart {
         match &self.read_to {
             Some(number) => IteratorStart::AfterSequenceNumber(number.clone()),
-            None => self.start.clone(),
+            None => self.begin.iterator.clone(),
         }
     }
 
@@ -160,6 +160,14 @@ impl ShardState {
         self.call = None;
         self.cursor = Cursor::At(iterator);
         self.due = now;
+    }
+
+    /// What of the page's first record was finished before the shard was begun.
+    pub(crate) fn finished_of(&self, page: &RecordPage) -> Option<Finished> {
+        let finished = self.begin.finished.as_ref()?;
+        let first = page.records.first()?;
+        (self.read_to.is_none() && first.sequence_number == finished.sequence_number)
+            .then(|| finished.clone())
     }
 
     /// A page came; if it has records left they will be queued. Returns what they take in memory.
@@ -249,9 +257,23 @@ impl ShardState {
         }
     }
 
+    /// The place to go on from has expired: begin elsewhere.
+    pub(crate) fn begin_again(&mut self, begin: Begin, now: Instant) {
+        self.begin = begin;
+        self.read_to = None;
+        self.cursor = Cursor::Lost;
+        self.failures.reset();
+        self.due = now;
+    }
+
     /// A page was taken.
     pub(crate) fn on_taken(&mut self) {
         self.pages_out = self.pages_out.saturating_sub(1);
+    }
+
+    /// Whether the last page was fetched.
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self.cursor, Cursor::Ended(_))
     }
 
     /// How the shard ended, once all of its pages were taken.

@@ -40,6 +40,20 @@ pub enum Until {
     Timestamp(SystemTime),
 }
 
+/// What to do when the place to go on from has expired, or its whole shard: records may be missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnTrimmed {
+    /// End with an error that names the shard and the time. The default.
+    #[default]
+    Fail,
+    /// Go on at the oldest record that is retained, with a warning in the log that says since when records may
+    /// be missing.
+    FromHorizon,
+    /// Go on with what is put from now on, with the same warning.
+    Latest,
+}
+
 /// Which shard: by number or by id.
 ///
 /// A number is an index into the stream's list of shards, open and closed, that are retained, sorted by id.

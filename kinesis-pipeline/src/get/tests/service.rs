@@ -11,13 +11,15 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::{
-    Clock, HashKeyRange, KinesisStream, PartitionKey, SequenceNumber, Shard, ShardId,
+    Clock, EncodedRecord, HashKeyRange, KinesisStream, PartitionKey, SequenceNumber, Shard,
+    ShardId,
     service::{
         ChildShard, CreateStream, DeleteStream, DescribeStreamSummary, GetRecords,
         GetShardIterator, IteratorStart, Kinesis, ListShards, ListStreams, MergeShards, PutRecords,
         PutRecordsAnswer, RecordPage, ServiceError, ServiceFuture, ShardIterator, ShardPage,
         SplitShard, StoredRecord, StreamPage, StreamSummary,
     },
+    wire::aggregate,
 };
 
 const ITERATOR_LIFE: Duration = Duration::from_mins(5);
@@ -58,6 +60,9 @@ pub(super) struct MadeCall {
 #[derive(Debug)]
 struct TestShard {
     shard: Shard,
+    /// The oldest record that is retained.
+    horizon: usize,
+    is_forgotten: bool,
     records: Vec<StoredRecord>,
 }
 
@@ -101,7 +106,18 @@ impl TestKinesis {
     /// Stores a record and returns its number.
     pub(super) fn put(&self, shard: usize, text: impl Into<String>) -> SequenceNumber {
         let now = self.clock.now();
-        self.state().put(shard, text.into(), now)
+        self.state().put(shard, Bytes::from(text.into()), now)
+    }
+
+    /// Stores these texts as one aggregate.
+    pub(super) fn put_aggregate(&self, shard: usize, texts: &[String]) -> SequenceNumber {
+        let mut writer = aggregate::Writer::new();
+        for text in texts {
+            let key = PartitionKey::new("user key").unwrap();
+            writer.push(&EncodedRecord::new(key, Bytes::from(text.clone())));
+        }
+        let now = self.clock.now();
+        self.state().put(shard, writer.finish(), now)
     }
 
     /// Splits a shard and returns its children.
@@ -116,6 +132,13 @@ impl TestKinesis {
         state.close(first);
         state.close(second);
         state.add_shard(&[first, second])
+    }
+
+    /// The records of a shard expire; with `entirely` the shard too.
+    pub(super) fn trim(&self, shard: usize, entirely: bool) {
+        let shard = &mut self.state().shards[shard];
+        shard.horizon = shard.records.len();
+        shard.is_forgotten = entirely;
     }
 
     /// Answers the next `times` calls of this kind with an error.
@@ -186,6 +209,8 @@ impl State {
         shard.adjacent_parent_id = parents.get(1).copied().map(id);
         self.shards.push(TestShard {
             shard,
+            horizon: 0,
+            is_forgotten: false,
             records: Vec::new(),
         });
         number
@@ -196,12 +221,12 @@ impl State {
         self.shards[shard].shard.ending_sequence_number = Some(self.last_number.into());
     }
 
-    fn put(&mut self, shard: usize, text: String, now: SystemTime) -> SequenceNumber {
+    fn put(&mut self, shard: usize, data: Bytes, now: SystemTime) -> SequenceNumber {
         assert!(self.shards[shard].shard.is_open(), "{shard} is closed");
         self.last_number += 1;
         let number = SequenceNumber::from(self.last_number);
         let key = PartitionKey::new(format!("key-{shard}")).unwrap();
-        let record = StoredRecord::new(number.clone(), now, Bytes::from(text), key);
+        let record = StoredRecord::new(number.clone(), now, data, key);
         self.shards[shard].records.push(record);
         number
     }
@@ -222,17 +247,17 @@ impl State {
     }
 
     fn index_of(&self, shard: usize, start: &IteratorStart) -> Option<usize> {
-        let records = &self.shards[shard].records;
+        let (records, horizon) = (&self.shards[shard].records, self.shards[shard].horizon);
         let first = |is_reached: &dyn Fn(&StoredRecord) -> bool| {
             records.iter().position(is_reached).unwrap_or(records.len())
         };
         let is_known = |number: &SequenceNumber| {
-            records
+            records[horizon..]
                 .iter()
                 .any(|record| record.sequence_number == *number)
         };
         match start {
-            IteratorStart::TrimHorizon => Some(0),
+            IteratorStart::TrimHorizon => Some(self.shards[shard].horizon),
             IteratorStart::Latest => Some(records.len()),
             IteratorStart::AtTimestamp(time) => Some(first(&|record| record.arrived_at >= *time)),
             IteratorStart::AtSequenceNumber(number) => {
@@ -349,6 +374,7 @@ impl Kinesis for TestKinesis {
             let shards: Vec<_> = state
                 .shards
                 .iter()
+                .filter(|shard| !shard.is_forgotten)
                 .skip(from)
                 .take(most)
                 .map(|shard| shard.shard.clone())

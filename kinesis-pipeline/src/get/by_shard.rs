@@ -1,0 +1,236 @@
+use std::{
+    collections::HashMap,
+    fmt,
+    future::poll_fn,
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures_core::Stream;
+use tokio::{sync::mpsc, task::coop};
+
+use super::{
+    deliver::{Delivery, News, Page, StopHandle, Taken},
+    error::GetError,
+    record::Record,
+    records::Records,
+    take::Taker,
+};
+use crate::{record::KinesisRecord, shard::ShardId};
+
+/// A stream of the streams of single shards: made by [`Records::by_shard`].
+///
+/// Each shard comes out once, with its first records, and the children of a shard only after its stream was
+/// read to its end. Keep asking for the next shard while you read: this is what hands the records on. The
+/// streams of the shards may be read on other tasks.
+#[must_use = "shards are handed on only while the next is asked for"]
+pub struct ByShard<R> {
+    records: Records<R>,
+    shards: HashMap<ShardId, mpsc::UnboundedSender<Page>>,
+    /// The shard whose page was begun before the shards were asked for.
+    begun: Option<ShardRecords<R>>,
+}
+
+/// The records of one shard, in order.
+///
+/// Dropping it before its end ends the reading of the shard and of those that descend from it. What was
+/// fetched of the shard keeps room of the prefetch budget until it is taken.
+#[must_use = "a shard's records wait until they are taken"]
+pub struct ShardRecords<R> {
+    shard_id: ShardId,
+    pages: mpsc::UnboundedReceiver<Page>,
+    taker: Taker,
+    is_ended: bool,
+    record: PhantomData<fn() -> R>,
+}
+
+impl<R> ByShard<R> {
+    pub(crate) fn new(records: Records<R>) -> Self {
+        let mut shards = Self {
+            shards: HashMap::new(),
+            begun: None,
+            records,
+        };
+        if let Some((shard_id, taker)) = shards.records.taker().split_off() {
+            shards.begun = Some(shards.begin(shard_id, taker));
+        }
+        shards
+    }
+
+    /// The next shard with records; `None` after the end of the reader.
+    ///
+    /// An error is the last item. Cancel safe.
+    pub async fn next(&mut self) -> Option<Result<ShardRecords<R>, GetError>> {
+        poll_fn(|context| self.poll_shard(context)).await
+    }
+
+    /// Ends fetching. What was fetched still comes out, then `None`.
+    pub fn stop(&self) {
+        self.records.stop();
+    }
+
+    /// A handle that stops the reader from elsewhere.
+    #[must_use]
+    pub fn stop_handle(&self) -> StopHandle {
+        self.records.stop_handle()
+    }
+
+    /// Ends the reader at once and saves its checkpoints. Of each shard, all records count as finished but the
+    /// last that was given out, unless the next was asked for.
+    ///
+    /// # Errors
+    /// [`GetError::Checkpoint`]: the store could not be written.
+    pub async fn close(self) -> Result<(), GetError> {
+        self.records.close().await
+    }
+
+    fn poll_shard(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<ShardRecords<R>, GetError>>> {
+        if let Some(shard) = self.begun.take() {
+            return Poll::Ready(Some(Ok(shard)));
+        }
+        loop {
+            match ready!(self.records.poll_delivery(context)) {
+                Some(Delivery::Page(page)) => {
+                    if let Some(shard) = self.hand_on(page) {
+                        return Poll::Ready(Some(Ok(shard)));
+                    }
+                }
+                Some(Delivery::ShardEnd(shard_id)) => {
+                    self.shards.remove(&shard_id);
+                }
+                Some(Delivery::Failed(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Delivery::End) | None => {
+                    self.shards.clear();
+                    return Poll::Ready(None);
+                }
+            }
+        }
+    }
+
+    /// Hands a page to its shard's stream, which is returned if it is new.
+    fn hand_on(&mut self, page: Page) -> Option<ShardRecords<R>> {
+        let Some(shard) = self.shards.get(&page.shard_id) else {
+            let mut taker = self.records.taker().like();
+            let shard_id = page.shard_id.clone();
+            taker.open(page);
+            return Some(self.begin(shard_id, taker));
+        };
+        if let Err(left) = shard.send(page) {
+            take_unread(self.records.taker(), &left.0);
+        }
+        None
+    }
+
+    /// A new stream of a shard. `taker` has its first page.
+    fn begin(&mut self, shard_id: ShardId, taker: Taker) -> ShardRecords<R> {
+        let (send, pages) = mpsc::unbounded_channel();
+        self.shards.insert(shard_id.clone(), send);
+        ShardRecords {
+            shard_id,
+            pages,
+            taker,
+            is_ended: false,
+            record: PhantomData,
+        }
+    }
+}
+
+/// Frees the room of a page that nobody reads.
+fn take_unread(taker: &Taker, page: &Page) {
+    taker.tell(News::Took(Taken {
+        shard_id: page.shard_id.clone(),
+        bytes: page.bytes,
+    }));
+}
+
+impl<R> Stream for ByShard<R> {
+    type Item = Result<ShardRecords<R>, GetError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_shard(context)
+    }
+}
+
+impl<R> fmt::Debug for ByShard<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByShard")
+            .field("records", &self.records)
+            .field("shards", &self.shards.len())
+            .finish()
+    }
+}
+
+impl<R> ShardRecords<R> {
+    /// The shard.
+    #[must_use]
+    pub fn shard_id(&self) -> &ShardId {
+        &self.shard_id
+    }
+}
+
+impl<R: KinesisRecord> ShardRecords<R> {
+    /// The shard's next record; `None` after its end, and when the whole reader has ended.
+    ///
+    /// Cancel safe, as [`Records::next`].
+    pub async fn next(&mut self) -> Option<Result<Record<R>, GetError>> {
+        poll_fn(|context| self.poll_record(context)).await
+    }
+
+    fn poll_record(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Record<R>, GetError>>> {
+        self.taker.on_asked();
+        let progress = ready!(coop::poll_proceed(context));
+        let item = loop {
+            if self.is_ended {
+                break None;
+            }
+            if let Some(item) = self.taker.next() {
+                self.is_ended = item.as_ref().is_err_and(GetError::ends_the_stream);
+                break Some(item);
+            }
+            match ready!(self.pages.poll_recv(context)) {
+                Some(page) => self.taker.open(page),
+                None => self.is_ended = true,
+            }
+        };
+        progress.made_progress();
+        Poll::Ready(item)
+    }
+}
+
+impl<R: KinesisRecord> Stream for ShardRecords<R> {
+    type Item = Result<Record<R>, GetError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_record(context)
+    }
+}
+
+impl<R> Drop for ShardRecords<R> {
+    fn drop(&mut self) {
+        self.pages.close();
+        // First, so that the driver does not take the freed room for this shard's next page.
+        if !self.is_ended {
+            self.taker.tell(News::Left(self.shard_id.clone()));
+        }
+        self.taker.leave();
+        while let Ok(page) = self.pages.try_recv() {
+            take_unread(&self.taker, &page);
+        }
+    }
+}
+
+impl<R> fmt::Debug for ShardRecords<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShardRecords")
+            .field("shard_id", &self.shard_id)
+            .field("is_ended", &self.is_ended)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,75 @@
+//! What every store must do.
+
+use std::time::{Duration, SystemTime};
+
+use super::{Checkpoint, CheckpointPlace, CheckpointStore};
+
+pub(super) fn one_of_each() -> Vec<Checkpoint> {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_234_567_890_123);
+    let after = |sub_sequence_number| CheckpointPlace::After {
+        sequence_number: "49551479315998225220804774498660962603757541393499684882"
+            .parse()
+            .unwrap(),
+        sub_sequence_number,
+    };
+    let places = [
+        CheckpointPlace::TrimHorizon,
+        CheckpointPlace::Timestamp(time),
+        after(None),
+        after(Some(7)),
+        CheckpointPlace::ShardEnd,
+    ];
+    let rows = places.into_iter().enumerate();
+    rows.map(|(number, place)| {
+        let row = Checkpoint::new(format!("shardId-{number:012}").into(), place);
+        if number == 2 {
+            row.arrived_at(time)
+        } else {
+            row
+        }
+    })
+    .collect()
+}
+
+pub(super) async fn check(store: &dyn CheckpointStore) {
+    let load = async |app: &str, stream: &str| {
+        let mut rows = store.load(app, stream).await.unwrap();
+        rows.sort_by(|a, b| a.shard_id.cmp(&b.shard_id));
+        rows
+    };
+    assert_eq!(load("app", "stream").await, [], "empty at first");
+
+    let rows = one_of_each();
+    store.save("app", "stream", rows.clone()).await.unwrap();
+    assert_eq!(load("app", "stream").await, rows, "all places come back");
+    assert_eq!(load("other", "stream").await, [], "applications are apart");
+    assert_eq!(load("app", "other").await, [], "streams are apart");
+
+    let newer = Checkpoint::new(rows[1].shard_id.clone(), CheckpointPlace::ShardEnd);
+    store
+        .save("app", "stream", vec![newer.clone()])
+        .await
+        .unwrap();
+    let mut expected = rows.clone();
+    expected[1] = newer;
+    assert_eq!(
+        load("app", "stream").await,
+        expected,
+        "only the saved shard changes"
+    );
+
+    let gone = vec![rows[0].shard_id.clone(), "shardId-000000000099".into()];
+    store.remove("app", "stream", gone).await.unwrap();
+    assert_eq!(
+        load("app", "stream").await,
+        expected[1..],
+        "removed, and the absent is no error"
+    );
+
+    store.save("app", "stream", Vec::new()).await.unwrap();
+    assert_eq!(
+        load("app", "stream").await,
+        expected[1..],
+        "nothing saved, nothing changed"
+    );
+}

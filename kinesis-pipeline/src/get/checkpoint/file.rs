@@ -1,0 +1,315 @@
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore};
+use crate::{
+    clock::{epoch_millis, from_epoch_millis},
+    shard::ShardId,
+};
+
+/// Checkpoints in one JSON file, for a reader on one machine.
+///
+/// Each save writes the whole file anew beside the old one, syncs it to the disk and puts it in the old one's
+/// place, so a crash leaves the old or the new file, never half of one. Times are kept in milliseconds.
+///
+/// Use one value per file: two of them, or two processes, overwrite each other's checkpoints.
+#[derive(Clone, Debug)]
+pub struct FileCheckpoints {
+    path: Arc<Path>,
+    /// What the file holds; `None` before it was first read. Locked while the file is written.
+    table: Arc<Mutex<Option<Table>>>,
+}
+
+/// By application, stream and shard.
+type Table = BTreeMap<(String, String, String), Row>;
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    version: u32,
+    checkpoints: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    app: String,
+    stream: String,
+    shard_id: String,
+    #[serde(flatten)]
+    row: Row,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Row {
+    place: Place,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    arrived_at_millis: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Place {
+    TrimHorizon,
+    TimestampMillis(u64),
+    After {
+        sequence_number: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sub_sequence_number: Option<u64>,
+    },
+    ShardEnd,
+}
+
+/// The only version of the file's format so far.
+const VERSION: u32 = 1;
+
+impl FileCheckpoints {
+    /// A store in the file at this path. The file need not exist; its folder must.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into().into(),
+            table: Arc::default(),
+        }
+    }
+
+    /// Runs `change` on the table, on a thread that may block, and writes the file if it changed.
+    fn with<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Table) -> Result<T, io::Error> + Send + 'static,
+    ) -> CheckpointFuture<'static, T> {
+        let (path, table) = (self.path.clone(), self.table.clone());
+        let place = path.display().to_string();
+        let work = move || {
+            let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+            let old = match table.take() {
+                Some(old) => old,
+                None => read(&path)?,
+            };
+            let mut new = old.clone();
+            let result = change(&mut new);
+            let written = match &result {
+                Ok(_) if new != old => write(&path, &new),
+                _ => Ok(()),
+            };
+            // What could not be written is not remembered either: the next save tries again.
+            let is_done = written.is_ok() && result.is_ok();
+            *table = Some(if is_done { new } else { old });
+            written.and(result)
+        };
+        Box::pin(async move {
+            match tokio::task::spawn_blocking(work).await {
+                Ok(result) => result.map_err(|error| CheckpointError::new(place, error)),
+                Err(error) => Err(CheckpointError::new(place, error)),
+            }
+        })
+    }
+}
+
+impl CheckpointStore for FileCheckpoints {
+    fn load<'a>(&'a self, app: &'a str, stream: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>> {
+        let (app, stream) = (app.to_owned(), stream.to_owned());
+        self.with(move |table| {
+            let rows = table
+                .iter()
+                .filter(|((a, s, _), _)| *a == app && *s == stream);
+            rows.map(|((_, _, shard), row)| row.to_checkpoint(shard))
+                .collect()
+        })
+    }
+
+    fn save<'a>(
+        &'a self,
+        app: &'a str,
+        stream: &'a str,
+        checkpoints: Vec<Checkpoint>,
+    ) -> CheckpointFuture<'a, ()> {
+        let (app, stream) = (app.to_owned(), stream.to_owned());
+        self.with(move |table| {
+            for checkpoint in checkpoints {
+                let shard = checkpoint.shard_id.as_str().to_owned();
+                table.insert((app.clone(), stream.clone(), shard), Row::of(&checkpoint));
+            }
+            Ok(())
+        })
+    }
+
+    fn remove<'a>(
+        &'a self,
+        app: &'a str,
+        stream: &'a str,
+        shards: Vec<ShardId>,
+    ) -> CheckpointFuture<'a, ()> {
+        let (app, stream) = (app.to_owned(), stream.to_owned());
+        self.with(move |table| {
+            for shard in shards {
+                table.remove(&(app.clone(), stream.clone(), shard.as_str().to_owned()));
+            }
+            Ok(())
+        })
+    }
+}
+
+fn read(path: &Path) -> io::Result<Table> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Table::new()),
+        Err(error) => return Err(error),
+    };
+    let document: Document = serde_json::from_slice(&bytes)?;
+    if document.version != VERSION {
+        let text = format!(
+            "its version is {}, and only {VERSION} is known",
+            document.version
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    let entries = document.checkpoints.into_iter();
+    Ok(entries
+        .map(|entry| ((entry.app, entry.stream, entry.shard_id), entry.row))
+        .collect())
+}
+
+fn write(path: &Path, table: &Table) -> io::Result<()> {
+    let entry = |((app, stream, shard_id), row): (&(String, String, String), &Row)| Entry {
+        app: app.clone(),
+        stream: stream.clone(),
+        shard_id: shard_id.clone(),
+        row: row.clone(),
+    };
+    let document = Document {
+        version: VERSION,
+        checkpoints: table.iter().map(entry).collect(),
+    };
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let mut file = File::create(&beside)?;
+    file.write_all(&serde_json::to_vec_pretty(&document)?)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    sync_folder(path)
+}
+
+/// The new name of a file is on the disk only once its folder is.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+impl Row {
+    fn of(checkpoint: &Checkpoint) -> Self {
+        let place = match &checkpoint.place {
+            CheckpointPlace::TrimHorizon => Place::TrimHorizon,
+            CheckpointPlace::Timestamp(time) => Place::TimestampMillis(epoch_millis(*time)),
+            CheckpointPlace::After {
+                sequence_number,
+                sub_sequence_number,
+            } => Place::After {
+                sequence_number: sequence_number.to_string(),
+                sub_sequence_number: *sub_sequence_number,
+            },
+            CheckpointPlace::ShardEnd => Place::ShardEnd,
+        };
+        Self {
+            place,
+            arrived_at_millis: checkpoint.arrived_at.map(epoch_millis),
+        }
+    }
+
+    fn to_checkpoint(&self, shard: &str) -> io::Result<Checkpoint> {
+        let place = match &self.place {
+            Place::TrimHorizon => CheckpointPlace::TrimHorizon,
+            Place::TimestampMillis(millis) => {
+                CheckpointPlace::Timestamp(from_epoch_millis(*millis))
+            }
+            Place::After {
+                sequence_number,
+                sub_sequence_number,
+            } => CheckpointPlace::After {
+                sequence_number: sequence_number
+                    .parse()
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
+                sub_sequence_number: *sub_sequence_number,
+            },
+            Place::ShardEnd => CheckpointPlace::ShardEnd,
+        };
+        let arrived_at: Option<SystemTime> = self.arrived_at_millis.map(from_epoch_millis);
+        Ok(Checkpoint {
+            shard_id: shard.into(),
+            place,
+            arrived_at,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::get::checkpoint::conformance;
+
+    /// A path in the folder for temporary files that is removed again.
+    struct Temporary(PathBuf);
+
+    impl Temporary {
+        fn new(name: &str) -> Self {
+            let name = format!("kinesis-pipeline-{}-{name}.json", fastrand::u64(..));
+            Self(std::env::temp_dir().join(name))
+        }
+    }
+
+    impl Drop for Temporary {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_in_a_file_conforms() {
+        let path = Temporary::new("conforms");
+        conformance::check(&FileCheckpoints::new(&path.0)).await;
+    }
+
+    #[tokio::test]
+    async fn a_new_store_reads_what_an_earlier_one_wrote() {
+        let path = Temporary::new("again");
+        let rows = conformance::one_of_each();
+        FileCheckpoints::new(&path.0)
+            .save("app", "s", rows.clone())
+            .await
+            .unwrap();
+        let again = FileCheckpoints::new(&path.0)
+            .load("app", "s")
+            .await
+            .unwrap();
+        assert_eq!(again, rows);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_store_is_an_error_that_names_it_and_stays_as_it_is() {
+        let path = Temporary::new("broken");
+        fs::write(&path.0, "{").unwrap();
+        let store = FileCheckpoints::new(&path.0);
+        let error = store.load("app", "s").await.unwrap_err();
+        assert!(error.to_string().contains("broken.json"), "{error}");
+        assert!(
+            store
+                .save("app", "s", conformance::one_of_each())
+                .await
+                .is_err()
+        );
+        assert_eq!(fs::read(&path.0).unwrap(), b"{");
+    }
+}

@@ -1,0 +1,163 @@
+//! Checkpoints: how far an application has read each shard, kept for its next start.
+//!
+//! ```text
+//!   Records ── taken, or acked ──> progress ── every few seconds, at a shard's end, on stop ──> saver ──> store
+//!   open   <── where to begin ── resume <──────────────────────────────────────────────────────────────┘
+//! ```
+
+#[cfg(test)]
+mod conformance;
+mod file;
+mod memory;
+mod progress;
+mod saver;
+
+use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc, time::SystemTime};
+
+pub use file::FileCheckpoints;
+pub use memory::MemoryCheckpoints;
+pub(crate) use progress::{Ordinal, Progress};
+pub(crate) use saver::Saver;
+
+use crate::{
+    service::IteratorStart,
+    shard::{SequenceNumber, ShardId},
+};
+
+/// How far an application has read one shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Checkpoint {
+    /// The shard.
+    pub shard_id: ShardId,
+    /// How far.
+    pub place: CheckpointPlace,
+    /// When the last record that was read arrived, if one was.
+    pub arrived_at: Option<SystemTime>,
+}
+
+impl Checkpoint {
+    /// A checkpoint at this place.
+    #[must_use]
+    pub fn new(shard_id: ShardId, place: CheckpointPlace) -> Self {
+        Self {
+            shard_id,
+            place,
+            arrived_at: None,
+        }
+    }
+
+    /// The same checkpoint, its last record arrived at this time.
+    #[must_use]
+    pub fn arrived_at(mut self, time: SystemTime) -> Self {
+        self.arrived_at = Some(time);
+        self
+    }
+}
+
+/// A place of a shard up to which an application has finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CheckpointPlace {
+    /// Nothing is finished: reading began at the oldest record.
+    TrimHorizon,
+    /// Nothing is finished: reading began at the first record that arrived then; milliseconds count.
+    Timestamp(SystemTime),
+    /// This record is finished, and all before it.
+    After {
+        /// The number of the Kinesis record.
+        sequence_number: SequenceNumber,
+        /// The last finished record of an aggregate, by its index; `None` when all of it is finished.
+        sub_sequence_number: Option<u64>,
+    },
+    /// All of the shard is finished.
+    ShardEnd,
+}
+
+impl CheckpointPlace {
+    /// The place of a shard of which nothing is finished; `None` for a start that has no such form.
+    pub(crate) fn where_begun(start: &IteratorStart) -> Option<Self> {
+        match start {
+            IteratorStart::TrimHorizon => Some(Self::TrimHorizon),
+            IteratorStart::AtTimestamp(time) => Some(Self::Timestamp(*time)),
+            IteratorStart::AfterSequenceNumber(number) => Some(Self::After {
+                sequence_number: number.clone(),
+                sub_sequence_number: None,
+            }),
+            IteratorStart::Latest | IteratorStart::AtSequenceNumber(_) => None,
+        }
+    }
+}
+
+/// What a call of a [`CheckpointStore`] returns.
+pub type CheckpointFuture<'a, T> =
+    Pin<Box<dyn Future<Output = Result<T, CheckpointError>> + Send + 'a>>;
+
+/// Where checkpoints are kept, under an application's and a stream's name.
+///
+/// A store must be durable when [`save`](Self::save) returns, as far as it is meant to be, and a `save` that
+/// is dropped half way must leave each shard's old or new checkpoint.
+pub trait CheckpointStore: fmt::Debug + Send + Sync + 'static {
+    /// All checkpoints of an application in a stream, in any order.
+    fn load<'a>(&'a self, app: &'a str, stream: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>>;
+
+    /// Stores these checkpoints in place of older ones of the same shards. Those of other shards stay.
+    fn save<'a>(
+        &'a self,
+        app: &'a str,
+        stream: &'a str,
+        checkpoints: Vec<Checkpoint>,
+    ) -> CheckpointFuture<'a, ()>;
+
+    /// Removes the checkpoints of these shards. It is no error if there are none.
+    fn remove<'a>(
+        &'a self,
+        app: &'a str,
+        stream: &'a str,
+        shards: Vec<ShardId>,
+    ) -> CheckpointFuture<'a, ()>;
+}
+
+impl<S: CheckpointStore + ?Sized> CheckpointStore for Arc<S> {
+    fn load<'a>(&'a self, app: &'a str, stream: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>> {
+        (**self).load(app, stream)
+    }
+
+    fn save<'a>(
+        &'a self,
+        app: &'a str,
+        stream: &'a str,
+        checkpoints: Vec<Checkpoint>,
+    ) -> CheckpointFuture<'a, ()> {
+        (**self).save(app, stream, checkpoints)
+    }
+
+    fn remove<'a>(
+        &'a self,
+        app: &'a str,
+        stream: &'a str,
+        shards: Vec<ShardId>,
+    ) -> CheckpointFuture<'a, ()> {
+        (**self).remove(app, stream, shards)
+    }
+}
+
+/// A store that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("the checkpoint store at {place} failed; reading can go on when it works again")]
+#[non_exhaustive]
+pub struct CheckpointError {
+    /// Which store: a path, a table.
+    pub place: String,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl CheckpointError {
+    /// An error of the store at this place.
+    pub fn new(place: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            place: place.into(),
+            source: source.into(),
+        }
+    }
+}

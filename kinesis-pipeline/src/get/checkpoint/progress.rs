@@ -1,0 +1,178 @@
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{Checkpoint, CheckpointPlace};
+use crate::shard::ShardId;
+
+/// How far each shard has been finished, and what of that is not saved yet.
+///
+/// A shard's mark is contiguous: it never passes a record that is not finished, in whatever order records are
+/// finished. Locked for the length of a few pushes and pops only.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    shards: Mutex<HashMap<ShardId, ShardProgress>>,
+}
+
+#[derive(Debug, Default)]
+struct ShardProgress {
+    /// Steps from the first that is not finished on, in the order of the shard.
+    open: VecDeque<Step>,
+    /// The ordinal of the first step in `open`.
+    first: Ordinal,
+    /// The newest place that was reached and not saved.
+    unsaved: Option<Checkpoint>,
+    /// Whether the shard ended: then nothing more is expected of it.
+    is_ended: bool,
+}
+
+#[derive(Debug)]
+struct Step {
+    checkpoint: Checkpoint,
+    is_finished: bool,
+}
+
+/// Counts the steps of one shard, from 0.
+pub(crate) type Ordinal = u64;
+
+impl Progress {
+    /// A step of a shard was begun: a record was given out. It holds the mark back until it is finished.
+    /// `None` if `open_max` steps of the shard are begun and not finished, or wait for one that is not.
+    pub(crate) fn begin(&self, checkpoint: Checkpoint, open_max: u64) -> Option<Ordinal> {
+        let mut shards = self.lock();
+        let shard = shards.entry(checkpoint.shard_id.clone()).or_default();
+        let open = shard.open.len() as u64;
+        if open >= open_max {
+            return None;
+        }
+        shard.open.push_back(Step {
+            checkpoint,
+            is_finished: false,
+        });
+        Some(shard.first + open)
+    }
+
+    /// The step is finished. Steps that are finished already, or are not known, stay as they are.
+    pub(crate) fn finish(&self, shard_id: &ShardId, ordinal: Ordinal) {
+        let mut shards = self.lock();
+        let Some(shard) = shards.get_mut(shard_id) else {
+            return;
+        };
+        let index = ordinal
+            .checked_sub(shard.first)
+            .and_then(|index| usize::try_from(index).ok());
+        if let Some(step) = index.and_then(|index| shard.open.get_mut(index)) {
+            step.is_finished = true;
+        }
+        shard.advance();
+    }
+
+    /// A place was reached that needs nothing but the steps before it to be finished.
+    pub(crate) fn reach(&self, checkpoint: Checkpoint) {
+        let mut shards = self.lock();
+        let shard = shards.entry(checkpoint.shard_id.clone()).or_default();
+        shard.is_ended = checkpoint.place == CheckpointPlace::ShardEnd;
+        shard.open.push_back(Step {
+            checkpoint,
+            is_finished: true,
+        });
+        shard.advance();
+    }
+
+    /// What is to be saved, which then counts as saved.
+    pub(crate) fn take_unsaved(&self) -> Vec<Checkpoint> {
+        let mut shards = self.lock();
+        let unsaved = shards
+            .values_mut()
+            .filter_map(|shard| shard.unsaved.take())
+            .collect();
+        shards.retain(|_, shard| !shard.is_ended || !shard.open.is_empty());
+        unsaved
+    }
+
+    /// What could not be saved is to be saved again, unless something newer is.
+    pub(crate) fn put_back(&self, checkpoints: Vec<Checkpoint>) {
+        let mut shards = self.lock();
+        for checkpoint in checkpoints {
+            let is_end = checkpoint.place == CheckpointPlace::ShardEnd;
+            let shard = shards.entry(checkpoint.shard_id.clone()).or_default();
+            shard.is_ended |= is_end;
+            shard.unsaved.get_or_insert(checkpoint);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ShardId, ShardProgress>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ShardProgress {
+    fn advance(&mut self) {
+        while let Some(step) = self.open.pop_front_if(|step| step.is_finished) {
+            self.first += 1;
+            self.unsaved = Some(step.checkpoint);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn after(number: u64) -> Checkpoint {
+        let place = CheckpointPlace::After {
+            sequence_number: u128::from(number).into(),
+            sub_sequence_number: None,
+        };
+        Checkpoint::new("s".into(), place)
+    }
+
+    proptest! {
+        #[test]
+        fn the_mark_is_the_last_record_before_the_first_unfinished_one(
+            order in Just((0_u64..30).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
+            let (progress, shard) = (Progress::default(), "s".into());
+            for number in 0..30 {
+                prop_assert_eq!(progress.begin(after(number), 30), Some(number));
+            }
+            prop_assert_eq!(progress.begin(after(30), 30), None);
+            let mut finished = std::collections::BTreeSet::new();
+            let mut mark = None;
+            for ordinal in order {
+                progress.finish(&shard, ordinal);
+                finished.insert(ordinal);
+                mark = progress.take_unsaved().pop().or(mark);
+                let expected = (0..30).take_while(|number| finished.contains(number)).last();
+                prop_assert_eq!(&mark, &expected.map(after));
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_shard_waits_for_its_records() {
+        let progress = Progress::default();
+        let ordinal = progress.begin(after(1), 1).unwrap();
+        let end = Checkpoint::new("s".into(), CheckpointPlace::ShardEnd);
+        progress.reach(end.clone());
+        assert_eq!(progress.take_unsaved(), []);
+        progress.finish(&"s".into(), ordinal);
+        assert_eq!(progress.take_unsaved(), [end]);
+        assert!(progress.lock().is_empty());
+    }
+
+    #[test]
+    fn what_could_not_be_saved_is_saved_again_unless_something_newer_is() {
+        let progress = Progress::default();
+        progress.reach(after(1));
+        let unsaved = progress.take_unsaved();
+        progress.put_back(unsaved.clone());
+        assert_eq!(progress.take_unsaved(), unsaved);
+        progress.reach(after(2));
+        progress.put_back(unsaved);
+        assert_eq!(progress.take_unsaved(), [after(2)]);
+    }
+}

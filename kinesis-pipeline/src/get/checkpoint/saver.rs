@@ -1,0 +1,86 @@
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use super::{Checkpoint, CheckpointError, CheckpointFuture, CheckpointStore, Progress};
+use crate::shard::ShardId;
+
+/// How long a call of a store may take.
+const STORE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Saves an application's progress in a stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Saver {
+    store: Arc<dyn CheckpointStore>,
+    app: Arc<str>,
+    stream: Arc<str>,
+    pub(crate) progress: Arc<Progress>,
+    /// Shards that are finished and gone. Their checkpoints are removed once those of their children are saved.
+    gone: Arc<Mutex<Vec<ShardId>>>,
+}
+
+impl Saver {
+    pub(crate) fn new(store: Arc<dyn CheckpointStore>, app: Arc<str>, stream: &str) -> Self {
+        Self {
+            store,
+            app,
+            stream: stream.into(),
+            progress: Arc::default(),
+            gone: Arc::default(),
+        }
+    }
+
+    pub(crate) async fn load(&self) -> Result<Vec<Checkpoint>, CheckpointError> {
+        in_time(self.store.load(&self.app, &self.stream)).await
+    }
+
+    /// Removes these shards' checkpoints after the next save.
+    pub(crate) fn forget(&self, shards: Vec<ShardId>) {
+        *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = shards;
+    }
+
+    /// Saves what is not saved yet. What a failed save was about will be saved by the next.
+    pub(crate) async fn save(&self) -> Result<(), CheckpointError> {
+        let unsaved = self.progress.take_unsaved();
+        if unsaved.is_empty() {
+            return Ok(());
+        }
+        let saving = Saving {
+            progress: &self.progress,
+            unsaved: Some(unsaved.clone()),
+        };
+        in_time(self.store.save(&self.app, &self.stream, unsaved)).await?;
+        saving.done();
+        let gone = std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner));
+        if !gone.is_empty() {
+            in_time(self.store.remove(&self.app, &self.stream, gone)).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn in_time<T>(call: CheckpointFuture<'_, T>) -> Result<T, CheckpointError> {
+    let in_time = tokio::time::timeout(STORE_TIME_MAX, call).await;
+    in_time.unwrap_or_else(|late| Err(CheckpointError::new("its usual place", late)))
+}
+
+/// Puts back what a save was about, unless it was saved: also when the save is dropped half way.
+struct Saving<'a> {
+    progress: &'a Progress,
+    unsaved: Option<Vec<Checkpoint>>,
+}
+
+impl Saving<'_> {
+    fn done(mut self) {
+        self.unsaved = None;
+    }
+}
+
+impl Drop for Saving<'_> {
+    fn drop(&mut self) {
+        if let Some(unsaved) = self.unsaved.take() {
+            self.progress.put_back(unsaved);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+use std::{fmt::Display, time::SystemTime};
+
+use jiff::Timestamp;
+
+use super::{error::GetError, start::OnTrimmed};
+use crate::{
+    service::{ErrorClass, IteratorStart, ServiceError},
+    shard::{Position, ShardId},
+    stream::Target,
+};
+
+/// Where to go on when a position has expired; `None` to give up.
+pub(crate) fn start_after_gap(policy: OnTrimmed) -> Option<IteratorStart> {
+    match policy {
+        OnTrimmed::Fail => None,
+        OnTrimmed::FromHorizon => Some(IteratorStart::TrimHorizon),
+        OnTrimmed::Latest => Some(IteratorStart::Latest),
+    }
+}
+
+/// Says that records may be missing: after which, since when, and where reading goes on.
+pub(crate) fn warn_of_gap(
+    target: &Target,
+    last: &dyn Display,
+    arrived_at: Option<SystemTime>,
+    policy: OnTrimmed,
+) {
+    let since = arrived_at.and_then(|time| Timestamp::try_from(time).ok());
+    tracing::warn!(
+        stream = %target.stream,
+        last = %last,
+        since = since.map(|time| time.to_string()),
+        goes_on = ?policy,
+        "records may be missing: those after the last finished one have expired",
+    );
+}
+
+/// The error that a shard's failure ends the reader with; `position` is where reading should have begun.
+pub(crate) fn final_error(
+    target: &Target,
+    shard_id: &ShardId,
+    error: ServiceError,
+    position: Option<Position>,
+) -> GetError {
+    match position {
+        Some(position) if error.class == ErrorClass::Invalid => GetError::UnknownPosition {
+            stream: target.stream.clone(),
+            position: Box::new(position),
+            source: Box::new(error),
+        },
+        _ => GetError::service(&target.stream, Some(shard_id), error),
+    }
+}

@@ -1,0 +1,65 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::retry::{Failures, Verdict};
+use crate::service::ErrorClass;
+
+/// When to save the checkpoints.
+#[derive(Debug)]
+pub(crate) struct SaveTimer {
+    interval: Duration,
+    is_running: bool,
+    due: Instant,
+    failures: Failures,
+}
+
+impl SaveTimer {
+    /// The first save is due at once: it tells where reading began.
+    pub(crate) fn new(interval: Duration, now: Instant) -> Self {
+        Self {
+            interval,
+            is_running: false,
+            due: now,
+            failures: Failures::default(),
+        }
+    }
+
+    /// When to wake up for the next save.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        (!self.is_running).then_some(self.due)
+    }
+
+    /// A shard ended: save at once, unless saving fails.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        if !self.failures.are_any() {
+            self.due = self.due.min(now);
+        }
+    }
+
+    /// Whether to save now. Then the save counts as running.
+    pub(crate) fn begin_if_due(&mut self, now: Instant) -> bool {
+        if self.is_running || self.due > now {
+            return false;
+        }
+        self.is_running = true;
+        self.due = now + self.interval;
+        true
+    }
+
+    pub(crate) fn on_saved(&mut self) {
+        self.is_running = false;
+        self.failures.reset();
+    }
+
+    pub(crate) fn on_error(&mut self, now: Instant, outage_max: Duration, jitter: f64) -> Verdict {
+        self.is_running = false;
+        let verdict = self
+            .failures
+            .judge(ErrorClass::Transient, now, outage_max, jitter);
+        if let Verdict::Again { at, .. } = verdict {
+            self.due = at;
+        }
+        verdict
+    }
+}

@@ -1,0 +1,231 @@
+use std::{time::SystemTime, vec};
+
+use crate::{
+    record::EncodedRecord,
+    service::{EncryptionType, StoredRecord},
+    shard::{Position, SequenceNumber, ShardId},
+    wire::aggregate,
+};
+
+/// A user record: what was put, and where it stands.
+#[derive(Debug)]
+pub(crate) struct UserRecord {
+    pub(crate) position: Position,
+    pub(crate) encoded: EncodedRecord,
+    pub(crate) arrived_at: SystemTime,
+    pub(crate) encryption_type: Option<EncryptionType>,
+    /// Whether it is the last of its Kinesis record: then nothing of that is left to read.
+    pub(crate) is_last: bool,
+}
+
+/// The part of a Kinesis record that was finished before: its user records up to this index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finished {
+    pub(crate) sequence_number: SequenceNumber,
+    pub(crate) sub_sequence_number: u64,
+}
+
+/// Gives out the user records of a page, those of an aggregate one by one.
+#[derive(Debug)]
+pub(crate) struct UserRecords {
+    shard_id: ShardId,
+    records: vec::IntoIter<StoredRecord>,
+    aggregate: Option<OpenAggregate>,
+    finished: Option<Finished>,
+    keeps_aggregates: bool,
+}
+
+/// An aggregate that is being given out.
+#[derive(Debug)]
+struct OpenAggregate {
+    sequence_number: SequenceNumber,
+    arrived_at: SystemTime,
+    encryption_type: Option<EncryptionType>,
+    /// At least one is left.
+    records: vec::IntoIter<EncodedRecord>,
+    next_index: u64,
+}
+
+impl UserRecords {
+    /// `finished` is left out if the page begins with that Kinesis record.
+    pub(crate) fn new(
+        shard_id: ShardId,
+        records: Vec<StoredRecord>,
+        finished: Option<Finished>,
+        keeps_aggregates: bool,
+    ) -> Self {
+        Self {
+            shard_id,
+            records: records.into_iter(),
+            aggregate: None,
+            finished,
+            keeps_aggregates,
+        }
+    }
+
+    pub(crate) fn shard_id(&self) -> &ShardId {
+        &self.shard_id
+    }
+
+    fn open(&mut self, stored: &StoredRecord) -> Option<OpenAggregate> {
+        if self.keeps_aggregates {
+            return None;
+        }
+        let aggregate = aggregate::split(&stored.data)?;
+        Some(OpenAggregate {
+            sequence_number: stored.sequence_number.clone(),
+            arrived_at: stored.arrived_at,
+            encryption_type: stored.encryption_type,
+            records: aggregate.iter().collect::<Vec<_>>().into_iter(),
+            next_index: 0,
+        })
+    }
+
+    fn next_of_page(&mut self) -> Option<UserRecord> {
+        if let Some(aggregate) = &mut self.aggregate {
+            let record = aggregate.next(&self.shard_id);
+            if record.as_ref().is_none_or(|record| record.is_last) {
+                self.aggregate = None;
+            }
+            if record.is_some() {
+                return record;
+            }
+        }
+        let stored = self.records.next()?;
+        self.aggregate = self.open(&stored);
+        if self.aggregate.is_some() {
+            return self.next_of_page();
+        }
+        Some(UserRecord {
+            position: Position::new(self.shard_id.clone(), stored.sequence_number),
+            encoded: EncodedRecord::new(stored.partition_key, stored.data),
+            arrived_at: stored.arrived_at,
+            encryption_type: stored.encryption_type,
+            is_last: true,
+        })
+    }
+}
+
+impl Iterator for UserRecords {
+    type Item = UserRecord;
+
+    fn next(&mut self) -> Option<UserRecord> {
+        loop {
+            let record = self.next_of_page()?;
+            match &self.finished {
+                None => return Some(record),
+                Some(finished) if finished.covers(&record.position) => {}
+                Some(_) => {
+                    self.finished = None;
+                    return Some(record);
+                }
+            }
+        }
+    }
+}
+
+impl Finished {
+    fn covers(&self, position: &Position) -> bool {
+        position.sequence_number == self.sequence_number
+            && position.sub_sequence_number <= self.sub_sequence_number
+    }
+}
+
+impl OpenAggregate {
+    fn next(&mut self, shard_id: &ShardId) -> Option<UserRecord> {
+        let encoded = self.records.next()?;
+        let position = Position::new(shard_id.clone(), self.sequence_number.clone());
+        let index = self.next_index;
+        self.next_index += 1;
+        Some(UserRecord {
+            position: position.at_sub_sequence_number(index),
+            encoded,
+            arrived_at: self.arrived_at,
+            encryption_type: self.encryption_type,
+            is_last: self.records.as_slice().is_empty(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::PartitionKey;
+
+    fn key(text: &str) -> PartitionKey {
+        PartitionKey::new(text).unwrap()
+    }
+
+    /// A Kinesis record with these many user records; a raw one for 0.
+    fn stored(number: u128, users: usize) -> StoredRecord {
+        let mut writer = aggregate::Writer::new();
+        for user in 0..users {
+            writer.push(&EncodedRecord::new(
+                key("k"),
+                Bytes::from(format!("{number}.{user}")),
+            ));
+        }
+        let data = if users == 0 {
+            Bytes::from(format!("{number}.0"))
+        } else {
+            writer.finish()
+        };
+        StoredRecord::new(number.into(), SystemTime::UNIX_EPOCH, data, key("a"))
+    }
+
+    fn split(sizes: &[usize], finished: Option<Finished>) -> Vec<UserRecord> {
+        let records = (1..)
+            .zip(sizes)
+            .map(|(number, users)| stored(number, *users))
+            .collect();
+        UserRecords::new("s".into(), records, finished, false).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn raw_records_and_aggregates_come_out_in_order_with_their_positions(
+            sizes in prop::collection::vec(0_usize..5, 0..10),
+        ) {
+            let all = split(&sizes, None);
+            prop_assert_eq!(all.len(), sizes.iter().map(|users| (*users).max(1)).sum::<usize>());
+            prop_assert!(all.is_sorted_by(|a, b| a.position < b.position));
+            for record in &all {
+                let Position { sequence_number, sub_sequence_number, .. } = &record.position;
+                let text = format!("{sequence_number}.{sub_sequence_number}");
+                prop_assert_eq!(&record.encoded.data, text.as_bytes());
+            }
+            prop_assert_eq!(all.iter().filter(|record| record.is_last).count(), sizes.len());
+        }
+
+        #[test]
+        fn going_on_inside_an_aggregate_gives_the_rest_of_it_only(
+            sizes in prop::collection::vec(0_usize..5, 1..10),
+            after in any::<prop::sample::Index>(),
+        ) {
+            let all = split(&sizes, None);
+            let index = after.index(all.len());
+            let Position { sequence_number, sub_sequence_number, .. } = all[index].position.clone();
+            // The page of an iterator at that number begins with its Kinesis record.
+            let skipped = all.iter().filter(|record| {
+                record.is_last && record.position.sequence_number < sequence_number
+            }).count();
+            let records = (1..).zip(&sizes).skip(skipped).map(|(number, users)| stored(number, *users)).collect();
+            let finished = Some(Finished { sequence_number, sub_sequence_number });
+            let rest: Vec<_> = UserRecords::new("s".into(), records, finished, false)
+                .map(|record| record.position)
+                .collect();
+            let expected: Vec<_> = all[index + 1..].iter().map(|record| record.position.clone()).collect();
+            prop_assert_eq!(rest, expected);
+        }
+    }
+
+    #[test]
+    fn aggregates_are_kept_whole_on_request() {
+        let records = vec![stored(1, 3)];
+        let kept: Vec<_> = UserRecords::new("s".into(), records, None, true).collect();
+        assert_eq!((kept.len(), &kept[0].encoded.data), (1, &stored(1, 3).data));
+    }
+}

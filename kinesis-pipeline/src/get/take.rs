@@ -1,0 +1,133 @@
+use std::time::Duration;
+
+use super::{
+    decode::decode,
+    deliver::{News, NewsSender, Page, Taken},
+    error::GetError,
+    record::Record,
+    split::UserRecords,
+    track::Tracker,
+};
+use crate::{record::KinesisRecord, service::StreamId, shard::ShardId};
+
+/// Gives out the records of one page after the other, on the owner's task.
+#[derive(Debug)]
+pub(crate) struct Taker {
+    stream: StreamId,
+    news: NewsSender,
+    /// Present when checkpoints are kept.
+    tracker: Option<Tracker>,
+    keeps_aggregates: bool,
+    page: Option<OpenPage>,
+}
+
+/// The page whose records are being given out.
+#[derive(Debug)]
+struct OpenPage {
+    records: UserRecords,
+    behind_latest: Option<Duration>,
+    bytes: usize,
+}
+
+impl Taker {
+    pub(crate) fn new(
+        stream: StreamId,
+        news: NewsSender,
+        tracker: Option<Tracker>,
+        keeps_aggregates: bool,
+    ) -> Self {
+        Self {
+            stream,
+            news,
+            tracker,
+            keeps_aggregates,
+            page: None,
+        }
+    }
+
+    /// Another one like this, without a page.
+    pub(crate) fn like(&self) -> Self {
+        Self {
+            stream: self.stream.clone(),
+            news: self.news.clone(),
+            tracker: self.tracker.as_ref().map(Tracker::like),
+            keeps_aggregates: self.keeps_aggregates,
+            page: None,
+        }
+    }
+
+    /// The page that was begun, in a taker of its own; the record that was given out last is done with.
+    pub(crate) fn split_off(&mut self) -> Option<(ShardId, Self)> {
+        self.on_asked();
+        let page = self.page.take()?;
+        let shard_id = page.records.shard_id().clone();
+        let page = Some(page);
+        Some((
+            shard_id,
+            Self {
+                page,
+                ..self.like()
+            },
+        ))
+    }
+
+    pub(crate) fn stream(&self) -> &StreamId {
+        &self.stream
+    }
+
+    pub(crate) fn tracker(&self) -> Option<&Tracker> {
+        self.tracker.as_ref()
+    }
+
+    /// The owner asks for the next record, or says that it is done with the last.
+    pub(crate) fn on_asked(&mut self) {
+        if let Some(tracker) = &mut self.tracker {
+            tracker.on_asked();
+        }
+    }
+
+    /// Goes on with this page; the one before has been given out.
+    pub(crate) fn open(&mut self, page: Page) {
+        let records = UserRecords::new(
+            page.shard_id,
+            page.records,
+            page.finished,
+            self.keeps_aggregates,
+        );
+        self.page = Some(OpenPage {
+            records,
+            behind_latest: page.behind_latest,
+            bytes: page.bytes,
+        });
+    }
+
+    /// The next record of the page. `None` when there is none: then the driver is told that the page was taken.
+    pub(crate) fn next<R: KinesisRecord>(&mut self) -> Option<Result<Record<R>, GetError>> {
+        let page = self.page.as_mut()?;
+        let Some(read) = page.records.next() else {
+            self.leave();
+            return None;
+        };
+        let is_last = read.is_last;
+        let item = decode(read, page.behind_latest);
+        Some(match &mut self.tracker {
+            Some(tracker) => tracker.on_given(item, is_last, &self.stream),
+            None => item,
+        })
+    }
+
+    /// Drops what is left of the page.
+    pub(crate) fn leave(&mut self) {
+        if let Some(page) = self.page.take() {
+            self.tell(News::Took(Taken {
+                shard_id: page.records.shard_id().clone(),
+                bytes: page.bytes,
+            }));
+        }
+    }
+
+    /// Tells the driver something. A driver that has ended has no use for it.
+    pub(crate) fn tell(&self, news: News) {
+        let _ = self.news.send(news);
+    }
+}

@@ -1,0 +1,486 @@
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{is_silent, rest, service::TestKinesis, take, text};
+use crate::{
+    Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore, GetError,
+    MemoryCheckpoints, OnTrimmed, Reader, Records, ShardId, StartAt, Until,
+};
+
+type Store = Arc<MemoryCheckpoints>;
+
+fn reader(service: &TestKinesis, store: &Store) -> Reader<Bytes> {
+    service
+        .stream::<Bytes>()
+        .reader()
+        .checkpoints(store.clone(), "app")
+}
+
+async fn open(service: &TestKinesis, store: &Store) -> Records<Bytes> {
+    reader(service, store).open().await.unwrap()
+}
+
+async fn places(store: &Store) -> Vec<CheckpointPlace> {
+    store
+        .load("app", "test")
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.place)
+        .collect()
+}
+
+fn after(number: u128) -> CheckpointPlace {
+    CheckpointPlace::After {
+        sequence_number: number.into(),
+        sub_sequence_number: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_is_finished_when_the_next_is_asked_for() {
+    let (service, store) = (TestKinesis::new(1), Store::default());
+    let mut records = open(&service, &store).await;
+    for count in 1..=3 {
+        service.put(0, count.to_string());
+    }
+    take(&mut records, 2).await;
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(places(&store).await, [after(1)]);
+    // A crash: the reader is gone, the second record was not finished.
+    drop(records);
+    let mut records = open(&service, &store).await;
+    assert_eq!(take(&mut records, 2).await, ["2", "3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_reader_has_saved_everything_when_it_ends() {
+    let (service, store) = (TestKinesis::new(1), Store::default());
+    let mut records = open(&service, &store).await;
+    for count in 1..=100 {
+        service.put(0, count.to_string());
+    }
+    take(&mut records, 1).await;
+    records.stop();
+    assert_eq!(rest(&mut records).await.len(), 99);
+    assert_eq!(places(&store).await, [after(100)]);
+    service.put(0, "new");
+    let mut records = open(&service, &store).await;
+    assert_eq!(take(&mut records, 1).await, ["new"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_waits_when_it_is_stopped_saves_too() {
+    let (service, store) = (TestKinesis::new(1), Store::default());
+    let mut records = open(&service, &store).await;
+    service.put(0, "1");
+    take(&mut records, 1).await;
+    let stop = records.stop_handle();
+    let stopper = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stop.stop();
+    };
+    let (item, ()) = tokio::join!(records.next(), stopper);
+    assert!(item.is_none());
+    assert_eq!(places(&store).await, [after(1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_reader_goes_on_after_the_last_record_it_gave_out() {
+    let (service, store) = (TestKinesis::new(1), Store::default());
+    let mut records = open(&service, &store).await;
+    for count in 1..=100 {
+        service.put(0, count.to_string());
+    }
+    take(&mut records, 10).await;
+    records.close().await.unwrap();
+    assert_eq!(places(&store).await, [after(10)]);
+    let mut records = open(&service, &store).await;
+    assert_eq!(take(&mut records, 1).await, ["11"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_put_while_nobody_reads_is_read_even_if_nothing_was_read_before() {
+    let (service, store) = (TestKinesis::new(2), Store::default());
+    service.put(0, "before");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let mut records = open(&service, &store).await;
+    assert!(is_silent(&mut records).await);
+    drop(records);
+    service.put(0, "missed");
+    let [left, _] = service.split(1);
+    service.put(left, "child");
+    let mut records = open(&service, &store).await;
+    let mut texts = take(&mut records, 2).await;
+    texts.sort();
+    assert_eq!(texts, ["child", "missed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_shard_is_not_read_again_and_its_children_go_on() {
+    let (service, store) = (TestKinesis::new(1), Store::default());
+    let mut records = open(&service, &store).await;
+    service.put(0, "parent");
+    let [left, _] = service.split(0);
+    service.put(left, "1");
+    assert_eq!(take(&mut records, 2).await, ["parent", "1"]);
+    records.close().await.unwrap();
+    assert_eq!(places(&store).await[0], CheckpointPlace::ShardEnd);
+    service.put(left, "2");
+    service.trim(0, true);
+    let mut records = open(&service, &store).await;
+    assert_eq!(take(&mut records, 1).await, ["2"]);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(
+        places(&store).await.len(),
+        2,
+        "the finished shard's checkpoint is removed"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_never_passes_a_record_that_is_not_acked() {
+    let (service, store) = (TestKinesis::new(1), Store::default());
+    let mut records = reader(&service, &store).require_ack().open().await.unwrap();
+    for count in 1..=4 {
+        service.put(0, count.to_string());
+    }
+    let mut given = Vec::new();
+    for _ in 0..4 {
+        given.push(records.next().await.unwrap().unwrap());
+    }
+    for index in [0, 2, 3] {
+        given[index].ack();
+    }
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(places(&store).await, [after(1)]);
+    records.stop();
+    assert!(records.next().await.is_none());
+    given[1].ack();
+    records.close().await.unwrap();
+    assert_eq!(places(&store).await, [after(4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_with_acks_ends_before_they_come_and_its_shards_end_with_them() {
+    let (service, store) = (TestKinesis::new(1), Store::default());
+    service.put(0, "1");
+    service.split(0);
+    let reader = reader(&service, &store)
+        .require_ack()
+        .start(StartAt::TrimHorizon);
+    let mut records = reader.until(Until::Tip).open().await.unwrap();
+    let record = records.next().await.unwrap().unwrap();
+    assert!(records.next().await.is_none());
+    assert_eq!(places(&store).await[0], CheckpointPlace::TrimHorizon);
+    record.ack();
+    records.close().await.unwrap();
+    assert_eq!(places(&store).await[0], CheckpointPlace::ShardEnd);
+}
+
+/// A store that fails on request.
+#[derive(Debug, Default)]
+struct Failing {
+    store: MemoryCheckpoints,
+    fails: AtomicBool,
+}
+
+impl CheckpointStore for Failing {
+    fn load<'a>(&'a self, app: &'a str, stream: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>> {
+        self.store.load(app, stream)
+    }
+
+    fn save<'a>(
+        &'a self,
+        app: &'a str,
+        stream: &'a str,
+        checkpoints: Vec<Checkpoint>,
+    ) -> CheckpointFuture<'a, ()> {
+        if self.fails.load(Ordering::Relaxed) {
+            return Box::pin(async { Err(CheckpointError::new("a test", "it fails")) });
+        }
+        self.store.save(app, stream, checkpoints)
+    }
+
+    fn remove<'a>(
+        &'a self,
+        app: &'a str,
+        stream: &'a str,
+        shards: Vec<ShardId>,
+    ) -> CheckpointFuture<'a, ()> {
+        self.store.remove(app, stream, shards)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_for_a_while_is_tried_again_and_one_that_fails_at_the_end_is_an_error() {
+    let (service, store) = (TestKinesis::new(1), Arc::new(Failing::default()));
+    let reader = service
+        .stream::<Bytes>()
+        .reader()
+        .checkpoints(store.clone(), "app");
+    let mut records = reader.open().await.unwrap();
+    store.fails.store(true, Ordering::Relaxed);
+    service.put(0, "1");
+    take(&mut records, 1).await;
+    assert!(is_silent(&mut records).await);
+    store.fails.store(false, Ordering::Relaxed);
+    assert!(is_silent(&mut records).await);
+    assert_eq!(store.load("app", "test").await.unwrap()[0].place, after(1));
+
+    store.fails.store(true, Ordering::Relaxed);
+    service.put(0, "2");
+    take(&mut records, 1).await;
+    records.stop();
+    let error = records.next().await.unwrap().unwrap_err();
+    assert!(matches!(error, GetError::Checkpoint { .. }) && error.is_retryable());
+    assert!(records.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_has_expired_fails_or_goes_on_as_the_policy_says() {
+    for entirely in [false, true] {
+        let (service, store) = (TestKinesis::new(1), Store::default());
+        let mut records = open(&service, &store).await;
+        service.put(0, "1");
+        take(&mut records, 1).await;
+        records.close().await.unwrap();
+        service.put(0, "2");
+        if entirely {
+            let [left, _] = service.split(0);
+            service.trim(0, true);
+            service.put(left, "3");
+        } else {
+            service.trim(0, false);
+            service.put(0, "3");
+        }
+        let error = reader(&service, &store).open().await.unwrap_err();
+        let is_right = match &error {
+            GetError::Trimmed { .. } => entirely,
+            GetError::UnknownPosition { .. } => !entirely,
+            _ => false,
+        };
+        assert!(
+            is_right && error.to_string().contains("shardId-000000000000"),
+            "{error}"
+        );
+
+        let latest = reader(&service, &store)
+            .on_trimmed(OnTrimmed::Latest)
+            .until(Until::Tip);
+        assert_eq!(
+            rest(&mut latest.open().await.unwrap()).await,
+            Vec::<String>::new()
+        );
+        let store = if entirely { store } else { Store::default() };
+        if !entirely {
+            let row = Checkpoint::new("shardId-000000000000".into(), after(1));
+            store.save("app", "test", vec![row]).await.unwrap();
+            let horizon = reader(&service, &store).on_trimmed(OnTrimmed::FromHorizon);
+            let mut records = horizon.open().await.unwrap();
+            assert_eq!(take(&mut records, 1).await, ["3"]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_goes_on_inside_an_aggregate() {
+    let (service, store) = (TestKinesis::new(1), Store::default());
+    service.put(0, "raw");
+    let texts: Vec<_> = (0..5).map(|count| format!("user {count}")).collect();
+    service.put_aggregate(0, &texts);
+    service.put(0, "raw again");
+    let open = async || {
+        let reader = reader(&service, &store)
+            .start(StartAt::TrimHorizon)
+            .until(Until::Tip);
+        reader.open().await.unwrap()
+    };
+    let mut records = open().await;
+    assert_eq!(
+        take(&mut records, 4).await,
+        ["raw", "user 0", "user 1", "user 2"]
+    );
+    records.close().await.unwrap();
+    let inside = CheckpointPlace::After {
+        sequence_number: 2.into(),
+        sub_sequence_number: Some(2),
+    };
+    assert_eq!(places(&store).await, [inside]);
+    let mut records = open().await;
+    assert_eq!(take(&mut records, 2).await, ["user 3", "user 4"]);
+    records.close().await.unwrap();
+    assert_eq!(places(&store).await, [after(2)]);
+    assert_eq!(rest(&mut open().await).await, ["raw again"]);
+
+    let stream = service.stream::<Bytes>();
+    let all = stream
+        .reader()
+        .start(StartAt::TrimHorizon)
+        .until(Until::Tip);
+    let mut records = all.open().await.unwrap();
+    let mut positions = Vec::new();
+    while let Some(record) = records.next().await {
+        positions.push(record.unwrap().position().clone());
+    }
+    for (index, position) in positions.iter().enumerate() {
+        let reader = stream
+            .reader()
+            .resume_after([position.clone()])
+            .until(Until::Tip);
+        assert_eq!(
+            rest(&mut reader.open().await.unwrap()).await.len(),
+            6 - index
+        );
+    }
+}
+
+/// A stream with puts, splits, merges and faults, and what a reader of it has seen.
+struct World {
+    random: fastrand::Rng,
+    service: TestKinesis,
+    store: Store,
+    needs_ack: bool,
+    open_shards: Vec<usize>,
+    parents: HashMap<usize, Vec<usize>>,
+    /// How many records were put to each shard.
+    puts: HashMap<usize, u32>,
+    /// Up to which of them was read.
+    reads: HashMap<usize, u32>,
+    crashes: u32,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let service = TestKinesis::new(2);
+        service.state().hides_children = random.bool();
+        Self {
+            needs_ack: random.bool(),
+            random,
+            service,
+            store: Store::default(),
+            open_shards: vec![0, 1],
+            parents: HashMap::new(),
+            puts: HashMap::new(),
+            reads: HashMap::new(),
+            crashes: 0,
+        }
+    }
+
+    async fn open(&self) -> Records<Bytes> {
+        let reader = reader(&self.service, &self.store);
+        let reader = reader.start(StartAt::TrimHorizon).page_records_max(3);
+        let reader = if self.needs_ack {
+            reader.require_ack()
+        } else {
+            reader
+        };
+        reader.open().await.unwrap()
+    }
+
+    fn take_shard(&mut self) -> usize {
+        self.open_shards
+            .swap_remove(self.random.usize(..self.open_shards.len()))
+    }
+
+    fn split(&mut self) {
+        let shard = self.take_shard();
+        let children = self.service.split(shard);
+        self.open_shards.extend(children);
+        self.parents
+            .extend(children.map(|child| (child, vec![shard])));
+    }
+
+    fn merge(&mut self) {
+        let parents = vec![self.take_shard(), self.take_shard()];
+        let child = self.service.merge(parents[0], parents[1]);
+        self.open_shards.push(child);
+        self.parents.insert(child, parents);
+    }
+
+    fn put(&mut self) {
+        let shard = self.random.choice(&self.open_shards).copied().unwrap();
+        let count = self.puts.entry(shard).or_default();
+        self.service.put(shard, format!("{shard}/{count}"));
+        *count += 1;
+    }
+
+    fn fail(&mut self) {
+        let codes = [
+            "ProvisionedThroughputExceededException",
+            "InternalFailureException",
+            "ExpiredIteratorException",
+            "timeout",
+        ];
+        let shard = self.random.choice(&self.open_shards).copied().unwrap();
+        self.service
+            .fail("GetRecords", shard, self.random.choice(codes).unwrap(), 2);
+    }
+
+    /// Reads until nothing comes for `wait`.
+    async fn read(&mut self, records: &mut Records<Bytes>, wait: Duration) {
+        while let Ok(Some(item)) = tokio::time::timeout(wait, records.next()).await {
+            let record = item.unwrap();
+            record.ack();
+            self.check(&text(Some(Ok(record))));
+        }
+    }
+
+    fn check(&mut self, text: &str) {
+        let (shard, count) = text.split_once('/').unwrap();
+        let (shard, count): (usize, u32) = (shard.parse().unwrap(), count.parse().unwrap());
+        for parent in self.parents.get(&shard).into_iter().flatten() {
+            let (read, put) = (self.reads.get(parent), self.puts.get(parent));
+            assert_eq!(read, put, "{shard} before the end of {parent}");
+        }
+        let next = self.reads.entry(shard).or_default();
+        // A reader that starts again may repeat, but never skip.
+        let is_repeated = self.crashes > 0 && count < *next;
+        assert!(
+            count == *next || is_repeated,
+            "{count} of {shard} instead of {next}"
+        );
+        *next = (*next).max(count + 1);
+    }
+}
+
+async fn crash_at_random(seed: u64) {
+    let mut world = World::new(seed);
+    let mut records = world.open().await;
+    for _ in 0..150 {
+        match world.random.u8(..20) {
+            0 => world.split(),
+            1 if world.open_shards.len() > 1 => world.merge(),
+            2 => world.fail(),
+            3 if world.random.bool() => {
+                drop(records);
+                world.crashes += 1;
+                records = world.open().await;
+            }
+            4..10 => {
+                let wait = Duration::from_millis(world.random.u64(..3000));
+                world.read(&mut records, wait).await;
+            }
+            _ => world.put(),
+        }
+    }
+    world.read(&mut records, Duration::from_mins(5)).await;
+    assert_eq!(world.reads, world.puts, "seed {seed}");
+    records.close().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_that_crash_at_random_miss_nothing_and_keep_the_order() {
+    for seed in 0..40 {
+        crash_at_random(seed).await;
+    }
+}

@@ -1,0 +1,121 @@
+use std::{fmt, sync::Arc, time::SystemTime};
+
+use super::{
+    checkpoint::{Checkpoint, CheckpointError, CheckpointPlace, Ordinal, Progress, Saver},
+    error::GetError,
+    record::Record,
+};
+use crate::{
+    service::StreamId,
+    shard::{Position, ShardId},
+};
+
+/// How many records of one shard may wait for their ack.
+const UNACKED_MAX: u64 = 1_000_000;
+
+/// Notes what the owner of a reader has finished.
+#[derive(Debug)]
+pub(crate) struct Tracker {
+    saver: Saver,
+    needs_ack: bool,
+    /// The record that was given out last: finished when the next is asked for. Unused with acks.
+    given: Option<Checkpoint>,
+}
+
+/// The right to say that a record is finished.
+#[derive(Clone)]
+pub(crate) struct Ack {
+    progress: Arc<Progress>,
+    ordinal: Ordinal,
+}
+
+impl Ack {
+    pub(crate) fn finish(&self, shard_id: &ShardId) {
+        self.progress.finish(shard_id, self.ordinal);
+    }
+}
+
+impl fmt::Debug for Ack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ack")
+            .field("ordinal", &self.ordinal)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tracker {
+    pub(crate) fn new(saver: Saver, needs_ack: bool) -> Self {
+        Self {
+            saver,
+            needs_ack,
+            given: None,
+        }
+    }
+
+    /// Another one for the same progress.
+    pub(crate) fn like(&self) -> Self {
+        Self::new(self.saver.clone(), self.needs_ack)
+    }
+
+    /// The owner asks for the next record, or says that it is done.
+    pub(crate) fn on_asked(&mut self) {
+        if let Some(given) = self.given.take() {
+            self.saver.progress.reach(given);
+        }
+    }
+
+    /// A record is being given out; `is_last` tells whether nothing of its Kinesis record is left.
+    pub(crate) fn on_given<R>(
+        &mut self,
+        mut item: Result<Record<R>, GetError>,
+        is_last: bool,
+        stream: &StreamId,
+    ) -> Result<Record<R>, GetError> {
+        match &mut item {
+            Ok(record) => {
+                let checkpoint = after(record.position(), is_last, record.arrived_at);
+                if self.needs_ack {
+                    record.set_ack(self.begin(checkpoint, stream)?);
+                } else {
+                    self.given = Some(checkpoint);
+                }
+            }
+            Err(GetError::Decode {
+                position,
+                arrived_at,
+                ..
+            }) => {
+                self.given = Some(after(position, is_last, *arrived_at));
+            }
+            Err(_) => {}
+        }
+        item
+    }
+
+    fn begin(&self, checkpoint: Checkpoint, stream: &StreamId) -> Result<Ack, GetError> {
+        let shard = checkpoint.shard_id.clone();
+        match self.saver.progress.begin(checkpoint, UNACKED_MAX) {
+            Some(ordinal) => Ok(Ack {
+                progress: self.saver.progress.clone(),
+                ordinal,
+            }),
+            None => Err(GetError::TooManyUnacked {
+                stream: stream.clone(),
+                shard,
+                count: UNACKED_MAX,
+            }),
+        }
+    }
+
+    pub(crate) async fn save(&self) -> Result<(), CheckpointError> {
+        self.saver.save().await
+    }
+}
+
+fn after(position: &Position, is_last: bool, arrived_at: SystemTime) -> Checkpoint {
+    let place = CheckpointPlace::After {
+        sequence_number: position.sequence_number.clone(),
+        sub_sequence_number: (!is_last).then_some(position.sub_sequence_number),
+    };
+    Checkpoint::new(position.shard_id.clone(), place).arrived_at(arrived_at)
+}
