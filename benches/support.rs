@@ -1,5 +1,8 @@
 //! What the benchmarks share: servers in processes of their own, a bare HTTP client, and ratios.
 
+pub mod prost_aggregate;
+pub mod sink;
+
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
@@ -22,6 +25,8 @@ pub enum Kind {
     Embedded,
     /// One that nobody here wrote.
     Ferrokinesis,
+    /// One that stores nothing.
+    Sink,
 }
 
 impl Kind {
@@ -31,6 +36,7 @@ impl Kind {
         match self {
             Self::Embedded => "embedded",
             Self::Ferrokinesis => "ferrokinesis",
+            Self::Sink => "sink",
         }
     }
 }
@@ -88,6 +94,7 @@ pub async fn serve_if_asked() {
     match std::env::var("SERVE").as_deref() {
         Ok("embedded") => serve_embedded().await,
         Ok("ferrokinesis") => serve_ferrokinesis().await,
+        Ok("sink") => sink::serve(announce).await,
         _ => {}
     }
 }

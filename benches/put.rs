@@ -1,0 +1,187 @@
+//! The CPU time that a put costs: the whole producer beside a plain loop on the official SDK, in turn, against a server
+//! in another process that does next to nothing.
+//!
+//! ```text
+//! cargo bench -p kinesis-pipeline-benches --bench put
+//! ```
+
+use std::time::Duration;
+
+use aws_sdk_kinesis::{
+    Client, Config,
+    config::{BehaviorVersion, Credentials, Region},
+    primitives::Blob,
+    types::PutRecordsRequestEntry,
+};
+use bytes::Bytes;
+use kinesis_pipeline::{EncodedRecord, KinesisStream, PartitionKey};
+use kinesis_pipeline_benches::{Kind, ServerProcess, median, prost_aggregate, serve_if_asked};
+use tokio::task::JoinSet;
+
+/// So many that no shard's pace holds anybody back: it is the CPU time that counts here.
+const SHARDS: usize = 1024;
+/// For aggregates: few enough that each shard's fill up.
+const SHARDS_AGGREGATED: usize = 64;
+const IN_FLIGHT: usize = 8;
+const RECORDS_A_REQUEST: usize = 500;
+const KEYS: usize = 10_000;
+const ROUNDS: usize = 5;
+/// How large KPL lets an aggregate become.
+const AGGREGATE_BYTES: usize = 51_200;
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    serve_if_asked().await;
+    let server = ServerProcess::start(Kind::Sink);
+    let client = client(&format!("http://{}", server.address()));
+    println!("CPU us a record, {ROUNDS} rounds in turn, medians           ours      SDK  ratio");
+    compare(&client, "put, 100 B, 500 a request", 100, 200_000, false).await;
+    compare(&client, "put, 1 KiB, 500 a request", 1024, 60_000, false).await;
+    compare(
+        &client,
+        "put, 100 B, aggregated (SDK + prost + md-5)",
+        100,
+        600_000,
+        true,
+    )
+    .await;
+}
+
+fn client(url: &str) -> Client {
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "bench"))
+        .endpoint_url(url)
+        .build();
+    Client::from_conf(config)
+}
+
+async fn compare(client: &Client, name: &str, data_bytes: usize, count: usize, aggregate: bool) {
+    let records = records(data_bytes);
+    let (mut ours, mut sdk) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let start = cpu_time();
+        put_with_the_producer(client, &records, count, aggregate).await;
+        ours.push(micros_a_record(cpu_time() - start, count));
+
+        let start = cpu_time();
+        match aggregate {
+            true => put_aggregates_with_the_sdk(client, &records, count).await,
+            false => put_with_the_sdk(client, &records, count).await,
+        }
+        sdk.push(micros_a_record(cpu_time() - start, count));
+    }
+    let (ours, sdk) = (median(ours), median(sdk));
+    println!("{name:<50} {ours:>8.2} {sdk:>8.2} {:>6.2}", ours / sdk);
+}
+
+fn records(data_bytes: usize) -> Vec<EncodedRecord> {
+    let record = |index: usize| {
+        let key = PartitionKey::new(format!("device-{index:05}")).expect("a key");
+        EncodedRecord::new(key, Bytes::from(vec![b'x'; data_bytes]))
+    };
+    (0..KEYS).map(record).collect()
+}
+
+async fn put_with_the_producer(
+    client: &Client,
+    records: &[EncodedRecord],
+    count: usize,
+    aggregate: bool,
+) {
+    let shards = if aggregate { SHARDS_AGGREGATED } else { SHARDS };
+    let stream =
+        KinesisStream::<EncodedRecord>::with_client(client.clone(), format!("bench-{shards}"));
+    let producer = stream
+        .producer()
+        .aggregate(aggregate)
+        .requests_in_flight_max(IN_FLIGHT)
+        .build()
+        .expect("options in range");
+    for record in records.iter().cycle().take(count) {
+        let pending = producer.put(record).await.expect("there is room");
+        drop(pending);
+    }
+    producer.flush().await.expect("all are stored");
+}
+
+/// What a user writes today: chunks of 500, some requests in flight.
+async fn put_with_the_sdk(client: &Client, records: &[EncodedRecord], count: usize) {
+    let mut requests = JoinSet::new();
+    for request in 0..count / RECORDS_A_REQUEST {
+        if requests.len() == IN_FLIGHT {
+            requests.join_next().await;
+        }
+        let from = request * RECORDS_A_REQUEST % records.len();
+        let entries: Vec<_> = records[from..from + RECORDS_A_REQUEST]
+            .iter()
+            .map(|record| entry(record.partition_key.to_string(), record.data.to_vec()))
+            .collect();
+        requests.spawn(send(client.clone(), entries));
+    }
+    while requests.join_next().await.is_some() {}
+}
+
+/// Aggregates of 50 KiB, grouped by shard as KPL does, 100 of them a request.
+async fn put_aggregates_with_the_sdk(client: &Client, records: &[EncodedRecord], count: usize) {
+    let mut requests = JoinSet::new();
+    let mut shards = vec![(Vec::new(), 0); SHARDS_AGGREGATED];
+    let mut entries = Vec::new();
+    for record in records.iter().cycle().take(count) {
+        let shard = usize::try_from(record.hash_key().value() >> 122).expect("six bits");
+        let (group, bytes) = &mut shards[shard];
+        *bytes += record.size_bytes() + 8;
+        group.push(record.clone());
+        if *bytes >= AGGREGATE_BYTES {
+            entries.push(entry("a".to_owned(), prost_aggregate::encode(group)));
+            group.clear();
+            *bytes = 0;
+        }
+        if entries.len() == 100 {
+            if requests.len() == IN_FLIGHT {
+                requests.join_next().await;
+            }
+            requests.spawn(send(client.clone(), std::mem::take(&mut entries)));
+        }
+    }
+    requests.spawn(send(client.clone(), entries));
+    while requests.join_next().await.is_some() {}
+}
+
+fn entry(key: String, data: Vec<u8>) -> PutRecordsRequestEntry {
+    PutRecordsRequestEntry::builder()
+        .partition_key(key)
+        .data(Blob::new(data))
+        .build()
+        .expect("key and data are set")
+}
+
+async fn send(client: Client, entries: Vec<PutRecordsRequestEntry>) {
+    if entries.is_empty() {
+        return;
+    }
+    let answer = client
+        .put_records()
+        .stream_name("bench")
+        .set_records(Some(entries))
+        .send()
+        .await;
+    assert_eq!(answer.expect("an answer").failed_record_count(), Some(0));
+}
+
+/// The CPU time of this process's threads, user and system.
+fn cpu_time() -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+    let nanos = tasks.filter_map(|task| {
+        let stat = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        stat.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
+}
+
+fn micros_a_record(time: Duration, count: usize) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let count = count as f64;
+    time.as_secs_f64() * 1e6 / count
+}

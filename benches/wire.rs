@@ -1,0 +1,91 @@
+//! KPL aggregates: ours beside prost's generated code, and beside the MD5 that every aggregate costs anyway.
+//!
+//! ```text
+//! cargo bench -p kinesis-pipeline-benches --bench wire
+//! ```
+
+use std::{hint::black_box, time::Instant};
+
+use bytes::Bytes;
+use kinesis_pipeline::{EncodedRecord, PartitionKey, wire::aggregate};
+use kinesis_pipeline_benches::{median, prost_aggregate};
+use md5::{Digest, Md5};
+
+const RECORDS: usize = 500;
+const AGGREGATES: usize = 400;
+const ROUNDS: usize = 15;
+/// The field number and the checksum around the protobuf body.
+const MAGIC_BYTES: usize = 4;
+const MD5_BYTES: usize = 16;
+
+fn main() {
+    for (data_bytes, keys) in [(100, 100), (100, RECORDS), (11, 100)] {
+        let records = records(data_bytes, keys);
+        println!("{RECORDS} records of {data_bytes} B under {keys} keys, ns a record:");
+        encode(&records);
+        decode(&records);
+    }
+}
+
+fn records(data_bytes: usize, keys: usize) -> Vec<EncodedRecord> {
+    let record = |index: usize| {
+        let key = PartitionKey::new(format!("device-{:04}", index % keys)).expect("a key");
+        EncodedRecord::new(key, Bytes::from(vec![b'x'; data_bytes]))
+    };
+    (0..RECORDS).map(record).collect()
+}
+
+fn encode(records: &[EncodedRecord]) {
+    let ours = time(|| {
+        let mut writer = aggregate::Writer::with_capacity(128 * RECORDS);
+        for record in records {
+            writer.push(record);
+        }
+        black_box(&writer);
+    });
+    let prost = time(|| {
+        black_box(prost_aggregate::encode_body(records));
+    });
+    println!(
+        "  encode without MD5      ours {ours:>6.1}   prost {prost:>6.1}   ratio {:.2}",
+        ours / prost
+    );
+}
+
+fn decode(records: &[EncodedRecord]) {
+    let mut writer = aggregate::Writer::new();
+    for record in records {
+        writer.push(record);
+    }
+    let data = writer.finish();
+    let body = MAGIC_BYTES..data.len() - MD5_BYTES;
+    let md5 = time(|| {
+        black_box(Md5::digest(&data[body.clone()]));
+    });
+    let ours = time(|| {
+        let aggregate = aggregate::split(&data).expect("an aggregate");
+        for record in &aggregate {
+            black_box(record);
+        }
+    });
+    println!(
+        "  decode with MD5         ours {ours:>6.1}   MD5   {md5:>6.1}   ratio {:.2}",
+        ours / md5
+    );
+}
+
+/// Nanoseconds a record, the middle of some rounds.
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+fn time(mut work: impl FnMut()) -> f64 {
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        for _ in 0..AGGREGATES {
+            work();
+        }
+        let records = RECORDS * AGGREGATES;
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        rounds.push(start.elapsed().as_secs_f64() * 1e9 / records as f64);
+    }
+    median(rounds)
+}
