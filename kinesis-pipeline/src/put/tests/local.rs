@@ -230,3 +230,21 @@ async fn the_shards_of_the_embedded_kinesis_are_kept_busy_and_not_throttled() {
         "{stats:?}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn put_all_gets_far_more_through_a_shard_than_it_takes_in_a_second() {
+    let kinesis = kinesis(1).await;
+    let stream = kinesis
+        .stream::<EncodedRecord>("readings", 1)
+        .await
+        .unwrap();
+    for data_bytes in [10, 20_000] {
+        let records = (0..2_500).map(|number| {
+            let key = PartitionKey::new(format!("device-{number}")).unwrap();
+            EncodedRecord::new(key, vec![b'x'; data_bytes].into())
+        });
+        let results = stream.put_all(records).await;
+        let failed = results.iter().find_map(|result| result.as_ref().err());
+        assert!(failed.is_none(), "{data_bytes}: {failed:?}");
+    }
+}
