@@ -24,6 +24,8 @@ impl<R> KinesisStream<R> {
             stream: self.clone(),
             options: PutOptions {
                 attempts_max: 30,
+                throttled_attempts_max: 100,
+                in_flight_bytes_max: 64 * 1024 * 1024,
                 requests_in_flight_max: 16,
                 in_flight_records_max: 100_000,
                 linger_max: Duration::from_millis(100),
@@ -93,10 +95,19 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// How often one record is sent before it is given up. Default 30, 1 to 100.
+    /// How often a record is sent before it is given up because of failures of the service or the network.
+    /// Default 30, 1 to 100.
     #[must_use]
     pub fn attempts_max(mut self, attempts: u32) -> Self {
         self.options = self.options.attempts_max(attempts);
+        self
+    }
+
+    /// How often a record is sent before it is given up because the service throttles it. Default 100, 1 to
+    /// 1,000.
+    #[must_use]
+    pub fn throttled_attempts_max(mut self, attempts: u32) -> Self {
+        self.options = self.options.throttled_attempts_max(attempts);
         self
     }
 

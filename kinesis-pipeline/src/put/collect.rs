@@ -8,7 +8,7 @@ pub(crate) const REQUEST_RECORDS_MAX: usize = 500;
 pub(crate) const REQUEST_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 const _: () = assert!(
-    super::encode::RECORD_BYTES_MAX <= REQUEST_BYTES_MAX,
+    super::limit::RECORD_BYTES_RAISED_MAX <= REQUEST_BYTES_MAX,
     "every record fits a request of its own"
 );
 

@@ -15,8 +15,8 @@ use crate::{
 /// The largest record, data and partition key, that a stream takes unless its limit was raised.
 pub(crate) const RECORD_BYTES_MAX: usize = 1024 * 1024;
 
-/// Encodes a record and checks all that the service would refuse, so that no bad record gets into a request
-/// with good ones.
+/// Encodes a record and checks its key: with `limit`, which checks its size, all is checked that the service
+/// would refuse, so that no bad record gets into a request with good ones.
 pub(crate) fn encode<R: KinesisRecord>(
     record: &R,
     key_field: Option<&str>,
@@ -30,7 +30,6 @@ pub(crate) fn encode<R: KinesisRecord>(
         stream: stream.clone(),
         source,
     })?;
-    check_size(encoded.size_bytes(), RECORD_BYTES_MAX, stream)?;
     Ok(encoded)
 }
 
@@ -59,17 +58,6 @@ fn check_key(key: &PartitionKey) -> Result<(), KeyError> {
     }
 }
 
-fn check_size(bytes: usize, bytes_max: usize, stream: &StreamId) -> Result<(), PutError> {
-    if bytes <= bytes_max {
-        return Ok(());
-    }
-    Err(PutError::TooLarge {
-        stream: stream.clone(),
-        bytes,
-        bytes_max,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -79,16 +67,6 @@ mod tests {
     fn encoded(key: PartitionKey, data_bytes: usize) -> Result<EncodedRecord, PutError> {
         let record = EncodedRecord::new(key, Bytes::from(vec![0; data_bytes]));
         encode(&record, None, &"s".into(), &Clock::system())
-    }
-
-    #[test]
-    fn data_and_key_together_have_at_most_1_mib() {
-        let key = PartitionKey::new("four").unwrap();
-        assert!(encoded(key.clone(), RECORD_BYTES_MAX - 4).is_ok());
-        let error = encoded(key, RECORD_BYTES_MAX - 3).unwrap_err();
-        assert!(matches!(error, PutError::TooLarge { bytes, bytes_max, .. }
-                if bytes == bytes_max + 1 && bytes_max == RECORD_BYTES_MAX));
-        assert!(!error.is_retryable());
     }
 
     #[test]

@@ -34,7 +34,10 @@ pub(crate) struct Lanes {
 #[derive(Debug)]
 enum Placement {
     /// There is one lane.
-    Off,
+    Off {
+        /// No shard map will ever help.
+        for_good: bool,
+    },
     /// The shard map is not known yet.
     Awaited,
     /// By the hash key of the record.
@@ -54,7 +57,7 @@ impl Lanes {
             next: 0,
         };
         if !placed {
-            lanes.place_nothing(false);
+            lanes.place_nothing(false, true);
         }
         lanes
     }
@@ -78,7 +81,7 @@ impl Lanes {
 
     fn index_of(&self, user: &Accepted) -> Option<usize> {
         match &self.placement {
-            Placement::Off => Some(0),
+            Placement::Off { .. } => Some(0),
             Placement::Awaited => None,
             Placement::ByShard(map) => Some(map.index_of(user.hash_key())),
         }
@@ -89,8 +92,14 @@ impl Lanes {
         self.all.get_mut(id.index).filter(|lane| lane.id == id)
     }
 
-    pub(crate) fn is_awaiting_shards(&self) -> bool {
-        matches!(self.placement, Placement::Awaited)
+    /// Whether a shard map would help to place what waits.
+    pub(crate) fn lacks_shards(&self) -> bool {
+        let lacks = match self.placement {
+            Placement::Off { for_good } => !for_good,
+            Placement::Awaited => true,
+            Placement::ByShard(_) => false,
+        };
+        lacks && !self.is_empty()
     }
 
     pub(crate) fn is_placed(&self) -> bool {
@@ -174,7 +183,7 @@ impl Lanes {
     /// Places records by these shards from now on. Shards that were known keep their pace.
     pub(crate) fn place_by(&mut self, shards: &[Shard], now: Instant) {
         let Some(map) = ShardMap::of(shards) else {
-            return self.place_nothing(false);
+            return self.place_nothing(false, false);
         };
         self.map += 1;
         let lanes = map.ids().enumerate().map(|(index, shard_id)| {
@@ -201,13 +210,16 @@ impl Lanes {
 
     /// Leaves it to the service to find the shard. Records share Kinesis records only if it does not matter
     /// where they land.
-    pub(crate) fn place_nothing(&mut self, aggregate: bool) {
+    pub(crate) fn place_nothing(&mut self, aggregate: bool, for_good: bool) {
         self.map += 1;
         let id = LaneId {
             map: self.map,
             index: 0,
         };
-        self.replace(vec![Lane::new(id, None, None, aggregate)], Placement::Off);
+        self.replace(
+            vec![Lane::new(id, None, None, aggregate)],
+            Placement::Off { for_good },
+        );
     }
 
     /// The order of the records of one key stays: they are all in one lane, before and after.

@@ -1,15 +1,17 @@
 //! Records into a stream.
 //!
 //! ```text
-//!   put ─> encode ─> room ─> queue ─┐                        accepted: it ends in one result
-//!                                   v
-//!   driver:  collect ─> send ─> split the answer ─> receipt  ─> the put returns
-//!               ^                      │ failed
-//!               └── wait <── retry ────┘ ─> given up, rejected ─> the put returns the error
+//!   put ─> encode ─> limit ─> room ─> queue ─┐          accepted: it ends in one result
+//!                                            v
+//!   driver:  place ─> lane per shard ─> entry (aggregate) ─> collect ─> send ─> split the answer
+//!              ^        pace                                              stored │ │ failed
+//!              │                                         receipt <─ landing ─────┘ v
+//!              └──────────────────────── backlog <──────────────────────────────── retry ─> error
 //! ```
 //!
-//! `state` decides what happens next from what it knows and the time; `driver` does it. `pipeline` is what
-//! the handles hold: the way into the queue, and the state while no driver has it.
+//! `stream.put` and its kin have one lane and no aggregates, the [`Producer`] a lane for each shard. `state`
+//! decides what happens next from what it knows and the time; `driver` does it. `pipeline` is what the
+//! handles hold: the way into the queue, and the state while no driver has it.
 
 mod accepted;
 mod backlog;
@@ -22,6 +24,7 @@ mod epoch;
 mod error;
 mod lane;
 mod lanes;
+mod limit;
 mod many;
 mod options;
 mod pace;

@@ -18,6 +18,7 @@ const MIB: usize = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutOptions {
     pub(crate) attempts_max: u32,
+    pub(crate) throttled_attempts_max: u32,
     pub(crate) backoff_min: Duration,
     pub(crate) backoff_max: Duration,
     pub(crate) unreachable_max: Duration,
@@ -56,12 +57,13 @@ impl Default for PutOptions {
     fn default() -> Self {
         Self {
             attempts_max: 10,
+            throttled_attempts_max: 40,
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(2),
             unreachable_max: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
             requests_in_flight_max: 8,
-            in_flight_bytes_max: 64 * MIB,
+            in_flight_bytes_max: 16 * MIB,
             in_flight_records_max: 10_000,
             linger_max: Duration::from_millis(20),
             eager: true,
@@ -81,10 +83,19 @@ impl PutOptions {
         Self::default()
     }
 
-    /// How often one record is sent before it is given up. Default 10, 1 to 100.
+    /// How often a record is sent before it is given up because of failures of the service or the network.
+    /// Default 10, 1 to 100.
     #[must_use]
     pub fn attempts_max(mut self, attempts: u32) -> Self {
         self.attempts_max = attempts;
+        self
+    }
+
+    /// How often a record is sent before it is given up because the service throttles it: with the default
+    /// waits, 40 times are about a minute. Default 40, 1 to 1,000.
+    #[must_use]
+    pub fn throttled_attempts_max(mut self, attempts: u32) -> Self {
+        self.throttled_attempts_max = attempts;
         self
     }
 
@@ -119,7 +130,7 @@ impl PutOptions {
         self
     }
 
-    /// How many bytes of records are held until they are stored; a put waits for room. Default 64 MiB, 1 MiB
+    /// How many bytes of records are held until they are stored; a put waits for room. Default 16 MiB, 1 MiB
     /// to 2 GiB.
     #[must_use]
     pub fn in_flight_bytes_max(mut self, bytes: usize) -> Self {
@@ -138,6 +149,8 @@ impl PutOptions {
         const MS: Duration = Duration::from_millis(1);
         const MINUTE: Duration = Duration::from_mins(1);
         within("attempts_max", self.attempts_max, 1..=100)?;
+        let throttled = self.throttled_attempts_max;
+        within("throttled_attempts_max", throttled, 1..=1_000)?;
         within("backoff min", self.backoff_min, MS..=MINUTE)?;
         within("backoff max", self.backoff_max, self.backoff_min..=MINUTE)?;
         within(

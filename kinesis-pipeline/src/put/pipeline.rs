@@ -63,16 +63,26 @@ impl Pipeline {
         self: &Arc<Self>,
         record: EncodedRecord,
     ) -> Result<PendingReceipt, PutError> {
+        self.settings
+            .limit
+            .check(record.size_bytes(), &self.settings)
+            .await?;
         let permit = self.reserve(record.size_bytes()).await?;
         self.put_reserved(record, permit)
     }
 
-    /// Accepts a record if there is room for it, or gives it back.
+    /// Accepts a record if there is room for it and the stream is known to take one of its size, or gives it
+    /// back: it may be that [`put`](Self::put) accepts it.
     pub(crate) fn try_put(
         self: &Arc<Self>,
         record: EncodedRecord,
     ) -> Result<Result<PendingReceipt, EncodedRecord>, PutError> {
-        match self.settings.room.try_acquire(record.size_bytes()) {
+        let bytes = record.size_bytes();
+        let allowed = self.settings.limit.allows(bytes);
+        match allowed
+            .then(|| self.settings.room.try_acquire(bytes))
+            .flatten()
+        {
             Some(permit) => self.put_reserved(record, permit).map(Ok),
             None => self.check_open().map(|()| Err(record)),
         }

@@ -76,7 +76,7 @@ impl<R> Producer<R> {
     ///
     /// # Errors
     /// [`CloseError`] reports what was not stored, and what is still on its way when the time of
-    /// [`ProducerBuilder::close_timeout`] is over: that is still sent as long as the runtime runs.
+    /// [`ProducerBuilder::close_timeout`](super::ProducerBuilder::close_timeout) is over: that is still sent as long as the runtime runs.
     ///
     /// # Cancel safety
     /// Dropping the future only stops the waiting: the producer stays closed.
@@ -123,6 +123,9 @@ impl<R: KinesisRecord> Producer<R> {
 
     /// Accepts a record, owned or by reference, if there is room for it now, and otherwise gives it back.
     ///
+    /// A record over 1 MiB is accepted once a [`put`](Self::put) has found out that the stream takes such
+    /// records.
+    ///
     /// # Errors
     /// [`PutError::NoRoom`], or why the record cannot be put as it is; with the record.
     pub fn try_put<T: Borrow<R>>(&self, record: T) -> Result<PendingReceipt, PutFailure<T>> {
@@ -131,7 +134,7 @@ impl<R: KinesisRecord> Producer<R> {
             .and_then(|encoded| self.pipeline.try_put(encoded));
         match accepted {
             Ok(Ok(pending)) => Ok(pending),
-            Ok(Err(_)) => Err(PutFailure::new(self.no_room(), record)),
+            Ok(Err(refused)) => Err(PutFailure::new(self.not_now(&refused), record)),
             Err(error) => Err(PutFailure::new(error, record)),
         }
     }
@@ -157,7 +160,13 @@ impl<R: KinesisRecord> Producer<R> {
         encode(record, self.stream.key_field.as_deref(), stream, clock)
     }
 
-    fn no_room(&self) -> PutError {
+    /// Why a record is not accepted without waiting.
+    fn not_now(&self, record: &EncodedRecord) -> PutError {
+        let settings = self.pipeline.settings();
+        let bytes = record.size_bytes();
+        if !settings.limit.allows(bytes) {
+            return settings.limit.too_large(bytes, settings);
+        }
         PutError::NoRoom {
             stream: self.id().clone(),
         }
@@ -195,13 +204,14 @@ impl<R: KinesisRecord> Reservation<'_, R> {
     /// # Errors
     /// As [`Producer::try_put`].
     pub fn put<T: Borrow<R>>(mut self, record: T) -> Result<PendingReceipt, PutFailure<T>> {
-        let accepted = match self.producer.encode(record.borrow()) {
-            Err(error) => Err(error),
-            Ok(encoded) if !self.permit.resize(encoded.size_bytes()) => {
-                Err(self.producer.no_room())
+        let accepted = self.producer.encode(record.borrow()).and_then(|encoded| {
+            let bytes = encoded.size_bytes();
+            let pipeline = &self.producer.pipeline;
+            if !pipeline.settings().limit.allows(bytes) || !self.permit.resize(bytes) {
+                return Err(self.producer.not_now(&encoded));
             }
-            Ok(encoded) => self.producer.pipeline.put_reserved(encoded, self.permit),
-        };
+            pipeline.put_reserved(encoded, self.permit)
+        });
         accepted.map_err(|error| PutFailure::new(error, record))
     }
 }

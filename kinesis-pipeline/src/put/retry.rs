@@ -34,7 +34,11 @@ pub(crate) fn verdict(
         return Verdict::Reject;
     }
     let lost = failure.is_unreached() && unreached >= options.unreachable_max;
-    if lost || attempts >= options.attempts_max {
+    let attempts_max = match failure.class() {
+        ErrorClass::Throttled => options.throttled_attempts_max,
+        _ => options.attempts_max,
+    };
+    if lost || attempts >= attempts_max {
         return Verdict::GiveUp;
     }
     Verdict::Again(backoff(options, attempts, jitter))
@@ -82,18 +86,18 @@ mod tests {
 
     #[test]
     fn failures_that_may_pass_are_retried_until_the_attempts_are_used_up() {
-        for code in [
-            "ProvisionedThroughputExceededException",
-            "InternalFailure",
-            "ResourceInUseException",
+        let throttled = "ProvisionedThroughputExceededException";
+        for (code, attempts_max) in [
+            ("InternalFailure", 10),
+            ("ResourceInUseException", 10),
+            (throttled, 40),
         ] {
             let again = verdict_on(&entry(code), 1, Duration::ZERO);
             assert_eq!(again, Verdict::Again(Duration::from_millis(50)), "{code}");
-            assert_eq!(
-                verdict_on(&entry(code), 10, Duration::ZERO),
-                Verdict::GiveUp,
-                "{code}"
-            );
+            let last = verdict_on(&entry(code), attempts_max - 1, Duration::ZERO);
+            assert_ne!(last, Verdict::GiveUp, "{code}");
+            let over = verdict_on(&entry(code), attempts_max, Duration::ZERO);
+            assert_eq!(over, Verdict::GiveUp, "{code}");
         }
     }
 

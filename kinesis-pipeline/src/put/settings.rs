@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{PutOptions, room::Room, stats::Counters};
+use super::{PutOptions, limit::RecordLimit, room::Room, stats::Counters};
 use crate::stream::Target;
 
 /// What all parts of one put pipeline know.
@@ -10,6 +10,7 @@ pub(crate) struct Settings {
     pub(crate) endpoint: Arc<str>,
     pub(crate) options: PutOptions,
     pub(crate) room: Arc<Room>,
+    pub(crate) limit: RecordLimit,
     pub(crate) counters: Counters,
 }
 
@@ -22,6 +23,7 @@ impl Settings {
                 options.in_flight_bytes_max,
             )),
             target,
+            limit: RecordLimit::new(),
             counters: Counters::default(),
             options,
         }

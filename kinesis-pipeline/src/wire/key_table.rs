@@ -14,6 +14,8 @@ pub(super) struct KeyTable {
     /// Indices into `keys` plus one, 0 where there is none. A power of two, at most half of them taken.
     slots: Vec<u32>,
     keys: Vec<Key>,
+    /// The index that was found last.
+    last: usize,
     /// Random, so that nobody can choose keys that collide.
     seed: u64,
 }
@@ -30,6 +32,7 @@ impl KeyTable {
         Self {
             slots: vec![0; SLOTS_MIN],
             keys: Vec::new(),
+            last: 0,
             seed: fastrand::u64(..),
         }
     }
@@ -38,20 +41,26 @@ impl KeyTable {
     #[inline]
     pub(super) fn index_of(&mut self, key: &[u8], field: u8, out: &mut Vec<u8>) -> u64 {
         // Often the key is that of the record before.
-        if let Some(last) = self.keys.last()
+        if let Some(last) = self.keys.get(self.last)
             && out[last.start..last.end] == *key
         {
-            return self.keys.len() as u64 - 1;
+            return self.last as u64;
         }
+        self.last = self.find(key, field, out);
+        self.last as u64
+    }
+
+    fn find(&mut self, key: &[u8], field: u8, out: &mut Vec<u8>) -> usize {
         let hash = hash(self.seed, key);
         let mut slot = self.slot_of(hash);
         loop {
             let Some(index) = self.slots[slot].checked_sub(1) else {
                 return self.insert(slot, hash, key, field, out);
             };
-            let known = self.keys[index as usize];
+            let index = index as usize;
+            let known = self.keys[index];
             if known.hash == hash && out[known.start..known.end] == *key {
-                return u64::from(index);
+                return index;
             }
             slot = (slot + 1) & (self.slots.len() - 1);
         }
@@ -65,7 +74,14 @@ impl KeyTable {
         hash as usize & (self.slots.len() - 1)
     }
 
-    fn insert(&mut self, slot: usize, hash: u64, key: &[u8], field: u8, out: &mut Vec<u8>) -> u64 {
+    fn insert(
+        &mut self,
+        slot: usize,
+        hash: u64,
+        key: &[u8],
+        field: u8,
+        out: &mut Vec<u8>,
+    ) -> usize {
         put_bytes(out, field, key);
         let (start, end) = (out.len() - key.len(), out.len());
         self.keys.push(Key { hash, start, end });
@@ -73,7 +89,7 @@ impl KeyTable {
         if self.keys.len() * 2 > self.slots.len() {
             self.grow();
         }
-        self.keys.len() as u64 - 1
+        self.keys.len() - 1
     }
 
     fn grow(&mut self) {

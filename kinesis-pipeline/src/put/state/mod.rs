@@ -120,7 +120,7 @@ impl State {
 
     /// Whether to list the stream's shards now.
     pub(crate) fn begins_listing(&mut self, now: Instant) -> bool {
-        if self.lanes.is_awaiting_shards() && !self.lanes.is_empty() {
+        if self.lanes.lacks_shards() {
             self.refresh.want(now);
         }
         self.refresh.begin(now)

@@ -32,7 +32,8 @@ impl State {
             }
             Landing::Anywhere => {
                 tracing::info!(stream = %self.settings.target.stream, "the service distributes the records of this stream");
-                self.lanes.place_nothing(self.settings.options.aggregate);
+                self.lanes
+                    .place_nothing(self.settings.options.aggregate, true);
                 entry.stored(&at, now);
             }
         }
@@ -72,18 +73,20 @@ impl State {
         if self.refresh.failed(passes, now) {
             return;
         }
-        if self.lanes.is_awaiting_shards() {
-            let error = error.map(tracing::field::display);
-            tracing::warn!(stream = %self.settings.target.stream, error, "shards could not be listed: records are put one by one, not by shard");
-            self.lanes.place_nothing(false);
-        }
+        let error = error.map(tracing::field::display);
+        tracing::warn!(
+            stream = %self.settings.target.stream,
+            error,
+            "shards could not be listed: for a minute, records are put one by one, not by shard"
+        );
+        self.lanes.place_nothing(false, false);
         self.decide(now);
     }
 
     /// Takes a shard map into use that was read.
     pub(super) fn change_lanes(&mut self, now: Instant) {
         let quiet = self.in_flight == 0 && self.halves.is_empty();
-        if self.is_ordered() && self.lanes.is_placed() && !quiet {
+        if self.is_ordered() && !quiet {
             return;
         }
         if let Some(shards) = self.refresh.take() {

@@ -7,7 +7,7 @@ use std::{
 
 use super::producer::{assert_order, numbered};
 use crate::{
-    Clock, EncodedRecord, KinesisStream, Order, PartitionKey, Position, Receipt, ShardId,
+    Clock, EncodedRecord, KinesisStream, Order, PartitionKey, Position, PutError, Receipt, ShardId,
     clock::from_epoch_millis,
     local::{Fault, LocalKinesis},
     service::{
@@ -229,4 +229,54 @@ async fn the_shards_of_the_embedded_kinesis_are_kept_busy_and_not_throttled() {
         stats.kinesis_records_throttled * 100 < stats.kinesis_records_sent,
         "{stats:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn put_all_gets_far_more_through_a_shard_than_it_takes_in_a_second() {
+    let kinesis = kinesis(1).await;
+    let stream = kinesis
+        .stream::<EncodedRecord>("readings", 1)
+        .await
+        .unwrap();
+    for data_bytes in [10, 20_000] {
+        let records = (0..2_500).map(|number| {
+            let key = PartitionKey::new(format!("device-{number}")).unwrap();
+            EncodedRecord::new(key, vec![b'x'; data_bytes].into())
+        });
+        let results = stream.put_all(records).await;
+        let failed = results.iter().find_map(|result| result.as_ref().err());
+        assert!(failed.is_none(), "{data_bytes}: {failed:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_over_the_streams_limit_is_refused_alone_and_never_sent() {
+    let kinesis = kinesis(1).await;
+    let stream = kinesis
+        .stream::<EncodedRecord>("readings", 2)
+        .await
+        .unwrap();
+    let large = |data_bytes: usize| {
+        let key = PartitionKey::new("four").unwrap();
+        EncodedRecord::new(key, vec![b'x'; data_bytes].into())
+    };
+    let fits = 1024 * 1024 - 4;
+    let results = stream
+        .put_all([large(1), large(fits + 1), large(fits), large(11 << 20)])
+        .await;
+    assert!(results[0].is_ok() && results[2].is_ok());
+    for index in [1, 3] {
+        let error = &results[index].as_ref().unwrap_err().error;
+        assert!(
+            matches!(
+                error,
+                PutError::TooLarge {
+                    bytes_max: 1_048_576,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+    assert_eq!(stored(&stream).await.len(), 2);
 }

@@ -423,3 +423,20 @@ async fn large_records_go_alone_and_at_the_pace_of_the_shard() {
         last.time_in_buffer
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_takes_larger_records_is_asked_for_its_limit() {
+    const MIB: usize = 1024 * 1024;
+    let model = Model::new(1, 2);
+    let producer = model.stream().producer().aggregate(true).build().unwrap();
+    let large = sized("k", 4 * MIB - 1);
+    let failure = producer.try_put(&large).unwrap_err();
+    assert!(
+        matches!(failure.error, PutError::TooLarge { .. }),
+        "not known yet"
+    );
+    assert!(producer.put(&large).await.unwrap().await.is_ok());
+    assert!(producer.try_put(&large).unwrap().await.is_ok());
+    let error = producer.put(&sized("k", 4 * MIB)).await.unwrap_err();
+    assert!(matches!(error, PutError::TooLarge { bytes_max, .. } if bytes_max == 4 * MIB));
+}
