@@ -22,6 +22,7 @@ use super::{
     retry::Verdict,
     save::SaveTimer,
     shard_state::{Call, End, Failure, PAGES_MAX, ShardState},
+    stats::Counters,
 };
 use crate::{
     service::{IteratorStart, RecordPage, ServiceError, ShardIterator},
@@ -51,6 +52,7 @@ pub(crate) struct Driver {
     pub(crate) budget: Budget,
     pub(crate) listing: Listing,
     pub(crate) save_timer: SaveTimer,
+    pub(crate) counters: Counters,
     pub(crate) calls: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
 }
 
@@ -174,6 +176,7 @@ impl Driver {
                 .progress
                 .reach(Checkpoint::new(shard_id.clone(), place));
         }
+        self.counters.on_begun(shard_id);
         let pace = Pace::new(self.poll_interval(), self.options.page_records_max);
         let now = self.target.clock.instant();
         let state = ShardState::new(begin, iterator, pace, now).until(self.bound);
@@ -288,6 +291,8 @@ impl Driver {
             self.budget.settle(reserved, 0);
             return Ok(());
         };
+        self.counters
+            .on_page(shard_id, &page, self.target.clock.now());
         let finished = state.finished_of(&page);
         let bytes = state.on_page(&mut page, self.target.clock.instant());
         self.budget.settle(reserved, bytes);
@@ -313,6 +318,7 @@ impl Driver {
     /// Nobody reads the shard any more.
     fn on_left(&mut self, shard_id: &ShardId) {
         if self.shards.remove(shard_id).is_some() {
+            self.counters.on_left(shard_id, false);
             self.lineage.cut(shard_id);
         }
     }
@@ -331,6 +337,7 @@ impl Driver {
             return self.schedule(shard_id);
         };
         self.shards.remove(shard_id);
+        self.counters.on_left(shard_id, end == End::Closed);
         match end {
             End::Closed => {
                 self.lineage.end(shard_id);
@@ -355,6 +362,7 @@ impl Driver {
         let Some(state) = self.shards.get_mut(shard_id) else {
             return Ok(());
         };
+        self.counters.on_error(shard_id, &error);
         match state.on_error(&error, now, self.options.outage_max, fastrand::f64()) {
             Failure::Passing { is_worth_a_warning } => {
                 if is_worth_a_warning {
@@ -367,6 +375,7 @@ impl Driver {
                 GetError::UnknownPosition {
                     position, source, ..
                 } if let Some(start) = start_after_gap(self.options.on_trimmed) => {
+                    self.counters.on_gap();
                     warn_of_gap(&self.target, &position, None, self.options.on_trimmed);
                     tracing::debug!(error = %source, "position refused");
                     state.begin_again(start.into(), now);

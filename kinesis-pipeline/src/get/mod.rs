@@ -43,6 +43,7 @@ mod save;
 mod shard_state;
 mod split;
 mod start;
+mod stats;
 mod take;
 mod track;
 
@@ -62,6 +63,7 @@ pub use reader::Reader;
 pub use record::Record;
 pub use records::Records;
 pub use start::{OnTrimmed, ShardSelector, StartAt, Until};
+pub use stats::{ReaderStats, ShardStats};
 
 use crate::{
     shard::{SequenceNumber, Shard},

@@ -226,3 +226,42 @@ async fn a_batch_read_outlives_faults() {
     let mut records = reader.open().await.unwrap();
     assert_eq!(super::rest(&mut records).await.len(), 100);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_numbers_tell_what_was_fetched_how_far_behind_it_is_and_what_fails() {
+    let service = TestKinesis::new(3);
+    for count in 0..30 {
+        service.put(count % 2, count.to_string());
+    }
+    tokio::time::advance(Duration::from_secs(9)).await;
+    service.split(2);
+    service.fail(
+        "GetRecords",
+        1,
+        "ProvisionedThroughputExceededException",
+        1000,
+    );
+    let stream = service.stream::<Bytes>();
+    let reader = stream
+        .reader()
+        .start(StartAt::TrimHorizon)
+        .page_records_max(5);
+    let records = reader.open().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let stats = records.stats();
+    // Shard 2 has ended and its children are read.
+    assert_eq!((stats.shards.len(), stats.shards_ended), (4, 1));
+    assert_eq!(stats.records, 10);
+    assert!(stats.throttled_calls > 3 && stats.failed_calls == 0);
+    assert!(stats.behind_latest_max() >= Some(Duration::from_secs(9)));
+    let failing: Vec<_> = stats.shards.values().map(|shard| shard.failing).collect();
+    assert_eq!(
+        failing,
+        [
+            None,
+            Some(crate::service::ErrorClass::Throttled),
+            None,
+            None
+        ]
+    );
+}
