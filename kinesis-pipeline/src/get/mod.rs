@@ -21,6 +21,7 @@
 //! One task per reader, the `driver`, makes all calls. Everything it decides by is a state machine without
 //! effects; the wish of the owner (take a page, stop, drop) reaches it through the queue.
 
+mod answer;
 mod budget;
 mod by_shard;
 mod checkpoint;
