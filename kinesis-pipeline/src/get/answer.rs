@@ -1,14 +1,15 @@
 use super::{
-    checkpoint::CheckpointError,
+    checkpoint::{Checkpoint, CheckpointError},
     deliver::{Delivery, Page},
     driver::{Answer, Driver},
     error::GetError,
     gap::{final_error, start_after_gap, warn_of_gap},
     retry::Verdict,
-    shard_state::{Failure, ShardState},
+    shard_state::{End, Failure, ShardState},
+    start::OnTrimmed,
 };
 use crate::{
-    service::{RecordPage, ServiceError, ShardIterator},
+    service::{ErrorClass, RecordPage, ServiceError, ShardIterator},
     shard::{Position, Shard, ShardId},
 };
 
@@ -113,6 +114,10 @@ impl Driver {
                 self.schedule(shard_id);
                 Ok(())
             }
+            Failure::Final if error.class == ErrorClass::NotFound => {
+                self.lost.insert(shard_id.clone(), error);
+                Ok(())
+            }
             Failure::Final => match final_error(&self.target, shard_id, error, position) {
                 GetError::UnknownPosition {
                     position, source, ..
@@ -163,7 +168,8 @@ impl Driver {
                 let is_listed = |id: &ShardId| shards.binary_search_by(|s| s.id.cmp(id)).is_ok();
                 self.lineage.forget_unlisted(is_listed);
                 self.listing.on_listed(now);
-                Ok(())
+                let mut lost = std::mem::take(&mut self.lost).into_iter();
+                lost.try_for_each(|(id, error)| self.on_lost(&id, is_listed(&id), error))
             }
             Err(error) => {
                 let may_pass = self.listing.on_error(
@@ -178,5 +184,36 @@ impl Driver {
                 Err(GetError::service(&self.target.stream, None, error))
             }
         }
+    }
+
+    /// A shard that the service does not know has expired, unless it is listed: then the error stands.
+    fn on_lost(
+        &mut self,
+        shard_id: &ShardId,
+        is_listed: bool,
+        error: ServiceError,
+    ) -> Result<(), GetError> {
+        let Some(state) = self.shards.get(shard_id) else {
+            return Ok(());
+        };
+        if is_listed {
+            return Err(GetError::service(
+                &self.target.stream,
+                Some(shard_id),
+                error,
+            ));
+        }
+        if self.options.on_trimmed == OnTrimmed::Fail {
+            let checkpoint = Checkpoint::new(shard_id.clone(), state.place());
+            return Err(GetError::Trimmed {
+                stream: self.target.stream.clone(),
+                checkpoint: Box::new(checkpoint),
+            });
+        }
+        self.counters.on_gap();
+        warn_of_gap(&self.target, shard_id, None, self.options.on_trimmed);
+        self.feed.send(Delivery::ShardEnd(shard_id.clone()));
+        self.let_go(shard_id, End::Closed);
+        Ok(())
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct Driver {
     pub(crate) listing: Listing,
     pub(crate) save_timer: SaveTimer,
     pub(crate) counters: Counters,
+    /// Shards that the service says it does not know. A listing tells whether they have expired.
+    pub(crate) lost: HashMap<ShardId, ServiceError>,
     pub(crate) calls: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
 }
 
@@ -255,6 +257,11 @@ impl Driver {
         let Some(end) = self.shards.get(shard_id).and_then(ShardState::end) else {
             return self.schedule(shard_id);
         };
+        self.let_go(shard_id, end);
+    }
+
+    /// Is done with a shard: its children may be read.
+    pub(super) fn let_go(&mut self, shard_id: &ShardId, end: End) {
         self.shards.remove(shard_id);
         self.counters.on_left(shard_id, end == End::Closed);
         match end {
@@ -281,12 +288,10 @@ impl Driver {
         }
     }
 
-    /// Lists the shards when an ended one's children are not known yet.
+    /// Lists the shards when an ended one's children are not known yet, or when one is lost.
     fn list_if_due(&mut self, now: Instant) {
-        if self
-            .listing
-            .begin_if_due(self.lineage.is_looking_for_children(), now)
-        {
+        let is_wanted = self.lineage.is_looking_for_children() || !self.lost.is_empty();
+        if self.listing.begin_if_due(is_wanted, now) {
             let target = self.target.clone();
             self.calls.push(Box::pin(async move {
                 let list = list_all(&*target.service, &target.stream);

@@ -81,6 +81,7 @@ pub(crate) async fn open(
         listing: Listing::new(),
         save_timer: SaveTimer::new(options.checkpoint_interval, target.clock.instant()),
         counters,
+        lost: HashMap::new(),
         calls: FuturesUnordered::new(),
         target,
         options,

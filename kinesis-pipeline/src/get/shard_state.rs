@@ -3,6 +3,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::{
+    checkpoint::CheckpointPlace,
     pace::{Pace, PageFacts, PageSize},
     plan::{Begin, Bound},
     retry::{Failures, Verdict},
@@ -149,6 +150,12 @@ impl ShardState {
             | IteratorStart::AfterSequenceNumber(number) => Some(number),
             _ => None,
         }
+    }
+
+    /// How far the shard was fetched.
+    pub(crate) fn place(&self) -> CheckpointPlace {
+        let place = CheckpointPlace::where_begun(&self.resume_at());
+        place.unwrap_or(CheckpointPlace::TrimHorizon)
     }
 
     /// The call is being made.

@@ -55,11 +55,6 @@ impl PartitionKey {
         self.0
     }
 
-    /// The key as text that is cheap to clone.
-    pub(crate) fn to_byte_string(&self) -> ByteString {
-        self.0.clone()
-    }
-
     /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{is_silent, service::TestKinesis, take};
-use crate::{GetError, StartAt, Until, service::IteratorStart};
+use crate::{GetError, OnTrimmed, StartAt, Until, service::IteratorStart};
 
 #[tokio::test(start_paused = true)]
 async fn an_expired_iterator_is_replaced_after_the_last_record_that_was_fetched() {
@@ -264,4 +264,32 @@ async fn the_numbers_tell_what_was_fetched_how_far_behind_it_is_and_what_fails()
             None
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_expires_while_it_is_read_fails_or_is_left_for_its_children() {
+    for policy in [OnTrimmed::Fail, OnTrimmed::FromHorizon] {
+        let service = TestKinesis::new(1);
+        for count in 0..100 {
+            service.put(0, count.to_string());
+        }
+        let [left, _] = service.split(0);
+        service.put(left, "child");
+        let stream = service.stream::<Bytes>();
+        let reader = stream
+            .reader()
+            .start(StartAt::TrimHorizon)
+            .page_records_max(10);
+        let mut records = reader.on_trimmed(policy).open().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        service.trim(0, true);
+        take(&mut records, 20).await;
+        if policy == OnTrimmed::Fail {
+            let error = records.next().await.unwrap().unwrap_err();
+            assert!(matches!(error, GetError::Trimmed { .. }), "{error:?}");
+        } else {
+            assert_eq!(take(&mut records, 1).await, ["child"]);
+            assert_eq!(records.stats().gaps, 1);
+        }
+    }
 }

@@ -351,6 +351,14 @@ impl Kinesis for TestKinesis {
         Box::pin(async move {
             let number: usize = call.iterator.as_str().parse().expect("our own iterator");
             let place = self.state().iterators[number];
+            if self.state().shards[place.shard].is_forgotten {
+                return Err(ServiceError::answered(
+                    "GetRecords",
+                    "test",
+                    "ResourceNotFoundException",
+                    "",
+                ));
+            }
             let limit = call.limit;
             self.enter(MadeCall {
                 limit,
