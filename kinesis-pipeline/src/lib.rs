@@ -109,8 +109,8 @@ pub use clock::Clock;
 pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
 pub use get::{
     ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
-    FileCheckpoints, GetError, MemoryCheckpoints, OnTrimmed, Reader, Record, Records, ShardRecords,
-    ShardSelector, StartAt, StopHandle, Until,
+    FileCheckpoints, GetError, MemoryCheckpoints, OnTrimmed, Reader, ReaderStats, Record, Records,
+    ShardRecords, ShardSelector, ShardStats, StartAt, StopHandle, Until,
 };
 #[cfg(feature = "derive")]
 #[doc = include_str!("record/derive.md")]

@@ -15,6 +15,7 @@ use super::{
     error::GetError,
     record::Record,
     records::Records,
+    stats::ReaderStats,
     take::Taker,
 };
 use crate::{record::KinesisRecord, shard::ShardId};
@@ -63,6 +64,12 @@ impl<R> ByShard<R> {
     /// An error is the last item. Cancel safe.
     pub async fn next(&mut self) -> Option<Result<ShardRecords<R>, GetError>> {
         poll_fn(|context| self.poll_shard(context)).await
+    }
+
+    /// What the reader has fetched so far, and how far each shard is behind.
+    #[must_use]
+    pub fn stats(&self) -> ReaderStats {
+        self.records.stats()
     }
 
     /// Ends fetching. What was fetched still comes out, then `None`.
@@ -160,7 +167,7 @@ impl<R> fmt::Debug for ByShard<R> {
         f.debug_struct("ByShard")
             .field("records", &self.records)
             .field("shards", &self.shards.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -11,21 +11,20 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     budget::Budget,
     checkpoint::{Checkpoint, CheckpointError, CheckpointPlace},
-    deliver::{Delivery, Feed, News, Page},
+    deliver::{Delivery, Feed, News},
     error::GetError,
     fetch,
-    gap::{final_error, start_after_gap, warn_of_gap},
     listing::Listing,
     options::Options,
     pace::Pace,
     plan::{Begin, Bound},
-    retry::Verdict,
     save::SaveTimer,
-    shard_state::{Call, End, Failure, PAGES_MAX, ShardState},
+    shard_state::{Call, End, PAGES_MAX, ShardState},
+    stats::Counters,
 };
 use crate::{
     service::{IteratorStart, RecordPage, ServiceError, ShardIterator},
-    shard::{Position, Shard, ShardId, lineage::Lineage, listing::list_all},
+    shard::{Shard, ShardId, lineage::Lineage, listing::list_all},
     stream::Target,
 };
 
@@ -51,6 +50,9 @@ pub(crate) struct Driver {
     pub(crate) budget: Budget,
     pub(crate) listing: Listing,
     pub(crate) save_timer: SaveTimer,
+    pub(crate) counters: Counters,
+    /// Shards that the service says it does not know. A listing tells whether they have expired.
+    pub(crate) lost: HashMap<ShardId, ServiceError>,
     pub(crate) calls: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
 }
 
@@ -111,19 +113,6 @@ impl Driver {
         }
     }
 
-    fn on_answer(&mut self, answer: Answer) -> Result<(), GetError> {
-        match answer {
-            Answer::Iterator { shard_id, result } => self.on_iterator(&shard_id, result),
-            Answer::Page {
-                shard_id,
-                reserved,
-                result,
-            } => self.on_page(&shard_id, reserved, result),
-            Answer::Shards(result) => self.on_shards(result),
-            Answer::Saved(result) => self.on_saved(result),
-        }
-    }
-
     async fn next_event(&mut self) -> Event {
         let timer = self.timers.first().map(|(at, _)| *at);
         let save = self
@@ -174,6 +163,7 @@ impl Driver {
                 .progress
                 .reach(Checkpoint::new(shard_id.clone(), place));
         }
+        self.counters.on_begun(shard_id);
         let pace = Pace::new(self.poll_interval(), self.options.page_records_max);
         let now = self.target.clock.instant();
         let state = ShardState::new(begin, iterator, pace, now).until(self.bound);
@@ -189,7 +179,7 @@ impl Driver {
         }
     }
 
-    fn schedule(&mut self, shard_id: &ShardId) {
+    pub(super) fn schedule(&mut self, shard_id: &ShardId) {
         if let Some(at) = self.shards.get(shard_id).and_then(ShardState::due) {
             self.timers.insert((at, shard_id.clone()));
         }
@@ -246,73 +236,10 @@ impl Driver {
         true
     }
 
-    fn on_iterator(
-        &mut self,
-        shard_id: &ShardId,
-        result: Result<ShardIterator, ServiceError>,
-    ) -> Result<(), GetError> {
-        let now = self.target.clock.instant();
-        match result {
-            Ok(iterator) => {
-                if let Some(state) = self.shards.get_mut(shard_id) {
-                    state.on_iterator(iterator, now);
-                }
-                self.schedule(shard_id);
-                Ok(())
-            }
-            Err(error) => {
-                let number = self
-                    .shards
-                    .get(shard_id)
-                    .and_then(ShardState::resume_number);
-                let position = number.map(|number| Position::new(shard_id.clone(), number));
-                self.on_error(shard_id, error, position)
-            }
-        }
-    }
-
-    fn on_page(
-        &mut self,
-        shard_id: &ShardId,
-        reserved: usize,
-        result: Result<RecordPage, ServiceError>,
-    ) -> Result<(), GetError> {
-        let mut page = match result {
-            Ok(page) => page,
-            Err(error) => {
-                self.budget.settle(reserved, 0);
-                return self.on_error(shard_id, error, None);
-            }
-        };
-        let Some(state) = self.shards.get_mut(shard_id) else {
-            self.budget.settle(reserved, 0);
-            return Ok(());
-        };
-        let finished = state.finished_of(&page);
-        let bytes = state.on_page(&mut page, self.target.clock.instant());
-        self.budget.settle(reserved, bytes);
-        for child in &page.child_shards {
-            self.lineage.discover_child(&child.shard_id, &child.parents);
-        }
-        if !page.records.is_empty() {
-            self.feed.send(Delivery::Page(Page {
-                shard_id: shard_id.clone(),
-                records: page.records,
-                finished,
-                behind_latest: page.behind_latest,
-                bytes,
-            }));
-        }
-        if self.shards.get(shard_id).is_some_and(ShardState::is_ended) {
-            self.feed.send(Delivery::ShardEnd(shard_id.clone()));
-        }
-        self.go_on(shard_id);
-        Ok(())
-    }
-
     /// Nobody reads the shard any more.
     fn on_left(&mut self, shard_id: &ShardId) {
         if self.shards.remove(shard_id).is_some() {
+            self.counters.on_left(shard_id, false);
             self.lineage.cut(shard_id);
         }
     }
@@ -326,11 +253,17 @@ impl Driver {
     }
 
     /// Schedules the shard's next call, or lets go of a shard that has ended and was taken to its end.
-    fn go_on(&mut self, shard_id: &ShardId) {
+    pub(super) fn go_on(&mut self, shard_id: &ShardId) {
         let Some(end) = self.shards.get(shard_id).and_then(ShardState::end) else {
             return self.schedule(shard_id);
         };
+        self.let_go(shard_id, end);
+    }
+
+    /// Is done with a shard: its children may be read.
+    pub(super) fn let_go(&mut self, shard_id: &ShardId, end: End) {
         self.shards.remove(shard_id);
+        self.counters.on_left(shard_id, end == End::Closed);
         match end {
             End::Closed => {
                 self.lineage.end(shard_id);
@@ -345,39 +278,6 @@ impl Driver {
         tracing::debug!(stream = %self.target.stream, shard = %shard_id, ?end, "shard ended");
     }
 
-    fn on_error(
-        &mut self,
-        shard_id: &ShardId,
-        error: ServiceError,
-        position: Option<Position>,
-    ) -> Result<(), GetError> {
-        let (stream, now) = (&self.target.stream, self.target.clock.instant());
-        let Some(state) = self.shards.get_mut(shard_id) else {
-            return Ok(());
-        };
-        match state.on_error(&error, now, self.options.outage_max, fastrand::f64()) {
-            Failure::Passing { is_worth_a_warning } => {
-                if is_worth_a_warning {
-                    tracing::warn!(%stream, shard = %shard_id, %error, "shard stalls; trying on");
-                }
-                self.schedule(shard_id);
-                Ok(())
-            }
-            Failure::Final => match final_error(&self.target, shard_id, error, position) {
-                GetError::UnknownPosition {
-                    position, source, ..
-                } if let Some(start) = start_after_gap(self.options.on_trimmed) => {
-                    warn_of_gap(&self.target, &position, None, self.options.on_trimmed);
-                    tracing::debug!(error = %source, "position refused");
-                    state.begin_again(start.into(), now);
-                    self.schedule(shard_id);
-                    Ok(())
-                }
-                error => Err(error),
-            },
-        }
-    }
-
     fn save_if_due(&mut self, now: Instant) {
         if let Some(saver) = &self.options.saver
             && self.save_timer.begin_if_due(now)
@@ -388,68 +288,15 @@ impl Driver {
         }
     }
 
-    fn on_saved(&mut self, result: Result<(), CheckpointError>) -> Result<(), GetError> {
-        let Err(error) = result else {
-            self.save_timer.on_saved();
-            return Ok(());
-        };
-        let now = self.target.clock.instant();
-        match self
-            .save_timer
-            .on_error(now, self.options.outage_max, fastrand::f64())
-        {
-            Verdict::Again {
-                is_worth_a_warning, ..
-            } => {
-                if is_worth_a_warning {
-                    let stream = &self.target.stream;
-                    tracing::warn!(%stream, %error, "checkpoints cannot be saved; trying on");
-                }
-                Ok(())
-            }
-            Verdict::Final => Err(GetError::checkpoint(&self.target.stream, error)),
-        }
-    }
-
-    /// Lists the shards when an ended one's children are not known yet.
+    /// Lists the shards when an ended one's children are not known yet, or when one is lost.
     fn list_if_due(&mut self, now: Instant) {
-        if self
-            .listing
-            .begin_if_due(self.lineage.is_looking_for_children(), now)
-        {
+        let is_wanted = self.lineage.is_looking_for_children() || !self.lost.is_empty();
+        if self.listing.begin_if_due(is_wanted, now) {
             let target = self.target.clone();
             self.calls.push(Box::pin(async move {
                 let list = list_all(&*target.service, &target.stream);
                 Answer::Shards(fetch::in_time("ListShards", &*target.service, list).await)
             }));
-        }
-    }
-
-    fn on_shards(&mut self, result: Result<Vec<Shard>, ServiceError>) -> Result<(), GetError> {
-        let now = self.target.clock.instant();
-        match result {
-            Ok(shards) => {
-                for shard in &shards {
-                    let parents: Vec<_> = shard.parents().cloned().collect();
-                    self.lineage.discover(&shard.id, &parents);
-                }
-                let is_listed = |id: &ShardId| shards.binary_search_by(|s| s.id.cmp(id)).is_ok();
-                self.lineage.forget_unlisted(is_listed);
-                self.listing.on_listed(now);
-                Ok(())
-            }
-            Err(error) => {
-                let may_pass = self.listing.on_error(
-                    error.class,
-                    now,
-                    self.options.outage_max,
-                    fastrand::f64(),
-                );
-                if may_pass {
-                    return Ok(());
-                }
-                Err(GetError::service(&self.target.stream, None, error))
-            }
         }
     }
 }

@@ -21,6 +21,7 @@
 //! One task per reader, the `driver`, makes all calls. Everything it decides by is a state machine without
 //! effects; the wish of the owner (take a page, stop, drop) reaches it through the queue.
 
+mod answer;
 mod budget;
 mod by_shard;
 mod checkpoint;
@@ -43,6 +44,7 @@ mod save;
 mod shard_state;
 mod split;
 mod start;
+mod stats;
 mod take;
 mod track;
 
@@ -62,6 +64,7 @@ pub use reader::Reader;
 pub use record::Record;
 pub use records::Records;
 pub use start::{OnTrimmed, ShardSelector, StartAt, Until};
+pub use stats::{ReaderStats, ShardStats};
 
 use crate::{
     shard::{SequenceNumber, Shard},

@@ -19,6 +19,7 @@ use super::{
     retry::{Failures, Verdict},
     save::SaveTimer,
     start::OnTrimmed,
+    stats::Counters,
 };
 use crate::{
     service::{ErrorClass, IteratorStart, ServiceError, ShardIterator},
@@ -52,7 +53,9 @@ pub(crate) async fn open(
         gaps,
         gone,
     } = plan(&shards, wish, &checkpoints).map_err(|why| refusal(&target, shards.len(), why))?;
+    let counters = Counters::default();
     for gap in gaps {
+        counters.on_gap();
         warn_of_gap(&target, &gap.shard_id, gap.arrived_at, options.on_trimmed);
     }
     if let Some(saver) = &options.saver {
@@ -63,7 +66,7 @@ pub(crate) async fn open(
         let begin = starts.remove(&shard_id);
         first.push((shard_id, begin.unwrap_or(IteratorStart::TrimHorizon.into())));
     }
-    let iterators = fix_positions(&target, first, options.on_trimmed).await?;
+    let iterators = fix_positions(&target, first, options.on_trimmed, &counters).await?;
 
     let (feed, outlet) = channel();
     let mut driver = Driver {
@@ -77,6 +80,8 @@ pub(crate) async fn open(
         budget: Budget::new(options.prefetch_bytes_max),
         listing: Listing::new(),
         save_timer: SaveTimer::new(options.checkpoint_interval, target.clock.instant()),
+        counters,
+        lost: HashMap::new(),
         calls: FuturesUnordered::new(),
         target,
         options,
@@ -108,6 +113,7 @@ async fn fix_positions(
     target: &Target,
     starts: Vec<(ShardId, Begin)>,
     on_trimmed: OnTrimmed,
+    counters: &Counters,
 ) -> Result<Vec<Fixed>, GetError> {
     stream::iter(starts)
         .map(|(shard_id, begin)| async move {
@@ -120,6 +126,7 @@ async fn fix_positions(
             else {
                 return Err(error);
             };
+            counters.on_gap();
             warn_of_gap(target, position, None, on_trimmed);
             let iterator = fix_position(target, &shard_id, &start).await?;
             Ok((shard_id, start.into(), iterator))

@@ -207,8 +207,14 @@ impl<R> Reader<R> {
         } = self.options.clone();
         let tracker = saver.map(|saver| Tracker::new(saver, require_ack));
         let (driver, outlet) = open(self.target, &self.wish, self.options).await?;
+        let counters = driver.counters.clone();
         let taker = Taker::new(stream, outlet.news.clone(), tracker, keeps_aggregates);
-        Ok(Records::new(outlet, taker, tokio::spawn(driver.run())))
+        Ok(Records::new(
+            outlet,
+            taker,
+            counters,
+            tokio::spawn(driver.run()),
+        ))
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     deliver::{Delivery, Outlet, StopHandle},
     error::GetError,
     record::Record,
+    stats::{Counters, ReaderStats},
     take::Taker,
 };
 use crate::record::KinesisRecord;
@@ -31,16 +32,23 @@ use crate::record::KinesisRecord;
 pub struct Records<R> {
     outlet: Outlet,
     taker: Taker,
+    counters: Counters,
     is_ended: bool,
     driver: JoinHandle<()>,
     record: PhantomData<fn() -> R>,
 }
 
 impl<R> Records<R> {
-    pub(crate) fn new(outlet: Outlet, taker: Taker, driver: JoinHandle<()>) -> Self {
+    pub(crate) fn new(
+        outlet: Outlet,
+        taker: Taker,
+        counters: Counters,
+        driver: JoinHandle<()>,
+    ) -> Self {
         Self {
             outlet,
             taker,
+            counters,
             is_ended: false,
             driver,
             record: PhantomData,
@@ -68,6 +76,12 @@ impl<R> Records<R> {
             let stream = self.taker.stream().clone();
             Delivery::Failed(GetError::Interrupted { stream })
         })))
+    }
+
+    /// What the reader has fetched so far, and how far each shard is behind.
+    #[must_use]
+    pub fn stats(&self) -> ReaderStats {
+        self.counters.stats()
     }
 
     /// Ends fetching. What was fetched still comes out, then `None`.

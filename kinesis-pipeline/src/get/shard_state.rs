@@ -3,6 +3,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::{
+    checkpoint::CheckpointPlace,
     pace::{Pace, PageFacts, PageSize},
     plan::{Begin, Bound},
     retry::{Failures, Verdict},
@@ -151,6 +152,12 @@ impl ShardState {
         }
     }
 
+    /// How far the shard was fetched.
+    pub(crate) fn place(&self) -> CheckpointPlace {
+        let place = CheckpointPlace::where_begun(&self.resume_at());
+        place.unwrap_or(CheckpointPlace::TrimHorizon)
+    }
+
     /// The call is being made.
     pub(crate) fn on_called(&mut self, now: Instant, wall: SystemTime) {
         self.call = Some(Called { at: now, wall });
@@ -171,14 +178,22 @@ impl ShardState {
     }
 
     /// A page came; if it has records left they will be queued. Returns what they take in memory.
-    pub(crate) fn on_page(&mut self, page: &mut RecordPage, now: Instant) -> usize {
+    ///
+    /// A shard that `is_closed` is read to its end, which comes: how far behind it is says nothing.
+    pub(crate) fn on_page(
+        &mut self,
+        page: &mut RecordPage,
+        is_closed: bool,
+        now: Instant,
+    ) -> usize {
         let called = self.call.take();
         let called_at = called.map_or(now, |called| called.at);
         let facts = page_facts(page);
         self.failures.reset();
         self.last_call_at = Some(called_at);
         self.due = self.pace.on_page(called_at, facts);
-        let is_cut = self.cut(page) || self.is_at_wanted_end(page, called);
+        let is_cut = self.cut(page);
+        let is_reached = !is_closed && self.is_at_wanted_end(page, called);
         if let Some(last) = page.records.last() {
             self.read_to = Some(last.sequence_number.clone());
             self.pages_out += 1;
@@ -191,6 +206,7 @@ impl ShardState {
         self.cursor = match page.next_iterator.take() {
             _ if is_cut => Cursor::Ended(End::Cut),
             None => Cursor::Ended(End::Closed),
+            Some(_) if is_reached => Cursor::Ended(End::Cut),
             Some(iterator) => Cursor::At(iterator),
         };
         bytes

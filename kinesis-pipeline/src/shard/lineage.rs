@@ -196,6 +196,13 @@ impl Lineage {
         }
     }
 
+    /// Whether a child of this shard is known.
+    pub(crate) fn has_children(&self, id: &ShardId) -> bool {
+        self.nodes
+            .get(id)
+            .is_some_and(|node| !node.children.is_empty())
+    }
+
     /// Whether nothing is left to read and nothing can turn up any more.
     pub(crate) fn is_finished(&self) -> bool {
         self.live == 0 && !self.is_looking_for_children()

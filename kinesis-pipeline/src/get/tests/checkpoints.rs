@@ -287,6 +287,7 @@ async fn a_place_that_has_expired_fails_or_goes_on_as_the_policy_says() {
             let horizon = reader(&service, &store).on_trimmed(OnTrimmed::FromHorizon);
             let mut records = horizon.open().await.unwrap();
             assert_eq!(take(&mut records, 1).await, ["3"]);
+            assert_eq!(records.stats().gaps, 1);
         }
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{is_silent, service::TestKinesis, take};
-use crate::{GetError, StartAt, Until, service::IteratorStart};
+use crate::{GetError, OnTrimmed, StartAt, Until, service::IteratorStart};
 
 #[tokio::test(start_paused = true)]
 async fn an_expired_iterator_is_replaced_after_the_last_record_that_was_fetched() {
@@ -225,4 +225,71 @@ async fn a_batch_read_outlives_faults() {
         .until(Until::Tip);
     let mut records = reader.open().await.unwrap();
     assert_eq!(super::rest(&mut records).await.len(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_numbers_tell_what_was_fetched_how_far_behind_it_is_and_what_fails() {
+    let service = TestKinesis::new(3);
+    for count in 0..30 {
+        service.put(count % 2, count.to_string());
+    }
+    tokio::time::advance(Duration::from_secs(9)).await;
+    service.split(2);
+    service.fail(
+        "GetRecords",
+        1,
+        "ProvisionedThroughputExceededException",
+        1000,
+    );
+    let stream = service.stream::<Bytes>();
+    let reader = stream
+        .reader()
+        .start(StartAt::TrimHorizon)
+        .page_records_max(5);
+    let records = reader.open().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let stats = records.stats();
+    // Shard 2 has ended and its children are read.
+    assert_eq!((stats.shards.len(), stats.shards_ended), (4, 1));
+    assert_eq!(stats.records, 10);
+    assert!(stats.throttled_calls > 3 && stats.failed_calls == 0);
+    assert!(stats.behind_latest_max() >= Some(Duration::from_secs(9)));
+    let failing: Vec<_> = stats.shards.values().map(|shard| shard.failing).collect();
+    assert_eq!(
+        failing,
+        [
+            None,
+            Some(crate::service::ErrorClass::Throttled),
+            None,
+            None
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_expires_while_it_is_read_fails_or_is_left_for_its_children() {
+    for policy in [OnTrimmed::Fail, OnTrimmed::FromHorizon] {
+        let service = TestKinesis::new(1);
+        for count in 0..100 {
+            service.put(0, count.to_string());
+        }
+        let [left, _] = service.split(0);
+        service.put(left, "child");
+        let stream = service.stream::<Bytes>();
+        let reader = stream
+            .reader()
+            .start(StartAt::TrimHorizon)
+            .page_records_max(10);
+        let mut records = reader.on_trimmed(policy).open().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        service.trim(0, true);
+        take(&mut records, 20).await;
+        if policy == OnTrimmed::Fail {
+            let error = records.next().await.unwrap().unwrap_err();
+            assert!(matches!(error, GetError::Trimmed { .. }), "{error:?}");
+        } else {
+            assert_eq!(take(&mut records, 1).await, ["child"]);
+            assert_eq!(records.stats().gaps, 1);
+        }
+    }
 }

@@ -63,6 +63,29 @@ async fn closed_shards_are_read_to_their_end_from_all_and_from_a_time_but_not_fr
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_closed_shard_whose_last_page_is_empty_does_not_end_a_batch_before_its_children() {
+    for until in [
+        Until::Tip,
+        Until::Timestamp(super::service::BASE + Duration::from_hours(1)),
+    ] {
+        let service = TestKinesis::new(2);
+        for count in 0..10 {
+            service.put(0, count.to_string());
+        }
+        let [left, _] = service.split(0);
+        let empty = service.merge(left, 1);
+        service.put(empty, "grandchild");
+        // Full pages: the end of the shard shows only in the empty one behind them.
+        service.state().hides_end_of_full_pages = true;
+        tokio::time::advance(Duration::from_hours(2)).await;
+        let stream = service.stream::<Bytes>();
+        let reader = stream.reader().start(StartAt::TrimHorizon).until(until);
+        let mut records = reader.page_records_max(5).open().await.unwrap();
+        assert_eq!(rest(&mut records).await.len(), 11);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn readers_that_divide_the_shards_divide_the_children() {
     for hides_children in [false, true] {
         let service = TestKinesis::new(3);

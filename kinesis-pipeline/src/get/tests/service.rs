@@ -32,6 +32,10 @@ pub(super) struct TestKinesis {
 }
 
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fault of some server"
+)]
 pub(super) struct State {
     shards: Vec<TestShard>,
     iterators: Vec<Place>,
@@ -45,6 +49,7 @@ pub(super) struct State {
     pub(super) hides_children: bool,
     pub(super) hides_behind_latest: bool,
     pub(super) repeats_list_token: bool,
+    pub(super) hides_end_of_full_pages: bool,
     pub(super) list_page_max: Option<usize>,
 }
 
@@ -272,7 +277,8 @@ impl State {
     fn page(&mut self, place: Place, limit: usize, now: SystemTime, at: Instant) -> RecordPage {
         let shard = &self.shards[place.shard];
         let end = shard.records.len().min(place.index + limit);
-        let is_last = !shard.shard.is_open() && end == shard.records.len();
+        let is_hidden = self.hides_end_of_full_pages && end > place.index;
+        let is_last = !shard.shard.is_open() && end == shard.records.len() && !is_hidden;
         let behind = match shard.records.get(end) {
             Some(next) => now.duration_since(next.arrived_at).unwrap() + Duration::from_millis(1),
             None => Duration::ZERO,
@@ -345,6 +351,14 @@ impl Kinesis for TestKinesis {
         Box::pin(async move {
             let number: usize = call.iterator.as_str().parse().expect("our own iterator");
             let place = self.state().iterators[number];
+            if self.state().shards[place.shard].is_forgotten {
+                return Err(ServiceError::answered(
+                    "GetRecords",
+                    "test",
+                    "ResourceNotFoundException",
+                    "",
+                ));
+            }
             let limit = call.limit;
             self.enter(MadeCall {
                 limit,

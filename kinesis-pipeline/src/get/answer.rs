@@ -1,0 +1,219 @@
+use super::{
+    checkpoint::{Checkpoint, CheckpointError},
+    deliver::{Delivery, Page},
+    driver::{Answer, Driver},
+    error::GetError,
+    gap::{final_error, start_after_gap, warn_of_gap},
+    retry::Verdict,
+    shard_state::{End, Failure, ShardState},
+    start::OnTrimmed,
+};
+use crate::{
+    service::{ErrorClass, RecordPage, ServiceError, ShardIterator},
+    shard::{Position, Shard, ShardId},
+};
+
+/// What the driver does about the answers to its calls.
+impl Driver {
+    pub(super) fn on_answer(&mut self, answer: Answer) -> Result<(), GetError> {
+        match answer {
+            Answer::Iterator { shard_id, result } => self.on_iterator(&shard_id, result),
+            Answer::Page {
+                shard_id,
+                reserved,
+                result,
+            } => self.on_page(&shard_id, reserved, result),
+            Answer::Shards(result) => self.on_shards(result),
+            Answer::Saved(result) => self.on_saved(result),
+        }
+    }
+
+    fn on_iterator(
+        &mut self,
+        shard_id: &ShardId,
+        result: Result<ShardIterator, ServiceError>,
+    ) -> Result<(), GetError> {
+        let now = self.target.clock.instant();
+        match result {
+            Ok(iterator) => {
+                if let Some(state) = self.shards.get_mut(shard_id) {
+                    state.on_iterator(iterator, now);
+                }
+                self.schedule(shard_id);
+                Ok(())
+            }
+            Err(error) => {
+                let number = self
+                    .shards
+                    .get(shard_id)
+                    .and_then(ShardState::resume_number);
+                let position = number.map(|number| Position::new(shard_id.clone(), number));
+                self.on_error(shard_id, error, position)
+            }
+        }
+    }
+
+    fn on_page(
+        &mut self,
+        shard_id: &ShardId,
+        reserved: usize,
+        result: Result<RecordPage, ServiceError>,
+    ) -> Result<(), GetError> {
+        let mut page = match result {
+            Ok(page) => page,
+            Err(error) => {
+                self.budget.settle(reserved, 0);
+                return self.on_error(shard_id, error, None);
+            }
+        };
+        let Some(state) = self.shards.get_mut(shard_id) else {
+            self.budget.settle(reserved, 0);
+            return Ok(());
+        };
+        self.counters
+            .on_page(shard_id, &page, self.target.clock.now());
+        let finished = state.finished_of(&page);
+        let is_closed = self.lineage.has_children(shard_id);
+        let bytes = state.on_page(&mut page, is_closed, self.target.clock.instant());
+        self.budget.settle(reserved, bytes);
+        for child in &page.child_shards {
+            self.lineage.discover_child(&child.shard_id, &child.parents);
+        }
+        if !page.records.is_empty() {
+            self.feed.send(Delivery::Page(Page {
+                shard_id: shard_id.clone(),
+                records: page.records,
+                finished,
+                behind_latest: page.behind_latest,
+                bytes,
+            }));
+        }
+        if self.shards.get(shard_id).is_some_and(ShardState::is_ended) {
+            self.feed.send(Delivery::ShardEnd(shard_id.clone()));
+        }
+        self.go_on(shard_id);
+        Ok(())
+    }
+
+    fn on_error(
+        &mut self,
+        shard_id: &ShardId,
+        error: ServiceError,
+        position: Option<Position>,
+    ) -> Result<(), GetError> {
+        let (stream, now) = (&self.target.stream, self.target.clock.instant());
+        let Some(state) = self.shards.get_mut(shard_id) else {
+            return Ok(());
+        };
+        self.counters.on_error(shard_id, &error);
+        match state.on_error(&error, now, self.options.outage_max, fastrand::f64()) {
+            Failure::Passing { is_worth_a_warning } => {
+                if is_worth_a_warning {
+                    tracing::warn!(%stream, shard = %shard_id, %error, "shard stalls; trying on");
+                }
+                self.schedule(shard_id);
+                Ok(())
+            }
+            Failure::Final if error.class == ErrorClass::NotFound => {
+                self.lost.insert(shard_id.clone(), error);
+                Ok(())
+            }
+            Failure::Final => match final_error(&self.target, shard_id, error, position) {
+                GetError::UnknownPosition {
+                    position, source, ..
+                } if let Some(start) = start_after_gap(self.options.on_trimmed) => {
+                    self.counters.on_gap();
+                    warn_of_gap(&self.target, &position, None, self.options.on_trimmed);
+                    tracing::debug!(error = %source, "position refused");
+                    state.begin_again(start.into(), now);
+                    self.schedule(shard_id);
+                    Ok(())
+                }
+                error => Err(error),
+            },
+        }
+    }
+
+    fn on_saved(&mut self, result: Result<(), CheckpointError>) -> Result<(), GetError> {
+        let Err(error) = result else {
+            self.save_timer.on_saved();
+            return Ok(());
+        };
+        let now = self.target.clock.instant();
+        match self
+            .save_timer
+            .on_error(now, self.options.outage_max, fastrand::f64())
+        {
+            Verdict::Again {
+                is_worth_a_warning, ..
+            } => {
+                if is_worth_a_warning {
+                    let stream = &self.target.stream;
+                    tracing::warn!(%stream, %error, "checkpoints cannot be saved; trying on");
+                }
+                Ok(())
+            }
+            Verdict::Final => Err(GetError::checkpoint(&self.target.stream, error)),
+        }
+    }
+
+    fn on_shards(&mut self, result: Result<Vec<Shard>, ServiceError>) -> Result<(), GetError> {
+        let now = self.target.clock.instant();
+        match result {
+            Ok(shards) => {
+                for shard in &shards {
+                    let parents: Vec<_> = shard.parents().cloned().collect();
+                    self.lineage.discover(&shard.id, &parents);
+                }
+                let is_listed = |id: &ShardId| shards.binary_search_by(|s| s.id.cmp(id)).is_ok();
+                self.lineage.forget_unlisted(is_listed);
+                self.listing.on_listed(now);
+                let mut lost = std::mem::take(&mut self.lost).into_iter();
+                lost.try_for_each(|(id, error)| self.on_lost(&id, is_listed(&id), error))
+            }
+            Err(error) => {
+                let may_pass = self.listing.on_error(
+                    error.class,
+                    now,
+                    self.options.outage_max,
+                    fastrand::f64(),
+                );
+                if may_pass {
+                    return Ok(());
+                }
+                Err(GetError::service(&self.target.stream, None, error))
+            }
+        }
+    }
+
+    /// A shard that the service does not know has expired, unless it is listed: then the error stands.
+    fn on_lost(
+        &mut self,
+        shard_id: &ShardId,
+        is_listed: bool,
+        error: ServiceError,
+    ) -> Result<(), GetError> {
+        let Some(state) = self.shards.get(shard_id) else {
+            return Ok(());
+        };
+        if is_listed {
+            return Err(GetError::service(
+                &self.target.stream,
+                Some(shard_id),
+                error,
+            ));
+        }
+        if self.options.on_trimmed == OnTrimmed::Fail {
+            let checkpoint = Checkpoint::new(shard_id.clone(), state.place());
+            return Err(GetError::Trimmed {
+                stream: self.target.stream.clone(),
+                checkpoint: Box::new(checkpoint),
+            });
+        }
+        self.counters.on_gap();
+        warn_of_gap(&self.target, shard_id, None, self.options.on_trimmed);
+        self.feed.send(Delivery::ShardEnd(shard_id.clone()));
+        self.let_go(shard_id, End::Closed);
+        Ok(())
+    }
+}
