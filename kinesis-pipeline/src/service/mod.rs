@@ -11,8 +11,11 @@
 //! embedded Kinesis under paused time. Implement [`Kinesis`] yourself to put something of yours between the
 //! pipelines and the service: a recorder, a fault, a quota.
 
+mod consumer;
 mod create_stream;
 mod delete_stream;
+mod deregister_stream_consumer;
+mod describe_stream_consumer;
 mod describe_stream_summary;
 mod error;
 mod get_records;
@@ -21,16 +24,21 @@ mod list_shards;
 mod list_streams;
 mod merge_shards;
 mod put_records;
+mod register_stream_consumer;
 mod split_shard;
 mod stream_id;
+mod subscribe_to_shard;
 
 #[cfg(feature = "aws")]
 pub mod aws;
 
 use std::{fmt, future::Future, pin::Pin};
 
+pub use consumer::{Consumer, ConsumerStatus};
 pub use create_stream::{Capacity, CreateStream};
 pub use delete_stream::DeleteStream;
+pub use deregister_stream_consumer::DeregisterStreamConsumer;
+pub use describe_stream_consumer::DescribeStreamConsumer;
 pub use describe_stream_summary::{DescribeStreamSummary, StreamStatus, StreamSummary};
 pub use error::{ErrorClass, ServiceError};
 pub use get_records::{ChildShard, EncryptionType, GetRecords, RecordPage, StoredRecord};
@@ -39,8 +47,10 @@ pub use list_shards::{ListShards, ShardFilter, ShardPage};
 pub use list_streams::{ListStreams, StreamPage};
 pub use merge_shards::MergeShards;
 pub use put_records::{EntryFailure, PutRecords, PutRecordsAnswer, StoredAt};
+pub use register_stream_consumer::RegisterStreamConsumer;
 pub use split_shard::SplitShard;
 pub use stream_id::StreamId;
+pub use subscribe_to_shard::{SubscribeToShard, Subscription, SubscriptionEvent};
 
 /// What a call of the seam returns: a future of the answer or of a [`ServiceError`].
 pub type ServiceFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + Send + 'a>>;
@@ -85,4 +95,45 @@ pub trait Kinesis: fmt::Debug + Send + Sync + 'static {
 
     /// Begins to merge two adjacent shards.
     fn merge_shards(&self, call: MergeShards) -> ServiceFuture<'_, ()>;
+
+    /// Registers a consumer for enhanced fan-out; it can subscribe once its status is
+    /// [`ConsumerStatus::Active`].
+    ///
+    /// This call and the three that follow are refused by default, with an error of class
+    /// [`ErrorClass::Invalid`]: a service of yours offers enhanced fan-out if it has all four.
+    fn register_stream_consumer(
+        &self,
+        call: RegisterStreamConsumer,
+    ) -> ServiceFuture<'_, Consumer> {
+        let _ = call;
+        not_offered("RegisterStreamConsumer", self.endpoint())
+    }
+
+    /// Describes a registered consumer.
+    fn describe_stream_consumer(
+        &self,
+        call: DescribeStreamConsumer,
+    ) -> ServiceFuture<'_, Consumer> {
+        let _ = call;
+        not_offered("DescribeStreamConsumer", self.endpoint())
+    }
+
+    /// Begins to remove a registered consumer; its subscriptions end.
+    fn deregister_stream_consumer(&self, call: DeregisterStreamConsumer) -> ServiceFuture<'_, ()> {
+        let _ = call;
+        not_offered("DeregisterStreamConsumer", self.endpoint())
+    }
+
+    /// Has a shard's records pushed to a registered consumer. The position is fixed when the answer comes.
+    fn subscribe_to_shard(&self, call: SubscribeToShard) -> ServiceFuture<'_, Subscription> {
+        let _ = call;
+        not_offered("SubscribeToShard", self.endpoint())
+    }
+}
+
+/// The answer of a service without enhanced fan-out.
+fn not_offered<'a, T: Send + 'a>(operation: &'static str, endpoint: &str) -> ServiceFuture<'a, T> {
+    let message = "this service does not offer enhanced fan-out";
+    let error = ServiceError::unanswered(operation, endpoint, ErrorClass::Invalid, message);
+    Box::pin(std::future::ready(Err(error)))
 }

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use crate::{
     local::operations::{
+        consumer::ConsumerShape,
         describe_stream_summary, get_records, list_shards, list_streams, put_records,
         shapes::{self, ShardShape},
+        subscribe_to_shard::Event,
     },
     record::PartitionKey,
     service::{
-        ChildShard, EncryptionType, EntryFailure, PutRecordsAnswer, RecordPage, ShardPage,
-        StoredAt, StoredRecord, StreamPage, StreamSummary,
+        ChildShard, Consumer, ConsumerStatus, EncryptionType, EntryFailure, PutRecordsAnswer,
+        RecordPage, ShardPage, StoredAt, StoredRecord, StreamPage, StreamSummary,
+        SubscriptionEvent,
     },
     shard::{SequenceNumber, Shard, ShardId},
 };
@@ -114,4 +117,25 @@ pub(super) fn describe_stream_summary(
     summary.record_bytes_max = from.max_record_size_in_kib as usize * 1024;
     summary.consumer_count = from.consumer_count;
     summary
+}
+
+pub(super) fn consumer(from: ConsumerShape) -> Consumer {
+    let status = match from.status {
+        "ACTIVE" => ConsumerStatus::Active,
+        "DELETING" => ConsumerStatus::Deleting,
+        _ => ConsumerStatus::Creating,
+    };
+    Consumer::new(from.name, from.arn, status, from.created_at.0)
+}
+
+pub(super) fn event(from: Event) -> SubscriptionEvent {
+    let children = from.child_shards.unwrap_or_default();
+    SubscriptionEvent {
+        records: from.records.into_iter().map(stored_record).collect(),
+        continuation: from
+            .continuation_sequence_number
+            .map(SequenceNumber::stored),
+        behind_latest: Some(Duration::from_millis(from.millis_behind_latest)),
+        child_shards: children.into_iter().map(child_shard).collect(),
+    }
 }

@@ -6,19 +6,25 @@ mod request;
 
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+
 use super::{
     LocalKinesis,
     api_error::CallFailure,
     core::Core,
     operations::{
-        self, Operation, create_stream, delete_stream, describe_stream_summary, get_records,
-        get_shard_iterator, list_shards, list_streams, merge_shards, put_records, split_shard,
+        self, Operation, create_stream, delete_stream, deregister_stream_consumer,
+        describe_stream_consumer, describe_stream_summary, get_records, get_shard_iterator,
+        list_shards, list_streams, merge_shards, put_records, register_stream_consumer,
+        split_shard, subscribe_to_shard,
     },
 };
 use crate::service::{
-    CreateStream, DeleteStream, DescribeStreamSummary, ErrorClass, GetRecords, GetShardIterator,
-    Kinesis, ListShards, ListStreams, MergeShards, PutRecords, PutRecordsAnswer, RecordPage,
+    Consumer, CreateStream, DeleteStream, DeregisterStreamConsumer, DescribeStreamConsumer,
+    DescribeStreamSummary, ErrorClass, GetRecords, GetShardIterator, Kinesis, ListShards,
+    ListStreams, MergeShards, PutRecords, PutRecordsAnswer, RecordPage, RegisterStreamConsumer,
     ServiceError, ServiceFuture, ShardIterator, ShardPage, SplitShard, StreamPage, StreamSummary,
+    SubscribeToShard, Subscription,
 };
 
 const ENDPOINT: &str = "the embedded Kinesis";
@@ -117,5 +123,52 @@ impl Kinesis for LocalKinesis {
     fn merge_shards(&self, call: MergeShards) -> ServiceFuture<'_, ()> {
         let request = request::merge_shards(&call);
         carry_out::<merge_shards::MergeShards, _>(&self.core, request, |_| ())
+    }
+
+    fn register_stream_consumer(
+        &self,
+        call: RegisterStreamConsumer,
+    ) -> ServiceFuture<'_, Consumer> {
+        let request = request::register_stream_consumer(call);
+        carry_out::<register_stream_consumer::RegisterStreamConsumer, _>(
+            &self.core,
+            request,
+            |response| answer::consumer(response.consumer),
+        )
+    }
+
+    fn describe_stream_consumer(
+        &self,
+        call: DescribeStreamConsumer,
+    ) -> ServiceFuture<'_, Consumer> {
+        let request = request::describe_stream_consumer(call);
+        carry_out::<describe_stream_consumer::DescribeStreamConsumer, _>(
+            &self.core,
+            request,
+            |response| answer::consumer(response.consumer_description),
+        )
+    }
+
+    fn deregister_stream_consumer(&self, call: DeregisterStreamConsumer) -> ServiceFuture<'_, ()> {
+        let request = request::deregister_stream_consumer(call);
+        carry_out::<deregister_stream_consumer::DeregisterStreamConsumer, _>(
+            &self.core,
+            request,
+            |_| (),
+        )
+    }
+
+    fn subscribe_to_shard(&self, call: SubscribeToShard) -> ServiceFuture<'_, Subscription> {
+        Box::pin(async move {
+            let request = request::subscribe_to_shard(call);
+            let opened = subscribe_to_shard::open(&self.core, request).await;
+            let events =
+                opened.map_err(|failure| service_error(subscribe_to_shard::NAME, failure))?;
+            Ok(Subscription::new(events.map(|event| {
+                event
+                    .map(answer::event)
+                    .map_err(|error| service_error(subscribe_to_shard::NAME, error.into()))
+            })))
+        })
     }
 }

@@ -3,17 +3,21 @@
 use crate::{
     local::{
         operations::{
-            create_stream, delete_stream, describe_stream_summary, entry, get_records,
-            get_shard_iterator, list_shards, list_streams, merge_shards, put_records,
-            shapes::StreamModeDetails, split_shard,
+            create_stream, delete_stream, deregister_stream_consumer, describe_stream_consumer,
+            describe_stream_summary, entry, get_records, get_shard_iterator, list_shards,
+            list_streams, merge_shards, put_records, register_stream_consumer,
+            shapes::StreamModeDetails, split_shard, subscribe_to_shard,
         },
         protocol::values::{Blob, Timestamp},
     },
     record::EncodedRecord,
     service::{
-        Capacity, CreateStream, DeleteStream, DescribeStreamSummary, GetRecords, GetShardIterator,
-        IteratorStart, ListShards, ListStreams, MergeShards, PutRecords, ShardFilter, SplitShard,
+        Capacity, CreateStream, DeleteStream, DeregisterStreamConsumer, DescribeStreamConsumer,
+        DescribeStreamSummary, GetRecords, GetShardIterator, IteratorStart, ListShards,
+        ListStreams, MergeShards, PutRecords, RegisterStreamConsumer, ShardFilter, SplitShard,
+        SubscribeToShard,
     },
+    shard::SequenceNumber,
 };
 
 pub(super) fn put_records(call: PutRecords) -> put_records::Request {
@@ -34,13 +38,7 @@ fn entry(record: EncodedRecord) -> entry::Entry {
 }
 
 pub(super) fn get_shard_iterator(call: GetShardIterator) -> get_shard_iterator::Request {
-    let (kind, starting_sequence_number, timestamp) = match call.start {
-        IteratorStart::TrimHorizon => ("TRIM_HORIZON", None, None),
-        IteratorStart::Latest => ("LATEST", None, None),
-        IteratorStart::AtSequenceNumber(number) => ("AT_SEQUENCE_NUMBER", Some(number), None),
-        IteratorStart::AfterSequenceNumber(number) => ("AFTER_SEQUENCE_NUMBER", Some(number), None),
-        IteratorStart::AtTimestamp(time) => ("AT_TIMESTAMP", None, Some(Timestamp(time))),
-    };
+    let (kind, starting_sequence_number, timestamp) = position(call.start);
     get_shard_iterator::Request {
         stream_name: call.stream.name_parameter(),
         stream_arn: call.stream.arn_parameter(),
@@ -48,6 +46,17 @@ pub(super) fn get_shard_iterator(call: GetShardIterator) -> get_shard_iterator::
         shard_iterator_type: Some(kind.to_owned()),
         starting_sequence_number: starting_sequence_number.map(|number| number.to_string()),
         timestamp,
+    }
+}
+
+/// The API's type of a start, and what goes with it.
+fn position(start: IteratorStart) -> (&'static str, Option<SequenceNumber>, Option<Timestamp>) {
+    match start {
+        IteratorStart::TrimHorizon => ("TRIM_HORIZON", None, None),
+        IteratorStart::Latest => ("LATEST", None, None),
+        IteratorStart::AtSequenceNumber(number) => ("AT_SEQUENCE_NUMBER", Some(number), None),
+        IteratorStart::AfterSequenceNumber(number) => ("AFTER_SEQUENCE_NUMBER", Some(number), None),
+        IteratorStart::AtTimestamp(time) => ("AT_TIMESTAMP", None, Some(Timestamp(time))),
     }
 }
 
@@ -147,5 +156,49 @@ pub(super) fn merge_shards(call: &MergeShards) -> merge_shards::Request {
         stream_arn: call.stream.arn_parameter(),
         shard_to_merge: Some(call.shard_id.as_str().to_owned()),
         adjacent_shard_to_merge: Some(call.adjacent_shard_id.as_str().to_owned()),
+    }
+}
+
+pub(super) fn register_stream_consumer(
+    call: RegisterStreamConsumer,
+) -> register_stream_consumer::Request {
+    register_stream_consumer::Request {
+        stream_arn: Some(call.stream_arn),
+        consumer_name: Some(call.consumer_name),
+        tags: None,
+    }
+}
+
+pub(super) fn describe_stream_consumer(
+    call: DescribeStreamConsumer,
+) -> describe_stream_consumer::Request {
+    describe_stream_consumer::Request {
+        stream_arn: Some(call.stream_arn),
+        consumer_name: Some(call.consumer_name),
+        consumer_arn: None,
+    }
+}
+
+pub(super) fn deregister_stream_consumer(
+    call: DeregisterStreamConsumer,
+) -> deregister_stream_consumer::Request {
+    deregister_stream_consumer::Request {
+        stream_arn: Some(call.stream_arn),
+        consumer_name: Some(call.consumer_name),
+        consumer_arn: None,
+    }
+}
+
+pub(super) fn subscribe_to_shard(call: SubscribeToShard) -> subscribe_to_shard::Request {
+    let (kind, sequence_number, timestamp) = position(call.start);
+    let start = subscribe_to_shard::StartingPosition {
+        kind: Some(kind.to_owned()),
+        sequence_number: sequence_number.map(|number| number.to_string()),
+        timestamp,
+    };
+    subscribe_to_shard::Request {
+        consumer_arn: Some(call.consumer_arn),
+        shard_id: Some(call.shard_id.as_str().to_owned()),
+        starting_position: Some(start),
     }
 }

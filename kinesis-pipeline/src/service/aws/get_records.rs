@@ -38,7 +38,8 @@ pub(super) async fn send(aws: &AwsKinesis, call: GetRecords) -> Result<RecordPag
     })
 }
 
-fn record(record: types::Record) -> Option<StoredRecord> {
+/// `None` if its number is not decimal.
+pub(super) fn record(record: types::Record) -> Option<StoredRecord> {
     let arrived_at = record.approximate_arrival_timestamp.map(time::from_sdk);
     Some(StoredRecord {
         sequence_number: SequenceNumber::try_from(record.sequence_number).ok()?,
@@ -59,11 +60,12 @@ pub(super) fn encryption(kind: &types::EncryptionType) -> Option<EncryptionType>
     }
 }
 
-fn behind(millis: i64) -> Duration {
+pub(super) fn behind(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
-fn child(child: types::ChildShard) -> Option<ChildShard> {
+/// `None` if its hash keys are not decimal.
+pub(super) fn child(child: types::ChildShard) -> Option<ChildShard> {
     Some(ChildShard {
         shard_id: ShardId::from(child.shard_id),
         parents: child.parent_shards.into_iter().map(ShardId::from).collect(),

@@ -5,8 +5,11 @@
 //! ```
 
 mod connect;
+mod consumer;
 mod create_stream;
 mod delete_stream;
+mod deregister_stream_consumer;
+mod describe_stream_consumer;
 mod describe_stream_summary;
 mod endpoint;
 mod error;
@@ -16,10 +19,12 @@ mod list_shards;
 mod list_streams;
 mod merge_shards;
 mod put_records;
+mod register_stream_consumer;
 mod shards;
 mod split_shard;
 #[cfg(test)]
 mod stub;
+mod subscribe_to_shard;
 mod time;
 
 use std::time::Duration;
@@ -30,9 +35,11 @@ use aws_sdk_kinesis::{
 };
 
 use super::{
-    CreateStream, DeleteStream, DescribeStreamSummary, GetRecords, GetShardIterator, Kinesis,
-    ListShards, ListStreams, MergeShards, PutRecords, PutRecordsAnswer, RecordPage, ServiceFuture,
-    ShardIterator, ShardPage, SplitShard, StreamPage, StreamSummary,
+    Consumer, CreateStream, DeleteStream, DeregisterStreamConsumer, DescribeStreamConsumer,
+    DescribeStreamSummary, GetRecords, GetShardIterator, Kinesis, ListShards, ListStreams,
+    MergeShards, PutRecords, PutRecordsAnswer, RecordPage, RegisterStreamConsumer, ServiceFuture,
+    ShardIterator, ShardPage, SplitShard, StreamPage, StreamSummary, SubscribeToShard,
+    Subscription,
 };
 
 pub use connect::{ConnectError, ConnectOptions};
@@ -150,6 +157,28 @@ impl Kinesis for AwsKinesis {
 
     fn merge_shards(&self, call: MergeShards) -> ServiceFuture<'_, ()> {
         Box::pin(merge_shards::send(self, call))
+    }
+
+    fn register_stream_consumer(
+        &self,
+        call: RegisterStreamConsumer,
+    ) -> ServiceFuture<'_, Consumer> {
+        Box::pin(register_stream_consumer::send(self, call))
+    }
+
+    fn describe_stream_consumer(
+        &self,
+        call: DescribeStreamConsumer,
+    ) -> ServiceFuture<'_, Consumer> {
+        Box::pin(describe_stream_consumer::send(self, call))
+    }
+
+    fn deregister_stream_consumer(&self, call: DeregisterStreamConsumer) -> ServiceFuture<'_, ()> {
+        Box::pin(deregister_stream_consumer::send(self, call))
+    }
+
+    fn subscribe_to_shard(&self, call: SubscribeToShard) -> ServiceFuture<'_, Subscription> {
+        Box::pin(subscribe_to_shard::send(self, call))
     }
 }
 

@@ -1,0 +1,56 @@
+use std::{fmt, time::SystemTime};
+
+/// A consumer that is registered with a stream for enhanced fan-out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Consumer {
+    /// The name it was registered under.
+    pub name: String,
+    /// Its ARN, which names the consumer in [`SubscribeToShard`](super::SubscribeToShard). A consumer that is
+    /// registered anew under an old name has another one.
+    pub arn: String,
+    /// Whether it can subscribe.
+    pub status: ConsumerStatus,
+    /// When it was registered.
+    pub created_at: SystemTime,
+}
+
+impl Consumer {
+    /// A consumer.
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        arn: impl Into<String>,
+        status: ConsumerStatus,
+        created_at: SystemTime,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            arn: arn.into(),
+            status,
+            created_at,
+        }
+    }
+}
+
+/// Whether a consumer can subscribe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConsumerStatus {
+    /// Not yet.
+    Creating,
+    /// Yes.
+    Active,
+    /// No longer.
+    Deleting,
+}
+
+impl fmt::Display for ConsumerStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Creating => "CREATING",
+            Self::Active => "ACTIVE",
+            Self::Deleting => "DELETING",
+        })
+    }
+}

@@ -1,0 +1,84 @@
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_core::Stream;
+
+use super::{ChildShard, IteratorStart, ServiceError, StoredRecord};
+use crate::shard::{SequenceNumber, ShardId};
+
+/// Has a shard's records pushed to a registered consumer for 5 minutes.
+///
+/// The service allows 1 call a second, consumer and shard, and refuses another one within 5 seconds of the last
+/// that succeeded; later than that, the new subscription takes the place of the old one.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SubscribeToShard {
+    /// The ARN of the registered consumer.
+    pub consumer_arn: String,
+    /// The shard to read.
+    pub shard_id: ShardId,
+    /// Where to begin.
+    pub start: IteratorStart,
+}
+
+impl SubscribeToShard {
+    /// A call that subscribes this consumer to this shard.
+    #[must_use]
+    pub fn new(consumer_arn: impl Into<String>, shard_id: ShardId, start: IteratorStart) -> Self {
+        Self {
+            consumer_arn: consumer_arn.into(),
+            shard_id,
+            start,
+        }
+    }
+}
+
+/// What a subscription pushes: up to 2 MiB a second and shard, at least one event every few seconds.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct SubscriptionEvent {
+    /// The records, by increasing sequence number; none in an event that only says how far it has come.
+    pub records: Vec<StoredRecord>,
+    /// Where another subscription goes on: after this number, which need not be a record's. `None` at the end of
+    /// a closed shard.
+    pub continuation: Option<SequenceNumber>,
+    /// How far the event is behind the tip of the shard.
+    pub behind_latest: Option<Duration>,
+    /// At the end of a closed shard, the shards that took over its keys.
+    pub child_shards: Vec<ChildShard>,
+}
+
+/// The events of a subscription. It ends after 5 minutes, at the end of a closed shard, or after an error.
+///
+/// Nothing is read ahead: a subscription that is not polled holds the service back. Dropping it ends it.
+pub struct Subscription(
+    Pin<Box<dyn Stream<Item = Result<SubscriptionEvent, ServiceError>> + Send>>,
+);
+
+impl Subscription {
+    /// A subscription that gives out these events.
+    #[must_use]
+    pub fn new(
+        events: impl Stream<Item = Result<SubscriptionEvent, ServiceError>> + Send + 'static,
+    ) -> Self {
+        Self(Box::pin(events))
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Result<SubscriptionEvent, ServiceError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(context)
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").finish_non_exhaustive()
+    }
+}
