@@ -37,6 +37,8 @@ journeys! {
     a_sequence_number_reads_what_follows_it,
     a_timestamp_reads_what_arrived_since,
     a_split_and_a_merge_are_followed_parents_first,
+    fan_out_pushes_records_and_follows_a_split_and_a_merge,
+    fan_out_goes_on_from_a_position,
     two_readers_share_the_shards_by_number,
     stop_delivers_what_was_fetched,
     a_bad_record_is_one_error_item,
@@ -217,7 +219,50 @@ async fn a_timestamp_reads_what_arrived_since(server: Server) {
 
 async fn a_split_and_a_merge_are_followed_parents_first(server: Server) {
     let stream = server.stream::<Reading>("readings", 1).await;
-    let mut records = stream.iter_from_latest().await.expect("the reader opens");
+    let records = stream.iter_from_latest().await.expect("the reader opens");
+    follow_a_split_and_a_merge(&server, &stream, records).await;
+}
+
+async fn fan_out_pushes_records_and_follows_a_split_and_a_merge(server: Server) {
+    let stream = server.stream::<Reading>("readings", 1).await;
+    let reader = stream.reader().fan_out("pushed");
+    let records = reader.open().await.expect("the reader opens");
+    follow_a_split_and_a_merge(&server, &stream, records).await;
+    stream
+        .deregister_consumer("pushed")
+        .await
+        .expect("the consumer is removed");
+}
+
+async fn fan_out_goes_on_from_a_position(server: Server) {
+    let stream = server.stream::<Reading>("readings", 2).await;
+    let open = |consumer: &'static str| {
+        let reader = stream.reader().start(StartAt::TrimHorizon);
+        reader.fan_out(consumer)
+    };
+    for count in 0..20 {
+        stream
+            .put(&reading("attic", count))
+            .await
+            .expect("a receipt");
+    }
+    let mut records = open("first").open().await.expect("the reader opens");
+    let taken = take(&mut records, 7).await;
+    drop(records);
+    let last = taken.last().expect("7 records").position().clone();
+    let resumed = open("second").resume_after([last]).open();
+    let mut records = resumed.await.expect("the reader opens");
+    stream.put(&reading("attic", 20)).await.expect("a receipt");
+    let rest = take(&mut records, 14).await;
+    let counts: Vec<_> = taken.iter().chain(&rest).map(|r| r.data.count).collect();
+    assert_eq!(counts, (0..21).collect::<Vec<_>>());
+}
+
+async fn follow_a_split_and_a_merge(
+    server: &Server,
+    stream: &KinesisStream<Reading>,
+    mut records: Records<Reading>,
+) {
     let devices: Vec<_> = (0..8).map(|device| format!("device-{device}")).collect();
     let put_round = async |round: u32| {
         for device in &devices {
@@ -261,7 +306,7 @@ async fn a_split_and_a_merge_are_followed_parents_first(server: Server) {
 
     let live = take(&mut records, 24).await;
     check_rounds(&devices, &live);
-    let replayed = to_the_tip(&stream, StartAt::TrimHorizon).await;
+    let replayed = to_the_tip(stream, StartAt::TrimHorizon).await;
     assert_eq!(replayed.len(), 24);
     check_rounds(&devices, &replayed);
 }

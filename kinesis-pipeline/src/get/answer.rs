@@ -3,9 +3,11 @@ use super::{
     deliver::{Delivery, Page},
     driver::{Answer, Driver},
     error::GetError,
+    fan_out::FALL_BACK_AFTER,
     gap::{final_error, start_after_gap, warn_of_gap},
     retry::Verdict,
     shard_state::{End, Failure, ShardState},
+    split::Finished,
     start::OnTrimmed,
 };
 use crate::{
@@ -23,6 +25,12 @@ impl Driver {
                 reserved,
                 result,
             } => self.on_page(&shard_id, reserved, result),
+            Answer::Subscribed { shard_id, result } => self.on_subscribed(&shard_id, result),
+            Answer::Event {
+                shard_id,
+                subscription,
+                result,
+            } => self.on_event(&shard_id, subscription, result),
             Answer::Shards(result) => self.on_shards(result),
             Answer::Saved(result) => self.on_saved(result),
         }
@@ -43,14 +51,16 @@ impl Driver {
                 Ok(())
             }
             Err(error) => {
-                let number = self
-                    .shards
-                    .get(shard_id)
-                    .and_then(ShardState::resume_number);
-                let position = number.map(|number| Position::new(shard_id.clone(), number));
+                let position = self.position(shard_id);
                 self.on_error(shard_id, error, position)
             }
         }
+    }
+
+    /// The position at which the shard is to be read on, if it is one.
+    pub(super) fn position(&self, shard_id: &ShardId) -> Option<Position> {
+        let number = self.shards.get(shard_id)?.resume_number()?;
+        Some(Position::new(shard_id.clone(), number))
     }
 
     fn on_page(
@@ -76,6 +86,18 @@ impl Driver {
         let is_closed = self.lineage.has_children(shard_id);
         let bytes = state.on_page(&mut page, is_closed, self.target.clock.instant());
         self.budget.settle(reserved, bytes);
+        self.deliver(shard_id, page, finished, bytes);
+        Ok(())
+    }
+
+    /// Hands on what is wanted of a page, which takes so many bytes in memory, and goes on.
+    pub(super) fn deliver(
+        &mut self,
+        shard_id: &ShardId,
+        page: RecordPage,
+        finished: Option<Finished>,
+        bytes: usize,
+    ) {
         for child in &page.child_shards {
             self.lineage.discover_child(&child.shard_id, &child.parents);
         }
@@ -92,10 +114,9 @@ impl Driver {
             self.feed.send(Delivery::ShardEnd(shard_id.clone()));
         }
         self.go_on(shard_id);
-        Ok(())
     }
 
-    fn on_error(
+    pub(super) fn on_error(
         &mut self,
         shard_id: &ShardId,
         error: ServiceError,
@@ -106,11 +127,22 @@ impl Driver {
             return Ok(());
         };
         self.counters.on_error(shard_id, &error);
-        match state.on_error(&error, now, self.options.outage_max, fastrand::f64()) {
+        let may_fall_back = state.is_by_fan_out() && self.options.falls_back;
+        let outage_max = match may_fall_back {
+            true => self.options.outage_max.min(FALL_BACK_AFTER),
+            false => self.options.outage_max,
+        };
+        match state.on_error(&error, now, outage_max, fastrand::f64()) {
             Failure::Passing { is_worth_a_warning } => {
                 if is_worth_a_warning {
                     tracing::warn!(%stream, shard = %shard_id, %error, "shard stalls; trying on");
                 }
+                self.schedule(shard_id);
+                Ok(())
+            }
+            Failure::Final if may_fall_back => {
+                tracing::warn!(%stream, shard = %shard_id, %error, "cannot subscribe; polling instead");
+                state.fall_back(now);
                 self.schedule(shard_id);
                 Ok(())
             }
@@ -197,11 +229,12 @@ impl Driver {
             return Ok(());
         };
         if is_listed {
-            return Err(GetError::service(
-                &self.target.stream,
-                Some(shard_id),
-                error,
-            ));
+            let stream = &self.target.stream;
+            return Err(match &self.options.fan_out {
+                // Then it is the consumer that the service does not know.
+                Some(name) if state.is_by_fan_out() => GetError::consumer(stream, name, error),
+                _ => GetError::service(stream, Some(shard_id), error),
+            });
         }
         if self.options.on_trimmed == OnTrimmed::Fail {
             let checkpoint = Checkpoint::new(shard_id.clone(), state.place());

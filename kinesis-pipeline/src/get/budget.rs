@@ -25,6 +25,11 @@ impl Budget {
         has_room
     }
 
+    /// Whether anything of unknown size may come.
+    pub(crate) fn has_room(&self) -> bool {
+        self.used < self.bytes_max.max(1)
+    }
+
     /// A page came, or did not: its `reserved` bytes are free again and it takes `bytes`.
     pub(crate) fn settle(&mut self, reserved: usize, bytes: usize) {
         self.used = self.used.saturating_sub(reserved) + bytes;

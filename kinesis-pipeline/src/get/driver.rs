@@ -2,6 +2,7 @@ use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     future::Future,
     pin::Pin,
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,7 +24,9 @@ use super::{
     stats::Counters,
 };
 use crate::{
-    service::{IteratorStart, RecordPage, ServiceError, ShardIterator},
+    service::{
+        IteratorStart, RecordPage, ServiceError, ShardIterator, Subscription, SubscriptionEvent,
+    },
     shard::{Shard, ShardId, lineage::Lineage, listing::list_all},
     stream::Target,
 };
@@ -53,7 +56,24 @@ pub(crate) struct Driver {
     pub(crate) counters: Counters,
     /// Shards that the service says it does not know. A listing tells whether they have expired.
     pub(crate) lost: HashMap<ShardId, ServiceError>,
-    pub(crate) calls: FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>,
+    pub(crate) calls: Calls,
+    /// The ARN of the consumer that subscribes to shards; without one they are polled.
+    pub(crate) consumer_arn: Option<Arc<str>>,
+    /// The subscriptions that nothing is awaited from, because there is no room.
+    pub(crate) subscriptions: HashMap<ShardId, Subscription>,
+    /// The next events of the others: at most one per shard. They may be long in coming, so they do not count
+    /// as calls.
+    pub(crate) events: Calls,
+}
+
+pub(crate) type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>;
+
+/// What a shard is begun with.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    Nothing,
+    Iterator(ShardIterator),
+    Subscription(fetch::Subscribed),
 }
 
 /// What a call in flight came back with.
@@ -66,6 +86,15 @@ pub(crate) enum Answer {
         shard_id: ShardId,
         reserved: usize,
         result: Result<RecordPage, ServiceError>,
+    },
+    Subscribed {
+        shard_id: ShardId,
+        result: Result<fetch::Subscribed, ServiceError>,
+    },
+    Event {
+        shard_id: ShardId,
+        subscription: Subscription,
+        result: Result<Option<SubscriptionEvent>, ServiceError>,
     },
     Shards(Result<Vec<Shard>, ServiceError>),
     Saved(Result<(), CheckpointError>),
@@ -86,6 +115,8 @@ impl Driver {
         }
         // Abandons what is in flight, so that no older save runs beside the last.
         self.calls.clear();
+        self.events.clear();
+        self.subscriptions.clear();
         if let Some(saver) = &self.options.saver
             && self.feed.drained().await
             && let Err(error) = saver.save().await
@@ -135,6 +166,7 @@ impl Driver {
             biased;
             news = self.feed.next() => Event::News(news),
             Some(answer) = self.calls.next(), if !self.calls.is_empty() => Event::Answer(answer),
+            Some(event) = self.events.next(), if !self.events.is_empty() => Event::Answer(event),
             () = timer => Event::Timer,
         }
     }
@@ -144,17 +176,12 @@ impl Driver {
         while let Some(shard_id) = self.lineage.take_ready() {
             let begin = self.starts.remove(&shard_id);
             let begin = begin.unwrap_or(IteratorStart::TrimHorizon.into());
-            self.read_shard(&shard_id, begin, None);
+            self.read_shard(&shard_id, begin, Opened::Nothing);
         }
     }
 
-    /// Begins to read a shard from `iterator`, or from `begin` if none was fetched yet.
-    pub(crate) fn read_shard(
-        &mut self,
-        shard_id: &ShardId,
-        begin: Begin,
-        iterator: Option<ShardIterator>,
-    ) {
+    /// Begins to read a shard with what was `opened` for it, or from `begin` if nothing was.
+    pub(crate) fn read_shard(&mut self, shard_id: &ShardId, begin: Begin, opened: Opened) {
         if let (Some(saver), Some(place)) = (
             &self.options.saver,
             CheckpointPlace::where_begun(&begin.iterator),
@@ -166,7 +193,19 @@ impl Driver {
         self.counters.on_begun(shard_id);
         let pace = Pace::new(self.poll_interval(), self.options.page_records_max);
         let now = self.target.clock.instant();
-        let state = ShardState::new(begin, iterator, pace, now).until(self.bound);
+        let state = |iterator| ShardState::new(begin, iterator, pace, now).until(self.bound);
+        let state = match opened {
+            Opened::Iterator(iterator) => state(Some(iterator)),
+            Opened::Nothing if self.consumer_arn.is_none() => state(None),
+            Opened::Nothing => state(None).by_fan_out(),
+            Opened::Subscription(subscribed) => {
+                let mut state = state(None).by_fan_out();
+                state.on_subscribed(now, subscribed.asked_at);
+                self.subscriptions
+                    .insert(shard_id.clone(), subscribed.subscription);
+                state
+            }
+        };
         self.shards.insert(shard_id.clone(), state);
         self.schedule(shard_id);
     }
@@ -231,6 +270,37 @@ impl Driver {
                     }
                 }));
             }
+            Some(Call::Subscribe(start)) => {
+                let consumer_arn = self.consumer_arn.clone().unwrap_or_default();
+                self.calls.push(Box::pin(async move {
+                    let id = shard_id.clone();
+                    let result = fetch::subscribe(&target, &consumer_arn, id, start).await;
+                    Answer::Subscribed { shard_id, result }
+                }));
+            }
+            Some(Call::Event) => {
+                if !self.budget.has_room() {
+                    return false;
+                }
+                let Some(mut subscription) = self.subscriptions.remove(&shard_id) else {
+                    state.on_unsubscribed(now);
+                    self.schedule(&shard_id);
+                    return true;
+                };
+                self.events.push(Box::pin(async move {
+                    let result = fetch::next_event(&target, &mut subscription).await;
+                    Answer::Event {
+                        shard_id,
+                        subscription,
+                        result,
+                    }
+                }));
+            }
+            Some(Call::Unsubscribe) => {
+                self.subscriptions.remove(&shard_id);
+                state.on_unsubscribed(now);
+                return true;
+            }
         }
         state.on_called(now, self.target.clock.now());
         true
@@ -238,6 +308,7 @@ impl Driver {
 
     /// Nobody reads the shard any more.
     fn on_left(&mut self, shard_id: &ShardId) {
+        self.subscriptions.remove(shard_id);
         if self.shards.remove(shard_id).is_some() {
             self.counters.on_left(shard_id, false);
             self.lineage.cut(shard_id);
@@ -263,6 +334,7 @@ impl Driver {
     /// Is done with a shard: its children may be read.
     pub(super) fn let_go(&mut self, shard_id: &ShardId, end: End) {
         self.shards.remove(shard_id);
+        self.subscriptions.remove(shard_id);
         self.counters.on_left(shard_id, end == End::Closed);
         match end {
             End::Closed => {

@@ -67,6 +67,16 @@ pub enum GetError {
         /// What the store says.
         source: Box<CheckpointError>,
     },
+    /// The stream cannot be read by enhanced fan-out as this consumer: it cannot be registered, because of the
+    /// limit of consumers for instance, does not become active, or was removed.
+    Consumer {
+        /// The stream.
+        stream: StreamId,
+        /// The name of the consumer.
+        consumer: String,
+        /// What the service answered.
+        source: Box<ServiceError>,
+    },
     /// More records of a shard wait for their ack than are kept track of.
     TooManyUnacked {
         /// The stream.
@@ -97,7 +107,7 @@ impl GetError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Service { source, .. } => {
+            Self::Service { source, .. } | Self::Consumer { source, .. } => {
                 let may_pass =
                     matches!(source.class, ErrorClass::InUse | ErrorClass::LimitExceeded);
                 source.is_retryable() || may_pass
@@ -117,7 +127,9 @@ impl GetError {
     #[must_use]
     pub fn service_error(&self) -> Option<&ServiceError> {
         match self {
-            Self::Service { source, .. } | Self::UnknownPosition { source, .. } => Some(source),
+            Self::Service { source, .. }
+            | Self::UnknownPosition { source, .. }
+            | Self::Consumer { source, .. } => Some(source),
             _ => None,
         }
     }
@@ -125,6 +137,14 @@ impl GetError {
     pub(crate) fn checkpoint(stream: &StreamId, source: CheckpointError) -> Self {
         Self::Checkpoint {
             stream: stream.clone(),
+            source: Box::new(source),
+        }
+    }
+
+    pub(crate) fn consumer(stream: &StreamId, name: &str, source: ServiceError) -> Self {
+        Self::Consumer {
+            stream: stream.clone(),
+            consumer: name.to_owned(),
             source: Box::new(source),
         }
     }
@@ -187,6 +207,17 @@ impl fmt::Display for GetError {
             Self::Checkpoint { stream, .. } => {
                 write!(f, "the checkpoints of stream {stream} cannot be kept")
             }
+            Self::Consumer {
+                stream,
+                consumer,
+                source,
+            } => {
+                let advice = consumer_advice(source.class);
+                write!(
+                    f,
+                    "stream {stream} has no usable consumer {consumer}: {advice}"
+                )
+            }
             Self::TooManyUnacked {
                 stream,
                 shard,
@@ -223,11 +254,24 @@ fn advice(class: ErrorClass) -> &'static str {
     }
 }
 
+fn consumer_advice(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::LimitExceeded => {
+            "it may have as many as the service allows: remove one, or read by polling"
+        }
+        ErrorClass::NotFound => "it was removed, or the stream is not there: check both names",
+        ErrorClass::Invalid => "check its name and whether the service has enhanced fan-out",
+        _ => advice(class),
+    }
+}
+
 impl Error for GetError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Decode { source, .. } => Some(&**source),
-            Self::UnknownPosition { source, .. } | Self::Service { source, .. } => Some(&**source),
+            Self::UnknownPosition { source, .. }
+            | Self::Service { source, .. }
+            | Self::Consumer { source, .. } => Some(&**source),
             Self::Checkpoint { source, .. } => Some(&**source),
             _ => None,
         }

@@ -22,13 +22,16 @@
 //! effects; the wish of the owner (take a page, stop, drop) reaches it through the queue.
 
 mod answer;
+mod answer_event;
 mod budget;
 mod by_shard;
 mod checkpoint;
+mod consumer;
 mod decode;
 mod deliver;
 mod driver;
 mod error;
+mod fan_out;
 mod fetch;
 mod gap;
 mod listing;
@@ -117,6 +120,17 @@ impl<R> KinesisStream<R> {
     /// As [`Reader::open`].
     pub async fn iter_from_timestamp(&self, time: SystemTime) -> Result<Records<R>, GetError> {
         self.reader().start(StartAt::Timestamp(time)).open().await
+    }
+
+    /// Removes the consumer of this name that [`Reader::fan_out`] registered; its readers end with an error. A
+    /// consumer that is not there is removed already.
+    ///
+    /// The service takes some seconds to forget it.
+    ///
+    /// # Errors
+    /// [`GetError::Consumer`].
+    pub async fn deregister_consumer(&self, name: &str) -> Result<(), GetError> {
+        consumer::deregister(&self.target, name).await
     }
 
     /// All shards that are retained, open and closed, sorted by id: a shard's number is its index here.

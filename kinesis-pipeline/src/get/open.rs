@@ -1,6 +1,7 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     future::Future,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -8,8 +9,9 @@ use futures_util::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
 
 use super::{
     budget::Budget,
+    consumer,
     deliver::{Outlet, channel},
-    driver::Driver,
+    driver::{Driver, Opened},
     error::GetError,
     fetch,
     gap::{final_error, start_after_gap, warn_of_gap},
@@ -18,17 +20,16 @@ use super::{
     plan::{Begin, Bound, Plan, Refusal, Wish, plan, start_again},
     retry::{Failures, Verdict},
     save::SaveTimer,
-    start::OnTrimmed,
     stats::Counters,
 };
 use crate::{
-    service::{ErrorClass, IteratorStart, ServiceError, ShardIterator},
+    service::{ErrorClass, IteratorStart, ServiceError},
     shard::{Position, Shard, ShardId, listing::list_all},
     stream::Target,
 };
 
-/// How many iterators are fetched at a time while a reader opens.
-const ITERATORS_AT_A_TIME: usize = 32;
+/// How many positions are fixed at a time while a reader opens.
+const POSITIONS_AT_A_TIME: usize = 32;
 /// How long opening tries on when the service cannot be reached or fails.
 const UNREACHABLE_MAX: Duration = Duration::from_secs(4);
 /// How long opening tries on when the service answers that it is busy with other things.
@@ -66,7 +67,13 @@ pub(crate) async fn open(
         let begin = starts.remove(&shard_id);
         first.push((shard_id, begin.unwrap_or(IteratorStart::TrimHorizon.into())));
     }
-    let iterators = fix_positions(&target, first, options.on_trimmed, &counters).await?;
+    let consumer_arn = consumer_arn(&target, &options).await?;
+    let opener = Opener {
+        target: &target,
+        options: &options,
+        consumer_arn: consumer_arn.as_deref(),
+    };
+    let fixed = opener.fix_positions(first, &counters).await?;
 
     let (feed, outlet) = channel();
     let mut driver = Driver {
@@ -83,18 +90,21 @@ pub(crate) async fn open(
         counters,
         lost: HashMap::new(),
         calls: FuturesUnordered::new(),
+        consumer_arn,
+        subscriptions: HashMap::new(),
+        events: FuturesUnordered::new(),
         target,
         options,
     };
-    read_from(&mut driver, iterators, opened_at);
+    read_from(&mut driver, fixed, opened_at);
     Ok((driver, outlet))
 }
 
-type Fixed = (ShardId, Begin, ShardIterator);
+type Fixed = (ShardId, Begin, Opened);
 
-fn read_from(driver: &mut Driver, iterators: Vec<Fixed>, opened_at: SystemTime) {
-    for (shard_id, begin, iterator) in iterators {
-        driver.read_shard(&shard_id, start_again(begin, opened_at), Some(iterator));
+fn read_from(driver: &mut Driver, fixed: Vec<Fixed>, opened_at: SystemTime) {
+    for (shard_id, begin, opened) in fixed {
+        driver.read_shard(&shard_id, start_again(begin, opened_at), opened);
     }
 }
 
@@ -109,43 +119,97 @@ pub(crate) async fn list_shards(target: &Target) -> Result<Vec<Shard>, GetError>
         .map_err(|error| GetError::service(&target.stream, None, error))
 }
 
-async fn fix_positions(
-    target: &Target,
-    starts: Vec<(ShardId, Begin)>,
-    on_trimmed: OnTrimmed,
-    counters: &Counters,
-) -> Result<Vec<Fixed>, GetError> {
-    stream::iter(starts)
-        .map(|(shard_id, begin)| async move {
-            let error = match fix_position(target, &shard_id, &begin.iterator).await {
-                Ok(iterator) => return Ok((shard_id, begin, iterator)),
-                Err(error) => error,
-            };
-            let (GetError::UnknownPosition { position, .. }, Some(start)) =
-                (&error, start_after_gap(on_trimmed))
-            else {
-                return Err(error);
-            };
-            counters.on_gap();
-            warn_of_gap(target, position, None, on_trimmed);
-            let iterator = fix_position(target, &shard_id, &start).await?;
-            Ok((shard_id, start.into(), iterator))
-        })
-        .buffer_unordered(ITERATORS_AT_A_TIME)
-        .try_collect()
-        .await
+/// The consumer to subscribe as; `None` for polling, which may be what was fallen back to.
+async fn consumer_arn(target: &Target, options: &Options) -> Result<Option<Arc<str>>, GetError> {
+    let Some(name) = &options.fan_out else {
+        return Ok(None);
+    };
+    match consumer::ready(target, name).await {
+        Ok(arn) => Ok(Some(arn)),
+        Err(error) if options.falls_back => {
+            let cause = error.service_error().map(ToString::to_string);
+            tracing::warn!(stream = %target.stream, %error, cause, "cannot subscribe; polling instead");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
-async fn fix_position(
-    target: &Target,
-    shard_id: &ShardId,
-    start: &IteratorStart,
-) -> Result<ShardIterator, GetError> {
-    let get = || fetch::get_iterator(target, shard_id.clone(), start.clone());
-    with_retries(target, get).await.map_err(|error| {
-        let position = position(shard_id, start);
-        final_error(target, shard_id, error, position)
-    })
+/// Fixes positions: by an iterator, or by a subscription.
+struct Opener<'a> {
+    target: &'a Target,
+    options: &'a Options,
+    consumer_arn: Option<&'a str>,
+}
+
+impl Opener<'_> {
+    async fn fix_positions(
+        &self,
+        starts: Vec<(ShardId, Begin)>,
+        counters: &Counters,
+    ) -> Result<Vec<Fixed>, GetError> {
+        stream::iter(starts)
+            .map(|(shard_id, begin)| async move {
+                let error = match self.fix_position(&shard_id, &begin.iterator).await {
+                    Ok(opened) => return Ok((shard_id, begin, opened)),
+                    Err(error) => error,
+                };
+                let on_trimmed = self.options.on_trimmed;
+                let (GetError::UnknownPosition { position, .. }, Some(start)) =
+                    (&error, start_after_gap(on_trimmed))
+                else {
+                    return Err(error);
+                };
+                counters.on_gap();
+                warn_of_gap(self.target, position, None, on_trimmed);
+                let opened = self.fix_position(&shard_id, &start).await?;
+                Ok((shard_id, start.into(), opened))
+            })
+            .buffer_unordered(POSITIONS_AT_A_TIME)
+            .try_collect()
+            .await
+    }
+
+    async fn fix_position(
+        &self,
+        shard_id: &ShardId,
+        start: &IteratorStart,
+    ) -> Result<Opened, GetError> {
+        let target = self.target;
+        let fixed = match self.consumer_arn {
+            Some(arn) => self.subscribe(arn, shard_id, start).await,
+            None => self.get_iterator(shard_id, start).await,
+        };
+        fixed.map_err(|error| final_error(target, shard_id, error, position(shard_id, start)))
+    }
+
+    async fn get_iterator(
+        &self,
+        shard_id: &ShardId,
+        start: &IteratorStart,
+    ) -> Result<Opened, ServiceError> {
+        let get = || fetch::get_iterator(self.target, shard_id.clone(), start.clone());
+        with_retries(self.target, get).await.map(Opened::Iterator)
+    }
+
+    async fn subscribe(
+        &self,
+        consumer_arn: &str,
+        shard_id: &ShardId,
+        start: &IteratorStart,
+    ) -> Result<Opened, ServiceError> {
+        let subscribe =
+            || fetch::subscribe(self.target, consumer_arn, shard_id.clone(), start.clone());
+        match with_retries(self.target, subscribe).await {
+            Ok(subscribed) => Ok(Opened::Subscription(subscribed)),
+            Err(error) if self.options.falls_back => {
+                let stream = &self.target.stream;
+                tracing::warn!(%stream, shard = %shard_id, %error, "cannot subscribe; polling instead");
+                self.get_iterator(shard_id, start).await
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 fn refusal(target: &Target, count: usize, why: Refusal) -> GetError {
@@ -172,7 +236,10 @@ fn position(shard_id: &ShardId, start: &IteratorStart) -> Option<Position> {
     }
 }
 
-async fn with_retries<T, F>(target: &Target, call: impl Fn() -> F) -> Result<T, ServiceError>
+pub(crate) async fn with_retries<T, F>(
+    target: &Target,
+    call: impl Fn() -> F,
+) -> Result<T, ServiceError>
 where
     F: Future<Output = Result<T, ServiceError>>,
 {

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{checkpoint::Saver, pace::PAGE_RECORDS_MAX, start::OnTrimmed};
 
@@ -14,6 +14,10 @@ pub(crate) struct Options {
     pub(crate) checkpoint_interval: Duration,
     pub(crate) require_ack: bool,
     pub(crate) keeps_aggregates: bool,
+    /// The consumer to read as; without one, shards are polled.
+    pub(crate) fan_out: Option<Arc<str>>,
+    /// Whether a shard that cannot be subscribed to is polled.
+    pub(crate) falls_back: bool,
 }
 
 impl Default for Options {
@@ -28,6 +32,8 @@ impl Default for Options {
             checkpoint_interval: Duration::from_secs(5),
             require_ack: false,
             keeps_aggregates: false,
+            fan_out: None,
+            falls_back: false,
         }
     }
 }

@@ -146,6 +146,31 @@ impl<R> Reader<R> {
         self
     }
 
+    /// Reads by enhanced fan-out as the consumer of this name: records are pushed within some 70 ms of their put,
+    /// and each consumer has 2 MiB a second and shard of its own. The service charges for it.
+    ///
+    /// A consumer that the stream does not have is registered, which may take half a minute; the stream takes
+    /// 20 of them. It stays registered, and is paid for, until
+    /// [`deregister_consumer`](crate::KinesisStream::deregister_consumer) removes it. One reader at a time may
+    /// use one name, unless the readers have divided the shards between them: a second one ends the
+    /// subscriptions of the first. A reader that opens within 5 s of another one's subscriptions under the same
+    /// name waits until the service takes new ones.
+    ///
+    /// [`poll_interval`](Self::poll_interval) and [`page_records_max`](Self::page_records_max) mean nothing to
+    /// a shard that is read so.
+    pub fn fan_out(mut self, consumer: impl Into<Arc<str>>) -> Self {
+        self.options.fan_out = Some(consumer.into());
+        self
+    }
+
+    /// With [`fan_out`](Self::fan_out), polls what cannot be subscribed to: the whole stream if the consumer
+    /// cannot be registered, and a single shard, to its end, if its subscriptions are refused or fail for 30 s. A
+    /// warning in the log says so. Off by default: then the reader ends with the error.
+    pub fn fall_back_to_polling(mut self) -> Self {
+        self.options.falls_back = true;
+        self
+    }
+
     /// Gives out aggregates as they are stored, one record each, instead of the records in them.
     pub fn keep_aggregates(mut self) -> Self {
         self.options.keeps_aggregates = true;
@@ -196,7 +221,7 @@ impl<R> Reader<R> {
     ///
     /// # Errors
     /// [`GetError::ShardNotFound`], [`GetError::UnknownPosition`], [`GetError::Trimmed`],
-    /// [`GetError::Checkpoint`], and [`GetError::Service`] for a call that failed for good.
+    /// [`GetError::Checkpoint`], [`GetError::Consumer`], and [`GetError::Service`] for a call that failed for good.
     pub async fn open(self) -> Result<Records<R>, GetError> {
         let stream = self.target.stream.clone();
         let Options {

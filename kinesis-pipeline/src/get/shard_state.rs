@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::{
     checkpoint::CheckpointPlace,
+    fan_out::{PAUSE_MAX, Subscriptions},
     pace::{Pace, PageFacts, PageSize},
     plan::{Begin, Bound},
     retry::{Failures, Verdict},
@@ -26,7 +27,8 @@ const RECORD_OVERHEAD_BYTES: usize = 160;
 pub(crate) struct ShardState {
     /// Where to begin while no record was fetched.
     begin: Begin,
-    /// The last record that was fetched. An iterator that expired is replaced by one after it.
+    /// How far the shard was fetched: the last record, or a later number that an event told. An iterator that
+    /// expired, or a subscription that ended, is replaced by one after it.
     read_to: Option<SequenceNumber>,
     cursor: Cursor,
     /// A call is in flight, since this time. Then nothing else is called.
@@ -41,13 +43,17 @@ pub(crate) struct ShardState {
     failures: Failures,
     /// Where reading ends before the shard does.
     bound: Option<Bound>,
+    /// Present while the shard is read by enhanced fan-out.
+    fan_out: Option<Subscriptions>,
 }
 
 #[derive(Debug)]
 enum Cursor {
-    /// A new iterator is to be fetched.
+    /// A new iterator is to be fetched, or a new subscription to be made.
     Lost,
     At(ShardIterator),
+    /// The driver has a subscription.
+    Subscribed,
     Ended(End),
 }
 
@@ -74,6 +80,11 @@ pub(crate) enum Call {
         iterator: ShardIterator,
         size: PageSize,
     },
+    Subscribe(IteratorStart),
+    /// The next event of the subscription.
+    Event,
+    /// The end of a subscription that was not read from for too long.
+    Unsubscribe,
 }
 
 /// What came of a failed call.
@@ -104,7 +115,19 @@ impl ShardState {
             pace,
             failures: Failures::default(),
             bound: None,
+            fan_out: None,
         }
+    }
+
+    /// The same shard, read by enhanced fan-out.
+    pub(crate) fn by_fan_out(mut self) -> Self {
+        self.fan_out = Some(Subscriptions::default());
+        self
+    }
+
+    /// Whether the shard is read by enhanced fan-out.
+    pub(crate) fn is_by_fan_out(&self) -> bool {
+        self.fan_out.is_some()
     }
 
     /// The same shard, read only so far.
@@ -116,15 +139,26 @@ impl ShardState {
     /// When the next call may be made; `None` while one is in flight, while enough pages wait to be taken,
     /// and after the end.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let is_full = self.pages_out >= PAGES_MAX;
-        (self.call.is_none() && !self.is_ended() && !is_full).then_some(self.due)
+        match self.cursor {
+            _ if self.call.is_some() => None,
+            Cursor::Ended(_) => None,
+            Cursor::Subscribed if self.is_full() => Some(self.due + PAUSE_MAX),
+            _ => (!self.is_full()).then_some(self.due),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.pages_out >= PAGES_MAX
     }
 
     /// What to call, `now` that the call is due. `share` bytes of the prefetch budget are this shard's.
     pub(crate) fn next_call(&self, now: Instant, share: usize) -> Option<Call> {
         self.due()?;
         match &self.cursor {
+            Cursor::Lost if self.is_by_fan_out() => Some(Call::Subscribe(self.resume_at())),
             Cursor::Lost => Some(Call::Iterator(self.resume_at())),
+            Cursor::Subscribed if self.is_full() => Some(Call::Unsubscribe),
+            Cursor::Subscribed => Some(Call::Event),
             Cursor::At(iterator) => {
                 let since = self.last_call_at.map_or(Duration::MAX, |last| now - last);
                 Some(Call::Page {
@@ -173,8 +207,7 @@ impl ShardState {
     pub(crate) fn finished_of(&self, page: &RecordPage) -> Option<Finished> {
         let finished = self.begin.finished.as_ref()?;
         let first = page.records.first()?;
-        (self.read_to.is_none() && first.sequence_number == finished.sequence_number)
-            .then(|| finished.clone())
+        (first.sequence_number == finished.sequence_number).then(|| finished.clone())
     }
 
     /// A page came; if it has records left they will be queued. Returns what they take in memory.
@@ -192,24 +225,101 @@ impl ShardState {
         self.failures.reset();
         self.last_call_at = Some(called_at);
         self.due = self.pace.on_page(called_at, facts);
+        let next = page.next_iterator.take().map(Cursor::At);
+        let current_at = called.map(|called| called.wall);
+        let is_reached = !is_closed && self.is_at_wanted_end(page, current_at);
+        self.advance(page, is_reached, next, facts.bytes)
+    }
+
+    /// Takes the records of a page or event, `bytes` of them, and goes on to `next`; without one the shard has
+    /// ended. Returns what the records take in memory.
+    fn advance(
+        &mut self,
+        page: &mut RecordPage,
+        is_reached: bool,
+        next: Option<Cursor>,
+        bytes: usize,
+    ) -> usize {
         let is_cut = self.cut(page);
-        let is_reached = !is_closed && self.is_at_wanted_end(page, called);
         if let Some(last) = page.records.last() {
             self.read_to = Some(last.sequence_number.clone());
             self.pages_out += 1;
         }
-        let bytes = if page.records.is_empty() {
-            0
-        } else {
-            facts.bytes
-        };
-        self.cursor = match page.next_iterator.take() {
+        self.cursor = match next {
             _ if is_cut => Cursor::Ended(End::Cut),
             None => Cursor::Ended(End::Closed),
             Some(_) if is_reached => Cursor::Ended(End::Cut),
-            Some(iterator) => Cursor::At(iterator),
+            Some(cursor) => cursor,
         };
+        if page.records.is_empty() { 0 } else { bytes }
+    }
+
+    /// A subscription was accepted that was asked for at `asked_at`.
+    pub(crate) fn on_subscribed(&mut self, now: Instant, asked_at: SystemTime) {
+        self.call = None;
+        self.cursor = Cursor::Subscribed;
+        self.due = now;
+        if let Some(subscriptions) = &mut self.fan_out {
+            subscriptions.on_accepted(now, asked_at);
+        }
+    }
+
+    /// An event came, as a page, with where the next subscription goes on. Like [`on_page`](Self::on_page).
+    pub(crate) fn on_event(
+        &mut self,
+        page: &mut RecordPage,
+        continuation: Option<SequenceNumber>,
+        is_closed: bool,
+        now: Instant,
+    ) -> usize {
+        self.failures.reset();
+        self.due = now;
+        let current_at = match (self.call.take(), &mut self.fan_out) {
+            (Some(call), Some(subscriptions)) => {
+                Some(subscriptions.on_event(call.at, call.wall, now))
+            }
+            _ => None,
+        };
+        // Some servers tell the children before the last records, and a continuation to the end.
+        let is_last = !page.child_shards.is_empty() && page.records.is_empty();
+        let has_more = continuation.is_some() && !is_last;
+        let is_reached = !is_closed && self.is_at_wanted_end(page, current_at);
+        let next = has_more.then_some(Cursor::Subscribed);
+        let bytes = self.advance(page, is_reached, next, page_facts(page).bytes);
+        if let Some(number) = continuation
+            && !self.is_still_to_come(&number)
+        {
+            self.read_to = Some(number);
+        }
         bytes
+    }
+
+    /// Whether going on after this number would pass the record to begin at, which has not come.
+    fn is_still_to_come(&self, number: &SequenceNumber) -> bool {
+        match &self.begin.iterator {
+            IteratorStart::AtSequenceNumber(first) => self.read_to.is_none() && number >= first,
+            _ => false,
+        }
+    }
+
+    /// The subscription has ended, or was given up. Returns whether it had pushed anything.
+    pub(crate) fn on_unsubscribed(&mut self, now: Instant) -> bool {
+        self.call = None;
+        self.cursor = Cursor::Lost;
+        self.due = now;
+        self.fan_out.is_none_or(|subscriptions| {
+            self.due = subscriptions.next_at(now);
+            subscriptions.has_events()
+        })
+    }
+
+    /// Reads on by polling.
+    pub(crate) fn fall_back(&mut self, now: Instant) {
+        self.fan_out = None;
+        self.call = None;
+        self.cursor = Cursor::Lost;
+        self.failures.reset();
+        self.due = now;
     }
 
     /// Drops what is not wanted of a page. Returns whether that was anything.
@@ -227,16 +337,15 @@ impl ShardState {
 
     /// Whether the page reaches the time at which reading ends.
     ///
-    /// By the service's measure the page ends `behind_latest` before the call, which needs no agreement of
-    /// clocks. But some servers always say 0, so a page with records counts only if its last one arrived
+    /// By the service's measure the page ends `behind_latest` before the call, or before the later time at which
+    /// an event was current, which needs no agreement of clocks. But some servers always say 0, so a page with records counts only if its last one arrived
     /// after that time; the empty page behind it counts anyway.
-    fn is_at_wanted_end(&self, page: &RecordPage, called: Option<Called>) -> bool {
-        let (Some(bound), Some(called)) = (self.bound, called) else {
+    fn is_at_wanted_end(&self, page: &RecordPage, current_at: Option<SystemTime>) -> bool {
+        let (Some(bound), Some(current_at)) = (self.bound, current_at) else {
             return false;
         };
         let behind = page.behind_latest.unwrap_or_default();
-        let reaches = called
-            .wall
+        let reaches = current_at
             .checked_sub(behind)
             .is_some_and(|time| time >= bound.time());
         reaches
@@ -256,6 +365,7 @@ impl ShardState {
     ) -> Failure {
         self.call = None;
         match error.class {
+            _ if self.is_by_fan_out() => self.cursor = Cursor::Lost,
             ErrorClass::IteratorExpired => self.cursor = Cursor::Lost,
             ErrorClass::Throttled => self.pace.on_throttled(),
             ErrorClass::Transient if error.code.is_none() => self.pace.on_timeout(),
@@ -266,7 +376,9 @@ impl ShardState {
                 at,
                 is_worth_a_warning,
             } => {
-                self.due = at;
+                self.due = self
+                    .fan_out
+                    .map_or(at, |subscriptions| subscriptions.next_at(at));
                 Failure::Passing { is_worth_a_warning }
             }
             Verdict::Final => Failure::Final,

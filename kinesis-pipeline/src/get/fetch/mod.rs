@@ -1,8 +1,10 @@
 //! The fetch stage: the calls of one shard, and how long they may take.
 
 mod poll;
+mod subscribe;
 
 pub(crate) use poll::{get_iterator, get_page};
+pub(crate) use subscribe::{Subscribed, next_event, subscribe};
 
 use std::{future::Future, time::Duration};
 

@@ -11,14 +11,14 @@ use crate::{
     service::{MergeShards, PutRecords, SplitShard},
 };
 
-async fn stream(shards: u32) -> KinesisStream<Bytes> {
+pub(super) async fn stream(shards: u32) -> KinesisStream<Bytes> {
     let clock = Clock::tokio(std::time::SystemTime::UNIX_EPOCH + Duration::from_hours(500_000));
     let local = LocalKinesis::builder().clock(clock).start().await.unwrap();
     local.stream("test", shards).await.unwrap()
 }
 
 /// Puts one record under each of these keys, `count` as its data.
-async fn put_round(stream: &KinesisStream<Bytes>, keys: u128, count: u32) {
+pub(super) async fn put_round(stream: &KinesisStream<Bytes>, keys: u128, count: u32) {
     let record = |key: u128| {
         let name = PartitionKey::new(format!("key-{key}")).unwrap();
         let mut record = EncodedRecord::new(name, Bytes::from(count.to_string()));
@@ -36,7 +36,7 @@ async fn open_shards(stream: &KinesisStream<Bytes>) -> Vec<Shard> {
 }
 
 /// Splits a random shard or merges two that touch.
-async fn reshard(stream: &KinesisStream<Bytes>, random: &mut fastrand::Rng) {
+pub(super) async fn reshard(stream: &KinesisStream<Bytes>, random: &mut fastrand::Rng) {
     let mut shards = open_shards(stream).await;
     shards.sort_by_key(|shard| shard.hash_key_range.start);
     let id = stream.id().clone();
@@ -55,7 +55,7 @@ async fn reshard(stream: &KinesisStream<Bytes>, random: &mut fastrand::Rng) {
     tokio::time::sleep(Duration::from_secs(40)).await;
 }
 
-async fn check_rounds(records: &mut Records<Bytes>, keys: u128, rounds: u32) {
+pub(super) async fn check_rounds(records: &mut Records<Bytes>, keys: u128, rounds: u32) {
     let mut next: HashMap<PartitionKey, u32> = HashMap::new();
     for _ in 0..keys * u128::from(rounds) {
         let record: Record<Bytes> = records.next().await.unwrap().unwrap();

@@ -1,6 +1,8 @@
 //! The whole reader over a Kinesis of the tests' own, on paused time.
 
 mod checkpoints;
+#[cfg(feature = "local")]
+mod fan_out;
 mod faults;
 #[cfg(feature = "local")]
 mod local;

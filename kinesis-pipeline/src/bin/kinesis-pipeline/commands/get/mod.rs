@@ -41,6 +41,10 @@ pub(crate) struct Get {
     /// End after so many records.
     #[arg(short = 'n', long, value_name = "COUNT")]
     max: Option<u64>,
+    /// Have records pushed to this consumer by enhanced fan-out. It is registered if the stream does not have it,
+    /// and stays so, which the service charges for.
+    #[arg(long, value_name = "NAME")]
+    fan_out: Option<String>,
     /// How to print records.
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -88,7 +92,11 @@ impl Get {
             _ => ReadUntil::Stopped,
         };
         let shards = self.shards.iter().cloned();
-        Ok(stream.reader().start(start).until(until).shards(shards))
+        let reader = stream.reader().start(start).until(until).shards(shards);
+        Ok(match &self.fan_out {
+            Some(name) => reader.fan_out(name.as_str()),
+            None => reader,
+        })
     }
 }
 

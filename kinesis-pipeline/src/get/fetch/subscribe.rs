@@ -1,0 +1,63 @@
+use std::time::{Duration, SystemTime};
+
+use futures_util::StreamExt;
+
+use super::in_time;
+use crate::{
+    service::{
+        ErrorClass, IteratorStart, ServiceError, SubscribeToShard, Subscription, SubscriptionEvent,
+    },
+    shard::ShardId,
+    stream::Target,
+};
+
+const OPERATION: &str = "SubscribeToShard";
+
+/// A subscription without an event for so long counts as broken, although its connection may be up.
+///
+/// The service sends an event at least every 5 seconds, with or without records: this is three of them.
+pub(crate) const INACTIVITY_MAX: Duration = Duration::from_secs(15);
+
+/// A subscription that the service has accepted.
+#[derive(Debug)]
+pub(crate) struct Subscribed {
+    pub(crate) subscription: Subscription,
+    /// When it was asked for: what it pushes was current at this time or later.
+    pub(crate) asked_at: SystemTime,
+}
+
+/// Subscribes a registered consumer to a shard.
+pub(crate) async fn subscribe(
+    target: &Target,
+    consumer_arn: &str,
+    shard_id: ShardId,
+    start: IteratorStart,
+) -> Result<Subscribed, ServiceError> {
+    let service = &*target.service;
+    let asked_at = target.clock.now();
+    let call = SubscribeToShard::new(consumer_arn, shard_id, start);
+    let subscription = in_time(OPERATION, service, service.subscribe_to_shard(call)).await?;
+    Ok(Subscribed {
+        subscription,
+        asked_at,
+    })
+}
+
+/// The next event; `None` at the end of the subscription.
+pub(crate) async fn next_event(
+    target: &Target,
+    subscription: &mut Subscription,
+) -> Result<Option<SubscriptionEvent>, ServiceError> {
+    match tokio::time::timeout(INACTIVITY_MAX, subscription.next()).await {
+        Ok(event) => event.transpose(),
+        Err(_) => Err(ServiceError::unanswered(
+            OPERATION,
+            target.service.endpoint(),
+            ErrorClass::Transient,
+            format!(
+                "no event within {} s on an open subscription",
+                INACTIVITY_MAX.as_secs()
+            ),
+        )),
+    }
+}
