@@ -261,6 +261,15 @@ async fn every_format_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn records_are_pushed_to_a_named_consumer() {
+    let program = Program::with_stream("s", 2).await;
+    let mut reader = ready(program.command("get -s s --fan-out mine -n 1")).await;
+    let put = program.run("put -s s", "text").await;
+    assert_eq!(put.status, Some(0), "{}", put.err);
+    assert_eq!(lines_of(&mut reader, 2).await[1], "text");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_is_no_record_is_reported_by_number_and_the_others_are_stored() {
     let program = Program::with_stream("s", 1).await;
     let input = "{\"k\":\"a\"}\nnope\n\n{}\n{\"k\":\"b\"}";

@@ -128,9 +128,10 @@ impl Driver {
         };
         self.counters.on_error(shard_id, &error);
         let may_fall_back = state.is_by_fan_out() && self.options.falls_back;
-        let outage_max = match may_fall_back {
-            true => self.options.outage_max.min(FALL_BACK_AFTER),
-            false => self.options.outage_max,
+        let outage_max = if may_fall_back {
+            self.options.outage_max.min(FALL_BACK_AFTER)
+        } else {
+            self.options.outage_max
         };
         match state.on_error(&error, now, outage_max, fastrand::f64()) {
             Failure::Passing { is_worth_a_warning } => {

@@ -190,20 +190,7 @@ impl fmt::Display for GetError {
                 "stream {stream} has no position {position}: it is not of this shard, or has expired; \
                  start from a newer one, or from all that is retained"
             ),
-            Self::Trimmed { stream, checkpoint } => {
-                let shard = &checkpoint.shard_id;
-                write!(
-                    f,
-                    "{shard} of stream {stream} has expired before it was finished; "
-                )?;
-                if let Some(time) = checkpoint
-                    .arrived_at
-                    .and_then(|t| Timestamp::try_from(t).ok())
-                {
-                    write!(f, "its records since {time} are missing; ")?;
-                }
-                f.write_str("choose with `on_trimmed` where to go on")
-            }
+            Self::Trimmed { stream, checkpoint } => fmt_trimmed(f, stream, checkpoint),
             Self::Checkpoint { stream, .. } => {
                 write!(f, "the checkpoints of stream {stream} cannot be kept")
             }
@@ -243,6 +230,25 @@ impl fmt::Display for GetError {
             ),
         }
     }
+}
+
+fn fmt_trimmed(
+    f: &mut fmt::Formatter<'_>,
+    stream: &StreamId,
+    checkpoint: &Checkpoint,
+) -> fmt::Result {
+    let shard = &checkpoint.shard_id;
+    write!(
+        f,
+        "{shard} of stream {stream} has expired before it was finished; "
+    )?;
+    if let Some(time) = checkpoint
+        .arrived_at
+        .and_then(|t| Timestamp::try_from(t).ok())
+    {
+        write!(f, "its records since {time} are missing; ")?;
+    }
+    f.write_str("choose with `on_trimmed` where to go on")
 }
 
 fn advice(class: ErrorClass) -> &'static str {

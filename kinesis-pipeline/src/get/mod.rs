@@ -5,7 +5,8 @@
 //!                             │ a shard may be read
 //!                             v
 //!   GetShardIterator ──> shard_state ── pace, retry, budget: what to call, when, how large
-//!   GetRecords  <── fetch ───┘  │ a page
+//!   GetRecords  <── fetch ───┤  │ a page
+//!   SubscribeToShard <───────┘  │ an event is a page too
 //!                               v
 //!                 deliver: queue of pages, one after the other from each shard
 //!                               │ on the caller's task
@@ -17,6 +18,8 @@
 //!                               v
 //!                 checkpoint: progress, saver, stores
 //! ```
+//!
+//! Shards are polled, or subscribed to as a `consumer`, by the rules of `fan_out`.
 //!
 //! One task per reader, the `driver`, makes all calls. Everything it decides by is a state machine without
 //! effects; the wish of the owner (take a page, stop, drop) reaches it through the queue.

@@ -6,11 +6,11 @@ mod request;
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
+use futures_util::TryStreamExt;
 
 use super::{
     LocalKinesis,
-    api_error::CallFailure,
+    api_error::{ApiError, CallFailure},
     core::Core,
     operations::{
         self, Operation, create_stream, delete_stream, deregister_stream_consumer,
@@ -164,11 +164,10 @@ impl Kinesis for LocalKinesis {
             let opened = subscribe_to_shard::open(&self.core, request).await;
             let events =
                 opened.map_err(|failure| service_error(subscribe_to_shard::NAME, failure))?;
-            Ok(Subscription::new(events.map(|event| {
-                event
-                    .map(answer::event)
-                    .map_err(|error| service_error(subscribe_to_shard::NAME, error.into()))
-            })))
+            let failed = |error: ApiError| service_error(subscribe_to_shard::NAME, error.into());
+            Ok(Subscription::new(
+                events.map_ok(answer::event).map_err(failed),
+            ))
         })
     }
 }
