@@ -11,6 +11,11 @@ use aws_sdk_kinesis::{
     },
 };
 use aws_smithy_cbor::protocol::RpcV2CborProtocol;
+use futures_util::StreamExt;
+use kinesis_pipeline::service::{
+    DeregisterStreamConsumer, DescribeStreamSummary, ErrorClass, IteratorStart,
+    RegisterStreamConsumer, SubscribeToShard,
+};
 
 use crate::sdk::{STREAM, put, served};
 
@@ -147,4 +152,38 @@ async fn an_unknown_consumer_cannot_subscribe() {
         .unwrap_err()
         .into_service_error();
     assert_eq!(error.code(), Some("ResourceNotFoundException"), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_exception_among_the_events_is_an_error_with_the_code_of_the_service() {
+    let (_server, client) = served(1).await;
+    let stream = kinesis_pipeline::KinesisStream::<bytes::Bytes>::with_client(client, STREAM);
+    let service = stream.service();
+    let summary = DescribeStreamSummary::new(stream.id().clone());
+    let arn = service.describe_stream_summary(summary).await.unwrap().arn;
+    let register = RegisterStreamConsumer::new(&arn, "check");
+    let consumer = service.register_stream_consumer(register).await.unwrap();
+    let start = IteratorStart::Latest;
+    let call = SubscribeToShard::new(consumer.arn, SHARD.into(), start);
+    let mut subscription = service.subscribe_to_shard(call).await.unwrap();
+    assert!(subscription.next().await.unwrap().is_ok());
+    let deregister = DeregisterStreamConsumer::new(&arn, "check");
+    service
+        .deregister_stream_consumer(deregister)
+        .await
+        .unwrap();
+    let error = tokio::time::timeout(EVENT_WAIT_MAX, async {
+        loop {
+            if let Err(error) = subscription.next().await.expect("an error before the end") {
+                return error;
+            }
+        }
+    });
+    let error = error.await.unwrap();
+    assert_eq!(error.class, ErrorClass::NotFound, "{error:?}");
+    assert!(
+        error.to_string().contains("ResourceNotFoundException"),
+        "{error}"
+    );
+    assert!(subscription.next().await.is_none());
 }

@@ -3,10 +3,9 @@ use super::{
     deliver::{Delivery, Page},
     driver::{Answer, Driver},
     error::GetError,
-    fan_out::FALL_BACK_AFTER,
     gap::{final_error, start_after_gap, warn_of_gap},
     retry::Verdict,
-    shard_state::{End, Failure, ShardState},
+    shard_state::{End, FALL_BACK_AFTER, Failure, ShardState},
     split::Finished,
     start::OnTrimmed,
 };

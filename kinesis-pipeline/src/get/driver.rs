@@ -271,34 +271,12 @@ impl Driver {
                 }));
             }
             Some(Call::Subscribe(start)) => {
-                let consumer_arn = self.consumer_arn.clone().unwrap_or_default();
-                self.calls.push(Box::pin(async move {
-                    let id = shard_id.clone();
-                    let result = fetch::subscribe(&target, &consumer_arn, id, start).await;
-                    Answer::Subscribed { shard_id, result }
-                }));
+                self.subscribe(shard_id, start, now);
+                return true;
             }
-            Some(Call::Event) => {
-                if !self.budget.has_room() {
-                    return false;
-                }
-                let Some(mut subscription) = self.subscriptions.remove(&shard_id) else {
-                    state.on_unsubscribed(now);
-                    self.schedule(&shard_id);
-                    return true;
-                };
-                self.events.push(Box::pin(async move {
-                    let result = fetch::next_event(&target, &mut subscription).await;
-                    Answer::Event {
-                        shard_id,
-                        subscription,
-                        result,
-                    }
-                }));
-            }
+            Some(Call::Event) => return self.await_event(shard_id, now),
             Some(Call::Unsubscribe) => {
-                self.subscriptions.remove(&shard_id);
-                state.on_unsubscribed(now);
+                self.unsubscribe(&shard_id, now);
                 return true;
             }
         }

@@ -19,13 +19,12 @@
 //!                 checkpoint: progress, saver, stores
 //! ```
 //!
-//! Shards are polled, or subscribed to as a `consumer`, by the rules of `fan_out`.
+//! Shards are polled, or subscribed to as a `consumer`, by the rules of `shard_state::fan_out`.
 //!
 //! One task per reader, the `driver`, makes all calls. Everything it decides by is a state machine without
 //! effects; the wish of the owner (take a page, stop, drop) reaches it through the queue.
 
 mod answer;
-mod answer_event;
 mod budget;
 mod by_shard;
 mod checkpoint;
@@ -34,7 +33,6 @@ mod decode;
 mod deliver;
 mod driver;
 mod error;
-mod fan_out;
 mod fetch;
 mod gap;
 mod listing;
@@ -51,6 +49,7 @@ mod shard_state;
 mod split;
 mod start;
 mod stats;
+mod subscriptions;
 mod take;
 mod track;
 

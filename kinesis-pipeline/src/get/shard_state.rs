@@ -1,10 +1,13 @@
+mod fan_out;
+
 use std::time::{Duration, SystemTime};
 
+pub(crate) use fan_out::FALL_BACK_AFTER;
+use fan_out::{PAUSE_MAX, Subscriptions};
 use tokio::time::Instant;
 
 use super::{
     checkpoint::CheckpointPlace,
-    fan_out::{PAUSE_MAX, Subscriptions},
     pace::{Pace, PageFacts, PageSize},
     plan::{Begin, Bound},
     retry::{Failures, Verdict},
@@ -117,17 +120,6 @@ impl ShardState {
             bound: None,
             fan_out: None,
         }
-    }
-
-    /// The same shard, read by enhanced fan-out.
-    pub(crate) fn by_fan_out(mut self) -> Self {
-        self.fan_out = Some(Subscriptions::default());
-        self
-    }
-
-    /// Whether the shard is read by enhanced fan-out.
-    pub(crate) fn is_by_fan_out(&self) -> bool {
-        self.fan_out.is_some()
     }
 
     /// The same shard, read only so far.
@@ -252,74 +244,6 @@ impl ShardState {
             Some(cursor) => cursor,
         };
         if page.records.is_empty() { 0 } else { bytes }
-    }
-
-    /// A subscription was accepted that was asked for at `asked_at`.
-    pub(crate) fn on_subscribed(&mut self, now: Instant, asked_at: SystemTime) {
-        self.call = None;
-        self.cursor = Cursor::Subscribed;
-        self.due = now;
-        if let Some(subscriptions) = &mut self.fan_out {
-            subscriptions.on_accepted(now, asked_at);
-        }
-    }
-
-    /// An event came, as a page, with where the next subscription goes on. Like [`on_page`](Self::on_page).
-    pub(crate) fn on_event(
-        &mut self,
-        page: &mut RecordPage,
-        continuation: Option<SequenceNumber>,
-        is_closed: bool,
-        now: Instant,
-    ) -> usize {
-        self.failures.reset();
-        self.due = now;
-        let current_at = match (self.call.take(), &mut self.fan_out) {
-            (Some(call), Some(subscriptions)) => {
-                Some(subscriptions.on_event(call.at, call.wall, now))
-            }
-            _ => None,
-        };
-        // Some servers tell the children before the last records, and a continuation to the end.
-        let is_last = !page.child_shards.is_empty() && page.records.is_empty();
-        let has_more = continuation.is_some() && !is_last;
-        let is_reached = !is_closed && self.is_at_wanted_end(page, current_at);
-        let next = has_more.then_some(Cursor::Subscribed);
-        let bytes = self.advance(page, is_reached, next, page_facts(page).bytes);
-        if let Some(number) = continuation
-            && !self.is_still_to_come(&number)
-        {
-            self.read_to = Some(number);
-        }
-        bytes
-    }
-
-    /// Whether going on after this number would pass the record to begin at, which has not come.
-    fn is_still_to_come(&self, number: &SequenceNumber) -> bool {
-        match &self.begin.iterator {
-            IteratorStart::AtSequenceNumber(first) => self.read_to.is_none() && number >= first,
-            _ => false,
-        }
-    }
-
-    /// The subscription has ended, or was given up. Returns whether it had pushed anything.
-    pub(crate) fn on_unsubscribed(&mut self, now: Instant) -> bool {
-        self.call = None;
-        self.cursor = Cursor::Lost;
-        self.due = now;
-        self.fan_out.is_none_or(|subscriptions| {
-            self.due = subscriptions.next_at(now);
-            subscriptions.has_events()
-        })
-    }
-
-    /// Reads on by polling.
-    pub(crate) fn fall_back(&mut self, now: Instant) {
-        self.fan_out = None;
-        self.call = None;
-        self.cursor = Cursor::Lost;
-        self.failures.reset();
-        self.due = now;
     }
 
     /// Drops what is not wanted of a page. Returns whether that was anything.

@@ -1,11 +1,68 @@
-use super::{driver::Driver, error::GetError, fetch::Subscribed};
+use tokio::time::Instant;
+
+use super::{
+    driver::{Answer, Driver},
+    error::GetError,
+    fetch::{self, Subscribed},
+};
 use crate::{
-    service::{ErrorClass, RecordPage, ServiceError, Subscription, SubscriptionEvent},
+    service::{
+        ErrorClass, IteratorStart, RecordPage, ServiceError, Subscription, SubscriptionEvent,
+    },
     shard::ShardId,
 };
 
 /// What the driver does about its subscriptions.
 impl Driver {
+    pub(super) fn subscribe(&mut self, shard_id: ShardId, start: IteratorStart, now: Instant) {
+        let (Some(state), Some(consumer_arn)) =
+            (self.shards.get_mut(&shard_id), self.consumer_arn.clone())
+        else {
+            return;
+        };
+        state.on_called(now, self.target.clock.now());
+        let target = self.target.clone();
+        self.calls.push(Box::pin(async move {
+            let id = shard_id.clone();
+            let result = fetch::subscribe(&target, &consumer_arn, id, start).await;
+            Answer::Subscribed { shard_id, result }
+        }));
+    }
+
+    /// Waits for the next event of the shard's subscription. Returns false if there is no room for it.
+    pub(super) fn await_event(&mut self, shard_id: ShardId, now: Instant) -> bool {
+        if !self.budget.has_room() {
+            return false;
+        }
+        let (Some(state), Some(mut subscription)) = (
+            self.shards.get_mut(&shard_id),
+            self.subscriptions.remove(&shard_id),
+        ) else {
+            self.unsubscribe(&shard_id, now);
+            return true;
+        };
+        state.on_called(now, self.target.clock.now());
+        let target = self.target.clone();
+        self.events.push(Box::pin(async move {
+            let result = fetch::next_event(&target, &mut subscription).await;
+            Answer::Event {
+                shard_id,
+                subscription,
+                result,
+            }
+        }));
+        true
+    }
+
+    /// Ends the shard's subscription; another one follows when there is room.
+    pub(super) fn unsubscribe(&mut self, shard_id: &ShardId, now: Instant) {
+        self.subscriptions.remove(shard_id);
+        if let Some(state) = self.shards.get_mut(shard_id) {
+            state.on_unsubscribed(now);
+            self.schedule(shard_id);
+        }
+    }
+
     pub(super) fn on_subscribed(
         &mut self,
         shard_id: &ShardId,
@@ -47,7 +104,13 @@ impl Driver {
                 return Ok(());
             }
             Ok(None) => return self.on_error(shard_id, self.ended_early(), None),
-            Err(error) => return self.on_error(shard_id, error, None),
+            Err(error) => {
+                if error.class == ErrorClass::InUse && state.on_taken_over() {
+                    let stream = &self.target.stream;
+                    tracing::warn!(%stream, shard = %shard_id, "another reader uses the same consumer");
+                }
+                return self.on_error(shard_id, error, None);
+            }
         };
         let mut page = RecordPage {
             records: event.records,

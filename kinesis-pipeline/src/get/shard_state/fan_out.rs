@@ -1,0 +1,294 @@
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::{Cursor, ShardState, page_facts};
+use crate::{
+    service::{IteratorStart, RecordPage},
+    shard::SequenceNumber,
+};
+
+/// The service refuses a subscription within this time of the last one of the same consumer and shard.
+const SUBSCRIBE_INTERVAL_MIN: Duration = Duration::from_secs(5);
+/// A subscription that nobody has read from for so long is ended: what it holds back would also hold back the
+/// other subscriptions of its connection.
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// An event that came only after such a wait was made during it, however slow the network is.
+const LATENCY_MAX: Duration = Duration::from_secs(1);
+/// How long a shard that cannot be subscribed to is tried on before it is polled, if that is wanted.
+pub(crate) const FALL_BACK_AFTER: Duration = Duration::from_secs(30);
+
+/// The subscriptions of one shard, as far as the next one depends on them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Subscriptions {
+    last: Option<Last>,
+    /// Whether another reader has taken one over.
+    was_taken_over: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    /// When it was accepted, or later.
+    accepted_at: Instant,
+    /// When it was asked for, or earlier.
+    asked_at: SystemTime,
+    has_events: bool,
+}
+
+impl Subscriptions {
+    fn on_accepted(&mut self, now: Instant, asked_at: SystemTime) {
+        self.last = Some(Last {
+            accepted_at: now,
+            asked_at,
+            has_events: false,
+        });
+    }
+
+    /// An event came that was waited for since `called_at`. Returns a time at which its content was current, or
+    /// which is before that: an event that came at once may have waited in a buffer since the subscription
+    /// began.
+    fn on_event(
+        &mut self,
+        called_at: Instant,
+        called_wall: SystemTime,
+        now: Instant,
+    ) -> SystemTime {
+        let has_waited = now.saturating_duration_since(called_at) >= LATENCY_MAX;
+        match &mut self.last {
+            Some(last) => {
+                last.has_events = true;
+                if has_waited {
+                    called_wall
+                } else {
+                    last.asked_at
+                }
+            }
+            None => called_wall,
+        }
+    }
+
+    /// Whether the last subscription has pushed anything.
+    fn has_events(&self) -> bool {
+        self.last.is_some_and(|last| last.has_events)
+    }
+
+    /// When the service takes the next one.
+    pub(super) fn next_at(&self, now: Instant) -> Instant {
+        self.last.map_or(now, |last| {
+            now.max(last.accepted_at + SUBSCRIBE_INTERVAL_MIN)
+        })
+    }
+}
+
+/// A shard that is read by enhanced fan-out.
+impl ShardState {
+    /// The same shard, read by enhanced fan-out.
+    pub(crate) fn by_fan_out(mut self) -> Self {
+        self.fan_out = Some(Subscriptions::default());
+        self
+    }
+
+    /// Whether the shard is read by enhanced fan-out.
+    pub(crate) fn is_by_fan_out(&self) -> bool {
+        self.fan_out.is_some()
+    }
+
+    /// A subscription was accepted that was asked for at `asked_at`.
+    pub(crate) fn on_subscribed(&mut self, now: Instant, asked_at: SystemTime) {
+        self.call = None;
+        self.cursor = Cursor::Subscribed;
+        self.due = now;
+        if let Some(subscriptions) = &mut self.fan_out {
+            subscriptions.on_accepted(now, asked_at);
+        }
+    }
+
+    /// An event came, as a page, with where the next subscription goes on. Like [`on_page`](Self::on_page).
+    pub(crate) fn on_event(
+        &mut self,
+        page: &mut RecordPage,
+        continuation: Option<SequenceNumber>,
+        is_closed: bool,
+        now: Instant,
+    ) -> usize {
+        self.failures.reset();
+        self.due = now;
+        let current_at = match (self.call.take(), &mut self.fan_out) {
+            (Some(call), Some(subscriptions)) => {
+                Some(subscriptions.on_event(call.at, call.wall, now))
+            }
+            _ => None,
+        };
+        // Some servers tell the children before the last records, and a continuation to the end.
+        let is_last = !page.child_shards.is_empty() && page.records.is_empty();
+        let has_more = continuation.is_some() && !is_last;
+        let is_reached = !is_closed && self.is_at_wanted_end(page, current_at);
+        let next = has_more.then_some(Cursor::Subscribed);
+        let bytes = self.advance(page, is_reached, next, page_facts(page).bytes);
+        if let Some(number) = continuation
+            && !self.is_still_to_come(&number)
+        {
+            self.read_to = Some(number);
+        }
+        bytes
+    }
+
+    /// Whether going on after this number would pass the record to begin at, which has not come.
+    fn is_still_to_come(&self, number: &SequenceNumber) -> bool {
+        match &self.begin.iterator {
+            IteratorStart::AtSequenceNumber(first) => self.read_to.is_none() && number >= first,
+            _ => false,
+        }
+    }
+
+    /// The subscription has ended, or was given up. Returns whether it had pushed anything.
+    pub(crate) fn on_unsubscribed(&mut self, now: Instant) -> bool {
+        self.call = None;
+        self.cursor = Cursor::Lost;
+        self.due = now;
+        self.fan_out.is_none_or(|subscriptions| {
+            self.due = subscriptions.next_at(now);
+            subscriptions.has_events()
+        })
+    }
+
+    /// Another subscription of the same consumer has taken the place of this one. Returns whether that is new.
+    pub(crate) fn on_taken_over(&mut self) -> bool {
+        self.fan_out.as_mut().is_some_and(|subscriptions| {
+            !std::mem::replace(&mut subscriptions.was_taken_over, true)
+        })
+    }
+
+    /// Reads on by polling.
+    pub(crate) fn fall_back(&mut self, now: Instant) {
+        self.fan_out = None;
+        self.call = None;
+        self.cursor = Cursor::Lost;
+        self.failures.reset();
+        self.due = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{super::Call, *};
+    use crate::{
+        HashKeyRange, PartitionKey,
+        get::pace::Pace,
+        service::{ChildShard, StoredRecord},
+    };
+
+    #[tokio::test]
+    async fn the_next_subscription_waits_until_the_service_takes_it() {
+        let now = crate::Clock::system().instant();
+        let mut subscriptions = Subscriptions::default();
+        assert_eq!(subscriptions.next_at(now), now);
+        subscriptions.on_accepted(now, SystemTime::UNIX_EPOCH);
+        let second = Duration::from_secs(1);
+        assert_eq!(subscriptions.next_at(now + second), now + 5 * second);
+        assert_eq!(subscriptions.next_at(now + 9 * second), now + 9 * second);
+    }
+
+    #[tokio::test]
+    async fn an_event_that_did_not_wait_may_be_as_old_as_its_subscription() {
+        let (now, asked_at) = (crate::Clock::system().instant(), SystemTime::UNIX_EPOCH);
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.on_accepted(now, asked_at);
+        assert!(!subscriptions.has_events());
+        let called = asked_at + Duration::from_mins(1);
+        assert_eq!(subscriptions.on_event(now, called, now), asked_at);
+        assert_eq!(
+            subscriptions.on_event(now, called, now + LATENCY_MAX),
+            called
+        );
+        assert!(subscriptions.has_events());
+    }
+
+    fn shard(begin: IteratorStart, now: Instant) -> ShardState {
+        let pace = Pace::new(Duration::from_secs(1), 10_000);
+        let mut state = ShardState::new(begin.into(), None, pace, now).by_fan_out();
+        state.on_subscribed(now, SystemTime::UNIX_EPOCH);
+        state
+    }
+
+    fn event(
+        state: &mut ShardState,
+        numbers: &[u128],
+        children: usize,
+        continuation: Option<u128>,
+    ) {
+        let key = PartitionKey::new("k").unwrap();
+        let record = |number: &u128| {
+            let at = SystemTime::UNIX_EPOCH;
+            StoredRecord::new((*number).into(), at, Bytes::new(), key.clone())
+        };
+        let child =
+            |id: usize| ChildShard::new(id.to_string().into(), Vec::new(), HashKeyRange::ALL);
+        let mut page = RecordPage {
+            records: numbers.iter().map(record).collect(),
+            child_shards: (0..children).map(child).collect(),
+            ..RecordPage::default()
+        };
+        let now = crate::Clock::system().instant();
+        state.on_called(now, SystemTime::UNIX_EPOCH);
+        state.on_event(&mut page, continuation.map(Into::into), false, now);
+    }
+
+    #[tokio::test]
+    async fn the_next_subscription_goes_on_from_the_last_continuation() {
+        let now = crate::Clock::system().instant();
+        let mut state = shard(IteratorStart::Latest, now);
+        event(&mut state, &[], 0, Some(10));
+        assert_eq!(state.resume_number(), Some(10.into()));
+        event(&mut state, &[11, 12], 0, Some(12));
+        event(&mut state, &[], 0, Some(15));
+        state.on_unsubscribed(now);
+        let after = IteratorStart::AfterSequenceNumber(15.into());
+        let wait = Duration::from_secs(5);
+        assert_eq!(state.next_call(now + wait, 0), Some(Call::Subscribe(after)));
+    }
+
+    #[tokio::test]
+    async fn an_event_without_records_does_not_pass_the_record_to_begin_at() {
+        let now = crate::Clock::system().instant();
+        let mut state = shard(IteratorStart::AtSequenceNumber(7.into()), now);
+        event(&mut state, &[], 0, Some(7));
+        state.on_unsubscribed(now);
+        let again = IteratorStart::AtSequenceNumber(7.into());
+        assert_eq!(state.next_call(now, 0), Some(Call::Subscribe(again)));
+        event(&mut state, &[7], 0, Some(7));
+        let after = IteratorStart::AfterSequenceNumber(7.into());
+        state.on_unsubscribed(now);
+        assert_eq!(state.next_call(now, 0), Some(Call::Subscribe(after)));
+    }
+
+    #[tokio::test]
+    async fn a_shard_ends_without_a_continuation_or_with_children_and_no_more_records() {
+        let now = crate::Clock::system().instant();
+        let mut state = shard(IteratorStart::TrimHorizon, now);
+        event(&mut state, &[1], 2, Some(1));
+        assert!(!state.is_ended());
+        event(&mut state, &[], 2, Some(1));
+        assert!(state.is_ended());
+        let mut state = shard(IteratorStart::TrimHorizon, now);
+        event(&mut state, &[1], 0, None);
+        assert!(state.is_ended());
+    }
+
+    #[tokio::test]
+    async fn a_subscription_that_nobody_takes_from_is_given_up() {
+        let now = crate::Clock::system().instant();
+        let mut state = shard(IteratorStart::TrimHorizon, now);
+        event(&mut state, &[1], 0, Some(1));
+        assert_eq!(state.next_call(now, 0), Some(Call::Event));
+        event(&mut state, &[2], 0, Some(2));
+        assert!(state.due().is_some_and(|due| due >= now + PAUSE_MAX));
+        assert_eq!(state.next_call(now, 0), Some(Call::Unsubscribe));
+        state.on_unsubscribed(now);
+        assert_eq!(state.due(), None);
+        state.on_taken();
+        assert!(matches!(state.next_call(now, 0), Some(Call::Subscribe(_))));
+    }
+}
