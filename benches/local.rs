@@ -2,14 +2,20 @@
 //!
 //! ```text
 //! cargo bench -p kinesis-pipeline-benches --bench local
+//! cargo bench -p kinesis-pipeline-benches --bench local -- memory
 //! ```
+//!
+//! The second puts ten million records in process and prints what they cost. It needs Linux and 3 GB.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use base64::Engine as _;
 use bytes::Bytes;
 use kinesis_pipeline::{
-    EncodedRecord, LocalKinesis, PartitionKey,
+    EncodedRecord, LocalKinesis, PartitionKey, SequenceNumber,
     service::{GetRecords, GetShardIterator, IteratorStart, Kinesis, PutRecords, StreamId},
 };
 use kinesis_pipeline_benches::{BareClient, Kind, ServerProcess, median, rate, serve_if_asked};
@@ -20,40 +26,51 @@ const RECORDS_A_REQUEST: usize = 500;
 const ROUNDS: usize = 5;
 const PUTS_A_ROUND: usize = 40;
 const GETS_A_ROUND: usize = 100;
+const FIRST_SHARD: &str = "shardId-000000000000";
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     serve_if_asked().await;
+    if std::env::args().any(|argument| argument == "memory") {
+        return in_memory().await;
+    }
     over_http().await;
     in_process().await;
 }
 
 /// Records a second over HTTP: both servers in turn, the middle of some rounds.
 async fn over_http() {
-    let mut figures = Vec::new();
-    for kind in [Kind::Embedded, Kind::Ferrokinesis] {
-        let mut puts = Vec::new();
-        let mut gets = Vec::new();
-        for _ in 0..ROUNDS {
-            let server = ServerProcess::start(kind);
-            let round = Round::prepare(&server).await;
-            puts.push(round.put().await);
-            gets.push(round.get().await);
-        }
-        figures.push((median(puts), median(gets)));
+    let mut ours = Figures::default();
+    let mut theirs = Figures::default();
+    for _ in 0..ROUNDS {
+        ours.measure(Kind::Embedded).await;
+        theirs.measure(Kind::Ferrokinesis).await;
     }
-    let [(our_puts, our_gets), (their_puts, their_gets)] = figures[..] else {
-        return;
-    };
     println!("records/s of 1 KiB over HTTP, 4 connections    embedded  ferrokinesis  ratio");
-    println!(
-        "PutRecords, 500 a request                    {our_puts:>10.0} {their_puts:>13.0} {:>6.2}",
-        our_puts / their_puts
-    );
-    println!(
-        "GetRecords, 1,000 a request                  {our_gets:>10.0} {their_gets:>13.0} {:>6.2}",
-        our_gets / their_gets
-    );
+    print_row("PutRecords, 500 a request", ours.puts, theirs.puts);
+    print_row("GetRecords, 1,000 a request", ours.gets, theirs.gets);
+}
+
+/// Records a second, one figure a round.
+#[derive(Default)]
+struct Figures {
+    puts: Vec<f64>,
+    gets: Vec<f64>,
+}
+
+impl Figures {
+    async fn measure(&mut self, kind: Kind) {
+        let server = ServerProcess::start(kind);
+        let round = Round::prepare(&server).await;
+        self.puts.push(round.put().await);
+        self.gets.push(round.get().await);
+    }
+}
+
+fn print_row(name: &str, ours: Vec<f64>, theirs: Vec<f64>) {
+    let (ours, theirs) = (median(ours), median(theirs));
+    let ratio = ours / theirs;
+    println!("{name:<44} {ours:>10.0} {theirs:>13.0} {ratio:>6.2}");
 }
 
 struct Round {
@@ -148,23 +165,8 @@ fn put_body() -> Bytes {
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 async fn in_process() {
     const REQUESTS: usize = 2_000;
-    let local = LocalKinesis::start()
-        .await
-        .expect("the embedded Kinesis starts");
-    let stream = local
-        .stream::<Bytes>("bench", 1)
-        .await
-        .expect("a new stream")
-        .id()
-        .clone();
-    let service = local.service();
-    let records: Vec<_> = (0..RECORDS_A_REQUEST)
-        .map(|key| {
-            let key = PartitionKey::new(key.to_string()).expect("a key");
-            EncodedRecord::new(key, Bytes::from_static(&[b'x'; 100]))
-        })
-        .collect();
-
+    let (service, stream) = embedded(1).await;
+    let records = small_records();
     let start = Instant::now();
     for _ in 0..REQUESTS {
         let call = PutRecords::new(stream.clone(), records.clone());
@@ -176,12 +178,92 @@ async fn in_process() {
     let count = read_shard(&*service, &stream).await;
     assert_eq!(count, REQUESTS * RECORDS_A_REQUEST);
     let gets = rate(count, start.elapsed());
-    println!("\nrecords/s of 100 B in process, one task: put {puts:.0}, get {gets:.0}");
+    println!("\nrecords/s of 100 B in process, one task      put {puts:>10.0}    get {gets:>10.0}");
+}
+
+/// What ten million small records cost in memory, and whether a page takes longer to read among them.
+async fn in_memory() {
+    const REQUESTS: usize = 20_000;
+    let (service, stream) = embedded(1).await;
+    let records = small_records();
+    let before = resident_bytes();
+    let mut places = Vec::new();
+    for _ in 0..REQUESTS {
+        let call = PutRecords::new(stream.clone(), records.clone());
+        let answer = service.put_records(call).await.expect("stored");
+        let first = answer.results.into_iter().next().expect("500 results");
+        places.push(first.expect("stored").sequence_number);
+    }
+    let resident = resident_bytes() - before;
+    let count = REQUESTS * RECORDS_A_REQUEST;
+    println!(
+        "{count} records of 100 B: {} MiB resident, {} bytes a record",
+        resident >> 20,
+        resident / count as u64
+    );
+    let places = [
+        ("start", 0),
+        ("middle", REQUESTS / 2),
+        ("end", REQUESTS - 20),
+    ]
+    .map(|(name, request)| (name, places[request].clone()));
+    for (name, place) in places {
+        let micros = page_micros(&*service, &stream, place).await;
+        println!("a page of 10,000 at the {name:<6} {micros:>8.0} us");
+    }
+}
+
+/// How long it takes to find a record by its number and to read a page from there.
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+async fn page_micros(service: &dyn Kinesis, stream: &StreamId, place: SequenceNumber) -> f64 {
+    let mut times = Vec::new();
+    for _ in 0..51 {
+        let start = Instant::now();
+        let at = IteratorStart::AtSequenceNumber(place.clone());
+        let call = GetShardIterator::new(stream.clone(), FIRST_SHARD.into(), at);
+        let iterator = service.get_shard_iterator(call).await.expect("an iterator");
+        let call = GetRecords::new(stream.clone(), iterator);
+        let page = service.get_records(call).await.expect("a page");
+        assert_eq!(page.records.len(), 10_000);
+        times.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    median(times)
+}
+
+/// An embedded Kinesis with one stream.
+async fn embedded(shards: u32) -> (Arc<dyn Kinesis>, StreamId) {
+    let local = LocalKinesis::start()
+        .await
+        .expect("the embedded Kinesis starts");
+    let stream = local
+        .stream::<Bytes>("bench", shards)
+        .await
+        .expect("a new stream");
+    (local.service(), stream.id().clone())
+}
+
+/// 500 records of 100 B.
+fn small_records() -> Vec<EncodedRecord> {
+    let record = |key: usize| {
+        let key = PartitionKey::new(key.to_string()).expect("a key");
+        EncodedRecord::new(key, Bytes::from_static(&[b'x'; 100]))
+    };
+    (0..RECORDS_A_REQUEST).map(record).collect()
+}
+
+/// The memory of this process that is in use, as Linux tells it.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line
+        .and_then(|line| line.trim().strip_suffix(" kB"))
+        .expect("a figure in kB");
+    kib.parse::<u64>().expect("a number") * 1024
 }
 
 async fn read_shard(service: &dyn Kinesis, stream: &StreamId) -> usize {
-    let shard_id = "shardId-000000000000".into();
-    let start = GetShardIterator::new(stream.clone(), shard_id, IteratorStart::TrimHorizon);
+    let start = IteratorStart::TrimHorizon;
+    let start = GetShardIterator::new(stream.clone(), FIRST_SHARD.into(), start);
     let mut iterator = service
         .get_shard_iterator(start)
         .await

@@ -163,6 +163,7 @@ impl BareClient {
             .header("authorization", SIGNATURE)
             .body(Full::new(body))
             .expect("a request");
+        self.connection.ready().await.expect("an open connection");
         let answer = self
             .connection
             .send_request(request)

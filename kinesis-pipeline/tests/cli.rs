@@ -339,7 +339,7 @@ async fn streams_are_created_split_merged_and_deleted() {
         .map(|child| child["shard_id"].as_str().unwrap())
         .collect();
     let merged = program
-        .run(&format!("merge -s s {} {} -o json", ids[0], ids[1]), "")
+        .run(&format!("merge -s s {} {} -o json", ids[1], ids[0]), "")
         .await;
     assert_eq!(merged.json()[0]["parents"], json!(ids), "{}", merged.err);
 

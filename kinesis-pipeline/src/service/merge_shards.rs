@@ -7,14 +7,14 @@ use crate::shard::ShardId;
 pub struct MergeShards {
     /// The stream.
     pub stream: StreamId,
-    /// The shard that becomes the child's first parent.
+    /// The lower one, which becomes the child's first parent: the service refuses the two the other way round.
     pub shard_id: ShardId,
-    /// The shard that becomes its second parent.
+    /// The one whose hash keys begin where those of the first end: the child's second parent.
     pub adjacent_shard_id: ShardId,
 }
 
 impl MergeShards {
-    /// A call that merges these two shards.
+    /// A call that merges these two shards, the lower one first.
     #[must_use]
     pub fn new(stream: StreamId, shard_id: ShardId, adjacent_shard_id: ShardId) -> Self {
         Self {

@@ -6,7 +6,7 @@ use dynoxide::{Database, server};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::server::{STOP_WAIT_MAX, listen, reachable};
-use crate::local::LocalError;
+use crate::local::{LocalError, LocalKinesis};
 
 /// An embedded DynamoDB that is being served over HTTP, from
 /// [`LocalKinesis::serve_dynamodb`](crate::local::LocalKinesis::serve_dynamodb).
@@ -15,12 +15,15 @@ use crate::local::LocalError;
 #[derive(Debug)]
 pub struct LocalDynamoDb {
     address: SocketAddr,
+    /// The region of the Kinesis beside it.
+    #[cfg(feature = "aws")]
+    pub(super) region: String,
     stopping: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl LocalDynamoDb {
-    pub(super) async fn start(address: &str) -> Result<Self, LocalError> {
+    pub(super) async fn start(local: &LocalKinesis, address: &str) -> Result<Self, LocalError> {
         let database = Database::memory().map_err(|error| LocalError::Database {
             source: Box::new(error),
         })?;
@@ -37,6 +40,8 @@ impl LocalDynamoDb {
         });
         Ok(Self {
             address,
+            #[cfg(feature = "aws")]
+            region: local.core.settings.region.clone(),
             stopping,
             task,
         })

@@ -81,6 +81,6 @@ impl LocalKinesis {
     /// # Cancel safety
     /// Nothing is served if the future is dropped before it is done.
     pub async fn serve_dynamodb(&self, address: &str) -> Result<LocalDynamoDb, LocalError> {
-        LocalDynamoDb::start(address).await
+        LocalDynamoDb::start(self, address).await
     }
 }

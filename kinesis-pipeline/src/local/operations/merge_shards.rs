@@ -58,7 +58,8 @@ impl Operation for MergeShards {
         stream.check_provisioned(&state, Self::NAME)?;
         let first = open_shard(&stream, &state, first_id, now_millis)?;
         let second = open_shard(&stream, &state, second_id, now_millis)?;
-        if !first.range.is_adjacent_to(&second.range) {
+        // The service wants the lower one first.
+        if first.range.end.value().checked_add(1) != Some(second.range.start.value()) {
             return Err(ApiError::invalid_argument(format!(
                 "Shards {} and {} in stream {} under account {} \
                  are not an adjacent pair of shards eligible for merging",

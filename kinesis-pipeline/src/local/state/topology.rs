@@ -8,6 +8,10 @@ use std::{
 use super::shard::{Closed, Shard};
 use crate::shard::{HashKey, HashKeyRange};
 
+/// An even share begins where an open shard does if that is no further away than this: the remainders of the
+/// divisions are no reason to make shards of a few keys.
+const REMAINDER_KEYS_MAX: u128 = 1 << 20;
+
 /// The shards of a stream.
 ///
 /// The ranges of the open shards cover the key space once. Indices count up and are never used again.
@@ -104,7 +108,7 @@ impl Topology {
     /// As on the service every step is a split or a merge, so that each shard has at most two parents: first
     /// the open shards are cut wherever a new range begins, then the pieces of each new range are merged.
     pub(crate) fn spread(&mut self, shard_count: u32, now_millis: u64) {
-        let ranges = even_ranges(shard_count);
+        let ranges = self.nearly_even_ranges(shard_count);
         for range in &ranges {
             if let Some(shard) = self.shard_of(range.start)
                 && shard.range.start != range.start
@@ -121,6 +125,35 @@ impl Topology {
                 self.merge(first, second, now_millis);
             }
         }
+    }
+
+    /// Even ranges, but for the remainders of earlier divisions.
+    fn nearly_even_ranges(&self, shard_count: u32) -> Vec<HashKeyRange> {
+        let even = even_ranges(shard_count);
+        let starts: Vec<_> = even
+            .iter()
+            .map(|range| self.start_near(range.start))
+            .collect();
+        let last_keys = starts[1..]
+            .iter()
+            .map(|start| HashKey::new(start.value() - 1));
+        let ends = last_keys.chain([HashKey::MAX]);
+        let ranges = starts.iter().zip(ends);
+        ranges
+            .map(|(start, end)| HashKeyRange::new(*start, end))
+            .collect()
+    }
+
+    /// Where an open shard begins next to this key; the key itself if none begins there.
+    fn start_near(&self, key: HashKey) -> HashKey {
+        let distance = |start: HashKey| start.value().abs_diff(key.value());
+        let at_or_after = self.open.partition_point(|(start, _)| *start < key);
+        let around = self.open[at_or_after.saturating_sub(1)..].iter().take(2);
+        around
+            .map(|(start, _)| *start)
+            .filter(|start| distance(*start) <= REMAINDER_KEYS_MAX)
+            .min_by_key(|start| distance(*start))
+            .unwrap_or(key)
     }
 
     /// Wakes those who look at any shard.
@@ -222,6 +255,17 @@ mod tests {
         })
     }
 
+    #[test]
+    fn doubling_and_halving_make_two_children_or_one_of_each() {
+        for count in 1..100 {
+            let mut topology = Topology::even(count, 1_000);
+            topology.spread(2 * count, 1_000);
+            assert_eq!(topology.shards().count(), 3 * count as usize, "{count}");
+            topology.spread(count, 1_000);
+            assert_eq!(topology.shards().count(), 4 * count as usize, "{count}");
+        }
+    }
+
     proptest! {
         #[test]
         fn even_ranges_cover_the_key_space_once(count in 1_u32..300) {
@@ -250,8 +294,13 @@ mod tests {
                     },
                     _ => {
                         topology.spread(target, 1_000);
-                        let ranges: Vec<_> = topology.open_shards().map(|s| s.range).collect();
-                        prop_assert_eq!(ranges, even_ranges(target));
+                        let starts: Vec<_> = topology.open_shards().map(|shard| shard.range.start).collect();
+                        let even = even_ranges(target);
+                        prop_assert_eq!(starts.len(), even.len());
+                        let nearly = |(start, even): (&HashKey, HashKeyRange)| {
+                            start.value().abs_diff(even.start.value()) <= REMAINDER_KEYS_MAX
+                        };
+                        prop_assert!(starts.iter().zip(even).all(nearly));
                     }
                 }
                 prop_assert!(covers_once(&topology));

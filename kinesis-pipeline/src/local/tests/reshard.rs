@@ -113,13 +113,13 @@ async fn splits_and_merges_that_make_no_sense_are_refused() {
             "{shard} {key}"
         );
     }
-    let error = merge_error(&kinesis, first, "shardId-000000000002").await;
-    assert_eq!(error.code, "InvalidArgumentException");
-    assert!(
-        error
-            .message
-            .contains("are not an adjacent pair of shards eligible for merging")
-    );
+    let [second, third] = ["shardId-000000000001", "shardId-000000000002"];
+    for (one, other) in [(first, third), (second, first), (first, first)] {
+        let error = merge_error(&kinesis, one, other).await;
+        assert_eq!(error.code, "InvalidArgumentException");
+        let words = "are not an adjacent pair of shards eligible for merging";
+        assert!(error.message.contains(words), "{one} {other}");
+    }
     let parent = shards(&kinesis).await.remove(0);
     split_in_half(&kinesis, &parent).await;
     assert_eq!(

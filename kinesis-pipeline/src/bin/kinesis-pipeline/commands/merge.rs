@@ -29,8 +29,13 @@ impl Merge {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let connected = global.connect_to(&self.stream.stream).await?;
         let listed = shards::list(&connected).await?;
-        let parent = &shards::find(&connected, &listed, &self.shard)?.id;
-        let adjacent = &shards::find(&connected, &listed, &self.adjacent_shard)?.id;
+        let mut pair = [
+            shards::find(&connected, &listed, &self.shard)?,
+            shards::find(&connected, &listed, &self.adjacent_shard)?,
+        ];
+        // The service wants the lower one first.
+        pair.sort_by_key(|shard| shard.hash_key_range.start);
+        let [parent, adjacent] = pair.map(|shard| &shard.id);
         let call = MergeShards::new(connected.id(), parent.clone(), adjacent.clone());
         repeated(|| connected.service.merge_shards(call.clone())).await?;
         reshard::finish(&connected, &[parent, adjacent], self.output).await
