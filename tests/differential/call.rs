@@ -72,12 +72,13 @@ pub(crate) fn calls(seed: u64, mix: Mix) -> impl Iterator<Item = Call> {
 fn call(rng: &mut Rng, mix: Mix) -> Call {
     if rng.u32(..100) < mix.reshard_percent {
         let key = rng.u128(..);
-        return match rng.bool() {
-            true => Call::Split { key },
-            false => Call::Merge {
-                key,
-                is_lower_first: rng.bool(),
-            },
+        if rng.bool() {
+            return Call::Split { key };
+        }
+        let is_lower_first = rng.bool();
+        return Call::Merge {
+            key,
+            is_lower_first,
         };
     }
     match rng.u32(..10) {

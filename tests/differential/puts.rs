@@ -13,6 +13,7 @@ use crate::{
     world::{Compared, STREAM, World, code},
 };
 
+const FIRST_SHARD: &str = "shardId-000000000000";
 const MIB: usize = 1024 * 1024;
 const SEEDS: std::ops::Range<u64> = 0..8;
 const MIX: Mix = Mix {
@@ -36,6 +37,11 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[
     ("9 MiB in one call", "SerializationException"),
     ("11 MiB in one call", "SerializationException"),
     ("AT_SEQUENCE_NUMBER 0", "InternalFailure"),
+    // The API's pattern is 0|([1-9]\d{0,38}).
+    ("a hash key with a leading zero", "taken"),
+    // Only puts take an ARN in place of the name.
+    ("an iterator by ARN", "ValidationException"),
+    ("shards listed by ARN", "InvalidArgumentException"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,8 +61,11 @@ async fn invalid_calls_are_refused_as_ferrokinesis_refuses_them() {
     for server in [Server::embedded().await, Server::ferrokinesis().await] {
         let world = World::start(server.client(), STREAM, 2, COMPARED).await;
         let mut cases = puts(&world.client).await;
+        cases.extend(put_keys(&world.client).await);
         cases.extend(put_sizes(&world.client).await);
+        cases.extend(iterators(&world.client).await);
         cases.extend(gets(&world.client).await);
+        cases.extend(by_arn(&world.client).await);
         answers.push(cases);
     }
     let [ours, theirs] = answers.try_into().expect("two servers");
@@ -68,76 +77,45 @@ async fn puts(client: &Client) -> Vec<(&'static str, String)> {
         let call = client.put_record().stream_name(STREAM);
         call.partition_key("key").data(Blob::new("x"))
     };
-    let summary = client
-        .describe_stream_summary()
-        .stream_name(STREAM)
-        .send()
-        .await;
-    let summary = summary
-        .ok()
-        .and_then(|answer| answer.stream_description_summary);
-    let arn = summary.map(|summary| summary.stream_arn);
-    let by_arn = put().set_stream_name(None).set_stream_arn(arn);
+    let to = async |stream: &str| code(put().stream_name(stream).send().await);
+    let create = client.create_stream().stream_name(STREAM).shard_count(1);
+    let ordered = put().sequence_number_for_ordering("x");
     vec![
-        (
-            "a put to an unknown stream",
-            code(put().stream_name("absent").send().await),
-        ),
-        (
-            "a put to a stream whose name has spaces",
-            code(put().stream_name("a b").send().await),
-        ),
+        ("a put to an unknown stream", to("absent").await),
+        ("a put to a name with spaces", to("a b").await),
         (
             "a put without a stream",
             code(put().set_stream_name(None).send().await),
         ),
-        ("a put by ARN", code(by_arn.send().await)),
-        ("an empty key", code(put().partition_key("").send().await)),
-        (
-            "a key of 256 characters",
-            code(put().partition_key("k".repeat(256)).send().await),
-        ),
-        (
-            "a key of 256 characters of 3 bytes",
-            code(put().partition_key("\u{4e2d}".repeat(256)).send().await),
-        ),
-        (
-            "a key of 257 characters",
-            code(put().partition_key("k".repeat(257)).send().await),
-        ),
-        (
-            "the greatest hash key",
-            code(put().explicit_hash_key(u128::MAX.to_string()).send().await),
-        ),
-        (
-            "a hash key past the greatest",
-            code(
-                put()
-                    .explicit_hash_key("340282366920938463463374607431768211456")
-                    .send()
-                    .await,
-            ),
-        ),
-        (
-            "a hash key that is no number",
-            code(put().explicit_hash_key("x").send().await),
-        ),
         (
             "an order after a number that is none",
-            code(put().sequence_number_for_ordering("x").send().await),
+            code(ordered.send().await),
         ),
         ("empty data", code(put().data(Blob::new("")).send().await)),
+        ("a name in use", code(create.send().await)),
+    ]
+}
+
+async fn put_keys(client: &Client) -> Vec<(&'static str, String)> {
+    let put = || client.put_record().stream_name(STREAM).data(Blob::new("x"));
+    let key = async |key: &str| code(put().partition_key(key).send().await);
+    let hash = async |key: &str| {
+        let call = put().partition_key("key").explicit_hash_key(key);
+        code(call.send().await)
+    };
+    let past = "340282366920938463463374607431768211456";
+    vec![
+        ("an empty key", key("").await),
+        ("a key of 256 characters", key(&"k".repeat(256)).await),
         (
-            "a name in use",
-            code(
-                client
-                    .create_stream()
-                    .stream_name(STREAM)
-                    .shard_count(1)
-                    .send()
-                    .await,
-            ),
+            "a key of 256 characters of 3 bytes",
+            key(&"\u{4e2d}".repeat(256)).await,
         ),
+        ("a key of 257 characters", key(&"k".repeat(257)).await),
+        ("the greatest hash key", hash(&u128::MAX.to_string()).await),
+        ("a hash key past the greatest", hash(past).await),
+        ("a hash key that is no number", hash("x").await),
+        ("a hash key with a leading zero", hash("01").await),
     ]
 }
 
@@ -171,43 +149,27 @@ async fn put_sizes(client: &Client) -> Vec<(&'static str, String)> {
     ]
 }
 
-async fn gets(client: &Client) -> Vec<(&'static str, String)> {
-    let first = "shardId-000000000000";
+async fn iterators(client: &Client) -> Vec<(&'static str, String)> {
     let place = |kind: ShardIteratorType| {
         let call = client.get_shard_iterator().stream_name(STREAM);
-        call.shard_id(first).shard_iterator_type(kind)
+        call.shard_id(FIRST_SHARD).shard_iterator_type(kind)
     };
     let at = || place(ShardIteratorType::AtSequenceNumber);
-    let time = || place(ShardIteratorType::AtTimestamp);
-    let far = client
-        .put_record()
-        .stream_name(STREAM)
-        .partition_key("k")
-        .data(Blob::new("x"));
-    let far = far
-        .explicit_hash_key(u128::MAX.to_string())
-        .send()
-        .await
-        .expect("stored");
-    let iterator = place(ShardIteratorType::TrimHorizon)
-        .send()
-        .await
-        .expect("an iterator");
-    let get = |limit: i32| {
-        let call = client
-            .get_records()
-            .set_shard_iterator(iterator.shard_iterator.clone());
-        call.limit(limit).send()
+    let shard = async |id: &str| code(place(ShardIteratorType::Latest).shard_id(id).send().await);
+    let number = async |text: &str| code(at().starting_sequence_number(text).send().await);
+    let time = async |seconds: i64| {
+        let call = place(ShardIteratorType::AtTimestamp).timestamp(DateTime::from_secs(seconds));
+        code(call.send().await)
     };
+    let put = client.put_record().stream_name(STREAM).partition_key("k");
+    let put = put
+        .explicit_hash_key(u128::MAX.to_string())
+        .data(Blob::new("x"));
+    let other_shard = put.send().await.expect("stored").sequence_number;
+    let no_time = place(ShardIteratorType::AtTimestamp);
     vec![
-        (
-            "an unknown shard",
-            code(at().shard_id("shardId-000000000009").send().await),
-        ),
-        (
-            "a shard id that is none",
-            code(at().shard_id("?").send().await),
-        ),
+        ("an unknown shard", shard("shardId-000000000009").await),
+        ("a shard id that is none", shard("?").await),
         (
             "an iterator of an unknown stream",
             code(at().stream_name("absent").send().await),
@@ -222,40 +184,67 @@ async fn gets(client: &Client) -> Vec<(&'static str, String)> {
         ),
         (
             "AT_SEQUENCE_NUMBER with a number that is none",
-            code(at().starting_sequence_number("x").send().await),
+            number("x").await,
+        ),
+        ("AT_SEQUENCE_NUMBER 0", number("0").await),
+        ("a number of another shard", number(&other_shard).await),
+        ("AT_TIMESTAMP without a time", code(no_time.send().await)),
+        ("AT_TIMESTAMP long ago", time(1).await),
+        ("AT_TIMESTAMP to come", time(9_999_999_999).await),
+    ]
+}
+
+async fn gets(client: &Client) -> Vec<(&'static str, String)> {
+    let call = client.get_shard_iterator().stream_name(STREAM);
+    let call = call
+        .shard_id(FIRST_SHARD)
+        .shard_iterator_type(ShardIteratorType::TrimHorizon);
+    let iterator = call.send().await.expect("an iterator").shard_iterator;
+    let get = || client.get_records().set_shard_iterator(iterator.clone());
+    let made_up = get().shard_iterator("AAAA");
+    vec![
+        ("a page of no records", code(get().limit(0).send().await)),
+        (
+            "a page of 10,000 records",
+            code(get().limit(10_000).send().await),
         ),
         (
-            "AT_SEQUENCE_NUMBER 0",
-            code(at().starting_sequence_number("0").send().await),
+            "a page of 10,001 records",
+            code(get().limit(10_001).send().await),
         ),
+        ("a made-up iterator", code(made_up.send().await)),
+    ]
+}
+
+async fn by_arn(client: &Client) -> Vec<(&'static str, String)> {
+    let call = client.describe_stream_summary().stream_name(STREAM);
+    let answer = call.send().await.expect("a description");
+    let arn = answer
+        .stream_description_summary
+        .expect("a summary")
+        .stream_arn;
+    let put = client
+        .put_record()
+        .stream_arn(&arn)
+        .partition_key("k")
+        .data(Blob::new("x"));
+    let entry = PutRecordsRequestEntry::builder()
+        .partition_key("k")
+        .data(Blob::new("x"));
+    let entry = entry.build().expect("key and data are set");
+    let put_many = client.put_records().stream_arn(&arn).records(entry);
+    let place = client
+        .get_shard_iterator()
+        .stream_arn(&arn)
+        .shard_id(FIRST_SHARD);
+    let place = place.shard_iterator_type(ShardIteratorType::Latest);
+    vec![
+        ("a put by ARN", code(put.send().await)),
+        ("puts by ARN", code(put_many.send().await)),
+        ("an iterator by ARN", code(place.send().await)),
         (
-            "a number of another shard",
-            code(
-                at().starting_sequence_number(far.sequence_number)
-                    .send()
-                    .await,
-            ),
-        ),
-        ("AT_TIMESTAMP without a time", code(time().send().await)),
-        (
-            "AT_TIMESTAMP long ago",
-            code(time().timestamp(DateTime::from_secs(1)).send().await),
-        ),
-        (
-            "AT_TIMESTAMP to come",
-            code(
-                time()
-                    .timestamp(DateTime::from_secs(9_999_999_999))
-                    .send()
-                    .await,
-            ),
-        ),
-        ("a page of no records", code(get(0).await)),
-        ("a page of 10,000 records", code(get(10_000).await)),
-        ("a page of 10,001 records", code(get(10_001).await)),
-        (
-            "a made-up iterator",
-            code(client.get_records().shard_iterator("AAAA").send().await),
+            "shards listed by ARN",
+            code(client.list_shards().stream_arn(&arn).send().await),
         ),
     ]
 }

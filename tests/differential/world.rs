@@ -218,7 +218,9 @@ impl World {
         }
         if !page.records.is_empty() {
             // A full page may end at the tip or before it.
-            if self.compared.behind && page.records.len() < limit as usize {
+            if self.compared.behind
+                && i32::try_from(page.records.len()).is_ok_and(|count| count < limit)
+            {
                 let _ = write!(text, "behind {}", page.millis_behind_latest > Some(0));
             }
             text += "\n";
