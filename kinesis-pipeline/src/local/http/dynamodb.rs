@@ -16,7 +16,10 @@ use crate::local::{LocalError, LocalKinesis};
 pub struct LocalDynamoDb {
     address: SocketAddr,
     /// The region of the Kinesis beside it.
-    #[cfg(feature = "aws")]
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(dead_code, reason = "only the settings for the SDK name it")
+    )]
     pub(super) region: String,
     stopping: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -40,7 +43,6 @@ impl LocalDynamoDb {
         });
         Ok(Self {
             address,
-            #[cfg(feature = "aws")]
             region: local.core.settings.region.clone(),
             stopping,
             task,
