@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
+#[cfg(feature = "local-durable")]
+use super::durable::Keeper;
 use super::{
     api_error::ApiError,
     faults::{FaultBook, SharedFaults},
@@ -15,8 +17,6 @@ use super::{
     },
     validate::{Arn, consumer_of_arn},
 };
-#[cfg(feature = "local-durable")]
-use super::durable::Keeper;
 use crate::clock::{Clock, epoch_millis};
 
 /// What the builder sets.

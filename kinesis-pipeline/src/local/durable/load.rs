@@ -166,7 +166,9 @@ fn assemble(parts: Parts, account: SavedAccount, changes: &Arc<Changes>) -> Load
         streams.insert(stream.name.clone(), Arc::new(stream));
     }
     // What is left of streams that were being removed.
-    let leftovers = logs.keys().chain(tails.keys().map(|(generation, _)| generation));
+    let leftovers = logs
+        .keys()
+        .chain(tails.keys().map(|(generation, _)| generation));
     for generation in leftovers.filter(|generation| !generations.contains(generation)) {
         changes.mark_stream(*generation, Extent::Whole);
     }

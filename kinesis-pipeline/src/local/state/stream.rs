@@ -200,10 +200,7 @@ impl Stream {
     }
 
     /// The state for writing, of a stream that is active: others cannot be changed.
-    pub(crate) fn write_active(
-        &self,
-        now_millis: u64,
-    ) -> Result<StateGuard<'_>, ApiError> {
+    pub(crate) fn write_active(&self, now_millis: u64) -> Result<StateGuard<'_>, ApiError> {
         let state = self.write(now_millis);
         if state.status != StreamStatus::Active {
             return Err(self.not_active(state.status));

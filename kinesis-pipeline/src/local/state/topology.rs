@@ -44,7 +44,10 @@ impl Topology {
         Self {
             open,
             next_index,
-            shards: shards.into_iter().map(|shard| (shard.index, shard)).collect(),
+            shards: shards
+                .into_iter()
+                .map(|shard| (shard.index, shard))
+                .collect(),
             placed: AtomicUsize::new(0),
         }
     }
