@@ -28,7 +28,7 @@ use tokio::{
 };
 
 /// A program that has not done its part by then hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const STREAM: &str = "readings";
 const SHARDS: usize = 3;
 /// How many calls put at once, and what each puts.

@@ -1,9 +1,6 @@
 //! Reads the store back into memory.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
@@ -54,7 +51,7 @@ pub(super) fn load(
         None => new_account(here, changes),
     };
     check_account(&account, directory, here)?;
-    Ok(assemble(parts, account, changes))
+    Ok(assemble(parts, &account, changes))
 }
 
 fn read(store: &Store) -> Result<Parts, StoreError> {
@@ -118,43 +115,15 @@ fn check_account(
     )))
 }
 
-fn assemble(parts: Parts, account: SavedAccount, changes: &Arc<Changes>) -> Loaded {
-    let Parts {
-        streams: saved_streams,
-        tails,
-        mut logs,
-        firsts,
-        account: _,
-    } = parts;
+fn assemble(mut parts: Parts, account: &SavedAccount, changes: &Arc<Changes>) -> Loaded {
     let mut kept = Kept::default();
     let mut streams = BTreeMap::new();
     let mut next_generation = account.next_generation;
-    let mut generations = BTreeSet::new();
-    for saved in saved_streams {
+    for saved in std::mem::take(&mut parts.streams) {
         let generation = saved.generation;
         next_generation = next_generation.max(generation + 1);
-        generations.insert(generation);
-        let mut logs = logs.remove(&generation).unwrap_or_default();
-        for shard in &saved.shards {
-            let tail = tails.get(&(generation, shard.index));
-            let log = logs
-                .entry(shard.index)
-                .or_insert_with(|| Log::new(shard.created_millis));
-            if let Some((next, last_arrived_millis)) = tail.copied()
-                && next > log.next()
-            {
-                *log = Log::resume(next, last_arrived_millis);
-            }
-        }
-        let shards = logs.iter().map(|(index, log)| {
-            let first = firsts.get(&(generation, *index)).copied();
-            let shard = KeptShard {
-                first: first.unwrap_or(log.next()),
-                next: log.next(),
-            };
-            (*index, shard)
-        });
-        kept.insert(generation, shards.collect());
+        let (logs, shards) = parts.take_logs(&saved);
+        kept.insert(generation, shards);
         let stream = saved.restore(logs, Some(changes.clone()));
         if stream.as_it_stands().is_gone() {
             changes.mark_stream(generation, Extent::Whole);
@@ -165,16 +134,40 @@ fn assemble(parts: Parts, account: SavedAccount, changes: &Arc<Changes>) -> Load
         }
         streams.insert(stream.name.clone(), Arc::new(stream));
     }
-    // What is left of streams that were being removed.
-    let leftovers = logs
-        .keys()
-        .chain(tails.keys().map(|(generation, _)| generation));
-    for generation in leftovers.filter(|generation| !generations.contains(generation)) {
-        changes.mark_stream(*generation, Extent::Whole);
-    }
     let marks = Some(changes.clone());
     Loaded {
         account: Account::restore(streams, next_generation, account.commitment, marks),
         kept,
+    }
+}
+
+impl Parts {
+    /// The logs of a stream's shards, and what of them is on disk.
+    fn take_logs(
+        &mut self,
+        stream: &SavedStream,
+    ) -> (BTreeMap<u32, Log>, BTreeMap<u32, KeptShard>) {
+        let mut logs = self.logs.remove(&stream.generation).unwrap_or_default();
+        for shard in &stream.shards {
+            let log = logs
+                .entry(shard.index)
+                .or_insert_with(|| Log::new(shard.created_millis));
+            let tail = self.tails.get(&(stream.generation, shard.index));
+            if let Some((next, last_arrived_millis)) = tail.copied()
+                && next > log.next()
+            {
+                *log = Log::resume(next, last_arrived_millis);
+            }
+        }
+        let shards = logs.iter().map(|(index, log)| {
+            let first = self.firsts.get(&(stream.generation, *index)).copied();
+            let shard = KeptShard {
+                first: first.unwrap_or(log.next()),
+                next: log.next(),
+            };
+            (*index, shard)
+        });
+        let shards = shards.collect();
+        (logs, shards)
     }
 }
