@@ -50,10 +50,8 @@ impl Account {
         generation
     }
 
-    #[cfg_attr(
-        not(feature = "local-durable"),
-        expect(dead_code, reason = "only a keeper asks")
-    )]
+    /// The generation that the next stream gets.
+    #[cfg(feature = "local-durable")]
     pub(crate) fn next_generation(&self) -> u64 {
         self.next_generation.load(Ordering::Relaxed)
     }

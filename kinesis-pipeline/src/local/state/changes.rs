@@ -134,13 +134,6 @@ impl Changes {
     }
 }
 
-#[cfg_attr(
-    not(feature = "local-durable"),
-    expect(
-        dead_code,
-        reason = "only a Kinesis with a data directory has a keeper"
-    )
-)]
 impl Changes {
     /// Takes what is marked; waits for the first mark, for so long if a time is given. The keeper blocks here.
     pub(crate) fn take(&self, patience: Option<Duration>) -> Task {
@@ -189,13 +182,6 @@ impl Changes {
 }
 
 impl Pending {
-    #[cfg_attr(
-        not(feature = "local-durable"),
-        expect(
-            dead_code,
-            reason = "only a Kinesis with a data directory has a keeper"
-        )
-    )]
     fn has_marks(&self) -> bool {
         self.account || !self.streams.is_empty()
     }

@@ -11,6 +11,13 @@
 //! form that can be written down.
 
 pub(crate) mod account;
+#[cfg_attr(
+    not(feature = "local-durable"),
+    expect(
+        dead_code,
+        reason = "only a Kinesis with a data directory has a keeper"
+    )
+)]
 pub(crate) mod changes;
 pub(crate) mod consumer;
 pub(crate) mod iterator;
