@@ -82,6 +82,7 @@
 //! | `aws` | streams on AWS through the official SDK, and the YAML file of named streams | yes |
 //! | `local` | the embedded Kinesis, in process: a dev-dependency | |
 //! | `local-server` | its HTTP face, and an embedded DynamoDB beside it | |
+//! | `local-durable` | a data directory for it: what it holds survives the process | |
 //! | `local-tls` | TLS for the HTTP face, with a certificate made at its start | |
 //! | `cli` | the program `kinesis-pipeline` | |
 //!

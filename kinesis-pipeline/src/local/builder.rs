@@ -1,5 +1,9 @@
+#[cfg(feature = "local-durable")]
+use std::path::PathBuf;
 use std::{sync::Arc, time::Duration};
 
+#[cfg(feature = "local-durable")]
+use super::durable;
 use super::{
     LocalError, LocalKinesis,
     core::{Core, Settings},
@@ -17,6 +21,8 @@ const TRANSITION_DEFAULT: Duration = Duration::from_millis(10);
 pub struct LocalKinesisBuilder {
     clock: Clock,
     settings: Settings,
+    #[cfg(feature = "local-durable")]
+    data_dir: Option<PathBuf>,
 }
 
 impl Default for LocalKinesisBuilder {
@@ -31,6 +37,8 @@ impl Default for LocalKinesisBuilder {
                 seed: 0,
                 enforce_limits: false,
             },
+            #[cfg(feature = "local-durable")]
+            data_dir: None,
         }
     }
 }
@@ -83,11 +91,49 @@ impl LocalKinesisBuilder {
         self
     }
 
+    /// A directory that keeps everything: streams, records, sequence numbers, consumers, tags. By default
+    /// nothing is kept.
+    ///
+    /// It is made if it is absent, and belongs to one Kinesis at a time, of one region and account. What is in it
+    /// is read into memory at the start, and is there again after the process ended, also by `kill -9`: a call
+    /// answers once what it did was handed to the operating system. A power cut can take away the last second.
+    /// Subscriptions, faults and the rates of the limits begin anew.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = std::env::temp_dir().join(format!("kinesis-pipeline-doc-{}", std::process::id()));
+    /// use bytes::Bytes;
+    /// use kinesis_pipeline::local::LocalKinesis;
+    ///
+    /// let kinesis = LocalKinesis::builder().data_dir(&directory).start().await?;
+    /// kinesis.stream::<Bytes>("readings", 4).await?;
+    /// drop(kinesis); // the last handle gives the directory back
+    ///
+    /// let kinesis = LocalKinesis::builder().data_dir(&directory).start().await?;
+    /// let page = kinesis.service().list_streams(Default::default()).await?;
+    /// assert_eq!(page.names, ["readings"]);
+    /// # drop(kinesis);
+    /// # std::fs::remove_dir_all(directory)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "local-durable")]
+    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(path.into());
+        self
+    }
+
     /// Starts the Kinesis.
     ///
     /// # Errors
-    /// [`LocalError::Settings`]: the account or region cannot stand in an ARN.
-    #[expect(clippy::unused_async, reason = "a later backend opens its files here")]
+    /// [`LocalError::Settings`]: the account or region cannot stand in an ARN, or is not that of the data
+    /// directory. The others whose names begin with `DataDir`: the data directory is in use, holds something
+    /// else, is damaged, or cannot be written.
+    #[cfg_attr(
+        not(feature = "local-durable"),
+        expect(clippy::unused_async, reason = "a data directory is opened here")
+    )]
     pub async fn start(self) -> Result<LocalKinesis, LocalError> {
         let Settings {
             region, account_id, ..
@@ -99,6 +145,13 @@ impl LocalKinesisBuilder {
         if region.is_empty() || region.contains(':') {
             let reason = format!("`{region}` is not the name of a region, such as `us-east-1`");
             return Err(LocalError::settings(reason));
+        }
+        #[cfg(feature = "local-durable")]
+        if let Some(path) = self.data_dir {
+            let core = durable::start(path, self.clock, self.settings).await?;
+            return Ok(LocalKinesis {
+                core: Arc::new(core),
+            });
         }
         Ok(LocalKinesis {
             core: Arc::new(Core::new(self.clock, self.settings)),

@@ -1,21 +1,17 @@
 //! The embedded Kinesis's whole inside: settings, clock and state.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{
-        Arc, Mutex, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
+#[cfg(feature = "local-durable")]
+use super::durable::Keeper;
 use super::{
     api_error::ApiError,
     faults::{FaultBook, SharedFaults},
     limits::Rates,
     locks,
     state::{
+        account::Account,
+        changes::Marks,
         stream::{Change, Stream, StreamState, stream_not_found},
         topology::Topology,
     },
@@ -44,10 +40,10 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) faults: SharedFaults,
     pub(crate) rates: Rates,
-    streams: RwLock<BTreeMap<String, Arc<Stream>>>,
-    generation: AtomicU64,
-    /// Since when the account is committed to a minimum throughput.
-    commitment: Mutex<Option<u64>>,
+    account: Arc<Account>,
+    /// Keeps the state on disk, and ends with this.
+    #[cfg(feature = "local-durable")]
+    _keeper: Option<Keeper>,
 }
 
 /// What streams and consumers have in common.
@@ -58,16 +54,51 @@ pub(crate) struct Resource<'a> {
 }
 
 impl Core {
+    /// A Kinesis without streams, in memory.
     pub(crate) fn new(clock: Clock, settings: Settings) -> Self {
+        Self::with_account(clock, settings, Arc::new(Account::new(None)))
+    }
+
+    fn with_account(clock: Clock, settings: Settings, account: Arc<Account>) -> Self {
         Self {
             clock,
             faults: Arc::new(FaultBook::new(settings.seed)),
             rates: Rates::default(),
             settings,
-            streams: RwLock::default(),
-            generation: AtomicU64::new(1),
-            commitment: Mutex::default(),
+            account,
+            #[cfg(feature = "local-durable")]
+            _keeper: None,
         }
+    }
+
+    /// A Kinesis with the streams that a keeper brought back, and keeps.
+    #[cfg(feature = "local-durable")]
+    pub(crate) fn durable(
+        clock: Clock,
+        settings: Settings,
+        account: Arc<Account>,
+        keeper: Keeper,
+    ) -> Self {
+        Self {
+            _keeper: Some(keeper),
+            ..Self::with_account(clock, settings, account)
+        }
+    }
+
+    /// Waits until what was done by now survives the end of this process; at once for a state in memory.
+    ///
+    /// # Errors
+    /// `InternalFailureException` once something cannot be written.
+    pub(crate) async fn kept(&self) -> Result<(), ApiError> {
+        match &self.account.marks {
+            None => Ok(()),
+            Some(changes) => changes.kept().await,
+        }
+    }
+
+    /// Where the changes of this Kinesis are marked, if it is kept.
+    pub(crate) fn marks(&self) -> Marks {
+        self.account.marks.clone()
     }
 
     /// The time, in milliseconds since the epoch.
@@ -89,7 +120,7 @@ impl Core {
         now_millis: u64,
     ) -> Result<Arc<Stream>, ApiError> {
         let name = self.stream_name(name, arn)?;
-        let found = locks::read(&self.streams).get(name).cloned();
+        let found = locks::read(&self.account.streams).get(name).cloned();
         found
             .filter(|stream| !stream.is_gone(now_millis))
             .ok_or_else(|| stream_not_found(name, &self.settings.account_id))
@@ -186,14 +217,12 @@ impl Core {
 
     /// Since when the account is committed to a minimum throughput.
     pub(crate) fn commitment(&self) -> Option<u64> {
-        *locks::lock(&self.commitment)
+        self.account.commitment()
     }
 
     /// Begins or ends the account's commitment.
     pub(crate) fn set_commitment(&self, is_on: bool) {
-        let now_millis = self.now_millis();
-        let mut commitment = locks::lock(&self.commitment);
-        *commitment = is_on.then(|| commitment.unwrap_or(now_millis));
+        self.account.set_commitment(is_on, self.now_millis());
     }
 
     /// The ARN of the stream with this name.
@@ -206,7 +235,7 @@ impl Core {
 
     /// The streams that are there, by name.
     pub(crate) fn streams(&self, now_millis: u64) -> Vec<Arc<Stream>> {
-        let streams = locks::read(&self.streams);
+        let streams = locks::read(&self.account.streams);
         streams
             .values()
             .filter(|stream| !stream.is_gone(now_millis))
@@ -257,7 +286,7 @@ impl Core {
         now_millis: u64,
     ) -> Result<(), ApiError> {
         let account_id = self.settings.account_id.clone();
-        let mut streams = locks::write(&self.streams);
+        let mut streams = locks::write(&self.account.streams);
         streams.retain(|_, stream| !stream.is_gone(now_millis));
         if streams.contains_key(name) {
             return Err(ApiError::in_use(format!(
@@ -268,9 +297,10 @@ impl Core {
             name.to_owned(),
             self.stream_arn(name),
             account_id,
-            self.generation.fetch_add(1, Ordering::Relaxed),
+            self.account.take_generation(),
             now_millis,
             state,
+            self.marks(),
         );
         stream.schedule(
             &mut stream.write(now_millis),

@@ -1,3 +1,6 @@
+#[cfg(feature = "local-durable")]
+use std::path::{Path, PathBuf};
+
 use super::api_error::ApiError;
 
 /// What the embedded Kinesis could not do.
@@ -19,6 +22,53 @@ pub enum LocalError {
         code: &'static str,
         /// The service's words.
         message: String,
+    },
+    /// Another process has the data directory.
+    #[cfg(feature = "local-durable")]
+    #[error(
+        "the data directory {path} is in use: stop the process that has it, or choose another directory",
+        path = path.display()
+    )]
+    #[non_exhaustive]
+    DataDirInUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The data directory holds something else.
+    #[cfg(feature = "local-durable")]
+    #[error(
+        "{path} is no data directory of the embedded Kinesis: {reason}; choose an empty or a new directory",
+        path = path.display()
+    )]
+    #[non_exhaustive]
+    DataDirForeign {
+        /// The directory, or the file in it.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What is in the data directory cannot be read any more.
+    #[cfg(feature = "local-durable")]
+    #[error(
+        "{path} is damaged: bring it back from a copy, or remove it to begin without streams",
+        path = path.display()
+    )]
+    #[non_exhaustive]
+    DataDirDamaged {
+        /// The directory, or the file in it.
+        path: PathBuf,
+        /// What was found.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The data directory cannot be read or written: its permissions or the room on the disk forbid it.
+    #[cfg(feature = "local-durable")]
+    #[error("{path} cannot be used: check its permissions and the room there", path = path.display())]
+    #[non_exhaustive]
+    DataDirUnusable {
+        /// The directory, or the file in it.
+        path: PathBuf,
+        /// The reason, from the system.
+        source: std::io::Error,
     },
     /// Nothing can listen on the address: it is in use, not of this machine, or not an address.
     #[cfg(feature = "local-server")]
@@ -52,6 +102,40 @@ impl LocalError {
     pub(crate) fn settings(reason: impl Into<String>) -> Self {
         Self::Settings {
             reason: reason.into(),
+        }
+    }
+
+    #[cfg(feature = "local-durable")]
+    pub(crate) fn in_use(path: &Path) -> Self {
+        Self::DataDirInUse {
+            path: path.to_owned(),
+        }
+    }
+
+    #[cfg(feature = "local-durable")]
+    pub(crate) fn foreign(path: &Path, reason: &str) -> Self {
+        Self::DataDirForeign {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    #[cfg(feature = "local-durable")]
+    pub(crate) fn damaged(
+        path: &Path,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::DataDirDamaged {
+            path: path.to_owned(),
+            source: source.into(),
+        }
+    }
+
+    #[cfg(feature = "local-durable")]
+    pub(crate) fn unusable(path: &Path, source: std::io::Error) -> Self {
+        Self::DataDirUnusable {
+            path: path.to_owned(),
+            source,
         }
     }
 

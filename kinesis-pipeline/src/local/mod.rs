@@ -17,6 +17,8 @@
 mod api_error;
 mod builder;
 mod core;
+#[cfg(feature = "local-durable")]
+mod durable;
 mod error;
 mod faults;
 #[cfg(feature = "local-server")]
@@ -100,6 +102,7 @@ impl LocalKinesis {
             let presence = self.core.ensure_stream(name, shard_count);
             match presence.map_err(LocalError::refused)? {
                 Presence::Usable => {
+                    self.core.kept().await.map_err(LocalError::refused)?;
                     let stream = KinesisStream::with_service(self.service(), name);
                     return Ok(stream.with_clock(self.core.clock.clone()));
                 }

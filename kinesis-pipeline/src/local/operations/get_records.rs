@@ -115,6 +115,7 @@ fn page(
         shard
             .log(state.horizon_millis(now_millis))
             .read(iterator.counter, limit, PAGE_BYTES_MAX);
+    stream.mark_read(shard, page.next);
     if limited {
         shard.rates().count_read(page.bytes);
     }

@@ -43,6 +43,12 @@ impl Response {
     }
 }
 
+/// The metric of this name.
+#[cfg(feature = "local-durable")]
+pub(crate) fn named(name: &str) -> Option<&'static str> {
+    METRICS.into_iter().find(|metric| *metric == name)
+}
+
 /// The metrics that a request names; `ALL` names all of them.
 pub(super) fn check(checks: &mut Checks, names: Option<&[String]>) -> Vec<&'static str> {
     let names = checks.required("shardLevelMetrics", names);

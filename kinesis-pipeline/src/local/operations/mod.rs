@@ -123,7 +123,10 @@ pub(crate) async fn call<O: Operation>(
 ) -> Result<O::Response, CallFailure> {
     if !core.faults.may_strike() {
         core.check_rate::<O>()?;
-        return Ok(O::run(core, request)?);
+        let answer = O::run(core, request);
+        // Reads wait too: nobody sees a record that a crash could still take away.
+        core.kept().await?;
+        return Ok(answer?);
     }
     let plan = core
         .faults
@@ -134,7 +137,9 @@ pub(crate) async fn call<O: Operation>(
     }
     O::refuse(&mut request, plan.refusals);
     core.check_rate::<O>()?;
-    let response = O::run(core, request)?;
+    let answer = O::run(core, request);
+    core.kept().await?;
+    let response = answer?;
     if plan.lost {
         return Err(CallFailure::ResponseLost);
     }

@@ -91,6 +91,7 @@ impl Operation for PutRecord {
             limited: core.settings.enforce_limits,
         };
         let stored = destination.store(record, hash_key, |_| None)?;
+        stream.mark_records();
         Ok(Response {
             shard_id: stored.shard_id,
             sequence_number: stored.sequence_number,

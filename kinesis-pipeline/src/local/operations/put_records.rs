@@ -118,6 +118,7 @@ impl Operation for PutRecords {
                     .map_or_else(ResultEntry::failed, ResultEntry::stored)
             })
             .collect();
+        stream.mark_records();
         let failed = results.iter().filter(|entry| entry.error_code.is_some());
         Ok(Response {
             failed_record_count: u32::try_from(failed.count()).unwrap_or(u32::MAX),

@@ -85,6 +85,7 @@ pub(crate) async fn open(core: &Core, request: Request) -> Result<Subscription, 
         lost = plan.lost;
     }
     let accepted = accept(core, &request)?;
+    core.kept().await?;
     if lost {
         return Err(CallFailure::ResponseLost);
     }

@@ -43,6 +43,27 @@ impl Consumer {
         }
     }
 
+    /// A consumer as it was, without subscriptions: those end with their process.
+    #[cfg(feature = "local-durable")]
+    pub(crate) fn restore(
+        name: String,
+        arn: String,
+        (created_millis, active_millis, gone_millis): (u64, u64, Option<u64>),
+        tags: BTreeMap<String, String>,
+        policy: Option<String>,
+    ) -> Self {
+        Self {
+            name,
+            arn,
+            created_millis,
+            active_millis,
+            gone_millis,
+            tags,
+            policy,
+            subscriptions: Mutex::default(),
+        }
+    }
+
     /// The status in the API's words.
     pub(crate) fn status(&self, now_millis: u64) -> &'static str {
         match self.gone_millis {

@@ -99,6 +99,28 @@ impl Log {
         }
     }
 
+    /// An empty log whose next record gets this counter, and arrives at this time at the earliest.
+    #[cfg(feature = "local-durable")]
+    pub(crate) fn resume(next: u64, last_arrived_millis: u64) -> Self {
+        Self {
+            first: next,
+            next,
+            ..Self::new(last_arrived_millis)
+        }
+    }
+
+    /// The counter of the oldest record that is retained.
+    #[cfg(feature = "local-durable")]
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// When the newest record arrived, retained or not.
+    #[cfg(feature = "local-durable")]
+    pub(crate) fn last_arrived_millis(&self) -> u64 {
+        self.last_arrived_millis
+    }
+
     /// The counter that the next record gets.
     pub(crate) fn next(&self) -> u64 {
         self.next

@@ -7,12 +7,24 @@
 //! Two locks: one per stream for its topology, held for reading while records are put, so that a put and a
 //! split never cross; and one per shard for its log. Neither is ever held across an await. Nothing happens
 //! by itself: what is due (a split, the end of a deletion, expired records) is done by the next call that
-//! looks.
+//! looks. What has changed is marked in `changes` for a keeper, if there is one; `saved` is the state in a
+//! form that can be written down.
 
+pub(crate) mod account;
+#[cfg_attr(
+    not(feature = "local-durable"),
+    expect(
+        dead_code,
+        reason = "only a Kinesis with a data directory has a keeper"
+    )
+)]
+pub(crate) mod changes;
 pub(crate) mod consumer;
 pub(crate) mod iterator;
 pub(crate) mod log;
 pub(crate) mod page_token;
+#[cfg(feature = "local-durable")]
+pub(crate) mod saved;
 pub(crate) mod sequence;
 pub(crate) mod shard;
 pub(crate) mod stream;

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, MutexGuard,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use bytestring::ByteString;
@@ -35,6 +35,8 @@ pub(crate) struct Shard {
     changed: Arc<Notify>,
     /// How many subscriptions look at the shard.
     watchers: Arc<AtomicUsize>,
+    /// The counter of the first record that is not kept yet, as far as the keeper has told.
+    kept_next: AtomicU64,
 }
 
 /// How a shard ended.
@@ -66,7 +68,27 @@ impl Shard {
             rates: Mutex::new(ShardRates::new()),
             changed: Arc::default(),
             watchers: Arc::default(),
+            kept_next: AtomicU64::new(0),
         }
+    }
+
+    /// The same shard as it was: how it ended, if it did, and its records.
+    #[cfg(feature = "local-durable")]
+    pub(crate) fn restored(mut self, closed: Option<Closed>, log: Log) -> Self {
+        self.closed = closed;
+        self.log = Mutex::new(log);
+        self
+    }
+
+    /// Whether the records before this counter are kept for sure.
+    pub(crate) fn is_kept(&self, counter: u64) -> bool {
+        self.kept_next.load(Ordering::Acquire) >= counter
+    }
+
+    /// The records before this counter are kept.
+    #[cfg(feature = "local-durable")]
+    pub(crate) fn set_kept(&self, counter: u64) {
+        self.kept_next.store(counter, Ordering::Release);
     }
 
     pub(crate) fn is_open(&self) -> bool {

@@ -2,13 +2,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::{Deref, DerefMut},
     sync::{
         RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use super::{consumer::Consumer, shard::Shard, topology::Topology};
+use super::{
+    changes::{Extent, Marks},
+    consumer::Consumer,
+    shard::Shard,
+    topology::Topology,
+};
 use crate::{
     local::{api_error::ApiError, locks},
     service::StreamStatus,
@@ -39,6 +45,15 @@ pub(crate) struct Stream {
     /// When expired records are next freed.
     tidy_millis: AtomicU64,
     state: RwLock<StreamState>,
+    marks: Marks,
+}
+
+/// The state of a stream for writing. Whoever keeps the stream learns of a change when this is dropped.
+#[derive(Debug)]
+pub(crate) struct StateGuard<'a> {
+    state: RwLockWriteGuard<'a, StreamState>,
+    stream: &'a Stream,
+    changed: bool,
 }
 
 /// What changes about a stream.
@@ -59,11 +74,11 @@ pub(crate) struct StreamState {
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) policy: Option<String>,
     pub(crate) consumers: BTreeMap<String, Consumer>,
-    pending: Option<Change>,
+    pub(super) pending: Option<Change>,
 }
 
 /// What happens to a stream once its time has come.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     /// The stream becomes usable.
     Create,
@@ -87,6 +102,7 @@ impl Stream {
         generation: u64,
         now_millis: u64,
         state: StreamState,
+        marks: Marks,
     ) -> Self {
         Self {
             name,
@@ -97,6 +113,35 @@ impl Stream {
             due_millis: AtomicU64::new(NEVER),
             tidy_millis: AtomicU64::new(now_millis.saturating_add(TIDY_EVERY_MILLIS)),
             state: RwLock::new(state),
+            marks,
+        }
+    }
+
+    /// The same with a change that is due at this time, and expired records freed at the first look.
+    #[cfg(feature = "local-durable")]
+    pub(super) fn due_at(self, due_millis: u64) -> Self {
+        self.due_millis.store(due_millis, Ordering::Release);
+        self.tidy_millis.store(0, Ordering::Release);
+        self
+    }
+
+    /// The state as it stands, what is due left undone.
+    #[cfg(feature = "local-durable")]
+    pub(crate) fn as_it_stands(&self) -> RwLockReadGuard<'_, StreamState> {
+        locks::read(&self.state)
+    }
+
+    /// Has those who read up to this counter wait until it is kept: a put that is under way marks later.
+    pub(crate) fn mark_read(&self, shard: &Shard, counter: u64) {
+        if self.marks.is_some() && !shard.is_kept(counter) {
+            self.mark_records();
+        }
+    }
+
+    /// Tells whoever keeps the stream that it has new records. Without a keeper it costs a branch.
+    pub(crate) fn mark_records(&self) {
+        if let Some(changes) = &self.marks {
+            changes.mark_stream(self.generation, Extent::Records);
         }
     }
 
@@ -110,8 +155,12 @@ impl Stream {
     }
 
     /// The state for writing, with everything done that is due.
-    pub(crate) fn write(&self, now_millis: u64) -> RwLockWriteGuard<'_, StreamState> {
-        let mut state = locks::write(&self.state);
+    pub(crate) fn write(&self, now_millis: u64) -> StateGuard<'_> {
+        let mut state = StateGuard {
+            state: locks::write(&self.state),
+            stream: self,
+            changed: false,
+        };
         let due_millis = self.due_millis.load(Ordering::Acquire);
         if due_millis <= now_millis {
             state.carry_out(due_millis);
@@ -151,10 +200,7 @@ impl Stream {
     }
 
     /// The state for writing, of a stream that is active: others cannot be changed.
-    pub(crate) fn write_active(
-        &self,
-        now_millis: u64,
-    ) -> Result<RwLockWriteGuard<'_, StreamState>, ApiError> {
+    pub(crate) fn write_active(&self, now_millis: u64) -> Result<StateGuard<'_>, ApiError> {
         let state = self.write(now_millis);
         if state.status != StreamStatus::Active {
             return Err(self.not_active(state.status));
@@ -164,8 +210,7 @@ impl Stream {
 
     /// Whether the stream has been deleted and its time has come.
     pub(crate) fn is_gone(&self, now_millis: u64) -> bool {
-        let state = self.read(now_millis);
-        state.status == StreamStatus::Deleting && state.pending.is_none()
+        self.read(now_millis).is_gone()
     }
 
     /// Refuses an operation that only provisioned streams allow.
@@ -226,6 +271,31 @@ impl Stream {
             "Shard {} in stream {} under account {} is closed: only open shards can be split or merged",
             shard.id, self.name, self.account_id
         ))
+    }
+}
+
+impl Deref for StateGuard<'_> {
+    type Target = StreamState;
+
+    fn deref(&self) -> &StreamState {
+        &self.state
+    }
+}
+
+impl DerefMut for StateGuard<'_> {
+    fn deref_mut(&mut self) -> &mut StreamState {
+        self.changed = true;
+        &mut self.state
+    }
+}
+
+impl Drop for StateGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(changes) = &self.stream.marks
+            && self.changed
+        {
+            changes.mark_stream(self.stream.generation, Extent::Whole);
+        }
     }
 }
 
@@ -291,6 +361,11 @@ impl StreamState {
     pub(crate) fn consumers(&self, now_millis: u64) -> impl Iterator<Item = &Consumer> {
         let consumers = self.consumers.values();
         consumers.filter(move |consumer| !consumer.is_gone(now_millis))
+    }
+
+    /// Whether the stream has been deleted, and nothing of it is left.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.status == StreamStatus::Deleting && self.pending.is_none()
     }
 
     /// How records are said to be encrypted.

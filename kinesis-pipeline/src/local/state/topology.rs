@@ -35,6 +35,29 @@ impl Topology {
         topology
     }
 
+    /// The shards of a stream as they were, and the index that the next one gets.
+    #[cfg(feature = "local-durable")]
+    pub(crate) fn restore(shards: Vec<Shard>, next_index: u32) -> Self {
+        let open = shards.iter().filter(|shard| shard.is_open());
+        let mut open: Vec<_> = open.map(|shard| (shard.range.start, shard.index)).collect();
+        open.sort_unstable();
+        Self {
+            open,
+            next_index,
+            shards: shards
+                .into_iter()
+                .map(|shard| (shard.index, shard))
+                .collect(),
+            placed: AtomicUsize::new(0),
+        }
+    }
+
+    /// The index that the next shard gets.
+    #[cfg(feature = "local-durable")]
+    pub(crate) fn next_index(&self) -> u32 {
+        self.next_index
+    }
+
     /// All shards that are remembered, by index.
     pub(crate) fn shards(&self) -> impl DoubleEndedIterator<Item = &Shard> {
         self.shards.values()

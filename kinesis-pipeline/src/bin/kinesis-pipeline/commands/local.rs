@@ -1,4 +1,4 @@
-use std::io::Write as _;
+use std::{io::Write as _, path::PathBuf};
 
 use bytes::Bytes;
 use clap::Args;
@@ -19,12 +19,19 @@ pub(crate) struct Local {
     /// Where to serve an embedded DynamoDB too.
     #[arg(long, value_name = "ADDRESS")]
     dynamodb: Option<String>,
+    /// A directory that keeps streams and records; without it they end with the program.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
 }
 
 impl Local {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let region = global.region.as_deref().unwrap_or(REGION_DEFAULT);
-        let local = LocalKinesis::builder().region(region).start().await?;
+        let mut builder = LocalKinesis::builder().region(region);
+        if let Some(path) = &self.data_dir {
+            builder = builder.data_dir(path);
+        }
+        let local = builder.start().await?;
         for stream in &self.streams {
             local.stream::<Bytes>(&stream.name, stream.shards).await?;
         }
@@ -40,7 +47,7 @@ impl Local {
         )?;
         out.flush()?;
         if !global.quiet {
-            notes(&server.endpoint_url());
+            notes(&server.endpoint_url(), self.data_dir.is_some());
         }
         interrupt::asked_to_end().await;
         server.stop().await;
@@ -65,11 +72,12 @@ fn variables(endpoint_url: &str, dynamodb_url: Option<&str>, region: &str) -> St
     lines.collect::<Vec<_>>().concat()
 }
 
-fn notes(endpoint_url: &str) {
+fn notes(endpoint_url: &str, is_kept: bool) {
+    let end = if is_kept { "keeps" } else { "forgets" };
     // Nobody can be told that nobody listens.
     let _ = writeln!(
         std::io::stderr(),
-        "serving an embedded Kinesis at {endpoint_url}; Ctrl-C ends it and forgets its records"
+        "serving an embedded Kinesis at {endpoint_url}; Ctrl-C ends it and {end} its records"
     );
 }
 

@@ -23,6 +23,7 @@ use crate::{
             shapes::{Record, child_shards},
         },
         state::{
+            changes::Marks,
             log::LogPage,
             sequence::Number,
             shard::{Shard, Watcher, shard_id},
@@ -64,6 +65,7 @@ struct Inside {
     /// Whether the consumer's rate holds.
     limited: bool,
     accepted: Accepted,
+    marks: Marks,
     ends_at: Instant,
     /// When an event is due even without records: at once in the beginning.
     event_due_at: Instant,
@@ -90,6 +92,7 @@ impl Subscription {
             faults: core.faults.clone(),
             limited: core.settings.enforce_limits,
             accepted,
+            marks: core.marks(),
             ends_at: now + LIFE,
             event_due_at: now,
             room_at: now,
@@ -141,6 +144,11 @@ impl Inside {
                     if self.faults.half_opens(&shard_id(self.accepted.shard_index)) {
                         // Nothing comes any more, not even an end: only the client can give up.
                         std::future::pending::<()>().await;
+                    }
+                    if let Some(changes) = &self.marks
+                        && let Err(error) = changes.kept().await
+                    {
+                        return (Some(Err(error)), None);
                     }
                     self.event_due_at = self.clock.instant() + HEARTBEAT;
                     self.watcher = Some(watcher);
@@ -198,6 +206,7 @@ impl Inside {
             };
         }
         self.accepted.counter = page.next;
+        stream.mark_read(shard, page.next);
         if self.limited {
             self.room_at =
                 now + Duration::from_micros(page.bytes as u64 * 1_000_000 / BYTES_PER_SECOND);

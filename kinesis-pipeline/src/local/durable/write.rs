@@ -1,0 +1,391 @@
+//! Writes what has changed: one thread, one batch at a time, for all calls that wait.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    chunk,
+    directory::Directory,
+    store::{self, Batch, Key, Store, StoreError},
+};
+use crate::{
+    clock::Clock,
+    local::{
+        LocalError, locks,
+        state::{
+            account::Account,
+            changes::{Changes, Extent, Round, Task},
+            saved::{SavedAccount, SavedStream},
+            stream::Stream,
+        },
+    },
+};
+
+/// The disk writes what the operating system was given at most so much later.
+const SYNC_AFTER: Duration = Duration::from_secs(1);
+/// The most records and bytes of one value, but for a single record that is bigger.
+const CHUNK_RECORDS_MAX: usize = 10_000;
+const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+/// A batch with so many bytes takes no more.
+const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+const _: () = assert!(CHUNK_BYTES_MAX <= BATCH_BYTES_MAX);
+
+/// What is on disk of each stream, by generation: its shards by index.
+pub(super) type Kept = BTreeMap<u64, BTreeMap<u32, KeptShard>>;
+
+/// What is on disk of a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeptShard {
+    /// No record before this counter is there.
+    pub(super) first: u64,
+    /// The counter of the first record that is not there yet.
+    pub(super) next: u64,
+}
+
+/// The thread that keeps a Kinesis. Dropping this waits until all is kept.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    changes: Arc<Changes>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread works with.
+pub(super) struct Writer {
+    store: Store,
+    /// After the store: its lock goes last.
+    directory: Directory,
+    here: (String, String),
+    account: Arc<Account>,
+    changes: Arc<Changes>,
+    kept: Kept,
+    batch: Option<Batch>,
+    /// The shards whose records are in the batch, and up to which counter.
+    batched: Vec<(Arc<Stream>, u32, u64)>,
+    clock: Clock,
+    /// Since when the disk does not have everything.
+    unsynced_since: Option<Instant>,
+}
+
+/// Tells those who wait that nothing is kept any more, however the thread ends.
+struct Ended(Arc<Changes>);
+
+/// An error and its causes.
+fn words(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        None => error.to_string(),
+        Some(source) => format!("{error}: {}", words(source)),
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.fail("it has ended".to_owned());
+    }
+}
+
+impl Keeper {
+    pub(super) fn start(writer: Writer) -> Result<Self, LocalError> {
+        let changes = writer.changes.clone();
+        let path = writer.directory.path().to_owned();
+        let thread = thread::Builder::new().name("kinesis-keeper".to_owned());
+        let thread = thread
+            .spawn(move || writer.run())
+            .map_err(|error: io::Error| LocalError::unusable(&path, error))?;
+        Ok(Self {
+            changes,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.changes.close();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been told to those who waited.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Writer {
+    pub(super) fn new(
+        directory: Directory,
+        store: Store,
+        here: (String, String),
+        account: Arc<Account>,
+        changes: Arc<Changes>,
+        kept: Kept,
+    ) -> Self {
+        Self {
+            store,
+            directory,
+            here,
+            account,
+            changes,
+            kept,
+            batch: None,
+            batched: Vec::new(),
+            clock: Clock::system(),
+            unsynced_since: None,
+        }
+    }
+
+    fn run(mut self) {
+        let _ended = Ended(self.changes.clone());
+        loop {
+            let patience = self.unsynced_since.map(|_| SYNC_AFTER);
+            let done = match self.changes.take(patience) {
+                Task::Keep(round) => self.keep(&round),
+                Task::Rest => self.sync(),
+                Task::End => break,
+            };
+            if let Err(error) = done {
+                self.report(&error);
+                self.changes.fail(words(&error));
+                return;
+            }
+        }
+        // Nobody waits any more; the store writes what it has when it closes, too.
+        if let Err(error) = self.sync() {
+            self.report(&error);
+        }
+    }
+
+    fn report(&self, error: &StoreError) {
+        let path = self.directory.path().display();
+        tracing::error!(%path, ?error, "the data directory cannot be written");
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.unsynced_since = None;
+        self.store.sync()
+    }
+
+    /// Writes all that a round names.
+    fn keep(&mut self, round: &Round) -> Result<(), StoreError> {
+        if round.account {
+            self.put_account();
+        }
+        let streams: BTreeMap<u64, Arc<Stream>> = locks::read(&self.account.streams)
+            .values()
+            .filter(|stream| round.streams.contains_key(&stream.generation))
+            .map(|stream| (stream.generation, stream.clone()))
+            .collect();
+        // Older generations first: what had a name before is forgotten before what has it now is written.
+        for (generation, extent) in &round.streams {
+            match streams.get(generation) {
+                Some(stream) if !stream.as_it_stands().is_gone() => {
+                    self.keep_stream(stream, *extent)?;
+                }
+                _ => self.forget_stream(*generation)?,
+            }
+        }
+        self.commit()?;
+        self.changes.set_kept(round.marks);
+        let since = self.unsynced_since;
+        if since.is_some_and(|since| self.clock.instant() >= since + SYNC_AFTER) {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    fn put_account(&mut self) {
+        let account = SavedAccount {
+            region: self.here.0.clone(),
+            account_id: self.here.1.clone(),
+            next_generation: self.account.next_generation(),
+            commitment: self.account.commitment(),
+        };
+        self.put(Key::Account, store::encode(&account));
+    }
+
+    fn keep_stream(&mut self, stream: &Arc<Stream>, extent: Extent) -> Result<(), StoreError> {
+        if extent == Extent::Whole || !self.kept.contains_key(&stream.generation) {
+            self.keep_settings(stream)?;
+        }
+        let Some(shards) = self.kept.get(&stream.generation) else {
+            return Ok(());
+        };
+        // Shards that came since the settings were written are left to the next round, which they marked.
+        let behind: Vec<u32> = {
+            let state = stream.as_it_stands();
+            let is_behind = |index: &u32, kept: &KeptShard| {
+                let shard = state.topology.shard(*index);
+                shard.is_some_and(|shard| shard.log(0).next() > kept.next)
+            };
+            let shards = shards.iter().filter(|(index, kept)| is_behind(index, kept));
+            shards.map(|(index, _)| *index).collect()
+        };
+        for index in behind {
+            while self.keep_records(stream, index) {
+                self.commit_if_full()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all about a stream but its records, and removes what it no longer has.
+    fn keep_settings(&mut self, stream: &Arc<Stream>) -> Result<(), StoreError> {
+        let (saved, logs) = {
+            let state = stream.as_it_stands();
+            let logs = state.topology.shards().map(|shard| {
+                let log = shard.log(0);
+                (
+                    shard.index,
+                    (log.first(), log.next(), log.last_arrived_millis()),
+                )
+            });
+            let logs: BTreeMap<u32, _> = logs.collect();
+            (SavedStream::of(stream, &state), logs)
+        };
+        let generation = stream.generation;
+        self.put(Key::Stream(generation), store::encode(&saved));
+        let kept = self.kept.entry(generation).or_default();
+        for index in logs.keys() {
+            let unkept = KeptShard { first: 1, next: 1 };
+            kept.entry(*index).or_insert(unkept);
+        }
+        let kept = kept.clone();
+        for (index, on_disk) in kept {
+            match logs.get(&index) {
+                None => self.forget_shard(generation, index)?,
+                Some((first, next, arrived)) if *first > on_disk.first => {
+                    self.put(
+                        Key::Tail(generation, index),
+                        store::encode(&(*next, *arrived)),
+                    );
+                    self.trim(generation, index, (on_disk.first, *first), *first == *next)?;
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the next chunk of a shard's records, if there are any that are not on disk.
+    fn keep_records(&mut self, stream: &Arc<Stream>, index: u32) -> bool {
+        let shards = self.kept.get_mut(&stream.generation);
+        let Some(kept) = shards.and_then(|shards| shards.get_mut(&index)) else {
+            return false;
+        };
+        let page = {
+            let state = stream.as_it_stands();
+            let Some(shard) = state.topology.shard(index) else {
+                return false;
+            };
+            let log = shard.log(0);
+            log.read(kept.next, CHUNK_RECORDS_MAX, CHUNK_BYTES_MAX)
+        };
+        kept.next = page.next;
+        let Some(first) = page.records.first() else {
+            return false;
+        };
+        let key = Key::Records(stream.generation, index, first.counter);
+        self.put(key, chunk::encode(&page.records));
+        self.batched.push((stream.clone(), index, page.next));
+        true
+    }
+
+    /// Removes the chunks whose records have all expired: those between the two counters.
+    fn trim(
+        &mut self,
+        generation: u64,
+        index: u32,
+        (from, first): (u64, u64),
+        all: bool,
+    ) -> Result<(), StoreError> {
+        let key = |counter| Key::Records(generation, index, counter);
+        // A chunk's records have expired if the next one begins where those that are left begin, or before.
+        let mut last = None;
+        for found in self.store.keys(&(key(from)..=key(first))) {
+            if let Some(expired) = last.replace(found?) {
+                self.remove(expired)?;
+            }
+        }
+        let first_on_disk = match last {
+            Some(Key::Records(_, _, counter)) if counter >= first || !all => counter,
+            Some(expired) => {
+                self.remove(expired)?;
+                first
+            }
+            None => first,
+        };
+        let shards = self.kept.get_mut(&generation);
+        if let Some(kept) = shards.and_then(|shards| shards.get_mut(&index)) {
+            kept.first = first_on_disk.max(kept.first);
+        }
+        Ok(())
+    }
+
+    fn forget_shard(&mut self, generation: u64, index: u32) -> Result<(), StoreError> {
+        if let Some(shards) = self.kept.get_mut(&generation) {
+            shards.remove(&index);
+        }
+        let key = |counter| Key::Records(generation, index, counter);
+        self.remove_range(key(0), key(u64::MAX))?;
+        self.remove(Key::Tail(generation, index))
+    }
+
+    /// The stream itself goes last: what is left after a crash is found by it.
+    fn forget_stream(&mut self, generation: u64) -> Result<(), StoreError> {
+        self.kept.remove(&generation);
+        self.remove_range(
+            Key::Records(generation, 0, 0),
+            Key::Records(generation, u32::MAX, u64::MAX),
+        )?;
+        self.remove_range(Key::Tail(generation, 0), Key::Tail(generation, u32::MAX))?;
+        self.remove(Key::Stream(generation))
+    }
+
+    fn remove_range(&mut self, from: Key, to: Key) -> Result<(), StoreError> {
+        // What waits in the batch is not found in the store.
+        self.commit()?;
+        for key in self.store.keys(&(from..=to)) {
+            self.remove(key?)?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, key: Key, value: Vec<u8>) {
+        let batch = self.batch.get_or_insert_with(|| self.store.batch());
+        self.store.put(batch, key, value);
+    }
+
+    fn remove(&mut self, key: Key) -> Result<(), StoreError> {
+        let batch = self.batch.get_or_insert_with(|| self.store.batch());
+        self.store.remove(batch, key);
+        self.commit_if_full()
+    }
+
+    fn commit_if_full(&mut self) -> Result<(), StoreError> {
+        let batch = self.batch.as_ref();
+        if batch.is_some_and(|batch| batch.bytes() >= BATCH_BYTES_MAX) {
+            return self.commit();
+        }
+        Ok(())
+    }
+
+    /// Hands the batch to the operating system, and tells the shards what they have on disk.
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let Some(batch) = self.batch.take() else {
+            return Ok(());
+        };
+        batch.commit()?;
+        self.unsynced_since
+            .get_or_insert_with(|| self.clock.instant());
+        for (stream, index, next) in self.batched.drain(..) {
+            if let Some(shard) = stream.as_it_stands().topology.shard(index) {
+                shard.set_kept(next);
+            }
+        }
+        Ok(())
+    }
+}

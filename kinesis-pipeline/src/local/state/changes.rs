@@ -1,0 +1,253 @@
+//! What has changed and is not kept yet: between the state, which marks, and whoever keeps it on disk.
+//!
+//! ```text
+//!   operation ── changes the state ──> mark ──┐
+//!       │                                     ▼
+//!       │                              Changes: names, no data
+//!       │                                     │ take
+//!   waits until kept <── kept up to here ── keeper: reads the state, writes it
+//! ```
+//!
+//! A mark says where to look, not what is there: however many calls mark a stream, the keeper looks once. So
+//! nothing here grows with the records.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use crate::local::{api_error::ApiError, locks::lock};
+
+/// The way from the state to its keeper; none for a state that lives in memory only.
+pub(crate) type Marks = Option<Arc<Changes>>;
+
+/// What is not kept yet.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    pending: Mutex<Pending>,
+    has_work: Condvar,
+    kept: watch::Sender<Kept>,
+}
+
+/// How much of a stream has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Extent {
+    /// It has new records.
+    Records,
+    /// Anything about it.
+    Whole,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    /// The streams, by generation.
+    streams: BTreeMap<u64, Extent>,
+    account: bool,
+    /// Counts the marks.
+    marks: u64,
+    closed: bool,
+    /// Whether the keeper sleeps: waking one that does not is a system call for nothing.
+    keeper_sleeps: bool,
+}
+
+/// How far the keeper has come.
+#[derive(Debug, Default)]
+struct Kept {
+    marks: u64,
+    /// Why nothing is kept any more.
+    failure: Option<String>,
+}
+
+/// Work for the keeper.
+#[derive(Debug, Default)]
+pub(crate) struct Round {
+    pub(crate) streams: BTreeMap<u64, Extent>,
+    pub(crate) account: bool,
+    /// What to tell [`Changes::set_kept`] once it is done.
+    pub(crate) marks: u64,
+}
+
+/// What the keeper is to do.
+#[derive(Debug)]
+pub(crate) enum Task {
+    Keep(Round),
+    /// Nothing was marked for a while.
+    Rest,
+    /// Nobody changes the state any more.
+    End,
+}
+
+impl Changes {
+    pub(crate) fn new() -> Self {
+        Self {
+            pending: Mutex::default(),
+            has_work: Condvar::new(),
+            kept: watch::Sender::new(Kept::default()),
+        }
+    }
+
+    /// Marks a stream.
+    pub(crate) fn mark_stream(&self, generation: u64, extent: Extent) {
+        self.mark(|pending| {
+            let marked = pending.streams.entry(generation).or_insert(extent);
+            *marked = extent.max(*marked);
+        });
+    }
+
+    /// Marks what the account has beside its streams.
+    pub(crate) fn mark_account(&self) {
+        self.mark(|pending| pending.account = true);
+    }
+
+    fn mark(&self, mark: impl FnOnce(&mut Pending)) {
+        let mut pending = lock(&self.pending);
+        mark(&mut pending);
+        pending.marks += 1;
+        let keeper_sleeps = std::mem::take(&mut pending.keeper_sleeps);
+        drop(pending);
+        if keeper_sleeps {
+            self.has_work.notify_one();
+        }
+    }
+
+    /// Waits until all that is marked by now is kept. Without new marks it costs one look.
+    ///
+    /// Dropping the future loses nothing.
+    pub(crate) async fn kept(&self) -> Result<(), ApiError> {
+        let marks = lock(&self.pending).marks;
+        let mut kept = self.kept.subscribe();
+        let reached = kept.wait_for(|kept| kept.failure.is_some() || kept.marks >= marks);
+        let failure = match reached.await {
+            Ok(kept) => kept.failure.clone(),
+            // The sender lives in `self`.
+            Err(_) => None,
+        };
+        failure.map_or(Ok(()), |reason| {
+            Err(ApiError::internal_failure(format!(
+                "The embedded Kinesis cannot write to its data directory and keeps nothing from now on; \
+                 make room there and start it again: {reason}"
+            )))
+        })
+    }
+}
+
+impl Changes {
+    /// Takes what is marked; waits for the first mark, for so long if a time is given. The keeper blocks here.
+    pub(crate) fn take(&self, patience: Option<Duration>) -> Task {
+        let mut pending = lock(&self.pending);
+        while !pending.has_marks() {
+            if pending.closed {
+                return Task::End;
+            }
+            pending.keeper_sleeps = true;
+            let Some(patience) = patience else {
+                let woken = self.has_work.wait(pending);
+                pending = woken.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let woken = self.has_work.wait_timeout(pending, patience);
+            let (guard, waited) = woken.unwrap_or_else(PoisonError::into_inner);
+            pending = guard;
+            if waited.timed_out() && !pending.has_marks() && !pending.closed {
+                return Task::Rest;
+            }
+        }
+        Task::Keep(Round {
+            streams: std::mem::take(&mut pending.streams),
+            account: std::mem::take(&mut pending.account),
+            marks: pending.marks,
+        })
+    }
+
+    /// All marks up to this count are kept.
+    pub(crate) fn set_kept(&self, marks: u64) {
+        self.kept.send_modify(|kept| kept.marks = marks);
+    }
+
+    /// Nothing is kept any more. The first reason stays.
+    pub(crate) fn fail(&self, reason: String) {
+        self.kept.send_modify(|kept| {
+            kept.failure.get_or_insert(reason);
+        });
+    }
+
+    /// No marks come any more: the keeper ends once it has kept the last ones.
+    pub(crate) fn close(&self) {
+        lock(&self.pending).closed = true;
+        self.has_work.notify_one();
+    }
+}
+
+impl Pending {
+    fn has_marks(&self) -> bool {
+        self.account || !self.streams.is_empty()
+    }
+}
+
+#[cfg(all(test, feature = "local-durable"))]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn round(changes: &Changes) -> Round {
+        match changes.take(Some(Duration::ZERO)) {
+            Task::Keep(round) => round,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn many_marks_of_a_stream_are_one_look_at_the_most_of_it() {
+        let changes = Changes::new();
+        changes.mark_stream(7, Extent::Records);
+        changes.mark_stream(7, Extent::Whole);
+        changes.mark_stream(7, Extent::Records);
+        let round = round(&changes);
+        assert_eq!(round.streams, BTreeMap::from([(7, Extent::Whole)]));
+        assert_eq!(round.marks, 3);
+        assert!(matches!(changes.take(Some(Duration::ZERO)), Task::Rest));
+    }
+
+    #[test]
+    fn a_call_waits_for_the_marks_before_it_and_for_no_others() {
+        let changes = Changes::new();
+        changes.kept().now_or_never().unwrap().unwrap();
+        changes.mark_stream(1, Extent::Records);
+        let first = round(&changes).marks;
+        let mut waiting = pin!(changes.kept());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        changes.mark_stream(1, Extent::Records);
+        changes.set_kept(first);
+        assert_eq!(waiting.as_mut().now_or_never(), Some(Ok(())));
+        assert!(changes.kept().now_or_never().is_none());
+    }
+
+    #[test]
+    fn a_failure_reaches_those_who_wait_and_those_who_come() {
+        let changes = Changes::new();
+        changes.mark_account();
+        let mut waiting = pin!(changes.kept());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        changes.fail("no room".to_owned());
+        for error in [waiting.now_or_never(), changes.kept().now_or_never()] {
+            let error = error.unwrap().unwrap_err();
+            assert_eq!(error.http_status(), 500);
+            assert!(error.message.contains("no room"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_last_marks_are_taken_before_the_end() {
+        let changes = Changes::new();
+        changes.mark_account();
+        changes.close();
+        assert!(round(&changes).account);
+        assert!(matches!(changes.take(None), Task::End));
+    }
+}
