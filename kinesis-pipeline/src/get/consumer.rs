@@ -31,18 +31,21 @@ async fn make_ready(target: &Target, name: &str) -> Result<Arc<str>, ServiceErro
         }
         let found = match describe(target, &stream_arn, name).await {
             Err(error) if error.class == ErrorClass::NotFound => {
-                register(target, &stream_arn, name).await
+                match register(target, &stream_arn, name).await {
+                    Err(error) if !is_final(target, &error).await => {
+                        last = Some(error);
+                        continue;
+                    }
+                    registered => registered,
+                }
             }
             found => found,
         };
-        match found {
-            Ok(consumer) if consumer.status == ConsumerStatus::Active => {
-                return Ok(consumer.arn.into());
-            }
-            Ok(consumer) => last = Some(not_ready(target, consumer.status)),
-            Err(error) if is_final(target, &error).await => return Err(error),
-            Err(error) => last = Some(error),
+        let consumer = found?;
+        if consumer.status == ConsumerStatus::Active {
+            return Ok(consumer.arn.into());
         }
+        last = Some(not_ready(target, consumer.status));
     }
     Err(last.unwrap_or_else(|| not_ready(target, ConsumerStatus::Creating)))
 }
@@ -111,7 +114,7 @@ async fn register(target: &Target, stream_arn: &str, name: &str) -> Result<Consu
     Ok(consumer)
 }
 
-/// Whether another look cannot help. A limit that is exceeded may be the one on consumers in creation, which
+/// Whether registering again cannot help. A limit that is exceeded may be the one on consumers in creation, which
 /// passes, or the one on all consumers, which does not.
 async fn is_final(target: &Target, error: &ServiceError) -> bool {
     match error.class {

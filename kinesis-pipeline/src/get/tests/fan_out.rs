@@ -317,6 +317,25 @@ async fn summary(stream: &KinesisStream<Bytes>) -> crate::service::StreamSummary
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_only_fails_does_not_keep_a_reader_opening() {
+    let kinesis = kinesis().await;
+    let stream = stream(&kinesis, 1).await;
+    for operation in [
+        "DescribeStreamConsumer",
+        "RegisterStreamConsumer",
+        "SubscribeToShard",
+    ] {
+        fault(&kinesis, Fault::fail().on(operation).always());
+        let before = stream.target.clock.instant();
+        let error = reader(&stream).open().await.unwrap_err();
+        assert_eq!(error.service_error().unwrap().operation, operation);
+        let waited = stream.target.clock.instant() - before;
+        assert!(waited <= Duration::from_secs(61), "{operation}: {waited:?}");
+        kinesis.faults().clear();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_limit_on_consumers_in_creation_is_waited_for() {
     let kinesis = kinesis().await;
     let stream = stream(&kinesis, 1).await;

@@ -5,6 +5,7 @@
 //! ```
 
 mod connect;
+mod connections;
 mod consumer;
 mod create_stream;
 mod delete_stream;
@@ -43,6 +44,7 @@ use super::{
 };
 
 pub use connect::{ConnectError, ConnectOptions};
+use connections::Connections;
 
 /// A connection that is not made by then is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -59,6 +61,7 @@ const OPERATION_TIMEOUT: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug)]
 pub struct AwsKinesis {
     client: Client,
+    connections: Connections,
     endpoint: String,
 }
 
@@ -66,7 +69,8 @@ impl AwsKinesis {
     /// The service behind this client, whose configuration is kept except for retries and time-outs that it
     /// does not set.
     ///
-    /// The connections are its own: those of `client` are not shared.
+    /// The connections are its own: those of `client` are not shared. Subscriptions have others again, unless the
+    /// configuration brings an HTTP client.
     #[must_use]
     pub fn new(client: &Client) -> Self {
         let config = client.config();
@@ -82,6 +86,7 @@ impl AwsKinesis {
             .build();
         Self {
             client: Client::from_conf(config),
+            connections: Connections::default(),
             endpoint,
         }
     }

@@ -10,7 +10,7 @@ use aws_sdk_kinesis::{
 };
 use futures_util::stream;
 
-use super::{AwsKinesis, get_records, time};
+use super::{AwsKinesis, connections::Token, get_records, time};
 use crate::{
     service::{
         ErrorClass, IteratorStart, ServiceError, SubscribeToShard, Subscription, SubscriptionEvent,
@@ -30,8 +30,8 @@ pub(super) async fn send(
         ServiceError::unanswered(OPERATION, &aws.endpoint, class, "it has no start")
             .with_source(error)
     })?;
-    let output = aws
-        .client
+    let (client, token) = aws.connections.client(&aws.client);
+    let output = client
         .subscribe_to_shard()
         .consumer_arn(call.consumer_arn)
         .shard_id(call.shard_id.as_str())
@@ -39,7 +39,12 @@ pub(super) async fn send(
         .send()
         .await
         .map_err(|error| aws.failed(OPERATION, error))?;
-    Ok(Subscription::new(events(aws.clone(), output)))
+    let open = Open {
+        aws: aws.clone(),
+        output,
+        _token: token,
+    };
+    Ok(Subscription::new(open.events()))
 }
 
 fn position(start: &IteratorStart) -> StartingPositionBuilder {
@@ -59,36 +64,39 @@ fn position(start: &IteratorStart) -> StartingPositionBuilder {
     }
 }
 
-/// The events as they come; an error is the last item.
-fn events(
+/// A subscription, which keeps its place on a connection.
+struct Open {
     aws: AwsKinesis,
     output: SubscribeToShardOutput,
-) -> impl stream::Stream<Item = Result<SubscriptionEvent, ServiceError>> + Send {
-    stream::unfold(Some((aws, output)), |open| async move {
-        let (aws, mut output) = open?;
-        match next(&aws, &mut output).await {
-            Ok(None) => None,
-            Ok(Some(event)) => Some((Ok(event), Some((aws, output)))),
-            Err(error) => Some((Err(error), None)),
-        }
-    })
+    _token: Token,
 }
 
-async fn next(
-    aws: &AwsKinesis,
-    output: &mut SubscribeToShardOutput,
-) -> Result<Option<SubscriptionEvent>, ServiceError> {
-    loop {
-        match output.event_stream.recv().await {
-            Ok(Some(SubscribeToShardEventStream::SubscribeToShardEvent(from))) => {
-                let read = event(from);
-                let malformed = || aws.malformed(OPERATION, "a number in an event is not decimal");
-                return read.map(Some).ok_or_else(malformed);
+impl Open {
+    /// The events as they come; an error is the last item.
+    fn events(self) -> impl stream::Stream<Item = Result<SubscriptionEvent, ServiceError>> + Send {
+        stream::unfold(Some(self), |open| async move {
+            let mut open = open?;
+            match open.next().await {
+                Ok(None) => None,
+                Ok(Some(event)) => Some((Ok(event), Some(open))),
+                Err(error) => Some((Err(error), None)),
             }
-            // A kind of event that this version does not know.
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(None),
-            Err(error) => return Err(aws.broken(error)),
+        })
+    }
+
+    async fn next(&mut self) -> Result<Option<SubscriptionEvent>, ServiceError> {
+        loop {
+            match self.output.event_stream.recv().await {
+                Ok(Some(SubscribeToShardEventStream::SubscribeToShardEvent(from))) => {
+                    let malformed = "a number in an event is not decimal";
+                    let malformed = || self.aws.malformed(OPERATION, malformed);
+                    return event(from).map(Some).ok_or_else(malformed);
+                }
+                // A kind of event that this version does not know.
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(self.aws.broken(error)),
+            }
         }
     }
 }
