@@ -6,6 +6,8 @@ mod faults;
 mod local;
 mod reshard;
 mod service;
+#[cfg(feature = "local")]
+mod simulation;
 
 use std::{collections::HashMap, time::Duration};
 
