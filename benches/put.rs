@@ -7,15 +7,12 @@
 
 use std::time::Duration;
 
-use aws_sdk_kinesis::{
-    Client, Config,
-    config::{BehaviorVersion, Credentials, Region},
-    primitives::Blob,
-    types::PutRecordsRequestEntry,
-};
+use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
 use bytes::Bytes;
 use kinesis_pipeline::{EncodedRecord, KinesisStream, PartitionKey};
-use kinesis_pipeline_benches::{Kind, ServerProcess, median, prost_aggregate, serve_if_asked};
+use kinesis_pipeline_benches::{
+    Kind, ServerProcess, client, cpu_time, median, prost_aggregate, serve_if_asked,
+};
 use tokio::task::JoinSet;
 
 /// So many that no shard's pace holds anybody back: it is the CPU time that counts here.
@@ -45,16 +42,6 @@ async fn main() {
         true,
     )
     .await;
-}
-
-fn client(url: &str) -> Client {
-    let config = Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::from_static("us-east-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "bench"))
-        .endpoint_url(url)
-        .build();
-    Client::from_conf(config)
 }
 
 async fn compare(client: &Client, name: &str, data_bytes: usize, count: usize, aggregate: bool) {
@@ -168,16 +155,6 @@ async fn send(client: Client, entries: Vec<PutRecordsRequestEntry>) {
         .send()
         .await;
     assert_eq!(answer.expect("an answer").failed_record_count(), Some(0));
-}
-
-/// The CPU time of this process's threads, user and system.
-fn cpu_time() -> Duration {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
-    let nanos = tasks.filter_map(|task| {
-        let stat = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-        stat.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(nanos.sum())
 }
 
 fn micros_a_record(time: Duration, count: usize) -> f64 {

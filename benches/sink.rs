@@ -1,4 +1,5 @@
-//! The cheapest Kinesis that a client can talk to: it counts the records of a request and says that all are stored.
+//! The cheapest Kinesis that a client can talk to: it counts the records of a request and says that all are stored. Its
+//! shards stay empty.
 //! A stream named `bench-N` has N shards.
 
 use std::{convert::Infallible, fmt::Write as _, net::SocketAddr};
@@ -54,6 +55,8 @@ async fn answer(
         }
         Some(b"ListShards") => list_answer(shards_of(&body)).into(),
         Some(b"DescribeStreamSummary") => SUMMARY.into(),
+        Some(b"GetShardIterator") => r#"{"ShardIterator":"iterator"}"#.into(),
+        Some(b"GetRecords") => EMPTY_PAGE.into(),
         _ => "{}".into(),
     };
     let response = Response::builder().header("content-type", "application/x-amz-json-1.1");
@@ -99,5 +102,11 @@ fn list_answer(shards: u128) -> String {
         .collect();
     format!(r#"{{"Shards":[{}]}}"#, shards.join(","))
 }
+
+/// Of a shard that has nothing new. The iterator is as long as the service's.
+const EMPTY_PAGE: &str = concat!(
+    r#"{"MillisBehindLatest":0,"NextShardIterator":"AAAAAAAAAAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"#,
+    r#"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","Records":[]}"#,
+);
 
 const SUMMARY: &str = r#"{"StreamDescriptionSummary":{"StreamName":"bench","StreamARN":"arn:aws:kinesis:us-east-1:000000000000:stream/bench","StreamStatus":"ACTIVE","StreamModeDetails":{"StreamMode":"PROVISIONED"},"RetentionPeriodHours":24,"StreamCreationTimestamp":1700000000,"EnhancedMonitoring":[],"EncryptionType":"NONE","OpenShardCount":4,"ConsumerCount":0}}"#;

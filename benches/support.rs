@@ -10,6 +10,10 @@ use std::{
     time::Duration,
 };
 
+use aws_sdk_kinesis::{
+    Client, Config,
+    config::{BehaviorVersion, Credentials, Region},
+};
 use bytes::Bytes;
 use ferrokinesis::{create_app, serve_plain_http, store::StoreOptions};
 use http_body_util::{BodyExt, Full};
@@ -183,6 +187,41 @@ impl BareClient {
         );
         bytes
     }
+}
+
+/// A client of the official SDK.
+#[must_use]
+pub fn client(url: &str) -> Client {
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "bench"))
+        .endpoint_url(url)
+        .build();
+    Client::from_conf(config)
+}
+
+/// The CPU time of this process's threads, user and system.
+///
+/// # Panics
+/// Elsewhere than on Linux.
+#[must_use]
+pub fn cpu_time() -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+    let nanos = tasks.filter_map(|task| {
+        let stat = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        stat.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
+}
+
+/// The resident memory of this process, in bytes; 0 where the system does not tell.
+#[must_use]
+pub fn resident_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<usize>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 /// How often something happened a second.

@@ -191,7 +191,10 @@ impl Driver {
                 .reach(Checkpoint::new(shard_id.clone(), place));
         }
         self.counters.on_begun(shard_id);
-        let pace = Pace::new(self.poll_interval(), self.options.page_records_max);
+        let mut pace = Pace::new(self.poll_interval(), self.options.page_records_max);
+        if self.options.ignores_limits {
+            pace = pace.unlimited();
+        }
         let now = self.target.clock.instant();
         let state = |iterator| ShardState::new(begin, iterator, pace, now).until(self.bound);
         let state = match opened {

@@ -17,6 +17,11 @@ pub(crate) const PAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Pages are not asked for smaller than this for the sake of the byte budget: five of them a second use up
 /// what the service gives out.
 const PAGE_BYTES_MIN: usize = 512 * 1024;
+/// What a record is taken for until the first page of a shard tells: as large as most streams allow. So a
+/// reader of a thousand shards begins with a record of each, and learns.
+const RECORD_BYTES_ASSUMED: usize = 1024 * 1024;
+/// The time between calls to a server without limits: it leaves room for other tasks.
+const CALL_INTERVAL_UNLIMITED: Duration = Duration::from_millis(1);
 /// The most records that the service puts into one page.
 pub(crate) const PAGE_RECORDS_MAX: u32 = 10_000;
 
@@ -24,6 +29,8 @@ pub(crate) const PAGE_RECORDS_MAX: u32 = 10_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
     poll_interval: Duration,
+    /// Whether the service has limits to be kept.
+    is_limited: bool,
     /// At least this long from call to call: longer while others use up the shard's calls.
     call_interval: Duration,
     /// At most this many records a page: fewer after a page that timed out.
@@ -38,8 +45,12 @@ pub(crate) struct Pace {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PageFacts {
     pub(crate) records: usize,
+    /// How many records were asked for.
+    pub(crate) records_asked: u32,
     /// What the page takes in memory.
     pub(crate) bytes: usize,
+    /// What the service counts of it towards its limit: data and partition keys.
+    pub(crate) counted_bytes: usize,
     /// `None` if the service did not say.
     pub(crate) behind_latest: Option<Duration>,
 }
@@ -57,6 +68,7 @@ impl Pace {
     pub(crate) fn new(poll_interval: Duration, page_records_max: u32) -> Self {
         Self {
             poll_interval,
+            is_limited: true,
             call_interval: CALL_INTERVAL_MIN,
             page_records_max,
             page_records_wish: page_records_max,
@@ -65,10 +77,30 @@ impl Pace {
         }
     }
 
+    /// For a server without limits: what waits is read as fast as it answers.
+    pub(crate) fn unlimited(self) -> Self {
+        Self {
+            is_limited: false,
+            call_interval: CALL_INTERVAL_UNLIMITED,
+            ..self
+        }
+    }
+
+    fn call_interval_min(&self) -> Duration {
+        if self.is_limited {
+            CALL_INTERVAL_MIN
+        } else {
+            CALL_INTERVAL_UNLIMITED
+        }
+    }
+
     /// Learns from a page that was asked for at `called_at`, and tells when to ask for the next.
     pub(crate) fn on_page(&mut self, called_at: Instant, facts: PageFacts) -> Instant {
         self.learn(facts);
-        let mut wait = self.call_interval.max(bytes_interval(facts.bytes));
+        let mut wait = self.call_interval;
+        if self.is_limited {
+            wait = wait.max(bytes_interval(facts.counted_bytes));
+        }
         if self.is_at_tip {
             wait = wait.max(self.poll_interval);
         }
@@ -76,7 +108,7 @@ impl Pace {
     }
 
     fn learn(&mut self, facts: PageFacts) {
-        let is_full = facts.records >= self.page_records_max as usize;
+        let is_full = facts.records > 0 && facts.records >= facts.records_asked as usize;
         self.is_at_tip = match facts.behind_latest {
             Some(behind) => behind.is_zero() && !is_full,
             None => facts.records == 0,
@@ -85,7 +117,7 @@ impl Pace {
             // Falls slowly, so that a few small records do not make the next page a large surprise.
             self.record_bytes = Some(average.max(self.record_bytes.unwrap_or(0) / 2).max(1));
         }
-        self.call_interval = (self.call_interval.mul_f64(0.9)).max(CALL_INTERVAL_MIN);
+        self.call_interval = (self.call_interval.mul_f64(0.9)).max(self.call_interval_min());
         let grown = self.page_records_max.saturating_mul(2);
         self.page_records_max = grown.min(self.page_records_wish);
     }
@@ -104,23 +136,20 @@ impl Pace {
     /// are this shard's.
     pub(crate) fn page_size(&self, since_last: Duration, share: usize) -> PageSize {
         let records_max = self.page_records_max;
-        match self.record_bytes {
-            _ if self.is_at_tip => PageSize {
-                records_max,
-                bytes: written_bytes_max(since_last),
-            },
-            None => PageSize {
-                records_max,
-                bytes: PAGE_BYTES_MAX,
-            },
-            Some(record_bytes) => {
-                let bytes = share.clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX);
-                let fitting = u32::try_from(bytes / record_bytes).unwrap_or(u32::MAX);
-                PageSize {
-                    records_max: fitting.clamp(1, records_max),
-                    bytes,
-                }
-            }
+        let mut bytes = share.clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX);
+        if self.is_at_tip {
+            bytes = bytes.min(written_bytes_max(since_last));
+        }
+        if bytes == PAGE_BYTES_MAX {
+            // The service cuts the page itself.
+            return PageSize { records_max, bytes };
+        }
+        let record_bytes = self.record_bytes.unwrap_or(RECORD_BYTES_ASSUMED);
+        let bytes = bytes.max(record_bytes.min(RECORD_BYTES_ASSUMED));
+        let fitting = u32::try_from(bytes / record_bytes).unwrap_or(u32::MAX);
+        PageSize {
+            records_max: fitting.clamp(1, records_max),
+            bytes,
         }
     }
 }
@@ -153,7 +182,9 @@ mod tests {
         let behind_latest = Some(Duration::from_millis(behind_millis));
         PageFacts {
             records,
-            bytes,
+            records_asked: PAGE_RECORDS_MAX,
+            bytes: bytes + records * 160,
+            counted_bytes: bytes,
             behind_latest,
         }
     }
@@ -201,20 +232,51 @@ mod tests {
         for _ in 0..10 {
             wait(&mut pace, facts(1, 1, 1));
         }
-        assert_eq!(pace.page_size(POLL, 0).records_max, 1000);
+        assert_eq!(pace.page_size(POLL, PAGE_BYTES_MAX).records_max, 1000);
     }
 
     #[tokio::test]
-    async fn a_page_fits_its_share_of_the_budget_once_the_size_of_records_is_known() {
+    async fn small_records_are_paced_by_what_the_service_counts() {
         let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX);
-        assert_eq!(pace.page_size(POLL, 0).bytes, PAGE_BYTES_MAX);
-        wait(&mut pace, facts(10, 10 * 1024, 1));
-        let size = PageSize {
-            records_max: 512,
-            bytes: PAGE_BYTES_MIN,
+        // In memory they take more than the service gives out in 200 ms.
+        assert_eq!(wait(&mut pace, facts(9_999, 99_990, 1)), CALL_INTERVAL_MIN);
+    }
+
+    #[tokio::test]
+    async fn a_server_without_limits_is_asked_at_once_for_what_waits_but_not_at_the_tip() {
+        let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX).unlimited();
+        let behind = wait(&mut pace, facts(5, PAGE_BYTES_MAX, 1));
+        assert_eq!(behind, CALL_INTERVAL_UNLIMITED);
+        assert_eq!(wait(&mut pace, facts(0, 0, 0)), POLL);
+    }
+
+    #[tokio::test]
+    async fn a_page_fits_its_share_of_the_budget() {
+        let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX);
+        let size = |pace: &Pace, share| {
+            let PageSize { records_max, bytes } = pace.page_size(POLL, share);
+            (records_max, bytes)
         };
-        assert_eq!(pace.page_size(POLL, 0), size);
+        // Before the size of records is known.
+        assert_eq!(size(&pace, 0), (1, RECORD_BYTES_ASSUMED));
+        let largest = (PAGE_RECORDS_MAX, PAGE_BYTES_MAX);
+        assert_eq!(size(&pace, usize::MAX), largest);
+        wait(&mut pace, facts(10, 10 * (1024 - 160), 1));
+        assert_eq!(size(&pace, 0), (512, PAGE_BYTES_MIN));
+        assert_eq!(size(&pace, usize::MAX), largest);
+        // No more can have been written at the tip.
         wait(&mut pace, facts(0, 0, 0));
-        assert_eq!(pace.page_size(POLL, 0).bytes, 2 * 1024 * 1024);
+        assert_eq!(size(&pace, 0), (512, PAGE_BYTES_MIN));
+        assert_eq!(size(&pace, usize::MAX), (2048, 2 * 1024 * 1024));
+    }
+
+    #[tokio::test]
+    async fn a_page_that_is_as_full_as_asked_for_is_not_the_tip() {
+        let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX);
+        let full = PageFacts {
+            records_asked: 8,
+            ..facts(8, 80, 0)
+        };
+        assert_eq!(wait(&mut pace, full), CALL_INTERVAL_MIN);
     }
 }

@@ -205,6 +205,13 @@ impl<R> Reader<R> {
         self
     }
 
+    /// Reads what waits as fast as the server answers, instead of within the service's limits of 5 calls and
+    /// 2 MiB a second and shard: for a local server that has none. Kept by default.
+    pub fn ignore_limits(mut self) -> Self {
+        self.options.ignores_limits = true;
+        self
+    }
+
     /// How long a shard that only fails is tried on before the reader gives up. 30 minutes by default.
     ///
     /// It holds for faults that may pass: throttling, errors of the service, a network that is down. A stream

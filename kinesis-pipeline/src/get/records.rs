@@ -130,8 +130,6 @@ impl<R: KinesisRecord> Records<R> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Record<R>, GetError>>> {
-        // Pages come thousands of records at a time: without this a busy loop over them would never let
-        // another task run.
         self.taker.on_asked();
         // Pages come thousands of records at a time: without this a busy loop over them would never let
         // another task run.

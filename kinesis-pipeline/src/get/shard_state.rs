@@ -38,6 +38,8 @@ pub(crate) struct ShardState {
     call: Option<Called>,
     /// The call before.
     last_call_at: Option<Instant>,
+    /// How many records the call in flight asks for.
+    records_asked: u32,
     /// Pages that wait to be taken.
     pages_out: usize,
     /// When the next call may be made.
@@ -113,6 +115,7 @@ impl ShardState {
             cursor: iterator.map_or(Cursor::Lost, Cursor::At),
             call: None,
             last_call_at: None,
+            records_asked: 0,
             pages_out: 0,
             due: now,
             pace,
@@ -144,7 +147,7 @@ impl ShardState {
     }
 
     /// What to call, `now` that the call is due. `share` bytes of the prefetch budget are this shard's.
-    pub(crate) fn next_call(&self, now: Instant, share: usize) -> Option<Call> {
+    pub(crate) fn next_call(&mut self, now: Instant, share: usize) -> Option<Call> {
         self.due()?;
         match &self.cursor {
             Cursor::Lost if self.is_by_fan_out() => Some(Call::Subscribe(self.resume_at())),
@@ -153,9 +156,11 @@ impl ShardState {
             Cursor::Subscribed => Some(Call::Event),
             Cursor::At(iterator) => {
                 let since = self.last_call_at.map_or(Duration::MAX, |last| now - last);
+                let size = self.pace.page_size(since, share);
+                self.records_asked = size.records_max;
                 Some(Call::Page {
                     iterator: iterator.clone(),
-                    size: self.pace.page_size(since, share),
+                    size,
                 })
             }
             Cursor::Ended(_) => None,
@@ -213,7 +218,7 @@ impl ShardState {
     ) -> usize {
         let called = self.call.take();
         let called_at = called.map_or(now, |called| called.at);
-        let facts = page_facts(page);
+        let facts = page_facts(page, self.records_asked);
         self.failures.reset();
         self.last_call_at = Some(called_at);
         self.due = self.pace.on_page(called_at, facts);
@@ -337,13 +342,15 @@ impl ShardState {
     }
 }
 
-fn page_facts(page: &RecordPage) -> PageFacts {
-    let record_bytes = |record: &crate::service::StoredRecord| {
-        record.data.len() + record.partition_key.len() + RECORD_OVERHEAD_BYTES
-    };
+fn page_facts(page: &RecordPage, records_asked: u32) -> PageFacts {
+    let counted_bytes =
+        |record: &crate::service::StoredRecord| record.data.len() + record.partition_key.len();
+    let counted_bytes: usize = page.records.iter().map(counted_bytes).sum();
     PageFacts {
         records: page.records.len(),
-        bytes: page.records.iter().map(record_bytes).sum(),
+        records_asked,
+        bytes: counted_bytes + page.records.len() * RECORD_OVERHEAD_BYTES,
+        counted_bytes,
         behind_latest: page.behind_latest,
     }
 }
