@@ -54,10 +54,16 @@ impl EncodedRecord {
             None => record.partition_key()?,
         };
         let explicit_hash_key = record.explicit_hash_key()?;
-        let mut data = BytesMut::new();
-        record.encode(context, &mut data)?;
+        let data = match record.shared_data() {
+            Some(data) => data,
+            None => {
+                let mut data = BytesMut::new();
+                record.encode(context, &mut data)?;
+                data.freeze()
+            }
+        };
         Ok(Self {
-            data: data.freeze(),
+            data,
             partition_key,
             explicit_hash_key,
         })

@@ -10,4 +10,17 @@ mod runtimes;
 mod script;
 mod sharing;
 
+use std::sync::Arc;
+
 use script::{Answer, Script};
+
+use super::settings::Settings;
+
+/// Settings of a pipeline whose service stores everything.
+pub(super) fn settings() -> Arc<Settings> {
+    let stream = Script::new([]).stream();
+    Arc::new(Settings::new(
+        stream.target.clone(),
+        super::PutOptions::new(),
+    ))
+}
