@@ -20,8 +20,6 @@ pub(crate) struct Accepted {
     pub(crate) entered_at: Instant,
     /// How often the record was sent, counting the attempt in flight.
     pub(crate) attempts: u32,
-    /// Since when no attempt has reached the service; `None` if the last one did.
-    pub(crate) unreached_since: Option<Instant>,
     /// An attempt is in flight: its outcome is unknown.
     in_flight: bool,
     /// An earlier attempt may have stored the record.
@@ -51,7 +49,6 @@ impl Accepted {
             record,
             entered_at,
             attempts: 0,
-            unreached_since: None,
             in_flight: false,
             may_have_been_stored: false,
             waiter: Some(waiter),
@@ -76,12 +73,9 @@ impl Accepted {
     }
 
     /// The attempt failed; what follows is for the caller to decide.
-    pub(crate) fn attempt_failed(&mut self, failure: &AttemptError, now: Instant) {
+    pub(crate) fn attempt_failed(&mut self, failure: &AttemptError) {
         self.in_flight = false;
         self.may_have_been_stored |= failure.may_have_been_stored();
-        self.unreached_since = failure
-            .is_unreached()
-            .then(|| self.unreached_since.unwrap_or(now));
     }
 
     /// The attempt does not count: the request was refused for another record's sake.

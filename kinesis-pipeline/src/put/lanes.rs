@@ -262,6 +262,11 @@ impl Lanes {
     /// Takes all records, and forgets what is in flight.
     pub(crate) fn take_all(&mut self) -> Vec<Accepted> {
         self.unblock();
+        self.take_waiting()
+    }
+
+    /// Takes all records.
+    pub(crate) fn take_waiting(&mut self) -> Vec<Accepted> {
         (self.records, self.bytes) = (0, 0);
         let unplaced = std::mem::take(&mut self.unplaced);
         self.all

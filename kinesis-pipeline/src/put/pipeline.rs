@@ -226,6 +226,7 @@ impl Pipeline {
         fence(Ordering::SeqCst);
         state.take_new();
         if state.is_idle() {
+            state.rested();
             *home = Some(state);
             return None;
         }

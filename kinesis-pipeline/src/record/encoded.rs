@@ -49,6 +49,15 @@ impl EncodedRecord {
         key_field: Option<&str>,
         context: &EncodeContext,
     ) -> Result<Self, RecordError> {
+        Self::made_of(record, key_field, || *context)
+    }
+
+    /// The same with a context that is made if it is needed.
+    pub(crate) fn made_of<R: KinesisRecord>(
+        record: &R,
+        key_field: Option<&str>,
+        context: impl FnOnce() -> EncodeContext,
+    ) -> Result<Self, RecordError> {
         let partition_key = match key_field {
             Some(field) => record.partition_key_in(field)?,
             None => record.partition_key()?,
@@ -58,7 +67,7 @@ impl EncodedRecord {
             Some(data) => data,
             None => {
                 let mut data = BytesMut::new();
-                record.encode(context, &mut data)?;
+                record.encode(&context(), &mut data)?;
                 data.freeze()
             }
         };

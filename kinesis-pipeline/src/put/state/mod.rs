@@ -73,6 +73,8 @@ pub(crate) struct State {
     undecided: Vec<(Entry, StoredAt)>,
     refresh: Refresh,
     in_flight: usize,
+    /// Since when no request has reached the service; `None` if the last one did.
+    unreached_since: Option<Instant>,
     /// A request was answered since the last one was cut.
     answered: bool,
     epochs: Epochs,
@@ -102,6 +104,7 @@ impl State {
             undecided: Vec::new(),
             refresh: Refresh::new(),
             in_flight: 0,
+            unreached_since: None,
             answered: false,
             rng,
         }
@@ -283,7 +286,9 @@ impl State {
         // One for all: what failed together is sent again together.
         let jitter = self.rng.f64();
         let Sent { entries, outcome } = sent;
-        match split(entries.len(), outcome) {
+        let outcomes = split(entries.len(), outcome);
+        self.note_reach(&outcomes, now);
+        match outcomes {
             Outcomes::Each(outcomes) => {
                 for (entry, outcome) in entries.into_iter().zip(outcomes) {
                     match outcome {
@@ -299,6 +304,9 @@ impl State {
                 for entry in entries {
                     self.on_failed(entry, &failure, jitter, now);
                 }
+                if failure.is_unreached() {
+                    self.give_up_unreachable(&failure, now);
+                }
             }
         }
         self.change_lanes(now);
@@ -310,6 +318,39 @@ impl State {
         self.in_flight -= 1;
         self.answered = true;
         self.lanes.unblock();
+    }
+
+    fn note_reach(&mut self, outcomes: &Outcomes, now: Instant) {
+        match outcomes {
+            Outcomes::All(failure) if failure.is_unreached() => {
+                self.unreached_since.get_or_insert(now);
+            }
+            Outcomes::All(_) | Outcomes::Each(_) => self.unreached_since = None,
+        }
+    }
+
+    fn unreached(&self, now: Instant) -> Duration {
+        self.unreached_since
+            .map_or(Duration::ZERO, |since| now.duration_since(since))
+    }
+
+    /// An endpoint that has been tried long enough fails all that waits: each record would only find out the
+    /// same.
+    fn give_up_unreachable(&mut self, failure: &AttemptError, now: Instant) {
+        if self.unreached(now) < self.settings.options.unreachable_max {
+            return;
+        }
+        let halves = self.halves.drain(..).flatten().flat_map(Entry::into_users);
+        let mut waiting: Vec<_> = halves.chain(self.backlog.take_all()).collect();
+        waiting.extend(self.lanes.take_waiting());
+        for user in waiting {
+            user.gave_up(failure.clone());
+        }
+    }
+
+    /// What comes after a rest tries the endpoint anew.
+    pub(crate) fn rested(&mut self) {
+        self.unreached_since = None;
     }
 
     fn give_room_back(&mut self) {
@@ -326,15 +367,13 @@ impl State {
 
     fn on_failed(&mut self, entry: Entry, failure: &AttemptError, jitter: f64, now: Instant) {
         let lane = entry.lane;
+        let unreached = self.unreached(now);
         self.tell_lane(&entry, failure, now);
         self.settings.counters.count_failure(failure);
         let mut again = Vec::with_capacity(entry.len());
         let mut longest = Duration::ZERO;
         for mut user in entry.into_users() {
-            user.attempt_failed(failure, now);
-            let unreached = user
-                .unreached_since
-                .map_or(Duration::ZERO, |since| now.duration_since(since));
+            user.attempt_failed(failure);
             match verdict(
                 &self.settings.options,
                 failure,
