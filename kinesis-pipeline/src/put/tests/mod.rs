@@ -9,6 +9,7 @@ mod producer;
 mod runtimes;
 mod script;
 mod sharing;
+mod sink;
 
 use std::sync::Arc;
 
