@@ -80,12 +80,16 @@ async fn put_with_the_producer(
     let shards = if aggregate { SHARDS_AGGREGATED } else { SHARDS };
     let stream =
         KinesisStream::<EncodedRecord>::with_client(client.clone(), format!("bench-{shards}"));
-    let producer = stream
+    let builder = stream
         .producer()
         .aggregate(aggregate)
-        .requests_in_flight_max(IN_FLIGHT)
-        .build()
-        .expect("options in range");
+        .requests_in_flight_max(IN_FLIGHT);
+    // Like the plain loop: what is in flight, and as much that is being made ready.
+    let builder = match aggregate {
+        true => builder,
+        false => builder.in_flight_records_max(2 * IN_FLIGHT * RECORDS_A_REQUEST),
+    };
+    let producer = builder.build().expect("options in range");
     for record in records.iter().cycle().take(count) {
         let pending = producer.put(record).await.expect("there is room");
         drop(pending);

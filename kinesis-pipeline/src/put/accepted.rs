@@ -5,10 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    AttemptError, PutError, Receipt,
-    epoch::Epoch,
-    receipt::{PutResult, Waiter},
-    room::Permit,
+    AttemptError, PutError, Receipt, epoch::Epoch, receipt::Waiter, room::Permit,
     settings::Settings,
 };
 use crate::{record::EncodedRecord, service::StoredAt, shard::HashKey};
@@ -23,48 +20,39 @@ pub(crate) struct Accepted {
     pub(crate) entered_at: Instant,
     /// How often the record was sent, counting the attempt in flight.
     pub(crate) attempts: u32,
-    /// Since when no attempt has reached the service; `None` if the last one did.
-    pub(crate) unreached_since: Option<Instant>,
     /// An attempt is in flight: its outcome is unknown.
     in_flight: bool,
     /// An earlier attempt may have stored the record.
     may_have_been_stored: bool,
     /// The hash key that places the record; computed where records are placed.
     hash_key: HashKey,
-    /// Present once the driver has it.
+    /// Present once the driver has it. Whatever ends the record before then drops its waiter, which ends the
+    /// receipt too.
     epoch: Option<Arc<Epoch>>,
     /// Present until the result is known.
     waiter: Option<Waiter>,
-    settings: Arc<Settings>,
-    /// Held for its drop: it gives the room back.
-    _permit: Permit,
+    /// Gives the room back when it is dropped.
+    permit: Permit,
 }
 
 impl Accepted {
     pub(crate) fn new(
         record: EncodedRecord,
+        hash_key: HashKey,
         entered_at: Instant,
         waiter: Waiter,
-        settings: Arc<Settings>,
         permit: Permit,
     ) -> Self {
-        let placed = settings.options.placed;
         Self {
-            hash_key: if placed {
-                record.hash_key()
-            } else {
-                HashKey::MIN
-            },
+            hash_key,
             epoch: None,
             record,
             entered_at,
             attempts: 0,
-            unreached_since: None,
             in_flight: false,
             may_have_been_stored: false,
             waiter: Some(waiter),
-            settings,
-            _permit: permit,
+            permit,
         }
     }
 
@@ -85,12 +73,9 @@ impl Accepted {
     }
 
     /// The attempt failed; what follows is for the caller to decide.
-    pub(crate) fn attempt_failed(&mut self, failure: &AttemptError, now: Instant) {
+    pub(crate) fn attempt_failed(&mut self, failure: &AttemptError) {
         self.in_flight = false;
         self.may_have_been_stored |= failure.may_have_been_stored();
-        self.unreached_since = failure
-            .is_unreached()
-            .then(|| self.unreached_since.unwrap_or(now));
     }
 
     /// The attempt does not count: the request was refused for another record's sake.
@@ -105,84 +90,80 @@ impl Accepted {
         self.may_have_been_stored = true;
     }
 
-    /// The record is stored.
-    pub(crate) fn stored(self, at: StoredAt, sub_sequence_number: u64, now: Instant) {
+    /// The record is stored, and counted as such. The room that it took goes over to `room`.
+    pub(crate) fn stored(
+        mut self,
+        at: StoredAt,
+        sub_sequence_number: u64,
+        now: Instant,
+        room: &mut Permit,
+    ) {
+        room.absorb(&mut self.permit);
+        let Some(waiter) = self.waiter.take().filter(|waiter| !waiter.is_closed()) else {
+            return;
+        };
         let receipt = Receipt {
             sub_sequence_number,
             attempts: self.attempts,
             time_in_buffer: now.duration_since(self.entered_at),
             ..Receipt::new(at.shard_id, at.sequence_number)
         };
-        self.end(Ok(receipt));
+        let _ = waiter.send(Ok(receipt));
     }
 
     /// The service refused the record for good.
-    pub(crate) fn rejected(self, source: AttemptError) {
-        let error = PutError::Rejected {
-            stream: self.settings.target.stream.clone(),
-            endpoint: Arc::clone(&self.settings.endpoint),
-            attempts: self.attempts,
-            may_have_been_stored: self.may_have_been_stored,
+    pub(crate) fn rejected(mut self, source: AttemptError) {
+        self.fail(|user, settings| PutError::Rejected {
+            stream: settings.target.stream.clone(),
+            endpoint: Arc::clone(&settings.endpoint),
+            attempts: user.attempts,
+            may_have_been_stored: user.may_have_been_stored,
             source,
-        };
-        self.end(Err(error));
+        });
     }
 
     /// There will be no further attempt.
-    pub(crate) fn gave_up(self, source: AttemptError) {
-        let error = PutError::GaveUp {
-            stream: self.settings.target.stream.clone(),
-            endpoint: Arc::clone(&self.settings.endpoint),
-            attempts: self.attempts,
-            may_have_been_stored: self.may_have_been_stored,
+    pub(crate) fn gave_up(mut self, source: AttemptError) {
+        self.fail(|user, settings| PutError::GaveUp {
+            stream: settings.target.stream.clone(),
+            endpoint: Arc::clone(&settings.endpoint),
+            attempts: user.attempts,
+            may_have_been_stored: user.may_have_been_stored,
             source,
-        };
-        self.end(Err(error));
+        });
     }
 
     /// The record has waited longer than it may.
-    pub(crate) fn expired(self, now: Instant) {
-        let error = PutError::Expired {
-            stream: self.settings.target.stream.clone(),
-            waited: now.duration_since(self.entered_at),
-            attempts: self.attempts,
-            may_have_been_stored: self.may_have_been_stored,
-        };
-        self.end(Err(error));
+    pub(crate) fn expired(mut self, now: Instant) {
+        self.fail(|user, settings| PutError::Expired {
+            stream: settings.target.stream.clone(),
+            waited: now.duration_since(user.entered_at),
+            attempts: user.attempts,
+            may_have_been_stored: user.may_have_been_stored,
+        });
     }
 
-    fn end(mut self, result: PutResult) {
-        self.count(result.is_ok());
-        if let Some(waiter) = self.waiter.take() {
-            // Nobody may be waiting any more: the record was sent all the same.
-            let _ = waiter.send(result);
-        }
-    }
-
-    fn count(&self, stored: bool) {
-        let counters = &self.settings.counters;
-        if stored {
-            counters.stored.add(1);
-            counters.stored_bytes.add(self.record.data.len());
+    fn fail(&mut self, error: impl FnOnce(&Self, &Settings) -> PutError) {
+        let Some(waiter) = self.waiter.take() else {
             return;
-        }
-        counters.failed.add(1);
-        if let Some(epoch) = &self.epoch {
-            epoch.count_failed();
-        }
+        };
+        let Some(epoch) = &self.epoch else {
+            return;
+        };
+        let settings = &epoch.settings;
+        settings.counters.failed.add(1);
+        epoch.count_failed();
+        // Nobody may be waiting any more: the record was sent all the same.
+        let _ = waiter.send(Err(error(self, settings)));
     }
 }
 
 impl Drop for Accepted {
     fn drop(&mut self) {
-        let Some(waiter) = self.waiter.take() else {
-            return;
-        };
-        self.count(false);
-        let _ = waiter.send(Err(PutError::Gone {
-            stream: self.settings.target.stream.clone(),
-            attempts: self.attempts,
-            may_have_been_stored: self.may_have_been_stored || self.in_flight,
-        }));
+        self.fail(|user, settings| PutError::Gone {
+            stream: settings.target.stream.clone(),
+            attempts: user.attempts,
+            may_have_been_stored: user.may_have_been_stored || user.in_flight,
+        });
     }
 }

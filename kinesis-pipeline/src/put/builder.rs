@@ -118,7 +118,8 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// How long an endpoint is tried to which no connection can be made. Default 5 s, 0 to 1 hour.
+    /// How long an endpoint is tried to which no connection can be made; then all that waits fails with
+    /// [`PutError::GaveUp`](super::PutError::GaveUp). Default 5 s, 0 to 1 hour.
     #[must_use]
     pub fn unreachable_max(mut self, time: Duration) -> Self {
         self.options = self.options.unreachable_max(time);
@@ -133,7 +134,8 @@ impl<R> ProducerBuilder<R> {
     }
 
     /// How long after its put a record is still sent; one that is not stored by then ends with
-    /// [`PutError::Expired`](super::PutError::Expired). Off by default: records do not die of age. 10 ms to
+    /// [`PutError::Expired`](super::PutError::Expired): whoever may want to put it again keeps it until its
+    /// receipt is there. Off by default: records do not die of age. 10 ms to
     /// 1 day.
     #[must_use]
     pub fn record_ttl(mut self, time: Duration) -> Self {

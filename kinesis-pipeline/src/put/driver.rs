@@ -9,14 +9,14 @@ use std::{
 
 use tokio::{
     task::{JoinError, JoinSet},
-    time::{Instant, sleep_until},
+    time::sleep_until,
 };
 
 use super::{
     pipeline::Pipeline,
     send::{Sent, send},
     shards::open_shards,
-    state::State,
+    state::{State, Wake},
 };
 use crate::{service::ServiceError, shard::Shard};
 
@@ -64,15 +64,21 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let mut calls = Calls::default();
         while let Some(state) = &mut self.state {
+            self.pipeline.take_arrived();
             state.take_new();
-            calls.begin(state, &self.pipeline);
-            if state.is_idle() {
-                self.rest();
-                continue;
+            if !state.is_quiet() {
+                calls.begin(state, &self.pipeline);
+                if state.is_idle() {
+                    self.rest();
+                    continue;
+                }
             }
-            let wake_at = state.next_wake();
-            let event = next_event(&self.pipeline, &mut calls, wake_at).await;
+            let wake = state.next_wake();
+            let event = next_event(&self.pipeline, &mut calls, wake).await;
             let now = state.now();
+            if !matches!(event, Event::Put) {
+                state.rouse();
+            }
             match event {
                 Event::Sent(Ok(sent)) => state.on_sent(sent, now),
                 Event::Sent(Err(_)) => state.on_lost(),
@@ -122,10 +128,10 @@ impl Calls {
     }
 }
 
-async fn next_event(pipeline: &Pipeline, calls: &mut Calls, wake_at: Option<Instant>) -> Event {
-    let mut put = pin!(pipeline.next_put());
+async fn next_event(pipeline: &Pipeline, calls: &mut Calls, wake: Wake) -> Event {
+    let mut put = pin!(pipeline.next_put(wake.patient));
     let mut timer = pin!(async {
-        match wake_at {
+        match wake.at {
             Some(at) => sleep_until(at).await,
             None => std::future::pending().await,
         }

@@ -3,7 +3,7 @@
 use bytestring::ByteString;
 use tokio::time::Instant;
 
-use super::accepted::Accepted;
+use super::{accepted::Accepted, room::Permit, stats::Counters};
 use crate::{
     record::{EncodedRecord, PartitionKey},
     service::StoredAt,
@@ -100,11 +100,16 @@ impl Entry {
         self.charged_bytes.saturating_sub(self.bytes)
     }
 
-    /// All user records are stored.
-    pub(crate) fn stored(self, at: &StoredAt, now: Instant) {
-        for (index, user) in (0..).zip(self.into_users()) {
-            user.stored(at.clone(), index, now);
+    /// All user records are stored. The room that they took goes over to `room`.
+    pub(crate) fn stored(self, at: StoredAt, now: Instant, room: &mut Permit, counters: &Counters) {
+        counters.stored.add(self.len());
+        counters
+            .stored_bytes
+            .add(self.users().map(|user| user.record.data.len()).sum());
+        for (index, user) in (1..).zip(self.rest) {
+            user.stored(at.clone(), index, now, room);
         }
+        self.first.stored(at, 0, now, room);
     }
 }
 

@@ -7,9 +7,13 @@ use std::sync::{
 
 use tokio::sync::watch;
 
+use super::settings::Settings;
+
 /// The records that were accepted between two flushes: each holds it until it has its result.
 #[derive(Debug)]
 pub(crate) struct Epoch {
+    /// What its records need to know of their pipeline: one count of owners for both.
+    pub(crate) settings: Arc<Settings>,
     failed: Arc<AtomicU64>,
     /// Held for its drop, which tells that all records have their results.
     _lives: watch::Sender<()>,
@@ -44,6 +48,7 @@ impl EpochEnd {
 /// The epoch of the records that are accepted now, and the ends of those before that some flush waits for.
 #[derive(Debug)]
 pub(crate) struct Epochs {
+    settings: Arc<Settings>,
     current: Arc<Epoch>,
     current_end: EpochEnd,
     /// Bounded by the records that are held: an epoch without records is not closed.
@@ -51,9 +56,10 @@ pub(crate) struct Epochs {
 }
 
 impl Epochs {
-    pub(crate) fn new() -> Self {
-        let (current, current_end) = epoch();
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
+        let (current, current_end) = epoch(&settings);
         Self {
+            settings,
             current,
             current_end,
             closed: Vec::new(),
@@ -68,7 +74,7 @@ impl Epochs {
     pub(crate) fn close(&mut self) -> Vec<EpochEnd> {
         let has_records = Arc::strong_count(&self.current) > 1;
         if has_records || self.current.failed.load(Ordering::Relaxed) > 0 {
-            let (current, current_end) = epoch();
+            let (current, current_end) = epoch(&self.settings);
             self.current = current;
             self.closed
                 .push(std::mem::replace(&mut self.current_end, current_end));
@@ -89,10 +95,11 @@ impl Epochs {
     }
 }
 
-fn epoch() -> (Arc<Epoch>, EpochEnd) {
+fn epoch(settings: &Arc<Settings>) -> (Arc<Epoch>, EpochEnd) {
     let failed = Arc::new(AtomicU64::new(0));
     let (lives, ended) = watch::channel(());
     let epoch = Epoch {
+        settings: Arc::clone(settings),
         failed: Arc::clone(&failed),
         _lives: lives,
     };
@@ -104,10 +111,15 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+    use crate::put::tests::settings;
+
+    fn epochs() -> Epochs {
+        Epochs::new(settings())
+    }
 
     #[test]
     fn a_flush_waits_for_all_epochs_before_it_and_not_for_later_records() {
-        let mut epochs = Epochs::new();
+        let mut epochs = epochs();
         let (first, second) = (epochs.current(), {
             epochs.close();
             epochs.current()
@@ -131,7 +143,7 @@ mod tests {
 
     #[test]
     fn failures_before_the_flush_are_told_and_empty_epochs_are_not_kept() {
-        let mut epochs = Epochs::new();
+        let mut epochs = epochs();
         epochs.current().count_failed();
         assert_eq!(epochs.close().len(), 1);
         assert!(epochs.close().is_empty());

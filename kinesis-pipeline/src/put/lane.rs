@@ -61,9 +61,12 @@ impl Lane {
         }
     }
 
-    pub(crate) fn push(&mut self, user: Accepted) {
+    /// Returns whether that filled the lane.
+    pub(crate) fn push(&mut self, user: Accepted, options: &PutOptions) -> bool {
+        let was_full = self.is_full(options);
         self.bytes += user.record.size_bytes();
         self.waiting.push_back(user);
+        !was_full && self.is_full(options)
     }
 
     /// Puts a record before all others: it was there before.
@@ -133,6 +136,9 @@ impl Lane {
 
     /// Moves records that may be sent now into the request. Returns whether the request has room for more.
     pub(crate) fn cut(&mut self, request: &mut Request, cut: Cut<'_>) -> bool {
+        if self.waiting.is_empty() {
+            return true;
+        }
         if let Some(pace) = &mut self.pace {
             pace.refill(cut.now);
         }

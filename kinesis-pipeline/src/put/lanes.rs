@@ -22,6 +22,10 @@ pub(crate) struct Lanes {
     placement: Placement,
     /// At least one, except while the shard map is awaited.
     all: Vec<Lane>,
+    /// How many records wait in lanes ...
+    records: usize,
+    /// ... and how many bytes they have.
+    bytes: usize,
     /// Records that came before there was a shard map.
     unplaced: VecDeque<Accepted>,
     /// Tells the lanes of one shard map from those of the next.
@@ -52,6 +56,8 @@ impl Lanes {
             settings,
             placement: Placement::Awaited,
             all: Vec::new(),
+            records: 0,
+            bytes: 0,
             unplaced: VecDeque::new(),
             map: 0,
             next: 0,
@@ -62,18 +68,26 @@ impl Lanes {
         lanes
     }
 
-    pub(crate) fn push(&mut self, user: Accepted) {
-        match self.index_of(&user) {
-            Some(index) => self.all[index].push(user),
-            None => self.unplaced.push_back(user),
-        }
+    /// Returns whether that filled a lane, so that nothing is gained for it by waiting for more records.
+    pub(crate) fn push(&mut self, user: Accepted) -> bool {
+        let Some(index) = self.index_of(&user) else {
+            self.unplaced.push_back(user);
+            return false;
+        };
+        self.records += 1;
+        self.bytes += user.record.size_bytes();
+        self.all[index].push(user, &self.settings.options)
     }
 
     /// Puts records back that were there before, in their order.
     pub(crate) fn push_first(&mut self, users: impl DoubleEndedIterator<Item = Accepted>) {
         for user in users.rev() {
             match self.index_of(&user) {
-                Some(index) => self.all[index].push_first(user),
+                Some(index) => {
+                    self.records += 1;
+                    self.bytes += user.record.size_bytes();
+                    self.all[index].push_first(user);
+                }
                 None => self.unplaced.push_front(user),
             }
         }
@@ -107,15 +121,13 @@ impl Lanes {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.unplaced.is_empty() && self.all.iter().all(|lane| lane.len() == 0)
+        self.unplaced.is_empty() && self.records == 0
     }
 
     /// Whether what waits fills a request, whatever shards it is for.
     pub(crate) fn fills_a_request(&self) -> bool {
-        let records: usize = self.all.iter().map(Lane::len).sum();
-        let bytes: usize = self.all.iter().map(Lane::bytes).sum();
-        bytes >= REQUEST_BYTES_MAX
-            || (!self.settings.options.aggregate && records >= REQUEST_RECORDS_MAX)
+        self.bytes >= REQUEST_BYTES_MAX
+            || (!self.settings.options.aggregate && self.records >= REQUEST_RECORDS_MAX)
     }
 
     /// The next request, if records are to be sent now.
@@ -123,7 +135,12 @@ impl Lanes {
         let mut request = Request::default();
         for turn in 0..self.all.len() {
             let index = (self.next + turn) % self.all.len();
-            if !self.all[index].cut(&mut request, cut) {
+            let lane = &mut self.all[index];
+            let (records, bytes) = (lane.len(), lane.bytes());
+            let has_room = lane.cut(&mut request, cut);
+            self.records -= records - lane.len();
+            self.bytes -= bytes - lane.bytes();
+            if !has_room {
                 // The lane that did not fit is the first of the next request.
                 self.next = index;
                 return Some(request);
@@ -159,7 +176,10 @@ impl Lanes {
             older.extend(self.unplaced.pop_front());
         }
         for lane in &mut self.all {
+            let (records, bytes) = (lane.len(), lane.bytes());
             older.extend(std::iter::from_fn(|| lane.take_until(time)));
+            self.records -= records - lane.len();
+            self.bytes -= bytes - lane.bytes();
         }
         older
     }
@@ -227,6 +247,7 @@ impl Lanes {
         let mut before = std::mem::replace(&mut self.all, lanes);
         self.placement = placement;
         self.next = 0;
+        (self.records, self.bytes) = (0, 0);
         let unplaced = std::mem::take(&mut self.unplaced);
         for user in before.iter_mut().flat_map(Lane::take_all).chain(unplaced) {
             self.push(user);
@@ -241,6 +262,12 @@ impl Lanes {
     /// Takes all records, and forgets what is in flight.
     pub(crate) fn take_all(&mut self) -> Vec<Accepted> {
         self.unblock();
+        self.take_waiting()
+    }
+
+    /// Takes all records.
+    pub(crate) fn take_waiting(&mut self) -> Vec<Accepted> {
+        (self.records, self.bytes) = (0, 0);
         let unplaced = std::mem::take(&mut self.unplaced);
         self.all
             .iter_mut()

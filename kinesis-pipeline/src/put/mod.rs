@@ -38,6 +38,7 @@ mod room;
 mod send;
 mod settings;
 mod shards;
+mod sink;
 mod split;
 mod state;
 mod stats;
@@ -57,6 +58,7 @@ pub use many::PutStream;
 pub use options::{InvalidPutOption, Order, PutOptions};
 pub use producer::{CloseError, FlushError, Producer, Reservation};
 pub use receipt::{PendingReceipt, Receipt};
+pub use sink::{ProducerSink, SinkError};
 pub use stats::ProducerStats;
 
 use self::{pipeline::Pipeline, settings::Settings};

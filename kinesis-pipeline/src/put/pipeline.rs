@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering, fence},
+    atomic::{AtomicBool, AtomicUsize, Ordering, fence},
     mpsc,
 };
 
@@ -20,7 +20,7 @@ use super::{
     settings::Settings,
     state::{Arrival, State},
 };
-use crate::record::EncodedRecord;
+use crate::{record::EncodedRecord, shard::HashKey};
 
 /// One put pipeline: a queue that takes records without a lock, and a driver that runs while there is
 /// something to do.
@@ -37,7 +37,17 @@ pub(crate) struct Pipeline {
     /// No more records are accepted.
     closed: AtomicBool,
     wake: Notify,
+    /// The weight of what came since the driver took it last, or more.
+    arrived: AtomicUsize,
+    /// At which weight the driver is woken.
+    wakes_at: AtomicUsize,
 }
+
+/// A driver whose timer runs anyway is woken when so much has come: waking it for each record costs as much
+/// as sending the record.
+const PATIENT_WEIGHT: usize = 128 * 1024;
+/// What each arrival weighs besides its bytes.
+const ARRIVAL_WEIGHT: usize = 512;
 
 impl Pipeline {
     pub(crate) fn new(settings: Settings, rng: fastrand::Rng) -> Arc<Self> {
@@ -51,6 +61,8 @@ impl Pipeline {
             driven: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             wake: Notify::new(),
+            arrived: AtomicUsize::new(0),
+            wakes_at: AtomicUsize::new(1),
         })
     }
 
@@ -63,11 +75,12 @@ impl Pipeline {
         self: &Arc<Self>,
         record: EncodedRecord,
     ) -> Result<PendingReceipt, PutError> {
-        self.settings
-            .limit
-            .check(record.size_bytes(), &self.settings)
-            .await?;
-        let permit = self.reserve(record.size_bytes()).await?;
+        let bytes = record.size_bytes();
+        self.settings.limit.check(bytes, &self.settings).await?;
+        let permit = match self.settings.room.try_acquire(bytes) {
+            Some(permit) => permit,
+            None => self.reserve(bytes).await?,
+        };
         self.put_reserved(record, permit)
     }
 
@@ -134,8 +147,12 @@ impl Pipeline {
     ) -> PendingReceipt {
         let (waiter, pending) = PendingReceipt::new(self.settings.target.stream.clone());
         let now = self.settings.target.clock.instant();
-        let settings = Arc::clone(&self.settings);
-        let accepted = Accepted::new(record, now, waiter, settings, permit);
+        let hash_key = if self.settings.options.placed {
+            record.hash_key()
+        } else {
+            HashKey::MIN
+        };
+        let accepted = Accepted::new(record, hash_key, now, waiter, permit);
         self.settings.counters.accepted.add(1);
         self.arrive(Arrival::Put(accepted), runtime);
         pending
@@ -154,13 +171,23 @@ impl Pipeline {
     }
 
     fn arrive(self: &Arc<Self>, arrival: Arrival, runtime: &Handle) {
+        let weight = match &arrival {
+            Arrival::Put(user) => ARRIVAL_WEIGHT + user.record.size_bytes(),
+            Arrival::Flush(_) => PATIENT_WEIGHT,
+        };
         // The receiver lives as long as the pipeline; were it gone, a record would end with an error.
         let _ = self.queue.send(arrival);
+        let before = self.arrived.fetch_add(weight, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         if !self.driven.load(Ordering::SeqCst) {
             self.start_driver(runtime);
         }
-        self.wake.notify_one();
+        // The driver sets the one and reads the other afterwards, here it is the other way round: what the
+        // driver does not see sees that it has to wake the driver.
+        let wakes_at = self.wakes_at.load(Ordering::SeqCst);
+        if before < wakes_at && before + weight >= wakes_at {
+            self.wake.notify_one();
+        }
     }
 
     fn start_driver(self: &Arc<Self>, runtime: &Handle) {
@@ -176,9 +203,19 @@ impl Pipeline {
         }
     }
 
-    /// Waits until something may have been put since the last call.
-    pub(crate) async fn next_put(&self) {
-        self.wake.notified().await;
+    /// The driver takes what has come. To be called before it looks into the queue.
+    pub(crate) fn take_arrived(&self) {
+        self.arrived.store(0, Ordering::SeqCst);
+    }
+
+    /// Waits until something may have been put since the last [`take_arrived`](Self::take_arrived); a
+    /// patient driver, until much has.
+    pub(crate) async fn next_put(&self, patient: bool) {
+        let wakes_at = if patient { PATIENT_WEIGHT } else { 1 };
+        self.wakes_at.store(wakes_at, Ordering::SeqCst);
+        if self.arrived.load(Ordering::SeqCst) < wakes_at {
+            self.wake.notified().await;
+        }
     }
 
     /// Takes the state back from a driver that has nothing to do, or gives it back if something was put
@@ -189,6 +226,7 @@ impl Pipeline {
         fence(Ordering::SeqCst);
         state.take_new();
         if state.is_idle() {
+            state.rested();
             *home = Some(state);
             return None;
         }

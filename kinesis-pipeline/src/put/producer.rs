@@ -101,6 +101,10 @@ impl<R> Producer<R> {
         self.pipeline.settings().counters.snapshot()
     }
 
+    pub(super) fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.pipeline
+    }
+
     /// The stream's name or ARN.
     #[must_use]
     pub fn id(&self) -> &StreamId {
@@ -155,7 +159,7 @@ impl<R: KinesisRecord> Producer<R> {
         })
     }
 
-    fn encode(&self, record: &R) -> Result<EncodedRecord, PutError> {
+    pub(super) fn encode(&self, record: &R) -> Result<EncodedRecord, PutError> {
         let Target { stream, clock, .. } = &self.stream.target;
         encode(record, self.stream.key_field.as_deref(), stream, clock)
     }

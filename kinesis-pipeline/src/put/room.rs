@@ -75,6 +75,25 @@ impl Room {
 }
 
 impl Permit {
+    /// Takes the room of another permit over, so that both are given back at once.
+    pub(crate) fn absorb(&mut self, other: &mut Self) {
+        debug_assert!(Arc::ptr_eq(&self.room, &other.room), "one room");
+        if let Some(bytes) = self.bytes.checked_add(other.bytes) {
+            self.bytes = bytes;
+            self.records += std::mem::take(&mut other.records);
+            other.bytes = 0;
+        }
+    }
+
+    /// A permit for nothing.
+    pub(crate) fn none(room: &Arc<Room>) -> Self {
+        Self {
+            room: Arc::clone(room),
+            records: 0,
+            bytes: 0,
+        }
+    }
+
     /// Makes it the room of a record of this size. Returns whether there was room.
     pub(crate) fn resize(&mut self, bytes: usize) -> bool {
         let bytes = self.room.charge(bytes);
@@ -131,6 +150,19 @@ mod tests {
         assert!(other.is_some() && !permit.resize(61));
         drop((permit, other));
         assert!(room.try_acquire(100).is_some());
+    }
+
+    #[test]
+    fn room_that_was_absorbed_is_given_back_once() {
+        let room = Arc::new(Room::new(2, 100));
+        let mut all = Permit::none(&room);
+        for _ in 0..2 {
+            all.absorb(&mut room.try_acquire(50).unwrap());
+        }
+        assert!(room.try_acquire(0).is_none());
+        drop(all);
+        let both = [room.try_acquire(50), room.try_acquire(50)];
+        assert!(both.iter().all(Option::is_some) && room.try_acquire(0).is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -49,15 +49,30 @@ impl EncodedRecord {
         key_field: Option<&str>,
         context: &EncodeContext,
     ) -> Result<Self, RecordError> {
+        Self::made_of(record, key_field, || *context)
+    }
+
+    /// The same with a context that is made if it is needed.
+    pub(crate) fn made_of<R: KinesisRecord>(
+        record: &R,
+        key_field: Option<&str>,
+        context: impl FnOnce() -> EncodeContext,
+    ) -> Result<Self, RecordError> {
         let partition_key = match key_field {
             Some(field) => record.partition_key_in(field)?,
             None => record.partition_key()?,
         };
         let explicit_hash_key = record.explicit_hash_key()?;
-        let mut data = BytesMut::new();
-        record.encode(context, &mut data)?;
+        let data = match record.shared_data() {
+            Some(data) => data,
+            None => {
+                let mut data = BytesMut::new();
+                record.encode(&context(), &mut data)?;
+                data.freeze()
+            }
+        };
         Ok(Self {
-            data: data.freeze(),
+            data,
             partition_key,
             explicit_hash_key,
         })

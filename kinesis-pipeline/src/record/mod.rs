@@ -178,6 +178,11 @@ pub trait KinesisRecord: Sized {
     /// The codec cannot write this value. What it wrote to `out` before is the caller's to drop.
     fn encode(&self, context: &EncodeContext, out: &mut BytesMut) -> Result<(), EncodeError>;
 
+    /// This record's bytes, if they are in shared memory already: [`encode`](Self::encode) is not called then.
+    fn shared_data(&self) -> Option<Bytes> {
+        None
+    }
+
     /// Reads a record back.
     ///
     /// # Errors

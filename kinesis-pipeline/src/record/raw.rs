@@ -35,6 +35,11 @@ pub trait RawBytes: Sized {
     /// The bytes of this value.
     fn as_raw(&self) -> &[u8];
 
+    /// The same bytes, if they are in shared memory.
+    fn shared(&self) -> Option<Bytes> {
+        None
+    }
+
     /// The value with these bytes.
     ///
     /// # Errors
@@ -45,6 +50,10 @@ pub trait RawBytes: Sized {
 impl RawBytes for Bytes {
     fn as_raw(&self) -> &[u8] {
         self
+    }
+
+    fn shared(&self) -> Option<Bytes> {
+        Some(self.clone())
     }
 
     fn from_raw(data: &Bytes) -> Result<Self, Box<dyn Error + Send + Sync>> {
@@ -105,6 +114,10 @@ macro_rules! raw_record {
                 Raw::encode(self, out)
             }
 
+            fn shared_data(&self) -> Option<Bytes> {
+                RawBytes::shared(self)
+            }
+
             fn decode(stored: &EncodedRecord) -> Result<Self, DecodeError> {
                 Raw::decode(&stored.data)
             }
@@ -134,6 +147,10 @@ impl KinesisRecord for EncodedRecord {
     fn encode(&self, _: &EncodeContext, out: &mut BytesMut) -> Result<(), EncodeError> {
         out.extend_from_slice(&self.data);
         Ok(())
+    }
+
+    fn shared_data(&self) -> Option<Bytes> {
+        Some(self.data.clone())
     }
 
     fn decode(stored: &EncodedRecord) -> Result<Self, DecodeError> {

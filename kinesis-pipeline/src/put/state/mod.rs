@@ -22,6 +22,7 @@ use super::{
     options::Order,
     refresh::Refresh,
     retry::{Verdict, is_worth_halving, verdict},
+    room::Permit,
     send::Sent,
     settings::Settings,
     split::{Outcomes, split},
@@ -41,6 +42,15 @@ pub(crate) enum Arrival {
     Put(Accepted),
     /// A flush asks what it has to wait for.
     Flush(oneshot::Sender<Vec<EpochEnd>>),
+}
+
+/// What a driver waits for besides answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wake {
+    /// Something is to be done then although nothing happens before.
+    pub(crate) at: Option<Instant>,
+    /// Single puts change nothing before that time.
+    pub(crate) patient: bool,
 }
 
 /// The state of one put pipeline between two events.
@@ -63,9 +73,16 @@ pub(crate) struct State {
     undecided: Vec<(Entry, StoredAt)>,
     refresh: Refresh,
     in_flight: usize,
+    /// Since when no request has reached the service; `None` if the last one did.
+    unreached_since: Option<Instant>,
     /// A request was answered since the last one was cut.
     answered: bool,
     epochs: Epochs,
+    /// The room of records that were stored, given back after each event at once: whoever waits for room
+    /// takes part in every return of it.
+    freed: Permit,
+    /// What the next wake was found to be, while nothing but puts that have to wait has happened since.
+    quiet: Option<Wake>,
     rng: fastrand::Rng,
 }
 
@@ -77,6 +94,9 @@ impl State {
     ) -> Self {
         Self {
             lanes: Lanes::new(Arc::clone(&settings)),
+            epochs: Epochs::new(Arc::clone(&settings)),
+            freed: Permit::none(&settings.room),
+            quiet: None,
             settings,
             queue,
             backlog: Backlog::default(),
@@ -84,8 +104,8 @@ impl State {
             undecided: Vec::new(),
             refresh: Refresh::new(),
             in_flight: 0,
+            unreached_since: None,
             answered: false,
-            epochs: Epochs::new(),
             rng,
         }
     }
@@ -100,12 +120,45 @@ impl State {
             match arrival {
                 Arrival::Put(mut user) => {
                     user.join(self.epochs.current());
-                    self.lanes.push(user);
+                    let entered_at = user.entered_at;
+                    let filled = self.lanes.push(user);
+                    self.disturb(entered_at, filled);
                 }
-                // Whoever waited for the flush may be gone.
-                Arrival::Flush(reply) => drop(reply.send(self.epochs.close())),
+                Arrival::Flush(reply) => {
+                    self.rouse();
+                    // Whoever waited for the flush may be gone.
+                    let _ = reply.send(self.epochs.close());
+                }
             }
         }
+    }
+
+    /// A record has come: it may have to be sent at once, or not before it has waited for others.
+    fn disturb(&mut self, entered_at: Instant, filled: bool) {
+        let options = &self.settings.options;
+        let waits = !options.eager && self.lanes.is_placed();
+        let full = filled || self.lanes.fills_a_request();
+        if !waits || (full && self.in_flight < options.requests_in_flight_max) {
+            return self.rouse();
+        }
+        let wait = options
+            .record_ttl
+            .map_or(options.linger_max, |ttl| ttl.min(options.linger_max));
+        if let Some(wake) = &mut self.quiet {
+            let due = entered_at + wait;
+            wake.at = Some(wake.at.map_or(due, |at| at.min(due)));
+            wake.patient = true;
+        }
+    }
+
+    /// Something has happened that may call for something to be done.
+    pub(crate) fn rouse(&mut self) {
+        self.quiet = None;
+    }
+
+    /// Whether there is nothing to do but to wait.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet.is_some()
     }
 
     /// Whether there is nothing to do until the next put.
@@ -180,9 +233,23 @@ impl State {
         self.is_ordered() && self.lanes.is_placed() && self.refresh.is_under_way()
     }
 
-    /// When something is to be done although nothing happens before.
-    pub(crate) fn next_wake(&mut self) -> Option<Instant> {
+    /// What to wait for.
+    pub(crate) fn next_wake(&mut self) -> Wake {
+        if let Some(wake) = self.quiet {
+            return wake;
+        }
         let now = self.now();
+        let at = self.next_due(now);
+        let soon = at.is_some_and(|at| at <= now + self.settings.options.linger_max);
+        let waits = !self.settings.options.eager && self.lanes.is_placed();
+        let wake = Wake {
+            at,
+            patient: waits && soon,
+        };
+        *self.quiet.insert(wake)
+    }
+
+    fn next_due(&mut self, now: Instant) -> Option<Instant> {
         let may_send = self.in_flight < self.settings.options.requests_in_flight_max
             && !self.is_changing_lanes();
         let (hurry, retries_only) = (self.hurries(), self.is_overrun());
@@ -219,7 +286,9 @@ impl State {
         // One for all: what failed together is sent again together.
         let jitter = self.rng.f64();
         let Sent { entries, outcome } = sent;
-        match split(entries.len(), outcome) {
+        let outcomes = split(entries.len(), outcome);
+        self.note_reach(&outcomes, now);
+        match outcomes {
             Outcomes::Each(outcomes) => {
                 for (entry, outcome) in entries.into_iter().zip(outcomes) {
                     match outcome {
@@ -235,9 +304,13 @@ impl State {
                 for entry in entries {
                     self.on_failed(entry, &failure, jitter, now);
                 }
+                if failure.is_unreached() {
+                    self.give_up_unreachable(&failure, now);
+                }
             }
         }
         self.change_lanes(now);
+        self.give_room_back();
     }
 
     /// A request was lost with its records: its task panicked.
@@ -245,6 +318,43 @@ impl State {
         self.in_flight -= 1;
         self.answered = true;
         self.lanes.unblock();
+    }
+
+    fn note_reach(&mut self, outcomes: &Outcomes, now: Instant) {
+        match outcomes {
+            Outcomes::All(failure) if failure.is_unreached() => {
+                self.unreached_since.get_or_insert(now);
+            }
+            Outcomes::All(_) | Outcomes::Each(_) => self.unreached_since = None,
+        }
+    }
+
+    fn unreached(&self, now: Instant) -> Duration {
+        self.unreached_since
+            .map_or(Duration::ZERO, |since| now.duration_since(since))
+    }
+
+    /// An endpoint that has been tried long enough fails all that waits: each record would only find out the
+    /// same.
+    fn give_up_unreachable(&mut self, failure: &AttemptError, now: Instant) {
+        if self.unreached(now) < self.settings.options.unreachable_max {
+            return;
+        }
+        let halves = self.halves.drain(..).flatten().flat_map(Entry::into_users);
+        let mut waiting: Vec<_> = halves.chain(self.backlog.take_all()).collect();
+        waiting.extend(self.lanes.take_waiting());
+        for user in waiting {
+            user.gave_up(failure.clone());
+        }
+    }
+
+    /// What comes after a rest tries the endpoint anew.
+    pub(crate) fn rested(&mut self) {
+        self.unreached_since = None;
+    }
+
+    fn give_room_back(&mut self) {
+        self.freed = Permit::none(&self.settings.room);
     }
 
     fn halve(&mut self, mut entries: Vec<Entry>) {
@@ -257,15 +367,13 @@ impl State {
 
     fn on_failed(&mut self, entry: Entry, failure: &AttemptError, jitter: f64, now: Instant) {
         let lane = entry.lane;
+        let unreached = self.unreached(now);
         self.tell_lane(&entry, failure, now);
         self.settings.counters.count_failure(failure);
         let mut again = Vec::with_capacity(entry.len());
         let mut longest = Duration::ZERO;
         for mut user in entry.into_users() {
-            user.attempt_failed(failure, now);
-            let unreached = user
-                .unreached_since
-                .map_or(Duration::ZERO, |since| now.duration_since(since));
+            user.attempt_failed(failure);
             match verdict(
                 &self.settings.options,
                 failure,
@@ -320,6 +428,7 @@ impl State {
         let now = self.now();
         self.refresh.interrupted(now);
         self.decide(now);
+        self.give_room_back();
         let halves = self.halves.drain(..).flatten().flat_map(Entry::into_users);
         let mut abandoned: Vec<_> = halves.chain(self.backlog.take_all()).collect();
         abandoned.extend(self.lanes.take_all());

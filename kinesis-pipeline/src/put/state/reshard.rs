@@ -17,10 +17,10 @@ impl State {
             lane.pace.iter_mut().for_each(Pace::stored);
         }
         match self.lanes.landing(&entry, &at.shard_id) {
-            Landing::Right => entry.stored(&at, now),
+            Landing::Right => self.stored(entry, at, now),
             Landing::Unknown if entry.len() == 1 => {
                 self.refresh.want(now);
-                entry.stored(&at, now);
+                self.stored(entry, at, now);
             }
             Landing::Unknown => {
                 self.refresh.want(now);
@@ -34,9 +34,13 @@ impl State {
                 tracing::info!(stream = %self.settings.target.stream, "the service distributes the records of this stream");
                 self.lanes
                     .place_nothing(self.settings.options.aggregate, true);
-                entry.stored(&at, now);
+                self.stored(entry, at, now);
             }
         }
+    }
+
+    fn stored(&mut self, entry: Entry, at: StoredAt, now: Instant) {
+        entry.stored(at, now, &mut self.freed, &self.settings.counters);
     }
 
     /// Sends the records of an aggregate again that consumers would drop where it is. If it keeps landing
@@ -45,7 +49,7 @@ impl State {
         self.settings.counters.astride.add(entry.len());
         let attempts_max = self.settings.options.attempts_max;
         if entry.users().any(|user| user.attempts >= attempts_max) {
-            return entry.stored(at, now);
+            return self.stored(entry, at.clone(), now);
         }
         let users = entry.into_users().map(|mut user| {
             user.attempt_landed_astride();
@@ -65,6 +69,7 @@ impl State {
             Err(error) => self.on_no_shards(Some(&error), now),
         }
         self.change_lanes(now);
+        self.give_room_back();
     }
 
     /// The stream's shards could not be listed; `None`: the listing panicked.
@@ -81,6 +86,7 @@ impl State {
         );
         self.lanes.place_nothing(false, false);
         self.decide(now);
+        self.give_room_back();
     }
 
     /// Takes a shard map into use that was read.
@@ -101,7 +107,9 @@ impl State {
             match self.lanes.landing(&entry, &at.shard_id) {
                 Landing::Astride => self.put_again(entry, &at, now),
                 // A shard that is not even listed now was replaced meanwhile: there is no telling.
-                Landing::Right | Landing::Unknown | Landing::Anywhere => entry.stored(&at, now),
+                Landing::Right | Landing::Unknown | Landing::Anywhere => {
+                    self.stored(entry, at, now)
+                }
             }
         }
     }

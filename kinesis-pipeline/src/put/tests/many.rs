@@ -82,3 +82,18 @@ async fn next_may_be_dropped_without_losing_a_result() {
     }
     assert_eq!(stored, 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_endpoint_fails_ten_thousand_records_together() {
+    let script = Script::with([], |_| Answer::Refused);
+    let begun = tokio::time::Instant::now();
+    let results = script.stream().put_all((0..10_000).map(record)).await;
+    assert_eq!(results.len(), 10_000);
+    for result in &results {
+        let error = &result.as_ref().unwrap_err().error;
+        assert!(matches!(error, PutError::GaveUp { .. }) && error.is_retryable());
+        assert!(!error.may_have_been_stored());
+    }
+    let took = begun.elapsed();
+    assert!(took < std::time::Duration::from_secs(8), "{took:?}");
+}

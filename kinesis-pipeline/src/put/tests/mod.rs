@@ -9,5 +9,19 @@ mod producer;
 mod runtimes;
 mod script;
 mod sharing;
+mod sink;
+
+use std::sync::Arc;
 
 use script::{Answer, Script};
+
+use super::settings::Settings;
+
+/// Settings of a pipeline whose service stores everything.
+pub(super) fn settings() -> Arc<Settings> {
+    let stream = Script::new([]).stream();
+    Arc::new(Settings::new(
+        stream.target.clone(),
+        super::PutOptions::new(),
+    ))
+}
