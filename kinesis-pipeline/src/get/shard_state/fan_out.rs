@@ -124,7 +124,7 @@ impl ShardState {
         let has_more = continuation.is_some() && !is_last;
         let is_reached = !is_closed && self.is_at_wanted_end(page, current_at);
         let next = has_more.then_some(Cursor::Subscribed);
-        let bytes = self.advance(page, is_reached, next, page_facts(page).bytes);
+        let bytes = self.advance(page, is_reached, next, page_facts(page, 0).bytes);
         if let Some(number) = continuation
             && !self.is_still_to_come(&number)
         {
