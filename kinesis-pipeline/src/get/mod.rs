@@ -36,6 +36,7 @@ mod open;
 mod options;
 mod pace;
 mod plan;
+mod ranges;
 mod reader;
 mod record;
 mod records;

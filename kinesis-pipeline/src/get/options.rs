@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{checkpoint::Saver, pace::PAGE_RECORDS_MAX, start::OnTrimmed};
+use super::{checkpoint::Saver, pace::PAGE_RECORDS_MAX, ranges::Ranges, start::OnTrimmed};
 
 /// How a reader reads; see the setters of [`Reader`](super::Reader).
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Options {
     pub(crate) checkpoint_interval: Duration,
     pub(crate) require_ack: bool,
     pub(crate) keeps_aggregates: bool,
+    pub(crate) drops_strays: bool,
+    pub(crate) ranges: Ranges,
 }
 
 impl Default for Options {
@@ -30,6 +32,8 @@ impl Default for Options {
             checkpoint_interval: Duration::from_secs(5),
             require_ack: false,
             keeps_aggregates: false,
+            drops_strays: false,
+            ranges: Ranges::default(),
         }
     }
 }
