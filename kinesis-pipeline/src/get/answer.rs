@@ -72,6 +72,10 @@ impl Driver {
         };
         self.counters
             .on_page(shard_id, &page, self.target.clock.now());
+        if state.falls_behind(&page) {
+            let (stream, behind_latest) = (&self.target.stream, page.behind_latest);
+            tracing::warn!(%stream, shard = %shard_id, ?behind_latest, "shard falls behind");
+        }
         let finished = state.finished_of(&page);
         let is_closed = self.lineage.has_children(shard_id);
         let bytes = state.on_page(&mut page, is_closed, self.target.clock.instant());

@@ -31,6 +31,7 @@ mod driver;
 mod error;
 mod fetch;
 mod gap;
+mod lag;
 mod listing;
 mod open;
 mod options;

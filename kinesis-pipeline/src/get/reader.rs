@@ -1,5 +1,7 @@
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
+use tracing::Instrument as _;
+
 use super::{
     checkpoint::{CheckpointStore, Saver},
     error::GetError,
@@ -229,6 +231,7 @@ impl<R> Reader<R> {
         let tracker = saver.map(|saver| Tracker::new(saver, require_ack));
         let (driver, outlet) = open(self.target, &self.wish, self.options).await?;
         let counters = driver.counters.clone();
+        let span = tracing::info_span!("reader", %stream);
         let splitting = Splitting {
             keeps_aggregates,
             drops_strays,
@@ -240,7 +243,7 @@ impl<R> Reader<R> {
             outlet,
             taker,
             counters,
-            tokio::spawn(driver.run()),
+            tokio::spawn(driver.run().instrument(span)),
         ))
     }
 }
