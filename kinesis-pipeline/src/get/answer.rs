@@ -81,6 +81,10 @@ impl Driver {
         };
         self.counters
             .on_page(shard_id, &page, self.target.clock.now());
+        if state.falls_behind(&page) {
+            let (stream, behind_latest) = (&self.target.stream, page.behind_latest);
+            tracing::warn!(%stream, shard = %shard_id, ?behind_latest, "shard falls behind");
+        }
         let finished = state.finished_of(&page);
         let is_closed = self.lineage.has_children(shard_id);
         let bytes = state.on_page(&mut page, is_closed, self.target.clock.instant());
@@ -99,6 +103,8 @@ impl Driver {
     ) {
         for child in &page.child_shards {
             self.lineage.discover_child(&child.shard_id, &child.parents);
+            let range = child.hash_key_range;
+            self.options.ranges.learn(&child.shard_id, range);
         }
         if !page.records.is_empty() {
             self.feed.send(Delivery::Page(Page {
@@ -196,9 +202,11 @@ impl Driver {
                 for shard in &shards {
                     let parents: Vec<_> = shard.parents().cloned().collect();
                     self.lineage.discover(&shard.id, &parents);
+                    self.options.ranges.learn(&shard.id, shard.hash_key_range);
                 }
                 let is_listed = |id: &ShardId| shards.binary_search_by(|s| s.id.cmp(id)).is_ok();
                 self.lineage.forget_unlisted(is_listed);
+                self.options.ranges.retain(is_listed);
                 self.listing.on_listed(now);
                 let mut lost = std::mem::take(&mut self.lost).into_iter();
                 lost.try_for_each(|(id, error)| self.on_lost(&id, is_listed(&id), error))

@@ -48,6 +48,9 @@ pub(crate) async fn open(
     };
     let checkpoints = checkpoints.map_err(|error| GetError::checkpoint(&target.stream, error))?;
     let shards = list_shards(&target).await?;
+    for shard in &shards {
+        options.ranges.learn(&shard.id, shard.hash_key_range);
+    }
     let Plan {
         mut lineage,
         mut starts,

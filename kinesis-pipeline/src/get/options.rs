@@ -1,9 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{checkpoint::Saver, pace::PAGE_RECORDS_MAX, start::OnTrimmed};
+use super::{checkpoint::Saver, pace::PAGE_RECORDS_MAX, ranges::Ranges, start::OnTrimmed};
 
 /// How a reader reads; see the setters of [`Reader`](super::Reader).
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Options {
     pub(crate) page_records_max: u32,
     pub(crate) prefetch_bytes_max: usize,
@@ -19,6 +20,8 @@ pub(crate) struct Options {
     pub(crate) fan_out: Option<Arc<str>>,
     /// Whether a shard that cannot be subscribed to is polled.
     pub(crate) falls_back: bool,
+    pub(crate) drops_strays: bool,
+    pub(crate) ranges: Ranges,
 }
 
 impl Default for Options {
@@ -36,6 +39,8 @@ impl Default for Options {
             keeps_aggregates: false,
             fan_out: None,
             falls_back: false,
+            drops_strays: false,
+            ranges: Ranges::default(),
         }
     }
 }

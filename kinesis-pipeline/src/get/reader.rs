@@ -1,5 +1,7 @@
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
+use tracing::Instrument as _;
+
 use super::{
     checkpoint::{CheckpointStore, Saver},
     error::GetError,
@@ -9,7 +11,7 @@ use super::{
     plan::{Begin, Wish},
     records::Records,
     start::{OnTrimmed, ShardSelector, StartAt, Until},
-    take::Taker,
+    take::{Splitting, Taker},
     track::Tracker,
 };
 use crate::{
@@ -177,6 +179,18 @@ impl<R> Reader<R> {
         self
     }
 
+    /// Drops the records of an aggregate whose keys do not belong to the shard that the aggregate is in, as KCL
+    /// does. By default they are given out like all others.
+    ///
+    /// A producer that did not know yet of a reshard leaves such records behind; the official one then puts
+    /// them again where they belong. They are counted either way: [`ReaderStats::stray_records`].
+    ///
+    /// [`ReaderStats::stray_records`]: super::ReaderStats::stray_records
+    pub fn drop_strays(mut self) -> Self {
+        self.options.drops_strays = true;
+        self
+    }
+
     /// The most records to ask for in one page, 1 to 10,000. 10,000 by default; values outside are moved to
     /// the nearer end.
     ///
@@ -235,17 +249,26 @@ impl<R> Reader<R> {
             saver,
             require_ack,
             keeps_aggregates,
+            drops_strays,
+            ranges,
             ..
         } = self.options.clone();
         let tracker = saver.map(|saver| Tracker::new(saver, require_ack));
         let (driver, outlet) = open(self.target, &self.wish, self.options).await?;
         let counters = driver.counters.clone();
-        let taker = Taker::new(stream, outlet.news.clone(), tracker, keeps_aggregates);
+        let span = tracing::info_span!("reader", %stream);
+        let splitting = Splitting {
+            keeps_aggregates,
+            drops_strays,
+            ranges,
+        };
+        let news = outlet.news.clone();
+        let taker = Taker::new(stream, news, tracker, splitting, counters.clone());
         Ok(Records::new(
             outlet,
             taker,
             counters,
-            tokio::spawn(driver.run()),
+            tokio::spawn(driver.run().instrument(span)),
         ))
     }
 }

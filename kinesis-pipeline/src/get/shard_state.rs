@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     checkpoint::CheckpointPlace,
+    lag::LagWatch,
     pace::{Pace, PageFacts, PageSize},
     plan::{Begin, Bound},
     retry::{Failures, Verdict},
@@ -45,6 +46,7 @@ pub(crate) struct ShardState {
     /// When the next call may be made.
     due: Instant,
     pace: Pace,
+    lag: LagWatch,
     failures: Failures,
     /// Where reading ends before the shard does.
     bound: Option<Bound>,
@@ -119,6 +121,7 @@ impl ShardState {
             pages_out: 0,
             due: now,
             pace,
+            lag: LagWatch::default(),
             failures: Failures::default(),
             bound: None,
             fan_out: None,
@@ -205,6 +208,11 @@ impl ShardState {
         let finished = self.begin.finished.as_ref()?;
         let first = page.records.first()?;
         (first.sequence_number == finished.sequence_number).then(|| finished.clone())
+    }
+
+    /// Whether it is worth a warning how far behind the shard is.
+    pub(crate) fn falls_behind(&mut self, page: &RecordPage) -> bool {
+        self.lag.falls_behind(page.behind_latest)
     }
 
     /// A page came; if it has records left they will be queued. Returns what they take in memory.

@@ -3,7 +3,7 @@ use std::{time::SystemTime, vec};
 use crate::{
     record::EncodedRecord,
     service::{EncryptionType, StoredRecord},
-    shard::{Position, SequenceNumber, ShardId},
+    shard::{HashKeyRange, Position, SequenceNumber, ShardId},
     wire::aggregate,
 };
 
@@ -33,6 +33,11 @@ pub(crate) struct UserRecords {
     aggregate: Option<OpenAggregate>,
     finished: Option<Finished>,
     keeps_aggregates: bool,
+    /// The shard's part of the key space, if it is known.
+    range: Option<HashKeyRange>,
+    drops_strays: bool,
+    /// How many records of aggregates were outside of it.
+    strays: u64,
 }
 
 /// An aggregate that is being given out.
@@ -41,9 +46,8 @@ struct OpenAggregate {
     sequence_number: SequenceNumber,
     arrived_at: SystemTime,
     encryption_type: Option<EncryptionType>,
-    /// At least one is left.
-    records: vec::IntoIter<EncodedRecord>,
-    next_index: u64,
+    /// Each with its sub-sequence number.
+    records: vec::IntoIter<(u64, EncodedRecord)>,
 }
 
 impl UserRecords {
@@ -60,7 +64,22 @@ impl UserRecords {
             aggregate: None,
             finished,
             keeps_aggregates,
+            range: None,
+            drops_strays: false,
+            strays: 0,
         }
+    }
+
+    /// Counts the records of aggregates that are outside of the shard's range, and drops them if wanted.
+    pub(crate) fn within(mut self, range: Option<HashKeyRange>, drops_strays: bool) -> Self {
+        self.range = range;
+        self.drops_strays = drops_strays;
+        self
+    }
+
+    /// How many records of aggregates were outside of the shard's range so far.
+    pub(crate) fn strays(&self) -> u64 {
+        self.strays
     }
 
     pub(crate) fn shard_id(&self) -> &ShardId {
@@ -72,12 +91,22 @@ impl UserRecords {
             return None;
         }
         let aggregate = aggregate::split(&stored.data)?;
+        let mut records: Vec<_> = (0..).zip(aggregate.iter()).collect();
+        if let Some(range) = self.range {
+            let mut is_stray = aggregate.hash_keys().map(|key| !range.contains(key));
+            if self.drops_strays {
+                let all = records.len();
+                records.retain(|_| !is_stray.next().unwrap_or(false));
+                self.strays += (all - records.len()) as u64;
+            } else {
+                self.strays += is_stray.filter(|is_stray| *is_stray).count() as u64;
+            }
+        }
         Some(OpenAggregate {
             sequence_number: stored.sequence_number.clone(),
             arrived_at: stored.arrived_at,
             encryption_type: stored.encryption_type,
-            records: aggregate.iter().collect::<Vec<_>>().into_iter(),
-            next_index: 0,
+            records: records.into_iter(),
         })
     }
 
@@ -133,10 +162,8 @@ impl Finished {
 
 impl OpenAggregate {
     fn next(&mut self, shard_id: &ShardId) -> Option<UserRecord> {
-        let encoded = self.records.next()?;
+        let (index, encoded) = self.records.next()?;
         let position = Position::new(shard_id.clone(), self.sequence_number.clone());
-        let index = self.next_index;
-        self.next_index += 1;
         Some(UserRecord {
             position: position.at_sub_sequence_number(index),
             encoded,
@@ -219,6 +246,34 @@ mod tests {
                 .collect();
             let expected: Vec<_> = all[index + 1..].iter().map(|record| record.position.clone()).collect();
             prop_assert_eq!(rest, expected);
+        }
+    }
+
+    #[test]
+    fn records_outside_of_the_shard_are_counted_and_dropped_on_request() {
+        let inside = HashKeyRange {
+            start: crate::HashKey::of_partition_key(&key("k")),
+            end: crate::HashKey::of_partition_key(&key("k")),
+        };
+        let mut writer = aggregate::Writer::new();
+        for name in ["stray", "k", "stray", "k"] {
+            writer.push(&EncodedRecord::new(key(name), Bytes::new()));
+        }
+        let data = writer.finish();
+        let page = |data: &Bytes| {
+            let number = 1_u128.into();
+            let stored = StoredRecord::new(number, SystemTime::UNIX_EPOCH, data.clone(), key("a"));
+            UserRecords::new("s".into(), vec![stored], None, false)
+        };
+        for (drops, expected) in [(false, vec![0, 1, 2, 3]), (true, vec![1, 3])] {
+            let mut records = page(&data).within(Some(inside), drops);
+            let given: Vec<_> = records.by_ref().collect();
+            let numbers = given
+                .iter()
+                .map(|record| record.position.sub_sequence_number);
+            assert_eq!(numbers.collect::<Vec<_>>(), expected);
+            assert!(given.last().is_some_and(|record| record.is_last));
+            assert_eq!(records.strays(), 2);
         }
     }
 

@@ -21,6 +21,9 @@ pub struct ReaderStats {
     pub records: u64,
     /// Bytes of data in these records.
     pub data_bytes: u64,
+    /// Records of aggregates that do not belong to the shard that the aggregate is in, counted when the page
+    /// was taken.
+    pub stray_records: u64,
     /// Calls that the service refused because they came too fast.
     pub throttled_calls: u64,
     /// Other calls that failed and were made again.
@@ -98,6 +101,10 @@ impl Counters {
         if let Some(shard) = stats.shards.get_mut(shard_id) {
             shard.failing = Some(error.class);
         }
+    }
+
+    pub(crate) fn on_strays(&self, count: u64) {
+        self.lock().stray_records += count;
     }
 
     pub(crate) fn on_gap(&self) {

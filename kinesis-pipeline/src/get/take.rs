@@ -4,8 +4,10 @@ use super::{
     decode::decode,
     deliver::{News, NewsSender, Page, Taken},
     error::GetError,
+    ranges::Ranges,
     record::Record,
     split::UserRecords,
+    stats::Counters,
     track::Tracker,
 };
 use crate::{record::KinesisRecord, service::StreamId, shard::ShardId};
@@ -17,8 +19,17 @@ pub(crate) struct Taker {
     news: NewsSender,
     /// Present when checkpoints are kept.
     tracker: Option<Tracker>,
-    keeps_aggregates: bool,
+    splitting: Splitting,
+    counters: Counters,
     page: Option<OpenPage>,
+}
+
+/// What becomes of aggregates.
+#[derive(Clone, Debug)]
+pub(crate) struct Splitting {
+    pub(crate) keeps_aggregates: bool,
+    pub(crate) drops_strays: bool,
+    pub(crate) ranges: Ranges,
 }
 
 /// The page whose records are being given out.
@@ -34,13 +45,15 @@ impl Taker {
         stream: StreamId,
         news: NewsSender,
         tracker: Option<Tracker>,
-        keeps_aggregates: bool,
+        splitting: Splitting,
+        counters: Counters,
     ) -> Self {
         Self {
             stream,
             news,
             tracker,
-            keeps_aggregates,
+            splitting,
+            counters,
             page: None,
         }
     }
@@ -51,7 +64,8 @@ impl Taker {
             stream: self.stream.clone(),
             news: self.news.clone(),
             tracker: self.tracker.as_ref().map(Tracker::like),
-            keeps_aggregates: self.keeps_aggregates,
+            splitting: self.splitting.clone(),
+            counters: self.counters.clone(),
             page: None,
         }
     }
@@ -88,12 +102,14 @@ impl Taker {
 
     /// Goes on with this page; the one before has been given out.
     pub(crate) fn open(&mut self, page: Page) {
+        let range = self.splitting.ranges.of(&page.shard_id);
         let records = UserRecords::new(
             page.shard_id,
             page.records,
             page.finished,
-            self.keeps_aggregates,
-        );
+            self.splitting.keeps_aggregates,
+        )
+        .within(range, self.splitting.drops_strays);
         self.page = Some(OpenPage {
             records,
             behind_latest: page.behind_latest,
@@ -119,6 +135,9 @@ impl Taker {
     /// Drops what is left of the page.
     pub(crate) fn leave(&mut self) {
         if let Some(page) = self.page.take() {
+            if page.records.strays() > 0 {
+                self.counters.on_strays(page.records.strays());
+            }
             self.tell(News::Took(Taken {
                 shard_id: page.records.shard_id().clone(),
                 bytes: page.bytes,

@@ -259,6 +259,22 @@ impl Aggregate {
         }
     }
 
+    /// The point of the key space of each user record, in their order. A partition key is hashed once, however
+    /// many records have it.
+    pub(crate) fn hash_keys(&self) -> impl Iterator<Item = HashKey> {
+        let mut of_keys = vec![None; self.partition_keys.len()];
+        self.records.iter().map(move |record| {
+            let explicit = record
+                .hash_key
+                .and_then(|index| self.hash_keys[index as usize]);
+            let key = record.key as usize;
+            explicit.unwrap_or_else(|| {
+                *of_keys[key]
+                    .get_or_insert_with(|| HashKey::of_partition_key(&self.partition_keys[key]))
+            })
+        })
+    }
+
     fn record(&self, read: &UserRecord) -> EncodedRecord {
         EncodedRecord {
             data: self.data.slice(read.start as usize..read.end as usize),

@@ -1,0 +1,32 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::shard::{HashKeyRange, ShardId};
+
+/// Which part of the key space each shard has. Cheap to clone; clones are the same.
+///
+/// The driver learns it, the owner's side tells by it which records of an aggregate do not belong to the shard.
+/// Locked for one look or change only.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ranges(Arc<Mutex<HashMap<ShardId, HashKeyRange>>>);
+
+impl Ranges {
+    pub(crate) fn learn(&self, shard_id: &ShardId, range: HashKeyRange) {
+        self.lock().insert(shard_id.clone(), range);
+    }
+
+    pub(crate) fn of(&self, shard_id: &ShardId) -> Option<HashKeyRange> {
+        self.lock().get(shard_id).copied()
+    }
+
+    /// Forgets the shards that have expired.
+    pub(crate) fn retain(&self, is_kept: impl Fn(&ShardId) -> bool) {
+        self.lock().retain(|shard_id, _| is_kept(shard_id));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ShardId, HashKeyRange>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
