@@ -138,20 +138,15 @@ const FAULT_RUN: FaultRun = FaultRun {
     answers_lost: 0.01,
 };
 
-async fn fault_run(run: FaultRun) {
-    const KEYS: usize = 500;
-    let FaultRun { seed, order, .. } = run;
-    let kinesis = kinesis(seed).await;
-    let stream = kinesis
-        .stream::<EncodedRecord>("readings", 4)
-        .await
-        .unwrap();
+const FAULT_KEYS: usize = 500;
+
+fn add_faults(kinesis: &LocalKinesis, answers_lost: f64) {
     let faults = kinesis.faults();
     faults
         .add(
             Fault::lose_response()
                 .on("PutRecords")
-                .probability(run.answers_lost)
+                .probability(answers_lost)
                 .always(),
         )
         .unwrap();
@@ -163,7 +158,53 @@ async fn fault_run(run: FaultRun) {
         .unwrap();
     let delay = Fault::delay(Duration::from_millis(8)).on("PutRecords");
     faults.add(delay.probability(0.5).always()).unwrap();
+}
 
+/// A record is stored twice only if it was sent twice, and without lost answers only if it was astride.
+fn assert_duplicates(
+    run: FaultRun,
+    stored: &[(Position, EncodedRecord)],
+    receipts: &[Receipt],
+    astride: u64,
+) {
+    let seed = run.seed;
+    let distinct: HashSet<_> = receipts.iter().map(Receipt::position).collect();
+    let duplicates = stored.len() - run.records;
+    let resent = receipts
+        .iter()
+        .filter(|receipt| receipt.attempts > 1)
+        .count();
+    if run.answers_lost == 0.0 {
+        assert!(
+            duplicates as u64 <= astride,
+            "seed {seed}: {duplicates}, {astride} astride"
+        );
+    }
+    // Each position beyond the receipts is an attempt that was repeated.
+    let again: HashSet<_> = stored
+        .iter()
+        .filter(|(at, _)| !distinct.contains(at))
+        .map(|(_, user)| user.data.clone())
+        .collect();
+    let repeated: HashSet<_> = (0..run.records)
+        .filter(|&number| receipts[number].attempts > 1)
+        .map(|number| numbered(number % FAULT_KEYS, number).data)
+        .collect();
+    assert!(
+        again.is_subset(&repeated),
+        "seed {seed}: a record was stored twice for nothing"
+    );
+    assert!(resent > 0, "seed {seed}: nothing went wrong");
+}
+
+async fn fault_run(run: FaultRun) {
+    let FaultRun { seed, order, .. } = run;
+    let kinesis = kinesis(seed).await;
+    let stream = kinesis
+        .stream::<EncodedRecord>("readings", 4)
+        .await
+        .unwrap();
+    add_faults(&kinesis, run.answers_lost);
     let builder = stream
         .producer()
         .aggregate(run.aggregate)
@@ -182,7 +223,7 @@ async fn fault_run(run: FaultRun) {
         }
         pending.push(
             producer
-                .put(&numbered(number % KEYS, number))
+                .put(&numbered(number % FAULT_KEYS, number))
                 .await
                 .unwrap(),
         );
@@ -191,7 +232,7 @@ async fn fault_run(run: FaultRun) {
     for pending in pending {
         receipts.push(pending.await.expect("stored"));
     }
-    faults.clear();
+    kinesis.faults().clear();
     let stored = stored(&stream).await;
     let by_position: HashMap<_, _> = stored.iter().cloned().collect();
     let distinct: HashSet<_> = receipts.iter().map(Receipt::position).collect();
@@ -200,35 +241,10 @@ async fn fault_run(run: FaultRun) {
         let found = by_position
             .get(&receipt.position())
             .expect("a record at the receipt");
-        assert_eq!(*found, numbered(number % KEYS, number), "seed {seed}");
+        assert_eq!(*found, numbered(number % FAULT_KEYS, number), "seed {seed}");
     }
-    let duplicates = stored.len() - run.records;
-    let resent = receipts
-        .iter()
-        .filter(|receipt| receipt.attempts > 1)
-        .count();
     let astride = producer.stats().records_put_astride;
-    if run.answers_lost == 0.0 {
-        assert!(
-            duplicates as u64 <= astride,
-            "seed {seed}: {duplicates}, {astride} astride"
-        );
-    }
-    // Each position beyond the receipts is an attempt that was repeated.
-    let again: HashSet<_> = stored
-        .iter()
-        .filter(|(at, _)| !distinct.contains(at))
-        .map(|(_, user)| user.data.clone())
-        .collect();
-    let repeated: HashSet<_> = (0..run.records)
-        .filter(|&number| receipts[number].attempts > 1)
-        .map(|number| numbered(number % KEYS, number).data)
-        .collect();
-    assert!(
-        again.is_subset(&repeated),
-        "seed {seed}: a record was stored twice for nothing"
-    );
-    assert!(resent > 0, "seed {seed}: nothing went wrong");
+    assert_duplicates(run, &stored, &receipts, astride);
     if order == Order::PerKey {
         let users: Vec<_> = stored.into_iter().map(|(_, user)| user).collect();
         assert_order(&users, seed);
