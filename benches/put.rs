@@ -53,9 +53,10 @@ async fn compare(client: &Client, name: &str, data_bytes: usize, count: usize, a
         ours.push(micros_a_record(cpu_time() - start, count));
 
         let start = cpu_time();
-        match aggregate {
-            true => put_aggregates_with_the_sdk(client, &records, count).await,
-            false => put_with_the_sdk(client, &records, count).await,
+        if aggregate {
+            put_aggregates_with_the_sdk(client, &records, count).await;
+        } else {
+            put_with_the_sdk(client, &records, count).await;
         }
         sdk.push(micros_a_record(cpu_time() - start, count));
     }
@@ -85,9 +86,10 @@ async fn put_with_the_producer(
         .aggregate(aggregate)
         .requests_in_flight_max(IN_FLIGHT);
     // Like the plain loop: what is in flight, and as much that is being made ready.
-    let builder = match aggregate {
-        true => builder,
-        false => builder.in_flight_records_max(2 * IN_FLIGHT * RECORDS_A_REQUEST),
+    let builder = if aggregate {
+        builder
+    } else {
+        builder.in_flight_records_max(2 * IN_FLIGHT * RECORDS_A_REQUEST)
     };
     let producer = builder.build().expect("options in range");
     for record in records.iter().cycle().take(count) {

@@ -63,13 +63,12 @@ impl EncodedRecord {
             None => record.partition_key()?,
         };
         let explicit_hash_key = record.explicit_hash_key()?;
-        let data = match record.shared_data() {
-            Some(data) => data,
-            None => {
-                let mut data = BytesMut::new();
-                record.encode(&context(), &mut data)?;
-                data.freeze()
-            }
+        let data = if let Some(data) = record.shared_data() {
+            data
+        } else {
+            let mut data = BytesMut::new();
+            record.encode(&context(), &mut data)?;
+            data.freeze()
         };
         Ok(Self {
             data,

@@ -108,7 +108,7 @@ impl State {
                 Landing::Astride => self.put_again(entry, &at, now),
                 // A shard that is not even listed now was replaced meanwhile: there is no telling.
                 Landing::Right | Landing::Unknown | Landing::Anywhere => {
-                    self.stored(entry, at, now)
+                    self.stored(entry, at, now);
                 }
             }
         }
