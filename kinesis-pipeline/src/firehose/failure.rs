@@ -1,4 +1,4 @@
-use std::{any::Any, error::Error, str::Utf8Error, sync::Arc};
+use std::{any::Any, error::Error, io, str::Utf8Error, sync::Arc};
 
 use crate::record::{DecodeError, EncodeError};
 
@@ -22,6 +22,12 @@ pub enum FailureReason {
         /// Where it ends to be.
         #[source]
         source: Utf8Error,
+    },
+    /// The data is not gzip, is cut off, or grows past the limit for its kind.
+    #[error("the data is not gzip, or is too large")]
+    NotGzip {
+        /// What is wrong with it.
+        source: io::Error,
     },
     /// The record's bytes are not what the function takes.
     #[error("the record cannot be decoded")]

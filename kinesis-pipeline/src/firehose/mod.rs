@@ -13,6 +13,13 @@
 //! [`transform`] is the whole of it; [`Transform`] has the settings. The same function runs in a Lambda, in a test
 //! ([`Event::of`]) and over a file of events. Nothing here needs the AWS SDK.
 //!
+//! | what comes | read |
+//! |---|---|
+//! | records to transform | [`transform`], [`Transform`], [`Event`], [`Response`] |
+//! | records at an HTTP endpoint of yours | [`endpoint`] |
+//! | log lines out of CloudWatch Logs | [`CloudWatchLogs`] |
+//! | records of a Kinesis stream in a Lambda function, without Firehose | [`lambda`] |
+//!
 //! # What Firehose is told
 //!
 //! Every id of the event is answered exactly once: `Ok`, `Dropped` or `ProcessingFailed`. Firehose takes an id that
@@ -30,10 +37,14 @@
 //!   to come; past that without. Firehose needs it of neither.
 
 mod base64;
+pub mod endpoint;
 mod event;
 mod failure;
 mod guard;
+mod gzip;
+pub mod lambda;
 mod lenient;
+mod logs;
 mod once;
 mod output;
 mod record;
@@ -43,6 +54,7 @@ mod verdict;
 
 pub use event::{Event, EventError, InputRecord, KinesisMetadata};
 pub use failure::{Failure, FailureReason};
+pub use logs::{CloudWatchLogs, LogEvent};
 pub use output::{Outcome, OutputRecord, PartitionKeys};
 pub use response::Response;
 pub use transform::{NewLine, OverflowRecord, RESPONSE_BYTES_MAX, Transform, transform};
