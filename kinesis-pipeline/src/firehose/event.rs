@@ -1,12 +1,18 @@
 use std::{borrow::Cow, time::SystemTime};
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use serde::{
     Deserialize, Serialize, Serializer,
     de::{DeserializeOwned, Error as _},
 };
 
-use super::{FailureReason, RESPONSE_BYTES_MAX, base64, lenient, output};
+use super::{
+    FailureReason, RESPONSE_BYTES_MAX,
+    base64::{self, Blocks},
+    id::{Id, OwnId},
+    lenient, output,
+};
 use crate::{
     clock,
     record::{EncodedRecord, Json, KinesisRecord, PartitionKey, format::Format as _},
@@ -80,8 +86,10 @@ impl<'a> Event<'a> {
     /// # Ok::<(), kinesis_pipeline::firehose::EventError>(())
     /// ```
     pub fn parse(json: &'a [u8]) -> Result<Self, EventError> {
+        // Checked at once, UTF-8 costs a third of what it does text by text.
         let parse = |json| {
-            let event: Self = serde_json::from_slice(json)?;
+            let text = std::str::from_utf8(json).map_err(serde_json::Error::custom)?;
+            let event: Self = serde_json::from_str(text)?;
             if event.least_response_bytes() > RESPONSE_BYTES_MAX {
                 return Err(serde_json::Error::custom(
                     "its ids alone are more than a response can hold",
@@ -93,7 +101,7 @@ impl<'a> Event<'a> {
     }
 
     fn least_response_bytes(&self) -> usize {
-        let answers = self.records.iter().map(InputRecord::record_id);
+        let answers = self.records.iter().map(InputRecord::id);
         answers.map(output::least_bytes).sum::<usize>() + output::FRAME_BYTES
     }
 
@@ -117,15 +125,15 @@ impl<'a> Event<'a> {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InputRecord<'a> {
-    #[serde(borrow, deserialize_with = "lenient::required_text")]
-    record_id: Cow<'a, str>,
+    #[serde(borrow)]
+    record_id: OwnId<'a>,
     #[serde(default, deserialize_with = "lenient::whole")]
     approximate_arrival_timestamp: Option<u64>,
     /// Base64. `None` where it is missing or no text.
     #[serde(borrow, default, deserialize_with = "data_text")]
     data: Option<Cow<'a, str>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    kinesis_record_metadata: Option<KinesisMetadata<'a>>,
+    kinesis_record_metadata: Option<Box<KinesisMetadata<'a>>>,
 }
 
 fn data_text<'de, D: serde::Deserializer<'de>>(
@@ -139,7 +147,7 @@ impl<'a> InputRecord<'a> {
     #[must_use]
     pub fn new(record_id: impl Into<Cow<'a, str>>, data: &[u8]) -> Self {
         Self {
-            record_id: record_id.into(),
+            record_id: OwnId::new(record_id.into()),
             approximate_arrival_timestamp: None,
             data: Some(base64_simd::STANDARD.encode_to_string(data).into()),
             kinesis_record_metadata: None,
@@ -156,14 +164,18 @@ impl<'a> InputRecord<'a> {
     /// The same, out of a Kinesis stream.
     #[must_use]
     pub fn from_kinesis(mut self, metadata: KinesisMetadata<'a>) -> Self {
-        self.kinesis_record_metadata = Some(metadata);
+        self.kinesis_record_metadata = Some(Box::new(metadata));
         self
     }
 
     /// The id, which the answer repeats.
     #[must_use]
     pub fn record_id(&self) -> &str {
-        &self.record_id
+        self.id().text
+    }
+
+    pub(super) fn id(&self) -> Id<'_> {
+        self.record_id.as_id()
     }
 
     /// When Firehose took the record; `None` if the event does not say.
@@ -176,7 +188,7 @@ impl<'a> InputRecord<'a> {
     /// Where the record was in the Kinesis stream, if it comes from one.
     #[must_use]
     pub fn kinesis(&self) -> Option<&KinesisMetadata<'a>> {
-        self.kinesis_record_metadata.as_ref()
+        self.kinesis_record_metadata.as_deref()
     }
 
     /// The data as it stands in the event, in base64; `None` if there is none.
@@ -221,11 +233,24 @@ impl<'a> InputRecord<'a> {
     /// # Errors
     /// As [`bytes`](Self::bytes), and [`FailureReason::Decode`].
     pub fn decode<R: KinesisRecord>(&self) -> Result<R, FailureReason> {
-        let key = self
-            .kinesis()
-            .and_then(|from| from.partition_key.as_deref());
-        let key = PartitionKey::stored(key.unwrap_or_default());
-        Ok(R::decode(&EncodedRecord::new(key, self.bytes()?))?)
+        self.decode_bytes(self.bytes()?)
+    }
+
+    /// As [`decode`](Self::decode), of a record that shares its memory with others.
+    pub(super) fn decode_in<R: KinesisRecord>(
+        &self,
+        blocks: &mut Blocks,
+    ) -> Result<R, FailureReason> {
+        self.decode_bytes(blocks.decode(self.base64().ok_or(FailureReason::NoData)?)?)
+    }
+
+    fn decode_bytes<R: KinesisRecord>(&self, data: Bytes) -> Result<R, FailureReason> {
+        let key = self.kinesis().and_then(KinesisMetadata::partition_key);
+        let key = key.map_or_else(ByteString::new, ByteString::from);
+        Ok(R::decode(&EncodedRecord::new(
+            PartitionKey::stored(key),
+            data,
+        ))?)
     }
 }
 

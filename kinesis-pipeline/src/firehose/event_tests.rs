@@ -119,7 +119,7 @@ fn any_record() -> impl Strategy<Value = InputRecord<'static>> {
     parts.prop_map(|(id, data, millis, metadata)| {
         let mut record = InputRecord::new(id, &data);
         record.approximate_arrival_timestamp = Some(millis);
-        record.kinesis_record_metadata = metadata;
+        record.kinesis_record_metadata = metadata.map(Box::new);
         record
     })
 }

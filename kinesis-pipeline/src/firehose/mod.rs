@@ -42,6 +42,7 @@ mod event;
 mod failure;
 mod guard;
 mod gzip;
+mod id;
 pub mod lambda;
 mod lenient;
 mod logs;

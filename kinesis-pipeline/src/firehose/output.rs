@@ -3,7 +3,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{EventError, FailureReason, base64, lenient};
+use super::{EventError, FailureReason, base64, id::Id, lenient};
 
 /// The values that name the folder of a record under dynamic partitioning, by the name of the key.
 pub type PartitionKeys = BTreeMap<String, String>;
@@ -147,11 +147,11 @@ impl<'a> OutputRecord<'a> {
         for record in records {
             let keys = record.partition_keys().map(keys_json);
             let answer = Answer {
-                record_id: &record.record_id,
+                record_id: Id::new(&record.record_id),
                 result: record.result,
                 keys_json: keys.as_deref().unwrap_or(NO_KEYS),
             };
-            answer.write(&mut out, |out| write_json_text(&record.data, out));
+            answer.write(&mut out, |out| write_base64(&record.data, out));
         }
         out.extend_from_slice(RESPONSE_END);
         out
@@ -171,6 +171,12 @@ impl<'a> OutputRecord<'a> {
             .map(|response: Records<'a>| response.records)
             .map_err(|source| EventError::new("the response of a transform", json, source))
     }
+}
+
+/// Base64 that was read from a response may hold anything: what JSON would escape is left out.
+fn write_base64(text: &str, out: &mut Vec<u8>) {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte);
+    out.extend(text.bytes().filter(plain));
 }
 
 pub(super) const RESPONSE_START: &[u8] = b"{\"records\":[";
@@ -200,7 +206,7 @@ pub(super) fn keys_json(keys: &PartitionKeys) -> String {
 /// One record of a response but its data, as it is written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer<'a> {
-    pub(super) record_id: &'a str,
+    pub(super) record_id: Id<'a>,
     pub(super) result: Outcome,
     pub(super) keys_json: &'a str,
 }
@@ -209,7 +215,7 @@ impl Answer<'_> {
     /// What the answer takes, with a comma and data of this length.
     pub(super) fn bytes(&self, data_bytes: usize) -> usize {
         ANSWER_BYTES
-            + json_text_bytes(self.record_id)
+            + self.record_id.json_bytes()
             + self.result.as_str().len()
             + self.keys_json.len()
             + data_bytes
@@ -221,9 +227,7 @@ impl Answer<'_> {
             out.push(b',');
         }
         out.extend_from_slice(ID);
-        out.push(b'"');
-        write_json_text(self.record_id, out);
-        out.push(b'"');
+        self.record_id.write(out);
         out.extend_from_slice(RESULT);
         out.extend_from_slice(self.result.as_str().as_bytes());
         out.extend_from_slice(DATA);
@@ -235,41 +239,13 @@ impl Answer<'_> {
 }
 
 /// The most that any answer of this record takes with no data and no keys, with its comma.
-pub(super) fn least_bytes(record_id: &str) -> usize {
+pub(super) fn least_bytes(record_id: Id<'_>) -> usize {
     let failed = Answer {
         record_id,
         result: Outcome::ProcessingFailed,
         keys_json: NO_KEYS,
     };
     failed.bytes(0)
-}
-
-fn json_text_bytes(text: &str) -> usize {
-    if is_plain(text) {
-        return text.len() + 2;
-    }
-    escaped(text).len()
-}
-
-/// Appends the text without its quotation marks.
-fn write_json_text(text: &str, out: &mut Vec<u8>) {
-    if is_plain(text) {
-        return out.extend_from_slice(text.as_bytes());
-    }
-    let escaped = escaped(text);
-    out.extend_from_slice(&escaped.as_bytes()[1..escaped.len() - 1]);
-}
-
-fn escaped(text: &str) -> String {
-    serde_json::to_string(text).expect("a text has a JSON text")
-}
-
-/// Whether JSON writes the text as it is. Looking at every byte, without a way out, is what vectorises.
-fn is_plain(text: &str) -> bool {
-    let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    !text
-        .bytes()
-        .fold(false, |found, byte| found | special(byte))
 }
 
 #[cfg(test)]

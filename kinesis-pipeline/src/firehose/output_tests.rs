@@ -75,7 +75,7 @@ proptest! {
     fn an_answer_takes_what_it_says(record in any_output()) {
         let keys = record.partition_keys().map(keys_json);
         let answer = Answer {
-            record_id: &record.record_id,
+            record_id: Id::new(&record.record_id),
             result: record.result,
             keys_json: keys.as_deref().unwrap_or(NO_KEYS),
         };

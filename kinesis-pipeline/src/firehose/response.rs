@@ -82,7 +82,7 @@ impl<'e> Writer<'e> {
     ) -> Self {
         let mut room = Room::new(response_bytes_max, FRAME_BYTES);
         for record in records {
-            room.expect(least_bytes(record.record_id()), data_bytes(record));
+            room.expect(least_bytes(record.id()), data_bytes(record));
         }
         let mut json = Vec::with_capacity(room.expected_bytes());
         json.extend_from_slice(RESPONSE_START);
@@ -105,7 +105,7 @@ impl<'e> Writer<'e> {
     pub(super) fn skip(&mut self, index: usize) {
         let record = &self.records[index];
         self.room.look_at(data_bytes(record));
-        self.room.take(least_bytes(record.record_id()), 0);
+        self.room.take(least_bytes(record.id()), 0);
     }
 
     /// Answers a record with what was made of it.
@@ -169,7 +169,7 @@ impl<'e> Writer<'e> {
         'e: 'a,
     {
         Answer {
-            record_id: self.records[index].record_id(),
+            record_id: self.records[index].id(),
             result,
             keys_json,
         }

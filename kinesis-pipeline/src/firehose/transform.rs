@@ -5,6 +5,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::{
     Event, FailureReason, InputRecord, IntoVerdict, Response, Verdict,
+    base64::Blocks,
     failure::{self, BoxError},
     once::{Use, Uses},
     output::PartitionKeys,
@@ -216,6 +217,8 @@ impl<R: KinesisRecord> Transform<R> {
     ///
     /// What cannot be decoded, an error of the function, and a panic fail that record alone. (A panic can only
     /// be caught if the program is not built with `panic = "abort"`.)
+    ///
+    /// Records of bytes share blocks of 64 KiB: one that is kept keeps its block.
     pub fn run<'e, T, V>(
         &self,
         event: impl Borrow<Event<'e>>,
@@ -225,7 +228,10 @@ impl<R: KinesisRecord> Transform<R> {
         T: KinesisRecord,
         V: IntoVerdict<Record = R>,
     {
-        self.run_raw(event, |record| function(record.decode()?).into_verdict())
+        let mut blocks = Blocks::new();
+        self.run_raw(event, |record| {
+            function(record.decode_in(&mut blocks)?).into_verdict()
+        })
     }
 
     /// As [`run`](Self::run), but the function takes the record as it came, with its id, arrival time and place

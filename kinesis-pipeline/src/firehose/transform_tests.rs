@@ -392,7 +392,7 @@ proptest! {
         ids.sort();
         ids.dedup();
         prop_assert_eq!(&answered, &ids);
-        let least: usize = event.records.iter().map(|r| crate::firehose::output::least_bytes(r.record_id())).sum();
+        let least: usize = event.records.iter().map(|r| crate::firehose::output::least_bytes(r.id())).sum();
         prop_assert!(response.as_json().len() <= bytes_max.max(least + 14));
     }
 }
