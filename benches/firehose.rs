@@ -17,7 +17,9 @@ const RUNS: usize = 15;
 const ROUNDS: usize = 5;
 
 fn main() {
-    println!("MB/s of event           serde_json + base64    transform  ratio    new line added  ratio");
+    println!(
+        "MB/s of event           serde_json + base64    transform  ratio    new line added  ratio"
+    );
     for (records, record_bytes) in [(500, 9_000), (10_000, 300)] {
         let json = event(records, record_bytes);
         let mut figures = [Vec::new(), Vec::new(), Vec::new()];
