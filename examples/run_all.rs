@@ -96,6 +96,38 @@ fn own_codec_reads_what_it_wrote() {
 }
 
 #[test]
+fn generate_puts_as_many_as_asked() {
+    let mut command = example("generate");
+    command.args(["20", "1000"]);
+    let output = succeeds(command);
+    assert_eq!(output.matches(" in shardId-").count(), 20, "{output}");
+    assert!(output.contains("put 20 records"), "{output}");
+}
+
+#[test]
+fn firehose_transform_answers_every_record() {
+    let event = r#"{"records":[{"recordId":"1","data":"eyJkZXZpY2UiOiJhdHRpYyIsInRlbXBlcmF0dXJlIjoyMS41fQ=="},
+        {"recordId":"2","data":"eyJkZXZpY2UiOiJjZWxsYXIiLCJ0ZW1wZXJhdHVyZSI6OH0="},
+        {"recordId":"3","data":"?"}]}"#;
+    let file = std::env::temp_dir().join(format!("firehose-{}.json", std::process::id()));
+    std::fs::write(&file, event).expect("a temporary file");
+    let mut command = example("firehose_transform");
+    command.arg(&file);
+    let output = succeeds(command);
+    std::fs::remove_file(&file).expect("it is there");
+    let response: Value = serde_json::from_str(&output).expect("JSON");
+    let results: Vec<_> = [0, 1, 2]
+        .map(|index| {
+            response["records"][index]["result"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .into();
+    assert_eq!(results, ["Ok", "Dropped", "ProcessingFailed"]);
+}
+
+#[test]
 fn config_file_finds_the_stream_behind_a_name() {
     let mut command = example("config_file");
     command

@@ -95,6 +95,7 @@ pub mod __private;
 pub mod clock;
 #[cfg(feature = "aws")]
 mod config;
+pub mod firehose;
 mod get;
 #[cfg(feature = "local")]
 pub mod local;

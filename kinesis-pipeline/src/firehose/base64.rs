@@ -1,0 +1,109 @@
+//! Base64, as Firehose writes it.
+
+use base64_simd::AsOut as _;
+use bytes::{Bytes, BytesMut};
+
+use super::FailureReason;
+
+/// Decodes the standard alphabet with padding; where that fails, also without padding and with white space.
+pub(super) fn decode(text: &str) -> Result<Bytes, FailureReason> {
+    let mut data = Vec::with_capacity(decoded_bytes(text));
+    if base64_simd::STANDARD
+        .decode_append(text.as_bytes(), &mut data)
+        .is_ok()
+    {
+        return Ok(Bytes::from(data));
+    }
+    base64_simd::forgiving_decode_to_vec(text.as_bytes())
+        .map(Bytes::from)
+        .map_err(|_| FailureReason::NotBase64)
+}
+
+/// How much memory is taken at once for decoded records.
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// Decodes record after record into blocks that they share: small records need no memory of their own.
+///
+/// A block is used again once all its records are gone.
+#[derive(Debug)]
+pub(super) struct Blocks(BytesMut);
+
+impl Blocks {
+    pub(super) fn new() -> Self {
+        Self(BytesMut::with_capacity(BLOCK_BYTES))
+    }
+
+    /// As [`decode`].
+    pub(super) fn decode(&mut self, text: &str) -> Result<Bytes, FailureReason> {
+        let Self(block) = self;
+        block.resize(decoded_bytes(text), 0);
+        let decoded = base64_simd::STANDARD.decode(text.as_bytes(), block.as_mut().as_out());
+        let whole = decoded.is_ok_and(|decoded| decoded.len() == decoded_bytes(text));
+        if !whole {
+            block.clear();
+            return decode(text);
+        }
+        Ok(block.split().freeze())
+    }
+}
+
+/// How many bytes the text is for, if it is padded: a vector of that capacity becomes `Bytes` as it is.
+fn decoded_bytes(text: &str) -> usize {
+    let padding = text
+        .bytes()
+        .rev()
+        .take(2)
+        .filter(|&byte| byte == b'=')
+        .count();
+    (text.len() / 4 * 3).saturating_sub(padding)
+}
+
+/// How long the text for this many bytes is.
+pub(super) const fn encoded_bytes(bytes: usize) -> usize {
+    bytes.div_ceil(3) * 4
+}
+
+/// Appends the text of `data`.
+pub(super) fn encode(data: &[u8], out: &mut Vec<u8>) {
+    base64_simd::STANDARD.encode_append(data, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn padding_may_be_left_out_and_white_space_is_passed_over() {
+        for text in ["aGk=", "aGk", " a G\nk= "] {
+            assert_eq!(decode(text).unwrap(), "hi", "{text}");
+        }
+        for text in ["aGk==", "a", "aG-_", "a=Gk", "ü"] {
+            assert!(
+                matches!(decode(text), Err(FailureReason::NotBase64)),
+                "{text}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_come_back(data: Vec<u8>) {
+            let mut text = Vec::new();
+            encode(&data, &mut text);
+            prop_assert_eq!(text.len(), encoded_bytes(data.len()));
+            let text = std::str::from_utf8(&text).unwrap();
+            prop_assert_eq!(&decode(text).unwrap(), &data);
+            let mut blocks = Blocks::new();
+            let twice = [blocks.decode(text).unwrap(), blocks.decode(text).unwrap()];
+            prop_assert_eq!(twice, [&data[..]; 2]);
+        }
+
+        #[test]
+        fn any_text_is_read_without_a_panic(text: String) {
+            let alone = decode(&text).ok();
+            prop_assert_eq!(Blocks::new().decode(&text).ok(), alone);
+        }
+    }
+}

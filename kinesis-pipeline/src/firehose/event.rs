@@ -1,0 +1,331 @@
+use std::{borrow::Cow, time::SystemTime};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::{
+    Deserialize, Serialize, Serializer,
+    de::{DeserializeOwned, Error as _},
+};
+
+use super::{
+    FailureReason, RESPONSE_BYTES_MAX,
+    base64::{self, Blocks},
+    id::{Id, OwnId},
+    lenient, output,
+};
+use crate::{
+    clock,
+    record::{EncodedRecord, Json, KinesisRecord, PartitionKey, format::Format as _},
+    shard::{SequenceNumber, ShardId},
+};
+
+/// What Firehose sends to a transform function. It borrows from the JSON text that it was read from.
+///
+/// Unknown fields are passed over, and so is a missing field, or one of another type, unless it is the list of
+/// records or a record's id: without them nothing can be answered. A record without data is a record that fails.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Event<'a> {
+    /// The id of this invocation.
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    pub invocation_id: Cow<'a, str>,
+    /// The ARN of the delivery stream.
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    pub delivery_stream_arn: Cow<'a, str>,
+    /// The ARN of the Kinesis stream that the records come from, if they come from one.
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "lenient::optional_text",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub source_kinesis_stream_arn: Option<Cow<'a, str>>,
+    /// The region of the delivery stream.
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    pub region: Cow<'a, str>,
+    /// The records.
+    #[serde(borrow)]
+    pub records: Vec<InputRecord<'a>>,
+}
+
+/// Text that is not an event.
+#[derive(Debug, thiserror::Error)]
+#[error("these {bytes} bytes are not an event of {kind}")]
+#[non_exhaustive]
+pub struct EventError {
+    /// How many bytes there were.
+    pub bytes: usize,
+    /// What was expected, such as `a Firehose transform`.
+    pub kind: &'static str,
+    source: serde_json::Error,
+}
+
+impl EventError {
+    pub(super) fn new(kind: &'static str, json: &[u8], source: serde_json::Error) -> Self {
+        Self {
+            bytes: json.len(),
+            kind,
+            source,
+        }
+    }
+}
+
+impl<'a> Event<'a> {
+    /// Reads the JSON text of an event.
+    ///
+    /// # Errors
+    /// The text is not JSON, has no list of records, a record has no id, or the ids are so long that no response
+    /// could hold them all.
+    ///
+    /// ```
+    /// use kinesis_pipeline::firehose::Event;
+    ///
+    /// let json = br#"{"records":[{"recordId":"1","data":"aGk="}]}"#;
+    /// assert_eq!(Event::parse(json)?.records[0].text().unwrap(), "hi");
+    /// # Ok::<(), kinesis_pipeline::firehose::EventError>(())
+    /// ```
+    pub fn parse(json: &'a [u8]) -> Result<Self, EventError> {
+        // Checked at once, UTF-8 costs a third of what it does text by text.
+        let parse = |json| {
+            let text = std::str::from_utf8(json).map_err(serde_json::Error::custom)?;
+            let event: Self = serde_json::from_str(text)?;
+            if event.least_response_bytes() > RESPONSE_BYTES_MAX {
+                return Err(serde_json::Error::custom(
+                    "its ids alone are more than a response can hold",
+                ));
+            }
+            Ok(event)
+        };
+        parse(json).map_err(|source| EventError::new("a Firehose transform", json, source))
+    }
+
+    fn least_response_bytes(&self) -> usize {
+        let answers = self.records.iter().map(InputRecord::id);
+        answers.map(output::least_bytes).sum::<usize>() + output::FRAME_BYTES
+    }
+
+    /// An event of these records, as Firehose would send it: for tests of your function.
+    #[must_use]
+    pub fn of(records: Vec<InputRecord<'a>>) -> Self {
+        Self {
+            records,
+            ..Self::default()
+        }
+    }
+
+    /// The JSON text of this event.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an event is text, numbers and lists")
+    }
+}
+
+/// One record of an [`Event`].
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputRecord<'a> {
+    #[serde(borrow)]
+    record_id: OwnId<'a>,
+    #[serde(default, deserialize_with = "lenient::whole")]
+    approximate_arrival_timestamp: Option<u64>,
+    /// Base64. `None` where it is missing or no text.
+    #[serde(borrow, default, deserialize_with = "data_text")]
+    data: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    kinesis_record_metadata: Option<Box<KinesisMetadata<'a>>>,
+}
+
+fn data_text<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Cow<'de, str>>, D::Error> {
+    Ok(lenient::Field::deserialize(deserializer)?.text())
+}
+
+impl<'a> InputRecord<'a> {
+    /// A record with these bytes: for tests of your function.
+    #[must_use]
+    pub fn new(record_id: impl Into<Cow<'a, str>>, data: &[u8]) -> Self {
+        Self {
+            record_id: OwnId::new(record_id.into()),
+            approximate_arrival_timestamp: None,
+            data: Some(base64_simd::STANDARD.encode_to_string(data).into()),
+            kinesis_record_metadata: None,
+        }
+    }
+
+    /// The same, arrived at this time, cut to milliseconds.
+    #[must_use]
+    pub fn at(mut self, arrived_at: SystemTime) -> Self {
+        self.approximate_arrival_timestamp = Some(clock::epoch_millis(arrived_at));
+        self
+    }
+
+    /// The same, out of a Kinesis stream.
+    #[must_use]
+    pub fn from_kinesis(mut self, metadata: KinesisMetadata<'a>) -> Self {
+        self.kinesis_record_metadata = Some(Box::new(metadata));
+        self
+    }
+
+    /// The id, which the answer repeats.
+    #[must_use]
+    pub fn record_id(&self) -> &str {
+        self.id().text
+    }
+
+    pub(super) fn id(&self) -> Id<'_> {
+        self.record_id.as_id()
+    }
+
+    /// When Firehose took the record; `None` if the event does not say.
+    #[must_use]
+    pub fn arrived_at(&self) -> Option<SystemTime> {
+        self.approximate_arrival_timestamp
+            .map(clock::from_epoch_millis)
+    }
+
+    /// Where the record was in the Kinesis stream, if it comes from one.
+    #[must_use]
+    pub fn kinesis(&self) -> Option<&KinesisMetadata<'a>> {
+        self.kinesis_record_metadata.as_deref()
+    }
+
+    /// The data as it stands in the event, in base64; `None` if there is none.
+    #[must_use]
+    pub fn base64(&self) -> Option<&str> {
+        self.data.as_deref()
+    }
+
+    /// The bytes.
+    ///
+    /// # Errors
+    /// [`FailureReason::NoData`] and [`FailureReason::NotBase64`].
+    pub fn bytes(&self) -> Result<Bytes, FailureReason> {
+        base64::decode(self.base64().ok_or(FailureReason::NoData)?)
+    }
+
+    /// The bytes as text.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes), and [`FailureReason::NotText`].
+    pub fn text(&self) -> Result<String, FailureReason> {
+        match String::from_utf8(self.bytes()?.into()) {
+            Ok(text) => Ok(text),
+            Err(error) => Err(FailureReason::NotText {
+                source: error.utf8_error(),
+            }),
+        }
+    }
+
+    /// The bytes as JSON of any type that serde can read.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes), and [`FailureReason::Decode`].
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, FailureReason> {
+        Ok(Json::read(&self.bytes()?)?)
+    }
+
+    /// A record of yours.
+    ///
+    /// Its partition key is that of the Kinesis stream, and empty if the record does not come from one.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes), and [`FailureReason::Decode`].
+    pub fn decode<R: KinesisRecord>(&self) -> Result<R, FailureReason> {
+        self.decode_bytes(self.bytes()?)
+    }
+
+    /// As [`decode`](Self::decode), of a record that shares its memory with others.
+    pub(super) fn decode_in<R: KinesisRecord>(
+        &self,
+        blocks: &mut Blocks,
+    ) -> Result<R, FailureReason> {
+        self.decode_bytes(blocks.decode(self.base64().ok_or(FailureReason::NoData)?)?)
+    }
+
+    fn decode_bytes<R: KinesisRecord>(&self, data: Bytes) -> Result<R, FailureReason> {
+        let key = self.kinesis().and_then(KinesisMetadata::partition_key);
+        let key = key.map_or_else(ByteString::new, ByteString::from);
+        Ok(R::decode(&EncodedRecord::new(
+            PartitionKey::stored(key),
+            data,
+        ))?)
+    }
+}
+
+/// Where a record was in its Kinesis stream, as far as the event tells.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct KinesisMetadata<'a> {
+    #[serde(borrow, default, deserialize_with = "lenient::optional_text")]
+    shard_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "lenient::optional_text")]
+    partition_key: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "lenient::whole")]
+    approximate_arrival_timestamp: Option<u64>,
+    #[serde(borrow, default, deserialize_with = "lenient::optional_text")]
+    sequence_number: Option<Cow<'a, str>>,
+    #[serde(
+        default,
+        deserialize_with = "lenient::whole",
+        serialize_with = "number_or_empty"
+    )]
+    subsequence_number: Option<u64>,
+}
+
+/// Firehose writes an empty text for a record that was not in an aggregate.
+#[expect(clippy::ref_option, reason = "serde hands the field over so")]
+fn number_or_empty<S: Serializer>(number: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match number {
+        Some(number) => serializer.serialize_u64(*number),
+        None => serializer.serialize_str(""),
+    }
+}
+
+impl<'a> KinesisMetadata<'a> {
+    /// A record under this key: for tests of your function.
+    #[must_use]
+    pub fn under(partition_key: impl Into<Cow<'a, str>>) -> Self {
+        Self {
+            partition_key: Some(partition_key.into()),
+            ..Self::default()
+        }
+    }
+
+    /// The shard.
+    #[must_use]
+    pub fn shard_id(&self) -> Option<ShardId> {
+        self.shard_id.as_deref().map(ShardId::from)
+    }
+
+    /// The partition key.
+    #[must_use]
+    pub fn partition_key(&self) -> Option<&str> {
+        self.partition_key.as_deref()
+    }
+
+    /// When Kinesis took the record.
+    #[must_use]
+    pub fn arrived_at(&self) -> Option<SystemTime> {
+        self.approximate_arrival_timestamp
+            .map(clock::from_epoch_millis)
+    }
+
+    /// The sequence number; `None` also for a text that is none.
+    #[must_use]
+    pub fn sequence_number(&self) -> Option<SequenceNumber> {
+        self.sequence_number.as_deref()?.parse().ok()
+    }
+
+    /// The index of the record in its aggregate.
+    #[must_use]
+    pub fn sub_sequence_number(&self) -> Option<u64> {
+        self.subsequence_number
+    }
+}
+
+#[cfg(test)]
+#[path = "event_tests.rs"]
+mod tests;

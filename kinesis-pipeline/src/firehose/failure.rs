@@ -1,0 +1,141 @@
+use std::{any::Any, error::Error, io, str::Utf8Error, sync::Arc};
+
+use crate::record::{DecodeError, EncodeError};
+
+pub(super) type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a record is answered with `ProcessingFailed`.
+///
+/// The text of a reason holds nothing of the record. What others wrote, and may hold some, is its source.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FailureReason {
+    /// The record has no data, or data that is no text.
+    #[error("the record has no data")]
+    NoData,
+    /// The record's data is not base64.
+    #[error("the record's data is not base64")]
+    NotBase64,
+    /// The record's bytes are not UTF-8.
+    #[error("the record's data is not UTF-8")]
+    NotText {
+        /// Where it ends to be.
+        #[source]
+        source: Utf8Error,
+    },
+    /// The data is not gzip, is cut off, or grows past the limit for its kind.
+    #[error("the data is not gzip, or is too large")]
+    NotGzip {
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// The record's bytes are not what the function takes.
+    #[error("the record cannot be decoded")]
+    Decode {
+        /// What its codec says.
+        #[from]
+        source: DecodeError,
+    },
+    /// The function answered with [`Verdict::Fail`](super::Verdict::Fail).
+    #[error("the function refused it: {0}")]
+    Refused(&'static str),
+    /// The function answered with an error.
+    #[error("the function failed")]
+    Function {
+        /// The error.
+        source: BoxError,
+    },
+    /// The function, or code of the record's type, panicked.
+    #[error("the function panicked")]
+    Panicked {
+        /// What it said, if it was a text. It may hold parts of the record.
+        message: String,
+    },
+    /// What the function made of the record cannot be written.
+    #[error("what the function made of it cannot be encoded")]
+    Encode {
+        /// What its codec says.
+        #[from]
+        source: EncodeError,
+    },
+    /// The records that were made of this one have different partition keys: Firehose takes one set for all.
+    #[error("the records that were made of it have different partition keys")]
+    DifferentPartitionKeys,
+    /// The answer would not have fitted in the response.
+    #[error("its answer of {answer_bytes} bytes does not fit in the response")]
+    TooLarge {
+        /// How many bytes of the response it would have taken.
+        answer_bytes: usize,
+    },
+    /// The answer did not fit, and the function for that failed.
+    #[error("its answer does not fit in the response, and it could not be put again")]
+    NotReingested {
+        /// What the function said.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The event has another record of this id with other data.
+    #[error("the event has records of this id with different data")]
+    RepeatedId,
+}
+
+impl FailureReason {
+    /// An error of the user's function.
+    pub(super) fn function(source: impl Into<BoxError>) -> Self {
+        Self::Function {
+            source: source.into(),
+        }
+    }
+
+    /// What a panic left behind.
+    #[expect(clippy::needless_pass_by_value, reason = "what was caught ends here")]
+    pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Self {
+        Self::Panicked {
+            message: panic_message(&*payload),
+        }
+    }
+
+    /// Failures of one kind are logged together.
+    fn same_kind(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Refused(this), Self::Refused(other)) => this == other,
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_default()
+}
+
+/// A record that was answered with `ProcessingFailed`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Failure {
+    /// The index of the record in the event.
+    pub index: usize,
+    /// The record's id.
+    pub record_id: String,
+    /// Why it failed.
+    pub reason: FailureReason,
+}
+
+/// Logs each kind of failure once, with how many there were.
+///
+/// The kinds are as many as [`FailureReason`] has, and the reasons that stand in the function's code.
+pub(super) fn log(invocation_id: &str, failures: &[Failure]) {
+    let mut kinds: Vec<(&Failure, usize)> = Vec::new();
+    for failure in failures {
+        let known = |(first, _): &&mut (&Failure, usize)| first.reason.same_kind(&failure.reason);
+        match kinds.iter_mut().find(known) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((failure, 1)),
+        }
+    }
+    for (first, records) in kinds {
+        let (record_id, reason) = (&first.record_id, &first.reason);
+        tracing::warn!(invocation_id, records, record_id, %reason, "records failed");
+        tracing::debug!(invocation_id, record_id, ?reason, "the first of them");
+    }
+}

@@ -1,0 +1,120 @@
+//! The id of a record, and whether JSON writes it as it is: that is asked for several times.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::lenient;
+
+/// An id in an event.
+#[derive(Clone, Debug)]
+pub(super) struct OwnId<'a> {
+    text: Cow<'a, str>,
+    is_plain: bool,
+}
+
+impl<'a> OwnId<'a> {
+    pub(super) fn new(text: Cow<'a, str>) -> Self {
+        let is_plain = is_plain(&text);
+        Self { text, is_plain }
+    }
+
+    pub(super) fn as_id(&self) -> Id<'_> {
+        Id {
+            text: &self.text,
+            is_plain: self.is_plain,
+        }
+    }
+}
+
+impl PartialEq for OwnId<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Serialize for OwnId<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for OwnId<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match lenient::required_text(deserializer)? {
+            // JSON could not be borrowed from if the text had anything to escape.
+            Cow::Borrowed(text) => Self {
+                text: Cow::Borrowed(text),
+                is_plain: true,
+            },
+            owned @ Cow::Owned(_) => Self::new(owned),
+        })
+    }
+}
+
+/// An id that is borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Id<'a> {
+    pub(super) text: &'a str,
+    is_plain: bool,
+}
+
+impl<'a> Id<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        let is_plain = is_plain(text);
+        Self { text, is_plain }
+    }
+
+    /// What it takes, with its quotation marks.
+    pub(super) fn json_bytes(self) -> usize {
+        if self.is_plain {
+            return self.text.len() + 2;
+        }
+        escaped(self.text).len()
+    }
+
+    /// Appends it with its quotation marks.
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        if !self.is_plain {
+            return out.extend_from_slice(escaped(self.text).as_bytes());
+        }
+        out.push(b'"');
+        out.extend_from_slice(self.text.as_bytes());
+        out.push(b'"');
+    }
+}
+
+fn escaped(text: &str) -> String {
+    serde_json::to_string(text).expect("a text has a JSON text")
+}
+
+/// Looking at every byte, without a way out, is what vectorises.
+fn is_plain(text: &str) -> bool {
+    let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    !text
+        .bytes()
+        .fold(false, |found, byte| found | special(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_id_is_written_as_json_does(text in ".{1,20}", seed in "[a\"\\\\\n]{1,4}") {
+            for text in [text, seed] {
+                let json = serde_json::to_string(&text).unwrap();
+                let read: OwnId<'_> = serde_json::from_str(&json).unwrap();
+                for id in [Id::new(&text), read.as_id()] {
+                    let mut out = Vec::new();
+                    id.write(&mut out);
+                    prop_assert_eq!(&out, json.as_bytes());
+                    prop_assert_eq!(id.json_bytes(), json.len());
+                }
+            }
+        }
+    }
+}

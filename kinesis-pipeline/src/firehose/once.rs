@@ -1,0 +1,88 @@
+//! Every id is answered once, also if the event has it more than once.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use super::InputRecord;
+
+/// What is done with a record of the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// It is transformed and answered.
+    Answer,
+    /// It is answered as failed: another record has its id and other data, and one answer cannot stand for both.
+    Refuse,
+    /// The first record of its id answers for it.
+    Skip,
+}
+
+/// The records that are not simply answered, by index.
+#[derive(Debug, Default)]
+pub(super) struct Uses(HashMap<usize, Use>);
+
+impl Uses {
+    pub(super) fn of(records: &[InputRecord<'_>]) -> Self {
+        // Firehose counts ids up: comparing neighbours takes a tenth of the time of a set.
+        if records.is_sorted_by(|one, next| one.record_id() < next.record_id()) {
+            return Self::default();
+        }
+        let mut uses = HashMap::new();
+        let mut first_by_id = HashMap::with_capacity(records.len());
+        for (index, record) in records.iter().enumerate() {
+            match first_by_id.entry(record.record_id()) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(index);
+                }
+                Entry::Occupied(first) => {
+                    uses.insert(index, Use::Skip);
+                    if records[*first.get()].base64() != record.base64() {
+                        uses.insert(*first.get(), Use::Refuse);
+                    }
+                }
+            }
+        }
+        Self(uses)
+    }
+
+    pub(super) fn of_record(&self, index: usize) -> Use {
+        self.0.get(&index).copied().unwrap_or(Use::Answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uses(records: &[(&str, &str)]) -> Vec<Use> {
+        let records: Vec<_> = records
+            .iter()
+            .map(|(id, data)| InputRecord::new(*id, data.as_bytes()))
+            .collect();
+        let uses = Uses::of(&records);
+        (0..records.len())
+            .map(|index| uses.of_record(index))
+            .collect()
+    }
+
+    #[test]
+    fn ids_in_any_order_are_answered() {
+        assert_eq!(uses(&[("1", ""), ("2", ""), ("3", "")]), [Use::Answer; 3]);
+        assert_eq!(uses(&[("3", ""), ("1", ""), ("2", "")]), [Use::Answer; 3]);
+        assert!(uses(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_record_that_comes_twice_is_answered_once() {
+        assert_eq!(
+            uses(&[("1", "a"), ("2", "b"), ("1", "a")]),
+            [Use::Answer, Use::Answer, Use::Skip]
+        );
+    }
+
+    #[test]
+    fn an_id_with_different_data_fails_once() {
+        assert_eq!(
+            uses(&[("1", "a"), ("1", "a"), ("1", "b"), ("2", "c")]),
+            [Use::Refuse, Use::Skip, Use::Skip, Use::Answer]
+        );
+    }
+}

@@ -1,0 +1,187 @@
+use serde::{Serialize, Serializer, ser::Error as _};
+use serde_json::value::RawValue;
+
+use super::{
+    Failure, FailureReason, InputRecord, Outcome, base64,
+    guard::Room,
+    output::{Answer, FRAME_BYTES, NO_KEYS, RESPONSE_END, RESPONSE_START, keys_json, least_bytes},
+    record::Made,
+};
+
+/// The response of a transform: its JSON text, and what became of the records.
+///
+/// Serialize it with `serde_json` to hand it to `lambda_runtime`, or send [`into_json`](Self::into_json).
+#[derive(Debug)]
+#[must_use = "Firehose waits for it"]
+pub struct Response {
+    pub(super) json: Vec<u8>,
+    pub(super) kept: usize,
+    pub(super) dropped: usize,
+    pub(super) reingested: usize,
+    pub(super) failures: Vec<Failure>,
+}
+
+impl Response {
+    /// The JSON text.
+    #[must_use]
+    pub fn as_json(&self) -> &[u8] {
+        &self.json
+    }
+
+    /// The JSON text.
+    #[must_use]
+    pub fn into_json(self) -> Vec<u8> {
+        self.json
+    }
+
+    /// How many records are delivered, each with all that was made of it.
+    pub fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// How many records the function dropped.
+    pub fn dropped(&self) -> usize {
+        self.dropped
+    }
+
+    /// How many records did not fit and were put again; Firehose is told that they are dropped.
+    pub fn reingested(&self) -> usize {
+        self.reingested
+    }
+
+    /// The records that failed.
+    pub fn failures(&self) -> &[Failure] {
+        &self.failures
+    }
+}
+
+/// The JSON text as it is. Only `serde_json` can write it.
+impl Serialize for Response {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let json: &RawValue = serde_json::from_slice(&self.json).map_err(S::Error::custom)?;
+        json.serialize(serializer)
+    }
+}
+
+/// The response while it is written. Every record of the event is given to `answer` or `skip` once.
+#[derive(Debug)]
+pub(super) struct Writer<'e> {
+    records: &'e [InputRecord<'e>],
+    room: Room,
+    response: Response,
+    return_dropped_data: bool,
+    /// The records whose answers did not fit: their index and what the answer would have taken.
+    pub(super) overflow: Vec<(usize, usize)>,
+}
+
+impl<'e> Writer<'e> {
+    pub(super) fn new(
+        records: &'e [InputRecord<'e>],
+        response_bytes_max: usize,
+        return_dropped_data: bool,
+    ) -> Self {
+        let mut room = Room::new(response_bytes_max, FRAME_BYTES);
+        for record in records {
+            room.expect(least_bytes(record.id()), data_bytes(record));
+        }
+        let mut json = Vec::with_capacity(room.expected_bytes());
+        json.extend_from_slice(RESPONSE_START);
+        Self {
+            records,
+            room,
+            response: Response {
+                json,
+                kept: 0,
+                dropped: 0,
+                reingested: 0,
+                failures: Vec::new(),
+            },
+            return_dropped_data,
+            overflow: Vec::new(),
+        }
+    }
+
+    /// Another record answers for this one.
+    pub(super) fn skip(&mut self, index: usize) {
+        let record = &self.records[index];
+        self.room.look_at(data_bytes(record));
+        self.room.take(least_bytes(record.id()), 0);
+    }
+
+    /// Answers a record with what was made of it.
+    pub(super) fn answer(&mut self, index: usize, made: Result<Made, FailureReason>, data: &[u8]) {
+        self.room.look_at(data_bytes(&self.records[index]));
+        match made {
+            Ok(Made::Keep(keys)) if keys.is_empty() => self.keep(index, NO_KEYS, data),
+            Ok(Made::Keep(keys)) => self.keep(index, &keys_json(&keys), data),
+            Ok(Made::Drop) => {
+                self.response.dropped += 1;
+                self.give_back(index, Outcome::Dropped, self.return_dropped_data);
+            }
+            Err(reason) => self.fail(index, reason),
+        }
+    }
+
+    fn keep(&mut self, index: usize, keys_json: &str, data: &[u8]) {
+        let answer = self.to(index, Outcome::Ok, keys_json);
+        let data_bytes = base64::encoded_bytes(data.len());
+        let (least_bytes, answer_bytes) = (least_bytes(answer.record_id), answer.bytes(data_bytes));
+        if !self.room.fits(answer_bytes.saturating_sub(least_bytes)) {
+            return self.overflow.push((index, answer_bytes));
+        }
+        answer.write(&mut self.response.json, |out| base64::encode(data, out));
+        self.room.take(least_bytes, answer_bytes);
+        self.response.kept += 1;
+    }
+
+    pub(super) fn fail(&mut self, index: usize, reason: FailureReason) {
+        self.response.failures.push(Failure {
+            index,
+            record_id: self.records[index].record_id().to_owned(),
+            reason,
+        });
+        self.give_back(index, Outcome::ProcessingFailed, true);
+    }
+
+    /// A record that did not fit was put again.
+    pub(super) fn reingested(&mut self, index: usize) {
+        self.response.reingested += 1;
+        self.give_back(index, Outcome::Dropped, false);
+    }
+
+    /// Answers with the record's data as it came, where that takes no room from others.
+    fn give_back(&mut self, index: usize, result: Outcome, with_data: bool) {
+        let answer = self.to(index, result, NO_KEYS);
+        let data = self.records[index].base64().unwrap_or_default();
+        let returned = with_data
+            && self.room.fits_beside_the_rest(data.len())
+            && base64_simd::STANDARD.check(data.as_bytes()).is_ok();
+        let data = if returned { data } else { "" };
+        answer.write(&mut self.response.json, |out| {
+            out.extend_from_slice(data.as_bytes());
+        });
+        self.room
+            .take(least_bytes(answer.record_id), answer.bytes(data.len()));
+    }
+
+    fn to<'a>(&self, index: usize, result: Outcome, keys_json: &'a str) -> Answer<'a>
+    where
+        'e: 'a,
+    {
+        Answer {
+            record_id: self.records[index].id(),
+            result,
+            keys_json,
+        }
+    }
+
+    pub(super) fn finish(self) -> Response {
+        let mut response = self.response;
+        response.json.extend_from_slice(RESPONSE_END);
+        response
+    }
+}
+
+fn data_bytes(record: &InputRecord<'_>) -> usize {
+    record.base64().map_or(0, str::len)
+}
