@@ -50,7 +50,7 @@ async fn compare(client: &Client, name: &str, data_bytes: usize, count: usize, a
     for _ in 0..ROUNDS {
         let start = cpu_time();
         put_with_the_producer(client, &records, count, aggregate).await;
-        ours.push(micros_a_record(cpu_time() - start, count));
+        ours.push(micros_a_record(cpu_time().saturating_sub(start), count));
 
         let start = cpu_time();
         if aggregate {
@@ -58,7 +58,7 @@ async fn compare(client: &Client, name: &str, data_bytes: usize, count: usize, a
         } else {
             put_with_the_sdk(client, &records, count).await;
         }
-        sdk.push(micros_a_record(cpu_time() - start, count));
+        sdk.push(micros_a_record(cpu_time().saturating_sub(start), count));
     }
     let (ours, sdk) = (median(ours), median(sdk));
     println!("{name:<50} {ours:>8.2} {sdk:>8.2} {:>6.2}", ours / sdk);

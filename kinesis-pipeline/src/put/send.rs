@@ -4,6 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::{AttemptError, entry::Entry, settings::Settings};
 use crate::service::{ErrorClass, PutRecords, PutRecordsAnswer, ServiceError};
@@ -21,12 +22,19 @@ pub(crate) async fn send(settings: Arc<Settings>, mut entries: Vec<Entry>) -> Se
         user.sent();
     }
     settings.counters.count_request(&entries);
+    let span = tracing::debug_span!(
+        "put_records",
+        stream = %settings.target.stream,
+        kinesis_records = entries.len(),
+        user_records = entries.iter().map(Entry::len).sum::<usize>(),
+    );
     let records = entries.iter_mut().map(Entry::wire_record).collect();
     let call = PutRecords::new(settings.target.stream.clone(), records);
     let after = settings.options.request_timeout;
     // The service's code may be the user's: its panic must not lose the records.
     let answer = AssertUnwindSafe(async { settings.target.service.put_records(call).await });
-    let outcome = match timeout(after, answer.catch_unwind()).await {
+    let answer = answer.catch_unwind().instrument(span);
+    let outcome = match timeout(after, answer).await {
         Ok(Ok(Ok(answer))) => Ok(answer),
         Ok(Ok(Err(error))) => Err(AttemptError::Request(Arc::new(error))),
         Ok(Err(_)) => Err(AttemptError::Request(Arc::new(panicked(&settings)))),
