@@ -3,6 +3,10 @@ use std::{sync::Arc, time::Duration};
 use super::{checkpoint::Saver, pace::PAGE_RECORDS_MAX, ranges::Ranges, start::OnTrimmed};
 
 /// How a reader reads; see the setters of [`Reader`](super::Reader).
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a choice of its own, set by a setter of its own"
+)]
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Options {

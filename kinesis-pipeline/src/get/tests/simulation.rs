@@ -266,15 +266,11 @@ impl Simulation {
             let next = &mut self.history.keys.entry(key).or_default().tries;
             let numbers = *next..*next + count;
             *next += count;
-            let records = numbers.clone().map(|number| record(key, hash_key, number));
-            let records = match is_aggregated {
-                true => vec![aggregate_of(records.collect(), hash_key)],
-                false => vec![records.into_iter().next().expect("at least one")],
-            };
-            let stored = if is_aggregated {
-                numbers
+            let records: Vec<_> = numbers.clone().map(|n| record(key, hash_key, n)).collect();
+            let (records, stored) = if is_aggregated {
+                (vec![aggregate_of(&records, hash_key)], numbers)
             } else {
-                numbers.start..numbers.start + 1
+                (records[..1].to_vec(), numbers.start..numbers.start + 1)
             };
             let answer = self.send(records).await;
             let may_be_stored = answer
@@ -343,9 +339,11 @@ fn record(key: u128, hash_key: HashKey, number: u32) -> EncodedRecord {
     record
 }
 
-fn aggregate_of(records: Vec<EncodedRecord>, hash_key: HashKey) -> EncodedRecord {
+fn aggregate_of(records: &[EncodedRecord], hash_key: HashKey) -> EncodedRecord {
     let mut writer = aggregate::Writer::new();
-    records.iter().for_each(|record| writer.push(record));
+    for record in records {
+        writer.push(record);
+    }
     let mut whole = EncodedRecord::new(PartitionKey::new("a").unwrap(), writer.finish());
     whole.explicit_hash_key = Some(hash_key);
     whole
