@@ -91,7 +91,7 @@ fn the_types_of_aws_read_our_events_and_we_read_theirs() {
     let mut json = json.as_object().expect("an object").clone();
     // Their type wants all of it.
     json["records"][0]["kinesisRecordMetadata"] = json!({
-        "shardId": "shardId-000000000000", "partitionKey": "key", "subsequenceNumber": "7",
+        "shardId": "shardId-000000000000", "partitionKey": "key", "subsequenceNumber": 7,
         "approximateArrivalTimestamp": 1_495_072_949_453_u64, "sequenceNumber": "49",
     });
     let theirs: KinesisFirehoseEvent =
