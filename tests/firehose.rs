@@ -71,7 +71,7 @@ fn the_types_of_aws_read_every_response() {
         let mut answered: Vec<_> = read
             .records
             .iter()
-            .flat_map(|r| r.record_id.as_deref())
+            .filter_map(|r| r.record_id.as_deref())
             .collect();
         ids.sort_unstable();
         ids.dedup();
@@ -104,7 +104,7 @@ fn the_types_of_aws_read_our_events_and_we_read_theirs() {
     assert_eq!(
         ours.records[0]
             .kinesis()
-            .and_then(|kinesis| kinesis.partition_key()),
+            .and_then(KinesisMetadata::partition_key),
         Some("key")
     );
 
