@@ -71,7 +71,7 @@ fn the_types_of_aws_read_every_response() {
         let mut answered: Vec<_> = read
             .records
             .iter()
-            .flat_map(|r| r.record_id.as_deref())
+            .filter_map(|r| r.record_id.as_deref())
             .collect();
         ids.sort_unstable();
         ids.dedup();
@@ -91,7 +91,7 @@ fn the_types_of_aws_read_our_events_and_we_read_theirs() {
     let mut json = json.as_object().expect("an object").clone();
     // Their type wants all of it.
     json["records"][0]["kinesisRecordMetadata"] = json!({
-        "shardId": "shardId-000000000000", "partitionKey": "key", "subsequenceNumber": "7",
+        "shardId": "shardId-000000000000", "partitionKey": "key", "subsequenceNumber": 7,
         "approximateArrivalTimestamp": 1_495_072_949_453_u64, "sequenceNumber": "49",
     });
     let theirs: KinesisFirehoseEvent =
@@ -104,7 +104,7 @@ fn the_types_of_aws_read_our_events_and_we_read_theirs() {
     assert_eq!(
         ours.records[0]
             .kinesis()
-            .and_then(|kinesis| kinesis.partition_key()),
+            .and_then(KinesisMetadata::partition_key),
         Some("key")
     );
 

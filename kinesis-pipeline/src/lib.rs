@@ -59,6 +59,7 @@
 //! | reach a stream | [`KinesisStream`]: `connect`, `with_client`, `with_service`; `StreamConfig` for streams by name |
 //! | put | [`KinesisStream::put`], [`put_all`](KinesisStream::put_all), [`put_stream`](KinesisStream::put_stream), [`PutOptions`], [`PutError`] |
 //! | read | [`KinesisStream::iter_from_latest`] and its sisters, [`Reader`], [`Records`], [`GetError`] |
+//! | transform records in Firehose or Lambda | [`firehose`] |
 //! | test without AWS | the module `local` |
 //! | put something of yours between the library and the service | [`service`] |
 //!

@@ -13,6 +13,10 @@ const OTHER_STATES: [&str; 50] = [
 ];
 
 /// What becomes of an entry `{uuid: state}`.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a transform gives the record away"
+)]
 pub(crate) fn filter(entry: String) -> Result<Verdict<String>, serde_json::Error> {
     let states: BTreeMap<String, String> = serde_json::from_str(&entry)?;
     Ok(match states.values().next().map(String::as_str) {

@@ -14,13 +14,13 @@ const REQUEST_ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 
 /// The runtime API on a loopback port: gives out one event, and passes on what it is told.
 async fn runtime_api(event: Vec<u8>) -> (String, mpsc::UnboundedReceiver<(String, Bytes)>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("a bound port").to_string();
     let (events, waiting) = async_channel(event);
     let (told, answers) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         loop {
-            let (socket, _) = listener.accept().await.unwrap();
+            let (socket, _) = listener.accept().await.expect("it listens");
             let (waiting, told, events) = (waiting.clone(), told.clone(), events.clone());
             tokio::spawn(http1::Builder::new().serve_connection(
                 TokioIo::new(socket),
@@ -48,7 +48,7 @@ type Waiting = std::sync::Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Vec<u8>
 
 fn async_channel(event: Vec<u8>) -> (mpsc::UnboundedSender<Vec<u8>>, Waiting) {
     let (events, waiting) = mpsc::unbounded_channel();
-    events.send(event).unwrap();
+    events.send(event).expect("it is open");
     (events, Waiting::new(waiting.into()))
 }
 
@@ -96,9 +96,9 @@ async fn invoke(event: Vec<u8>) -> (String, Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_function_answers_the_vectors_over_the_runtime_api() {
     let vectors = include_str!("../../../kinesis-pipeline/tests-data/firehose.json");
-    let vectors: Value = serde_json::from_str(vectors).unwrap();
-    let cases = vectors["workshop"]["cases"].as_array().unwrap();
-    let entry = |case: &Value| case["entry"].as_str().unwrap().to_owned();
+    let vectors: Value = serde_json::from_str(vectors).expect("JSON");
+    let cases = vectors["workshop"]["cases"].as_array().expect("a list");
+    let entry = |case: &Value| case["entry"].as_str().expect("a text").to_owned();
     let record = |(index, case): (usize, &Value)| {
         InputRecord::new(index.to_string(), entry(case).as_bytes())
     };
@@ -109,7 +109,7 @@ async fn the_function_answers_the_vectors_over_the_runtime_api() {
         path,
         format!("/2018-06-01/runtime/invocation/{REQUEST_ID}/response")
     );
-    let records = answer["records"].as_array().unwrap();
+    let records = answer["records"].as_array().expect("a list");
     assert_eq!(records.len(), cases.len());
     for (index, (case, record)) in cases.iter().zip(records).enumerate() {
         assert_eq!(record["recordId"], index.to_string());
@@ -127,7 +127,7 @@ async fn what_is_no_event_is_an_error_of_the_invocation() {
         path,
         format!("/2018-06-01/runtime/invocation/{REQUEST_ID}/error")
     );
-    let message = answer["errorMessage"].as_str().unwrap();
+    let message = answer["errorMessage"].as_str().expect("a text");
     assert!(
         message.contains("not an event of a Firehose transform"),
         "{message}"

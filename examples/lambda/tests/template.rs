@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 #[test]
 fn the_template_is_yaml_and_holds_the_stack() {
-    let template: Value = serde_saphyr::from_str(include_str!("../template.yaml")).unwrap();
+    let template: Value = serde_saphyr::from_str(include_str!("../template.yaml")).expect("YAML");
     let resources = &template["Resources"];
     let kind = |name: &str| resources[name]["Type"].clone();
     assert_eq!(kind("Bucket"), "AWS::S3::Bucket");
@@ -22,7 +22,7 @@ fn the_template_is_yaml_and_holds_the_stack() {
     let stream = &resources["DeliveryStream"]["Properties"]["ExtendedS3DestinationConfiguration"];
     let buffering = json!({ "IntervalInSeconds": 60, "SizeInMBs": 50 });
     assert_eq!(stream["BufferingHints"], buffering);
-    let text = |field: &str| stream[field].as_str().unwrap().to_owned();
+    let text = |field: &str| stream[field].as_str().expect("a text").to_owned();
     assert!(text("Prefix").starts_with("firehose/"));
     assert!(text("ErrorOutputPrefix").contains("!{firehose:error-output-type}"));
     let processing = &stream["ProcessingConfiguration"];

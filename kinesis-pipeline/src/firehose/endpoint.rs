@@ -143,7 +143,7 @@ impl<'a> Delivery<'a> {
     /// The JSON text of this body.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a delivery is text, numbers and lists")
+        lenient::written(self)
     }
 
     /// The body of the answer with status 200, as `application/json`: all records are stored.
@@ -173,7 +173,7 @@ impl<'a> Delivery<'a> {
             timestamp: clock::epoch_millis(now),
             error_message,
         };
-        serde_json::to_vec(&answer).expect("an answer is text and a number")
+        lenient::written(&answer)
     }
 }
 

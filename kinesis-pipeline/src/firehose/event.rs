@@ -117,7 +117,7 @@ impl<'a> Event<'a> {
     /// The JSON text of this event.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("an event is text, numbers and lists")
+        lenient::written(self)
     }
 }
 

@@ -83,7 +83,7 @@ fn missing_and_odd_fields_are_no_errors_and_a_record_without_data_says_so() {
 fn what_cannot_be_answered_is_an_error() {
     let long_ids = json!({ "records": [{ "recordId": "x".repeat(RESPONSE_BYTES_MAX) }] });
     let cases = [
-        "".into(),
+        String::new(),
         "[]".into(),
         "{}".into(),
         r#"{"records":null}"#.into(),

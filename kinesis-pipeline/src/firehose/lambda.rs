@@ -88,7 +88,7 @@ fn seconds_of_millis<S: serde::Serializer>(millis: &u64, serializer: S) -> Resul
     serializer.serialize_f64(*millis as f64 / 1_000.0)
 }
 
-impl<'a> KinesisEventRecord<'a> {
+impl KinesisEventRecord<'_> {
     /// A record as Lambda would send it: for tests of your function.
     #[must_use]
     pub fn new(position: &Position, arrived_at: SystemTime, record: &EncodedRecord) -> Self {
@@ -185,7 +185,7 @@ impl<'a> KinesisEvent<'a> {
     /// The JSON text of this event.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("an event is text, numbers and lists")
+        lenient::written(self)
     }
 
     /// Gives every record to the function in the stream's order, aggregates split, and stops at the first that
@@ -251,7 +251,7 @@ impl BatchAnswer {
     /// The JSON text.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("an answer is text in lists")
+        lenient::written(self)
     }
 }
 

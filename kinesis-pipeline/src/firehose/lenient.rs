@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
@@ -52,6 +52,11 @@ impl<'a> Field<'a> {
 )]
 fn rounded(number: f64) -> Option<u64> {
     (number >= 0.0).then(|| number.round() as u64)
+}
+
+/// The JSON text of one of our types: no map in them has keys that are not text.
+pub(super) fn written(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("text, numbers and lists have a JSON text")
 }
 
 /// Text, or the default where there is none.

@@ -42,6 +42,10 @@ fn answer(response: &Response, id: &str) -> (Outcome, String) {
 }
 
 /// The rule of the workshop.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a transform gives the record away"
+)]
 fn filter(entry: String) -> Result<Verdict<String>, serde_json::Error> {
     let states: BTreeMap<String, String> = serde_json::from_str(&entry)?;
     Ok(match states.values().next().map(String::as_str) {
@@ -298,7 +302,7 @@ async fn async_records_are_in_flight_together_up_to_the_bound() {
             .collect(),
     );
     let transform = Transform::new().concurrency(4);
-    let start = tokio::time::Instant::now();
+    let start = Clock::system().instant();
     let response = transform
         .run_async(&event, async |line: String| {
             most.fetch_max(
