@@ -68,7 +68,9 @@ async fn put_all(stream: &KinesisStream<Bytes>) -> Given {
         let numbers = all.entry(position.shard_id).or_default();
         numbers.push(position.sequence_number);
     }
-    all.values_mut().for_each(|numbers| numbers.sort());
+    for numbers in all.values_mut() {
+        numbers.sort();
+    }
     all
 }
 

@@ -54,7 +54,10 @@ fn write(records: &str) -> Result<String, Box<dyn std::error::Error>> {
 }
 
 fn hex(data: &[u8]) -> String {
-    data.iter().map(|byte| format!("{byte:02x}")).collect()
+    data.iter().fold(String::new(), |mut hex, byte| {
+        let _ = std::fmt::Write::write_fmt(&mut hex, format_args!("{byte:02x}"));
+        hex
+    })
 }
 
 fn bytes(hex: &str) -> Result<Bytes, std::num::ParseIntError> {

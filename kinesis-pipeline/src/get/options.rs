@@ -8,7 +8,6 @@ use super::{checkpoint::Saver, pace::PAGE_RECORDS_MAX, ranges::Ranges, start::On
     reason = "each is a choice of its own, set by a setter of its own"
 )]
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Options {
     pub(crate) page_records_max: u32,
     pub(crate) prefetch_bytes_max: usize,

@@ -1,8 +1,0 @@
-use kinesis_pipeline::KinesisRecord;
-
-#[derive(KinesisRecord)]
-struct Reading {
-    device: String,
-}
-
-fn main() {}
