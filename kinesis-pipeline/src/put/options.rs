@@ -110,7 +110,7 @@ impl PutOptions {
     }
 
     /// How long an endpoint is tried to which no connection can be made; then all that waits fails with
-    /// [`PutError::GaveUp`]. Default 5 s, 0 to 1 hour.
+    /// [`PutError::GaveUp`](super::PutError::GaveUp). Default 5 s, 0 to 1 hour.
     #[must_use]
     pub fn unreachable_max(mut self, time: Duration) -> Self {
         self.unreachable_max = time;
