@@ -58,7 +58,8 @@
 //! | choose how records look in the stream, and their keys | the derive [`KinesisRecord`](derive@KinesisRecord), [`record`] |
 //! | reach a stream | [`KinesisStream`]: `connect`, `with_client`, `with_service`; `StreamConfig` for streams by name |
 //! | put | [`KinesisStream::put`], [`put_all`](KinesisStream::put_all), [`put_stream`](KinesisStream::put_stream), [`PutOptions`], [`PutError`] |
-//! | read | [`KinesisStream::iter_from_latest`] and its sisters, [`Reader`], [`Records`], [`GetError`] |
+//! | put at full shard speed | [`KinesisStream::producer`], [`Producer`], [`Order`], [`wire::aggregate`] |
+//! | read | [`KinesisStream::iter_from_latest`] and its sisters, [`Reader`], [`Records`], [`GetError`], [`CheckpointStore`] |
 //! | transform records in Firehose or Lambda | [`firehose`] |
 //! | test without AWS | the module `local` |
 //! | put something of yours between the library and the service | [`service`] |
@@ -69,7 +70,8 @@
 //!   retention ends first. An answer that is lost after the service stored the records makes duplicates; an error
 //!   then says [`may_have_been_stored`](PutError::may_have_been_stored).
 //! - **Order.** The records of a shard come in the order in which they are stored. Puts that are awaited one after
-//!   the other are stored in that order; among puts in flight together a retry can reorder.
+//!   the other are stored in that order; among puts in flight together a retry can reorder, except with
+//!   [`Order::PerKey`].
 //! - **Resharding.** No record is skipped, and no child is read before its parents end.
 //! - **Bounds.** Memory is bounded by named limits, whatever the other side does.
 //! - **Bad records.** One never stops a shard and is never lost silently: it is one error item with its raw bytes.

@@ -36,13 +36,14 @@ impl Blocks {
     /// As [`decode`].
     pub(super) fn decode(&mut self, text: &str) -> Result<Bytes, FailureReason> {
         let Self(block) = self;
-        block.resize(decoded_bytes(text), 0);
+        // Room for any text of this length: the decoder panics where it finds less than it counts on.
+        block.resize(text.len().div_ceil(4) * 3, 0);
         let decoded = base64_simd::STANDARD.decode(text.as_bytes(), block.as_mut().as_out());
-        let whole = decoded.is_ok_and(|decoded| decoded.len() == decoded_bytes(text));
-        if !whole {
+        let Ok(bytes) = decoded.map(|decoded| decoded.len()) else {
             block.clear();
             return decode(text);
-        }
+        };
+        block.truncate(bytes);
         Ok(block.split().freeze())
     }
 }
@@ -53,7 +54,7 @@ fn decoded_bytes(text: &str) -> usize {
         .bytes()
         .rev()
         .take(2)
-        .filter(|&byte| byte == b'=')
+        .take_while(|&byte| byte == b'=')
         .count();
     (text.len() / 4 * 3).saturating_sub(padding)
 }
@@ -101,7 +102,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_without_a_panic(text: String) {
+        fn any_text_is_read_without_a_panic(text in "\\PC*|[A-Za-z0-9+/= ]{0,20}") {
             let alone = decode(&text).ok();
             prop_assert_eq!(Blocks::new().decode(&text).ok(), alone);
         }

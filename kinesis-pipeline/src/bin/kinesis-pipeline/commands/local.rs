@@ -19,6 +19,9 @@ pub(crate) struct Local {
     /// Where to serve an embedded DynamoDB too.
     #[arg(long, value_name = "ADDRESS")]
     dynamodb: Option<String>,
+    /// Throttle as the service does: 1 MiB and 1,000 records a second into a shard, 5 reads and 2 MiB out of it.
+    #[arg(long)]
+    enforce_limits: bool,
     /// A directory that keeps streams and records; without it they end with the program.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -27,7 +30,9 @@ pub(crate) struct Local {
 impl Local {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let region = global.region.as_deref().unwrap_or(REGION_DEFAULT);
-        let mut builder = LocalKinesis::builder().region(region);
+        let mut builder = LocalKinesis::builder()
+            .region(region)
+            .enforce_limits(self.enforce_limits);
         if let Some(path) = &self.data_dir {
             builder = builder.data_dir(path);
         }
