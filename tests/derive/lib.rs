@@ -11,3 +11,15 @@
 //!     device: String,
 //! }
 //! ```
+//!
+//! With them, the same type does:
+//!
+//! ```
+//! use kinesis_pipeline::KinesisRecord;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize, KinesisRecord)]
+//! struct Reading {
+//!     device: String,
+//! }
+//! ```

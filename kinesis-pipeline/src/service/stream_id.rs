@@ -29,13 +29,19 @@ impl StreamId {
     }
 
     /// The name for a request's `StreamName`: absent when the stream goes by its ARN.
-    #[cfg_attr(not(any(feature = "aws", feature = "local")), allow(dead_code))]
+    #[cfg_attr(
+        not(any(feature = "aws", feature = "local")),
+        allow(dead_code, reason = "only implementations of the seam write requests")
+    )]
     pub(crate) fn name_parameter(&self) -> Option<String> {
         self.arn().is_none().then(|| self.0.to_string())
     }
 
     /// The ARN for a request's `StreamARN`: absent when the stream goes by its name.
-    #[cfg_attr(not(any(feature = "aws", feature = "local")), allow(dead_code))]
+    #[cfg_attr(
+        not(any(feature = "aws", feature = "local")),
+        allow(dead_code, reason = "only implementations of the seam write requests")
+    )]
     pub(crate) fn arn_parameter(&self) -> Option<String> {
         self.arn().map(str::to_owned)
     }
