@@ -160,8 +160,17 @@ impl Drop for Gauge {
 pub(crate) struct Histogram(metrics::Histogram);
 
 impl Histogram {
+    /// One that is not registered.
+    pub(crate) fn silent() -> Self {
+        Self(metrics::Histogram::noop())
+    }
+
     pub(crate) fn record(&self, value: f64) {
         self.0.record(value);
+    }
+
+    pub(crate) fn record_many(&self, value: f64, times: usize) {
+        self.0.record_many(value, times);
     }
 }
 

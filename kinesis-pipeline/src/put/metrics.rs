@@ -1,6 +1,7 @@
 //! What a pipeline tells of itself in the names of [`crate::metrics`].
 //!
-//! Nothing here runs for a user record: totals are read from [`ProducerStats`] at requests and answers.
+//! Nothing here runs when a record is put or gets its receipt: totals are read from [`ProducerStats`] at requests
+//! and answers, and samples are of Kinesis records and requests.
 
 use tokio::time::Instant;
 
@@ -39,7 +40,7 @@ struct Totals {
 }
 
 impl PutMetrics {
-    pub(crate) fn new(stream: &StreamId) -> Self {
+    pub(crate) fn new(stream: &StreamId, aggregates: bool) -> Self {
         let registry = Registry::new(stream);
         let counter = |name, unit, help| registry.counter(name, unit, help);
         let histogram = |name, unit, help| registry.histogram(name, unit, help);
@@ -68,18 +69,18 @@ impl PutMetrics {
             buffering_time: histogram(
                 "kinesis_pipeline_buffering_time_seconds",
                 Unit::Seconds,
-                "Time from the put of the oldest user record of a Kinesis record to its first request",
+                "Time from the put of the oldest user record that a request is the first to send",
             ),
             request_time: histogram(
                 "kinesis_pipeline_request_time_seconds",
                 Unit::Seconds,
                 "Time from a PutRecords request to its answer, error or time-out",
             ),
-            user_records_per_kinesis_record: histogram(
-                "kinesis_pipeline_user_records_per_kinesis_record",
-                Unit::Count,
-                "User records in a Kinesis record that was stored",
-            ),
+            user_records_per_kinesis_record: if aggregates {
+                user_records_per_kinesis_record(&registry)
+            } else {
+                Histogram::silent()
+            },
             kinesis_records_per_request: histogram(
                 "kinesis_pipeline_kinesis_records_per_put_records_request",
                 Unit::Count,
@@ -101,9 +102,8 @@ impl PutMetrics {
         if IS_ON {
             self.kinesis_records_per_request
                 .record(as_value(entries.len()));
-            for entered_at in entries.iter().filter_map(first_sent) {
-                self.buffering_time
-                    .record(stopwatch.seconds_since(entered_at));
+            if let Some(since) = entries.iter().filter_map(first_sent).min() {
+                self.buffering_time.record(stopwatch.seconds_since(since));
             }
         }
         stopwatch
@@ -131,21 +131,24 @@ impl PutMetrics {
 
     fn stored(&self, entries: &[Entry], answer: &PutRecordsAnswer) {
         let (mut records, mut bytes) = (0, 0);
-        let mut failures: Vec<(&str, usize)> = Vec::new();
+        let (mut retries, mut failures) = (Vec::new(), Vec::new());
         for (entry, result) in entries.iter().zip(&answer.results) {
             match result {
                 Ok(_) => {
                     records += 1;
                     bytes += entry.bytes as u64;
+                    count(&mut retries, attempts(entry) - 1);
                     self.user_records_per_kinesis_record
                         .record(as_value(entry.len()));
-                    self.retries.record(f64::from(attempts(entry) - 1));
                 }
-                Err(failure) => count(&mut failures, &failure.code),
+                Err(failure) => count(&mut failures, failure.code.as_str()),
             }
         }
         self.kinesis_records_put.add(records);
         self.kinesis_records_data_put.add(bytes);
+        for (times, of_records) in retries {
+            self.retries.record_many(f64::from(times), of_records);
+        }
         for (code, times) in failures {
             self.failed(code, times);
         }
@@ -209,6 +212,14 @@ impl Totals {
     }
 }
 
+fn user_records_per_kinesis_record(registry: &Registry) -> Histogram {
+    registry.histogram(
+        "kinesis_pipeline_user_records_per_kinesis_record",
+        Unit::Count,
+        "User records in a Kinesis record that a pipeline with aggregation stored",
+    )
+}
+
 /// When the oldest user record was accepted, if the attempt under way is its first.
 fn first_sent(entry: &Entry) -> Option<Instant> {
     let oldest = entry.users().next()?;
@@ -220,10 +231,11 @@ fn attempts(entry: &Entry) -> u32 {
     entry.users().next().map_or(1, |oldest| oldest.attempts)
 }
 
-fn count<'a>(counts: &mut Vec<(&'a str, usize)>, code: &'a str) {
-    match counts.iter_mut().find(|(known, _)| *known == code) {
+/// Counts one of many values that are mostly the same.
+fn count<T: PartialEq>(counts: &mut Vec<(T, usize)>, value: T) {
+    match counts.iter_mut().find(|(known, _)| *known == value) {
         Some((_, count)) => *count += 1,
-        None => counts.push((code, 1)),
+        None => counts.push((value, 1)),
     }
 }
 

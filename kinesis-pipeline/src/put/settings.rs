@@ -23,7 +23,7 @@ impl Settings {
                 options.in_flight_records_max,
                 options.in_flight_bytes_max,
             )),
-            metrics: PutMetrics::new(&target.stream),
+            metrics: PutMetrics::new(&target.stream, options.aggregate),
             target,
             limit: RecordLimit::new(),
             counters: Counters::default(),

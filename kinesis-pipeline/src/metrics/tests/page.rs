@@ -74,7 +74,7 @@ impl Recorder for Catalogue {
 fn catalogue() -> Catalogue {
     let catalogue = Catalogue::default();
     metrics::with_local_recorder(&catalogue, || {
-        PutMetrics::new(&"readings".into()).failed("InternalFailure", 1);
+        PutMetrics::new(&"readings".into(), true).failed("InternalFailure", 1);
         let reader = GetMetrics::new(&"readings".into());
         reader.on_page(
             &"shardId-000000000000".into(),

@@ -207,6 +207,8 @@ async fn pipelines_of_one_stream_add_up_and_a_put_of_the_stream_counts() {
     let seen = Seen::take(&recorder);
     assert_eq!(seen.count("user_records_put_total"), 3);
     assert_eq!(seen.samples("request_time_seconds").len(), 3);
+    let names: Vec<_> = seen.0.keys().map(|(name, _)| name.as_str()).collect();
+    assert!(!names.contains(&"user_records_per_kinesis_record"));
 }
 
 #[test]
