@@ -36,3 +36,10 @@ impl Settings {
         self.metrics.publish(|| self.counters.snapshot());
     }
 }
+
+/// Records may end after the last request that their pipeline made.
+impl Drop for Settings {
+    fn drop(&mut self) {
+        self.publish();
+    }
+}
