@@ -10,7 +10,6 @@ mod runtimes;
 mod script;
 mod sharing;
 mod sink;
-mod spans;
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a trace shows of a pipeline.
+//! What a trace shows of a pipeline. A process of its own: whether a span is recorded is decided for all threads.
 
 use std::{
     fmt::{Debug, Write as _},
@@ -14,8 +14,7 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 
-use super::{Answer, Script};
-use crate::{EncodedRecord, PartitionKey};
+use kinesis_pipeline::{EncodedRecord, KinesisStream, LocalKinesis, PartitionKey, local::Fault};
 
 /// Writes down every span and event with all of its fields.
 #[derive(Clone, Default)]
@@ -34,7 +33,7 @@ impl Visit for Line {
 
 impl Trace {
     fn push(&self, line: Line) {
-        self.lines.lock().unwrap().push(line.0);
+        self.lines.lock().expect("no panic").push(line.0);
     }
 }
 
@@ -72,12 +71,14 @@ impl Subscriber for Trace {
 #[tokio::test(start_paused = true)]
 async fn each_request_has_a_span_and_no_trace_shows_a_key_or_contents() {
     let trace = Trace::default();
-    let _guard = tracing::subscriber::set_default(trace.clone());
-    let script = Script::new([
-        Answer::Error("InternalFailure"),
-        Answer::Failed(&[0], "InternalFailure"),
-    ]);
-    let producer = script.stream().producer().build().unwrap();
+    tracing::subscriber::set_global_default(trace.clone()).unwrap();
+    let local = LocalKinesis::start().await.unwrap();
+    let fail = Fault::fail().on("PutRecords");
+    local.faults().add(fail).unwrap();
+    let fail = Fault::fail().each_entry();
+    local.faults().add(fail.after(3)).unwrap();
+    let stream: KinesisStream<EncodedRecord> = local.stream("readings", 1).await.unwrap();
+    let producer = stream.producer().build().unwrap();
     for number in 0..3 {
         let key = PartitionKey::new(format!("secret-key-{number}")).unwrap();
         let record = EncodedRecord::new(key, "secret contents".into());
