@@ -98,6 +98,7 @@ pub mod __private;
 pub mod clock;
 #[cfg(feature = "aws")]
 mod config;
+mod digest;
 pub mod firehose;
 mod get;
 #[cfg(feature = "local")]

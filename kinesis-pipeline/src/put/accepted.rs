@@ -24,7 +24,7 @@ pub(crate) struct Accepted {
     in_flight: bool,
     /// An earlier attempt may have stored the record.
     may_have_been_stored: bool,
-    /// The hash key that places the record; computed where records are placed.
+    /// The hash key that places the record; found by the driver, where records are placed.
     hash_key: HashKey,
     /// Present once the driver has it. Whatever ends the record before then drops its waiter, which ends the
     /// receipt too.
@@ -38,13 +38,12 @@ pub(crate) struct Accepted {
 impl Accepted {
     pub(crate) fn new(
         record: EncodedRecord,
-        hash_key: HashKey,
         entered_at: Instant,
         waiter: Waiter,
         permit: Permit,
     ) -> Self {
         Self {
-            hash_key,
+            hash_key: HashKey::MIN,
             epoch: None,
             record,
             entered_at,
@@ -59,6 +58,11 @@ impl Accepted {
     /// The hash key that decides the shard. It means nothing where records are not placed.
     pub(crate) fn hash_key(&self) -> HashKey {
         self.hash_key
+    }
+
+    /// Its hash key is found.
+    pub(crate) fn place_by(&mut self, hash_key: HashKey) {
+        self.hash_key = hash_key;
     }
 
     /// The driver takes the record over.

@@ -20,7 +20,7 @@ use super::{
     settings::Settings,
     state::{Arrival, State},
 };
-use crate::{record::EncodedRecord, shard::HashKey};
+use crate::record::EncodedRecord;
 
 /// One put pipeline: a queue that takes records without a lock, and a driver that runs while there is
 /// something to do.
@@ -147,12 +147,7 @@ impl Pipeline {
     ) -> PendingReceipt {
         let (waiter, pending) = PendingReceipt::new(self.settings.target.stream.clone());
         let now = self.settings.target.clock.instant();
-        let hash_key = if self.settings.options.placed {
-            record.hash_key()
-        } else {
-            HashKey::MIN
-        };
-        let accepted = Accepted::new(record, hash_key, now, waiter, permit);
+        let accepted = Accepted::new(record, now, waiter, permit);
         self.settings.counters.accepted.add(1);
         self.arrive(Arrival::Put(accepted), runtime);
         pending
