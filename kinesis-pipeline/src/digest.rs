@@ -9,7 +9,11 @@ use wide::u32x4;
 /// How many texts are hashed side by side.
 pub(crate) const LANES: usize = 8;
 /// Fewer are faster one by one; without optimisation, any number is.
-const LANES_MIN: usize = if cfg!(debug_assertions) { usize::MAX } else { 3 };
+const LANES_MIN: usize = if cfg!(debug_assertions) {
+    usize::MAX
+} else {
+    3
+};
 
 const BLOCK_BYTES: usize = 64;
 /// What the last block has besides the text: a mark and the length in bits.

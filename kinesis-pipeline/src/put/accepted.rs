@@ -5,8 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    AttemptError, PutError, Receipt, epoch::Epoch, receipt::Waiter, room::Permit,
-    settings::Settings,
+    AttemptError, PutError, Receipt, epoch::Epoch, receipt::Waiter, room::Held, settings::Settings,
 };
 use crate::{record::EncodedRecord, service::StoredAt, shard::HashKey};
 
@@ -31,8 +30,9 @@ pub(crate) struct Accepted {
     epoch: Option<Arc<Epoch>>,
     /// Present until the result is known.
     waiter: Option<Waiter>,
-    /// Gives the room back when it is dropped.
-    permit: Permit,
+    /// The room that it takes. Until the driver has it there is nobody who could wait for it: what is in the queue
+    /// is dropped with the pipeline.
+    held: Held,
 }
 
 impl Accepted {
@@ -40,7 +40,7 @@ impl Accepted {
         record: EncodedRecord,
         entered_at: Instant,
         waiter: Waiter,
-        permit: Permit,
+        held: Held,
     ) -> Self {
         Self {
             hash_key: HashKey::MIN,
@@ -51,7 +51,7 @@ impl Accepted {
             in_flight: false,
             may_have_been_stored: false,
             waiter: Some(waiter),
-            permit,
+            held,
         }
     }
 
@@ -94,16 +94,16 @@ impl Accepted {
         self.may_have_been_stored = true;
     }
 
-    /// The record is stored, and counted as such. The room that it took goes over to `room`.
+    /// The record is stored, and counted as such. The room that it took goes over to `freed`.
     pub(crate) fn stored(
         mut self,
         at: StoredAt,
         sub_sequence_number: u64,
         now: Instant,
-        room: &mut Permit,
+        freed: &mut Held,
     ) {
-        room.absorb(&mut self.permit);
-        let Some(waiter) = self.waiter.take().filter(|waiter| !waiter.is_closed()) else {
+        freed.absorb(&mut self.held);
+        let Some(waiter) = self.waiter.take().filter(Waiter::is_waited_for) else {
             return;
         };
         let receipt = Receipt {
@@ -112,7 +112,7 @@ impl Accepted {
             time_in_buffer: now.duration_since(self.entered_at),
             ..Receipt::new(at.shard_id, at.sequence_number)
         };
-        let _ = waiter.send(Ok(receipt));
+        waiter.send(Ok(receipt));
     }
 
     /// The service refused the record for good.
@@ -157,8 +157,7 @@ impl Accepted {
         let settings = &epoch.settings;
         settings.counters.failed.add(1);
         epoch.count_failed();
-        // Nobody may be waiting any more: the record was sent all the same.
-        let _ = waiter.send(Err(error(self, settings)));
+        waiter.send(Err(error(self, settings)));
     }
 }
 
@@ -169,5 +168,11 @@ impl Drop for Accepted {
             attempts: user.attempts,
             may_have_been_stored: user.may_have_been_stored || user.in_flight,
         });
+        if let Some(epoch) = &self.epoch {
+            epoch
+                .settings
+                .room
+                .give_back(std::mem::take(&mut self.held));
+        }
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use tokio::time::Instant;
 
-use super::{accepted::Accepted, room::Permit, stats::Counters};
+use super::{accepted::Accepted, room::Held, stats::Counters};
 use crate::{
     digest,
     record::{EncodedRecord, PartitionKey},
@@ -109,16 +109,16 @@ impl Entry {
         self.charged_bytes.saturating_sub(self.bytes)
     }
 
-    /// All user records are stored. The room that they took goes over to `room`.
-    pub(crate) fn stored(self, at: StoredAt, now: Instant, room: &mut Permit, counters: &Counters) {
+    /// All user records are stored. The room that they took goes over to `freed`.
+    pub(crate) fn stored(self, at: StoredAt, now: Instant, freed: &mut Held, counters: &Counters) {
         counters.stored.add(self.len());
         counters
             .stored_bytes
             .add(self.users().map(|user| user.record.data.len()).sum());
         for (index, user) in (1..).zip(self.rest) {
-            user.stored(at.clone(), index, now, room);
+            user.stored(at.clone(), index, now, freed);
         }
-        self.first.stored(at, 0, now, room);
+        self.first.stored(at, 0, now, freed);
     }
 }
 

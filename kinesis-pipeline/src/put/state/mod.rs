@@ -23,7 +23,7 @@ use super::{
     place::find_hash_keys,
     refresh::Refresh,
     retry::{Verdict, is_worth_halving, verdict},
-    room::Permit,
+    room::Held,
     send::Sent,
     settings::Settings,
     split::{Outcomes, split},
@@ -85,7 +85,7 @@ pub(crate) struct State {
     epochs: Epochs,
     /// The room of records that were stored, given back after each event at once: whoever waits for room
     /// takes part in every return of it.
-    freed: Permit,
+    freed: Held,
     /// What the next wake was found to be, while nothing but puts that have to wait has happened since.
     quiet: Option<Wake>,
     rng: fastrand::Rng,
@@ -100,7 +100,7 @@ impl State {
         Self {
             lanes: Lanes::new(Arc::clone(&settings)),
             epochs: Epochs::new(Arc::clone(&settings)),
-            freed: Permit::none(&settings.room),
+            freed: Held::default(),
             quiet: None,
             settings,
             queue,
@@ -369,7 +369,8 @@ impl State {
     }
 
     fn give_room_back(&mut self) {
-        self.freed = Permit::none(&self.settings.room);
+        let freed = std::mem::take(&mut self.freed);
+        self.settings.room.give_back(freed);
     }
 
     fn halve(&mut self, mut entries: Vec<Entry>) {
