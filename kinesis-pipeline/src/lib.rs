@@ -101,6 +101,7 @@ mod config;
 mod digest;
 pub mod firehose;
 mod get;
+mod json;
 #[cfg(feature = "local")]
 pub mod local;
 mod put;

@@ -97,7 +97,7 @@ impl Accepted {
     /// The record is stored, and counted as such. The room that it took goes over to `freed`.
     pub(crate) fn stored(
         mut self,
-        at: StoredAt,
+        at: &StoredAt,
         sub_sequence_number: u64,
         now: Instant,
         freed: &mut Held,
@@ -110,7 +110,7 @@ impl Accepted {
             sub_sequence_number,
             attempts: self.attempts,
             time_in_buffer: now.duration_since(self.entered_at),
-            ..Receipt::new(at.shard_id, at.sequence_number)
+            ..Receipt::new(at.shard_id.clone(), at.sequence_number.clone())
         };
         waiter.send(Ok(receipt));
     }

@@ -55,6 +55,13 @@ impl SequenceNumber {
         Self::few(digits.as_bytes()).unwrap_or(Self(Digits::Many(digits)))
     }
 
+    /// The number with these digits; `None` if they are none.
+    #[cfg(feature = "aws")]
+    pub(crate) fn of_digits(digits: &[u8]) -> Option<Self> {
+        let few = is_number(digits).then(|| Self::few(digits))?;
+        few.or_else(|| Some(Self(Digits::Many(str::from_utf8(digits).ok()?.into()))))
+    }
+
     /// The number with these digits, which were checked; `None` if there are more than usual.
     fn few(digits: &[u8]) -> Option<Self> {
         let mut bytes = [0; FEW_MAX];
@@ -95,7 +102,7 @@ impl FromStr for SequenceNumber {
     type Err = InvalidSequenceNumber;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if !is_number(text) {
+        if !is_number(text.as_bytes()) {
             return Err(InvalidSequenceNumber {
                 text: text.chars().take(40).collect(),
             });
@@ -111,10 +118,10 @@ impl From<u128> for SequenceNumber {
     }
 }
 
-fn is_number(text: &str) -> bool {
+fn is_number(text: &[u8]) -> bool {
     // Without a way out of the loop it is done for many bytes at a time.
     let digits = text
-        .bytes()
+        .iter()
         .fold(true, |all, byte| all & byte.is_ascii_digit());
     (1..=DIGITS_MAX).contains(&text.len()) && digits
 }

@@ -31,16 +31,13 @@ use aws_smithy_types::{
 };
 use bytes::Bytes;
 
+use crate::json::{Malformed, Scanner, Text};
+
 /// What the SDK gets to see of an answer that was read here.
 const NOTHING: &[u8] = b"{}";
 
 /// Reads the body of a successful answer.
-pub(super) type Read<A> = fn(&[u8]) -> Result<A, Unreadable>;
-
-/// A body that is not the JSON that was expected, or not all of it.
-#[derive(Debug, thiserror::Error)]
-#[error("the answer is not the JSON of Kinesis: {0}")]
-pub(super) struct Unreadable(pub(super) String);
+pub(super) type Read<A> = fn(&[u8]) -> Result<A, Malformed>;
 
 /// One call, to be given to the SDK's operation as its interceptor.
 pub(super) struct Direct<A> {
@@ -194,4 +191,12 @@ impl<A: fmt::Debug + Send + 'static> ClientProtocolInner for Protocol<A> {
     ) -> Result<(), SerdeError> {
         self.sdk.update_endpoint(request, endpoint, config)
     }
+}
+
+/// A text that may be left out or `null`.
+pub(super) fn text_or_null<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Text<'a>>, Malformed> {
+    if scanner.null()? {
+        return Ok(None);
+    }
+    scanner.string().map(Some)
 }

@@ -1,20 +1,14 @@
 //! The records are written into the request, and read out of the answer, without the SDK's types: [`direct`](super::direct)
 //! says why.
 
-use std::{borrow::Cow, io::Write as _};
+mod json;
 
 use aws_sdk_kinesis::{
     primitives::Blob,
     types::{PutRecordsRequestEntry, PutRecordsResultEntry},
 };
-use base64_simd::{Out, STANDARD};
-use bytes::Bytes;
-use serde::Deserialize;
 
-use super::{
-    AwsKinesis,
-    direct::{Direct, Unreadable},
-};
+use super::{AwsKinesis, direct::Direct};
 use crate::{
     record::EncodedRecord,
     service::{EntryFailure, PutRecords, PutRecordsAnswer, ServiceError, StoredAt},
@@ -49,7 +43,7 @@ async fn send_direct(
     aws: &AwsKinesis,
     call: PutRecords,
 ) -> Result<Vec<Option<Entry>>, ServiceError> {
-    let (direct, answer) = Direct::new(Some(body(&call)), read);
+    let (direct, answer) = Direct::new(Some(json::body(&call)), json::answer);
     // The body has the records: none of them goes through the SDK's types.
     aws.client
         .put_records()
@@ -64,108 +58,6 @@ async fn send_direct(
     answer
         .take()
         .ok_or_else(|| aws.malformed(OPERATION, "it was not read"))
-}
-
-/// The request as the API has it in JSON.
-fn body(call: &PutRecords) -> Bytes {
-    const ENTRY: &str = r#"{"Data":"","PartitionKey":"","ExplicitHashKey":""},"#;
-    const HASH_KEY_DIGITS_MAX: usize = 39;
-    let expected = |record: &EncodedRecord| {
-        let key = record.partition_key.len() + HASH_KEY_DIGITS_MAX;
-        STANDARD.encoded_length(record.data.len()) + key + ENTRY.len()
-    };
-    let frame = 64 + call.stream.as_str().len();
-    let bytes = frame + call.records.iter().map(expected).sum::<usize>();
-    let mut out = Vec::with_capacity(bytes);
-    let name = if call.stream.arn().is_some() {
-        "StreamARN"
-    } else {
-        "StreamName"
-    };
-    out.extend_from_slice(b"{\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-    put_text(&mut out, call.stream.as_str());
-    out.extend_from_slice(b",\"Records\":[");
-    for (index, record) in call.records.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        put_entry(&mut out, record);
-    }
-    out.extend_from_slice(b"]}");
-    out.into()
-}
-
-fn put_entry(out: &mut Vec<u8>, record: &EncodedRecord) {
-    out.extend_from_slice(b"{\"Data\":\"");
-    let start = out.len();
-    out.resize(start + STANDARD.encoded_length(record.data.len()), 0);
-    let _ = STANDARD.encode(&record.data, Out::from_slice(&mut out[start..]));
-    out.extend_from_slice(b"\",\"PartitionKey\":");
-    put_text(out, &record.partition_key);
-    if let Some(key) = record.explicit_hash_key {
-        write!(out, ",\"ExplicitHashKey\":\"{key}\"").expect("memory takes what is written");
-    }
-    out.push(b'}');
-}
-
-/// A JSON string.
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    } else {
-        serde_json::to_writer(out, text).expect("memory takes what is written");
-    }
-}
-
-/// The answer as the API has it in JSON.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Answer<'a> {
-    #[serde(borrow, default)]
-    records: Vec<AnswerEntry<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct AnswerEntry<'a> {
-    #[serde(borrow)]
-    shard_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    sequence_number: Option<Text<'a>>,
-    #[serde(borrow)]
-    error_code: Option<Text<'a>>,
-    #[serde(borrow)]
-    error_message: Option<Text<'a>>,
-}
-
-/// Borrowed where it has no escapes.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-fn read(body: &[u8]) -> Result<Vec<Option<Entry>>, Unreadable> {
-    let answer: Answer<'_> =
-        serde_json::from_slice(body).map_err(|error| Unreadable(error.to_string()))?;
-    let mut last = ShardId::from("");
-    let result = |entry: AnswerEntry<'_>| {
-        if let Some(Text(code)) = entry.error_code {
-            let message = entry.error_message.map(|Text(message)| message);
-            return Some(Err(EntryFailure::new(code, message.unwrap_or_default())));
-        }
-        let sequence_number = entry.sequence_number?.0.parse().ok()?;
-        let shard_id = entry.shard_id?.0;
-        // Few shards take the records of a request: most ids are that of the record before.
-        if last.as_str() != shard_id {
-            last = ShardId::from(shard_id.as_ref());
-        }
-        Some(Ok(StoredAt::new(last.clone(), sequence_number)))
-    };
-    Ok(answer.records.into_iter().map(result).collect())
 }
 
 /// For a client whose protocol is not the service's JSON.
