@@ -100,6 +100,7 @@ pub mod clock;
 mod config;
 pub mod firehose;
 mod get;
+mod json;
 #[cfg(feature = "local")]
 pub mod local;
 mod put;
