@@ -83,6 +83,7 @@
 //! |---|---|---|
 //! | `derive` | the macro | yes |
 //! | `aws` | streams on AWS through the official SDK, and the YAML file of named streams | yes |
+//! | `fleet` | checkpoints in DynamoDB, in the lease table of a fleet | |
 //! | `local` | the embedded Kinesis, in process: a dev-dependency | |
 //! | `local-server` | its HTTP face, and an embedded DynamoDB beside it | |
 //! | `local-durable` | a data directory for it: what it holds survives the process | |
@@ -99,6 +100,8 @@ pub mod clock;
 #[cfg(feature = "aws")]
 mod config;
 pub mod firehose;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod get;
 #[cfg(feature = "local")]
 pub mod local;
@@ -112,6 +115,8 @@ pub mod wire;
 pub use clock::Clock;
 #[cfg(feature = "aws")]
 pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
+#[cfg(feature = "fleet")]
+pub use fleet::{DynamoDbCheckpoints, LeaseError};
 pub use get::{
     ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
     FileCheckpoints, GetError, MemoryCheckpoints, OnTrimmed, Reader, ReaderStats, Record, Records,

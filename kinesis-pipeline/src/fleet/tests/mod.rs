@@ -1,0 +1,2 @@
+#[cfg(feature = "local-server")]
+mod store;
