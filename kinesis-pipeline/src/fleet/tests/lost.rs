@@ -92,15 +92,13 @@ async fn counter(database: &Database) -> Option<u64> {
 async fn a_write_that_the_sdk_repeats_after_a_lost_answer_is_done_once() {
     let (database, losing) = (Database::start().await, Losing::default());
     let [store, _] = stores(&database, &losing);
-    for number in 1..4 {
+    for (number, expected) in (1..4).zip(0..) {
         losing.next(1);
-        store
-            .save("app", "s", vec![after("a", number)])
-            .await
-            .unwrap();
+        let rows = vec![after("a", number)];
+        store.save("app", "s", rows.clone()).await.unwrap();
         assert_eq!(losing.left(), 0);
-        assert_eq!(counter(&database).await, Some(number as u64 - 1));
-        assert_eq!(store.load("app", "s").await.unwrap(), [after("a", number)]);
+        assert_eq!(counter(&database).await, Some(expected));
+        assert_eq!(store.load("app", "s").await.unwrap(), rows);
     }
     losing.next(1);
     store.remove("app", "s", vec!["a".into()]).await.unwrap();
