@@ -64,11 +64,11 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 /// that an aggregate in it held has the sub-sequence number 9223372036854775807, because KCL goes on behind it. What
 /// KCL has no attribute for (arrival time, the time that reading began at, the stream) is in a map
 /// `kinesisPipeline`, which KCL leaves alone; times are kept in milliseconds. Other attributes of a row stay as they
-/// are. Parents, children and hash keys of shards are not known here: KCL adds them when it compares its leases with
-/// the stream's shards.
+/// are. Parents, children and hash keys of shards are not known here, so new rows go without.
 ///
 /// A row of KCL's that says `LATEST`, or `AT_TIMESTAMP` without our time, is no checkpoint: that shard begins where
-/// the reader's start says, as it does in KCL.
+/// the reader's start says, as it does in KCL. The other way round, KCL reads our time from its own settings: a fleet
+/// that takes over before a shard's first record was read must start with `AT_TIMESTAMP` and that time.
 ///
 /// # One stream, one writer
 ///
@@ -181,7 +181,8 @@ impl DynamoDbCheckpoints {
     /// After what time without a renewal the worker that owns a lease counts as gone. 10 s by default, KCL's
     /// `failoverTimeMillis`: set it to that of your fleet if it has another.
     ///
-    /// The first save of a shard with an owner waits until that time has passed since the checkpoints were loaded.
+    /// The first save or removal of a shard with an owner waits until that time has passed since the checkpoints were
+    /// loaded. A reader gives a save 30 s: with a longer time the first ones fail, and are tried again.
     #[must_use]
     pub fn owner_expiry(mut self, time: Duration) -> Self {
         self.settings.owner_expiry = time;

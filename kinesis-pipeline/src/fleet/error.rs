@@ -92,13 +92,15 @@ pub enum LeaseError {
     },
 }
 
+/// The code of an answer that there is no such table.
+pub(super) const NOT_FOUND: &str = "ResourceNotFoundException";
+
 /// Codes of answers that stay the same however often one asks.
-const FINAL_CODES: [&str; 7] = [
+const FINAL_CODES: [&str; 6] = [
     "AccessDeniedException",
     "IncompleteSignatureException",
     "InvalidSignatureException",
     "MissingAuthenticationTokenException",
-    "ResourceNotFoundException",
     "UnrecognizedClientException",
     "ValidationException",
 ];
@@ -114,6 +116,11 @@ impl LeaseError {
             Self::NotActive { .. } => true,
             _ => false,
         }
+    }
+
+    /// Whether a call found no table.
+    pub(super) fn says_not_found(&self) -> bool {
+        matches!(self, Self::Service { code: Some(code), .. } if code == NOT_FOUND)
     }
 
     #[cold]

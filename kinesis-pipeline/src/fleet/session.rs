@@ -163,8 +163,8 @@ impl Session<'_> {
             (None, None) => Ok(Outcome::Done),
             (None, Some(counter)) => self.table.delete_row(&change.lease_key, counter).await,
         };
-        if result.is_err() {
-            // If the table was deleted, the next save finds out.
+        if result.as_ref().is_err_and(LeaseError::says_not_found) {
+            // The next save creates it again, if it may.
             self.known().set_active(self.table.name, false);
         }
         result

@@ -13,12 +13,12 @@ use aws_sdk_dynamodb::{
 
 use super::{
     LeaseError,
+    error::NOT_FOUND,
     row::{LEASE_KEY, LeaseRow},
 };
 use crate::Clock;
 
-/// Codes of answers that say what there is.
-const NOT_FOUND: &str = "ResourceNotFoundException";
+/// The code of an answer that the table is there already.
 const IN_USE: &str = "ResourceInUseException";
 
 /// How long a new table is waited for. A reader gives a whole save 30 s.

@@ -61,7 +61,7 @@ mod tests;
 use std::time::SystemTime;
 
 pub use by_shard::{ByShard, ShardRecords};
-#[cfg(all(test, feature = "fleet"))]
+#[cfg(all(test, feature = "fleet", feature = "local-server"))]
 pub(crate) use checkpoint::conformance;
 pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,

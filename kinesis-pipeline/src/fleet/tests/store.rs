@@ -1,6 +1,22 @@
 //! The store as a reader uses it.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use aws_sdk_dynamodb::{
+    config::{
+        ConfigBag, Intercept, RuntimeComponents,
+        interceptors::{
+            BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+        },
+    },
+    error::BoxError,
+};
 
 use super::database::{Database, after, failed, lease_error};
 use crate::{
@@ -147,10 +163,44 @@ async fn a_table_of_many_pages_is_read_to_its_end_and_other_kinds_of_rows_are_pa
     assert_eq!(rows.len(), 1_000);
 }
 
+/// Counts the requests that are in flight.
+#[derive(Clone, Debug, Default)]
+struct InFlight {
+    now: Arc<AtomicUsize>,
+    max: Arc<AtomicUsize>,
+}
+
+impl Intercept for InFlight {
+    fn name(&self) -> &'static str {
+        "InFlight"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.max.fetch_max(now, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn read_after_transmit(
+        &self,
+        _: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.now.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
 #[tokio::test]
-async fn a_hundred_shards_are_saved_at_once() {
-    let database = Database::start().await;
-    let store = database.store();
+async fn many_shards_are_saved_eight_at_a_time() {
+    let (database, in_flight) = (Database::start().await, InFlight::default());
+    let store = database.store_through(in_flight.clone());
     let rows = |number| {
         (0..100)
             .map(|shard| after(&shard.to_string(), number))
@@ -158,6 +208,7 @@ async fn a_hundred_shards_are_saved_at_once() {
     };
     store.save("app", "s", rows(1)).await.unwrap();
     store.save("app", "s", rows(2)).await.unwrap();
+    assert_eq!(in_flight.max.load(Ordering::Relaxed), 8);
     let loaded = database.store().load("app", "s").await.unwrap();
     assert_eq!(loaded.len(), 100);
     assert!(loaded.iter().all(|row| row.place == after("0", 2).place));

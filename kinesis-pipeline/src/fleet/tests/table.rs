@@ -80,7 +80,8 @@ async fn a_table_that_was_deleted_is_created_again_by_the_save_after_the_one_tha
     store.save("app", "s", vec![after("a", 1)]).await.unwrap();
     let delete = database.client.delete_table().table_name("app");
     delete.send().await.unwrap();
-    failed(store.save("app", "s", vec![after("a", 2)]).await);
+    let error = failed(store.save("app", "s", vec![after("a", 2)]).await);
+    assert!(error.is_retryable());
     store.save("app", "s", vec![after("a", 2)]).await.unwrap();
     assert_eq!(
         database.store().load("app", "s").await.unwrap(),
