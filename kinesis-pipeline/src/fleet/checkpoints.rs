@@ -64,7 +64,8 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 /// that an aggregate in it held has the sub-sequence number 9223372036854775807, because KCL goes on behind it. What
 /// KCL has no attribute for (arrival time, the time that reading began at, the stream) is in a map
 /// `kinesisPipeline`, which KCL leaves alone; times are kept in milliseconds. Other attributes of a row stay as they
-/// are. Parents, children and hash keys of shards are not known here, so new rows go without.
+/// are. Parents, children and hash keys of shards are not known here, so new rows go without; a fleet that takes over
+/// adds the hash keys.
 ///
 /// A row of KCL's that says `LATEST`, or `AT_TIMESTAMP` without our time, is no checkpoint: that shard begins where
 /// the reader's start says, as it does in KCL. The other way round, KCL reads our time from its own settings: a fleet

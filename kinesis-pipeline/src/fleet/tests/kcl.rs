@@ -12,15 +12,21 @@ use crate::{
     CheckpointPlace, CheckpointStore, LeaseError,
     fleet::{
         mark::MARK,
-        row::{count, number, text},
+        row::{Item, count, number, text},
     },
 };
 
 const SHARD: &str = "shardId-000000000000";
 
+/// The leases of KCL's at this moment.
+fn table(moment: &str) -> Vec<Item> {
+    let mut tables = vectors::tables().into_iter();
+    tables.find(|(name, _)| name == moment).unwrap().1
+}
+
 #[tokio::test]
 async fn a_reader_goes_on_where_a_fleet_stopped_inside_an_aggregate() {
-    let rows = vectors::table("2x_01_after_start_and_checkpoints");
+    let rows = table("2x_01_after_start_and_checkpoints");
     let database = Database::with_leases("app", rows).await;
     let mut rows = database.store().load("app", "s").await.unwrap();
     rows.sort_by(|a, b| a.shard_id.cmp(&b.shard_id));
@@ -36,7 +42,7 @@ async fn a_reader_goes_on_where_a_fleet_stopped_inside_an_aggregate() {
 
 #[tokio::test]
 async fn a_checkpoint_of_ours_changes_a_row_as_one_of_kcls_does() {
-    let mut row = vectors::table("2x_01_after_start_and_checkpoints").remove(0);
+    let mut row = table("2x_01_after_start_and_checkpoints").remove(0);
     row.insert("pendingCheckpoint".to_owned(), text("7"));
     row.insert("pendingCheckpointSubSequenceNumber".to_owned(), number(0));
     row.insert(
@@ -76,7 +82,7 @@ async fn a_checkpoint_of_ours_changes_a_row_as_one_of_kcls_does() {
 
 #[tokio::test]
 async fn a_worker_that_renews_its_lease_keeps_it_and_is_named() {
-    let row = vectors::table("2x_01_after_start_and_checkpoints").remove(0);
+    let row = table("2x_01_after_start_and_checkpoints").remove(0);
     let counter = count(&row, "leaseCounter").unwrap();
     let database = Database::with_leases("app", vec![row]).await;
     let store = database.store().owner_expiry(Duration::from_millis(50));
@@ -135,7 +141,7 @@ async fn kcl_takes_over_a_row_of_ours_and_we_let_it_have_it() {
 
 #[tokio::test]
 async fn an_owner_is_waited_for_from_loading_on() {
-    let rows = vectors::table("2x_08_after_clean_stop_of_last_worker");
+    let rows = table("2x_08_after_clean_stop_of_last_worker");
     let database = Database::with_leases("app", rows).await;
     let expiry = Duration::from_millis(200);
     let store = database.store().owner_expiry(expiry);
@@ -150,7 +156,7 @@ async fn an_owner_is_waited_for_from_loading_on() {
 
 #[tokio::test]
 async fn finished_shards_of_a_fleet_are_finished_for_us() {
-    let rows = vectors::table("3x_05_after_split");
+    let rows = table("3x_05_after_split");
     let database = Database::with_leases("app", rows).await;
     let rows = database.store().load("app", "s").await.unwrap();
     let of = |shard: &str| {

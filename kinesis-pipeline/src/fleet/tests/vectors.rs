@@ -26,12 +26,6 @@ pub(super) fn tables() -> Vec<(String, Vec<Item>)> {
     tables.iter().map(table).collect()
 }
 
-/// The rows of a table at one moment.
-pub(super) fn table(moment: &str) -> Vec<Item> {
-    let mut tables = tables().into_iter();
-    tables.find(|(name, _)| name == moment).unwrap().1
-}
-
 /// A request by its name.
 pub(super) fn request(name: &str) -> Value {
     let requests: Value = serde_json::from_str(include_str!("../vectors/requests.json")).unwrap();
