@@ -61,6 +61,8 @@ mod tests;
 use std::time::SystemTime;
 
 pub use by_shard::{ByShard, ShardRecords};
+#[cfg(all(test, feature = "fleet", feature = "local-server"))]
+pub(crate) use checkpoint::conformance;
 pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
     FileCheckpoints, MemoryCheckpoints,
