@@ -61,6 +61,7 @@
 //! | put at full shard speed | [`KinesisStream::producer`], [`Producer`], [`Order`], [`wire::aggregate`] |
 //! | read | [`KinesisStream::iter_from_latest`] and its sisters, [`Reader`], [`Records`], [`GetError`], [`CheckpointStore`] |
 //! | transform records in Firehose or Lambda | [`firehose`] |
+//! | watch it at work | [`metrics`], [`Producer::stats`], [`Records::stats`] |
 //! | test without AWS | the module `local` |
 //! | put something of yours between the library and the service | [`service`] |
 //!
@@ -88,6 +89,7 @@
 //! | `local-server` | its HTTP face, and an embedded DynamoDB beside it | |
 //! | `local-durable` | a data directory for it: what it holds survives the process | |
 //! | `local-tls` | TLS for the HTTP face, with a certificate made at its start | |
+//! | `metrics` | numbers for operators through the `metrics` facade: see [`metrics`] | |
 //! | `cli` | the program `kinesis-pipeline` | |
 //!
 //! A feature only adds. Without default features the codecs and pipelines build in seconds.
@@ -107,6 +109,7 @@ mod get;
 mod json;
 #[cfg(feature = "local")]
 pub mod local;
+pub mod metrics;
 mod put;
 pub mod record;
 pub mod service;

@@ -37,6 +37,7 @@ mod fetch;
 mod gap;
 mod lag;
 mod listing;
+mod metrics;
 mod open;
 mod options;
 mod pace;
@@ -69,6 +70,7 @@ pub use checkpoint::{
 };
 pub use deliver::StopHandle;
 pub use error::GetError;
+pub(crate) use metrics::GetMetrics;
 pub use reader::Reader;
 pub use record::Record;
 pub use records::Records;

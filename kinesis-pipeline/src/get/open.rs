@@ -57,7 +57,7 @@ pub(crate) async fn open(
         gaps,
         gone,
     } = plan(&shards, wish, &checkpoints).map_err(|why| refusal(&target, shards.len(), why))?;
-    let counters = Counters::default();
+    let counters = Counters::new(&target.stream);
     for gap in gaps {
         counters.on_gap();
         warn_of_gap(&target, &gap.shard_id, gap.arrived_at, options.on_trimmed);

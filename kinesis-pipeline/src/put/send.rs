@@ -26,6 +26,8 @@ pub(crate) async fn send(settings: Arc<Settings>, mut entries: Vec<Entry>) -> Se
         user.sent();
     }
     settings.counters.count_request(&entries);
+    settings.publish();
+    let clock = &settings.target.clock;
     let span = tracing::debug_span!(
         "put_records",
         stream = %settings.target.stream,
@@ -35,6 +37,7 @@ pub(crate) async fn send(settings: Arc<Settings>, mut entries: Vec<Entry>) -> Se
     let records = wire_records(&mut entries);
     let call = PutRecords::new(settings.target.stream.clone(), records);
     let after = settings.options.request_timeout;
+    let stopwatch = settings.metrics.request_sent(&entries, clock);
     // The service's code may be the user's: its panic must not lose the records.
     let answer = AssertUnwindSafe(async { settings.target.service.put_records(call).await });
     let answer = answer.catch_unwind().instrument(span);
@@ -44,6 +47,9 @@ pub(crate) async fn send(settings: Arc<Settings>, mut entries: Vec<Entry>) -> Se
         Ok(Err(_)) => Err(AttemptError::Request(Arc::new(panicked(&settings)))),
         Err(_) => Err(AttemptError::TimedOut { after }),
     };
+    settings
+        .metrics
+        .answered(stopwatch, clock, &entries, &outcome);
     Sent { entries, outcome }
 }
 

@@ -289,6 +289,7 @@ impl State {
         let ttl = self.settings.options.record_ttl;
         if let Some(time) = ttl.and_then(|ttl| now.checked_sub(ttl)) {
             for user in self.lanes.take_until(time) {
+                self.settings.counters.expired.add(1);
                 user.expired(now);
             }
         }
