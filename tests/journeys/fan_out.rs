@@ -5,25 +5,42 @@ use std::time::Duration;
 use kinesis_pipeline::{GetError, StartAt};
 use kinesis_pipeline_tests::Server;
 
-use crate::{Reading, next, reading, reshard::follow_a_split_and_a_merge, take};
+use crate::{
+    Reading, counts_of, faults::Fault, next, reading, reshard::follow_a_split_and_a_merge, take,
+};
 
-pub(crate) async fn fan_out_pushes_records_and_follows_a_split_and_a_merge(server: Server) {
-    let stream = server.stream::<Reading>("readings", 1).await;
+pub(crate) async fn fan_out_pushes_what_is_put_until_its_consumer_is_gone(server: Server) {
+    let stream = server.stream::<Reading>("readings", 2).await;
     let reader = stream.reader().fan_out("pushed");
     let mut records = reader.open().await.expect("the reader opens");
-    follow_a_split_and_a_merge(&server, &stream, &mut records).await;
+    for count in 0..10 {
+        let put = stream.put(&reading(&count.to_string(), count)).await;
+        put.expect("a receipt");
+    }
+    let mut counts: Vec<_> = counts_of(&take(&mut records, 10).await);
+    counts.sort_unstable();
+    assert_eq!(counts, (0..10).collect::<Vec<_>>());
+
     let removed = stream.deregister_consumer("pushed").await;
     removed.expect("the consumer is removed");
-    // ferrokinesis goes on to serve the subscriptions of a consumer that is gone.
-    if !server.is_ferrokinesis() {
+    if !Fault::SubscriptionsOutliveTheirConsumer.is_of(&server) {
         let end = next(&mut records).await.expect("an error");
         assert!(matches!(end, Err(GetError::Consumer { .. })), "{end:?}");
     }
 }
 
+pub(crate) async fn fan_out_follows_a_split_and_a_merge(server: Server) {
+    if Fault::SubscriptionsOutliveTheirShard.is_of(&server) {
+        return;
+    }
+    let stream = server.stream::<Reading>("readings", 1).await;
+    let reader = stream.reader().fan_out("pushed");
+    let mut records = reader.open().await.expect("the reader opens");
+    follow_a_split_and_a_merge(&server, &stream, &mut records).await;
+}
+
 pub(crate) async fn fan_out_goes_on_from_a_position(server: Server) {
-    // ferrokinesis drops the number from the start of a subscription and begins at the oldest record.
-    if server.is_ferrokinesis() {
+    if Fault::SubscriptionsBeginAtTheOldest.is_of(&server) {
         return;
     }
     let stream = server.stream::<Reading>("readings", 2).await;

@@ -1,6 +1,7 @@
-//! What a user does, through the official SDK over HTTP: on the embedded Kinesis, and on one that others wrote.
+//! What a user does, through the official SDK over HTTP: on the embedded Kinesis, and on two that others wrote.
 
 mod fan_out;
+mod faults;
 mod puts;
 mod reads;
 mod reshard;
@@ -12,7 +13,7 @@ use kinesis_pipeline::{GetError, KinesisRecord, KinesisStream, Record, Records, 
 use kinesis_pipeline_tests::Server;
 use serde::{Deserialize, Serialize};
 
-/// Runs each journey on both servers.
+/// Runs each journey on all servers; on kinesis-mock if one runs.
 macro_rules! journeys {
     ($($theme:ident::$name:ident),* $(,)?) => {
         mod embedded {
@@ -25,6 +26,14 @@ macro_rules! journeys {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $name() {
                 super::$theme::$name(super::Server::ferrokinesis().await).await;
+            })*
+        }
+        mod kinesis_mock {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                if let Some(server) = super::Server::kinesis_mock(stringify!($name)) {
+                    super::$theme::$name(server).await;
+                }
             })*
         }
     };
@@ -44,8 +53,14 @@ journeys! {
     reads::stop_delivers_what_was_fetched,
     reads::a_bad_record_is_one_error_item,
     reshard::a_split_and_a_merge_are_followed_parents_first,
-    fan_out::fan_out_pushes_records_and_follows_a_split_and_a_merge,
+    fan_out::fan_out_pushes_what_is_put_until_its_consumer_is_gone,
+    fan_out::fan_out_follows_a_split_and_a_merge,
     fan_out::fan_out_goes_on_from_a_position,
+    faults::arrivals_are_in_whole_seconds_only_where_known,
+    faults::subscriptions_begin_at_the_oldest_only_where_known,
+    faults::subscriptions_outlive_their_consumer_only_where_known,
+    faults::subscriptions_outlive_their_shard_only_where_known,
+    faults::requests_of_any_count_are_taken_only_where_known,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KinesisRecord)]
@@ -99,4 +114,13 @@ pub(crate) async fn to_the_tip<R: KinesisRecord>(
         taken.push(record.expect("a good record"));
     }
     taken
+}
+
+/// The same stream with records of another type.
+pub(crate) fn same_stream<A, B>(stream: &KinesisStream<A>) -> KinesisStream<B> {
+    KinesisStream::with_service(stream.service().clone(), stream.id().clone())
+}
+
+pub(crate) fn counts_of(records: &[Record<Reading>]) -> Vec<u32> {
+    records.iter().map(|record| record.data.count).collect()
 }

@@ -9,7 +9,7 @@ use kinesis_pipeline::{
 use kinesis_pipeline_tests::Server;
 use serde::{Deserialize, Serialize};
 
-use crate::{Reading, reading, to_the_tip};
+use crate::{Reading, faults::count_for, reading, same_stream, to_the_tip};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KinesisRecord)]
 #[kinesis(codec = "msgpack")]
@@ -45,7 +45,7 @@ pub(crate) async fn msgpack_records_come_back_as_they_were_put(server: Server) {
 
 pub(crate) async fn results_of_many_are_in_input_order(server: Server) {
     let stream = server.stream::<Reading>("readings", 3).await;
-    let sent: Vec<_> = (0..1_201)
+    let sent: Vec<_> = (0..count_for(&server, 1_201))
         .map(|count| reading(&format!("device-{}", count % 17), count))
         .collect();
     let receipts: Vec<_> = stream
@@ -84,7 +84,7 @@ pub(crate) async fn a_failed_record_comes_back_and_the_others_are_stored(server:
         );
     }
 
-    let raw = KinesisStream::<EncodedRecord>::with_client(server.client(), "readings");
+    let raw = same_stream::<_, EncodedRecord>(&stream);
     let key = PartitionKey::new("k").expect("a key");
     let too_large = EncodedRecord::new(key, Bytes::from(vec![b'x'; 1024 * 1024]));
     let error = raw
@@ -97,14 +97,14 @@ pub(crate) async fn a_failed_record_comes_back_and_the_others_are_stored(server:
 
 pub(crate) async fn concurrent_puts_are_stored_once_each(server: Server) {
     const TASKS: u32 = 64;
-    const PUTS: u32 = 50;
+    let puts_each = count_for(&server, 50);
     let stream = server.stream::<Reading>("readings", 4).await;
     let tasks: Vec<_> = (0..TASKS)
         .map(|task| {
             let stream = stream.clone();
             tokio::spawn(async move {
                 let mut positions = Vec::new();
-                for put in 0..PUTS {
+                for put in 0..puts_each {
                     let receipt = stream.put(&reading(&format!("task-{task}"), put)).await;
                     positions.push(receipt.expect("a receipt").position());
                 }
@@ -116,7 +116,7 @@ pub(crate) async fn concurrent_puts_are_stored_once_each(server: Server) {
     for task in tasks {
         positions.extend(task.await.expect("no task panics"));
     }
-    assert_eq!(positions.len(), (TASKS * PUTS) as usize);
+    assert_eq!(positions.len(), (TASKS * puts_each) as usize);
 
     let back = to_the_tip(&stream, StartAt::TrimHorizon).await;
     let read: HashSet<_> = back
@@ -128,7 +128,10 @@ pub(crate) async fn concurrent_puts_are_stored_once_each(server: Server) {
     for task in 0..TASKS {
         let device = format!("task-{task}");
         let puts = back.iter().filter(|record| record.data.device == device);
-        assert!(puts.map(|record| record.data.count).eq(0..PUTS), "{device}");
+        assert!(
+            puts.map(|record| record.data.count).eq(0..puts_each),
+            "{device}"
+        );
     }
 }
 

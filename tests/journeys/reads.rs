@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use kinesis_pipeline::{EncodedRecord, GetError, KinesisStream, PartitionKey, StartAt};
+use kinesis_pipeline::{EncodedRecord, GetError, PartitionKey, StartAt};
 use kinesis_pipeline_tests::Server;
 
-use crate::{Reading, next, reading, take};
+use crate::{Reading, next, reading, same_stream, take};
 
 pub(crate) async fn two_readers_share_the_shards_by_number(server: Server) {
     let stream = server.stream::<Reading>("readings", 4).await;
@@ -71,7 +71,7 @@ pub(crate) async fn a_bad_record_is_one_error_item(server: Server) {
         raw.put(&bytes(text)).await.expect("a receipt");
     }
 
-    let stream = KinesisStream::<Reading>::with_client(server.client(), "readings");
+    let stream = same_stream::<_, Reading>(&raw);
     let mut records = stream.iter_from_all().await.expect("the reader opens");
     assert_eq!(take(&mut records, 1).await[0].data.count, 1);
     match next(&mut records).await {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kinesis_pipeline::StartAt;
 use kinesis_pipeline_tests::Server;
 
-use crate::{Reading, reading, take, to_the_tip};
+use crate::{Reading, counts_of, faults::Fault, reading, take, to_the_tip};
 
 pub(crate) async fn latest_reads_what_is_put_after_it_opened(server: Server) {
     let stream = server.stream::<Reading>("readings", 4).await;
@@ -22,11 +22,7 @@ pub(crate) async fn latest_reads_what_is_put_after_it_opened(server: Server) {
             .await
             .expect("a receipt");
     }
-    let mut counts: Vec<_> = take(&mut records, 10)
-        .await
-        .iter()
-        .map(|r| r.data.count)
-        .collect();
+    let mut counts: Vec<_> = counts_of(&take(&mut records, 10).await);
     counts.sort_unstable();
     assert_eq!(counts, (10..20).collect::<Vec<_>>());
 }
@@ -47,28 +43,23 @@ pub(crate) async fn a_sequence_number_reads_what_follows_it(server: Server) {
         .iter_from_sequence_number(0, number.clone())
         .await
         .expect("the reader opens");
-    let counts: Vec<_> = take(&mut records, 2)
-        .await
-        .iter()
-        .map(|r| r.data.count)
-        .collect();
+    let counts: Vec<_> = counts_of(&take(&mut records, 2).await);
     assert_eq!(counts, [3, 4]);
 
     let at = StartAt::AtSequenceNumber(receipts[2].shard_id.clone(), number);
-    let counts: Vec<_> = to_the_tip(&stream, at)
-        .await
-        .iter()
-        .map(|r| r.data.count)
-        .collect();
+    let counts: Vec<_> = counts_of(&to_the_tip(&stream, at).await);
     assert_eq!(counts, [2, 3, 4]);
 }
 
 pub(crate) async fn a_timestamp_reads_what_arrived_since(server: Server) {
     let stream = server.stream::<Reading>("readings", 2).await;
     stream.put(&reading("attic", 1)).await.expect("a receipt");
-    // ferrokinesis cuts arrival times to seconds.
-    let pause = if server.is_ferrokinesis() { 2_000 } else { 20 };
-    tokio::time::sleep(Duration::from_millis(pause)).await;
+    let pause_millis = if Fault::ArrivalsInWholeSeconds.is_of(&server) {
+        2_000
+    } else {
+        20
+    };
+    tokio::time::sleep(Duration::from_millis(pause_millis)).await;
     stream.put(&reading("attic", 2)).await.expect("a receipt");
 
     let all = to_the_tip(&stream, StartAt::TrimHorizon).await;
