@@ -98,14 +98,17 @@ impl Done {
 pub(crate) async fn end_of(mut command: Command, input: &str) -> Done {
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // A program that has failed reads no more: that is not what is tested.
-    let _: io::Result<()> = stdin.write_all(input.as_bytes()).await;
-    drop(stdin);
+    let write = async move {
+        // A program that has failed reads no more: that is not what is tested.
+        let _: io::Result<()> = stdin.write_all(input.as_bytes()).await;
+    };
+    // A program that prints while it reads must not wait for who waits for it.
+    let run = async { tokio::join!(write, child.wait_with_output()).1 };
     let Output {
         status,
         stdout,
         stderr,
-    } = timeout(PATIENCE, child.wait_with_output())
+    } = timeout(PATIENCE, run)
         .await
         .expect("the program ends")
         .unwrap();

@@ -1,18 +1,35 @@
 //! `put`, read back by `get`.
 
-use serde_json::json;
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::{PATIENCE, Program, file, lines_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn receipts_are_where_get_finds_the_records() {
+    receipts_lead_to_the_records("put -s s --format json --key id --receipts").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receipts_of_aggregates_are_where_get_finds_the_records() {
+    let receipts =
+        receipts_lead_to_the_records("put -s s --format json --key id --receipts --aggregate")
+            .await;
+    let places: HashSet<_> = receipts
+        .iter()
+        .map(|receipt| receipt["sequence_number"].to_string())
+        .collect();
+    assert!(places.len() < receipts.len() / 10, "{}", places.len());
+}
+
+/// Puts 1,000 records of a number each by this command; their receipts, in which `get` finds them.
+async fn receipts_lead_to_the_records(put: &str) -> Vec<Value> {
     let program = Program::with_stream("s", 3).await;
     let input = (0..1_000).map(|i| format!("{{\"id\":{i}}}\n"));
     let input = input.collect::<Vec<_>>().concat();
-    let put = program
-        .run("put -s s --format json --key id --receipts", &input)
-        .await;
+    let put = program.run(put, &input).await;
     assert_eq!(put.status, Some(0), "{}", put.err);
     let receipts = put.json();
     assert_eq!(receipts.len(), 1_000);
@@ -32,6 +49,49 @@ async fn receipts_are_where_get_finds_the_records() {
         assert_eq!(record["partition_key"], id.to_string());
         assert!(record["arrived_at"].as_str().unwrap().ends_with('Z'));
     }
+    receipts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_of_200_000_lines_arrives_whole_in_aggregates() {
+    let program = Program::with_stream("s", 4).await;
+    let lines = || (0..200_000).map(|number| format!("{number:06}\n"));
+    let input: String = lines().collect();
+    let put = program.run("put -s s --aggregate", &input).await;
+    let ended = (put.status, put.out.as_str(), put.err.as_str());
+    assert_eq!(ended, (Some(0), "", ""));
+
+    let got = program
+        .run("get -s s --from all --until tip -o raw -q", "")
+        .await;
+    let mut numbers: Vec<_> = got.out.as_bytes().chunks(6).collect();
+    assert_eq!(numbers.len(), 200_000, "{}", got.err);
+    numbers.sort_unstable();
+    let same = lines()
+        .zip(numbers)
+        .all(|(line, number)| line.trim_end().as_bytes() == number);
+    assert!(same);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_cannot_be_aggregated_is_reported_by_number_and_the_others_are_stored() {
+    let program = Program::with_stream("s", 2).await;
+    let too_large = "x".repeat(11 << 20);
+    let input = format!("one\n{too_large}\nthree\n");
+    let put = program.run("put -s s --aggregate --receipts", &input).await;
+    assert_eq!(put.status, Some(1));
+    assert!(put.err.starts_with("error: line 2: "), "{}", put.err);
+    assert_eq!(put.err.lines().count(), 1, "{}", put.err);
+    let lines: Vec<_> = put
+        .json()
+        .iter()
+        .map(|receipt| receipt["line"].as_u64())
+        .collect();
+    assert_eq!(lines, [Some(1), Some(3)]);
+    let got = program
+        .run("get -s s --from all --until tip -o json -q", "")
+        .await;
+    assert_eq!(got.json().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,11 +168,12 @@ async fn a_closed_pipe_of_receipts_does_not_keep_records_from_being_put() {
 async fn a_dead_endpoint_does_not_swallow_the_whole_input() {
     let program = Program::start().await;
     let input = "line\n".repeat(50_000);
-    let put = program
-        .run("--endpoint-url http://127.0.0.1:1 put -s s", &input)
-        .await;
-    assert_eq!(put.status, Some(1));
-    let errors: Vec<_> = put.err.lines().collect();
-    assert!(errors.len() <= 3, "{}", put.err);
-    assert!(errors[0].starts_with("error: line "), "{}", errors[0]);
+    for options in ["", "--aggregate"] {
+        let line = format!("-q --endpoint-url http://127.0.0.1:1 put -s s {options}");
+        let put = program.run(&line, &input).await;
+        assert_eq!(put.status, Some(1));
+        let errors: Vec<_> = put.err.lines().collect();
+        assert!(errors.len() <= 3, "{}", put.err);
+        assert!(errors[0].starts_with("error: line "), "{}", errors[0]);
+    }
 }
