@@ -17,6 +17,8 @@ pub(crate) struct Begin {
     pub(crate) iterator: IteratorStart,
     /// What of the record at the iterator was finished before.
     pub(crate) finished: Option<Finished>,
+    /// The checkpoint that reading goes on from.
+    pub(crate) resumed: Option<Checkpoint>,
 }
 
 impl From<IteratorStart> for Begin {
@@ -24,6 +26,7 @@ impl From<IteratorStart> for Begin {
         Self {
             iterator,
             finished: None,
+            resumed: None,
         }
     }
 }
@@ -37,7 +40,16 @@ impl Begin {
                 sequence_number,
                 sub_sequence_number,
             }),
+            resumed: None,
         }
+    }
+
+    /// How far the shard is finished before anything is read; `None` for a start that has no such form.
+    pub(crate) fn checkpoint(&self, shard_id: &ShardId) -> Option<Checkpoint> {
+        self.resumed.clone().or_else(|| {
+            let place = CheckpointPlace::where_begun(&self.iterator)?;
+            Some(Checkpoint::new(shard_id.clone(), place))
+        })
     }
 }
 
@@ -50,7 +62,7 @@ pub(super) enum OwnStart {
 }
 
 pub(super) fn own_start(checkpoint: &Checkpoint) -> OwnStart {
-    OwnStart::Begin(match &checkpoint.place {
+    let begin: Begin = match &checkpoint.place {
         CheckpointPlace::TrimHorizon => IteratorStart::TrimHorizon.into(),
         CheckpointPlace::Timestamp(time) => IteratorStart::AtTimestamp(*time).into(),
         CheckpointPlace::After {
@@ -61,6 +73,10 @@ pub(super) fn own_start(checkpoint: &Checkpoint) -> OwnStart {
             Some(index) => Begin::after(sequence_number.clone(), *index),
         },
         CheckpointPlace::ShardEnd => return OwnStart::Ended,
+    };
+    OwnStart::Begin(Begin {
+        resumed: Some(checkpoint.clone()),
+        ..begin
     })
 }
 

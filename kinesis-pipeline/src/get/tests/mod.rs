@@ -11,6 +11,7 @@ mod local;
 mod pace;
 mod records;
 mod reshard;
+mod retained;
 mod service;
 #[cfg(feature = "local")]
 mod simulation;
