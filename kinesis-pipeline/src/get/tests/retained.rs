@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::{rest, service::TestKinesis, take};
 use crate::{CheckpointStore as _, GetError, MemoryCheckpoints, OnTrimmed, Reader, Until};
 
-/// What the stream of these tests retains.
-const RETENTION: Duration = Duration::from_hours(24);
-const HOUR: Duration = Duration::from_hours(1);
+/// A little less than what the stream of these tests retains.
+const WITHIN_RETENTION: Duration = Duration::from_hours(23);
+const PAST_RETENTION: Duration = Duration::from_hours(25);
 
 type Store = Arc<MemoryCheckpoints>;
 
@@ -37,7 +37,7 @@ async fn records_that_expired_unread_are_noticed_though_the_service_says_nothing
     let (service, store) = (service(), Store::default());
     read_one(&service, &store).await;
     service.put(0, "2");
-    tokio::time::advance(RETENTION + HOUR).await;
+    tokio::time::advance(PAST_RETENTION).await;
     service.trim(0, false);
     service.put(0, "3");
 
@@ -61,7 +61,7 @@ async fn from_horizon_reads_what_is_left_and_counts_the_gap() {
     let (service, store) = (service(), Store::default());
     read_one(&service, &store).await;
     service.put(0, "2");
-    tokio::time::advance(RETENTION + HOUR).await;
+    tokio::time::advance(PAST_RETENTION).await;
     service.trim(0, false);
     service.put(0, "3");
     let reader = reader(&service, &store).on_trimmed(OnTrimmed::FromHorizon);
@@ -75,7 +75,7 @@ async fn a_younger_checkpoint_needs_no_look_at_the_stream() {
     let (service, store) = (service(), Store::default());
     read_one(&service, &store).await;
     service.put(0, "2");
-    tokio::time::advance(RETENTION - HOUR).await;
+    tokio::time::advance(WITHIN_RETENTION).await;
     let mut records = reader(&service, &store).open().await.unwrap();
     assert_eq!(take(&mut records, 1).await, ["2"]);
     assert!(service.calls_of("DescribeStreamSummary", 0).is_empty());
@@ -88,11 +88,11 @@ async fn a_quiet_shard_that_a_reader_stayed_at_the_tip_of_has_lost_nothing() {
     service.put(0, "1");
     take(&mut records, 1).await;
     // The last record counts as finished once the next is asked for, and a reader that crashes tells nothing.
-    let waits = tokio::time::timeout(RETENTION + 6 * HOUR, records.next());
+    let waits = tokio::time::timeout(2 * PAST_RETENTION, records.next());
     assert!(waits.await.is_err());
     drop(records);
     service.trim(0, false);
-    tokio::time::advance(RETENTION - HOUR).await;
+    tokio::time::advance(WITHIN_RETENTION).await;
     service.put(0, "2");
     let mut records = reader(&service, &store).open().await.unwrap();
     assert_eq!(take(&mut records, 1).await, ["2"]);
@@ -118,7 +118,7 @@ async fn when_a_shard_was_current_is_kept_over_readers_that_get_nothing() {
 async fn a_reader_that_may_not_describe_the_stream_goes_on() {
     let (service, store) = (service(), Store::default());
     read_one(&service, &store).await;
-    tokio::time::advance(RETENTION + HOUR).await;
+    tokio::time::advance(PAST_RETENTION).await;
     service.put(0, "2");
     service.fail("DescribeStreamSummary", 0, "AccessDeniedException", 1);
     let mut records = reader(&service, &store).open().await.unwrap();
