@@ -46,6 +46,7 @@ mod ranges;
 mod reader;
 mod record;
 mod records;
+mod retained;
 mod retry;
 mod save;
 mod shard_state;
