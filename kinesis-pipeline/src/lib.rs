@@ -84,6 +84,7 @@
 //! |---|---|---|
 //! | `derive` | the macro | yes |
 //! | `aws` | streams on AWS through the official SDK, and the YAML file of named streams | yes |
+//! | `fleet` | checkpoints in DynamoDB, in the lease table of a fleet | |
 //! | `local` | the embedded Kinesis, in process: a dev-dependency | |
 //! | `local-server` | its HTTP face, and an embedded DynamoDB beside it | |
 //! | `local-durable` | a data directory for it: what it holds survives the process | |
@@ -100,8 +101,12 @@ pub mod __private;
 pub mod clock;
 #[cfg(feature = "aws")]
 mod config;
+mod digest;
 pub mod firehose;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod get;
+mod json;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod metrics;
@@ -115,6 +120,8 @@ pub mod wire;
 pub use clock::Clock;
 #[cfg(feature = "aws")]
 pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
+#[cfg(feature = "fleet")]
+pub use fleet::{DynamoDbCheckpoints, LeaseError};
 pub use get::{
     ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
     FileCheckpoints, GetError, MemoryCheckpoints, OnTrimmed, Reader, ReaderStats, Record, Records,

@@ -1,7 +1,7 @@
 //! Resharding, beside kinesis-mock: npm `kinesis-local`, which must run already.
 
-use aws_sdk_kinesis::{Client, types::ScalingType};
-use kinesis_pipeline_tests::{Server, client_of, wait_until_active};
+use aws_sdk_kinesis::types::ScalingType;
+use kinesis_pipeline_tests::{Server, wait_until_active};
 
 use crate::{
     call::{Call, Filter, Mix, calls},
@@ -30,31 +30,17 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[
     ("less than half", "taken"),
 ];
 
-/// Where kinesis-mock runs; without it the test that asks is skipped, and says so.
-fn kinesis_mock(test: &str) -> Option<Client> {
-    let url = std::env::var("KINESIS_MOCK_URL");
-    if url.is_err() {
-        println!("skipped: {test}: KINESIS_MOCK_URL names no running kinesis-mock");
-    }
-    url.ok().map(|url| client_of(&url))
-}
-
-/// A stream name that no earlier run of these tests has used.
-fn fresh(name: &str) -> String {
-    format!("{name}-{:016x}", fastrand::u64(..))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn any_sequence_with_splits_and_merges_is_answered_as_kinesis_mock_answers_it() {
-    let Some(client) = kinesis_mock("sequences") else {
+    let Some(mock) = Server::kinesis_mock("sequences") else {
         return;
     };
     for seed in SEEDS {
-        let (server, name) = (Server::embedded().await, fresh("sequence"));
+        let (server, name) = (Server::embedded().await, mock.name_of("sequence"));
         // Known fault: the even ranges of 2 or 4 shards end a key too early.
         let shards = if seed % 2 == 0 { 1 } else { 3 };
         let mut ours = World::start(server.client(), &name, shards, COMPARED).await;
-        let mut theirs = World::start(client.clone(), &name, shards, COMPARED).await;
+        let mut theirs = World::start(mock.client(), &name, shards, COMPARED).await;
         compare(&mut ours, &mut theirs, seed, calls(seed, MIX)).await;
         let lists = [Filter::None, Filter::AtLatest, Filter::FromTrimHorizon];
         let lists = lists.map(|filter| Call::ListShards { filter });
@@ -71,12 +57,12 @@ async fn any_sequence_with_splits_and_merges_is_answered_as_kinesis_mock_answers
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_reshards_are_refused_as_kinesis_mock_refuses_them() {
-    let Some(client) = kinesis_mock("invalid reshards") else {
+    let Some(mock) = Server::kinesis_mock("invalid reshards") else {
         return;
     };
-    let (server, name) = (Server::embedded().await, fresh("invalid"));
+    let (server, name) = (Server::embedded().await, mock.name_of("invalid"));
     let ours = World::start(server.client(), &name, 3, COMPARED).await;
-    let theirs = World::start(client, &name, 3, COMPARED).await;
+    let theirs = World::start(mock.client(), &name, 3, COMPARED).await;
     let mut answers = Vec::new();
     for world in [ours, theirs] {
         let mut cases = splits(&world).await;
@@ -177,13 +163,13 @@ async fn counts_and_lists(world: &World) -> Vec<(&'static str, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_even_spread_has_the_ranges_and_the_parents_of_kinesis_mock() {
-    let Some(client) = kinesis_mock("UpdateShardCount") else {
+    let Some(mock) = Server::kinesis_mock("UpdateShardCount") else {
         return;
     };
     for (from, to) in [(2, 4), (4, 2), (1, 2), (3, 6), (6, 3)] {
-        let (server, name) = (Server::embedded().await, fresh("spread"));
+        let (server, name) = (Server::embedded().await, mock.name_of("spread"));
         let ours = World::start(server.client(), &name, from, COMPARED).await;
-        let theirs = World::start(client.clone(), &name, from, COMPARED).await;
+        let theirs = World::start(mock.client(), &name, from, COMPARED).await;
         let (our_lines, their_lines) = (spread(&ours, to).await, spread(&theirs, to).await);
         assert_eq!(our_lines, their_lines, "{from} to {to}");
     }

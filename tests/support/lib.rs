@@ -1,6 +1,6 @@
 //! Servers that the journeys run against.
 
-use std::net::SocketAddr;
+use std::{io::Write as _, net::SocketAddr};
 
 use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use ferrokinesis::{create_app, serve_plain_http, store::StoreOptions};
@@ -17,6 +17,8 @@ pub struct Server {
 enum Kind {
     Embedded(#[expect(dead_code, reason = "serves until it is dropped")] LocalServer),
     Ferrokinesis(tokio::task::JoinHandle<()>),
+    /// It was started by whoever runs the tests, which share it.
+    KinesisMock,
 }
 
 impl Server {
@@ -62,10 +64,39 @@ impl Server {
         }
     }
 
-    /// Whether this is ferrokinesis, whose known faults a journey leaves out by name.
+    /// The kinesis-mock that `KINESIS_MOCK_URL` names. Without the variable `test` is skipped, and standard error
+    /// says so.
+    #[must_use]
+    pub fn kinesis_mock(test: &str) -> Option<Self> {
+        let Ok(endpoint_url) = std::env::var("KINESIS_MOCK_URL") else {
+            // Not the macro: what it prints is held back when a test passes.
+            let told = format!("skipped: {test}: KINESIS_MOCK_URL names no running kinesis-mock\n");
+            let _: std::io::Result<()> = std::io::stderr().write_all(told.as_bytes());
+            return None;
+        };
+        let kind = Kind::KinesisMock;
+        Some(Self { endpoint_url, kind })
+    }
+
+    /// Whether this is ferrokinesis.
     #[must_use]
     pub fn is_ferrokinesis(&self) -> bool {
         matches!(self.kind, Kind::Ferrokinesis(_))
+    }
+
+    /// Whether this is kinesis-mock.
+    #[must_use]
+    pub fn is_kinesis_mock(&self) -> bool {
+        matches!(self.kind, Kind::KinesisMock)
+    }
+
+    /// The name of a stream that no other test has: a server of one test alone takes the name as it is.
+    #[must_use]
+    pub fn name_of(&self, name: &str) -> String {
+        match self.kind {
+            Kind::KinesisMock => format!("{name}-{:016x}", fastrand::u64(..)),
+            Kind::Embedded(_) | Kind::Ferrokinesis(_) => name.to_owned(),
+        }
     }
 
     /// Where it listens.
@@ -80,20 +111,20 @@ impl Server {
         client_of(&self.endpoint_url)
     }
 
-    /// A new stream of `shards` shards, through the official client.
+    /// A new stream of `shards` shards, through the official client; its name begins with `name`.
     ///
     /// # Panics
     /// When the server refuses.
     pub async fn stream<R>(&self, name: &str, shards: i32) -> KinesisStream<R> {
-        let client = self.client();
+        let (client, name) = (self.client(), self.name_of(name));
         client
             .create_stream()
-            .stream_name(name)
+            .stream_name(&name)
             .shard_count(shards)
             .send()
             .await
             .expect("a new stream");
-        wait_until_active(&client, name).await;
+        wait_until_active(&client, &name).await;
         KinesisStream::with_client(client, name)
     }
 }

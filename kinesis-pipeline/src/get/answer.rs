@@ -106,6 +106,7 @@ impl Driver {
             let range = child.hash_key_range;
             self.options.ranges.learn(&child.shard_id, range);
         }
+        self.note_if_current(shard_id, &page);
         if !page.records.is_empty() {
             self.feed.send(Delivery::Page(Page {
                 shard_id: shard_id.clone(),
@@ -119,6 +120,18 @@ impl Driver {
             self.feed.send(Delivery::ShardEnd(shard_id.clone()));
         }
         self.go_on(shard_id);
+    }
+
+    /// Notes that all of a shard was read that there is, for a time when nothing comes.
+    fn note_if_current(&mut self, shard_id: &ShardId, page: &RecordPage) {
+        let clock = &self.target.clock;
+        let (Some(saver), Some(state)) = (&self.options.saver, self.shards.get_mut(shard_id))
+        else {
+            return;
+        };
+        if let Some(checkpoint) = state.told_current(shard_id, page, clock.instant(), clock.now()) {
+            saver.progress.reach(checkpoint);
+        }
     }
 
     pub(super) fn on_error(
@@ -178,10 +191,13 @@ impl Driver {
             return Ok(());
         };
         let now = self.target.clock.instant();
-        match self
-            .save_timer
-            .on_error(now, self.options.outage_max, fastrand::f64())
-        {
+        let verdict = self.save_timer.on_error(
+            error.is_retryable(),
+            now,
+            self.options.outage_max,
+            fastrand::f64(),
+        );
+        match verdict {
             Verdict::Again {
                 is_worth_a_warning, ..
             } => {

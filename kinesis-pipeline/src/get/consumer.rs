@@ -80,7 +80,7 @@ async fn stream_arn(target: &Target) -> Result<String, ServiceError> {
     }
 }
 
-async fn summary(target: &Target) -> Result<StreamSummary, ServiceError> {
+pub(super) async fn summary(target: &Target) -> Result<StreamSummary, ServiceError> {
     let service = &*target.service;
     let call = || {
         let call = DescribeStreamSummary::new(target.stream.clone());

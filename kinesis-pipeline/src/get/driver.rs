@@ -184,13 +184,8 @@ impl Driver {
 
     /// Begins to read a shard with what was `opened` for it, or from `begin` if nothing was.
     pub(crate) fn read_shard(&mut self, shard_id: &ShardId, begin: Begin, opened: Opened) {
-        if let (Some(saver), Some(place)) = (
-            &self.options.saver,
-            CheckpointPlace::where_begun(&begin.iterator),
-        ) {
-            saver
-                .progress
-                .reach(Checkpoint::new(shard_id.clone(), place));
+        if let (Some(saver), Some(checkpoint)) = (&self.options.saver, begin.checkpoint(shard_id)) {
+            saver.progress.reach(checkpoint);
         }
         self.counters.on_begun(shard_id);
         let mut pace = Pace::new(self.poll_interval(), self.options.page_records_max);

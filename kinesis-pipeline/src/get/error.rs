@@ -52,15 +52,16 @@ pub enum GetError {
         /// What the service answered.
         source: Box<ServiceError>,
     },
-    /// The application had not finished a shard when its records expired, so records are missing. Choose where
-    /// to go on with [`Reader::on_trimmed`](super::Reader::on_trimmed).
+    /// The application had not finished a shard when its records expired, or its checkpoint is older than what the
+    /// stream retains: records may be missing. Choose where to go on with
+    /// [`Reader::on_trimmed`](super::Reader::on_trimmed).
     Trimmed {
         /// The stream.
         stream: StreamId,
         /// How far the shard was read.
         checkpoint: Box<Checkpoint>,
     },
-    /// The checkpoints could not be loaded, or not saved for longer than the reader keeps trying.
+    /// The checkpoints could not be loaded, or not saved for good or for longer than the reader keeps trying.
     Checkpoint {
         /// The stream.
         stream: StreamId,
@@ -112,7 +113,8 @@ impl GetError {
                     matches!(source.class, ErrorClass::InUse | ErrorClass::LimitExceeded);
                 source.is_retryable() || may_pass
             }
-            Self::Interrupted { .. } | Self::Checkpoint { .. } => true,
+            Self::Checkpoint { source, .. } => source.is_retryable(),
+            Self::Interrupted { .. } => true,
             _ => false,
         }
     }
@@ -240,13 +242,13 @@ fn fmt_trimmed(
     let shard = &checkpoint.shard_id;
     write!(
         f,
-        "{shard} of stream {stream} has expired before it was finished; "
+        "records of {shard} of stream {stream} may have expired before they were finished; "
     )?;
     if let Some(time) = checkpoint
-        .arrived_at
+        .finished_until()
         .and_then(|t| Timestamp::try_from(t).ok())
     {
-        write!(f, "its records since {time} are missing; ")?;
+        write!(f, "those since {time} may be missing; ")?;
     }
     f.write_str("choose with `on_trimmed` where to go on")
 }

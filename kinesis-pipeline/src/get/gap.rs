@@ -22,10 +22,10 @@ pub(crate) fn start_after_gap(policy: OnTrimmed) -> Option<IteratorStart> {
 pub(crate) fn warn_of_gap(
     target: &Target,
     last: &dyn Display,
-    arrived_at: Option<SystemTime>,
+    finished_until: Option<SystemTime>,
     policy: OnTrimmed,
 ) {
-    let since = arrived_at.and_then(|time| Timestamp::try_from(time).ok());
+    let since = finished_until.and_then(|time| Timestamp::try_from(time).ok());
     tracing::warn!(
         stream = %target.stream,
         last = %last,

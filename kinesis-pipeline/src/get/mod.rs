@@ -46,6 +46,7 @@ mod ranges;
 mod reader;
 mod record;
 mod records;
+mod retained;
 mod retry;
 mod save;
 mod shard_state;
@@ -62,6 +63,8 @@ mod tests;
 use std::time::SystemTime;
 
 pub use by_shard::{ByShard, ShardRecords};
+#[cfg(all(test, feature = "fleet", feature = "local-server"))]
+pub(crate) use checkpoint::conformance;
 pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
     FileCheckpoints, MemoryCheckpoints,

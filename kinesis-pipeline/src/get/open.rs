@@ -18,6 +18,7 @@ use super::{
     listing::Listing,
     options::Options,
     plan::{Begin, Bound, Plan, Refusal, Wish, plan, start_again},
+    retained::leave_expired,
     retry::{Failures, Verdict},
     save::SaveTimer,
     stats::Counters,
@@ -54,13 +55,15 @@ pub(crate) async fn open(
     let Plan {
         mut lineage,
         mut starts,
-        gaps,
+        mut gaps,
         gone,
     } = plan(&shards, wish, &checkpoints).map_err(|why| refusal(&target, shards.len(), why))?;
+    gaps.extend(leave_expired(&target, &mut starts, wish.on_trimmed, opened_at).await?);
     let counters = Counters::new(&target.stream);
     for gap in gaps {
         counters.on_gap();
-        warn_of_gap(&target, &gap.shard_id, gap.arrived_at, options.on_trimmed);
+        let until = gap.finished_until();
+        warn_of_gap(&target, &gap.shard_id, until, options.on_trimmed);
     }
     if let Some(saver) = &options.saver {
         saver.forget(gone);
@@ -223,10 +226,7 @@ fn refusal(target: &Target, count: usize, why: Refusal) -> GetError {
             shard,
             count,
         },
-        Refusal::Trimmed(checkpoint) => GetError::Trimmed {
-            stream,
-            checkpoint: Box::new(checkpoint),
-        },
+        Refusal::Trimmed(checkpoint) => GetError::Trimmed { stream, checkpoint },
     }
 }
 

@@ -1,3 +1,4 @@
+mod current;
 mod fan_out;
 
 use std::time::{Duration, SystemTime};
@@ -34,6 +35,10 @@ pub(crate) struct ShardState {
     /// How far the shard was fetched: the last record, or a later number that an event told. An iterator that
     /// expired, or a subscription that ended, is replaced by one after it.
     read_to: Option<SequenceNumber>,
+    /// When the last record that was fetched, now or before the reader was opened, arrived.
+    arrived_at: Option<SystemTime>,
+    /// When it was told last that nothing of the shard is left.
+    told_current_at: Option<Instant>,
     cursor: Cursor,
     /// A call is in flight, since this time. Then nothing else is called.
     call: Option<Called>,
@@ -111,7 +116,10 @@ impl ShardState {
         pace: Pace,
         now: Instant,
     ) -> Self {
+        let resumed = begin.resumed.as_ref();
         Self {
+            arrived_at: resumed.and_then(|checkpoint| checkpoint.arrived_at),
+            told_current_at: None,
             begin,
             read_to: None,
             cursor: iterator.map_or(Cursor::Lost, Cursor::At),
@@ -248,6 +256,7 @@ impl ShardState {
         let is_cut = self.cut(page);
         if let Some(last) = page.records.last() {
             self.read_to = Some(last.sequence_number.clone());
+            self.arrived_at = Some(last.arrived_at);
             self.pages_out += 1;
         }
         self.cursor = match next {

@@ -31,8 +31,11 @@ pub enum Until {
     Stopped,
     /// At what was in the stream when the reader was opened: a batch read.
     ///
-    /// A shard ends with the first page that reaches the moment of opening; a few records that arrived since
-    /// may be in that page, and are delivered. Shards that open later are not read.
+    /// All of that comes, and shards that open later are not read. What else may come are records that arrived
+    /// since: a shard ends with the first page (or pushed event) that reaches the moment of opening, and that page is
+    /// delivered whole, at most 10,000 records or 10 MiB that were in the shard when the page was asked for. If the
+    /// service's clock is behind this machine's, what arrives for so much longer may come as well. Nothing is cut off
+    /// by its time of arrival: with clocks that differ, that could be a record that was there.
     Tip,
     /// Before the first record of each shard that arrived at this time or later; milliseconds count.
     ///
@@ -41,6 +44,12 @@ pub enum Until {
 }
 
 /// What to do when the place to go on from has expired, or its whole shard: records may be missing.
+///
+/// A checkpoint counts as expired when the time up to which all is known to be finished
+/// ([`Checkpoint::current_at`](super::Checkpoint::current_at), or when its last record arrived) is longer ago than
+/// the stream's retention. The service itself moves such a place to its oldest record without an error. A shard that
+/// had no records meanwhile cannot be told from one that lost them, unless a reader was at its tip within the
+/// retention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnTrimmed {

@@ -15,6 +15,7 @@
 
 mod accepted;
 mod backlog;
+mod board;
 mod builder;
 mod collect;
 mod driver;

@@ -6,7 +6,11 @@ use futures_util::FutureExt as _;
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use super::{AttemptError, entry::Entry, settings::Settings};
+use super::{
+    AttemptError,
+    entry::{Entry, wire_records},
+    settings::Settings,
+};
 use crate::service::{ErrorClass, PutRecords, PutRecordsAnswer, ServiceError};
 
 /// A request that came back, with or without an answer.
@@ -30,7 +34,7 @@ pub(crate) async fn send(settings: Arc<Settings>, mut entries: Vec<Entry>) -> Se
         kinesis_records = entries.len(),
         user_records = entries.iter().map(Entry::len).sum::<usize>(),
     );
-    let records = entries.iter_mut().map(Entry::wire_record).collect();
+    let records = wire_records(&mut entries);
     let call = PutRecords::new(settings.target.stream.clone(), records);
     let after = settings.options.request_timeout;
     let stopwatch = settings.metrics.request_sent(&entries, clock);

@@ -4,7 +4,6 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
 };
 
 use serde::{Deserialize, Serialize};
@@ -51,6 +50,8 @@ struct Row {
     place: Place,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     arrived_at_millis: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    current_at_millis: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -226,6 +227,7 @@ impl Row {
         Self {
             place,
             arrived_at_millis: checkpoint.arrived_at.map(epoch_millis),
+            current_at_millis: checkpoint.current_at.map(epoch_millis),
         }
     }
 
@@ -246,11 +248,11 @@ impl Row {
             },
             Place::ShardEnd => CheckpointPlace::ShardEnd,
         };
-        let arrived_at: Option<SystemTime> = self.arrived_at_millis.map(from_epoch_millis);
         Ok(Checkpoint {
             shard_id: shard.into(),
             place,
-            arrived_at,
+            arrived_at: self.arrived_at_millis.map(from_epoch_millis),
+            current_at: self.current_at_millis.map(from_epoch_millis),
         })
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 mod file;
 mod memory;
 mod progress;
@@ -34,6 +34,10 @@ pub struct Checkpoint {
     pub place: CheckpointPlace,
     /// When the last record that was read arrived, if one was.
     pub arrived_at: Option<SystemTime>,
+    /// Everything that arrived before this time is finished, whether records came or not; told for a shard that
+    /// was read to its tip. A store need not keep it: then a shard that was quiet for longer than the stream's
+    /// retention counts as one that records may have expired from.
+    pub current_at: Option<SystemTime>,
 }
 
 impl Checkpoint {
@@ -44,6 +48,7 @@ impl Checkpoint {
             shard_id,
             place,
             arrived_at: None,
+            current_at: None,
         }
     }
 
@@ -52,6 +57,22 @@ impl Checkpoint {
     pub fn arrived_at(mut self, time: SystemTime) -> Self {
         self.arrived_at = Some(time);
         self
+    }
+
+    /// The same checkpoint, with everything finished that arrived before this time.
+    #[must_use]
+    pub fn current_at(mut self, time: SystemTime) -> Self {
+        self.current_at = Some(time);
+        self
+    }
+
+    /// The time up to which all is known to be finished.
+    pub(crate) fn finished_until(&self) -> Option<SystemTime> {
+        let begun = match self.place {
+            CheckpointPlace::Timestamp(time) => Some(time),
+            _ => None,
+        };
+        self.current_at.max(self.arrived_at).max(begun)
     }
 }
 
@@ -149,6 +170,7 @@ impl<S: CheckpointStore + ?Sized> CheckpointStore for Arc<S> {
 pub struct CheckpointError {
     /// Which store: a path, a table.
     pub place: String,
+    is_retryable: bool,
     source: Box<dyn Error + Send + Sync>,
 }
 
@@ -157,7 +179,21 @@ impl CheckpointError {
     pub fn new(place: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             place: place.into(),
+            is_retryable: true,
             source: source.into(),
         }
+    }
+
+    /// The same error, of a kind that no later try can mend: a reader ends with it at once.
+    #[must_use]
+    pub fn not_retryable(mut self) -> Self {
+        self.is_retryable = false;
+        self
+    }
+
+    /// Whether the same call may succeed later. Yes, unless the store says otherwise.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.is_retryable
     }
 }

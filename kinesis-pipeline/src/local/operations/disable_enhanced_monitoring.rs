@@ -1,23 +1,12 @@
 //! `DisableEnhancedMonitoring`: shard-level metrics are said to be off.
 
-use serde::Deserialize;
-
 use super::{
     Operation,
-    metrics::{self, Response},
+    metrics::{self, Request, Response},
 };
-use crate::local::{api_error::ApiError, core::Core, validate::Checks};
+use crate::local::{api_error::ApiError, core::Core};
 
 pub(crate) struct DisableEnhancedMonitoring;
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
-    pub(crate) shard_level_metrics: Option<Vec<String>>,
-}
 
 impl Operation for DisableEnhancedMonitoring {
     const NAME: &'static str = "DisableEnhancedMonitoring";
@@ -25,19 +14,8 @@ impl Operation for DisableEnhancedMonitoring {
     type Response = Response;
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
-        let mut checks = Checks::new();
-        checks.stream(name, arn);
-        let named = metrics::check(&mut checks, request.shard_level_metrics.as_deref());
-        checks.finish()?;
-        let now_millis = core.now_millis();
-        let stream = core.stream(name, arn, now_millis)?;
-        let mut state = stream.write_active(now_millis)?;
-        let before = state.metrics.clone();
-        state.metrics.retain(|metric| !named.contains(metric));
-        Ok(Response::new(&stream, &before, &state.metrics))
+        metrics::change(core, &request, |metrics, named| {
+            metrics.retain(|metric| !named.contains(metric));
+        })
     }
 }

@@ -1,10 +1,10 @@
-//! Shard-level metrics: their names, and the answer about them.
+//! Shard-level metrics: their names, how they are switched on and off, and the answer about it.
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::local::{state::stream::Stream, validate::Checks};
+use crate::local::{api_error::ApiError, core::Core, state::stream::Stream, validate::Checks};
 
 const METRICS: [&str; 7] = [
     "IncomingBytes",
@@ -16,6 +16,15 @@ const METRICS: [&str; 7] = [
     "WriteProvisionedThroughputExceeded",
 ];
 const ALL: &str = "ALL";
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    pub(crate) stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    pub(crate) stream_arn: Option<String>,
+    pub(crate) shard_level_metrics: Option<Vec<String>>,
+}
 
 /// The metrics before and after a call.
 #[derive(Debug, Serialize)]
@@ -29,7 +38,7 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    pub(super) fn new(
+    fn new(
         stream: &Stream,
         before: &BTreeSet<&'static str>,
         after: &BTreeSet<&'static str>,
@@ -49,8 +58,30 @@ pub(crate) fn named(name: &str) -> Option<&'static str> {
     METRICS.into_iter().find(|metric| *metric == name)
 }
 
+/// Does to a stream's metrics what `apply` does with those that the request names.
+pub(super) fn change(
+    core: &Core,
+    request: &Request,
+    apply: impl FnOnce(&mut BTreeSet<&'static str>, &[&'static str]),
+) -> Result<Response, ApiError> {
+    let (name, arn) = (
+        request.stream_name.as_deref(),
+        request.stream_arn.as_deref(),
+    );
+    let mut checks = Checks::new();
+    checks.stream(name, arn);
+    let named = check(&mut checks, request.shard_level_metrics.as_deref());
+    checks.finish()?;
+    let now_millis = core.now_millis();
+    let stream = core.stream(name, arn, now_millis)?;
+    let mut state = stream.write_active(now_millis)?;
+    let before = state.metrics.clone();
+    apply(&mut state.metrics, &named);
+    Ok(Response::new(&stream, &before, &state.metrics))
+}
+
 /// The metrics that a request names; `ALL` names all of them.
-pub(super) fn check(checks: &mut Checks, names: Option<&[String]>) -> Vec<&'static str> {
+fn check(checks: &mut Checks, names: Option<&[String]>) -> Vec<&'static str> {
     let names = checks.required("shardLevelMetrics", names);
     let values = [&METRICS[..], &[ALL]].concat();
     for name in names {

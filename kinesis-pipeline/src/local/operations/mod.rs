@@ -22,6 +22,7 @@ pub(crate) mod describe_stream_consumer;
 pub(crate) mod describe_stream_summary;
 pub(crate) mod disable_enhanced_monitoring;
 pub(crate) mod enable_enhanced_monitoring;
+pub(crate) mod encryption;
 pub(crate) mod entry;
 pub(crate) mod get_records;
 pub(crate) mod get_resource_policy;

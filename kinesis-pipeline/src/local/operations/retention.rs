@@ -1,11 +1,60 @@
 //! How long records can be kept.
 
-use crate::local::{api_error::ApiError, state::stream::RETENTION_HOURS_DEFAULT};
+use serde::Deserialize;
+
+use super::Nothing;
+use crate::local::{
+    api_error::ApiError, core::Core, state::stream::RETENTION_HOURS_DEFAULT, validate::Checks,
+};
 
 const HOURS_MAX: u32 = 8_760;
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Request {
+    pub(crate) stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    pub(crate) stream_arn: Option<String>,
+    pub(crate) retention_period_hours: Option<i64>,
+}
+
+/// A change in the direction that the operation is not for, and the operation that is.
+pub(super) struct WrongWay {
+    pub(super) is: &'static str,
+    pub(super) operation: &'static str,
+}
+
+/// Sets how long a stream keeps records, unless `refuse` finds the hours, given those so far, wrong.
+pub(super) fn change(
+    core: &Core,
+    request: &Request,
+    refuse: impl FnOnce(u32, u32) -> Option<WrongWay>,
+) -> Result<Nothing, ApiError> {
+    let (name, arn) = (
+        request.stream_name.as_deref(),
+        request.stream_arn.as_deref(),
+    );
+    let mut checks = Checks::new();
+    checks.stream(name, arn);
+    let wanted = checks.required("retentionPeriodHours", request.retention_period_hours);
+    checks.finish()?;
+    let wanted = hours(wanted)?;
+    let now_millis = core.now_millis();
+    let stream = core.stream(name, arn, now_millis)?;
+    let mut state = stream.write_active(now_millis)?;
+    if let Some(WrongWay { is, operation }) = refuse(wanted, state.retention_hours) {
+        return Err(ApiError::invalid_argument(format!(
+            "Requested retention period ({wanted} hours) for stream {} can not be {is} than \
+             existing retention period ({} hours). Use {operation} API.",
+            stream.name, state.retention_hours
+        )));
+    }
+    state.retention_hours = wanted;
+    Ok(Nothing {})
+}
+
 /// Checks a retention period.
-pub(super) fn hours(hours: i64) -> Result<u32, ApiError> {
+fn hours(hours: i64) -> Result<u32, ApiError> {
     let refuse = |bound: &str, limit: u32, what: &str| {
         Err(ApiError::invalid_argument(format!(
             "{bound} allowed retention period is {limit} hours. \

@@ -1,11 +1,12 @@
 //! ```text
-//!   file or standard input ── lines ──> format ──> the put pipeline ──> report: receipts, errors by line
+//!   file or standard input ── lines ──> format ──> stored, or the producer ──> report: receipts, errors by line
 //! ```
 
 mod format;
 mod line;
 mod lines;
 mod report;
+mod results;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -50,6 +51,9 @@ pub(crate) struct Put {
     /// What a line is and what is put for it.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Let records share Kinesis records, as the Kinesis Producer Library does: many more small ones a second.
+    #[arg(long)]
+    aggregate: bool,
     /// Print where each record was stored, a JSON object per line.
     #[arg(long)]
     receipts: bool,
@@ -73,6 +77,7 @@ impl Put {
         let reading = Reading {
             format: self.format,
             keying,
+            aggregate: self.aggregate,
             receipts: self.receipts,
         };
         let Some(path) = self.file else {
@@ -105,6 +110,7 @@ impl Put {
 struct Reading {
     format: Format,
     keying: Keying,
+    aggregate: bool,
     receipts: bool,
 }
 
@@ -123,11 +129,14 @@ async fn put(
         .filter_map(|text| std::future::ready(format.record(text, keying, clock.now())))
         .inspect(|line| progress.put(line.number))
         .take_until(until_end(stopped));
-    let mut results = stream.put_stream(Box::pin(records));
+    let mut results = if reading.aggregate {
+        results::aggregated(&stream, records)?.boxed_local()
+    } else {
+        results::single(&stream, records).boxed_local()
+    };
     let mut report = Report::new(output::stdout(), reading.receipts);
     let mut stop = Some(stop);
     while let Some(result) = next(&mut results, &mut report).await? {
-        let result = result.map_err(|failed| failed.error);
         if report.result(progress.next_result(), result)? == Outlook::Hopeless {
             stop.take();
         }

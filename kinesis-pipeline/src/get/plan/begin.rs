@@ -1,0 +1,121 @@
+use std::time::SystemTime;
+
+use super::Standing;
+use crate::{
+    get::{
+        checkpoint::{Checkpoint, CheckpointPlace},
+        split::Finished,
+        start::StartAt,
+    },
+    service::IteratorStart,
+    shard::{SequenceNumber, Shard, ShardId},
+};
+
+/// Where reading begins in one shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Begin {
+    pub(crate) iterator: IteratorStart,
+    /// What of the record at the iterator was finished before.
+    pub(crate) finished: Option<Finished>,
+    /// The checkpoint that reading goes on from.
+    pub(crate) resumed: Option<Checkpoint>,
+}
+
+impl From<IteratorStart> for Begin {
+    fn from(iterator: IteratorStart) -> Self {
+        Self {
+            iterator,
+            finished: None,
+            resumed: None,
+        }
+    }
+}
+
+impl Begin {
+    /// After this user record: at the Kinesis record that holds it, which may be an aggregate with more.
+    pub(crate) fn after(sequence_number: SequenceNumber, sub_sequence_number: u64) -> Self {
+        Self {
+            iterator: IteratorStart::AtSequenceNumber(sequence_number.clone()),
+            finished: Some(Finished {
+                sequence_number,
+                sub_sequence_number,
+            }),
+            resumed: None,
+        }
+    }
+
+    /// How far the shard is finished before anything is read; `None` for a start that has no such form.
+    pub(crate) fn checkpoint(&self, shard_id: &ShardId) -> Option<Checkpoint> {
+        self.resumed.clone().or_else(|| {
+            let place = CheckpointPlace::where_begun(&self.iterator)?;
+            Some(Checkpoint::new(shard_id.clone(), place))
+        })
+    }
+}
+
+/// A place of a shard's own.
+#[derive(Clone, Debug)]
+pub(super) enum OwnStart {
+    Begin(Box<Begin>),
+    /// The shard was read to its end before.
+    Ended,
+}
+
+pub(super) fn own_start(checkpoint: &Checkpoint) -> OwnStart {
+    let begin: Begin = match &checkpoint.place {
+        CheckpointPlace::TrimHorizon => IteratorStart::TrimHorizon.into(),
+        CheckpointPlace::Timestamp(time) => IteratorStart::AtTimestamp(*time).into(),
+        CheckpointPlace::After {
+            sequence_number,
+            sub_sequence_number,
+        } => match sub_sequence_number {
+            None => IteratorStart::AfterSequenceNumber(sequence_number.clone()).into(),
+            Some(index) => Begin::after(sequence_number.clone(), *index),
+        },
+        CheckpointPlace::ShardEnd => return OwnStart::Ended,
+    };
+    OwnStart::Begin(Box::new(Begin {
+        resumed: Some(checkpoint.clone()),
+        ..begin
+    }))
+}
+
+/// Where to read again when the iterator that was fetched for `start` has expired before a record came.
+///
+/// LATEST means the moment of opening, so it becomes that time by this machine's clock, taken before the first
+/// iterator was asked for: a clock that is slow repeats records from just before, one that is fast by seconds
+/// could pass over as many, in the rare case of an iterator that expires before its shard's first record.
+pub(crate) fn start_again(begin: Begin, opened_at: SystemTime) -> Begin {
+    match begin.iterator {
+        IteratorStart::Latest => IteratorStart::AtTimestamp(opened_at).into(),
+        _ => begin,
+    }
+}
+
+/// Where a shard in scope without a place of its own begins; `None` for a closed one that ended before.
+pub(super) fn iterator_start(
+    shard: &Shard,
+    standing: Standing,
+    start: &StartAt,
+) -> Option<IteratorStart> {
+    match start {
+        _ if standing.is_resumed => Some(IteratorStart::TrimHorizon),
+        StartAt::Latest => shard.is_open().then_some(IteratorStart::Latest),
+        StartAt::Timestamp(time) => Some(IteratorStart::AtTimestamp(*time)),
+        _ => Some(IteratorStart::TrimHorizon),
+    }
+}
+
+impl StartAt {
+    pub(super) fn as_shard_start(&self) -> Option<(&ShardId, IteratorStart)> {
+        match self {
+            Self::AtSequenceNumber(id, number) => {
+                Some((id, IteratorStart::AtSequenceNumber(number.clone())))
+            }
+            Self::AfterSequenceNumber(id, number) => {
+                Some((id, IteratorStart::AfterSequenceNumber(number.clone())))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Places to go on from that are older than what the stream retains.
+//!
+//! The service moves such a place to the oldest record without a word, so the reader looks for itself: by the time
+//! up to which the checkpoint says that all is finished, and the stream's retention.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    checkpoint::Checkpoint, consumer::summary, error::GetError, gap::start_after_gap, plan::Begin,
+    start::OnTrimmed,
+};
+use crate::{shard::ShardId, stream::Target};
+
+/// No stream retains records for less: younger checkpoints need no look at the stream.
+const RETENTION_MIN: Duration = Duration::from_hours(24);
+
+/// Has shards whose checkpoints are too old begin where the policy says; returns these checkpoints.
+pub(crate) async fn leave_expired(
+    target: &Target,
+    starts: &mut HashMap<ShardId, Begin>,
+    policy: OnTrimmed,
+    now: SystemTime,
+) -> Result<Vec<Checkpoint>, GetError> {
+    let is_old = |begin: &Begin| expired(begin, now, RETENTION_MIN).is_some();
+    if !starts.values().any(is_old) {
+        return Ok(Vec::new());
+    }
+    let retention = match summary(target).await {
+        Ok(summary) => summary.retention,
+        Err(error) => {
+            let stream = &target.stream;
+            tracing::warn!(
+                %stream, %error,
+                "cannot tell whether records have expired since the checkpoints were saved",
+            );
+            return Ok(Vec::new());
+        }
+    };
+    begin_elsewhere(starts, policy, now, retention).map_err(|checkpoint| GetError::Trimmed {
+        stream: target.stream.clone(),
+        checkpoint,
+    })
+}
+
+/// Fails with the checkpoint of the first of these shards, in the order of their ids, if the policy is to fail.
+fn begin_elsewhere(
+    starts: &mut HashMap<ShardId, Begin>,
+    policy: OnTrimmed,
+    now: SystemTime,
+    retention: Duration,
+) -> Result<Vec<Checkpoint>, Box<Checkpoint>> {
+    let gaps = starts
+        .values()
+        .filter_map(|begin| expired(begin, now, retention));
+    let mut gaps: Vec<_> = gaps.cloned().collect();
+    gaps.sort_by(|a, b| a.shard_id.cmp(&b.shard_id));
+    let (Some(first), start) = (gaps.first(), start_after_gap(policy)) else {
+        return Ok(gaps);
+    };
+    let start = start.ok_or_else(|| Box::new(first.clone()))?;
+    for gap in &gaps {
+        starts.insert(gap.shard_id.clone(), start.clone().into());
+    }
+    Ok(gaps)
+}
+
+/// The checkpoint that a shard goes on from, if records behind it may have expired.
+fn expired(begin: &Begin, now: SystemTime, retention: Duration) -> Option<&Checkpoint> {
+    let horizon = now.checked_sub(retention)?;
+    let checkpoint = begin.resumed.as_ref()?;
+    let is_expired = checkpoint.finished_until()? < horizon;
+    is_expired.then_some(checkpoint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CheckpointPlace, service::IteratorStart};
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn now() -> SystemTime {
+        NOW + Duration::from_hours(1_000)
+    }
+
+    /// Shard 1 goes on from a checkpoint of these many hours ago, shard 2 from one of an hour ago, shard 3 from its
+    /// oldest record.
+    fn starts(hours: u64) -> HashMap<ShardId, Begin> {
+        let resumed = |id: &str, hours: u64| {
+            let place = CheckpointPlace::After {
+                sequence_number: 7.into(),
+                sub_sequence_number: None,
+            };
+            let checkpoint = Checkpoint::new(id.into(), place);
+            let begin = Begin {
+                resumed: Some(checkpoint.arrived_at(now() - Duration::from_hours(hours))),
+                ..IteratorStart::AfterSequenceNumber(7.into()).into()
+            };
+            (ShardId::from(id), begin)
+        };
+        let fresh = (ShardId::from("3"), IteratorStart::TrimHorizon.into());
+        HashMap::from([resumed("1", hours), resumed("2", 1), fresh])
+    }
+
+    fn judged(
+        hours: u64,
+        policy: OnTrimmed,
+    ) -> (
+        Result<Vec<Checkpoint>, Box<Checkpoint>>,
+        HashMap<ShardId, Begin>,
+    ) {
+        let mut starts = starts(hours);
+        let retention = Duration::from_hours(48);
+        let gaps = begin_elsewhere(&mut starts, policy, now(), retention);
+        (gaps, starts)
+    }
+
+    #[test]
+    fn a_checkpoint_within_the_retention_stands() {
+        let (gaps, after) = judged(48, OnTrimmed::Fail);
+        assert_eq!((gaps, after), (Ok(Vec::new()), starts(48)));
+    }
+
+    #[test]
+    fn an_older_one_fails_or_begins_where_the_policy_says_and_the_others_stay() {
+        let (gaps, _) = judged(49, OnTrimmed::Fail);
+        assert_eq!(gaps.unwrap_err().shard_id, "1".into());
+        for (policy, start) in [
+            (OnTrimmed::FromHorizon, IteratorStart::TrimHorizon),
+            (OnTrimmed::Latest, IteratorStart::Latest),
+        ] {
+            let (gaps, after) = judged(49, policy);
+            assert_eq!(gaps.unwrap().len(), 1);
+            let mut expected = starts(49);
+            expected.insert("1".into(), start.into());
+            assert_eq!(after, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_finished_until_is_the_latest_that_is_known() {
+        let row = Checkpoint::new("1".into(), CheckpointPlace::TrimHorizon);
+        assert_eq!(row.finished_until(), None);
+        let row = row.arrived_at(NOW);
+        assert_eq!(row.finished_until(), Some(NOW));
+        assert_eq!(row.current_at(now()).finished_until(), Some(now()));
+        let begun = Checkpoint::new("1".into(), CheckpointPlace::Timestamp(now()));
+        assert_eq!(begun.finished_until(), Some(now()));
+    }
+}

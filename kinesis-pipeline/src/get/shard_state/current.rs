@@ -1,0 +1,41 @@
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::ShardState;
+use crate::{
+    get::checkpoint::{Checkpoint, CheckpointPlace},
+    service::RecordPage,
+    shard::ShardId,
+};
+
+/// How long it is not told again: a fraction of the shortest retention, and hardly a write for the store.
+const TELL_EVERY: Duration = Duration::from_mins(15);
+/// A page tells of a moment that was at most this long ago: longer than a call may take.
+const PAGE_AGE_MAX: Duration = Duration::from_mins(1);
+
+/// A shard that is read to its tip.
+impl ShardState {
+    /// How far the shard is finished once the page before this one is, if this one shows that nothing is left:
+    /// without it, a shard that stays quiet for longer than the stream's retention could not be told from one
+    /// that records have expired from.
+    pub(crate) fn told_current(
+        &mut self,
+        shard_id: &ShardId,
+        page: &RecordPage,
+        now: Instant,
+        wall: SystemTime,
+    ) -> Option<Checkpoint> {
+        let is_at_tip = page.records.is_empty() && page.behind_latest == Some(Duration::ZERO);
+        let is_due = self.told_current_at.is_none_or(|at| now - at >= TELL_EVERY);
+        if !is_at_tip || !is_due || self.pages_out > 0 || self.is_ended() {
+            return None;
+        }
+        let place = CheckpointPlace::where_begun(&self.resume_at())?;
+        self.told_current_at = Some(now);
+        let mut checkpoint = Checkpoint::new(shard_id.clone(), place);
+        checkpoint.arrived_at = self.arrived_at;
+        checkpoint.current_at = wall.checked_sub(PAGE_AGE_MAX);
+        Some(checkpoint)
+    }
+}
