@@ -54,11 +54,15 @@ async fn compare(client: &Client, name: &str, data_bytes: usize, count: usize, a
     let (mut ours, mut sdk) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let start = cpu_time();
-        put_with_the_producer(client, &records, count, aggregate).await;
+        if profiled("ours") {
+            put_with_the_producer(client, &records, count, aggregate).await;
+        }
         ours.push(micros_a_record(cpu_time().saturating_sub(start), count));
 
         let start = cpu_time();
-        if aggregate {
+        if !profiled("sdk") {
+            // Only the other is wanted.
+        } else if aggregate {
             put_aggregates_with_the_sdk(client, &records, count).await;
         } else {
             put_with_the_sdk(client, &records, count).await;
@@ -67,6 +71,11 @@ async fn compare(client: &Client, name: &str, data_bytes: usize, count: usize, a
     }
     let (ours, sdk) = (median(ours), median(sdk));
     println!("{name:<50} {ours:>8.2} {sdk:>8.2} {:>6.2}", ours / sdk);
+}
+
+/// With `ONLY=ours` or `ONLY=sdk` the other is left out, for a profiler.
+fn profiled(who: &str) -> bool {
+    std::env::var("ONLY").map_or(true, |only| only == who)
 }
 
 fn records(data_bytes: usize) -> Vec<EncodedRecord> {
