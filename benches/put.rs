@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! cargo bench -p kinesis-pipeline-benches --bench put
+//! cargo bench -p kinesis-pipeline-benches --bench put -- aggregated    # one of them
 //! ```
 
 use std::time::Duration;
@@ -45,6 +46,10 @@ async fn main() {
 }
 
 async fn compare(client: &Client, name: &str, data_bytes: usize, count: usize, aggregate: bool) {
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    if wanted.is_some_and(|wanted| !name.contains(&wanted)) {
+        return;
+    }
     let records = records(data_bytes);
     let (mut ours, mut sdk) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

@@ -141,6 +141,30 @@ fn config_file_finds_the_stream_behind_a_name() {
     );
 }
 
+#[cfg(feature = "metrics")]
+#[test]
+fn metrics_exports_to_prometheus_and_to_opentelemetry() {
+    let output = succeeds(example("metrics"));
+    let (prometheus, open_telemetry) = output
+        .split_once("OpenTelemetry")
+        .expect("both exports are printed");
+    for line in [
+        "# TYPE kinesis_pipeline_user_records_put_total counter",
+        r#"kinesis_pipeline_user_records_put_total{stream="readings"} 1000"#,
+        r#"kinesis_pipeline_records_processed_total{stream="readings"} 1000"#,
+        r#"kinesis_pipeline_request_time_seconds_bucket{stream="readings",le="+Inf"}"#,
+    ] {
+        assert!(prometheus.contains(line), "{line}: {output}");
+    }
+    for text in [
+        "kinesis_pipeline_user_records_put_total",
+        "1000",
+        "readings",
+    ] {
+        assert!(open_telemetry.contains(text), "{text}: {output}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn on_aws_talks_to_whatever_the_environment_names() {
     let local = LocalKinesis::start()

@@ -61,6 +61,7 @@
 //! | put at full shard speed | [`KinesisStream::producer`], [`Producer`], [`Order`], [`wire::aggregate`] |
 //! | read | [`KinesisStream::iter_from_latest`] and its sisters, [`Reader`], [`Records`], [`GetError`], [`CheckpointStore`] |
 //! | transform records in Firehose or Lambda | [`firehose`] |
+//! | watch it at work | [`metrics`], [`Producer::stats`], [`Records::stats`] |
 //! | test without AWS | the module `local` |
 //! | put something of yours between the library and the service | [`service`] |
 //!
@@ -83,10 +84,12 @@
 //! |---|---|---|
 //! | `derive` | the macro | yes |
 //! | `aws` | streams on AWS through the official SDK, and the YAML file of named streams | yes |
+//! | `fleet` | checkpoints in DynamoDB, in the lease table of a fleet | |
 //! | `local` | the embedded Kinesis, in process: a dev-dependency | |
 //! | `local-server` | its HTTP face, and an embedded DynamoDB beside it | |
 //! | `local-durable` | a data directory for it: what it holds survives the process | |
 //! | `local-tls` | TLS for the HTTP face, with a certificate made at its start | |
+//! | `metrics` | numbers for operators through the `metrics` facade: see [`metrics`] | |
 //! | `cli` | the program `kinesis-pipeline` | |
 //!
 //! A feature only adds. Without default features the codecs and pipelines build in seconds.
@@ -98,10 +101,15 @@ pub mod __private;
 pub mod clock;
 #[cfg(feature = "aws")]
 mod config;
+mod digest;
 pub mod firehose;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod get;
+mod json;
 #[cfg(feature = "local")]
 pub mod local;
+pub mod metrics;
 mod put;
 pub mod record;
 pub mod service;
@@ -112,6 +120,8 @@ pub mod wire;
 pub use clock::Clock;
 #[cfg(feature = "aws")]
 pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
+#[cfg(feature = "fleet")]
+pub use fleet::{DynamoDbCheckpoints, LeaseError};
 pub use get::{
     ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
     FileCheckpoints, GetError, MemoryCheckpoints, OnTrimmed, Reader, ReaderStats, Record, Records,

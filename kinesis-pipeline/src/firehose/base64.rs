@@ -6,15 +6,12 @@ use bytes::{Bytes, BytesMut};
 use super::FailureReason;
 
 /// Decodes the standard alphabet with padding; where that fails, also without padding and with white space.
-pub(super) fn decode(text: &str) -> Result<Bytes, FailureReason> {
+pub(super) fn decode(text: &[u8]) -> Result<Bytes, FailureReason> {
     let mut data = Vec::with_capacity(decoded_bytes(text));
-    if base64_simd::STANDARD
-        .decode_append(text.as_bytes(), &mut data)
-        .is_ok()
-    {
+    if base64_simd::STANDARD.decode_append(text, &mut data).is_ok() {
         return Ok(Bytes::from(data));
     }
-    base64_simd::forgiving_decode_to_vec(text.as_bytes())
+    base64_simd::forgiving_decode_to_vec(text)
         .map(Bytes::from)
         .map_err(|_| FailureReason::NotBase64)
 }
@@ -34,11 +31,11 @@ impl Blocks {
     }
 
     /// As [`decode`].
-    pub(super) fn decode(&mut self, text: &str) -> Result<Bytes, FailureReason> {
+    pub(super) fn decode(&mut self, text: &[u8]) -> Result<Bytes, FailureReason> {
         let Self(block) = self;
         // Room for any text of this length: the decoder panics where it finds less than it counts on.
         block.resize(text.len().div_ceil(4) * 3, 0);
-        let decoded = base64_simd::STANDARD.decode(text.as_bytes(), block.as_mut().as_out());
+        let decoded = base64_simd::STANDARD.decode(text, block.as_mut().as_out());
         let Ok(bytes) = decoded.map(|decoded| decoded.len()) else {
             block.clear();
             return decode(text);
@@ -49,12 +46,12 @@ impl Blocks {
 }
 
 /// How many bytes the text is for, if it is padded: a vector of that capacity becomes `Bytes` as it is.
-fn decoded_bytes(text: &str) -> usize {
+fn decoded_bytes(text: &[u8]) -> usize {
     let padding = text
-        .bytes()
+        .iter()
         .rev()
         .take(2)
-        .take_while(|&byte| byte == b'=')
+        .take_while(|&&byte| byte == b'=')
         .count();
     (text.len() / 4 * 3).saturating_sub(padding)
 }
@@ -62,6 +59,13 @@ fn decoded_bytes(text: &str) -> usize {
 /// How long the text for this many bytes is.
 pub(super) const fn encoded_bytes(bytes: usize) -> usize {
     bytes.div_ceil(3) * 4
+}
+
+/// The text of `data`.
+pub(super) fn encoded(data: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(encoded_bytes(data.len()));
+    encode(data, &mut text);
+    text
 }
 
 /// Appends the text of `data`.
@@ -78,11 +82,11 @@ mod tests {
     #[test]
     fn padding_may_be_left_out_and_white_space_is_passed_over() {
         for text in ["aGk=", "aGk", " a G\nk= "] {
-            assert_eq!(decode(text).unwrap(), "hi", "{text}");
+            assert_eq!(decode(text.as_bytes()).unwrap(), "hi", "{text}");
         }
         for text in ["aGk==", "a", "aG-_", "a=Gk", "ü"] {
             assert!(
-                matches!(decode(text), Err(FailureReason::NotBase64)),
+                matches!(decode(text.as_bytes()), Err(FailureReason::NotBase64)),
                 "{text}"
             );
         }
@@ -91,20 +95,19 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_come_back(data: Vec<u8>) {
-            let mut text = Vec::new();
-            encode(&data, &mut text);
+            let text = encoded(&data);
             prop_assert_eq!(text.len(), encoded_bytes(data.len()));
-            let text = std::str::from_utf8(&text).unwrap();
-            prop_assert_eq!(&decode(text).unwrap(), &data);
+            prop_assert_eq!(&decode(&text).unwrap(), &data);
             let mut blocks = Blocks::new();
-            let twice = [blocks.decode(text).unwrap(), blocks.decode(text).unwrap()];
+            let twice = [blocks.decode(&text).unwrap(), blocks.decode(&text).unwrap()];
             prop_assert_eq!(twice, [&data[..]; 2]);
         }
 
         #[test]
         fn any_text_is_read_without_a_panic(text in "\\PC*|[A-Za-z0-9+/= ]{0,20}") {
-            let alone = decode(&text).ok();
-            prop_assert_eq!(Blocks::new().decode(&text).ok(), alone);
+            let text = text.as_bytes();
+            let alone = decode(text).ok();
+            prop_assert_eq!(Blocks::new().decode(text).ok(), alone);
         }
     }
 }

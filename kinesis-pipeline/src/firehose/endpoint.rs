@@ -90,7 +90,7 @@ impl DeliveredRecord<'_> {
     /// # Errors
     /// [`FailureReason::NotBase64`].
     pub fn bytes(&self) -> Result<Bytes, FailureReason> {
-        base64::decode(&self.data)
+        base64::decode(self.data.as_bytes())
     }
 
     /// A record of yours. Its partition key is empty: Firehose does not send one.
@@ -130,8 +130,9 @@ impl<'a> Delivery<'a> {
     /// # Errors
     /// The text is not JSON, or has no id or no list of records.
     pub fn parse(json: &'a [u8]) -> Result<Self, EventError> {
-        serde_json::from_slice(json)
-            .map_err(|source| EventError::new("a delivery to an HTTP endpoint", json, source))
+        serde_json::from_slice(json).map_err(|source| {
+            EventError::new("a delivery to an HTTP endpoint", json, source.into())
+        })
     }
 
     /// When Firehose made the request.

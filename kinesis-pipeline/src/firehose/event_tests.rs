@@ -68,7 +68,8 @@ fn missing_and_odd_fields_are_no_errors_and_a_record_without_data_says_so() {
         {"recordId":"1"},
         {"recordId":"2","data":null,"approximateArrivalTimestamp":"soon","later":[{"x":[]}]},
         {"recordId":"3","data":{"a":1},"kinesisRecordMetadata":{"shardId":7}},
-        {"recordId":"4","data":"\u0061Gk\u003d","kinesisRecordMetadata":null}
+        {"recordId":"4","d\u0061ta":"\u0061Gk\u003d","kinesisRecordMetadata":null},
+        {"recordId":"5\n","kinesisRecordMetadata":[1],"approximateArrivalTimestamp":1e999}
     ],"region":7,"extra":{"deep":[[]]}}"#;
     let event = Event::parse(json).unwrap();
     for record in &event.records[..3] {
@@ -76,6 +77,8 @@ fn missing_and_odd_fields_are_no_errors_and_a_record_without_data_says_so() {
         assert_eq!(record.arrived_at(), None);
     }
     assert_eq!(event.records[3].text().unwrap(), "hi");
+    assert_eq!(event.records[4].record_id(), "5\n");
+    assert_eq!(event.records[4].arrived_at(), None);
     assert_eq!(event.region, "");
 }
 

@@ -129,7 +129,7 @@ impl KinesisEventRecord<'_> {
     /// # Errors
     /// [`FailureReason::NotBase64`].
     pub fn bytes(&self) -> Result<Bytes, FailureReason> {
-        base64::decode(&self.kinesis.data)
+        base64::decode(self.kinesis.data.as_bytes())
     }
 
     /// The user records: those of an aggregate of the Kinesis Producer Library, otherwise one.
@@ -173,7 +173,7 @@ impl<'a> KinesisEvent<'a> {
     /// The text is not JSON, has no list of records, or a record has no sequence number.
     pub fn parse(json: &'a [u8]) -> Result<Self, EventError> {
         serde_json::from_slice(json)
-            .map_err(|source| EventError::new("Lambda for a Kinesis stream", json, source))
+            .map_err(|source| EventError::new("Lambda for a Kinesis stream", json, source.into()))
     }
 
     /// An event of these records: for tests of your function.

@@ -7,6 +7,8 @@ use serde::{
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
+use crate::json::{Kind, Malformed, Scanner};
+
 /// A field of any type: what is not text or a number is passed over.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Field<'a> {
@@ -18,6 +20,40 @@ pub(super) enum Field<'a> {
 }
 
 impl<'a> Field<'a> {
+    pub(super) fn scan(scanner: &mut Scanner<'a>) -> Result<Self, Malformed> {
+        Ok(match scanner.kind()? {
+            Kind::Text => Self::Text(scanner.string()?.to_str()),
+            Kind::Number => Self::of_number(scanner.number()?),
+            _ => {
+                scanner.skip()?;
+                Self::Other
+            }
+        })
+    }
+
+    fn of_number(number: &str) -> Self {
+        let decimal = || {
+            number
+                .parse()
+                .ok()
+                .filter(|number: &f64| number.is_finite())
+        };
+        match number.parse() {
+            Ok(whole) => Self::Whole(whole),
+            Err(_) => decimal().map_or(Self::Other, Self::Decimal),
+        }
+    }
+
+    /// Text, or the default where there is none.
+    pub(super) fn text_or_empty(self) -> Cow<'a, str> {
+        self.text().unwrap_or_default()
+    }
+
+    /// Text that is not empty, if there is one.
+    pub(super) fn filled_text(self) -> Option<Cow<'a, str>> {
+        self.text().filter(|text| !text.is_empty())
+    }
+
     pub(super) fn text(self) -> Option<Cow<'a, str>> {
         match self {
             Self::Text(text) => Some(text),
@@ -61,15 +97,7 @@ pub(super) fn written(value: &impl Serialize) -> Vec<u8> {
 
 /// Text, or the default where there is none.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-    Ok(Field::deserialize(deserializer)?.text().unwrap_or_default())
-}
-
-/// Text that is not empty, if there is one.
-pub(super) fn optional_text<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Cow<'de, str>>, D::Error> {
-    let text = Field::deserialize(deserializer)?.text();
-    Ok(text.filter(|text| !text.is_empty()))
+    Ok(Field::deserialize(deserializer)?.text_or_empty())
 }
 
 /// A whole number, if there is one.
@@ -81,10 +109,8 @@ pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 pub(super) fn required_text<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Cow<'de, str>, D::Error> {
-    match Field::deserialize(deserializer)?.text() {
-        Some(text) if !text.is_empty() => Ok(text),
-        _ => Err(D::Error::custom("it is empty or no text")),
-    }
+    let text = Field::deserialize(deserializer)?.filled_text();
+    text.ok_or(D::Error::custom("it is empty or no text"))
 }
 
 impl<'de> Deserialize<'de> for Field<'de> {
@@ -145,13 +171,23 @@ impl<'de> Visitor<'de> for FieldVisitor {
 mod tests {
     use super::*;
 
+    /// Both ways to read it agree.
     fn field(json: &str) -> Field<'_> {
-        serde_json::from_str(json).unwrap()
+        let scanned = Field::scan(&mut Scanner::new(json.as_bytes())).unwrap();
+        let read: Field<'_> = serde_json::from_str(json).unwrap();
+        assert_eq!(scanned.whole(), read.whole(), "{json}");
+        assert_eq!(
+            scanned.seconds_as_millis(),
+            read.seconds_as_millis(),
+            "{json}"
+        );
+        assert_eq!(scanned.clone().text(), read.text(), "{json}");
+        scanned
     }
 
     #[test]
     fn a_field_of_another_type_is_passed_over() {
-        for json in ["null", "true", "-1", "[1,[2]]", r#"{"a":{"b":1}}"#] {
+        for json in ["null", "true", "[1,[2]]", r#"{"a":{"b":1}}"#] {
             assert_eq!(field(json), Field::Other, "{json}");
         }
     }
@@ -172,6 +208,8 @@ mod tests {
         assert_eq!(field(r#""7""#).whole(), Some(7));
         assert_eq!(field(r#""""#).whole(), None);
         assert_eq!(field("-7.5").whole(), None);
+        assert_eq!(field("-7").whole(), None);
+        assert_eq!(field("-0").whole(), Some(0));
         assert_eq!(
             field("1545084650.987").seconds_as_millis(),
             Some(1_545_084_650_987)

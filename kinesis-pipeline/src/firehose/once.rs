@@ -34,7 +34,7 @@ impl Uses {
                 }
                 Entry::Occupied(first) => {
                     uses.insert(index, Use::Skip);
-                    if records[*first.get()].base64() != record.base64() {
+                    if records[*first.get()].data_base64() != record.data_base64() {
                         uses.insert(*first.get(), Use::Refuse);
                     }
                 }

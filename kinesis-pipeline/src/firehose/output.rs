@@ -131,7 +131,7 @@ impl<'a> OutputRecord<'a> {
     /// # Errors
     /// [`FailureReason::NotBase64`].
     pub fn bytes(&self) -> Result<Bytes, FailureReason> {
-        base64::decode(&self.data)
+        base64::decode(self.data.as_bytes())
     }
 
     /// The keys for dynamic partitioning, if there are any.
@@ -169,7 +169,7 @@ impl<'a> OutputRecord<'a> {
         }
         serde_json::from_slice(json)
             .map(|response: Records<'a>| response.records)
-            .map_err(|source| EventError::new("the response of a transform", json, source))
+            .map_err(|source| EventError::new("the response of a transform", json, source.into()))
     }
 }
 

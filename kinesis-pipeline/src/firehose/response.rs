@@ -152,13 +152,13 @@ impl<'e> Writer<'e> {
     /// Answers with the record's data as it came, where that takes no room from others.
     fn give_back(&mut self, index: usize, result: Outcome, with_data: bool) {
         let answer = self.to(index, result, NO_KEYS);
-        let data = self.records[index].base64().unwrap_or_default();
+        let data = self.records[index].data_base64().unwrap_or_default();
         let returned = with_data
             && self.room.fits_beside_the_rest(data.len())
-            && base64_simd::STANDARD.check(data.as_bytes()).is_ok();
-        let data = if returned { data } else { "" };
+            && base64_simd::STANDARD.check(data).is_ok();
+        let data = if returned { data } else { &[] };
         answer.write(&mut self.response.json, |out| {
-            out.extend_from_slice(data.as_bytes());
+            out.extend_from_slice(data);
         });
         self.room
             .take(least_bytes(answer.record_id), answer.bytes(data.len()));
@@ -183,5 +183,5 @@ impl<'e> Writer<'e> {
 }
 
 fn data_bytes(record: &InputRecord<'_>) -> usize {
-    record.base64().map_or(0, str::len)
+    record.data_base64().map_or(0, <[u8]>::len)
 }

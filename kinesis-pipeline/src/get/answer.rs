@@ -191,10 +191,13 @@ impl Driver {
             return Ok(());
         };
         let now = self.target.clock.instant();
-        match self
-            .save_timer
-            .on_error(now, self.options.outage_max, fastrand::f64())
-        {
+        let verdict = self.save_timer.on_error(
+            error.is_retryable(),
+            now,
+            self.options.outage_max,
+            fastrand::f64(),
+        );
+        match verdict {
             Verdict::Again {
                 is_worth_a_warning, ..
             } => {

@@ -40,6 +40,11 @@ impl Budget {
         self.settle(bytes, 0);
     }
 
+    /// The bytes that are set aside or taken.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
     /// What one of `shards` shards may take for one page, when each has up to `pages` pages.
     pub(crate) fn share(&self, shards: usize, pages: usize) -> usize {
         (self.bytes_max / (shards * pages).max(1)).min(PAGE_BYTES_MAX)

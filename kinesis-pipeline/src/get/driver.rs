@@ -113,6 +113,7 @@ impl Driver {
         if let Err(error) = self.read().await {
             self.feed.send(Delivery::Failed(error));
         }
+        self.counters.metrics().on_end();
         // Abandons what is in flight, so that no older save runs beside the last.
         self.calls.clear();
         self.events.clear();
@@ -134,6 +135,7 @@ impl Driver {
                 return Ok(());
             }
             self.call_what_is_due();
+            self.counters.metrics().on_prefetched(self.budget.used());
             match self.next_event().await {
                 Event::Answer(answer) => self.on_answer(answer)?,
                 Event::News(News::Took(taken)) => self.on_taken(&taken.shard_id, taken.bytes),
@@ -259,8 +261,10 @@ impl Driver {
                 if !self.budget.reserve(size.bytes) {
                     return false;
                 }
+                let counters = self.counters.clone();
                 self.calls.push(Box::pin(async move {
-                    let result = fetch::get_page(&target, iterator, size.records_max).await;
+                    let page = fetch::get_page(&target, iterator, size.records_max);
+                    let result = counters.metrics().timed(&target.clock, page).await;
                     Answer::Page {
                         shard_id,
                         reserved: size.bytes,

@@ -61,7 +61,7 @@ pub enum GetError {
         /// How far the shard was read.
         checkpoint: Box<Checkpoint>,
     },
-    /// The checkpoints could not be loaded, or not saved for longer than the reader keeps trying.
+    /// The checkpoints could not be loaded, or not saved for good or for longer than the reader keeps trying.
     Checkpoint {
         /// The stream.
         stream: StreamId,
@@ -113,7 +113,8 @@ impl GetError {
                     matches!(source.class, ErrorClass::InUse | ErrorClass::LimitExceeded);
                 source.is_retryable() || may_pass
             }
-            Self::Interrupted { .. } | Self::Checkpoint { .. } => true,
+            Self::Checkpoint { source, .. } => source.is_retryable(),
+            Self::Interrupted { .. } => true,
             _ => false,
         }
     }

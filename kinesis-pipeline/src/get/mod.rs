@@ -37,6 +37,7 @@ mod fetch;
 mod gap;
 mod lag;
 mod listing;
+mod metrics;
 mod open;
 mod options;
 mod pace;
@@ -62,12 +63,15 @@ mod tests;
 use std::time::SystemTime;
 
 pub use by_shard::{ByShard, ShardRecords};
+#[cfg(all(test, feature = "fleet", feature = "local-server"))]
+pub(crate) use checkpoint::conformance;
 pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
     FileCheckpoints, MemoryCheckpoints,
 };
 pub use deliver::StopHandle;
 pub use error::GetError;
+pub(crate) use metrics::GetMetrics;
 pub use reader::Reader;
 pub use record::Record;
 pub use records::Records;

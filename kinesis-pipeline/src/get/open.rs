@@ -59,7 +59,7 @@ pub(crate) async fn open(
         gone,
     } = plan(&shards, wish, &checkpoints).map_err(|why| refusal(&target, shards.len(), why))?;
     gaps.extend(leave_expired(&target, &mut starts, wish.on_trimmed, opened_at).await?);
-    let counters = Counters::default();
+    let counters = Counters::new(&target.stream);
     for gap in gaps {
         counters.on_gap();
         let until = gap.finished_until();

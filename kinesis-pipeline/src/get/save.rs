@@ -52,11 +52,20 @@ impl SaveTimer {
         self.failures.reset();
     }
 
-    pub(crate) fn on_error(&mut self, now: Instant, outage_max: Duration, jitter: f64) -> Verdict {
+    pub(crate) fn on_error(
+        &mut self,
+        is_retryable: bool,
+        now: Instant,
+        outage_max: Duration,
+        jitter: f64,
+    ) -> Verdict {
         self.is_running = false;
-        let verdict = self
-            .failures
-            .judge(ErrorClass::Transient, now, outage_max, jitter);
+        let class = if is_retryable {
+            ErrorClass::Transient
+        } else {
+            ErrorClass::Invalid
+        };
+        let verdict = self.failures.judge(class, now, outage_max, jitter);
         if let Verdict::Again { at, .. } = verdict {
             self.due = at;
         }

@@ -38,6 +38,13 @@ pub(crate) struct UserRecords {
     drops_strays: bool,
     /// How many records of aggregates were outside of it.
     strays: u64,
+    /// How many Kinesis records there are.
+    count: usize,
+    /// How many of these were aggregates that were opened, and how many user records they had.
+    aggregates: usize,
+    aggregated: usize,
+    /// How many user records were finished before.
+    skipped: usize,
 }
 
 /// An aggregate that is being given out.
@@ -60,6 +67,7 @@ impl UserRecords {
     ) -> Self {
         Self {
             shard_id,
+            count: records.len(),
             records: records.into_iter(),
             aggregate: None,
             finished,
@@ -67,6 +75,9 @@ impl UserRecords {
             range: None,
             drops_strays: false,
             strays: 0,
+            aggregates: 0,
+            aggregated: 0,
+            skipped: 0,
         }
     }
 
@@ -80,6 +91,15 @@ impl UserRecords {
     /// How many records of aggregates were outside of the shard's range so far.
     pub(crate) fn strays(&self) -> u64 {
         self.strays
+    }
+
+    /// How many user records were given out so far.
+    pub(crate) fn given(&self) -> u64 {
+        let left = |aggregate: &OpenAggregate| aggregate.records.as_slice().len();
+        let left = self.aggregate.as_ref().map_or(0, left);
+        let begun = self.count - self.records.as_slice().len();
+        let given = begun - self.aggregates + self.aggregated - left - self.skipped;
+        given as u64
     }
 
     pub(crate) fn shard_id(&self) -> &ShardId {
@@ -102,6 +122,8 @@ impl UserRecords {
                 self.strays += is_stray.filter(|is_stray| *is_stray).count() as u64;
             }
         }
+        self.aggregates += 1;
+        self.aggregated += records.len();
         Some(OpenAggregate {
             sequence_number: stored.sequence_number.clone(),
             arrived_at: stored.arrived_at,
@@ -143,7 +165,7 @@ impl Iterator for UserRecords {
             let record = self.next_of_page()?;
             match &self.finished {
                 None => return Some(record),
-                Some(finished) if finished.covers(&record.position) => {}
+                Some(finished) if finished.covers(&record.position) => self.skipped += 1,
                 Some(_) => {
                     self.finished = None;
                     return Some(record);
@@ -241,9 +263,13 @@ mod tests {
             }).count();
             let records = (1..).zip(&sizes).skip(skipped).map(|(number, users)| stored(number, *users)).collect();
             let finished = Some(Finished { sequence_number, sub_sequence_number });
-            let rest: Vec<_> = UserRecords::new("s".into(), records, finished, false)
-                .map(|record| record.position)
-                .collect();
+            let mut records = UserRecords::new("s".into(), records, finished, false);
+            let mut rest = Vec::new();
+            while let Some(record) = records.next() {
+                rest.push(record.position);
+                prop_assert_eq!(records.given(), rest.len() as u64);
+            }
+            prop_assert_eq!(records.given(), rest.len() as u64);
             let expected: Vec<_> = all[index + 1..].iter().map(|record| record.position.clone()).collect();
             prop_assert_eq!(rest, expected);
         }
@@ -274,6 +300,7 @@ mod tests {
             assert_eq!(numbers.collect::<Vec<_>>(), expected);
             assert!(given.last().is_some_and(|record| record.is_last));
             assert_eq!(records.strays(), 2);
+            assert_eq!(records.given(), given.len() as u64);
         }
     }
 

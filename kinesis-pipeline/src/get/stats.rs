@@ -4,8 +4,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use super::GetMetrics;
 use crate::{
-    service::{ErrorClass, RecordPage, ServiceError},
+    service::{ErrorClass, RecordPage, ServiceError, StreamId},
     shard::ShardId,
 };
 
@@ -21,6 +22,11 @@ pub struct ReaderStats {
     pub records: u64,
     /// Bytes of data in these records.
     pub data_bytes: u64,
+    /// User records given out, those that could not be decoded included; counted when the last record of their
+    /// page was, or the page was dropped.
+    pub user_records: u64,
+    /// Those of them that could not be decoded.
+    pub undecodable_records: u64,
     /// Records of aggregates that do not belong to the shard that the aggregate is in, counted when the page
     /// was taken.
     pub stray_records: u64,
@@ -57,68 +63,108 @@ impl ReaderStats {
             .filter_map(|shard| shard.behind_latest)
             .max()
     }
-}
 
-/// The numbers of one reader, counted by its driver. Locked for the length of an update or a copy only.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Counters(Arc<Mutex<ReaderStats>>);
-
-impl Counters {
-    pub(crate) fn stats(&self) -> ReaderStats {
-        self.lock().clone()
-    }
-
-    pub(crate) fn on_begun(&self, shard_id: &ShardId) {
-        self.lock()
-            .shards
-            .insert(shard_id.clone(), ShardStats::default());
-    }
-
-    pub(crate) fn on_page(&self, shard_id: &ShardId, page: &RecordPage, now: SystemTime) {
-        let mut stats = self.lock();
+    fn add_page(&mut self, shard_id: &ShardId, page: &RecordPage, now: SystemTime) {
         let records = page.records.len() as u64;
-        stats.pages += 1;
-        stats.records += records;
-        stats.data_bytes += page
-            .records
-            .iter()
-            .map(|record| record.data.len() as u64)
-            .sum::<u64>();
-        if let Some(shard) = stats.shards.get_mut(shard_id) {
+        let data_bytes = page.records.iter().map(|record| record.data.len() as u64);
+        self.pages += 1;
+        self.records += records;
+        self.data_bytes += data_bytes.sum::<u64>();
+        if let Some(shard) = self.shards.get_mut(shard_id) {
             shard.behind_latest = page.behind_latest;
             shard.last_page_at = Some(now);
             shard.records += records;
             shard.failing = None;
         }
     }
+}
+
+/// The numbers of one reader, and the metrics that follow them. Locked for the length of an update or a copy
+/// only.
+#[derive(Clone, Debug)]
+pub(crate) struct Counters(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    stats: Mutex<ReaderStats>,
+    metrics: GetMetrics,
+}
+
+impl Counters {
+    pub(crate) fn new(stream: &StreamId) -> Self {
+        Self(Arc::new(Inner {
+            stats: Mutex::default(),
+            metrics: GetMetrics::new(stream),
+        }))
+    }
+
+    pub(crate) fn stats(&self) -> ReaderStats {
+        self.lock().clone()
+    }
+
+    pub(crate) fn metrics(&self) -> &GetMetrics {
+        &self.0.metrics
+    }
+
+    pub(crate) fn on_begun(&self, shard_id: &ShardId) {
+        self.update(|stats| {
+            stats.shards.insert(shard_id.clone(), ShardStats::default());
+            self.metrics().on_open_shards(stats.shards.len());
+        });
+    }
+
+    pub(crate) fn on_page(&self, shard_id: &ShardId, page: &RecordPage, now: SystemTime) {
+        self.update(|stats| stats.add_page(shard_id, page, now));
+        self.metrics().on_page(shard_id, page.behind_latest);
+    }
 
     pub(crate) fn on_error(&self, shard_id: &ShardId, error: &ServiceError) {
-        let mut stats = self.lock();
-        match error.class {
-            ErrorClass::Throttled => stats.throttled_calls += 1,
-            _ => stats.failed_calls += 1,
-        }
-        if let Some(shard) = stats.shards.get_mut(shard_id) {
-            shard.failing = Some(error.class);
-        }
+        self.metrics().on_error(error.class);
+        self.update(|stats| {
+            match error.class {
+                ErrorClass::Throttled => stats.throttled_calls += 1,
+                _ => stats.failed_calls += 1,
+            }
+            if let Some(shard) = stats.shards.get_mut(shard_id) {
+                shard.failing = Some(error.class);
+            }
+        });
+    }
+
+    /// Records of a page were given out, and no more of it will be.
+    pub(crate) fn on_given(&self, records: u64) {
+        self.update(|stats| stats.user_records += records);
+    }
+
+    pub(crate) fn on_undecodable(&self) {
+        self.update(|stats| stats.undecodable_records += 1);
     }
 
     pub(crate) fn on_strays(&self, count: u64) {
-        self.lock().stray_records += count;
+        self.update(|stats| stats.stray_records += count);
     }
 
     pub(crate) fn on_gap(&self) {
-        self.lock().gaps += 1;
+        self.update(|stats| stats.gaps += 1);
     }
 
     /// The shard was read to its end, or is not read any more.
     pub(crate) fn on_left(&self, shard_id: &ShardId, is_ended: bool) {
+        self.metrics().on_left(shard_id);
+        self.update(|stats| {
+            stats.shards.remove(shard_id);
+            stats.shards_ended += u64::from(is_ended);
+            self.metrics().on_open_shards(stats.shards.len());
+        });
+    }
+
+    fn update(&self, change: impl FnOnce(&mut ReaderStats)) {
         let mut stats = self.lock();
-        stats.shards.remove(shard_id);
-        stats.shards_ended += u64::from(is_ended);
+        change(&mut stats);
+        self.metrics().publish(&stats);
     }
 
     fn lock(&self) -> MutexGuard<'_, ReaderStats> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -38,6 +38,14 @@ struct OpenPage {
     records: UserRecords,
     behind_latest: Option<Duration>,
     bytes: usize,
+    counters: Counters,
+}
+
+/// A page may be dropped before it was given out.
+impl Drop for OpenPage {
+    fn drop(&mut self) {
+        self.counters.on_given(self.records.given());
+    }
 }
 
 impl Taker {
@@ -114,6 +122,7 @@ impl Taker {
             records,
             behind_latest: page.behind_latest,
             bytes: page.bytes,
+            counters: self.counters.clone(),
         });
     }
 
@@ -126,6 +135,9 @@ impl Taker {
         };
         let is_last = read.is_last;
         let item = decode(read, page.behind_latest);
+        if item.is_err() {
+            self.counters.on_undecodable();
+        }
         Some(match &mut self.tracker {
             Some(tracker) => tracker.on_given(item, is_last, &self.stream),
             None => item,

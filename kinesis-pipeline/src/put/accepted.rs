@@ -5,8 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    AttemptError, PutError, Receipt, epoch::Epoch, receipt::Waiter, room::Permit,
-    settings::Settings,
+    AttemptError, PutError, Receipt, epoch::Epoch, receipt::Waiter, room::Held, settings::Settings,
 };
 use crate::{record::EncodedRecord, service::StoredAt, shard::HashKey};
 
@@ -24,27 +23,27 @@ pub(crate) struct Accepted {
     in_flight: bool,
     /// An earlier attempt may have stored the record.
     may_have_been_stored: bool,
-    /// The hash key that places the record; computed where records are placed.
+    /// The hash key that places the record; found by the driver, where records are placed.
     hash_key: HashKey,
     /// Present once the driver has it. Whatever ends the record before then drops its waiter, which ends the
     /// receipt too.
     epoch: Option<Arc<Epoch>>,
     /// Present until the result is known.
     waiter: Option<Waiter>,
-    /// Gives the room back when it is dropped.
-    permit: Permit,
+    /// The room that it takes. Until the driver has it there is nobody who could wait for it: what is in the queue
+    /// is dropped with the pipeline.
+    held: Held,
 }
 
 impl Accepted {
     pub(crate) fn new(
         record: EncodedRecord,
-        hash_key: HashKey,
         entered_at: Instant,
         waiter: Waiter,
-        permit: Permit,
+        held: Held,
     ) -> Self {
         Self {
-            hash_key,
+            hash_key: HashKey::MIN,
             epoch: None,
             record,
             entered_at,
@@ -52,13 +51,18 @@ impl Accepted {
             in_flight: false,
             may_have_been_stored: false,
             waiter: Some(waiter),
-            permit,
+            held,
         }
     }
 
     /// The hash key that decides the shard. It means nothing where records are not placed.
     pub(crate) fn hash_key(&self) -> HashKey {
         self.hash_key
+    }
+
+    /// Its hash key is found.
+    pub(crate) fn place_by(&mut self, hash_key: HashKey) {
+        self.hash_key = hash_key;
     }
 
     /// The driver takes the record over.
@@ -90,25 +94,25 @@ impl Accepted {
         self.may_have_been_stored = true;
     }
 
-    /// The record is stored, and counted as such. The room that it took goes over to `room`.
+    /// The record is stored, and counted as such. The room that it took goes over to `freed`.
     pub(crate) fn stored(
         mut self,
-        at: StoredAt,
+        at: &StoredAt,
         sub_sequence_number: u64,
         now: Instant,
-        room: &mut Permit,
+        freed: &mut Held,
     ) {
-        room.absorb(&mut self.permit);
-        let Some(waiter) = self.waiter.take().filter(|waiter| !waiter.is_closed()) else {
+        freed.absorb(&mut self.held);
+        let Some(waiter) = self.waiter.take().filter(Waiter::is_waited_for) else {
             return;
         };
         let receipt = Receipt {
             sub_sequence_number,
             attempts: self.attempts,
             time_in_buffer: now.duration_since(self.entered_at),
-            ..Receipt::new(at.shard_id, at.sequence_number)
+            ..Receipt::new(at.shard_id.clone(), at.sequence_number.clone())
         };
-        let _ = waiter.send(Ok(receipt));
+        waiter.send(Ok(receipt));
     }
 
     /// The service refused the record for good.
@@ -153,8 +157,7 @@ impl Accepted {
         let settings = &epoch.settings;
         settings.counters.failed.add(1);
         epoch.count_failed();
-        // Nobody may be waiting any more: the record was sent all the same.
-        let _ = waiter.send(Err(error(self, settings)));
+        waiter.send(Err(error(self, settings)));
     }
 }
 
@@ -165,5 +168,11 @@ impl Drop for Accepted {
             attempts: user.attempts,
             may_have_been_stored: user.may_have_been_stored || user.in_flight,
         });
+        if let Some(epoch) = &self.epoch {
+            epoch
+                .settings
+                .room
+                .give_back(std::mem::take(&mut self.held));
+        }
     }
 }

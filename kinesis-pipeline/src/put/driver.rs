@@ -84,13 +84,16 @@ impl Driver {
                 Event::Sent(Err(_)) => state.on_lost(),
                 Event::Shards(Ok(listed)) => state.on_shards(listed, now),
                 Event::Shards(Err(_)) => state.on_no_shards(None, now),
-                Event::Put | Event::Time => {}
+                Event::Time => {}
+                Event::Put => continue,
             }
+            self.pipeline.settings().publish();
         }
     }
 
     fn rest(&mut self) {
         if let Some(state) = self.state.take() {
+            self.pipeline.settings().publish();
             self.state = self.pipeline.rest(state);
         }
     }
@@ -100,6 +103,7 @@ impl Drop for Driver {
     fn drop(&mut self) {
         if let Some(state) = self.state.take() {
             self.pipeline.abandon(state);
+            self.pipeline.settings().publish();
         }
     }
 }

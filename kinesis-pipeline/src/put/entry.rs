@@ -1,10 +1,12 @@
 //! One Kinesis record of a request: a user record as it is, or several in an aggregate.
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use tokio::time::Instant;
 
-use super::{accepted::Accepted, room::Permit, stats::Counters};
+use super::{accepted::Accepted, room::Held, stats::Counters};
 use crate::{
+    digest,
     record::{EncodedRecord, PartitionKey},
     service::StoredAt,
     shard::HashKey,
@@ -80,16 +82,23 @@ impl Entry {
         self.first.hash_key()
     }
 
-    /// The Kinesis record. An aggregate is written anew for each attempt: kept, it would double the memory.
-    pub(crate) fn wire_record(&mut self) -> EncodedRecord {
+    /// What is in an aggregate, without its MD5; `None` for a user record that goes as it is.
+    fn aggregate(&self) -> Option<Writer> {
         if self.rest.is_empty() {
-            return self.first.record.clone();
+            return None;
         }
         let mut writer = Writer::with_capacity(self.bytes);
         for user in self.users() {
             writer.push(&user.record);
         }
-        let mut record = EncodedRecord::new(PartitionKey::stored(AGGREGATE_KEY), writer.finish());
+        Some(writer)
+    }
+
+    fn wire_record(&mut self, aggregate: Option<Bytes>) -> EncodedRecord {
+        let Some(data) = aggregate else {
+            return self.first.record.clone();
+        };
+        let mut record = EncodedRecord::new(PartitionKey::stored(AGGREGATE_KEY), data);
         record.explicit_hash_key = Some(self.hash_key());
         self.bytes = record.size_bytes();
         record
@@ -100,17 +109,36 @@ impl Entry {
         self.charged_bytes.saturating_sub(self.bytes)
     }
 
-    /// All user records are stored. The room that they took goes over to `room`.
-    pub(crate) fn stored(self, at: StoredAt, now: Instant, room: &mut Permit, counters: &Counters) {
+    /// All user records are stored. The room that they took goes over to `freed`.
+    pub(crate) fn stored(self, at: &StoredAt, now: Instant, freed: &mut Held, counters: &Counters) {
         counters.stored.add(self.len());
         counters
             .stored_bytes
             .add(self.users().map(|user| user.record.data.len()).sum());
         for (index, user) in (1..).zip(self.rest) {
-            user.stored(at.clone(), index, now, room);
+            user.stored(at, index, now, freed);
         }
-        self.first.stored(at, 0, now, room);
+        self.first.stored(at, 0, now, freed);
     }
+}
+
+/// The Kinesis records of a request. Aggregates are written anew for each attempt: kept, they would double the
+/// memory. Their MD5s are computed side by side.
+pub(crate) fn wire_records(entries: &mut [Entry]) -> Vec<EncodedRecord> {
+    let aggregates: Vec<_> = entries.iter().map(Entry::aggregate).collect();
+    let bodies: Vec<_> = aggregates.iter().flatten().map(Writer::body).collect();
+    let mut digests = digest::of_each(&bodies).into_iter();
+    let records = entries
+        .iter_mut()
+        .zip(aggregates)
+        .map(|(entry, aggregate)| {
+            let digest = aggregate.as_ref().and_then(|_| digests.next());
+            let data = aggregate
+                .zip(digest)
+                .map(|(writer, digest)| writer.finish_with(digest));
+            entry.wire_record(data)
+        });
+    records.collect()
 }
 
 /// How many of these records make up the next aggregate of at most `bytes_max` bytes, and how large it is at
@@ -133,7 +161,6 @@ pub(crate) fn aggregate_size<'a>(
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;

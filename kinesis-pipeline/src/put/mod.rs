@@ -15,6 +15,7 @@
 
 mod accepted;
 mod backlog;
+mod board;
 mod builder;
 mod collect;
 mod driver;
@@ -26,6 +27,7 @@ mod lane;
 mod lanes;
 mod limit;
 mod many;
+mod metrics;
 mod options;
 mod pace;
 mod pipeline;
@@ -55,6 +57,7 @@ pub use error::{AttemptError, PutError, PutFailure};
 use futures_core::Stream;
 use futures_util::StreamExt as _;
 pub use many::PutStream;
+pub(crate) use metrics::PutMetrics;
 pub use options::{InvalidPutOption, Order, PutOptions};
 pub use producer::{CloseError, FlushError, Producer, Reservation};
 pub use receipt::{PendingReceipt, Receipt};

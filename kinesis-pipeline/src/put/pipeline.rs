@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicUsize, Ordering, fence},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
     mpsc,
 };
 
@@ -16,11 +16,11 @@ use super::{
     accepted::Accepted,
     driver::Driver,
     receipt::PendingReceipt,
-    room::Permit,
+    room::{Held, Permit},
     settings::Settings,
     state::{Arrival, State},
 };
-use crate::{record::EncodedRecord, shard::HashKey};
+use crate::record::EncodedRecord;
 
 /// One put pipeline: a queue that takes records without a lock, and a driver that runs while there is
 /// something to do.
@@ -30,9 +30,8 @@ pub(crate) struct Pipeline {
     queue: mpsc::Sender<Arrival>,
     /// The state while no driver has it.
     home: Mutex<Option<Box<State>>>,
-    /// Whether a driver has the state. It is set to false before that driver looks into the queue for the
-    /// last time, and read after a record was put into the queue: one of the two sees the other, and no
-    /// record is left behind.
+    /// Whether a driver has the state. It is set to false before that driver takes what has arrived for the last
+    /// time, and read by whoever puts the first record after that: no record is left behind.
     driven: AtomicBool,
     /// No more records are accepted.
     closed: AtomicBool,
@@ -77,10 +76,11 @@ impl Pipeline {
     ) -> Result<PendingReceipt, PutError> {
         let bytes = record.size_bytes();
         self.settings.limit.check(bytes, &self.settings).await?;
-        let permit = match self.settings.room.try_acquire(bytes) {
-            Some(permit) => permit,
-            None => self.reserve(bytes).await?,
-        };
+        let runtime = self.ready()?;
+        if let Some(held) = self.settings.room.try_acquire(bytes) {
+            return Ok(self.accept(record, held, &runtime));
+        }
+        let permit = self.settings.room.acquire(bytes).await;
         self.put_reserved(record, permit)
     }
 
@@ -91,20 +91,18 @@ impl Pipeline {
         record: EncodedRecord,
     ) -> Result<Result<PendingReceipt, EncodedRecord>, PutError> {
         let bytes = record.size_bytes();
+        let runtime = self.ready()?;
         let allowed = self.settings.limit.allows(bytes);
-        match allowed
-            .then(|| self.settings.room.try_acquire(bytes))
-            .flatten()
-        {
-            Some(permit) => self.put_reserved(record, permit).map(Ok),
-            None => self.check_open().map(|()| Err(record)),
-        }
+        let held = allowed.then(|| self.settings.room.try_acquire(bytes));
+        Ok(match held.flatten() {
+            Some(held) => Ok(self.accept(record, held, &runtime)),
+            None => Err(record),
+        })
     }
 
     /// Waits for room for a record of this size. Cancel safe.
     pub(crate) async fn reserve(&self, bytes: usize) -> Result<Permit, PutError> {
-        self.check_open()?;
-        self.runtime()?;
+        self.ready()?;
         Ok(self.settings.room.acquire(bytes).await)
     }
 
@@ -114,9 +112,8 @@ impl Pipeline {
         record: EncodedRecord,
         permit: Permit,
     ) -> Result<PendingReceipt, PutError> {
-        self.check_open()?;
-        let runtime = self.runtime()?;
-        Ok(self.accept(record, permit, &runtime))
+        let runtime = self.ready()?;
+        Ok(self.accept(record, permit.hand_over(), &runtime))
     }
 
     /// Accepts no more records.
@@ -124,9 +121,10 @@ impl Pipeline {
         self.closed.store(true, Ordering::Release);
     }
 
-    fn check_open(&self) -> Result<(), PutError> {
+    /// Checks whether records are accepted, and returns the runtime that a driver would run on.
+    fn ready(&self) -> Result<Handle, PutError> {
         if !self.closed.load(Ordering::Acquire) {
-            return Ok(());
+            return self.runtime();
         }
         Err(PutError::Closed {
             stream: self.settings.target.stream.clone(),
@@ -142,17 +140,12 @@ impl Pipeline {
     fn accept(
         self: &Arc<Self>,
         record: EncodedRecord,
-        permit: Permit,
+        held: Held,
         runtime: &Handle,
     ) -> PendingReceipt {
         let (waiter, pending) = PendingReceipt::new(self.settings.target.stream.clone());
         let now = self.settings.target.clock.instant();
-        let hash_key = if self.settings.options.placed {
-            record.hash_key()
-        } else {
-            HashKey::MIN
-        };
-        let accepted = Accepted::new(record, hash_key, now, waiter, permit);
+        let accepted = Accepted::new(record, now, waiter, held);
         self.settings.counters.accepted.add(1);
         self.arrive(Arrival::Put(accepted), runtime);
         pending
@@ -178,8 +171,8 @@ impl Pipeline {
         // The receiver lives as long as the pipeline; were it gone, a record would end with an error.
         let _ = self.queue.send(arrival);
         let before = self.arrived.fetch_add(weight, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        if !self.driven.load(Ordering::SeqCst) {
+        // What came before this, and after the driver took what had arrived, has looked for the driver.
+        if before == 0 && !self.driven.load(Ordering::SeqCst) {
             self.start_driver(runtime);
         }
         // The driver sets the one and reads the other afterwards, here it is the other way round: what the
@@ -205,7 +198,8 @@ impl Pipeline {
 
     /// The driver takes what has come. To be called before it looks into the queue.
     pub(crate) fn take_arrived(&self) {
-        self.arrived.store(0, Ordering::SeqCst);
+        // Reading it makes the records visible whose weight it has.
+        self.arrived.swap(0, Ordering::SeqCst);
     }
 
     /// Waits until something may have been put since the last [`take_arrived`](Self::take_arrived); a
@@ -223,7 +217,7 @@ impl Pipeline {
     pub(crate) fn rest(&self, mut state: Box<State>) -> Option<Box<State>> {
         let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
         self.driven.store(false, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        self.take_arrived();
         state.take_new();
         if state.is_idle() {
             state.rested();
@@ -239,7 +233,7 @@ impl Pipeline {
         let abandoned = {
             let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
             self.driven.store(false, Ordering::SeqCst);
-            fence(Ordering::SeqCst);
+            self.take_arrived();
             let abandoned = state.abandon();
             *home = Some(state);
             abandoned

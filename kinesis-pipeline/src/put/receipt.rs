@@ -1,15 +1,17 @@
 //! The end of every record: a receipt, or the reason why there is none.
 
 use std::{
+    cell::RefCell,
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use tokio::sync::oneshot;
-
-use super::PutError;
+use super::{
+    PutError,
+    board::{Boards, Receiver, Sender},
+};
 use crate::{
     service::StreamId,
     shard::{Position, SequenceNumber, ShardId},
@@ -60,16 +62,24 @@ pub(crate) type PutResult = Result<Receipt, PutError>;
 /// Dropping it does not take the record back: it is still sent.
 #[derive(Debug)]
 pub struct PendingReceipt {
-    result: oneshot::Receiver<PutResult>,
+    result: Receiver<PutResult>,
     stream: StreamId,
 }
 
 /// The other end of a [`PendingReceipt`].
-pub(crate) type Waiter = oneshot::Sender<PutResult>;
+pub(crate) type Waiter = Sender<PutResult>;
+
+thread_local! {
+    /// Each thread has its own: no two threads wait for each other to find a place.
+    static BOARDS: RefCell<Boards<PutResult>> = RefCell::new(Boards::new());
+}
 
 impl PendingReceipt {
     pub(crate) fn new(stream: StreamId) -> (Waiter, Self) {
-        let (waiter, result) = oneshot::channel();
+        // A thread that ends has none any more.
+        let (waiter, result) = BOARDS
+            .try_with(|boards| boards.borrow_mut().pair())
+            .unwrap_or_else(|_| Boards::new().pair());
         (waiter, Self { result, stream })
     }
 }
@@ -78,8 +88,8 @@ impl Future for PendingReceipt {
     type Output = PutResult;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PutResult> {
-        let result = ready!(Pin::new(&mut self.result).poll(cx));
-        Poll::Ready(result.unwrap_or_else(|_| {
+        let result = ready!(self.result.poll(cx));
+        Poll::Ready(result.unwrap_or_else(|| {
             Err(PutError::Gone {
                 stream: self.stream.clone(),
                 attempts: 0,

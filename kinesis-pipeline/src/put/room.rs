@@ -14,11 +14,18 @@ pub(crate) struct Room {
     bytes_max: u32,
 }
 
-/// The room that one or more accepted records take. Dropping it gives the room back.
+/// The room that one or more records take. Dropping it gives the room back.
 #[derive(Debug)]
 pub(crate) struct Permit {
     room: Arc<Room>,
-    records: usize,
+    held: Held,
+}
+
+/// The room that records take, to be given back by whoever ends them: one count of owners less for each record.
+#[derive(Debug, Default)]
+#[must_use = "room that is forgotten is lost"]
+pub(crate) struct Held {
+    records: u32,
     bytes: u32,
 }
 
@@ -38,82 +45,84 @@ impl Room {
         let of_records = self.records.acquire().await;
         let of_bytes = self.bytes.acquire_many(bytes).await;
         let never_closed = "the semaphores of a room are never closed";
-        self.permit(
-            of_records.expect(never_closed),
-            of_bytes.expect(never_closed),
-            bytes,
-        )
+        Permit {
+            room: Arc::clone(self),
+            held: held(
+                of_records.expect(never_closed),
+                of_bytes.expect(never_closed),
+                bytes,
+            ),
+        }
     }
 
     /// Takes room for one record if there is some and nobody waits for it.
-    pub(crate) fn try_acquire(self: &Arc<Self>, bytes: usize) -> Option<Permit> {
+    pub(crate) fn try_acquire(&self, bytes: usize) -> Option<Held> {
         let bytes = self.charge(bytes);
         let of_records = self.records.try_acquire().ok()?;
         let of_bytes = self.bytes.try_acquire_many(bytes).ok()?;
-        Some(self.permit(of_records, of_bytes, bytes))
+        Some(held(of_records, of_bytes, bytes))
+    }
+
+    /// Takes back what was held.
+    pub(crate) fn give_back(&self, held: Held) {
+        self.records.add_permits(held.records as usize);
+        self.bytes.add_permits(held.bytes as usize);
     }
 
     /// A record larger than the whole room takes all of it.
     fn charge(&self, bytes: usize) -> u32 {
         u32::try_from(bytes).unwrap_or(u32::MAX).min(self.bytes_max)
     }
+}
 
-    fn permit(
-        self: &Arc<Self>,
-        records: SemaphorePermit<'_>,
-        bytes: SemaphorePermit<'_>,
-        charged: u32,
-    ) -> Permit {
-        records.forget();
-        bytes.forget();
-        Permit {
-            room: Arc::clone(self),
-            records: 1,
-            bytes: charged,
+fn held(records: SemaphorePermit<'_>, bytes: SemaphorePermit<'_>, charged: u32) -> Held {
+    records.forget();
+    bytes.forget();
+    Held {
+        records: 1,
+        bytes: charged,
+    }
+}
+
+impl Held {
+    /// Takes over what another holds, so that both are given back at once; not if that is more than can be counted.
+    pub(crate) fn absorb(&mut self, other: &mut Self) {
+        let records = self.records.checked_add(other.records);
+        let bytes = self.bytes.checked_add(other.bytes);
+        if let (Some(records), Some(bytes)) = (records, bytes) {
+            *self = Self { records, bytes };
+            *other = Self::default();
         }
     }
 }
 
 impl Permit {
-    /// Takes the room of another permit over, so that both are given back at once.
-    pub(crate) fn absorb(&mut self, other: &mut Self) {
-        debug_assert!(Arc::ptr_eq(&self.room, &other.room), "one room");
-        if let Some(bytes) = self.bytes.checked_add(other.bytes) {
-            self.bytes = bytes;
-            self.records += std::mem::take(&mut other.records);
-            other.bytes = 0;
-        }
-    }
-
-    /// A permit for nothing.
-    pub(crate) fn none(room: &Arc<Room>) -> Self {
-        Self {
-            room: Arc::clone(room),
-            records: 0,
-            bytes: 0,
-        }
+    /// Leaves it to somebody else to give the room back.
+    pub(crate) fn hand_over(mut self) -> Held {
+        std::mem::take(&mut self.held)
     }
 
     /// Makes it the room of a record of this size. Returns whether there was room.
     pub(crate) fn resize(&mut self, bytes: usize) -> bool {
         let bytes = self.room.charge(bytes);
-        if let Some(more) = bytes.checked_sub(self.bytes).filter(|&more| more > 0) {
+        if let Some(more) = bytes.checked_sub(self.held.bytes).filter(|&more| more > 0) {
             let Ok(more) = self.room.bytes.try_acquire_many(more) else {
                 return false;
             };
             more.forget();
         } else {
-            self.room.bytes.add_permits((self.bytes - bytes) as usize);
+            self.room
+                .bytes
+                .add_permits((self.held.bytes - bytes) as usize);
         }
-        self.bytes = bytes;
+        self.held.bytes = bytes;
         true
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.room.records.add_permits(self.records);
-        self.room.bytes.add_permits(self.bytes as usize);
+        self.room.give_back(std::mem::take(&mut self.held));
     }
 }
 
@@ -135,7 +144,8 @@ mod tests {
         assert!(timeout(SOON, room.acquire(11)).await.is_err());
         let second = room.try_acquire(10).unwrap();
         assert!(room.try_acquire(0).is_none(), "two records fill the room");
-        drop((first, second));
+        drop(first);
+        room.give_back(second);
         assert!(room.try_acquire(100).is_some());
     }
 
@@ -143,24 +153,26 @@ mod tests {
     async fn a_permit_gives_back_what_it_does_not_need_and_takes_what_there_is() {
         let room = Arc::new(Room::new(9, 100));
         let mut permit = room.acquire(50).await;
-        assert!(permit.resize(10) && room.try_acquire(90).is_some());
+        assert!(permit.resize(10));
+        room.give_back(room.try_acquire(90).unwrap());
         assert!(permit.resize(100) && room.try_acquire(1).is_none());
         assert!(permit.resize(60));
-        let other = room.try_acquire(40);
-        assert!(other.is_some() && !permit.resize(61));
-        drop((permit, other));
+        let other = room.try_acquire(40).unwrap();
+        assert!(!permit.resize(61));
+        drop(permit);
+        room.give_back(other);
         assert!(room.try_acquire(100).is_some());
     }
 
     #[test]
     fn room_that_was_absorbed_is_given_back_once() {
-        let room = Arc::new(Room::new(2, 100));
-        let mut all = Permit::none(&room);
+        let room = Room::new(2, 100);
+        let mut all = Held::default();
         for _ in 0..2 {
             all.absorb(&mut room.try_acquire(50).unwrap());
         }
         assert!(room.try_acquire(0).is_none());
-        drop(all);
+        room.give_back(all);
         let both = [room.try_acquire(50), room.try_acquire(50)];
         assert!(both.iter().all(Option::is_some) && room.try_acquire(0).is_none());
     }

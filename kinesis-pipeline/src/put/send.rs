@@ -6,7 +6,11 @@ use futures_util::FutureExt as _;
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use super::{AttemptError, entry::Entry, settings::Settings};
+use super::{
+    AttemptError,
+    entry::{Entry, wire_records},
+    settings::Settings,
+};
 use crate::service::{ErrorClass, PutRecords, PutRecordsAnswer, ServiceError};
 
 /// A request that came back, with or without an answer.
@@ -22,15 +26,18 @@ pub(crate) async fn send(settings: Arc<Settings>, mut entries: Vec<Entry>) -> Se
         user.sent();
     }
     settings.counters.count_request(&entries);
+    settings.publish();
+    let clock = &settings.target.clock;
     let span = tracing::debug_span!(
         "put_records",
         stream = %settings.target.stream,
         kinesis_records = entries.len(),
         user_records = entries.iter().map(Entry::len).sum::<usize>(),
     );
-    let records = entries.iter_mut().map(Entry::wire_record).collect();
+    let records = wire_records(&mut entries);
     let call = PutRecords::new(settings.target.stream.clone(), records);
     let after = settings.options.request_timeout;
+    let stopwatch = settings.metrics.request_sent(&entries, clock);
     // The service's code may be the user's: its panic must not lose the records.
     let answer = AssertUnwindSafe(async { settings.target.service.put_records(call).await });
     let answer = answer.catch_unwind().instrument(span);
@@ -40,6 +47,9 @@ pub(crate) async fn send(settings: Arc<Settings>, mut entries: Vec<Entry>) -> Se
         Ok(Err(_)) => Err(AttemptError::Request(Arc::new(panicked(&settings)))),
         Err(_) => Err(AttemptError::TimedOut { after }),
     };
+    settings
+        .metrics
+        .answered(stopwatch, clock, &entries, &outcome);
     Sent { entries, outcome }
 }
 

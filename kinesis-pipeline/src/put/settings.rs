@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{PutOptions, limit::RecordLimit, room::Room, stats::Counters};
+use super::{PutMetrics, PutOptions, limit::RecordLimit, room::Room, stats::Counters};
 use crate::stream::Target;
 
 /// What all parts of one put pipeline know.
@@ -12,6 +12,7 @@ pub(crate) struct Settings {
     pub(crate) room: Arc<Room>,
     pub(crate) limit: RecordLimit,
     pub(crate) counters: Counters,
+    pub(crate) metrics: PutMetrics,
 }
 
 impl Settings {
@@ -22,10 +23,23 @@ impl Settings {
                 options.in_flight_records_max,
                 options.in_flight_bytes_max,
             )),
+            metrics: PutMetrics::new(&target.stream, options.aggregate),
             target,
             limit: RecordLimit::new(),
             counters: Counters::default(),
             options,
         }
+    }
+
+    /// Tells the metrics what has changed.
+    pub(crate) fn publish(&self) {
+        self.metrics.publish(|| self.counters.snapshot());
+    }
+}
+
+/// Records may end after the last request that their pipeline made.
+impl Drop for Settings {
+    fn drop(&mut self) {
+        self.publish();
     }
 }

@@ -28,6 +28,7 @@ pub(crate) struct Counters {
     pub(crate) stored: Counter,
     pub(crate) stored_bytes: Counter,
     pub(crate) failed: Counter,
+    pub(crate) expired: Counter,
     pub(crate) astride: Counter,
     requests: Counter,
     kinesis_records: Counter,
@@ -54,6 +55,7 @@ impl Counters {
             records_accepted: self.accepted.get(),
             records_stored: stored,
             records_failed: failed,
+            records_expired: self.expired.get(),
             records_pending: self.accepted.get().saturating_sub(stored + failed),
             data_bytes_stored: self.stored_bytes.get(),
             records_put_astride: self.astride.get(),
@@ -77,6 +79,8 @@ pub struct ProducerStats {
     pub records_stored: u64,
     /// User records that were accepted and ended in an error.
     pub records_failed: u64,
+    /// Those of them that were not stored within their time to live.
+    pub records_expired: u64,
     /// User records that were accepted and have no result yet.
     pub records_pending: u64,
     /// The data of the records that have a receipt, without keys and aggregation.

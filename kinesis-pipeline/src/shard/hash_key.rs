@@ -29,7 +29,12 @@ impl HashKey {
     /// ```
     #[must_use]
     pub fn of_partition_key(partition_key: &str) -> Self {
-        Self(u128::from_be_bytes(Md5::digest(partition_key).into()))
+        Self::of_digest(Md5::digest(partition_key).into())
+    }
+
+    /// The hash key of the partition key that has this MD5.
+    pub(crate) const fn of_digest(md5: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(md5))
     }
 
     /// The value as an integer.

@@ -9,11 +9,13 @@ use bytestring::ByteString;
 
 /// The longest sequence number that the API admits, in digits. In practice they have 56.
 const DIGITS_MAX: usize = 128;
+/// How many it has in practice.
+const FEW_MAX: usize = 56;
 
 /// A record's number in its shard: a decimal integer, unique in the shard and increasing.
 ///
-/// It compares as an integer, never as text: `99` is less than `100`. Cheap to clone, and made from the
-/// service's text without a copy.
+/// It compares as an integer, never as text: `99` is less than `100`. Cheap to clone: up to 56 digits are kept
+/// without an allocation.
 ///
 /// ```
 /// use kinesis_pipeline::SequenceNumber;
@@ -24,10 +26,16 @@ const DIGITS_MAX: usize = 128;
 /// # Ok::<(), kinesis_pipeline::InvalidSequenceNumber>(())
 /// ```
 #[derive(Clone)]
-pub struct SequenceNumber(
-    /// ASCII digits, at least one, as the service wrote them.
-    ByteString,
-);
+pub struct SequenceNumber(Digits);
+
+/// ASCII digits, at least one, as the service wrote them.
+#[derive(Clone)]
+enum Digits {
+    /// As many as the service writes: each receipt and each record has a number, none of which is allocated.
+    Few { bytes: [u8; FEW_MAX], len: u8 },
+    /// More than those.
+    Many(ByteString),
+}
 
 /// A text that is not a sequence number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,20 +49,44 @@ pub struct InvalidSequenceNumber {
 }
 
 impl SequenceNumber {
-    /// A number whose digits the embedded Kinesis wrote: it is taken without a copy or a check.
+    /// A number whose digits the embedded Kinesis wrote: it is taken without a check.
     #[cfg(feature = "local")]
     pub(crate) fn stored(digits: ByteString) -> Self {
-        Self(digits)
+        Self::few(digits.as_bytes()).unwrap_or(Self(Digits::Many(digits)))
+    }
+
+    /// The number with these digits; `None` if they are none.
+    #[cfg(feature = "aws")]
+    pub(crate) fn of_digits(digits: &[u8]) -> Option<Self> {
+        let few = is_number(digits).then(|| Self::few(digits))?;
+        few.or_else(|| Some(Self(Digits::Many(str::from_utf8(digits).ok()?.into()))))
+    }
+
+    /// The number with these digits, which were checked; `None` if there are more than usual.
+    fn few(digits: &[u8]) -> Option<Self> {
+        let mut bytes = [0; FEW_MAX];
+        bytes.get_mut(..digits.len())?.copy_from_slice(digits);
+        let len = u8::try_from(digits.len()).ok()?;
+        Some(Self(Digits::Few { bytes, len }))
     }
 
     /// The number as decimal text, as the service wrote it.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        str::from_utf8(self.bytes()).expect("digits are ASCII")
     }
 
-    fn digits(&self) -> &str {
-        self.0.trim_start_matches('0')
+    fn bytes(&self) -> &[u8] {
+        match &self.0 {
+            Digits::Few { bytes, len } => &bytes[..usize::from(*len)],
+            Digits::Many(text) => text.as_bytes(),
+        }
+    }
+
+    fn digits(&self) -> &[u8] {
+        let bytes = self.bytes();
+        let zeros = bytes.iter().take_while(|digit| **digit == b'0').count();
+        &bytes[zeros..]
     }
 }
 
@@ -62,12 +94,7 @@ impl TryFrom<String> for SequenceNumber {
     type Error = InvalidSequenceNumber;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        if is_number(&text) {
-            return Ok(Self(ByteString::from(text)));
-        }
-        Err(InvalidSequenceNumber {
-            text: text.chars().take(40).collect(),
-        })
+        text.parse()
     }
 }
 
@@ -75,18 +102,28 @@ impl FromStr for SequenceNumber {
     type Err = InvalidSequenceNumber;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::try_from(text.to_owned())
+        if !is_number(text.as_bytes()) {
+            return Err(InvalidSequenceNumber {
+                text: text.chars().take(40).collect(),
+            });
+        }
+        let few = Self::few(text.as_bytes());
+        Ok(few.unwrap_or_else(|| Self(Digits::Many(text.into()))))
     }
 }
 
 impl From<u128> for SequenceNumber {
     fn from(number: u128) -> Self {
-        Self(ByteString::from(number.to_string()))
+        Self::few(number.to_string().as_bytes()).expect("a u128 has 39 digits at most")
     }
 }
 
-fn is_number(text: &str) -> bool {
-    (1..=DIGITS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+fn is_number(text: &[u8]) -> bool {
+    // Without a way out of the loop it is done for many bytes at a time.
+    let digits = text
+        .iter()
+        .fold(true, |all, byte| all & byte.is_ascii_digit());
+    (1..=DIGITS_MAX).contains(&text.len()) && digits
 }
 
 impl Ord for SequenceNumber {
@@ -133,6 +170,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_number_of_any_length_is_kept_as_it_was_written() {
+        for digits in [1, FEW_MAX, FEW_MAX + 1, DIGITS_MAX] {
+            let text = "7".repeat(digits);
+            let number: SequenceNumber = text.parse().unwrap();
+            assert_eq!(number.as_str(), text);
+            let less: SequenceNumber = text[1..].parse().unwrap_or_else(|_| 0.into());
+            assert!(
+                less < number && number == format!("000{number}").parse().unwrap_or(number.clone())
+            );
+        }
+    }
 
     proptest! {
         #[test]

@@ -14,13 +14,14 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use md5::{Digest, Md5};
+use md5::{Digest as _, Md5};
 
 use super::{
     key_table::KeyTable,
     protobuf::{Fields, Malformed, Value, put_bytes, put_varint, varint_len},
 };
 use crate::{
+    digest::Digest,
     record::{EncodedRecord, PartitionKey},
     shard::HashKey,
 };
@@ -133,8 +134,18 @@ impl Writer {
 
     /// The bytes of the aggregate.
     #[must_use]
-    pub fn finish(mut self) -> Bytes {
-        let checksum = Md5::digest(&self.out[MAGIC.len()..]);
+    pub fn finish(self) -> Bytes {
+        let checksum = Md5::digest(self.body());
+        self.finish_with(checksum.into())
+    }
+
+    /// The part whose MD5 ends the aggregate.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.out[MAGIC.len()..]
+    }
+
+    /// The bytes of the aggregate, the MD5 of its body given.
+    pub(crate) fn finish_with(mut self, checksum: Digest) -> Bytes {
         self.out.extend_from_slice(&checksum);
         Bytes::from(self.out)
     }

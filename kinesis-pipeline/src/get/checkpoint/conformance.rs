@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{Checkpoint, CheckpointPlace, CheckpointStore};
 
-pub(super) fn one_of_each() -> Vec<Checkpoint> {
+pub(crate) fn one_of_each() -> Vec<Checkpoint> {
     let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_234_567_890_123);
     let after = |sub_sequence_number| CheckpointPlace::After {
         sequence_number: "49551479315998225220804774498660962603757541393499684882"
@@ -31,7 +31,7 @@ pub(super) fn one_of_each() -> Vec<Checkpoint> {
     .collect()
 }
 
-pub(super) async fn check(store: &dyn CheckpointStore) {
+pub(crate) async fn check(store: &dyn CheckpointStore) {
     let load = async |app: &str, stream: &str| {
         let mut rows = store.load(app, stream).await.unwrap();
         rows.sort_by(|a, b| a.shard_id.cmp(&b.shard_id));

@@ -6,7 +6,7 @@
 //! ```
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 mod file;
 mod memory;
 mod progress;
@@ -170,6 +170,7 @@ impl<S: CheckpointStore + ?Sized> CheckpointStore for Arc<S> {
 pub struct CheckpointError {
     /// Which store: a path, a table.
     pub place: String,
+    is_retryable: bool,
     source: Box<dyn Error + Send + Sync>,
 }
 
@@ -178,7 +179,21 @@ impl CheckpointError {
     pub fn new(place: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             place: place.into(),
+            is_retryable: true,
             source: source.into(),
         }
+    }
+
+    /// The same error, of a kind that no later try can mend: a reader ends with it at once.
+    #[must_use]
+    pub fn not_retryable(mut self) -> Self {
+        self.is_retryable = false;
+        self
+    }
+
+    /// Whether the same call may succeed later. Yes, unless the store says otherwise.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.is_retryable
     }
 }

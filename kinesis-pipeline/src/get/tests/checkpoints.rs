@@ -292,6 +292,37 @@ async fn a_place_that_has_expired_fails_or_goes_on_as_the_policy_says() {
     }
 }
 
+/// Loads nothing, and says of every save that it can never succeed.
+#[derive(Debug)]
+struct Refusing;
+
+impl CheckpointStore for Refusing {
+    fn load<'a>(&'a self, _: &'a str, _: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn save<'a>(&'a self, _: &'a str, _: &'a str, _: Vec<Checkpoint>) -> CheckpointFuture<'a, ()> {
+        let error = CheckpointError::new("a test", "somebody else has it");
+        Box::pin(async { Err(error.not_retryable()) })
+    }
+
+    fn remove<'a>(&'a self, _: &'a str, _: &'a str, _: Vec<ShardId>) -> CheckpointFuture<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_refuses_for_good_ends_the_reader_at_once() {
+    let service = TestKinesis::new(1);
+    let stream = service.stream::<Bytes>();
+    let reader = stream.reader().checkpoints(Refusing, "app");
+    let mut records = reader.start(StartAt::TrimHorizon).open().await.unwrap();
+    let error = tokio::time::timeout(Duration::from_secs(1), records.next());
+    let error = error.await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, GetError::Checkpoint { .. }), "{error}");
+    assert!(!error.is_retryable());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reader_goes_on_inside_an_aggregate() {
     let (service, store) = (TestKinesis::new(1), Store::default());

@@ -20,9 +20,10 @@ use super::{
     lane::Cut,
     lanes::Lanes,
     options::Order,
+    place::find_hash_keys,
     refresh::Refresh,
     retry::{Verdict, is_worth_halving, verdict},
-    room::Permit,
+    room::Held,
     send::Sent,
     settings::Settings,
     split::{Outcomes, split},
@@ -32,6 +33,8 @@ use crate::service::{ErrorClass, StoredAt};
 /// While this many records wait to be sent again, no new ones are sent where nothing paces them: a service
 /// that is overrun gets through the old ones first.
 const BACKLOG_RECORDS_MAX: usize = REQUEST_RECORDS_MAX;
+/// So many places are kept for the records that are taken from the queue at once.
+const TAKEN_MAX: usize = 1_024;
 /// The same limit in bytes.
 const BACKLOG_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -62,6 +65,8 @@ pub(crate) struct State {
     settings: Arc<Settings>,
     /// Where puts leave their records.
     queue: mpsc::Receiver<Arrival>,
+    /// Empty: the memory for what is taken from the queue.
+    taken: Vec<Accepted>,
     /// Records to be sent, those that were sent before first.
     lanes: Lanes,
     /// Records that wait until they may be sent again.
@@ -80,7 +85,7 @@ pub(crate) struct State {
     epochs: Epochs,
     /// The room of records that were stored, given back after each event at once: whoever waits for room
     /// takes part in every return of it.
-    freed: Permit,
+    freed: Held,
     /// What the next wake was found to be, while nothing but puts that have to wait has happened since.
     quiet: Option<Wake>,
     rng: fastrand::Rng,
@@ -95,10 +100,11 @@ impl State {
         Self {
             lanes: Lanes::new(Arc::clone(&settings)),
             epochs: Epochs::new(Arc::clone(&settings)),
-            freed: Permit::none(&settings.room),
+            freed: Held::default(),
             quiet: None,
             settings,
             queue,
+            taken: Vec::new(),
             backlog: Backlog::default(),
             halves: VecDeque::new(),
             undecided: Vec::new(),
@@ -116,13 +122,12 @@ impl State {
 
     /// Takes over what puts have left in the queue. Room bounds how much that is.
     pub(crate) fn take_new(&mut self) {
+        let mut users = std::mem::take(&mut self.taken);
         while let Ok(arrival) = self.queue.try_recv() {
             match arrival {
                 Arrival::Put(mut user) => {
                     user.join(self.epochs.current());
-                    let entered_at = user.entered_at;
-                    let filled = self.lanes.push(user);
-                    self.disturb(entered_at, filled);
+                    users.push(user);
                 }
                 Arrival::Flush(reply) => {
                     self.rouse();
@@ -131,6 +136,16 @@ impl State {
                 }
             }
         }
+        if self.settings.options.placed {
+            find_hash_keys(&mut users);
+        }
+        for user in users.drain(..) {
+            let entered_at = user.entered_at;
+            let filled = self.lanes.push(user);
+            self.disturb(entered_at, filled);
+        }
+        users.shrink_to(TAKEN_MAX);
+        self.taken = users;
     }
 
     /// A record has come: it may have to be sent at once, or not before it has waited for others.
@@ -274,6 +289,7 @@ impl State {
         let ttl = self.settings.options.record_ttl;
         if let Some(time) = ttl.and_then(|ttl| now.checked_sub(ttl)) {
             for user in self.lanes.take_until(time) {
+                self.settings.counters.expired.add(1);
                 user.expired(now);
             }
         }
@@ -354,7 +370,8 @@ impl State {
     }
 
     fn give_room_back(&mut self) {
-        self.freed = Permit::none(&self.settings.room);
+        let freed = std::mem::take(&mut self.freed);
+        self.settings.room.give_back(freed);
     }
 
     fn halve(&mut self, mut entries: Vec<Entry>) {

@@ -17,10 +17,10 @@ impl State {
             lane.pace.iter_mut().for_each(Pace::stored);
         }
         match self.lanes.landing(&entry, &at.shard_id) {
-            Landing::Right => self.stored(entry, at, now),
+            Landing::Right => self.stored(entry, &at, now),
             Landing::Unknown if entry.len() == 1 => {
                 self.refresh.want(now);
-                self.stored(entry, at, now);
+                self.stored(entry, &at, now);
             }
             Landing::Unknown => {
                 self.refresh.want(now);
@@ -34,12 +34,12 @@ impl State {
                 tracing::info!(stream = %self.settings.target.stream, "the service distributes the records of this stream");
                 self.lanes
                     .place_nothing(self.settings.options.aggregate, true);
-                self.stored(entry, at, now);
+                self.stored(entry, &at, now);
             }
         }
     }
 
-    fn stored(&mut self, entry: Entry, at: StoredAt, now: Instant) {
+    fn stored(&mut self, entry: Entry, at: &StoredAt, now: Instant) {
         entry.stored(at, now, &mut self.freed, &self.settings.counters);
     }
 
@@ -49,7 +49,7 @@ impl State {
         self.settings.counters.astride.add(entry.len());
         let attempts_max = self.settings.options.attempts_max;
         if entry.users().any(|user| user.attempts >= attempts_max) {
-            return self.stored(entry, at.clone(), now);
+            return self.stored(entry, at, now);
         }
         let users = entry.into_users().map(|mut user| {
             user.attempt_landed_astride();
@@ -108,7 +108,7 @@ impl State {
                 Landing::Astride => self.put_again(entry, &at, now),
                 // A shard that is not even listed now was replaced meanwhile: there is no telling.
                 Landing::Right | Landing::Unknown | Landing::Anywhere => {
-                    self.stored(entry, at, now);
+                    self.stored(entry, &at, now);
                 }
             }
         }

@@ -10,6 +10,7 @@ mod runtimes;
 mod script;
 mod sharing;
 mod sink;
+mod spans;
 
 use std::sync::Arc;
 

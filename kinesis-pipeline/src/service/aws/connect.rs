@@ -81,6 +81,12 @@ impl ConnectOptions {
     /// # Errors
     /// [`ConnectError`]: there is no region, or there are no credentials.
     pub async fn connect(self) -> Result<AwsKinesis, ConnectError> {
+        let config = self.load().await?;
+        Ok(AwsKinesis::new(&Client::new(&config)))
+    }
+
+    /// The settings that the client of every service is made from.
+    pub(crate) async fn load(self) -> Result<SdkConfig, ConnectError> {
         if let Some(url) = self.endpoint_url.as_deref().filter(|url| !is_http(url)) {
             let url = url.to_owned();
             return Err(ConnectError::InvalidEndpointUrl { url });
@@ -92,7 +98,7 @@ impl ConnectOptions {
             return Err(ConnectError::MissingRegion);
         }
         check_credentials(&config).await?;
-        Ok(AwsKinesis::new(&Client::new(&config)))
+        Ok(config)
     }
 
     fn loader(self) -> ConfigLoader {

@@ -1,8 +1,12 @@
+//! Records are read out of the answer without the SDK's types: [`direct`](super::direct) says why.
+
+mod json;
+
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_kinesis::types;
+use aws_sdk_kinesis::{operation::get_records::GetRecordsOutput, types};
 
-use super::{AwsKinesis, shards, time};
+use super::{AwsKinesis, direct::Direct, shards, time};
 use crate::{
     record::PartitionKey,
     service::{
@@ -15,15 +19,27 @@ use crate::{
 const OPERATION: &str = "GetRecords";
 
 pub(super) async fn send(aws: &AwsKinesis, call: GetRecords) -> Result<RecordPage, ServiceError> {
-    let output = aws
+    let request = aws
         .client
         .get_records()
         .set_stream_arn(call.stream.arn_parameter())
         .shard_iterator(call.iterator.into_string())
-        .set_limit(call.limit.map(super::int))
-        .send()
-        .await
-        .map_err(|error| aws.failed(OPERATION, error))?;
+        .set_limit(call.limit.map(super::int));
+    if !aws.direct {
+        let answer = request.send().await;
+        return typed(aws, answer.map_err(|error| aws.failed(OPERATION, error))?);
+    }
+    let (direct, answer) = Direct::new(None, json::answer);
+    let sent = request.customize().interceptor(direct).send().await;
+    sent.map_err(|error| aws.failed(OPERATION, error))?;
+    answer
+        .take()
+        .unwrap_or(Err("it was not read"))
+        .map_err(|what| aws.malformed(OPERATION, what))
+}
+
+/// For a client whose protocol is not the service's JSON.
+fn typed(aws: &AwsKinesis, output: GetRecordsOutput) -> Result<RecordPage, ServiceError> {
     let records: Option<Vec<_>> = output.records.into_iter().map(record).collect();
     let children = output.child_shards.unwrap_or_default();
     let children: Option<Vec<_>> = children.into_iter().map(child).collect();

@@ -12,6 +12,7 @@ mod delete_stream;
 mod deregister_stream_consumer;
 mod describe_stream_consumer;
 mod describe_stream_summary;
+mod direct;
 mod endpoint;
 mod error;
 mod get_records;
@@ -63,6 +64,8 @@ pub struct AwsKinesis {
     client: Client,
     connections: Connections,
     endpoint: String,
+    /// The client speaks the service's JSON: records need not go through the SDK's types.
+    direct: bool,
 }
 
 impl AwsKinesis {
@@ -79,6 +82,7 @@ impl AwsKinesis {
             .map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder)
             .take_unset_from(timeouts_default());
         let endpoint = endpoint::of(config);
+        let direct = config.protocol().is_none();
         let config = config
             .to_builder()
             .retry_config(RetryConfig::disabled())
@@ -88,6 +92,7 @@ impl AwsKinesis {
             client: Client::from_conf(config),
             connections: Connections::default(),
             endpoint,
+            direct,
         }
     }
 

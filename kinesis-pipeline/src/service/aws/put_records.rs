@@ -1,9 +1,14 @@
+//! The records are written into the request, and read out of the answer, without the SDK's types: [`direct`](super::direct)
+//! says why.
+
+mod json;
+
 use aws_sdk_kinesis::{
     primitives::Blob,
     types::{PutRecordsRequestEntry, PutRecordsResultEntry},
 };
 
-use super::AwsKinesis;
+use super::{AwsKinesis, direct::Direct};
 use crate::{
     record::EncodedRecord,
     service::{EntryFailure, PutRecords, PutRecordsAnswer, ServiceError, StoredAt},
@@ -12,12 +17,55 @@ use crate::{
 
 const OPERATION: &str = "PutRecords";
 
+type Entry = Result<StoredAt, EntryFailure>;
+
 pub(super) async fn send(
     aws: &AwsKinesis,
     call: PutRecords,
 ) -> Result<PutRecordsAnswer, ServiceError> {
     let sent = call.records.len();
-    let entries = call.records.into_iter().map(entry).collect();
+    let results = if aws.direct {
+        send_direct(aws, call).await?
+    } else {
+        send_typed(aws, call).await?
+    };
+    if results.len() != sent {
+        let what = format!("{} results for {sent} records", results.len());
+        return Err(aws.malformed(OPERATION, &what));
+    }
+    let results: Option<Vec<Entry>> = results.into_iter().collect();
+    results
+        .map(PutRecordsAnswer::new)
+        .ok_or_else(|| aws.malformed(OPERATION, "a record has neither a place nor an error"))
+}
+
+async fn send_direct(
+    aws: &AwsKinesis,
+    call: PutRecords,
+) -> Result<Vec<Option<Entry>>, ServiceError> {
+    let (direct, answer) = Direct::new(Some(json::body(&call)), json::answer);
+    // The body has the records: none of them goes through the SDK's types.
+    aws.client
+        .put_records()
+        .set_stream_name(call.stream.name_parameter())
+        .set_stream_arn(call.stream.arn_parameter())
+        .set_records(Some(Vec::new()))
+        .customize()
+        .interceptor(direct)
+        .send()
+        .await
+        .map_err(|error| aws.failed(OPERATION, error))?;
+    answer
+        .take()
+        .ok_or_else(|| aws.malformed(OPERATION, "it was not read"))
+}
+
+/// For a client whose protocol is not the service's JSON.
+async fn send_typed(
+    aws: &AwsKinesis,
+    call: PutRecords,
+) -> Result<Vec<Option<Entry>>, ServiceError> {
+    let entries = call.records.into_iter().map(typed_entry).collect();
     let output = aws
         .client
         .put_records()
@@ -27,18 +75,11 @@ pub(super) async fn send(
         .send()
         .await
         .map_err(|error| aws.failed(OPERATION, error))?;
-    if output.records.len() != sent {
-        let what = format!("{} results for {sent} records", output.records.len());
-        return Err(aws.malformed(OPERATION, &what));
-    }
-    let results: Option<Vec<_>> = output.records.into_iter().map(result).collect();
-    results
-        .map(PutRecordsAnswer::new)
-        .ok_or_else(|| aws.malformed(OPERATION, "a record has neither a place nor an error"))
+    Ok(output.records.into_iter().map(typed_result).collect())
 }
 
 /// The data is shared with the caller, not copied: it keeps the record for a retry.
-fn entry(record: EncodedRecord) -> PutRecordsRequestEntry {
+fn typed_entry(record: EncodedRecord) -> PutRecordsRequestEntry {
     PutRecordsRequestEntry::builder()
         .data(Blob::from_maybe_shared(record.data))
         .partition_key(record.partition_key.as_str())
@@ -47,7 +88,7 @@ fn entry(record: EncodedRecord) -> PutRecordsRequestEntry {
         .expect("data, the one required member, is set")
 }
 
-fn result(entry: PutRecordsResultEntry) -> Option<Result<StoredAt, EntryFailure>> {
+fn typed_result(entry: PutRecordsResultEntry) -> Option<Entry> {
     if let Some(code) = entry.error_code {
         let message = entry.error_message.unwrap_or_default();
         return Some(Err(EntryFailure::new(code, message)));

@@ -1,0 +1,254 @@
+use std::{sync::Arc, time::Duration};
+
+#[cfg(doc)]
+use super::LeaseError;
+use super::{
+    identity::Identity,
+    known::Known,
+    place,
+    session::{Change, Kind, Session},
+    table::LeaseTable,
+};
+use crate::{
+    Checkpoint, CheckpointFuture, CheckpointStore, Clock, ConnectError, ShardId,
+    service::aws::ConnectOptions,
+};
+use aws_sdk_dynamodb::{Client, config::timeout::TimeoutConfig};
+
+/// The time after which KCL takes an owner that does not renew its lease for gone.
+const OWNER_EXPIRY: Duration = Duration::from_secs(10);
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// With all retries; a reader gives a whole save 30 s.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Checkpoints in DynamoDB, in the lease table of the Java Kinesis Client Library (KCL), so that a fleet can
+/// take over where a reader stopped, and a reader where a fleet did.
+///
+/// The table has the application's name, unless [`table_name`](Self::table_name) gives another, and is created at
+/// the first save if it is absent, with on-demand billing. Cheap to clone; clones are one store.
+///
+#[cfg_attr(all(feature = "derive", feature = "local-server"), doc = "```")]
+#[cfg_attr(
+    not(all(feature = "derive", feature = "local-server")),
+    doc = "```ignore"
+)]
+/// use kinesis_pipeline::{CheckpointStore, DynamoDbCheckpoints, KinesisStream, LocalKinesis, Until};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let local = LocalKinesis::start().await?;
+/// let stream: KinesisStream<bytes::Bytes> = local.stream("readings", 1).await?;
+///
+/// // On AWS: DynamoDbCheckpoints::connect().await?
+/// let database = local.serve_dynamodb("127.0.0.1:0").await?;
+/// let store = DynamoDbCheckpoints::with_client(aws_sdk_dynamodb::Client::new(&database.sdk_config()));
+///
+/// stream.put(&"a".into()).await?;
+/// let reader = stream.reader().checkpoints(store.clone(), "my-app").until(Until::Tip);
+/// let mut records = reader.start(kinesis_pipeline::StartAt::TrimHorizon).open().await?;
+/// while let Some(record) = records.next().await {
+///     println!("{:?}", record?.data);
+/// }
+/// // Saved before the last `None`.
+/// assert_eq!(store.load("my-app", "readings").await?.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What a row holds
+///
+/// A row per shard, as KCL creates it and writes checkpoints to it, without an owner: `leaseKey`, `leaseCounter`,
+/// `checkpoint`, `checkpointSubSequenceNumber`, `ownerSwitchesSinceCheckpoint`. A record that is finished with all
+/// that an aggregate in it held has the sub-sequence number 9223372036854775807, because KCL goes on behind it. What
+/// KCL has no attribute for (arrival time, the time that reading began at, the stream) is in a map
+/// `kinesisPipeline`, which KCL leaves alone; times are kept in milliseconds. Other attributes of a row stay as they
+/// are. Parents, children and hash keys of shards are not known here, so new rows go without; a fleet that takes over
+/// adds the hash keys.
+///
+/// A row of KCL's that says `LATEST`, or `AT_TIMESTAMP` without our time, is no checkpoint: that shard begins where
+/// the reader's start says, as it does in KCL. The other way round, KCL reads our time from its own settings: a fleet
+/// that takes over before a shard's first record was read must start with `AT_TIMESTAMP` and that time.
+///
+/// # One stream, one writer
+///
+/// A table holds the checkpoints of one application in one stream; a save for another stream fails with
+/// [`LeaseError::OtherStream`], and loading for it finds nothing. A fleet that reads many streams has other keys:
+/// [`LeaseError::ManyStreams`].
+///
+/// Every write is conditional on the row being as it was loaded, or as this store wrote it last. If somebody else
+/// wrote it, the save fails, and goes on failing until the checkpoints are loaded again:
+/// [`LeaseError::Overtaken`]. A row with an owner belongs to a fleet's worker. Its checkpoint is saved only when the
+/// worker has not renewed the lease for [`owner_expiry`](Self::owner_expiry) since it was loaded, and the owner
+/// is removed then; otherwise the save fails with [`LeaseError::Held`]. None of these errors is retryable: the reader
+/// ends with it.
+///
+/// # Calls
+///
+/// Reading the table costs one `Scan`, consistent, in pages of 1,000 rows; a save costs one write per shard, 8 at a
+/// time. The client's own retries apply (the SDK's standard: 3 tries); an operation takes at most 20 s unless
+/// the client sets another time. It needs the rights `dynamodb:Scan`, `PutItem`, `UpdateItem` and `DeleteItem` on the
+/// table, and `DescribeTable` and `CreateTable` if it is to be created.
+#[derive(Clone, Debug)]
+pub struct DynamoDbCheckpoints {
+    pub(super) client: Client,
+    pub(super) settings: Settings,
+    /// Tells our writes from those of others.
+    pub(super) writer: Arc<str>,
+    pub(super) known: Arc<Known>,
+    pub(super) clock: Clock,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    table_name: Option<Arc<str>>,
+    pub(super) creates_table: bool,
+    pub(super) owner_expiry: Duration,
+}
+
+impl DynamoDbCheckpoints {
+    /// A store behind a client of yours. No call is made.
+    ///
+    /// The client's configuration is kept, except that absent time-outs are set: 3 seconds to connect, 10 seconds to
+    /// the beginning of an answer, 20 seconds for an operation with its retries.
+    #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers hand their client over"
+    )]
+    pub fn with_client(client: Client) -> Self {
+        let absent = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT);
+        let config = client.config();
+        let timeouts = config
+            .timeout_config()
+            .map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder)
+            .take_unset_from(absent);
+        let config = config.to_builder().timeout_config(timeouts.build());
+        Self {
+            client: Client::from_conf(config.build()),
+            settings: Settings {
+                table_name: None,
+                creates_table: true,
+                owner_expiry: OWNER_EXPIRY,
+            },
+            writer: uuid::Uuid::new_v4().to_string().into(),
+            known: Arc::default(),
+            clock: Clock::system(),
+        }
+    }
+
+    /// A store on AWS: credentials, region and endpoint (`AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL`) come
+    /// from the environment, as for every AWS tool.
+    ///
+    /// It finds the credentials, within 5 seconds, but makes no call to DynamoDB. Cancel safe.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: there is no region, or there are no credentials.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use kinesis_pipeline::{DynamoDbCheckpoints, KinesisStream};
+    ///
+    /// let stream = KinesisStream::<bytes::Bytes>::connect("readings").await?;
+    /// let store = DynamoDbCheckpoints::connect().await?;
+    /// let mut records = stream.reader().checkpoints(store, "my-app").open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect() -> Result<Self, ConnectError> {
+        let config = ConnectOptions::new().load().await?;
+        Ok(Self::with_client(Client::new(&config)))
+    }
+
+    /// The table's name. That of the application by default, as in KCL.
+    #[must_use]
+    pub fn table_name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.settings.table_name = Some(name.into());
+        self
+    }
+
+    /// Whether to create the table when it is absent; otherwise loading fails with [`LeaseError::MissingTable`].
+    /// Yes by default. A table that is being created is waited for, for at most 25 s.
+    #[must_use]
+    pub fn create_table(mut self, creates: bool) -> Self {
+        self.settings.creates_table = creates;
+        self
+    }
+
+    /// After what time without a renewal the worker that owns a lease counts as gone. 10 s by default, KCL's
+    /// `failoverTimeMillis`: set it to that of your fleet if it has another.
+    ///
+    /// The first save or removal of a shard with an owner waits until that time has passed since the checkpoints were
+    /// loaded. A reader gives a save 30 s: with a longer time the first ones fail, and are tried again.
+    #[must_use]
+    pub fn owner_expiry(mut self, time: Duration) -> Self {
+        self.settings.owner_expiry = time;
+        self
+    }
+
+    fn session<'a>(&'a self, app: &'a str, stream: &str) -> Session<'a> {
+        let name = self.settings.table_name.as_deref().unwrap_or(app);
+        let client = &self.client;
+        Session {
+            store: self,
+            table: LeaseTable { client, name },
+            identity: Identity::new(app, stream),
+        }
+    }
+}
+
+impl CheckpointStore for DynamoDbCheckpoints {
+    fn load<'a>(&'a self, app: &'a str, stream: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>> {
+        Box::pin(async move {
+            let session = self.session(app, stream);
+            session.load().await.map_err(|error| session.failed(error))
+        })
+    }
+
+    fn save<'a>(
+        &'a self,
+        app: &'a str,
+        stream: &'a str,
+        checkpoints: Vec<Checkpoint>,
+    ) -> CheckpointFuture<'a, ()> {
+        let changes = checkpoints.iter().map(|checkpoint| {
+            let (place, notes) = place::encode(checkpoint);
+            Change {
+                lease_key: checkpoint.shard_id.as_str().to_owned(),
+                kind: Kind::Save(place, notes),
+            }
+        });
+        let changes: Vec<_> = changes.collect();
+        Box::pin(async move {
+            let session = self.session(app, stream);
+            session
+                .save(&changes)
+                .await
+                .map_err(|error| session.failed(error))
+        })
+    }
+
+    fn remove<'a>(
+        &'a self,
+        app: &'a str,
+        stream: &'a str,
+        shards: Vec<ShardId>,
+    ) -> CheckpointFuture<'a, ()> {
+        let changes = shards.iter().map(|shard| Change {
+            lease_key: shard.as_str().to_owned(),
+            kind: Kind::Remove,
+        });
+        let changes: Vec<_> = changes.collect();
+        Box::pin(async move {
+            let session = self.session(app, stream);
+            session
+                .remove(&changes)
+                .await
+                .map_err(|error| session.failed(error))
+        })
+    }
+}

@@ -1,0 +1,149 @@
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{identity::Identity, row::LeaseRow};
+
+/// What was seen of each table, by its name.
+///
+/// A row is written only on the condition that it is as it was seen, so a row that somebody else has written is
+/// refused until the table is read again.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<HashMap<String, KnownTable>>);
+
+#[derive(Debug, Default)]
+struct KnownTable {
+    /// Whether it can be written to.
+    is_active: bool,
+    /// By lease key; `None` before the table was first read.
+    rows: Option<HashMap<String, Seen>>,
+}
+
+/// A row as it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) counter: u64,
+    at: Instant,
+    has_owner: bool,
+    identity: Option<Identity>,
+}
+
+impl Seen {
+    pub(super) fn of(row: &LeaseRow, at: Instant) -> Self {
+        Self {
+            counter: row.counter,
+            at,
+            has_owner: row.owner.is_some(),
+            identity: row.mark.as_ref().map(|mark| mark.identity.clone()),
+        }
+    }
+}
+
+impl Known {
+    /// The table was read; `None` when there is none.
+    pub(super) fn on_loaded(&self, table: &str, rows: Option<&[LeaseRow]>, at: Instant) {
+        let seen = |row: &LeaseRow| (row.lease_key.clone(), Seen::of(row, at));
+        let known = KnownTable {
+            is_active: rows.is_some(),
+            rows: Some(rows.unwrap_or_default().iter().map(seen).collect()),
+        };
+        self.lock().insert(table.to_owned(), known);
+    }
+
+    pub(super) fn is_loaded(&self, table: &str) -> bool {
+        let tables = self.lock();
+        tables.get(table).is_some_and(|table| table.rows.is_some())
+    }
+
+    pub(super) fn is_active(&self, table: &str) -> bool {
+        self.lock().get(table).is_some_and(|table| table.is_active)
+    }
+
+    pub(super) fn set_active(&self, table: &str, is_active: bool) {
+        self.lock().entry(table.to_owned()).or_default().is_active = is_active;
+    }
+
+    pub(super) fn row(&self, table: &str, lease_key: &str) -> Option<Seen> {
+        self.lock()
+            .get(table)?
+            .rows
+            .as_ref()?
+            .get(lease_key)
+            .cloned()
+    }
+
+    /// A row was written, or is gone.
+    pub(super) fn on_written(&self, table: &str, lease_key: &str, row: Option<Seen>) {
+        let mut tables = self.lock();
+        let rows = &mut tables.entry(table.to_owned()).or_default().rows;
+        let rows = rows.get_or_insert_default();
+        match row {
+            Some(row) => rows.insert(lease_key.to_owned(), row),
+            None => rows.remove(lease_key),
+        };
+    }
+
+    /// Whose the table is, if it is not `identity`'s.
+    pub(super) fn stranger(&self, table: &str, identity: &Identity) -> Option<Identity> {
+        let tables = self.lock();
+        let rows = tables.get(table)?.rows.as_ref()?;
+        let names = rows.values().map(|row| row.identity.as_ref());
+        identity.stranger_among(names).cloned()
+    }
+
+    /// From when on the owners of these rows count as gone, unless they have written by then: what they hold was
+    /// first seen `expiry` before.
+    pub(super) fn owners_gone_at<'a>(
+        &self,
+        table: &str,
+        lease_keys: impl Iterator<Item = &'a str>,
+        expiry: Duration,
+    ) -> Option<Instant> {
+        let tables = self.lock();
+        let rows = tables.get(table)?.rows.as_ref()?;
+        lease_keys
+            .filter_map(|key| rows.get(key))
+            .filter(|row| row.has_owner)
+            .map(|row| row.at + expiry)
+            .max()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, KnownTable>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::row::LeasePlace;
+
+    fn row(lease_key: &str, owner: Option<&str>) -> LeaseRow {
+        LeaseRow {
+            lease_key: lease_key.to_owned(),
+            owner: owner.map(str::to_owned),
+            counter: 1,
+            place: LeasePlace::TrimHorizon,
+            mark: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_owners_of_the_rows_that_are_written_are_waited_for() {
+        let (known, expiry) = (Known::default(), Duration::from_secs(10));
+        let now = crate::Clock::system().instant();
+        known.on_loaded("t", Some(&[row("a", None), row("b", Some("w"))]), now);
+        let gone_at = |keys: &[&'static str]| {
+            let keys = keys.iter().copied();
+            known.owners_gone_at("t", keys, expiry)
+        };
+        assert_eq!(gone_at(&["a", "c"]), None);
+        assert_eq!(gone_at(&["a", "b"]), Some(now + expiry));
+        known.on_written("t", "b", Some(Seen::of(&row("b", None), now)));
+        assert_eq!(gone_at(&["a", "b"]), None);
+    }
+}

@@ -1,0 +1,151 @@
+//! Where KCL's checkpoints and ours say the same in different words.
+
+use super::{mark::Notes, row::LeasePlace};
+use crate::{
+    Checkpoint, CheckpointPlace,
+    clock::{epoch_millis, from_epoch_millis},
+};
+
+/// The sub-sequence number of a Kinesis record that is finished, whatever is in it.
+///
+/// KCL goes on at the sequence number and drops what is not above the sub-sequence number. How many records were
+/// in an aggregate is not known when it is finished, and 0, which KCL writes for a record that is no aggregate,
+/// would have it repeat all but the first. No aggregate gets here, and it is Java's largest `long`, so KCL reads it.
+const WHOLE: u64 = i64::MAX as u64;
+
+/// The checkpoint in KCL's words, and what they leave out.
+pub(super) fn encode(checkpoint: &Checkpoint) -> (LeasePlace, Notes) {
+    let mut begun_at_millis = None;
+    let place = match &checkpoint.place {
+        CheckpointPlace::TrimHorizon => LeasePlace::TrimHorizon,
+        CheckpointPlace::Timestamp(time) => {
+            begun_at_millis = Some(epoch_millis(*time));
+            LeasePlace::AtTimestamp
+        }
+        CheckpointPlace::After {
+            sequence_number,
+            sub_sequence_number,
+        } => LeasePlace::At {
+            sequence_number: sequence_number.clone(),
+            sub_sequence_number: sub_sequence_number.map_or(WHOLE, |index| index.min(WHOLE)),
+        },
+        CheckpointPlace::ShardEnd => LeasePlace::ShardEnd,
+    };
+    let notes = Notes {
+        checkpoint: place.text().to_owned(),
+        sub_sequence_number: place.sub_sequence_number(),
+        begun_at_millis,
+        arrived_at_millis: checkpoint.arrived_at.map(epoch_millis),
+    };
+    (place, notes)
+}
+
+/// How far the shard was read; `None` if nothing was, and the row does not say where reading was to begin. KCL
+/// begins where its settings say then, and so do we.
+pub(super) fn decode(shard: &str, place: &LeasePlace, notes: Option<&Notes>) -> Option<Checkpoint> {
+    let notes = notes.filter(|notes| {
+        notes.checkpoint == place.text() && notes.sub_sequence_number == place.sub_sequence_number()
+    });
+    let place = match place {
+        LeasePlace::TrimHorizon => CheckpointPlace::TrimHorizon,
+        LeasePlace::Latest => return None,
+        LeasePlace::AtTimestamp => {
+            CheckpointPlace::Timestamp(from_epoch_millis(notes?.begun_at_millis?))
+        }
+        LeasePlace::At {
+            sequence_number,
+            sub_sequence_number,
+        } => CheckpointPlace::After {
+            sequence_number: sequence_number.clone(),
+            sub_sequence_number: (*sub_sequence_number != WHOLE).then_some(*sub_sequence_number),
+        },
+        LeasePlace::ShardEnd => CheckpointPlace::ShardEnd,
+    };
+    let mut checkpoint = Checkpoint::new(shard.into(), place);
+    checkpoint.arrived_at = notes
+        .and_then(|notes| notes.arrived_at_millis)
+        .map(from_epoch_millis);
+    Some(checkpoint)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn places() -> impl Strategy<Value = CheckpointPlace> {
+        let millis = 0..u64::from(u32::MAX) * 1_000;
+        prop_oneof![
+            Just(CheckpointPlace::TrimHorizon),
+            Just(CheckpointPlace::ShardEnd),
+            millis.prop_map(|millis| CheckpointPlace::Timestamp(from_epoch_millis(millis))),
+            (any::<u128>(), proptest::option::of(0..WHOLE)).prop_map(|(number, index)| {
+                CheckpointPlace::After {
+                    sequence_number: number.into(),
+                    sub_sequence_number: index,
+                }
+            }),
+        ]
+    }
+
+    prop_compose! {
+        pub(in crate::fleet) fn checkpoints()(
+            place in places(),
+            arrived_at in proptest::option::of(0..u64::from(u32::MAX) * 1_000),
+        ) -> Checkpoint {
+            let mut checkpoint = Checkpoint::new("shardId-000000000003".into(), place);
+            checkpoint.arrived_at = arrived_at.map(from_epoch_millis);
+            checkpoint
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_checkpoint_comes_back_as_it_was_written(checkpoint in checkpoints()) {
+            let (place, notes) = encode(&checkpoint);
+            let back = decode(checkpoint.shard_id.as_str(), &place, Some(&notes));
+            prop_assert_eq!(back, Some(checkpoint));
+        }
+    }
+
+    fn at(number: u128, sub_sequence_number: u64) -> LeasePlace {
+        LeasePlace::At {
+            sequence_number: number.into(),
+            sub_sequence_number,
+        }
+    }
+
+    #[test]
+    fn a_finished_record_is_finished_for_kcl_however_many_were_in_it() {
+        let after = |sub_sequence_number| {
+            let place = CheckpointPlace::After {
+                sequence_number: 7.into(),
+                sub_sequence_number,
+            };
+            encode(&Checkpoint::new("s".into(), place)).0
+        };
+        assert_eq!(after(None), at(7, 9_223_372_036_854_775_807));
+        assert_eq!(after(Some(4)), at(7, 4));
+    }
+
+    #[test]
+    fn times_of_a_checkpoint_that_kcl_has_moved_are_forgotten() {
+        let place = CheckpointPlace::After {
+            sequence_number: 7.into(),
+            sub_sequence_number: Some(4),
+        };
+        let time = from_epoch_millis(1_000);
+        let (_, notes) = encode(&Checkpoint::new("s".into(), place).arrived_at(time));
+        let arrived_at = |place| decode("s", &place, Some(&notes)).unwrap().arrived_at;
+        assert_eq!(arrived_at(at(7, 4)), Some(time));
+        assert_eq!(arrived_at(at(7, 5)), None);
+        assert_eq!(arrived_at(at(8, 4)), None);
+    }
+
+    #[test]
+    fn a_row_that_does_not_say_where_to_begin_is_no_checkpoint() {
+        assert_eq!(decode("s", &LeasePlace::Latest, None), None);
+        assert_eq!(decode("s", &LeasePlace::AtTimestamp, None), None);
+    }
+}

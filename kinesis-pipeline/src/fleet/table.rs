@@ -1,0 +1,163 @@
+//! The lease table itself: found or created, and read.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::ProvideErrorMetadata,
+    types::{
+        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+        TableDescription, TableStatus,
+    },
+};
+
+use super::{
+    LeaseError,
+    error::NOT_FOUND,
+    row::{LEASE_KEY, LeaseRow},
+};
+use crate::Clock;
+
+/// The code of an answer that the table is there already.
+const IN_USE: &str = "ResourceInUseException";
+
+/// How long a new table is waited for. A reader gives a whole save 30 s.
+const ACTIVE_WAIT_MAX: Duration = Duration::from_secs(25);
+const POLL_FIRST: Duration = Duration::from_millis(100);
+const POLL_MAX: Duration = Duration::from_secs(1);
+const _: () = assert!(POLL_MAX.as_millis() < ACTIVE_WAIT_MAX.as_millis());
+
+/// The most rows in one answer.
+const PAGE_ROWS_MAX: u16 = 1_000;
+/// Together with the rows of a page: more than a stream retains shards.
+const PAGES_MAX: u16 = 1_000;
+
+/// A lease table behind a client.
+#[derive(Clone, Debug)]
+pub(super) struct LeaseTable<'a> {
+    pub(super) client: &'a Client,
+    pub(super) name: &'a str,
+}
+
+impl LeaseTable<'_> {
+    /// All leases in the table; `None` if there is no table.
+    pub(super) async fn scan(&self) -> Result<Option<Vec<LeaseRow>>, LeaseError> {
+        let mut rows = Vec::new();
+        let mut next = None;
+        for _ in 0..PAGES_MAX {
+            let page = self
+                .client
+                .scan()
+                .table_name(self.name)
+                .consistent_read(true)
+                .limit(PAGE_ROWS_MAX.into())
+                .set_exclusive_start_key(next)
+                .send()
+                .await;
+            let page = match page {
+                Ok(page) => page,
+                Err(error) if error.code() == Some(NOT_FOUND) => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(LeaseError::of_call("Scan", error)),
+            };
+            for item in page.items.unwrap_or_default() {
+                rows.extend(LeaseRow::decode(&item)?);
+            }
+            next = page.last_evaluated_key;
+            if next.is_none() {
+                return Ok(Some(rows));
+            }
+        }
+        Err(LeaseError::TooLarge {
+            rows_max: u64::from(PAGE_ROWS_MAX) * u64::from(PAGES_MAX),
+        })
+    }
+
+    /// Returns once the table can be written to; creates it if there is none and it may be created.
+    pub(super) async fn ensure(&self, may_create: bool, clock: &Clock) -> Result<(), LeaseError> {
+        let began = clock.instant();
+        let mut pause = POLL_FIRST;
+        loop {
+            let table = match self.describe().await? {
+                None if !may_create => return Err(LeaseError::MissingTable),
+                None => self.create().await?,
+                table => table,
+            };
+            let status = table.as_ref().and_then(TableDescription::table_status);
+            if let Some(table) = &table {
+                check_key(table)?;
+            }
+            if let Some(TableStatus::Active | TableStatus::Updating) = status {
+                return Ok(());
+            }
+            let waited = clock.instant() - began;
+            if waited >= ACTIVE_WAIT_MAX {
+                let status = status.map_or("unknown", TableStatus::as_str).to_owned();
+                return Err(LeaseError::NotActive { status, waited });
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(POLL_MAX);
+        }
+    }
+
+    async fn describe(&self) -> Result<Option<TableDescription>, LeaseError> {
+        match self
+            .client
+            .describe_table()
+            .table_name(self.name)
+            .send()
+            .await
+        {
+            Ok(answer) => Ok(answer.table),
+            Err(error) if error.code() == Some(NOT_FOUND) => Ok(None),
+            Err(error) => Err(LeaseError::of_call("DescribeTable", error)),
+        }
+    }
+
+    /// As KCL creates it. `None` if somebody else is creating it.
+    async fn create(&self) -> Result<Option<TableDescription>, LeaseError> {
+        let key = KeySchemaElement::builder()
+            .attribute_name(LEASE_KEY)
+            .key_type(KeyType::Hash)
+            .build()
+            .expect("name and type are set");
+        let definition = AttributeDefinition::builder()
+            .attribute_name(LEASE_KEY)
+            .attribute_type(ScalarAttributeType::S)
+            .build()
+            .expect("name and type are set");
+        let answer = self
+            .client
+            .create_table()
+            .table_name(self.name)
+            .key_schema(key)
+            .attribute_definitions(definition)
+            .billing_mode(BillingMode::PayPerRequest)
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => Ok(answer.table_description),
+            Err(error) if error.code() == Some(IN_USE) => Ok(None),
+            Err(error) => Err(LeaseError::of_call("CreateTable", error)),
+        }
+    }
+}
+
+/// A table of another kind is refused before anything is written to it.
+fn check_key(table: &TableDescription) -> Result<(), LeaseError> {
+    let types = table.attribute_definitions();
+    let type_of = |name: &str| {
+        let found = types.iter().find(|found| found.attribute_name() == name);
+        found.map_or("?", |found| found.attribute_type().as_str())
+    };
+    let parts = table.key_schema().iter().map(|part| {
+        let name = part.attribute_name();
+        format!("`{name}` ({})", type_of(name))
+    });
+    let key = parts.collect::<Vec<_>>().join(" and ");
+    if key == format!("`{LEASE_KEY}` (S)") {
+        return Ok(());
+    }
+    Err(LeaseError::NotALeaseTable { key })
+}

@@ -1,0 +1,14 @@
+//! What KCL wrote and reads, and the store on the embedded DynamoDB.
+
+mod vectors;
+
+#[cfg(feature = "local-server")]
+mod database;
+#[cfg(feature = "local-server")]
+mod kcl;
+#[cfg(feature = "local-server")]
+mod lost;
+#[cfg(feature = "local-server")]
+mod store;
+#[cfg(feature = "local-server")]
+mod table;

@@ -1,0 +1,345 @@
+use memchr::memchr2;
+
+use super::{
+    Malformed, Text,
+    text::{hex_digits, short_escape},
+};
+
+/// How deep a value may be nested that is passed over: as deep as `serde_json` reads.
+pub(crate) const NESTING_MAX: u32 = 127;
+
+/// What a value is, by its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Object,
+    Array,
+    Text,
+    Number,
+    Bool,
+    Null,
+}
+
+/// A place in a JSON text, before a value or after it.
+///
+/// Whoever opens an object or an array asks for its next key or element until there is none, and reads one value
+/// for each: the scanner keeps no record of what is open. After an error its place means nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// An object or an array was just opened: no comma comes before what is next.
+    is_opened: bool,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            is_opened: false,
+        }
+    }
+
+    /// An error of this place.
+    pub(crate) fn malformed(&self, what: &'static str) -> Malformed {
+        Malformed {
+            offset: self.at,
+            what,
+        }
+    }
+
+    /// What the next value is.
+    pub(crate) fn kind(&mut self) -> Result<Kind, Malformed> {
+        Ok(match self.peek() {
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b'"') => Kind::Text,
+            Some(b'-' | b'0'..=b'9') => Kind::Number,
+            Some(b't' | b'f') => Kind::Bool,
+            Some(b'n') => Kind::Null,
+            _ => return Err(self.malformed("there is no value")),
+        })
+    }
+
+    /// Goes into an object, whose members [`next_key`](Self::next_key) finds.
+    pub(crate) fn open_object(&mut self) -> Result<(), Malformed> {
+        self.expect(b'{', "it is no object")?;
+        self.is_opened = true;
+        Ok(())
+    }
+
+    /// The key of the next member of the object, whose value is next; `None` at its end.
+    pub(crate) fn next_key(&mut self) -> Result<Option<Text<'a>>, Malformed> {
+        match self.quoted_key()? {
+            Some(key) => self.checked(key).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Goes into an array, whose elements [`next_element`](Self::next_element) finds.
+    pub(crate) fn open_array(&mut self) -> Result<(), Malformed> {
+        self.expect(b'[', "it is no array")?;
+        self.is_opened = true;
+        Ok(())
+    }
+
+    /// Whether the array has another element, which is next then.
+    pub(crate) fn next_element(&mut self) -> Result<bool, Malformed> {
+        self.is_continued(b']')
+    }
+
+    /// A text.
+    pub(crate) fn string(&mut self) -> Result<Text<'a>, Malformed> {
+        let text = self.quoted()?;
+        self.checked(text)
+    }
+
+    /// A number, as it stands there.
+    pub(crate) fn number(&mut self) -> Result<&'a str, Malformed> {
+        self.peek();
+        let start = self.at;
+        self.pass_number()?;
+        Ok(std::str::from_utf8(&self.bytes[start..self.at]).expect("a number is ASCII"))
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn bool(&mut self) -> Result<bool, Malformed> {
+        let word: &[u8] = match self.peek() {
+            Some(b't') => b"true",
+            _ => b"false",
+        };
+        self.word(word)?;
+        Ok(word == b"true")
+    }
+
+    /// Passes over a `null`, if it is next.
+    #[cfg_attr(
+        not(any(test, feature = "aws")),
+        expect(dead_code, reason = "the answers of the service are read by it")
+    )]
+    pub(crate) fn null(&mut self) -> Result<bool, Malformed> {
+        if self.peek() != Some(b'n') {
+            return Ok(false);
+        }
+        self.word(b"null").map(|()| true)
+    }
+
+    /// Passes over a value. As in `serde_json`, nobody looks whether its texts are UTF-8, or its escapes characters.
+    pub(crate) fn skip(&mut self) -> Result<(), Malformed> {
+        let mut nest = Nest::default();
+        loop {
+            match self.kind()? {
+                Kind::Object => {
+                    self.open_object()?;
+                    nest.open(true).ok_or(self.malformed("it is too deep"))?;
+                }
+                Kind::Array => {
+                    self.open_array()?;
+                    nest.open(false).ok_or(self.malformed("it is too deep"))?;
+                }
+                Kind::Text => {
+                    self.quoted()?;
+                }
+                Kind::Number => self.pass_number()?,
+                Kind::Bool => {
+                    self.bool()?;
+                }
+                Kind::Null => self.word(b"null")?,
+            }
+            loop {
+                let has_next = match nest.innermost_is_object() {
+                    Some(true) => self.quoted_key()?.is_some(),
+                    Some(false) => self.next_element()?,
+                    None => return Ok(()),
+                };
+                if has_next {
+                    break;
+                }
+                nest.close();
+            }
+        }
+    }
+
+    /// The text of a value, as it stands there.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the answers of the service will be read by it")
+    )]
+    pub(crate) fn raw(&mut self) -> Result<&'a str, Malformed> {
+        self.peek();
+        let start = self.at;
+        self.skip()?;
+        std::str::from_utf8(&self.bytes[start..self.at]).map_err(|error| Malformed {
+            offset: start + error.valid_up_to(),
+            what: "it is not UTF-8",
+        })
+    }
+
+    /// Nothing but white space follows.
+    pub(crate) fn end(&mut self) -> Result<(), Malformed> {
+        match self.peek() {
+            Some(_) => Err(self.malformed("something follows the value")),
+            None => Ok(()),
+        }
+    }
+
+    /// The next byte that is no white space.
+    #[inline]
+    fn peek(&mut self) -> Option<u8> {
+        loop {
+            let byte = *self.bytes.get(self.at)?;
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+    }
+
+    #[inline]
+    fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), Malformed> {
+        if self.peek() != Some(byte) {
+            return Err(self.malformed(what));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Passes over the comma before the next key or element, or over what closes the object or array.
+    #[inline]
+    fn is_continued(&mut self, close: u8) -> Result<bool, Malformed> {
+        let is_opened = std::mem::take(&mut self.is_opened);
+        if self.peek() == Some(close) {
+            self.at += 1;
+            return Ok(false);
+        }
+        if !is_opened {
+            self.expect(b',', "a comma or an end is missing")?;
+        }
+        Ok(true)
+    }
+
+    fn quoted_key(&mut self) -> Result<Option<Text<'a>>, Malformed> {
+        if !self.is_continued(b'}')? {
+            return Ok(None);
+        }
+        let key = self.quoted()?;
+        self.expect(b':', "a colon is missing")?;
+        Ok(Some(key))
+    }
+
+    /// A text that may be no UTF-8, and whose escapes may stand for no character.
+    fn quoted(&mut self) -> Result<Text<'a>, Malformed> {
+        self.expect(b'"', "it is no text")?;
+        let start = self.at;
+        let mut has_escapes = false;
+        loop {
+            let rest = &self.bytes[self.at..];
+            let Some(plain_bytes) = memchr2(b'"', b'\\', rest) else {
+                return Err(self.malformed("a text has no end"));
+            };
+            self.at += plain_bytes;
+            if rest[plain_bytes] == b'"' {
+                break;
+            }
+            has_escapes = true;
+            self.pass_escape()?;
+        }
+        let raw = &self.bytes[start..self.at];
+        // Looking at every byte, without a way out, is what vectorises.
+        if raw.iter().fold(u8::MAX, |least, &byte| least.min(byte)) < b' ' {
+            return Err(self.malformed("a text has a control character"));
+        }
+        self.at += 1;
+        Ok(Text { raw, has_escapes })
+    }
+
+    #[cold]
+    fn pass_escape(&mut self) -> Result<(), Malformed> {
+        let rest = &self.bytes[self.at + 1..];
+        let escape_bytes = match rest.split_first() {
+            Some((b'u', digits)) => hex_digits(digits).map(|_| 6),
+            Some((&escape, _)) => short_escape(escape).map(|_| 2),
+            None => None,
+        };
+        self.at += escape_bytes.ok_or(self.malformed("an escape is none"))?;
+        Ok(())
+    }
+
+    /// Texts that somebody looks at are UTF-8, and their escapes stand for characters.
+    #[inline]
+    fn checked(&self, text: Text<'a>) -> Result<Text<'a>, Malformed> {
+        let is_utf8 = text.raw.is_ascii() || std::str::from_utf8(text.raw).is_ok();
+        if is_utf8 && text.has_right_escapes() {
+            return Ok(text);
+        }
+        Err(self.malformed("a text is not UTF-8"))
+    }
+
+    fn word(&mut self, word: &[u8]) -> Result<(), Malformed> {
+        if !self.bytes[self.at..].starts_with(word) {
+            return Err(self.malformed("there is no value"));
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn pass_number(&mut self) -> Result<(), Malformed> {
+        self.pass_byte(b"-");
+        if !self.pass_byte(b"0") {
+            self.pass_digits()?;
+        }
+        if self.pass_byte(b".") {
+            self.pass_digits()?;
+        }
+        if self.pass_byte(b"eE") {
+            self.pass_byte(b"+-");
+            self.pass_digits()?;
+        }
+        Ok(())
+    }
+
+    /// Passes over the next byte, if it is one of these.
+    fn pass_byte(&mut self, bytes: &[u8]) -> bool {
+        let is_one = matches!(self.bytes.get(self.at), Some(byte) if bytes.contains(byte));
+        self.at += usize::from(is_one);
+        is_one
+    }
+
+    /// Passes over one digit or more.
+    fn pass_digits(&mut self) -> Result<(), Malformed> {
+        let rest = &self.bytes[self.at..];
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits == 0 {
+            return Err(self.malformed("a number is none"));
+        }
+        self.at += digits;
+        Ok(())
+    }
+}
+
+/// The objects and arrays that are open, one bit for each.
+#[derive(Debug, Default)]
+struct Nest {
+    is_object: u128,
+    depth: u32,
+}
+
+const _: () = assert!(NESTING_MAX <= u128::BITS);
+
+impl Nest {
+    /// `None` if it is too deep.
+    fn open(&mut self, is_object: bool) -> Option<()> {
+        self.depth += 1;
+        self.is_object = self.is_object << 1 | u128::from(is_object);
+        (self.depth <= NESTING_MAX).then_some(())
+    }
+
+    fn close(&mut self) {
+        self.depth -= 1;
+        self.is_object >>= 1;
+    }
+
+    fn innermost_is_object(&self) -> Option<bool> {
+        (self.depth > 0).then_some(self.is_object & 1 == 1)
+    }
+}

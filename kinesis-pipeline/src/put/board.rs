@@ -1,0 +1,244 @@
+//! Where the results of records come to be fetched.
+//!
+//! A channel for each record would be an allocation that one thread makes and another frees: the places of many results
+//! are allocated together.
+
+use std::{
+    array,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use futures_util::task::AtomicWaker;
+
+/// How many results share an allocation. It lives as long as any of its places is in use.
+const PLACES: usize = 32;
+
+/// The result is awaited.
+const OPEN: u8 = 0;
+/// The result is there, or it is certain that none will come.
+const ENDED: u8 = 1;
+/// Nobody waits.
+const LEFT: u8 = 2;
+
+#[derive(Debug)]
+struct Board<T> {
+    places: [Place<T>; PLACES],
+}
+
+#[derive(Debug)]
+struct Place<T> {
+    state: AtomicU8,
+    waker: AtomicWaker,
+    result: Mutex<Option<T>>,
+}
+
+/// Makes pairs of ends, the places of many of which are allocated together.
+#[derive(Debug)]
+pub(crate) struct Boards<T> {
+    board: Arc<Board<T>>,
+    used: usize,
+}
+
+/// The end that a result is sent from. Dropped without one, it ends the other with `None`.
+#[derive(Debug)]
+pub(crate) struct Sender<T> {
+    board: Arc<Board<T>>,
+    place: usize,
+    sent: bool,
+}
+
+/// The end where the result is fetched.
+#[derive(Debug)]
+pub(crate) struct Receiver<T> {
+    board: Arc<Board<T>>,
+    place: usize,
+    /// It has left a waker.
+    polled: bool,
+}
+
+impl<T> Boards<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            board: Arc::new(Board::new()),
+            used: 0,
+        }
+    }
+
+    pub(crate) fn pair(&mut self) -> (Sender<T>, Receiver<T>) {
+        if self.used == PLACES {
+            *self = Self::new();
+        }
+        let place = self.used;
+        self.used += 1;
+        let sender = Sender {
+            board: Arc::clone(&self.board),
+            place,
+            sent: false,
+        };
+        let receiver = Receiver {
+            board: Arc::clone(&self.board),
+            place,
+            polled: false,
+        };
+        (sender, receiver)
+    }
+}
+
+impl<T> Board<T> {
+    fn new() -> Self {
+        let place = |_| Place {
+            state: AtomicU8::new(OPEN),
+            waker: AtomicWaker::new(),
+            result: Mutex::new(None),
+        };
+        Self {
+            places: array::from_fn(place),
+        }
+    }
+}
+
+impl<T> Sender<T> {
+    /// Whether somebody may still fetch the result.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.place().state.load(Ordering::Acquire) == OPEN
+    }
+
+    pub(crate) fn send(mut self, result: T) {
+        if self.is_waited_for() {
+            *self.place().lock() = Some(result);
+            self.sent = true;
+        }
+    }
+
+    fn place(&self) -> &Place<T> {
+        &self.board.places[self.place]
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        let place = self.place();
+        if place.end(ENDED) {
+            place.waker.wake();
+        } else if self.sent {
+            // The other end went meanwhile.
+            place.lock().take();
+        }
+    }
+}
+
+impl<T> Receiver<T> {
+    /// The result, `None` if none will come; to be asked for once.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let place = &self.board.places[self.place];
+        if place.state.load(Ordering::Acquire) == OPEN {
+            self.polled = true;
+            place.waker.register(cx.waker());
+            // It may have come before the waker was there.
+            if place.state.load(Ordering::Acquire) == OPEN {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(place.lock().take())
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        let place = &self.board.places[self.place];
+        if !place.end(LEFT) {
+            // The place may live longer than its result should.
+            place.lock().take();
+        }
+        if self.polled {
+            place.waker.take();
+        }
+    }
+}
+
+impl<T> Place<T> {
+    /// One of the two ends goes. Returns whether the other is still there.
+    fn end(&self, state: u8) -> bool {
+        self.state
+            .compare_exchange(OPEN, state, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<T>> {
+        self.result.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, sync::Weak};
+
+    use tokio::time::{Duration, sleep};
+
+    use super::*;
+
+    async fn fetch<T>(mut receiver: Receiver<T>) -> Option<T> {
+        poll_fn(|cx| receiver.poll(cx)).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_receiver_gets_the_result_of_its_sender_whenever_it_comes() {
+        let mut boards = Boards::new();
+        let pairs: Vec<_> = (0..3 * PLACES).map(|_| boards.pair()).collect();
+        let (senders, receivers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let receivers: Vec<_> = receivers
+            .into_iter()
+            .map(|receiver| tokio::spawn(fetch(receiver)))
+            .collect();
+        for (number, sender) in senders.into_iter().enumerate().rev() {
+            if number % 2 == 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            match number % 5 {
+                0 => drop(sender),
+                _ => sender.send(number),
+            }
+        }
+        for (number, receiver) in receivers.into_iter().enumerate() {
+            assert_eq!(receiver.await.unwrap(), (number % 5 > 0).then_some(number));
+        }
+    }
+
+    #[test]
+    fn results_that_nobody_fetches_are_dropped_though_their_board_lives() {
+        let mut boards = Boards::new();
+        let (result, sent_late) = (Arc::new(()), Arc::new(()));
+        let (sender, receiver) = boards.pair();
+        sender.send(Arc::clone(&result));
+        drop(receiver);
+        let (sender, receiver) = boards.pair();
+        drop(receiver);
+        assert!(!sender.is_waited_for());
+        sender.send(Arc::clone(&sent_late));
+        assert_eq!(
+            (Arc::strong_count(&result), Arc::strong_count(&sent_late)),
+            (1, 1)
+        );
+    }
+
+    #[test]
+    fn a_receiver_that_goes_takes_its_waker_with_it() {
+        struct Task;
+        impl std::task::Wake for Task {
+            fn wake(self: Arc<Self>) {}
+        }
+        let task = Arc::new(Task);
+        let waker = Arc::clone(&task).into();
+        let (_sender, mut receiver) = Boards::<u8>::new().pair();
+        assert!(receiver.poll(&mut Context::from_waker(&waker)).is_pending());
+        drop((receiver, waker));
+        assert_eq!(
+            Weak::upgrade(&Arc::downgrade(&task)).map(|task| Arc::strong_count(&task)),
+            Some(2)
+        );
+    }
+}

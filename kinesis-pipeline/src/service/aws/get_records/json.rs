@@ -1,0 +1,236 @@
+//! What the answer is in JSON.
+
+use std::time::{Duration, SystemTime};
+
+use base64_simd::{Out, STANDARD};
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::{
+    clock,
+    json::{Malformed, Scanner, Text},
+    record::PartitionKey,
+    service::{
+        ChildShard, EncryptionType, RecordPage, ShardIterator, StoredRecord,
+        aws::direct::text_or_null,
+    },
+    shard::{HashKey, HashKeyRange, SequenceNumber, ShardId},
+};
+
+/// The page; `Err` within names what in it is not as the API promises.
+pub(super) type Answer = Result<RecordPage, &'static str>;
+
+pub(super) fn answer(body: &[u8]) -> Result<Answer, Malformed> {
+    let mut scanner = Scanner::new(body);
+    let mut page = RecordPage::default();
+    let mut wrong = None;
+    scanner.open_object()?;
+    while let Some(key) = scanner.next_key()? {
+        match &key.as_bytes()[..] {
+            _ if scanner.null()? => {}
+            b"Records" => {
+                scanner.open_array()?;
+                while scanner.next_element()? {
+                    match record(&mut scanner)? {
+                        Ok(record) => page.records.push(record),
+                        Err(what) => wrong = Some(what),
+                    }
+                }
+            }
+            b"ChildShards" => {
+                scanner.open_array()?;
+                while scanner.next_element()? {
+                    match child(&mut scanner)? {
+                        Some(child) => page.child_shards.push(child),
+                        None => wrong = Some("a child shard has no range of hash keys"),
+                    }
+                }
+            }
+            b"NextShardIterator" => {
+                let iterator = scanner.string()?.to_str().into_owned();
+                page.next_iterator = Some(ShardIterator::from(iterator));
+            }
+            b"MillisBehindLatest" => page.behind_latest = Some(millis(scanner.number()?)),
+            _ => scanner.skip()?,
+        }
+    }
+    scanner.end()?;
+    Ok(wrong.map_or(Ok(page), Err))
+}
+
+fn record(scanner: &mut Scanner<'_>) -> Result<Result<StoredRecord, &'static str>, Malformed> {
+    let (mut number, mut data, mut key, mut encryption) = (None, None, None, None);
+    // The API promises a time; some local servers leave it out.
+    let mut arrived_at = SystemTime::UNIX_EPOCH;
+    scanner.open_object()?;
+    while let Some(member) = scanner.next_key()? {
+        match &member.as_bytes()[..] {
+            _ if scanner.null()? => {}
+            b"SequenceNumber" => number = Some(scanner.string()?),
+            b"Data" => data = Some(scanner.string()?),
+            b"PartitionKey" => key = Some(scanner.string()?),
+            b"EncryptionType" => encryption = text_or_null(scanner)?,
+            b"ApproximateArrivalTimestamp" => arrived_at = time(scanner.number()?),
+            _ => scanner.skip()?,
+        }
+    }
+    let Some(sequence_number) =
+        number.and_then(|number| SequenceNumber::of_digits(&number.as_bytes()))
+    else {
+        return Ok(Err("a record has no sequence number"));
+    };
+    let Some(data) = data.map_or_else(|| Some(Bytes::new()), bytes_of) else {
+        return Ok(Err("the data of a record is not base64"));
+    };
+    let key = key.map(Text::to_str).unwrap_or_default();
+    Ok(Ok(StoredRecord {
+        sequence_number,
+        arrived_at,
+        data,
+        partition_key: PartitionKey::stored(ByteString::from(&*key)),
+        encryption_type: encryption.and_then(encryption_of),
+    }))
+}
+
+/// A record has its own memory: a page of megabytes must not live as long as one of its records.
+fn bytes_of(base64: Text<'_>) -> Option<Bytes> {
+    let base64 = base64.as_bytes();
+    let mut bytes = vec![0; STANDARD.decoded_length(&base64).ok()?];
+    STANDARD.decode(&base64, Out::from_slice(&mut bytes)).ok()?;
+    Some(bytes.into())
+}
+
+/// `None` for a kind that this version does not know.
+fn encryption_of(text: Text<'_>) -> Option<EncryptionType> {
+    match &text.as_bytes()[..] {
+        b"NONE" => Some(EncryptionType::None),
+        b"KMS" => Some(EncryptionType::Kms),
+        _ => None,
+    }
+}
+
+/// Seconds since the epoch with a fraction; the service counts milliseconds.
+fn time(seconds: &str) -> SystemTime {
+    let seconds: f64 = seconds.parse().unwrap_or_default();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "what is out of range becomes the end of the range"
+    )]
+    let millis = (seconds * 1000.0).round() as u64;
+    clock::from_epoch_millis(millis.min(MILLIS_MAX))
+}
+
+/// The last millisecond of the year 9999.
+const MILLIS_MAX: u64 = 253_402_300_799_999;
+
+fn millis(number: &str) -> Duration {
+    Duration::from_millis(number.parse().unwrap_or_default())
+}
+
+/// `None` if its hash keys are not decimal.
+fn child(scanner: &mut Scanner<'_>) -> Result<Option<ChildShard>, Malformed> {
+    let (mut shard_id, mut range) = (None, None);
+    let mut parents = Vec::new();
+    scanner.open_object()?;
+    while let Some(key) = scanner.next_key()? {
+        match &key.as_bytes()[..] {
+            _ if scanner.null()? => {}
+            b"ShardId" => shard_id = Some(scanner.string()?.to_str()),
+            b"ParentShards" => {
+                scanner.open_array()?;
+                while scanner.next_element()? {
+                    parents.push(ShardId::from(&*scanner.string()?.to_str()));
+                }
+            }
+            b"HashKeyRange" => range = hash_key_range(scanner)?,
+            _ => scanner.skip()?,
+        }
+    }
+    Ok(shard_id
+        .zip(range)
+        .map(|(id, range)| ChildShard::new(ShardId::from(&*id), parents, range)))
+}
+
+fn hash_key_range(scanner: &mut Scanner<'_>) -> Result<Option<HashKeyRange>, Malformed> {
+    let (mut start, mut end) = (None, None);
+    scanner.open_object()?;
+    while let Some(key) = scanner.next_key()? {
+        let place = match &key.as_bytes()[..] {
+            b"StartingHashKey" => &mut start,
+            b"EndingHashKey" => &mut end,
+            _ => {
+                scanner.skip()?;
+                continue;
+            }
+        };
+        *place = text_or_null(scanner)?.and_then(|text| text.to_str().parse::<HashKey>().ok());
+    }
+    Ok(start
+        .zip(end)
+        .map(|(start, end)| HashKeyRange::new(start, end)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(body: &str) -> Answer {
+        answer(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_is_left_out_or_null_or_new_does_no_harm() {
+        let page = page(
+            r#"{"Records":[{"SequenceNumber":"7","New":{"x":[]},"Data":"aGk=","PartitionKey":"\u00e9\n",
+                "ApproximateArrivalTimestamp":1.433969276172E9,"EncryptionType":null},
+                {"SequenceNumber":"8","Data":"","PartitionKey":"k","EncryptionType":"NONE"}],
+               "NextShardIterator":null,"MillisBehindLatest":null,"ChildShards":null}"#,
+        )
+        .unwrap();
+        let [first, second] = &page.records[..] else {
+            panic!("two records");
+        };
+        assert_eq!(
+            (&first.data[..], first.partition_key.as_str()),
+            (&b"hi"[..], "é\n")
+        );
+        assert_eq!(clock::epoch_millis(first.arrived_at), 1_433_969_276_172);
+        assert_eq!(first.encryption_type, None);
+        assert!(second.data.is_empty() && second.arrived_at == SystemTime::UNIX_EPOCH);
+        assert_eq!(second.encryption_type, Some(EncryptionType::None));
+        assert!(page.next_iterator.is_none() && page.behind_latest.is_none());
+        assert!(page.child_shards.is_empty());
+    }
+
+    #[test]
+    fn what_the_api_does_not_send_is_named_and_what_is_no_json_is_an_error() {
+        for (body, what) in [
+            (r#"{"Records":[{"Data":"aGk="}]}"#, "sequence number"),
+            (
+                r#"{"Records":[{"SequenceNumber":"1x","Data":""}]}"#,
+                "sequence number",
+            ),
+            (
+                r#"{"Records":[{"SequenceNumber":"1","Data":"a"}]}"#,
+                "base64",
+            ),
+            (r#"{"ChildShards":[{"ShardId":"s"}]}"#, "hash keys"),
+        ] {
+            assert!(page(body).unwrap_err().contains(what), "{body}");
+        }
+        for body in ["", "[]", r#"{"Records":[{"Data":"aGk"#, r#"{"Records":7}"#] {
+            assert!(answer(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn times_are_read_to_the_millisecond_and_never_panic() {
+        for millis in [0, 1, 1_433_969_276_172, 1_763_999_999_999, MILLIS_MAX] {
+            let seconds = format!("{}.{:03}", millis / 1000, millis % 1000);
+            assert_eq!(clock::epoch_millis(time(&seconds)), millis);
+        }
+        assert_eq!(time("-5"), SystemTime::UNIX_EPOCH);
+        time("1e300");
+    }
+}

@@ -1,0 +1,176 @@
+//! What the call is in JSON.
+
+use std::io::Write as _;
+
+use base64_simd::{Out, STANDARD};
+use bytes::Bytes;
+
+use super::Entry;
+use crate::{
+    json::{Malformed, Scanner, Text},
+    record::EncodedRecord,
+    service::{EntryFailure, PutRecords, StoredAt, aws::direct::text_or_null},
+    shard::{SequenceNumber, ShardId},
+};
+
+/// The request as the API has it in JSON.
+pub(super) fn body(call: &PutRecords) -> Bytes {
+    const ENTRY: &str = r#"{"Data":"","PartitionKey":"","ExplicitHashKey":""},"#;
+    const HASH_KEY_DIGITS_MAX: usize = 39;
+    let expected = |record: &EncodedRecord| {
+        let key = record.partition_key.len() + HASH_KEY_DIGITS_MAX;
+        STANDARD.encoded_length(record.data.len()) + key + ENTRY.len()
+    };
+    let frame = 64 + call.stream.as_str().len();
+    let bytes = frame + call.records.iter().map(expected).sum::<usize>();
+    let mut out = Vec::with_capacity(bytes);
+    let name = if call.stream.arn().is_some() {
+        "StreamARN"
+    } else {
+        "StreamName"
+    };
+    out.extend_from_slice(b"{\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    put_text(&mut out, call.stream.as_str());
+    out.extend_from_slice(b",\"Records\":[");
+    for (index, record) in call.records.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        put_entry(&mut out, record);
+    }
+    out.extend_from_slice(b"]}");
+    out.into()
+}
+
+fn put_entry(out: &mut Vec<u8>, record: &EncodedRecord) {
+    out.extend_from_slice(b"{\"Data\":\"");
+    let start = out.len();
+    out.resize(start + STANDARD.encoded_length(record.data.len()), 0);
+    let _ = STANDARD.encode(&record.data, Out::from_slice(&mut out[start..]));
+    out.extend_from_slice(b"\",\"PartitionKey\":");
+    put_text(out, &record.partition_key);
+    if let Some(key) = record.explicit_hash_key {
+        write!(out, ",\"ExplicitHashKey\":\"{key}\"").expect("memory takes what is written");
+    }
+    out.push(b'}');
+}
+
+/// A JSON string.
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        serde_json::to_writer(out, text).expect("memory takes what is written");
+    }
+}
+
+/// What became of each record; `None` where the answer does not say.
+pub(super) fn answer(body: &[u8]) -> Result<Vec<Option<Entry>>, Malformed> {
+    let mut scanner = Scanner::new(body);
+    let mut entries = Vec::new();
+    let mut last = ShardId::from("");
+    scanner.open_object()?;
+    while let Some(key) = scanner.next_key()? {
+        if key.as_bytes()[..] != *b"Records" || scanner.null()? {
+            scanner.skip()?;
+            continue;
+        }
+        scanner.open_array()?;
+        while scanner.next_element()? {
+            entries.push(entry(&mut scanner, &mut last)?);
+        }
+    }
+    scanner.end()?;
+    Ok(entries)
+}
+
+/// `last` is the shard of the record before: few shards take the records of a request, and most ids are the same
+/// again.
+fn entry(scanner: &mut Scanner<'_>, last: &mut ShardId) -> Result<Option<Entry>, Malformed> {
+    let (mut shard_id, mut number, mut code, mut message) = (None, None, None, None);
+    scanner.open_object()?;
+    while let Some(key) = scanner.next_key()? {
+        match &key.as_bytes()[..] {
+            b"ShardId" => shard_id = text_or_null(scanner)?,
+            b"SequenceNumber" => number = text_or_null(scanner)?,
+            b"ErrorCode" => code = text_or_null(scanner)?,
+            b"ErrorMessage" => message = text_or_null(scanner)?,
+            _ => scanner.skip()?,
+        }
+    }
+    if let Some(code) = code {
+        let message = message.map(Text::to_str).unwrap_or_default();
+        return Ok(Some(Err(EntryFailure::new(code.to_str(), message))));
+    }
+    let stored = shard_id.zip(number).and_then(|(shard_id, number)| {
+        if last.as_str().as_bytes() != &shard_id.as_bytes()[..] {
+            *last = ShardId::from(&*shard_id.to_str());
+        }
+        let number = SequenceNumber::of_digits(&number.as_bytes())?;
+        Some(StoredAt::new(last.clone(), number))
+    });
+    Ok(stored.map(Ok))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{record::PartitionKey, shard::HashKey};
+
+    proptest! {
+        #[test]
+        fn the_body_is_the_json_that_the_api_asks_for(
+            records in prop::collection::vec(
+                (any::<Vec<u8>>(), "[\\PC\\\\\"\n\u{1}]{1,20}", any::<Option<u128>>()), 0..9),
+            arn in any::<bool>(),
+        ) {
+            let stream = if arn { "arn:aws:kinesis:eu-west-1:0:stream/s" } else { "a \"name\"" };
+            let encoded = records.iter().map(|(data, key, hash_key)| {
+                let mut record = EncodedRecord::new(PartitionKey::stored(key.as_str()), data.clone().into());
+                record.explicit_hash_key = hash_key.map(HashKey::new);
+                record
+            });
+            let body = body(&PutRecords::new(stream.into(), encoded.collect()));
+            let read: Value = serde_json::from_slice(&body).unwrap();
+            let expected: Vec<_> = records.iter().map(|(data, key, hash_key)| {
+                let mut record = json!({"Data": STANDARD.encode_to_string(data), "PartitionKey": key});
+                if let Some(key) = hash_key {
+                    record["ExplicitHashKey"] = key.to_string().into();
+                }
+                record
+            }).collect();
+            let name = if arn { "StreamARN" } else { "StreamName" };
+            prop_assert_eq!(read, json!({name: stream, "Records": expected}));
+        }
+    }
+
+    #[test]
+    fn an_answer_is_read_whatever_stands_beside_what_is_looked_for() {
+        let entries = answer(
+            br#" {"EncryptionType":"NONE","Records":[
+                {"SequenceNumber":"17","ShardId":"shard\u0049d-1","New":[{"a":[1e3,null,true]}],"ErrorCode":null},
+                {"ErrorMessage":null,"ErrorCode":"InternalFailure"},
+                {"ShardId":"s"}, {"SequenceNumber":"x","ShardId":"s"}],"FailedRecordCount":1} "#,
+        )
+        .unwrap();
+        let stored = StoredAt::new("shardId-1".into(), 17_u128.into());
+        assert_eq!(entries[0], Some(Ok(stored)));
+        assert_eq!(
+            entries[1],
+            Some(Err(EntryFailure::new("InternalFailure", "")))
+        );
+        assert_eq!(entries[2..], [None, None]);
+        assert!(answer(b"{}").unwrap().is_empty());
+        for broken in ["", "{", r#"{"Records":[{]}"#, r#"{"Records":[]}x"#, "[]"] {
+            assert!(answer(broken.as_bytes()).is_err(), "{broken}");
+        }
+    }
+}
