@@ -226,10 +226,7 @@ fn refusal(target: &Target, count: usize, why: Refusal) -> GetError {
             shard,
             count,
         },
-        Refusal::Trimmed(checkpoint) => GetError::Trimmed {
-            stream,
-            checkpoint: Box::new(checkpoint),
-        },
+        Refusal::Trimmed(checkpoint) => GetError::Trimmed { stream, checkpoint },
     }
 }
 

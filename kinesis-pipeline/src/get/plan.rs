@@ -69,7 +69,7 @@ pub(crate) enum Refusal {
     /// A shard that was asked for is not there.
     Absent(ShardSelector),
     /// A shard has expired before it was finished, and the wish is to fail then.
-    Trimmed(Checkpoint),
+    Trimmed(Box<Checkpoint>),
 }
 
 /// What one shard is to the reader.
@@ -92,12 +92,15 @@ pub(crate) fn plan(
     let mut chosen = find_all(shards, &wish.shards)?;
     let mut own_starts = HashMap::new();
     for (selector, start) in &wish.shard_starts {
-        own_starts.insert(find(shards, selector)?, OwnStart::Begin(start.clone()));
+        own_starts.insert(
+            find(shards, selector)?,
+            OwnStart::Begin(Box::new(start.clone())),
+        );
     }
     if let Some((id, start)) = wish.start.as_shard_start() {
         let id = find(shards, &ShardSelector::Id(id.clone()))?;
         chosen.push(id.clone());
-        own_starts.insert(id, OwnStart::Begin(start.into()));
+        own_starts.insert(id, OwnStart::Begin(Box::new(start.into())));
     }
     let resumed = checkpoints
         .iter()
@@ -105,7 +108,7 @@ pub(crate) fn plan(
     own_starts.extend(resumed);
     let (gone, gaps) = expired(shards, checkpoints);
     let start = match (gaps.first(), wish.on_trimmed) {
-        (Some(gap), OnTrimmed::Fail) => return Err(Refusal::Trimmed(gap.clone())),
+        (Some(gap), OnTrimmed::Fail) => return Err(Refusal::Trimmed(Box::new(gap.clone()))),
         (Some(_), OnTrimmed::FromHorizon) => &StartAt::TrimHorizon,
         (Some(_), OnTrimmed::Latest) => &StartAt::Latest,
         (None, _) => &wish.start,
@@ -138,7 +141,7 @@ impl Plan {
     ) {
         let begin = match own_start {
             _ if !standing.is_in_scope => None,
-            Some(OwnStart::Begin(begin)) => Some(begin.clone()),
+            Some(OwnStart::Begin(begin)) => Some(Begin::clone(begin)),
             Some(OwnStart::Ended) => None,
             None => iterator_start(shard, standing, start).map(Begin::from),
         };

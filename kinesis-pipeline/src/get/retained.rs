@@ -41,7 +41,7 @@ pub(crate) async fn leave_expired(
     };
     begin_elsewhere(starts, policy, now, retention).map_err(|checkpoint| GetError::Trimmed {
         stream: target.stream.clone(),
-        checkpoint: Box::new(checkpoint),
+        checkpoint,
     })
 }
 
@@ -51,7 +51,7 @@ fn begin_elsewhere(
     policy: OnTrimmed,
     now: SystemTime,
     retention: Duration,
-) -> Result<Vec<Checkpoint>, Checkpoint> {
+) -> Result<Vec<Checkpoint>, Box<Checkpoint>> {
     let gaps = starts
         .values()
         .filter_map(|begin| expired(begin, now, retention));
@@ -60,7 +60,7 @@ fn begin_elsewhere(
     let (Some(first), start) = (gaps.first(), start_after_gap(policy)) else {
         return Ok(gaps);
     };
-    let start = start.ok_or_else(|| first.clone())?;
+    let start = start.ok_or_else(|| Box::new(first.clone()))?;
     for gap in &gaps {
         starts.insert(gap.shard_id.clone(), start.clone().into());
     }
@@ -108,7 +108,10 @@ mod tests {
     fn judged(
         hours: u64,
         policy: OnTrimmed,
-    ) -> (Result<Vec<Checkpoint>, Checkpoint>, HashMap<ShardId, Begin>) {
+    ) -> (
+        Result<Vec<Checkpoint>, Box<Checkpoint>>,
+        HashMap<ShardId, Begin>,
+    ) {
         let mut starts = starts(hours);
         let retention = Duration::from_hours(48);
         let gaps = begin_elsewhere(&mut starts, policy, now(), retention);

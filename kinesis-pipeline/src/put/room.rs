@@ -64,6 +64,10 @@ impl Room {
     }
 
     /// Takes back what was held.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what is given back is held no more"
+    )]
     pub(crate) fn give_back(&self, held: Held) {
         self.records.add_permits(held.records as usize);
         self.bytes.add_permits(held.bytes as usize);

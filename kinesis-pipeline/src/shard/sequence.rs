@@ -73,7 +73,8 @@ impl SequenceNumber {
     /// The number as decimal text, as the service wrote it.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        str::from_utf8(self.bytes()).expect("digits are ASCII")
+        // Digits are ASCII.
+        str::from_utf8(self.bytes()).unwrap_or_default()
     }
 
     fn bytes(&self) -> &[u8] {

@@ -56,7 +56,7 @@ impl Begin {
 /// A place of a shard's own.
 #[derive(Clone, Debug)]
 pub(super) enum OwnStart {
-    Begin(Begin),
+    Begin(Box<Begin>),
     /// The shard was read to its end before.
     Ended,
 }
@@ -74,10 +74,10 @@ pub(super) fn own_start(checkpoint: &Checkpoint) -> OwnStart {
         },
         CheckpointPlace::ShardEnd => return OwnStart::Ended,
     };
-    OwnStart::Begin(Begin {
+    OwnStart::Begin(Box::new(Begin {
         resumed: Some(checkpoint.clone()),
         ..begin
-    })
+    }))
 }
 
 /// Where to read again when the iterator that was fetched for `start` has expired before a record came.

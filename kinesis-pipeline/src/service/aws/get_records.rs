@@ -27,7 +27,8 @@ pub(super) async fn send(aws: &AwsKinesis, call: GetRecords) -> Result<RecordPag
         .set_limit(call.limit.map(super::int));
     if !aws.direct {
         let answer = request.send().await;
-        return typed(aws, answer.map_err(|error| aws.failed(OPERATION, error))?);
+        return typed(answer.map_err(|error| aws.failed(OPERATION, error))?)
+            .ok_or_else(|| aws.malformed(OPERATION, "a number in it is not decimal"));
     }
     let (direct, answer) = Direct::new(None, json::answer);
     let sent = request.customize().interceptor(direct).send().await;
@@ -39,18 +40,15 @@ pub(super) async fn send(aws: &AwsKinesis, call: GetRecords) -> Result<RecordPag
 }
 
 /// For a client whose protocol is not the service's JSON.
-fn typed(aws: &AwsKinesis, output: GetRecordsOutput) -> Result<RecordPage, ServiceError> {
+fn typed(output: GetRecordsOutput) -> Option<RecordPage> {
     let records: Option<Vec<_>> = output.records.into_iter().map(record).collect();
     let children = output.child_shards.unwrap_or_default();
     let children: Option<Vec<_>> = children.into_iter().map(child).collect();
-    let (Some(records), Some(child_shards)) = (records, children) else {
-        return Err(aws.malformed(OPERATION, "a number in it is not decimal"));
-    };
-    Ok(RecordPage {
-        records,
+    Some(RecordPage {
+        records: records?,
         next_iterator: output.next_shard_iterator.map(ShardIterator::from),
         behind_latest: output.millis_behind_latest.map(behind),
-        child_shards,
+        child_shards: children?,
     })
 }
 
