@@ -1,6 +1,6 @@
-//! The cheapest Kinesis that a client can talk to: it counts the records of a request and says that all are stored. Its
-//! shards stay empty.
-//! A stream named `bench-N` has N shards.
+//! The cheapest Kinesis that a client can talk to: it finds the shard of each record of a request and says that all are
+//! stored. Its shards stay empty.
+//! A stream named `bench-N` has N shards, a power of two; any other has one.
 
 use std::{convert::Infallible, fmt::Write as _, net::SocketAddr};
 
@@ -8,17 +8,14 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
+use md5::{Digest, Md5};
 use tokio::net::TcpListener;
-
-const RECORDS_MAX: usize = 500;
 
 /// Serves for ever.
 ///
 /// # Panics
 /// When it cannot listen.
 pub async fn serve(announce: impl FnOnce(SocketAddr)) {
-    let answers: Vec<Bytes> = (0..=RECORDS_MAX).map(put_answer).collect();
-    let answers: &'static [Bytes] = answers.leak();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     announce(listener.local_addr().expect("a bound address"));
     loop {
@@ -26,17 +23,14 @@ pub async fn serve(announce: impl FnOnce(SocketAddr)) {
             return;
         };
         let _ = socket.set_nodelay(true);
-        let service = service_fn(move |request| answer(request, answers));
+        let service = service_fn(answer);
         let connection = hyper::server::conn::http1::Builder::new()
             .serve_connection(TokioIo::new(socket), service);
         tokio::spawn(connection);
     }
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    answers: &'static [Bytes],
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let target = request
         .headers()
         .get("x-amz-target")
@@ -49,10 +43,7 @@ async fn answer(
         .map(http_body_util::Collected::to_bytes)
         .unwrap_or_default();
     let answer = match operation.rsplit(|byte| *byte == b'.').next() {
-        Some(b"PutRecords") => {
-            let records = memchr::memmem::find_iter(&body, b"\"PartitionKey\"").count();
-            answers[records.min(RECORDS_MAX)].clone()
-        }
+        Some(b"PutRecords") => put_answer(&body).into(),
         Some(b"ListShards") => list_answer(shards_of(&body)).into(),
         Some(b"DescribeStreamSummary") => SUMMARY.into(),
         Some(b"GetShardIterator") => r#"{"ShardIterator":"iterator"}"#.into(),
@@ -63,29 +54,50 @@ async fn answer(
     Ok(response.body(Full::new(answer)).expect("a response"))
 }
 
-fn put_answer(records: usize) -> Bytes {
+/// The service finds a record's shard by the MD5 of its key, or by its explicit hash key.
+fn put_answer(body: &[u8]) -> String {
+    let shards = shards_of(body);
     let mut answer = String::from(r#"{"FailedRecordCount":0,"Records":["#);
-    for record in 0..records {
-        let comma = if record == 0 { "" } else { "," };
-        let number = 10_u128.pow(20) + record as u128;
-        let shard = record % 4;
+    let keys = memchr::memmem::find_iter(body, PARTITION_KEY);
+    for (number, at) in keys.enumerate() {
+        let (key, rest) = text_at(&body[at + PARTITION_KEY.len()..]);
+        let hash_key = match rest.strip_prefix(EXPLICIT_HASH_KEY) {
+            Some(explicit) => number_of(text_at(explicit).0),
+            None => u128::from_be_bytes(Md5::digest(key).into()),
+        };
+        let shard = hash_key / (u128::MAX / shards + u128::from(shards > 1)).max(1);
+        let comma = if number == 0 { "" } else { "," };
+        let number = 10_u128.pow(20) + number as u128;
         let _ = write!(
             answer,
             r#"{comma}{{"SequenceNumber":"49551479315998225220804774498660962{number}","ShardId":"shardId-{shard:012}"}}"#
         );
     }
     answer.push_str("]}");
-    answer.into()
+    answer
+}
+
+const PARTITION_KEY: &[u8] = br#""PartitionKey":""#;
+const EXPLICIT_HASH_KEY: &[u8] = br#","ExplicitHashKey":""#;
+
+/// A text up to its end, and what follows.
+fn text_at(body: &[u8]) -> (&[u8], &[u8]) {
+    let end = memchr::memchr(b'"', body).unwrap_or(body.len());
+    let (text, rest) = body.split_at(end);
+    (text, rest.get(1..).unwrap_or_default())
+}
+
+fn number_of(text: &[u8]) -> u128 {
+    let digit =
+        |number: u128, digit: &u8| number.wrapping_mul(10).wrapping_add(u128::from(digit & 15));
+    text.iter().fold(0, digit)
 }
 
 /// The number behind `bench-`.
 fn shards_of(body: &[u8]) -> u128 {
-    let text = String::from_utf8_lossy(body);
-    let digits = text
-        .split("bench-")
-        .nth(1)
-        .and_then(|rest| rest.split('"').next());
-    digits.and_then(|digits| digits.parse().ok()).unwrap_or(1)
+    const NAME: &[u8] = b"bench-";
+    let name = memchr::memmem::find(body, NAME);
+    name.map_or(1, |at| number_of(text_at(&body[at + NAME.len()..]).0))
 }
 
 /// `shards` is a power of two.

@@ -175,6 +175,26 @@ impl<'a> Scanner<'a> {
         })
     }
 
+    /// Passes over these bytes, if they are what is next.
+    #[cfg(feature = "aws")]
+    #[inline]
+    pub(crate) fn pass(&mut self, bytes: &[u8]) -> Option<()> {
+        let is_next = self.bytes[self.at..].starts_with(bytes);
+        self.is_opened &= !is_next;
+        self.at += if is_next { bytes.len() } else { 0 };
+        is_next.then_some(())
+    }
+
+    /// Passes over all up to the next quotation mark, whatever it is: the caller has to check that it is plain.
+    #[cfg(feature = "aws")]
+    #[inline]
+    pub(crate) fn until_quote(&mut self) -> Option<&'a [u8]> {
+        let rest = &self.bytes[self.at..];
+        let bytes = memchr::memchr(b'"', rest)?;
+        self.at += bytes;
+        Some(&rest[..bytes])
+    }
+
     /// Nothing but white space follows.
     pub(crate) fn end(&mut self) -> Result<(), Malformed> {
         match self.peek() {

@@ -96,7 +96,7 @@ impl Accepted {
 
     /// The record is stored, and counted as such. The room that it took goes over to `freed`.
     pub(crate) fn stored(
-        mut self,
+        &mut self,
         at: &StoredAt,
         sub_sequence_number: u64,
         now: Instant,

@@ -15,7 +15,7 @@ use std::{
 use futures_util::task::AtomicWaker;
 
 /// How many results share an allocation. It lives as long as any of its places is in use.
-const PLACES: usize = 32;
+const PLACES: u8 = 32;
 
 /// The result is awaited.
 const OPEN: u8 = 0;
@@ -26,28 +26,29 @@ const LEFT: u8 = 2;
 
 #[derive(Debug)]
 struct Board<T> {
-    places: [Place<T>; PLACES],
+    places: [Place<T>; PLACES as usize],
 }
 
 #[derive(Debug)]
 struct Place<T> {
     state: AtomicU8,
     waker: AtomicWaker,
-    result: Mutex<Option<T>>,
+    /// In a box: most places of a board whose results nobody fetches are never written to.
+    result: Mutex<Option<Box<T>>>,
 }
 
 /// Makes pairs of ends, the places of many of which are allocated together.
 #[derive(Debug)]
 pub(crate) struct Boards<T> {
     board: Arc<Board<T>>,
-    used: usize,
+    used: u8,
 }
 
 /// The end that a result is sent from. Dropped without one, it ends the other with `None`.
 #[derive(Debug)]
 pub(crate) struct Sender<T> {
     board: Arc<Board<T>>,
-    place: usize,
+    place: u8,
     sent: bool,
 }
 
@@ -55,7 +56,7 @@ pub(crate) struct Sender<T> {
 #[derive(Debug)]
 pub(crate) struct Receiver<T> {
     board: Arc<Board<T>>,
-    place: usize,
+    place: u8,
     /// It has left a waker.
     polled: bool,
 }
@@ -99,6 +100,10 @@ impl<T> Board<T> {
             places: array::from_fn(place),
         }
     }
+
+    fn place(&self, number: u8) -> &Place<T> {
+        &self.places[usize::from(number)]
+    }
 }
 
 impl<T> Sender<T> {
@@ -109,13 +114,13 @@ impl<T> Sender<T> {
 
     pub(crate) fn send(mut self, result: T) {
         if self.is_waited_for() {
-            *self.place().lock() = Some(result);
+            *self.place().lock() = Some(Box::new(result));
             self.sent = true;
         }
     }
 
     fn place(&self) -> &Place<T> {
-        &self.board.places[self.place]
+        self.board.place(self.place)
     }
 }
 
@@ -134,7 +139,7 @@ impl<T> Drop for Sender<T> {
 impl<T> Receiver<T> {
     /// The result, `None` if none will come; to be asked for once.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let place = &self.board.places[self.place];
+        let place = self.board.place(self.place);
         if place.state.load(Ordering::Acquire) == OPEN {
             self.polled = true;
             place.waker.register(cx.waker());
@@ -143,13 +148,13 @@ impl<T> Receiver<T> {
                 return Poll::Pending;
             }
         }
-        Poll::Ready(place.lock().take())
+        Poll::Ready(place.lock().take().map(|result| *result))
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        let place = &self.board.places[self.place];
+        let place = self.board.place(self.place);
         if !place.end(LEFT) {
             // The place may live longer than its result should.
             place.lock().take();
@@ -168,7 +173,7 @@ impl<T> Place<T> {
             .is_ok()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<T>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Box<T>>> {
         self.result.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -188,7 +193,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_receiver_gets_the_result_of_its_sender_whenever_it_comes() {
         let mut boards = Boards::new();
-        let pairs: Vec<_> = (0..3 * PLACES).map(|_| boards.pair()).collect();
+        let pairs: Vec<_> = (0..3 * usize::from(PLACES))
+            .map(|_| boards.pair())
+            .collect();
         let (senders, receivers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let receivers: Vec<_> = receivers
             .into_iter()

@@ -110,15 +110,20 @@ impl Entry {
     }
 
     /// All user records are stored. The room that they took goes over to `freed`.
-    pub(crate) fn stored(self, at: &StoredAt, now: Instant, freed: &mut Held, counters: &Counters) {
+    pub(crate) fn stored(
+        mut self,
+        at: &StoredAt,
+        now: Instant,
+        freed: &mut Held,
+        counters: &Counters,
+    ) {
         counters.stored.add(self.len());
         counters
             .stored_bytes
             .add(self.users().map(|user| user.record.data.len()).sum());
-        for (index, user) in (1..).zip(self.rest) {
+        for (index, user) in (0..).zip(self.users_mut()) {
             user.stored(at, index, now, freed);
         }
-        self.first.stored(at, 0, now, freed);
     }
 }
 

@@ -44,11 +44,13 @@ async fn send_direct(
     call: PutRecords,
 ) -> Result<Vec<Option<Entry>>, ServiceError> {
     let (direct, answer) = Direct::new(Some(json::body(&call)), json::answer);
-    // The body has the records: none of them goes through the SDK's types.
+    // The body has the records: none of them goes through the SDK's types, and they need not wait for the answer.
+    let stream = call.stream;
+    drop(call.records);
     aws.client
         .put_records()
-        .set_stream_name(call.stream.name_parameter())
-        .set_stream_arn(call.stream.arn_parameter())
+        .set_stream_name(stream.name_parameter())
+        .set_stream_arn(stream.arn_parameter())
         .set_records(Some(Vec::new()))
         .customize()
         .interceptor(direct)

@@ -82,11 +82,32 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<Option<Entry>>, Malformed> {
         }
         scanner.open_array()?;
         while scanner.next_element()? {
-            entries.push(entry(&mut scanner, &mut last)?);
+            let entry = match plain_entry(&mut scanner, &mut last) {
+                Some(stored) => Some(Ok(stored)),
+                None => entry(&mut scanner, &mut last)?,
+            };
+            entries.push(entry);
         }
     }
     scanner.end()?;
     Ok(entries)
+}
+
+/// A stored record as the service writes it, to the byte: any other is read member by member.
+fn plain_entry(scanner: &mut Scanner<'_>, last: &mut ShardId) -> Option<StoredAt> {
+    let mut ahead = scanner.clone();
+    ahead.pass(b"{\"SequenceNumber\":\"")?;
+    let number = SequenceNumber::of_digits(ahead.until_quote()?)?;
+    ahead.pass(b"\",\"ShardId\":\"")?;
+    let shard_id = ahead.until_quote()?;
+    ahead.pass(b"\"}")?;
+    if last.as_str().as_bytes() != shard_id {
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+        let id = str::from_utf8(shard_id).ok()?;
+        *last = shard_id.iter().all(is_plain).then(|| ShardId::from(id))?;
+    }
+    *scanner = ahead;
+    Some(StoredAt::new(last.clone(), number))
 }
 
 /// `last` is the shard of the record before: few shards take the records of a request, and most ids are the same
