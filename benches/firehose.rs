@@ -9,7 +9,7 @@ use std::{hint::black_box, time::Instant};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use kinesis_pipeline::firehose::{self, Event, InputRecord, NewLine, Transform, Verdict};
-use kinesis_pipeline_benches::{median, rate};
+use kinesis_pipeline_benches::rate;
 use serde::{Deserialize, Serialize};
 
 /// Runs of each path in a round, and rounds: the paths take turns, so that both see the same machine.
@@ -28,13 +28,18 @@ fn main() {
                 figures.extend((0..RUNS).map(|_| megabytes_a_second(path, &json)));
             }
         }
-        let [by_hand, as_is, new_line] = figures.map(median);
+        let [by_hand, as_is, new_line] = figures.map(best);
         println!(
             "{records:>6} x {record_bytes:>5} bytes {by_hand:>18.0} {as_is:>15.0} {:>6.2} {new_line:>17.0} {:>6.2}",
             as_is / by_hand,
             new_line / by_hand,
         );
     }
+}
+
+/// What else runs on the machine only slows a run.
+fn best(figures: Vec<f64>) -> f64 {
+    figures.into_iter().fold(0.0, f64::max)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]

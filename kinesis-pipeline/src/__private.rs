@@ -45,3 +45,9 @@ pub fn encode_raw<T: RawBytes>(value: &T, out: &mut BytesMut) -> Result<(), Enco
 pub fn decode_raw<T: RawBytes>(data: &Bytes) -> Result<T, DecodeError> {
     Raw::decode(data)
 }
+
+/// Panics unless the JSON scanner and `serde_json` agree on this text.
+#[cfg(fuzzing)]
+pub fn json_agrees(json: &[u8]) {
+    crate::json::agrees(json);
+}

@@ -160,7 +160,7 @@ impl<'a> InputRecord<'a> {
     /// The id, which the answer repeats.
     #[must_use]
     pub fn record_id(&self) -> &str {
-        self.id().text
+        self.id().as_str()
     }
 
     pub(super) fn id(&self) -> Id<'_> {
@@ -240,10 +240,8 @@ impl<'a> InputRecord<'a> {
     fn decode_bytes<R: KinesisRecord>(&self, data: Bytes) -> Result<R, FailureReason> {
         let key = self.kinesis().and_then(KinesisMetadata::partition_key);
         let key = key.map_or_else(ByteString::new, ByteString::from);
-        Ok(R::decode(&EncodedRecord::new(
-            PartitionKey::stored(key),
-            data,
-        ))?)
+        let stored = EncodedRecord::new(PartitionKey::stored(key), data);
+        Ok(R::decode_owned(stored)?)
     }
 }
 

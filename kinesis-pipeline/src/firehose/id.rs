@@ -4,36 +4,37 @@ use std::borrow::Cow;
 
 use serde::{Serialize, Serializer};
 
-use crate::json::{Kind, Malformed, Scanner};
+use crate::json::{Malformed, Scanner};
 
 /// An id in an event.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct OwnId<'a> {
-    text: Cow<'a, str>,
+    text: Cow<'a, [u8]>,
     is_plain: bool,
 }
 
 impl<'a> OwnId<'a> {
     pub(super) fn new(text: Cow<'a, str>) -> Self {
-        let is_plain = is_plain(&text);
+        let is_plain = is_plain(text.as_bytes());
+        let text = match text {
+            Cow::Borrowed(text) => text.as_bytes().into(),
+            Cow::Owned(text) => text.into_bytes().into(),
+        };
         Self { text, is_plain }
     }
 
-    /// An id must be there: without one, nothing can be answered.
-    pub(super) fn scan(scanner: &mut Scanner<'a>) -> Result<Self, Malformed> {
-        if scanner.kind()? != Kind::Text {
-            return Err(scanner.malformed("a record's id is no text"));
-        }
+    /// Reads it. An id must be a text: without one, nothing can be answered.
+    #[inline]
+    pub(super) fn scan(&mut self, scanner: &mut Scanner<'a>) -> Result<(), Malformed> {
         let text = scanner.string()?;
-        let id = Self {
-            text: text.to_str(),
-            // JSON that needs no escapes has nothing that must be escaped.
-            is_plain: !text.has_escapes(),
-        };
-        if id.text.is_empty() {
-            return Err(scanner.malformed("a record's id is empty"));
-        }
-        Ok(id)
+        self.text = text.as_bytes();
+        // JSON that needs no escapes has nothing that must be escaped.
+        self.is_plain = !text.has_escapes();
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty()
     }
 
     pub(super) fn as_id(&self) -> Id<'_> {
@@ -52,21 +53,26 @@ impl PartialEq for OwnId<'_> {
 
 impl Serialize for OwnId<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
+        serializer.serialize_str(self.as_id().as_str())
     }
 }
 
-/// An id that is borrowed.
+/// An id that is borrowed. Its bytes are a text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Id<'a> {
-    pub(super) text: &'a str,
+    pub(super) text: &'a [u8],
     is_plain: bool,
 }
 
 impl<'a> Id<'a> {
     pub(super) fn new(text: &'a str) -> Self {
+        let text = text.as_bytes();
         let is_plain = is_plain(text);
         Self { text, is_plain }
+    }
+
+    pub(super) fn as_str(self) -> &'a str {
+        std::str::from_utf8(self.text).expect("an id is made of a text")
     }
 
     /// What it takes, with its quotation marks.
@@ -74,16 +80,16 @@ impl<'a> Id<'a> {
         if self.is_plain {
             return self.text.len() + 2;
         }
-        escaped(self.text).len()
+        escaped(self.as_str()).len()
     }
 
     /// Appends it with its quotation marks.
     pub(super) fn write(self, out: &mut Vec<u8>) {
         if !self.is_plain {
-            return out.extend_from_slice(escaped(self.text).as_bytes());
+            return out.extend_from_slice(escaped(self.as_str()).as_bytes());
         }
         out.push(b'"');
-        out.extend_from_slice(self.text.as_bytes());
+        out.extend_from_slice(self.text);
         out.push(b'"');
     }
 }
@@ -93,11 +99,11 @@ fn escaped(text: &str) -> String {
 }
 
 /// Looking at every byte, without a way out, is what vectorises.
-fn is_plain(text: &str) -> bool {
+fn is_plain(text: &[u8]) -> bool {
     let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
     !text
-        .bytes()
-        .fold(false, |found, byte| found | special(byte))
+        .iter()
+        .fold(false, |found, &byte| found | special(byte))
 }
 
 #[cfg(test)]
@@ -111,7 +117,8 @@ mod tests {
         fn an_id_is_written_as_json_does(text in ".{1,20}", seed in "[a\"\\\\\n]{1,4}") {
             for text in [text, seed] {
                 let json = serde_json::to_string(&text).unwrap();
-                let read = OwnId::scan(&mut Scanner::new(json.as_bytes())).unwrap();
+                let mut read = OwnId::default();
+                read.scan(&mut Scanner::new(json.as_bytes())).unwrap();
                 for id in [Id::new(&text), read.as_id()] {
                     let mut out = Vec::new();
                     id.write(&mut out);

@@ -20,10 +20,15 @@ pub(super) enum Field<'a> {
 }
 
 impl<'a> Field<'a> {
+    #[inline]
     pub(super) fn scan(scanner: &mut Scanner<'a>) -> Result<Self, Malformed> {
         Ok(match scanner.kind()? {
             Kind::Text => Self::Text(scanner.string()?.to_str()),
             Kind::Number => Self::of_number(scanner.number()?),
+            Kind::Null => {
+                scanner.null()?;
+                Self::Other
+            }
             _ => {
                 scanner.skip()?;
                 Self::Other
@@ -31,6 +36,7 @@ impl<'a> Field<'a> {
         })
     }
 
+    #[inline]
     fn of_number(number: &str) -> Self {
         let decimal = || {
             number
@@ -62,6 +68,7 @@ impl<'a> Field<'a> {
     }
 
     /// A whole number that is not negative, also as text.
+    #[inline]
     pub(super) fn whole(&self) -> Option<u64> {
         match self {
             Self::Whole(number) => Some(*number),

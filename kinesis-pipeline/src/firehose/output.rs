@@ -149,7 +149,7 @@ impl<'a> OutputRecord<'a> {
             let answer = Answer {
                 record_id: Id::new(&record.record_id),
                 result: record.result,
-                keys_json: keys.as_deref().unwrap_or(NO_KEYS),
+                keys_json: keys.as_deref(),
             };
             answer.write(&mut out, |out| write_base64(&record.data, out));
         }
@@ -182,21 +182,22 @@ fn write_base64(text: &str, out: &mut Vec<u8>) {
 pub(super) const RESPONSE_START: &[u8] = b"{\"records\":[";
 pub(super) const RESPONSE_END: &[u8] = b"]}";
 
-/// How an empty set of partition keys is written. It is always there, and so is `data`: AWS's own types for
-/// Lambda functions in Rust and Go write both always.
-pub(super) const NO_KEYS: &str = "{}";
-
 const ID: &[u8] = b"{\"recordId\":";
-const RESULT: &[u8] = b",\"result\":\"";
-const DATA: &[u8] = b"\",\"data\":\"";
+const RESULT_START: &[u8] = b",\"result\":\"";
+const RESULT_END: &[u8] = b"\",\"data\":\"";
 const KEYS: &[u8] = b"\",\"metadata\":{\"partitionKeys\":";
 const END: &[u8] = b"}}";
+
+/// How an empty set of partition keys is written. It is always there, and so is `data`: AWS's own types for
+/// Lambda functions in Rust and Go write both always.
+const NO_KEYS: &[u8] = b"{}";
 
 /// What a response without records takes.
 pub(super) const FRAME_BYTES: usize = RESPONSE_START.len() + RESPONSE_END.len();
 
 /// The bytes of an answer that are the same in all, with the comma before it.
-const ANSWER_BYTES: usize = 1 + ID.len() + RESULT.len() + DATA.len() + KEYS.len() + END.len();
+const ANSWER_BYTES: usize =
+    1 + ID.len() + RESULT_START.len() + RESULT_END.len() + KEYS.len() + END.len();
 
 /// Partition keys as they are written.
 pub(super) fn keys_json(keys: &PartitionKeys) -> String {
@@ -208,7 +209,7 @@ pub(super) fn keys_json(keys: &PartitionKeys) -> String {
 pub(super) struct Answer<'a> {
     pub(super) record_id: Id<'a>,
     pub(super) result: Outcome,
-    pub(super) keys_json: &'a str,
+    pub(super) keys_json: Option<&'a str>,
 }
 
 impl Answer<'_> {
@@ -217,24 +218,36 @@ impl Answer<'_> {
         ANSWER_BYTES
             + self.record_id.json_bytes()
             + self.result.as_str().len()
-            + self.keys_json.len()
+            + self.keys_json.map_or(NO_KEYS.len(), str::len)
             + data_bytes
     }
 
     /// Appends the answer, with a comma unless it is the first.
+    ///
+    /// What always is the same is appended as one: short pieces cost more than their bytes.
     pub(super) fn write(&self, out: &mut Vec<u8>, write_data: impl FnOnce(&mut Vec<u8>)) {
         if out.last() == Some(&b'}') {
             out.push(b',');
         }
         out.extend_from_slice(ID);
         self.record_id.write(out);
-        out.extend_from_slice(RESULT);
-        out.extend_from_slice(self.result.as_str().as_bytes());
-        out.extend_from_slice(DATA);
+        match self.result {
+            Outcome::Ok => out.extend_from_slice(b",\"result\":\"Ok\",\"data\":\""),
+            result => {
+                out.extend_from_slice(RESULT_START);
+                out.extend_from_slice(result.as_str().as_bytes());
+                out.extend_from_slice(RESULT_END);
+            }
+        }
         write_data(out);
-        out.extend_from_slice(KEYS);
-        out.extend_from_slice(self.keys_json.as_bytes());
-        out.extend_from_slice(END);
+        match self.keys_json {
+            None => out.extend_from_slice(b"\",\"metadata\":{\"partitionKeys\":{}}}"),
+            Some(keys_json) => {
+                out.extend_from_slice(KEYS);
+                out.extend_from_slice(keys_json.as_bytes());
+                out.extend_from_slice(END);
+            }
+        }
     }
 }
 
@@ -243,7 +256,7 @@ pub(super) fn least_bytes(record_id: Id<'_>) -> usize {
     let failed = Answer {
         record_id,
         result: Outcome::ProcessingFailed,
-        keys_json: NO_KEYS,
+        keys_json: None,
     };
     failed.bytes(0)
 }

@@ -16,7 +16,7 @@ pub(super) type KeysOf<R> = Box<dyn Fn(&R) -> PartitionKeys + Send + Sync>;
 /// What was made of a record; the bytes are in the buffer that was given.
 #[derive(Debug)]
 pub(super) enum Made {
-    Keep(PartitionKeys),
+    Keep(Option<PartitionKeys>),
     Drop,
 }
 
@@ -28,12 +28,12 @@ pub(super) fn encode<R: KinesisRecord>(
     context: &EncodeContext,
     out: &mut BytesMut,
 ) -> Result<Made, FailureReason> {
-    let mut append = |record: &R| -> Result<PartitionKeys, FailureReason> {
+    let mut append = |record: &R| -> Result<Option<PartitionKeys>, FailureReason> {
         record.encode(context, out)?;
         if new_line == NewLine::Append && !out.is_empty() && !out.ends_with(b"\n") {
             out.put_u8(b'\n');
         }
-        Ok(keys_of.map(|keys_of| keys_of(record)).unwrap_or_default())
+        Ok(keys_of.map(|keys_of| keys_of(record)))
     };
     match verdict {
         Verdict::Keep(record) => append(&record).map(Made::Keep),

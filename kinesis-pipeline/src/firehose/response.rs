@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use super::{
     Failure, FailureReason, InputRecord, Outcome, base64,
     guard::Room,
-    output::{Answer, FRAME_BYTES, NO_KEYS, RESPONSE_END, RESPONSE_START, keys_json, least_bytes},
+    output::{Answer, FRAME_BYTES, RESPONSE_END, RESPONSE_START, keys_json, least_bytes},
     record::Made,
 };
 
@@ -112,8 +112,8 @@ impl<'e> Writer<'e> {
     pub(super) fn answer(&mut self, index: usize, made: Result<Made, FailureReason>, data: &[u8]) {
         self.room.look_at(data_bytes(&self.records[index]));
         match made {
-            Ok(Made::Keep(keys)) if keys.is_empty() => self.keep(index, NO_KEYS, data),
-            Ok(Made::Keep(keys)) => self.keep(index, &keys_json(&keys), data),
+            Ok(Made::Keep(None)) => self.keep(index, None, data),
+            Ok(Made::Keep(Some(keys))) => self.keep(index, Some(&keys_json(&keys)), data),
             Ok(Made::Drop) => {
                 self.response.dropped += 1;
                 self.give_back(index, Outcome::Dropped, self.return_dropped_data);
@@ -122,7 +122,7 @@ impl<'e> Writer<'e> {
         }
     }
 
-    fn keep(&mut self, index: usize, keys_json: &str, data: &[u8]) {
+    fn keep(&mut self, index: usize, keys_json: Option<&str>, data: &[u8]) {
         let answer = self.to(index, Outcome::Ok, keys_json);
         let data_bytes = base64::encoded_bytes(data.len());
         let (least_bytes, answer_bytes) = (least_bytes(answer.record_id), answer.bytes(data_bytes));
@@ -151,7 +151,7 @@ impl<'e> Writer<'e> {
 
     /// Answers with the record's data as it came, where that takes no room from others.
     fn give_back(&mut self, index: usize, result: Outcome, with_data: bool) {
-        let answer = self.to(index, result, NO_KEYS);
+        let answer = self.to(index, result, None);
         let data = self.records[index].data_base64().unwrap_or_default();
         let returned = with_data
             && self.room.fits_beside_the_rest(data.len())
@@ -164,7 +164,7 @@ impl<'e> Writer<'e> {
             .take(least_bytes(answer.record_id), answer.bytes(data.len()));
     }
 
-    fn to<'a>(&self, index: usize, result: Outcome, keys_json: &'a str) -> Answer<'a>
+    fn to<'a>(&self, index: usize, result: Outcome, keys_json: Option<&'a str>) -> Answer<'a>
     where
         'e: 'a,
     {

@@ -8,10 +8,15 @@
 //! It takes what `serde_json` takes, and allocates nothing but for text with escapes that is asked for.
 
 mod malformed;
+#[cfg(any(test, fuzzing))]
+mod peer;
+mod plain;
 mod scanner;
 mod text;
 
 pub(crate) use malformed::Malformed;
+#[cfg(fuzzing)]
+pub(crate) use peer::agrees;
 pub(crate) use scanner::{Kind, Scanner};
 pub(crate) use text::Text;
 

@@ -1,64 +1,11 @@
 use proptest::{collection::vec, prelude::*, sample::Index};
-use serde::de::IgnoredAny;
-use serde_json::{Map, Number, Value, value::RawValue};
+use serde_json::{Map, Value};
 
-use super::{scanner::NESTING_MAX, *};
-
-/// A value as `serde_json` has it, by the scanner.
-fn value(scanner: &mut Scanner<'_>) -> Result<Value, Malformed> {
-    Ok(match scanner.kind()? {
-        Kind::Object => {
-            let mut members = Map::new();
-            scanner.open_object()?;
-            while let Some(key) = scanner.next_key()? {
-                members.insert(key.to_str().into_owned(), value(scanner)?);
-            }
-            members.into()
-        }
-        Kind::Array => {
-            let mut elements = Vec::new();
-            scanner.open_array()?;
-            while scanner.next_element()? {
-                elements.push(value(scanner)?);
-            }
-            elements.into()
-        }
-        Kind::Text => scanner.string()?.to_str().into(),
-        Kind::Number => {
-            let number: Result<Number, _> = scanner.number()?.parse();
-            number
-                .map_err(|_| scanner.malformed("its number is too large"))?
-                .into()
-        }
-        Kind::Bool => scanner.bool()?.into(),
-        Kind::Null => {
-            assert!(scanner.null()?);
-            Value::Null
-        }
-    })
-}
-
-fn whole<'a, T>(
-    json: &'a [u8],
-    read: impl FnOnce(&mut Scanner<'a>) -> Result<T, Malformed>,
-) -> Result<T, Malformed> {
-    let mut scanner = Scanner::new(json);
-    let value = read(&mut scanner)?;
-    scanner.end()?;
-    Ok(value)
-}
-
-/// Every way through the scanner agrees with `serde_json`.
-fn agrees(json: &[u8]) {
-    let (read, peer) = (whole(json, value), serde_json::from_slice::<Value>(json));
-    assert_eq!(read.ok(), peer.ok(), "{}", json.escape_ascii());
-    let skipped = whole(json, Scanner::skip).is_ok();
-    let peer = serde_json::from_slice::<IgnoredAny>(json).is_ok();
-    assert_eq!(skipped, peer, "{}", json.escape_ascii());
-    let raw = whole(json, Scanner::raw).ok();
-    let peer = serde_json::from_slice::<&RawValue>(json).ok();
-    assert_eq!(raw, peer.map(RawValue::get), "{}", json.escape_ascii());
-}
+use super::{
+    peer::{agrees, whole},
+    scanner::NESTING_MAX,
+    *,
+};
 
 #[test]
 fn what_is_right_and_what_is_wrong_is_what_serde_json_says() {

@@ -6,6 +6,8 @@ use memchr::memchr;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {
     pub(super) raw: &'a [u8],
+    /// Nothing of it is past ASCII; if not, something may be.
+    pub(super) is_ascii: bool,
     pub(super) has_escapes: bool,
 }
 
@@ -16,6 +18,7 @@ impl<'a> Text<'a> {
     }
 
     /// The bytes: borrowed, if there are no escapes.
+    #[inline]
     pub(crate) fn as_bytes(&self) -> Cow<'a, [u8]> {
         if !self.has_escapes {
             return Cow::Borrowed(self.raw);
@@ -34,9 +37,11 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Whether the escapes stand for characters.
-    pub(super) fn has_right_escapes(&self) -> bool {
-        !self.has_escapes || unescape(self.raw, |_| {}).is_some()
+    /// Whether it is UTF-8, and its escapes stand for characters.
+    #[inline]
+    pub(super) fn is_right(&self) -> bool {
+        let is_utf8 = self.is_ascii || std::str::from_utf8(self.raw).is_ok();
+        is_utf8 && (!self.has_escapes || unescape(self.raw, |_| {}).is_some())
     }
 }
 

@@ -188,6 +188,15 @@ pub trait KinesisRecord: Sized {
     /// # Errors
     /// The bytes are not what the codec writes for this type.
     fn decode(stored: &EncodedRecord) -> Result<Self, DecodeError>;
+
+    /// As [`decode`](Self::decode), of a record that nobody else needs: a type that keeps the bytes as they are
+    /// takes them over.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    fn decode_owned(stored: EncodedRecord) -> Result<Self, DecodeError> {
+        Self::decode(&stored)
+    }
 }
 
 /// What an encoder may know besides the record.

@@ -125,9 +125,30 @@ macro_rules! raw_record {
     )*};
 }
 
+/// Bytes as they are, under a random partition key. Reading shares them, without a copy.
+impl KinesisRecord for Bytes {
+    fn partition_key(&self) -> Result<PartitionKey, KeyError> {
+        Ok(PartitionKey::random())
+    }
+
+    fn encode(&self, _: &EncodeContext, out: &mut BytesMut) -> Result<(), EncodeError> {
+        Raw::encode(self, out)
+    }
+
+    fn shared_data(&self) -> Option<Bytes> {
+        RawBytes::shared(self)
+    }
+
+    fn decode(stored: &EncodedRecord) -> Result<Self, DecodeError> {
+        Raw::decode(&stored.data)
+    }
+
+    fn decode_owned(stored: EncodedRecord) -> Result<Self, DecodeError> {
+        Ok(stored.data)
+    }
+}
+
 raw_record! {
-    #[doc = "Bytes as they are, under a random partition key. Reading shares them, without a copy."]
-    Bytes,
     #[doc = "Bytes as they are, under a random partition key. Reading copies them: prefer `Bytes`."]
     Vec<u8>,
     #[doc = "Text as it is, under a random partition key. Bytes that are not UTF-8 are a [`DecodeError`]."]
@@ -156,6 +177,10 @@ impl KinesisRecord for EncodedRecord {
     fn decode(stored: &EncodedRecord) -> Result<Self, DecodeError> {
         Ok(stored.clone())
     }
+
+    fn decode_owned(stored: EncodedRecord) -> Result<Self, DecodeError> {
+        Ok(stored)
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +193,14 @@ mod tests {
         let mut out = BytesMut::new();
         Raw::encode(value, &mut out).unwrap();
         Raw::decode(&out.freeze()).unwrap()
+    }
+
+    #[test]
+    fn bytes_that_nobody_else_needs_are_not_shared() {
+        let stored = EncodedRecord::new(PartitionKey::stored("k"), Bytes::from(vec![b'a'; 9]));
+        assert!(!Bytes::decode(&stored).unwrap().is_unique());
+        assert_eq!(EncodedRecord::decode_owned(stored.clone()).unwrap(), stored);
+        assert!(Bytes::decode_owned(stored).unwrap().is_unique());
     }
 
     #[test]
