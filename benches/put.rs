@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 
 /// So many that no shard's pace holds anybody back: it is the CPU time that counts here.
 const SHARDS: usize = 1024;
-/// For aggregates: few enough that each shard's fill up.
-const SHARDS_AGGREGATED: usize = 64;
+/// For aggregates: few enough that each shard's fill up, and again so many that no shard's pace holds anybody back.
+const SHARDS_AGGREGATED: usize = 128;
 const IN_FLIGHT: usize = 8;
 const RECORDS_A_REQUEST: usize = 500;
 const KEYS: usize = 10_000;
@@ -136,7 +136,7 @@ async fn put_aggregates_with_the_sdk(client: &Client, records: &[EncodedRecord],
     let mut shards = vec![(Vec::new(), 0); SHARDS_AGGREGATED];
     let mut entries = Vec::new();
     for record in records.iter().cycle().take(count) {
-        let shard = usize::try_from(record.hash_key().value() >> 122).expect("six bits");
+        let shard = usize::try_from(record.hash_key().value() >> 121).expect("seven bits");
         let (group, bytes) = &mut shards[shard];
         *bytes += record.size_bytes() + 8;
         group.push(record.clone());

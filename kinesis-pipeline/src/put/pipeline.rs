@@ -40,16 +40,22 @@ pub(crate) struct Pipeline {
     arrived: AtomicUsize,
     /// At which weight the driver is woken.
     wakes_at: AtomicUsize,
+    /// At which weight a patient driver is woken.
+    patient_weight: usize,
 }
 
-/// A driver whose timer runs anyway is woken when so much has come: waking it for each record costs as much
-/// as sending the record.
-const PATIENT_WEIGHT: usize = 128 * 1024;
+/// A driver whose timer runs anyway is woken when so much has come, or half of what there is room for: waking it for
+/// each record costs as much as sending the record.
+const PATIENT_WEIGHT_MAX: usize = 384 * 1024;
 /// What each arrival weighs besides its bytes.
 const ARRIVAL_WEIGHT: usize = 512;
 
 impl Pipeline {
     pub(crate) fn new(settings: Settings, rng: fastrand::Rng) -> Arc<Self> {
+        let options = &settings.options;
+        let records_weight = options.in_flight_records_max.saturating_mul(ARRIVAL_WEIGHT);
+        let room_weight = options.in_flight_bytes_max.min(records_weight);
+        let patient_weight = (room_weight / 2).clamp(1, PATIENT_WEIGHT_MAX);
         let settings = Arc::new(settings);
         let (queue, received) = mpsc::channel();
         let state = State::new(Arc::clone(&settings), received, rng);
@@ -62,6 +68,7 @@ impl Pipeline {
             wake: Notify::new(),
             arrived: AtomicUsize::new(0),
             wakes_at: AtomicUsize::new(1),
+            patient_weight,
         })
     }
 
@@ -166,7 +173,7 @@ impl Pipeline {
     fn arrive(self: &Arc<Self>, arrival: Arrival, runtime: &Handle) {
         let weight = match &arrival {
             Arrival::Put(user) => ARRIVAL_WEIGHT + user.record.size_bytes(),
-            Arrival::Flush(_) => PATIENT_WEIGHT,
+            Arrival::Flush(_) => PATIENT_WEIGHT_MAX,
         };
         // The receiver lives as long as the pipeline; were it gone, a record would end with an error.
         let _ = self.queue.send(arrival);
@@ -205,7 +212,7 @@ impl Pipeline {
     /// Waits until something may have been put since the last [`take_arrived`](Self::take_arrived); a
     /// patient driver, until much has.
     pub(crate) async fn next_put(&self, patient: bool) {
-        let wakes_at = if patient { PATIENT_WEIGHT } else { 1 };
+        let wakes_at = if patient { self.patient_weight } else { 1 };
         self.wakes_at.store(wakes_at, Ordering::SeqCst);
         if self.arrived.load(Ordering::SeqCst) < wakes_at {
             self.wake.notified().await;
