@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 /// So many that no shard's pace holds anybody back: it is the CPU time that counts here.
 const SHARDS: usize = 1024;
 /// For aggregates: few enough that each shard's fill up, and again so many that no shard's pace holds anybody back.
-const SHARDS_AGGREGATED: usize = 128;
+const SHARDS_AGGREGATED: usize = 256;
 const IN_FLIGHT: usize = 8;
 const RECORDS_A_REQUEST: usize = 500;
 const KEYS: usize = 10_000;
@@ -111,6 +111,9 @@ async fn put_with_the_producer(
         drop(pending);
     }
     producer.flush().await.expect("all are stored");
+    if std::env::var("ONLY").is_ok() {
+        println!("{:?}", producer.stats());
+    }
 }
 
 /// What a user writes today: chunks of 500, some requests in flight.
@@ -136,7 +139,7 @@ async fn put_aggregates_with_the_sdk(client: &Client, records: &[EncodedRecord],
     let mut shards = vec![(Vec::new(), 0); SHARDS_AGGREGATED];
     let mut entries = Vec::new();
     for record in records.iter().cycle().take(count) {
-        let shard = usize::try_from(record.hash_key().value() >> 121).expect("seven bits");
+        let shard = usize::try_from(record.hash_key().value() >> 120).expect("eight bits");
         let (group, bytes) = &mut shards[shard];
         *bytes += record.size_bytes() + 8;
         group.push(record.clone());

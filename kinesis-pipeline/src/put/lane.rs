@@ -1,6 +1,6 @@
 //! The records that wait for one shard.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
@@ -12,6 +12,9 @@ use super::{
     pace::Pace,
 };
 use crate::shard::ShardId;
+
+/// Whoever has to wait for a shard's pace waits so much longer: what other shards take meanwhile shares the request.
+const PACED_TOGETHER: Duration = Duration::from_millis(4);
 
 /// The records that wait for one shard, or for any where records are not placed, the next one first.
 #[derive(Debug)]
@@ -117,7 +120,14 @@ impl Lane {
         let paced = self
             .pace
             .as_ref()
-            .map(|pace| pace.ready_at(records, self.bytes));
+            .map(|pace| pace.ready_at(records, self.bytes))
+            .map(|at| {
+                if at > cut.now {
+                    at + PACED_TOGETHER
+                } else {
+                    at
+                }
+            });
         [Some(gathered_at), paced, self.blocked_until]
             .into_iter()
             .flatten()
