@@ -17,15 +17,27 @@ const _: () = assert!(
 pub(crate) struct Request {
     pub(crate) entries: Vec<Entry>,
     bytes: usize,
+    expected: usize,
 }
 
 impl Request {
+    /// A request that will have about this many records, if it gets one.
+    pub(crate) fn expecting(records: usize) -> Self {
+        Self {
+            expected: records.min(REQUEST_RECORDS_MAX),
+            ..Self::default()
+        }
+    }
+
     /// Whether a record of this size fits. What does not fit starts the next request.
     pub(crate) fn fits(&self, bytes: usize) -> bool {
         fits(self.entries.len(), self.bytes, bytes)
     }
 
     pub(crate) fn push(&mut self, entry: Entry) {
+        if self.entries.is_empty() {
+            self.entries.reserve(self.expected);
+        }
         self.bytes += entry.bytes;
         self.entries.push(entry);
     }

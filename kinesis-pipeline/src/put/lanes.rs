@@ -132,7 +132,12 @@ impl Lanes {
 
     /// The next request, if records are to be sent now.
     pub(crate) fn cut(&mut self, cut: Cut<'_>) -> Option<Request> {
-        let mut request = Request::default();
+        let expected = if self.settings.options.aggregate {
+            self.all.len()
+        } else {
+            self.records
+        };
+        let mut request = Request::expecting(expected.min(self.records));
         for turn in 0..self.all.len() {
             let index = (self.next + turn) % self.all.len();
             let lane = &mut self.all[index];

@@ -69,10 +69,13 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
     }
 }
 
+/// About how long what an answer says of a record is.
+const ENTRY_BYTES: usize = 100;
+
 /// What became of each record; `None` where the answer does not say.
 pub(super) fn answer(body: &[u8]) -> Result<Vec<Option<Entry>>, Malformed> {
     let mut scanner = Scanner::new(body);
-    let mut entries = Vec::new();
+    let mut entries = Vec::with_capacity(body.len() / ENTRY_BYTES + 1);
     let mut last = ShardId::from("");
     scanner.open_object()?;
     while let Some(key) = scanner.next_key()? {
