@@ -1,10 +1,11 @@
-use std::{time::SystemTime, vec};
+use std::{collections::VecDeque, time::SystemTime, vec};
 
 use crate::{
+    digest,
     record::EncodedRecord,
     service::{EncryptionType, StoredRecord},
     shard::{HashKeyRange, Position, SequenceNumber, ShardId},
-    wire::aggregate,
+    wire::{aggregate, frame},
 };
 
 /// A user record: what was put, and where it stands.
@@ -30,6 +31,8 @@ pub(crate) struct Finished {
 pub(crate) struct UserRecords {
     shard_id: ShardId,
     records: vec::IntoIter<StoredRecord>,
+    /// Of the next records, whether each has the frame of an aggregate.
+    framed: VecDeque<bool>,
     aggregate: Option<OpenAggregate>,
     finished: Option<Finished>,
     keeps_aggregates: bool,
@@ -69,6 +72,7 @@ impl UserRecords {
             shard_id,
             count: records.len(),
             records: records.into_iter(),
+            framed: VecDeque::new(),
             aggregate: None,
             finished,
             keeps_aggregates,
@@ -110,7 +114,13 @@ impl UserRecords {
         if self.keeps_aggregates {
             return None;
         }
-        let aggregate = aggregate::split(&stored.data)?;
+        if self.framed.is_empty() {
+            let ahead = self.records.as_slice().iter().take(digest::LANES - 1);
+            let datas = std::iter::once(stored).chain(ahead);
+            self.framed = frame::are_framed(datas.map(|stored| &stored.data)).into();
+        }
+        self.framed.pop_front().filter(|framed| *framed)?;
+        let aggregate = aggregate::split_framed(&stored.data)?;
         let mut records: Vec<_> = (0..).zip(aggregate.iter()).collect();
         if let Some(range) = self.range {
             let mut is_stray = aggregate.hash_keys().map(|key| !range.contains(key));

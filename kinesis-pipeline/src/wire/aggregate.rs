@@ -17,20 +17,15 @@ use bytestring::ByteString;
 use md5::{Digest as _, Md5};
 
 use super::{
+    frame::{self, FRAME_BYTES, MAGIC, MD5_BYTES},
     key_table::KeyTable,
     protobuf::{Fields, Malformed, Value, put_bytes, put_varint, varint_len},
 };
 use crate::{
-    digest::Digest,
+    digest::{self, Digest},
     record::{EncodedRecord, PartitionKey},
     shard::HashKey,
 };
-
-/// What every aggregate begins with.
-const MAGIC: [u8; 4] = [0xf3, 0x89, 0x9a, 0xc2];
-const MD5_BYTES: usize = 16;
-/// What an aggregate has besides its protobuf.
-const FRAME_BYTES: usize = MAGIC.len() + MD5_BYTES;
 
 const PARTITION_KEY_TABLE: u8 = 1;
 const EXPLICIT_HASH_KEY_TABLE: u8 = 2;
@@ -202,9 +197,13 @@ pub struct Aggregate {
 /// is one raw record. Nothing is copied; what is allocated is in proportion to the data, whatever it says.
 #[must_use]
 pub fn split(data: &Bytes) -> Option<Aggregate> {
-    let body = data.strip_prefix(&MAGIC)?;
-    let (body, checksum) = body.split_at_checked(body.len().checked_sub(MD5_BYTES)?)?;
+    let (body, checksum) = frame::body_and_checksum(data)?;
     (Md5::digest(body)[..] == *checksum).then_some(())?;
+    Aggregate::read(data).ok()
+}
+
+/// The same for data that [`are_framed`](frame::are_framed) was true of.
+pub(crate) fn split_framed(data: &Bytes) -> Option<Aggregate> {
     Aggregate::read(data).ok()
 }
 
@@ -273,16 +272,17 @@ impl Aggregate {
     /// The point of the key space of each user record, in their order. A partition key is hashed once, however
     /// many records have it.
     pub(crate) fn hash_keys(&self) -> impl Iterator<Item = HashKey> {
-        let mut of_keys = vec![None; self.partition_keys.len()];
+        let keys: Vec<_> = self
+            .partition_keys
+            .iter()
+            .map(|key| key.as_bytes())
+            .collect();
+        let of_keys = digest::of_each(&keys);
         self.records.iter().map(move |record| {
             let explicit = record
                 .hash_key
                 .and_then(|index| self.hash_keys[index as usize]);
-            let key = record.key as usize;
-            explicit.unwrap_or_else(|| {
-                *of_keys[key]
-                    .get_or_insert_with(|| HashKey::of_partition_key(&self.partition_keys[key]))
-            })
+            explicit.unwrap_or_else(|| HashKey::of_digest(of_keys[record.key as usize]))
         })
     }
 

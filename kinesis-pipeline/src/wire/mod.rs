@@ -4,5 +4,6 @@
 //! of 1,000 records a second does not bound how many small records go through it.
 
 pub mod aggregate;
+pub(crate) mod frame;
 mod key_table;
 mod protobuf;
