@@ -6,8 +6,11 @@ use aws_sdk_kinesis::{
     types::{PutRecordsRequestEntry, ShardIteratorType},
 };
 use aws_smithy_cbor::protocol::RpcV2CborProtocol;
+use bytes::Bytes;
 use ciborium::{Value, cbor};
-use kinesis_pipeline::local::LocalServer;
+use kinesis_pipeline::{
+    EncodedRecord, KinesisStream, PartitionKey, StartAt, Until, local::LocalServer,
+};
 
 use crate::{
     sdk::{STREAM, iterator, page, put, served, shards, texts},
@@ -35,6 +38,21 @@ async fn the_sdk_on_rpc_v2_puts_and_gets_what_json_stored() {
         let place = iterator(client, &shard, ShardIteratorType::TrimHorizon, None).await;
         assert_eq!(texts(&page(client, place).await), ["one", "two"]);
     }
+}
+
+#[tokio::test]
+async fn the_library_puts_and_reads_through_a_client_on_rpc_v2() {
+    let (_server, cbor) = served_cbor().await;
+    let stream = KinesisStream::<EncodedRecord>::with_client(cbor, STREAM);
+    let key = PartitionKey::new("é").unwrap();
+    let record = EncodedRecord::new(key, Bytes::from_static(b"one"));
+    let receipt = stream.put(&record).await.unwrap();
+    let reader = stream.reader().start(StartAt::TrimHorizon);
+    let mut records = reader.until(Until::Tip).open().await.unwrap();
+    let read = records.next().await.unwrap().unwrap();
+    assert_eq!(*read.position(), receipt.position());
+    assert_eq!(read.data, record);
+    assert!(records.next().await.is_none());
 }
 
 #[tokio::test]
