@@ -5,5 +5,6 @@ mod cbor;
 mod dynamodb;
 mod fan_out;
 mod faults;
+mod interceptors;
 mod sdk;
 mod wire;

@@ -10,7 +10,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aws_smithy_runtime_api::{
@@ -25,6 +25,7 @@ use aws_smithy_schema::{
     Schema, ShapeId,
     protocol::{ClientProtocolInner, SharedClientProtocol},
     serde::{SerdeError, SerializableStruct, ShapeDeserializer},
+    shape_id,
 };
 use aws_smithy_types::{
     body::SdkBody, config_bag::ConfigBag, endpoint::Endpoint, error::metadata::Builder,
@@ -39,21 +40,34 @@ const NOTHING: &[u8] = b"{}";
 /// Reads the body of a successful answer.
 pub(super) type Read<A> = fn(&[u8]) -> Result<A, Malformed>;
 
+/// The protocol that the bodies are written for.
+const JSON: ShapeId<'static> = shape_id!("aws.protocols", "awsJson1_1");
+
 /// One call, to be given to the SDK's operation as its interceptor.
 pub(super) struct Direct<A> {
     /// `None`: the SDK's own.
     body: Option<Bytes>,
     read: Read<A>,
-    answer: Arc<Mutex<Option<A>>>,
+    answer: Arc<Mutex<Reached<A>>>,
 }
 
 /// Where the answer is once the call has succeeded.
-pub(super) struct Answer<A>(Arc<Mutex<Option<A>>>);
+pub(super) struct Answer<A>(Arc<Mutex<Reached<A>>>);
+
+/// How far a call has come.
+enum Reached<A> {
+    /// The answer is not there, or was taken.
+    Nothing,
+    /// Nothing was sent: the SDK speaks another protocol.
+    OtherProtocol,
+    /// The answer was read.
+    Answer(A),
+}
 
 impl<A> Direct<A> {
     /// A call with this body.
     pub(super) fn new(body: Option<Bytes>, read: Read<A>) -> (Self, Answer<A>) {
-        let answer = Arc::default();
+        let answer = Arc::new(Mutex::new(Reached::Nothing));
         let call = Self {
             body,
             read,
@@ -66,8 +80,20 @@ impl<A> Direct<A> {
 impl<A> Answer<A> {
     /// The answer; `None` if the SDK did not ask for it.
     pub(super) fn take(&self) -> Option<A> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        match std::mem::replace(&mut *lock(&self.0), Reached::Nothing) {
+            Reached::Answer(answer) => Some(answer),
+            Reached::Nothing | Reached::OtherProtocol => None,
+        }
     }
+
+    /// Whether the call was given up before anything was sent, because the client speaks another protocol.
+    pub(super) fn is_other_protocol(&self) -> bool {
+        matches!(*lock(&self.0), Reached::OtherProtocol)
+    }
+}
+
+fn lock<A>(reached: &Mutex<Reached<A>>) -> MutexGuard<'_, Reached<A>> {
+    reached.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<A> Clone for Direct<A> {
@@ -102,6 +128,10 @@ impl<A: fmt::Debug + Send + 'static> Intercept for Direct<A> {
             .load::<SharedClientProtocol>()
             .cloned()
             .ok_or("the client has no protocol")?;
+        if *sdk.protocol_id() != JSON {
+            *lock(&self.answer) = Reached::OtherProtocol;
+            return Err(format!("the client speaks {}", sdk.protocol_id()).into());
+        }
         let protocol = Protocol {
             sdk,
             call: self.clone(),
@@ -155,12 +185,7 @@ impl<A: fmt::Debug + Send + 'static> ClientProtocolInner for Protocol<A> {
         let body = response.body().bytes().unwrap_or_default();
         let answer =
             (self.call.read)(body).map_err(|error| SerdeError::custom(error.to_string()))?;
-        let mut place = self
-            .call
-            .answer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *place = Some(answer);
+        *lock(&self.call.answer) = Reached::Answer(answer);
         self.sdk
             .payload_codec()
             .map(|codec| codec.create_deserializer(NOTHING))
@@ -193,10 +218,13 @@ impl<A: fmt::Debug + Send + 'static> ClientProtocolInner for Protocol<A> {
     }
 }
 
-/// A text that may be left out or `null`.
-pub(super) fn text_or_null<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Text<'a>>, Malformed> {
-    if scanner.null()? {
-        return Ok(None);
+/// A text that may be left out or `null`, which leaves what was there.
+pub(super) fn set_text<'a>(
+    place: &mut Option<Text<'a>>,
+    scanner: &mut Scanner<'a>,
+) -> Result<(), Malformed> {
+    if !scanner.null()? {
+        *place = Some(scanner.string()?);
     }
-    scanner.string().map(Some)
+    Ok(())
 }

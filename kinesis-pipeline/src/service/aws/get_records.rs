@@ -25,21 +25,24 @@ pub(super) async fn send(aws: &AwsKinesis, call: GetRecords) -> Result<RecordPag
         .set_stream_arn(call.stream.arn_parameter())
         .shard_iterator(call.iterator.into_string())
         .set_limit(call.limit.map(super::int));
-    if !aws.direct {
-        let answer = request.send().await;
-        return typed(answer.map_err(|error| aws.failed(OPERATION, error))?)
-            .ok_or_else(|| aws.malformed(OPERATION, "a number in it is not decimal"));
+    if aws.speaks_json() {
+        let (direct, answer) = Direct::new(None, json::answer);
+        let sent = request.clone().customize().interceptor(direct).send().await;
+        if !answer.is_other_protocol() {
+            sent.map_err(|error| aws.failed(OPERATION, error))?;
+            return answer
+                .take()
+                .unwrap_or(Err("it was not read"))
+                .map_err(|what| aws.malformed(OPERATION, what));
+        }
+        aws.speaks_other_protocol();
     }
-    let (direct, answer) = Direct::new(None, json::answer);
-    let sent = request.customize().interceptor(direct).send().await;
-    sent.map_err(|error| aws.failed(OPERATION, error))?;
-    answer
-        .take()
-        .unwrap_or(Err("it was not read"))
-        .map_err(|what| aws.malformed(OPERATION, what))
+    let answer = request.send().await;
+    typed(answer.map_err(|error| aws.failed(OPERATION, error))?)
+        .ok_or_else(|| aws.malformed(OPERATION, "a number in it is not decimal"))
 }
 
-/// For a client whose protocol is not the service's JSON.
+/// For a client that has to see the records, or whose protocol is not the service's JSON.
 fn typed(output: GetRecordsOutput) -> Option<RecordPage> {
     let records: Option<Vec<_>> = output.records.into_iter().map(record).collect();
     let children = output.child_shards.unwrap_or_default();

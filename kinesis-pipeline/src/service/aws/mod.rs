@@ -29,7 +29,13 @@ mod stub;
 mod subscribe_to_shard;
 mod time;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use aws_sdk_kinesis::{
     Client,
@@ -59,13 +65,17 @@ const OPERATION_TIMEOUT: Duration = Duration::from_mins(1);
 /// It makes each call once: the SDK's own retries are off, because the pipelines above retry by record and by
 /// shard, which the SDK cannot. A client without time-outs gets some: 3 seconds to connect, 30 seconds to the
 /// beginning of an answer, 60 seconds to its end.
+///
+/// The bodies of `PutRecords` and `GetRecords` are written and read here, not by the SDK's types, which halves what
+/// they cost. A client with an interceptor or a protocol of its own sees them in the SDK's types as ever.
 #[derive(Clone, Debug)]
 pub struct AwsKinesis {
     client: Client,
     connections: Connections,
     endpoint: String,
-    /// The client speaks the service's JSON: records need not go through the SDK's types.
-    direct: bool,
+    /// Records need not go through the SDK's types: nobody looks at them there, and the client speaks the service's
+    /// JSON as far as is known.
+    speaks_json: Arc<AtomicBool>,
 }
 
 impl AwsKinesis {
@@ -82,7 +92,7 @@ impl AwsKinesis {
             .map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder)
             .take_unset_from(timeouts_default());
         let endpoint = endpoint::of(config);
-        let direct = config.protocol().is_none();
+        let speaks_json = config.protocol().is_none() && config.interceptors().next().is_none();
         let config = config
             .to_builder()
             .retry_config(RetryConfig::disabled())
@@ -92,7 +102,7 @@ impl AwsKinesis {
             client: Client::from_conf(config),
             connections: Connections::default(),
             endpoint,
-            direct,
+            speaks_json: Arc::new(speaks_json.into()),
         }
     }
 
@@ -100,6 +110,15 @@ impl AwsKinesis {
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    fn speaks_json(&self) -> bool {
+        self.speaks_json.load(Ordering::Relaxed)
+    }
+
+    /// It was found that the SDK's own protocol is another one.
+    fn speaks_other_protocol(&self) {
+        self.speaks_json.store(false, Ordering::Relaxed);
     }
 }
 
@@ -215,5 +234,43 @@ mod tests {
         assert_eq!(timeouts.read_timeout(), Some(Duration::from_secs(7)));
         assert_eq!(timeouts.operation_timeout(), None);
         assert!(!config.retry_config().unwrap().has_retry());
+    }
+
+    /// As it would be if the SDK's own protocol became another one.
+    #[cfg(feature = "local-server")]
+    #[tokio::test]
+    async fn a_protocol_that_turns_out_to_be_another_one_is_left_to_the_sdk() {
+        use aws_smithy_cbor::protocol::RpcV2CborProtocol;
+
+        use crate::{
+            EncodedRecord, PartitionKey,
+            local::LocalKinesis,
+            service::{Capacity, IteratorStart},
+        };
+        let local = LocalKinesis::builder().transition(Duration::ZERO);
+        let local = local.start().await.unwrap();
+        let server = local.serve("127.0.0.1:0").await.unwrap();
+        let config = server.kinesis_config().protocol(RpcV2CborProtocol::new());
+        let client = Client::from_conf(config.build());
+        let unaware = || {
+            let aws = AwsKinesis::new(&client);
+            aws.speaks_json.store(true, Ordering::Relaxed);
+            aws
+        };
+        let aws = unaware();
+        aws.create_stream(CreateStream::new("s", Capacity::Provisioned(1)))
+            .await
+            .unwrap();
+        let key = PartitionKey::new("k").unwrap();
+        let records = vec![EncodedRecord::new(key, bytes::Bytes::from_static(b"one"))];
+        let answer = aws.put_records(PutRecords::new("s".into(), records)).await;
+        let stored = answer.unwrap().results.remove(0).unwrap();
+        assert!(!aws.speaks_json());
+        let aws = unaware();
+        let start = GetShardIterator::new("s".into(), stored.shard_id, IteratorStart::TrimHorizon);
+        let iterator = aws.get_shard_iterator(start).await.unwrap();
+        let page = aws.get_records(GetRecords::new("s".into(), iterator)).await;
+        assert_eq!(&page.unwrap().records[0].data[..], b"one");
+        assert!(!aws.speaks_json());
     }
 }

@@ -24,10 +24,9 @@ pub(super) async fn send(
     call: PutRecords,
 ) -> Result<PutRecordsAnswer, ServiceError> {
     let sent = call.records.len();
-    let results = if aws.direct {
-        send_direct(aws, call).await?
-    } else {
-        send_typed(aws, call).await?
+    let results = match aws.speaks_json() {
+        true => send_direct(aws, call).await?,
+        false => send_typed(aws, call).await?,
     };
     if results.len() != sent {
         let what = format!("{} results for {sent} records", results.len());
@@ -44,25 +43,28 @@ async fn send_direct(
     call: PutRecords,
 ) -> Result<Vec<Option<Entry>>, ServiceError> {
     let (direct, answer) = Direct::new(Some(json::body(&call)), json::answer);
-    // The body has the records: none of them goes through the SDK's types, and they need not wait for the answer.
-    let stream = call.stream;
-    drop(call.records);
-    aws.client
+    let sent = aws
+        .client
         .put_records()
-        .set_stream_name(stream.name_parameter())
-        .set_stream_arn(stream.arn_parameter())
+        .set_stream_name(call.stream.name_parameter())
+        .set_stream_arn(call.stream.arn_parameter())
+        // The body has the records: none of them goes through the SDK's types.
         .set_records(Some(Vec::new()))
         .customize()
         .interceptor(direct)
         .send()
-        .await
-        .map_err(|error| aws.failed(OPERATION, error))?;
+        .await;
+    if answer.is_other_protocol() {
+        aws.speaks_other_protocol();
+        return send_typed(aws, call).await;
+    }
+    sent.map_err(|error| aws.failed(OPERATION, error))?;
     answer
         .take()
         .ok_or_else(|| aws.malformed(OPERATION, "it was not read"))
 }
 
-/// For a client whose protocol is not the service's JSON.
+/// For a client that has to see the records, or whose protocol is not the service's JSON.
 async fn send_typed(
     aws: &AwsKinesis,
     call: PutRecords,

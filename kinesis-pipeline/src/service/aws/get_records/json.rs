@@ -8,12 +8,9 @@ use bytestring::ByteString;
 
 use crate::{
     clock,
-    json::{Malformed, Scanner, Text},
+    json::{Kind, Malformed, Scanner, Text},
     record::PartitionKey,
-    service::{
-        ChildShard, EncryptionType, RecordPage, ShardIterator, StoredRecord,
-        aws::direct::text_or_null,
-    },
+    service::{ChildShard, EncryptionType, RecordPage, ShardIterator, StoredRecord},
     shard::{HashKey, HashKeyRange, SequenceNumber, ShardId},
 };
 
@@ -23,12 +20,15 @@ pub(super) type Answer = Result<RecordPage, &'static str>;
 pub(super) fn answer(body: &[u8]) -> Result<Answer, Malformed> {
     let mut scanner = Scanner::new(body);
     let mut page = RecordPage::default();
-    let mut wrong = None;
+    let (mut has_records, mut wrong) = (false, None);
     scanner.open_object()?;
     while let Some(key) = scanner.next_key()? {
         match &key.as_bytes()[..] {
             _ if scanner.null()? => {}
             b"Records" => {
+                has_records = true;
+                // As where JSON is read into types, the last of a name counts.
+                page.records.clear();
                 scanner.open_array()?;
                 while scanner.next_element()? {
                     match record(&mut scanner)? {
@@ -38,6 +38,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, Malformed> {
                 }
             }
             b"ChildShards" => {
+                page.child_shards.clear();
                 scanner.open_array()?;
                 while scanner.next_element()? {
                     match child(&mut scanner)? {
@@ -50,11 +51,18 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, Malformed> {
                 let iterator = scanner.string()?.to_str().into_owned();
                 page.next_iterator = Some(ShardIterator::from(iterator));
             }
-            b"MillisBehindLatest" => page.behind_latest = Some(millis(scanner.number()?)),
+            b"MillisBehindLatest" => match millis(scanner.number()?) {
+                Some(behind) => page.behind_latest = Some(behind),
+                None => wrong = Some("MillisBehindLatest is no number of milliseconds"),
+            },
             _ => scanner.skip()?,
         }
     }
     scanner.end()?;
+    if !has_records && page.next_iterator.is_none() {
+        // It would mean that the shard has ended, which no answer says by leaving everything out.
+        wrong = Some("it has neither records nor an iterator");
+    }
     Ok(wrong.map_or(Ok(page), Err))
 }
 
@@ -69,8 +77,11 @@ fn record(scanner: &mut Scanner<'_>) -> Result<Result<StoredRecord, &'static str
             b"SequenceNumber" => number = Some(scanner.string()?),
             b"Data" => data = Some(scanner.string()?),
             b"PartitionKey" => key = Some(scanner.string()?),
-            b"EncryptionType" => encryption = text_or_null(scanner)?,
-            b"ApproximateArrivalTimestamp" => arrived_at = time(scanner.number()?),
+            b"EncryptionType" => encryption = Some(scanner.string()?),
+            // Some local servers write it as a text: it only informs, so nothing is lost for its sake.
+            b"ApproximateArrivalTimestamp" if scanner.kind()? == Kind::Number => {
+                arrived_at = time(scanner.number()?);
+            }
             _ => scanner.skip()?,
         }
     }
@@ -124,8 +135,17 @@ fn time(seconds: &str) -> SystemTime {
 /// The last millisecond of the year 9999.
 const MILLIS_MAX: u64 = 253_402_300_799_999;
 
-fn millis(number: &str) -> Duration {
-    Duration::from_millis(number.parse().unwrap_or_default())
+/// The API has a whole number that is not negative; a fraction is cut off, and what is negative is nothing. Whatever
+/// is read as nothing means that the tip was reached.
+fn millis(number: &str) -> Option<Duration> {
+    if let Ok(millis) = number.parse() {
+        return Some(Duration::from_millis(millis));
+    }
+    let millis: f64 = number.parse().ok()?;
+    if millis <= 0.0 {
+        return Some(Duration::ZERO);
+    }
+    Duration::try_from_secs_f64(millis / 1000.0).ok()
 }
 
 /// `None` if its hash keys are not decimal.
@@ -164,7 +184,9 @@ fn hash_key_range(scanner: &mut Scanner<'_>) -> Result<Option<HashKeyRange>, Mal
                 continue;
             }
         };
-        *place = text_or_null(scanner)?.and_then(|text| text.to_str().parse::<HashKey>().ok());
+        if !scanner.null()? {
+            *place = scanner.string()?.to_str().parse::<HashKey>().ok();
+        }
     }
     Ok(start
         .zip(end)
@@ -215,13 +237,52 @@ mod tests {
                 r#"{"Records":[{"SequenceNumber":"1","Data":"a"}]}"#,
                 "base64",
             ),
-            (r#"{"ChildShards":[{"ShardId":"s"}]}"#, "hash keys"),
+            (
+                r#"{"Records":[],"ChildShards":[{"ShardId":"s"}]}"#,
+                "hash keys",
+            ),
+            (
+                r#"{"Records":[],"MillisBehindLatest":1e300}"#,
+                "MillisBehindLatest",
+            ),
+            ("{}", "neither"),
+            (r#"{"Records":null,"MillisBehindLatest":0}"#, "neither"),
         ] {
             assert!(page(body).unwrap_err().contains(what), "{body}");
         }
         for body in ["", "[]", r#"{"Records":[{"Data":"aGk"#, r#"{"Records":7}"#] {
             assert!(answer(body.as_bytes()).is_err(), "{body}");
         }
+    }
+
+    #[test]
+    fn only_nothing_or_less_is_read_as_the_tip() {
+        for (number, millis) in [
+            ("0", 0),
+            ("-7", 0),
+            ("1500", 1500),
+            ("1.5e3", 1500),
+            ("0.5", 0),
+        ] {
+            let body = format!(r#"{{"Records":[],"MillisBehindLatest":{number}}}"#);
+            let behind = page(&body).unwrap().behind_latest.unwrap();
+            assert_eq!(behind.as_millis(), millis, "{number}");
+            assert_eq!(behind.is_zero(), number == "0" || number == "-7");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_a_text_is_passed_over_and_an_iterator_alone_is_an_empty_page() {
+        let page = page(
+            r#"{"Records":[{"SequenceNumber":"7","Data":"","PartitionKey":"k",
+                "ApproximateArrivalTimestamp":"2015-06-10T20:47:56Z"}],"Records":[]}"#,
+        );
+        assert!(
+            page.unwrap().records.is_empty(),
+            "the last of a name counts"
+        );
+        let page = answer(br#"{"NextShardIterator":"i"}"#).unwrap().unwrap();
+        assert!(page.next_iterator.is_some() && page.records.is_empty());
     }
 
     #[test]

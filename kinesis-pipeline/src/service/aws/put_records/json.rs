@@ -9,7 +9,7 @@ use super::Entry;
 use crate::{
     json::{Malformed, Scanner, Text},
     record::EncodedRecord,
-    service::{EntryFailure, PutRecords, StoredAt, aws::direct::text_or_null},
+    service::{EntryFailure, PutRecords, StoredAt, aws::direct::set_text},
     shard::{SequenceNumber, ShardId},
 };
 
@@ -79,8 +79,13 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<Option<Entry>>, Malformed> {
     let mut last = ShardId::from("");
     scanner.open_object()?;
     while let Some(key) = scanner.next_key()? {
-        if key.as_bytes()[..] != *b"Records" || scanner.null()? {
+        if key.as_bytes()[..] != *b"Records" {
             scanner.skip()?;
+            continue;
+        }
+        // As where JSON is read into types, the last of a name counts.
+        entries.clear();
+        if scanner.null()? {
             continue;
         }
         scanner.open_array()?;
@@ -120,10 +125,10 @@ fn entry(scanner: &mut Scanner<'_>, last: &mut ShardId) -> Result<Option<Entry>,
     scanner.open_object()?;
     while let Some(key) = scanner.next_key()? {
         match &key.as_bytes()[..] {
-            b"ShardId" => shard_id = text_or_null(scanner)?,
-            b"SequenceNumber" => number = text_or_null(scanner)?,
-            b"ErrorCode" => code = text_or_null(scanner)?,
-            b"ErrorMessage" => message = text_or_null(scanner)?,
+            b"ShardId" => set_text(&mut shard_id, scanner)?,
+            b"SequenceNumber" => set_text(&mut number, scanner)?,
+            b"ErrorCode" => set_text(&mut code, scanner)?,
+            b"ErrorMessage" => set_text(&mut message, scanner)?,
             _ => scanner.skip()?,
         }
     }
@@ -181,7 +186,7 @@ mod tests {
         let entries = answer(
             br#" {"EncryptionType":"NONE","Records":[
                 {"SequenceNumber":"17","ShardId":"shard\u0049d-1","New":[{"a":[1e3,null,true]}],"ErrorCode":null},
-                {"ErrorMessage":null,"ErrorCode":"InternalFailure"},
+                {"ErrorMessage":null,"ErrorCode":"InternalFailure","ErrorCode":null},
                 {"ShardId":"s"}, {"SequenceNumber":"x","ShardId":"s"}],"FailedRecordCount":1} "#,
         )
         .unwrap();
@@ -192,7 +197,13 @@ mod tests {
             Some(Err(EntryFailure::new("InternalFailure", "")))
         );
         assert_eq!(entries[2..], [None, None]);
-        assert!(answer(b"{}").unwrap().is_empty());
+        for nothing in [
+            "{}",
+            r#"{"Records":null}"#,
+            r#"{"Records":[{}],"Records":null,"X":1}"#,
+        ] {
+            assert!(answer(nothing.as_bytes()).unwrap().is_empty(), "{nothing}");
+        }
         for broken in ["", "{", r#"{"Records":[{]}"#, r#"{"Records":[]}x"#, "[]"] {
             assert!(answer(broken.as_bytes()).is_err(), "{broken}");
         }
