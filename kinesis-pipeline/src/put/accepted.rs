@@ -70,6 +70,12 @@ impl Accepted {
         self.epoch = Some(epoch);
     }
 
+    /// The pipeline cannot take it any more: its receipt ends with an error.
+    pub(crate) fn refused(mut self, settings: &Settings) {
+        settings.counters.failed.add(1);
+        settings.room.give_back(std::mem::take(&mut self.held));
+    }
+
     /// An attempt begins.
     pub(crate) fn sent(&mut self) {
         self.attempts += 1;

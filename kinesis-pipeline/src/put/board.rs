@@ -4,7 +4,7 @@
 //! are allocated together.
 
 use std::{
-    array,
+    array, fmt,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU8, Ordering},
@@ -24,17 +24,22 @@ const ENDED: u8 = 1;
 /// Nobody waits.
 const LEFT: u8 = 2;
 
-#[derive(Debug)]
 struct Board<T> {
     places: [Place<T>; PLACES as usize],
 }
 
-#[derive(Debug)]
 struct Place<T> {
     state: AtomicU8,
     waker: AtomicWaker,
     /// In a box: most places of a board whose results nobody fetches are never written to.
     result: Mutex<Option<Box<T>>>,
+}
+
+/// Without the results of others, which share the allocation.
+impl<T> fmt::Debug for Board<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Board").finish_non_exhaustive()
+    }
 }
 
 /// Makes pairs of ends, the places of many of which are allocated together.

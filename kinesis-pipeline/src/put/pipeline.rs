@@ -175,8 +175,10 @@ impl Pipeline {
             Arrival::Put(user) => ARRIVAL_WEIGHT + user.record.size_bytes(),
             Arrival::Flush(_) => PATIENT_WEIGHT_MAX,
         };
-        // The receiver lives as long as the pipeline; were it gone, a record would end with an error.
-        let _ = self.queue.send(arrival);
+        // The receiver lives as long as the pipeline, unless the code of a driver panicked.
+        if let Err(mpsc::SendError(arrival)) = self.queue.send(arrival) {
+            return arrival.refused(&self.settings);
+        }
         let before = self.arrived.fetch_add(weight, Ordering::SeqCst);
         // What came before this, and after the driver took what had arrived, has looked for the driver.
         if before == 0 && !self.driven.load(Ordering::SeqCst) {
@@ -254,5 +256,45 @@ impl Pipeline {
         }
         // Ending a record wakes whoever waits for it: not under the lock.
         drop(abandoned);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::put::{receipt::PendingReceipt, tests::settings};
+
+    fn pipeline() -> Arc<Pipeline> {
+        let settings = Arc::try_unwrap(settings()).unwrap();
+        Pipeline::new(settings, fastrand::Rng::with_seed(0))
+    }
+
+    #[tokio::test]
+    async fn a_state_whose_driver_was_interrupted_while_it_waited_rests_with_the_next() {
+        let pipeline = pipeline();
+        let mut state = pipeline.home.lock().unwrap().take().unwrap();
+        state.next_wake();
+        pipeline.abandon(state);
+        // As if what called for a driver had been taken by another meanwhile.
+        pipeline.start_driver(&Handle::current());
+        tokio::task::yield_now().await;
+        assert!(pipeline.home.lock().unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn records_that_come_when_the_state_is_lost_end_and_give_their_room_back() {
+        let pipeline = pipeline();
+        drop(pipeline.home.lock().unwrap().take());
+        let room = pipeline.settings.options.in_flight_records_max;
+        for _ in 0..=room {
+            let key = crate::PartitionKey::new("k").unwrap();
+            let record = EncodedRecord::new(key, bytes::Bytes::new());
+            let pending: PendingReceipt = pipeline.put(record).await.unwrap();
+            assert!(matches!(pending.await, Err(PutError::Gone { .. })));
+        }
+        assert_eq!(
+            pipeline.settings.counters.snapshot().records_failed,
+            room as u64 + 1
+        );
     }
 }

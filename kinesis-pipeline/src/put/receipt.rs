@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -60,9 +61,13 @@ pub(crate) type PutResult = Result<Receipt, PutError>;
 /// The result of a record that was accepted; it comes once the record is stored or given up.
 ///
 /// Dropping it does not take the record back: it is still sent.
-#[derive(Debug)]
+///
+/// # Panics
+///
+/// As other futures, it panics when it is polled again after it was ready.
 pub struct PendingReceipt {
-    result: Receiver<PutResult>,
+    /// Absent once the result is out.
+    result: Option<Receiver<PutResult>>,
     stream: StreamId,
 }
 
@@ -80,7 +85,17 @@ impl PendingReceipt {
         let (waiter, result) = BOARDS
             .try_with(|boards| boards.borrow_mut().pair())
             .unwrap_or_else(|_| Boards::new().pair());
+        let result = Some(result);
         (waiter, Self { result, stream })
+    }
+}
+
+impl fmt::Debug for PendingReceipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingReceipt")
+            .field("stream", &self.stream)
+            .field("is_ready", &self.result.is_none())
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,7 +103,10 @@ impl Future for PendingReceipt {
     type Output = PutResult;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PutResult> {
-        let result = ready!(self.result.poll(cx));
+        let receiver = self.result.as_mut();
+        let receiver = receiver.expect("a receipt is not polled once it was ready");
+        let result = ready!(receiver.poll(cx));
+        self.result = None;
         Poll::Ready(result.unwrap_or_else(|| {
             Err(PutError::Gone {
                 stream: self.stream.clone(),

@@ -47,6 +47,15 @@ pub(crate) enum Arrival {
     Flush(oneshot::Sender<Vec<EpochEnd>>),
 }
 
+impl Arrival {
+    /// There is no state any more that would take it. Whoever waits for it gets an error.
+    pub(crate) fn refused(self, settings: &Settings) {
+        if let Self::Put(user) = self {
+            user.refused(settings);
+        }
+    }
+}
+
 /// What a driver waits for besides answers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wake {
@@ -440,6 +449,7 @@ impl State {
     /// Forgets what only a running driver can have, and gives back the records that it will not send.
     pub(crate) fn abandon(&mut self) -> Vec<Accepted> {
         self.take_new();
+        self.rouse();
         self.in_flight = 0;
         self.answered = false;
         let now = self.now();
