@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use bytestring::ByteString;
 use tokio::time::Instant;
 
 use super::{
     AttemptError, PutError, Receipt, epoch::Epoch, receipt::Waiter, room::Held, settings::Settings,
 };
-use crate::{record::EncodedRecord, service::StoredAt, shard::HashKey};
+use crate::{
+    record::{EncodedRecord, PartitionKey},
+    service::StoredAt,
+    shard::HashKey,
+};
 
 /// A user record that the pipeline has accepted.
 ///
@@ -76,10 +82,21 @@ impl Accepted {
         settings.room.give_back(std::mem::take(&mut self.held));
     }
 
+    /// Whether an attempt is in flight.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.in_flight
+    }
+
     /// An attempt begins.
     pub(crate) fn sent(&mut self) {
         self.attempts += 1;
         self.in_flight = true;
+    }
+
+    /// Gives the record out while it is sent: it has one owner at a time.
+    pub(crate) fn lend(&mut self) -> EncodedRecord {
+        let nothing = EncodedRecord::new(PartitionKey::stored(ByteString::new()), Bytes::new());
+        std::mem::replace(&mut self.record, nothing)
     }
 
     /// The attempt failed; what follows is for the caller to decide.
@@ -109,6 +126,7 @@ impl Accepted {
         freed: &mut Held,
     ) {
         freed.absorb(&mut self.held);
+        self.in_flight = false;
         let Some(waiter) = self.waiter.take().filter(Waiter::is_waited_for) else {
             return;
         };
@@ -174,11 +192,11 @@ impl Drop for Accepted {
             attempts: user.attempts,
             may_have_been_stored: user.may_have_been_stored || user.in_flight,
         });
-        if let Some(epoch) = &self.epoch {
-            epoch
-                .settings
-                .room
-                .give_back(std::mem::take(&mut self.held));
+        if let Some(epoch) = &self.epoch
+            && !self.held.is_nothing()
+        {
+            let held = std::mem::take(&mut self.held);
+            epoch.settings.room.give_back(held);
         }
     }
 }

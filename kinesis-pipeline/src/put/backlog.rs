@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::accepted::Accepted;
+use super::records::Ticket;
 
 /// Groups of records that failed together and are sent again together, by the time when they are due.
 #[derive(Debug, Default)]
@@ -24,11 +24,11 @@ struct Group {
     due: Instant,
     /// Breaks ties: what failed first goes first.
     number: u64,
-    users: Vec<Accepted>,
+    users: Vec<Ticket>,
 }
 
 impl Backlog {
-    pub(crate) fn push(&mut self, users: Vec<Accepted>, due: Instant) {
+    pub(crate) fn push(&mut self, users: Vec<Ticket>, due: Instant) {
         self.count += 1;
         self.records += users.len();
         self.bytes += bytes_of(&users);
@@ -57,7 +57,7 @@ impl Backlog {
     }
 
     /// Takes the records that are due, those first that failed first.
-    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Accepted> {
+    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Ticket> {
         let mut due = Vec::new();
         while self.due().is_some_and(|at| at <= now) {
             if let Some(Reverse(group)) = self.groups.pop() {
@@ -69,8 +69,13 @@ impl Backlog {
         due
     }
 
+    /// Forgets all records.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// Takes all records.
-    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Accepted> {
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Ticket> {
         (self.records, self.bytes) = (0, 0);
         std::mem::take(&mut self.groups)
             .into_iter()
@@ -78,8 +83,8 @@ impl Backlog {
     }
 }
 
-fn bytes_of(users: &[Accepted]) -> usize {
-    users.iter().map(|user| user.record.size_bytes()).sum()
+fn bytes_of(users: &[Ticket]) -> usize {
+    users.iter().map(Ticket::bytes).sum()
 }
 
 impl Group {

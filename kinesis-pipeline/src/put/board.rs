@@ -7,7 +7,7 @@ use std::{
     array, fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
@@ -17,19 +17,14 @@ use futures_util::task::AtomicWaker;
 /// How many results share an allocation. It lives as long as any of its places is in use.
 const PLACES: u8 = 32;
 
-/// The result is awaited.
-const OPEN: u8 = 0;
-/// The result is there, or it is certain that none will come.
-const ENDED: u8 = 1;
-/// Nobody waits.
-const LEFT: u8 = 2;
-
 struct Board<T> {
+    /// Who has gone: a bit for each receiver, and above them one for each sender. Most results that nobody fetches are
+    /// told apart by it alone.
+    gone: AtomicU64,
     places: [Place<T>; PLACES as usize],
 }
 
 struct Place<T> {
-    state: AtomicU8,
     waker: AtomicWaker,
     /// In a box: most places of a board whose results nobody fetches are never written to.
     result: Mutex<Option<Box<T>>>,
@@ -97,11 +92,11 @@ impl<T> Boards<T> {
 impl<T> Board<T> {
     fn new() -> Self {
         let place = |_| Place {
-            state: AtomicU8::new(OPEN),
             waker: AtomicWaker::new(),
             result: Mutex::new(None),
         };
         Self {
+            gone: AtomicU64::new(0),
             places: array::from_fn(place),
         }
     }
@@ -109,34 +104,49 @@ impl<T> Board<T> {
     fn place(&self, number: u8) -> &Place<T> {
         &self.places[usize::from(number)]
     }
+
+    fn has_gone(&self, end: u64) -> bool {
+        self.gone.load(Ordering::Acquire) & end != 0
+    }
+
+    /// One of two ends goes. Returns whether the other went before.
+    fn leave(&self, end: u64, other: u64) -> bool {
+        self.gone.fetch_or(end, Ordering::AcqRel) & other != 0
+    }
+}
+
+/// The bit of a receiver that has gone.
+fn receiver(place: u8) -> u64 {
+    1 << place
+}
+
+/// The bit of a sender that has gone: the result is there, or none will come.
+fn sender(place: u8) -> u64 {
+    1 << (PLACES + place)
 }
 
 impl<T> Sender<T> {
     /// Whether somebody may still fetch the result.
     pub(crate) fn is_waited_for(&self) -> bool {
-        self.place().state.load(Ordering::Acquire) == OPEN
+        !self.board.has_gone(receiver(self.place))
     }
 
     pub(crate) fn send(mut self, result: T) {
         if self.is_waited_for() {
-            *self.place().lock() = Some(Box::new(result));
+            *self.board.place(self.place).lock() = Some(Box::new(result));
             self.sent = true;
         }
-    }
-
-    fn place(&self) -> &Place<T> {
-        self.board.place(self.place)
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let place = self.place();
-        if place.end(ENDED) {
-            place.waker.wake();
+        let is_left = self.board.leave(sender(self.place), receiver(self.place));
+        if !is_left {
+            self.board.place(self.place).waker.wake();
         } else if self.sent {
             // The other end went meanwhile.
-            place.lock().take();
+            self.board.place(self.place).lock().take();
         }
     }
 }
@@ -145,11 +155,12 @@ impl<T> Receiver<T> {
     /// The result, `None` if none will come; to be asked for once.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let place = self.board.place(self.place);
-        if place.state.load(Ordering::Acquire) == OPEN {
+        let has_ended = || self.board.has_gone(sender(self.place));
+        if !has_ended() {
             self.polled = true;
             place.waker.register(cx.waker());
             // It may have come before the waker was there.
-            if place.state.load(Ordering::Acquire) == OPEN {
+            if !has_ended() {
                 return Poll::Pending;
             }
         }
@@ -159,25 +170,17 @@ impl<T> Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        let place = self.board.place(self.place);
-        if !place.end(LEFT) {
+        if self.board.leave(receiver(self.place), sender(self.place)) {
             // The place may live longer than its result should.
-            place.lock().take();
+            self.board.place(self.place).lock().take();
         }
         if self.polled {
-            place.waker.take();
+            self.board.place(self.place).waker.take();
         }
     }
 }
 
 impl<T> Place<T> {
-    /// One of the two ends goes. Returns whether the other is still there.
-    fn end(&self, state: u8) -> bool {
-        self.state
-            .compare_exchange(OPEN, state, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Box<T>>> {
         self.result.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,10 +1,12 @@
 //! One Kinesis record of a request: a user record as it is, or several in an aggregate.
 
-use bytes::Bytes;
 use bytestring::ByteString;
 use tokio::time::Instant;
 
-use super::{accepted::Accepted, room::Held, stats::Counters};
+use super::{
+    records::{Records, Ticket},
+    stored::Stored,
+};
 use crate::{
     digest,
     record::{EncodedRecord, PartitionKey},
@@ -27,37 +29,43 @@ pub(crate) struct LaneId {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) lane: LaneId,
-    first: Accepted,
-    rest: Vec<Accepted>,
+    first: Ticket,
+    rest: Vec<Ticket>,
     /// How large the Kinesis record is; until it is made, how large it is at most.
     pub(crate) bytes: usize,
     /// How large it was thought to be when its shard's pace was charged.
     charged_bytes: usize,
+    /// When the first user record was accepted, and how often it was sent, once it is.
+    pub(crate) entered_at: Option<Instant>,
+    pub(crate) attempts: u32,
+}
+
+/// A Kinesis record as far as it is made where the user records are.
+#[derive(Debug)]
+pub(crate) enum Draft {
+    /// A user record, lent for the attempt.
+    Lone(EncodedRecord),
+    /// An aggregate without its MD5, and the hash key that decides its shard.
+    Aggregate(Box<Writer>, HashKey),
 }
 
 impl Entry {
     /// A user record as it is.
-    pub(crate) fn lone(lane: LaneId, user: Accepted) -> Self {
-        Self {
-            lane,
-            bytes: user.record.size_bytes(),
-            charged_bytes: user.record.size_bytes(),
-            first: user,
-            rest: Vec::new(),
-        }
+    pub(crate) fn lone(lane: LaneId, user: Ticket) -> Self {
+        let bytes = user.bytes();
+        Self::of(lane, user, Vec::new(), bytes)
     }
 
     /// Several user records in `bytes` bytes at most; one goes as it is.
-    pub(crate) fn of(lane: LaneId, first: Accepted, rest: Vec<Accepted>, bytes: usize) -> Self {
-        if rest.is_empty() {
-            return Self::lone(lane, first);
-        }
+    pub(crate) fn of(lane: LaneId, first: Ticket, rest: Vec<Ticket>, bytes: usize) -> Self {
         Self {
             lane,
             first,
             rest,
             bytes,
             charged_bytes: bytes,
+            entered_at: None,
+            attempts: 0,
         }
     }
 
@@ -65,43 +73,44 @@ impl Entry {
         1 + self.rest.len()
     }
 
-    pub(crate) fn users(&self) -> impl Iterator<Item = &Accepted> {
+    pub(crate) fn users(&self) -> impl Iterator<Item = &Ticket> {
         std::iter::once(&self.first).chain(&self.rest)
     }
 
-    pub(crate) fn users_mut(&mut self) -> impl Iterator<Item = &mut Accepted> {
-        std::iter::once(&mut self.first).chain(&mut self.rest)
-    }
-
-    pub(crate) fn into_users(self) -> impl DoubleEndedIterator<Item = Accepted> {
+    pub(crate) fn into_users(self) -> impl DoubleEndedIterator<Item = Ticket> {
         std::iter::once(self.first).chain(self.rest)
     }
 
     /// The hash key that decides the shard.
-    pub(crate) fn hash_key(&self) -> HashKey {
-        self.first.hash_key()
+    pub(crate) fn hash_key(&self, records: &Records) -> HashKey {
+        records[&self.first].hash_key()
     }
 
-    /// What is in an aggregate, without its MD5; `None` for a user record that goes as it is.
-    fn aggregate(&self) -> Option<Writer> {
+    /// An attempt begins. Aggregates are written anew for each: kept, they would double the memory.
+    pub(crate) fn sent(&mut self, records: &mut Records) -> Draft {
+        let first = &mut records[&self.first];
+        self.entered_at = Some(first.entered_at);
+        self.attempts = first.attempts + 1;
         if self.rest.is_empty() {
-            return None;
+            first.sent();
+            return Draft::Lone(first.lend());
         }
+        let hash_key = first.hash_key();
         let mut writer = Writer::with_capacity(self.bytes);
         for user in self.users() {
+            let user = &mut records[user];
+            user.sent();
             writer.push(&user.record);
         }
-        Some(writer)
+        self.bytes = writer.finished_bytes() + AGGREGATE_KEY.len();
+        Draft::Aggregate(Box::new(writer), hash_key)
     }
 
-    fn wire_record(&mut self, aggregate: Option<Bytes>) -> EncodedRecord {
-        let Some(data) = aggregate else {
-            return self.first.record.clone();
-        };
-        let mut record = EncodedRecord::new(PartitionKey::stored(AGGREGATE_KEY), data);
-        record.explicit_hash_key = Some(self.hash_key());
-        self.bytes = record.size_bytes();
-        record
+    /// The attempt is over: what was lent comes back.
+    pub(crate) fn returned(&self, sent: EncodedRecord, records: &mut Records) {
+        if self.rest.is_empty() {
+            records[&self.first].record = sent;
+        }
     }
 
     /// By how much it was smaller than was thought.
@@ -109,41 +118,50 @@ impl Entry {
         self.charged_bytes.saturating_sub(self.bytes)
     }
 
-    /// All user records are stored. The room that they took goes over to `freed`.
+    /// All user records are stored.
     pub(crate) fn stored(
-        mut self,
+        self,
         at: &StoredAt,
         now: Instant,
-        freed: &mut Held,
-        counters: &Counters,
+        records: &mut Records,
+        stored: &mut Stored,
     ) {
-        counters.stored.add(self.len());
-        counters
-            .stored_bytes
-            .add(self.users().map(|user| user.record.data.len()).sum());
-        for (index, user) in (0..).zip(self.users_mut()) {
-            user.stored(at, index, now, freed);
+        for (index, ticket) in (0..).zip(self.into_users()) {
+            let user = &mut records[&ticket];
+            stored.count(user);
+            user.stored(at, index, now, &mut stored.room);
+            records.end(ticket);
         }
     }
 }
 
-/// The Kinesis records of a request. Aggregates are written anew for each attempt: kept, they would double the
-/// memory. Their MD5s are computed side by side.
-pub(crate) fn wire_records(entries: &mut [Entry]) -> Vec<EncodedRecord> {
-    let aggregates: Vec<_> = entries.iter().map(Entry::aggregate).collect();
-    let bodies: Vec<_> = aggregates.iter().flatten().map(Writer::body).collect();
+/// The Kinesis records of a request. The MD5s of its aggregates are computed side by side.
+pub(crate) fn finish(drafts: Vec<Draft>) -> Vec<EncodedRecord> {
+    let bodies: Vec<_> = drafts.iter().filter_map(Draft::body).collect();
     let mut digests = digest::of_each(&bodies).into_iter();
-    let records = entries
-        .iter_mut()
-        .zip(aggregates)
-        .map(|(entry, aggregate)| {
-            let digest = aggregate.as_ref().and_then(|_| digests.next());
-            let data = aggregate
-                .zip(digest)
-                .map(|(writer, digest)| writer.finish_with(digest));
-            entry.wire_record(data)
-        });
+    let records = drafts.into_iter().map(|draft| match draft {
+        Draft::Lone(record) => record,
+        Draft::Aggregate(writer, hash_key) => {
+            let data = match digests.next() {
+                Some(digest) => writer.finish_with(digest),
+                None => writer.finish(),
+            };
+            let mut record = EncodedRecord::new(PartitionKey::stored(AGGREGATE_KEY), data);
+            record.explicit_hash_key = Some(hash_key);
+            record
+        }
+    });
     records.collect()
+}
+
+impl Draft {
+    /// What the MD5 of an aggregate is of.
+    fn body(&self) -> Option<&[u8]> {
+        match self {
+            Self::Lone(_) => None,
+            Self::Aggregate(writer, _) => Some(writer.body()),
+        }
+    }
 }
 
 /// How many of these records make up the next aggregate of at most `bytes_max` bytes, and how large it is at
@@ -166,6 +184,7 @@ pub(crate) fn aggregate_size<'a>(
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;

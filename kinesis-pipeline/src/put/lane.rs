@@ -5,11 +5,11 @@ use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    accepted::Accepted,
     collect::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX, Request},
     entry::{Entry, LaneId, aggregate_size},
     options::{Order, PutOptions},
     pace::Pace,
+    records::{Records, Ticket},
 };
 use crate::shard::ShardId;
 
@@ -22,7 +22,7 @@ pub(crate) struct Lane {
     pub(crate) id: LaneId,
     /// `None`: the service finds the shard.
     pub(crate) shard_id: Option<ShardId>,
-    waiting: VecDeque<Accepted>,
+    waiting: VecDeque<Ticket>,
     bytes: usize,
     /// `None`: there is no telling which shard is how busy.
     pub(crate) pace: Option<Pace>,
@@ -38,6 +38,8 @@ pub(crate) struct Lane {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cut<'a> {
     pub(crate) options: &'a PutOptions,
+    /// What the tickets stand for.
+    pub(crate) records: &'a Records,
     pub(crate) now: Instant,
     /// Nothing is gained by waiting for more records.
     pub(crate) hurry: bool,
@@ -65,16 +67,16 @@ impl Lane {
     }
 
     /// Returns whether that filled the lane.
-    pub(crate) fn push(&mut self, user: Accepted, options: &PutOptions) -> bool {
+    pub(crate) fn push(&mut self, user: Ticket, options: &PutOptions) -> bool {
         let was_full = self.is_full(options);
-        self.bytes += user.record.size_bytes();
+        self.bytes += user.bytes();
         self.waiting.push_back(user);
         !was_full && self.is_full(options)
     }
 
     /// Puts a record before all others: it was there before.
-    pub(crate) fn push_first(&mut self, user: Accepted) {
-        self.bytes += user.record.size_bytes();
+    pub(crate) fn push_first(&mut self, user: Ticket) {
+        self.bytes += user.bytes();
         self.waiting.push_front(user);
     }
 
@@ -87,27 +89,25 @@ impl Lane {
     }
 
     /// Takes all records.
-    pub(crate) fn take_all(&mut self) -> VecDeque<Accepted> {
+    pub(crate) fn take_all(&mut self) -> VecDeque<Ticket> {
         self.bytes = 0;
         std::mem::take(&mut self.waiting)
     }
 
     /// Takes the first record if it was accepted at `time` or before.
-    pub(crate) fn take_until(&mut self, time: Instant) -> Option<Accepted> {
-        self.waiting
-            .front()
-            .filter(|user| user.entered_at <= time)?;
+    pub(crate) fn take_until(&mut self, time: Instant, records: &Records) -> Option<Ticket> {
+        self.since(records).filter(|since| *since <= time)?;
         self.pop()
     }
 
     /// When the first record was accepted.
-    pub(crate) fn since(&self) -> Option<Instant> {
-        self.waiting.front().map(|user| user.entered_at)
+    pub(crate) fn since(&self, records: &Records) -> Option<Instant> {
+        self.waiting.front().map(|user| records[user].entered_at)
     }
 
     /// From when on records of it may be sent; `None`: not before something happens.
     pub(crate) fn ripe_at(&self, cut: Cut<'_>) -> Option<Instant> {
-        let first = self.waiting.front()?;
+        let first = &cut.records[self.waiting.front()?];
         if self.busy || (cut.retries_only && first.attempts == 0) {
             return None;
         }
@@ -158,7 +158,7 @@ impl Lane {
         self.blocked_until = None;
         let mut began = false;
         while self.has_more(cut) {
-            let (count, bytes) = self.next_size(cut.options);
+            let (count, bytes) = self.next_size(cut);
             // Only the first may overdraw: what is left of the pace is better spent on a full record later.
             if began && self.paced_bytes() < bytes {
                 break;
@@ -180,32 +180,27 @@ impl Lane {
         let Some(first) = self.waiting.front() else {
             return false;
         };
+        let was_sent = || cut.records[first].attempts > 0;
         let gathered = || {
             cut.hurry
-                || first.attempts > 0
+                || was_sent()
                 || self.is_full(cut.options)
-                || cut.now >= first.entered_at + cut.options.linger_max
+                || cut.now >= cut.records[first].entered_at + cut.options.linger_max
         };
         !self.busy
             && self.pace.as_ref().is_none_or(Pace::allows)
-            && (!cut.retries_only || first.attempts > 0)
+            && (!cut.retries_only || was_sent())
             && (!self.aggregate || gathered())
     }
 
     /// How many records the next Kinesis record has, and how many bytes at most.
-    fn next_size(&self, options: &PutOptions) -> (usize, usize) {
-        let records = self.waiting.iter().map(|user| &user.record);
+    fn next_size(&self, cut: Cut<'_>) -> (usize, usize) {
         if self.aggregate {
-            let bytes_max = options.aggregate_bytes_max.min(self.paced_bytes());
+            let records = self.waiting.iter().map(|user| &cut.records[user].record);
+            let bytes_max = cut.options.aggregate_bytes_max.min(self.paced_bytes());
             return aggregate_size(records, bytes_max);
         }
-        (
-            1,
-            records
-                .map(crate::EncodedRecord::size_bytes)
-                .next()
-                .unwrap_or(0),
-        )
+        (1, self.waiting.front().map_or(0, Ticket::bytes))
     }
 
     fn paced_bytes(&self) -> usize {
@@ -218,16 +213,13 @@ impl Lane {
             return Some(Entry::lone(self.id, first));
         }
         let rest: Vec<_> = self.waiting.drain(..count - 1).collect();
-        self.bytes -= rest
-            .iter()
-            .map(|user| user.record.size_bytes())
-            .sum::<usize>();
+        self.bytes -= rest.iter().map(Ticket::bytes).sum::<usize>();
         Some(Entry::of(self.id, first, rest, bytes))
     }
 
-    fn pop(&mut self) -> Option<Accepted> {
+    fn pop(&mut self) -> Option<Ticket> {
         let user = self.waiting.pop_front()?;
-        self.bytes -= user.record.size_bytes();
+        self.bytes -= user.bytes();
         Some(user)
     }
 

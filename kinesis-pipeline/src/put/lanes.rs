@@ -5,12 +5,12 @@ use std::{collections::VecDeque, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
-    accepted::Accepted,
     collect::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX, Request},
     entry::{Entry, LaneId},
     lane::{Cut, Lane},
     pace::Pace,
     place::{Landing, ShardMap, landing},
+    records::{Records, Ticket},
     settings::Settings,
 };
 use crate::shard::{Shard, ShardId};
@@ -27,7 +27,7 @@ pub(crate) struct Lanes {
     /// ... and how many bytes they have.
     bytes: usize,
     /// Records that came before there was a shard map.
-    unplaced: VecDeque<Accepted>,
+    unplaced: VecDeque<Ticket>,
     /// Tells the lanes of one shard map from those of the next.
     map: u64,
     /// The lane that the next request begins with: all get their turn.
@@ -63,29 +63,33 @@ impl Lanes {
             next: 0,
         };
         if !placed {
-            lanes.place_nothing(false, true);
+            lanes.place_nothing(false, true, &Records::default());
         }
         lanes
     }
 
     /// Returns whether that filled a lane, so that nothing is gained for it by waiting for more records.
-    pub(crate) fn push(&mut self, user: Accepted) -> bool {
-        let Some(index) = self.index_of(&user) else {
+    pub(crate) fn push(&mut self, user: Ticket, records: &Records) -> bool {
+        let Some(index) = self.index_of(&user, records) else {
             self.unplaced.push_back(user);
             return false;
         };
         self.records += 1;
-        self.bytes += user.record.size_bytes();
+        self.bytes += user.bytes();
         self.all[index].push(user, &self.settings.options)
     }
 
     /// Puts records back that were there before, in their order.
-    pub(crate) fn push_first(&mut self, users: impl DoubleEndedIterator<Item = Accepted>) {
+    pub(crate) fn push_first(
+        &mut self,
+        users: impl DoubleEndedIterator<Item = Ticket>,
+        records: &Records,
+    ) {
         for user in users.rev() {
-            match self.index_of(&user) {
+            match self.index_of(&user, records) {
                 Some(index) => {
                     self.records += 1;
-                    self.bytes += user.record.size_bytes();
+                    self.bytes += user.bytes();
                     self.all[index].push_first(user);
                 }
                 None => self.unplaced.push_front(user),
@@ -93,11 +97,11 @@ impl Lanes {
         }
     }
 
-    fn index_of(&self, user: &Accepted) -> Option<usize> {
+    fn index_of(&self, user: &Ticket, records: &Records) -> Option<usize> {
         match &self.placement {
             Placement::Off { .. } => Some(0),
             Placement::Awaited => None,
-            Placement::ByShard(map) => Some(map.index_of(user.hash_key())),
+            Placement::ByShard(map) => Some(map.index_of(records[user].hash_key())),
         }
     }
 
@@ -161,36 +165,36 @@ impl Lanes {
     }
 
     /// When the record that waits for longest was accepted; it is the first of a lane.
-    pub(crate) fn since(&self) -> Option<Instant> {
-        let unplaced = self.unplaced.front().map(|user| user.entered_at);
+    pub(crate) fn since(&self, records: &Records) -> Option<Instant> {
+        let unplaced = self.unplaced.front().map(|user| records[user].entered_at);
         self.all
             .iter()
-            .filter_map(Lane::since)
+            .filter_map(|lane| lane.since(records))
             .chain(unplaced)
             .min()
     }
 
     /// Takes the records that were accepted at `time` or before, as far as no younger one stands before them.
-    pub(crate) fn take_until(&mut self, time: Instant) -> Vec<Accepted> {
+    pub(crate) fn take_until(&mut self, time: Instant, records: &Records) -> Vec<Ticket> {
         let mut older = Vec::new();
         while self
             .unplaced
             .front()
-            .is_some_and(|user| user.entered_at <= time)
+            .is_some_and(|user| records[user].entered_at <= time)
         {
             older.extend(self.unplaced.pop_front());
         }
         for lane in &mut self.all {
-            let (records, bytes) = (lane.len(), lane.bytes());
-            older.extend(std::iter::from_fn(|| lane.take_until(time)));
-            self.records -= records - lane.len();
+            let (count, bytes) = (lane.len(), lane.bytes());
+            older.extend(std::iter::from_fn(|| lane.take_until(time, records)));
+            self.records -= count - lane.len();
             self.bytes -= bytes - lane.bytes();
         }
         older
     }
 
     /// Judges where an entry landed.
-    pub(crate) fn landing(&self, entry: &Entry, shard_id: &ShardId) -> Landing {
+    pub(crate) fn landing(&self, entry: &Entry, shard_id: &ShardId, records: &Records) -> Landing {
         let Placement::ByShard(map) = &self.placement else {
             return Landing::Right;
         };
@@ -201,14 +205,14 @@ impl Lanes {
         if predicted.is_some_and(|lane| lane.shard_id.as_ref() == Some(shard_id)) {
             return Landing::Right;
         }
-        let hash_keys = entry.users().map(Accepted::hash_key);
-        landing(map, shard_id, entry.hash_key(), hash_keys)
+        let hash_keys = entry.users().map(|user| records[user].hash_key());
+        landing(map, shard_id, entry.hash_key(records), hash_keys)
     }
 
     /// Places records by these shards from now on. Shards that were known keep their pace.
-    pub(crate) fn place_by(&mut self, shards: &[Shard], now: Instant) {
+    pub(crate) fn place_by(&mut self, shards: &[Shard], now: Instant, records: &Records) {
         let Some(map) = ShardMap::of(shards) else {
-            return self.place_nothing(false, false);
+            return self.place_nothing(false, false, records);
         };
         self.map += 1;
         let lanes = map.ids().enumerate().map(|(index, shard_id)| {
@@ -230,12 +234,12 @@ impl Lanes {
             )
         });
         let lanes = lanes.collect();
-        self.replace(lanes, Placement::ByShard(map));
+        self.replace(lanes, Placement::ByShard(map), records);
     }
 
     /// Leaves it to the service to find the shard. Records share Kinesis records only if it does not matter
     /// where they land.
-    pub(crate) fn place_nothing(&mut self, aggregate: bool, for_good: bool) {
+    pub(crate) fn place_nothing(&mut self, aggregate: bool, for_good: bool, records: &Records) {
         self.map += 1;
         let id = LaneId {
             map: self.map,
@@ -244,18 +248,19 @@ impl Lanes {
         self.replace(
             vec![Lane::new(id, None, None, aggregate)],
             Placement::Off { for_good },
+            records,
         );
     }
 
     /// The order of the records of one key stays: they are all in one lane, before and after.
-    fn replace(&mut self, lanes: Vec<Lane>, placement: Placement) {
+    fn replace(&mut self, lanes: Vec<Lane>, placement: Placement, records: &Records) {
         let mut before = std::mem::replace(&mut self.all, lanes);
         self.placement = placement;
         self.next = 0;
         (self.records, self.bytes) = (0, 0);
         let unplaced = std::mem::take(&mut self.unplaced);
         for user in before.iter_mut().flat_map(Lane::take_all).chain(unplaced) {
-            self.push(user);
+            self.push(user, records);
         }
     }
 
@@ -264,14 +269,14 @@ impl Lanes {
         self.all.iter_mut().for_each(Lane::unblock);
     }
 
-    /// Takes all records, and forgets what is in flight.
-    pub(crate) fn take_all(&mut self) -> Vec<Accepted> {
+    /// Forgets all records, and what is in flight.
+    pub(crate) fn clear(&mut self) {
         self.unblock();
-        self.take_waiting()
+        drop(self.take_waiting());
     }
 
     /// Takes all records.
-    pub(crate) fn take_waiting(&mut self) -> Vec<Accepted> {
+    pub(crate) fn take_waiting(&mut self) -> Vec<Ticket> {
         (self.records, self.bytes) = (0, 0);
         let unplaced = std::mem::take(&mut self.unplaced);
         self.all

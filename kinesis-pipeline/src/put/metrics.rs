@@ -137,7 +137,7 @@ impl PutMetrics {
                 Ok(_) => {
                     records += 1;
                     bytes += entry.bytes as u64;
-                    count(&mut retries, attempts(entry) - 1);
+                    count(&mut retries, entry.attempts.saturating_sub(1));
                     self.user_records_per_kinesis_record
                         .record(as_value(entry.len()));
                 }
@@ -222,13 +222,7 @@ fn user_records_per_kinesis_record(registry: &Registry) -> Histogram {
 
 /// When the oldest user record was accepted, if the attempt under way is its first.
 fn first_sent(entry: &Entry) -> Option<Instant> {
-    let oldest = entry.users().next()?;
-    (oldest.attempts == 1).then_some(oldest.entered_at)
-}
-
-/// How often the oldest user record was sent.
-fn attempts(entry: &Entry) -> u32 {
-    entry.users().next().map_or(1, |oldest| oldest.attempts)
+    entry.entered_at.filter(|_| entry.attempts == 1)
 }
 
 /// Counts one of many values that are mostly the same.

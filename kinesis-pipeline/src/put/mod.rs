@@ -34,6 +34,7 @@ mod pipeline;
 mod place;
 mod producer;
 mod receipt;
+mod records;
 mod refresh;
 mod retry;
 mod room;
@@ -44,6 +45,7 @@ mod sink;
 mod split;
 mod state;
 mod stats;
+mod stored;
 #[cfg(test)]
 mod tests;
 

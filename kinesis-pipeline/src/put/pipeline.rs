@@ -247,10 +247,11 @@ impl Pipeline {
             *home = Some(state);
             abandoned
         };
-        if !abandoned.is_empty() {
+        let unsent = abandoned.iter().filter(|user| !user.is_in_flight()).count();
+        if unsent > 0 {
             tracing::warn!(
                 stream = %self.settings.target.stream,
-                records = abandoned.len(),
+                records = unsent,
                 "the runtime shut down before these records were sent"
             );
         }

@@ -1,6 +1,6 @@
 //! Which shard takes a record.
 
-use super::accepted::Accepted;
+use super::records::{Records, Ticket};
 use crate::{
     digest,
     shard::{HashKey, HashKeyRange, Shard, ShardId},
@@ -10,15 +10,17 @@ use crate::{
 const HASHED_AT_ONCE: usize = 8 * digest::LANES;
 
 /// Finds the hash key of each record: its explicit one, or that of its partition key.
-pub(crate) fn find_hash_keys(users: &mut [Accepted]) {
-    for users in users.chunks_mut(HASHED_AT_ONCE) {
+pub(crate) fn find_hash_keys(records: &mut Records, users: &[Ticket]) {
+    for users in users.chunks(HASHED_AT_ONCE) {
         let keys: Vec<&[u8]> = users
             .iter()
-            .filter(|user| user.record.explicit_hash_key.is_none())
-            .map(|user| user.record.partition_key.as_bytes())
+            .map(|user| &records[user].record)
+            .filter(|record| record.explicit_hash_key.is_none())
+            .map(|record| record.partition_key.as_bytes())
             .collect();
         let mut digests = digest::of_each(&keys).into_iter();
         for user in users {
+            let user = &mut records[user];
             let explicit = user.record.explicit_hash_key;
             let hash_key = explicit.or_else(|| digests.next().map(HashKey::of_digest));
             user.place_by(hash_key.unwrap_or(HashKey::MIN));
@@ -31,6 +33,8 @@ pub(crate) fn find_hash_keys(users: &mut [Accepted]) {
 pub(crate) struct ShardMap {
     /// By the start of the range.
     shards: Vec<(HashKeyRange, ShardId)>,
+    /// The starts alone: every record is looked up in them.
+    starts: Vec<HashKey>,
 }
 
 impl ShardMap {
@@ -42,7 +46,8 @@ impl ShardMap {
             .collect();
         // A listing made while shards are replaced can hold a parent beside its children: the younger wins.
         shards.sort_by(|(a, a_id), (b, b_id)| (a.start, a_id).cmp(&(b.start, b_id)));
-        (!shards.is_empty()).then_some(Self { shards })
+        let starts = shards.iter().map(|(range, _)| range.start).collect();
+        (!shards.is_empty()).then_some(Self { shards, starts })
     }
 
     /// The ids of the shards, in the order of their indices.
@@ -52,8 +57,16 @@ impl ShardMap {
 
     /// The index of the shard that takes this hash key. A key in a gap goes to the shard before it.
     pub(crate) fn index_of(&self, key: HashKey) -> usize {
-        self.shards
-            .partition_point(|(range, _)| range.start <= key)
+        // Most streams have shards of one size.
+        let guess = ((key.value() >> 64) * self.starts.len() as u128) >> 64;
+        let guess = usize::try_from(guess).unwrap_or(0);
+        let is_right = self.starts.get(guess).is_some_and(|start| *start <= key)
+            && self.starts.get(guess + 1).is_none_or(|next| key < *next);
+        if is_right {
+            return guess;
+        }
+        self.starts
+            .partition_point(|start| *start <= key)
             .saturating_sub(1)
     }
 
@@ -126,6 +139,34 @@ mod tests {
             (u128::MAX, "shardId-2"),
         ] {
             assert_eq!(ids[map.index_of(HashKey::new(key))].as_str(), id);
+        }
+    }
+
+    #[test]
+    fn keys_are_found_among_shards_of_one_size_and_of_any_size() {
+        let random = |seed| {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            (0..40).map(|_| rng.u128(..)).collect::<Vec<_>>()
+        };
+        let even: Vec<_> = (0..16_u128).map(|index| index << 124).collect();
+        for mut starts in [even, random(1)] {
+            starts.sort_unstable();
+            starts[0] = 0;
+            let ends = starts[1..].iter().map(|next| next - 1).chain([u128::MAX]);
+            let ids = (10..).map(|number| format!("shardId-{number}"));
+            let shards: Vec<_> = starts.iter().zip(ends).zip(ids).collect();
+            let shards = shards
+                .iter()
+                .map(|((start, end), id)| shard(id, **start, *end));
+            let map = ShardMap::of(&shards.collect::<Vec<_>>()).unwrap();
+            for key in starts
+                .iter()
+                .flat_map(|&start| [start, start.wrapping_sub(1)])
+                .chain(random(2))
+            {
+                let (range, _) = &map.shards[map.index_of(HashKey::new(key))];
+                assert!(range.contains(HashKey::new(key)), "{key}");
+            }
         }
     }
 

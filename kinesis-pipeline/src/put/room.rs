@@ -89,6 +89,10 @@ fn held(records: SemaphorePermit<'_>, bytes: SemaphorePermit<'_>, charged: u32) 
 }
 
 impl Held {
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.records == 0 && self.bytes == 0
+    }
+
     /// Takes over what another holds, so that both are given back at once; not if that is more than can be counted.
     pub(crate) fn absorb(&mut self, other: &mut Self) {
         let records = self.records.checked_add(other.records);

@@ -8,24 +8,49 @@ use tracing::Instrument as _;
 
 use super::{
     AttemptError,
-    entry::{Entry, wire_records},
+    entry::{Draft, Entry, finish},
     settings::Settings,
 };
-use crate::service::{ErrorClass, PutRecords, PutRecordsAnswer, ServiceError};
+use crate::{
+    record::EncodedRecord,
+    service::{ErrorClass, PutRecords, PutRecordsAnswer, ServiceError},
+};
 
 /// A request that came back, with or without an answer.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) entries: Vec<Entry>,
+    /// The Kinesis records that were sent, one for each entry.
+    pub(crate) records: Vec<EncodedRecord>,
     pub(crate) outcome: Result<PutRecordsAnswer, AttemptError>,
 }
 
-/// Sends one request and waits for its answer.
-pub(crate) async fn send(settings: Arc<Settings>, mut entries: Vec<Entry>) -> Sent {
-    for user in entries.iter_mut().flat_map(Entry::users_mut) {
-        user.sent();
+/// Sends one request and waits for its answer. Whatever panics, the records come back.
+pub(crate) async fn send(settings: Arc<Settings>, entries: Vec<Entry>, drafts: Vec<Draft>) -> Sent {
+    let records = Arc::new(finish(drafts));
+    let call = PutRecords {
+        stream: settings.target.stream.clone(),
+        records: Arc::clone(&records),
+    };
+    let attempt = AssertUnwindSafe(attempt(&settings, &entries, call));
+    let outcome = match attempt.catch_unwind().await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(AttemptError::Request(Arc::new(panicked(&settings)))),
+    };
+    Sent {
+        // A service that keeps them makes a copy necessary.
+        records: Arc::unwrap_or_clone(records),
+        entries,
+        outcome,
     }
-    settings.counters.count_request(&entries);
+}
+
+async fn attempt(
+    settings: &Settings,
+    entries: &[Entry],
+    call: PutRecords,
+) -> Result<PutRecordsAnswer, AttemptError> {
+    settings.counters.count_request(entries);
     settings.publish();
     let clock = &settings.target.clock;
     let span = tracing::debug_span!(
@@ -34,23 +59,18 @@ pub(crate) async fn send(settings: Arc<Settings>, mut entries: Vec<Entry>) -> Se
         kinesis_records = entries.len(),
         user_records = entries.iter().map(Entry::len).sum::<usize>(),
     );
-    let records = wire_records(&mut entries);
-    let call = PutRecords::new(settings.target.stream.clone(), records);
     let after = settings.options.request_timeout;
-    let stopwatch = settings.metrics.request_sent(&entries, clock);
-    // The service's code may be the user's: its panic must not lose the records.
-    let answer = AssertUnwindSafe(async { settings.target.service.put_records(call).await });
-    let answer = answer.catch_unwind().instrument(span);
+    let stopwatch = settings.metrics.request_sent(entries, clock);
+    let answer = settings.target.service.put_records(call).instrument(span);
     let outcome = match timeout(after, answer).await {
-        Ok(Ok(Ok(answer))) => Ok(answer),
-        Ok(Ok(Err(error))) => Err(AttemptError::Request(Arc::new(error))),
-        Ok(Err(_)) => Err(AttemptError::Request(Arc::new(panicked(&settings)))),
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(AttemptError::Request(Arc::new(error))),
         Err(_) => Err(AttemptError::TimedOut { after }),
     };
     settings
         .metrics
-        .answered(stopwatch, clock, &entries, &outcome);
-    Sent { entries, outcome }
+        .answered(stopwatch, clock, entries, &outcome);
+    outcome
 }
 
 fn panicked(settings: &Settings) -> ServiceError {

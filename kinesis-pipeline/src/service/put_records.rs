@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::{ErrorClass, StreamId};
 use crate::{
     record::EncodedRecord,
@@ -13,14 +15,19 @@ pub struct PutRecords {
     /// The stream to put to.
     pub stream: StreamId,
     /// The records, in order. The service promises no order between them.
-    pub records: Vec<EncodedRecord>,
+    ///
+    /// Whoever sends them shares them with whoever would send them again: they are not copied for either.
+    pub records: Arc<Vec<EncodedRecord>>,
 }
 
 impl PutRecords {
     /// A call that stores these records.
     #[must_use]
     pub fn new(stream: StreamId, records: Vec<EncodedRecord>) -> Self {
-        Self { stream, records }
+        Self {
+            stream,
+            records: Arc::new(records),
+        }
     }
 }
 

@@ -134,6 +134,11 @@ impl Writer {
         self.finish_with(checksum.into())
     }
 
+    /// How many bytes it has once it is finished.
+    pub(crate) fn finished_bytes(&self) -> usize {
+        self.out.len() + MD5_BYTES
+    }
+
     /// The part whose MD5 ends the aggregate.
     pub(crate) fn body(&self) -> &[u8] {
         &self.out[MAGIC.len()..]

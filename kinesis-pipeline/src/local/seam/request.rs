@@ -24,15 +24,15 @@ pub(super) fn put_records(call: PutRecords) -> put_records::Request {
     put_records::Request {
         stream_name: call.stream.name_parameter(),
         stream_arn: call.stream.arn_parameter(),
-        records: Some(call.records.into_iter().map(entry).collect()),
+        records: Some(call.records.iter().map(entry).collect()),
         ..put_records::Request::default()
     }
 }
 
-fn entry(record: EncodedRecord) -> entry::Entry {
+fn entry(record: &EncodedRecord) -> entry::Entry {
     entry::Entry {
-        data: Some(Blob(record.data)),
-        partition_key: Some(record.partition_key.into_text()),
+        data: Some(Blob(record.data.clone())),
+        partition_key: Some(record.partition_key.clone().into_text()),
         explicit_hash_key: record.explicit_hash_key.map(|key| key.to_string()),
     }
 }

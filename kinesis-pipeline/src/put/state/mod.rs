@@ -15,18 +15,19 @@ use super::{
     accepted::Accepted,
     backlog::Backlog,
     collect::{REQUEST_RECORDS_MAX, is_hasty},
-    entry::{Entry, LaneId},
+    entry::{Draft, Entry, LaneId},
     epoch::{EpochEnd, Epochs},
     lane::Cut,
     lanes::Lanes,
     options::Order,
     place::find_hash_keys,
+    records::{Records, Ticket},
     refresh::Refresh,
     retry::{Verdict, is_worth_halving, verdict},
-    room::Held,
     send::Sent,
     settings::Settings,
     split::{Outcomes, split},
+    stored::Stored,
 };
 use crate::service::{ErrorClass, StoredAt};
 
@@ -67,15 +68,16 @@ pub(crate) struct Wake {
 
 /// The state of one put pipeline between two events.
 ///
-/// Every accepted record is in exactly one of `queue`, `lanes`, `backlog`, `halves`, `undecided`, or a
-/// request in flight.
+/// Every accepted record is in the `queue` or one of the `records`, with a ticket in exactly one of `lanes`, `backlog`,
+/// `halves`, `undecided`, or a request in flight.
 #[derive(Debug)]
 pub(crate) struct State {
     settings: Arc<Settings>,
     /// Where puts leave their records.
     queue: mpsc::Receiver<Arrival>,
+    records: Records,
     /// Empty: the memory for what is taken from the queue.
-    taken: Vec<Accepted>,
+    taken: Vec<Ticket>,
     /// Records to be sent, those that were sent before first.
     lanes: Lanes,
     /// Records that wait until they may be sent again.
@@ -87,14 +89,14 @@ pub(crate) struct State {
     undecided: Vec<(Entry, StoredAt)>,
     refresh: Refresh,
     in_flight: usize,
+    /// A request did not come back, so that its records have no tickets.
+    lost: bool,
     /// Since when no request has reached the service; `None` if the last one did.
     unreached_since: Option<Instant>,
     /// A request was answered since the last one was cut.
     answered: bool,
     epochs: Epochs,
-    /// The room of records that were stored, given back after each event at once: whoever waits for room
-    /// takes part in every return of it.
-    freed: Held,
+    stored: Stored,
     /// What the next wake was found to be, while nothing but puts that have to wait has happened since.
     quiet: Option<Wake>,
     rng: fastrand::Rng,
@@ -109,16 +111,18 @@ impl State {
         Self {
             lanes: Lanes::new(Arc::clone(&settings)),
             epochs: Epochs::new(Arc::clone(&settings)),
-            freed: Held::default(),
+            stored: Stored::default(),
             quiet: None,
             settings,
             queue,
+            records: Records::default(),
             taken: Vec::new(),
             backlog: Backlog::default(),
             halves: VecDeque::new(),
             undecided: Vec::new(),
             refresh: Refresh::new(),
             in_flight: 0,
+            lost: false,
             unreached_since: None,
             answered: false,
             rng,
@@ -136,7 +140,7 @@ impl State {
             match arrival {
                 Arrival::Put(mut user) => {
                     user.join(self.epochs.current());
-                    users.push(user);
+                    users.push(self.records.hold(user));
                 }
                 Arrival::Flush(reply) => {
                     self.rouse();
@@ -146,11 +150,11 @@ impl State {
             }
         }
         if self.settings.options.placed {
-            find_hash_keys(&mut users);
+            find_hash_keys(&mut self.records, &users);
         }
         for user in users.drain(..) {
-            let entered_at = user.entered_at;
-            let filled = self.lanes.push(user);
+            let entered_at = self.records[&user].entered_at;
+            let filled = self.lanes.push(user, &self.records);
             self.disturb(entered_at, filled);
         }
         users.shrink_to(TAKEN_MAX);
@@ -204,21 +208,24 @@ impl State {
     }
 
     /// The next request to send now, if one is to be sent.
-    pub(crate) fn next_request(&mut self, now: Instant) -> Option<Vec<Entry>> {
+    pub(crate) fn next_request(&mut self, now: Instant) -> Option<(Vec<Entry>, Vec<Draft>)> {
         let due = self.backlog.take_due(now);
-        self.lanes.push_first(due.into_iter());
+        self.lanes.push_first(due.into_iter(), &self.records);
         self.expire(now);
         if self.in_flight >= self.settings.options.requests_in_flight_max {
             return None;
         }
-        let entries = match self.halves.pop_front() {
+        let mut entries = match self.halves.pop_front() {
             Some(half) => half,
             None if self.is_changing_lanes() => return None,
             None => self.cut(now)?,
         };
         self.in_flight += 1;
         self.answered = false;
-        Some(entries)
+        let records = &mut self.records;
+        let drafts = entries.iter_mut().map(|entry| entry.sent(records));
+        let drafts = drafts.collect();
+        Some((entries, drafts))
     }
 
     fn cut(&mut self, now: Instant) -> Option<Vec<Entry>> {
@@ -227,6 +234,7 @@ impl State {
         let options = &self.settings.options;
         let cut = Cut {
             options,
+            records: &self.records,
             now,
             hurry,
             retries_only,
@@ -280,6 +288,7 @@ impl State {
         let options = &self.settings.options;
         let cut = Cut {
             options,
+            records: &self.records,
             now,
             hurry,
             retries_only,
@@ -287,7 +296,7 @@ impl State {
         let ripe = may_send.then(|| self.lanes.ripe_at(cut)).flatten();
         let expiry = options
             .record_ttl
-            .and_then(|ttl| Some(self.lanes.since()? + ttl));
+            .and_then(|ttl| Some(self.lanes.since(&self.records)? + ttl));
         [ripe, expiry, self.backlog.due(), self.refresh.begins_at()]
             .into_iter()
             .flatten()
@@ -297,9 +306,9 @@ impl State {
     fn expire(&mut self, now: Instant) {
         let ttl = self.settings.options.record_ttl;
         if let Some(time) = ttl.and_then(|ttl| now.checked_sub(ttl)) {
-            for user in self.lanes.take_until(time) {
+            for user in self.lanes.take_until(time, &self.records) {
                 self.settings.counters.expired.add(1);
-                user.expired(now);
+                self.records.take(user).expired(now);
             }
         }
     }
@@ -310,7 +319,14 @@ impl State {
         self.answered = true;
         // One for all: what failed together is sent again together.
         let jitter = self.rng.f64();
-        let Sent { entries, outcome } = sent;
+        let Sent {
+            entries,
+            records,
+            outcome,
+        } = sent;
+        for (entry, record) in entries.iter().zip(records) {
+            entry.returned(record, &mut self.records);
+        }
         let outcomes = split(entries.len(), outcome);
         self.note_reach(&outcomes, now);
         match outcomes {
@@ -334,15 +350,26 @@ impl State {
                 }
             }
         }
+        self.end_lost();
         self.change_lanes(now);
-        self.give_room_back();
+        self.tell_stored();
     }
 
-    /// A request was lost with its records: its task panicked.
+    /// A request was lost with its tickets: its task was ended.
     pub(crate) fn on_lost(&mut self) {
         self.in_flight -= 1;
         self.answered = true;
+        self.lost = true;
         self.lanes.unblock();
+        self.end_lost();
+    }
+
+    /// Which records were in lost requests shows once no other is in flight.
+    fn end_lost(&mut self) {
+        if self.lost && self.in_flight == 0 {
+            self.lost = false;
+            drop(self.records.take_in_flight());
+        }
     }
 
     fn note_reach(&mut self, outcomes: &Outcomes, now: Instant) {
@@ -369,23 +396,24 @@ impl State {
         let mut waiting: Vec<_> = halves.chain(self.backlog.take_all()).collect();
         waiting.extend(self.lanes.take_waiting());
         for user in waiting {
-            user.gave_up(failure.clone());
+            self.records.take(user).gave_up(failure.clone());
         }
     }
 
     /// What comes after a rest tries the endpoint anew.
     pub(crate) fn rested(&mut self) {
         self.unreached_since = None;
+        self.records.rest();
     }
 
-    fn give_room_back(&mut self) {
-        let freed = std::mem::take(&mut self.freed);
-        self.settings.room.give_back(freed);
+    fn tell_stored(&mut self) {
+        self.stored
+            .tell(&self.settings.room, &self.settings.counters);
     }
 
     fn halve(&mut self, mut entries: Vec<Entry>) {
-        for user in entries.iter_mut().flat_map(Entry::users_mut) {
-            user.attempt_was_not_about_it();
+        for user in entries.iter().flat_map(Entry::users) {
+            self.records[user].attempt_was_not_about_it();
         }
         let second = entries.split_off(entries.len() / 2);
         self.halves.extend([entries, second]);
@@ -398,7 +426,8 @@ impl State {
         self.settings.counters.count_failure(failure);
         let mut again = Vec::with_capacity(entry.len());
         let mut longest = Duration::ZERO;
-        for mut user in entry.into_users() {
+        for ticket in entry.into_users() {
+            let user = &mut self.records[&ticket];
             user.attempt_failed(failure);
             match verdict(
                 &self.settings.options,
@@ -409,15 +438,15 @@ impl State {
             ) {
                 Verdict::Again(wait) => {
                     longest = longest.max(wait);
-                    again.push(user);
+                    again.push(ticket);
                 }
-                Verdict::GiveUp => user.gave_up(failure.clone()),
-                Verdict::Reject => user.rejected(failure.clone()),
+                Verdict::GiveUp => self.records.take(ticket).gave_up(failure.clone()),
+                Verdict::Reject => self.records.take(ticket).rejected(failure.clone()),
             }
         }
         if let Some(oldest) = again.first() {
             let ttl = self.settings.options.record_ttl;
-            let expiry = ttl.map(|ttl| oldest.entered_at + ttl);
+            let expiry = ttl.map(|ttl| self.records[oldest].entered_at + ttl);
             let due = [Some(now + longest), expiry].into_iter().flatten().min();
             self.send_again(lane, again, due.unwrap_or(now));
         }
@@ -435,30 +464,32 @@ impl State {
         }
     }
 
-    fn send_again(&mut self, lane: LaneId, users: Vec<Accepted>, due: Instant) {
+    fn send_again(&mut self, lane: LaneId, users: Vec<Ticket>, due: Instant) {
         if !self.is_ordered() {
             return self.backlog.push(users, due);
         }
         // The records behind them wait too.
-        self.lanes.push_first(users.into_iter());
+        self.lanes.push_first(users.into_iter(), &self.records);
         if let Some(lane) = self.lanes.lane_of(lane) {
             lane.block_until(due);
         }
     }
 
-    /// Forgets what only a running driver can have, and gives back the records that it will not send.
+    /// Forgets what only a running driver can have, and gives back the records that it will not send, or does not
+    /// know the end of.
     pub(crate) fn abandon(&mut self) -> Vec<Accepted> {
         self.take_new();
         self.rouse();
         self.in_flight = 0;
+        self.lost = false;
         self.answered = false;
         let now = self.now();
         self.refresh.interrupted(now);
         self.decide(now);
-        self.give_room_back();
-        let halves = self.halves.drain(..).flatten().flat_map(Entry::into_users);
-        let mut abandoned: Vec<_> = halves.chain(self.backlog.take_all()).collect();
-        abandoned.extend(self.lanes.take_all());
-        abandoned
+        self.tell_stored();
+        self.halves.clear();
+        self.backlog.clear();
+        self.lanes.clear();
+        self.records.take_all()
     }
 }

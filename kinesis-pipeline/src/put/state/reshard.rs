@@ -16,7 +16,7 @@ impl State {
             lane.returned(&entry);
             lane.pace.iter_mut().for_each(Pace::stored);
         }
-        match self.lanes.landing(&entry, &at.shard_id) {
+        match self.lanes.landing(&entry, &at.shard_id, &self.records) {
             Landing::Right => self.stored(entry, &at, now),
             Landing::Unknown if entry.len() == 1 => {
                 self.refresh.want(now);
@@ -32,15 +32,15 @@ impl State {
             }
             Landing::Anywhere => {
                 tracing::info!(stream = %self.settings.target.stream, "the service distributes the records of this stream");
-                self.lanes
-                    .place_nothing(self.settings.options.aggregate, true);
+                let aggregate = self.settings.options.aggregate;
+                self.lanes.place_nothing(aggregate, true, &self.records);
                 self.stored(entry, &at, now);
             }
         }
     }
 
     fn stored(&mut self, entry: Entry, at: &StoredAt, now: Instant) {
-        entry.stored(at, now, &mut self.freed, &self.settings.counters);
+        entry.stored(at, now, &mut self.records, &mut self.stored);
     }
 
     /// Sends the records of an aggregate again that consumers would drop where it is. If it keeps landing
@@ -48,14 +48,17 @@ impl State {
     fn put_again(&mut self, entry: Entry, at: &StoredAt, now: Instant) {
         self.settings.counters.astride.add(entry.len());
         let attempts_max = self.settings.options.attempts_max;
-        if entry.users().any(|user| user.attempts >= attempts_max) {
+        let records = &mut self.records;
+        if entry
+            .users()
+            .any(|user| records[user].attempts >= attempts_max)
+        {
             return self.stored(entry, at, now);
         }
-        let users = entry.into_users().map(|mut user| {
-            user.attempt_landed_astride();
-            user
-        });
-        self.lanes.push_first(users);
+        for user in entry.users() {
+            records[user].attempt_landed_astride();
+        }
+        self.lanes.push_first(entry.into_users(), records);
     }
 
     /// The stream's shards were listed, or could not be.
@@ -69,7 +72,7 @@ impl State {
             Err(error) => self.on_no_shards(Some(&error), now),
         }
         self.change_lanes(now);
-        self.give_room_back();
+        self.tell_stored();
     }
 
     /// The stream's shards could not be listed; `None`: the listing panicked.
@@ -84,9 +87,9 @@ impl State {
             error,
             "shards could not be listed: for a minute, records are put one by one, not by shard"
         );
-        self.lanes.place_nothing(false, false);
+        self.lanes.place_nothing(false, false, &self.records);
         self.decide(now);
-        self.give_room_back();
+        self.tell_stored();
     }
 
     /// Takes a shard map into use that was read.
@@ -96,7 +99,7 @@ impl State {
             return;
         }
         if let Some(shards) = self.refresh.take() {
-            self.lanes.place_by(&shards, now);
+            self.lanes.place_by(&shards, now, &self.records);
             self.decide(now);
         }
     }
@@ -104,7 +107,7 @@ impl State {
     /// Decides about aggregates in shards that the map did not have.
     pub(super) fn decide(&mut self, now: Instant) {
         for (entry, at) in std::mem::take(&mut self.undecided).into_iter().rev() {
-            match self.lanes.landing(&entry, &at.shard_id) {
+            match self.lanes.landing(&entry, &at.shard_id, &self.records) {
                 Landing::Astride => self.put_again(entry, &at, now),
                 // A shard that is not even listed now was replaced meanwhile: there is no telling.
                 Landing::Right | Landing::Unknown | Landing::Anywhere => {

@@ -69,7 +69,7 @@ async fn send_typed(
     aws: &AwsKinesis,
     call: PutRecords,
 ) -> Result<Vec<Option<Entry>>, ServiceError> {
-    let entries = call.records.into_iter().map(typed_entry).collect();
+    let entries = call.records.iter().map(typed_entry).collect();
     let output = aws
         .client
         .put_records()
@@ -83,9 +83,9 @@ async fn send_typed(
 }
 
 /// The data is shared with the caller, not copied: it keeps the record for a retry.
-fn typed_entry(record: EncodedRecord) -> PutRecordsRequestEntry {
+fn typed_entry(record: &EncodedRecord) -> PutRecordsRequestEntry {
     PutRecordsRequestEntry::builder()
-        .data(Blob::from_maybe_shared(record.data))
+        .data(Blob::from_maybe_shared(record.data.clone()))
         .partition_key(record.partition_key.as_str())
         .set_explicit_hash_key(record.explicit_hash_key.map(|key| key.to_string()))
         .build()

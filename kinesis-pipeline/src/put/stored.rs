@@ -1,0 +1,31 @@
+//! What was stored, until it is told: once an answer, not once a record.
+
+use super::{
+    accepted::Accepted,
+    room::{Held, Room},
+    stats::Counters,
+};
+
+/// The user records that were stored since it was last told.
+#[derive(Debug, Default)]
+pub(crate) struct Stored {
+    records: usize,
+    data_bytes: usize,
+    /// The room that they took: whoever waits for room takes part in every return of it.
+    pub(crate) room: Held,
+}
+
+impl Stored {
+    /// This record is stored.
+    pub(crate) fn count(&mut self, user: &Accepted) {
+        self.records += 1;
+        self.data_bytes += user.record.data.len();
+    }
+
+    pub(crate) fn tell(&mut self, room: &Room, counters: &Counters) {
+        let stored = std::mem::take(self);
+        counters.stored.add(stored.records);
+        counters.stored_bytes.add(stored.data_bytes);
+        room.give_back(stored.room);
+    }
+}
