@@ -16,12 +16,18 @@ use crate::{
 };
 
 /// A user record that the pipeline has accepted.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) record: EncodedRecord,
+    pub(crate) fate: Fate,
+}
+
+/// What becomes of a user record that the pipeline has accepted.
 ///
 /// It ends in exactly one result: dropping it, as a runtime does that shuts down, ends it with
 /// [`PutError::Gone`].
 #[derive(Debug)]
-pub(crate) struct Accepted {
-    pub(crate) record: EncodedRecord,
+pub(crate) struct Fate {
     pub(crate) entered_at: Instant,
     /// How often the record was sent, counting the attempt in flight.
     pub(crate) attempts: u32,
@@ -48,19 +54,33 @@ impl Accepted {
         waiter: Waiter,
         held: Held,
     ) -> Self {
-        Self {
-            hash_key: HashKey::MIN,
-            epoch: None,
-            record,
+        let fate = Fate {
             entered_at,
             attempts: 0,
             in_flight: false,
             may_have_been_stored: false,
+            hash_key: HashKey::MIN,
+            epoch: None,
             waiter: Some(waiter),
             held,
-        }
+        };
+        Self { record, fate }
     }
 
+    /// The pipeline cannot take it any more: its receipt ends with an error.
+    pub(crate) fn refused(mut self, settings: &Settings) {
+        settings.counters.failed.add(1);
+        settings.room.give_back(std::mem::take(&mut self.fate.held));
+    }
+
+    /// Gives the record out while it is sent: it has one owner at a time.
+    pub(crate) fn lend(&mut self) -> EncodedRecord {
+        let nothing = EncodedRecord::new(PartitionKey::stored(ByteString::new()), Bytes::new());
+        std::mem::replace(&mut self.record, nothing)
+    }
+}
+
+impl Fate {
     /// The hash key that decides the shard. It means nothing where records are not placed.
     pub(crate) fn hash_key(&self) -> HashKey {
         self.hash_key
@@ -76,12 +96,6 @@ impl Accepted {
         self.epoch = Some(epoch);
     }
 
-    /// The pipeline cannot take it any more: its receipt ends with an error.
-    pub(crate) fn refused(mut self, settings: &Settings) {
-        settings.counters.failed.add(1);
-        settings.room.give_back(std::mem::take(&mut self.held));
-    }
-
     /// Whether an attempt is in flight.
     pub(crate) fn is_in_flight(&self) -> bool {
         self.in_flight
@@ -93,10 +107,10 @@ impl Accepted {
         self.in_flight = true;
     }
 
-    /// Gives the record out while it is sent: it has one owner at a time.
-    pub(crate) fn lend(&mut self) -> EncodedRecord {
-        let nothing = EncodedRecord::new(PartitionKey::stored(ByteString::new()), Bytes::new());
-        std::mem::replace(&mut self.record, nothing)
+    /// The attempt in flight is that of the whole that it was sent in.
+    pub(crate) fn was_sent(&mut self, attempts: u32) {
+        self.attempts = attempts;
+        self.in_flight = true;
     }
 
     /// The attempt failed; what follows is for the caller to decide.
@@ -185,7 +199,7 @@ impl Accepted {
     }
 }
 
-impl Drop for Accepted {
+impl Drop for Fate {
     fn drop(&mut self) {
         self.fail(|user, settings| PutError::Gone {
             stream: settings.target.stream.clone(),

@@ -4,6 +4,8 @@ use bytestring::ByteString;
 use tokio::time::Instant;
 
 use super::{
+    accepted::Fate,
+    pack::Pack,
     records::{Records, Ticket},
     stored::Stored,
 };
@@ -16,7 +18,7 @@ use crate::{
 };
 
 /// The partition key of an aggregate: its explicit hash key decides the shard, so the shortest will do.
-const AGGREGATE_KEY: ByteString = ByteString::from_static("a");
+pub(crate) const AGGREGATE_KEY: ByteString = ByteString::from_static("a");
 
 /// Which lane an entry came from. Lanes are numbered anew with each shard map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +31,7 @@ pub(crate) struct LaneId {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) lane: LaneId,
-    first: Ticket,
-    rest: Vec<Ticket>,
+    users: Users,
     /// How large the Kinesis record is; until it is made, how large it is at most.
     pub(crate) bytes: usize,
     /// How large it was thought to be when its shard's pace was charged.
@@ -40,11 +41,22 @@ pub(crate) struct Entry {
     pub(crate) attempts: u32,
 }
 
+/// Where the user records are.
+#[derive(Debug)]
+enum Users {
+    /// One, which goes as it is.
+    Lone(Ticket),
+    /// Several that are written for this attempt.
+    Many(Vec<Ticket>),
+    /// Written as they came.
+    Packed(Box<Pack>),
+}
+
 /// A Kinesis record as far as it is made where the user records are.
 #[derive(Debug)]
 pub(crate) enum Draft {
-    /// A user record, lent for the attempt.
-    Lone(EncodedRecord),
+    /// It is made, or a user record that goes as it is: lent for the attempt.
+    Done(EncodedRecord),
     /// An aggregate without its MD5, and the hash key that decides its shard.
     Aggregate(Box<Writer>, HashKey),
 }
@@ -53,15 +65,23 @@ impl Entry {
     /// A user record as it is.
     pub(crate) fn lone(lane: LaneId, user: Ticket) -> Self {
         let bytes = user.bytes();
-        Self::of(lane, user, Vec::new(), bytes)
+        Self::new(lane, Users::Lone(user), bytes)
     }
 
-    /// Several user records in `bytes` bytes at most; one goes as it is.
-    pub(crate) fn of(lane: LaneId, first: Ticket, rest: Vec<Ticket>, bytes: usize) -> Self {
+    /// Several user records in `bytes` bytes at most.
+    pub(crate) fn many(lane: LaneId, users: Vec<Ticket>, bytes: usize) -> Self {
+        Self::new(lane, Users::Many(users), bytes)
+    }
+
+    pub(crate) fn packed(lane: LaneId, pack: Box<Pack>) -> Self {
+        let bytes = pack.bytes();
+        Self::new(lane, Users::Packed(pack), bytes)
+    }
+
+    fn new(lane: LaneId, users: Users, bytes: usize) -> Self {
         Self {
             lane,
-            first,
-            rest,
+            users,
             bytes,
             charged_bytes: bytes,
             entered_at: None,
@@ -70,52 +90,101 @@ impl Entry {
     }
 
     pub(crate) fn len(&self) -> usize {
-        1 + self.rest.len()
+        match &self.users {
+            Users::Lone(_) => 1,
+            Users::Many(users) => users.len(),
+            Users::Packed(pack) => pack.len(),
+        }
     }
 
-    pub(crate) fn users(&self) -> impl Iterator<Item = &Ticket> {
-        std::iter::once(&self.first).chain(&self.rest)
+    /// The points of the key space of the user records; that of the first decides the shard.
+    pub(crate) fn hash_keys(&self, records: &Records) -> Vec<HashKey> {
+        let hash_key = |user| records[user].fate.hash_key();
+        match &self.users {
+            Users::Lone(user) => vec![hash_key(user)],
+            Users::Many(users) => users.iter().map(hash_key).collect(),
+            Users::Packed(pack) => pack.hash_keys().collect(),
+        }
     }
 
-    pub(crate) fn into_users(self) -> impl DoubleEndedIterator<Item = Ticket> {
-        std::iter::once(self.first).chain(self.rest)
+    /// How often one of the user records was sent at most.
+    pub(crate) fn attempts_max(&self, records: &Records) -> u32 {
+        let attempts = |user| records[user].fate.attempts;
+        match &self.users {
+            Users::Lone(user) => attempts(user),
+            Users::Many(users) => users.iter().map(attempts).max().unwrap_or(0),
+            Users::Packed(pack) => pack.attempts(),
+        }
     }
 
-    /// The hash key that decides the shard.
-    pub(crate) fn hash_key(&self, records: &Records) -> HashKey {
-        records[&self.first].hash_key()
-    }
-
-    /// An attempt begins. Aggregates are written anew for each: kept, they would double the memory.
+    /// An attempt begins.
     pub(crate) fn sent(&mut self, records: &mut Records) -> Draft {
-        let first = &mut records[&self.first];
-        self.entered_at = Some(first.entered_at);
-        self.attempts = first.attempts + 1;
-        if self.rest.is_empty() {
-            first.sent();
-            return Draft::Lone(first.lend());
+        match &mut self.users {
+            Users::Lone(user) => {
+                let user = &mut records[user];
+                user.fate.sent();
+                self.entered_at = Some(user.fate.entered_at);
+                self.attempts = user.fate.attempts;
+                Draft::Done(user.lend())
+            }
+            Users::Many(users) => {
+                let mut writer = Writer::with_capacity(self.bytes);
+                for user in users.iter() {
+                    let user = &mut records[user];
+                    user.fate.sent();
+                    writer.push(&user.record);
+                }
+                let first = users.first().map(|user| &records[user].fate);
+                self.entered_at = first.map(|first| first.entered_at);
+                self.attempts = first.map_or(1, |first| first.attempts);
+                self.bytes = writer.finished_bytes() + AGGREGATE_KEY.len();
+                let hash_key = first.map_or(HashKey::MIN, Fate::hash_key);
+                Draft::Aggregate(Box::new(writer), hash_key)
+            }
+            Users::Packed(pack) => {
+                let draft;
+                (draft, self.bytes) = pack.sent();
+                self.entered_at = pack.since();
+                self.attempts = pack.attempts();
+                draft
+            }
         }
-        let hash_key = first.hash_key();
-        let mut writer = Writer::with_capacity(self.bytes);
-        for user in self.users() {
-            let user = &mut records[user];
-            user.sent();
-            writer.push(&user.record);
-        }
-        self.bytes = writer.finished_bytes() + AGGREGATE_KEY.len();
-        Draft::Aggregate(Box::new(writer), hash_key)
     }
 
-    /// The attempt is over: what was lent comes back.
-    pub(crate) fn returned(&self, sent: EncodedRecord, records: &mut Records) {
-        if self.rest.is_empty() {
-            records[&self.first].record = sent;
+    /// The attempt is over: what was sent comes back.
+    pub(crate) fn returned(&mut self, sent: EncodedRecord, records: &mut Records) {
+        match &mut self.users {
+            Users::Lone(user) => records[user].record = sent,
+            Users::Many(_) => {}
+            Users::Packed(pack) => pack.returned(sent),
+        }
+    }
+
+    /// The attempt does not count: the request was refused for another record's sake.
+    pub(crate) fn attempt_was_not_about_it(&mut self, records: &mut Records) {
+        match &mut self.users {
+            Users::Lone(user) => records[user].fate.attempt_was_not_about_it(),
+            Users::Many(users) => {
+                for user in users {
+                    records[user].fate.attempt_was_not_about_it();
+                }
+            }
+            Users::Packed(pack) => pack.attempt_was_not_about_it(),
         }
     }
 
     /// By how much it was smaller than was thought.
     pub(crate) fn overcharged_bytes(&self) -> usize {
         self.charged_bytes.saturating_sub(self.bytes)
+    }
+
+    /// The user records one by one.
+    pub(crate) fn into_users(self, records: &mut Records) -> Vec<Ticket> {
+        match self.users {
+            Users::Lone(user) => vec![user],
+            Users::Many(users) => users,
+            Users::Packed(pack) => records.hold_all(pack.unpack()),
+        }
     }
 
     /// All user records are stored.
@@ -126,11 +195,14 @@ impl Entry {
         records: &mut Records,
         stored: &mut Stored,
     ) {
-        for (index, ticket) in (0..).zip(self.into_users()) {
-            let user = &mut records[&ticket];
-            stored.count(user);
-            user.stored(at, index, now, &mut stored.room);
-            records.end(ticket);
+        match self.users {
+            Users::Lone(user) => records.stored(user, at, 0, now, stored),
+            Users::Many(users) => {
+                for (index, user) in (0..).zip(users) {
+                    records.stored(user, at, index, now, stored);
+                }
+            }
+            Users::Packed(mut pack) => pack.stored(at, now, stored),
         }
     }
 }
@@ -140,7 +212,7 @@ pub(crate) fn finish(drafts: Vec<Draft>) -> Vec<EncodedRecord> {
     let bodies: Vec<_> = drafts.iter().filter_map(Draft::body).collect();
     let mut digests = digest::of_each(&bodies).into_iter();
     let records = drafts.into_iter().map(|draft| match draft {
-        Draft::Lone(record) => record,
+        Draft::Done(record) => record,
         Draft::Aggregate(writer, hash_key) => {
             let data = match digests.next() {
                 Some(digest) => writer.finish_with(digest),
@@ -158,7 +230,7 @@ impl Draft {
     /// What the MD5 of an aggregate is of.
     fn body(&self) -> Option<&[u8]> {
         match self {
-            Self::Lone(_) => None,
+            Self::Done(_) => None,
             Self::Aggregate(writer, _) => Some(writer.body()),
         }
     }

@@ -5,10 +5,12 @@ use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
 use super::{
+    accepted::Accepted,
     collect::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX, Request},
     entry::{Entry, LaneId, aggregate_size},
     options::{Order, PutOptions},
-    pace::Pace,
+    pace::{Pace, QUANTUM_BYTES},
+    pack::Pack,
     records::{Records, Ticket},
 };
 use crate::shard::ShardId;
@@ -22,7 +24,11 @@ pub(crate) struct Lane {
     pub(crate) id: LaneId,
     /// `None`: the service finds the shard.
     pub(crate) shard_id: Option<ShardId>,
+    /// Records that go as they are, or that were here before all in `packs`.
     waiting: VecDeque<Ticket>,
+    /// Records that share Kinesis records, which are full but for the last.
+    packs: VecDeque<Box<Pack>>,
+    records: usize,
     bytes: usize,
     /// `None`: there is no telling which shard is how busy.
     pub(crate) pace: Option<Pace>,
@@ -58,6 +64,8 @@ impl Lane {
             id,
             shard_id,
             waiting: VecDeque::new(),
+            packs: VecDeque::new(),
+            records: 0,
             bytes: 0,
             pace,
             aggregate,
@@ -67,86 +75,152 @@ impl Lane {
     }
 
     /// Returns whether that filled the lane.
-    pub(crate) fn push(&mut self, user: Ticket, options: &PutOptions) -> bool {
+    pub(crate) fn push(
+        &mut self,
+        user: Accepted,
+        options: &PutOptions,
+        records: &mut Records,
+    ) -> bool {
         let was_full = self.is_full(options);
-        self.bytes += user.bytes();
-        self.waiting.push_back(user);
+        self.records += 1;
+        self.bytes += user.record.size_bytes();
+        if self.aggregate {
+            self.pack(user, options);
+        } else {
+            self.waiting.push_back(records.hold(user));
+        }
         !was_full && self.is_full(options)
+    }
+
+    fn pack(&mut self, user: Accepted, options: &PutOptions) {
+        let paced_max = self.pace.as_ref().map_or(usize::MAX, |_| QUANTUM_BYTES);
+        let bytes_max = options.aggregate_bytes_max.min(paced_max);
+        let rest = match self.packs.back_mut() {
+            Some(open) => open.push(user, bytes_max),
+            None => Err(user),
+        };
+        if let Err(user) = rest {
+            self.packs.push_back(Box::new(Pack::new(user)));
+        }
     }
 
     /// Puts a record before all others: it was there before.
     pub(crate) fn push_first(&mut self, user: Ticket) {
+        self.records += 1;
         self.bytes += user.bytes();
         self.waiting.push_front(user);
     }
 
+    /// Puts a record that was sent before behind those of which that is true too.
+    pub(crate) fn push_sent(&mut self, user: Ticket) {
+        self.records += 1;
+        self.bytes += user.bytes();
+        self.waiting.push_back(user);
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
+        self.records
     }
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes all records.
-    pub(crate) fn take_all(&mut self) -> VecDeque<Ticket> {
-        self.bytes = 0;
+    /// Takes all records, in their order.
+    pub(crate) fn take_all(&mut self, records: &mut Records) -> VecDeque<Ticket> {
+        self.unpack_while(records, |_| true);
+        (self.records, self.bytes) = (0, 0);
         std::mem::take(&mut self.waiting)
     }
 
-    /// Takes the first record if it was accepted at `time` or before.
-    pub(crate) fn take_until(&mut self, time: Instant, records: &Records) -> Option<Ticket> {
-        self.since(records).filter(|since| *since <= time)?;
-        self.pop()
+    /// Forgets all records.
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+        self.packs.clear();
+        (self.records, self.bytes) = (0, 0);
+    }
+
+    /// Takes the records that were accepted at `time` or before, as far as no younger one stands before them.
+    pub(crate) fn take_until(&mut self, time: Instant, records: &mut Records) -> Vec<Ticket> {
+        self.unpack_while(records, |pack| {
+            pack.since().is_some_and(|since| since <= time)
+        });
+        let mut older = Vec::new();
+        while let Some(first) = self.waiting.front()
+            && records[first].fate.entered_at <= time
+        {
+            older.extend(self.pop());
+        }
+        older
+    }
+
+    /// Makes records of the first packs.
+    fn unpack_while(&mut self, records: &mut Records, is_meant: impl Fn(&Pack) -> bool) {
+        while let Some(pack) = self.packs.pop_front_if(|pack| is_meant(pack)) {
+            self.waiting.extend(records.hold_all(pack.unpack()));
+        }
     }
 
     /// When the first record was accepted.
     pub(crate) fn since(&self, records: &Records) -> Option<Instant> {
-        self.waiting.front().map(|user| records[user].entered_at)
+        match self.waiting.front() {
+            Some(first) => Some(records[first].fate.entered_at),
+            None => self.packs.front()?.since(),
+        }
+    }
+
+    /// Whether the first record was sent before.
+    fn was_sent(&self, records: &Records) -> bool {
+        let first = self.waiting.front();
+        first.is_some_and(|first| records[first].fate.attempts > 0)
     }
 
     /// From when on records of it may be sent; `None`: not before something happens.
     pub(crate) fn ripe_at(&self, cut: Cut<'_>) -> Option<Instant> {
-        let first = &cut.records[self.waiting.front()?];
-        if self.busy || (cut.retries_only && first.attempts == 0) {
+        let since = self.since(cut.records)?;
+        let was_sent = self.was_sent(cut.records);
+        if self.busy || (cut.retries_only && !was_sent) {
             return None;
         }
-        let gathered_at = if cut.hurry || first.attempts > 0 || self.is_full(cut.options) {
+        let gathered_at = if cut.hurry || was_sent || self.is_full(cut.options) {
             cut.now
         } else {
-            first.entered_at + cut.options.linger_max
+            since + cut.options.linger_max
         };
-        let records = if self.aggregate { 1 } else { self.len() };
-        let paced = self
-            .pace
-            .as_ref()
-            .map(|pace| pace.ready_at(records, self.bytes))
-            .map(|at| {
-                if at > cut.now {
-                    at + PACED_TOGETHER
-                } else {
-                    at
-                }
-            });
+        let paced = self.paced_at().map(|at| {
+            if at > cut.now {
+                at + PACED_TOGETHER
+            } else {
+                at
+            }
+        });
         [Some(gathered_at), paced, self.blocked_until]
             .into_iter()
             .flatten()
             .max()
     }
 
+    /// When the shard takes what comes next.
+    fn paced_at(&self) -> Option<Instant> {
+        let pace = self.pace.as_ref()?;
+        Some(match self.packs.front() {
+            Some(pack) if self.waiting.is_empty() => pace.ready_at(1, pack.bytes()),
+            _ if self.aggregate => pace.ready_at(1, self.bytes),
+            _ => pace.ready_at(self.records, self.bytes),
+        })
+    }
+
     /// Whether nothing is gained for this lane by waiting for more records.
     fn is_full(&self, options: &PutOptions) -> bool {
-        let bytes_max = if self.aggregate {
-            options.aggregate_bytes_max
-        } else {
-            REQUEST_BYTES_MAX
-        };
-        self.bytes >= bytes_max || (!self.aggregate && self.len() >= REQUEST_RECORDS_MAX)
+        if self.aggregate {
+            return self.packs.len() > 1 || self.bytes >= options.aggregate_bytes_max;
+        }
+        self.bytes >= REQUEST_BYTES_MAX || self.records >= REQUEST_RECORDS_MAX
     }
 
     /// Moves records that may be sent now into the request. Returns whether the request has room for more.
     pub(crate) fn cut(&mut self, request: &mut Request, cut: Cut<'_>) -> bool {
-        if self.waiting.is_empty() {
+        if self.records == 0 {
             return true;
         }
         if let Some(pace) = &mut self.pace {
@@ -177,17 +251,14 @@ impl Lane {
 
     /// Whether another Kinesis record may be cut, once one may.
     fn has_more(&self, cut: Cut<'_>) -> bool {
-        let Some(first) = self.waiting.front() else {
-            return false;
+        let was_sent = || self.was_sent(cut.records);
+        let lingered = || {
+            let since = self.since(cut.records);
+            since.is_some_and(|since| cut.now >= since + cut.options.linger_max)
         };
-        let was_sent = || cut.records[first].attempts > 0;
-        let gathered = || {
-            cut.hurry
-                || was_sent()
-                || self.is_full(cut.options)
-                || cut.now >= cut.records[first].entered_at + cut.options.linger_max
-        };
-        !self.busy
+        let gathered = || cut.hurry || was_sent() || self.is_full(cut.options) || lingered();
+        self.records > 0
+            && !self.busy
             && self.pace.as_ref().is_none_or(Pace::allows)
             && (!cut.retries_only || was_sent())
             && (!self.aggregate || gathered())
@@ -195,12 +266,14 @@ impl Lane {
 
     /// How many records the next Kinesis record has, and how many bytes at most.
     fn next_size(&self, cut: Cut<'_>) -> (usize, usize) {
-        if self.aggregate {
+        if self.aggregate && !self.waiting.is_empty() {
             let records = self.waiting.iter().map(|user| &cut.records[user].record);
             let bytes_max = cut.options.aggregate_bytes_max.min(self.paced_bytes());
             return aggregate_size(records, bytes_max);
         }
-        (1, self.waiting.front().map_or(0, Ticket::bytes))
+        let lone = self.waiting.front().map(|user| (1, user.bytes()));
+        let pack = || self.packs.front().map(|pack| (pack.len(), pack.bytes()));
+        lone.or_else(pack).unwrap_or_default()
     }
 
     fn paced_bytes(&self) -> usize {
@@ -208,17 +281,24 @@ impl Lane {
     }
 
     fn take(&mut self, count: usize, bytes: usize) -> Option<Entry> {
-        let first = self.pop()?;
-        if count == 1 {
-            return Some(Entry::lone(self.id, first));
+        if self.waiting.is_empty() {
+            let pack = self.packs.pop_front()?;
+            self.records -= pack.len();
+            self.bytes -= pack.user_bytes();
+            return Some(Entry::packed(self.id, pack));
         }
-        let rest: Vec<_> = self.waiting.drain(..count - 1).collect();
-        self.bytes -= rest.iter().map(Ticket::bytes).sum::<usize>();
-        Some(Entry::of(self.id, first, rest, bytes))
+        if count == 1 {
+            return Some(Entry::lone(self.id, self.pop()?));
+        }
+        let users: Vec<_> = self.waiting.drain(..count).collect();
+        self.records -= users.len();
+        self.bytes -= users.iter().map(Ticket::bytes).sum::<usize>();
+        Some(Entry::many(self.id, users, bytes))
     }
 
     fn pop(&mut self) -> Option<Ticket> {
         let user = self.waiting.pop_front()?;
+        self.records -= 1;
         self.bytes -= user.bytes();
         Some(user)
     }

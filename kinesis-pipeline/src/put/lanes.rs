@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
+    accepted::Accepted,
     collect::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX, Request},
     entry::{Entry, LaneId},
     lane::{Cut, Lane},
@@ -13,7 +14,7 @@ use super::{
     records::{Records, Ticket},
     settings::Settings,
 };
-use crate::shard::{Shard, ShardId};
+use crate::shard::{HashKey, Shard, ShardId};
 
 /// The lanes of a pipeline, and what decides the lane of a record.
 #[derive(Debug)]
@@ -63,30 +64,26 @@ impl Lanes {
             next: 0,
         };
         if !placed {
-            lanes.place_nothing(false, true, &Records::default());
+            lanes.place_nothing(false, true, &mut Records::default());
         }
         lanes
     }
 
     /// Returns whether that filled a lane, so that nothing is gained for it by waiting for more records.
-    pub(crate) fn push(&mut self, user: Ticket, records: &Records) -> bool {
-        let Some(index) = self.index_of(&user, records) else {
-            self.unplaced.push_back(user);
+    pub(crate) fn push(&mut self, user: Accepted, records: &mut Records) -> bool {
+        let Some(index) = self.index_of(user.fate.hash_key()) else {
+            self.unplaced.push_back(records.hold(user));
             return false;
         };
         self.records += 1;
-        self.bytes += user.bytes();
-        self.all[index].push(user, &self.settings.options)
+        self.bytes += user.record.size_bytes();
+        self.all[index].push(user, &self.settings.options, records)
     }
 
     /// Puts records back that were there before, in their order.
-    pub(crate) fn push_first(
-        &mut self,
-        users: impl DoubleEndedIterator<Item = Ticket>,
-        records: &Records,
-    ) {
-        for user in users.rev() {
-            match self.index_of(&user, records) {
+    pub(crate) fn push_first(&mut self, users: Vec<Ticket>, records: &Records) {
+        for user in users.into_iter().rev() {
+            match self.index_of(records[&user].fate.hash_key()) {
                 Some(index) => {
                     self.records += 1;
                     self.bytes += user.bytes();
@@ -97,11 +94,11 @@ impl Lanes {
         }
     }
 
-    fn index_of(&self, user: &Ticket, records: &Records) -> Option<usize> {
+    fn index_of(&self, hash_key: HashKey) -> Option<usize> {
         match &self.placement {
             Placement::Off { .. } => Some(0),
             Placement::Awaited => None,
-            Placement::ByShard(map) => Some(map.index_of(records[user].hash_key())),
+            Placement::ByShard(map) => Some(map.index_of(hash_key)),
         }
     }
 
@@ -166,7 +163,10 @@ impl Lanes {
 
     /// When the record that waits for longest was accepted; it is the first of a lane.
     pub(crate) fn since(&self, records: &Records) -> Option<Instant> {
-        let unplaced = self.unplaced.front().map(|user| records[user].entered_at);
+        let unplaced = self
+            .unplaced
+            .front()
+            .map(|user| records[user].fate.entered_at);
         self.all
             .iter()
             .filter_map(|lane| lane.since(records))
@@ -175,18 +175,18 @@ impl Lanes {
     }
 
     /// Takes the records that were accepted at `time` or before, as far as no younger one stands before them.
-    pub(crate) fn take_until(&mut self, time: Instant, records: &Records) -> Vec<Ticket> {
+    pub(crate) fn take_until(&mut self, time: Instant, records: &mut Records) -> Vec<Ticket> {
         let mut older = Vec::new();
         while self
             .unplaced
             .front()
-            .is_some_and(|user| records[user].entered_at <= time)
+            .is_some_and(|user| records[user].fate.entered_at <= time)
         {
             older.extend(self.unplaced.pop_front());
         }
         for lane in &mut self.all {
             let (count, bytes) = (lane.len(), lane.bytes());
-            older.extend(std::iter::from_fn(|| lane.take_until(time, records)));
+            older.extend(lane.take_until(time, records));
             self.records -= count - lane.len();
             self.bytes -= bytes - lane.bytes();
         }
@@ -205,12 +205,11 @@ impl Lanes {
         if predicted.is_some_and(|lane| lane.shard_id.as_ref() == Some(shard_id)) {
             return Landing::Right;
         }
-        let hash_keys = entry.users().map(|user| records[user].hash_key());
-        landing(map, shard_id, entry.hash_key(records), hash_keys)
+        landing(map, shard_id, &entry.hash_keys(records))
     }
 
     /// Places records by these shards from now on. Shards that were known keep their pace.
-    pub(crate) fn place_by(&mut self, shards: &[Shard], now: Instant, records: &Records) {
+    pub(crate) fn place_by(&mut self, shards: &[Shard], now: Instant, records: &mut Records) {
         let Some(map) = ShardMap::of(shards) else {
             return self.place_nothing(false, false, records);
         };
@@ -239,7 +238,7 @@ impl Lanes {
 
     /// Leaves it to the service to find the shard. Records share Kinesis records only if it does not matter
     /// where they land.
-    pub(crate) fn place_nothing(&mut self, aggregate: bool, for_good: bool, records: &Records) {
+    pub(crate) fn place_nothing(&mut self, aggregate: bool, for_good: bool, records: &mut Records) {
         self.map += 1;
         let id = LaneId {
             map: self.map,
@@ -253,14 +252,25 @@ impl Lanes {
     }
 
     /// The order of the records of one key stays: they are all in one lane, before and after.
-    fn replace(&mut self, lanes: Vec<Lane>, placement: Placement, records: &Records) {
-        let mut before = std::mem::replace(&mut self.all, lanes);
+    fn replace(&mut self, lanes: Vec<Lane>, placement: Placement, records: &mut Records) {
+        let users = self.take_waiting(records);
+        self.all = lanes;
         self.placement = placement;
         self.next = 0;
-        (self.records, self.bytes) = (0, 0);
-        let unplaced = std::mem::take(&mut self.unplaced);
-        for user in before.iter_mut().flat_map(Lane::take_all).chain(unplaced) {
-            self.push(user, records);
+        for user in users {
+            let hash_key = records[&user].fate.hash_key();
+            match self.index_of(hash_key).map(|index| &mut self.all[index]) {
+                // It stays before those that were not sent yet.
+                Some(lane) if records[&user].fate.attempts > 0 => {
+                    self.records += 1;
+                    self.bytes += user.bytes();
+                    lane.push_sent(user);
+                }
+                _ => {
+                    let user = records.take(user);
+                    self.push(user, records);
+                }
+            }
         }
     }
 
@@ -272,16 +282,18 @@ impl Lanes {
     /// Forgets all records, and what is in flight.
     pub(crate) fn clear(&mut self) {
         self.unblock();
-        drop(self.take_waiting());
+        self.all.iter_mut().for_each(Lane::clear);
+        self.unplaced.clear();
+        (self.records, self.bytes) = (0, 0);
     }
 
     /// Takes all records.
-    pub(crate) fn take_waiting(&mut self) -> Vec<Ticket> {
+    pub(crate) fn take_waiting(&mut self, records: &mut Records) -> Vec<Ticket> {
         (self.records, self.bytes) = (0, 0);
         let unplaced = std::mem::take(&mut self.unplaced);
         self.all
             .iter_mut()
-            .flat_map(Lane::take_all)
+            .flat_map(|lane| lane.take_all(records))
             .chain(unplaced)
             .collect()
     }

@@ -30,6 +30,7 @@ mod many;
 mod metrics;
 mod options;
 mod pace;
+mod pack;
 mod pipeline;
 mod place;
 mod producer;

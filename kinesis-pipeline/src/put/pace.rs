@@ -10,7 +10,9 @@ const RECORDS_PER_SECOND: f64 = 1_000.0;
 const BYTES_PER_SECOND: f64 = 1_048_576.0;
 /// A shard is written to when this much of its rate has gathered, or all that waits: small requests cost
 /// more than they are worth.
-const QUANTUM_SECONDS: f64 = 0.02;
+const QUANTUM_SECONDS: f64 = 25.0 / 1_024.0;
+/// The same in bytes: what AWS bills as one PUT payload unit.
+pub(crate) const QUANTUM_BYTES: usize = 25 * 1_024;
 /// What has gathered beyond this is lost: the service would not take it at once.
 const BURST_SECONDS: f64 = 0.2;
 /// The part of the shard's rate that is used: what is sent in any second may be one quantum more.

@@ -247,7 +247,10 @@ impl Pipeline {
             *home = Some(state);
             abandoned
         };
-        let unsent = abandoned.iter().filter(|user| !user.is_in_flight()).count();
+        let unsent = abandoned
+            .iter()
+            .filter(|user| !user.fate.is_in_flight())
+            .count();
         if unsent > 0 {
             tracing::warn!(
                 stream = %self.settings.target.stream,

@@ -1,29 +1,27 @@
 //! Which shard takes a record.
 
-use super::records::{Records, Ticket};
+use super::accepted::Accepted;
 use crate::{
     digest,
     shard::{HashKey, HashKeyRange, Shard, ShardId},
 };
 
 /// How many partition keys are hashed at a time: a multiple of the lanes.
-const HASHED_AT_ONCE: usize = 8 * digest::LANES;
+pub(crate) const HASHED_AT_ONCE: usize = 8 * digest::LANES;
 
 /// Finds the hash key of each record: its explicit one, or that of its partition key.
-pub(crate) fn find_hash_keys(records: &mut Records, users: &[Ticket]) {
-    for users in users.chunks(HASHED_AT_ONCE) {
+pub(crate) fn find_hash_keys(users: &mut [Accepted]) {
+    for users in users.chunks_mut(HASHED_AT_ONCE) {
         let keys: Vec<&[u8]> = users
             .iter()
-            .map(|user| &records[user].record)
-            .filter(|record| record.explicit_hash_key.is_none())
-            .map(|record| record.partition_key.as_bytes())
+            .filter(|user| user.record.explicit_hash_key.is_none())
+            .map(|user| user.record.partition_key.as_bytes())
             .collect();
         let mut digests = digest::of_each(&keys).into_iter();
         for user in users {
-            let user = &mut records[user];
             let explicit = user.record.explicit_hash_key;
             let hash_key = explicit.or_else(|| digests.next().map(HashKey::of_digest));
-            user.place_by(hash_key.unwrap_or(HashKey::MIN));
+            user.fate.place_by(hash_key.unwrap_or(HashKey::MIN));
         }
     }
 }
@@ -92,18 +90,14 @@ pub(crate) enum Landing {
     Anywhere,
 }
 
-/// Judges where a Kinesis record landed: sent with the hash key `sent_with`, holding records of `hash_keys`.
-pub(crate) fn landing(
-    map: &ShardMap,
-    shard_id: &ShardId,
-    sent_with: HashKey,
-    mut hash_keys: impl Iterator<Item = HashKey>,
-) -> Landing {
+/// Judges where a Kinesis record landed that holds records of these hash keys: it was sent with the first.
+pub(crate) fn landing(map: &ShardMap, shard_id: &ShardId, hash_keys: &[HashKey]) -> Landing {
+    let sent_with = hash_keys.first().copied().unwrap_or(HashKey::MIN);
     // A shard's range never changes and its id is never used again.
     match map.range_of(shard_id) {
         None => Landing::Unknown,
         Some(range) if !range.contains(sent_with) => Landing::Anywhere,
-        Some(range) if hash_keys.all(|key| range.contains(key)) => Landing::Right,
+        Some(range) if hash_keys.iter().all(|key| range.contains(*key)) => Landing::Right,
         Some(_) => Landing::Astride,
     }
 }
@@ -177,13 +171,13 @@ mod tests {
 
     #[test]
     fn a_landing_is_judged_by_the_range_of_the_shard_that_took_the_record() {
-        let judge = |id: &str, sent_with: u128, keys: &[u128]| {
-            let keys = keys.iter().map(|&key| HashKey::new(key));
-            landing(&map(), &id.into(), HashKey::new(sent_with), keys)
+        let judge = |id: &str, keys: &[u128]| {
+            let keys: Vec<_> = keys.iter().map(|&key| HashKey::new(key)).collect();
+            landing(&map(), &id.into(), &keys)
         };
-        assert_eq!(judge("shardId-1", 5, &[5, 99]), Landing::Right);
-        assert_eq!(judge("shardId-1", 5, &[5, 100]), Landing::Astride);
-        assert_eq!(judge("shardId-2", 5, &[5]), Landing::Anywhere);
-        assert_eq!(judge("shardId-7", 5, &[5]), Landing::Unknown);
+        assert_eq!(judge("shardId-1", &[5, 99]), Landing::Right);
+        assert_eq!(judge("shardId-1", &[5, 100]), Landing::Astride);
+        assert_eq!(judge("shardId-2", &[5]), Landing::Anywhere);
+        assert_eq!(judge("shardId-7", &[5]), Landing::Unknown);
     }
 }

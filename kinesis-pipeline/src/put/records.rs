@@ -3,7 +3,10 @@
 
 use std::ops::{Index, IndexMut};
 
-use super::accepted::Accepted;
+use tokio::time::Instant;
+
+use super::{accepted::Accepted, stored::Stored};
+use crate::service::StoredAt;
 
 /// So many places are kept when there is nothing to hold.
 const PLACES_KEPT: usize = 1_024;
@@ -56,9 +59,24 @@ impl Records {
         Ticket { place, bytes }
     }
 
-    /// Ends a record where it is.
+    pub(crate) fn hold_all(&mut self, users: Vec<Accepted>) -> Vec<Ticket> {
+        users.into_iter().map(|user| self.hold(user)).collect()
+    }
+
+    /// A record is stored: it ends where it is.
     #[expect(clippy::needless_pass_by_value, reason = "the ticket is used up")]
-    pub(crate) fn end(&mut self, ticket: Ticket) {
+    pub(crate) fn stored(
+        &mut self,
+        ticket: Ticket,
+        at: &StoredAt,
+        sub_sequence_number: u64,
+        now: Instant,
+        stored: &mut Stored,
+    ) {
+        let user = &mut self[&ticket];
+        stored.count(1, user.record.data.len());
+        let room = &mut stored.room;
+        user.fate.stored(at, sub_sequence_number, now, room);
         self.places[ticket.place()] = None;
         self.free.push(ticket.place);
     }
@@ -74,7 +92,7 @@ impl Records {
     pub(crate) fn take_in_flight(&mut self) -> Vec<Accepted> {
         let mut taken = Vec::new();
         for (number, place) in (0..).zip(&mut self.places) {
-            if let Some(user) = place.take_if(|user| user.is_in_flight()) {
+            if let Some(user) = place.take_if(|user| user.fate.is_in_flight()) {
                 self.free.push(number);
                 taken.push(user);
             }

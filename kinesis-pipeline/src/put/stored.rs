@@ -1,7 +1,6 @@
 //! What was stored, until it is told: once an answer, not once a record.
 
 use super::{
-    accepted::Accepted,
     room::{Held, Room},
     stats::Counters,
 };
@@ -16,10 +15,10 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// This record is stored.
-    pub(crate) fn count(&mut self, user: &Accepted) {
-        self.records += 1;
-        self.data_bytes += user.record.data.len();
+    /// So many records are stored.
+    pub(crate) fn count(&mut self, records: usize, data_bytes: usize) {
+        self.records += records;
+        self.data_bytes += data_bytes;
     }
 
     pub(crate) fn tell(&mut self, room: &Room, counters: &Counters) {

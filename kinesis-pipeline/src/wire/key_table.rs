@@ -22,9 +22,19 @@ pub(super) struct KeyTable {
 
 #[derive(Clone, Copy, Debug)]
 struct Key {
-    hash: u64,
     start: usize,
-    end: usize,
+    /// Past 2^32, which no Kinesis record can hold, a key is written each time.
+    bytes: u32,
+    /// The upper half.
+    hash: u32,
+}
+
+impl Key {
+    #[inline]
+    fn is(&self, key: &[u8], out: &[u8]) -> bool {
+        let end = self.start + self.bytes as usize;
+        self.bytes as usize == key.len() && out.get(self.start..end) == Some(key)
+    }
 }
 
 impl KeyTable {
@@ -42,7 +52,7 @@ impl KeyTable {
     pub(super) fn index_of(&mut self, key: &[u8], field: u8, out: &mut Vec<u8>) -> u64 {
         // Often the key is that of the record before.
         if let Some(last) = self.keys.get(self.last)
-            && out[last.start..last.end] == *key
+            && last.is(key, out)
         {
             return self.last as u64;
         }
@@ -59,7 +69,7 @@ impl KeyTable {
             };
             let index = index as usize;
             let known = self.keys[index];
-            if known.hash == hash && out[known.start..known.end] == *key {
+            if known.hash == upper(hash) && known.is(key, out) {
                 return index;
             }
             slot = (slot + 1) & (self.slots.len() - 1);
@@ -83,19 +93,24 @@ impl KeyTable {
         out: &mut Vec<u8>,
     ) -> usize {
         put_bytes(out, field, key);
-        let (start, end) = (out.len() - key.len(), out.len());
-        self.keys.push(Key { hash, start, end });
+        self.keys.push(Key {
+            start: out.len() - key.len(),
+            bytes: u32::try_from(key.len()).unwrap_or(u32::MAX),
+            hash: upper(hash),
+        });
         self.slots[slot] = number(self.keys.len());
         if self.keys.len() * 2 > self.slots.len() {
-            self.grow();
+            self.grow(out);
         }
         self.keys.len() - 1
     }
 
-    fn grow(&mut self) {
+    fn grow(&mut self, out: &[u8]) {
         self.slots = vec![0; self.slots.len() * 2];
         for index in 0..self.keys.len() {
-            let mut slot = self.slot_of(self.keys[index].hash);
+            let key = self.keys[index];
+            let text = out.get(key.start..key.start + key.bytes as usize);
+            let mut slot = self.slot_of(hash(self.seed, text.unwrap_or_default()));
             while self.slots[slot] != 0 {
                 slot = (slot + 1) & (self.slots.len() - 1);
             }
@@ -107,6 +122,11 @@ impl KeyTable {
 /// A slot's content. Past 2^32 keys, which no Kinesis record can hold, keys would be written twice.
 fn number(keys: usize) -> u32 {
     u32::try_from(keys).unwrap_or(0)
+}
+
+/// What tells most keys apart that share a slot, which the lower bits decide.
+fn upper(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// Hashes a short key in a few cycles.

@@ -20,7 +20,7 @@ use super::{
     lane::Cut,
     lanes::Lanes,
     options::Order,
-    place::find_hash_keys,
+    place::{HASHED_AT_ONCE, find_hash_keys},
     records::{Records, Ticket},
     refresh::Refresh,
     retry::{Verdict, is_worth_halving, verdict},
@@ -34,8 +34,6 @@ use crate::service::{ErrorClass, StoredAt};
 /// While this many records wait to be sent again, no new ones are sent where nothing paces them: a service
 /// that is overrun gets through the old ones first.
 const BACKLOG_RECORDS_MAX: usize = REQUEST_RECORDS_MAX;
-/// So many places are kept for the records that are taken from the queue at once.
-const TAKEN_MAX: usize = 1_024;
 /// The same limit in bytes.
 const BACKLOG_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -76,8 +74,8 @@ pub(crate) struct State {
     /// Where puts leave their records.
     queue: mpsc::Receiver<Arrival>,
     records: Records,
-    /// Empty: the memory for what is taken from the queue.
-    taken: Vec<Ticket>,
+    /// Empty: the memory for what is taken from the queue at once.
+    taken: Vec<Accepted>,
     /// Records to be sent, those that were sent before first.
     lanes: Lanes,
     /// Records that wait until they may be sent again.
@@ -135,29 +133,36 @@ impl State {
 
     /// Takes over what puts have left in the queue. Room bounds how much that is.
     pub(crate) fn take_new(&mut self) {
-        let mut users = std::mem::take(&mut self.taken);
-        while let Ok(arrival) = self.queue.try_recv() {
-            match arrival {
-                Arrival::Put(mut user) => {
-                    user.join(self.epochs.current());
-                    users.push(self.records.hold(user));
+        loop {
+            match self.queue.try_recv() {
+                Ok(Arrival::Put(mut user)) => {
+                    user.fate.join(self.epochs.current());
+                    self.taken.push(user);
+                    if self.taken.len() == HASHED_AT_ONCE {
+                        self.place_taken();
+                    }
                 }
-                Arrival::Flush(reply) => {
+                Ok(Arrival::Flush(reply)) => {
                     self.rouse();
                     // Whoever waited for the flush may be gone.
                     let _ = reply.send(self.epochs.close());
                 }
+                Err(_) => break,
             }
         }
+        self.place_taken();
+    }
+
+    fn place_taken(&mut self) {
+        let mut users = std::mem::take(&mut self.taken);
         if self.settings.options.placed {
-            find_hash_keys(&mut self.records, &users);
+            find_hash_keys(&mut users);
         }
         for user in users.drain(..) {
-            let entered_at = self.records[&user].entered_at;
-            let filled = self.lanes.push(user, &self.records);
+            let entered_at = user.fate.entered_at;
+            let filled = self.lanes.push(user, &mut self.records);
             self.disturb(entered_at, filled);
         }
-        users.shrink_to(TAKEN_MAX);
         self.taken = users;
     }
 
@@ -210,7 +215,7 @@ impl State {
     /// The next request to send now, if one is to be sent.
     pub(crate) fn next_request(&mut self, now: Instant) -> Option<(Vec<Entry>, Vec<Draft>)> {
         let due = self.backlog.take_due(now);
-        self.lanes.push_first(due.into_iter(), &self.records);
+        self.lanes.push_first(due, &self.records);
         self.expire(now);
         if self.in_flight >= self.settings.options.requests_in_flight_max {
             return None;
@@ -306,9 +311,9 @@ impl State {
     fn expire(&mut self, now: Instant) {
         let ttl = self.settings.options.record_ttl;
         if let Some(time) = ttl.and_then(|ttl| now.checked_sub(ttl)) {
-            for user in self.lanes.take_until(time, &self.records) {
+            for user in self.lanes.take_until(time, &mut self.records) {
                 self.settings.counters.expired.add(1);
-                self.records.take(user).expired(now);
+                self.records.take(user).fate.expired(now);
             }
         }
     }
@@ -320,11 +325,11 @@ impl State {
         // One for all: what failed together is sent again together.
         let jitter = self.rng.f64();
         let Sent {
-            entries,
+            mut entries,
             records,
             outcome,
         } = sent;
-        for (entry, record) in entries.iter().zip(records) {
+        for (entry, record) in entries.iter_mut().zip(records) {
             entry.returned(record, &mut self.records);
         }
         let outcomes = split(entries.len(), outcome);
@@ -392,11 +397,13 @@ impl State {
         if self.unreached(now) < self.settings.options.unreachable_max {
             return;
         }
-        let halves = self.halves.drain(..).flatten().flat_map(Entry::into_users);
-        let mut waiting: Vec<_> = halves.chain(self.backlog.take_all()).collect();
-        waiting.extend(self.lanes.take_waiting());
+        let records = &mut self.records;
+        let halves = self.halves.drain(..).flatten();
+        let mut waiting: Vec<_> = halves.flat_map(|entry| entry.into_users(records)).collect();
+        waiting.extend(self.backlog.take_all());
+        waiting.extend(self.lanes.take_waiting(&mut self.records));
         for user in waiting {
-            self.records.take(user).gave_up(failure.clone());
+            self.records.take(user).fate.gave_up(failure.clone());
         }
     }
 
@@ -412,8 +419,8 @@ impl State {
     }
 
     fn halve(&mut self, mut entries: Vec<Entry>) {
-        for user in entries.iter().flat_map(Entry::users) {
-            self.records[user].attempt_was_not_about_it();
+        for entry in &mut entries {
+            entry.attempt_was_not_about_it(&mut self.records);
         }
         let second = entries.split_off(entries.len() / 2);
         self.halves.extend([entries, second]);
@@ -426,8 +433,8 @@ impl State {
         self.settings.counters.count_failure(failure);
         let mut again = Vec::with_capacity(entry.len());
         let mut longest = Duration::ZERO;
-        for ticket in entry.into_users() {
-            let user = &mut self.records[&ticket];
+        for ticket in entry.into_users(&mut self.records) {
+            let user = &mut self.records[&ticket].fate;
             user.attempt_failed(failure);
             match verdict(
                 &self.settings.options,
@@ -440,13 +447,13 @@ impl State {
                     longest = longest.max(wait);
                     again.push(ticket);
                 }
-                Verdict::GiveUp => self.records.take(ticket).gave_up(failure.clone()),
-                Verdict::Reject => self.records.take(ticket).rejected(failure.clone()),
+                Verdict::GiveUp => self.records.take(ticket).fate.gave_up(failure.clone()),
+                Verdict::Reject => self.records.take(ticket).fate.rejected(failure.clone()),
             }
         }
         if let Some(oldest) = again.first() {
             let ttl = self.settings.options.record_ttl;
-            let expiry = ttl.map(|ttl| self.records[oldest].entered_at + ttl);
+            let expiry = ttl.map(|ttl| self.records[oldest].fate.entered_at + ttl);
             let due = [Some(now + longest), expiry].into_iter().flatten().min();
             self.send_again(lane, again, due.unwrap_or(now));
         }
@@ -469,7 +476,7 @@ impl State {
             return self.backlog.push(users, due);
         }
         // The records behind them wait too.
-        self.lanes.push_first(users.into_iter(), &self.records);
+        self.lanes.push_first(users, &self.records);
         if let Some(lane) = self.lanes.lane_of(lane) {
             lane.block_until(due);
         }

@@ -33,7 +33,7 @@ impl State {
             Landing::Anywhere => {
                 tracing::info!(stream = %self.settings.target.stream, "the service distributes the records of this stream");
                 let aggregate = self.settings.options.aggregate;
-                self.lanes.place_nothing(aggregate, true, &self.records);
+                self.lanes.place_nothing(aggregate, true, &mut self.records);
                 self.stored(entry, &at, now);
             }
         }
@@ -48,17 +48,14 @@ impl State {
     fn put_again(&mut self, entry: Entry, at: &StoredAt, now: Instant) {
         self.settings.counters.astride.add(entry.len());
         let attempts_max = self.settings.options.attempts_max;
-        let records = &mut self.records;
-        if entry
-            .users()
-            .any(|user| records[user].attempts >= attempts_max)
-        {
+        if entry.attempts_max(&self.records) >= attempts_max {
             return self.stored(entry, at, now);
         }
-        for user in entry.users() {
-            records[user].attempt_landed_astride();
+        let users = entry.into_users(&mut self.records);
+        for user in &users {
+            self.records[user].fate.attempt_landed_astride();
         }
-        self.lanes.push_first(entry.into_users(), records);
+        self.lanes.push_first(users, &self.records);
     }
 
     /// The stream's shards were listed, or could not be.
@@ -87,7 +84,7 @@ impl State {
             error,
             "shards could not be listed: for a minute, records are put one by one, not by shard"
         );
-        self.lanes.place_nothing(false, false, &self.records);
+        self.lanes.place_nothing(false, false, &mut self.records);
         self.decide(now);
         self.tell_stored();
     }
@@ -99,7 +96,7 @@ impl State {
             return;
         }
         if let Some(shards) = self.refresh.take() {
-            self.lanes.place_by(&shards, now, &self.records);
+            self.lanes.place_by(&shards, now, &mut self.records);
             self.decide(now);
         }
     }
