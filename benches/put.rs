@@ -9,8 +9,11 @@
 use std::time::Duration;
 
 use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
-use bytes::Bytes;
-use kinesis_pipeline::{EncodedRecord, KinesisStream, PartitionKey};
+use bytes::{Bytes, BytesMut};
+use kinesis_pipeline::{
+    DecodeError, EncodeError, EncodedRecord, KeyError, KinesisRecord, KinesisStream, PartitionKey,
+    record::{EncodeContext, ToPartitionKey as _},
+};
 use kinesis_pipeline_benches::{
     Kind, ServerProcess, client, cpu_time, median, prost_aggregate, serve_if_asked,
 };
@@ -26,6 +29,31 @@ const KEYS: usize = 10_000;
 const ROUNDS: usize = 5;
 /// How large KPL lets an aggregate become.
 const AGGREGATE_BYTES: usize = 51_200;
+
+/// What a service has: both sides make bytes and a key of it.
+#[derive(Debug)]
+struct Reading {
+    device: String,
+    data: Vec<u8>,
+}
+
+impl KinesisRecord for Reading {
+    fn partition_key(&self) -> Result<PartitionKey, KeyError> {
+        self.device.to_partition_key()
+    }
+
+    fn encode(&self, _context: &EncodeContext, out: &mut BytesMut) -> Result<(), EncodeError> {
+        out.extend_from_slice(&self.data);
+        Ok(())
+    }
+
+    fn decode(stored: &EncodedRecord) -> Result<Self, DecodeError> {
+        Ok(Self {
+            device: stored.partition_key.to_string(),
+            data: stored.data.to_vec(),
+        })
+    }
+}
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
@@ -78,23 +106,22 @@ fn profiled(who: &str) -> bool {
     std::env::var("ONLY").map_or(true, |only| only == who)
 }
 
-fn records(data_bytes: usize) -> Vec<EncodedRecord> {
-    let record = |index: usize| {
-        let key = PartitionKey::new(format!("device-{index:05}")).expect("a key");
-        EncodedRecord::new(key, Bytes::from(vec![b'x'; data_bytes]))
+fn records(data_bytes: usize) -> Vec<Reading> {
+    let record = |index: usize| Reading {
+        device: format!("device-{index:05}"),
+        data: vec![b'x'; data_bytes],
     };
     (0..KEYS).map(record).collect()
 }
 
 async fn put_with_the_producer(
     client: &Client,
-    records: &[EncodedRecord],
+    records: &[Reading],
     count: usize,
     aggregate: bool,
 ) {
     let shards = if aggregate { SHARDS_AGGREGATED } else { SHARDS };
-    let stream =
-        KinesisStream::<EncodedRecord>::with_client(client.clone(), format!("bench-{shards}"));
+    let stream = KinesisStream::<Reading>::with_client(client.clone(), format!("bench-{shards}"));
     let builder = stream
         .producer()
         .aggregate(aggregate)
@@ -117,7 +144,7 @@ async fn put_with_the_producer(
 }
 
 /// What a user writes today: chunks of 500, some requests in flight.
-async fn put_with_the_sdk(client: &Client, records: &[EncodedRecord], count: usize) {
+async fn put_with_the_sdk(client: &Client, records: &[Reading], count: usize) {
     let mut requests = JoinSet::new();
     for request in 0..count / RECORDS_A_REQUEST {
         if requests.len() == IN_FLIGHT {
@@ -126,7 +153,7 @@ async fn put_with_the_sdk(client: &Client, records: &[EncodedRecord], count: usi
         let from = request * RECORDS_A_REQUEST % records.len();
         let entries: Vec<_> = records[from..from + RECORDS_A_REQUEST]
             .iter()
-            .map(|record| entry(record.partition_key.to_string(), record.data.to_vec()))
+            .map(|record| entry(record.device.clone(), record.data.clone()))
             .collect();
         requests.spawn(send(client.clone(), entries));
     }
@@ -134,15 +161,19 @@ async fn put_with_the_sdk(client: &Client, records: &[EncodedRecord], count: usi
 }
 
 /// Aggregates of 50 KiB, grouped by shard as KPL does, 100 of them a request.
-async fn put_aggregates_with_the_sdk(client: &Client, records: &[EncodedRecord], count: usize) {
+async fn put_aggregates_with_the_sdk(client: &Client, records: &[Reading], count: usize) {
     let mut requests = JoinSet::new();
     let mut shards = vec![(Vec::new(), 0); SHARDS_AGGREGATED];
     let mut entries = Vec::new();
     for record in records.iter().cycle().take(count) {
+        let record = EncodedRecord::new(
+            PartitionKey::new(record.device.clone()).expect("a key"),
+            Bytes::from(record.data.clone()),
+        );
         let shard = usize::try_from(record.hash_key().value() >> 120).expect("eight bits");
         let (group, bytes) = &mut shards[shard];
         *bytes += record.size_bytes() + 8;
-        group.push(record.clone());
+        group.push(record);
         if *bytes >= AGGREGATE_BYTES {
             entries.push(entry("a".to_owned(), prost_aggregate::encode(group)));
             group.clear();

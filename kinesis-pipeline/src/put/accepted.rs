@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use bytestring::ByteString;
 use tokio::time::Instant;
 
 use super::{
@@ -75,7 +74,7 @@ impl Accepted {
 
     /// Gives the record out while it is sent: it has one owner at a time.
     pub(crate) fn lend(&mut self) -> EncodedRecord {
-        let nothing = EncodedRecord::new(PartitionKey::stored(ByteString::new()), Bytes::new());
+        let nothing = EncodedRecord::new(PartitionKey::known(""), Bytes::new());
         std::mem::replace(&mut self.record, nothing)
     }
 }

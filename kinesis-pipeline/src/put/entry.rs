@@ -1,13 +1,13 @@
 //! One Kinesis record of a request: a user record as it is, or several in an aggregate.
 
-use bytestring::ByteString;
 use tokio::time::Instant;
 
 use super::{
-    accepted::Fate,
+    accepted::{Accepted, Fate},
     pack::Pack,
     records::{Records, Ticket},
-    stored::Stored,
+    room::Held,
+    stats::Counters,
 };
 use crate::{
     digest,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The partition key of an aggregate: its explicit hash key decides the shard, so the shortest will do.
-pub(crate) const AGGREGATE_KEY: ByteString = ByteString::from_static("a");
+pub(crate) const AGGREGATE_KEY: PartitionKey = PartitionKey::known("a");
 
 /// Which lane an entry came from. Lanes are numbered anew with each shard map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub(crate) struct Entry {
     users: Users,
     /// How large the Kinesis record is; until it is made, how large it is at most.
     pub(crate) bytes: usize,
+    /// How many bytes of data its user records have, once it is sent.
+    data_bytes: usize,
     /// How large it was thought to be when its shard's pace was charged.
     charged_bytes: usize,
     /// When the first user record was accepted, and how often it was sent, once it is.
@@ -44,7 +46,9 @@ pub(crate) struct Entry {
 /// Where the user records are.
 #[derive(Debug)]
 enum Users {
-    /// One, which goes as it is.
+    /// One that goes as it is, and never waited for its shard.
+    Fresh(Accepted),
+    /// One that goes as it is.
     Lone(Ticket),
     /// Several that are written for this attempt.
     Many(Vec<Ticket>),
@@ -62,6 +66,12 @@ pub(crate) enum Draft {
 }
 
 impl Entry {
+    /// A user record as it is that nothing holds up.
+    pub(crate) fn fresh(lane: LaneId, user: Accepted) -> Self {
+        let bytes = user.record.size_bytes();
+        Self::new(lane, Users::Fresh(user), bytes)
+    }
+
     /// A user record as it is.
     pub(crate) fn lone(lane: LaneId, user: Ticket) -> Self {
         let bytes = user.bytes();
@@ -84,6 +94,7 @@ impl Entry {
             users,
             bytes,
             charged_bytes: bytes,
+            data_bytes: 0,
             entered_at: None,
             attempts: 0,
         }
@@ -91,7 +102,7 @@ impl Entry {
 
     pub(crate) fn len(&self) -> usize {
         match &self.users {
-            Users::Lone(_) => 1,
+            Users::Fresh(_) | Users::Lone(_) => 1,
             Users::Many(users) => users.len(),
             Users::Packed(pack) => pack.len(),
         }
@@ -101,6 +112,7 @@ impl Entry {
     pub(crate) fn hash_keys(&self, records: &Records) -> Vec<HashKey> {
         let hash_key = |user| records[user].fate.hash_key();
         match &self.users {
+            Users::Fresh(user) => vec![user.fate.hash_key()],
             Users::Lone(user) => vec![hash_key(user)],
             Users::Many(users) => users.iter().map(hash_key).collect(),
             Users::Packed(pack) => pack.hash_keys().collect(),
@@ -111,6 +123,7 @@ impl Entry {
     pub(crate) fn attempts_max(&self, records: &Records) -> u32 {
         let attempts = |user| records[user].fate.attempts;
         match &self.users {
+            Users::Fresh(user) => user.fate.attempts,
             Users::Lone(user) => attempts(user),
             Users::Many(users) => users.iter().map(attempts).max().unwrap_or(0),
             Users::Packed(pack) => pack.attempts(),
@@ -120,19 +133,29 @@ impl Entry {
     /// An attempt begins.
     pub(crate) fn sent(&mut self, records: &mut Records) -> Draft {
         match &mut self.users {
-            Users::Lone(user) => {
-                let user = &mut records[user];
-                user.fate.sent();
+            Users::Fresh(user) => {
+                let draft;
+                (draft, self.data_bytes) = sent_alone(user);
                 self.entered_at = Some(user.fate.entered_at);
                 self.attempts = user.fate.attempts;
-                Draft::Done(user.lend())
+                draft
+            }
+            Users::Lone(user) => {
+                let user = &mut records[user];
+                let draft;
+                (draft, self.data_bytes) = sent_alone(user);
+                self.entered_at = Some(user.fate.entered_at);
+                self.attempts = user.fate.attempts;
+                draft
             }
             Users::Many(users) => {
                 let mut writer = Writer::with_capacity(self.bytes);
+                self.data_bytes = 0;
                 for user in users.iter() {
                     let user = &mut records[user];
                     user.fate.sent();
                     writer.push(&user.record);
+                    self.data_bytes += user.record.data.len();
                 }
                 let first = users.first().map(|user| &records[user].fate);
                 self.entered_at = first.map(|first| first.entered_at);
@@ -144,6 +167,7 @@ impl Entry {
             Users::Packed(pack) => {
                 let draft;
                 (draft, self.bytes) = pack.sent();
+                self.data_bytes = pack.data_bytes();
                 self.entered_at = pack.since();
                 self.attempts = pack.attempts();
                 draft
@@ -154,6 +178,7 @@ impl Entry {
     /// The attempt is over: what was sent comes back.
     pub(crate) fn returned(&mut self, sent: EncodedRecord, records: &mut Records) {
         match &mut self.users {
+            Users::Fresh(user) => user.record = sent,
             Users::Lone(user) => records[user].record = sent,
             Users::Many(_) => {}
             Users::Packed(pack) => pack.returned(sent),
@@ -163,6 +188,7 @@ impl Entry {
     /// The attempt does not count: the request was refused for another record's sake.
     pub(crate) fn attempt_was_not_about_it(&mut self, records: &mut Records) {
         match &mut self.users {
+            Users::Fresh(user) => user.fate.attempt_was_not_about_it(),
             Users::Lone(user) => records[user].fate.attempt_was_not_about_it(),
             Users::Many(users) => {
                 for user in users {
@@ -181,30 +207,42 @@ impl Entry {
     /// The user records one by one.
     pub(crate) fn into_users(self, records: &mut Records) -> Vec<Ticket> {
         match self.users {
+            Users::Fresh(user) => vec![records.hold(user)],
             Users::Lone(user) => vec![user],
             Users::Many(users) => users,
             Users::Packed(pack) => records.hold_all(pack.unpack()),
         }
     }
 
-    /// All user records are stored.
+    /// All user records are stored. They are counted before anybody is told, and the room that they took goes over
+    /// to `freed`.
     pub(crate) fn stored(
         self,
         at: &StoredAt,
         now: Instant,
         records: &mut Records,
-        stored: &mut Stored,
+        freed: &mut Held,
+        counters: &Counters,
     ) {
+        counters.count_stored(self.len(), self.data_bytes);
         match self.users {
-            Users::Lone(user) => records.stored(user, at, 0, now, stored),
+            Users::Fresh(mut user) => user.fate.stored(at, 0, now, freed),
+            Users::Lone(user) => records.stored(user, at, 0, now, freed),
             Users::Many(users) => {
                 for (index, user) in (0..).zip(users) {
-                    records.stored(user, at, index, now, stored);
+                    records.stored(user, at, index, now, freed);
                 }
             }
-            Users::Packed(mut pack) => pack.stored(at, now, stored),
+            Users::Packed(mut pack) => pack.stored(at, now, freed),
         }
     }
+}
+
+/// The attempt of a record that goes as it is begins. Returns its draft, and how many bytes of data it has.
+fn sent_alone(user: &mut Accepted) -> (Draft, usize) {
+    user.fate.sent();
+    let data_bytes = user.record.data.len();
+    (Draft::Done(user.lend()), data_bytes)
 }
 
 /// The Kinesis records of a request. The MD5s of its aggregates are computed side by side.
@@ -218,7 +256,7 @@ pub(crate) fn finish(drafts: Vec<Draft>) -> Vec<EncodedRecord> {
                 Some(digest) => writer.finish_with(digest),
                 None => writer.finish(),
             };
-            let mut record = EncodedRecord::new(PartitionKey::stored(AGGREGATE_KEY), data);
+            let mut record = EncodedRecord::new(AGGREGATE_KEY, data);
             record.explicit_hash_key = Some(hash_key);
             record
         }

@@ -26,8 +26,10 @@ pub(crate) struct Lane {
     pub(crate) shard_id: Option<ShardId>,
     /// Records that go as they are, or that were here before all in `packs`.
     waiting: VecDeque<Ticket>,
-    /// Records that share Kinesis records, which are full but for the last.
+    /// Records that share Kinesis records that are full ...
     packs: VecDeque<Box<Pack>>,
+    /// ... and those behind them, which others may join.
+    open: Option<Pack>,
     records: usize,
     bytes: usize,
     /// `None`: there is no telling which shard is how busy.
@@ -65,6 +67,7 @@ impl Lane {
             shard_id,
             waiting: VecDeque::new(),
             packs: VecDeque::new(),
+            open: None,
             records: 0,
             bytes: 0,
             pace,
@@ -72,6 +75,22 @@ impl Lane {
             busy: false,
             blocked_until: None,
         }
+    }
+
+    /// Whether a record may be sent without waiting for the shard, which is charged for it then.
+    pub(crate) fn takes_fresh(&mut self, user: &Accepted, now: Instant) -> bool {
+        if self.records > 0 {
+            return false;
+        }
+        let Some(pace) = &mut self.pace else {
+            return true;
+        };
+        pace.refill(now);
+        let is_allowed = pace.allows();
+        if is_allowed {
+            pace.spend(user.record.size_bytes());
+        }
+        is_allowed
     }
 
     /// Returns whether that filled the lane.
@@ -95,12 +114,14 @@ impl Lane {
     fn pack(&mut self, user: Accepted, options: &PutOptions) {
         let paced_max = self.pace.as_ref().map_or(usize::MAX, |_| QUANTUM_BYTES);
         let bytes_max = options.aggregate_bytes_max.min(paced_max);
-        let rest = match self.packs.back_mut() {
-            Some(open) => open.push(user, bytes_max),
-            None => Err(user),
+        let Some(open) = &mut self.open else {
+            self.open = Some(Pack::new(user));
+            return;
         };
-        if let Err(user) = rest {
-            self.packs.push_back(Box::new(Pack::new(user)));
+        if let Some(user) = open.push(user, bytes_max) {
+            let next = open.next(user);
+            let full = std::mem::replace(open, next);
+            self.packs.push_back(Box::new(full));
         }
     }
 
@@ -137,6 +158,7 @@ impl Lane {
     pub(crate) fn clear(&mut self) {
         self.waiting.clear();
         self.packs.clear();
+        self.open = None;
         (self.records, self.bytes) = (0, 0);
     }
 
@@ -159,13 +181,26 @@ impl Lane {
         while let Some(pack) = self.packs.pop_front_if(|pack| is_meant(pack)) {
             self.waiting.extend(records.hold_all(pack.unpack()));
         }
+        if self.packs.is_empty()
+            && let Some(pack) = self.open.take_if(|pack| is_meant(pack))
+        {
+            self.waiting.extend(records.hold_all(pack.unpack()));
+        }
+    }
+
+    /// The records that share the next Kinesis record, if none goes before them.
+    fn next_pack(&self) -> Option<&Pack> {
+        let first = self.packs.front().map(|pack| &**pack);
+        first
+            .or(self.open.as_ref())
+            .filter(|_| self.waiting.is_empty())
     }
 
     /// When the first record was accepted.
     pub(crate) fn since(&self, records: &Records) -> Option<Instant> {
         match self.waiting.front() {
             Some(first) => Some(records[first].fate.entered_at),
-            None => self.packs.front()?.since(),
+            None => self.next_pack()?.since(),
         }
     }
 
@@ -203,17 +238,17 @@ impl Lane {
     /// When the shard takes what comes next.
     fn paced_at(&self) -> Option<Instant> {
         let pace = self.pace.as_ref()?;
-        Some(match self.packs.front() {
-            Some(pack) if self.waiting.is_empty() => pace.ready_at(1, pack.bytes()),
-            _ if self.aggregate => pace.ready_at(1, self.bytes),
-            _ => pace.ready_at(self.records, self.bytes),
+        Some(match self.next_pack() {
+            Some(next) => pace.ready_at(1, next.bytes()),
+            None if self.aggregate => pace.ready_at(1, self.bytes),
+            None => pace.ready_at(self.records, self.bytes),
         })
     }
 
     /// Whether nothing is gained for this lane by waiting for more records.
     fn is_full(&self, options: &PutOptions) -> bool {
         if self.aggregate {
-            return self.packs.len() > 1 || self.bytes >= options.aggregate_bytes_max;
+            return !self.packs.is_empty() || self.bytes >= options.aggregate_bytes_max;
         }
         self.bytes >= REQUEST_BYTES_MAX || self.records >= REQUEST_RECORDS_MAX
     }
@@ -272,7 +307,7 @@ impl Lane {
             return aggregate_size(records, bytes_max);
         }
         let lone = self.waiting.front().map(|user| (1, user.bytes()));
-        let pack = || self.packs.front().map(|pack| (pack.len(), pack.bytes()));
+        let pack = || self.next_pack().map(|pack| (pack.len(), pack.bytes()));
         lone.or_else(pack).unwrap_or_default()
     }
 
@@ -282,7 +317,8 @@ impl Lane {
 
     fn take(&mut self, count: usize, bytes: usize) -> Option<Entry> {
         if self.waiting.is_empty() {
-            let pack = self.packs.pop_front()?;
+            let open = || self.open.take().map(Box::new);
+            let pack = self.packs.pop_front().or_else(open)?;
             self.records -= pack.len();
             self.bytes -= pack.user_bytes();
             return Some(Entry::packed(self.id, pack));

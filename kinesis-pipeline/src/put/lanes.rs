@@ -9,6 +9,7 @@ use super::{
     collect::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX, Request},
     entry::{Entry, LaneId},
     lane::{Cut, Lane},
+    options::Order,
     pace::Pace,
     place::{Landing, ShardMap, landing},
     records::{Records, Ticket},
@@ -23,7 +24,10 @@ pub(crate) struct Lanes {
     placement: Placement,
     /// At least one, except while the shard map is awaited.
     all: Vec<Lane>,
-    /// How many records wait in lanes ...
+    /// Records that go as they are and need no order: whether the shard of one has room for it shows when a request
+    /// is cut. What has to wait then goes to its lane.
+    fresh: VecDeque<Accepted>,
+    /// How many records wait in lanes and before them ...
     records: usize,
     /// ... and how many bytes they have.
     bytes: usize,
@@ -57,6 +61,7 @@ impl Lanes {
             settings,
             placement: Placement::Awaited,
             all: Vec::new(),
+            fresh: VecDeque::new(),
             records: 0,
             bytes: 0,
             unplaced: VecDeque::new(),
@@ -77,7 +82,22 @@ impl Lanes {
         };
         self.records += 1;
         self.bytes += user.record.size_bytes();
+        if self.takes_fresh() {
+            self.fresh.push_back(user);
+            return false;
+        }
         self.all[index].push(user, &self.settings.options, records)
+    }
+
+    /// Whether records have a lane only if they have to wait for their shard.
+    fn takes_fresh(&self) -> bool {
+        let options = &self.settings.options;
+        self.is_placed() && !options.aggregate && options.order == Order::None
+    }
+
+    /// How many records wait in lanes.
+    fn in_lanes(&self) -> usize {
+        self.records - self.fresh.len()
     }
 
     /// Puts records back that were there before, in their order.
@@ -132,14 +152,19 @@ impl Lanes {
     }
 
     /// The next request, if records are to be sent now.
-    pub(crate) fn cut(&mut self, cut: Cut<'_>) -> Option<Request> {
+    pub(crate) fn cut(&mut self, cut: Cut<'_>) -> Request {
         let expected = if self.settings.options.aggregate {
             self.all.len()
         } else {
             self.records
         };
         let mut request = Request::expecting(expected.min(self.records));
-        for turn in 0..self.all.len() {
+        let lanes = if self.in_lanes() > 0 {
+            self.all.len()
+        } else {
+            0
+        };
+        for turn in 0..lanes {
             let index = (self.next + turn) % self.all.len();
             let lane = &mut self.all[index];
             let (records, bytes) = (lane.len(), lane.bytes());
@@ -149,16 +174,58 @@ impl Lanes {
             if !has_room {
                 // The lane that did not fit is the first of the next request.
                 self.next = index;
-                return Some(request);
+                return request;
             }
         }
         self.next = (self.next + 1).checked_rem(self.all.len()).unwrap_or(0);
-        (!request.entries.is_empty()).then_some(request)
+        request
+    }
+
+    /// Adds to a request what waits for nothing but company.
+    pub(crate) fn cut_fresh(
+        &mut self,
+        request: &mut Request,
+        now: Instant,
+        hurry: bool,
+        records: &mut Records,
+    ) {
+        let options = &self.settings.options;
+        if self.fresh_ripe_at(now, hurry).is_none_or(|at| at > now) {
+            return;
+        }
+        let Placement::ByShard(map) = &self.placement else {
+            return;
+        };
+        while let Some(user) = self
+            .fresh
+            .pop_front_if(|user| request.fits(user.record.size_bytes()))
+        {
+            let lane = &mut self.all[map.index_of(user.fate.hash_key())];
+            if lane.takes_fresh(&user, now) {
+                self.records -= 1;
+                self.bytes -= user.record.size_bytes();
+                request.push(Entry::fresh(lane.id, user));
+            } else {
+                lane.push(user, options, records);
+            }
+        }
+    }
+
+    /// When records that wait for no shard may be sent although nothing happens before.
+    fn fresh_ripe_at(&self, now: Instant, hurry: bool) -> Option<Instant> {
+        let first = self.fresh.front()?;
+        let lingered_at = first.fate.entered_at + self.settings.options.linger_max;
+        Some(if hurry { now } else { lingered_at })
     }
 
     /// When records may be sent although nothing happens before.
     pub(crate) fn ripe_at(&self, cut: Cut<'_>) -> Option<Instant> {
-        self.all.iter().filter_map(|lane| lane.ripe_at(cut)).min()
+        let fresh = self.fresh_ripe_at(cut.now, cut.hurry);
+        if self.in_lanes() == 0 {
+            return fresh;
+        }
+        let lanes = self.all.iter().filter_map(|lane| lane.ripe_at(cut));
+        lanes.chain(fresh).min()
     }
 
     /// When the record that waits for longest was accepted; it is the first of a lane.
@@ -171,6 +238,7 @@ impl Lanes {
             .iter()
             .filter_map(|lane| lane.since(records))
             .chain(unplaced)
+            .chain(self.fresh.front().map(|user| user.fate.entered_at))
             .min()
     }
 
@@ -183,6 +251,14 @@ impl Lanes {
             .is_some_and(|user| records[user].fate.entered_at <= time)
         {
             older.extend(self.unplaced.pop_front());
+        }
+        while let Some(user) = self.fresh.pop_front_if(|user| user.fate.entered_at <= time) {
+            self.records -= 1;
+            self.bytes -= user.record.size_bytes();
+            older.push(records.hold(user));
+        }
+        if self.in_lanes() == 0 {
+            return older;
         }
         for lane in &mut self.all {
             let (count, bytes) = (lane.len(), lane.bytes());
@@ -284,17 +360,19 @@ impl Lanes {
         self.unblock();
         self.all.iter_mut().for_each(Lane::clear);
         self.unplaced.clear();
+        self.fresh.clear();
         (self.records, self.bytes) = (0, 0);
     }
 
     /// Takes all records.
     pub(crate) fn take_waiting(&mut self, records: &mut Records) -> Vec<Ticket> {
         (self.records, self.bytes) = (0, 0);
-        let unplaced = std::mem::take(&mut self.unplaced);
-        self.all
-            .iter_mut()
-            .flat_map(|lane| lane.take_all(records))
-            .chain(unplaced)
-            .collect()
+        let mut waiting = Vec::new();
+        for lane in &mut self.all {
+            waiting.extend(lane.take_all(records));
+        }
+        waiting.extend(self.fresh.drain(..).map(|user| records.hold(user)));
+        waiting.extend(self.unplaced.drain(..));
+        waiting
     }
 }

@@ -46,7 +46,6 @@ mod sink;
 mod split;
 mod state;
 mod stats;
-mod stored;
 #[cfg(test)]
 mod tests;
 

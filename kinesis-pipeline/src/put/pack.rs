@@ -8,23 +8,26 @@
 //! While only one record has come it is kept as it is, since it would go alone.
 
 use bytes::Bytes;
-use bytestring::ByteString;
 use tokio::time::Instant;
 
 use super::{
     accepted::{Accepted, Fate},
     entry::{AGGREGATE_KEY, Draft},
-    stored::Stored,
+    room::Held,
 };
 use crate::{
-    record::{EncodedRecord, PartitionKey},
+    record::EncodedRecord,
     service::StoredAt,
     shard::HashKey,
     wire::aggregate::{self, Writer},
 };
 
-/// How many bytes an aggregate expects at first.
-const BYTES_MIN: usize = 2 * 1024;
+/// How much memory an aggregate begins with. One that follows a full one begins with as much as that had.
+const SMALL: Expected = Expected {
+    bytes: 1_024,
+    records: 4,
+    keys: 0,
+};
 
 /// The user records of one Kinesis record, which is written already.
 #[derive(Debug)]
@@ -39,6 +42,15 @@ pub(crate) struct Pack {
     data_bytes: usize,
     /// How often it was sent, counting the attempt in flight.
     attempts: u32,
+    expected: Expected,
+}
+
+/// What an aggregate will have.
+#[derive(Clone, Copy, Debug)]
+struct Expected {
+    bytes: usize,
+    records: usize,
+    keys: usize,
 }
 
 /// Where the records are.
@@ -47,26 +59,46 @@ enum Content {
     /// A Kinesis record that is done: the one user record, or an aggregate with its MD5.
     Done(EncodedRecord),
     /// More can come.
-    Open(Box<Writer>),
+    Open(Writer),
     /// On its way to the service.
     Sent,
 }
 
 impl Pack {
     pub(crate) fn new(user: Accepted) -> Self {
+        Self::expecting(SMALL, user)
+    }
+
+    /// One that will become as large as this one.
+    pub(crate) fn next(&self, user: Accepted) -> Self {
+        let Content::Open(writer) = &self.content else {
+            return Self::new(user);
+        };
+        let expected = Expected {
+            bytes: self.bytes,
+            records: self.fates.len(),
+            keys: writer.keys(),
+        };
+        Self::expecting(expected, user)
+    }
+
+    fn expecting(expected: Expected, user: Accepted) -> Self {
         let Accepted { record, fate } = user;
+        let mut fates = Vec::with_capacity(expected.records);
+        fates.push(fate);
         Self {
             bytes: record.size_bytes(),
             user_bytes: record.size_bytes(),
             data_bytes: record.data.len(),
             content: Content::Done(record),
-            fates: vec![fate],
+            fates,
             attempts: 0,
+            expected,
         }
     }
 
-    /// Takes another record if the aggregate stays within this many bytes.
-    pub(crate) fn push(&mut self, user: Accepted, bytes_max: usize) -> Result<(), Accepted> {
+    /// Takes another record if the aggregate stays within this many bytes, or gives it back.
+    pub(crate) fn push(&mut self, user: Accepted, bytes_max: usize) -> Option<Accepted> {
         let more = aggregate::record_bytes_max(&user.record);
         let bytes = match &self.content {
             Content::Done(first) => {
@@ -74,10 +106,10 @@ impl Pack {
                 empty + aggregate::record_bytes_max(first) + more
             }
             Content::Open(_) => self.bytes + more,
-            Content::Sent => return Err(user),
+            Content::Sent => return Some(user),
         };
         if bytes > bytes_max {
-            return Err(user);
+            return Some(user);
         }
         let Accepted { record, fate } = user;
         self.bytes = bytes;
@@ -87,14 +119,15 @@ impl Pack {
         match &mut self.content {
             Content::Open(writer) => writer.push(&record),
             Content::Done(first) => {
-                let mut writer = Writer::with_capacity(BYTES_MIN.max(bytes).min(bytes_max));
+                let Expected { bytes, keys, .. } = self.expected;
+                let mut writer = Writer::expecting(bytes, keys);
                 writer.push(first);
                 writer.push(&record);
-                self.content = Content::Open(Box::new(writer));
+                self.content = Content::Open(writer);
             }
             Content::Sent => {}
         }
-        Ok(())
+        None
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -109,6 +142,11 @@ impl Pack {
     /// How many bytes of data and keys its user records have.
     pub(crate) fn user_bytes(&self) -> usize {
         self.user_bytes
+    }
+
+    /// How many bytes of data they have.
+    pub(crate) fn data_bytes(&self) -> usize {
+        self.data_bytes
     }
 
     /// When its first record was accepted.
@@ -131,7 +169,7 @@ impl Pack {
             Content::Open(writer) => {
                 let bytes = writer.finished_bytes() + AGGREGATE_KEY.len();
                 let hash_key = self.hash_keys().next().unwrap_or(HashKey::MIN);
-                (Draft::Aggregate(writer, hash_key), bytes)
+                (Draft::Aggregate(Box::new(writer), hash_key), bytes)
             }
             Content::Done(record) => {
                 let bytes = record.size_bytes();
@@ -151,12 +189,11 @@ impl Pack {
         self.attempts -= 1;
     }
 
-    /// All user records are stored.
-    pub(crate) fn stored(&mut self, at: &StoredAt, now: Instant, stored: &mut Stored) {
-        stored.count(self.fates.len(), self.data_bytes);
+    /// All user records are stored. The room that they took goes over to `freed`.
+    pub(crate) fn stored(&mut self, at: &StoredAt, now: Instant, freed: &mut Held) {
         for (index, mut fate) in (0..).zip(std::mem::take(&mut self.fates)) {
             fate.attempts = self.attempts;
-            fate.stored(at, index, now, &mut stored.room);
+            fate.stored(at, index, now, freed);
         }
     }
 
@@ -195,13 +232,101 @@ impl Drop for Pack {
 
 fn records_of(aggregate: &Bytes) -> Vec<EncodedRecord> {
     let split = aggregate::split_framed(aggregate);
-    let records = split.iter().flatten().map(|record| {
-        let key = ByteString::from(record.partition_key.as_str());
-        EncodedRecord {
-            data: Bytes::copy_from_slice(&record.data),
-            partition_key: PartitionKey::stored(key),
-            ..record
-        }
+    let records = split.iter().flatten().map(|record| EncodedRecord {
+        data: Bytes::copy_from_slice(&record.data),
+        ..record
     });
     records.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        PartitionKey,
+        put::{
+            PutError, epoch::Epochs, receipt::PendingReceipt, settings::Settings, tests::settings,
+        },
+    };
+
+    fn accepted(record: EncodedRecord, settings: &Arc<Settings>) -> (Accepted, PendingReceipt) {
+        let (waiter, pending) = PendingReceipt::new("s".into());
+        let held = settings.room.try_acquire(record.size_bytes()).unwrap();
+        let mut user = Accepted::new(record, settings.target.clock.instant(), waiter, held);
+        user.fate.join(Epochs::new(Arc::clone(settings)).current());
+        (user, pending)
+    }
+
+    fn record(key: &str, data: Vec<u8>, hash_key: Option<u128>) -> EncodedRecord {
+        let mut record = EncodedRecord::new(PartitionKey::stored(key), data.into());
+        record.explicit_hash_key = hash_key.map(HashKey::new);
+        record
+    }
+
+    /// A pack of these records, and the receipts.
+    fn packed(records: &[EncodedRecord]) -> (Pack, Vec<PendingReceipt>) {
+        let settings = settings();
+        let users = records.iter().map(|it| accepted(it.clone(), &settings));
+        let (users, receipts): (Vec<_>, Vec<_>) = users.unzip();
+        let mut users = users.into_iter();
+        let mut pack = Pack::new(users.next().unwrap());
+        for user in users {
+            assert!(pack.push(user, usize::MAX).is_none());
+        }
+        (pack, receipts)
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_packed_is_unpacked_before_and_after_it_was_sent(
+            records in prop::collection::vec(
+                ("[a-c]{1,30}", any::<Vec<u8>>(), any::<Option<u128>>()), 1..40),
+            is_sent in any::<bool>(),
+        ) {
+            let records: Vec<_> = records.into_iter().map(|(key, data, hash_key)| record(&key, data, hash_key)).collect();
+            let (mut pack, receipts) = packed(&records);
+            if is_sent {
+                let (draft, bytes) = pack.sent();
+                let sent = crate::put::entry::finish(vec![draft]).remove(0);
+                prop_assert_eq!((sent.size_bytes(), bytes <= pack.bytes()), (bytes, true));
+                pack.returned(sent);
+            }
+            let users = pack.unpack();
+            prop_assert_eq!(receipts.len(), users.len());
+            for (user, record) in users.iter().zip(&records) {
+                prop_assert_eq!(&user.record, record);
+                prop_assert_eq!(user.fate.attempts, u32::from(is_sent));
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_comes_back() {
+        let record = record("key", vec![0; 100], None);
+        let (mut pack, _receipts) = packed(&[record.clone(), record.clone()]);
+        let (user, _receipt) = accepted(record.clone(), &settings());
+        let bytes_max = pack.bytes() + aggregate::record_bytes_max(&record) - 1;
+        let user = pack.push(user, bytes_max).unwrap();
+        assert!(pack.push(user, bytes_max + 1).is_none());
+        assert_eq!(pack.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn records_that_were_on_their_way_when_their_request_was_dropped_may_have_been_stored() {
+        for is_sent in [false, true] {
+            let record = record("key", Vec::new(), None);
+            let (mut pack, receipts) = packed(&[record.clone(), record]);
+            let draft = is_sent.then(|| pack.sent());
+            drop((pack, draft));
+            for receipt in receipts {
+                let error = receipt.await.unwrap_err();
+                assert!(matches!(error, PutError::Gone { .. }));
+                assert_eq!(error.may_have_been_stored(), is_sent);
+            }
+        }
+    }
 }

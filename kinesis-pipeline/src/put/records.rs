@@ -5,7 +5,7 @@ use std::ops::{Index, IndexMut};
 
 use tokio::time::Instant;
 
-use super::{accepted::Accepted, stored::Stored};
+use super::{accepted::Accepted, room::Held};
 use crate::service::StoredAt;
 
 /// So many places are kept when there is nothing to hold.
@@ -63,7 +63,7 @@ impl Records {
         users.into_iter().map(|user| self.hold(user)).collect()
     }
 
-    /// A record is stored: it ends where it is.
+    /// A record is stored: it ends where it is, and the room that it took goes over to `freed`.
     #[expect(clippy::needless_pass_by_value, reason = "the ticket is used up")]
     pub(crate) fn stored(
         &mut self,
@@ -71,12 +71,10 @@ impl Records {
         at: &StoredAt,
         sub_sequence_number: u64,
         now: Instant,
-        stored: &mut Stored,
+        freed: &mut Held,
     ) {
-        let user = &mut self[&ticket];
-        stored.count(1, user.record.data.len());
-        let room = &mut stored.room;
-        user.fate.stored(at, sub_sequence_number, now, room);
+        let fate = &mut self[&ticket].fate;
+        fate.stored(at, sub_sequence_number, now, freed);
         self.places[ticket.place()] = None;
         self.free.push(ticket.place);
     }

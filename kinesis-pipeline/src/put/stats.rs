@@ -42,6 +42,11 @@ impl Counters {
         self.kinesis_records.add(entries.len());
     }
 
+    pub(crate) fn count_stored(&self, user_records: usize, data_bytes: usize) {
+        self.stored.add(user_records);
+        self.stored_bytes.add(data_bytes);
+    }
+
     pub(crate) fn count_failure(&self, failure: &AttemptError) {
         self.failures.add(1);
         if failure.class() == ErrorClass::Throttled {

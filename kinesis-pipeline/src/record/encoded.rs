@@ -1,6 +1,6 @@
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::{EncodeContext, EncodeError, KeyError, KinesisRecord, PartitionKey};
+use super::{EncodeContext, EncodeError, KeyError, KinesisRecord, PartitionKey, scratch};
 use crate::shard::HashKey;
 
 /// A record as the service sees it: bytes and keys. Cheap to clone.
@@ -66,9 +66,7 @@ impl EncodedRecord {
         let data = if let Some(data) = record.shared_data() {
             data
         } else {
-            let mut data = BytesMut::new();
-            record.encode(&context(), &mut data)?;
-            data.freeze()
+            scratch::write(|out| record.encode(&context(), out))?
         };
         Ok(Self {
             data,

@@ -1,15 +1,15 @@
 use std::{fmt, ops::Deref};
 
-use bytestring::ByteString;
+use smol_str::SmolStr;
 
 use super::KeyError;
 
 /// The longest partition key that the service takes, in Unicode characters.
 pub const PARTITION_KEY_CHARS_MAX: usize = 256;
 
-/// A partition key: 1 to 256 Unicode characters. Cheap to clone.
+/// A partition key: 1 to 256 Unicode characters. Cheap to clone: up to 23 bytes are copied, a longer one is shared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PartitionKey(ByteString);
+pub struct PartitionKey(SmolStr);
 
 impl PartitionKey {
     /// The partition key with this text.
@@ -25,7 +25,11 @@ impl PartitionKey {
     /// # Ok::<(), kinesis_pipeline::KeyError>(())
     /// ```
     pub fn new(text: impl Into<String>) -> Result<Self, KeyError> {
-        let text = text.into();
+        Self::of(&text.into())
+    }
+
+    /// The partition key with this text, which is copied.
+    pub(crate) fn of(text: &str) -> Result<Self, KeyError> {
         // A character has 1 to 4 bytes: most keys need no counting.
         let chars = match text.len() {
             0 => return Err(KeyError::Empty { field: None }),
@@ -35,24 +39,23 @@ impl PartitionKey {
         if chars > PARTITION_KEY_CHARS_MAX {
             return Err(KeyError::TooLong { field: None, chars });
         }
-        Ok(Self(ByteString::from(text)))
+        Ok(Self::stored(text))
     }
 
     /// A key of 32 random hexadecimal digits, which spreads records evenly over the shards.
     #[must_use]
     pub fn random() -> Self {
-        Self(ByteString::from(format!("{:032x}", fastrand::u128(..))))
+        Self::stored(format!("{:032x}", fastrand::u128(..)))
     }
 
     /// A key that the service stored: it is taken as it is.
-    pub(crate) fn stored(text: impl Into<ByteString>) -> Self {
-        Self(text.into())
+    pub(crate) fn stored(text: impl AsRef<str>) -> Self {
+        Self(SmolStr::new(text))
     }
 
-    /// The key's text, without a copy.
-    #[cfg(feature = "local")]
-    pub(crate) fn into_text(self) -> ByteString {
-        self.0
+    /// A key that is part of the program.
+    pub(crate) const fn known(text: &'static str) -> Self {
+        Self(SmolStr::new_static(text))
     }
 
     /// The key as text.

@@ -119,6 +119,7 @@ mod key;
 mod keyed;
 mod msgpack;
 mod raw;
+mod scratch;
 mod to_key;
 mod triton;
 

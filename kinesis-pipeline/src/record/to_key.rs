@@ -61,8 +61,20 @@ macro_rules! key_by_display {
     )*};
 }
 
+impl ToPartitionKey for str {
+    fn to_partition_key(&self) -> Result<PartitionKey, KeyError> {
+        PartitionKey::of(self)
+    }
+}
+
+impl ToPartitionKey for String {
+    fn to_partition_key(&self) -> Result<PartitionKey, KeyError> {
+        PartitionKey::of(self)
+    }
+}
+
 key_by_display! {
-    str String char bool Uuid HashKey
+    char bool Uuid HashKey
     i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize
 }
 
@@ -74,7 +86,7 @@ impl ToPartitionKey for PartitionKey {
 
 impl ToPartitionKey for ByteString {
     fn to_partition_key(&self) -> Result<PartitionKey, KeyError> {
-        PartitionKey::new(&**self)
+        PartitionKey::of(self)
     }
 }
 

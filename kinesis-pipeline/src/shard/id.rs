@@ -1,18 +1,19 @@
 use std::fmt;
 
-use bytestring::ByteString;
+use smol_str::SmolStr;
 
-/// The id of a shard, such as `shardId-000000000003`. Cheap to clone.
+/// The id of a shard, such as `shardId-000000000003`. Cheap to clone: one of such length is copied, without an
+/// allocation.
 ///
 /// Ids of one stream sort by age: the service counts them up, padded with zeros.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ShardId(ByteString);
+pub struct ShardId(SmolStr);
 
 impl ShardId {
-    /// An id that the embedded Kinesis made: it is taken without a copy.
+    /// An id that the embedded Kinesis made.
     #[cfg(feature = "local")]
-    pub(crate) fn stored(id: ByteString) -> Self {
-        Self(id)
+    pub(crate) fn stored(id: impl AsRef<str>) -> Self {
+        Self(SmolStr::new(id))
     }
 
     /// The id as text.
@@ -24,13 +25,13 @@ impl ShardId {
 
 impl From<String> for ShardId {
     fn from(id: String) -> Self {
-        Self(ByteString::from(id))
+        Self(SmolStr::from(id))
     }
 }
 
 impl From<&str> for ShardId {
     fn from(id: &str) -> Self {
-        Self(ByteString::from(id))
+        Self(SmolStr::from(id))
     }
 }
 

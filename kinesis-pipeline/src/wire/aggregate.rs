@@ -13,7 +13,6 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use bytes::Bytes;
-use bytestring::ByteString;
 use md5::{Digest as _, Md5};
 
 use super::{
@@ -80,11 +79,16 @@ impl Writer {
     /// An empty aggregate that expects this many bytes.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
+        Self::expecting(bytes, 0)
+    }
+
+    /// An empty aggregate that expects this many bytes and partition keys.
+    pub(crate) fn expecting(bytes: usize, keys: usize) -> Self {
         let mut out = Vec::with_capacity(bytes);
         out.extend(MAGIC);
         Self {
             out,
-            keys: KeyTable::new(),
+            keys: KeyTable::expecting(keys),
             hash_keys: HashMap::new(),
             records: 0,
         }
@@ -132,6 +136,11 @@ impl Writer {
     pub fn finish(self) -> Bytes {
         let checksum = Md5::digest(self.body());
         self.finish_with(checksum.into())
+    }
+
+    /// How many partition keys it has.
+    pub(crate) fn keys(&self) -> usize {
+        self.keys.len()
     }
 
     /// How many bytes it has once it is finished.
@@ -227,7 +236,7 @@ impl Aggregate {
                     aggregate.records.push(UserRecord::read(data, start, end)?);
                 }
                 (Ok(PARTITION_KEY_TABLE), Value::Bytes { start, end }) => {
-                    let key = partition_key(data.slice(start..end))?;
+                    let key = partition_key(&data[start..end])?;
                     aggregate.partition_keys.push(key);
                 }
                 (Ok(EXPLICIT_HASH_KEY_TABLE), Value::Bytes { start, end }) => {
@@ -373,8 +382,8 @@ fn narrow(number: u64) -> Result<u32, Malformed> {
     u32::try_from(number).map_err(|_| Malformed)
 }
 
-fn partition_key(text: Bytes) -> Result<PartitionKey, Malformed> {
-    let text = ByteString::try_from(text).map_err(|_| Malformed)?;
+fn partition_key(text: &[u8]) -> Result<PartitionKey, Malformed> {
+    let text = std::str::from_utf8(text).map_err(|_| Malformed)?;
     Ok(PartitionKey::stored(text))
 }
 

@@ -5,75 +5,65 @@ use super::protobuf::put_bytes;
 /// How many slots the table begins with.
 const SLOTS_MIN: usize = 64;
 
-/// Finds the index of a key among those that were written. It copies no key: it knows where each was written.
+/// Finds the index of a key among those that were written.
 ///
-/// The general map of the standard library takes three times as long, which at this place is most of the
-/// time of an aggregate.
+/// It has a copy of their texts, since they stand far apart in the aggregate. The general map of the standard library
+/// takes three times as long, which at this place is most of the time of an aggregate.
 #[derive(Clone, Debug)]
 pub(super) struct KeyTable {
     /// Indices into `keys` plus one, 0 where there is none. A power of two, at most half of them taken.
     slots: Vec<u32>,
     keys: Vec<Key>,
-    /// The index that was found last.
-    last: usize,
+    texts: Vec<u8>,
     /// Random, so that nobody can choose keys that collide.
     seed: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Key {
-    start: usize,
-    /// Past 2^32, which no Kinesis record can hold, a key is written each time.
-    bytes: u32,
-    /// The upper half.
-    hash: u32,
-}
-
-impl Key {
-    #[inline]
-    fn is(&self, key: &[u8], out: &[u8]) -> bool {
-        let end = self.start + self.bytes as usize;
-        self.bytes as usize == key.len() && out.get(self.start..end) == Some(key)
-    }
+    hash: u64,
+    /// Where its text ends, and that of the next begins.
+    end: usize,
 }
 
 impl KeyTable {
-    pub(super) fn new() -> Self {
+    /// A table that expects this many keys.
+    pub(super) fn expecting(keys: usize) -> Self {
         Self {
-            slots: vec![0; SLOTS_MIN],
-            keys: Vec::new(),
-            last: 0,
+            slots: vec![0; (2 * keys).next_power_of_two().max(SLOTS_MIN)],
+            keys: Vec::with_capacity(keys),
+            texts: Vec::new(),
             seed: fastrand::u64(..),
         }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
     }
 
     /// The index of the key; it is written as a field of this number if it is new.
     #[inline]
     pub(super) fn index_of(&mut self, key: &[u8], field: u8, out: &mut Vec<u8>) -> u64 {
-        // Often the key is that of the record before.
-        if let Some(last) = self.keys.get(self.last)
-            && last.is(key, out)
-        {
-            return self.last as u64;
-        }
-        self.last = self.find(key, field, out);
-        self.last as u64
-    }
-
-    fn find(&mut self, key: &[u8], field: u8, out: &mut Vec<u8>) -> usize {
         let hash = hash(self.seed, key);
         let mut slot = self.slot_of(hash);
         loop {
             let Some(index) = self.slots[slot].checked_sub(1) else {
-                return self.insert(slot, hash, key, field, out);
+                put_bytes(out, field, key);
+                return self.insert(slot, hash, key) as u64;
             };
             let index = index as usize;
-            let known = self.keys[index];
-            if known.hash == upper(hash) && known.is(key, out) {
-                return index;
+            if self.keys[index].hash == hash && self.text(index) == key {
+                return index as u64;
             }
             slot = (slot + 1) & (self.slots.len() - 1);
         }
+    }
+
+    fn text(&self, index: usize) -> &[u8] {
+        let start = index
+            .checked_sub(1)
+            .map_or(0, |before| self.keys[before].end);
+        &self.texts[start..self.keys[index].end]
     }
 
     #[expect(
@@ -84,33 +74,21 @@ impl KeyTable {
         hash as usize & (self.slots.len() - 1)
     }
 
-    fn insert(
-        &mut self,
-        slot: usize,
-        hash: u64,
-        key: &[u8],
-        field: u8,
-        out: &mut Vec<u8>,
-    ) -> usize {
-        put_bytes(out, field, key);
-        self.keys.push(Key {
-            start: out.len() - key.len(),
-            bytes: u32::try_from(key.len()).unwrap_or(u32::MAX),
-            hash: upper(hash),
-        });
+    fn insert(&mut self, slot: usize, hash: u64, key: &[u8]) -> usize {
+        self.texts.extend_from_slice(key);
+        let end = self.texts.len();
+        self.keys.push(Key { hash, end });
         self.slots[slot] = number(self.keys.len());
         if self.keys.len() * 2 > self.slots.len() {
-            self.grow(out);
+            self.grow();
         }
         self.keys.len() - 1
     }
 
-    fn grow(&mut self, out: &[u8]) {
+    fn grow(&mut self) {
         self.slots = vec![0; self.slots.len() * 2];
         for index in 0..self.keys.len() {
-            let key = self.keys[index];
-            let text = out.get(key.start..key.start + key.bytes as usize);
-            let mut slot = self.slot_of(hash(self.seed, text.unwrap_or_default()));
+            let mut slot = self.slot_of(self.keys[index].hash);
             while self.slots[slot] != 0 {
                 slot = (slot + 1) & (self.slots.len() - 1);
             }
@@ -122,11 +100,6 @@ impl KeyTable {
 /// A slot's content. Past 2^32 keys, which no Kinesis record can hold, keys would be written twice.
 fn number(keys: usize) -> u32 {
     u32::try_from(keys).unwrap_or(0)
-}
-
-/// What tells most keys apart that share a slot, which the lower bits decide.
-fn upper(hash: u64) -> u32 {
-    (hash >> 32) as u32
 }
 
 /// Hashes a short key in a few cycles.
@@ -168,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_key_has_one_index_however_many_there_are() {
-        let (mut table, mut out) = (KeyTable::new(), Vec::new());
+        let (mut table, mut out) = (KeyTable::expecting(0), Vec::new());
         for _ in 0..2 {
             for number in 0..5_000_u64 {
                 let key = format!("key-{number}");

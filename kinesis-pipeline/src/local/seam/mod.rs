@@ -67,7 +67,7 @@ impl Kinesis for LocalKinesis {
     }
 
     fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer> {
-        let request = request::put_records(call);
+        let request = request::put_records(&call);
         carry_out::<put_records::PutRecords, _>(&self.core, request, answer::put_records)
     }
 

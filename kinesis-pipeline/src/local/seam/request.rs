@@ -1,5 +1,7 @@
 //! Calls of the seam as requests of the API.
 
+use bytestring::ByteString;
+
 use crate::{
     local::{
         operations::{
@@ -20,7 +22,7 @@ use crate::{
     shard::SequenceNumber,
 };
 
-pub(super) fn put_records(call: PutRecords) -> put_records::Request {
+pub(super) fn put_records(call: &PutRecords) -> put_records::Request {
     put_records::Request {
         stream_name: call.stream.name_parameter(),
         stream_arn: call.stream.arn_parameter(),
@@ -32,7 +34,7 @@ pub(super) fn put_records(call: PutRecords) -> put_records::Request {
 fn entry(record: &EncodedRecord) -> entry::Entry {
     entry::Entry {
         data: Some(Blob(record.data.clone())),
-        partition_key: Some(record.partition_key.clone().into_text()),
+        partition_key: Some(ByteString::from(record.partition_key.as_str())),
         explicit_hash_key: record.explicit_hash_key.map(|key| key.to_string()),
     }
 }

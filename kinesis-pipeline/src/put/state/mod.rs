@@ -1,35 +1,31 @@
 //! What the driver knows, and what each event changes.
 
+mod answer;
 mod reshard;
 
 use std::{
     collections::VecDeque,
     sync::{Arc, mpsc},
-    time::Duration,
 };
 
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    AttemptError,
     accepted::Accepted,
     backlog::Backlog,
     collect::{REQUEST_RECORDS_MAX, is_hasty},
-    entry::{Draft, Entry, LaneId},
+    entry::{Draft, Entry},
     epoch::{EpochEnd, Epochs},
     lane::Cut,
     lanes::Lanes,
     options::Order,
     place::{HASHED_AT_ONCE, find_hash_keys},
-    records::{Records, Ticket},
+    records::Records,
     refresh::Refresh,
-    retry::{Verdict, is_worth_halving, verdict},
-    send::Sent,
+    room::Held,
     settings::Settings,
-    split::{Outcomes, split},
-    stored::Stored,
 };
-use crate::service::{ErrorClass, StoredAt};
+use crate::service::StoredAt;
 
 /// While this many records wait to be sent again, no new ones are sent where nothing paces them: a service
 /// that is overrun gets through the old ones first.
@@ -94,7 +90,9 @@ pub(crate) struct State {
     /// A request was answered since the last one was cut.
     answered: bool,
     epochs: Epochs,
-    stored: Stored,
+    /// The room of records that were stored, given back after each event at once: whoever waits for room
+    /// takes part in every return of it.
+    freed: Held,
     /// What the next wake was found to be, while nothing but puts that have to wait has happened since.
     quiet: Option<Wake>,
     rng: fastrand::Rng,
@@ -109,7 +107,7 @@ impl State {
         Self {
             lanes: Lanes::new(Arc::clone(&settings)),
             epochs: Epochs::new(Arc::clone(&settings)),
-            stored: Stored::default(),
+            freed: Held::default(),
             quiet: None,
             settings,
             queue,
@@ -244,7 +242,10 @@ impl State {
             hurry,
             retries_only,
         };
-        self.lanes.cut(cut).map(|request| request.entries)
+        let mut request = self.lanes.cut(cut);
+        self.lanes
+            .cut_fresh(&mut request, now, hurry, &mut self.records);
+        (!request.entries.is_empty()).then_some(request.entries)
     }
 
     /// Whether nothing is gained by gathering more records.
@@ -318,168 +319,15 @@ impl State {
         }
     }
 
-    /// A request came back.
-    pub(crate) fn on_sent(&mut self, sent: Sent, now: Instant) {
-        self.in_flight -= 1;
-        self.answered = true;
-        // One for all: what failed together is sent again together.
-        let jitter = self.rng.f64();
-        let Sent {
-            mut entries,
-            records,
-            outcome,
-        } = sent;
-        for (entry, record) in entries.iter_mut().zip(records) {
-            entry.returned(record, &mut self.records);
-        }
-        let outcomes = split(entries.len(), outcome);
-        self.note_reach(&outcomes, now);
-        match outcomes {
-            Outcomes::Each(outcomes) => {
-                for (entry, outcome) in entries.into_iter().zip(outcomes) {
-                    match outcome {
-                        Ok(at) => self.on_stored(entry, at, now),
-                        Err(failure) => self.on_failed(entry, &failure, jitter, now),
-                    }
-                }
-            }
-            Outcomes::All(failure) if is_worth_halving(&failure, entries.len()) => {
-                self.halve(entries);
-            }
-            Outcomes::All(failure) => {
-                for entry in entries {
-                    self.on_failed(entry, &failure, jitter, now);
-                }
-                if failure.is_unreached() {
-                    self.give_up_unreachable(&failure, now);
-                }
-            }
-        }
-        self.end_lost();
-        self.change_lanes(now);
-        self.tell_stored();
-    }
-
-    /// A request was lost with its tickets: its task was ended.
-    pub(crate) fn on_lost(&mut self) {
-        self.in_flight -= 1;
-        self.answered = true;
-        self.lost = true;
-        self.lanes.unblock();
-        self.end_lost();
-    }
-
-    /// Which records were in lost requests shows once no other is in flight.
-    fn end_lost(&mut self) {
-        if self.lost && self.in_flight == 0 {
-            self.lost = false;
-            drop(self.records.take_in_flight());
-        }
-    }
-
-    fn note_reach(&mut self, outcomes: &Outcomes, now: Instant) {
-        match outcomes {
-            Outcomes::All(failure) if failure.is_unreached() => {
-                self.unreached_since.get_or_insert(now);
-            }
-            Outcomes::All(_) | Outcomes::Each(_) => self.unreached_since = None,
-        }
-    }
-
-    fn unreached(&self, now: Instant) -> Duration {
-        self.unreached_since
-            .map_or(Duration::ZERO, |since| now.duration_since(since))
-    }
-
-    /// An endpoint that has been tried long enough fails all that waits: each record would only find out the
-    /// same.
-    fn give_up_unreachable(&mut self, failure: &AttemptError, now: Instant) {
-        if self.unreached(now) < self.settings.options.unreachable_max {
-            return;
-        }
-        let records = &mut self.records;
-        let halves = self.halves.drain(..).flatten();
-        let mut waiting: Vec<_> = halves.flat_map(|entry| entry.into_users(records)).collect();
-        waiting.extend(self.backlog.take_all());
-        waiting.extend(self.lanes.take_waiting(&mut self.records));
-        for user in waiting {
-            self.records.take(user).fate.gave_up(failure.clone());
-        }
-    }
-
     /// What comes after a rest tries the endpoint anew.
     pub(crate) fn rested(&mut self) {
         self.unreached_since = None;
         self.records.rest();
     }
 
-    fn tell_stored(&mut self) {
-        self.stored
-            .tell(&self.settings.room, &self.settings.counters);
-    }
-
-    fn halve(&mut self, mut entries: Vec<Entry>) {
-        for entry in &mut entries {
-            entry.attempt_was_not_about_it(&mut self.records);
-        }
-        let second = entries.split_off(entries.len() / 2);
-        self.halves.extend([entries, second]);
-    }
-
-    fn on_failed(&mut self, entry: Entry, failure: &AttemptError, jitter: f64, now: Instant) {
-        let lane = entry.lane;
-        let unreached = self.unreached(now);
-        self.tell_lane(&entry, failure, now);
-        self.settings.counters.count_failure(failure);
-        let mut again = Vec::with_capacity(entry.len());
-        let mut longest = Duration::ZERO;
-        for ticket in entry.into_users(&mut self.records) {
-            let user = &mut self.records[&ticket].fate;
-            user.attempt_failed(failure);
-            match verdict(
-                &self.settings.options,
-                failure,
-                user.attempts,
-                unreached,
-                jitter,
-            ) {
-                Verdict::Again(wait) => {
-                    longest = longest.max(wait);
-                    again.push(ticket);
-                }
-                Verdict::GiveUp => self.records.take(ticket).fate.gave_up(failure.clone()),
-                Verdict::Reject => self.records.take(ticket).fate.rejected(failure.clone()),
-            }
-        }
-        if let Some(oldest) = again.first() {
-            let ttl = self.settings.options.record_ttl;
-            let expiry = ttl.map(|ttl| self.records[oldest].fate.entered_at + ttl);
-            let due = [Some(now + longest), expiry].into_iter().flatten().min();
-            self.send_again(lane, again, due.unwrap_or(now));
-        }
-    }
-
-    fn tell_lane(&mut self, entry: &Entry, failure: &AttemptError, now: Instant) {
-        let Some(lane) = self.lanes.lane_of(entry.lane) else {
-            return;
-        };
-        lane.returned(entry);
-        if failure.class() == ErrorClass::Throttled
-            && let Some(pace) = &mut lane.pace
-        {
-            pace.throttled(now);
-        }
-    }
-
-    fn send_again(&mut self, lane: LaneId, users: Vec<Ticket>, due: Instant) {
-        if !self.is_ordered() {
-            return self.backlog.push(users, due);
-        }
-        // The records behind them wait too.
-        self.lanes.push_first(users, &self.records);
-        if let Some(lane) = self.lanes.lane_of(lane) {
-            lane.block_until(due);
-        }
+    fn give_room_back(&mut self) {
+        let freed = std::mem::take(&mut self.freed);
+        self.settings.room.give_back(freed);
     }
 
     /// Forgets what only a running driver can have, and gives back the records that it will not send, or does not
@@ -493,7 +341,7 @@ impl State {
         let now = self.now();
         self.refresh.interrupted(now);
         self.decide(now);
-        self.tell_stored();
+        self.give_room_back();
         self.halves.clear();
         self.backlog.clear();
         self.lanes.clear();

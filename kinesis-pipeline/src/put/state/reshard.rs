@@ -5,19 +5,32 @@ use tokio::time::Instant;
 use super::State;
 use crate::{
     put::{entry::Entry, pace::Pace, place::Landing, retry::may_pass},
+    record::EncodedRecord,
     service::{ServiceError, StoredAt},
     shard::Shard,
 };
 
 impl State {
     /// A Kinesis record is stored: where tells whether the shard map is right.
-    pub(super) fn on_stored(&mut self, entry: Entry, at: StoredAt, now: Instant) {
+    pub(super) fn on_stored(
+        &mut self,
+        mut entry: Entry,
+        sent: EncodedRecord,
+        at: StoredAt,
+        now: Instant,
+    ) {
         if let Some(lane) = self.lanes.lane_of(entry.lane) {
             lane.returned(&entry);
             lane.pace.iter_mut().for_each(Pace::stored);
         }
-        match self.lanes.landing(&entry, &at.shard_id, &self.records) {
-            Landing::Right => self.stored(entry, &at, now),
+        let landing = self.lanes.landing(&entry, &at.shard_id, &self.records);
+        if landing == Landing::Right {
+            return self.stored(entry, &at, now);
+        }
+        // It may have to be sent again.
+        entry.returned(sent, &mut self.records);
+        match landing {
+            Landing::Right => {}
             Landing::Unknown if entry.len() == 1 => {
                 self.refresh.want(now);
                 self.stored(entry, &at, now);
@@ -40,7 +53,8 @@ impl State {
     }
 
     fn stored(&mut self, entry: Entry, at: &StoredAt, now: Instant) {
-        entry.stored(at, now, &mut self.records, &mut self.stored);
+        let counters = &self.settings.counters;
+        entry.stored(at, now, &mut self.records, &mut self.freed, counters);
     }
 
     /// Sends the records of an aggregate again that consumers would drop where it is. If it keeps landing
@@ -69,7 +83,7 @@ impl State {
             Err(error) => self.on_no_shards(Some(&error), now),
         }
         self.change_lanes(now);
-        self.tell_stored();
+        self.give_room_back();
     }
 
     /// The stream's shards could not be listed; `None`: the listing panicked.
@@ -86,7 +100,7 @@ impl State {
         );
         self.lanes.place_nothing(false, false, &mut self.records);
         self.decide(now);
-        self.tell_stored();
+        self.give_room_back();
     }
 
     /// Takes a shard map into use that was read.

@@ -24,9 +24,10 @@ pub(super) async fn send(
     call: PutRecords,
 ) -> Result<PutRecordsAnswer, ServiceError> {
     let sent = call.records.len();
-    let results = match aws.speaks_json() {
-        true => send_direct(aws, call).await?,
-        false => send_typed(aws, call).await?,
+    let results = if aws.speaks_json() {
+        send_direct(aws, call).await?
+    } else {
+        send_typed(aws, call).await?
     };
     if results.len() != sent {
         let what = format!("{} results for {sent} records", results.len());

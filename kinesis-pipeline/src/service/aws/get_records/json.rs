@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use base64_simd::{Out, STANDARD};
 use bytes::Bytes;
-use bytestring::ByteString;
 
 use crate::{
     clock,
@@ -98,7 +97,7 @@ fn record(scanner: &mut Scanner<'_>) -> Result<Result<StoredRecord, &'static str
         sequence_number,
         arrived_at,
         data,
-        partition_key: PartitionKey::stored(ByteString::from(&*key)),
+        partition_key: PartitionKey::stored(key),
         encryption_type: encryption.and_then(encryption_of),
     }))
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use base64_simd::{Out, STANDARD};
+use base64_simd::STANDARD;
 use bytes::Bytes;
 
 use super::Entry;
@@ -46,9 +46,7 @@ pub(super) fn body(call: &PutRecords) -> Bytes {
 
 fn put_entry(out: &mut Vec<u8>, record: &EncodedRecord) {
     out.extend_from_slice(b"{\"Data\":\"");
-    let start = out.len();
-    out.resize(start + STANDARD.encoded_length(record.data.len()), 0);
-    let _ = STANDARD.encode(&record.data, Out::from_slice(&mut out[start..]));
+    STANDARD.encode_append(&record.data, out);
     out.extend_from_slice(b"\",\"PartitionKey\":");
     put_text(out, &record.partition_key);
     if let Some(key) = record.explicit_hash_key {
@@ -76,7 +74,6 @@ const ENTRY_BYTES: usize = 100;
 pub(super) fn answer(body: &[u8]) -> Result<Vec<Option<Entry>>, Malformed> {
     let mut scanner = Scanner::new(body);
     let mut entries = Vec::with_capacity(body.len() / ENTRY_BYTES + 1);
-    let mut last = ShardId::from("");
     scanner.open_object()?;
     while let Some(key) = scanner.next_key()? {
         if key.as_bytes()[..] != *b"Records" {
@@ -90,9 +87,9 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<Option<Entry>>, Malformed> {
         }
         scanner.open_array()?;
         while scanner.next_element()? {
-            let entry = match plain_entry(&mut scanner, &mut last) {
+            let entry = match plain_entry(&mut scanner) {
                 Some(stored) => Some(Ok(stored)),
-                None => entry(&mut scanner, &mut last)?,
+                None => entry(&mut scanner)?,
             };
             entries.push(entry);
         }
@@ -102,25 +99,22 @@ pub(super) fn answer(body: &[u8]) -> Result<Vec<Option<Entry>>, Malformed> {
 }
 
 /// A stored record as the service writes it, to the byte: any other is read member by member.
-fn plain_entry(scanner: &mut Scanner<'_>, last: &mut ShardId) -> Option<StoredAt> {
+fn plain_entry(scanner: &mut Scanner<'_>) -> Option<StoredAt> {
     let mut ahead = scanner.clone();
     ahead.pass(b"{\"SequenceNumber\":\"")?;
     let number = SequenceNumber::of_digits(ahead.until_quote()?)?;
     ahead.pass(b"\",\"ShardId\":\"")?;
     let shard_id = ahead.until_quote()?;
     ahead.pass(b"\"}")?;
-    if last.as_str().as_bytes() != shard_id {
-        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
-        let id = str::from_utf8(shard_id).ok()?;
-        *last = shard_id.iter().all(is_plain).then(|| ShardId::from(id))?;
-    }
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    let shard_id = str::from_utf8(shard_id)
+        .ok()
+        .filter(|id| id.as_bytes().iter().all(is_plain))?;
     *scanner = ahead;
-    Some(StoredAt::new(last.clone(), number))
+    Some(StoredAt::new(ShardId::from(shard_id), number))
 }
 
-/// `last` is the shard of the record before: few shards take the records of a request, and most ids are the same
-/// again.
-fn entry(scanner: &mut Scanner<'_>, last: &mut ShardId) -> Result<Option<Entry>, Malformed> {
+fn entry(scanner: &mut Scanner<'_>) -> Result<Option<Entry>, Malformed> {
     let (mut shard_id, mut number, mut code, mut message) = (None, None, None, None);
     scanner.open_object()?;
     while let Some(key) = scanner.next_key()? {
@@ -137,11 +131,9 @@ fn entry(scanner: &mut Scanner<'_>, last: &mut ShardId) -> Result<Option<Entry>,
         return Ok(Some(Err(EntryFailure::new(code.to_str(), message))));
     }
     let stored = shard_id.zip(number).and_then(|(shard_id, number)| {
-        if last.as_str().as_bytes() != &shard_id.as_bytes()[..] {
-            *last = ShardId::from(&*shard_id.to_str());
-        }
+        let shard_id = ShardId::from(&*shard_id.to_str());
         let number = SequenceNumber::of_digits(&number.as_bytes())?;
-        Some(StoredAt::new(last.clone(), number))
+        Some(StoredAt::new(shard_id, number))
     });
     Ok(stored.map(Ok))
 }

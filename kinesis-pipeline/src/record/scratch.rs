@@ -1,0 +1,110 @@
+//! Memory for the bytes of small records, several of which share an allocation.
+//!
+//! One thread puts a record and another drops it: an allocation for each is what most of a small record's time would go
+//! into.
+
+use std::cell::RefCell;
+
+use bytes::{Bytes, BytesMut};
+
+/// How large an allocation is that records share. It lives as long as one of them.
+const SHARED_BYTES: usize = 1_024;
+/// A larger record has memory of its own.
+const SMALL_BYTES_MAX: usize = 256;
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// What a thread has to write the next record to.
+#[derive(Debug, Default)]
+struct Scratch {
+    /// The rest of an allocation, without content.
+    rest: BytesMut,
+    /// The record before was small, so that the next one may be too.
+    expects_small: bool,
+}
+
+/// The bytes that `encode` appends to what it is given, which is empty.
+pub(super) fn write<E>(encode: impl FnOnce(&mut BytesMut) -> Result<(), E>) -> Result<Bytes, E> {
+    // An encoder may put another record, and a thread that ends has nothing any more: both find nothing here.
+    let scratch = SCRATCH.try_with(RefCell::take);
+    let Scratch {
+        rest: mut out,
+        expects_small,
+    } = scratch.unwrap_or_default();
+    if expects_small && out.capacity() == 0 {
+        out = BytesMut::with_capacity(SHARED_BYTES);
+    }
+    encode(&mut out)?;
+    if out.len() > SMALL_BYTES_MAX {
+        put_back(Scratch::default());
+        return Ok(out.freeze());
+    }
+    let data = out.split().freeze();
+    put_back(Scratch {
+        rest: if expects_small { out } else { BytesMut::new() },
+        expects_small: true,
+    });
+    Ok(data)
+}
+
+fn put_back(scratch: Scratch) {
+    let _ = SCRATCH.try_with(|place| place.replace(scratch));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(bytes: usize) -> Bytes {
+        write(|out| {
+            // In pieces, as serializers do.
+            (0..bytes).for_each(|byte| out.extend_from_slice(&[byte.to_le_bytes()[0]]));
+            Ok::<_, ()>(())
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn records_of_any_size_have_their_bytes_and_no_others() {
+        let sizes = [
+            0, 1, 100, 256, 257, 3, 1_024, 5_000, 90, 90, 200, 200, 200, 200, 0, 17,
+        ];
+        let records: Vec<_> = sizes.iter().map(|&bytes| written(bytes)).collect();
+        for (record, bytes) in records.iter().zip(sizes) {
+            let expected = (0..bytes).map(|byte| byte.to_le_bytes()[0]);
+            assert!(record.iter().copied().eq(expected), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn small_records_share_memory_and_large_ones_do_not() {
+        written(10);
+        let (first, second) = (written(10), written(10));
+        assert_eq!(first.as_ptr().wrapping_add(10), second.as_ptr());
+        written(300);
+        // The memory of a large one is its own.
+        assert!(written(300).try_into_mut().is_ok());
+    }
+
+    #[test]
+    fn a_record_that_is_refused_leaves_nothing_behind() {
+        let refused = write(|out| {
+            out.extend_from_slice(b"half");
+            Err("no")
+        });
+        assert_eq!(refused, Err("no"));
+        assert_eq!(written(2)[..], [0, 1]);
+    }
+
+    #[test]
+    fn an_encoder_may_write_another_record() {
+        let outer = write(|out| {
+            out.extend_from_slice(b"outer");
+            assert_eq!(written(2)[..], [0, 1]);
+            Ok::<_, ()>(())
+        });
+        assert_eq!(&outer.unwrap()[..], b"outer");
+    }
+}
