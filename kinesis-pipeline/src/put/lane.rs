@@ -24,7 +24,7 @@ pub(crate) struct Lane {
     pub(crate) id: LaneId,
     /// `None`: the service finds the shard.
     pub(crate) shard_id: Option<ShardId>,
-    /// Records that go as they are, or that were here before all in `packs`.
+    /// Records that go as they are, that keep an order, or that were here before all in `packs`.
     waiting: VecDeque<Ticket>,
     /// Records that share Kinesis records that are full ...
     packs: VecDeque<Box<Pack>>,
@@ -103,7 +103,9 @@ impl Lane {
         let was_full = self.is_full(options);
         self.records += 1;
         self.bytes += user.record.size_bytes();
-        if self.aggregate {
+        // In order, an aggregate is made when it is sent: of as much as the shard takes then, since there is one at a
+        // time.
+        if self.aggregate && options.order == Order::None {
             self.pack(user, options);
         } else {
             self.waiting.push_back(records.hold(user));

@@ -9,8 +9,16 @@
 //!              └──────────────────────── backlog <──────────────────────────────── retry ─> error
 //! ```
 //!
-//! `stream.put` and its kin have one lane and no aggregates, the [`Producer`] a lane for each shard. `state`
-//! decides what happens next from what it knows and the time; `driver` does it. `pipeline` is what the
+//! `stream.put` and its kin have one lane and no aggregates, the [`Producer`] a lane for each shard. Where a record
+//! is on its way (`lanes` and `lane` decide):
+//!
+//! | what the producer does | the record waits |
+//! |---|---|
+//! | aggregates, no order | written into its lane's aggregate (`pack`), with what becomes of it beside |
+//! | no aggregates, no order | in one row with all others (`lanes.fresh`); in its lane if its shard has no room |
+//! | keeps an order, or sends again | in its place (`records`), with a ticket in its lane |
+//!
+//! `state` decides what happens next from what it knows and the time; `driver` does it. `pipeline` is what the
 //! handles hold: the way into the queue, and the state while no driver has it.
 
 mod accepted;
