@@ -18,6 +18,9 @@ use crate::shard::ShardId;
 /// Whoever has to wait for a shard's pace waits so much longer: what other shards take meanwhile shares the request.
 const PACED_TOGETHER: Duration = Duration::from_millis(4);
 
+/// So many places are kept for records when none waits.
+const RECORDS_KEPT: usize = 64;
+
 /// The records that wait for one shard, or for any where records are not placed, the next one first.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -156,12 +159,9 @@ impl Lane {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Forgets all records.
-    pub(crate) fn clear(&mut self) {
-        self.waiting.clear();
-        self.packs.clear();
-        self.open = None;
-        (self.records, self.bytes) = (0, 0);
+    /// There will be nothing to send for a while.
+    pub(crate) fn rest(&mut self) {
+        self.waiting.shrink_to(RECORDS_KEPT);
     }
 
     /// Takes the records that were accepted at `time` or before, as far as no younger one stands before them.

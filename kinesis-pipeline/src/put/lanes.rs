@@ -355,13 +355,10 @@ impl Lanes {
         self.all.iter_mut().for_each(Lane::unblock);
     }
 
-    /// Forgets all records, and what is in flight.
-    pub(crate) fn clear(&mut self) {
-        self.unblock();
-        self.all.iter_mut().for_each(Lane::clear);
-        self.unplaced.clear();
-        self.fresh.clear();
-        (self.records, self.bytes) = (0, 0);
+    /// There will be nothing to send for a while.
+    pub(crate) fn rest(&mut self) {
+        self.fresh.shrink_to(REQUEST_RECORDS_MAX);
+        self.all.iter_mut().for_each(Lane::rest);
     }
 
     /// Takes all records.

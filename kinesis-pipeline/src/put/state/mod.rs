@@ -323,6 +323,7 @@ impl State {
     pub(crate) fn rested(&mut self) {
         self.unreached_since = None;
         self.records.rest();
+        self.lanes.rest();
     }
 
     fn give_room_back(&mut self) {
@@ -342,9 +343,13 @@ impl State {
         self.refresh.interrupted(now);
         self.decide(now);
         self.give_room_back();
-        self.halves.clear();
+        let records = &mut self.records;
+        for entry in self.halves.drain(..).flatten() {
+            drop(entry.into_users(records));
+        }
+        drop(self.lanes.take_waiting(records));
+        self.lanes.unblock();
         self.backlog.clear();
-        self.lanes.clear();
         self.records.take_all()
     }
 }

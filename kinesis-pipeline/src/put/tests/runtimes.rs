@@ -76,6 +76,43 @@ fn a_put_that_was_accepted_but_not_sent_when_the_runtime_ends_was_not_stored() {
 }
 
 #[test]
+fn a_producer_whose_runtime_ends_ends_all_that_it_holds_and_has_its_room_back() {
+    for aggregates in [false, true] {
+        let script = Script::new([Answer::Silence]);
+        let producer = script.stream().producer().aggregate(aggregates);
+        let producer = producer.in_flight_records_max(100).build().unwrap();
+        let short = runtime();
+        // Some are in flight when it ends, others wait for more.
+        let mut receipts = short.block_on(async {
+            let mut receipts = Vec::new();
+            for number in 0..100 {
+                receipts.push(producer.put(&record(number)).await.unwrap());
+                if number == 50 {
+                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                }
+            }
+            receipts
+        });
+        drop(short);
+        let mut ends = [0, 0];
+        for receipt in receipts.drain(..) {
+            let error = receipt.now_or_never().expect("it has ended").unwrap_err();
+            assert!(matches!(error, PutError::Gone { .. }), "{error}");
+            ends[usize::from(error.may_have_been_stored())] += 1;
+        }
+        assert_eq!(ends, [49, 51], "those that were in flight may be stored");
+        let again = runtime().block_on(async {
+            let mut receipts = Vec::new();
+            for number in 0..100 {
+                receipts.push(producer.put(&record(number)).await.unwrap());
+            }
+            futures_util::future::try_join_all(receipts).await
+        });
+        assert_eq!(again.unwrap().len(), 100);
+    }
+}
+
+#[test]
 fn a_put_outside_a_runtime_is_an_error() {
     let script = Script::new([]);
     let put = script.stream().put(&record("k")).now_or_never();
