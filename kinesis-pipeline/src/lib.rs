@@ -55,7 +55,7 @@
 //!
 //! | you want to | read |
 //! |---|---|
-//! | choose how records look in the stream, and their keys | the derive [`KinesisRecord`](derive@KinesisRecord), [`record`] |
+//! | choose how records look in the stream, and their keys | the derive [`KinesisRecord`][its-derive], [`record`] |
 //! | reach a stream | [`KinesisStream`]: `connect`, `with_client`, `with_service`; `StreamConfig` for streams by name |
 //! | put | [`KinesisStream::put`], [`put_all`](KinesisStream::put_all), [`put_stream`](KinesisStream::put_stream), [`PutOptions`], [`PutError`] |
 //! | put at full shard speed | [`KinesisStream::producer`], [`Producer`], [`Order`], [`wire::aggregate`] |
@@ -93,6 +93,9 @@
 //! | `cli` | the program `kinesis-pipeline` | |
 //!
 //! A feature only adds. Without default features the codecs and pipelines build in seconds.
+//!
+#![cfg_attr(feature = "derive", doc = " [its-derive]: derive@KinesisRecord")]
+#![cfg_attr(not(feature = "derive"), doc = " [its-derive]: trait@KinesisRecord")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
