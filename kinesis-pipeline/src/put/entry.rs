@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{
-    accepted::{Accepted, Fate},
+    accepted::Accepted,
     pack::Pack,
     records::{Records, Ticket},
     room::Held,
@@ -132,47 +132,26 @@ impl Entry {
 
     /// An attempt begins.
     pub(crate) fn sent(&mut self, records: &mut Records) -> Draft {
-        match &mut self.users {
-            Users::Fresh(user) => {
-                let draft;
-                (draft, self.data_bytes) = sent_alone(user);
-                self.entered_at = Some(user.fate.entered_at);
-                self.attempts = user.fate.attempts;
-                draft
-            }
-            Users::Lone(user) => {
-                let user = &mut records[user];
-                let draft;
-                (draft, self.data_bytes) = sent_alone(user);
-                self.entered_at = Some(user.fate.entered_at);
-                self.attempts = user.fate.attempts;
-                draft
-            }
-            Users::Many(users) => {
-                let mut writer = Writer::with_capacity(self.bytes);
-                self.data_bytes = 0;
-                for user in users.iter() {
-                    let user = &mut records[user];
-                    user.fate.sent();
-                    writer.push(&user.record);
-                    self.data_bytes += user.record.data.len();
-                }
-                let first = users.first().map(|user| &records[user].fate);
-                self.entered_at = first.map(|first| first.entered_at);
-                self.attempts = first.map_or(1, |first| first.attempts);
-                self.bytes = writer.finished_bytes() + AGGREGATE_KEY.len();
-                let hash_key = first.map_or(HashKey::MIN, Fate::hash_key);
-                Draft::Aggregate(Box::new(writer), hash_key)
-            }
-            Users::Packed(pack) => {
-                let draft;
-                (draft, self.bytes) = pack.sent();
-                self.data_bytes = pack.data_bytes();
-                self.entered_at = pack.since();
-                self.attempts = pack.attempts();
-                draft
-            }
-        }
+        let draft;
+        (draft, self.data_bytes) = match &mut self.users {
+            Users::Fresh(user) => sent_alone(user),
+            Users::Lone(user) => sent_alone(&mut records[user]),
+            Users::Many(users) => sent_together(users, self.bytes, records),
+            Users::Packed(pack) => (pack.sent(), pack.data_bytes()),
+        };
+        self.bytes = draft.bytes();
+        let first = match &self.users {
+            Users::Fresh(user) => Some(&user.fate),
+            Users::Lone(user) => Some(&records[user].fate),
+            Users::Many(users) => users.first().map(|user| &records[user].fate),
+            Users::Packed(pack) => pack.first(),
+        };
+        self.entered_at = first.map(|first| first.entered_at);
+        self.attempts = match &self.users {
+            Users::Packed(pack) => pack.attempts(),
+            Users::Fresh(_) | Users::Lone(_) | Users::Many(_) => first.map_or(1, |it| it.attempts),
+        };
+        draft
     }
 
     /// The attempt is over: what was sent comes back.
@@ -245,6 +224,21 @@ fn sent_alone(user: &mut Accepted) -> (Draft, usize) {
     (Draft::Done(user.lend()), data_bytes)
 }
 
+/// The same for several records that share a Kinesis record of `bytes` bytes at most.
+fn sent_together(users: &[Ticket], bytes: usize, records: &mut Records) -> (Draft, usize) {
+    let mut writer = Writer::with_capacity(bytes);
+    let mut data_bytes = 0;
+    for user in users {
+        let user = &mut records[user];
+        user.fate.sent();
+        writer.push(&user.record);
+        data_bytes += user.record.data.len();
+    }
+    let first = users.first().map(|user| records[user].fate.hash_key());
+    let hash_key = first.unwrap_or(HashKey::MIN);
+    (Draft::Aggregate(Box::new(writer), hash_key), data_bytes)
+}
+
 /// The Kinesis records of a request. The MD5s of its aggregates are computed side by side.
 pub(crate) fn finish(drafts: Vec<Draft>) -> Vec<EncodedRecord> {
     let bodies: Vec<_> = drafts.iter().filter_map(Draft::body).collect();
@@ -265,6 +259,14 @@ pub(crate) fn finish(drafts: Vec<Draft>) -> Vec<EncodedRecord> {
 }
 
 impl Draft {
+    /// How large the Kinesis record is.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Done(record) => record.size_bytes(),
+            Self::Aggregate(writer, _) => writer.finished_bytes() + AGGREGATE_KEY.len(),
+        }
+    }
+
     /// What the MD5 of an aggregate is of.
     fn body(&self) -> Option<&[u8]> {
         match self {

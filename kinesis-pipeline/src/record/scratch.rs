@@ -42,8 +42,10 @@ pub(super) fn write<E>(encode: impl FnOnce(&mut BytesMut) -> Result<(), E>) -> R
         return Ok(out.freeze());
     }
     let data = out.split().freeze();
+    // Memory that an encoder asked for is not kept for the records after it.
+    let is_shared = expects_small && out.capacity() <= SHARED_BYTES;
     put_back(Scratch {
-        rest: if expects_small { out } else { BytesMut::new() },
+        rest: if is_shared { out } else { BytesMut::new() },
         expects_small: true,
     });
     Ok(data)
@@ -86,6 +88,18 @@ mod tests {
         written(300);
         // The memory of a large one is its own.
         assert!(written(300).try_into_mut().is_ok());
+    }
+
+    #[test]
+    fn memory_that_an_encoder_asked_for_is_not_kept() {
+        written(10);
+        let asking = write(|out| {
+            out.reserve(1 << 20);
+            out.extend_from_slice(b"few");
+            Ok::<_, ()>(())
+        });
+        assert_eq!(&asking.unwrap()[..], b"few");
+        SCRATCH.with_borrow(|scratch| assert_eq!(scratch.rest.capacity(), 0));
     }
 
     #[test]
