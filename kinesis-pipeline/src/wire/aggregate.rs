@@ -13,7 +13,6 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use bytes::Bytes;
-use md5::{Digest as _, Md5};
 
 use super::{
     frame::{self, FRAME_BYTES, MAGIC, MD5_BYTES},
@@ -134,8 +133,8 @@ impl Writer {
     /// The bytes of the aggregate.
     #[must_use]
     pub fn finish(self) -> Bytes {
-        let checksum = Md5::digest(self.body());
-        self.finish_with(checksum.into())
+        let checksum = digest::of(self.body());
+        self.finish_with(checksum)
     }
 
     /// How many partition keys it has.
@@ -212,7 +211,7 @@ pub struct Aggregate {
 #[must_use]
 pub fn split(data: &Bytes) -> Option<Aggregate> {
     let (body, checksum) = frame::body_and_checksum(data)?;
-    (Md5::digest(body)[..] == *checksum).then_some(())?;
+    (digest::of(body)[..] == *checksum).then_some(())?;
     Aggregate::read(data).ok()
 }
 
