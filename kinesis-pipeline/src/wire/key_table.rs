@@ -4,36 +4,44 @@ use super::protobuf::put_bytes;
 
 /// How many slots the table begins with.
 const SLOTS_MIN: usize = 64;
+/// A key of up to this many bytes is known by its two ends.
+const ENDS_BYTES: usize = 16;
 
 /// Finds the index of a key among those that were written.
 ///
-/// It has a copy of their texts, since they stand far apart in the aggregate. The general map of the standard library
-/// takes three times as long, which at this place is most of the time of an aggregate.
+/// It compares short keys by words of its own, long ones with what was written. The general map of the standard
+/// library takes three times as long, which at this place is most of the time of an aggregate.
 #[derive(Clone, Debug)]
 pub(super) struct KeyTable {
     /// Indices into `keys` plus one, 0 where there is none. A power of two, at most half of them taken.
     slots: Vec<u32>,
     keys: Vec<Key>,
-    texts: Vec<u8>,
-    /// Random, so that nobody can choose keys that collide.
-    seed: u64,
+    seed: Seed,
 }
+
+/// The fraction of the golden ratio: odd, and without a pattern.
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Random, so that nobody can choose keys that collide.
+type Seed = [u64; 2];
 
 #[derive(Clone, Copy, Debug)]
 struct Key {
+    ends: [u64; 2],
+    len: usize,
+    /// Where its text stands in what was written.
+    at: usize,
     hash: u64,
-    /// Where its text ends, and that of the next begins.
-    end: usize,
 }
 
 impl KeyTable {
     /// A table that expects this many keys.
     pub(super) fn expecting(keys: usize) -> Self {
+        let slots = (2 * keys).next_power_of_two().max(SLOTS_MIN);
         Self {
-            slots: vec![0; (2 * keys).next_power_of_two().max(SLOTS_MIN)],
-            keys: Vec::with_capacity(keys),
-            texts: Vec::new(),
-            seed: fastrand::u64(..),
+            slots: vec![0; slots],
+            keys: Vec::with_capacity(slots / 2 + 1),
+            seed: [fastrand::u64(..), fastrand::u64(..)],
         }
     }
 
@@ -41,29 +49,32 @@ impl KeyTable {
         self.keys.len()
     }
 
-    /// The index of the key; it is written as a field of this number if it is new.
+    /// The index of the key; it is written as a field of this number if it is new. All that this table writes goes
+    /// to the same place.
     #[inline]
     pub(super) fn index_of(&mut self, key: &[u8], field: u8, out: &mut Vec<u8>) -> u64 {
-        let hash = hash(self.seed, key);
+        let ends = ends(key);
+        let hash = hash(self.seed, key, ends);
         let mut slot = self.slot_of(hash);
         loop {
             let Some(index) = self.slots[slot].checked_sub(1) else {
                 put_bytes(out, field, key);
-                return self.insert(slot, hash, key) as u64;
+                let at = out.len() - key.len();
+                let len = key.len();
+                let key = Key {
+                    ends,
+                    len,
+                    at,
+                    hash,
+                };
+                return self.insert(slot, key) as u64;
             };
             let index = index as usize;
-            if self.keys[index].hash == hash && self.text(index) == key {
+            if self.keys[index].is(key, ends, out) {
                 return index as u64;
             }
             slot = (slot + 1) & (self.slots.len() - 1);
         }
-    }
-
-    fn text(&self, index: usize) -> &[u8] {
-        let start = index
-            .checked_sub(1)
-            .map_or(0, |before| self.keys[before].end);
-        &self.texts[start..self.keys[index].end]
     }
 
     #[expect(
@@ -74,10 +85,8 @@ impl KeyTable {
         hash as usize & (self.slots.len() - 1)
     }
 
-    fn insert(&mut self, slot: usize, hash: u64, key: &[u8]) -> usize {
-        self.texts.extend_from_slice(key);
-        let end = self.texts.len();
-        self.keys.push(Key { hash, end });
+    fn insert(&mut self, slot: usize, key: Key) -> usize {
+        self.keys.push(key);
         self.slots[slot] = number(self.keys.len());
         if self.keys.len() * 2 > self.slots.len() {
             self.grow();
@@ -85,8 +94,11 @@ impl KeyTable {
         self.keys.len() - 1
     }
 
+    #[cold]
     fn grow(&mut self) {
-        self.slots = vec![0; self.slots.len() * 2];
+        let slots = self.slots.len() * 4;
+        self.slots = vec![0; slots];
+        self.keys.reserve_exact(slots / 2 + 1 - self.keys.len());
         for index in 0..self.keys.len() {
             let mut slot = self.slot_of(self.keys[index].hash);
             while self.slots[slot] != 0 {
@@ -97,32 +109,61 @@ impl KeyTable {
     }
 }
 
+impl Key {
+    #[inline]
+    fn is(&self, key: &[u8], ends: [u64; 2], written: &[u8]) -> bool {
+        let alike = self.len == key.len() && self.ends == ends;
+        alike && (key.len() <= ENDS_BYTES || written[self.at..].starts_with(key))
+    }
+}
+
 /// A slot's content. Past 2^32 keys, which no Kinesis record can hold, keys would be written twice.
 fn number(keys: usize) -> u32 {
     u32::try_from(keys).unwrap_or(0)
 }
 
-/// Hashes a short key in a few cycles.
+/// The first bytes of a key and its last, which are the same ones in part if there are less than 16.
 #[inline]
-fn hash(seed: u64, key: &[u8]) -> u64 {
-    let (words, rest) = key.as_chunks::<8>();
-    let mut hash = seed ^ key.len() as u64;
-    for word in words {
-        hash = mix(hash, u64::from_le_bytes(*word));
+fn ends(key: &[u8]) -> [u64; 2] {
+    if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
+        return [first, last].map(|word| u64::from_le_bytes(*word));
     }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    mix(hash, u64::from_le_bytes(last))
+    if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
+        return [first, last].map(|word| u64::from(u32::from_le_bytes(*word)));
+    }
+    match key {
+        [] => [0, 0],
+        [only] => [u64::from(*only), 0],
+        [first, middle @ .., last] => {
+            let middle = middle.first().copied().unwrap_or_default();
+            [
+                u64::from(*first),
+                u64::from_le_bytes([*last, middle, 0, 0, 0, 0, 0, 0]),
+            ]
+        }
+    }
 }
 
+/// Hashes a short key in a few cycles.
 #[inline]
-fn mix(hash: u64, word: u64) -> u64 {
-    // The fraction of the golden ratio: odd, and without a pattern.
-    const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15;
-    let product = u128::from(hash ^ word) * FACTOR;
-    #[expect(clippy::cast_possible_truncation, reason = "both halves are folded")]
-    let folded = (product >> 64) as u64 ^ product as u64;
-    folded.rotate_left(23).wrapping_add(word)
+fn hash(seed: Seed, key: &[u8], ends: [u64; 2]) -> u64 {
+    let mut hash = seed[0] ^ key.len() as u64;
+    if key.len() > ENDS_BYTES {
+        let (words, _) = key[8..].as_chunks::<8>();
+        for word in words {
+            hash = mix(hash ^ u64::from_le_bytes(*word), seed[1]);
+        }
+    }
+    // Once would do for most seeds; with a few, keys that count up would fall into few slots.
+    mix(mix(hash ^ ends[0], seed[1] ^ ends[1]), FACTOR)
+}
+
+/// Both halves of the product, folded.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "both halves are folded")]
+fn mix(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
 }
 
 #[cfg(test)]
@@ -131,12 +172,58 @@ mod tests {
 
     use super::*;
 
+    const SEED: Seed = [7, 0xd6e8_feb8_6659_fd93];
+
     #[test]
     fn keys_that_differ_little_are_spread() {
-        let keys = (0..100_000).map(|number| format!("device-{number}"));
-        let low: HashSet<_> = keys.map(|key| hash(7, key.as_bytes()) & 0xffff).collect();
-        // A random function would reach about 51,000 of the 65,536 values.
-        assert!(low.len() > 45_000, "{}", low.len());
+        let long = |number| format!("a-key-of-more-bytes-than-its-ends-{number}-have");
+        let texts: [&dyn Fn(u32) -> String; 3] = [
+            &|number| format!("device-{number}"),
+            &|number| format!("{number}"),
+            &long,
+        ];
+        for text in texts {
+            let low: HashSet<_> = (0..100_000)
+                .map(|number| {
+                    let key = text(number);
+                    let key = key.as_bytes();
+                    hash(SEED, key, ends(key)) & 0xffff
+                })
+                .collect();
+            // A random function would reach about 51,000 of the 65,536 values.
+            assert!(low.len() > 45_000, "{}", low.len());
+        }
+    }
+
+    #[test]
+    fn keys_of_up_to_16_bytes_are_known_by_their_ends_and_length() {
+        let mut seen = HashSet::new();
+        for len in 0..=ENDS_BYTES {
+            assert!(seen.insert((len, ends(&vec![0; len]))));
+            for at in 0..len {
+                for byte in 1..=u8::MAX {
+                    let mut key = vec![0; len];
+                    key[at] = byte;
+                    assert!(seen.insert((len, ends(&key))), "{key:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn long_keys_that_differ_in_one_byte_are_two() {
+        let (mut table, mut out) = (KeyTable::expecting(0), Vec::new());
+        for len in ENDS_BYTES..40 {
+            let first = table.len();
+            for _ in 0..2 {
+                for at in 0..len {
+                    let mut key = vec![b'x'; len];
+                    key[at] = b'y';
+                    let index = table.index_of(&key, 1, &mut out);
+                    assert_eq!(index, (first + at) as u64);
+                }
+            }
+        }
     }
 
     #[test]
