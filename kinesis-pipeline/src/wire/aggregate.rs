@@ -17,7 +17,8 @@ use bytes::Bytes;
 use super::{
     frame::{self, FRAME_BYTES, MAGIC, MD5_BYTES},
     key_table::KeyTable,
-    protobuf::{Fields, Malformed, Value, put_bytes, put_varint, varint_len},
+    protobuf::{Fields, Malformed, Value, put_bytes},
+    user_record::{self, RECORDS, UserRecord},
 };
 use crate::{
     digest::{self, Digest},
@@ -27,10 +28,6 @@ use crate::{
 
 const PARTITION_KEY_TABLE: u8 = 1;
 const EXPLICIT_HASH_KEY_TABLE: u8 = 2;
-const RECORDS: u8 = 3;
-const PARTITION_KEY_INDEX: u8 = 1;
-const EXPLICIT_HASH_KEY_INDEX: u8 = 2;
-const DATA: u8 = 3;
 
 /// The most digits of an explicit hash key.
 const HASH_KEY_DIGITS_MAX: usize = 39;
@@ -38,6 +35,9 @@ const HASH_KEY_DIGITS_MAX: usize = 39;
 const INDEX_BYTES_MAX: usize = 4;
 /// The most bytes that a length takes: a record has less than 256 MiB.
 const LENGTH_BYTES_MAX: usize = 4;
+
+/// For how many records, at most, a reader makes room before it has seen them.
+const RESERVED_MAX: usize = 1024;
 
 /// Writes one aggregate.
 ///
@@ -115,18 +115,7 @@ impl Writer {
         let key = self.keys.index_of(key, PARTITION_KEY_TABLE, &mut self.out);
         let hash_key = record.explicit_hash_key.map(|key| self.hash_key_index(key));
         let data = &record.data[..];
-        let hash_key_len = hash_key.map_or(0, |index| 1 + varint_len(index));
-        let len =
-            1 + varint_len(key) + hash_key_len + 1 + varint_len(data.len() as u64) + data.len();
-        self.out.push(RECORDS << 3 | 2);
-        put_varint(&mut self.out, len as u64);
-        self.out.push(PARTITION_KEY_INDEX << 3);
-        put_varint(&mut self.out, key);
-        if let Some(index) = hash_key {
-            self.out.push(EXPLICIT_HASH_KEY_INDEX << 3);
-            put_varint(&mut self.out, index);
-        }
-        put_bytes(&mut self.out, DATA, data);
+        user_record::put(&mut self.out, key, hash_key, data);
         self.records += 1;
     }
 
@@ -228,11 +217,21 @@ impl Aggregate {
             hash_keys: Vec::new(),
             records: Vec::new(),
         };
-        let mut fields = Fields::new(data, MAGIC.len(), data.len() - MD5_BYTES);
+        // The tables may stand behind the records: how long they must be is checked at the end.
+        let (mut keys, mut hash_keys) = (0, 0);
+        let body_end = data.len() - MD5_BYTES;
+        let mut fields = Fields::new(data, MAGIC.len(), body_end);
         while let Some((field, value)) = fields.next()? {
             match (u8::try_from(field), value) {
                 (Ok(RECORDS), Value::Bytes { start, end }) => {
-                    aggregate.records.push(UserRecord::read(data, start, end)?);
+                    let record = UserRecord::read(data, start, end)?;
+                    keys = keys.max(record.keys());
+                    hash_keys = hash_keys.max(record.hash_keys());
+                    if aggregate.records.is_empty() {
+                        let alike = (body_end - start) / (end - start);
+                        aggregate.records.reserve(alike.min(RESERVED_MAX));
+                    }
+                    aggregate.records.push(record);
                 }
                 (Ok(PARTITION_KEY_TABLE), Value::Bytes { start, end }) => {
                     let key = partition_key(&data[start..end])?;
@@ -248,20 +247,10 @@ impl Aggregate {
                 _ => {}
             }
         }
-        aggregate.checked()
-    }
-
-    /// The tables may stand behind the records: indices are checked at the end.
-    fn checked(self) -> Result<Self, Malformed> {
-        let (keys, hash_keys) = (self.partition_keys.len(), self.hash_keys.len());
-        let fits = |record: &UserRecord| {
-            let hash_key_fits = record
-                .hash_key
-                .is_none_or(|index| (index as usize) < hash_keys);
-            (record.key as usize) < keys && hash_key_fits
-        };
-        let is_whole = !self.records.is_empty() && self.records.iter().all(fits);
-        is_whole.then_some(self).ok_or(Malformed)
+        let is_whole = !aggregate.records.is_empty()
+            && keys <= aggregate.partition_keys.len()
+            && hash_keys <= aggregate.hash_keys.len();
+        is_whole.then_some(aggregate).ok_or(Malformed)
     }
 
     /// How many user records it has, at least one.
@@ -299,6 +288,7 @@ impl Aggregate {
         })
     }
 
+    #[inline]
     fn record(&self, read: &UserRecord) -> EncodedRecord {
         EncodedRecord {
             data: self.data.slice(read.start as usize..read.end as usize),
@@ -341,45 +331,6 @@ impl Iterator for UserRecords<'_> {
 }
 
 impl ExactSizeIterator for UserRecords<'_> {}
-
-/// A user record as it is written: indices into the tables, and where its data is.
-#[derive(Clone, Copy, Debug)]
-struct UserRecord {
-    key: u32,
-    hash_key: Option<u32>,
-    start: u32,
-    end: u32,
-}
-
-impl UserRecord {
-    #[inline]
-    fn read(input: &[u8], start: usize, end: usize) -> Result<Self, Malformed> {
-        let (mut key, mut hash_key, mut data) = (None, None, None);
-        let mut fields = Fields::new(input, start, end);
-        while let Some((field, value)) = fields.next()? {
-            match (field, value) {
-                (1, Value::Varint(index)) => key = Some(narrow(index)?),
-                (2, Value::Varint(index)) => hash_key = Some(narrow(index)?),
-                (3, Value::Bytes { start, end }) => data = Some((start, end)),
-                (1..=3, _) => return Err(Malformed),
-                _ => {}
-            }
-        }
-        let (start, end) = data.ok_or(Malformed)?;
-        Ok(Self {
-            key: key.ok_or(Malformed)?,
-            hash_key,
-            start: narrow(start as u64)?,
-            end: narrow(end as u64)?,
-        })
-    }
-}
-
-/// No aggregate has 2^32 of anything.
-#[inline]
-fn narrow(number: u64) -> Result<u32, Malformed> {
-    u32::try_from(number).map_err(|_| Malformed)
-}
 
 fn partition_key(text: &[u8]) -> Result<PartitionKey, Malformed> {
     let text = std::str::from_utf8(text).map_err(|_| Malformed)?;

@@ -103,6 +103,25 @@ fn tags_and_unknown_fields_are_passed_over_and_tables_may_come_last() {
 }
 
 #[test]
+fn a_body_that_ends_too_early_is_read_without_a_panic() {
+    let mut record = EncodedRecord::new(PartitionKey::new("key").unwrap(), vec![7; 300].into());
+    record.explicit_hash_key = Some(HashKey::MAX);
+    let data = written(&[record.clone(), record]);
+    let body = &data[MAGIC.len()..data.len() - MD5_BYTES];
+    let whole = (0..=body.len()).filter(|&end| split(&framed(&body[..end])).is_some());
+    assert_eq!(whole.count(), 2);
+}
+
+#[test]
+fn what_is_allocated_is_in_proportion_to_the_data() {
+    let small = b"\x0a\x01k\x1a\x04\x08\x00\x1a\x00";
+    let body = [&small[..], &[0x22, 0xff, 0x7f], &[0; 0x3fff]].concat();
+    let aggregate = split(&framed(&body)).unwrap();
+    assert_eq!(aggregate.len(), 1);
+    assert!(aggregate.records.capacity() <= RESERVED_MAX);
+}
+
+#[test]
 fn data_is_not_copied() {
     let data = written(&[EncodedRecord::new(
         PartitionKey::new("k").unwrap(),

@@ -7,3 +7,4 @@ pub mod aggregate;
 pub(crate) mod frame;
 mod key_table;
 mod protobuf;
+mod user_record;

@@ -17,9 +17,9 @@ pub(super) enum Value {
 /// Reads the fields of one message.
 #[derive(Clone, Debug)]
 pub(super) struct Fields<'a> {
+    /// Up to the end of the message.
     input: &'a [u8],
     at: usize,
-    end: usize,
 }
 
 /// Bytes that are no message.
@@ -28,18 +28,18 @@ pub(super) struct Malformed;
 
 impl<'a> Fields<'a> {
     /// The fields of the message that is `input[start..end]`.
+    #[inline]
     pub(super) fn new(input: &'a [u8], start: usize, end: usize) -> Self {
         Self {
-            input,
+            input: &input[..end.min(input.len())],
             at: start,
-            end: end.min(input.len()),
         }
     }
 
     /// The number and value of the next field; `None` at the end.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<(u64, Value)>, Malformed> {
-        if self.at >= self.end {
+        if self.at >= self.input.len() {
             return Ok(None);
         }
         let tag = self.varint()?;
@@ -53,18 +53,59 @@ impl<'a> Fields<'a> {
         Ok(Some((tag >> 3, value)))
     }
 
+    /// The integer of the next field, if it is the field of this number; otherwise, nothing is promised of what follows.
+    #[inline]
+    pub(super) fn varint_of(&mut self, field: u8) -> Option<u64> {
+        self.take(field << 3)?;
+        self.varint().ok()
+    }
+
+    /// The same for the place of bytes.
+    #[inline]
+    pub(super) fn bytes_of(&mut self, field: u8) -> Option<(usize, usize)> {
+        self.take(field << 3 | 2)?;
+        match self.bytes() {
+            Ok(Value::Bytes { start, end }) => Some((start, end)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.at >= self.input.len()
+    }
+
+    #[inline]
+    fn take(&mut self, tag: u8) -> Option<()> {
+        (*self.input.get(self.at)? == tag).then_some(())?;
+        self.at += 1;
+        Some(())
+    }
+
     #[inline]
     fn varint(&mut self) -> Result<u64, Malformed> {
-        let input = self.input.get(self.at..self.end).ok_or(Malformed)?;
         // Most are short.
-        if let Some(&byte) = input.first()
-            && byte < 0x80
-        {
+        let &first = self.input.get(self.at).ok_or(Malformed)?;
+        if first < 0x80 {
             self.at += 1;
-            return Ok(u64::from(byte));
+            return Ok(u64::from(first));
         }
+        if let Some(&second) = self.input.get(self.at + 1)
+            && second < 0x80
+        {
+            self.at += 2;
+            return Ok(u64::from(first & 0x7f) | u64::from(second) << 7);
+        }
+        self.long_varint()
+    }
+
+    #[cold]
+    fn long_varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0;
-        for (index, &byte) in input.iter().take(VARINT_BYTES_MAX).enumerate() {
+        for (index, &byte) in self.input[self.at..]
+            .iter()
+            .take(VARINT_BYTES_MAX)
+            .enumerate()
+        {
             if index + 1 == VARINT_BYTES_MAX && byte > 1 {
                 return Err(Malformed);
             }
@@ -93,7 +134,7 @@ impl<'a> Fields<'a> {
     #[inline]
     fn advance(&mut self, len: usize) -> Result<usize, Malformed> {
         let end = self.at.checked_add(len).ok_or(Malformed)?;
-        if end > self.end {
+        if end > self.input.len() {
             return Err(Malformed);
         }
         self.at = end;
@@ -106,6 +147,55 @@ impl<'a> Fields<'a> {
 pub(super) const fn varint_len(value: u64) -> usize {
     let bits = (64 - (value | 1).leading_zeros()) as usize;
     bits.div_ceil(7)
+}
+
+/// Below this, a varint has three bytes at most.
+pub(super) const SHORT_END: u64 = 1 << 21;
+
+/// Up to eight bytes that are put together in a register and appended at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Short {
+    bytes: u64,
+    len: usize,
+}
+
+impl Short {
+    /// With this tag, which is one byte: its field's number is below 16.
+    #[inline]
+    pub(super) fn tag(self, field: u8, wire_type: u8) -> Self {
+        self.with(u64::from(field << 3 | wire_type), 1)
+    }
+
+    /// With a varint below [`SHORT_END`].
+    #[inline]
+    pub(super) fn varint(self, value: u64) -> Self {
+        let (more_than_one, more_than_two) = (value >= 1 << 7, value >= 1 << 14);
+        let parts = value & 0x7f | (value & 0x3f80) << 1 | (value & 0x1f_c000) << 2;
+        let marks = u64::from(more_than_one) << 7 | u64::from(more_than_two) << 15;
+        let len = 1 + usize::from(more_than_one) + usize::from(more_than_two);
+        self.with(parts | marks, len)
+    }
+
+    pub(super) fn len(self) -> usize {
+        self.len
+    }
+
+    /// Appends them.
+    #[inline]
+    pub(super) fn put(self, out: &mut Vec<u8>) {
+        let end = out.len() + self.len;
+        // A copy of a known length is one instruction.
+        out.extend_from_slice(&self.bytes.to_le_bytes());
+        out.truncate(end);
+    }
+
+    #[inline]
+    fn with(self, bytes: u64, len: usize) -> Self {
+        Self {
+            bytes: self.bytes | bytes << (8 * self.len),
+            len: self.len + len,
+        }
+    }
 }
 
 /// Appends a varint.
@@ -122,8 +212,13 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 /// Appends a field of bytes.
 #[inline]
 pub(super) fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
-    out.push(field << 3 | 2);
-    put_varint(out, bytes.len() as u64);
+    let len = bytes.len() as u64;
+    if len < SHORT_END {
+        Short::default().tag(field, 2).varint(len).put(out);
+    } else {
+        out.push(field << 3 | 2);
+        put_varint(out, len);
+    }
     out.extend_from_slice(bytes);
 }
 
@@ -142,6 +237,14 @@ mod tests {
             let mut fields = Fields::new(&out, 0, out.len());
             prop_assert_eq!(fields.next(), Ok(Some((1, Value::Varint(value)))));
             prop_assert_eq!(fields.next(), Ok(None));
+        }
+
+        #[test]
+        fn a_short_varint_is_the_same_bytes(value in 0..SHORT_END) {
+            let (mut out, mut short) = (Vec::new(), Vec::new());
+            put_varint(&mut out, value);
+            Short::default().varint(value).put(&mut short);
+            prop_assert_eq!(out, short);
         }
 
         #[test]
