@@ -212,7 +212,10 @@ fn an_envelope_of_ones_own_sees_the_record_and_the_time() {
     }
     impl Note {
         fn meta(&self, context: &EncodeContext) -> Meta {
-            let since = context.now.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            let since = context
+                .now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap();
             Meta {
                 length: self.text.len(),
                 seconds: since.as_secs(),
@@ -322,7 +325,7 @@ fn compat_is_the_old_form_of_msgpack() {
     }
     let visit = Visit {
         user: Uuid::nil(),
-        at: context().now,
+        at: context().now(),
         page: "p".repeat(32),
         body: vec![0xff],
     };

@@ -277,7 +277,7 @@ impl<R: KinesisRecord> Transform<R> {
     {
         let event: &Event<'e> = event.borrow();
         let (mut writer, uses) = self.begin(event);
-        let (context, function) = (self.context(), &function);
+        let (context, function) = (&self.context(), &function);
         // By index: a closure over references to records would not let the future move between threads.
         let one = |index: usize| {
             let (record, case) = (&event.records[index], uses.of_record(index));
@@ -289,7 +289,7 @@ impl<R: KinesisRecord> Transform<R> {
                     Use::Answer => Some(
                         caught_future(async {
                             let verdict = function(record.decode()?).await.into_verdict()?;
-                            self.encode(verdict, &context, &mut data)
+                            self.encode(verdict, context, &mut data)
                         })
                         .await,
                     ),

@@ -23,7 +23,7 @@ pub(crate) fn encode<R: KinesisRecord>(
     stream: &StreamId,
     clock: &Clock,
 ) -> Result<EncodedRecord, PutError> {
-    let encoded = EncodedRecord::made_of(record, key_field, || EncodeContext::at(clock.now()))
+    let encoded = EncodedRecord::of(record, key_field, &EncodeContext::of(clock))
         .map_err(|error| not_encoded(error, stream))?;
     check_key(&encoded.partition_key).map_err(|source| PutError::Key {
         stream: stream.clone(),

@@ -49,15 +49,6 @@ impl EncodedRecord {
         key_field: Option<&str>,
         context: &EncodeContext,
     ) -> Result<Self, RecordError> {
-        Self::made_of(record, key_field, || *context)
-    }
-
-    /// The same with a context that is made if it is needed.
-    pub(crate) fn made_of<R: KinesisRecord>(
-        record: &R,
-        key_field: Option<&str>,
-        context: impl FnOnce() -> EncodeContext,
-    ) -> Result<Self, RecordError> {
         let partition_key = match key_field {
             Some(field) => record.partition_key_in(field)?,
             None => record.partition_key()?,
@@ -66,7 +57,7 @@ impl EncodedRecord {
         let data = if let Some(data) = record.shared_data() {
             data
         } else {
-            scratch::write(|out| record.encode(&context(), out))?
+            scratch::write(|out| record.encode(context, out))?
         };
         Ok(Self {
             data,

@@ -140,7 +140,7 @@ use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::shard::HashKey;
+use crate::{clock::Clock, shard::HashKey};
 
 /// A type that can be put to a stream and read back.
 ///
@@ -201,18 +201,40 @@ pub trait KinesisRecord: Sized {
 }
 
 /// What an encoder may know besides the record.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
+#[derive(Clone, Debug)]
 pub struct EncodeContext {
-    /// The time of the put, for envelopes that carry one.
-    pub now: SystemTime,
+    time: Time,
+}
+
+#[derive(Clone, Debug)]
+enum Time {
+    At(SystemTime),
+    Of(Clock),
 }
 
 impl EncodeContext {
     /// A context at this time.
     #[must_use]
     pub fn at(now: SystemTime) -> Self {
-        Self { now }
+        Self {
+            time: Time::At(now),
+        }
+    }
+
+    /// A context whose time is read when an encoder asks for it: most do not.
+    pub(crate) fn of(clock: &Clock) -> Self {
+        Self {
+            time: Time::Of(clock.clone()),
+        }
+    }
+
+    /// The time of the put, for envelopes that carry one.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        match &self.time {
+            Time::At(now) => *now,
+            Time::Of(clock) => clock.now(),
+        }
     }
 }
 

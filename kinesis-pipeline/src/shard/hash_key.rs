@@ -4,18 +4,26 @@ use md5::{Digest, Md5};
 
 /// A point of a stream's key space, 0 to 2^128 - 1. It decides which shard takes a record.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HashKey(u128);
+pub struct HashKey {
+    // In halves: a whole would make whatever has it, or may have it, 16 bytes larger.
+    high: u64,
+    low: u64,
+}
 
 impl HashKey {
     /// The least hash key, 0.
-    pub const MIN: Self = Self(0);
+    pub const MIN: Self = Self::new(0);
     /// The greatest hash key, 2^128 - 1.
-    pub const MAX: Self = Self(u128::MAX);
+    pub const MAX: Self = Self::new(u128::MAX);
 
     /// The hash key with this value.
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "each half is what is left")]
     pub const fn new(value: u128) -> Self {
-        Self(value)
+        Self {
+            high: (value >> 64) as u64,
+            low: value as u64,
+        }
     }
 
     /// The hash key that the service computes for a partition key: the MD5 of its UTF-8 bytes, read as a
@@ -34,19 +42,19 @@ impl HashKey {
 
     /// The hash key of the partition key that has this MD5.
     pub(crate) const fn of_digest(md5: [u8; 16]) -> Self {
-        Self(u128::from_be_bytes(md5))
+        Self::new(u128::from_be_bytes(md5))
     }
 
     /// The value as an integer.
     #[must_use]
     pub const fn value(self) -> u128 {
-        self.0
+        (self.high as u128) << 64 | self.low as u128
     }
 }
 
 impl From<u128> for HashKey {
     fn from(value: u128) -> Self {
-        Self(value)
+        Self::new(value)
     }
 }
 
@@ -69,7 +77,7 @@ impl FromStr for HashKey {
         plain
             .then(|| text.parse().ok())
             .flatten()
-            .map(Self)
+            .map(Self::new)
             .ok_or_else(|| InvalidHashKey {
                 text: text.chars().take(40).collect(),
             })
@@ -78,13 +86,13 @@ impl FromStr for HashKey {
 
 impl fmt::Display for HashKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.value().fmt(f)
     }
 }
 
 impl fmt::Debug for HashKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.value().fmt(f)
     }
 }
 
@@ -126,15 +134,15 @@ impl HashKeyRange {
     /// ```
     #[must_use]
     pub fn middle(&self) -> HashKey {
-        let upper_half = (self.end.0.saturating_sub(self.start.0)).div_ceil(2);
-        HashKey(self.start.0 + upper_half)
+        let upper_half = (self.end.value().saturating_sub(self.start.value())).div_ceil(2);
+        HashKey::new(self.start.value() + upper_half)
     }
 
     /// Whether `other` begins right after this range ends, or ends right before it begins.
     #[must_use]
     pub fn is_adjacent_to(&self, other: &Self) -> bool {
-        self.end.0.checked_add(1) == Some(other.start.0)
-            || other.end.0.checked_add(1) == Some(self.start.0)
+        self.end.value().checked_add(1) == Some(other.start.value())
+            || other.end.value().checked_add(1) == Some(self.start.value())
     }
 }
 
@@ -166,10 +174,10 @@ mod tests {
 
     #[test]
     fn ranges_touch_at_either_end() {
-        let low = HashKeyRange::new(HashKey(0), HashKey(9));
-        let high = HashKeyRange::new(HashKey(10), HashKey(u128::MAX));
+        let low = HashKeyRange::new(HashKey::new(0), HashKey::new(9));
+        let high = HashKeyRange::new(HashKey::new(10), HashKey::MAX);
         assert!(low.is_adjacent_to(&high) && high.is_adjacent_to(&low));
         assert!(!low.is_adjacent_to(&low));
-        assert!(low.contains(HashKey(9)) && !low.contains(HashKey(10)));
+        assert!(low.contains(HashKey::new(9)) && !low.contains(HashKey::new(10)));
     }
 }

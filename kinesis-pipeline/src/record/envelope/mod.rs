@@ -38,7 +38,7 @@ impl EventMeta {
     ) -> Self {
         Self {
             event_type,
-            timestamp: context.now,
+            timestamp: context.now(),
             produced_by,
         }
     }
