@@ -6,7 +6,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    AttemptError, PutError, Receipt, epoch::Epoch, receipt::Waiter, room::Held, settings::Settings,
+    AttemptError, PutError, Receipt, entry::First, epoch::Epoch, receipt::Waiter, room::Held,
+    settings::Settings,
 };
 use crate::{
     record::{EncodedRecord, PartitionKey},
@@ -93,6 +94,14 @@ impl Fate {
     /// The driver takes the record over.
     pub(crate) fn join(&mut self, epoch: Arc<Epoch>) {
         self.epoch = Some(epoch);
+    }
+
+    /// What is told of an entry whose first record it is of.
+    pub(crate) fn first(&self) -> First {
+        First {
+            entered_at: self.entered_at,
+            attempts: self.attempts,
+        }
     }
 
     /// Whether an attempt is in flight.

@@ -1,6 +1,11 @@
 //! What waits is cut into requests.
 
-use super::entry::Entry;
+use super::{
+    accepted::Accepted,
+    draft::Drafts,
+    entry::{Entry, LaneId},
+    records::Records,
+};
 
 /// The most records that the service takes in one request.
 pub(crate) const REQUEST_RECORDS_MAX: usize = 500;
@@ -16,6 +21,8 @@ const _: () = assert!(
 #[derive(Debug, Default)]
 pub(crate) struct Request {
     pub(crate) entries: Vec<Entry>,
+    /// What it sends: one for each entry whose attempt has begun.
+    pub(crate) drafts: Drafts,
     bytes: usize,
     expected: usize,
 }
@@ -29,17 +36,50 @@ impl Request {
         }
     }
 
+    /// A request of these entries and no others.
+    pub(crate) fn of(entries: Vec<Entry>) -> Self {
+        Self {
+            entries,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Whether a record of this size fits. What does not fit starts the next request.
     pub(crate) fn fits(&self, bytes: usize) -> bool {
         fits(self.entries.len(), self.bytes, bytes)
     }
 
     pub(crate) fn push(&mut self, entry: Entry) {
+        self.will_begin();
+        self.bytes += entry.bytes();
+        self.entries.push(entry);
+    }
+
+    /// The attempt of all entries begins.
+    pub(crate) fn begin(&mut self, records: &mut Records) {
+        self.drafts.reserve(self.entries.len());
+        for entry in &mut self.entries {
+            entry.sent(records, &mut self.drafts);
+        }
+    }
+
+    /// Adds a user record as it is to those that have begun.
+    pub(crate) fn push_fresh(&mut self, lane: LaneId, user: Accepted) {
+        self.will_begin();
+        let entry = Entry::fresh(lane, user, &mut self.drafts);
+        self.bytes += entry.bytes();
+        self.entries.push(entry);
+    }
+
+    fn will_begin(&mut self) {
         if self.entries.is_empty() {
             self.entries.reserve(self.expected);
+            self.drafts.reserve(self.expected);
         }
-        self.bytes += entry.bytes;
-        self.entries.push(entry);
     }
 }
 

@@ -116,9 +116,8 @@ impl Calls {
         if state.begins_listing(now) {
             self.listing.spawn(open_shards(Arc::clone(settings)));
         }
-        while let Some((entries, drafts)) = state.next_request(now) {
-            let settings = Arc::clone(settings);
-            self.requests.spawn(send(settings, entries, drafts));
+        while let Some(request) = state.next_request(now) {
+            self.requests.spawn(send(Arc::clone(settings), request));
         }
     }
 

@@ -3,14 +3,14 @@
 use tokio::time::Instant;
 
 use super::{
-    accepted::Accepted,
+    accepted::{Accepted, Fate},
+    draft::Drafts,
     pack::Pack,
     records::{Records, Ticket},
     room::Held,
     stats::Counters,
 };
 use crate::{
-    digest,
     record::{EncodedRecord, PartitionKey},
     service::StoredAt,
     shard::HashKey,
@@ -23,8 +23,8 @@ pub(crate) const AGGREGATE_KEY: PartitionKey = PartitionKey::known("a");
 /// Which lane an entry came from. Lanes are numbered anew with each shard map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LaneId {
-    pub(crate) map: u64,
-    pub(crate) index: usize,
+    pub(crate) map: u32,
+    index: u32,
 }
 
 /// The user records of one Kinesis record, at least one.
@@ -33,54 +33,67 @@ pub(crate) struct Entry {
     pub(crate) lane: LaneId,
     users: Users,
     /// How large the Kinesis record is; until it is made, how large it is at most.
-    pub(crate) bytes: usize,
+    bytes: u32,
     /// How many bytes of data its user records have, once it is sent.
-    data_bytes: usize,
+    data_bytes: u32,
     /// How large it was thought to be when its shard's pace was charged.
-    charged_bytes: usize,
-    /// When the first user record was accepted, and how often it was sent, once it is.
-    pub(crate) entered_at: Option<Instant>,
-    pub(crate) attempts: u32,
+    charged_bytes: u32,
 }
 
 /// Where the user records are.
 #[derive(Debug)]
 enum Users {
-    /// One that goes as it is, and never waited for its shard.
-    Fresh(Accepted),
+    /// One that never waited for its shard, and goes as it is. It is in flight, its bytes are lent.
+    Fresh(Fate),
     /// One that goes as it is.
-    Lone(Ticket),
+    Lone(Ticket, Option<First>),
     /// Several that are written for this attempt.
-    Many(Vec<Ticket>),
+    Many(Vec<Ticket>, Option<First>),
     /// Written as they came.
     Packed(Box<Pack>),
 }
 
-/// A Kinesis record as far as it is made where the user records are.
-#[derive(Debug)]
-pub(crate) enum Draft {
-    /// It is made, or a user record that goes as it is: lent for the attempt.
-    Done(EncodedRecord),
-    /// An aggregate without its MD5, and the hash key that decides its shard.
-    Aggregate(Box<Writer>, HashKey),
+/// The first user record of an entry that was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct First {
+    pub(crate) entered_at: Instant,
+    /// How often it was sent.
+    pub(crate) attempts: u32,
+}
+
+impl LaneId {
+    /// There are as many lanes as shards.
+    pub(crate) fn new(map: u32, index: usize) -> Self {
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        Self { map, index }
+    }
+
+    pub(crate) fn index(self) -> usize {
+        self.index as usize
+    }
 }
 
 impl Entry {
-    /// A user record as it is that nothing holds up.
-    pub(crate) fn fresh(lane: LaneId, user: Accepted) -> Self {
-        let bytes = user.record.size_bytes();
-        Self::new(lane, Users::Fresh(user), bytes)
+    /// A user record as it is that nothing holds up: its attempt begins.
+    pub(crate) fn fresh(lane: LaneId, user: Accepted, drafts: &mut Drafts) -> Self {
+        let Accepted { record, mut fate } = user;
+        fate.sent();
+        let (bytes, data_bytes) = (record.size_bytes(), record.data.len());
+        drafts.push(record);
+        let mut entry = Self::new(lane, Users::Fresh(fate), bytes);
+        entry.data_bytes = narrow(data_bytes);
+        entry
     }
 
     /// A user record as it is.
     pub(crate) fn lone(lane: LaneId, user: Ticket) -> Self {
         let bytes = user.bytes();
-        Self::new(lane, Users::Lone(user), bytes)
+        Self::new(lane, Users::Lone(user, None), bytes)
     }
 
     /// Several user records in `bytes` bytes at most.
     pub(crate) fn many(lane: LaneId, users: Vec<Ticket>, bytes: usize) -> Self {
-        Self::new(lane, Users::Many(users), bytes)
+        Self::new(lane, Users::Many(users, None), bytes)
     }
 
     pub(crate) fn packed(lane: LaneId, pack: Box<Pack>) -> Self {
@@ -92,18 +105,33 @@ impl Entry {
         Self {
             lane,
             users,
-            bytes,
-            charged_bytes: bytes,
+            bytes: narrow(bytes),
+            charged_bytes: narrow(bytes),
             data_bytes: 0,
-            entered_at: None,
-            attempts: 0,
+        }
+    }
+
+    /// How large the Kinesis record is; until it is made, how large it is at most.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes as usize
+    }
+
+    /// The first user record, once it is sent.
+    pub(crate) fn first(&self) -> Option<First> {
+        match &self.users {
+            Users::Fresh(fate) => Some(fate.first()),
+            Users::Lone(_, first) | Users::Many(_, first) => *first,
+            Users::Packed(pack) => Some(First {
+                entered_at: pack.since()?,
+                attempts: pack.attempts(),
+            }),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
         match &self.users {
-            Users::Fresh(_) | Users::Lone(_) => 1,
-            Users::Many(users) => users.len(),
+            Users::Fresh(_) | Users::Lone(..) => 1,
+            Users::Many(users, _) => users.len(),
             Users::Packed(pack) => pack.len(),
         }
     }
@@ -112,9 +140,9 @@ impl Entry {
     pub(crate) fn hash_keys(&self, records: &Records) -> Vec<HashKey> {
         let hash_key = |user| records[user].fate.hash_key();
         match &self.users {
-            Users::Fresh(user) => vec![user.fate.hash_key()],
-            Users::Lone(user) => vec![hash_key(user)],
-            Users::Many(users) => users.iter().map(hash_key).collect(),
+            Users::Fresh(fate) => vec![fate.hash_key()],
+            Users::Lone(user, _) => vec![hash_key(user)],
+            Users::Many(users, _) => users.iter().map(hash_key).collect(),
             Users::Packed(pack) => pack.hash_keys().collect(),
         }
     }
@@ -123,53 +151,55 @@ impl Entry {
     pub(crate) fn attempts_max(&self, records: &Records) -> u32 {
         let attempts = |user| records[user].fate.attempts;
         match &self.users {
-            Users::Fresh(user) => user.fate.attempts,
-            Users::Lone(user) => attempts(user),
-            Users::Many(users) => users.iter().map(attempts).max().unwrap_or(0),
+            Users::Fresh(fate) => fate.attempts,
+            Users::Lone(user, _) => attempts(user),
+            Users::Many(users, _) => users.iter().map(attempts).max().unwrap_or(0),
             Users::Packed(pack) => pack.attempts(),
         }
     }
 
-    /// An attempt begins.
-    pub(crate) fn sent(&mut self, records: &mut Records) -> Draft {
-        let draft;
-        (draft, self.data_bytes) = match &mut self.users {
-            Users::Fresh(user) => sent_alone(user),
-            Users::Lone(user) => sent_alone(&mut records[user]),
-            Users::Many(users) => sent_together(users, self.bytes, records),
-            Users::Packed(pack) => (pack.sent(), pack.data_bytes()),
-        };
-        self.bytes = draft.bytes();
-        let first = match &self.users {
-            Users::Fresh(user) => Some(&user.fate),
-            Users::Lone(user) => Some(&records[user].fate),
-            Users::Many(users) => users.first().map(|user| &records[user].fate),
-            Users::Packed(pack) => pack.first(),
-        };
-        self.entered_at = first.map(|first| first.entered_at);
-        self.attempts = match &self.users {
-            Users::Packed(pack) => pack.attempts(),
-            Users::Fresh(_) | Users::Lone(_) | Users::Many(_) => first.map_or(1, |it| it.attempts),
-        };
-        draft
+    /// An attempt begins: what it sends becomes the next of the drafts.
+    pub(crate) fn sent(&mut self, records: &mut Records, drafts: &mut Drafts) {
+        match &mut self.users {
+            Users::Fresh(_) => unreachable!("it is sent when it is made"),
+            Users::Lone(user, first) => {
+                let user = &mut records[user];
+                user.fate.sent();
+                *first = Some(user.fate.first());
+                self.data_bytes = narrow(user.record.data.len());
+                drafts.push(user.lend());
+            }
+            Users::Many(users, first) => {
+                let (together, data_bytes) = sent_together(users, self.bytes, records);
+                *first = users.first().map(|user| records[user].fate.first());
+                let hash_key = users.first().map(|user| records[user].fate.hash_key());
+                let hash_key = hash_key.unwrap_or(HashKey::MIN);
+                self.data_bytes = narrow(data_bytes);
+                self.bytes = narrow(drafts.push_aggregate(together, hash_key));
+            }
+            Users::Packed(pack) => {
+                self.data_bytes = narrow(pack.data_bytes());
+                self.bytes = narrow(pack.sent(drafts));
+            }
+        }
     }
 
     /// The attempt is over: what was sent comes back.
     pub(crate) fn returned(&mut self, sent: EncodedRecord, records: &mut Records) {
         match &mut self.users {
-            Users::Fresh(user) => user.record = sent,
-            Users::Lone(user) => records[user].record = sent,
-            Users::Many(_) => {}
+            Users::Lone(user, _) => records[user].record = sent,
             Users::Packed(pack) => pack.returned(sent),
+            Users::Many(..) => {}
+            Users::Fresh(_) => self.users.keep(sent, records),
         }
     }
 
     /// The attempt does not count: the request was refused for another record's sake.
     pub(crate) fn attempt_was_not_about_it(&mut self, records: &mut Records) {
         match &mut self.users {
-            Users::Fresh(user) => user.fate.attempt_was_not_about_it(),
-            Users::Lone(user) => records[user].fate.attempt_was_not_about_it(),
-            Users::Many(users) => {
+            Users::Fresh(fate) => fate.attempt_was_not_about_it(),
+            Users::Lone(user, _) => records[user].fate.attempt_was_not_about_it(),
+            Users::Many(users, _) => {
                 for user in users {
                     records[user].fate.attempt_was_not_about_it();
                 }
@@ -180,15 +210,15 @@ impl Entry {
 
     /// By how much it was smaller than was thought.
     pub(crate) fn overcharged_bytes(&self) -> usize {
-        self.charged_bytes.saturating_sub(self.bytes)
+        self.charged_bytes.saturating_sub(self.bytes) as usize
     }
 
-    /// The user records one by one.
+    /// The user records one by one, none of them in flight.
     pub(crate) fn into_users(self, records: &mut Records) -> Vec<Ticket> {
         match self.users {
-            Users::Fresh(user) => vec![records.hold(user)],
-            Users::Lone(user) => vec![user],
-            Users::Many(users) => users,
+            Users::Fresh(_) => unreachable!("its bytes have come back before"),
+            Users::Lone(user, _) => vec![user],
+            Users::Many(users, _) => users,
             Users::Packed(pack) => records.hold_all(pack.unpack()),
         }
     }
@@ -203,11 +233,11 @@ impl Entry {
         freed: &mut Held,
         counters: &Counters,
     ) {
-        counters.count_stored(self.len(), self.data_bytes);
+        counters.count_stored(self.len(), self.data_bytes as usize);
         match self.users {
-            Users::Fresh(mut user) => user.fate.stored(at, 0, now, freed),
-            Users::Lone(user) => records.stored(user, at, 0, now, freed),
-            Users::Many(users) => {
+            Users::Fresh(mut fate) => fate.stored(at, 0, now, freed),
+            Users::Lone(user, _) => records.stored(user, at, 0, now, freed),
+            Users::Many(users, _) => {
                 for (index, user) in (0..).zip(users) {
                     records.stored(user, at, index, now, freed);
                 }
@@ -217,16 +247,20 @@ impl Entry {
     }
 }
 
-/// The attempt of a record that goes as it is begins. Returns its draft, and how many bytes of data it has.
-fn sent_alone(user: &mut Accepted) -> (Draft, usize) {
-    user.fate.sent();
-    let data_bytes = user.record.data.len();
-    (Draft::Done(user.lend()), data_bytes)
+impl Users {
+    /// The bytes of a fresh one come back: from now on it has a place like any other that was sent.
+    fn keep(&mut self, record: EncodedRecord, records: &mut Records) {
+        if let Self::Fresh(fate) = std::mem::replace(self, Self::Many(Vec::new(), None)) {
+            let first = fate.first();
+            *self = Self::Lone(records.hold(Accepted { record, fate }), Some(first));
+        }
+    }
 }
 
-/// The same for several records that share a Kinesis record of `bytes` bytes at most.
-fn sent_together(users: &[Ticket], bytes: usize, records: &mut Records) -> (Draft, usize) {
-    let mut writer = Writer::with_capacity(bytes);
+/// Writes the aggregate of several user records, of `bytes` bytes at most, whose attempt begins. Returns it with how
+/// many bytes of data they have.
+fn sent_together(users: &[Ticket], bytes: u32, records: &mut Records) -> (Writer, usize) {
+    let mut writer = Writer::with_capacity(bytes as usize);
     let mut data_bytes = 0;
     for user in users {
         let user = &mut records[user];
@@ -234,46 +268,12 @@ fn sent_together(users: &[Ticket], bytes: usize, records: &mut Records) -> (Draf
         writer.push(&user.record);
         data_bytes += user.record.data.len();
     }
-    let first = users.first().map(|user| records[user].fate.hash_key());
-    let hash_key = first.unwrap_or(HashKey::MIN);
-    (Draft::Aggregate(Box::new(writer), hash_key), data_bytes)
+    (writer, data_bytes)
 }
 
-/// The Kinesis records of a request. The MD5s of its aggregates are computed side by side.
-pub(crate) fn finish(drafts: Vec<Draft>) -> Vec<EncodedRecord> {
-    let bodies: Vec<_> = drafts.iter().filter_map(Draft::body).collect();
-    let mut digests = digest::of_each(&bodies).into_iter();
-    let records = drafts.into_iter().map(|draft| match draft {
-        Draft::Done(record) => record,
-        Draft::Aggregate(writer, hash_key) => {
-            let data = match digests.next() {
-                Some(digest) => writer.finish_with(digest),
-                None => writer.finish(),
-            };
-            let mut record = EncodedRecord::new(AGGREGATE_KEY, data);
-            record.explicit_hash_key = Some(hash_key);
-            record
-        }
-    });
-    records.collect()
-}
-
-impl Draft {
-    /// How large the Kinesis record is.
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Done(record) => record.size_bytes(),
-            Self::Aggregate(writer, _) => writer.finished_bytes() + AGGREGATE_KEY.len(),
-        }
-    }
-
-    /// What the MD5 of an aggregate is of.
-    fn body(&self) -> Option<&[u8]> {
-        match self {
-            Self::Done(_) => None,
-            Self::Aggregate(writer, _) => Some(writer.body()),
-        }
-    }
+/// No Kinesis record has 4 GiB.
+fn narrow(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// How many of these records make up the next aggregate of at most `bytes_max` bytes, and how large it is at

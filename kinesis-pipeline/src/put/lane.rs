@@ -344,7 +344,7 @@ impl Lane {
     fn sending(&mut self, entry: &Entry, options: &PutOptions) {
         self.busy = options.order == Order::PerKey;
         if let Some(pace) = &mut self.pace {
-            pace.spend(entry.bytes);
+            pace.spend(entry.bytes());
         }
     }
 

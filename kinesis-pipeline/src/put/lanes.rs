@@ -11,7 +11,7 @@ use super::{
     lane::{Cut, Lane},
     options::Order,
     pace::Pace,
-    place::{Landing, ShardMap, landing},
+    place::{Landing, ShardMap, find_hash_keys, landing},
     records::{Records, Ticket},
     settings::Settings,
 };
@@ -27,6 +27,10 @@ pub(crate) struct Lanes {
     /// Records that go as they are and need no order: whether the shard of one has room for it shows when a request
     /// is cut. What has to wait then goes to its lane.
     fresh: VecDeque<Accepted>,
+    /// How many records were just taken: the last of the fresh ones ...
+    taken: usize,
+    /// ... or all of these, which are sorted into lanes then.
+    unsorted: VecDeque<Accepted>,
     /// How many records wait in lanes and before them ...
     records: usize,
     /// ... and how many bytes they have.
@@ -34,7 +38,7 @@ pub(crate) struct Lanes {
     /// Records that came before there was a shard map.
     unplaced: VecDeque<Ticket>,
     /// Tells the lanes of one shard map from those of the next.
-    map: u64,
+    map: u32,
     /// The lane that the next request begins with: all get their turn.
     next: usize,
 }
@@ -62,6 +66,8 @@ impl Lanes {
             placement: Placement::Awaited,
             all: Vec::new(),
             fresh: VecDeque::new(),
+            taken: 0,
+            unsorted: VecDeque::new(),
             records: 0,
             bytes: 0,
             unplaced: VecDeque::new(),
@@ -74,8 +80,48 @@ impl Lanes {
         lanes
     }
 
-    /// Returns whether that filled a lane, so that nothing is gained for it by waiting for more records.
-    pub(crate) fn push(&mut self, user: Accepted, records: &mut Records) -> bool {
+    /// Takes a record over. It has no lane before [`place_taken`](Self::place_taken).
+    pub(crate) fn take(&mut self, user: Accepted) {
+        self.taken += 1;
+        if self.takes_fresh() {
+            self.records += 1;
+            self.bytes += user.record.size_bytes();
+            self.fresh.push_back(user);
+        } else {
+            self.unsorted.push_back(user);
+        }
+    }
+
+    /// How many records were taken and have no lane yet.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Places the records that were taken. Returns when the first of them was accepted, and whether they filled a
+    /// lane, so that nothing is gained for it by waiting for more records.
+    pub(crate) fn place_taken(&mut self, records: &mut Records) -> Option<(Instant, bool)> {
+        let taken = std::mem::take(&mut self.taken);
+        if self.takes_fresh() {
+            let from = self.fresh.len() - taken;
+            find_hash_keys(&mut self.fresh, from);
+            let first = self.fresh.get(from)?;
+            return Some((first.fate.entered_at, false));
+        }
+        if self.settings.options.placed {
+            find_hash_keys(&mut self.unsorted, 0);
+        }
+        let entered_at = self.unsorted.front()?.fate.entered_at;
+        let mut unsorted = std::mem::take(&mut self.unsorted);
+        let mut filled = false;
+        for user in unsorted.drain(..) {
+            filled |= self.push(user, records);
+        }
+        self.unsorted = unsorted;
+        Some((entered_at, filled))
+    }
+
+    /// Returns whether that filled a lane.
+    fn push(&mut self, user: Accepted, records: &mut Records) -> bool {
         let Some(index) = self.index_of(user.fate.hash_key()) else {
             self.unplaced.push_back(records.hold(user));
             return false;
@@ -124,7 +170,7 @@ impl Lanes {
 
     /// The lane that an entry came from, unless the shard map has changed since.
     pub(crate) fn lane_of(&mut self, id: LaneId) -> Option<&mut Lane> {
-        self.all.get_mut(id.index).filter(|lane| lane.id == id)
+        self.all.get_mut(id.index()).filter(|lane| lane.id == id)
     }
 
     /// Whether a shard map would help to place what waits.
@@ -204,7 +250,7 @@ impl Lanes {
             if lane.takes_fresh(&user, now) {
                 self.records -= 1;
                 self.bytes -= user.record.size_bytes();
-                request.push(Entry::fresh(lane.id, user));
+                request.push_fresh(lane.id, user);
             } else {
                 lane.push(user, options, records);
             }
@@ -276,7 +322,7 @@ impl Lanes {
         };
         let predicted = self
             .all
-            .get(entry.lane.index)
+            .get(entry.lane.index())
             .filter(|lane| lane.id == entry.lane);
         if predicted.is_some_and(|lane| lane.shard_id.as_ref() == Some(shard_id)) {
             return Landing::Right;
@@ -297,10 +343,7 @@ impl Lanes {
                 .find(|lane| lane.shard_id.as_ref() == Some(shard_id));
             let pace = known.and_then(|lane| lane.pace.clone());
             let pace = pace.unwrap_or_else(|| Pace::new(now));
-            let id = LaneId {
-                map: self.map,
-                index,
-            };
+            let id = LaneId::new(self.map, index);
             Lane::new(
                 id,
                 Some(shard_id.clone()),
@@ -316,10 +359,7 @@ impl Lanes {
     /// where they land.
     pub(crate) fn place_nothing(&mut self, aggregate: bool, for_good: bool, records: &mut Records) {
         self.map += 1;
-        let id = LaneId {
-            map: self.map,
-            index: 0,
-        };
+        let id = LaneId::new(self.map, 0);
         self.replace(
             vec![Lane::new(id, None, None, aggregate)],
             Placement::Off { for_good },

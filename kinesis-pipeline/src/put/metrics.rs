@@ -136,8 +136,9 @@ impl PutMetrics {
             match result {
                 Ok(_) => {
                     records += 1;
-                    bytes += entry.bytes as u64;
-                    count(&mut retries, entry.attempts.saturating_sub(1));
+                    bytes += entry.bytes() as u64;
+                    let attempts = entry.first().map_or(1, |first| first.attempts);
+                    count(&mut retries, attempts.saturating_sub(1));
                     self.user_records_per_kinesis_record
                         .record(as_value(entry.len()));
                 }
@@ -222,7 +223,8 @@ fn user_records_per_kinesis_record(registry: &Registry) -> Histogram {
 
 /// When the oldest user record was accepted, if the attempt under way is its first.
 fn first_sent(entry: &Entry) -> Option<Instant> {
-    entry.entered_at.filter(|_| entry.attempts == 1)
+    let first = entry.first()?;
+    (first.attempts == 1).then_some(first.entered_at)
 }
 
 /// Counts one of many values that are mostly the same.

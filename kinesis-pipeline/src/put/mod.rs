@@ -26,6 +26,7 @@ mod backlog;
 mod board;
 mod builder;
 mod collect;
+mod draft;
 mod driver;
 mod encode;
 mod entry;

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use super::{
     accepted::{Accepted, Fate},
-    entry::{AGGREGATE_KEY, Draft},
+    draft::Drafts,
+    entry::AGGREGATE_KEY,
     room::Held,
 };
 use crate::{
@@ -167,15 +168,19 @@ impl Pack {
         self.fates.iter().map(Fate::hash_key)
     }
 
-    /// An attempt begins. Returns what is to be sent.
-    pub(crate) fn sent(&mut self) -> Draft {
+    /// An attempt begins: what is to be sent becomes the next of the drafts. Returns how large it is.
+    pub(crate) fn sent(&mut self, drafts: &mut Drafts) -> usize {
         self.attempts += 1;
         match std::mem::replace(&mut self.content, Content::Sent) {
             Content::Open(writer) => {
                 let hash_key = self.first().map_or(HashKey::MIN, Fate::hash_key);
-                Draft::Aggregate(Box::new(writer), hash_key)
+                drafts.push_aggregate(writer, hash_key)
             }
-            Content::Done(record) => Draft::Done(record),
+            Content::Done(record) => {
+                let bytes = record.size_bytes();
+                drafts.push(record);
+                bytes
+            }
             Content::Sent => unreachable!("it is sent again after it has come back"),
         }
     }
@@ -291,9 +296,11 @@ mod tests {
             let records: Vec<_> = records.into_iter().map(|(key, data, hash_key)| record(&key, data, hash_key)).collect();
             let (mut pack, receipts) = packed(&records);
             if is_sent {
-                let draft = pack.sent();
-                let sent = crate::put::entry::finish(vec![draft]).remove(0);
-                prop_assert!(sent.size_bytes() <= pack.bytes());
+                let mut drafts = Drafts::default();
+                let bytes = pack.sent(&mut drafts);
+                let sent = drafts.finish().remove(0);
+                prop_assert_eq!(sent.size_bytes(), bytes);
+                prop_assert!(bytes <= pack.bytes());
                 pack.returned(sent);
             }
             let users = pack.unpack();
@@ -321,8 +328,11 @@ mod tests {
         for is_sent in [false, true] {
             let record = record("key", Vec::new(), None);
             let (mut pack, receipts) = packed(&[record.clone(), record]);
-            let draft = is_sent.then(|| pack.sent());
-            drop((pack, draft));
+            let mut drafts = Drafts::default();
+            if is_sent {
+                pack.sent(&mut drafts);
+            }
+            drop((pack, drafts));
             for receipt in receipts {
                 let error = receipt.await.unwrap_err();
                 assert!(matches!(error, PutError::Gone { .. }));

@@ -1,5 +1,7 @@
 //! Which shard takes a record.
 
+use std::collections::VecDeque;
+
 use super::accepted::Accepted;
 use crate::{
     digest,
@@ -9,20 +11,18 @@ use crate::{
 /// How many partition keys are hashed at a time: a multiple of the lanes.
 pub(crate) const HASHED_AT_ONCE: usize = 8 * digest::LANES;
 
-/// Finds the hash key of each record: its explicit one, or that of its partition key.
-pub(crate) fn find_hash_keys(users: &mut [Accepted]) {
-    for users in users.chunks_mut(HASHED_AT_ONCE) {
-        let keys: Vec<&[u8]> = users
-            .iter()
-            .filter(|user| user.record.explicit_hash_key.is_none())
-            .map(|user| user.record.partition_key.as_bytes())
-            .collect();
-        let mut digests = digest::of_each(&keys).into_iter();
-        for user in users {
-            let explicit = user.record.explicit_hash_key;
-            let hash_key = explicit.or_else(|| digests.next().map(HashKey::of_digest));
-            user.fate.place_by(hash_key.unwrap_or(HashKey::MIN));
-        }
+/// Finds the hash key of each record from this one on: its explicit one, or that of its partition key.
+pub(crate) fn find_hash_keys(users: &mut VecDeque<Accepted>, from: usize) {
+    let keys: Vec<&[u8]> = users
+        .range(from..)
+        .filter(|user| user.record.explicit_hash_key.is_none())
+        .map(|user| user.record.partition_key.as_bytes())
+        .collect();
+    let mut digests = digest::of_each(&keys).into_iter();
+    for user in users.range_mut(from..) {
+        let explicit = user.record.explicit_hash_key;
+        let hash_key = explicit.or_else(|| digests.next().map(HashKey::of_digest));
+        user.fate.place_by(hash_key.unwrap_or(HashKey::MIN));
     }
 }
 

@@ -6,11 +6,7 @@ use futures_util::FutureExt as _;
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use super::{
-    AttemptError,
-    entry::{Draft, Entry, finish},
-    settings::Settings,
-};
+use super::{AttemptError, collect::Request, entry::Entry, settings::Settings};
 use crate::{
     record::EncodedRecord,
     service::{ErrorClass, PutRecords, PutRecordsAnswer, ServiceError},
@@ -26,8 +22,11 @@ pub(crate) struct Sent {
 }
 
 /// Sends one request and waits for its answer. Whatever panics, the records come back.
-pub(crate) async fn send(settings: Arc<Settings>, entries: Vec<Entry>, drafts: Vec<Draft>) -> Sent {
-    let records = Arc::new(finish(drafts));
+pub(crate) async fn send(settings: Arc<Settings>, request: Request) -> Sent {
+    let Request {
+        entries, drafts, ..
+    } = request;
+    let records = Arc::new(drafts.finish());
     let call = PutRecords {
         stream: settings.target.stream.clone(),
         records: Arc::clone(&records),

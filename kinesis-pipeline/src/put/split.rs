@@ -1,15 +1,13 @@
 //! An answer is split into one outcome per record.
 
-use std::sync::Arc;
-
 use super::AttemptError;
-use crate::service::{PutRecordsAnswer, StoredAt};
+use crate::service::{EntryFailure, PutRecordsAnswer, StoredAt};
 
 /// What a request's answer says about its records.
 #[derive(Debug)]
 pub(crate) enum Outcomes {
     /// One outcome per record, in the order of the request.
-    Each(Vec<Result<StoredAt, AttemptError>>),
+    Each(Vec<Result<StoredAt, EntryFailure>>),
     /// One failure for all of them.
     All(AttemptError),
 }
@@ -22,13 +20,7 @@ pub(crate) fn split(sent: usize, outcome: Result<PutRecordsAnswer, AttemptError>
             sent,
             answered: answer.results.len(),
         }),
-        Ok(answer) => Outcomes::Each(
-            answer
-                .results
-                .into_iter()
-                .map(|result| result.map_err(|failure| AttemptError::Record(Arc::new(failure))))
-                .collect(),
-        ),
+        Ok(answer) => Outcomes::Each(answer.results),
     }
 }
 

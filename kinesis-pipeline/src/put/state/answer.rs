@@ -1,6 +1,6 @@
 //! What the answer to a request changes, or its failure.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -39,6 +39,7 @@ impl State {
                         Ok(at) => self.on_stored(entry, record, at, now),
                         Err(failure) => {
                             entry.returned(record, &mut self.records);
+                            let failure = AttemptError::Record(Arc::new(failure));
                             self.on_failed(entry, &failure, jitter, now);
                         }
                     }

@@ -13,13 +13,13 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{
     accepted::Accepted,
     backlog::Backlog,
-    collect::{REQUEST_RECORDS_MAX, is_hasty},
-    entry::{Draft, Entry},
+    collect::{REQUEST_RECORDS_MAX, Request, is_hasty},
+    entry::Entry,
     epoch::{EpochEnd, Epochs},
     lane::Cut,
     lanes::Lanes,
     options::Order,
-    place::{HASHED_AT_ONCE, find_hash_keys},
+    place::HASHED_AT_ONCE,
     records::Records,
     refresh::Refresh,
     room::Held,
@@ -70,8 +70,6 @@ pub(crate) struct State {
     /// Where puts leave their records.
     queue: mpsc::Receiver<Arrival>,
     records: Records,
-    /// Empty: the memory for what is taken from the queue at once.
-    taken: Vec<Accepted>,
     /// Records to be sent, those that were sent before first.
     lanes: Lanes,
     /// Records that wait until they may be sent again.
@@ -112,7 +110,6 @@ impl State {
             settings,
             queue,
             records: Records::default(),
-            taken: Vec::new(),
             backlog: Backlog::default(),
             halves: VecDeque::new(),
             undecided: Vec::new(),
@@ -135,8 +132,8 @@ impl State {
             match self.queue.try_recv() {
                 Ok(Arrival::Put(mut user)) => {
                     user.fate.join(self.epochs.current());
-                    self.taken.push(user);
-                    if self.taken.len() == HASHED_AT_ONCE {
+                    self.lanes.take(user);
+                    if self.lanes.taken() == HASHED_AT_ONCE {
                         self.place_taken();
                     }
                 }
@@ -152,19 +149,12 @@ impl State {
     }
 
     fn place_taken(&mut self) {
-        let mut users = std::mem::take(&mut self.taken);
-        if self.settings.options.placed {
-            find_hash_keys(&mut users);
-        }
-        for user in users.drain(..) {
-            let entered_at = user.fate.entered_at;
-            let filled = self.lanes.push(user, &mut self.records);
+        if let Some((entered_at, filled)) = self.lanes.place_taken(&mut self.records) {
             self.disturb(entered_at, filled);
         }
-        self.taken = users;
     }
 
-    /// A record has come: it may have to be sent at once, or not before it has waited for others.
+    /// Records have come: they may have to be sent at once, or not before the first has waited for others.
     fn disturb(&mut self, entered_at: Instant, filled: bool) {
         let options = &self.settings.options;
         let waits = !options.eager && self.lanes.is_placed();
@@ -211,41 +201,41 @@ impl State {
     }
 
     /// The next request to send now, if one is to be sent.
-    pub(crate) fn next_request(&mut self, now: Instant) -> Option<(Vec<Entry>, Vec<Draft>)> {
+    pub(crate) fn next_request(&mut self, now: Instant) -> Option<Request> {
         let due = self.backlog.take_due(now);
         self.lanes.push_first(due, &self.records);
         self.expire(now);
         if self.in_flight >= self.settings.options.requests_in_flight_max {
             return None;
         }
-        let mut entries = match self.halves.pop_front() {
-            Some(half) => half,
+        let request = match self.halves.pop_front() {
+            Some(half) => {
+                let mut request = Request::of(half);
+                request.begin(&mut self.records);
+                request
+            }
             None if self.is_changing_lanes() => return None,
             None => self.cut(now)?,
         };
         self.in_flight += 1;
         self.answered = false;
-        let records = &mut self.records;
-        let drafts = entries.iter_mut().map(|entry| entry.sent(records));
-        let drafts = drafts.collect();
-        Some((entries, drafts))
+        Some(request)
     }
 
-    fn cut(&mut self, now: Instant) -> Option<Vec<Entry>> {
+    fn cut(&mut self, now: Instant) -> Option<Request> {
         let hurry = self.hurries();
         let retries_only = self.is_overrun();
-        let options = &self.settings.options;
-        let cut = Cut {
-            options,
+        let mut request = self.lanes.cut(Cut {
+            options: &self.settings.options,
             records: &self.records,
             now,
             hurry,
             retries_only,
-        };
-        let mut request = self.lanes.cut(cut);
-        self.lanes
-            .cut_fresh(&mut request, now, hurry, &mut self.records);
-        (!request.entries.is_empty()).then_some(request.entries)
+        });
+        let records = &mut self.records;
+        request.begin(records);
+        self.lanes.cut_fresh(&mut request, now, hurry, records);
+        (!request.is_empty()).then_some(request)
     }
 
     /// Whether nothing is gained by gathering more records.
