@@ -32,7 +32,7 @@ pub(crate) struct Lane {
     /// Records that share Kinesis records that are full ...
     packs: VecDeque<Box<Pack>>,
     /// ... and those behind them, which others may join.
-    open: Option<Pack>,
+    open: Option<Box<Pack>>,
     records: usize,
     bytes: usize,
     /// `None`: there is no telling which shard is how busy.
@@ -120,13 +120,12 @@ impl Lane {
         let paced_max = self.pace.as_ref().map_or(usize::MAX, |_| QUANTUM_BYTES);
         let bytes_max = options.aggregate_bytes_max.min(paced_max);
         let Some(open) = &mut self.open else {
-            self.open = Some(Pack::new(user));
+            self.open = Some(Box::new(Pack::new(user)));
             return;
         };
         if let Some(user) = open.push(user, bytes_max) {
-            let next = open.next(user);
-            let full = std::mem::replace(open, next);
-            self.packs.push_back(Box::new(full));
+            let next = Box::new(open.next(user));
+            self.packs.push_back(std::mem::replace(open, next));
         }
     }
 
@@ -192,9 +191,9 @@ impl Lane {
 
     /// The records that share the next Kinesis record, if none goes before them.
     fn next_pack(&self) -> Option<&Pack> {
-        let first = self.packs.front().map(|pack| &**pack);
+        let first = self.packs.front().or(self.open.as_ref());
         first
-            .or(self.open.as_ref())
+            .map(|pack| &**pack)
             .filter(|_| self.waiting.is_empty())
     }
 
@@ -319,8 +318,7 @@ impl Lane {
 
     fn take(&mut self, count: usize, bytes: usize) -> Option<Entry> {
         if self.waiting.is_empty() {
-            let open = || self.open.take().map(Box::new);
-            let pack = self.packs.pop_front().or_else(open)?;
+            let pack = self.packs.pop_front().or_else(|| self.open.take())?;
             self.records -= pack.len();
             self.bytes -= pack.user_bytes();
             return Some(Entry::packed(self.id, pack));
@@ -345,6 +343,14 @@ impl Lane {
         self.busy = options.order == Order::PerKey;
         if let Some(pace) = &mut self.pace {
             pace.spend(entry.bytes());
+        }
+    }
+
+    /// An entry of it is no longer in flight: a shard has stored it.
+    pub(crate) fn stored(&mut self, entry: &Entry) {
+        self.returned(entry);
+        if let Some(pace) = &mut self.pace {
+            pace.stored();
         }
     }
 

@@ -315,19 +315,28 @@ impl Lanes {
         older
     }
 
+    /// A shard has stored an entry. Judges where it landed.
+    pub(crate) fn stored(
+        &mut self,
+        entry: &Entry,
+        shard_id: &ShardId,
+        records: &Records,
+    ) -> Landing {
+        if let Some(lane) = self.lane_of(entry.lane) {
+            lane.stored(entry);
+            if lane.shard_id.as_ref() == Some(shard_id) {
+                return Landing::Right;
+            }
+        }
+        self.landing(entry, shard_id, records)
+    }
+
     /// Judges where an entry landed.
     pub(crate) fn landing(&self, entry: &Entry, shard_id: &ShardId, records: &Records) -> Landing {
-        let Placement::ByShard(map) = &self.placement else {
-            return Landing::Right;
-        };
-        let predicted = self
-            .all
-            .get(entry.lane.index())
-            .filter(|lane| lane.id == entry.lane);
-        if predicted.is_some_and(|lane| lane.shard_id.as_ref() == Some(shard_id)) {
-            return Landing::Right;
+        match &self.placement {
+            Placement::ByShard(map) => landing(map, shard_id, &entry.hash_keys(records)),
+            Placement::Off { .. } | Placement::Awaited => Landing::Right,
         }
-        landing(map, shard_id, &entry.hash_keys(records))
     }
 
     /// Places records by these shards from now on. Shards that were known keep their pace.

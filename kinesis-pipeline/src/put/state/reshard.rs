@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::State;
 use crate::{
-    put::{entry::Entry, pace::Pace, place::Landing, retry::may_pass},
+    put::{entry::Entry, place::Landing, retry::may_pass},
     record::EncodedRecord,
     service::{ServiceError, StoredAt},
     shard::Shard,
@@ -19,11 +19,7 @@ impl State {
         at: StoredAt,
         now: Instant,
     ) {
-        if let Some(lane) = self.lanes.lane_of(entry.lane) {
-            lane.returned(&entry);
-            lane.pace.iter_mut().for_each(Pace::stored);
-        }
-        let landing = self.lanes.landing(&entry, &at.shard_id, &self.records);
+        let landing = self.lanes.stored(&entry, &at.shard_id, &self.records);
         if landing == Landing::Right {
             return self.stored(entry, &at, now);
         }
