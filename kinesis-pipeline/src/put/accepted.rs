@@ -15,14 +15,25 @@ use crate::{
     shard::HashKey,
 };
 
-/// A user record that the pipeline has accepted.
+/// A user record that the pipeline has accepted and no driver has taken over. Dropping it ends its receipt too.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) record: EncodedRecord,
+    pub(crate) entered_at: Instant,
+    pub(crate) waiter: Waiter,
+    /// The room that it takes. There is nobody who could wait for it: what is in the queue is dropped with the
+    /// pipeline.
+    pub(crate) held: Held,
+}
+
+/// A user record that a driver has taken over.
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) record: EncodedRecord,
     pub(crate) fate: Fate,
 }
 
-/// What becomes of a user record that the pipeline has accepted.
+/// What becomes of a user record that a driver has taken over.
 ///
 /// It ends in exactly one result: dropping it, as a runtime does that shuts down, ends it with
 /// [`PutError::Gone`].
@@ -35,42 +46,40 @@ pub(crate) struct Fate {
     in_flight: bool,
     /// An earlier attempt may have stored the record.
     may_have_been_stored: bool,
-    /// The hash key that places the record; found by the driver, where records are placed.
+    /// The hash key that places the record; found where records are placed.
     hash_key: HashKey,
-    /// Present once the driver has it. Whatever ends the record before then drops its waiter, which ends the
-    /// receipt too.
-    epoch: Option<Arc<Epoch>>,
+    epoch: Arc<Epoch>,
     /// Present until the result is known.
     waiter: Option<Waiter>,
-    /// The room that it takes. Until the driver has it there is nobody who could wait for it: what is in the queue
-    /// is dropped with the pipeline.
+    /// The room that it takes.
     held: Held,
 }
 
-impl Accepted {
-    pub(crate) fn new(
-        record: EncodedRecord,
-        entered_at: Instant,
-        waiter: Waiter,
-        held: Held,
-    ) -> Self {
-        let fate = Fate {
-            entered_at,
-            attempts: 0,
-            in_flight: false,
-            may_have_been_stored: false,
-            hash_key: HashKey::MIN,
-            epoch: None,
-            waiter: Some(waiter),
-            held,
-        };
-        Self { record, fate }
-    }
-
+impl Arrived {
     /// The pipeline cannot take it any more: its receipt ends with an error.
-    pub(crate) fn refused(mut self, settings: &Settings) {
+    pub(crate) fn refused(self, settings: &Settings) {
         settings.counters.failed.add(1);
-        settings.room.give_back(std::mem::take(&mut self.fate.held));
+        settings.room.give_back(self.held);
+    }
+}
+
+impl Accepted {
+    /// A driver takes a record over.
+    #[inline]
+    pub(crate) fn new(arrived: Arrived, epoch: Arc<Epoch>) -> Self {
+        Self {
+            record: arrived.record,
+            fate: Fate {
+                entered_at: arrived.entered_at,
+                attempts: 0,
+                in_flight: false,
+                may_have_been_stored: false,
+                hash_key: HashKey::MIN,
+                epoch,
+                waiter: Some(arrived.waiter),
+                held: arrived.held,
+            },
+        }
     }
 
     /// Gives the record out while it is sent: it has one owner at a time.
@@ -89,11 +98,6 @@ impl Fate {
     /// Its hash key is found.
     pub(crate) fn place_by(&mut self, hash_key: HashKey) {
         self.hash_key = hash_key;
-    }
-
-    /// The driver takes the record over.
-    pub(crate) fn join(&mut self, epoch: Arc<Epoch>) {
-        self.epoch = Some(epoch);
     }
 
     /// What is told of an entry whose first record it is of.
@@ -197,12 +201,9 @@ impl Fate {
         let Some(waiter) = self.waiter.take() else {
             return;
         };
-        let Some(epoch) = &self.epoch else {
-            return;
-        };
-        let settings = &epoch.settings;
+        let settings = &self.epoch.settings;
         settings.counters.failed.add(1);
-        epoch.count_failed();
+        self.epoch.count_failed();
         waiter.send(Err(error(self, settings)));
     }
 }
@@ -214,11 +215,9 @@ impl Drop for Fate {
             attempts: user.attempts,
             may_have_been_stored: user.may_have_been_stored || user.in_flight,
         });
-        if let Some(epoch) = &self.epoch
-            && !self.held.is_nothing()
-        {
+        if !self.held.is_nothing() {
             let held = std::mem::take(&mut self.held);
-            epoch.settings.room.give_back(held);
+            self.epoch.settings.room.give_back(held);
         }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Lane {
     /// Records that share Kinesis records that are full ...
     packs: VecDeque<Box<Pack>>,
     /// ... and those behind them, which others may join.
-    open: Option<Box<Pack>>,
+    open: Option<Pack>,
     records: usize,
     bytes: usize,
     /// `None`: there is no telling which shard is how busy.
@@ -120,12 +120,13 @@ impl Lane {
         let paced_max = self.pace.as_ref().map_or(usize::MAX, |_| QUANTUM_BYTES);
         let bytes_max = options.aggregate_bytes_max.min(paced_max);
         let Some(open) = &mut self.open else {
-            self.open = Some(Box::new(Pack::new(user)));
+            self.open = Some(Pack::new(user));
             return;
         };
         if let Some(user) = open.push(user, bytes_max) {
-            let next = Box::new(open.next(user));
-            self.packs.push_back(std::mem::replace(open, next));
+            let next = open.next(user);
+            let full = std::mem::replace(open, next);
+            self.packs.push_back(Box::new(full));
         }
     }
 
@@ -191,9 +192,9 @@ impl Lane {
 
     /// The records that share the next Kinesis record, if none goes before them.
     fn next_pack(&self) -> Option<&Pack> {
-        let first = self.packs.front().or(self.open.as_ref());
+        let first = self.packs.front().map(|pack| &**pack);
         first
-            .map(|pack| &**pack)
+            .or(self.open.as_ref())
             .filter(|_| self.waiting.is_empty())
     }
 
@@ -318,7 +319,8 @@ impl Lane {
 
     fn take(&mut self, count: usize, bytes: usize) -> Option<Entry> {
         if self.waiting.is_empty() {
-            let pack = self.packs.pop_front().or_else(|| self.open.take())?;
+            let open = || self.open.take().map(Box::new);
+            let pack = self.packs.pop_front().or_else(open)?;
             self.records -= pack.len();
             self.bytes -= pack.user_bytes();
             return Some(Entry::packed(self.id, pack));

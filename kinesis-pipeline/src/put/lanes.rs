@@ -5,9 +5,10 @@ use std::{collections::VecDeque, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
-    accepted::Accepted,
+    accepted::{Accepted, Arrived},
     collect::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX, Request},
     entry::{Entry, LaneId},
+    epoch::Epoch,
     lane::{Cut, Lane},
     options::Order,
     pace::Pace,
@@ -81,14 +82,15 @@ impl Lanes {
     }
 
     /// Takes a record over. It has no lane before [`place_taken`](Self::place_taken).
-    pub(crate) fn take(&mut self, user: Accepted) {
+    #[inline]
+    pub(crate) fn take(&mut self, arrived: Arrived, epoch: Arc<Epoch>) {
         self.taken += 1;
         if self.takes_fresh() {
             self.records += 1;
-            self.bytes += user.record.size_bytes();
-            self.fresh.push_back(user);
+            self.bytes += arrived.record.size_bytes();
+            self.fresh.push_back(Accepted::new(arrived, epoch));
         } else {
-            self.unsorted.push_back(user);
+            self.unsorted.push_back(Accepted::new(arrived, epoch));
         }
     }
 

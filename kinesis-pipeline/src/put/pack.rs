@@ -255,15 +255,21 @@ mod tests {
     use crate::{
         PartitionKey,
         put::{
-            PutError, epoch::Epochs, receipt::PendingReceipt, settings::Settings, tests::settings,
+            PutError, accepted::Arrived, epoch::Epochs, receipt::PendingReceipt,
+            settings::Settings, tests::settings,
         },
     };
 
     fn accepted(record: EncodedRecord, settings: &Arc<Settings>) -> (Accepted, PendingReceipt) {
         let (waiter, pending) = PendingReceipt::new("s".into());
         let held = settings.room.try_acquire(record.size_bytes()).unwrap();
-        let mut user = Accepted::new(record, settings.target.clock.instant(), waiter, held);
-        user.fate.join(Epochs::new(Arc::clone(settings)).current());
+        let arrived = Arrived {
+            record,
+            entered_at: settings.target.clock.instant(),
+            waiter,
+            held,
+        };
+        let user = Accepted::new(arrived, Epochs::new(Arc::clone(settings)).current());
         (user, pending)
     }
 

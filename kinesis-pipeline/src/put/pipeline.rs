@@ -1,7 +1,7 @@
 //! The pipeline as its handles share it: the way in, and who drives it.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, AtomicUsize, Ordering},
     mpsc,
 };
@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{
     PutError,
-    accepted::Accepted,
+    accepted::Arrived,
     driver::Driver,
     receipt::PendingReceipt,
     room::{Held, Permit},
@@ -28,8 +28,7 @@ use crate::record::EncodedRecord;
 pub(crate) struct Pipeline {
     settings: Arc<Settings>,
     queue: mpsc::Sender<Arrival>,
-    /// The state while no driver has it.
-    home: Mutex<Option<Box<State>>>,
+    home: Mutex<Home>,
     /// Whether a driver has the state. It is set to false before that driver takes what has arrived for the last
     /// time, and read by whoever puts the first record after that: no record is left behind.
     driven: AtomicBool,
@@ -42,6 +41,15 @@ pub(crate) struct Pipeline {
     wakes_at: AtomicUsize,
     /// At which weight a patient driver is woken.
     patient_weight: usize,
+}
+
+/// What is there while no driver is.
+#[derive(Debug)]
+struct Home {
+    /// Absent while a driver has it.
+    state: Option<Box<State>>,
+    /// Where the last driver ran: it may rest while a thread without a runtime puts.
+    runtime: Option<Handle>,
 }
 
 /// A driver whose timer runs anyway is woken when so much has come, or half of what there is room for: waking it for
@@ -62,7 +70,10 @@ impl Pipeline {
         Arc::new(Self {
             settings,
             queue,
-            home: Mutex::new(Some(Box::new(state))),
+            home: Mutex::new(Home {
+                state: Some(Box::new(state)),
+                runtime: None,
+            }),
             driven: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             wake: Notify::new(),
@@ -83,9 +94,9 @@ impl Pipeline {
     ) -> Result<PendingReceipt, PutError> {
         let bytes = record.size_bytes();
         self.settings.limit.check(bytes, &self.settings).await?;
-        let runtime = self.ready()?;
+        self.ready()?;
         if let Some(held) = self.settings.room.try_acquire(bytes) {
-            return Ok(self.accept(record, held, &runtime));
+            return Ok(self.accept(record, held));
         }
         let permit = self.settings.room.acquire(bytes).await;
         self.put_reserved(record, permit)
@@ -98,11 +109,11 @@ impl Pipeline {
         record: EncodedRecord,
     ) -> Result<Result<PendingReceipt, EncodedRecord>, PutError> {
         let bytes = record.size_bytes();
-        let runtime = self.ready()?;
+        self.ready()?;
         let allowed = self.settings.limit.allows(bytes);
         let held = allowed.then(|| self.settings.room.try_acquire(bytes));
         Ok(match held.flatten() {
-            Some(held) => Ok(self.accept(record, held, &runtime)),
+            Some(held) => Ok(self.accept(record, held)),
             None => Err(record),
         })
     }
@@ -119,8 +130,8 @@ impl Pipeline {
         record: EncodedRecord,
         permit: Permit,
     ) -> Result<PendingReceipt, PutError> {
-        let runtime = self.ready()?;
-        Ok(self.accept(record, permit.hand_over(), &runtime))
+        self.ready()?;
+        Ok(self.accept(record, permit.hand_over()))
     }
 
     /// Accepts no more records.
@@ -128,41 +139,45 @@ impl Pipeline {
         self.closed.store(true, Ordering::Release);
     }
 
-    /// Checks whether records are accepted, and returns the runtime that a driver would run on.
-    fn ready(&self) -> Result<Handle, PutError> {
+    /// Checks whether records are accepted.
+    fn ready(&self) -> Result<(), PutError> {
         if !self.closed.load(Ordering::Acquire) {
-            return self.runtime();
+            return self.has_runtime();
         }
         Err(PutError::Closed {
             stream: self.settings.target.stream.clone(),
         })
     }
 
-    fn runtime(&self) -> Result<Handle, PutError> {
-        Handle::try_current().map_err(|_| PutError::NoRuntime {
+    /// Checks that a driver runs, or that there is a runtime for one.
+    fn has_runtime(&self) -> Result<(), PutError> {
+        if self.driven.load(Ordering::Acquire) || Handle::try_current().is_ok() {
+            return Ok(());
+        }
+        Err(PutError::NoRuntime {
             stream: self.settings.target.stream.clone(),
         })
     }
 
-    fn accept(
-        self: &Arc<Self>,
-        record: EncodedRecord,
-        held: Held,
-        runtime: &Handle,
-    ) -> PendingReceipt {
+    fn accept(self: &Arc<Self>, record: EncodedRecord, held: Held) -> PendingReceipt {
         let (waiter, pending) = PendingReceipt::new(self.settings.target.stream.clone());
-        let now = self.settings.target.clock.instant();
-        let accepted = Accepted::new(record, now, waiter, held);
         self.settings.counters.accepted.add(1);
-        self.arrive(Arrival::Put(accepted), runtime);
+        let arrived = Arrived {
+            record,
+            entered_at: self.settings.target.clock.instant(),
+            waiter,
+            held,
+        };
+        self.arrive(Arrival::Put(arrived));
         pending
     }
 
     /// Waits until all records that were accepted before have their results. Returns how many were not
     /// stored.
     pub(crate) async fn flush(self: &Arc<Self>) -> Result<u64, PutError> {
+        self.has_runtime()?;
         let (reply, ends) = oneshot::channel();
-        self.arrive(Arrival::Flush(reply), &self.runtime()?);
+        self.arrive(Arrival::Flush(reply));
         let mut failed = 0;
         for end in ends.await.unwrap_or_default() {
             failed += end.ended().await;
@@ -170,7 +185,7 @@ impl Pipeline {
         Ok(failed)
     }
 
-    fn arrive(self: &Arc<Self>, arrival: Arrival, runtime: &Handle) {
+    fn arrive(self: &Arc<Self>, arrival: Arrival) {
         let weight = match &arrival {
             Arrival::Put(user) => ARRIVAL_WEIGHT + user.record.size_bytes(),
             Arrival::Flush(_) => PATIENT_WEIGHT_MAX,
@@ -182,7 +197,7 @@ impl Pipeline {
         let before = self.arrived.fetch_add(weight, Ordering::SeqCst);
         // What came before this, and after the driver took what had arrived, has looked for the driver.
         if before == 0 && !self.driven.load(Ordering::SeqCst) {
-            self.start_driver(runtime);
+            self.start_driver();
         }
         // The driver sets the one and reads the other afterwards, here it is the other way round: what the
         // driver does not see sees that it has to wake the driver.
@@ -192,17 +207,27 @@ impl Pipeline {
         }
     }
 
-    fn start_driver(self: &Arc<Self>, runtime: &Handle) {
-        let state = {
-            let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
-            let state = home.take();
+    fn start_driver(self: &Arc<Self>) {
+        let (state, runtime) = {
+            let mut home = self.home();
+            if let Ok(current) = Handle::try_current() {
+                home.runtime = Some(current);
+            }
+            // There is one: where no driver ran before, nothing is put without a runtime.
+            let Some(runtime) = home.runtime.clone() else {
+                return;
+            };
             self.driven.store(true, Ordering::SeqCst);
-            state
+            (home.state.take(), runtime)
         };
         // On a runtime that is shutting down the task is dropped at once, which locks `home` again.
         if let Some(state) = state {
             runtime.spawn(Driver::new(Arc::clone(self), state).run());
         }
+    }
+
+    fn home(&self) -> MutexGuard<'_, Home> {
+        self.home.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The driver takes what has come. To be called before it looks into the queue.
@@ -224,13 +249,13 @@ impl Pipeline {
     /// Takes the state back from a driver that has nothing to do, or gives it back if something was put
     /// meanwhile.
     pub(crate) fn rest(&self, mut state: Box<State>) -> Option<Box<State>> {
-        let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut home = self.home();
         self.driven.store(false, Ordering::SeqCst);
         self.take_arrived();
         state.take_new();
         if state.is_idle() {
             state.rested();
-            *home = Some(state);
+            home.state = Some(state);
             return None;
         }
         self.driven.store(true, Ordering::SeqCst);
@@ -240,11 +265,11 @@ impl Pipeline {
     /// Takes the state back from a driver that can go on no longer, and ends the records that it had.
     pub(crate) fn abandon(&self, mut state: Box<State>) {
         let abandoned = {
-            let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut home = self.home();
             self.driven.store(false, Ordering::SeqCst);
             self.take_arrived();
             let abandoned = state.abandon();
-            *home = Some(state);
+            home.state = Some(state);
             abandoned
         };
         let unsent = abandoned
@@ -276,19 +301,19 @@ mod tests {
     #[tokio::test]
     async fn a_state_whose_driver_was_interrupted_while_it_waited_rests_with_the_next() {
         let pipeline = pipeline();
-        let mut state = pipeline.home.lock().unwrap().take().unwrap();
+        let mut state = pipeline.home().state.take().unwrap();
         state.next_wake();
         pipeline.abandon(state);
         // As if what called for a driver had been taken by another meanwhile.
-        pipeline.start_driver(&Handle::current());
+        pipeline.start_driver();
         tokio::task::yield_now().await;
-        assert!(pipeline.home.lock().unwrap().is_some());
+        assert!(pipeline.home().state.is_some());
     }
 
     #[tokio::test]
     async fn records_that_come_when_the_state_is_lost_end_and_give_their_room_back() {
         let pipeline = pipeline();
-        drop(pipeline.home.lock().unwrap().take());
+        drop(pipeline.home().state.take());
         let room = pipeline.settings.options.in_flight_records_max;
         for _ in 0..=room {
             let key = crate::PartitionKey::new("k").unwrap();

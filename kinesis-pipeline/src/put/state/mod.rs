@@ -11,7 +11,7 @@ use std::{
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    accepted::Accepted,
+    accepted::{Accepted, Arrived},
     backlog::Backlog,
     collect::{REQUEST_RECORDS_MAX, Request, is_hasty},
     entry::Entry,
@@ -37,7 +37,7 @@ const BACKLOG_BYTES_MAX: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) enum Arrival {
     /// A record to put.
-    Put(Accepted),
+    Put(Arrived),
     /// A flush asks what it has to wait for.
     Flush(oneshot::Sender<Vec<EpochEnd>>),
 }
@@ -130,9 +130,8 @@ impl State {
     pub(crate) fn take_new(&mut self) {
         loop {
             match self.queue.try_recv() {
-                Ok(Arrival::Put(mut user)) => {
-                    user.fate.join(self.epochs.current());
-                    self.lanes.take(user);
+                Ok(Arrival::Put(user)) => {
+                    self.lanes.take(user, self.epochs.current());
                     if self.lanes.taken() == HASHED_AT_ONCE {
                         self.place_taken();
                     }

@@ -137,3 +137,20 @@ fn puts_from_many_short_runtimes_at_once_all_end() {
     });
     assert!(runtime().block_on(stream.put(&record("last"))).is_ok());
 }
+
+#[test]
+fn a_thread_without_a_runtime_puts_while_a_driver_runs_elsewhere() {
+    let script = Script::new([]);
+    let stream = script.stream();
+    let runtime = runtime();
+    let first = runtime.block_on(async {
+        let first = stream.producer().build().unwrap();
+        let pending = first.put(&record(1)).await.unwrap();
+        (first, pending)
+    });
+    let (producer, pending) = first;
+    let second = producer.put(&record(2)).now_or_never();
+    let second = second.expect("there is room").unwrap();
+    let receipts = runtime.block_on(async { (pending.await, second.await) });
+    assert!(receipts.0.is_ok() && receipts.1.is_ok());
+}
