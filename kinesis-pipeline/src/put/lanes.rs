@@ -12,11 +12,11 @@ use super::{
     lane::{Cut, Lane},
     options::Order,
     pace::Pace,
-    place::{Landing, ShardMap, find_hash_keys, landing},
+    place::{Landing, Placement, ShardMap, find_hash_keys, landing},
     records::{Records, Ticket},
     settings::Settings,
 };
-use crate::shard::{HashKey, Shard, ShardId};
+use crate::shard::{Shard, ShardId};
 
 /// The lanes of a pipeline, and what decides the lane of a record.
 #[derive(Debug)]
@@ -42,20 +42,6 @@ pub(crate) struct Lanes {
     map: u32,
     /// The lane that the next request begins with: all get their turn.
     next: usize,
-}
-
-/// How the lane of a record is found.
-#[derive(Debug)]
-enum Placement {
-    /// There is one lane.
-    Off {
-        /// No shard map will ever help.
-        for_good: bool,
-    },
-    /// The shard map is not known yet.
-    Awaited,
-    /// By the hash key of the record.
-    ByShard(ShardMap),
 }
 
 impl Lanes {
@@ -124,7 +110,7 @@ impl Lanes {
 
     /// Returns whether that filled a lane.
     fn push(&mut self, user: Accepted, records: &mut Records) -> bool {
-        let Some(index) = self.index_of(user.fate.hash_key()) else {
+        let Some(index) = self.placement.index_of(user.fate.hash_key()) else {
             self.unplaced.push_back(records.hold(user));
             return false;
         };
@@ -151,7 +137,7 @@ impl Lanes {
     /// Puts records back that were there before, in their order.
     pub(crate) fn push_first(&mut self, users: Vec<Ticket>, records: &Records) {
         for user in users.into_iter().rev() {
-            match self.index_of(records[&user].fate.hash_key()) {
+            match self.placement.index_of(records[&user].fate.hash_key()) {
                 Some(index) => {
                     self.records += 1;
                     self.bytes += user.bytes();
@@ -162,14 +148,6 @@ impl Lanes {
         }
     }
 
-    fn index_of(&self, hash_key: HashKey) -> Option<usize> {
-        match &self.placement {
-            Placement::Off { .. } => Some(0),
-            Placement::Awaited => None,
-            Placement::ByShard(map) => Some(map.index_of(hash_key)),
-        }
-    }
-
     /// The lane that an entry came from, unless the shard map has changed since.
     pub(crate) fn lane_of(&mut self, id: LaneId) -> Option<&mut Lane> {
         self.all.get_mut(id.index()).filter(|lane| lane.id == id)
@@ -177,12 +155,7 @@ impl Lanes {
 
     /// Whether a shard map would help to place what waits.
     pub(crate) fn lacks_shards(&self) -> bool {
-        let lacks = match self.placement {
-            Placement::Off { for_good } => !for_good,
-            Placement::Awaited => true,
-            Placement::ByShard(_) => false,
-        };
-        lacks && !self.is_empty()
+        self.placement.may_get_better() && !self.is_empty()
     }
 
     pub(crate) fn is_placed(&self) -> bool {
@@ -386,7 +359,11 @@ impl Lanes {
         self.next = 0;
         for user in users {
             let hash_key = records[&user].fate.hash_key();
-            match self.index_of(hash_key).map(|index| &mut self.all[index]) {
+            match self
+                .placement
+                .index_of(hash_key)
+                .map(|index| &mut self.all[index])
+            {
                 // It stays before those that were not sent yet.
                 Some(lane) if records[&user].fate.attempts > 0 => {
                     self.records += 1;

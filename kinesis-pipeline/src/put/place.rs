@@ -26,6 +26,40 @@ pub(crate) fn find_hash_keys(users: &mut VecDeque<Accepted>, from: usize) {
     }
 }
 
+/// How the lane of a record is found.
+#[derive(Debug)]
+pub(crate) enum Placement {
+    /// There is one lane.
+    Off {
+        /// No shard map will ever help.
+        for_good: bool,
+    },
+    /// The shard map is not known yet.
+    Awaited,
+    /// By the hash key of the record.
+    ByShard(ShardMap),
+}
+
+impl Placement {
+    /// The lane of a record with this hash key; `None` while the shard map is awaited.
+    pub(crate) fn index_of(&self, hash_key: HashKey) -> Option<usize> {
+        match self {
+            Self::Off { .. } => Some(0),
+            Self::Awaited => None,
+            Self::ByShard(map) => Some(map.index_of(hash_key)),
+        }
+    }
+
+    /// Whether a shard map would help.
+    pub(crate) fn may_get_better(&self) -> bool {
+        match self {
+            Self::Off { for_good } => !for_good,
+            Self::Awaited => true,
+            Self::ByShard(_) => false,
+        }
+    }
+}
+
 /// The open shards of a stream by their hash keys.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ShardMap {
