@@ -13,7 +13,7 @@ use super::{
     pack::Pack,
     records::{Records, Ticket},
 };
-use crate::shard::ShardId;
+use crate::{record::EncodedRecord, shard::ShardId};
 
 /// Whoever has to wait for a shard's pace waits so much longer: what other shards take meanwhile shares the request.
 const PACED_TOGETHER: Duration = Duration::from_millis(4);
@@ -94,6 +94,12 @@ impl Lane {
             pace.spend(user.record.size_bytes());
         }
         is_allowed
+    }
+
+    /// Reads what a [`push`](Self::push) of this record will need, as [`Pack::peek`] does.
+    #[inline]
+    pub(crate) fn peek(&self, record: &EncodedRecord) -> usize {
+        self.open.as_ref().map_or(0, |open| open.peek(record))
     }
 
     /// Returns whether that filled the lane.

@@ -99,6 +99,7 @@ impl Lanes {
             find_hash_keys(&mut self.unsorted, 0);
         }
         let entered_at = self.unsorted.front()?.fate.entered_at;
+        self.peek();
         let mut unsorted = std::mem::take(&mut self.unsorted);
         let mut filled = false;
         for user in unsorted.drain(..) {
@@ -106,6 +107,16 @@ impl Lanes {
         }
         self.unsorted = unsorted;
         Some((entered_at, filled))
+    }
+
+    /// Reads a little of all lanes that are about to be written to.
+    fn peek(&self) {
+        let read = |user: &Accepted| {
+            let lane = self.placement.index_of(user.fate.hash_key());
+            lane.map_or(0, |index| self.all[index].peek(&user.record))
+        };
+        let sum = self.unsorted.iter().map(read).fold(0, usize::wrapping_add);
+        std::hint::black_box(sum);
     }
 
     /// Returns whether that filled a lane.

@@ -98,6 +98,16 @@ impl Pack {
         }
     }
 
+    /// Reads what a [`push`](Self::push) of this record will need, as [`Writer::peek`] does.
+    #[inline]
+    pub(crate) fn peek(&self, record: &EncodedRecord) -> usize {
+        let fates = self.fates.last().map_or(0, |fate| fate.attempts as usize);
+        match &self.content {
+            Content::Open(writer) => fates.wrapping_add(writer.peek(record)),
+            Content::Done(_) | Content::Sent => fates,
+        }
+    }
+
     /// Takes another record if the aggregate stays within this many bytes, or gives it back.
     pub(crate) fn push(&mut self, user: Accepted, bytes_max: usize) -> Option<Accepted> {
         let more = aggregate::record_bytes_max(&user.record);

@@ -77,6 +77,14 @@ impl KeyTable {
         }
     }
 
+    /// Reads what [`index_of`](Self::index_of) will begin with for this key.
+    #[inline]
+    pub(super) fn peek(&self, key: &[u8]) -> usize {
+        let slot = self.slot_of(hash(self.seed, key, ends(key)));
+        let index = self.slots[slot].wrapping_sub(1) as usize;
+        self.keys.get(index).map_or(0, |key| key.len)
+    }
+
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the low bits are as good as any"
