@@ -143,6 +143,11 @@ impl Fate {
         self.may_have_been_stored = true;
     }
 
+    /// Reads what [`stored`](Self::stored) will need, as [`Waiter::peek`] does.
+    pub(crate) fn peek(&self) -> usize {
+        self.waiter.as_ref().map_or(0, Waiter::peek)
+    }
+
     /// The record is stored, and counted as such. The room that it took goes over to `freed`.
     pub(crate) fn stored(
         &mut self,

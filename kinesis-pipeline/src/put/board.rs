@@ -126,6 +126,12 @@ fn sender(place: u8) -> u64 {
 }
 
 impl<T> Sender<T> {
+    /// Reads what [`send`](Self::send) will need: one who is about to send many results does so for all of them first,
+    /// so that the processor fetches them side by side. The value means nothing.
+    pub(crate) fn peek(&self) -> usize {
+        usize::from(self.board.gone.load(Ordering::Relaxed) > 0)
+    }
+
     /// Whether somebody may still fetch the result.
     pub(crate) fn is_waited_for(&self) -> bool {
         !self.board.has_gone(receiver(self.place))

@@ -223,6 +223,14 @@ impl Entry {
         }
     }
 
+    /// Reads what [`stored`](Self::stored) will need of a record alone, as [`Fate::peek`] does.
+    pub(crate) fn peek(&self) -> usize {
+        match &self.users {
+            Users::Fresh(fate) => fate.peek(),
+            Users::Lone(..) | Users::Many(..) | Users::Packed(_) => 0,
+        }
+    }
+
     /// All user records are stored. They are counted before anybody is told, and the room that they took goes over
     /// to `freed`.
     pub(crate) fn stored(

@@ -207,6 +207,12 @@ impl Pack {
 
     /// All user records are stored. The room that they took goes over to `freed`.
     pub(crate) fn stored(&mut self, at: &StoredAt, now: Instant, freed: &mut Held) {
+        let sum = self
+            .fates
+            .iter()
+            .map(Fate::peek)
+            .fold(0, usize::wrapping_add);
+        std::hint::black_box(sum);
         for (index, mut fate) in (0..).zip(std::mem::take(&mut self.fates)) {
             fate.attempts = self.attempts;
             fate.stored(at, index, now, freed);

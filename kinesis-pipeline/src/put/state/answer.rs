@@ -33,6 +33,7 @@ impl State {
         self.note_reach(&outcomes, now);
         match outcomes {
             Outcomes::Each(outcomes) => {
+                self.lanes.peek_sent(&entries);
                 for ((mut entry, record), outcome) in entries.into_iter().zip(records).zip(outcomes)
                 {
                     match outcome {

@@ -1,6 +1,8 @@
 //! All records that wait to be sent, by shard.
 
-use std::{collections::VecDeque, sync::Arc};
+mod replace;
+
+use std::{collections::VecDeque, hint::black_box, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -11,12 +13,11 @@ use super::{
     epoch::Epoch,
     lane::{Cut, Lane},
     options::Order,
-    pace::Pace,
-    place::{Landing, Placement, ShardMap, find_hash_keys, landing},
+    place::{Landing, Placement, find_hash_keys, landing},
     records::{Records, Ticket},
     settings::Settings,
 };
-use crate::shard::{Shard, ShardId};
+use crate::shard::ShardId;
 
 /// The lanes of a pipeline, and what decides the lane of a record.
 #[derive(Debug)]
@@ -113,10 +114,10 @@ impl Lanes {
     fn peek(&self) {
         let read = |user: &Accepted| {
             let lane = self.placement.index_of(user.fate.hash_key());
-            lane.map_or(0, |index| self.all[index].peek(&user.record))
+            lane.map_or(0, |index| self.all[index].peek_open(&user.record))
         };
         let sum = self.unsorted.iter().map(read).fold(0, usize::wrapping_add);
-        std::hint::black_box(sum);
+        black_box(sum);
     }
 
     /// Returns whether that filled a lane.
@@ -228,6 +229,9 @@ impl Lanes {
         let Placement::ByShard(map) = &self.placement else {
             return;
         };
+        let read = |user: &Accepted| self.all[map.index_of(user.fate.hash_key())].peek();
+        let next = self.fresh.iter().take(REQUEST_RECORDS_MAX);
+        black_box(next.map(read).fold(0, usize::wrapping_add));
         while let Some(user) = self
             .fresh
             .pop_front_if(|user| request.fits(user.record.size_bytes()))
@@ -301,6 +305,16 @@ impl Lanes {
         older
     }
 
+    /// Reads what [`stored`](Self::stored) will need for all of these entries, so that the processor fetches it side by
+    /// side.
+    pub(crate) fn peek_sent(&self, entries: &[Entry]) {
+        let read = |entry: &Entry| {
+            let lane = self.all.get(entry.lane.index());
+            lane.map_or(0, Lane::peek).wrapping_add(entry.peek())
+        };
+        black_box(entries.iter().map(read).fold(0, usize::wrapping_add));
+    }
+
     /// A shard has stored an entry. Judges where it landed.
     pub(crate) fn stored(
         &mut self,
@@ -322,70 +336,6 @@ impl Lanes {
         match &self.placement {
             Placement::ByShard(map) => landing(map, shard_id, &entry.hash_keys(records)),
             Placement::Off { .. } | Placement::Awaited => Landing::Right,
-        }
-    }
-
-    /// Places records by these shards from now on. Shards that were known keep their pace.
-    pub(crate) fn place_by(&mut self, shards: &[Shard], now: Instant, records: &mut Records) {
-        let Some(map) = ShardMap::of(shards) else {
-            return self.place_nothing(false, false, records);
-        };
-        self.map += 1;
-        let lanes = map.ids().enumerate().map(|(index, shard_id)| {
-            let known = self
-                .all
-                .iter()
-                .find(|lane| lane.shard_id.as_ref() == Some(shard_id));
-            let pace = known.and_then(|lane| lane.pace.clone());
-            let pace = pace.unwrap_or_else(|| Pace::new(now));
-            let id = LaneId::new(self.map, index);
-            Lane::new(
-                id,
-                Some(shard_id.clone()),
-                Some(pace),
-                self.settings.options.aggregate,
-            )
-        });
-        let lanes = lanes.collect();
-        self.replace(lanes, Placement::ByShard(map), records);
-    }
-
-    /// Leaves it to the service to find the shard. Records share Kinesis records only if it does not matter
-    /// where they land.
-    pub(crate) fn place_nothing(&mut self, aggregate: bool, for_good: bool, records: &mut Records) {
-        self.map += 1;
-        let id = LaneId::new(self.map, 0);
-        self.replace(
-            vec![Lane::new(id, None, None, aggregate)],
-            Placement::Off { for_good },
-            records,
-        );
-    }
-
-    /// The order of the records of one key stays: they are all in one lane, before and after.
-    fn replace(&mut self, lanes: Vec<Lane>, placement: Placement, records: &mut Records) {
-        let users = self.take_waiting(records);
-        self.all = lanes;
-        self.placement = placement;
-        self.next = 0;
-        for user in users {
-            let hash_key = records[&user].fate.hash_key();
-            match self
-                .placement
-                .index_of(hash_key)
-                .map(|index| &mut self.all[index])
-            {
-                // It stays before those that were not sent yet.
-                Some(lane) if records[&user].fate.attempts > 0 => {
-                    self.records += 1;
-                    self.bytes += user.bytes();
-                    lane.push_sent(user);
-                }
-                _ => {
-                    let user = records.take(user);
-                    self.push(user, records);
-                }
-            }
         }
     }
 
