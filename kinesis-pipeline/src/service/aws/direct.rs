@@ -5,8 +5,15 @@
 //!                                                                               └─ success ─> read
 //! ```
 //!
+//! Requests are in the form that the endpoint is taken to know, see [`dialect`](super::dialect). Answers are read in
+//! the form that they have: the first byte tells an object in JSON from a map in CBOR. An error in CBOR is made one in
+//! JSON, which the SDK reads.
+//!
 //! The SDK reads an answer member by member through its schema, makes a string of each, and builds its types, from
 //! which ours are made: for the calls that carry records that is half of the CPU time of the whole path.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt,
@@ -28,67 +35,102 @@ use aws_smithy_schema::{
     shape_id,
 };
 use aws_smithy_types::{
-    body::SdkBody, config_bag::ConfigBag, endpoint::Endpoint, error::metadata::Builder,
+    body::SdkBody,
+    config_bag::ConfigBag,
+    endpoint::Endpoint,
+    error::metadata::{Builder, ErrorMetadata},
 };
 use bytes::Bytes;
 
-use crate::json::{Malformed, Scanner, Text};
+use super::{
+    cbor,
+    dialect::{Dialect, Form},
+};
+use crate::{
+    json::{Malformed, Scanner, Text},
+    service::ServiceError,
+};
 
 /// What the SDK gets to see of an answer that was read here.
 const NOTHING: &[u8] = b"{}";
 
 /// Reads the body of a successful answer.
-pub(super) type Read<A> = fn(&[u8]) -> Result<A, Malformed>;
+pub(super) struct Read<A> {
+    pub(super) json: fn(&[u8]) -> Result<A, Malformed>,
+    pub(super) cbor: fn(&[u8]) -> Result<A, Malformed>,
+}
 
 /// The protocol that the bodies are written for.
 const JSON: ShapeId<'static> = shape_id!("aws.protocols", "awsJson1_1");
 
 /// One call, to be given to the SDK's operation as its interceptor.
-pub(super) struct Direct<A> {
+pub(super) struct Direct<A: 'static> {
+    form: Form,
     /// `None`: the SDK's own.
     body: Option<Bytes>,
-    read: Read<A>,
-    answer: Arc<Mutex<Reached<A>>>,
+    read: &'static Read<A>,
+    dialect: Arc<Dialect>,
+    reached: Arc<Mutex<Reached<A>>>,
 }
 
-/// Where the answer is once the call has succeeded.
+/// Where the answer is once the call has ended.
 pub(super) struct Answer<A>(Arc<Mutex<Reached<A>>>);
 
 /// How far a call has come.
-enum Reached<A> {
-    /// The answer is not there, or was taken.
+pub(super) enum Reached<A> {
+    /// The answer is not there.
     Nothing,
     /// Nothing was sent: the SDK speaks another protocol.
     OtherProtocol,
+    /// Nothing was done: the endpoint does not know the form.
+    Refused,
     /// The answer was read.
     Answer(A),
 }
 
 impl<A> Direct<A> {
     /// A call with this body.
-    pub(super) fn new(body: Option<Bytes>, read: Read<A>) -> (Self, Answer<A>) {
-        let answer = Arc::new(Mutex::new(Reached::Nothing));
+    pub(super) fn new(
+        dialect: &Arc<Dialect>,
+        (form, body): (Form, Option<Bytes>),
+        read: &'static Read<A>,
+    ) -> (Self, Answer<A>) {
+        let reached = Arc::new(Mutex::new(Reached::Nothing));
         let call = Self {
+            form,
             body,
             read,
-            answer: Arc::clone(&answer),
+            dialect: Arc::clone(dialect),
+            reached: Arc::clone(&reached),
         };
-        (call, Answer(answer))
+        (call, Answer(reached))
+    }
+
+    fn reach(&self, reached: Reached<A>) {
+        *lock(&self.reached) = reached;
+    }
+
+    /// Reads a successful answer.
+    fn read(&self, body: &[u8]) -> Result<A, Malformed> {
+        if cbor::is_cbor(body) {
+            let answer = (self.read.cbor)(body)?;
+            self.dialect.answered_in_cbor();
+            Ok(answer)
+        } else {
+            (self.read.json)(body)
+        }
     }
 }
 
 impl<A> Answer<A> {
-    /// The answer; `None` if the SDK did not ask for it.
-    pub(super) fn take(&self) -> Option<A> {
-        match std::mem::replace(&mut *lock(&self.0), Reached::Nothing) {
-            Reached::Answer(answer) => Some(answer),
-            Reached::Nothing | Reached::OtherProtocol => None,
+    /// How far the call has come that the SDK has made. What was not done is no failure yet: there is another way.
+    pub(super) fn of<T>(self, sent: Result<T, ServiceError>) -> Result<Reached<A>, ServiceError> {
+        let reached = std::mem::replace(&mut *lock(&self.0), Reached::Nothing);
+        match (reached, sent) {
+            (reached @ (Reached::OtherProtocol | Reached::Refused), _) => Ok(reached),
+            (_, Err(error)) => Err(error),
+            (reached, Ok(_)) => Ok(reached),
         }
-    }
-
-    /// Whether the call was given up before anything was sent, because the client speaks another protocol.
-    pub(super) fn is_other_protocol(&self) -> bool {
-        matches!(*lock(&self.0), Reached::OtherProtocol)
     }
 }
 
@@ -99,9 +141,11 @@ fn lock<A>(reached: &Mutex<Reached<A>>) -> MutexGuard<'_, Reached<A>> {
 impl<A> Clone for Direct<A> {
     fn clone(&self) -> Self {
         Self {
+            form: self.form,
             body: self.body.clone(),
             read: self.read,
-            answer: Arc::clone(&self.answer),
+            dialect: Arc::clone(&self.dialect),
+            reached: Arc::clone(&self.reached),
         }
     }
 }
@@ -129,7 +173,7 @@ impl<A: fmt::Debug + Send + 'static> Intercept for Direct<A> {
             .cloned()
             .ok_or("the client has no protocol")?;
         if *sdk.protocol_id() != JSON {
-            *lock(&self.answer) = Reached::OtherProtocol;
+            self.reach(Reached::OtherProtocol);
             return Err(format!("the client speaks {}", sdk.protocol_id()).into());
         }
         let protocol = Protocol {
@@ -145,7 +189,7 @@ impl<A: fmt::Debug + Send + 'static> Intercept for Direct<A> {
 
 /// The SDK's protocol except for the body of the request and that of a successful answer.
 #[derive(Debug)]
-struct Protocol<A> {
+struct Protocol<A: 'static> {
     sdk: SharedClientProtocol,
     call: Direct<A>,
 }
@@ -170,7 +214,9 @@ impl<A: fmt::Debug + Send + 'static> ClientProtocolInner for Protocol<A> {
             .serialize_request(input, input_schema, endpoint, config)?;
         if let Some(body) = &self.call.body {
             let length = body.len().to_string();
-            request.headers_mut().insert("Content-Length", length);
+            let headers = request.headers_mut();
+            headers.insert("Content-Type", self.call.form.content_type());
+            headers.insert("Content-Length", length);
             *request.body_mut() = SdkBody::from(body.clone());
         }
         Ok(request)
@@ -183,13 +229,10 @@ impl<A: fmt::Debug + Send + 'static> ClientProtocolInner for Protocol<A> {
         _config: &'a ConfigBag,
     ) -> Result<Box<dyn ShapeDeserializer + 'a>, SerdeError> {
         let body = response.body().bytes().unwrap_or_default();
-        let answer =
-            (self.call.read)(body).map_err(|error| SerdeError::custom(error.to_string()))?;
-        *lock(&self.call.answer) = Reached::Answer(answer);
-        self.sdk
-            .payload_codec()
-            .map(|codec| codec.create_deserializer(NOTHING))
-            .ok_or_else(|| SerdeError::custom("the client's protocol has no codec"))
+        let answer = self.call.read(body);
+        let answer = answer.map_err(|error| SerdeError::custom(error.to_string()))?;
+        self.call.reach(Reached::Answer(answer));
+        self.nothing()
     }
 
     fn parse_error_metadata(
@@ -197,7 +240,18 @@ impl<A: fmt::Debug + Send + 'static> ClientProtocolInner for Protocol<A> {
         response: &Response,
         config: &ConfigBag,
     ) -> Result<Builder, SerdeError> {
-        self.sdk.parse_error_metadata(response, config)
+        if let Some(response) = cbor::error_in_json(response) {
+            self.call.dialect.answered_in_cbor();
+            return self.sdk.parse_error_metadata(&response, config);
+        }
+        let metadata = self.sdk.parse_error_metadata(response, config);
+        let metadata = metadata.map(Builder::build);
+        let code = metadata.as_ref().ok().and_then(ErrorMetadata::code);
+        let (call, status) = (&self.call, response.status().as_u16());
+        if call.form == Form::Cbor && call.dialect.failed_otherwise(status, code) {
+            call.reach(Reached::Refused);
+        }
+        metadata.map(ErrorMetadata::into_builder)
     }
 
     fn deserialize_error_response<'a>(
@@ -205,6 +259,11 @@ impl<A: fmt::Debug + Send + 'static> ClientProtocolInner for Protocol<A> {
         response: &'a Response,
         config: &'a ConfigBag,
     ) -> Result<Box<dyn ShapeDeserializer + 'a>, SerdeError> {
+        let body = response.body().bytes().unwrap_or_default();
+        if cbor::is_cbor(body) {
+            // Its code and its words were read before, and it has nothing else.
+            return self.nothing();
+        }
         self.sdk.deserialize_error_response(response, config)
     }
 
@@ -215,6 +274,16 @@ impl<A: fmt::Debug + Send + 'static> ClientProtocolInner for Protocol<A> {
         config: &ConfigBag,
     ) -> Result<(), SerdeError> {
         self.sdk.update_endpoint(request, endpoint, config)
+    }
+}
+
+impl<A> Protocol<A> {
+    /// Reads nothing.
+    fn nothing<'a>(&self) -> Result<Box<dyn ShapeDeserializer + 'a>, SerdeError> {
+        self.sdk
+            .payload_codec()
+            .map(|codec| codec.create_deserializer(NOTHING))
+            .ok_or_else(|| SerdeError::custom("the client's protocol has no codec"))
     }
 }
 

@@ -1,13 +1,24 @@
 //! Records are read out of the answer without the SDK's types: [`direct`](super::direct) says why.
 
+mod cbor;
 mod json;
 
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_kinesis::{operation::get_records::GetRecordsOutput, types};
+use aws_sdk_kinesis::{
+    operation::get_records::{GetRecordsOutput, builders::GetRecordsFluentBuilder},
+    types,
+};
+use bytes::Bytes;
 
-use super::{AwsKinesis, direct::Direct, shards, time};
+use super::{
+    AwsKinesis,
+    dialect::Form,
+    direct::{Direct, Reached, Read},
+    shards, time,
+};
 use crate::{
+    clock,
     record::PartitionKey,
     service::{
         ChildShard, EncryptionType, GetRecords, RecordPage, ServiceError, ShardIterator,
@@ -18,31 +29,64 @@ use crate::{
 
 const OPERATION: &str = "GetRecords";
 
+/// The page; `Err` within names what in it is not as the API promises.
+type Page = Result<RecordPage, &'static str>;
+
+const READ: Read<Page> = Read {
+    json: json::answer,
+    cbor: cbor::answer,
+};
+
+/// The last millisecond of the year 9999.
+const MILLIS_MAX: u64 = 253_402_300_799_999;
+
 pub(super) async fn send(aws: &AwsKinesis, call: GetRecords) -> Result<RecordPage, ServiceError> {
+    let form = aws.dialect.form();
+    let body = (form == Form::Cbor).then(|| cbor::body(&call));
     let request = aws
         .client
         .get_records()
         .set_stream_arn(call.stream.arn_parameter())
         .shard_iterator(call.iterator.into_string())
         .set_limit(call.limit.map(super::int));
-    if aws.speaks_json() {
-        let (direct, answer) = Direct::new(None, json::answer);
-        let sent = request.clone().customize().interceptor(direct).send().await;
-        if !answer.is_other_protocol() {
-            sent.map_err(|error| aws.failed(OPERATION, error))?;
-            return answer
-                .take()
-                .unwrap_or(Err("it was not read"))
-                .map_err(|what| aws.malformed(OPERATION, what));
-        }
-        aws.speaks_other_protocol();
+    if form == Form::Typed {
+        return send_typed(aws, request).await;
     }
+    let mut reached = send_in(aws, &request, (form, body)).await?;
+    if matches!(reached, Reached::Refused) {
+        reached = send_in(aws, &request, (Form::Json, None)).await?;
+    }
+    match reached {
+        Reached::Answer(page) => page.map_err(|what| aws.malformed(OPERATION, what)),
+        Reached::OtherProtocol => {
+            aws.dialect.is_other_protocol();
+            send_typed(aws, request).await
+        }
+        Reached::Nothing | Reached::Refused => Err(aws.malformed(OPERATION, "it was not read")),
+    }
+}
+
+/// Without a body it is the SDK's.
+async fn send_in(
+    aws: &AwsKinesis,
+    request: &GetRecordsFluentBuilder,
+    form: (Form, Option<Bytes>),
+) -> Result<Reached<Page>, ServiceError> {
+    let (direct, answer) = Direct::new(&aws.dialect, form, &READ);
+    let sent = request.clone().customize().interceptor(direct).send().await;
+    answer.of(sent.map_err(|error| aws.failed(OPERATION, error)))
+}
+
+/// For a client that has to see the records, or whose protocol is not the service's JSON.
+async fn send_typed(
+    aws: &AwsKinesis,
+    request: GetRecordsFluentBuilder,
+) -> Result<RecordPage, ServiceError> {
     let answer = request.send().await;
     typed(answer.map_err(|error| aws.failed(OPERATION, error))?)
         .ok_or_else(|| aws.malformed(OPERATION, "a number in it is not decimal"))
 }
 
-/// For a client that has to see the records, or whose protocol is not the service's JSON.
 fn typed(output: GetRecordsOutput) -> Option<RecordPage> {
     let records: Option<Vec<_>> = output.records.into_iter().map(record).collect();
     let children = output.child_shards.unwrap_or_default();
@@ -66,6 +110,35 @@ pub(super) fn record(record: types::Record) -> Option<StoredRecord> {
         partition_key: PartitionKey::stored(record.partition_key.unwrap_or_default()),
         encryption_type: record.encryption_type.as_ref().and_then(encryption),
     })
+}
+
+/// `None` for a kind that this version does not know.
+fn encryption_of(kind: &[u8]) -> Option<EncryptionType> {
+    match kind {
+        b"NONE" => Some(EncryptionType::None),
+        b"KMS" => Some(EncryptionType::Kms),
+        _ => None,
+    }
+}
+
+/// The time of so many milliseconds since the epoch, which need not make sense.
+fn at_millis(millis: f64) -> SystemTime {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "what is out of range becomes the end of the range"
+    )]
+    let millis = millis.round() as u64;
+    clock::from_epoch_millis(millis.min(MILLIS_MAX))
+}
+
+/// The API has a whole number that is not negative; a fraction is cut off, and what is negative is nothing. Whatever
+/// is read as nothing means that the tip was reached.
+fn behind_millis(millis: f64) -> Option<Duration> {
+    if millis <= 0.0 {
+        return Some(Duration::ZERO);
+    }
+    Duration::try_from_secs_f64(millis / 1000.0).ok()
 }
 
 /// `None` for a kind that this version does not know.

@@ -4,6 +4,7 @@
 //!   ConnectOptions ── credentials, region ──> AwsKinesis ── one file per call ──> aws_sdk_kinesis::Client
 //! ```
 
+mod cbor;
 mod connect;
 mod connections;
 mod consumer;
@@ -12,6 +13,7 @@ mod delete_stream;
 mod deregister_stream_consumer;
 mod describe_stream_consumer;
 mod describe_stream_summary;
+mod dialect;
 mod direct;
 mod endpoint;
 mod error;
@@ -29,13 +31,7 @@ mod stub;
 mod subscribe_to_shard;
 mod time;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{env, sync::Arc, time::Duration};
 
 use aws_sdk_kinesis::{
     Client,
@@ -52,6 +48,7 @@ use super::{
 
 pub use connect::{ConnectError, ConnectOptions};
 use connections::Connections;
+use dialect::Dialect;
 
 /// A connection that is not made by then is given up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -68,14 +65,16 @@ const OPERATION_TIMEOUT: Duration = Duration::from_mins(1);
 ///
 /// The bodies of `PutRecords` and `GetRecords` are written and read here, not by the SDK's types, which halves what
 /// they cost. A client with an interceptor or a protocol of its own sees them in the SDK's types as ever.
+///
+/// They are in CBOR, as the SDKs for Java send them. An endpoint that refuses the form gets the same call in JSON, and
+/// from then on every call. [`without_cbor`](Self::without_cbor) says so beforehand, and so do the variables of the
+/// SDKs for Java: `AWS_CBOR_DISABLE=true` or `CBOR_ENABLED=false`.
 #[derive(Clone, Debug)]
 pub struct AwsKinesis {
     client: Client,
     connections: Connections,
     endpoint: String,
-    /// Records need not go through the SDK's types: nobody looks at them there, and the client speaks the service's
-    /// JSON as far as is known.
-    speaks_json: Arc<AtomicBool>,
+    dialect: Arc<Dialect>,
 }
 
 impl AwsKinesis {
@@ -92,7 +91,8 @@ impl AwsKinesis {
             .map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder)
             .take_unset_from(timeouts_default());
         let endpoint = endpoint::of(config);
-        let speaks_json = config.protocol().is_none() && config.interceptors().next().is_none();
+        let is_direct = config.protocol().is_none() && config.interceptors().next().is_none();
+        let is_cbor = !dialect::is_cbor_disabled(|name| env::var(name).ok());
         let config = config
             .to_builder()
             .retry_config(RetryConfig::disabled())
@@ -102,7 +102,7 @@ impl AwsKinesis {
             client: Client::from_conf(config),
             connections: Connections::default(),
             endpoint,
-            speaks_json: Arc::new(speaks_json.into()),
+            dialect: Arc::new(Dialect::new(is_direct, is_cbor)),
         }
     }
 
@@ -112,13 +112,11 @@ impl AwsKinesis {
         &self.client
     }
 
-    fn speaks_json(&self) -> bool {
-        self.speaks_json.load(Ordering::Relaxed)
-    }
-
-    /// It was found that the SDK's own protocol is another one.
-    fn speaks_other_protocol(&self) {
-        self.speaks_json.store(false, Ordering::Relaxed);
+    /// The same service, whose records are sent and read in JSON.
+    #[must_use]
+    pub fn without_cbor(mut self) -> Self {
+        self.dialect = Arc::new(self.dialect.without_cbor());
+        self
     }
 }
 
@@ -242,6 +240,7 @@ mod tests {
     async fn a_protocol_that_turns_out_to_be_another_one_is_left_to_the_sdk() {
         use aws_smithy_cbor::protocol::RpcV2CborProtocol;
 
+        use super::dialect::Form;
         use crate::{
             EncodedRecord, PartitionKey,
             local::LocalKinesis,
@@ -253,8 +252,8 @@ mod tests {
         let config = server.kinesis_config().protocol(RpcV2CborProtocol::new());
         let client = Client::from_conf(config.build());
         let unaware = || {
-            let aws = AwsKinesis::new(&client);
-            aws.speaks_json.store(true, Ordering::Relaxed);
+            let mut aws = AwsKinesis::new(&client);
+            aws.dialect = Arc::new(Dialect::new(true, true));
             aws
         };
         let aws = unaware();
@@ -265,12 +264,12 @@ mod tests {
         let records = vec![EncodedRecord::new(key, bytes::Bytes::from_static(b"one"))];
         let answer = aws.put_records(PutRecords::new("s".into(), records)).await;
         let stored = answer.unwrap().results.remove(0).unwrap();
-        assert!(!aws.speaks_json());
+        assert_eq!(aws.dialect.form(), Form::Typed);
         let aws = unaware();
         let start = GetShardIterator::new("s".into(), stored.shard_id, IteratorStart::TrimHorizon);
         let iterator = aws.get_shard_iterator(start).await.unwrap();
         let page = aws.get_records(GetRecords::new("s".into(), iterator)).await;
         assert_eq!(&page.unwrap().records[0].data[..], b"one");
-        assert!(!aws.speaks_json());
+        assert_eq!(aws.dialect.form(), Form::Typed);
     }
 }

@@ -1,6 +1,7 @@
 //! The records are written into the request, and read out of the answer, without the SDK's types: [`direct`](super::direct)
 //! says why.
 
+mod cbor;
 mod json;
 
 use aws_sdk_kinesis::{
@@ -8,7 +9,11 @@ use aws_sdk_kinesis::{
     types::{PutRecordsRequestEntry, PutRecordsResultEntry},
 };
 
-use super::{AwsKinesis, direct::Direct};
+use super::{
+    AwsKinesis,
+    dialect::Form,
+    direct::{Direct, Reached, Read},
+};
 use crate::{
     record::EncodedRecord,
     service::{EntryFailure, PutRecords, PutRecordsAnswer, ServiceError, StoredAt},
@@ -18,16 +23,21 @@ use crate::{
 const OPERATION: &str = "PutRecords";
 
 type Entry = Result<StoredAt, EntryFailure>;
+type Entries = Vec<Option<Entry>>;
+
+const READ: Read<Entries> = Read {
+    json: json::answer,
+    cbor: cbor::answer,
+};
 
 pub(super) async fn send(
     aws: &AwsKinesis,
     call: PutRecords,
 ) -> Result<PutRecordsAnswer, ServiceError> {
     let sent = call.records.len();
-    let results = if aws.speaks_json() {
-        send_direct(aws, call).await?
-    } else {
-        send_typed(aws, call).await?
+    let results = match aws.dialect.form() {
+        Form::Typed => send_typed(aws, call).await?,
+        form => send_direct(aws, call, form).await?,
     };
     if results.len() != sent {
         let what = format!("{} results for {sent} records", results.len());
@@ -42,8 +52,32 @@ pub(super) async fn send(
 async fn send_direct(
     aws: &AwsKinesis,
     call: PutRecords,
-) -> Result<Vec<Option<Entry>>, ServiceError> {
-    let (direct, answer) = Direct::new(Some(json::body(&call)), json::answer);
+    form: Form,
+) -> Result<Entries, ServiceError> {
+    let mut reached = send_in(aws, &call, form).await?;
+    if matches!(reached, Reached::Refused) {
+        reached = send_in(aws, &call, Form::Json).await?;
+    }
+    match reached {
+        Reached::Answer(entries) => Ok(entries),
+        Reached::OtherProtocol => {
+            aws.dialect.is_other_protocol();
+            send_typed(aws, call).await
+        }
+        Reached::Nothing | Reached::Refused => Err(aws.malformed(OPERATION, "it was not read")),
+    }
+}
+
+async fn send_in(
+    aws: &AwsKinesis,
+    call: &PutRecords,
+    form: Form,
+) -> Result<Reached<Entries>, ServiceError> {
+    let body = match form {
+        Form::Cbor => cbor::body(call),
+        Form::Json | Form::Typed => json::body(call),
+    };
+    let (direct, answer) = Direct::new(&aws.dialect, (form, Some(body)), &READ);
     let sent = aws
         .client
         .put_records()
@@ -55,21 +89,11 @@ async fn send_direct(
         .interceptor(direct)
         .send()
         .await;
-    if answer.is_other_protocol() {
-        aws.speaks_other_protocol();
-        return send_typed(aws, call).await;
-    }
-    sent.map_err(|error| aws.failed(OPERATION, error))?;
-    answer
-        .take()
-        .ok_or_else(|| aws.malformed(OPERATION, "it was not read"))
+    answer.of(sent.map_err(|error| aws.failed(OPERATION, error)))
 }
 
 /// For a client that has to see the records, or whose protocol is not the service's JSON.
-async fn send_typed(
-    aws: &AwsKinesis,
-    call: PutRecords,
-) -> Result<Vec<Option<Entry>>, ServiceError> {
+async fn send_typed(aws: &AwsKinesis, call: PutRecords) -> Result<Entries, ServiceError> {
     let entries = call.records.iter().map(typed_entry).collect();
     let output = aws
         .client

@@ -19,6 +19,10 @@ use super::AwsKinesis;
 #[derive(Clone)]
 pub(super) enum Answer {
     Http(u16, &'static str),
+    /// In CBOR, whatever the request is in.
+    Cbor(u16, Vec<u8>),
+    /// The first to a request in JSON, the second to any other.
+    ByForm([(u16, &'static str); 2]),
     /// Closes the connection.
     Hangup,
     /// Says nothing.
@@ -27,7 +31,7 @@ pub(super) enum Answer {
 
 pub(super) struct Stub {
     endpoint: String,
-    requests: tokio::sync::Mutex<mpsc::Receiver<Value>>,
+    requests: tokio::sync::Mutex<mpsc::Receiver<(bool, Value)>>,
 }
 
 impl Stub {
@@ -59,9 +63,17 @@ impl Stub {
         aws_at(&self.endpoint)
     }
 
-    /// The body of the next request.
+    /// The body of the next request. What was in CBOR is as it would be in JSON.
     pub(super) async fn request(&self) -> Value {
-        self.requests.lock().await.recv().await.unwrap()
+        self.requests.lock().await.recv().await.unwrap().1
+    }
+
+    /// Whether each of the requests so far was in CBOR.
+    pub(super) async fn forms(&self) -> Vec<bool> {
+        let mut requests = self.requests.lock().await;
+        std::iter::from_fn(|| requests.try_recv().ok())
+            .map(|(is_cbor, _)| is_cbor)
+            .collect()
     }
 }
 
@@ -84,25 +96,52 @@ pub(super) fn config(endpoint: &str) -> aws_sdk_kinesis::config::Builder {
         .endpoint_url(endpoint)
 }
 
-async fn serve(mut connection: TcpStream, answer: Answer, requests: mpsc::Sender<Value>) {
-    let body = read_request(&mut connection).await;
-    let _ = requests.try_send(serde_json::from_slice(&body).unwrap_or(Value::Null));
-    match answer {
-        Answer::Http(status, body) => {
-            let head = format!(
-                "HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.1\r\n\
-                 x-amzn-requestid: request-1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-                body.len()
-            );
-            connection.write_all(head.as_bytes()).await.unwrap();
-            connection.write_all(body.as_bytes()).await.unwrap();
+async fn serve(mut connection: TcpStream, answer: Answer, requests: mpsc::Sender<(bool, Value)>) {
+    let (is_cbor, body) = read_request(&mut connection).await;
+    let request = if is_cbor {
+        in_json(&ciborium::from_reader(&body[..]).unwrap())
+    } else {
+        serde_json::from_slice(&body).unwrap_or(Value::Null)
+    };
+    let _ = requests.try_send((is_cbor, request));
+    let (status, form, body) = match answer {
+        Answer::Http(status, body) => (status, "json", body.into()),
+        Answer::Cbor(status, body) => (status, "cbor", body),
+        Answer::ByForm(answers) => {
+            let (status, body) = answers[usize::from(is_cbor)];
+            (status, "json", body.into())
         }
-        Answer::Hangup => {}
+        Answer::Hangup => return,
         Answer::Silence => std::future::pending().await,
+    };
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-{form}-1.1\r\n\
+         x-amzn-requestid: request-1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(&body).await.unwrap();
+}
+
+/// The same request as a client that speaks JSON would make it.
+fn in_json(value: &ciborium::Value) -> Value {
+    use ciborium::Value as Cbor;
+    match value {
+        Cbor::Text(text) => text.as_str().into(),
+        Cbor::Bytes(bytes) => base64_simd::STANDARD.encode_to_string(bytes).into(),
+        Cbor::Integer(number) => u64::try_from(*number).unwrap().into(),
+        Cbor::Array(elements) => elements.iter().map(in_json).collect(),
+        Cbor::Map(members) => {
+            let member =
+                |(key, value): &(Cbor, Cbor)| (key.as_text().unwrap().to_owned(), in_json(value));
+            Value::Object(members.iter().map(member).collect())
+        }
+        other => panic!("no request has {other:?}"),
     }
 }
 
-async fn read_request(connection: &mut TcpStream) -> Vec<u8> {
+/// Whether it is in CBOR, and its body.
+async fn read_request(connection: &mut TcpStream) -> (bool, Vec<u8>) {
     let mut read = Vec::new();
     loop {
         let head_bytes = read.windows(4).position(|end| end == b"\r\n\r\n");
@@ -113,11 +152,12 @@ async fn read_request(connection: &mut TcpStream) -> Vec<u8> {
                 .find_map(|line| line.strip_prefix("content-length:"))
                 .map_or(0, |length| length.trim().parse().unwrap());
             if read.len() >= head_bytes + 4 + body_bytes {
-                return read.split_off(head_bytes + 4);
+                let is_cbor = head.contains("content-type: application/x-amz-cbor-1.1");
+                return (is_cbor, read.split_off(head_bytes + 4));
             }
         }
         if connection.read_buf(&mut read).await.unwrap() == 0 {
-            return Vec::new();
+            return (false, Vec::new());
         }
     }
 }

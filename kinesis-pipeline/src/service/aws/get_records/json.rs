@@ -5,18 +5,15 @@ use std::time::{Duration, SystemTime};
 use base64_simd::{Out, STANDARD};
 use bytes::Bytes;
 
+use super::{Page, at_millis, behind_millis, encryption_of};
 use crate::{
-    clock,
     json::{Kind, Malformed, Scanner, Text},
     record::PartitionKey,
-    service::{ChildShard, EncryptionType, RecordPage, ShardIterator, StoredRecord},
+    service::{ChildShard, RecordPage, ShardIterator, StoredRecord},
     shard::{HashKey, HashKeyRange, SequenceNumber, ShardId},
 };
 
-/// The page; `Err` within names what in it is not as the API promises.
-pub(super) type Answer = Result<RecordPage, &'static str>;
-
-pub(super) fn answer(body: &[u8]) -> Result<Answer, Malformed> {
+pub(super) fn answer(body: &[u8]) -> Result<Page, Malformed> {
     let mut scanner = Scanner::new(body);
     let mut page = RecordPage::default();
     let (mut has_records, mut wrong) = (false, None);
@@ -98,7 +95,7 @@ fn record(scanner: &mut Scanner<'_>) -> Result<Result<StoredRecord, &'static str
         arrived_at,
         data,
         partition_key: PartitionKey::stored(key),
-        encryption_type: encryption.and_then(encryption_of),
+        encryption_type: encryption.and_then(|kind| encryption_of(&kind.as_bytes())),
     }))
 }
 
@@ -110,41 +107,16 @@ fn bytes_of(base64: Text<'_>) -> Option<Bytes> {
     Some(bytes.into())
 }
 
-/// `None` for a kind that this version does not know.
-fn encryption_of(text: Text<'_>) -> Option<EncryptionType> {
-    match &text.as_bytes()[..] {
-        b"NONE" => Some(EncryptionType::None),
-        b"KMS" => Some(EncryptionType::Kms),
-        _ => None,
-    }
-}
-
 /// Seconds since the epoch with a fraction; the service counts milliseconds.
 fn time(seconds: &str) -> SystemTime {
-    let seconds: f64 = seconds.parse().unwrap_or_default();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "what is out of range becomes the end of the range"
-    )]
-    let millis = (seconds * 1000.0).round() as u64;
-    clock::from_epoch_millis(millis.min(MILLIS_MAX))
+    at_millis(seconds.parse().unwrap_or(0.0) * 1000.0)
 }
 
-/// The last millisecond of the year 9999.
-const MILLIS_MAX: u64 = 253_402_300_799_999;
-
-/// The API has a whole number that is not negative; a fraction is cut off, and what is negative is nothing. Whatever
-/// is read as nothing means that the tip was reached.
 fn millis(number: &str) -> Option<Duration> {
-    if let Ok(millis) = number.parse() {
-        return Some(Duration::from_millis(millis));
+    match number.parse() {
+        Ok(millis) => Some(Duration::from_millis(millis)),
+        Err(_) => behind_millis(number.parse().ok()?),
     }
-    let millis: f64 = number.parse().ok()?;
-    if millis <= 0.0 {
-        return Some(Duration::ZERO);
-    }
-    Duration::try_from_secs_f64(millis / 1000.0).ok()
 }
 
 /// `None` if its hash keys are not decimal.
@@ -194,9 +166,10 @@ fn hash_key_range(scanner: &mut Scanner<'_>) -> Result<Option<HashKeyRange>, Mal
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::MILLIS_MAX, *};
+    use crate::{clock, service::EncryptionType};
 
-    fn page(body: &str) -> Answer {
+    fn page(body: &str) -> Page {
         answer(body.as_bytes()).unwrap()
     }
 

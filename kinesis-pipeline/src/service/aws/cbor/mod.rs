@@ -1,0 +1,26 @@
+//! CBOR in memory, as `application/x-amz-cbor-1.1` has it: for the bodies of the calls that carry records.
+//!
+//! ```text
+//!  bytes ── Scanner ── open_map, next_key ── text, bytes, number, .. (borrow)
+//!                  └── open_array, has_next     └── skip: what nobody asked for
+//! ```
+//!
+//! It reads what the Java SDKs read: lengths that are given and lengths that are not, text and bytes in chunks, and
+//! tags, which it passes over. It writes what they write: maps and arrays without a length.
+//! Format: RFC 8949.
+
+mod error;
+mod scanner;
+mod write;
+
+pub(super) use error::error_in_json;
+pub(super) use scanner::{Number, Scanner};
+pub(super) use write::{
+    BREAK, HEAD_BYTES_MAX, OPEN_ARRAY, OPEN_MAP, put_bytes, put_text, put_unsigned,
+};
+
+/// Whether a body is in CBOR: the first byte of a map, or of a tag before it, begins neither JSON nor any other text.
+pub(super) fn is_cbor(body: &[u8]) -> bool {
+    let major = body.first().map(|byte| byte >> 5);
+    matches!(major, Some(scanner::MAP | scanner::TAG))
+}

@@ -1,0 +1,522 @@
+use std::borrow::Cow;
+
+use crate::json::Malformed;
+
+// The major types that bodies have.
+pub(super) const UNSIGNED: u8 = 0;
+const NEGATIVE: u8 = 1;
+pub(super) const BYTES: u8 = 2;
+pub(super) const TEXT: u8 = 3;
+const ARRAY: u8 = 4;
+pub(super) const MAP: u8 = 5;
+pub(super) const TAG: u8 = 6;
+/// `null`, truth values and floats; and what ends a value without a length.
+const SIMPLE: u8 = 7;
+
+const BREAK: u8 = 0xFF;
+/// `null` and `undefined`: both mean that a member is left out.
+const NULL: std::ops::RangeInclusive<u8> = 0xF6..=0xF7;
+
+/// How deep a value may be nested that is passed over.
+const NESTING_MAX: u32 = 64;
+
+const CUT: &str = "the CBOR ends too early";
+
+/// A number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Number {
+    /// A whole number that is not negative.
+    Unsigned(u64),
+    /// A negative one, or one with a fraction.
+    Float(f64),
+}
+
+/// The members of a map, or the elements of an array, that are still to come.
+#[derive(Debug)]
+pub(crate) struct Items {
+    /// `None`: as many as stand before the end.
+    left: Option<u64>,
+}
+
+/// What stands before a value.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    major: u8,
+    /// `None`: the length is not given.
+    argument: Option<u64>,
+    /// The bits that say how the argument is written.
+    width: u8,
+}
+
+/// A place in a CBOR body, before a value or after it.
+///
+/// Whoever opens a map or an array asks for its next key or element until there is none, and reads one value for
+/// each. After an error its place means nothing. It allocates nothing but for text and bytes in chunks.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// Goes into a map, whose members [`next_key`](Self::next_key) finds.
+    pub(crate) fn open_map(&mut self) -> Result<Items, Malformed> {
+        self.open(MAP, "it is no map")
+    }
+
+    /// Goes into an array, whose elements [`has_next`](Self::has_next) finds.
+    pub(crate) fn open_array(&mut self) -> Result<Items, Malformed> {
+        self.open(ARRAY, "it is no array")
+    }
+
+    /// The key of the map's next member, whose value is next; `None` at its end. A key that is no text is empty.
+    #[inline]
+    pub(crate) fn next_key(
+        &mut self,
+        members: &mut Items,
+    ) -> Result<Option<Cow<'a, [u8]>>, Malformed> {
+        if !self.has_next(members)? {
+            return Ok(None);
+        }
+        if self.kind()? == TEXT {
+            return self.string(TEXT, "").map(Some);
+        }
+        self.skip()?;
+        Ok(Some(Cow::Borrowed(b"")))
+    }
+
+    /// Whether there is another element, which is next then.
+    #[inline]
+    pub(crate) fn has_next(&mut self, items: &mut Items) -> Result<bool, Malformed> {
+        match &mut items.left {
+            Some(0) => Ok(false),
+            Some(left) => {
+                *left -= 1;
+                Ok(true)
+            }
+            None => Ok(!self.is_past_break()?),
+        }
+    }
+
+    /// A text.
+    #[inline]
+    pub(crate) fn text(&mut self) -> Result<Cow<'a, str>, Malformed> {
+        let not_utf8 = self.malformed("the text is not UTF-8");
+        match self.string(TEXT, "it is no text")? {
+            Cow::Borrowed(text) => str::from_utf8(text)
+                .map(Cow::Borrowed)
+                .map_err(|_| not_utf8),
+            Cow::Owned(text) => String::from_utf8(text)
+                .map(Cow::Owned)
+                .map_err(|_| not_utf8),
+        }
+    }
+
+    /// Bytes.
+    #[inline]
+    pub(crate) fn bytes(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
+        self.string(BYTES, "it is no byte string")
+    }
+
+    /// A number.
+    pub(crate) fn number(&mut self) -> Result<Number, Malformed> {
+        let head = self.head()?;
+        let argument = head.argument.unwrap_or_default();
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "a negative number need not be exact, and a float fills its own width"
+        )]
+        Ok(match (head.major, head.width) {
+            (UNSIGNED, _) => Number::Unsigned(argument),
+            (NEGATIVE, _) => Number::Float(-1.0 - argument as f64),
+            (SIMPLE, 25) => Number::Float(half(argument as u16)),
+            (SIMPLE, 26) => Number::Float(f32::from_bits(argument as u32).into()),
+            (SIMPLE, 27) => Number::Float(f64::from_bits(argument)),
+            _ => return Err(self.malformed("it is no number")),
+        })
+    }
+
+    /// Whether a number is next.
+    pub(crate) fn is_number(&mut self) -> Result<bool, Malformed> {
+        Ok(match self.kind()? {
+            UNSIGNED | NEGATIVE => true,
+            SIMPLE => matches!(self.bytes[self.at], 0xF9..=0xFB),
+            _ => false,
+        })
+    }
+
+    /// Whether a text is next.
+    pub(crate) fn is_text(&mut self) -> Result<bool, Malformed> {
+        Ok(self.kind()? == TEXT)
+    }
+
+    /// Passes over a `null`, if it is next.
+    #[inline]
+    pub(crate) fn null(&mut self) -> Result<bool, Malformed> {
+        self.kind()?;
+        let is_null = NULL.contains(&self.bytes[self.at]);
+        self.at += usize::from(is_null);
+        Ok(is_null)
+    }
+
+    /// Passes over a value. Nobody looks whether its texts are UTF-8.
+    pub(crate) fn skip(&mut self) -> Result<(), Malformed> {
+        self.skip_nested(0)
+    }
+
+    fn skip_nested(&mut self, depth: u32) -> Result<(), Malformed> {
+        if depth > NESTING_MAX {
+            return Err(self.malformed("it is too deep"));
+        }
+        match self.kind()? {
+            BYTES => self.string(BYTES, "").map(drop),
+            TEXT => self.string(TEXT, "").map(drop),
+            ARRAY => {
+                let mut elements = self.open_array()?;
+                while self.has_next(&mut elements)? {
+                    self.skip_nested(depth + 1)?;
+                }
+                Ok(())
+            }
+            MAP => {
+                let mut members = self.open_map()?;
+                while self.has_next(&mut members)? {
+                    self.skip_nested(depth + 1)?;
+                    self.skip_nested(depth + 1)?;
+                }
+                Ok(())
+            }
+            _ => match self.head()?.argument {
+                Some(_) => Ok(()),
+                None => Err(self.malformed("an end stands where a value should")),
+            },
+        }
+    }
+
+    /// Nothing follows.
+    pub(crate) fn end(&self) -> Result<(), Malformed> {
+        if self.at < self.bytes.len() {
+            return Err(self.malformed("something follows the value"));
+        }
+        Ok(())
+    }
+
+    /// An error of this place.
+    pub(crate) fn malformed(&self, what: &'static str) -> Malformed {
+        Malformed {
+            offset: self.at,
+            what,
+        }
+    }
+
+    /// The major type of the next value, past the tags before it.
+    #[inline]
+    fn kind(&mut self) -> Result<u8, Malformed> {
+        loop {
+            let Some(byte) = self.bytes.get(self.at) else {
+                return Err(self.malformed(CUT));
+            };
+            match byte >> 5 {
+                TAG => self.head_here()?,
+                major => return Ok(major),
+            };
+        }
+    }
+
+    /// Passes over what stands before a value, tags included.
+    #[inline]
+    fn head(&mut self) -> Result<Head, Malformed> {
+        self.kind()?;
+        self.head_here()
+    }
+
+    #[inline]
+    fn head_here(&mut self) -> Result<Head, Malformed> {
+        let Some(&byte) = self.bytes.get(self.at) else {
+            return Err(self.malformed(CUT));
+        };
+        let (major, width) = (byte >> 5, byte & 0x1F);
+        self.at += 1;
+        let argument = match width {
+            0..=23 => Some(width.into()),
+            24 => Some(self.argument::<1>()?),
+            25 => Some(self.argument::<2>()?),
+            26 => Some(self.argument::<4>()?),
+            27 => Some(self.argument::<8>()?),
+            31 if !matches!(major, UNSIGNED | NEGATIVE | TAG) => None,
+            _ => return Err(self.malformed("a length has no known form")),
+        };
+        Ok(Head {
+            major,
+            argument,
+            width,
+        })
+    }
+
+    /// A big-endian number of so many bytes.
+    #[inline]
+    fn argument<const BYTES: usize>(&mut self) -> Result<u64, Malformed> {
+        let rest = &self.bytes[self.at..];
+        let bytes = rest.first_chunk::<BYTES>().ok_or(self.malformed(CUT))?;
+        self.at += BYTES;
+        let shift_in = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+        Ok(bytes.iter().fold(0, shift_in))
+    }
+
+    fn open(&mut self, major: u8, what: &'static str) -> Result<Items, Malformed> {
+        let start = self.malformed(what);
+        let head = self.head()?;
+        if head.major != major {
+            return Err(start);
+        }
+        Ok(Items {
+            left: head.argument,
+        })
+    }
+
+    /// The bytes of a text or of bytes: borrowed, unless they come in chunks.
+    #[inline]
+    fn string(&mut self, major: u8, what: &'static str) -> Result<Cow<'a, [u8]>, Malformed> {
+        let start = self.malformed(what);
+        let head = self.head()?;
+        if head.major != major {
+            return Err(start);
+        }
+        match head.argument {
+            Some(length) => self.take(length).map(Cow::Borrowed),
+            None => self.chunks(major).map(Cow::Owned),
+        }
+    }
+
+    /// Each chunk has a length of its own, and the type of the whole.
+    #[cold]
+    fn chunks(&mut self, major: u8) -> Result<Vec<u8>, Malformed> {
+        let mut whole = Vec::new();
+        while !self.is_past_break()? {
+            match self.head_here()? {
+                Head {
+                    major: of_chunk,
+                    argument: Some(length),
+                    ..
+                } if of_chunk == major => {
+                    whole.extend_from_slice(self.take(length)?);
+                }
+                _ => return Err(self.malformed("a chunk is of another type")),
+            }
+        }
+        Ok(whole)
+    }
+
+    #[inline]
+    fn take(&mut self, length: u64) -> Result<&'a [u8], Malformed> {
+        let rest = &self.bytes[self.at..];
+        let taken = usize::try_from(length)
+            .ok()
+            .and_then(|length| rest.get(..length));
+        let taken = taken.ok_or(self.malformed(CUT))?;
+        self.at += taken.len();
+        Ok(taken)
+    }
+
+    /// Passes over an end, if it is next.
+    #[inline]
+    fn is_past_break(&mut self) -> Result<bool, Malformed> {
+        let next = self.bytes.get(self.at).ok_or(self.malformed(CUT))?;
+        let is_break = *next == BREAK;
+        self.at += usize::from(is_break);
+        Ok(is_break)
+    }
+}
+
+/// The value of a float of two bytes.
+fn half(bits: u16) -> f64 {
+    let (exponent, mantissa) = (i32::from(bits >> 10 & 0x1F), f64::from(bits & 0x3FF));
+    let size = match exponent {
+        0 => mantissa * 2_f64.powi(-24),
+        31 if mantissa == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        _ => (mantissa + 1024.0) * 2_f64.powi(exponent - 25),
+    };
+    if bits >> 15 == 1 { -size } else { size }
+}
+
+#[cfg(test)]
+mod tests {
+    use ciborium::Value;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a value is, through the scanner; floats and whole numbers alike as floats.
+    fn read(scanner: &mut Scanner<'_>) -> Result<Value, Malformed> {
+        if scanner.null()? {
+            return Ok(Value::Null);
+        }
+        if scanner.is_number()? {
+            return Ok(match scanner.number()? {
+                Number::Unsigned(number) => Value::from(number),
+                Number::Float(number) => Value::from(number),
+            });
+        }
+        Ok(match scanner.kind()? {
+            TEXT => Value::from(&*scanner.text()?),
+            BYTES => Value::from(&*scanner.bytes()?),
+            ARRAY => {
+                let (mut elements, mut read_elements) = (scanner.open_array()?, Vec::new());
+                while scanner.has_next(&mut elements)? {
+                    read_elements.push(read(scanner)?);
+                }
+                Value::Array(read_elements)
+            }
+            MAP => {
+                let (mut members, mut read_members) = (scanner.open_map()?, Vec::new());
+                while let Some(key) = scanner.next_key(&mut members)? {
+                    let key = Value::from(str::from_utf8(&key).expect("a text"));
+                    read_members.push((key, read(scanner)?));
+                }
+                Value::Map(read_members)
+            }
+            _ => Value::Bool(scanner.head()?.width == 21),
+        })
+    }
+
+    /// Any value, in one of the forms that it can have.
+    fn write(value: &Value, forms: &mut impl Iterator<Item = u8>, out: &mut Vec<u8>) {
+        use super::super::write::{put_bytes, put_text, put_unsigned};
+        let form = forms.next().unwrap_or(0);
+        if form & 2 > 0 {
+            out.extend_from_slice(&[0xC0 | form >> 4 & 7, 0xD8, form]);
+        }
+        let is_open = form & 1 > 0;
+        match value {
+            Value::Text(text) if is_open => {
+                out.push(0x7F);
+                text.chars()
+                    .for_each(|part| put_text(out, &part.to_string()));
+                out.push(BREAK);
+            }
+            Value::Bytes(bytes) if is_open => {
+                out.push(0x5F);
+                bytes.chunks(2).for_each(|part| put_bytes(out, part));
+                out.push(BREAK);
+            }
+            Value::Text(text) => put_text(out, text),
+            Value::Bytes(bytes) => put_bytes(out, bytes),
+            Value::Integer(number) => put_unsigned(out, (*number).try_into().unwrap()),
+            Value::Array(elements) => {
+                out.push(if is_open {
+                    0x9F
+                } else {
+                    0x80 | u8::try_from(elements.len()).unwrap()
+                });
+                elements
+                    .iter()
+                    .for_each(|element| write(element, forms, out));
+                out.extend(is_open.then_some(BREAK));
+            }
+            Value::Map(members) => {
+                out.push(if is_open {
+                    0xBF
+                } else {
+                    0xA0 | u8::try_from(members.len()).unwrap()
+                });
+                for (key, value) in members {
+                    write(key, forms, out);
+                    write(value, forms, out);
+                }
+                out.extend(is_open.then_some(BREAK));
+            }
+            simple => ciborium::into_writer(simple, out).unwrap(),
+        }
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<u64>().prop_map(Value::from),
+            (-1e9..1e9).prop_map(Value::from),
+            any::<bool>().prop_map(Value::Bool),
+            Just(Value::Null),
+            "\\PC{0,9}".prop_map(Value::from),
+            prop::collection::vec(any::<u8>(), 0..9).prop_map(Value::Bytes),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            let member = ("\\PC{0,5}".prop_map(Value::from), inner.clone());
+            prop_oneof![
+                prop::collection::vec(inner, 0..6).prop_map(Value::Array),
+                prop::collection::vec(member, 0..6).prop_map(Value::Map),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_form_of_a_value_is_read_and_passed_over_and_no_part_of_it_is_a_value(
+            value in values(), forms: Vec<u8>,
+        ) {
+            let mut body = Vec::new();
+            write(&value, &mut forms.into_iter(), &mut body);
+            let mut scanner = Scanner::new(&body);
+            prop_assert_eq!(read(&mut scanner).unwrap(), value);
+            scanner.end().unwrap();
+            scanner = Scanner::new(&body);
+            scanner.skip().unwrap();
+            scanner.end().unwrap();
+            for cut in 0..body.len() {
+                prop_assert!(read(&mut Scanner::new(&body[..cut])).is_err());
+                prop_assert!(Scanner::new(&body[..cut]).skip().is_err());
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(body: Vec<u8>) {
+            let _ = Scanner::new(&body).skip();
+            let _ = Scanner::new(&body).text();
+            let _ = Scanner::new(&body).number();
+        }
+    }
+
+    #[test]
+    fn floats_of_every_width_are_numbers() {
+        for (body, number) in [
+            (&b"\xF9\x3E\x00"[..], 1.5),
+            (b"\xF9\x00\x01", 2_f64.powi(-24)),
+            (b"\xF9\xC4\x00", -4.0),
+            (b"\xF9\x7C\x00", f64::INFINITY),
+            (b"\xFA\x3F\xC0\x00\x00", 1.5),
+            (b"\xFB\x3F\xF8\x00\x00\x00\x00\x00\x00", 1.5),
+            (b"\x20", -1.0),
+        ] {
+            assert_eq!(Scanner::new(body).number().unwrap(), Number::Float(number));
+        }
+        let not_a_number = Scanner::new(b"\xF9\x7E\x00").number().unwrap();
+        assert!(matches!(not_a_number, Number::Float(number) if number.is_nan()));
+    }
+
+    #[test]
+    fn what_is_no_value_or_too_deep_is_an_error() {
+        let deep = [0x9F].repeat(100_000);
+        for body in [
+            &deep[..],
+            b"",
+            b"\xFF",
+            b"\x1C",
+            b"\x1F",
+            b"\xDF",
+            b"\xC1",
+            b"\xBF\x61a\xFF",
+            b"\x5F\x61a\xFF",
+            b"\x7F\x7F\xFF\xFF",
+            b"\x5B\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF",
+            b"\x9B\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x00",
+        ] {
+            assert!(Scanner::new(body).skip().is_err(), "{body:02X?}");
+        }
+        assert!(Scanner::new(b"\x61\xFF").text().is_err());
+        assert!(Scanner::new(b"\x7F\x61\xC3\x61\xA9\xFF").text().is_ok());
+    }
+}

@@ -1,0 +1,211 @@
+//! What the call is in CBOR.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::Entry;
+use crate::{
+    json::Malformed,
+    record::EncodedRecord,
+    service::{
+        EntryFailure, PutRecords, StoredAt,
+        aws::cbor::{BREAK, HEAD_BYTES_MAX, OPEN_ARRAY, OPEN_MAP, Scanner, put_bytes, put_text},
+    },
+    shard::{SequenceNumber, ShardId},
+};
+
+/// The request as the Java SDKs write it.
+pub(super) fn body(call: &PutRecords) -> Bytes {
+    const NAMES: &str = "DataPartitionKeyExplicitHashKey";
+    const HASH_KEY_DIGITS_MAX: usize = 39;
+    /// Three members with their names, and the map's beginning and end.
+    const ENTRY: usize = NAMES.len() + HASH_KEY_DIGITS_MAX + 6 * HEAD_BYTES_MAX + 2;
+    let expected = |record: &EncodedRecord| record.data.len() + record.partition_key.len() + ENTRY;
+    let frame = 64 + call.stream.as_str().len();
+    let bytes = frame + call.records.iter().map(expected).sum::<usize>();
+    let mut out = Vec::with_capacity(bytes);
+    let name = if call.stream.arn().is_some() {
+        "StreamARN"
+    } else {
+        "StreamName"
+    };
+    out.push(OPEN_MAP);
+    put_text(&mut out, name);
+    put_text(&mut out, call.stream.as_str());
+    put_text(&mut out, "Records");
+    out.push(OPEN_ARRAY);
+    for record in call.records.iter() {
+        put_entry(&mut out, record);
+    }
+    out.extend_from_slice(&[BREAK, BREAK]);
+    out.into()
+}
+
+fn put_entry(out: &mut Vec<u8>, record: &EncodedRecord) {
+    out.push(OPEN_MAP);
+    put_text(out, "Data");
+    put_bytes(out, &record.data);
+    put_text(out, "PartitionKey");
+    put_text(out, &record.partition_key);
+    if let Some(key) = record.explicit_hash_key {
+        put_text(out, "ExplicitHashKey");
+        put_text(out, &key.to_string());
+    }
+    out.push(BREAK);
+}
+
+/// About how long what an answer says of a record is.
+const ENTRY_BYTES: usize = 100;
+
+/// What became of each record; `None` where the answer does not say.
+pub(super) fn answer(body: &[u8]) -> Result<Vec<Option<Entry>>, Malformed> {
+    let mut scanner = Scanner::new(body);
+    let mut entries = Vec::with_capacity(body.len() / ENTRY_BYTES + 1);
+    let mut members = scanner.open_map()?;
+    while let Some(key) = scanner.next_key(&mut members)? {
+        if key[..] != *b"Records" {
+            scanner.skip()?;
+            continue;
+        }
+        // As in JSON, the last of a name counts.
+        entries.clear();
+        if scanner.null()? {
+            continue;
+        }
+        let mut elements = scanner.open_array()?;
+        while scanner.has_next(&mut elements)? {
+            entries.push(entry(&mut scanner)?);
+        }
+    }
+    scanner.end()?;
+    Ok(entries)
+}
+
+fn entry(scanner: &mut Scanner<'_>) -> Result<Option<Entry>, Malformed> {
+    let (mut shard_id, mut number, mut code, mut message) = (None, None, None, None);
+    let mut members = scanner.open_map()?;
+    while let Some(key) = scanner.next_key(&mut members)? {
+        match &key[..] {
+            _ if scanner.null()? => {}
+            b"ShardId" => shard_id = Some(scanner.text()?),
+            b"SequenceNumber" => number = Some(scanner.text()?),
+            b"ErrorCode" => code = Some(scanner.text()?),
+            b"ErrorMessage" => message = Some(scanner.text()?),
+            _ => scanner.skip()?,
+        }
+    }
+    if let Some(code) = code {
+        let message = message.unwrap_or_default();
+        return Ok(Some(Err(EntryFailure::new(code, message))));
+    }
+    let stored = shard_id
+        .zip(number)
+        .and_then(|(shard_id, number): (Cow<'_, str>, _)| {
+            let number = SequenceNumber::of_digits(number.as_bytes())?;
+            Some(StoredAt::new(ShardId::from(&*shard_id), number))
+        });
+    Ok(stored.map(Ok))
+}
+
+#[cfg(test)]
+mod tests {
+    use ciborium::{Value, cbor};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{record::PartitionKey, shard::HashKey};
+
+    fn text(text: &str) -> Value {
+        Value::from(text)
+    }
+
+    proptest! {
+        #[test]
+        fn the_body_is_the_cbor_that_the_api_asks_for(
+            records in prop::collection::vec(
+                (any::<Vec<u8>>(), "\\PC{1,300}", any::<Option<u128>>()), 0..9),
+            arn in any::<bool>(),
+        ) {
+            let stream = if arn { "arn:aws:kinesis:eu-west-1:0:stream/s" } else { "a \"name\"" };
+            let encoded = records.iter().map(|(data, key, hash_key)| {
+                let mut record = EncodedRecord::new(PartitionKey::stored(key.as_str()), data.clone().into());
+                record.explicit_hash_key = hash_key.map(HashKey::new);
+                record
+            });
+            let body = body(&PutRecords::new(stream.into(), encoded.collect()));
+            let read: Value = ciborium::from_reader(&body[..]).unwrap();
+            let expected = records.iter().map(|(data, key, hash_key)| {
+                let mut record = vec![
+                    (text("Data"), Value::Bytes(data.clone())),
+                    (text("PartitionKey"), text(key)),
+                ];
+                record.extend(hash_key.map(|key| (text("ExplicitHashKey"), text(&key.to_string()))));
+                Value::Map(record)
+            });
+            let name = if arn { "StreamARN" } else { "StreamName" };
+            let expected = vec![
+                (text(name), text(stream)),
+                (text("Records"), Value::Array(expected.collect())),
+            ];
+            prop_assert_eq!(read, Value::Map(expected));
+        }
+    }
+
+    fn bytes(value: &Value) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        ciborium::into_writer(value, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn odd_answer() -> Vec<u8> {
+        let odd = cbor!({
+            "EncryptionType" => "NONE",
+            "Records" => [{"Gone" => 1}],
+            "Records" => [
+                {"SequenceNumber" => "17", "ShardId" => "shardId-1", "New" => [{"a" => [1e3, null, true]}], "ErrorCode" => null},
+                {"ErrorMessage" => null, "ErrorCode" => "InternalFailure", "ErrorCode" => null, 7 => "x"},
+                {"ShardId" => "s"},
+                {"SequenceNumber" => "x", "ShardId" => "s"},
+            ],
+            "FailedRecordCount" => 1,
+        });
+        bytes(&odd.unwrap())
+    }
+
+    #[test]
+    fn an_answer_is_read_whatever_stands_beside_what_is_looked_for() {
+        let entries = answer(&odd_answer()).unwrap();
+        let stored = StoredAt::new("shardId-1".into(), 17_u128.into());
+        assert_eq!(entries[0], Some(Ok(stored)));
+        let failure = EntryFailure::new("InternalFailure", "");
+        assert_eq!(entries[1], Some(Err(failure)));
+        assert_eq!(entries[2..], [None, None]);
+        for nothing in [
+            cbor!({}),
+            cbor!({"Records" => null}),
+            cbor!({"Records" => [{}], "Records" => null, "X" => 1}),
+        ] {
+            assert!(answer(&bytes(&nothing.unwrap())).unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn an_answer_without_lengths_is_the_same() {
+        let open = b"\xBF\x67Records\x9F\xBF\x67ShardId\x7F\x62sh\x61d\xFF\x6ESequenceNumber\x6217\xFF\xFF\xFF";
+        let stored = StoredAt::new("shd".into(), 17_u128.into());
+        assert_eq!(answer(open).unwrap(), [Some(Ok(stored))]);
+    }
+
+    #[test]
+    fn what_is_cut_off_or_of_another_shape_is_an_error() {
+        let whole = odd_answer();
+        for cut in 0..whole.len() {
+            assert!(answer(&whole[..cut]).is_err(), "{cut}");
+        }
+        let followed = [&whole[..], b"\x00"].concat();
+        for broken in [&followed[..], b"\x80", b"{}", b"\xA1\x67Records\x81\x01"] {
+            assert!(answer(broken).is_err(), "{broken:02X?}");
+        }
+    }
+}
