@@ -1,5 +1,6 @@
 //! The cheapest Kinesis that a client can talk to: it finds the shard of each record of a request and says that all are
 //! stored. Its shards stay empty.
+//! It answers in the form of the request, JSON or CBOR, where the library asks in both.
 //! A stream named `bench-N` has N shards, a power of two; any other has one.
 
 use std::{convert::Infallible, fmt::Write as _, net::SocketAddr};
@@ -31,41 +32,58 @@ pub async fn serve(announce: impl FnOnce(SocketAddr)) {
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let target = request
-        .headers()
-        .get("x-amz-target")
-        .map(|target| target.as_bytes().to_vec());
-    let operation = target.unwrap_or_default();
+    let header = |name| {
+        let header = request.headers().get(name);
+        header.map(|value| value.as_bytes().to_vec())
+    };
+    let operation = header("x-amz-target").unwrap_or_default();
+    let is_cbor = header("content-type").is_some_and(|form| form == CBOR.as_bytes());
     let body = request
         .into_body()
         .collect()
         .await
         .map(http_body_util::Collected::to_bytes)
         .unwrap_or_default();
+    let mut form = "application/x-amz-json-1.1";
     let answer = match operation.rsplit(|byte| *byte == b'.').next() {
+        Some(b"PutRecords") if is_cbor => {
+            form = CBOR;
+            put_answer_in_cbor(&body).into()
+        }
+        Some(b"GetRecords") if is_cbor => {
+            form = CBOR;
+            empty_page_in_cbor().into()
+        }
         Some(b"PutRecords") => put_answer(&body).into(),
         Some(b"ListShards") => list_answer(shards_of(&body)).into(),
         Some(b"DescribeStreamSummary") => SUMMARY.into(),
         Some(b"GetShardIterator") => r#"{"ShardIterator":"iterator"}"#.into(),
-        Some(b"GetRecords") => EMPTY_PAGE.into(),
+        Some(b"GetRecords") => empty_page().into(),
         _ => "{}".into(),
     };
-    let response = Response::builder().header("content-type", "application/x-amz-json-1.1");
+    let response = Response::builder().header("content-type", form);
     Ok(response.body(Full::new(answer)).expect("a response"))
 }
 
+const CBOR: &str = "application/x-amz-cbor-1.1";
+
 /// The service finds a record's shard by the MD5 of its key, or by its explicit hash key.
+fn shard_of(key: &[u8], explicit_hash_key: Option<&[u8]>, shards: u128) -> u128 {
+    let hash_key = match explicit_hash_key {
+        Some(digits) => number_of(digits),
+        None => u128::from_be_bytes(Md5::digest(key).into()),
+    };
+    hash_key / (u128::MAX / shards + u128::from(shards > 1)).max(1)
+}
+
 fn put_answer(body: &[u8]) -> String {
     let shards = shards_of(body);
     let mut answer = String::from(r#"{"FailedRecordCount":0,"Records":["#);
     let keys = memchr::memmem::find_iter(body, PARTITION_KEY);
     for (number, at) in keys.enumerate() {
         let (key, rest) = text_at(&body[at + PARTITION_KEY.len()..]);
-        let hash_key = match rest.strip_prefix(EXPLICIT_HASH_KEY) {
-            Some(explicit) => number_of(text_at(explicit).0),
-            None => u128::from_be_bytes(Md5::digest(key).into()),
-        };
-        let shard = hash_key / (u128::MAX / shards + u128::from(shards > 1)).max(1);
+        let explicit = rest.strip_prefix(EXPLICIT_HASH_KEY);
+        let shard = shard_of(key, explicit.map(|digits| text_at(digits).0), shards);
         let comma = if number == 0 { "" } else { "," };
         let number = 10_u128.pow(20) + number as u128;
         let _ = write!(
@@ -75,6 +93,94 @@ fn put_answer(body: &[u8]) -> String {
     }
     answer.push_str("]}");
     answer
+}
+
+/// As `put_answer` has it, of the same texts.
+fn put_answer_in_cbor(body: &[u8]) -> Vec<u8> {
+    let shards = shards_of(body);
+    let mut answer = b"\xBF\x71FailedRecordCount\x00\x67Records\x9F".to_vec();
+    let (mut request, mut number) = (Cbor(body), 10_u128.pow(20));
+    request.opened();
+    while !request.ended() {
+        if request.string() != b"Records" {
+            request.string();
+            continue;
+        }
+        request.opened();
+        while !request.ended() {
+            let (key, explicit) = request.entry();
+            let shard = shard_of(key, explicit, shards);
+            let sequence_number = format!("49551479315998225220804774498660962{number}");
+            answer.extend_from_slice(b"\xBF\x6ESequenceNumber\x78\x38");
+            answer.extend_from_slice(sequence_number.as_bytes());
+            answer.extend_from_slice(b"\x67ShardId\x74");
+            answer.extend_from_slice(format!("shardId-{shard:012}").as_bytes());
+            answer.push(END);
+            number += 1;
+        }
+    }
+    answer.extend_from_slice(&[END, END]);
+    answer
+}
+
+/// What ends a map or an array.
+const END: u8 = 0xFF;
+
+/// What is left of a request of the library, whose maps and arrays have no lengths and whose members are texts or bytes.
+struct Cbor<'a>(&'a [u8]);
+
+impl<'a> Cbor<'a> {
+    /// Goes into a map or an array.
+    fn opened(&mut self) {
+        self.0 = self.0.get(1..).unwrap_or_default();
+    }
+
+    /// Whether the map or the array ends here.
+    fn ended(&mut self) -> bool {
+        let ends = self.0.first().is_none_or(|byte| *byte == END);
+        if ends {
+            self.opened();
+        }
+        ends
+    }
+
+    fn string(&mut self) -> &'a [u8] {
+        let Some((head, rest)) = self.0.split_first() else {
+            return &[];
+        };
+        let width = match head & 31 {
+            24 => 1,
+            25 => 2,
+            26 => 4,
+            _ => 0,
+        };
+        let (width, rest) = rest.split_at(rest.len().min(width));
+        let length = if width.is_empty() {
+            usize::from(head & 31)
+        } else {
+            let shift_in = |length, byte: &u8| length << 8 | usize::from(*byte);
+            width.iter().fold(0, shift_in)
+        };
+        let (string, rest) = rest.split_at(rest.len().min(length));
+        self.0 = rest;
+        string
+    }
+
+    /// The key of a record, and its explicit hash key.
+    fn entry(&mut self) -> (&'a [u8], Option<&'a [u8]>) {
+        let (mut key, mut explicit): (&[u8], _) = (&[], None);
+        self.opened();
+        while !self.ended() {
+            let name = self.string();
+            let value = self.string();
+            match name {
+                b"PartitionKey" => key = value,
+                b"ExplicitHashKey" => explicit = Some(value),
+                _ => {}
+            }
+        }
+        (key, explicit)
+    }
 }
 
 const PARTITION_KEY: &[u8] = br#""PartitionKey":""#;
@@ -97,7 +203,11 @@ fn number_of(text: &[u8]) -> u128 {
 fn shards_of(body: &[u8]) -> u128 {
     const NAME: &[u8] = b"bench-";
     let name = memchr::memmem::find(body, NAME);
-    name.map_or(1, |at| number_of(text_at(&body[at + NAME.len()..]).0))
+    name.map_or(1, |at| {
+        let digits = &body[at + NAME.len()..];
+        let end = digits.iter().position(|byte| !byte.is_ascii_digit());
+        number_of(&digits[..end.unwrap_or(digits.len())])
+    })
 }
 
 /// `shards` is a power of two.
@@ -115,10 +225,22 @@ fn list_answer(shards: u128) -> String {
     format!(r#"{{"Shards":[{}]}}"#, shards.join(","))
 }
 
-/// Of a shard that has nothing new. The iterator is as long as the service's.
-const EMPTY_PAGE: &str = concat!(
-    r#"{"MillisBehindLatest":0,"NextShardIterator":"AAAAAAAAAAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"#,
-    r#"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","Records":[]}"#,
+/// As long as the service's.
+const ITERATOR: &str = concat!(
+    "AAAAAAAAAAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 );
+
+/// Of a shard that has nothing new.
+fn empty_page() -> String {
+    format!(r#"{{"MillisBehindLatest":0,"NextShardIterator":"{ITERATOR}","Records":[]}}"#)
+}
+
+fn empty_page_in_cbor() -> Vec<u8> {
+    let head = b"\xBF\x72MillisBehindLatest\x00\x71NextShardIterator\x78";
+    let length = u8::try_from(ITERATOR.len()).expect("one byte's worth");
+    let tail = b"\x67Records\x9F\xFF\xFF";
+    [head, &[length][..], ITERATOR.as_bytes(), tail].concat()
+}
 
 const SUMMARY: &str = r#"{"StreamDescriptionSummary":{"StreamName":"bench","StreamARN":"arn:aws:kinesis:us-east-1:000000000000:stream/bench","StreamStatus":"ACTIVE","StreamModeDetails":{"StreamMode":"PROVISIONED"},"RetentionPeriodHours":24,"StreamCreationTimestamp":1700000000,"EnhancedMonitoring":[],"EncryptionType":"NONE","OpenShardCount":4,"ConsumerCount":0}}"#;
