@@ -46,10 +46,7 @@ use super::{
     cbor,
     dialect::{Dialect, Form},
 };
-use crate::{
-    json::{Malformed, Scanner, Text},
-    service::ServiceError,
-};
+use crate::json::{Malformed, Scanner, Text};
 
 /// What the SDK gets to see of an answer that was read here.
 const NOTHING: &[u8] = b"{}";
@@ -123,14 +120,16 @@ impl<A> Direct<A> {
 }
 
 impl<A> Answer<A> {
-    /// How far the call has come that the SDK has made. What was not done is no failure yet: there is another way.
-    pub(super) fn of<T>(self, sent: Result<T, ServiceError>) -> Result<Reached<A>, ServiceError> {
-        let reached = std::mem::replace(&mut *lock(&self.0), Reached::Nothing);
-        match (reached, sent) {
-            (reached @ (Reached::OtherProtocol | Reached::Refused), _) => Ok(reached),
-            (_, Err(error)) => Err(error),
-            (reached, Ok(_)) => Ok(reached),
-        }
+    /// How far the call has come that the SDK has made.
+    pub(super) fn reached(self) -> Reached<A> {
+        std::mem::replace(&mut *lock(&self.0), Reached::Nothing)
+    }
+}
+
+impl<A> Reached<A> {
+    /// Nothing was done, and there is another way to make the call: it has not failed yet.
+    pub(super) fn has_another_way(&self) -> bool {
+        matches!(self, Self::OtherProtocol | Self::Refused)
     }
 }
 

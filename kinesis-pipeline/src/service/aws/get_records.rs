@@ -74,7 +74,11 @@ async fn send_in(
 ) -> Result<Reached<Page>, ServiceError> {
     let (direct, answer) = Direct::new(&aws.dialect, form, &READ);
     let sent = request.clone().customize().interceptor(direct).send().await;
-    answer.of(sent.map_err(|error| aws.failed(OPERATION, error)))
+    let reached = answer.reached();
+    if !reached.has_another_way() {
+        sent.map_err(|error| aws.failed(OPERATION, error))?;
+    }
+    Ok(reached)
 }
 
 /// For a client that has to see the records, or whose protocol is not the service's JSON.

@@ -1,4 +1,4 @@
-use super::scanner::{BYTES, TEXT, UNSIGNED};
+use super::scanner::{BYTES, EIGHT_BYTES, FOUR_BYTES, ONE_BYTE, TEXT, TWO_BYTES, UNSIGNED};
 
 /// A map whose end is a [`BREAK`].
 pub(crate) const OPEN_MAP: u8 = 0xBF;
@@ -39,17 +39,17 @@ fn put_head(out: &mut Vec<u8>, major: u8, argument: u64) {
     let major = major << 5;
     match argument {
         0..=23 => out.push(major | argument as u8),
-        24..=0xFF => out.extend_from_slice(&[major | 24, argument as u8]),
+        24..=0xFF => out.extend_from_slice(&[major | ONE_BYTE, argument as u8]),
         0x100..=0xFFFF => {
             let [high, low] = (argument as u16).to_be_bytes();
-            out.extend_from_slice(&[major | 25, high, low]);
+            out.extend_from_slice(&[major | TWO_BYTES, high, low]);
         }
         0x1_0000..=0xFFFF_FFFF => {
-            out.push(major | 26);
+            out.push(major | FOUR_BYTES);
             out.extend_from_slice(&(argument as u32).to_be_bytes());
         }
         _ => {
-            out.push(major | 27);
+            out.push(major | EIGHT_BYTES);
             out.extend_from_slice(&argument.to_be_bytes());
         }
     }

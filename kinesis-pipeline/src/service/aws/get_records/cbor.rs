@@ -228,8 +228,8 @@ mod tests {
         bytes
     }
 
-    fn page(members: Value) -> Page {
-        answer(&bytes(&members)).unwrap()
+    fn page(members: &Value) -> Page {
+        answer(&bytes(members)).unwrap()
     }
 
     fn data(bytes: &[u8]) -> Value {
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_page_is_read_whatever_is_left_out_or_null_or_new() {
-        let page = page(odd_page()).unwrap();
+        let page = page(&odd_page()).unwrap();
         let [first, second] = &page.records[..] else {
             panic!("two records");
         };
@@ -309,7 +309,7 @@ mod tests {
                 "neither",
             ),
         ] {
-            let error = page(members.unwrap()).unwrap_err();
+            let error = page(&members.unwrap()).unwrap_err();
             assert!(error.contains(what), "{error}");
         }
         let whole = bytes(&odd_page());
