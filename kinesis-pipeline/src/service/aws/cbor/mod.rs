@@ -16,7 +16,7 @@ mod write;
 pub(super) use error::error_in_json;
 pub(super) use scanner::{Number, Scanner};
 pub(super) use write::{
-    BREAK, HEAD_BYTES_MAX, OPEN_ARRAY, OPEN_MAP, put_bytes, put_text, put_unsigned,
+    BREAK, HEAD_BYTES_MAX, OPEN_ARRAY, OPEN_MAP, put_bytes, put_digits, put_text, put_unsigned,
 };
 
 /// Whether a body is in CBOR: the first byte of a map, or of a tag before it, begins neither JSON nor any other text.

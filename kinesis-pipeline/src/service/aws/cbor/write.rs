@@ -17,6 +17,12 @@ pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
+/// Writes a text of ASCII digits.
+pub(crate) fn put_digits(out: &mut Vec<u8>, digits: &[u8]) {
+    put_head(out, TEXT, digits.len() as u64);
+    out.extend_from_slice(digits);
+}
+
 /// Writes bytes.
 #[inline]
 pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {

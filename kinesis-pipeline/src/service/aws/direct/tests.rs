@@ -149,3 +149,45 @@ async fn a_client_without_cbor_never_sends_it() {
     put(&stub.aws().without_cbor()).await.unwrap();
     assert_eq!(stub.forms().await, [false]);
 }
+
+#[cfg(feature = "local-server")]
+#[tokio::test]
+async fn the_embedded_kinesis_takes_and_gives_records_in_cbor() {
+    use std::time::Duration;
+
+    use crate::{
+        local::LocalKinesis,
+        service::{Capacity, CreateStream, GetShardIterator, IteratorStart},
+    };
+    let local = LocalKinesis::builder().transition(Duration::ZERO);
+    let local = local.start().await.unwrap();
+    let server = local.serve("127.0.0.1:0").await.unwrap();
+    let aws = || AwsKinesis::new(&server.kinesis_client());
+    let knows_cbor = |aws: &AwsKinesis| !aws.dialect.failed_otherwise(404, None);
+    let writer = aws();
+    let create = CreateStream::new("s", Capacity::Provisioned(1));
+    writer.create_stream(create).await.unwrap();
+    let stored = put(&writer).await.unwrap().results.remove(0).unwrap();
+    assert!(knows_cbor(&writer));
+    let (reader, json) = (aws(), aws().without_cbor());
+    let mut pages = Vec::new();
+    for aws in [&reader, &json] {
+        let shard = stored.shard_id.clone();
+        let start = GetShardIterator::new("s".into(), shard, IteratorStart::TrimHorizon);
+        let iterator = aws.get_shard_iterator(start).await.unwrap();
+        let call = GetRecords::new("s".into(), iterator);
+        pages.push(aws.get_records(call).await.unwrap().records);
+    }
+    assert!(knows_cbor(&reader) && !knows_cbor(&json));
+    assert_eq!(pages[0], pages[1], "the same in both forms");
+    assert_eq!(&pages[0][0].data[..], b"one");
+    let iterator = ShardIterator::from("nonsense".to_owned());
+    let failed = |aws: AwsKinesis| {
+        let call = GetRecords::new("s".into(), iterator.clone());
+        async move {
+            let error = aws.get_records(call).await.unwrap_err();
+            (error.class, error.code, error.message)
+        }
+    };
+    assert_eq!(failed(reader).await, failed(json).await);
+}

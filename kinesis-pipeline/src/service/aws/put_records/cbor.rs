@@ -1,6 +1,6 @@
 //! What the call is in CBOR.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, io::Write as _};
 
 use bytes::Bytes;
 
@@ -10,15 +10,19 @@ use crate::{
     record::EncodedRecord,
     service::{
         EntryFailure, PutRecords, StoredAt,
-        aws::cbor::{BREAK, HEAD_BYTES_MAX, OPEN_ARRAY, OPEN_MAP, Scanner, put_bytes, put_text},
+        aws::cbor::{
+            BREAK, HEAD_BYTES_MAX, OPEN_ARRAY, OPEN_MAP, Scanner, put_bytes, put_digits, put_text,
+        },
     },
     shard::{SequenceNumber, ShardId},
 };
 
+/// How many digits 2^128 - 1 has.
+const HASH_KEY_DIGITS_MAX: usize = 39;
+
 /// The request as the Java SDKs write it.
 pub(super) fn body(call: &PutRecords) -> Bytes {
     const NAMES: &str = "DataPartitionKeyExplicitHashKey";
-    const HASH_KEY_DIGITS_MAX: usize = 39;
     /// Three members with their names, and the map's beginning and end.
     const ENTRY: usize = NAMES.len() + HASH_KEY_DIGITS_MAX + 6 * HEAD_BYTES_MAX + 2;
     let expected = |record: &EncodedRecord| record.data.len() + record.partition_key.len() + ENTRY;
@@ -49,8 +53,12 @@ fn put_entry(out: &mut Vec<u8>, record: &EncodedRecord) {
     put_text(out, "PartitionKey");
     put_text(out, &record.partition_key);
     if let Some(key) = record.explicit_hash_key {
+        let mut digits = [0; HASH_KEY_DIGITS_MAX];
+        let mut rest = &mut digits[..];
+        write!(rest, "{key}").expect("no hash key has more digits");
+        let rest_bytes = rest.len();
         put_text(out, "ExplicitHashKey");
-        put_text(out, &key.to_string());
+        put_digits(out, &digits[..HASH_KEY_DIGITS_MAX - rest_bytes]);
     }
     out.push(BREAK);
 }
