@@ -23,7 +23,43 @@ use crate::{
 const OPERATION: &str = "PutRecords";
 
 type Entry = Result<StoredAt, EntryFailure>;
-type Entries = Vec<Option<Entry>>;
+
+/// What an answer says of its records.
+#[derive(Debug, Default)]
+struct Entries {
+    /// What became of each that it tells of.
+    told: Vec<Entry>,
+    /// How many it names without a place or an error.
+    untold: usize,
+}
+
+impl Entries {
+    /// Room for what a body of so many bytes can tell.
+    fn of_bytes(bytes: usize) -> Self {
+        /// About how long what it says of a record is.
+        const ENTRY_BYTES: usize = 100;
+        Self {
+            told: Vec::with_capacity(bytes / ENTRY_BYTES + 1),
+            untold: 0,
+        }
+    }
+
+    fn push(&mut self, entry: Option<Entry>) {
+        match entry {
+            Some(entry) => self.told.push(entry),
+            None => self.untold += 1,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.told.clear();
+        self.untold = 0;
+    }
+
+    fn len(&self) -> usize {
+        self.told.len() + self.untold
+    }
+}
 
 const READ: Read<Entries> = Read {
     json: json::answer,
@@ -35,18 +71,18 @@ pub(super) async fn send(
     call: PutRecords,
 ) -> Result<PutRecordsAnswer, ServiceError> {
     let sent = call.records.len();
-    let results = match aws.dialect.form() {
+    let entries = match aws.dialect.form() {
         Form::Typed => send_typed(aws, call).await?,
         form => send_direct(aws, call, form).await?,
     };
-    if results.len() != sent {
-        let what = format!("{} results for {sent} records", results.len());
+    if entries.len() != sent {
+        let what = format!("{} results for {sent} records", entries.len());
         return Err(aws.malformed(OPERATION, &what));
     }
-    let results: Option<Vec<Entry>> = results.into_iter().collect();
-    results
-        .map(PutRecordsAnswer::new)
-        .ok_or_else(|| aws.malformed(OPERATION, "a record has neither a place nor an error"))
+    if entries.untold > 0 {
+        return Err(aws.malformed(OPERATION, "a record has neither a place nor an error"));
+    }
+    Ok(PutRecordsAnswer::new(entries.told))
 }
 
 async fn send_direct(
@@ -108,7 +144,11 @@ async fn send_typed(aws: &AwsKinesis, call: PutRecords) -> Result<Entries, Servi
         .send()
         .await
         .map_err(|error| aws.failed(OPERATION, error))?;
-    Ok(output.records.into_iter().map(typed_result).collect())
+    let mut entries = Entries::default();
+    for entry in output.records {
+        entries.push(typed_result(entry));
+    }
+    Ok(entries)
 }
 
 /// The data is shared with the caller, not copied: it keeps the record for a retry.

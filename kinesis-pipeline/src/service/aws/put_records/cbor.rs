@@ -4,7 +4,7 @@ use std::{borrow::Cow, io::Write as _};
 
 use bytes::Bytes;
 
-use super::Entry;
+use super::{Entries, Entry};
 use crate::{
     json::Malformed,
     record::EncodedRecord,
@@ -63,13 +63,10 @@ fn put_entry(out: &mut Vec<u8>, record: &EncodedRecord) {
     out.push(BREAK);
 }
 
-/// About how long what an answer says of a record is.
-const ENTRY_BYTES: usize = 100;
-
-/// What became of each record; `None` where the answer does not say.
-pub(super) fn answer(body: &[u8]) -> Result<Vec<Option<Entry>>, Malformed> {
+/// What became of each record.
+pub(super) fn answer(body: &[u8]) -> Result<Entries, Malformed> {
     let mut scanner = Scanner::new(body);
-    let mut entries = Vec::with_capacity(body.len() / ENTRY_BYTES + 1);
+    let mut entries = Entries::of_bytes(body.len());
     let mut members = scanner.open_map()?;
     while let Some(key) = scanner.next_key(&mut members)? {
         if key[..] != *b"Records" {
@@ -185,16 +182,16 @@ mod tests {
     fn an_answer_is_read_whatever_stands_beside_what_is_looked_for() {
         let entries = answer(&odd_answer()).unwrap();
         let stored = StoredAt::new("shardId-1".into(), 17_u128.into());
-        assert_eq!(entries[0], Some(Ok(stored)));
+        assert_eq!(entries.told[0], Ok(stored));
         let failure = EntryFailure::new("InternalFailure", "");
-        assert_eq!(entries[1], Some(Err(failure)));
-        assert_eq!(entries[2..], [None, None]);
+        assert_eq!(entries.told[1], Err(failure));
+        assert_eq!((entries.told.len(), entries.untold), (2, 2));
         for nothing in [
             cbor!({}),
             cbor!({"Records" => null}),
             cbor!({"Records" => [{}], "Records" => null, "X" => 1}),
         ] {
-            assert!(answer(&bytes(&nothing.unwrap())).unwrap().is_empty());
+            assert_eq!(answer(&bytes(&nothing.unwrap())).unwrap().len(), 0);
         }
     }
 
@@ -202,7 +199,7 @@ mod tests {
     fn an_answer_without_lengths_is_the_same() {
         let open = b"\xBF\x67Records\x9F\xBF\x67ShardId\x7F\x62sh\x61d\xFF\x6ESequenceNumber\x6217\xFF\xFF\xFF";
         let stored = StoredAt::new("shd".into(), 17_u128.into());
-        assert_eq!(answer(open).unwrap(), [Some(Ok(stored))]);
+        assert_eq!(answer(open).unwrap().told, [Ok(stored)]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use base64_simd::STANDARD;
 use bytes::Bytes;
 
-use super::Entry;
+use super::{Entries, Entry};
 use crate::{
     json::{Malformed, Scanner, Text},
     record::EncodedRecord,
@@ -67,13 +67,10 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// About how long what an answer says of a record is.
-const ENTRY_BYTES: usize = 100;
-
-/// What became of each record; `None` where the answer does not say.
-pub(super) fn answer(body: &[u8]) -> Result<Vec<Option<Entry>>, Malformed> {
+/// What became of each record.
+pub(super) fn answer(body: &[u8]) -> Result<Entries, Malformed> {
     let mut scanner = Scanner::new(body);
-    let mut entries = Vec::with_capacity(body.len() / ENTRY_BYTES + 1);
+    let mut entries = Entries::of_bytes(body.len());
     scanner.open_object()?;
     while let Some(key) = scanner.next_key()? {
         if key.as_bytes()[..] != *b"Records" {
@@ -183,18 +180,18 @@ mod tests {
         )
         .unwrap();
         let stored = StoredAt::new("shardId-1".into(), 17_u128.into());
-        assert_eq!(entries[0], Some(Ok(stored)));
+        assert_eq!(entries.told[0], Ok(stored));
         assert_eq!(
-            entries[1],
-            Some(Err(EntryFailure::new("InternalFailure", "")))
+            entries.told[1],
+            Err(EntryFailure::new("InternalFailure", ""))
         );
-        assert_eq!(entries[2..], [None, None]);
+        assert_eq!((entries.told.len(), entries.untold), (2, 2));
         for nothing in [
             "{}",
             r#"{"Records":null}"#,
             r#"{"Records":[{}],"Records":null,"X":1}"#,
         ] {
-            assert!(answer(nothing.as_bytes()).unwrap().is_empty(), "{nothing}");
+            assert_eq!(answer(nothing.as_bytes()).unwrap().len(), 0, "{nothing}");
         }
         for broken in ["", "{", r#"{"Records":[{]}"#, r#"{"Records":[]}x"#, "[]"] {
             assert!(answer(broken.as_bytes()).is_err(), "{broken}");
