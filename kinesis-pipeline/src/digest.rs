@@ -1,12 +1,16 @@
 //! MD5 of several texts at once.
 //!
 //! A text's MD5 is one long chain of steps that each wait for the one before. Eight texts side by side keep the processor
-//! busy: short keys take a quarter of the time, long bodies a fifth.
+//! busy: they take less than a third of the time, short or long.
+
+mod sines;
 
 use std::hint::black_box;
 
 use md5::{Digest as _, Md5};
 use wide::u32x4;
+
+use self::sines::SINES;
 
 /// How many texts are hashed side by side.
 pub(crate) const LANES: usize = 8;
@@ -21,6 +25,9 @@ const BLOCK_BYTES: usize = 64;
 /// What the last block has besides the text: a mark and the length in bits.
 const END_BYTES: usize = 9;
 
+/// A text of up to this many bytes takes one block.
+const SHORT_BYTES_MAX: usize = BLOCK_BYTES - END_BYTES;
+
 /// An MD5.
 pub(crate) type Digest = [u8; 16];
 
@@ -30,74 +37,6 @@ type Block = [u8; BLOCK_BYTES];
 
 /// RFC 1321, section 3.3.
 const INITIAL: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
-/// RFC 1321, section 3.4: the integer part of 2^32 times the sine of each number from 1 to 64.
-static SINES: [u32; 64] = [
-    0xd76a_a478,
-    0xe8c7_b756,
-    0x2420_70db,
-    0xc1bd_ceee,
-    0xf57c_0faf,
-    0x4787_c62a,
-    0xa830_4613,
-    0xfd46_9501,
-    0x6980_98d8,
-    0x8b44_f7af,
-    0xffff_5bb1,
-    0x895c_d7be,
-    0x6b90_1122,
-    0xfd98_7193,
-    0xa679_438e,
-    0x49b4_0821,
-    0xf61e_2562,
-    0xc040_b340,
-    0x265e_5a51,
-    0xe9b6_c7aa,
-    0xd62f_105d,
-    0x0244_1453,
-    0xd8a1_e681,
-    0xe7d3_fbc8,
-    0x21e1_cde6,
-    0xc337_07d6,
-    0xf4d5_0d87,
-    0x455a_14ed,
-    0xa9e3_e905,
-    0xfcef_a3f8,
-    0x676f_02d9,
-    0x8d2a_4c8a,
-    0xfffa_3942,
-    0x8771_f681,
-    0x6d9d_6122,
-    0xfde5_380c,
-    0xa4be_ea44,
-    0x4bde_cfa9,
-    0xf6bb_4b60,
-    0xbebf_bc70,
-    0x289b_7ec6,
-    0xeaa1_27fa,
-    0xd4ef_3085,
-    0x0488_1d05,
-    0xd9d4_d039,
-    0xe6db_99e5,
-    0x1fa2_7cf8,
-    0xc4ac_5665,
-    0xf429_2244,
-    0x432a_ff97,
-    0xab94_23a7,
-    0xfc93_a039,
-    0x655b_59c3,
-    0x8f0c_cc92,
-    0xffef_f47d,
-    0x8584_5dd1,
-    0x6fa8_7e4f,
-    0xfe2c_e6e0,
-    0xa301_4314,
-    0x4e08_11a1,
-    0xf753_7e82,
-    0xbd3a_f235,
-    0x2ad7_d2bb,
-    0xeb86_d391,
-];
-
 /// The MD5 of one text.
 pub(crate) fn of(text: &[u8]) -> Digest {
     if cfg!(debug_assertions) {
@@ -133,12 +72,13 @@ pub(crate) fn of_each(texts: &[&[u8]]) -> Vec<Digest> {
 }
 
 fn of_each_by(texts: &[&[u8]], lanes_min: usize) -> Vec<Digest> {
+    if texts.iter().all(|text| text.len() <= SHORT_BYTES_MAX) {
+        return of_each_short(texts, lanes_min);
+    }
     let mut digests = vec![Digest::default(); texts.len()];
     let mut order: Vec<usize> = (0..texts.len()).collect();
-    if texts.iter().any(|text| blocks_of(text) > 1) {
-        // All lanes take as long as the longest.
-        order.sort_unstable_by_key(|&index| texts[index].len());
-    }
+    // All lanes take as long as the longest.
+    order.sort_unstable_by_key(|&index| texts[index].len());
     for indices in order.chunks(LANES) {
         if indices.len() < lanes_min {
             for &index in indices {
@@ -155,10 +95,47 @@ fn of_each_by(texts: &[&[u8]], lanes_min: usize) -> Vec<Digest> {
     digests
 }
 
+/// The MD5 of each of some texts that take one block, as most partition keys do.
+fn of_each_short(texts: &[&[u8]], lanes_min: usize) -> Vec<Digest> {
+    let mut digests = Vec::with_capacity(texts.len());
+    for texts in texts.chunks(LANES) {
+        if texts.len() < lanes_min {
+            digests.extend(texts.iter().map(|text| of(text)));
+            continue;
+        }
+        let mut words = [[0; LANES]; 16];
+        for (lane, text) in texts.iter().enumerate() {
+            put_short(text, |word, value| words[word][lane] = value);
+        }
+        let mut state = INITIAL.map(all);
+        compress(&mut state, &words.map(lanes_of), |step| all(SINES[step]));
+        let state = state.map(each_of);
+        let digest = |lane: usize| digest_of(state.map(|word| word[lane]));
+        digests.extend((0..texts.len()).map(digest));
+    }
+    digests
+}
+
+/// Puts the words of a text's only block: the text, the mark, and its length in bits.
+#[inline]
+fn put_short(text: &[u8], mut put: impl FnMut(usize, u32)) {
+    let (words, rest) = text.as_chunks();
+    for (number, word) in words.iter().enumerate() {
+        put(number, u32::from_le_bytes(*word));
+    }
+    let end = rest
+        .iter()
+        .rfold(0x80, |end, &byte| end << 8 | u32::from(byte));
+    put(words.len(), end);
+    put(14, u32::try_from(8 * text.len()).unwrap_or_default());
+}
+
 fn blocks_of(text: &[u8]) -> usize {
     (text.len() + END_BYTES).div_ceil(BLOCK_BYTES)
 }
 
+/// A function of its own: compiled as part of its caller, it takes half as long again.
+#[inline(never)]
 fn side_by_side(texts: [&[u8]; LANES]) -> [Digest; LANES] {
     let mut digests = [Digest::default(); LANES];
     let ends = texts.map(end_of);
@@ -263,12 +240,16 @@ fn round<const R0: u32, const R1: u32, const R2: u32, const R3: u32, W: Word>(
         let (word, sine) = word_and_sine(step);
         own.add(sine).add(words[word % 16])
     };
-    for step in (0..16).step_by(4) {
-        *a = mix(sum(step, *a), *b, *c, *d).rotate::<R0>().add(*b);
-        *d = mix(sum(step + 1, *d), *a, *b, *c).rotate::<R1>().add(*a);
-        *c = mix(sum(step + 2, *c), *d, *a, *b).rotate::<R2>().add(*d);
-        *b = mix(sum(step + 3, *b), *c, *d, *a).rotate::<R3>().add(*c);
+    // The compiler would leave a loop over so much one.
+    macro_rules! four_steps {
+        ($($step:literal)*) => {$(
+            *a = mix(sum($step, *a), *b, *c, *d).rotate::<R0>().add(*b);
+            *d = mix(sum($step + 1, *d), *a, *b, *c).rotate::<R1>().add(*a);
+            *c = mix(sum($step + 2, *c), *d, *a, *b).rotate::<R2>().add(*d);
+            *b = mix(sum($step + 3, *b), *c, *d, *a).rotate::<R3>().add(*c);
+        )*};
     }
+    four_steps!(0 4 8 12);
 }
 
 /// A word of one text, or of several texts side by side.
@@ -343,6 +324,18 @@ impl Word for Lanes {
     fn rotate<const BITS: u32>(self) -> Self {
         self.map(|a| (a << BITS) | (a >> (32 - BITS)))
     }
+}
+
+#[inline]
+fn lanes_of(words: [u32; LANES]) -> Lanes {
+    let four = |first: usize| u32x4::new(std::array::from_fn(|lane| words[first + lane]));
+    std::array::from_fn(|number| four(4 * number))
+}
+
+#[inline]
+fn each_of(lanes: Lanes) -> [u32; LANES] {
+    let fours = lanes.map(u32x4::to_array);
+    std::array::from_fn(|lane| fours[lane / 4][lane % 4])
 }
 
 #[inline]

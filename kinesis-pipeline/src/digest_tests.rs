@@ -16,6 +16,19 @@ proptest! {
 }
 
 #[test]
+fn short_texts_of_every_length_are_padded_right() {
+    let texts: Vec<_> = (0..=55)
+        .map(|bytes| (1..=bytes).map(|byte: u8| !byte).collect::<Vec<_>>())
+        .collect();
+    let texts: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
+    for count in 0..=texts.len() {
+        let texts = &texts[texts.len() - count..];
+        let alone: Vec<Digest> = texts.iter().map(|text| Md5::digest(text).into()).collect();
+        assert_eq!(of_each_short(texts, 1), alone);
+    }
+}
+
+#[test]
 fn lengths_around_the_end_of_a_block_are_padded_right() {
     let texts: Vec<_> = (0..=2 * BLOCK_BYTES + 1)
         .map(|bytes| vec![b'x'; bytes])
