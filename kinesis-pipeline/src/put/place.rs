@@ -13,11 +13,12 @@ pub(crate) const HASHED_AT_ONCE: usize = 8 * digest::LANES;
 
 /// Finds the hash key of each record from this one on: its explicit one, or that of its partition key.
 pub(crate) fn find_hash_keys(users: &mut VecDeque<Accepted>, from: usize) {
-    let keys: Vec<&[u8]> = users
-        .range(from..)
-        .filter(|user| user.record.explicit_hash_key.is_none())
-        .map(|user| user.record.partition_key.as_bytes())
-        .collect();
+    let mut keys = Vec::with_capacity(users.len() - from);
+    for user in users.range(from..) {
+        if user.record.explicit_hash_key.is_none() {
+            keys.push(user.record.partition_key.as_bytes());
+        }
+    }
     let mut digests = digest::of_each(&keys).into_iter();
     for user in users.range_mut(from..) {
         let explicit = user.record.explicit_hash_key;

@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use md5::{Digest, Md5};
+use crate::digest;
 
 /// A point of a stream's key space, 0 to 2^128 - 1. It decides which shard takes a record.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,7 +37,7 @@ impl HashKey {
     /// ```
     #[must_use]
     pub fn of_partition_key(partition_key: &str) -> Self {
-        Self::of_digest(Md5::digest(partition_key).into())
+        Self::of_digest(digest::of(partition_key.as_bytes()))
     }
 
     /// The hash key of the partition key that has this MD5.

@@ -209,6 +209,40 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Goes into a map of so few members. Returns whether an end will follow them, for [`pass_end`](Self::pass_end).
+    #[inline]
+    pub(crate) fn pass_map(&mut self, members: u8) -> Option<bool> {
+        let first = *self.bytes.get(self.at)?;
+        self.at += 1;
+        let is_open = first == MAP << 5 | OPEN;
+        (is_open || first == MAP << 5 | members).then_some(is_open)
+    }
+
+    /// Passes over the end of a map, if one follows.
+    #[inline]
+    pub(crate) fn pass_end(&mut self, is_open: bool) -> Option<()> {
+        let ends = !is_open || *self.bytes.get(self.at)? == BREAK;
+        self.at += usize::from(is_open);
+        ends.then_some(())
+    }
+
+    /// A text of up to 255 bytes whose length stands before it. Nobody looks whether it is UTF-8.
+    #[inline]
+    pub(crate) fn plain_text(&mut self) -> Option<&'a [u8]> {
+        const SHORT: u8 = TEXT << 5;
+        const SHORT_MAX: u8 = SHORT + 23;
+        const LONG: u8 = SHORT | ONE_BYTE;
+        let (head, bytes) = match *self.bytes.get(self.at..)? {
+            [head @ SHORT..=SHORT_MAX, ..] => (1, usize::from(head - SHORT)),
+            [LONG, bytes, ..] => (2, usize::from(bytes)),
+            _ => return None,
+        };
+        let start = self.at + head;
+        let text = self.bytes.get(start..start + bytes)?;
+        self.at = start + bytes;
+        Some(text)
+    }
+
     /// Nothing follows.
     pub(crate) fn end(&self) -> Result<(), Malformed> {
         if self.at < self.bytes.len() {

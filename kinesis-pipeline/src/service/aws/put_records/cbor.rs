@@ -80,11 +80,35 @@ pub(super) fn answer(body: &[u8]) -> Result<Entries, Malformed> {
         }
         let mut elements = scanner.open_array()?;
         while scanner.has_next(&mut elements)? {
-            entries.push(entry(&mut scanner)?);
+            let entry = match plain_entry(&mut scanner) {
+                Some(stored) => Some(Ok(stored)),
+                None => entry(&mut scanner)?,
+            };
+            entries.push(entry);
         }
     }
     scanner.end()?;
     Ok(entries)
+}
+
+/// A stored record of two members, which nearly all are: any other is read member by member.
+#[inline]
+fn plain_entry(scanner: &mut Scanner<'_>) -> Option<StoredAt> {
+    let mut ahead = scanner.clone();
+    let members = ahead.pass_map(2)?;
+    let (mut shard_id, mut number) = (None, None);
+    for _ in 0..2 {
+        match ahead.plain_text()? {
+            b"ShardId" => shard_id = Some(ahead.plain_text()?),
+            b"SequenceNumber" => number = Some(ahead.plain_text()?),
+            _ => return None,
+        }
+    }
+    ahead.pass_end(members)?;
+    let number = SequenceNumber::of_digits(number?)?;
+    let shard_id = ShardId::from(str::from_utf8(shard_id?).ok()?);
+    *scanner = ahead;
+    Some(StoredAt::new(shard_id, number))
 }
 
 fn entry(scanner: &mut Scanner<'_>) -> Result<Option<Entry>, Malformed> {
