@@ -10,6 +10,8 @@ mod runtimes;
 mod script;
 mod sharing;
 mod sink;
+#[cfg(feature = "local")]
+mod throttling;
 
 use std::sync::Arc;
 
