@@ -16,38 +16,47 @@ pub(crate) const QUANTUM_BYTES: usize = 25 * 1_024;
 /// What has gathered beyond this is lost: the service would not take it at once.
 const BURST_SECONDS: f64 = 0.2;
 /// The part of the shard's rate that is used: what is sent in any second may be one quantum more.
-const SHARE_MAX: f32 = 1.0 - 1.25 * 25.0 / 1_024.0;
+const SHARE_MAX: f64 = 1.0 - 1.25 * QUANTUM_SECONDS;
 /// The least part of the shard's rate: one quantum in 1.2 s.
-const SHARE_MIN: f32 = 0.02;
-/// The rate is judged by what happened within this time at least: a shard counts its rate by the second.
+const SHARE_MIN: f64 = 0.02;
+/// The rate is judged by what happened within this time, so that one throttled record counts for what it is.
 const JUDGED_AFTER: Duration = Duration::from_secs(1);
-/// What happened in the time before the last so many records is forgotten, ...
-const JUDGED_RECORDS: f32 = 200.0;
-/// ... or before so many seconds where records are few: one that is throttled counts for what it is.
-const JUDGED_SECONDS_MAX: f32 = 4.0;
-/// The part that may be throttled, beyond what is whatever the rate: to find the limit again costs some.
-const THROTTLED_MAX: f32 = 0.01;
-/// So many records must have been throttled to tell a limit from an accident ...
-const THROTTLED_RECORDS_MIN: f32 = 2.0;
-/// ... and so many to see in one period whether a lower rate changes anything.
-const TRIED_RECORDS_MIN: f32 = 8.0;
-/// A lower rate has changed nothing if at half of the rate this much of the part is still throttled.
-const UNCHANGED_MIN: f32 = 0.5;
-/// The part that is taken for one that no rate changes, at most: nobody is to hammer a shard that others fill.
+/// The least part that is taken off the rate of a full shard ...
+const CUT_MIN: f32 = 0.03;
+/// ... and so much of what was taken off in the same trial comes on top of it.
+const CUT_AGAIN: f32 = 0.4;
+/// A full shard gets a rest at so many throttled records of a period: with a rest at each of very many, what is
+/// sent would depend on the rests and not on the rate.
+const RESTS_MAX: f32 = 25.0;
+/// The part of the shard's rate that comes back in a second, up to where it was throttled ...
+const RECOVERED_PER_SECOND: f64 = 0.1;
+/// ... and the part that is tried out from there, for some time, since the limit will hardly have moved.
+const PROBED_PER_SECOND: f64 = 0.005;
+/// How close to where it was throttled the rate comes back.
+const RECOVERED_TO: f64 = 0.95;
+/// For how many seconds a throttled record is remembered.
+const REMEMBERED_SECONDS: f64 = 10.0;
+/// What is counted differs by chance from what is to be expected by so many times the root of that, at most.
+const CHANCE: f32 = 4.0;
+/// Noise is what is still throttled when so much of the rate is left ...
+const TRIED_TO: f32 = 0.75;
+/// ... and so many records were throttled on the way ...
+const TRIED_RECORDS_MIN: f32 = 16.0;
+/// ... while each period kept so much of the part before it, less what chance takes off that.
+const UNCHANGED_MIN: f32 = 0.8;
+/// The part that is taken for noise at most: nobody is to hammer a shard that others fill.
 const NOISE_MAX: f32 = 0.15;
-/// The rate falls to so much of what the shard took: it has to make up for what was too much.
-const CUT_TO: f32 = 0.87;
-/// The rate comes back with the third power of the time from when it is where the shard was full: soon near
-/// that, then hardly, since the limit will not have moved far, then ever faster. Half of the shard's rate comes
-/// back in 6.3 s from there.
-const RECOVERED_PER_CUBIC_SECOND: f64 = 0.002;
+/// The noise follows what is throttled in a period by this part of the difference.
+const NOISE_FOLLOWS: f32 = 1.0 / 32.0;
 
-/// The write rate of one shard: it starts at the shard's limits, falls to what the service takes if it throttles
-/// (others write to the shard too), comes back to near where that was, and rises from there, slowly at first.
+/// The write rate of one shard: it starts at the shard's limits, falls by the part that the service throttles
+/// (others write to the shard too), comes back to near where that was, and rises slowly from there. Several that
+/// write to a shard by this rule come to about the same share of it.
 ///
-/// A service may also throttle records at random. The part that it throttles then stays what it is however slow
-/// the records come, while a full shard throttles less of less. So the rate is lowered on trial; if nothing has
-/// changed at half of it, the part is borne with from then on, and the rate is what it was before.
+/// A service may also throttle records at random. That part, the noise, stays what it is however low the rate,
+/// while a full shard throttles less of less. So cuts in a row are a trial: if the part is the same at three
+/// quarters of the rate, it is noise. It is borne with, and the rate is what it was before. When more is throttled
+/// than noise and chance explain, the noise is forgotten and the rate falls: what still is noise is found again.
 ///
 /// Records and bytes gather as time passes and may be overdrawn by the last record of a cut, so that a large
 /// record goes out as a burst and is waited for afterwards.
@@ -57,27 +66,21 @@ pub(crate) struct Pace {
     bytes: f64,
     updated_at: Instant,
     /// The part of the shard's limits that is used.
-    share: f32,
-    /// What the shard took when it was full last, as a part of its limits.
-    full_share: f32,
-    /// The seconds since the share was back there; negative before.
-    since_full: f64,
+    share: f64,
+    /// The share when it was cut last.
+    throttled_share: f64,
+    /// The seconds since a record was throttled that is no noise.
+    since_throttled: f64,
     /// The part that is throttled whatever the rate.
     noise: f32,
-    /// While the rate is lowered to see whether that changes anything.
-    trial: Option<Trial>,
+    /// The share where the cuts of this trial began; 0 where none is on.
+    trial_share: f32,
+    trial_counted: f32,
+    trial_throttled: f32,
     /// Since when records are counted to judge the rate.
     judged_at: Instant,
     counted_stored: f32,
     counted_throttled: f32,
-}
-
-/// What was before the rate was lowered.
-#[derive(Clone, Copy, Debug)]
-struct Trial {
-    share: f32,
-    /// The part that was throttled.
-    part: f32,
 }
 
 impl Pace {
@@ -87,10 +90,12 @@ impl Pace {
             bytes: BYTES_PER_SECOND * QUANTUM_SECONDS,
             updated_at: now,
             share: SHARE_MAX,
-            full_share: SHARE_MAX,
-            since_full: 0.0,
+            throttled_share: SHARE_MAX,
+            since_throttled: f64::INFINITY,
             noise: 0.0,
-            trial: None,
+            trial_share: 0.0,
+            trial_counted: 0.0,
+            trial_throttled: 0.0,
             judged_at: now,
             counted_stored: 0.0,
             counted_throttled: 0.0,
@@ -101,25 +106,22 @@ impl Pace {
     pub(crate) fn refill(&mut self, now: Instant) {
         let seconds = now.duration_since(self.updated_at).as_secs_f64();
         self.updated_at = now;
-        let gathered = f64::from(self.share) * seconds;
-        let gather = |have: f64, rate: f64| (have + rate * gathered).min(rate * BURST_SECONDS);
+        let gather =
+            |have: f64, rate: f64| (have + rate * self.share * seconds).min(rate * BURST_SECONDS);
         self.records = gather(self.records, RECORDS_PER_SECOND);
         self.bytes = gather(self.bytes, BYTES_PER_SECOND);
-        if self.share < SHARE_MAX {
-            self.recover(now, seconds);
-        }
+        self.share = (self.share + self.recovery() * seconds).min(SHARE_MAX);
+        self.since_throttled += seconds;
     }
 
-    /// Raises the rate, or ends the period of a trial.
-    fn recover(&mut self, now: Instant, seconds: f64) {
-        if self.trial.is_some() {
-            return self.judge(now);
+    /// The part of the limit that comes back in a second.
+    fn recovery(&self) -> f64 {
+        let is_remembered = self.since_throttled < REMEMBERED_SECONDS;
+        if is_remembered && self.share >= self.throttled_share * RECOVERED_TO {
+            PROBED_PER_SECOND
+        } else {
+            RECOVERED_PER_SECOND
         }
-        self.since_full += seconds;
-        let rise = RECOVERED_PER_CUBIC_SECOND * self.since_full.powi(3);
-        #[expect(clippy::cast_possible_truncation, reason = "a part of 1 or cut to it")]
-        let rise = rise.clamp(-1.0, 1.0) as f32;
-        self.share = (self.full_share + rise).clamp(SHARE_MIN, SHARE_MAX);
     }
 
     /// Whether another record may be sent now.
@@ -140,7 +142,7 @@ impl Pace {
     /// When enough has gathered for these records, or for as many of them as make a request worth it.
     pub(crate) fn ready_at(&self, records: usize, bytes: usize) -> Instant {
         let wait = |have: f64, need: f64, rate: f64| {
-            (need.min(rate * QUANTUM_SECONDS) - have) / (rate * f64::from(self.share))
+            (need.min(rate * QUANTUM_SECONDS) - have) / (rate * self.share)
         };
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let (records, bytes) = (records as f64, bytes as f64);
@@ -182,25 +184,25 @@ impl Pace {
 
     /// The service did not take a record because the shard's rate is used up.
     pub(crate) fn throttled(&mut self, now: Instant) {
-        if self.trial.is_none() {
-            self.forget(now);
-        }
         self.counted_throttled += 1.0;
-        self.judge(now);
-    }
-
-    /// Forgets what happened too long ago to judge the rate by.
-    fn forget(&mut self, now: Instant) {
-        let elapsed = now.duration_since(self.judged_at);
-        let seconds = elapsed.as_secs_f32();
-        let longest = JUDGED_SECONDS_MAX / seconds;
-        let shortest = JUDGED_AFTER.as_secs_f32() / seconds;
-        let kept = (JUDGED_RECORDS / self.counted()).clamp(shortest, longest);
-        // Not at every record: the last one is rarely the only one.
-        if kept < 0.5 {
-            self.counted_stored *= kept;
-            self.counted_throttled *= kept;
-            self.judged_at = now - elapsed.mul_f32(kept);
+        let noise = self.noise * self.counted();
+        let beyond = self.counted_throttled - noise;
+        let is_full = beyond > CHANCE * noise.sqrt();
+        if is_full {
+            self.since_throttled = 0.0;
+        }
+        if is_full && beyond <= RESTS_MAX {
+            self.records = self.records.min(0.0);
+            self.bytes = self.bytes.min(0.0);
+        }
+        if now.duration_since(self.judged_at) >= JUDGED_AFTER {
+            if is_full {
+                self.lower();
+            } else {
+                self.follow_noise();
+            }
+            self.judged_at = now;
+            (self.counted_stored, self.counted_throttled) = (0.0, 0.0);
         }
     }
 
@@ -208,81 +210,53 @@ impl Pace {
         self.counted_stored + self.counted_throttled
     }
 
-    /// Changes the rate by what happened to the records, if that was long enough.
-    fn judge(&mut self, now: Instant) {
-        if now.duration_since(self.judged_at) < JUDGED_AFTER {
+    /// The part that was throttled.
+    fn part(&self) -> f32 {
+        self.counted_throttled / self.counted()
+    }
+
+    fn follow_noise(&mut self) {
+        self.trial_share = 0.0;
+        self.noise += (self.part() - self.noise) * NOISE_FOLLOWS;
+        // It is no more than what was throttled and what chance may have left out.
+        let at_most = self.counted_throttled + CHANCE * self.counted_throttled.sqrt();
+        self.noise = self.noise.min(at_most / self.counted()).min(NOISE_MAX);
+    }
+
+    /// Lowers the rate by the part of the records that were throttled, or finds that this changes nothing.
+    #[expect(clippy::cast_possible_truncation, reason = "a part of 1")]
+    fn lower(&mut self) {
+        let share = self.share as f32;
+        self.noise = 0.0;
+        if share >= self.trial_share || self.is_changed() {
+            self.trial_share = share;
+            (self.trial_counted, self.trial_throttled) = (0.0, 0.0);
+        }
+        self.trial_counted += self.counted();
+        self.trial_throttled += self.counted_throttled;
+        let left = share / self.trial_share;
+        if left < TRIED_TO && self.trial_throttled >= TRIED_RECORDS_MIN {
+            self.noise = (self.trial_throttled / self.trial_counted).min(NOISE_MAX);
+            self.share = f64::from(self.trial_share);
+            self.since_throttled = f64::INFINITY;
+            self.trial_share = 0.0;
             return;
         }
-        let part = self.counted_throttled / self.counted().max(1.0);
-        let is_full = self.is_full();
-        let Some(trial) = self.trial else {
-            if is_full {
-                let share = self.share;
-                let is_telling = self.counted_throttled >= TRIED_RECORDS_MIN;
-                self.trial = is_telling.then_some(Trial { share, part });
-                // One was awaited: of few large records it must not count for a large part.
-                let part = (self.counted_throttled - 1.0) / self.counted();
-                return self.cut(part, share, now);
-            }
-            return self.lower_noise();
-        };
-        let half = trial.share / 2.0;
-        if !is_full && part <= f32::midpoint(self.noise, trial.part) {
-            self.lower_noise();
-            self.trial = None;
-            self.count_anew(now);
-        } else if self.share > half {
-            self.cut(part, half, now);
-        } else if self.is_unchanged(part, trial) {
-            self.noise = part;
-            self.trial = None;
-            (self.share, self.full_share, self.since_full) = (trial.share, trial.share, 0.0);
-            self.count_anew(now);
+        let cut = self.part().max(CUT_MIN + CUT_AGAIN * (1.0 - left));
+        // Where nothing was stored it was not full but closed: there is nowhere to come back to.
+        self.throttled_share = if self.counted_stored > 0.0 {
+            self.share
         } else {
-            let share = self.share;
-            self.trial = Some(Trial { share, part });
-            self.cut(part, share, now);
-        }
+            0.0
+        };
+        self.share = (self.share * f64::from(1.0 - cut)).max(SHARE_MIN);
     }
 
-    /// Whether more is throttled than is borne with, by twice of what chance may add.
-    fn is_full(&self) -> bool {
-        let borne = self.counted() * (self.noise + THROTTLED_MAX);
-        self.counted_throttled > borne + 2.0 * borne.sqrt()
-            && self.counted_throttled >= THROTTLED_RECORDS_MIN
-    }
-
-    fn is_unchanged(&self, part: f32, trial: Trial) -> bool {
-        let is_telling = self.counted() * trial.part >= TRIED_RECORDS_MIN / 2.0;
-        is_telling && part <= NOISE_MAX && part >= trial.part * UNCHANGED_MIN
-    }
-
-    /// What is throttled whatever the rate is no more than what was throttled now and what chance may have left
-    /// out.
-    fn lower_noise(&mut self) {
-        let throttled = self.counted_throttled;
-        let at_most = throttled + 2.0 * (throttled + 1.0).sqrt();
-        self.noise = self.noise.min(at_most / self.counted().max(1.0));
-    }
-
-    /// Lowers the rate to less than what the shard took when this part was throttled.
-    fn cut(&mut self, part: f32, share_max: f32, now: Instant) {
-        let excess = ((part - self.noise) / (1.0 - self.noise)).max(0.0);
-        self.full_share = (self.share * (1.0 - excess)).max(SHARE_MIN);
-        self.share = (self.full_share * CUT_TO).min(share_max).max(SHARE_MIN);
-        let fall = f64::from(self.full_share - self.share);
-        self.since_full = -(fall / RECOVERED_PER_CUBIC_SECOND).cbrt();
-        // A full shard gets a rest; the slowest rate is rest enough.
-        if self.share > SHARE_MIN {
-            self.records = self.records.min(0.0);
-            self.bytes = self.bytes.min(0.0);
-        }
-        self.count_anew(now);
-    }
-
-    fn count_anew(&mut self, now: Instant) {
-        self.judged_at = now;
-        (self.counted_stored, self.counted_throttled) = (0.0, 0.0);
+    /// Whether the part that is throttled is less than before in this trial, or can be no noise.
+    fn is_changed(&self) -> bool {
+        let expected = self.counted() * self.trial_throttled / self.trial_counted.max(1.0);
+        self.counted_throttled < expected * UNCHANGED_MIN - expected.sqrt()
+            || self.part() > NOISE_MAX
     }
 }
 
@@ -325,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_throttled_shard_slows_down_to_less_than_it_took_and_recovers() {
+    fn a_throttled_shard_slows_down_by_the_part_that_was_throttled_and_recovers() {
         let start = Clock::system().instant();
         let mut pace = Pace::new(start);
         (0..30).for_each(|_| pace.stored());
@@ -334,8 +308,8 @@ mod tests {
         pace.throttled(at(start, 1_000));
         let slowed = sent(&mut pace, at(start, 1_000), 1, 2_000);
         assert!(
-            (600_000..700_000).contains(&slowed),
-            "{slowed}: seven eighths of three quarters"
+            (750_000..850_000).contains(&slowed),
+            "{slowed}: three quarters, and what comes back"
         );
         sent(&mut pace, at(start, 2_000), 20, 2_000);
         let recovered = sent(&mut pace, at(start, 22_000), 1, 2_000);

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, ops::Range};
 use super::*;
 use crate::Clock;
 
-const SEEDS: Range<u64> = 0..6;
+const SEEDS: Range<u64> = 0..8;
 /// A small record, and an aggregate of one PUT payload unit.
 const SMALL: u32 = 100;
 const AGGREGATE: u32 = 25 * 1_024;
@@ -229,20 +229,20 @@ fn random_failures_do_not_slow_it_down() {
 
 #[test]
 fn random_failures_of_few_aggregates_slow_it_down_little() {
-    for (noise, bound) in [(0.01, 0.9), (0.02, 0.82)] {
+    for noise in [0.01, 0.02] {
         let runs = runs(|seed| Simulation::new(seed, noise).paced(AGGREGATE, 0), 70);
         let [mean, _, _] = over(&runs, |run| run.stored(0, 10..70));
-        assert!(mean > bound, "{noise}: {mean}");
+        assert!(mean > 0.78, "{noise}: {mean}");
     }
 }
 
 #[test]
 fn beside_a_writer_that_gives_nothing_up_it_takes_what_is_left() {
     for (share, record_bytes, throttled_max) in [
-        (0.25, SMALL, 0.02),
-        (0.5, SMALL, 0.05),
-        (0.75, SMALL, 0.09),
-        (0.5, AGGREGATE, 0.05),
+        (0.25, SMALL, 0.003),
+        (0.5, SMALL, 0.01),
+        (0.75, SMALL, 0.03),
+        (0.5, AGGREGATE, 0.03),
     ] {
         let left = 1.0 - share;
         let beside = |seed| {
@@ -252,7 +252,7 @@ fn beside_a_writer_that_gives_nothing_up_it_takes_what_is_left() {
         let runs = runs(beside, 70);
         let [_, least, _] = over(&runs, |run| run.stored(0, 10..70));
         let [throttled, _, _] = over(&runs, |run| run.throttled(&(10..70)));
-        assert!(least > 0.9 * left, "{share}, {record_bytes}: {least}");
+        assert!(least > 0.95 * left, "{share}, {record_bytes}: {least}");
         assert!(
             throttled < throttled_max,
             "{share}, {record_bytes}: {throttled}"
@@ -261,13 +261,15 @@ fn beside_a_writer_that_gives_nothing_up_it_takes_what_is_left() {
 }
 
 #[test]
-fn several_share_a_shard() {
-    for (writers, record_bytes, throttled_max) in [
-        (2, SMALL, 0.03),
-        (3, SMALL, 0.045),
-        (4, SMALL, 0.06),
-        (8, SMALL, 0.09),
-        (2, AGGREGATE, 0.06),
+fn several_share_a_shard_evenly() {
+    for (writers, record_bytes, uneven_max, throttled_max) in [
+        (2, SMALL, 0.1, 0.005),
+        (3, SMALL, 0.1, 0.005),
+        (4, SMALL, 0.1, 0.01),
+        (8, SMALL, 0.15, 0.1),
+        // With so few records a second, who is throttled is a matter of luck.
+        (2, AGGREGATE, 0.35, 0.025),
+        (4, AGGREGATE, 0.2, 0.08),
     ] {
         let sharing = |seed| {
             // They do not begin at once.
@@ -284,15 +286,31 @@ fn several_share_a_shard() {
         };
         let [_, total, _] = over(&runs, |run| each(run).iter().sum());
         let [_, least, _] = over(&runs, |run| each(run).into_iter().fold(1.0, f64::min));
+        let [_, _, most] = over(&runs, |run| each(run).into_iter().fold(0.0, f64::max));
         let [throttled, _, _] = over(&runs, |run| run.throttled(&(20..120)));
         let even = 1.0 / f64::from(u32::try_from(writers).unwrap());
-        assert!(total > 0.95, "{writers}, {record_bytes}: {total}");
-        assert!(least > 0.5 * even, "{writers}, {record_bytes}: {least}");
-        assert!(
-            throttled < throttled_max,
-            "{writers}, {record_bytes}: {throttled}"
-        );
+        let case = format!("{writers}, {record_bytes}: {least}..{most} of {total}, {throttled}");
+        assert!(total > 0.95, "{case}");
+        assert!(least > (1.0 - uneven_max) * even, "{case}");
+        assert!(most < (1.0 + uneven_max) * even, "{case}");
+        assert!(throttled < throttled_max, "{case}");
     }
+}
+
+#[test]
+fn two_share_a_shard_that_also_fails_at_random() {
+    let sharing = |seed| {
+        let run = Simulation::new(seed, 0.02).paced(SMALL, 0);
+        run.paced(SMALL, 137)
+    };
+    let runs = runs(sharing, 120);
+    let both = |run: &Simulation| [0, 1].map(|writer| run.stored(writer, 20..120));
+    let [_, total, _] = over(&runs, |run| both(run).iter().sum());
+    let [_, least, _] = over(&runs, |run| both(run).into_iter().fold(1.0, f64::min));
+    let [throttled, _, _] = over(&runs, |run| run.throttled(&(20..120)));
+    assert!(total > 0.9, "{total}");
+    assert!(least > 0.15, "{least}");
+    assert!(throttled < 0.07, "{throttled}");
 }
 
 #[test]
@@ -302,7 +320,7 @@ fn who_comes_later_gets_a_share() {
         run.paced(SMALL, 20_300)
     };
     let [mean, least, most] = over(&runs(later, 80), |run| run.stored(1, 30..80));
-    assert!(least > 0.25 && most < 0.75, "{mean}, {least}, {most}");
+    assert!(least > 0.35 && most < 0.65, "{mean}, {least}, {most}");
 }
 
 #[test]
@@ -311,7 +329,7 @@ fn it_comes_back_when_the_shard_is_relieved() {
         let run = Simulation::new(seed, 0.0).paced(SMALL, 0);
         run.other(0.5, SMALL, 30_000)
     };
-    let [mean, least, _] = over(&runs(relieved, 50), |run| run.stored(0, 40..45));
+    let [mean, least, _] = over(&runs(relieved, 50), |run| run.stored(0, 45..50));
     assert!(mean > 0.95 && least > 0.9, "{mean}, {least}");
 }
 
