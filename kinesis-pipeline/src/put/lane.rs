@@ -35,6 +35,8 @@ pub(crate) struct Lane {
     aggregate: bool,
     /// With [`Order::PerKey`], an entry is in flight.
     busy: bool,
+    /// It is among the lanes that are looked at when a request is cut.
+    pub(crate) is_listed: bool,
     /// `None`: there is no telling which shard is how busy.
     pub(crate) pace: Option<Pace>,
     /// `None`: the service finds the shard.
@@ -80,6 +82,7 @@ impl Lane {
             pace,
             aggregate,
             busy: false,
+            is_listed: false,
             blocked_until: None,
         }
     }

@@ -41,8 +41,9 @@ pub(crate) struct Lanes {
     unplaced: VecDeque<Ticket>,
     /// Tells the lanes of one shard map from those of the next.
     map: u32,
-    /// The lane that the next request begins with: all get their turn.
-    next: usize,
+    /// The lanes that have records, and maybe some that had, the one that the next request begins with first: all get
+    /// their turn, and no time is spent on the many that are empty.
+    filled: VecDeque<usize>,
 }
 
 impl Lanes {
@@ -60,7 +61,7 @@ impl Lanes {
             bytes: 0,
             unplaced: VecDeque::new(),
             map: 0,
-            next: 0,
+            filled: VecDeque::new(),
         };
         if !placed {
             lanes.place_nothing(false, true, &mut Records::default());
@@ -132,13 +133,18 @@ impl Lanes {
             self.fresh.push_back(user);
             return false;
         }
-        self.all[index].push(user, &self.settings.options, records)
+        let lane = to_fill(&mut self.all, &mut self.filled, index);
+        lane.push(user, &self.settings.options, records)
     }
 
     /// Whether records have a lane only if they have to wait for their shard.
     fn takes_fresh(&self) -> bool {
         let options = &self.settings.options;
         self.is_placed() && !options.aggregate && options.order == Order::None
+    }
+
+    fn filled(&self) -> impl Iterator<Item = &Lane> {
+        self.filled.iter().map(|&index| &self.all[index])
     }
 
     /// How many records wait in lanes.
@@ -153,7 +159,7 @@ impl Lanes {
                 Some(index) => {
                     self.records += 1;
                     self.bytes += user.bytes();
-                    self.all[index].push_first(user);
+                    to_fill(&mut self.all, &mut self.filled, index).push_first(user);
                 }
                 None => self.unplaced.push_front(user),
             }
@@ -192,13 +198,10 @@ impl Lanes {
             self.records
         };
         let mut request = Request::expecting(expected.min(self.records));
-        let lanes = if self.in_lanes() > 0 {
-            self.all.len()
-        } else {
-            0
-        };
-        for turn in 0..lanes {
-            let index = (self.next + turn) % self.all.len();
+        for _ in 0..self.filled.len() {
+            let Some(index) = self.filled.pop_front() else {
+                break;
+            };
             let lane = &mut self.all[index];
             let (records, bytes) = (lane.len(), lane.bytes());
             let has_room = lane.cut(&mut request, cut);
@@ -206,11 +209,17 @@ impl Lanes {
             self.bytes -= bytes - lane.bytes();
             if !has_room {
                 // The lane that did not fit is the first of the next request.
-                self.next = index;
+                self.filled.push_front(index);
                 return request;
             }
+            lane.is_listed = lane.len() > 0;
+            if lane.is_listed {
+                self.filled.push_back(index);
+            }
         }
-        self.next = (self.next + 1).checked_rem(self.all.len()).unwrap_or(0);
+        if !self.filled.is_empty() {
+            self.filled.rotate_left(1);
+        }
         request
     }
 
@@ -236,13 +245,14 @@ impl Lanes {
             .fresh
             .pop_front_if(|user| request.fits(user.record.size_bytes()))
         {
-            let lane = &mut self.all[map.index_of(user.fate.hash_key())];
+            let index = map.index_of(user.fate.hash_key());
+            let lane = &mut self.all[index];
             if lane.takes_fresh(&user, now) {
                 self.records -= 1;
                 self.bytes -= user.record.size_bytes();
                 request.push_fresh(lane.id, user);
             } else {
-                lane.push(user, options, records);
+                to_fill(&mut self.all, &mut self.filled, index).push(user, options, records);
             }
         }
     }
@@ -260,7 +270,7 @@ impl Lanes {
         if self.in_lanes() == 0 {
             return fresh;
         }
-        let lanes = self.all.iter().filter_map(|lane| lane.ripe_at(cut));
+        let lanes = self.filled().filter_map(|lane| lane.ripe_at(cut));
         lanes.chain(fresh).min()
     }
 
@@ -270,8 +280,7 @@ impl Lanes {
             .unplaced
             .front()
             .map(|user| records[user].fate.entered_at);
-        self.all
-            .iter()
+        self.filled()
             .filter_map(|lane| lane.since(records))
             .chain(unplaced)
             .chain(self.fresh.front().map(|user| user.fate.entered_at))
@@ -296,7 +305,8 @@ impl Lanes {
         if self.in_lanes() == 0 {
             return older;
         }
-        for lane in &mut self.all {
+        for &index in &self.filled {
+            let lane = &mut self.all[index];
             let (count, bytes) = (lane.len(), lane.bytes());
             older.extend(lane.take_until(time, records));
             self.records -= count - lane.len();
@@ -361,4 +371,13 @@ impl Lanes {
         waiting.extend(self.unplaced.drain(..));
         waiting
     }
+}
+
+/// A lane that is about to get a record: it is listed among those that have some.
+fn to_fill<'a>(all: &'a mut [Lane], filled: &mut VecDeque<usize>, index: usize) -> &'a mut Lane {
+    let lane = &mut all[index];
+    if !std::mem::replace(&mut lane.is_listed, true) {
+        filled.push_back(index);
+    }
+    lane
 }

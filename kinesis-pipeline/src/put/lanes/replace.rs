@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::Lanes;
+use super::{Lanes, to_fill};
 use crate::{
     put::{
         entry::LaneId,
@@ -57,19 +57,15 @@ impl Lanes {
         let users = self.take_waiting(records);
         self.all = lanes;
         self.placement = placement;
-        self.next = 0;
+        self.filled.clear();
         for user in users {
             let hash_key = records[&user].fate.hash_key();
-            match self
-                .placement
-                .index_of(hash_key)
-                .map(|index| &mut self.all[index])
-            {
+            match self.placement.index_of(hash_key) {
                 // It stays before those that were not sent yet.
-                Some(lane) if records[&user].fate.attempts > 0 => {
+                Some(index) if records[&user].fate.attempts > 0 => {
                     self.records += 1;
                     self.bytes += user.bytes();
-                    lane.push_sent(user);
+                    to_fill(&mut self.all, &mut self.filled, index).push_sent(user);
                 }
                 _ => {
                     let user = records.take(user);
