@@ -11,7 +11,8 @@ use std::time::Duration;
 use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
 use bytes::{Bytes, BytesMut};
 use kinesis_pipeline::{
-    DecodeError, EncodeError, EncodedRecord, KeyError, KinesisRecord, KinesisStream, PartitionKey,
+    DecodeError, EncodeError, EncodedRecord, HashKey, KeyError, KinesisRecord, KinesisStream,
+    PartitionKey,
     record::{EncodeContext, ToPartitionKey as _},
 };
 use kinesis_pipeline_benches::{
@@ -19,13 +20,14 @@ use kinesis_pipeline_benches::{
 };
 use tokio::task::JoinSet;
 
-/// So many that no shard's pace holds anybody back: it is the CPU time that counts here.
-const SHARDS: usize = 1024;
+/// So many that no shard's pace holds anybody back, if each has its part: it is the CPU time that counts here.
+const SHARDS: usize = 2048;
 /// For aggregates: few enough that each shard's fill up, and again so many that no shard's pace holds anybody back.
 const SHARDS_AGGREGATED: usize = 256;
 const IN_FLIGHT: usize = 8;
 const RECORDS_A_REQUEST: usize = 500;
 const KEYS: usize = 10_000;
+const KEYS_A_SHARD: usize = KEYS.div_ceil(SHARDS);
 const ROUNDS: usize = 5;
 /// How large KPL lets an aggregate become.
 const AGGREGATE_BYTES: usize = 51_200;
@@ -106,12 +108,22 @@ fn profiled(who: &str) -> bool {
     std::env::var("ONLY").map_or(true, |only| only == who)
 }
 
+/// Under keys of which no shard has more than its part.
 fn records(data_bytes: usize) -> Vec<Reading> {
-    let record = |index: usize| Reading {
-        device: format!("device-{index:05}"),
+    let mut keys_of = vec![0; SHARDS];
+    let names = (0..).map(|number| format!("device-{number:05}"));
+    let even = names.filter(|name| {
+        let bits = SHARDS.trailing_zeros();
+        let shard = HashKey::of_partition_key(name).value() >> (u128::BITS - bits);
+        let keys = &mut keys_of[usize::try_from(shard).expect("few bits")];
+        *keys += 1;
+        *keys <= KEYS_A_SHARD
+    });
+    let record = |device| Reading {
+        device,
         data: vec![b'x'; data_bytes],
     };
-    (0..KEYS).map(record).collect()
+    even.take(KEYS).map(record).collect()
 }
 
 async fn put_with_the_producer(
