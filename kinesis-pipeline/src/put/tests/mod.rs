@@ -1,5 +1,7 @@
 //! The put pipeline on a scripted service, in virtual time.
 
+#[cfg(feature = "local")]
+mod endings;
 mod failures;
 #[cfg(feature = "local")]
 mod local;
