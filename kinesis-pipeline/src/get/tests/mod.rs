@@ -2,6 +2,7 @@
 
 mod by_shard;
 mod checkpoints;
+mod crashes;
 mod ends;
 #[cfg(feature = "local")]
 mod fan_out;
