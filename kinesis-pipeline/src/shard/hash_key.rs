@@ -15,6 +15,8 @@ impl HashKey {
     pub const MIN: Self = Self::new(0);
     /// The greatest hash key, 2^128 - 1.
     pub const MAX: Self = Self::new(u128::MAX);
+    /// How many digits it has in decimal, at most.
+    pub(crate) const DIGITS_MAX: usize = 39;
 
     /// The hash key with this value.
     #[must_use]

@@ -29,8 +29,6 @@ use crate::{
 const PARTITION_KEY_TABLE: u8 = 1;
 const EXPLICIT_HASH_KEY_TABLE: u8 = 2;
 
-/// The most digits of an explicit hash key.
-const HASH_KEY_DIGITS_MAX: usize = 39;
 /// The most bytes that an index takes: an aggregate has fewer than 2^28 records.
 const INDEX_BYTES_MAX: usize = 4;
 /// The most bytes that a length takes: a record has less than 256 MiB.
@@ -185,7 +183,7 @@ pub const fn empty_bytes() -> usize {
 pub fn record_bytes_max(record: &EncodedRecord) -> usize {
     let field = |bytes: usize| 1 + LENGTH_BYTES_MAX + bytes;
     let hash_key = match record.explicit_hash_key {
-        Some(_) => field(HASH_KEY_DIGITS_MAX) + 1 + INDEX_BYTES_MAX,
+        Some(_) => field(HashKey::DIGITS_MAX) + 1 + INDEX_BYTES_MAX,
         None => 0,
     };
     let message = 1 + INDEX_BYTES_MAX + field(record.data.len());

@@ -14,17 +14,14 @@ use crate::{
             BREAK, HEAD_BYTES_MAX, OPEN_ARRAY, OPEN_MAP, Scanner, put_bytes, put_digits, put_text,
         },
     },
-    shard::{SequenceNumber, ShardId},
+    shard::{HashKey, SequenceNumber, ShardId},
 };
-
-/// How many digits 2^128 - 1 has.
-const HASH_KEY_DIGITS_MAX: usize = 39;
 
 /// The request as the Java SDKs write it.
 pub(super) fn body(call: &PutRecords) -> Bytes {
     const NAMES: &str = "DataPartitionKeyExplicitHashKey";
     /// Three members with their names, and the map's beginning and end.
-    const ENTRY: usize = NAMES.len() + HASH_KEY_DIGITS_MAX + 6 * HEAD_BYTES_MAX + 2;
+    const ENTRY: usize = NAMES.len() + HashKey::DIGITS_MAX + 6 * HEAD_BYTES_MAX + 2;
     let expected = |record: &EncodedRecord| record.data.len() + record.partition_key.len() + ENTRY;
     let frame = 64 + call.stream.as_str().len();
     let bytes = frame + call.records.iter().map(expected).sum::<usize>();
@@ -53,12 +50,12 @@ fn put_entry(out: &mut Vec<u8>, record: &EncodedRecord) {
     put_text(out, "PartitionKey");
     put_text(out, &record.partition_key);
     if let Some(key) = record.explicit_hash_key {
-        let mut digits = [0; HASH_KEY_DIGITS_MAX];
+        let mut digits = [0; HashKey::DIGITS_MAX];
         let mut rest = &mut digits[..];
         write!(rest, "{key}").expect("no hash key has more digits");
         let rest_bytes = rest.len();
         put_text(out, "ExplicitHashKey");
-        put_digits(out, &digits[..HASH_KEY_DIGITS_MAX - rest_bytes]);
+        put_digits(out, &digits[..HashKey::DIGITS_MAX - rest_bytes]);
     }
     out.push(BREAK);
 }
@@ -143,7 +140,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{record::PartitionKey, shard::HashKey};
+    use crate::record::PartitionKey;
 
     fn text(text: &str) -> Value {
         Value::from(text)

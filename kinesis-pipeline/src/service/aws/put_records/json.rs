@@ -10,15 +10,14 @@ use crate::{
     json::{Malformed, Scanner, Text},
     record::EncodedRecord,
     service::{EntryFailure, PutRecords, StoredAt, aws::direct::set_text},
-    shard::{SequenceNumber, ShardId},
+    shard::{HashKey, SequenceNumber, ShardId},
 };
 
 /// The request as the API has it in JSON.
 pub(super) fn body(call: &PutRecords) -> Bytes {
     const ENTRY: &str = r#"{"Data":"","PartitionKey":"","ExplicitHashKey":""},"#;
-    const HASH_KEY_DIGITS_MAX: usize = 39;
     let expected = |record: &EncodedRecord| {
-        let key = record.partition_key.len() + HASH_KEY_DIGITS_MAX;
+        let key = record.partition_key.len() + HashKey::DIGITS_MAX;
         STANDARD.encoded_length(record.data.len()) + key + ENTRY.len()
     };
     let frame = 64 + call.stream.as_str().len();
@@ -141,7 +140,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{record::PartitionKey, shard::HashKey};
+    use crate::record::PartitionKey;
 
     proptest! {
         #[test]
