@@ -14,9 +14,9 @@ use tokio::{
 
 use super::{
     pipeline::Pipeline,
-    send::{Sent, send},
-    shards::open_shards,
-    state::{State, Wake},
+    request::send::{Sent, send},
+    scheduler::scheduler::{State, Wake},
+    shard_map::listing::open_shards,
 };
 use crate::{service::ServiceError, shard::Shard};
 

@@ -21,40 +21,17 @@
 //! `state` decides what happens next from what it knows and the time; `driver` does it. `pipeline` is what the
 //! handles hold: the way into the queue, and the state while no driver has it.
 
-mod accepted;
-mod backlog;
-mod board;
-mod builder;
-mod collect;
-mod draft;
+mod admission;
 mod driver;
-mod encode;
-mod entry;
-mod epoch;
 mod error;
-mod lane;
-mod lanes;
-mod limit;
-mod many;
-mod metrics;
+mod handles;
 mod options;
-mod pace;
-mod pack;
+mod pending;
 mod pipeline;
-mod place;
-mod producer;
-mod receipt;
-mod records;
-mod refresh;
-mod retry;
-mod room;
-mod send;
-mod settings;
-mod shards;
-mod sink;
-mod split;
-mod state;
-mod stats;
+mod queue;
+mod request;
+mod scheduler;
+mod shard_map;
 #[cfg(test)]
 mod tests;
 
@@ -63,19 +40,19 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-pub use builder::ProducerBuilder;
+pub(crate) use admission::metrics::PutMetrics;
+pub use admission::stats::ProducerStats;
 pub use error::{AttemptError, PutError, PutFailure};
 use futures_core::Stream;
 use futures_util::StreamExt as _;
-pub use many::PutStream;
-pub(crate) use metrics::PutMetrics;
+pub use handles::builder::ProducerBuilder;
+pub use handles::producer::{CloseError, FlushError, Producer, Reservation};
+pub use handles::put_stream::PutStream;
+pub use handles::sink::{ProducerSink, SinkError};
 pub use options::{InvalidPutOption, Order, PutOptions};
-pub use producer::{CloseError, FlushError, Producer, Reservation};
-pub use receipt::{PendingReceipt, Receipt};
-pub use sink::{ProducerSink, SinkError};
-pub use stats::ProducerStats;
+pub use pending::receipt::{PendingReceipt, Receipt};
 
-use self::{pipeline::Pipeline, settings::Settings};
+use self::{admission::shared::Settings, pipeline::Pipeline};
 use crate::{
     record::{EncodedRecord, KinesisRecord},
     stream::{KinesisStream, Target},
@@ -181,7 +158,7 @@ impl<R: KinesisRecord> KinesisStream<R> {
 
     fn encode(&self, record: &R) -> Result<EncodedRecord, PutError> {
         let Target { stream, clock, .. } = &self.target;
-        encode::encode(record, self.key_field.as_deref(), stream, clock)
+        admission::encode::encode(record, self.key_field.as_deref(), stream, clock)
     }
 
     fn pipeline(&self) -> &Arc<Pipeline> {

@@ -1,6 +1,6 @@
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::encode::RECORD_BYTES_MAX;
+use super::admission::encode::RECORD_BYTES_MAX;
 
 const MIB: usize = 1024 * 1024;
 
@@ -110,7 +110,7 @@ impl PutOptions {
     }
 
     /// How long an endpoint is tried to which no connection can be made; then all that waits fails with
-    /// [`PutError::GaveUp`](super::PutError::GaveUp). Default 5 s, 0 to 1 hour.
+    /// [`PutError::GaveUp`](crate::PutError::GaveUp). Default 5 s, 0 to 1 hour.
     #[must_use]
     pub fn unreachable_max(mut self, time: Duration) -> Self {
         self.unreachable_max = time;

@@ -12,13 +12,14 @@ use tokio::{
 };
 
 use super::{
-    PutError,
-    accepted::Arrived,
+    admission::{
+        budget::{Held, Permit},
+        shared::Settings,
+    },
     driver::Driver,
-    receipt::PendingReceipt,
-    room::{Held, Permit},
-    settings::Settings,
-    state::{Arrival, State},
+    error::PutError,
+    pending::{pending::Arrived, receipt::PendingReceipt},
+    scheduler::scheduler::{Arrival, State},
 };
 use crate::record::EncodedRecord;
 
@@ -291,7 +292,7 @@ impl Pipeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::put::{receipt::PendingReceipt, tests::settings};
+    use crate::put::{pending::receipt::PendingReceipt, tests::settings};
 
     fn pipeline() -> Arc<Pipeline> {
         let settings = Arc::try_unwrap(settings()).unwrap();

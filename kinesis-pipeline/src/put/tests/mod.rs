@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use script::{Answer, Script};
 
-use super::settings::Settings;
+use crate::put::admission::shared::Settings;
 
 /// Settings of a pipeline whose service stores everything.
 pub(super) fn settings() -> Arc<Settings> {

@@ -1,0 +1,79 @@
+//! A record of the user's becomes bytes and keys that the service will take.
+
+use std::sync::Arc;
+
+use crate::{
+    clock::Clock,
+    put::error::PutError,
+    record::{
+        EncodeContext, EncodedRecord, KeyError, KinesisRecord, PARTITION_KEY_CHARS_MAX,
+        PartitionKey, RecordError,
+    },
+    service::StreamId,
+};
+
+/// The largest record, data and partition key, that a stream takes unless its limit was raised.
+pub(crate) const RECORD_BYTES_MAX: usize = 1024 * 1024;
+
+/// Encodes a record and checks its key: with `limit`, which checks its size, all is checked that the service
+/// would refuse, so that no bad record gets into a request with good ones.
+pub(crate) fn encode<R: KinesisRecord>(
+    record: &R,
+    key_field: Option<&str>,
+    stream: &StreamId,
+    clock: &Clock,
+) -> Result<EncodedRecord, PutError> {
+    let encoded = EncodedRecord::of(record, key_field, &EncodeContext::of(clock))
+        .map_err(|error| not_encoded(error, stream))?;
+    check_key(&encoded.partition_key).map_err(|source| PutError::Key {
+        stream: stream.clone(),
+        source,
+    })?;
+    Ok(encoded)
+}
+
+fn not_encoded(error: RecordError, stream: &StreamId) -> PutError {
+    let stream = stream.clone();
+    match error {
+        RecordError::Key(source) => PutError::Key { stream, source },
+        RecordError::Encode(source) => PutError::Encode {
+            stream,
+            source: Arc::new(source),
+        },
+    }
+}
+
+/// A key that came out of a stream was never checked.
+fn check_key(key: &PartitionKey) -> Result<(), KeyError> {
+    match key.len() {
+        0 => Err(KeyError::Empty { field: None }),
+        1..=PARTITION_KEY_CHARS_MAX => Ok(()),
+        _ => match key.chars().count() {
+            chars if chars > PARTITION_KEY_CHARS_MAX => {
+                Err(KeyError::TooLong { field: None, chars })
+            }
+            _ => Ok(()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn encoded(key: PartitionKey, data_bytes: usize) -> Result<EncodedRecord, PutError> {
+        let record = EncodedRecord::new(key, Bytes::from(vec![0; data_bytes]));
+        encode(&record, None, &"s".into(), &Clock::system())
+    }
+
+    #[test]
+    fn a_key_that_came_out_of_a_stream_is_checked_again() {
+        for text in [String::new(), "é".repeat(257)] {
+            let error = encoded(PartitionKey::stored(text), 1).unwrap_err();
+            assert!(matches!(error, PutError::Key { .. }), "{error}");
+        }
+        assert!(encoded(PartitionKey::stored("日".repeat(256)), 1).is_ok());
+    }
+}

@@ -1,0 +1,45 @@
+use std::sync::Arc;
+
+use super::{budget::Room, metrics::PutMetrics, record_limit::RecordLimit, stats::Counters};
+use crate::{put::options::PutOptions, stream::Target};
+
+/// What all parts of one put pipeline know.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) target: Target,
+    pub(crate) endpoint: Arc<str>,
+    pub(crate) options: PutOptions,
+    pub(crate) room: Arc<Room>,
+    pub(crate) limit: RecordLimit,
+    pub(crate) counters: Counters,
+    pub(crate) metrics: PutMetrics,
+}
+
+impl Settings {
+    pub(crate) fn new(target: Target, options: PutOptions) -> Self {
+        Self {
+            endpoint: target.service.endpoint().into(),
+            room: Arc::new(Room::new(
+                options.in_flight_records_max,
+                options.in_flight_bytes_max,
+            )),
+            metrics: PutMetrics::new(&target.stream, options.aggregate),
+            target,
+            limit: RecordLimit::new(),
+            counters: Counters::default(),
+            options,
+        }
+    }
+
+    /// Tells the metrics what has changed.
+    pub(crate) fn publish(&self) {
+        self.metrics.publish(|| self.counters.snapshot());
+    }
+}
+
+/// Records may end after the last request that their pipeline made.
+impl Drop for Settings {
+    fn drop(&mut self) {
+        self.publish();
+    }
+}

@@ -1,0 +1,113 @@
+//! What a pipeline has done, counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{
+    put::{error::AttemptError, request::entry::Entry},
+    service::ErrorClass,
+};
+
+/// A number that only grows. Each has a cache line of its own: putting and sending threads write to different
+/// ones.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, count: usize) {
+        self.0.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// The same where nobody else adds: it costs no exclusive access to memory.
+    fn add_alone(&self, count: usize) {
+        let before = self.0.load(Ordering::Relaxed);
+        self.0.store(before + count as u64, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counters of one pipeline.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) accepted: Counter,
+    stored: Counter,
+    stored_bytes: Counter,
+    pub(crate) failed: Counter,
+    pub(crate) expired: Counter,
+    pub(crate) astride: Counter,
+    requests: Counter,
+    kinesis_records: Counter,
+    throttled: Counter,
+    failures: Counter,
+}
+
+impl Counters {
+    pub(crate) fn count_request(&self, entries: &[Entry]) {
+        self.requests.add(1);
+        self.kinesis_records.add(entries.len());
+    }
+
+    /// To be called by the driver, of which there is one at a time.
+    pub(crate) fn count_stored(&self, user_records: usize, data_bytes: usize) {
+        self.stored.add_alone(user_records);
+        self.stored_bytes.add_alone(data_bytes);
+    }
+
+    pub(crate) fn count_failure(&self, failure: &AttemptError) {
+        self.failures.add(1);
+        if failure.class() == ErrorClass::Throttled {
+            self.throttled.add(1);
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> ProducerStats {
+        let (stored, failed) = (self.stored.get(), self.failed.get());
+        ProducerStats {
+            records_accepted: self.accepted.get(),
+            records_stored: stored,
+            records_failed: failed,
+            records_expired: self.expired.get(),
+            records_pending: self.accepted.get().saturating_sub(stored + failed),
+            data_bytes_stored: self.stored_bytes.get(),
+            records_put_astride: self.astride.get(),
+            requests_sent: self.requests.get(),
+            kinesis_records_sent: self.kinesis_records.get(),
+            kinesis_records_failed: self.failures.get(),
+            kinesis_records_throttled: self.throttled.get(),
+        }
+    }
+}
+
+/// What a producer has done since it was built.
+///
+/// The numbers are read one by one while it works: their sums may be off by what happens meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProducerStats {
+    /// User records that were accepted.
+    pub records_accepted: u64,
+    /// User records that have a receipt.
+    pub records_stored: u64,
+    /// User records that were accepted and ended in an error.
+    pub records_failed: u64,
+    /// Those of them that were not stored within their time to live.
+    pub records_expired: u64,
+    /// User records that were accepted and have no result yet.
+    pub records_pending: u64,
+    /// The data of the records that have a receipt, without keys and aggregation.
+    pub data_bytes_stored: u64,
+    /// User records that were put again because a reshard left their aggregate in a shard that does not take
+    /// all of its records.
+    pub records_put_astride: u64,
+    /// Requests.
+    pub requests_sent: u64,
+    /// Records as the service counts them: aggregates, and user records that went alone; each attempt counts.
+    pub kinesis_records_sent: u64,
+    /// Attempts that the service did not store.
+    pub kinesis_records_failed: u64,
+    /// Attempts that failed because a shard's rate was used up.
+    pub kinesis_records_throttled: u64,
+}

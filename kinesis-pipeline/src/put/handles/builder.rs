@@ -1,0 +1,186 @@
+use std::{fmt, time::Duration};
+
+use super::producer::Producer;
+use crate::{
+    put::{
+        admission::shared::Settings,
+        options::{InvalidPutOption, Order, PutOptions},
+        pipeline::Pipeline,
+    },
+    stream::KinesisStream,
+};
+
+/// Builds a [`Producer`].
+pub struct ProducerBuilder<R> {
+    stream: KinesisStream<R>,
+    options: PutOptions,
+    aggregate_bytes_max: Option<usize>,
+    close_timeout: Duration,
+}
+
+/// With an order, one aggregate per shard and round trip carries all: it may be larger.
+const ORDERED_AGGREGATE_BYTES_MAX: usize = 256 * 1024;
+
+impl<R> KinesisStream<R> {
+    /// A builder of a producer: records in as fast as the shards take them.
+    #[must_use]
+    pub fn producer(&self) -> ProducerBuilder<R> {
+        ProducerBuilder {
+            stream: self.clone(),
+            options: PutOptions {
+                attempts_max: 30,
+                throttled_attempts_max: 100,
+                in_flight_bytes_max: 64 * 1024 * 1024,
+                requests_in_flight_max: 16,
+                in_flight_records_max: 100_000,
+                linger_max: Duration::from_millis(100),
+                eager: false,
+                placed: true,
+                ..PutOptions::default()
+            },
+            aggregate_bytes_max: None,
+            close_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl<R> ProducerBuilder<R> {
+    /// Whether several records share one Kinesis record, in the format of the Kinesis Producer Library:
+    /// small records then go through a shard at 1 MiB a second instead of 1,000 records a second. Every
+    /// reader of the stream must split aggregates, as this library, KCL and Lambda's helpers do. Default
+    /// false.
+    #[must_use]
+    pub fn aggregate(mut self, aggregate: bool) -> Self {
+        self.options.aggregate = aggregate;
+        self
+    }
+
+    /// How large an aggregate becomes. Default 51,200 bytes, or 256 KiB with [`Order::PerKey`]; 1 KiB to
+    /// 1 MiB.
+    ///
+    /// Where shards are written to at their pace and without an order, 25 KiB is the most: one PUT payload unit, which
+    /// each shard takes 40 times a second.
+    #[must_use]
+    pub fn aggregate_bytes_max(mut self, bytes: usize) -> Self {
+        self.aggregate_bytes_max = Some(bytes);
+        self
+    }
+
+    /// In which order records are stored. Default [`Order::None`].
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.options.order = order;
+        self
+    }
+
+    /// How long a record waits for others to share its request. Default 100 ms, 0 to 60 s.
+    #[must_use]
+    pub fn linger(mut self, time: Duration) -> Self {
+        self.options.linger_max = time;
+        self
+    }
+
+    /// How many bytes of records are held until they are stored; a put waits for room. Default 64 MiB, 1 MiB
+    /// to 2 GiB.
+    #[must_use]
+    pub fn in_flight_bytes_max(mut self, bytes: usize) -> Self {
+        self.options = self.options.in_flight_bytes_max(bytes);
+        self
+    }
+
+    /// How many records are held until they are stored; a put waits for room. Each takes some 400 bytes
+    /// besides its data. Default 100,000, 1 to 10,000,000.
+    #[must_use]
+    pub fn in_flight_records_max(mut self, records: usize) -> Self {
+        self.options = self.options.in_flight_records_max(records);
+        self
+    }
+
+    /// How many requests run at the same time. Default 16, 1 to 256.
+    #[must_use]
+    pub fn requests_in_flight_max(mut self, requests: usize) -> Self {
+        self.options = self.options.requests_in_flight_max(requests);
+        self
+    }
+
+    /// How often a record is sent before it is given up because of failures of the service or the network.
+    /// Default 30, 1 to 100.
+    #[must_use]
+    pub fn attempts_max(mut self, attempts: u32) -> Self {
+        self.options = self.options.attempts_max(attempts);
+        self
+    }
+
+    /// How often a record is sent before it is given up because the service throttles it. Default 100, 1 to
+    /// 1,000.
+    #[must_use]
+    pub fn throttled_attempts_max(mut self, attempts: u32) -> Self {
+        self.options = self.options.throttled_attempts_max(attempts);
+        self
+    }
+
+    /// How long a record waits before it is sent again: see [`PutOptions::backoff`]. Default 50 ms and 2 s.
+    #[must_use]
+    pub fn backoff(mut self, min: Duration, max: Duration) -> Self {
+        self.options = self.options.backoff(min, max);
+        self
+    }
+
+    /// How long an endpoint is tried to which no connection can be made; then all that waits fails with
+    /// [`PutError::GaveUp`](crate::PutError::GaveUp). Default 5 s, 0 to 1 hour.
+    #[must_use]
+    pub fn unreachable_max(mut self, time: Duration) -> Self {
+        self.options = self.options.unreachable_max(time);
+        self
+    }
+
+    /// How long the answer to a request is waited for. Default 30 s, 10 ms to 10 minutes.
+    #[must_use]
+    pub fn request_timeout(mut self, time: Duration) -> Self {
+        self.options = self.options.request_timeout(time);
+        self
+    }
+
+    /// How long after its put a record is still sent; one that is not stored by then ends with
+    /// [`PutError::Expired`](crate::PutError::Expired): whoever may want to put it again keeps it until its
+    /// receipt is there. Off by default: records do not die of age. 10 ms to
+    /// 1 day.
+    #[must_use]
+    pub fn record_ttl(mut self, time: Duration) -> Self {
+        self.options.record_ttl = Some(time);
+        self
+    }
+
+    /// How long [`Producer::close`] waits for what was accepted. Default 30 s.
+    #[must_use]
+    pub fn close_timeout(mut self, time: Duration) -> Self {
+        self.close_timeout = time;
+        self
+    }
+
+    /// The producer. No call is made before the first put.
+    ///
+    /// # Errors
+    /// [`InvalidPutOption`]: an option is out of its range.
+    pub fn build(mut self) -> Result<Producer<R>, InvalidPutOption> {
+        if self.options.order == Order::PerKey {
+            self.options.aggregate_bytes_max = ORDERED_AGGREGATE_BYTES_MAX;
+        }
+        if let Some(bytes) = self.aggregate_bytes_max {
+            self.options.aggregate_bytes_max = bytes;
+        }
+        self.options.check()?;
+        let settings = Settings::new(self.stream.target.clone(), self.options);
+        let pipeline = Pipeline::new(settings, fastrand::Rng::new());
+        Ok(Producer::new(self.stream, pipeline, self.close_timeout))
+    }
+}
+
+impl<R> fmt::Debug for ProducerBuilder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProducerBuilder")
+            .field("stream", self.stream.id())
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

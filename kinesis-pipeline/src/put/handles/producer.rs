@@ -1,0 +1,271 @@
+//! The producer: records in as fast as the shards take them.
+
+use std::{borrow::Borrow, fmt, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use crate::{
+    put::{
+        admission::{budget::Permit, encode::encode, stats::ProducerStats},
+        error::{PutError, PutFailure},
+        pending::receipt::PendingReceipt,
+        pipeline::Pipeline,
+    },
+    record::{EncodedRecord, KinesisRecord},
+    service::StreamId,
+    stream::{KinesisStream, Target},
+};
+
+/// Puts records as fast as the stream's shards take them, in aggregates if you like.
+///
+/// It finds each record's shard, fills requests across all shards, writes to each shard at the pace that the
+/// shard takes, retries what failed and only that, and holds no more than its options allow. To wait for room
+/// and to wait until the record is stored are two awaits: the first returns a [`PendingReceipt`], which is a
+/// future of the [`Receipt`](crate::Receipt).
+///
+/// Cheap to clone; clones share everything. When the last handle is dropped, what was accepted is still sent
+/// as long as the runtime runs: call [`close`](Self::close) to wait for it.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # async fn journey(stream: kinesis_pipeline::KinesisStream<Bytes>) -> Result<(), Box<dyn std::error::Error>> {
+/// let producer = stream.producer().aggregate(true).build()?;
+/// let pending = producer.put(&Bytes::from("21.5")).await?;
+/// println!("stored at {}", pending.await?.position());
+/// producer.close().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Producer<R> {
+    stream: KinesisStream<R>,
+    pipeline: Arc<Pipeline>,
+    close_timeout: Duration,
+}
+
+impl<R> Producer<R> {
+    pub(crate) fn new(
+        stream: KinesisStream<R>,
+        pipeline: Arc<Pipeline>,
+        close_timeout: Duration,
+    ) -> Self {
+        Self {
+            stream,
+            pipeline,
+            close_timeout,
+        }
+    }
+
+    /// Waits until every record whose put returned before this call is stored or given up.
+    ///
+    /// Records that gather are sent at once.
+    ///
+    /// # Errors
+    /// [`FlushError`]: how many records were not stored since the flush before; the receipt of each tells
+    /// why.
+    ///
+    /// # Cancel safety
+    /// Dropping the future only stops the waiting.
+    pub async fn flush(&self) -> Result<(), FlushError> {
+        let stream = self.id().clone();
+        match self.pipeline.flush().await {
+            Ok(0) => Ok(()),
+            Ok(records) => Err(FlushError::NotStored { stream, records }),
+            Err(_) => Err(FlushError::NoRuntime { stream }),
+        }
+    }
+
+    /// Takes no more records, on any clone, and waits until what was accepted is stored or given up.
+    ///
+    /// # Errors
+    /// [`CloseError`] reports what was not stored, and what is still on its way when the time of
+    /// [`ProducerBuilder::close_timeout`](crate::ProducerBuilder::close_timeout) is over: that is still sent as long as the runtime runs.
+    ///
+    /// # Cancel safety
+    /// Dropping the future only stops the waiting: the producer stays closed.
+    pub async fn close(self) -> Result<(), CloseError> {
+        self.pipeline.close();
+        let flushed = timeout(self.close_timeout, self.flush()).await;
+        let (records_failed, records_pending) = match flushed {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(FlushError::NotStored { records, .. })) => (records, 0),
+            Ok(Err(FlushError::NoRuntime { .. })) | Err(_) => (0, self.stats().records_pending),
+        };
+        Err(CloseError {
+            stream: self.id().clone(),
+            records_failed,
+            records_pending,
+        })
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn stats(&self) -> ProducerStats {
+        self.pipeline.settings().counters.snapshot()
+    }
+
+    pub(in crate::put) fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.pipeline
+    }
+
+    /// The stream's name or ARN.
+    #[must_use]
+    pub fn id(&self) -> &StreamId {
+        self.stream.id()
+    }
+}
+
+impl<R: KinesisRecord> Producer<R> {
+    /// Accepts a record as soon as there is room for it, and returns the future of its receipt.
+    ///
+    /// # Errors
+    /// The record cannot be put as it is, or the producer is closed. What happens to it later is told by the
+    /// [`PendingReceipt`].
+    ///
+    /// # Cancel safety
+    /// A put that is dropped while it waits for room has done nothing.
+    pub async fn put(&self, record: &R) -> Result<PendingReceipt, PutError> {
+        self.pipeline.put(self.encode(record)?).await
+    }
+
+    /// Accepts a record, owned or by reference, if there is room for it now, and otherwise gives it back.
+    ///
+    /// A record over 1 MiB is accepted once a [`put`](Self::put) has found out that the stream takes such
+    /// records.
+    ///
+    /// # Errors
+    /// [`PutError::NoRoom`], or why the record cannot be put as it is; with the record.
+    pub fn try_put<T: Borrow<R>>(&self, record: T) -> Result<PendingReceipt, PutFailure<T>> {
+        let accepted = self
+            .encode(record.borrow())
+            .and_then(|encoded| self.pipeline.try_put(encoded));
+        match accepted {
+            Ok(Ok(pending)) => Ok(pending),
+            Ok(Err(refused)) => Err(PutFailure::new(self.not_now(&refused), record)),
+            Err(error) => Err(PutFailure::new(error, record)),
+        }
+    }
+
+    /// Waits for room for one record of up to `bytes` bytes, data and key, and keeps it free for a put that
+    /// need not wait.
+    ///
+    /// # Errors
+    /// [`PutError::Closed`].
+    ///
+    /// # Cancel safety
+    /// A wait that is dropped keeps nothing.
+    pub async fn reserve(&self, bytes: usize) -> Result<Reservation<'_, R>, PutError> {
+        let permit = self.pipeline.reserve(bytes).await?;
+        Ok(Reservation {
+            producer: self,
+            permit,
+        })
+    }
+
+    pub(in crate::put) fn encode(&self, record: &R) -> Result<EncodedRecord, PutError> {
+        let Target { stream, clock, .. } = &self.stream.target;
+        encode(record, self.stream.key_field.as_deref(), stream, clock)
+    }
+
+    /// Why a record is not accepted without waiting.
+    fn not_now(&self, record: &EncodedRecord) -> PutError {
+        let settings = self.pipeline.settings();
+        let bytes = record.size_bytes();
+        if !settings.limit.allows(bytes) {
+            return settings.limit.too_large(bytes, settings);
+        }
+        PutError::NoRoom {
+            stream: self.id().clone(),
+        }
+    }
+}
+
+impl<R> Clone for Producer<R> {
+    fn clone(&self) -> Self {
+        Self {
+            stream: self.stream.clone(),
+            pipeline: Arc::clone(&self.pipeline),
+            close_timeout: self.close_timeout,
+        }
+    }
+}
+
+impl<R> fmt::Debug for Producer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer")
+            .field("stream", self.id())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Room that is kept for one record. Dropping it gives the room back.
+#[must_use = "the room is kept until the reservation is used or dropped"]
+pub struct Reservation<'a, R> {
+    producer: &'a Producer<R>,
+    permit: Permit,
+}
+
+impl<R: KinesisRecord> Reservation<'_, R> {
+    /// Accepts a record, owned or by reference, at once. A larger one than was reserved needs more room.
+    ///
+    /// # Errors
+    /// As [`Producer::try_put`].
+    pub fn put<T: Borrow<R>>(mut self, record: T) -> Result<PendingReceipt, PutFailure<T>> {
+        let accepted = self.producer.encode(record.borrow()).and_then(|encoded| {
+            let bytes = encoded.size_bytes();
+            let pipeline = &self.producer.pipeline;
+            if !pipeline.settings().limit.allows(bytes) || !self.permit.resize(bytes) {
+                return Err(self.producer.not_now(&encoded));
+            }
+            pipeline.put_reserved(encoded, self.permit)
+        });
+        accepted.map_err(|error| PutFailure::new(error, record))
+    }
+}
+
+impl<R> fmt::Debug for Reservation<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation")
+            .field("producer", self.producer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a flush is not a success.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FlushError {
+    /// Some of the records were not stored.
+    #[error(
+        "{records} record(s) for stream `{stream}` were not stored: their receipts say why and which to put again"
+    )]
+    NotStored {
+        /// The stream.
+        stream: StreamId,
+        /// How many.
+        records: u64,
+    },
+    /// The flush was not called from within a tokio runtime.
+    #[error(
+        "a flush of stream `{stream}` needs a tokio runtime with its time driver: call it in one"
+    )]
+    NoRuntime {
+        /// The stream.
+        stream: StreamId,
+    },
+}
+
+/// What a producer had not stored when it was closed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the producer of stream `{stream}` closed with {records_failed} record(s) not stored and {records_pending} \
+     still on their way: their receipts say which to put again"
+)]
+#[non_exhaustive]
+pub struct CloseError {
+    /// The stream.
+    pub stream: StreamId,
+    /// Records that were given up or refused since the flush before; 0 if the time was over.
+    pub records_failed: u64,
+    /// Records that have no result yet because the time was over.
+    pub records_pending: u64,
+}

@@ -1,0 +1,138 @@
+//! A producer at the end of a stream of records.
+
+use std::{
+    borrow::Borrow,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use futures_sink::Sink;
+
+use super::producer::{FlushError, Producer};
+use crate::{
+    put::{error::PutError, pipeline::Pipeline},
+    record::KinesisRecord,
+};
+
+type Step<T> = Pin<Box<dyn Future<Output = Result<T, PutError>> + Send>>;
+
+/// A [`Sink`] of records, owned or by reference, for those who pipe streams into a [`Producer`].
+///
+/// It is ready when there is room. Flushing and closing wait until all that the producer has accepted is stored
+/// or given up; closing leaves the producer and its other handles open. Receipts are not told: records that were
+/// given up are counted in the error of the flush.
+///
+/// ```
+/// use futures_util::{StreamExt, stream};
+/// # use bytes::Bytes;
+/// # async fn journey(stream: kinesis_pipeline::KinesisStream<Bytes>) -> Result<(), Box<dyn std::error::Error>> {
+/// let producer = stream.producer().build()?;
+/// let records = stream::iter([Bytes::from("21.5"), Bytes::from("19.0")]);
+/// records.map(Ok).forward(producer.sink()).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct ProducerSink<R> {
+    producer: Producer<R>,
+    /// A record that waits for room.
+    accepting: Option<Step<()>>,
+    /// Counts the records that were not stored.
+    flushing: Option<Step<u64>>,
+}
+
+/// Why a [`ProducerSink`] failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// A record cannot be put as it is, or the producer is closed: the record was not accepted.
+    #[error(transparent)]
+    Put(#[from] PutError),
+    /// Records that were accepted were not stored.
+    #[error(transparent)]
+    Flush(#[from] FlushError),
+}
+
+impl<R> Producer<R> {
+    /// The producer as a sink.
+    #[must_use]
+    pub fn sink(&self) -> ProducerSink<R> {
+        ProducerSink {
+            producer: self.clone(),
+            accepting: None,
+            flushing: None,
+        }
+    }
+}
+
+impl<R> ProducerSink<R> {
+    fn pipeline(&self) -> &Arc<Pipeline> {
+        self.producer.pipeline()
+    }
+
+    fn poll_accepting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
+        let Some(accepting) = &mut self.accepting else {
+            return Poll::Ready(Ok(()));
+        };
+        let accepted = ready!(accepting.as_mut().poll(cx));
+        self.accepting = None;
+        Poll::Ready(accepted.map_err(SinkError::Put))
+    }
+
+    fn poll_flushing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
+        ready!(self.poll_accepting(cx))?;
+        let pipeline = Arc::clone(self.pipeline());
+        let flushing = self
+            .flushing
+            .get_or_insert_with(|| Box::pin(async move { pipeline.flush().await }));
+        let flushed = ready!(flushing.as_mut().poll(cx));
+        self.flushing = None;
+        let stream = self.producer.id().clone();
+        Poll::Ready(match flushed {
+            Ok(0) => Ok(()),
+            Ok(records) => Err(FlushError::NotStored { stream, records }.into()),
+            Err(error) => Err(error.into()),
+        })
+    }
+}
+
+impl<R: KinesisRecord, T: Borrow<R>> Sink<T> for ProducerSink<R> {
+    type Error = SinkError;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
+        self.get_mut().poll_accepting(cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, record: T) -> Result<(), SinkError> {
+        let this = self.get_mut();
+        let encoded = this.producer.encode(record.borrow())?;
+        if let Err(no_room) = this.pipeline().try_put(encoded)? {
+            let pipeline = Arc::clone(this.pipeline());
+            this.accepting = Some(Box::pin(
+                async move { pipeline.put(no_room).await.map(drop) },
+            ));
+        }
+        Ok(())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
+        self.get_mut().poll_flushing(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
+        self.get_mut().poll_flushing(cx)
+    }
+}
+
+/// Nothing in it is ever pinned in place.
+impl<R> Unpin for ProducerSink<R> {}
+
+impl<R> fmt::Debug for ProducerSink<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProducerSink")
+            .field("producer", &self.producer)
+            .finish_non_exhaustive()
+    }
+}

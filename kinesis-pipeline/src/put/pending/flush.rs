@@ -1,0 +1,151 @@
+//! What a flush waits for: all records that were accepted before it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tokio::sync::watch;
+
+use crate::put::admission::shared::Settings;
+
+/// The records that were accepted between two flushes: each holds it until it has its result.
+#[derive(Debug)]
+pub(crate) struct Epoch {
+    /// What its records need to know of their pipeline: one count of owners for both.
+    pub(crate) settings: Arc<Settings>,
+    failed: Arc<AtomicU64>,
+    /// Held for its drop, which tells that all records have their results.
+    _lives: watch::Sender<()>,
+}
+
+/// Tells when an epoch's records all have their results.
+#[derive(Clone, Debug)]
+pub(crate) struct EpochEnd {
+    failed: Arc<AtomicU64>,
+    ended: watch::Receiver<()>,
+}
+
+impl Epoch {
+    /// One of its records was not stored.
+    pub(crate) fn count_failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl EpochEnd {
+    fn has_ended(&self) -> bool {
+        self.ended.has_changed().is_err()
+    }
+
+    /// Waits for the end, and tells how many records were not stored.
+    pub(crate) async fn ended(mut self) -> u64 {
+        while self.ended.changed().await.is_ok() {}
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// The epoch of the records that are accepted now, and the ends of those before that some flush waits for.
+#[derive(Debug)]
+pub(crate) struct Epochs {
+    settings: Arc<Settings>,
+    current: Arc<Epoch>,
+    current_end: EpochEnd,
+    /// Bounded by the records that are held: an epoch without records is not closed.
+    closed: Vec<EpochEnd>,
+}
+
+impl Epochs {
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
+        let (current, current_end) = epoch(&settings);
+        Self {
+            settings,
+            current,
+            current_end,
+            closed: Vec::new(),
+        }
+    }
+
+    pub(crate) fn current(&self) -> Arc<Epoch> {
+        Arc::clone(&self.current)
+    }
+
+    /// Closes the epoch. Returns what a flush has to wait for.
+    pub(crate) fn close(&mut self) -> Vec<EpochEnd> {
+        let has_records = Arc::strong_count(&self.current) > 1;
+        if has_records || self.current.failed.load(Ordering::Relaxed) > 0 {
+            let (current, current_end) = epoch(&self.settings);
+            self.current = current;
+            self.closed
+                .push(std::mem::replace(&mut self.current_end, current_end));
+        }
+        let ends = self.closed.clone();
+        self.forget_ended();
+        ends
+    }
+
+    /// Whether a flush waits.
+    pub(crate) fn is_flushing(&mut self) -> bool {
+        self.forget_ended();
+        !self.closed.is_empty()
+    }
+
+    fn forget_ended(&mut self) {
+        self.closed.retain(|end| !end.has_ended());
+    }
+}
+
+fn epoch(settings: &Arc<Settings>) -> (Arc<Epoch>, EpochEnd) {
+    let failed = Arc::new(AtomicU64::new(0));
+    let (lives, ended) = watch::channel(());
+    let epoch = Epoch {
+        settings: Arc::clone(settings),
+        failed: Arc::clone(&failed),
+        _lives: lives,
+    };
+    (Arc::new(epoch), EpochEnd { failed, ended })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::put::tests::settings;
+
+    fn epochs() -> Epochs {
+        Epochs::new(settings())
+    }
+
+    #[test]
+    fn a_flush_waits_for_all_epochs_before_it_and_not_for_later_records() {
+        let mut epochs = epochs();
+        let (first, second) = (epochs.current(), {
+            epochs.close();
+            epochs.current()
+        });
+        let ends = epochs.close();
+        let later = epochs.current();
+        assert_eq!(ends.len(), 2);
+        let all = || ends.iter().all(EpochEnd::has_ended);
+        drop(second);
+        assert!(!all());
+        first.count_failed();
+        drop(first);
+        assert!(all() && !epochs.is_flushing());
+        let failed: u64 = ends
+            .into_iter()
+            .filter_map(|end| end.ended().now_or_never())
+            .sum();
+        assert_eq!(failed, 1);
+        drop(later);
+    }
+
+    #[test]
+    fn failures_before_the_flush_are_told_and_empty_epochs_are_not_kept() {
+        let mut epochs = epochs();
+        epochs.current().count_failed();
+        assert_eq!(epochs.close().len(), 1);
+        assert!(epochs.close().is_empty());
+    }
+}

@@ -1,0 +1,135 @@
+//! The end of every record: a receipt, or the reason why there is none.
+
+use std::{
+    cell::RefCell,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use super::oneshot::{Boards, Receiver, Sender};
+use crate::{
+    put::error::PutError,
+    service::StreamId,
+    shard::{Position, SequenceNumber, ShardId},
+};
+
+/// Where a record was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The shard that took the record.
+    pub shard_id: ShardId,
+    /// The sequence number of the Kinesis record.
+    pub sequence_number: SequenceNumber,
+    /// The index of the record in its aggregate; 0 for a record that is not aggregated.
+    pub sub_sequence_number: u64,
+    /// How often the record was sent; 1 if the first attempt stored it.
+    pub attempts: u32,
+    /// How long it took from the put until the receipt.
+    pub time_in_buffer: Duration,
+}
+
+impl Receipt {
+    /// A receipt of a record that was stored at the first attempt, at once.
+    #[must_use]
+    pub fn new(shard_id: ShardId, sequence_number: SequenceNumber) -> Self {
+        Self {
+            shard_id,
+            sequence_number,
+            sub_sequence_number: 0,
+            attempts: 1,
+            time_in_buffer: Duration::ZERO,
+        }
+    }
+
+    /// The record's position in the stream, as a reader sees it.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position::new(self.shard_id.clone(), self.sequence_number.clone())
+            .at_sub_sequence_number(self.sub_sequence_number)
+    }
+}
+
+/// What becomes of a record.
+pub(crate) type PutResult = Result<Receipt, PutError>;
+
+/// The result of a record that was accepted; it comes once the record is stored or given up.
+///
+/// Dropping it does not take the record back: it is still sent.
+///
+/// # Panics
+///
+/// As other futures, it panics when it is polled again after it was ready.
+pub struct PendingReceipt {
+    /// Absent once the result is out.
+    result: Option<Receiver<PutResult>>,
+    stream: StreamId,
+}
+
+/// The other end of a [`PendingReceipt`].
+pub(crate) type Waiter = Sender<PutResult>;
+
+thread_local! {
+    /// Each thread has its own: no two threads wait for each other to find a place.
+    static BOARDS: RefCell<Boards<PutResult>> = RefCell::new(Boards::new());
+}
+
+impl PendingReceipt {
+    pub(crate) fn new(stream: StreamId) -> (Waiter, Self) {
+        // A thread that ends has none any more.
+        let (waiter, result) = BOARDS
+            .try_with(|boards| boards.borrow_mut().pair())
+            .unwrap_or_else(|_| Boards::new().pair());
+        let result = Some(result);
+        (waiter, Self { result, stream })
+    }
+}
+
+impl fmt::Debug for PendingReceipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingReceipt")
+            .field("stream", &self.stream)
+            .field("is_ready", &self.result.is_none())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Future for PendingReceipt {
+    type Output = PutResult;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<PutResult> {
+        let receiver = self.result.as_mut();
+        let receiver = receiver.expect("a receipt is not polled once it was ready");
+        let result = ready!(receiver.poll(cx));
+        self.result = None;
+        Poll::Ready(result.unwrap_or_else(|| {
+            Err(PutError::Gone {
+                stream: self.stream.clone(),
+                attempts: 0,
+                may_have_been_stored: true,
+            })
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_names_the_position_that_a_reader_sees() {
+        let mut receipt = Receipt::new("shardId-000000000000".into(), 7_u128.into());
+        receipt.sub_sequence_number = 3;
+        assert_eq!(receipt.position().to_string(), "shardId-000000000000:7.3");
+    }
+
+    #[tokio::test]
+    async fn a_waiter_that_vanishes_ends_its_receipt_with_an_error() {
+        let (waiter, pending) = PendingReceipt::new("s".into());
+        drop(waiter);
+        assert!(pending.await.unwrap_err().may_have_been_stored());
+    }
+}

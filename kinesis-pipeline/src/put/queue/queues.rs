@@ -1,0 +1,391 @@
+//! All records that wait to be sent, by shard.
+
+use std::{collections::VecDeque, hint::black_box, sync::Arc};
+
+use tokio::time::Instant;
+
+use super::shard_queue::{Cut, Lane};
+use crate::{
+    put::{
+        admission::shared::Settings,
+        options::Order,
+        pending::{
+            flush::Epoch,
+            pending::{Accepted, Arrived},
+            slab::{Records, Ticket},
+        },
+        request::{
+            entry::{Entry, LaneId},
+            request::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX, Request},
+        },
+        shard_map::shard_map::{Landing, Placement, find_hash_keys, landing},
+    },
+    shard::ShardId,
+};
+
+/// The lanes of a pipeline, and what decides the lane of a record.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    pub(super) settings: Arc<Settings>,
+    pub(super) placement: Placement,
+    /// At least one, except while the shard map is awaited.
+    pub(super) all: Vec<Lane>,
+    /// Records that go as they are and need no order: whether the shard of one has room for it shows when a request
+    /// is cut. What has to wait then goes to its lane.
+    pub(super) fresh: VecDeque<Accepted>,
+    /// How many records were just taken: the last of the fresh ones ...
+    pub(super) taken: usize,
+    /// ... or all of these, which are sorted into lanes then.
+    pub(super) unsorted: VecDeque<Accepted>,
+    /// How many records wait in lanes and before them ...
+    pub(super) records: usize,
+    /// ... and how many bytes they have.
+    pub(super) bytes: usize,
+    /// Records that came before there was a shard map.
+    pub(super) unplaced: VecDeque<Ticket>,
+    /// Tells the lanes of one shard map from those of the next.
+    pub(super) map: u32,
+    /// The lanes that have records, and maybe some that had, the one that the next request begins with first: all get
+    /// their turn, and no time is spent on the many that are empty.
+    pub(super) filled: VecDeque<usize>,
+}
+
+impl Lanes {
+    /// Lanes that wait for a shard map if records are placed, or one lane.
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
+        let placed = settings.options.placed;
+        let mut lanes = Self {
+            settings,
+            placement: Placement::Awaited,
+            all: Vec::new(),
+            fresh: VecDeque::new(),
+            taken: 0,
+            unsorted: VecDeque::new(),
+            records: 0,
+            bytes: 0,
+            unplaced: VecDeque::new(),
+            map: 0,
+            filled: VecDeque::new(),
+        };
+        if !placed {
+            lanes.place_nothing(false, true, &mut Records::default());
+        }
+        lanes
+    }
+
+    /// Takes a record over. It has no lane before [`place_taken`](Self::place_taken).
+    #[inline]
+    pub(crate) fn take(&mut self, arrived: Arrived, epoch: Arc<Epoch>) {
+        self.taken += 1;
+        if self.takes_fresh() {
+            self.records += 1;
+            self.bytes += arrived.record.size_bytes();
+            self.fresh.push_back(Accepted::new(arrived, epoch));
+        } else {
+            self.unsorted.push_back(Accepted::new(arrived, epoch));
+        }
+    }
+
+    /// How many records were taken and have no lane yet.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Places the records that were taken. Returns when the first of them was accepted, and whether they filled a
+    /// lane, so that nothing is gained for it by waiting for more records.
+    pub(crate) fn place_taken(&mut self, records: &mut Records) -> Option<(Instant, bool)> {
+        let taken = std::mem::take(&mut self.taken);
+        if self.takes_fresh() {
+            let from = self.fresh.len() - taken;
+            find_hash_keys(&mut self.fresh, from);
+            let first = self.fresh.get(from)?;
+            return Some((first.fate.entered_at, false));
+        }
+        if self.settings.options.placed {
+            find_hash_keys(&mut self.unsorted, 0);
+        }
+        let entered_at = self.unsorted.front()?.fate.entered_at;
+        self.peek();
+        let mut unsorted = std::mem::take(&mut self.unsorted);
+        let mut filled = false;
+        for user in unsorted.drain(..) {
+            filled |= self.push(user, records);
+        }
+        self.unsorted = unsorted;
+        Some((entered_at, filled))
+    }
+
+    /// Reads a little of all lanes that are about to be written to.
+    fn peek(&self) {
+        let read = |user: &Accepted| {
+            let lane = self.placement.index_of(user.fate.hash_key());
+            lane.map_or(0, |index| self.all[index].peek_open(&user.record))
+        };
+        let sum = self.unsorted.iter().map(read).fold(0, usize::wrapping_add);
+        black_box(sum);
+    }
+
+    /// Returns whether that filled a lane.
+    pub(super) fn push(&mut self, user: Accepted, records: &mut Records) -> bool {
+        let Some(index) = self.placement.index_of(user.fate.hash_key()) else {
+            self.unplaced.push_back(records.hold(user));
+            return false;
+        };
+        self.records += 1;
+        self.bytes += user.record.size_bytes();
+        if self.takes_fresh() {
+            self.fresh.push_back(user);
+            return false;
+        }
+        let lane = to_fill(&mut self.all, &mut self.filled, index);
+        lane.push(user, &self.settings.options, records)
+    }
+
+    /// Whether records have a lane only if they have to wait for their shard.
+    fn takes_fresh(&self) -> bool {
+        let options = &self.settings.options;
+        self.is_placed() && !options.aggregate && options.order == Order::None
+    }
+
+    fn filled(&self) -> impl Iterator<Item = &Lane> {
+        self.filled.iter().map(|&index| &self.all[index])
+    }
+
+    /// How many records wait in lanes.
+    fn in_lanes(&self) -> usize {
+        self.records - self.fresh.len()
+    }
+
+    /// Puts records back that were there before, in their order.
+    pub(crate) fn push_first(&mut self, users: Vec<Ticket>, records: &Records) {
+        for user in users.into_iter().rev() {
+            match self.placement.index_of(records[&user].fate.hash_key()) {
+                Some(index) => {
+                    self.records += 1;
+                    self.bytes += user.bytes();
+                    to_fill(&mut self.all, &mut self.filled, index).push_first(user);
+                }
+                None => self.unplaced.push_front(user),
+            }
+        }
+    }
+
+    /// The lane that an entry came from, unless the shard map has changed since.
+    pub(crate) fn lane_of(&mut self, id: LaneId) -> Option<&mut Lane> {
+        self.all.get_mut(id.index()).filter(|lane| lane.id == id)
+    }
+
+    /// Whether a shard map would help to place what waits.
+    pub(crate) fn lacks_shards(&self) -> bool {
+        self.placement.may_get_better() && !self.is_empty()
+    }
+
+    pub(crate) fn is_placed(&self) -> bool {
+        matches!(self.placement, Placement::ByShard(_))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.unplaced.is_empty() && self.records == 0
+    }
+
+    /// Whether what waits fills a request, whatever shards it is for.
+    pub(crate) fn fills_a_request(&self) -> bool {
+        self.bytes >= REQUEST_BYTES_MAX
+            || (!self.settings.options.aggregate && self.records >= REQUEST_RECORDS_MAX)
+    }
+
+    /// The next request, if records are to be sent now.
+    pub(crate) fn cut(&mut self, cut: Cut<'_>) -> Request {
+        let expected = if self.settings.options.aggregate {
+            self.all.len()
+        } else {
+            self.records
+        };
+        let mut request = Request::expecting(expected.min(self.records));
+        for _ in 0..self.filled.len() {
+            let Some(index) = self.filled.pop_front() else {
+                break;
+            };
+            let lane = &mut self.all[index];
+            let (records, bytes) = (lane.len(), lane.bytes());
+            let has_room = lane.cut(&mut request, cut);
+            self.records -= records - lane.len();
+            self.bytes -= bytes - lane.bytes();
+            if !has_room {
+                // The lane that did not fit is the first of the next request.
+                self.filled.push_front(index);
+                return request;
+            }
+            lane.is_listed = lane.len() > 0;
+            if lane.is_listed {
+                self.filled.push_back(index);
+            }
+        }
+        if !self.filled.is_empty() {
+            self.filled.rotate_left(1);
+        }
+        request
+    }
+
+    /// Adds to a request what waits for nothing but company.
+    pub(crate) fn cut_fresh(
+        &mut self,
+        request: &mut Request,
+        now: Instant,
+        hurry: bool,
+        records: &mut Records,
+    ) {
+        let options = &self.settings.options;
+        if self.fresh_ripe_at(now, hurry).is_none_or(|at| at > now) {
+            return;
+        }
+        let Placement::ByShard(map) = &self.placement else {
+            return;
+        };
+        let read = |user: &Accepted| self.all[map.index_of(user.fate.hash_key())].peek();
+        let next = self.fresh.iter().take(REQUEST_RECORDS_MAX);
+        black_box(next.map(read).fold(0, usize::wrapping_add));
+        while let Some(user) = self
+            .fresh
+            .pop_front_if(|user| request.fits(user.record.size_bytes()))
+        {
+            let index = map.index_of(user.fate.hash_key());
+            let lane = &mut self.all[index];
+            if lane.takes_fresh(&user, now) {
+                self.records -= 1;
+                self.bytes -= user.record.size_bytes();
+                request.push_fresh(lane.id, user);
+            } else {
+                to_fill(&mut self.all, &mut self.filled, index).push(user, options, records);
+            }
+        }
+    }
+
+    /// When records that wait for no shard may be sent although nothing happens before.
+    fn fresh_ripe_at(&self, now: Instant, hurry: bool) -> Option<Instant> {
+        let first = self.fresh.front()?;
+        let lingered_at = first.fate.entered_at + self.settings.options.linger_max;
+        Some(if hurry { now } else { lingered_at })
+    }
+
+    /// When records may be sent although nothing happens before.
+    pub(crate) fn ripe_at(&self, cut: Cut<'_>) -> Option<Instant> {
+        let fresh = self.fresh_ripe_at(cut.now, cut.hurry);
+        if self.in_lanes() == 0 {
+            return fresh;
+        }
+        let lanes = self.filled().filter_map(|lane| lane.ripe_at(cut));
+        lanes.chain(fresh).min()
+    }
+
+    /// When the record that waits for longest was accepted; it is the first of a lane.
+    pub(crate) fn since(&self, records: &Records) -> Option<Instant> {
+        let unplaced = self
+            .unplaced
+            .front()
+            .map(|user| records[user].fate.entered_at);
+        self.filled()
+            .filter_map(|lane| lane.since(records))
+            .chain(unplaced)
+            .chain(self.fresh.front().map(|user| user.fate.entered_at))
+            .min()
+    }
+
+    /// Takes the records that were accepted at `time` or before, as far as no younger one stands before them.
+    pub(crate) fn take_until(&mut self, time: Instant, records: &mut Records) -> Vec<Ticket> {
+        let mut older = Vec::new();
+        while self
+            .unplaced
+            .front()
+            .is_some_and(|user| records[user].fate.entered_at <= time)
+        {
+            older.extend(self.unplaced.pop_front());
+        }
+        while let Some(user) = self.fresh.pop_front_if(|user| user.fate.entered_at <= time) {
+            self.records -= 1;
+            self.bytes -= user.record.size_bytes();
+            older.push(records.hold(user));
+        }
+        if self.in_lanes() == 0 {
+            return older;
+        }
+        for &index in &self.filled {
+            let lane = &mut self.all[index];
+            let (count, bytes) = (lane.len(), lane.bytes());
+            older.extend(lane.take_until(time, records));
+            self.records -= count - lane.len();
+            self.bytes -= bytes - lane.bytes();
+        }
+        older
+    }
+
+    /// Reads what [`stored`](Self::stored) will need for all of these entries, so that the processor fetches it side by
+    /// side.
+    pub(crate) fn peek_sent(&self, entries: &[Entry]) {
+        let read = |entry: &Entry| {
+            let lane = self.all.get(entry.lane.index());
+            lane.map_or(0, Lane::peek).wrapping_add(entry.peek())
+        };
+        black_box(entries.iter().map(read).fold(0, usize::wrapping_add));
+    }
+
+    /// A shard has stored an entry. Judges where it landed.
+    pub(crate) fn stored(
+        &mut self,
+        entry: &Entry,
+        shard_id: &ShardId,
+        records: &Records,
+    ) -> Landing {
+        if let Some(lane) = self.lane_of(entry.lane) {
+            lane.stored(entry);
+            if lane.shard_id.as_ref() == Some(shard_id) {
+                return Landing::Right;
+            }
+        }
+        self.landing(entry, shard_id, records)
+    }
+
+    /// Judges where an entry landed.
+    pub(crate) fn landing(&self, entry: &Entry, shard_id: &ShardId, records: &Records) -> Landing {
+        match &self.placement {
+            Placement::ByShard(map) => landing(map, shard_id, &entry.hash_keys(records)),
+            Placement::Off { .. } | Placement::Awaited => Landing::Right,
+        }
+    }
+
+    /// What was in flight is lost.
+    pub(crate) fn unblock(&mut self) {
+        self.all.iter_mut().for_each(Lane::unblock);
+    }
+
+    /// There will be nothing to send for a while.
+    pub(crate) fn rest(&mut self) {
+        self.fresh.shrink_to(REQUEST_RECORDS_MAX);
+        self.all.iter_mut().for_each(Lane::rest);
+    }
+
+    /// Takes all records.
+    pub(crate) fn take_waiting(&mut self, records: &mut Records) -> Vec<Ticket> {
+        (self.records, self.bytes) = (0, 0);
+        let mut waiting = Vec::new();
+        for lane in &mut self.all {
+            waiting.extend(lane.take_all(records));
+        }
+        waiting.extend(self.fresh.drain(..).map(|user| records.hold(user)));
+        waiting.extend(self.unplaced.drain(..));
+        waiting
+    }
+}
+
+/// A lane that is about to get a record: it is listed among those that have some.
+pub(super) fn to_fill<'a>(
+    all: &'a mut [Lane],
+    filled: &mut VecDeque<usize>,
+    index: usize,
+) -> &'a mut Lane {
+    let lane = &mut all[index];
+    if !std::mem::replace(&mut lane.is_listed, true) {
+        filled.push_back(index);
+    }
+    lane
+}

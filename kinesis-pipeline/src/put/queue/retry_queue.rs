@@ -1,0 +1,114 @@
+//! Records that wait until they may be sent again.
+
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BinaryHeap,
+};
+
+use tokio::time::Instant;
+
+use crate::put::pending::slab::Ticket;
+
+/// Groups of records that failed together and are sent again together, by the time when they are due.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    groups: BinaryHeap<Reverse<Group>>,
+    /// How many groups there ever were.
+    count: u64,
+    records: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Group {
+    due: Instant,
+    /// Breaks ties: what failed first goes first.
+    number: u64,
+    users: Vec<Ticket>,
+}
+
+impl Backlog {
+    pub(crate) fn push(&mut self, users: Vec<Ticket>, due: Instant) {
+        self.count += 1;
+        self.records += users.len();
+        self.bytes += bytes_of(&users);
+        self.groups.push(Reverse(Group {
+            due,
+            number: self.count,
+            users,
+        }));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    pub(crate) fn records(&self) -> usize {
+        self.records
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// When the next group is due.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.groups.peek().map(|Reverse(group)| group.due)
+    }
+
+    /// Takes the records that are due, those first that failed first.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Ticket> {
+        let mut due = Vec::new();
+        while self.due().is_some_and(|at| at <= now) {
+            if let Some(Reverse(group)) = self.groups.pop() {
+                due.extend(group.users);
+            }
+        }
+        self.records -= due.len();
+        self.bytes -= bytes_of(&due);
+        due
+    }
+
+    /// Forgets all records.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Takes all records.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Ticket> {
+        (self.records, self.bytes) = (0, 0);
+        std::mem::take(&mut self.groups)
+            .into_iter()
+            .flat_map(|Reverse(group)| group.users)
+    }
+}
+
+fn bytes_of(users: &[Ticket]) -> usize {
+    users.iter().map(Ticket::bytes).sum()
+}
+
+impl Group {
+    fn order(&self) -> (Instant, u64) {
+        (self.due, self.number)
+    }
+}
+
+impl Ord for Group {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
+impl PartialOrd for Group {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Group {
+    fn eq(&self, other: &Self) -> bool {
+        self.order() == other.order()
+    }
+}
+
+impl Eq for Group {}

@@ -1,0 +1,404 @@
+//! The records that wait for one shard.
+
+use std::{collections::VecDeque, time::Duration};
+
+use tokio::time::Instant;
+
+use super::pacer::{Pace, QUANTUM_BYTES};
+use crate::{
+    put::{
+        options::{Order, PutOptions},
+        pending::{
+            pending::Accepted,
+            slab::{Records, Ticket},
+        },
+        request::{
+            aggregate::Pack,
+            entry::{Entry, LaneId, aggregate_size},
+            request::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX, Request},
+        },
+    },
+    record::EncodedRecord,
+    shard::ShardId,
+};
+
+/// Whoever has to wait for a shard's pace waits so much longer: what other shards take meanwhile shares the request.
+const PACED_TOGETHER: Duration = Duration::from_millis(4);
+
+/// So many places are kept for records when none waits.
+const RECORDS_KEPT: usize = 64;
+
+/// The records that wait for one shard, or for any where records are not placed, the next one first.
+///
+/// A record that needs no waiting finds its lane anywhere among hundreds: what it needs stands first, in few lines of
+/// the cache.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Lane {
+    pub(crate) id: LaneId,
+    records: usize,
+    bytes: usize,
+    /// May several records of it share a Kinesis record.
+    aggregate: bool,
+    /// With [`Order::PerKey`], an entry is in flight.
+    busy: bool,
+    /// It is among the lanes that are looked at when a request is cut.
+    pub(crate) is_listed: bool,
+    /// `None`: there is no telling which shard is how busy.
+    pub(crate) pace: Option<Pace>,
+    /// `None`: the service finds the shard.
+    pub(crate) shard_id: Option<ShardId>,
+    /// With [`Order::PerKey`], the first record is sent again then.
+    blocked_until: Option<Instant>,
+    /// Records that go as they are, that keep an order, or that were here before all in `packs`.
+    waiting: VecDeque<Ticket>,
+    /// Records that share Kinesis records that are full ...
+    packs: VecDeque<Box<Pack>>,
+    /// ... and those behind them, which others may join.
+    open: Option<Pack>,
+}
+
+/// What is the same for all lanes when a request is cut.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut<'a> {
+    pub(crate) options: &'a PutOptions,
+    /// What the tickets stand for.
+    pub(crate) records: &'a Records,
+    pub(crate) now: Instant,
+    /// Nothing is gained by waiting for more records.
+    pub(crate) hurry: bool,
+    /// Only records that were sent before.
+    pub(crate) retries_only: bool,
+}
+
+impl Lane {
+    pub(crate) fn new(
+        id: LaneId,
+        shard_id: Option<ShardId>,
+        pace: Option<Pace>,
+        aggregate: bool,
+    ) -> Self {
+        Self {
+            id,
+            shard_id,
+            waiting: VecDeque::new(),
+            packs: VecDeque::new(),
+            open: None,
+            records: 0,
+            bytes: 0,
+            pace,
+            aggregate,
+            busy: false,
+            is_listed: false,
+            blocked_until: None,
+        }
+    }
+
+    /// Reads what [`takes_fresh`](Self::takes_fresh) and [`stored`](Self::stored) will need: one who is about to ask many
+    /// lanes reads this of all of them first, so that the processor fetches it side by side. The sum means nothing.
+    pub(crate) fn peek(&self) -> usize {
+        let shard = self.shard_id.as_ref().map_or(0, |id| id.as_str().len());
+        let pace = self.pace.as_ref().map_or(0, Pace::bytes);
+        self.records.wrapping_add(pace).wrapping_add(shard)
+    }
+
+    /// Whether a record may be sent without waiting for the shard, which is charged for it then.
+    pub(crate) fn takes_fresh(&mut self, user: &Accepted, now: Instant) -> bool {
+        if self.records > 0 {
+            return false;
+        }
+        let Some(pace) = &mut self.pace else {
+            return true;
+        };
+        pace.refill(now);
+        let is_allowed = pace.allows();
+        if is_allowed {
+            pace.spend(user.record.size_bytes());
+        }
+        is_allowed
+    }
+
+    /// Reads what a [`push`](Self::push) of this record will need, as [`peek`](Self::peek) does.
+    #[inline]
+    pub(crate) fn peek_open(&self, record: &EncodedRecord) -> usize {
+        self.open.as_ref().map_or(0, |open| open.peek(record))
+    }
+
+    /// Returns whether that filled the lane.
+    pub(crate) fn push(
+        &mut self,
+        user: Accepted,
+        options: &PutOptions,
+        records: &mut Records,
+    ) -> bool {
+        let was_full = self.is_full(options);
+        self.records += 1;
+        self.bytes += user.record.size_bytes();
+        // In order, an aggregate is made when it is sent: of as much as the shard takes then, since there is one at a
+        // time.
+        if self.aggregate && options.order == Order::None {
+            self.pack(user, options);
+        } else {
+            self.waiting.push_back(records.hold(user));
+        }
+        !was_full && self.is_full(options)
+    }
+
+    fn pack(&mut self, user: Accepted, options: &PutOptions) {
+        let paced_max = self.pace.as_ref().map_or(usize::MAX, |_| QUANTUM_BYTES);
+        let bytes_max = options.aggregate_bytes_max.min(paced_max);
+        let Some(open) = &mut self.open else {
+            self.open = Some(Pack::new(user));
+            return;
+        };
+        if let Some(user) = open.push(user, bytes_max) {
+            let next = open.next(user);
+            let full = std::mem::replace(open, next);
+            self.packs.push_back(Box::new(full));
+        }
+    }
+
+    /// Puts a record before all others: it was there before.
+    pub(crate) fn push_first(&mut self, user: Ticket) {
+        self.records += 1;
+        self.bytes += user.bytes();
+        self.waiting.push_front(user);
+    }
+
+    /// Puts a record that was sent before behind those of which that is true too.
+    pub(crate) fn push_sent(&mut self, user: Ticket) {
+        self.records += 1;
+        self.bytes += user.bytes();
+        self.waiting.push_back(user);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.records
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes all records, in their order.
+    pub(crate) fn take_all(&mut self, records: &mut Records) -> VecDeque<Ticket> {
+        self.unpack_while(records, |_| true);
+        (self.records, self.bytes) = (0, 0);
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// There will be nothing to send for a while.
+    pub(crate) fn rest(&mut self) {
+        self.waiting.shrink_to(RECORDS_KEPT);
+    }
+
+    /// Takes the records that were accepted at `time` or before, as far as no younger one stands before them.
+    pub(crate) fn take_until(&mut self, time: Instant, records: &mut Records) -> Vec<Ticket> {
+        self.unpack_while(records, |pack| {
+            pack.since().is_some_and(|since| since <= time)
+        });
+        let mut older = Vec::new();
+        while let Some(first) = self.waiting.front()
+            && records[first].fate.entered_at <= time
+        {
+            older.extend(self.pop());
+        }
+        older
+    }
+
+    /// Makes records of the first packs.
+    fn unpack_while(&mut self, records: &mut Records, is_meant: impl Fn(&Pack) -> bool) {
+        while let Some(pack) = self.packs.pop_front_if(|pack| is_meant(pack)) {
+            self.waiting.extend(records.hold_all(pack.unpack()));
+        }
+        if self.packs.is_empty()
+            && let Some(pack) = self.open.take_if(|pack| is_meant(pack))
+        {
+            self.waiting.extend(records.hold_all(pack.unpack()));
+        }
+    }
+
+    /// The records that share the next Kinesis record, if none goes before them.
+    fn next_pack(&self) -> Option<&Pack> {
+        let first = self.packs.front().map(|pack| &**pack);
+        first
+            .or(self.open.as_ref())
+            .filter(|_| self.waiting.is_empty())
+    }
+
+    /// When the first record was accepted.
+    pub(crate) fn since(&self, records: &Records) -> Option<Instant> {
+        match self.waiting.front() {
+            Some(first) => Some(records[first].fate.entered_at),
+            None => self.next_pack()?.since(),
+        }
+    }
+
+    /// Whether the first record was sent before.
+    fn was_sent(&self, records: &Records) -> bool {
+        let first = self.waiting.front();
+        first.is_some_and(|first| records[first].fate.attempts > 0)
+    }
+
+    /// From when on records of it may be sent; `None`: not before something happens.
+    pub(crate) fn ripe_at(&self, cut: Cut<'_>) -> Option<Instant> {
+        let since = self.since(cut.records)?;
+        let was_sent = self.was_sent(cut.records);
+        if self.busy || (cut.retries_only && !was_sent) {
+            return None;
+        }
+        let gathered_at = if cut.hurry || was_sent || self.is_full(cut.options) {
+            cut.now
+        } else {
+            since + cut.options.linger_max
+        };
+        let paced = self.paced_at().map(|at| {
+            if at > cut.now {
+                at + PACED_TOGETHER
+            } else {
+                at
+            }
+        });
+        [Some(gathered_at), paced, self.blocked_until]
+            .into_iter()
+            .flatten()
+            .max()
+    }
+
+    /// When the shard takes what comes next.
+    fn paced_at(&self) -> Option<Instant> {
+        let pace = self.pace.as_ref()?;
+        Some(match self.next_pack() {
+            Some(next) => pace.ready_at(1, next.bytes()),
+            None if self.aggregate => pace.ready_at(1, self.bytes),
+            None => pace.ready_at(self.records, self.bytes),
+        })
+    }
+
+    /// Whether nothing is gained for this lane by waiting for more records.
+    fn is_full(&self, options: &PutOptions) -> bool {
+        if self.aggregate {
+            return !self.packs.is_empty() || self.bytes >= options.aggregate_bytes_max;
+        }
+        self.bytes >= REQUEST_BYTES_MAX || self.records >= REQUEST_RECORDS_MAX
+    }
+
+    /// Moves records that may be sent now into the request. Returns whether the request has room for more.
+    pub(crate) fn cut(&mut self, request: &mut Request, cut: Cut<'_>) -> bool {
+        if self.records == 0 {
+            return true;
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.refill(cut.now);
+        }
+        if self.ripe_at(cut).is_none_or(|at| at > cut.now) {
+            return true;
+        }
+        self.blocked_until = None;
+        let mut began = false;
+        while self.has_more(cut) {
+            let (count, bytes) = self.next_size(cut);
+            // Only the first may overdraw: what is left of the pace is better spent on a full record later.
+            if began && self.paced_bytes() < bytes {
+                break;
+            }
+            began = true;
+            if !request.fits(bytes) {
+                return false;
+            }
+            if let Some(entry) = self.take(count, bytes) {
+                self.sending(&entry, cut.options);
+                request.push(entry);
+            }
+        }
+        true
+    }
+
+    /// Whether another Kinesis record may be cut, once one may.
+    fn has_more(&self, cut: Cut<'_>) -> bool {
+        let was_sent = || self.was_sent(cut.records);
+        let lingered = || {
+            let since = self.since(cut.records);
+            since.is_some_and(|since| cut.now >= since + cut.options.linger_max)
+        };
+        let gathered = || cut.hurry || was_sent() || self.is_full(cut.options) || lingered();
+        self.records > 0
+            && !self.busy
+            && self.pace.as_ref().is_none_or(Pace::allows)
+            && (!cut.retries_only || was_sent())
+            && (!self.aggregate || gathered())
+    }
+
+    /// How many records the next Kinesis record has, and how many bytes at most.
+    fn next_size(&self, cut: Cut<'_>) -> (usize, usize) {
+        if self.aggregate && !self.waiting.is_empty() {
+            let records = self.waiting.iter().map(|user| &cut.records[user].record);
+            let bytes_max = cut.options.aggregate_bytes_max.min(self.paced_bytes());
+            return aggregate_size(records, bytes_max);
+        }
+        let lone = self.waiting.front().map(|user| (1, user.bytes()));
+        let pack = || self.next_pack().map(|pack| (pack.len(), pack.bytes()));
+        lone.or_else(pack).unwrap_or_default()
+    }
+
+    fn paced_bytes(&self) -> usize {
+        self.pace.as_ref().map_or(usize::MAX, Pace::bytes)
+    }
+
+    fn take(&mut self, count: usize, bytes: usize) -> Option<Entry> {
+        if self.waiting.is_empty() {
+            let open = || self.open.take().map(Box::new);
+            let pack = self.packs.pop_front().or_else(open)?;
+            self.records -= pack.len();
+            self.bytes -= pack.user_bytes();
+            return Some(Entry::packed(self.id, pack));
+        }
+        if count == 1 {
+            return Some(Entry::lone(self.id, self.pop()?));
+        }
+        let users: Vec<_> = self.waiting.drain(..count).collect();
+        self.records -= users.len();
+        self.bytes -= users.iter().map(Ticket::bytes).sum::<usize>();
+        Some(Entry::many(self.id, users, bytes))
+    }
+
+    fn pop(&mut self) -> Option<Ticket> {
+        let user = self.waiting.pop_front()?;
+        self.records -= 1;
+        self.bytes -= user.bytes();
+        Some(user)
+    }
+
+    fn sending(&mut self, entry: &Entry, options: &PutOptions) {
+        self.busy = options.order == Order::PerKey;
+        if let Some(pace) = &mut self.pace {
+            pace.spend(entry.bytes());
+        }
+    }
+
+    /// An entry of it is no longer in flight: a shard has stored it.
+    pub(crate) fn stored(&mut self, entry: &Entry) {
+        self.returned(entry);
+        if let Some(pace) = &mut self.pace {
+            pace.stored();
+        }
+    }
+
+    /// An entry of it is no longer in flight.
+    pub(crate) fn returned(&mut self, entry: &Entry) {
+        self.busy = false;
+        if let Some(pace) = &mut self.pace {
+            pace.give_back(entry.overcharged_bytes());
+        }
+    }
+
+    /// What was in flight is lost.
+    pub(crate) fn unblock(&mut self) {
+        self.busy = false;
+    }
+
+    /// With [`Order::PerKey`]: nothing of it is sent before.
+    pub(crate) fn block_until(&mut self, time: Instant) {
+        self.blocked_until = Some(time);
+    }
+}

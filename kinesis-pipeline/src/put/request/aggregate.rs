@@ -1,0 +1,366 @@
+//! An aggregate that is written as its records come: what is left of each is its fate.
+//!
+//! ```text
+//!   record ─> push ─> .. ─> sent ─┬─ stored ─> fates end
+//!                                 └─ failed ─> unpack ─> records again
+//! ```
+//!
+//! While only one record has come it is kept as it is, since it would go alone.
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{draft::Drafts, entry::AGGREGATE_KEY};
+use crate::{
+    put::{
+        admission::budget::Held,
+        pending::pending::{Accepted, Fate},
+    },
+    record::EncodedRecord,
+    service::StoredAt,
+    shard::HashKey,
+    wire::aggregate::{self, Writer},
+};
+
+/// How much memory an aggregate begins with. One that follows a full one begins with as much as that had.
+const SMALL: Expected = Expected {
+    bytes: 1_024,
+    records: 4,
+    keys: 0,
+};
+
+/// The user records of one Kinesis record, which is written already.
+#[derive(Debug)]
+pub(crate) struct Pack {
+    content: Content,
+    fates: Vec<Fate>,
+    /// How large the Kinesis record becomes at most.
+    bytes: usize,
+    /// The data and keys of the user records ...
+    user_bytes: usize,
+    /// ... and the data alone.
+    data_bytes: usize,
+    /// How often it was sent, counting the attempt in flight.
+    attempts: u32,
+    expected: Expected,
+}
+
+/// What an aggregate will have.
+#[derive(Clone, Copy, Debug)]
+struct Expected {
+    bytes: usize,
+    records: usize,
+    keys: usize,
+}
+
+/// Where the records are.
+#[derive(Debug)]
+enum Content {
+    /// A Kinesis record that is done: the one user record, or an aggregate with its MD5.
+    Done(EncodedRecord),
+    /// More can come.
+    Open(Writer),
+    /// On its way to the service.
+    Sent,
+}
+
+impl Pack {
+    pub(crate) fn new(user: Accepted) -> Self {
+        Self::expecting(SMALL, user)
+    }
+
+    /// One that will become as large as this one.
+    pub(crate) fn next(&self, user: Accepted) -> Self {
+        let Content::Open(writer) = &self.content else {
+            return Self::new(user);
+        };
+        let expected = Expected {
+            bytes: self.bytes,
+            records: self.fates.len(),
+            keys: writer.keys(),
+        };
+        Self::expecting(expected, user)
+    }
+
+    fn expecting(expected: Expected, user: Accepted) -> Self {
+        let Accepted { record, fate } = user;
+        let mut fates = Vec::with_capacity(expected.records);
+        fates.push(fate);
+        Self {
+            bytes: record.size_bytes(),
+            user_bytes: record.size_bytes(),
+            data_bytes: record.data.len(),
+            content: Content::Done(record),
+            fates,
+            attempts: 0,
+            expected,
+        }
+    }
+
+    /// Reads what a [`push`](Self::push) of this record will need, as [`Writer::peek`] does.
+    #[inline]
+    pub(crate) fn peek(&self, record: &EncodedRecord) -> usize {
+        let fates = self.fates.last().map_or(0, |fate| fate.attempts as usize);
+        match &self.content {
+            Content::Open(writer) => fates.wrapping_add(writer.peek(record)),
+            Content::Done(_) | Content::Sent => fates,
+        }
+    }
+
+    /// Takes another record if the aggregate stays within this many bytes, or gives it back.
+    pub(crate) fn push(&mut self, user: Accepted, bytes_max: usize) -> Option<Accepted> {
+        let more = aggregate::record_bytes_max(&user.record);
+        let bytes = match &self.content {
+            Content::Done(first) => {
+                let empty = aggregate::empty_bytes() + AGGREGATE_KEY.len();
+                empty + aggregate::record_bytes_max(first) + more
+            }
+            Content::Open(_) => self.bytes + more,
+            Content::Sent => return Some(user),
+        };
+        if bytes > bytes_max {
+            return Some(user);
+        }
+        let Accepted { record, fate } = user;
+        self.bytes = bytes;
+        self.user_bytes += record.size_bytes();
+        self.data_bytes += record.data.len();
+        self.fates.push(fate);
+        match &mut self.content {
+            Content::Open(writer) => writer.push(&record),
+            Content::Done(first) => {
+                let Expected { bytes, keys, .. } = self.expected;
+                let mut writer = Writer::expecting(bytes, keys);
+                writer.push(first);
+                writer.push(&record);
+                self.content = Content::Open(writer);
+            }
+            Content::Sent => {}
+        }
+        None
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.fates.len()
+    }
+
+    /// How large the Kinesis record becomes at most.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many bytes of data and keys its user records have.
+    pub(crate) fn user_bytes(&self) -> usize {
+        self.user_bytes
+    }
+
+    /// How many bytes of data they have.
+    pub(crate) fn data_bytes(&self) -> usize {
+        self.data_bytes
+    }
+
+    /// The first of its records.
+    pub(crate) fn first(&self) -> Option<&Fate> {
+        self.fates.first()
+    }
+
+    /// When its first record was accepted.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.first().map(|first| first.entered_at)
+    }
+
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    pub(crate) fn hash_keys(&self) -> impl Iterator<Item = HashKey> {
+        self.fates.iter().map(Fate::hash_key)
+    }
+
+    /// An attempt begins: what is to be sent becomes the next of the drafts. Returns how large it is.
+    pub(crate) fn sent(&mut self, drafts: &mut Drafts) -> usize {
+        self.attempts += 1;
+        match std::mem::replace(&mut self.content, Content::Sent) {
+            Content::Open(writer) => {
+                let hash_key = self.first().map_or(HashKey::MIN, Fate::hash_key);
+                drafts.push_aggregate(writer, hash_key)
+            }
+            Content::Done(record) => {
+                let bytes = record.size_bytes();
+                drafts.push(record);
+                bytes
+            }
+            Content::Sent => unreachable!("it is sent again after it has come back"),
+        }
+    }
+
+    /// The attempt is over: what was sent comes back.
+    pub(crate) fn returned(&mut self, sent: EncodedRecord) {
+        self.content = Content::Done(sent);
+    }
+
+    /// The attempt does not count: the request was refused for another record's sake.
+    pub(crate) fn attempt_was_not_about_it(&mut self) {
+        self.attempts -= 1;
+    }
+
+    /// All user records are stored. The room that they took goes over to `freed`.
+    pub(crate) fn stored(&mut self, at: &StoredAt, now: Instant, freed: &mut Held) {
+        let sum = self
+            .fates
+            .iter()
+            .map(Fate::peek)
+            .fold(0, usize::wrapping_add);
+        std::hint::black_box(sum);
+        for (index, mut fate) in (0..).zip(std::mem::take(&mut self.fates)) {
+            fate.attempts = self.attempts;
+            fate.stored(at, index, now, freed);
+        }
+    }
+
+    /// The user records one by one, as if each had been sent as often as the whole. They have memory of their own.
+    pub(crate) fn unpack(mut self) -> Vec<Accepted> {
+        let records = match std::mem::replace(&mut self.content, Content::Sent) {
+            Content::Open(writer) => records_of(&writer.finish_with([0; 16])),
+            Content::Done(record) if self.fates.len() == 1 => vec![record],
+            Content::Done(record) => records_of(&record.data),
+            Content::Sent => Vec::new(),
+        };
+        debug_assert_eq!(records.len(), self.fates.len(), "what was written is read");
+        let attempts = self.attempts;
+        let fates = std::mem::take(&mut self.fates).into_iter();
+        let users = records.into_iter().zip(fates).map(|(record, mut fate)| {
+            if attempts > 0 {
+                fate.was_sent(attempts);
+            }
+            Accepted { record, fate }
+        });
+        users.collect()
+    }
+}
+
+/// If it was on its way when its request was dropped, nobody knows whether it was stored.
+impl Drop for Pack {
+    fn drop(&mut self) {
+        if matches!(self.content, Content::Sent) {
+            let attempts = self.attempts;
+            self.fates
+                .iter_mut()
+                .for_each(|fate| fate.was_sent(attempts));
+        }
+    }
+}
+
+fn records_of(aggregate: &Bytes) -> Vec<EncodedRecord> {
+    let split = aggregate::split_framed(aggregate);
+    let records = split.iter().flatten().map(|record| EncodedRecord {
+        data: Bytes::copy_from_slice(&record.data),
+        ..record
+    });
+    records.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        PartitionKey,
+        put::{
+            admission::shared::Settings,
+            error::PutError,
+            pending::{flush::Epochs, pending::Arrived, receipt::PendingReceipt},
+            tests::settings,
+        },
+    };
+
+    fn accepted(record: EncodedRecord, settings: &Arc<Settings>) -> (Accepted, PendingReceipt) {
+        let (waiter, pending) = PendingReceipt::new("s".into());
+        let held = settings.room.try_acquire(record.size_bytes()).unwrap();
+        let arrived = Arrived {
+            record,
+            entered_at: settings.target.clock.instant(),
+            waiter,
+            held,
+        };
+        let user = Accepted::new(arrived, Epochs::new(Arc::clone(settings)).current());
+        (user, pending)
+    }
+
+    fn record(key: &str, data: Vec<u8>, hash_key: Option<u128>) -> EncodedRecord {
+        let mut record = EncodedRecord::new(PartitionKey::stored(key), data.into());
+        record.explicit_hash_key = hash_key.map(HashKey::new);
+        record
+    }
+
+    /// A pack of these records, and the receipts.
+    fn packed(records: &[EncodedRecord]) -> (Pack, Vec<PendingReceipt>) {
+        let settings = settings();
+        let users = records.iter().map(|it| accepted(it.clone(), &settings));
+        let (users, receipts): (Vec<_>, Vec<_>) = users.unzip();
+        let mut users = users.into_iter();
+        let mut pack = Pack::new(users.next().unwrap());
+        for user in users {
+            assert!(pack.push(user, usize::MAX).is_none());
+        }
+        (pack, receipts)
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_packed_is_unpacked_before_and_after_it_was_sent(
+            records in prop::collection::vec(
+                ("[a-c]{1,30}", any::<Vec<u8>>(), any::<Option<u128>>()), 1..40),
+            is_sent in any::<bool>(),
+        ) {
+            let records: Vec<_> = records.into_iter().map(|(key, data, hash_key)| record(&key, data, hash_key)).collect();
+            let (mut pack, receipts) = packed(&records);
+            if is_sent {
+                let mut drafts = Drafts::default();
+                let bytes = pack.sent(&mut drafts);
+                let sent = drafts.finish().remove(0);
+                prop_assert_eq!(sent.size_bytes(), bytes);
+                prop_assert!(bytes <= pack.bytes());
+                pack.returned(sent);
+            }
+            let users = pack.unpack();
+            prop_assert_eq!(receipts.len(), users.len());
+            for (user, record) in users.iter().zip(&records) {
+                prop_assert_eq!(&user.record, record);
+                prop_assert_eq!(user.fate.attempts, u32::from(is_sent));
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_comes_back() {
+        let record = record("key", vec![0; 100], None);
+        let (mut pack, _receipts) = packed(&[record.clone(), record.clone()]);
+        let (user, _receipt) = accepted(record.clone(), &settings());
+        let bytes_max = pack.bytes() + aggregate::record_bytes_max(&record) - 1;
+        let user = pack.push(user, bytes_max).unwrap();
+        assert!(pack.push(user, bytes_max + 1).is_none());
+        assert_eq!(pack.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn records_that_were_on_their_way_when_their_request_was_dropped_may_have_been_stored() {
+        for is_sent in [false, true] {
+            let record = record("key", Vec::new(), None);
+            let (mut pack, receipts) = packed(&[record.clone(), record]);
+            let mut drafts = Drafts::default();
+            if is_sent {
+                pack.sent(&mut drafts);
+            }
+            drop((pack, drafts));
+            for receipt in receipts {
+                let error = receipt.await.unwrap_err();
+                assert!(matches!(error, PutError::Gone { .. }));
+                assert_eq!(error.may_have_been_stored(), is_sent);
+            }
+        }
+    }
+}

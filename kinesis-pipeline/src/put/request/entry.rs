@@ -1,0 +1,342 @@
+//! One Kinesis record of a request: a user record as it is, or several in an aggregate.
+
+use tokio::time::Instant;
+
+use super::{aggregate::Pack, draft::Drafts};
+use crate::{
+    put::{
+        admission::{budget::Held, stats::Counters},
+        pending::{
+            pending::{Accepted, Fate},
+            slab::{Records, Ticket},
+        },
+    },
+    record::{EncodedRecord, PartitionKey},
+    service::StoredAt,
+    shard::HashKey,
+    wire::aggregate::{self, Writer},
+};
+
+/// The partition key of an aggregate: its explicit hash key decides the shard, so the shortest will do.
+pub(crate) const AGGREGATE_KEY: PartitionKey = PartitionKey::known("a");
+
+/// Which lane an entry came from. Lanes are numbered anew with each shard map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LaneId {
+    pub(crate) map: u32,
+    index: u32,
+}
+
+/// The user records of one Kinesis record, at least one.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) lane: LaneId,
+    users: Users,
+    /// How large the Kinesis record is; until it is made, how large it is at most.
+    bytes: u32,
+    /// How many bytes of data its user records have, once it is sent.
+    data_bytes: u32,
+    /// How large it was thought to be when its shard's pace was charged.
+    charged_bytes: u32,
+}
+
+/// Where the user records are.
+#[derive(Debug)]
+enum Users {
+    /// One that never waited for its shard, and goes as it is. It is in flight, its bytes are lent.
+    Fresh(Fate),
+    /// One that goes as it is.
+    Lone(Ticket, Option<First>),
+    /// Several that are written for this attempt.
+    Many(Vec<Ticket>, Option<First>),
+    /// Written as they came.
+    Packed(Box<Pack>),
+}
+
+/// The first user record of an entry that was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct First {
+    pub(crate) entered_at: Instant,
+    /// How often it was sent.
+    pub(crate) attempts: u32,
+}
+
+impl LaneId {
+    /// There are as many lanes as shards.
+    pub(crate) fn new(map: u32, index: usize) -> Self {
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        Self { map, index }
+    }
+
+    pub(crate) fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+impl Entry {
+    /// A user record as it is that nothing holds up: its attempt begins.
+    pub(crate) fn fresh(lane: LaneId, user: Accepted, drafts: &mut Drafts) -> Self {
+        let Accepted { record, mut fate } = user;
+        fate.sent();
+        let (bytes, data_bytes) = (record.size_bytes(), record.data.len());
+        drafts.push(record);
+        let mut entry = Self::new(lane, Users::Fresh(fate), bytes);
+        entry.data_bytes = narrow(data_bytes);
+        entry
+    }
+
+    /// A user record as it is.
+    pub(crate) fn lone(lane: LaneId, user: Ticket) -> Self {
+        let bytes = user.bytes();
+        Self::new(lane, Users::Lone(user, None), bytes)
+    }
+
+    /// Several user records in `bytes` bytes at most.
+    pub(crate) fn many(lane: LaneId, users: Vec<Ticket>, bytes: usize) -> Self {
+        Self::new(lane, Users::Many(users, None), bytes)
+    }
+
+    pub(crate) fn packed(lane: LaneId, pack: Box<Pack>) -> Self {
+        let bytes = pack.bytes();
+        Self::new(lane, Users::Packed(pack), bytes)
+    }
+
+    fn new(lane: LaneId, users: Users, bytes: usize) -> Self {
+        Self {
+            lane,
+            users,
+            bytes: narrow(bytes),
+            charged_bytes: narrow(bytes),
+            data_bytes: 0,
+        }
+    }
+
+    /// How large the Kinesis record is; until it is made, how large it is at most.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes as usize
+    }
+
+    /// The first user record, once it is sent.
+    pub(crate) fn first(&self) -> Option<First> {
+        match &self.users {
+            Users::Fresh(fate) => Some(fate.first()),
+            Users::Lone(_, first) | Users::Many(_, first) => *first,
+            Users::Packed(pack) => Some(First {
+                entered_at: pack.since()?,
+                attempts: pack.attempts(),
+            }),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match &self.users {
+            Users::Fresh(_) | Users::Lone(..) => 1,
+            Users::Many(users, _) => users.len(),
+            Users::Packed(pack) => pack.len(),
+        }
+    }
+
+    /// The points of the key space of the user records; that of the first decides the shard.
+    pub(crate) fn hash_keys(&self, records: &Records) -> Vec<HashKey> {
+        let hash_key = |user| records[user].fate.hash_key();
+        match &self.users {
+            Users::Fresh(fate) => vec![fate.hash_key()],
+            Users::Lone(user, _) => vec![hash_key(user)],
+            Users::Many(users, _) => users.iter().map(hash_key).collect(),
+            Users::Packed(pack) => pack.hash_keys().collect(),
+        }
+    }
+
+    /// How often one of the user records was sent at most.
+    pub(crate) fn attempts_max(&self, records: &Records) -> u32 {
+        let attempts = |user| records[user].fate.attempts;
+        match &self.users {
+            Users::Fresh(fate) => fate.attempts,
+            Users::Lone(user, _) => attempts(user),
+            Users::Many(users, _) => users.iter().map(attempts).max().unwrap_or(0),
+            Users::Packed(pack) => pack.attempts(),
+        }
+    }
+
+    /// An attempt begins: what it sends becomes the next of the drafts.
+    pub(crate) fn sent(&mut self, records: &mut Records, drafts: &mut Drafts) {
+        match &mut self.users {
+            Users::Fresh(_) => unreachable!("it is sent when it is made"),
+            Users::Lone(user, first) => {
+                let user = &mut records[user];
+                user.fate.sent();
+                *first = Some(user.fate.first());
+                self.data_bytes = narrow(user.record.data.len());
+                drafts.push(user.lend());
+            }
+            Users::Many(users, first) => {
+                let (together, data_bytes) = sent_together(users, self.bytes, records);
+                *first = users.first().map(|user| records[user].fate.first());
+                let hash_key = users.first().map(|user| records[user].fate.hash_key());
+                let hash_key = hash_key.unwrap_or(HashKey::MIN);
+                self.data_bytes = narrow(data_bytes);
+                self.bytes = narrow(drafts.push_aggregate(together, hash_key));
+            }
+            Users::Packed(pack) => {
+                self.data_bytes = narrow(pack.data_bytes());
+                self.bytes = narrow(pack.sent(drafts));
+            }
+        }
+    }
+
+    /// The attempt is over: what was sent comes back.
+    pub(crate) fn returned(&mut self, sent: EncodedRecord, records: &mut Records) {
+        match &mut self.users {
+            Users::Lone(user, _) => records[user].record = sent,
+            Users::Packed(pack) => pack.returned(sent),
+            Users::Many(..) => {}
+            Users::Fresh(_) => self.users.keep(sent, records),
+        }
+    }
+
+    /// The attempt does not count: the request was refused for another record's sake.
+    pub(crate) fn attempt_was_not_about_it(&mut self, records: &mut Records) {
+        match &mut self.users {
+            Users::Fresh(fate) => fate.attempt_was_not_about_it(),
+            Users::Lone(user, _) => records[user].fate.attempt_was_not_about_it(),
+            Users::Many(users, _) => {
+                for user in users {
+                    records[user].fate.attempt_was_not_about_it();
+                }
+            }
+            Users::Packed(pack) => pack.attempt_was_not_about_it(),
+        }
+    }
+
+    /// By how much it was smaller than was thought.
+    pub(crate) fn overcharged_bytes(&self) -> usize {
+        self.charged_bytes.saturating_sub(self.bytes) as usize
+    }
+
+    /// The user records one by one, none of them in flight.
+    pub(crate) fn into_users(self, records: &mut Records) -> Vec<Ticket> {
+        match self.users {
+            Users::Fresh(_) => unreachable!("its bytes have come back before"),
+            Users::Lone(user, _) => vec![user],
+            Users::Many(users, _) => users,
+            Users::Packed(pack) => records.hold_all(pack.unpack()),
+        }
+    }
+
+    /// Reads what [`stored`](Self::stored) will need of a record alone, as [`Fate::peek`] does.
+    pub(crate) fn peek(&self) -> usize {
+        match &self.users {
+            Users::Fresh(fate) => fate.peek(),
+            Users::Lone(..) | Users::Many(..) | Users::Packed(_) => 0,
+        }
+    }
+
+    /// All user records are stored. They are counted before anybody is told, and the room that they took goes over
+    /// to `freed`.
+    pub(crate) fn stored(
+        self,
+        at: &StoredAt,
+        now: Instant,
+        records: &mut Records,
+        freed: &mut Held,
+        counters: &Counters,
+    ) {
+        counters.count_stored(self.len(), self.data_bytes as usize);
+        match self.users {
+            Users::Fresh(mut fate) => fate.stored(at, 0, now, freed),
+            Users::Lone(user, _) => records.stored(user, at, 0, now, freed),
+            Users::Many(users, _) => {
+                for (index, user) in (0..).zip(users) {
+                    records.stored(user, at, index, now, freed);
+                }
+            }
+            Users::Packed(mut pack) => pack.stored(at, now, freed),
+        }
+    }
+}
+
+impl Users {
+    /// The bytes of a fresh one come back: from now on it has a place like any other that was sent.
+    fn keep(&mut self, record: EncodedRecord, records: &mut Records) {
+        if let Self::Fresh(fate) = std::mem::replace(self, Self::Many(Vec::new(), None)) {
+            let first = fate.first();
+            *self = Self::Lone(records.hold(Accepted { record, fate }), Some(first));
+        }
+    }
+}
+
+/// Writes the aggregate of several user records, of `bytes` bytes at most, whose attempt begins. Returns it with how
+/// many bytes of data they have.
+fn sent_together(users: &[Ticket], bytes: u32, records: &mut Records) -> (Writer, usize) {
+    let mut writer = Writer::with_capacity(bytes as usize);
+    let mut data_bytes = 0;
+    for user in users {
+        let user = &mut records[user];
+        user.fate.sent();
+        writer.push(&user.record);
+        data_bytes += user.record.data.len();
+    }
+    (writer, data_bytes)
+}
+
+/// No Kinesis record has 4 GiB.
+fn narrow(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// How many of these records make up the next aggregate of at most `bytes_max` bytes, and how large it is at
+/// most. A record that does not fit goes alone.
+pub(crate) fn aggregate_size<'a>(
+    records: impl Iterator<Item = &'a EncodedRecord>,
+    bytes_max: usize,
+) -> (usize, usize) {
+    let (mut count, mut bytes) = (0, aggregate::empty_bytes() + AGGREGATE_KEY.len());
+    for record in records {
+        let more = aggregate::record_bytes_max(record);
+        if count > 0 && bytes + more > bytes_max {
+            break;
+        }
+        count += 1;
+        bytes += more;
+    }
+    (count, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sized(data_bytes: usize) -> EncodedRecord {
+        EncodedRecord::new(
+            PartitionKey::stored("key"),
+            Bytes::from(vec![0; data_bytes]),
+        )
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_starts_the_next_aggregate_and_a_large_one_goes_alone() {
+        let records = [sized(600), sized(600), sized(2_000), sized(1)];
+        assert_eq!(aggregate_size(records.iter(), 1_000).0, 1);
+        assert_eq!(aggregate_size(records[2..].iter(), 1_000).0, 1);
+        assert_eq!(aggregate_size(records.iter(), 10_000).0, 4);
+    }
+
+    proptest! {
+        #[test]
+        fn aggregates_are_as_large_as_said_at_most(
+            sizes in prop::collection::vec(0_usize..400, 2..200),
+        ) {
+            let records: Vec<_> = sizes.into_iter().map(sized).collect();
+            let (count, bytes) = aggregate_size(records.iter(), 10_000);
+            prop_assume!(count > 1);
+            let mut writer = Writer::new();
+            for record in &records[..count] {
+                writer.push(record);
+            }
+            prop_assert!(writer.finish().len() < bytes && bytes <= 10_000);
+        }
+    }
+}

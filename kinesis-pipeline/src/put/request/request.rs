@@ -1,0 +1,132 @@
+//! What waits is cut into requests.
+
+use super::{
+    draft::Drafts,
+    entry::{Entry, LaneId},
+};
+use crate::put::pending::{pending::Accepted, slab::Records};
+
+/// The most records that the service takes in one request.
+pub(crate) const REQUEST_RECORDS_MAX: usize = 500;
+/// The most bytes that the service takes in one request, partition keys included.
+pub(crate) const REQUEST_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+const _: () = assert!(
+    crate::put::admission::record_limit::RECORD_BYTES_RAISED_MAX <= REQUEST_BYTES_MAX,
+    "every record fits a request of its own"
+);
+
+/// The records of one request, within the service's limits.
+#[derive(Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) entries: Vec<Entry>,
+    /// What it sends: one for each entry whose attempt has begun.
+    pub(crate) drafts: Drafts,
+    bytes: usize,
+    expected: usize,
+}
+
+impl Request {
+    /// A request that will have about this many records, if it gets one.
+    pub(crate) fn expecting(records: usize) -> Self {
+        Self {
+            expected: records.min(REQUEST_RECORDS_MAX),
+            ..Self::default()
+        }
+    }
+
+    /// A request of these entries and no others.
+    pub(crate) fn of(entries: Vec<Entry>) -> Self {
+        Self {
+            entries,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether a record of this size fits. What does not fit starts the next request.
+    pub(crate) fn fits(&self, bytes: usize) -> bool {
+        fits(self.entries.len(), self.bytes, bytes)
+    }
+
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.will_begin();
+        self.bytes += entry.bytes();
+        self.entries.push(entry);
+    }
+
+    /// The attempt of all entries begins.
+    pub(crate) fn begin(&mut self, records: &mut Records) {
+        self.drafts.reserve(self.entries.len());
+        for entry in &mut self.entries {
+            entry.sent(records, &mut self.drafts);
+        }
+    }
+
+    /// Adds a user record as it is to those that have begun.
+    pub(crate) fn push_fresh(&mut self, lane: LaneId, user: Accepted) {
+        self.will_begin();
+        let entry = Entry::fresh(lane, user, &mut self.drafts);
+        self.bytes += entry.bytes();
+        self.entries.push(entry);
+    }
+
+    fn will_begin(&mut self) {
+        if self.entries.is_empty() {
+            self.entries.reserve(self.expected);
+            self.drafts.reserve(self.expected);
+        }
+    }
+}
+
+fn fits(records: usize, bytes: usize, more: usize) -> bool {
+    records == 0 || (records < REQUEST_RECORDS_MAX && bytes + more <= REQUEST_BYTES_MAX)
+}
+
+/// Whether what waits is sent without gathering more: with nothing in flight, or after an answer, whoever
+/// waits for a receipt gains nothing by waiting longer.
+pub(crate) fn is_hasty(eager: bool, in_flight: usize, answered: bool, full: bool) -> bool {
+    full || (eager && (in_flight == 0 || answered))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_request_closes_at_500_records() {
+        assert!(fits(499, 499, 1));
+        assert!(!fits(500, 500, 1));
+    }
+
+    #[test]
+    fn an_idle_pipeline_sends_at_once_and_a_busy_one_gathers() {
+        assert!(is_hasty(true, 0, false, false));
+        assert!(!is_hasty(true, 1, false, false));
+        assert!(is_hasty(true, 1, true, false));
+        assert!(is_hasty(true, 1, false, true));
+        assert!(!is_hasty(false, 0, true, false), "a producer gathers");
+    }
+
+    proptest! {
+        #[test]
+        fn no_request_is_over_a_limit(sizes in prop::collection::vec(0_usize..=1024 * 1024, 0..1500)) {
+            let (mut records, mut bytes) = (0, 0);
+            for size in sizes {
+                if !fits(records, bytes, size) {
+                    let both = records == REQUEST_RECORDS_MAX || bytes + size > REQUEST_BYTES_MAX;
+                    prop_assert!(both);
+                    (records, bytes) = (0, 0);
+                }
+                records += 1;
+                bytes += size;
+                prop_assert!(records <= REQUEST_RECORDS_MAX && bytes <= REQUEST_BYTES_MAX);
+            }
+        }
+    }
+}

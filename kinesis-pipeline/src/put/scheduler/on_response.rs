@@ -1,0 +1,193 @@
+//! What the answer to a request changes, or its failure.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    retry::{Verdict, is_worth_halving, verdict},
+    scheduler::State,
+    split::{Outcomes, split},
+};
+use crate::{
+    put::{
+        error::AttemptError,
+        pending::slab::Ticket,
+        request::{
+            entry::{Entry, LaneId},
+            send::Sent,
+        },
+    },
+    service::ErrorClass,
+};
+
+impl State {
+    /// A request came back.
+    pub(crate) fn on_sent(&mut self, sent: Sent, now: Instant) {
+        self.in_flight -= 1;
+        self.answered = true;
+        // One for all: what failed together is sent again together.
+        let jitter = self.rng.f64();
+        let Sent {
+            mut entries,
+            records,
+            outcome,
+        } = sent;
+        let outcomes = split(entries.len(), outcome);
+        self.note_reach(&outcomes, now);
+        match outcomes {
+            Outcomes::Each(outcomes) => {
+                self.lanes.peek_sent(&entries);
+                for ((mut entry, record), outcome) in entries.into_iter().zip(records).zip(outcomes)
+                {
+                    match outcome {
+                        Ok(at) => self.on_stored(entry, record, at, now),
+                        Err(failure) => {
+                            entry.returned(record, &mut self.records);
+                            let failure = AttemptError::Record(Arc::new(failure));
+                            self.on_failed(entry, &failure, jitter, now);
+                        }
+                    }
+                }
+            }
+            Outcomes::All(failure) => {
+                for (entry, record) in entries.iter_mut().zip(records) {
+                    entry.returned(record, &mut self.records);
+                }
+                self.on_all_failed(entries, &failure, jitter, now);
+            }
+        }
+        self.end_lost();
+        self.change_lanes(now);
+        self.give_room_back();
+    }
+
+    fn on_all_failed(
+        &mut self,
+        entries: Vec<Entry>,
+        failure: &AttemptError,
+        jitter: f64,
+        now: Instant,
+    ) {
+        if is_worth_halving(failure, entries.len()) {
+            return self.halve(entries);
+        }
+        for entry in entries {
+            self.on_failed(entry, failure, jitter, now);
+        }
+        if failure.is_unreached() {
+            self.give_up_unreachable(failure, now);
+        }
+    }
+
+    /// A request was lost with its tickets: its task was ended.
+    pub(crate) fn on_lost(&mut self) {
+        self.in_flight -= 1;
+        self.answered = true;
+        self.lost = true;
+        self.lanes.unblock();
+        self.end_lost();
+    }
+
+    /// Which records were in lost requests shows once no other is in flight.
+    fn end_lost(&mut self) {
+        if self.lost && self.in_flight == 0 {
+            self.lost = false;
+            drop(self.records.take_in_flight());
+        }
+    }
+
+    fn note_reach(&mut self, outcomes: &Outcomes, now: Instant) {
+        match outcomes {
+            Outcomes::All(failure) if failure.is_unreached() => {
+                self.unreached_since.get_or_insert(now);
+            }
+            Outcomes::All(_) | Outcomes::Each(_) => self.unreached_since = None,
+        }
+    }
+
+    fn unreached(&self, now: Instant) -> Duration {
+        self.unreached_since
+            .map_or(Duration::ZERO, |since| now.duration_since(since))
+    }
+
+    /// An endpoint that has been tried long enough fails all that waits: each record would only find out the
+    /// same.
+    fn give_up_unreachable(&mut self, failure: &AttemptError, now: Instant) {
+        if self.unreached(now) < self.settings.options.unreachable_max {
+            return;
+        }
+        let records = &mut self.records;
+        let halves = self.halves.drain(..).flatten();
+        let mut waiting: Vec<_> = halves.flat_map(|entry| entry.into_users(records)).collect();
+        waiting.extend(self.backlog.take_all());
+        waiting.extend(self.lanes.take_waiting(&mut self.records));
+        for user in waiting {
+            self.records.take(user).fate.gave_up(failure.clone());
+        }
+    }
+
+    fn halve(&mut self, mut entries: Vec<Entry>) {
+        for entry in &mut entries {
+            entry.attempt_was_not_about_it(&mut self.records);
+        }
+        let second = entries.split_off(entries.len() / 2);
+        self.halves.extend([entries, second]);
+    }
+
+    fn on_failed(&mut self, entry: Entry, failure: &AttemptError, jitter: f64, now: Instant) {
+        let lane = entry.lane;
+        let unreached = self.unreached(now);
+        self.tell_lane(&entry, failure, now);
+        self.settings.counters.count_failure(failure);
+        let mut again = Vec::with_capacity(entry.len());
+        let mut longest = Duration::ZERO;
+        for ticket in entry.into_users(&mut self.records) {
+            let user = &mut self.records[&ticket].fate;
+            user.attempt_failed(failure);
+            match verdict(
+                &self.settings.options,
+                failure,
+                user.attempts,
+                unreached,
+                jitter,
+            ) {
+                Verdict::Again(wait) => {
+                    longest = longest.max(wait);
+                    again.push(ticket);
+                }
+                Verdict::GiveUp => self.records.take(ticket).fate.gave_up(failure.clone()),
+                Verdict::Reject => self.records.take(ticket).fate.rejected(failure.clone()),
+            }
+        }
+        if let Some(oldest) = again.first() {
+            let ttl = self.settings.options.record_ttl;
+            let expiry = ttl.map(|ttl| self.records[oldest].fate.entered_at + ttl);
+            let due = [Some(now + longest), expiry].into_iter().flatten().min();
+            self.send_again(lane, again, due.unwrap_or(now));
+        }
+    }
+
+    fn tell_lane(&mut self, entry: &Entry, failure: &AttemptError, now: Instant) {
+        let Some(lane) = self.lanes.lane_of(entry.lane) else {
+            return;
+        };
+        lane.returned(entry);
+        if failure.class() == ErrorClass::Throttled
+            && let Some(pace) = &mut lane.pace
+        {
+            pace.throttled(now);
+        }
+    }
+
+    fn send_again(&mut self, lane: LaneId, users: Vec<Ticket>, due: Instant) {
+        if !self.is_ordered() {
+            return self.backlog.push(users, due);
+        }
+        // The records behind them wait too.
+        self.lanes.push_first(users, &self.records);
+        if let Some(lane) = self.lanes.lane_of(lane) {
+            lane.block_until(due);
+        }
+    }
+}

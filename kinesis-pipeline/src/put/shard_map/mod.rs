@@ -1,0 +1,3 @@
+pub(super) mod listing;
+pub(super) mod refresh;
+pub(super) mod shard_map;
