@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{
     checkpoint::{Checkpoint, CheckpointError},
-    start::ShardSelector,
+    open::start::ShardSelector,
 };
 use crate::{
     record::{DecodeError, PartitionKey},
@@ -16,7 +16,7 @@ use crate::{
 /// Why records could not be read.
 ///
 /// [`Decode`](Self::Decode) is about one record, and the next follows it. Every other error that comes out of
-/// [`Records`](super::Records) is its last item; see [`ends_the_stream`](Self::ends_the_stream).
+/// [`Records`](crate::Records) is its last item; see [`ends_the_stream`](Self::ends_the_stream).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum GetError {
@@ -54,7 +54,7 @@ pub enum GetError {
     },
     /// The application had not finished a shard when its records expired, or its checkpoint is older than what the
     /// stream retains: records may be missing. Choose where to go on with
-    /// [`Reader::on_trimmed`](super::Reader::on_trimmed).
+    /// [`Reader::on_trimmed`](crate::Reader::on_trimmed).
     Trimmed {
         /// The stream.
         stream: StreamId,

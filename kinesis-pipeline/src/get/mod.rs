@@ -24,58 +24,35 @@
 //! One task per reader, the `driver`, makes all calls. Everything it decides by is a state machine without
 //! effects; the wish of the owner (take a page, stop, drop) reaches it through the queue.
 
-mod answer;
-mod budget;
-mod by_shard;
 mod checkpoint;
-mod consumer;
-mod decode;
-mod deliver;
+mod dispatch;
 mod driver;
 mod error;
 mod fetch;
-mod gap;
-mod lag;
-mod listing;
 mod metrics;
 mod open;
-mod options;
-mod pace;
-mod plan;
-mod ranges;
-mod reader;
-mod record;
-mod records;
-mod retained;
-mod retry;
-mod save;
-mod shard_state;
-mod split;
-mod start;
+mod shard_reader;
 mod stats;
-mod subscriptions;
-mod take;
-mod track;
 
 #[cfg(test)]
 mod tests;
 
 use std::time::SystemTime;
 
-pub use by_shard::{ByShard, ShardRecords};
 #[cfg(all(test, feature = "fleet", feature = "local-server"))]
 pub(crate) use checkpoint::conformance;
 pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
     FileCheckpoints, MemoryCheckpoints,
 };
-pub use deliver::StopHandle;
+pub use dispatch::by_shard::{ByShard, ShardRecords};
+pub use dispatch::channel::StopHandle;
+pub use dispatch::record::Record;
+pub use dispatch::records::Records;
 pub use error::GetError;
 pub(crate) use metrics::GetMetrics;
-pub use reader::Reader;
-pub use record::Record;
-pub use records::Records;
-pub use start::{OnTrimmed, ShardSelector, StartAt, Until};
+pub use open::reader::Reader;
+pub use open::start::{OnTrimmed, ShardSelector, StartAt, Until};
 pub use stats::{ReaderStats, ShardStats};
 
 use crate::{
@@ -139,7 +116,7 @@ impl<R> KinesisStream<R> {
     /// # Errors
     /// [`GetError::Consumer`].
     pub async fn deregister_consumer(&self, name: &str) -> Result<(), GetError> {
-        consumer::deregister(&self.target, name).await
+        fetch::consumer::deregister(&self.target, name).await
     }
 
     /// All shards that are retained, open and closed, sorted by id: a shard's number is its index here.
@@ -147,6 +124,6 @@ impl<R> KinesisStream<R> {
     /// # Errors
     /// [`GetError::Service`].
     pub async fn shards(&self) -> Result<Vec<Shard>, GetError> {
-        open::list_shards(&self.target).await
+        open::open::list_shards(&self.target).await
     }
 }

@@ -4,13 +4,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::GetMetrics;
+use super::metrics::GetMetrics;
 use crate::{
     service::{ErrorClass, RecordPage, ServiceError, StreamId},
     shard::ShardId,
 };
 
-/// What a reader has done so far, and how far it is behind: see [`Records::stats`](super::Records::stats).
+/// What a reader has done so far, and how far it is behind: see [`Records::stats`](crate::Records::stats).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReaderStats {

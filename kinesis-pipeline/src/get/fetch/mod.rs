@@ -1,5 +1,6 @@
 //! The fetch stage: the calls of one shard, and how long they may take.
 
+pub(super) mod consumer;
 mod poll;
 mod subscribe;
 

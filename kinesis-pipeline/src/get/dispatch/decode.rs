@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use super::{error::GetError, record::Record, split::UserRecord};
-use crate::record::KinesisRecord;
+use super::{deaggregate::UserRecord, record::Record};
+use crate::{get::error::GetError, record::KinesisRecord};
 
 /// Makes a record of yours from what was put.
 pub(crate) fn decode<R: KinesisRecord>(

@@ -1,11 +1,10 @@
 use std::time::SystemTime;
 
-use super::Standing;
+use super::{plan::Standing, start::StartAt};
 use crate::{
     get::{
         checkpoint::{Checkpoint, CheckpointPlace},
-        split::Finished,
-        start::StartAt,
+        dispatch::deaggregate::Finished,
     },
     service::IteratorStart,
     shard::{SequenceNumber, Shard, ShardId},

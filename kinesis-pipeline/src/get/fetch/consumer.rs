@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{error::GetError, fetch, open::with_retries};
 use crate::{
+    get::{error::GetError, fetch, open::open::with_retries},
     service::{
         Consumer, ConsumerStatus, DeregisterStreamConsumer, DescribeStreamConsumer,
         DescribeStreamSummary, ErrorClass, RegisterStreamConsumer, ServiceError, StreamSummary,
@@ -80,7 +80,7 @@ async fn stream_arn(target: &Target) -> Result<String, ServiceError> {
     }
 }
 
-pub(super) async fn summary(target: &Target) -> Result<StreamSummary, ServiceError> {
+pub(in crate::get) async fn summary(target: &Target) -> Result<StreamSummary, ServiceError> {
     let service = &*target.service;
     let call = || {
         let call = DescribeStreamSummary::new(target.stream.clone());

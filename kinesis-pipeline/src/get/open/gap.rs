@@ -2,8 +2,9 @@ use std::{fmt::Display, time::SystemTime};
 
 use jiff::Timestamp;
 
-use super::{error::GetError, start::OnTrimmed};
+use super::start::OnTrimmed;
 use crate::{
+    get::error::GetError,
     service::{ErrorClass, IteratorStart, ServiceError},
     shard::{Position, ShardId},
     stream::Target,

@@ -2,8 +2,8 @@ use std::{sync::Arc, task, task::Poll, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 
-use super::{error::GetError, split::Finished};
-use crate::{service::StoredRecord, shard::ShardId};
+use super::deaggregate::Finished;
+use crate::{get::error::GetError, service::StoredRecord, shard::ShardId};
 
 /// What goes from the driver to the reader's owner, in order.
 #[derive(Debug)]

@@ -1,11 +1,11 @@
 use tokio::time::Instant;
 
-use super::{
-    driver::{Answer, Driver},
-    error::GetError,
-    fetch::{self, Subscribed},
-};
+use super::driver::{Answer, Driver};
 use crate::{
+    get::{
+        error::GetError,
+        fetch::{self, Subscribed},
+    },
     service::{
         ErrorClass, IteratorStart, RecordPage, ServiceError, Subscription, SubscriptionEvent,
     },

@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::ShardState;
+use super::shard_reader::ShardState;
 use crate::{
     get::checkpoint::{Checkpoint, CheckpointPlace},
     service::RecordPage,

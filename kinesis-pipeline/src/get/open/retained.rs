@@ -8,11 +8,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{
-    checkpoint::Checkpoint, consumer::summary, error::GetError, gap::start_after_gap, plan::Begin,
-    start::OnTrimmed,
+use super::{gap::start_after_gap, plan::Begin, start::OnTrimmed};
+use crate::{
+    get::{checkpoint::Checkpoint, error::GetError, fetch::consumer::summary},
+    shard::ShardId,
+    stream::Target,
 };
-use crate::{shard::ShardId, stream::Target};
 
 /// No stream retains records for less: younger checkpoints need no look at the stream.
 const RETENTION_MIN: Duration = Duration::from_hours(24);

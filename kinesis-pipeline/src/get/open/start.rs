@@ -46,7 +46,7 @@ pub enum Until {
 /// What to do when the place to go on from has expired, or its whole shard: records may be missing.
 ///
 /// A checkpoint counts as expired when the time up to which all is known to be finished
-/// ([`Checkpoint::current_at`](super::Checkpoint::current_at), or when its last record arrived) is longer ago than
+/// ([`Checkpoint::current_at`](crate::Checkpoint::current_at), or when its last record arrived) is longer ago than
 /// the stream's retention. The service itself moves such a place to its oldest record without an error. A shard that
 /// had no records meanwhile cannot be told from one that lost them, unless a reader was at its tip within the
 /// retention.

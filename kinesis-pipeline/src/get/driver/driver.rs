@@ -9,21 +9,23 @@ use std::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep_until};
 
-use super::{
-    budget::Budget,
-    checkpoint::{Checkpoint, CheckpointError, CheckpointPlace},
-    deliver::{Delivery, Feed, News},
-    error::GetError,
-    fetch,
-    listing::Listing,
-    options::Options,
-    pace::Pace,
-    plan::{Begin, Bound},
-    save::SaveTimer,
-    shard_state::{Call, End, PAGES_MAX, ShardState},
-    stats::Counters,
-};
+use super::{budget::Budget, listing::Listing, save_timer::SaveTimer};
 use crate::{
+    get::{
+        checkpoint::{Checkpoint, CheckpointError, CheckpointPlace},
+        dispatch::channel::{Delivery, Feed, News},
+        error::GetError,
+        fetch,
+        open::{
+            options::Options,
+            plan::{Begin, Bound},
+        },
+        shard_reader::{
+            poll_pacer::Pace,
+            shard_reader::{Call, End, PAGES_MAX, ShardState},
+        },
+        stats::Counters,
+    },
     service::{
         IteratorStart, RecordPage, ServiceError, ShardIterator, Subscription, SubscriptionEvent,
     },

@@ -1,16 +1,19 @@
 use std::time::Duration;
 
 use super::{
+    ack::Tracker,
+    channel::{News, NewsSender, Page, Taken},
+    deaggregate::UserRecords,
     decode::decode,
-    deliver::{News, NewsSender, Page, Taken},
-    error::GetError,
     ranges::Ranges,
     record::Record,
-    split::UserRecords,
-    stats::Counters,
-    track::Tracker,
 };
-use crate::{record::KinesisRecord, service::StreamId, shard::ShardId};
+use crate::{
+    get::{error::GetError, stats::Counters},
+    record::KinesisRecord,
+    service::StreamId,
+    shard::ShardId,
+};
 
 /// Gives out the records of one page after the other, on the owner's task.
 #[derive(Debug)]

@@ -1,8 +1,11 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{checkpoint::Saver, pace::PAGE_RECORDS_MAX, ranges::Ranges, start::OnTrimmed};
+use super::start::OnTrimmed;
+use crate::get::{
+    checkpoint::Saver, dispatch::ranges::Ranges, shard_reader::poll_pacer::PAGE_RECORDS_MAX,
+};
 
-/// How a reader reads; see the setters of [`Reader`](super::Reader).
+/// How a reader reads; see the setters of [`Reader`](crate::Reader).
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a choice of its own, set by a setter of its own"

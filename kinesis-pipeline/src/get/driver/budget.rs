@@ -1,4 +1,4 @@
-use super::pace::PAGE_BYTES_MAX;
+use crate::get::shard_reader::poll_pacer::PAGE_BYTES_MAX;
 
 /// The bytes of pages that are in flight or wait to be taken.
 ///

@@ -1,11 +1,11 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use super::{
-    checkpoint::{Checkpoint, CheckpointError, CheckpointPlace, Ordinal, Progress, Saver},
-    error::GetError,
-    record::Record,
-};
+use super::record::Record;
 use crate::{
+    get::{
+        checkpoint::{Checkpoint, CheckpointError, CheckpointPlace, Ordinal, Progress, Saver},
+        error::GetError,
+    },
     service::StreamId,
     shard::{Position, ShardId},
 };

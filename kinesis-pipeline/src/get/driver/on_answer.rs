@@ -1,15 +1,21 @@
-use super::{
-    checkpoint::{Checkpoint, CheckpointError},
-    deliver::{Delivery, Page},
-    driver::{Answer, Driver},
-    error::GetError,
-    gap::{final_error, start_after_gap, warn_of_gap},
-    retry::Verdict,
-    shard_state::{End, FALL_BACK_AFTER, Failure, ShardState},
-    split::Finished,
-    start::OnTrimmed,
-};
+use super::driver::{Answer, Driver};
 use crate::{
+    get::{
+        checkpoint::{Checkpoint, CheckpointError},
+        dispatch::{
+            channel::{Delivery, Page},
+            deaggregate::Finished,
+        },
+        error::GetError,
+        open::{
+            gap::{final_error, start_after_gap, warn_of_gap},
+            start::OnTrimmed,
+        },
+        shard_reader::{
+            retry::Verdict,
+            shard_reader::{End, FALL_BACK_AFTER, Failure, ShardState},
+        },
+    },
     service::{ErrorClass, RecordPage, ServiceError, ShardIterator},
     shard::{Position, Shard, ShardId},
 };

@@ -1,17 +1,15 @@
-mod begin;
-
 use std::{collections::HashMap, time::SystemTime};
 
-pub(crate) use begin::{Begin, start_again};
-use begin::{OwnStart, iterator_start, own_start};
+pub(crate) use super::begin::{Begin, start_again};
+use super::begin::{OwnStart, iterator_start, own_start};
 
-use super::{
-    checkpoint::{Checkpoint, CheckpointPlace},
-    start::{OnTrimmed, ShardSelector, StartAt, Until},
-};
-use crate::shard::{
-    Shard, ShardId,
-    lineage::{Lineage, Role, Scope},
+use super::start::{OnTrimmed, ShardSelector, StartAt, Until};
+use crate::{
+    get::checkpoint::{Checkpoint, CheckpointPlace},
+    shard::{
+        Shard, ShardId,
+        lineage::{Lineage, Role, Scope},
+    },
 };
 
 /// What a reader was asked to read.
@@ -74,12 +72,12 @@ pub(crate) enum Refusal {
 
 /// What one shard is to the reader.
 #[derive(Clone, Copy, Default)]
-struct Standing {
+pub(super) struct Standing {
     /// Chosen, or descends from a shard that was.
-    is_in_scope: bool,
+    pub(super) is_in_scope: bool,
     /// Begins at a position of its own, or descends from a shard that does: then it is read from its
     /// beginning, because its parent is read up to it.
-    is_resumed: bool,
+    pub(super) is_resumed: bool,
 }
 
 /// Decides what is read and from where, given all retained shards, parents before children, and how far the

@@ -10,13 +10,17 @@ use tokio::task::{JoinHandle, coop};
 
 use super::{
     by_shard::ByShard,
-    deliver::{Delivery, Outlet, StopHandle},
-    error::GetError,
+    channel::{Delivery, Outlet, StopHandle},
     record::Record,
-    stats::{Counters, ReaderStats},
-    take::Taker,
+    taker::Taker,
 };
-use crate::record::KinesisRecord;
+use crate::{
+    get::{
+        error::GetError,
+        stats::{Counters, ReaderStats},
+    },
+    record::KinesisRecord,
+};
 
 /// The records of a stream, as they come: an open reader.
 ///
@@ -27,7 +31,7 @@ use crate::record::KinesisRecord;
 ///
 /// An error item about one record ([`GetError::Decode`]) is followed by the next record; any other error is
 /// the last item. A passing fault is no item at all: the reader tries again, warns once in the log, and gives
-/// up only after [`outage_max`](super::Reader::outage_max).
+/// up only after [`outage_max`](crate::Reader::outage_max).
 #[must_use = "a reader fetches until it is dropped"]
 pub struct Records<R> {
     outlet: Outlet,
@@ -90,7 +94,7 @@ impl<R> Records<R> {
     }
 
     /// Ends the reader at once and saves its checkpoints: those of all records that were given out count as
-    /// finished, or with [`require_ack`](super::Reader::require_ack) those that were acked. What was fetched
+    /// finished, or with [`require_ack`](crate::Reader::require_ack) those that were acked. What was fetched
     /// and not given out is dropped; a reader that goes on from the checkpoints fetches it again.
     ///
     /// Dropping the reader ends it too, but saves nothing.

@@ -8,22 +8,26 @@ use std::{
 use futures_util::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
 
 use super::{
-    budget::Budget,
-    consumer,
-    deliver::{Outlet, channel},
-    driver::{Driver, Opened},
-    error::GetError,
-    fetch,
     gap::{final_error, start_after_gap, warn_of_gap},
-    listing::Listing,
     options::Options,
     plan::{Begin, Bound, Plan, Refusal, Wish, plan, start_again},
     retained::leave_expired,
-    retry::{Failures, Verdict},
-    save::SaveTimer,
-    stats::Counters,
 };
 use crate::{
+    get::{
+        dispatch::channel::{Outlet, channel},
+        driver::{
+            budget::Budget,
+            driver::{Driver, Opened},
+            listing::Listing,
+            save_timer::SaveTimer,
+        },
+        error::GetError,
+        fetch,
+        fetch::consumer,
+        shard_reader::retry::{Failures, Verdict},
+        stats::Counters,
+    },
     service::{ErrorClass, IteratorStart, ServiceError},
     shard::{Position, Shard, ShardId, listing::list_all},
     stream::Target,

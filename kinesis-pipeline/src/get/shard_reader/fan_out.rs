@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{Cursor, ShardState, page_facts};
+use super::shard_reader::{Cursor, ShardState, page_facts};
 use crate::{
     service::{IteratorStart, RecordPage},
     shard::SequenceNumber,
@@ -173,10 +173,11 @@ impl ShardState {
 mod tests {
     use bytes::Bytes;
 
-    use super::{super::Call, *};
+    use super::*;
+    use crate::get::shard_reader::shard_reader::Call;
     use crate::{
         HashKeyRange, PartitionKey,
-        get::pace::Pace,
+        get::shard_reader::poll_pacer::Pace,
         service::{ChildShard, StoredRecord},
     };
 

@@ -3,18 +3,22 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 use tracing::Instrument as _;
 
 use super::{
-    checkpoint::{CheckpointStore, Saver},
-    error::GetError,
     open::open,
     options::Options,
-    pace::PAGE_RECORDS_MAX,
     plan::{Begin, Wish},
-    records::Records,
     start::{OnTrimmed, ShardSelector, StartAt, Until},
-    take::{Splitting, Taker},
-    track::Tracker,
 };
 use crate::{
+    get::{
+        checkpoint::{CheckpointStore, Saver},
+        dispatch::{
+            ack::Tracker,
+            records::Records,
+            taker::{Splitting, Taker},
+        },
+        error::GetError,
+        shard_reader::poll_pacer::PAGE_RECORDS_MAX,
+    },
     service::IteratorStart,
     shard::{Position, SequenceNumber},
     stream::Target,
@@ -118,8 +122,8 @@ impl<R> Reader<R> {
     /// Every record that comes out of the reader counts as finished when the next is asked for; with
     /// [`require_ack`](Self::require_ack) when it is acked. What is finished is saved every
     /// [`checkpoint_interval`](Self::checkpoint_interval), when a shard ends, when the reader ends by itself or
-    /// by [`stop`](super::Records::stop), before it gives out its last `None`, and by
-    /// [`close`](super::Records::close). After a crash, at most what was finished since the last save is read
+    /// by [`stop`](crate::Records::stop), before it gives out its last `None`, and by
+    /// [`close`](crate::Records::close). After a crash, at most what was finished since the last save is read
     /// again. A checkpoint goes before every other start of its shard.
     ///
     /// One reader at a time may use one application name in one stream, unless the readers have divided the
@@ -139,7 +143,7 @@ impl<R> Reader<R> {
         self
     }
 
-    /// Counts a record as finished only when its [`ack`](super::Record::ack) is called, in any order: a
+    /// Counts a record as finished only when its [`ack`](crate::Record::ack) is called, in any order: a
     /// checkpoint never passes a record that is not acked. Records that cannot be decoded need none.
     ///
     /// Ack every record: at most 1,000,000 of one shard may wait for it.
@@ -185,7 +189,7 @@ impl<R> Reader<R> {
     /// A producer that did not know yet of a reshard leaves such records behind; the official one then puts
     /// them again where they belong. They are counted either way: [`ReaderStats::stray_records`].
     ///
-    /// [`ReaderStats::stray_records`]: super::ReaderStats::stray_records
+    /// [`ReaderStats::stray_records`]: crate::ReaderStats::stray_records
     pub fn drop_strays(mut self) -> Self {
         self.options.drops_strays = true;
         self

@@ -1,21 +1,20 @@
-mod current;
-mod fan_out;
-
 use std::time::{Duration, SystemTime};
 
-pub(crate) use fan_out::FALL_BACK_AFTER;
-use fan_out::{PAUSE_MAX, Subscriptions};
+pub(crate) use super::fan_out::FALL_BACK_AFTER;
+use super::fan_out::{PAUSE_MAX, Subscriptions};
 use tokio::time::Instant;
 
 use super::{
-    checkpoint::CheckpointPlace,
     lag::LagWatch,
-    pace::{Pace, PageFacts, PageSize},
-    plan::{Begin, Bound},
+    poll_pacer::{Pace, PageFacts, PageSize},
     retry::{Failures, Verdict},
-    split::Finished,
 };
 use crate::{
+    get::{
+        checkpoint::CheckpointPlace,
+        dispatch::deaggregate::Finished,
+        open::plan::{Begin, Bound},
+    },
     service::{ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
     shard::SequenceNumber,
 };
@@ -31,36 +30,36 @@ const RECORD_OVERHEAD_BYTES: usize = 160;
 #[derive(Debug)]
 pub(crate) struct ShardState {
     /// Where to begin while no record was fetched.
-    begin: Begin,
+    pub(super) begin: Begin,
     /// How far the shard was fetched: the last record, or a later number that an event told. An iterator that
     /// expired, or a subscription that ended, is replaced by one after it.
-    read_to: Option<SequenceNumber>,
+    pub(super) read_to: Option<SequenceNumber>,
     /// When the last record that was fetched, now or before the reader was opened, arrived.
-    arrived_at: Option<SystemTime>,
+    pub(super) arrived_at: Option<SystemTime>,
     /// When it was told last that nothing of the shard is left.
-    told_current_at: Option<Instant>,
-    cursor: Cursor,
+    pub(super) told_current_at: Option<Instant>,
+    pub(super) cursor: Cursor,
     /// A call is in flight, since this time. Then nothing else is called.
-    call: Option<Called>,
+    pub(super) call: Option<Called>,
     /// The call before.
-    last_call_at: Option<Instant>,
+    pub(super) last_call_at: Option<Instant>,
     /// How many records the call in flight asks for.
-    records_asked: u32,
+    pub(super) records_asked: u32,
     /// Pages that wait to be taken.
-    pages_out: usize,
+    pub(super) pages_out: usize,
     /// When the next call may be made.
-    due: Instant,
-    pace: Pace,
-    lag: LagWatch,
-    failures: Failures,
+    pub(super) due: Instant,
+    pub(super) pace: Pace,
+    pub(super) lag: LagWatch,
+    pub(super) failures: Failures,
     /// Where reading ends before the shard does.
-    bound: Option<Bound>,
+    pub(super) bound: Option<Bound>,
     /// Present while the shard is read by enhanced fan-out.
-    fan_out: Option<Subscriptions>,
+    pub(super) fan_out: Option<Subscriptions>,
 }
 
 #[derive(Debug)]
-enum Cursor {
+pub(super) enum Cursor {
     /// A new iterator is to be fetched, or a new subscription to be made.
     Lost,
     At(ShardIterator),
@@ -79,9 +78,9 @@ pub(crate) enum End {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Called {
-    at: Instant,
-    wall: SystemTime,
+pub(super) struct Called {
+    pub(super) at: Instant,
+    pub(super) wall: SystemTime,
 }
 
 /// A call to make for a shard.
@@ -178,7 +177,7 @@ impl ShardState {
         }
     }
 
-    fn resume_at(&self) -> IteratorStart {
+    pub(super) fn resume_at(&self) -> IteratorStart {
         match &self.read_to {
             Some(number) => IteratorStart::AfterSequenceNumber(number.clone()),
             None => self.begin.iterator.clone(),
@@ -246,7 +245,7 @@ impl ShardState {
 
     /// Takes the records of a page or event, `bytes` of them, and goes on to `next`; without one the shard has
     /// ended. Returns what the records take in memory.
-    fn advance(
+    pub(super) fn advance(
         &mut self,
         page: &mut RecordPage,
         is_reached: bool,
@@ -286,7 +285,11 @@ impl ShardState {
     /// By the service's measure the page ends `behind_latest` before the call, or before the later time at which
     /// an event was current, which needs no agreement of clocks. But some servers always say 0, so a page with records counts only if its last one arrived
     /// after that time; the empty page behind it counts anyway.
-    fn is_at_wanted_end(&self, page: &RecordPage, current_at: Option<SystemTime>) -> bool {
+    pub(super) fn is_at_wanted_end(
+        &self,
+        page: &RecordPage,
+        current_at: Option<SystemTime>,
+    ) -> bool {
         let (Some(bound), Some(current_at)) = (self.bound, current_at) else {
             return false;
         };
@@ -359,7 +362,7 @@ impl ShardState {
     }
 }
 
-fn page_facts(page: &RecordPage, records_asked: u32) -> PageFacts {
+pub(super) fn page_facts(page: &RecordPage, records_asked: u32) -> PageFacts {
     let counted_bytes =
         |record: &crate::service::StoredRecord| record.data.len() + record.partition_key.len();
     let counted_bytes: usize = page.records.iter().map(counted_bytes).sum();

@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use super::track::Ack;
+use super::ack::Ack;
 use crate::{
     record::PartitionKey,
     service::EncryptionType,
@@ -67,10 +67,10 @@ impl<R> Record<R> {
 
     /// Says that the record is finished, so that a checkpoint may pass it once all before it in its shard are
     /// finished too. Does nothing unless the reader was opened with
-    /// [`require_ack`](super::Reader::require_ack); acking again does nothing either.
+    /// [`require_ack`](crate::Reader::require_ack); acking again does nothing either.
     ///
     /// What is acked is saved with the next checkpoint. Acks that come after the reader's end are saved by
-    /// [`Records::close`](super::Records::close).
+    /// [`Records::close`](crate::Records::close).
     pub fn ack(&self) {
         if let Some(ack) = &self.ack {
             ack.finish(&self.position.shard_id);

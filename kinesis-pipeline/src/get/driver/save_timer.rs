@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::retry::{Failures, Verdict};
-use crate::service::ErrorClass;
+use crate::{
+    get::shard_reader::retry::{Failures, Verdict},
+    service::ErrorClass,
+};
 
 /// When to save the checkpoints.
 #[derive(Debug)]

@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::retry::{Failures, Verdict};
-use crate::service::ErrorClass;
+use crate::{
+    get::shard_reader::retry::{Failures, Verdict},
+    service::ErrorClass,
+};
 
 /// The time between two listings while the children of an ended shard cannot be found; it doubles.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);

@@ -11,14 +11,16 @@ use futures_core::Stream;
 use tokio::{sync::mpsc, task::coop};
 
 use super::{
-    deliver::{Delivery, News, Page, StopHandle, Taken},
-    error::GetError,
+    channel::{Delivery, News, Page, StopHandle, Taken},
     record::Record,
     records::Records,
-    stats::ReaderStats,
-    take::Taker,
+    taker::Taker,
 };
-use crate::{record::KinesisRecord, shard::ShardId};
+use crate::{
+    get::{error::GetError, stats::ReaderStats},
+    record::KinesisRecord,
+    shard::ShardId,
+};
 
 /// A stream of the streams of single shards: made by [`Records::by_shard`].
 ///

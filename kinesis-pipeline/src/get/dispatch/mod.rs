@@ -1,0 +1,9 @@
+pub(super) mod ack;
+pub(super) mod by_shard;
+pub(super) mod channel;
+pub(super) mod deaggregate;
+pub(super) mod decode;
+pub(super) mod ranges;
+pub(super) mod record;
+pub(super) mod records;
+pub(super) mod taker;
