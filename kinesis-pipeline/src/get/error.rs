@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{
     checkpoint::{Checkpoint, CheckpointError},
-    open::start::ShardSelector,
+    plan::start::ShardSelector,
 };
 use crate::{
     record::{DecodeError, PartitionKey},

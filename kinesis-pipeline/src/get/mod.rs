@@ -31,6 +31,7 @@ mod error;
 mod fetch;
 mod metrics;
 mod open;
+mod plan;
 mod shard_reader;
 mod stats;
 
@@ -53,7 +54,7 @@ pub use error::GetError;
 #[cfg(not(feature = "metrics"))]
 pub(crate) use metrics::GetMetrics;
 pub use open::reader::Reader;
-pub use open::start::{OnTrimmed, ShardSelector, StartAt, Until};
+pub use plan::start::{OnTrimmed, ShardSelector, StartAt, Until};
 pub use stats::{ReaderStats, ShardStats};
 
 use crate::{

@@ -16,7 +16,7 @@ use crate::{
         dispatch::channel::{Delivery, Feed, News},
         error::GetError,
         fetch,
-        open::{
+        plan::{
             options::Options,
             plan::{Begin, Bound},
         },

@@ -7,9 +7,9 @@ use crate::{
             deaggregate::Finished,
         },
         error::GetError,
-        open::{
-            gap::{final_error, start_after_gap, warn_of_gap},
+        plan::{
             start::OnTrimmed,
+            trimmed::{final_error, start_after_gap, warn_of_gap},
         },
         shard_reader::{
             retry::Verdict,

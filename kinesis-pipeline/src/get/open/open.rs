@@ -7,12 +7,7 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
 
-use super::{
-    gap::{final_error, start_after_gap, warn_of_gap},
-    options::Options,
-    plan::{Begin, Bound, Plan, Refusal, Wish, plan, start_again},
-    retained::leave_expired,
-};
+use super::retained::leave_expired;
 use crate::{
     get::{
         dispatch::channel::{Outlet, channel},
@@ -25,6 +20,11 @@ use crate::{
         error::GetError,
         fetch,
         fetch::consumer,
+        plan::{
+            options::Options,
+            plan::{Begin, Bound, Plan, Refusal, Wish, plan, start_again},
+            trimmed::{final_error, start_after_gap, warn_of_gap},
+        },
         shard_reader::retry::{Failures, Verdict},
         stats::Counters,
     },

@@ -2,12 +2,7 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use tracing::Instrument as _;
 
-use super::{
-    open::open,
-    options::Options,
-    plan::{Begin, Wish},
-    start::{OnTrimmed, ShardSelector, StartAt, Until},
-};
+use super::open::open;
 use crate::{
     get::{
         checkpoint::{CheckpointStore, Saver},
@@ -17,6 +12,11 @@ use crate::{
             taker::{Splitting, Taker},
         },
         error::GetError,
+        plan::{
+            options::Options,
+            plan::{Begin, Wish},
+            start::{OnTrimmed, ShardSelector, StartAt, Until},
+        },
         shard_reader::poll_pacer::PAGE_RECORDS_MAX,
     },
     service::IteratorStart,

@@ -8,9 +8,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{gap::start_after_gap, plan::Begin, start::OnTrimmed};
 use crate::{
-    get::{checkpoint::Checkpoint, error::GetError, fetch::consumer::summary},
+    get::{
+        checkpoint::Checkpoint,
+        error::GetError,
+        fetch::consumer::summary,
+        plan::{plan::Begin, start::OnTrimmed, trimmed::start_after_gap},
+    },
     shard::ShardId,
     stream::Target,
 };

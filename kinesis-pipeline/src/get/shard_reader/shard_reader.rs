@@ -1,19 +1,19 @@
 use std::time::{Duration, SystemTime};
 
 pub(crate) use super::fan_out::FALL_BACK_AFTER;
-use super::fan_out::{PAUSE_MAX, Subscriptions};
-use tokio::time::Instant;
-
 use super::{
+    fan_out::{PAUSE_MAX, Subscriptions},
     lag::LagWatch,
     poll_pacer::{Pace, PageFacts, PageSize},
     retry::{Failures, Verdict},
 };
+use tokio::time::Instant;
+
 use crate::{
     get::{
         checkpoint::CheckpointPlace,
         dispatch::deaggregate::Finished,
-        open::plan::{Begin, Bound},
+        plan::plan::{Begin, Bound},
     },
     service::{ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
     shard::SequenceNumber,

@@ -1,9 +1,11 @@
 use std::{collections::HashMap, time::SystemTime};
 
 pub(crate) use super::begin::{Begin, start_again};
-use super::begin::{OwnStart, iterator_start, own_start};
+use super::{
+    begin::{OwnStart, iterator_start, own_start},
+    start::{OnTrimmed, ShardSelector, StartAt, Until},
+};
 
-use super::start::{OnTrimmed, ShardSelector, StartAt, Until};
 use crate::{
     get::checkpoint::{Checkpoint, CheckpointPlace},
     shard::{
