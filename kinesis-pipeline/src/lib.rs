@@ -118,6 +118,7 @@ pub mod record;
 pub mod service;
 pub mod shard;
 mod stream;
+mod target;
 pub mod wire;
 
 pub use clock::Clock;

@@ -56,7 +56,8 @@ pub use pending::receipt::{PendingReceipt, Receipt};
 use self::{admission::shared::Settings, pipeline::Pipeline};
 use crate::{
     record::{EncodedRecord, KinesisRecord},
-    stream::{KinesisStream, Target},
+    stream::KinesisStream,
+    target::Target,
 };
 
 /// The put pipeline that all clones of one stream handle share. It is made by the first put.

@@ -20,6 +20,7 @@ mod describe_stream_summary;
 mod error;
 mod get_records;
 mod get_shard_iterator;
+pub(crate) mod list_all;
 mod list_shards;
 mod list_streams;
 mod merge_shards;

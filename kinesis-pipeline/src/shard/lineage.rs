@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ShardId;
+use super::id::ShardId;
 
 /// Which shards belong to a reader, which of them may be read now, and which are done: a state machine
 /// without effects.

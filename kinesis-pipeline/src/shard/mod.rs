@@ -3,7 +3,6 @@
 mod hash_key;
 mod id;
 pub(crate) mod lineage;
-pub(crate) mod listing;
 mod sequence;
 
 pub use hash_key::{HashKey, HashKeyRange, InvalidHashKey};

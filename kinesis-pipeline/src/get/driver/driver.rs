@@ -28,9 +28,10 @@ use crate::{
     },
     service::{
         IteratorStart, RecordPage, ServiceError, ShardIterator, Subscription, SubscriptionEvent,
+        list_all::list_all,
     },
-    shard::{Shard, ShardId, lineage::Lineage, listing::list_all},
-    stream::Target,
+    shard::{Shard, ShardId, lineage::Lineage},
+    target::Target,
 };
 
 /// The most calls of one reader that are in flight at a time.

@@ -6,7 +6,7 @@ use crate::{
         Consumer, ConsumerStatus, DeregisterStreamConsumer, DescribeStreamConsumer,
         DescribeStreamSummary, ErrorClass, RegisterStreamConsumer, ServiceError, StreamSummary,
     },
-    stream::Target,
+    target::Target,
 };
 
 /// How many consumers a stream takes at least; some accounts may have more.

@@ -4,7 +4,7 @@ use crate::{
         GetRecords, GetShardIterator, IteratorStart, RecordPage, ServiceError, ShardIterator,
     },
     shard::ShardId,
-    stream::Target,
+    target::Target,
 };
 
 /// Fetches an iterator of a shard.

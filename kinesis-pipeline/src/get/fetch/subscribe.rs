@@ -8,7 +8,7 @@ use crate::{
         ErrorClass, IteratorStart, ServiceError, SubscribeToShard, Subscription, SubscriptionEvent,
     },
     shard::ShardId,
-    stream::Target,
+    target::Target,
 };
 
 const OPERATION: &str = "SubscribeToShard";

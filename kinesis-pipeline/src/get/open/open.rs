@@ -28,9 +28,9 @@ use crate::{
         shard_reader::retry::{Failures, Verdict},
         stats::Counters,
     },
-    service::{ErrorClass, IteratorStart, ServiceError},
-    shard::{Position, Shard, ShardId, listing::list_all},
-    stream::Target,
+    service::{ErrorClass, IteratorStart, ServiceError, list_all::list_all},
+    shard::{Position, Shard, ShardId},
+    target::Target,
 };
 
 /// How many positions are fixed at a time while a reader opens.

@@ -21,7 +21,7 @@ use crate::{
     },
     service::IteratorStart,
     shard::{Position, SequenceNumber},
-    stream::Target,
+    target::Target,
 };
 
 /// What to read of a stream, and how: made by [`KinesisStream::reader`](crate::KinesisStream::reader).

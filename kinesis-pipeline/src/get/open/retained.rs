@@ -16,7 +16,7 @@ use crate::{
         plan::{plan::Begin, start::OnTrimmed, trimmed::start_after_gap},
     },
     shard::ShardId,
-    stream::Target,
+    target::Target,
 };
 
 /// No stream retains records for less: younger checkpoints need no look at the stream.

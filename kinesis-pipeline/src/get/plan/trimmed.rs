@@ -7,7 +7,7 @@ use crate::{
     get::error::GetError,
     service::{ErrorClass, IteratorStart, ServiceError},
     shard::{Position, ShardId},
-    stream::Target,
+    target::Target,
 };
 
 /// Where to go on when a position has expired; `None` to give up.

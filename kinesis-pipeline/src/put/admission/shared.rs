@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::{budget::Room, metrics::PutMetrics, record_limit::RecordLimit, stats::Counters};
-use crate::{put::options::PutOptions, stream::Target};
+use crate::{put::options::PutOptions, target::Target};
 
 /// What all parts of one put pipeline know.
 #[derive(Debug)]

@@ -13,7 +13,8 @@ use crate::{
     },
     record::{EncodedRecord, KinesisRecord},
     service::StreamId,
-    stream::{KinesisStream, Target},
+    stream::KinesisStream,
+    target::Target,
 };
 
 /// Puts records as fast as the stream's shards take them, in aggregates if you like.

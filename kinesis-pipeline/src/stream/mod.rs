@@ -1,6 +1,6 @@
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use crate::{clock::Clock, put, service::Kinesis, service::StreamId};
+use crate::{clock::Clock, put, service::Kinesis, service::StreamId, target::Target};
 
 /// A Kinesis stream of records of type `R`: the handle that everything starts from.
 ///
@@ -11,14 +11,6 @@ pub struct KinesisStream<R> {
     pub(crate) key_field: Option<Arc<str>>,
     pub(crate) put: put::SharedPut,
     record: PhantomData<fn(R) -> R>,
-}
-
-/// Which stream, reached how, by whose clock: what all pipelines of one stream share.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) service: Arc<dyn Kinesis>,
-    pub(crate) stream: StreamId,
-    pub(crate) clock: Clock,
 }
 
 impl<R> KinesisStream<R> {

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
-use super::Shard;
-use crate::service::{ErrorClass, Kinesis, ListShards, ServiceError, StreamId};
+use super::{ErrorClass, Kinesis, ListShards, ServiceError, StreamId};
+use crate::shard::Shard;
 
 /// The most pages that one listing reads: ten million shards at the service's page size.
 const PAGES_MAX: usize = 10_000;
