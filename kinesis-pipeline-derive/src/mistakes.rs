@@ -3,7 +3,7 @@ use std::fmt::Display;
 use proc_macro2::Span;
 use quote::ToTokens;
 
-/// What is wrong with one type, collected so that all of it is reported at once.
+/// The mistakes of one type, collected so that all are reported at once.
 #[derive(Default)]
 pub(crate) struct Mistakes(Option<syn::Error>);
 

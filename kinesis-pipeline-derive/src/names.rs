@@ -20,7 +20,7 @@ pub(crate) const CODECS: &[&str] = &["json", "msgpack", "bytes"];
 /// More edits than this make another word, not a slip of the finger.
 const EDITS_MAX: usize = 3;
 
-/// Where an attribute stands.
+/// The place of an attribute.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Type,
@@ -28,7 +28,7 @@ pub(crate) enum Place {
     Field,
 }
 
-/// Why the setting `name` is nothing at `place`, and what to write instead.
+/// Returns the message for a setting `name` that `place` does not have, with a suggestion.
 pub(crate) fn misplaced(name: &str, place: Place) -> String {
     if place != Place::Type && TYPE_SETTINGS.contains(&name) && name != "partition_key" {
         return format!(
@@ -78,7 +78,7 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, known)| known)
 }
 
-/// How many characters must be inserted, removed or replaced to make one word from the other.
+/// Returns the edit distance of two words, in characters.
 fn edits(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();

@@ -1,4 +1,4 @@
-//! What the code that `#[derive(KinesisRecord)]` writes needs. No part of the public API.
+//! Items that code written by `#[derive(KinesisRecord)]` uses. Not part of the public API.
 
 pub use bytes::{Bytes, BytesMut};
 pub use serde::{Serialize, de::DeserializeOwned};

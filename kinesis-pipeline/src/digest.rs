@@ -12,7 +12,7 @@ use wide::u32x4;
 
 use self::sines::SINES;
 
-/// How many texts are hashed side by side.
+/// The number of texts that are hashed side by side, one per SIMD lane.
 pub(crate) const LANES: usize = 8;
 /// Fewer are faster one by one; without optimisation, any number is.
 const LANES_MIN: usize = if cfg!(debug_assertions) {
@@ -22,7 +22,7 @@ const LANES_MIN: usize = if cfg!(debug_assertions) {
 };
 
 const BLOCK_BYTES: usize = 64;
-/// What the last block has besides the text: a mark and the length in bits.
+/// The bytes of MD5's padding in the last block besides the text: a mark and the length in bits.
 const END_BYTES: usize = 9;
 
 /// A text of up to this many bytes takes one block.
@@ -153,7 +153,7 @@ fn side_by_side(texts: [&[u8]; LANES]) -> [Digest; LANES] {
     digests
 }
 
-/// What follows the last whole block of a text: its rest, the mark, and its length in bits; one block or two.
+/// The padded end of a text: the rest after its last whole block, the mark, and the length in bits; one block or two.
 fn end_of(text: &[u8]) -> [Block; 2] {
     let mut end = [0; 2 * BLOCK_BYTES];
     let (_, rest) = text.as_chunks::<BLOCK_BYTES>();

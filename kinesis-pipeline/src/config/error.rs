@@ -6,7 +6,7 @@ use std::{
 
 use crate::service::aws::ConnectError;
 
-/// Why a configured stream cannot be used: where in which file, and what is wrong there.
+/// An error in the configuration of a named stream: the file, the stream, and the problem.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ConfigError {
@@ -14,30 +14,30 @@ pub struct ConfigError {
     pub file: Option<PathBuf>,
     /// The line, counted from 1, where there is one.
     pub line: Option<u64>,
-    /// What is wrong.
+    /// The problem.
     pub problem: ConfigProblem,
 }
 
-/// What is wrong with a configuration.
+/// A problem of a configuration file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigProblem {
     /// The file cannot be read.
     #[error("the stream configuration cannot be read; TRITON_CONFIG names the file")]
     Unreadable {
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The file is larger than 1 MiB or not text.
     #[error("this is not a stream configuration: {found}")]
     NotConfiguration {
-        /// What it is instead.
+        /// The type that was found.
         found: &'static str,
     },
     /// The text is not YAML, or not a map of streams.
     #[error("not a YAML map of streams: {message}")]
     Malformed {
-        /// What the parser said.
+        /// The parser's error.
         message: String,
     },
     /// A stream lacks a key that it needs.
@@ -74,7 +74,7 @@ pub enum ConfigProblem {
     Connect {
         /// The stream's configured name.
         stream: String,
-        /// Why.
+        /// The reason.
         source: ConnectError,
     },
 }

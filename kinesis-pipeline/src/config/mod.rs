@@ -94,7 +94,7 @@ impl StreamConfig {
         self.streams.keys().map(String::as_str)
     }
 
-    /// What is configured under this name.
+    /// Returns the settings of this name.
     ///
     /// # Errors
     /// [`ConfigProblem::UnknownStream`] lists the configured names.

@@ -37,7 +37,7 @@ impl NamedStream {
         }
     }
 
-    /// How to reach the stream.
+    /// The connection settings of the stream.
     #[must_use]
     pub fn connect_options(&self) -> ConnectOptions {
         let mut options = ConnectOptions::new().region(self.region());

@@ -91,7 +91,7 @@ fn meant(key: &str) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-/// How many characters must be put in, taken out or replaced to make one text the other.
+/// Returns the edit distance of two texts, in characters.
 fn typing_errors(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (i, a) in from.chars().enumerate() {

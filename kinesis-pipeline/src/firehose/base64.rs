@@ -16,7 +16,7 @@ pub(super) fn decode(text: &[u8]) -> Result<Bytes, FailureReason> {
         .map_err(|_| FailureReason::NotBase64)
 }
 
-/// How much memory is taken at once for decoded records.
+/// The size of one allocation for decoded records, in bytes.
 const BLOCK_BYTES: usize = 64 << 10;
 
 /// Decodes record after record into blocks that they share: small records need no memory of their own.
@@ -45,7 +45,7 @@ impl Blocks {
     }
 }
 
-/// How many bytes the text is for, if it is padded: a vector of that capacity becomes `Bytes` as it is.
+/// The decoded length of a padded text, in bytes: a vector of that capacity becomes `Bytes` without a copy.
 fn decoded_bytes(text: &[u8]) -> usize {
     let padding = text
         .iter()
@@ -56,7 +56,7 @@ fn decoded_bytes(text: &[u8]) -> usize {
     (text.len() / 4 * 3).saturating_sub(padding)
 }
 
-/// How long the text for this many bytes is.
+/// The encoded length of this many bytes.
 pub(super) const fn encoded_bytes(bytes: usize) -> usize {
     bytes.div_ceil(3) * 4
 }

@@ -1,4 +1,4 @@
-//! What Firehose sends to an HTTP endpoint that it delivers to, and what it wants to hear.
+//! The requests that Firehose sends to an HTTP endpoint destination, and the responses that it expects.
 //!
 //! ```text
 //!  header X-Amz-Firehose-Access-Key ── AccessKey::matches ── no ─► 401
@@ -135,7 +135,7 @@ impl<'a> Delivery<'a> {
         })
     }
 
-    /// When Firehose made the request.
+    /// The time at which Firehose made the request.
     #[must_use]
     pub fn sent_at(&self) -> Option<SystemTime> {
         self.timestamp.map(clock::from_epoch_millis)

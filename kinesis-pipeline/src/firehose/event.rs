@@ -19,7 +19,7 @@ use crate::{
     shard::{SequenceNumber, ShardId},
 };
 
-/// What Firehose sends to a transform function. It borrows from the JSON text that it was read from.
+/// The event that Firehose sends to a transform function. It borrows from the JSON text that it was read from.
 ///
 /// Unknown fields are passed over, and so is a missing field, or one of another type, unless it is the list of
 /// records or a record's id: without them nothing can be answered. A record without data is a record that fails.
@@ -45,9 +45,9 @@ pub struct Event<'a> {
 #[error("these {bytes} bytes are not an event of {kind}")]
 #[non_exhaustive]
 pub struct EventError {
-    /// How many bytes there were.
+    /// The length of the text, in bytes.
     pub bytes: usize,
-    /// What was expected, such as `a Firehose transform`.
+    /// The expected kind of event, such as `a Firehose transform`.
     pub kind: &'static str,
     source: BoxError,
 }
@@ -167,14 +167,14 @@ impl<'a> InputRecord<'a> {
         self.record_id.as_id()
     }
 
-    /// When Firehose took the record; `None` if the event does not say.
+    /// Returns the time at which Firehose took the record; `None` if the event does not say.
     #[must_use]
     pub fn arrived_at(&self) -> Option<SystemTime> {
         self.approximate_arrival_timestamp
             .map(clock::from_epoch_millis)
     }
 
-    /// Where the record was in the Kinesis stream, if it comes from one.
+    /// Returns the record's place in its Kinesis stream, if it comes from one.
     #[must_use]
     pub fn kinesis(&self) -> Option<&KinesisMetadata<'a>> {
         self.kinesis_record_metadata.as_deref()
@@ -245,7 +245,7 @@ impl<'a> InputRecord<'a> {
     }
 }
 
-/// Where a record was in its Kinesis stream, as far as the event tells.
+/// The place of a record in its Kinesis stream, as far as the event tells.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -289,7 +289,7 @@ impl<'a> KinesisMetadata<'a> {
         self.partition_key.as_deref()
     }
 
-    /// When Kinesis took the record.
+    /// The time at which Kinesis took the record.
     #[must_use]
     pub fn arrived_at(&self) -> Option<SystemTime> {
         self.approximate_arrival_timestamp

@@ -4,7 +4,7 @@ use crate::record::{DecodeError, EncodeError};
 
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why a record is answered with `ProcessingFailed`.
+/// The reason why a record is answered with `ProcessingFailed`.
 ///
 /// The text of a reason holds nothing of the record. What others wrote, and may hold some, is its source.
 #[derive(Debug, thiserror::Error)]
@@ -19,20 +19,20 @@ pub enum FailureReason {
     /// The record's bytes are not UTF-8.
     #[error("the record's data is not UTF-8")]
     NotText {
-        /// Where it ends to be.
+        /// The place at which the text stops being JSON.
         #[source]
         source: Utf8Error,
     },
     /// The data is not gzip, is cut off, or grows past the limit for its kind.
     #[error("the data is not gzip, or is too large")]
     NotGzip {
-        /// What is wrong with it.
+        /// The problem.
         source: io::Error,
     },
     /// The record's bytes are not what the function takes.
     #[error("the record cannot be decoded")]
     Decode {
-        /// What its codec says.
+        /// The codec's error.
         #[from]
         source: DecodeError,
     },
@@ -48,13 +48,13 @@ pub enum FailureReason {
     /// The function, or code of the record's type, panicked.
     #[error("the function panicked")]
     Panicked {
-        /// What it said, if it was a text. It may hold parts of the record.
+        /// The panic's message, if it was a text. It may hold parts of the record.
         message: String,
     },
-    /// What the function made of the record cannot be written.
+    /// The function's result cannot be encoded.
     #[error("what the function made of it cannot be encoded")]
     Encode {
-        /// What its codec says.
+        /// The codec's error.
         #[from]
         source: EncodeError,
     },
@@ -64,13 +64,13 @@ pub enum FailureReason {
     /// The answer would not have fitted in the response.
     #[error("its answer of {answer_bytes} bytes does not fit in the response")]
     TooLarge {
-        /// How many bytes of the response it would have taken.
+        /// The bytes that the record would have taken in the response.
         answer_bytes: usize,
     },
     /// The answer did not fit, and the function for that failed.
     #[error("its answer does not fit in the response, and it could not be put again")]
     NotReingested {
-        /// What the function said.
+        /// The function's error.
         source: Arc<dyn Error + Send + Sync>,
     },
     /// The event has another record of this id with other data.
@@ -86,7 +86,7 @@ impl FailureReason {
         }
     }
 
-    /// What a panic left behind.
+    /// Returns the message of a panic.
     #[expect(clippy::needless_pass_by_value, reason = "what was caught ends here")]
     pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Self {
         Self::Panicked {
@@ -117,7 +117,7 @@ pub struct Failure {
     pub index: usize,
     /// The record's id.
     pub record_id: String,
-    /// Why it failed.
+    /// Returns the reason.
     pub reason: FailureReason,
 }
 

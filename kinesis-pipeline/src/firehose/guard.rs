@@ -1,4 +1,4 @@
-//! What of the response's room is taken, and what must stay free.
+//! The budget of a response: the bytes that are taken and those that must stay free.
 
 /// The room of one response. Every record that is not answered yet has room for its least answer set aside, so
 /// that each can be answered whatever those before it took.

@@ -22,7 +22,7 @@ use crate::{
     wire::aggregate,
 };
 
-/// What Lambda sends for records of a Kinesis stream. It borrows from the JSON text that it was read from.
+/// The event that Lambda sends for records of a Kinesis stream. It borrows from the JSON text that it was read from.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct KinesisEvent<'a> {
@@ -219,7 +219,7 @@ impl<'a> KinesisEvent<'a> {
     }
 }
 
-/// What Lambda is told of a batch of a stream: all done, or the first record that failed.
+/// The response to a batch of a stream: all records are done, or the first one that failed.
 #[derive(Debug)]
 #[must_use = "Lambda waits for it"]
 pub struct BatchAnswer {

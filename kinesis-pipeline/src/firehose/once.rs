@@ -4,7 +4,7 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use super::InputRecord;
 
-/// What is done with a record of the event.
+/// The treatment of one record of the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
     /// It is transformed and answered.

@@ -8,7 +8,7 @@ use super::{EventError, FailureReason, base64, id::Id, lenient};
 /// The values that name the folder of a record under dynamic partitioning, by the name of the key.
 pub type PartitionKeys = BTreeMap<String, String>;
 
-/// What Firehose is told of a record.
+/// The answer to Firehose about one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// `Ok`: its data is delivered.
@@ -20,7 +20,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// As it is written.
+    /// Returns the text that Firehose expects.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -60,7 +60,7 @@ pub struct OutputRecord<'a> {
     /// The id of the record that this answers.
     #[serde(borrow, deserialize_with = "lenient::required_text")]
     pub record_id: Cow<'a, str>,
-    /// What Firehose is told.
+    /// The result.
     #[serde(deserialize_with = "outcome")]
     pub result: Outcome,
     /// The data in base64.
@@ -188,11 +188,11 @@ const RESULT_END: &[u8] = b"\",\"data\":\"";
 const KEYS: &[u8] = b"\",\"metadata\":{\"partitionKeys\":";
 const END: &[u8] = b"}}";
 
-/// How an empty set of partition keys is written. It is always there, and so is `data`: AWS's own types for
+/// The JSON of an empty set of partition keys. It is always written, and so is `data`: AWS's own types for
 /// Lambda functions in Rust and Go write both always.
 const NO_KEYS: &[u8] = b"{}";
 
-/// What a response without records takes.
+/// The length of a response without records, in bytes.
 pub(super) const FRAME_BYTES: usize = RESPONSE_START.len() + RESPONSE_END.len();
 
 /// The bytes of an answer that are the same in all, with the comma before it.
@@ -213,7 +213,7 @@ pub(super) struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    /// What the answer takes, with a comma and data of this length.
+    /// Returns the length of the answer with a comma and data of this length, in bytes.
     pub(super) fn bytes(&self, data_bytes: usize) -> usize {
         ANSWER_BYTES
             + self.record_id.json_bytes()

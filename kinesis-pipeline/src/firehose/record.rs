@@ -13,7 +13,7 @@ use crate::record::{EncodeContext, KinesisRecord};
 
 pub(super) type KeysOf<R> = Box<dyn Fn(&R) -> PartitionKeys + Send + Sync>;
 
-/// What was made of a record; the bytes are in the buffer that was given.
+/// The outcome of one record; its bytes are in the buffer that was given.
 #[derive(Debug)]
 pub(super) enum Made {
     Keep(Option<PartitionKeys>),

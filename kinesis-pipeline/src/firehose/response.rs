@@ -34,17 +34,17 @@ impl Response {
         self.json
     }
 
-    /// How many records are delivered, each with all that was made of it.
+    /// Returns the number of delivered records; a record with several outputs counts once.
     pub fn kept(&self) -> usize {
         self.kept
     }
 
-    /// How many records the function dropped.
+    /// Returns the number of records that the function dropped.
     pub fn dropped(&self) -> usize {
         self.dropped
     }
 
-    /// How many records did not fit and were put again; Firehose is told that they are dropped.
+    /// Returns the number of records that did not fit and were put again; Firehose is told that they are dropped.
     pub fn reingested(&self) -> usize {
         self.reingested
     }

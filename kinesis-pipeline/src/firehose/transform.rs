@@ -20,7 +20,7 @@ use crate::{
 /// The largest response that Lambda takes from a function that is called and waited for, in bytes.
 pub const RESPONSE_BYTES_MAX: usize = 6_291_556;
 
-/// How many records of [`Transform::run_async`] are in flight together, unless set.
+/// The default number of records of [`Transform::run_async`] that are in flight together.
 const CONCURRENCY_DEFAULT: usize = 16;
 const CONCURRENCY_MAX: usize = 1_000;
 
@@ -45,7 +45,7 @@ where
     Transform::new().run(event, function)
 }
 
-/// What stands between the records of a delivered object.
+/// The separator between the records of a delivered object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NewLine {
@@ -130,7 +130,7 @@ impl<R> Transform<R> {
         Self::default()
     }
 
-    /// What ends a kept record. Default: [`NewLine::Append`].
+    /// Sets the end of a kept record. Default: [`NewLine::Append`].
     #[must_use]
     pub fn new_line(mut self, new_line: NewLine) -> Self {
         self.new_line = new_line;
@@ -153,7 +153,7 @@ impl<R> Transform<R> {
         self
     }
 
-    /// How many records of [`run_async`](Self::run_async) are in flight together. Default 16, from 1 to 1,000.
+    /// Sets the number of records of [`run_async`](Self::run_async) that are in flight together. Default 16, from 1 to 1,000.
     #[must_use]
     pub fn concurrency(mut self, records: usize) -> Self {
         self.concurrency = records.clamp(1, CONCURRENCY_MAX);

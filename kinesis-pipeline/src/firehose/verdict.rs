@@ -1,6 +1,6 @@
 use super::{FailureReason, failure::BoxError};
 
-/// What becomes of a record: the answer of a transform's function.
+/// The decision about one record: the return value of a transform's function.
 ///
 /// ```
 /// use kinesis_pipeline::firehose::Verdict;
@@ -28,11 +28,11 @@ pub enum Verdict<R> {
     Fail(&'static str),
 }
 
-/// What a transform's function may answer with: a [`Verdict`], or a `Result` of one.
+/// A return type of a transform's function: a [`Verdict`], or a `Result` of one.
 ///
 /// An error fails the record.
 pub trait IntoVerdict {
-    /// What is delivered.
+    /// The type of the delivered records.
     type Record;
 
     /// The verdict.

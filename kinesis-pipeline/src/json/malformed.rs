@@ -2,8 +2,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}, at byte {offset} of the text")]
 pub(crate) struct Malformed {
-    /// How many bytes went before.
+    /// The offset of the problem, in bytes.
     pub(crate) offset: usize,
-    /// What is wrong. It holds nothing of the text.
+    /// The problem. It holds nothing of the text.
     pub(crate) what: &'static str,
 }

@@ -1,4 +1,4 @@
-//! How far a text goes on as it is.
+//! The plain part of a JSON text: the bytes before the next escape or quotation mark.
 
 use memchr::memchr2;
 
@@ -48,7 +48,7 @@ fn plain_long(text: &[u8]) -> Option<Plain> {
     })
 }
 
-/// What is seen of bytes when nobody stops at any of them.
+/// Facts about a run of bytes, gathered without an early exit.
 struct Seen {
     least: u8,
     bits: u8,

@@ -4,12 +4,12 @@ use super::{
     text::{hex_digits, short_escape},
 };
 
-/// How deep a value may be nested that is passed over: as deep as `serde_json` reads.
+/// The nesting limit of a value that is skipped: the same as that of `serde_json`.
 pub(crate) const NESTING_MAX: u32 = 127;
 
 pub(super) const TOO_DEEP: &str = "it is too deep";
 
-/// What a value is, by its first byte.
+/// The kind of a value, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Object,
@@ -45,7 +45,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// How many bytes are left.
+    /// Returns the number of bytes that are left.
     pub(crate) fn rest_bytes(&self) -> usize {
         self.bytes.len() - self.at
     }
@@ -58,7 +58,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// What the next value is.
+    /// Returns the kind of the next value.
     #[inline]
     pub(crate) fn kind(&mut self) -> Result<Kind, Malformed> {
         Ok(match self.peek() {

@@ -63,7 +63,7 @@ fn unescape(mut raw: &[u8], mut give: impl FnMut(&[u8])) -> Option<()> {
     Some(())
 }
 
-/// What stands after a backslash, unless it is a `u`.
+/// Returns the character of an escape such as `\n`; `None` for `\u` and unknown ones.
 pub(super) fn short_escape(escape: u8) -> Option<u8> {
     Some(match escape {
         b'"' | b'\\' | b'/' => escape,

@@ -13,7 +13,7 @@ pub(crate) use handles::{
     Counter, CounterByLabel, Gauge, GaugeByLabel, Histogram, IS_ON, Registry, Stopwatch,
 };
 
-/// What the numbers of a metric count.
+/// The unit of a metric.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Unit {
     Count,

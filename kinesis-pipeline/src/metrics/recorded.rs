@@ -18,7 +18,7 @@ use crate::{Clock, service::StreamId};
 /// Whether anything is recorded.
 pub(crate) const IS_ON: bool = true;
 
-/// How many values a label has at most that comes from the service; all further ones count as `other`.
+/// The cardinality limit of a label that comes from the service; all further values count as `other`.
 pub(super) const LABEL_VALUES_MAX: usize = 64;
 /// The value of the label that stands for all values beyond [`LABEL_VALUES_MAX`].
 const OTHER: &str = "other";
@@ -155,7 +155,7 @@ impl Drop for Gauge {
     }
 }
 
-/// How often which values came.
+/// A histogram, registered or silent.
 #[derive(Debug)]
 pub(crate) struct Histogram(metrics::Histogram);
 

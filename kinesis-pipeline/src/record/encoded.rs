@@ -27,7 +27,7 @@ impl EncodedRecord {
         }
     }
 
-    /// What the record counts against the service's limits: its data and its partition key, in bytes.
+    /// Returns the record's size by the service's limits: data and partition key, in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.data.len() + self.partition_key.len()
@@ -67,7 +67,7 @@ impl EncodedRecord {
     }
 }
 
-/// Why a record could not be made ready for the service.
+/// An error that keeps a record from being encoded for the service.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {

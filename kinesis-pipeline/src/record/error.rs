@@ -2,7 +2,7 @@ use std::{error::Error, fmt};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why a record has no usable key.
+/// The reason why a record has no usable partition key or explicit hash key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -20,21 +20,21 @@ pub enum KeyError {
     TooLong {
         /// The field, if it has a name.
         field: Option<String>,
-        /// How many characters the key has.
+        /// The length of the key, in characters.
         chars: usize,
     },
     /// The key's field holds something that has no text form, such as a list.
     NotText {
         /// The field, if it has a name.
         field: Option<String>,
-        /// What it holds instead.
+        /// The type that was found.
         found: &'static str,
     },
     /// The explicit hash key is not a decimal integer from 0 to 2^128 - 1.
     NotAHashKey {
         /// The field, if it has a name.
         field: Option<String>,
-        /// What it holds instead, cut after 40 characters.
+        /// The value that was found, cut after 40 characters.
         found: String,
     },
 }
@@ -118,7 +118,7 @@ impl EncodeError {
 pub struct DecodeError {
     /// The codec's name, such as `json`.
     pub codec: &'static str,
-    /// How many bytes there were.
+    /// The length of the data, in bytes.
     pub bytes: usize,
     source: BoxError,
 }

@@ -200,7 +200,7 @@ pub trait KinesisRecord: Sized {
     }
 }
 
-/// What an encoder may know besides the record.
+/// The context of an encoder: facts besides the record.
 #[derive(Clone, Debug)]
 pub struct EncodeContext {
     time: Time,
@@ -238,7 +238,7 @@ impl EncodeContext {
     }
 }
 
-/// How values of `T` become bytes and come back: the `codec` of a derived record.
+/// A codec of `T`: encodes values to bytes and decodes them. It is the `codec` of a derived record.
 ///
 /// A codec is a type without values; name it in `#[kinesis(codec = path::to::MyCodec)]`.
 pub trait Codec<T> {

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use bytes::{Bytes, BytesMut};
 
-/// How large an allocation is that records share. It lives as long as one of them.
+/// The size of an allocation that small records share, in bytes. It lives as long as one of them.
 const SHARED_BYTES: usize = 1_024;
 /// A larger record has memory of its own.
 const SMALL_BYTES_MAX: usize = 256;
@@ -16,7 +16,7 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// What a thread has to write the next record to.
+/// The buffer of a thread into which the next record is encoded.
 #[derive(Debug, Default)]
 struct Scratch {
     /// The rest of an allocation, without content.

@@ -11,7 +11,7 @@ pub struct Consumer {
     pub arn: String,
     /// Whether it can subscribe.
     pub status: ConsumerStatus,
-    /// When it was registered.
+    /// The time of its registration.
     pub created_at: SystemTime,
 }
 

@@ -4,7 +4,7 @@
 pub struct CreateStream {
     /// The name: 1 to 128 letters, digits, `_`, `.` and `-`.
     pub name: String,
-    /// How many shards, and who decides it.
+    /// The capacity mode, with the number of shards of a provisioned stream.
     pub capacity: Capacity,
 }
 
@@ -19,12 +19,12 @@ impl CreateStream {
     }
 }
 
-/// Who decides how many shards a stream has.
+/// The capacity mode of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Capacity {
-    /// You do: this many shards, at least 1.
+    /// Provisioned: this many shards, at least 1.
     Provisioned(u32),
-    /// The service does; it begins with 4.
+    /// On demand: the service scales the stream; it begins with 4 shards.
     OnDemand,
 }

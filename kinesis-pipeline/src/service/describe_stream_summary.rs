@@ -33,17 +33,17 @@ pub struct StreamSummary {
     pub status: StreamStatus,
     /// Whether the service scales the stream by itself.
     pub is_on_demand: bool,
-    /// How long records are kept.
+    /// The retention period.
     pub retention: Duration,
-    /// How many shards take records.
+    /// The number of open shards.
     pub open_shard_count: u32,
-    /// When the stream was created.
+    /// The creation time. A stream that is deleted and made again has another one.
     pub created_at: SystemTime,
-    /// How records are encrypted at rest.
+    /// The encryption of records at rest.
     pub encryption_type: EncryptionType,
     /// The largest record that the stream takes, data and key, in bytes: 1 MiB unless raised.
     pub record_bytes_max: usize,
-    /// How many consumers are registered for enhanced fan-out.
+    /// The number of consumers that are registered for enhanced fan-out.
     pub consumer_count: u32,
 }
 

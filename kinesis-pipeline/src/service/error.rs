@@ -1,6 +1,6 @@
 use std::{error::Error, fmt};
 
-/// What kind of failure a call had, so that a caller can decide what to do about it.
+/// The class of a failed call, by which a caller decides whether to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorClass {
@@ -100,13 +100,13 @@ impl ErrorClass {
 pub struct ServiceError {
     /// The API's name of the call, such as `PutRecords`.
     pub operation: &'static str,
-    /// What kind of failure it was.
+    /// The class of the failure.
     pub class: ErrorClass,
     /// The service's error code; `None` when no answer came.
     pub code: Option<String>,
     /// The service's words, or ours when no answer came.
     pub message: String,
-    /// Where the call went.
+    /// The endpoint of the call.
     pub endpoint: String,
     /// The service's id of the request, for its support.
     pub request_id: Option<String>,

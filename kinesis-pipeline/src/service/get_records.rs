@@ -14,7 +14,7 @@ use crate::{
 pub struct GetRecords {
     /// The stream; the service needs it when the stream goes by its ARN.
     pub stream: StreamId,
-    /// Where to read, from [`GetShardIterator`](super::GetShardIterator) or the page before.
+    /// The iterator, from [`GetShardIterator`](super::GetShardIterator) or the page before.
     pub iterator: ShardIterator,
     /// At most this many records, 1 to 10,000; the service's default is 10,000.
     pub limit: Option<u32>,
@@ -45,9 +45,9 @@ impl GetRecords {
 pub struct RecordPage {
     /// The records, by increasing sequence number. An empty page does not mean that the shard is at its tip.
     pub records: Vec<StoredRecord>,
-    /// Where the next page begins; `None` at the end of a closed shard.
+    /// The iterator of the next page; `None` at the end of a closed shard.
     pub next_iterator: Option<ShardIterator>,
-    /// How far the page is behind the tip of the shard; `None` if the service does not say.
+    /// The lag of the page behind the tip of the shard; `None` if the service does not say.
     pub behind_latest: Option<Duration>,
     /// At the end of a closed shard, the shards that took over its keys. Some servers leave it out.
     pub child_shards: Vec<ChildShard>,
@@ -59,13 +59,13 @@ pub struct RecordPage {
 pub struct StoredRecord {
     /// The record's number in its shard.
     pub sequence_number: SequenceNumber,
-    /// When the service took the record; the service counts milliseconds.
+    /// The time at which the service took the record, in whole milliseconds.
     pub arrived_at: SystemTime,
     /// The record's bytes.
     pub data: Bytes,
     /// The key that it was put with.
     pub partition_key: PartitionKey,
-    /// How the service keeps it; `None` if the service does not say.
+    /// The encryption at rest; `None` if the service does not say.
     pub encryption_type: Option<EncryptionType>,
 }
 
@@ -88,7 +88,7 @@ impl StoredRecord {
     }
 }
 
-/// How the service encrypts records at rest.
+/// The encryption of records at rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EncryptionType {

@@ -11,7 +11,7 @@ pub struct GetShardIterator {
     pub stream: StreamId,
     /// The shard to read.
     pub shard_id: ShardId,
-    /// Where to begin.
+    /// The start position.
     pub start: IteratorStart,
 }
 
@@ -27,7 +27,7 @@ impl GetShardIterator {
     }
 }
 
-/// Where in a shard an iterator begins.
+/// The start position of an iterator in its shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IteratorStart {

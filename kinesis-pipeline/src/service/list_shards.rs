@@ -9,9 +9,9 @@ use crate::shard::{Shard, ShardId};
 pub struct ListShards {
     /// The stream.
     pub stream: StreamId,
-    /// Which shards; all that are retained when absent.
+    /// The filter; all shards that are retained when absent.
     pub filter: Option<ShardFilter>,
-    /// Where the page before ended. The service then takes the stream and the filter from the token.
+    /// The token of the page before. The service then takes the stream and the filter from the token.
     pub next_token: Option<String>,
     /// At most this many shards a page, 1 to 10,000.
     pub limit: Option<u32>,
@@ -51,7 +51,7 @@ impl ListShards {
     }
 }
 
-/// Which shards to list.
+/// A filter of shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ShardFilter {

@@ -53,7 +53,7 @@ pub use split_shard::SplitShard;
 pub use stream_id::StreamId;
 pub use subscribe_to_shard::{SubscribeToShard, Subscription, SubscriptionEvent};
 
-/// What a call of the seam returns: a future of the answer or of a [`ServiceError`].
+/// The future that a call of the seam returns: the answer or a [`ServiceError`].
 pub type ServiceFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + Send + 'a>>;
 
 /// The calls of Amazon Kinesis Data Streams that this library makes.
@@ -61,7 +61,7 @@ pub type ServiceFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceErr
 /// Each method is one call, without retries: the pipelines above decide what to repeat. Dropping a returned
 /// future abandons the call; the service may have carried it out all the same.
 pub trait Kinesis: fmt::Debug + Send + Sync + 'static {
-    /// Where the calls go, for error messages: a URL, or words such as `the embedded Kinesis`.
+    /// Returns the endpoint for error messages: a URL, or words such as `the embedded Kinesis`.
     fn endpoint(&self) -> &str;
 
     /// Stores up to 500 records. Each entry succeeds or fails alone.

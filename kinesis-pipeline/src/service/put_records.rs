@@ -16,7 +16,7 @@ pub struct PutRecords {
     pub stream: StreamId,
     /// The records, in order. The service promises no order between them.
     ///
-    /// Whoever sends them shares them with whoever would send them again: they are not copied for either.
+    /// Shared, so that a retry needs no copy.
     pub records: Arc<Vec<EncodedRecord>>,
 }
 
@@ -31,7 +31,7 @@ impl PutRecords {
     }
 }
 
-/// What became of each record of a [`PutRecords`] call.
+/// The answer to a [`PutRecords`] call: one result per record.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct PutRecordsAnswer {
@@ -47,7 +47,7 @@ impl PutRecordsAnswer {
     }
 }
 
-/// Where the service stored one record.
+/// The place where the service stored one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredAt {
@@ -68,12 +68,12 @@ impl StoredAt {
     }
 }
 
-/// Why the service did not store one record of a call that succeeded as a whole.
+/// The failure of one record in a call that succeeded as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 #[non_exhaustive]
 pub struct EntryFailure {
-    /// What kind of failure it was.
+    /// The class of the failure.
     pub class: ErrorClass,
     /// The service's code, such as `ProvisionedThroughputExceededException`.
     pub code: String,

@@ -9,7 +9,7 @@ pub struct SplitShard {
     pub stream: StreamId,
     /// The shard to split.
     pub shard_id: ShardId,
-    /// Where the second child begins: inside the shard's range, neither its first nor its last key.
+    /// The first hash key of the second child: inside the shard's range, neither its first nor its last key.
     pub second_child_start: HashKey,
 }
 

@@ -21,7 +21,7 @@ pub struct SubscribeToShard {
     pub consumer_arn: String,
     /// The shard to read.
     pub shard_id: ShardId,
-    /// Where to begin.
+    /// The start position.
     pub start: IteratorStart,
 }
 
@@ -37,16 +37,16 @@ impl SubscribeToShard {
     }
 }
 
-/// What a subscription pushes: up to 2 MiB a second and shard, at least one event every few seconds.
+/// An event of a subscription. The service pushes up to 2 MiB a second and shard, and at least one event every few seconds.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SubscriptionEvent {
     /// The records, by increasing sequence number; none in an event that only says how far it has come.
     pub records: Vec<StoredRecord>,
-    /// Where another subscription goes on: after this number, which need not be a record's. `None` at the end of
+    /// The number after which the next subscription continues; it need not be a record's. `None` at the end of
     /// a closed shard.
     pub continuation: Option<SequenceNumber>,
-    /// How far the event is behind the tip of the shard.
+    /// The lag of the event behind the tip of the shard.
     pub behind_latest: Option<Duration>,
     /// At the end of a closed shard, the shards that took over its keys.
     pub child_shards: Vec<ChildShard>,

@@ -15,7 +15,7 @@ impl HashKey {
     pub const MIN: Self = Self::new(0);
     /// The greatest hash key, 2^128 - 1.
     pub const MAX: Self = Self::new(u128::MAX);
-    /// How many digits it has in decimal, at most.
+    /// The largest number of decimal digits.
     pub(crate) const DIGITS_MAX: usize = 39;
 
     /// The hash key with this value.
@@ -67,7 +67,7 @@ impl From<u128> for HashKey {
 )]
 #[non_exhaustive]
 pub struct InvalidHashKey {
-    /// What was given, cut after 40 characters.
+    /// The text that was given, cut after 40 characters.
     pub text: String,
 }
 

@@ -9,7 +9,7 @@ use bytestring::ByteString;
 
 /// The longest sequence number that the API admits, in digits. In practice they have 56.
 const DIGITS_MAX: usize = 128;
-/// How many it has in practice.
+/// The number of digits in practice.
 const FEW_MAX: usize = 56;
 
 /// A record's number in its shard: a decimal integer, unique in the shard and increasing.
@@ -44,7 +44,7 @@ enum Digits {
 )]
 #[non_exhaustive]
 pub struct InvalidSequenceNumber {
-    /// What was given, cut after 160 bytes.
+    /// The text that was given, cut after 160 bytes.
     pub text: String,
 }
 

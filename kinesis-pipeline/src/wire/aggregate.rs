@@ -91,7 +91,7 @@ impl Writer {
         }
     }
 
-    /// How many records it has.
+    /// Returns the number of user records.
     #[must_use]
     pub fn len(&self) -> usize {
         self.records
@@ -132,12 +132,12 @@ impl Writer {
         self.finish_with(checksum)
     }
 
-    /// How many partition keys it has.
+    /// Returns the number of partition keys in the table.
     pub(crate) fn keys(&self) -> usize {
         self.keys.len()
     }
 
-    /// How many bytes it has once it is finished.
+    /// Returns the size of the finished aggregate, in bytes.
     pub(crate) fn finished_bytes(&self) -> usize {
         self.out.len() + MD5_BYTES
     }
@@ -178,7 +178,7 @@ pub const fn empty_bytes() -> usize {
     FRAME_BYTES
 }
 
-/// How many bytes a record adds to an aggregate at most: less if another record of it has the same key.
+/// Returns the most bytes that a record adds to an aggregate: less if another record has the same key.
 #[must_use]
 pub fn record_bytes_max(record: &EncodedRecord) -> usize {
     let field = |bytes: usize| 1 + LENGTH_BYTES_MAX + bytes;
@@ -259,7 +259,7 @@ impl Aggregate {
         is_whole.then_some(aggregate).ok_or(Malformed)
     }
 
-    /// How many user records it has, at least one.
+    /// Returns the number of user records, at least one.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "an aggregate is never empty")]
     pub fn len(&self) -> usize {

@@ -1,16 +1,16 @@
-//! What stands around the protobuf of an aggregate: magic bytes before it, its MD5 behind it.
+//! The frame of an aggregate: magic bytes before the protobuf, its MD5 behind it.
 
 use bytes::Bytes;
 
 use crate::digest;
 
-/// What every aggregate begins with.
+/// The magic bytes of an aggregate.
 pub(super) const MAGIC: [u8; 4] = [0xf3, 0x89, 0x9a, 0xc2];
 pub(super) const MD5_BYTES: usize = 16;
-/// What an aggregate has besides its protobuf.
+/// The bytes of the frame: magic and MD5.
 pub(super) const FRAME_BYTES: usize = MAGIC.len() + MD5_BYTES;
 
-/// Which of these have the magic bytes and the MD5 of an aggregate: their MD5s are computed side by side.
+/// Returns whether each of these has the magic bytes and the MD5 of an aggregate. The MD5s are computed side by side.
 pub(crate) fn are_framed<'a>(datas: impl Iterator<Item = &'a Bytes>) -> Vec<bool> {
     let framed: Vec<_> = datas.map(|data| body_and_checksum(data)).collect();
     let bodies: Vec<_> = framed.iter().flatten().map(|(body, _)| *body).collect();

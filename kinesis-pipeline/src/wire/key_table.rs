@@ -2,7 +2,7 @@
 
 use super::protobuf::put_bytes;
 
-/// How many slots the table begins with.
+/// The number of slots of a new table.
 const SLOTS_MIN: usize = 64;
 /// A key of up to this many bytes is known by its two ends.
 const ENDS_BYTES: usize = 16;
@@ -29,7 +29,7 @@ type Seed = [u64; 2];
 struct Key {
     ends: [u64; 2],
     len: usize,
-    /// Where its text stands in what was written.
+    /// The offset of its text in the written bytes.
     at: usize,
     hash: u64,
 }

@@ -3,7 +3,7 @@
 /// The most bytes of a 64-bit varint.
 const VARINT_BYTES_MAX: usize = 10;
 
-/// How the value of a field is written.
+/// The wire type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     /// An integer.
@@ -142,7 +142,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// How many bytes a varint takes.
+/// Returns the length of a varint, in bytes.
 #[inline]
 pub(super) const fn varint_len(value: u64) -> usize {
     let bits = (64 - (value | 1).leading_zeros()) as usize;

@@ -120,13 +120,13 @@ impl UserRecord {
         })
     }
 
-    /// How many partition keys the aggregate must have.
+    /// The number of partition keys that the aggregate must have.
     #[inline]
     pub(super) fn keys(&self) -> usize {
         (self.key as usize).saturating_add(1)
     }
 
-    /// How many explicit hash keys the aggregate must have.
+    /// The number of explicit hash keys that the aggregate must have.
     #[inline]
     pub(super) fn hash_keys(&self) -> usize {
         self.hash_key

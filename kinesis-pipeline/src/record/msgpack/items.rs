@@ -25,7 +25,7 @@ pub(super) struct Item {
     pub(super) start: usize,
     pub(super) marker: u8,
     pub(super) payload: Range<usize>,
-    /// How many items follow that belong to this one.
+    /// The number of items inside this one.
     pub(super) children: usize,
 }
 

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_kinesis::Client;
 
-/// How many subscriptions share an HTTP/2 connection: servers allow a connection 100 or more requests at a time,
+/// The number of subscriptions that share an HTTP/2 connection: servers allow a connection 100 or more requests at a time,
 /// and hold the next one back until an earlier one has ended, which for a subscription takes minutes.
 const SUBSCRIPTIONS_MAX: usize = 50;
 

@@ -48,7 +48,7 @@ use super::{
 };
 use crate::json::{Malformed, Scanner, Text};
 
-/// What the SDK gets to see of an answer that was read here.
+/// The answer that the SDK is shown in place of the one that was read here.
 const NOTHING: &[u8] = b"{}";
 
 /// Reads the body of a successful answer.
@@ -70,10 +70,10 @@ pub(super) struct Direct<A: 'static> {
     reached: Arc<Mutex<Reached<A>>>,
 }
 
-/// Where the answer is once the call has ended.
+/// The slot for the answer of a call.
 pub(super) struct Answer<A>(Arc<Mutex<Reached<A>>>);
 
-/// How far a call has come.
+/// The progress of a call.
 pub(super) enum Reached<A> {
     /// The answer is not there.
     Nothing,
@@ -120,7 +120,7 @@ impl<A> Direct<A> {
 }
 
 impl<A> Answer<A> {
-    /// How far the call has come that the SDK has made.
+    /// Returns the progress of the SDK's call.
     pub(super) fn reached(self) -> Reached<A> {
         std::mem::replace(&mut *lock(&self.0), Reached::Nothing)
     }

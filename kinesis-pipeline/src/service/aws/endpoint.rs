@@ -14,7 +14,7 @@ use aws_sdk_kinesis::{
 use aws_types::endpoint_config::{EndpointUrl, UseDualStack, UseFips};
 use futures_util::FutureExt;
 
-/// Where a client with this configuration sends its calls, for error messages: the URL that its user set, or
+/// Returns the endpoint of a client with this configuration, for error messages: the URL that its user set, or
 /// the service's endpoint in its region. A resolver written by the user is not asked.
 ///
 /// The SDK shows the URL to interceptors only, so a call is begun that an interceptor ends before anything

@@ -234,7 +234,7 @@ mod tests {
         assert!(!config.retry_config().unwrap().has_retry());
     }
 
-    /// As it would be if the SDK's own protocol became another one.
+    /// Stands for an SDK whose own protocol has changed.
     #[cfg(feature = "local-server")]
     #[tokio::test]
     async fn a_protocol_that_turns_out_to_be_another_one_is_left_to_the_sdk() {

@@ -24,12 +24,12 @@ const OPERATION: &str = "PutRecords";
 
 type Entry = Result<StoredAt, EntryFailure>;
 
-/// What an answer says of its records.
+/// The results that an answer holds.
 #[derive(Debug, Default)]
 struct Entries {
-    /// What became of each that it tells of.
+    /// The results, one per record that the answer names.
     told: Vec<Entry>,
-    /// How many it names without a place or an error.
+    /// The number of records that it names without a place or an error.
     untold: usize,
 }
 

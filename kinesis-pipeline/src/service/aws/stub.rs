@@ -15,7 +15,7 @@ use tokio::{
 
 use super::AwsKinesis;
 
-/// What the server does once it has the request.
+/// The behaviour of the server once it has the request.
 #[derive(Clone)]
 pub(super) enum Answer {
     Http(u16, &'static str),

@@ -4,7 +4,7 @@ use aws_smithy_types::body::SdkBody;
 use super::Scanner;
 use crate::json::Malformed;
 
-/// What stands in the place of the body in other SDKs' errors, and in ours where the body says nothing.
+/// The text that replaces an empty body in errors, as other SDKs write it.
 const ERROR_TYPE: &str = "x-amzn-errortype";
 
 /// The error of this answer in JSON, which the SDK reads; `None` if the body is not in CBOR.

@@ -28,7 +28,7 @@ const BREAK: u8 = 0xFF;
 /// `null` and `undefined`: both mean that a member is left out.
 const NULL: std::ops::RangeInclusive<u8> = 0xF6..=0xF7;
 
-/// How deep a value may be nested that is passed over.
+/// The nesting limit of a value that is skipped.
 const NESTING_MAX: u32 = 64;
 
 const CUT: &str = "the CBOR ends too early";
@@ -49,7 +49,7 @@ pub(crate) struct Items {
     left: Option<u64>,
 }
 
-/// What stands before a value.
+/// The head of a value: its major type and argument.
 #[derive(Clone, Copy, Debug)]
 struct Head {
     major: u8,

@@ -7,7 +7,7 @@ pub(crate) const OPEN_ARRAY: u8 = 0x9F;
 /// The end of a map or an array.
 pub(crate) const BREAK: u8 = 0xFF;
 
-/// How long what stands before a text, bytes or a number can be.
+/// The largest length of a head, in bytes.
 pub(crate) const HEAD_BYTES_MAX: usize = 9;
 
 /// Writes a text.

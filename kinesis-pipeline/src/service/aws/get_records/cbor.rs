@@ -1,4 +1,4 @@
-//! What the call is in CBOR.
+//! GetRecords in CBOR.
 
 use std::{
     borrow::Cow,

@@ -1,4 +1,4 @@
-//! What the answer is in JSON.
+//! The answer of GetRecords in JSON.
 
 use std::time::{Duration, SystemTime};
 

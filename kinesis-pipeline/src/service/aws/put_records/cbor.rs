@@ -1,4 +1,4 @@
-//! What the call is in CBOR.
+//! PutRecords in CBOR.
 
 use std::{borrow::Cow, io::Write as _};
 
@@ -60,7 +60,7 @@ fn put_entry(out: &mut Vec<u8>, record: &EncodedRecord) {
     out.push(BREAK);
 }
 
-/// What became of each record.
+/// Reads the results, one per record.
 pub(super) fn answer(body: &[u8]) -> Result<Entries, Malformed> {
     let mut scanner = Scanner::new(body);
     let mut entries = Entries::of_bytes(body.len());

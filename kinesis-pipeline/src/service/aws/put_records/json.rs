@@ -1,4 +1,4 @@
-//! What the call is in JSON.
+//! PutRecords in JSON.
 
 use std::io::Write as _;
 
@@ -66,7 +66,7 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// What became of each record.
+/// Reads the results, one per record.
 pub(super) fn answer(body: &[u8]) -> Result<Entries, Malformed> {
     let mut scanner = Scanner::new(body);
     let mut entries = Entries::of_bytes(body.len());
