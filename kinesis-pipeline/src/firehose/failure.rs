@@ -117,7 +117,7 @@ pub struct Failure {
     pub index: usize,
     /// The record's id.
     pub record_id: String,
-    /// Returns the reason.
+    /// The reason.
     pub reason: FailureReason,
 }
 

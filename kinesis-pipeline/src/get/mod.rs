@@ -51,7 +51,7 @@ pub use dispatch::channel::StopHandle;
 pub use dispatch::record::Record;
 pub use dispatch::records::Records;
 pub use error::GetError;
-#[cfg(not(feature = "metrics"))]
+#[cfg(any(test, not(feature = "metrics")))]
 pub(crate) use metrics::GetMetrics;
 pub use open::reader::Reader;
 pub use plan::start::{OnTrimmed, ShardSelector, StartAt, Until};

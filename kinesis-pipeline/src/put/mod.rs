@@ -40,7 +40,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-#[cfg(not(feature = "metrics"))]
+#[cfg(any(test, not(feature = "metrics")))]
 pub(crate) use admission::metrics::PutMetrics;
 pub use admission::stats::ProducerStats;
 pub use error::{AttemptError, PutError, PutFailure};

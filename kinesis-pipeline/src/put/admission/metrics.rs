@@ -9,7 +9,7 @@ use super::stats::ProducerStats;
 use crate::{
     Clock,
     metrics::{Counter, CounterByLabel, Gauge, Histogram, IS_ON, Registry, Stopwatch, Unit},
-    put::{error::AttemptError, request::entry::Entry, scheduler::retry::is_worth_halving},
+    put::error::AttemptError,
     service::{PutRecordsAnswer, StreamId},
 };
 
@@ -25,6 +25,23 @@ pub(crate) struct PutMetrics {
     request_time: Histogram,
     user_records_per_kinesis_record: Histogram,
     kinesis_records_per_request: Histogram,
+}
+
+/// A Kinesis record of a request: an aggregate, or a user record that goes alone.
+pub(crate) struct SentRecord {
+    /// The number of attempts, the one under way included.
+    pub(crate) attempts: u32,
+    /// The time at which the oldest user record was accepted.
+    pub(crate) entered_at: Option<Instant>,
+    pub(crate) user_records: usize,
+    pub(crate) bytes: usize,
+}
+
+impl SentRecord {
+    /// Returns the time at which the oldest user record was accepted, if this attempt is the first.
+    fn first_sent(self) -> Option<Instant> {
+        (self.attempts == 1).then_some(self.entered_at).flatten()
+    }
 }
 
 /// The metrics that repeat the numbers of [`ProducerStats`].
@@ -97,51 +114,56 @@ impl PutMetrics {
         }
     }
 
-    /// A request is about to be sent.
-    pub(crate) fn request_sent(&self, entries: &[Entry], clock: &Clock) -> Stopwatch {
+    /// Notes a request that is about to be sent.
+    pub(crate) fn request_sent(
+        &self,
+        records: impl ExactSizeIterator<Item = SentRecord>,
+        clock: &Clock,
+    ) -> Stopwatch {
         let stopwatch = Stopwatch::start(clock);
         if IS_ON {
             self.kinesis_records_per_request
-                .record(as_value(entries.len()));
-            if let Some(since) = entries.iter().filter_map(first_sent).min() {
+                .record(as_value(records.len()));
+            if let Some(since) = records.filter_map(SentRecord::first_sent).min() {
                 self.buffering_time.record(stopwatch.seconds_since(since));
             }
         }
         stopwatch
     }
 
-    /// A request was answered, or failed.
+    /// Notes the answer to a request, or its failure. A request that `is_halved` is sent again in two parts: its
+    /// failure is no record's.
     pub(crate) fn answered(
         &self,
         stopwatch: Stopwatch,
         clock: &Clock,
-        entries: &[Entry],
+        records: impl ExactSizeIterator<Item = SentRecord>,
         outcome: &Result<PutRecordsAnswer, AttemptError>,
+        is_halved: bool,
     ) {
         if !IS_ON {
             return;
         }
         stopwatch.stop(clock, &self.request_time);
         match outcome {
-            Ok(answer) if answer.results.len() == entries.len() => self.stored(entries, answer),
-            Ok(_) => self.failed("WrongAnswer", entries.len()),
-            Err(failure) if is_worth_halving(failure, entries.len()) => {}
-            Err(failure) => self.failed(code(failure), entries.len()),
+            Ok(answer) if answer.results.len() == records.len() => self.stored(records, answer),
+            Ok(_) => self.failed("WrongAnswer", records.len()),
+            Err(_) if is_halved => {}
+            Err(failure) => self.failed(code(failure), records.len()),
         }
     }
 
-    fn stored(&self, entries: &[Entry], answer: &PutRecordsAnswer) {
+    fn stored(&self, sent: impl Iterator<Item = SentRecord>, answer: &PutRecordsAnswer) {
         let (mut records, mut bytes) = (0, 0);
         let (mut retries, mut failures) = (Vec::new(), Vec::new());
-        for (entry, result) in entries.iter().zip(&answer.results) {
+        for (record, result) in sent.zip(&answer.results) {
             match result {
                 Ok(_) => {
                     records += 1;
-                    bytes += entry.bytes() as u64;
-                    let attempts = entry.first().map_or(1, |first| first.attempts);
-                    count(&mut retries, attempts.saturating_sub(1));
+                    bytes += record.bytes as u64;
+                    count(&mut retries, record.attempts.saturating_sub(1));
                     self.user_records_per_kinesis_record
-                        .record(as_value(entry.len()));
+                        .record(as_value(record.user_records));
                 }
                 Err(failure) => count(&mut failures, failure.code.as_str()),
             }
@@ -220,12 +242,6 @@ fn user_records_per_kinesis_record(registry: &Registry) -> Histogram {
         Unit::Count,
         "User records in a Kinesis record that a pipeline with aggregation stored",
     )
-}
-
-/// When the oldest user record was accepted, if the attempt under way is its first.
-fn first_sent(entry: &Entry) -> Option<Instant> {
-    let first = entry.first()?;
-    (first.attempts == 1).then_some(first.entered_at)
 }
 
 /// Counts one of many values that are mostly the same.

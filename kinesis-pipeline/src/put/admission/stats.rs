@@ -2,10 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{
-    put::{error::AttemptError, request::entry::Entry},
-    service::ErrorClass,
-};
+use crate::{put::error::AttemptError, service::ErrorClass};
 
 /// A number that only grows. Each has a cache line of its own: putting and sending threads write to different
 /// ones.
@@ -45,9 +42,9 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn count_request(&self, entries: &[Entry]) {
+    pub(crate) fn count_request(&self, kinesis_records: usize) {
         self.requests.add(1);
-        self.kinesis_records.add(entries.len());
+        self.kinesis_records.add(kinesis_records);
     }
 
     /// To be called by the driver, of which there is one at a time.

@@ -13,7 +13,6 @@ use crate::{
     put::{
         admission::{budget::Held, shared::Settings},
         error::{AttemptError, PutError},
-        request::entry::First,
     },
     record::{EncodedRecord, PartitionKey},
     service::StoredAt,
@@ -58,6 +57,14 @@ pub(crate) struct Fate {
     waiter: Option<Waiter>,
     /// The room that it takes.
     held: Held,
+}
+
+/// The first user record of a Kinesis record that was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct First {
+    pub(crate) entered_at: Instant,
+    /// The number of attempts so far.
+    pub(crate) attempts: u32,
 }
 
 impl Arrived {

@@ -7,7 +7,7 @@ use crate::{
     put::{
         admission::{budget::Held, stats::Counters},
         pending::{
-            pending::{Accepted, Fate},
+            pending::{Accepted, Fate, First},
             slab::{Records, Ticket},
         },
     },
@@ -51,14 +51,6 @@ enum Users {
     Many(Vec<Ticket>, Option<First>),
     /// Written as they came.
     Packed(Box<Pack>),
-}
-
-/// The first user record of an entry that was sent.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct First {
-    pub(crate) entered_at: Instant,
-    /// How often it was sent.
-    pub(crate) attempts: u32,
 }
 
 impl LaneId {

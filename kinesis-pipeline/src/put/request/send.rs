@@ -8,7 +8,10 @@ use tracing::Instrument as _;
 
 use super::{entry::Entry, request::Request};
 use crate::{
-    put::{admission::shared::Settings, error::AttemptError},
+    put::{
+        admission::{metrics::SentRecord, shared::Settings},
+        error::AttemptError,
+    },
     record::EncodedRecord,
     service::{ErrorClass, PutRecords, PutRecordsAnswer, ServiceError},
 };
@@ -50,7 +53,7 @@ async fn attempt(
     entries: &[Entry],
     call: PutRecords,
 ) -> Result<PutRecordsAnswer, AttemptError> {
-    settings.counters.count_request(entries);
+    settings.counters.count_request(entries.len());
     settings.publish();
     let clock = &settings.target.clock;
     let span = tracing::debug_span!(
@@ -60,17 +63,40 @@ async fn attempt(
         user_records = entries.iter().map(Entry::len).sum::<usize>(),
     );
     let after = settings.options.request_timeout;
-    let stopwatch = settings.metrics.request_sent(entries, clock);
+    let stopwatch = settings.metrics.request_sent(sent_records(entries), clock);
     let answer = settings.target.service.put_records(call).instrument(span);
     let outcome = match timeout(after, answer).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(AttemptError::Request(Arc::new(error))),
         Err(_) => Err(AttemptError::TimedOut { after }),
     };
+    let failure = outcome.as_ref().err();
+    let is_halved = failure.is_some_and(|failure| is_worth_halving(failure, entries.len()));
+    let records = sent_records(entries);
     settings
         .metrics
-        .answered(stopwatch, clock, entries, &outcome);
+        .answered(stopwatch, clock, records, &outcome, is_halved);
     outcome
+}
+
+fn sent_records(entries: &[Entry]) -> impl ExactSizeIterator<Item = SentRecord> {
+    entries.iter().map(|entry| {
+        let first = entry.first();
+        SentRecord {
+            attempts: first.map_or(1, |first| first.attempts),
+            entered_at: first.map(|first| first.entered_at),
+            user_records: entry.len(),
+            bytes: entry.bytes(),
+        }
+    })
+}
+
+/// Whether a refused request is worth cutting in two: a service that checks requests as a whole refuses the
+/// good records with the bad one.
+pub(crate) fn is_worth_halving(failure: &AttemptError, records: usize) -> bool {
+    records > 1
+        && failure.class() == ErrorClass::Invalid
+        && matches!(failure, AttemptError::Request(_))
 }
 
 fn panicked(settings: &Settings) -> ServiceError {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    retry::{Verdict, is_worth_halving, verdict},
+    retry::{Verdict, verdict},
     scheduler::State,
     split::{Outcomes, split},
 };
@@ -15,7 +15,7 @@ use crate::{
         pending::slab::Ticket,
         request::{
             entry::{Entry, LaneId},
-            send::Sent,
+            send::{Sent, is_worth_halving},
         },
     },
     service::ErrorClass,

@@ -51,14 +51,6 @@ pub(crate) fn may_pass(class: ErrorClass) -> bool {
     class.is_retryable() || matches!(class, ErrorClass::InUse | ErrorClass::LimitExceeded)
 }
 
-/// Whether a refused request is worth cutting in two: a service that checks requests as a whole refuses the
-/// good records with the bad one.
-pub(crate) fn is_worth_halving(failure: &AttemptError, records: usize) -> bool {
-    records > 1
-        && failure.class() == ErrorClass::Invalid
-        && matches!(failure, AttemptError::Request(_))
-}
-
 /// How long to wait after this many attempts: between half and the whole of a time that doubles with each.
 pub(crate) fn backoff(options: &PutOptions, attempts: u32, jitter: f64) -> Duration {
     let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
