@@ -13,11 +13,10 @@ use crate::{
         },
         error::GetError,
         plan::{
-            options::Options,
+            options::{Options, PAGE_RECORDS_MAX},
             plan::{Begin, Wish},
             start::{OnTrimmed, ShardSelector, StartAt, Until},
         },
-        shard_reader::poll_pacer::PAGE_RECORDS_MAX,
     },
     service::IteratorStart,
     shard::{Position, SequenceNumber},

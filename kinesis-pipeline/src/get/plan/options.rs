@@ -1,9 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::start::OnTrimmed;
-use crate::get::{
-    checkpoint::Saver, dispatch::ranges::Ranges, shard_reader::poll_pacer::PAGE_RECORDS_MAX,
-};
+use crate::get::{checkpoint::Saver, dispatch::ranges::Ranges};
+
+/// The most records that the service puts into one page.
+pub(crate) const PAGE_RECORDS_MAX: u32 = 10_000;
 
 /// How a reader reads; see the setters of [`Reader`](crate::Reader).
 #[expect(

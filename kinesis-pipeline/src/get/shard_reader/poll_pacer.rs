@@ -22,8 +22,6 @@ const PAGE_BYTES_MIN: usize = 512 * 1024;
 const RECORD_BYTES_ASSUMED: usize = 1024 * 1024;
 /// The time between calls to a server without limits: it leaves room for other tasks.
 const CALL_INTERVAL_UNLIMITED: Duration = Duration::from_millis(1);
-/// The most records that the service puts into one page.
-pub(crate) const PAGE_RECORDS_MAX: u32 = 10_000;
 
 /// When a shard may be called again, and how large a page to ask for. Learns from every answer.
 #[derive(Clone, Debug)]
@@ -175,6 +173,7 @@ fn written_bytes_max(time: Duration) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::get::plan::options::PAGE_RECORDS_MAX;
 
     const POLL: Duration = Duration::from_secs(1);
 
