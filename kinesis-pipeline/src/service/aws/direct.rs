@@ -46,7 +46,7 @@ use super::{
     cbor,
     dialect::{Dialect, Form},
 };
-use crate::json::{Malformed, Scanner, Text};
+use crate::json::Malformed;
 
 /// The answer that the SDK is shown in place of the one that was read here.
 const NOTHING: &[u8] = b"{}";
@@ -284,15 +284,4 @@ impl<A> Protocol<A> {
             .map(|codec| codec.create_deserializer(NOTHING))
             .ok_or_else(|| SerdeError::custom("the client's protocol has no codec"))
     }
-}
-
-/// A text that may be left out or `null`, which leaves what was there.
-pub(super) fn set_text<'a>(
-    place: &mut Option<Text<'a>>,
-    scanner: &mut Scanner<'a>,
-) -> Result<(), Malformed> {
-    if !scanner.null()? {
-        *place = Some(scanner.string()?);
-    }
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Records are read out of the answer without the SDK's types: [`direct`](super::direct) says why.
 
+mod answer;
 mod cbor;
 mod json;
 

@@ -21,6 +21,7 @@ mod get_records;
 mod get_shard_iterator;
 mod list_shards;
 mod list_streams;
+mod members;
 mod merge_shards;
 mod put_records;
 mod register_stream_consumer;

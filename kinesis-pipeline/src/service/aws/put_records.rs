@@ -1,6 +1,7 @@
 //! The records are written into the request, and read out of the answer, without the SDK's types: [`direct`](super::direct)
 //! says why.
 
+mod answer;
 mod cbor;
 mod json;
 

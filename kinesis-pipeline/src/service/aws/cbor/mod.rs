@@ -14,7 +14,7 @@ mod scanner;
 mod write;
 
 pub(super) use error::error_in_json;
-pub(super) use scanner::{Number, Scanner};
+pub(super) use scanner::{Items, Number, Scanner};
 pub(super) use write::{
     BREAK, HEAD_BYTES_MAX, OPEN_ARRAY, OPEN_MAP, put_bytes, put_digits, put_text, put_unsigned,
 };

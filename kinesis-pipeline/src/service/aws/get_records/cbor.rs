@@ -8,16 +8,18 @@ use std::{
 use base64_simd::STANDARD;
 use bytes::Bytes;
 
-use super::{Page, at_millis, behind_millis, encryption_of};
+use super::{
+    Page,
+    answer::{PageValues, page},
+    at_millis, behind_millis,
+};
 use crate::{
     json::Malformed,
-    record::PartitionKey,
     service::{
-        ChildShard, GetRecords, RecordPage, ShardIterator, StoredRecord,
+        GetRecords,
         aws::cbor::{BREAK, Number, OPEN_MAP, Scanner, put_text, put_unsigned},
         aws::int,
     },
-    shard::{HashKey, HashKeyRange, SequenceNumber, ShardId},
 };
 
 /// The request as the Java SDKs write it.
@@ -41,101 +43,31 @@ pub(super) fn body(call: &GetRecords) -> Bytes {
 }
 
 pub(super) fn answer(body: &[u8]) -> Result<Page, Malformed> {
-    let mut scanner = Scanner::new(body);
-    let mut page = RecordPage::default();
-    let (mut has_records, mut wrong) = (false, None);
-    let mut members = scanner.open_map()?;
-    while let Some(key) = scanner.next_key(&mut members)? {
-        match &key[..] {
-            _ if scanner.null()? => {}
-            b"Records" => {
-                has_records = true;
-                // As in JSON, the last of a name counts.
-                page.records.clear();
-                let mut elements = scanner.open_array()?;
-                while scanner.has_next(&mut elements)? {
-                    match record(&mut scanner)? {
-                        Ok(record) => page.records.push(record),
-                        Err(what) => wrong = Some(what),
-                    }
-                }
-            }
-            b"ChildShards" => {
-                page.child_shards.clear();
-                let mut elements = scanner.open_array()?;
-                while scanner.has_next(&mut elements)? {
-                    match child(&mut scanner)? {
-                        Some(child) => page.child_shards.push(child),
-                        None => wrong = Some("a child shard has no range of hash keys"),
-                    }
-                }
-            }
-            b"NextShardIterator" => {
-                let iterator = scanner.text()?.into_owned();
-                page.next_iterator = Some(ShardIterator::from(iterator));
-            }
-            b"MillisBehindLatest" => match behind(scanner.number()?) {
-                Some(behind) => page.behind_latest = Some(behind),
-                None => wrong = Some("MillisBehindLatest is no number of milliseconds"),
-            },
-            _ => scanner.skip()?,
-        }
-    }
-    scanner.end()?;
-    if !has_records && page.next_iterator.is_none() {
-        // It would mean that the shard has ended, which no answer says by leaving everything out.
-        wrong = Some("it has neither records nor an iterator");
-    }
-    Ok(wrong.map_or(Ok(page), Err))
+    page(Scanner::new(body))
 }
 
-fn record(scanner: &mut Scanner<'_>) -> Result<Result<StoredRecord, &'static str>, Malformed> {
-    let (mut number, mut data, mut key, mut encryption) = (None, None, None, None);
-    // The API promises a time; some local servers leave it out.
-    let mut arrived_at = SystemTime::UNIX_EPOCH;
-    let mut members = scanner.open_map()?;
-    while let Some(member) = scanner.next_key(&mut members)? {
-        match &member[..] {
-            _ if scanner.null()? => {}
-            b"SequenceNumber" => number = Some(scanner.text()?),
-            b"Data" => data = Some(bytes_of(scanner)?),
-            b"PartitionKey" => key = Some(scanner.text()?),
-            b"EncryptionType" => encryption = Some(scanner.text()?),
-            // As in JSON, a time that is a text is passed over.
-            b"ApproximateArrivalTimestamp" if scanner.is_number()? => {
-                arrived_at = time(scanner.number()?);
-            }
-            _ => scanner.skip()?,
+impl<'a> PageValues<'a> for Scanner<'a> {
+    fn data(&mut self) -> Result<Option<Bytes>, Malformed> {
+        if self.is_text()? {
+            let decoded = STANDARD.decode_to_vec(self.text()?.as_bytes());
+            return Ok(decoded.ok().map(Bytes::from));
         }
+        Ok(Some(match self.bytes()? {
+            Cow::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            Cow::Owned(bytes) => bytes.into(),
+        }))
     }
-    let Some(sequence_number) =
-        number.and_then(|number| SequenceNumber::of_digits(number.as_bytes()))
-    else {
-        return Ok(Err("a record has no sequence number"));
-    };
-    let Some(data) = data.unwrap_or_else(|| Some(Bytes::new())) else {
-        return Ok(Err("the data of a record is not base64"));
-    };
-    Ok(Ok(StoredRecord {
-        sequence_number,
-        arrived_at,
-        data,
-        partition_key: PartitionKey::stored(key.unwrap_or_default()),
-        encryption_type: encryption.and_then(|kind| encryption_of(kind.as_bytes())),
-    }))
-}
 
-/// A record has its own memory: a page of megabytes must not live as long as one of its records. Where the data is a
-/// text, it is base64 as in JSON: `None` if it is not.
-fn bytes_of(scanner: &mut Scanner<'_>) -> Result<Option<Bytes>, Malformed> {
-    if scanner.is_text()? {
-        let decoded = STANDARD.decode_to_vec(scanner.text()?.as_bytes());
-        return Ok(decoded.ok().map(Bytes::from));
+    fn time(&mut self) -> Result<Option<SystemTime>, Malformed> {
+        if self.is_number()? {
+            return Ok(Some(time(self.number()?)));
+        }
+        self.skip().map(|()| None)
     }
-    Ok(Some(match scanner.bytes()? {
-        Cow::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
-        Cow::Owned(bytes) => bytes.into(),
-    }))
+
+    fn millis(&mut self) -> Result<Option<Duration>, Malformed> {
+        Ok(behind(self.number()?))
+    }
 }
 
 /// Up to here a time is in seconds: of the year 5138, where milliseconds would be of 1973.
@@ -166,51 +98,6 @@ fn float(number: Number) -> f64 {
     }
 }
 
-/// `None` if its hash keys are not decimal.
-fn child(scanner: &mut Scanner<'_>) -> Result<Option<ChildShard>, Malformed> {
-    let (mut shard_id, mut range) = (None, None);
-    let mut parents = Vec::new();
-    let mut members = scanner.open_map()?;
-    while let Some(key) = scanner.next_key(&mut members)? {
-        match &key[..] {
-            _ if scanner.null()? => {}
-            b"ShardId" => shard_id = Some(scanner.text()?),
-            b"ParentShards" => {
-                let mut elements = scanner.open_array()?;
-                while scanner.has_next(&mut elements)? {
-                    parents.push(ShardId::from(&*scanner.text()?));
-                }
-            }
-            b"HashKeyRange" => range = hash_key_range(scanner)?,
-            _ => scanner.skip()?,
-        }
-    }
-    Ok(shard_id
-        .zip(range)
-        .map(|(id, range)| ChildShard::new(ShardId::from(&*id), parents, range)))
-}
-
-fn hash_key_range(scanner: &mut Scanner<'_>) -> Result<Option<HashKeyRange>, Malformed> {
-    let (mut start, mut end) = (None, None);
-    let mut members = scanner.open_map()?;
-    while let Some(key) = scanner.next_key(&mut members)? {
-        let place = match &key[..] {
-            b"StartingHashKey" => &mut start,
-            b"EndingHashKey" => &mut end,
-            _ => {
-                scanner.skip()?;
-                continue;
-            }
-        };
-        if !scanner.null()? {
-            *place = scanner.text()?.parse::<HashKey>().ok();
-        }
-    }
-    Ok(start
-        .zip(end)
-        .map(|(start, end)| HashKeyRange::new(start, end)))
-}
-
 #[cfg(test)]
 mod tests {
     use ciborium::{Value, cbor};
@@ -219,7 +106,8 @@ mod tests {
     use super::*;
     use crate::{
         clock,
-        service::{EncryptionType, StreamId},
+        service::{EncryptionType, ShardIterator, StreamId},
+        shard::HashKey,
     };
 
     fn bytes(value: &Value) -> Vec<u8> {

@@ -5,109 +5,42 @@ use std::time::{Duration, SystemTime};
 use base64_simd::{Out, STANDARD};
 use bytes::Bytes;
 
-use super::{Page, at_millis, behind_millis, encryption_of};
-use crate::{
-    json::{Kind, Malformed, Scanner, Text},
-    record::PartitionKey,
-    service::{ChildShard, RecordPage, ShardIterator, StoredRecord},
-    shard::{HashKey, HashKeyRange, SequenceNumber, ShardId},
+use super::{
+    Page,
+    answer::{PageValues, page},
+    at_millis, behind_millis,
 };
+use crate::json::{Kind, Malformed, Scanner};
 
 pub(super) fn answer(body: &[u8]) -> Result<Page, Malformed> {
-    let mut scanner = Scanner::new(body);
-    let mut page = RecordPage::default();
-    let (mut has_records, mut wrong) = (false, None);
-    scanner.open_object()?;
-    while let Some(key) = scanner.next_key()? {
-        match &key.as_bytes()[..] {
-            _ if scanner.null()? => {}
-            b"Records" => {
-                has_records = true;
-                // As where JSON is read into types, the last of a name counts.
-                page.records.clear();
-                scanner.open_array()?;
-                while scanner.next_element()? {
-                    match record(&mut scanner)? {
-                        Ok(record) => page.records.push(record),
-                        Err(what) => wrong = Some(what),
-                    }
-                }
-            }
-            b"ChildShards" => {
-                page.child_shards.clear();
-                scanner.open_array()?;
-                while scanner.next_element()? {
-                    match child(&mut scanner)? {
-                        Some(child) => page.child_shards.push(child),
-                        None => wrong = Some("a child shard has no range of hash keys"),
-                    }
-                }
-            }
-            b"NextShardIterator" => {
-                let iterator = scanner.string()?.to_str().into_owned();
-                page.next_iterator = Some(ShardIterator::from(iterator));
-            }
-            b"MillisBehindLatest" => match millis(scanner.number()?) {
-                Some(behind) => page.behind_latest = Some(behind),
-                None => wrong = Some("MillisBehindLatest is no number of milliseconds"),
-            },
-            _ => scanner.skip()?,
-        }
-    }
-    scanner.end()?;
-    if !has_records && page.next_iterator.is_none() {
-        // It would mean that the shard has ended, which no answer says by leaving everything out.
-        wrong = Some("it has neither records nor an iterator");
-    }
-    Ok(wrong.map_or(Ok(page), Err))
+    page(Scanner::new(body))
 }
 
-fn record(scanner: &mut Scanner<'_>) -> Result<Result<StoredRecord, &'static str>, Malformed> {
-    let (mut number, mut data, mut key, mut encryption) = (None, None, None, None);
-    // The API promises a time; some local servers leave it out.
-    let mut arrived_at = SystemTime::UNIX_EPOCH;
-    scanner.open_object()?;
-    while let Some(member) = scanner.next_key()? {
-        match &member.as_bytes()[..] {
-            _ if scanner.null()? => {}
-            b"SequenceNumber" => number = Some(scanner.string()?),
-            b"Data" => data = Some(scanner.string()?),
-            b"PartitionKey" => key = Some(scanner.string()?),
-            b"EncryptionType" => encryption = Some(scanner.string()?),
-            // Some local servers write it as a text: it only informs, so nothing is lost for its sake.
-            b"ApproximateArrivalTimestamp" if scanner.kind()? == Kind::Number => {
-                arrived_at = time(scanner.number()?);
-            }
-            _ => scanner.skip()?,
-        }
+impl<'a> PageValues<'a> for Scanner<'a> {
+    fn data(&mut self) -> Result<Option<Bytes>, Malformed> {
+        let base64 = self.string()?;
+        Ok(decoded(&base64.as_bytes()))
     }
-    let Some(sequence_number) =
-        number.and_then(|number| SequenceNumber::of_digits(&number.as_bytes()))
-    else {
-        return Ok(Err("a record has no sequence number"));
-    };
-    let Some(data) = data.map_or_else(|| Some(Bytes::new()), bytes_of) else {
-        return Ok(Err("the data of a record is not base64"));
-    };
-    let key = key.map(Text::to_str).unwrap_or_default();
-    Ok(Ok(StoredRecord {
-        sequence_number,
-        arrived_at,
-        data,
-        partition_key: PartitionKey::stored(key),
-        encryption_type: encryption.and_then(|kind| encryption_of(&kind.as_bytes())),
-    }))
+
+    fn time(&mut self) -> Result<Option<SystemTime>, Malformed> {
+        if self.kind()? == Kind::Number {
+            return Ok(Some(time(self.number()?)));
+        }
+        self.skip().map(|()| None)
+    }
+
+    fn millis(&mut self) -> Result<Option<Duration>, Malformed> {
+        Ok(millis(self.number()?))
+    }
 }
 
-/// A record has its own memory: a page of megabytes must not live as long as one of its records.
-fn bytes_of(base64: Text<'_>) -> Option<Bytes> {
-    let base64 = base64.as_bytes();
-    let mut bytes = vec![0; STANDARD.decoded_length(&base64).ok()?];
-    STANDARD.decode(&base64, Out::from_slice(&mut bytes)).ok()?;
+fn decoded(base64: &[u8]) -> Option<Bytes> {
+    let mut bytes = vec![0; STANDARD.decoded_length(base64).ok()?];
+    STANDARD.decode(base64, Out::from_slice(&mut bytes)).ok()?;
     Some(bytes.into())
 }
 
-/// Seconds since the epoch with a fraction; the service counts milliseconds.
+/// Reads seconds since the epoch with a fraction; the service counts milliseconds.
 fn time(seconds: &str) -> SystemTime {
     at_millis(seconds.parse().unwrap_or(0.0) * 1000.0)
 }
@@ -117,51 +50,6 @@ fn millis(number: &str) -> Option<Duration> {
         Ok(millis) => Some(Duration::from_millis(millis)),
         Err(_) => behind_millis(number.parse().ok()?),
     }
-}
-
-/// `None` if its hash keys are not decimal.
-fn child(scanner: &mut Scanner<'_>) -> Result<Option<ChildShard>, Malformed> {
-    let (mut shard_id, mut range) = (None, None);
-    let mut parents = Vec::new();
-    scanner.open_object()?;
-    while let Some(key) = scanner.next_key()? {
-        match &key.as_bytes()[..] {
-            _ if scanner.null()? => {}
-            b"ShardId" => shard_id = Some(scanner.string()?.to_str()),
-            b"ParentShards" => {
-                scanner.open_array()?;
-                while scanner.next_element()? {
-                    parents.push(ShardId::from(&*scanner.string()?.to_str()));
-                }
-            }
-            b"HashKeyRange" => range = hash_key_range(scanner)?,
-            _ => scanner.skip()?,
-        }
-    }
-    Ok(shard_id
-        .zip(range)
-        .map(|(id, range)| ChildShard::new(ShardId::from(&*id), parents, range)))
-}
-
-fn hash_key_range(scanner: &mut Scanner<'_>) -> Result<Option<HashKeyRange>, Malformed> {
-    let (mut start, mut end) = (None, None);
-    scanner.open_object()?;
-    while let Some(key) = scanner.next_key()? {
-        let place = match &key.as_bytes()[..] {
-            b"StartingHashKey" => &mut start,
-            b"EndingHashKey" => &mut end,
-            _ => {
-                scanner.skip()?;
-                continue;
-            }
-        };
-        if !scanner.null()? {
-            *place = scanner.string()?.to_str().parse::<HashKey>().ok();
-        }
-    }
-    Ok(start
-        .zip(end)
-        .map(|(start, end)| HashKeyRange::new(start, end)))
 }
 
 #[cfg(test)]

@@ -1,15 +1,18 @@
 //! PutRecords in CBOR.
 
-use std::{borrow::Cow, io::Write as _};
+use std::io::Write as _;
 
 use bytes::Bytes;
 
-use super::{Entries, Entry};
+use super::{
+    Entries,
+    answer::{EntryValues, entries},
+};
 use crate::{
     json::Malformed,
     record::EncodedRecord,
     service::{
-        EntryFailure, PutRecords, StoredAt,
+        PutRecords, StoredAt,
         aws::cbor::{
             BREAK, HEAD_BYTES_MAX, OPEN_ARRAY, OPEN_MAP, Scanner, put_bytes, put_digits, put_text,
         },
@@ -62,76 +65,29 @@ fn put_entry(out: &mut Vec<u8>, record: &EncodedRecord) {
 
 /// Reads the results, one per record.
 pub(super) fn answer(body: &[u8]) -> Result<Entries, Malformed> {
-    let mut scanner = Scanner::new(body);
-    let mut entries = Entries::of_bytes(body.len());
-    let mut members = scanner.open_map()?;
-    while let Some(key) = scanner.next_key(&mut members)? {
-        if key[..] != *b"Records" {
-            scanner.skip()?;
-            continue;
-        }
-        // As in JSON, the last of a name counts.
-        entries.clear();
-        if scanner.null()? {
-            continue;
-        }
-        let mut elements = scanner.open_array()?;
-        while scanner.has_next(&mut elements)? {
-            let entry = match plain_entry(&mut scanner) {
-                Some(stored) => Some(Ok(stored)),
-                None => entry(&mut scanner)?,
-            };
-            entries.push(entry);
-        }
-    }
-    scanner.end()?;
-    Ok(entries)
+    entries(Scanner::new(body), body.len())
 }
 
-/// A stored record of two members, which nearly all are: any other is read member by member.
-#[inline]
-fn plain_entry(scanner: &mut Scanner<'_>) -> Option<StoredAt> {
-    let mut ahead = scanner.clone();
-    let members = ahead.pass_map(2)?;
-    let (mut shard_id, mut number) = (None, None);
-    for _ in 0..2 {
-        match ahead.plain_text()? {
-            b"ShardId" => shard_id = Some(ahead.plain_text()?),
-            b"SequenceNumber" => number = Some(ahead.plain_text()?),
-            _ => return None,
+impl<'a> EntryValues<'a> for Scanner<'a> {
+    /// A stored record of two members, which nearly all are: any other is read member by member.
+    #[inline]
+    fn plain_entry(&mut self) -> Option<StoredAt> {
+        let mut ahead = self.clone();
+        let members = ahead.pass_map(2)?;
+        let (mut shard_id, mut number) = (None, None);
+        for _ in 0..2 {
+            match ahead.plain_text()? {
+                b"ShardId" => shard_id = Some(ahead.plain_text()?),
+                b"SequenceNumber" => number = Some(ahead.plain_text()?),
+                _ => return None,
+            }
         }
+        ahead.pass_end(members)?;
+        let number = SequenceNumber::of_digits(number?)?;
+        let shard_id = ShardId::from(str::from_utf8(shard_id?).ok()?);
+        *self = ahead;
+        Some(StoredAt::new(shard_id, number))
     }
-    ahead.pass_end(members)?;
-    let number = SequenceNumber::of_digits(number?)?;
-    let shard_id = ShardId::from(str::from_utf8(shard_id?).ok()?);
-    *scanner = ahead;
-    Some(StoredAt::new(shard_id, number))
-}
-
-fn entry(scanner: &mut Scanner<'_>) -> Result<Option<Entry>, Malformed> {
-    let (mut shard_id, mut number, mut code, mut message) = (None, None, None, None);
-    let mut members = scanner.open_map()?;
-    while let Some(key) = scanner.next_key(&mut members)? {
-        match &key[..] {
-            _ if scanner.null()? => {}
-            b"ShardId" => shard_id = Some(scanner.text()?),
-            b"SequenceNumber" => number = Some(scanner.text()?),
-            b"ErrorCode" => code = Some(scanner.text()?),
-            b"ErrorMessage" => message = Some(scanner.text()?),
-            _ => scanner.skip()?,
-        }
-    }
-    if let Some(code) = code {
-        let message = message.unwrap_or_default();
-        return Ok(Some(Err(EntryFailure::new(code, message))));
-    }
-    let stored = shard_id
-        .zip(number)
-        .and_then(|(shard_id, number): (Cow<'_, str>, _)| {
-            let number = SequenceNumber::of_digits(number.as_bytes())?;
-            Some(StoredAt::new(ShardId::from(&*shard_id), number))
-        });
-    Ok(stored.map(Ok))
 }
 
 #[cfg(test)]
@@ -140,7 +96,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::PartitionKey;
+    use crate::{record::PartitionKey, service::EntryFailure};
 
     fn text(text: &str) -> Value {
         Value::from(text)

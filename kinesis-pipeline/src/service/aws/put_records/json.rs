@@ -5,11 +5,14 @@ use std::io::Write as _;
 use base64_simd::STANDARD;
 use bytes::Bytes;
 
-use super::{Entries, Entry};
+use super::{
+    Entries,
+    answer::{EntryValues, entries},
+};
 use crate::{
-    json::{Malformed, Scanner, Text},
+    json::{Malformed, Scanner},
     record::EncodedRecord,
-    service::{EntryFailure, PutRecords, StoredAt, aws::direct::set_text},
+    service::{PutRecords, StoredAt},
     shard::{HashKey, SequenceNumber, ShardId},
 };
 
@@ -68,70 +71,25 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
 
 /// Reads the results, one per record.
 pub(super) fn answer(body: &[u8]) -> Result<Entries, Malformed> {
-    let mut scanner = Scanner::new(body);
-    let mut entries = Entries::of_bytes(body.len());
-    scanner.open_object()?;
-    while let Some(key) = scanner.next_key()? {
-        if key.as_bytes()[..] != *b"Records" {
-            scanner.skip()?;
-            continue;
-        }
-        // As where JSON is read into types, the last of a name counts.
-        entries.clear();
-        if scanner.null()? {
-            continue;
-        }
-        scanner.open_array()?;
-        while scanner.next_element()? {
-            let entry = match plain_entry(&mut scanner) {
-                Some(stored) => Some(Ok(stored)),
-                None => entry(&mut scanner)?,
-            };
-            entries.push(entry);
-        }
-    }
-    scanner.end()?;
-    Ok(entries)
+    entries(Scanner::new(body), body.len())
 }
 
-/// A stored record as the service writes it, to the byte: any other is read member by member.
-fn plain_entry(scanner: &mut Scanner<'_>) -> Option<StoredAt> {
-    let mut ahead = scanner.clone();
-    ahead.pass(b"{\"SequenceNumber\":\"")?;
-    let number = SequenceNumber::of_digits(ahead.until_quote()?)?;
-    ahead.pass(b"\",\"ShardId\":\"")?;
-    let shard_id = ahead.until_quote()?;
-    ahead.pass(b"\"}")?;
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
-    let shard_id = str::from_utf8(shard_id)
-        .ok()
-        .filter(|id| id.as_bytes().iter().all(is_plain))?;
-    *scanner = ahead;
-    Some(StoredAt::new(ShardId::from(shard_id), number))
-}
-
-fn entry(scanner: &mut Scanner<'_>) -> Result<Option<Entry>, Malformed> {
-    let (mut shard_id, mut number, mut code, mut message) = (None, None, None, None);
-    scanner.open_object()?;
-    while let Some(key) = scanner.next_key()? {
-        match &key.as_bytes()[..] {
-            b"ShardId" => set_text(&mut shard_id, scanner)?,
-            b"SequenceNumber" => set_text(&mut number, scanner)?,
-            b"ErrorCode" => set_text(&mut code, scanner)?,
-            b"ErrorMessage" => set_text(&mut message, scanner)?,
-            _ => scanner.skip()?,
-        }
+impl<'a> EntryValues<'a> for Scanner<'a> {
+    /// A stored record as the service writes it, to the byte: any other is read member by member.
+    fn plain_entry(&mut self) -> Option<StoredAt> {
+        let mut ahead = self.clone();
+        ahead.pass(b"{\"SequenceNumber\":\"")?;
+        let number = SequenceNumber::of_digits(ahead.until_quote()?)?;
+        ahead.pass(b"\",\"ShardId\":\"")?;
+        let shard_id = ahead.until_quote()?;
+        ahead.pass(b"\"}")?;
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+        let shard_id = str::from_utf8(shard_id)
+            .ok()
+            .filter(|id| id.as_bytes().iter().all(is_plain))?;
+        *self = ahead;
+        Some(StoredAt::new(ShardId::from(shard_id), number))
     }
-    if let Some(code) = code {
-        let message = message.map(Text::to_str).unwrap_or_default();
-        return Ok(Some(Err(EntryFailure::new(code.to_str(), message))));
-    }
-    let stored = shard_id.zip(number).and_then(|(shard_id, number)| {
-        let shard_id = ShardId::from(&*shard_id.to_str());
-        let number = SequenceNumber::of_digits(&number.as_bytes())?;
-        Some(StoredAt::new(shard_id, number))
-    });
-    Ok(stored.map(Ok))
 }
 
 #[cfg(test)]
@@ -140,7 +98,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::record::PartitionKey;
+    use crate::{record::PartitionKey, service::EntryFailure};
 
     proptest! {
         #[test]
