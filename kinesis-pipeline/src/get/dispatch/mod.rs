@@ -1,3 +1,13 @@
+//! From pages to records, on the task of the caller.
+//!
+//! - `channel`: the queue of pages between the driver and the caller.
+//! - `taker`: the next record, in the order of its shard.
+//! - `deaggregate`: the user records of an aggregate.
+//! - `ranges`: the hash ranges by which strays are told.
+//! - `decode`: bytes to a record of the user, or one error item.
+//! - `ack`: records that the user finishes in any order.
+//! - `record`, `records`, `by_shard`: the public types.
+
 pub(super) mod ack;
 pub(super) mod by_shard;
 pub(super) mod channel;

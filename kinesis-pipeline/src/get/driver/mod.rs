@@ -1,3 +1,12 @@
+//! The one task of a reader: it makes all calls.
+//!
+//! - `driver`: the loop: events in, calls out.
+//! - `on_answer`: an answer of GetRecords or GetShardIterator, or its failure.
+//! - `subscriptions`: the events of enhanced fan-out.
+//! - `listing`: when to list the shards again.
+//! - `budget`: the memory limit of prefetched pages.
+//! - `save_timer`: when to save checkpoints.
+
 pub(super) mod budget;
 pub(super) mod driver;
 pub(super) mod listing;

@@ -1,3 +1,11 @@
+//! The plan of a reader: which shards, from where, until when. Pure.
+//!
+//! - `plan`: the plan, made from a listing, the checkpoints and the options.
+//! - `begin`: the start position of one shard.
+//! - `start`: the public types `StartAt`, `Until`, `OnTrimmed`, `ShardSelector`.
+//! - `options`: the settings of the builder.
+//! - `trimmed`: the policy for positions that retention has passed.
+
 pub(super) mod begin;
 pub(super) mod options;
 pub(super) mod plan;

@@ -1,3 +1,12 @@
+//! The reading of one shard: a state machine without I/O, by polling or by enhanced fan-out.
+//!
+//! - `shard_reader`: the state machine: what came, what is on its way, what to call next.
+//! - `fan_out`: its rules for subscriptions.
+//! - `current`: whether the shard was read to its tip.
+//! - `poll_pacer`: when to call GetRecords again, and for how many records.
+//! - `retry`: when to retry a failed call, and when to give up.
+//! - `lag`: how far the shard is behind.
+
 pub(super) mod current;
 pub(super) mod fan_out;
 pub(super) mod lag;

@@ -1,3 +1,9 @@
+//! The map from hash keys to shards.
+//!
+//! - `shard_map`: the map, and where a stored record landed by it.
+//! - `refresh`: when to list the shards again: a token bucket of listings.
+//! - `listing`: the listing itself.
+
 pub(super) mod listing;
 pub(super) mod refresh;
 pub(super) mod shard_map;
