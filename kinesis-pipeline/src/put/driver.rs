@@ -16,7 +16,7 @@ use super::{
     pipeline::Pipeline,
     request::send::{Sent, send},
     scheduler::scheduler::{State, Wake},
-    shard_map::listing::open_shards,
+    shard_map::listing::list,
 };
 use crate::{service::ServiceError, shard::Shard};
 
@@ -81,9 +81,9 @@ impl Driver {
             }
             match event {
                 Event::Sent(Ok(sent)) => state.on_sent(sent, now),
-                Event::Sent(Err(_)) => state.on_lost(),
+                Event::Sent(Err(_)) => state.on_lost(now),
                 Event::Shards(Ok(listed)) => state.on_shards(listed, now),
-                Event::Shards(Err(_)) => state.on_no_shards(None, now),
+                Event::Shards(Err(_)) => state.on_no_shards(now),
                 Event::Time => {}
                 Event::Put => continue,
             }
@@ -113,8 +113,8 @@ impl Calls {
     fn begin(&mut self, state: &mut State, pipeline: &Pipeline) {
         let now = state.now();
         let settings = pipeline.settings();
-        if state.begins_listing(now) {
-            self.listing.spawn(open_shards(Arc::clone(settings)));
+        if let Some(listed) = state.begins_listing(now) {
+            self.listing.spawn(list(Arc::clone(settings), listed));
         }
         while let Some(request) = state.next_request(now) {
             self.requests.spawn(send(Arc::clone(settings), request));

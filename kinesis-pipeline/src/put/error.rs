@@ -3,6 +3,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use crate::{
     record::{EncodeError, KeyError},
     service::{EntryFailure, ErrorClass, ServiceError, StreamId},
+    shard::ShardId,
 };
 
 /// Why a record was not put.
@@ -249,6 +250,15 @@ pub enum AttemptError {
         /// How many results came back.
         answered: usize,
     },
+    /// The record was stored, as part of an aggregate, in a shard that is not known to take its hash key. Readers that
+    /// check this, as KCL does, drop it there.
+    #[error(
+        "shard {shard_id} stored the record, but is not known to take its hash key: readers may drop it there"
+    )]
+    WrongShard {
+        /// The shard that stored it.
+        shard_id: ShardId,
+    },
 }
 
 impl AttemptError {
@@ -258,7 +268,7 @@ impl AttemptError {
         match self {
             Self::Request(error) => error.class,
             Self::Record(failure) => failure.class,
-            Self::TimedOut { .. } => ErrorClass::Transient,
+            Self::TimedOut { .. } | Self::WrongShard { .. } => ErrorClass::Transient,
             Self::WrongAnswer { .. } => ErrorClass::Other,
         }
     }
@@ -269,7 +279,7 @@ impl AttemptError {
         match self {
             Self::Request(error) => error.code.as_deref(),
             Self::Record(failure) => Some(&failure.code),
-            Self::TimedOut { .. } | Self::WrongAnswer { .. } => None,
+            Self::TimedOut { .. } | Self::WrongAnswer { .. } | Self::WrongShard { .. } => None,
         }
     }
 
@@ -279,7 +289,7 @@ impl AttemptError {
         match self {
             Self::Request(error) => error.may_have_been_done,
             Self::Record(_) => false,
-            Self::TimedOut { .. } | Self::WrongAnswer { .. } => true,
+            Self::TimedOut { .. } | Self::WrongAnswer { .. } | Self::WrongShard { .. } => true,
         }
     }
 

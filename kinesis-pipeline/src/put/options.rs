@@ -33,6 +33,8 @@ pub struct PutOptions {
     pub(crate) placed: bool,
     pub(crate) aggregate: bool,
     pub(crate) aggregate_bytes_max: usize,
+    /// A reshard that leaves one record of an aggregate in a wrong shard has all of them put again.
+    pub(crate) whole_aggregates_again: bool,
     pub(crate) order: Order,
     pub(crate) record_ttl: Option<Duration>,
 }
@@ -70,6 +72,7 @@ impl Default for PutOptions {
             placed: false,
             aggregate: false,
             aggregate_bytes_max: 50 * 1024,
+            whole_aggregates_again: false,
             order: Order::None,
             record_ttl: None,
         }

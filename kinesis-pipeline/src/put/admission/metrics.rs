@@ -215,7 +215,7 @@ impl Totals {
             ),
             put_again: count(
                 "kinesis_pipeline_user_records_put_again_total",
-                "User records that were put again because a reshard left their aggregate astride shards",
+                "User records that were put again because a reshard left them in a shard that does not take them",
             ),
             all_errors: count(
                 "kinesis_pipeline_all_errors_total",
@@ -257,6 +257,7 @@ fn code(failure: &AttemptError) -> &str {
     match failure {
         AttemptError::TimedOut { .. } => "TimedOut",
         AttemptError::WrongAnswer { .. } => "WrongAnswer",
+        AttemptError::WrongShard { .. } => "WrongShard",
         _ if failure.is_unreached() => "Unreached",
         _ => failure.code().unwrap_or("NoAnswer"),
     }

@@ -66,6 +66,19 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
+    /// Whether an aggregate is put again as a whole when a reshard left one of its records in a shard that does not
+    /// take it. Default false: only such records are put again, as the Kinesis Producer Library does, and the others
+    /// have their receipts.
+    ///
+    /// Readers differ: this library's reader drops at most the records that are in a wrong shard, KCL drops the whole
+    /// aggregate with them. If KCL reads the stream and its shards are split while records are put, set it: the records
+    /// of such an aggregate are then stored twice for all other readers.
+    #[must_use]
+    pub fn whole_aggregates_again(mut self, whole: bool) -> Self {
+        self.options.whole_aggregates_again = whole;
+        self
+    }
+
     /// In which order records are stored. Default [`Order::None`].
     #[must_use]
     pub fn order(mut self, order: Order) -> Self {

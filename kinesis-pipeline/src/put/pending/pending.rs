@@ -149,8 +149,8 @@ impl Fate {
         self.attempts -= 1;
     }
 
-    /// The attempt stored the record where consumers may drop it.
-    pub(crate) fn attempt_landed_astride(&mut self) {
+    /// The attempt stored the record, perhaps in a shard that does not take its hash key, where readers may drop it.
+    pub(crate) fn attempt_landed(&mut self) {
         self.in_flight = false;
         self.may_have_been_stored = true;
     }

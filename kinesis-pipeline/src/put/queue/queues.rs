@@ -18,9 +18,12 @@ use crate::{
             entry::{Entry, LaneId},
             request::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX, Request},
         },
-        shard_map::shard_map::{Landing, Placement, find_hash_keys, landing},
+        shard_map::{
+            known::{KnownShards, Landing},
+            shard_map::{Placement, find_hash_keys},
+        },
     },
-    shard::ShardId,
+    shard::{HashKey, HashKeyRange, ShardId},
 };
 
 /// The lanes of a pipeline, and what decides the lane of a record.
@@ -28,6 +31,7 @@ use crate::{
 pub(crate) struct Lanes {
     pub(super) settings: Arc<Settings>,
     pub(super) placement: Placement,
+    pub(super) known: KnownShards,
     /// At least one, except while the shard map is awaited.
     pub(super) all: Vec<Lane>,
     /// Records that go as they are and need no order: whether the shard of one has room for it shows when a request
@@ -57,6 +61,7 @@ impl Lanes {
         let mut lanes = Self {
             settings,
             placement: Placement::Awaited,
+            known: KnownShards::default(),
             all: Vec::new(),
             fresh: VecDeque::new(),
             taken: 0,
@@ -68,7 +73,7 @@ impl Lanes {
             filled: VecDeque::new(),
         };
         if !placed {
-            lanes.place_nothing(false, true, &mut Records::default());
+            lanes.place_nothing(Placement::Never, &mut Records::default());
         }
         lanes
     }
@@ -177,7 +182,17 @@ impl Lanes {
 
     /// Whether a shard map would help to place what waits.
     pub(crate) fn lacks_shards(&self) -> bool {
-        self.placement.may_get_better() && !self.is_empty()
+        self.placement.lacks_shards() && !self.is_empty()
+    }
+
+    /// Whether the shards could not be listed.
+    pub(crate) fn is_unlisted(&self) -> bool {
+        matches!(self.placement, Placement::Unlisted)
+    }
+
+    /// Whether the service distributes the records by itself.
+    pub(crate) fn is_auto(&self) -> bool {
+        matches!(self.placement, Placement::Auto { .. })
     }
 
     pub(crate) fn is_placed(&self) -> bool {
@@ -336,21 +351,45 @@ impl Lanes {
         shard_id: &ShardId,
         records: &Records,
     ) -> Landing {
+        let mut is_elsewhere = false;
         if let Some(lane) = self.lane_of(entry.lane) {
             lane.stored(entry);
             if lane.shard_id.as_ref() == Some(shard_id) {
-                return Landing::Right;
+                return Landing::Expected;
             }
+            is_elsewhere = lane.shard_id.is_some();
         }
-        self.landing(entry, shard_id, records)
+        if let Placement::Auto { keyed } = &mut self.placement {
+            let first = entry.first_hash_key(records);
+            let is_keyed = !self.known.contradicts(shard_id, first);
+            *keyed = if is_keyed { keyed.saturating_add(1) } else { 0 };
+        }
+        match self.landing(entry, shard_id, records) {
+            Landing::Expected if is_elsewhere => Landing::Moved,
+            landing => landing,
+        }
     }
 
-    /// Judges where an entry landed.
+    /// Judges where an entry landed by the shards that are known now. A record that is no aggregate is always where its
+    /// key belongs.
     pub(crate) fn landing(&self, entry: &Entry, shard_id: &ShardId, records: &Records) -> Landing {
         match &self.placement {
-            Placement::ByShard(map) => landing(map, shard_id, &entry.hash_keys(records)),
-            Placement::Off { .. } | Placement::Awaited => Landing::Right,
+            Placement::Never | Placement::Auto { .. } => Landing::Expected,
+            Placement::Unlisted if entry.len() == 1 => Landing::Expected,
+            Placement::Unlisted | Placement::Awaited | Placement::ByShard(_) => {
+                self.known.landing(shard_id, &entry.hash_keys(records))
+            }
         }
+    }
+
+    /// Whether this shard is known not to take this hash key.
+    pub(crate) fn contradicts(&self, shard_id: &ShardId, hash_key: HashKey) -> bool {
+        self.known.contradicts(shard_id, hash_key)
+    }
+
+    /// The hash keys that a shard takes, if it is known.
+    pub(crate) fn range_of(&self, shard_id: &ShardId) -> Option<HashKeyRange> {
+        self.known.range_of(shard_id)
     }
 
     /// What was in flight is lost.

@@ -16,12 +16,23 @@ use crate::{
     shard::Shard,
 };
 
+/// So many Kinesis records in a row that land where their keys belong show that keys place the records after all: with
+/// two shards, one service in 65,536 that distributes by itself would do the same.
+const KEYED_MAX: u32 = 16;
+
 impl Lanes {
+    /// Adds the shards of a listing to those that are known. Returns whether records should be placed by them: it keeps
+    /// a placement that the service itself makes, unless the shards have changed or records land by their keys.
+    pub(crate) fn note(&mut self, shards: &[Shard]) -> bool {
+        let has_new = self.known.note(shards);
+        match self.placement {
+            Placement::Auto { keyed } => has_new || keyed >= KEYED_MAX,
+            _ => true,
+        }
+    }
+
     /// Places records by these shards from now on. Shards that were known keep their pace.
-    pub(crate) fn place_by(&mut self, shards: &[Shard], now: Instant, records: &mut Records) {
-        let Some(map) = ShardMap::of(shards) else {
-            return self.place_nothing(false, false, records);
-        };
+    pub(crate) fn place_by(&mut self, map: ShardMap, now: Instant, records: &mut Records) {
         self.map += 1;
         let lanes = map.ids().enumerate().map(|(index, shard_id)| {
             let known = self
@@ -44,14 +55,13 @@ impl Lanes {
 
     /// Leaves it to the service to find the shard. Records share Kinesis records only if it does not matter
     /// where they land.
-    pub(crate) fn place_nothing(&mut self, aggregate: bool, for_good: bool, records: &mut Records) {
+    pub(crate) fn place_nothing(&mut self, placement: Placement, records: &mut Records) {
+        let is_auto = matches!(placement, Placement::Auto { .. });
+        let aggregate = is_auto && self.settings.options.aggregate;
         self.map += 1;
         let id = LaneId::new(self.map, 0);
-        self.replace(
-            vec![Lane::new(id, None, None, aggregate)],
-            Placement::Off { for_good },
-            records,
-        );
+        let lane = Lane::new(id, None, None, aggregate);
+        self.replace(vec![lane], placement, records);
     }
 
     /// The order of the records of one key stays: they are all in one lane, before and after.

@@ -169,6 +169,11 @@ impl Pack {
         self.first().map(|first| first.entered_at)
     }
 
+    /// When its youngest record was accepted.
+    pub(crate) fn youngest_at(&self) -> Option<Instant> {
+        self.fates.iter().map(|fate| fate.entered_at).max()
+    }
+
     pub(crate) fn attempts(&self) -> u32 {
         self.attempts
     }

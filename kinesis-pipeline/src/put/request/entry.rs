@@ -139,14 +139,25 @@ impl Entry {
         }
     }
 
-    /// How often one of the user records was sent at most.
-    pub(crate) fn attempts_max(&self, records: &Records) -> u32 {
-        let attempts = |user| records[user].fate.attempts;
+    /// The hash key that decides the shard.
+    pub(crate) fn first_hash_key(&self, records: &Records) -> HashKey {
+        let first = match &self.users {
+            Users::Fresh(fate) => Some(fate.hash_key()),
+            Users::Lone(user, _) => Some(records[user].fate.hash_key()),
+            Users::Many(users, _) => users.first().map(|user| records[user].fate.hash_key()),
+            Users::Packed(pack) => pack.first().map(Fate::hash_key),
+        };
+        first.unwrap_or(HashKey::MIN)
+    }
+
+    /// When the youngest of the user records was accepted. None of them is in flight.
+    pub(crate) fn youngest_at(&self, records: &Records) -> Option<Instant> {
+        let entered_at = |user| records[user].fate.entered_at;
         match &self.users {
-            Users::Fresh(fate) => fate.attempts,
-            Users::Lone(user, _) => attempts(user),
-            Users::Many(users, _) => users.iter().map(attempts).max().unwrap_or(0),
-            Users::Packed(pack) => pack.attempts(),
+            Users::Fresh(fate) => Some(fate.entered_at),
+            Users::Lone(user, _) => Some(entered_at(user)),
+            Users::Many(users, _) => users.iter().map(entered_at).max(),
+            Users::Packed(pack) => pack.youngest_at(),
         }
     }
 
@@ -183,6 +194,21 @@ impl Entry {
             Users::Packed(pack) => pack.returned(sent),
             Users::Many(..) => {}
             Users::Fresh(_) => self.users.keep(sent, records),
+        }
+    }
+
+    /// The attempt is over: a shard has stored it that may not take all of its user records.
+    pub(crate) fn landed(&mut self, records: &mut Records) {
+        match &mut self.users {
+            Users::Fresh(fate) => fate.attempt_landed(),
+            Users::Lone(user, _) => records[user].fate.attempt_landed(),
+            Users::Many(users, _) => {
+                for user in users {
+                    records[user].fate.attempt_landed();
+                }
+            }
+            // Its attempt ends when it is unpacked: until then its user records have no places.
+            Users::Packed(_) => {}
         }
     }
 

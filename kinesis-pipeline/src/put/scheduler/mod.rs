@@ -11,3 +11,5 @@ pub(super) mod on_shards;
 pub(super) mod retry;
 pub(super) mod scheduler;
 pub(super) mod split;
+#[cfg(test)]
+mod tests;

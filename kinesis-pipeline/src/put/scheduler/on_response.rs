@@ -57,6 +57,10 @@ impl State {
                 self.on_all_failed(entries, &failure, jitter, now);
             }
         }
+        self.after_answer(now);
+    }
+
+    fn after_answer(&mut self, now: Instant) {
         self.end_lost();
         self.change_lanes(now);
         self.give_room_back();
@@ -81,18 +85,19 @@ impl State {
     }
 
     /// A request was lost with its tickets: its task was ended.
-    pub(crate) fn on_lost(&mut self) {
+    pub(crate) fn on_lost(&mut self, now: Instant) {
         self.in_flight -= 1;
         self.answered = true;
         self.lost = true;
-        self.lanes.unblock();
-        self.end_lost();
+        self.after_answer(now);
     }
 
-    /// Which records were in lost requests shows once no other is in flight.
+    /// Which records were in lost requests, and which lanes wait for them, shows once no other is in flight. No request
+    /// is sent until then.
     fn end_lost(&mut self) {
         if self.lost && self.in_flight == 0 {
             self.lost = false;
+            self.lanes.unblock();
             drop(self.records.take_in_flight());
         }
     }
@@ -117,9 +122,10 @@ impl State {
         if self.unreached(now) < self.settings.options.unreachable_max {
             return;
         }
+        let mut waiting = self.take_strays();
         let records = &mut self.records;
         let halves = self.halves.drain(..).flatten();
-        let mut waiting: Vec<_> = halves.flat_map(|entry| entry.into_users(records)).collect();
+        waiting.extend(halves.flat_map(|entry| entry.into_users(records)));
         waiting.extend(self.backlog.take_all());
         waiting.extend(self.lanes.take_waiting(&mut self.records));
         for user in waiting {
@@ -139,6 +145,10 @@ impl State {
         let lane = entry.lane;
         let unreached = self.unreached(now);
         self.tell_lane(&entry, failure, now);
+        if failure.class() == ErrorClass::NotFound && self.lanes.is_placed() {
+            // A stream that is made again may have other shards with the same ids.
+            self.refresh.want(now);
+        }
         self.settings.counters.count_failure(failure);
         let mut again = Vec::with_capacity(entry.len());
         let mut longest = Duration::ZERO;

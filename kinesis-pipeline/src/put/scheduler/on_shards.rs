@@ -1,14 +1,78 @@
 //! What the places of stored records and the listing of shards change.
+//!
+//! Only an aggregate can be in a wrong shard: the service places a record that goes alone by the record's own hash key.
+//!
+//! ```text
+//!              ┌─ takes all of its records ─> receipts
+//!   aggregate ─┼─ takes some of them ───────> receipts; the others are put again by the next shard map
+//!     stored   ├─ was never listed ─────────> kept until a listing has the shard; if none has: all are put again
+//!              └─ does not take its first ──> kept until two listings say the same: the service distributes by itself
+//! ```
 
 use tokio::time::Instant;
 
-use super::{retry::may_pass, scheduler::State};
+use super::scheduler::State;
 use crate::{
-    put::{request::entry::Entry, shard_map::shard_map::Landing},
+    put::{
+        error::AttemptError,
+        pending::slab::Ticket,
+        request::entry::Entry,
+        shard_map::{
+            known::Landing,
+            listing::Listed,
+            refresh::Listing,
+            shard_map::{Placement, ShardMap},
+        },
+    },
     record::EncodedRecord,
-    service::{ServiceError, StoredAt},
-    shard::Shard,
+    service::{ErrorClass, ServiceError, StoredAt},
+    shard::{HashKey, Shard, ShardId},
 };
+
+/// So many listings have to contradict a landing before the service is taken for one that distributes the records by
+/// itself: the first may be out of date.
+const AUTO_LISTINGS: u32 = 2;
+
+/// Stored records whose end depends on the next listing of shards.
+///
+/// While there are any, a listing is under way.
+#[derive(Debug, Default)]
+pub(in crate::put::scheduler) struct Unsettled {
+    /// Aggregates that are stored where no listing so far tells whether it is right.
+    entries: Vec<(Entry, StoredAt)>,
+    /// User records that are to be put again by the next shard map.
+    strays: Vec<Ticket>,
+    /// A landing that contradicts the listings.
+    doubt: Option<Doubt>,
+}
+
+/// A record that was stored in a shard that does not take its hash key, as the service itself tells.
+#[derive(Debug)]
+struct Doubt {
+    shard_id: ShardId,
+    hash_key: HashKey,
+    /// How many listings since then say the same.
+    listings: u32,
+}
+
+impl Unsettled {
+    pub(in crate::put::scheduler) fn has_records(&self) -> bool {
+        !self.entries.is_empty() || !self.strays.is_empty()
+    }
+
+    /// Whether no other listing is waited for.
+    fn is_answered(&self) -> bool {
+        self.entries.is_empty() && self.doubt.is_none()
+    }
+
+    fn doubt(&mut self, shard_id: &ShardId, hash_key: HashKey) {
+        self.doubt.get_or_insert_with(|| Doubt {
+            shard_id: shard_id.clone(),
+            hash_key,
+            listings: 0,
+        });
+    }
+}
 
 impl State {
     /// A Kinesis record is stored: where tells whether the shard map is right.
@@ -20,32 +84,29 @@ impl State {
         now: Instant,
     ) {
         let landing = self.lanes.stored(&entry, &at.shard_id, &self.records);
-        if landing == Landing::Right {
+        if landing == Landing::Expected {
             return self.stored(entry, &at, now);
         }
-        // It may have to be sent again.
-        entry.returned(sent, &mut self.records);
-        match landing {
-            Landing::Right => {}
-            Landing::Unknown if entry.len() == 1 => {
-                self.refresh.want(now);
-                self.stored(entry, &at, now);
-            }
-            Landing::Unknown => {
-                self.refresh.want(now);
-                self.undecided.push((entry, at));
-            }
-            Landing::Astride => {
-                self.refresh.want(now);
-                self.put_again(entry, &at, now);
-            }
-            Landing::Anywhere => {
-                tracing::info!(stream = %self.settings.target.stream, "the service distributes the records of this stream");
-                let aggregate = self.settings.options.aggregate;
-                self.lanes.place_nothing(aggregate, true, &mut self.records);
-                self.stored(entry, &at, now);
-            }
+        // What an earlier shard map has sent to a wrong shard says nothing about this one.
+        if landing != Landing::WrongShard || self.lanes.lane_of(entry.lane).is_some() {
+            self.refresh.want(now);
         }
+        if landing == Landing::Unkeyed {
+            let hash_key = entry.first_hash_key(&self.records);
+            self.unsettled.doubt(&at.shard_id, hash_key);
+        }
+        if landing == Landing::Moved || entry.len() == 1 {
+            return self.stored(entry, &at, now);
+        }
+        entry.returned(sent, &mut self.records);
+        entry.landed(&mut self.records);
+        match landing {
+            Landing::WrongShard => self.divide(entry, &at, now),
+            // There is no listing to wait for.
+            _ if self.lanes.is_unlisted() => self.put_all_again(entry, &at),
+            _ => return self.unsettled.entries.push((entry, at)),
+        }
+        self.release_strays();
     }
 
     fn stored(&mut self, entry: Entry, at: &StoredAt, now: Instant) {
@@ -53,19 +114,69 @@ impl State {
         entry.stored(at, now, &mut self.records, &mut self.freed, counters);
     }
 
-    /// Sends the records of an aggregate again that consumers would drop where it is. If it keeps landing
-    /// there, it is left.
-    fn put_again(&mut self, entry: Entry, at: &StoredAt, now: Instant) {
-        self.settings.counters.astride.add(entry.len());
-        let attempts_max = self.settings.options.attempts_max;
-        if entry.attempts_max(&self.records) >= attempts_max {
-            return self.stored(entry, at, now);
+    /// Ends the records of an aggregate that its shard takes, and puts the others again.
+    fn divide(&mut self, entry: Entry, at: &StoredAt, now: Instant) {
+        let range = self.lanes.range_of(&at.shard_id);
+        let is_inside = |key| range.is_some_and(|range| range.contains(key));
+        if self.settings.options.whole_aggregates_again {
+            return self.put_all_again(entry, at);
         }
+        let mut outside = Vec::new();
+        for (index, ticket) in (0..).zip(entry.into_users(&mut self.records)) {
+            let user = &self.records[&ticket];
+            if is_inside(user.fate.hash_key()) {
+                let data_bytes = user.record.data.len();
+                self.settings.counters.count_stored(1, data_bytes);
+                let records = &mut self.records;
+                records.stored(ticket, at, index, now, &mut self.freed);
+            } else {
+                outside.push(ticket);
+            }
+        }
+        self.put_again(outside, at);
+    }
+
+    fn put_all_again(&mut self, entry: Entry, at: &StoredAt) {
         let users = entry.into_users(&mut self.records);
-        for user in &users {
-            self.records[user].fate.attempt_landed_astride();
+        self.put_again(users, at);
+    }
+
+    /// Puts records again that were stored where readers may drop them, if they were not tried enough.
+    fn put_again(&mut self, users: Vec<Ticket>, at: &StoredAt) {
+        self.settings.counters.astride.add(users.len());
+        let attempts_max = self.settings.options.attempts_max;
+        for ticket in users {
+            let fate = &mut self.records[&ticket].fate;
+            fate.attempt_landed();
+            if fate.attempts < attempts_max {
+                self.unsettled.strays.push(ticket);
+                continue;
+            }
+            let shard_id = at.shard_id.clone();
+            let failure = AttemptError::WrongShard { shard_id };
+            self.records.take(ticket).fate.gave_up(failure);
         }
-        self.lanes.push_first(users, &self.records);
+    }
+
+    /// Sends records again that landed in a wrong shard, unless the shard map that sent them there is still in use.
+    fn release_strays(&mut self) {
+        if !(self.lanes.is_placed() && self.refresh.is_under_way()) {
+            let strays = std::mem::take(&mut self.unsettled.strays);
+            self.lanes.push_first(strays, &self.records);
+        }
+    }
+
+    /// Which shards to list now, if any are to be listed.
+    pub(crate) fn begins_listing(&mut self, now: Instant) -> Option<Listed> {
+        if self.lanes.lacks_shards() {
+            self.refresh.want(now);
+        }
+        let listed = if self.unsettled.entries.is_empty() {
+            Listed::Open
+        } else {
+            Listed::All
+        };
+        self.refresh.begin(now).then_some(listed)
     }
 
     /// The stream's shards were listed, or could not be.
@@ -75,52 +186,164 @@ impl State {
         now: Instant,
     ) {
         match listed {
-            Ok(shards) => self.refresh.read(shards, now),
-            Err(error) => self.on_no_shards(Some(&error), now),
+            Ok(shards) => self.refresh.read(shards),
+            Err(error) => self.listing_failed(Some(&error), now),
         }
         self.change_lanes(now);
         self.give_room_back();
     }
 
-    /// The stream's shards could not be listed; `None`: the listing panicked.
-    pub(crate) fn on_no_shards(&mut self, error: Option<&ServiceError>, now: Instant) {
-        let passes = error.is_some_and(|error| may_pass(error.class));
-        if self.refresh.failed(passes, now) {
+    /// The listing of the stream's shards panicked.
+    pub(crate) fn on_no_shards(&mut self, now: Instant) {
+        self.listing_failed(None, now);
+        self.change_lanes(now);
+        self.give_room_back();
+    }
+
+    fn listing_failed(&mut self, error: Option<&ServiceError>, now: Instant) {
+        let class = error.map_or(ErrorClass::Other, |error| error.class);
+        if self.refresh.failed(class, now) || self.lanes.is_auto() {
             return;
         }
         let error = error.map(tracing::field::display);
         tracing::warn!(
             stream = %self.settings.target.stream,
             error,
-            "shards could not be listed: for a minute, records are put one by one, not by shard"
+            "shards could not be listed: until they can be, records are put one by one, not by shard"
         );
-        self.lanes.place_nothing(false, false, &mut self.records);
-        self.decide(now);
-        self.give_room_back();
     }
 
-    /// Takes a shard map into use that was read.
+    /// Takes a shard map into use that was read, or does without. To keep an order, not before all that is in flight
+    /// has arrived.
     pub(in crate::put::scheduler) fn change_lanes(&mut self, now: Instant) {
         let quiet = self.in_flight == 0 && self.halves.is_empty();
         if self.is_ordered() && !quiet {
             return;
         }
-        if let Some(shards) = self.refresh.take() {
-            self.lanes.place_by(&shards, now, &mut self.records);
-            self.decide(now);
+        while let Some(listing) = self.refresh.take() {
+            match listing {
+                Listing::Shards(shards) => self.place_by(&shards, now),
+                Listing::Failed => self.place_without(now),
+            }
         }
     }
 
-    /// Decides about aggregates in shards that the map did not have.
-    pub(in crate::put::scheduler) fn decide(&mut self, now: Instant) {
-        for (entry, at) in std::mem::take(&mut self.undecided).into_iter().rev() {
+    fn place_by(&mut self, shards: &[Shard], now: Instant) {
+        if !self.lanes.note(shards) {
+            return self.refresh.look_later(now);
+        }
+        if self.is_auto() {
+            return self.leave_to_the_service(now);
+        }
+        let map = ShardMap::of(shards);
+        let is_whole = map.is_some();
+        if let Some(map) = map {
+            self.lanes.place_by(map, now, &mut self.records);
+        }
+        self.settle(now);
+        if is_whole && self.unsettled.is_answered() {
+            self.refresh.settled(now);
+        } else {
+            self.refresh.failed(ErrorClass::Transient, now);
+        }
+        self.release_strays();
+    }
+
+    /// Whether a landing was contradicted by enough listings. One that no longer is was explained by them.
+    fn is_auto(&mut self) -> bool {
+        let Some(doubt) = &mut self.unsettled.doubt else {
+            return false;
+        };
+        doubt.listings += 1;
+        if !self.lanes.contradicts(&doubt.shard_id, doubt.hash_key) {
+            self.unsettled.doubt = None;
+            return false;
+        }
+        doubt.listings >= AUTO_LISTINGS
+    }
+
+    /// The service distributes the records by itself: they are right wherever they are.
+    fn leave_to_the_service(&mut self, now: Instant) {
+        tracing::info!(stream = %self.settings.target.stream, "the service distributes the records of this stream");
+        let auto = Placement::Auto { keyed: 0 };
+        self.lanes.place_nothing(auto, &mut self.records);
+        self.settle(now);
+        self.unsettled.doubt = None;
+        self.refresh.look_later(now);
+        self.release_strays();
+    }
+
+    /// No listing was of use. Records that go one by one are right wherever they land: all that is unsettled is put
+    /// again as such.
+    fn place_without(&mut self, now: Instant) {
+        if self.lanes.is_auto() {
+            return self.refresh.look_later(now);
+        }
+        self.lanes
+            .place_nothing(Placement::Unlisted, &mut self.records);
+        self.settle(now);
+        for (entry, at) in std::mem::take(&mut self.unsettled.entries) {
+            self.put_all_again(entry, &at);
+        }
+        self.unsettled.doubt = None;
+        self.release_strays();
+    }
+
+    /// Decides about aggregates in shards that were not listed before, as far as they are now.
+    fn settle(&mut self, now: Instant) {
+        for (entry, at) in std::mem::take(&mut self.unsettled.entries) {
             match self.lanes.landing(&entry, &at.shard_id, &self.records) {
-                Landing::Astride => self.put_again(entry, &at, now),
-                // A shard that is not even listed now was replaced meanwhile: there is no telling.
-                Landing::Right | Landing::Unknown | Landing::Anywhere => {
-                    self.stored(entry, &at, now);
+                Landing::Expected | Landing::Moved => self.stored(entry, &at, now),
+                Landing::WrongShard => self.divide(entry, &at, now),
+                Landing::UnknownShard => self.unsettled.entries.push((entry, at)),
+                Landing::Unkeyed => {
+                    let hash_key = entry.first_hash_key(&self.records);
+                    self.unsettled.doubt(&at.shard_id, hash_key);
+                    self.unsettled.entries.push((entry, at));
                 }
             }
         }
+    }
+
+    /// When the oldest of the unsettled records was accepted.
+    pub(in crate::put::scheduler) fn unsettled_since(&self) -> Option<Instant> {
+        let entries = self.unsettled.entries.iter();
+        let youngest = entries.filter_map(|(entry, _)| entry.youngest_at(&self.records));
+        let strays = self.unsettled.strays.iter();
+        let strays = strays.map(|stray| self.records[stray].fate.entered_at);
+        youngest.chain(strays).min()
+    }
+
+    /// Takes the unsettled records that were accepted at `time` or before: an aggregate with its youngest.
+    pub(in crate::put::scheduler) fn take_unsettled_until(&mut self, time: Instant) -> Vec<Ticket> {
+        let records = &mut self.records;
+        let is_old = |ticket: &mut Ticket| records[&*ticket].fate.entered_at <= time;
+        let mut older: Vec<_> = self.unsettled.strays.extract_if(.., is_old).collect();
+        let is_old = |(entry, _): &mut (Entry, StoredAt)| {
+            let youngest = entry.youngest_at(records);
+            youngest.is_none_or(|at| at <= time)
+        };
+        let entries: Vec<_> = self.unsettled.entries.extract_if(.., is_old).collect();
+        for (entry, _) in entries {
+            for ticket in entry.into_users(records) {
+                records[&ticket].fate.attempt_landed();
+                older.push(ticket);
+            }
+        }
+        older
+    }
+
+    /// Takes the records that wait for a shard map to be sent again.
+    pub(in crate::put::scheduler) fn take_strays(&mut self) -> Vec<Ticket> {
+        std::mem::take(&mut self.unsettled.strays)
+    }
+
+    /// Forgets what is unsettled: its records are stored, but maybe not where they belong.
+    pub(in crate::put::scheduler) fn abandon_unsettled(&mut self) {
+        let unsettled = std::mem::take(&mut self.unsettled);
+        for (entry, _) in unsettled.entries {
+            drop(entry.into_users(&mut self.records));
+        }
+        drop(unsettled.strays);
     }
 }

@@ -7,23 +7,21 @@ use std::{
 
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::{
-    put::{
-        admission::{budget::Held, shared::Settings},
-        options::Order,
-        pending::{
-            flush::{EpochEnd, Epochs},
-            pending::{Accepted, Arrived},
-            slab::Records,
-        },
-        queue::{queues::Lanes, retry_queue::Backlog, shard_queue::Cut},
-        request::{
-            entry::Entry,
-            request::{REQUEST_RECORDS_MAX, Request, is_hasty},
-        },
-        shard_map::{refresh::Refresh, shard_map::HASHED_AT_ONCE},
+use super::on_shards::Unsettled;
+use crate::put::{
+    admission::{budget::Held, shared::Settings},
+    options::Order,
+    pending::{
+        flush::{EpochEnd, Epochs},
+        pending::{Accepted, Arrived},
+        slab::Records,
     },
-    service::StoredAt,
+    queue::{queues::Lanes, retry_queue::Backlog, shard_queue::Cut},
+    request::{
+        entry::Entry,
+        request::{REQUEST_RECORDS_MAX, Request, is_hasty},
+    },
+    shard_map::{refresh::Refresh, shard_map::HASHED_AT_ONCE},
 };
 
 /// While this many records wait to be sent again, no new ones are sent where nothing paces them: a service
@@ -62,7 +60,7 @@ pub(crate) struct Wake {
 /// The state of one put pipeline between two events.
 ///
 /// Every accepted record is in the `queue` or one of the `records`, with a ticket in exactly one of `lanes`, `backlog`,
-/// `halves`, `undecided`, or a request in flight.
+/// `halves`, `unsettled`, or a request in flight.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(super) settings: Arc<Settings>,
@@ -75,9 +73,7 @@ pub(crate) struct State {
     pub(super) backlog: Backlog,
     /// Requests that were cut in two after the service refused them; each is sent as it is.
     pub(super) halves: VecDeque<Vec<Entry>>,
-    /// Aggregates that are stored in a shard that the map does not have: the next map tells whether it
-    /// takes all of their records.
-    pub(super) undecided: Vec<(Entry, StoredAt)>,
+    pub(super) unsettled: Unsettled,
     pub(super) refresh: Refresh,
     pub(super) in_flight: usize,
     /// A request did not come back, so that its records have no tickets.
@@ -111,7 +107,7 @@ impl State {
             records: Records::default(),
             backlog: Backlog::default(),
             halves: VecDeque::new(),
-            undecided: Vec::new(),
+            unsettled: Unsettled::default(),
             refresh: Refresh::new(),
             in_flight: 0,
             lost: false,
@@ -187,15 +183,7 @@ impl State {
             && self.lanes.is_empty()
             && self.halves.is_empty()
             && self.backlog.is_empty()
-            && self.undecided.is_empty()
-    }
-
-    /// Whether to list the stream's shards now.
-    pub(crate) fn begins_listing(&mut self, now: Instant) -> bool {
-        if self.lanes.lacks_shards() {
-            self.refresh.want(now);
-        }
-        self.refresh.begin(now)
+            && !self.unsettled.has_records()
     }
 
     /// The next request to send now, if one is to be sent.
@@ -203,7 +191,7 @@ impl State {
         let due = self.backlog.take_due(now);
         self.lanes.push_first(due, &self.records);
         self.expire(now);
-        if self.in_flight >= self.settings.options.requests_in_flight_max {
+        if !self.may_send() {
             return None;
         }
         let request = match self.halves.pop_front() {
@@ -218,6 +206,10 @@ impl State {
         self.in_flight += 1;
         self.answered = false;
         Some(request)
+    }
+
+    fn may_send(&self) -> bool {
+        self.in_flight < self.settings.options.requests_in_flight_max && !self.lost
     }
 
     fn cut(&mut self, now: Instant) -> Option<Request> {
@@ -256,7 +248,8 @@ impl State {
     /// To keep the order of a key that moves to another shard, nothing is sent until all that is in flight
     /// has arrived and the new map is known.
     fn is_changing_lanes(&self) -> bool {
-        self.is_ordered() && self.lanes.is_placed() && self.refresh.is_under_way()
+        let is_awaited = self.lanes.is_placed() && self.refresh.is_under_way();
+        self.is_ordered() && (is_awaited || self.refresh.has_ended())
     }
 
     /// What to wait for.
@@ -276,8 +269,7 @@ impl State {
     }
 
     fn next_due(&mut self, now: Instant) -> Option<Instant> {
-        let may_send = self.in_flight < self.settings.options.requests_in_flight_max
-            && !self.is_changing_lanes();
+        let may_send = self.may_send() && !self.is_changing_lanes();
         let (hurry, retries_only) = (self.hurries(), self.is_overrun());
         let options = &self.settings.options;
         let cut = Cut {
@@ -288,9 +280,11 @@ impl State {
             retries_only,
         };
         let ripe = may_send.then(|| self.lanes.ripe_at(cut)).flatten();
-        let expiry = options
-            .record_ttl
-            .and_then(|ttl| Some(self.lanes.since(&self.records)? + ttl));
+        let expiry = options.record_ttl.and_then(|ttl| {
+            let waiting = self.lanes.since(&self.records);
+            let since = waiting.into_iter().chain(self.unsettled_since()).min();
+            Some(since? + ttl)
+        });
         [ripe, expiry, self.backlog.due(), self.refresh.begins_at()]
             .into_iter()
             .flatten()
@@ -300,7 +294,11 @@ impl State {
     fn expire(&mut self, now: Instant) {
         let ttl = self.settings.options.record_ttl;
         if let Some(time) = ttl.and_then(|ttl| now.checked_sub(ttl)) {
-            for user in self.lanes.take_until(time, &mut self.records) {
+            let mut old = self.lanes.take_until(time, &mut self.records);
+            if self.unsettled.has_records() {
+                old.extend(self.take_unsettled_until(time));
+            }
+            for user in old {
                 self.settings.counters.expired.add(1);
                 self.records.take(user).fate.expired(now);
             }
@@ -329,8 +327,7 @@ impl State {
         self.answered = false;
         let now = self.now();
         self.refresh.interrupted(now);
-        self.decide(now);
-        self.give_room_back();
+        self.abandon_unsettled();
         let records = &mut self.records;
         for entry in self.halves.drain(..).flatten() {
             drop(entry.into_users(records));

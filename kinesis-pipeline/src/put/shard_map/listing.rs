@@ -1,6 +1,6 @@
-//! The stream's open shards, read page by page.
+//! The stream's shards, read page by page.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use crate::{
     put::admission::shared::Settings,
@@ -10,28 +10,57 @@ use crate::{
 
 /// No stream has more pages of 1,000 shards.
 const PAGES_MAX: usize = 1_000;
+/// The answer to a page is waited for at most this long: records wait for it.
+const PAGE_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 
-/// Lists the shards that are open.
-pub(crate) async fn open_shards(settings: Arc<Settings>) -> Result<Vec<Shard>, Box<ServiceError>> {
-    let service = &settings.target.service;
-    let first = ListShards::new(settings.target.stream.clone()).filter(ShardFilter::AtLatest);
-    let mut shards = Vec::new();
-    let mut call = first.clone();
-    for _ in 0..PAGES_MAX {
-        let time = settings.options.request_timeout;
-        let page = tokio::time::timeout(time, service.list_shards(call)).await;
-        let page = page.map_err(|_| timed_out(&settings))??;
-        shards.extend(page.shards);
-        match page.next_token {
-            Some(token) => call = first.clone().next_token(token),
-            None => break,
-        }
-    }
-    Ok(shards)
+/// Which shards are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// Those that are open.
+    Open,
+    /// All that are retained: a shard that stored a record may have been closed since.
+    All,
 }
 
-fn timed_out(settings: &Settings) -> ServiceError {
+/// Lists the shards of the stream. A shard that comes twice counts once, and a token that comes twice ends the listing:
+/// some servers repeat it for ever.
+///
+/// # Errors
+/// The first error of a page, or that the listing does not end.
+pub(crate) async fn list(
+    settings: Arc<Settings>,
+    listed: Listed,
+) -> Result<Vec<Shard>, Box<ServiceError>> {
+    let service = &settings.target.service;
+    let time = settings.options.request_timeout.min(PAGE_TIMEOUT_MAX);
+    let mut first = ListShards::new(settings.target.stream.clone());
+    if listed == Listed::Open {
+        first = first.filter(ShardFilter::AtLatest);
+    }
+    let (mut shards, mut tokens) = (Vec::new(), HashSet::new());
+    let mut call = first.clone();
+    for _ in 0..PAGES_MAX {
+        let page = tokio::time::timeout(time, service.list_shards(call)).await;
+        let page = page.map_err(|_| unanswered(&settings, ErrorClass::Transient, TOO_LATE))??;
+        shards.extend(page.shards);
+        match page.next_token {
+            Some(token) if tokens.insert(token.clone()) => call = first.clone().next_token(token),
+            _ => return Ok(distinct(shards)),
+        }
+    }
+    Err(unanswered(&settings, ErrorClass::Other, TOO_LONG).into())
+}
+
+const TOO_LATE: &str = "no answer came in time";
+const TOO_LONG: &str = "the listing has more than 1,000 pages";
+
+fn unanswered(settings: &Settings, class: ErrorClass, message: &str) -> ServiceError {
     let endpoint = settings.endpoint.as_ref();
-    let message = "no answer came in time";
-    ServiceError::unanswered("ListShards", endpoint, ErrorClass::Transient, message)
+    ServiceError::unanswered("ListShards", endpoint, class, message)
+}
+
+fn distinct(mut shards: Vec<Shard>) -> Vec<Shard> {
+    shards.sort_by(|a, b| a.id.cmp(&b.id));
+    shards.dedup_by(|a, b| a.id == b.id);
+    shards
 }

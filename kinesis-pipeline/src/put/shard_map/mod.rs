@@ -4,6 +4,7 @@
 //! - `refresh`: when to list the shards again: a token bucket of listings.
 //! - `listing`: the listing itself.
 
+pub(super) mod known;
 pub(super) mod listing;
 pub(super) mod refresh;
 pub(super) mod shard_map;

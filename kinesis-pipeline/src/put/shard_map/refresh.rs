@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::shard::Shard;
+use crate::{put::scheduler::retry::may_pass, service::ErrorClass, shard::Shard};
 
 /// A map that proves wrong again so soon is read again only after this time.
 const INTERVAL_MIN: Duration = Duration::from_millis(200);
-/// A stream whose shards could not be listed is asked again after this time.
-const UNKNOWN_AGAIN: Duration = Duration::from_mins(1);
+/// A stream whose shards could not be listed is asked again after this time ...
+const FAILED_AGAIN: Duration = Duration::from_secs(5);
+/// ... and after this time if the listing was refused.
+const REFUSED_AGAIN: Duration = Duration::from_mins(1);
+/// While the service distributes the records by itself, this time passes between two listings.
+const AUTO_AGAIN: Duration = Duration::from_secs(10);
 /// How often listing is tried before records go without a shard map.
 const FAILURES_MAX: u32 = 5;
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
@@ -18,6 +22,7 @@ const BACKOFF_MIN: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Refresh {
     step: Step,
+    /// Listings in a row that failed, or did not tell what was asked for.
     failures: u32,
     /// The map is not read before.
     not_before: Option<Instant>,
@@ -31,8 +36,17 @@ enum Step {
     Wanted(Instant),
     /// The map is being read.
     Reading,
-    /// The map was read and is not in use yet.
-    Read(Vec<Shard>),
+    /// The map was read, or given up, and that is not in use yet.
+    Ended(Listing),
+}
+
+/// The end of one or several attempts to list the shards.
+#[derive(Debug)]
+pub(crate) enum Listing {
+    /// The shards as they were listed.
+    Shards(Vec<Shard>),
+    /// No listing was of use.
+    Failed,
 }
 
 impl Refresh {
@@ -49,6 +63,12 @@ impl Refresh {
         if let Step::Idle = self.step {
             self.step = Step::Wanted(self.not_before.map_or(now, |time| time.max(now)));
         }
+    }
+
+    /// The service distributes the records by itself: whether that is still so is looked at later.
+    pub(crate) fn look_later(&mut self, now: Instant) {
+        self.settled(now);
+        self.step = Step::Wanted(now + AUTO_AGAIN);
     }
 
     /// Whether to begin reading now.
@@ -77,30 +97,40 @@ impl Refresh {
         !matches!(self.step, Step::Idle)
     }
 
-    /// The map was read.
-    pub(crate) fn read(&mut self, shards: Vec<Shard>, now: Instant) {
-        self.failures = 0;
-        self.not_before = Some(now + INTERVAL_MIN);
-        self.step = Step::Read(shards);
+    /// Whether another map waits to be taken.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.step, Step::Ended(_))
     }
 
-    /// The map could not be read. Returns whether it will be tried again soon.
-    pub(crate) fn failed(&mut self, may_pass: bool, now: Instant) -> bool {
+    /// The map was read.
+    pub(crate) fn read(&mut self, shards: Vec<Shard>) {
+        self.step = Step::Ended(Listing::Shards(shards));
+    }
+
+    /// The map that was taken tells all that was asked for.
+    pub(crate) fn settled(&mut self, now: Instant) {
+        self.failures = 0;
+        self.not_before = Some(now + INTERVAL_MIN);
+    }
+
+    /// The map could not be read, or does not tell what was asked for. Returns whether it will be tried again soon;
+    /// otherwise [`take`](Self::take) tells that no listing was of use.
+    pub(crate) fn failed(&mut self, class: ErrorClass, now: Instant) -> bool {
         self.failures += 1;
-        if may_pass && self.failures < FAILURES_MAX {
+        if may_pass(class) && self.failures < FAILURES_MAX {
             self.step = Step::Wanted(now + BACKOFF_MIN * 2_u32.pow(self.failures));
             return true;
         }
         self.failures = 0;
-        self.not_before = Some(now + UNKNOWN_AGAIN);
-        self.step = Step::Idle;
+        self.not_before = Some(now + wait_after(class));
+        self.step = Step::Ended(Listing::Failed);
         false
     }
 
-    /// Takes the map that was read.
-    pub(crate) fn take(&mut self) -> Option<Vec<Shard>> {
+    /// Takes the map that was read, or the news that there is none.
+    pub(crate) fn take(&mut self) -> Option<Listing> {
         match std::mem::replace(&mut self.step, Step::Idle) {
-            Step::Read(shards) => Some(shards),
+            Step::Ended(listing) => Some(listing),
             other => {
                 self.step = other;
                 None
@@ -113,6 +143,15 @@ impl Refresh {
         if self.is_reading() {
             self.step = Step::Wanted(now);
         }
+    }
+}
+
+/// A stream that is not there may be made at any time.
+fn wait_after(class: ErrorClass) -> Duration {
+    if may_pass(class) || class == ErrorClass::NotFound {
+        FAILED_AGAIN
+    } else {
+        REFUSED_AGAIN
     }
 }
 
@@ -129,14 +168,16 @@ mod tests {
         refresh.want(now);
         assert!(refresh.begin(now) && !refresh.begin(now));
         refresh.want(now);
-        refresh.read(Vec::new(), now);
+        refresh.read(Vec::new());
+        assert!(refresh.is_under_way() && refresh.has_ended());
         assert!(refresh.take().is_some() && !refresh.is_under_way());
+        refresh.settled(now);
         refresh.want(now);
         assert!(!refresh.begin(now) && refresh.begin(now + INTERVAL_MIN));
     }
 
     #[test]
-    fn reading_is_given_up_after_five_failures_or_one_for_good() {
+    fn reading_is_given_up_after_five_failures_and_begins_again_later() {
         let mut now = Clock::system().instant();
         let mut refresh = Refresh::new();
         refresh.want(now);
@@ -144,12 +185,48 @@ mod tests {
         while let Some(at) = refresh.begins_at() {
             now = at;
             assert!(refresh.begin(now));
-            refresh.failed(true, now);
+            refresh.failed(ErrorClass::Throttled, now);
             tries += 1;
         }
         assert_eq!(tries, 5);
-        let mut refused = Refresh::new();
-        refused.want(now);
-        assert!(!refused.failed(false, now) && !refused.is_under_way());
+        assert!(matches!(refresh.take(), Some(Listing::Failed)));
+        refresh.want(now);
+        assert_eq!(refresh.begins_at(), Some(now + FAILED_AGAIN));
+    }
+
+    #[test]
+    fn a_listing_that_is_refused_is_given_up_at_once_and_for_longer() {
+        let now = Clock::system().instant();
+        let mut refresh = Refresh::new();
+        refresh.want(now);
+        assert!(!refresh.failed(ErrorClass::AccessDenied, now));
+        assert!(matches!(refresh.take(), Some(Listing::Failed)));
+        refresh.want(now);
+        assert_eq!(refresh.begins_at(), Some(now + REFUSED_AGAIN));
+    }
+
+    #[test]
+    fn a_stream_that_is_not_there_is_looked_for_again_soon() {
+        let now = Clock::system().instant();
+        let mut refresh = Refresh::new();
+        assert!(!refresh.failed(ErrorClass::NotFound, now));
+        refresh.take();
+        refresh.want(now);
+        assert_eq!(refresh.begins_at(), Some(now + FAILED_AGAIN));
+    }
+
+    #[test]
+    fn listings_that_do_not_tell_what_was_asked_for_count_until_one_does() {
+        let now = Clock::system().instant();
+        let mut refresh = Refresh::new();
+        for _ in 1..FAILURES_MAX {
+            refresh.read(Vec::new());
+            assert!(refresh.take().is_some() && refresh.failed(ErrorClass::Throttled, now));
+        }
+        refresh.settled(now);
+        assert!(
+            refresh.failed(ErrorClass::Throttled, now),
+            "the count begins anew"
+        );
     }
 }

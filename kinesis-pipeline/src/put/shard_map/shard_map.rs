@@ -1,6 +1,6 @@
 //! Which shard takes a record.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use crate::{
     digest,
@@ -27,13 +27,17 @@ pub(crate) fn find_hash_keys(users: &mut VecDeque<Accepted>, from: usize) {
     }
 }
 
-/// How the lane of a record is found.
+/// A way to find the lane of a record.
 #[derive(Debug)]
 pub(crate) enum Placement {
-    /// There is one lane.
-    Off {
-        /// No shard map will ever help.
-        for_good: bool,
+    /// There is one lane, and no shard is ever looked for.
+    Never,
+    /// The shards could not be listed, or the listing proved wrong: there is one lane until they are listed again.
+    Unlisted,
+    /// The service distributes the records by itself: there is one lane.
+    Auto {
+        /// How many Kinesis records in a row landed in a shard that takes their hash key.
+        keyed: u32,
     },
     /// The shard map is not known yet.
     Awaited,
@@ -45,23 +49,19 @@ impl Placement {
     /// The lane of a record with this hash key; `None` while the shard map is awaited.
     pub(crate) fn index_of(&self, hash_key: HashKey) -> Option<usize> {
         match self {
-            Self::Off { .. } => Some(0),
+            Self::Never | Self::Unlisted | Self::Auto { .. } => Some(0),
             Self::Awaited => None,
             Self::ByShard(map) => Some(map.index_of(hash_key)),
         }
     }
 
-    /// Whether a shard map would help.
-    pub(crate) fn may_get_better(&self) -> bool {
-        match self {
-            Self::Off { for_good } => !for_good,
-            Self::Awaited => true,
-            Self::ByShard(_) => false,
-        }
+    /// Whether the shards should be listed as soon as they can be.
+    pub(crate) fn lacks_shards(&self) -> bool {
+        matches!(self, Self::Unlisted | Self::Awaited)
     }
 }
 
-/// The open shards of a stream by their hash keys.
+/// The open shards of a stream by their hash keys. Each hash key is in the range of the shard that it is looked up to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ShardMap {
     /// By the start of the range.
@@ -71,16 +71,21 @@ pub(crate) struct ShardMap {
 }
 
 impl ShardMap {
-    /// The map of the open shards among these; `None` if none is open.
+    /// The map of the open shards among these; `None` if they leave hash keys out, as a listing does that was made
+    /// while shards were replaced.
     pub(crate) fn of(shards: &[Shard]) -> Option<Self> {
-        let open = shards.iter().filter(|shard| shard.is_open());
+        let parents: HashSet<_> = shards.iter().flat_map(Shard::parents).collect();
+        // A parent that is listed as open beside its child takes no more records.
+        let open = shards
+            .iter()
+            .filter(|shard| shard.is_open() && !parents.contains(&shard.id));
         let mut shards: Vec<_> = open
             .map(|shard| (shard.hash_key_range, shard.id.clone()))
             .collect();
-        // A listing made while shards are replaced can hold a parent beside its children: the younger wins.
+        // Where a server leaves the parents out, the younger of two shards that begin together wins.
         shards.sort_by(|(a, a_id), (b, b_id)| (a.start, a_id).cmp(&(b.start, b_id)));
         let starts = shards.iter().map(|(range, _)| range.start).collect();
-        (!shards.is_empty()).then_some(Self { shards, starts })
+        are_whole(&shards).then_some(Self { shards, starts })
     }
 
     /// The ids of the shards, in the order of their indices.
@@ -88,7 +93,7 @@ impl ShardMap {
         self.shards.iter().map(|(_, id)| id)
     }
 
-    /// The index of the shard that takes this hash key. A key in a gap goes to the shard before it.
+    /// The index of the shard that takes this hash key.
     pub(crate) fn index_of(&self, key: HashKey) -> usize {
         // Most streams have shards of one size.
         let guess = ((key.value() >> 64) * self.starts.len() as u128) >> 64;
@@ -102,39 +107,16 @@ impl ShardMap {
             .partition_point(|start| *start <= key)
             .saturating_sub(1)
     }
-
-    /// The hash keys of a shard, if the map has it.
-    pub(crate) fn range_of(&self, id: &ShardId) -> Option<HashKeyRange> {
-        let found = self.shards.iter().find(|(_, known)| known == id)?;
-        Some(found.0)
-    }
 }
 
-/// What a record's place in the stream says about the shard map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Landing {
-    /// It is where all of its user records belong.
-    Right,
-    /// It is in a shard that does not take the hash keys of all of its user records: consumers that check,
-    /// as KCL does, would drop it.
-    Astride,
-    /// The map does not have the shard.
-    Unknown,
-    /// The shard does not even take the hash key that it was sent with: the service distributes the records
-    /// of this stream by itself.
-    Anywhere,
-}
-
-/// Judges where a Kinesis record landed that holds records of these hash keys: it was sent with the first.
-pub(crate) fn landing(map: &ShardMap, shard_id: &ShardId, hash_keys: &[HashKey]) -> Landing {
-    let sent_with = hash_keys.first().copied().unwrap_or(HashKey::MIN);
-    // A shard's range never changes and its id is never used again.
-    match map.range_of(shard_id) {
-        None => Landing::Unknown,
-        Some(range) if !range.contains(sent_with) => Landing::Anywhere,
-        Some(range) if hash_keys.iter().all(|key| range.contains(*key)) => Landing::Right,
-        Some(_) => Landing::Astride,
-    }
+/// Whether these shards, sorted by their starts, leave no hash key out.
+fn are_whole(shards: &[(HashKeyRange, ShardId)]) -> bool {
+    let starts_at = |at: usize| shards.get(at).map(|(range, _)| range.start.value());
+    let reaches_next = |(at, (range, _)): (usize, &(HashKeyRange, ShardId))| {
+        let end = range.end.value();
+        starts_at(at + 1).map_or(end == u128::MAX, |next| end >= next.saturating_sub(1))
+    };
+    starts_at(0) == Some(0) && shards.iter().enumerate().all(reaches_next)
 }
 
 #[cfg(test)]
@@ -200,19 +182,36 @@ mod tests {
     }
 
     #[test]
-    fn no_open_shard_makes_no_map() {
+    fn shards_that_leave_hash_keys_out_make_no_map() {
+        let (low, middle, high) = (
+            shard("shardId-1", 0, 99),
+            shard("shardId-2", 100, 199),
+            shard("shardId-3", 200, u128::MAX),
+        );
         assert!(ShardMap::of(&[]).is_none());
+        assert!(ShardMap::of(&[low.clone(), middle.clone()]).is_none());
+        assert!(ShardMap::of(&[low.clone(), high.clone()]).is_none());
+        assert!(ShardMap::of(&[middle.clone(), high.clone()]).is_none());
+        assert!(ShardMap::of(&[low, middle, high]).is_some());
     }
 
     #[test]
-    fn a_landing_is_judged_by_the_range_of_the_shard_that_took_the_record() {
-        let judge = |id: &str, keys: &[u128]| {
-            let keys: Vec<_> = keys.iter().map(|&key| HashKey::new(key)).collect();
-            landing(&map(), &id.into(), &keys)
+    fn a_parent_that_is_listed_as_open_beside_its_children_takes_no_records() {
+        let parent = shard("shardId-0", 0, u128::MAX);
+        let child = |id, start, end| {
+            let mut child = shard(id, start, end);
+            child.parent_id = Some("shardId-0".into());
+            child
         };
-        assert_eq!(judge("shardId-1", &[5, 99]), Landing::Right);
-        assert_eq!(judge("shardId-1", &[5, 100]), Landing::Astride);
-        assert_eq!(judge("shardId-2", &[5]), Landing::Anywhere);
-        assert_eq!(judge("shardId-7", &[5]), Landing::Unknown);
+        let (low, high) = (
+            child("shardId-1", 0, 99),
+            child("shardId-2", 100, u128::MAX),
+        );
+        let both = ShardMap::of(&[parent.clone(), low.clone(), high]).unwrap();
+        assert_eq!(both.ids().count(), 2);
+        assert!(
+            ShardMap::of(&[parent, low]).is_none(),
+            "the other child is still to come"
+        );
     }
 }

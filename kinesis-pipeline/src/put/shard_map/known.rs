@@ -1,0 +1,194 @@
+//! The shards that were ever listed: their hash-key ranges tell whether a shard takes the records that it stored.
+
+use std::collections::BTreeMap;
+
+use crate::shard::{HashKey, HashKeyRange, SequenceNumber, Shard, ShardId};
+
+/// The most closed shards that are remembered; the oldest are forgotten first.
+const CLOSED_SHARDS_MAX: usize = 10_000;
+
+/// The shards of a stream, open and closed. Within one stream a shard's range never changes and its id is never used
+/// again.
+#[derive(Debug, Default)]
+pub(crate) struct KnownShards {
+    /// Ids grow with age, so the first are the oldest.
+    shards: BTreeMap<ShardId, KnownShard>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct KnownShard {
+    range: HashKeyRange,
+    /// Tells a shard from that of the same id in a stream that had the name before.
+    starting_sequence_number: SequenceNumber,
+    /// Whether the last listing had it as an open shard.
+    is_open: bool,
+}
+
+/// A verdict on the shard that stored a Kinesis record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Landing {
+    /// The shard that the record was sent to.
+    Expected,
+    /// Another shard, which takes the hash keys of all user records: the shard map is out of date.
+    Moved,
+    /// A shard that does not take the hash keys of all user records.
+    WrongShard,
+    /// A shard that was never listed.
+    UnknownShard,
+    /// A shard that does not even take the hash key that the record was sent with: the service distributes the records
+    /// of this stream by itself, or the stream was made again with other shards.
+    Unkeyed,
+}
+
+impl KnownShards {
+    /// Adds the shards of a listing. Returns whether it shows an open shard that was not known.
+    ///
+    /// A shard that differs from the known one of its id belongs to another stream: nothing that was known holds.
+    pub(crate) fn note(&mut self, listed: &[Shard]) -> bool {
+        let differs = |shard: &Shard| {
+            let known = self.shards.get(&shard.id);
+            known.is_some_and(|known| !known.is_same_as(shard))
+        };
+        if listed.iter().any(differs) {
+            self.shards.clear();
+        }
+        for known in self.shards.values_mut() {
+            known.is_open = false;
+        }
+        let mut has_new = false;
+        for shard in listed {
+            let before = self.shards.insert(shard.id.clone(), KnownShard::new(shard));
+            has_new |= before.is_none() && shard.is_open();
+        }
+        self.forget_oldest();
+        has_new
+    }
+
+    fn forget_oldest(&mut self) {
+        let closed = self.shards.values().filter(|known| !known.is_open).count();
+        let mut excess = closed.saturating_sub(CLOSED_SHARDS_MAX);
+        if excess == 0 {
+            return;
+        }
+        self.shards.retain(|_, known| {
+            let stays = known.is_open || excess == 0;
+            excess -= usize::from(!stays);
+            stays
+        });
+    }
+
+    /// The hash keys that a shard takes, if it is known.
+    pub(crate) fn range_of(&self, id: &ShardId) -> Option<HashKeyRange> {
+        self.shards.get(id).map(|known| known.range)
+    }
+
+    /// Whether this shard is known not to take this hash key.
+    pub(crate) fn contradicts(&self, id: &ShardId, hash_key: HashKey) -> bool {
+        self.range_of(id)
+            .is_some_and(|range| !range.contains(hash_key))
+    }
+
+    /// Judges where a Kinesis record landed that holds user records of these hash keys: it was sent with the first.
+    pub(crate) fn landing(&self, shard_id: &ShardId, hash_keys: &[HashKey]) -> Landing {
+        let sent_with = hash_keys.first().copied().unwrap_or(HashKey::MIN);
+        match self.range_of(shard_id) {
+            None => Landing::UnknownShard,
+            Some(range) if !range.contains(sent_with) => Landing::Unkeyed,
+            Some(range) if hash_keys.iter().all(|key| range.contains(*key)) => Landing::Expected,
+            Some(_) => Landing::WrongShard,
+        }
+    }
+}
+
+impl KnownShard {
+    fn new(shard: &Shard) -> Self {
+        Self {
+            range: shard.hash_key_range,
+            starting_sequence_number: shard.starting_sequence_number.clone(),
+            is_open: shard.is_open(),
+        }
+    }
+
+    fn is_same_as(&self, shard: &Shard) -> bool {
+        self.range == shard.hash_key_range
+            && self.starting_sequence_number == shard.starting_sequence_number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shard(number: usize, start: u128, end: u128) -> Shard {
+        let range = HashKeyRange::new(HashKey::new(start), HashKey::new(end));
+        let id = format!("shardId-{number:012}");
+        Shard::new(id.into(), range, (number as u128).into())
+    }
+
+    fn id(number: usize) -> ShardId {
+        shard(number, 0, 0).id
+    }
+
+    fn closed(mut shard: Shard) -> Shard {
+        shard.ending_sequence_number = Some(9_u128.into());
+        shard
+    }
+
+    #[test]
+    fn a_landing_is_judged_by_the_range_of_the_shard_that_took_the_record() {
+        let mut known = KnownShards::default();
+        known.note(&[shard(1, 0, 99), shard(2, 100, u128::MAX)]);
+        let judge = |number, keys: &[u128]| {
+            let keys: Vec<_> = keys.iter().map(|&key| HashKey::new(key)).collect();
+            known.landing(&id(number), &keys)
+        };
+        assert_eq!(judge(1, &[5, 99]), Landing::Expected);
+        assert_eq!(judge(1, &[5, 100]), Landing::WrongShard);
+        assert_eq!(judge(2, &[5]), Landing::Unkeyed);
+        assert_eq!(judge(7, &[5]), Landing::UnknownShard);
+    }
+
+    #[test]
+    fn a_shard_stays_known_when_it_is_closed_or_no_longer_listed() {
+        let mut known = KnownShards::default();
+        assert!(known.note(&[shard(0, 0, u128::MAX)]));
+        assert!(known.note(&[shard(1, 0, 99), shard(2, 100, u128::MAX)]));
+        let children = [
+            closed(shard(1, 0, 99)),
+            shard(2, 100, u128::MAX),
+            shard(3, 0, 49),
+            shard(4, 50, 99),
+        ];
+        assert!(known.note(&children));
+        assert!(!known.note(&children), "nothing is new");
+        for number in 0..5 {
+            assert!(known.range_of(&id(number)).is_some(), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_listing_that_contradicts_what_is_known_shows_another_stream() {
+        for (range_end, number) in [(49, 1), (99, 77)] {
+            let mut known = KnownShards::default();
+            known.note(&[shard(1, 0, 99), shard(2, 100, u128::MAX)]);
+            let mut again = shard(1, 0, range_end);
+            again.starting_sequence_number = number.into();
+            assert!(known.note(&[again]));
+            assert_eq!(known.range_of(&id(2)), None, "it is of the stream before");
+        }
+    }
+
+    #[test]
+    fn of_too_many_closed_shards_the_oldest_are_forgotten_and_no_open_one() {
+        let mut known = KnownShards::default();
+        known.note(&[shard(0, 0, u128::MAX)]);
+        let many = (1..=CLOSED_SHARDS_MAX + 2).map(|number| closed(shard(number, 0, 99)));
+        let listed: Vec<_> = std::iter::once(shard(0, 0, u128::MAX))
+            .chain(many)
+            .collect();
+        known.note(&listed);
+        assert_eq!(known.shards.len(), CLOSED_SHARDS_MAX + 1);
+        let is_known = |number| known.range_of(&id(number)).is_some();
+        assert!(is_known(0) && is_known(3) && !is_known(1) && !is_known(2));
+    }
+}
