@@ -145,9 +145,8 @@ impl State {
         let lane = entry.lane;
         let unreached = self.unreached(now);
         self.tell_lane(&entry, failure, now);
-        if failure.class() == ErrorClass::NotFound && self.lanes.is_placed() {
-            // A stream that is made again may have other shards with the same ids.
-            self.refresh.want(now);
+        if failure.class() == ErrorClass::NotFound {
+            self.suspect_shards(now);
         }
         self.settings.counters.count_failure(failure);
         let mut again = Vec::with_capacity(entry.len());

@@ -9,6 +9,8 @@
 //!              └─ does not take its first ──> kept until two listings say the same: the service distributes by itself
 //! ```
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::scheduler::State;
@@ -33,6 +35,10 @@ use crate::{
 /// itself: the first may be out of date.
 const AUTO_LISTINGS: u32 = 2;
 
+/// A stream that was not put to for so long may have been made again, with other shards of the same ids. The service
+/// takes longer to delete a stream and to create one.
+const RESTED_MAX: Duration = Duration::from_secs(5);
+
 /// Stored records whose end depends on the next listing of shards.
 ///
 /// While there are any, a listing is under way.
@@ -44,6 +50,8 @@ pub(in crate::put::scheduler) struct Unsettled {
     strays: Vec<Ticket>,
     /// A landing that contradicts the listings.
     doubt: Option<Doubt>,
+    /// The stream may have been made again since the last listing: an aggregate is not even right where it is expected.
+    is_suspect: bool,
 }
 
 /// A record that was stored in a shard that does not take its hash key, as the service itself tells.
@@ -83,7 +91,10 @@ impl State {
         at: StoredAt,
         now: Instant,
     ) {
-        let landing = self.lanes.stored(&entry, &at.shard_id, &self.records);
+        let mut landing = self.lanes.stored(&entry, &at.shard_id, &self.records);
+        if self.unsettled.is_suspect && landing == Landing::Expected && self.lanes.is_placed() {
+            landing = Landing::UnknownShard;
+        }
         if landing == Landing::Expected {
             return self.stored(entry, &at, now);
         }
@@ -171,6 +182,10 @@ impl State {
         if self.lanes.lacks_shards() {
             self.refresh.want(now);
         }
+        let rested_at = self.rested_at.take();
+        if rested_at.is_some_and(|at| now >= at + RESTED_MAX) {
+            self.unsettled.is_suspect = true;
+        }
         let listed = if self.unsettled.entries.is_empty() {
             Listed::Open
         } else {
@@ -229,6 +244,7 @@ impl State {
     }
 
     fn place_by(&mut self, shards: &[Shard], now: Instant) {
+        self.unsettled.is_suspect = false;
         if !self.lanes.note(shards) {
             return self.refresh.look_later(now);
         }
@@ -336,6 +352,14 @@ impl State {
     /// Takes the records that wait for a shard map to be sent again.
     pub(in crate::put::scheduler) fn take_strays(&mut self) -> Vec<Ticket> {
         std::mem::take(&mut self.unsettled.strays)
+    }
+
+    /// The stream is gone: one that is made again may have other shards of the same ids.
+    pub(in crate::put::scheduler) fn suspect_shards(&mut self, now: Instant) {
+        self.unsettled.is_suspect = true;
+        if self.lanes.is_placed() {
+            self.refresh.want(now);
+        }
     }
 
     /// Forgets what is unsettled: its records are stored, but maybe not where they belong.

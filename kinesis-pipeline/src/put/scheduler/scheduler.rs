@@ -74,6 +74,8 @@ pub(crate) struct State {
     /// Requests that were cut in two after the service refused them; each is sent as it is.
     pub(super) halves: VecDeque<Vec<Entry>>,
     pub(super) unsettled: Unsettled,
+    /// Since when the state rests with no driver, or did before the last event.
+    pub(super) rested_at: Option<Instant>,
     pub(super) refresh: Refresh,
     pub(super) in_flight: usize,
     /// A request did not come back, so that its records have no tickets.
@@ -108,6 +110,7 @@ impl State {
             backlog: Backlog::default(),
             halves: VecDeque::new(),
             unsettled: Unsettled::default(),
+            rested_at: None,
             refresh: Refresh::new(),
             in_flight: 0,
             lost: false,
@@ -308,6 +311,7 @@ impl State {
     /// What comes after a rest tries the endpoint anew.
     pub(crate) fn rested(&mut self) {
         self.unreached_since = None;
+        self.rested_at = Some(self.now());
         self.records.rest();
         self.lanes.rest();
     }

@@ -33,15 +33,35 @@ pub(super) struct Faults {
     pub(super) throttled_records: f64,
     pub(super) failed_records: f64,
     pub(super) failed_requests: f64,
+    pub(super) throttled_listings: f64,
+    /// The answer to the listing before is given once more.
+    pub(super) stale_listings: f64,
+    /// A shard is missing.
+    pub(super) cut_listings: f64,
+    /// The token of the page is given again and again, with the same page.
+    pub(super) repeated_tokens: f64,
+    /// The listing takes two seconds.
+    pub(super) slow_listings: f64,
+}
+
+/// The longest that a request and a listing take, each drawn apart between a quarter of it and the whole.
+#[derive(Clone, Copy)]
+pub(super) struct Latencies {
+    pub(super) request: Duration,
+    pub(super) listing: Duration,
 }
 
 pub(super) struct Model {
-    latency: Duration,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
+    latencies: Latencies,
     shards: Vec<ModelShard>,
+    /// How often the stream was made.
+    made: u32,
+    /// The answer to the last listing.
+    listed: Vec<Shard>,
     /// All that is stored, in the order in which it was.
     stored: Vec<Stored>,
     faults: Faults,
@@ -65,6 +85,8 @@ struct ModelShard {
 #[derive(Clone)]
 pub(super) struct Stored {
     pub(super) shard_id: ShardId,
+    /// The hash keys that the shard takes.
+    pub(super) range: HashKeyRange,
     pub(super) number: u128,
     pub(super) record: EncodedRecord,
 }
@@ -77,24 +99,26 @@ impl Stored {
             None => vec![self.record.clone()],
         }
     }
+
+    /// Whether all user records are in a shard that takes them: KCL drops all of them otherwise.
+    pub(super) fn is_whole(&self) -> bool {
+        let mut users = self.users().into_iter();
+        users.all(|user| self.range.contains(user.hash_key()))
+    }
 }
 
 impl Model {
     pub(super) fn new(shards: u32, seed: u64) -> Arc<Self> {
-        let step = u128::MAX / u128::from(shards);
-        let shards = (0..u128::from(shards)).map(|index| {
-            let last = index + 1 == u128::from(shards);
-            let end = if last {
-                u128::MAX
-            } else {
-                (index + 1) * step - 1
-            };
-            shard(usize::try_from(index).unwrap(), index * step, end)
-        });
+        let latencies = Latencies {
+            request: Duration::from_micros(12_500),
+            listing: Duration::from_millis(10),
+        };
         Arc::new(Self {
-            latency: Duration::from_millis(10),
             inner: Mutex::new(Inner {
-                shards: shards.collect(),
+                latencies,
+                shards: even(shards, 1),
+                made: 1,
+                listed: Vec::new(),
                 stored: Vec::new(),
                 faults: Faults::default(),
                 limits: false,
@@ -114,6 +138,10 @@ impl Model {
 
     pub(super) fn set_faults(&self, faults: Faults) {
         self.inner.lock().unwrap().faults = faults;
+    }
+
+    pub(super) fn set_latencies(&self, latencies: Latencies) {
+        self.inner.lock().unwrap().latencies = latencies;
     }
 
     pub(super) fn enforce_limits(&self) {
@@ -145,6 +173,19 @@ impl Model {
         self.inner.lock().unwrap().stored.clone()
     }
 
+    /// Deletes the stream and makes it again. What was stored is remembered.
+    pub(super) fn make_again(&self, shards: u32) {
+        let mut inner = self.inner.lock().unwrap();
+        inner.made += 1;
+        inner.shards = even(shards, inner.made);
+    }
+
+    /// What a receipt points at.
+    pub(super) fn kinesis_record<'a>(stored: &'a [Stored], receipt: &Receipt) -> &'a Stored {
+        let number: u128 = receipt.sequence_number.as_str().parse().unwrap();
+        &stored[usize::try_from(number - 1).unwrap()]
+    }
+
     /// The user record that a receipt points at.
     pub(super) fn at(stored: &[Stored], receipt: &Receipt) -> EncodedRecord {
         let number: u128 = receipt.sequence_number.as_str().parse().unwrap();
@@ -166,11 +207,26 @@ impl Model {
     }
 }
 
-fn shard(number: usize, start: u128, end: u128) -> ModelShard {
+/// The shards of a stream that is made for this time.
+fn even(shards: u32, made: u32) -> Vec<ModelShard> {
+    let step = u128::MAX / u128::from(shards);
+    let shards = (0..u128::from(shards)).map(|index| {
+        let last = index + 1 == u128::from(shards);
+        let end = if last {
+            u128::MAX
+        } else {
+            (index + 1) * step - 1
+        };
+        shard(usize::try_from(index).unwrap(), index * step, end, made)
+    });
+    shards.collect()
+}
+
+fn shard(number: usize, start: u128, end: u128, made: u32) -> ModelShard {
     let id = format!("shardId-{number:012}");
     let range = HashKeyRange::new(HashKey::new(start), HashKey::new(end));
     ModelShard {
-        shard: Shard::new(id.into(), range, 1_u128.into()),
+        shard: Shard::new(id.into(), range, u128::from(made).into()),
         window: None,
         bytes: 0,
         records: 0,
@@ -192,20 +248,25 @@ impl Inner {
     }
 
     fn split(&mut self, index: usize) {
-        let range = self.close(self.open()[index]);
+        let parent = self.open()[index];
+        let range = self.close(parent);
         let (start, end) = (range.start.value(), range.end.value());
         let middle = start + (end - start) / 2;
-        let number = self.shards.len();
-        self.shards.push(shard(number, start, middle));
-        self.shards.push(shard(number + 1, middle + 1, end));
+        for (start, end) in [(start, middle), (middle + 1, end)] {
+            let mut child = shard(self.shards.len(), start, end, self.made);
+            child.shard.parent_id = Some(self.shards[parent].shard.id.clone());
+            self.shards.push(child);
+        }
     }
 
     fn merge(&mut self, index: usize) {
         let open = self.open();
         let (low, high) = (self.close(open[index]), self.close(open[index + 1]));
-        let number = self.shards.len();
-        self.shards
-            .push(shard(number, low.start.value(), high.end.value()));
+        let (start, end) = (low.start.value(), high.end.value());
+        let mut child = shard(self.shards.len(), start, end, self.made);
+        child.shard.parent_id = Some(self.shards[open[index]].shard.id.clone());
+        child.shard.adjacent_parent_id = Some(self.shards[open[index + 1]].shard.id.clone());
+        self.shards.push(child);
     }
 
     fn put(&mut self, record: &EncodedRecord, now: Instant) -> Result<StoredAt, EntryFailure> {
@@ -229,6 +290,7 @@ impl Inner {
         let number = self.stored.len() as u128 + 1;
         self.stored.push(Stored {
             shard_id: shard_id.clone(),
+            range: self.shards[index].shard.hash_key_range,
             number,
             record: record.clone(),
         });
@@ -257,6 +319,12 @@ impl ModelShard {
 
 #[expect(clippy::result_large_err, reason = "what the seam returns")]
 impl Model {
+    fn latency(&self, of: impl Fn(&Latencies) -> Duration) -> Duration {
+        let mut inner = self.inner.lock().unwrap();
+        let part = inner.rng.f64();
+        of(&inner.latencies).mul_f64(0.25 + 0.75 * part)
+    }
+
     fn put_now(&self, call: &PutRecords) -> Result<PutRecordsAnswer, ServiceError> {
         let mut inner = self.inner.lock().unwrap();
         let now = Clock::system().instant();
@@ -288,25 +356,44 @@ impl Model {
         Ok(PutRecordsAnswer::new(results))
     }
 
-    fn list_now(&self) -> Result<ShardPage, ServiceError> {
+    fn list_now(&self, call: &ListShards) -> Result<ShardPage, ServiceError> {
         let mut inner = self.inner.lock().unwrap();
         inner.lists += 1;
+        let failed = |code| ServiceError::answered("ListShards", ENDPOINT, code, "");
         if inner.list_denied {
-            return Err(ServiceError::answered(
-                "ListShards",
-                ENDPOINT,
-                "AccessDeniedException",
-                "",
-            ));
+            return Err(failed("AccessDeniedException"));
         }
-        let open = inner.open().into_iter();
-        let shards = open
-            .map(|index| inner.shards[index].shard.clone())
-            .collect();
-        Ok(ShardPage {
-            shards,
-            ..ShardPage::default()
-        })
+        if inner.rng.f64() < inner.faults.throttled_listings {
+            return Err(failed("LimitExceededException"));
+        }
+        Ok(inner.page(call))
+    }
+}
+
+impl Inner {
+    fn page(&mut self, call: &ListShards) -> ShardPage {
+        let faults = self.faults;
+        let all = self.shards.iter().map(|it| it.shard.clone()).collect();
+        let before = std::mem::replace(&mut self.listed, all);
+        let is_stale = self.rng.f64() < faults.stale_listings && !before.is_empty();
+        let mut shards = if is_stale {
+            before
+        } else {
+            self.listed.clone()
+        };
+        let is_again = call.next_token.is_some();
+        if call.filter.is_some() {
+            shards.retain(Shard::is_open);
+        }
+        if self.rng.f64() < faults.cut_listings {
+            shards.remove(self.rng.usize(..shards.len()));
+        }
+        let mut page = ShardPage::default();
+        page.shards = shards;
+        if is_again || self.rng.f64() < faults.repeated_tokens {
+            page.next_token = Some("again".to_owned());
+        }
+        page
     }
 }
 
@@ -317,18 +404,27 @@ impl Kinesis for Model {
 
     fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer> {
         Box::pin(async move {
-            let jitter = self.inner.lock().unwrap().rng.f64();
-            tokio::time::sleep(self.latency.mul_f64(0.25 + 0.5 * jitter)).await;
+            let latency = self.latency(|latencies| latencies.request);
+            tokio::time::sleep(latency.mul_f64(0.6)).await;
             let answer = self.put_now(&call);
-            tokio::time::sleep(self.latency / 2).await;
+            tokio::time::sleep(latency.mul_f64(0.4)).await;
             answer
         })
     }
 
-    fn list_shards(&self, _: ListShards) -> ServiceFuture<'_, ShardPage> {
+    fn list_shards(&self, call: ListShards) -> ServiceFuture<'_, ShardPage> {
         Box::pin(async move {
-            tokio::time::sleep(self.latency).await;
-            self.list_now()
+            let latency = self.latency(|latencies| latencies.listing);
+            let is_slow = {
+                let mut inner = self.inner.lock().unwrap();
+                inner.rng.f64() < inner.faults.slow_listings
+            };
+            let more = Duration::from_secs(if is_slow { 2 } else { 0 });
+            tokio::time::sleep(latency.mul_f64(0.5) + more).await;
+            // It tells of the time when it was made, not of that when it arrives.
+            let answer = self.list_now(&call);
+            tokio::time::sleep(latency.mul_f64(0.5)).await;
+            answer
         })
     }
 
