@@ -92,7 +92,8 @@ impl State {
         now: Instant,
     ) {
         let mut landing = self.lanes.stored(&entry, &at.shard_id, &self.records);
-        if self.unsettled.is_suspect && landing == Landing::Expected && self.lanes.is_placed() {
+        if self.unsettled.is_suspect && entry.len() > 1 && self.lanes.is_placed() {
+            // What is known of the shard may be of a stream that is gone.
             landing = Landing::UnknownShard;
         }
         if landing == Landing::Expected {
@@ -244,7 +245,6 @@ impl State {
     }
 
     fn place_by(&mut self, shards: &[Shard], now: Instant) {
-        self.unsettled.is_suspect = false;
         if !self.lanes.note(shards) {
             return self.refresh.look_later(now);
         }
@@ -253,6 +253,7 @@ impl State {
         }
         let map = ShardMap::of(shards);
         let is_whole = map.is_some();
+        self.unsettled.is_suspect = !is_whole;
         if let Some(map) = map {
             self.lanes.place_by(map, now, &mut self.records);
         }

@@ -19,7 +19,7 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn kinesis(seed: u64) -> LocalKinesis {
+pub(super) async fn kinesis(seed: u64) -> LocalKinesis {
     let clock = Clock::tokio(from_epoch_millis(1_700_000_000_000));
     let kinesis = LocalKinesis::builder()
         .clock(clock)
@@ -29,7 +29,9 @@ async fn kinesis(seed: u64) -> LocalKinesis {
 }
 
 /// Every user record of the stream at its position, shard by shard from the oldest.
-async fn stored(stream: &KinesisStream<EncodedRecord>) -> Vec<(Position, EncodedRecord)> {
+pub(super) async fn stored(
+    stream: &KinesisStream<EncodedRecord>,
+) -> Vec<(Position, EncodedRecord)> {
     let id = stream.id();
     let shards = stream
         .service()
@@ -87,7 +89,7 @@ async fn pages(stream: &KinesisStream<EncodedRecord>, shard_id: &ShardId) -> Vec
 }
 
 /// Splits the shard that is the `index`th of the open ones, or merges it with the next.
-async fn reshard(stream: &KinesisStream<EncodedRecord>, index: usize, split: bool) {
+pub(super) async fn reshard(stream: &KinesisStream<EncodedRecord>, index: usize, split: bool) {
     let listed = stream
         .service()
         .list_shards(ListShards::new(stream.id().clone()))

@@ -3,11 +3,14 @@
 #[cfg(feature = "local")]
 mod endings;
 mod failures;
+mod listing;
 #[cfg(feature = "local")]
 mod local;
 mod many;
 mod model;
 mod producer;
+#[cfg(feature = "local")]
+mod resharded;
 mod runtimes;
 mod script;
 mod sharing;

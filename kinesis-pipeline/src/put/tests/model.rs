@@ -40,6 +40,8 @@ pub(super) struct Faults {
     pub(super) cut_listings: f64,
     /// The token of the page is given again and again, with the same page.
     pub(super) repeated_tokens: f64,
+    /// Each page has another token.
+    pub(super) endless_tokens: bool,
     /// The listing takes two seconds.
     pub(super) slow_listings: f64,
 }
@@ -87,7 +89,6 @@ pub(super) struct Stored {
     pub(super) shard_id: ShardId,
     /// The hash keys that the shard takes.
     pub(super) range: HashKeyRange,
-    pub(super) number: u128,
     pub(super) record: EncodedRecord,
 }
 
@@ -178,20 +179,19 @@ impl Model {
         let mut inner = self.inner.lock().unwrap();
         inner.made += 1;
         inner.shards = even(shards, inner.made);
+        inner.listed.clear();
     }
 
-    /// What a receipt points at.
-    pub(super) fn kinesis_record<'a>(stored: &'a [Stored], receipt: &Receipt) -> &'a Stored {
-        let number: u128 = receipt.sequence_number.as_str().parse().unwrap();
-        &stored[usize::try_from(number - 1).unwrap()]
+    /// Where the Kinesis record that a receipt points at stands among all that are stored.
+    pub(super) fn index_of(receipt: &Receipt) -> usize {
+        let number: usize = receipt.sequence_number.as_str().parse().unwrap();
+        number - 1
     }
 
     /// The user record that a receipt points at.
     pub(super) fn at(stored: &[Stored], receipt: &Receipt) -> EncodedRecord {
-        let number: u128 = receipt.sequence_number.as_str().parse().unwrap();
-        let index = usize::try_from(number - 1).unwrap();
+        let index = Self::index_of(receipt);
         assert_eq!(stored[index].shard_id, receipt.shard_id);
-        assert_eq!(stored[index].number, number);
         let sub = usize::try_from(receipt.sub_sequence_number).unwrap();
         stored[index].users().swap_remove(sub)
     }
@@ -291,7 +291,6 @@ impl Inner {
         self.stored.push(Stored {
             shard_id: shard_id.clone(),
             range: self.shards[index].shard.hash_key_range,
-            number,
             record: record.clone(),
         });
         Ok(StoredAt::new(shard_id, number.into()))
@@ -392,6 +391,9 @@ impl Inner {
         page.shards = shards;
         if is_again || self.rng.f64() < faults.repeated_tokens {
             page.next_token = Some("again".to_owned());
+        }
+        if faults.endless_tokens {
+            page.next_token = Some(self.lists.to_string());
         }
         page
     }

@@ -108,6 +108,7 @@ fn faulty_model(seed: u64) -> Arc<Model> {
         cut_listings: one_of([0.0, 0.2, 0.5]),
         repeated_tokens: one_of([0.0, 0.5, 1.0]),
         slow_listings: one_of([0.0, 0.1, 1.0]),
+        endless_tokens: false,
     });
     let mut millis = || Duration::from_millis([2, 10, 60, 200][rng.usize(..4)]);
     model.set_latencies(Latencies {
@@ -147,7 +148,12 @@ async fn fault_run(run: FaultRun) -> usize {
             }
             3_000 => model.merge(2),
             4_500 => model.split(0),
-            5_000 if seed % 3 == 2 => model.make_again(1),
+            5_000 if seed % 3 == 2 => {
+                // A stream takes a while to go and to come.
+                producer.flush().await.unwrap();
+                tokio::time::sleep(6 * SECOND).await;
+                model.make_again(2);
+            }
             5_500 if seed % 3 == 2 => model.split(0),
             _ => {}
         }
@@ -156,15 +162,20 @@ async fn fault_run(run: FaultRun) -> usize {
     }
     let receipts = receipts(pending).await;
     let stored = model.stored();
+    let users: Vec<_> = stored.iter().map(Stored::users).collect();
     for (number, receipt) in receipts.iter().enumerate() {
-        let user = Model::at(&stored, receipt);
-        assert_eq!(user, numbered(number % KEYS, number), "seed {seed}");
-        let kinesis_record = Model::kinesis_record(&stored, receipt);
-        let is_kept = kinesis_record.range.contains(user.hash_key());
+        let index = Model::index_of(receipt);
+        let user = &users[index][usize::try_from(receipt.sub_sequence_number).unwrap()];
+        assert_eq!(*user, numbered(number % KEYS, number), "seed {seed}");
+        let Stored {
+            shard_id, range, ..
+        } = &stored[index];
+        assert_eq!(*shard_id, receipt.shard_id, "seed {seed}");
+        let is_kept = range.contains(user.hash_key());
         assert!(is_kept, "seed {seed}: {number} is outside of its shard");
-        assert!(!run.whole || kinesis_record.is_whole(), "seed {seed}");
+        assert!(!run.whole || stored[index].is_whole(), "seed {seed}");
     }
-    let users: Vec<_> = stored.iter().flat_map(Stored::users).collect();
+    let users: Vec<_> = users.into_iter().flatten().collect();
     let astride = usize::try_from(producer.stats().records_put_astride).unwrap();
     let duplicates = users.len() - RECORDS;
     assert!(duplicates <= model.lost_records() + astride, "seed {seed}");
@@ -196,7 +207,7 @@ pub(super) fn assert_order(users: &[EncodedRecord], seed: u64) {
 #[tokio::test(start_paused = true)]
 async fn under_faults_and_reshards_every_record_is_stored_where_its_receipt_says() {
     let mut astride = 0;
-    for seed in 0..24 {
+    for seed in 0..16 {
         let (aggregate, whole) = (seed % 4 > 0, seed % 4 == 3);
         let run = FaultRun {
             seed,
@@ -206,12 +217,12 @@ async fn under_faults_and_reshards_every_record_is_stored_where_its_receipt_says
         };
         astride += fault_run(run).await;
     }
-    assert!(astride > 1_000, "{astride}: reshards left nothing astride");
+    assert!(astride > 500, "{astride}: reshards left nothing astride");
 }
 
 #[tokio::test(start_paused = true)]
 async fn under_faults_and_reshards_the_order_of_each_key_holds() {
-    for seed in 100..124 {
+    for seed in 100..112 {
         let order = Order::PerKey;
         fault_run(FaultRun {
             seed,

@@ -1,0 +1,50 @@
+//! The listing of shards that the producer makes.
+
+use std::sync::Arc;
+
+use super::model::{Faults, Model};
+use crate::put::{
+    PutOptions,
+    admission::shared::Settings,
+    shard_map::listing::{Listed, list},
+};
+
+fn settings(model: &Arc<Model>) -> Arc<Settings> {
+    Arc::new(Settings::new(
+        model.stream().target.clone(),
+        PutOptions::new(),
+    ))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_comes_again_ends_the_listing_and_no_shard_counts_twice() {
+    let model = Model::new(3, 1);
+    model.set_faults(Faults {
+        repeated_tokens: 1.0,
+        ..Faults::default()
+    });
+    let shards = list(settings(&model), Listed::Open).await.unwrap();
+    assert_eq!(shards.len(), 3);
+    assert_eq!(model.lists(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_without_end_is_an_error() {
+    let model = Model::new(3, 1);
+    model.set_faults(Faults {
+        endless_tokens: true,
+        ..Faults::default()
+    });
+    let error = list(settings(&model), Listed::Open).await.unwrap_err();
+    assert!(error.to_string().contains("1,000 pages"), "{error}");
+    assert_eq!(model.lists(), 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closed_shards_are_listed_only_if_they_are_asked_for() {
+    let model = Model::new(1, 1);
+    model.split(0);
+    let listed = async |which| list(settings(&model), which).await.unwrap().len();
+    assert_eq!(listed(Listed::Open).await, 2);
+    assert_eq!(listed(Listed::All).await, 3);
+}
