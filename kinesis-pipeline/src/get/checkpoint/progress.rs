@@ -17,7 +17,8 @@ pub(crate) struct Progress {
 
 #[derive(Debug, Default)]
 struct ShardProgress {
-    /// Steps from the first that is not finished on, in the order of the shard.
+    /// Steps from the first that is not finished on, in the order of the shard. Places that were only reached
+    /// never stand side by side: at most one more than the steps that were begun.
     open: VecDeque<Step>,
     /// The ordinal of the first step in `open`.
     first: Ordinal,
@@ -69,14 +70,20 @@ impl Progress {
     }
 
     /// A place was reached that needs nothing but the steps before it to be finished.
+    ///
+    /// It takes the place of a finished step right before it, so that places which wait behind one unfinished
+    /// step take no more memory than a single one.
     pub(crate) fn reach(&self, checkpoint: Checkpoint) {
         let mut shards = self.lock();
         let shard = shards.entry(checkpoint.shard_id.clone()).or_default();
         shard.is_ended = checkpoint.place == CheckpointPlace::ShardEnd;
-        shard.open.push_back(Step {
-            checkpoint,
-            is_finished: true,
-        });
+        match shard.open.back_mut().filter(|last| last.is_finished) {
+            Some(last) => last.checkpoint = checkpoint,
+            None => shard.open.push_back(Step {
+                checkpoint,
+                is_finished: true,
+            }),
+        }
         shard.advance();
     }
 
@@ -162,6 +169,43 @@ mod tests {
         progress.finish(&"s".into(), ordinal);
         assert_eq!(progress.take_unsaved(), [end]);
         assert!(progress.lock().is_empty());
+    }
+
+    #[test]
+    fn places_behind_an_unfinished_step_take_the_room_of_one() {
+        let (progress, shard) = (Progress::default(), "s".into());
+        let open = || progress.lock()[&shard].open.len();
+        let first = progress.begin(after(1), 10).unwrap();
+        for number in 2..=1_000 {
+            progress.reach(after(number));
+        }
+        assert_eq!(open(), 2);
+        // Between steps that were begun, too: all of them count towards the bound.
+        let mut number = 1_000;
+        while progress.begin(after(number + 1), 10).is_some() {
+            progress.reach(after(number + 2));
+            number += 2;
+        }
+        assert!(open() <= 11, "{}", open());
+        progress.finish(&shard, first);
+        assert_eq!(progress.take_unsaved(), [after(1_000)]);
+    }
+
+    #[test]
+    fn a_place_behind_an_acked_record_is_reached_with_it_and_later_ordinals_stay_right() {
+        let (progress, shard) = (Progress::default(), "s".into());
+        let ordinals: Vec<_> = (1..=2)
+            .map(|n| progress.begin(after(n), 9).unwrap())
+            .collect();
+        progress.finish(&shard, ordinals[1]);
+        progress.reach(after(3));
+        let fourth = progress.begin(after(4), 9).unwrap();
+        progress.finish(&shard, ordinals[1]);
+        assert_eq!(progress.take_unsaved(), []);
+        progress.finish(&shard, ordinals[0]);
+        assert_eq!(progress.take_unsaved(), [after(3)]);
+        progress.finish(&shard, fourth);
+        assert_eq!(progress.take_unsaved(), [after(4)]);
     }
 
     #[test]
