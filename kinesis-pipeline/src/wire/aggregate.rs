@@ -16,14 +16,16 @@ use bytes::Bytes;
 
 use super::{
     frame::{self, FRAME_BYTES, MAGIC, MD5_BYTES},
+    java_text::java_text,
     key_table::KeyTable,
     protobuf::{Fields, Malformed, Value, put_bytes},
+    table::Table,
     user_record::{self, RECORDS, UserRecord},
 };
 use crate::{
     digest::{self, Digest},
     record::{EncodedRecord, PartitionKey},
-    shard::HashKey,
+    shard::{HashKey, HashKeyRange},
 };
 
 const PARTITION_KEY_TABLE: u8 = 1;
@@ -34,8 +36,8 @@ const INDEX_BYTES_MAX: usize = 4;
 /// The most bytes that a length takes: a record has less than 256 MiB.
 const LENGTH_BYTES_MAX: usize = 4;
 
-/// For how many records, at most, a reader makes room before it has seen them.
-const RESERVED_MAX: usize = 1024;
+/// How many partition keys are hashed at a time: enough to fill the lanes of the digest.
+const HASHED_KEYS_MAX: usize = 256;
 
 /// Writes one aggregate.
 ///
@@ -191,18 +193,21 @@ pub fn record_bytes_max(record: &EncodedRecord) -> usize {
 }
 
 /// An aggregate that was checked. It shares the bytes that it was made of.
+///
+/// Its records are read when they are asked for: a list of them would take many times the bytes of tiny records.
 #[derive(Clone, Debug)]
 pub struct Aggregate {
     data: Bytes,
-    partition_keys: Vec<PartitionKey>,
-    hash_keys: Vec<Option<HashKey>>,
-    records: Vec<UserRecord>,
+    partition_keys: Table<PartitionKey>,
+    hash_keys: Table<Option<HashKey>>,
+    len: usize,
 }
 
 /// Checks whether the data of a Kinesis record is an aggregate.
 ///
 /// `None` if the magic bytes, the MD5 or the protobuf does not fit, or if it holds no record: then the data
-/// is one raw record. Nothing is copied; what is allocated is in proportion to the data, whatever it says.
+/// is one raw record. Nothing is copied; what is allocated is in proportion to the data, whatever it says. In a
+/// partition key that is not UTF-8, U+FFFD stands for what is not, as the readers in Java have it.
 #[must_use]
 pub fn split(data: &Bytes) -> Option<Aggregate> {
     let (body, checksum) = frame::body_and_checksum(data)?;
@@ -219,32 +224,28 @@ impl Aggregate {
     fn read(data: &Bytes) -> Result<Self, Malformed> {
         let mut aggregate = Self {
             data: data.clone(),
-            partition_keys: Vec::new(),
-            hash_keys: Vec::new(),
-            records: Vec::new(),
+            partition_keys: Table::new(),
+            hash_keys: Table::new(),
+            len: 0,
         };
         // The tables may stand behind the records: how long they must be is checked at the end.
         let (mut keys, mut hash_keys) = (0, 0);
-        let body_end = data.len() - MD5_BYTES;
-        let mut fields = Fields::new(data, MAGIC.len(), body_end);
+        let mut fields = fields(data);
         while let Some((field, value)) = fields.next()? {
             match (u8::try_from(field), value) {
                 (Ok(RECORDS), Value::Bytes { start, end }) => {
                     let record = UserRecord::read(data, start, end)?;
                     keys = keys.max(record.keys());
                     hash_keys = hash_keys.max(record.hash_keys());
-                    if aggregate.records.is_empty() {
-                        let alike = (body_end - start) / (end - start);
-                        aggregate.records.reserve(alike.min(RESERVED_MAX));
-                    }
-                    aggregate.records.push(record);
+                    aggregate.len += 1;
                 }
                 (Ok(PARTITION_KEY_TABLE), Value::Bytes { start, end }) => {
-                    let key = partition_key(&data[start..end])?;
-                    aggregate.partition_keys.push(key);
+                    let make = || partition_key(&data[start..end]);
+                    aggregate.partition_keys.push(data.len(), make);
                 }
                 (Ok(EXPLICIT_HASH_KEY_TABLE), Value::Bytes { start, end }) => {
-                    aggregate.hash_keys.push(hash_key(&data[start..end])?);
+                    let make = || hash_key(&data[start..end]);
+                    aggregate.hash_keys.push(data.len(), make);
                 }
                 (Ok(PARTITION_KEY_TABLE | EXPLICIT_HASH_KEY_TABLE | RECORDS), _) => {
                     return Err(Malformed);
@@ -253,17 +254,25 @@ impl Aggregate {
                 _ => {}
             }
         }
-        let is_whole = !aggregate.records.is_empty()
+        let is_whole = aggregate.len > 0
             && keys <= aggregate.partition_keys.len()
             && hash_keys <= aggregate.hash_keys.len();
-        is_whole.then_some(aggregate).ok_or(Malformed)
+        is_whole.then_some(()).ok_or(Malformed)?;
+        aggregate.finish_tables()?;
+        Ok(aggregate)
+    }
+
+    fn finish_tables(&mut self) -> Result<(), Malformed> {
+        let (keys, hash_keys) = (&mut self.partition_keys, &mut self.hash_keys);
+        keys.finish(PARTITION_KEY_TABLE, fields(&self.data))?;
+        hash_keys.finish(EXPLICIT_HASH_KEY_TABLE, fields(&self.data))
     }
 
     /// Returns the number of user records, at least one.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "an aggregate is never empty")]
     pub fn len(&self) -> usize {
-        self.records.len()
+        self.len
     }
 
     /// The user records in their order: the index of each is its sub-sequence number.
@@ -273,35 +282,77 @@ impl Aggregate {
     pub fn iter(&self) -> UserRecords<'_> {
         UserRecords {
             aggregate: self,
-            records: self.records.iter(),
+            cursor: Cursor::new(self),
         }
     }
 
-    /// The point of the key space of each user record, in their order. A partition key is hashed once, however
+    /// Of each partition key, whether it is outside of this part of the key space. A key is hashed once, however
     /// many records have it.
-    pub(crate) fn hash_keys(&self) -> impl Iterator<Item = HashKey> {
-        let keys: Vec<_> = self
-            .partition_keys
-            .iter()
-            .map(|key| key.as_bytes())
-            .collect();
-        let of_keys = digest::of_each(&keys);
-        self.records.iter().map(move |record| {
-            let explicit = record
-                .hash_key
-                .and_then(|index| self.hash_keys[index as usize]);
-            explicit.unwrap_or_else(|| HashKey::of_digest(of_keys[record.key as usize]))
-        })
+    pub(super) fn keys_outside(&self, range: HashKeyRange) -> Vec<bool> {
+        let mut are_outside = Vec::with_capacity(self.partition_keys.len());
+        let mut keys = self.partition_keys.iter(&self.data, partition_key);
+        loop {
+            let some: Vec<_> = keys.by_ref().take(HASHED_KEYS_MAX).collect();
+            if some.is_empty() {
+                return are_outside;
+            }
+            let some: Vec<_> = some.iter().map(|key| key.as_bytes()).collect();
+            let is_outside = |digest| !range.contains(HashKey::of_digest(digest));
+            are_outside.extend(digest::of_each(&some).into_iter().map(is_outside));
+        }
     }
 
     #[inline]
-    fn record(&self, read: &UserRecord) -> EncodedRecord {
-        EncodedRecord {
+    pub(super) fn hash_key(&self, read: &UserRecord) -> Option<HashKey> {
+        let index = read.hash_key?;
+        self.hash_keys.get(&self.data, index, hash_key).flatten()
+    }
+
+    #[inline]
+    pub(super) fn record(&self, read: &UserRecord) -> Option<EncodedRecord> {
+        let key = self.partition_keys.get(&self.data, read.key, partition_key);
+        Some(EncodedRecord {
             data: self.data.slice(read.start as usize..read.end as usize),
-            partition_key: self.partition_keys[read.key as usize].clone(),
-            explicit_hash_key: read
-                .hash_key
-                .and_then(|index| self.hash_keys[index as usize]),
+            partition_key: key?,
+            explicit_hash_key: self.hash_key(read),
+        })
+    }
+}
+
+/// The fields of an aggregate.
+fn fields(data: &[u8]) -> Fields<'_> {
+    Fields::new(data, MAGIC.len(), data.len() - MD5_BYTES)
+}
+
+/// A place among the records of an aggregate.
+#[derive(Clone, Debug)]
+pub(super) struct Cursor {
+    at: usize,
+    left: usize,
+}
+
+impl Cursor {
+    pub(super) fn new(aggregate: &Aggregate) -> Self {
+        Self {
+            at: MAGIC.len(),
+            left: aggregate.len,
+        }
+    }
+
+    /// The next record of the aggregate that the cursor was made for.
+    #[inline]
+    pub(super) fn next(&mut self, aggregate: &Aggregate) -> Option<UserRecord> {
+        let data = &aggregate.data;
+        let mut fields = Fields::new(data, self.at, data.len() - MD5_BYTES);
+        loop {
+            // All of it was read once before.
+            if let (field, Value::Bytes { start, end }) = fields.next().ok()??
+                && field == u64::from(RECORDS)
+            {
+                self.at = end;
+                self.left -= 1;
+                return UserRecord::read(data, start, end).ok();
+            }
         }
     }
 }
@@ -319,7 +370,7 @@ impl<'a> IntoIterator for &'a Aggregate {
 #[derive(Clone, Debug)]
 pub struct UserRecords<'a> {
     aggregate: &'a Aggregate,
-    records: std::slice::Iter<'a, UserRecord>,
+    cursor: Cursor,
 }
 
 impl Iterator for UserRecords<'_> {
@@ -327,26 +378,25 @@ impl Iterator for UserRecords<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<EncodedRecord> {
-        let read = self.records.next()?;
-        Some(self.aggregate.record(read))
+        let read = self.cursor.next(self.aggregate)?;
+        self.aggregate.record(&read)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.records.size_hint()
+        (self.cursor.left, Some(self.cursor.left))
     }
 }
 
 impl ExactSizeIterator for UserRecords<'_> {}
 
-fn partition_key(text: &[u8]) -> Result<PartitionKey, Malformed> {
-    let text = std::str::from_utf8(text).map_err(|_| Malformed)?;
-    Ok(PartitionKey::stored(text))
+fn partition_key(text: &[u8]) -> PartitionKey {
+    PartitionKey::stored(java_text(text))
 }
 
 /// Consumers place nothing by it: a hash key that is no number is left out, the record is not.
-fn hash_key(text: &[u8]) -> Result<Option<HashKey>, Malformed> {
-    let text = std::str::from_utf8(text).map_err(|_| Malformed)?;
-    Ok(text.parse().ok().map(HashKey::new))
+fn hash_key(text: &[u8]) -> Option<HashKey> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.parse().ok().map(HashKey::new)
 }
 
 #[cfg(test)]

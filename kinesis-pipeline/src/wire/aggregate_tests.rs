@@ -81,8 +81,8 @@ fn a_body_that_breaks_the_format_is_one_raw_record() {
         ("no key", b"\x0a\x01k\x1a\x03\x1a\x01x"),
         ("a length past the end", b"\x0a\x7fk"),
         (
-            "a key that is not UTF-8",
-            b"\x0a\x01\xff\x1a\x05\x08\x00\x1a\x01x",
+            "an explicit hash key's index out of the table",
+            b"\x0a\x01k\x12\x011\x1a\x07\x08\x00\x10\x01\x1a\x01x",
         ),
         ("a record that is a number", b"\x0a\x01k\x18\x01"),
         ("a group", b"\x0a\x01k\x1b\x1c"),
@@ -113,12 +113,72 @@ fn a_body_that_ends_too_early_is_read_without_a_panic() {
 }
 
 #[test]
-fn what_is_allocated_is_in_proportion_to_the_data() {
-    let small = b"\x0a\x01k\x1a\x04\x08\x00\x1a\x00";
-    let body = [&small[..], &[0x22, 0xff, 0x7f], &[0; 0x3fff]].concat();
-    let aggregate = split(&framed(&body)).unwrap();
-    assert_eq!(aggregate.len(), 1);
-    assert!(aggregate.records.capacity() <= RESERVED_MAX);
+fn a_key_that_is_not_utf_8_is_replaced_as_java_does_and_its_records_are_split() {
+    let body = b"\x0a\x03a\xffb\x0a\x03\xed\xa0\x80\x12\x02\xff1\
+        \x1a\x05\x08\x00\x1a\x01x\x1a\x07\x08\x01\x10\x00\x1a\x01y";
+    let records = read(&framed(body)).unwrap();
+    assert_eq!(records[0].partition_key, "a\u{fffd}b");
+    assert_eq!(records[1].partition_key, "\u{fffd}");
+    assert_eq!(
+        records[1].explicit_hash_key, None,
+        "an explicit hash key that is no number"
+    );
+    assert_eq!(
+        (&records[0].data[..], &records[1].data[..]),
+        (&b"x"[..], &b"y"[..])
+    );
+}
+
+#[test]
+fn keys_too_many_and_too_short_to_be_made_at_once_are_read_the_same() {
+    let keys = ["a", "", "b\u{fffd}", "日"];
+    let mut body = Vec::new();
+    for (index, key) in keys.iter().enumerate() {
+        let key = key.replace('\u{fffd}', "\u{0}").into_bytes();
+        let key = key
+            .into_iter()
+            .map(|byte| if byte == 0 { 0xff } else { byte });
+        put_bytes(&mut body, PARTITION_KEY_TABLE, &key.collect::<Vec<_>>());
+        put_bytes(
+            &mut body,
+            EXPLICIT_HASH_KEY_TABLE,
+            index.to_string().as_bytes(),
+        );
+    }
+    for index in [0, 1, 2, 3, 2] {
+        user_record::put(&mut body, index, Some(index), b"");
+    }
+    let alone = framed(&body);
+    // A large field of a later version leaves the tables small beside the aggregate.
+    put_bytes(&mut body, 15, &[0; 1_000]);
+    let records = read(&alone).unwrap();
+    assert_eq!(read(&framed(&body)).unwrap(), records);
+    let read_keys: Vec<_> = records
+        .iter()
+        .map(|record| record.partition_key.as_str())
+        .collect();
+    assert_eq!(read_keys, ["a", "", keys[2], "日", keys[2]]);
+    let hash_keys = [0, 1, 2, 3, 2].map(|key| Some(HashKey::new(key)));
+    assert!(
+        records
+            .iter()
+            .map(|record| record.explicit_hash_key)
+            .eq(hash_keys)
+    );
+    let everything = HashKeyRange::ALL;
+    assert_eq!(split(&alone).unwrap().keys_outside(everything), [false; 4]);
+}
+
+#[test]
+fn the_count_of_records_left_goes_down_to_none() {
+    let record = EncodedRecord::new(PartitionKey::new("k").unwrap(), Bytes::new());
+    let aggregate = split(&written(&[record.clone(), record])).unwrap();
+    let mut records = aggregate.iter();
+    assert_eq!(records.len(), 2);
+    records.next();
+    assert_eq!(records.clone().count(), records.len());
+    records.next();
+    assert_eq!((records.len(), records.next()), (0, None));
 }
 
 #[test]

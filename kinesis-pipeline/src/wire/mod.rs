@@ -5,6 +5,9 @@
 
 pub mod aggregate;
 pub(crate) mod frame;
+mod java_text;
 mod key_table;
 mod protobuf;
+pub(crate) mod shard_records;
+mod table;
 mod user_record;

@@ -36,6 +36,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Where the next field begins in the input.
+    pub(super) fn place(&self) -> usize {
+        self.at
+    }
+
     /// The number and value of the next field; `None` at the end.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<(u64, Value)>, Malformed> {

@@ -1,11 +1,13 @@
 use std::{collections::VecDeque, time::SystemTime, vec};
 
+use bytes::Bytes;
+
 use crate::{
     digest,
     record::EncodedRecord,
     service::{EncryptionType, StoredRecord},
     shard::{HashKeyRange, Position, SequenceNumber, ShardId},
-    wire::{aggregate, frame},
+    wire::{aggregate, frame, shard_records::ShardRecords},
 };
 
 /// A user record: what was put, and where it stands.
@@ -17,6 +19,8 @@ pub(crate) struct UserRecord {
     pub(crate) encryption_type: Option<EncryptionType>,
     /// Whether it is the last of its Kinesis record: then nothing of that is left to read.
     pub(crate) is_last: bool,
+    /// Whether it is a Kinesis record as it was stored.
+    is_whole: bool,
 }
 
 /// The part of a Kinesis record that was finished before: its user records up to this index.
@@ -41,13 +45,8 @@ pub(crate) struct UserRecords {
     drops_strays: bool,
     /// How many records of aggregates were outside of it.
     strays: u64,
-    /// How many Kinesis records there are.
-    count: usize,
-    /// How many of these were aggregates that were opened, and how many user records they had.
-    aggregates: usize,
-    aggregated: usize,
-    /// How many user records were finished before.
-    skipped: usize,
+    /// How many user records were given out.
+    given: u64,
 }
 
 /// An aggregate that is being given out.
@@ -56,8 +55,7 @@ struct OpenAggregate {
     sequence_number: SequenceNumber,
     arrived_at: SystemTime,
     encryption_type: Option<EncryptionType>,
-    /// Each with its sub-sequence number.
-    records: vec::IntoIter<(u64, EncodedRecord)>,
+    records: ShardRecords,
 }
 
 impl UserRecords {
@@ -70,7 +68,6 @@ impl UserRecords {
     ) -> Self {
         Self {
             shard_id,
-            count: records.len(),
             records: records.into_iter(),
             framed: VecDeque::new(),
             aggregate: None,
@@ -79,9 +76,7 @@ impl UserRecords {
             range: None,
             drops_strays: false,
             strays: 0,
-            aggregates: 0,
-            aggregated: 0,
-            skipped: 0,
+            given: 0,
         }
     }
 
@@ -99,11 +94,7 @@ impl UserRecords {
 
     /// How many user records were given out so far.
     pub(crate) fn given(&self) -> u64 {
-        let left = |aggregate: &OpenAggregate| aggregate.records.as_slice().len();
-        let left = self.aggregate.as_ref().map_or(0, left);
-        let begun = self.count - self.records.as_slice().len();
-        let given = begun - self.aggregates + self.aggregated - left - self.skipped;
-        given as u64
+        self.given
     }
 
     pub(crate) fn shard_id(&self) -> &ShardId {
@@ -121,49 +112,45 @@ impl UserRecords {
         }
         self.framed.pop_front().filter(|framed| *framed)?;
         let aggregate = aggregate::split_framed(&stored.data)?;
-        let mut records: Vec<_> = (0..).zip(aggregate.iter()).collect();
-        if let Some(range) = self.range {
-            let mut is_stray = aggregate.hash_keys().map(|key| !range.contains(key));
-            if self.drops_strays {
-                let all = records.len();
-                records.retain(|_| !is_stray.next().unwrap_or(false));
-                self.strays += (all - records.len()) as u64;
-            } else {
-                self.strays += is_stray.filter(|is_stray| *is_stray).count() as u64;
-            }
-        }
-        self.aggregates += 1;
-        self.aggregated += records.len();
         Some(OpenAggregate {
             sequence_number: stored.sequence_number.clone(),
             arrived_at: stored.arrived_at,
             encryption_type: stored.encryption_type,
-            records: records.into_iter(),
+            records: ShardRecords::new(aggregate, self.range, self.drops_strays),
         })
     }
 
     fn next_of_page(&mut self) -> Option<UserRecord> {
-        if let Some(aggregate) = &mut self.aggregate {
-            let record = aggregate.next(&self.shard_id);
-            if record.as_ref().is_none_or(|record| record.is_last) {
-                self.aggregate = None;
+        loop {
+            if let Some(record) = self.next_of_aggregate() {
+                return Some(record);
             }
-            if record.is_some() {
-                return record;
+            let stored = self.records.next()?;
+            // One that has nothing to give is passed over by the next round.
+            self.aggregate = self.open(&stored);
+            if self.aggregate.is_some() {
+                continue;
             }
+            return Some(UserRecord {
+                position: Position::new(self.shard_id.clone(), stored.sequence_number),
+                encoded: EncodedRecord::new(stored.partition_key, stored.data),
+                arrived_at: stored.arrived_at,
+                encryption_type: stored.encryption_type,
+                is_last: true,
+                is_whole: true,
+            });
         }
-        let stored = self.records.next()?;
-        self.aggregate = self.open(&stored);
-        if self.aggregate.is_some() {
-            return self.next_of_page();
+    }
+
+    /// The next record of the open aggregate, which is dropped once it has none left.
+    fn next_of_aggregate(&mut self) -> Option<UserRecord> {
+        let aggregate = self.aggregate.as_mut()?;
+        let record = aggregate.next(&self.shard_id);
+        self.strays += aggregate.records.take_strays();
+        if aggregate.records.is_empty() {
+            self.aggregate = None;
         }
-        Some(UserRecord {
-            position: Position::new(self.shard_id.clone(), stored.sequence_number),
-            encoded: EncodedRecord::new(stored.partition_key, stored.data),
-            arrived_at: stored.arrived_at,
-            encryption_type: stored.encryption_type,
-            is_last: true,
-        })
+        record
     }
 }
 
@@ -173,22 +160,31 @@ impl Iterator for UserRecords {
     fn next(&mut self) -> Option<UserRecord> {
         loop {
             let record = self.next_of_page()?;
-            match &self.finished {
-                None => return Some(record),
-                Some(finished) if finished.covers(&record.position) => self.skipped += 1,
-                Some(_) => {
-                    self.finished = None;
-                    return Some(record);
+            if let Some(finished) = &self.finished {
+                if finished.covers(&record) {
+                    continue;
                 }
+                self.finished = None;
             }
+            self.given += 1;
+            return Some(record);
         }
     }
 }
 
 impl Finished {
-    fn covers(&self, position: &Position) -> bool {
-        position.sequence_number == self.sequence_number
-            && position.sub_sequence_number <= self.sub_sequence_number
+    /// Whether the record was finished before. An aggregate that is given out whole was only if its last record
+    /// was: there is no smaller part of it to go on with.
+    fn covers(&self, record: &UserRecord) -> bool {
+        record.position.sequence_number == self.sequence_number
+            && record.position.sub_sequence_number <= self.sub_sequence_number
+            && !(record.is_whole && self.is_part_of(&record.encoded.data))
+    }
+
+    /// Whether this is an aggregate with more records than were finished.
+    fn is_part_of(&self, data: &Bytes) -> bool {
+        aggregate::split(data)
+            .is_some_and(|aggregate| aggregate.len() as u64 - 1 > self.sub_sequence_number)
     }
 }
 
@@ -201,14 +197,14 @@ impl OpenAggregate {
             encoded,
             arrived_at: self.arrived_at,
             encryption_type: self.encryption_type,
-            is_last: self.records.as_slice().is_empty(),
+            is_last: self.records.is_empty(),
+            is_whole: false,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
@@ -312,6 +308,80 @@ mod tests {
             assert_eq!(records.strays(), 2);
             assert_eq!(records.given(), given.len() as u64);
         }
+    }
+
+    /// A Kinesis record whose only user record belongs to the last point of the key space.
+    fn stray(number: u128) -> StoredRecord {
+        let mut record = EncodedRecord::new(key("k"), Bytes::new());
+        record.explicit_hash_key = Some(crate::HashKey::MAX);
+        let mut writer = aggregate::Writer::new();
+        writer.push(&record);
+        StoredRecord::new(
+            number.into(),
+            SystemTime::UNIX_EPOCH,
+            writer.finish(),
+            key("a"),
+        )
+    }
+
+    #[test]
+    fn aggregates_with_nothing_left_to_give_are_passed_over_on_a_small_stack() {
+        const STACK_BYTES: usize = 256 * 1024;
+        const AGGREGATES: u128 = 20_000;
+        let mut records: Vec<_> = (1..=AGGREGATES).map(stray).collect();
+        records.push(stored(AGGREGATES + 1, 0));
+        let range = HashKeyRange {
+            start: crate::HashKey::MIN,
+            end: crate::HashKey::new(1),
+        };
+        let read = move || {
+            let page = UserRecords::new("s".into(), records, None, false);
+            let mut page = page.within(Some(range), true);
+            let given: Vec<_> = page.by_ref().map(|record| record.position).collect();
+            (given, page.strays(), page.given())
+        };
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let (given, strays, count) = thread.spawn(read).unwrap().join().unwrap();
+        assert_eq!(given, [Position::new("s".into(), (AGGREGATES + 1).into())]);
+        assert_eq!((u128::from(strays), count), (AGGREGATES, 1));
+    }
+
+    #[test]
+    fn an_explicit_hash_key_decides_before_the_partition_key_whose_record_is_a_stray() {
+        let of_key = crate::HashKey::of_partition_key(&key("k"));
+        let range = |start, end| Some(HashKeyRange { start, end });
+        let strays = |range| {
+            let mut page = UserRecords::new("s".into(), vec![stray(1)], None, false);
+            page = page.within(range, false);
+            assert_eq!(page.by_ref().count(), 1);
+            page.strays()
+        };
+        assert_eq!(strays(range(of_key, of_key)), 1);
+        assert_eq!(strays(range(crate::HashKey::MAX, crate::HashKey::MAX)), 0);
+        assert_eq!(strays(None), 0);
+    }
+
+    #[test]
+    fn a_kept_aggregate_that_was_finished_in_part_is_given_out_again() {
+        let kept = |users: usize, sub_sequence_number| {
+            let finished = Finished {
+                sequence_number: 1.into(),
+                sub_sequence_number,
+            };
+            let records = vec![stored(1, users), stored(2, 3)];
+            let records = UserRecords::new("s".into(), records, Some(finished), true);
+            let given: Vec<_> = records
+                .map(|record| record.position.sequence_number)
+                .collect();
+            given
+        };
+        let both: [SequenceNumber; 2] = [1.into(), 2.into()];
+        assert_eq!(kept(10, 0), both);
+        assert_eq!(kept(10, 2), both);
+        assert_eq!(kept(10, 8), both);
+        assert_eq!(kept(10, 9), both[1..]);
+        assert_eq!(kept(1, 0), both[1..]);
+        assert_eq!(kept(0, 0), both[1..], "no aggregate");
     }
 
     #[test]

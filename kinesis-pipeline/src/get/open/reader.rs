@@ -90,7 +90,9 @@ impl<R> Reader<R> {
     /// Goes on after these records, each in its shard, whatever [`start`](Self::start) says for the others: for
     /// an application that keeps the [`Position`](crate::Position)s of its records itself.
     ///
-    /// A position inside an aggregate is followed by the rest of the aggregate.
+    /// A position inside an aggregate is followed by the rest of the aggregate. With
+    /// [`keep_aggregates`](Self::keep_aggregates) it is followed by the whole aggregate again, unless it is that
+    /// of its last record; a position without a sub-sequence number is taken for that of a whole aggregate.
     pub fn resume_after(self, positions: impl IntoIterator<Item = Position>) -> Self {
         positions.into_iter().fold(self, |reader, position| {
             let begin = Begin::after(position.sequence_number, position.sub_sequence_number);
@@ -177,6 +179,8 @@ impl<R> Reader<R> {
     }
 
     /// Gives out aggregates as they are stored, one record each, instead of the records in them.
+    ///
+    /// An aggregate that was finished in part, by a reader that split it, is given out again.
     pub fn keep_aggregates(mut self) -> Self {
         self.options.keeps_aggregates = true;
         self
@@ -246,7 +250,10 @@ impl<R> Reader<R> {
     /// # Errors
     /// [`GetError::ShardNotFound`], [`GetError::UnknownPosition`], [`GetError::Trimmed`],
     /// [`GetError::Checkpoint`], [`GetError::Consumer`], and [`GetError::Service`] for a call that failed for good.
-    pub async fn open(self) -> Result<Records<R>, GetError> {
+    pub async fn open(mut self) -> Result<Records<R>, GetError> {
+        if self.options.keeps_aggregates {
+            self.pass_whole_records();
+        }
         let stream = self.target.stream.clone();
         let Options {
             saver,
@@ -273,6 +280,20 @@ impl<R> Reader<R> {
             counters,
             tokio::spawn(driver.run().instrument(span)),
         ))
+    }
+}
+
+impl<R> Reader<R> {
+    /// Takes positions without a sub-sequence number for those of whole Kinesis records.
+    fn pass_whole_records(&mut self) {
+        for (_, begin) in &mut self.wish.shard_starts {
+            let first = begin
+                .finished
+                .take_if(|finished| finished.sub_sequence_number == 0);
+            if let Some(finished) = first {
+                begin.iterator = IteratorStart::AfterSequenceNumber(finished.sequence_number);
+            }
+        }
     }
 }
 

@@ -1,0 +1,104 @@
+//! The records of an aggregate as the reader of a shard gives them out.
+
+use super::{
+    aggregate::{Aggregate, Cursor},
+    user_record::UserRecord,
+};
+use crate::{record::EncodedRecord, shard::HashKeyRange};
+
+/// The user records of an aggregate, read one by one.
+///
+/// Records whose keys do not belong to the shard, strays, are counted, and dropped if wanted.
+#[derive(Debug)]
+pub(crate) struct ShardRecords {
+    aggregate: Aggregate,
+    cursor: Cursor,
+    /// Its index is its sub-sequence number. Present until the end, so that it is known which record is the last.
+    next: Option<(u64, UserRecord)>,
+    index: u64,
+    shard: Option<ShardKeys>,
+    drops_strays: bool,
+    strays: u64,
+}
+
+/// What belongs to the shard.
+#[derive(Debug)]
+struct ShardKeys {
+    range: HashKeyRange,
+    /// Of each partition key of the aggregate, whether it does not.
+    keys_outside: Vec<bool>,
+}
+
+impl ShardRecords {
+    /// Without a `range` there are no strays.
+    pub(crate) fn new(
+        aggregate: Aggregate,
+        range: Option<HashKeyRange>,
+        drops_strays: bool,
+    ) -> Self {
+        let keys = |range| ShardKeys {
+            range,
+            keys_outside: aggregate.keys_outside(range),
+        };
+        let mut records = Self {
+            shard: range.map(keys),
+            cursor: Cursor::new(&aggregate),
+            aggregate,
+            next: None,
+            index: 0,
+            drops_strays,
+            strays: 0,
+        };
+        records.next = records.look();
+        records
+    }
+
+    /// Whether nothing is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next.is_none()
+    }
+
+    /// How many strays there were since this was asked last.
+    pub(crate) fn take_strays(&mut self) -> u64 {
+        std::mem::take(&mut self.strays)
+    }
+
+    /// The next record that is to be given out.
+    fn look(&mut self) -> Option<(u64, UserRecord)> {
+        loop {
+            let record = self.cursor.next(&self.aggregate)?;
+            let index = self.index;
+            self.index += 1;
+            let is_stray = self.is_stray(&record);
+            self.strays += u64::from(is_stray);
+            if !(is_stray && self.drops_strays) {
+                return Some((index, record));
+            }
+        }
+    }
+
+    fn is_stray(&self, record: &UserRecord) -> bool {
+        let Some(shard) = &self.shard else {
+            return false;
+        };
+        match self.aggregate.hash_key(record) {
+            Some(explicit) => !shard.range.contains(explicit),
+            None => shard
+                .keys_outside
+                .get(record.key as usize)
+                .is_some_and(|is_outside| *is_outside),
+        }
+    }
+}
+
+impl Iterator for ShardRecords {
+    type Item = (u64, EncodedRecord);
+
+    /// The next record and its sub-sequence number.
+    #[inline]
+    fn next(&mut self) -> Option<(u64, EncodedRecord)> {
+        let (index, read) = self.next.take()?;
+        self.next = self.look();
+        Some((index, self.aggregate.record(&read)?))
+    }
+}
