@@ -196,6 +196,11 @@ impl Lineage {
         }
     }
 
+    /// The parents of a shard that is known, those that have expired included.
+    pub(crate) fn parents(&self, id: &ShardId) -> &[ShardId] {
+        self.nodes.get(id).map_or(&[], |node| &node.parents)
+    }
+
     /// Whether a child of this shard is known.
     pub(crate) fn has_children(&self, id: &ShardId) -> bool {
         self.nodes

@@ -9,7 +9,7 @@ use std::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep_until};
 
-use super::{budget::Budget, listing::Listing, save_timer::SaveTimer};
+use super::{budget::Budget, listing::Listing, retention::Retention, save_timer::SaveTimer};
 use crate::{
     get::{
         checkpoint::{Checkpoint, CheckpointError, CheckpointPlace},
@@ -22,13 +22,13 @@ use crate::{
         },
         shard_reader::{
             poll_pacer::Pace,
-            shard_reader::{Call, End, PAGES_MAX, ShardState},
+            shard_reader::{Call, End, PAGES_MAX, ReadUntil, ShardState},
         },
         stats::Counters,
     },
     service::{
-        IteratorStart, RecordPage, ServiceError, ShardIterator, Subscription, SubscriptionEvent,
-        list_all::list_all,
+        IteratorStart, RecordPage, ServiceError, ShardIterator, StreamSummary, Subscription,
+        SubscriptionEvent, list_all::list_all,
     },
     shard::{Shard, ShardId, lineage::Lineage},
     target::Target,
@@ -59,6 +59,9 @@ pub(crate) struct Driver {
     pub(crate) counters: Counters,
     /// Shards that the service says it does not know. A listing tells whether they have expired.
     pub(crate) lost: HashMap<ShardId, ServiceError>,
+    pub(crate) retention: Retention,
+    /// How far the shards were read that have ended, for their children: until they expire.
+    pub(crate) ended: HashMap<ShardId, ReadUntil>,
     pub(crate) calls: Calls,
     /// The ARN of the consumer that subscribes to shards; without one they are polled.
     pub(crate) consumer_arn: Option<Arc<str>>,
@@ -100,6 +103,7 @@ pub(crate) enum Answer {
         result: Result<Option<SubscriptionEvent>, ServiceError>,
     },
     Shards(Result<Vec<Shard>, ServiceError>),
+    Summary(Result<StreamSummary, ServiceError>),
     Saved(Result<(), CheckpointError>),
 }
 
@@ -137,7 +141,7 @@ impl Driver {
             if self.lineage.is_finished() {
                 return Ok(());
             }
-            self.call_what_is_due();
+            self.call_what_is_due()?;
             self.counters.metrics().on_prefetched(self.budget.used());
             match self.next_event().await {
                 Event::Answer(answer) => self.on_answer(answer)?,
@@ -195,8 +199,13 @@ impl Driver {
         if self.options.ignores_limits {
             pace = pace.unlimited();
         }
-        let now = self.target.clock.instant();
-        let state = |iterator| ShardState::new(begin, iterator, pace, now).until(self.bound);
+        let (now, wall) = (self.target.clock.instant(), self.target.clock.now());
+        let parents = self.lineage.parents(shard_id).iter();
+        let parents = parents.filter_map(|parent| self.ended.get(parent).copied());
+        let state = |iterator| {
+            let state = ShardState::new(begin, iterator, pace, now).begun_at(wall);
+            state.after_parents(parents).until(self.bound)
+        };
         let state = match opened {
             Opened::Iterator(iterator) => state(Some(iterator)),
             Opened::Nothing if self.consumer_arn.is_none() => state(None),
@@ -227,42 +236,44 @@ impl Driver {
         }
     }
 
-    fn call_what_is_due(&mut self) {
+    fn call_what_is_due(&mut self) -> Result<(), GetError> {
         let now = self.target.clock.instant();
         while self.timers.first().is_some_and(|(at, _)| *at <= now) {
             self.due
                 .extend(self.timers.pop_first().map(|(_, shard_id)| shard_id));
         }
         while let Some(shard_id) = self.due.front().cloned() {
-            if self.calls.len() >= CALLS_MAX || !self.call_shard(&shard_id, now) {
+            if self.calls.len() >= CALLS_MAX || !self.call_shard(&shard_id, now)? {
                 break;
             }
             self.due.pop_front();
         }
         self.list_if_due(now);
         self.save_if_due(now);
+        Ok(())
     }
 
     /// Makes the shard's next call. Returns false if there is no room for it.
-    fn call_shard(&mut self, shard_id: &ShardId, now: Instant) -> bool {
+    fn call_shard(&mut self, shard_id: &ShardId, now: Instant) -> Result<bool, GetError> {
         let share = self.budget.share(self.shards.len(), PAGES_MAX);
-        let Some(state) = self.shards.get_mut(shard_id) else {
-            return true;
-        };
-        if state.due().is_none_or(|at| at > now) {
-            return true;
+        let due = self.shards.get(shard_id).and_then(ShardState::due);
+        if due.is_none_or(|at| at > now) || !self.is_retained(shard_id, now)? {
+            return Ok(true);
         }
+        let Some(state) = self.shards.get_mut(shard_id) else {
+            return Ok(true);
+        };
         let target = self.target.clone();
         let shard_id = shard_id.clone();
         match state.next_call(now, share) {
-            None => return true,
+            None => return Ok(true),
             Some(Call::Iterator(start)) => self.calls.push(Box::pin(async move {
                 let result = fetch::get_iterator(&target, shard_id.clone(), start).await;
                 Answer::Iterator { shard_id, result }
             })),
             Some(Call::Page { iterator, size }) => {
                 if !self.budget.reserve(size.bytes) {
-                    return false;
+                    return Ok(false);
                 }
                 let counters = self.counters.clone();
                 self.calls.push(Box::pin(async move {
@@ -277,16 +288,16 @@ impl Driver {
             }
             Some(Call::Subscribe(start)) => {
                 self.subscribe(shard_id, start, now);
-                return true;
+                return Ok(true);
             }
-            Some(Call::Event) => return self.await_event(shard_id, now),
+            Some(Call::Event) => return Ok(self.await_event(shard_id, now)),
             Some(Call::Unsubscribe) => {
                 self.unsubscribe(&shard_id, now);
-                return true;
+                return Ok(true);
             }
         }
         state.on_called(now, self.target.clock.now());
-        true
+        Ok(true)
     }
 
     /// Nobody reads the shard any more.
@@ -316,11 +327,13 @@ impl Driver {
 
     /// Is done with a shard: its children may be read.
     pub(super) fn let_go(&mut self, shard_id: &ShardId, end: End) {
-        self.shards.remove(shard_id);
+        let ended = self.shards.remove(shard_id);
         self.subscriptions.remove(shard_id);
         self.counters.on_left(shard_id, end == End::Closed);
         match end {
             End::Closed => {
+                let read_until = ended.map(|state| (shard_id.clone(), state.read_until()));
+                self.ended.extend(read_until);
                 self.lineage.end(shard_id);
                 if let Some(saver) = &self.options.saver {
                     let end = CheckpointPlace::ShardEnd;

@@ -11,5 +11,6 @@ pub(super) mod budget;
 pub(super) mod driver;
 pub(super) mod listing;
 pub(super) mod on_answer;
+pub(super) mod retention;
 pub(super) mod save_timer;
 pub(super) mod subscriptions;

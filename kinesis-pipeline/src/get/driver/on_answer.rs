@@ -37,6 +37,10 @@ impl Driver {
                 result,
             } => self.on_event(&shard_id, subscription, result),
             Answer::Shards(result) => self.on_shards(result),
+            Answer::Summary(result) => {
+                self.on_summary(result);
+                Ok(())
+            }
             Answer::Saved(result) => self.on_saved(result),
         }
     }
@@ -182,7 +186,7 @@ impl Driver {
                     self.counters.on_gap();
                     warn_of_gap(&self.target, &position, None, self.options.on_trimmed);
                     tracing::debug!(error = %source, "position refused");
-                    state.begin_again(start.into(), now);
+                    state.begin_again(start.into(), now, self.target.clock.now());
                     self.schedule(shard_id);
                     Ok(())
                 }
@@ -229,6 +233,7 @@ impl Driver {
                 let is_listed = |id: &ShardId| shards.binary_search_by(|s| s.id.cmp(id)).is_ok();
                 self.lineage.forget_unlisted(is_listed);
                 self.options.ranges.retain(is_listed);
+                self.ended.retain(|shard_id, _| is_listed(shard_id));
                 self.listing.on_listed(now);
                 let mut lost = std::mem::take(&mut self.lost).into_iter();
                 lost.try_for_each(|(id, error)| self.on_lost(&id, is_listed(&id), error))

@@ -98,6 +98,7 @@ impl ShardState {
         self.call = None;
         self.cursor = Cursor::Subscribed;
         self.due = now;
+        self.fix_begin(asked_at);
         if let Some(subscriptions) = &mut self.fan_out {
             subscriptions.on_accepted(now, asked_at);
         }
@@ -123,6 +124,7 @@ impl ShardState {
         let is_last = !page.child_shards.is_empty() && page.records.is_empty();
         let has_more = continuation.is_some() && !is_last;
         let is_reached = !is_closed && self.is_at_wanted_end(page, current_at);
+        self.read_until.on_page(page, current_at, !has_more);
         let next = has_more.then_some(Cursor::Subscribed);
         let bytes = self.advance(page, is_reached, next, page_facts(page, 0).bytes);
         if let Some(number) = continuation

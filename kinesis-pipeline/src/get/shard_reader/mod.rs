@@ -8,6 +8,7 @@
 //! - `lag`: how far the shard is behind.
 
 pub(super) mod current;
+pub(super) mod expiry;
 pub(super) mod fan_out;
 pub(super) mod lag;
 pub(super) mod poll_pacer;

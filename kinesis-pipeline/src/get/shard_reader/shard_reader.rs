@@ -1,6 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 pub(crate) use super::fan_out::FALL_BACK_AFTER;
+pub(crate) use super::expiry::ReadUntil;
 use super::{
     fan_out::{PAUSE_MAX, Subscriptions},
     lag::LagWatch,
@@ -11,9 +12,9 @@ use tokio::time::Instant;
 
 use crate::{
     get::{
-        checkpoint::CheckpointPlace,
+        checkpoint::{Checkpoint, CheckpointPlace},
         dispatch::deaggregate::Finished,
-        plan::plan::{Begin, Bound},
+        plan::plan::{Begin, Bound, start_again},
     },
     service::{ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
     shard::SequenceNumber,
@@ -36,6 +37,8 @@ pub(crate) struct ShardState {
     pub(super) read_to: Option<SequenceNumber>,
     /// When the last record that was fetched, now or before the reader was opened, arrived.
     pub(super) arrived_at: Option<SystemTime>,
+    /// Up to when records that arrived were fetched.
+    pub(super) read_until: ReadUntil,
     /// When it was told last that nothing of the shard is left.
     pub(super) told_current_at: Option<Instant>,
     pub(super) cursor: Cursor,
@@ -118,6 +121,8 @@ impl ShardState {
         let resumed = begin.resumed.as_ref();
         Self {
             arrived_at: resumed.and_then(|checkpoint| checkpoint.arrived_at),
+            read_until: ReadUntil::begun(now, SystemTime::UNIX_EPOCH)
+                .resumed(resumed.and_then(Checkpoint::finished_until)),
             told_current_at: None,
             begin,
             read_to: None,
@@ -205,9 +210,18 @@ impl ShardState {
     }
 
     pub(crate) fn on_iterator(&mut self, iterator: ShardIterator, now: Instant) {
-        self.call = None;
+        if let Some(called) = self.call.take() {
+            self.fix_begin(called.wall);
+        }
         self.cursor = Cursor::At(iterator);
         self.due = now;
+    }
+
+    /// The place that reading begins at was asked for at `wall`: LATEST means the records from then on.
+    fn fix_begin(&mut self, wall: SystemTime) {
+        if self.begin.iterator == IteratorStart::Latest {
+            self.begin = start_again(self.begin.clone(), wall);
+        }
     }
 
     /// What of the page's first record was finished before the shard was begun.
@@ -240,6 +254,7 @@ impl ShardState {
         let next = page.next_iterator.take().map(Cursor::At);
         let current_at = called.map(|called| called.wall);
         let is_reached = !is_closed && self.is_at_wanted_end(page, current_at);
+        self.read_until.on_page(page, current_at, next.is_none());
         self.advance(page, is_reached, next, facts.bytes)
     }
 
@@ -335,8 +350,9 @@ impl ShardState {
     }
 
     /// The place to go on from has expired: begin elsewhere.
-    pub(crate) fn begin_again(&mut self, begin: Begin, now: Instant) {
+    pub(crate) fn begin_again(&mut self, begin: Begin, now: Instant, wall: SystemTime) {
         self.begin = begin;
+        self.read_until = ReadUntil::begun(now, wall);
         self.read_to = None;
         self.cursor = Cursor::Lost;
         self.failures.reset();

@@ -17,6 +17,7 @@ mod service;
 #[cfg(feature = "local")]
 mod simulation;
 mod starts;
+mod unread;
 
 use std::time::Duration;
 

@@ -53,6 +53,8 @@ pub(super) struct State {
     /// As the service does: a number that has expired stands for the oldest record.
     pub(super) moves_expired_places: bool,
     pub(super) list_page_max: Option<usize>,
+    /// A day if it is not set.
+    pub(super) retention: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -425,7 +427,11 @@ impl Kinesis for TestKinesis {
     ) -> ServiceFuture<'_, StreamSummary> {
         Box::pin(async move {
             self.enter(self.made("DescribeStreamSummary", 0)).await?;
-            Ok(StreamSummary::new("test", "arn", BASE))
+            let mut summary = StreamSummary::new("test", "arn", BASE);
+            if let Some(retention) = self.state().retention {
+                summary.retention = retention;
+            }
+            Ok(summary)
         })
     }
 

@@ -1,0 +1,101 @@
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::shard_reader::ShardState;
+use crate::{get::checkpoint::Checkpoint, service::RecordPage, shard::ShardId};
+
+/// How long a shard may lose a race with the retention. A reader that begins at the oldest records has them expire
+/// under its hands: those of its first minutes it would have missed as well by beginning so much later.
+const RACE_MAX: Duration = Duration::from_mins(5);
+
+/// Up to which time a shard was read, by the time of arrival of its records.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadUntil {
+    /// Everything that arrived before this time was fetched. `None` before the first page that tells.
+    time: Option<SystemTime>,
+    /// When the shard was begun, or the first of the shards that it descends from.
+    begun_at: Instant,
+    /// When the shard itself was begun.
+    begun_wall: SystemTime,
+}
+
+impl ReadUntil {
+    pub(super) fn begun(now: Instant, wall: SystemTime) -> Self {
+        Self {
+            time: None,
+            begun_at: now,
+            begun_wall: wall,
+        }
+    }
+
+    pub(super) fn resumed(self, finished_until: Option<SystemTime>) -> Self {
+        Self {
+            time: finished_until,
+            ..self
+        }
+    }
+
+    /// A page came that was asked for at `asked_wall`, or an event that was current then.
+    ///
+    /// A page tells how far its end is behind the tip. The last page of a shard does not: when the shard was
+    /// closed, and its children began, nobody says.
+    pub(super) fn on_page(
+        &mut self,
+        page: &RecordPage,
+        asked_wall: Option<SystemTime>,
+        is_last: bool,
+    ) {
+        let arrived_at = page.records.last().map(|record| record.arrived_at);
+        let behind = match page.behind_latest {
+            None if page.records.is_empty() => Some(Duration::ZERO),
+            behind => behind,
+        };
+        let told = asked_wall.zip(behind).filter(|_| !is_last);
+        let told = told.and_then(|(wall, behind)| wall.checked_sub(behind));
+        self.time = self.time.max(arrived_at).max(told);
+    }
+}
+
+/// A shard that may be read more slowly than its records expire.
+impl ShardState {
+    /// The shard was begun at this time.
+    pub(crate) fn begun_at(mut self, wall: SystemTime) -> Self {
+        self.read_until.begun_wall = wall;
+        self
+    }
+
+    /// The same shard, whose parents were read so far: its first records may be as old as their last.
+    pub(crate) fn after_parents(mut self, parents: impl Iterator<Item = ReadUntil>) -> Self {
+        for parent in parents {
+            let read_until = &mut self.read_until;
+            read_until.time = read_until.time.max(parent.time);
+            read_until.begun_at = read_until.begun_at.min(parent.begun_at);
+        }
+        self
+    }
+
+    pub(crate) fn read_until(&self) -> ReadUntil {
+        self.read_until
+    }
+
+    /// The time up to which everything that arrived was fetched, if the shard is no longer in its first minutes:
+    /// records that arrived later than that and have expired were passed over.
+    pub(crate) fn is_read_until(&self, now: Instant) -> Option<SystemTime> {
+        let ReadUntil {
+            time,
+            begun_at,
+            begun_wall,
+        } = self.read_until;
+        let is_racing = now.saturating_duration_since(begun_at) < RACE_MAX;
+        (!is_racing).then_some(time.unwrap_or(begun_wall))
+    }
+
+    /// How far the shard was fetched, as a checkpoint of it.
+    pub(crate) fn fetched(&self, shard_id: &ShardId) -> Checkpoint {
+        let mut checkpoint = Checkpoint::new(shard_id.clone(), self.place());
+        checkpoint.arrived_at = self.arrived_at;
+        checkpoint.current_at = self.read_until.time;
+        checkpoint
+    }
+}
