@@ -17,6 +17,10 @@ const CODEC: &str = "CloudWatch Logs";
 /// As a [`KinesisRecord`] it can be read from a stream and be taken by a transform's function. Firehose can
 /// decompress it by itself: that is read too. An envelope of more than 32 MiB is an error.
 ///
+/// Envelopes may stand side by side in one record, as gzip members or as JSON documents. They are read one after
+/// the other: the lines of all of them come as one list, without those of control messages, and a field in which they
+/// differ is empty. [`read_all`](Self::read_all) keeps them apart.
+///
 /// ```
 /// use kinesis_pipeline::firehose::{CloudWatchLogs, Verdict};
 ///
@@ -33,16 +37,22 @@ const CODEC: &str = "CloudWatch Logs";
 #[non_exhaustive]
 pub struct CloudWatchLogs {
     /// `DATA_MESSAGE`, or `CONTROL_MESSAGE` when CloudWatch asks whether the stream can be reached.
+    #[serde(deserialize_with = "owned_text")]
     pub message_type: String,
     /// The account that the log group belongs to.
+    #[serde(deserialize_with = "owned_text")]
     pub owner: String,
     /// The log group.
+    #[serde(deserialize_with = "owned_text")]
     pub log_group: String,
     /// The log stream.
+    #[serde(deserialize_with = "owned_text")]
     pub log_stream: String,
     /// The filters that let the lines through.
+    #[serde(deserialize_with = "list")]
     pub subscription_filters: Vec<String>,
     /// The lines.
+    #[serde(deserialize_with = "list")]
     pub log_events: Vec<LogEvent>,
 }
 
@@ -66,6 +76,13 @@ fn owned_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::E
     Ok(lenient::text(deserializer)?.into_owned())
 }
 
+/// A list, or none for a null.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     Ok(lenient::whole(deserializer)?.unwrap_or_default())
 }
@@ -75,6 +92,53 @@ impl CloudWatchLogs {
     #[must_use]
     pub fn is_control(&self) -> bool {
         self.message_type == "CONTROL_MESSAGE"
+    }
+
+    /// The envelopes that stand side by side in these bytes, each in gzip or all as JSON: at least one.
+    ///
+    /// # Errors
+    /// [`DecodeError`]: one of them is not gzip, or no JSON of this form, or together they have more than 32 MiB.
+    pub fn read_all(data: &[u8]) -> Result<Vec<Self>, DecodeError> {
+        if !gzip::is_compressed(data) {
+            return documents(data);
+        }
+        let json = gzip::decompress(data, ENVELOPE_BYTES_MAX)
+            .map_err(|source| DecodeError::new(CODEC, data.len(), source))?;
+        documents(&json)
+    }
+
+    /// Adds the lines of another envelope.
+    fn join(mut self, other: Self) -> Self {
+        match (self.is_control(), other.is_control()) {
+            (_, true) => return self,
+            (true, false) => return other,
+            (false, false) => {}
+        }
+        let keep_if_same = |text: &mut String, other: &str| {
+            if text != other {
+                text.clear();
+            }
+        };
+        keep_if_same(&mut self.message_type, &other.message_type);
+        keep_if_same(&mut self.owner, &other.owner);
+        keep_if_same(&mut self.log_group, &other.log_group);
+        keep_if_same(&mut self.log_stream, &other.log_stream);
+        if self.subscription_filters != other.subscription_filters {
+            self.subscription_filters.clear();
+        }
+        self.log_events.extend(other.log_events);
+        self
+    }
+}
+
+/// The JSON documents that stand side by side, at least one.
+fn documents(json: &[u8]) -> Result<Vec<CloudWatchLogs>, DecodeError> {
+    let documents = serde_json::Deserializer::from_slice(json).into_iter();
+    let documents: Result<Vec<_>, _> = documents.collect();
+    match documents {
+        Ok(documents) if !documents.is_empty() => Ok(documents),
+        Ok(_) => Err(DecodeError::new(CODEC, json.len(), "there is no envelope")),
+        Err(source) => Err(DecodeError::new(CODEC, json.len(), source)),
     }
 }
 
@@ -92,13 +156,9 @@ impl KinesisRecord for CloudWatchLogs {
     }
 
     fn decode(stored: &EncodedRecord) -> Result<Self, DecodeError> {
-        let data = &stored.data;
-        if !gzip::is_compressed(data) {
-            return Json::read(data);
-        }
-        let json = gzip::decompress(data, ENVELOPE_BYTES_MAX)
-            .map_err(|source| DecodeError::new(CODEC, data.len(), source))?;
-        Json::read(&json)
+        let mut envelopes = Self::read_all(&stored.data)?.into_iter();
+        let first = envelopes.next().unwrap_or_default();
+        Ok(envelopes.fold(first, Self::join))
     }
 }
 
@@ -146,6 +206,88 @@ mod tests {
         assert_eq!(response.failures().len(), 2);
         let records = super::super::OutputRecord::parse_all(response.as_json()).unwrap();
         assert_eq!(records[0].bytes().unwrap(), "one\ntwo\n");
+    }
+
+    fn decoded(data: impl Into<bytes::Bytes>) -> CloudWatchLogs {
+        let stored = EncodedRecord::new(PartitionKey::random(), data.into());
+        CloudWatchLogs::decode(&stored).unwrap()
+    }
+
+    fn messages(logs: &CloudWatchLogs) -> Vec<&str> {
+        let lines = logs.log_events.iter();
+        lines.map(|line| line.message.as_str()).collect()
+    }
+
+    #[test]
+    fn envelopes_side_by_side_are_read_one_after_the_other() {
+        let (one, control) = (gzip::compress(LINES), gzip::compress(CONTROL));
+        let texts = [
+            [&one[..], &one].concat(),
+            [&control[..], &one, &control, &one].concat(),
+            gzip::compress(&[LINES, b"\n", LINES].concat()),
+            [LINES, LINES].concat(),
+            [LINES, b" \r\n", CONTROL, LINES, b"\n"].concat(),
+        ];
+        for data in texts {
+            let logs = decoded(data);
+            assert_eq!(messages(&logs), ["one", "two", "one", "two"]);
+            assert_eq!(
+                (logs.log_group.as_str(), logs.log_stream.as_str()),
+                ("g", "s")
+            );
+            assert_eq!(logs.subscription_filters, ["f"]);
+            assert!(!logs.is_control());
+        }
+        assert!(decoded([CONTROL, CONTROL].concat()).is_control());
+    }
+
+    #[test]
+    fn a_field_in_which_envelopes_differ_is_empty_and_read_all_keeps_them_apart() {
+        let other = br#"{"messageType":"DATA_MESSAGE","owner":"123456789012","logGroup":"g",
+            "logStream":"t","subscriptionFilters":["e"],"logEvents":[{"message":"three"}]}"#;
+        let both = [LINES, other].concat();
+        let logs = decoded(both.clone());
+        assert_eq!(messages(&logs), ["one", "two", "three"]);
+        let names = [
+            &logs.message_type,
+            &logs.owner,
+            &logs.log_group,
+            &logs.log_stream,
+        ];
+        assert_eq!(names, ["DATA_MESSAGE", "123456789012", "g", ""]);
+        assert!(logs.subscription_filters.is_empty());
+        let apart = CloudWatchLogs::read_all(&both).unwrap();
+        let streams: Vec<_> = apart.iter().map(|logs| &logs.log_stream).collect();
+        assert_eq!(streams, ["s", "t"]);
+    }
+
+    #[test]
+    fn lists_and_texts_that_are_null_are_empty() {
+        let logs = decoded(
+            br#"{"messageType":"DATA_MESSAGE","owner":null,"logGroup":null,"logStream":null,
+            "subscriptionFilters":null,"logEvents":null}"#
+                .to_vec(),
+        );
+        let empty = CloudWatchLogs {
+            message_type: "DATA_MESSAGE".into(),
+            ..CloudWatchLogs::default()
+        };
+        assert_eq!(logs, empty);
+    }
+
+    #[test]
+    fn a_record_whose_second_envelope_is_broken_is_an_error_as_is_none() {
+        for data in [
+            &[LINES, b"{"].concat()[..],
+            &[LINES, b"x"].concat(),
+            b"",
+            b" ",
+        ] {
+            assert!(CloudWatchLogs::read_all(data).is_err());
+        }
+        let cut = [gzip::compress(LINES), b"\x1f\x8b".to_vec()].concat();
+        assert!(CloudWatchLogs::read_all(&cut).is_err());
+        assert!(CloudWatchLogs::read_all(&gzip::compress(b"")).is_err());
     }
 
     fn any_logs() -> impl Strategy<Value = CloudWatchLogs> {
