@@ -451,3 +451,30 @@ async fn a_service_without_fan_out_says_so() {
     service.put(0, "x");
     assert_eq!(take(&mut records, 1).await, ["x"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn records_that_expire_while_a_subscription_is_held_back_are_a_gap() {
+    for policy in [OnTrimmed::Fail, OnTrimmed::FromHorizon, OnTrimmed::Latest] {
+        let kinesis = kinesis().await;
+        let stream = stream(&kinesis, 1).await;
+        let mut records = reader(&stream).on_trimmed(policy).open().await.unwrap();
+        put_numbers(&stream, 0..10, Duration::from_secs(1)).await;
+        assert_eq!(take(&mut records, 1).await, texts(0..1));
+        tokio::time::sleep(Duration::from_hours(25)).await;
+        put(&stream, "retained").await;
+        assert_eq!(take(&mut records, 1).await, texts(1..2));
+        let item = tokio::time::timeout(Duration::from_mins(1), records.next()).await;
+        match (policy, item) {
+            (OnTrimmed::Fail, Ok(Some(Err(error)))) => {
+                assert!(matches!(error, GetError::Trimmed { .. }), "{error:?}");
+                continue;
+            }
+            (OnTrimmed::FromHorizon, Ok(item)) => assert_eq!(super::text(item), "retained"),
+            (OnTrimmed::Latest, Err(_)) => {}
+            (_, item) => panic!("{policy:?} {item:?}"),
+        }
+        assert_eq!(records.stats().gaps, 1);
+        put(&stream, "new").await;
+        assert_eq!(take(&mut records, 1).await, ["new"]);
+    }
+}

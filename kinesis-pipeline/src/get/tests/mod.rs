@@ -1,5 +1,6 @@
 //! The whole reader over a Kinesis of the tests' own, on paused time.
 
+mod aggregates;
 mod by_shard;
 mod checkpoints;
 mod crashes;

@@ -118,6 +118,17 @@ impl TestKinesis {
         self.state().put(shard, Bytes::from(text.into()), now)
     }
 
+    /// Stores a record of these bytes.
+    pub(super) fn put_data(&self, shard: usize, data: Bytes) {
+        let now = self.clock.now();
+        self.state().put(shard, data, now);
+    }
+
+    /// Gives a shard this part of the key space.
+    pub(super) fn narrow(&self, shard: usize, range: HashKeyRange) {
+        self.state().shards[shard].shard.hash_key_range = range;
+    }
+
     /// Stores these texts as one aggregate.
     pub(super) fn put_aggregate(&self, shard: usize, texts: &[String]) -> SequenceNumber {
         let mut writer = aggregate::Writer::new();
