@@ -8,6 +8,7 @@ mod ends;
 #[cfg(feature = "local")]
 mod fan_out;
 mod faults;
+mod last_save;
 #[cfg(feature = "local")]
 mod local;
 mod pace;
