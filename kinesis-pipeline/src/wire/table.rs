@@ -62,7 +62,7 @@ impl<T> Table<T> {
         T: Clone,
     {
         match self.made.get(index as usize) {
-            Some(made) => Some(made.clone()),
+            Some(entry) => Some(entry.clone()),
             None => self.text(data, index).map(make),
         }
     }

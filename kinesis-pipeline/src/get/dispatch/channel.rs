@@ -182,3 +182,30 @@ impl Outlet {
         next
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_driver_is_told_once_that_the_owner_waits() {
+        let (mut feed, mut outlet) = channel();
+        let mut context = task::Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            assert!(outlet.poll_next(&mut context).is_pending());
+        }
+        assert!(matches!(feed.next().await, News::Waits(0)));
+        let more = tokio::time::timeout(Duration::from_secs(1), feed.next());
+        assert!(more.await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_owner_that_is_gone_is_not_waited_for() {
+        let (mut feed, outlet) = channel();
+        feed.send(Delivery::ShardEnd("s".into()));
+        drop(outlet);
+        assert!(!feed.drained().await);
+    }
+}

@@ -66,4 +66,15 @@ mod tests {
         budget.release(60);
         assert!(budget.reserve(60));
     }
+
+    #[test]
+    fn what_has_no_known_size_comes_only_while_something_is_free() {
+        let mut budget = Budget::new(100);
+        assert!(budget.has_room());
+        budget.settle(0, 99);
+        assert!(budget.has_room());
+        budget.settle(0, 1);
+        assert!(!budget.has_room());
+        assert!(Budget::new(0).has_room(), "one after the other");
+    }
 }

@@ -106,6 +106,9 @@ async fn bad_records_behind_one_that_is_not_acked_are_passed_with_it() {
         bad += 1;
     }
     assert_eq!(bad, 1_000);
+    let stats = records.stats();
+    let given = (stats.user_records, stats.undecodable_records);
+    assert_eq!(given, (1_001, 1_000));
     assert_eq!(
         store.load("app", "test").await.unwrap()[0].place,
         CheckpointPlace::TrimHorizon

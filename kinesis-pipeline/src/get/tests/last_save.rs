@@ -116,6 +116,19 @@ async fn the_last_save_waits_for_the_pages_that_shards_were_given() {
     assert_eq!(place(&*store).await, after(20));
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_record_before_the_shards_were_asked_for_is_finished() {
+    let (service, store) = (TestKinesis::new(1), Arc::new(MemoryCheckpoints::default()));
+    service.put(0, "1");
+    service.put(0, "2");
+    let reader = service.stream::<Bytes>().reader();
+    let reader = reader.checkpoints(store.clone(), "app");
+    let mut records = reader.start(StartAt::TrimHorizon).open().await.unwrap();
+    take(&mut records, 1).await;
+    records.by_shard().close().await.unwrap();
+    assert_eq!(place(&*store).await, after(1));
+}
+
 async fn read_page(shard: &mut ShardRecords<Bytes>, records: usize) {
     for _ in 0..records {
         let item = timeout(Duration::from_secs(50), shard.next()).await;
