@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime};
 
-pub(crate) use super::fan_out::FALL_BACK_AFTER;
 pub(crate) use super::expiry::ReadUntil;
+pub(crate) use super::fan_out::FALL_BACK_AFTER;
 use super::{
     fan_out::{PAUSE_MAX, Subscriptions},
     lag::LagWatch,
@@ -218,7 +218,7 @@ impl ShardState {
     }
 
     /// The place that reading begins at was asked for at `wall`: LATEST means the records from then on.
-    fn fix_begin(&mut self, wall: SystemTime) {
+    pub(super) fn fix_begin(&mut self, wall: SystemTime) {
         if self.begin.iterator == IteratorStart::Latest {
             self.begin = start_again(self.begin.clone(), wall);
         }
