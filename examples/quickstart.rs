@@ -78,9 +78,8 @@ async fn put(
     quakes: &[Earthquake],
 ) -> Result<(), Box<dyn Error>> {
     for chunk in quakes.chunks(250) {
-        for result in stream.put_all(chunk).await {
-            result.map_err(|failure| failure.error)?;
-        }
+        let results = stream.put_all(chunk).await;
+        results.ok().map_err(|failure| failure.error)?;
     }
     Ok(())
 }

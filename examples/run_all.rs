@@ -1,8 +1,9 @@
 //! Runs every example and checks what it prints.
 
 use std::{
+    io::{BufRead as _, BufReader},
     path::PathBuf,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use kinesis_pipeline::LocalKinesis;
@@ -59,6 +60,23 @@ fn put_one_and_many_tells_what_became_of_each() {
     assert_eq!(output.matches("stored in shardId-").count(), 4, "{output}");
     assert!(output.contains("18.5 was not stored: "), "{output}");
     assert!(output.contains("`device`"), "{output}");
+}
+
+#[cfg(unix)]
+#[test]
+fn shutdown_stores_all_that_it_accepted() {
+    let mut command = example("shutdown");
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let first = lines.next().expect("a line").expect("text");
+    assert_eq!(first, "putting");
+    let kill = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(kill.expect("there is a kill").success());
+    let last = lines.next().expect("a line").expect("text");
+    let status = child.wait().expect("it ends");
+    let (stored, rest) = last.split_once(" of ").expect("two numbers");
+    assert!(status.success(), "{status}: {last}");
+    assert_eq!(rest, format!("{stored} readings are stored"));
 }
 
 #[test]

@@ -165,7 +165,7 @@ async fn connect_takes_the_endpoint_of_dynamodb_from_the_environment() {
         return;
     }
     let (stream, database) = start(1).await;
-    stream.put_all(readings(0..3)).await;
+    stream.put_all(readings(0..3)).await.ok().unwrap();
     take(reader(&stream, &database), 1).await;
     let mut child = Command::new(std::env::current_exe().unwrap());
     child

@@ -138,8 +138,8 @@ pub use kinesis_pipeline_derive::KinesisRecord;
 pub use local::LocalKinesis;
 pub use put::{
     AttemptError, CloseError, FlushError, InvalidPutOption, Order, PendingReceipt, Producer,
-    ProducerBuilder, ProducerSink, ProducerStats, PutError, PutFailure, PutOptions, PutStream,
-    Receipt, Reservation, SinkError,
+    ProducerBuilder, ProducerSink, ProducerStats, PutError, PutFailure, PutOptions, PutResults,
+    PutStream, Receipt, Reservation, SinkError,
 };
 pub use record::{
     Codec, DecodeError, EncodeError, EncodedRecord, KeyError, KinesisRecord, PartitionKey,

@@ -9,7 +9,7 @@
 //!              └──────────────────────── backlog <──────────────────────────────── retry ─> error
 //! ```
 //!
-//! `stream.put` and its kin have one lane and no aggregates, the [`Producer`] a lane for each shard. Where a record
+//! `stream.put` and its kin have one lane, unless they keep an order, and no aggregates, the [`Producer`] a lane for each shard. Where a record
 //! is on its way (`lanes` and `lane` decide):
 //!
 //! | what the producer does | the record waits |
@@ -49,6 +49,7 @@ use futures_util::StreamExt as _;
 pub use handles::builder::ProducerBuilder;
 pub use handles::producer::{CloseError, FlushError, Producer, Reservation};
 pub use handles::put_stream::PutStream;
+pub use handles::results::PutResults;
 pub use handles::sink::{ProducerSink, SinkError};
 pub use options::{InvalidPutOption, Order, PutOptions};
 pub use pending::receipt::{PendingReceipt, Receipt};
@@ -106,7 +107,7 @@ impl<R: KinesisRecord> KinesisStream<R> {
     ///
     /// Puts that run at the same time, on this handle or its clones, share requests. A failure that may pass
     /// is retried as [`PutOptions`] say; if an answer is lost on the way, a retry can store the record twice.
-    /// Concurrent puts are stored in no particular order.
+    /// Concurrent puts are stored in no particular order, unless [`PutOptions::order`] says otherwise.
     ///
     /// While the pipeline holds as much as its options allow, a put waits for room.
     ///
@@ -130,22 +131,38 @@ impl<R: KinesisRecord> KinesisStream<R> {
     /// [`PutOptions::in_flight_bytes_max`] are on their way at a time; the iterator is read as they are
     /// stored.
     ///
+    /// Records are stored in no particular order, as requests run side by side and what failed is sent again: also two
+    /// records of one key. [`PutOptions::order`] with [`Order::PerKey`] keeps the order of each key.
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # async fn journey(stream: kinesis_pipeline::KinesisStream<Bytes>) -> Result<(), Box<dyn std::error::Error>> {
+    /// use kinesis_pipeline::{Order, PutOptions};
+    ///
+    /// let in_order = stream.with_put_options(PutOptions::new().order(Order::PerKey))?;
+    /// let readings = [Bytes::from("21.5"), Bytes::from("19.0")];
+    /// let receipts = in_order.put_all(readings).await.ok()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     /// Dropping the future loses the results: records that were read from the iterator may be stored or not.
-    pub async fn put_all<T, I>(&self, records: I) -> Vec<Result<Receipt, PutFailure<T>>>
+    pub async fn put_all<T, I>(&self, records: I) -> PutResults<T>
     where
         I: IntoIterator<Item = T>,
         T: Borrow<R>,
     {
-        self.put_stream(futures_util::stream::iter(records))
-            .collect()
-            .await
+        let results = self.put_stream(futures_util::stream::iter(records));
+        results.collect::<Vec<_>>().await.into()
     }
 
     /// Puts the records of a stream, owned or by reference, and returns a stream of one result per record in
     /// their order.
     ///
-    /// It reads ahead of the results as [`put_all`](Self::put_all) does, and only while it is polled.
+    /// It reads ahead of the results as [`put_all`](Self::put_all) does, and only while it is polled. Results come in
+    /// the order of the records; the records are stored in the same order as by [`put_all`](Self::put_all): none by
+    /// default, that of each key with [`Order::PerKey`].
     ///
     /// # Cancel safety
     /// `next()` on it may be dropped at any time. Dropping the stream itself loses the results that were not
@@ -155,7 +172,7 @@ impl<R: KinesisRecord> KinesisStream<R> {
         S: Stream,
         S::Item: Borrow<R>,
     {
-        PutStream::new(self.clone(), records)
+        PutStream::new(self.clone(), Arc::clone(self.pipeline()), records)
     }
 
     fn encode(&self, record: &R) -> Result<EncodedRecord, PutError> {

@@ -39,7 +39,7 @@ pub struct PutOptions {
     pub(crate) record_ttl: Option<Duration>,
 }
 
-/// In which order the records of one producer are stored.
+/// In which order the records of one producer, or of the puts of one stream handle and its clones, are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Order {
@@ -146,6 +146,18 @@ impl PutOptions {
     #[must_use]
     pub fn in_flight_records_max(mut self, records: usize) -> Self {
         self.in_flight_records_max = records;
+        self
+    }
+
+    /// In which order records are stored. Default [`Order::None`].
+    ///
+    /// With [`Order::PerKey`], records are placed by shard, and one record per shard is in flight: as many records a
+    /// second go through a shard as there are round trips in one. A
+    /// [`Producer`](crate::Producer) with aggregates keeps the order at the full speed of the shards.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self.placed = order == Order::PerKey;
         self
     }
 

@@ -171,7 +171,7 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// The producer. No call is made before the first put.
+    /// The producer. No call is made before the first put. [`Producer::close`] it before the program ends.
     ///
     /// # Errors
     /// [`InvalidPutOption`]: an option is out of its range.

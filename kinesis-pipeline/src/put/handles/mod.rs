@@ -5,4 +5,5 @@
 pub(super) mod builder;
 pub(super) mod producer;
 pub(super) mod put_stream;
+pub(super) mod results;
 pub(super) mod sink;

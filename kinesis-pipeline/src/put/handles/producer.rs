@@ -2,8 +2,11 @@
 
 use std::{borrow::Borrow, fmt, sync::Arc, time::Duration};
 
+use futures_core::Stream;
+use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
+use super::{put_stream::PutStream, results::PutResults};
 use crate::{
     put::{
         admission::{budget::Permit, encode::encode, stats::ProducerStats},
@@ -24,8 +27,11 @@ use crate::{
 /// and to wait until the record is stored are two awaits: the first returns a [`PendingReceipt`], which is a
 /// future of the [`Receipt`](crate::Receipt).
 ///
-/// Cheap to clone; clones share everything. When the last handle is dropped, what was accepted is still sent
-/// as long as the runtime runs: call [`close`](Self::close) to wait for it.
+/// Cheap to clone; clones share everything.
+///
+/// **Call [`close`](Self::close) before the program ends.** A put that has returned is accepted, not stored: with a
+/// runtime that ends, as at the end of `main`, records that wait to be sent are dropped. When the last handle is dropped
+/// and the runtime runs on, they are still sent, but nobody hears of those that fail.
 ///
 /// ```
 /// # use bytes::Bytes;
@@ -37,6 +43,9 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+///
+/// The example `shutdown` is a whole program that puts until it is told to stop.
+#[must_use = "a producer that is dropped without `close` tells nobody whether its records are stored"]
 pub struct Producer<R> {
     stream: KinesisStream<R>,
     pipeline: Arc<Pipeline>,
@@ -126,6 +135,35 @@ impl<R: KinesisRecord> Producer<R> {
     /// A put that is dropped while it waits for room has done nothing.
     pub async fn put(&self, record: &R) -> Result<PendingReceipt, PutError> {
         self.pipeline.put(self.encode(record)?).await
+    }
+
+    /// Puts many records, owned or by reference, and returns one result per record in their order.
+    ///
+    /// It reads the iterator as there is room, at most 10,000 records ahead of the results. The records are stored in the
+    /// order of [`ProducerBuilder::order`](crate::ProducerBuilder::order).
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses the results: records that were read from the iterator may be stored or not.
+    pub async fn put_all<T, I>(&self, records: I) -> PutResults<T>
+    where
+        I: IntoIterator<Item = T>,
+        T: Borrow<R>,
+    {
+        let results = self.put_stream(futures_util::stream::iter(records));
+        results.collect::<Vec<_>>().await.into()
+    }
+
+    /// Puts the records of a stream, owned or by reference, and returns a stream of one result per record in their
+    /// order: as [`put_all`](Self::put_all), and only while it is polled.
+    ///
+    /// # Cancel safety
+    /// `next()` on it may be dropped at any time. Dropping the stream itself loses the results that were not read.
+    pub fn put_stream<S>(&self, records: S) -> PutStream<R, S>
+    where
+        S: Stream,
+        S::Item: Borrow<R>,
+    {
+        PutStream::new(self.stream.clone(), Arc::clone(&self.pipeline), records)
     }
 
     /// Accepts a record, owned or by reference, if there is room for it now, and otherwise gives it back.

@@ -16,6 +16,7 @@ use crate::{
     put::{
         error::{PutError, PutFailure},
         pending::receipt::{PendingReceipt, PutResult, Receipt},
+        pipeline::Pipeline,
     },
     record::{EncodedRecord, KinesisRecord},
     stream::KinesisStream,
@@ -28,10 +29,12 @@ const READ_RECORDS_MAX: usize = 500;
 
 type Accepting = Pin<Box<dyn Future<Output = Result<PendingReceipt, PutError>> + Send>>;
 
-/// The results of [`KinesisStream::put_stream`], one per record, in the order of the records.
+/// The results of [`KinesisStream::put_stream`] or [`Producer::put_stream`](crate::Producer::put_stream), one per
+/// record, in the order of the records.
 #[must_use = "nothing is put until the results are read"]
 pub struct PutStream<R, S: Stream> {
     stream: KinesisStream<R>,
+    pipeline: Arc<Pipeline>,
     /// `None` at its end.
     source: Option<Pin<Box<S>>>,
     /// A record that waits for room, and its wait.
@@ -59,9 +62,10 @@ where
     S: Stream,
     S::Item: Borrow<R>,
 {
-    pub(crate) fn new(stream: KinesisStream<R>, source: S) -> Self {
+    pub(crate) fn new(stream: KinesisStream<R>, pipeline: Arc<Pipeline>, source: S) -> Self {
         Self {
             stream,
+            pipeline,
             source: Some(Box::pin(source)),
             accepting: None,
             ahead: VecDeque::new(),
@@ -103,7 +107,7 @@ where
         let accepted = self
             .stream
             .encode(record.borrow())
-            .and_then(|encoded| self.stream.pipeline().try_put(encoded));
+            .and_then(|encoded| self.pipeline.try_put(encoded));
         match accepted {
             Ok(Ok(pending)) => self.ahead.push_back((record, Outcome::Pending(pending))),
             Ok(Err(no_room)) => self.accepting = Some((record, self.accept(no_room))),
@@ -112,7 +116,7 @@ where
     }
 
     fn accept(&self, record: EncodedRecord) -> Accepting {
-        let pipeline = Arc::clone(self.stream.pipeline());
+        let pipeline = Arc::clone(&self.pipeline);
         Box::pin(async move { pipeline.put(record).await })
     }
 }

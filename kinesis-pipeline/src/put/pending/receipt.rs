@@ -58,7 +58,9 @@ pub(crate) type PutResult = Result<Receipt, PutError>;
 
 /// The result of a record that was accepted; it comes once the record is stored or given up.
 ///
-/// Dropping it does not take the record back: it is still sent.
+/// Dropping it does not take the record back: it is still sent, as long as the runtime runs.
+/// [`Producer::flush`](crate::Producer::flush) and [`Producer::close`](crate::Producer::close) count records that failed
+/// without anybody waiting for them.
 ///
 /// # Panics
 ///
