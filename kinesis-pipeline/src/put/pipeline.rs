@@ -1,14 +1,18 @@
 //! The pipeline as its handles share it: the way in, and who drives it.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
-    mpsc,
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::Duration,
 };
 
 use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot},
+    time::sleep,
 };
 
 use super::{
@@ -18,8 +22,9 @@ use super::{
     },
     driver::Driver,
     error::PutError,
+    handles::producer::FlushError,
     pending::{pending::Arrived, receipt::PendingReceipt},
-    scheduler::scheduler::{Arrival, State},
+    scheduler::scheduler::{Arrival, Barrier, State},
 };
 use crate::record::EncodedRecord;
 
@@ -33,7 +38,7 @@ pub(crate) struct Pipeline {
     /// Whether a driver has the state. It is set to false before that driver takes what has arrived for the last
     /// time, and read by whoever puts the first record after that: no record is left behind.
     driven: AtomicBool,
-    /// No more records are accepted.
+    /// No more records are accepted. See [`enter`](Self::enter).
     closed: AtomicBool,
     wake: Notify,
     /// The weight of what came since the driver took it last, or more.
@@ -56,8 +61,18 @@ struct Home {
 /// A driver whose timer runs anyway is woken when so much has come, or half of what there is room for: waking it for
 /// each record costs as much as sending the record.
 const PATIENT_WEIGHT_MAX: usize = 384 * 1024;
+/// A close that met a put on another thread looks again after this time: the put needs a few instructions more.
+const ENTERED_AGAIN_AFTER: Duration = Duration::from_millis(1);
 /// What each arrival weighs besides its bytes.
 const ARRIVAL_WEIGHT: usize = 512;
+
+/// What a flush waited for.
+struct Flushed {
+    /// How many records had been taken from the queue before.
+    taken: u64,
+    /// How many of those that it waited for were not stored.
+    failed: u64,
+}
 
 impl Pipeline {
     pub(crate) fn new(settings: Settings, rng: fastrand::Rng) -> Arc<Self> {
@@ -97,7 +112,7 @@ impl Pipeline {
         self.settings.limit.check(bytes, &self.settings).await?;
         self.ready()?;
         if let Some(held) = self.settings.room.try_acquire(bytes) {
-            return Ok(self.accept(record, held));
+            return self.accept(record, held);
         }
         let permit = self.settings.room.acquire(bytes).await;
         self.put_reserved(record, permit)
@@ -114,7 +129,7 @@ impl Pipeline {
         let allowed = self.settings.limit.allows(bytes);
         let held = allowed.then(|| self.settings.room.try_acquire(bytes));
         Ok(match held.flatten() {
-            Some(held) => Ok(self.accept(record, held)),
+            Some(held) => Ok(self.accept(record, held)?),
             None => Err(record),
         })
     }
@@ -132,12 +147,23 @@ impl Pipeline {
         permit: Permit,
     ) -> Result<PendingReceipt, PutError> {
         self.ready()?;
-        Ok(self.accept(record, permit.hand_over()))
+        self.accept(record, permit.hand_over())
     }
 
-    /// Accepts no more records.
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+    /// Accepts no more records, and waits until those that were accepted have their results.
+    pub(crate) async fn close(self: &Arc<Self>) -> Result<(), FlushError> {
+        self.closed.store(true, Ordering::SeqCst);
+        let mut failed = 0;
+        loop {
+            let awaited = self.settings.counters.accepted();
+            let flushed = self.flush_taken().await?;
+            failed += flushed.failed;
+            if flushed.taken >= awaited {
+                return self.flushed(failed);
+            }
+            // A put on another thread is about to leave its record in the queue: see `enter`.
+            sleep(ENTERED_AGAIN_AFTER).await;
+        }
     }
 
     /// Checks whether records are accepted.
@@ -145,9 +171,14 @@ impl Pipeline {
         if !self.closed.load(Ordering::Acquire) {
             return self.has_runtime();
         }
-        Err(PutError::Closed {
+        Err(self.closed())
+    }
+
+    #[cold]
+    fn closed(&self) -> PutError {
+        PutError::Closed {
             stream: self.settings.target.stream.clone(),
-        })
+        }
     }
 
     /// Checks that a driver runs, or that there is a runtime for one.
@@ -160,9 +191,47 @@ impl Pipeline {
         })
     }
 
-    fn accept(self: &Arc<Self>, record: EncodedRecord, held: Held) -> PendingReceipt {
+    /// Begins to accept a record, unless the pipeline is closed. The caller leaves the record in the queue without
+    /// waiting for anything.
+    ///
+    /// A put on one thread races with the close on another:
+    ///
+    /// ```text
+    ///   put                                    close
+    ///   ready: not closed
+    ///                                          closed = true
+    ///                                          flush goes into the queue
+    ///   record goes into the queue, behind it
+    /// ```
+    ///
+    /// The flush says that all is stored, and the record is not. Hence each put is counted before it looks at `closed`,
+    /// and the close sets `closed` before it reads the count, all in one order. Either the put sees that it is closed,
+    /// or the close sees the put in the count: then it flushes again until so many records were taken from the queue.
+    fn enter(&self) -> Result<(), PutError> {
+        let counters = &self.settings.counters;
+        counters.entered.add_in_order();
+        if self.closed.load(Ordering::SeqCst) {
+            counters.turned_away.add_in_order();
+            return Err(self.closed());
+        }
+        Ok(())
+    }
+
+    fn accept(
+        self: &Arc<Self>,
+        record: EncodedRecord,
+        held: Held,
+    ) -> Result<PendingReceipt, PutError> {
+        if let Err(closed) = self.enter() {
+            self.settings.room.give_back(held);
+            return Err(closed);
+        }
+        Ok(self.entered(record, held))
+    }
+
+    /// Leaves a record in the queue that [`enter`](Self::enter) lets in.
+    fn entered(self: &Arc<Self>, record: EncodedRecord, held: Held) -> PendingReceipt {
         let (waiter, pending) = PendingReceipt::new(self.settings.target.stream.clone());
-        self.settings.counters.accepted.add(1);
         let arrived = Arrived {
             record,
             entered_at: self.settings.target.clock.instant(),
@@ -173,17 +242,37 @@ impl Pipeline {
         pending
     }
 
-    /// Waits until all records that were accepted before have their results. Returns how many were not
-    /// stored.
-    pub(crate) async fn flush(self: &Arc<Self>) -> Result<u64, PutError> {
-        self.has_runtime()?;
-        let (reply, ends) = oneshot::channel();
+    /// Waits until all records that were accepted before have their results.
+    pub(crate) async fn flush(self: &Arc<Self>) -> Result<(), FlushError> {
+        let flushed = self.flush_taken().await?;
+        self.flushed(flushed.failed)
+    }
+
+    async fn flush_taken(self: &Arc<Self>) -> Result<Flushed, FlushError> {
+        let stream = || self.settings.target.stream.clone();
+        if self.has_runtime().is_err() {
+            return Err(FlushError::NoRuntime { stream: stream() });
+        }
+        let (reply, barrier) = oneshot::channel();
         self.arrive(Arrival::Flush(reply));
+        // The reply is dropped if there is no state any more to give it.
+        let barrier = barrier.await;
+        let Barrier { taken, ends } = barrier.map_err(|_| FlushError::Gone { stream: stream() })?;
         let mut failed = 0;
-        for end in ends.await.unwrap_or_default() {
+        for end in ends {
             failed += end.ended().await;
         }
-        Ok(failed)
+        Ok(Flushed { taken, failed })
+    }
+
+    fn flushed(&self, failed: u64) -> Result<(), FlushError> {
+        if failed == 0 {
+            return Ok(());
+        }
+        Err(FlushError::NotStored {
+            stream: self.settings.target.stream.clone(),
+            records: failed,
+        })
     }
 
     fn arrive(self: &Arc<Self>, arrival: Arrival) {
@@ -225,6 +314,12 @@ impl Pipeline {
         if let Some(state) = state {
             runtime.spawn(Driver::new(Arc::clone(self), state).run());
         }
+    }
+
+    /// Loses the state, as the panic of a driver does.
+    #[cfg(test)]
+    pub(super) fn lose_state(&self) {
+        drop(self.home().state.take());
     }
 
     fn home(&self) -> MutexGuard<'_, Home> {
@@ -314,7 +409,7 @@ mod tests {
     #[tokio::test]
     async fn records_that_come_when_the_state_is_lost_end_and_give_their_room_back() {
         let pipeline = pipeline();
-        drop(pipeline.home().state.take());
+        pipeline.lose_state();
         let room = pipeline.settings.options.in_flight_records_max;
         for _ in 0..=room {
             let key = crate::PartitionKey::new("k").unwrap();
@@ -326,5 +421,53 @@ mod tests {
             pipeline.settings.counters.snapshot().records_failed,
             room as u64 + 1
         );
+    }
+
+    fn a_record() -> EncodedRecord {
+        let key = crate::PartitionKey::new("k").unwrap();
+        EncodedRecord::new(key, bytes::Bytes::new())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flush_or_a_close_is_an_error_when_the_state_is_lost() {
+        let pipeline = pipeline();
+        pipeline.flush().await.unwrap();
+        pipeline.lose_state();
+        let stream = pipeline.settings.target.stream.clone();
+        let gone = Err(FlushError::Gone { stream });
+        assert_eq!(pipeline.flush().await, gone);
+        assert_eq!(pipeline.close().await, gone);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn close_waits_for_a_put_on_another_thread_that_it_overtook() {
+        let pipeline = pipeline();
+        let held = pipeline.settings.room.try_acquire(1).unwrap();
+        pipeline.enter().unwrap();
+        let close = tokio::spawn({
+            let pipeline = Arc::clone(&pipeline);
+            async move { pipeline.close().await }
+        });
+        sleep(Duration::from_secs(1)).await;
+        assert!(!close.is_finished(), "the put has not left its record yet");
+        let pending = pipeline.entered(a_record(), held);
+        close.await.unwrap().unwrap();
+        let receipt = futures_util::FutureExt::now_or_never(pending);
+        assert!(receipt.expect("the close covers it").is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_put_that_was_overtaken_by_close_is_turned_away_and_counts_nowhere() {
+        let pipeline = pipeline();
+        pipeline.close().await.unwrap();
+        let room = pipeline.settings.options.in_flight_records_max;
+        for _ in 0..=room {
+            let held = pipeline.settings.room.try_acquire(1).unwrap();
+            let refused = pipeline.accept(a_record(), held);
+            assert!(matches!(refused, Err(PutError::Closed { .. })));
+        }
+        let stats = pipeline.settings.counters.snapshot();
+        assert_eq!((stats.records_accepted, stats.records_pending), (0, 0));
+        pipeline.close().await.unwrap();
     }
 }

@@ -24,12 +24,25 @@ impl Counter {
     fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// Adds one, in an order with the other sequentially consistent accesses that all threads agree on.
+    pub(crate) fn add_in_order(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Reads the number in the same order.
+    pub(crate) fn get_in_order(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
 }
 
 /// The counters of one pipeline.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) accepted: Counter,
+    /// Records that were about to be accepted. Counted before the last look at whether the pipeline is closed.
+    pub(crate) entered: Counter,
+    /// Those of them that were not accepted, because it was.
+    pub(crate) turned_away: Counter,
     stored: Counter,
     stored_bytes: Counter,
     pub(crate) failed: Counter,
@@ -60,14 +73,22 @@ impl Counters {
         }
     }
 
+    /// How many records were accepted; one that is being turned away may be among them.
+    pub(crate) fn accepted(&self) -> u64 {
+        // In this order: it is never less than what was accepted.
+        let turned_away = self.turned_away.get_in_order();
+        self.entered.get_in_order() - turned_away
+    }
+
     pub(crate) fn snapshot(&self) -> ProducerStats {
         let (stored, failed) = (self.stored.get(), self.failed.get());
+        let accepted = self.accepted();
         ProducerStats {
-            records_accepted: self.accepted.get(),
+            records_accepted: accepted,
             records_stored: stored,
             records_failed: failed,
             records_expired: self.expired.get(),
-            records_pending: self.accepted.get().saturating_sub(stored + failed),
+            records_pending: accepted.saturating_sub(stored + failed),
             data_bytes_stored: self.stored_bytes.get(),
             records_put_astride: self.astride.get(),
             requests_sent: self.requests.get(),

@@ -76,12 +76,7 @@ impl<R> Producer<R> {
     /// # Cancel safety
     /// Dropping the future only stops the waiting.
     pub async fn flush(&self) -> Result<(), FlushError> {
-        let stream = self.id().clone();
-        match self.pipeline.flush().await {
-            Ok(0) => Ok(()),
-            Ok(records) => Err(FlushError::NotStored { stream, records }),
-            Err(_) => Err(FlushError::NoRuntime { stream }),
-        }
+        self.pipeline.flush().await
     }
 
     /// Takes no more records, on any clone, and waits until what was accepted is stored or given up.
@@ -93,12 +88,13 @@ impl<R> Producer<R> {
     /// # Cancel safety
     /// Dropping the future only stops the waiting: the producer stays closed.
     pub async fn close(self) -> Result<(), CloseError> {
-        self.pipeline.close();
-        let flushed = timeout(self.close_timeout, self.flush()).await;
-        let (records_failed, records_pending) = match flushed {
+        let closed = timeout(self.close_timeout, self.pipeline.close()).await;
+        let stats = self.stats();
+        let (records_failed, records_pending) = match closed {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(FlushError::NotStored { records, .. })) => (records, 0),
-            Ok(Err(FlushError::NoRuntime { .. })) | Err(_) => (0, self.stats().records_pending),
+            Ok(Err(FlushError::Gone { .. })) => (stats.records_failed, stats.records_pending),
+            Ok(Err(FlushError::NoRuntime { .. })) | Err(_) => (0, stats.records_pending),
         };
         Err(CloseError {
             stream: self.id().clone(),
@@ -291,6 +287,15 @@ pub enum FlushError {
         /// The stream.
         stream: StreamId,
     },
+    /// The task that sends the records panicked: nothing is sent any more.
+    #[error(
+        "the producer of stream `{stream}` broke down: make another one, and put the records again whose receipts are \
+         errors"
+    )]
+    Gone {
+        /// The stream.
+        stream: StreamId,
+    },
 }
 
 /// What a producer had not stored when it was closed.
@@ -303,7 +308,8 @@ pub enum FlushError {
 pub struct CloseError {
     /// The stream.
     pub stream: StreamId,
-    /// Records that were given up or refused since the flush before; 0 if the time was over.
+    /// Records that were given up or refused since the flush before; 0 if the time was over; all that ever were if
+    /// the producer broke down.
     pub records_failed: u64,
     /// Records that have no result yet because the time was over.
     pub records_pending: u64,

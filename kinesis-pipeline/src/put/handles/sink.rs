@@ -17,7 +17,7 @@ use crate::{
     record::KinesisRecord,
 };
 
-type Step<T> = Pin<Box<dyn Future<Output = Result<T, PutError>> + Send>>;
+type Step<E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send>>;
 
 /// A [`Sink`] of records, owned or by reference, for those who pipe streams into a [`Producer`].
 ///
@@ -38,9 +38,8 @@ type Step<T> = Pin<Box<dyn Future<Output = Result<T, PutError>> + Send>>;
 pub struct ProducerSink<R> {
     producer: Producer<R>,
     /// A record that waits for room.
-    accepting: Option<Step<()>>,
-    /// Counts the records that were not stored.
-    flushing: Option<Step<u64>>,
+    accepting: Option<Step<PutError>>,
+    flushing: Option<Step<FlushError>>,
 }
 
 /// Why a [`ProducerSink`] failed.
@@ -89,12 +88,7 @@ impl<R> ProducerSink<R> {
             .get_or_insert_with(|| Box::pin(async move { pipeline.flush().await }));
         let flushed = ready!(flushing.as_mut().poll(cx));
         self.flushing = None;
-        let stream = self.producer.id().clone();
-        Poll::Ready(match flushed {
-            Ok(0) => Ok(()),
-            Ok(records) => Err(FlushError::NotStored { stream, records }.into()),
-            Err(error) => Err(error.into()),
-        })
+        Poll::Ready(flushed.map_err(SinkError::Flush))
     }
 }
 

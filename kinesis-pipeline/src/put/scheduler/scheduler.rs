@@ -36,7 +36,16 @@ pub(crate) enum Arrival {
     /// A record to put.
     Put(Arrived),
     /// A flush asks what it has to wait for.
-    Flush(oneshot::Sender<Vec<EpochEnd>>),
+    Flush(oneshot::Sender<Barrier>),
+}
+
+/// The place of a flush among the records.
+#[derive(Debug)]
+pub(crate) struct Barrier {
+    /// How many records were taken from the queue before it.
+    pub(crate) taken: u64,
+    /// What it has to wait for.
+    pub(crate) ends: Vec<EpochEnd>,
 }
 
 impl Arrival {
@@ -66,6 +75,8 @@ pub(crate) struct State {
     pub(super) settings: Arc<Settings>,
     /// Where puts leave their records.
     pub(super) queue: mpsc::Receiver<Arrival>,
+    /// How many records were taken from it.
+    pub(super) taken: u64,
     pub(super) records: Records,
     /// Records to be sent, those that were sent before first.
     pub(super) lanes: Lanes,
@@ -106,6 +117,7 @@ impl State {
             quiet: None,
             settings,
             queue,
+            taken: 0,
             records: Records::default(),
             backlog: Backlog::default(),
             halves: VecDeque::new(),
@@ -129,6 +141,7 @@ impl State {
         loop {
             match self.queue.try_recv() {
                 Ok(Arrival::Put(user)) => {
+                    self.taken += 1;
                     self.lanes.take(user, self.epochs.current());
                     if self.lanes.taken() == HASHED_AT_ONCE {
                         self.place_taken();
@@ -137,7 +150,10 @@ impl State {
                 Ok(Arrival::Flush(reply)) => {
                     self.rouse();
                     // Whoever waited for the flush may be gone.
-                    let _ = reply.send(self.epochs.close());
+                    let _ = reply.send(Barrier {
+                        taken: self.taken,
+                        ends: self.epochs.close(),
+                    });
                 }
                 Err(_) => break,
             }

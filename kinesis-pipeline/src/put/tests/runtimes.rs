@@ -1,12 +1,12 @@
 //! Pipelines that outlive the runtimes that drive them.
 
-use std::{future::Future, task::Poll};
+use std::{future::Future, task::Poll, time::Duration};
 
 use futures_util::FutureExt as _;
 use tokio::runtime::{Builder, Runtime};
 
 use super::{Answer, Script, script::record};
-use crate::PutError;
+use crate::{EncodedRecord, PendingReceipt, Producer, PutError};
 
 fn runtime() -> Runtime {
     Builder::new_current_thread()
@@ -45,7 +45,7 @@ fn a_runtime_that_shuts_down_ends_its_puts_and_the_next_one_goes_on() {
     short.block_on(async {
         let first = std::future::poll_fn(|cx| Poll::Ready(put.as_mut().poll(cx))).await;
         assert!(first.is_pending());
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     });
     assert_eq!(script.sizes(), [1]);
     drop(short);
@@ -88,7 +88,7 @@ fn a_producer_whose_runtime_ends_ends_all_that_it_holds_and_has_its_room_back() 
             for number in 0..100 {
                 receipts.push(producer.put(&record(number)).await.unwrap());
                 if number == 50 {
-                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
                 }
             }
             receipts
@@ -153,4 +153,49 @@ fn a_thread_without_a_runtime_puts_while_a_driver_runs_elsewhere() {
     let second = second.expect("there is room").unwrap();
     let receipts = runtime.block_on(async { (pending.await, second.await) });
     assert!(receipts.0.is_ok() && receipts.1.is_ok());
+}
+
+#[test]
+fn close_covers_or_refuses_each_put_of_other_threads() {
+    for _ in 0..50 {
+        let producer = Script::new([]).stream().producer();
+        // Virtual time may run far while a thread is held up between two instructions.
+        let producer = producer.close_timeout(Duration::from_hours(1));
+        let producer = producer.in_flight_records_max(100).build().unwrap();
+        let runtime = runtime();
+        let pending = std::thread::scope(|scope| {
+            let putting: Vec<_> = (0..3)
+                .map(|_| scope.spawn(|| put_until_closed(&runtime, &producer)))
+                .collect();
+            runtime.block_on(async {
+                while producer.stats().records_accepted < 100 {
+                    tokio::task::yield_now().await;
+                }
+                producer.clone().close().await.unwrap();
+            });
+            let pending = putting.into_iter().map(|thread| thread.join().unwrap());
+            pending.flatten().collect::<Vec<_>>()
+        });
+        let accepted = producer.stats().records_accepted;
+        assert_eq!(accepted, pending.len() as u64);
+        for receipt in pending {
+            let stored = receipt.now_or_never().expect("it was accepted, so covered");
+            assert!(stored.is_ok());
+        }
+    }
+}
+
+/// Puts as fast as it can. Returns the receipts of what was accepted.
+fn put_until_closed(runtime: &Runtime, producer: &Producer<EncodedRecord>) -> Vec<PendingReceipt> {
+    let _context = runtime.enter();
+    let mut pending = Vec::new();
+    loop {
+        match producer.try_put(record("k")) {
+            Ok(receipt) => pending.push(receipt),
+            Err(failure) => match failure.error {
+                PutError::Closed { .. } => return pending,
+                error => assert!(matches!(error, PutError::NoRoom { .. }), "{error}"),
+            },
+        }
+    }
 }
