@@ -7,6 +7,7 @@ use super::{
     known::Known,
     place,
     session::{Change, Kind, Session},
+    signed::signed,
     table::LeaseTable,
 };
 use crate::{
@@ -205,7 +206,8 @@ impl CheckpointStore for DynamoDbCheckpoints {
     fn load<'a>(&'a self, app: &'a str, stream: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>> {
         Box::pin(async move {
             let session = self.session(app, stream);
-            session.load().await.map_err(|error| session.failed(error))
+            let loaded = signed(&self.clock, || session.load()).await;
+            loaded.map_err(|error| session.failed(error))
         })
     }
 
@@ -225,10 +227,8 @@ impl CheckpointStore for DynamoDbCheckpoints {
         let changes: Vec<_> = changes.collect();
         Box::pin(async move {
             let session = self.session(app, stream);
-            session
-                .save(&changes)
-                .await
-                .map_err(|error| session.failed(error))
+            let done = signed(&self.clock, || session.save(&changes)).await;
+            done.map_err(|error| session.failed(error))
         })
     }
 
@@ -245,10 +245,8 @@ impl CheckpointStore for DynamoDbCheckpoints {
         let changes: Vec<_> = changes.collect();
         Box::pin(async move {
             let session = self.session(app, stream);
-            session
-                .remove(&changes)
-                .await
-                .map_err(|error| session.failed(error))
+            let done = signed(&self.clock, || session.remove(&changes)).await;
+            done.map_err(|error| session.failed(error))
         })
     }
 }

@@ -2,7 +2,10 @@ use std::{error::Error, time::Duration};
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use crate::shard::ShardId;
+use crate::{
+    service::{ErrorClass, aws::credentials::Credentials, is_expired_session},
+    shard::ShardId,
+};
 
 /// Why a lease table cannot be read or written: the `source()` of the
 /// [`CheckpointError`](crate::CheckpointError) of [`DynamoDbCheckpoints`](crate::DynamoDbCheckpoints).
@@ -95,26 +98,28 @@ pub enum LeaseError {
 /// The code of an answer that there is no such table.
 pub(super) const NOT_FOUND: &str = "ResourceNotFoundException";
 
-/// Codes of answers that stay the same however often one asks.
-const FINAL_CODES: [&str; 6] = [
-    "AccessDeniedException",
-    "IncompleteSignatureException",
-    "InvalidSignatureException",
-    "MissingAuthenticationTokenException",
-    "UnrecognizedClientException",
-    "ValidationException",
-];
-
 impl LeaseError {
     /// Whether the same call may succeed later without a change on your side.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Service { code, .. } => code
-                .as_deref()
-                .is_none_or(|code| !FINAL_CODES.contains(&code)),
+            Self::Service { code, source, .. } => match code {
+                Some(code) => !is_final(ErrorClass::of_code(code)),
+                None => Credentials::of(&**source).is_none_or(Credentials::may_pass),
+            },
             Self::NotActive { .. } => true,
             _ => false,
+        }
+    }
+
+    /// Whether a call waits for credentials: their source failed for now, or the session has expired.
+    pub(super) fn awaits_credentials(&self) -> bool {
+        let Self::Service { code, source, .. } = self else {
+            return false;
+        };
+        match code {
+            Some(code) => is_expired_session(code),
+            None => Credentials::of(&**source).is_some_and(Credentials::may_pass),
         }
     }
 
@@ -129,14 +134,16 @@ impl LeaseError {
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
         let code = error.code().map(str::to_owned);
-        let message = match (&error, &code) {
-            (_, Some(code)) => match error.message() {
+        let credentials = Credentials::of(&error);
+        let message = match (&error, &code, credentials) {
+            (_, Some(code), _) => match error.message() {
                 Some(message) => format!("{code}: {message}"),
                 None => code.clone(),
             },
-            (SdkError::ConstructionFailure(_), _) => "the request cannot be made".to_owned(),
-            (SdkError::DispatchFailure(_), _) => "DynamoDB cannot be reached".to_owned(),
-            (SdkError::TimeoutError(_), _) => "no complete answer came in time".to_owned(),
+            (_, None, Some(credentials)) => credentials.to_string(),
+            (SdkError::ConstructionFailure(_), ..) => "the request cannot be made".to_owned(),
+            (SdkError::DispatchFailure(_), ..) => "DynamoDB cannot be reached".to_owned(),
+            (SdkError::TimeoutError(_), ..) => "no complete answer came in time".to_owned(),
             _ => "the answer is not one of DynamoDB".to_owned(),
         };
         Self::Service {
@@ -146,4 +153,9 @@ impl LeaseError {
             source: error.into_source().unwrap_or_else(Into::into),
         }
     }
+}
+
+/// Whether an answer stays the same however often one asks.
+fn is_final(class: ErrorClass) -> bool {
+    matches!(class, ErrorClass::AccessDenied | ErrorClass::Invalid)
 }

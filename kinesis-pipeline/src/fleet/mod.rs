@@ -17,6 +17,7 @@ mod mark;
 mod place;
 mod row;
 mod session;
+mod signed;
 mod table;
 #[cfg(test)]
 mod tests;

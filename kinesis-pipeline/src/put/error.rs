@@ -1,5 +1,6 @@
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
+use super::{admission::encode::RECORD_BYTES_MAX, scheduler::retry::may_pass};
 use crate::{
     record::{EncodeError, KeyError},
     service::{EntryFailure, ErrorClass, ServiceError, StreamId},
@@ -39,6 +40,23 @@ pub enum PutError {
         bytes: usize,
         /// The most that the stream takes.
         bytes_max: usize,
+    },
+    /// The record is larger than each stream takes, and the stream has not told whether it takes such records. Nothing
+    /// was sent.
+    #[error(
+        "a record for stream `{stream}` has {bytes} bytes with its key, and whether the stream takes more than \
+         {} is not known{}: {}",
+        RECORD_BYTES_MAX,
+        source.as_ref().map_or_else(String::new, limit_note),
+        limit_advice(source.as_ref())
+    )]
+    LimitUnknown {
+        /// The stream.
+        stream: StreamId,
+        /// The record's data and partition key, in bytes.
+        bytes: usize,
+        /// Why the stream did not tell; `None`: it was not asked, as the put does not wait.
+        source: Option<AttemptError>,
     },
     /// The service refused the record in a way that no retry changes.
     #[error(
@@ -135,6 +153,7 @@ impl PutError {
             Self::Key { stream, .. }
             | Self::Encode { stream, .. }
             | Self::TooLarge { stream, .. }
+            | Self::LimitUnknown { stream, .. }
             | Self::Rejected { stream, .. }
             | Self::GaveUp { stream, .. }
             | Self::Gone { stream, .. }
@@ -160,10 +179,16 @@ impl PutError {
     /// Whether the same record may be stored when it is put again.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Self::GaveUp { .. } | Self::Gone { .. } | Self::Expired { .. } | Self::NoRoom { .. }
-        )
+        match self {
+            Self::GaveUp { .. }
+            | Self::Gone { .. }
+            | Self::Expired { .. }
+            | Self::NoRoom { .. } => true,
+            Self::LimitUnknown { source, .. } => source
+                .as_ref()
+                .is_none_or(|source| may_pass(source.class())),
+            _ => false,
+        }
     }
 
     /// Whether the record may be in the stream in spite of the error, because a request's answer was lost. To
@@ -202,9 +227,26 @@ impl PutError {
 }
 
 fn with_code(attempt: &AttemptError) -> String {
-    attempt
-        .code()
-        .map_or_else(String::new, |code| format!(" with {code}"))
+    match attempt.code() {
+        Some(code) => format!(" with {code}"),
+        None if attempt.outage() == Some(Outage::Credentials) => " without credentials".to_owned(),
+        None => String::new(),
+    }
+}
+
+fn limit_note(attempt: &AttemptError) -> String {
+    format!(", as DescribeStreamSummary failed{}", with_code(attempt))
+}
+
+fn limit_advice(attempt: Option<&AttemptError>) -> &'static str {
+    match attempt {
+        None => "wait with `put`",
+        Some(attempt) if may_pass(attempt.class()) => "put it again later",
+        Some(attempt) => match attempt.class() {
+            ErrorClass::AccessDenied => "allow kinesis:DescribeStreamSummary",
+            class => advice(class),
+        },
+    }
 }
 
 fn duplicate_note(may_have_been_stored: bool) -> &'static str {
@@ -293,13 +335,28 @@ impl AttemptError {
         }
     }
 
-    /// Whether the request never reached the service: no connection could be made.
-    pub(crate) fn is_unreached(&self) -> bool {
-        matches!(self, Self::Request(error)
-            if error.code.is_none()
-                && !error.may_have_been_done
-                && error.class == ErrorClass::Transient)
+    /// What kept the request from the service, if it is known that no request could have been carried out.
+    pub(crate) fn outage(&self) -> Option<Outage> {
+        let Self::Request(error) = self else {
+            return None;
+        };
+        if error.awaits_credentials() {
+            return Some(Outage::Credentials);
+        }
+        let unreached = error.code.is_none()
+            && !error.may_have_been_done
+            && error.class == ErrorClass::Transient;
+        unreached.then_some(Outage::Unreachable)
     }
+}
+
+/// An outage that keeps every request from the service, whatever it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outage {
+    /// No connection can be made.
+    Unreachable,
+    /// No request can be signed, or the session of the credentials has expired.
+    Credentials,
 }
 
 /// A record that was not put, and why.
@@ -371,14 +428,31 @@ mod tests {
     }
 
     #[test]
-    fn only_a_request_that_got_no_connection_is_unreached() {
-        let mut error =
-            ServiceError::unanswered("PutRecords", "http://x", ErrorClass::Transient, "refused");
-        assert!(AttemptError::Request(Arc::new(error)).is_unreached());
-        error = ServiceError::unanswered("PutRecords", "http://x", ErrorClass::Transient, "reset");
-        error.may_have_been_done = true;
-        assert!(!AttemptError::Request(Arc::new(error)).is_unreached());
-        let answered = ServiceError::answered("PutRecords", "http://x", "InternalFailure", "");
-        assert!(!AttemptError::Request(Arc::new(answered)).is_unreached());
+    fn only_what_keeps_every_request_from_the_service_is_an_outage() {
+        let unanswered =
+            || ServiceError::unanswered("PutRecords", "http://x", ErrorClass::Transient, "broken");
+        let mut lost = unanswered();
+        lost.may_have_been_done = true;
+        let answered = |code| ServiceError::answered("PutRecords", "http://x", code, "");
+        let denied =
+            ServiceError::unanswered("PutRecords", "http://x", ErrorClass::AccessDenied, "none");
+        for (error, outage) in [
+            (unanswered(), Some(Outage::Unreachable)),
+            (lost, None),
+            (denied, None),
+            (answered("InternalFailure"), None),
+            (answered("ExpiredTokenException"), Some(Outage::Credentials)),
+            (
+                ServiceError::unsigned("PutRecords", "http://x", "busy"),
+                Some(Outage::Credentials),
+            ),
+        ] {
+            let text = error.to_string();
+            assert_eq!(
+                AttemptError::Request(Arc::new(error)).outage(),
+                outage,
+                "{text}"
+            );
+        }
     }
 }

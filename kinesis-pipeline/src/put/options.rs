@@ -22,6 +22,7 @@ pub struct PutOptions {
     pub(crate) backoff_min: Duration,
     pub(crate) backoff_max: Duration,
     pub(crate) unreachable_max: Duration,
+    pub(crate) outage_max: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) requests_in_flight_max: usize,
     pub(crate) in_flight_bytes_max: usize,
@@ -63,6 +64,7 @@ impl Default for PutOptions {
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(2),
             unreachable_max: Duration::from_secs(5),
+            outage_max: Duration::from_mins(1),
             request_timeout: Duration::from_secs(30),
             requests_in_flight_max: 8,
             in_flight_bytes_max: 16 * MIB,
@@ -120,6 +122,16 @@ impl PutOptions {
         self
     }
 
+    /// How long to keep trying while the source of the credentials fails or their session has expired, and while the
+    /// stream does not tell how large its records may be. After that, the records fail with
+    /// [`PutError::GaveUp`](crate::PutError::GaveUp) or [`PutError::LimitUnknown`](crate::PutError::LimitUnknown).
+    /// Missing or wrong credentials fail at once. Default 1 minute, 0 to 1 hour.
+    #[must_use]
+    pub fn outage_max(mut self, time: Duration) -> Self {
+        self.outage_max = time;
+        self
+    }
+
     /// How long the answer to a request is waited for. Default 30 s, 10 ms to 10 minutes.
     #[must_use]
     pub fn request_timeout(mut self, time: Duration) -> Self {
@@ -174,6 +186,7 @@ impl PutOptions {
             self.unreachable_max,
             Duration::ZERO..=60 * MINUTE,
         )?;
+        within("outage_max", self.outage_max, Duration::ZERO..=60 * MINUTE)?;
         within(
             "request_timeout",
             self.request_timeout,
@@ -249,6 +262,8 @@ mod tests {
             error.to_string(),
             "the put option attempts_max is 0: choose a value from 1 to 100"
         );
+        let too_long = PutOptions::new().outage_max(Duration::from_hours(2));
+        assert_eq!(too_long.check().unwrap_err().option, "outage_max");
         let swapped = PutOptions::new().backoff(Duration::from_secs(2), Duration::from_secs(1));
         assert_eq!(swapped.check().unwrap_err().option, "backoff max");
     }

@@ -6,7 +6,8 @@ use std::{error::Error, fmt};
 pub enum ErrorClass {
     /// The service asks to slow down: a shard's or an account's rate is used up. Worth a retry, later.
     Throttled,
-    /// A passing fault of the service or the network. Worth a retry.
+    /// A passing fault of the service, of the network or of the source of the credentials, or a session that
+    /// has expired and may be renewed. Worth a retry.
     Transient,
     /// The shard iterator is older than 5 minutes. Worth a new iterator.
     IteratorExpired,
@@ -16,7 +17,7 @@ pub enum ErrorClass {
     InUse,
     /// A limit of the account is reached, or control calls come too fast.
     LimitExceeded,
-    /// The credentials are missing, expired or do not allow the call; or the stream's key denies it.
+    /// The credentials are missing, wrong or do not allow the call; or the stream's key denies it.
     AccessDenied,
     /// The request can never succeed as it is.
     Invalid,
@@ -48,14 +49,13 @@ impl ErrorClass {
             | "ServiceUnavailableException"
             | "RequestTimeout"
             | "RequestTimeoutException" => Self::Transient,
+            code if is_expired_session(code) => Self::Transient,
             "ExpiredIteratorException" => Self::IteratorExpired,
             "ResourceNotFoundException" => Self::NotFound,
             "ResourceInUseException" => Self::InUse,
             "LimitExceededException" => Self::LimitExceeded,
             "AccessDeniedException"
             | "AccessDenied"
-            | "ExpiredToken"
-            | "ExpiredTokenException"
             | "IncompleteSignature"
             | "IncompleteSignatureException"
             | "InvalidClientTokenId"
@@ -91,6 +91,12 @@ impl ErrorClass {
     }
 }
 
+/// Whether a code says that the session of the credentials has expired. The source of the credentials renews a
+/// session before its end: one that ended between signing and arrival, or on a clock that is behind, has a successor.
+pub(crate) fn is_expired_session(code: &str) -> bool {
+    matches!(code, "ExpiredToken" | "ExpiredTokenException")
+}
+
 /// A call that failed as a whole.
 ///
 /// Its text holds the operation, the service's code and words, and the endpoint. It holds no credential and no
@@ -113,6 +119,8 @@ pub struct ServiceError {
     /// Whether the service may have carried out the call although it failed: the request was sent and no
     /// answer came back.
     pub may_have_been_done: bool,
+    /// The source of the credentials failed.
+    unsigned: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -134,6 +142,7 @@ impl ServiceError {
             endpoint: endpoint.into(),
             request_id: None,
             may_have_been_done: false,
+            unsigned: false,
             source: None,
         }
     }
@@ -155,8 +164,21 @@ impl ServiceError {
             endpoint: endpoint.into(),
             request_id: None,
             may_have_been_done: false,
+            unsigned: false,
             source: None,
         }
+    }
+
+    /// A call that was not made because the source of the credentials failed, in a way that may pass.
+    #[must_use]
+    pub fn unsigned(
+        operation: &'static str,
+        endpoint: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        let mut error = Self::unanswered(operation, endpoint, ErrorClass::Transient, message);
+        error.unsigned = true;
+        error
     }
 
     /// The same error with its cause.
@@ -170,6 +192,13 @@ impl ServiceError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.class.is_retryable()
+    }
+
+    /// Whether other credentials are awaited: their source failed for now, or the session has expired. Missing and
+    /// wrong credentials are [`ErrorClass::AccessDenied`].
+    #[must_use]
+    pub fn awaits_credentials(&self) -> bool {
+        self.unsigned || self.code.as_deref().is_some_and(is_expired_session)
     }
 }
 

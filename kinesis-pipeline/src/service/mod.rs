@@ -41,6 +41,8 @@ pub use delete_stream::DeleteStream;
 pub use deregister_stream_consumer::DeregisterStreamConsumer;
 pub use describe_stream_consumer::DescribeStreamConsumer;
 pub use describe_stream_summary::{DescribeStreamSummary, StreamStatus, StreamSummary};
+#[cfg(feature = "fleet")]
+pub(crate) use error::is_expired_session;
 pub use error::{ErrorClass, ServiceError};
 pub use get_records::{ChildShard, EncryptionType, GetRecords, RecordPage, StoredRecord};
 pub use get_shard_iterator::{GetShardIterator, IteratorStart, ShardIterator};

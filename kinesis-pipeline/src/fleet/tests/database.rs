@@ -1,5 +1,6 @@
 //! An embedded DynamoDB, a client of it, and requests as KCL sends them.
 
+use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_dynamodb::{
     Client,
     config::{Builder, Intercept},
@@ -41,6 +42,15 @@ impl Database {
         interceptor: impl Intercept + 'static,
     ) -> DynamoDbCheckpoints {
         let config = Builder::from(&self.server.sdk_config()).interceptor(interceptor);
+        DynamoDbCheckpoints::with_client(Client::from_conf(config.build()))
+    }
+
+    /// A store whose calls are signed with credentials of this source.
+    pub(super) fn store_signed_by(
+        &self,
+        source: impl ProvideCredentials + 'static,
+    ) -> DynamoDbCheckpoints {
+        let config = Builder::from(&self.server.sdk_config()).credentials_provider(source);
         DynamoDbCheckpoints::with_client(Client::from_conf(config.build()))
     }
 

@@ -3,6 +3,8 @@
 mod vectors;
 
 #[cfg(feature = "local-server")]
+mod credentials;
+#[cfg(feature = "local-server")]
 mod database;
 #[cfg(feature = "local-server")]
 mod kcl;

@@ -261,6 +261,7 @@ where
         };
         let outage_max = match error.class {
             ErrorClass::Throttled | ErrorClass::InUse | ErrorClass::LimitExceeded => BUSY_MAX,
+            _ if error.awaits_credentials() => BUSY_MAX,
             _ => UNREACHABLE_MAX,
         };
         let now = target.clock.instant();

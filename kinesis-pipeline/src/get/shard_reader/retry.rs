@@ -107,6 +107,7 @@ mod tests {
         {
             waits.push(at - now);
             warnings += u32::from(is_worth_a_warning);
+            assert!(!is_worth_a_warning || now - start >= WARN_AFTER);
             now = at;
         }
         // The last try is made when the time is up.

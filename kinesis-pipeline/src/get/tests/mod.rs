@@ -4,6 +4,7 @@ mod aggregates;
 mod by_shard;
 mod checkpoints;
 mod crashes;
+mod credentials;
 mod ends;
 #[cfg(feature = "local")]
 mod fan_out;

@@ -9,7 +9,7 @@ use super::stats::ProducerStats;
 use crate::{
     Clock,
     metrics::{Counter, CounterByLabel, Gauge, Histogram, IS_ON, Registry, Stopwatch, Unit},
-    put::error::AttemptError,
+    put::error::{AttemptError, Outage},
     service::{PutRecordsAnswer, StreamId},
 };
 
@@ -258,8 +258,11 @@ fn code(failure: &AttemptError) -> &str {
         AttemptError::TimedOut { .. } => "TimedOut",
         AttemptError::WrongAnswer { .. } => "WrongAnswer",
         AttemptError::WrongShard { .. } => "WrongShard",
-        _ if failure.is_unreached() => "Unreached",
-        _ => failure.code().unwrap_or("NoAnswer"),
+        _ => failure.code().unwrap_or(match failure.outage() {
+            Some(Outage::Credentials) => "NoCredentials",
+            Some(Outage::Unreachable) => "Unreached",
+            None => "NoAnswer",
+        }),
     }
 }
 
@@ -269,4 +272,34 @@ fn code(failure: &AttemptError) -> &str {
 )]
 fn as_value(records: usize) -> f64 {
     records as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::service::{ErrorClass, ServiceError};
+
+    #[test]
+    fn a_failure_without_a_code_is_counted_by_how_far_the_request_came() {
+        let mut lost = ServiceError::unanswered("PutRecords", "x", ErrorClass::Transient, "reset");
+        let unreached =
+            ServiceError::unanswered("PutRecords", "x", ErrorClass::Transient, "refused");
+        lost.may_have_been_done = true;
+        for (error, name) in [
+            (lost, "NoAnswer"),
+            (unreached, "Unreached"),
+            (
+                ServiceError::unsigned("PutRecords", "x", "busy"),
+                "NoCredentials",
+            ),
+            (
+                ServiceError::answered("PutRecords", "x", "ExpiredTokenException", ""),
+                "ExpiredTokenException",
+            ),
+        ] {
+            assert_eq!(code(&AttemptError::Request(Arc::new(error))), name);
+        }
+    }
 }

@@ -1,35 +1,57 @@
-//! How large a record may be: the service's default, or what the stream says once a larger record comes.
+//! The largest record that the stream takes: the service's default, or what the stream says once a larger record comes.
 
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{encode::RECORD_BYTES_MAX, shared::Settings};
-use crate::{put::error::PutError, service::DescribeStreamSummary};
+use crate::{
+    put::{
+        error::{AttemptError, PutError},
+        scheduler::retry::{may_pass, outage_backoff},
+    },
+    service::{DescribeStreamSummary, ErrorClass, ServiceError},
+};
 
 /// The most that any stream takes.
 pub(crate) const RECORD_BYTES_RAISED_MAX: usize = 10 * 1024 * 1024;
-/// A stream's limit can be raised: it is asked for again after this time.
-const ASKED_AGAIN_AFTER: Duration = Duration::from_mins(1);
+/// An answer holds for so long: a stream's limit can be raised, and the service describes a stream 20 times a second
+/// for all who ask.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// The largest record, data and partition key, that the stream takes, as far as is known.
 #[derive(Debug)]
 pub(crate) struct RecordLimit {
     bytes_max: AtomicUsize,
-    asked_at: Mutex<Option<Instant>>,
+    /// Counts the askings that have ended: those who waited for one share its outcome.
+    askings: AtomicUsize,
+    /// Locked while the stream is asked. One asks at a time, the others wait for the answer.
+    outcome: Mutex<Outcome>,
+}
+
+/// What the last asking found out.
+#[derive(Clone, Debug)]
+enum Outcome {
+    /// The stream was not asked yet.
+    Nothing,
+    /// It told its limit at this time.
+    Told(Instant),
+    /// It did not, also after the repetitions.
+    Failed(AttemptError, Instant),
 }
 
 impl RecordLimit {
     pub(crate) fn new() -> Self {
         Self {
             bytes_max: AtomicUsize::new(RECORD_BYTES_MAX),
-            asked_at: Mutex::new(None),
+            askings: AtomicUsize::new(0),
+            outcome: Mutex::new(Outcome::Nothing),
         }
     }
 
@@ -38,8 +60,58 @@ impl RecordLimit {
         bytes <= self.bytes_max.load(Ordering::Relaxed)
     }
 
-    /// The error of a record of this size.
-    pub(crate) fn too_large(&self, bytes: usize, settings: &Settings) -> PutError {
+    /// Checks a record's size; the stream is asked for its limit if that may help.
+    ///
+    /// Cancel safe: if the put that asks is dropped, one that waits for the answer asks.
+    pub(crate) async fn check(&self, bytes: usize, settings: &Settings) -> Result<(), PutError> {
+        if self.allows(bytes) {
+            return Ok(());
+        }
+        if bytes > RECORD_BYTES_RAISED_MAX {
+            return Err(self.too_large(bytes, settings));
+        }
+        let askings = self.askings.load(Ordering::Acquire);
+        let mut outcome = self.outcome.lock().await;
+        if self.allows(bytes) {
+            return Ok(());
+        }
+        let is_shared = self.askings.load(Ordering::Acquire) != askings;
+        if !is_shared && !outcome.holds(settings.target.clock.instant()) {
+            *outcome = self.ask(settings).await;
+            self.askings.fetch_add(1, Ordering::Release);
+        }
+        match &*outcome {
+            Outcome::Failed(source, _) => Err(unknown(bytes, Some(source.clone()), settings)),
+            _ if self.allows(bytes) => Ok(()),
+            _ => Err(self.too_large(bytes, settings)),
+        }
+    }
+
+    /// The stream refused a record of this size that it was known to take: its limit may have been lowered.
+    pub(crate) fn doubt(&self, bytes: usize) {
+        if bytes > RECORD_BYTES_MAX {
+            self.bytes_max.store(RECORD_BYTES_MAX, Ordering::Relaxed);
+            // If it is locked, the stream is being asked anyway.
+            if let Ok(mut outcome) = self.outcome.try_lock() {
+                *outcome = Outcome::Nothing;
+            }
+        }
+    }
+
+    /// Returns the error of a record of this size that cannot wait for the stream's answer.
+    pub(crate) fn refusal(&self, bytes: usize, settings: &Settings) -> PutError {
+        let now = settings.target.clock.instant();
+        let is_known = self
+            .outcome
+            .try_lock()
+            .is_ok_and(|outcome| matches!(*outcome, Outcome::Told(_)) && outcome.holds(now));
+        if is_known || bytes > RECORD_BYTES_RAISED_MAX {
+            return self.too_large(bytes, settings);
+        }
+        unknown(bytes, None, settings)
+    }
+
+    fn too_large(&self, bytes: usize, settings: &Settings) -> PutError {
         PutError::TooLarge {
             stream: settings.target.stream.clone(),
             bytes,
@@ -47,43 +119,71 @@ impl RecordLimit {
         }
     }
 
-    /// Checks a record's size; the stream is asked for its limit if that may help.
-    pub(crate) async fn check(&self, bytes: usize, settings: &Settings) -> Result<(), PutError> {
-        if self.allows(bytes) {
-            return Ok(());
-        }
-        if bytes <= RECORD_BYTES_RAISED_MAX && self.asks(settings.target.clock.instant()) {
-            self.ask(settings).await;
-        }
-        if self.allows(bytes) {
-            return Ok(());
-        }
-        Err(self.too_large(bytes, settings))
-    }
-
-    /// Whether to ask now; whoever is told to, does.
-    fn asks(&self, now: Instant) -> bool {
-        let mut asked_at = self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let asks = asked_at.is_none_or(|at| now.duration_since(at) >= ASKED_AGAIN_AFTER);
-        if asks {
-            *asked_at = Some(now);
-        }
-        asks
-    }
-
-    async fn ask(&self, settings: &Settings) {
-        let call = DescribeStreamSummary::new(settings.target.stream.clone());
-        let answer = settings.target.service.describe_stream_summary(call);
-        match timeout(settings.options.request_timeout, answer).await {
-            Ok(Ok(stream)) => {
-                let bytes_max = stream.record_bytes_max;
-                let bytes_max = bytes_max.clamp(RECORD_BYTES_MAX, RECORD_BYTES_RAISED_MAX);
-                self.bytes_max.store(bytes_max, Ordering::Relaxed);
+    /// Asks the stream, and again while that may help, for as long as an outage may last.
+    async fn ask(&self, settings: &Settings) -> Outcome {
+        let (options, clock) = (&settings.options, &settings.target.clock);
+        let began = clock.instant();
+        loop {
+            let failure = match describe(settings).await {
+                Ok(bytes_max) => {
+                    self.bytes_max.store(bytes_max, Ordering::Relaxed);
+                    return Outcome::Told(clock.instant());
+                }
+                // A server without the call: its streams take what each stream takes.
+                Err(failure) if failure.class() == ErrorClass::Invalid => {
+                    return Outcome::Told(clock.instant());
+                }
+                Err(failure) => failure,
+            };
+            let lasted = clock.instant().duration_since(began);
+            if !may_pass(failure.class()) || lasted >= options.outage_max {
+                return Outcome::Failed(failure, clock.instant());
             }
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "the stream did not tell how large records may be");
-            }
-            Err(_) => tracing::debug!("the stream did not tell in time how large records may be"),
+            tracing::debug!(error = %failure, "the stream did not tell how large records may be");
+            sleep(outage_backoff(options, lasted, fastrand::f64())).await;
         }
+    }
+}
+
+impl Outcome {
+    /// Whether asking again would bring nothing else: the answer, or the refusal, has not grown old.
+    fn holds(&self, now: Instant) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Failed(failure, _) if may_pass(failure.class()) => false,
+            Self::Told(at) | Self::Failed(_, at) => now.duration_since(*at) < ASKED_AGAIN_AFTER,
+        }
+    }
+}
+
+async fn describe(settings: &Settings) -> Result<usize, AttemptError> {
+    let call = DescribeStreamSummary::new(settings.target.stream.clone());
+    let answer = settings.target.service.describe_stream_summary(call);
+    match timeout(settings.options.request_timeout, answer).await {
+        Ok(Ok(stream)) => {
+            let bytes_max = stream.record_bytes_max;
+            Ok(bytes_max.clamp(RECORD_BYTES_MAX, RECORD_BYTES_RAISED_MAX))
+        }
+        Ok(Err(error)) => Err(AttemptError::Request(error.into())),
+        Err(_) => Err(AttemptError::Request(timed_out(settings).into())),
+    }
+}
+
+fn timed_out(settings: &Settings) -> ServiceError {
+    let endpoint = settings.endpoint.as_ref();
+    let message = "no answer came in time";
+    ServiceError::unanswered(
+        "DescribeStreamSummary",
+        endpoint,
+        ErrorClass::Transient,
+        message,
+    )
+}
+
+fn unknown(bytes: usize, source: Option<AttemptError>, settings: &Settings) -> PutError {
+    PutError::LimitUnknown {
+        stream: settings.target.stream.clone(),
+        bytes,
+        source,
     }
 }

@@ -147,6 +147,14 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
+    /// How long to keep trying while the source of the credentials fails: see [`PutOptions::outage_max`]. Default
+    /// 1 minute, 0 to 1 hour.
+    #[must_use]
+    pub fn outage_max(mut self, time: Duration) -> Self {
+        self.options = self.options.outage_max(time);
+        self
+    }
+
     /// How long the answer to a request is waited for. Default 30 s, 10 ms to 10 minutes.
     #[must_use]
     pub fn request_timeout(mut self, time: Duration) -> Self {

@@ -168,7 +168,7 @@ impl<R: KinesisRecord> Producer<R> {
     /// records.
     ///
     /// # Errors
-    /// [`PutError::NoRoom`], or why the record cannot be put as it is; with the record.
+    /// [`PutError::NoRoom`], [`PutError::LimitUnknown`] for a record over 1 MiB before that, or why the record cannot be put as it is; with the record.
     pub fn try_put<T: Borrow<R>>(&self, record: T) -> Result<PendingReceipt, PutFailure<T>> {
         let accepted = self
             .encode(record.borrow())
@@ -206,7 +206,7 @@ impl<R: KinesisRecord> Producer<R> {
         let settings = self.pipeline.settings();
         let bytes = record.size_bytes();
         if !settings.limit.allows(bytes) {
-            return settings.limit.too_large(bytes, settings);
+            return settings.limit.refusal(bytes, settings);
         }
         PutError::NoRoom {
             stream: self.id().clone(),

@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    retry::{Verdict, verdict},
+    retry::{Verdict, outage_max, verdict},
     scheduler::State,
     split::{Outcomes, split},
 };
 use crate::{
     put::{
-        error::AttemptError,
+        error::{AttemptError, Outage},
         pending::slab::Ticket,
         request::{
             entry::{Entry, LaneId},
@@ -34,7 +34,7 @@ impl State {
             outcome,
         } = sent;
         let outcomes = split(entries.len(), outcome);
-        self.note_reach(&outcomes, now);
+        self.note_outage(&outcomes, now);
         match outcomes {
             Outcomes::Each(outcomes) => {
                 self.lanes.peek_sent(&entries);
@@ -79,8 +79,8 @@ impl State {
         for entry in entries {
             self.on_failed(entry, failure, jitter, now);
         }
-        if failure.is_unreached() {
-            self.give_up_unreachable(failure, now);
+        if let Some(outage) = failure.outage() {
+            self.give_up_in(outage, failure, now);
         }
     }
 
@@ -102,24 +102,28 @@ impl State {
         }
     }
 
-    fn note_reach(&mut self, outcomes: &Outcomes, now: Instant) {
-        match outcomes {
-            Outcomes::All(failure) if failure.is_unreached() => {
-                self.unreached_since.get_or_insert(now);
-            }
-            Outcomes::All(_) | Outcomes::Each(_) => self.unreached_since = None,
-        }
+    /// Notes whether the service was reached. Another kind of outage begins anew.
+    fn note_outage(&mut self, outcomes: &Outcomes, now: Instant) {
+        let outage = match outcomes {
+            Outcomes::All(failure) => failure.outage(),
+            Outcomes::Each(_) => None,
+        };
+        let before = self.outage.take();
+        self.outage = outage.map(|outage| match before {
+            Some(before) if before.0 == outage => before,
+            _ => (outage, now),
+        });
     }
 
-    fn unreached(&self, now: Instant) -> Duration {
-        self.unreached_since
-            .map_or(Duration::ZERO, |since| now.duration_since(since))
+    /// How long the outage has lasted.
+    fn outage_lasted(&self, now: Instant) -> Duration {
+        self.outage
+            .map_or(Duration::ZERO, |(_, since)| now.duration_since(since))
     }
 
-    /// An endpoint that has been tried long enough fails all that waits: each record would only find out the
-    /// same.
-    fn give_up_unreachable(&mut self, failure: &AttemptError, now: Instant) {
-        if self.unreached(now) < self.settings.options.unreachable_max {
+    /// An outage that has lasted long enough fails all that waits: each record would only find out the same.
+    fn give_up_in(&mut self, outage: Outage, failure: &AttemptError, now: Instant) {
+        if self.outage_lasted(now) < outage_max(&self.settings.options, outage) {
             return;
         }
         let mut waiting = self.take_strays();
@@ -143,7 +147,8 @@ impl State {
 
     fn on_failed(&mut self, entry: Entry, failure: &AttemptError, jitter: f64, now: Instant) {
         let lane = entry.lane;
-        let unreached = self.unreached(now);
+        let lasted = self.outage_lasted(now);
+        let unsent = failure.outage() == Some(Outage::Credentials);
         self.tell_lane(&entry, failure, now);
         if failure.class() == ErrorClass::NotFound {
             self.suspect_shards(now);
@@ -153,20 +158,24 @@ impl State {
         let mut longest = Duration::ZERO;
         for ticket in entry.into_users(&mut self.records) {
             let user = &mut self.records[&ticket].fate;
-            user.attempt_failed(failure);
-            match verdict(
-                &self.settings.options,
-                failure,
-                user.attempts,
-                unreached,
-                jitter,
-            ) {
+            let attempts = user.attempts;
+            if unsent {
+                user.attempt_was_not_about_it();
+            } else {
+                user.attempt_failed(failure);
+            }
+            match verdict(&self.settings.options, failure, attempts, lasted, jitter) {
                 Verdict::Again(wait) => {
                     longest = longest.max(wait);
                     again.push(ticket);
                 }
                 Verdict::GiveUp => self.records.take(ticket).fate.gave_up(failure.clone()),
-                Verdict::Reject => self.records.take(ticket).fate.rejected(failure.clone()),
+                Verdict::Reject => {
+                    if failure.class() == ErrorClass::Invalid {
+                        self.settings.limit.doubt(ticket.bytes());
+                    }
+                    self.records.take(ticket).fate.rejected(failure.clone());
+                }
             }
         }
         if let Some(oldest) = again.first() {

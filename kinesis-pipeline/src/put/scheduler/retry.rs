@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    put::{error::AttemptError, options::PutOptions},
+    put::{
+        error::{AttemptError, Outage},
+        options::PutOptions,
+    },
     service::ErrorClass,
 };
 
@@ -20,13 +23,13 @@ pub(crate) enum Verdict {
 
 /// Decides what becomes of a record.
 ///
-/// `attempts` counts the failed one; `unreached` is how long no attempt has reached the service; `jitter` is
-/// a random number from 0 to 1.
+/// `attempts` counts the failed one; `lasted` is how long the same [`Outage`] has kept all requests from the
+/// service; `jitter` is a random number from 0 to 1.
 pub(crate) fn verdict(
     options: &PutOptions,
     failure: &AttemptError,
     attempts: u32,
-    unreached: Duration,
+    lasted: Duration,
     jitter: f64,
 ) -> Verdict {
     if matches!(failure, AttemptError::WrongAnswer { .. }) {
@@ -35,15 +38,29 @@ pub(crate) fn verdict(
     if !may_pass(failure.class()) {
         return Verdict::Reject;
     }
-    let lost = failure.is_unreached() && unreached >= options.unreachable_max;
+    let outage = failure.outage();
+    if outage.is_some_and(|outage| lasted >= outage_max(options, outage)) {
+        return Verdict::GiveUp;
+    }
+    if outage == Some(Outage::Credentials) {
+        return Verdict::Again(outage_backoff(options, lasted, jitter));
+    }
     let attempts_max = match failure.class() {
         ErrorClass::Throttled => options.throttled_attempts_max,
         _ => options.attempts_max,
     };
-    if lost || attempts >= attempts_max {
+    if attempts >= attempts_max {
         return Verdict::GiveUp;
     }
     Verdict::Again(backoff(options, attempts, jitter))
+}
+
+/// How long an outage may last before all that waits is given up.
+pub(crate) fn outage_max(options: &PutOptions, outage: Outage) -> Duration {
+    match outage {
+        Outage::Unreachable => options.unreachable_max,
+        Outage::Credentials => options.outage_max,
+    }
 }
 
 /// Whether a later attempt may succeed. A stream that is being changed takes records again soon.
@@ -59,6 +76,14 @@ pub(crate) fn backoff(options: &PutOptions, attempts: u32, jitter: f64) -> Durat
         .saturating_mul(doubled)
         .min(options.backoff_max);
     full.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
+}
+
+/// How long to wait in an outage that has lasted so long: about half of that, so that the last try is made when the
+/// time is up. It does not depend on attempts, as none was made.
+pub(crate) fn outage_backoff(options: &PutOptions, lasted: Duration, jitter: f64) -> Duration {
+    let full = (lasted / 2).clamp(options.backoff_min, options.backoff_max);
+    let wait = full.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
+    wait.min(options.outage_max.saturating_sub(lasted))
 }
 
 #[cfg(test)]
@@ -127,6 +152,27 @@ mod tests {
             verdict_on(&refused, 2, Duration::from_secs(5)),
             Verdict::GiveUp
         );
+    }
+
+    #[test]
+    fn absent_credentials_are_awaited_by_time_and_not_by_attempts() {
+        let error = ServiceError::unsigned("PutRecords", "http://x", "busy");
+        let unsigned = AttemptError::Request(Arc::new(error));
+        let options = PutOptions::new().attempts_max(1);
+        let after = |lasted| verdict(&options, &unsigned, 1, lasted, 1.0);
+        let (mut lasted, mut waits) = (Duration::ZERO, Vec::new());
+        while let Verdict::Again(wait) = after(lasted) {
+            waits.push(wait);
+            lasted += wait;
+        }
+        // The last try is made when the time is up.
+        assert_eq!(lasted, options.outage_max);
+        assert_eq!(waits[0], options.backoff_min);
+        assert_eq!(waits.iter().max(), Some(&options.backoff_max));
+        assert!(waits.len() < 60, "{}", waits.len());
+        assert_eq!(after(lasted), Verdict::GiveUp);
+        let shortest = outage_backoff(&options, Duration::from_secs(2), 0.0);
+        assert_eq!(shortest, Duration::from_millis(500), "spread over half");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::on_shards::Unsettled;
 use crate::put::{
     admission::{budget::Held, shared::Settings},
+    error::Outage,
     options::Order,
     pending::{
         flush::{EpochEnd, Epochs},
@@ -91,8 +92,8 @@ pub(crate) struct State {
     pub(super) in_flight: usize,
     /// A request did not come back, so that its records have no tickets.
     pub(super) lost: bool,
-    /// Since when no request has reached the service; `None` if the last one did.
-    pub(super) unreached_since: Option<Instant>,
+    /// What keeps all requests from the service, and since when; `None` if the last one reached it.
+    pub(super) outage: Option<(Outage, Instant)>,
     /// A request was answered since the last one was cut.
     pub(super) answered: bool,
     pub(super) epochs: Epochs,
@@ -126,7 +127,7 @@ impl State {
             refresh: Refresh::new(),
             in_flight: 0,
             lost: false,
-            unreached_since: None,
+            outage: None,
             answered: false,
             rng,
         }
@@ -326,7 +327,7 @@ impl State {
 
     /// What comes after a rest tries the endpoint anew.
     pub(crate) fn rested(&mut self) {
-        self.unreached_since = None;
+        self.outage = None;
         self.rested_at = Some(self.now());
         self.records.rest();
         self.lanes.rest();

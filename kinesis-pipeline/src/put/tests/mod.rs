@@ -3,6 +3,7 @@
 #[cfg(feature = "local")]
 mod endings;
 mod failures;
+mod limit;
 mod listing;
 #[cfg(feature = "local")]
 mod local;

@@ -71,6 +71,8 @@ struct Inner {
     /// The service ignores keys.
     auto: bool,
     list_denied: bool,
+    /// The source of the credentials fails until then.
+    unsigned_until: Option<Instant>,
     lists: usize,
     lost_records: usize,
     throttled: usize,
@@ -125,6 +127,7 @@ impl Model {
                 limits: false,
                 auto: false,
                 list_denied: false,
+                unsigned_until: None,
                 lists: 0,
                 lost_records: 0,
                 throttled: 0,
@@ -155,6 +158,12 @@ impl Model {
 
     pub(super) fn deny_listing(&self) {
         self.inner.lock().unwrap().list_denied = true;
+    }
+
+    /// From now on no call can be signed, for so long.
+    pub(super) fn lose_credentials(&self, outage: Duration) {
+        let until = Clock::system().instant() + outage;
+        self.inner.lock().unwrap().unsigned_until = Some(until);
     }
 
     pub(super) fn lists(&self) -> usize {
@@ -327,6 +336,9 @@ impl Model {
     fn put_now(&self, call: &PutRecords) -> Result<PutRecordsAnswer, ServiceError> {
         let mut inner = self.inner.lock().unwrap();
         let now = Clock::system().instant();
+        if inner.unsigned_until.is_some_and(|until| now < until) {
+            return Err(ServiceError::unsigned("PutRecords", ENDPOINT, "busy"));
+        }
         if inner.rng.f64() < inner.faults.failed_requests {
             return Err(ServiceError::answered(
                 "PutRecords",
@@ -358,6 +370,10 @@ impl Model {
     fn list_now(&self, call: &ListShards) -> Result<ShardPage, ServiceError> {
         let mut inner = self.inner.lock().unwrap();
         inner.lists += 1;
+        let now = Clock::system().instant();
+        if inner.unsigned_until.is_some_and(|until| now < until) {
+            return Err(ServiceError::unsigned("ListShards", ENDPOINT, "busy"));
+        }
         let failed = |code| ServiceError::answered("ListShards", ENDPOINT, code, "");
         if inner.list_denied {
             return Err(failed("AccessDeniedException"));

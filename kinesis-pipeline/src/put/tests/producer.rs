@@ -148,6 +148,7 @@ async fn fault_run(run: FaultRun) -> usize {
             }
             3_000 => model.merge(2),
             4_500 => model.split(0),
+            4_000 => model.lose_credentials(7 * SECOND),
             5_000 if seed % 3 == 2 => {
                 // A stream takes a while to go and to come.
                 producer.flush().await.unwrap();
@@ -432,6 +433,32 @@ async fn close_drains_and_refuses_what_comes_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn close_tells_how_many_records_were_not_stored() {
+    let script = Script::with([], |_| Answer::Error("AccessDeniedException"));
+    let producer = script.stream().producer().build().unwrap();
+    for number in 0..3 {
+        drop(producer.put(&record(number)).await.unwrap());
+    }
+    let report = producer.close().await.unwrap_err();
+    assert_eq!((report.records_failed, report.records_pending), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_that_broke_down_says_so_and_how_many_records_it_took_along() {
+    let script = Script::new([]);
+    let producer = script.stream().producer().build().unwrap();
+    producer.put(&record("a")).await.unwrap().await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    producer.pipeline().lose_state();
+    let pending = producer.put(&record("b")).await.unwrap();
+    assert!(matches!(pending.await, Err(PutError::Gone { .. })));
+    let error = producer.flush().await.unwrap_err();
+    assert!(error.to_string().contains("make another one"), "{error}");
+    let report = producer.close().await.unwrap_err();
+    assert_eq!((report.records_failed, report.records_pending), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn close_reports_what_is_still_on_its_way_at_its_deadline() {
     let script = Script::with([], |_| Answer::Silence);
     let producer = script
@@ -503,7 +530,7 @@ async fn a_stream_that_takes_larger_records_is_asked_for_its_limit() {
     let large = sized("k", 4 * MIB - 1);
     let failure = producer.try_put(&large).unwrap_err();
     assert!(
-        matches!(failure.error, PutError::TooLarge { .. }),
+        matches!(failure.error, PutError::LimitUnknown { .. }),
         "not known yet"
     );
     assert!(producer.put(&large).await.unwrap().await.is_ok());

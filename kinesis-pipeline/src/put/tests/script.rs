@@ -33,6 +33,8 @@ pub(super) enum Answer {
     Error(&'static str),
     /// No connection.
     Refused,
+    /// The source of the credentials fails.
+    Unsigned,
     /// The records are stored, the answer is lost.
     Lost,
     /// The answer never comes.
@@ -56,6 +58,15 @@ pub(super) struct Script {
     otherwise: Box<dyn Fn(&PutRecords) -> Answer + Send + Sync>,
     calls: Mutex<Vec<Call>>,
     in_flight: Mutex<InFlight>,
+    limits: Mutex<Limits>,
+}
+
+/// What the stream says of its largest record.
+#[derive(Default)]
+struct Limits {
+    /// Bytes, or the code of an error; the last one is said again.
+    script: VecDeque<Result<usize, &'static str>>,
+    asked: usize,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -79,7 +90,28 @@ impl Script {
             otherwise: Box::new(otherwise),
             calls: Mutex::default(),
             in_flight: Mutex::default(),
+            limits: Mutex::default(),
         })
+    }
+
+    /// What the stream says when it is asked for its largest record, time after time.
+    pub(super) fn say_limits(&self, limits: impl IntoIterator<Item = Result<usize, &'static str>>) {
+        self.limits.lock().unwrap().script = limits.into_iter().collect();
+    }
+
+    /// How often it was asked.
+    pub(super) fn limits_asked(&self) -> usize {
+        self.limits.lock().unwrap().asked
+    }
+
+    fn next_limit(&self) -> Result<usize, &'static str> {
+        let mut limits = self.limits.lock().unwrap();
+        limits.asked += 1;
+        let next = limits.script.pop_front().expect("a limit is scripted");
+        if limits.script.is_empty() {
+            limits.script.push_back(next);
+        }
+        next
     }
 
     pub(super) fn stream(self: &Arc<Self>) -> KinesisStream<EncodedRecord> {
@@ -176,6 +208,7 @@ fn answer(
             ));
         }
         Answer::Refused => return Err(unanswered("connection refused", false)),
+        Answer::Unsigned => return Err(ServiceError::unsigned("PutRecords", ENDPOINT, "busy")),
         Answer::Lost => return Err(unanswered("connection reset", true)),
         Answer::Silence | Answer::Panic => unreachable!("handled by the call"),
     };
@@ -229,7 +262,17 @@ impl Kinesis for Script {
         &self,
         _: DescribeStreamSummary,
     ) -> ServiceFuture<'_, StreamSummary> {
-        unimplemented!()
+        Box::pin(async move {
+            let limit = self.next_limit();
+            tokio::time::sleep(LATENCY).await;
+            let operation = "DescribeStreamSummary";
+            let refused =
+                |code| ServiceError::answered(operation, ENDPOINT, code, "as the script says");
+            let created_at = std::time::SystemTime::UNIX_EPOCH;
+            let mut stream = StreamSummary::new("readings", "arn", created_at);
+            stream.record_bytes_max = limit.map_err(refused)?;
+            Ok(stream)
+        })
     }
 
     fn create_stream(&self, _: CreateStream) -> ServiceFuture<'_, ()> {

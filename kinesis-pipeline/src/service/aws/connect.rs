@@ -4,12 +4,14 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError};
 use aws_sdk_kinesis::Client;
 
-use super::{AwsKinesis, error::CREDENTIALS_HELP};
+use super::{AwsKinesis, credentials::Credentials};
 use crate::{service::StreamId, stream::KinesisStream};
 
 /// How long the environment may take to give a region and then credentials. The SDK gives up on credentials
 /// after the same time at each call.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A source of credentials that failed is asked again after this time.
+const RESOLVE_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// How to reach Amazon Kinesis; what is not set comes from the environment, as for every AWS tool:
 /// environment variables, the profile files, the role of the container or machine.
@@ -124,16 +126,27 @@ fn is_http(url: &str) -> bool {
 }
 
 async fn check_credentials(config: &SdkConfig) -> Result<(), ConnectError> {
-    let provider = config.credentials_provider().ok_or_else(|| {
-        ConnectError::without_credentials(CredentialsError::not_loaded_no_source())
-    })?;
-    match tokio::time::timeout(RESOLVE_TIMEOUT, provider.provide_credentials()).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(ConnectError::without_credentials(error)),
-        Err(_) => {
-            let error = CredentialsError::provider_timed_out(RESOLVE_TIMEOUT);
-            Err(ConnectError::without_credentials(error))
+    let Some(provider) = config.credentials_provider() else {
+        let error = CredentialsError::not_loaded_no_source();
+        return Err(ConnectError::without_credentials(error));
+    };
+    let mut last = None;
+    let found = tokio::time::timeout(RESOLVE_TIMEOUT, async {
+        loop {
+            match provider.provide_credentials().await {
+                Err(error) if Credentials::why(&error).may_pass() => last = Some(error),
+                Err(error) => return Err(error),
+                Ok(_) => return Ok(()),
+            }
+            tokio::time::sleep(RESOLVE_AGAIN_AFTER).await;
         }
+    });
+    let timed_out = || CredentialsError::provider_timed_out(RESOLVE_TIMEOUT);
+    match found.await {
+        Ok(found) => found.map_err(ConnectError::without_credentials),
+        Err(_) => Err(ConnectError::without_credentials(
+            last.unwrap_or_else(timed_out),
+        )),
     }
 }
 
@@ -146,11 +159,17 @@ pub enum ConnectError {
         "no AWS region: set AWS_REGION, or `region` in the AWS profile, or name the stream by its ARN"
     )]
     MissingRegion,
-    /// No credentials were found, or they could not be fetched.
-    #[error("no AWS credentials: {CREDENTIALS_HELP}")]
+    /// No credentials were found, or the configuration of their source is wrong.
+    #[error("{}", Credentials::of_source(source.as_deref()))]
     Credentials {
         /// What a source of credentials said that should have had some.
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// The source of the credentials failed, and did again until the time was over.
+    #[error("{}", Credentials::Unavailable)]
+    CredentialsUnavailable {
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The endpoint is not a URL.
     #[error("`{url}` is not an endpoint: write a URL such as `http://127.0.0.1:4567`")]
@@ -170,11 +189,21 @@ pub enum ConnectError {
 
 impl ConnectError {
     fn without_credentials(error: CredentialsError) -> Self {
-        let source = match error {
-            CredentialsError::CredentialsNotLoaded(_) => None,
-            error => Some(error.into()),
-        };
-        Self::Credentials { source }
+        match Credentials::why(&error) {
+            Credentials::Missing => Self::Credentials { source: None },
+            Credentials::Misconfigured => Self::Credentials {
+                source: Some(error.into()),
+            },
+            Credentials::Unavailable => Self::CredentialsUnavailable {
+                source: error.into(),
+            },
+        }
+    }
+
+    /// Whether the same call may succeed later without a change on your side.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::CredentialsUnavailable { .. })
     }
 }
 
@@ -245,7 +274,10 @@ fn region_of(stream: &StreamId) -> Result<Option<String>, ConnectError> {
 
 #[cfg(test)]
 mod tests {
+    use aws_credential_types::provider::SharedCredentialsProvider;
+
     use super::*;
+    use crate::service::aws::credentials::tests::{Failure, Flaky};
 
     #[test]
     fn the_region_of_an_arn_is_its_fourth_part() {
@@ -274,5 +306,47 @@ mod tests {
                 "{url}"
             );
         }
+    }
+
+    async fn checked(failure: Failure, times: usize) -> Result<(), ConnectError> {
+        let source = Flaky::new(failure);
+        source.fail(times);
+        let config = SdkConfig::builder();
+        let config = config.credentials_provider(SharedCredentialsProvider::new(source));
+        check_credentials(&config.build()).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_of_credentials_that_fails_is_asked_again_until_the_time_is_over() {
+        let failure = || CredentialsError::provider_error("503");
+        checked(failure, 10).await.unwrap();
+        let begun = crate::Clock::system().instant();
+        let error = checked(failure, usize::MAX).await.unwrap_err();
+        assert_eq!(begun.elapsed(), RESOLVE_TIMEOUT);
+        assert!(matches!(error, ConnectError::CredentialsUnavailable { .. }));
+        assert!(error.is_retryable() && error.to_string().contains("try again later"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn missing_and_wrong_credentials_are_told_at_once_with_what_to_set() {
+        let cases: [(Failure, &str); 2] = [
+            (CredentialsError::not_loaded_no_source, "no AWS credentials"),
+            (
+                || CredentialsError::invalid_configuration("a loop"),
+                "correct the profile",
+            ),
+        ];
+        let begun = crate::Clock::system().instant();
+        for (failure, words) in cases {
+            let error = checked(failure, 1).await.unwrap_err();
+            assert!(matches!(error, ConnectError::Credentials { .. }));
+            assert!(!error.is_retryable());
+            let text = error.to_string();
+            assert!(
+                text.contains(words) && text.contains("AWS_ACCESS_KEY_ID"),
+                "{text}"
+            );
+        }
+        assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 }

@@ -1,19 +1,17 @@
 use std::error::Error;
 
-use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kinesis::{
     error::{ConnectorError, ProvideErrorMetadata, SdkError},
     operation::RequestId,
 };
 
-use super::AwsKinesis;
+use super::{
+    AwsKinesis,
+    credentials::{self, Credentials},
+};
 use crate::service::{ErrorClass, ServiceError};
 
 type BoxError = Box<dyn Error + Send + Sync>;
-
-/// What to set when there are no credentials.
-pub(super) const CREDENTIALS_HELP: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
-     AWS_PROFILE, or run where a role gives credentials";
 
 impl AwsKinesis {
     /// The seam's error of a call that the SDK failed.
@@ -42,9 +40,10 @@ impl AwsKinesis {
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        let credentials = has_cause::<CredentialsError>(&error);
+        if let Some(credentials) = Credentials::of(&error) {
+            return self.without_credentials(operation, credentials, &error);
+        }
         match error {
-            _ if credentials => self.without_credentials(operation, &error),
             SdkError::ServiceError(context) => {
                 let status = context.raw().status().as_u16();
                 self.answered(
@@ -107,14 +106,18 @@ impl AwsKinesis {
     fn without_credentials(
         &self,
         operation: &'static str,
+        credentials: Credentials,
         error: &(dyn Error + 'static),
     ) -> ServiceError {
-        let message = format!("no AWS credentials: {CREDENTIALS_HELP}");
-        let class = ErrorClass::AccessDenied;
-        let denied = ServiceError::unanswered(operation, &self.endpoint, class, message);
-        match cause::<CredentialsError>(error).and_then(Error::source) {
-            Some(cause) => denied.with_source(cause.to_string()),
-            None => denied,
+        let (endpoint, message) = (&self.endpoint, credentials.to_string());
+        let failed = if credentials.may_pass() {
+            ServiceError::unsigned(operation, endpoint, message)
+        } else {
+            ServiceError::unanswered(operation, endpoint, ErrorClass::AccessDenied, message)
+        };
+        match credentials::reason(error) {
+            Some(reason) => failed.with_source(reason),
+            None => failed,
         }
     }
 
@@ -199,11 +202,8 @@ fn inner<E: Error + Send + Sync + 'static>(error: SdkError<E>) -> BoxError {
     error.into_source().unwrap_or_else(Into::into)
 }
 
-fn has_cause<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
-    cause::<E>(error).is_some()
-}
-
-fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+/// Finds the first cause of a type in an error's chain.
+pub(super) fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {
@@ -216,7 +216,7 @@ fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a
 
 #[cfg(test)]
 mod tests {
-    use aws_credential_types::provider::{ProvideCredentials, future};
+    use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
     use aws_sdk_kinesis::Client;
 
     use super::*;
@@ -286,7 +286,7 @@ mod tests {
             (
                 400,
                 r#"{"__type":"ExpiredTokenException"}"#,
-                ErrorClass::AccessDenied,
+                ErrorClass::Transient,
             ),
             (
                 500,

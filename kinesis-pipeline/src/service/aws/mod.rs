@@ -9,6 +9,7 @@ mod connect;
 mod connections;
 mod consumer;
 mod create_stream;
+pub(crate) mod credentials;
 mod delete_stream;
 mod deregister_stream_consumer;
 mod describe_stream_consumer;

@@ -115,7 +115,7 @@ async fn answers_in_cbor_are_read_and_their_errors_are_those_of_json() {
         (400, "ExpiredIteratorException", ErrorClass::IteratorExpired),
         (400, "SerializationException", ErrorClass::Invalid),
         (400, "NewRefusal", ErrorClass::Invalid),
-        (400, "ExpiredTokenException", ErrorClass::AccessDenied),
+        (400, "ExpiredTokenException", ErrorClass::Transient),
         (500, "InternalFailure", ErrorClass::Transient),
         (503, "NewFault", ErrorClass::Transient),
     ] {

@@ -144,7 +144,7 @@ fn is_hopeless(error: &PutError) -> bool {
     match attempt.class() {
         ErrorClass::NotFound | ErrorClass::AccessDenied => true,
         _ => match attempt {
-            AttemptError::Request(error) => error.code.is_none(),
+            AttemptError::Request(error) => error.code.is_none() || error.awaits_credentials(),
             AttemptError::TimedOut { .. } => true,
             _ => false,
         },

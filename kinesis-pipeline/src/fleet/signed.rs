@@ -1,0 +1,32 @@
+//! Calls that wait for their credentials.
+
+use std::time::Duration;
+
+use super::LeaseError;
+use crate::Clock;
+
+/// How long a call waits while the source of the credentials fails. A reader gives a whole call 30 s, and repeats a
+/// failed save, but not the load with which it opens.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+const _: () = assert!(PAUSE_MAX.as_millis() < WAIT_MAX.as_millis());
+
+/// Makes a call again for as long as other credentials are awaited. Nothing was done before, or the call may be repeated.
+pub(super) async fn signed<T, F>(clock: &Clock, call: impl Fn() -> F) -> Result<T, LeaseError>
+where
+    F: Future<Output = Result<T, LeaseError>>,
+{
+    let began = clock.instant();
+    let mut pause = PAUSE_FIRST;
+    loop {
+        match call().await {
+            Err(error) if error.awaits_credentials() && clock.instant() - began < WAIT_MAX => {
+                tracing::debug!(%error, "waiting for credentials");
+            }
+            done => return done,
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
