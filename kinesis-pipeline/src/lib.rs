@@ -119,6 +119,8 @@ pub mod service;
 pub mod shard;
 mod stream;
 mod target;
+#[cfg(test)]
+mod trials;
 pub mod wire;
 
 pub use clock::Clock;

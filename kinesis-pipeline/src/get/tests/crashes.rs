@@ -148,7 +148,7 @@ async fn crash_at_random(seed: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn readers_that_crash_at_random_miss_nothing_and_keep_the_order() {
-    for seed in 0..40 {
+    for seed in 0..crate::trials::seeds(8) {
         crash_at_random(seed).await;
     }
 }

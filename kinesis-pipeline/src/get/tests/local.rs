@@ -68,7 +68,7 @@ pub(super) async fn check_rounds(records: &mut Records<Bytes>, keys: u128, round
 
 #[tokio::test(start_paused = true)]
 async fn every_key_keeps_its_order_over_random_reshards_live_and_replayed() {
-    for seed in 0..10 {
+    for seed in 0..crate::trials::seeds(3) {
         let mut random = fastrand::Rng::with_seed(seed);
         let stream = stream(3).await;
         let mut live = stream.iter_from_latest().await.unwrap();

@@ -74,6 +74,7 @@ async fn a_consumer_that_does_not_take_holds_back_fetching() {
 }
 
 #[tokio::test(start_paused = true)]
+#[ignore = "takes long without optimization: see CONTRIBUTING.md"]
 async fn a_thousand_shards_are_read_within_the_prefetch_budget() {
     let service = TestKinesis::new(1000);
     for shard in 0..1000 {

@@ -190,7 +190,7 @@ async fn check_order(
 
 #[tokio::test(start_paused = true)]
 async fn random_histories_are_followed_without_gap_repetition_or_disorder() {
-    for seed in 0..40 {
+    for seed in 0..crate::trials::seeds(8) {
         follow_random_history(seed).await;
     }
 }

@@ -84,7 +84,8 @@ async fn a_younger_checkpoint_needs_no_look_at_the_stream() {
 #[tokio::test(start_paused = true)]
 async fn a_quiet_shard_that_a_reader_stayed_at_the_tip_of_has_lost_nothing() {
     let (service, store) = (service(), Store::default());
-    let mut records = reader(&service, &store).open().await.unwrap();
+    let tip = reader(&service, &store).poll_interval(Duration::from_mins(1));
+    let mut records = tip.open().await.unwrap();
     service.put(0, "1");
     take(&mut records, 1).await;
     // The last record counts as finished once the next is asked for, and a reader that crashes tells nothing.

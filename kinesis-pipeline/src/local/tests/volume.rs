@@ -40,6 +40,7 @@ async fn a_virtual_day_of_puts_reads_expiry_and_retention_takes_seconds() {
 }
 
 #[tokio::test]
+#[ignore = "takes long without optimization: see CONTRIBUTING.md"]
 async fn half_a_million_records_are_found_anywhere_and_read_once() {
     const CALLS: usize = 1_000;
     let kinesis = LocalKinesis::start().await.unwrap();
