@@ -16,7 +16,7 @@ use crate::{
         PutOptions,
         options::Order,
         pending::pending::Arrived,
-        request::{request::Request, send::Sent},
+        request::{entry::LaneId, request::Request, send::Sent},
         shard_map::listing::Listed,
         tests::settings,
     },
@@ -829,5 +829,129 @@ mod made_again {
             }
             assert_eq!((place(a), place(b)), ((id(1), 0, 1), (id(1), 1, 1)));
         }
+    }
+}
+
+mod retries {
+    //! What waits for a retry, and what others do meanwhile.
+
+    use super::*;
+
+    fn refused() -> AttemptError {
+        let class = crate::service::ErrorClass::Transient;
+        let error = ServiceError::unanswered("PutRecords", "http://x", class, "refused");
+        AttemptError::Request(Arc::new(error))
+    }
+
+    /// No connection could be made for a request.
+    fn unreached(bench: &mut Bench, request: Request) {
+        let sent = Sent {
+            entries: request.entries,
+            records: request.drafts.finish(),
+            outcome: Err(refused()),
+        };
+        bench.state.on_sent(sent, bench.now);
+        bench.state.rouse();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_that_waits_fails_once_the_endpoint_was_unreachable_for_long_enough() {
+        let options = PutOptions {
+            unreachable_max: 1_000 * MS,
+            ..aggregating(Order::None)
+        };
+        let mut bench = Bench::new(options, children());
+        let begun = bench.now;
+        let first = bench.put(0);
+        let in_flight = bench.next_request();
+        let second = bench.put(3 * QUARTER);
+        let request = bench.next_request();
+        unreached(&mut bench, request);
+        // The second waits in the backlog when the first finds out that the time is over.
+        bench.now = begun + 1_100 * MS;
+        let third = bench.put(3 * QUARTER);
+        unreached(&mut bench, in_flight);
+        for pending in [first, second, third] {
+            let error = error(pending);
+            assert!(matches!(error, PutError::GaveUp { .. }), "{error}");
+        }
+        assert!(bench.state.is_idle());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strays_fail_too_once_the_endpoint_was_unreachable_for_long_enough() {
+        let options = PutOptions {
+            unreachable_max: 0 * MS,
+            ..aggregating(Order::None)
+        };
+        let mut closed = children();
+        for shard in &mut closed {
+            shard.ending_sequence_number = Some(9_u128.into());
+        }
+        let known = [vec![shard(0, 0..=3)], closed].concat();
+        let mut bench = Bench::new(options, known);
+        let [.., stray] = bench.put_quarters();
+        let request = bench.next_request();
+        bench.put(0);
+        let other = bench.next_request();
+        bench.answer(request, vec![Ok(id(1))]);
+        unreached(&mut bench, other);
+        assert!(error(stray).may_have_been_stored());
+        assert!(bench.state.is_idle());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wrong_shard_of_an_earlier_map_does_not_have_the_shards_listed_again() {
+        let mut bench = Bench::new(aggregating(Order::None), vec![shard(0, 0..=3)]);
+        let [a, .., d] = bench.put_quarters();
+        let slow = bench.next_request();
+        let lone = bench.put(0);
+        bench.store(1);
+        assert_eq!(receipt(lone).attempts, 1);
+        bench.listed(Ok(children()));
+        bench.now += 1_000 * MS;
+        bench.answer(slow, vec![Ok(id(1))]);
+        assert_eq!(place(a), (id(1), 0, 1));
+        assert_eq!(bench.lists(), None);
+        bench.store(2);
+        assert_eq!(place(d), (id(2), 1, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shard_that_stays_keeps_its_pace_when_the_map_changes() {
+        let mut bench = Bench::new(aggregating(Order::None), children());
+        bench.put(0);
+        let request = bench.next_request();
+        let lane = request.entries[0].lane;
+        bench.answer(request, vec![Err("ProvisionedThroughputExceededException")]);
+        let pace = |bench: &mut Bench, map, index| {
+            let lane = bench.state.lanes.lane_of(LaneId::new(map, index));
+            format!("{:?}", lane.unwrap().pace)
+        };
+        let throttled = pace(&mut bench, lane.map, 0);
+        assert_ne!(throttled, pace(&mut bench, lane.map, 1));
+        bench.state.refresh.want(bench.now);
+        bench.listed(Ok(vec![shard(1, 0..=1), shard(3, 2..=2), shard(4, 3..=3)]));
+        assert_eq!(throttled, pace(&mut bench, lane.map + 1, 0));
+        assert_ne!(throttled, pace(&mut bench, lane.map + 1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retried_records_stay_before_those_behind_them_when_the_map_changes() {
+        let options = PutOptions {
+            aggregate: false,
+            ..aggregating(Order::PerKey)
+        };
+        let mut bench = Bench::new(options, children());
+        let first = bench.put(0);
+        let request = bench.next_request();
+        let second = bench.put(0);
+        bench.answer(request, vec![Err("InternalFailure")]);
+        bench.state.refresh.want(bench.now);
+        bench.listed(Ok(vec![shard(3, 0..=0), shard(4, 1..=1), shard(2, 2..=3)]));
+        bench.store(3);
+        assert_eq!(place(first), (id(3), 0, 2));
+        bench.store(3);
+        assert_eq!(place(second), (id(3), 0, 1));
     }
 }
