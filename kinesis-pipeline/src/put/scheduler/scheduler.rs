@@ -268,8 +268,7 @@ impl State {
     /// To keep the order of a key that moves to another shard, nothing is sent until all that is in flight
     /// has arrived and the new map is known.
     fn is_changing_lanes(&self) -> bool {
-        let is_awaited = self.lanes.is_placed() && self.refresh.is_under_way();
-        self.is_ordered() && (is_awaited || self.refresh.has_ended())
+        self.is_ordered() && self.lanes.is_placed() && self.refresh.is_under_way()
     }
 
     /// What to wait for.

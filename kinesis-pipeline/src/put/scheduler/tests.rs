@@ -96,7 +96,9 @@ impl Bench {
         };
         let first = bench.put(0);
         let takes_it = shards[0].id.clone();
-        assert_eq!(bench.listed(Ok(shards)), Listed::Open);
+        if bench.state.settings.options.placed {
+            assert_eq!(bench.listed(Ok(shards)), Listed::Open);
+        }
         let request = bench.next_request();
         bench.answer(request, vec![Ok(takes_it)]);
         assert_eq!(receipt(first).attempts, 1);
@@ -646,6 +648,25 @@ mod lost {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn nothing_is_sent_between_a_lost_request_and_the_end_of_the_others() {
+        let mut bench = Bench::new(aggregating(Order::None), children());
+        bench.put(0);
+        let lost = bench.next_request();
+        bench.put(0);
+        let other = bench.next_request();
+        drop(lost);
+        bench.state.on_lost(bench.now);
+        let behind = bench.put(3 * QUARTER);
+        bench.now += 100 * MS;
+        assert!(bench.request().is_none());
+        bench.state.rouse();
+        assert_eq!(bench.state.next_wake().at, None, "but for the answer");
+        bench.answer(other, vec![Ok(id(1))]);
+        bench.store(2);
+        assert_eq!(place(behind), (id(2), 0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn unconfirmed_records_outlive_a_lost_request() {
         // Their tickets are still there: a place that is given up under one is a panic when it is used.
         let mut bench = Bench::new(aggregating(Order::PerKey), children());
@@ -784,12 +805,16 @@ mod made_again {
         pause(&mut bench);
         let [a, b] = [0, 1].map(|quarter| bench.put(quarter * QUARTER));
         bench.store(1);
-        // A part of it does not settle the matter.
+        // A part of the listing does not settle the matter: what is sent meanwhile waits too.
         bench.listed(Ok(vec![shard(1, 0..=0)]));
+        let more = [0, 1].map(|quarter| bench.put(quarter * QUARTER));
+        bench.store(1);
         bench.listed(Ok(vec![shard(1, 0..=0), shard(2, 1..=2), shard(3, 3..=3)]));
         assert_eq!(place(a), (id(1), 0, 1));
         bench.store(2);
         assert_eq!(place(b), (id(2), 0, 2));
+        let [c, d] = more;
+        assert_eq!((place(c), place(d)), ((id(1), 0, 1), (id(2), 1, 2)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -876,6 +901,29 @@ mod retries {
             assert!(matches!(error, PutError::GaveUp { .. }), "{error}");
         }
         assert!(bench.state.is_idle());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_many_records_wait_for_a_retry_no_new_one_is_sent_where_nothing_paces_them() {
+        let options = PutOptions {
+            placed: false,
+            aggregate: false,
+            ..aggregating(Order::None)
+        };
+        let mut bench = Bench::new(options, vec![shard(0, 0..=3)]);
+        for _ in 0..500 {
+            bench.put(0);
+        }
+        let request = bench.next_request();
+        assert_eq!(request.entries.len(), 500);
+        let throttled = Err("ProvisionedThroughputExceededException");
+        bench.answer(request, vec![throttled; 500]);
+        let new = bench.put(0);
+        bench.now += 24 * MS;
+        assert!(bench.request().is_none());
+        assert_eq!(bench.store(0), 500, "the old ones first");
+        bench.store(0);
+        assert_eq!(place(new), (id(0), 0, 1));
     }
 
     #[tokio::test(start_paused = true)]

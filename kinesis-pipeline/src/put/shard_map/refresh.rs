@@ -97,11 +97,6 @@ impl Refresh {
         !matches!(self.step, Step::Idle)
     }
 
-    /// Whether another map waits to be taken.
-    pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.step, Step::Ended(_))
-    }
-
     /// The map was read.
     pub(crate) fn read(&mut self, shards: Vec<Shard>) {
         self.step = Step::Ended(Listing::Shards(shards));
@@ -169,7 +164,7 @@ mod tests {
         assert!(refresh.begin(now) && !refresh.begin(now));
         refresh.want(now);
         refresh.read(Vec::new());
-        assert!(refresh.is_under_way() && refresh.has_ended());
+        assert!(refresh.is_under_way());
         assert!(refresh.take().is_some() && !refresh.is_under_way());
         refresh.settled(now);
         refresh.want(now);
