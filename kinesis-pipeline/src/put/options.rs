@@ -34,10 +34,18 @@ pub struct PutOptions {
     pub(crate) placed: bool,
     pub(crate) aggregate: bool,
     pub(crate) aggregate_bytes_max: usize,
-    /// A reshard that leaves one record of an aggregate in a wrong shard has all of them put again.
-    pub(crate) whole_aggregates_again: bool,
+    pub(crate) put_again: PutAgain,
     pub(crate) order: Order,
     pub(crate) record_ttl: Option<Duration>,
+}
+
+/// The records that are put again when a reshard left some of an aggregate in a shard that does not take them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PutAgain {
+    /// Those that the shard does not take.
+    Strays,
+    /// All of the aggregate.
+    Aggregate,
 }
 
 /// In which order the records of one producer, or of the puts of one stream handle and its clones, are stored.
@@ -74,7 +82,7 @@ impl Default for PutOptions {
             placed: false,
             aggregate: false,
             aggregate_bytes_max: 50 * 1024,
-            whole_aggregates_again: false,
+            put_again: PutAgain::Strays,
             order: Order::None,
             record_ttl: None,
         }

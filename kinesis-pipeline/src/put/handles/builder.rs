@@ -4,7 +4,7 @@ use super::producer::Producer;
 use crate::{
     put::{
         admission::shared::Settings,
-        options::{InvalidPutOption, Order, PutOptions},
+        options::{InvalidPutOption, Order, PutAgain, PutOptions},
         pipeline::Pipeline,
     },
     stream::KinesisStream,
@@ -75,7 +75,11 @@ impl<R> ProducerBuilder<R> {
     /// of such an aggregate are then stored twice for all other readers.
     #[must_use]
     pub fn whole_aggregates_again(mut self, whole: bool) -> Self {
-        self.options.whole_aggregates_again = whole;
+        self.options.put_again = if whole {
+            PutAgain::Aggregate
+        } else {
+            PutAgain::Strays
+        };
         self
     }
 

@@ -17,6 +17,7 @@ use super::scheduler::State;
 use crate::{
     put::{
         error::AttemptError,
+        options::PutAgain,
         pending::slab::Ticket,
         request::entry::Entry,
         shard_map::{
@@ -130,7 +131,7 @@ impl State {
     fn divide(&mut self, entry: Entry, at: &StoredAt, now: Instant) {
         let range = self.lanes.range_of(&at.shard_id);
         let is_inside = |key| range.is_some_and(|range| range.contains(key));
-        if self.settings.options.whole_aggregates_again {
+        if self.settings.options.put_again == PutAgain::Aggregate {
             return self.put_all_again(entry, at);
         }
         let mut outside = Vec::new();

@@ -14,7 +14,7 @@ use crate::{
     ShardId,
     put::{
         PutOptions,
-        options::Order,
+        options::{Order, PutAgain},
         pending::pending::Arrived,
         request::{entry::LaneId, request::Request, send::Sent},
         shard_map::listing::Listed,
@@ -253,9 +253,9 @@ async fn receipts_inside_of_the_shard_have_their_index_in_the_aggregate() {
     let keys = [2, 0, 3, 1, 2].map(|quarter| bench.put(quarter * QUARTER));
     bench.store(2);
     bench.listed(Ok(children()));
-    let [a, b, c, d, e] = keys;
+    let [first, b, third, d, fifth] = keys;
     assert_eq!(
-        [a, c, e].map(place),
+        [first, third, fifth].map(place),
         [0, 2, 4].map(|index| (id(2), index, 1))
     );
     bench.store(1);
@@ -265,7 +265,7 @@ async fn receipts_inside_of_the_shard_have_their_index_in_the_aggregate() {
 #[tokio::test(start_paused = true)]
 async fn whole_aggregates_are_put_again_if_that_is_asked_for() {
     let options = PutOptions {
-        whole_aggregates_again: true,
+        put_again: PutAgain::Aggregate,
         ..aggregating(Order::None)
     };
     let mut bench = Bench::new(options, vec![shard(0, 0..=3)]);
@@ -800,7 +800,7 @@ mod made_again {
     use super::*;
 
     /// The aggregates for the first of two shards land in the first of three, as they should, but for one record.
-    async fn after(pause: impl FnOnce(&mut Bench)) {
+    fn after(pause: impl FnOnce(&mut Bench)) {
         let mut bench = Bench::new(aggregating(Order::None), children());
         pause(&mut bench);
         let [a, b] = [0, 1].map(|quarter| bench.put(quarter * QUARTER));
@@ -823,8 +823,7 @@ mod made_again {
             bench.state.rested();
             bench.now += 5_000 * MS;
             assert_eq!(bench.lists(), None);
-        })
-        .await;
+        });
     }
 
     #[tokio::test(start_paused = true)]
@@ -834,8 +833,7 @@ mod made_again {
             let request = bench.next_request();
             bench.answer(request, vec![Err("ResourceNotFoundException")]);
             assert!(matches!(error(pending), PutError::Rejected { .. }));
-        })
-        .await;
+        });
     }
 
     #[tokio::test(start_paused = true)]
@@ -929,7 +927,7 @@ mod retries {
     #[tokio::test(start_paused = true)]
     async fn strays_fail_too_once_the_endpoint_was_unreachable_for_long_enough() {
         let options = PutOptions {
-            unreachable_max: 0 * MS,
+            unreachable_max: Duration::ZERO,
             ..aggregating(Order::None)
         };
         let mut closed = children();

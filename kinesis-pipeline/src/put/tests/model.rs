@@ -403,8 +403,10 @@ impl Inner {
         if self.rng.f64() < faults.cut_listings {
             shards.remove(self.rng.usize(..shards.len()));
         }
-        let mut page = ShardPage::default();
-        page.shards = shards;
+        let mut page = ShardPage {
+            shards,
+            ..ShardPage::default()
+        };
         if is_again || self.rng.f64() < faults.repeated_tokens {
             page.next_token = Some("again".to_owned());
         }
