@@ -46,7 +46,7 @@ mod tests {
 
     use super::*;
 
-    /// `new String(bytes, StandardCharsets.UTF_8)`, by the source of OpenJDK 17 to 25: by hand, as no JVM runs here.
+    /// `new String(bytes, StandardCharsets.UTF_8)`, by the source of `OpenJDK`: by hand, as no JVM runs here.
     #[test]
     fn malformed_bytes_become_what_java_makes_of_them() {
         let cases: [(&[u8], &str); 12] = [

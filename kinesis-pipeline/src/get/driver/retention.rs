@@ -122,7 +122,9 @@ impl Driver {
         self.retention.on_told(retention, now);
         // Those that waited for it are among them.
         let shards: Vec<_> = self.shards.keys().cloned().collect();
-        shards.iter().for_each(|shard_id| self.schedule(shard_id));
+        for shard_id in &shards {
+            self.schedule(shard_id);
+        }
     }
 
     /// Records that arrived since `until` have expired: goes on where the policy says.

@@ -270,6 +270,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_page_of_small_records_does_not_make_the_next_one_large() {
+        let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX);
+        wait(&mut pace, facts(10, 10 * 1024 * 1024, 1));
+        wait(&mut pace, facts(10, 100, 1));
+        assert_eq!(pace.page_size(POLL, 0).records_max, 1);
+    }
+
+    #[tokio::test]
     async fn a_page_that_is_as_full_as_asked_for_is_not_the_tip() {
         let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX);
         let full = PageFacts {

@@ -122,7 +122,7 @@ async fn bad_records_behind_one_that_is_not_acked_are_passed_with_it() {
     assert_eq!(store.load("app", "test").await.unwrap()[0].place, last);
 }
 
-/// Five thousand aggregates whose only records are outside of the shard, as the issue of a stack overflow had them.
+/// Five thousand aggregates whose only records are outside of the shard.
 #[test]
 fn a_page_of_aggregates_with_nothing_to_give_is_read_on_a_small_stack() {
     const STACK_BYTES: usize = 256 * 1024;

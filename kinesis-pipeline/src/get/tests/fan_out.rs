@@ -478,3 +478,15 @@ async fn records_that_expire_while_a_subscription_is_held_back_are_a_gap() {
         assert_eq!(take(&mut records, 1).await, ["new"]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_is_subscribed_to_and_quiet_has_no_gap() {
+    let kinesis = kinesis().await;
+    let stream = stream(&kinesis, 1).await;
+    let mut records = reader(&stream).open().await.unwrap();
+    let quiet = tokio::time::timeout(Duration::from_hours(26), records.next());
+    assert!(quiet.await.is_err());
+    put(&stream, "new").await;
+    assert_eq!(take(&mut records, 1).await, ["new"]);
+    assert_eq!(records.stats().gaps, 0);
+}

@@ -146,7 +146,7 @@ async fn a_reader_that_begins_at_the_oldest_record_may_lose_the_race_with_the_re
     for count in 0..9 {
         service.put(0, count.to_string());
     }
-    tokio::time::sleep(DAY - Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_secs(24 * 3600 - 1)).await;
     let mut records = reader(&service, OnTrimmed::Fail).open().await.unwrap();
     assert_eq!(take(&mut records, 9).await.len(), 9);
     assert_eq!(records.stats().gaps, 0);
@@ -158,7 +158,7 @@ async fn a_reader_that_is_slower_than_its_records_expire_is_told_though_its_iter
     for count in 0..99 {
         service.put(0, count.to_string());
     }
-    tokio::time::sleep(DAY - Duration::from_mins(8)).await;
+    tokio::time::sleep(Duration::from_mins(24 * 60 - 8)).await;
     let mut records = reader(&service, OnTrimmed::Fail).open().await.unwrap();
     let mut given = 0;
     let error = loop {
