@@ -116,6 +116,7 @@ async fn ordered_run(seed: u64, as_producer: bool) {
         throttled_records: 0.05,
         failed_records: 0.01,
         failed_requests: 0.01,
+        ..Faults::default()
     });
     let source = stream::iter(0..RECORDS).then(|number| {
         match number {
