@@ -130,8 +130,8 @@ pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
 pub use fleet::{DynamoDbCheckpoints, LeaseError};
 pub use get::{
     ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
-    FileCheckpoints, GetError, MemoryCheckpoints, OnTrimmed, Reader, ReaderStats, Record, Records,
-    ShardRecords, ShardSelector, ShardStats, StartAt, StopHandle, Until,
+    FileCheckpoints, GetError, MemoryCheckpoints, Mismatch, OnTrimmed, Reader, ReaderStats, Record,
+    Records, ShardRecords, ShardSelector, ShardStats, StartAt, StopHandle, Until,
 };
 #[cfg(feature = "derive")]
 #[doc = include_str!("record/derive.md")]

@@ -19,6 +19,8 @@ const CHECKPOINT: &str = "checkpoint";
 const SUB_SEQUENCE_NUMBER: &str = "checkpointSubSequenceNumber";
 const BEGUN_AT: &str = "begunAtMillis";
 const ARRIVED_AT: &str = "arrivedAtMillis";
+const CURRENT_AT: &str = "currentAtMillis";
+const STREAM_CREATED_AT: &str = "streamCreatedAtMillis";
 
 /// What one of our writes leaves behind in a row. KCL's own updates do not touch it, so it tells which write it
 /// belongs to.
@@ -41,6 +43,10 @@ pub(super) struct Notes {
     /// The time that reading began at, for a checkpoint `AT_TIMESTAMP`.
     pub(super) begun_at_millis: Option<u64>,
     pub(super) arrived_at_millis: Option<u64>,
+    /// The time before which everything that arrived is finished.
+    pub(super) current_at_millis: Option<u64>,
+    /// When the stream was created.
+    pub(super) stream_created_at_millis: Option<u64>,
 }
 
 impl Mark {
@@ -50,6 +56,8 @@ impl Mark {
             sub_sequence_number,
             begun_at_millis,
             arrived_at_millis,
+            current_at_millis,
+            stream_created_at_millis,
         } = &self.notes;
         let mut members = HashMap::from([
             (APP, text(&self.identity.app)),
@@ -59,8 +67,15 @@ impl Mark {
             (CHECKPOINT, text(checkpoint)),
             (SUB_SEQUENCE_NUMBER, number(*sub_sequence_number)),
         ]);
-        members.extend(begun_at_millis.map(|millis| (BEGUN_AT, number(millis))));
-        members.extend(arrived_at_millis.map(|millis| (ARRIVED_AT, number(millis))));
+        let times = [
+            (BEGUN_AT, begun_at_millis),
+            (ARRIVED_AT, arrived_at_millis),
+            (CURRENT_AT, current_at_millis),
+            (STREAM_CREATED_AT, stream_created_at_millis),
+        ];
+        for (name, millis) in times {
+            members.extend(millis.map(|millis| (name, number(millis))));
+        }
         let named = members.into_iter();
         AttributeValue::M(
             named
@@ -84,6 +99,8 @@ impl Mark {
                 sub_sequence_number: count(members, SUB_SEQUENCE_NUMBER)?,
                 begun_at_millis: count(members, BEGUN_AT),
                 arrived_at_millis: count(members, ARRIVED_AT),
+                current_at_millis: count(members, CURRENT_AT),
+                stream_created_at_millis: count(members, STREAM_CREATED_AT),
             },
         })
     }
@@ -105,8 +122,17 @@ pub(super) mod tests {
             sub_sequence_number: u64,
             begun_at_millis: Option<u64>,
             arrived_at_millis: Option<u64>,
+            current_at_millis: Option<u64>,
+            stream_created_at_millis: Option<u64>,
         ) -> Notes {
-            Notes { checkpoint, sub_sequence_number, begun_at_millis, arrived_at_millis }
+            Notes {
+                checkpoint,
+                sub_sequence_number,
+                begun_at_millis,
+                arrived_at_millis,
+                current_at_millis,
+                stream_created_at_millis,
+            }
         }
     }
 

@@ -36,13 +36,18 @@ pub(super) fn encode(checkpoint: &Checkpoint) -> (LeasePlace, Notes) {
         sub_sequence_number: place.sub_sequence_number(),
         begun_at_millis,
         arrived_at_millis: checkpoint.arrived_at.map(epoch_millis),
+        current_at_millis: checkpoint.current_at.map(epoch_millis),
+        stream_created_at_millis: checkpoint.stream_created_at.map(epoch_millis),
     };
     (place, notes)
 }
 
 /// How far the shard was read; `None` if nothing was, and the row does not say where reading was to begin. KCL
 /// begins where its settings say then, and so do we.
+///
+/// When KCL has moved the checkpoint, only the time of the stream's creation still holds.
 pub(super) fn decode(shard: &str, place: &LeasePlace, notes: Option<&Notes>) -> Option<Checkpoint> {
+    let stream_created_at = notes.and_then(|notes| notes.stream_created_at_millis);
     let notes = notes.filter(|notes| {
         notes.checkpoint == place.text() && notes.sub_sequence_number == place.sub_sequence_number()
     });
@@ -62,9 +67,11 @@ pub(super) fn decode(shard: &str, place: &LeasePlace, notes: Option<&Notes>) -> 
         LeasePlace::ShardEnd => CheckpointPlace::ShardEnd,
     };
     let mut checkpoint = Checkpoint::new(shard.into(), place);
-    checkpoint.arrived_at = notes
-        .and_then(|notes| notes.arrived_at_millis)
-        .map(from_epoch_millis);
+    let arrived_at = notes.and_then(|notes| notes.arrived_at_millis);
+    let current_at = notes.and_then(|notes| notes.current_at_millis);
+    checkpoint.arrived_at = arrived_at.map(from_epoch_millis);
+    checkpoint.current_at = current_at.map(from_epoch_millis);
+    checkpoint.stream_created_at = stream_created_at.map(from_epoch_millis);
     Some(checkpoint)
 }
 
@@ -93,9 +100,13 @@ pub(super) mod tests {
         pub(in crate::fleet) fn checkpoints()(
             place in places(),
             arrived_at in proptest::option::of(0..u64::from(u32::MAX) * 1_000),
+            current_at in proptest::option::of(0..u64::from(u32::MAX) * 1_000),
+            stream_created_at in proptest::option::of(0..u64::from(u32::MAX) * 1_000),
         ) -> Checkpoint {
             let mut checkpoint = Checkpoint::new("shardId-000000000003".into(), place);
             checkpoint.arrived_at = arrived_at.map(from_epoch_millis);
+            checkpoint.current_at = current_at.map(from_epoch_millis);
+            checkpoint.stream_created_at = stream_created_at.map(from_epoch_millis);
             checkpoint
         }
     }
@@ -136,11 +147,16 @@ pub(super) mod tests {
             sub_sequence_number: Some(4),
         };
         let time = from_epoch_millis(1_000);
-        let (_, notes) = encode(&Checkpoint::new("s".into(), place).arrived_at(time));
-        let arrived_at = |place| decode("s", &place, Some(&notes)).unwrap().arrived_at;
-        assert_eq!(arrived_at(at(7, 4)), Some(time));
-        assert_eq!(arrived_at(at(7, 5)), None);
-        assert_eq!(arrived_at(at(8, 4)), None);
+        let checkpoint = Checkpoint::new("s".into(), place).arrived_at(time);
+        let checkpoint = checkpoint.current_at(time).of_stream_created_at(time);
+        let (_, notes) = encode(&checkpoint);
+        let decoded = |place| decode("s", &place, Some(&notes)).unwrap();
+        let times = |place| (decoded(place).arrived_at, decoded(place).current_at);
+        let (both, none) = ((Some(time), Some(time)), (None, None));
+        for (place, expected) in [(at(7, 4), both), (at(7, 5), none), (at(8, 4), none)] {
+            assert_eq!(times(place.clone()), expected);
+            assert_eq!(decoded(place).stream_created_at, Some(time));
+        }
     }
 
     #[test]

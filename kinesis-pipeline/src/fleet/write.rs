@@ -203,6 +203,8 @@ mod tests {
                     sub_sequence_number: 0,
                     begun_at_millis: None,
                     arrived_at_millis: None,
+                    current_at_millis: None,
+                    stream_created_at_millis: None,
                 },
             }),
             place,

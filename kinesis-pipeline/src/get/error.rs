@@ -1,16 +1,20 @@
-use std::{error::Error, fmt, time::SystemTime};
+use std::{
+    error::Error,
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{
-    checkpoint::{Checkpoint, CheckpointError},
-    plan::start::ShardSelector,
+    checkpoint::{Checkpoint, CheckpointError, CheckpointPlace},
+    plan::{mismatch::Mismatch, start::ShardSelector},
 };
 use crate::{
     record::{DecodeError, PartitionKey},
     service::{ErrorClass, ServiceError, StreamId},
-    shard::{Position, ShardId},
+    shard::{HashKeyRange, Position, ShardId},
 };
 
 /// Why records could not be read.
@@ -60,6 +64,33 @@ pub enum GetError {
         stream: StreamId,
         /// How far the shard was read.
         checkpoint: Box<Checkpoint>,
+    },
+    /// A checkpoint and the stream contradict each other: it was saved in another stream that had the same name, which
+    /// was deleted and made again. Remove the application's checkpoints, or take another application name.
+    Mismatch {
+        /// The stream.
+        stream: StreamId,
+        /// The checkpoint; of a reader that is running, how far the shard was read.
+        checkpoint: Box<Checkpoint>,
+        /// What the stream says.
+        found: Box<Mismatch>,
+    },
+    /// The service's listing of the shards lacked some of them for half a minute.
+    IncompleteListing {
+        /// The stream.
+        stream: StreamId,
+        /// Hash keys that no shard of the listing takes.
+        missing: HashKeyRange,
+    },
+    /// This machine's clock is ahead of the service's by more than the minute that is borne, and the reader needs a
+    /// time of it: for a checkpoint of where LATEST was, for instance.
+    ClockSkew {
+        /// The stream.
+        stream: StreamId,
+        /// How far it is ahead at least.
+        ahead_min: Duration,
+        /// How far it is ahead at most.
+        ahead_max: Duration,
     },
     /// The checkpoints could not be loaded, or not saved for good or for longer than the reader keeps trying.
     Checkpoint {
@@ -114,7 +145,7 @@ impl GetError {
                 source.is_retryable() || may_pass
             }
             Self::Checkpoint { source, .. } => source.is_retryable(),
-            Self::Interrupted { .. } => true,
+            Self::Interrupted { .. } | Self::IncompleteListing { .. } => true,
             _ => false,
         }
     }
@@ -140,6 +171,14 @@ impl GetError {
         Self::Checkpoint {
             stream: stream.clone(),
             source: Box::new(source),
+        }
+    }
+
+    pub(crate) fn mismatch(stream: &StreamId, checkpoint: Checkpoint, found: Mismatch) -> Self {
+        Self::Mismatch {
+            stream: stream.clone(),
+            checkpoint: Box::new(checkpoint),
+            found: Box::new(found),
         }
     }
 
@@ -193,6 +232,26 @@ impl fmt::Display for GetError {
                  start from a newer one, or from all that is retained"
             ),
             Self::Trimmed { stream, checkpoint } => fmt_trimmed(f, stream, checkpoint),
+            Self::Mismatch {
+                stream,
+                checkpoint,
+                found,
+            } => fmt_mismatch(f, stream, checkpoint, found),
+            Self::IncompleteListing { stream, missing } => write!(
+                f,
+                "the listing of stream {stream} lacks the shard of the hash keys {missing}; \
+                 open a new reader to try again"
+            ),
+            Self::ClockSkew {
+                stream,
+                ahead_min,
+                ahead_max,
+            } => write!(
+                f,
+                "the clock of this machine is ahead of that of stream {stream} by {} to {} s: set it",
+                ahead_min.as_secs(),
+                ahead_max.as_secs()
+            ),
             Self::Checkpoint { stream, .. } => {
                 write!(f, "the checkpoints of stream {stream} cannot be kept")
             }
@@ -251,6 +310,38 @@ fn fmt_trimmed(
         write!(f, "those since {time} may be missing; ")?;
     }
     f.write_str("choose with `on_trimmed` where to go on")
+}
+
+fn fmt_mismatch(
+    f: &mut fmt::Formatter<'_>,
+    stream: &StreamId,
+    checkpoint: &Checkpoint,
+    found: &Mismatch,
+) -> fmt::Result {
+    let shard = &checkpoint.shard_id;
+    write!(f, "the checkpoint of {shard} (")?;
+    match &checkpoint.place {
+        CheckpointPlace::TrimHorizon => f.write_str("TRIM_HORIZON")?,
+        CheckpointPlace::Timestamp(time) => match Timestamp::try_from(*time) {
+            Ok(time) => write!(f, "from {time}")?,
+            Err(_) => f.write_str("from a time")?,
+        },
+        CheckpointPlace::After {
+            sequence_number, ..
+        } => write!(f, "after {sequence_number}")?,
+        CheckpointPlace::ShardEnd => f.write_str("SHARD_END")?,
+    }
+    if let Some(time) = checkpoint
+        .stream_created_at
+        .and_then(|time| Timestamp::try_from(time).ok())
+    {
+        write!(f, ", in a stream created at {time}")?;
+    }
+    write!(
+        f,
+        ") is not of stream {stream} as it is: {found}; the stream was deleted and made again: \
+         remove the checkpoints of the application, or take another application name"
+    )
 }
 
 fn advice(class: ErrorClass) -> &'static str {

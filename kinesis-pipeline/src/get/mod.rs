@@ -54,6 +54,7 @@ pub use error::GetError;
 #[cfg(any(test, not(feature = "metrics")))]
 pub(crate) use metrics::GetMetrics;
 pub use open::reader::Reader;
+pub use plan::mismatch::Mismatch;
 pub use plan::start::{OnTrimmed, ShardSelector, StartAt, Until};
 pub use stats::{ReaderStats, ShardStats};
 

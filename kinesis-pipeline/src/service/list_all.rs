@@ -8,8 +8,8 @@ const PAGES_MAX: usize = 10_000;
 
 /// Lists all shards of a stream that are retained, open and closed, sorted by id, which is by age.
 ///
-/// Tolerates servers whose paging is broken: shards that come twice count once, and a token that comes twice
-/// ends the listing.
+/// Tolerates servers whose paging is broken: a token that comes twice ends the listing, and a shard that comes twice
+/// counts once, as closed if it is closed on one of the pages: it was closed while the pages were read.
 ///
 /// # Errors
 /// The first error of a page.
@@ -39,7 +39,7 @@ pub(crate) async fn list_all(
 }
 
 fn sorted(mut shards: Vec<Shard>) -> Vec<Shard> {
-    shards.sort_by(|a, b| a.id.cmp(&b.id));
+    shards.sort_by(|a, b| a.id.cmp(&b.id).then(a.is_open().cmp(&b.is_open())));
     shards.dedup_by(|a, b| a.id == b.id);
     shards
 }

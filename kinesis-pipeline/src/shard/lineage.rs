@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::id::ShardId;
+use super::{coverage::hole, hash_key::HashKeyRange, id::ShardId};
 
 /// Which shards belong to a reader, which of them may be read now, and which are done: a state machine
 /// without effects.
@@ -10,16 +10,21 @@ use super::id::ShardId;
 #[derive(Debug)]
 pub(crate) struct Lineage {
     scope: Scope,
+    /// Of what turns up later, only descendants of shards that were open at the beginning are of interest.
+    is_batch: bool,
     /// Every shard that was ever seen and is still retained, members and others.
     nodes: BTreeMap<ShardId, Node>,
     /// Members in [`Stage::Waiting`] whose parents have all ended, in the order in which they became ready.
     ready: BTreeSet<ShardId>,
     /// Members that have not ended: 0 means that nothing is being read.
     live: usize,
-    /// Ended members without a known child. A closed shard of a live stream has children, so as long as
-    /// there are some the children are still to be found.
+    /// Ended members whose known children do not take over all of their hash keys. A closed shard of a live stream
+    /// has children for all of them, so as long as there are some, children are still to be found.
     childless: BTreeSet<ShardId>,
 }
+
+/// In how many listings a shard that is done must be missing before it is forgotten: one may be incomplete.
+const ABSENCES_MAX: u8 = 3;
 
 /// How shards that turn up later are taken into the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +34,6 @@ pub(crate) enum Scope {
     /// A choice of shards: a child belongs to the set of its first parent, so that readers which divide the
     /// shards between them also divide the children.
     Chosen,
-    /// What was there at the beginning, and nothing that turns up later.
-    Frozen,
 }
 
 /// What a shard is to the set when it is added.
@@ -48,7 +51,15 @@ pub(crate) enum Role {
 struct Node {
     parents: Vec<ShardId>,
     children: Vec<ShardId>,
+    /// `None` until it is told.
+    range: Option<HashKeyRange>,
+    /// Whether it was closed at the beginning. Then its children were listed with it.
+    was_closed: bool,
+    /// Whether it was left before its end.
+    was_cut: bool,
     stage: Stage,
+    /// How many listings in a row lacked the shard.
+    absences: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +75,28 @@ impl Lineage {
     pub(crate) fn new(scope: Scope) -> Self {
         Self {
             scope,
+            is_batch: false,
             nodes: BTreeMap::new(),
             ready: BTreeSet::new(),
             live: 0,
             childless: BTreeSet::new(),
+        }
+    }
+
+    /// The same set, read once up to the tip.
+    ///
+    /// The listing may be older than the reader: children of a shard that was listed as open and turns out to be
+    /// closed may have been there at the beginning, so they belong. What follows closed shards was listed.
+    pub(crate) fn as_batch(mut self) -> Self {
+        self.is_batch = true;
+        self
+    }
+
+    /// The shard was closed when it was added.
+    pub(crate) fn set_closed(&mut self, id: &ShardId) {
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.was_closed = true;
+            self.note_children_of(id);
         }
     }
 
@@ -81,7 +110,6 @@ impl Lineage {
         for parent in parents {
             if let Some(node) = self.nodes.get_mut(parent) {
                 node.children.push(id.clone());
-                self.childless.remove(parent);
             }
         }
         let stage = match role {
@@ -92,18 +120,39 @@ impl Lineage {
         let node = Node {
             parents: parents.to_vec(),
             children: Vec::new(),
+            range: None,
+            was_closed: false,
+            was_cut: false,
             stage,
+            absences: 0,
         };
         self.nodes.insert(id.clone(), node);
+        for parent in parents {
+            self.note_children_of(parent);
+        }
         match role {
             Role::Member => {
                 self.live += 1;
                 self.note_if_ready(id);
             }
-            Role::Ended => {
-                self.childless.insert(id.clone());
-            }
+            Role::Ended => self.note_children_of(id),
             Role::Stranger => {}
+        }
+    }
+
+    /// Sets the hash keys that a shard takes. Until then its children count as covering it, and it as covering its
+    /// parents.
+    pub(crate) fn set_range(&mut self, id: &ShardId, range: HashKeyRange) {
+        let Some(node) = self.nodes.get_mut(id) else {
+            return;
+        };
+        if node.range.replace(range) == Some(range) {
+            return;
+        }
+        let parents = node.parents.clone();
+        self.note_children_of(id);
+        for parent in &parents {
+            self.note_children_of(parent);
         }
     }
 
@@ -131,11 +180,12 @@ impl Lineage {
             .iter()
             .filter_map(|id| self.nodes.get(id))
             .peekable();
+        let first = parents.first().and_then(|id| self.nodes.get(id));
         let is_member = match self.scope {
-            Scope::Frozen => false,
-            Scope::Chosen => known.next().is_some_and(Node::is_member),
+            Scope::Chosen => first.is_some_and(Node::is_member),
             // Some servers leave the parents out: better read such a shard too early than never.
-            Scope::Stream => known.peek().is_none() || known.any(Node::is_member),
+            Scope::Stream if known.peek().is_none() => !self.is_batch,
+            Scope::Stream => known.any(Node::is_member),
         };
         if is_member {
             Role::Member
@@ -164,9 +214,7 @@ impl Lineage {
         node.stage = Stage::Ended;
         self.live -= 1;
         let children = node.children.clone();
-        if children.is_empty() {
-            self.childless.insert(id.clone());
-        }
+        self.note_children_of(id);
         for child in &children {
             self.note_if_ready(child);
         }
@@ -181,6 +229,7 @@ impl Lineage {
             return;
         }
         node.stage = Stage::Stranger;
+        node.was_cut = true;
         self.live -= 1;
         let mut cut = node.children.clone();
         while let Some(child) = cut.pop() {
@@ -215,19 +264,73 @@ impl Lineage {
 
     /// Whether an ended shard's children are still to be found.
     pub(crate) fn is_looking_for_children(&self) -> bool {
-        self.scope != Scope::Frozen && !self.childless.is_empty()
+        !self.childless.is_empty()
     }
 
-    /// Forgets shards that are done and that the service no longer lists: they cannot turn up again.
-    pub(crate) fn forget_unlisted(&mut self, is_listed: impl Fn(&ShardId) -> bool) {
+    /// Forgets shards that are done and that several listings in a row lacked: they have expired.
+    ///
+    /// One listing does not tell: a shard that was forgotten too soon would be read a second time when it turns up
+    /// again. Neither do shards as young as the newest one that is listed expire.
+    pub(crate) fn forget_unlisted(
+        &mut self,
+        newest_listed: &ShardId,
+        is_listed: impl Fn(&ShardId) -> bool,
+    ) {
         let childless = &mut self.childless;
         self.nodes.retain(|id, node| {
-            let stays = node.is_live() || is_listed(id);
+            if node.is_live() || id > newest_listed || is_listed(id) {
+                node.absences = 0;
+                return true;
+            }
+            node.absences += 1;
+            let stays = node.absences < ABSENCES_MAX;
             if !stays {
                 childless.remove(id);
             }
             stays
         });
+    }
+
+    /// Whether the shard is known.
+    pub(crate) fn has(&self, id: &ShardId) -> bool {
+        self.nodes.contains_key(id)
+    }
+
+    /// The parents of a shard that belong to another reader's set.
+    pub(crate) fn strange_parents(&self, id: &ShardId) -> Vec<ShardId> {
+        if self.scope != Scope::Chosen {
+            return Vec::new();
+        }
+        let parents = self.nodes.get(id).map(|node| &*node.parents);
+        let parents = parents.unwrap_or_default().iter();
+        let is_strange = |id: &&ShardId| {
+            let node = self.nodes.get(*id);
+            node.is_some_and(|node| !node.is_member() && !node.was_cut)
+        };
+        parents.filter(is_strange).cloned().collect()
+    }
+
+    /// Notes whether children of this shard are still to be found.
+    fn note_children_of(&mut self, id: &ShardId) {
+        let is_childless = self
+            .nodes
+            .get(id)
+            .filter(|node| node.stage == Stage::Ended && !(self.is_batch && node.was_closed))
+            .is_some_and(|node| !self.is_covered(node));
+        if is_childless {
+            self.childless.insert(id.clone());
+        } else {
+            self.childless.remove(id);
+        }
+    }
+
+    fn is_covered(&self, node: &Node) -> bool {
+        let ranges = node.children.iter().map(|id| self.nodes.get(id)?.range);
+        match (node.range, ranges.collect::<Option<Vec<_>>>()) {
+            (Some(range), Some(ranges)) => hole(range, ranges).is_none(),
+            // A range that is not known.
+            _ => !node.children.is_empty(),
+        }
     }
 
     fn note_if_ready(&mut self, id: &ShardId) {
@@ -312,12 +415,9 @@ mod tests {
 
     #[test]
     fn a_new_shard_without_parents_is_read_by_a_reader_of_the_whole_stream_only() {
-        for (scope, expected) in [
-            (Scope::Stream, ids(&[7])),
-            (Scope::Chosen, vec![]),
-            (Scope::Frozen, vec![]),
-        ] {
-            let mut lineage = Lineage::new(scope);
+        let (all, some) = (Lineage::new(Scope::Stream), Lineage::new(Scope::Chosen));
+        let batch = Lineage::new(Scope::Stream).as_batch();
+        for (mut lineage, expected) in [(all, ids(&[7])), (some, vec![]), (batch, vec![])] {
             lineage.discover(&id(7), &[]);
             assert_eq!(ready(&mut lineage), expected);
         }
@@ -342,10 +442,60 @@ mod tests {
         lineage.add(&id(1), &ids(&[0]), Role::Member);
         ready(&mut lineage);
         lineage.end(&id(0));
-        lineage.forget_unlisted(|_| false);
-        assert!(!lineage.nodes.contains_key(&id(0)));
+        for _ in 0..ABSENCES_MAX {
+            assert!(lineage.has(&id(0)), "one listing may lack it by mistake");
+            lineage.forget_unlisted(&id(1), |_| false);
+        }
+        assert!(!lineage.has(&id(0)));
         assert_eq!(ready(&mut lineage), ids(&[1]));
         assert!(!lineage.is_finished());
+    }
+
+    #[test]
+    fn a_shard_that_is_younger_than_all_that_are_listed_is_not_forgotten() {
+        let mut lineage = Lineage::new(Scope::Stream);
+        lineage.add(&id(3), &[], Role::Ended);
+        for _ in 0..10 {
+            lineage.forget_unlisted(&id(2), |_| false);
+        }
+        assert!(lineage.has(&id(3)));
+    }
+
+    fn range(start: u128, end: u128) -> HashKeyRange {
+        HashKeyRange::new(start.into(), end.into())
+    }
+
+    #[test]
+    fn children_are_looked_for_until_they_cover_their_parents_range() {
+        for roles in [Role::Member, Role::Ended] {
+            let mut lineage = Lineage::new(Scope::Stream);
+            lineage.add(&id(0), &[], roles);
+            lineage.set_range(&id(0), range(0, 99));
+            ready(&mut lineage);
+            lineage.end(&id(0));
+            assert!(lineage.is_looking_for_children());
+            lineage.discover(&id(1), &ids(&[0]));
+            lineage.set_range(&id(1), range(0, 49));
+            assert!(lineage.is_looking_for_children());
+            lineage.discover(&id(2), &ids(&[0]));
+            lineage.set_range(&id(2), range(50, 99));
+            assert!(!lineage.is_looking_for_children());
+        }
+    }
+
+    #[test]
+    fn a_batch_follows_a_shard_that_was_listed_as_open_and_looks_for_nothing_behind_a_closed_one() {
+        let mut lineage = Lineage::new(Scope::Stream).as_batch();
+        lineage.add(&id(0), &[], Role::Member);
+        lineage.add(&id(1), &[], Role::Member);
+        lineage.set_closed(&id(1));
+        ready(&mut lineage);
+        lineage.end(&id(1));
+        assert!(!lineage.is_looking_for_children());
+        lineage.end(&id(0));
+        assert!(lineage.is_looking_for_children());
+        lineage.discover(&id(2), &ids(&[0]));
+        assert_eq!(ready(&mut lineage), ids(&[2]));
     }
 
     /// A random history: each step splits one open shard or merges two.

@@ -1,5 +1,6 @@
 //! Shards: their ids, hash-key ranges, sequence numbers, and who descends from whom.
 
+pub(crate) mod coverage;
 mod hash_key;
 mod id;
 pub(crate) mod lineage;

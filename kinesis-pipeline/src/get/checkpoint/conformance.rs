@@ -22,10 +22,16 @@ pub(crate) fn one_of_each() -> Vec<Checkpoint> {
     let rows = places.into_iter().enumerate();
     rows.map(|(number, place)| {
         let row = Checkpoint::new(format!("shardId-{number:012}").into(), place);
-        if number == 2 {
-            row.arrived_at(time)
-        } else {
-            row
+        // A reader tells all times of each place, the last of which is quiet for long.
+        match number {
+            0 => row.current_at(time + Duration::from_hours(2)),
+            1 => row.of_stream_created_at(time - Duration::from_hours(5)),
+            2 => row.arrived_at(time),
+            3 => row
+                .arrived_at(time)
+                .current_at(time + Duration::from_hours(1))
+                .of_stream_created_at(time - Duration::from_hours(5)),
+            _ => row.of_stream_created_at(time - Duration::from_hours(5)),
         }
     })
     .collect()
@@ -44,6 +50,24 @@ pub(crate) async fn check(store: &dyn CheckpointStore) {
     assert_eq!(load("app", "stream").await, rows, "all places come back");
     assert_eq!(load("other", "stream").await, [], "applications are apart");
     assert_eq!(load("app", "other").await, [], "streams are apart");
+
+    // The place stays, and what is known of it grows: a shard at the tip that nothing comes from.
+    let quiet = rows[3]
+        .clone()
+        .current_at(SystemTime::UNIX_EPOCH + Duration::from_hours(400_000));
+    store
+        .save("app", "stream", vec![quiet.clone()])
+        .await
+        .unwrap();
+    assert_eq!(
+        load("app", "stream").await[3],
+        quiet,
+        "a quiet shard is current"
+    );
+    store
+        .save("app", "stream", vec![rows[3].clone()])
+        .await
+        .unwrap();
 
     let newer = Checkpoint::new(rows[1].shard_id.clone(), CheckpointPlace::ShardEnd);
     store

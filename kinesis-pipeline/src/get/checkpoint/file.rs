@@ -52,6 +52,8 @@ struct Row {
     arrived_at_millis: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     current_at_millis: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stream_created_at_millis: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -228,6 +230,7 @@ impl Row {
             place,
             arrived_at_millis: checkpoint.arrived_at.map(epoch_millis),
             current_at_millis: checkpoint.current_at.map(epoch_millis),
+            stream_created_at_millis: checkpoint.stream_created_at.map(epoch_millis),
         }
     }
 
@@ -253,6 +256,7 @@ impl Row {
             place,
             arrived_at: self.arrived_at_millis.map(from_epoch_millis),
             current_at: self.current_at_millis.map(from_epoch_millis),
+            stream_created_at: self.stream_created_at_millis.map(from_epoch_millis),
         })
     }
 }
@@ -297,6 +301,24 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(again, rows);
+    }
+
+    #[tokio::test]
+    async fn a_file_of_an_earlier_version_that_knew_fewer_times_is_read() {
+        let path = Temporary::new("earlier");
+        let file = r#"{"version": 1, "checkpoints": [
+            {"app": "app", "stream": "s", "shard_id": "a", "place": "shard_end"},
+            {"app": "app", "stream": "s", "shard_id": "b", "place": {"timestamp_millis": 7},
+             "arrived_at_millis": 5}
+        ]}"#;
+        fs::write(&path.0, file).unwrap();
+        let store = FileCheckpoints::new(&path.0);
+        let begun = CheckpointPlace::Timestamp(from_epoch_millis(7));
+        let expected = [
+            Checkpoint::new("a".into(), CheckpointPlace::ShardEnd),
+            Checkpoint::new("b".into(), begun).arrived_at(from_epoch_millis(5)),
+        ];
+        assert_eq!(store.load("app", "s").await.unwrap(), expected);
     }
 
     #[tokio::test]

@@ -38,6 +38,9 @@ pub struct Checkpoint {
     /// was read to its tip. A store need not keep it: then a shard that was quiet for longer than the stream's
     /// retention counts as one that records may have expired from.
     pub current_at: Option<SystemTime>,
+    /// When the stream was created: it tells the checkpoint from one in another stream that had the name before. A
+    /// store need not keep it: then only a checkpoint that the listing contradicts is noticed.
+    pub stream_created_at: Option<SystemTime>,
 }
 
 impl Checkpoint {
@@ -49,6 +52,7 @@ impl Checkpoint {
             place,
             arrived_at: None,
             current_at: None,
+            stream_created_at: None,
         }
     }
 
@@ -63,6 +67,13 @@ impl Checkpoint {
     #[must_use]
     pub fn current_at(mut self, time: SystemTime) -> Self {
         self.current_at = Some(time);
+        self
+    }
+
+    /// The same checkpoint, in the stream that was created at this time.
+    #[must_use]
+    pub fn of_stream_created_at(mut self, time: SystemTime) -> Self {
+        self.stream_created_at = Some(time);
         self
     }
 

@@ -1,6 +1,6 @@
 use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use super::{Checkpoint, CheckpointError, CheckpointFuture, CheckpointStore, Progress};
@@ -18,6 +18,8 @@ pub(crate) struct Saver {
     pub(crate) progress: Arc<Progress>,
     /// Shards that are finished and gone. Their checkpoints are removed once those of their children are saved.
     gone: Arc<Mutex<Vec<ShardId>>>,
+    /// When the stream was created, once that is known; it goes with each checkpoint.
+    stream_created_at: Arc<OnceLock<SystemTime>>,
 }
 
 impl Saver {
@@ -28,6 +30,7 @@ impl Saver {
             stream: stream.into(),
             progress: Arc::default(),
             gone: Arc::default(),
+            stream_created_at: Arc::default(),
         }
     }
 
@@ -35,9 +38,19 @@ impl Saver {
         in_time(self.store.load(&self.app, &self.stream)).await
     }
 
+    /// Keeps with all checkpoints when the stream was created.
+    pub(crate) fn set_stream_created_at(&self, time: SystemTime) {
+        // A reader opens once; the first time stays.
+        let _ = self.stream_created_at.set(time);
+    }
+
     /// Removes these shards' checkpoints after the next save.
-    pub(crate) fn forget(&self, shards: Vec<ShardId>) {
-        *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = shards;
+    pub(crate) fn forget(&self, shards: impl IntoIterator<Item = ShardId>) {
+        self.gone().extend(shards);
+    }
+
+    fn gone(&self) -> MutexGuard<'_, Vec<ShardId>> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Saves what is not saved yet. What a failed save was about will be saved by the next.
@@ -50,9 +63,14 @@ impl Saver {
             progress: &self.progress,
             unsaved: Some(unsaved.clone()),
         };
-        in_time(self.store.save(&self.app, &self.stream, unsaved)).await?;
+        let created_at = self.stream_created_at.get().copied();
+        let rows = unsaved.into_iter().map(|mut checkpoint| {
+            checkpoint.stream_created_at = created_at;
+            checkpoint
+        });
+        in_time(self.store.save(&self.app, &self.stream, rows.collect())).await?;
         saving.done();
-        let gone = std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner));
+        let gone = std::mem::take(&mut *self.gone());
         if !gone.is_empty() {
             in_time(self.store.remove(&self.app, &self.stream, gone)).await?;
         }

@@ -9,13 +9,17 @@ use std::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep_until};
 
-use super::{budget::Budget, listing::Listing, retention::Retention, save_timer::SaveTimer};
+use super::{
+    budget::Budget, elsewhere::Elsewhere, listing::Listing, lost::Absence, retention::Retention,
+    save_timer::SaveTimer,
+};
 use crate::{
     get::{
         checkpoint::{Checkpoint, CheckpointError, CheckpointPlace},
         dispatch::channel::{Delivery, Feed, News},
         error::GetError,
         fetch,
+        fetch::consumer,
         plan::{
             options::Options,
             plan::{Begin, Bound},
@@ -55,10 +59,12 @@ pub(crate) struct Driver {
     pub(crate) due: VecDeque<ShardId>,
     pub(crate) budget: Budget,
     pub(crate) listing: Listing,
+    pub(crate) elsewhere: Elsewhere,
     pub(crate) save_timer: SaveTimer,
     pub(crate) counters: Counters,
-    /// Shards that the service says it does not know. A listing tells whether they have expired.
-    pub(crate) lost: HashMap<ShardId, ServiceError>,
+    /// Shards that the service says it does not know, until it answers about them again. Listings tell whether they
+    /// have expired.
+    pub(crate) lost: HashMap<ShardId, Absence>,
     pub(crate) retention: Retention,
     /// How far the shards were read that have ended, for their children: until they expire.
     pub(crate) ended: HashMap<ShardId, ReadUntil>,
@@ -102,9 +108,11 @@ pub(crate) enum Answer {
         subscription: Subscription,
         result: Result<Option<SubscriptionEvent>, ServiceError>,
     },
-    Shards(Result<Vec<Shard>, ServiceError>),
+    /// A listing, and whether the consumer that was looked for is gone.
+    Shards(Result<Vec<Shard>, ServiceError>, bool),
     Summary(Result<StreamSummary, ServiceError>),
     Saved(Result<(), CheckpointError>),
+    Loaded(Result<Vec<Checkpoint>, CheckpointError>),
 }
 
 enum Event {
@@ -163,6 +171,7 @@ impl Driver {
         let wake_at = timer
             .into_iter()
             .chain(self.listing.due())
+            .chain(self.elsewhere.due())
             .chain(save)
             .min();
         let timer = async {
@@ -185,8 +194,14 @@ impl Driver {
         while let Some(shard_id) = self.lineage.take_ready() {
             let begin = self.starts.remove(&shard_id);
             let begin = begin.unwrap_or(IteratorStart::TrimHorizon.into());
-            self.read_shard(&shard_id, begin, Opened::Nothing);
+            if !self.waits_elsewhere(&shard_id, &begin) {
+                self.begin_shard(&shard_id, begin);
+            }
         }
+    }
+
+    pub(super) fn begin_shard(&mut self, shard_id: &ShardId, begin: Begin) {
+        self.read_shard(shard_id, begin, Opened::Nothing);
     }
 
     /// Begins to read a shard with what was `opened` for it, or from `begin` if nothing was.
@@ -249,6 +264,7 @@ impl Driver {
             self.due.pop_front();
         }
         self.list_if_due(now);
+        self.look_elsewhere_if_due(now);
         self.save_if_due(now);
         Ok(())
     }
@@ -303,6 +319,7 @@ impl Driver {
     /// Nobody reads the shard any more.
     fn on_left(&mut self, shard_id: &ShardId) {
         self.subscriptions.remove(shard_id);
+        self.lost.remove(shard_id);
         if self.shards.remove(shard_id).is_some() {
             self.counters.on_left(shard_id, false);
             self.lineage.cut(shard_id);
@@ -329,8 +346,17 @@ impl Driver {
     pub(super) fn let_go(&mut self, shard_id: &ShardId, end: End) {
         let ended = self.shards.remove(shard_id);
         self.subscriptions.remove(shard_id);
+        self.lost.remove(shard_id);
         self.counters.on_left(shard_id, end == End::Closed);
         match end {
+            // Its checkpoint says where records are missing. It goes once those of its children are there; that the
+            // shard was read to its end would not be true.
+            End::Expired => {
+                self.lineage.end(shard_id);
+                if let Some(saver) = &self.options.saver {
+                    saver.forget([shard_id.clone()]);
+                }
+            }
             End::Closed => {
                 let read_until = ended.map(|state| (shard_id.clone(), state.read_until()));
                 self.ended.extend(read_until);
@@ -361,9 +387,15 @@ impl Driver {
         let is_wanted = self.lineage.is_looking_for_children() || !self.lost.is_empty();
         if self.listing.begin_if_due(is_wanted, now) {
             let target = self.target.clone();
+            let consumer = self.lost_consumer();
             self.calls.push(Box::pin(async move {
                 let list = list_all(&*target.service, &target.stream);
-                Answer::Shards(fetch::in_time("ListShards", &*target.service, list).await)
+                let shards = fetch::in_time("ListShards", &*target.service, list).await;
+                let is_consumer_gone = match consumer {
+                    Some(name) => consumer::is_gone(&target, &name).await,
+                    None => false,
+                };
+                Answer::Shards(shards, is_consumer_gone)
             }));
         }
     }

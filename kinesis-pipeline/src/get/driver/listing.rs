@@ -20,6 +20,8 @@ pub(crate) struct Listing {
     due: Option<Instant>,
     interval: Duration,
     failures: Failures,
+    /// How many listings in a row lacked shards.
+    incomplete: u32,
 }
 
 impl Listing {
@@ -29,6 +31,7 @@ impl Listing {
             due: None,
             interval: INTERVAL_MIN,
             failures: Failures::default(),
+            incomplete: 0,
         }
     }
 
@@ -56,6 +59,13 @@ impl Listing {
         self.failures.reset();
         self.due = Some(now + self.interval);
         self.interval = (self.interval * 2).min(INTERVAL_MAX);
+    }
+
+    /// Whether anything is to be learned from a listing: from one that lacks shards only after `incomplete_max` others
+    /// like it, because the service then has no better one.
+    pub(crate) fn is_believed(&mut self, is_whole: bool, incomplete_max: u32) -> bool {
+        self.incomplete = if is_whole { 0 } else { self.incomplete + 1 };
+        is_whole || self.incomplete > incomplete_max
     }
 
     /// Returns whether the listing will be tried again.

@@ -9,7 +9,9 @@
 
 pub(super) mod budget;
 pub(super) mod driver;
+pub(super) mod elsewhere;
 pub(super) mod listing;
+pub(super) mod lost;
 pub(super) mod on_answer;
 pub(super) mod retention;
 pub(super) mod save_timer;

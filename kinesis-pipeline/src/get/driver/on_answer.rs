@@ -1,23 +1,19 @@
 use super::driver::{Answer, Driver};
 use crate::{
     get::{
-        checkpoint::{Checkpoint, CheckpointError},
+        checkpoint::CheckpointError,
         dispatch::{
             channel::{Delivery, Page},
             deaggregate::Finished,
         },
         error::GetError,
-        plan::{
-            start::OnTrimmed,
-            trimmed::{final_error, start_after_gap, warn_of_gap},
-        },
         shard_reader::{
             retry::Verdict,
-            shard_reader::{End, FALL_BACK_AFTER, Failure, ShardState},
+            shard_reader::{FALL_BACK_AFTER, Failure, ShardState},
         },
     },
     service::{ErrorClass, RecordPage, ServiceError, ShardIterator},
-    shard::{Position, Shard, ShardId},
+    shard::{Position, ShardId},
 };
 
 /// What the driver does about the answers to its calls.
@@ -36,12 +32,13 @@ impl Driver {
                 subscription,
                 result,
             } => self.on_event(&shard_id, subscription, result),
-            Answer::Shards(result) => self.on_shards(result),
+            Answer::Shards(result, is_consumer_gone) => self.on_shards(result, is_consumer_gone),
             Answer::Summary(result) => {
                 self.on_summary(result);
                 Ok(())
             }
             Answer::Saved(result) => self.on_saved(result),
+            Answer::Loaded(result) => self.on_loaded(result),
         }
     }
 
@@ -53,6 +50,7 @@ impl Driver {
         let now = self.target.clock.instant();
         match result {
             Ok(iterator) => {
+                self.lost.remove(shard_id);
                 if let Some(state) = self.shards.get_mut(shard_id) {
                     state.on_iterator(iterator, now);
                 }
@@ -112,8 +110,9 @@ impl Driver {
         bytes: usize,
     ) {
         for child in &page.child_shards {
-            self.lineage.discover_child(&child.shard_id, &child.parents);
             let range = child.hash_key_range;
+            self.lineage.discover_child(&child.shard_id, &child.parents);
+            self.lineage.set_range(&child.shard_id, range);
             self.options.ranges.learn(&child.shard_id, range);
         }
         self.note_if_current(shard_id, &page);
@@ -155,6 +154,9 @@ impl Driver {
             return Ok(());
         };
         self.counters.on_error(shard_id, &error);
+        if error.class == ErrorClass::NotFound {
+            self.lost.entry(shard_id.clone()).or_default();
+        }
         let may_fall_back = state.is_by_fan_out() && self.options.falls_back;
         let outage_max = if may_fall_back {
             self.options.outage_max.min(FALL_BACK_AFTER)
@@ -175,22 +177,12 @@ impl Driver {
                 self.schedule(shard_id);
                 Ok(())
             }
-            Failure::Final if error.class == ErrorClass::NotFound => {
-                self.lost.insert(shard_id.clone(), error);
-                Ok(())
-            }
-            Failure::Final => match final_error(&self.target, shard_id, error, position) {
-                GetError::UnknownPosition {
-                    position, source, ..
-                } if let Some(start) = start_after_gap(self.options.on_trimmed) => {
-                    self.counters.on_gap();
-                    warn_of_gap(&self.target, &position, None, self.options.on_trimmed);
-                    tracing::debug!(error = %source, "position refused");
-                    state.begin_again(start.into(), now, self.target.clock.now());
-                    self.schedule(shard_id);
+            Failure::Final => match position.filter(|_| error.class == ErrorClass::Invalid) {
+                Some(position) => {
+                    self.on_refused(position, error);
                     Ok(())
                 }
-                error => Err(error),
+                None => Err(GetError::service(stream, Some(shard_id), error)),
             },
         }
     }
@@ -219,69 +211,5 @@ impl Driver {
             }
             Verdict::Final => Err(GetError::checkpoint(&self.target.stream, error)),
         }
-    }
-
-    fn on_shards(&mut self, result: Result<Vec<Shard>, ServiceError>) -> Result<(), GetError> {
-        let now = self.target.clock.instant();
-        match result {
-            Ok(shards) => {
-                for shard in &shards {
-                    let parents: Vec<_> = shard.parents().cloned().collect();
-                    self.lineage.discover(&shard.id, &parents);
-                    self.options.ranges.learn(&shard.id, shard.hash_key_range);
-                }
-                let is_listed = |id: &ShardId| shards.binary_search_by(|s| s.id.cmp(id)).is_ok();
-                self.lineage.forget_unlisted(is_listed);
-                self.options.ranges.retain(is_listed);
-                self.ended.retain(|shard_id, _| is_listed(shard_id));
-                self.listing.on_listed(now);
-                let mut lost = std::mem::take(&mut self.lost).into_iter();
-                lost.try_for_each(|(id, error)| self.on_lost(&id, is_listed(&id), error))
-            }
-            Err(error) => {
-                let may_pass = self.listing.on_error(
-                    error.class,
-                    now,
-                    self.options.outage_max,
-                    fastrand::f64(),
-                );
-                if may_pass {
-                    return Ok(());
-                }
-                Err(GetError::service(&self.target.stream, None, error))
-            }
-        }
-    }
-
-    /// A shard that the service does not know has expired, unless it is listed: then the error stands.
-    fn on_lost(
-        &mut self,
-        shard_id: &ShardId,
-        is_listed: bool,
-        error: ServiceError,
-    ) -> Result<(), GetError> {
-        let Some(state) = self.shards.get(shard_id) else {
-            return Ok(());
-        };
-        if is_listed {
-            let stream = &self.target.stream;
-            return Err(match &self.options.fan_out {
-                // Then it is the consumer that the service does not know.
-                Some(name) if state.is_by_fan_out() => GetError::consumer(stream, name, error),
-                _ => GetError::service(stream, Some(shard_id), error),
-            });
-        }
-        if self.options.on_trimmed == OnTrimmed::Fail {
-            let checkpoint = Checkpoint::new(shard_id.clone(), state.place());
-            return Err(GetError::Trimmed {
-                stream: self.target.stream.clone(),
-                checkpoint: Box::new(checkpoint),
-            });
-        }
-        self.counters.on_gap();
-        warn_of_gap(&self.target, shard_id, None, self.options.on_trimmed);
-        self.feed.send(Delivery::ShardEnd(shard_id.clone()));
-        self.let_go(shard_id, End::Closed);
-        Ok(())
     }
 }

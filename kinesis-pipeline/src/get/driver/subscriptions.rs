@@ -78,6 +78,7 @@ impl Driver {
                 return self.on_error(shard_id, error, position);
             }
         };
+        self.lost.remove(shard_id);
         // Nobody may read the shard any more.
         if let Some(state) = self.shards.get_mut(shard_id) {
             state.on_subscribed(self.target.clock.instant(), asked_at);

@@ -80,6 +80,15 @@ async fn stream_arn(target: &Target) -> Result<String, ServiceError> {
     }
 }
 
+/// Whether the stream no longer has the consumer of this name. A look that fails tells nothing.
+pub(in crate::get) async fn is_gone(target: &Target, name: &str) -> bool {
+    let found = match stream_arn(target).await {
+        Ok(stream_arn) => describe(target, &stream_arn, name).await.map(drop),
+        Err(error) => Err(error),
+    };
+    found.is_err_and(|error| error.class == ErrorClass::NotFound)
+}
+
 pub(in crate::get) async fn summary(target: &Target) -> Result<StreamSummary, ServiceError> {
     let service = &*target.service;
     let call = || {

@@ -2,6 +2,7 @@
 
 pub(super) mod consumer;
 mod poll;
+pub(super) mod service_clock;
 mod subscribe;
 
 pub(crate) use poll::{get_iterator, get_page};

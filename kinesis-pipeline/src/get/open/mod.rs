@@ -4,6 +4,7 @@
 //! - `open`: the calls that fix the position of every shard before `open` returns.
 //! - `retained`: the check of checkpoints against retention.
 
+pub(super) mod discover;
 pub(super) mod open;
 pub(super) mod reader;
 pub(super) mod retained;

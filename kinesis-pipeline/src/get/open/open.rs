@@ -7,23 +7,30 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
 
-use super::retained::leave_expired;
+use super::{discover::discover, retained::leave_expired};
 use crate::{
     get::{
+        checkpoint::Checkpoint,
         dispatch::channel::{Outlet, channel},
         driver::{
             budget::Budget,
             driver::{Driver, Opened},
+            elsewhere::{Elsewhere, is_any_unfinished},
             listing::Listing,
             retention::Retention,
             save_timer::SaveTimer,
         },
         error::GetError,
         fetch,
-        fetch::consumer,
+        fetch::{
+            consumer::{self, summary},
+            service_clock::{ServiceClock, is_uncertain},
+        },
         plan::{
+            mismatch::{Mismatch, of_another_stream},
             options::Options,
             plan::{Begin, Bound, Plan, Refusal, Wish, plan, start_again},
+            start::Until,
             trimmed::{final_error, start_after_gap, warn_of_gap},
         },
         shard_reader::retry::{Failures, Verdict},
@@ -47,56 +54,42 @@ pub(crate) async fn open(
     wish: &Wish,
     options: Options,
 ) -> Result<(Driver, Outlet), GetError> {
-    let opened_at = target.clock.now();
-    let checkpoints = match &options.saver {
-        Some(saver) => saver.load().await,
-        None => Ok(Vec::new()),
-    };
-    let checkpoints = checkpoints.map_err(|error| GetError::checkpoint(&target.stream, error))?;
-    let shards = list_shards(&target).await?;
-    for shard in &shards {
-        options.ranges.learn(&shard.id, shard.hash_key_range);
-    }
-    let Plan {
-        mut lineage,
-        mut starts,
-        mut gaps,
-        gone,
-    } = plan(&shards, wish, &checkpoints).map_err(|why| refusal(&target, shards.len(), why))?;
-    gaps.extend(leave_expired(&target, &mut starts, wish.on_trimmed, opened_at).await?);
-    let counters = Counters::new(&target.stream);
-    for gap in gaps {
-        counters.on_gap();
-        let until = gap.finished_until();
-        warn_of_gap(&target, &gap.shard_id, until, options.on_trimmed);
-    }
-    if let Some(saver) = &options.saver {
-        saver.forget(gone);
-    }
-    let mut first = Vec::new();
-    while let Some(shard_id) = lineage.take_ready() {
-        let begin = starts.remove(&shard_id);
-        first.push((shard_id, begin.unwrap_or(IteratorStart::TrimHorizon.into())));
-    }
-    let consumer_arn = consumer_arn(&target, &options).await?;
-    let opener = Opener {
+    let opening = Opening {
+        opened_at: target.clock.now(),
+        checkpoints: load_checkpoints(&target, &options).await?,
+        counters: Counters::new(&target.stream),
         target: &target,
+        wish,
         options: &options,
-        consumer_arn: consumer_arn.as_deref(),
     };
-    let fixed = opener.fix_positions(first, &counters).await?;
-
+    let Fixed {
+        plan,
+        shards,
+        waiting,
+        clock,
+        consumer_arn,
+    } = opening.fix().await?;
+    opening.tell_gaps(&plan);
+    if let Some(saver) = &options.saver {
+        saver.forget(plan.gone);
+    }
+    let Opening {
+        opened_at,
+        counters,
+        ..
+    } = opening;
     let (feed, outlet) = channel();
     let mut driver = Driver {
         feed,
-        lineage,
-        starts,
-        bound: Bound::of(&wish.until, opened_at),
+        lineage: plan.lineage,
+        starts: plan.starts,
+        bound: Bound::of(&wish.until, opened_at, clock.ahead_max),
         shards: HashMap::new(),
         timers: BTreeSet::new(),
         due: VecDeque::new(),
         budget: Budget::new(options.prefetch_bytes_max),
         listing: Listing::new(),
+        elsewhere: Elsewhere::default(),
         save_timer: SaveTimer::new(options.checkpoint_interval, target.clock.instant()),
         counters,
         lost: HashMap::new(),
@@ -109,15 +102,197 @@ pub(crate) async fn open(
         target,
         options,
     };
-    read_from(&mut driver, fixed, opened_at);
+    for (shard_id, begin, opened) in shards {
+        driver.read_shard(&shard_id, start_again(begin, clock.reached), opened);
+    }
+    for (shard_id, begin) in waiting {
+        driver.waits_elsewhere(&shard_id, &begin);
+    }
     Ok((driver, outlet))
 }
 
-type Fixed = (ShardId, Begin, Opened);
+/// How far the application has come, checked against the time at which the stream was created.
+async fn load_checkpoints(target: &Target, options: &Options) -> Result<Vec<Checkpoint>, GetError> {
+    let Some(saver) = &options.saver else {
+        return Ok(Vec::new());
+    };
+    let stream = &target.stream;
+    let checkpoints = saver.load().await;
+    let checkpoints = checkpoints.map_err(|error| GetError::checkpoint(stream, error))?;
+    let Some(created_at) = created_at(target).await else {
+        // As far as is known, it is the stream that it was.
+        let last = checkpoints.iter().filter_map(|row| row.stream_created_at);
+        last.max()
+            .into_iter()
+            .for_each(|time| saver.set_stream_created_at(time));
+        return Ok(checkpoints);
+    };
+    saver.set_stream_created_at(created_at);
+    match of_another_stream(&checkpoints, created_at) {
+        Some(row) => Err(GetError::mismatch(
+            stream,
+            row.clone(),
+            Mismatch::CreatedAt(created_at),
+        )),
+        None => Ok(checkpoints),
+    }
+}
 
-fn read_from(driver: &mut Driver, fixed: Vec<Fixed>, opened_at: SystemTime) {
-    for (shard_id, begin, opened) in fixed {
-        driver.read_shard(&shard_id, start_again(begin, opened_at), opened);
+/// When the stream was created, if that can be had in a moment: reading does not depend on it.
+async fn created_at(target: &Target) -> Option<SystemTime> {
+    let summary = tokio::time::timeout(UNREACHABLE_MAX, summary(target)).await;
+    match summary {
+        Ok(Ok(summary)) => Some(summary.created_at),
+        Ok(Err(error)) => {
+            let stream = &target.stream;
+            tracing::debug!(%stream, %error, "cannot tell whether the checkpoints are of this stream");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+/// A reader that is being opened.
+struct Opening<'a> {
+    target: &'a Target,
+    wish: &'a Wish,
+    options: &'a Options,
+    checkpoints: Vec<Checkpoint>,
+    opened_at: SystemTime,
+    counters: Counters,
+}
+
+type OpenedShard = (ShardId, Begin, Opened);
+
+/// The positions of a reader.
+struct Fixed {
+    plan: Plan,
+    shards: Vec<OpenedShard>,
+    /// Shards that wait for another reader.
+    waiting: Vec<(ShardId, Begin)>,
+    clock: ServiceClock,
+    consumer_arn: Option<Arc<str>>,
+}
+
+/// Why the positions could not be fixed.
+enum Unfixed {
+    /// The service does not know a shard that it has listed: it has expired since, or is new.
+    Lost(ShardId, ServiceError),
+    Failed(GetError),
+}
+
+impl Opening<'_> {
+    /// Decides what to read and fixes the positions, again from the listing on while a shard is not known that was
+    /// listed.
+    async fn fix(&self) -> Result<Fixed, GetError> {
+        let mut failures = Failures::default();
+        loop {
+            let mut plan = self.decide().await?;
+            let clock = self.look_at_clock(&mut plan).await?;
+            let (first, waiting) = self.take_first(&mut plan);
+            let consumer_arn = consumer_arn(self.target, self.options).await?;
+            let opener = Opener {
+                target: self.target,
+                options: self.options,
+                consumer_arn: consumer_arn.as_deref(),
+            };
+            let (shard_id, error) = match opener.fix_positions(first, &self.counters).await {
+                Ok(shards) => {
+                    return Ok(Fixed {
+                        plan,
+                        shards,
+                        waiting,
+                        clock,
+                        consumer_arn,
+                    });
+                }
+                Err(Unfixed::Failed(error)) => return Err(error),
+                Err(Unfixed::Lost(shard_id, error)) => (shard_id, error),
+            };
+            let now = self.target.clock.instant();
+            match failures.judge(ErrorClass::Transient, now, BUSY_MAX, fastrand::f64()) {
+                Verdict::Again { at, .. } => tokio::time::sleep_until(at).await,
+                Verdict::Final => {
+                    let stream = &self.target.stream;
+                    return Err(GetError::service(stream, Some(&shard_id), error));
+                }
+            }
+        }
+    }
+
+    async fn decide(&self) -> Result<Plan, GetError> {
+        let (target, wish) = (self.target, self.wish);
+        let shards = discover(target, wish, &self.checkpoints).await?;
+        for shard in &shards {
+            self.options.ranges.learn(&shard.id, shard.hash_key_range);
+        }
+        let plan = plan(&shards, wish, &self.checkpoints);
+        let mut plan = plan.map_err(|why| refusal(target, shards.len(), why))?;
+        if wish.shards.is_empty() {
+            // The policy has dealt with them.
+            let expired = plan.gaps.iter().map(|gap| gap.shard_id.clone());
+            plan.gone.extend(expired);
+        }
+        let (starts, now) = (&mut plan.starts, self.opened_at);
+        let gaps = leave_expired(target, starts, wish.on_trimmed, now).await?;
+        plan.gaps.extend(gaps);
+        Ok(plan)
+    }
+
+    /// Looks at the service's clock if a time near the present is needed, and moves the positions by time that it
+    /// has not reached.
+    async fn look_at_clock(&self, plan: &mut Plan) -> Result<ServiceClock, GetError> {
+        let (target, now) = (self.target, self.opened_at);
+        let is_timed = |begin: &Begin| matches!(begin.iterator, IteratorStart::AtTimestamp(time) if is_uncertain(time, now));
+        let is_latest = |begin: &Begin| begin.iterator == IteratorStart::Latest;
+        let is_until = matches!(self.wish.until, Until::Timestamp(time) if is_uncertain(time, now));
+        let has_timed = plan.starts.values().any(is_timed);
+        let has_latest = plan.starts.values().any(is_latest);
+        if !(has_timed || has_latest || is_until) {
+            return Ok(ServiceClock::unknown(now));
+        }
+        // Any shard does. Readers that open together do not all ask the same one.
+        let Some(shard_id) = fastrand::choice(plan.starts.keys()).cloned() else {
+            return Ok(ServiceClock::unknown(now));
+        };
+        let clock = match ServiceClock::look(target, &shard_id).await {
+            Ok(clock) => clock,
+            Err(error) => {
+                tracing::debug!(stream = %target.stream, %error, "cannot tell the service's time");
+                return Ok(ServiceClock::unknown(now));
+            }
+        };
+        if has_timed || is_until || self.options.saver.is_some() {
+            clock.check(target)?;
+        }
+        for begin in plan.starts.values_mut() {
+            if let IteratorStart::AtTimestamp(time) = &mut begin.iterator {
+                *time = clock.position(*time, now);
+            }
+        }
+        Ok(clock)
+    }
+
+    /// Takes the shards that are read at once, and those that wait for another reader.
+    fn take_first(&self, plan: &mut Plan) -> (Vec<(ShardId, Begin)>, Vec<(ShardId, Begin)>) {
+        let (mut first, mut waiting) = (Vec::new(), Vec::new());
+        while let Some(shard_id) = plan.lineage.take_ready() {
+            let begin = plan.starts.remove(&shard_id);
+            let begin = begin.unwrap_or(IteratorStart::TrimHorizon.into());
+            let parents = plan.lineage.strange_parents(&shard_id);
+            let waits = begin.resumed.is_none() && is_any_unfinished(&parents, &self.checkpoints);
+            let list = if waits { &mut waiting } else { &mut first };
+            list.push((shard_id, begin));
+        }
+        (first, waiting)
+    }
+
+    fn tell_gaps(&self, plan: &Plan) {
+        for gap in &plan.gaps {
+            self.counters.on_gap();
+            let until = gap.finished_until();
+            warn_of_gap(self.target, &gap.shard_id, until, self.options.on_trimmed);
+        }
     }
 }
 
@@ -160,7 +335,7 @@ impl Opener<'_> {
         &self,
         starts: Vec<(ShardId, Begin)>,
         counters: &Counters,
-    ) -> Result<Vec<Fixed>, GetError> {
+    ) -> Result<Vec<OpenedShard>, Unfixed> {
         stream::iter(starts)
             .map(|(shard_id, begin)| async move {
                 let error = match self.fix_position(&shard_id, &begin.iterator).await {
@@ -168,7 +343,7 @@ impl Opener<'_> {
                     Err(error) => error,
                 };
                 let on_trimmed = self.options.on_trimmed;
-                let (GetError::UnknownPosition { position, .. }, Some(start)) =
+                let (Unfixed::Failed(GetError::UnknownPosition { position, .. }), Some(start)) =
                     (&error, start_after_gap(on_trimmed))
                 else {
                     return Err(error);
@@ -187,13 +362,19 @@ impl Opener<'_> {
         &self,
         shard_id: &ShardId,
         start: &IteratorStart,
-    ) -> Result<Opened, GetError> {
+    ) -> Result<Opened, Unfixed> {
         let target = self.target;
         let fixed = match self.consumer_arn {
             Some(arn) => self.subscribe(arn, shard_id, start).await,
             None => self.get_iterator(shard_id, start).await,
         };
-        fixed.map_err(|error| final_error(target, shard_id, error, position(shard_id, start)))
+        fixed.map_err(|error| match error.class {
+            ErrorClass::NotFound => Unfixed::Lost(shard_id.clone(), error),
+            _ => {
+                let position = position(shard_id, start);
+                Unfixed::Failed(final_error(target, shard_id, error, position))
+            }
+        })
     }
 
     async fn get_iterator(

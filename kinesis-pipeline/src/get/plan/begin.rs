@@ -81,12 +81,11 @@ pub(super) fn own_start(checkpoint: &Checkpoint) -> OwnStart {
 
 /// Where to read again when the iterator that was fetched for `start` has expired before a record came.
 ///
-/// LATEST means the moment of opening, so it becomes that time by this machine's clock, taken before the first
-/// iterator was asked for: a clock that is slow repeats records from just before, one that is fast by seconds
-/// could pass over as many, in the rare case of an iterator that expires before its shard's first record.
-pub(crate) fn start_again(begin: Begin, opened_at: SystemTime) -> Begin {
+/// LATEST means the moment of opening, so it becomes `latest`, a time that the service's clock had reached before the
+/// first iterator was asked for: records from just before may be repeated, and none is passed over.
+pub(crate) fn start_again(begin: Begin, latest: SystemTime) -> Begin {
     match begin.iterator {
-        IteratorStart::Latest => IteratorStart::AtTimestamp(opened_at).into(),
+        IteratorStart::Latest => IteratorStart::AtTimestamp(latest).into(),
         _ => begin,
     }
 }
@@ -106,7 +105,7 @@ pub(super) fn iterator_start(
 }
 
 impl StartAt {
-    pub(super) fn as_shard_start(&self) -> Option<(&ShardId, IteratorStart)> {
+    pub(in crate::get) fn as_shard_start(&self) -> Option<(&ShardId, IteratorStart)> {
         match self {
             Self::AtSequenceNumber(id, number) => {
                 Some((id, IteratorStart::AtSequenceNumber(number.clone())))

@@ -7,6 +7,7 @@
 //! - `trimmed`: the policy for positions that retention has passed.
 
 pub(super) mod begin;
+pub(super) mod mismatch;
 pub(super) mod options;
 pub(super) mod plan;
 pub(super) mod start;

@@ -1,4 +1,7 @@
-use std::{collections::HashMap, time::SystemTime};
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
 
 pub(crate) use super::begin::{Begin, start_again};
 use super::{
@@ -34,7 +37,7 @@ pub(crate) struct Plan {
     pub(crate) starts: HashMap<ShardId, Begin>,
     /// Checkpoints of shards that have expired before they were finished: records may be missing.
     pub(crate) gaps: Vec<Checkpoint>,
-    /// Shards that were finished and have expired.
+    /// Shards that were finished and have expired; their checkpoints are of no more use.
     pub(crate) gone: Vec<ShardId>,
 }
 
@@ -44,21 +47,33 @@ pub(crate) enum Bound {
     /// With the page that reaches this time, the moment of opening.
     Page(SystemTime),
     /// Before the first record that arrived at this time or later.
-    Record(SystemTime),
+    Record {
+        before: SystemTime,
+        /// The time of this machine's clock at which the service's has reached it.
+        reached_at: SystemTime,
+    },
 }
 
 impl Bound {
-    pub(crate) fn of(until: &Until, opened_at: SystemTime) -> Option<Self> {
+    /// The bound of a reader whose clock is ahead of the service's by so much.
+    pub(crate) fn of(until: &Until, opened_at: SystemTime, ahead_max: Duration) -> Option<Self> {
         match until {
             Until::Stopped => None,
             Until::Tip => Some(Self::Page(opened_at)),
-            Until::Timestamp(time) => Some(Self::Record(*time)),
+            Until::Timestamp(time) => Some(Self::Record {
+                before: *time,
+                reached_at: time.checked_add(ahead_max).unwrap_or(*time),
+            }),
         }
     }
 
+    /// The time of this machine's clock at which a shard's tip is far enough.
     pub(crate) fn time(self) -> SystemTime {
         match self {
-            Self::Page(time) | Self::Record(time) => time,
+            Self::Page(time)
+            | Self::Record {
+                reached_at: time, ..
+            } => time,
         }
     }
 }
@@ -80,6 +95,8 @@ pub(super) struct Standing {
     /// Begins at a position of its own, or descends from a shard that does: then it is read from its
     /// beginning, because its parent is read up to it.
     pub(super) is_resumed: bool,
+    /// Is read from its newest record on, so that its children are read from their beginning.
+    pub(super) is_latest: bool,
 }
 
 /// Decides what is read and from where, given all retained shards, parents before children, and how far the
@@ -89,7 +106,7 @@ pub(crate) fn plan(
     wish: &Wish,
     checkpoints: &[Checkpoint],
 ) -> Result<Plan, Refusal> {
-    let mut chosen = find_all(shards, &wish.shards)?;
+    let mut chosen = chosen(shards, &wish.shards, checkpoints)?;
     let mut own_starts = HashMap::new();
     for (selector, start) in &wish.shard_starts {
         own_starts.insert(
@@ -106,7 +123,7 @@ pub(crate) fn plan(
         .iter()
         .map(|row| (row.shard_id.clone(), own_start(row)));
     own_starts.extend(resumed);
-    let (gone, gaps) = expired(shards, checkpoints);
+    let (gone, gaps) = expired(shards, &chosen, checkpoints);
     let start = match (gaps.first(), wish.on_trimmed) {
         (Some(gap), OnTrimmed::Fail) => return Err(Refusal::Trimmed(Box::new(gap.clone()))),
         (Some(_), OnTrimmed::FromHorizon) => &StartAt::TrimHorizon,
@@ -117,28 +134,30 @@ pub(crate) fn plan(
     own_starts.retain(|id, _| gaps.iter().all(|gap| gap.shard_id != *id));
 
     let mut plan = Plan {
-        lineage: Lineage::new(scope(&chosen, &wish.until)),
+        lineage: lineage(&chosen, &wish.until),
         starts: HashMap::new(),
         gaps,
         gone,
     };
     let mut standings: HashMap<&ShardId, Standing> = HashMap::new();
     for shard in shards {
-        let standing = standing(shard, &chosen, &own_starts, &standings);
+        let mut standing = standing(shard, &chosen, &own_starts, &standings);
+        let is_member = plan.add(shard, standing, own_starts.get(&shard.id), start);
+        standing.is_latest = is_member && matches!(start, StartAt::Latest);
         standings.insert(&shard.id, standing);
-        plan.add(shard, standing, own_starts.get(&shard.id), start);
     }
     Ok(plan)
 }
 
 impl Plan {
+    /// Adds the shard to the lineage. Returns whether it is read.
     fn add(
         &mut self,
         shard: &Shard,
         standing: Standing,
         own_start: Option<&OwnStart>,
         start: &StartAt,
-    ) {
+    ) -> bool {
         let begin = match own_start {
             _ if !standing.is_in_scope => None,
             Some(OwnStart::Begin(begin)) => Some(Begin::clone(begin)),
@@ -152,31 +171,47 @@ impl Plan {
         };
         let parents: Vec<_> = shard.parents().cloned().collect();
         self.lineage.add(&shard.id, &parents, role);
+        self.lineage.set_range(&shard.id, shard.hash_key_range);
+        if !shard.is_open() {
+            self.lineage.set_closed(&shard.id);
+        }
         self.starts
             .extend(begin.map(|begin| (shard.id.clone(), begin)));
+        role == Role::Member
     }
 }
 
 /// Of the checkpoints whose shards are no longer retained: the finished shards, and the others.
-fn expired(shards: &[Shard], checkpoints: &[Checkpoint]) -> (Vec<ShardId>, Vec<Checkpoint>) {
-    let (mut gone, mut gaps) = (Vec::new(), Vec::new());
-    for checkpoint in checkpoints {
-        if shards.iter().any(|shard| shard.id == checkpoint.shard_id) {
-            continue;
-        }
-        match checkpoint.place {
-            CheckpointPlace::ShardEnd => gone.push(checkpoint.shard_id.clone()),
-            _ => gaps.push(checkpoint.clone()),
-        }
-    }
+///
+/// With a choice of shards only these count, and the finished ones stay: the checkpoint of another reader's shard is
+/// that reader's to judge, and it tells where the children of the shard begin, whoever reads them.
+fn expired(
+    shards: &[Shard],
+    chosen: &[ShardId],
+    checkpoints: &[Checkpoint],
+) -> (Vec<ShardId>, Vec<Checkpoint>) {
+    let is_listed = |id: &ShardId| shards.iter().any(|shard| shard.id == *id);
+    let unlisted = checkpoints
+        .iter()
+        .filter(|row| !is_listed(&row.shard_id))
+        .filter(|row| chosen.is_empty() || chosen.contains(&row.shard_id));
+    let (finished, gaps): (Vec<_>, Vec<_>) = unlisted
+        .cloned()
+        .partition(|row| row.place == CheckpointPlace::ShardEnd);
+    let gone = finished.into_iter().map(|row| row.shard_id);
+    let gone = gone.filter(|_| chosen.is_empty()).collect();
     (gone, gaps)
 }
 
-fn scope(chosen: &[ShardId], until: &Until) -> Scope {
+fn lineage(chosen: &[ShardId], until: &Until) -> Lineage {
+    let lineage = Lineage::new(if chosen.is_empty() {
+        Scope::Stream
+    } else {
+        Scope::Chosen
+    });
     match until {
-        Until::Tip => Scope::Frozen,
-        _ if chosen.is_empty() => Scope::Stream,
-        _ => Scope::Chosen,
+        Until::Tip => lineage.as_batch(),
+        _ => lineage,
     }
 }
 
@@ -186,26 +221,46 @@ fn standing(
     own_starts: &HashMap<ShardId, OwnStart>,
     standings: &HashMap<&ShardId, Standing>,
 ) -> Standing {
-    let mut parents = shard
-        .parents()
-        .filter_map(|id| standings.get(id))
-        .peekable();
-    let first_is_in = parents.peek().is_some_and(|parent| parent.is_in_scope);
     // A finished parent may have expired: its checkpoint is still there to tell.
     let has_own_start = |id| own_starts.contains_key(id);
+    let mut parents = shard.parents().filter_map(|id| standings.get(id));
+    // The parent may have been listed as open on a page that was answered before the reshard.
+    let follows = |parent: &Standing| parent.is_in_scope && (parent.is_resumed || parent.is_latest);
     Standing {
-        is_in_scope: chosen.is_empty() || chosen.contains(&shard.id) || first_is_in,
+        is_in_scope: chosen.is_empty() || is_in_scope(shard, chosen, standings),
         is_resumed: has_own_start(&shard.id)
             || shard.parents().any(has_own_start)
-            || parents.any(|parent| parent.is_in_scope && parent.is_resumed),
+            || parents.any(follows),
+        is_latest: false,
     }
 }
 
-fn find_all(shards: &[Shard], selectors: &[ShardSelector]) -> Result<Vec<ShardId>, Refusal> {
-    selectors
-        .iter()
-        .map(|selector| find(shards, selector))
-        .collect()
+/// Whether a shard is chosen, or descends from a chosen one by first parents.
+fn is_in_scope(shard: &Shard, chosen: &[ShardId], standings: &HashMap<&ShardId, Standing>) -> bool {
+    let is_chosen = |id: &ShardId| chosen.contains(id);
+    let parent = shard.parents().next();
+    let is_in = |id| standings.get(id).is_some_and(|parent| parent.is_in_scope);
+    is_chosen(&shard.id) || parent.is_some_and(|id| is_chosen(id) || is_in(id))
+}
+
+/// The shards to read. One that has expired still stands for its children if the application has read it.
+fn chosen(
+    shards: &[Shard],
+    selectors: &[ShardSelector],
+    checkpoints: &[Checkpoint],
+) -> Result<Vec<ShardId>, Refusal> {
+    let find = |selector| match (find(shards, selector), selector) {
+        (Err(_), ShardSelector::Id(id))
+            if checkpoints.iter().any(|row| row.shard_id == *id)
+                && shards
+                    .iter()
+                    .any(|shard| shard.parents().next() == Some(id)) =>
+        {
+            Ok(id.clone())
+        }
+        (found, _) => found,
+    };
+    selectors.iter().map(find).collect()
 }
 
 fn find(shards: &[Shard], selector: &ShardSelector) -> Result<ShardId, Refusal> {

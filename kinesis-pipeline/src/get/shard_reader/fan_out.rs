@@ -96,9 +96,9 @@ impl ShardState {
     /// A subscription was accepted that was asked for at `asked_at`.
     pub(crate) fn on_subscribed(&mut self, now: Instant, asked_at: SystemTime) {
         self.call = None;
+        self.fix_latest(asked_at);
         self.cursor = Cursor::Subscribed;
         self.due = now;
-        self.fix_begin(asked_at);
         if let Some(subscriptions) = &mut self.fan_out {
             subscriptions.on_accepted(now, asked_at);
         }

@@ -79,7 +79,7 @@ impl Failures {
 }
 
 /// The wait after the `count`th failure in a row: between half and all of a time that doubles.
-fn backoff(count: u32, jitter: f64) -> Duration {
+pub(in crate::get) fn backoff(count: u32, jitter: f64) -> Duration {
     let doublings = count.saturating_sub(1).min(16);
     let whole = (BACKOFF_FIRST * (1 << doublings)).min(BACKOFF_MAX);
     whole.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))

@@ -14,6 +14,7 @@ use crate::{
     get::{
         checkpoint::{Checkpoint, CheckpointPlace},
         dispatch::deaggregate::Finished,
+        fetch::service_clock::SKEW_MAX,
         plan::plan::{Begin, Bound, start_again},
     },
     service::{ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
@@ -76,6 +77,8 @@ pub(super) enum Cursor {
 pub(crate) enum End {
     /// The shard is closed and its last record was fetched.
     Closed,
+    /// The service has forgotten the shard before its last record was fetched.
+    Expired,
     /// As far as wanted: the rest of the shard and its children are of no interest.
     Cut,
 }
@@ -211,17 +214,18 @@ impl ShardState {
 
     pub(crate) fn on_iterator(&mut self, iterator: ShardIterator, now: Instant) {
         if let Some(called) = self.call.take() {
-            self.fix_begin(called.wall);
+            self.fix_latest(called.wall);
         }
         self.cursor = Cursor::At(iterator);
         self.due = now;
     }
 
-    /// The place that reading begins at was asked for at `wall`: LATEST means the records from then on.
-    pub(super) fn fix_begin(&mut self, wall: SystemTime) {
-        if self.begin.iterator == IteratorStart::Latest {
-            self.begin = start_again(self.begin.clone(), wall);
-        }
+    /// LATEST was asked for at this time by this machine's clock: a later iterator begins there, or so much before as
+    /// the clock may be ahead.
+    pub(super) fn fix_latest(&mut self, asked_at: SystemTime) {
+        let latest = asked_at.checked_sub(SKEW_MAX).unwrap_or(asked_at);
+        let begin = std::mem::replace(&mut self.begin, IteratorStart::Latest.into());
+        self.begin = start_again(begin, latest);
     }
 
     /// What of the page's first record was finished before the shard was begun.
@@ -284,13 +288,13 @@ impl ShardState {
 
     /// Drops what is not wanted of a page. Returns whether that was anything.
     fn cut(&self, page: &mut RecordPage) -> bool {
-        let Some(Bound::Record(time)) = self.bound else {
+        let Some(Bound::Record { before, .. }) = self.bound else {
             return false;
         };
         let past = page
             .records
             .iter()
-            .position(|record| record.arrived_at >= time);
+            .position(|record| record.arrived_at >= before);
         page.records.truncate(past.unwrap_or(page.records.len()));
         past.is_some()
     }
@@ -330,12 +334,18 @@ impl ShardState {
         self.call = None;
         match error.class {
             _ if self.is_by_fan_out() => self.cursor = Cursor::Lost,
-            ErrorClass::IteratorExpired => self.cursor = Cursor::Lost,
+            // The service may know the shard again, or another one under its id: an iterator is of no use.
+            ErrorClass::IteratorExpired | ErrorClass::NotFound => self.cursor = Cursor::Lost,
             ErrorClass::Throttled => self.pace.on_throttled(),
             ErrorClass::Transient if error.code.is_none() => self.pace.on_timeout(),
             _ => {}
         }
-        match self.failures.judge(error.class, now, outage_max, jitter) {
+        // A shard that was announced may not be known everywhere yet; listings tell whether it has expired.
+        let class = match error.class {
+            ErrorClass::NotFound => ErrorClass::Transient,
+            class => class,
+        };
+        match self.failures.judge(class, now, outage_max, jitter) {
             Verdict::Again {
                 at,
                 is_worth_a_warning,

@@ -3,13 +3,17 @@
 mod aggregates;
 mod by_shard;
 mod checkpoints;
+mod clocks;
 mod crashes;
 mod credentials;
+mod divided;
 mod ends;
 #[cfg(feature = "local")]
 mod fan_out;
 mod faults;
+mod found_again;
 mod last_save;
+mod listings;
 #[cfg(feature = "local")]
 mod local;
 mod pace;
@@ -20,6 +24,7 @@ mod service;
 #[cfg(feature = "local")]
 mod simulation;
 mod starts;
+mod stores;
 mod unread;
 
 use std::time::Duration;

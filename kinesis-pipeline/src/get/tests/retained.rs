@@ -1,17 +1,20 @@
 //! Checkpoints that are older than what the stream retains, with a service that moves such places silently.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{rest, service::TestKinesis, take};
-use crate::{CheckpointStore as _, GetError, MemoryCheckpoints, OnTrimmed, Reader, Until};
+use super::{
+    rest,
+    service::TestKinesis,
+    stores::{AnyStore, stores},
+    take,
+};
+use crate::{CheckpointStore as _, GetError, OnTrimmed, Reader, StartAt, Until};
 
 /// A little less than what the stream of these tests retains.
 const WITHIN_RETENTION: Duration = Duration::from_hours(23);
 const PAST_RETENTION: Duration = Duration::from_hours(25);
-
-type Store = Arc<MemoryCheckpoints>;
 
 fn service() -> TestKinesis {
     let service = TestKinesis::new(1);
@@ -19,13 +22,13 @@ fn service() -> TestKinesis {
     service
 }
 
-fn reader(service: &TestKinesis, store: &Store) -> Reader<Bytes> {
+fn reader(service: &TestKinesis, store: &AnyStore) -> Reader<Bytes> {
     let reader = service.stream::<Bytes>().reader();
     reader.checkpoints(store.clone(), "app")
 }
 
 /// Reads one record at once and goes away; the checkpoint has its time of arrival.
-async fn read_one(service: &TestKinesis, store: &Store) {
+async fn read_one(service: &TestKinesis, store: &AnyStore) {
     let mut records = reader(service, store).open().await.unwrap();
     service.put(0, "1");
     take(&mut records, 1).await;
@@ -34,94 +37,132 @@ async fn read_one(service: &TestKinesis, store: &Store) {
 
 #[tokio::test(start_paused = true)]
 async fn records_that_expired_unread_are_noticed_though_the_service_says_nothing() {
-    let (service, store) = (service(), Store::default());
-    read_one(&service, &store).await;
-    service.put(0, "2");
-    tokio::time::advance(PAST_RETENTION).await;
-    service.trim(0, false);
-    service.put(0, "3");
+    for store in stores() {
+        let service = service();
+        read_one(&service, &store).await;
+        service.put(0, "2");
+        tokio::time::advance(PAST_RETENTION).await;
+        service.trim(0, false);
+        service.put(0, "3");
 
-    let error = reader(&service, &store).open().await.unwrap_err();
-    assert!(matches!(error, GetError::Trimmed { .. }), "{error:?}");
-    let told = error.to_string();
-    assert!(told.contains("shardId-000000000000"), "{told}");
-    assert!(told.contains("since 1970-01-01T00:16:40"), "{told}");
+        let error = reader(&service, &store).open().await.unwrap_err();
+        assert!(matches!(error, GetError::Trimmed { .. }), "{error:?}");
+        let told = error.to_string();
+        assert!(told.contains("shardId-000000000000"), "{told}");
+        assert!(told.contains("since 1970-01-01T00:16:40"), "{told}");
 
-    let until_tip = |policy| {
-        let reader = reader(&service, &Store::default()).on_trimmed(policy);
-        reader.checkpoints(store.clone(), "app").until(Until::Tip)
-    };
-    let mut latest = until_tip(OnTrimmed::Latest).open().await.unwrap();
-    assert_eq!(rest(&mut latest).await, Vec::<String>::new());
-    assert_eq!(latest.stats().gaps, 1);
+        let until_tip = |policy| {
+            let reader = service.stream::<Bytes>().reader().on_trimmed(policy);
+            reader.checkpoints(store.clone(), "app").until(Until::Tip)
+        };
+        let mut latest = until_tip(OnTrimmed::Latest).open().await.unwrap();
+        assert_eq!(rest(&mut latest).await, Vec::<String>::new());
+        assert_eq!(latest.stats().gaps, 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn from_horizon_reads_what_is_left_and_counts_the_gap() {
-    let (service, store) = (service(), Store::default());
-    read_one(&service, &store).await;
-    service.put(0, "2");
-    tokio::time::advance(PAST_RETENTION).await;
-    service.trim(0, false);
-    service.put(0, "3");
-    let reader = reader(&service, &store).on_trimmed(OnTrimmed::FromHorizon);
-    let mut records = reader.until(Until::Tip).open().await.unwrap();
-    assert_eq!(rest(&mut records).await, ["3"]);
-    assert_eq!(records.stats().gaps, 1);
+    for store in stores() {
+        let service = service();
+        read_one(&service, &store).await;
+        service.put(0, "2");
+        tokio::time::advance(PAST_RETENTION).await;
+        service.trim(0, false);
+        service.put(0, "3");
+        let reader = reader(&service, &store).on_trimmed(OnTrimmed::FromHorizon);
+        let mut records = reader.until(Until::Tip).open().await.unwrap();
+        assert_eq!(rest(&mut records).await, ["3"]);
+        assert_eq!(records.stats().gaps, 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_younger_checkpoint_needs_no_look_at_the_stream() {
-    let (service, store) = (service(), Store::default());
-    read_one(&service, &store).await;
-    service.put(0, "2");
-    tokio::time::advance(WITHIN_RETENTION).await;
-    let mut records = reader(&service, &store).open().await.unwrap();
-    assert_eq!(take(&mut records, 1).await, ["2"]);
-    assert!(service.calls_of("DescribeStreamSummary", 0).is_empty());
+async fn a_younger_checkpoint_stands_though_its_record_is_old() {
+    for store in stores() {
+        let service = service();
+        read_one(&service, &store).await;
+        service.put(0, "2");
+        tokio::time::advance(WITHIN_RETENTION).await;
+        let mut records = reader(&service, &store).open().await.unwrap();
+        assert_eq!(take(&mut records, 1).await, ["2"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_quiet_shard_that_a_reader_stayed_at_the_tip_of_has_lost_nothing() {
-    let (service, store) = (service(), Store::default());
-    let tip = reader(&service, &store).poll_interval(Duration::from_mins(1));
-    let mut records = tip.open().await.unwrap();
-    service.put(0, "1");
-    take(&mut records, 1).await;
-    // The last record counts as finished once the next is asked for, and a reader that crashes tells nothing.
-    let waits = tokio::time::timeout(2 * PAST_RETENTION, records.next());
-    assert!(waits.await.is_err());
-    drop(records);
-    service.trim(0, false);
-    tokio::time::advance(WITHIN_RETENTION).await;
-    service.put(0, "2");
-    let mut records = reader(&service, &store).open().await.unwrap();
-    assert_eq!(take(&mut records, 1).await, ["2"]);
-    assert_eq!(records.stats().gaps, 0);
+    for store in stores() {
+        let service = service();
+        let tip = reader(&service, &store).poll_interval(Duration::from_mins(1));
+        let mut records = tip.open().await.unwrap();
+        service.put(0, "1");
+        take(&mut records, 1).await;
+        // The last record counts as finished once the next is asked for, and a reader that crashes tells nothing.
+        let waits = tokio::time::timeout(2 * PAST_RETENTION, records.next());
+        assert!(waits.await.is_err());
+        drop(records);
+        service.trim(0, false);
+        tokio::time::advance(WITHIN_RETENTION).await;
+        service.put(0, "2");
+        let mut records = reader(&service, &store).open().await.unwrap();
+        assert_eq!(take(&mut records, 1).await, ["2"]);
+        assert_eq!(records.stats().gaps, 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn when_a_shard_was_current_is_kept_over_readers_that_get_nothing() {
-    let (service, store) = (service(), Store::default());
-    read_one(&service, &store).await;
-    let arrived_at = store.load("app", "test").await.unwrap()[0].arrived_at;
-    assert!(arrived_at.is_some());
-    let mut records = reader(&service, &store).open().await.unwrap();
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    records.stop();
-    assert_eq!(rest(&mut records).await, Vec::<String>::new());
-    let row = store.load("app", "test").await.unwrap().remove(0);
-    assert_eq!(row.arrived_at, arrived_at);
-    assert!(row.current_at.is_some());
+    for store in stores() {
+        let service = service();
+        read_one(&service, &store).await;
+        let arrived_at = store.load("app", "test").await.unwrap()[0].arrived_at;
+        assert!(arrived_at.is_some());
+        let mut records = reader(&service, &store).open().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        records.stop();
+        assert_eq!(rest(&mut records).await, Vec::<String>::new());
+        let row = store.load("app", "test").await.unwrap().remove(0);
+        assert_eq!(row.arrived_at, arrived_at);
+        assert!(row.current_at.is_some());
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_may_not_describe_the_stream_goes_on() {
-    let (service, store) = (service(), Store::default());
-    read_one(&service, &store).await;
-    tokio::time::advance(PAST_RETENTION).await;
-    service.put(0, "2");
-    service.fail("DescribeStreamSummary", 0, "AccessDeniedException", 1);
-    let mut records = reader(&service, &store).open().await.unwrap();
-    assert_eq!(take(&mut records, 1).await, ["2"]);
+    for store in stores() {
+        let service = service();
+        read_one(&service, &store).await;
+        tokio::time::advance(PAST_RETENTION).await;
+        service.put(0, "2");
+        service.fail("DescribeStreamSummary", 0, "AccessDeniedException", 2);
+        let mut records = reader(&service, &store).open().await.unwrap();
+        assert_eq!(take(&mut records, 1).await, ["2"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_shard_can_be_opened_again_after_a_quiet_day() {
+    for store in stores() {
+        for is_ever_read in [true, false] {
+            let service = service();
+            let app = format!("app-{is_ever_read}");
+            let open = || {
+                let reader = service.stream::<Bytes>().reader().start(StartAt::Latest);
+                reader.checkpoints(store.clone(), app.clone()).open()
+            };
+            let mut records = open().await.unwrap();
+            if is_ever_read {
+                service.put(0, "1");
+                take(&mut records, 1).await;
+            }
+            let waits = tokio::time::timeout(PAST_RETENTION, records.next());
+            assert!(waits.await.is_err());
+            records.close().await.unwrap();
+            service.trim(0, false);
+            service.put(0, "2");
+            let mut records = open().await.unwrap();
+            assert_eq!(take(&mut records, 1).await, ["2"]);
+            assert_eq!(records.stats().gaps, 0);
+        }
+    }
 }

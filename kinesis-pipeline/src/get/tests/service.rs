@@ -2,7 +2,7 @@
 //! request.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
@@ -11,8 +11,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::{
-    Clock, EncodedRecord, HashKeyRange, KinesisStream, PartitionKey, SequenceNumber, Shard,
-    ShardId,
+    Clock, EncodedRecord, HashKey, HashKeyRange, KinesisStream, PartitionKey, SequenceNumber,
+    Shard, ShardId,
     service::{
         ChildShard, CreateStream, DeleteStream, DescribeStreamSummary, GetRecords,
         GetShardIterator, IteratorStart, Kinesis, ListShards, ListStreams, MergeShards, PutRecords,
@@ -55,6 +55,9 @@ pub(super) struct State {
     pub(super) list_page_max: Option<usize>,
     /// A day if it is not set.
     pub(super) retention: Option<Duration>,
+    /// Answers to the next listings in place of the shards that there are.
+    pub(super) listings: VecDeque<Vec<Shard>>,
+    created_at: Option<SystemTime>,
 }
 
 #[derive(Debug)]
@@ -94,10 +97,30 @@ impl TestKinesis {
             clock: Clock::tokio(BASE + Duration::from_secs(1000)),
             state: Arc::default(),
         };
-        for _ in 0..shards {
-            service.state().add_shard(&[]);
-        }
+        service.state().add_even_shards(shards);
         service
+    }
+
+    /// Deletes the stream and makes another one of the same name.
+    pub(super) fn make_again(&self, shards: usize) {
+        let mut state = self.state();
+        state.shards.clear();
+        state.created_at = Some(self.clock.now());
+        // No place of an iterator is one of the new stream.
+        state
+            .iterators
+            .iter_mut()
+            .for_each(|place| place.shard = usize::MAX);
+        state.add_even_shards(shards);
+    }
+
+    /// Answers the next `times` listings with the shards that are there now but these.
+    pub(super) fn list_without(&self, times: usize, lacking: &[usize]) {
+        let mut state = self.state();
+        let shards = state.shards.iter().enumerate();
+        let shards = shards.filter(|(number, _)| !lacking.contains(number));
+        let shards: Vec<_> = shards.map(|(_, shard)| shard.shard.clone()).collect();
+        state.listings.extend(std::iter::repeat_n(shards, times));
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -110,6 +133,20 @@ impl TestKinesis {
 
     pub(super) fn stream<R>(&self) -> KinesisStream<R> {
         KinesisStream::with_service(Arc::new(self.clone()), "test").with_clock(self.clock())
+    }
+
+    /// The stream as a machine sees it whose clock is off by so many seconds.
+    pub(super) fn stream_of_clock<R>(&self, seconds_ahead: i64) -> KinesisStream<R> {
+        let (now, off) = (
+            self.clock.now(),
+            Duration::from_secs(seconds_ahead.unsigned_abs()),
+        );
+        let now = if seconds_ahead < 0 {
+            now - off
+        } else {
+            now + off
+        };
+        self.stream().with_clock(Clock::tokio(now))
     }
 
     /// Stores a record and returns its number.
@@ -144,14 +181,21 @@ impl TestKinesis {
     pub(super) fn split(&self, shard: usize) -> [usize; 2] {
         let mut state = self.state();
         state.close(shard);
-        [state.add_shard(&[shard]), state.add_shard(&[shard])]
+        let range = state.shards[shard].shard.hash_key_range;
+        let middle = range.middle().max(HashKey::new(1));
+        let low = HashKeyRange::new(range.start, HashKey::new(middle.value() - 1));
+        let high = HashKeyRange::new(middle, range.end);
+        [low, high].map(|range| state.add_shard(&[shard], range))
     }
 
     pub(super) fn merge(&self, first: usize, second: usize) -> usize {
         let mut state = self.state();
         state.close(first);
         state.close(second);
-        state.add_shard(&[first, second])
+        let (one, other) = (state.range(first), state.range(second));
+        // Tests merge shards that do not touch, too.
+        let range = HashKeyRange::new(one.start.min(other.start), one.end.max(other.end));
+        state.add_shard(&[first, second], range)
     }
 
     /// The records of a shard expire; with `entirely` the shard too.
@@ -221,10 +265,28 @@ impl TestKinesis {
 }
 
 impl State {
-    fn add_shard(&mut self, parents: &[usize]) -> usize {
+    fn add_even_shards(&mut self, count: usize) {
+        let width = u128::MAX / (count.max(1) as u128);
+        for number in 0..count as u128 {
+            let is_last = number + 1 == count as u128;
+            let end = if is_last {
+                u128::MAX
+            } else {
+                (number + 1) * width - 1
+            };
+            let range = HashKeyRange::new((number * width).into(), end.into());
+            self.add_shard(&[], range);
+        }
+    }
+
+    fn range(&self, shard: usize) -> HashKeyRange {
+        self.shards[shard].shard.hash_key_range
+    }
+
+    fn add_shard(&mut self, parents: &[usize], range: HashKeyRange) -> usize {
         let id = |number: usize| ShardId::from(format!("shardId-{number:012}"));
         let number = self.shards.len();
-        let mut shard = Shard::new(id(number), HashKeyRange::ALL, self.last_number.into());
+        let mut shard = Shard::new(id(number), range, (self.last_number + 1).into());
         shard.parent_id = parents.first().copied().map(id);
         shard.adjacent_parent_id = parents.get(1).copied().map(id);
         self.shards.push(TestShard {
@@ -266,7 +328,7 @@ impl State {
         ShardIterator::from((self.iterators.len() - 1).to_string())
     }
 
-    fn index_of(&self, shard: usize, start: &IteratorStart) -> Option<usize> {
+    fn index_of(&self, shard: usize, start: &IteratorStart, now: SystemTime) -> Option<usize> {
         let (records, horizon) = (&self.shards[shard].records, self.shards[shard].horizon);
         let first = |is_reached: &dyn Fn(&StoredRecord) -> bool| {
             records.iter().position(is_reached).unwrap_or(records.len())
@@ -284,6 +346,7 @@ impl State {
         let index = match start {
             IteratorStart::TrimHorizon => Some(self.shards[shard].horizon),
             IteratorStart::Latest => Some(records.len()),
+            IteratorStart::AtTimestamp(time) if *time > now => None,
             IteratorStart::AtTimestamp(time) => Some(first(&|record| record.arrived_at >= *time)),
             IteratorStart::AtSequenceNumber(number) => {
                 is_known(number).then(|| first(&|record| record.sequence_number >= *number))
@@ -357,7 +420,11 @@ impl Kinesis for TestKinesis {
             })
             .await?;
             let mut state = self.state();
-            let index = state.index_of(shard, &call.start).ok_or_else(|| {
+            let now = self.clock.now();
+            if shard >= state.shards.len() || state.shards[shard].is_forgotten {
+                return Err(not_found());
+            }
+            let index = state.index_of(shard, &call.start, now).ok_or_else(|| {
                 ServiceError::answered("GetShardIterator", "test", "InvalidArgumentException", "")
             })?;
             Ok(state.iterator(Place {
@@ -372,7 +439,8 @@ impl Kinesis for TestKinesis {
         Box::pin(async move {
             let number: usize = call.iterator.as_str().parse().expect("our own iterator");
             let place = self.state().iterators[number];
-            if self.state().shards[place.shard].is_forgotten {
+            let is_there = |shard: &TestShard| !shard.is_forgotten;
+            if !self.state().shards.get(place.shard).is_some_and(is_there) {
                 return Err(ServiceError::answered(
                     "GetRecords",
                     "test",
@@ -403,7 +471,11 @@ impl Kinesis for TestKinesis {
     fn list_shards(&self, call: ListShards) -> ServiceFuture<'_, ShardPage> {
         Box::pin(async move {
             self.enter(self.made("ListShards", 0)).await?;
-            let state = self.state();
+            let mut state = self.state();
+            if let Some(shards) = state.listings.pop_front() {
+                let next_token = None;
+                return Ok(ShardPage { shards, next_token });
+            }
             let from: usize = call.next_token.map_or(0, |token| token.parse().unwrap());
             let most = state.list_page_max.unwrap_or(1000);
             let shards: Vec<_> = state
@@ -419,7 +491,8 @@ impl Kinesis for TestKinesis {
             } else {
                 from + shards.len()
             };
-            let next_token = (from + shards.len() < state.shards.len()).then(|| next.to_string());
+            let retained = state.shards.iter().filter(|shard| !shard.is_forgotten);
+            let next_token = (from + shards.len() < retained.count()).then(|| next.to_string());
             Ok(ShardPage { shards, next_token })
         })
     }
@@ -438,7 +511,8 @@ impl Kinesis for TestKinesis {
     ) -> ServiceFuture<'_, StreamSummary> {
         Box::pin(async move {
             self.enter(self.made("DescribeStreamSummary", 0)).await?;
-            let mut summary = StreamSummary::new("test", "arn", BASE);
+            let created_at = self.state().created_at.unwrap_or(BASE);
+            let mut summary = StreamSummary::new("test", "arn", created_at);
             if let Some(retention) = self.state().retention {
                 summary.retention = retention;
             }

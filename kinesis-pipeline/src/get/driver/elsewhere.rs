@@ -1,0 +1,210 @@
+//! Merged shards one of whose parents is read by another reader of the same application.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::driver::{Answer, Driver};
+use crate::{
+    get::{
+        checkpoint::{Checkpoint, CheckpointError, CheckpointPlace},
+        error::GetError,
+        plan::plan::Begin,
+        shard_reader::retry::{Failures, Verdict},
+    },
+    service::ErrorClass,
+    shard::ShardId,
+};
+
+/// The time between the first two looks at the checkpoints; it doubles.
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// The longest time between two looks.
+const INTERVAL_MAX: Duration = Duration::from_secs(15);
+/// After how many looks it is worth a warning that a shard waits: about a minute.
+const LOOKS_MAX: u32 = 8;
+
+/// Shards that wait until the checkpoints say that another reader has read their other parent to its end.
+#[derive(Debug, Default)]
+pub(crate) struct Elsewhere {
+    waiting: BTreeMap<ShardId, Waiting>,
+    is_running: bool,
+    due: Option<Instant>,
+    looks: u32,
+    failures: Failures,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    begin: Begin,
+    parents: Vec<ShardId>,
+}
+
+impl Elsewhere {
+    /// A shard waits for these parents. The checkpoints are looked at at once.
+    pub(crate) fn wait(
+        &mut self,
+        shard_id: ShardId,
+        begin: Begin,
+        parents: Vec<ShardId>,
+        now: Instant,
+    ) {
+        self.waiting.insert(shard_id, Waiting { begin, parents });
+        (self.due, self.looks) = (Some(now), 0);
+    }
+
+    /// When to wake up for the next look.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due.filter(|_| !self.is_running)
+    }
+
+    /// Whether to look now. Then the look counts as running.
+    fn begin_if_due(&mut self, now: Instant) -> bool {
+        let is_due = self.due().is_some_and(|due| due <= now);
+        self.is_running |= is_due;
+        is_due
+    }
+
+    /// Returns the shards that need not wait any longer.
+    fn on_checkpoints(
+        &mut self,
+        checkpoints: &[Checkpoint],
+        now: Instant,
+    ) -> Vec<(ShardId, Begin)> {
+        self.is_running = false;
+        self.failures.reset();
+        let unfinished = unfinished(checkpoints);
+        let is_over = |waiting: &Waiting| !waiting.parents.iter().any(|id| unfinished.contains(id));
+        let over = self.waiting.extract_if(.., |_, waiting| is_over(waiting));
+        let over = over.map(|(id, waiting)| (id, waiting.begin)).collect();
+        let interval = INTERVAL_MIN * 2_u32.saturating_pow(self.looks.min(8));
+        self.looks += 1;
+        self.due = (!self.waiting.is_empty()).then(|| now + interval.min(INTERVAL_MAX));
+        over
+    }
+
+    /// Returns whether the checkpoints will be looked at again.
+    fn on_error(&mut self, now: Instant, outage_max: Duration, jitter: f64) -> bool {
+        self.is_running = false;
+        let class = ErrorClass::Transient;
+        match self.failures.judge(class, now, outage_max, jitter) {
+            Verdict::Again { at, .. } => {
+                self.due = Some(at);
+                true
+            }
+            Verdict::Final => false,
+        }
+    }
+}
+
+/// The shards that an application has begun and not finished.
+fn unfinished(checkpoints: &[Checkpoint]) -> HashSet<&ShardId> {
+    let open = checkpoints
+        .iter()
+        .filter(|row| row.place != CheckpointPlace::ShardEnd);
+    open.map(|row| &row.shard_id).collect()
+}
+
+/// Whether one of these shards is begun and not finished.
+pub(in crate::get) fn is_any_unfinished(shards: &[ShardId], checkpoints: &[Checkpoint]) -> bool {
+    let unfinished = unfinished(checkpoints);
+    shards.iter().any(|id| unfinished.contains(id))
+}
+
+/// What the driver does about them.
+impl Driver {
+    /// Whether the shard, which may be read as far as this reader's own shards go, waits for another reader.
+    pub(in crate::get) fn waits_elsewhere(&mut self, shard_id: &ShardId, begin: &Begin) -> bool {
+        if self.options.saver.is_none() || begin.resumed.is_some() {
+            return false;
+        }
+        let parents = self.lineage.strange_parents(shard_id);
+        if parents.is_empty() {
+            return false;
+        }
+        let now = self.target.clock.instant();
+        self.elsewhere
+            .wait(shard_id.clone(), begin.clone(), parents, now);
+        true
+    }
+
+    pub(super) fn look_elsewhere_if_due(&mut self, now: Instant) {
+        if let Some(saver) = &self.options.saver
+            && self.elsewhere.begin_if_due(now)
+        {
+            let saver = saver.clone();
+            self.calls
+                .push(Box::pin(async move { Answer::Loaded(saver.load().await) }));
+        }
+    }
+
+    pub(super) fn on_loaded(
+        &mut self,
+        result: Result<Vec<Checkpoint>, CheckpointError>,
+    ) -> Result<(), GetError> {
+        let now = self.target.clock.instant();
+        match result {
+            Ok(checkpoints) => {
+                for (shard_id, begin) in self.elsewhere.on_checkpoints(&checkpoints, now) {
+                    self.begin_shard(&shard_id, begin);
+                }
+                if self.elsewhere.looks == LOOKS_MAX && self.elsewhere.due.is_some() {
+                    let stream = &self.target.stream;
+                    let shards: Vec<_> = self.elsewhere.waiting.keys().collect();
+                    tracing::warn!(%stream, ?shards, "shards wait for a parent that another reader has not finished");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                let outage_max = self.options.outage_max;
+                if error.is_retryable() && self.elsewhere.on_error(now, outage_max, fastrand::f64())
+                {
+                    return Ok(());
+                }
+                Err(GetError::checkpoint(&self.target.stream, error))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::IteratorStart;
+
+    #[tokio::test]
+    async fn a_shard_waits_while_a_checkpoint_says_that_a_parent_is_not_finished() {
+        let mut now = crate::Clock::system().instant();
+        let mut elsewhere = Elsewhere::default();
+        let begin: Begin = IteratorStart::TrimHorizon.into();
+        elsewhere.wait("c".into(), begin.clone(), vec!["a".into(), "b".into()], now);
+        let row = |id: &str, place| Checkpoint::new(id.into(), place);
+        let mut rows = vec![
+            row("a", CheckpointPlace::ShardEnd),
+            row("b", CheckpointPlace::TrimHorizon),
+        ];
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            assert!(elsewhere.begin_if_due(now));
+            assert!(!elsewhere.begin_if_due(now), "one look at a time");
+            assert_eq!(elsewhere.on_checkpoints(&rows, now), []);
+            let due = elsewhere.due().unwrap();
+            waits.push(due - now);
+            now = due;
+        }
+        assert!(waits.is_sorted() && waits[0] == INTERVAL_MIN && waits[6] == INTERVAL_MAX);
+        rows[1].place = CheckpointPlace::ShardEnd;
+        assert!(elsewhere.begin_if_due(now));
+        assert_eq!(
+            elsewhere.on_checkpoints(&rows, now),
+            [("c".into(), begin.clone())]
+        );
+        assert_eq!(elsewhere.due(), None);
+        // Without a checkpoint nothing tells that anybody reads the parent.
+        elsewhere.wait("c".into(), begin, vec!["x".into()], now);
+        assert!(elsewhere.begin_if_due(now));
+        assert_eq!(elsewhere.on_checkpoints(&rows, now).len(), 1);
+    }
+}
