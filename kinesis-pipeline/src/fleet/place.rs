@@ -151,7 +151,10 @@ pub(super) mod tests {
         let checkpoint = checkpoint.current_at(time).of_stream_created_at(time);
         let (_, notes) = encode(&checkpoint);
         let decoded = |place| decode("s", &place, Some(&notes)).unwrap();
-        let times = |place| (decoded(place).arrived_at, decoded(place).current_at);
+        let times = |place| {
+            let row = decoded(place);
+            (row.arrived_at, row.current_at)
+        };
         let (both, none) = ((Some(time), Some(time)), (None, None));
         for (place, expected) in [(at(7, 4), both), (at(7, 5), none), (at(8, 4), none)] {
             assert_eq!(times(place.clone()), expected);

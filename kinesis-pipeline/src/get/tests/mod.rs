@@ -26,6 +26,8 @@ mod simulation;
 mod starts;
 mod stores;
 mod unread;
+#[cfg(feature = "local")]
+mod unsteady;
 
 use std::time::Duration;
 

@@ -15,6 +15,8 @@ use crate::{CheckpointStore as _, GetError, OnTrimmed, Reader, StartAt, Until};
 /// A little less than what the stream of these tests retains.
 const WITHIN_RETENTION: Duration = Duration::from_hours(23);
 const PAST_RETENTION: Duration = Duration::from_hours(25);
+/// A virtual day of polling takes its time.
+const POLL_INTERVAL: Duration = Duration::from_mins(1);
 
 fn service() -> TestKinesis {
     let service = TestKinesis::new(1);
@@ -24,7 +26,9 @@ fn service() -> TestKinesis {
 
 fn reader(service: &TestKinesis, store: &AnyStore) -> Reader<Bytes> {
     let reader = service.stream::<Bytes>().reader();
-    reader.checkpoints(store.clone(), "app")
+    reader
+        .checkpoints(store.clone(), "app")
+        .poll_interval(POLL_INTERVAL)
 }
 
 /// Reads one record at once and goes away; the checkpoint has its time of arrival.
@@ -148,6 +152,7 @@ async fn a_quiet_shard_can_be_opened_again_after_a_quiet_day() {
             let app = format!("app-{is_ever_read}");
             let open = || {
                 let reader = service.stream::<Bytes>().reader().start(StartAt::Latest);
+                let reader = reader.poll_interval(POLL_INTERVAL);
                 reader.checkpoints(store.clone(), app.clone()).open()
             };
             let mut records = open().await.unwrap();

@@ -1,5 +1,7 @@
 //! Virtual half-hours of a stream on the embedded Kinesis: puts, reshards, faults, and a reader that crashes,
-//! is closed, and goes on from its checkpoints. What it gave out is held against what was stored.
+//! is closed, and goes on from its checkpoints. Listings are old or incomplete, new shards are not known everywhere,
+//! credentials cannot be renewed for seconds, the clocks of the reader's machines differ from the service's, and the
+//! stream is deleted and made again. What the reader gave out is held against what was stored.
 
 use std::{
     collections::HashMap,
@@ -13,11 +15,14 @@ use std::{
 
 use bytes::Bytes;
 
+use super::unsteady::Unsteady;
 use crate::{
-    Clock, EncodedRecord, HashKey, KinesisStream, LocalKinesis, MemoryCheckpoints, PartitionKey,
-    Record, Records, Shard, ShardId, StartAt,
+    Clock, EncodedRecord, GetError, HashKey, KinesisStream, LocalKinesis, MemoryCheckpoints,
+    PartitionKey, Reader, Record, Records, Shard, ShardId, StartAt,
     local::Fault,
-    service::{MergeShards, PutRecords, ServiceError, SplitShard},
+    service::{
+        Capacity, CreateStream, DeleteStream, MergeShards, PutRecords, ServiceError, SplitShard,
+    },
     trials::seeds,
     wire::aggregate,
 };
@@ -33,31 +38,35 @@ const CALM: Duration = Duration::from_mins(5);
 fn readers_keep_their_promises_in_virtual_half_hours() {
     let next_seed = Arc::new(AtomicU64::new(0));
     let seeds = seeds(SEEDS);
+    let strikes = Arc::new(AtomicU64::new(0));
     let threads = thread::available_parallelism().map_or(2, usize::from);
-    let run = move |next_seed: Arc<AtomicU64>| {
+    let run = move |next_seed: Arc<AtomicU64>, strikes: Arc<AtomicU64>| {
         while let seed = next_seed.fetch_add(1, Ordering::Relaxed)
             && seed < seeds
         {
             eprintln!("seed {seed}");
-            simulate(seed);
+            strikes.fetch_add(simulate(seed), Ordering::Relaxed);
         }
     };
     let threads: Vec<_> = (0..threads)
         .map(|_| {
-            let next_seed = next_seed.clone();
-            thread::spawn(move || run(next_seed))
+            let (next_seed, strikes) = (next_seed.clone(), strikes.clone());
+            thread::spawn(move || run(next_seed, strikes))
         })
         .collect();
     for thread in threads {
         thread.join().expect("the promises are kept");
     }
+    let strikes = strikes.load(Ordering::Relaxed);
+    assert!(strikes > 10 * seeds, "{strikes} answers were wrong");
 }
 
-fn simulate(seed: u64) {
+/// Returns how many answers were those of another moment.
+fn simulate(seed: u64) -> u64 {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
     fastrand::seed(seed);
-    runtime.block_on(async { Simulation::start(seed).await.run().await });
+    runtime.block_on(async { Simulation::start(seed).await.run().await })
 }
 
 struct Simulation {
@@ -65,8 +74,13 @@ struct Simulation {
     local: LocalKinesis,
     clock: Clock,
     stream: KinesisStream<Bytes>,
+    /// What the reader reads the stream through.
+    unsteady: Unsteady,
+    /// The number of the application: a stream that was made again needs another one.
+    app: u32,
     store: Arc<MemoryCheckpoints>,
     needs_ack: bool,
+    starts_at_latest: bool,
     poll_interval: Duration,
     page_records_max: u32,
     shards: Vec<Shard>,
@@ -148,12 +162,17 @@ impl Simulation {
         let builder = LocalKinesis::builder().clock(clock.clone()).seed(seed);
         let local = builder.enforce_limits(random.bool()).start().await.unwrap();
         let stream = local.stream("test", random.u32(1..4)).await.unwrap();
+        let stream: KinesisStream<Bytes> = stream;
+        let unsteady = Unsteady::new(stream.service().clone(), clock.clone(), seed);
         let mut simulation = Self {
             local,
             clock,
             stream,
+            unsteady,
+            app: 0,
             store: Arc::default(),
             needs_ack: random.bool(),
+            starts_at_latest: random.bool(),
             poll_interval: Duration::from_secs(random.u64(1..10)),
             page_records_max: random.choice([1, 7, 10_000]).unwrap(),
             shards: Vec::new(),
@@ -164,7 +183,7 @@ impl Simulation {
         simulation
     }
 
-    async fn run(mut self) {
+    async fn run(mut self) -> u64 {
         let begun = self.clock.instant();
         let mut records = self.open().await;
         while self.clock.instant() - begun < TIME {
@@ -177,32 +196,91 @@ impl Simulation {
                     records = self.open().await;
                 }
                 4 if self.random.u8(..4) == 0 => self.sleep(Duration::from_mins(7)).await,
-                4..8 => self.sleep(Duration::from_secs(30)).await,
+                5 if self.random.u8(..8) == 0 => records = self.make_again(records).await,
+                6..8 => self.unsteady.disturb(false),
+                4..6 => self.sleep(Duration::from_secs(30)).await,
                 8..20 => self.read(&mut records).await,
                 _ => self.put().await,
             }
         }
         self.local.faults().clear();
+        self.unsteady.calm();
         self.take(&mut records, CALM).await;
         self.history.check_complete();
         records.close().await.unwrap();
+        self.unsteady.strikes().into()
+    }
+
+    /// The stream is deleted when all was read, and made again: the checkpoints are refused until the application
+    /// takes another name.
+    async fn make_again(&mut self, mut records: Records<Bytes>) -> Records<Bytes> {
+        self.local.faults().clear();
+        self.unsteady.calm();
+        self.take(&mut records, CALM).await;
+        self.history.check_complete();
+        records.close().await.unwrap();
+        let (id, shards) = (self.stream.id().clone(), self.random.u32(1..4));
+        let service = self.stream.service().clone();
+        service
+            .delete_stream(DeleteStream::new(id.clone()))
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        service
+            .create_stream(CreateStream::new(id.name(), Capacity::Provisioned(shards)))
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        self.history = History::default();
+        self.unsteady.begin_anew();
+        self.list().await;
+        let error = self.reader().open().await.unwrap_err();
+        assert!(matches!(error, GetError::Mismatch { .. }), "{error:?}");
+        self.app += 1;
+        self.open().await
     }
 
     async fn open(&mut self) -> Records<Bytes> {
-        let reader = self.stream.reader().start(StartAt::TrimHorizon);
+        let reader = self.reader();
+        // Opening gives up sooner than reading: the faults may be more than it takes.
+        self.local.faults().clear();
+        self.unsteady.calm();
+        self.unsteady.disturb(true);
+        let records = reader.open().await.unwrap();
+        self.disturb();
+        // A crash before the first save leaves nothing to go on from.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        records
+    }
+
+    /// A reader on a machine whose clock is off.
+    fn reader(&mut self) -> Reader<Bytes> {
+        let off = Duration::from_secs(self.random.u64(..60));
+        let now = self.clock.now();
+        let now = if self.random.bool() {
+            now - off
+        } else {
+            now + off
+        };
+        let service = Arc::new(self.unsteady.clone());
+        let stream = KinesisStream::<Bytes>::with_service(service, "test");
+        let reader = stream.with_clock(Clock::tokio(now)).reader();
+        // Everything comes from LATEST too: the stream is empty when the first reader opens.
+        let start = if self.starts_at_latest {
+            StartAt::Latest
+        } else {
+            StartAt::TrimHorizon
+        };
         let mut reader = reader
-            .checkpoints(self.store.clone(), "app")
+            .start(start)
+            .checkpoints(self.store.clone(), format!("app-{}", self.app))
             .checkpoint_interval(Duration::from_secs(self.random.u64(1..20)))
             .poll_interval(self.poll_interval)
             .page_records_max(self.page_records_max);
         if self.needs_ack {
             reader = reader.require_ack();
         }
-        // Opening gives up sooner than reading: the faults may be more than it takes.
-        self.local.faults().clear();
-        let records = reader.open().await.unwrap();
-        self.disturb();
-        records
+        reader
     }
 
     async fn crash_or_close(&mut self, records: Records<Bytes>) {
@@ -331,6 +409,7 @@ impl Simulation {
             let parents = shard.parents().cloned().collect();
             self.history.parents.insert(shard.id.clone(), parents);
         }
+        self.unsteady.note(&self.shards);
     }
 }
 

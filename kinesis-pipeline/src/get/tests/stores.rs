@@ -1,6 +1,8 @@
 //! Every store that checkpoints are kept in.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{any::Any, fmt, fs, future::ready, path::PathBuf, sync::Arc, thread};
+
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     Checkpoint, CheckpointFuture, CheckpointStore, FileCheckpoints, MemoryCheckpoints, ShardId,
@@ -10,42 +12,46 @@ pub(super) type AnyStore = Arc<dyn CheckpointStore>;
 
 /// An empty store of each kind.
 pub(super) fn stores() -> Vec<AnyStore> {
-    let stores: Vec<AnyStore> = vec![
-        Arc::new(MemoryCheckpoints::new()),
-        Arc::new(Temporary::new()),
-    ];
+    let stores: Vec<AnyStore> = vec![Arc::new(MemoryCheckpoints::new()), Arc::new(file())];
     #[cfg(all(feature = "fleet", feature = "local-server"))]
-    let stores = [stores, vec![Arc::new(dynamodb::Remote::start())]].concat();
+    let stores = [stores, vec![Arc::new(dynamodb())]].concat();
     stores
 }
 
-/// A store in a file that is removed again.
-#[derive(Debug)]
-struct Temporary {
-    path: PathBuf,
-    store: FileCheckpoints,
+/// A store that needs threads or sockets, on a runtime of its own: the paused clock of a test knows nothing of them.
+/// A call keeps the test's thread until it is done.
+struct Apart {
+    store: AnyStore,
+    runtime: Option<Runtime>,
+    /// Dropped with the store.
+    _resource: Box<dyn Any + Send + Sync>,
 }
 
-impl Temporary {
-    fn new() -> Self {
-        let name = format!("kinesis-pipeline-{}-stores.json", fastrand::u64(..));
-        let path = std::env::temp_dir().join(name);
-        Self {
-            store: FileCheckpoints::new(&path),
-            path,
+impl fmt::Debug for Apart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.store.fmt(f)
+    }
+}
+
+impl Apart {
+    fn call<T: Send + 'static>(&self, call: CheckpointFuture<'_, T>) -> CheckpointFuture<'_, T> {
+        let runtime = self.runtime.as_ref().unwrap();
+        let result = thread::scope(|scope| scope.spawn(|| runtime.block_on(call)).join().unwrap());
+        Box::pin(ready(result))
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
         }
     }
 }
 
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-impl CheckpointStore for Temporary {
+impl CheckpointStore for Apart {
     fn load<'a>(&'a self, app: &'a str, stream: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>> {
-        self.store.load(app, stream)
+        self.call(self.store.load(app, stream))
     }
 
     fn save<'a>(
@@ -54,7 +60,7 @@ impl CheckpointStore for Temporary {
         stream: &'a str,
         checkpoints: Vec<Checkpoint>,
     ) -> CheckpointFuture<'a, ()> {
-        self.store.save(app, stream, checkpoints)
+        self.call(self.store.save(app, stream, checkpoints))
     }
 
     fn remove<'a>(
@@ -63,102 +69,51 @@ impl CheckpointStore for Temporary {
         stream: &'a str,
         shards: Vec<ShardId>,
     ) -> CheckpointFuture<'a, ()> {
-        self.store.remove(app, stream, shards)
+        self.call(self.store.remove(app, stream, shards))
+    }
+}
+
+fn runtime() -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(1).enable_all().build().unwrap()
+}
+
+/// The path of a file that is removed again.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn file() -> Apart {
+    let name = format!("kinesis-pipeline-{}-stores.json", fastrand::u64(..));
+    let path = std::env::temp_dir().join(name);
+    Apart {
+        store: Arc::new(FileCheckpoints::new(&path)),
+        runtime: Some(runtime()),
+        _resource: Box::new(Temporary(path)),
     }
 }
 
 #[cfg(all(feature = "fleet", feature = "local-server"))]
-mod dynamodb {
-    use std::{future::Future, thread};
+fn dynamodb() -> Apart {
+    use crate::{DynamoDbCheckpoints, LocalKinesis};
 
-    use tokio::runtime::{Builder, Runtime};
-
-    use super::*;
-    use crate::{DynamoDbCheckpoints, LocalKinesis, local::LocalDynamoDb};
-
-    /// A store in an embedded DynamoDB that runs by the real clock, so that a test may pause its own.
-    #[derive(Debug)]
-    pub(super) struct Remote {
-        store: DynamoDbCheckpoints,
-        /// Kept while the store is used.
-        _server: LocalDynamoDb,
-        runtime: Option<Arc<Runtime>>,
-    }
-
-    impl Remote {
-        pub(super) fn start() -> Self {
-            let start = || {
-                let runtime = Builder::new_multi_thread()
-                    .worker_threads(1)
-                    .enable_all()
-                    .build()
-                    .unwrap();
-                let (store, server) = runtime.block_on(async {
-                    let local = LocalKinesis::start().await.unwrap();
-                    let server = local.serve_dynamodb("127.0.0.1:0").await.unwrap();
-                    let client = aws_sdk_dynamodb::Client::new(&server.sdk_config());
-                    (DynamoDbCheckpoints::with_client(client), server)
-                });
-                Self {
-                    store,
-                    _server: server,
-                    runtime: Some(Arc::new(runtime)),
-                }
-            };
-            thread::spawn(start).join().unwrap()
+    let start = || {
+        let runtime = runtime();
+        let (store, server) = runtime.block_on(async {
+            let local = LocalKinesis::start().await.unwrap();
+            let server = local.serve_dynamodb("127.0.0.1:0").await.unwrap();
+            let client = aws_sdk_dynamodb::Client::new(&server.sdk_config());
+            (DynamoDbCheckpoints::with_client(client), server)
+        });
+        Apart {
+            store: Arc::new(store),
+            runtime: Some(runtime),
+            _resource: Box::new(server),
         }
-
-        /// Runs a call to its end on a thread that may block: a paused clock stands still meanwhile.
-        fn call<T, F>(
-            &self,
-            call: impl FnOnce(DynamoDbCheckpoints) -> F + Send + 'static,
-        ) -> CheckpointFuture<'static, T>
-        where
-            T: Send + 'static,
-            F: Future<Output = Result<T, crate::CheckpointError>>,
-        {
-            let (store, runtime) = (self.store.clone(), self.runtime.clone().unwrap());
-            let call = tokio::task::spawn_blocking(move || runtime.handle().block_on(call(store)));
-            Box::pin(async { call.await.unwrap() })
-        }
-    }
-
-    impl Drop for Remote {
-        fn drop(&mut self) {
-            if let Some(runtime) = self.runtime.take().and_then(Arc::into_inner) {
-                runtime.shutdown_background();
-            }
-        }
-    }
-
-    impl CheckpointStore for Remote {
-        fn load<'a>(
-            &'a self,
-            app: &'a str,
-            stream: &'a str,
-        ) -> CheckpointFuture<'a, Vec<Checkpoint>> {
-            let (app, stream) = (app.to_owned(), stream.to_owned());
-            self.call(async move |store| store.load(&app, &stream).await)
-        }
-
-        fn save<'a>(
-            &'a self,
-            app: &'a str,
-            stream: &'a str,
-            checkpoints: Vec<Checkpoint>,
-        ) -> CheckpointFuture<'a, ()> {
-            let (app, stream) = (app.to_owned(), stream.to_owned());
-            self.call(async move |store| store.save(&app, &stream, checkpoints).await)
-        }
-
-        fn remove<'a>(
-            &'a self,
-            app: &'a str,
-            stream: &'a str,
-            shards: Vec<ShardId>,
-        ) -> CheckpointFuture<'a, ()> {
-            let (app, stream) = (app.to_owned(), stream.to_owned());
-            self.call(async move |store| store.remove(&app, &stream, shards).await)
-        }
-    }
+    };
+    thread::spawn(start).join().unwrap()
 }
