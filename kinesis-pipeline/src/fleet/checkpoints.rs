@@ -63,8 +63,9 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 /// A row per shard, as KCL creates it and writes checkpoints to it, without an owner: `leaseKey`, `leaseCounter`,
 /// `checkpoint`, `checkpointSubSequenceNumber`, `ownerSwitchesSinceCheckpoint`. A record that is finished with all
 /// that an aggregate in it held has the sub-sequence number 9223372036854775807, because KCL goes on behind it. What
-/// KCL has no attribute for (arrival time, the time that reading began at, the stream) is in a map
-/// `kinesisPipeline`, which KCL leaves alone; times are kept in milliseconds. Other attributes of a row stay as they
+/// KCL has no attribute for (arrival time, the time up to which a quiet shard is current, the time that reading began
+/// at, the stream and its creation) is in a map `kinesisPipeline`, which KCL's updates leave alone; times are kept in
+/// milliseconds. A row that KCL deletes and creates again is without it: then those times are not known. Other attributes of a row stay as they
 /// are. Parents, children and hash keys of shards are not known here, so new rows go without; a fleet that takes over
 /// adds the hash keys.
 ///

@@ -58,6 +58,19 @@ impl<R> Reader<R> {
     ///
     /// A child belongs to the set of its first parent, so readers that divide the shards between them also
     /// divide the children. When a set has no shards left, the reader ends.
+    ///
+    /// # Readers that divide the shards
+    ///
+    /// With checkpoints in one store under one application name, they keep to each other:
+    /// - A child of a merge, one of whose parents is in another reader's set, is begun only when that parent's
+    ///   checkpoint says that it was read to its end, or when the store has none of it. Open all readers before the
+    ///   stream is resharded, so that each shard has a checkpoint: one that nobody has begun is not waited for.
+    /// - Each forgets nothing of the others' checkpoints, and takes none of their expired shards for a gap of its own.
+    /// - An id of a shard that has expired since still stands for its children while the store has its checkpoint. A
+    ///   division by numbers holds only as long as the list of shards is the same: prefer ids.
+    ///
+    /// Without checkpoints nothing is known of the other readers, and the child of a merge may be read before its
+    /// other parent is finished.
     pub fn shards(mut self, shards: impl IntoIterator<Item = impl Into<ShardSelector>>) -> Self {
         self.wish.shards.extend(shards.into_iter().map(Into::into));
         self
@@ -126,6 +139,11 @@ impl<R> Reader<R> {
     /// by [`stop`](crate::Records::stop), before it gives out its last `None`, and by
     /// [`close`](crate::Records::close). After a crash, at most what was finished since the last save is read
     /// again. A checkpoint goes before every other start of its shard.
+    ///
+    /// A shard that was begun at [`StartAt::Latest`] and has no finished record is saved as a time that the service's
+    /// clock had reached, whatever this machine's clock says; clocks that are behind repeat so much more. A checkpoint
+    /// that was saved in another stream of the same name, which was deleted since, is an error:
+    /// [`GetError::Mismatch`]. The reader asks for the stream's summary to tell.
     ///
     /// One reader at a time may use one application name in one stream, unless the readers have divided the
     /// shards between them.
@@ -235,8 +253,9 @@ impl<R> Reader<R> {
 
     /// How long a shard that only fails is tried on before the reader gives up. 30 minutes by default.
     ///
-    /// It holds for faults that may pass: throttling, errors of the service, a network that is down. A stream
-    /// that does not exist or that the credentials do not open ends the reader at once. Opening has its own
+    /// It holds for faults that may pass: throttling, errors of the service, a network that is down, a shard that was
+    /// announced and is not known yet. A stream that does not exist or that the credentials do not open ends the
+    /// reader at once. Opening has its own
     /// bounds: 4 s for a service that cannot be reached, 30 s for one that is busy.
     pub fn outage_max(mut self, time: Duration) -> Self {
         self.options.outage_max = time;
@@ -248,8 +267,9 @@ impl<R> Reader<R> {
     /// Not cancel safe in the sense that a dropped call leaves nothing behind to go on with; open again.
     ///
     /// # Errors
-    /// [`GetError::ShardNotFound`], [`GetError::UnknownPosition`], [`GetError::Trimmed`],
-    /// [`GetError::Checkpoint`], [`GetError::Consumer`], and [`GetError::Service`] for a call that failed for good.
+    /// [`GetError::ShardNotFound`], [`GetError::UnknownPosition`], [`GetError::Trimmed`], [`GetError::Mismatch`],
+    /// [`GetError::IncompleteListing`], [`GetError::ClockSkew`], [`GetError::Checkpoint`], [`GetError::Consumer`],
+    /// and [`GetError::Service`] for a call that failed for good.
     pub async fn open(mut self) -> Result<Records<R>, GetError> {
         if self.options.keeps_aggregates {
             self.pass_whole_records();

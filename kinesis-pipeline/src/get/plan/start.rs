@@ -15,6 +15,9 @@ pub enum StartAt {
     /// At the oldest record that is retained: everything.
     TrimHorizon,
     /// At the first record of each shard that arrived at this time or later; milliseconds count.
+    ///
+    /// The service refuses a time that its own clock has not reached. One that is at most a minute ahead of this
+    /// machine's clock is moved back until the service takes it.
     Timestamp(SystemTime),
     /// At this record of this shard, then the shards that descend from it, and no others.
     AtSequenceNumber(ShardId, SequenceNumber),
@@ -31,7 +34,8 @@ pub enum Until {
     Stopped,
     /// At what was in the stream when the reader was opened: a batch read.
     ///
-    /// All of that comes, and shards that open later are not read. What else may come are records that arrived
+    /// All of that comes. Of shards that open later, only the first page of the children of a shard that was open may
+    /// come: the listing at opening may have been older than they are. What else may come are records that arrived
     /// since: a shard ends with the first page (or pushed event) that reaches the moment of opening, and that page is
     /// delivered whole, at most 10,000 records or 10 MiB that were in the shard when the page was asked for. If the
     /// service's clock is behind this machine's, what arrives for so much longer may come as well. Nothing is cut off
@@ -39,7 +43,7 @@ pub enum Until {
     Tip,
     /// Before the first record of each shard that arrived at this time or later; milliseconds count.
     ///
-    /// A time to come is waited for, by this machine's clock.
+    /// A time to come is waited for, by the service's clock as far as this machine's is ahead of it.
     Timestamp(SystemTime),
 }
 
