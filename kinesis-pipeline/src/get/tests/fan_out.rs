@@ -490,3 +490,45 @@ async fn a_shard_that_is_subscribed_to_and_quiet_has_no_gap() {
     assert_eq!(take(&mut records, 1).await, ["new"]);
     assert_eq!(records.stats().gaps, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_is_not_known_yet_is_tried_on_and_not_taken_for_a_removed_consumer() {
+    for policy in [OnTrimmed::Fail, OnTrimmed::FromHorizon] {
+        let kinesis = kinesis().await;
+        let stream = stream(&kinesis, 1).await;
+        let mut records = reader(&stream).on_trimmed(policy).open().await.unwrap();
+        put(&stream, "0").await;
+        let unknown = Fault::answer("ResourceNotFoundException", "no such shard");
+        fault(&kinesis, unknown.on("SubscribeToShard").times(6));
+        let shard = stream.shards().await.unwrap().remove(0);
+        let middle = shard.hash_key_range.middle();
+        let split = crate::service::SplitShard::new(stream.id().clone(), shard.id, middle);
+        stream.service().split_shard(split).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        put(&stream, "1").await;
+        assert_eq!(take(&mut records, 2).await, ["0", "1"]);
+        assert_eq!(records.stats().gaps, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_latest_is_pushed_after_a_restart_whatever_the_clock_says() {
+    for seconds_ahead in [0, 3, 60] {
+        let kinesis = kinesis().await;
+        let stream = stream(&kinesis, 1).await;
+        let store = Arc::new(MemoryCheckpoints::new());
+        let open = || {
+            let now = stream.target.clock.now() + Duration::from_secs(seconds_ahead);
+            let stream = stream.clone().with_clock(Clock::tokio(now));
+            reader(&stream).checkpoints(store.clone(), "app").open()
+        };
+        drop({
+            let records = open().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            records
+        });
+        put(&stream, "1").await;
+        let mut records = open().await.unwrap();
+        assert_eq!(take(&mut records, 1).await, ["1"], "{seconds_ahead}");
+    }
+}
