@@ -216,14 +216,7 @@ impl fmt::Display for GetError {
                 stream,
                 shard,
                 count,
-            } => {
-                write!(f, "stream {stream} has no {shard}: ")?;
-                match count {
-                    0 => f.write_str("it has no shards"),
-                    1 => f.write_str("it has 1 shard, number 0"),
-                    _ => write!(f, "it has {count} shards, numbers 0 to {}", count - 1),
-                }
-            }
+            } => fmt_not_found(f, stream, shard, *count),
             Self::UnknownPosition {
                 stream, position, ..
             } => write!(
@@ -246,12 +239,7 @@ impl fmt::Display for GetError {
                 stream,
                 ahead_min,
                 ahead_max,
-            } => write!(
-                f,
-                "the clock of this machine is ahead of that of stream {stream} by {} to {} s: set it",
-                ahead_min.as_secs(),
-                ahead_max.as_secs()
-            ),
+            } => fmt_skew(f, stream, ahead_min.as_secs(), ahead_max.as_secs()),
             Self::Checkpoint { stream, .. } => {
                 write!(f, "the checkpoints of stream {stream} cannot be kept")
             }
@@ -278,19 +266,47 @@ impl fmt::Display for GetError {
                 stream,
                 shard,
                 source,
-            } => {
-                let advice = advice(source.class);
-                match shard {
-                    Some(shard) => write!(f, "reading {shard} of stream {stream} failed: {advice}"),
-                    None => write!(f, "listing the shards of stream {stream} failed: {advice}"),
-                }
-            }
+            } => fmt_service(f, stream, shard.as_ref(), source.class),
             Self::Interrupted { stream } => write!(
                 f,
                 "reading stream {stream} was interrupted: the runtime that opened the reader shut down"
             ),
         }
     }
+}
+
+fn fmt_not_found(
+    f: &mut fmt::Formatter<'_>,
+    stream: &StreamId,
+    shard: &ShardSelector,
+    count: usize,
+) -> fmt::Result {
+    write!(f, "stream {stream} has no {shard}: ")?;
+    match count {
+        0 => f.write_str("it has no shards"),
+        1 => f.write_str("it has 1 shard, number 0"),
+        _ => write!(f, "it has {count} shards, numbers 0 to {}", count - 1),
+    }
+}
+
+fn fmt_service(
+    f: &mut fmt::Formatter<'_>,
+    stream: &StreamId,
+    shard: Option<&ShardId>,
+    class: ErrorClass,
+) -> fmt::Result {
+    let advice = advice(class);
+    match shard {
+        Some(shard) => write!(f, "reading {shard} of stream {stream} failed: {advice}"),
+        None => write!(f, "listing the shards of stream {stream} failed: {advice}"),
+    }
+}
+
+fn fmt_skew(f: &mut fmt::Formatter<'_>, stream: &StreamId, min: u64, max: u64) -> fmt::Result {
+    write!(
+        f,
+        "the clock of this machine is ahead of that of stream {stream} by {min} to {max} s: set it"
+    )
 }
 
 fn fmt_trimmed(

@@ -87,7 +87,7 @@ impl Lineage {
     ///
     /// The listing may be older than the reader: children of a shard that was listed as open and turns out to be
     /// closed may have been there at the beginning, so they belong. What follows closed shards was listed.
-    pub(crate) fn as_batch(mut self) -> Self {
+    pub(crate) fn batch(mut self) -> Self {
         self.is_batch = true;
         self
     }
@@ -416,7 +416,7 @@ mod tests {
     #[test]
     fn a_new_shard_without_parents_is_read_by_a_reader_of_the_whole_stream_only() {
         let (all, some) = (Lineage::new(Scope::Stream), Lineage::new(Scope::Chosen));
-        let batch = Lineage::new(Scope::Stream).as_batch();
+        let batch = Lineage::new(Scope::Stream).batch();
         for (mut lineage, expected) in [(all, ids(&[7])), (some, vec![]), (batch, vec![])] {
             lineage.discover(&id(7), &[]);
             assert_eq!(ready(&mut lineage), expected);
@@ -485,7 +485,7 @@ mod tests {
 
     #[test]
     fn a_batch_follows_a_shard_that_was_listed_as_open_and_looks_for_nothing_behind_a_closed_one() {
-        let mut lineage = Lineage::new(Scope::Stream).as_batch();
+        let mut lineage = Lineage::new(Scope::Stream).batch();
         lineage.add(&id(0), &[], Role::Member);
         lineage.add(&id(1), &[], Role::Member);
         lineage.set_closed(&id(1));

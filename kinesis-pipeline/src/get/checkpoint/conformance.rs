@@ -25,7 +25,6 @@ pub(crate) fn one_of_each() -> Vec<Checkpoint> {
         // A reader tells all times of each place, the last of which is quiet for long.
         match number {
             0 => row.current_at(time + Duration::from_hours(2)),
-            1 => row.of_stream_created_at(time - Duration::from_hours(5)),
             2 => row.arrived_at(time),
             3 => row
                 .arrived_at(time)

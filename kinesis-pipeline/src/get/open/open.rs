@@ -162,6 +162,7 @@ struct Opening<'a> {
     counters: Counters,
 }
 
+type Start = (ShardId, Begin);
 type OpenedShard = (ShardId, Begin, Opened);
 
 /// The positions of a reader.
@@ -243,7 +244,10 @@ impl Opening<'_> {
     /// has not reached.
     async fn look_at_clock(&self, plan: &mut Plan) -> Result<ServiceClock, GetError> {
         let (target, now) = (self.target, self.opened_at);
-        let is_timed = |begin: &Begin| matches!(begin.iterator, IteratorStart::AtTimestamp(time) if is_uncertain(time, now));
+        let is_timed = |begin: &Begin| match begin.iterator {
+            IteratorStart::AtTimestamp(time) => is_uncertain(time, now),
+            _ => false,
+        };
         let is_latest = |begin: &Begin| begin.iterator == IteratorStart::Latest;
         let is_until = matches!(self.wish.until, Until::Timestamp(time) if is_uncertain(time, now));
         let has_timed = plan.starts.values().any(is_timed);
@@ -274,7 +278,7 @@ impl Opening<'_> {
     }
 
     /// Takes the shards that are read at once, and those that wait for another reader.
-    fn take_first(&self, plan: &mut Plan) -> (Vec<(ShardId, Begin)>, Vec<(ShardId, Begin)>) {
+    fn take_first(&self, plan: &mut Plan) -> (Vec<Start>, Vec<Start>) {
         let (mut first, mut waiting) = (Vec::new(), Vec::new());
         while let Some(shard_id) = plan.lineage.take_ready() {
             let begin = plan.starts.remove(&shard_id);
@@ -368,12 +372,12 @@ impl Opener<'_> {
             Some(arn) => self.subscribe(arn, shard_id, start).await,
             None => self.get_iterator(shard_id, start).await,
         };
-        fixed.map_err(|error| match error.class {
-            ErrorClass::NotFound => Unfixed::Lost(shard_id.clone(), error),
-            _ => {
-                let position = position(shard_id, start);
-                Unfixed::Failed(final_error(target, shard_id, error, position))
+        fixed.map_err(|error| {
+            if error.class == ErrorClass::NotFound {
+                return Unfixed::Lost(shard_id.clone(), error);
             }
+            let position = position(shard_id, start);
+            Unfixed::Failed(final_error(target, shard_id, error, position))
         })
     }
 

@@ -155,7 +155,7 @@ mod tests {
         let time = SystemTime::UNIX_EPOCH + Duration::from_hours(1);
         let row = Checkpoint::new("s".into(), CheckpointPlace::ShardEnd);
         let of = |time| [row.clone().of_stream_created_at(time)];
-        assert_eq!(of_another_stream(&[row.clone()], time), None);
+        assert_eq!(of_another_stream(std::slice::from_ref(&row), time), None);
         let rounded = time + Duration::from_millis(999);
         assert_eq!(of_another_stream(&of(rounded), time), None);
         for time in [time - Duration::from_secs(1), time + Duration::from_secs(1)] {

@@ -210,7 +210,7 @@ fn lineage(chosen: &[ShardId], until: &Until) -> Lineage {
         Scope::Chosen
     });
     match until {
-        Until::Tip => lineage.as_batch(),
+        Until::Tip => lineage.batch(),
         _ => lineage,
     }
 }

@@ -112,6 +112,7 @@ impl Unsteady {
         self.state.lock().unwrap()
     }
 
+    #[expect(clippy::result_large_err, reason = "the seam's own error")]
     fn check_credentials(&self, operation: &'static str) -> Result<(), ServiceError> {
         let mut state = self.state();
         if state
