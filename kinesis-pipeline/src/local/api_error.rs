@@ -43,8 +43,20 @@ impl ApiError {
         access_denied => "AccessDeniedException";
         /// A passing fault of the service.
         internal_failure => "InternalFailureException";
-        /// There is no operation of this name, or the embedded Kinesis leaves it out.
+        /// The embedded Kinesis leaves an operation of the API out.
         unknown_operation => "UnknownOperationException";
+        /// The request asks for its checks alone, and has passed them.
+        dry_run => "DryRunOperationException";
+    }
+
+    /// The answer to a name that is no operation of the API: a code without words, as on the service.
+    pub(crate) fn no_operation() -> Self {
+        Self::unknown_operation("")
+    }
+
+    /// The answer to a request that asked for its checks alone, once it has passed them.
+    pub(crate) fn dry_run_passed() -> Self {
+        Self::dry_run("The request would have succeeded, but DryRun is set.")
     }
 
     /// The HTTP status of the answer: 500 for a fault of the service, 400 for everything else.

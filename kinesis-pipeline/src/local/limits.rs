@@ -11,6 +11,8 @@ const PUT_RECORDS: u64 = 1_000;
 const READ_CALLS: u64 = 5;
 const READ_BYTES: u64 = 2 * MIB;
 const ITERATORS: u64 = 5;
+/// More buckets than this are thinned out: a full one is as good as none.
+const BUCKETS_MAX: usize = 10_000;
 
 /// Fills at a rate up to what one second brings.
 ///
@@ -114,31 +116,35 @@ impl ShardRates {
     }
 }
 
-/// The rates of the account's control calls, by operation.
+/// The rates of control calls, by operation and, for a rate of streams, by stream.
 #[derive(Debug, Default)]
 pub(crate) struct Rates {
-    buckets: Mutex<HashMap<&'static str, Bucket>>,
+    buckets: Mutex<HashMap<(&'static str, Option<String>), Bucket>>,
 }
 
 impl Core {
-    /// The service's answer if the account calls this operation too often.
-    pub(crate) fn check_rate<O: Operation>(&self) -> Result<(), ApiError> {
+    /// The service's answer if the operation is called too often, on this stream or in the whole account.
+    pub(crate) fn check_rate<O: Operation>(&self, request: &O::Request) -> Result<(), ApiError> {
         let Some(rate) = O::CALLS_PER_SECOND.filter(|_| self.settings.enforce_limits) else {
             return Ok(());
         };
         let now_millis = self.now_millis();
+        let stream = O::rated_stream(request);
         let mut buckets = lock(&self.rates.buckets);
+        if buckets.len() >= BUCKETS_MAX {
+            buckets.retain(|_, bucket| !bucket.has(u64::MAX, now_millis));
+        }
         let bucket = buckets
-            .entry(O::NAME)
+            .entry((O::NAME, stream.map(str::to_owned)))
             .or_insert_with(|| Bucket::new(rate.into()));
         if bucket.try_take(1, now_millis) {
             return Ok(());
         }
-        Err(ApiError::limit_exceeded(format!(
-            "Rate exceeded for account {}: {} takes {rate} calls a second.",
-            self.settings.account_id,
-            O::NAME
-        )))
+        let account_id = &self.settings.account_id;
+        Err(ApiError::limit_exceeded(match stream {
+            Some(name) => format!("Rate exceeded for stream {name} under account {account_id}."),
+            None => format!("Rate exceeded for account {account_id}."),
+        }))
     }
 }
 

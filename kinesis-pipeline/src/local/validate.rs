@@ -126,6 +126,12 @@ pub(crate) fn consumer_of_arn(text: &str) -> Option<(&str, &str)> {
     (is_stream_arn(stream_arn) && is_name(name) && number).then_some((stream_arn, name))
 }
 
+/// The name of the stream that an ARN names: its own, or that of a consumer.
+pub(crate) fn stream_name_of_arn(text: &str) -> Option<&str> {
+    let resource = Arn::parse(text)?.resource.strip_prefix("stream/")?;
+    Some(resource.split('/').next().unwrap_or(resource))
+}
+
 fn is_decimal(text: &str, digits_max: usize) -> bool {
     text == "0"
         || (1..=digits_max).contains(&text.len())

@@ -8,7 +8,7 @@ use crate::local::{
     api_error::ApiError,
     core::Core,
     protocol::values::Timestamp,
-    state::{consumer::Consumer, stream::Stream},
+    state::{consumer::Consumer, shard::Shard, stream::Stream},
     validate::{CONSUMER_ARN, Checks, NAME, STREAM_ARN},
 };
 
@@ -81,10 +81,20 @@ pub(super) fn not_found(name: &str, stream: &Stream) -> ApiError {
 }
 
 /// The service's answer for a consumer that cannot be used.
-pub(super) fn not_active(consumer: &Consumer, now_millis: u64) -> ApiError {
+pub(super) fn not_active(consumer: &Consumer, stream: &Stream) -> ApiError {
     ApiError::in_use(format!(
-        "Consumer {} not ACTIVE, instead in state {}",
-        consumer.arn,
-        consumer.status(now_millis)
+        "Consumer {} with creation timestamp {} under stream: {} , account {} is not in ACTIVE status.",
+        consumer.name,
+        consumer.created_millis / 1000,
+        stream.name,
+        stream.account_id
+    ))
+}
+
+/// The service's answer for a consumer that subscribed to the shard a moment ago.
+pub(super) fn subscribed_already(consumer: &Consumer, stream: &Stream, shard: &Shard) -> ApiError {
+    ApiError::in_use(format!(
+        "Another active subscription exists for this consumer: {}:{}:{}:{}",
+        stream.account_id, stream.name, shard.id, consumer.name
     ))
 }

@@ -100,9 +100,13 @@ fn check_members(request: &Request) -> Result<(), ApiError> {
     checks.finish()
 }
 
+/// Whether the stream is on demand: its mode says so, or it has neither a mode nor a count of shards.
 fn is_on_demand(request: &Request) -> bool {
     let mode = request.stream_mode_details.as_ref();
-    mode.and_then(|details| details.stream_mode.as_deref()) == Some("ON_DEMAND")
+    match mode.and_then(|details| details.stream_mode.as_deref()) {
+        Some(mode) => mode == "ON_DEMAND",
+        None => request.shard_count.is_none(),
+    }
 }
 
 /// Checks what the handle of the embedded Kinesis creates streams with.

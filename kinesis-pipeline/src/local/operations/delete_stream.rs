@@ -3,7 +3,15 @@
 use serde::Deserialize;
 
 use super::{Nothing, Operation};
-use crate::local::{api_error::ApiError, core::Core, state::stream::Change, validate::Checks};
+use crate::{
+    local::{
+        api_error::ApiError,
+        core::Core,
+        state::{stream::Change, topology::Topology},
+        validate::Checks,
+    },
+    service::StreamStatus,
+};
 
 pub(crate) struct DeleteStream;
 
@@ -39,6 +47,10 @@ impl Operation for DeleteStream {
                 "Stream {} under account {} has consumers: deregister them, or set EnforceConsumerDeletion",
                 stream.name, stream.account_id
             )));
+        }
+        if state.status == StreamStatus::Creating {
+            // A stream that never was usable lists no shards while it goes.
+            state.topology = Topology::default();
         }
         stream.schedule(&mut state, Change::Delete, due_millis, now_millis);
         Ok(Nothing {})

@@ -3,7 +3,11 @@
 use serde::Deserialize;
 
 use super::{Nothing, Operation, consumer};
-use crate::local::{api_error::ApiError, core::Core, validate::Checks};
+use crate::local::{
+    api_error::ApiError,
+    core::Core,
+    validate::{Checks, stream_name_of_arn},
+};
 
 pub(crate) struct DeregisterStreamConsumer;
 
@@ -21,6 +25,14 @@ impl Operation for DeregisterStreamConsumer {
     const NAME: &'static str = "DeregisterStreamConsumer";
     type Request = Request;
     type Response = Nothing;
+
+    fn rated_stream(request: &Request) -> Option<&str> {
+        let arn = request
+            .consumer_arn
+            .as_deref()
+            .or(request.stream_arn.as_deref());
+        arn.and_then(stream_name_of_arn)
+    }
 
     fn run(core: &Core, request: Request) -> Result<Nothing, ApiError> {
         let (stream_arn, name) = (
@@ -41,7 +53,7 @@ impl Operation for DeregisterStreamConsumer {
         match state.consumers.get_mut(&name) {
             None => return Err(consumer::not_found(&name, &stream)),
             Some(consumer) if consumer.gone_millis.is_some() => {
-                return Err(consumer::not_active(consumer, now_millis));
+                return Err(consumer::not_active(consumer, &stream));
             }
             Some(consumer) => consumer.gone_millis = Some(due_millis),
         }

@@ -6,7 +6,11 @@ use super::{
     Operation,
     consumer::{self, ConsumerShape},
 };
-use crate::local::{api_error::ApiError, core::Core, validate::Checks};
+use crate::local::{
+    api_error::ApiError,
+    core::Core,
+    validate::{Checks, stream_name_of_arn},
+};
 
 pub(crate) struct DescribeStreamConsumer;
 
@@ -31,6 +35,14 @@ impl Operation for DescribeStreamConsumer {
     const CALLS_PER_SECOND: Option<u32> = Some(20);
     type Request = Request;
     type Response = Response;
+
+    fn rated_stream(request: &Request) -> Option<&str> {
+        let arn = request
+            .consumer_arn
+            .as_deref()
+            .or(request.stream_arn.as_deref());
+        arn.and_then(stream_name_of_arn)
+    }
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
         let (stream_arn, name) = (

@@ -37,6 +37,7 @@ pub(crate) struct Summary {
     pub(crate) stream_name: String,
     #[serde(rename = "StreamARN")]
     pub(crate) stream_arn: String,
+    stream_id: String,
     #[serde(serialize_with = "serialize_as_text")]
     pub(crate) stream_status: StreamStatus,
     pub(crate) stream_mode_details: StreamModeDetails,
@@ -48,6 +49,9 @@ pub(crate) struct Summary {
     pub(crate) key_id: Option<String>,
     pub(crate) open_shard_count: u32,
     pub(crate) consumer_count: u32,
+    /// There are no channels and no queues here.
+    channel_count: u32,
+    queue_count: u32,
     #[serde(rename = "MaxRecordSizeInKiB")]
     pub(crate) max_record_size_in_kib: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,6 +92,7 @@ impl Operation for DescribeStreamSummary {
             stream_description_summary: Summary {
                 stream_name: stream.name.clone(),
                 stream_arn: stream.arn.clone(),
+                stream_id: stream_id(stream.generation),
                 stream_status: state.status,
                 stream_mode_details: StreamModeDetails::of(state.is_on_demand),
                 retention_period_hours: state.retention_hours,
@@ -97,12 +102,19 @@ impl Operation for DescribeStreamSummary {
                 key_id: state.key_id.clone(),
                 open_shard_count: count(state.topology.open_count()),
                 consumer_count: count(state.consumers(now_millis).count()),
+                channel_count: 0,
+                queue_count: 0,
                 max_record_size_in_kib: state.record_kib_max,
                 record_distribution_strategy: state.is_on_demand.then(|| strategy(&state)),
                 warm_throughput: state.warm_mebibytes.map(WarmThroughput::of),
             },
         })
     }
+}
+
+/// An id in the form that the API's model gives it: 20 letters or digits, a dash, and 3 of them.
+fn stream_id(generation: u64) -> String {
+    format!("{generation:020}-000")
 }
 
 fn count(count: usize) -> u32 {

@@ -1,6 +1,7 @@
 //! `GetRecords`: one page of a shard.
 
 use bytestring::ByteString;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -28,6 +29,7 @@ pub(crate) struct Request {
     pub(crate) limit: Option<i64>,
     #[serde(rename = "StreamARN")]
     pub(crate) stream_arn: Option<String>,
+    pub(crate) dry_run: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,6 +76,9 @@ impl Operation for GetRecords {
             return Err(stream.not_found());
         }
         let limit = usize::try_from(request.limit.unwrap_or(RECORDS_MAX)).unwrap_or(usize::MAX);
+        if request.dry_run == Some(true) {
+            return Err(dry_run(&stream, &iterator, now_millis));
+        }
         page(
             &stream,
             iterator,
@@ -84,6 +89,15 @@ impl Operation for GetRecords {
     }
 }
 
+/// The answer to a request that asks for its checks alone; the last of them is that the shard is there.
+fn dry_run(stream: &Stream, iterator: &IteratorToken, now_millis: u64) -> ApiError {
+    let state = stream.read(now_millis);
+    match state.shard(iterator.shard_index, now_millis) {
+        Some(_) => ApiError::dry_run_passed(),
+        None => stream.shard_missing(&shard_id(iterator.shard_index)),
+    }
+}
+
 fn read_iterator(text: &str, now_millis: u64) -> Result<IteratorToken, ApiError> {
     let iterator = IteratorToken::parse(text)
         .ok_or_else(|| ApiError::invalid_argument("Invalid ShardIterator."))?;
@@ -91,10 +105,20 @@ fn read_iterator(text: &str, now_millis: u64) -> Result<IteratorToken, ApiError>
         return Err(ApiError::expired_iterator(format!(
             "Iterator expired. The iterator was created at time {} while right now it is {} \
              which is further in the future than the tolerated delay of 300000 milliseconds.",
-            iterator.created_millis, now_millis
+            time_text(iterator.created_millis),
+            time_text(now_millis)
         )));
     }
     Ok(iterator)
+}
+
+/// A time as the service's messages write it: `Fri Mar 15 07:58:30 UTC 2024`.
+fn time_text(millis: u64) -> String {
+    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(millis)
+        .unwrap_or(Timestamp::MAX)
+        .strftime("%a %b %d %H:%M:%S UTC %Y")
+        .to_string()
 }
 
 fn page(

@@ -27,6 +27,7 @@ pub(crate) struct Request {
     pub(crate) shard_iterator_type: Option<String>,
     pub(crate) starting_sequence_number: Option<String>,
     pub(crate) timestamp: Option<Timestamp>,
+    pub(crate) dry_run: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,15 +68,19 @@ impl Operation for GetShardIterator {
         let shard = state
             .shard(index, now_millis)
             .ok_or_else(|| stream.shard_missing(shard_id))?;
-        if core.settings.enforce_limits && !shard.rates().allow_iterator(now_millis) {
-            return Err(stream.rate_exceeded(shard));
-        }
         let position = Position {
             kind,
             sequence_number,
             timestamp: request.timestamp,
             operation: Self::NAME,
         };
+        if request.dry_run == Some(true) {
+            position.counter(&stream, &state, shard, now_millis)?;
+            return Err(ApiError::dry_run_passed());
+        }
+        if core.settings.enforce_limits && !shard.rates().allow_iterator(now_millis) {
+            return Err(stream.rate_exceeded(shard));
+        }
         let iterator = IteratorToken {
             stream: stream.name.clone(),
             generation: stream.generation,

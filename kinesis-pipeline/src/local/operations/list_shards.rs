@@ -12,7 +12,7 @@ use crate::local::{
         shard::{Shard, shard_index},
         stream::{Stream, StreamState},
     },
-    validate::{Checks, NAME, NEXT_TOKEN},
+    validate::{Checks, NAME, NEXT_TOKEN, stream_name_of_arn},
 };
 
 const LIMIT_MAX: i64 = 10_000;
@@ -83,6 +83,12 @@ impl Operation for ListShards {
     type Request = Request;
     type Response = Response;
 
+    fn rated_stream(request: &Request) -> Option<&str> {
+        let arn = request.stream_arn.as_deref();
+        let name = request.stream_name.as_deref();
+        name.or_else(|| arn.and_then(stream_name_of_arn))
+    }
+
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
         check(&request)?;
         let limit = request
@@ -100,6 +106,11 @@ impl Operation for ListShards {
             request.stream_name.as_deref(),
             request.stream_arn.as_deref(),
         );
+        if name.is_none() && arn.is_none() {
+            return Err(ApiError::invalid_argument(
+                "Either NextToken or StreamName should be provided.",
+            ));
+        }
         let stream = core.stream(name, arn, now_millis)?;
         if let Some(created) = request.stream_creation_timestamp
             && created.millis() / 1000 != stream.created_millis / 1000
@@ -138,6 +149,11 @@ fn place_of_token(
     request: &Request,
     now_millis: u64,
 ) -> Result<(String, Place), ApiError> {
+    if request.stream_arn.is_some() {
+        return Err(ApiError::invalid_argument(
+            "NextToken and StreamARN cannot be provided together.",
+        ));
+    }
     let other = request.stream_name.is_some()
         || request.exclusive_start_shard_id.is_some()
         || request.stream_creation_timestamp.is_some()

@@ -8,7 +8,7 @@ use crate::local::{
     core::Core,
     protocol::values::Timestamp,
     state::page_token::PageToken,
-    validate::{Checks, NEXT_TOKEN, STREAM_ARN},
+    validate::{Checks, NEXT_TOKEN, STREAM_ARN, stream_name_of_arn},
 };
 
 const LIMIT_MAX: i64 = 10_000;
@@ -38,6 +38,10 @@ impl Operation for ListStreamConsumers {
     const NAME: &'static str = "ListStreamConsumers";
     type Request = Request;
     type Response = Response;
+
+    fn rated_stream(request: &Request) -> Option<&str> {
+        request.stream_arn.as_deref().and_then(stream_name_of_arn)
+    }
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
         let arn = request.stream_arn.as_deref();

@@ -55,7 +55,7 @@ impl Operation for MergeShards {
         let stream = core.stream(name, arn, now_millis)?;
         let due_millis = core.due_millis(now_millis);
         let mut state = stream.write_active(now_millis)?;
-        stream.check_provisioned(&state, Self::NAME)?;
+        stream.check_provisioned(&state)?;
         let first = open_shard(&stream, &state, first_id, now_millis)?;
         let second = open_shard(&stream, &state, second_id, now_millis)?;
         // The service wants the lower one first.

@@ -84,6 +84,11 @@ pub(crate) trait Operation {
     /// How many calls a second the account is allowed, if the operation has such a rate. Most have this one.
     const CALLS_PER_SECOND: Option<u32> = Some(5);
 
+    /// The name of the stream that the rate holds for; none if it holds for the account.
+    fn rated_stream(_request: &Self::Request) -> Option<&str> {
+        None
+    }
+
     /// The shards that the call is about, for the faults that are set on shards.
     fn shards(_core: &Core, _request: &Self::Request) -> Vec<ByteString> {
         Vec::new()
@@ -123,7 +128,7 @@ pub(crate) async fn call<O: Operation>(
     mut request: O::Request,
 ) -> Result<O::Response, CallFailure> {
     if !core.faults.may_strike() {
-        core.check_rate::<O>()?;
+        core.check_rate::<O>(&request)?;
         let answer = O::run(core, request);
         // Reads wait too: nobody sees a record that a crash could still take away.
         core.kept().await?;
@@ -137,7 +142,7 @@ pub(crate) async fn call<O: Operation>(
         return Err(error.into());
     }
     O::refuse(&mut request, plan.refusals);
-    core.check_rate::<O>()?;
+    core.check_rate::<O>(&request)?;
     let answer = O::run(core, request);
     core.kept().await?;
     let response = answer?;
@@ -172,14 +177,42 @@ async fn exchange<O: Operation, W: Wire + Sync>(
     Ok(wire.write(&response)?)
 }
 
-/// Operations of the API that are not here: delivery through channels is another service's work.
-const LEFT_OUT: &[&str] = &[
+/// Operations of the API that are not here: another service's work.
+const CHANNEL_OPERATIONS: &[&str] = &[
     "CreateChannel",
     "DeleteChannel",
     "DescribeChannel",
     "ListChannels",
     "UpdateChannel",
 ];
+const QUEUE_OPERATIONS: &[&str] = &[
+    "AcknowledgeDeadLetterQueueRecords",
+    "AcknowledgeQueueRecords",
+    "CreateQueue",
+    "DeleteQueue",
+    "DescribeQueue",
+    "ListQueues",
+    "ReceiveDeadLetterQueueRecords",
+    "ReceiveQueueRecords",
+    "RestoreDeadLetterQueueRecords",
+    "UpdateDeadLetterQueueRecordsVisibility",
+    "UpdateQueue",
+    "UpdateQueueRecordsVisibility",
+];
+
+/// The answer to a name that no operation here has.
+fn unknown(name: &str) -> ApiError {
+    let missing = if CHANNEL_OPERATIONS.contains(&name) {
+        "channels"
+    } else if QUEUE_OPERATIONS.contains(&name) {
+        "queues"
+    } else {
+        return ApiError::no_operation();
+    };
+    ApiError::unknown_operation(format!(
+        "The embedded Kinesis leaves out {name}: it has no {missing}"
+    ))
+}
 
 macro_rules! dispatch {
     ($($module:ident::$operation:ident,)*) => {
@@ -195,12 +228,7 @@ macro_rules! dispatch {
         ) -> Result<W::Answer, CallFailure> {
             match name {
                 $($module::$operation::NAME => exchange::<$module::$operation, W>(core, wire).await,)*
-                left_out if LEFT_OUT.contains(&left_out) => Err(ApiError::unknown_operation(format!(
-                    "The embedded Kinesis leaves out {left_out}: it has no channels"
-                )).into()),
-                _ => Err(ApiError::unknown_operation(format!(
-                    "Kinesis has no operation {name}"
-                )).into()),
+                other => Err(unknown(other).into()),
             }
         }
     };

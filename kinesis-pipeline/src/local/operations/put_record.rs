@@ -15,7 +15,10 @@ use crate::local::{
     api_error::ApiError,
     core::Core,
     protocol::values::Blob,
-    state::{sequence::Number, stream::Stream},
+    state::{
+        sequence::{Number, created_seconds_of_version_1},
+        stream::{Stream, StreamState},
+    },
     validate::{Checks, SEQUENCE_NUMBER},
 };
 
@@ -31,6 +34,7 @@ pub(crate) struct Request {
     pub(crate) partition_key: Option<ByteString>,
     pub(crate) explicit_hash_key: Option<String>,
     pub(crate) sequence_number_for_ordering: Option<String>,
+    pub(crate) dry_run: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,7 +87,10 @@ impl Operation for PutRecord {
         let state = stream.read(now_millis);
         record.check_size(state.record_bytes_max(), &String::new)?;
         let hash_key = record.hash_key()?;
-        check_ordering(ordering, &stream, now_millis)?;
+        check_ordering(ordering, &stream, &state, now_millis)?;
+        if request.dry_run == Some(true) {
+            return Err(ApiError::dry_run_passed());
+        }
         let destination = Destination {
             stream: &stream,
             state: &state,
@@ -100,17 +107,33 @@ impl Operation for PutRecord {
     }
 }
 
-/// The number must be one of the service's, and not of the future.
-fn check_ordering(text: Option<&str>, stream: &Stream, now_millis: u64) -> Result<(), ApiError> {
+/// Checks that the number is one of the service's, and not of the future.
+///
+/// A shard that a reshard has just made stands in its numbers with a second that may still be to come.
+fn check_ordering(
+    text: Option<&str>,
+    stream: &Stream,
+    state: &StreamState,
+    now_millis: u64,
+) -> Result<(), ApiError> {
     let Some(text) = text else {
         return Ok(());
     };
-    match Number::parse(text) {
-        Some(number) if number.arrived_seconds <= now_millis / 1000 => Ok(()),
-        _ => Err(ApiError::invalid_argument(format!(
-            "ExclusiveMinimumSequenceNumber {text} used in PutRecord on stream {} under account {} \
-             is invalid.",
-            stream.name, stream.account_id
-        ))),
+    let now_seconds = now_millis / 1000;
+    let is_past = match Number::parse(text) {
+        Some(number) => {
+            let shard = state.topology.shard(number.shard_index);
+            let created = shard.map_or(0, |shard| shard.created_seconds);
+            number.arrived_seconds <= now_seconds
+                && number.created_seconds <= now_seconds.max(created)
+        }
+        None => created_seconds_of_version_1(text).is_some_and(|created| created <= now_seconds),
+    };
+    if is_past {
+        return Ok(());
     }
+    Err(ApiError::invalid_argument(format!(
+        "ExclusiveMinimumSequenceNumber {text} used in PutRecord on stream {} under account {} is invalid.",
+        stream.name, stream.account_id
+    )))
 }

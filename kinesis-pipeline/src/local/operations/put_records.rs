@@ -25,6 +25,7 @@ pub(crate) struct Request {
     #[serde(rename = "StreamARN")]
     pub(crate) stream_arn: Option<String>,
     pub(crate) records: Option<Vec<Entry>>,
+    pub(crate) dry_run: Option<bool>,
     #[serde(skip)]
     pub(crate) refusals: Refusals,
 }
@@ -102,6 +103,9 @@ impl Operation for PutRecords {
             let place = &|| format!("records.{}.member.", index + 1);
             record.check_size(state.record_bytes_max(), place)?;
             hash_keys.push(record.hash_key()?);
+        }
+        if request.dry_run == Some(true) {
+            return Err(ApiError::dry_run_passed());
         }
         let destination = Destination {
             stream: &stream,

@@ -31,6 +31,7 @@ impl Operation for RemoveTagsFromStream {
         let keys = checks.required("tagKeys", request.tag_keys);
         tags::check_keys(&mut checks, &keys);
         checks.finish()?;
+        tags::check_characters(keys.iter())?;
         let now_millis = core.now_millis();
         let stream = core.stream(name, arn, now_millis)?;
         stream

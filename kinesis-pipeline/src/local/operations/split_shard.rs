@@ -56,7 +56,7 @@ impl Operation for SplitShard {
         core.allow_shards(1, now_millis)?;
         let due_millis = core.due_millis(now_millis);
         let mut state = stream.write_active(now_millis)?;
-        stream.check_provisioned(&state, Self::NAME)?;
+        stream.check_provisioned(&state)?;
         let shard = shard_index(shard_id)
             .and_then(|index| state.shard(index, now_millis))
             .ok_or_else(|| stream.shard_not_found(shard_id))?;

@@ -36,6 +36,7 @@ pub(crate) struct Request {
     pub(crate) consumer_arn: Option<String>,
     pub(crate) shard_id: Option<String>,
     pub(crate) starting_position: Option<StartingPosition>,
+    pub(crate) dry_run: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -121,14 +122,19 @@ fn accept(core: &Core, request: &Request) -> Result<Accepted, ApiError> {
         .find(|consumer| consumer.arn == arn)
         .ok_or_else(|| consumer::not_found(&consumer_name, &stream))?;
     if consumer.status(now_millis) != "ACTIVE" {
-        return Err(consumer::not_active(consumer, now_millis));
+        return Err(consumer::not_active(consumer, &stream));
     }
     let index = shard_index(shard_id).ok_or_else(|| stream.shard_not_found(shard_id))?;
     let shard = state
         .shard(index, now_millis)
         .ok_or_else(|| stream.shard_missing(shard_id))?;
     let counter = position.counter(&stream, &state, shard, now_millis)?;
-    let count = consumer.subscribe(index, now_millis)?;
+    if request.dry_run == Some(true) {
+        return Err(ApiError::dry_run_passed());
+    }
+    let count = consumer
+        .subscribe(index, now_millis)
+        .ok_or_else(|| consumer::subscribed_already(consumer, &stream, shard))?;
     drop(state);
     Ok(Accepted {
         stream,

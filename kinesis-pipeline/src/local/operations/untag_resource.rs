@@ -31,6 +31,7 @@ impl Operation for UntagResource {
         let keys = checks.required("tagKeys", request.tag_keys);
         tags::check_keys(&mut checks, &keys);
         checks.finish()?;
+        tags::check_characters(keys.iter())?;
         core.change_resource(arn, |resource| {
             resource.tags.retain(|key, _| !keys.contains(key));
         })?;

@@ -62,12 +62,17 @@ impl Operation for UpdateShardCount {
 
         let now_millis = core.now_millis();
         let stream = core.stream(name, arn, now_millis)?;
-        let open = open_count(&stream.read(now_millis));
+        let open = {
+            let state = stream.read(now_millis);
+            stream.check_provisioned(&state)?;
+            open_count(&state)
+        };
         check_target(open, target)?;
         core.allow_shards(target.saturating_sub(open) as usize, now_millis)?;
         let due_millis = core.due_millis(now_millis);
         let mut state = stream.write_active(now_millis)?;
-        stream.check_provisioned(&state, Self::NAME)?;
+        // The mode may have changed since the stream was read.
+        stream.check_provisioned(&state)?;
         // Nothing but another reshard changes the count, and that one would leave the stream inactive.
         let current = open_count(&state);
         check_target(current, target)?;

@@ -48,6 +48,7 @@ pub(super) fn get_shard_iterator(call: GetShardIterator) -> get_shard_iterator::
         shard_iterator_type: Some(kind.to_owned()),
         starting_sequence_number: starting_sequence_number.map(|number| number.to_string()),
         timestamp,
+        dry_run: None,
     }
 }
 
@@ -67,6 +68,7 @@ pub(super) fn get_records(call: GetRecords) -> get_records::Request {
         stream_arn: call.stream.arn_parameter(),
         shard_iterator: Some(call.iterator.into_string()),
         limit: call.limit.map(i64::from),
+        dry_run: None,
     }
 }
 
@@ -202,5 +204,6 @@ pub(super) fn subscribe_to_shard(call: SubscribeToShard) -> subscribe_to_shard::
         consumer_arn: Some(call.consumer_arn),
         shard_id: Some(call.shard_id.as_str().to_owned()),
         starting_position: Some(start),
+        dry_run: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Mutex};
 
-use crate::local::{api_error::ApiError, locks::lock};
+use crate::local::locks::lock;
 
 /// How long after a subscription began another one of the same consumer and shard is refused.
 pub(crate) const TAKEOVER_MILLIS: u64 = 5_000;
@@ -77,15 +77,13 @@ impl Consumer {
         self.gone_millis.is_some_and(|gone| gone <= now_millis)
     }
 
-    /// Begins a subscription to a shard; it takes the place of the one before. Returns its count.
-    pub(crate) fn subscribe(&self, shard_index: u32, now_millis: u64) -> Result<u64, ApiError> {
+    /// Begins a subscription to a shard; it takes the place of the one before. Returns its count, or nothing if
+    /// the one before began less than 5 seconds ago.
+    pub(crate) fn subscribe(&self, shard_index: u32, now_millis: u64) -> Option<u64> {
         let mut subscriptions = lock(&self.subscriptions);
         let before = subscriptions.get(&shard_index);
         if before.is_some_and(|before| now_millis < before.began_millis + TAKEOVER_MILLIS) {
-            return Err(ApiError::in_use(format!(
-                "Another active subscription exists for this consumer: {}",
-                self.arn
-            )));
+            return None;
         }
         let count = before.map_or(0, |before| before.count) + 1;
         let newest = Newest {
@@ -93,7 +91,7 @@ impl Consumer {
             count,
         };
         subscriptions.insert(shard_index, newest);
-        Ok(count)
+        Some(count)
     }
 
     /// Whether no other subscription has taken the place of this one.
@@ -124,8 +122,7 @@ mod tests {
         let consumer = Consumer::new("c", "arn", 0, 0);
         let first = consumer.subscribe(0, 1_000).unwrap();
         consumer.subscribe(1, 1_000).unwrap();
-        let error = consumer.subscribe(0, 5_999).unwrap_err();
-        assert_eq!(error.code, "ResourceInUseException");
+        assert_eq!(consumer.subscribe(0, 5_999), None);
         assert!(consumer.is_newest(0, first));
         let second = consumer.subscribe(0, 6_000).unwrap();
         assert!(!consumer.is_newest(0, first) && consumer.is_newest(0, second));

@@ -38,8 +38,14 @@ impl IteratorToken {
         STANDARD.encode(bytes)
     }
 
-    /// Reads an iterator's text; `None` if it is not one of ours.
+    /// Reads an iterator's text, in double quotes or without; `None` if it is not one of ours.
+    ///
+    /// The service takes the quotes that a shell script leaves around what it cut out of an answer.
     pub(crate) fn parse(text: &str) -> Option<Self> {
+        let quoted = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
+        let text = quoted.unwrap_or(text);
         let bytes = STANDARD.decode(text).ok()?;
         let (body, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
         let rest = body.strip_prefix(&LAYOUT)?;

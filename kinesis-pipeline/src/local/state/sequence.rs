@@ -25,7 +25,7 @@ pub(crate) struct Number {
     low_index: u8,
     /// Counts the shard's records up from 1; 0 in the starting number.
     pub(crate) counter: u64,
-    /// 0; 255 in the ending number.
+    /// 0 in a record's number, 1 just after it, 255 in the ending number.
     flag: u8,
     /// The second of the arrival.
     pub(crate) arrived_seconds: u64,
@@ -49,6 +49,11 @@ impl Number {
             arrived_seconds: seconds(arrived_seconds),
             shard_index,
         }
+    }
+
+    /// A number between this record's and the next one's, which no record has.
+    pub(crate) fn just_after(self) -> Self {
+        Self { flag: 1, ..self }
     }
 
     /// The number that every record of the shard is greater than.
@@ -96,6 +101,13 @@ impl Number {
             | u128::from(LAYOUT);
         format_decimal(high, low)
     }
+}
+
+/// The second of the shard's creation in a number of version 1, which the service gave out before this layout
+/// and still takes.
+pub(crate) fn created_seconds_of_version_1(text: &str) -> Option<u64> {
+    let (high, low) = parse_decimal(text)?;
+    (high >> 56 == LAYOUT && low & 0xf == 1).then_some(high >> 20 & mask(SECONDS_BITS))
 }
 
 /// Seconds that fit their 36 bits: up to the year 4147.
@@ -226,6 +238,23 @@ mod tests {
         let number = Number::parse(seen).unwrap();
         assert_eq!(number.text(), seen);
         assert_eq!(number.shard_index, 1);
+    }
+
+    #[test]
+    fn the_number_just_after_a_record_is_before_the_next_one() {
+        let number = |counter| Number::of_record(1_795_000_000, 0, counter, 1_795_000_500);
+        let between = number(7).just_after();
+        assert!(number(7) < between && between < number(8));
+        assert_eq!(Number::parse(&between.text()), Some(between));
+    }
+
+    #[test]
+    fn numbers_of_the_first_version_are_told_by_their_last_four_bits() {
+        let (high, low) = (LAYOUT << 56 | 1_700_000_000 << 20, u128::MAX << 4 | 1);
+        let text = format_decimal(high, low);
+        assert_eq!(Number::parse(&text), None);
+        assert_eq!(created_seconds_of_version_1(&text), Some(1_700_000_000));
+        assert_eq!(created_seconds_of_version_1(&format_decimal(high, 2)), None);
     }
 
     #[test]

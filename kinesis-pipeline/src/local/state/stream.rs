@@ -173,14 +173,10 @@ impl Stream {
     }
 
     /// Refuses an operation that only provisioned streams allow.
-    pub(crate) fn check_provisioned(
-        &self,
-        state: &StreamState,
-        operation: &str,
-    ) -> Result<(), ApiError> {
+    pub(crate) fn check_provisioned(&self, state: &StreamState) -> Result<(), ApiError> {
         if state.is_on_demand {
             return Err(ApiError::validation(format!(
-                "{operation} is not supported on stream {} under account {}: it is in the ON_DEMAND mode",
+                "Request is invalid. Stream {} under account {} is in On-Demand mode.",
                 self.name, self.account_id
             )));
         }

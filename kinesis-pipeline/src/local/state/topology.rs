@@ -128,18 +128,17 @@ impl Topology {
 
     /// Splits and merges until this many open shards share the key space evenly.
     ///
-    /// As on the service every step is a split or a merge, so that each shard has at most two parents: first
-    /// the open shards are cut wherever a new range begins, then the pieces of each new range are merged.
+    /// As on the service every step is a split or a merge, so that each shard has at most two parents, and the
+    /// ranges are made from the lowest to the highest: an open shard is cut where the range ends, then the pieces
+    /// of the range are merged. From 4 shards to 3 this leaves 6, 9 and 10 open.
     pub(crate) fn spread(&mut self, shard_count: u32, now_millis: u64) {
-        let ranges = self.nearly_even_ranges(shard_count);
-        for range in &ranges {
-            if let Some(shard) = self.shard_of(range.start)
-                && shard.range.start != range.start
+        for range in self.nearly_even_ranges(shard_count) {
+            if let Some(last) = self.shard_of(range.end)
+                && last.range.end > range.end
             {
-                self.split(shard.index, range.start, now_millis);
+                let (index, cut) = (last.index, HashKey::new(range.end.value() + 1));
+                self.split(index, cut, now_millis);
             }
-        }
-        for range in &ranges {
             while let Some(first) = self.shard_of(range.start)
                 && first.range.end < range.end
                 && let Some(second) = self.shard_of(HashKey::new(first.range.end.value() + 1))

@@ -199,13 +199,3 @@ async fn the_account_tells_its_limits_and_settings() {
         "ENABLED"
     );
 }
-
-#[tokio::test(start_paused = true)]
-async fn what_is_left_out_says_so_by_name() {
-    let kinesis = start().await;
-    for name in ["CreateChannel", "MakeCoffee"] {
-        let error = error_of(by_name(&kinesis.core, name, json!({})).await);
-        assert_eq!(error.code, "UnknownOperationException");
-        assert!(error.message.contains(name), "{}", error.message);
-    }
-}

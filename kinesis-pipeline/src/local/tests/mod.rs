@@ -1,5 +1,6 @@
 //! The embedded Kinesis as its clients see it, operation by operation.
 
+mod aws_answers;
 mod control;
 mod fan_out;
 mod faults;

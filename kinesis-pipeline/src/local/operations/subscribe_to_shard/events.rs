@@ -254,16 +254,16 @@ fn event(state: &StreamState, shard: &Shard, page: LogPage, ended: bool, now_mil
     }
 }
 
-/// A number after which a subscription goes on at the page's end: the last record's, or one that stands for it
-/// once it has expired.
+/// A number at or after which a subscription goes on at the page's end. As on the service, no record has it: it
+/// lies between the last record and the next.
 fn continuation(shard: &Shard, page: &LogPage) -> Number {
-    match page.records.last() {
+    let last = match page.records.last() {
         Some(last) => shard.number(last.counter, last.arrived_millis),
-        None if page.next <= 1 => shard.starting_number(),
+        None if page.next <= 1 => return shard.starting_number(),
         None => {
-            let counter = page.next - 1;
             let millis = page.before_millis.unwrap_or(shard.created_millis);
-            shard.number(counter, millis)
+            shard.number(page.next - 1, millis)
         }
-    }
+    };
+    last.just_after()
 }

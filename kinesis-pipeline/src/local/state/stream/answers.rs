@@ -1,8 +1,13 @@
 //! What the service answers about a stream that a call cannot have.
 
+use bytestring::ByteString;
+
 use super::Stream;
 use crate::{
-    local::{api_error::ApiError, state::shard::Shard},
+    local::{
+        api_error::ApiError,
+        state::shard::{Shard, shard_id, shard_index},
+    },
     service::StreamStatus,
 };
 
@@ -29,28 +34,38 @@ impl Stream {
     }
 
     /// The service's answer for a shard that is not there, on reading and listing.
-    pub(crate) fn shard_missing(&self, shard_id: &str) -> ApiError {
+    pub(crate) fn shard_missing(&self, id: &str) -> ApiError {
         ApiError::not_found(format!(
-            "Shard {shard_id} in stream {} under account {} does not exist",
-            self.name, self.account_id
+            "Shard {} in stream {} under account {} does not exist",
+            full_id(id),
+            self.name,
+            self.account_id
         ))
     }
 
     /// The service's answer for a shard that cannot be found, on splitting and merging.
-    pub(crate) fn shard_not_found(&self, shard_id: &str) -> ApiError {
+    pub(crate) fn shard_not_found(&self, id: &str) -> ApiError {
         ApiError::not_found(format!(
-            "Could not find shard {shard_id} in stream {} under account {}.",
-            self.name, self.account_id
+            "Could not find shard {} in stream {} under account {}.",
+            full_id(id),
+            self.name,
+            self.account_id
         ))
     }
 
     /// The service's answer for a shard that is closed already, on splitting and merging.
     pub(crate) fn shard_not_open(&self, shard: &Shard) -> ApiError {
         ApiError::invalid_argument(format!(
-            "Shard {} in stream {} under account {} is closed: only open shards can be split or merged",
+            "Shard {} in stream {} under account {} has already been merged or split, and thus is not \
+             eligible for merging or splitting.",
             shard.id, self.name, self.account_id
         ))
     }
+}
+
+/// The id of a shard with all its digits, as the service writes it; a text that is no id stays as it is.
+fn full_id(text: &str) -> ByteString {
+    shard_index(text).map_or_else(|| text.into(), shard_id)
 }
 
 /// The service's answer for a stream that is not there.
