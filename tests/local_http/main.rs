@@ -1,6 +1,7 @@
 //! The HTTP face of the embedded Kinesis: through the official SDK, and request by request.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod answers;
 mod cbor;
 mod dynamodb;
 mod fan_out;

@@ -11,7 +11,7 @@ use tokio::{
 
 pub(crate) const SIGNED: &str = "Authorization: AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=0\r\n\
                       X-Amz-Date: 20260101T000000Z\r\n";
-const JSON: &str = "Content-Type: application/x-amz-json-1.1\r\n";
+pub(crate) const JSON: &str = "Content-Type: application/x-amz-json-1.1\r\n";
 const LIST_STREAMS: &str = "X-Amz-Target: Kinesis_20131202.ListStreams\r\n";
 /// No test waits longer for an answer.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(20);
@@ -23,7 +23,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
     }
@@ -51,7 +51,7 @@ pub(crate) async fn send_to(address: SocketAddr, path: &str, headers: &str, body
     exchange(address, &[head.as_bytes(), body]).await
 }
 
-async fn exchange(address: SocketAddr, request: &[&[u8]]) -> Answer {
+pub(crate) async fn exchange(address: SocketAddr, request: &[&[u8]]) -> Answer {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let mut bytes = Vec::new();
     let exchange = async {

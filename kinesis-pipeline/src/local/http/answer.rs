@@ -3,10 +3,10 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
-use hyper::{Response, StatusCode, header::HeaderValue};
+use hyper::{HeaderMap, Response, StatusCode, header::HeaderValue};
 use uuid::Uuid;
 
-use super::events::EventBody;
+use super::{cors, events::EventBody};
 use crate::local::{api_error::ApiError, protocol::Format};
 
 /// A whole body, or events as they come.
@@ -14,6 +14,10 @@ pub(super) type Body = Either<Full<Bytes>, EventBody>;
 
 /// The media type of a stream of events.
 const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
+/// The body of the answer to a method other than `POST`, in the service's words.
+const FORBIDDEN: &[u8] = b"<AccessDeniedException>\n  \
+    <Message>Unable to determine service/operation name to be authorized</Message>\n\
+    </AccessDeniedException>\n";
 /// How many random bytes the second request id has.
 const EXTENDED_ID_BYTES: usize = 54;
 
@@ -46,6 +50,21 @@ pub(super) fn failure(format: Format, error: &ApiError) -> Response<Body> {
     response
 }
 
+/// The answer to a browser that asks whether it may send a request.
+pub(super) fn permission(asked: &HeaderMap) -> Response<Body> {
+    let mut response = bare(StatusCode::OK, Bytes::new());
+    cors::permit(asked, &mut response);
+    response
+}
+
+/// The answer to a method other than `POST`, which the service takes for a request to nothing.
+pub(super) fn forbidden() -> Response<Body> {
+    let mut response = bare(StatusCode::FORBIDDEN, Bytes::from_static(FORBIDDEN));
+    let content_type = HeaderValue::from_static("text/xml");
+    response.headers_mut().insert("content-type", content_type);
+    response
+}
+
 fn status(error: &ApiError) -> StatusCode {
     if error.code == TOO_LONG {
         return StatusCode::PAYLOAD_TOO_LARGE;
@@ -59,15 +78,27 @@ fn answer(
     content_type: &'static str,
     body: Body,
 ) -> Response<Body> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
+    let mut response = identified(status, body);
     let headers = response.headers_mut();
     headers.insert("content-type", HeaderValue::from_static(content_type));
-    headers.insert("x-amzn-requestid", header_value(Uuid::new_v4().to_string()));
-    headers.insert("x-amz-id-2", header_value(extended_id()));
     if format == Format::RpcCbor {
         headers.insert("smithy-protocol", HeaderValue::from_static("rpc-v2-cbor"));
     }
+    response
+}
+
+/// An answer in no format of the API.
+fn bare(status: StatusCode, body: Bytes) -> Response<Body> {
+    identified(status, Either::Left(Full::new(body)))
+}
+
+/// An answer with its two ids.
+fn identified(status: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert("x-amzn-requestid", header_value(Uuid::new_v4().to_string()));
+    headers.insert("x-amz-id-2", header_value(extended_id()));
     response
 }
 

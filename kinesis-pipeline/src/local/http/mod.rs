@@ -12,6 +12,7 @@
 mod answer;
 #[cfg(feature = "aws")]
 mod clients;
+mod cors;
 mod dynamodb;
 mod events;
 mod request;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::{
-    HeaderMap, Method,
+    HeaderMap,
     body::{Body, Incoming},
     header::CONTENT_TYPE,
     http::request::Parts,
@@ -49,12 +49,7 @@ pub(super) fn route(parts: &Parts) -> Result<Route<'_>, ApiError> {
         Format::RpcCbor => operation_of_path(parts.uri.path()),
         Format::Json | Format::AwsCbor => operation_of_target(parts),
     };
-    let operation = operation.filter(|_| parts.method == Method::POST);
-    let operation = operation.ok_or_else(|| {
-        ApiError::unknown_operation(format!(
-            "The request names no operation of {SERVICE}: neither in X-Amz-Target nor in its path"
-        ))
-    })?;
+    let operation = operation.ok_or_else(ApiError::no_operation)?;
     signature::check(&parts.headers, parts.uri.query().unwrap_or(""))?;
     Ok(Route { format, operation })
 }

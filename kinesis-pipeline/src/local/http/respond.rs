@@ -3,12 +3,12 @@
 use std::fmt;
 
 use bytes::Bytes;
-use hyper::{Request, Response, body::Incoming};
+use hyper::{Method, Request, Response, body::Incoming};
 use tokio::sync::watch;
 
 use super::{
     answer::{self, Body},
-    events,
+    cors, events,
     request::{self, ReadError},
 };
 use crate::local::{
@@ -59,11 +59,30 @@ enum Outcome {
     Events(subscribe_to_shard::Subscription),
 }
 
-/// Answers one request.
+/// Answers one request, of a program or of a browser.
 pub(super) async fn respond(
     face: Face,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, NoAnswer> {
+    if !cors::is_cross_origin(request.headers()) {
+        return answer_method(face, request).await;
+    }
+    if request.method() == Method::OPTIONS {
+        return Ok(answer::permission(request.headers()));
+    }
+    let mut response = answer_method(face, request).await?;
+    cors::expose(&mut response);
+    Ok(response)
+}
+
+async fn answer_method(face: Face, request: Request<Incoming>) -> Result<Response<Body>, NoAnswer> {
+    if request.method() != Method::POST {
+        return Ok(answer::forbidden());
+    }
+    answer_post(face, request).await
+}
+
+async fn answer_post(face: Face, request: Request<Incoming>) -> Result<Response<Body>, NoAnswer> {
     let (parts, incoming) = request.into_parts();
     let format = request::format(&parts);
     let body = match request::read_body(incoming).await {

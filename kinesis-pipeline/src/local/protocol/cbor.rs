@@ -8,7 +8,10 @@ use std::cell::Cell;
 use ciborium::tag::{Captured, Required};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, de::DeserializeOwned};
 
-use super::values::{Timestamp, millis_of_seconds, seconds_of_millis};
+use super::{
+    mismatch,
+    values::{Timestamp, millis_of_seconds, seconds_of_millis},
+};
 use crate::local::api_error::ApiError;
 
 /// The tag of a time counted from the Unix epoch.
@@ -67,10 +70,10 @@ fn words(error: &ciborium::de::Error<std::io::Error>) -> String {
     match error {
         Error::Io(_) => "The CBOR ends too early".to_owned(),
         Error::Syntax(at) => format!("The body is not CBOR, at byte {at}"),
-        Error::Semantic(Some(at), _) => {
-            format!("A member has a value of the wrong type, at byte {at}")
-        }
-        Error::Semantic(None, _) => "A member has a value of the wrong type".to_owned(),
+        Error::Semantic(at, message) => mismatch::words(message).unwrap_or_else(|| {
+            let at = at.map(|at| format!(", at byte {at}")).unwrap_or_default();
+            format!("A member has a value of the wrong type{at}")
+        }),
         Error::RecursionLimitExceeded => "The CBOR is nested too deep".to_owned(),
     }
 }

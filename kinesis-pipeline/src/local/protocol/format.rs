@@ -17,11 +17,16 @@ pub(crate) enum Format {
     RpcCbor,
 }
 
+/// The members of an error's answer. The service writes the words of a request that it cannot read under
+/// another name than all others, and leaves them out where it has none.
 #[derive(Serialize)]
 struct ErrorBody<'a> {
     #[serde(rename = "__type")]
     code: &'a str,
-    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(rename = "Message", skip_serializing_if = "Option::is_none")]
+    unreadable: Option<&'a str>,
 }
 
 impl Format {
@@ -62,9 +67,15 @@ impl Format {
                 &qualified
             }
         };
-        let message = &error.message;
-        self.write(&ErrorBody { code, message })
-            .expect("two texts can be written in every format")
+        let words = Some(&*error.message).filter(|words| !words.is_empty());
+        let is_unreadable = error.code == "SerializationException";
+        let body = ErrorBody {
+            code,
+            message: words.filter(|_| !is_unreadable),
+            unreadable: words.filter(|_| is_unreadable),
+        };
+        self.write(&body)
+            .expect("texts can be written in every format")
     }
 }
 
@@ -100,5 +111,20 @@ mod tests {
             Format::Json.write_error(&error),
             br#"{"__type":"ResourceNotFoundException","message":"no stream"}"#
         );
+    }
+
+    #[test]
+    fn the_words_about_an_unreadable_request_have_a_capital_m() {
+        let error = ApiError::serialization("no");
+        assert_eq!(
+            Format::Json.write_error(&error),
+            br#"{"__type":"SerializationException","Message":"no"}"#
+        );
+    }
+
+    #[test]
+    fn an_unknown_operation_is_a_code_without_words() {
+        let bare = Format::Json.write_error(&ApiError::no_operation());
+        assert_eq!(bare, br#"{"__type":"UnknownOperationException"}"#);
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::mismatch;
 use crate::local::api_error::ApiError;
 
 /// Reads the members of a request: one JSON object.
@@ -23,10 +24,13 @@ pub(super) fn write<T: Serialize>(response: &T) -> Result<Vec<u8>, ApiError> {
     Ok(body)
 }
 
-/// What is wrong and where, without the value that was found: it may be part of a record.
+/// What is wrong, without the value that was found: it may be part of a record.
 fn words(error: &serde_json::Error) -> String {
     let what = match error.classify() {
-        serde_json::error::Category::Data => "A member has a value of the wrong type",
+        serde_json::error::Category::Data => match mismatch::words(&error.to_string()) {
+            Some(words) => return words,
+            None => "A member has a value of the wrong type",
+        },
         serde_json::error::Category::Eof => "The JSON ends too early",
         _ => "The body is not JSON",
     };
@@ -65,9 +69,11 @@ mod tests {
 
     #[test]
     fn words_about_a_bad_value_do_not_repeat_it() {
-        let message = message("{\"Data\": \"secret!\"}");
-        assert!(!message.contains("secret"), "{message}");
-        assert!(message.contains("line 1"), "{message}");
+        let found = message("{\"Data\": \"secret!\"}");
+        assert!(!found.contains("secret"), "{found}");
+        assert!(found.contains("line 1"), "{found}");
+        let found = message("{\"Data\": 17}");
+        assert_eq!(found, "class java.lang.Long can not be converted to a Blob");
     }
 
     #[test]

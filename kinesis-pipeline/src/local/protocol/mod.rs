@@ -8,6 +8,8 @@ pub(crate) mod event_stream;
 mod format;
 #[cfg(feature = "local-server")]
 mod json;
+#[cfg(feature = "local-server")]
+mod mismatch;
 pub(crate) mod values;
 
 #[cfg(feature = "local-server")]
