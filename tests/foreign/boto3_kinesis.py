@@ -12,6 +12,8 @@ import hashlib
 import json
 import sys
 import time
+import urllib.error
+import urllib.request
 import uuid
 
 import boto3
@@ -148,6 +150,47 @@ def exact_time(kinesis, time):
         yield
     finally:
         kinesis.meta.events.unregister(event, write)
+
+
+@contextlib.contextmanager
+def with_members(kinesis, operation, **members):
+    """Has calls of an operation carry members that this version of boto3 may not know."""
+
+    def write(params, **_):
+        params["body"] = json.dumps(json.loads(params["body"]) | members).encode()
+
+    event = f"before-call.kinesis.{operation}"
+    kinesis.meta.events.register(event, write)
+    try:
+        yield
+    finally:
+        kinesis.meta.events.unregister(event, write)
+
+
+SIGNED = {
+    "Authorization": "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=0",
+    "X-Amz-Date": "20260101T000000Z",
+}
+
+
+def exchange(kinesis, method, headers, body=b""):
+    """Status, headers and body of the answer to a request that is written by hand."""
+    request = urllib.request.Request(
+        kinesis.meta.endpoint_url, data=body or None, headers=headers, method=method
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()
+
+
+def post(kinesis, operation, members, **headers):
+    known = SIGNED | {
+        "Content-Type": "application/x-amz-json-1.1",
+        "X-Amz-Target": f"Kinesis_20131202.{operation}",
+    }
+    return exchange(kinesis, "POST", known | headers, json.dumps(members).encode())
 
 
 def data_of(records):
@@ -624,6 +667,206 @@ def _(kinesis):
             ConsumerARN=arn, ShardId="shardId-000000000000", StartingPosition=start
         )
         refused("ResourceNotFoundException", call)
+
+
+# Answers that others recorded on AWS.
+
+
+@check("A stream that is created by its name alone is on demand, with four shards")
+def _(kinesis):
+    name = f"check-{uuid.uuid4().hex[:12]}"
+    kinesis.create_stream(StreamName=name)
+    until_active(kinesis, name)
+    try:
+        summary = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+        equal(summary["StreamModeDetails"]["StreamMode"], "ON_DEMAND")
+        equal(summary["OpenShardCount"], 4)
+        refused(
+            "ValidationException",
+            lambda: kinesis.update_shard_count(
+                StreamName=name, TargetShardCount=8, ScalingType="UNIFORM_SCALING"
+            ),
+            f"Request is invalid. Stream {name} under account",
+            "is in On-Demand mode.",
+        )
+    finally:
+        kinesis.delete_stream(StreamName=name)
+
+
+@check("A call with DryRun is checked and not carried out")
+def _(kinesis):
+    with stream(kinesis) as name:
+        shard = "shardId-000000000000"
+        place = iterator(kinesis, name, shard)
+        entry = {"Data": b"x", "PartitionKey": "key"}
+        calls = {
+            "PutRecord": lambda: put(kinesis, name),
+            "PutRecords": lambda: kinesis.put_records(StreamName=name, Records=[entry]),
+            "GetRecords": lambda: kinesis.get_records(ShardIterator=place),
+            "GetShardIterator": lambda: iterator(kinesis, name, shard),
+        }
+        for operation, call in calls.items():
+            with with_members(kinesis, operation, DryRun=True):
+                refused("DryRunOperationException", call)
+        with with_members(kinesis, "PutRecord", DryRun=True):
+            refused("ValidationException", lambda: put(kinesis, name, key=""))
+            refused("ResourceNotFoundException", lambda: put(kinesis, "no-such-stream"))
+        equal(data_of(read(kinesis, name, shard)), [])
+
+
+@check("A DryRun of a subscription leaves the consumer free to subscribe, once in 5 seconds")
+def _(kinesis):
+    with stream(kinesis) as name, consumer(kinesis, name) as consumer_arn:
+        shard = put(kinesis, name, b"one")["ShardId"]
+        subscribe = lambda: events(kinesis, consumer_arn, shard, 1, Type="TRIM_HORIZON")
+        with with_members(kinesis, "SubscribeToShard", DryRun=True):
+            refused("DryRunOperationException", subscribe)
+        subscribe()
+        refused(
+            "ResourceInUseException",
+            subscribe,
+            "Another active subscription exists for this consumer: ",
+            f":{name}:{shard}:check",
+        )
+
+
+@check("The continuation of an event is no record's number, and goes on behind the last record")
+def _(kinesis):
+    with stream(kinesis) as name, consumer(kinesis, name) as consumer_arn:
+        one = put(kinesis, name, b"one")
+        found = events(kinesis, consumer_arn, one["ShardId"], 1, Type="TRIM_HORIZON")
+        number = found[-1]["ContinuationSequenceNumber"]
+        assert number != one["SequenceNumber"], "it is the last record's"
+        put(kinesis, name, b"two")
+        after = {"StartingSequenceNumber": number}
+        equal(data_of(read(kinesis, name, one["ShardId"], "AFTER_SEQUENCE_NUMBER", **after)), [b"two"])
+
+
+@check("StreamId is taken on inputs, and a summary counts channels and queues")
+def _(kinesis):
+    with stream(kinesis) as name:
+        with with_members(kinesis, "DescribeStreamSummary", StreamId="a" * 20 + "-abc"):
+            equal(status(kinesis, name), "ACTIVE")
+        code, _, body = post(kinesis, "DescribeStreamSummary", {"StreamName": name})
+        equal(code, 200)
+        summary = json.loads(body)["StreamDescriptionSummary"]
+        equal((summary["ChannelCount"], summary["QueueCount"]), (0, 0))
+
+
+@check("NextToken of ListShards excludes StreamARN too, and one of name and token is needed")
+def _(kinesis):
+    with stream(kinesis, 3) as name:
+        arn = arn_of(kinesis, name)
+        token = kinesis.list_shards(StreamARN=arn, MaxResults=1)["NextToken"]
+        both = lambda: kinesis.list_shards(StreamARN=arn, NextToken=token)
+        refused("InvalidArgumentException", both, "cannot be provided together")
+        words = "Either NextToken or StreamName should be provided."
+        refused("InvalidArgumentException", lambda: kinesis.list_shards(), words)
+
+
+@check("An iterator in double quotes works")
+def _(kinesis):
+    with stream(kinesis) as name:
+        shard = put(kinesis, name, b"one")["ShardId"]
+        place = iterator(kinesis, name, shard)
+        equal(data_of(kinesis.get_records(ShardIterator=f'"{place}"')["Records"]), [b"one"])
+
+
+@check("SequenceNumberForOrdering of the future is refused, a put's own is taken")
+def _(kinesis):
+    with stream(kinesis) as name:
+        number = put(kinesis, name)["SequenceNumber"]
+        put(kinesis, name, SequenceNumberForOrdering=number)
+        # The creation of the shard stands in the bits from 148 on.
+        future = str(int(number) + (10**9 << 148))
+        refused(
+            "InvalidArgumentException",
+            lambda: put(kinesis, name, SequenceNumberForOrdering=future),
+            f"ExclusiveMinimumSequenceNumber {future} used in PutRecord on stream {name}",
+        )
+
+
+@check("Tags take no tab, newline, semicolon or comma")
+def _(kinesis):
+    with stream(kinesis) as name:
+        for text in ["a\tb", "a\nb", "a;b", "a,b"]:
+            code = "InvalidArgumentException"
+            refused(code, lambda: kinesis.add_tags_to_stream(StreamName=name, Tags={text: "v"}))
+            refused(code, lambda: kinesis.add_tags_to_stream(StreamName=name, Tags={"k": text}))
+            refused(code, lambda: kinesis.remove_tags_from_stream(StreamName=name, TagKeys=[text]))
+
+
+@check("51 tags are over the stream's limit, not the call's")
+def _(kinesis):
+    with stream(kinesis) as name:
+        tags = lambda count: {f"k{number}": "v" for number in range(count)}
+        add = lambda count: kinesis.add_tags_to_stream(StreamName=name, Tags=tags(count))
+        refused("InvalidArgumentException", lambda: add(51))
+        refused("ValidationException", lambda: add(201))
+
+
+@check("A closed shard is neither split nor merged, and ids are written in full")
+def _(kinesis):
+    with stream(kinesis, 2) as name:
+        split(kinesis, name, shards_of(kinesis, name)[0])
+        words = "has already been merged or split, and thus is not eligible for merging or splitting."
+        again = lambda: kinesis.split_shard(
+            StreamName=name, ShardToSplit="shardId-000000000000", NewStartingHashKey="1000"
+        )
+        refused("InvalidArgumentException", again, words)
+        unknown = lambda: kinesis.split_shard(
+            StreamName=name, ShardToSplit="shardId-77", NewStartingHashKey="1000"
+        )
+        refused("ResourceNotFoundException", unknown, "shardId-000000000077")
+
+
+@check("From 4 shards to 3: 11 shards in all, and 6, 9 and 10 are open")
+def _(kinesis):
+    with stream(kinesis, 4) as name:
+        kinesis.update_shard_count(StreamName=name, TargetShardCount=3, ScalingType="UNIFORM_SCALING")
+        until_active(kinesis, name)
+        equal(len(shards_of(kinesis, name)), 11)
+        equal([int(shard["ShardId"][8:]) for shard in open_shards(kinesis, name)], [6, 9, 10])
+
+
+@check("A member of the wrong type is a SerializationException with a capital Message")
+def _(kinesis):
+    code, _, body = post(kinesis, "ListStreams", {"Limit": "three"})
+    equal(code, 400)
+    words = "class java.lang.String can not be converted to an Integer"
+    equal(json.loads(body), {"__type": "SerializationException", "Message": words})
+
+
+@check("An unknown operation has no message")
+def _(kinesis):
+    code, _, body = post(kinesis, "MakeCoffee", {})
+    equal((code, json.loads(body)), (400, {"__type": "UnknownOperationException"}))
+
+
+@check("A browser may ask and read from any origin")
+def _(kinesis):
+    asked = {
+        "Origin": "https://example.com",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "x-amz-target",
+    }
+    code, headers, _ = exchange(kinesis, "OPTIONS", asked)
+    equal(code, 200)
+    equal(headers["access-control-allow-origin"], "*")
+    equal(headers["access-control-max-age"], "172800")
+    equal(headers["access-control-allow-headers"], "x-amz-target")
+    equal(headers["access-control-allow-methods"], "POST")
+    code, headers, _ = post(kinesis, "ListStreams", {}, Origin="https://example.com")
+    equal((code, headers["access-control-allow-origin"]), (200, "*"))
+    assert headers["access-control-expose-headers"], "nothing is exposed"
+
+
+@check("GET, PUT and DELETE are denied in XML")
+def _(kinesis):
+    for method in ["GET", "PUT", "DELETE"]:
+        code, _, body = exchange(kinesis, method, {})
+        equal(code, 403)
+        assert body.startswith(b"<AccessDeniedException>"), body
 
 
 def main(arguments):

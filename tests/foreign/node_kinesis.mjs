@@ -125,6 +125,42 @@ const steps = {
     const records = await subscribe(ConsumerARN, "shardId-000000000000", 100);
     assert.equal(records.length, 100);
   },
+  "an iterator in double quotes works": async () => {
+    const ShardId = "shardId-000000000000";
+    const start = { StreamName, ShardId, ShardIteratorType: "TRIM_HORIZON" };
+    const { ShardIterator } = await call(new GetShardIteratorCommand(start));
+    const page = await call(new GetRecordsCommand({ ShardIterator: `"${ShardIterator}"` }));
+    assert.equal(page.Records.length, 100);
+  },
+  "a closed shard is not split again": async () => {
+    const again = { StreamName, ShardToSplit: "shardId-0", NewStartingHashKey: "1000" };
+    await assert.rejects(call(new SplitShardCommand(again)), {
+      name: "InvalidArgumentException",
+      message: /^Shard shardId-000000000000 in stream .* has already been merged or split/,
+    });
+  },
+  "NextToken and StreamARN exclude each other": async () => {
+    const summary = await call(new DescribeStreamSummaryCommand({ StreamName }));
+    const { StreamARN } = summary.StreamDescriptionSummary;
+    const { NextToken } = await call(new ListShardsCommand({ StreamARN, MaxResults: 1 }));
+    await assert.rejects(call(new ListShardsCommand({ StreamARN, NextToken })), {
+      name: "InvalidArgumentException",
+    });
+  },
+  "a stream of a name alone is on demand": async () => {
+    const named = { StreamName: `${StreamName}-on-demand` };
+    await call(new CreateStreamCommand(named));
+    const summary = await call(new DescribeStreamSummaryCommand(named));
+    assert.equal(summary.StreamDescriptionSummary.StreamModeDetails.StreamMode, "ON_DEMAND");
+    await call(new DeleteStreamCommand(named));
+  },
+  "a browser may ask from any origin": async () => {
+    const headers = { "Access-Control-Request-Method": "POST", Origin: "https://example.com" };
+    const answer = await fetch(endpoint, { method: "OPTIONS", headers });
+    assert.equal(answer.status, 200);
+    assert.equal(answer.headers.get("access-control-allow-origin"), "*");
+    assert.equal(answer.headers.get("access-control-allow-methods"), "POST");
+  },
   "the stream is deleted": async () => {
     await call(new DeleteStreamCommand({ StreamName, EnforceConsumerDeletion: true }));
   },
