@@ -1,17 +1,41 @@
-//! DynamoDB beside the embedded Kinesis: `dynoxide`, in memory.
+//! DynamoDB beside the embedded Kinesis: `dynoxide`, in memory, behind a face that mends its answers.
+//!
+//! ```text
+//!   socket ─> face: ARNs in, ARNs and missing members out ─> dynoxide, on a loopback address of its own
+//!               └─ continuous backups, a second switch of TTL: answered here
+//! ```
+//!
+//! Left out, as dynoxide leaves it out: backups and restoring, global tables, the sizes of warm throughput that a
+//! table asks for, table ARNs in PartiQL statements, policies of resources.
 
-use std::net::SocketAddr;
+mod arns;
+mod backups;
+mod face;
+mod members;
+mod upstream;
+
+use std::{net::SocketAddr, sync::Arc};
 
 use dynoxide::{Database, server};
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 
-use super::server::{STOP_WAIT_MAX, listen, reachable};
+use self::{arns::Arns, backups::Backups, face::DynamoFace, upstream::Upstream};
+use super::server::{Transport, listen, reachable, serve};
 use crate::local::{LocalError, LocalKinesis};
+
+/// The address of the database behind the face.
+const BEHIND: &str = "127.0.0.1:0";
 
 /// An embedded DynamoDB that is being served over HTTP, from
 /// [`LocalKinesis::serve_dynamodb`](crate::local::LocalKinesis::serve_dynamodb).
 ///
 /// It lives in memory. Dropping the handle stops it without waiting for running requests.
+///
+/// Not there: backups and restoring (a table's point-in-time recovery is switched on and off, and keeps nothing),
+/// global tables, sizes of warm throughput, table ARNs in PartiQL statements, policies of resources.
 #[derive(Debug)]
 pub struct LocalDynamoDb {
     address: SocketAddr,
@@ -21,7 +45,7 @@ pub struct LocalDynamoDb {
         expect(dead_code, reason = "only the settings for the SDK name it")
     )]
     pub(super) region: String,
-    stopping: oneshot::Sender<()>,
+    stopping: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
@@ -31,19 +55,33 @@ impl LocalDynamoDb {
             source: Box::new(error),
         })?;
         let (listener, address) = listen(address).await?;
-        let (stopping, stopped) = oneshot::channel();
+        let (behind, behind_address) = listen(BEHIND).await?;
+        let (stopping, stopped) = watch::channel(false);
+        let settings = &local.core.settings;
+        let face = DynamoFace {
+            upstream: Arc::new(Upstream::new(behind_address)),
+            arns: Arns::new(&settings.region, &settings.account_id),
+            backups: Arc::new(Backups::new(local.core.clock.clone())),
+            ttl_switch: Arc::default(),
+            stopping: stopped,
+        };
         let task = tokio::spawn(async move {
-            let stopped = async {
-                // An error means that the handle was dropped, which is a stop too.
-                let _ = stopped.await;
+            // Dropped at the end, with which the database stops.
+            let (_running, ended) = oneshot::channel::<()>();
+            let ended = async {
+                let _ = ended.await;
             };
-            if let Err(error) = server::serve_with_shutdown(listener, database, stopped).await {
-                tracing::warn!(error, "the embedded DynamoDB ended early");
-            }
+            let database = tokio::spawn(async move {
+                if let Err(error) = server::serve_with_shutdown(behind, database, ended).await {
+                    tracing::warn!(error, "the embedded DynamoDB ended early");
+                }
+            });
+            serve(listener, face, Transport::Plain).await;
+            database.abort();
         });
         Ok(Self {
             address,
-            region: local.core.settings.region.clone(),
+            region: settings.region.clone(),
             stopping,
             task,
         })
@@ -65,16 +103,15 @@ impl LocalDynamoDb {
     ///
     /// # Cancel safety
     /// Dropping the future stops the server without waiting.
-    pub async fn stop(self) {
-        let Self {
-            stopping, mut task, ..
-        } = self;
-        drop(stopping);
-        if tokio::time::timeout(STOP_WAIT_MAX, &mut task)
-            .await
-            .is_err()
-        {
-            task.abort();
-        }
+    pub async fn stop(mut self) {
+        self.stopping.send_replace(true);
+        // The task ends by itself; an error would mean that it was aborted, which is an end too.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for LocalDynamoDb {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }

@@ -33,6 +33,8 @@ pub(super) enum NoAnswer {
     Lost,
     /// The request never came in whole.
     Broken(hyper::Error),
+    /// The database behind the face cannot be reached.
+    Unreachable(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl fmt::Display for NoAnswer {
@@ -40,6 +42,7 @@ impl fmt::Display for NoAnswer {
         f.write_str(match self {
             Self::Lost => "the answer is lost, as the test asked",
             Self::Broken(_) => "the request broke off",
+            Self::Unreachable(_) => "the embedded DynamoDB cannot be reached",
         })
     }
 }
@@ -49,6 +52,7 @@ impl std::error::Error for NoAnswer {
         match self {
             Self::Lost => None,
             Self::Broken(error) => Some(error),
+            Self::Unreachable(error) => Some(&**error),
         }
     }
 }
@@ -120,7 +124,7 @@ async fn call(
         .map(Outcome::Answer)
 }
 
-fn too_long() -> ApiError {
+pub(super) fn too_long() -> ApiError {
     ApiError {
         code: answer::TOO_LONG,
         message: "The request is longer than 10 MiB of records and keys can make it".to_owned(),

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, pin::pin, time::Duration};
 
 use futures_util::future::{Either, select};
-use hyper::service::service_fn;
+use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::{
@@ -18,9 +18,12 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-use super::respond::{Face, respond};
 #[cfg(feature = "local-tls")]
 use super::tls::Tls;
+use super::{
+    answer::Body,
+    respond::{Face, NoAnswer, respond},
+};
 use crate::local::{LocalError, LocalKinesis};
 
 /// How long a stop waits for the requests that are being answered.
@@ -128,9 +131,9 @@ impl Drop for LocalServer {
     }
 }
 
-/// What goes between the socket and HTTP.
+/// The layer between the socket and HTTP.
 #[derive(Clone)]
-enum Transport {
+pub(super) enum Transport {
     Plain,
     #[cfg(feature = "local-tls")]
     Tls(tokio_rustls::TlsAcceptor),
@@ -157,11 +160,36 @@ pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
+/// A face of a server: it answers the requests of all connections.
+pub(super) trait Answering: Clone + Send + Sync + 'static {
+    /// Answers one request.
+    fn answer(
+        self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Body>, NoAnswer>> + Send;
+
+    /// Becomes true once the server stops.
+    fn stopping(&self) -> watch::Receiver<bool>;
+}
+
+impl Answering for Face {
+    fn answer(
+        self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Body>, NoAnswer>> + Send {
+        respond(self, request)
+    }
+
+    fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.clone()
+    }
+}
+
 /// Accepts connections until the stop, then waits for them, but not forever. Dropping the future drops them.
-async fn serve(listener: TcpListener, face: Face, transport: Transport) {
+pub(super) async fn serve<A: Answering>(listener: TcpListener, face: A, transport: Transport) {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
-    let mut stopping = face.stopping.clone();
+    let mut stopping = face.stopping();
     let mut stopped = pin!(stopping.wait_for(|stop| *stop));
     loop {
         let accepted = match select(pin!(listener.accept()), &mut stopped).await {
@@ -176,7 +204,7 @@ async fn serve(listener: TcpListener, face: Face, transport: Transport) {
                 connections.spawn(connection(socket, transport.clone(), face.clone(), watcher));
             }
             Err(error) => {
-                tracing::warn!(%error, "the embedded Kinesis cannot accept a connection");
+                tracing::warn!(%error, "the embedded server cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -190,7 +218,12 @@ async fn serve(listener: TcpListener, face: Face, transport: Transport) {
     }
 }
 
-async fn connection(socket: TcpStream, transport: Transport, face: Face, watcher: Watcher) {
+async fn connection<A: Answering>(
+    socket: TcpStream,
+    transport: Transport,
+    face: A,
+    watcher: Watcher,
+) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "the connection keeps Nagle's delays");
     }
@@ -198,7 +231,7 @@ async fn connection(socket: TcpStream, transport: Transport, face: Face, watcher
         Transport::Plain => requests(socket, face, watcher).await,
         #[cfg(feature = "local-tls")]
         Transport::Tls(acceptor) => {
-            if let Some(stream) = handshake(acceptor, socket, face.stopping.clone()).await {
+            if let Some(stream) = handshake(acceptor, socket, face.stopping()).await {
                 requests(stream, face, watcher).await;
             }
         }
@@ -223,17 +256,18 @@ async fn handshake(
     }
 }
 
-async fn requests<S>(stream: S, face: Face, watcher: Watcher)
+async fn requests<S, A>(stream: S, face: A, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Answering,
 {
-    let service = service_fn(move |request| respond(face.clone(), request));
+    let service = service_fn(move |request| face.clone().answer(request));
     let builder = builder();
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection.into_owned()).await {
         tracing::debug!(
             error = &*error,
-            "a connection to the embedded Kinesis ended early"
+            "a connection to the embedded server ended early"
         );
     }
 }
