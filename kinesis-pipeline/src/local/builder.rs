@@ -148,13 +148,16 @@ impl LocalKinesisBuilder {
         }
         #[cfg(feature = "local-durable")]
         if let Some(path) = self.data_dir {
-            let core = durable::start(path, self.clock, self.settings).await?;
+            let (core, keeper) = durable::start(path, self.clock, self.settings).await?;
             return Ok(LocalKinesis {
                 core: Arc::new(core),
+                _keeper: Some(Arc::new(keeper)),
             });
         }
         Ok(LocalKinesis {
             core: Arc::new(Core::new(self.clock, self.settings)),
+            #[cfg(feature = "local-durable")]
+            _keeper: None,
         })
     }
 }

@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-#[cfg(feature = "local-durable")]
-use super::durable::Keeper;
 use super::{
     api_error::ApiError,
     faults::{FaultBook, SharedFaults},
@@ -41,9 +39,6 @@ pub(crate) struct Core {
     pub(crate) faults: SharedFaults,
     pub(crate) rates: Rates,
     account: Arc<Account>,
-    /// Keeps the state on disk, and ends with this.
-    #[cfg(feature = "local-durable")]
-    _keeper: Option<Keeper>,
 }
 
 /// What streams and consumers have in common.
@@ -59,29 +54,14 @@ impl Core {
         Self::with_account(clock, settings, Arc::new(Account::new(None)))
     }
 
-    fn with_account(clock: Clock, settings: Settings, account: Arc<Account>) -> Self {
+    /// A Kinesis with the streams of this account.
+    pub(crate) fn with_account(clock: Clock, settings: Settings, account: Arc<Account>) -> Self {
         Self {
             clock,
             faults: Arc::new(FaultBook::new(settings.seed)),
             rates: Rates::default(),
             settings,
             account,
-            #[cfg(feature = "local-durable")]
-            _keeper: None,
-        }
-    }
-
-    /// A Kinesis with the streams that a keeper brought back, and keeps.
-    #[cfg(feature = "local-durable")]
-    pub(crate) fn durable(
-        clock: Clock,
-        settings: Settings,
-        account: Arc<Account>,
-        keeper: Keeper,
-    ) -> Self {
-        Self {
-            _keeper: Some(keeper),
-            ..Self::with_account(clock, settings, account)
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Mutex};
 
-use super::{api_error::ApiError, core::Core, locks::lock, operations::Operation};
+use super::locks::lock;
 
 const MIB: u64 = 1024 * 1024;
 /// What a shard takes and gives in a second.
@@ -122,29 +122,23 @@ pub(crate) struct Rates {
     buckets: Mutex<HashMap<(&'static str, Option<String>), Bucket>>,
 }
 
-impl Core {
-    /// The service's answer if the operation is called too often, on this stream or in the whole account.
-    pub(crate) fn check_rate<O: Operation>(&self, request: &O::Request) -> Result<(), ApiError> {
-        let Some(rate) = O::CALLS_PER_SECOND.filter(|_| self.settings.enforce_limits) else {
-            return Ok(());
-        };
-        let now_millis = self.now_millis();
-        let stream = O::rated_stream(request);
-        let mut buckets = lock(&self.rates.buckets);
+impl Rates {
+    /// Takes one call of an operation, on this stream or in the whole account, from its bucket.
+    pub(crate) fn try_take(
+        &self,
+        operation: &'static str,
+        stream: Option<&str>,
+        calls_per_second: u32,
+        now_millis: u64,
+    ) -> bool {
+        let mut buckets = lock(&self.buckets);
         if buckets.len() >= BUCKETS_MAX {
             buckets.retain(|_, bucket| !bucket.has(u64::MAX, now_millis));
         }
-        let bucket = buckets
-            .entry((O::NAME, stream.map(str::to_owned)))
-            .or_insert_with(|| Bucket::new(rate.into()));
-        if bucket.try_take(1, now_millis) {
-            return Ok(());
-        }
-        let account_id = &self.settings.account_id;
-        Err(ApiError::limit_exceeded(match stream {
-            Some(name) => format!("Rate exceeded for stream {name} under account {account_id}."),
-            None => format!("Rate exceeded for account {account_id}."),
-        }))
+        buckets
+            .entry((operation, stream.map(str::to_owned)))
+            .or_insert_with(|| Bucket::new(calls_per_second.into()))
+            .try_take(1, now_millis)
     }
 }
 

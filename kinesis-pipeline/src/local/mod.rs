@@ -68,6 +68,9 @@ const WAIT_MIN: Duration = Duration::from_millis(1);
 #[derive(Clone)]
 pub struct LocalKinesis {
     pub(crate) core: Arc<Core>,
+    /// The keeper of the data directory, which ends with the last handle.
+    #[cfg(feature = "local-durable")]
+    _keeper: Option<Arc<durable::Keeper>>,
 }
 
 impl LocalKinesis {
@@ -118,7 +121,7 @@ impl LocalKinesis {
     #[must_use]
     pub fn faults(&self) -> Faults {
         Faults {
-            kinesis: self.clone(),
+            book: self.core.faults.clone(),
         }
     }
 

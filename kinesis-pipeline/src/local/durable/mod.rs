@@ -50,21 +50,21 @@ use crate::clock::Clock;
 
 pub(crate) use write::Keeper;
 
-/// Starts a Kinesis with what the data directory holds, and keeps it there from now on.
+/// Starts a Kinesis with what the data directory holds. The keeper keeps it there until it is dropped.
 pub(super) async fn start(
     path: PathBuf,
     clock: Clock,
     settings: Settings,
-) -> Result<Core, LocalError> {
+) -> Result<(Core, Keeper), LocalError> {
     let here = (settings.region.clone(), settings.account_id.clone());
     let place = path.clone();
     let opened = tokio::task::spawn_blocking(move || open(path, here)).await;
     // The store's own words have gone to the panic hook; what is left to say is where it happened.
     let (account, keeper) = opened.map_err(|panic| LocalError::damaged(&place, panic))??;
-    let core = Core::durable(clock, settings, account, keeper);
+    let core = Core::with_account(clock, settings, account);
     drop(core.streams(core.now_millis()));
     core.kept().await.map_err(LocalError::refused)?;
-    Ok(core)
+    Ok((core, keeper))
 }
 
 fn open(path: PathBuf, here: (String, String)) -> Result<(Arc<Account>, Keeper), LocalError> {

@@ -19,7 +19,7 @@ use std::{
 
 use bytestring::ByteString;
 
-use super::{LocalError, LocalKinesis, api_error::ApiError, locks::lock, operations};
+use super::{LocalError, api_error::ApiError, locks::lock, state::names::is_operation};
 use rules::{Call, Rules};
 
 pub use fault::Fault;
@@ -43,7 +43,7 @@ const FAULTS_MAX: usize = 1_000;
 /// ```
 #[derive(Debug)]
 pub struct Faults {
-    pub(super) kinesis: LocalKinesis,
+    pub(super) book: SharedFaults,
 }
 
 impl Faults {
@@ -53,7 +53,7 @@ impl Faults {
     /// [`LocalError::Settings`]: the operation does not exist, the fault does not fit it, or 1,000 faults wait
     /// already.
     pub fn add(&self, fault: Fault) -> Result<(), LocalError> {
-        let known = fault.operation.as_deref().is_none_or(operations::is_known);
+        let known = fault.operation.as_deref().is_none_or(is_operation);
         if !known {
             let name = fault.operation.unwrap_or_default();
             return Err(LocalError::settings(format!(
@@ -65,12 +65,12 @@ impl Faults {
                 "{fault:?} cannot strike its operation"
             )));
         }
-        self.kinesis.core.faults.add(fault)
+        self.book.add(fault)
     }
 
     /// Forgets all faults.
     pub fn clear(&self) {
-        self.kinesis.core.faults.clear();
+        self.book.clear();
     }
 }
 

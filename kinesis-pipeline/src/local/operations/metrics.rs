@@ -1,20 +1,16 @@
-//! Shard-level metrics: their names, how they are switched on and off, and the answer about it.
+//! Shard-level metrics: switching them on and off, and the answer about it.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::local::{api_error::ApiError, core::Core, state::stream::Stream, validate::Checks};
+use crate::local::{
+    api_error::ApiError,
+    core::Core,
+    state::{names::METRICS, stream::Stream},
+    validate::Checks,
+};
 
-const METRICS: [&str; 7] = [
-    "IncomingBytes",
-    "IncomingRecords",
-    "IteratorAgeMilliseconds",
-    "OutgoingBytes",
-    "OutgoingRecords",
-    "ReadProvisionedThroughputExceeded",
-    "WriteProvisionedThroughputExceeded",
-];
 const ALL: &str = "ALL";
 
 #[derive(Debug, Default, Deserialize)]
@@ -50,12 +46,6 @@ impl Response {
             desired_shard_level_metrics: after.iter().copied().collect(),
         }
     }
-}
-
-/// The metric of this name.
-#[cfg(feature = "local-durable")]
-pub(crate) fn named(name: &str) -> Option<&'static str> {
-    METRICS.into_iter().find(|metric| *metric == name)
 }
 
 /// Does to a stream's metrics what `apply` does with those that the request names.

@@ -39,6 +39,7 @@ pub(crate) mod position;
 pub(crate) mod put_record;
 pub(crate) mod put_records;
 pub(crate) mod put_resource_policy;
+mod rate;
 pub(crate) mod register_stream_consumer;
 pub(crate) mod remove_tags_from_stream;
 pub(crate) mod retention;
@@ -66,6 +67,7 @@ use super::{
     api_error::{ApiError, CallFailure},
     core::Core,
     faults::Refusals,
+    protocol::Wire,
     state::shard::{shard_id, shard_index},
 };
 
@@ -110,25 +112,13 @@ pub(crate) trait Operation {
 #[derive(Debug, Serialize)]
 pub(crate) struct Nothing {}
 
-/// One call on the wire: how its request is read and its answer written.
-pub(crate) trait Wire: Send {
-    /// A written answer.
-    type Answer: Send;
-
-    /// Reads the request's members; `SerializationException` if it cannot.
-    fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError>;
-
-    /// Writes the answer's members.
-    fn write<T: Serialize>(&self, response: &T) -> Result<Self::Answer, ApiError>;
-}
-
 /// Carries one call out, with the faults and limits that are set on it.
 pub(crate) async fn call<O: Operation>(
     core: &Core,
     mut request: O::Request,
 ) -> Result<O::Response, CallFailure> {
     if !core.faults.may_strike() {
-        core.check_rate::<O>(&request)?;
+        rate::check::<O>(core, &request)?;
         let answer = O::run(core, request);
         // Reads wait too: nobody sees a record that a crash could still take away.
         core.kept().await?;
@@ -142,7 +132,7 @@ pub(crate) async fn call<O: Operation>(
         return Err(error.into());
     }
     O::refuse(&mut request, plan.refusals);
-    core.check_rate::<O>(&request)?;
+    rate::check::<O>(core, &request)?;
     let answer = O::run(core, request);
     core.kept().await?;
     let response = answer?;
@@ -161,11 +151,6 @@ pub(super) async fn wait(delay: Duration) {
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-}
-
-/// Whether the API has an operation of this name that is not left out.
-pub(crate) fn is_known(name: &str) -> bool {
-    name == subscribe_to_shard::NAME || NAMES.contains(&name)
 }
 
 async fn exchange<O: Operation, W: Wire + Sync>(
@@ -218,7 +203,8 @@ macro_rules! dispatch {
     ($($module:ident::$operation:ident,)*) => {
         /// The operations that [`dispatch`] knows. `SubscribeToShard` is not among them: it answers a stream
         /// of events.
-        pub(crate) const NAMES: &[&str] = &[$($module::$operation::NAME,)*];
+        #[cfg(test)]
+        const NAMES: &[&str] = &[$($module::$operation::NAME,)*];
 
         /// Carries out the call of the operation with this name.
         pub(crate) async fn dispatch<W: Wire + Sync>(
@@ -274,4 +260,18 @@ dispatch! {
     update_stream_mode::UpdateStreamMode,
     update_stream_record_distribution_strategy::UpdateStreamRecordDistributionStrategy,
     update_stream_warm_throughput::UpdateStreamWarmThroughput,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::state::names::OPERATIONS;
+
+    #[test]
+    fn every_operation_is_in_the_list_of_names_and_no_other() {
+        let mut known = NAMES.to_vec();
+        known.push(subscribe_to_shard::NAME);
+        known.sort_unstable();
+        assert_eq!(known, OPERATIONS);
+    }
 }

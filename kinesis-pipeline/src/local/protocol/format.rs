@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{cbor, json};
-use crate::local::{api_error::ApiError, operations::Wire};
+use super::{Wire, cbor, json};
+use crate::local::api_error::ApiError;
 
 /// A wire format of the API. The answer has the format of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,8 @@ mod json;
 #[cfg(feature = "local-server")]
 mod mismatch;
 pub(crate) mod values;
+mod wire;
 
 #[cfg(feature = "local-server")]
 pub(crate) use format::{Format, Message};
+pub(crate) use wire::Wire;

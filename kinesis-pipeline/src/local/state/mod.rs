@@ -22,6 +22,7 @@ pub(crate) mod changes;
 pub(crate) mod consumer;
 pub(crate) mod iterator;
 pub(crate) mod log;
+pub(crate) mod names;
 pub(crate) mod page_token;
 #[cfg(feature = "local-durable")]
 pub(crate) mod saved;

@@ -10,12 +10,12 @@ use super::{
     changes::Marks,
     consumer::Consumer,
     log::Log,
+    names,
     shard::{Closed, Shard},
     stream::{Change, Stream, StreamState},
     topology::Topology,
 };
 use crate::{
-    local::operations::metrics,
     service::StreamStatus,
     shard::{HashKey, HashKeyRange},
 };
@@ -134,7 +134,7 @@ impl SavedStream {
             shard.restore(log)
         });
         let topology = Topology::restore(shards.collect(), self.next_shard_index);
-        let metrics = self.metrics.iter().filter_map(|name| metrics::named(name));
+        let metrics = self.metrics.iter().filter_map(|name| names::metric(name));
         let consumers = self.consumers.into_iter().map(SavedConsumer::restore);
         let state = StreamState {
             status: self.status.into(),

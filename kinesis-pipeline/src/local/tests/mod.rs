@@ -23,6 +23,7 @@ use super::{
     api_error::{ApiError, CallFailure},
     core::Core,
     operations::{self, Operation},
+    protocol::Wire,
 };
 use crate::{
     clock::{Clock, from_epoch_millis},
@@ -86,7 +87,7 @@ async fn by_name(
 
 struct JsonWire(serde_json::Value);
 
-impl operations::Wire for JsonWire {
+impl Wire for JsonWire {
     type Answer = serde_json::Value;
 
     fn read<T: serde::de::DeserializeOwned>(&self) -> Result<T, ApiError> {
