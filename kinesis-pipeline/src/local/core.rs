@@ -13,6 +13,7 @@ use super::{
         stream::{Change, Stream, StreamState, stream_not_found},
         topology::Topology,
     },
+    stream_ref::StreamRef,
     validate::{Arn, consumer_of_arn},
 };
 use crate::clock::{Clock, epoch_millis};
@@ -90,6 +91,20 @@ impl Core {
     pub(crate) fn due_millis(&self, now_millis: u64) -> u64 {
         let transition = u64::try_from(self.settings.transition.as_millis()).unwrap_or(u64::MAX);
         now_millis.saturating_add(transition)
+    }
+
+    /// The stream that a request names, whatever its status, and the time of the call.
+    pub(crate) fn named(&self, stream: &StreamRef) -> Result<(Arc<Stream>, u64), ApiError> {
+        let now_millis = self.now_millis();
+        let stream = self.stream(stream.name(), stream.arn(), now_millis)?;
+        Ok((stream, now_millis))
+    }
+
+    /// The stream that a request names, if records can be put to it and read from it, and the time of the call.
+    pub(crate) fn named_usable(&self, stream: &StreamRef) -> Result<(Arc<Stream>, u64), ApiError> {
+        let now_millis = self.now_millis();
+        let stream = self.usable_stream(stream.name(), stream.arn(), now_millis)?;
+        Ok((stream, now_millis))
     }
 
     /// The stream with this name or ARN, whatever its status.

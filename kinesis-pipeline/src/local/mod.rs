@@ -33,6 +33,7 @@ mod operations;
 mod protocol;
 mod seam;
 mod state;
+mod stream_ref;
 mod validate;
 
 use std::{fmt, sync::Arc, time::Duration};

@@ -258,12 +258,6 @@ impl Checks {
         }
     }
 
-    /// Checks the two members that name a stream.
-    pub(crate) fn stream(&mut self, name: Option<&str>, arn: Option<&str>) {
-        self.text("streamName", name, NAME);
-        self.text("streamARN", arn, STREAM_ARN);
-    }
-
     /// The service's answer if any constraint is broken.
     pub(crate) fn finish(self) -> Result<(), ApiError> {
         if self.errors.is_empty() {
@@ -287,7 +281,7 @@ mod tests {
     #[test]
     fn broken_constraints_are_reported_together_in_the_services_words() {
         let mut checks = Checks::new();
-        checks.stream(Some("no spaces"), None);
+        checks.text("streamName", Some("no spaces"), NAME);
         checks.required_text("shardId", None, NAME);
         checks.number("limit", Some(0), 1, 10_000);
         let error = checks.finish().unwrap_err();
@@ -306,7 +300,7 @@ mod tests {
     fn names_have_up_to_128_characters() {
         for (name, fine) in [("a.b_c-D9", true), ("", false), (&*"a".repeat(129), false)] {
             let mut checks = Checks::new();
-            checks.stream(Some(name), None);
+            checks.text("streamName", Some(name), NAME);
             assert_eq!(checks.finish().is_ok(), fine, "{name}");
         }
     }

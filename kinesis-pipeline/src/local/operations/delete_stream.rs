@@ -8,7 +8,7 @@ use crate::{
         api_error::ApiError,
         core::Core,
         state::{stream::Change, topology::Topology},
-        validate::Checks,
+        stream_ref::StreamRef,
     },
     service::StreamStatus,
 };
@@ -18,9 +18,8 @@ pub(crate) struct DeleteStream;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
     pub(crate) enforce_consumer_deletion: Option<bool>,
 }
 
@@ -30,15 +29,8 @@ impl Operation for DeleteStream {
     type Response = Nothing;
 
     fn run(core: &Core, request: Request) -> Result<Nothing, ApiError> {
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
-        let mut checks = Checks::new();
-        checks.stream(name, arn);
-        checks.finish()?;
-        let now_millis = core.now_millis();
-        let stream = core.stream(name, arn, now_millis)?;
+        request.stream.checks().finish()?;
+        let (stream, now_millis) = core.named(&request.stream)?;
         let due_millis = core.due_millis(now_millis);
         let mut state = stream.write(now_millis);
         let has_consumers = state.consumers(now_millis).next().is_some();

@@ -9,11 +9,8 @@ use super::{
 };
 use crate::{
     local::{
-        api_error::ApiError,
-        core::Core,
-        protocol::values::Timestamp,
-        state::shard::shard_index,
-        validate::{Checks, NAME},
+        api_error::ApiError, core::Core, protocol::values::Timestamp, state::shard::shard_index,
+        stream_ref::StreamRef, validate::NAME,
     },
     service::StreamStatus,
 };
@@ -26,9 +23,8 @@ pub(crate) struct DescribeStream;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
     pub(crate) limit: Option<i64>,
     pub(crate) exclusive_start_shard_id: Option<String>,
 }
@@ -64,21 +60,15 @@ impl Operation for DescribeStream {
     type Response = Response;
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
         let start = request.exclusive_start_shard_id.as_deref();
-        let mut checks = Checks::new();
-        checks.stream(name, arn);
+        let mut checks = request.stream.checks();
         checks.number("limit", request.limit, 1, LIMIT_MAX);
         checks.text("exclusiveStartShardId", start, NAME);
         checks.finish()?;
         let limit = request.limit.unwrap_or(LIMIT_DEFAULT).min(LIMIT_DEFAULT);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
 
-        let now_millis = core.now_millis();
-        let stream = core.stream(name, arn, now_millis)?;
+        let (stream, now_millis) = core.named(&request.stream)?;
         let after = start.and_then(shard_index);
         let state = stream.read(now_millis);
         let mut shards: Vec<_> = state

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     local::{
         api_error::ApiError, core::Core, protocol::values::Timestamp, state::stream::StreamState,
-        validate::Checks,
+        stream_ref::StreamRef,
     },
     service::StreamStatus,
 };
@@ -20,9 +20,8 @@ pub(crate) struct DescribeStreamSummary;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,15 +77,8 @@ impl Operation for DescribeStreamSummary {
     type Response = Response;
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
-        let mut checks = Checks::new();
-        checks.stream(name, arn);
-        checks.finish()?;
-        let now_millis = core.now_millis();
-        let stream = core.stream(name, arn, now_millis)?;
+        request.stream.checks().finish()?;
+        let (stream, now_millis) = core.named(&request.stream)?;
         let state = stream.read(now_millis);
         Ok(Response {
             stream_description_summary: Summary {

@@ -4,18 +4,14 @@ use serde::Deserialize;
 
 use super::Nothing;
 use crate::local::{
-    api_error::ApiError,
-    core::Core,
-    state::stream::Change,
-    validate::{Checks, KEY_ID},
+    api_error::ApiError, core::Core, state::stream::Change, stream_ref::StreamRef, validate::KEY_ID,
 };
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
     pub(crate) encryption_type: Option<String>,
     pub(crate) key_id: Option<String>,
 }
@@ -26,13 +22,8 @@ pub(super) fn change(
     request: &Request,
     key_after: impl FnOnce(&str) -> Option<String>,
 ) -> Result<Nothing, ApiError> {
-    let (name, arn) = (
-        request.stream_name.as_deref(),
-        request.stream_arn.as_deref(),
-    );
     let kind = request.encryption_type.as_deref();
-    let mut checks = Checks::new();
-    checks.stream(name, arn);
+    let mut checks = request.stream.checks();
     checks.one_of("encryptionType", kind, &["KMS", "NONE"]);
     checks.required("encryptionType", kind);
     let key_id = checks.required_text("keyId", request.key_id.as_deref(), KEY_ID);
@@ -40,8 +31,7 @@ pub(super) fn change(
     if kind != Some("KMS") {
         return Err(ApiError::invalid_argument("EncryptionType must be KMS."));
     }
-    let now_millis = core.now_millis();
-    let stream = core.stream(name, arn, now_millis)?;
+    let (stream, now_millis) = core.named(&request.stream)?;
     let mut state = stream.write_active(now_millis)?;
     state.key_id = key_after(key_id);
     let due_millis = core.due_millis(now_millis);

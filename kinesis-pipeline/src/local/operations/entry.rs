@@ -14,6 +14,7 @@ use crate::{
             shard::Shard,
             stream::{Stream, StreamState},
         },
+        stream_ref::StreamRef,
         validate::{Checks, HASH_KEY, PARTITION_KEY},
     },
     shard::HashKey,
@@ -167,12 +168,10 @@ impl Destination<'_> {
 /// The shard that takes a record, as it stands when a fault asks.
 pub(crate) fn shard_ids<'a>(
     core: &Core,
-    name: Option<&str>,
-    arn: Option<&str>,
+    stream: &StreamRef,
     records: impl Iterator<Item = &'a Entry>,
 ) -> Vec<ByteString> {
-    let now_millis = core.now_millis();
-    let Ok(stream) = core.stream(name, arn, now_millis) else {
+    let Ok((stream, now_millis)) = core.named(stream) else {
         return Vec::new();
     };
     let state = stream.read(now_millis);

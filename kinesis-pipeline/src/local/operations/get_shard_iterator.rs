@@ -12,7 +12,8 @@ use crate::local::{
     core::Core,
     protocol::values::Timestamp,
     state::{iterator::IteratorToken, shard::shard_index},
-    validate::{Checks, NAME, SEQUENCE_NUMBER},
+    stream_ref::StreamRef,
+    validate::{NAME, SEQUENCE_NUMBER},
 };
 
 pub(crate) struct GetShardIterator;
@@ -20,9 +21,8 @@ pub(crate) struct GetShardIterator;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
     pub(crate) shard_id: Option<String>,
     pub(crate) shard_iterator_type: Option<String>,
     pub(crate) starting_sequence_number: Option<String>,
@@ -47,22 +47,16 @@ impl Operation for GetShardIterator {
     }
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
         let kind = request.shard_iterator_type.as_deref();
         let sequence_number = request.starting_sequence_number.as_deref();
-        let mut checks = Checks::new();
-        checks.stream(name, arn);
+        let mut checks = request.stream.checks();
         let shard_id = checks.required_text("shardId", request.shard_id.as_deref(), NAME);
         checks.text("startingSequenceNumber", sequence_number, SEQUENCE_NUMBER);
         checks.one_of("shardIteratorType", kind, POSITION_KINDS);
         let kind = checks.required("shardIteratorType", kind);
         checks.finish()?;
 
-        let now_millis = core.now_millis();
-        let stream = core.usable_stream(name, arn, now_millis)?;
+        let (stream, now_millis) = core.named_usable(&request.stream)?;
         let state = stream.read(now_millis);
         let index = shard_index(shard_id).ok_or_else(|| stream.shard_not_found(shard_id))?;
         let shard = state

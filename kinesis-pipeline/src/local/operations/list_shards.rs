@@ -12,7 +12,8 @@ use crate::local::{
         shard::{Shard, shard_index},
         stream::{Stream, StreamState},
     },
-    validate::{Checks, NAME, NEXT_TOKEN, stream_name_of_arn},
+    stream_ref::StreamRef,
+    validate::{NAME, NEXT_TOKEN},
 };
 
 const LIMIT_MAX: i64 = 10_000;
@@ -23,9 +24,8 @@ pub(crate) struct ListShards;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
     pub(crate) next_token: Option<String>,
     pub(crate) exclusive_start_shard_id: Option<String>,
     pub(crate) max_results: Option<i64>,
@@ -84,9 +84,7 @@ impl Operation for ListShards {
     type Response = Response;
 
     fn rated_stream(request: &Request) -> Option<&str> {
-        let arn = request.stream_arn.as_deref();
-        let name = request.stream_name.as_deref();
-        name.or_else(|| arn.and_then(stream_name_of_arn))
+        request.stream.any_name()
     }
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
@@ -102,16 +100,12 @@ impl Operation for ListShards {
             let stream = core.stream(Some(&name), None, now_millis)?;
             return page(&stream, place, limit, now_millis);
         }
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
-        if name.is_none() && arn.is_none() {
+        if request.stream.is_empty() {
             return Err(ApiError::invalid_argument(
                 "Either NextToken or StreamName should be provided.",
             ));
         }
-        let stream = core.stream(name, arn, now_millis)?;
+        let (stream, now_millis) = core.named(&request.stream)?;
         if let Some(created) = request.stream_creation_timestamp
             && created.millis() / 1000 != stream.created_millis / 1000
         {
@@ -126,12 +120,8 @@ impl Operation for ListShards {
 }
 
 fn check(request: &Request) -> Result<(), ApiError> {
-    let mut checks = Checks::new();
+    let mut checks = request.stream.checks();
     let filter = request.shard_filter.as_ref();
-    checks.stream(
-        request.stream_name.as_deref(),
-        request.stream_arn.as_deref(),
-    );
     checks.text("nextToken", request.next_token.as_deref(), NEXT_TOKEN);
     let start = request.exclusive_start_shard_id.as_deref();
     checks.text("exclusiveStartShardId", start, NAME);
@@ -149,12 +139,12 @@ fn place_of_token(
     request: &Request,
     now_millis: u64,
 ) -> Result<(String, Place), ApiError> {
-    if request.stream_arn.is_some() {
+    if request.stream.arn().is_some() {
         return Err(ApiError::invalid_argument(
             "NextToken and StreamARN cannot be provided together.",
         ));
     }
-    let other = request.stream_name.is_some()
+    let other = request.stream.name().is_some()
         || request.exclusive_start_shard_id.is_some()
         || request.stream_creation_timestamp.is_some()
         || request.shard_filter.is_some();

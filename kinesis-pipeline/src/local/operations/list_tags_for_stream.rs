@@ -3,11 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, tags::Tag};
-use crate::local::{
-    api_error::ApiError,
-    core::Core,
-    validate::{Checks, TAG_KEY},
-};
+use crate::local::{api_error::ApiError, core::Core, stream_ref::StreamRef, validate::TAG_KEY};
 
 const LIMIT_MAX: i64 = 50;
 
@@ -16,9 +12,8 @@ pub(crate) struct ListTagsForStream;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
     pub(crate) exclusive_start_tag_key: Option<String>,
     pub(crate) limit: Option<i64>,
 }
@@ -36,19 +31,13 @@ impl Operation for ListTagsForStream {
     type Response = Response;
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
         let start = request.exclusive_start_tag_key;
-        let mut checks = Checks::new();
-        checks.stream(name, arn);
+        let mut checks = request.stream.checks();
         checks.text("exclusiveStartTagKey", start.as_deref(), TAG_KEY);
         checks.number("limit", request.limit, 1, LIMIT_MAX);
         checks.finish()?;
         let limit = usize::try_from(request.limit.unwrap_or(LIMIT_MAX)).unwrap_or(usize::MAX);
-        let now_millis = core.now_millis();
-        let stream = core.stream(name, arn, now_millis)?;
+        let (stream, now_millis) = core.named(&request.stream)?;
         let state = stream.read(now_millis);
         let later = state
             .tags

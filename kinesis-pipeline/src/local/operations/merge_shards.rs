@@ -11,7 +11,8 @@ use crate::local::{
         shard::{Shard, shard_index},
         stream::{Change, Stream, StreamState},
     },
-    validate::{Checks, NAME},
+    stream_ref::StreamRef,
+    validate::NAME,
 };
 
 pub(crate) struct MergeShards;
@@ -19,9 +20,8 @@ pub(crate) struct MergeShards;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
     pub(crate) shard_to_merge: Option<String>,
     pub(crate) adjacent_shard_to_merge: Option<String>,
 }
@@ -39,20 +39,14 @@ impl Operation for MergeShards {
     }
 
     fn run(core: &Core, request: Request) -> Result<Nothing, ApiError> {
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
         let adjacent = request.adjacent_shard_to_merge.as_deref();
-        let mut checks = Checks::new();
-        checks.stream(name, arn);
+        let mut checks = request.stream.checks();
         let first_id =
             checks.required_text("shardToMerge", request.shard_to_merge.as_deref(), NAME);
         let second_id = checks.required_text("adjacentShardToMerge", adjacent, NAME);
         checks.finish()?;
 
-        let now_millis = core.now_millis();
-        let stream = core.stream(name, arn, now_millis)?;
+        let (stream, now_millis) = core.named(&request.stream)?;
         let due_millis = core.due_millis(now_millis);
         let mut state = stream.write_active(now_millis)?;
         stream.check_provisioned(&state)?;

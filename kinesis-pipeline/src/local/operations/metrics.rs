@@ -8,6 +8,7 @@ use crate::local::{
     api_error::ApiError,
     core::Core,
     state::{names::METRICS, stream::Stream},
+    stream_ref::StreamRef,
     validate::Checks,
 };
 
@@ -16,9 +17,8 @@ const ALL: &str = "ALL";
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
     pub(crate) shard_level_metrics: Option<Vec<String>>,
 }
 
@@ -54,16 +54,10 @@ pub(super) fn change(
     request: &Request,
     apply: impl FnOnce(&mut BTreeSet<&'static str>, &[&'static str]),
 ) -> Result<Response, ApiError> {
-    let (name, arn) = (
-        request.stream_name.as_deref(),
-        request.stream_arn.as_deref(),
-    );
-    let mut checks = Checks::new();
-    checks.stream(name, arn);
+    let mut checks = request.stream.checks();
     let named = check(&mut checks, request.shard_level_metrics.as_deref());
     checks.finish()?;
-    let now_millis = core.now_millis();
-    let stream = core.stream(name, arn, now_millis)?;
+    let (stream, now_millis) = core.named(&request.stream)?;
     let mut state = stream.write_active(now_millis)?;
     let before = state.metrics.clone();
     apply(&mut state.metrics, &named);

@@ -19,7 +19,8 @@ use crate::local::{
         sequence::{Number, created_seconds_of_version_1},
         stream::{Stream, StreamState},
     },
-    validate::{Checks, SEQUENCE_NUMBER},
+    stream_ref::StreamRef,
+    validate::SEQUENCE_NUMBER,
 };
 
 pub(crate) struct PutRecord;
@@ -27,9 +28,8 @@ pub(crate) struct PutRecord;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
     pub(crate) data: Option<Blob>,
     pub(crate) partition_key: Option<ByteString>,
     pub(crate) explicit_hash_key: Option<String>,
@@ -53,37 +53,27 @@ impl Operation for PutRecord {
     type Response = Response;
 
     fn shards(core: &Core, request: &Request) -> Vec<ByteString> {
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
         let record = Entry {
             data: None,
             partition_key: request.partition_key.clone(),
             explicit_hash_key: request.explicit_hash_key.clone(),
         };
-        entry::shard_ids(core, name, arn, iter::once(&record))
+        entry::shard_ids(core, &request.stream, iter::once(&record))
     }
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
         let ordering = request.sequence_number_for_ordering.as_deref();
         let record = Entry {
             data: request.data,
             partition_key: request.partition_key,
             explicit_hash_key: request.explicit_hash_key,
         };
-        let mut checks = Checks::new();
-        checks.stream(name, arn);
+        let mut checks = request.stream.checks();
         record.check(&mut checks, &String::new);
         checks.text("sequenceNumberForOrdering", ordering, SEQUENCE_NUMBER);
         checks.finish()?;
 
-        let now_millis = core.now_millis();
-        let stream = core.usable_stream(name, arn, now_millis)?;
+        let (stream, now_millis) = core.named_usable(&request.stream)?;
         let state = stream.read(now_millis);
         record.check_size(state.record_bytes_max(), &String::new)?;
         let hash_key = record.hash_key()?;

@@ -8,7 +8,8 @@ use super::{
     entry::{self, Destination, Entry},
 };
 use crate::local::{
-    api_error::ApiError, core::Core, faults::Refusals, state::shard::Shard, validate::Checks,
+    api_error::ApiError, core::Core, faults::Refusals, state::shard::Shard, stream_ref::StreamRef,
+    validate::Checks,
 };
 
 /// The most records a call takes.
@@ -21,9 +22,8 @@ pub(crate) struct PutRecords;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
     pub(crate) records: Option<Vec<Entry>>,
     pub(crate) dry_run: Option<bool>,
     #[serde(skip)]
@@ -60,11 +60,7 @@ impl Operation for PutRecords {
     type Response = Response;
 
     fn shards(core: &Core, request: &Request) -> Vec<ByteString> {
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
-        entry::shard_ids(core, name, arn, request.records.iter().flatten())
+        entry::shard_ids(core, &request.stream, request.records.iter().flatten())
     }
 
     fn entries(request: &Request) -> usize {
@@ -76,12 +72,7 @@ impl Operation for PutRecords {
     }
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
-        let mut checks = Checks::new();
-        checks.stream(name, arn);
+        let mut checks = request.stream.checks();
         let records = checks.required("records", request.records);
         check_count(&mut checks, records.len());
         for (index, record) in records.iter().enumerate() {
@@ -95,8 +86,7 @@ impl Operation for PutRecords {
             )));
         }
 
-        let now_millis = core.now_millis();
-        let stream = core.usable_stream(name, arn, now_millis)?;
+        let (stream, now_millis) = core.named_usable(&request.stream)?;
         let state = stream.read(now_millis);
         let mut hash_keys = Vec::with_capacity(records.len());
         for (index, record) in records.iter().enumerate() {

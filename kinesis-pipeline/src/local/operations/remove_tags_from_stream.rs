@@ -3,16 +3,15 @@
 use serde::Deserialize;
 
 use super::{Nothing, Operation, tags};
-use crate::local::{api_error::ApiError, core::Core, validate::Checks};
+use crate::local::{api_error::ApiError, core::Core, stream_ref::StreamRef};
 
 pub(crate) struct RemoveTagsFromStream;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
     pub(crate) tag_keys: Option<Vec<String>>,
 }
 
@@ -22,18 +21,12 @@ impl Operation for RemoveTagsFromStream {
     type Response = Nothing;
 
     fn run(core: &Core, request: Request) -> Result<Nothing, ApiError> {
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
-        let mut checks = Checks::new();
-        checks.stream(name, arn);
+        let mut checks = request.stream.checks();
         let keys = checks.required("tagKeys", request.tag_keys);
         tags::check_keys(&mut checks, &keys);
         checks.finish()?;
         tags::check_characters(keys.iter())?;
-        let now_millis = core.now_millis();
-        let stream = core.stream(name, arn, now_millis)?;
+        let (stream, now_millis) = core.named(&request.stream)?;
         stream
             .write(now_millis)
             .tags

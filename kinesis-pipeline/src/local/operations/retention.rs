@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::Nothing;
 use crate::local::{
-    api_error::ApiError, core::Core, state::stream::RETENTION_HOURS_DEFAULT, validate::Checks,
+    api_error::ApiError, core::Core, state::stream::RETENTION_HOURS_DEFAULT, stream_ref::StreamRef,
 };
 
 const HOURS_MAX: u32 = 8_760;
@@ -12,9 +12,8 @@ const HOURS_MAX: u32 = 8_760;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
     pub(crate) retention_period_hours: Option<i64>,
 }
 
@@ -30,17 +29,11 @@ pub(super) fn change(
     request: &Request,
     refuse: impl FnOnce(u32, u32) -> Option<WrongWay>,
 ) -> Result<Nothing, ApiError> {
-    let (name, arn) = (
-        request.stream_name.as_deref(),
-        request.stream_arn.as_deref(),
-    );
-    let mut checks = Checks::new();
-    checks.stream(name, arn);
+    let mut checks = request.stream.checks();
     let wanted = checks.required("retentionPeriodHours", request.retention_period_hours);
     checks.finish()?;
     let wanted = hours(wanted)?;
-    let now_millis = core.now_millis();
-    let stream = core.stream(name, arn, now_millis)?;
+    let (stream, now_millis) = core.named(&request.stream)?;
     let mut state = stream.write_active(now_millis)?;
     if let Some(WrongWay { is, operation }) = refuse(wanted, state.retention_hours) {
         return Err(ApiError::invalid_argument(format!(

@@ -12,7 +12,8 @@ use crate::{
             shard::{Shard, shard_index},
             stream::{Change, Stream},
         },
-        validate::{Checks, HASH_KEY, NAME},
+        stream_ref::StreamRef,
+        validate::{HASH_KEY, NAME},
     },
     shard::HashKey,
 };
@@ -22,9 +23,8 @@ pub(crate) struct SplitShard;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
     pub(crate) shard_to_split: Option<String>,
     pub(crate) new_starting_hash_key: Option<String>,
 }
@@ -39,20 +39,14 @@ impl Operation for SplitShard {
     }
 
     fn run(core: &Core, request: Request) -> Result<Nothing, ApiError> {
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
         let key = request.new_starting_hash_key.as_deref();
-        let mut checks = Checks::new();
-        checks.stream(name, arn);
+        let mut checks = request.stream.checks();
         let shard_id =
             checks.required_text("shardToSplit", request.shard_to_split.as_deref(), NAME);
         let key = checks.required_text("newStartingHashKey", key, HASH_KEY);
         checks.finish()?;
 
-        let now_millis = core.now_millis();
-        let stream = core.stream(name, arn, now_millis)?;
+        let (stream, now_millis) = core.named(&request.stream)?;
         core.allow_shards(1, now_millis)?;
         let due_millis = core.due_millis(now_millis);
         let mut state = stream.write_active(now_millis)?;

@@ -7,7 +7,7 @@ use crate::local::{
     api_error::ApiError,
     core::Core,
     state::stream::{Change, StreamState},
-    validate::Checks,
+    stream_ref::StreamRef,
 };
 
 pub(crate) struct UpdateShardCount;
@@ -15,9 +15,8 @@ pub(crate) struct UpdateShardCount;
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
     pub(crate) target_shard_count: Option<i64>,
     pub(crate) scaling_type: Option<String>,
 }
@@ -41,13 +40,8 @@ impl Operation for UpdateShardCount {
     type Response = Response;
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
         let scaling = request.scaling_type.as_deref();
-        let mut checks = Checks::new();
-        checks.stream(name, arn);
+        let mut checks = request.stream.checks();
         checks.number(
             "targetShardCount",
             request.target_shard_count,
@@ -60,8 +54,7 @@ impl Operation for UpdateShardCount {
         checks.finish()?;
         let target = u32::try_from(target).unwrap_or(u32::MAX);
 
-        let now_millis = core.now_millis();
-        let stream = core.stream(name, arn, now_millis)?;
+        let (stream, now_millis) = core.named(&request.stream)?;
         let open = {
             let state = stream.read(now_millis);
             stream.check_provisioned(&state)?;

@@ -5,16 +5,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Operation, shapes::WarmThroughput};
-use crate::local::{api_error::ApiError, core::Core, state::stream::Change, validate::Checks};
+use crate::local::{api_error::ApiError, core::Core, state::stream::Change, stream_ref::StreamRef};
 
 pub(crate) struct UpdateStreamWarmThroughput;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    #[serde(flatten)]
+    pub(crate) stream: StreamRef,
     #[serde(rename = "WarmThroughputMiBps")]
     pub(crate) warm_mebibytes: Option<u32>,
 }
@@ -34,16 +33,10 @@ impl Operation for UpdateStreamWarmThroughput {
     type Response = Response;
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
-        let (name, arn) = (
-            request.stream_name.as_deref(),
-            request.stream_arn.as_deref(),
-        );
-        let mut checks = Checks::new();
-        checks.stream(name, arn);
+        let mut checks = request.stream.checks();
         let mebibytes = checks.required("warmThroughputMiBps", request.warm_mebibytes);
         checks.finish()?;
-        let now_millis = core.now_millis();
-        let stream = core.stream(name, arn, now_millis)?;
+        let (stream, now_millis) = core.named(&request.stream)?;
         let mut state = stream.write_active(now_millis)?;
         if !state.is_on_demand {
             return Err(ApiError::validation(

@@ -11,21 +11,29 @@ use crate::{
             shapes::StreamModeDetails, split_shard, subscribe_to_shard,
         },
         protocol::values::{Blob, Timestamp},
+        stream_ref::StreamRef,
     },
     record::EncodedRecord,
     service::{
         Capacity, CreateStream, DeleteStream, DeregisterStreamConsumer, DescribeStreamConsumer,
         DescribeStreamSummary, GetRecords, GetShardIterator, IteratorStart, ListShards,
         ListStreams, MergeShards, PutRecords, RegisterStreamConsumer, ShardFilter, SplitShard,
-        SubscribeToShard,
+        StreamId, SubscribeToShard,
     },
     shard::SequenceNumber,
 };
 
+/// The members that name a stream.
+fn named(stream: &StreamId) -> StreamRef {
+    StreamRef {
+        stream_name: stream.name_parameter(),
+        stream_arn: stream.arn_parameter(),
+    }
+}
+
 pub(super) fn put_records(call: &PutRecords) -> put_records::Request {
     put_records::Request {
-        stream_name: call.stream.name_parameter(),
-        stream_arn: call.stream.arn_parameter(),
+        stream: named(&call.stream),
         records: Some(call.records.iter().map(entry).collect()),
         ..put_records::Request::default()
     }
@@ -42,8 +50,7 @@ fn entry(record: &EncodedRecord) -> entry::Entry {
 pub(super) fn get_shard_iterator(call: GetShardIterator) -> get_shard_iterator::Request {
     let (kind, starting_sequence_number, timestamp) = position(call.start);
     get_shard_iterator::Request {
-        stream_name: call.stream.name_parameter(),
-        stream_arn: call.stream.arn_parameter(),
+        stream: named(&call.stream),
         shard_id: Some(call.shard_id.as_str().to_owned()),
         shard_iterator_type: Some(kind.to_owned()),
         starting_sequence_number: starting_sequence_number.map(|number| number.to_string()),
@@ -83,8 +90,7 @@ pub(super) fn list_shards(call: ListShards) -> list_shards::Request {
         };
     }
     list_shards::Request {
-        stream_name: call.stream.name_parameter(),
-        stream_arn: call.stream.arn_parameter(),
+        stream: named(&call.stream),
         max_results,
         shard_filter: call.filter.map(filter),
         ..list_shards::Request::default()
@@ -119,8 +125,7 @@ pub(super) fn describe_stream_summary(
     call: &DescribeStreamSummary,
 ) -> describe_stream_summary::Request {
     describe_stream_summary::Request {
-        stream_name: call.stream.name_parameter(),
-        stream_arn: call.stream.arn_parameter(),
+        stream: named(&call.stream),
     }
 }
 
@@ -139,16 +144,14 @@ pub(super) fn create_stream(call: CreateStream) -> create_stream::Request {
 
 pub(super) fn delete_stream(call: &DeleteStream) -> delete_stream::Request {
     delete_stream::Request {
-        stream_name: call.stream.name_parameter(),
-        stream_arn: call.stream.arn_parameter(),
+        stream: named(&call.stream),
         enforce_consumer_deletion: Some(call.even_with_consumers),
     }
 }
 
 pub(super) fn split_shard(call: &SplitShard) -> split_shard::Request {
     split_shard::Request {
-        stream_name: call.stream.name_parameter(),
-        stream_arn: call.stream.arn_parameter(),
+        stream: named(&call.stream),
         shard_to_split: Some(call.shard_id.as_str().to_owned()),
         new_starting_hash_key: Some(call.second_child_start.to_string()),
     }
@@ -156,8 +159,7 @@ pub(super) fn split_shard(call: &SplitShard) -> split_shard::Request {
 
 pub(super) fn merge_shards(call: &MergeShards) -> merge_shards::Request {
     merge_shards::Request {
-        stream_name: call.stream.name_parameter(),
-        stream_arn: call.stream.arn_parameter(),
+        stream: named(&call.stream),
         shard_to_merge: Some(call.shard_id.as_str().to_owned()),
         adjacent_shard_to_merge: Some(call.adjacent_shard_id.as_str().to_owned()),
     }
