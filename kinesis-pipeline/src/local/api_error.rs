@@ -3,17 +3,17 @@
 /// An error that the service answers: a code, words, and the HTTP status that goes with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
-pub(crate) struct ApiError {
+pub(super) struct ApiError {
     /// The error type of the API reference, without a namespace: `ResourceNotFoundException`.
-    pub(crate) code: &'static str,
+    pub(super) code: &'static str,
     /// The service's words.
-    pub(crate) message: String,
+    pub(super) message: String,
 }
 
 macro_rules! constructors {
     ($($(#[$doc:meta])* $name:ident => $code:literal;)*) => {
         $($(#[$doc])*
-        pub(crate) fn $name(message: impl Into<String>) -> Self {
+        pub(super) fn $name(message: impl Into<String>) -> Self {
             Self { code: $code, message: message.into() }
         })*
     };
@@ -50,17 +50,17 @@ impl ApiError {
     }
 
     /// The answer to a name that is no operation of the API: a code without words, as on the service.
-    pub(crate) fn no_operation() -> Self {
+    pub(super) fn no_operation() -> Self {
         Self::unknown_operation("")
     }
 
     /// The answer to a request that asked for its checks alone, once it has passed them.
-    pub(crate) fn dry_run_passed() -> Self {
+    pub(super) fn dry_run_passed() -> Self {
         Self::dry_run("The request would have succeeded, but DryRun is set.")
     }
 
     /// The HTTP status of the answer: 500 for a fault of the service, 400 for everything else.
-    pub(crate) fn http_status(&self) -> u16 {
+    pub(super) fn http_status(&self) -> u16 {
         match self.code {
             "InternalFailureException" | "InternalFailure" => 500,
             "ServiceUnavailable" => 503,
@@ -69,9 +69,9 @@ impl ApiError {
     }
 }
 
-/// Why a call has no answer, or an error for one.
+/// A call without an answer of its own: an error, or nothing at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum CallFailure {
+pub(super) enum CallFailure {
     /// The service answers this error.
     Answered(ApiError),
     /// The call was carried out, but a fault swallows the answer: the connection closes without one.

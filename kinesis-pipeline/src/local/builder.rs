@@ -12,7 +12,7 @@ use crate::clock::Clock;
 
 /// Open shards that the account may have unless it is set.
 const SHARD_LIMIT_DEFAULT: u32 = 20_000;
-/// How long a stream takes to be created, resharded or deleted unless it is set.
+/// The time that a stream takes to be created, resharded or deleted, unless it is set.
 const TRANSITION_DEFAULT: Duration = Duration::from_millis(10);
 
 /// Sets up a [`LocalKinesis`].
@@ -44,31 +44,31 @@ impl Default for LocalKinesisBuilder {
 }
 
 impl LocalKinesisBuilder {
-    /// The clock of arrival times, retention and expiry; the system's by default.
+    /// Sets the clock of arrival times, retention and expiry; the system's by default.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// The region in ARNs; `us-east-1` by default.
+    /// Sets the region in ARNs; `us-east-1` by default.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.settings.region = region.into();
         self
     }
 
-    /// The account in ARNs, 12 digits; `000000000000` by default.
+    /// Sets the account in ARNs, 12 digits; `000000000000` by default.
     pub fn account_id(mut self, account_id: impl Into<String>) -> Self {
         self.settings.account_id = account_id.into();
         self
     }
 
-    /// How many open shards the account may have; 20,000 by default.
+    /// Sets the limit of open shards of the account; 20,000 by default.
     pub fn shard_limit(mut self, shards: u32) -> Self {
         self.settings.shard_limit = shards;
         self
     }
 
-    /// How long creating, deleting and resharding a stream takes; 10 milliseconds by default. Meanwhile its
+    /// Sets the time that creating, deleting and resharding a stream takes; 10 milliseconds by default. Meanwhile its
     /// status is `CREATING`, `DELETING` or `UPDATING`.
     pub fn transition(mut self, transition: Duration) -> Self {
         self.settings.transition = transition;

@@ -18,45 +18,45 @@ use super::{
 };
 use crate::clock::{Clock, epoch_millis};
 
-/// What the builder sets.
+/// The settings of the builder.
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) region: String,
-    pub(crate) account_id: String,
-    /// How many open shards the account may have.
-    pub(crate) shard_limit: u32,
-    /// How long creating, deleting and resharding a stream takes.
-    pub(crate) transition: Duration,
-    /// What the chances of faults are drawn from.
-    pub(crate) seed: u64,
+pub(super) struct Settings {
+    pub(super) region: String,
+    pub(super) account_id: String,
+    /// The limit of open shards of the account.
+    pub(super) shard_limit: u32,
+    /// The time that creating, deleting and resharding a stream takes.
+    pub(super) transition: Duration,
+    /// The seed of the faults that strike by chance.
+    pub(super) seed: u64,
     /// Whether the service's rates hold.
-    pub(crate) enforce_limits: bool,
+    pub(super) enforce_limits: bool,
 }
 
-/// What every operation works on.
-pub(crate) struct Core {
-    pub(crate) clock: Clock,
-    pub(crate) settings: Settings,
-    pub(crate) faults: SharedFaults,
-    pub(crate) rates: Rates,
+/// The server's state, shared by all operations.
+pub(super) struct Core {
+    pub(super) clock: Clock,
+    pub(super) settings: Settings,
+    pub(super) faults: SharedFaults,
+    pub(super) rates: Rates,
     account: Arc<Account>,
 }
 
-/// What streams and consumers have in common.
+/// The parts that streams and consumers have in common.
 #[derive(Debug)]
-pub(crate) struct Resource<'a> {
-    pub(crate) tags: &'a mut BTreeMap<String, String>,
-    pub(crate) policy: &'a mut Option<String>,
+pub(super) struct Resource<'a> {
+    pub(super) tags: &'a mut BTreeMap<String, String>,
+    pub(super) policy: &'a mut Option<String>,
 }
 
 impl Core {
     /// A Kinesis without streams, in memory.
-    pub(crate) fn new(clock: Clock, settings: Settings) -> Self {
+    pub(super) fn new(clock: Clock, settings: Settings) -> Self {
         Self::with_account(clock, settings, Arc::new(Account::new(None)))
     }
 
     /// A Kinesis with the streams of this account.
-    pub(crate) fn with_account(clock: Clock, settings: Settings, account: Arc<Account>) -> Self {
+    pub(super) fn with_account(clock: Clock, settings: Settings, account: Arc<Account>) -> Self {
         Self {
             clock,
             faults: Arc::new(FaultBook::new(settings.seed)),
@@ -70,45 +70,45 @@ impl Core {
     ///
     /// # Errors
     /// `InternalFailureException` once something cannot be written.
-    pub(crate) async fn kept(&self) -> Result<(), ApiError> {
+    pub(super) async fn kept(&self) -> Result<(), ApiError> {
         match &self.account.marks {
             None => Ok(()),
             Some(changes) => changes.kept().await,
         }
     }
 
-    /// Where the changes of this Kinesis are marked, if it is kept.
-    pub(crate) fn marks(&self) -> Marks {
+    /// Returns the list of changes for the keeper, if this Kinesis has one.
+    pub(super) fn marks(&self) -> Marks {
         self.account.marks.clone()
     }
 
     /// The time, in milliseconds since the epoch.
-    pub(crate) fn now_millis(&self) -> u64 {
+    pub(super) fn now_millis(&self) -> u64 {
         epoch_millis(self.clock.now())
     }
 
-    /// When a change that begins now is due.
-    pub(crate) fn due_millis(&self, now_millis: u64) -> u64 {
+    /// Returns the time at which a change that begins now is due.
+    pub(super) fn due_millis(&self, now_millis: u64) -> u64 {
         let transition = u64::try_from(self.settings.transition.as_millis()).unwrap_or(u64::MAX);
         now_millis.saturating_add(transition)
     }
 
     /// The stream that a request names, whatever its status, and the time of the call.
-    pub(crate) fn named(&self, stream: &StreamRef) -> Result<(Arc<Stream>, u64), ApiError> {
+    pub(super) fn named(&self, stream: &StreamRef) -> Result<(Arc<Stream>, u64), ApiError> {
         let now_millis = self.now_millis();
         let stream = self.stream(stream.name(), stream.arn(), now_millis)?;
         Ok((stream, now_millis))
     }
 
     /// The stream that a request names, if records can be put to it and read from it, and the time of the call.
-    pub(crate) fn named_usable(&self, stream: &StreamRef) -> Result<(Arc<Stream>, u64), ApiError> {
+    pub(super) fn named_usable(&self, stream: &StreamRef) -> Result<(Arc<Stream>, u64), ApiError> {
         let now_millis = self.now_millis();
         let stream = self.usable_stream(stream.name(), stream.arn(), now_millis)?;
         Ok((stream, now_millis))
     }
 
     /// The stream with this name or ARN, whatever its status.
-    pub(crate) fn stream(
+    pub(super) fn stream(
         &self,
         name: Option<&str>,
         arn: Option<&str>,
@@ -122,7 +122,7 @@ impl Core {
     }
 
     /// The stream with this name or ARN, if records can be put to it and read from it.
-    pub(crate) fn usable_stream(
+    pub(super) fn usable_stream(
         &self,
         name: Option<&str>,
         arn: Option<&str>,
@@ -164,7 +164,7 @@ impl Core {
     }
 
     /// The stream of the consumer with this ARN, and the consumer's name.
-    pub(crate) fn consumer(
+    pub(super) fn consumer(
         &self,
         arn: &str,
         now_millis: u64,
@@ -185,7 +185,7 @@ impl Core {
     }
 
     /// Reads or changes what the stream or consumer with this ARN has in common with others.
-    pub(crate) fn change_resource<T>(
+    pub(super) fn change_resource<T>(
         &self,
         arn: &str,
         change: impl FnOnce(Resource<'_>) -> T,
@@ -210,18 +210,18 @@ impl Core {
         }))
     }
 
-    /// Since when the account is committed to a minimum throughput.
-    pub(crate) fn commitment(&self) -> Option<u64> {
+    /// Returns the time since which the account is committed to a minimum throughput.
+    pub(super) fn commitment(&self) -> Option<u64> {
         self.account.commitment()
     }
 
     /// Begins or ends the account's commitment.
-    pub(crate) fn set_commitment(&self, is_on: bool) {
+    pub(super) fn set_commitment(&self, is_on: bool) {
         self.account.set_commitment(is_on, self.now_millis());
     }
 
     /// The ARN of the stream with this name.
-    pub(crate) fn stream_arn(&self, name: &str) -> String {
+    pub(super) fn stream_arn(&self, name: &str) -> String {
         let Settings {
             region, account_id, ..
         } = &self.settings;
@@ -229,7 +229,7 @@ impl Core {
     }
 
     /// The streams that are there, by name.
-    pub(crate) fn streams(&self, now_millis: u64) -> Vec<Arc<Stream>> {
+    pub(super) fn streams(&self, now_millis: u64) -> Vec<Arc<Stream>> {
         let streams = locks::read(&self.account.streams);
         streams
             .values()
@@ -238,8 +238,8 @@ impl Core {
             .collect()
     }
 
-    /// How many open shards the account's provisioned streams have.
-    pub(crate) fn open_shard_count(&self, now_millis: u64) -> usize {
+    /// Counts the open shards of the account's provisioned streams.
+    pub(super) fn open_shard_count(&self, now_millis: u64) -> usize {
         self.streams(now_millis)
             .iter()
             .map(|stream| {
@@ -254,7 +254,7 @@ impl Core {
     }
 
     /// The service's answer if the account may not have this many more open shards.
-    pub(crate) fn allow_shards(&self, added: usize, now_millis: u64) -> Result<(), ApiError> {
+    pub(super) fn allow_shards(&self, added: usize, now_millis: u64) -> Result<(), ApiError> {
         let count = self.open_shard_count(now_millis);
         let Settings {
             region,
@@ -273,7 +273,7 @@ impl Core {
     }
 
     /// Adds a stream, usable once `due_millis` has come.
-    pub(crate) fn add_stream(
+    pub(super) fn add_stream(
         &self,
         name: &str,
         state: StreamState,
@@ -308,7 +308,7 @@ impl Core {
     }
 
     /// Adds a stream that is usable at once, unless there is one of this name.
-    pub(crate) fn ensure_stream(&self, name: &str, shard_count: u32) -> Result<Presence, ApiError> {
+    pub(super) fn ensure_stream(&self, name: &str, shard_count: u32) -> Result<Presence, ApiError> {
         let now_millis = self.now_millis();
         if let Ok(stream) = self.stream(Some(name), None, now_millis) {
             if stream.read(now_millis).is_usable() {
@@ -331,10 +331,10 @@ impl Core {
 
 /// Whether a stream is there.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Presence {
+pub(super) enum Presence {
     /// Records can be put and read.
     Usable,
-    /// It is being created or deleted, for so long.
+    /// A stream that is being created or deleted, for so long.
     NotYet(Duration),
 }
 

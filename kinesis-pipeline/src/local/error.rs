@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use super::api_error::ApiError;
 
-/// What the embedded Kinesis could not do.
+/// An error of the embedded Kinesis.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LocalError {
@@ -11,7 +11,7 @@ pub enum LocalError {
     #[error("the embedded Kinesis cannot be set up: {reason}")]
     #[non_exhaustive]
     Settings {
-        /// What is wrong, and what to write instead.
+        /// The mistake, and the text to write instead.
         reason: String,
     },
     /// The embedded Kinesis refused a call as the service would.
@@ -44,10 +44,10 @@ pub enum LocalError {
     DataDirForeign {
         /// The directory, or the file in it.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason why it is none.
         reason: String,
     },
-    /// What is in the data directory cannot be read any more.
+    /// The data directory is damaged and cannot be read any more.
     #[cfg(feature = "local-durable")]
     #[error(
         "{path} is damaged: bring it back from a copy, or remove it to begin without streams",
@@ -57,7 +57,7 @@ pub enum LocalError {
     DataDirDamaged {
         /// The directory, or the file in it.
         path: PathBuf,
-        /// What was found.
+        /// The damage that was found.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The data directory cannot be read or written: its permissions or the room on the disk forbid it.
@@ -70,7 +70,7 @@ pub enum LocalError {
         /// The reason, from the system.
         source: std::io::Error,
     },
-    /// Nothing can listen on the address: it is in use, not of this machine, or not an address.
+    /// The address cannot be listened on: it is in use, not of this machine, or not an address.
     #[cfg(feature = "local-server")]
     #[error("cannot listen on {address}: choose another address or stop what uses it")]
     #[non_exhaustive]
@@ -80,7 +80,7 @@ pub enum LocalError {
         /// The reason, from the system.
         source: std::io::Error,
     },
-    /// No certificate could be made for TLS.
+    /// The certificate for TLS could not be made.
     #[cfg(feature = "local-tls")]
     #[error("cannot make a certificate for TLS")]
     #[non_exhaustive]
@@ -99,21 +99,21 @@ pub enum LocalError {
 }
 
 impl LocalError {
-    pub(crate) fn settings(reason: impl Into<String>) -> Self {
+    pub(super) fn settings(reason: impl Into<String>) -> Self {
         Self::Settings {
             reason: reason.into(),
         }
     }
 
     #[cfg(feature = "local-durable")]
-    pub(crate) fn in_use(path: &Path) -> Self {
+    pub(super) fn in_use(path: &Path) -> Self {
         Self::DataDirInUse {
             path: path.to_owned(),
         }
     }
 
     #[cfg(feature = "local-durable")]
-    pub(crate) fn foreign(path: &Path, reason: &str) -> Self {
+    pub(super) fn foreign(path: &Path, reason: &str) -> Self {
         Self::DataDirForeign {
             path: path.to_owned(),
             reason: reason.to_owned(),
@@ -121,7 +121,7 @@ impl LocalError {
     }
 
     #[cfg(feature = "local-durable")]
-    pub(crate) fn damaged(
+    pub(super) fn damaged(
         path: &Path,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
@@ -132,14 +132,14 @@ impl LocalError {
     }
 
     #[cfg(feature = "local-durable")]
-    pub(crate) fn unusable(path: &Path, source: std::io::Error) -> Self {
+    pub(super) fn unusable(path: &Path, source: std::io::Error) -> Self {
         Self::DataDirUnusable {
             path: path.to_owned(),
             source,
         }
     }
 
-    pub(crate) fn refused(error: ApiError) -> Self {
+    pub(super) fn refused(error: ApiError) -> Self {
         Self::Refused {
             code: error.code,
             message: error.message,

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Mutex};
 use super::locks::lock;
 
 const MIB: u64 = 1024 * 1024;
-/// What a shard takes and gives in a second.
+/// The records, bytes and calls that a shard takes and gives in a second.
 const PUT_BYTES: u64 = MIB;
 const PUT_RECORDS: u64 = 1_000;
 const READ_CALLS: u64 = 5;
@@ -19,7 +19,7 @@ const BUCKETS_MAX: usize = 10_000;
 /// More than that can be taken at once from a full bucket: a record or page bigger than a second's worth. The
 /// bucket then owes the rest, and gives nothing until it has been paid.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bucket {
+pub(super) struct Bucket {
     per_second: u64,
     /// Thousandths: at a rate a second, a thousandth of it comes each millisecond.
     level_thousandths: i64,
@@ -28,7 +28,7 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// A full bucket.
-    pub(crate) fn new(per_second: u64) -> Self {
+    pub(super) fn new(per_second: u64) -> Self {
         Self {
             per_second,
             level_thousandths: thousandths(per_second),
@@ -70,7 +70,7 @@ fn thousandths(amount: u64) -> i64 {
 
 /// The rates of one shard.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ShardRates {
+pub(super) struct ShardRates {
     put_bytes: Bucket,
     put_records: Bucket,
     read_calls: Bucket,
@@ -79,7 +79,7 @@ pub(crate) struct ShardRates {
 }
 
 impl ShardRates {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             put_bytes: Bucket::new(PUT_BYTES),
             put_records: Bucket::new(PUT_RECORDS),
@@ -90,7 +90,7 @@ impl ShardRates {
     }
 
     /// Whether a record of this size is taken now.
-    pub(crate) fn allow_put(&mut self, bytes: usize, now_millis: u64) -> bool {
+    pub(super) fn allow_put(&mut self, bytes: usize, now_millis: u64) -> bool {
         let bytes = bytes as u64;
         let allowed = self.put_bytes.has(bytes, now_millis) && self.put_records.has(1, now_millis);
         if allowed {
@@ -101,30 +101,30 @@ impl ShardRates {
     }
 
     /// Whether a page is given now; its size is not known yet.
-    pub(crate) fn allow_read(&mut self, now_millis: u64) -> bool {
+    pub(super) fn allow_read(&mut self, now_millis: u64) -> bool {
         self.read_bytes.has(1, now_millis) && self.read_calls.try_take(1, now_millis)
     }
 
     /// Counts the page that was given: after 10 MiB the shard gives nothing for 4 to 5 seconds.
-    pub(crate) fn count_read(&mut self, bytes: usize) {
+    pub(super) fn count_read(&mut self, bytes: usize) {
         self.read_bytes.take(bytes as u64);
     }
 
     /// Whether an iterator is given now.
-    pub(crate) fn allow_iterator(&mut self, now_millis: u64) -> bool {
+    pub(super) fn allow_iterator(&mut self, now_millis: u64) -> bool {
         self.iterators.try_take(1, now_millis)
     }
 }
 
 /// The rates of control calls, by operation and, for a rate of streams, by stream.
 #[derive(Debug, Default)]
-pub(crate) struct Rates {
+pub(super) struct Rates {
     buckets: Mutex<HashMap<(&'static str, Option<String>), Bucket>>,
 }
 
 impl Rates {
     /// Takes one call of an operation, on this stream or in the whole account, from its bucket.
-    pub(crate) fn try_take(
+    pub(super) fn try_take(
         &self,
         operation: &'static str,
         stream: Option<&str>,

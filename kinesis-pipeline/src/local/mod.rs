@@ -47,7 +47,7 @@ pub use faults::{Fault, Faults};
 #[cfg(feature = "local-server")]
 pub use http::{LocalDynamoDb, LocalServer};
 
-/// How often, and how long at least, a handle waits for a stream that changes.
+/// The bounds of a handle's wait for a stream that changes: the number of looks, and the shortest time between two.
 const WAITS_MAX: u32 = 1_000;
 const WAIT_MIN: Duration = Duration::from_millis(1);
 
@@ -68,7 +68,7 @@ const WAIT_MIN: Duration = Duration::from_millis(1);
 /// ```
 #[derive(Clone)]
 pub struct LocalKinesis {
-    pub(crate) core: Arc<Core>,
+    core: Arc<Core>,
     /// The keeper of the data directory, which ends with the last handle.
     #[cfg(feature = "local-durable")]
     _keeper: Option<Arc<durable::Keeper>>,

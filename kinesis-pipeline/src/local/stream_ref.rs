@@ -9,31 +9,31 @@ use super::validate::{Checks, NAME, STREAM_ARN, stream_name_of_arn};
 /// The third one of the API, `StreamId`, is reserved: it is taken and ignored like any member that is not known.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct StreamRef {
-    pub(crate) stream_name: Option<String>,
+pub(super) struct StreamRef {
+    pub(super) stream_name: Option<String>,
     #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    pub(super) stream_arn: Option<String>,
 }
 
 impl StreamRef {
     /// Returns the member `StreamName`.
-    pub(crate) fn name(&self) -> Option<&str> {
+    pub(super) fn name(&self) -> Option<&str> {
         self.stream_name.as_deref()
     }
 
     /// Returns the member `StreamARN`.
-    pub(crate) fn arn(&self) -> Option<&str> {
+    pub(super) fn arn(&self) -> Option<&str> {
         self.stream_arn.as_deref()
     }
 
     /// Returns the stream's name, from whichever member has it.
-    pub(crate) fn any_name(&self) -> Option<&str> {
+    pub(super) fn any_name(&self) -> Option<&str> {
         self.name()
             .or_else(|| self.arn().and_then(stream_name_of_arn))
     }
 
     /// Begins the checks of a request with those of these members.
-    pub(crate) fn checks(&self) -> Checks {
+    pub(super) fn checks(&self) -> Checks {
         let mut checks = Checks::new();
         checks.text("streamName", self.name(), NAME);
         checks.text("streamARN", self.arn(), STREAM_ARN);
@@ -41,7 +41,7 @@ impl StreamRef {
     }
 
     /// Whether neither member is there.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.stream_name.is_none() && self.stream_arn.is_none()
     }
 }

@@ -8,23 +8,23 @@ use super::api_error::ApiError;
 /// The service reports at most this many broken constraints of one request.
 const ERRORS_MAX: usize = 10;
 
-/// What the text of a member must look like.
+/// A constraint on the text of a member.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Text {
-    pub(crate) chars_min: usize,
-    pub(crate) chars_max: usize,
-    pub(crate) pattern: Option<Pattern>,
+pub(super) struct Text {
+    pub(super) chars_min: usize,
+    pub(super) chars_max: usize,
+    pub(super) pattern: Option<Pattern>,
 }
 
 /// A regular expression of the model, and the same as code.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pattern {
-    pub(crate) words: &'static str,
-    pub(crate) matches: fn(&str) -> bool,
+pub(super) struct Pattern {
+    pub(super) words: &'static str,
+    pub(super) matches: fn(&str) -> bool,
 }
 
 /// The names of streams, shards and consumers.
-pub(crate) const NAME: Text = Text {
+pub(super) const NAME: Text = Text {
     chars_min: 1,
     chars_max: 128,
     pattern: Some(Pattern {
@@ -32,7 +32,7 @@ pub(crate) const NAME: Text = Text {
         matches: is_name,
     }),
 };
-pub(crate) const STREAM_ARN: Text = Text {
+pub(super) const STREAM_ARN: Text = Text {
     chars_min: 1,
     chars_max: 2048,
     pattern: Some(Pattern {
@@ -40,7 +40,7 @@ pub(crate) const STREAM_ARN: Text = Text {
         matches: is_stream_arn,
     }),
 };
-pub(crate) const CONSUMER_ARN: Text = Text {
+pub(super) const CONSUMER_ARN: Text = Text {
     chars_min: 1,
     chars_max: 2048,
     pattern: Some(Pattern {
@@ -48,7 +48,7 @@ pub(crate) const CONSUMER_ARN: Text = Text {
         matches: |text| consumer_of_arn(text).is_some(),
     }),
 };
-pub(crate) const RESOURCE_ARN: Text = Text {
+pub(super) const RESOURCE_ARN: Text = Text {
     chars_min: 1,
     chars_max: 2048,
     pattern: Some(Pattern {
@@ -56,27 +56,27 @@ pub(crate) const RESOURCE_ARN: Text = Text {
         matches: is_stream_arn,
     }),
 };
-pub(crate) const KEY_ID: Text = Text {
+pub(super) const KEY_ID: Text = Text {
     chars_min: 1,
     chars_max: 2048,
     pattern: None,
 };
-pub(crate) const TAG_KEY: Text = Text {
+pub(super) const TAG_KEY: Text = Text {
     chars_min: 1,
     chars_max: 128,
     pattern: None,
 };
-pub(crate) const TAG_VALUE: Text = Text {
+pub(super) const TAG_VALUE: Text = Text {
     chars_min: 0,
     chars_max: 256,
     pattern: None,
 };
-pub(crate) const PARTITION_KEY: Text = Text {
+pub(super) const PARTITION_KEY: Text = Text {
     chars_min: 1,
     chars_max: 256,
     pattern: None,
 };
-pub(crate) const HASH_KEY: Text = Text {
+pub(super) const HASH_KEY: Text = Text {
     chars_min: 0,
     chars_max: usize::MAX,
     pattern: Some(Pattern {
@@ -84,7 +84,7 @@ pub(crate) const HASH_KEY: Text = Text {
         matches: |text| is_decimal(text, 39),
     }),
 };
-pub(crate) const SEQUENCE_NUMBER: Text = Text {
+pub(super) const SEQUENCE_NUMBER: Text = Text {
     chars_min: 0,
     chars_max: usize::MAX,
     pattern: Some(Pattern {
@@ -92,12 +92,12 @@ pub(crate) const SEQUENCE_NUMBER: Text = Text {
         matches: |text| is_decimal(text, 129),
     }),
 };
-pub(crate) const SHARD_ITERATOR: Text = Text {
+pub(super) const SHARD_ITERATOR: Text = Text {
     chars_min: 1,
     chars_max: 512,
     pattern: None,
 };
-pub(crate) const NEXT_TOKEN: Text = Text {
+pub(super) const NEXT_TOKEN: Text = Text {
     chars_min: 1,
     chars_max: 1_048_576,
     pattern: None,
@@ -119,7 +119,7 @@ fn is_stream_arn(text: &str) -> bool {
 }
 
 /// The ARN of a consumer's stream, and the consumer's name.
-pub(crate) fn consumer_of_arn(text: &str) -> Option<(&str, &str)> {
+pub(super) fn consumer_of_arn(text: &str) -> Option<(&str, &str)> {
     let (stream_arn, consumer) = text.split_once("/consumer/")?;
     let (name, created) = consumer.rsplit_once(':')?;
     let number = !created.is_empty() && created.bytes().all(|byte| byte.is_ascii_digit());
@@ -127,7 +127,7 @@ pub(crate) fn consumer_of_arn(text: &str) -> Option<(&str, &str)> {
 }
 
 /// The name of the stream that an ARN names: its own, or that of a consumer.
-pub(crate) fn stream_name_of_arn(text: &str) -> Option<&str> {
+pub(super) fn stream_name_of_arn(text: &str) -> Option<&str> {
     let resource = Arn::parse(text)?.resource.strip_prefix("stream/")?;
     Some(resource.split('/').next().unwrap_or(resource))
 }
@@ -141,15 +141,15 @@ fn is_decimal(text: &str, digits_max: usize) -> bool {
 
 /// The parts of a Kinesis ARN that tell resources apart.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Arn<'a> {
-    pub(crate) region: &'a str,
-    pub(crate) account_id: &'a str,
-    /// What follows the account: `stream/orders`.
-    pub(crate) resource: &'a str,
+pub(super) struct Arn<'a> {
+    pub(super) region: &'a str,
+    pub(super) account_id: &'a str,
+    /// The part after the account: `stream/orders`.
+    pub(super) resource: &'a str,
 }
 
 impl<'a> Arn<'a> {
-    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.splitn(6, ':');
         let arn_of_aws = parts.next() == Some("arn") && parts.next()?.starts_with("aws");
         let of_kinesis = parts.next() == Some("kinesis");
@@ -166,17 +166,17 @@ impl<'a> Arn<'a> {
 
 /// Collects the constraints that a request breaks.
 #[derive(Debug, Default)]
-pub(crate) struct Checks {
+pub(super) struct Checks {
     errors: Vec<String>,
 }
 
 impl Checks {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::default()
     }
 
     /// Reports a broken constraint of a member in the service's words.
-    pub(crate) fn broken(&mut self, member: &str, value: Option<&dyn Display>, constraint: &str) {
+    pub(super) fn broken(&mut self, member: &str, value: Option<&dyn Display>, constraint: &str) {
         if self.errors.len() >= ERRORS_MAX {
             return;
         }
@@ -187,7 +187,7 @@ impl Checks {
     }
 
     /// Checks that a member is there; without it, the type's default stands in until [`finish`](Self::finish).
-    pub(crate) fn required<T: Default>(&mut self, member: &str, value: Option<T>) -> T {
+    pub(super) fn required<T: Default>(&mut self, member: &str, value: Option<T>) -> T {
         if value.is_none() {
             self.broken(member, None, "Member must not be null");
         }
@@ -195,7 +195,7 @@ impl Checks {
     }
 
     /// Checks a text that must be there.
-    pub(crate) fn required_text<'a>(
+    pub(super) fn required_text<'a>(
         &mut self,
         member: &str,
         value: Option<&'a str>,
@@ -206,7 +206,7 @@ impl Checks {
     }
 
     /// Checks a text if it is there.
-    pub(crate) fn text(&mut self, member: &str, value: Option<&str>, rule: Text) {
+    pub(super) fn text(&mut self, member: &str, value: Option<&str>, rule: Text) {
         let Some(text) = value else {
             return;
         };
@@ -227,13 +227,13 @@ impl Checks {
     }
 
     /// Reports a length that breaks a bound.
-    pub(crate) fn length(&mut self, member: &str, value: &dyn Display, side: &str, bound: usize) {
+    pub(super) fn length(&mut self, member: &str, value: &dyn Display, side: &str, bound: usize) {
         let constraint = format!("Member must have length {side} than or equal to {bound}");
         self.broken(member, Some(value), &constraint);
     }
 
     /// Checks a number if it is there.
-    pub(crate) fn number(&mut self, member: &str, value: Option<i64>, min: i64, max: i64) {
+    pub(super) fn number(&mut self, member: &str, value: Option<i64>, min: i64, max: i64) {
         let Some(number) = value else {
             return;
         };
@@ -248,7 +248,7 @@ impl Checks {
     }
 
     /// Checks a member that has one of a few values, if it is there.
-    pub(crate) fn one_of(&mut self, member: &str, value: Option<&str>, values: &[&str]) {
+    pub(super) fn one_of(&mut self, member: &str, value: Option<&str>, values: &[&str]) {
         if let Some(text) = value
             && !values.contains(&text)
         {
@@ -259,7 +259,7 @@ impl Checks {
     }
 
     /// The service's answer if any constraint is broken.
-    pub(crate) fn finish(self) -> Result<(), ApiError> {
+    pub(super) fn finish(self) -> Result<(), ApiError> {
         if self.errors.is_empty() {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use bytestring::ByteString;
 
 use crate::local::state::log::LogRecord;
 
-/// What a record has beside its key and data.
+/// The bytes of a record beside its key and data.
 const HEAD_BYTES: usize = 16;
 
 /// A record as it is read back; its counter follows from its place.
@@ -33,7 +33,7 @@ pub(super) fn encode(records: &[LogRecord]) -> Vec<u8> {
     bytes
 }
 
-/// Nothing, if the bytes are not a chunk's.
+/// Reads a chunk; returns nothing if the bytes are not a chunk's.
 pub(super) fn decode(mut bytes: &[u8]) -> Option<Vec<ChunkRecord<'_>>> {
     let mut records = Vec::new();
     while !bytes.is_empty() {

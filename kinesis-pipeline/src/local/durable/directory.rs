@@ -12,7 +12,7 @@ use crate::local::LocalError;
 const MARKER: &str = "kinesis-pipeline.txt";
 /// Changes with the format of what is in the store.
 const MARKER_TEXT: &str = "streams of an embedded Kinesis, made by kinesis-pipeline; format 1\n";
-/// No marker of any format is longer.
+/// The greatest length of a marker, in any format.
 const MARKER_BYTES_MAX: u64 = 1024;
 
 /// A data directory that is ours until this is dropped.

@@ -26,7 +26,7 @@ pub(super) struct Loaded {
     pub(super) kept: Kept,
 }
 
-/// What the store holds, before its parts are put together.
+/// The contents of the store, before its parts are put together.
 #[derive(Default)]
 struct Parts {
     account: Option<SavedAccount>,

@@ -48,7 +48,7 @@ use super::{
 };
 use crate::clock::Clock;
 
-pub(crate) use write::Keeper;
+pub(super) use write::Keeper;
 
 /// Starts a Kinesis with what the data directory holds. The keeper keeps it there until it is dropped.
 pub(super) async fn start(

@@ -23,14 +23,14 @@ const STORE: &str = "store";
 /// The file that the store writes last when it is made.
 const STORE_VERSION: &str = "version";
 const KEYSPACE: &str = "kinesis";
-/// Nothing is read from the store once it is loaded.
+/// The size of the cache, which stays small: after loading, the store is only written.
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 const MEMTABLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Small writes make small work: one thread merges files in the background.
 const WORKER_THREADS: usize = 1;
 
-/// What a key names.
+/// A key of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
     Account,
@@ -51,7 +51,7 @@ pub(super) struct Batch {
     bytes: usize,
 }
 
-/// What went wrong in the store.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StoreError {
     #[error("the store failed")]
@@ -109,7 +109,7 @@ impl Store {
         open(&path).map_err(|error| refusal(&path, error))
     }
 
-    /// All that is stored, in the order of the keys.
+    /// Returns all entries in the order of the keys.
     pub(super) fn entries(
         &self,
     ) -> impl Iterator<Item = Result<(Key, UserValue), StoreError>> + use<> {
@@ -148,7 +148,7 @@ impl Store {
         batch.writes.remove(&self.keyspace, key);
     }
 
-    /// Has the disk write what the operating system was given.
+    /// Syncs: has the disk write all that the operating system was given.
     pub(super) fn sync(&self) -> Result<(), StoreError> {
         Ok(self.database.persist(PersistMode::SyncData)?)
     }

@@ -37,13 +37,13 @@ const CHUNK_BYTES_MAX: usize = 1024 * 1024;
 const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 const _: () = assert!(CHUNK_BYTES_MAX <= BATCH_BYTES_MAX);
 
-/// What is on disk of each stream, by generation: its shards by index.
+/// The part of each stream that is on disk, by generation: its shards by index.
 pub(super) type Kept = BTreeMap<u64, BTreeMap<u32, KeptShard>>;
 
-/// What is on disk of a shard.
+/// The part of a shard that is on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct KeptShard {
-    /// No record before this counter is there.
+    /// The counter of the first record that is there.
     pub(super) first: u64,
     /// The counter of the first record that is not there yet.
     pub(super) next: u64,
@@ -51,12 +51,12 @@ pub(super) struct KeptShard {
 
 /// The thread that keeps a Kinesis. Dropping this waits until all is kept.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(in crate::local) struct Keeper {
     changes: Arc<Changes>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread works with.
+/// The state of the writing thread.
 pub(super) struct Writer {
     store: Store,
     /// After the store: its lock goes last.
@@ -69,7 +69,7 @@ pub(super) struct Writer {
     /// The shards whose records are in the batch, and up to which counter.
     batched: Vec<(Arc<Stream>, u32, u64)>,
     clock: Clock,
-    /// Since when the disk does not have everything.
+    /// The time since which the disk lacks something.
     unsynced_since: Option<Instant>,
 }
 

@@ -12,9 +12,9 @@ pub struct Fault {
     pub(super) operation: Option<String>,
     pub(super) shard: Option<ShardId>,
     pub(super) each_entry: bool,
-    /// How many fitting calls pass before the first is struck.
+    /// The number of fitting calls that pass before the first is struck.
     pub(super) passing: u64,
-    /// How many calls are still to be struck; all of them without a number.
+    /// The number of calls that are still to be struck; without a number, all of them.
     pub(super) times: Option<u64>,
     pub(super) probability: f64,
 }

@@ -76,35 +76,35 @@ impl Faults {
 
 /// The faults inside the Kinesis.
 #[derive(Debug)]
-pub(crate) struct FaultBook {
+pub(super) struct FaultBook {
     /// Whether there are rules: without any, a call costs one load.
     has_rules: AtomicBool,
     rules: Mutex<Rules>,
 }
 
-/// What is to happen to one call.
+/// The faults that strike one call.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub(super) struct Plan {
     /// The call waits so long before anything else.
-    pub(crate) delay: Duration,
+    pub(super) delay: Duration,
     /// The call is refused as a whole.
-    pub(crate) refused: Option<ApiError>,
+    pub(super) refused: Option<ApiError>,
     /// The call is carried out, and its answer lost.
-    pub(crate) lost: bool,
+    pub(super) lost: bool,
     /// Some of the call's entries are refused.
-    pub(crate) refusals: Refusals,
+    pub(super) refusals: Refusals,
 }
 
 /// The entries of a put that are refused one by one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Refusals {
-    pub(crate) shards: Vec<(ByteString, ApiError)>,
-    pub(crate) entries: Vec<(usize, ApiError)>,
+pub(super) struct Refusals {
+    pub(super) shards: Vec<(ByteString, ApiError)>,
+    pub(super) entries: Vec<(usize, ApiError)>,
 }
 
 impl Refusals {
-    /// Why this entry, which goes to that shard, is refused, if it is.
-    pub(crate) fn of(&self, entry: usize, shard_id: &str) -> Option<&ApiError> {
+    /// Returns the refusal of this entry, which goes to that shard, if it has one.
+    pub(super) fn of(&self, entry: usize, shard_id: &str) -> Option<&ApiError> {
         let by_entry = self.entries.iter().find(|(refused, _)| *refused == entry);
         let by_shard = || {
             self.shards
@@ -119,7 +119,7 @@ impl Refusals {
 }
 
 impl FaultBook {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self {
             has_rules: AtomicBool::new(false),
             rules: Mutex::new(Rules::new(seed)),
@@ -145,12 +145,12 @@ impl FaultBook {
     }
 
     /// Whether any call may be struck.
-    pub(crate) fn may_strike(&self) -> bool {
+    pub(super) fn may_strike(&self) -> bool {
         self.has_rules.load(Ordering::Acquire)
     }
 
-    /// What is to happen to a call that names these shards and has so many entries.
-    pub(crate) fn plan(&self, operation: &str, shards: &[ByteString], entries: usize) -> Plan {
+    /// Decides which faults strike a call that names these shards and has so many entries.
+    pub(super) fn plan(&self, operation: &str, shards: &[ByteString], entries: usize) -> Plan {
         let call = Call {
             operation,
             shards,
@@ -163,7 +163,7 @@ impl FaultBook {
     }
 
     /// Whether the next event of a subscription to this shard, and every later one, is to be held back.
-    pub(crate) fn half_opens(&self, shard_id: &ByteString) -> bool {
+    pub(super) fn half_opens(&self, shard_id: &ByteString) -> bool {
         if !self.may_strike() {
             return false;
         }
@@ -175,4 +175,4 @@ impl FaultBook {
 }
 
 /// The faults, shared with the subscriptions.
-pub(crate) type SharedFaults = Arc<FaultBook>;
+pub(super) type SharedFaults = Arc<FaultBook>;

@@ -1,4 +1,4 @@
-//! Which faults strike a call: a pure function of the rules, the call, and the seed.
+//! The choice of the faults that strike a call: a pure function of the rules, the call, and the seed.
 
 use bytestring::ByteString;
 
@@ -21,7 +21,7 @@ pub(super) struct Call<'a> {
     pub(super) operation: &'a str,
     /// The shards that the call is about, each once.
     pub(super) shards: &'a [ByteString],
-    /// How many entries a put has.
+    /// The number of entries of a put.
     pub(super) entries: usize,
 }
 
@@ -45,7 +45,7 @@ impl Rules {
         self.faults.clear();
     }
 
-    /// What is to happen to the call. Delays add up; of the refusals, the first one counts.
+    /// Decides which faults strike the call. Delays add up; of the refusals, the first one counts.
     pub(super) fn decide(&mut self, call: &Call<'_>) -> Plan {
         let Self { faults, random } = self;
         let mut plan = Plan::default();

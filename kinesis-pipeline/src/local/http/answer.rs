@@ -18,7 +18,7 @@ const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 const FORBIDDEN: &[u8] = b"<AccessDeniedException>\n  \
     <Message>Unable to determine service/operation name to be authorized</Message>\n\
     </AccessDeniedException>\n";
-/// How many random bytes the second request id has.
+/// The number of random bytes in the second request id.
 const EXTENDED_ID_BYTES: usize = 54;
 
 /// The code for a request that is too long as a whole.

@@ -1,4 +1,4 @@
-//! What a request asks for: the operation, the format, and the body within its limit.
+//! The parts of a request: the operation, the format, and the body within its limit.
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -16,10 +16,10 @@ use crate::local::{api_error::ApiError, protocol::Format};
 const SERVICE: &str = "Kinesis_20131202";
 /// 10 MiB of records and keys, a third more in base64, and room for the names of members.
 const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// How much more of a request that is too long is read, so that its sender gets to read the answer.
+/// The bytes of a request over the limit that are read and dropped, so that its sender gets to read the answer.
 const DISCARD_BYTES_MAX: usize = 4 * REQUEST_BYTES_MAX;
 
-/// What the head of a request says.
+/// The operation and the format that the head of a request names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Route<'a> {
     pub(super) format: Format,
@@ -118,10 +118,10 @@ async fn discard(mut body: Incoming) {
     }
 }
 
-/// Why there is no body.
+/// A body that could not be read.
 #[derive(Debug)]
 pub(super) enum ReadError {
-    /// It is longer than the service takes.
+    /// A body longer than the service takes.
     TooLong,
     /// The connection broke.
     Broken(hyper::Error),

@@ -18,7 +18,7 @@ use crate::local::{
     protocol::Message,
 };
 
-/// What every connection of a server shares.
+/// The state that all connections of a server share.
 #[derive(Clone, Debug)]
 pub(super) struct Face {
     pub(super) local: LocalKinesis,
@@ -57,7 +57,7 @@ impl std::error::Error for NoAnswer {
     }
 }
 
-/// What became of a call.
+/// The result of a call.
 enum Outcome {
     Answer(Bytes),
     Events(subscribe_to_shard::Subscription),

@@ -26,9 +26,9 @@ use super::{
 };
 use crate::local::{LocalError, LocalKinesis};
 
-/// How long a stop waits for the requests that are being answered.
+/// The longest time that a stop waits for the requests that are being answered.
 pub(super) const STOP_WAIT_MAX: Duration = Duration::from_secs(5);
-/// How long to wait after a failed accept, most often for want of file descriptors.
+/// The pause after a failed accept, most often for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// HTTP/2 windows, in which a request of 500 small records fits without a round trip.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;

@@ -11,7 +11,7 @@ use tokio_rustls::{
 /// The protocols that the server offers, the better one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// What a server with TLS needs, and what its clients need to trust it.
+/// The acceptor of a server with TLS, and the certificate that its clients must trust.
 pub(super) struct Tls {
     pub(super) acceptor: TlsAcceptor,
     pub(super) certificate_pem: String,

@@ -7,14 +7,14 @@ use serde::Deserialize;
 use super::{Nothing, Operation, tags};
 use crate::local::{api_error::ApiError, core::Core, stream_ref::StreamRef};
 
-pub(crate) struct AddTagsToStream;
+pub(in crate::local) struct AddTagsToStream;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) tags: Option<BTreeMap<String, String>>,
+    pub(in crate::local) stream: StreamRef,
+    pub(in crate::local) tags: Option<BTreeMap<String, String>>,
 }
 
 impl Operation for AddTagsToStream {

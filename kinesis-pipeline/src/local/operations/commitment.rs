@@ -6,13 +6,13 @@ use crate::local::protocol::values::Timestamp;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Input {
-    pub(crate) status: Option<String>,
+pub(in crate::local) struct Input {
+    pub(in crate::local) status: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
+pub(in crate::local) struct Response {
     minimum_throughput_billing_commitment: Commitment,
 }
 

@@ -1,4 +1,4 @@
-//! What the operations on consumers share: how a consumer is named and shown.
+//! Names and descriptions of consumers, shared by the operations on them.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use crate::local::{
 
 /// A consumer as the API shows it.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct ConsumerShape {
+pub(in crate::local) struct ConsumerShape {
     #[serde(rename = "ConsumerName")]
-    pub(crate) name: String,
+    pub(in crate::local) name: String,
     #[serde(rename = "ConsumerARN")]
-    pub(crate) arn: String,
+    pub(in crate::local) arn: String,
     #[serde(rename = "ConsumerStatus")]
-    pub(crate) status: &'static str,
+    pub(in crate::local) status: &'static str,
     #[serde(rename = "ConsumerCreationTimestamp")]
-    pub(crate) created_at: Timestamp,
+    pub(in crate::local) created_at: Timestamp,
     /// Only in descriptions.
     #[serde(rename = "StreamARN", skip_serializing_if = "Option::is_none")]
-    pub(crate) stream_arn: Option<String>,
+    pub(in crate::local) stream_arn: Option<String>,
 }
 
 impl ConsumerShape {

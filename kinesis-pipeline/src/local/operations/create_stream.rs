@@ -23,24 +23,24 @@ use crate::local::{
     validate::{Checks, NAME},
 };
 
-/// How many shards a stream on demand begins with.
+/// The number of shards that a stream on demand begins with.
 const ON_DEMAND_SHARDS: u32 = 4;
 const SHARDS_MAX: i64 = 100_000;
 
-pub(crate) struct CreateStream;
+pub(in crate::local) struct CreateStream;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    pub(crate) stream_name: Option<String>,
-    pub(crate) shard_count: Option<i64>,
-    pub(crate) stream_mode_details: Option<StreamModeDetails>,
-    pub(crate) tags: Option<BTreeMap<String, String>>,
+pub(in crate::local) struct Request {
+    pub(in crate::local) stream_name: Option<String>,
+    pub(in crate::local) shard_count: Option<i64>,
+    pub(in crate::local) stream_mode_details: Option<StreamModeDetails>,
+    pub(in crate::local) tags: Option<BTreeMap<String, String>>,
     #[serde(rename = "WarmThroughputMiBps")]
-    pub(crate) warm_mebibytes: Option<u32>,
+    pub(in crate::local) warm_mebibytes: Option<u32>,
     #[serde(rename = "MaxRecordSizeInKiB")]
-    pub(crate) max_record_size_in_kib: Option<i64>,
-    pub(crate) record_distribution_strategy: Option<String>,
+    pub(in crate::local) max_record_size_in_kib: Option<i64>,
+    pub(in crate::local) record_distribution_strategy: Option<String>,
 }
 
 impl Operation for CreateStream {
@@ -110,7 +110,7 @@ fn is_on_demand(request: &Request) -> bool {
 }
 
 /// Checks what the handle of the embedded Kinesis creates streams with.
-pub(crate) fn check(name: &str, shard_count: u32) -> Result<(), ApiError> {
+pub(in crate::local) fn check(name: &str, shard_count: u32) -> Result<(), ApiError> {
     let mut checks = Checks::new();
     checks.text("streamName", Some(name), NAME);
     checks.number("shardCount", Some(shard_count.into()), 1, SHARDS_MAX);

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::local::{api_error::ApiError, core::Core};
 
-pub(crate) struct DecreaseStreamRetentionPeriod;
+pub(in crate::local) struct DecreaseStreamRetentionPeriod;
 
 impl Operation for DecreaseStreamRetentionPeriod {
     const NAME: &'static str = "DecreaseStreamRetentionPeriod";

@@ -9,13 +9,13 @@ use crate::local::{
     validate::{Checks, RESOURCE_ARN},
 };
 
-pub(crate) struct DeleteResourcePolicy;
+pub(in crate::local) struct DeleteResourcePolicy;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(rename = "ResourceARN")]
-    pub(crate) resource_arn: Option<String>,
+    pub(super) resource_arn: Option<String>,
 }
 
 impl Operation for DeleteResourcePolicy {

@@ -13,14 +13,14 @@ use crate::{
     service::StreamStatus,
 };
 
-pub(crate) struct DeleteStream;
+pub(in crate::local) struct DeleteStream;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) enforce_consumer_deletion: Option<bool>,
+    pub(in crate::local) stream: StreamRef,
+    pub(in crate::local) enforce_consumer_deletion: Option<bool>,
 }
 
 impl Operation for DeleteStream {

@@ -9,16 +9,16 @@ use crate::local::{
     validate::{Checks, stream_name_of_arn},
 };
 
-pub(crate) struct DeregisterStreamConsumer;
+pub(in crate::local) struct DeregisterStreamConsumer;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
-    pub(crate) consumer_name: Option<String>,
+    pub(in crate::local) stream_arn: Option<String>,
+    pub(in crate::local) consumer_name: Option<String>,
     #[serde(rename = "ConsumerARN")]
-    pub(crate) consumer_arn: Option<String>,
+    pub(in crate::local) consumer_arn: Option<String>,
 }
 
 impl Operation for DeregisterStreamConsumer {

@@ -5,11 +5,11 @@ use serde::Deserialize;
 use super::{Operation, commitment::Response};
 use crate::local::{api_error::ApiError, core::Core};
 
-pub(crate) struct DescribeAccountSettings;
+pub(in crate::local) struct DescribeAccountSettings;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {}
+pub(in crate::local) struct Request {}
 
 impl Operation for DescribeAccountSettings {
     const NAME: &'static str = "DescribeAccountSettings";

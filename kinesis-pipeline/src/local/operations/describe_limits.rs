@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 use super::Operation;
 use crate::local::{api_error::ApiError, core::Core};
 
-/// How many streams on demand the account may have: said, not held.
+/// The limit of streams on demand of the account: told, not enforced.
 const ON_DEMAND_STREAMS_MAX: u32 = 50;
 
-pub(crate) struct DescribeLimits;
+pub(in crate::local) struct DescribeLimits;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {}
+pub(in crate::local) struct Request {}
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
+pub(in crate::local) struct Response {
     shard_limit: u32,
     open_shard_count: usize,
     on_demand_stream_count: usize,

@@ -18,26 +18,26 @@ use crate::{
 const LIMIT_MAX: i64 = 10_000;
 const LIMIT_DEFAULT: i64 = 100;
 
-pub(crate) struct DescribeStream;
+pub(in crate::local) struct DescribeStream;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) limit: Option<i64>,
-    pub(crate) exclusive_start_shard_id: Option<String>,
+    pub(in crate::local) stream: StreamRef,
+    pub(in crate::local) limit: Option<i64>,
+    pub(super) exclusive_start_shard_id: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
-    pub(crate) stream_description: Description,
+pub(in crate::local) struct Response {
+    pub(super) stream_description: Description,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Description {
+pub(in crate::local) struct Description {
     stream_name: String,
     #[serde(rename = "StreamARN")]
     stream_arn: String,

@@ -12,22 +12,22 @@ use crate::local::{
     validate::{Checks, stream_name_of_arn},
 };
 
-pub(crate) struct DescribeStreamConsumer;
+pub(in crate::local) struct DescribeStreamConsumer;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
-    pub(crate) consumer_name: Option<String>,
+    pub(in crate::local) stream_arn: Option<String>,
+    pub(in crate::local) consumer_name: Option<String>,
     #[serde(rename = "ConsumerARN")]
-    pub(crate) consumer_arn: Option<String>,
+    pub(in crate::local) consumer_arn: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
-    pub(crate) consumer_description: ConsumerShape,
+pub(in crate::local) struct Response {
+    pub(in crate::local) consumer_description: ConsumerShape,
 }
 
 impl Operation for DescribeStreamConsumer {

@@ -15,44 +15,44 @@ use crate::{
     service::StreamStatus,
 };
 
-pub(crate) struct DescribeStreamSummary;
+pub(in crate::local) struct DescribeStreamSummary;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
+    pub(in crate::local) stream: StreamRef,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
-    pub(crate) stream_description_summary: Summary,
+pub(in crate::local) struct Response {
+    pub(in crate::local) stream_description_summary: Summary,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Summary {
-    pub(crate) stream_name: String,
+pub(in crate::local) struct Summary {
+    pub(in crate::local) stream_name: String,
     #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: String,
+    pub(in crate::local) stream_arn: String,
     stream_id: String,
     #[serde(serialize_with = "serialize_as_text")]
-    pub(crate) stream_status: StreamStatus,
-    pub(crate) stream_mode_details: StreamModeDetails,
-    pub(crate) retention_period_hours: u32,
-    pub(crate) stream_creation_timestamp: Timestamp,
-    pub(crate) enhanced_monitoring: Vec<EnhancedMetrics>,
-    pub(crate) encryption_type: ByteString,
+    pub(in crate::local) stream_status: StreamStatus,
+    pub(in crate::local) stream_mode_details: StreamModeDetails,
+    pub(in crate::local) retention_period_hours: u32,
+    pub(in crate::local) stream_creation_timestamp: Timestamp,
+    pub(super) enhanced_monitoring: Vec<EnhancedMetrics>,
+    pub(in crate::local) encryption_type: ByteString,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) key_id: Option<String>,
-    pub(crate) open_shard_count: u32,
-    pub(crate) consumer_count: u32,
-    /// There are no channels and no queues here.
+    pub(in crate::local) key_id: Option<String>,
+    pub(in crate::local) open_shard_count: u32,
+    pub(in crate::local) consumer_count: u32,
+    /// Always 0: there are no channels and no queues here.
     channel_count: u32,
     queue_count: u32,
     #[serde(rename = "MaxRecordSizeInKiB")]
-    pub(crate) max_record_size_in_kib: u32,
+    pub(in crate::local) max_record_size_in_kib: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     record_distribution_strategy: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::local::{api_error::ApiError, core::Core};
 
-pub(crate) struct DisableEnhancedMonitoring;
+pub(in crate::local) struct DisableEnhancedMonitoring;
 
 impl Operation for DisableEnhancedMonitoring {
     const NAME: &'static str = "DisableEnhancedMonitoring";

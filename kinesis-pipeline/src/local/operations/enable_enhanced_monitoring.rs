@@ -8,7 +8,7 @@ use super::{
 };
 use crate::local::{api_error::ApiError, core::Core};
 
-pub(crate) struct EnableEnhancedMonitoring;
+pub(in crate::local) struct EnableEnhancedMonitoring;
 
 impl Operation for EnableEnhancedMonitoring {
     const NAME: &'static str = "EnableEnhancedMonitoring";

@@ -9,11 +9,11 @@ use crate::local::{
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) encryption_type: Option<String>,
-    pub(crate) key_id: Option<String>,
+    pub(in crate::local) stream: StreamRef,
+    pub(in crate::local) encryption_type: Option<String>,
+    pub(in crate::local) key_id: Option<String>,
 }
 
 /// Gives a stream the key that `key_after` makes of the one that the request names.

@@ -26,28 +26,28 @@ const DATA_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// A record to put.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Entry {
-    pub(crate) data: Option<Blob>,
-    pub(crate) partition_key: Option<ByteString>,
-    pub(crate) explicit_hash_key: Option<String>,
+pub(in crate::local) struct Entry {
+    pub(in crate::local) data: Option<Blob>,
+    pub(in crate::local) partition_key: Option<ByteString>,
+    pub(in crate::local) explicit_hash_key: Option<String>,
 }
 
-/// Where a record was stored.
+/// The place of a stored record.
 #[derive(Debug)]
-pub(crate) struct Stored {
-    pub(crate) shard_id: ByteString,
-    pub(crate) sequence_number: ByteString,
+pub(in crate::local) struct Stored {
+    pub(in crate::local) shard_id: ByteString,
+    pub(in crate::local) sequence_number: ByteString,
 }
 
 impl Entry {
-    /// What the record counts against the limits: its data and its key.
-    pub(crate) fn size_bytes(&self) -> usize {
+    /// Returns the bytes that count against the limits: those of the data and the key.
+    pub(in crate::local) fn size_bytes(&self) -> usize {
         self.data.as_ref().map_or(0, |data| data.0.len())
             + self.partition_key.as_ref().map_or(0, |key| key.len())
     }
 
     /// Checks the record's members; `place` names the record in its request.
-    pub(crate) fn check(&self, checks: &mut Checks, place: &dyn Fn() -> String) {
+    pub(in crate::local) fn check(&self, checks: &mut Checks, place: &dyn Fn() -> String) {
         let member = |name: &str| format!("{}{name}", place());
         match self.partition_key.as_deref() {
             // A character has at least one byte: most keys need no counting.
@@ -68,7 +68,7 @@ impl Entry {
     }
 
     /// Checks the record against the stream's limit.
-    pub(crate) fn check_size(
+    pub(super) fn check_size(
         &self,
         bytes_max: usize,
         place: &dyn Fn() -> String,
@@ -84,7 +84,7 @@ impl Entry {
     }
 
     /// The point of the key space that decides the record's shard.
-    pub(crate) fn hash_key(&self) -> Result<HashKey, ApiError> {
+    pub(in crate::local) fn hash_key(&self) -> Result<HashKey, ApiError> {
         match &self.explicit_hash_key {
             Some(text) => text.parse().map_err(|_| {
                 ApiError::invalid_argument(format!(
@@ -111,19 +111,19 @@ impl Display for Buffer {
 
 /// The stream that records are put to, held so that no reshard comes between.
 #[derive(Debug)]
-pub(crate) struct Destination<'a> {
-    pub(crate) stream: &'a Stream,
-    pub(crate) state: &'a StreamState,
-    pub(crate) now_millis: u64,
+pub(in crate::local) struct Destination<'a> {
+    pub(in crate::local) stream: &'a Stream,
+    pub(in crate::local) state: &'a StreamState,
+    pub(in crate::local) now_millis: u64,
     /// Whether the shards' rates hold.
-    pub(crate) limited: bool,
+    pub(in crate::local) limited: bool,
 }
 
 impl Destination<'_> {
     /// Stores a record in the open shard that takes its hash key.
     ///
     /// `refused` says why the shard refuses the record, if it does.
-    pub(crate) fn store(
+    pub(in crate::local) fn store(
         &self,
         record: Entry,
         hash_key: HashKey,
@@ -166,7 +166,7 @@ impl Destination<'_> {
 }
 
 /// The shard that takes a record, as it stands when a fault asks.
-pub(crate) fn shard_ids<'a>(
+pub(super) fn shard_ids<'a>(
     core: &Core,
     stream: &StreamRef,
     records: impl Iterator<Item = &'a Entry>,

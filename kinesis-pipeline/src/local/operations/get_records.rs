@@ -20,27 +20,27 @@ const RECORDS_MAX: i64 = 10_000;
 /// The most bytes of a page, data and keys together.
 const PAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
 
-pub(crate) struct GetRecords;
+pub(in crate::local) struct GetRecords;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    pub(crate) shard_iterator: Option<String>,
-    pub(crate) limit: Option<i64>,
+pub(in crate::local) struct Request {
+    pub(in crate::local) shard_iterator: Option<String>,
+    pub(in crate::local) limit: Option<i64>,
     #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
-    pub(crate) dry_run: Option<bool>,
+    pub(in crate::local) stream_arn: Option<String>,
+    pub(in crate::local) dry_run: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
-    pub(crate) records: Vec<Record>,
+pub(in crate::local) struct Response {
+    pub(in crate::local) records: Vec<Record>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) next_shard_iterator: Option<String>,
-    pub(crate) millis_behind_latest: u64,
+    pub(in crate::local) next_shard_iterator: Option<String>,
+    pub(in crate::local) millis_behind_latest: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) child_shards: Option<Vec<ChildShard>>,
+    pub(in crate::local) child_shards: Option<Vec<ChildShard>>,
 }
 
 impl Operation for GetRecords {

@@ -9,18 +9,18 @@ use crate::local::{
     validate::{Checks, RESOURCE_ARN},
 };
 
-pub(crate) struct GetResourcePolicy;
+pub(in crate::local) struct GetResourcePolicy;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(rename = "ResourceARN")]
-    pub(crate) resource_arn: Option<String>,
+    pub(super) resource_arn: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
+pub(in crate::local) struct Response {
     policy: String,
 }
 

@@ -16,24 +16,24 @@ use crate::local::{
     validate::{NAME, SEQUENCE_NUMBER},
 };
 
-pub(crate) struct GetShardIterator;
+pub(in crate::local) struct GetShardIterator;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) shard_id: Option<String>,
-    pub(crate) shard_iterator_type: Option<String>,
-    pub(crate) starting_sequence_number: Option<String>,
-    pub(crate) timestamp: Option<Timestamp>,
-    pub(crate) dry_run: Option<bool>,
+    pub(in crate::local) stream: StreamRef,
+    pub(in crate::local) shard_id: Option<String>,
+    pub(in crate::local) shard_iterator_type: Option<String>,
+    pub(in crate::local) starting_sequence_number: Option<String>,
+    pub(in crate::local) timestamp: Option<Timestamp>,
+    pub(in crate::local) dry_run: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
-    pub(crate) shard_iterator: String,
+pub(in crate::local) struct Response {
+    pub(in crate::local) shard_iterator: String,
 }
 
 impl Operation for GetShardIterator {

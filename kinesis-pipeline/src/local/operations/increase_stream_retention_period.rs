@@ -6,7 +6,7 @@ use super::{
 };
 use crate::local::{api_error::ApiError, core::Core};
 
-pub(crate) struct IncreaseStreamRetentionPeriod;
+pub(in crate::local) struct IncreaseStreamRetentionPeriod;
 
 impl Operation for IncreaseStreamRetentionPeriod {
     const NAME: &'static str = "IncreaseStreamRetentionPeriod";

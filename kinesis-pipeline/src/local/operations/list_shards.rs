@@ -19,35 +19,35 @@ use crate::local::{
 const LIMIT_MAX: i64 = 10_000;
 const LIMIT_DEFAULT: i64 = 1_000;
 
-pub(crate) struct ListShards;
+pub(in crate::local) struct ListShards;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) next_token: Option<String>,
-    pub(crate) exclusive_start_shard_id: Option<String>,
-    pub(crate) max_results: Option<i64>,
-    pub(crate) stream_creation_timestamp: Option<Timestamp>,
-    pub(crate) shard_filter: Option<Filter>,
+    pub(in crate::local) stream: StreamRef,
+    pub(in crate::local) next_token: Option<String>,
+    pub(in crate::local) exclusive_start_shard_id: Option<String>,
+    pub(in crate::local) max_results: Option<i64>,
+    pub(in crate::local) stream_creation_timestamp: Option<Timestamp>,
+    pub(in crate::local) shard_filter: Option<Filter>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Filter {
+pub(in crate::local) struct Filter {
     #[serde(rename = "Type")]
-    pub(crate) kind: Option<String>,
-    pub(crate) shard_id: Option<String>,
-    pub(crate) timestamp: Option<Timestamp>,
+    pub(in crate::local) kind: Option<String>,
+    pub(in crate::local) shard_id: Option<String>,
+    pub(in crate::local) timestamp: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
-    pub(crate) shards: Vec<ShardShape>,
+pub(in crate::local) struct Response {
+    pub(in crate::local) shards: Vec<ShardShape>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) next_token: Option<String>,
+    pub(in crate::local) next_token: Option<String>,
 }
 
 const FILTERS: &[&str] = &[
@@ -59,7 +59,7 @@ const FILTERS: &[&str] = &[
     "FROM_TIMESTAMP",
 ];
 
-/// Which shards are asked for, with every member resolved.
+/// A filter of shards, with every member resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
     All,
@@ -70,7 +70,7 @@ enum Wanted {
     From(u64),
 }
 
-/// Where a listing stands, as its token carries it.
+/// The position of a listing, as its token carries it.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     after: Option<u32>,

@@ -14,24 +14,24 @@ use crate::local::{
 const LIMIT_MAX: i64 = 10_000;
 const LIMIT_DEFAULT: i64 = 100;
 
-pub(crate) struct ListStreamConsumers;
+pub(in crate::local) struct ListStreamConsumers;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
-    pub(crate) next_token: Option<String>,
-    pub(crate) max_results: Option<i64>,
-    pub(crate) stream_creation_timestamp: Option<Timestamp>,
+    pub(in crate::local) stream_arn: Option<String>,
+    pub(in crate::local) next_token: Option<String>,
+    pub(in crate::local) max_results: Option<i64>,
+    pub(in crate::local) stream_creation_timestamp: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
-    pub(crate) consumers: Vec<ConsumerShape>,
+pub(in crate::local) struct Response {
+    pub(in crate::local) consumers: Vec<ConsumerShape>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) next_token: Option<String>,
+    pub(in crate::local) next_token: Option<String>,
 }
 
 impl Operation for ListStreamConsumers {

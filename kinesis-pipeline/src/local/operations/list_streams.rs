@@ -14,29 +14,29 @@ use crate::local::{
 const LIMIT_MAX: i64 = 10_000;
 const LIMIT_DEFAULT: i64 = 100;
 
-pub(crate) struct ListStreams;
+pub(in crate::local) struct ListStreams;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    pub(crate) exclusive_start_stream_name: Option<String>,
-    pub(crate) limit: Option<i64>,
+pub(in crate::local) struct Request {
+    pub(in crate::local) exclusive_start_stream_name: Option<String>,
+    pub(in crate::local) limit: Option<i64>,
     /// The name of the page's last stream.
-    pub(crate) next_token: Option<String>,
+    pub(in crate::local) next_token: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
-    pub(crate) stream_names: Vec<String>,
-    pub(crate) has_more_streams: bool,
+pub(in crate::local) struct Response {
+    pub(in crate::local) stream_names: Vec<String>,
+    pub(in crate::local) has_more_streams: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) next_token: Option<String>,
-    pub(crate) stream_summaries: Vec<Summary>,
+    pub(in crate::local) next_token: Option<String>,
+    pub(super) stream_summaries: Vec<Summary>,
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Summary {
+pub(in crate::local) struct Summary {
     #[serde(rename = "StreamName")]
     name: String,
     #[serde(rename = "StreamARN")]

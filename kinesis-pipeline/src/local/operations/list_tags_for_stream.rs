@@ -7,20 +7,20 @@ use crate::local::{api_error::ApiError, core::Core, stream_ref::StreamRef, valid
 
 const LIMIT_MAX: i64 = 50;
 
-pub(crate) struct ListTagsForStream;
+pub(in crate::local) struct ListTagsForStream;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) exclusive_start_tag_key: Option<String>,
-    pub(crate) limit: Option<i64>,
+    pub(in crate::local) stream: StreamRef,
+    pub(super) exclusive_start_tag_key: Option<String>,
+    pub(in crate::local) limit: Option<i64>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
+pub(in crate::local) struct Response {
     tags: Vec<Tag>,
     has_more_tags: bool,
 }

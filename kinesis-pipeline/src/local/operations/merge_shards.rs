@@ -15,15 +15,15 @@ use crate::local::{
     validate::NAME,
 };
 
-pub(crate) struct MergeShards;
+pub(in crate::local) struct MergeShards;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) shard_to_merge: Option<String>,
-    pub(crate) adjacent_shard_to_merge: Option<String>,
+    pub(in crate::local) stream: StreamRef,
+    pub(in crate::local) shard_to_merge: Option<String>,
+    pub(in crate::local) adjacent_shard_to_merge: Option<String>,
 }
 
 impl Operation for MergeShards {

@@ -16,16 +16,16 @@ const ALL: &str = "ALL";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) shard_level_metrics: Option<Vec<String>>,
+    pub(in crate::local) stream: StreamRef,
+    pub(super) shard_level_metrics: Option<Vec<String>>,
 }
 
 /// The metrics before and after a call.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
+pub(in crate::local) struct Response {
     stream_name: String,
     #[serde(rename = "StreamARN")]
     stream_arn: String,

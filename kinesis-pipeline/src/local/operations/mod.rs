@@ -7,56 +7,56 @@
 //!                                           faults, limits
 //! ```
 
-pub(crate) mod add_tags_to_stream;
-pub(crate) mod commitment;
-pub(crate) mod consumer;
-pub(crate) mod create_stream;
-pub(crate) mod decrease_stream_retention_period;
-pub(crate) mod delete_resource_policy;
-pub(crate) mod delete_stream;
-pub(crate) mod deregister_stream_consumer;
-pub(crate) mod describe_account_settings;
-pub(crate) mod describe_limits;
-pub(crate) mod describe_stream;
-pub(crate) mod describe_stream_consumer;
-pub(crate) mod describe_stream_summary;
-pub(crate) mod disable_enhanced_monitoring;
-pub(crate) mod enable_enhanced_monitoring;
-pub(crate) mod encryption;
-pub(crate) mod entry;
-pub(crate) mod get_records;
-pub(crate) mod get_resource_policy;
-pub(crate) mod get_shard_iterator;
-pub(crate) mod increase_stream_retention_period;
-pub(crate) mod list_shards;
-pub(crate) mod list_stream_consumers;
-pub(crate) mod list_streams;
-pub(crate) mod list_tags_for_resource;
-pub(crate) mod list_tags_for_stream;
-pub(crate) mod merge_shards;
-pub(crate) mod metrics;
-pub(crate) mod position;
-pub(crate) mod put_record;
-pub(crate) mod put_records;
-pub(crate) mod put_resource_policy;
+pub(super) mod add_tags_to_stream;
+pub(super) mod commitment;
+pub(super) mod consumer;
+pub(super) mod create_stream;
+pub(super) mod decrease_stream_retention_period;
+pub(super) mod delete_resource_policy;
+pub(super) mod delete_stream;
+pub(super) mod deregister_stream_consumer;
+pub(super) mod describe_account_settings;
+pub(super) mod describe_limits;
+pub(super) mod describe_stream;
+pub(super) mod describe_stream_consumer;
+pub(super) mod describe_stream_summary;
+pub(super) mod disable_enhanced_monitoring;
+pub(super) mod enable_enhanced_monitoring;
+pub(super) mod encryption;
+pub(super) mod entry;
+pub(super) mod get_records;
+pub(super) mod get_resource_policy;
+pub(super) mod get_shard_iterator;
+pub(super) mod increase_stream_retention_period;
+pub(super) mod list_shards;
+pub(super) mod list_stream_consumers;
+pub(super) mod list_streams;
+pub(super) mod list_tags_for_resource;
+pub(super) mod list_tags_for_stream;
+pub(super) mod merge_shards;
+pub(super) mod metrics;
+pub(super) mod position;
+pub(super) mod put_record;
+pub(super) mod put_records;
+pub(super) mod put_resource_policy;
 mod rate;
-pub(crate) mod register_stream_consumer;
-pub(crate) mod remove_tags_from_stream;
-pub(crate) mod retention;
-pub(crate) mod shapes;
-pub(crate) mod split_shard;
-pub(crate) mod start_stream_encryption;
-pub(crate) mod stop_stream_encryption;
-pub(crate) mod subscribe_to_shard;
-pub(crate) mod tag_resource;
-pub(crate) mod tags;
-pub(crate) mod untag_resource;
-pub(crate) mod update_account_settings;
-pub(crate) mod update_max_record_size;
-pub(crate) mod update_shard_count;
-pub(crate) mod update_stream_mode;
-pub(crate) mod update_stream_record_distribution_strategy;
-pub(crate) mod update_stream_warm_throughput;
+pub(super) mod register_stream_consumer;
+pub(super) mod remove_tags_from_stream;
+pub(super) mod retention;
+pub(super) mod shapes;
+pub(super) mod split_shard;
+pub(super) mod start_stream_encryption;
+pub(super) mod stop_stream_encryption;
+pub(super) mod subscribe_to_shard;
+pub(super) mod tag_resource;
+pub(super) mod tags;
+pub(super) mod untag_resource;
+pub(super) mod update_account_settings;
+pub(super) mod update_max_record_size;
+pub(super) mod update_shard_count;
+pub(super) mod update_stream_mode;
+pub(super) mod update_stream_record_distribution_strategy;
+pub(super) mod update_stream_warm_throughput;
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ use super::{
 ///
 /// Members have the names of the API reference. A required member is an `Option` all the same: its absence is
 /// an answer of [`run`](Self::run), in the service's words.
-pub(crate) trait Operation {
+pub(super) trait Operation {
     /// The API's name, such as `PutRecords`.
     const NAME: &'static str;
     /// The members of the request.
@@ -83,7 +83,7 @@ pub(crate) trait Operation {
     /// The members of the answer.
     type Response: Serialize + Send;
 
-    /// How many calls a second the account is allowed, if the operation has such a rate. Most have this one.
+    /// The calls a second that are allowed, if the operation has such a rate. Most have this one.
     const CALLS_PER_SECOND: Option<u32> = Some(5);
 
     /// The name of the stream that the rate holds for; none if it holds for the account.
@@ -96,12 +96,12 @@ pub(crate) trait Operation {
         Vec::new()
     }
 
-    /// How many entries a put has, for the faults that are set on entries.
+    /// Counts the entries of a put, for the faults that are set on entries.
     fn entries(_request: &Self::Request) -> usize {
         0
     }
 
-    /// Has some entries of a put refused.
+    /// Marks some entries of a put as refused.
     fn refuse(_request: &mut Self::Request, _refusals: Refusals) {}
 
     /// Carries the call out. It neither waits nor blocks for long.
@@ -110,10 +110,10 @@ pub(crate) trait Operation {
 
 /// The answer of an operation that has nothing to say.
 #[derive(Debug, Serialize)]
-pub(crate) struct Nothing {}
+pub(super) struct Nothing {}
 
 /// Carries one call out, with the faults and limits that are set on it.
-pub(crate) async fn call<O: Operation>(
+pub(super) async fn call<O: Operation>(
     core: &Core,
     mut request: O::Request,
 ) -> Result<O::Response, CallFailure> {
@@ -207,7 +207,7 @@ macro_rules! dispatch {
         const NAMES: &[&str] = &[$($module::$operation::NAME,)*];
 
         /// Carries out the call of the operation with this name.
-        pub(crate) async fn dispatch<W: Wire + Sync>(
+        pub(super) async fn dispatch<W: Wire + Sync>(
             core: &Core,
             name: &str,
             wire: &W,

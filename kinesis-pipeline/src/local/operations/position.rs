@@ -1,4 +1,4 @@
-//! Where in a shard to begin reading, for `GetShardIterator` and `SubscribeToShard`.
+//! Starting positions of reads in a shard, for `GetShardIterator` and `SubscribeToShard`.
 
 use crate::local::{
     api_error::ApiError,
@@ -11,7 +11,7 @@ use crate::local::{
 };
 
 /// The kinds of position that the API knows.
-pub(crate) const POSITION_KINDS: &[&str] = &[
+pub(super) const POSITION_KINDS: &[&str] = &[
     "AFTER_SEQUENCE_NUMBER",
     "LATEST",
     "AT_TIMESTAMP",
@@ -21,17 +21,17 @@ pub(crate) const POSITION_KINDS: &[&str] = &[
 
 /// A place to begin, as a request names it. The kind is one of [`POSITION_KINDS`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Position<'a> {
-    pub(crate) kind: &'a str,
-    pub(crate) sequence_number: Option<&'a str>,
-    pub(crate) timestamp: Option<Timestamp>,
-    /// For the messages: the operation that asks.
-    pub(crate) operation: &'a str,
+pub(in crate::local) struct Position<'a> {
+    pub(in crate::local) kind: &'a str,
+    pub(in crate::local) sequence_number: Option<&'a str>,
+    pub(in crate::local) timestamp: Option<Timestamp>,
+    /// The operation that asks, for the messages.
+    pub(in crate::local) operation: &'a str,
 }
 
 impl Position<'_> {
     /// The counter of the first record to read.
-    pub(crate) fn counter(
+    pub(in crate::local) fn counter(
         &self,
         stream: &Stream,
         state: &StreamState,

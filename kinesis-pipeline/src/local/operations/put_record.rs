@@ -23,27 +23,27 @@ use crate::local::{
     validate::SEQUENCE_NUMBER,
 };
 
-pub(crate) struct PutRecord;
+pub(in crate::local) struct PutRecord;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) data: Option<Blob>,
-    pub(crate) partition_key: Option<ByteString>,
-    pub(crate) explicit_hash_key: Option<String>,
-    pub(crate) sequence_number_for_ordering: Option<String>,
-    pub(crate) dry_run: Option<bool>,
+    pub(in crate::local) stream: StreamRef,
+    pub(in crate::local) data: Option<Blob>,
+    pub(in crate::local) partition_key: Option<ByteString>,
+    pub(in crate::local) explicit_hash_key: Option<String>,
+    pub(super) sequence_number_for_ordering: Option<String>,
+    pub(in crate::local) dry_run: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
-    pub(crate) shard_id: ByteString,
-    pub(crate) sequence_number: ByteString,
+pub(in crate::local) struct Response {
+    pub(in crate::local) shard_id: ByteString,
+    pub(in crate::local) sequence_number: ByteString,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) encryption_type: Option<&'static str>,
+    pub(in crate::local) encryption_type: Option<&'static str>,
 }
 
 impl Operation for PutRecord {

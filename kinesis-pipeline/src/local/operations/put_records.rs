@@ -17,40 +17,40 @@ const RECORDS_MAX: usize = 500;
 /// The most bytes a call takes, data and keys together.
 const REQUEST_BYTES_MAX: usize = 10 * 1024 * 1024;
 
-pub(crate) struct PutRecords;
+pub(in crate::local) struct PutRecords;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) records: Option<Vec<Entry>>,
-    pub(crate) dry_run: Option<bool>,
+    pub(in crate::local) stream: StreamRef,
+    pub(in crate::local) records: Option<Vec<Entry>>,
+    pub(in crate::local) dry_run: Option<bool>,
     #[serde(skip)]
-    pub(crate) refusals: Refusals,
+    pub(in crate::local) refusals: Refusals,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
-    pub(crate) failed_record_count: u32,
-    pub(crate) records: Vec<ResultEntry>,
+pub(in crate::local) struct Response {
+    pub(super) failed_record_count: u32,
+    pub(in crate::local) records: Vec<ResultEntry>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) encryption_type: Option<&'static str>,
+    pub(in crate::local) encryption_type: Option<&'static str>,
 }
 
-/// What became of one record: the first two members, or the last two.
+/// The result of one record: the first two members, or the last two.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct ResultEntry {
+pub(in crate::local) struct ResultEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) sequence_number: Option<ByteString>,
+    pub(in crate::local) sequence_number: Option<ByteString>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) shard_id: Option<ByteString>,
+    pub(in crate::local) shard_id: Option<ByteString>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error_code: Option<&'static str>,
+    pub(in crate::local) error_code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error_message: Option<String>,
+    pub(in crate::local) error_message: Option<String>,
 }
 
 impl Operation for PutRecords {

@@ -11,14 +11,14 @@ use crate::local::{
     validate::{Checks, RESOURCE_ARN},
 };
 
-pub(crate) struct PutResourcePolicy;
+pub(in crate::local) struct PutResourcePolicy;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(rename = "ResourceARN")]
-    pub(crate) resource_arn: Option<String>,
-    pub(crate) policy: Option<String>,
+    pub(super) resource_arn: Option<String>,
+    pub(in crate::local) policy: Option<String>,
 }
 
 impl Operation for PutResourcePolicy {

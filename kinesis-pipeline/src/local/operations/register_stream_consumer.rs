@@ -19,21 +19,21 @@ use crate::local::{
 const CONSUMERS_MAX: usize = 20;
 const CREATING_MAX: usize = 5;
 
-pub(crate) struct RegisterStreamConsumer;
+pub(in crate::local) struct RegisterStreamConsumer;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
-    pub(crate) consumer_name: Option<String>,
-    pub(crate) tags: Option<BTreeMap<String, String>>,
+    pub(in crate::local) stream_arn: Option<String>,
+    pub(in crate::local) consumer_name: Option<String>,
+    pub(in crate::local) tags: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
-    pub(crate) consumer: ConsumerShape,
+pub(in crate::local) struct Response {
+    pub(in crate::local) consumer: ConsumerShape,
 }
 
 impl Operation for RegisterStreamConsumer {

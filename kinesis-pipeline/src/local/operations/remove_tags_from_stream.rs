@@ -5,14 +5,14 @@ use serde::Deserialize;
 use super::{Nothing, Operation, tags};
 use crate::local::{api_error::ApiError, core::Core, stream_ref::StreamRef};
 
-pub(crate) struct RemoveTagsFromStream;
+pub(in crate::local) struct RemoveTagsFromStream;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) tag_keys: Option<Vec<String>>,
+    pub(in crate::local) stream: StreamRef,
+    pub(super) tag_keys: Option<Vec<String>>,
 }
 
 impl Operation for RemoveTagsFromStream {

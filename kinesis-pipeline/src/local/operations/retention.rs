@@ -1,4 +1,4 @@
-//! How long records can be kept.
+//! The retention period of records.
 
 use serde::Deserialize;
 
@@ -11,10 +11,10 @@ const HOURS_MAX: u32 = 8_760;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) retention_period_hours: Option<i64>,
+    pub(in crate::local) stream: StreamRef,
+    pub(in crate::local) retention_period_hours: Option<i64>,
 }
 
 /// A change in the direction that the operation is not for, and the operation that is.

@@ -19,17 +19,17 @@ use crate::{
 /// A record as `GetRecords` and `SubscribeToShard` give it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Record {
-    pub(crate) sequence_number: ByteString,
-    pub(crate) approximate_arrival_timestamp: Timestamp,
-    pub(crate) data: Blob,
-    pub(crate) partition_key: ByteString,
+pub(in crate::local) struct Record {
+    pub(in crate::local) sequence_number: ByteString,
+    pub(in crate::local) approximate_arrival_timestamp: Timestamp,
+    pub(in crate::local) data: Blob,
+    pub(in crate::local) partition_key: ByteString,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) encryption_type: Option<&'static str>,
+    pub(in crate::local) encryption_type: Option<&'static str>,
 }
 
 impl Record {
-    pub(crate) fn new(
+    pub(in crate::local) fn new(
         number: Number,
         record: LogRecord,
         encryption_type: Option<&'static str>,
@@ -47,14 +47,17 @@ impl Record {
 /// A shard that took over keys of a closed one.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct ChildShard {
-    pub(crate) shard_id: ByteString,
-    pub(crate) parent_shards: Vec<ByteString>,
-    pub(crate) hash_key_range: HashKeyRange,
+pub(in crate::local) struct ChildShard {
+    pub(in crate::local) shard_id: ByteString,
+    pub(in crate::local) parent_shards: Vec<ByteString>,
+    pub(in crate::local) hash_key_range: HashKeyRange,
 }
 
 /// The children of a closed shard; `None` while it is open.
-pub(crate) fn child_shards(state: &StreamState, shard: &Shard) -> Option<Vec<ChildShard>> {
+pub(in crate::local) fn child_shards(
+    state: &StreamState,
+    shard: &Shard,
+) -> Option<Vec<ChildShard>> {
     let children = &shard.closed.as_ref()?.children;
     let children = children.iter().filter_map(|index| {
         let child = state.topology.shard(*index)?;
@@ -69,7 +72,7 @@ pub(crate) fn child_shards(state: &StreamState, shard: &Shard) -> Option<Vec<Chi
 
 /// A range of hash keys, in decimal.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct HashKeyRange(pub(crate) shard::HashKeyRange);
+pub(in crate::local) struct HashKeyRange(pub(in crate::local) shard::HashKeyRange);
 
 impl Serialize for HashKeyRange {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -83,22 +86,22 @@ impl Serialize for HashKeyRange {
 /// A shard as `DescribeStream` and `ListShards` give it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct ShardShape {
-    pub(crate) shard_id: ByteString,
+pub(in crate::local) struct ShardShape {
+    pub(in crate::local) shard_id: ByteString,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) parent_shard_id: Option<ByteString>,
+    pub(in crate::local) parent_shard_id: Option<ByteString>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) adjacent_parent_shard_id: Option<ByteString>,
-    pub(crate) hash_key_range: HashKeyRange,
-    pub(crate) sequence_number_range: SequenceNumberRange,
+    pub(in crate::local) adjacent_parent_shard_id: Option<ByteString>,
+    pub(in crate::local) hash_key_range: HashKeyRange,
+    pub(in crate::local) sequence_number_range: SequenceNumberRange,
 }
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct SequenceNumberRange {
-    pub(crate) starting_sequence_number: ByteString,
+pub(in crate::local) struct SequenceNumberRange {
+    pub(in crate::local) starting_sequence_number: ByteString,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ending_sequence_number: Option<ByteString>,
+    pub(in crate::local) ending_sequence_number: Option<ByteString>,
 }
 
 impl From<&Shard> for ShardShape {
@@ -117,18 +120,18 @@ impl From<&Shard> for ShardShape {
     }
 }
 
-/// Who decides how many shards a stream has.
+/// The capacity mode of a stream: its user or the service decides about its shards.
 #[derive(Clone, Debug, serde::Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct StreamModeDetails {
-    pub(crate) stream_mode: Option<ByteString>,
+pub(in crate::local) struct StreamModeDetails {
+    pub(in crate::local) stream_mode: Option<ByteString>,
 }
 
 /// The modes of [`StreamModeDetails`].
-pub(crate) const STREAM_MODES: &[&str] = &["PROVISIONED", "ON_DEMAND"];
+pub(super) const STREAM_MODES: &[&str] = &["PROVISIONED", "ON_DEMAND"];
 
 impl StreamModeDetails {
-    pub(crate) fn of(is_on_demand: bool) -> Self {
+    pub(in crate::local) fn of(is_on_demand: bool) -> Self {
         let mode = if is_on_demand {
             "ON_DEMAND"
         } else {
@@ -143,13 +146,13 @@ impl StreamModeDetails {
 /// The shard-level metrics that are on.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct EnhancedMetrics {
-    pub(crate) shard_level_metrics: Vec<&'static str>,
+pub(in crate::local) struct EnhancedMetrics {
+    pub(super) shard_level_metrics: Vec<&'static str>,
 }
 
 impl EnhancedMetrics {
     /// A stream's metrics, in the list of one that the API wants.
-    pub(crate) fn of(state: &StreamState) -> Vec<Self> {
+    pub(in crate::local) fn of(state: &StreamState) -> Vec<Self> {
         vec![Self {
             shard_level_metrics: state.metrics.iter().copied().collect(),
         }]
@@ -158,7 +161,7 @@ impl EnhancedMetrics {
 
 /// The throughput that was asked for in advance: it is there at once.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct WarmThroughput {
+pub(in crate::local) struct WarmThroughput {
     #[serde(rename = "TargetMiBps")]
     target: u32,
     #[serde(rename = "CurrentMiBps")]
@@ -166,7 +169,7 @@ pub(crate) struct WarmThroughput {
 }
 
 impl WarmThroughput {
-    pub(crate) fn of(mebibytes: u32) -> Self {
+    pub(in crate::local) fn of(mebibytes: u32) -> Self {
         Self {
             target: mebibytes,
             current: mebibytes,

@@ -18,15 +18,15 @@ use crate::{
     shard::HashKey,
 };
 
-pub(crate) struct SplitShard;
+pub(in crate::local) struct SplitShard;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) shard_to_split: Option<String>,
-    pub(crate) new_starting_hash_key: Option<String>,
+    pub(in crate::local) stream: StreamRef,
+    pub(in crate::local) shard_to_split: Option<String>,
+    pub(in crate::local) new_starting_hash_key: Option<String>,
 }
 
 impl Operation for SplitShard {
@@ -68,7 +68,7 @@ impl Operation for SplitShard {
     }
 }
 
-/// As on the service, the first child has at least two hash keys.
+/// Reads the first hash key of the second child. As on the service, the first child has at least two.
 fn second_start(stream: &Stream, shard: &Shard, text: &str) -> Result<HashKey, ApiError> {
     let range = shard.range;
     let above = range.start.value().saturating_add(1);

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::local::{api_error::ApiError, core::Core};
 
-pub(crate) struct StartStreamEncryption;
+pub(in crate::local) struct StartStreamEncryption;
 
 impl Operation for StartStreamEncryption {
     const NAME: &'static str = "StartStreamEncryption";

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::local::{api_error::ApiError, core::Core};
 
-pub(crate) struct StopStreamEncryption;
+pub(in crate::local) struct StopStreamEncryption;
 
 impl Operation for StopStreamEncryption {
     const NAME: &'static str = "StopStreamEncryption";

@@ -24,44 +24,44 @@ use crate::local::{
     validate::{CONSUMER_ARN, Checks, NAME as SHARD_ID, SEQUENCE_NUMBER},
 };
 
-pub(crate) use events::Subscription;
+pub(in crate::local) use events::Subscription;
 
 /// The API's name.
-pub(crate) const NAME: &str = "SubscribeToShard";
+pub(in crate::local) const NAME: &str = "SubscribeToShard";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(rename = "ConsumerARN")]
-    pub(crate) consumer_arn: Option<String>,
-    pub(crate) shard_id: Option<String>,
-    pub(crate) starting_position: Option<StartingPosition>,
-    pub(crate) dry_run: Option<bool>,
+    pub(in crate::local) consumer_arn: Option<String>,
+    pub(in crate::local) shard_id: Option<String>,
+    pub(in crate::local) starting_position: Option<StartingPosition>,
+    pub(in crate::local) dry_run: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct StartingPosition {
+pub(in crate::local) struct StartingPosition {
     #[serde(rename = "Type")]
-    pub(crate) kind: Option<String>,
-    pub(crate) sequence_number: Option<String>,
-    pub(crate) timestamp: Option<Timestamp>,
+    pub(in crate::local) kind: Option<String>,
+    pub(in crate::local) sequence_number: Option<String>,
+    pub(in crate::local) timestamp: Option<Timestamp>,
 }
 
 /// One event of a subscription: `SubscribeToShardEvent`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Event {
-    pub(crate) records: Vec<Record>,
-    /// Where to go on if the subscription breaks; absent at the end of a closed shard.
+pub(in crate::local) struct Event {
+    pub(in crate::local) records: Vec<Record>,
+    /// The number to go on from if the subscription breaks; absent at the end of a closed shard.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) continuation_sequence_number: Option<ByteString>,
-    pub(crate) millis_behind_latest: u64,
+    pub(in crate::local) continuation_sequence_number: Option<ByteString>,
+    pub(in crate::local) millis_behind_latest: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) child_shards: Option<Vec<ChildShard>>,
+    pub(in crate::local) child_shards: Option<Vec<ChildShard>>,
 }
 
-/// What a subscription is about, once it was accepted.
+/// A subscription that was accepted.
 #[derive(Debug)]
 struct Accepted {
     stream: Arc<Stream>,
@@ -69,12 +69,15 @@ struct Accepted {
     shard_index: u32,
     /// The counter of the first record to push.
     counter: u64,
-    /// Which of the consumer's subscriptions to this shard it is.
+    /// The number of this subscription among the consumer's to this shard.
     count: u64,
 }
 
 /// Opens a subscription. The HTTP face sends an `initial-response` frame, then one frame per event.
-pub(crate) async fn open(core: &Core, request: Request) -> Result<Subscription, CallFailure> {
+pub(in crate::local) async fn open(
+    core: &Core,
+    request: Request,
+) -> Result<Subscription, CallFailure> {
     let mut lost = false;
     if core.faults.may_strike() {
         let shards = named_shard(request.shard_id.as_deref());

@@ -11,14 +11,14 @@ use crate::local::{
     validate::{Checks, RESOURCE_ARN},
 };
 
-pub(crate) struct TagResource;
+pub(in crate::local) struct TagResource;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(rename = "ResourceARN")]
-    pub(crate) resource_arn: Option<String>,
-    pub(crate) tags: Option<BTreeMap<String, String>>,
+    pub(super) resource_arn: Option<String>,
+    pub(in crate::local) tags: Option<BTreeMap<String, String>>,
 }
 
 impl Operation for TagResource {

@@ -20,7 +20,7 @@ const TAG_MARKS: &str = "_.:/=+-%@";
 /// A tag as the API lists it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Tag {
+pub(in crate::local) struct Tag {
     key: String,
     value: String,
 }

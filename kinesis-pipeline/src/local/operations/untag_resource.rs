@@ -9,14 +9,14 @@ use crate::local::{
     validate::{Checks, RESOURCE_ARN},
 };
 
-pub(crate) struct UntagResource;
+pub(in crate::local) struct UntagResource;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(rename = "ResourceARN")]
-    pub(crate) resource_arn: Option<String>,
-    pub(crate) tag_keys: Option<Vec<String>>,
+    pub(super) resource_arn: Option<String>,
+    pub(super) tag_keys: Option<Vec<String>>,
 }
 
 impl Operation for UntagResource {

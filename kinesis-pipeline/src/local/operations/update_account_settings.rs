@@ -8,12 +8,12 @@ use super::{
 };
 use crate::local::{api_error::ApiError, core::Core, validate::Checks};
 
-pub(crate) struct UpdateAccountSettings;
+pub(in crate::local) struct UpdateAccountSettings;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
-    pub(crate) minimum_throughput_billing_commitment: Option<Input>,
+pub(in crate::local) struct Request {
+    pub(super) minimum_throughput_billing_commitment: Option<Input>,
 }
 
 impl Operation for UpdateAccountSettings {

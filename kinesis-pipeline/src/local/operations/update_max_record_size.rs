@@ -14,15 +14,15 @@ use crate::local::{
 pub(super) const KIB_MIN: i64 = 1_024;
 pub(super) const KIB_MAX: i64 = 10_240;
 
-pub(crate) struct UpdateMaxRecordSize;
+pub(in crate::local) struct UpdateMaxRecordSize;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
+    pub(in crate::local) stream_arn: Option<String>,
     #[serde(rename = "MaxRecordSizeInKiB")]
-    pub(crate) max_record_size_in_kib: Option<i64>,
+    pub(in crate::local) max_record_size_in_kib: Option<i64>,
 }
 
 impl Operation for UpdateMaxRecordSize {

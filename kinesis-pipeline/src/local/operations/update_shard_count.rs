@@ -10,20 +10,20 @@ use crate::local::{
     stream_ref::StreamRef,
 };
 
-pub(crate) struct UpdateShardCount;
+pub(in crate::local) struct UpdateShardCount;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
-    pub(crate) target_shard_count: Option<i64>,
-    pub(crate) scaling_type: Option<String>,
+    pub(in crate::local) stream: StreamRef,
+    pub(super) target_shard_count: Option<i64>,
+    pub(super) scaling_type: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
+pub(in crate::local) struct Response {
     stream_name: String,
     #[serde(rename = "StreamARN")]
     stream_arn: String,
@@ -86,7 +86,7 @@ fn open_count(state: &StreamState) -> u32 {
     u32::try_from(state.topology.open_count()).unwrap_or(u32::MAX)
 }
 
-/// At most double, at least half, and no more than the service gives one stream.
+/// Checks the target: at most double, at least half, and no more than the service gives one stream.
 fn check_target(open: u32, target: u32) -> Result<(), ApiError> {
     let refuse = |what: &str| {
         Err(ApiError::invalid_argument(format!(

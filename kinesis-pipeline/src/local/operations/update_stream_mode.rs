@@ -15,14 +15,14 @@ use crate::local::{
     validate::{Checks, STREAM_ARN},
 };
 
-pub(crate) struct UpdateStreamMode;
+pub(in crate::local) struct UpdateStreamMode;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
-    pub(crate) stream_mode_details: Option<StreamModeDetails>,
+    pub(in crate::local) stream_arn: Option<String>,
+    pub(in crate::local) stream_mode_details: Option<StreamModeDetails>,
 }
 
 impl Operation for UpdateStreamMode {

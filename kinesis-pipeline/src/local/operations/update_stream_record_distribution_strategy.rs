@@ -1,4 +1,5 @@
-//! `UpdateStreamRecordDistributionStrategy`: whether the service places the records of a stream on demand, or their keys do.
+//! `UpdateStreamRecordDistributionStrategy`: has the service place the records of a stream on demand, or their
+//! keys.
 
 use serde::Deserialize;
 
@@ -13,14 +14,14 @@ use crate::local::{
 /// The strategies of the API.
 pub(super) const STRATEGIES: &[&str] = &["AUTO", "USER_PARTITION_KEY"];
 
-pub(crate) struct UpdateStreamRecordDistributionStrategy;
+pub(in crate::local) struct UpdateStreamRecordDistributionStrategy;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(rename = "StreamARN")]
-    pub(crate) stream_arn: Option<String>,
-    pub(crate) record_distribution_strategy: Option<String>,
+    pub(in crate::local) stream_arn: Option<String>,
+    pub(super) record_distribution_strategy: Option<String>,
 }
 
 impl Operation for UpdateStreamRecordDistributionStrategy {

@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 use super::{Operation, shapes::WarmThroughput};
 use crate::local::{api_error::ApiError, core::Core, state::stream::Change, stream_ref::StreamRef};
 
-pub(crate) struct UpdateStreamWarmThroughput;
+pub(in crate::local) struct UpdateStreamWarmThroughput;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Request {
+pub(in crate::local) struct Request {
     #[serde(flatten)]
-    pub(crate) stream: StreamRef,
+    pub(in crate::local) stream: StreamRef,
     #[serde(rename = "WarmThroughputMiBps")]
-    pub(crate) warm_mebibytes: Option<u32>,
+    pub(in crate::local) warm_mebibytes: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Response {
+pub(in crate::local) struct Response {
     stream_name: String,
     #[serde(rename = "StreamARN")]
     stream_arn: String,

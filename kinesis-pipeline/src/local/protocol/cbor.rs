@@ -19,7 +19,7 @@ const TAG_TIME: u64 = 1;
 /// An empty map: what a request without a body means.
 const EMPTY_MAP: &[u8] = &[0xA0];
 
-/// What a number under the tag of times counts.
+/// The unit of a number under the tag of times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TimeUnit {
     /// `application/x-amz-cbor-1.1`.
@@ -64,7 +64,7 @@ fn is_map(body: &[u8]) -> bool {
     body.first().is_some_and(|byte| byte >> 5 == 5)
 }
 
-/// What is wrong and where, without the value that was found: it may be part of a record.
+/// Describes the mistake and its place, without the value that was found: it may be part of a record.
 fn words(error: &ciborium::de::Error<std::io::Error>) -> String {
     use ciborium::de::Error;
     match error {

@@ -14,7 +14,7 @@ const TRAILER_BYTES: usize = 4;
 const HEADER_TYPE_TEXT: u8 = 7;
 
 /// The frame of one event: its type, such as `SubscribeToShardEvent`, and its payload.
-pub(crate) fn event_frame(event_type: &str, content_type: &str, payload: &[u8]) -> Bytes {
+pub(in crate::local) fn event_frame(event_type: &str, content_type: &str, payload: &[u8]) -> Bytes {
     let headers = [
         (":message-type", "event"),
         (":event-type", event_type),
@@ -24,7 +24,7 @@ pub(crate) fn event_frame(event_type: &str, content_type: &str, payload: &[u8]) 
 }
 
 /// The frame of an exception that ends the stream: its code, such as `ResourceNotFoundException`.
-pub(crate) fn exception_frame(code: &str, content_type: &str, payload: &[u8]) -> Bytes {
+pub(in crate::local) fn exception_frame(code: &str, content_type: &str, payload: &[u8]) -> Bytes {
     let headers = [
         (":message-type", "exception"),
         (":exception-type", code),
@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    /// What a client reads out of one frame: its headers and its payload.
+    /// Reads one frame as a client does: its headers and its payload.
     fn read(frame: &[u8]) -> (Vec<(String, String)>, Vec<u8>) {
         let word = |at: usize| u32::from_be_bytes(frame[at..at + 4].try_into().unwrap());
         let end = frame.len() - TRAILER_BYTES;

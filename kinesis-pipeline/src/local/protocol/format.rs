@@ -1,4 +1,4 @@
-//! Which format a request is in, and one request as the operations read it.
+//! The formats of requests, and one request as the operations read it.
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -8,7 +8,7 @@ use crate::local::api_error::ApiError;
 
 /// A wire format of the API. The answer has the format of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(in crate::local) enum Format {
     /// `application/x-amz-json-1.1`.
     Json,
     /// `application/x-amz-cbor-1.1`, as the Java SDKs send it.
@@ -31,7 +31,7 @@ struct ErrorBody<'a> {
 
 impl Format {
     /// The media type of bodies in this format.
-    pub(crate) fn content_type(self) -> &'static str {
+    pub(in crate::local) fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/x-amz-json-1.1",
             Self::AwsCbor => "application/x-amz-cbor-1.1",
@@ -40,7 +40,7 @@ impl Format {
     }
 
     /// Reads a request's members; `SerializationException` if it cannot.
-    pub(crate) fn read<T: DeserializeOwned>(self, body: &[u8]) -> Result<T, ApiError> {
+    pub(in crate::local) fn read<T: DeserializeOwned>(self, body: &[u8]) -> Result<T, ApiError> {
         match self {
             Self::Json => json::read(body),
             Self::AwsCbor => cbor::read(cbor::TimeUnit::Milliseconds, body),
@@ -49,7 +49,7 @@ impl Format {
     }
 
     /// Writes an answer's members.
-    pub(crate) fn write<T: Serialize>(self, response: &T) -> Result<Vec<u8>, ApiError> {
+    pub(in crate::local) fn write<T: Serialize>(self, response: &T) -> Result<Vec<u8>, ApiError> {
         match self {
             Self::Json => json::write(response),
             Self::AwsCbor => cbor::write(cbor::TimeUnit::Milliseconds, response),
@@ -58,7 +58,7 @@ impl Format {
     }
 
     /// The body of an error's answer.
-    pub(crate) fn write_error(self, error: &ApiError) -> Vec<u8> {
+    pub(in crate::local) fn write_error(self, error: &ApiError) -> Vec<u8> {
         let qualified;
         let code = match self {
             Self::Json | Self::AwsCbor => error.code,
@@ -81,11 +81,11 @@ impl Format {
 
 /// One request on the wire.
 #[derive(Debug)]
-pub(crate) struct Message {
-    /// How the body is written.
-    pub(crate) format: Format,
+pub(in crate::local) struct Message {
+    /// The format of the body.
+    pub(in crate::local) format: Format,
     /// The whole body.
-    pub(crate) body: Bytes,
+    pub(in crate::local) body: Bytes,
 }
 
 impl Wire for Message {

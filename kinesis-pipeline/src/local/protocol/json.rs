@@ -24,7 +24,7 @@ pub(super) fn write<T: Serialize>(response: &T) -> Result<Vec<u8>, ApiError> {
     Ok(body)
 }
 
-/// What is wrong, without the value that was found: it may be part of a record.
+/// Describes the mistake, without the value that was found: it may be part of a record.
 fn words(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         serde_json::error::Category::Data => match mismatch::words(&error.to_string()) {

@@ -10,7 +10,7 @@ use crate::clock::{epoch_millis, from_epoch_millis};
 
 /// Bytes: base64 text in JSON, a byte string in CBOR.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Blob(pub(crate) Bytes);
+pub(in crate::local) struct Blob(pub(in crate::local) Bytes);
 
 impl Serialize for Blob {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -59,16 +59,16 @@ impl de::Visitor<'_> for BlobVisitor {
 
 /// A time in milliseconds: seconds with three decimals in JSON, tagged in CBOR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Timestamp(pub(crate) SystemTime);
+pub(in crate::local) struct Timestamp(pub(in crate::local) SystemTime);
 
 impl Timestamp {
     /// The time that is `millis` milliseconds after the Unix epoch.
-    pub(crate) fn from_millis(millis: u64) -> Self {
+    pub(in crate::local) fn from_millis(millis: u64) -> Self {
         Self(from_epoch_millis(millis))
     }
 
     /// Milliseconds since the Unix epoch.
-    pub(crate) fn millis(self) -> u64 {
+    pub(in crate::local) fn millis(self) -> u64 {
         epoch_millis(self.0)
     }
 }

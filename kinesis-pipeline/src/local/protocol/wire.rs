@@ -5,7 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::local::api_error::ApiError;
 
 /// One call on the wire: how its request is read and its answer written.
-pub(crate) trait Wire: Send {
+pub(in crate::local) trait Wire: Send {
     /// A written answer.
     type Answer: Send;
 

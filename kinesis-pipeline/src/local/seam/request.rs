@@ -79,7 +79,7 @@ pub(super) fn get_records(call: GetRecords) -> get_records::Request {
     }
 }
 
-/// As on the service, a token stands for the stream and the filter.
+/// Converts a listing of shards. As on the service, a token stands for the stream and the filter.
 pub(super) fn list_shards(call: ListShards) -> list_shards::Request {
     let max_results = call.limit.map(i64::from);
     if call.next_token.is_some() {

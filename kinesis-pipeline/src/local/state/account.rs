@@ -1,4 +1,4 @@
-//! What the account has: its streams, and its commitment to a throughput.
+//! The account: its streams, and its commitment to a throughput.
 
 use std::{
     collections::BTreeMap,
@@ -13,23 +13,23 @@ use crate::local::locks;
 
 /// The streams of the account, and what it has beside them.
 #[derive(Debug)]
-pub(crate) struct Account {
-    pub(crate) streams: RwLock<BTreeMap<String, Arc<Stream>>>,
+pub(in crate::local) struct Account {
+    pub(in crate::local) streams: RwLock<BTreeMap<String, Arc<Stream>>>,
     /// The generation that the next stream gets.
     next_generation: AtomicU64,
-    /// Since when the account is committed to a minimum throughput.
+    /// The time since which the account is committed to a minimum throughput.
     commitment: Mutex<Option<u64>>,
-    pub(crate) marks: Marks,
+    pub(in crate::local) marks: Marks,
 }
 
 impl Account {
     /// An account without streams.
-    pub(crate) fn new(marks: Marks) -> Self {
+    pub(in crate::local) fn new(marks: Marks) -> Self {
         Self::restore(BTreeMap::new(), 1, None, marks)
     }
 
     /// An account as it was.
-    pub(crate) fn restore(
+    pub(in crate::local) fn restore(
         streams: BTreeMap<String, Arc<Stream>>,
         next_generation: u64,
         commitment: Option<u64>,
@@ -44,7 +44,7 @@ impl Account {
     }
 
     /// A generation that no stream ever had.
-    pub(crate) fn take_generation(&self) -> u64 {
+    pub(in crate::local) fn take_generation(&self) -> u64 {
         let generation = self.next_generation.fetch_add(1, Ordering::Relaxed);
         self.mark();
         generation
@@ -52,17 +52,17 @@ impl Account {
 
     /// The generation that the next stream gets.
     #[cfg(feature = "local-durable")]
-    pub(crate) fn next_generation(&self) -> u64 {
+    pub(in crate::local) fn next_generation(&self) -> u64 {
         self.next_generation.load(Ordering::Relaxed)
     }
 
-    /// Since when the account is committed to a minimum throughput.
-    pub(crate) fn commitment(&self) -> Option<u64> {
+    /// The time since which the account is committed to a minimum throughput.
+    pub(in crate::local) fn commitment(&self) -> Option<u64> {
         *locks::lock(&self.commitment)
     }
 
     /// Begins or ends the account's commitment.
-    pub(crate) fn set_commitment(&self, is_on: bool, now_millis: u64) {
+    pub(in crate::local) fn set_commitment(&self, is_on: bool, now_millis: u64) {
         let mut commitment = locks::lock(&self.commitment);
         *commitment = is_on.then(|| commitment.unwrap_or(now_millis));
         drop(commitment);

@@ -1,4 +1,4 @@
-//! What has changed and is not kept yet: between the state, which marks, and whoever keeps it on disk.
+//! Changes that are not on disk yet: the state marks them, the keeper takes them.
 //!
 //! ```text
 //!   operation ── changes the state ──> mark ──┐
@@ -22,22 +22,22 @@ use tokio::sync::watch;
 use crate::local::{api_error::ApiError, locks::lock};
 
 /// The way from the state to its keeper; none for a state that lives in memory only.
-pub(crate) type Marks = Option<Arc<Changes>>;
+pub(in crate::local) type Marks = Option<Arc<Changes>>;
 
-/// What is not kept yet.
+/// The changes that are not on disk yet.
 #[derive(Debug)]
-pub(crate) struct Changes {
+pub(in crate::local) struct Changes {
     pending: Mutex<Pending>,
     has_work: Condvar,
     kept: watch::Sender<Kept>,
 }
 
-/// How much of a stream has changed.
+/// The part of a stream that has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Extent {
-    /// It has new records.
+pub(in crate::local) enum Extent {
+    /// New records.
     Records,
-    /// Anything about it.
+    /// Any part of it.
     Whole,
 }
 
@@ -53,35 +53,35 @@ struct Pending {
     keeper_sleeps: bool,
 }
 
-/// How far the keeper has come.
+/// The progress of the keeper.
 #[derive(Debug, Default)]
 struct Kept {
     marks: u64,
-    /// Why nothing is kept any more.
+    /// The reason why no change reaches the disk any more.
     failure: Option<String>,
 }
 
 /// Work for the keeper.
 #[derive(Debug, Default)]
-pub(crate) struct Round {
-    pub(crate) streams: BTreeMap<u64, Extent>,
-    pub(crate) account: bool,
-    /// What to tell [`Changes::set_kept`] once it is done.
-    pub(crate) marks: u64,
+pub(in crate::local) struct Round {
+    pub(in crate::local) streams: BTreeMap<u64, Extent>,
+    pub(in crate::local) account: bool,
+    /// The count to give to [`Changes::set_kept`] once it is done.
+    pub(in crate::local) marks: u64,
 }
 
-/// What the keeper is to do.
+/// The next work of the keeper.
 #[derive(Debug)]
-pub(crate) enum Task {
+pub(in crate::local) enum Task {
     Keep(Round),
-    /// Nothing was marked for a while.
+    /// A pause: no change was marked for a while.
     Rest,
-    /// Nobody changes the state any more.
+    /// The end: the state does not change any more.
     End,
 }
 
 impl Changes {
-    pub(crate) fn new() -> Self {
+    pub(in crate::local) fn new() -> Self {
         Self {
             pending: Mutex::default(),
             has_work: Condvar::new(),
@@ -90,7 +90,7 @@ impl Changes {
     }
 
     /// Marks a stream.
-    pub(crate) fn mark_stream(&self, generation: u64, extent: Extent) {
+    pub(in crate::local) fn mark_stream(&self, generation: u64, extent: Extent) {
         self.mark(|pending| {
             let marked = pending.streams.entry(generation).or_insert(extent);
             *marked = extent.max(*marked);
@@ -98,7 +98,7 @@ impl Changes {
     }
 
     /// Marks what the account has beside its streams.
-    pub(crate) fn mark_account(&self) {
+    pub(in crate::local) fn mark_account(&self) {
         self.mark(|pending| pending.account = true);
     }
 
@@ -116,7 +116,7 @@ impl Changes {
     /// Waits until all that is marked by now is kept. Without new marks it costs one look.
     ///
     /// Dropping the future loses nothing.
-    pub(crate) async fn kept(&self) -> Result<(), ApiError> {
+    pub(in crate::local) async fn kept(&self) -> Result<(), ApiError> {
         let marks = lock(&self.pending).marks;
         let mut kept = self.kept.subscribe();
         let reached = kept.wait_for(|kept| kept.failure.is_some() || kept.marks >= marks);
@@ -136,7 +136,7 @@ impl Changes {
 
 impl Changes {
     /// Takes what is marked; waits for the first mark, for so long if a time is given. The keeper blocks here.
-    pub(crate) fn take(&self, patience: Option<Duration>) -> Task {
+    pub(in crate::local) fn take(&self, patience: Option<Duration>) -> Task {
         let mut pending = lock(&self.pending);
         while !pending.has_marks() {
             if pending.closed {
@@ -162,20 +162,20 @@ impl Changes {
         })
     }
 
-    /// All marks up to this count are kept.
-    pub(crate) fn set_kept(&self, marks: u64) {
+    /// Reports that all changes up to this count are on disk.
+    pub(in crate::local) fn set_kept(&self, marks: u64) {
         self.kept.send_modify(|kept| kept.marks = marks);
     }
 
-    /// Nothing is kept any more. The first reason stays.
-    pub(crate) fn fail(&self, reason: String) {
+    /// Reports that no change reaches the disk any more. The first reason stays.
+    pub(in crate::local) fn fail(&self, reason: String) {
         self.kept.send_modify(|kept| {
             kept.failure.get_or_insert(reason);
         });
     }
 
-    /// No marks come any more: the keeper ends once it has kept the last ones.
-    pub(crate) fn close(&self) {
+    /// Ends the list: the keeper writes the last changes and ends.
+    pub(in crate::local) fn close(&self) {
         lock(&self.pending).closed = true;
         self.has_work.notify_one();
     }

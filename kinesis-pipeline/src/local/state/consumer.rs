@@ -4,20 +4,20 @@ use std::{collections::BTreeMap, sync::Mutex};
 
 use crate::local::locks::lock;
 
-/// How long after a subscription began another one of the same consumer and shard is refused.
-pub(crate) const TAKEOVER_MILLIS: u64 = 5_000;
+/// The time after the beginning of a subscription during which another one of the same consumer and shard is refused.
+pub(super) const TAKEOVER_MILLIS: u64 = 5_000;
 
 /// A registered consumer. What becomes of it is a matter of time alone.
 #[derive(Debug)]
-pub(crate) struct Consumer {
-    pub(crate) name: String,
-    pub(crate) arn: String,
-    pub(crate) created_millis: u64,
-    pub(crate) active_millis: u64,
-    /// When the consumer is gone, once it was deregistered.
-    pub(crate) gone_millis: Option<u64>,
-    pub(crate) tags: BTreeMap<String, String>,
-    pub(crate) policy: Option<String>,
+pub(in crate::local) struct Consumer {
+    pub(in crate::local) name: String,
+    pub(in crate::local) arn: String,
+    pub(in crate::local) created_millis: u64,
+    pub(in crate::local) active_millis: u64,
+    /// The time at which the consumer is gone, once it was deregistered.
+    pub(in crate::local) gone_millis: Option<u64>,
+    pub(in crate::local) tags: BTreeMap<String, String>,
+    pub(in crate::local) policy: Option<String>,
     /// The newest subscription of each shard.
     subscriptions: Mutex<BTreeMap<u32, Newest>>,
 }
@@ -30,7 +30,12 @@ struct Newest {
 }
 
 impl Consumer {
-    pub(crate) fn new(name: &str, stream_arn: &str, now_millis: u64, active_millis: u64) -> Self {
+    pub(in crate::local) fn new(
+        name: &str,
+        stream_arn: &str,
+        now_millis: u64,
+        active_millis: u64,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             arn: format!("{stream_arn}/consumer/{name}:{}", now_millis / 1000),
@@ -45,7 +50,7 @@ impl Consumer {
 
     /// A consumer as it was, without subscriptions: those end with their process.
     #[cfg(feature = "local-durable")]
-    pub(crate) fn restore(
+    pub(in crate::local) fn restore(
         name: String,
         arn: String,
         (created_millis, active_millis, gone_millis): (u64, u64, Option<u64>),
@@ -65,7 +70,7 @@ impl Consumer {
     }
 
     /// The status in the API's words.
-    pub(crate) fn status(&self, now_millis: u64) -> &'static str {
+    pub(in crate::local) fn status(&self, now_millis: u64) -> &'static str {
         match self.gone_millis {
             Some(_) => "DELETING",
             None if now_millis < self.active_millis => "CREATING",
@@ -73,13 +78,13 @@ impl Consumer {
         }
     }
 
-    pub(crate) fn is_gone(&self, now_millis: u64) -> bool {
+    pub(in crate::local) fn is_gone(&self, now_millis: u64) -> bool {
         self.gone_millis.is_some_and(|gone| gone <= now_millis)
     }
 
     /// Begins a subscription to a shard; it takes the place of the one before. Returns its count, or nothing if
     /// the one before began less than 5 seconds ago.
-    pub(crate) fn subscribe(&self, shard_index: u32, now_millis: u64) -> Option<u64> {
+    pub(in crate::local) fn subscribe(&self, shard_index: u32, now_millis: u64) -> Option<u64> {
         let mut subscriptions = lock(&self.subscriptions);
         let before = subscriptions.get(&shard_index);
         if before.is_some_and(|before| now_millis < before.began_millis + TAKEOVER_MILLIS) {
@@ -95,7 +100,7 @@ impl Consumer {
     }
 
     /// Whether no other subscription has taken the place of this one.
-    pub(crate) fn is_newest(&self, shard_index: u32, count: u64) -> bool {
+    pub(in crate::local) fn is_newest(&self, shard_index: u32, count: u64) -> bool {
         lock(&self.subscriptions)
             .get(&shard_index)
             .is_some_and(|newest| newest.count == count)

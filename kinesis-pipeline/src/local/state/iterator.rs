@@ -2,8 +2,8 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// How long an iterator can be used after it was handed out.
-pub(crate) const ITERATOR_LIFE_MILLIS: u64 = 5 * 60 * 1000;
+/// The lifetime of an iterator.
+pub(super) const ITERATOR_LIFE_MILLIS: u64 = 5 * 60 * 1000;
 
 /// The eight bytes that the service's iterators begin with.
 const LAYOUT: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 1];
@@ -12,21 +12,21 @@ const CHECKSUM_BYTES: usize = 8;
 
 /// A place in a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct IteratorToken {
+pub(in crate::local) struct IteratorToken {
     /// The stream's name.
-    pub(crate) stream: String,
-    /// Which of the streams that have had this name.
-    pub(crate) generation: u64,
-    pub(crate) shard_index: u32,
+    pub(in crate::local) stream: String,
+    /// The generation of the stream: it tells streams of one name apart.
+    pub(in crate::local) generation: u64,
+    pub(in crate::local) shard_index: u32,
     /// The counter of the next record; older ones than are retained mean the oldest.
-    pub(crate) counter: u64,
-    /// When it was handed out.
-    pub(crate) created_millis: u64,
+    pub(in crate::local) counter: u64,
+    /// The time at which it was handed out.
+    pub(in crate::local) created_millis: u64,
 }
 
 impl IteratorToken {
     /// The text that stands for this place.
-    pub(crate) fn text(&self) -> String {
+    pub(in crate::local) fn text(&self) -> String {
         let mut bytes = Vec::with_capacity(FIXED_BYTES + self.stream.len() + CHECKSUM_BYTES);
         bytes.extend_from_slice(&LAYOUT);
         bytes.extend_from_slice(&self.generation.to_be_bytes());
@@ -41,7 +41,7 @@ impl IteratorToken {
     /// Reads an iterator's text, in double quotes or without; `None` if it is not one of ours.
     ///
     /// The service takes the quotes that a shell script leaves around what it cut out of an answer.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub(in crate::local) fn parse(text: &str) -> Option<Self> {
         let quoted = text
             .strip_prefix('"')
             .and_then(|text| text.strip_suffix('"'));
@@ -63,13 +63,13 @@ impl IteratorToken {
     }
 
     /// Whether the iterator is too old to be used.
-    pub(crate) fn is_expired(&self, now_millis: u64) -> bool {
+    pub(in crate::local) fn is_expired(&self, now_millis: u64) -> bool {
         now_millis.saturating_sub(self.created_millis) > ITERATOR_LIFE_MILLIS
     }
 }
 
 /// FNV-1a over 64 bits: it tells a damaged or made-up text, not an attacker.
-pub(crate) fn checksum(bytes: &[u8]) -> u64 {
+pub(in crate::local) fn checksum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

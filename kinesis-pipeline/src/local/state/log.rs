@@ -19,7 +19,7 @@ const _: () = assert!(PACKED_BYTES_MAX <= CHUNK_BYTES_MIN && CHUNK_BYTES_MIN <= 
 ///
 /// Arrival times never decrease with the counter. Every segment but the last is full.
 #[derive(Debug)]
-pub(crate) struct Log {
+pub(in crate::local) struct Log {
     segments: VecDeque<Segment>,
     /// The counter of the oldest record that is retained.
     first: u64,
@@ -53,32 +53,32 @@ enum Body {
 
 /// A record as it is read; its bytes are shared with the log.
 #[derive(Clone, Debug)]
-pub(crate) struct LogRecord {
-    pub(crate) counter: u64,
-    pub(crate) arrived_millis: u64,
-    pub(crate) partition_key: ByteString,
-    pub(crate) data: Bytes,
+pub(in crate::local) struct LogRecord {
+    pub(in crate::local) counter: u64,
+    pub(in crate::local) arrived_millis: u64,
+    pub(in crate::local) partition_key: ByteString,
+    pub(in crate::local) data: Bytes,
 }
 
-/// What [`Log::read`] found.
+/// A page of records that [`Log::read`] found.
 #[derive(Debug)]
-pub(crate) struct LogPage {
-    pub(crate) records: Vec<LogRecord>,
+pub(in crate::local) struct LogPage {
+    pub(in crate::local) records: Vec<LogRecord>,
     /// The counter of the first record after the page.
-    pub(crate) next: u64,
-    /// When the record before the page arrived, if it is retained.
-    pub(crate) before_millis: Option<u64>,
-    /// When the last record that was read arrived, or else the first one that was left.
-    pub(crate) reached_millis: Option<u64>,
+    pub(in crate::local) next: u64,
+    /// The arrival of the record before the page, if it is retained.
+    pub(in crate::local) before_millis: Option<u64>,
+    /// The arrival of the last record that was read, or else of the first one that was left.
+    pub(super) reached_millis: Option<u64>,
     /// Whether no record is left.
-    pub(crate) at_tip: bool,
+    pub(in crate::local) at_tip: bool,
     /// The records' data and keys.
-    pub(crate) bytes: usize,
+    pub(in crate::local) bytes: usize,
 }
 
 impl LogPage {
-    /// How far the page's end is behind the shard's: 0 only if nothing is left to read.
-    pub(crate) fn millis_behind_latest(&self, now_millis: u64) -> u64 {
+    /// Returns the lag of the page's end behind the shard's: 0 only if no record is left to read.
+    pub(in crate::local) fn millis_behind_latest(&self, now_millis: u64) -> u64 {
         match self.reached_millis {
             Some(reached) if !self.at_tip => now_millis.saturating_sub(reached).max(1),
             _ => 0,
@@ -88,7 +88,7 @@ impl LogPage {
 
 impl Log {
     /// An empty log of a shard that was created at this time.
-    pub(crate) fn new(created_millis: u64) -> Self {
+    pub(in crate::local) fn new(created_millis: u64) -> Self {
         Self {
             segments: VecDeque::new(),
             first: 1,
@@ -101,7 +101,7 @@ impl Log {
 
     /// An empty log whose next record gets this counter, and arrives at this time at the earliest.
     #[cfg(feature = "local-durable")]
-    pub(crate) fn resume(next: u64, last_arrived_millis: u64) -> Self {
+    pub(in crate::local) fn resume(next: u64, last_arrived_millis: u64) -> Self {
         Self {
             first: next,
             next,
@@ -111,23 +111,23 @@ impl Log {
 
     /// The counter of the oldest record that is retained.
     #[cfg(feature = "local-durable")]
-    pub(crate) fn first(&self) -> u64 {
+    pub(in crate::local) fn first(&self) -> u64 {
         self.first
     }
 
-    /// When the newest record arrived, retained or not.
+    /// Returns the arrival of the newest record, retained or not.
     #[cfg(feature = "local-durable")]
-    pub(crate) fn last_arrived_millis(&self) -> u64 {
+    pub(in crate::local) fn last_arrived_millis(&self) -> u64 {
         self.last_arrived_millis
     }
 
     /// The counter that the next record gets.
-    pub(crate) fn next(&self) -> u64 {
+    pub(in crate::local) fn next(&self) -> u64 {
         self.next
     }
 
     /// Stores a record; returns its counter and its time of arrival, which is never before the last one's.
-    pub(crate) fn append(
+    pub(in crate::local) fn append(
         &mut self,
         partition_key: &ByteString,
         data: Bytes,
@@ -176,7 +176,7 @@ impl Log {
     }
 
     /// Forgets the records that arrived before this time.
-    pub(crate) fn trim(&mut self, horizon_millis: u64) {
+    pub(in crate::local) fn trim(&mut self, horizon_millis: u64) {
         while let Some(segment) = self.segments.front() {
             let newest = segment.entries.last().map_or(0, |last| last.arrived_millis);
             if newest >= horizon_millis {
@@ -206,7 +206,7 @@ impl Log {
     }
 
     /// The counter of the first record that arrived at this time or later; the next record's if there is none.
-    pub(crate) fn at_millis(&self, millis: u64) -> u64 {
+    pub(in crate::local) fn at_millis(&self, millis: u64) -> u64 {
         let later = self.segments.partition_point(|segment| {
             segment
                 .entries
@@ -222,13 +222,18 @@ impl Log {
         (segment.first + index as u64).max(self.first)
     }
 
-    /// When the record with this counter arrived, if it is retained.
-    pub(crate) fn arrived_millis(&self, counter: u64) -> Option<u64> {
+    /// Returns the arrival of the record with this counter, if it is retained.
+    pub(in crate::local) fn arrived_millis(&self, counter: u64) -> Option<u64> {
         self.entry(counter).map(|entry| entry.arrived_millis)
     }
 
     /// Reads from this counter on, or from the oldest record that is retained.
-    pub(crate) fn read(&self, from: u64, records_max: usize, bytes_max: usize) -> LogPage {
+    pub(in crate::local) fn read(
+        &self,
+        from: u64,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> LogPage {
         let from = from.clamp(self.first, self.next);
         let available = index_of(self.next - from);
         let mut records = Vec::with_capacity(available.min(records_max));

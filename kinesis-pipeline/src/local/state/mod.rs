@@ -1,4 +1,4 @@
-//! What the embedded Kinesis holds: an account's streams, their shards, and the shards' records.
+//! The state: an account's streams, their shards, and the shards' records.
 //!
 //! ```text
 //!   Core ── streams by name ──> Stream ── topology ──> Shard ── log ──> segments of records
@@ -10,7 +10,7 @@
 //! looks. What has changed is marked in `changes` for a keeper, if there is one; `saved` is the state in a
 //! form that can be written down.
 
-pub(crate) mod account;
+pub(super) mod account;
 #[cfg_attr(
     not(feature = "local-durable"),
     expect(
@@ -18,15 +18,15 @@ pub(crate) mod account;
         reason = "only a Kinesis with a data directory has a keeper"
     )
 )]
-pub(crate) mod changes;
-pub(crate) mod consumer;
-pub(crate) mod iterator;
-pub(crate) mod log;
-pub(crate) mod names;
-pub(crate) mod page_token;
+pub(super) mod changes;
+pub(super) mod consumer;
+pub(super) mod iterator;
+pub(super) mod log;
+pub(super) mod names;
+pub(super) mod page_token;
 #[cfg(feature = "local-durable")]
-pub(crate) mod saved;
-pub(crate) mod sequence;
-pub(crate) mod shard;
-pub(crate) mod stream;
-pub(crate) mod topology;
+pub(super) mod saved;
+pub(super) mod sequence;
+pub(super) mod shard;
+pub(super) mod stream;
+pub(super) mod topology;

@@ -1,7 +1,7 @@
 //! Names of the API that stand in the state: of operations in faults, of metrics in streams.
 
 /// The operations that the embedded Kinesis has.
-pub(crate) const OPERATIONS: [&str; 40] = [
+pub(in crate::local) const OPERATIONS: [&str; 40] = [
     "AddTagsToStream",
     "CreateStream",
     "DecreaseStreamRetentionPeriod",
@@ -45,7 +45,7 @@ pub(crate) const OPERATIONS: [&str; 40] = [
 ];
 
 /// The shard-level metrics.
-pub(crate) const METRICS: [&str; 7] = [
+pub(in crate::local) const METRICS: [&str; 7] = [
     "IncomingBytes",
     "IncomingRecords",
     "IteratorAgeMilliseconds",
@@ -56,12 +56,12 @@ pub(crate) const METRICS: [&str; 7] = [
 ];
 
 /// Whether the embedded Kinesis has an operation of this name.
-pub(crate) fn is_operation(name: &str) -> bool {
+pub(in crate::local) fn is_operation(name: &str) -> bool {
     OPERATIONS.contains(&name)
 }
 
 /// The metric of this name.
 #[cfg(feature = "local-durable")]
-pub(crate) fn metric(name: &str) -> Option<&'static str> {
+pub(in crate::local) fn metric(name: &str) -> Option<&'static str> {
     METRICS.into_iter().find(|metric| *metric == name)
 }

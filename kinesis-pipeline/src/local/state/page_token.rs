@@ -5,20 +5,20 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::iterator::checksum;
 use crate::local::api_error::ApiError;
 
-/// How long a token can be used after it was handed out.
+/// The lifetime of a token.
 const TOKEN_LIFE_MILLIS: u64 = 5 * 60 * 1000;
 
-/// Where a listing stands.
+/// The position of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PageToken {
+pub(in crate::local) struct PageToken {
     /// A name that means something to the operation that wrote it.
-    pub(crate) name: String,
+    pub(in crate::local) name: String,
     /// Numbers of the same kind.
-    pub(crate) parts: Vec<u64>,
+    pub(in crate::local) parts: Vec<u64>,
 }
 
 impl PageToken {
-    pub(crate) fn new(name: &str, parts: Vec<u64>) -> Self {
+    pub(in crate::local) fn new(name: &str, parts: Vec<u64>) -> Self {
         Self {
             name: name.to_owned(),
             parts,
@@ -26,7 +26,7 @@ impl PageToken {
     }
 
     /// The token's text, handed out at this time.
-    pub(crate) fn text(&self, now_millis: u64) -> String {
+    pub(in crate::local) fn text(&self, now_millis: u64) -> String {
         let numbers = [now_millis].into_iter().chain(self.parts.iter().copied());
         let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
         let body = format!("{}/{}", self.name, numbers.join("/"));
@@ -34,7 +34,7 @@ impl PageToken {
     }
 
     /// Reads a token's text.
-    pub(crate) fn read(text: &str, now_millis: u64) -> Result<Self, ApiError> {
+    pub(in crate::local) fn read(text: &str, now_millis: u64) -> Result<Self, ApiError> {
         let (token, created_millis) = Self::parse(text).ok_or_else(Self::invalid)?;
         if now_millis.saturating_sub(created_millis) > TOKEN_LIFE_MILLIS {
             return Err(ApiError::expired_token(
@@ -58,7 +58,7 @@ impl PageToken {
     }
 
     /// The service's answer for a text that is no token.
-    pub(crate) fn invalid() -> ApiError {
+    pub(in crate::local) fn invalid() -> ApiError {
         ApiError::invalid_argument("The NextToken is invalid.")
     }
 }

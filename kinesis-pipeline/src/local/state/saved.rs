@@ -20,22 +20,22 @@ use crate::{
     shard::{HashKey, HashKeyRange},
 };
 
-/// What the account has beside its streams.
+/// The account without its streams.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SavedAccount {
-    pub(crate) region: String,
-    pub(crate) account_id: String,
-    pub(crate) next_generation: u64,
-    pub(crate) commitment: Option<u64>,
+pub(in crate::local) struct SavedAccount {
+    pub(in crate::local) region: String,
+    pub(in crate::local) account_id: String,
+    pub(in crate::local) next_generation: u64,
+    pub(in crate::local) commitment: Option<u64>,
 }
 
 /// A stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SavedStream {
-    pub(crate) name: String,
+pub(in crate::local) struct SavedStream {
+    pub(in crate::local) name: String,
     arn: String,
     account_id: String,
-    pub(crate) generation: u64,
+    pub(in crate::local) generation: u64,
     created_millis: u64,
     due_millis: u64,
     pending: Option<SavedChange>,
@@ -51,17 +51,17 @@ pub(crate) struct SavedStream {
     policy: Option<String>,
     consumers: Vec<SavedConsumer>,
     next_shard_index: u32,
-    pub(crate) shards: Vec<SavedShard>,
+    pub(in crate::local) shards: Vec<SavedShard>,
 }
 
 /// A shard without its records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SavedShard {
-    pub(crate) index: u32,
+pub(in crate::local) struct SavedShard {
+    pub(in crate::local) index: u32,
     range_start: SavedKey,
     range_end: SavedKey,
     parents: Vec<u32>,
-    pub(crate) created_millis: u64,
+    pub(in crate::local) created_millis: u64,
     created_seconds: u64,
     closed_millis: Option<u64>,
     children: Vec<u32>,
@@ -102,7 +102,7 @@ enum SavedChange {
 
 impl SavedStream {
     /// A stream as it stands; `state` is its state.
-    pub(crate) fn of(stream: &Stream, state: &StreamState) -> Self {
+    pub(in crate::local) fn of(stream: &Stream, state: &StreamState) -> Self {
         Self {
             name: stream.name.clone(),
             arn: stream.arn.clone(),
@@ -128,7 +128,7 @@ impl SavedStream {
     }
 
     /// The stream as it was. `logs` has the records of its shards by index; a shard without has none.
-    pub(crate) fn restore(self, mut logs: BTreeMap<u32, Log>, marks: Marks) -> Stream {
+    pub(in crate::local) fn restore(self, mut logs: BTreeMap<u32, Log>, marks: Marks) -> Stream {
         let shards = self.shards.into_iter().map(|shard| {
             let log = logs.remove(&shard.index);
             shard.restore(log)

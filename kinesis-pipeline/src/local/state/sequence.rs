@@ -9,7 +9,7 @@ use bytestring::ByteString;
 
 const LAYOUT: u64 = 2;
 /// The greatest counter, which only the ending number of a shard has.
-pub(crate) const COUNTER_MAX: u64 = i64::MAX as u64;
+pub(in crate::local) const COUNTER_MAX: u64 = i64::MAX as u64;
 const SECONDS_BITS: u32 = 36;
 /// Ten to the 19th: the most decimal digits that fit in 64 bits.
 const CHUNK: u64 = 10_000_000_000_000_000_000;
@@ -18,24 +18,24 @@ const TEXT_BYTES_MAX: usize = 3 * CHUNK_DIGITS;
 
 /// A sequence number in parts. The order of the fields is the order of the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Number {
+pub(in crate::local) struct Number {
     /// The second since the epoch that stands for the shard's creation.
-    pub(crate) created_seconds: u64,
+    pub(in crate::local) created_seconds: u64,
     /// The low four bits of the shard's index.
     low_index: u8,
     /// Counts the shard's records up from 1; 0 in the starting number.
-    pub(crate) counter: u64,
+    pub(in crate::local) counter: u64,
     /// 0 in a record's number, 1 just after it, 255 in the ending number.
     flag: u8,
     /// The second of the arrival.
-    pub(crate) arrived_seconds: u64,
+    pub(in crate::local) arrived_seconds: u64,
     /// The index of the shard.
-    pub(crate) shard_index: u32,
+    pub(in crate::local) shard_index: u32,
 }
 
 impl Number {
     /// The number of a record.
-    pub(crate) fn of_record(
+    pub(in crate::local) fn of_record(
         created_seconds: u64,
         shard_index: u32,
         counter: u64,
@@ -52,17 +52,21 @@ impl Number {
     }
 
     /// A number between this record's and the next one's, which no record has.
-    pub(crate) fn just_after(self) -> Self {
+    pub(in crate::local) fn just_after(self) -> Self {
         Self { flag: 1, ..self }
     }
 
     /// The number that every record of the shard is greater than.
-    pub(crate) fn starting(created_seconds: u64, shard_index: u32) -> Self {
+    pub(in crate::local) fn starting(created_seconds: u64, shard_index: u32) -> Self {
         Self::of_record(created_seconds, shard_index, 0, created_seconds)
     }
 
     /// The number that every record of the shard is less than.
-    pub(crate) fn ending(created_seconds: u64, shard_index: u32, closed_seconds: u64) -> Self {
+    pub(in crate::local) fn ending(
+        created_seconds: u64,
+        shard_index: u32,
+        closed_seconds: u64,
+    ) -> Self {
         Self {
             flag: u8::MAX,
             ..Self::of_record(created_seconds, shard_index, COUNTER_MAX, closed_seconds)
@@ -74,7 +78,7 @@ impl Number {
         clippy::cast_possible_truncation,
         reason = "each part is masked to its bits"
     )]
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub(in crate::local) fn parse(text: &str) -> Option<Self> {
         let (high, low) = parse_decimal(text)?;
         let layout_fits = high >> 56 == LAYOUT && low & 0xf == u128::from(LAYOUT);
         let counter = (high & 0xffff) << 48 | low_bits(low >> 80, 48);
@@ -89,7 +93,7 @@ impl Number {
     }
 
     /// The decimal text: 56 digits.
-    pub(crate) fn text(self) -> ByteString {
+    pub(in crate::local) fn text(self) -> ByteString {
         let high = LAYOUT << 56
             | self.created_seconds << 20
             | u64::from(self.low_index) << 16
@@ -105,7 +109,7 @@ impl Number {
 
 /// The second of the shard's creation in a number of version 1, which the service gave out before this layout
 /// and still takes.
-pub(crate) fn created_seconds_of_version_1(text: &str) -> Option<u64> {
+pub(in crate::local) fn created_seconds_of_version_1(text: &str) -> Option<u64> {
     let (high, low) = parse_decimal(text)?;
     (high >> 56 == LAYOUT && low & 0xf == 1).then_some(high >> 20 & mask(SECONDS_BITS))
 }

@@ -15,41 +15,41 @@ use crate::{
 };
 
 /// The greatest index of a shard, as its id has 12 digits and its sequence numbers 32 bits.
-pub(crate) const SHARD_INDEX_MAX: u32 = i32::MAX as u32;
+pub(super) const SHARD_INDEX_MAX: u32 = i32::MAX as u32;
 
 /// A shard of a stream.
 #[derive(Debug)]
-pub(crate) struct Shard {
-    pub(crate) index: u32,
-    pub(crate) id: ByteString,
-    pub(crate) range: HashKeyRange,
+pub(in crate::local) struct Shard {
+    pub(in crate::local) index: u32,
+    pub(in crate::local) id: ByteString,
+    pub(in crate::local) range: HashKeyRange,
     /// The first parent's index, then the second's.
-    pub(crate) parents: Vec<u32>,
-    pub(crate) created_millis: u64,
+    pub(in crate::local) parents: Vec<u32>,
+    pub(in crate::local) created_millis: u64,
     /// The second that stands in the shard's sequence numbers: later than its parents'.
-    pub(crate) created_seconds: u64,
-    pub(crate) closed: Option<Closed>,
+    pub(in crate::local) created_seconds: u64,
+    pub(in crate::local) closed: Option<Closed>,
     log: Mutex<Log>,
     rates: Mutex<ShardRates>,
     /// Wakes the subscriptions of this shard: there may be something new.
     changed: Arc<Notify>,
-    /// How many subscriptions look at the shard.
+    /// The number of subscriptions that look at the shard.
     watchers: Arc<AtomicUsize>,
     /// The counter of the first record that is not kept yet, as far as the keeper has told.
     kept_next: AtomicU64,
 }
 
-/// How a shard ended.
+/// The end of a shard.
 #[derive(Clone, Debug)]
-pub(crate) struct Closed {
-    pub(crate) at_millis: u64,
+pub(in crate::local) struct Closed {
+    pub(in crate::local) at_millis: u64,
     /// The shards that took over its keys.
-    pub(crate) children: Vec<u32>,
+    pub(in crate::local) children: Vec<u32>,
 }
 
 impl Shard {
     /// An open shard without records.
-    pub(crate) fn new(
+    pub(in crate::local) fn new(
         index: u32,
         range: HashKeyRange,
         parents: Vec<u32>,
@@ -74,53 +74,53 @@ impl Shard {
 
     /// The same shard as it was: how it ended, if it did, and its records.
     #[cfg(feature = "local-durable")]
-    pub(crate) fn restored(mut self, closed: Option<Closed>, log: Log) -> Self {
+    pub(super) fn restored(mut self, closed: Option<Closed>, log: Log) -> Self {
         self.closed = closed;
         self.log = Mutex::new(log);
         self
     }
 
     /// Whether the records before this counter are kept for sure.
-    pub(crate) fn is_kept(&self, counter: u64) -> bool {
+    pub(in crate::local) fn is_kept(&self, counter: u64) -> bool {
         self.kept_next.load(Ordering::Acquire) >= counter
     }
 
     /// The records before this counter are kept.
     #[cfg(feature = "local-durable")]
-    pub(crate) fn set_kept(&self, counter: u64) {
+    pub(in crate::local) fn set_kept(&self, counter: u64) {
         self.kept_next.store(counter, Ordering::Release);
     }
 
-    pub(crate) fn is_open(&self) -> bool {
+    pub(in crate::local) fn is_open(&self) -> bool {
         self.closed.is_none()
     }
 
-    pub(crate) fn starting_number(&self) -> Number {
+    pub(in crate::local) fn starting_number(&self) -> Number {
         Number::starting(self.created_seconds, self.index)
     }
 
     /// The number of an open shard's end is not known yet.
-    pub(crate) fn ending_number(&self) -> Option<Number> {
+    pub(in crate::local) fn ending_number(&self) -> Option<Number> {
         let closed = self.closed.as_ref()?;
         let seconds = closed.at_millis / 1000;
         Some(Number::ending(self.created_seconds, self.index, seconds))
     }
 
     /// The number of a record of this shard.
-    pub(crate) fn number(&self, counter: u64, arrived_millis: u64) -> Number {
+    pub(in crate::local) fn number(&self, counter: u64, arrived_millis: u64) -> Number {
         let seconds = arrived_millis / 1000;
         Number::of_record(self.created_seconds, self.index, counter, seconds)
     }
 
     /// The shard's records, those that expired before `horizon_millis` forgotten.
-    pub(crate) fn log(&self, horizon_millis: u64) -> MutexGuard<'_, Log> {
+    pub(in crate::local) fn log(&self, horizon_millis: u64) -> MutexGuard<'_, Log> {
         let mut log = lock(&self.log);
         log.trim(horizon_millis);
         log
     }
 
     /// Looks at the shard from now on: every later change wakes the watcher.
-    pub(crate) fn watch(&self) -> Watcher {
+    pub(in crate::local) fn watch(&self) -> Watcher {
         self.watchers.fetch_add(1, Ordering::SeqCst);
         Watcher {
             changed: self.changed.clone(),
@@ -129,35 +129,35 @@ impl Shard {
     }
 
     /// Wakes those who look at the shard. A put comes here: nobody looking costs one load.
-    pub(crate) fn wake(&self) {
+    pub(in crate::local) fn wake(&self) {
         if self.watchers.load(Ordering::SeqCst) > 0 {
             self.changed.notify_waiters();
         }
     }
 
-    /// What the shard may take and give now, where limits hold.
-    pub(crate) fn rates(&self) -> MutexGuard<'_, ShardRates> {
+    /// Returns the token buckets of the shard, for where limits hold.
+    pub(in crate::local) fn rates(&self) -> MutexGuard<'_, ShardRates> {
         lock(&self.rates)
     }
 
     /// Whether the shard closed before this time, so that none of its records is retained.
-    pub(crate) fn is_expired(&self, horizon_millis: u64) -> bool {
+    pub(in crate::local) fn is_expired(&self, horizon_millis: u64) -> bool {
         self.closed
             .as_ref()
             .is_some_and(|closed| closed.at_millis < horizon_millis)
     }
 }
 
-/// Someone who looks at a shard.
+/// A watcher of a shard, such as a subscription.
 #[derive(Debug)]
-pub(crate) struct Watcher {
+pub(in crate::local) struct Watcher {
     changed: Arc<Notify>,
     watchers: Arc<AtomicUsize>,
 }
 
 impl Watcher {
     /// Ends at the next change. Changes count from the moment that the future is enabled.
-    pub(crate) fn changed(&self) -> Notified<'_> {
+    pub(in crate::local) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
 }
@@ -169,12 +169,12 @@ impl Drop for Watcher {
 }
 
 /// The id of the shard with this index, such as `shardId-000000000003`.
-pub(crate) fn shard_id(index: u32) -> ByteString {
+pub(in crate::local) fn shard_id(index: u32) -> ByteString {
     format!("shardId-{index:012}").into()
 }
 
 /// The index in a shard's id. As on the service, the zeros may be left out: `shardId-3`, or `3`.
-pub(crate) fn shard_index(id: &str) -> Option<u32> {
+pub(in crate::local) fn shard_index(id: &str) -> Option<u32> {
     let digits = id.split_once('-').map_or(id, |(_, digits)| digits);
     let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     let index = plain.then(|| digits.parse::<u32>().ok()).flatten()?;

@@ -11,8 +11,10 @@ use std::{
     },
 };
 
-pub(crate) use answers::stream_not_found;
-pub(crate) use state::{Change, RECORD_KIB_DEFAULT, RETENTION_HOURS_DEFAULT, StreamState};
+pub(in crate::local) use answers::stream_not_found;
+pub(in crate::local) use state::{
+    Change, RECORD_KIB_DEFAULT, RETENTION_HOURS_DEFAULT, StreamState,
+};
 
 use super::{
     changes::{Extent, Marks},
@@ -25,21 +27,21 @@ use crate::{
 
 const NEVER: u64 = u64::MAX;
 
-/// How often a stream in use frees what has expired in shards that nobody puts to or reads.
+/// The interval at which a stream in use frees expired records of shards that are not used.
 const TIDY_EVERY_MILLIS: u64 = 60_000;
 
 /// A stream. Its name means this one until it is deleted.
 #[derive(Debug)]
-pub(crate) struct Stream {
-    pub(crate) name: String,
-    pub(crate) arn: String,
-    pub(crate) account_id: String,
+pub(in crate::local) struct Stream {
+    pub(in crate::local) name: String,
+    pub(in crate::local) arn: String,
+    pub(in crate::local) account_id: String,
     /// Tells this stream from earlier and later ones of the same name.
-    pub(crate) generation: u64,
-    pub(crate) created_millis: u64,
-    /// When the pending change is due; [`NEVER`] if there is none.
+    pub(in crate::local) generation: u64,
+    pub(in crate::local) created_millis: u64,
+    /// The time at which the pending change is due; [`NEVER`] if there is none.
     due_millis: AtomicU64,
-    /// When expired records are next freed.
+    /// The time at which expired records are next freed.
     tidy_millis: AtomicU64,
     state: RwLock<StreamState>,
     marks: Marks,
@@ -47,14 +49,14 @@ pub(crate) struct Stream {
 
 /// The state of a stream for writing. Whoever keeps the stream learns of a change when this is dropped.
 #[derive(Debug)]
-pub(crate) struct StateGuard<'a> {
+pub(in crate::local) struct StateGuard<'a> {
     state: RwLockWriteGuard<'a, StreamState>,
     stream: &'a Stream,
     changed: bool,
 }
 
 impl Stream {
-    pub(crate) fn new(
+    pub(in crate::local) fn new(
         name: String,
         arn: String,
         account_id: String,
@@ -86,26 +88,26 @@ impl Stream {
 
     /// The state as it stands, what is due left undone.
     #[cfg(feature = "local-durable")]
-    pub(crate) fn as_it_stands(&self) -> RwLockReadGuard<'_, StreamState> {
+    pub(in crate::local) fn as_it_stands(&self) -> RwLockReadGuard<'_, StreamState> {
         locks::read(&self.state)
     }
 
-    /// Has those who read up to this counter wait until it is kept: a put that is under way marks later.
-    pub(crate) fn mark_read(&self, shard: &Shard, counter: u64) {
+    /// Makes readers up to this counter wait until it is on disk: a put that is under way marks later.
+    pub(in crate::local) fn mark_read(&self, shard: &Shard, counter: u64) {
         if self.marks.is_some() && !shard.is_kept(counter) {
             self.mark_records();
         }
     }
 
-    /// Tells whoever keeps the stream that it has new records. Without a keeper it costs a branch.
-    pub(crate) fn mark_records(&self) {
+    /// Tells the keeper that the stream has new records. Without a keeper it costs a branch.
+    pub(in crate::local) fn mark_records(&self) {
         if let Some(changes) = &self.marks {
             changes.mark_stream(self.generation, Extent::Records);
         }
     }
 
     /// The state for reading, with everything done that is due.
-    pub(crate) fn read(&self, now_millis: u64) -> RwLockReadGuard<'_, StreamState> {
+    pub(in crate::local) fn read(&self, now_millis: u64) -> RwLockReadGuard<'_, StreamState> {
         let is_due = |at: &AtomicU64| at.load(Ordering::Acquire) <= now_millis;
         if is_due(&self.due_millis) || is_due(&self.tidy_millis) {
             drop(self.write(now_millis));
@@ -114,7 +116,7 @@ impl Stream {
     }
 
     /// The state for writing, with everything done that is due.
-    pub(crate) fn write(&self, now_millis: u64) -> StateGuard<'_> {
+    pub(in crate::local) fn write(&self, now_millis: u64) -> StateGuard<'_> {
         let mut state = StateGuard {
             state: locks::write(&self.state),
             stream: self,
@@ -134,13 +136,13 @@ impl Stream {
         state
     }
 
-    /// When the pending change is due; [`NEVER`] if there is none.
-    pub(crate) fn due_millis(&self) -> u64 {
+    /// The time at which the pending change is due; [`NEVER`] if there is none.
+    pub(in crate::local) fn due_millis(&self) -> u64 {
         self.due_millis.load(Ordering::Acquire)
     }
 
-    /// Has a change happen at this time: at once if the time has come.
-    pub(crate) fn schedule(
+    /// Schedules a change for this time; carries it out at once if the time has come.
+    pub(in crate::local) fn schedule(
         &self,
         state: &mut StreamState,
         change: Change,
@@ -159,7 +161,10 @@ impl Stream {
     }
 
     /// The state for writing, of a stream that is active: others cannot be changed.
-    pub(crate) fn write_active(&self, now_millis: u64) -> Result<StateGuard<'_>, ApiError> {
+    pub(in crate::local) fn write_active(
+        &self,
+        now_millis: u64,
+    ) -> Result<StateGuard<'_>, ApiError> {
         let state = self.write(now_millis);
         if state.status != StreamStatus::Active {
             return Err(self.not_active(state.status));
@@ -168,12 +173,12 @@ impl Stream {
     }
 
     /// Whether the stream has been deleted and its time has come.
-    pub(crate) fn is_gone(&self, now_millis: u64) -> bool {
+    pub(in crate::local) fn is_gone(&self, now_millis: u64) -> bool {
         self.read(now_millis).is_gone()
     }
 
     /// Refuses an operation that only provisioned streams allow.
-    pub(crate) fn check_provisioned(&self, state: &StreamState) -> Result<(), ApiError> {
+    pub(in crate::local) fn check_provisioned(&self, state: &StreamState) -> Result<(), ApiError> {
         if state.is_on_demand {
             return Err(ApiError::validation(format!(
                 "Request is invalid. Stream {} under account {} is in On-Demand mode.",

@@ -16,7 +16,7 @@ const REMAINDER_KEYS_MAX: u128 = 1 << 20;
 ///
 /// The ranges of the open shards cover the key space once. Indices count up and are never used again.
 #[derive(Debug, Default)]
-pub(crate) struct Topology {
+pub(in crate::local) struct Topology {
     shards: BTreeMap<u32, Shard>,
     /// The open shards by the start of their range.
     open: Vec<(HashKey, u32)>,
@@ -27,7 +27,7 @@ pub(crate) struct Topology {
 
 impl Topology {
     /// Shards that share the key space evenly.
-    pub(crate) fn even(shard_count: u32, now_millis: u64) -> Self {
+    pub(in crate::local) fn even(shard_count: u32, now_millis: u64) -> Self {
         let mut topology = Self::default();
         for range in even_ranges(shard_count) {
             topology.add(range, Vec::new(), now_millis, now_millis / 1000);
@@ -37,7 +37,7 @@ impl Topology {
 
     /// The shards of a stream as they were, and the index that the next one gets.
     #[cfg(feature = "local-durable")]
-    pub(crate) fn restore(shards: Vec<Shard>, next_index: u32) -> Self {
+    pub(in crate::local) fn restore(shards: Vec<Shard>, next_index: u32) -> Self {
         let open = shards.iter().filter(|shard| shard.is_open());
         let mut open: Vec<_> = open.map(|shard| (shard.range.start, shard.index)).collect();
         open.sort_unstable();
@@ -54,45 +54,45 @@ impl Topology {
 
     /// The index that the next shard gets.
     #[cfg(feature = "local-durable")]
-    pub(crate) fn next_index(&self) -> u32 {
+    pub(super) fn next_index(&self) -> u32 {
         self.next_index
     }
 
-    /// All shards that are remembered, by index.
-    pub(crate) fn shards(&self) -> impl DoubleEndedIterator<Item = &Shard> {
+    /// Returns all shards that are remembered, by index.
+    pub(in crate::local) fn shards(&self) -> impl DoubleEndedIterator<Item = &Shard> {
         self.shards.values()
     }
 
-    pub(crate) fn shard(&self, index: u32) -> Option<&Shard> {
+    pub(in crate::local) fn shard(&self, index: u32) -> Option<&Shard> {
         self.shards.get(&index)
     }
 
-    pub(crate) fn open_count(&self) -> usize {
+    pub(in crate::local) fn open_count(&self) -> usize {
         self.open.len()
     }
 
     /// The open shards by range.
     #[cfg(test)]
-    pub(crate) fn open_shards(&self) -> impl Iterator<Item = &Shard> {
+    pub(in crate::local) fn open_shards(&self) -> impl Iterator<Item = &Shard> {
         self.open.iter().filter_map(|(_, index)| self.shard(*index))
     }
 
     /// The open shard that takes this hash key.
-    pub(crate) fn shard_of(&self, key: HashKey) -> Option<&Shard> {
+    pub(in crate::local) fn shard_of(&self, key: HashKey) -> Option<&Shard> {
         let after = self.open.partition_point(|(start, _)| *start <= key);
         let (_, index) = self.open.get(after.checked_sub(1)?)?;
         self.shard(*index)
     }
 
     /// The open shards in turn.
-    pub(crate) fn next_in_turn(&self) -> Option<&Shard> {
+    pub(in crate::local) fn next_in_turn(&self) -> Option<&Shard> {
         let turn = self.placed.fetch_add(1, Ordering::Relaxed);
         let (_, index) = self.open.get(turn.checked_rem(self.open.len())?)?;
         self.shard(*index)
     }
 
     /// Closes a shard into two, the second of which begins at `second_start`.
-    pub(crate) fn split(&mut self, parent: u32, second_start: HashKey, now_millis: u64) {
+    pub(in crate::local) fn split(&mut self, parent: u32, second_start: HashKey, now_millis: u64) {
         let Some(shard) = self.shard(parent).filter(|shard| shard.is_open()) else {
             return;
         };
@@ -111,7 +111,7 @@ impl Topology {
     }
 
     /// Closes two shards that touch into one.
-    pub(crate) fn merge(&mut self, first: u32, second: u32, now_millis: u64) {
+    pub(in crate::local) fn merge(&mut self, first: u32, second: u32, now_millis: u64) {
         let open = |index| self.shard(index).filter(|shard: &&Shard| shard.is_open());
         let (Some(one), Some(other)) = (open(first), open(second)) else {
             return;
@@ -131,7 +131,7 @@ impl Topology {
     /// As on the service every step is a split or a merge, so that each shard has at most two parents, and the
     /// ranges are made from the lowest to the highest: an open shard is cut where the range ends, then the pieces
     /// of the range are merged. From 4 shards to 3 this leaves 6, 9 and 10 open.
-    pub(crate) fn spread(&mut self, shard_count: u32, now_millis: u64) {
+    pub(super) fn spread(&mut self, shard_count: u32, now_millis: u64) {
         for range in self.nearly_even_ranges(shard_count) {
             if let Some(last) = self.shard_of(range.end)
                 && last.range.end > range.end
@@ -166,7 +166,7 @@ impl Topology {
             .collect()
     }
 
-    /// Where an open shard begins next to this key; the key itself if none begins there.
+    /// Returns the start of the open shard that begins next to this key; the key itself if none begins there.
     fn start_near(&self, key: HashKey) -> HashKey {
         let distance = |start: HashKey| start.value().abs_diff(key.value());
         let at_or_after = self.open.partition_point(|(start, _)| *start < key);
@@ -179,12 +179,12 @@ impl Topology {
     }
 
     /// Wakes those who look at any shard.
-    pub(crate) fn wake(&self) {
+    pub(in crate::local) fn wake(&self) {
         self.shards.values().for_each(Shard::wake);
     }
 
     /// Forgets the shards that closed before this time, and the records that arrived before it.
-    pub(crate) fn forget_expired(&mut self, horizon_millis: u64) {
+    pub(in crate::local) fn forget_expired(&mut self, horizon_millis: u64) {
         self.shards
             .retain(|_, shard| !shard.is_expired(horizon_millis));
         for shard in self.shards.values() {
@@ -227,7 +227,7 @@ impl Topology {
 }
 
 /// The key space in this many ranges of one size; the last one takes the rest.
-pub(crate) fn even_ranges(shard_count: u32) -> Vec<HashKeyRange> {
+pub(super) fn even_ranges(shard_count: u32) -> Vec<HashKeyRange> {
     let count = u128::from(shard_count.max(1));
     let size = match count {
         1 => u128::MAX,

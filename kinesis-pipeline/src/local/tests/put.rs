@@ -1,4 +1,4 @@
-//! What a put takes and what it refuses.
+//! Puts that are taken and puts that are refused.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! Where iterators begin, what pages hold, and what expires.
+//! Starting points of iterators, contents of pages, and expiry.
 
 use serde_json::json;
 

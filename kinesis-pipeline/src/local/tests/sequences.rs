@@ -1,4 +1,4 @@
-//! What holds after any sequence of puts, splits, merges and reads, and when many put at once.
+//! Invariants of any sequence of puts, splits, merges and reads, also when many put at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Where each record was stored, by its text.
+/// The place of each stored record, by its text.
 type Stored = BTreeMap<String, StoredAt>;
 
 async fn carry_out(kinesis: &LocalKinesis, step: Step, stored: &mut Stored) {

@@ -74,7 +74,7 @@ async fn call<O: Operation>(kinesis: &LocalKinesis, request: Value) -> Result<Va
 /// A shard's records: where they begin and end, and what they are.
 type Records = (u64, u64, u64, Vec<(u64, u64, String, Bytes)>);
 
-/// All that must survive, expired records left out.
+/// Returns all that must survive, without expired records.
 #[derive(Debug, PartialEq)]
 struct Everything {
     streams: Vec<(SavedStream, BTreeMap<u32, Records>)>,

@@ -1,4 +1,4 @@
-//! What one Kinesis did, the next one has.
+//! Restarts: the next Kinesis has all that the one before did.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What has expired or was deleted leaves the disk.
+//! Expired and deleted records leave the disk.
 
 use serde_json::json;
 

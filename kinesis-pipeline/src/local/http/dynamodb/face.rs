@@ -27,7 +27,7 @@ const SERVICE: &str = "DynamoDB_20120810";
 /// The header with the checksum of an answer's body.
 const CHECKSUM: &str = "x-amz-crc32";
 
-/// Everything that the connections of an embedded DynamoDB share.
+/// The state that all connections of an embedded DynamoDB share.
 #[derive(Clone, Debug)]
 pub(super) struct DynamoFace {
     pub(super) upstream: Arc<Upstream>,

@@ -32,20 +32,20 @@ use crate::{
     },
 };
 
-/// How long a subscription lives.
+/// The lifetime of a subscription.
 const LIFE: Duration = Duration::from_mins(5);
 /// An event comes at least so often, with or without records.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// The most records and bytes of an event.
 const EVENT_RECORDS_MAX: usize = 10_000;
 const EVENT_BYTES_MAX: usize = 1024 * 1024;
-/// What a consumer gets of a shard where limits hold.
+/// The rate at which a consumer gets a shard's bytes where limits hold.
 const BYTES_PER_SECOND: u64 = 2 * 1024 * 1024;
 
 /// Events until the subscription ends; an error is the last one.
 ///
 /// Dropping it ends the subscription.
-pub(crate) struct Subscription {
+pub(in crate::local) struct Subscription {
     step: Step,
 }
 
@@ -67,18 +67,18 @@ struct Inside {
     accepted: Accepted,
     marks: Marks,
     ends_at: Instant,
-    /// When an event is due even without records: at once in the beginning.
+    /// The time at which an event is due even without records: at once in the beginning.
     event_due_at: Instant,
-    /// When the rate allows the next event.
+    /// The time from which the rate allows the next event.
     room_at: Instant,
     watcher: Option<Watcher>,
 }
 
-/// What a look at the shard found.
+/// The result of a look at the shard.
 enum Look {
     /// An event; whether it is the last one.
     Event(Event, bool),
-    /// Nothing, until a change or this time at the latest.
+    /// No event before a change or this time.
     Nothing { until: Instant },
     /// The subscription is over.
     Over(Option<ApiError>),
@@ -216,7 +216,7 @@ impl Inside {
     }
 }
 
-/// When the stream's pending change is due, which no one else might carry out.
+/// Returns the time at which the stream's pending change is due, which no other call may carry out.
 fn due(stream: &crate::local::state::stream::Stream, now: Instant, now_millis: u64) -> Instant {
     let millis = stream.due_millis().saturating_sub(now_millis);
     now + Duration::from_millis(millis.max(1)).min(LIFE)

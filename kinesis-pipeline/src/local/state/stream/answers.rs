@@ -1,4 +1,4 @@
-//! What the service answers about a stream that a call cannot have.
+//! Refusals of the service that name a stream.
 
 use bytestring::ByteString;
 
@@ -13,12 +13,12 @@ use crate::{
 
 impl Stream {
     /// The service's answer for this stream when it cannot be used or is not there.
-    pub(crate) fn not_found(&self) -> ApiError {
+    pub(in crate::local) fn not_found(&self) -> ApiError {
         stream_not_found(&self.name, &self.account_id)
     }
 
     /// The service's answer when the stream is not active.
-    pub(crate) fn not_active(&self, status: StreamStatus) -> ApiError {
+    pub(in crate::local) fn not_active(&self, status: StreamStatus) -> ApiError {
         ApiError::in_use(format!(
             "Stream {} under account {} not ACTIVE, instead in state {status}",
             self.name, self.account_id
@@ -26,7 +26,7 @@ impl Stream {
     }
 
     /// The service's answer when a shard's throughput is used up.
-    pub(crate) fn rate_exceeded(&self, shard: &Shard) -> ApiError {
+    pub(in crate::local) fn rate_exceeded(&self, shard: &Shard) -> ApiError {
         ApiError::throughput_exceeded(format!(
             "Rate exceeded for shard {} in stream {} under account {}.",
             shard.id, self.name, self.account_id
@@ -34,7 +34,7 @@ impl Stream {
     }
 
     /// The service's answer for a shard that is not there, on reading and listing.
-    pub(crate) fn shard_missing(&self, id: &str) -> ApiError {
+    pub(in crate::local) fn shard_missing(&self, id: &str) -> ApiError {
         ApiError::not_found(format!(
             "Shard {} in stream {} under account {} does not exist",
             full_id(id),
@@ -44,7 +44,7 @@ impl Stream {
     }
 
     /// The service's answer for a shard that cannot be found, on splitting and merging.
-    pub(crate) fn shard_not_found(&self, id: &str) -> ApiError {
+    pub(in crate::local) fn shard_not_found(&self, id: &str) -> ApiError {
         ApiError::not_found(format!(
             "Could not find shard {} in stream {} under account {}.",
             full_id(id),
@@ -54,7 +54,7 @@ impl Stream {
     }
 
     /// The service's answer for a shard that is closed already, on splitting and merging.
-    pub(crate) fn shard_not_open(&self, shard: &Shard) -> ApiError {
+    pub(in crate::local) fn shard_not_open(&self, shard: &Shard) -> ApiError {
         ApiError::invalid_argument(format!(
             "Shard {} in stream {} under account {} has already been merged or split, and thus is not \
              eligible for merging or splitting.",
@@ -69,7 +69,7 @@ fn full_id(text: &str) -> ByteString {
 }
 
 /// The service's answer for a stream that is not there.
-pub(crate) fn stream_not_found(name: &str, account_id: &str) -> ApiError {
+pub(in crate::local) fn stream_not_found(name: &str, account_id: &str) -> ApiError {
     ApiError::not_found(format!(
         "Stream {name} under account {account_id} not found."
     ))

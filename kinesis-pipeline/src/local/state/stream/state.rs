@@ -1,4 +1,4 @@
-//! What changes about a stream, and how.
+//! The changing part of a stream, and its changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,35 +8,35 @@ use crate::{
     shard::HashKey,
 };
 
-/// How long records are kept unless it is changed.
-pub(crate) const RETENTION_HOURS_DEFAULT: u32 = 24;
+/// The retention of a new stream, in hours.
+pub(in crate::local) const RETENTION_HOURS_DEFAULT: u32 = 24;
 /// The largest record that a stream takes unless it is changed, in KiB.
-pub(crate) const RECORD_KIB_DEFAULT: u32 = 1024;
+pub(in crate::local) const RECORD_KIB_DEFAULT: u32 = 1024;
 
-/// What changes about a stream.
+/// The changing part of a stream.
 #[derive(Debug)]
-pub(crate) struct StreamState {
-    pub(crate) status: StreamStatus,
-    pub(crate) topology: Topology,
-    pub(crate) retention_hours: u32,
-    pub(crate) record_kib_max: u32,
-    pub(crate) is_on_demand: bool,
+pub(in crate::local) struct StreamState {
+    pub(in crate::local) status: StreamStatus,
+    pub(in crate::local) topology: Topology,
+    pub(in crate::local) retention_hours: u32,
+    pub(in crate::local) record_kib_max: u32,
+    pub(in crate::local) is_on_demand: bool,
     /// Whether the service places records and ignores their keys.
-    pub(crate) is_distributed: bool,
+    pub(in crate::local) is_distributed: bool,
     /// The throughput that was asked for in advance, in MiB a second.
-    pub(crate) warm_mebibytes: Option<u32>,
+    pub(in crate::local) warm_mebibytes: Option<u32>,
     /// The KMS key that records are said to be encrypted with.
-    pub(crate) key_id: Option<String>,
-    pub(crate) metrics: BTreeSet<&'static str>,
-    pub(crate) tags: BTreeMap<String, String>,
-    pub(crate) policy: Option<String>,
-    pub(crate) consumers: BTreeMap<String, Consumer>,
+    pub(in crate::local) key_id: Option<String>,
+    pub(in crate::local) metrics: BTreeSet<&'static str>,
+    pub(in crate::local) tags: BTreeMap<String, String>,
+    pub(in crate::local) policy: Option<String>,
+    pub(in crate::local) consumers: BTreeMap<String, Consumer>,
     pub(in crate::local::state) pending: Option<Change>,
 }
 
-/// What happens to a stream once its time has come.
+/// A change of a stream that is carried out once its time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(in crate::local) enum Change {
     /// The stream becomes usable.
     Create,
     /// A shard is split.
@@ -53,7 +53,7 @@ pub(crate) enum Change {
 
 impl StreamState {
     /// A stream that is not usable yet, with no shards.
-    pub(crate) fn new(is_on_demand: bool, topology: Topology) -> Self {
+    pub(in crate::local) fn new(is_on_demand: bool, topology: Topology) -> Self {
         Self {
             status: StreamStatus::Creating,
             topology,
@@ -72,22 +72,22 @@ impl StreamState {
     }
 
     /// Whether records can be put and read.
-    pub(crate) fn is_usable(&self) -> bool {
+    pub(in crate::local) fn is_usable(&self) -> bool {
         matches!(self.status, StreamStatus::Active | StreamStatus::Updating)
     }
 
     /// The largest record that the stream takes, data and key.
-    pub(crate) fn record_bytes_max(&self) -> usize {
+    pub(in crate::local) fn record_bytes_max(&self) -> usize {
         self.record_kib_max as usize * 1024
     }
 
     /// Records that arrived before this time have expired.
-    pub(crate) fn horizon_millis(&self, now_millis: u64) -> u64 {
+    pub(in crate::local) fn horizon_millis(&self, now_millis: u64) -> u64 {
         now_millis.saturating_sub(u64::from(self.retention_hours) * 3_600_000)
     }
 
     /// The shard with this index, unless it has expired.
-    pub(crate) fn shard(&self, index: u32, now_millis: u64) -> Option<&Shard> {
+    pub(in crate::local) fn shard(&self, index: u32, now_millis: u64) -> Option<&Shard> {
         let horizon = self.horizon_millis(now_millis);
         self.topology
             .shard(index)
@@ -95,7 +95,10 @@ impl StreamState {
     }
 
     /// The shards that have not expired, by index.
-    pub(crate) fn shards(&self, now_millis: u64) -> impl DoubleEndedIterator<Item = &Shard> {
+    pub(in crate::local) fn shards(
+        &self,
+        now_millis: u64,
+    ) -> impl DoubleEndedIterator<Item = &Shard> {
         let horizon = self.horizon_millis(now_millis);
         self.topology
             .shards()
@@ -103,18 +106,18 @@ impl StreamState {
     }
 
     /// The consumers that are registered, by name.
-    pub(crate) fn consumers(&self, now_millis: u64) -> impl Iterator<Item = &Consumer> {
+    pub(in crate::local) fn consumers(&self, now_millis: u64) -> impl Iterator<Item = &Consumer> {
         let consumers = self.consumers.values();
         consumers.filter(move |consumer| !consumer.is_gone(now_millis))
     }
 
     /// Whether the stream has been deleted, and nothing of it is left.
-    pub(crate) fn is_gone(&self) -> bool {
+    pub(in crate::local) fn is_gone(&self) -> bool {
         self.status == StreamStatus::Deleting && self.pending.is_none()
     }
 
-    /// How records are said to be encrypted.
-    pub(crate) fn encryption_type(&self) -> &'static str {
+    /// Returns the type of encryption that records are said to have.
+    pub(in crate::local) fn encryption_type(&self) -> &'static str {
         if self.key_id.is_some() { "KMS" } else { "NONE" }
     }
 
