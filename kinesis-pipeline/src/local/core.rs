@@ -339,7 +339,7 @@ pub(super) enum Presence {
 }
 
 impl fmt::Debug for Core {
-    /// The state holds records, which are nobody's business in a log.
+    /// Writes the name alone: the state holds records, which must not get into a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core").finish_non_exhaustive()
     }

@@ -8,7 +8,7 @@ use std::{
 
 use crate::local::LocalError;
 
-/// The file that says what the directory is, and whose lock says who has it.
+/// The marker file: its text names the format of the directory, its lock belongs to the process that uses it.
 const MARKER: &str = "kinesis-pipeline.txt";
 /// Changes with the format of what is in the store.
 const MARKER_TEXT: &str = "streams of an embedded Kinesis, made by kinesis-pipeline; format 1\n";

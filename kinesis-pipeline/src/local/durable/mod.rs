@@ -1,4 +1,4 @@
-//! The embedded Kinesis on disk, for those who ask for it with a data directory.
+//! The embedded Kinesis on disk, in the data directory that the builder was given.
 //!
 //! ```text
 //!   start ── directory (lock) ── store (open) ── load ──> Account, as it was
@@ -11,7 +11,7 @@
 //! # What survives
 //!
 //! A call answers after what it did, and what it saw, was handed to the operating system: an answered put
-//! survives a `kill -9`, and nobody reads a record that does not. The disk is told to write at most a second
+//! survives a `kill -9`, and a record that does not is never read. The disk is told to write at most a second
 //! later: a power cut takes away at most the last second, or more if the disk lies. One call's records are not
 //! one unit: a crash before the answer can keep some of them, as a lost answer does on the service. Per shard
 //! what is kept is always a beginning of what was put.

@@ -73,7 +73,7 @@ pub(super) struct Writer {
     unsynced_since: Option<Instant>,
 }
 
-/// Tells those who wait that nothing is kept any more, however the thread ends.
+/// Reports to waiting calls that no change reaches the disk any more, however the thread ends.
 struct Ended(Arc<Changes>);
 
 /// An error and its causes.
@@ -109,7 +109,7 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         self.changes.close();
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been told to those who waited.
+            // A panic of the thread has been reported to the waiting calls.
             let _ = thread.join();
         }
     }
@@ -153,7 +153,7 @@ impl Writer {
                 return;
             }
         }
-        // Nobody waits any more; the store writes what it has when it closes, too.
+        // No call waits any more; the store writes what it has when it closes, too.
         if let Err(error) = self.sync() {
             self.report(&error);
         }

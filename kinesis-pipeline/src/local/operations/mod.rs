@@ -120,7 +120,7 @@ pub(super) async fn call<O: Operation>(
     if !core.faults.may_strike() {
         rate::check::<O>(core, &request)?;
         let answer = O::run(core, request);
-        // Reads wait too: nobody sees a record that a crash could still take away.
+        // Reads wait too: a record that a crash could still take away is not given out.
         core.kept().await?;
         return Ok(answer?);
     }

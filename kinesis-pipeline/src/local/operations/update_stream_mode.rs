@@ -1,4 +1,4 @@
-//! `UpdateStreamMode`: who decides how many shards a stream has.
+//! `UpdateStreamMode`: puts a stream on demand, or makes it provisioned.
 //!
 //! Left out: a stream on demand keeps the shards that it has.
 

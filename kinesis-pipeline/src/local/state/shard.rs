@@ -128,7 +128,7 @@ impl Shard {
         }
     }
 
-    /// Wakes those who look at the shard. A put comes here: nobody looking costs one load.
+    /// Wakes the watchers of the shard. Each put calls it: without watchers it costs one load.
     pub(in crate::local) fn wake(&self) {
         if self.watchers.load(Ordering::SeqCst) > 0 {
             self.changed.notify_waiters();

@@ -47,7 +47,7 @@ pub(in crate::local) struct Stream {
     marks: Marks,
 }
 
-/// The state of a stream for writing. Whoever keeps the stream learns of a change when this is dropped.
+/// The state of a stream for writing. The keeper learns of a change when this is dropped.
 #[derive(Debug)]
 pub(in crate::local) struct StateGuard<'a> {
     state: RwLockWriteGuard<'a, StreamState>,

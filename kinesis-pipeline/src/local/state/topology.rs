@@ -178,7 +178,7 @@ impl Topology {
             .unwrap_or(key)
     }
 
-    /// Wakes those who look at any shard.
+    /// Wakes the watchers of all shards.
     pub(in crate::local) fn wake(&self) {
         self.shards.values().for_each(Shard::wake);
     }

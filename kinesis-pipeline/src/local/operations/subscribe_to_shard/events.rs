@@ -78,7 +78,7 @@ struct Inside {
 enum Look {
     /// An event; whether it is the last one.
     Event(Event, bool),
-    /// No event before a change or this time.
+    /// A wait for a change, or until this time.
     Nothing { until: Instant },
     /// The subscription is over.
     Over(Option<ApiError>),
