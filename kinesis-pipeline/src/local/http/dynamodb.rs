@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Left out, as dynoxide leaves it out: backups and restoring, global tables, the sizes of warm throughput that a
-//! table asks for, table ARNs in PartiQL statements, policies of resources.
+//! table asks for, table ARNs in `PartiQL` statements, policies of resources.
 
 mod arns;
 mod backups;
@@ -35,7 +35,7 @@ const BEHIND: &str = "127.0.0.1:0";
 /// It lives in memory. Dropping the handle stops it without waiting for running requests.
 ///
 /// Not there: backups and restoring (a table's point-in-time recovery is switched on and off, and keeps nothing),
-/// global tables, sizes of warm throughput, table ARNs in PartiQL statements, policies of resources.
+/// global tables, sizes of warm throughput, table ARNs in `PartiQL` statements, policies of resources.
 #[derive(Debug)]
 pub struct LocalDynamoDb {
     address: SocketAddr,
