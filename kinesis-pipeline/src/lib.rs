@@ -90,7 +90,8 @@
 //! | `local-durable` | a data directory for it: what it holds survives the process | |
 //! | `local-tls` | TLS for the HTTP face, with a certificate made at its start | |
 //! | `metrics` | numbers for operators through the `metrics` facade: see [`metrics`] | |
-//! | `cli` | the program `kinesis-pipeline` | |
+//!
+//! The program `kinesis-pipeline` is a crate of its own, `kinesis-pipeline-cli`.
 //!
 //! A feature only adds. Without default features the codecs and pipelines build in seconds.
 //!

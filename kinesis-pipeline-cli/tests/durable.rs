@@ -13,10 +13,9 @@ use std::{
     time::Duration,
 };
 
-use aws_credential_types::Credentials;
 use aws_sdk_kinesis::{
     Client,
-    config::{BehaviorVersion, Region, retry::RetryConfig},
+    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
     primitives::Blob,
     types::{PutRecordsRequestEntry, ShardIteratorType},
 };
