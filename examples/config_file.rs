@@ -1,7 +1,7 @@
 //! Streams by name from a YAML file, as Triton's users have it; untyped records take their key from it.
 //!
 //! ```text
-//! AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test cargo run --example config_file --features aws
+//! AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test cargo run --example config_file --features config
 //! ```
 
 use std::error::Error;

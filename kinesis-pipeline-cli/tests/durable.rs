@@ -13,13 +13,15 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_kinesis::{
-    Client,
-    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
-    primitives::Blob,
-    types::{PutRecordsRequestEntry, ShardIteratorType},
+use kinesis_pipeline::{
+    SequenceNumber,
+    aws_sdk_kinesis::{
+        self, Client,
+        config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
+        primitives::Blob,
+        types::{PutRecordsRequestEntry, ShardIteratorType},
+    },
 };
-use kinesis_pipeline::SequenceNumber;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},

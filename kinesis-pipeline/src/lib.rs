@@ -83,8 +83,9 @@
 //! | feature | brings | default |
 //! |---|---|---|
 //! | `derive` | the macro | yes |
-//! | `aws` | streams on AWS through the official SDK, and the YAML file of named streams | yes |
-//! | `fleet` | checkpoints in DynamoDB, in the lease table of a fleet | |
+//! | `aws` | streams on AWS through the official SDK, which is re-exported as `aws_sdk_kinesis` | yes |
+//! | `config` | the YAML file of named streams, `StreamConfig` | |
+//! | `dynamodb` | checkpoints in DynamoDB, in the lease table of a fleet | |
 //! | `local` | the embedded Kinesis, in process: a dev-dependency | |
 //! | `local-server` | its HTTP face, and an embedded DynamoDB beside it | |
 //! | `local-durable` | a data directory for it: what it holds survives the process | |
@@ -103,11 +104,11 @@
 #[doc(hidden)]
 pub mod __private;
 pub mod clock;
-#[cfg(feature = "aws")]
+#[cfg(feature = "config")]
 mod config;
 mod digest;
 pub mod firehose;
-#[cfg(feature = "fleet")]
+#[cfg(feature = "dynamodb")]
 mod fleet;
 mod get;
 mod json;
@@ -124,10 +125,14 @@ mod target;
 mod trials;
 pub mod wire;
 
-pub use clock::Clock;
+/// The SDK whose client [`KinesisStream::with_client`] takes, in the version that it takes.
 #[cfg(feature = "aws")]
+#[doc(no_inline)]
+pub use aws_sdk_kinesis;
+pub use clock::Clock;
+#[cfg(feature = "config")]
 pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
-#[cfg(feature = "fleet")]
+#[cfg(feature = "dynamodb")]
 pub use fleet::{DynamoDbCheckpoints, LeaseError};
 pub use get::{
     ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,

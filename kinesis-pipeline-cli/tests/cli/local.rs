@@ -1,6 +1,8 @@
 //! `local`.
 
-use kinesis_pipeline::{EncodedRecord, KinesisStream, PartitionKey, service::PutRecords};
+use kinesis_pipeline::{
+    EncodedRecord, KinesisStream, PartitionKey, aws_sdk_kinesis, service::PutRecords,
+};
 use tokio::time::timeout;
 
 use crate::{PATIENCE, bare_command, end_of, lines_of};

@@ -40,7 +40,7 @@ mod tests;
 
 use std::time::SystemTime;
 
-#[cfg(all(test, feature = "fleet", feature = "local-server"))]
+#[cfg(all(test, feature = "dynamodb", feature = "local-server"))]
 pub(crate) use checkpoint::conformance;
 pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
