@@ -32,7 +32,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The program, with an environment that reaches a Kinesis of this test alone.
 pub(crate) struct Program {
     pub(crate) server: LocalServer,
-    local: LocalKinesis,
+    pub(crate) local: LocalKinesis,
 }
 
 impl Program {

@@ -1,7 +1,8 @@
 //! `put`, read back by `get`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use kinesis_pipeline::local::Fault;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -176,4 +177,60 @@ async fn a_dead_endpoint_does_not_swallow_the_whole_input() {
         assert!(errors.len() <= 3, "{}", put.err);
         assert!(errors[0].starts_with("error: line "), "{}", errors[0]);
     }
+}
+
+/// Puts 2,000 lines of 97 keys into 4 shards; how many lines of the stream stand behind a later one of their key.
+async fn lines_out_of_order(put: &str, faults: &[Fault]) -> usize {
+    let program = Program::with_stream("s", 4).await;
+    for fault in faults {
+        program.local.faults().add(fault.clone()).unwrap();
+    }
+    let input =
+        (0..2_000).map(|number| format!("{{\"k\":\"key-{}\",\"n\":{number}}}\n", number % 97));
+    let put = program.run(put, &input.collect::<String>()).await;
+    assert_eq!(put.status, Some(0), "{}", put.err);
+    program.local.faults().clear();
+    let got = program
+        .run("get -s s --from all --until tip -o json -q", "")
+        .await;
+    let mut last: HashMap<String, u64> = HashMap::new();
+    let (mut out_of_order, mut numbers) = (0, HashSet::new());
+    for record in got.json() {
+        let key = record["data"]["k"].as_str().unwrap().to_owned();
+        let number = record["data"]["n"].as_u64().unwrap();
+        numbers.insert(number);
+        let before = last.insert(key, number);
+        out_of_order += usize::from(before.is_some_and(|before| before > number));
+    }
+    assert_eq!(numbers.len(), 2_000);
+    out_of_order
+}
+
+const ORDERED: [&str; 2] = [
+    "put -s s --format json --key k",
+    "put -s s --format json --key k --aggregate",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_keeps_its_order_per_key() {
+    for put in ORDERED {
+        for _ in 0..3 {
+            assert_eq!(lines_out_of_order(put, &[]).await, 0, "{put}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_keeps_its_order_per_key_when_records_and_requests_fail() {
+    let throttled = Fault::throttle().on("PutRecords").each_entry();
+    let faults = [
+        throttled.always().probability(0.1),
+        Fault::fail().on("PutRecords").always().probability(0.1),
+    ];
+    for put in ORDERED {
+        assert_eq!(lines_out_of_order(put, &faults).await, 0, "{put}");
+    }
+    // The faults are such that an order is lost where none is kept.
+    let unordered = "put -s s --format json --key k --unordered";
+    assert!(lines_out_of_order(unordered, &faults).await > 0);
 }

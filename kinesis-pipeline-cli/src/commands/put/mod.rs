@@ -1,8 +1,10 @@
 //! ```text
-//!   file or standard input ── lines ──> format ──> stored, or the producer ──> report: receipts, errors by line
+//!   file or standard input ── lines ──> format ─┬─> in_order (one record per key under way) ─┬──> report: receipts,
+//!                                               └─> the producer (--aggregate)              ─┘    errors by line
 //! ```
 
 mod format;
+mod in_order;
 mod line;
 mod lines;
 mod report;
@@ -12,7 +14,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
-use kinesis_pipeline::{Clock, KeyError, KinesisStream, PartitionKey};
+use kinesis_pipeline::{Clock, KeyError, KinesisStream, Order, PartitionKey};
 use tokio::{
     io::{AsyncBufRead, BufReader},
     sync::oneshot,
@@ -54,6 +56,11 @@ pub(crate) struct Put {
     /// Let records share Kinesis records, as the Kinesis Producer Library does: many more small ones a second.
     #[arg(long)]
     aggregate: bool,
+    /// Store records in any order. Without it those of a key are stored in the order of the lines: one per key is
+    /// under way at a time, or with --aggregate one aggregate per shard. It matters for the speed where many lines
+    /// share few keys.
+    #[arg(long)]
+    unordered: bool,
     /// Print where each record was stored, a JSON object per line.
     #[arg(long)]
     receipts: bool,
@@ -78,6 +85,7 @@ impl Put {
             format: self.format,
             keying,
             aggregate: self.aggregate,
+            unordered: self.unordered,
             receipts: self.receipts,
         };
         let Some(path) = self.file else {
@@ -111,7 +119,19 @@ struct Reading {
     format: Format,
     keying: Keying,
     aggregate: bool,
+    unordered: bool,
     receipts: bool,
+}
+
+impl Reading {
+    /// Random keys have nothing to keep in order.
+    fn order(&self) -> Order {
+        if self.unordered || self.keying == Keying::Random {
+            Order::None
+        } else {
+            Order::PerKey
+        }
+    }
 }
 
 /// Puts the lines of an input until its end, or until there is no hope for more.
@@ -129,10 +149,10 @@ async fn put(
         .filter_map(|text| std::future::ready(format.record(text, keying, clock.now())))
         .inspect(|line| progress.put(line.number))
         .take_until(until_end(stopped));
-    let mut results = if reading.aggregate {
-        results::aggregated(&stream, records)?.boxed_local()
-    } else {
-        results::single(&stream, records).boxed_local()
+    let mut results = match reading.order() {
+        order if reading.aggregate => results::aggregated(&stream, order, records)?.boxed_local(),
+        Order::PerKey => in_order::single(&stream, records).boxed_local(),
+        _ => results::unordered(&stream, records).boxed_local(),
     };
     let mut report = Report::new(output::stdout(), reading.receipts);
     let mut stop = Some(stop);

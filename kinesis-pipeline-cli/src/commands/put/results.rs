@@ -1,5 +1,5 @@
 use futures_util::{Stream, StreamExt as _, TryFutureExt as _, future};
-use kinesis_pipeline::{KinesisStream, PutError, Receipt};
+use kinesis_pipeline::{KinesisStream, Order, PutError, Receipt};
 
 use super::line::Line;
 use crate::failure::Told;
@@ -8,8 +8,8 @@ use crate::failure::Told;
 /// aggregates of all shards fill. Their bytes are bounded by the producer.
 const LINES_AHEAD_MAX: usize = 100_000;
 
-/// Puts each line as a record of its own. The results are in the order of the lines.
-pub(super) fn single(
+/// Puts each line as a record of its own, in any order. The results are in the order of the lines.
+pub(super) fn unordered(
     stream: &KinesisStream<Line>,
     lines: impl Stream<Item = Line>,
 ) -> impl Stream<Item = Result<Receipt, PutError>> {
@@ -20,9 +20,10 @@ pub(super) fn single(
 /// Puts the lines in aggregates. The results are in the order of the lines.
 pub(super) fn aggregated(
     stream: &KinesisStream<Line>,
+    order: Order,
     lines: impl Stream<Item = Line>,
 ) -> Result<impl Stream<Item = Result<Receipt, PutError>>, Told> {
-    let producer = stream.producer().aggregate(true).build();
+    let producer = stream.producer().aggregate(true).order(order).build();
     let producer = producer.map_err(|error| Told(error.to_string()))?;
     // One line after the other is accepted: their order is that of the puts.
     let accepted = lines.then(move |line| {
