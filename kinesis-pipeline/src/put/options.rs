@@ -32,6 +32,8 @@ pub struct PutOptions {
     pub(crate) eager: bool,
     /// Records are placed by the shard map, and each shard is written to at its own pace.
     pub(crate) placed: bool,
+    /// Shards have no pace.
+    pub(crate) ignores_limits: bool,
     pub(crate) aggregate: bool,
     pub(crate) aggregate_bytes_max: usize,
     pub(crate) put_again: PutAgain,
@@ -80,6 +82,7 @@ impl Default for PutOptions {
             linger_max: Duration::from_millis(20),
             eager: true,
             placed: false,
+            ignores_limits: false,
             aggregate: false,
             aggregate_bytes_max: 50 * 1024,
             put_again: PutAgain::Strays,

@@ -56,6 +56,11 @@ pub use stream_id::StreamId;
 pub use subscribe_to_shard::{SubscribeToShard, Subscription, SubscriptionEvent};
 
 /// The future that a call of the seam returns: the answer or a [`ServiceError`].
+/// The header by which the embedded Kinesis says over HTTP that it enforces no limits, and its value.
+#[cfg(any(feature = "aws", feature = "local-server"))]
+pub(crate) const LIMITS_HEADER: (&str, &str) = ("x-kinesis-pipeline-limits", "none");
+
+/// What a call of the seam returns: a future of the answer or of a [`ServiceError`].
 pub type ServiceFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + Send + 'a>>;
 
 /// The calls of Amazon Kinesis Data Streams that this library makes.
@@ -65,6 +70,15 @@ pub type ServiceFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceErr
 pub trait Kinesis: fmt::Debug + Send + Sync + 'static {
     /// Returns the endpoint for error messages: a URL, or words such as `the embedded Kinesis`.
     fn endpoint(&self) -> &str;
+
+    /// Whether shards take and give only what Amazon Kinesis allows a second. True by default, and always on AWS.
+    ///
+    /// Where it is false a [`Producer`](crate::Producer) does not pace what it writes. It is asked when the shards of a
+    /// stream have been listed. The embedded Kinesis enforces limits only on request; over HTTP it says so in the
+    /// header `x-kinesis-pipeline-limits: none` of its answers.
+    fn enforces_limits(&self) -> bool {
+        true
+    }
 
     /// Stores up to 500 records. Each entry succeeds or fails alone.
     fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer>;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use hyper::{Method, Request, Response, body::Incoming};
+use hyper::{Method, Request, Response, body::Incoming, header::HeaderValue};
 use tokio::sync::watch;
 
 use super::{
@@ -11,11 +11,14 @@ use super::{
     cors, events,
     request::{self, ReadError},
 };
-use crate::local::{
-    LocalKinesis,
-    api_error::{ApiError, CallFailure},
-    operations::{self, subscribe_to_shard},
-    protocol::Message,
+use crate::{
+    local::{
+        LocalKinesis,
+        api_error::{ApiError, CallFailure},
+        operations::{self, subscribe_to_shard},
+        protocol::Message,
+    },
+    service::LIMITS_HEADER,
 };
 
 /// The state that all connections of a server share.
@@ -65,6 +68,20 @@ enum Outcome {
 
 /// Answers one request, of a program or of a browser.
 pub(super) async fn respond(
+    face: Face,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, NoAnswer> {
+    let enforces_limits = face.local.core.settings.enforce_limits;
+    let mut response = answer_program_or_browser(face, request).await?;
+    if !enforces_limits {
+        let (name, none) = LIMITS_HEADER;
+        let none = HeaderValue::from_static(none);
+        response.headers_mut().insert(name, none);
+    }
+    Ok(response)
+}
+
+async fn answer_program_or_browser(
     face: Face,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, NoAnswer> {

@@ -66,6 +66,10 @@ impl Kinesis for LocalKinesis {
         ENDPOINT
     }
 
+    fn enforces_limits(&self) -> bool {
+        self.core.settings.enforce_limits
+    }
+
     fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer> {
         let request = request::put_records(&call);
         carry_out::<put_records::PutRecords, _>(&self.core, request, answer::put_records)

@@ -90,6 +90,14 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
+    /// Writes to each shard as fast as it answers, instead of at its pace: for a server that enforces no limits. One
+    /// that says so, as the embedded Kinesis does, is not paced anyway. Paced by default.
+    #[must_use]
+    pub fn ignore_limits(mut self) -> Self {
+        self.options.ignores_limits = true;
+        self
+    }
+
     /// How long a record waits for others to share its request. Default 100 ms, 0 to 60 s.
     #[must_use]
     pub fn linger(mut self, time: Duration) -> Self {

@@ -31,8 +31,11 @@ impl Lanes {
         }
     }
 
-    /// Places records by these shards from now on. Shards that were known keep their pace.
+    /// Places records by these shards from now on. Shards that were known keep their pace; where no limits are enforced
+    /// there is none.
     pub(crate) fn place_by(&mut self, map: ShardMap, now: Instant, records: &mut Records) {
+        let is_paced =
+            !self.settings.options.ignores_limits && self.settings.target.service.enforces_limits();
         self.map += 1;
         let lanes = map.ids().enumerate().map(|(index, shard_id)| {
             let known = self
@@ -40,12 +43,12 @@ impl Lanes {
                 .iter()
                 .find(|lane| lane.shard_id.as_ref() == Some(shard_id));
             let pace = known.and_then(|lane| lane.pace.clone());
-            let pace = pace.unwrap_or_else(|| Pace::new(now));
+            let pace = is_paced.then(|| pace.unwrap_or_else(|| Pace::new(now)));
             let id = LaneId::new(self.map, index);
             Lane::new(
                 id,
                 Some(shard_id.clone()),
-                Some(pace),
+                pace,
                 self.settings.options.aggregate,
             )
         });

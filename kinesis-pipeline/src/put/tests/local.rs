@@ -411,3 +411,35 @@ async fn a_record_over_the_streams_limit_is_refused_alone_and_never_sent() {
     }
     assert_eq!(stored(&stream).await.len(), 2);
 }
+
+/// How long a producer takes to put 8 MiB into one shard.
+async fn time_of_8_mib(enforced: bool, ignored: bool) -> Duration {
+    let clock = Clock::tokio(from_epoch_millis(1_700_000_000_000));
+    let kinesis = LocalKinesis::builder().clock(clock.clone());
+    let kinesis = kinesis.enforce_limits(enforced).start().await.unwrap();
+    let stream = kinesis.stream::<EncodedRecord>("s", 1).await.unwrap();
+    let producer = stream.producer().aggregate(true);
+    let producer = if ignored {
+        producer.ignore_limits()
+    } else {
+        producer
+    };
+    let producer = producer.build().unwrap();
+    let before = clock.instant();
+    for number in 0..8_192 {
+        let key = PartitionKey::new(format!("key-{number}")).unwrap();
+        let record = EncodedRecord::new(key, vec![b'x'; 1_024].into());
+        producer.put(&record).await.unwrap();
+    }
+    producer.flush().await.unwrap();
+    clock.instant().duration_since(before)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_has_a_pace_only_where_limits_are_enforced_and_not_ignored() {
+    assert!(time_of_8_mib(true, false).await > 7 * SECOND);
+    assert!(time_of_8_mib(false, false).await < SECOND);
+    // What is sent too fast is throttled and sent again.
+    assert!(time_of_8_mib(true, true).await > 6 * SECOND);
+    assert!(time_of_8_mib(false, true).await < SECOND);
+}

@@ -1,6 +1,6 @@
 use aws_sdk_kinesis::types::{self, ShardFilterType};
 
-use super::{AwsKinesis, shards, time};
+use super::{AwsKinesis, limits::ReadLimits, shards, time};
 use crate::service::{ListShards, ServiceError, ShardFilter, ShardPage};
 
 const OPERATION: &str = "ListShards";
@@ -19,6 +19,8 @@ pub(super) async fn send(aws: &AwsKinesis, call: ListShards) -> Result<ShardPage
             .set_shard_filter(call.filter.map(filter)),
     };
     let output = request
+        .customize()
+        .interceptor(ReadLimits(aws.is_unlimited.clone()))
         .send()
         .await
         .map_err(|error| aws.failed(OPERATION, error))?;

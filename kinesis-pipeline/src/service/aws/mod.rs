@@ -20,6 +20,7 @@ mod endpoint;
 mod error;
 mod get_records;
 mod get_shard_iterator;
+mod limits;
 mod list_shards;
 mod list_streams;
 mod members;
@@ -33,7 +34,14 @@ mod stub;
 mod subscribe_to_shard;
 mod time;
 
-use std::{env, sync::Arc, time::Duration};
+use std::{
+    env,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use aws_sdk_kinesis::{
     Client,
@@ -77,6 +85,8 @@ pub struct AwsKinesis {
     connections: Connections,
     endpoint: String,
     dialect: Arc<Dialect>,
+    /// Whether the last listing of shards came from an embedded Kinesis that enforces no limits.
+    is_unlimited: Arc<AtomicBool>,
 }
 
 impl AwsKinesis {
@@ -105,6 +115,7 @@ impl AwsKinesis {
             connections: Connections::default(),
             endpoint,
             dialect: Arc::new(Dialect::new(is_direct, is_cbor)),
+            is_unlimited: Arc::default(),
         }
     }
 
@@ -143,6 +154,10 @@ impl From<&Client> for AwsKinesis {
 impl Kinesis for AwsKinesis {
     fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    fn enforces_limits(&self) -> bool {
+        !self.is_unlimited.load(Ordering::Relaxed)
     }
 
     fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer> {
