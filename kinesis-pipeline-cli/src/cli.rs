@@ -2,13 +2,42 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{create, delete, get, local, merge, put, shards, split, streams};
+use crate::commands::{
+    completions, consumers, create, delete, describe, get, local, man, merge, mode, put, retention,
+    scale, shards, split, streams, tags,
+};
+
+/// What every `--help` ends with.
+const EXIT_STATUS: &str = "\
+Exit status:
+  0    it is done, or nobody reads its output any more
+  1    it failed; standard error says why
+  2    the command line is wrong
+  130  SIGINT (Ctrl-C) ended it before it was done; standard error says where
+  143  SIGTERM did";
+
+/// The same for a command that has no end of its own.
+const EXIT_STATUS_OF_GET: &str = "\
+Exit status:
+  0    it is done, or nobody reads its output any more; also when a signal ends a get that has no end of its
+       own, which --until, --max and --idle give it
+  1    it failed; standard error says why
+  2    the command line is wrong
+  130  SIGINT (Ctrl-C) ended it before its end; standard error says where
+  143  SIGTERM did";
+
+/// The same for the server.
+const EXIT_STATUS_OF_LOCAL: &str = "\
+Exit status:
+  0    SIGINT (Ctrl-C) or SIGTERM ended it
+  1    it failed; standard error says why
+  2    the command line is wrong";
 
 /// Records into and out of Amazon Kinesis, and an embedded Kinesis to try them on.
 ///
 /// Credentials, region and endpoint come from the environment, as for every AWS tool.
 #[derive(Debug, Parser)]
-#[command(name = "kinesis-pipeline", version, max_term_width = 100)]
+#[command(name = "kinesis-pipeline", version, max_term_width = 100, after_help = EXIT_STATUS)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -18,6 +47,7 @@ pub(crate) struct Cli {
 
 /// What every command takes.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Common options")]
 pub(crate) struct Global {
     /// The URL of the service, in place of that of the region.
     #[arg(long, global = true, value_name = "URL")]
@@ -42,23 +72,56 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve an embedded Kinesis until Ctrl-C.
+    #[command(after_help = EXIT_STATUS_OF_LOCAL)]
     Local(local::Local),
     /// Put a record per line of a file or of standard input.
+    #[command(after_help = EXIT_STATUS)]
     Put(put::Put),
     /// Print the records of a stream.
+    #[command(after_help = EXIT_STATUS_OF_GET)]
     Get(get::Get),
     /// List the streams.
+    #[command(after_help = EXIT_STATUS)]
     Streams(streams::Streams),
     /// List the shards of a stream, open and closed.
+    #[command(after_help = EXIT_STATUS)]
     Shards(shards::Shards),
     /// Create a stream and wait until it is usable.
+    #[command(after_help = EXIT_STATUS)]
     Create(create::Create),
     /// Delete a stream with all its records.
+    #[command(after_help = EXIT_STATUS)]
     Delete(delete::Delete),
     /// Split a shard in two.
+    #[command(after_help = EXIT_STATUS)]
     Split(split::Split),
     /// Merge two shards whose hash keys touch.
+    #[command(after_help = EXIT_STATUS)]
     Merge(merge::Merge),
+    /// Describe a stream.
+    #[command(after_help = EXIT_STATUS)]
+    Describe(describe::Describe),
+    /// Change how many shards a stream has.
+    #[command(after_help = EXIT_STATUS)]
+    Scale(scale::Scale),
+    /// Change how long a stream keeps its records.
+    #[command(after_help = EXIT_STATUS)]
+    Retention(retention::Retention),
+    /// Change whether the service decides how many shards a stream has.
+    #[command(after_help = EXIT_STATUS)]
+    Mode(mode::Mode),
+    /// List, set and remove the tags of a stream.
+    #[command(after_help = EXIT_STATUS)]
+    Tags(tags::Tags),
+    /// List and remove the consumers of a stream that are registered for enhanced fan-out.
+    #[command(after_help = EXIT_STATUS)]
+    Consumers(consumers::Consumers),
+    /// Print a script that completes commands and options in a shell.
+    #[command(after_help = EXIT_STATUS)]
+    Completions(completions::Completions),
+    /// Print a manual page, in the form that `man -l` reads.
+    #[command(after_help = EXIT_STATUS)]
+    Man(man::Man),
 }
 
 /// The stream that a command is about.

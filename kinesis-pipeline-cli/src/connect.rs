@@ -8,13 +8,14 @@ use kinesis_pipeline::{
     },
 };
 
-use crate::{cli::Global, failure::Failure};
+use crate::{cli::Global, failure::Failure, progress_bar::tell};
 
 /// A stream as the configuration file or the command line names it, and the service that holds it.
 #[derive(Clone, Debug)]
 pub(crate) struct Connected {
     pub(crate) named: NamedStream,
     pub(crate) service: Arc<dyn Kinesis>,
+    pub(crate) aws: AwsKinesis,
 }
 
 impl Connected {
@@ -46,11 +47,17 @@ impl Global {
                 ConnectOptions::for_stream(&StreamId::from(stream))?,
             ),
         };
-        let service = self.over(options).connect().await?;
-        Ok(Connected {
+        let aws = self.over(options).connect().await?;
+        let connected = Connected {
             named,
-            service: Arc::new(service),
-        })
+            service: Arc::new(aws.clone()),
+            aws,
+        };
+        if self.verbose > 0 {
+            let (stream, endpoint) = (connected.id(), connected.service.endpoint());
+            tell(&format!("stream `{stream}` at {endpoint}"));
+        }
+        Ok(connected)
     }
 
     /// What the configuration file says of a stream; a name that it does not have is the real one.

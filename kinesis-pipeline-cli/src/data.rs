@@ -8,29 +8,89 @@ use kinesis_pipeline::{
     EncodedRecord, KinesisRecord,
     record::{MsgPackValue, PartitionKey, TritonRecord},
 };
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json, value::RawValue};
 
 /// The extension type and size of a time as go-triton writes it: seconds, then nanoseconds.
 const TRITON_TIME_TYPE: i8 = 5;
 const TRITON_TIME_BYTES: usize = 12;
 
-/// The bytes of a record as a JSON value: the JSON that they are, else text, else the fields of a
-/// `MessagePack` map, else `{"base64": ..}`.
-pub(crate) fn json(data: &Bytes) -> Value {
-    if let Ok(value) = serde_json::from_slice(data) {
-        return value;
-    }
-    match std::str::from_utf8(data) {
-        Ok(text) => Value::from(text),
-        Err(_) => msgpack_map(data).unwrap_or_else(|| base64(data)),
+/// How the bytes of a record stand in a line of JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Encoding {
+    /// They are JSON text, which stands there as it is.
+    Json,
+    /// They are text, which stands there as a string.
+    Text,
+    /// They stand there in base64.
+    Base64,
+}
+
+/// The bytes of a record in a line of JSON: from it the same bytes are made again.
+#[derive(Debug, Serialize)]
+pub(crate) struct InJson<'a> {
+    encoding: Encoding,
+    data: Text<'a>,
+    /// The white space behind JSON text.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    trailing: &'a str,
+    /// The fields, for who reads the line, if the bytes are a `MessagePack` map.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    msgpack: Option<Value>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Text<'a> {
+    Raw(&'a RawValue),
+    Borrowed(&'a str),
+    Owned(String),
+}
+
+impl<'a> InJson<'a> {
+    pub(crate) fn of(data: &'a Bytes) -> Self {
+        let Ok(text) = std::str::from_utf8(data) else {
+            return Self {
+                encoding: Encoding::Base64,
+                data: Text::Owned(STANDARD.encode(data)),
+                trailing: "",
+                msgpack: msgpack_map(data),
+            };
+        };
+        let json = text.trim_end_matches([' ', '\t', '\r', '\n']);
+        match one_line_of_json(json) {
+            Some(raw) => Self {
+                encoding: Encoding::Json,
+                data: Text::Raw(raw),
+                trailing: &text[json.len()..],
+                msgpack: None,
+            },
+            None => Self {
+                encoding: Encoding::Text,
+                data: Text::Borrowed(text),
+                trailing: "",
+                msgpack: None,
+            },
+        }
     }
 }
 
-/// The bytes of a record for people: text as it is, without the newline at its end; else as [`json`] has it.
+/// JSON text that begins with its value and is one line: other text cannot stand in a line of JSON as it is.
+fn one_line_of_json(text: &str) -> Option<&RawValue> {
+    let raw: &RawValue = serde_json::from_str(text).ok()?;
+    let is_whole = raw.get().len() == text.len() && !text.contains(['\n', '\r']);
+    is_whole.then_some(raw)
+}
+
+/// The bytes of a record for people: text as it is, without the newline at its end; a `MessagePack` map as JSON; else
+/// base64.
 pub(crate) fn pretty(data: &Bytes) -> String {
     match std::str::from_utf8(data) {
         Ok(text) => text.strip_suffix('\n').unwrap_or(text).to_owned(),
-        Err(_) => json(data).to_string(),
+        Err(_) => msgpack_map(data)
+            .unwrap_or_else(|| base64(data))
+            .to_string(),
     }
 }
 
@@ -102,17 +162,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_text_msgpack_and_bytes_are_told_apart() {
-        let shown = |data: &[u8]| json(&Bytes::copy_from_slice(data));
-        assert_eq!(shown(br#" {"a": 1} "#), json!({"a": 1}));
-        assert_eq!(shown(b"hi"), json!("hi"));
-        assert_eq!(shown(b""), json!(""));
-        let triton = b"\x82\xa3msg\xa3hi\n\xa2ts\xcb\x41\xd5\x5e\x28\x9f\x0b\x02\x5c";
-        assert_eq!(
-            shown(triton),
-            json!({"msg": "hi\n", "ts": 1_433_969_276.172_019})
-        );
-        assert_eq!(shown(b"\xff\xfe"), json!({"base64": "//4="}));
+    fn json_goes_out_as_it_came_in_and_the_encoding_is_said() {
+        let shown = |data: &[u8]| {
+            let data = Bytes::copy_from_slice(data);
+            serde_json::to_string(&InJson::of(&data)).unwrap()
+        };
+        for json in [
+            "123456789012345678901234567890",
+            "1.10",
+            r#"{"b":1,"a":2,"b":3}"#,
+            r#"{"a":  [1e999, "\u00e9\ud800"]}"#,
+            "null",
+            r#""text""#,
+        ] {
+            let line = format!(r#"{{"encoding":"json","data":{json}}}"#);
+            assert_eq!(shown(json.as_bytes()), line);
+        }
+        let trailing = r#"{"encoding":"json","data":{"a":1},"trailing":" \n"}"#;
+        assert_eq!(shown(b"{\"a\":1} \n"), trailing);
+        let text = r#"{"encoding":"text","data":"{\n \"a\": 1}"}"#;
+        assert_eq!(shown(b"{\n \"a\": 1}"), text);
+        assert_eq!(shown(b" 1"), r#"{"encoding":"text","data":" 1"}"#);
+        assert_eq!(shown(b"hi"), r#"{"encoding":"text","data":"hi"}"#);
+        assert_eq!(shown(b""), r#"{"encoding":"text","data":""}"#);
+        let base64 = r#"{"encoding":"base64","data":"//4="}"#;
+        assert_eq!(shown(b"\xff\xfe"), base64);
+        let text = r#"{"encoding":"json","data":{"base64":"//4="}}"#;
+        assert_eq!(shown(br#"{"base64":"//4="}"#), text);
+        let msgpack = r#"{"encoding":"base64","data":"gaV2YWx1ZQU=","msgpack":{"value":5}}"#;
+        assert_eq!(shown(b"\x81\xa5value\x05"), msgpack);
     }
 
     #[test]

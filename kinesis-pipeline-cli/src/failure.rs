@@ -1,8 +1,6 @@
-use std::{
-    error::Error,
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::{error::Error, io, process::ExitCode};
+
+use crate::{interrupt::Signal, output, progress_bar};
 
 /// As for options that cannot be parsed.
 const WRONG_USAGE: u8 = 2;
@@ -16,6 +14,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Standard error has it already.
     Reported,
+    /// A signal ended the command before it was done; standard error says where.
+    Stopped(Signal),
 }
 
 impl<E: Error + 'static> From<E> for Failure {
@@ -45,13 +45,14 @@ pub(crate) fn exit(done: Result<(), Failure>) -> ExitCode {
             ExitCode::from(WRONG_USAGE)
         }
         Err(Failure::Reported) => ExitCode::FAILURE,
+        Err(Failure::Stopped(signal)) => ExitCode::from(signal.status()),
     }
 }
 
 /// Writes an error line to standard error.
 pub(crate) fn report(line: &str) {
-    // Nobody can be told that nobody listens.
-    let _ = writeln!(io::stderr(), "error: {line}");
+    // A line can quote what the service or the input has.
+    progress_bar::tell(&format!("error: {}", output::visible(line)));
 }
 
 fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {

@@ -1,20 +1,66 @@
-/// The exit status of a program that a signal ended, as shells have it for Ctrl-C.
-const INSISTED: i32 = 130;
+//! Signals that ask the program to end.
 
-/// Returns when the user or the system asks the program to end: Ctrl-C or SIGTERM. Who asks again does not
-/// wait for what is being finished.
-pub(crate) async fn asked_to_end() {
-    signalled().await;
-    tokio::spawn(async {
-        signalled().await;
-        std::process::exit(INSISTED);
-    });
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+/// A signal that asks for the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// SIGINT, Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
 }
 
-async fn signalled() {
+impl Signal {
+    /// The exit status of a program that it ended, as shells have it.
+    pub(crate) fn status(self) -> u8 {
+        match self {
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        })
+    }
+}
+
+/// The first signal that came, for all who want to know whether one did.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked(Arc<OnceLock<Signal>>);
+
+impl Asked {
+    /// The signal, if one has come.
+    pub(crate) fn signal(&self) -> Option<Signal> {
+        self.0.get().copied()
+    }
+
+    /// Returns when the user or the system asks the program to end: Ctrl-C or SIGTERM. A second signal does not wait
+    /// for what is being finished: it ends the program at once, after `last_words`.
+    pub(crate) async fn to_end(&self, last_words: impl FnOnce(Signal) + Send + 'static) {
+        let signal = signalled().await;
+        // Nobody else sets it.
+        let _ = self.0.set(signal);
+        tokio::spawn(async {
+            let signal = signalled().await;
+            last_words(signal);
+            std::process::exit(signal.status().into());
+        });
+    }
+}
+
+async fn signalled() -> Signal {
     tokio::select! {
-        () = ctrl_c() => {}
-        () = terminated() => {}
+        () = ctrl_c() => Signal::Interrupt,
+        () = terminated() => Signal::Terminate,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The program `kinesis-pipeline`: an embedded Kinesis, put and get, and what manages streams.
 //!
 //! Data goes to standard output, everything else to standard error. It exits with 0 when it has done what it
-//! was told, with 1 when it failed, with 2 when it was told wrongly.
+//! was told, with 1 when it failed, with 2 when it was told wrongly, with 130 or 143 when a signal ended it before.
 
 mod calls;
 mod cli;
@@ -12,6 +12,9 @@ mod failure;
 mod interrupt;
 mod logging;
 mod output;
+mod pipe;
+mod progress_bar;
+mod sdk;
 mod shards;
 mod values;
 

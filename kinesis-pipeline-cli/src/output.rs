@@ -1,4 +1,7 @@
-use std::io::{self, BufWriter, StdoutLock, Write as _};
+use std::{
+    borrow::Cow,
+    io::{self, BufWriter, IsTerminal as _, StdoutLock, Write as _},
+};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -13,11 +16,66 @@ pub(crate) enum Layout {
     Json,
 }
 
-/// Standard output, buffered: whoever writes to it flushes it before it waits.
-pub(crate) type Stdout = BufWriter<StdoutLock<'static>>;
+/// Standard output, buffered: it is flushed before the program waits. A terminal gets no control characters, which
+/// records and answers may hold.
+pub(crate) struct Stdout {
+    out: BufWriter<StdoutLock<'static>>,
+    is_terminal: bool,
+}
 
 pub(crate) fn stdout() -> Stdout {
-    BufWriter::new(io::stdout().lock())
+    Stdout {
+        is_terminal: io::stdout().is_terminal(),
+        out: BufWriter::new(io::stdout().lock()),
+    }
+}
+
+impl io::Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.is_terminal {
+            return self.out.write(bytes);
+        }
+        self.out.write_all(visible_bytes(bytes).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A text as a terminal may have it: control characters but newlines and tabs are written as escapes, so that none can
+/// move the cursor, set colours or type for the user.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for char in text.chars() {
+        if is_unsafe(char) {
+            escaped.extend(char.escape_default());
+        } else {
+            escaped.push(char);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+fn is_unsafe(char: char) -> bool {
+    char.is_control() && char != '\n' && char != '\t'
+}
+
+/// The same of bytes; those that are not UTF-8 are written as escapes too.
+fn visible_bytes(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return visible(text);
+    }
+    let mut shown = String::new();
+    for chunk in bytes.utf8_chunks() {
+        shown.push_str(&visible(chunk.valid()));
+        shown.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    Cow::Owned(shown)
 }
 
 /// Writes a value as one line of JSON.
@@ -78,6 +136,21 @@ mod tests {
 
         fn cells(&self) -> Vec<String> {
             vec![self.0.to_owned(), self.1.to_owned()]
+        }
+    }
+
+    #[test]
+    fn control_characters_become_escapes_and_the_rest_stays() {
+        let table: [(&[u8], &str); 6] = [
+            (b"a\tb\n", "a\tb\n"),
+            ("é \u{1f600}".as_bytes(), "é \u{1f600}"),
+            (b"\x1b[2J\x07", "\\u{1b}[2J\\u{7}"),
+            (b"a\rb", "a\\rb"),
+            ("\u{9b}31m\u{7f}".as_bytes(), "\\u{9b}31m\\u{7f}"),
+            (b"\x9b31m\xff", "\\x9b31m\\xff"),
+        ];
+        for (bytes, shown) in table {
+            assert_eq!(visible_bytes(bytes), shown);
         }
     }
 

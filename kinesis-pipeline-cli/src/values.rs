@@ -25,6 +25,59 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(millis))
 }
 
+/// A time: a whole one, or a time of the day in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    At(SystemTime),
+    /// So long after midnight.
+    TimeOfDay(Duration),
+}
+
+/// The times that `When` reads, for messages.
+const TIMES: &str = "a time such as 2026-11-21T08:00:00Z, a date such as 2026-11-21 or a time of day such as \
+                     08:00 (both in UTC)";
+
+impl When {
+    /// The time; a time of day is that of the day of `now`.
+    pub(crate) fn resolve(self, now: SystemTime) -> SystemTime {
+        match self {
+            Self::At(time) => time,
+            Self::TimeOfDay(time) => {
+                let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH);
+                let seconds = since_epoch.map_or(0, |since| since.as_secs());
+                let midnight = Duration::from_secs(seconds - seconds % DAY_SECONDS);
+                SystemTime::UNIX_EPOCH + midnight + time
+            }
+        }
+    }
+}
+
+const DAY_SECONDS: u64 = 24 * 60 * 60;
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(time) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self::At(time.into()));
+        }
+        if let Ok(time) = text.parse::<jiff::civil::DateTime>() {
+            let zoned = time.to_zoned(jiff::tz::TimeZone::UTC);
+            let zoned = zoned.map_err(|error| error.to_string())?;
+            return Ok(Self::At(zoned.timestamp().into()));
+        }
+        match text.parse::<jiff::civil::Time>() {
+            Ok(time) if text.contains(':') => {
+                let midnight = jiff::civil::Time::midnight();
+                let since = time.duration_since(midnight);
+                let since = Duration::try_from(since).unwrap_or_default();
+                Ok(Self::TimeOfDay(since))
+            }
+            _ => Err(format!("`{text}` is not {TIMES}")),
+        }
+    }
+}
+
 /// Where `get` begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum From {
@@ -35,7 +88,7 @@ pub(crate) enum From {
     /// At what arrived this long ago.
     Ago(Duration),
     /// At what arrived at this time.
-    At(SystemTime),
+    At(When),
 }
 
 impl FromStr for From {
@@ -50,13 +103,9 @@ impl FromStr for From {
         if let Some(ago) = text.strip_prefix('-') {
             return duration(ago).map(Self::Ago);
         }
-        let time: jiff::Timestamp = text.parse().map_err(|_| {
-            format!(
-                "`{text}` is not latest, all, a time ago such as -15m, or a time such as \
-                 2026-11-21T08:00:00Z"
-            )
-        })?;
-        Ok(Self::At(time.into()))
+        text.parse().map(Self::At).map_err(|_| {
+            format!("`{text}` is not latest, all, a time ago such as -15m, nor {TIMES}")
+        })
     }
 }
 
@@ -67,18 +116,23 @@ pub(crate) enum Until {
     Tip,
     /// After this time.
     After(Duration),
+    /// At what arrives at this time.
+    At(When),
 }
 
 impl FromStr for Until {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "tip" => Ok(Self::Tip),
-            _ => duration(text)
-                .map(Self::After)
-                .map_err(|wrong| format!("{wrong}, nor tip")),
+        if text == "tip" {
+            return Ok(Self::Tip);
         }
+        if let Ok(time) = duration(text) {
+            return Ok(Self::After(time));
+        }
+        text.parse()
+            .map(Self::At)
+            .map_err(|_| format!("`{text}` is not tip, a length of time such as 30s, nor {TIMES}"))
     }
 }
 
@@ -171,9 +225,19 @@ mod tests {
         assert_eq!("all".parse(), Ok(From::All));
         assert_eq!("-15m".parse(), Ok(From::Ago(Duration::from_mins(15))));
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_433_969_276_172);
-        assert_eq!("2015-06-10T20:47:56.172Z".parse(), Ok(From::At(time)));
-        assert_eq!("2015-06-10T22:47:56.172+02:00".parse(), Ok(From::At(time)));
-        for wrong in ["", "now", "-", "-15", "2015-06-10", "15m"] {
+        assert_eq!(
+            "2015-06-10T20:47:56.172Z".parse(),
+            Ok(From::At(When::At(time)))
+        );
+        assert_eq!(
+            "2015-06-10T22:47:56.172+02:00".parse(),
+            Ok(From::At(When::At(time)))
+        );
+        let day = SystemTime::UNIX_EPOCH + Duration::from_secs(1_433_894_400);
+        let time = Ok(From::At(When::At(day)));
+        assert_eq!("2015-06-10".parse::<From>(), time);
+        assert_eq!("2015-06-10T00:00".parse::<From>(), time);
+        for wrong in ["", "now", "-", "-15", "2015-06", "15m", "25:00"] {
             assert!(wrong.parse::<From>().is_err(), "{wrong}");
         }
     }
@@ -182,7 +246,21 @@ mod tests {
     fn an_end_is_the_tip_or_a_time() {
         assert_eq!("tip".parse(), Ok(Until::Tip));
         assert_eq!("30s".parse(), Ok(Until::After(Duration::from_secs(30))));
-        assert!("top".parse::<Until>().is_err());
+        let half_past_two = When::TimeOfDay(Duration::from_mins(14 * 60 + 30));
+        assert_eq!("14:30".parse(), Ok(Until::At(half_past_two)));
+        for wrong in ["top", "30", "15", "-30s"] {
+            assert!(wrong.parse::<Until>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_of_day_is_one_of_today() {
+        let midnight = SystemTime::UNIX_EPOCH + Duration::from_secs(1_433_894_400);
+        let eight = Duration::from_hours(8);
+        for hours in [0, 7, 9, 23] {
+            let now = midnight + Duration::from_hours(hours) + Duration::from_millis(5);
+            assert_eq!(When::TimeOfDay(eight).resolve(now), midnight + eight);
+        }
     }
 
     #[test]

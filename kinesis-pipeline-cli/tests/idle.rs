@@ -34,8 +34,8 @@ async fn serve() -> (Child, Vec<(String, String)>) {
     let mut server = program(line).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let mut variables = Vec::new();
-    while variables.len() < 5 {
-        let line = lines.next_line().await.unwrap().expect("5 variables");
+    while variables.len() < 6 {
+        let line = lines.next_line().await.unwrap().expect("6 variables");
         let variable = line.strip_prefix("export ").unwrap();
         let (name, value) = variable.split_once('=').unwrap();
         variables.push((name.to_owned(), value.to_owned()));

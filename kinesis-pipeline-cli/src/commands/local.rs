@@ -4,7 +4,9 @@ use bytes::Bytes;
 use clap::Args;
 use kinesis_pipeline::local::{LocalDynamoDb, LocalKinesis};
 
-use crate::{cli::Global, failure::Failure, interrupt, output, values::NewStream};
+use crate::{
+    cli::Global, failure::Failure, interrupt::Asked, output, progress_bar::tell, values::NewStream,
+};
 
 const REGION_DEFAULT: &str = "us-east-1";
 
@@ -54,7 +56,7 @@ impl Local {
         if !global.quiet {
             notes(&server.endpoint_url(), self.data_dir.is_some());
         }
-        interrupt::asked_to_end().await;
+        Asked::default().to_end(|_| ()).await;
         server.stop().await;
         if let Some(dynamodb) = dynamodb {
             dynamodb.stop().await;
@@ -69,6 +71,7 @@ fn variables(endpoint_url: &str, dynamodb_url: Option<&str>, region: &str) -> St
     let variables = [
         ("AWS_ENDPOINT_URL_KINESIS", endpoint_url),
         ("AWS_REGION", region),
+        ("AWS_DEFAULT_REGION", region),
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
     ];
@@ -79,11 +82,9 @@ fn variables(endpoint_url: &str, dynamodb_url: Option<&str>, region: &str) -> St
 
 fn notes(endpoint_url: &str, is_kept: bool) {
     let end = if is_kept { "keeps" } else { "forgets" };
-    // Nobody can be told that nobody listens.
-    let _ = writeln!(
-        std::io::stderr(),
+    tell(&format!(
         "serving an embedded Kinesis at {endpoint_url}; Ctrl-C ends it and {end} its records"
-    );
+    ));
 }
 
 #[cfg(test)]

@@ -1,15 +1,23 @@
 //! The commands, one file each.
 
+pub(crate) mod completions;
+pub(crate) mod consumers;
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod describe;
 pub(crate) mod get;
 pub(crate) mod local;
+pub(crate) mod man;
 pub(crate) mod merge;
+pub(crate) mod mode;
 pub(crate) mod put;
 mod reshard;
+pub(crate) mod retention;
+pub(crate) mod scale;
 pub(crate) mod shards;
 pub(crate) mod split;
 pub(crate) mod streams;
+pub(crate) mod tags;
 
 use crate::{
     cli::{Cli, Command},
@@ -29,5 +37,13 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Delete(command) => command.run(global).await,
         Command::Split(command) => command.run(global).await,
         Command::Merge(command) => command.run(global).await,
+        Command::Describe(command) => command.run(global).await,
+        Command::Scale(command) => command.run(global).await,
+        Command::Retention(command) => command.run(global).await,
+        Command::Mode(command) => command.run(global).await,
+        Command::Tags(command) => command.run(global).await,
+        Command::Consumers(command) => command.run(global).await,
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     }
 }

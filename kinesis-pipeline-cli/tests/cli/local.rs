@@ -10,10 +10,22 @@ use crate::{PATIENCE, bare_command, end_of, lines_of};
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn local_prints_what_to_set_and_serves_until_it_is_interrupted() {
-    let mut local = bare_command("local --listen 127.0.0.1:0 --stream readings=2 -q")
-        .spawn()
-        .unwrap();
-    let lines = lines_of(&mut local, 4).await;
+    let mut local =
+        bare_command("local --listen 127.0.0.1:0 --dynamodb 127.0.0.1:0 --stream readings=2 -q")
+            .spawn()
+            .unwrap();
+    let lines = lines_of(&mut local, 6).await;
+    let name = |line: &String| line.split('=').next().unwrap().replace("export ", "");
+    let names: Vec<_> = lines.iter().map(name).collect();
+    let expected = [
+        "AWS_ENDPOINT_URL_KINESIS",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_ENDPOINT_URL_DYNAMODB",
+    ];
+    assert_eq!(names, expected);
     let mut streams = bare_command("streams");
     for line in &lines {
         let variable = line.strip_prefix("export ").unwrap();

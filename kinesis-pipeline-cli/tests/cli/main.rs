@@ -2,9 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod get;
+mod help;
 mod local;
+mod manage;
+mod mirror;
 mod put;
+#[cfg(unix)]
+mod stops;
 mod streams;
+#[cfg(unix)]
+mod terminal;
 mod usage;
 
 use std::{
@@ -138,14 +145,21 @@ pub(crate) async fn lines_of(child: &mut Child, count: usize) -> Vec<String> {
         let line = timeout(PATIENCE, lines.next_line()).await.expect("a line");
         read.push(line.unwrap().expect("the program goes on"));
     }
+    // It stays open: a reader that goes ends the program. What was read ahead is lost.
+    child.stdout = Some(lines.into_inner().into_inner());
     read
 }
 
 #[cfg(unix)]
 pub(crate) fn interrupt(child: &Child) {
+    signal(child, "-INT");
+}
+
+#[cfg(unix)]
+pub(crate) fn signal(child: &Child, signal: &str) {
     let id = child.id().expect("it runs").to_string();
     let sent = std::process::Command::new("kill")
-        .args(["-INT", &id])
+        .args([signal, &id])
         .status();
     assert!(sent.unwrap().success());
 }

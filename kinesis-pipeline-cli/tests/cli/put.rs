@@ -112,9 +112,10 @@ async fn every_format_comes_back() {
     let records = got.json();
     assert_eq!(records[0]["partition_key"], "k");
     assert_eq!(records[0]["data"], "text");
-    assert_eq!(records[1]["data"], json!({"value": 5}));
-    assert_eq!(records[2]["data"]["msg"], "hi\n");
-    assert!(records[2]["data"]["ts"].is_f64());
+    assert_eq!(records[1]["encoding"], "base64");
+    assert_eq!(records[1]["msgpack"], json!({"value": 5}));
+    assert_eq!(records[2]["msgpack"]["msg"], "hi\n");
+    assert!(records[2]["msgpack"]["ts"].is_f64());
 
     let after = records[0]["sequence_number"].as_str().unwrap();
     let rest = program
@@ -156,6 +157,7 @@ async fn a_closed_pipe_of_receipts_does_not_keep_records_from_being_put() {
     let line = format!("put -s s --receipts {}", lines.display());
     let mut put = program.command(&line).spawn().unwrap();
     assert_eq!(lines_of(&mut put, 1).await.len(), 1);
+    drop(put.stdout.take());
     let status = timeout(PATIENCE, put.wait()).await.expect("it ends");
     assert!(status.unwrap().success());
     std::fs::remove_file(lines).unwrap();

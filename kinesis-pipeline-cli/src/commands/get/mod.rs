@@ -1,19 +1,32 @@
+//! ```text
+//!   reader ──> select: by key and data, unpacked ──> print: lines, pretty, JSON, raw, template
+//!     ▲
+//!     └─ stopped by a signal, a time, idleness, the count, or a reader of standard output that is gone
+//! ```
+
+mod consumer;
 mod print;
+mod run;
+mod select;
+mod template;
 
-use std::{io::Write as _, time::SystemTime};
-
-use clap::{Args, ValueEnum};
-use futures_util::FutureExt as _;
-use kinesis_pipeline::{
-    Clock, EncodedRecord, KinesisStream, Reader, Records, ShardSelector, StartAt, StopHandle,
-    Until as ReadUntil,
+use std::{
+    io::{self, IsTerminal as _},
+    time::{Duration, SystemTime},
 };
 
+use clap::{Args, ValueEnum};
+use kinesis_pipeline::{
+    Clock, EncodedRecord, KinesisStream, Reader, ShardSelector, StartAt, Until as ReadUntil,
+};
+
+use self::{consumer::Consumer, print::Printer, run::Run, select::Select, template::Template};
 use crate::{
     cli::{Global, StreamArgument},
     connect::Connected,
     failure::Failure,
-    interrupt, output, shards,
+    progress_bar::tell,
+    shards,
     values::{self, From, Place, Until},
 };
 
@@ -21,7 +34,8 @@ use crate::{
 pub(crate) struct Get {
     #[command(flatten)]
     stream: StreamArgument,
-    /// Where to begin: latest, all, a time ago such as -15m, or a time such as 2026-11-21T08:00:00Z.
+    /// Where to begin: latest, all, a time ago such as -15m, a time such as 2026-11-21T08:00:00Z, a date or a time of
+    /// today such as 08:00, both in UTC.
     #[arg(
         long,
         value_name = "WHEN",
@@ -29,34 +43,51 @@ pub(crate) struct Get {
         allow_hyphen_values = true
     )]
     from: From,
+    /// Begin so long ago: --since 15m is --from -15m.
+    #[arg(long, value_name = "TIME", value_parser = values::duration, conflicts_with = "from")]
+    since: Option<Duration>,
     /// Begin after this record of a shard, and read that shard and those that descend from it.
-    #[arg(long, value_name = "SHARD:SEQUENCE", conflicts_with_all = ["from", "shards"])]
+    #[arg(long, value_name = "SHARD:SEQUENCE", conflicts_with_all = ["from", "since", "shards"])]
     after: Option<Place>,
     /// Only this shard: its number, as `shards` shows it, or its id; may be given more than once.
     #[arg(short = 'd', long = "shard", value_name = "SHARD", value_parser = values::shard)]
     shards: Vec<ShardSelector>,
-    /// When to end: tip, at what is in the stream now; or after a time such as 30s.
+    /// When to end: tip, at what is in the stream now; after so long, such as 30s; or at what arrives at a time, a date
+    /// or a time of today such as 14:30.
     #[arg(long, value_name = "WHEN")]
     until: Option<Until>,
     /// End after so many records.
     #[arg(short = 'n', long, value_name = "COUNT")]
     max: Option<u64>,
-    /// Have records pushed to this consumer by enhanced fan-out. It is registered if the stream does not have it,
-    /// and stays so, which the service charges for.
+    /// End when no record has come for so long, such as 10s.
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    idle: Option<Duration>,
+    #[command(flatten)]
+    select: Select,
+    /// Have records pushed to this consumer by enhanced fan-out. It is registered if the stream does not have it, and
+    /// removed at the end if it was not there before: the service charges for it by the hour.
     #[arg(long, value_name = "NAME")]
     fan_out: Option<String>,
-    /// How to print records.
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
+    /// Do not remove the consumer at the end. `consumers` lists and removes it.
+    #[arg(long, requires = "fan_out")]
+    keep_consumer: bool,
+    /// How to print records; pretty on a terminal and lines into a pipe or a file unless given.
+    #[arg(short, long, value_enum)]
+    output: Option<Format>,
+    /// Print records by a template: %t time, %k partition key, %h explicit hash key, %i shard, %s sequence number, %u
+    /// sub-sequence number, %d data, %b bytes of data, %% a percent sign, \n, \t, \0. Such as '%t %k %s %d\n'.
+    #[arg(short, long, value_name = "TEMPLATE", conflicts_with = "output")]
+    format: Option<Template>,
 }
 
 /// How records are printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A line with shard and sequence number, then the data.
-    #[default]
+    /// The data, one record per line.
+    Lines,
+    /// A line with shard, sequence number, time and key, then the data.
     Pretty,
-    /// A JSON object per line.
+    /// A JSON object per line, of which `put --from-json` makes the same record.
     Json,
     /// The data alone, nothing between records.
     Raw,
@@ -68,14 +99,57 @@ impl Get {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let connected = global.connect_to(&self.stream.stream).await?;
         let stream: Raw = connected.stream();
-        let records = self.reader(&connected, &stream).await?.open().await?;
+        let reader = self.reader(&connected, &stream).await?;
+        let Some(name) = &self.fan_out else {
+            return self.read(global, &stream, reader, None).await;
+        };
+        let consumer = Consumer::find(&connected, name).await?;
+        let consumer = consumer.filter(|_| !self.keep_consumer);
+        let read = self.read(global, &stream, reader, consumer.as_ref()).await;
+        let removed = match consumer {
+            Some(consumer) => consumer.remove(&stream).await,
+            None => Ok(()),
+        };
+        read.and(removed)
+    }
+
+    async fn read(
+        &self,
+        global: &Global,
+        stream: &Raw,
+        reader: Reader<EncodedRecord>,
+        consumer: Option<&Consumer>,
+    ) -> Result<(), Failure> {
+        let records = reader.open().await?;
+        let name = stream.id();
         if !global.quiet {
-            let name = connected.id();
-            // Nobody can be told that nobody listens.
-            let _ = writeln!(std::io::stderr(), "reading {name}; Ctrl-C ends it");
+            tell(&format!("reading {name}; Ctrl-C ends it"));
         }
-        tokio::spawn(stop_in_time(records.stop_handle(), self.until));
-        deliver(records, self.output, self.max).await
+        let run = Run {
+            name: name.name().to_owned(),
+            select: &self.select,
+            printer: self.printer(),
+            max: self.max,
+            idle: self.idle,
+            time: match self.until {
+                Some(Until::After(time)) => Some(time),
+                _ => None,
+            },
+            has_end: self.until.is_some() || self.max.is_some() || self.idle.is_some(),
+            consumer: consumer.map(Consumer::name),
+        };
+        run.to_end(global, records).await
+    }
+
+    fn printer(&self) -> Printer {
+        if let Some(template) = &self.format {
+            return Printer::By(template.clone());
+        }
+        let usual = || match io::stdout().is_terminal() {
+            true => Format::Pretty,
+            false => Format::Lines,
+        };
+        Printer::As(self.output.unwrap_or_else(usual))
     }
 
     async fn reader(
@@ -83,12 +157,15 @@ impl Get {
         connected: &Connected,
         stream: &Raw,
     ) -> Result<Reader<EncodedRecord>, Failure> {
-        let start = match &self.after {
-            Some(place) => after(connected, place).await?,
-            None => start(self.from, Clock::system().now()),
+        let now = Clock::system().now();
+        let start = match (&self.after, self.since) {
+            (Some(place), _) => after(connected, place).await?,
+            (None, Some(since)) => start(From::Ago(since), now),
+            (None, None) => start(self.from, now),
         };
         let until = match self.until {
             Some(Until::Tip) => ReadUntil::Tip,
+            Some(Until::At(time)) => ReadUntil::Timestamp(time.resolve(now)),
             _ => ReadUntil::Stopped,
         };
         let shards = self.shards.iter().cloned();
@@ -113,53 +190,13 @@ fn start(from: From, now: SystemTime) -> StartAt {
     match from {
         From::Latest => StartAt::Latest,
         From::All => StartAt::TrimHorizon,
-        From::At(time) => StartAt::Timestamp(time),
+        From::At(time) => StartAt::Timestamp(time.resolve(now)),
         // What is older than time itself is everything.
         From::Ago(ago) => now
             .checked_sub(ago)
             .filter(|time| *time > SystemTime::UNIX_EPOCH)
             .map_or(StartAt::TrimHorizon, StartAt::Timestamp),
     }
-}
-
-/// Stops the reader when the user asks for it or the time is over; what was fetched still comes.
-async fn stop_in_time(stop: StopHandle, until: Option<Until>) {
-    let time_over = async {
-        match until {
-            Some(Until::After(time)) => tokio::time::sleep(time).await,
-            _ => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = interrupt::asked_to_end() => {}
-        () = time_over => {}
-    }
-    stop.stop();
-}
-
-/// Prints records until the reader ends or there were `max`.
-async fn deliver(
-    mut records: Records<EncodedRecord>,
-    format: Format,
-    max: Option<u64>,
-) -> Result<(), Failure> {
-    let mut out = output::stdout();
-    let mut left = max.unwrap_or(u64::MAX);
-    while left > 0 {
-        let next = if let Some(ready) = records.next().now_or_never() {
-            ready
-        } else {
-            // Who reads the output gets what there is before the program waits.
-            out.flush()?;
-            records.next().await
-        };
-        match next {
-            Some(record) => print::record(&mut out, format, &record?)?,
-            None => break,
-        }
-        left -= 1;
-    }
-    Ok(out.flush()?)
 }
 
 #[cfg(test)]

@@ -1,31 +1,54 @@
 use std::io::{self, Write};
 
+use bytes::Bytes;
 use kinesis_pipeline::{EncodedRecord, Record};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::Format;
-use crate::{data, output};
+use super::{Format, Template};
+use crate::{
+    data::{self, InJson},
+    output,
+};
 
-/// Prints one record.
-pub(super) fn record(
-    out: &mut impl Write,
-    format: Format,
-    record: &Record<EncodedRecord>,
-) -> io::Result<()> {
-    let bytes = &record.data.data;
-    let position = record.position();
-    match format {
-        Format::Raw => out.write_all(bytes),
-        Format::Json => output::json_line(out, &Line::of(record)),
-        Format::Pretty => writeln!(
-            out,
-            "<Record {} {}>\n{}",
-            position.shard_id,
-            position.sequence_number,
-            data::pretty(bytes)
-        ),
+/// How records are printed.
+#[derive(Clone, Debug)]
+pub(super) enum Printer {
+    As(Format),
+    By(Template),
+}
+
+impl Printer {
+    /// Prints a record with these data: its own, or what was unpacked of them.
+    pub(super) fn print(
+        &self,
+        out: &mut impl Write,
+        record: &Record<EncodedRecord>,
+        data: &Bytes,
+    ) -> io::Result<()> {
+        match self {
+            Self::By(template) => template.write(out, record, data),
+            Self::As(Format::Raw) => out.write_all(data),
+            Self::As(Format::Lines) => {
+                out.write_all(data.strip_suffix(b"\n").unwrap_or(data))?;
+                out.write_all(b"\n")
+            }
+            Self::As(Format::Json) => output::json_line(out, &Line::of(record, data)),
+            Self::As(Format::Pretty) => pretty(out, record, data),
+        }
     }
+}
+
+fn pretty(out: &mut impl Write, record: &Record<EncodedRecord>, data: &Bytes) -> io::Result<()> {
+    let position = record.position();
+    writeln!(
+        out,
+        "<Record {} {}> {} {}\n{}",
+        position.shard_id,
+        position.sequence_number,
+        data::rfc3339(record.arrived_at),
+        record.partition_key.as_str(),
+        data::pretty(data)
+    )
 }
 
 /// A record as one line of JSON.
@@ -35,20 +58,24 @@ struct Line<'a> {
     sequence_number: &'a str,
     sub_sequence_number: u64,
     partition_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explicit_hash_key: Option<String>,
     arrived_at: String,
-    data: Value,
+    #[serde(flatten)]
+    data: InJson<'a>,
 }
 
 impl<'a> Line<'a> {
-    fn of(record: &'a Record<EncodedRecord>) -> Self {
+    fn of(record: &'a Record<EncodedRecord>, data: &'a Bytes) -> Self {
         let position = record.position();
         Self {
             shard_id: position.shard_id.as_str(),
             sequence_number: position.sequence_number.as_str(),
             sub_sequence_number: position.sub_sequence_number,
             partition_key: record.partition_key.as_str(),
+            explicit_hash_key: record.explicit_hash_key.map(|key| key.to_string()),
             arrived_at: data::rfc3339(record.arrived_at),
-            data: data::json(&record.data.data),
+            data: InJson::of(data),
         }
     }
 }
@@ -57,8 +84,7 @@ impl<'a> Line<'a> {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use bytes::Bytes;
-    use kinesis_pipeline::{PartitionKey, Position};
+    use kinesis_pipeline::{HashKey, PartitionKey, Position};
 
     use super::*;
 
@@ -68,31 +94,43 @@ mod tests {
         let arrived_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_433_969_276_172);
         let encoded = EncodedRecord::new(key.clone(), Bytes::from_static(data));
         let mut out = Vec::new();
-        record(
-            &mut out,
-            format,
-            &Record::new(encoded, key, position, arrived_at),
-        )
-        .unwrap();
+        let mut record = Record::new(encoded, key, position, arrived_at);
+        if data == b"placed" {
+            record.explicit_hash_key = Some(HashKey::new(7));
+        }
+        let data = record.data.data.clone();
+        Printer::As(format).print(&mut out, &record, &data).unwrap();
         String::from_utf8(out).unwrap()
     }
 
     #[test]
-    fn pretty_is_tritons_demo() {
+    fn pretty_is_tritons_demo_with_time_and_key() {
         let text = printed(Format::Pretty, b"hi");
-        assert_eq!(text, "<Record shardId-000000000001 4955>\nhi\n");
+        assert_eq!(
+            text,
+            "<Record shardId-000000000001 4955> 2015-06-10T20:47:56.172Z k\nhi\n"
+        );
     }
 
     #[test]
     fn json_is_one_object_a_line() {
-        let text = printed(Format::Json, b"{\n \"a\": 1 }");
+        let text = printed(Format::Json, b"{\"a\": 1.10}");
         let line = concat!(
             r#"{"shard_id":"shardId-000000000001","sequence_number":"4955","#,
             r#""sub_sequence_number":0,"partition_key":"k","#,
-            r#""arrived_at":"2015-06-10T20:47:56.172Z","data":{"a":1}}"#,
+            r#""arrived_at":"2015-06-10T20:47:56.172Z","encoding":"json","data":{"a": 1.10}}"#,
             "\n"
         );
         assert_eq!(text, line);
+        let placed = printed(Format::Json, b"placed");
+        assert!(placed.contains(r#""explicit_hash_key":"7","#), "{placed}");
+    }
+
+    #[test]
+    fn lines_are_the_data_each_in_a_line() {
+        assert_eq!(printed(Format::Lines, b"a"), "a\n");
+        assert_eq!(printed(Format::Lines, b"a\n"), "a\n");
+        assert_eq!(printed(Format::Lines, b"a\n\n"), "a\n\n");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{
+    from_json,
     line::{Line, Refusal},
     lines::Text,
 };
@@ -24,6 +25,9 @@ pub(super) enum Format {
     Json,
     /// A JSON object; a MessagePack map of its fields. Blank lines are left out.
     Msgpack,
+    /// A line of `get -o json`; the record that it shows. Blank lines are left out.
+    #[value(skip)]
+    Got,
     /// A text; Triton's MessagePack map: `msg`, the line with its newline, and `ts`, the time in seconds.
     Triton,
 }
@@ -62,7 +66,7 @@ impl Format {
     }
 
     fn leaves_out(self, bytes: &Bytes) -> bool {
-        matches!(self, Self::Json | Self::Msgpack) && bytes.trim_ascii().is_empty()
+        matches!(self, Self::Json | Self::Got | Self::Msgpack) && bytes.trim_ascii().is_empty()
     }
 
     fn encoded(
@@ -78,6 +82,7 @@ impl Format {
                 Ok(EncodedRecord::new(key, bytes.slice_ref(line)))
             }
             Self::Json => json(bytes, keying),
+            Self::Got => from_json::record(bytes),
             Self::Msgpack => msgpack(bytes, keying),
             Self::Triton => triton(bytes, keying, now),
         }
@@ -98,7 +103,7 @@ fn json(bytes: &Bytes, keying: &Keying) -> Result<EncodedRecord, Refusal> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the form of `map_err`")]
-fn not_json(error: serde_json::Error) -> Refusal {
+pub(super) fn not_json(error: serde_json::Error) -> Refusal {
     let words = error.to_string();
     // The input's line is known; that of a text without newlines is always the first.
     let words = words.replace(" at line 1 column ", " at column ");

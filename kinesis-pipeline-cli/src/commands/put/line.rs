@@ -1,4 +1,4 @@
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use kinesis_pipeline::{
     DecodeError, EncodeError, EncodedRecord, HashKey, KeyError, KinesisRecord, PartitionKey,
     record::EncodeContext,
@@ -44,7 +44,15 @@ impl KinesisRecord for Line {
     }
 
     fn explicit_hash_key(&self) -> Result<Option<HashKey>, KeyError> {
-        Ok(None)
+        Ok(self
+            .record
+            .as_ref()
+            .ok()
+            .and_then(|record| record.explicit_hash_key))
+    }
+
+    fn shared_data(&self) -> Option<Bytes> {
+        self.record.as_ref().ok().map(|record| record.data.clone())
     }
 
     fn encode(&self, _: &EncodeContext, out: &mut BytesMut) -> Result<(), EncodeError> {

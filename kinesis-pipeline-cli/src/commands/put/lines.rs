@@ -30,7 +30,8 @@ pub(super) fn read(
         match next_line(&mut input, LINE_BYTES_MAX).await {
             Ok(Some(bytes)) => {
                 let number = number + 1;
-                let bytes = bytes.ok();
+                progress.read(bytes.length);
+                let bytes = bytes.whole;
                 Some((Text { number, bytes }, (input, number, progress)))
             }
             Ok(None) => {
@@ -45,15 +46,19 @@ pub(super) fn read(
     })
 }
 
-/// A line of more bytes than a record can have.
+/// A line as it was read.
 #[derive(Debug, PartialEq, Eq)]
-struct TooLong;
+struct Bounded {
+    /// `None`: it has more bytes than a record can have.
+    whole: Option<Bytes>,
+    length: usize,
+}
 
 /// The next line; `None` at the end of the input. What is too long is read and dropped.
 async fn next_line(
     input: &mut (impl AsyncBufRead + Unpin),
     bytes_max: usize,
-) -> io::Result<Option<Result<Bytes, TooLong>>> {
+) -> io::Result<Option<Bounded>> {
     let mut line = BytesMut::new();
     let mut length = 0;
     loop {
@@ -71,7 +76,8 @@ async fn next_line(
         input.consume(taken);
         if is_end {
             let is_whole = line.len() == length;
-            return Ok(Some(is_whole.then(|| line.freeze()).ok_or(TooLong)));
+            let whole = is_whole.then(|| line.freeze());
+            return Ok(Some(Bounded { whole, length }));
         }
     }
 }
@@ -84,6 +90,11 @@ pub(super) struct Progress(Arc<Mutex<State>>);
 struct State {
     /// The numbers of the lines that were put and have no result yet, in order.
     put: VecDeque<u64>,
+    /// The last line that has a result; 0 before the first.
+    last: u64,
+    /// How many lines were not stored.
+    failed: u64,
+    bytes_read: u64,
     is_ended: bool,
     error: Option<io::Error>,
 }
@@ -96,7 +107,36 @@ impl Progress {
 
     /// The number of the line whose result comes next: results come in the order of the puts.
     pub(super) fn next_result(&self) -> u64 {
-        self.state().put.pop_front().unwrap_or_default()
+        let mut state = self.state();
+        let number = state.put.pop_front().unwrap_or_default();
+        state.last = number;
+        number
+    }
+
+    /// The last line that has a result, as all before it have; 0 before the first.
+    pub(super) fn last(&self) -> u64 {
+        self.state().last
+    }
+
+    /// The last line that was put; 0 before the first.
+    pub(super) fn last_put(&self) -> u64 {
+        let state = self.state();
+        state.put.back().copied().unwrap_or(state.last)
+    }
+
+    /// The line whose result came last was not stored.
+    pub(super) fn count_failed(&self) {
+        self.state().failed += 1;
+    }
+
+    /// How many lines were not stored.
+    pub(super) fn failed(&self) -> u64 {
+        self.state().failed
+    }
+
+    /// How many bytes of the input were read.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.state().bytes_read
     }
 
     /// How many lines were put and have no result yet.
@@ -112,6 +152,10 @@ impl Progress {
     /// Why reading ended early.
     pub(super) fn take_error(&self) -> Option<io::Error> {
         self.state().error.take()
+    }
+
+    fn read(&self, bytes: usize) {
+        self.state().bytes_read += bytes as u64;
     }
 
     fn end(&self, error: Option<io::Error>) {
@@ -162,7 +206,7 @@ mod tests {
         let mut input = BufReader::with_capacity(3, &b"12345678\nabc\n1234\n12345"[..]);
         let mut lines = Vec::new();
         while let Some(line) = next_line(&mut input, 5).await.unwrap() {
-            lines.push(line.ok());
+            lines.push(line.whole);
         }
         let expected = [None, Some("abc\n"), Some("1234\n"), Some("12345")];
         assert_eq!(lines, expected.map(|line| line.map(Bytes::from)));

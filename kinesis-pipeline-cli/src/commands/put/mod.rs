@@ -4,6 +4,7 @@
 //! ```
 
 mod format;
+mod from_json;
 mod in_order;
 mod line;
 mod lines;
@@ -31,8 +32,9 @@ use crate::{
     cli::{Global, StreamArgument},
     connect::Connected,
     failure::{Failure, Told},
-    interrupt,
+    interrupt::Asked,
     output::{self, Stdout},
+    progress_bar::{self, tell},
 };
 
 /// How long to wait for the results of lines under way once no record can be stored.
@@ -53,6 +55,10 @@ pub(crate) struct Put {
     /// What a line is and what is put for it.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Put the records that `get -o json` has written, with their partition keys and, where those are known, their
+    /// explicit hash keys.
+    #[arg(long, conflicts_with_all = ["format", "key", "key_value"])]
+    from_json: bool,
     /// Let records share Kinesis records, as the Kinesis Producer Library does: many more small ones a second.
     #[arg(long)]
     aggregate: bool,
@@ -82,24 +88,28 @@ impl Put {
         let connected = global.connect_to(&self.stream.stream).await?;
         let keying = self.keying(&connected);
         let reading = Reading {
-            format: self.format,
+            format: match self.from_json {
+                true => Format::Got,
+                false => self.format,
+            },
             keying,
             aggregate: self.aggregate,
             unordered: self.unordered,
             receipts: self.receipts,
         };
+        let receipts = self.receipts;
+        let progress = |bytes| progress_bar::Progress::start(global, bytes, receipts);
         let Some(path) = self.file else {
             let input = BufReader::with_capacity(READ_BYTES, tokio::io::stdin());
-            return put(&connected, input, reading).await;
+            return put(&connected, input, "standard input", reading, progress(None)).await;
         };
-        let unreadable = |error| Told(format!("{} cannot be read: {error}", path.display()));
+        let name = path.display().to_string();
+        let unreadable = |error| Told(format!("{name} cannot be read: {error}"));
         let file = tokio::fs::File::open(&path).await.map_err(unreadable)?;
-        put(
-            &connected,
-            BufReader::with_capacity(READ_BYTES, file),
-            reading,
-        )
-        .await
+        let metadata = file.metadata().await.map_err(unreadable)?;
+        let bytes = metadata.is_file().then_some(metadata.len());
+        let input = BufReader::with_capacity(READ_BYTES, file);
+        put(&connected, input, &name, reading, progress(bytes)).await
     }
 
     /// The command line comes before the configuration file.
@@ -126,7 +136,8 @@ struct Reading {
 impl Reading {
     /// Random keys have nothing to keep in order.
     fn order(&self) -> Order {
-        if self.unordered || self.keying == Keying::Random {
+        let has_keys = self.format == Format::Got || self.keying != Keying::Random;
+        if self.unordered || !has_keys {
             Order::None
         } else {
             Order::PerKey
@@ -134,21 +145,26 @@ impl Reading {
     }
 }
 
-/// Puts the lines of an input until its end, or until there is no hope for more.
+/// Puts the lines of an input until its end, a signal, or until there is no hope for more.
 async fn put(
     connected: &Connected,
     input: impl AsyncBufRead + Unpin,
+    name: &str,
     reading: Reading,
+    shown: progress_bar::Progress,
 ) -> Result<(), Failure> {
     let stream: KinesisStream<Line> = connected.stream();
     let clock = Clock::system();
+    let begun = clock.instant();
     let progress = Progress::default();
+    let asked = Asked::default();
     let (stop, stopped) = oneshot::channel::<()>();
     let Reading { format, keying, .. } = &reading;
+    let end = until_end(stopped, asked.clone(), name.to_owned(), progress.clone());
     let records = lines::read(input, progress.clone())
         .filter_map(|text| std::future::ready(format.record(text, keying, clock.now())))
         .inspect(|line| progress.put(line.number))
-        .take_until(until_end(stopped));
+        .take_until(end);
     let mut results = match reading.order() {
         order if reading.aggregate => results::aggregated(&stream, order, records)?.boxed_local(),
         Order::PerKey => in_order::single(&stream, records).boxed_local(),
@@ -157,11 +173,24 @@ async fn put(
     let mut report = Report::new(output::stdout(), reading.receipts);
     let mut stop = Some(stop);
     while let Some(result) = next(&mut results, &mut report).await? {
+        if result.is_err() {
+            progress.count_failed();
+        }
         if report.result(progress.next_result(), result)? == Outlook::Hopeless {
             stop.take();
         }
+        shown.at(progress.bytes_read(), report.stored_count());
     }
-    report.finish(&progress)
+    let (stored, failed) = (report.stored_count(), progress.failed());
+    shown.end(|| {
+        let time = clock.instant().duration_since(begun);
+        let line = progress_bar::summary("stored", stored, progress.bytes_read(), time);
+        match failed {
+            0 => line,
+            failed => format!("{line}; {failed} were not stored"),
+        }
+    });
+    report.finish(name, &progress, asked.signal())
 }
 
 /// The next result; none when there is none, or when there is no hope for another.
@@ -182,9 +211,15 @@ async fn next<S: Stream + Unpin>(
 }
 
 /// Returns when the user asks for the end, or when `stopped` has lost its other side.
-async fn until_end(stopped: oneshot::Receiver<()>) {
+async fn until_end(
+    stopped: oneshot::Receiver<()>,
+    asked: Asked,
+    input: String,
+    progress: Progress,
+) {
+    let last_words = move |signal| tell(&report::stop_line(signal, &input, &progress));
     tokio::select! {
-        () = interrupt::asked_to_end() => {}
+        () = asked.to_end(last_words) => {}
         _ = stopped => {}
     }
 }

@@ -9,7 +9,9 @@ use serde::Serialize;
 use super::lines::Progress;
 use crate::{
     failure::{self, Failure},
+    interrupt::Signal,
     output,
+    progress_bar::tell,
 };
 
 /// Whether to go on reading.
@@ -24,6 +26,7 @@ pub(super) enum Outlook {
 pub(super) struct Report<W> {
     out: W,
     prints_receipts: bool,
+    stored: u64,
     failed: u64,
     /// Failures that only repeat the one that left no hope.
     repeated: u64,
@@ -35,6 +38,7 @@ impl<W: Write> Report<W> {
         Self {
             out,
             prints_receipts,
+            stored: 0,
             failed: 0,
             repeated: 0,
             outlook: Outlook::Good,
@@ -55,6 +59,7 @@ impl<W: Write> Report<W> {
     }
 
     fn stored(&mut self, line: u64, receipt: &Receipt) -> Result<(), Failure> {
+        self.stored += 1;
         if !self.prints_receipts {
             return Ok(());
         }
@@ -86,6 +91,11 @@ impl<W: Write> Report<W> {
         }
     }
 
+    /// How many records were stored.
+    pub(super) fn stored_count(&self) -> u64 {
+        self.stored
+    }
+
     /// Whether to go on reading.
     pub(super) fn outlook(&self) -> Outlook {
         self.outlook
@@ -97,8 +107,13 @@ impl<W: Write> Report<W> {
         self.unless_closed(flushed)
     }
 
-    /// Sums up what was not told line by line.
-    pub(super) fn finish(mut self, progress: &Progress) -> Result<(), Failure> {
+    /// Sums up what was not told line by line; `stopped` is the signal that came, if one did.
+    pub(super) fn finish(
+        mut self,
+        input: &str,
+        progress: &Progress,
+        stopped: Option<Signal>,
+    ) -> Result<(), Failure> {
         self.flush()?;
         match (self.repeated, progress.without_result()) {
             (0, 0) => {}
@@ -109,17 +124,41 @@ impl<W: Write> Report<W> {
             }
         }
         if self.outlook == Outlook::Hopeless && !progress.is_ended() {
-            failure::report("the rest of the input was not read");
+            let last = progress.last_put();
+            failure::report(&format!("{input} was not read beyond line {last}"));
         }
         if let Some(error) = progress.take_error() {
             failure::report(&format!("the input cannot be read further: {error}"));
             return Err(Failure::Reported);
+        }
+        if let Some(signal) = stopped.filter(|_| !progress.is_ended()) {
+            tell(&stop_line(signal, input, progress));
+            return Err(Failure::Stopped(signal));
         }
         match self.failed {
             0 => Ok(()),
             _ => Err(Failure::Reported),
         }
     }
+}
+
+/// Says where a signal stopped the put, so that it can go on there.
+pub(super) fn stop_line(signal: Signal, input: &str, progress: &Progress) -> String {
+    let (last, last_put) = (progress.last(), progress.last_put());
+    let mut line = match last {
+        0 => format!("stopped by {signal} before the first line of {input} was stored"),
+        _ => {
+            let stored = match progress.failed() {
+                0 => "it and all before it are stored".to_owned(),
+                failed => format!("it and all before it are stored but {failed} that failed"),
+            };
+            format!("stopped by {signal} after line {last} of {input}: {stored}")
+        }
+    };
+    if last_put > last {
+        line = format!("{line}; some up to line {last_put} may be");
+    }
+    line
 }
 
 /// What is wrong with a line, or with the put of its record.
@@ -204,7 +243,7 @@ mod tests {
         let mut report = Report::new(&mut out, true);
         let receipt = Receipt::new("shardId-000000000000".into(), "17".parse().unwrap());
         assert_eq!(report.result(3, Ok(receipt)).unwrap(), Outlook::Good);
-        report.finish(&Progress::default()).unwrap();
+        report.finish("f", &Progress::default(), None).unwrap();
         let line = concat!(
             r#"{"line":3,"shard_id":"shardId-000000000000","sequence_number":"17","#,
             r#""sub_sequence_number":0}"#,
@@ -219,8 +258,28 @@ mod tests {
         let throttled = EntryFailure::new("ProvisionedThroughputExceededException", "slow");
         let error = gave_up(AttemptError::Record(Arc::new(throttled)));
         assert_eq!(report.result(1, Err(error)).unwrap(), Outlook::Good);
-        let failed = report.finish(&Progress::default());
+        let failed = report.finish("f", &Progress::default(), None);
         assert!(matches!(failed, Err(Failure::Reported)));
+    }
+
+    #[test]
+    fn a_stop_tells_the_line_to_go_on_after_and_what_is_not_known() {
+        let progress = Progress::default();
+        let told = || stop_line(Signal::Terminate, "big.txt", &progress);
+        let none = "stopped by SIGTERM before the first line of big.txt was stored";
+        assert_eq!(told(), none);
+        (1..=9).for_each(|number| progress.put(number));
+        assert_eq!(told(), format!("{none}; some up to line 9 may be"));
+        (1..=8).for_each(|number| assert_eq!(progress.next_result(), number));
+        let most = "stopped by SIGTERM after line 8 of big.txt: it and all before it are stored";
+        assert_eq!(told(), format!("{most}; some up to line 9 may be"));
+        progress.next_result();
+        assert_eq!(told(), most.replace('8', "9"));
+        (0..2).for_each(|_| progress.count_failed());
+        assert_eq!(
+            told(),
+            format!("{} but 2 that failed", most.replace('8', "9"))
+        );
     }
 
     #[test]

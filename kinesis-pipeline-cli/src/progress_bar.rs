@@ -1,0 +1,131 @@
+//! A progress bar on a terminal, and one line at the end.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::cli::Global;
+
+/// The bar that is drawn now: other lines on standard error are written above it.
+static DRAWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+const REDRAWS_PER_SECOND: u8 = 10;
+const OF_FILE: &str = "{bytes} of {total_bytes} {wide_bar} {bytes_per_sec}, {eta} left, {msg}";
+const OPEN_END: &str = "{spinner} {bytes} {bytes_per_sec}, {elapsed}, {msg}";
+
+/// The progress of a command: a bar where standard error is a terminal and nothing else is printed there.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    tells_end: bool,
+}
+
+impl Progress {
+    /// The progress of a command; `bytes` is how many there are to do, if that is known, and `prints` whether it prints
+    /// to standard output.
+    pub(crate) fn start(global: &Global, bytes: Option<u64>, prints: bool) -> Self {
+        let on_terminal = io::stderr().is_terminal() && !global.quiet;
+        let is_alone = !(prints && io::stdout().is_terminal());
+        Self {
+            bar: (on_terminal && is_alone).then(|| draw(bytes)),
+            tells_end: on_terminal || global.verbose > 0,
+        }
+    }
+
+    /// Shows how far it is.
+    pub(crate) fn at(&self, bytes: u64, records: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(bytes);
+            bar.set_message(format!("{records} records"));
+        }
+    }
+
+    /// Ends the bar, and tells `line` if the end is to be told.
+    pub(crate) fn end(self, line: impl FnOnce() -> String) {
+        clear();
+        if self.tells_end {
+            tell(&line());
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        clear();
+    }
+}
+
+fn clear() {
+    let bar = drawn().take();
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+}
+
+fn draw(bytes: Option<u64>) -> ProgressBar {
+    let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND);
+    let bar = ProgressBar::with_draw_target(bytes, target);
+    let template = bytes.map_or(OPEN_END, |_| OF_FILE);
+    // A template that cannot be read leaves the crate's own.
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    *drawn() = Some(bar.clone());
+    bar
+}
+
+fn drawn() -> std::sync::MutexGuard<'static, Option<ProgressBar>> {
+    DRAWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes a line to standard error, above the bar if one is drawn.
+pub(crate) fn tell(line: &str) {
+    // Nobody can be told that nobody listens.
+    let write = || drop(writeln!(io::stderr(), "{line}"));
+    let bar = drawn().clone();
+    match bar {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// What was done in this time, for the last line.
+pub(crate) fn summary(verb: &str, records: u64, bytes: u64, time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate for people"
+    )]
+    let rate = (records as f64 / seconds.max(0.001)) as u64;
+    let bytes = HumanBytes(bytes);
+    format!("{verb} {records} records ({bytes}) in {seconds:.1} s, {rate} a second")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_has_count_size_time_and_rate() {
+        let line = summary("stored", 3_000, 2_048, Duration::from_millis(1_500));
+        assert_eq!(
+            line,
+            "stored 3000 records (2.00 KiB) in 1.5 s, 2000 a second"
+        );
+        assert!(summary("read", 0, 0, Duration::ZERO).ends_with(" 0 a second"));
+    }
+
+    #[test]
+    fn the_templates_of_the_bars_are_right() {
+        for template in [OF_FILE, OPEN_END] {
+            assert!(ProgressStyle::with_template(template).is_ok());
+        }
+    }
+}

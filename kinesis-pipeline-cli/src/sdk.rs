@@ -1,0 +1,40 @@
+//! Calls that the library's seam does not have, through the SDK's client.
+
+use std::error::Error;
+
+use kinesis_pipeline::aws_sdk_kinesis::{
+    Client,
+    config::retry::RetryConfig,
+    error::{ProvideErrorMetadata, SdkError},
+};
+
+use crate::{
+    connect::Connected,
+    failure::{self, Failure, Told},
+};
+
+impl Connected {
+    /// The SDK's client of the stream's service. It repeats what was throttled or did not arrive.
+    pub(crate) fn client(&self) -> Client {
+        let config = self.aws.client().config().to_builder();
+        Client::from_conf(config.retry_config(RetryConfig::standard()).build())
+    }
+
+    /// An error of the SDK in the words of the library's errors.
+    pub(crate) fn failed<E, R>(&self, operation: &str, error: &SdkError<E, R>) -> Failure
+    where
+        E: Error + ProvideErrorMetadata + 'static,
+        R: std::fmt::Debug + 'static,
+    {
+        let stream = self.id();
+        let endpoint = self.service.endpoint();
+        let told = match (error.code(), error.message()) {
+            (Some(code), message) => format!("{code}: {}", message.unwrap_or("no words")),
+            (None, _) => failure::line(error),
+        };
+        Told(format!(
+            "{operation} of stream `{stream}` at {endpoint} failed: {told}"
+        ))
+        .into()
+    }
+}
