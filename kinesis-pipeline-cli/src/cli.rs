@@ -13,8 +13,18 @@ Exit status:
   0    it is done, or nobody reads its output any more
   1    it failed; standard error says why
   2    the command line is wrong
-  130  SIGINT (Ctrl-C) ended it before it was done; standard error says where
+  130  SIGINT (Ctrl-C) ended it before it was done
   143  SIGTERM did";
+
+/// The same for a command that can go on where it was stopped.
+const EXIT_STATUS_OF_PUT: &str = "\
+Exit status:
+  0    all lines are stored
+  1    some are not, or the input cannot be read; standard error says which and why
+  2    the command line is wrong
+  130  SIGINT (Ctrl-C) ended it before the end of the input; standard error says after which line
+  143  SIGTERM did
+A second signal does not wait until the lines that were read are stored.";
 
 /// The same for a command that has no end of its own.
 const EXIT_STATUS_OF_GET: &str = "\
@@ -75,7 +85,7 @@ pub(crate) enum Command {
     #[command(after_help = EXIT_STATUS_OF_LOCAL)]
     Local(local::Local),
     /// Put a record per line of a file or of standard input.
-    #[command(after_help = EXIT_STATUS)]
+    #[command(after_help = EXIT_STATUS_OF_PUT)]
     Put(put::Put),
     /// Print the records of a stream.
     #[command(after_help = EXIT_STATUS_OF_GET)]

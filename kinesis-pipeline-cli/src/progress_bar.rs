@@ -94,8 +94,14 @@ pub(crate) fn tell(line: &str) {
     }
 }
 
-/// What was done in this time, for the last line.
-pub(crate) fn summary(verb: &str, records: u64, bytes: u64, time: Duration) -> String {
+/// What was done with so many records in this time, for the last line; `source` is where their bytes were counted.
+pub(crate) fn summary(
+    verb: &str,
+    records: u64,
+    bytes: u64,
+    source: &str,
+    time: Duration,
+) -> String {
     let seconds = time.as_secs_f64();
     #[expect(
         clippy::cast_precision_loss,
@@ -105,7 +111,7 @@ pub(crate) fn summary(verb: &str, records: u64, bytes: u64, time: Duration) -> S
     )]
     let rate = (records as f64 / seconds.max(0.001)) as u64;
     let bytes = HumanBytes(bytes);
-    format!("{verb} {records} records ({bytes}) in {seconds:.1} s, {rate} a second")
+    format!("{verb} {records} records ({bytes} of {source}) in {seconds:.1} s, {rate} a second")
 }
 
 #[cfg(test)]
@@ -114,12 +120,18 @@ mod tests {
 
     #[test]
     fn a_summary_has_count_size_time_and_rate() {
-        let line = summary("stored", 3_000, 2_048, Duration::from_millis(1_500));
+        let line = summary(
+            "stored",
+            3_000,
+            2_048,
+            "input",
+            Duration::from_millis(1_500),
+        );
         assert_eq!(
             line,
-            "stored 3000 records (2.00 KiB) in 1.5 s, 2000 a second"
+            "stored 3000 records (2.00 KiB of input) in 1.5 s, 2000 a second"
         );
-        assert!(summary("read", 0, 0, Duration::ZERO).ends_with(" 0 a second"));
+        assert!(summary("read", 0, 0, "data", Duration::ZERO).ends_with(" 0 a second"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::{Program, lines_of, ready};
 
 /// How long 100,000 records may take through two processes of a debug build.
-const PATIENCE: Duration = Duration::from_mins(3);
+const PATIENCE: Duration = Duration::from_mins(5);
 const RECORDS: usize = 100_000;
 
 /// The records of each key in their order.

@@ -112,13 +112,13 @@ async fn with_v_the_endpoint_and_the_counts_are_told() {
     );
     let last = lines.last().unwrap();
     assert!(
-        last.starts_with("stored 2 records (8 B) in "),
+        last.starts_with("stored 2 records (8 B of input) in "),
         "{}",
         put.err
     );
     let got = program.run("get -s s --from all --until tip -v", "").await;
     assert!(
-        got.err.contains("\nread 2 records (6 B) in "),
+        got.err.contains("\nread 2 records (6 B of data) in "),
         "{}",
         got.err
     );

@@ -79,7 +79,7 @@ async fn a_put_ends_with_a_line_of_counts_there() {
         command.stderr(terminal.theirs.take().unwrap());
         let (status, shown) = terminal.end_of(command).await;
         assert_eq!(status, Some(0), "{shown}");
-        let told = shown.contains("stored 500 records (1000 B) in ");
+        let told = shown.contains("stored 500 records (1000 B of input) in ");
         assert_eq!(told, is_told, "{shown}");
         assert_eq!(shown.is_empty(), !is_told, "{shown}");
     }

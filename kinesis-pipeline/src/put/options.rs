@@ -16,6 +16,10 @@ const MIB: usize = 1024 * 1024;
 ///     .backoff(Duration::from_millis(100), Duration::from_secs(5));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches that do not depend on each other"
+)]
 pub struct PutOptions {
     pub(crate) attempts_max: u32,
     pub(crate) throttled_attempts_max: u32,

@@ -68,7 +68,7 @@ impl Run<'_> {
         let done = self.print(&mut records, &mut read, &shown).await;
         stopping.abort();
         let time = clock.instant().duration_since(begun);
-        shown.end(|| progress_bar::summary("read", read.records, read.bytes, time));
+        shown.end(|| progress_bar::summary("read", read.records, read.bytes, "data", time));
         let is_full = self.is_full(&read);
         match asked.signal() {
             Some(signal) if done.is_ok() && self.has_end && !is_full => {

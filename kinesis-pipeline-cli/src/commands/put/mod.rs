@@ -184,7 +184,7 @@ async fn put(
     let (stored, failed) = (report.stored_count(), progress.failed());
     shown.end(|| {
         let time = clock.instant().duration_since(begun);
-        let line = progress_bar::summary("stored", stored, progress.bytes_read(), time);
+        let line = progress_bar::summary("stored", stored, progress.bytes_read(), "input", time);
         match failed {
             0 => line,
             failed => format!("{line}; {failed} were not stored"),
