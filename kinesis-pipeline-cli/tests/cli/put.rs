@@ -171,7 +171,7 @@ async fn a_closed_pipe_of_receipts_does_not_keep_records_from_being_put() {
 async fn a_dead_endpoint_does_not_swallow_the_whole_input() {
     let program = Program::start().await;
     let input = "line\n".repeat(50_000);
-    for options in ["", "--aggregate"] {
+    for options in ["", "--aggregate", "--key-value k"] {
         let line = format!("-q --endpoint-url http://127.0.0.1:1 put -s s {options}");
         let put = program.run(&line, &input).await;
         assert_eq!(put.status, Some(1));

@@ -70,6 +70,33 @@ async fn all_lines_before_the_stop_are_stored_and_none_behind_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_does_not_wait_for_lines_that_the_service_does_not_answer() {
+    let program = Program::with_stream("s", 1).await;
+    let mut put = program.command("put -s s --receipts").spawn().unwrap();
+    let mut input = put.stdin.take().unwrap();
+    input.write_all(b"one\n").await.unwrap();
+    assert_eq!(lines_of(&mut put, 1).await.len(), 1);
+    let never = Fault::delay(Duration::from_hours(1)).on("PutRecords");
+    program.local.faults().add(never.always()).unwrap();
+    input.write_all(b"two\n").await.unwrap();
+    drop(input);
+    // The end of the input is no end of listening for signals.
+    for _ in 0..PATIENCE.as_millis() / 200 {
+        if timeout(Duration::from_millis(200), put.wait())
+            .await
+            .is_ok()
+        {
+            break;
+        }
+        signal(&put, "-TERM");
+    }
+    let (status, err) = end(&mut put).await;
+    let line = "stopped by SIGTERM after line 1 of standard input: it and all before it are \
+                stored; some up to line 2 may be\n";
+    assert_eq!((status, err.as_str()), (Some(143), line));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_get_that_has_an_end_says_where_it_was_stopped_before() {
     for (options, name, number) in [
         ("--until 1h", "INT", 130),

@@ -160,11 +160,11 @@ async fn put(
     let asked = Asked::default();
     let (stop, stopped) = oneshot::channel::<()>();
     let Reading { format, keying, .. } = &reading;
-    let end = until_end(stopped, asked.clone(), name.to_owned(), progress.clone());
+    let ended = listen(asked.clone(), name.to_owned(), progress.clone());
     let records = lines::read(input, progress.clone())
         .filter_map(|text| std::future::ready(format.record(text, keying, clock.now())))
         .inspect(|line| progress.put(line.number))
-        .take_until(end);
+        .take_until(until_end(ended, stopped));
     let mut results = match reading.order() {
         order if reading.aggregate => results::aggregated(&stream, order, records)?.boxed_local(),
         Order::PerKey => in_order::single(&stream, records).boxed_local(),
@@ -210,16 +210,22 @@ async fn next<S: Stream + Unpin>(
     }
 }
 
-/// Returns when the user asks for the end, or when `stopped` has lost its other side.
-async fn until_end(
-    stopped: oneshot::Receiver<()>,
-    asked: Asked,
-    input: String,
-    progress: Progress,
-) {
+/// Listens for signals as long as the put lasts, also once the input has ended. The other side of what it returns is
+/// dropped when the first one comes.
+fn listen(asked: Asked, input: String, progress: Progress) -> oneshot::Receiver<()> {
+    let (open, ended) = oneshot::channel::<()>();
     let last_words = move |signal| tell(&report::stop_line(signal, &input, &progress));
+    tokio::spawn(async move {
+        asked.to_end(last_words).await;
+        drop(open);
+    });
+    ended
+}
+
+/// Returns when one of the two has lost its other side.
+async fn until_end(asked: oneshot::Receiver<()>, hopeless: oneshot::Receiver<()>) {
     tokio::select! {
-        () = asked.to_end(last_words) => {}
-        _ = stopped => {}
+        _ = asked => {}
+        _ = hopeless => {}
     }
 }
