@@ -41,7 +41,7 @@ pub use delete_stream::DeleteStream;
 pub use deregister_stream_consumer::DeregisterStreamConsumer;
 pub use describe_stream_consumer::DescribeStreamConsumer;
 pub use describe_stream_summary::{DescribeStreamSummary, StreamStatus, StreamSummary};
-#[cfg(feature = "fleet")]
+#[cfg(feature = "dynamodb")]
 pub(crate) use error::is_expired_session;
 pub use error::{ErrorClass, ServiceError};
 pub use get_records::{ChildShard, EncryptionType, GetRecords, RecordPage, StoredRecord};

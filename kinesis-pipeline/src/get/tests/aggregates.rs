@@ -134,8 +134,9 @@ fn a_page_of_aggregates_with_nothing_to_give_is_read_on_a_small_stack() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let service = TestKinesis::new(1);
+            let service = TestKinesis::new(2);
             service.narrow(0, HashKeyRange::new(HashKey::MIN, HashKey::new(1)));
+            service.narrow(1, HashKeyRange::new(HashKey::new(2), HashKey::MAX));
             let mut stray = EncodedRecord::new(PartitionKey::new("k").unwrap(), Bytes::new());
             stray.explicit_hash_key = Some(HashKey::MAX);
             for _ in 0..5_000 {

@@ -13,7 +13,7 @@ pub(super) type AnyStore = Arc<dyn CheckpointStore>;
 /// An empty store of each kind.
 pub(super) fn stores() -> Vec<AnyStore> {
     let stores: Vec<AnyStore> = vec![Arc::new(MemoryCheckpoints::new()), Arc::new(file())];
-    #[cfg(all(feature = "fleet", feature = "local-server"))]
+    #[cfg(all(feature = "dynamodb", feature = "local-server"))]
     let stores = [stores, vec![Arc::new(dynamodb())]].concat();
     stores
 }
@@ -97,7 +97,7 @@ fn file() -> Apart {
     }
 }
 
-#[cfg(all(feature = "fleet", feature = "local-server"))]
+#[cfg(all(feature = "dynamodb", feature = "local-server"))]
 fn dynamodb() -> Apart {
     use crate::{DynamoDbCheckpoints, LocalKinesis};
 
