@@ -89,7 +89,7 @@ pub(crate) enum Command {
     Put(put::Put),
     /// Print the records of a stream.
     #[command(after_help = EXIT_STATUS_OF_GET)]
-    Get(get::Get),
+    Get(Box<get::Get>),
     /// List the streams.
     #[command(after_help = EXIT_STATUS)]
     Streams(streams::Streams),

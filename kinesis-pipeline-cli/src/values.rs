@@ -233,7 +233,7 @@ mod tests {
             "2015-06-10T22:47:56.172+02:00".parse(),
             Ok(From::At(When::At(time)))
         );
-        let day = SystemTime::UNIX_EPOCH + Duration::from_secs(1_433_894_400);
+        let day = SystemTime::UNIX_EPOCH + Duration::from_hours(398_304);
         let time = Ok(From::At(When::At(day)));
         assert_eq!("2015-06-10".parse::<From>(), time);
         assert_eq!("2015-06-10T00:00".parse::<From>(), time);
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_time_of_day_is_one_of_today() {
-        let midnight = SystemTime::UNIX_EPOCH + Duration::from_secs(1_433_894_400);
+        let midnight = SystemTime::UNIX_EPOCH + Duration::from_hours(398_304);
         let eight = Duration::from_hours(8);
         for hours in [0, 7, 9, 23] {
             let now = midnight + Duration::from_hours(hours) + Duration::from_millis(5);

@@ -138,16 +138,19 @@ impl Get {
             has_end: self.until.is_some() || self.max.is_some() || self.idle.is_some(),
             consumer: consumer.map(Consumer::name),
         };
-        run.to_end(global, records).await
+        run.finish(global, records).await
     }
 
     fn printer(&self) -> Printer {
         if let Some(template) = &self.format {
             return Printer::By(template.clone());
         }
-        let usual = || match io::stdout().is_terminal() {
-            true => Format::Pretty,
-            false => Format::Lines,
+        let usual = || {
+            if io::stdout().is_terminal() {
+                Format::Pretty
+            } else {
+                Format::Lines
+            }
         };
         Printer::As(self.output.unwrap_or_else(usual))
     }

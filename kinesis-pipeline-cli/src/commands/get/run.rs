@@ -35,6 +35,10 @@ pub(super) struct Run<'a> {
 }
 
 /// What comes next.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, on the stack"
+)]
 enum Next {
     Record(Record<EncodedRecord>),
     End,
@@ -54,7 +58,7 @@ struct Read {
 
 impl Run<'_> {
     /// Prints records until the reader ends.
-    pub(super) async fn to_end(
+    pub(super) async fn finish(
         self,
         global: &Global,
         mut records: Records<EncodedRecord>,

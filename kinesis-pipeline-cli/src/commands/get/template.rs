@@ -149,7 +149,7 @@ mod tests {
             written("%t %k %s %d\\n"),
             "1970-01-01T00:00:00Z k 4955 hi\n"
         );
-        assert_eq!(written("%i\\t%u\\0%h%b"), "shardId-000000000001\t3\072");
+        assert_eq!(written("%i\\t%u\\0%h%b"), "shardId-000000000001\t3\u{0}72");
         assert_eq!(written("100%% \\\\ é"), "100% \\ é");
         assert_eq!(written(""), "");
     }

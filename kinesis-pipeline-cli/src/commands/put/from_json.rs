@@ -40,10 +40,12 @@ pub(super) fn record(line: &Bytes) -> Result<EncodedRecord, Refusal> {
 fn data(line: &Bytes, got: &Got<'_>) -> Result<Bytes, EncodeError> {
     let raw = got.data.get();
     let is_string = raw.starts_with('"');
-    let encoding = got.encoding.unwrap_or(match is_string {
-        true => Encoding::Text,
-        false => Encoding::Json,
-    });
+    let usual = if is_string {
+        Encoding::Text
+    } else {
+        Encoding::Json
+    };
+    let encoding = got.encoding.unwrap_or(usual);
     if let Encoding::Json = encoding {
         return Ok(match got.trailing.as_str() {
             "" => line.slice_ref(raw.as_bytes()),

@@ -43,6 +43,10 @@ const HOPELESS_WAIT_MAX: Duration = Duration::from_secs(2);
 const READ_BYTES: usize = 256 * 1024;
 
 #[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches of the command line"
+)]
 pub(crate) struct Put {
     #[command(flatten)]
     stream: StreamArgument,
@@ -88,9 +92,10 @@ impl Put {
         let connected = global.connect_to(&self.stream.stream).await?;
         let keying = self.keying(&connected);
         let reading = Reading {
-            format: match self.from_json {
-                true => Format::Got,
-                false => self.format,
+            format: if self.from_json {
+                Format::Got
+            } else {
+                self.format
             },
             keying,
             aggregate: self.aggregate,

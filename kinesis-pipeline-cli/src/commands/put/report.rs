@@ -145,15 +145,15 @@ impl<W: Write> Report<W> {
 /// Says where a signal stopped the put, so that it can go on there.
 pub(super) fn stop_line(signal: Signal, input: &str, progress: &Progress) -> String {
     let (last, last_put) = (progress.last(), progress.last_put());
-    let mut line = match last {
-        0 => format!("stopped by {signal} before the first line of {input} was stored"),
-        _ => {
-            let stored = match progress.failed() {
-                0 => "it and all before it are stored".to_owned(),
-                failed => format!("it and all before it are stored but {failed} that failed"),
-            };
-            format!("stopped by {signal} after line {last} of {input}: {stored}")
-        }
+    let mut line = if last == 0 {
+        format!("stopped by {signal} before the first line of {input} was stored")
+    } else {
+        let failed = match progress.failed() {
+            0 => String::new(),
+            failed => format!(" but {failed} that failed"),
+        };
+        let stored = format!("it and all before it are stored{failed}");
+        format!("stopped by {signal} after line {last} of {input}: {stored}")
     };
     if last_put > last {
         line = format!("{line}; some up to line {last_put} may be");
