@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     pipeline::Pipeline,
     request::send::{Sent, send},
-    scheduler::scheduler::{State, Wake},
+    scheduler::scheduler::{Scheduler, Wake},
     shard_map::listing::list,
 };
 use crate::{service::ServiceError, shard::Shard};
@@ -27,7 +27,7 @@ use crate::{service::ServiceError, shard::Shard};
 pub(crate) struct Driver {
     pipeline: Arc<Pipeline>,
     /// Absent once it was given back.
-    state: Option<Box<State>>,
+    state: Option<Box<Scheduler>>,
 }
 
 /// What a driver waits for.
@@ -52,7 +52,7 @@ struct Calls {
 }
 
 impl Driver {
-    pub(crate) fn new(pipeline: Arc<Pipeline>, state: Box<State>) -> Self {
+    pub(crate) fn new(pipeline: Arc<Pipeline>, state: Box<Scheduler>) -> Self {
         Self {
             pipeline,
             state: Some(state),
@@ -66,10 +66,10 @@ impl Driver {
         while let Some(state) = &mut self.state {
             self.pipeline.take_arrived();
             state.take_new();
-            if !state.is_quiet() {
+            if !state.has_cached_wake() {
                 calls.begin(state, &self.pipeline);
                 if state.is_idle() {
-                    self.rest();
+                    self.park();
                     continue;
                 }
             }
@@ -77,7 +77,7 @@ impl Driver {
             let event = next_event(&self.pipeline, &mut calls, wake).await;
             let now = state.now();
             if !matches!(event, Event::Put) {
-                state.rouse();
+                state.invalidate_wake();
             }
             match event {
                 Event::Sent(Ok(sent)) => state.on_sent(sent, now),
@@ -87,14 +87,14 @@ impl Driver {
                 Event::Time => {}
                 Event::Put => continue,
             }
-            self.pipeline.settings().publish();
+            self.pipeline.shared().publish();
         }
     }
 
-    fn rest(&mut self) {
+    fn park(&mut self) {
         if let Some(state) = self.state.take() {
-            self.pipeline.settings().publish();
-            self.state = self.pipeline.rest(state);
+            self.pipeline.shared().publish();
+            self.state = self.pipeline.park(state);
         }
     }
 }
@@ -103,21 +103,21 @@ impl Drop for Driver {
     fn drop(&mut self) {
         if let Some(state) = self.state.take() {
             self.pipeline.abandon(state);
-            self.pipeline.settings().publish();
+            self.pipeline.shared().publish();
         }
     }
 }
 
 impl Calls {
     /// Begins the calls that are to be made now.
-    fn begin(&mut self, state: &mut State, pipeline: &Pipeline) {
+    fn begin(&mut self, state: &mut Scheduler, pipeline: &Pipeline) {
         let now = state.now();
-        let settings = pipeline.settings();
+        let shared = pipeline.shared();
         if let Some(listed) = state.begins_listing(now) {
-            self.listing.spawn(list(Arc::clone(settings), listed));
+            self.listing.spawn(list(Arc::clone(shared), listed));
         }
         while let Some(request) = state.next_request(now) {
-            self.requests.spawn(send(Arc::clone(settings), request));
+            self.requests.spawn(send(Arc::clone(shared), request));
         }
     }
 
@@ -133,7 +133,7 @@ impl Calls {
 }
 
 async fn next_event(pipeline: &Pipeline, calls: &mut Calls, wake: Wake) -> Event {
-    let mut put = pin!(pipeline.next_put(wake.patient));
+    let mut put = pin!(pipeline.next_put(wake.coalesces));
     let mut timer = pin!(async {
         match wake.at {
             Some(at) => sleep_until(at).await,

@@ -124,7 +124,7 @@ pub enum PutError {
         may_have_been_stored: bool,
     },
     /// The producer holds as much as it may. Nothing was sent.
-    #[error("the producer of stream `{stream}` has no room now: wait with `put`, or try later")]
+    #[error("the producer of stream `{stream}` has no budget now: wait with `put`, or try later")]
     NoRoom {
         /// The stream.
         stream: StreamId,
@@ -263,7 +263,7 @@ fn advice(class: ErrorClass) -> &'static str {
         ErrorClass::AccessDenied => {
             "correct the credentials, or allow kinesis:PutRecords and the use of the stream's key"
         }
-        ErrorClass::Invalid => "correct the record or the stream's settings",
+        ErrorClass::Invalid => "correct the record or the stream's shared",
         _ => "the same record will not succeed later",
     }
 }

@@ -3,20 +3,20 @@
 //! ```text
 //!   put ─> encode ─> limit ─> room ─> queue ─┐          accepted: it ends in one result
 //!                                            v
-//!   driver:  place ─> lane per shard ─> entry (aggregate) ─> collect ─> send ─> split the answer
+//!   driver:  place ─> queue per shard ─> entry (aggregate) ─> collect ─> send ─> split the answer
 //!              ^        pace                                              stored │ │ failed
 //!              │                                         receipt <─ landing ─────┘ v
-//!              └──────────────────────── backlog <──────────────────────────────── retry ─> error
+//!              └──────────────────────── retry queue <──────────────────────────────── retry ─> error
 //! ```
 //!
-//! `stream.put` and its kin have one lane, unless they keep an order, and no aggregates, the [`Producer`] a lane for each shard. Where a record
-//! is on its way (`lanes` and `lane` decide):
+//! `stream.put` and its kin have one queue, unless they keep an order, and no aggregates, the [`Producer`] a queue for each shard. Where a record
+//! is on its way (`queues` and `queue` decide):
 //!
 //! | what the producer does | the record waits |
 //! |---|---|
-//! | aggregates, no order | written into its lane's aggregate (`pack`), with what becomes of it beside |
-//! | no aggregates, no order | in one row with all others (`lanes.fresh`); in its lane if its shard has no room |
-//! | keeps an order, or sends again | in its place (`records`), with a ticket in its lane |
+//! | aggregates, no order | written into its queue's aggregate (`pack`), with what becomes of it beside |
+//! | no aggregates, no order | in one row with all others (`queues.fresh`); in its queue if its shard has no room |
+//! | keeps an order, or sends again | in its place (`records`), with a key in its queue |
 //!
 //! `state` decides what happens next from what it knows and the time; `driver` does it. `pipeline` is what the
 //! handles hold: the way into the queue, and the state while no driver has it.
@@ -54,7 +54,7 @@ pub use handles::sink::{ProducerSink, SinkError};
 pub use options::{InvalidPutOption, Order, PutOptions};
 pub use pending::receipt::{PendingReceipt, Receipt};
 
-use self::{admission::shared::Settings, pipeline::Pipeline};
+use self::{admission::shared::Shared, pipeline::Pipeline};
 use crate::{
     record::{EncodedRecord, KinesisRecord},
     stream::KinesisStream,
@@ -83,8 +83,8 @@ impl SharedPut {
 
     fn pipeline(&self, target: &Target) -> &Arc<Pipeline> {
         self.pipeline.get_or_init(|| {
-            let settings = Settings::new(target.clone(), self.options.clone());
-            Pipeline::new(settings, fastrand::Rng::new())
+            let shared = Shared::new(target.clone(), self.options.clone());
+            Pipeline::new(shared, fastrand::Rng::new())
         })
     }
 }

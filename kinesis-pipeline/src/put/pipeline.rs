@@ -17,14 +17,14 @@ use tokio::{
 
 use super::{
     admission::{
-        budget::{Held, Permit},
-        shared::Settings,
+        budget::{Charge, Permit},
+        shared::Shared,
     },
     driver::Driver,
     error::PutError,
     handles::producer::FlushError,
-    pending::{pending::Arrived, receipt::PendingReceipt},
-    scheduler::scheduler::{Arrival, Barrier, State},
+    pending::{pending::Queued, receipt::PendingReceipt},
+    scheduler::scheduler::{Arrival, Barrier, Scheduler},
 };
 use crate::record::EncodedRecord;
 
@@ -32,8 +32,8 @@ use crate::record::EncodedRecord;
 /// something to do.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
-    settings: Arc<Settings>,
-    queue: mpsc::Sender<Arrival>,
+    shared: Arc<Shared>,
+    inbox: mpsc::Sender<Arrival>,
     home: Mutex<Home>,
     /// Whether a driver has the state. It is set to false before that driver takes what has arrived for the last
     /// time, and read by whoever puts the first record after that: no record is left behind.
@@ -46,21 +46,21 @@ pub(crate) struct Pipeline {
     /// At which weight the driver is woken.
     wakes_at: AtomicUsize,
     /// At which weight a patient driver is woken.
-    patient_weight: usize,
+    coalesce_weight: usize,
 }
 
 /// What is there while no driver is.
 #[derive(Debug)]
 struct Home {
     /// Absent while a driver has it.
-    state: Option<Box<State>>,
+    state: Option<Box<Scheduler>>,
     /// Where the last driver ran: it may rest while a thread without a runtime puts.
     runtime: Option<Handle>,
 }
 
 /// A driver whose timer runs anyway is woken when so much has come, or half of what there is room for: waking it for
 /// each record costs as much as sending the record.
-const PATIENT_WEIGHT_MAX: usize = 384 * 1024;
+const COALESCE_WEIGHT_MAX: usize = 384 * 1024;
 /// A close that met a put on another thread looks again after this time: the put needs a few instructions more.
 const ENTERED_AGAIN_AFTER: Duration = Duration::from_millis(1);
 /// What each arrival weighs besides its bytes.
@@ -75,17 +75,17 @@ struct Flushed {
 }
 
 impl Pipeline {
-    pub(crate) fn new(settings: Settings, rng: fastrand::Rng) -> Arc<Self> {
-        let options = &settings.options;
+    pub(crate) fn new(shared: Shared, rng: fastrand::Rng) -> Arc<Self> {
+        let options = &shared.options;
         let records_weight = options.in_flight_records_max.saturating_mul(ARRIVAL_WEIGHT);
         let room_weight = options.in_flight_bytes_max.min(records_weight);
-        let patient_weight = (room_weight / 2).clamp(1, PATIENT_WEIGHT_MAX);
-        let settings = Arc::new(settings);
-        let (queue, received) = mpsc::channel();
-        let state = State::new(Arc::clone(&settings), received, rng);
+        let coalesce_weight = (room_weight / 2).clamp(1, COALESCE_WEIGHT_MAX);
+        let shared = Arc::new(shared);
+        let (inbox, received) = mpsc::channel();
+        let state = Scheduler::new(Arc::clone(&shared), received, rng);
         Arc::new(Self {
-            settings,
-            queue,
+            shared,
+            inbox,
             home: Mutex::new(Home {
                 state: Some(Box::new(state)),
                 runtime: None,
@@ -95,12 +95,12 @@ impl Pipeline {
             wake: Notify::new(),
             arrived: AtomicUsize::new(0),
             wakes_at: AtomicUsize::new(1),
-            patient_weight,
+            coalesce_weight,
         })
     }
 
-    pub(crate) fn settings(&self) -> &Arc<Settings> {
-        &self.settings
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Accepts a record once there is room for it. Cancel safe: until it returns, nothing is accepted.
@@ -109,12 +109,12 @@ impl Pipeline {
         record: EncodedRecord,
     ) -> Result<PendingReceipt, PutError> {
         let bytes = record.size_bytes();
-        self.settings.limit.check(bytes, &self.settings).await?;
+        self.shared.limit.check(bytes, &self.shared).await?;
         self.ready()?;
-        if let Some(held) = self.settings.room.try_acquire(bytes) {
-            return self.accept(record, held);
+        if let Some(charge) = self.shared.budget.try_acquire(bytes) {
+            return self.accept(record, charge);
         }
-        let permit = self.settings.room.acquire(bytes).await;
+        let permit = self.shared.budget.acquire(bytes).await;
         self.put_reserved(record, permit)
     }
 
@@ -126,10 +126,10 @@ impl Pipeline {
     ) -> Result<Result<PendingReceipt, EncodedRecord>, PutError> {
         let bytes = record.size_bytes();
         self.ready()?;
-        let allowed = self.settings.limit.allows(bytes);
-        let held = allowed.then(|| self.settings.room.try_acquire(bytes));
-        Ok(match held.flatten() {
-            Some(held) => Ok(self.accept(record, held)?),
+        let allowed = self.shared.limit.allows(bytes);
+        let charge = allowed.then(|| self.shared.budget.try_acquire(bytes));
+        Ok(match charge.flatten() {
+            Some(charge) => Ok(self.accept(record, charge)?),
             None => Err(record),
         })
     }
@@ -137,7 +137,7 @@ impl Pipeline {
     /// Waits for room for a record of this size. Cancel safe.
     pub(crate) async fn reserve(&self, bytes: usize) -> Result<Permit, PutError> {
         self.ready()?;
-        Ok(self.settings.room.acquire(bytes).await)
+        Ok(self.shared.budget.acquire(bytes).await)
     }
 
     /// Accepts a record that has room.
@@ -155,7 +155,7 @@ impl Pipeline {
         self.closed.store(true, Ordering::SeqCst);
         let mut failed = 0;
         loop {
-            let awaited = self.settings.counters.accepted();
+            let awaited = self.shared.counters.accepted();
             let flushed = self.flush_taken().await?;
             failed += flushed.failed;
             if flushed.taken >= awaited {
@@ -177,7 +177,7 @@ impl Pipeline {
     #[cold]
     fn closed(&self) -> PutError {
         PutError::Closed {
-            stream: self.settings.target.stream.clone(),
+            stream: self.shared.target.stream.clone(),
         }
     }
 
@@ -187,7 +187,7 @@ impl Pipeline {
             return Ok(());
         }
         Err(PutError::NoRuntime {
-            stream: self.settings.target.stream.clone(),
+            stream: self.shared.target.stream.clone(),
         })
     }
 
@@ -208,7 +208,7 @@ impl Pipeline {
     /// and the close sets `closed` before it reads the count, all in one order. Either the put sees that it is closed,
     /// or the close sees the put in the count: then it flushes again until so many records were taken from the queue.
     fn enter(&self) -> Result<(), PutError> {
-        let counters = &self.settings.counters;
+        let counters = &self.shared.counters;
         counters.entered.add_in_order();
         if self.closed.load(Ordering::SeqCst) {
             counters.turned_away.add_in_order();
@@ -220,23 +220,23 @@ impl Pipeline {
     fn accept(
         self: &Arc<Self>,
         record: EncodedRecord,
-        held: Held,
+        charge: Charge,
     ) -> Result<PendingReceipt, PutError> {
         if let Err(closed) = self.enter() {
-            self.settings.room.give_back(held);
+            self.shared.budget.give_back(charge);
             return Err(closed);
         }
-        Ok(self.entered(record, held))
+        Ok(self.entered(record, charge))
     }
 
     /// Leaves a record in the queue that [`enter`](Self::enter) lets in.
-    fn entered(self: &Arc<Self>, record: EncodedRecord, held: Held) -> PendingReceipt {
-        let (waiter, pending) = PendingReceipt::new(self.settings.target.stream.clone());
-        let arrived = Arrived {
+    fn entered(self: &Arc<Self>, record: EncodedRecord, charge: Charge) -> PendingReceipt {
+        let (waiter, pending) = PendingReceipt::new(self.shared.target.stream.clone());
+        let arrived = Queued {
             record,
-            entered_at: self.settings.target.clock.instant(),
+            entered_at: self.shared.target.clock.instant(),
             waiter,
-            held,
+            charge,
         };
         self.arrive(Arrival::Put(arrived));
         pending
@@ -249,7 +249,7 @@ impl Pipeline {
     }
 
     async fn flush_taken(self: &Arc<Self>) -> Result<Flushed, FlushError> {
-        let stream = || self.settings.target.stream.clone();
+        let stream = || self.shared.target.stream.clone();
         if self.has_runtime().is_err() {
             return Err(FlushError::NoRuntime { stream: stream() });
         }
@@ -270,7 +270,7 @@ impl Pipeline {
             return Ok(());
         }
         Err(FlushError::NotStored {
-            stream: self.settings.target.stream.clone(),
+            stream: self.shared.target.stream.clone(),
             records: failed,
         })
     }
@@ -278,11 +278,11 @@ impl Pipeline {
     fn arrive(self: &Arc<Self>, arrival: Arrival) {
         let weight = match &arrival {
             Arrival::Put(user) => ARRIVAL_WEIGHT + user.record.size_bytes(),
-            Arrival::Flush(_) => PATIENT_WEIGHT_MAX,
+            Arrival::Flush(_) => COALESCE_WEIGHT_MAX,
         };
         // The receiver lives as long as the pipeline, unless the code of a driver panicked.
-        if let Err(mpsc::SendError(arrival)) = self.queue.send(arrival) {
-            return arrival.refused(&self.settings);
+        if let Err(mpsc::SendError(arrival)) = self.inbox.send(arrival) {
+            return arrival.refused(&self.shared);
         }
         let before = self.arrived.fetch_add(weight, Ordering::SeqCst);
         // What came before this, and after the driver took what had arrived, has looked for the driver.
@@ -334,8 +334,8 @@ impl Pipeline {
 
     /// Waits until something may have been put since the last [`take_arrived`](Self::take_arrived); a
     /// patient driver, until much has.
-    pub(crate) async fn next_put(&self, patient: bool) {
-        let wakes_at = if patient { self.patient_weight } else { 1 };
+    pub(crate) async fn next_put(&self, coalesces: bool) {
+        let wakes_at = if coalesces { self.coalesce_weight } else { 1 };
         self.wakes_at.store(wakes_at, Ordering::SeqCst);
         if self.arrived.load(Ordering::SeqCst) < wakes_at {
             self.wake.notified().await;
@@ -344,13 +344,13 @@ impl Pipeline {
 
     /// Takes the state back from a driver that has nothing to do, or gives it back if something was put
     /// meanwhile.
-    pub(crate) fn rest(&self, mut state: Box<State>) -> Option<Box<State>> {
+    pub(crate) fn park(&self, mut state: Box<Scheduler>) -> Option<Box<Scheduler>> {
         let mut home = self.home();
         self.driven.store(false, Ordering::SeqCst);
         self.take_arrived();
         state.take_new();
         if state.is_idle() {
-            state.rested();
+            state.parked();
             home.state = Some(state);
             return None;
         }
@@ -359,7 +359,7 @@ impl Pipeline {
     }
 
     /// Takes the state back from a driver that can go on no longer, and ends the records that it had.
-    pub(crate) fn abandon(&self, mut state: Box<State>) {
+    pub(crate) fn abandon(&self, mut state: Box<Scheduler>) {
         let abandoned = {
             let mut home = self.home();
             self.driven.store(false, Ordering::SeqCst);
@@ -374,7 +374,7 @@ impl Pipeline {
             .count();
         if unsent > 0 {
             tracing::warn!(
-                stream = %self.settings.target.stream,
+                stream = %self.shared.target.stream,
                 records = unsent,
                 "the runtime shut down before these records were sent"
             );
@@ -387,11 +387,11 @@ impl Pipeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::put::{pending::receipt::PendingReceipt, tests::settings};
+    use crate::put::{pending::receipt::PendingReceipt, tests::shared};
 
     fn pipeline() -> Arc<Pipeline> {
-        let settings = Arc::try_unwrap(settings()).unwrap();
-        Pipeline::new(settings, fastrand::Rng::with_seed(0))
+        let shared = Arc::try_unwrap(shared()).unwrap();
+        Pipeline::new(shared, fastrand::Rng::with_seed(0))
     }
 
     #[tokio::test]
@@ -410,16 +410,16 @@ mod tests {
     async fn records_that_come_when_the_state_is_lost_end_and_give_their_room_back() {
         let pipeline = pipeline();
         pipeline.lose_state();
-        let room = pipeline.settings.options.in_flight_records_max;
-        for _ in 0..=room {
+        let budget = pipeline.shared.options.in_flight_records_max;
+        for _ in 0..=budget {
             let key = crate::PartitionKey::new("k").unwrap();
             let record = EncodedRecord::new(key, bytes::Bytes::new());
             let pending: PendingReceipt = pipeline.put(record).await.unwrap();
             assert!(matches!(pending.await, Err(PutError::Gone { .. })));
         }
         assert_eq!(
-            pipeline.settings.counters.snapshot().records_failed,
-            room as u64 + 1
+            pipeline.shared.counters.snapshot().records_failed,
+            budget as u64 + 1
         );
     }
 
@@ -433,7 +433,7 @@ mod tests {
         let pipeline = pipeline();
         pipeline.flush().await.unwrap();
         pipeline.lose_state();
-        let stream = pipeline.settings.target.stream.clone();
+        let stream = pipeline.shared.target.stream.clone();
         let gone = Err(FlushError::Gone { stream });
         assert_eq!(pipeline.flush().await, gone);
         assert_eq!(pipeline.close().await, gone);
@@ -442,7 +442,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn close_waits_for_a_put_on_another_thread_that_it_overtook() {
         let pipeline = pipeline();
-        let held = pipeline.settings.room.try_acquire(1).unwrap();
+        let charge = pipeline.shared.budget.try_acquire(1).unwrap();
         pipeline.enter().unwrap();
         let close = tokio::spawn({
             let pipeline = Arc::clone(&pipeline);
@@ -450,7 +450,7 @@ mod tests {
         });
         sleep(Duration::from_secs(1)).await;
         assert!(!close.is_finished(), "the put has not left its record yet");
-        let pending = pipeline.entered(a_record(), held);
+        let pending = pipeline.entered(a_record(), charge);
         close.await.unwrap().unwrap();
         let receipt = futures_util::FutureExt::now_or_never(pending);
         assert!(receipt.expect("the close covers it").is_ok());
@@ -460,13 +460,13 @@ mod tests {
     async fn a_put_that_was_overtaken_by_close_is_turned_away_and_counts_nowhere() {
         let pipeline = pipeline();
         pipeline.close().await.unwrap();
-        let room = pipeline.settings.options.in_flight_records_max;
-        for _ in 0..=room {
-            let held = pipeline.settings.room.try_acquire(1).unwrap();
-            let refused = pipeline.accept(a_record(), held);
+        let budget = pipeline.shared.options.in_flight_records_max;
+        for _ in 0..=budget {
+            let charge = pipeline.shared.budget.try_acquire(1).unwrap();
+            let refused = pipeline.accept(a_record(), charge);
             assert!(matches!(refused, Err(PutError::Closed { .. })));
         }
-        let stats = pipeline.settings.counters.snapshot();
+        let stats = pipeline.shared.counters.snapshot();
         assert_eq!((stats.records_accepted, stats.records_pending), (0, 0));
         pipeline.close().await.unwrap();
     }

@@ -122,9 +122,9 @@ impl Writer {
     /// Reads what a push of this record will need. One who is about to push to many writers, each of them elsewhere in
     /// memory, does so for all of them first: then the processor fetches them side by side. The sum means nothing.
     #[inline]
-    pub(crate) fn peek(&self, record: &EncodedRecord) -> usize {
+    pub(crate) fn prefetch(&self, record: &EncodedRecord) -> usize {
         let end = self.out.last().map_or(0, |byte| usize::from(*byte));
-        end.wrapping_add(self.keys.peek(record.partition_key.as_bytes()))
+        end.wrapping_add(self.keys.prefetch(record.partition_key.as_bytes()))
     }
 
     /// The bytes of the aggregate.

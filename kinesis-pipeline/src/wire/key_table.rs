@@ -79,7 +79,7 @@ impl KeyTable {
 
     /// Reads what [`index_of`](Self::index_of) will begin with for this key.
     #[inline]
-    pub(super) fn peek(&self, key: &[u8]) -> usize {
+    pub(super) fn prefetch(&self, key: &[u8]) -> usize {
         let slot = self.slot_of(hash(self.seed, key, ends(key)));
         let index = self.slots[slot].wrapping_sub(1) as usize;
         self.keys.get(index).map_or(0, |key| key.len)

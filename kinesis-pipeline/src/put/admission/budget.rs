@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 ///
 /// Waiters are served in the order in which they came.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct Budget {
     records: Semaphore,
     bytes: Semaphore,
     bytes_max: u32,
@@ -17,19 +17,19 @@ pub(crate) struct Room {
 /// The room that one or more records take. Dropping it gives the room back.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    room: Arc<Room>,
-    held: Held,
+    budget: Arc<Budget>,
+    charge: Charge,
 }
 
 /// The room that records take, to be given back by whoever ends them: one count of owners less for each record.
 #[derive(Debug, Default)]
 #[must_use = "room that is forgotten is lost"]
-pub(crate) struct Held {
+pub(crate) struct Charge {
     records: u32,
     bytes: u32,
 }
 
-impl Room {
+impl Budget {
     pub(crate) fn new(records_max: usize, bytes_max: usize) -> Self {
         let bytes_max = u32::try_from(bytes_max).unwrap_or(u32::MAX);
         Self {
@@ -46,8 +46,8 @@ impl Room {
         let of_bytes = self.bytes.acquire_many(bytes).await;
         let never_closed = "the semaphores of a room are never closed";
         Permit {
-            room: Arc::clone(self),
-            held: held(
+            budget: Arc::clone(self),
+            charge: charge(
                 of_records.expect(never_closed),
                 of_bytes.expect(never_closed),
                 bytes,
@@ -56,11 +56,11 @@ impl Room {
     }
 
     /// Takes room for one record if there is some and nobody waits for it.
-    pub(crate) fn try_acquire(&self, bytes: usize) -> Option<Held> {
+    pub(crate) fn try_acquire(&self, bytes: usize) -> Option<Charge> {
         let bytes = self.charge(bytes);
         let of_records = self.records.try_acquire().ok()?;
         let of_bytes = self.bytes.try_acquire_many(bytes).ok()?;
-        Some(held(of_records, of_bytes, bytes))
+        Some(charge(of_records, of_bytes, bytes))
     }
 
     /// Takes back what was held.
@@ -68,9 +68,9 @@ impl Room {
         clippy::needless_pass_by_value,
         reason = "what is given back is held no more"
     )]
-    pub(crate) fn give_back(&self, held: Held) {
-        self.records.add_permits(held.records as usize);
-        self.bytes.add_permits(held.bytes as usize);
+    pub(crate) fn give_back(&self, charge: Charge) {
+        self.records.add_permits(charge.records as usize);
+        self.bytes.add_permits(charge.bytes as usize);
     }
 
     /// A record larger than the whole room takes all of it.
@@ -79,16 +79,16 @@ impl Room {
     }
 }
 
-fn held(records: SemaphorePermit<'_>, bytes: SemaphorePermit<'_>, charged: u32) -> Held {
+fn charge(records: SemaphorePermit<'_>, bytes: SemaphorePermit<'_>, charged: u32) -> Charge {
     records.forget();
     bytes.forget();
-    Held {
+    Charge {
         records: 1,
         bytes: charged,
     }
 }
 
-impl Held {
+impl Charge {
     pub(crate) fn is_nothing(&self) -> bool {
         self.records == 0 && self.bytes == 0
     }
@@ -106,31 +106,34 @@ impl Held {
 
 impl Permit {
     /// Leaves it to somebody else to give the room back.
-    pub(crate) fn hand_over(mut self) -> Held {
-        std::mem::take(&mut self.held)
+    pub(crate) fn hand_over(mut self) -> Charge {
+        std::mem::take(&mut self.charge)
     }
 
     /// Makes it the room of a record of this size. Returns whether there was room.
     pub(crate) fn resize(&mut self, bytes: usize) -> bool {
-        let bytes = self.room.charge(bytes);
-        if let Some(more) = bytes.checked_sub(self.held.bytes).filter(|&more| more > 0) {
-            let Ok(more) = self.room.bytes.try_acquire_many(more) else {
+        let bytes = self.budget.charge(bytes);
+        if let Some(more) = bytes
+            .checked_sub(self.charge.bytes)
+            .filter(|&more| more > 0)
+        {
+            let Ok(more) = self.budget.bytes.try_acquire_many(more) else {
                 return false;
             };
             more.forget();
         } else {
-            self.room
+            self.budget
                 .bytes
-                .add_permits((self.held.bytes - bytes) as usize);
+                .add_permits((self.charge.bytes - bytes) as usize);
         }
-        self.held.bytes = bytes;
+        self.charge.bytes = bytes;
         true
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.room.give_back(std::mem::take(&mut self.held));
+        self.budget.give_back(std::mem::take(&mut self.charge));
     }
 }
 
@@ -146,60 +149,60 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_put_waits_until_records_and_bytes_have_room() {
-        let room = Arc::new(Room::new(2, 100));
-        let first = room.acquire(90).await;
-        assert!(room.try_acquire(11).is_none());
-        assert!(timeout(SOON, room.acquire(11)).await.is_err());
-        let second = room.try_acquire(10).unwrap();
-        assert!(room.try_acquire(0).is_none(), "two records fill the room");
+        let budget = Arc::new(Budget::new(2, 100));
+        let first = budget.acquire(90).await;
+        assert!(budget.try_acquire(11).is_none());
+        assert!(timeout(SOON, budget.acquire(11)).await.is_err());
+        let second = budget.try_acquire(10).unwrap();
+        assert!(budget.try_acquire(0).is_none(), "two records fill the room");
         drop(first);
-        room.give_back(second);
-        assert!(room.try_acquire(100).is_some());
+        budget.give_back(second);
+        assert!(budget.try_acquire(100).is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_permit_gives_back_what_it_does_not_need_and_takes_what_there_is() {
-        let room = Arc::new(Room::new(9, 100));
-        let mut permit = room.acquire(50).await;
+        let budget = Arc::new(Budget::new(9, 100));
+        let mut permit = budget.acquire(50).await;
         assert!(permit.resize(10));
-        room.give_back(room.try_acquire(90).unwrap());
-        assert!(permit.resize(100) && room.try_acquire(1).is_none());
+        budget.give_back(budget.try_acquire(90).unwrap());
+        assert!(permit.resize(100) && budget.try_acquire(1).is_none());
         assert!(permit.resize(60));
-        let other = room.try_acquire(40).unwrap();
+        let other = budget.try_acquire(40).unwrap();
         assert!(!permit.resize(61));
         drop(permit);
-        room.give_back(other);
-        assert!(room.try_acquire(100).is_some());
+        budget.give_back(other);
+        assert!(budget.try_acquire(100).is_some());
     }
 
     #[test]
     fn room_that_was_absorbed_is_given_back_once() {
-        let room = Room::new(2, 100);
-        let mut all = Held::default();
+        let budget = Budget::new(2, 100);
+        let mut all = Charge::default();
         for _ in 0..2 {
-            all.absorb(&mut room.try_acquire(50).unwrap());
+            all.absorb(&mut budget.try_acquire(50).unwrap());
         }
-        assert!(room.try_acquire(0).is_none());
-        room.give_back(all);
-        let both = [room.try_acquire(50), room.try_acquire(50)];
-        assert!(both.iter().all(Option::is_some) && room.try_acquire(0).is_none());
+        assert!(budget.try_acquire(0).is_none());
+        budget.give_back(all);
+        let both = [budget.try_acquire(50), budget.try_acquire(50)];
+        assert!(both.iter().all(Option::is_some) && budget.try_acquire(0).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_waiter_that_is_dropped_takes_no_room() {
-        let room = Arc::new(Room::new(1, 10));
-        let held = room.acquire(10).await;
-        assert!(timeout(SOON, room.acquire(10)).await.is_err());
-        drop(held);
-        assert!(room.try_acquire(10).is_some());
+        let budget = Arc::new(Budget::new(1, 10));
+        let charge = budget.acquire(10).await;
+        assert!(timeout(SOON, budget.acquire(10)).await.is_err());
+        drop(charge);
+        assert!(budget.try_acquire(10).is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_record_larger_than_the_room_takes_all_of_it() {
-        let room = Arc::new(Room::new(10, 10));
-        let huge = room.acquire(1_000).await;
-        assert!(room.try_acquire(1).is_none());
+        let budget = Arc::new(Budget::new(10, 10));
+        let huge = budget.acquire(1_000).await;
+        assert!(budget.try_acquire(1).is_none());
         drop(huge);
-        assert!(room.try_acquire(10).is_some());
+        assert!(budget.try_acquire(10).is_some());
     }
 }

@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{encode::RECORD_BYTES_MAX, shared::Settings};
+use super::{encode::RECORD_BYTES_MAX, shared::Shared};
 use crate::{
     put::{
         error::{AttemptError, PutError},
@@ -63,12 +63,12 @@ impl RecordLimit {
     /// Checks a record's size; the stream is asked for its limit if that may help.
     ///
     /// Cancel safe: if the put that asks is dropped, one that waits for the answer asks.
-    pub(crate) async fn check(&self, bytes: usize, settings: &Settings) -> Result<(), PutError> {
+    pub(crate) async fn check(&self, bytes: usize, shared: &Shared) -> Result<(), PutError> {
         if self.allows(bytes) {
             return Ok(());
         }
         if bytes > RECORD_BYTES_RAISED_MAX {
-            return Err(self.too_large(bytes, settings));
+            return Err(self.too_large(bytes, shared));
         }
         let askings = self.askings.load(Ordering::Acquire);
         let mut outcome = self.outcome.lock().await;
@@ -76,14 +76,14 @@ impl RecordLimit {
             return Ok(());
         }
         let is_shared = self.askings.load(Ordering::Acquire) != askings;
-        if !is_shared && !outcome.holds(settings.target.clock.instant()) {
-            *outcome = self.ask(settings).await;
+        if !is_shared && !outcome.holds(shared.target.clock.instant()) {
+            *outcome = self.ask(shared).await;
             self.askings.fetch_add(1, Ordering::Release);
         }
         match &*outcome {
-            Outcome::Failed(source, _) => Err(unknown(bytes, Some(source.clone()), settings)),
+            Outcome::Failed(source, _) => Err(unknown(bytes, Some(source.clone()), shared)),
             _ if self.allows(bytes) => Ok(()),
-            _ => Err(self.too_large(bytes, settings)),
+            _ => Err(self.too_large(bytes, shared)),
         }
     }
 
@@ -99,32 +99,32 @@ impl RecordLimit {
     }
 
     /// Returns the error of a record of this size that cannot wait for the stream's answer.
-    pub(crate) fn refusal(&self, bytes: usize, settings: &Settings) -> PutError {
-        let now = settings.target.clock.instant();
+    pub(crate) fn refusal(&self, bytes: usize, shared: &Shared) -> PutError {
+        let now = shared.target.clock.instant();
         let is_known = self
             .outcome
             .try_lock()
             .is_ok_and(|outcome| matches!(*outcome, Outcome::Told(_)) && outcome.holds(now));
         if is_known || bytes > RECORD_BYTES_RAISED_MAX {
-            return self.too_large(bytes, settings);
+            return self.too_large(bytes, shared);
         }
-        unknown(bytes, None, settings)
+        unknown(bytes, None, shared)
     }
 
-    fn too_large(&self, bytes: usize, settings: &Settings) -> PutError {
+    fn too_large(&self, bytes: usize, shared: &Shared) -> PutError {
         PutError::TooLarge {
-            stream: settings.target.stream.clone(),
+            stream: shared.target.stream.clone(),
             bytes,
             bytes_max: self.bytes_max.load(Ordering::Relaxed),
         }
     }
 
     /// Asks the stream, and again while that may help, for as long as an outage may last.
-    async fn ask(&self, settings: &Settings) -> Outcome {
-        let (options, clock) = (&settings.options, &settings.target.clock);
+    async fn ask(&self, shared: &Shared) -> Outcome {
+        let (options, clock) = (&shared.options, &shared.target.clock);
         let began = clock.instant();
         loop {
-            let failure = match describe(settings).await {
+            let failure = match describe(shared).await {
                 Ok(bytes_max) => {
                     self.bytes_max.store(bytes_max, Ordering::Relaxed);
                     return Outcome::Told(clock.instant());
@@ -156,21 +156,21 @@ impl Outcome {
     }
 }
 
-async fn describe(settings: &Settings) -> Result<usize, AttemptError> {
-    let call = DescribeStreamSummary::new(settings.target.stream.clone());
-    let answer = settings.target.service.describe_stream_summary(call);
-    match timeout(settings.options.request_timeout, answer).await {
+async fn describe(shared: &Shared) -> Result<usize, AttemptError> {
+    let call = DescribeStreamSummary::new(shared.target.stream.clone());
+    let answer = shared.target.service.describe_stream_summary(call);
+    match timeout(shared.options.request_timeout, answer).await {
         Ok(Ok(stream)) => {
             let bytes_max = stream.record_bytes_max;
             Ok(bytes_max.clamp(RECORD_BYTES_MAX, RECORD_BYTES_RAISED_MAX))
         }
         Ok(Err(error)) => Err(AttemptError::Request(error.into())),
-        Err(_) => Err(AttemptError::Request(timed_out(settings).into())),
+        Err(_) => Err(AttemptError::Request(timed_out(shared).into())),
     }
 }
 
-fn timed_out(settings: &Settings) -> ServiceError {
-    let endpoint = settings.endpoint.as_ref();
+fn timed_out(shared: &Shared) -> ServiceError {
+    let endpoint = shared.endpoint.as_ref();
     let message = "no answer came in time";
     ServiceError::unanswered(
         "DescribeStreamSummary",
@@ -180,9 +180,9 @@ fn timed_out(settings: &Settings) -> ServiceError {
     )
 }
 
-fn unknown(bytes: usize, source: Option<AttemptError>, settings: &Settings) -> PutError {
+fn unknown(bytes: usize, source: Option<AttemptError>, shared: &Shared) -> PutError {
     PutError::LimitUnknown {
-        stream: settings.target.stream.clone(),
+        stream: shared.target.stream.clone(),
         bytes,
         source,
     }

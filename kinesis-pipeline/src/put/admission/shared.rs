@@ -1,25 +1,25 @@
 use std::sync::Arc;
 
-use super::{budget::Room, metrics::PutMetrics, record_limit::RecordLimit, stats::Counters};
+use super::{budget::Budget, metrics::PutMetrics, record_limit::RecordLimit, stats::Counters};
 use crate::{put::options::PutOptions, target::Target};
 
 /// What all parts of one put pipeline know.
 #[derive(Debug)]
-pub(crate) struct Settings {
+pub(crate) struct Shared {
     pub(crate) target: Target,
     pub(crate) endpoint: Arc<str>,
     pub(crate) options: PutOptions,
-    pub(crate) room: Arc<Room>,
+    pub(crate) budget: Arc<Budget>,
     pub(crate) limit: RecordLimit,
     pub(crate) counters: Counters,
     pub(crate) metrics: PutMetrics,
 }
 
-impl Settings {
+impl Shared {
     pub(crate) fn new(target: Target, options: PutOptions) -> Self {
         Self {
             endpoint: target.service.endpoint().into(),
-            room: Arc::new(Room::new(
+            budget: Arc::new(Budget::new(
                 options.in_flight_records_max,
                 options.in_flight_bytes_max,
             )),
@@ -38,7 +38,7 @@ impl Settings {
 }
 
 /// Records may end after the last request that their pipeline made.
-impl Drop for Settings {
+impl Drop for Shared {
     fn drop(&mut self) {
         self.publish();
     }

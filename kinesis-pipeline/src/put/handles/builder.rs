@@ -3,7 +3,7 @@ use std::{fmt, time::Duration};
 use super::producer::Producer;
 use crate::{
     put::{
-        admission::shared::Settings,
+        admission::shared::Shared,
         options::{InvalidPutOption, Order, PutAgain, PutOptions},
         pipeline::Pipeline,
     },
@@ -203,8 +203,8 @@ impl<R> ProducerBuilder<R> {
             self.options.aggregate_bytes_max = bytes;
         }
         self.options.check()?;
-        let settings = Settings::new(self.stream.target.clone(), self.options);
-        let pipeline = Pipeline::new(settings, fastrand::Rng::new());
+        let shared = Shared::new(self.stream.target.clone(), self.options);
+        let pipeline = Pipeline::new(shared, fastrand::Rng::new());
         Ok(Producer::new(self.stream, pipeline, self.close_timeout))
     }
 }

@@ -106,7 +106,7 @@ impl<R> Producer<R> {
     /// What it has done so far.
     #[must_use]
     pub fn stats(&self) -> ProducerStats {
-        self.pipeline.settings().counters.snapshot()
+        self.pipeline.shared().counters.snapshot()
     }
 
     pub(in crate::put) fn pipeline(&self) -> &Arc<Pipeline> {
@@ -203,10 +203,10 @@ impl<R: KinesisRecord> Producer<R> {
 
     /// Why a record is not accepted without waiting.
     fn not_now(&self, record: &EncodedRecord) -> PutError {
-        let settings = self.pipeline.settings();
+        let shared = self.pipeline.shared();
         let bytes = record.size_bytes();
-        if !settings.limit.allows(bytes) {
-            return settings.limit.refusal(bytes, settings);
+        if !shared.limit.allows(bytes) {
+            return shared.limit.refusal(bytes, shared);
         }
         PutError::NoRoom {
             stream: self.id().clone(),
@@ -248,7 +248,7 @@ impl<R: KinesisRecord> Reservation<'_, R> {
         let accepted = self.producer.encode(record.borrow()).and_then(|encoded| {
             let bytes = encoded.size_bytes();
             let pipeline = &self.producer.pipeline;
-            if !pipeline.settings().limit.allows(bytes) || !self.permit.resize(bytes) {
+            if !pipeline.shared().limit.allows(bytes) || !self.permit.resize(bytes) {
                 return Err(self.producer.not_now(&encoded));
             }
             pipeline.put_reserved(encoded, self.permit)

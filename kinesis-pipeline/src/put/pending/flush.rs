@@ -7,33 +7,33 @@ use std::sync::{
 
 use tokio::sync::watch;
 
-use crate::put::admission::shared::Settings;
+use crate::put::admission::shared::Shared;
 
 /// The records that were accepted between two flushes: each holds it until it has its result.
 #[derive(Debug)]
-pub(crate) struct Epoch {
+pub(crate) struct FlushGroup {
     /// What its records need to know of their pipeline: one count of owners for both.
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) shared: Arc<Shared>,
     failed: Arc<AtomicU64>,
     /// Held for its drop, which tells that all records have their results.
     _lives: watch::Sender<()>,
 }
 
-/// Tells when an epoch's records all have their results.
+/// Tells when an flush group's records all have their results.
 #[derive(Clone, Debug)]
-pub(crate) struct EpochEnd {
+pub(crate) struct FlushWait {
     failed: Arc<AtomicU64>,
     ended: watch::Receiver<()>,
 }
 
-impl Epoch {
+impl FlushGroup {
     /// One of its records was not stored.
     pub(crate) fn count_failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-impl EpochEnd {
+impl FlushWait {
     fn has_ended(&self) -> bool {
         self.ended.has_changed().is_err()
     }
@@ -45,36 +45,36 @@ impl EpochEnd {
     }
 }
 
-/// The epoch of the records that are accepted now, and the ends of those before that some flush waits for.
+/// The flush group of the records that are accepted now, and the ends of those before that some flush waits for.
 #[derive(Debug)]
-pub(crate) struct Epochs {
-    settings: Arc<Settings>,
-    current: Arc<Epoch>,
-    current_end: EpochEnd,
-    /// Bounded by the records that are held: an epoch without records is not closed.
-    closed: Vec<EpochEnd>,
+pub(crate) struct FlushGroups {
+    shared: Arc<Shared>,
+    current: Arc<FlushGroup>,
+    current_end: FlushWait,
+    /// Bounded by the records that are held: an flush group without records is not closed.
+    closed: Vec<FlushWait>,
 }
 
-impl Epochs {
-    pub(crate) fn new(settings: Arc<Settings>) -> Self {
-        let (current, current_end) = epoch(&settings);
+impl FlushGroups {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let (current, current_end) = flush_group(&shared);
         Self {
-            settings,
+            shared,
             current,
             current_end,
             closed: Vec::new(),
         }
     }
 
-    pub(crate) fn current(&self) -> Arc<Epoch> {
+    pub(crate) fn current(&self) -> Arc<FlushGroup> {
         Arc::clone(&self.current)
     }
 
-    /// Closes the epoch. Returns what a flush has to wait for.
-    pub(crate) fn close(&mut self) -> Vec<EpochEnd> {
+    /// Closes the flush group. Returns what a flush has to wait for.
+    pub(crate) fn close(&mut self) -> Vec<FlushWait> {
         let has_records = Arc::strong_count(&self.current) > 1;
         if has_records || self.current.failed.load(Ordering::Relaxed) > 0 {
-            let (current, current_end) = epoch(&self.settings);
+            let (current, current_end) = flush_group(&self.shared);
             self.current = current;
             self.closed
                 .push(std::mem::replace(&mut self.current_end, current_end));
@@ -95,15 +95,15 @@ impl Epochs {
     }
 }
 
-fn epoch(settings: &Arc<Settings>) -> (Arc<Epoch>, EpochEnd) {
+fn flush_group(shared: &Arc<Shared>) -> (Arc<FlushGroup>, FlushWait) {
     let failed = Arc::new(AtomicU64::new(0));
     let (lives, ended) = watch::channel(());
-    let epoch = Epoch {
-        settings: Arc::clone(settings),
+    let flush_group = FlushGroup {
+        shared: Arc::clone(shared),
         failed: Arc::clone(&failed),
         _lives: lives,
     };
-    (Arc::new(epoch), EpochEnd { failed, ended })
+    (Arc::new(flush_group), FlushWait { failed, ended })
 }
 
 #[cfg(test)]
@@ -111,28 +111,28 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::put::tests::settings;
+    use crate::put::tests::shared;
 
-    fn epochs() -> Epochs {
-        Epochs::new(settings())
+    fn flush_groups() -> FlushGroups {
+        FlushGroups::new(shared())
     }
 
     #[test]
     fn a_flush_waits_for_all_epochs_before_it_and_not_for_later_records() {
-        let mut epochs = epochs();
-        let (first, second) = (epochs.current(), {
-            epochs.close();
-            epochs.current()
+        let mut flush_groups = flush_groups();
+        let (first, second) = (flush_groups.current(), {
+            flush_groups.close();
+            flush_groups.current()
         });
-        let ends = epochs.close();
-        let later = epochs.current();
+        let ends = flush_groups.close();
+        let later = flush_groups.current();
         assert_eq!(ends.len(), 2);
-        let all = || ends.iter().all(EpochEnd::has_ended);
+        let all = || ends.iter().all(FlushWait::has_ended);
         drop(second);
         assert!(!all());
         first.count_failed();
         drop(first);
-        assert!(all() && !epochs.is_flushing());
+        assert!(all() && !flush_groups.is_flushing());
         let failed: u64 = ends
             .into_iter()
             .filter_map(|end| end.ended().now_or_never())
@@ -143,9 +143,9 @@ mod tests {
 
     #[test]
     fn failures_before_the_flush_are_told_and_empty_epochs_are_not_kept() {
-        let mut epochs = epochs();
-        epochs.current().count_failed();
-        assert_eq!(epochs.close().len(), 1);
-        assert!(epochs.close().is_empty());
+        let mut flush_groups = flush_groups();
+        flush_groups.current().count_failed();
+        assert_eq!(flush_groups.close().len(), 1);
+        assert!(flush_groups.close().is_empty());
     }
 }

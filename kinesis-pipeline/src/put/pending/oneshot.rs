@@ -17,7 +17,7 @@ use futures_util::task::AtomicWaker;
 /// How many results share an allocation. It lives as long as any of its places is in use.
 const PLACES: u8 = 32;
 
-struct Board<T> {
+struct Block<T> {
     /// Who has gone: a bit for each receiver, and above them one for each sender. Most results that nobody fetches are
     /// told apart by it alone.
     gone: AtomicU64,
@@ -31,7 +31,7 @@ struct Place<T> {
 }
 
 /// Without the results of others, which share the allocation.
-impl<T> fmt::Debug for Board<T> {
+impl<T> fmt::Debug for Block<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Board").finish_non_exhaustive()
     }
@@ -39,15 +39,15 @@ impl<T> fmt::Debug for Board<T> {
 
 /// Makes pairs of ends, the places of many of which are allocated together.
 #[derive(Debug)]
-pub(crate) struct Boards<T> {
-    board: Arc<Board<T>>,
+pub(crate) struct Blocks<T> {
+    board: Arc<Block<T>>,
     used: u8,
 }
 
 /// The end that a result is sent from. Dropped without one, it ends the other with `None`.
 #[derive(Debug)]
 pub(crate) struct Sender<T> {
-    board: Arc<Board<T>>,
+    board: Arc<Block<T>>,
     place: u8,
     sent: bool,
 }
@@ -55,16 +55,16 @@ pub(crate) struct Sender<T> {
 /// The end where the result is fetched.
 #[derive(Debug)]
 pub(crate) struct Receiver<T> {
-    board: Arc<Board<T>>,
+    board: Arc<Block<T>>,
     place: u8,
     /// It has left a waker.
     polled: bool,
 }
 
-impl<T> Boards<T> {
+impl<T> Blocks<T> {
     pub(crate) fn new() -> Self {
         Self {
-            board: Arc::new(Board::new()),
+            board: Arc::new(Block::new()),
             used: 0,
         }
     }
@@ -89,7 +89,7 @@ impl<T> Boards<T> {
     }
 }
 
-impl<T> Board<T> {
+impl<T> Block<T> {
     fn new() -> Self {
         let place = |_| Place {
             waker: AtomicWaker::new(),
@@ -128,7 +128,7 @@ fn sender(place: u8) -> u64 {
 impl<T> Sender<T> {
     /// Reads what [`send`](Self::send) will need: one who is about to send many results does so for all of them first,
     /// so that the processor fetches them side by side. The value means nothing.
-    pub(crate) fn peek(&self) -> usize {
+    pub(crate) fn prefetch(&self) -> usize {
         usize::from(self.board.gone.load(Ordering::Relaxed) > 0)
     }
 
@@ -206,7 +206,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_receiver_gets_the_result_of_its_sender_whenever_it_comes() {
-        let mut boards = Boards::new();
+        let mut boards = Blocks::new();
         let pairs: Vec<_> = (0..3 * usize::from(PLACES))
             .map(|_| boards.pair())
             .collect();
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn results_that_nobody_fetches_are_dropped_though_their_board_lives() {
-        let mut boards = Boards::new();
+        let mut boards = Blocks::new();
         let (result, sent_late) = (Arc::new(()), Arc::new(()));
         let (sender, receiver) = boards.pair();
         sender.send(Arc::clone(&result));
@@ -254,7 +254,7 @@ mod tests {
         }
         let task = Arc::new(Task);
         let waker = Arc::clone(&task).into();
-        let (_sender, mut receiver) = Boards::<u8>::new().pair();
+        let (_sender, mut receiver) = Blocks::<u8>::new().pair();
         assert!(receiver.poll(&mut Context::from_waker(&waker)).is_pending());
         drop((receiver, waker));
         assert_eq!(

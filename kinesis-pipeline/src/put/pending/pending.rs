@@ -6,12 +6,12 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    flush::Epoch,
+    flush::FlushGroup,
     receipt::{Receipt, Waiter},
 };
 use crate::{
     put::{
-        admission::{budget::Held, shared::Settings},
+        admission::{budget::Charge, shared::Shared},
         error::{AttemptError, PutError},
     },
     record::{EncodedRecord, PartitionKey},
@@ -21,20 +21,20 @@ use crate::{
 
 /// A user record that the pipeline has accepted and no driver has taken over. Dropping it ends its receipt too.
 #[derive(Debug)]
-pub(crate) struct Arrived {
+pub(crate) struct Queued {
     pub(crate) record: EncodedRecord,
     pub(crate) entered_at: Instant,
     pub(crate) waiter: Waiter,
     /// The room that it takes. There is nobody who could wait for it: what is in the queue is dropped with the
     /// pipeline.
-    pub(crate) held: Held,
+    pub(crate) charge: Charge,
 }
 
 /// A user record that a driver has taken over.
 #[derive(Debug)]
-pub(crate) struct Accepted {
+pub(crate) struct PendingRecord {
     pub(crate) record: EncodedRecord,
-    pub(crate) fate: Fate,
+    pub(crate) fate: Completion,
 }
 
 /// What becomes of a user record that a driver has taken over.
@@ -42,7 +42,7 @@ pub(crate) struct Accepted {
 /// It ends in exactly one result: dropping it, as a runtime does that shuts down, ends it with
 /// [`PutError::Gone`].
 #[derive(Debug)]
-pub(crate) struct Fate {
+pub(crate) struct Completion {
     pub(crate) entered_at: Instant,
     /// How often the record was sent, counting the attempt in flight.
     pub(crate) attempts: u32,
@@ -52,11 +52,11 @@ pub(crate) struct Fate {
     may_have_been_stored: bool,
     /// The hash key that places the record; found where records are placed.
     hash_key: HashKey,
-    epoch: Arc<Epoch>,
+    flush_group: Arc<FlushGroup>,
     /// Present until the result is known.
     waiter: Option<Waiter>,
     /// The room that it takes.
-    held: Held,
+    charge: Charge,
 }
 
 /// The first user record of a Kinesis record that was sent.
@@ -67,29 +67,29 @@ pub(crate) struct First {
     pub(crate) attempts: u32,
 }
 
-impl Arrived {
+impl Queued {
     /// The pipeline cannot take it any more: its receipt ends with an error.
-    pub(crate) fn refused(self, settings: &Settings) {
-        settings.counters.failed.add(1);
-        settings.room.give_back(self.held);
+    pub(crate) fn refused(self, shared: &Shared) {
+        shared.counters.failed.add(1);
+        shared.budget.give_back(self.charge);
     }
 }
 
-impl Accepted {
+impl PendingRecord {
     /// A driver takes a record over.
     #[inline]
-    pub(crate) fn new(arrived: Arrived, epoch: Arc<Epoch>) -> Self {
+    pub(crate) fn new(arrived: Queued, flush_group: Arc<FlushGroup>) -> Self {
         Self {
             record: arrived.record,
-            fate: Fate {
+            fate: Completion {
                 entered_at: arrived.entered_at,
                 attempts: 0,
                 in_flight: false,
                 may_have_been_stored: false,
                 hash_key: HashKey::MIN,
-                epoch,
+                flush_group,
                 waiter: Some(arrived.waiter),
-                held: arrived.held,
+                charge: arrived.charge,
             },
         }
     }
@@ -101,7 +101,7 @@ impl Accepted {
     }
 }
 
-impl Fate {
+impl Completion {
     /// The hash key that decides the shard. It means nothing where records are not placed.
     pub(crate) fn hash_key(&self) -> HashKey {
         self.hash_key
@@ -156,8 +156,8 @@ impl Fate {
     }
 
     /// Reads what [`stored`](Self::stored) will need, as [`Waiter::peek`] does.
-    pub(crate) fn peek(&self) -> usize {
-        self.waiter.as_ref().map_or(0, Waiter::peek)
+    pub(crate) fn prefetch(&self) -> usize {
+        self.waiter.as_ref().map_or(0, Waiter::prefetch)
     }
 
     /// The record is stored, and counted as such. The room that it took goes over to `freed`.
@@ -166,9 +166,9 @@ impl Fate {
         at: &StoredAt,
         sub_sequence_number: u64,
         now: Instant,
-        freed: &mut Held,
+        freed: &mut Charge,
     ) {
-        freed.absorb(&mut self.held);
+        freed.absorb(&mut self.charge);
         self.in_flight = false;
         let Some(waiter) = self.waiter.take().filter(Waiter::is_waited_for) else {
             return;
@@ -184,9 +184,9 @@ impl Fate {
 
     /// The service refused the record for good.
     pub(crate) fn rejected(mut self, source: AttemptError) {
-        self.fail(|user, settings| PutError::Rejected {
-            stream: settings.target.stream.clone(),
-            endpoint: Arc::clone(&settings.endpoint),
+        self.fail(|user, shared| PutError::Rejected {
+            stream: shared.target.stream.clone(),
+            endpoint: Arc::clone(&shared.endpoint),
             attempts: user.attempts,
             may_have_been_stored: user.may_have_been_stored,
             source,
@@ -195,9 +195,9 @@ impl Fate {
 
     /// There will be no further attempt.
     pub(crate) fn gave_up(mut self, source: AttemptError) {
-        self.fail(|user, settings| PutError::GaveUp {
-            stream: settings.target.stream.clone(),
-            endpoint: Arc::clone(&settings.endpoint),
+        self.fail(|user, shared| PutError::GaveUp {
+            stream: shared.target.stream.clone(),
+            endpoint: Arc::clone(&shared.endpoint),
             attempts: user.attempts,
             may_have_been_stored: user.may_have_been_stored,
             source,
@@ -206,35 +206,35 @@ impl Fate {
 
     /// The record has waited longer than it may.
     pub(crate) fn expired(mut self, now: Instant) {
-        self.fail(|user, settings| PutError::Expired {
-            stream: settings.target.stream.clone(),
+        self.fail(|user, shared| PutError::Expired {
+            stream: shared.target.stream.clone(),
             waited: now.duration_since(user.entered_at),
             attempts: user.attempts,
             may_have_been_stored: user.may_have_been_stored,
         });
     }
 
-    fn fail(&mut self, error: impl FnOnce(&Self, &Settings) -> PutError) {
+    fn fail(&mut self, error: impl FnOnce(&Self, &Shared) -> PutError) {
         let Some(waiter) = self.waiter.take() else {
             return;
         };
-        let settings = &self.epoch.settings;
-        settings.counters.failed.add(1);
-        self.epoch.count_failed();
-        waiter.send(Err(error(self, settings)));
+        let shared = &self.flush_group.shared;
+        shared.counters.failed.add(1);
+        self.flush_group.count_failed();
+        waiter.send(Err(error(self, shared)));
     }
 }
 
-impl Drop for Fate {
+impl Drop for Completion {
     fn drop(&mut self) {
-        self.fail(|user, settings| PutError::Gone {
-            stream: settings.target.stream.clone(),
+        self.fail(|user, shared| PutError::Gone {
+            stream: shared.target.stream.clone(),
             attempts: user.attempts,
             may_have_been_stored: user.may_have_been_stored || user.in_flight,
         });
-        if !self.held.is_nothing() {
-            let held = std::mem::take(&mut self.held);
-            self.epoch.settings.room.give_back(held);
+        if !self.charge.is_nothing() {
+            let charge = std::mem::take(&mut self.charge);
+            self.flush_group.shared.budget.give_back(charge);
         }
     }
 }

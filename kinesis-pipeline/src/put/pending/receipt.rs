@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::oneshot::{Boards, Receiver, Sender};
+use super::oneshot::{Blocks, Receiver, Sender};
 use crate::{
     put::error::PutError,
     service::StreamId,
@@ -76,7 +76,7 @@ pub(crate) type Waiter = Sender<PutResult>;
 
 thread_local! {
     /// Each thread has its own: no two threads wait for each other to find a place.
-    static BOARDS: RefCell<Boards<PutResult>> = RefCell::new(Boards::new());
+    static BOARDS: RefCell<Blocks<PutResult>> = RefCell::new(Blocks::new());
 }
 
 impl PendingReceipt {
@@ -84,7 +84,7 @@ impl PendingReceipt {
         // A thread that ends has none any more.
         let (waiter, result) = BOARDS
             .try_with(|boards| boards.borrow_mut().pair())
-            .unwrap_or_else(|_| Boards::new().pair());
+            .unwrap_or_else(|_| Blocks::new().pair());
         let result = Some(result);
         (waiter, Self { result, stream })
     }

@@ -1,16 +1,16 @@
 //! The records that a driver holds: each stays where it is from the queue to its end, and what waits, is cut, sent and
-//! put back are tickets for it.
+//! put back are keys for it.
 
 use std::ops::{Index, IndexMut};
 
 use tokio::time::Instant;
 
-use super::pending::Accepted;
-use crate::{put::admission::budget::Held, service::StoredAt};
+use super::pending::PendingRecord;
+use crate::{put::admission::budget::Charge, service::StoredAt};
 
 /// So many places are kept when there is nothing to hold.
 const PLACES_KEPT: usize = 1_024;
-/// What a ticket stands for.
+/// What a key stands for.
 const HELD: &str = "a record is held while there is a ticket for it";
 
 /// A record that is held, and how large it is.
@@ -18,20 +18,20 @@ const HELD: &str = "a record is held while there is a ticket for it";
 /// Each record has one. Whoever gets it has to pass it on, or end the record.
 #[derive(Debug)]
 #[must_use = "a record without its ticket never ends"]
-pub(crate) struct Ticket {
+pub(crate) struct RecordKey {
     place: u32,
     bytes: u32,
 }
 
 /// The records that a driver holds.
 #[derive(Debug, Default)]
-pub(crate) struct Records {
-    places: Vec<Option<Accepted>>,
+pub(crate) struct RecordSlab {
+    places: Vec<Option<PendingRecord>>,
     /// The places that have no record.
     free: Vec<u32>,
 }
 
-impl Ticket {
+impl RecordKey {
     /// How many bytes of data and keys the record has.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes as usize
@@ -42,24 +42,24 @@ impl Ticket {
     }
 }
 
-impl Records {
+impl RecordSlab {
     pub(crate) fn is_empty(&self) -> bool {
         self.places.len() == self.free.len()
     }
 
     /// Holds a record. Room bounds how many there are.
-    pub(crate) fn hold(&mut self, user: Accepted) -> Ticket {
+    pub(crate) fn hold(&mut self, user: PendingRecord) -> RecordKey {
         let bytes = u32::try_from(user.record.size_bytes()).unwrap_or(u32::MAX);
         if let Some(place) = self.free.pop() {
             self.places[place as usize] = Some(user);
-            return Ticket { place, bytes };
+            return RecordKey { place, bytes };
         }
         let place = u32::try_from(self.places.len()).expect("memory holds fewer records");
         self.places.push(Some(user));
-        Ticket { place, bytes }
+        RecordKey { place, bytes }
     }
 
-    pub(crate) fn hold_all(&mut self, users: Vec<Accepted>) -> Vec<Ticket> {
+    pub(crate) fn hold_all(&mut self, users: Vec<PendingRecord>) -> Vec<RecordKey> {
         users.into_iter().map(|user| self.hold(user)).collect()
     }
 
@@ -67,27 +67,27 @@ impl Records {
     #[expect(clippy::needless_pass_by_value, reason = "the ticket is used up")]
     pub(crate) fn stored(
         &mut self,
-        ticket: Ticket,
+        key: RecordKey,
         at: &StoredAt,
         sub_sequence_number: u64,
         now: Instant,
-        freed: &mut Held,
+        freed: &mut Charge,
     ) {
-        let fate = &mut self[&ticket].fate;
+        let fate = &mut self[&key].fate;
         fate.stored(at, sub_sequence_number, now, freed);
-        self.places[ticket.place()] = None;
-        self.free.push(ticket.place);
+        self.places[key.place()] = None;
+        self.free.push(key.place);
     }
 
     /// Gives a record out.
     #[expect(clippy::needless_pass_by_value, reason = "the ticket is used up")]
-    pub(crate) fn take(&mut self, ticket: Ticket) -> Accepted {
-        self.free.push(ticket.place);
-        self.places[ticket.place()].take().expect(HELD)
+    pub(crate) fn take(&mut self, key: RecordKey) -> PendingRecord {
+        self.free.push(key.place);
+        self.places[key.place()].take().expect(HELD)
     }
 
-    /// Gives out all records whose attempt is in flight: their tickets are lost.
-    pub(crate) fn take_in_flight(&mut self) -> Vec<Accepted> {
+    /// Gives out all records whose attempt is in flight: their keys are lost.
+    pub(crate) fn take_in_flight(&mut self) -> Vec<PendingRecord> {
         let mut taken = Vec::new();
         for (number, place) in (0..).zip(&mut self.places) {
             if let Some(user) = place.take_if(|user| user.fate.is_in_flight()) {
@@ -98,14 +98,14 @@ impl Records {
         taken
     }
 
-    /// Gives out all records. No ticket means anything any more.
-    pub(crate) fn take_all(&mut self) -> Vec<Accepted> {
+    /// Gives out all records. No key means anything any more.
+    pub(crate) fn take_all(&mut self) -> Vec<PendingRecord> {
         let places = std::mem::take(self).places;
         places.into_iter().flatten().collect()
     }
 
     /// There will be nothing to hold for a while.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn park(&mut self) {
         debug_assert!(self.is_empty(), "a ticket was lost");
         if self.is_empty() && self.places.len() > PLACES_KEPT {
             *self = Self::default();
@@ -113,16 +113,16 @@ impl Records {
     }
 }
 
-impl Index<&Ticket> for Records {
-    type Output = Accepted;
+impl Index<&RecordKey> for RecordSlab {
+    type Output = PendingRecord;
 
-    fn index(&self, ticket: &Ticket) -> &Accepted {
-        self.places[ticket.place()].as_ref().expect(HELD)
+    fn index(&self, key: &RecordKey) -> &PendingRecord {
+        self.places[key.place()].as_ref().expect(HELD)
     }
 }
 
-impl IndexMut<&Ticket> for Records {
-    fn index_mut(&mut self, ticket: &Ticket) -> &mut Accepted {
-        self.places[ticket.place()].as_mut().expect(HELD)
+impl IndexMut<&RecordKey> for RecordSlab {
+    fn index_mut(&mut self, key: &RecordKey) -> &mut PendingRecord {
+        self.places[key.place()].as_mut().expect(HELD)
     }
 }

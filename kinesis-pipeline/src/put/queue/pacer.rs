@@ -61,7 +61,7 @@ const NOISE_FOLLOWS: f32 = 1.0 / 32.0;
 /// Records and bytes gather as time passes and may be overdrawn by the last record of a cut, so that a large
 /// record goes out as a burst and is waited for afterwards.
 #[derive(Clone, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct ShardPacer {
     records: f64,
     bytes: f64,
     updated_at: Instant,
@@ -83,7 +83,7 @@ pub(crate) struct Pace {
     counted_throttled: f32,
 }
 
-impl Pace {
+impl ShardPacer {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             records: RECORDS_PER_SECOND * QUANTUM_SECONDS,
@@ -133,7 +133,7 @@ impl Pace {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "cut off at 0 and far below 2^53"
+        reason = "drain off at 0 and far below 2^53"
     )]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.max(0.0) as usize
@@ -242,14 +242,14 @@ impl Pace {
             self.trial_share = 0.0;
             return;
         }
-        let cut = self.part().max(CUT_MIN + CUT_AGAIN * (1.0 - left));
+        let drain = self.part().max(CUT_MIN + CUT_AGAIN * (1.0 - left));
         // Where nothing was stored it was not full but closed: there is nowhere to come back to.
         self.throttled_share = if self.counted_stored > 0.0 {
             self.share
         } else {
             0.0
         };
-        self.share = (self.share * f64::from(1.0 - cut)).max(SHARE_MIN);
+        self.share = (self.share * f64::from(1.0 - drain)).max(SHARE_MIN);
     }
 
     /// Whether the part that is throttled is less than before in this trial, or can be no noise.
@@ -270,7 +270,7 @@ mod tests {
     }
 
     /// Bytes that go out in `seconds` when there is always more, in records of `record_bytes`.
-    fn sent(pace: &mut Pace, from: Instant, seconds: u64, record_bytes: usize) -> usize {
+    fn sent(pace: &mut ShardPacer, from: Instant, seconds: u64, record_bytes: usize) -> usize {
         let (mut now, mut bytes) = (from, 0);
         while now < from + Duration::from_secs(seconds) {
             pace.refill(now);
@@ -286,12 +286,12 @@ mod tests {
     #[test]
     fn a_shard_gets_its_limit_and_not_more() {
         let start = Clock::system().instant();
-        let rate = sent(&mut Pace::new(start), start, 10, 50_000) / 10;
+        let rate = sent(&mut ShardPacer::new(start), start, 10, 50_000) / 10;
         assert!(
             (1_000_000..1_048_576).contains(&rate),
             "{rate} bytes a second"
         );
-        let records = sent(&mut Pace::new(start), start, 10, 10) / 10 / 10;
+        let records = sent(&mut ShardPacer::new(start), start, 10, 10) / 10 / 10;
         assert!(
             (970..=1_000).contains(&records),
             "{records} records a second"
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn a_throttled_shard_slows_down_by_the_part_that_was_throttled_and_recovers() {
         let start = Clock::system().instant();
-        let mut pace = Pace::new(start);
+        let mut pace = ShardPacer::new(start);
         (0..30).for_each(|_| pace.stored());
         (0..9).for_each(|_| pace.throttled(start));
         pace.refill(at(start, 1_000));
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn a_shard_that_is_always_throttled_is_still_tried() {
         let start = Clock::system().instant();
-        let mut pace = Pace::new(start);
+        let mut pace = ShardPacer::new(start);
         for millis in (0..60_000).step_by(250) {
             pace.refill(at(start, millis));
             pace.throttled(at(start, millis));
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn a_large_record_goes_out_as_a_burst_and_is_waited_for_afterwards() {
         let start = Clock::system().instant();
-        let mut pace = Pace::new(start);
+        let mut pace = ShardPacer::new(start);
         assert!(pace.allows());
         pace.spend(1_048_576);
         assert!(!pace.allows());

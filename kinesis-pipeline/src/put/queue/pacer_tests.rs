@@ -41,7 +41,7 @@ type Tally = Vec<[u32; 2]>;
 
 /// Writes as much as its pace allows.
 struct Paced {
-    pace: Pace,
+    pace: ShardPacer,
     record_bytes: u32,
     begins_at: u64,
     latency_millis: u64,
@@ -89,7 +89,7 @@ impl Simulation {
 
     fn paced(mut self, record_bytes: u32, begins_at: u64) -> Self {
         self.paced.push(Paced {
-            pace: Pace::new(self.start + Duration::from_millis(begins_at)),
+            pace: ShardPacer::new(self.start + Duration::from_millis(begins_at)),
             record_bytes,
             begins_at,
             latency_millis: 20,
@@ -204,7 +204,7 @@ fn over(runs: &[Simulation], measure: impl Fn(&Simulation) -> f64) -> [f64; 3] {
 
 #[test]
 fn a_pace_is_no_larger_than_it_must_be() {
-    assert!(size_of::<Pace>() <= 96, "{}", size_of::<Pace>());
+    assert!(size_of::<ShardPacer>() <= 96, "{}", size_of::<ShardPacer>());
 }
 
 #[test]

@@ -4,18 +4,18 @@ use std::{collections::VecDeque, hint::black_box, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::shard_queue::{Cut, Lane};
+use super::shard_queue::{Drain, ShardQueue};
 use crate::{
     put::{
-        admission::shared::Settings,
+        admission::shared::Shared,
         options::Order,
         pending::{
-            flush::Epoch,
-            pending::{Accepted, Arrived},
-            slab::{Records, Ticket},
+            flush::FlushGroup,
+            pending::{PendingRecord, Queued},
+            slab::{RecordKey, RecordSlab},
         },
         request::{
-            entry::{Entry, LaneId},
+            entry::{Entry, QueueId},
             request::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX, Request},
         },
         shard_map::{
@@ -26,40 +26,40 @@ use crate::{
     shard::{HashKey, HashKeyRange, ShardId},
 };
 
-/// The lanes of a pipeline, and what decides the lane of a record.
+/// The queues of a pipeline, and what decides the queue of a record.
 #[derive(Debug)]
-pub(crate) struct Lanes {
-    pub(super) settings: Arc<Settings>,
+pub(crate) struct ShardQueues {
+    pub(super) shared: Arc<Shared>,
     pub(super) placement: Placement,
     pub(super) known: KnownShards,
     /// At least one, except while the shard map is awaited.
-    pub(super) all: Vec<Lane>,
+    pub(super) all: Vec<ShardQueue>,
     /// Records that go as they are and need no order: whether the shard of one has room for it shows when a request
-    /// is cut. What has to wait then goes to its lane.
-    pub(super) fresh: VecDeque<Accepted>,
+    /// is cut. What has to wait then goes to its queue.
+    pub(super) fresh: VecDeque<PendingRecord>,
     /// How many records were just taken: the last of the fresh ones ...
     pub(super) taken: usize,
-    /// ... or all of these, which are sorted into lanes then.
-    pub(super) unsorted: VecDeque<Accepted>,
-    /// How many records wait in lanes and before them ...
+    /// ... or all of these, which are sorted into queues then.
+    pub(super) unsorted: VecDeque<PendingRecord>,
+    /// How many records wait in queues and before them ...
     pub(super) records: usize,
     /// ... and how many bytes they have.
     pub(super) bytes: usize,
     /// Records that came before there was a shard map.
-    pub(super) unplaced: VecDeque<Ticket>,
-    /// Tells the lanes of one shard map from those of the next.
+    pub(super) unplaced: VecDeque<RecordKey>,
+    /// Tells the queues of one shard map from those of the next.
     pub(super) map: u32,
-    /// The lanes that have records, and maybe some that had, the one that the next request begins with first: all get
+    /// The queues that have records, and maybe some that had, the one that the next request begins with first: all get
     /// their turn, and no time is spent on the many that are empty.
     pub(super) filled: VecDeque<usize>,
 }
 
-impl Lanes {
-    /// Lanes that wait for a shard map if records are placed, or one lane.
-    pub(crate) fn new(settings: Arc<Settings>) -> Self {
-        let placed = settings.options.placed;
-        let mut lanes = Self {
-            settings,
+impl ShardQueues {
+    /// Queues that wait for a shard map if records are placed, or one queue.
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let placed = shared.options.placed;
+        let mut queues = Self {
+            shared,
             placement: Placement::Awaited,
             known: KnownShards::default(),
             all: Vec::new(),
@@ -73,32 +73,34 @@ impl Lanes {
             filled: VecDeque::new(),
         };
         if !placed {
-            lanes.place_nothing(Placement::Never, &mut Records::default());
+            queues.place_nothing(Placement::Never, &mut RecordSlab::default());
         }
-        lanes
+        queues
     }
 
-    /// Takes a record over. It has no lane before [`place_taken`](Self::place_taken).
+    /// Takes a record over. It has no queue before [`place_taken`](Self::place_taken).
     #[inline]
-    pub(crate) fn take(&mut self, arrived: Arrived, epoch: Arc<Epoch>) {
+    pub(crate) fn take(&mut self, arrived: Queued, flush_group: Arc<FlushGroup>) {
         self.taken += 1;
         if self.takes_fresh() {
             self.records += 1;
             self.bytes += arrived.record.size_bytes();
-            self.fresh.push_back(Accepted::new(arrived, epoch));
+            self.fresh
+                .push_back(PendingRecord::new(arrived, flush_group));
         } else {
-            self.unsorted.push_back(Accepted::new(arrived, epoch));
+            self.unsorted
+                .push_back(PendingRecord::new(arrived, flush_group));
         }
     }
 
-    /// How many records were taken and have no lane yet.
+    /// How many records were taken and have no queue yet.
     pub(crate) fn taken(&self) -> usize {
         self.taken
     }
 
     /// Places the records that were taken. Returns when the first of them was accepted, and whether they filled a
-    /// lane, so that nothing is gained for it by waiting for more records.
-    pub(crate) fn place_taken(&mut self, records: &mut Records) -> Option<(Instant, bool)> {
+    /// queue, so that nothing is gained for it by waiting for more records.
+    pub(crate) fn place_taken(&mut self, records: &mut RecordSlab) -> Option<(Instant, bool)> {
         let taken = std::mem::take(&mut self.taken);
         if self.takes_fresh() {
             let from = self.fresh.len() - taken;
@@ -106,11 +108,11 @@ impl Lanes {
             let first = self.fresh.get(from)?;
             return Some((first.fate.entered_at, false));
         }
-        if self.settings.options.placed {
+        if self.shared.options.placed {
             find_hash_keys(&mut self.unsorted, 0);
         }
         let entered_at = self.unsorted.front()?.fate.entered_at;
-        self.peek();
+        self.prefetch();
         let mut unsorted = std::mem::take(&mut self.unsorted);
         let mut filled = false;
         for user in unsorted.drain(..) {
@@ -120,18 +122,18 @@ impl Lanes {
         Some((entered_at, filled))
     }
 
-    /// Reads a little of all lanes that are about to be written to.
-    fn peek(&self) {
-        let read = |user: &Accepted| {
-            let lane = self.placement.index_of(user.fate.hash_key());
-            lane.map_or(0, |index| self.all[index].peek_open(&user.record))
+    /// Reads a little of all queues that are about to be written to.
+    fn prefetch(&self) {
+        let read = |user: &PendingRecord| {
+            let queue = self.placement.index_of(user.fate.hash_key());
+            queue.map_or(0, |index| self.all[index].prefetch_open(&user.record))
         };
         let sum = self.unsorted.iter().map(read).fold(0, usize::wrapping_add);
         black_box(sum);
     }
 
-    /// Returns whether that filled a lane.
-    pub(super) fn push(&mut self, user: Accepted, records: &mut Records) -> bool {
+    /// Returns whether that filled a queue.
+    pub(super) fn push(&mut self, user: PendingRecord, records: &mut RecordSlab) -> bool {
         let Some(index) = self.placement.index_of(user.fate.hash_key()) else {
             self.unplaced.push_back(records.hold(user));
             return false;
@@ -142,27 +144,27 @@ impl Lanes {
             self.fresh.push_back(user);
             return false;
         }
-        let lane = to_fill(&mut self.all, &mut self.filled, index);
-        lane.push(user, &self.settings.options, records)
+        let queue = to_fill(&mut self.all, &mut self.filled, index);
+        queue.push(user, &self.shared.options, records)
     }
 
-    /// Whether records have a lane only if they have to wait for their shard.
+    /// Whether records have a queue only if they have to wait for their shard.
     fn takes_fresh(&self) -> bool {
-        let options = &self.settings.options;
+        let options = &self.shared.options;
         self.is_placed() && !options.aggregate && options.order == Order::None
     }
 
-    fn filled(&self) -> impl Iterator<Item = &Lane> {
+    fn filled(&self) -> impl Iterator<Item = &ShardQueue> {
         self.filled.iter().map(|&index| &self.all[index])
     }
 
-    /// How many records wait in lanes.
+    /// How many records wait in queues.
     fn in_lanes(&self) -> usize {
         self.records - self.fresh.len()
     }
 
     /// Puts records back that were there before, in their order.
-    pub(crate) fn push_first(&mut self, users: Vec<Ticket>, records: &Records) {
+    pub(crate) fn push_first(&mut self, users: Vec<RecordKey>, records: &RecordSlab) {
         for user in users.into_iter().rev() {
             match self.placement.index_of(records[&user].fate.hash_key()) {
                 Some(index) => {
@@ -175,9 +177,9 @@ impl Lanes {
         }
     }
 
-    /// The lane that an entry came from, unless the shard map has changed since.
-    pub(crate) fn lane_of(&mut self, id: LaneId) -> Option<&mut Lane> {
-        self.all.get_mut(id.index()).filter(|lane| lane.id == id)
+    /// The queue that an entry came from, unless the shard map has changed since.
+    pub(crate) fn queue_of(&mut self, id: QueueId) -> Option<&mut ShardQueue> {
+        self.all.get_mut(id.index()).filter(|queue| queue.id == id)
     }
 
     /// Whether a shard map would help to place what waits.
@@ -206,12 +208,12 @@ impl Lanes {
     /// Whether what waits fills a request, whatever shards it is for.
     pub(crate) fn fills_a_request(&self) -> bool {
         self.bytes >= REQUEST_BYTES_MAX
-            || (!self.settings.options.aggregate && self.records >= REQUEST_RECORDS_MAX)
+            || (!self.shared.options.aggregate && self.records >= REQUEST_RECORDS_MAX)
     }
 
     /// The next request, if records are to be sent now.
-    pub(crate) fn cut(&mut self, cut: Cut<'_>) -> Request {
-        let expected = if self.settings.options.aggregate {
+    pub(crate) fn drain(&mut self, drain: Drain<'_>) -> Request {
+        let expected = if self.shared.options.aggregate {
             self.all.len()
         } else {
             self.records
@@ -221,18 +223,18 @@ impl Lanes {
             let Some(index) = self.filled.pop_front() else {
                 break;
             };
-            let lane = &mut self.all[index];
-            let (records, bytes) = (lane.len(), lane.bytes());
-            let has_room = lane.cut(&mut request, cut);
-            self.records -= records - lane.len();
-            self.bytes -= bytes - lane.bytes();
-            if !has_room {
-                // The lane that did not fit is the first of the next request.
+            let queue = &mut self.all[index];
+            let (records, bytes) = (queue.len(), queue.bytes());
+            let has_budget = queue.drain(&mut request, drain);
+            self.records -= records - queue.len();
+            self.bytes -= bytes - queue.bytes();
+            if !has_budget {
+                // The queue that did not fit is the first of the next request.
                 self.filled.push_front(index);
                 return request;
             }
-            lane.is_listed = lane.len() > 0;
-            if lane.is_listed {
+            queue.is_listed = queue.len() > 0;
+            if queue.is_listed {
                 self.filled.push_back(index);
             }
         }
@@ -243,21 +245,21 @@ impl Lanes {
     }
 
     /// Adds to a request what waits for nothing but company.
-    pub(crate) fn cut_fresh(
+    pub(crate) fn drain_fresh(
         &mut self,
         request: &mut Request,
         now: Instant,
-        hurry: bool,
-        records: &mut Records,
+        flush_now: bool,
+        records: &mut RecordSlab,
     ) {
-        let options = &self.settings.options;
-        if self.fresh_ripe_at(now, hurry).is_none_or(|at| at > now) {
+        let options = &self.shared.options;
+        if self.fresh_ripe_at(now, flush_now).is_none_or(|at| at > now) {
             return;
         }
         let Placement::ByShard(map) = &self.placement else {
             return;
         };
-        let read = |user: &Accepted| self.all[map.index_of(user.fate.hash_key())].peek();
+        let read = |user: &PendingRecord| self.all[map.index_of(user.fate.hash_key())].prefetch();
         let next = self.fresh.iter().take(REQUEST_RECORDS_MAX);
         black_box(next.map(read).fold(0, usize::wrapping_add));
         while let Some(user) = self
@@ -265,11 +267,11 @@ impl Lanes {
             .pop_front_if(|user| request.fits(user.record.size_bytes()))
         {
             let index = map.index_of(user.fate.hash_key());
-            let lane = &mut self.all[index];
-            if lane.takes_fresh(&user, now) {
+            let queue = &mut self.all[index];
+            if queue.takes_fresh(&user, now) {
                 self.records -= 1;
                 self.bytes -= user.record.size_bytes();
-                request.push_fresh(lane.id, user);
+                request.push_fresh(queue.id, user);
             } else {
                 to_fill(&mut self.all, &mut self.filled, index).push(user, options, records);
             }
@@ -277,37 +279,37 @@ impl Lanes {
     }
 
     /// When records that wait for no shard may be sent although nothing happens before.
-    fn fresh_ripe_at(&self, now: Instant, hurry: bool) -> Option<Instant> {
+    fn fresh_ripe_at(&self, now: Instant, flush_now: bool) -> Option<Instant> {
         let first = self.fresh.front()?;
-        let lingered_at = first.fate.entered_at + self.settings.options.linger_max;
-        Some(if hurry { now } else { lingered_at })
+        let lingered_at = first.fate.entered_at + self.shared.options.linger_max;
+        Some(if flush_now { now } else { lingered_at })
     }
 
     /// When records may be sent although nothing happens before.
-    pub(crate) fn ripe_at(&self, cut: Cut<'_>) -> Option<Instant> {
-        let fresh = self.fresh_ripe_at(cut.now, cut.hurry);
+    pub(crate) fn ripe_at(&self, drain: Drain<'_>) -> Option<Instant> {
+        let fresh = self.fresh_ripe_at(drain.now, drain.flush_now);
         if self.in_lanes() == 0 {
             return fresh;
         }
-        let lanes = self.filled().filter_map(|lane| lane.ripe_at(cut));
-        lanes.chain(fresh).min()
+        let queues = self.filled().filter_map(|queue| queue.ripe_at(drain));
+        queues.chain(fresh).min()
     }
 
-    /// When the record that waits for longest was accepted; it is the first of a lane.
-    pub(crate) fn since(&self, records: &Records) -> Option<Instant> {
+    /// When the record that waits for longest was accepted; it is the first of a queue.
+    pub(crate) fn since(&self, records: &RecordSlab) -> Option<Instant> {
         let unplaced = self
             .unplaced
             .front()
             .map(|user| records[user].fate.entered_at);
         self.filled()
-            .filter_map(|lane| lane.since(records))
+            .filter_map(|queue| queue.since(records))
             .chain(unplaced)
             .chain(self.fresh.front().map(|user| user.fate.entered_at))
             .min()
     }
 
     /// Takes the records that were accepted at `time` or before, as far as no younger one stands before them.
-    pub(crate) fn take_until(&mut self, time: Instant, records: &mut Records) -> Vec<Ticket> {
+    pub(crate) fn take_until(&mut self, time: Instant, records: &mut RecordSlab) -> Vec<RecordKey> {
         let mut older = Vec::new();
         while self
             .unplaced
@@ -325,11 +327,11 @@ impl Lanes {
             return older;
         }
         for &index in &self.filled {
-            let lane = &mut self.all[index];
-            let (count, bytes) = (lane.len(), lane.bytes());
-            older.extend(lane.take_until(time, records));
-            self.records -= count - lane.len();
-            self.bytes -= bytes - lane.bytes();
+            let queue = &mut self.all[index];
+            let (count, bytes) = (queue.len(), queue.bytes());
+            older.extend(queue.take_until(time, records));
+            self.records -= count - queue.len();
+            self.bytes -= bytes - queue.bytes();
         }
         older
     }
@@ -338,8 +340,10 @@ impl Lanes {
     /// side.
     pub(crate) fn peek_sent(&self, entries: &[Entry]) {
         let read = |entry: &Entry| {
-            let lane = self.all.get(entry.lane.index());
-            lane.map_or(0, Lane::peek).wrapping_add(entry.peek())
+            let queue = self.all.get(entry.queue.index());
+            queue
+                .map_or(0, ShardQueue::prefetch)
+                .wrapping_add(entry.prefetch())
         };
         black_box(entries.iter().map(read).fold(0, usize::wrapping_add));
     }
@@ -349,15 +353,15 @@ impl Lanes {
         &mut self,
         entry: &Entry,
         shard_id: &ShardId,
-        records: &Records,
+        records: &RecordSlab,
     ) -> Landing {
         let mut is_elsewhere = false;
-        if let Some(lane) = self.lane_of(entry.lane) {
-            lane.stored(entry);
-            if lane.shard_id.as_ref() == Some(shard_id) {
+        if let Some(queue) = self.queue_of(entry.queue) {
+            queue.stored(entry);
+            if queue.shard_id.as_ref() == Some(shard_id) {
                 return Landing::Expected;
             }
-            is_elsewhere = lane.shard_id.is_some();
+            is_elsewhere = queue.shard_id.is_some();
         }
         if let Placement::Auto { keyed } = &mut self.placement {
             let first = entry.first_hash_key(records);
@@ -372,7 +376,12 @@ impl Lanes {
 
     /// Judges where an entry landed by the shards that are known now. A record that is no aggregate is always where its
     /// key belongs.
-    pub(crate) fn landing(&self, entry: &Entry, shard_id: &ShardId, records: &Records) -> Landing {
+    pub(crate) fn landing(
+        &self,
+        entry: &Entry,
+        shard_id: &ShardId,
+        records: &RecordSlab,
+    ) -> Landing {
         match &self.placement {
             Placement::Never | Placement::Auto { .. } => Landing::Expected,
             Placement::Unlisted if entry.len() == 1 => Landing::Expected,
@@ -394,21 +403,21 @@ impl Lanes {
 
     /// What was in flight is lost.
     pub(crate) fn unblock(&mut self) {
-        self.all.iter_mut().for_each(Lane::unblock);
+        self.all.iter_mut().for_each(ShardQueue::unblock);
     }
 
     /// There will be nothing to send for a while.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn park(&mut self) {
         self.fresh.shrink_to(REQUEST_RECORDS_MAX);
-        self.all.iter_mut().for_each(Lane::rest);
+        self.all.iter_mut().for_each(ShardQueue::park);
     }
 
     /// Takes all records.
-    pub(crate) fn take_waiting(&mut self, records: &mut Records) -> Vec<Ticket> {
+    pub(crate) fn take_waiting(&mut self, records: &mut RecordSlab) -> Vec<RecordKey> {
         (self.records, self.bytes) = (0, 0);
         let mut waiting = Vec::new();
-        for lane in &mut self.all {
-            waiting.extend(lane.take_all(records));
+        for queue in &mut self.all {
+            waiting.extend(queue.take_all(records));
         }
         waiting.extend(self.fresh.drain(..).map(|user| records.hold(user)));
         waiting.extend(self.unplaced.drain(..));
@@ -416,15 +425,15 @@ impl Lanes {
     }
 }
 
-/// A lane that is about to get a record: it is listed among those that have some.
+/// A queue that is about to get a record: it is listed among those that have some.
 pub(super) fn to_fill<'a>(
-    all: &'a mut [Lane],
+    all: &'a mut [ShardQueue],
     filled: &mut VecDeque<usize>,
     index: usize,
-) -> &'a mut Lane {
-    let lane = &mut all[index];
-    if !std::mem::replace(&mut lane.is_listed, true) {
+) -> &'a mut ShardQueue {
+    let queue = &mut all[index];
+    if !std::mem::replace(&mut queue.is_listed, true) {
         filled.push_back(index);
     }
-    lane
+    queue
 }

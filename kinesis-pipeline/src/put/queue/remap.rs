@@ -3,14 +3,14 @@
 use tokio::time::Instant;
 
 use super::{
-    pacer::Pace,
-    queues::{Lanes, to_fill},
-    shard_queue::Lane,
+    pacer::ShardPacer,
+    queues::{ShardQueues, to_fill},
+    shard_queue::ShardQueue,
 };
 use crate::{
     put::{
-        pending::slab::Records,
-        request::entry::LaneId,
+        pending::slab::RecordSlab,
+        request::entry::QueueId,
         shard_map::shard_map::{Placement, ShardMap},
     },
     shard::Shard,
@@ -20,7 +20,7 @@ use crate::{
 /// two shards, one service in 65,536 that distributes by itself would do the same.
 const KEYED_MAX: u32 = 16;
 
-impl Lanes {
+impl ShardQueues {
     /// Adds the shards of a listing to those that are known. Returns whether records should be placed by them: it keeps
     /// a placement that the service itself makes, unless the shards have changed or records land by their keys.
     pub(crate) fn note(&mut self, shards: &[Shard]) -> bool {
@@ -33,44 +33,44 @@ impl Lanes {
 
     /// Places records by these shards from now on. Shards that were known keep their pace; where no limits are enforced
     /// there is none.
-    pub(crate) fn place_by(&mut self, map: ShardMap, now: Instant, records: &mut Records) {
+    pub(crate) fn place_by(&mut self, map: ShardMap, now: Instant, records: &mut RecordSlab) {
         let is_paced =
-            !self.settings.options.ignores_limits && self.settings.target.service.enforces_limits();
+            !self.shared.options.ignores_limits && self.shared.target.service.enforces_limits();
         self.map += 1;
-        let lanes = map.ids().enumerate().map(|(index, shard_id)| {
+        let queues = map.ids().enumerate().map(|(index, shard_id)| {
             let known = self
                 .all
                 .iter()
-                .find(|lane| lane.shard_id.as_ref() == Some(shard_id));
-            let pace = known.and_then(|lane| lane.pace.clone());
-            let pace = is_paced.then(|| pace.unwrap_or_else(|| Pace::new(now)));
-            let id = LaneId::new(self.map, index);
-            Lane::new(
+                .find(|queue| queue.shard_id.as_ref() == Some(shard_id));
+            let pace = known.and_then(|queue| queue.pace.clone());
+            let pace = is_paced.then(|| pace.unwrap_or_else(|| ShardPacer::new(now)));
+            let id = QueueId::new(self.map, index);
+            ShardQueue::new(
                 id,
                 Some(shard_id.clone()),
                 pace,
-                self.settings.options.aggregate,
+                self.shared.options.aggregate,
             )
         });
-        let lanes = lanes.collect();
-        self.replace(lanes, Placement::ByShard(map), records);
+        let queues = queues.collect();
+        self.replace(queues, Placement::ByShard(map), records);
     }
 
     /// Leaves it to the service to find the shard. Records share Kinesis records only if it does not matter
     /// where they land.
-    pub(crate) fn place_nothing(&mut self, placement: Placement, records: &mut Records) {
+    pub(crate) fn place_nothing(&mut self, placement: Placement, records: &mut RecordSlab) {
         let is_auto = matches!(placement, Placement::Auto { .. });
-        let aggregate = is_auto && self.settings.options.aggregate;
+        let aggregate = is_auto && self.shared.options.aggregate;
         self.map += 1;
-        let id = LaneId::new(self.map, 0);
-        let lane = Lane::new(id, None, None, aggregate);
-        self.replace(vec![lane], placement, records);
+        let id = QueueId::new(self.map, 0);
+        let queue = ShardQueue::new(id, None, None, aggregate);
+        self.replace(vec![queue], placement, records);
     }
 
-    /// The order of the records of one key stays: they are all in one lane, before and after.
-    fn replace(&mut self, lanes: Vec<Lane>, placement: Placement, records: &mut Records) {
+    /// The order of the records of one key stays: they are all in one queue, before and after.
+    fn replace(&mut self, queues: Vec<ShardQueue>, placement: Placement, records: &mut RecordSlab) {
         let users = self.take_waiting(records);
-        self.all = lanes;
+        self.all = queues;
         self.placement = placement;
         self.filled.clear();
         for user in users {

@@ -7,11 +7,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::put::pending::slab::Ticket;
+use crate::put::pending::slab::RecordKey;
 
 /// Groups of records that failed together and are sent again together, by the time when they are due.
 #[derive(Debug, Default)]
-pub(crate) struct Backlog {
+pub(crate) struct RetryQueue {
     groups: BinaryHeap<Reverse<Group>>,
     /// How many groups there ever were.
     count: u64,
@@ -24,11 +24,11 @@ struct Group {
     due: Instant,
     /// Breaks ties: what failed first goes first.
     number: u64,
-    users: Vec<Ticket>,
+    users: Vec<RecordKey>,
 }
 
-impl Backlog {
-    pub(crate) fn push(&mut self, users: Vec<Ticket>, due: Instant) {
+impl RetryQueue {
+    pub(crate) fn push(&mut self, users: Vec<RecordKey>, due: Instant) {
         self.count += 1;
         self.records += users.len();
         self.bytes += bytes_of(&users);
@@ -57,7 +57,7 @@ impl Backlog {
     }
 
     /// Takes the records that are due, those first that failed first.
-    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Ticket> {
+    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<RecordKey> {
         let mut due = Vec::new();
         while self.due().is_some_and(|at| at <= now) {
             if let Some(Reverse(group)) = self.groups.pop() {
@@ -75,7 +75,7 @@ impl Backlog {
     }
 
     /// Takes all records.
-    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Ticket> {
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = RecordKey> {
         (self.records, self.bytes) = (0, 0);
         std::mem::take(&mut self.groups)
             .into_iter()
@@ -83,8 +83,8 @@ impl Backlog {
     }
 }
 
-fn bytes_of(users: &[Ticket]) -> usize {
-    users.iter().map(Ticket::bytes).sum()
+fn bytes_of(users: &[RecordKey]) -> usize {
+    users.iter().map(RecordKey::bytes).sum()
 }
 
 impl Group {

@@ -4,17 +4,17 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use super::pacer::{Pace, QUANTUM_BYTES};
+use super::pacer::{QUANTUM_BYTES, ShardPacer};
 use crate::{
     put::{
         options::{Order, PutOptions},
         pending::{
-            pending::Accepted,
-            slab::{Records, Ticket},
+            pending::PendingRecord,
+            slab::{RecordKey, RecordSlab},
         },
         request::{
-            aggregate::Pack,
-            entry::{Entry, LaneId, aggregate_size},
+            aggregate::AggregateBuilder,
+            entry::{Entry, QueueId, aggregate_size},
             request::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX, Request},
         },
     },
@@ -30,52 +30,52 @@ const RECORDS_KEPT: usize = 64;
 
 /// The records that wait for one shard, or for any where records are not placed, the next one first.
 ///
-/// A record that needs no waiting finds its lane anywhere among hundreds: what it needs stands first, in few lines of
+/// A record that needs no waiting finds its queue anywhere among hundreds: what it needs stands first, in few lines of
 /// the cache.
 #[derive(Debug)]
 #[repr(C, align(64))]
-pub(crate) struct Lane {
-    pub(crate) id: LaneId,
+pub(crate) struct ShardQueue {
+    pub(crate) id: QueueId,
     records: usize,
     bytes: usize,
     /// May several records of it share a Kinesis record.
     aggregate: bool,
     /// With [`Order::PerKey`], an entry is in flight.
     busy: bool,
-    /// It is among the lanes that are looked at when a request is cut.
+    /// It is among the queues that are looked at when a request is cut.
     pub(crate) is_listed: bool,
     /// `None`: there is no telling which shard is how busy.
-    pub(crate) pace: Option<Pace>,
+    pub(crate) pace: Option<ShardPacer>,
     /// `None`: the service finds the shard.
     pub(crate) shard_id: Option<ShardId>,
     /// With [`Order::PerKey`], the first record is sent again then.
     blocked_until: Option<Instant>,
     /// Records that go as they are, that keep an order, or that were here before all in `packs`.
-    waiting: VecDeque<Ticket>,
+    waiting: VecDeque<RecordKey>,
     /// Records that share Kinesis records that are full ...
-    packs: VecDeque<Box<Pack>>,
+    packs: VecDeque<Box<AggregateBuilder>>,
     /// ... and those behind them, which others may join.
-    open: Option<Pack>,
+    open: Option<AggregateBuilder>,
 }
 
-/// What is the same for all lanes when a request is cut.
+/// What is the same for all queues when a request is cut.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cut<'a> {
+pub(crate) struct Drain<'a> {
     pub(crate) options: &'a PutOptions,
-    /// What the tickets stand for.
-    pub(crate) records: &'a Records,
+    /// What the keys stand for.
+    pub(crate) records: &'a RecordSlab,
     pub(crate) now: Instant,
     /// Nothing is gained by waiting for more records.
-    pub(crate) hurry: bool,
+    pub(crate) flush_now: bool,
     /// Only records that were sent before.
     pub(crate) retries_only: bool,
 }
 
-impl Lane {
+impl ShardQueue {
     pub(crate) fn new(
-        id: LaneId,
+        id: QueueId,
         shard_id: Option<ShardId>,
-        pace: Option<Pace>,
+        pace: Option<ShardPacer>,
         aggregate: bool,
     ) -> Self {
         Self {
@@ -95,15 +95,15 @@ impl Lane {
     }
 
     /// Reads what [`takes_fresh`](Self::takes_fresh) and [`stored`](Self::stored) will need: one who is about to ask many
-    /// lanes reads this of all of them first, so that the processor fetches it side by side. The sum means nothing.
-    pub(crate) fn peek(&self) -> usize {
+    /// queues reads this of all of them first, so that the processor fetches it side by side. The sum means nothing.
+    pub(crate) fn prefetch(&self) -> usize {
         let shard = self.shard_id.as_ref().map_or(0, |id| id.as_str().len());
-        let pace = self.pace.as_ref().map_or(0, Pace::bytes);
+        let pace = self.pace.as_ref().map_or(0, ShardPacer::bytes);
         self.records.wrapping_add(pace).wrapping_add(shard)
     }
 
     /// Whether a record may be sent without waiting for the shard, which is charged for it then.
-    pub(crate) fn takes_fresh(&mut self, user: &Accepted, now: Instant) -> bool {
+    pub(crate) fn takes_fresh(&mut self, user: &PendingRecord, now: Instant) -> bool {
         if self.records > 0 {
             return false;
         }
@@ -120,16 +120,16 @@ impl Lane {
 
     /// Reads what a [`push`](Self::push) of this record will need, as [`peek`](Self::peek) does.
     #[inline]
-    pub(crate) fn peek_open(&self, record: &EncodedRecord) -> usize {
-        self.open.as_ref().map_or(0, |open| open.peek(record))
+    pub(crate) fn prefetch_open(&self, record: &EncodedRecord) -> usize {
+        self.open.as_ref().map_or(0, |open| open.prefetch(record))
     }
 
-    /// Returns whether that filled the lane.
+    /// Returns whether that filled the queue.
     pub(crate) fn push(
         &mut self,
-        user: Accepted,
+        user: PendingRecord,
         options: &PutOptions,
-        records: &mut Records,
+        records: &mut RecordSlab,
     ) -> bool {
         let was_full = self.is_full(options);
         self.records += 1;
@@ -144,11 +144,11 @@ impl Lane {
         !was_full && self.is_full(options)
     }
 
-    fn pack(&mut self, user: Accepted, options: &PutOptions) {
+    fn pack(&mut self, user: PendingRecord, options: &PutOptions) {
         let paced_max = self.pace.as_ref().map_or(usize::MAX, |_| QUANTUM_BYTES);
         let bytes_max = options.aggregate_bytes_max.min(paced_max);
         let Some(open) = &mut self.open else {
-            self.open = Some(Pack::new(user));
+            self.open = Some(AggregateBuilder::new(user));
             return;
         };
         if let Some(user) = open.push(user, bytes_max) {
@@ -159,14 +159,14 @@ impl Lane {
     }
 
     /// Puts a record before all others: it was there before.
-    pub(crate) fn push_first(&mut self, user: Ticket) {
+    pub(crate) fn push_first(&mut self, user: RecordKey) {
         self.records += 1;
         self.bytes += user.bytes();
         self.waiting.push_front(user);
     }
 
     /// Puts a record that was sent before behind those of which that is true too.
-    pub(crate) fn push_sent(&mut self, user: Ticket) {
+    pub(crate) fn push_sent(&mut self, user: RecordKey) {
         self.records += 1;
         self.bytes += user.bytes();
         self.waiting.push_back(user);
@@ -181,19 +181,19 @@ impl Lane {
     }
 
     /// Takes all records, in their order.
-    pub(crate) fn take_all(&mut self, records: &mut Records) -> VecDeque<Ticket> {
+    pub(crate) fn take_all(&mut self, records: &mut RecordSlab) -> VecDeque<RecordKey> {
         self.unpack_while(records, |_| true);
         (self.records, self.bytes) = (0, 0);
         std::mem::take(&mut self.waiting)
     }
 
     /// There will be nothing to send for a while.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn park(&mut self) {
         self.waiting.shrink_to(RECORDS_KEPT);
     }
 
     /// Takes the records that were accepted at `time` or before, as far as no younger one stands before them.
-    pub(crate) fn take_until(&mut self, time: Instant, records: &mut Records) -> Vec<Ticket> {
+    pub(crate) fn take_until(&mut self, time: Instant, records: &mut RecordSlab) -> Vec<RecordKey> {
         self.unpack_while(records, |pack| {
             pack.since().is_some_and(|since| since <= time)
         });
@@ -207,7 +207,11 @@ impl Lane {
     }
 
     /// Makes records of the first packs.
-    fn unpack_while(&mut self, records: &mut Records, is_meant: impl Fn(&Pack) -> bool) {
+    fn unpack_while(
+        &mut self,
+        records: &mut RecordSlab,
+        is_meant: impl Fn(&AggregateBuilder) -> bool,
+    ) {
         while let Some(pack) = self.packs.pop_front_if(|pack| is_meant(pack)) {
             self.waiting.extend(records.hold_all(pack.unpack()));
         }
@@ -219,7 +223,7 @@ impl Lane {
     }
 
     /// The records that share the next Kinesis record, if none goes before them.
-    fn next_pack(&self) -> Option<&Pack> {
+    fn next_pack(&self) -> Option<&AggregateBuilder> {
         let first = self.packs.front().map(|pack| &**pack);
         first
             .or(self.open.as_ref())
@@ -227,7 +231,7 @@ impl Lane {
     }
 
     /// When the first record was accepted.
-    pub(crate) fn since(&self, records: &Records) -> Option<Instant> {
+    pub(crate) fn since(&self, records: &RecordSlab) -> Option<Instant> {
         match self.waiting.front() {
             Some(first) => Some(records[first].fate.entered_at),
             None => self.next_pack()?.since(),
@@ -235,25 +239,25 @@ impl Lane {
     }
 
     /// Whether the first record was sent before.
-    fn was_sent(&self, records: &Records) -> bool {
+    fn was_sent(&self, records: &RecordSlab) -> bool {
         let first = self.waiting.front();
         first.is_some_and(|first| records[first].fate.attempts > 0)
     }
 
     /// From when on records of it may be sent; `None`: not before something happens.
-    pub(crate) fn ripe_at(&self, cut: Cut<'_>) -> Option<Instant> {
-        let since = self.since(cut.records)?;
-        let was_sent = self.was_sent(cut.records);
-        if self.busy || (cut.retries_only && !was_sent) {
+    pub(crate) fn ripe_at(&self, drain: Drain<'_>) -> Option<Instant> {
+        let since = self.since(drain.records)?;
+        let was_sent = self.was_sent(drain.records);
+        if self.busy || (drain.retries_only && !was_sent) {
             return None;
         }
-        let gathered_at = if cut.hurry || was_sent || self.is_full(cut.options) {
-            cut.now
+        let gathered_at = if drain.flush_now || was_sent || self.is_full(drain.options) {
+            drain.now
         } else {
-            since + cut.options.linger_max
+            since + drain.options.linger_max
         };
         let paced = self.paced_at().map(|at| {
-            if at > cut.now {
+            if at > drain.now {
                 at + PACED_TOGETHER
             } else {
                 at
@@ -275,7 +279,7 @@ impl Lane {
         })
     }
 
-    /// Whether nothing is gained for this lane by waiting for more records.
+    /// Whether nothing is gained for this queue by waiting for more records.
     fn is_full(&self, options: &PutOptions) -> bool {
         if self.aggregate {
             return !self.packs.is_empty() || self.bytes >= options.aggregate_bytes_max;
@@ -284,20 +288,20 @@ impl Lane {
     }
 
     /// Moves records that may be sent now into the request. Returns whether the request has room for more.
-    pub(crate) fn cut(&mut self, request: &mut Request, cut: Cut<'_>) -> bool {
+    pub(crate) fn drain(&mut self, request: &mut Request, drain: Drain<'_>) -> bool {
         if self.records == 0 {
             return true;
         }
         if let Some(pace) = &mut self.pace {
-            pace.refill(cut.now);
+            pace.refill(drain.now);
         }
-        if self.ripe_at(cut).is_none_or(|at| at > cut.now) {
+        if self.ripe_at(drain).is_none_or(|at| at > drain.now) {
             return true;
         }
         self.blocked_until = None;
         let mut began = false;
-        while self.has_more(cut) {
-            let (count, bytes) = self.next_size(cut);
+        while self.has_more(drain) {
+            let (count, bytes) = self.next_size(drain);
             // Only the first may overdraw: what is left of the pace is better spent on a full record later.
             if began && self.paced_bytes() < bytes {
                 break;
@@ -307,7 +311,7 @@ impl Lane {
                 return false;
             }
             if let Some(entry) = self.take(count, bytes) {
-                self.sending(&entry, cut.options);
+                self.sending(&entry, drain.options);
                 request.push(entry);
             }
         }
@@ -315,25 +319,26 @@ impl Lane {
     }
 
     /// Whether another Kinesis record may be cut, once one may.
-    fn has_more(&self, cut: Cut<'_>) -> bool {
-        let was_sent = || self.was_sent(cut.records);
+    fn has_more(&self, drain: Drain<'_>) -> bool {
+        let was_sent = || self.was_sent(drain.records);
         let lingered = || {
-            let since = self.since(cut.records);
-            since.is_some_and(|since| cut.now >= since + cut.options.linger_max)
+            let since = self.since(drain.records);
+            since.is_some_and(|since| drain.now >= since + drain.options.linger_max)
         };
-        let gathered = || cut.hurry || was_sent() || self.is_full(cut.options) || lingered();
+        let gathered =
+            || drain.flush_now || was_sent() || self.is_full(drain.options) || lingered();
         self.records > 0
             && !self.busy
-            && self.pace.as_ref().is_none_or(Pace::allows)
-            && (!cut.retries_only || was_sent())
+            && self.pace.as_ref().is_none_or(ShardPacer::allows)
+            && (!drain.retries_only || was_sent())
             && (!self.aggregate || gathered())
     }
 
     /// How many records the next Kinesis record has, and how many bytes at most.
-    fn next_size(&self, cut: Cut<'_>) -> (usize, usize) {
+    fn next_size(&self, drain: Drain<'_>) -> (usize, usize) {
         if self.aggregate && !self.waiting.is_empty() {
-            let records = self.waiting.iter().map(|user| &cut.records[user].record);
-            let bytes_max = cut.options.aggregate_bytes_max.min(self.paced_bytes());
+            let records = self.waiting.iter().map(|user| &drain.records[user].record);
+            let bytes_max = drain.options.aggregate_bytes_max.min(self.paced_bytes());
             return aggregate_size(records, bytes_max);
         }
         let lone = self.waiting.front().map(|user| (1, user.bytes()));
@@ -342,7 +347,7 @@ impl Lane {
     }
 
     fn paced_bytes(&self) -> usize {
-        self.pace.as_ref().map_or(usize::MAX, Pace::bytes)
+        self.pace.as_ref().map_or(usize::MAX, ShardPacer::bytes)
     }
 
     fn take(&mut self, count: usize, bytes: usize) -> Option<Entry> {
@@ -358,11 +363,11 @@ impl Lane {
         }
         let users: Vec<_> = self.waiting.drain(..count).collect();
         self.records -= users.len();
-        self.bytes -= users.iter().map(Ticket::bytes).sum::<usize>();
+        self.bytes -= users.iter().map(RecordKey::bytes).sum::<usize>();
         Some(Entry::many(self.id, users, bytes))
     }
 
-    fn pop(&mut self) -> Option<Ticket> {
+    fn pop(&mut self) -> Option<RecordKey> {
         let user = self.waiting.pop_front()?;
         self.records -= 1;
         self.bytes -= user.bytes();

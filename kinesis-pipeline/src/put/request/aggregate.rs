@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::{draft::Drafts, entry::AGGREGATE_KEY};
 use crate::{
     put::{
-        admission::budget::Held,
-        pending::pending::{Accepted, Fate},
+        admission::budget::Charge,
+        pending::pending::{Completion, PendingRecord},
     },
     record::EncodedRecord,
     service::StoredAt,
@@ -31,9 +31,9 @@ const SMALL: Expected = Expected {
 
 /// The user records of one Kinesis record, which is written already.
 #[derive(Debug)]
-pub(crate) struct Pack {
+pub(crate) struct AggregateBuilder {
     content: Content,
-    fates: Vec<Fate>,
+    fates: Vec<Completion>,
     /// How large the Kinesis record becomes at most.
     bytes: usize,
     /// The data and keys of the user records ...
@@ -64,13 +64,13 @@ enum Content {
     Sent,
 }
 
-impl Pack {
-    pub(crate) fn new(user: Accepted) -> Self {
+impl AggregateBuilder {
+    pub(crate) fn new(user: PendingRecord) -> Self {
         Self::expecting(SMALL, user)
     }
 
     /// One that will become as large as this one.
-    pub(crate) fn next(&self, user: Accepted) -> Self {
+    pub(crate) fn next(&self, user: PendingRecord) -> Self {
         let Content::Open(writer) = &self.content else {
             return Self::new(user);
         };
@@ -82,8 +82,8 @@ impl Pack {
         Self::expecting(expected, user)
     }
 
-    fn expecting(expected: Expected, user: Accepted) -> Self {
-        let Accepted { record, fate } = user;
+    fn expecting(expected: Expected, user: PendingRecord) -> Self {
+        let PendingRecord { record, fate } = user;
         let mut fates = Vec::with_capacity(expected.records);
         fates.push(fate);
         Self {
@@ -99,16 +99,16 @@ impl Pack {
 
     /// Reads what a [`push`](Self::push) of this record will need, as [`Writer::peek`] does.
     #[inline]
-    pub(crate) fn peek(&self, record: &EncodedRecord) -> usize {
+    pub(crate) fn prefetch(&self, record: &EncodedRecord) -> usize {
         let fates = self.fates.last().map_or(0, |fate| fate.attempts as usize);
         match &self.content {
-            Content::Open(writer) => fates.wrapping_add(writer.peek(record)),
+            Content::Open(writer) => fates.wrapping_add(writer.prefetch(record)),
             Content::Done(_) | Content::Sent => fates,
         }
     }
 
     /// Takes another record if the aggregate stays within this many bytes, or gives it back.
-    pub(crate) fn push(&mut self, user: Accepted, bytes_max: usize) -> Option<Accepted> {
+    pub(crate) fn push(&mut self, user: PendingRecord, bytes_max: usize) -> Option<PendingRecord> {
         let more = aggregate::record_bytes_max(&user.record);
         let bytes = match &self.content {
             Content::Done(first) => {
@@ -121,7 +121,7 @@ impl Pack {
         if bytes > bytes_max {
             return Some(user);
         }
-        let Accepted { record, fate } = user;
+        let PendingRecord { record, fate } = user;
         self.bytes = bytes;
         self.user_bytes += record.size_bytes();
         self.data_bytes += record.data.len();
@@ -160,7 +160,7 @@ impl Pack {
     }
 
     /// The first of its records.
-    pub(crate) fn first(&self) -> Option<&Fate> {
+    pub(crate) fn first(&self) -> Option<&Completion> {
         self.fates.first()
     }
 
@@ -179,7 +179,7 @@ impl Pack {
     }
 
     pub(crate) fn hash_keys(&self) -> impl Iterator<Item = HashKey> {
-        self.fates.iter().map(Fate::hash_key)
+        self.fates.iter().map(Completion::hash_key)
     }
 
     /// An attempt begins: what is to be sent becomes the next of the drafts. Returns how large it is.
@@ -187,7 +187,7 @@ impl Pack {
         self.attempts += 1;
         match std::mem::replace(&mut self.content, Content::Sent) {
             Content::Open(writer) => {
-                let hash_key = self.first().map_or(HashKey::MIN, Fate::hash_key);
+                let hash_key = self.first().map_or(HashKey::MIN, Completion::hash_key);
                 drafts.push_aggregate(writer, hash_key)
             }
             Content::Done(record) => {
@@ -210,11 +210,11 @@ impl Pack {
     }
 
     /// All user records are stored. The room that they took goes over to `freed`.
-    pub(crate) fn stored(&mut self, at: &StoredAt, now: Instant, freed: &mut Held) {
+    pub(crate) fn stored(&mut self, at: &StoredAt, now: Instant, freed: &mut Charge) {
         let sum = self
             .fates
             .iter()
-            .map(Fate::peek)
+            .map(Completion::prefetch)
             .fold(0, usize::wrapping_add);
         std::hint::black_box(sum);
         for (index, mut fate) in (0..).zip(std::mem::take(&mut self.fates)) {
@@ -224,7 +224,7 @@ impl Pack {
     }
 
     /// The user records one by one, as if each had been sent as often as the whole. They have memory of their own.
-    pub(crate) fn unpack(mut self) -> Vec<Accepted> {
+    pub(crate) fn unpack(mut self) -> Vec<PendingRecord> {
         let records = match std::mem::replace(&mut self.content, Content::Sent) {
             Content::Open(writer) => records_of(&writer.finish_with([0; 16])),
             Content::Done(record) if self.fates.len() == 1 => vec![record],
@@ -238,14 +238,14 @@ impl Pack {
             if attempts > 0 {
                 fate.was_sent(attempts);
             }
-            Accepted { record, fate }
+            PendingRecord { record, fate }
         });
         users.collect()
     }
 }
 
 /// If it was on its way when its request was dropped, nobody knows whether it was stored.
-impl Drop for Pack {
+impl Drop for AggregateBuilder {
     fn drop(&mut self) {
         if matches!(self.content, Content::Sent) {
             let attempts = self.attempts;
@@ -275,23 +275,23 @@ mod tests {
     use crate::{
         PartitionKey,
         put::{
-            admission::shared::Settings,
+            admission::shared::Shared,
             error::PutError,
-            pending::{flush::Epochs, pending::Arrived, receipt::PendingReceipt},
-            tests::settings,
+            pending::{flush::FlushGroups, pending::Queued, receipt::PendingReceipt},
+            tests::shared,
         },
     };
 
-    fn accepted(record: EncodedRecord, settings: &Arc<Settings>) -> (Accepted, PendingReceipt) {
+    fn accepted(record: EncodedRecord, shared: &Arc<Shared>) -> (PendingRecord, PendingReceipt) {
         let (waiter, pending) = PendingReceipt::new("s".into());
-        let held = settings.room.try_acquire(record.size_bytes()).unwrap();
-        let arrived = Arrived {
+        let charge = shared.budget.try_acquire(record.size_bytes()).unwrap();
+        let arrived = Queued {
             record,
-            entered_at: settings.target.clock.instant(),
+            entered_at: shared.target.clock.instant(),
             waiter,
-            held,
+            charge,
         };
-        let user = Accepted::new(arrived, Epochs::new(Arc::clone(settings)).current());
+        let user = PendingRecord::new(arrived, FlushGroups::new(Arc::clone(shared)).current());
         (user, pending)
     }
 
@@ -302,12 +302,12 @@ mod tests {
     }
 
     /// A pack of these records, and the receipts.
-    fn packed(records: &[EncodedRecord]) -> (Pack, Vec<PendingReceipt>) {
-        let settings = settings();
-        let users = records.iter().map(|it| accepted(it.clone(), &settings));
+    fn packed(records: &[EncodedRecord]) -> (AggregateBuilder, Vec<PendingReceipt>) {
+        let shared = shared();
+        let users = records.iter().map(|it| accepted(it.clone(), &shared));
         let (users, receipts): (Vec<_>, Vec<_>) = users.unzip();
         let mut users = users.into_iter();
-        let mut pack = Pack::new(users.next().unwrap());
+        let mut pack = AggregateBuilder::new(users.next().unwrap());
         for user in users {
             assert!(pack.push(user, usize::MAX).is_none());
         }
@@ -344,7 +344,7 @@ mod tests {
     fn a_record_that_does_not_fit_comes_back() {
         let record = record("key", vec![0; 100], None);
         let (mut pack, _receipts) = packed(&[record.clone(), record.clone()]);
-        let (user, _receipt) = accepted(record.clone(), &settings());
+        let (user, _receipt) = accepted(record.clone(), &shared());
         let bytes_max = pack.bytes() + aggregate::record_bytes_max(&record) - 1;
         let user = pack.push(user, bytes_max).unwrap();
         assert!(pack.push(user, bytes_max + 1).is_none());

@@ -2,13 +2,13 @@
 
 use tokio::time::Instant;
 
-use super::{aggregate::Pack, draft::Drafts};
+use super::{aggregate::AggregateBuilder, draft::Drafts};
 use crate::{
     put::{
-        admission::{budget::Held, stats::Counters},
+        admission::{budget::Charge, stats::Counters},
         pending::{
-            pending::{Accepted, Fate, First},
-            slab::{Records, Ticket},
+            pending::{Completion, First, PendingRecord},
+            slab::{RecordKey, RecordSlab},
         },
     },
     record::{EncodedRecord, PartitionKey},
@@ -20,9 +20,9 @@ use crate::{
 /// The partition key of an aggregate: its explicit hash key decides the shard, so the shortest will do.
 pub(crate) const AGGREGATE_KEY: PartitionKey = PartitionKey::known("a");
 
-/// Which lane an entry came from. Lanes are numbered anew with each shard map.
+/// Which queue an entry came from. Queues are numbered anew with each shard map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LaneId {
+pub(crate) struct QueueId {
     pub(crate) map: u32,
     index: u32,
 }
@@ -30,7 +30,7 @@ pub(crate) struct LaneId {
 /// The user records of one Kinesis record, at least one.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) lane: LaneId,
+    pub(crate) queue: QueueId,
     users: Users,
     /// How large the Kinesis record is; until it is made, how large it is at most.
     bytes: u32,
@@ -44,17 +44,17 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 enum Users {
     /// One that never waited for its shard, and goes as it is. It is in flight, its bytes are lent.
-    Fresh(Fate),
+    Fresh(Completion),
     /// One that goes as it is.
-    Lone(Ticket, Option<First>),
+    Lone(RecordKey, Option<First>),
     /// Several that are written for this attempt.
-    Many(Vec<Ticket>, Option<First>),
+    Many(Vec<RecordKey>, Option<First>),
     /// Written as they came.
-    Packed(Box<Pack>),
+    Packed(Box<AggregateBuilder>),
 }
 
-impl LaneId {
-    /// There are as many lanes as shards.
+impl QueueId {
+    /// There are as many queues as shards.
     pub(crate) fn new(map: u32, index: usize) -> Self {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         Self { map, index }
@@ -67,35 +67,35 @@ impl LaneId {
 
 impl Entry {
     /// A user record as it is that nothing holds up: its attempt begins.
-    pub(crate) fn fresh(lane: LaneId, user: Accepted, drafts: &mut Drafts) -> Self {
-        let Accepted { record, mut fate } = user;
+    pub(crate) fn fresh(queue: QueueId, user: PendingRecord, drafts: &mut Drafts) -> Self {
+        let PendingRecord { record, mut fate } = user;
         fate.sent();
         let (bytes, data_bytes) = (record.size_bytes(), record.data.len());
         drafts.push(record);
-        let mut entry = Self::new(lane, Users::Fresh(fate), bytes);
+        let mut entry = Self::new(queue, Users::Fresh(fate), bytes);
         entry.data_bytes = narrow(data_bytes);
         entry
     }
 
     /// A user record as it is.
-    pub(crate) fn lone(lane: LaneId, user: Ticket) -> Self {
+    pub(crate) fn lone(queue: QueueId, user: RecordKey) -> Self {
         let bytes = user.bytes();
-        Self::new(lane, Users::Lone(user, None), bytes)
+        Self::new(queue, Users::Lone(user, None), bytes)
     }
 
     /// Several user records in `bytes` bytes at most.
-    pub(crate) fn many(lane: LaneId, users: Vec<Ticket>, bytes: usize) -> Self {
-        Self::new(lane, Users::Many(users, None), bytes)
+    pub(crate) fn many(queue: QueueId, users: Vec<RecordKey>, bytes: usize) -> Self {
+        Self::new(queue, Users::Many(users, None), bytes)
     }
 
-    pub(crate) fn packed(lane: LaneId, pack: Box<Pack>) -> Self {
+    pub(crate) fn packed(queue: QueueId, pack: Box<AggregateBuilder>) -> Self {
         let bytes = pack.bytes();
-        Self::new(lane, Users::Packed(pack), bytes)
+        Self::new(queue, Users::Packed(pack), bytes)
     }
 
-    fn new(lane: LaneId, users: Users, bytes: usize) -> Self {
+    fn new(queue: QueueId, users: Users, bytes: usize) -> Self {
         Self {
-            lane,
+            queue,
             users,
             bytes: narrow(bytes),
             charged_bytes: narrow(bytes),
@@ -129,7 +129,7 @@ impl Entry {
     }
 
     /// The points of the key space of the user records; that of the first decides the shard.
-    pub(crate) fn hash_keys(&self, records: &Records) -> Vec<HashKey> {
+    pub(crate) fn hash_keys(&self, records: &RecordSlab) -> Vec<HashKey> {
         let hash_key = |user| records[user].fate.hash_key();
         match &self.users {
             Users::Fresh(fate) => vec![fate.hash_key()],
@@ -140,18 +140,18 @@ impl Entry {
     }
 
     /// The hash key that decides the shard.
-    pub(crate) fn first_hash_key(&self, records: &Records) -> HashKey {
+    pub(crate) fn first_hash_key(&self, records: &RecordSlab) -> HashKey {
         let first = match &self.users {
             Users::Fresh(fate) => Some(fate.hash_key()),
             Users::Lone(user, _) => Some(records[user].fate.hash_key()),
             Users::Many(users, _) => users.first().map(|user| records[user].fate.hash_key()),
-            Users::Packed(pack) => pack.first().map(Fate::hash_key),
+            Users::Packed(pack) => pack.first().map(Completion::hash_key),
         };
         first.unwrap_or(HashKey::MIN)
     }
 
     /// When the youngest of the user records was accepted. None of them is in flight.
-    pub(crate) fn youngest_at(&self, records: &Records) -> Option<Instant> {
+    pub(crate) fn youngest_at(&self, records: &RecordSlab) -> Option<Instant> {
         let entered_at = |user| records[user].fate.entered_at;
         match &self.users {
             Users::Fresh(fate) => Some(fate.entered_at),
@@ -162,7 +162,7 @@ impl Entry {
     }
 
     /// An attempt begins: what it sends becomes the next of the drafts.
-    pub(crate) fn sent(&mut self, records: &mut Records, drafts: &mut Drafts) {
+    pub(crate) fn sent(&mut self, records: &mut RecordSlab, drafts: &mut Drafts) {
         match &mut self.users {
             Users::Fresh(_) => unreachable!("it is sent when it is made"),
             Users::Lone(user, first) => {
@@ -188,7 +188,7 @@ impl Entry {
     }
 
     /// The attempt is over: what was sent comes back.
-    pub(crate) fn returned(&mut self, sent: EncodedRecord, records: &mut Records) {
+    pub(crate) fn returned(&mut self, sent: EncodedRecord, records: &mut RecordSlab) {
         match &mut self.users {
             Users::Lone(user, _) => records[user].record = sent,
             Users::Packed(pack) => pack.returned(sent),
@@ -198,7 +198,7 @@ impl Entry {
     }
 
     /// The attempt is over: a shard has stored it that may not take all of its user records.
-    pub(crate) fn landed(&mut self, records: &mut Records) {
+    pub(crate) fn landed(&mut self, records: &mut RecordSlab) {
         match &mut self.users {
             Users::Fresh(fate) => fate.attempt_landed(),
             Users::Lone(user, _) => records[user].fate.attempt_landed(),
@@ -213,7 +213,7 @@ impl Entry {
     }
 
     /// The attempt does not count: the request was refused for another record's sake.
-    pub(crate) fn attempt_was_not_about_it(&mut self, records: &mut Records) {
+    pub(crate) fn attempt_was_not_about_it(&mut self, records: &mut RecordSlab) {
         match &mut self.users {
             Users::Fresh(fate) => fate.attempt_was_not_about_it(),
             Users::Lone(user, _) => records[user].fate.attempt_was_not_about_it(),
@@ -232,7 +232,7 @@ impl Entry {
     }
 
     /// The user records one by one, none of them in flight.
-    pub(crate) fn into_users(self, records: &mut Records) -> Vec<Ticket> {
+    pub(crate) fn into_users(self, records: &mut RecordSlab) -> Vec<RecordKey> {
         match self.users {
             Users::Fresh(_) => unreachable!("its bytes have come back before"),
             Users::Lone(user, _) => vec![user],
@@ -242,9 +242,9 @@ impl Entry {
     }
 
     /// Reads what [`stored`](Self::stored) will need of a record alone, as [`Fate::peek`] does.
-    pub(crate) fn peek(&self) -> usize {
+    pub(crate) fn prefetch(&self) -> usize {
         match &self.users {
-            Users::Fresh(fate) => fate.peek(),
+            Users::Fresh(fate) => fate.prefetch(),
             Users::Lone(..) | Users::Many(..) | Users::Packed(_) => 0,
         }
     }
@@ -255,8 +255,8 @@ impl Entry {
         self,
         at: &StoredAt,
         now: Instant,
-        records: &mut Records,
-        freed: &mut Held,
+        records: &mut RecordSlab,
+        freed: &mut Charge,
         counters: &Counters,
     ) {
         counters.count_stored(self.len(), self.data_bytes as usize);
@@ -275,17 +275,17 @@ impl Entry {
 
 impl Users {
     /// The bytes of a fresh one come back: from now on it has a place like any other that was sent.
-    fn keep(&mut self, record: EncodedRecord, records: &mut Records) {
+    fn keep(&mut self, record: EncodedRecord, records: &mut RecordSlab) {
         if let Self::Fresh(fate) = std::mem::replace(self, Self::Many(Vec::new(), None)) {
             let first = fate.first();
-            *self = Self::Lone(records.hold(Accepted { record, fate }), Some(first));
+            *self = Self::Lone(records.hold(PendingRecord { record, fate }), Some(first));
         }
     }
 }
 
 /// Writes the aggregate of several user records, of `bytes` bytes at most, whose attempt begins. Returns it with how
 /// many bytes of data they have.
-fn sent_together(users: &[Ticket], bytes: u32, records: &mut Records) -> (Writer, usize) {
+fn sent_together(users: &[RecordKey], bytes: u32, records: &mut RecordSlab) -> (Writer, usize) {
     let mut writer = Writer::with_capacity(bytes as usize);
     let mut data_bytes = 0;
     for user in users {

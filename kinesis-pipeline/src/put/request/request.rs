@@ -2,9 +2,9 @@
 
 use super::{
     draft::Drafts,
-    entry::{Entry, LaneId},
+    entry::{Entry, QueueId},
 };
-use crate::put::pending::{pending::Accepted, slab::Records};
+use crate::put::pending::{pending::PendingRecord, slab::RecordSlab};
 
 /// The most records that the service takes in one request.
 pub(crate) const REQUEST_RECORDS_MAX: usize = 500;
@@ -59,7 +59,7 @@ impl Request {
     }
 
     /// The attempt of all entries begins.
-    pub(crate) fn begin(&mut self, records: &mut Records) {
+    pub(crate) fn begin(&mut self, records: &mut RecordSlab) {
         self.drafts.reserve(self.entries.len());
         for entry in &mut self.entries {
             entry.sent(records, &mut self.drafts);
@@ -67,9 +67,9 @@ impl Request {
     }
 
     /// Adds a user record as it is to those that have begun.
-    pub(crate) fn push_fresh(&mut self, lane: LaneId, user: Accepted) {
+    pub(crate) fn push_fresh(&mut self, queue: QueueId, user: PendingRecord) {
         self.will_begin();
-        let entry = Entry::fresh(lane, user, &mut self.drafts);
+        let entry = Entry::fresh(queue, user, &mut self.drafts);
         self.bytes += entry.bytes();
         self.entries.push(entry);
     }
@@ -88,7 +88,7 @@ fn fits(records: usize, bytes: usize, more: usize) -> bool {
 
 /// Whether what waits is sent without gathering more: with nothing in flight, or after an answer, whoever
 /// waits for a receipt gains nothing by waiting longer.
-pub(crate) fn is_hasty(eager: bool, in_flight: usize, answered: bool, full: bool) -> bool {
+pub(crate) fn sends_at_once(eager: bool, in_flight: usize, answered: bool, full: bool) -> bool {
     full || (eager && (in_flight == 0 || answered))
 }
 
@@ -106,11 +106,11 @@ mod tests {
 
     #[test]
     fn an_idle_pipeline_sends_at_once_and_a_busy_one_gathers() {
-        assert!(is_hasty(true, 0, false, false));
-        assert!(!is_hasty(true, 1, false, false));
-        assert!(is_hasty(true, 1, true, false));
-        assert!(is_hasty(true, 1, false, true));
-        assert!(!is_hasty(false, 0, true, false), "a producer gathers");
+        assert!(sends_at_once(true, 0, false, false));
+        assert!(!sends_at_once(true, 1, false, false));
+        assert!(sends_at_once(true, 1, true, false));
+        assert!(sends_at_once(true, 1, false, true));
+        assert!(!sends_at_once(false, 0, true, false), "a producer gathers");
     }
 
     proptest! {

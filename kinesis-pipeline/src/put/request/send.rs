@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 use super::{entry::Entry, request::Request};
 use crate::{
     put::{
-        admission::{metrics::SentRecord, shared::Settings},
+        admission::{metrics::SentRecord, shared::Shared},
         error::AttemptError,
     },
     record::EncodedRecord,
@@ -26,19 +26,19 @@ pub(crate) struct Sent {
 }
 
 /// Sends one request and waits for its answer. Whatever panics, the records come back.
-pub(crate) async fn send(settings: Arc<Settings>, request: Request) -> Sent {
+pub(crate) async fn send(shared: Arc<Shared>, request: Request) -> Sent {
     let Request {
         entries, drafts, ..
     } = request;
     let records = Arc::new(drafts.finish());
     let call = PutRecords {
-        stream: settings.target.stream.clone(),
+        stream: shared.target.stream.clone(),
         records: Arc::clone(&records),
     };
-    let attempt = AssertUnwindSafe(attempt(&settings, &entries, call));
+    let attempt = AssertUnwindSafe(attempt(&shared, &entries, call));
     let outcome = match attempt.catch_unwind().await {
         Ok(outcome) => outcome,
-        Err(_) => Err(AttemptError::Request(Arc::new(panicked(&settings)))),
+        Err(_) => Err(AttemptError::Request(Arc::new(panicked(&shared)))),
     };
     Sent {
         // A service that keeps them makes a copy necessary.
@@ -49,22 +49,22 @@ pub(crate) async fn send(settings: Arc<Settings>, request: Request) -> Sent {
 }
 
 async fn attempt(
-    settings: &Settings,
+    shared: &Shared,
     entries: &[Entry],
     call: PutRecords,
 ) -> Result<PutRecordsAnswer, AttemptError> {
-    settings.counters.count_request(entries.len());
-    settings.publish();
-    let clock = &settings.target.clock;
+    shared.counters.count_request(entries.len());
+    shared.publish();
+    let clock = &shared.target.clock;
     let span = tracing::debug_span!(
         "put_records",
-        stream = %settings.target.stream,
+        stream = %shared.target.stream,
         kinesis_records = entries.len(),
         user_records = entries.iter().map(Entry::len).sum::<usize>(),
     );
-    let after = settings.options.request_timeout;
-    let stopwatch = settings.metrics.request_sent(sent_records(entries), clock);
-    let answer = settings.target.service.put_records(call).instrument(span);
+    let after = shared.options.request_timeout;
+    let stopwatch = shared.metrics.request_sent(sent_records(entries), clock);
+    let answer = shared.target.service.put_records(call).instrument(span);
     let outcome = match timeout(after, answer).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(AttemptError::Request(Arc::new(error))),
@@ -73,7 +73,7 @@ async fn attempt(
     let failure = outcome.as_ref().err();
     let is_halved = failure.is_some_and(|failure| is_worth_halving(failure, entries.len()));
     let records = sent_records(entries);
-    settings
+    shared
         .metrics
         .answered(stopwatch, clock, records, &outcome, is_halved);
     outcome
@@ -99,8 +99,8 @@ pub(crate) fn is_worth_halving(failure: &AttemptError, records: usize) -> bool {
         && matches!(failure, AttemptError::Request(_))
 }
 
-fn panicked(settings: &Settings) -> ServiceError {
-    let endpoint = settings.endpoint.as_ref();
+fn panicked(shared: &Shared) -> ServiceError {
+    let endpoint = shared.endpoint.as_ref();
     let message = "the code that sends requests panicked";
     let mut error = ServiceError::unanswered("PutRecords", endpoint, ErrorClass::Other, message);
     error.may_have_been_done = true;

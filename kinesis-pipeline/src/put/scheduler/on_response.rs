@@ -5,23 +5,23 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    retry::{Verdict, outage_max, verdict},
-    scheduler::State,
+    retry::{RetryDecision, outage_max, verdict},
+    scheduler::Scheduler,
     split::{Outcomes, split},
 };
 use crate::{
     put::{
         error::{AttemptError, Outage},
-        pending::slab::Ticket,
+        pending::slab::RecordKey,
         request::{
-            entry::{Entry, LaneId},
+            entry::{Entry, QueueId},
             send::{Sent, is_worth_halving},
         },
     },
     service::ErrorClass,
 };
 
-impl State {
+impl Scheduler {
     /// A request came back.
     pub(crate) fn on_sent(&mut self, sent: Sent, now: Instant) {
         self.in_flight -= 1;
@@ -37,7 +37,7 @@ impl State {
         self.note_outage(&outcomes, now);
         match outcomes {
             Outcomes::Each(outcomes) => {
-                self.lanes.peek_sent(&entries);
+                self.queues.peek_sent(&entries);
                 for ((mut entry, record), outcome) in entries.into_iter().zip(records).zip(outcomes)
                 {
                     match outcome {
@@ -62,8 +62,8 @@ impl State {
 
     fn after_answer(&mut self, now: Instant) {
         self.end_lost();
-        self.change_lanes(now);
-        self.give_room_back();
+        self.change_queues(now);
+        self.give_budget_back();
     }
 
     fn on_all_failed(
@@ -84,7 +84,7 @@ impl State {
         }
     }
 
-    /// A request was lost with its tickets: its task was ended.
+    /// A request was lost with its keys: its task was ended.
     pub(crate) fn on_lost(&mut self, now: Instant) {
         self.in_flight -= 1;
         self.answered = true;
@@ -92,12 +92,12 @@ impl State {
         self.after_answer(now);
     }
 
-    /// Which records were in lost requests, and which lanes wait for them, shows once no other is in flight. No request
+    /// Which records were in lost requests, and which queues wait for them, shows once no other is in flight. No request
     /// is sent until then.
     fn end_lost(&mut self) {
         if self.lost && self.in_flight == 0 {
             self.lost = false;
-            self.lanes.unblock();
+            self.queues.unblock();
             drop(self.records.take_in_flight());
         }
     }
@@ -123,15 +123,15 @@ impl State {
 
     /// An outage that has lasted long enough fails all that waits: each record would only find out the same.
     fn give_up_in(&mut self, outage: Outage, failure: &AttemptError, now: Instant) {
-        if self.outage_lasted(now) < outage_max(&self.settings.options, outage) {
+        if self.outage_lasted(now) < outage_max(&self.shared.options, outage) {
             return;
         }
         let mut waiting = self.take_strays();
         let records = &mut self.records;
         let halves = self.halves.drain(..).flatten();
         waiting.extend(halves.flat_map(|entry| entry.into_users(records)));
-        waiting.extend(self.backlog.take_all());
-        waiting.extend(self.lanes.take_waiting(&mut self.records));
+        waiting.extend(self.retry_queue.take_all());
+        waiting.extend(self.queues.take_waiting(&mut self.records));
         for user in waiting {
             self.records.take(user).fate.gave_up(failure.clone());
         }
@@ -146,66 +146,66 @@ impl State {
     }
 
     fn on_failed(&mut self, entry: Entry, failure: &AttemptError, jitter: f64, now: Instant) {
-        let lane = entry.lane;
+        let queue = entry.queue;
         let lasted = self.outage_lasted(now);
         let unsent = failure.outage() == Some(Outage::Credentials);
         self.tell_lane(&entry, failure, now);
         if failure.class() == ErrorClass::NotFound {
             self.suspect_shards(now);
         }
-        self.settings.counters.count_failure(failure);
+        self.shared.counters.count_failure(failure);
         let mut again = Vec::with_capacity(entry.len());
         let mut longest = Duration::ZERO;
-        for ticket in entry.into_users(&mut self.records) {
-            let user = &mut self.records[&ticket].fate;
+        for key in entry.into_users(&mut self.records) {
+            let user = &mut self.records[&key].fate;
             let attempts = user.attempts;
             if unsent {
                 user.attempt_was_not_about_it();
             } else {
                 user.attempt_failed(failure);
             }
-            match verdict(&self.settings.options, failure, attempts, lasted, jitter) {
-                Verdict::Again(wait) => {
+            match verdict(&self.shared.options, failure, attempts, lasted, jitter) {
+                RetryDecision::Again(wait) => {
                     longest = longest.max(wait);
-                    again.push(ticket);
+                    again.push(key);
                 }
-                Verdict::GiveUp => self.records.take(ticket).fate.gave_up(failure.clone()),
-                Verdict::Reject => {
+                RetryDecision::GiveUp => self.records.take(key).fate.gave_up(failure.clone()),
+                RetryDecision::Reject => {
                     if failure.class() == ErrorClass::Invalid {
-                        self.settings.limit.doubt(ticket.bytes());
+                        self.shared.limit.doubt(key.bytes());
                     }
-                    self.records.take(ticket).fate.rejected(failure.clone());
+                    self.records.take(key).fate.rejected(failure.clone());
                 }
             }
         }
         if let Some(oldest) = again.first() {
-            let ttl = self.settings.options.record_ttl;
+            let ttl = self.shared.options.record_ttl;
             let expiry = ttl.map(|ttl| self.records[oldest].fate.entered_at + ttl);
             let due = [Some(now + longest), expiry].into_iter().flatten().min();
-            self.send_again(lane, again, due.unwrap_or(now));
+            self.send_again(queue, again, due.unwrap_or(now));
         }
     }
 
     fn tell_lane(&mut self, entry: &Entry, failure: &AttemptError, now: Instant) {
-        let Some(lane) = self.lanes.lane_of(entry.lane) else {
+        let Some(queue) = self.queues.queue_of(entry.queue) else {
             return;
         };
-        lane.returned(entry);
+        queue.returned(entry);
         if failure.class() == ErrorClass::Throttled
-            && let Some(pace) = &mut lane.pace
+            && let Some(pace) = &mut queue.pace
         {
             pace.throttled(now);
         }
     }
 
-    fn send_again(&mut self, lane: LaneId, users: Vec<Ticket>, due: Instant) {
+    fn send_again(&mut self, queue: QueueId, users: Vec<RecordKey>, due: Instant) {
         if !self.is_ordered() {
-            return self.backlog.push(users, due);
+            return self.retry_queue.push(users, due);
         }
         // The records behind them wait too.
-        self.lanes.push_first(users, &self.records);
-        if let Some(lane) = self.lanes.lane_of(lane) {
-            lane.block_until(due);
+        self.queues.push_first(users, &self.records);
+        if let Some(queue) = self.queues.queue_of(queue) {
+            queue.block_until(due);
         }
     }
 }

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::scheduler::State;
+use super::scheduler::Scheduler;
 use crate::{
     put::{
         error::AttemptError,
         options::PutAgain,
-        pending::slab::Ticket,
+        pending::slab::RecordKey,
         request::entry::Entry,
         shard_map::{
             known::Landing,
@@ -48,7 +48,7 @@ pub(in crate::put::scheduler) struct Unsettled {
     /// Aggregates that are stored where no listing so far tells whether it is right.
     entries: Vec<(Entry, StoredAt)>,
     /// User records that are to be put again by the next shard map.
-    strays: Vec<Ticket>,
+    strays: Vec<RecordKey>,
     /// A landing that contradicts the listings.
     doubt: Option<Doubt>,
     /// The stream may have been made again since the last listing: an aggregate is not even right where it is expected.
@@ -83,7 +83,7 @@ impl Unsettled {
     }
 }
 
-impl State {
+impl Scheduler {
     /// A Kinesis record is stored: where tells whether the shard map is right.
     pub(in crate::put::scheduler) fn on_stored(
         &mut self,
@@ -92,8 +92,8 @@ impl State {
         at: StoredAt,
         now: Instant,
     ) {
-        let mut landing = self.lanes.stored(&entry, &at.shard_id, &self.records);
-        if self.unsettled.is_suspect && entry.len() > 1 && self.lanes.is_placed() {
+        let mut landing = self.queues.stored(&entry, &at.shard_id, &self.records);
+        if self.unsettled.is_suspect && entry.len() > 1 && self.queues.is_placed() {
             // What is known of the shard may be of a stream that is gone.
             landing = Landing::UnknownShard;
         }
@@ -101,7 +101,7 @@ impl State {
             return self.stored(entry, &at, now);
         }
         // What an earlier shard map has sent to a wrong shard says nothing about this one.
-        if landing != Landing::WrongShard || self.lanes.lane_of(entry.lane).is_some() {
+        if landing != Landing::WrongShard || self.queues.queue_of(entry.queue).is_some() {
             self.refresh.want(now);
         }
         if landing == Landing::Unkeyed {
@@ -116,34 +116,34 @@ impl State {
         match landing {
             Landing::WrongShard => self.divide(entry, &at, now),
             // There is no listing to wait for.
-            _ if self.lanes.is_unlisted() => self.put_all_again(entry, &at),
+            _ if self.queues.is_unlisted() => self.put_all_again(entry, &at),
             _ => return self.unsettled.entries.push((entry, at)),
         }
         self.release_strays();
     }
 
     fn stored(&mut self, entry: Entry, at: &StoredAt, now: Instant) {
-        let counters = &self.settings.counters;
+        let counters = &self.shared.counters;
         entry.stored(at, now, &mut self.records, &mut self.freed, counters);
     }
 
     /// Ends the records of an aggregate that its shard takes, and puts the others again.
     fn divide(&mut self, entry: Entry, at: &StoredAt, now: Instant) {
-        let range = self.lanes.range_of(&at.shard_id);
+        let range = self.queues.range_of(&at.shard_id);
         let is_inside = |key| range.is_some_and(|range| range.contains(key));
-        if self.settings.options.put_again == PutAgain::Aggregate {
+        if self.shared.options.put_again == PutAgain::Aggregate {
             return self.put_all_again(entry, at);
         }
         let mut outside = Vec::new();
-        for (index, ticket) in (0..).zip(entry.into_users(&mut self.records)) {
-            let user = &self.records[&ticket];
+        for (index, key) in (0..).zip(entry.into_users(&mut self.records)) {
+            let user = &self.records[&key];
             if is_inside(user.fate.hash_key()) {
                 let data_bytes = user.record.data.len();
-                self.settings.counters.count_stored(1, data_bytes);
+                self.shared.counters.count_stored(1, data_bytes);
                 let records = &mut self.records;
-                records.stored(ticket, at, index, now, &mut self.freed);
+                records.stored(key, at, index, now, &mut self.freed);
             } else {
-                outside.push(ticket);
+                outside.push(key);
             }
         }
         self.put_again(outside, at);
@@ -155,37 +155,37 @@ impl State {
     }
 
     /// Puts records again that were stored where readers may drop them, if they were not tried enough.
-    fn put_again(&mut self, users: Vec<Ticket>, at: &StoredAt) {
-        self.settings.counters.astride.add(users.len());
-        let attempts_max = self.settings.options.attempts_max;
-        for ticket in users {
-            let fate = &mut self.records[&ticket].fate;
+    fn put_again(&mut self, users: Vec<RecordKey>, at: &StoredAt) {
+        self.shared.counters.astride.add(users.len());
+        let attempts_max = self.shared.options.attempts_max;
+        for key in users {
+            let fate = &mut self.records[&key].fate;
             fate.attempt_landed();
             if fate.attempts < attempts_max {
-                self.unsettled.strays.push(ticket);
+                self.unsettled.strays.push(key);
                 continue;
             }
             let shard_id = at.shard_id.clone();
             let failure = AttemptError::WrongShard { shard_id };
-            self.records.take(ticket).fate.gave_up(failure);
+            self.records.take(key).fate.gave_up(failure);
         }
     }
 
     /// Sends records again that landed in a wrong shard, unless the shard map that sent them there is still in use.
     fn release_strays(&mut self) {
-        if !(self.lanes.is_placed() && self.refresh.is_under_way()) {
+        if !(self.queues.is_placed() && self.refresh.is_under_way()) {
             let strays = std::mem::take(&mut self.unsettled.strays);
-            self.lanes.push_first(strays, &self.records);
+            self.queues.push_first(strays, &self.records);
         }
     }
 
     /// Which shards to list now, if any are to be listed.
     pub(crate) fn begins_listing(&mut self, now: Instant) -> Option<Listed> {
-        if self.lanes.lacks_shards() {
+        if self.queues.lacks_shards() {
             self.refresh.want(now);
         }
-        let rested_at = self.rested_at.take();
-        if rested_at.is_some_and(|at| now >= at + RESTED_MAX) {
+        let parked_at = self.parked_at.take();
+        if parked_at.is_some_and(|at| now >= at + RESTED_MAX) {
             self.unsettled.is_suspect = true;
         }
         let listed = if self.unsettled.entries.is_empty() {
@@ -206,25 +206,25 @@ impl State {
             Ok(shards) => self.refresh.read(shards),
             Err(error) => self.listing_failed(Some(&error), now),
         }
-        self.change_lanes(now);
-        self.give_room_back();
+        self.change_queues(now);
+        self.give_budget_back();
     }
 
     /// The listing of the stream's shards panicked.
     pub(crate) fn on_no_shards(&mut self, now: Instant) {
         self.listing_failed(None, now);
-        self.change_lanes(now);
-        self.give_room_back();
+        self.change_queues(now);
+        self.give_budget_back();
     }
 
     fn listing_failed(&mut self, error: Option<&ServiceError>, now: Instant) {
         let class = error.map_or(ErrorClass::Other, |error| error.class);
-        if self.refresh.failed(class, now) || self.lanes.is_auto() {
+        if self.refresh.failed(class, now) || self.queues.is_auto() {
             return;
         }
         let error = error.map(tracing::field::display);
         tracing::warn!(
-            stream = %self.settings.target.stream,
+            stream = %self.shared.target.stream,
             error,
             "shards could not be listed: until they can be, records are put one by one, not by shard"
         );
@@ -232,9 +232,9 @@ impl State {
 
     /// Takes a shard map into use that was read, or does without. To keep an order, not before all that is in flight
     /// has arrived.
-    pub(in crate::put::scheduler) fn change_lanes(&mut self, now: Instant) {
-        let quiet = self.in_flight == 0 && self.halves.is_empty();
-        if self.is_ordered() && !quiet {
+    pub(in crate::put::scheduler) fn change_queues(&mut self, now: Instant) {
+        let cached_wake = self.in_flight == 0 && self.halves.is_empty();
+        if self.is_ordered() && !cached_wake {
             return;
         }
         while let Some(listing) = self.refresh.take() {
@@ -246,7 +246,7 @@ impl State {
     }
 
     fn place_by(&mut self, shards: &[Shard], now: Instant) {
-        if !self.lanes.note(shards) {
+        if !self.queues.note(shards) {
             return self.refresh.look_later(now);
         }
         if self.is_auto() {
@@ -256,7 +256,7 @@ impl State {
         let is_whole = map.is_some();
         self.unsettled.is_suspect = !is_whole;
         if let Some(map) = map {
-            self.lanes.place_by(map, now, &mut self.records);
+            self.queues.place_by(map, now, &mut self.records);
         }
         self.settle(now);
         if is_whole && self.unsettled.is_answered() {
@@ -273,7 +273,7 @@ impl State {
             return false;
         };
         doubt.listings += 1;
-        if !self.lanes.contradicts(&doubt.shard_id, doubt.hash_key) {
+        if !self.queues.contradicts(&doubt.shard_id, doubt.hash_key) {
             self.unsettled.doubt = None;
             return false;
         }
@@ -282,9 +282,9 @@ impl State {
 
     /// The service distributes the records by itself: they are right wherever they are.
     fn leave_to_the_service(&mut self, now: Instant) {
-        tracing::info!(stream = %self.settings.target.stream, "the service distributes the records of this stream");
+        tracing::info!(stream = %self.shared.target.stream, "the service distributes the records of this stream");
         let auto = Placement::Auto { keyed: 0 };
-        self.lanes.place_nothing(auto, &mut self.records);
+        self.queues.place_nothing(auto, &mut self.records);
         self.settle(now);
         self.unsettled.doubt = None;
         self.refresh.look_later(now);
@@ -294,10 +294,10 @@ impl State {
     /// No listing was of use. Records that go one by one are right wherever they land: all that is unsettled is put
     /// again as such.
     fn place_without(&mut self, now: Instant) {
-        if self.lanes.is_auto() {
+        if self.queues.is_auto() {
             return self.refresh.look_later(now);
         }
-        self.lanes
+        self.queues
             .place_nothing(Placement::Unlisted, &mut self.records);
         self.settle(now);
         for (entry, at) in std::mem::take(&mut self.unsettled.entries) {
@@ -310,7 +310,7 @@ impl State {
     /// Decides about aggregates in shards that were not listed before, as far as they are now.
     fn settle(&mut self, now: Instant) {
         for (entry, at) in std::mem::take(&mut self.unsettled.entries) {
-            match self.lanes.landing(&entry, &at.shard_id, &self.records) {
+            match self.queues.landing(&entry, &at.shard_id, &self.records) {
                 Landing::Expected | Landing::Moved => self.stored(entry, &at, now),
                 Landing::WrongShard => self.divide(entry, &at, now),
                 Landing::UnknownShard => self.unsettled.entries.push((entry, at)),
@@ -333,9 +333,12 @@ impl State {
     }
 
     /// Takes the unsettled records that were accepted at `time` or before: an aggregate with its youngest.
-    pub(in crate::put::scheduler) fn take_unsettled_until(&mut self, time: Instant) -> Vec<Ticket> {
+    pub(in crate::put::scheduler) fn take_unsettled_until(
+        &mut self,
+        time: Instant,
+    ) -> Vec<RecordKey> {
         let records = &mut self.records;
-        let is_old = |ticket: &mut Ticket| records[&*ticket].fate.entered_at <= time;
+        let is_old = |key: &mut RecordKey| records[&*key].fate.entered_at <= time;
         let mut older: Vec<_> = self.unsettled.strays.extract_if(.., is_old).collect();
         let is_old = |(entry, _): &mut (Entry, StoredAt)| {
             let youngest = entry.youngest_at(records);
@@ -343,23 +346,23 @@ impl State {
         };
         let entries: Vec<_> = self.unsettled.entries.extract_if(.., is_old).collect();
         for (entry, _) in entries {
-            for ticket in entry.into_users(records) {
-                records[&ticket].fate.attempt_landed();
-                older.push(ticket);
+            for key in entry.into_users(records) {
+                records[&key].fate.attempt_landed();
+                older.push(key);
             }
         }
         older
     }
 
     /// Takes the records that wait for a shard map to be sent again.
-    pub(in crate::put::scheduler) fn take_strays(&mut self) -> Vec<Ticket> {
+    pub(in crate::put::scheduler) fn take_strays(&mut self) -> Vec<RecordKey> {
         std::mem::take(&mut self.unsettled.strays)
     }
 
     /// The stream is gone: one that is made again may have other shards of the same ids.
     pub(in crate::put::scheduler) fn suspect_shards(&mut self, now: Instant) {
         self.unsettled.is_suspect = true;
-        if self.lanes.is_placed() {
+        if self.queues.is_placed() {
             self.refresh.want(now);
         }
     }

@@ -12,7 +12,7 @@ use crate::{
 
 /// What becomes of a record whose attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum RetryDecision {
     /// It is sent again after this time.
     Again(Duration),
     /// It has been tried enough.
@@ -31,28 +31,28 @@ pub(crate) fn verdict(
     attempts: u32,
     lasted: Duration,
     jitter: f64,
-) -> Verdict {
+) -> RetryDecision {
     if matches!(failure, AttemptError::WrongAnswer { .. }) {
-        return Verdict::GiveUp;
+        return RetryDecision::GiveUp;
     }
     if !may_pass(failure.class()) {
-        return Verdict::Reject;
+        return RetryDecision::Reject;
     }
     let outage = failure.outage();
     if outage.is_some_and(|outage| lasted >= outage_max(options, outage)) {
-        return Verdict::GiveUp;
+        return RetryDecision::GiveUp;
     }
     if outage == Some(Outage::Credentials) {
-        return Verdict::Again(outage_backoff(options, lasted, jitter));
+        return RetryDecision::Again(outage_backoff(options, lasted, jitter));
     }
     let attempts_max = match failure.class() {
         ErrorClass::Throttled => options.throttled_attempts_max,
         _ => options.attempts_max,
     };
     if attempts >= attempts_max {
-        return Verdict::GiveUp;
+        return RetryDecision::GiveUp;
     }
-    Verdict::Again(backoff(options, attempts, jitter))
+    RetryDecision::Again(backoff(options, attempts, jitter))
 }
 
 /// How long an outage may last before all that waits is given up.
@@ -99,7 +99,7 @@ mod tests {
         AttemptError::Record(Arc::new(EntryFailure::new(code, "")))
     }
 
-    fn verdict_on(failure: &AttemptError, attempts: u32, unreached: Duration) -> Verdict {
+    fn verdict_on(failure: &AttemptError, attempts: u32, unreached: Duration) -> RetryDecision {
         verdict(&PutOptions::new(), failure, attempts, unreached, 1.0)
     }
 
@@ -112,11 +112,15 @@ mod tests {
             (throttled, 40),
         ] {
             let again = verdict_on(&entry(code), 1, Duration::ZERO);
-            assert_eq!(again, Verdict::Again(Duration::from_millis(50)), "{code}");
+            assert_eq!(
+                again,
+                RetryDecision::Again(Duration::from_millis(50)),
+                "{code}"
+            );
             let last = verdict_on(&entry(code), attempts_max - 1, Duration::ZERO);
-            assert_ne!(last, Verdict::GiveUp, "{code}");
+            assert_ne!(last, RetryDecision::GiveUp, "{code}");
             let over = verdict_on(&entry(code), attempts_max, Duration::ZERO);
-            assert_eq!(over, Verdict::GiveUp, "{code}");
+            assert_eq!(over, RetryDecision::GiveUp, "{code}");
         }
     }
 
@@ -130,7 +134,7 @@ mod tests {
         ] {
             assert_eq!(
                 verdict_on(&entry(code), 1, Duration::ZERO),
-                Verdict::Reject,
+                RetryDecision::Reject,
                 "{code}"
             );
         }
@@ -146,11 +150,11 @@ mod tests {
         )));
         assert!(matches!(
             verdict_on(&refused, 2, Duration::from_secs(4)),
-            Verdict::Again(_)
+            RetryDecision::Again(_)
         ));
         assert_eq!(
             verdict_on(&refused, 2, Duration::from_secs(5)),
-            Verdict::GiveUp
+            RetryDecision::GiveUp
         );
     }
 
@@ -161,7 +165,7 @@ mod tests {
         let options = PutOptions::new().attempts_max(1);
         let after = |lasted| verdict(&options, &unsigned, 1, lasted, 1.0);
         let (mut lasted, mut waits) = (Duration::ZERO, Vec::new());
-        while let Verdict::Again(wait) = after(lasted) {
+        while let RetryDecision::Again(wait) = after(lasted) {
             waits.push(wait);
             lasted += wait;
         }
@@ -170,7 +174,7 @@ mod tests {
         assert_eq!(waits[0], options.backoff_min);
         assert_eq!(waits.iter().max(), Some(&options.backoff_max));
         assert!(waits.len() < 60, "{}", waits.len());
-        assert_eq!(after(lasted), Verdict::GiveUp);
+        assert_eq!(after(lasted), RetryDecision::GiveUp);
         let shortest = outage_backoff(&options, Duration::from_secs(2), 0.0);
         assert_eq!(shortest, Duration::from_millis(500), "spread over half");
     }
@@ -181,7 +185,7 @@ mod tests {
             sent: 2,
             answered: 1,
         };
-        assert_eq!(verdict_on(&wrong, 1, Duration::ZERO), Verdict::GiveUp);
+        assert_eq!(verdict_on(&wrong, 1, Duration::ZERO), RetryDecision::GiveUp);
     }
 
     proptest! {

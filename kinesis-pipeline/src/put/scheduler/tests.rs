@@ -8,17 +8,17 @@ use std::{
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
-use super::scheduler::{Arrival, State};
+use super::scheduler::{Arrival, Scheduler};
 use crate::{
     AttemptError, EncodedRecord, HashKey, HashKeyRange, PendingReceipt, PutError, Receipt, Shard,
     ShardId,
     put::{
         PutOptions,
         options::{Order, PutAgain},
-        pending::pending::Arrived,
-        request::{entry::LaneId, request::Request, send::Sent},
+        pending::pending::Queued,
+        request::{entry::QueueId, request::Request, send::Sent},
         shard_map::listing::Listed,
-        tests::settings,
+        tests::shared,
     },
     record::PartitionKey,
     service::{EntryFailure, PutRecordsAnswer, ServiceError, StoredAt},
@@ -30,8 +30,8 @@ const MS: Duration = Duration::from_millis(1);
 
 /// A state, and what a driver does to it.
 struct Bench {
-    state: State,
-    queue: mpsc::Sender<Arrival>,
+    state: Scheduler,
+    inbox: mpsc::Sender<Arrival>,
     now: Instant,
     /// How many records were put; it is also the data of the next.
     count: usize,
@@ -82,21 +82,21 @@ fn throttled() -> Box<ServiceError> {
 impl Bench {
     /// A state that has listed these shards.
     fn new(options: PutOptions, shards: Vec<Shard>) -> Self {
-        let mut settings = Arc::try_unwrap(settings()).unwrap();
-        settings.options = options;
-        let settings = Arc::new(settings);
-        let (queue, received) = mpsc::channel();
+        let mut shared = Arc::try_unwrap(shared()).unwrap();
+        shared.options = options;
+        let shared = Arc::new(shared);
+        let (inbox, received) = mpsc::channel();
         let rng = fastrand::Rng::with_seed(0);
-        let state = State::new(Arc::clone(&settings), received, rng);
+        let state = Scheduler::new(Arc::clone(&shared), received, rng);
         let mut bench = Self {
-            now: settings.target.clock.instant(),
+            now: shared.target.clock.instant(),
             state,
-            queue,
+            inbox,
             count: 0,
         };
         let first = bench.put(0);
         let takes_it = shards[0].id.clone();
-        if bench.state.settings.options.placed {
+        if bench.state.shared.options.placed {
             assert_eq!(bench.listed(Ok(shards)), Listed::Open);
         }
         let request = bench.next_request();
@@ -114,16 +114,16 @@ impl Bench {
         record.explicit_hash_key = Some(HashKey::new(hash_key));
         self.count += 1;
         let (waiter, pending) = PendingReceipt::new("readings".into());
-        let room = &self.state.settings.room;
-        let arrived = Arrived {
-            held: room.try_acquire(record.size_bytes()).unwrap(),
+        let budget = &self.state.shared.budget;
+        let arrived = Queued {
+            charge: budget.try_acquire(record.size_bytes()).unwrap(),
             record,
             entered_at: self.now,
             waiter,
         };
-        self.queue.send(Arrival::Put(arrived)).unwrap();
+        self.inbox.send(Arrival::Put(arrived)).unwrap();
         self.state.take_new();
-        self.state.rouse();
+        self.state.invalidate_wake();
         pending
     }
 
@@ -164,7 +164,7 @@ impl Bench {
             outcome: Ok(PutRecordsAnswer::new(results)),
         };
         self.state.on_sent(sent, self.now);
-        self.state.rouse();
+        self.state.invalidate_wake();
     }
 
     /// All entries of the next request are stored by this shard.
@@ -196,7 +196,7 @@ impl Bench {
         for _ in 0..61_000 {
             if let Some(which) = self.lists() {
                 self.state.on_shards(listed, self.now);
-                self.state.rouse();
+                self.state.invalidate_wake();
                 return which;
             }
             self.now += MS;
@@ -205,7 +205,7 @@ impl Bench {
     }
 
     fn astride(&self) -> u64 {
-        self.state.settings.counters.snapshot().records_put_astride
+        self.state.shared.counters.snapshot().records_put_astride
     }
 }
 
@@ -435,7 +435,7 @@ async fn records_that_no_listing_confirms_in_their_time_expire_and_may_be_stored
         let wake = bench.state.next_wake().at;
         assert_eq!(wake, Some(bench.now), "to list");
         assert_eq!(bench.lists(), Some(listed));
-        bench.state.rouse();
+        bench.state.invalidate_wake();
         let wake = bench.state.next_wake().at;
         assert_eq!(wake, Some(bench.now + 20 * MS));
         bench.now += 19 * MS;
@@ -504,9 +504,9 @@ mod auto {
         let [a, b, ..] = bench.put_quarters();
         assert_eq!(bench.store(2), 2);
         bench.listed(Ok(children()));
-        assert!(!bench.state.lanes.is_auto(), "one listing may be old");
+        assert!(!bench.state.queues.is_auto(), "one listing may be old");
         bench.listed(Ok(children()));
-        assert!(bench.state.lanes.is_auto());
+        assert!(bench.state.queues.is_auto());
         assert_eq!((place(a), place(b)), ((id(2), 0, 1), (id(2), 1, 1)));
         assert_eq!(bench.astride(), 0);
         bench
@@ -533,12 +533,12 @@ mod auto {
             bench.put(0);
             bench.store(2);
             bench.listed(Ok(children()));
-            assert!(bench.state.lanes.is_auto());
+            assert!(bench.state.queues.is_auto());
         }
         bench.listed(Err(throttled()));
         for _ in 0..5 {
             bench.listed(Err(denied()));
-            assert!(bench.state.lanes.is_auto());
+            assert!(bench.state.queues.is_auto());
         }
     }
 
@@ -548,10 +548,10 @@ mod auto {
         for number in 0..16 {
             bench.put(0);
             bench.store(1);
-            assert!(bench.state.lanes.is_auto(), "{number}");
+            assert!(bench.state.queues.is_auto(), "{number}");
         }
         bench.listed(Ok(children()));
-        assert!(bench.state.lanes.is_placed());
+        assert!(bench.state.queues.is_placed());
     }
 
     #[tokio::test(start_paused = true)]
@@ -562,7 +562,7 @@ mod auto {
         ] {
             let mut bench = auto();
             bench.listed(Ok(shards));
-            assert!(bench.state.lanes.is_placed());
+            assert!(bench.state.queues.is_placed());
         }
     }
 
@@ -579,7 +579,7 @@ mod auto {
                     bench.listed(Ok(quarters().collect()));
                 }
                 bench.listed(Ok(children()));
-                assert!(bench.state.lanes.is_placed());
+                assert!(bench.state.queues.is_placed());
                 let numbers = [1, 1, 1, 2];
                 for (pending, number) in all.into_iter().zip(numbers) {
                     assert_eq!(receipt(pending).shard_id, id(number));
@@ -612,9 +612,9 @@ mod auto {
         bench.store(2);
         assert_eq!(place(pending), (id(2), 0, 1));
         bench.listed(Ok(children()));
-        assert!(bench.state.lanes.is_placed());
+        assert!(bench.state.queues.is_placed());
         bench.listed(Ok(children()));
-        assert!(bench.state.lanes.is_auto());
+        assert!(bench.state.queues.is_auto());
     }
 }
 
@@ -644,7 +644,7 @@ mod lost {
         bench.store(1);
         assert_eq!(place(behind), (id(1), 0, 1));
         assert!(bench.state.is_idle());
-        bench.state.rested();
+        bench.state.parked();
     }
 
     #[tokio::test(start_paused = true)]
@@ -659,7 +659,7 @@ mod lost {
         let behind = bench.put(3 * QUARTER);
         bench.now += 100 * MS;
         assert!(bench.request().is_none());
-        bench.state.rouse();
+        bench.state.invalidate_wake();
         assert_eq!(bench.state.next_wake().at, None, "but for the answer");
         bench.answer(other, vec![Ok(id(1))]);
         bench.store(2);
@@ -668,7 +668,7 @@ mod lost {
 
     #[tokio::test(start_paused = true)]
     async fn unconfirmed_records_outlive_a_lost_request() {
-        // Their tickets are still there: a place that is given up under one is a panic when it is used.
+        // Their keys are still there: a place that is given up under one is a panic when it is used.
         let mut bench = Bench::new(aggregating(Order::PerKey), children());
         let mut all = bench.put_quarters();
         let both = bench.next_request();
@@ -820,7 +820,7 @@ mod made_again {
     #[tokio::test(start_paused = true)]
     async fn after_a_rest_an_aggregate_is_not_even_right_where_it_is_expected() {
         after(|bench| {
-            bench.state.rested();
+            bench.state.parked();
             bench.now += 5_000 * MS;
             assert_eq!(bench.lists(), None);
         });
@@ -840,7 +840,7 @@ mod made_again {
     async fn after_a_short_rest_nothing_is_listed() {
         let mut bench = Bench::new(aggregating(Order::None), children());
         for pause in [4_900 * MS, 10_000 * MS] {
-            bench.state.rested();
+            bench.state.parked();
             bench.now = bench.state.now() + pause;
             let [a, b] = [0, 1].map(|quarter| bench.put(quarter * QUARTER));
             assert_eq!(bench.lists(), None);
@@ -874,7 +874,7 @@ mod retries {
             outcome: Err(refused()),
         };
         bench.state.on_sent(sent, bench.now);
-        bench.state.rouse();
+        bench.state.invalidate_wake();
     }
 
     #[tokio::test(start_paused = true)]
@@ -890,7 +890,7 @@ mod retries {
         let second = bench.put(3 * QUARTER);
         let request = bench.next_request();
         unreached(&mut bench, request);
-        // The second waits in the backlog when the first finds out that the time is over.
+        // The second waits in the retry queue when the first finds out that the time is over.
         bench.now = begun + 1_100 * MS;
         let third = bench.put(3 * QUARTER);
         unreached(&mut bench, in_flight);
@@ -968,18 +968,18 @@ mod retries {
         let mut bench = Bench::new(aggregating(Order::None), children());
         bench.put(0);
         let request = bench.next_request();
-        let lane = request.entries[0].lane;
+        let queue = request.entries[0].queue;
         bench.answer(request, vec![Err("ProvisionedThroughputExceededException")]);
         let pace = |bench: &mut Bench, map, index| {
-            let lane = bench.state.lanes.lane_of(LaneId::new(map, index));
-            format!("{:?}", lane.unwrap().pace)
+            let queue = bench.state.queues.queue_of(QueueId::new(map, index));
+            format!("{:?}", queue.unwrap().pace)
         };
-        let throttled = pace(&mut bench, lane.map, 0);
-        assert_ne!(throttled, pace(&mut bench, lane.map, 1));
+        let throttled = pace(&mut bench, queue.map, 0);
+        assert_ne!(throttled, pace(&mut bench, queue.map, 1));
         bench.state.refresh.want(bench.now);
         bench.listed(Ok(vec![shard(1, 0..=1), shard(3, 2..=2), shard(4, 3..=3)]));
-        assert_eq!(throttled, pace(&mut bench, lane.map + 1, 0));
-        assert_ne!(throttled, pace(&mut bench, lane.map + 1, 1));
+        assert_eq!(throttled, pace(&mut bench, queue.map + 1, 0));
+        assert_ne!(throttled, pace(&mut bench, queue.map + 1, 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use crate::{
-    put::admission::shared::Settings,
+    put::admission::shared::Shared,
     service::{ErrorClass, ListShards, ServiceError, ShardFilter},
     shard::Shard,
 };
@@ -28,12 +28,12 @@ pub(crate) enum Listed {
 /// # Errors
 /// The first error of a page, or that the listing does not end.
 pub(crate) async fn list(
-    settings: Arc<Settings>,
+    shared: Arc<Shared>,
     listed: Listed,
 ) -> Result<Vec<Shard>, Box<ServiceError>> {
-    let service = &settings.target.service;
-    let time = settings.options.request_timeout.min(PAGE_TIMEOUT_MAX);
-    let mut first = ListShards::new(settings.target.stream.clone());
+    let service = &shared.target.service;
+    let time = shared.options.request_timeout.min(PAGE_TIMEOUT_MAX);
+    let mut first = ListShards::new(shared.target.stream.clone());
     if listed == Listed::Open {
         first = first.filter(ShardFilter::AtLatest);
     }
@@ -41,21 +41,21 @@ pub(crate) async fn list(
     let mut call = first.clone();
     for _ in 0..PAGES_MAX {
         let page = tokio::time::timeout(time, service.list_shards(call)).await;
-        let page = page.map_err(|_| unanswered(&settings, ErrorClass::Transient, TOO_LATE))??;
+        let page = page.map_err(|_| unanswered(&shared, ErrorClass::Transient, TOO_LATE))??;
         shards.extend(page.shards);
         match page.next_token {
             Some(token) if tokens.insert(token.clone()) => call = first.clone().next_token(token),
             _ => return Ok(distinct(shards)),
         }
     }
-    Err(unanswered(&settings, ErrorClass::Other, TOO_LONG).into())
+    Err(unanswered(&shared, ErrorClass::Other, TOO_LONG).into())
 }
 
 const TOO_LATE: &str = "no answer came in time";
 const TOO_LONG: &str = "the listing has more than 1,000 pages";
 
-fn unanswered(settings: &Settings, class: ErrorClass, message: &str) -> ServiceError {
-    let endpoint = settings.endpoint.as_ref();
+fn unanswered(shared: &Shared, class: ErrorClass, message: &str) -> ServiceError {
+    let endpoint = shared.endpoint.as_ref();
     ServiceError::unanswered("ListShards", endpoint, class, message)
 }
 

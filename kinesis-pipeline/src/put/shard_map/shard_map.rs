@@ -4,15 +4,15 @@ use std::collections::{HashSet, VecDeque};
 
 use crate::{
     digest,
-    put::pending::pending::Accepted,
+    put::pending::pending::PendingRecord,
     shard::{HashKey, HashKeyRange, Shard, ShardId},
 };
 
-/// How many partition keys are hashed at a time: a multiple of the lanes.
+/// How many partition keys are hashed at a time: a multiple of the queues.
 pub(crate) const HASHED_AT_ONCE: usize = 8 * digest::LANES;
 
 /// Finds the hash key of each record from this one on: its explicit one, or that of its partition key.
-pub(crate) fn find_hash_keys(users: &mut VecDeque<Accepted>, from: usize) {
+pub(crate) fn find_hash_keys(users: &mut VecDeque<PendingRecord>, from: usize) {
     let mut keys = Vec::with_capacity(users.len() - from);
     for user in users.range(from..) {
         if user.record.explicit_hash_key.is_none() {
@@ -27,14 +27,14 @@ pub(crate) fn find_hash_keys(users: &mut VecDeque<Accepted>, from: usize) {
     }
 }
 
-/// A way to find the lane of a record.
+/// A way to find the queue of a record.
 #[derive(Debug)]
 pub(crate) enum Placement {
-    /// There is one lane, and no shard is ever looked for.
+    /// There is one queue, and no shard is ever looked for.
     Never,
-    /// The shards could not be listed, or the listing proved wrong: there is one lane until they are listed again.
+    /// The shards could not be listed, or the listing proved wrong: there is one queue until they are listed again.
     Unlisted,
-    /// The service distributes the records by itself: there is one lane.
+    /// The service distributes the records by itself: there is one queue.
     Auto {
         /// How many Kinesis records in a row landed in a shard that takes their hash key.
         keyed: u32,
@@ -46,7 +46,7 @@ pub(crate) enum Placement {
 }
 
 impl Placement {
-    /// The lane of a record with this hash key; `None` while the shard map is awaited.
+    /// The queue of a record with this hash key; `None` while the shard map is awaited.
     pub(crate) fn index_of(&self, hash_key: HashKey) -> Option<usize> {
         match self {
             Self::Never | Self::Unlisted | Self::Auto { .. } => Some(0),

@@ -201,8 +201,8 @@ async fn a_put_that_does_not_wait_says_that_the_limit_is_not_known() {
         "{error}"
     );
     assert!(error.to_string().ends_with("wait with `put`"), "{error}");
-    let room = producer.reserve(2 * MIB).await.unwrap();
-    let error = room.put(large()).unwrap_err().error;
+    let budget = producer.reserve(2 * MIB).await.unwrap();
+    let error = budget.put(large()).unwrap_err().error;
     assert!(matches!(error, PutError::LimitUnknown { .. }), "{error}");
     assert!(producer.put(&large()).await.is_err());
     let error = producer.try_put(large()).unwrap_err().error;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::model::{Faults, Model};
 use crate::put::{
     PutOptions,
-    admission::shared::Settings,
+    admission::shared::Shared,
     shard_map::listing::{Listed, list},
 };
 
-fn settings(model: &Arc<Model>) -> Arc<Settings> {
-    Arc::new(Settings::new(
+fn shared(model: &Arc<Model>) -> Arc<Shared> {
+    Arc::new(Shared::new(
         model.stream().target.clone(),
         PutOptions::new(),
     ))
@@ -23,7 +23,7 @@ async fn a_token_that_comes_again_ends_the_listing_and_no_shard_counts_twice() {
         repeated_tokens: 1.0,
         ..Faults::default()
     });
-    let shards = list(settings(&model), Listed::Open).await.unwrap();
+    let shards = list(shared(&model), Listed::Open).await.unwrap();
     assert_eq!(shards.len(), 3);
     assert_eq!(model.lists(), 2);
 }
@@ -35,7 +35,7 @@ async fn a_listing_without_end_is_an_error() {
         endless_tokens: true,
         ..Faults::default()
     });
-    let error = list(settings(&model), Listed::Open).await.unwrap_err();
+    let error = list(shared(&model), Listed::Open).await.unwrap_err();
     assert!(error.to_string().contains("1,000 pages"), "{error}");
     assert_eq!(model.lists(), 1_000);
 }
@@ -44,7 +44,7 @@ async fn a_listing_without_end_is_an_error() {
 async fn closed_shards_are_listed_only_if_they_are_asked_for() {
     let model = Model::new(1, 1);
     model.split(0);
-    let listed = async |which| list(settings(&model), which).await.unwrap().len();
+    let listed = async |which| list(shared(&model), which).await.unwrap().len();
     assert_eq!(listed(Listed::Open).await, 2);
     assert_eq!(listed(Listed::All).await, 3);
 }

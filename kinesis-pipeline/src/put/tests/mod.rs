@@ -23,13 +23,10 @@ use std::sync::Arc;
 
 use script::{Answer, Script};
 
-use crate::put::admission::shared::Settings;
+use crate::put::admission::shared::Shared;
 
 /// Settings of a pipeline whose service stores everything.
-pub(super) fn settings() -> Arc<Settings> {
+pub(super) fn shared() -> Arc<Shared> {
     let stream = Script::new([]).stream();
-    Arc::new(Settings::new(
-        stream.target.clone(),
-        super::PutOptions::new(),
-    ))
+    Arc::new(Shared::new(stream.target.clone(), super::PutOptions::new()))
 }
