@@ -228,13 +228,14 @@ fn unique(index: usize, field: &ModelField<'_>) -> Option<TokenStream> {
 fn finish(index: usize, field: &ModelField<'_>, private: &TokenStream) -> TokenStream {
     let (variable, ty, settings) = (variable(index), field.ty, field.settings);
     let at = Literal::usize_unsuffixed(index);
-    let cut = value(&settings.max_length)
-        .map(|chars| quote_spanned!(ty.span()=> #private::MaxLength::cut(&mut value, #chars);));
+    let cut = value(&settings.max_length).map(
+        |chars| quote_spanned!(ty.span()=> <#ty as #private::MaxLength>::cut(&mut value, #chars);),
+    );
     let mutable = cut.is_some().then(|| quote!(mut));
     let null = null(&at, field, private);
     let anonymize = value(&settings.anonymize).map(|function| {
         quote_spanned! {ty.span()=>
-            let #variable = #private::Anonymized::anonymized(
+            let #variable = <#ty as #private::Anonymized>::anonymized(
                 #variable,
                 |text| ::core::convert::Into::into((#function)(text, __row.seed())),
             );
@@ -245,7 +246,7 @@ fn finish(index: usize, field: &ModelField<'_>, private: &TokenStream) -> TokenS
             quote_spanned!(function.span()=> let #variable: #ty = #function(#variable);)
         }
         Replacement::Text(text) => quote_spanned! {ty.span()=>
-            let #variable = #private::Anonymized::anonymized(
+            let #variable = <#ty as #private::Anonymized>::anonymized(
                 #variable,
                 |value| ::std::string::String::from(#text).replace("{}", value),
             );

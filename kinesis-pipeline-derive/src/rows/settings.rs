@@ -3,7 +3,10 @@
 use proc_macro2::{Ident, Span};
 use quote::ToTokens as _;
 use syn::{
-    Lit, LitInt, LitStr, Path, Token, bracketed, meta::ParseNestedMeta, parse::ParseStream, token,
+    Lit, LitInt, LitStr, Path, Token,
+    meta::ParseNestedMeta,
+    parse::{ParseStream, Parser as _},
+    token,
 };
 
 use super::{FieldNames, Function};
@@ -221,16 +224,19 @@ fn list<T>(
     if !input.peek(token::Bracket) {
         return read(input).map(|one| vec![one]);
     }
-    let inside;
-    bracketed!(inside in input);
-    let mut values = Vec::new();
-    while !inside.is_empty() {
-        values.push(read(&inside)?);
-        if !inside.is_empty() {
-            inside.parse::<Token![,]>()?;
+    // Taken as a whole, so that a mistake inside does not hide what comes behind.
+    let group: proc_macro2::Group = input.parse()?;
+    let inside = |inside: ParseStream<'_>| {
+        let mut values = Vec::new();
+        while !inside.is_empty() {
+            values.push(read(inside)?);
+            if !inside.is_empty() {
+                inside.parse::<Token![,]>()?;
+            }
         }
-    }
-    Ok(values)
+        Ok(values)
+    };
+    inside.parse2(group.stream())
 }
 
 fn default(meta: &ParseNestedMeta<'_>) -> syn::Result<DefaultValue> {
