@@ -25,8 +25,9 @@
 //! }
 //!
 //! # #[cfg(feature = "main")]
-//! fn main() -> std::process::ExitCode {
-//!     kinesis_pipeline_load::main::<Reading>()
+//! #[tokio::main]
+//! async fn main() -> std::process::ExitCode {
+//!     kinesis_pipeline_load::main::<Reading>().await
 //! }
 //! # #[cfg(not(feature = "main"))] fn main() {}
 //! ```
@@ -69,6 +70,8 @@ mod loader;
 mod map;
 mod model;
 mod options;
+#[cfg(feature = "main")]
+mod program;
 mod report;
 mod run;
 mod source;
@@ -79,5 +82,7 @@ pub use loader::{Loader, StopLoad};
 pub use map::{ReadMapError, read_map};
 pub use model::untyped::{ColumnType, Untyped};
 pub use options::{Format, Policy};
+#[cfg(feature = "main")]
+pub use program::{Program, main, program};
 pub use report::{LoadReport, TableReport};
 pub use source::ROW_BYTES_MAX;

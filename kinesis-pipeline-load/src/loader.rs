@@ -234,6 +234,7 @@ impl Loader {
     pub async fn load(mut self, input: impl Into<Input>) -> Result<LoadReport, LoadError> {
         let files = input.into().0;
         self.check()?;
+        self.refuse_overwriting(&files)?;
         let models = self.make_models();
         let tables: Vec<String> = models
             .iter()
@@ -290,6 +291,25 @@ impl Loader {
         if self.trial && self.resume.is_some() {
             let problem = "a trial stores nothing, so that there is nothing to resume: leave the resume file out";
             return Err(LoadError::Options(problem.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// A load writes no file that it reads.
+    fn refuse_overwriting(&self, files: &[crate::input::InputFile]) -> Result<(), LoadError> {
+        let written = [self.rejects(), self.resume.as_deref()];
+        for path in written.into_iter().flatten() {
+            let same = |file: &crate::input::InputFile| {
+                let read = file.path().and_then(|path| path.canonicalize().ok());
+                read.is_some() && read == path.canonicalize().ok()
+            };
+            if files.iter().any(same) {
+                let problem = format!(
+                    "{} is read and would be overwritten: name another",
+                    path.display()
+                );
+                return Err(LoadError::Options(problem));
+            }
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! Batches on their way: put, and awaited in the order of the input.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
-use kinesis_pipeline::{EncodedRecord, PendingReceipt, Producer, Receipt, ShardId};
+use kinesis_pipeline::{EncodedRecord, PendingReceipt, Producer, ShardId};
 
 use super::{
     batch::{Batch, Mark},
@@ -28,7 +28,7 @@ pub(crate) struct Flight {
     rows_stored: u64,
     /// The mark of the last batch that is stored.
     mark: Option<Mark>,
-    shards: Vec<(ShardId, u64)>,
+    shards: HashMap<ShardId, u64>,
 }
 
 struct InFlight {
@@ -60,7 +60,7 @@ impl Flight {
             rows_unmarked: 0,
             rows_stored: 0,
             mark: None,
-            shards: Vec::new(),
+            shards: HashMap::new(),
         }
     }
 
@@ -108,7 +108,7 @@ impl Flight {
             let (line, bytes) = (first.line, first.bytes);
             batch.pending.pop_front();
             let receipt = result.map_err(|source| failed(&batch.file, line, source))?;
-            count(&mut self.shards, receipt);
+            *self.shards.entry(receipt.shard_id).or_default() += 1;
             add(&self.progress.records, 1);
             add(&self.progress.bytes, bytes);
         }
@@ -162,16 +162,4 @@ impl Flight {
 fn failed(file: &Arc<str>, line: u64, source: kinesis_pipeline::PutError) -> LoadError {
     let file = file.to_string();
     LoadError::Put { file, line, source }
-}
-
-/// A stream has few shards, and aggregates bring many records of one: the last is looked at first.
-fn count(shards: &mut Vec<(ShardId, u64)>, receipt: Receipt) {
-    match shards
-        .iter_mut()
-        .rev()
-        .find(|(shard, _)| *shard == receipt.shard_id)
-    {
-        Some((_, records)) => *records += 1,
-        None => shards.push((receipt.shard_id, 1)),
-    }
 }

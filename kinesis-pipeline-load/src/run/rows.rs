@@ -6,7 +6,7 @@ use kinesis_pipeline::{
     Clock,
     record::{
         EncodeContext,
-        row::{RowError, RowProblem},
+        row::{DropReason, RowError, RowProblem},
     },
 };
 use tokio::sync::mpsc::Sender;
@@ -71,6 +71,8 @@ struct Course {
     batch: Batch,
     batch_bytes: usize,
     mark: Mark,
+    /// Of the row at hand: per model, whether it was dropped, and the end of its records in the batch.
+    fates: Vec<(Option<DropReason>, usize)>,
 }
 
 impl Rows {
@@ -105,6 +107,7 @@ impl Rows {
             batch: Batch::default(),
             batch_bytes: 0,
             mark,
+            fates: Vec::new(),
         }
     }
 
@@ -218,52 +221,56 @@ impl Rows {
         course: &mut Course,
     ) -> Result<(), Ended> {
         add(&self.progress.rows, 1);
+        for table in &mut course.mark.tables {
+            table.rows_in += 1;
+        }
         let row = match row {
             Ok(row) => row,
             Err(bad) => return self.refuse(bad, course),
         };
+        let (raw, line) = (row.raw, row.row.line());
         let before = course.batch.records.len();
-        let counts = course.mark.tables.clone();
         if let Err(error) = self.map(&row, course) {
             // A row is put whole or not at all.
             course.batch.records.truncate(before);
-            course.mark.tables = counts;
-            let raw = row.raw;
             return self.refuse(BadRow { raw, error }, course);
         }
-        let line = row.row.line();
         course.batch.lines.resize(course.batch.records.len(), line);
         let new = &course.batch.records[before..];
         course.batch_bytes += new.iter().map(|record| record.data.len()).sum::<usize>();
-        Ok(())
+        Ok(self.settle(before, course)?)
     }
 
+    /// Has each model map the row, and notes its fate. Nothing is counted yet: the row may still be refused.
     fn map(&mut self, row: &SourceRow<'_>, course: &mut Course) -> Result<(), RowError> {
         let context = EncodeContext::at(self.clock.now());
-        let line = row.row.line();
-        let first = course.batch.records.len();
-        let mut dropped = 0;
-        let mut exported: Vec<(usize, std::ops::Range<usize>)> = Vec::new();
-        for (index, model) in self.models.iter_mut().enumerate() {
-            let counts = &mut course.mark.tables[index];
-            counts.rows_in += 1;
-            let before = course.batch.records.len();
-            if let Some(reason) = model.map(row, &context, &mut course.batch.records)? {
-                count_drop(counts, reason);
-                dropped += 1;
-            }
-            let after = course.batch.records.len();
-            counts.records_out += (after - before) as u64;
-            exported.push((index, before..after));
+        let records = &mut course.batch.records;
+        let first = records.len();
+        course.fates.clear();
+        for model in &mut self.models {
+            let dropped = model.map(row, &context, records)?;
+            course.fates.push((dropped, records.len()));
         }
-        self.check(
-            &mut course.batch.records[first..],
-            course.hash.as_deref(),
-            line,
-        )?;
-        course.mark.dropped += dropped;
-        for (index, range) in exported {
-            self.export(index, &course.batch.records[range], line)?;
+        let line = row.row.line();
+        self.check(&mut records[first..], course.hash.as_deref(), line)
+    }
+
+    /// Counts the fates of a row that is put, and exports its records.
+    fn settle(&mut self, before: usize, course: &mut Course) -> Result<(), LoadError> {
+        let mut begin = before;
+        for (index, (dropped, end)) in course.fates.iter().enumerate() {
+            let counts = &mut course.mark.tables[index];
+            counts.records_out += (end - begin) as u64;
+            if let Some(reason) = dropped {
+                count_drop(counts, *reason);
+                course.mark.dropped += 1;
+            }
+            if let Some(output) = self.outputs.exports.get_mut(index) {
+                for record in &course.batch.records[begin..*end] {
+                    output.line(&record.data)?;
+                }
+            }
+            begin = *end;
         }
         Ok(())
     }
@@ -289,23 +296,6 @@ impl Rows {
                     format!("the record has {bytes} bytes with its key, the stream takes {max}");
                 return Err(RowError::of_row(line, reason));
             }
-        }
-        Ok(())
-    }
-
-    fn export(
-        &mut self,
-        index: usize,
-        records: &[kinesis_pipeline::EncodedRecord],
-        line: u64,
-    ) -> Result<(), RowError> {
-        let Some(output) = self.outputs.exports.get_mut(index) else {
-            return Ok(());
-        };
-        for record in records {
-            output
-                .line(&record.data)
-                .map_err(|error| RowError::of_row(line, error.to_string()).fatal())?;
         }
         Ok(())
     }

@@ -1,0 +1,158 @@
+//! The command line.
+
+use std::{io::Write as _, path::PathBuf};
+
+use clap::{Parser, ValueEnum};
+use kinesis_pipeline::record::row::Seed;
+
+use super::{Failure, tell};
+use crate::{Format, Input, LoadReport, Loader, Policy};
+
+/// Loads rows of a table into a Kinesis stream.
+#[derive(Debug, Parser)]
+#[command(version = None, about = "Loads rows of a table into a Kinesis stream")]
+pub(super) struct Options {
+    /// Directory to which the records are also written, as <table>.json.
+    #[arg(short = 'o', long, default_value = "results")]
+    outdir: PathBuf,
+    /// Do not write the records to files.
+    #[arg(long)]
+    no_export: bool,
+    /// Input file; may be given more than once. `.gz` and `.zst` are decompressed.
+    #[arg(short = 'i', long, value_name = "FILE", default_value = "<stdin>")]
+    input: Vec<PathBuf>,
+    /// Show what the program does in detail.
+    #[arg(long)]
+    debug: bool,
+    /// No output but errors.
+    #[arg(short = 'q', long)]
+    pub(super) quiet: bool,
+    /// In a trial, or with --debug, records to print.
+    #[arg(short = 'p', long, value_name = "N", default_value_t = 3)]
+    rows: usize,
+    /// Trial run only: nothing is sent to Kinesis.
+    #[arg(short = 't', long)]
+    trial: bool,
+    /// Name or ARN of the stream.
+    #[arg(long)]
+    pub(super) stream: Option<String>,
+    /// Profile of the AWS configuration.
+    #[arg(long)]
+    pub(super) profile: Option<String>,
+    /// Form of the input; by the file's ending, else tsv, unless given.
+    #[arg(long, value_enum)]
+    format: Option<FormatName>,
+    /// Leave out rows that are no records. By default the first one stops the load.
+    #[arg(long, conflicts_with = "rejects")]
+    skip: bool,
+    /// Leave out rows that are no records, and write them to this file as they were.
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+    /// Keep in this file how far the load is stored, and begin where it says.
+    #[arg(long, value_name = "FILE", conflicts_with = "trial")]
+    resume: Option<PathBuf>,
+    /// Give each record an id, `_meta.id`, by which a reader drops what came twice.
+    #[arg(long)]
+    ids: bool,
+    /// File with the secret of the anonymisers: with one secret, pseudonyms stay from run to run.
+    #[arg(long, value_name = "FILE")]
+    seed_file: Option<PathBuf>,
+    /// One Kinesis record per record: slower, for readers that split no aggregates.
+    #[arg(long)]
+    no_aggregate: bool,
+    /// Print the report as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatName {
+    Tsv,
+    Csv,
+    Jsonl,
+}
+
+/// The name that stands for standard input.
+const STDIN: &str = "<stdin>";
+
+impl Options {
+    /// Sets the log up: warnings, or with `--debug` all.
+    pub(super) fn log(&self) {
+        use tracing_subscriber::filter::LevelFilter;
+        let level = match (self.debug, self.quiet) {
+            (true, _) => LevelFilter::DEBUG,
+            (false, true) => LevelFilter::OFF,
+            (false, false) => LevelFilter::WARN,
+        };
+        // A program that has a log already keeps it.
+        let _ = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .try_init();
+    }
+
+    pub(super) fn input(&self) -> Input {
+        match self.input.as_slice() {
+            [one] if one.as_os_str() == STDIN || one.as_os_str() == "-" => Input::stdin(),
+            files => Input::files(files.iter().cloned()),
+        }
+    }
+
+    /// Sets the loader as the command line says.
+    pub(super) fn apply(&self, mut loader: Loader) -> Result<Loader, Failure> {
+        loader = loader
+            .trial(self.trial)
+            .samples(self.rows)
+            .ids(self.ids)
+            .progress(!self.quiet && !self.json);
+        if self.no_aggregate {
+            loader = loader.aggregate(false);
+        }
+        if !self.no_export {
+            loader = loader.outdir(&self.outdir);
+        }
+        if let Some(format) = self.format {
+            loader = loader.format(match format {
+                FormatName::Tsv => Format::TSV,
+                FormatName::Csv => Format::CSV,
+                FormatName::Jsonl => Format::JsonLines,
+            });
+        }
+        if self.skip {
+            loader = loader.policy(Policy::Skip);
+        }
+        if let Some(path) = &self.rejects {
+            loader = loader.policy(Policy::Rejects(path.clone()));
+        }
+        if let Some(path) = &self.resume {
+            loader = loader.resume(path);
+        }
+        if let Some(path) = &self.seed_file {
+            let seed = std::fs::read(path)
+                .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+            loader = loader.seed(Seed::new(seed.trim_ascii()));
+        }
+        Ok(loader)
+    }
+
+    /// Prints the report: JSON to standard output, a table to standard error.
+    pub(super) fn print(&self, report: &LoadReport) -> Result<(), Failure> {
+        if self.json {
+            let mut out = std::io::stdout().lock();
+            serde_json::to_writer(&mut out, report).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+            return Ok(());
+        }
+        if self.quiet {
+            return Ok(());
+        }
+        for sample in &report.samples {
+            tell(&format!("{}\t{}", sample.partition_key, sample.data));
+        }
+        if let Some(permission) = &report.permission {
+            tell(&format!("permission: {permission}"));
+        }
+        tell(report.to_string().trim_end());
+        Ok(())
+    }
+}
