@@ -70,6 +70,7 @@ mod loader;
 mod map;
 mod model;
 mod options;
+mod plan;
 #[cfg(feature = "main")]
 mod program;
 mod report;
@@ -82,7 +83,8 @@ pub use loader::{Loader, StopLoad};
 pub use map::{ReadMapError, read_map};
 pub use model::untyped::{ColumnType, Untyped};
 pub use options::{Format, Policy};
+pub use plan::{HotReason, HotShard, LoadPlan};
 #[cfg(feature = "main")]
 pub use program::{Program, main, program};
-pub use report::{LoadReport, TableReport};
+pub use report::{LoadReport, Sample, TableReport};
 pub use source::ROW_BYTES_MAX;

@@ -14,11 +14,15 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::{
-    Format, Input, LoadError, LoadReport, Policy, ResumeProblem, Untyped,
+    Format, Input, LoadError, LoadPlan, LoadReport, Policy, ResumeProblem, Untyped,
+    input::InputFile,
     model::{MakeModel, Model, Typed, untyped::UntypedModel},
+    plan::{Sampled, plan},
+    report::precise,
     run::{
         batch::{BATCH_ROWS_MAX, BATCHES_WAITING_MAX, Batch, Mark},
         flight::Flight,
+        markers::{self, Edge},
         outputs::Outputs,
         progress::{Bar, DRAW_EVERY, Progress, get},
         resume::{Load, Resume},
@@ -62,6 +66,7 @@ pub struct Loader {
     aggregate: bool,
     order: Order,
     show_progress: bool,
+    snapshot: Option<String>,
     progress: Arc<Progress>,
 }
 
@@ -75,6 +80,43 @@ impl StopLoad {
     pub fn stop(&self) {
         stop(&self.0);
     }
+}
+
+/// The thread that reads, and what comes of it.
+struct Reading {
+    batches: mpsc::Receiver<Batch>,
+    thread: ReadThread,
+}
+
+struct ReadThread(std::thread::JoinHandle<Result<(), LoadError>>);
+
+impl ReadThread {
+    /// Waits for the end of a thread whose channel is closed, and returns what it ended with.
+    async fn ended(self) -> Result<(), LoadError> {
+        let joined = tokio::task::spawn_blocking(move || self.0.join()).await;
+        match joined {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(LoadError::ReaderPanicked),
+        }
+    }
+}
+
+/// What is known before the first record is put.
+struct Course {
+    resume: Option<Arc<Resume>>,
+    /// Where a run before this one stopped.
+    resumed: Option<Mark>,
+    /// The size of the input.
+    total: Option<u64>,
+    tables: Vec<String>,
+}
+
+/// The size of the files, if all are files.
+fn total(files: &[InputFile]) -> Option<u64> {
+    files
+        .iter()
+        .map(|file| Some(file.path()?.metadata().ok()?.len()))
+        .sum()
 }
 
 impl Loader {
@@ -106,6 +148,7 @@ impl Loader {
             aggregate: true,
             order: Order::PerKey,
             show_progress: false,
+            snapshot: None,
             progress: Arc::default(),
         }
     }
@@ -221,6 +264,18 @@ impl Loader {
         self
     }
 
+    /// Puts a marker with this id to every open shard before the first record and after the last one, so that readers
+    /// tell the load from what is live. Default: none.
+    ///
+    /// A marker is a JSON object: `_meta.eventType` is `snapshot.begin` or `snapshot.end`, `snapshot.id` is the id,
+    /// `snapshot.tables` has the tables, and the end has `snapshot.counts`: rows, records, dropped, rejected. A load that is
+    /// stopped or fails has no end; one that is resumed and begins anew can bring a marker twice.
+    #[must_use]
+    pub fn snapshot(mut self, id: impl Into<String>) -> Self {
+        self.snapshot = Some(id.into());
+        self
+    }
+
     /// A handle that stops the load.
     #[must_use]
     pub fn stop_handle(&self) -> StopLoad {
@@ -249,38 +304,100 @@ impl Loader {
             resume.after(outputs.files());
             Arc::new(resume)
         });
-        let total = files
-            .iter()
-            .map(|file| Some(file.path()?.metadata().ok()?.len()))
-            .sum();
-        let record_bytes_max = self.record_bytes_max().await?;
-        let (batches, received) = mpsc::channel(BATCHES_WAITING_MAX);
+        let total = total(&files);
+        let hashes = hashes.filter(|_| self.ids);
+        let reading = self
+            .read(models, files, outputs, hashes, mark.clone())
+            .await?;
+        let course = Course {
+            resume,
+            resumed: mark,
+            total,
+            tables,
+        };
+        let report = self.drive(reading.batches, course).await?;
+        reading.thread.ended().await?;
+        Ok(report)
+    }
+
+    /// Reads up to `sample_rows` rows and the stream's shards, and tells what the load will take: how long, which shard
+    /// will be hot and why, and, for a time that is asked for, how many shards it would need. Nothing is sent or written.
+    ///
+    /// It goes by the limits of shards. What the machine and the network can do is not known before.
+    ///
+    /// # Errors
+    /// [`LoadError`], as [`load`](Self::load).
+    pub async fn plan(
+        mut self,
+        input: impl Into<Input>,
+        sample_rows: u64,
+        within: Option<Duration>,
+    ) -> Result<LoadPlan, LoadError> {
+        let files = input.into().0;
+        self.rows_max = Some(sample_rows);
+        let models = self.make_models();
+        let total = total(&files);
+        let reading = self
+            .read(models, files, Outputs::default(), None, None)
+            .await?;
+        let (mut batches, service) = (reading.batches, self.stream.service());
+        let shards = OpenShards::list(&**service, self.stream.id()).await?;
+        let mut trial = Trial::new(shards, 0).with_keys();
+        let mut rows = 0;
+        while let Some(batch) = batches.recv().await {
+            trial.take(&batch);
+            rows += batch.rows;
+        }
+        reading.thread.ended().await?;
+        let (shards, keys) = trial.sampled();
+        let read = get(&self.progress.rows_bytes);
+        let is_whole = rows < sample_rows;
+        let fraction = match total {
+            Some(total) if !is_whole && total > read => precise(read) / precise(total),
+            _ => 1.0,
+        };
+        Ok(plan(&Sampled {
+            rows,
+            is_whole,
+            fraction,
+            shards,
+            keys,
+            aggregate: self.aggregate,
+            within_seconds: within.map(|time| time.as_secs_f64()),
+        }))
+    }
+
+    /// Starts the thread that reads.
+    async fn read(
+        &self,
+        models: Vec<Box<dyn Model>>,
+        files: Vec<InputFile>,
+        outputs: Outputs,
+        hashes: Option<Vec<String>>,
+        resume: Option<Mark>,
+    ) -> Result<Reading, LoadError> {
+        let (sender, batches) = mpsc::channel(BATCHES_WAITING_MAX);
         let rows = Rows {
             models,
             format: self.format,
             policy: self.policy.clone(),
             outputs,
-            hashes: hashes.filter(|_| self.ids),
-            record_bytes_max,
+            hashes,
+            record_bytes_max: self.record_bytes_max().await?,
             rows_max: self.rows_max,
             clock: self.stream.clock().clone(),
             progress: Arc::clone(&self.progress),
-            resume: mark.clone(),
-            batches,
+            resume,
+            batches: sender,
         };
-        let thread = std::thread::Builder::new().name("kinesis-load".to_owned());
-        let thread = thread.spawn(move || rows.run(files)).map_err(|source| {
-            LoadError::io("the thread that reads rows", "cannot start", source)
-        })?;
-        let mut report = self.drive(received, resume, mark, total).await?;
-        // The channel is closed: the thread has ended or ends now.
-        let read = tokio::task::spawn_blocking(move || thread.join()).await;
-        match read {
-            Ok(Ok(result)) => result?,
-            Ok(Err(_)) | Err(_) => return Err(LoadError::ReaderPanicked),
-        }
-        report.stopped = self.progress.is_stopped();
-        Ok(report)
+        let thread = std::thread::Builder::new()
+            .name("kinesis-load".to_owned())
+            .spawn(move || rows.run(files))
+            .map_err(|source| {
+                LoadError::io("the thread that reads rows", "cannot start", source)
+            })?;
+        let thread = ReadThread(thread);
+        Ok(Reading { batches, thread })
     }
 
     fn check(&self) -> Result<(), LoadError> {
@@ -296,10 +413,10 @@ impl Loader {
     }
 
     /// A load writes no file that it reads.
-    fn refuse_overwriting(&self, files: &[crate::input::InputFile]) -> Result<(), LoadError> {
+    fn refuse_overwriting(&self, files: &[InputFile]) -> Result<(), LoadError> {
         let written = [self.rejects(), self.resume.as_deref()];
         for path in written.into_iter().flatten() {
-            let same = |file: &crate::input::InputFile| {
+            let same = |file: &InputFile| {
                 let read = file.path().and_then(|path| path.canonicalize().ok());
                 read.is_some() && read == path.canonicalize().ok()
             };
@@ -332,10 +449,7 @@ impl Loader {
     }
 
     /// The hashes of the files, if they are needed.
-    async fn hashes(
-        &self,
-        files: &[crate::input::InputFile],
-    ) -> Result<Option<Vec<String>>, LoadError> {
+    async fn hashes(&self, files: &[InputFile]) -> Result<Option<Vec<String>>, LoadError> {
         if !self.ids && self.resume.is_none() {
             return Ok(None);
         }
@@ -398,33 +512,28 @@ impl Loader {
     async fn drive(
         &self,
         received: mpsc::Receiver<Batch>,
-        resume: Option<Arc<Resume>>,
-        resumed: Option<Mark>,
-        total: Option<u64>,
+        course: Course,
     ) -> Result<LoadReport, LoadError> {
         let start = self.stream.clock().instant();
-        let bar = if self.show_progress {
-            Bar::new(total)
-        } else {
-            None
-        };
         let mut report = LoadReport {
             trial: self.trial,
-            resumed_rows: resumed.as_ref().map_or(0, |mark| mark.rows),
+            resumed_rows: course.resumed.as_ref().map_or(0, |mark| mark.rows),
             ..LoadReport::default()
         };
         let mark = if self.trial {
             self.drive_trial(received, &mut report).await?
         } else {
-            let bar = bar.as_ref();
-            self.drive_puts(received, resume, bar, &mut report).await?
+            self.drive_puts(received, &course, &mut report).await?
         };
-        if let Some(mark) = mark.or(resumed) {
-            report.rows = mark.rows;
-            report.dropped = mark.dropped;
-            report.rejected = mark.rejected;
-            report.tables = mark.tables;
+        report.stopped = self.progress.is_stopped();
+        let mark = mark.or(course.resumed).unwrap_or_default();
+        if let (Some(id), false, false) = (&self.snapshot, self.trial, report.stopped) {
+            markers::put(&self.stream, id, &course.tables, Edge::End(&mark)).await?;
         }
+        report.rows = mark.rows;
+        report.dropped = mark.dropped;
+        report.rejected = mark.rejected;
+        report.tables = mark.tables;
         report.seconds = start.elapsed().as_secs_f64();
         Ok(report)
     }
@@ -460,11 +569,18 @@ impl Loader {
     async fn drive_puts(
         &self,
         mut received: mpsc::Receiver<Batch>,
-        resume: Option<Arc<Resume>>,
-        bar: Option<&Bar>,
+        course: &Course,
         report: &mut LoadReport,
     ) -> Result<Option<Mark>, LoadError> {
-        let progress = Arc::clone(&self.progress);
+        if let (Some(id), None) = (&self.snapshot, &course.resumed) {
+            markers::put(&self.stream, id, &course.tables, Edge::Begin).await?;
+        }
+        let bar = if self.show_progress {
+            Bar::new(course.total)
+        } else {
+            None
+        };
+        let (progress, resume) = (Arc::clone(&self.progress), course.resume.clone());
         let mut flight = Flight::new(self.producer()?, progress, resume, self.resume_window);
         let start = self.stream.clock().instant();
         let mut mark_timer = tokio::time::interval(MARK_EVERY);
@@ -484,9 +600,8 @@ impl Loader {
                 },
                 _ = mark_timer.tick() => flight.write_mark().await?,
                 _ = draw_timer.tick(), if bar.is_some() => {
-                    self.progress.throttled.store(flight.throttled(), std::sync::atomic::Ordering::Relaxed);
-                    if let Some(bar) = bar {
-                        bar.draw(&self.progress, start.elapsed());
+                    if let Some(bar) = &bar {
+                        bar.draw(&self.progress, flight.throttled(), start.elapsed());
                     }
                 }
             }

@@ -567,3 +567,56 @@ async fn a_file_that_is_read_is_not_overwritten() {
     ));
     assert_eq!(fs::read_to_string(input).unwrap(), BAD);
 }
+
+#[tokio::test]
+async fn markers_frame_the_load_in_every_shard() {
+    let stream = stream::<Row>(3).await;
+    let input = Input::reader("t", std::io::Cursor::new(table(0..100)));
+    let report = Loader::new(&stream)
+        .snapshot("s1")
+        .load(input)
+        .await
+        .unwrap();
+    assert_eq!(report.records, 100);
+    for (shard, records) in all(&stream.with_record_type::<Value>()).await {
+        let event = |record: &Value| record["_meta"]["eventType"].as_str().map(str::to_owned);
+        let (first, last) = (&records[0], &records[records.len() - 1]);
+        assert_eq!(event(first).as_deref(), Some("snapshot.begin"), "{shard}");
+        assert_eq!(event(last).as_deref(), Some("snapshot.end"), "{shard}");
+        assert_eq!(last["snapshot"]["counts"]["records"], 100);
+        assert!(
+            records[1..records.len() - 1]
+                .iter()
+                .all(|record| event(record).is_none())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_plan_reads_a_sample_and_sends_nothing() {
+    let dir = Dir::new("plan");
+    // All rows are of one length, so that the sample tells the whole.
+    let row = |n: u32| format!("{:06}\t{n:06}\n", if n.is_multiple_of(10) { n } else { 1 });
+    let rows: String = (0..50_000).map(row).collect();
+    let input = dir.file("a.tsv", format!("key\tnumber\n{rows}"));
+    let stream = stream::<Row>(4).await;
+    let plan = Loader::new(&stream)
+        .plan(input.clone(), 10_000, None)
+        .await
+        .unwrap();
+    assert_eq!(
+        (plan.sample_rows, plan.is_whole, plan.shards),
+        (10_000, false, 4)
+    );
+    assert!((45_000..55_000).contains(&plan.records), "{plan:?}");
+    let hot = plan.hot.unwrap();
+    assert!(
+        matches!(hot.reason, kinesis_pipeline_load::HotReason::Key { ref key, .. } if key == "000001")
+    );
+    let whole = Loader::new(&stream)
+        .plan(input, 100_000, None)
+        .await
+        .unwrap();
+    assert_eq!((whole.records, whole.is_whole), (50_000, true));
+    assert!(rows_of(&stream).await.is_empty());
+}

@@ -9,7 +9,7 @@ mod help;
 mod options;
 mod signals;
 
-use std::{io::Write as _, process::ExitCode, sync::Arc};
+use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 use kinesis_pipeline::{
@@ -26,6 +26,9 @@ use self::{
     signals::{Signal, signalled},
 };
 use crate::{LoadError, LoadReport, Loader};
+
+/// The rows that a plan reads.
+const PLAN_ROWS: u64 = 100_000;
 
 /// Runs a loader program of one model: reads the command line, loads, and returns the exit status.
 ///
@@ -165,6 +168,12 @@ impl Program {
         )
         .await?;
         let loader = options.apply((self.loader)(&stream))?;
+        if options.plan {
+            let within = options.within.map(Duration::from_secs);
+            let plan = loader.plan(options.input(), PLAN_ROWS, within).await?;
+            options.print_plan(&plan)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let stop = loader.stop_handle();
         let signal = Arc::new(std::sync::OnceLock::new());
         let noted = Arc::clone(&signal);

@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 use kinesis_pipeline::record::row::Seed;
 
 use super::{Failure, tell};
-use crate::{Format, Input, LoadReport, Loader, Policy};
+use crate::{Format, Input, LoadPlan, LoadReport, Loader, Policy};
 
 /// Loads rows of a table into a Kinesis stream.
 #[derive(Debug, Parser)]
@@ -60,6 +60,15 @@ pub(super) struct Options {
     /// One Kinesis record per record: slower, for readers that split no aggregates.
     #[arg(long)]
     no_aggregate: bool,
+    /// Put markers with this id before and after the load, to every shard.
+    #[arg(long, value_name = "ID")]
+    snapshot: Option<String>,
+    /// Tell what the load will take, from a sample of the input and the shards of today. Nothing is sent.
+    #[arg(long)]
+    pub(super) plan: bool,
+    /// With --plan: how many shards the load needs to be done in so many seconds.
+    #[arg(long, value_name = "SECONDS", requires = "plan")]
+    pub(super) within: Option<u64>,
     /// Print the report as JSON on standard output.
     #[arg(long)]
     json: bool,
@@ -105,6 +114,9 @@ impl Options {
             .samples(self.rows)
             .ids(self.ids)
             .progress(!self.quiet && !self.json);
+        if let Some(id) = &self.snapshot {
+            loader = loader.snapshot(id);
+        }
         if self.no_aggregate {
             loader = loader.aggregate(false);
         }
@@ -133,6 +145,18 @@ impl Options {
             loader = loader.seed(Seed::new(seed.trim_ascii()));
         }
         Ok(loader)
+    }
+
+    /// Prints the plan: JSON or words, to standard output.
+    pub(super) fn print_plan(&self, plan: &LoadPlan) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut out, plan).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        } else {
+            write!(out, "{plan}")?;
+        }
+        Ok(())
     }
 
     /// Prints the report: JSON to standard output, a table to standard error.

@@ -8,6 +8,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod flight;
+pub(crate) mod markers;
 pub(crate) mod outputs;
 pub(crate) mod progress;
 pub(crate) mod resume;

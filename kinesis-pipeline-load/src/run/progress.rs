@@ -16,11 +16,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 pub(crate) struct Progress {
     /// Bytes of the input that were read, compressed.
     pub(crate) input_bytes: Arc<AtomicU64>,
+    /// Bytes of the input, compressed, of the rows that were read: known once a load ends by its limit of rows.
+    pub(crate) rows_bytes: AtomicU64,
     pub(crate) rows: AtomicU64,
     pub(crate) rejected: AtomicU64,
     pub(crate) records: AtomicU64,
     pub(crate) bytes: AtomicU64,
-    pub(crate) throttled: AtomicU64,
     pub(crate) stop: AtomicBool,
 }
 
@@ -64,16 +65,15 @@ impl Bar {
         Some(Self { bar })
     }
 
-    pub(crate) fn draw(&self, progress: &Progress, elapsed: Duration) {
+    pub(crate) fn draw(&self, progress: &Progress, throttled: u64, elapsed: Duration) {
         let seconds = elapsed.as_secs().max(1);
         let (rows, records) = (get(&progress.rows), get(&progress.records));
         self.bar.set_position(get(&progress.input_bytes));
         self.bar.set_message(format!(
-            "{rows} rows ({}/s), {records} records ({}/s), {} rejected, {} throttled",
+            "{rows} rows ({}/s), {records} records ({}/s), {} rejected, {throttled} throttled",
             rows / seconds,
             records / seconds,
-            get(&progress.rejected),
-            get(&progress.throttled)
+            get(&progress.rejected)
         ));
     }
 }

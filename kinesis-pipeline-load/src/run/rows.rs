@@ -14,12 +14,14 @@ use tokio::sync::mpsc::Sender;
 use super::{
     batch::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch, Mark},
     outputs::Outputs,
-    progress::{Progress, add},
+    progress::{Progress, add, get},
 };
 use crate::{
     Format, LoadError, Policy,
     input::InputFile,
     model::{Model, Stamp, count_drop, stamped},
+    plan::whole,
+    report::precise,
     source::{BadRow, Delimited, JsonLines, SourceRow, Table, open},
 };
 
@@ -145,6 +147,7 @@ impl Rows {
         skipped: u64,
         course: &mut Course,
     ) -> Result<(), Ended> {
+        let before = get(&self.progress.input_bytes);
         let mut table = self.table(file, course)?;
         let mut number = 0;
         while let Some(row) = table.next()? {
@@ -165,7 +168,11 @@ impl Rows {
             if is_full {
                 self.hand_over(course)?;
             }
-            if is_full && self.progress.is_stopped() || self.rows_max == Some(course.mark.rows) {
+            if self.rows_max == Some(course.mark.rows) {
+                self.note_bytes(before, table.bytes());
+                return Ok(());
+            }
+            if is_full && self.progress.is_stopped() {
                 return Ok(());
             }
         }
@@ -174,6 +181,19 @@ impl Rows {
         }
         let problem = format!("the file has {number} row(s), and {skipped} were loaded before");
         Err(LoadError::input(&course.file, problem).into())
+    }
+
+    /// Notes how much of the input the rows make out: more was read ahead, and may be compressed.
+    fn note_bytes(&self, before: u64, (handed_out, taken): (u64, u64)) {
+        let read = get(&self.progress.input_bytes) - before;
+        let of_file = if read <= taken && taken > 0 {
+            precise(read) * precise(handed_out) / precise(taken)
+        } else {
+            // What a buffer holds of a file that is not compressed, or hardly.
+            precise(handed_out.min(read))
+        };
+        let bytes = before + whole(of_file);
+        self.progress.rows_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// Opens a file and holds it against the models.

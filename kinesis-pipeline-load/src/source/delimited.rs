@@ -49,6 +49,10 @@ impl Delimited {
         &self.raw_header
     }
 
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (self.reader.position().byte(), self.reader.get_ref().end())
+    }
+
     fn read_header(&mut self) -> Result<(), LoadError> {
         if !self.read()? {
             return Err(LoadError::input(

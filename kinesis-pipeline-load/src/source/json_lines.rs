@@ -19,6 +19,8 @@ pub(crate) struct JsonLines {
     ahead: Option<Vec<u8>>,
     line: Vec<u8>,
     number: u64,
+    /// The bytes of the lines that were read.
+    bytes: u64,
     text: String,
     ends: Vec<usize>,
     nulls: Vec<bool>,
@@ -36,6 +38,7 @@ impl JsonLines {
             ahead: None,
             line: Vec::new(),
             number: 0,
+            bytes: 0,
             text: String::new(),
             ends: Vec::new(),
             nulls: Vec::new(),
@@ -47,6 +50,10 @@ impl JsonLines {
 
     pub(crate) fn header(&self) -> &Header {
         &self.header
+    }
+
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (self.bytes, self.bytes + self.reader.buffer().len() as u64)
     }
 
     fn read_ahead(&mut self, columns: &[&str]) -> Result<(), LoadError> {
@@ -96,6 +103,7 @@ impl JsonLines {
                 return Ok(false);
             }
             self.number += 1;
+            self.bytes += bytes as u64;
             if bytes > ROW_BYTES_MAX {
                 return Err(LoadError::input(
                     &self.name,

@@ -48,6 +48,14 @@ impl Table {
         }
     }
 
+    /// The bytes of the rows that were handed out, and those that were taken from the file, both decompressed.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        match self {
+            Self::Delimited(table) => table.bytes(),
+            Self::JsonLines(table) => table.bytes(),
+        }
+    }
+
     /// The next row, a row that is none, or `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Result<SourceRow<'_>, BadRow<'_>>>, LoadError> {
         match self {

@@ -49,6 +49,11 @@ impl<R: Read> Window<R> {
         &self.kept[self.start..end]
     }
 
+    /// How many bytes were read.
+    pub(super) fn end(&self) -> u64 {
+        self.base + self.kept.len() as u64
+    }
+
     /// Whether a row is longer than it may be.
     pub(super) fn is_full(&self) -> bool {
         self.is_full
