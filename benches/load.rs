@@ -46,9 +46,7 @@ struct Row {
 }
 
 fn main() {
-    let rows = std::env::args()
-        .filter_map(|argument| argument.parse().ok())
-        .next();
+    let rows = std::env::args().find_map(|argument| argument.parse().ok());
     let rows = rows.unwrap_or(ROWS);
     let path = table(rows);
     let rounds = if rows > ROWS { 1 } else { ROUNDS };
@@ -103,7 +101,7 @@ fn row(index: usize) -> Row {
     Row {
         id: index as u64 * 7_919,
         name: format!("customer {index}"),
-        city: (index % 5 != 0).then(|| "Bay Springs".to_owned()),
+        city: (!index.is_multiple_of(5)).then(|| "Bay Springs".to_owned()),
         amount: 1_000 - i64::try_from(index % 2_000).unwrap_or_default(),
         share: 0.25 + f64::from(u32::try_from(index % 1_000).unwrap_or_default()),
         note: "a note of a customer, forty bytes long..".to_owned(),

@@ -53,7 +53,7 @@ pub enum LoadError {
     Marker(#[source] PutError),
     /// The stream could not be described.
     #[error(transparent)]
-    Stream(#[from] ServiceError),
+    Stream(Box<ServiceError>),
     /// The rejects, export or resume file could not be written.
     #[error("{}: cannot be written: {source}", path.display())]
     Output {
@@ -96,6 +96,12 @@ pub enum ResumeProblem {
     /// The input cannot be read a second time.
     #[error("a load can be resumed from files only: {0} is gone once it is read")]
     NotAFile(String),
+}
+
+impl From<ServiceError> for LoadError {
+    fn from(error: ServiceError) -> Self {
+        Self::Stream(Box::new(error))
+    }
 }
 
 impl LoadError {

@@ -194,14 +194,14 @@ fn hot(sampled: &Sampled) -> Option<HotShard> {
             .total_cmp(&other.1.load.seconds(sampled))
     };
     let (index, shard) = sampled.shards.iter().enumerate().max_by(by_time)?;
-    let share = shard.load.seconds(sampled) / total;
+    let of_load = shard.load.seconds(sampled) / total;
     let fair = 1.0 / precise(sampled.shards.len() as u64);
-    if sampled.shards.len() < 2 || total <= 0.0 || share < HOT_TIMES * fair {
+    if sampled.shards.len() < 2 || total <= 0.0 || of_load < HOT_TIMES * fair {
         return None;
     }
     Some(HotShard {
         shard: shard.id.clone(),
-        percent: percent(share),
+        percent: percent(of_load),
         reason: reason(sampled, index, shard, fair),
     })
 }
@@ -210,11 +210,11 @@ fn reason(sampled: &Sampled, index: usize, shard: &SampledShard, fair: f64) -> H
     let of_shard = sampled.keys.iter().filter(|(_, key)| key.shard == index);
     let largest = of_shard.max_by_key(|(key, load)| (load.bytes, std::cmp::Reverse(*key)));
     if let Some((key, load)) = largest {
-        let share = load.seconds(sampled) / shard.load.seconds(sampled).max(f64::MIN_POSITIVE);
-        if share >= 0.5 {
+        let of_shard = load.seconds(sampled) / shard.load.seconds(sampled).max(f64::MIN_POSITIVE);
+        if of_shard >= 0.5 {
             return HotReason::Key {
                 key: key.clone(),
-                percent: percent(share),
+                percent: percent(of_shard),
             };
         }
     }
@@ -264,11 +264,11 @@ impl fmt::Display for LoadPlan {
             )?;
             match &hot.reason {
                 HotReason::Key { key, percent } => {
-                    writeln!(f, "the key {key:?} is {percent} % of it")?
+                    writeln!(f, "the key {key:?} is {percent} % of it")?;
                 }
                 HotReason::Range { percent } => writeln!(f, "it has {percent} % of the key space")?,
                 HotReason::FewKeys { keys } => {
-                    writeln!(f, "there are only {keys} key(s) to spread")?
+                    writeln!(f, "there are only {keys} key(s) to spread")?;
                 }
             }
         }

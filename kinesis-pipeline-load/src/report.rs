@@ -36,7 +36,8 @@ pub struct LoadReport {
     /// The first records of a trial, as they would be sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Sample>,
-    /// What the service says to a put that is only checked, in a trial: `None` where it does not know such a put.
+    /// What the service says to a put of the first record that it only checks, in a trial: `allowed`, or the reason why
+    /// not, or that it cannot be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permission: Option<String>,
 }

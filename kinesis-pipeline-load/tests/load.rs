@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -185,7 +186,7 @@ async fn untyped_rows_become_objects_nested_by_dots() {
 fn table(rows: std::ops::Range<u64>) -> String {
     let mut text = "key\tnumber\n".to_owned();
     for number in rows {
-        text.push_str(&format!("k{}\t{number}\n", number % 7));
+        writeln!(text, "k{}\t{number}", number % 7).unwrap();
     }
     text
 }
@@ -284,14 +285,15 @@ async fn a_trial_sends_nothing_and_tells_where_records_would_go() {
         .await
         .unwrap();
     assert_eq!((trial.records, trial.samples.len()), (100, 3));
+    assert_eq!(trial.permission.as_deref(), Some("allowed"));
     assert!(rows_of(&stream).await.is_empty());
     let load = |dir: PathBuf| {
         let loader = Loader::new(&stream).outdir(dir);
         loader.load(Input::reader("t", std::io::Cursor::new(table(0..100))))
     };
-    let loaded: LoadReport = load(dir.path("out2")).await.unwrap();
+    let done: LoadReport = load(dir.path("out2")).await.unwrap();
     let nonzero: BTreeMap<_, _> = trial.shards.into_iter().filter(|(_, n)| *n > 0).collect();
-    assert_eq!((nonzero, trial.bytes), (loaded.shards, loaded.bytes));
+    assert_eq!((nonzero, trial.bytes), (done.shards, done.bytes));
     let export = |name: &str| fs::read_to_string(dir.path(name).join("row.json")).unwrap();
     assert_eq!(export("out"), export("out2"));
     assert_eq!(

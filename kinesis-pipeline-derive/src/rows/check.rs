@@ -46,14 +46,20 @@ pub(crate) fn check<'a>(input: &'a Input<'a>, mistakes: &mut Mistakes) -> Option
             LitStr::value,
         ),
         delimiter: settings.delimiter.as_ref().and_then(|one| one.value),
-        on_duplicate: consequence(&settings.drop_non_unique, &settings.fail_non_unique),
-        not_validated: consequence(&settings.drop_not_validated, &settings.fail_not_validated),
+        on_duplicate: consequence(
+            settings.drop_non_unique.as_ref(),
+            settings.fail_non_unique.as_ref(),
+        ),
+        not_validated: consequence(
+            settings.drop_not_validated.as_ref(),
+            settings.fail_not_validated.as_ref(),
+        ),
         emit: settings.emit.as_ref().and_then(|emit| emit.value.clone()),
         fields,
     })
 }
 
-fn consequence(drop: &Option<Setting<()>>, fail: &Option<Setting<()>>) -> &'static str {
+fn consequence(drop: Option<&Setting<()>>, fail: Option<&Setting<()>>) -> &'static str {
     match (drop, fail) {
         (Some(_), _) => "Drop",
         (None, Some(_)) => "Fail",
@@ -140,25 +146,25 @@ fn source<'a>(field: &'a Field<'a>) -> Option<Source<'a>> {
 
 /// The place of a setting, if the field has it.
 fn place(settings: &FieldSettings, name: &str) -> Option<Span> {
-    fn of<T>(setting: &Option<Setting<T>>) -> Option<Span> {
-        setting.as_ref().map(|setting| setting.span)
+    fn of<T>(setting: Option<&Setting<T>>) -> Option<Span> {
+        setting.map(|setting| setting.span)
     }
     match name {
-        "pos" => of(&settings.pos),
-        "column" => of(&settings.column),
-        "null" => of(&settings.null),
-        "default" => of(&settings.default),
-        "required" => of(&settings.required),
-        "parse" => of(&settings.parse),
-        "format" => of(&settings.format),
-        "map" => of(&settings.map),
-        "validate" => of(&settings.validate),
-        "unique" => of(&settings.unique),
-        "max_length" => of(&settings.max_length),
-        "anonymize" => of(&settings.anonymize),
-        "replace" => of(&settings.replace),
-        "now" => of(&settings.now),
-        "uuid" => of(&settings.uuid),
+        "pos" => of(settings.pos.as_ref()),
+        "column" => of(settings.column.as_ref()),
+        "null" => of(settings.null.as_ref()),
+        "default" => of(settings.default.as_ref()),
+        "required" => of(settings.required.as_ref()),
+        "parse" => of(settings.parse.as_ref()),
+        "format" => of(settings.format.as_ref()),
+        "map" => of(settings.map.as_ref()),
+        "validate" => of(settings.validate.as_ref()),
+        "unique" => of(settings.unique.as_ref()),
+        "max_length" => of(settings.max_length.as_ref()),
+        "anonymize" => of(settings.anonymize.as_ref()),
+        "replace" => of(settings.replace.as_ref()),
+        "now" => of(settings.now.as_ref()),
+        "uuid" => of(settings.uuid.as_ref()),
         _ => None,
     }
 }
@@ -270,16 +276,16 @@ fn check_type(settings: &TypeSettings, body: &[Field<'_>], mistakes: &mut Mistak
     let validate = body.iter().any(|field| field.row.validate.is_some());
     check_consequences(
         [
-            ("drop_non_unique", &settings.drop_non_unique),
-            ("fail_non_unique", &settings.fail_non_unique),
+            ("drop_non_unique", settings.drop_non_unique.as_ref()),
+            ("fail_non_unique", settings.fail_non_unique.as_ref()),
         ],
         (unique, "unique"),
         mistakes,
     );
     check_consequences(
         [
-            ("drop_not_validated", &settings.drop_not_validated),
-            ("fail_not_validated", &settings.fail_not_validated),
+            ("drop_not_validated", settings.drop_not_validated.as_ref()),
+            ("fail_not_validated", settings.fail_not_validated.as_ref()),
         ],
         (validate, "validate = path::to::function"),
         mistakes,
@@ -288,7 +294,7 @@ fn check_type(settings: &TypeSettings, body: &[Field<'_>], mistakes: &mut Mistak
 }
 
 fn check_consequences(
-    [drop, fail]: [(&str, &Option<Setting<()>>); 2],
+    [drop, fail]: [(&str, Option<&Setting<()>>); 2],
     (is_used, cause): (bool, &str),
     mistakes: &mut Mistakes,
 ) {

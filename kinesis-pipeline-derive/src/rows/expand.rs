@@ -20,10 +20,9 @@ pub(crate) fn expand(model: &Model<'_>) -> TokenStream {
         let (member, value) = (field.member, variable(index));
         quote!(#member: #value)
     });
-    let records = match &model.emit {
-        Some(emit) => quote_spanned!(emit.span()=> #emit(self)),
-        None => quote!([self]),
-    };
+    let records = model.emit.as_ref();
+    let records = records.map(|emit| quote_spanned!(emit.span()=> #emit(self)));
+    let records = records.unwrap_or_else(|| quote!([self]));
     quote! {
         #[automatically_derived]
         impl #private::FromRow for #ident {
@@ -157,9 +156,10 @@ fn scan_cell(at: &Literal, field: &ModelField<'_>, private: &TokenStream) -> Tok
         .map(|validate| {
             quote_spanned!(validate.span()=> __row.validated(#at, __text, #validate(__text))?;)
         });
-    let null = match &settings.required {
-        Some(_) => quote!(return ::core::result::Result::Err(__row.null(#at))),
-        None => quote!(::core::option::Option::None),
+    let null = if settings.required.is_some() {
+        quote!(return ::core::result::Result::Err(__row.null(#at)))
+    } else {
+        quote!(::core::option::Option::None)
     };
     let read = read(at, field, private);
     quote! {
@@ -179,15 +179,15 @@ fn read(at: &Literal, field: &ModelField<'_>, private: &TokenStream) -> TokenStr
     let invalid = quote! {
         .map_err(|error| __row.invalid(#at, ::core::option::Option::Some(__text), error))?
     };
-    let parsed = if let Some(parse) = value(&settings.parse) {
+    let parsed = if let Some(parse) = value(settings.parse.as_ref()) {
         quote_spanned!(parse.span()=> #private::IntoParsed::<#ty>::into_parsed(#parse(__text)))
-    } else if let Some(map) = value(&settings.map) {
+    } else if let Some(map) = value(settings.map.as_ref()) {
         let found = quote_spanned!(map.span()=> #map.get(__text).cloned().map(<#ty as ::core::convert::From<_>>::from));
         if settings.default.is_some() || is_option(ty) {
             return found;
         }
         quote_spanned!(map.span()=> #found.ok_or("a key of the map"))
-    } else if let Some(format) = value(&settings.format) {
+    } else if let Some(format) = value(settings.format.as_ref()) {
         quote_spanned!(ty.span()=> <#ty as #private::FromFormatted>::from_formatted(__text, #format))
     } else if settings.uuid.is_some() {
         return quote_spanned! {ty.span()=>
@@ -199,8 +199,8 @@ fn read(at: &Literal, field: &ModelField<'_>, private: &TokenStream) -> TokenStr
     quote!(::core::option::Option::Some(#parsed #invalid))
 }
 
-fn value<T>(setting: &Option<crate::input::Setting<T>>) -> Option<&T> {
-    setting.as_ref().and_then(|setting| setting.value.as_ref())
+fn value<T>(setting: Option<&crate::input::Setting<T>>) -> Option<&T> {
+    setting.and_then(|setting| setting.value.as_ref())
 }
 
 fn drop_check(index: usize, field: &ModelField<'_>, private: &TokenStream) -> Option<TokenStream> {
@@ -228,12 +228,12 @@ fn unique(index: usize, field: &ModelField<'_>) -> Option<TokenStream> {
 fn finish(index: usize, field: &ModelField<'_>, private: &TokenStream) -> TokenStream {
     let (variable, ty, settings) = (variable(index), field.ty, field.settings);
     let at = Literal::usize_unsuffixed(index);
-    let cut = value(&settings.max_length).map(
+    let cut = value(settings.max_length.as_ref()).map(
         |chars| quote_spanned!(ty.span()=> <#ty as #private::MaxLength>::cut(&mut value, #chars);),
     );
     let mutable = cut.is_some().then(|| quote!(mut));
     let null = null(&at, field, private);
-    let anonymize = value(&settings.anonymize).map(|function| {
+    let anonymize = value(settings.anonymize.as_ref()).map(|function| {
         quote_spanned! {ty.span()=>
             let #variable = <#ty as #private::Anonymized>::anonymized(
                 #variable,
@@ -241,7 +241,7 @@ fn finish(index: usize, field: &ModelField<'_>, private: &TokenStream) -> TokenS
             );
         }
     });
-    let replace = value(&settings.replace).map(|replacement| match replacement {
+    let replace = value(settings.replace.as_ref()).map(|replacement| match replacement {
         Replacement::Function(function) => {
             quote_spanned!(function.span()=> let #variable: #ty = #function(#variable);)
         }
@@ -266,7 +266,7 @@ fn finish(index: usize, field: &ModelField<'_>, private: &TokenStream) -> TokenS
 fn null(at: &Literal, field: &ModelField<'_>, private: &TokenStream) -> TokenStream {
     let ty = field.ty;
     let is_option = is_option(ty);
-    let default = match value(&field.settings.default) {
+    let default = match value(field.settings.default.as_ref()) {
         Some(DefaultValue::Function(function)) => {
             return quote_spanned!(function.span()=> #function());
         }

@@ -27,7 +27,7 @@ pub(super) struct Options {
     /// No output but errors.
     #[arg(short = 'q', long)]
     pub(super) quiet: bool,
-    /// In a trial, or with --debug, records to print.
+    /// Records to print in a trial, and with --debug rows of the input.
     #[arg(short = 'p', long, value_name = "N", default_value_t = 3)]
     rows: usize,
     /// Trial run only: nothing is sent to Kinesis.

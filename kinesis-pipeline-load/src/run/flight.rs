@@ -121,8 +121,9 @@ impl Flight {
 
     /// Whether enough is stored to be worth a write of the resume file.
     pub(crate) fn is_mark_due(&self) -> bool {
-        self.resume.is_some() && self.rows_stored * 2 >= self.window
-            || !self.has_room() && self.rows_stored > 0
+        self.resume.is_some()
+            && self.rows_stored > 0
+            && (self.rows_stored * 2 >= self.window || !self.has_room())
     }
 
     /// Writes the resume file.

@@ -26,6 +26,7 @@ use crate::{
 };
 
 /// All that the thread needs.
+#[expect(clippy::struct_field_names, reason = "the unit stands first")]
 pub(crate) struct Rows {
     pub(crate) models: Vec<Box<dyn Model>>,
     pub(crate) format: Option<Format>,
@@ -35,6 +36,8 @@ pub(crate) struct Rows {
     pub(crate) hashes: Option<Vec<String>>,
     pub(crate) record_bytes_max: usize,
     pub(crate) rows_max: Option<u64>,
+    /// How many rows are logged, at the level debug.
+    pub(crate) rows_logged: usize,
     pub(crate) clock: Clock,
     pub(crate) progress: Arc<Progress>,
     /// Where a run before this one stopped.
@@ -95,11 +98,11 @@ impl Rows {
     fn course(&self) -> Course {
         let mut mark = self.resume.clone().unwrap_or_default();
         if mark.tables.is_empty() {
-            let table = |model: &Box<dyn Model>| crate::TableReport {
+            let table = |model: &dyn Model| crate::TableReport {
                 table: model.table().to_owned(),
                 ..Default::default()
             };
-            mark.tables = self.models.iter().map(table).collect();
+            mark.tables = self.models.iter().map(|model| table(&**model)).collect();
         }
         Course {
             file: Arc::from(""),
@@ -249,6 +252,10 @@ impl Rows {
             Err(bad) => return self.refuse(bad, course),
         };
         let (raw, line) = (row.raw, row.row.line());
+        if self.rows_logged > 0 {
+            self.rows_logged -= 1;
+            tracing::debug!(line, row = %String::from_utf8_lossy(raw), "input");
+        }
         let before = course.batch.records.len();
         if let Err(error) = self.map(&row, course) {
             // A row is put whole or not at all.

@@ -198,8 +198,11 @@ mod tests {
         Delimited::new(Opened { name, reader }, b'\t')
     }
 
-    /// The rows: line, cells, raw bytes; or the error.
-    fn rows(text: &'static [u8]) -> Vec<Result<(u64, Vec<String>, String), String>> {
+    /// Line, cells and raw bytes.
+    type Read = (u64, Vec<String>, String);
+
+    /// The rows, or the errors.
+    fn rows(text: &'static [u8]) -> Vec<Result<Read, String>> {
         let mut table = table(text);
         let mut rows = Vec::new();
         while let Some(row) = table.next().unwrap() {
@@ -215,7 +218,8 @@ mod tests {
         rows
     }
 
-    fn row(line: u64, cells: &[&str], raw: &str) -> Result<(u64, Vec<String>, String), String> {
+    #[expect(clippy::unnecessary_wraps, reason = "it stands beside errors")]
+    fn row(line: u64, cells: &[&str], raw: &str) -> Result<Read, String> {
         let cells = cells.iter().map(|cell| (*cell).to_owned()).collect();
         Ok((line, cells, raw.to_owned()))
     }

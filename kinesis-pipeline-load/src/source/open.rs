@@ -74,7 +74,9 @@ pub(crate) fn sha256(path: &Path) -> io::Result<String> {
         hasher.update(&buffer[..bytes]);
     }
     let digest: [u8; 32] = hasher.finalize().into();
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    let hex = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let hex = hex.filter_map(|digit| char::from_digit(digit.into(), 16));
+    Ok(hex.collect())
 }
 
 /// A reader that counts.

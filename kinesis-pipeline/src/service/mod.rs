@@ -11,6 +11,7 @@
 //! embedded Kinesis under paused time. Implement [`Kinesis`] yourself to put something of yours between the
 //! pipelines and the service: a recorder, a fault, a quota.
 
+mod check_put_records;
 mod consumer;
 mod create_stream;
 mod delete_stream;
@@ -34,6 +35,7 @@ pub mod aws;
 
 use std::{fmt, future::Future, pin::Pin};
 
+pub use check_put_records::PutCheck;
 pub use consumer::{Consumer, ConsumerStatus};
 pub use create_stream::{Capacity, CreateStream};
 pub use delete_stream::DeleteStream;
@@ -65,6 +67,14 @@ pub trait Kinesis: fmt::Debug + Send + Sync + 'static {
 
     /// Stores up to 500 records. Each entry succeeds or fails alone.
     fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer>;
+
+    /// Has the service check a put, its permission and its input, and store nothing.
+    ///
+    /// By default the answer is [`PutCheck::Unknown`]. An error is that of the put itself.
+    fn check_put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutCheck> {
+        let _ = call;
+        Box::pin(std::future::ready(Ok(PutCheck::Unknown)))
+    }
 
     /// Fixes a place in a shard to read from.
     fn get_shard_iterator(&self, call: GetShardIterator) -> ServiceFuture<'_, ShardIterator>;

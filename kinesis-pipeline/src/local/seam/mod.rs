@@ -22,9 +22,9 @@ use super::{
 use crate::service::{
     Consumer, CreateStream, DeleteStream, DeregisterStreamConsumer, DescribeStreamConsumer,
     DescribeStreamSummary, ErrorClass, GetRecords, GetShardIterator, Kinesis, ListShards,
-    ListStreams, MergeShards, PutRecords, PutRecordsAnswer, RecordPage, RegisterStreamConsumer,
-    ServiceError, ServiceFuture, ShardIterator, ShardPage, SplitShard, StreamPage, StreamSummary,
-    SubscribeToShard, Subscription,
+    ListStreams, MergeShards, PutCheck, PutRecords, PutRecordsAnswer, RecordPage,
+    RegisterStreamConsumer, ServiceError, ServiceFuture, ShardIterator, ShardPage, SplitShard,
+    StreamPage, StreamSummary, SubscribeToShard, Subscription,
 };
 
 const ENDPOINT: &str = "the embedded Kinesis";
@@ -69,6 +69,15 @@ impl Kinesis for LocalKinesis {
     fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer> {
         let request = request::put_records(&call);
         carry_out::<put_records::PutRecords, _>(&self.core, request, answer::put_records)
+    }
+
+    /// Whoever reaches it may put: the stream has to be there.
+    fn check_put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutCheck> {
+        Box::pin(async move {
+            let call = DescribeStreamSummary::new(call.stream);
+            self.describe_stream_summary(call).await?;
+            Ok(PutCheck::Allowed)
+        })
     }
 
     fn get_shard_iterator(&self, call: GetShardIterator) -> ServiceFuture<'_, ShardIterator> {

@@ -142,16 +142,13 @@ const COLUMNS_LISTED_MAX: usize = 20;
 
 fn listed(header: &Header) -> String {
     let names = header.names().iter().take(COLUMNS_LISTED_MAX);
-    let mut text = names
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let mut names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
     match header.len().saturating_sub(COLUMNS_LISTED_MAX) {
-        0 if text.is_empty() => "none".clone_into(&mut text),
+        0 if names.is_empty() => return "none".to_owned(),
         0 => {}
-        more => text.push_str(&format!(" and {more} more")),
+        more => names.push(format!("and {more} more")),
     }
-    text
+    names.join(", ")
 }
 
 impl<M> fmt::Debug for RowReader<M> {

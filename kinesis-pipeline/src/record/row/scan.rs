@@ -65,10 +65,10 @@ impl<'a> RowScan<'a, '_> {
             return Err(self.error(index, None, RowProblem::NoCell));
         };
         let Some(text) = self.row.get(position) else {
-            return match position < self.row.len() {
-                true => Ok(None),
-                false => Err(self.error(index, None, RowProblem::NoCell)),
-            };
+            if position < self.row.len() {
+                return Ok(None);
+            }
+            return Err(self.error(index, None, RowProblem::NoCell));
         };
         let is_null = self.mapping.columns[index].nulls.contains(&text);
         Ok((!is_null).then_some(text))

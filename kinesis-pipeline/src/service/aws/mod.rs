@@ -5,6 +5,7 @@
 //! ```
 
 mod cbor;
+mod check_put_records;
 mod connect;
 mod connections;
 mod consumer;
@@ -41,9 +42,9 @@ use aws_sdk_kinesis::{
 use super::{
     Consumer, CreateStream, DeleteStream, DeregisterStreamConsumer, DescribeStreamConsumer,
     DescribeStreamSummary, GetRecords, GetShardIterator, Kinesis, ListShards, ListStreams,
-    MergeShards, PutRecords, PutRecordsAnswer, RecordPage, RegisterStreamConsumer, ServiceFuture,
-    ShardIterator, ShardPage, SplitShard, StreamPage, StreamSummary, SubscribeToShard,
-    Subscription,
+    MergeShards, PutCheck, PutRecords, PutRecordsAnswer, RecordPage, RegisterStreamConsumer,
+    ServiceFuture, ShardIterator, ShardPage, SplitShard, StreamPage, StreamSummary,
+    SubscribeToShard, Subscription,
 };
 
 pub use connect::{ConnectError, ConnectOptions};
@@ -145,6 +146,10 @@ impl Kinesis for AwsKinesis {
 
     fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer> {
         Box::pin(put_records::send(self, call))
+    }
+
+    fn check_put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutCheck> {
+        Box::pin(check_put_records::send(self, call))
     }
 
     fn get_shard_iterator(&self, call: GetShardIterator) -> ServiceFuture<'_, ShardIterator> {
