@@ -51,7 +51,17 @@ pub enum LoadError {
     /// A marker of the snapshot could not be put.
     #[error("a marker of the snapshot: {0}")]
     Marker(#[source] PutError),
-    /// The stream could not be described.
+    /// All records are stored, and the stream could not be scaled back.
+    #[error(
+        "the load is done, and the stream could not be scaled back to {shards} shard(s): scale it yourself"
+    )]
+    ScaleBack {
+        /// How many shards it had before.
+        shards: u32,
+        /// The reason.
+        source: Box<LoadError>,
+    },
+    /// The stream could not be described or scaled.
     #[error(transparent)]
     Stream(Box<ServiceError>),
     /// The rejects, export or resume file could not be written.

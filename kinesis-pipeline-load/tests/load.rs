@@ -9,7 +9,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kinesis_pipeline::{KinesisRecord, KinesisStream, LocalKinesis, Until};
+use kinesis_pipeline::{
+    KinesisRecord, KinesisStream, LocalKinesis, Until, local::Fault, service::DescribeStreamSummary,
+};
 use kinesis_pipeline_load::{
     Format, Input, LoadError, LoadReport, Loader, Policy, ResumeProblem, Untyped,
 };
@@ -621,4 +623,84 @@ async fn a_plan_reads_a_sample_and_sends_nothing() {
         .unwrap();
     assert_eq!((whole.records, whole.is_whole), (50_000, true));
     assert!(rows_of(&stream).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_stream_is_scaled_for_the_load_and_back_after_it() {
+    let stream = stream::<Row>(2).await;
+    let input = || Input::reader("t", std::io::Cursor::new(table(0..1_000)));
+    let open = async || {
+        let call = DescribeStreamSummary::new(stream.id().clone());
+        let summary = stream
+            .service()
+            .describe_stream_summary(call)
+            .await
+            .unwrap();
+        summary.open_shard_count
+    };
+    let report = Loader::new(&stream)
+        .scale_to(7)
+        .load(input())
+        .await
+        .unwrap();
+    assert_eq!(report.records, 1_000);
+    assert!(report.shards.len() > 2, "{:?}", report.shards);
+    assert_eq!(open().await, 2);
+    // A load that fails leaves no shards behind either.
+    let bad = Input::reader("bad", &b"key\tnumber\na\tx\n"[..]);
+    Loader::new(&stream)
+        .scale_to(4)
+        .load(bad)
+        .await
+        .unwrap_err();
+    assert_eq!(open().await, 2);
+    assert_eq!(rows_of(&stream).await.len(), 1_000);
+}
+
+#[tokio::test]
+async fn a_put_that_is_refused_names_the_line_and_the_second_run_sends_the_rest() {
+    let dir = Dir::new("refused");
+    let input = dir.file("a.tsv", table(0..5_000));
+    let local = LocalKinesis::start().await.unwrap();
+    let stream: KinesisStream<Row> = local.stream("load", 1).await.unwrap();
+    let deny = Fault::deny().on("PutRecords").after(1).always();
+    local.faults().add(deny).unwrap();
+    let load = || {
+        Loader::new(&stream)
+            .resume(dir.path("resume"))
+            .load(input.clone())
+    };
+    let error = load().await.unwrap_err();
+    let LoadError::Put { line, file, .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(*line >= 2 && file.ends_with("a.tsv"), "{error}");
+    local.faults().clear();
+    let report = load().await.unwrap();
+    assert_eq!(report.rows, 5_000);
+    let mut numbers: Vec<_> = rows_of(&stream)
+        .await
+        .iter()
+        .map(|row| row.number)
+        .collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert!(numbers.into_iter().eq(0..5_000));
+}
+
+#[derive(Debug, Serialize, Deserialize, KinesisRecord)]
+#[kinesis(fail_non_unique)]
+struct Once {
+    #[kinesis(pos = 0, unique)]
+    key: String,
+}
+
+#[tokio::test]
+async fn a_row_that_the_model_makes_fatal_stops_a_load_that_skips() {
+    let stream = stream::<Once>(1).await;
+    let loader = Loader::new(&stream).policy(Policy::Skip);
+    let input = Input::reader("t", &b"key\na\na\n"[..]);
+    let error = loader.load(input).await.unwrap_err().to_string();
+    let expected = "t, line 3, column 0 (`key`): \"a\": the value came before";
+    assert!(error.starts_with(expected), "{error}");
 }

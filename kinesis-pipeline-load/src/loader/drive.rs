@@ -16,6 +16,7 @@ use crate::{
         flight::Flight,
         markers::{self, Edge},
         progress::{Bar, DRAW_EVERY, get},
+        scale,
         shards::OpenShards,
         trial::Trial,
     },
@@ -39,7 +40,7 @@ impl Loader {
         let mark = if self.trial {
             self.drive_trial(received, &mut report).await?
         } else {
-            self.drive_puts(received, &course, &mut report).await?
+            self.drive_scaled(received, &course, &mut report).await?
         };
         report.stopped = self.progress.is_stopped();
         let mark = mark.or(course.resumed).unwrap_or_default();
@@ -97,6 +98,30 @@ impl Loader {
             .aggregate(self.aggregate)
             .order(self.order)
             .build()?)
+    }
+
+    /// Scales the stream for the load, and back whatever becomes of it.
+    async fn drive_scaled(
+        &self,
+        received: mpsc::Receiver<Batch>,
+        course: &Course,
+        report: &mut LoadReport,
+    ) -> Result<Option<Mark>, LoadError> {
+        let Some(target) = self.scale_to else {
+            return self.drive_puts(received, course, report).await;
+        };
+        let before = scale::to(&self.stream, target).await?;
+        let driven = self.drive_puts(received, course, report).await;
+        let Some(shards) = before else {
+            return driven;
+        };
+        let back = scale::to(&self.stream, shards).await;
+        let mark = driven?;
+        back.map_err(|error| LoadError::ScaleBack {
+            shards,
+            source: Box::new(error),
+        })?;
+        Ok(mark)
     }
 
     async fn drive_puts(

@@ -51,6 +51,7 @@ pub struct Loader {
     order: Order,
     show_progress: bool,
     snapshot: Option<String>,
+    scale_to: Option<u32>,
     progress: Arc<Progress>,
 }
 
@@ -96,6 +97,7 @@ impl Loader {
             order: Order::PerKey,
             show_progress: false,
             snapshot: None,
+            scale_to: None,
             progress: Arc::default(),
         }
     }
@@ -221,6 +223,17 @@ impl Loader {
     #[must_use]
     pub fn snapshot(mut self, id: impl Into<String>) -> Self {
         self.snapshot = Some(id.into());
+        self
+    }
+
+    /// Scales the stream to so many open shards before the first record, and back after the last one, also where the load
+    /// fails or is stopped. Default: not.
+    ///
+    /// Shards cost money, and the service allows 10 scalings in 24 hours, each to half or to twice the shards: more takes
+    /// several. A process that is killed leaves the stream scaled.
+    #[must_use]
+    pub fn scale_to(mut self, shards: u32) -> Self {
+        self.scale_to = Some(shards);
         self
     }
 

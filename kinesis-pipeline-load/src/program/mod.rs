@@ -162,6 +162,10 @@ impl Program {
             tell("error: no stream is named: use --stream");
             return Ok(status(2));
         };
+        if !options.may_scale() {
+            tell("error: the stream is not scaled without a yes: answer y, or use --yes");
+            return Ok(status(2));
+        }
         let stream = connect(
             &name,
             options.profile.as_deref().or(self.profile.as_deref()),

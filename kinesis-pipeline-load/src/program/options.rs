@@ -1,6 +1,9 @@
 //! The command line.
 
-use std::{io::Write as _, path::PathBuf};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::PathBuf,
+};
 
 use clap::{Parser, ValueEnum};
 use kinesis_pipeline::record::row::Seed;
@@ -11,6 +14,7 @@ use crate::{Format, Input, LoadPlan, LoadReport, Loader, Policy};
 /// Loads rows of a table into a Kinesis stream.
 #[derive(Debug, Parser)]
 #[command(version = None, about = "Loads rows of a table into a Kinesis stream")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct Options {
     /// Directory to which the records are also written, as <table>.json.
     #[arg(short = 'o', long, default_value = "results")]
@@ -63,6 +67,13 @@ pub(super) struct Options {
     /// Put markers with this id before and after the load, to every shard.
     #[arg(long, value_name = "ID")]
     snapshot: Option<String>,
+    /// Scale the stream to so many shards before the load, and back after it. It asks first.
+    #[arg(long, value_name = "SHARDS", conflicts_with_all = ["trial", "plan"],
+          value_parser = clap::value_parser!(u32).range(1..))]
+    scale_to: Option<u32>,
+    /// Do not ask before the stream is scaled.
+    #[arg(long)]
+    yes: bool,
     /// Tell what the load will take, from a sample of the input and the shards of today. Nothing is sent.
     #[arg(long)]
     pub(super) plan: bool,
@@ -101,10 +112,35 @@ impl Options {
     }
 
     pub(super) fn input(&self) -> Input {
-        match self.input.as_slice() {
-            [one] if one.as_os_str() == STDIN || one.as_os_str() == "-" => Input::stdin(),
-            files => Input::files(files.iter().cloned()),
+        if self.reads_stdin() {
+            return Input::stdin();
         }
+        Input::files(self.input.iter().cloned())
+    }
+
+    /// Asks on the terminal whether the stream may be scaled. Without a terminal, or where rows come from standard
+    /// input, only `--yes` is a yes.
+    pub(super) fn may_scale(&self) -> bool {
+        let Some(shards) = self.scale_to.filter(|_| !self.yes) else {
+            return true;
+        };
+        let stdin = std::io::stdin();
+        if self.reads_stdin() || !stdin.is_terminal() {
+            return false;
+        }
+        tell(&format!(
+            "The stream is scaled to {shards} shard(s) for the load, which costs money. Go on? [y/N]"
+        ));
+        let mut answer = String::new();
+        let is_read = stdin.read_line(&mut answer).is_ok();
+        is_read && matches!(answer.trim(), "y" | "Y" | "yes")
+    }
+
+    fn reads_stdin(&self) -> bool {
+        let [one] = self.input.as_slice() else {
+            return false;
+        };
+        one.as_os_str() == STDIN || one.as_os_str() == "-"
     }
 
     /// Sets the loader as the command line says.
@@ -116,6 +152,9 @@ impl Options {
             .progress(!self.quiet && !self.json);
         if let Some(id) = &self.snapshot {
             loader = loader.snapshot(id);
+        }
+        if let Some(shards) = self.scale_to {
+            loader = loader.scale_to(shards);
         }
         if self.no_aggregate {
             loader = loader.aggregate(false);

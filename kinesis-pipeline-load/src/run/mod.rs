@@ -13,5 +13,6 @@ pub(crate) mod outputs;
 pub(crate) mod progress;
 pub(crate) mod resume;
 pub(crate) mod rows;
+pub(crate) mod scale;
 pub(crate) mod shards;
 pub(crate) mod trial;

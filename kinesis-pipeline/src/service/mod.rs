@@ -29,6 +29,7 @@ mod register_stream_consumer;
 mod split_shard;
 mod stream_id;
 mod subscribe_to_shard;
+mod update_shard_count;
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -53,6 +54,7 @@ pub use register_stream_consumer::RegisterStreamConsumer;
 pub use split_shard::SplitShard;
 pub use stream_id::StreamId;
 pub use subscribe_to_shard::{SubscribeToShard, Subscription, SubscriptionEvent};
+pub use update_shard_count::UpdateShardCount;
 
 /// What a call of the seam returns: a future of the answer or of a [`ServiceError`].
 pub type ServiceFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + Send + 'a>>;
@@ -105,6 +107,21 @@ pub trait Kinesis: fmt::Debug + Send + Sync + 'static {
 
     /// Begins to merge two adjacent shards.
     fn merge_shards(&self, call: MergeShards) -> ServiceFuture<'_, ()>;
+
+    /// Begins to scale a stream to a number of open shards; it is done once its status is [`StreamStatus::Active`].
+    ///
+    /// By default it is refused, with an error of class [`ErrorClass::Invalid`].
+    fn update_shard_count(&self, call: UpdateShardCount) -> ServiceFuture<'_, ()> {
+        let _ = call;
+        let message = "this service does not scale streams";
+        let error = ServiceError::unanswered(
+            "UpdateShardCount",
+            self.endpoint(),
+            ErrorClass::Invalid,
+            message,
+        );
+        Box::pin(std::future::ready(Err(error)))
+    }
 
     /// Registers a consumer for enhanced fan-out; it can subscribe once its status is
     /// [`ConsumerStatus::Active`].

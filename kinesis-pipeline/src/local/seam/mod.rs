@@ -16,7 +16,7 @@ use super::{
         self, Operation, create_stream, delete_stream, deregister_stream_consumer,
         describe_stream_consumer, describe_stream_summary, get_records, get_shard_iterator,
         list_shards, list_streams, merge_shards, put_records, register_stream_consumer,
-        split_shard, subscribe_to_shard,
+        split_shard, subscribe_to_shard, update_shard_count,
     },
 };
 use crate::service::{
@@ -24,7 +24,7 @@ use crate::service::{
     DescribeStreamSummary, ErrorClass, GetRecords, GetShardIterator, Kinesis, ListShards,
     ListStreams, MergeShards, PutCheck, PutRecords, PutRecordsAnswer, RecordPage,
     RegisterStreamConsumer, ServiceError, ServiceFuture, ShardIterator, ShardPage, SplitShard,
-    StreamPage, StreamSummary, SubscribeToShard, Subscription,
+    StreamPage, StreamSummary, SubscribeToShard, Subscription, UpdateShardCount,
 };
 
 const ENDPOINT: &str = "the embedded Kinesis";
@@ -132,6 +132,11 @@ impl Kinesis for LocalKinesis {
     fn merge_shards(&self, call: MergeShards) -> ServiceFuture<'_, ()> {
         let request = request::merge_shards(&call);
         carry_out::<merge_shards::MergeShards, _>(&self.core, request, |_| ())
+    }
+
+    fn update_shard_count(&self, call: UpdateShardCount) -> ServiceFuture<'_, ()> {
+        let request = request::update_shard_count(&call);
+        carry_out::<update_shard_count::UpdateShardCount, _>(&self.core, request, |_| ())
     }
 
     fn register_stream_consumer(

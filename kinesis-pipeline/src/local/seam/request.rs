@@ -8,7 +8,7 @@ use crate::{
             create_stream, delete_stream, deregister_stream_consumer, describe_stream_consumer,
             describe_stream_summary, entry, get_records, get_shard_iterator, list_shards,
             list_streams, merge_shards, put_records, register_stream_consumer,
-            shapes::StreamModeDetails, split_shard, subscribe_to_shard,
+            shapes::StreamModeDetails, split_shard, subscribe_to_shard, update_shard_count,
         },
         protocol::values::{Blob, Timestamp},
     },
@@ -17,7 +17,7 @@ use crate::{
         Capacity, CreateStream, DeleteStream, DeregisterStreamConsumer, DescribeStreamConsumer,
         DescribeStreamSummary, GetRecords, GetShardIterator, IteratorStart, ListShards,
         ListStreams, MergeShards, PutRecords, RegisterStreamConsumer, ShardFilter, SplitShard,
-        SubscribeToShard,
+        SubscribeToShard, UpdateShardCount,
     },
     shard::SequenceNumber,
 };
@@ -158,6 +158,15 @@ pub(super) fn merge_shards(call: &MergeShards) -> merge_shards::Request {
         stream_arn: call.stream.arn_parameter(),
         shard_to_merge: Some(call.shard_id.as_str().to_owned()),
         adjacent_shard_to_merge: Some(call.adjacent_shard_id.as_str().to_owned()),
+    }
+}
+
+pub(super) fn update_shard_count(call: &UpdateShardCount) -> update_shard_count::Request {
+    update_shard_count::Request {
+        stream_name: call.stream.name_parameter(),
+        stream_arn: call.stream.arn_parameter(),
+        target_shard_count: Some(call.target_shard_count.into()),
+        scaling_type: Some("UNIFORM_SCALING".to_owned()),
     }
 }
 

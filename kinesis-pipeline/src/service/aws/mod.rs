@@ -31,6 +31,7 @@ mod split_shard;
 mod stub;
 mod subscribe_to_shard;
 mod time;
+mod update_shard_count;
 
 use std::{env, sync::Arc, time::Duration};
 
@@ -44,7 +45,7 @@ use super::{
     DescribeStreamSummary, GetRecords, GetShardIterator, Kinesis, ListShards, ListStreams,
     MergeShards, PutCheck, PutRecords, PutRecordsAnswer, RecordPage, RegisterStreamConsumer,
     ServiceFuture, ShardIterator, ShardPage, SplitShard, StreamPage, StreamSummary,
-    SubscribeToShard, Subscription,
+    SubscribeToShard, Subscription, UpdateShardCount,
 };
 
 pub use connect::{ConnectError, ConnectOptions};
@@ -189,6 +190,10 @@ impl Kinesis for AwsKinesis {
 
     fn merge_shards(&self, call: MergeShards) -> ServiceFuture<'_, ()> {
         Box::pin(merge_shards::send(self, call))
+    }
+
+    fn update_shard_count(&self, call: UpdateShardCount) -> ServiceFuture<'_, ()> {
+        Box::pin(update_shard_count::send(self, call))
     }
 
     fn register_stream_consumer(
