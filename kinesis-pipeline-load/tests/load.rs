@@ -704,3 +704,105 @@ async fn a_row_that_the_model_makes_fatal_stops_a_load_that_skips() {
     let expected = "t, line 3, column 0 (`key`): \"a\": the value came before";
     assert!(error.starts_with(expected), "{error}");
 }
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, KinesisRecord)]
+struct Point {
+    #[kinesis(partition_key)]
+    id: String,
+    #[kinesis(column = "at.lat")]
+    latitude: f64,
+    #[kinesis(column = "at.lon", default = 1.5)]
+    longitude: f64,
+    tags: Value,
+}
+
+#[tokio::test]
+async fn a_model_reads_json_lines_by_dotted_names() {
+    let stream = stream::<Point>(1).await;
+    let lines = concat!(
+        r#"{"id": 7, "at": {"lat": 2.5, "lon": -3}, "tags": ["a"]}"#,
+        "\n\n",
+        r#"{"at": {"lat": "4", "lon": null}, "id": "x"}"#,
+    );
+    let loader = Loader::new(&stream).format(Format::JsonLines);
+    loader
+        .load(Input::reader("p", lines.as_bytes()))
+        .await
+        .unwrap();
+    let texts: Vec<_> = all(&stream.with_record_type::<String>())
+        .await
+        .into_values()
+        .flatten()
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            r#"{"id":"7","latitude":2.5,"longitude":-3.0,"tags":["a"]}"#,
+            r#"{"id":"x","latitude":4.0,"longitude":1.5,"tags":null}"#,
+        ]
+    );
+    let message = fails_in(Format::JsonLines, "{\"key\":1}\n").await;
+    assert!(message.contains("JSON lines have names only"), "{message}");
+}
+
+/// The message of a load of this text that fails.
+async fn fails_in(format: Format, text: &'static str) -> String {
+    let stream = stream::<Row>(1).await;
+    let loader = Loader::new(&stream).format(format);
+    let error = loader
+        .load(Input::reader("t", text.as_bytes()))
+        .await
+        .unwrap_err();
+    error.to_string()
+}
+
+#[tokio::test]
+async fn a_table_without_its_columns_is_told_before_the_first_row() {
+    let stream = stream::<Airport>(1).await;
+    let input = Input::reader(
+        "t",
+        &b"iata\tname\tcity\tlatitude\tlongitude\nA\tn\tc\t1\t2\n"[..],
+    );
+    let error = Loader::new(&stream).load(input).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "t: the header has no column `state`, which the field `state` reads: it has `iata`, `name`, `city`, `latitude`, `longitude`; correct the file, the delimiter or the mapping"
+    );
+    let untyped = stream.with_record_type::<Value>();
+    let load = |key: &str, text: &'static str| {
+        let loader = Loader::untyped(&untyped, Untyped::new("t").key(key));
+        loader.load(Input::reader("t", text.as_bytes()))
+    };
+    let error = load("id", "a\tb\n1\t2\n").await.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "t: the header has no column `id` for the key: it has `a`, `b`"
+    );
+    let error = load("id", "id,b\n1,2\n").await.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "t: the header is one column, \"id,b\", cut at '\\t': the delimiter seems to be ','"
+    );
+    assert!(all(&stream).await.is_empty());
+}
+
+#[test]
+fn a_map_is_read_from_two_columns_and_its_mistakes_are_told() {
+    use kinesis_pipeline_load::{ReadMapError, read_map};
+    let dir = Dir::new("map");
+    let good = dir.file("a.tsv", "code\tx\tname\nNL\t1\tNetherlands\nIT\t2\tItaly\n");
+    let map = read_map(&good, "code", "name").unwrap();
+    assert_eq!((map.len(), &*map["IT"]), (2, "Italy"));
+    let error = read_map(&good, "code", "none").unwrap_err();
+    assert!(matches!(error, ReadMapError::NoColumn { ref column, .. } if column == "none"));
+    let twice = dir.file("b.csv", "code,name\nNL,a\nNL,b\n");
+    let error = read_map(&twice, "code", "name").unwrap_err();
+    assert!(
+        matches!(error, ReadMapError::Twice { line: 3, .. }),
+        "{error}"
+    );
+    assert!(matches!(
+        read_map(dir.path("none"), "a", "b"),
+        Err(ReadMapError::Read { .. })
+    ));
+}
