@@ -1,6 +1,7 @@
 use std::{
     fmt,
-    io::Read,
+    fs::File,
+    io::{Read, Stdin},
     path::{Path, PathBuf},
 };
 
@@ -53,6 +54,25 @@ impl From<&Path> for Input {
 impl From<PathBuf> for Input {
     fn from(path: PathBuf) -> Self {
         Self::files([path])
+    }
+}
+
+/// An open file. Its ending is not known: give the format, unless it is TSV.
+impl From<File> for Input {
+    fn from(file: File) -> Self {
+        Self::reader("<file>", file)
+    }
+}
+
+impl From<Stdin> for Input {
+    fn from(_: Stdin) -> Self {
+        Self::stdin()
+    }
+}
+
+impl From<Box<dyn Read + Send>> for Input {
+    fn from(reader: Box<dyn Read + Send>) -> Self {
+        Self::reader("<reader>", reader)
     }
 }
 

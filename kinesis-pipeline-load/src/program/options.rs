@@ -2,7 +2,7 @@
 
 use std::{
     io::{IsTerminal as _, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::{Parser, ValueEnum};
@@ -181,7 +181,7 @@ impl Options {
         if let Some(path) = &self.seed_file {
             let seed = std::fs::read(path)
                 .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
-            loader = loader.seed(Seed::new(seed.trim_ascii()));
+            loader = loader.seed(checked_seed(path, &seed)?);
         }
         Ok(loader)
     }
@@ -217,5 +217,40 @@ impl Options {
         }
         tell(report.to_string().trim_end());
         Ok(())
+    }
+}
+
+/// The fewest bytes of a secret that cannot be guessed.
+const SEED_BYTES_MIN: usize = 16;
+
+fn checked_seed(path: &Path, content: &[u8]) -> Result<Seed, Failure> {
+    let seed = content.trim_ascii();
+    if seed.len() < SEED_BYTES_MIN {
+        return Err(Failure::Usage(format!(
+            "{}: a secret has {SEED_BYTES_MIN} bytes or more, and this one has {}",
+            path.display(),
+            seed.len()
+        )));
+    }
+    Ok(Seed::new(seed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_can_be_guessed_is_refused() {
+        let path = Path::new("seed");
+        assert!(checked_seed(path, b"\n").is_err());
+        assert!(checked_seed(path, b"fifteen bytes..\n").is_err());
+        let seed = checked_seed(path, b"sixteen or more!\n").unwrap();
+        assert_eq!(seed.as_bytes(), b"sixteen or more!");
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Options::command().debug_assert();
     }
 }
