@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -92,9 +93,11 @@ impl Journey {
             "a\tb\tc\tuuid\td\te\tf\tg\tvalue\tcreated_at\tcreated_by\tupdated_at\tupdated_by\n"
                 .to_owned();
         for value in 0..rows {
-            text.push_str(&format!(
-                "0\t1\t2\tu\t4\t5\t6\t7\t{value}\t2017-01-01\tbob\tNULL\talice\n"
-            ));
+            writeln!(
+                text,
+                "0\t1\t2\tu\t4\t5\t6\t7\t{value}\t2017-01-01\tbob\tNULL\talice"
+            )
+            .expect("a text grows");
         }
         let path = self.path("table.tsv");
         fs::write(&path, text).expect("it can be written");

@@ -806,3 +806,72 @@ fn a_map_is_read_from_two_columns_and_its_mistakes_are_told() {
         Err(ReadMapError::Read { .. })
     ));
 }
+
+/// A second model that takes fewer rows than the first.
+#[derive(Debug, PartialEq, Serialize, Deserialize, KinesisRecord)]
+struct Small {
+    #[kinesis(column = "number", partition_key)]
+    digit: u8,
+}
+
+#[tokio::test]
+async fn a_row_that_one_model_refuses_is_put_by_none() {
+    let dir = Dir::new("whole");
+    let stream = stream::<Row>(1).await;
+    let loader = Loader::new(&stream).model::<Small>().policy(Policy::Skip);
+    let loader = loader.outdir(dir.path("out"));
+    let input = Input::reader("t", &b"key\tnumber\na\t1\nb\t1000\nc\t3\n"[..]);
+    let report = loader.load(input).await.unwrap();
+    assert_eq!((report.rows, report.rejected, report.records), (3, 1, 4));
+    let texts: Vec<_> = all(&stream.with_record_type::<String>())
+        .await
+        .into_values()
+        .flatten()
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            r#"{"key":"a","number":1}"#,
+            r#"{"digit":1}"#,
+            r#"{"key":"c","number":3}"#,
+            r#"{"digit":3}"#,
+        ]
+    );
+    let export = fs::read_to_string(dir.path("out").join("row.json")).unwrap();
+    assert_eq!(export.lines().count(), 2);
+}
+
+#[tokio::test]
+async fn a_bad_row_far_into_a_large_file_is_rejected_as_it_was() {
+    let dir = Dir::new("far");
+    let mut text = "key\tnumber\n".to_owned();
+    let padding = "p".repeat(100);
+    for number in 0..40_000 {
+        let quoted = if number % 9_999 == 9_998 {
+            "\"x\""
+        } else {
+            "7"
+        };
+        writeln!(text, "{padding}\t{quoted}").unwrap();
+    }
+    let rejects = dir.path("rejects");
+    let stream = stream::<Row>(1).await;
+    let loader = Loader::new(&stream).policy(Policy::Rejects(rejects.clone()));
+    let report = loader.load(dir.file("a.tsv", text)).await.unwrap();
+    assert_eq!(report.rejected, 4);
+    let row = format!("{padding}\t\"x\"\n");
+    assert_eq!(
+        fs::read_to_string(rejects).unwrap(),
+        format!("key\tnumber\n{}", row.repeat(4))
+    );
+    let reasons = fs::read_to_string(dir.path("rejects.reasons")).unwrap();
+    let lines: Vec<_> = reasons
+        .lines()
+        .map(|line| line.contains("a.tsv, line "))
+        .collect();
+    assert_eq!(lines, [true; 4]);
+    assert!(
+        reasons.lines().nth(1).unwrap().contains("line 19999,"),
+        "{reasons}"
+    );
+}
