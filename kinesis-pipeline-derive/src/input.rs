@@ -3,6 +3,8 @@
 use proc_macro2::Span;
 use syn::{DeriveInput, Ident, LitStr, Member, Path};
 
+use crate::rows;
+
 /// A type with the settings of its attributes.
 pub(crate) struct Input<'a> {
     pub(crate) item: &'a DeriveInput,
@@ -20,6 +22,7 @@ pub(crate) struct TypeSettings {
     pub(crate) metadata: Option<Setting<Path>>,
     pub(crate) partition_key: Option<Setting<Path>>,
     pub(crate) crate_path: Option<Setting<Path>>,
+    pub(crate) rows: rows::TypeSettings,
 }
 
 /// A setting and the place of its name.
@@ -49,6 +52,7 @@ pub(crate) struct Field<'a> {
     /// The places of the marks, if there are any.
     pub(crate) partition_key: Option<Span>,
     pub(crate) explicit_hash_key: Option<Span>,
+    pub(crate) row: rows::FieldSettings,
 }
 
 impl Field<'_> {

@@ -1,5 +1,7 @@
 //! The names of all settings, and what to say about a name that is none.
 
+use crate::rows;
+
 /// The settings of a type.
 const TYPE_SETTINGS: &[&str] = &[
     "codec",
@@ -30,18 +32,21 @@ pub(crate) enum Place {
 
 /// Returns the message for a setting `name` that `place` does not have, with a suggestion.
 pub(crate) fn misplaced(name: &str, place: Place) -> String {
-    if place != Place::Type && TYPE_SETTINGS.contains(&name) && name != "partition_key" {
+    let is_type_setting = TYPE_SETTINGS.contains(&name) || rows::TYPE_SETTINGS.contains(&name);
+    if place != Place::Type && is_type_setting && name != "partition_key" {
         return format!(
             "`{name}` is a setting of the whole type: write it in `#[kinesis(...)]` above the `struct` or `enum`"
         );
     }
-    if place != Place::Field && FIELD_SETTINGS.contains(&name) {
+    let is_field_setting = FIELD_SETTINGS.contains(&name) || rows::FIELD_SETTINGS.contains(&name);
+    if place != Place::Field && is_field_setting {
         return format!("`{name}` marks a field: write `#[kinesis({name})]` above the field");
     }
-    let known = match place {
-        Place::Type => TYPE_SETTINGS,
-        Place::Variant | Place::Field => FIELD_SETTINGS,
+    let (own, of_rows) = match place {
+        Place::Type => (TYPE_SETTINGS, rows::TYPE_SETTINGS),
+        Place::Variant | Place::Field => (FIELD_SETTINGS, rows::FIELD_SETTINGS),
     };
+    let known = [own, of_rows].concat();
     let list = match place {
         Place::Type => "a type has",
         Place::Variant => "a variant has no settings, its fields have",
@@ -49,8 +54,8 @@ pub(crate) fn misplaced(name: &str, place: Place) -> String {
     };
     format!(
         "unknown setting `{name}`{}: {list} {}",
-        did_you_mean(name, known),
-        listed(known)
+        did_you_mean(name, &known),
+        listed(&known)
     )
 }
 

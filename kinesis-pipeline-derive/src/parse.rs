@@ -8,7 +8,7 @@ use crate::{
     input::{Field, Input, Setting, TypeSettings, Variant},
     mistakes::Mistakes,
     names::{Place, misplaced},
-    value,
+    rows, value,
 };
 
 pub(crate) fn parse<'a>(item: &'a DeriveInput, mistakes: &mut Mistakes) -> Input<'a> {
@@ -34,7 +34,8 @@ fn type_settings(attributes: &[Attribute], mistakes: &mut Mistakes) -> TypeSetti
             mistakes,
         ),
         "crate" => set(&mut settings.crate_path, meta, value::crate_path, mistakes),
-        other => Err(meta.error(misplaced(other, Place::Type))),
+        other => rows::read_type_setting(other, meta, &mut settings.rows, mistakes)
+            .unwrap_or_else(|| Err(meta.error(misplaced(other, Place::Type)))),
     });
     settings
 }
@@ -80,13 +81,17 @@ fn field<'a>(member: Member, source: &'a syn::Field, mistakes: &mut Mistakes) ->
         member,
         partition_key: None,
         explicit_hash_key: None,
+        row: rows::FieldSettings::default(),
     };
     for_each_setting(&source.attrs, mistakes, |name, meta, mistakes| {
         let span = meta.path.span();
         let mark = match name {
             "partition_key" => &mut field.partition_key,
             "explicit_hash_key" => &mut field.explicit_hash_key,
-            other => return Err(meta.error(misplaced(other, Place::Field))),
+            other => {
+                return rows::read_field_setting(other, meta, &mut field.row, mistakes)
+                    .unwrap_or_else(|| Err(meta.error(misplaced(other, Place::Field))));
+            }
         };
         value::none(meta)?;
         if mark.replace(span).is_some() {
@@ -139,7 +144,7 @@ fn for_each_setting(
 }
 
 /// Keeps the first value of a setting. One that cannot be read counts as set.
-fn set<T>(
+pub(crate) fn set<T>(
     slot: &mut Option<Setting<T>>,
     meta: &ParseNestedMeta<'_>,
     read: impl FnOnce(&ParseNestedMeta<'_>) -> syn::Result<T>,

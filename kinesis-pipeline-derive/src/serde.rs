@@ -18,6 +18,13 @@ pub(crate) fn reads_otherwise(attributes: &[Attribute]) -> bool {
         .any(|entry| otherwise.contains(&entry.name.as_str()))
 }
 
+/// Whether serde leaves the field out on reading.
+pub(crate) fn skips(attributes: &[Attribute]) -> bool {
+    entries(attributes)
+        .iter()
+        .any(|entry| ["skip", "skip_deserializing"].contains(&entry.name.as_str()))
+}
+
 /// Whether serde writes the type in another shape than its own.
 pub(crate) fn writes_otherwise(attributes: &[Attribute]) -> bool {
     let otherwise = ["into", "transparent", "remote"];

@@ -8,6 +8,11 @@ pub use crate::record::{
     MsgPack, MsgPackCompat, PartitionKey, Raw, RawBytes, ToHashKey, ToPartitionKey,
     envelope::{EventMeta, decode_enveloped, encode_enveloped},
     format::Format,
+    row::{
+        Anonymized, Column, ColumnSource, DropReason, FromCell, FromFormatted, FromRow, FromTime,
+        FromUuid, IntoParsed, MaxLength, NotValidated, OnDuplicate, RowMapping, RowScan, RowStop,
+        scan::{NoNull, NullOf},
+    },
 };
 pub use crate::shard::HashKey;
 

@@ -119,6 +119,7 @@ mod key;
 mod keyed;
 mod msgpack;
 mod raw;
+pub mod row;
 mod scratch;
 mod to_key;
 mod triton;

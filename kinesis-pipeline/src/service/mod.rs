@@ -11,6 +11,7 @@
 //! embedded Kinesis under paused time. Implement [`Kinesis`] yourself to put something of yours between the
 //! pipelines and the service: a recorder, a fault, a quota.
 
+mod check_put_records;
 mod consumer;
 mod create_stream;
 mod delete_stream;
@@ -29,12 +30,14 @@ mod register_stream_consumer;
 mod split_shard;
 mod stream_id;
 mod subscribe_to_shard;
+mod update_shard_count;
 
 #[cfg(feature = "aws")]
 pub mod aws;
 
 use std::{fmt, future::Future, pin::Pin};
 
+pub use check_put_records::PutCheck;
 pub use consumer::{Consumer, ConsumerStatus};
 pub use create_stream::{Capacity, CreateStream};
 pub use delete_stream::DeleteStream;
@@ -54,6 +57,7 @@ pub use register_stream_consumer::RegisterStreamConsumer;
 pub use split_shard::SplitShard;
 pub use stream_id::StreamId;
 pub use subscribe_to_shard::{SubscribeToShard, Subscription, SubscriptionEvent};
+pub use update_shard_count::UpdateShardCount;
 
 /// The future that a call of the seam returns: the answer or a [`ServiceError`].
 /// The header by which the embedded Kinesis says over HTTP that it enforces no limits, and its value.
@@ -82,6 +86,14 @@ pub trait Kinesis: fmt::Debug + Send + Sync + 'static {
 
     /// Stores up to 500 records. Each entry succeeds or fails alone.
     fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer>;
+
+    /// Has the service check a put, its permission and its input, and store nothing.
+    ///
+    /// By default the answer is [`PutCheck::Unknown`]. An error is that of the put itself.
+    fn check_put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutCheck> {
+        let _ = call;
+        Box::pin(std::future::ready(Ok(PutCheck::Unknown)))
+    }
 
     /// Fixes a place in a shard to read from.
     fn get_shard_iterator(&self, call: GetShardIterator) -> ServiceFuture<'_, ShardIterator>;
@@ -112,6 +124,21 @@ pub trait Kinesis: fmt::Debug + Send + Sync + 'static {
 
     /// Begins to merge two adjacent shards.
     fn merge_shards(&self, call: MergeShards) -> ServiceFuture<'_, ()>;
+
+    /// Begins to scale a stream to a number of open shards; it is done once its status is [`StreamStatus::Active`].
+    ///
+    /// By default it is refused, with an error of class [`ErrorClass::Invalid`].
+    fn update_shard_count(&self, call: UpdateShardCount) -> ServiceFuture<'_, ()> {
+        let _ = call;
+        let message = "this service does not scale streams";
+        let error = ServiceError::unanswered(
+            "UpdateShardCount",
+            self.endpoint(),
+            ErrorClass::Invalid,
+            message,
+        );
+        Box::pin(std::future::ready(Err(error)))
+    }
 
     /// Registers a consumer for enhanced fan-out; it can subscribe once its status is
     /// [`ConsumerStatus::Active`].

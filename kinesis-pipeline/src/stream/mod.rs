@@ -45,6 +45,25 @@ impl<R> KinesisStream<R> {
         self
     }
 
+    /// The same stream with records of another type: for code that encodes them itself, name [`EncodedRecord`].
+    ///
+    /// [`EncodedRecord`]: crate::EncodedRecord
+    #[must_use]
+    pub fn with_record_type<S>(&self) -> KinesisStream<S> {
+        KinesisStream {
+            target: self.target.clone(),
+            key_field: self.key_field.clone(),
+            put: self.put.unshared(),
+            record: PhantomData,
+        }
+    }
+
+    /// The clock that everything on this stream goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.target.clock
+    }
+
     /// The stream's name or ARN.
     #[must_use]
     pub fn id(&self) -> &StreamId {

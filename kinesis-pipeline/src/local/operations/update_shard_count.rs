@@ -17,8 +17,8 @@ pub(in crate::local) struct UpdateShardCount;
 pub(in crate::local) struct Request {
     #[serde(flatten)]
     pub(in crate::local) stream: StreamRef,
-    pub(super) target_shard_count: Option<i64>,
-    pub(super) scaling_type: Option<String>,
+    pub(in crate::local) target_shard_count: Option<i64>,
+    pub(in crate::local) scaling_type: Option<String>,
 }
 
 #[derive(Debug, Serialize)]

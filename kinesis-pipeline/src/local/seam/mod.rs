@@ -16,15 +16,15 @@ use super::{
         self, Operation, create_stream, delete_stream, deregister_stream_consumer,
         describe_stream_consumer, describe_stream_summary, get_records, get_shard_iterator,
         list_shards, list_streams, merge_shards, put_records, register_stream_consumer,
-        split_shard, subscribe_to_shard,
+        split_shard, subscribe_to_shard, update_shard_count,
     },
 };
 use crate::service::{
     Consumer, CreateStream, DeleteStream, DeregisterStreamConsumer, DescribeStreamConsumer,
     DescribeStreamSummary, ErrorClass, GetRecords, GetShardIterator, Kinesis, ListShards,
-    ListStreams, MergeShards, PutRecords, PutRecordsAnswer, RecordPage, RegisterStreamConsumer,
-    ServiceError, ServiceFuture, ShardIterator, ShardPage, SplitShard, StreamPage, StreamSummary,
-    SubscribeToShard, Subscription,
+    ListStreams, MergeShards, PutCheck, PutRecords, PutRecordsAnswer, RecordPage,
+    RegisterStreamConsumer, ServiceError, ServiceFuture, ShardIterator, ShardPage, SplitShard,
+    StreamPage, StreamSummary, SubscribeToShard, Subscription, UpdateShardCount,
 };
 
 const ENDPOINT: &str = "the embedded Kinesis";
@@ -73,6 +73,15 @@ impl Kinesis for LocalKinesis {
     fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer> {
         let request = request::put_records(&call);
         carry_out::<put_records::PutRecords, _>(&self.core, request, answer::put_records)
+    }
+
+    /// Whoever reaches it may put: the stream has to be there.
+    fn check_put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutCheck> {
+        Box::pin(async move {
+            let call = DescribeStreamSummary::new(call.stream);
+            self.describe_stream_summary(call).await?;
+            Ok(PutCheck::Allowed)
+        })
     }
 
     fn get_shard_iterator(&self, call: GetShardIterator) -> ServiceFuture<'_, ShardIterator> {
@@ -127,6 +136,11 @@ impl Kinesis for LocalKinesis {
     fn merge_shards(&self, call: MergeShards) -> ServiceFuture<'_, ()> {
         let request = request::merge_shards(&call);
         carry_out::<merge_shards::MergeShards, _>(&self.core, request, |_| ())
+    }
+
+    fn update_shard_count(&self, call: UpdateShardCount) -> ServiceFuture<'_, ()> {
+        let request = request::update_shard_count(&call);
+        carry_out::<update_shard_count::UpdateShardCount, _>(&self.core, request, |_| ())
     }
 
     fn register_stream_consumer(

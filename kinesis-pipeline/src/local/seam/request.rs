@@ -8,7 +8,7 @@ use crate::{
             create_stream, delete_stream, deregister_stream_consumer, describe_stream_consumer,
             describe_stream_summary, entry, get_records, get_shard_iterator, list_shards,
             list_streams, merge_shards, put_records, register_stream_consumer,
-            shapes::StreamModeDetails, split_shard, subscribe_to_shard,
+            shapes::StreamModeDetails, split_shard, subscribe_to_shard, update_shard_count,
         },
         protocol::values::{Blob, Timestamp},
         stream_ref::StreamRef,
@@ -18,7 +18,7 @@ use crate::{
         Capacity, CreateStream, DeleteStream, DeregisterStreamConsumer, DescribeStreamConsumer,
         DescribeStreamSummary, GetRecords, GetShardIterator, IteratorStart, ListShards,
         ListStreams, MergeShards, PutRecords, RegisterStreamConsumer, ShardFilter, SplitShard,
-        StreamId, SubscribeToShard,
+        StreamId, SubscribeToShard, UpdateShardCount,
     },
     shard::SequenceNumber,
 };
@@ -162,6 +162,14 @@ pub(super) fn merge_shards(call: &MergeShards) -> merge_shards::Request {
         stream: named(&call.stream),
         shard_to_merge: Some(call.shard_id.as_str().to_owned()),
         adjacent_shard_to_merge: Some(call.adjacent_shard_id.as_str().to_owned()),
+    }
+}
+
+pub(super) fn update_shard_count(call: &UpdateShardCount) -> update_shard_count::Request {
+    update_shard_count::Request {
+        stream: named(&call.stream),
+        target_shard_count: Some(call.target_shard_count.into()),
+        scaling_type: Some("UNIFORM_SCALING".to_owned()),
     }
 }
 

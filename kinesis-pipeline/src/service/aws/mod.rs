@@ -5,6 +5,7 @@
 //! ```
 
 mod cbor;
+mod check_put_records;
 mod connect;
 mod connections;
 mod consumer;
@@ -33,6 +34,7 @@ mod split_shard;
 mod stub;
 mod subscribe_to_shard;
 mod time;
+mod update_shard_count;
 
 use std::{
     env,
@@ -51,9 +53,9 @@ use aws_sdk_kinesis::{
 use super::{
     Consumer, CreateStream, DeleteStream, DeregisterStreamConsumer, DescribeStreamConsumer,
     DescribeStreamSummary, GetRecords, GetShardIterator, Kinesis, ListShards, ListStreams,
-    MergeShards, PutRecords, PutRecordsAnswer, RecordPage, RegisterStreamConsumer, ServiceFuture,
-    ShardIterator, ShardPage, SplitShard, StreamPage, StreamSummary, SubscribeToShard,
-    Subscription,
+    MergeShards, PutCheck, PutRecords, PutRecordsAnswer, RecordPage, RegisterStreamConsumer,
+    ServiceFuture, ShardIterator, ShardPage, SplitShard, StreamPage, StreamSummary,
+    SubscribeToShard, Subscription, UpdateShardCount,
 };
 
 pub use connect::{ConnectError, ConnectOptions};
@@ -164,6 +166,10 @@ impl Kinesis for AwsKinesis {
         Box::pin(put_records::send(self, call))
     }
 
+    fn check_put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutCheck> {
+        Box::pin(check_put_records::send(self, call))
+    }
+
     fn get_shard_iterator(&self, call: GetShardIterator) -> ServiceFuture<'_, ShardIterator> {
         Box::pin(get_shard_iterator::send(self, call))
     }
@@ -201,6 +207,10 @@ impl Kinesis for AwsKinesis {
 
     fn merge_shards(&self, call: MergeShards) -> ServiceFuture<'_, ()> {
         Box::pin(merge_shards::send(self, call))
+    }
+
+    fn update_shard_count(&self, call: UpdateShardCount) -> ServiceFuture<'_, ()> {
+        Box::pin(update_shard_count::send(self, call))
     }
 
     fn register_stream_consumer(

@@ -1,0 +1,103 @@
+use std::{
+    fmt,
+    fs::File,
+    io::{Read, Stdin},
+    path::{Path, PathBuf},
+};
+
+/// The tables to load: files, standard input, or a reader of yours.
+pub struct Input(pub(crate) Vec<InputFile>);
+
+/// One table.
+pub(crate) enum InputFile {
+    Path(PathBuf),
+    Stdin,
+    Reader(String, Box<dyn Read + Send>),
+}
+
+impl Input {
+    /// Files, read one after the other, each with its own header. Endings tell the compression, `.gz` or `.zst`, and
+    /// the format unless one is given.
+    pub fn files<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Self {
+        Self(
+            paths
+                .into_iter()
+                .map(|path| InputFile::Path(path.into()))
+                .collect(),
+        )
+    }
+
+    /// Standard input.
+    #[must_use]
+    pub fn stdin() -> Self {
+        Self(vec![InputFile::Stdin])
+    }
+
+    /// A reader, under this name in messages.
+    pub fn reader(name: impl Into<String>, reader: impl Read + Send + 'static) -> Self {
+        Self(vec![InputFile::Reader(name.into(), Box::new(reader))])
+    }
+}
+
+impl From<&str> for Input {
+    fn from(path: &str) -> Self {
+        Self::files([path])
+    }
+}
+
+impl From<&Path> for Input {
+    fn from(path: &Path) -> Self {
+        Self::files([path])
+    }
+}
+
+impl From<PathBuf> for Input {
+    fn from(path: PathBuf) -> Self {
+        Self::files([path])
+    }
+}
+
+/// An open file. Its ending is not known: give the format, unless it is TSV.
+impl From<File> for Input {
+    fn from(file: File) -> Self {
+        Self::reader("<file>", file)
+    }
+}
+
+impl From<Stdin> for Input {
+    fn from(_: Stdin) -> Self {
+        Self::stdin()
+    }
+}
+
+impl From<Box<dyn Read + Send>> for Input {
+    fn from(reader: Box<dyn Read + Send>) -> Self {
+        Self::reader("<reader>", reader)
+    }
+}
+
+impl InputFile {
+    /// The table's name in messages.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Path(path) => path.display().to_string(),
+            Self::Stdin => "<stdin>".to_owned(),
+            Self::Reader(name, _) => name.clone(),
+        }
+    }
+
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Stdin | Self::Reader(..) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(InputFile::name))
+            .finish()
+    }
+}

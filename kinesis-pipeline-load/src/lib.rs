@@ -1,0 +1,90 @@
+//! Loads tables into Amazon Kinesis: a file of rows becomes typed records with metadata, is tried without sending,
+//! then loaded at the speed of the stream.
+//!
+//! ```text
+//!   files, standard input ── Source: decompress, cut into rows ──┐  a thread
+//!   rows ── Model: map, check, encode ──> batches of records ────┤
+//!       └── rejects file, export file                            │
+//!                                                                v
+//!   batches ── Flight: put, await receipts in order ──> resume file, report, progress
+//! ```
+//!
+//! # A program in one line of `main`
+//!
+//! ```no_run
+//! use kinesis_pipeline::KinesisRecord;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize, KinesisRecord)]
+//! #[kinesis(event_type = "reading.create", produced_by = "demo")]
+//! struct Reading {
+//!     #[kinesis(partition_key, pos = 0)]
+//!     device: String,
+//!     #[kinesis(column = "temp_c")]
+//!     temperature: Option<f64>,
+//! }
+//!
+//! # #[cfg(feature = "main")]
+//! #[tokio::main]
+//! async fn main() -> std::process::ExitCode {
+//!     kinesis_pipeline_load::main::<Reading>().await
+//! }
+//! # #[cfg(not(feature = "main"))] fn main() {}
+//! ```
+//!
+//! # From a program of yours
+//!
+//! ```
+//! # use kinesis_pipeline::{KinesisRecord, KinesisStream, LocalKinesis};
+//! # use serde::{Deserialize, Serialize};
+//! use kinesis_pipeline_load::{Input, Loader};
+//!
+//! # #[derive(Serialize, Deserialize, KinesisRecord)]
+//! # struct Reading {
+//! #     #[kinesis(partition_key, pos = 0)]
+//! #     device: String,
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let stream: KinesisStream<Reading> = LocalKinesis::start().await?.stream("readings", 4).await?;
+//! let table = Input::reader("readings", std::io::Cursor::new("device\nd1\nd2\n"));
+//! let report = Loader::new(&stream).load(table).await?;
+//! assert_eq!(report.records, 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Promises
+//!
+//! - **Memory is bounded** at any size of the input: [`ROW_BYTES_MAX`] for a row, the producer's bounds for what is on
+//!   its way, and 16 bytes for each value of a `unique` field.
+//! - **No row is lost silently.** Each is put, dropped by the model's options, or rejected with its reason; the report
+//!   counts all three.
+//! - **A second run sends the rest.** With a resume file at most [`Loader::resume_window`] rows are repeated.
+//! - **Order.** The records of one key are stored in the order of their rows.
+
+pub mod anonymize;
+mod error;
+mod input;
+mod loader;
+mod map;
+mod model;
+mod options;
+mod plan;
+#[cfg(feature = "main")]
+mod program;
+mod report;
+mod run;
+mod source;
+
+pub use error::{LoadError, ResumeProblem};
+pub use input::Input;
+pub use loader::{Loader, StopLoad};
+pub use map::{ReadMapError, read_map};
+pub use model::untyped::{ColumnType, Untyped};
+pub use options::{Format, Policy};
+pub use plan::{HotReason, HotShard, LoadPlan};
+#[cfg(feature = "main")]
+pub use program::{Program, main, program};
+pub use report::{LoadReport, Sample, TableReport};
+pub use source::ROW_BYTES_MAX;

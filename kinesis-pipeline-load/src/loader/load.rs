@@ -1,0 +1,302 @@
+//! Before the first record: files are checked, the thread that reads is started.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use kinesis_pipeline::{
+    record::row::{RowContext, Seed},
+    service::{DescribeStreamSummary, ErrorClass},
+};
+use tokio::sync::mpsc;
+
+use super::Loader;
+use crate::{
+    Input, LoadError, LoadPlan, LoadReport, Policy, ResumeProblem,
+    input::InputFile,
+    model::Model,
+    plan::{Sampled, plan},
+    report::precise,
+    run::{
+        batch::{BATCH_ROWS_MAX, BATCHES_WAITING_MAX, Batch, Mark},
+        outputs::Outputs,
+        progress::get,
+        resume::{Load, Resume},
+        rows::Rows,
+        shards::OpenShards,
+        trial::Trial,
+    },
+    source::sha256,
+};
+
+/// The largest record of a stream whose limit cannot be asked for.
+const RECORD_BYTES_MAX: usize = 1024 * 1024;
+
+/// The thread that reads, and what comes of it.
+struct Reading {
+    batches: mpsc::Receiver<Batch>,
+    thread: ReadThread,
+}
+
+struct ReadThread(JoinHandle<Result<(), LoadError>>);
+
+impl ReadThread {
+    /// Waits for the end of a thread whose channel is closed, and returns what it ended with.
+    async fn ended(self) -> Result<(), LoadError> {
+        let joined = tokio::task::spawn_blocking(move || self.0.join()).await;
+        match joined {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(LoadError::ReaderPanicked),
+        }
+    }
+}
+
+/// What is known before the first record is put.
+pub(super) struct Course {
+    pub(super) resume: Option<Arc<Resume>>,
+    /// Where a run before this one stopped.
+    pub(super) resumed: Option<Mark>,
+    /// The size of the input.
+    pub(super) total: Option<u64>,
+    pub(super) tables: Vec<String>,
+}
+
+/// The size of the files, if all are files.
+fn total(files: &[InputFile]) -> Option<u64> {
+    files
+        .iter()
+        .map(|file| Some(file.path()?.metadata().ok()?.len()))
+        .sum()
+}
+
+impl Loader {
+    /// Loads the tables of an input.
+    ///
+    /// # Errors
+    /// [`LoadError`]: with a resume file, what was stored before it is not sent again.
+    pub async fn load(mut self, input: impl Into<Input>) -> Result<LoadReport, LoadError> {
+        let files = input.into().0;
+        self.check()?;
+        self.refuse_overwriting(&files)?;
+        let models = self.make_models();
+        let tables: Vec<String> = models
+            .iter()
+            .map(|model| model.table().to_owned())
+            .collect();
+        let hashes = self.hashes(&files).await?;
+        let resumed = self.read_resume(&tables, hashes.as_deref())?;
+        let (resume, mark) = resumed.map_or((None, None), |(resume, mark)| (Some(resume), mark));
+        let lengths = mark.as_ref().map_or(&[][..], |mark| &mark.outputs);
+        let mut outputs = Outputs::open(self.rejects(), self.outdir.as_deref(), &tables, lengths)?;
+        let resume = resume.map(|mut resume| {
+            resume.after(outputs.files());
+            Arc::new(resume)
+        });
+        let total = total(&files);
+        let hashes = hashes.filter(|_| self.ids);
+        let reading = self
+            .read(models, files, outputs, hashes, mark.clone())
+            .await?;
+        let course = Course {
+            resume,
+            resumed: mark,
+            total,
+            tables,
+        };
+        let report = self.drive(reading.batches, course).await?;
+        reading.thread.ended().await?;
+        Ok(report)
+    }
+
+    /// Reads up to `sample_rows` rows and the stream's shards, and tells what the load will take: how long, which shard
+    /// will be hot and why, and, for a time that is asked for, how many shards it would need. Nothing is sent or written.
+    ///
+    /// It goes by the limits of shards. What the machine and the network can do is not known before.
+    ///
+    /// # Errors
+    /// [`LoadError`], as [`load`](Self::load).
+    pub async fn plan(
+        mut self,
+        input: impl Into<Input>,
+        sample_rows: u64,
+        within: Option<Duration>,
+    ) -> Result<LoadPlan, LoadError> {
+        let files = input.into().0;
+        self.rows_max = Some(sample_rows);
+        let models = self.make_models();
+        let total = total(&files);
+        let reading = self
+            .read(models, files, Outputs::default(), None, None)
+            .await?;
+        let (mut batches, service) = (reading.batches, self.stream.service());
+        let shards = OpenShards::list(&**service, self.stream.id()).await?;
+        let mut trial = Trial::new(shards, 0).with_keys();
+        let mut rows = 0;
+        while let Some(batch) = batches.recv().await {
+            trial.take(&batch);
+            rows += batch.rows;
+        }
+        reading.thread.ended().await?;
+        let (shards, keys) = trial.sampled();
+        let read = get(&self.progress.rows_bytes);
+        let is_whole = rows < sample_rows;
+        let fraction = match total {
+            Some(total) if !is_whole && total > read => precise(read) / precise(total),
+            _ => 1.0,
+        };
+        Ok(plan(&Sampled {
+            rows,
+            is_whole,
+            fraction,
+            shards,
+            keys,
+            aggregate: self.aggregate,
+            within_seconds: within.map(|time| time.as_secs_f64()),
+        }))
+    }
+
+    /// Starts the thread that reads.
+    async fn read(
+        &self,
+        models: Vec<Box<dyn Model>>,
+        files: Vec<InputFile>,
+        outputs: Outputs,
+        hashes: Option<Vec<String>>,
+        resume: Option<Mark>,
+    ) -> Result<Reading, LoadError> {
+        let (sender, batches) = mpsc::channel(BATCHES_WAITING_MAX);
+        let rows = Rows {
+            models,
+            format: self.format,
+            policy: self.policy.clone(),
+            outputs,
+            hashes,
+            record_bytes_max: self.record_bytes_max().await?,
+            rows_max: self.rows_max,
+            rows_logged: self.samples,
+            clock: self.stream.clock().clone(),
+            progress: Arc::clone(&self.progress),
+            resume,
+            batches: sender,
+        };
+        let thread = thread::Builder::new()
+            .name("kinesis-load".to_owned())
+            .spawn(move || rows.run(files))
+            .map_err(|source| {
+                LoadError::io("the thread that reads rows", "cannot start", source)
+            })?;
+        let thread = ReadThread(thread);
+        Ok(Reading { batches, thread })
+    }
+
+    fn check(&self) -> Result<(), LoadError> {
+        if self.resume_window < 2 * BATCH_ROWS_MAX {
+            let problem = format!("the resume window is at least {} rows", 2 * BATCH_ROWS_MAX);
+            return Err(LoadError::Options(problem));
+        }
+        if self.trial && self.resume.is_some() {
+            let problem = "a trial stores nothing, so that there is nothing to resume: leave the resume file out";
+            return Err(LoadError::Options(problem.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// A load writes no file that it reads.
+    fn refuse_overwriting(&self, files: &[InputFile]) -> Result<(), LoadError> {
+        let written = [self.rejects(), self.resume.as_deref()];
+        for path in written.into_iter().flatten() {
+            let same = |file: &InputFile| {
+                let read = file.path().and_then(|path| path.canonicalize().ok());
+                read.is_some() && read == path.canonicalize().ok()
+            };
+            if files.iter().any(same) {
+                let problem = format!(
+                    "{} is read and would be overwritten: name another",
+                    path.display()
+                );
+                return Err(LoadError::Options(problem));
+            }
+        }
+        Ok(())
+    }
+
+    fn make_models(&mut self) -> Vec<Box<dyn Model>> {
+        let seed = self.seed.take().unwrap_or_else(Seed::random);
+        let context = RowContext::new(self.stream.clock().clone(), seed);
+        let models = std::mem::take(&mut self.models);
+        models
+            .into_iter()
+            .map(|make| make(context.clone()))
+            .collect()
+    }
+
+    fn rejects(&self) -> Option<&Path> {
+        match &self.policy {
+            Policy::Rejects(path) => Some(path),
+            Policy::Stop | Policy::Skip => None,
+        }
+    }
+
+    /// The hashes of the files, if they are needed.
+    async fn hashes(&self, files: &[InputFile]) -> Result<Option<Vec<String>>, LoadError> {
+        if !self.ids && self.resume.is_none() {
+            return Ok(None);
+        }
+        let mut hashes = Vec::new();
+        for file in files {
+            let Some(path) = file.path().map(Path::to_owned) else {
+                return Err(self.not_a_file(&file.name()));
+            };
+            let name = file.name();
+            let hash = tokio::task::spawn_blocking(move || sha256(&path)).await;
+            let hash = hash.map_err(|_| LoadError::ReaderPanicked)?;
+            hashes.push(hash.map_err(|source| LoadError::io(&name, "cannot be read", source))?);
+        }
+        Ok(Some(hashes))
+    }
+
+    fn not_a_file(&self, name: &str) -> LoadError {
+        match &self.resume {
+            Some(path) => LoadError::Resume {
+                path: path.clone(),
+                problem: ResumeProblem::NotAFile(name.to_owned()),
+            },
+            None => LoadError::Options(format!(
+                "ids hold the hash of a file, and {name} is gone once it is read: name a file"
+            )),
+        }
+    }
+
+    fn read_resume(
+        &self,
+        tables: &[String],
+        hashes: Option<&[String]>,
+    ) -> Result<Option<(Resume, Option<Mark>)>, LoadError> {
+        let (Some(path), Some(hashes)) = (&self.resume, hashes) else {
+            return Ok(None);
+        };
+        let rejects = self.rejects().map(|path| path.display().to_string());
+        let outdir = self.outdir.as_ref().map(|path| path.display().to_string());
+        let load = Load {
+            stream: self.stream.id().name().to_owned(),
+            files: hashes.to_vec(),
+            tables: tables.to_vec(),
+            outputs: rejects.into_iter().chain(outdir).collect(),
+        };
+        Resume::read(path, load).map(Some)
+    }
+
+    /// The largest record that the stream takes. The call also finds out early that there is no such stream.
+    async fn record_bytes_max(&self) -> Result<usize, LoadError> {
+        let call = DescribeStreamSummary::new(self.stream.id().clone());
+        match self.stream.service().describe_stream_summary(call).await {
+            Ok(summary) => Ok(summary.record_bytes_max),
+            // A role that may put need not be allowed to describe.
+            Err(error) if error.class != ErrorClass::NotFound => Ok(RECORD_BYTES_MAX),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! From rows to encoded records: typed models, and tables without a model.
+
+mod stamp;
+mod typed;
+pub(crate) mod untyped;
+
+use kinesis_pipeline::{
+    EncodedRecord,
+    record::{
+        EncodeContext,
+        row::{DropReason, Header, RowContext, RowError},
+    },
+};
+
+pub(crate) use stamp::{Stamp, stamped};
+pub(crate) use typed::Typed;
+
+use crate::{Format, LoadError, TableReport, source::SourceRow};
+
+/// Turns rows into records.
+pub(crate) trait Model: Send {
+    /// The table's name.
+    fn table(&self) -> &str;
+
+    /// The byte between two cells, if the model names one.
+    fn delimiter(&self) -> Option<u8>;
+
+    /// The columns that are read by name, for inputs without a header.
+    fn names(&self) -> Vec<&str>;
+
+    /// Whether rows are read cell by cell.
+    fn reads_cells(&self) -> bool;
+
+    /// Holds a table's header against the model. The header of JSON lines is made up.
+    fn open(&mut self, header: &Header, file: &str, format: Format) -> Result<(), LoadError>;
+
+    /// Appends the records of a row, or tells why the row is dropped.
+    fn map(
+        &mut self,
+        row: &SourceRow<'_>,
+        context: &EncodeContext,
+        out: &mut Vec<EncodedRecord>,
+    ) -> Result<Option<DropReason>, RowError>;
+
+    /// Whether a row's fate depends on the rows before.
+    fn remembers(&self) -> bool;
+}
+
+/// Makes a model once the context is known.
+pub(crate) type MakeModel = Box<dyn FnOnce(RowContext) -> Box<dyn Model> + Send>;
+
+/// Counts a row's fate.
+pub(crate) fn count_drop(report: &mut TableReport, reason: DropReason) {
+    match reason {
+        DropReason::NotUnique => report.dropped_not_unique += 1,
+        DropReason::NotValidated => report.dropped_not_validated += 1,
+        _ => report.dropped_none += 1,
+    }
+}

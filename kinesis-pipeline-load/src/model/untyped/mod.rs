@@ -1,0 +1,246 @@
+//! Tables without a model: columns become the fields of JSON objects, nested where their names have dots.
+
+mod cell;
+mod layout;
+
+use bytes::{Bytes, BytesMut};
+use kinesis_pipeline::{
+    EncodedRecord, PartitionKey,
+    record::{
+        EncodeContext,
+        row::{DropReason, Header, Row, RowError, RowProblem},
+    },
+};
+use serde_json::{Map, Value};
+
+use self::layout::Layout;
+use super::Model;
+use crate::{
+    Format, LoadError,
+    source::{SourceRow, look_up},
+};
+
+/// The type of an untyped table's column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ColumnType {
+    /// A number where the cell is one as JSON writes it, `true` and `false`, `null` for a null; a text otherwise. `007`
+    /// and `+1` are texts.
+    #[default]
+    Guess,
+    /// A text.
+    Text,
+    /// An integer.
+    Integer,
+    /// A number.
+    Number,
+    /// A bool.
+    Bool,
+    /// JSON.
+    Json,
+}
+
+impl std::str::FromStr for ColumnType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "guess" => Self::Guess,
+            "text" => Self::Text,
+            "int" | "integer" => Self::Integer,
+            "number" | "float" => Self::Number,
+            "bool" => Self::Bool,
+            "json" => Self::Json,
+            other => {
+                return Err(format!(
+                    "`{other}` is no type: there are guess, text, integer, number, bool and json"
+                ));
+            }
+        })
+    }
+}
+
+/// A table without a model.
+///
+/// Cells become JSON objects, one a row. A column `a.b` becomes the field `b` of the object `a`. JSON lines are put as
+/// they are.
+#[derive(Clone, Debug)]
+pub struct Untyped {
+    table: String,
+    key: Option<String>,
+    nulls: Vec<String>,
+    types: Vec<(String, ColumnType)>,
+}
+
+impl Untyped {
+    /// A table of this name, with random partition keys, guessed types and the null marker `NULL`.
+    pub fn new(table: impl Into<String>) -> Self {
+        Self {
+            table: table.into(),
+            key: None,
+            nulls: vec!["NULL".to_owned()],
+            types: Vec::new(),
+        }
+    }
+
+    /// The column that holds the partition key.
+    #[must_use]
+    pub fn key(mut self, column: impl Into<String>) -> Self {
+        self.key = Some(column.into());
+        self
+    }
+
+    /// The texts that mean null. Default `NULL`.
+    #[must_use]
+    pub fn nulls<T: Into<String>>(mut self, nulls: impl IntoIterator<Item = T>) -> Self {
+        self.nulls = nulls.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The type of a column. Default [`ColumnType::Guess`].
+    #[must_use]
+    pub fn column_type(mut self, column: impl Into<String>, column_type: ColumnType) -> Self {
+        self.types.push((column.into(), column_type));
+        self
+    }
+}
+
+/// An untyped table that is being read.
+pub(crate) struct UntypedModel {
+    settings: Untyped,
+    layout: Layout,
+    key_at: Option<usize>,
+    out: BytesMut,
+}
+
+impl UntypedModel {
+    pub(crate) fn new(settings: Untyped) -> Self {
+        Self {
+            settings,
+            layout: Layout::default(),
+            key_at: None,
+            out: BytesMut::new(),
+        }
+    }
+}
+
+impl Model for UntypedModel {
+    fn table(&self) -> &str {
+        &self.settings.table
+    }
+
+    fn delimiter(&self) -> Option<u8> {
+        None
+    }
+
+    fn names(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    fn reads_cells(&self) -> bool {
+        false
+    }
+
+    fn open(&mut self, header: &Header, file: &str, format: Format) -> Result<(), LoadError> {
+        if format == Format::JsonLines {
+            return Ok(());
+        }
+        refuse_one_column(header, format).map_err(|problem| LoadError::input(file, problem))?;
+        self.layout = Layout::new(header, &self.settings.types)
+            .map_err(|problem| LoadError::input(file, problem))?;
+        self.key_at = None;
+        if let Some(key) = &self.settings.key {
+            self.key_at = Some(header.position(key).ok_or_else(|| {
+                let found = header.names().join("`, `");
+                let problem =
+                    format!("the header has no column `{key}` for the key: it has `{found}`");
+                LoadError::input(file, problem)
+            })?);
+        }
+        Ok(())
+    }
+
+    fn map(
+        &mut self,
+        row: &SourceRow<'_>,
+        _: &EncodeContext,
+        out: &mut Vec<EncodedRecord>,
+    ) -> Result<Option<DropReason>, RowError> {
+        let line = row.row.line();
+        let (key, data) = if row.row.is_empty() {
+            (self.key_of_json(row)?, Bytes::copy_from_slice(row.raw))
+        } else {
+            let key = self.key_of_row(&row.row)?;
+            self.layout
+                .write(&row.row, &self.settings.nulls, &mut self.out)?;
+            (key, self.out.split().freeze())
+        };
+        let key = match key {
+            Some(text) => PartitionKey::new(text)
+                .map_err(|error| RowError::of_row(line, error.to_string()))?,
+            None => PartitionKey::random(),
+        };
+        out.push(EncodedRecord::new(key, data));
+        Ok(None)
+    }
+
+    fn remembers(&self) -> bool {
+        false
+    }
+}
+
+impl UntypedModel {
+    fn key_of_row(&self, row: &Row<'_>) -> Result<Option<String>, RowError> {
+        let Some(name) = &self.settings.key else {
+            return Ok(None);
+        };
+        let text = self.key_at.and_then(|at| row.get(at)).unwrap_or_default();
+        if text.is_empty() || self.settings.nulls.iter().any(|null| null == text) {
+            return Err(no_key(row.line(), name));
+        }
+        Ok(Some(text.to_owned()))
+    }
+
+    fn key_of_json(&self, row: &SourceRow<'_>) -> Result<Option<String>, RowError> {
+        let Some(name) = &self.settings.key else {
+            return Ok(None);
+        };
+        let object: Map<String, Value> = serde_json::from_slice(row.raw)
+            .map_err(|error| RowError::of_row(row.row.line(), error.to_string()))?;
+        match look_up(&object, name) {
+            Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
+            Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(value.to_string())),
+            _ => Err(no_key(row.row.line(), name)),
+        }
+    }
+}
+
+/// A header that is one column with the delimiter of another format in it.
+fn refuse_one_column(header: &Header, format: Format) -> Result<(), String> {
+    let [name] = header.names() else {
+        return Ok(());
+    };
+    let Some(other) = name
+        .chars()
+        .find(|char| matches!(char, ',' | ';' | '\t' | '|'))
+    else {
+        return Ok(());
+    };
+    let Format::Delimited(delimiter) = format else {
+        return Ok(());
+    };
+    Err(format!(
+        "the header is one column, {name:?}, cut at {:?}: the delimiter seems to be {other:?}",
+        char::from(delimiter)
+    ))
+}
+
+fn no_key(line: u64, name: &str) -> RowError {
+    let expected = "a partition key: a text, a number or a bool".to_owned();
+    RowError::of_cell(
+        line,
+        format!("`{name}`"),
+        Some(""),
+        RowProblem::Invalid { expected },
+    )
+}

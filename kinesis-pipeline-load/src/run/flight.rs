@@ -1,0 +1,166 @@
+//! Batches on their way: put, and awaited in the order of the input.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use kinesis_pipeline::{EncodedRecord, PendingReceipt, Producer, ShardId};
+
+use super::{
+    batch::{Batch, Mark},
+    progress::{Progress, add},
+    resume::Resume,
+};
+use crate::LoadError;
+
+/// The batches that are on their way, and how far the load is stored without a gap.
+pub(crate) struct Flight {
+    producer: Producer<EncodedRecord>,
+    progress: Arc<Progress>,
+    resume: Option<Arc<Resume>>,
+    /// At most this many rows are put beyond what the resume file says.
+    window: u64,
+    batches: VecDeque<InFlight>,
+    /// Rows that are put and not in the resume file.
+    rows_unmarked: u64,
+    /// Rows of them that are stored.
+    rows_stored: u64,
+    /// The mark of the last batch that is stored.
+    mark: Option<Mark>,
+    shards: HashMap<ShardId, u64>,
+}
+
+struct InFlight {
+    file: Arc<str>,
+    pending: VecDeque<Pending>,
+    rows: u64,
+    mark: Mark,
+}
+
+struct Pending {
+    receipt: PendingReceipt,
+    line: u64,
+    bytes: u64,
+}
+
+impl Flight {
+    pub(crate) fn new(
+        producer: Producer<EncodedRecord>,
+        progress: Arc<Progress>,
+        resume: Option<Arc<Resume>>,
+        window: u64,
+    ) -> Self {
+        Self {
+            producer,
+            progress,
+            resume,
+            window,
+            batches: VecDeque::new(),
+            rows_unmarked: 0,
+            rows_stored: 0,
+            mark: None,
+            shards: HashMap::new(),
+        }
+    }
+
+    /// Whether another batch may be put.
+    pub(crate) fn has_room(&self) -> bool {
+        self.resume.is_none() || self.rows_unmarked + super::batch::BATCH_ROWS_MAX <= self.window
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// Puts a batch. Waits for room in the producer.
+    pub(crate) async fn put(&mut self, batch: Batch) -> Result<(), LoadError> {
+        let mut pending = VecDeque::with_capacity(batch.records.len());
+        for (record, line) in batch.records.iter().zip(batch.lines) {
+            let bytes = record.data.len() as u64;
+            let receipt = self.producer.put(record).await;
+            let receipt = receipt.map_err(|source| failed(&batch.file, line, source))?;
+            pending.push_back(Pending {
+                receipt,
+                line,
+                bytes,
+            });
+        }
+        self.rows_unmarked += batch.rows;
+        self.batches.push_back(InFlight {
+            file: batch.file,
+            pending,
+            rows: batch.rows,
+            mark: batch.mark,
+        });
+        Ok(())
+    }
+
+    /// Waits until the first batch is stored, and notes it.
+    ///
+    /// Cancel safe: a receipt is taken out once it is there.
+    pub(crate) async fn landed(&mut self) -> Result<(), LoadError> {
+        let Some(batch) = self.batches.front_mut() else {
+            return Ok(());
+        };
+        while let Some(first) = batch.pending.front_mut() {
+            let result = (&mut first.receipt).await;
+            let (line, bytes) = (first.line, first.bytes);
+            batch.pending.pop_front();
+            let receipt = result.map_err(|source| failed(&batch.file, line, source))?;
+            *self.shards.entry(receipt.shard_id).or_default() += 1;
+            add(&self.progress.records, 1);
+            add(&self.progress.bytes, bytes);
+        }
+        if let Some(batch) = self.batches.pop_front() {
+            self.rows_stored += batch.rows;
+            self.mark = Some(batch.mark);
+        }
+        Ok(())
+    }
+
+    /// Whether enough is stored to be worth a write of the resume file.
+    pub(crate) fn is_mark_due(&self) -> bool {
+        self.resume.is_some()
+            && self.rows_stored > 0
+            && (self.rows_stored * 2 >= self.window || !self.has_room())
+    }
+
+    /// Writes the resume file.
+    pub(crate) async fn write_mark(&mut self) -> Result<(), LoadError> {
+        let (Some(resume), Some(mark)) = (&self.resume, self.mark.clone()) else {
+            return Ok(());
+        };
+        if self.rows_stored == 0 {
+            return Ok(());
+        }
+        let resume = Arc::clone(resume);
+        let written = tokio::task::spawn_blocking(move || resume.write(&mark)).await;
+        // A task that was not cancelled ends by itself or by a panic, of which `write` has none.
+        written.unwrap_or(Ok(()))?;
+        self.rows_unmarked -= self.rows_stored;
+        self.rows_stored = 0;
+        Ok(())
+    }
+
+    /// The counts of the last batch that is stored.
+    pub(crate) fn mark(&self) -> Option<&Mark> {
+        self.mark.as_ref()
+    }
+
+    pub(crate) fn throttled(&self) -> u64 {
+        self.producer.stats().kinesis_records_throttled
+    }
+
+    pub(crate) fn per_shard(&self) -> BTreeMap<String, u64> {
+        let shards = self.shards.iter();
+        shards
+            .map(|(shard, records)| (shard.to_string(), *records))
+            .collect()
+    }
+}
+
+fn failed(file: &Arc<str>, line: u64, source: kinesis_pipeline::PutError) -> LoadError {
+    let file = file.to_string();
+    LoadError::Put { file, line, source }
+}

@@ -1,0 +1,143 @@
+//! The files that a load writes beside: rejects, their reasons, and the export of each table.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{BufWriter, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::LoadError;
+
+/// A file that grows, and is cut back to a known length when a load is resumed.
+pub(crate) struct Output {
+    path: PathBuf,
+    writer: BufWriter<Arc<File>>,
+    length: u64,
+}
+
+impl Output {
+    /// Opens the file, cut to this length.
+    pub(crate) fn open(path: &Path, length: u64) -> Result<Self, LoadError> {
+        let failed = || LoadError::output(path);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
+            .map_err(failed())?;
+        file.set_len(length).map_err(failed())?;
+        file.seek(SeekFrom::Start(length)).map_err(failed())?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: BufWriter::new(Arc::new(file)),
+            length,
+        })
+    }
+
+    /// Appends a line.
+    pub(crate) fn line(&mut self, line: &[u8]) -> Result<(), LoadError> {
+        let mut write = || {
+            self.writer.write_all(line)?;
+            self.writer.write_all(b"\n")
+        };
+        write().map_err(LoadError::output(&self.path))?;
+        self.length += line.len() as u64 + 1;
+        Ok(())
+    }
+
+    /// Hands what was written to the system, and returns the file's length.
+    pub(crate) fn flush(&mut self) -> Result<u64, LoadError> {
+        self.writer.flush().map_err(LoadError::output(&self.path))?;
+        Ok(self.length)
+    }
+
+    /// The file, for an fsync from another thread.
+    pub(crate) fn file(&self) -> Arc<File> {
+        Arc::clone(self.writer.get_ref())
+    }
+}
+
+/// All of them.
+#[derive(Default)]
+pub(crate) struct Outputs {
+    pub(crate) rejects: Option<Rejects>,
+    /// One per model.
+    pub(crate) exports: Vec<Output>,
+}
+
+/// Rejected rows as they were, and the reasons.
+pub(crate) struct Rejects {
+    rows: Output,
+    reasons: Output,
+    /// Whether the header is written already.
+    has_header: bool,
+}
+
+impl Rejects {
+    fn open(path: &Path, lengths: [u64; 2]) -> Result<Self, LoadError> {
+        let mut reasons = path.as_os_str().to_owned();
+        reasons.push(".reasons");
+        Ok(Self {
+            rows: Output::open(path, lengths[0])?,
+            reasons: Output::open(Path::new(&reasons), lengths[1])?,
+            has_header: lengths[0] > 0,
+        })
+    }
+
+    /// Appends a row as it was. The first of a table with a header has the header before it, so that the corrected
+    /// file can be loaded.
+    pub(crate) fn row(
+        &mut self,
+        header: Option<&[u8]>,
+        raw: &[u8],
+        reason: &str,
+    ) -> Result<(), LoadError> {
+        if let (false, Some(header)) = (self.has_header, header) {
+            self.rows.line(header)?;
+            self.has_header = true;
+        }
+        self.rows.line(raw)?;
+        self.reasons.line(reason.replace('\n', " ").as_bytes())
+    }
+}
+
+impl Outputs {
+    /// Opens the files. `lengths` are those of a mark; files begin empty where there are none.
+    pub(crate) fn open(
+        rejects: Option<&Path>,
+        outdir: Option<&Path>,
+        tables: &[String],
+        lengths: &[u64],
+    ) -> Result<Self, LoadError> {
+        let mut lengths = lengths.iter().copied();
+        let mut next = || lengths.next().unwrap_or(0);
+        let rejects = match rejects {
+            Some(path) => Some(Rejects::open(path, [next(), next()])?),
+            None => None,
+        };
+        let mut exports = Vec::new();
+        if let Some(dir) = outdir {
+            std::fs::create_dir_all(dir).map_err(LoadError::output(dir))?;
+            for table in tables {
+                exports.push(Output::open(&dir.join(format!("{table}.json")), next())?);
+            }
+        }
+        Ok(Self { rejects, exports })
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = &mut Output> {
+        let rejects = self.rejects.iter_mut();
+        let rejects = rejects.flat_map(|rejects| [&mut rejects.rows, &mut rejects.reasons]);
+        rejects.chain(&mut self.exports)
+    }
+
+    /// Hands all to the system, and returns the lengths.
+    pub(crate) fn flush(&mut self) -> Result<Vec<u64>, LoadError> {
+        self.all().map(Output::flush).collect()
+    }
+
+    pub(crate) fn files(&mut self) -> Vec<Arc<File>> {
+        self.all().map(|output| output.file()).collect()
+    }
+}

@@ -1,0 +1,383 @@
+//! The thread that reads rows and makes batches of them.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use kinesis_pipeline::{
+    Clock,
+    record::{
+        EncodeContext,
+        row::{DropReason, RowError, RowProblem},
+    },
+};
+use tokio::sync::mpsc::Sender;
+
+use super::{
+    batch::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Batch, Mark},
+    outputs::Outputs,
+    progress::{Progress, add, get},
+};
+use crate::{
+    Format, LoadError, Policy,
+    input::InputFile,
+    model::{Model, Stamp, count_drop, stamped},
+    plan::whole,
+    report::precise,
+    source::{BadRow, Delimited, JsonLines, SourceRow, Table, open},
+};
+
+/// All that the thread needs.
+#[expect(clippy::struct_field_names, reason = "the unit stands first")]
+pub(crate) struct Rows {
+    pub(crate) models: Vec<Box<dyn Model>>,
+    pub(crate) format: Option<Format>,
+    pub(crate) policy: Policy,
+    pub(crate) outputs: Outputs,
+    /// The hash of each file, where records get an id.
+    pub(crate) hashes: Option<Vec<String>>,
+    pub(crate) record_bytes_max: usize,
+    pub(crate) rows_max: Option<u64>,
+    /// How many rows are logged, at the level debug.
+    pub(crate) rows_logged: usize,
+    pub(crate) clock: Clock,
+    pub(crate) progress: Arc<Progress>,
+    /// Where a run before this one stopped.
+    pub(crate) resume: Option<Mark>,
+    pub(crate) batches: Sender<Batch>,
+}
+
+/// The task is gone: there is nobody to read for.
+pub(crate) struct Gone;
+
+/// Why the thread ends early.
+pub(crate) enum Ended {
+    Gone,
+    Failed(LoadError),
+}
+
+impl From<LoadError> for Ended {
+    fn from(error: LoadError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Gone> for Ended {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+/// A load's state while rows are read.
+struct Course {
+    file: Arc<str>,
+    file_index: usize,
+    /// The header as it stands in the file, for the rejects.
+    header: Option<Vec<u8>>,
+    hash: Option<String>,
+    batch: Batch,
+    batch_bytes: usize,
+    mark: Mark,
+    /// Of the row at hand: per model, whether it was dropped, and the end of its records in the batch.
+    fates: Vec<(Option<DropReason>, usize)>,
+}
+
+impl Rows {
+    /// Reads all files. What was read before an error is handed over all the same.
+    pub(crate) fn run(mut self, files: Vec<InputFile>) -> Result<(), LoadError> {
+        let mut course = self.course();
+        let result = self.read_all(files, &mut course);
+        let result = match result {
+            Ok(()) | Err(Ended::Failed(_)) => self.hand_over(&mut course).and(result),
+            Err(Ended::Gone) => result,
+        };
+        match result {
+            Err(Ended::Failed(error)) => Err(error),
+            Ok(()) | Err(Ended::Gone) => Ok(()),
+        }
+    }
+
+    fn course(&self) -> Course {
+        let mut mark = self.resume.clone().unwrap_or_default();
+        if mark.tables.is_empty() {
+            let table = |model: &dyn Model| crate::TableReport {
+                table: model.table().to_owned(),
+                ..Default::default()
+            };
+            mark.tables = self.models.iter().map(|model| table(&**model)).collect();
+        }
+        Course {
+            file: Arc::from(""),
+            file_index: 0,
+            header: None,
+            hash: None,
+            batch: Batch::default(),
+            batch_bytes: 0,
+            mark,
+            fates: Vec::new(),
+        }
+    }
+
+    fn read_all(&mut self, files: Vec<InputFile>, course: &mut Course) -> Result<(), Ended> {
+        let resume = self.resume.clone().unwrap_or_default();
+        let remembers = self.models.iter().any(|model| model.remembers());
+        for (index, file) in files.into_iter().enumerate() {
+            if index < resume.file && !remembers {
+                continue;
+            }
+            let skipped = match index.cmp(&resume.file) {
+                std::cmp::Ordering::Less => u64::MAX,
+                std::cmp::Ordering::Equal => resume.rows_of_file,
+                std::cmp::Ordering::Greater => 0,
+            };
+            course.file = Arc::from(file.name());
+            course.file_index = index;
+            course.hash = self.hashes.as_ref().and_then(|all| all.get(index).cloned());
+            self.read_file(file, skipped, course)?;
+            self.hand_over(course)?;
+            if self.is_over(course) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_over(&self, course: &Course) -> bool {
+        self.progress.is_stopped() || self.rows_max.is_some_and(|max| course.mark.rows >= max)
+    }
+
+    fn read_file(
+        &mut self,
+        file: InputFile,
+        skipped: u64,
+        course: &mut Course,
+    ) -> Result<(), Ended> {
+        let before = get(&self.progress.input_bytes);
+        let mut table = self.table(file, course)?;
+        let mut number = 0;
+        while let Some(row) = table.next()? {
+            number += 1;
+            if number <= skipped {
+                self.remember(row);
+                continue;
+            }
+            if course.batch.rows == 0 {
+                course.mark.file = course.file_index;
+            }
+            self.take(row, course)?;
+            course.mark.rows_of_file = number;
+            course.mark.rows += 1;
+            course.batch.rows += 1;
+            let is_full =
+                course.batch.rows >= BATCH_ROWS_MAX || course.batch_bytes >= BATCH_BYTES_MAX;
+            if is_full {
+                self.hand_over(course)?;
+            }
+            if self.rows_max == Some(course.mark.rows) {
+                self.note_bytes(before, table.bytes());
+                return Ok(());
+            }
+            if is_full && self.progress.is_stopped() {
+                return Ok(());
+            }
+        }
+        if number >= skipped || skipped == u64::MAX {
+            return Ok(());
+        }
+        let problem = format!("the file has {number} row(s), and {skipped} were loaded before");
+        Err(LoadError::input(&course.file, problem).into())
+    }
+
+    /// Notes how much of the input the rows make out: more was read ahead, and may be compressed.
+    fn note_bytes(&self, before: u64, (handed_out, taken): (u64, u64)) {
+        let read = get(&self.progress.input_bytes) - before;
+        let of_file = if read <= taken && taken > 0 {
+            precise(read) * precise(handed_out) / precise(taken)
+        } else {
+            // What a buffer holds of a file that is not compressed, or hardly.
+            precise(handed_out.min(read))
+        };
+        let bytes = before + whole(of_file);
+        self.progress.rows_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Opens a file and holds it against the models.
+    fn table(&mut self, file: InputFile, course: &mut Course) -> Result<Table, LoadError> {
+        let by_model = self.models.iter().find_map(|model| model.delimiter());
+        let by_name = file.path().and_then(Format::of_path);
+        let format = self
+            .format
+            .or(by_model.map(Format::Delimited))
+            .or(by_name)
+            .unwrap_or(Format::TSV);
+        let opened = open(file, &self.progress.input_bytes)?;
+        let mut names: Vec<&str> = Vec::new();
+        for model in &self.models {
+            names.extend(model.names());
+        }
+        let cut = self.models.iter().any(|model| model.reads_cells());
+        let table = match format {
+            Format::Delimited(delimiter) => Table::Delimited(Delimited::new(opened, delimiter)?),
+            Format::JsonLines => Table::JsonLines(JsonLines::new(opened, &names, cut)?),
+        };
+        course.header = match &table {
+            Table::Delimited(table) => Some(table.raw_header().to_vec()),
+            Table::JsonLines(_) => None,
+        };
+        for model in &mut self.models {
+            model.open(table.header(), &course.file, format)?;
+        }
+        Ok(table)
+    }
+
+    /// Shows a row of a run before this one to the models that remember.
+    fn remember(&mut self, row: Result<SourceRow<'_>, BadRow<'_>>) {
+        let Ok(row) = row else { return };
+        let context = EncodeContext::at(self.clock.now());
+        for model in self.models.iter_mut().filter(|model| model.remembers()) {
+            // What became of the row was counted then.
+            let _ = model.map(&row, &context, &mut Vec::new());
+        }
+    }
+
+    fn take(
+        &mut self,
+        row: Result<SourceRow<'_>, BadRow<'_>>,
+        course: &mut Course,
+    ) -> Result<(), Ended> {
+        add(&self.progress.rows, 1);
+        for table in &mut course.mark.tables {
+            table.rows_in += 1;
+        }
+        let row = match row {
+            Ok(row) => row,
+            Err(bad) => return self.refuse(bad, course),
+        };
+        let (raw, line) = (row.raw, row.row.line());
+        if self.rows_logged > 0 {
+            self.rows_logged -= 1;
+            tracing::debug!(line, row = %String::from_utf8_lossy(raw), "input");
+        }
+        let before = course.batch.records.len();
+        if let Err(error) = self.map(&row, course) {
+            // A row is put whole or not at all.
+            course.batch.records.truncate(before);
+            return self.refuse(BadRow { raw, error }, course);
+        }
+        course.batch.lines.resize(course.batch.records.len(), line);
+        let new = &course.batch.records[before..];
+        course.batch_bytes += new.iter().map(|record| record.data.len()).sum::<usize>();
+        Ok(self.settle(before, course)?)
+    }
+
+    /// Has each model map the row, and notes its fate. Nothing is counted yet: the row may still be refused.
+    fn map(&mut self, row: &SourceRow<'_>, course: &mut Course) -> Result<(), RowError> {
+        let context = EncodeContext::at(self.clock.now());
+        let records = &mut course.batch.records;
+        let first = records.len();
+        course.fates.clear();
+        for model in &mut self.models {
+            let dropped = model.map(row, &context, records)?;
+            course.fates.push((dropped, records.len()));
+        }
+        let line = row.row.line();
+        self.check(&mut records[first..], course.hash.as_deref(), line)
+    }
+
+    /// Counts the fates of a row that is put, and exports its records.
+    fn settle(&mut self, before: usize, course: &mut Course) -> Result<(), LoadError> {
+        let mut begin = before;
+        for (index, (dropped, end)) in course.fates.iter().enumerate() {
+            let counts = &mut course.mark.tables[index];
+            counts.records_out += (end - begin) as u64;
+            if let Some(reason) = dropped {
+                count_drop(counts, *reason);
+                course.mark.dropped += 1;
+            }
+            if let Some(output) = self.outputs.exports.get_mut(index) {
+                for record in &course.batch.records[begin..*end] {
+                    output.line(&record.data)?;
+                }
+            }
+            begin = *end;
+        }
+        Ok(())
+    }
+
+    /// Gives the records of a row their ids, and holds them against the service's limit.
+    fn check(
+        &self,
+        records: &mut [kinesis_pipeline::EncodedRecord],
+        hash: Option<&str>,
+        line: u64,
+    ) -> Result<(), RowError> {
+        for (part, record) in records.iter_mut().enumerate() {
+            if let Some(hash) = hash {
+                let stamp = Stamp { hash, line, part };
+                record.data = stamped(&record.data, stamp).ok_or_else(|| {
+                    let reason = "the record is no JSON object, or its `_meta` is none: it can have no `_meta.id`";
+                    RowError::of_row(line, reason)
+                })?;
+            }
+            let (bytes, max) = (record.size_bytes(), self.record_bytes_max);
+            if bytes > max {
+                let reason =
+                    format!("the record has {bytes} bytes with its key, the stream takes {max}");
+                return Err(RowError::of_row(line, reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does with a bad row as the policy says.
+    fn refuse(&mut self, bad: BadRow<'_>, course: &mut Course) -> Result<(), Ended> {
+        let stop = |error: RowError| LoadError::Row {
+            file: course.file.to_string(),
+            source: Box::new(error),
+        };
+        if bad.error.is_fatal || self.policy == Policy::Stop {
+            return Err(stop(bad.error).into());
+        }
+        let reason = format!("{}, {}", course.file, bad.error);
+        if let Some(rejects) = &mut self.outputs.rejects {
+            rejects.row(course.header.as_deref(), bad.raw, &reason)?;
+        }
+        if self.policy == Policy::Skip {
+            // A cell is data of the table, which is no matter for a log.
+            let kind = kind(&bad.error.problem);
+            let (line, column) = (bad.error.line, bad.error.column.as_deref().unwrap_or("-"));
+            tracing::warn!(file = %course.file, line, column, kind, "row skipped");
+        }
+        course.mark.rejected += 1;
+        add(&self.progress.rejected, 1);
+        Ok(())
+    }
+
+    /// Sends the batch to the task that puts.
+    fn hand_over(&mut self, course: &mut Course) -> Result<(), Ended> {
+        if course.batch.rows == 0 {
+            return Ok(());
+        }
+        course.mark.outputs = self.outputs.flush()?;
+        let mut batch = std::mem::take(&mut course.batch);
+        batch.file = Arc::clone(&course.file);
+        batch.mark = course.mark.clone();
+        course.batch_bytes = 0;
+        self.batches.blocking_send(batch).map_err(|_| Gone)?;
+        Ok(())
+    }
+}
+
+fn kind(problem: &RowProblem) -> &'static str {
+    match problem {
+        RowProblem::Invalid { .. } => "invalid",
+        RowProblem::Null => "null",
+        RowProblem::NoCell => "no cell",
+        RowProblem::NotValidated { .. } => "not valid",
+        RowProblem::Duplicate => "duplicate",
+        _ => "unreadable",
+    }
+}
+
+/// Stops a load between two batches.
+pub(crate) fn stop(progress: &Progress) {
+    progress.stop.store(true, Ordering::Relaxed);
+}

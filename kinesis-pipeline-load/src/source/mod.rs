@@ -1,0 +1,66 @@
+//! Rows out of files: open, decompress, cut.
+//!
+//! ```text
+//!   file ── Counted ── gzip or zstd by ending ──┬─ Delimited: Window ── csv ──> row, raw bytes
+//!                                               └─ JsonLines: lines ── JSON ──> row, raw bytes
+//! ```
+
+mod delimited;
+mod json_lines;
+mod open;
+mod window;
+
+use kinesis_pipeline::record::row::{Header, Row, RowError};
+
+pub(crate) use delimited::Delimited;
+pub(crate) use json_lines::{JsonLines, look_up};
+pub(crate) use open::{Opened, open, sha256};
+
+use crate::LoadError;
+
+/// The most bytes that one row may have: 16 MiB. A quote that is opened and never closed is found there, and no stream
+/// takes more than 10 MiB a record.
+pub const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A row, and its bytes as they stand in the file.
+pub(crate) struct SourceRow<'a> {
+    pub(crate) row: Row<'a>,
+    pub(crate) raw: &'a [u8],
+}
+
+/// A row that is none: its bytes, and the reason.
+pub(crate) struct BadRow<'a> {
+    pub(crate) raw: &'a [u8],
+    pub(crate) error: RowError,
+}
+
+/// A table that is being read.
+pub(crate) enum Table {
+    Delimited(Delimited),
+    JsonLines(JsonLines),
+}
+
+impl Table {
+    pub(crate) fn header(&self) -> &Header {
+        match self {
+            Self::Delimited(table) => table.header(),
+            Self::JsonLines(table) => table.header(),
+        }
+    }
+
+    /// The bytes of the rows that were handed out, and those that were taken from the file, both decompressed.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        match self {
+            Self::Delimited(table) => table.bytes(),
+            Self::JsonLines(table) => table.bytes(),
+        }
+    }
+
+    /// The next row, a row that is none, or `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<Result<SourceRow<'_>, BadRow<'_>>>, LoadError> {
+        match self {
+            Self::Delimited(table) => table.next(),
+            Self::JsonLines(table) => table.next(),
+        }
+    }
+}

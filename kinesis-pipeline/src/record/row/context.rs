@@ -1,0 +1,63 @@
+//! What a mapping needs besides the row.
+
+use std::fmt;
+
+use crate::clock::Clock;
+
+/// The secret of the anonymisers: with one seed, a person has one pseudonym in all tables and runs.
+///
+/// Whoever has the seed can find out who is behind a pseudonym by trying names: keep it as a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Seed(Box<[u8]>);
+
+impl Seed {
+    /// The seed with these bytes. Use 16 random bytes or more.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into().into_boxed_slice())
+    }
+
+    /// A seed of 32 random bytes, for pseudonyms that no other run finds again.
+    #[must_use]
+    pub fn random() -> Self {
+        let mut bytes = [0; 32];
+        for half in bytes.chunks_exact_mut(16) {
+            half.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+        }
+        Self::new(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The bytes are not shown.
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seed").finish_non_exhaustive()
+    }
+}
+
+/// What a mapping needs besides the row: the time and the seed of the anonymisers.
+#[derive(Clone, Debug)]
+pub struct RowContext {
+    pub(super) clock: Clock,
+    pub(super) seed: Seed,
+}
+
+impl RowContext {
+    /// A context by this clock, with this seed.
+    #[must_use]
+    pub fn new(clock: Clock, seed: Seed) -> Self {
+        Self { clock, seed }
+    }
+}
+
+/// The system's clock and a random seed.
+impl Default for RowContext {
+    fn default() -> Self {
+        Self::new(Clock::system(), Seed::random())
+    }
+}
