@@ -106,7 +106,6 @@ pub mod clock;
 mod config;
 mod digest;
 pub mod firehose;
-#[cfg(feature = "fleet")]
 mod fleet;
 mod get;
 mod json;
@@ -125,6 +124,10 @@ pub use clock::Clock;
 pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
 #[cfg(feature = "fleet")]
 pub use fleet::{DynamoDbCheckpoints, LeaseError};
+pub use fleet::{
+    FileLeases, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore, LeaseStoreError,
+    LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, WorkerId,
+};
 pub use get::{
     ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
     FileCheckpoints, GetError, MemoryCheckpoints, OnTrimmed, Reader, ReaderStats, Record, Records,

@@ -9,18 +9,35 @@
 //! A row is a lease of KCL: Java fleets read and write it, so nothing here changes what they rely on. What KCL has
 //! no attribute for is in one attribute of ours, the mark, which KCL leaves alone.
 
+#[cfg(feature = "fleet")]
 mod checkpoints;
+#[cfg(feature = "fleet")]
 mod error;
+#[cfg(feature = "fleet")]
 mod identity;
+#[cfg(feature = "fleet")]
 mod known;
+pub(crate) mod lease;
+#[cfg(feature = "fleet")]
 mod mark;
+#[cfg(feature = "fleet")]
 mod place;
+#[cfg(feature = "fleet")]
 mod row;
+#[cfg(feature = "fleet")]
 mod session;
+#[cfg(feature = "fleet")]
 mod table;
-#[cfg(test)]
+#[cfg(all(test, feature = "fleet"))]
 mod tests;
+#[cfg(feature = "fleet")]
 mod write;
 
+#[cfg(feature = "fleet")]
 pub use checkpoints::DynamoDbCheckpoints;
+#[cfg(feature = "fleet")]
 pub use error::LeaseError;
+pub use lease::{
+    FileLeases, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore, LeaseStoreError,
+    LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, WorkerId,
+};
