@@ -1,5 +1,6 @@
 pub(super) mod begin;
 pub(super) mod gap;
+pub(super) mod one_shard;
 pub(super) mod open;
 pub(super) mod options;
 pub(super) mod plan;
