@@ -122,12 +122,14 @@ pub mod wire;
 pub use clock::Clock;
 #[cfg(feature = "aws")]
 pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
+pub use fleet::{
+    Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, FencingToken, FileLeases,
+    InvalidWorkerOption, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore,
+    LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, Processor,
+    ShardStart, Worker, WorkerBuilder, WorkerError, WorkerHandle, WorkerId, WorkerReport,
+};
 #[cfg(feature = "fleet")]
 pub use fleet::{DynamoDbCheckpoints, LeaseError};
-pub use fleet::{
-    FileLeases, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore, LeaseStoreError,
-    LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, WorkerId,
-};
 pub use get::{
     ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
     FileCheckpoints, GetError, MemoryCheckpoints, OnTrimmed, Reader, ReaderStats, Record, Records,

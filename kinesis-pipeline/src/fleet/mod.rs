@@ -30,6 +30,7 @@ mod session;
 mod table;
 #[cfg(all(test, feature = "fleet"))]
 mod tests;
+mod worker;
 #[cfg(feature = "fleet")]
 mod write;
 
@@ -40,4 +41,9 @@ pub use error::LeaseError;
 pub use lease::{
     FileLeases, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore, LeaseStoreError,
     LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, WorkerId,
+};
+pub use worker::{
+    Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, FencingToken,
+    InvalidWorkerOption, Processor, ShardStart, Worker, WorkerBuilder, WorkerError, WorkerHandle,
+    WorkerReport,
 };

@@ -1,0 +1,135 @@
+use std::{collections::HashMap, fmt, future::Future, marker::PhantomData, sync::Arc};
+
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{
+    Batch, BoxError, Processor, WorkerError, coordinator::LeaseCoordinator, processor::EachBatch,
+    settings::Settings,
+};
+use crate::{
+    KinesisRecord,
+    fleet::lease::{LeaseStore, WorkerId, sightings::Sightings, sync::HoleWatch},
+    get::consumer_ready,
+    shard::ShardId,
+    stream::Target,
+};
+
+/// One of the workers that share a stream's shards: made by
+/// [`KinesisStream::worker`](crate::KinesisStream::worker).
+///
+/// Start it on any number of machines with the same application name and lease store. The shards are shared out; a
+/// worker that dies is replaced within about two fail-over times; a split or merge is followed.
+#[must_use = "a worker does nothing until it runs"]
+pub struct Worker<R> {
+    pub(super) target: Target,
+    pub(super) store: Arc<dyn LeaseStore>,
+    pub(super) settings: Settings,
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) record: PhantomData<fn() -> R>,
+}
+
+/// Stops a worker from elsewhere. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct WorkerHandle {
+    stop: watch::Sender<bool>,
+}
+
+impl WorkerHandle {
+    /// Lets every processor finish its batch, saves how far it came, gives the leases back, and ends
+    /// [`Worker::run`].
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// Account of a worker's stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerReport {
+    /// Shards whose progress was saved and whose leases were given back.
+    pub released: Vec<ShardId>,
+    /// Shards whose leases other workers had taken.
+    pub lost: Vec<ShardId>,
+    /// Shards whose processors did not finish in time. Other workers take their leases when they have expired.
+    pub abandoned: Vec<ShardId>,
+}
+
+impl<R: KinesisRecord> Worker<R> {
+    /// A handle that stops the worker.
+    #[must_use]
+    pub fn handle(&self) -> WorkerHandle {
+        WorkerHandle {
+            stop: self.stop.clone(),
+        }
+    }
+
+    /// The worker's id.
+    #[must_use]
+    pub fn id(&self) -> &WorkerId {
+        &self.settings.me
+    }
+
+    /// Works until the worker is [stopped](WorkerHandle::stop). `make` makes the processor of a shard when its lease
+    /// is taken.
+    ///
+    /// Dropping the call is as if the machine went down: nothing more is saved, and other workers take over when the
+    /// leases have expired.
+    ///
+    /// # Errors
+    /// [`WorkerError`]: the store or the stream cannot be used, or a processor failed for good.
+    pub async fn run<P, F>(self, make: F) -> Result<WorkerReport, WorkerError>
+    where
+        P: Processor<Record = R> + 'static,
+        F: Fn(&ShardId) -> P,
+    {
+        let consumer_arn = match &self.settings.reader.fan_out {
+            None => None,
+            Some(name) => {
+                let ready = consumer_ready(&self.target, name).await;
+                Some(ready.map_err(|source| WorkerError::Read {
+                    stream: self.target.stream.clone(),
+                    source,
+                })?)
+            }
+        };
+        let coordinator = LeaseCoordinator {
+            target: self.target,
+            store: self.store,
+            settings: Arc::new(self.settings),
+            make,
+            consumer_arn,
+            stop: self.stop.subscribe(),
+            leave: watch::Sender::new(false),
+            sightings: Sightings::default(),
+            holes: HoleWatch::default(),
+            random: fastrand::Rng::new(),
+            shards: None,
+            running: HashMap::new(),
+            tasks: JoinSet::new(),
+        };
+        coordinator.run().await
+    }
+
+    /// Works as [`run`](Self::run) with a closure that takes batches, called for one batch of a shard at a time.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_batches<F, W>(self, process: F) -> Result<WorkerReport, WorkerError>
+    where
+        R: Send + 'static,
+        F: FnMut(Batch<R>) -> W + Clone + Send + 'static,
+        W: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.run(move |_| EachBatch::new(process.clone())).await
+    }
+}
+
+impl<R> fmt::Debug for Worker<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("stream", &self.target.stream)
+            .field("store", &self.store)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
