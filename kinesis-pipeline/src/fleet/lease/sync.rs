@@ -4,6 +4,7 @@ use std::{
 };
 
 use super::{Lease, LeaseCheckpoint};
+use crate::clock::epoch_millis;
 use crate::shard::{HashKey, HashKeyRange, Shard, ShardId};
 
 /// How often a hole must be seen running before leases are made for it: a split or merge that is under way shows one
@@ -19,6 +20,9 @@ pub(crate) enum Initial {
 }
 
 /// A table and the shards of its stream, side by side.
+///
+/// The counters of leases that are made begin at the time of day in milliseconds: when a row is deleted and made
+/// again, its counter is greater than before, and so is the fencing token of its next holder.
 #[derive(Clone, Copy)]
 pub(crate) struct Sync<'a> {
     /// All retained shards, sorted by id, so parents come before their children.
@@ -66,10 +70,11 @@ impl<'a> Sync<'a> {
     ///
     /// A shard begins at its oldest record once its parents are finished. A parent without a lease counts as finished
     /// if another child of it has begun: otherwise its own lease is made first.
-    pub(crate) fn missing_leases(&self) -> Vec<Lease> {
+    pub(crate) fn missing_leases(&self, now: SystemTime) -> Vec<Lease> {
         let index = self.index();
         let mut missing = Missing {
             index: &index,
+            now,
             visited: HashSet::new(),
             found: Vec::new(),
         };
@@ -226,6 +231,7 @@ impl Index<'_> {
 /// A walk from a shard to the oldest ancestors that were not read.
 struct Missing<'a> {
     index: &'a Index<'a>,
+    now: SystemTime,
     visited: HashSet<ShardId>,
     found: Vec<Lease>,
 }
@@ -239,7 +245,10 @@ impl Missing<'_> {
         let mut parents = shard.parents();
         if parents.all(|parent| self.index.is_finished(parent)) {
             let lease = Lease::of_shard(shard, LeaseCheckpoint::TrimHorizon);
-            self.found.push(lease);
+            self.found.push(Lease {
+                counter: epoch_millis(self.now),
+                ..lease
+            });
         }
     }
 
@@ -262,6 +271,7 @@ fn first_lease(shard: &Shard, initial: Initial, now: SystemTime) -> Lease {
     };
     Lease {
         begun_at,
+        counter: epoch_millis(now),
         ..Lease::of_shard(shard, checkpoint)
     }
 }

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use super::{
     Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, Processor, ShardStart,
     WorkerError,
+    coordinator::stopped,
     gather::{Gather, Gathered, RawBatch},
     hold::Hold,
     renewer::Order,
@@ -78,6 +79,13 @@ where
 {
     /// Works until the shard ends, the lease is lost, or the worker leaves.
     pub(super) async fn run(mut self) -> Outcome {
+        let outcome = self.run_to_outcome().await;
+        // Checkpointers may outlive it.
+        self.hold.lose();
+        outcome
+    }
+
+    async fn run_to_outcome(&mut self) -> Outcome {
         let hold = self.hold.clone();
         let halt = tokio::select! {
             biased;
@@ -390,10 +398,9 @@ where
 }
 
 /// Waits until the worker is to leave the shard: it stops, or another one asks for the lease.
-async fn leaves(hold: Hold, mut stop: watch::Receiver<bool>) {
+async fn leaves(hold: Hold, stop: watch::Receiver<bool>) {
     tokio::select! {
-        // A sender that is gone is a worker that is gone, and this task with it.
-        _ = stop.wait_for(|stop| *stop) => {}
+        () = stopped(stop) => {}
         () = hold.wanted() => {}
     }
 }

@@ -7,7 +7,7 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 use tokio::{
     sync::{mpsc, watch},
-    task::{AbortHandle, JoinSet},
+    task::{AbortHandle, JoinError, JoinSet},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -58,6 +58,12 @@ pub(super) struct LeaseCoordinator<F> {
     pub(super) tasks: JoinSet<(ShardId, Outcome)>,
 }
 
+enum Event {
+    Stop,
+    Ended(Result<(ShardId, Outcome), JoinError>),
+    Round,
+}
+
 /// A list of the stream's shards, and when it was asked for.
 pub(super) struct ShardList {
     shards: Vec<Shard>,
@@ -93,15 +99,18 @@ where
     async fn work(&mut self) -> Result<(), WorkerError> {
         let mut next_round = self.target.clock.instant();
         loop {
-            let mut stop = self.stop.clone();
-            tokio::select! {
+            let event = tokio::select! {
                 biased;
-                // A handle that is gone stops nothing; this value has one itself.
-                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                () = stopped(self.stop.clone()) => Event::Stop,
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    self.on_ended(ended)?;
+                    Event::Ended(ended)
                 }
-                () = sleep_until(next_round) => {
+                () = sleep_until(next_round) => Event::Round,
+            };
+            match event {
+                Event::Stop => return Ok(()),
+                Event::Ended(ended) => self.on_ended(ended)?,
+                Event::Round => {
                     let pause = self.round().await?;
                     next_round = self.target.clock.instant() + pause;
                 }
@@ -111,7 +120,7 @@ where
 
     fn on_ended(
         &mut self,
-        ended: Result<(ShardId, Outcome), tokio::task::JoinError>,
+        ended: Result<(ShardId, Outcome), JoinError>,
     ) -> Result<(), WorkerError> {
         // Processors' panics are errors; only an abort ends a task without an outcome.
         let Ok((shard_id, outcome)) = ended else {
@@ -145,6 +154,7 @@ where
         self.tell_renewers(&leases).await;
         self.sync(&mut leases).await?;
         let is_waiting = self.act(&leases).await;
+        // Soon also after a write that another worker's was faster than.
         Ok(if is_waiting {
             self.settings.hand_over_look_interval()
         } else {
@@ -178,8 +188,11 @@ where
     /// Makes leases that are missing and deletes those that are of no more use.
     async fn sync(&mut self, leases: &mut Vec<Lease>) -> Result<(), WorkerError> {
         let is_fresh = Sync::new(&[], leases).is_fresh();
-        let is_hole = self.holes.observe(has_hole(leases));
-        let is_needed = is_hole || (is_fresh && has_hole(leases)) || self.lacks_shards(leases);
+        // A lease with an owner may be one of many whose rows were deleted: their holders make them again.
+        let is_new = is_fresh && leases.iter().all(|lease| lease.owner.is_none());
+        let (has_hole, now) = (has_hole(leases), self.target.clock.now());
+        let is_hole = self.holes.observe(has_hole) || (is_new && has_hole);
+        let is_needed = is_hole || self.lacks_shards(leases);
         if is_needed && !self.list_shards().await? {
             return Ok(());
         }
@@ -192,11 +205,12 @@ where
         if is_needed {
             useless = sync.former_leases();
         }
-        if useless.is_empty() && is_fresh && is_needed {
-            let now = self.target.clock.now();
-            missing = sync.first_leases(self.settings.initial, now);
-        } else if useless.is_empty() && is_needed {
-            missing = sync.missing_leases();
+        if useless.is_empty() && is_needed {
+            missing = match (is_fresh, is_hole) {
+                (true, true) => sync.first_leases(self.settings.initial, now),
+                (true, false) => Vec::new(),
+                (false, _) => sync.missing_leases(now),
+            };
         }
         if self.leads(leases) {
             useless.extend(sync.finished_leases());
@@ -276,7 +290,8 @@ where
         }
     }
 
-    /// Takes what the plan says. Returns whether a lease is being handed over to this worker.
+    /// Takes what the plan says. Returns whether to look again soon: a lease is being handed over to this worker, or
+    /// was not there to take any more.
     async fn act(&mut self, leases: &[Lease]) -> bool {
         let (me, running) = (&self.settings.me, self.running.keys().cloned().collect());
         let orphans = match &self.shards {
@@ -299,18 +314,21 @@ where
             .iter()
             .any(|lease| lease.owner.as_ref() == Some(me) && lease.checkpoint_owner.is_some());
         let begun = self.target.clock.instant();
+        let wanted = actions.len();
         let writes = actions.into_iter().map(|action| match action {
             Action::Steal(lease) if lease.hands_over() => {
                 LeaseWrite::new(lease, LeaseChange::HandOver(me.clone()))
             }
             Action::Take(lease) | Action::Steal(lease) => LeaseWrite::take(lease, me.clone()),
         });
-        for lease in self.write_all(writes).await {
+        let written = self.write_all(writes).await;
+        let was_refused = written.len() < wanted;
+        for lease in written {
             if lease.checkpoint_owner.is_none() {
                 self.start(lease, begun);
             }
         }
-        asked || is_handed_one
+        asked || is_handed_one || was_refused
     }
 
     /// Begins to work on a lease that was taken by a write that began then.
@@ -371,5 +389,13 @@ where
         self.tasks.abort_all();
         report.abandoned = self.running.drain().map(|(shard_id, _)| shard_id).collect();
         report
+    }
+}
+
+/// Waits until the worker is stopped.
+pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // The worker's own handle is gone with the worker.
+        std::future::pending::<()>().await;
     }
 }

@@ -24,6 +24,8 @@ mod hold;
 mod processor;
 mod renewer;
 mod settings;
+#[cfg(all(test, feature = "local"))]
+mod tests;
 mod worker;
 
 pub use batch::Batch;

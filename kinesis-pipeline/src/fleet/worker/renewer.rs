@@ -119,7 +119,6 @@ impl LeaseRenewer {
             Order::Release { reply } => {
                 let result = self.release().await;
                 self.answer(reply, result);
-                self.hold.lose();
                 false
             }
             Order::Seen(found) => self.on_seen(*found),

@@ -65,6 +65,20 @@ fn a_fresh_table_gets_the_oldest_shards_or_the_open_ones() {
 }
 
 #[test]
+fn a_row_that_is_made_again_has_a_greater_counter_than_before() {
+    let shards = [shard(0, (0, u128::MAX), &[], true)];
+    let counter_at = |time| Sync::new(&shards, &[]).missing_leases(time)[0].counter;
+    let later = NOW + Duration::from_secs(1);
+    assert_eq!(
+        counter_at(later) - counter_at(NOW),
+        1_000,
+        "one a millisecond"
+    );
+    let first = Sync::new(&shards, &[]).first_leases(Initial::TrimHorizon, later);
+    assert_eq!(first[0].counter, 1_000);
+}
+
+#[test]
 fn a_table_that_was_filled_half_way_is_filled_on_unless_a_lease_has_begun() {
     let shards = [
         shard(0, (0, MIDDLE), &[], true),
@@ -141,21 +155,24 @@ fn a_deleted_row_is_made_again_with_its_ancestors_that_may_be_unread() {
     let shards = split_and_merged();
     // 0 is being read.
     let leases = [lease(&shards[0], after(7))];
-    assert_eq!(Sync::new(&shards, &leases).missing_leases(), []);
+    assert_eq!(Sync::new(&shards, &leases).missing_leases(NOW), []);
     // 0 is finished; the rows of 1 and 2 are lost.
     let leases = [lease(&shards[0], LeaseCheckpoint::ShardEnd)];
     assert_eq!(
-        ids(&Sync::new(&shards, &leases).missing_leases()),
+        ids(&Sync::new(&shards, &leases).missing_leases(NOW)),
         [id(1), id(2)]
     );
     // 2 is being read, so 0 is finished; the row of 1 is lost.
     let leases = [lease(&shards[2], after(2_001))];
-    assert_eq!(ids(&Sync::new(&shards, &leases).missing_leases()), [id(1)]);
+    assert_eq!(
+        ids(&Sync::new(&shards, &leases).missing_leases(NOW)),
+        [id(1)]
+    );
     // Nothing tells that anything is finished.
-    assert_eq!(ids(&Sync::new(&shards, &[]).missing_leases()), [id(0)]);
+    assert_eq!(ids(&Sync::new(&shards, &[]).missing_leases(NOW)), [id(0)]);
     // 3 has begun: all is well.
     let leases = [lease(&shards[3], after(3_001))];
-    assert_eq!(Sync::new(&shards, &leases).missing_leases(), []);
+    assert_eq!(Sync::new(&shards, &leases).missing_leases(NOW), []);
 }
 
 #[test]
@@ -168,7 +185,7 @@ fn a_child_whose_parents_row_was_deleted_waits_until_the_row_is_made_again() {
     let sync = Sync::new(&shards, &leases);
     assert_eq!(sync.orphans(), HashSet::from([id(3)]));
     assert_eq!(
-        ids(&sync.missing_leases()),
+        ids(&sync.missing_leases(NOW)),
         [id(2)],
         "0 is finished, since 1 is"
     );
@@ -272,7 +289,7 @@ proptest! {
             if loss == 0 && losses_left > 0 && !leases.is_empty() {
                 losses_left -= 1;
                 leases.swap_remove(pick % leases.len());
-                let missing = Sync::new(&shards, &leases).missing_leases();
+                let missing = Sync::new(&shards, &leases).missing_leases(NOW);
                 leases.extend(missing);
             }
             let orphans = Sync::new(&shards, &leases).orphans();
@@ -303,7 +320,7 @@ proptest! {
             }
             let finished = ids(&Sync::new(&shards, &leases).finished_leases());
             leases.retain(|lease| !finished.contains(&lease.shard_id));
-            let missing = Sync::new(&shards, &leases).missing_leases();
+            let missing = Sync::new(&shards, &leases).missing_leases(NOW);
             leases.extend(missing);
         }
         read.sort();

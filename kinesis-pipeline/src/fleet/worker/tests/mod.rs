@@ -1,0 +1,4 @@
+//! Workers on the embedded Kinesis, in virtual time.
+
+mod basics;
+mod simulation;
