@@ -99,7 +99,11 @@ impl<'a> Sync<'a> {
 
     /// The leases to make before the lease of this shard is finished: those of its children, unless another parent of
     /// a child is still to get its lease. Then that one's end makes it.
-    pub(crate) fn children_leases(&self, ended: &Lease) -> (Vec<ShardId>, Vec<Lease>) {
+    pub(crate) fn children_leases(
+        &self,
+        ended: &Lease,
+        now: SystemTime,
+    ) -> (Vec<ShardId>, Vec<Lease>) {
         let index = self.index();
         let children = index.children.get(&ended.shard_id);
         let children: Vec<_> = children.into_iter().flatten().copied().collect();
@@ -114,7 +118,9 @@ impl<'a> Sync<'a> {
         });
         (
             ids,
-            lacking.map(|child| child_lease(child, ended)).collect(),
+            lacking
+                .map(|child| child_lease(child, ended, now))
+                .collect(),
         )
     }
 
@@ -277,15 +283,20 @@ fn first_lease(shard: &Shard, initial: Initial, now: SystemTime) -> Lease {
 }
 
 /// A child begins at its oldest record, unless the parent had none since the time that reading begins at.
-fn child_lease(child: &Shard, parent: &Lease) -> Lease {
-    let has_none = parent.checkpoint == LeaseCheckpoint::AtTimestamp && parent.begun_at.is_some();
-    if has_none {
-        return Lease {
-            begun_at: parent.begun_at,
-            ..Lease::of_shard(child, LeaseCheckpoint::AtTimestamp)
-        };
+fn child_lease(child: &Shard, parent: &Lease, now: SystemTime) -> Lease {
+    let begun_at = match parent.checkpoint {
+        LeaseCheckpoint::AtTimestamp => parent.begun_at,
+        _ => None,
+    };
+    let checkpoint = match begun_at {
+        Some(_) => LeaseCheckpoint::AtTimestamp,
+        None => LeaseCheckpoint::TrimHorizon,
+    };
+    Lease {
+        begun_at,
+        counter: epoch_millis(now),
+        ..Lease::of_shard(child, checkpoint)
     }
-    Lease::of_shard(child, LeaseCheckpoint::TrimHorizon)
 }
 
 /// Whether the hash keys of the leases that are not finished leave a hole in the key space. Unknown, and so no hole,

@@ -343,12 +343,13 @@ where
                 return Ok(false);
             }
         };
+        let now = self.target.clock.now();
         let is_retained = shards.iter().any(|shard| shard.id == self.lease.shard_id);
         let mut ended = self.lease.clone();
         if let Some(stored) = leases.iter().find(|l| l.shard_id == ended.shard_id) {
             ended.checkpoint = stored.checkpoint.clone();
         }
-        let (children, leases) = Sync::new(&shards, &leases).children_leases(&ended);
+        let (children, leases) = Sync::new(&shards, &leases).children_leases(&ended, now);
         if children.is_empty() && is_retained {
             return Ok(false);
         }

@@ -191,7 +191,8 @@ where
         // A lease with an owner may be one of many whose rows were deleted: their holders make them again.
         let is_new = is_fresh && leases.iter().all(|lease| lease.owner.is_none());
         let (has_hole, now) = (has_hole(leases), self.target.clock.now());
-        let is_hole = self.holes.observe(has_hole) || (is_new && has_hole);
+        let lacks_parents = !self.orphans(leases).is_empty();
+        let is_hole = self.holes.observe(has_hole || lacks_parents) || (is_new && has_hole);
         let is_needed = is_hole || self.lacks_shards(leases);
         if is_needed && !self.list_shards().await? {
             return Ok(());
@@ -290,14 +291,19 @@ where
         }
     }
 
+    /// Leases that must wait for the lease of a parent, as far as the list of shards tells.
+    fn orphans(&self, leases: &[Lease]) -> HashSet<ShardId> {
+        let list = self.shards.as_ref();
+        list.map_or_else(HashSet::new, |list| {
+            Sync::new(&list.shards, leases).orphans()
+        })
+    }
+
     /// Takes what the plan says. Returns whether to look again soon: a lease is being handed over to this worker, or
     /// was not there to take any more.
     async fn act(&mut self, leases: &[Lease]) -> bool {
         let (me, running) = (&self.settings.me, self.running.keys().cloned().collect());
-        let orphans = match &self.shards {
-            Some(list) => Sync::new(&list.shards, leases).orphans(),
-            None => HashSet::new(),
-        };
+        let orphans = self.orphans(leases);
         let view = View {
             leases,
             sightings: &self.sightings,

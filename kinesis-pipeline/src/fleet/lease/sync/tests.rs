@@ -105,7 +105,7 @@ fn the_end_of_a_shard_makes_the_leases_of_its_children() {
     let shards = split_and_merged();
     let parent = lease(&shards[0], after(7));
     let leases = [parent.clone()];
-    let (children, made) = Sync::new(&shards, &leases).children_leases(&parent);
+    let (children, made) = Sync::new(&shards, &leases).children_leases(&parent, NOW);
     assert_eq!(children, [id(1), id(2)]);
     assert_eq!(
         made,
@@ -118,21 +118,21 @@ fn a_merged_child_waits_for_the_lease_of_its_other_parent() {
     let shards = split_and_merged();
     let ended = lease(&shards[1], after(1_001));
     let leases = [lease(&shards[0], after(7)), ended.clone()];
-    let (children, made) = Sync::new(&shards, &leases).children_leases(&ended);
+    let (children, made) = Sync::new(&shards, &leases).children_leases(&ended, NOW);
     assert_eq!((children, made), (vec![id(3)], vec![]));
     let leases = [
         ended.clone(),
         lease(&shards[2], LeaseCheckpoint::TrimHorizon),
     ];
     assert_eq!(
-        ids(&Sync::new(&shards, &leases).children_leases(&ended).1),
+        ids(&Sync::new(&shards, &leases).children_leases(&ended, NOW).1),
         [id(3)]
     );
     // The other parent has expired.
     let retained = [shards[1].clone(), shards[3].clone()];
     let leases = [ended.clone()];
     assert_eq!(
-        ids(&Sync::new(&retained, &leases).children_leases(&ended).1),
+        ids(&Sync::new(&retained, &leases).children_leases(&ended, NOW).1),
         [id(3)]
     );
 }
@@ -143,7 +143,7 @@ fn children_of_a_shard_without_a_record_since_the_start_begin_at_that_time_too()
     let mut parent = lease(&shards[0], LeaseCheckpoint::AtTimestamp);
     parent.begun_at = Some(NOW);
     let leases = [parent.clone()];
-    let (_, made) = Sync::new(&shards, &leases).children_leases(&parent);
+    let (_, made) = Sync::new(&shards, &leases).children_leases(&parent, NOW);
     let starts = made
         .iter()
         .map(|lease| (lease.checkpoint.clone(), lease.begun_at));
@@ -311,7 +311,7 @@ proptest! {
                     sequence_number: shard.starting_sequence_number.clone(), sub_sequence_number: 0,
                 };
             } else if !shard.is_open() {
-                let (_, made) = Sync::new(&shards, &leases).children_leases(&lease);
+                let (_, made) = Sync::new(&shards, &leases).children_leases(&lease, NOW);
                 leases[index].checkpoint = LeaseCheckpoint::ShardEnd;
                 leases.extend(made);
                 read.push(lease.shard_id);
