@@ -123,10 +123,11 @@ pub use clock::Clock;
 #[cfg(feature = "aws")]
 pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
 pub use fleet::{
-    Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, FencingToken, FileLeases,
-    InvalidWorkerOption, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore,
-    LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, Processor,
-    ShardStart, Worker, WorkerBuilder, WorkerError, WorkerHandle, WorkerId, WorkerReport,
+    Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, DeadLetter, DeadLetterFuture,
+    DeadLetters, ErrorPolicy, FencingToken, FileDeadLetters, FileLeases, InvalidWorkerOption,
+    Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore, LeaseStoreError, LeaseWrite,
+    LeaseWritten, MemoryLeases, PendingCheckpoint, Processor, ShardStart, StreamDeadLetters,
+    Worker, WorkerBuilder, WorkerError, WorkerHandle, WorkerId, WorkerReport, dead_letters_to,
 };
 #[cfg(feature = "fleet")]
 pub use fleet::{DynamoDbCheckpoints, LeaseError};

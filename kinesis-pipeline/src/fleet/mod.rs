@@ -43,7 +43,8 @@ pub use lease::{
     LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, WorkerId,
 };
 pub use worker::{
-    Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, FencingToken,
-    InvalidWorkerOption, Processor, ShardStart, Worker, WorkerBuilder, WorkerError, WorkerHandle,
-    WorkerReport,
+    Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, DeadLetter, DeadLetterFuture,
+    DeadLetters, ErrorPolicy, FencingToken, FileDeadLetters, InvalidWorkerOption, Processor,
+    ShardStart, StreamDeadLetters, Worker, WorkerBuilder, WorkerError, WorkerHandle, WorkerReport,
+    dead_letters_to,
 };

@@ -3,7 +3,7 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 use super::{
-    Worker,
+    ErrorPolicy, Worker,
     settings::{BatchLimits, Settings},
 };
 use crate::{
@@ -88,6 +88,7 @@ impl<R> WorkerBuilder<R> {
                     bytes_max: 4 * 1024 * 1024,
                     wait_max: Duration::ZERO,
                 },
+                on_error: ErrorPolicy::default(),
                 reader: ReaderOptions {
                     prefetch_bytes_max: PREFETCH_BYTES_MAX,
                     on_trimmed: OnTrimmed::FromHorizon,
@@ -171,6 +172,12 @@ impl<R> WorkerBuilder<R> {
     /// How long a batch that is not full waits for more records. Zero by default: a batch is what is there.
     pub fn batch_wait_max(mut self, time: Duration) -> Self {
         self.settings.batch.wait_max = time;
+        self
+    }
+
+    /// What to do about records that a processor fails on. By default they are given out again for ever.
+    pub fn on_error(mut self, policy: ErrorPolicy) -> Self {
+        self.settings.on_error = policy;
         self
     }
 

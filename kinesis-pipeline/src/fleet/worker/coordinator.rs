@@ -7,7 +7,7 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 use tokio::{
     sync::{mpsc, watch},
-    task::{AbortHandle, JoinError, JoinSet},
+    task::{self, AbortHandle, JoinError, JoinSet},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -74,6 +74,8 @@ pub(super) struct ShardList {
 pub(super) struct Running {
     orders: mpsc::Sender<Order>,
     renewer: AbortHandle,
+    /// The consumer's task.
+    task: task::Id,
 }
 
 impl Drop for Running {
@@ -84,7 +86,7 @@ impl Drop for Running {
 
 impl<R, P, F> LeaseCoordinator<F>
 where
-    R: KinesisRecord,
+    R: KinesisRecord + Send,
     P: Processor<Record = R> + 'static,
     F: Fn(&ShardId) -> P,
 {
@@ -122,9 +124,14 @@ where
         &mut self,
         ended: Result<(ShardId, Outcome), JoinError>,
     ) -> Result<(), WorkerError> {
-        // Processors' panics are errors; only an abort ends a task without an outcome.
-        let Ok((shard_id, outcome)) = ended else {
-            return Ok(());
+        let (shard_id, outcome) = match ended {
+            Ok(ended) => ended,
+            // Processors' panics are errors, so this is one of a destructor. The next round takes the lease anew.
+            Err(error) => {
+                tracing::error!(%error, "the work on a shard ended without an outcome");
+                self.running.retain(|_, running| running.task != error.id());
+                return Ok(());
+            }
         };
         tracing::debug!(shard = %shard_id, ?outcome, "shard left");
         self.running.remove(&shard_id);
@@ -374,8 +381,13 @@ where
         };
         let renewer = tokio::spawn(renewer.run()).abort_handle();
         let id = shard_id.clone();
-        self.tasks.spawn(async move { (id, consumer.run().await) });
-        self.running.insert(shard_id, Running { orders, renewer });
+        let consumer = async move { (id, consumer.run().await) };
+        let running = Running {
+            orders,
+            renewer,
+            task: self.tasks.spawn(consumer).id(),
+        };
+        self.running.insert(shard_id, running);
     }
 
     /// Waits until all consumers have left their shards, for so long at most.

@@ -18,9 +18,14 @@ mod builder;
 mod checkpointer;
 mod consumer;
 mod coordinator;
+mod dead_letter;
+mod decode;
+mod end;
 mod error;
 mod gather;
 mod hold;
+mod policy;
+mod process;
 mod processor;
 mod renewer;
 mod settings;
@@ -31,7 +36,11 @@ mod worker;
 pub use batch::Batch;
 pub use builder::{Checkpointing, InvalidWorkerOption, WorkerBuilder};
 pub use checkpointer::{Checkpointer, CheckpointerError, FencingToken};
+pub use dead_letter::{
+    DeadLetter, DeadLetterFuture, DeadLetters, FileDeadLetters, StreamDeadLetters, dead_letters_to,
+};
 pub use error::WorkerError;
+pub use policy::ErrorPolicy;
 pub use processor::{BoxError, Processor, ShardStart};
 pub use worker::{Worker, WorkerHandle, WorkerReport};
 

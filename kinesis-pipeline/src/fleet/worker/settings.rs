@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use super::builder::Checkpointing;
+use super::{ErrorPolicy, builder::Checkpointing};
 use crate::fleet::lease::{WorkerId, plan::Rules, sync::Initial};
 use crate::get::ReaderOptions;
 
@@ -25,6 +25,7 @@ pub(super) struct Settings {
     pub(super) checkpointing: Checkpointing,
     pub(super) checkpoint_interval: Duration,
     pub(super) batch: BatchLimits,
+    pub(super) on_error: ErrorPolicy,
     pub(super) reader: ReaderOptions,
 }
 

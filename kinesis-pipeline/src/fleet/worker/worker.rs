@@ -54,7 +54,7 @@ pub struct WorkerReport {
     pub abandoned: Vec<ShardId>,
 }
 
-impl<R: KinesisRecord> Worker<R> {
+impl<R: KinesisRecord + Send> Worker<R> {
     /// A handle that stops the worker.
     #[must_use]
     pub fn handle(&self) -> WorkerHandle {
@@ -116,7 +116,7 @@ impl<R: KinesisRecord> Worker<R> {
     /// As [`run`](Self::run).
     pub async fn run_batches<F, W>(self, process: F) -> Result<WorkerReport, WorkerError>
     where
-        R: Send + 'static,
+        R: 'static,
         F: FnMut(Batch<R>) -> W + Clone + Send + 'static,
         W: Future<Output = Result<(), BoxError>> + Send + 'static,
     {

@@ -12,9 +12,14 @@ use crate::{
     LeaseCheckpoint, LocalKinesis, MemoryLeases, Processor, ShardId, ShardStart, StartAt, Worker,
 };
 
-const APP: &str = "app";
+pub(super) const APP: &str = "app";
 
 async fn stream(shards: u32) -> KinesisStream<Bytes> {
+    stream_of(shards).await
+}
+
+/// A stream of its own, on virtual time.
+pub(super) async fn stream_of<R>(shards: u32) -> KinesisStream<R> {
     let clock = Clock::tokio(SystemTime::UNIX_EPOCH + Duration::from_hours(500_000));
     let local = LocalKinesis::builder().clock(clock).start().await.unwrap();
     local.stream("test", shards).await.unwrap()

@@ -1,4 +1,5 @@
 //! Workers on the embedded Kinesis, in virtual time.
 
 mod basics;
+mod errors;
 mod simulation;
