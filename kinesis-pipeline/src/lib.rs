@@ -130,7 +130,7 @@ pub use fleet::{
     Worker, WorkerBuilder, WorkerError, WorkerHandle, WorkerId, WorkerReport, dead_letters_to,
 };
 #[cfg(feature = "fleet")]
-pub use fleet::{DynamoDbCheckpoints, LeaseError};
+pub use fleet::{DynamoDbCheckpoints, DynamoDbLeases, LeaseError};
 pub use get::{
     ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
     FileCheckpoints, GetError, MemoryCheckpoints, OnTrimmed, Reader, ReaderStats, Record, Records,

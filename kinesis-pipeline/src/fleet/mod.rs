@@ -12,6 +12,8 @@
 #[cfg(feature = "fleet")]
 mod checkpoints;
 #[cfg(feature = "fleet")]
+mod dynamodb;
+#[cfg(feature = "fleet")]
 mod error;
 #[cfg(feature = "fleet")]
 mod identity;
@@ -36,6 +38,8 @@ mod write;
 
 #[cfg(feature = "fleet")]
 pub use checkpoints::DynamoDbCheckpoints;
+#[cfg(feature = "fleet")]
+pub use dynamodb::DynamoDbLeases;
 #[cfg(feature = "fleet")]
 pub use error::LeaseError;
 pub use lease::{
