@@ -19,6 +19,41 @@ use crate::{
 ///
 /// Start it on any number of machines with the same application name and lease store. The shards are shared out; a
 /// worker that dies is replaced within about two fail-over times; a split or merge is followed.
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{
+///     Batch, BoxError, Checkpointer, KinesisStream, LocalKinesis, MemoryLeases, Processor, StartAt, WorkerHandle,
+/// };
+///
+/// struct Printer(WorkerHandle);
+///
+/// impl Processor for Printer {
+///     type Record = Bytes;
+///
+///     async fn process(&mut self, batch: Batch<Bytes>, _: &Checkpointer) -> Result<(), BoxError> {
+///         for record in &batch {
+///             println!("{} {:?}", record.position(), record.data);
+///         }
+///         self.0.stop(); // saves how far the shard was read, and gives the lease back
+///         Ok(())
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
+/// stream.put(&"a".into()).await?;
+///
+/// // Workers on several machines share a `DynamoDbLeases`, processes of one machine a `FileLeases`.
+/// let worker = stream.worker("my-app").leases(MemoryLeases::new()).start(StartAt::TrimHorizon).build()?;
+/// let handle = worker.handle();
+/// let report = worker.run(|_| Printer(handle.clone())).await?;
+/// assert_eq!(report.released.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a worker does nothing until it runs"]
 pub struct Worker<R> {
     pub(super) target: Target,
