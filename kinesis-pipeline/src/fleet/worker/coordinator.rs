@@ -201,7 +201,8 @@ where
         let lacks_parents = !self.orphans(leases).is_empty();
         let is_hole = self.holes.observe(has_hole || lacks_parents) || (is_new && has_hole);
         let is_needed = is_hole || self.lacks_shards(leases);
-        if is_needed && !self.list_shards().await? {
+        let is_first = self.shards.is_none();
+        if (is_needed || is_first) && !self.list_shards().await? {
             return Ok(());
         }
         let Some(list) = &self.shards else {
@@ -210,14 +211,14 @@ where
         let sync = Sync::new(&list.shards, leases);
         let mut missing = Vec::new();
         let mut useless = Vec::new();
-        if is_needed {
+        if is_needed || is_first {
             useless = sync.former_leases();
         }
-        if useless.is_empty() && is_needed {
-            missing = match (is_fresh, is_hole) {
-                (true, true) => sync.first_leases(self.settings.initial, now),
-                (true, false) => Vec::new(),
-                (false, _) => sync.missing_leases(now),
+        if useless.is_empty() && is_hole {
+            missing = if is_fresh {
+                sync.first_leases(self.settings.initial, now)
+            } else {
+                sync.missing_leases(now)
             };
         }
         if self.leads(leases) {

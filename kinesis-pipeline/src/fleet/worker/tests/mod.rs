@@ -2,5 +2,6 @@
 
 mod basics;
 mod errors;
+mod life;
 mod pressure;
 mod simulation;
