@@ -30,7 +30,8 @@ mod row;
 mod session;
 #[cfg(feature = "fleet")]
 mod table;
-#[cfg(all(test, feature = "fleet"))]
+#[cfg(feature = "fleet")]
+#[cfg(test)]
 mod tests;
 mod worker;
 #[cfg(feature = "fleet")]

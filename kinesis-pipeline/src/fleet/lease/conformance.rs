@@ -377,9 +377,9 @@ async fn expired_hand_off_is_free(store: &impl LeaseStore) {
     let mut taker = Taker::new(store, "c");
     assert_eq!(taker.plan(Duration::ZERO).await, []);
     let actions = taker.plan(FAILOVER).await;
-    let taken = taker.carry_out(actions).await;
-    assert_eq!(taken[0].checkpoint_owner, None);
-    assert_eq!(taken[0].owner, Some("c".into()));
+    let leases = taker.carry_out(actions).await;
+    assert_eq!(leases[0].checkpoint_owner, None);
+    assert_eq!(leases[0].owner, Some("c".into()));
 }
 
 async fn restart_on_a_pending_checkpoint(store: &impl LeaseStore) {
@@ -389,6 +389,6 @@ async fn restart_on_a_pending_checkpoint(store: &impl LeaseStore) {
     done(store, LeaseWrite::new(lease, prepare)).await;
     let mut taker = Taker::new(store, "a");
     let actions = taker.plan(Duration::ZERO).await;
-    let taken = taker.carry_out(actions).await;
-    assert_eq!(taken[0].pending, Some(pending));
+    let leases = taker.carry_out(actions).await;
+    assert_eq!(leases[0].pending, Some(pending));
 }

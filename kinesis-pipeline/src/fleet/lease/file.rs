@@ -344,11 +344,11 @@ mod tests {
                 )
             })
         });
-        let mut taken = 0;
+        let mut count = 0;
         for take in takes.collect::<Vec<_>>() {
-            taken += usize::from(take.await.unwrap());
+            count += usize::from(take.await.unwrap());
         }
-        assert_eq!(taken, 1);
+        assert_eq!(count, 1);
     }
 
     #[tokio::test]

@@ -52,7 +52,7 @@ pub(crate) enum Action {
 pub(crate) fn plan(view: View<'_>, rules: Rules, random: &mut fastrand::Rng) -> Vec<Action> {
     let standings = Standings::of(view, rules);
     let target = standings.target(view.workers.len(), rules.leases_max);
-    let mut actions: Vec<_> = standings.to_adopt.iter().map(take).collect();
+    let mut actions: Vec<_> = standings.to_adopt.iter().copied().map(take).collect();
     let held = standings.mine;
     let mut free = standings.free.clone();
     random.shuffle(&mut free);
@@ -83,8 +83,8 @@ pub(crate) fn can_start(lease: &Lease, by_id: &HashMap<&ShardId, &Lease>) -> boo
             .all(|parent| by_id.get(parent).is_none_or(|lease| lease.is_finished()))
 }
 
-fn take(lease: &&Lease) -> Action {
-    Action::Take(Lease::clone(lease))
+fn take(lease: &Lease) -> Action {
+    Action::Take(lease.clone())
 }
 
 /// The leases that can be read now, by what they are to this worker.

@@ -30,6 +30,11 @@ impl<R> Batch<R> {
         }
     }
 
+    /// The records that could be decoded.
+    pub fn iter(&self) -> std::slice::Iter<'_, Record<R>> {
+        self.records.iter()
+    }
+
     /// The position of the last record, one that could not be decoded included: checkpoint it to finish the batch.
     #[must_use]
     pub fn last_position(&self) -> Option<&Position> {

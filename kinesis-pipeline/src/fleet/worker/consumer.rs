@@ -108,7 +108,11 @@ where
     }
 
     async fn lose(&mut self) -> Outcome {
-        let _ = guarded(async { Ok(self.processor.lease_lost().await) }).await;
+        let _ = guarded(async {
+            self.processor.lease_lost().await;
+            Ok(())
+        })
+        .await;
         Outcome::Lost
     }
 

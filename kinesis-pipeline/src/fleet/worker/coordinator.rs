@@ -158,7 +158,7 @@ where
         };
         let now = self.target.clock.instant();
         self.sightings.observe(&leases, asked_at, now);
-        self.tell_renewers(&leases).await;
+        self.tell_renewers(&leases);
         self.sync(&mut leases).await?;
         let is_waiting = self.act(&leases).await;
         // Soon also after a write that another worker's was faster than.
@@ -178,7 +178,7 @@ where
     }
 
     /// Tells the renewers of leases that other workers have taken, or ask for.
-    async fn tell_renewers(&self, leases: &[Lease]) {
+    fn tell_renewers(&self, leases: &[Lease]) {
         let me = &self.settings.me;
         for lease in leases {
             if let Some(running) = self.running.get(&lease.shard_id)
@@ -289,13 +289,12 @@ where
         let call = self.store.write(&self.settings.app, write);
         match timeout(self.settings.call_max(), call).await {
             Ok(Ok(LeaseWritten::Done(lease))) => Some(lease),
-            Ok(Ok(LeaseWritten::Refused(_))) => None,
             // The next round sees whether it was done.
             Ok(Err(error)) => {
                 tracing::debug!(%shard, %error, "lease not written");
                 None
             }
-            Err(_) => None,
+            Ok(Ok(LeaseWritten::Refused(_))) | Err(_) => None,
         }
     }
 

@@ -29,7 +29,8 @@ mod process;
 mod processor;
 mod renewer;
 mod settings;
-#[cfg(all(test, feature = "local"))]
+#[cfg(feature = "local")]
+#[cfg(test)]
 mod tests;
 mod worker;
 

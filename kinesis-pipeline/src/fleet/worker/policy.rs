@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn tries_end_by_their_number_or_by_their_time() {
         let policy = ErrorPolicy::retry().attempts_max(3);
-        let policy = policy.age_max(Duration::from_secs(60));
+        let policy = policy.age_max(Duration::from_mins(1));
         let gives_up = |failures, seconds| {
             let age = Duration::from_secs(seconds);
             policy.judge(failures, age, 0.0) == Verdict::GiveUp

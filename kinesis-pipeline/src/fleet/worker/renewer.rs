@@ -101,11 +101,11 @@ impl LeaseRenewer {
         match order {
             Order::Checkpoint { to, reply } => {
                 let result = self.checkpoint(to).await;
-                self.answer(reply, result)
+                answer(reply, result)
             }
             Order::Prepare { pending, reply } => {
                 let result = self.prepare(pending).await;
-                self.answer(reply, result)
+                answer(reply, result)
             }
             Order::End {
                 children,
@@ -114,22 +114,15 @@ impl LeaseRenewer {
             } => {
                 let result = self.end(children, leases).await;
                 let is_done = result.is_ok();
-                self.answer(reply, result) && !is_done
+                answer(reply, result) && !is_done
             }
             Order::Release { reply } => {
                 let result = self.release().await;
-                self.answer(reply, result);
+                answer(reply, result);
                 false
             }
             Order::Seen(found) => self.on_seen(*found),
         }
-    }
-
-    fn answer(&self, reply: Reply, result: Result<(), CheckpointerError>) -> bool {
-        let is_lost = matches!(result, Err(CheckpointerError::LeaseLost { .. }));
-        // A caller that was dropped needs no answer.
-        let _ = reply.send(result);
-        !is_lost
     }
 
     /// Saves what is finished, or renews the lease if nothing is.
@@ -361,6 +354,14 @@ impl LeaseRenewer {
         tracing::info!(shard = %self.lease.shard_id, "lease lost");
         self.hold.lose();
     }
+}
+
+/// Returns whether the lease is still held.
+fn answer(reply: Reply, result: Result<(), CheckpointerError>) -> bool {
+    let is_lost = matches!(result, Err(CheckpointerError::LeaseLost { .. }));
+    // A caller that was dropped needs no answer.
+    let _ = reply.send(result);
+    !is_lost
 }
 
 fn checkpoint_to(to: LeaseCheckpoint) -> LeaseChange {

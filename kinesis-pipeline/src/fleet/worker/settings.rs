@@ -30,6 +30,7 @@ pub(super) struct Settings {
 }
 
 /// When a batch is complete.
+#[expect(clippy::struct_field_names, reason = "each is a limit")]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BatchLimits {
     pub(super) records_max: usize,

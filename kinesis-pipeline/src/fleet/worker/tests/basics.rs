@@ -146,9 +146,9 @@ async fn the_children_of_a_split_shard_follow_it_and_its_lease_goes() {
     let middle = shard.hash_key_range.middle();
     let split = crate::service::SplitShard::new(stream.id().clone(), shard.id.clone(), middle);
     stream.service().split_shard(split).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     put(&stream, &["2", "3", "4", "5", "6", "7"]).await;
-    tokio::time::sleep(Duration::from_secs(180)).await;
+    tokio::time::sleep(Duration::from_mins(3)).await;
     let log = taken(&log);
     assert_eq!(
         log[..4],
@@ -166,7 +166,7 @@ async fn a_second_worker_gets_its_share_without_a_record_twice() {
     put(&stream, &["1", "2", "3", "4", "5", "6", "7", "8"]).await;
     tokio::time::sleep(Duration::from_secs(30)).await;
     let second = tokio::spawn(worker(&stream, &store).run(scribe(&log, "b")));
-    tokio::time::sleep(Duration::from_secs(120)).await;
+    tokio::time::sleep(Duration::from_mins(2)).await;
     let log = taken(&log);
     let count = |text: &str| log.iter().filter(|line| line.contains(text)).count();
     assert_eq!(

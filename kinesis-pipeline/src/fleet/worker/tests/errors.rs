@@ -52,9 +52,11 @@ fn processor(
         let garbage = "?".repeat(batch.undecodable.len());
         log.lock().unwrap().push(texts.join(",") + &garbage);
         assert!(!texts.iter().any(|text| text == "panic"), "a panic");
-        std::future::ready(match texts.iter().any(|text| text == "bad") {
-            true => Err("it is bad".into()),
-            false => Ok(()),
+        let is_bad = texts.iter().any(|text| text == "bad");
+        std::future::ready(if is_bad {
+            Err("it is bad".into())
+        } else {
+            Ok(())
         })
     }
 }
@@ -295,7 +297,7 @@ async fn a_panic_anywhere_in_a_processor_is_an_error_of_it() {
     handle.stop();
     assert_eq!(
         run.await.unwrap().unwrap().released,
-        [receipt.shard_id.clone()]
+        std::slice::from_ref(&receipt.shard_id)
     );
     let expected = [
         "initialize",

@@ -146,5 +146,7 @@ async fn a_fleet_at_rest_makes_half_the_requests_of_kcl_2_at_most() {
         ours * 2 <= kcl_2,
         "{lists} lists and {writes} writes in ten minutes"
     );
-    workers.iter().for_each(|worker| worker.abort());
+    for worker in workers {
+        worker.abort();
+    }
 }

@@ -70,9 +70,7 @@ impl Processor for Witness {
         self.work().await;
         self.pass().await;
         if self.world.random(|random| random.u8(..20) == 0) {
-            if self.world.random(|random| random.bool()) {
-                panic!("as processors do");
-            }
+            assert!(self.world.random(fastrand::Rng::bool), "as processors do");
             return Err("as processors do".into());
         }
         match self.mode {
@@ -80,7 +78,7 @@ impl Processor for Witness {
             Mode::Checkpoints => {
                 self.world.finish(&id, &places);
                 if let Some(last) = batch.last_position()
-                    && self.world.random(|random| random.bool())
+                    && self.world.random(fastrand::Rng::bool)
                 {
                     let pending = checkpointer.prepare(last, "state").await;
                     pending.and(checkpointer.checkpoint(last).await)?;

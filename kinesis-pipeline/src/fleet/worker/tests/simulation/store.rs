@@ -52,7 +52,7 @@ enum Fate {
 impl FaultyLeases {
     fn fate(&self) -> Fate {
         let faults = *self.faults.lock().unwrap();
-        let mut dice = self.world.random(|random| random.f64());
+        let mut dice = self.world.random(fastrand::Rng::f64);
         for (chance, fate) in [
             (faults.throttled, Fate::Throttled),
             (faults.lost, Fate::Lost),
@@ -73,7 +73,7 @@ impl FaultyLeases {
     }
 
     async fn delay(&self, at_most: Duration) {
-        let part = self.world.random(|random| random.f64());
+        let part = self.world.random(fastrand::Rng::f64);
         tokio::time::sleep(at_most.mul_f64(part)).await;
     }
 }

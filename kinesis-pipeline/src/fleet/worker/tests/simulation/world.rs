@@ -126,7 +126,9 @@ impl World {
     pub(super) fn on_gone(&self, worker: WorkerId, was_killed: bool) {
         let now = self.clock.instant();
         let deaths = &mut self.history.lock().unwrap().deaths;
-        deaths.values_mut().for_each(|death| *death = now);
+        for death in deaths.values_mut() {
+            *death = now;
+        }
         if was_killed {
             deaths.insert(worker, now);
         }
