@@ -94,6 +94,15 @@ fn tail_stops_after_what_was_fetched() {
 }
 
 #[test]
+fn fleet_takes_over_and_follows_a_split() {
+    let output = succeeds(example("fleet"));
+    assert!(output.contains("600 of 600 readings processed"), "{output}");
+    let (_, after) = output.split_once("anna was killed").expect("the table");
+    assert!(!after.contains("anna   "), "{output}");
+    assert_eq!(after.matches("ShardEnd").count(), 1, "{output}");
+}
+
+#[test]
 fn replay_reads_from_a_receipt_and_from_a_time() {
     let output = succeeds(example("replay"));
     assert!(

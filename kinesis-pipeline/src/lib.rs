@@ -108,7 +108,6 @@ pub mod clock;
 mod config;
 mod digest;
 pub mod firehose;
-#[cfg(feature = "dynamodb")]
 mod fleet;
 mod get;
 mod json;
@@ -132,8 +131,15 @@ pub use aws_sdk_kinesis;
 pub use clock::Clock;
 #[cfg(feature = "config")]
 pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
+pub use fleet::{
+    Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, DeadLetter, DeadLetterFuture,
+    DeadLetters, ErrorPolicy, FencingToken, FileDeadLetters, FileLeases, InvalidWorkerOption,
+    Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore, LeaseStoreError, LeaseWrite,
+    LeaseWritten, MemoryLeases, PendingCheckpoint, Processor, ShardStart, StreamDeadLetters,
+    Worker, WorkerBuilder, WorkerError, WorkerHandle, WorkerId, WorkerReport, dead_letters_to,
+};
 #[cfg(feature = "dynamodb")]
-pub use fleet::{DynamoDbCheckpoints, LeaseError};
+pub use fleet::{DynamoDbCheckpoints, DynamoDbLeases, LeaseError};
 pub use get::{
     ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
     FileCheckpoints, GetError, MemoryCheckpoints, Mismatch, OnTrimmed, Reader, ReaderStats, Record,

@@ -9,19 +9,49 @@
 //! A row is a lease of KCL: Java fleets read and write it, so nothing here changes what they rely on. What KCL has
 //! no attribute for is in one attribute of ours, the mark, which KCL leaves alone.
 
+#[cfg(feature = "dynamodb")]
 mod checkpoints;
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
+#[cfg(feature = "dynamodb")]
 mod error;
+#[cfg(feature = "dynamodb")]
 mod identity;
+#[cfg(feature = "dynamodb")]
 mod known;
+pub(crate) mod lease;
+#[cfg(feature = "dynamodb")]
 mod mark;
+#[cfg(feature = "dynamodb")]
 mod place;
+#[cfg(feature = "dynamodb")]
 mod row;
+#[cfg(feature = "dynamodb")]
 mod session;
+#[cfg(feature = "dynamodb")]
 mod signed;
+#[cfg(feature = "dynamodb")]
 mod table;
+#[cfg(feature = "dynamodb")]
 #[cfg(test)]
 mod tests;
+mod worker;
+#[cfg(feature = "dynamodb")]
 mod write;
 
+#[cfg(feature = "dynamodb")]
 pub use checkpoints::DynamoDbCheckpoints;
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::DynamoDbLeases;
+#[cfg(feature = "dynamodb")]
 pub use error::LeaseError;
+pub use lease::{
+    FileLeases, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore, LeaseStoreError,
+    LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, WorkerId,
+};
+pub use worker::{
+    Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, DeadLetter, DeadLetterFuture,
+    DeadLetters, ErrorPolicy, FencingToken, FileDeadLetters, InvalidWorkerOption, Processor,
+    ShardStart, StreamDeadLetters, Worker, WorkerBuilder, WorkerError, WorkerHandle, WorkerReport,
+    dead_letters_to,
+};

@@ -46,15 +46,23 @@ pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
     FileCheckpoints, MemoryCheckpoints,
 };
+pub(crate) use checkpoint::{Ordinal, Progress};
+pub(crate) use dispatch::ack::Ack;
 pub use dispatch::by_shard::{ByShard, ShardRecords};
 pub use dispatch::channel::StopHandle;
+pub(crate) use dispatch::deaggregate::UserRecord;
 pub use dispatch::record::Record;
 pub use dispatch::records::Records;
 pub use error::GetError;
+pub(crate) use fetch::consumer::ready as consumer_ready;
 #[cfg(any(test, not(feature = "metrics")))]
 pub(crate) use metrics::GetMetrics;
+pub(crate) use open::one_shard::{OneShard, ShardItem};
+pub(crate) use open::open::list_shards;
 pub use open::reader::Reader;
 pub use plan::mismatch::Mismatch;
+pub(crate) use plan::options::Options as ReaderOptions;
+pub(crate) use plan::plan::Begin;
 pub use plan::start::{OnTrimmed, ShardSelector, StartAt, Until};
 pub use stats::{ReaderStats, ShardStats};
 
@@ -127,6 +135,6 @@ impl<R> KinesisStream<R> {
     /// # Errors
     /// [`GetError::Service`].
     pub async fn shards(&self) -> Result<Vec<Shard>, GetError> {
-        open::open::list_shards(&self.target).await
+        list_shards(&self.target).await
     }
 }

@@ -34,6 +34,8 @@ pub(crate) enum Scope {
     /// A choice of shards: a child belongs to the set of its first parent, so that readers which divide the
     /// shards between them also divide the children.
     Chosen,
+    /// Shards of a fleet's leases: the children have leases of their own, so no shard that turns up later belongs.
+    Leased,
 }
 
 /// What a shard is to the set when it is added.
@@ -182,6 +184,7 @@ impl Lineage {
             .peekable();
         let first = parents.first().and_then(|id| self.nodes.get(id));
         let is_member = match self.scope {
+            Scope::Leased => false,
             Scope::Chosen => first.is_some_and(Node::is_member),
             // Some servers leave the parents out: better read such a shard too early than never.
             Scope::Stream if known.peek().is_none() => !self.is_batch,
@@ -264,7 +267,7 @@ impl Lineage {
 
     /// Whether an ended shard's children are still to be found.
     pub(crate) fn is_looking_for_children(&self) -> bool {
-        !self.childless.is_empty()
+        self.scope != Scope::Leased && !self.childless.is_empty()
     }
 
     /// Forgets shards that are done and that several listings in a row lacked: they have expired.

@@ -9,6 +9,8 @@ mod database;
 #[cfg(feature = "local-server")]
 mod kcl;
 #[cfg(feature = "local-server")]
+mod leases;
+#[cfg(feature = "local-server")]
 mod lost;
 #[cfg(feature = "local-server")]
 mod store;

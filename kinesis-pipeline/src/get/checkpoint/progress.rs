@@ -87,6 +87,13 @@ impl Progress {
         shard.advance();
     }
 
+    /// How many steps of a shard are not finished, or wait for one that is not.
+    pub(crate) fn open_count(&self, shard_id: &ShardId) -> usize {
+        self.lock()
+            .get(shard_id)
+            .map_or(0, |shard| shard.open.len())
+    }
+
     /// What is to be saved, which then counts as saved.
     pub(crate) fn take_unsaved(&self) -> Vec<Checkpoint> {
         let mut shards = self.lock();

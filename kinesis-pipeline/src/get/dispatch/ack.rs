@@ -30,6 +30,10 @@ pub(crate) struct Ack {
 }
 
 impl Ack {
+    pub(crate) fn new(progress: Arc<Progress>, ordinal: Ordinal) -> Self {
+        Self { progress, ordinal }
+    }
+
     pub(crate) fn finish(&self, shard_id: &ShardId) {
         self.progress.finish(shard_id, self.ordinal);
     }

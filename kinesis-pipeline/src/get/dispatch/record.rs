@@ -77,7 +77,7 @@ impl<R> Record<R> {
         }
     }
 
-    pub(super) fn set_ack(&mut self, ack: Ack) {
+    pub(crate) fn set_ack(&mut self, ack: Ack) {
         self.ack = Some(ack);
     }
 

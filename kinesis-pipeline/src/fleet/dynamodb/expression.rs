@@ -1,0 +1,141 @@
+//! A change of a lease in DynamoDB's language: the condition, and what is set and removed.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::item::{
+    CHILDREN, COURTEOUS_OWNER, PENDING_CHECKPOINT, PENDING_STATE, PENDING_SUB_SEQUENCE_NUMBER,
+    checkpoint, shards, state,
+};
+use crate::fleet::{
+    lease::{LeaseChange, LeaseWrite, WorkerId},
+    row::{
+        CHECKPOINT, CHECKPOINT_OWNER, LEASE_COUNTER, LEASE_OWNER, OWNER_SWITCHES,
+        SUB_SEQUENCE_NUMBER, number, text,
+    },
+};
+
+/// An update of a row. None of the attributes' names is a reserved word of DynamoDB.
+#[derive(Debug, Default)]
+pub(super) struct Expression {
+    conditions: Vec<String>,
+    sets: Vec<String>,
+    removes: Vec<&'static str>,
+    pub(super) values: HashMap<String, AttributeValue>,
+}
+
+impl Expression {
+    /// The condition of a write, for a deletion; with the changes, for an update.
+    pub(super) fn of(write: &LeaseWrite) -> Self {
+        let mut expression = Self::default();
+        expression.add_condition(write);
+        expression.add_change(write);
+        expression
+    }
+
+    pub(super) fn condition(&self) -> String {
+        self.conditions.join(" AND ")
+    }
+
+    pub(super) fn update(&self) -> String {
+        let mut update = format!("SET {}", self.sets.join(", "));
+        if !self.removes.is_empty() {
+            update += " REMOVE ";
+            update += &self.removes.join(", ");
+        }
+        update
+    }
+
+    fn add_condition(&mut self, write: &LeaseWrite) {
+        let seen = &write.seen;
+        match write.change {
+            LeaseChange::Create => {}
+            LeaseChange::Renew => {
+                self.expect(LEASE_COUNTER, number(seen.counter));
+                self.expect_worker(CHECKPOINT_OWNER, seen.checkpoint_owner.as_ref());
+            }
+            LeaseChange::Take(_)
+            | LeaseChange::Checkpoint { .. }
+            | LeaseChange::Prepare(_)
+            | LeaseChange::Delete => self.expect(LEASE_COUNTER, number(seen.counter)),
+            LeaseChange::HandOver(_) | LeaseChange::Evict => {
+                self.expect_worker(LEASE_OWNER, seen.owner.as_ref());
+                self.expect_worker(CHECKPOINT_OWNER, None);
+            }
+            LeaseChange::FinishHandOver => {
+                self.expect_worker(LEASE_OWNER, seen.owner.as_ref());
+                self.expect_worker(CHECKPOINT_OWNER, seen.checkpoint_owner.as_ref());
+            }
+        }
+    }
+
+    fn add_change(&mut self, write: &LeaseWrite) {
+        let seen = &write.seen;
+        match &write.change {
+            LeaseChange::Create | LeaseChange::Delete => return,
+            LeaseChange::HandOver(to) => {
+                self.set(LEASE_OWNER, text(to.as_str()));
+                let from = seen.owner.as_ref().map_or("", WorkerId::as_str);
+                self.set(CHECKPOINT_OWNER, text(from));
+                return;
+            }
+            LeaseChange::Renew => {}
+            LeaseChange::Take(by) => {
+                let switches = seen.owner_switches + u64::from(seen.owner.as_ref() != Some(by));
+                self.set(LEASE_OWNER, text(by.as_str()));
+                self.set(COURTEOUS_OWNER, text(by.as_str()));
+                self.set(OWNER_SWITCHES, number(switches));
+                self.removes.push(CHECKPOINT_OWNER);
+            }
+            LeaseChange::Checkpoint { to, children } => {
+                let (place, sub_sequence_number) = checkpoint(to);
+                self.set(CHECKPOINT, place);
+                self.set(SUB_SEQUENCE_NUMBER, sub_sequence_number);
+                self.set(OWNER_SWITCHES, number(0));
+                if let Some(children) = shards(children) {
+                    self.set(CHILDREN, children);
+                }
+                self.removes.extend([
+                    PENDING_CHECKPOINT,
+                    PENDING_SUB_SEQUENCE_NUMBER,
+                    PENDING_STATE,
+                ]);
+            }
+            LeaseChange::Prepare(pending) => {
+                let (place, sub_sequence_number) = checkpoint(&pending.checkpoint);
+                self.set(PENDING_CHECKPOINT, place);
+                self.set(PENDING_SUB_SEQUENCE_NUMBER, sub_sequence_number);
+                match &pending.state {
+                    Some(bytes) => self.set(PENDING_STATE, state(bytes)),
+                    None => self.removes.push(PENDING_STATE),
+                }
+            }
+            LeaseChange::FinishHandOver => self.removes.push(CHECKPOINT_OWNER),
+            LeaseChange::Evict => self.removes.push(LEASE_OWNER),
+        }
+        // Not the number that was seen and one: an eviction does not ask for the counter.
+        self.values.insert(":one".to_owned(), number(1));
+        self.sets
+            .push(format!("{LEASE_COUNTER} = {LEASE_COUNTER} + :one"));
+    }
+
+    fn expect(&mut self, name: &'static str, value: AttributeValue) {
+        self.conditions.push(format!("{name} = :was_{name}"));
+        self.values.insert(format!(":was_{name}"), value);
+    }
+
+    fn expect_worker(&mut self, name: &'static str, worker: Option<&WorkerId>) {
+        match worker {
+            Some(worker) => self.expect(name, text(worker.as_str())),
+            None => self
+                .conditions
+                .push(format!("attribute_not_exists({name})")),
+        }
+    }
+
+    fn set(&mut self, name: &'static str, value: AttributeValue) {
+        self.sets.push(format!("{name} = :{name}"));
+        self.values.insert(format!(":{name}"), value);
+    }
+}

@@ -1,0 +1,26 @@
+//! Leases: who may read which shard, decided without effects, and the stores that keep them.
+//!
+//! ```text
+//!   store ── list ──> sightings: when did each counter move last, by our own clock
+//!                         │
+//!          shards ──> sync: leases to make, holes, finished leases to delete
+//!                         │
+//!                        plan ──> actions: take, steal ── LeaseWrite ──> store (compare-and-set)
+//! ```
+
+#[cfg(test)]
+pub(crate) mod conformance;
+mod file;
+mod memory;
+pub(crate) mod plan;
+pub(crate) mod sightings;
+mod state;
+mod store;
+pub(crate) mod sync;
+mod write;
+
+pub use file::FileLeases;
+pub use memory::MemoryLeases;
+pub use state::{Lease, LeaseCheckpoint, PendingCheckpoint, WorkerId};
+pub use store::{LeaseFuture, LeaseStore, LeaseStoreError};
+pub use write::{LeaseChange, LeaseWrite, LeaseWritten};

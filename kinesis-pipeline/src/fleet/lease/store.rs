@@ -1,0 +1,66 @@
+use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
+
+use super::{Lease, LeaseWrite, LeaseWritten};
+
+/// Future of a call of a [`LeaseStore`].
+pub type LeaseFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LeaseStoreError>> + Send + 'a>>;
+
+/// The table in which the workers of an application share its leases.
+///
+/// All coordination of a fleet is one list and compare-and-set writes of single leases. A store must be
+/// linearizable per lease: of two writes that expect the same counter, one is refused. A write must be durable when
+/// [`write`](Self::write) returns, as far as the store is meant to be. A call that fails or is dropped half way may
+/// have been carried out or not; the worker sends the same write again, and a store answers
+/// [`LeaseWritten::Done`] if it finds that [it was done](LeaseWrite::was_done).
+pub trait LeaseStore: fmt::Debug + Send + Sync + 'static {
+    /// Returns all leases of an application, in any order; none if there is no table yet.
+    fn list<'a>(&'a self, app: &'a str) -> LeaseFuture<'a, Vec<Lease>>;
+
+    /// Makes one change, if the stored lease [admits](LeaseWrite::admits) it. The table is created on demand.
+    fn write<'a>(&'a self, app: &'a str, write: LeaseWrite) -> LeaseFuture<'a, LeaseWritten>;
+}
+
+impl<S: LeaseStore + ?Sized> LeaseStore for Arc<S> {
+    fn list<'a>(&'a self, app: &'a str) -> LeaseFuture<'a, Vec<Lease>> {
+        (**self).list(app)
+    }
+
+    fn write<'a>(&'a self, app: &'a str, write: LeaseWrite) -> LeaseFuture<'a, LeaseWritten> {
+        (**self).write(app, write)
+    }
+}
+
+/// An error of a [`LeaseStore`].
+#[derive(Debug, thiserror::Error)]
+#[error("the lease store at {place} failed: {source}")]
+#[non_exhaustive]
+pub struct LeaseStoreError {
+    /// Which store: a path, a table.
+    pub place: String,
+    is_retryable: bool,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl LeaseStoreError {
+    /// An error of the store at this place.
+    pub fn new(place: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            place: place.into(),
+            is_retryable: true,
+            source: source.into(),
+        }
+    }
+
+    /// The same error, of a kind that no later try can mend.
+    #[must_use]
+    pub fn not_retryable(mut self) -> Self {
+        self.is_retryable = false;
+        self
+    }
+
+    /// Whether the same call may succeed later. Yes, unless the store says otherwise.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.is_retryable
+    }
+}

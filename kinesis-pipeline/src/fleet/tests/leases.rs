@@ -1,0 +1,200 @@
+//! The lease store on the embedded DynamoDB.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use aws_sdk_dynamodb::{
+    config::{
+        ConfigBag, Intercept, RuntimeComponents,
+        interceptors::{
+            BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextRef,
+        },
+    },
+    error::BoxError,
+};
+
+use super::{database::Database, vectors};
+use crate::{
+    DynamoDbLeases, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore, LeaseWrite,
+    LeaseWritten, PendingCheckpoint,
+    fleet::{lease::conformance, row::text},
+};
+
+fn lease(shard: &str) -> Lease {
+    Lease::new(shard.into(), LeaseCheckpoint::TrimHorizon)
+}
+
+async fn done(store: &DynamoDbLeases, write: LeaseWrite) -> Lease {
+    match store.write("app", write).await.unwrap() {
+        LeaseWritten::Done(lease) => lease,
+        refused @ LeaseWritten::Refused(_) => panic!("{refused:?}"),
+    }
+}
+
+/// A store with tables of its own in a database.
+#[derive(Debug)]
+struct Numbered {
+    store: DynamoDbLeases,
+    number: usize,
+}
+
+impl Numbered {
+    fn store(&self, app: &str) -> DynamoDbLeases {
+        let table = format!("{app}-{}", self.number);
+        self.store.clone().table_name(table)
+    }
+}
+
+impl LeaseStore for Numbered {
+    fn list<'a>(&'a self, app: &'a str) -> LeaseFuture<'a, Vec<Lease>> {
+        let store = self.store(app);
+        Box::pin(async move { store.list(app).await })
+    }
+
+    fn write<'a>(&'a self, app: &'a str, write: LeaseWrite) -> LeaseFuture<'a, LeaseWritten> {
+        let store = self.store(app);
+        Box::pin(async move { store.write(app, write).await })
+    }
+}
+
+#[tokio::test]
+async fn a_store_in_dynamodb_conforms() {
+    let database = Database::start().await;
+    let next = AtomicUsize::new(0);
+    conformance::check(|| Numbered {
+        store: DynamoDbLeases::with_client(database.client.clone()),
+        number: next.fetch_add(1, Ordering::Relaxed),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn leases_beside_rows_of_other_kinds_are_read_and_the_others_left_alone() {
+    let database = Database::start().await;
+    let store = DynamoDbLeases::with_client(database.client.clone());
+    let created = done(&store, LeaseWrite::create(lease("s"))).await;
+    let metrics = [
+        ("leaseKey", "worker-1"),
+        ("entityType", "WORKER_METRIC_STATS"),
+    ];
+    let metrics = metrics.map(|(name, value)| (name.to_owned(), text(value)));
+    database.put("app", metrics.clone().into()).await;
+    assert_eq!(store.list("app").await.unwrap(), [created]);
+    let kept = database.item("app", "worker-1").await.unwrap();
+    assert_eq!(kept, metrics.into());
+}
+
+#[tokio::test]
+async fn attributes_of_others_stay_as_they_are() {
+    let database = Database::start().await;
+    let store = DynamoDbLeases::with_client(database.client.clone());
+    done(&store, LeaseWrite::create(lease("s"))).await;
+    let mut item = database.item("app", "s").await.unwrap();
+    item.insert("throughputKBps".to_owned(), text("7"));
+    database.put("app", item).await;
+    let taken = done(&store, LeaseWrite::take(lease("s"), "a".into())).await;
+    done(
+        &store,
+        LeaseWrite::checkpoint(taken, LeaseCheckpoint::ShardEnd),
+    )
+    .await;
+    let item = database.item("app", "s").await.unwrap();
+    assert_eq!(item["throughputKBps"], text("7"));
+}
+
+#[tokio::test]
+async fn every_row_that_kcl_wrote_is_read_and_can_be_taken() {
+    for (moment, rows) in vectors::tables() {
+        let count = rows.len();
+        let database = Database::with_leases("app", rows).await;
+        let store = DynamoDbLeases::with_client(database.client.clone());
+        let leases = store.list("app").await.unwrap();
+        assert!(leases.len() <= count, "{moment}");
+        for lease in leases {
+            assert!(lease.hash_key_range.is_some(), "{moment}: {lease:?}");
+            let counter = lease.counter;
+            let taken = done(&store, LeaseWrite::take(lease, "a".into())).await;
+            assert_eq!(taken.counter, counter + 1, "{moment}");
+        }
+    }
+}
+
+/// Turns the answer to every write that was done, but not when it is sent again, into that of a gateway that gave up.
+#[derive(Clone, Debug, Default)]
+struct Losing {
+    is_write: Arc<AtomicBool>,
+    was_lost: Arc<AtomicBool>,
+    count: Arc<AtomicUsize>,
+}
+
+impl Intercept for Losing {
+    fn name(&self) -> &'static str {
+        "Losing"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let target = context.request().headers().get("x-amz-target");
+        let target = target.ok_or("every request has a target")?;
+        let is_write = ["PutItem", "UpdateItem", "DeleteItem"]
+            .iter()
+            .any(|write| target.ends_with(write));
+        self.is_write.store(is_write, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if !self.is_write.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let is_first = !self.was_lost.fetch_xor(true, Ordering::Relaxed);
+        if is_first {
+            assert!(context.response().status().is_success(), "it was done");
+            self.count.fetch_add(1, Ordering::Relaxed);
+            *context.response_mut().status_mut() = 503.try_into()?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn every_write_whose_answer_is_lost_counts_as_done() {
+    let (database, losing) = (Database::start().await, Losing::default());
+    let plain = DynamoDbLeases::with_client(database.client.clone());
+    done(&plain, LeaseWrite::create(lease("first"))).await;
+    let client = database.store_through(losing.clone()).client;
+    let store = DynamoDbLeases::with_client(client);
+    let both =
+        async |seen: Lease, change: LeaseChange| done(&store, LeaseWrite::new(seen, change)).await;
+    let pending = PendingCheckpoint::new(LeaseCheckpoint::ShardEnd, Some("state".into()));
+    let end = LeaseChange::Checkpoint {
+        to: LeaseCheckpoint::ShardEnd,
+        children: vec!["c".into()],
+    };
+    let mut lease = both(lease("s"), LeaseChange::Create).await;
+    for change in [
+        LeaseChange::Take("a".into()),
+        LeaseChange::Renew,
+        LeaseChange::Prepare(pending),
+        end,
+        LeaseChange::HandOver("b".into()),
+        LeaseChange::FinishHandOver,
+        LeaseChange::Evict,
+        LeaseChange::Delete,
+    ] {
+        lease = both(lease, change).await;
+    }
+    assert_eq!(losing.count.load(Ordering::Relaxed), 9);
+    assert_eq!(plain.list("app").await.unwrap().len(), 1);
+}

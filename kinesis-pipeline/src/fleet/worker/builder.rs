@@ -1,0 +1,249 @@
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+
+use super::{
+    ErrorPolicy, Worker,
+    settings::{BatchLimits, Settings},
+};
+use crate::{
+    OnTrimmed, StartAt,
+    fleet::lease::{LeaseStore, WorkerId, sync::Initial},
+    get::ReaderOptions,
+    target::Target,
+};
+
+/// KCL's `failoverTimeMillis`.
+const FAILOVER: Duration = Duration::from_secs(10);
+const FAILOVER_MIN: Duration = Duration::from_secs(1);
+/// For one shard: two pages of what a shard gives in a second.
+const PREFETCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// When records count as finished.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Checkpointing {
+    /// When the processor returns `Ok` for their batch. The default.
+    #[default]
+    Automatic,
+    /// When the processor calls [`Checkpointer::checkpoint`](super::Checkpointer::checkpoint).
+    Manual,
+    /// When [`Record::ack`](crate::Record::ack) is called, in any order: a checkpoint never passes a record that is
+    /// not acked. At most 100,000 records of a shard may wait for it.
+    Ack,
+}
+
+/// A setting that no worker can work with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidWorkerOption {
+    /// No lease store was given.
+    #[error("a worker needs a lease store: call `leases` with one")]
+    NoLeaseStore,
+    /// The application has no name.
+    #[error("a worker needs an application name")]
+    NoApplication,
+    /// The fail-over time is too short for renewals to be in time.
+    #[error("the fail-over time is {time:?}: set at least 1 s")]
+    FailoverTooShort {
+        /// The time that was set.
+        time: Duration,
+    },
+    /// A batch could hold nothing.
+    #[error("a batch must hold at least one record and one byte")]
+    EmptyBatch,
+    /// A fleet begins at the same kind of place in all shards.
+    #[error("a worker begins at the latest, the oldest, or a time, not at a sequence number")]
+    StartAtSequenceNumber,
+}
+
+/// A worker to be set up: made by [`KinesisStream::worker`](crate::KinesisStream::worker).
+#[must_use = "a builder does nothing until it is built"]
+pub struct WorkerBuilder<R> {
+    target: Target,
+    store: Option<Arc<dyn LeaseStore>>,
+    start: StartAt,
+    settings: Settings,
+    record: PhantomData<fn() -> R>,
+}
+
+impl<R> WorkerBuilder<R> {
+    pub(super) fn new(target: Target, app: Arc<str>) -> Self {
+        Self {
+            target,
+            store: None,
+            start: StartAt::default(),
+            settings: Settings {
+                app,
+                me: WorkerId::unique(),
+                failover: FAILOVER,
+                hand_over_max: 3 * FAILOVER,
+                stop_max: 3 * FAILOVER,
+                leases_max: usize::MAX,
+                initial: Initial::Latest,
+                checkpointing: Checkpointing::default(),
+                checkpoint_interval: Duration::from_secs(5),
+                batch: BatchLimits {
+                    records_max: 1_000,
+                    bytes_max: 4 * 1024 * 1024,
+                    wait_max: Duration::ZERO,
+                },
+                on_error: ErrorPolicy::default(),
+                reader: ReaderOptions {
+                    prefetch_bytes_max: PREFETCH_BYTES_MAX,
+                    on_trimmed: OnTrimmed::FromHorizon,
+                    ..ReaderOptions::default()
+                },
+            },
+            record: PhantomData,
+        }
+    }
+
+    /// The store in which the workers share their leases. Required.
+    pub fn leases(mut self, store: impl LeaseStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// The worker's id, unique in the fleet. A random one by default; a worker that is started again under the same
+    /// id goes on with the leases that still bear it.
+    pub fn id(mut self, id: impl Into<WorkerId>) -> Self {
+        self.settings.me = id.into();
+        self
+    }
+
+    /// Where the application begins in a stream that it has not read before. [`StartAt::Latest`] by default.
+    pub fn start(mut self, start: StartAt) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// The time without a renewal after which a worker counts as dead, at least 1 s. 10 s by default, as KCL's
+    /// `failoverTimeMillis`: all workers of a fleet must have the same.
+    pub fn failover(mut self, time: Duration) -> Self {
+        self.settings.failover = time;
+        self
+    }
+
+    /// How long a worker that is to hand a lease over may go on with its batch. 30 s by default; then the lease is
+    /// taken from it.
+    pub fn hand_over_max(mut self, time: Duration) -> Self {
+        self.settings.hand_over_max = time;
+        self
+    }
+
+    /// How long processors may take to finish when the worker is stopped. 30 s by default.
+    pub fn stop_max(mut self, time: Duration) -> Self {
+        self.settings.stop_max = time;
+        self
+    }
+
+    /// The most leases that this worker holds. No limit by default.
+    pub fn leases_max(mut self, leases: usize) -> Self {
+        self.settings.leases_max = leases;
+        self
+    }
+
+    /// When records count as finished. [`Checkpointing::Automatic`] by default.
+    pub fn checkpointing(mut self, checkpointing: Checkpointing) -> Self {
+        self.settings.checkpointing = checkpointing;
+        self
+    }
+
+    /// How often what is finished is saved. 5 s by default; zero saves after every batch. It is also saved when the
+    /// worker stops or hands the shard over. After a crash, at most what was finished since the last save comes again.
+    pub fn checkpoint_interval(mut self, interval: Duration) -> Self {
+        self.settings.checkpoint_interval = interval;
+        self
+    }
+
+    /// The most records of a batch. 1,000 by default.
+    pub fn batch_records_max(mut self, records: usize) -> Self {
+        self.settings.batch.records_max = records;
+        self
+    }
+
+    /// The most bytes of a batch; the record that reaches the limit is the last. 4 MiB by default.
+    pub fn batch_bytes_max(mut self, bytes: usize) -> Self {
+        self.settings.batch.bytes_max = bytes;
+        self
+    }
+
+    /// How long a batch that is not full waits for more records. Zero by default: a batch is what is there.
+    pub fn batch_wait_max(mut self, time: Duration) -> Self {
+        self.settings.batch.wait_max = time;
+        self
+    }
+
+    /// What to do about records that a processor fails on. By default they are given out again for ever.
+    pub fn on_error(mut self, policy: ErrorPolicy) -> Self {
+        self.settings.on_error = policy;
+        self
+    }
+
+    /// How often a shard that has nothing new is asked, at least 200 ms. 1 s by default.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.settings.reader.poll_interval = interval;
+        self
+    }
+
+    /// The memory that the records of one shard may take between the service and the processor, in bytes. 4 MiB by
+    /// default.
+    pub fn prefetch_bytes_max(mut self, bytes: usize) -> Self {
+        self.settings.reader.prefetch_bytes_max = bytes;
+        self
+    }
+
+    /// Reads by enhanced fan-out as the consumer of this name, which is registered if the stream does not have it.
+    pub fn fan_out(mut self, consumer: impl Into<Arc<str>>) -> Self {
+        self.settings.reader.fan_out = Some(consumer.into());
+        self
+    }
+
+    /// What to do when the records after a checkpoint have expired. [`OnTrimmed::FromHorizon`] by default, with a
+    /// warning in the log; [`OnTrimmed::Fail`] ends the worker with an error.
+    pub fn on_trimmed(mut self, policy: OnTrimmed) -> Self {
+        self.settings.reader.on_trimmed = policy;
+        self
+    }
+
+    /// Checks the settings. No call is made.
+    ///
+    /// # Errors
+    /// [`InvalidWorkerOption`].
+    pub fn build(mut self) -> Result<Worker<R>, InvalidWorkerOption> {
+        let store = self.store.ok_or(InvalidWorkerOption::NoLeaseStore)?;
+        if self.settings.app.is_empty() {
+            return Err(InvalidWorkerOption::NoApplication);
+        }
+        let time = self.settings.failover;
+        if time < FAILOVER_MIN {
+            return Err(InvalidWorkerOption::FailoverTooShort { time });
+        }
+        if self.settings.batch.records_max == 0 || self.settings.batch.bytes_max == 0 {
+            return Err(InvalidWorkerOption::EmptyBatch);
+        }
+        self.settings.initial = match self.start {
+            StartAt::Latest => Initial::Latest,
+            StartAt::TrimHorizon => Initial::TrimHorizon,
+            StartAt::Timestamp(time) => Initial::Timestamp(time),
+            _ => return Err(InvalidWorkerOption::StartAtSequenceNumber),
+        };
+        Ok(Worker {
+            target: self.target,
+            store,
+            settings: self.settings,
+            stop: watch::Sender::new(false),
+            record: PhantomData,
+        })
+    }
+}
+
+impl<R> fmt::Debug for WorkerBuilder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerBuilder")
+            .field("stream", &self.target.stream)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

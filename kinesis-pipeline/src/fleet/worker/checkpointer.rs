@@ -1,0 +1,161 @@
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+use super::{hold::Hold, renewer::Order};
+use crate::{
+    Clock,
+    fleet::lease::{LeaseCheckpoint, LeaseStoreError, PendingCheckpoint},
+    shard::{Position, ShardId},
+};
+
+/// Proof of a lease for stores of your own: a store that refuses a smaller counter than it has seen for the shard
+/// refuses what a worker writes that has lost its lease.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct FencingToken {
+    /// The shard.
+    pub shard_id: ShardId,
+    /// The lease's counter when the worker took it: greater than that of every worker before.
+    pub counter: u64,
+}
+
+/// A checkpoint that was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointerError {
+    /// Another worker has the lease; it goes on at the last checkpoint.
+    #[error("the lease of {shard} is lost: no checkpoint is possible")]
+    LeaseLost {
+        /// The shard.
+        shard: ShardId,
+    },
+    /// The position is before the last checkpoint, or of another shard.
+    #[error(
+        "{position} is no position to checkpoint: it is of another shard, or before the last checkpoint"
+    )]
+    OutOfRange {
+        /// The position.
+        position: Box<Position>,
+    },
+    /// The store refused the write for good.
+    #[error("the checkpoint of {shard} could not be stored")]
+    Store {
+        /// The shard.
+        shard: ShardId,
+        /// What the store says.
+        source: Arc<LeaseStoreError>,
+    },
+}
+
+/// Notes how far a shard is finished. Cheap to clone; clones may outlive the call that they were given to.
+///
+/// Writes wait for the store: a store that is down for a while holds them up, and a lost lease ends them.
+#[derive(Clone)]
+pub struct Checkpointer {
+    token: FencingToken,
+    hold: Hold,
+    orders: mpsc::Sender<Order>,
+    clock: Clock,
+}
+
+impl Checkpointer {
+    pub(super) fn new(
+        token: FencingToken,
+        hold: Hold,
+        orders: mpsc::Sender<Order>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            token,
+            hold,
+            orders,
+            clock,
+        }
+    }
+
+    /// The shard.
+    #[must_use]
+    pub fn shard_id(&self) -> &ShardId {
+        &self.token.shard_id
+    }
+
+    /// The fencing token of this worker's lease.
+    #[must_use]
+    pub fn token(&self) -> &FencingToken {
+        &self.token
+    }
+
+    /// Whether the lease is held now, by this worker's clock. What is told may be over at the next moment.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.hold.is_valid(self.now())
+    }
+
+    /// Notes that this record is finished, and all before it in the shard. Removes a prepared checkpoint.
+    ///
+    /// # Errors
+    /// [`CheckpointerError`]. Dropping the call half way leaves the old or the new checkpoint.
+    pub async fn checkpoint(&self, position: &Position) -> Result<(), CheckpointerError> {
+        let to = self.place(position)?;
+        self.order(|reply| Order::Checkpoint { to, reply }).await
+    }
+
+    /// Notes, before it is done, what is about to be finished, with bytes of yours. The worker that goes on after a
+    /// crash gets both in [`ShardStart::pending`](super::ShardStart::pending); the next checkpoint removes them.
+    ///
+    /// # Errors
+    /// [`CheckpointerError`].
+    pub async fn prepare(
+        &self,
+        position: &Position,
+        state: impl Into<Bytes>,
+    ) -> Result<(), CheckpointerError> {
+        let pending = PendingCheckpoint::new(self.place(position)?, Some(state.into()));
+        self.order(|reply| Order::Prepare { pending, reply }).await
+    }
+
+    fn place(&self, position: &Position) -> Result<LeaseCheckpoint, CheckpointerError> {
+        if position.shard_id != self.token.shard_id {
+            return Err(CheckpointerError::OutOfRange {
+                position: Box::new(position.clone()),
+            });
+        }
+        Ok(LeaseCheckpoint::after(position))
+    }
+
+    pub(super) async fn order(
+        &self,
+        order: impl FnOnce(oneshot::Sender<Result<(), CheckpointerError>>) -> Order,
+    ) -> Result<(), CheckpointerError> {
+        let (reply, answer) = oneshot::channel();
+        // A renewer that has ended has lost the lease or given it back.
+        if self.orders.send(order(reply)).await.is_err() {
+            return Err(self.lost());
+        }
+        answer.await.unwrap_or_else(|_| Err(self.lost()))
+    }
+
+    fn lost(&self) -> CheckpointerError {
+        CheckpointerError::LeaseLost {
+            shard: self.token.shard_id.clone(),
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.instant()
+    }
+}
+
+impl fmt::Debug for Checkpointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpointer")
+            .field("token", &self.token)
+            .field("phase", &self.hold.phase())
+            .finish_non_exhaustive()
+    }
+}

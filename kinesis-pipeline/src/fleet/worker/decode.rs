@@ -1,0 +1,78 @@
+//! Records and places between the reader's words, the lease's and the processor's.
+
+use std::time::Duration;
+
+use crate::{
+    Checkpoint, CheckpointPlace, GetError, KinesisRecord, Record,
+    fleet::lease::{Lease, LeaseCheckpoint},
+    get::{Begin, UserRecord},
+    service::IteratorStart,
+    shard::Position,
+};
+
+/// The sub-sequence number of a Kinesis record that is finished with all that an aggregate in it held.
+const WHOLE: u64 = i64::MAX as u64;
+
+pub(super) fn checkpoint_after(position: &Position) -> Checkpoint {
+    let place = CheckpointPlace::After {
+        sequence_number: position.sequence_number.clone(),
+        sub_sequence_number: Some(position.sub_sequence_number),
+    };
+    Checkpoint::new(position.shard_id.clone(), place)
+}
+
+pub(super) fn after(position: &Position) -> Begin {
+    Begin::after(
+        position.sequence_number.clone(),
+        position.sub_sequence_number,
+    )
+}
+
+/// Where reading begins in the shard of a lease.
+pub(super) fn begin_at(lease: &Lease) -> Begin {
+    match (&lease.checkpoint, lease.begun_at) {
+        (
+            LeaseCheckpoint::After {
+                sequence_number,
+                sub_sequence_number: WHOLE,
+            },
+            _,
+        ) => IteratorStart::AfterSequenceNumber(sequence_number.clone()).into(),
+        (
+            LeaseCheckpoint::After {
+                sequence_number,
+                sub_sequence_number,
+            },
+            _,
+        ) => Begin::after(sequence_number.clone(), *sub_sequence_number),
+        (LeaseCheckpoint::Latest | LeaseCheckpoint::AtTimestamp, Some(time)) => {
+            IteratorStart::AtTimestamp(time).into()
+        }
+        (LeaseCheckpoint::Latest, None) => IteratorStart::Latest.into(),
+        _ => IteratorStart::TrimHorizon.into(),
+    }
+}
+
+pub(super) fn decode_one<R: KinesisRecord>(
+    read: &UserRecord,
+    behind_latest: Option<Duration>,
+) -> Result<Record<R>, GetError> {
+    let encoded = &read.encoded;
+    match R::decode(encoded) {
+        Ok(data) => {
+            let key = encoded.partition_key.clone();
+            let mut record = Record::new(data, key, read.position.clone(), read.arrived_at);
+            record.explicit_hash_key = encoded.explicit_hash_key;
+            record.behind_latest = behind_latest;
+            record.encryption_type = read.encryption_type;
+            Ok(record)
+        }
+        Err(source) => Err(GetError::Decode {
+            position: Box::new(read.position.clone()),
+            raw: encoded.data.clone(),
+            partition_key: encoded.partition_key.clone(),
+            arrived_at: read.arrived_at,
+            source: Box::new(source),
+        }),
+    }
+}

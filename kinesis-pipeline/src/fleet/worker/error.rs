@@ -1,0 +1,48 @@
+use std::sync::Arc;
+
+use super::processor::BoxError;
+use crate::{GetError, fleet::lease::LeaseStoreError, service::StreamId, shard::ShardId};
+
+/// Why a worker ended by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// The lease store refuses its calls for good.
+    #[error("the worker of `{app}` cannot use its lease store")]
+    Store {
+        /// The application.
+        app: Arc<str>,
+        /// What the store says.
+        source: LeaseStoreError,
+    },
+    /// The shards cannot be listed, or a shard cannot be read.
+    #[error("the worker of stream {stream} cannot read")]
+    Read {
+        /// The stream.
+        stream: StreamId,
+        /// The reader's error.
+        source: GetError,
+    },
+    /// A processor failed, and the policy is to stop then.
+    #[error(
+        "the processor of {shard} failed; the shard goes on after its last checkpoint when a worker starts"
+    )]
+    Processor {
+        /// The shard.
+        shard: ShardId,
+        /// The processor's error.
+        source: BoxError,
+    },
+}
+
+impl WorkerError {
+    /// Whether the same worker may succeed later without a change on your side.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Store { source, .. } => source.is_retryable(),
+            Self::Read { source, .. } => source.is_retryable(),
+            Self::Processor { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+use std::{future::pending, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
+
+use super::settings::BatchLimits;
+use crate::{
+    Clock, GetError,
+    get::{OneShard, ShardItem, UserRecord},
+};
+
+/// What a record takes in memory besides its bytes.
+const RECORD_OVERHEAD_BYTES: usize = 256;
+
+/// Records of one shard, not decoded yet.
+#[derive(Debug, Default)]
+pub(super) struct RawBatch {
+    pub(super) records: Vec<UserRecord>,
+    pub(super) behind_latest: Option<Duration>,
+}
+
+/// What was gathered.
+#[derive(Debug)]
+pub(super) enum Gathered {
+    Batch(RawBatch),
+    End,
+    Failed(GetError),
+}
+
+/// Gathers records of a shard until a batch is complete: by count, by bytes, or by time.
+pub(super) struct Gather {
+    limits: BatchLimits,
+    clock: Clock,
+    batch: RawBatch,
+    bytes: usize,
+    /// When the batch is complete however small it is.
+    complete_at: Option<Instant>,
+    /// The item after the last record.
+    last: Option<ShardItem>,
+}
+
+impl Gather {
+    pub(super) fn new(limits: BatchLimits, clock: Clock) -> Self {
+        Self {
+            limits,
+            clock,
+            batch: RawBatch::default(),
+            bytes: 0,
+            complete_at: None,
+            last: None,
+        }
+    }
+
+    /// The next batch, or the end of the reader. Cancel safe: what was gathered stays.
+    pub(super) async fn next(&mut self, reader: &mut OneShard) -> Gathered {
+        loop {
+            while !self.is_full()
+                && let Some(item) = reader.next_of_page()
+            {
+                self.add(item);
+            }
+            if self.is_full() || (self.last.is_some() && !self.batch.records.is_empty()) {
+                return Gathered::Batch(self.take());
+            }
+            match self.last.take() {
+                Some(ShardItem::End) => return Gathered::End,
+                Some(ShardItem::Failed(error)) => return Gathered::Failed(error),
+                _ => {}
+            }
+            if !self.batch.records.is_empty() && self.limits.wait_max.is_zero() {
+                return Gathered::Batch(self.take());
+            }
+            tokio::select! {
+                biased;
+                item = reader.next() => self.add(item),
+                () = until(self.complete_at) => return Gathered::Batch(self.take()),
+            }
+        }
+    }
+
+    fn add(&mut self, item: ShardItem) {
+        let ShardItem::Record(record, behind_latest) = item else {
+            self.last = Some(item);
+            return;
+        };
+        if self.batch.records.is_empty() {
+            self.complete_at = Some(self.clock.instant() + self.limits.wait_max);
+        }
+        self.bytes += record.encoded.data.len() + RECORD_OVERHEAD_BYTES;
+        self.batch.behind_latest = behind_latest;
+        self.batch.records.push(record);
+    }
+
+    fn is_full(&self) -> bool {
+        self.batch.records.len() >= self.limits.records_max || self.bytes >= self.limits.bytes_max
+    }
+
+    fn take(&mut self) -> RawBatch {
+        self.bytes = 0;
+        self.complete_at = None;
+        std::mem::take(&mut self.batch)
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,56 @@
+//! The workers of a fleet: who reads which shard, and what becomes of its records.
+//!
+//! ```text
+//!   LeaseCoordinator, one task per worker: list ── sync ── plan ── take ──> a shard's two tasks
+//!        │ a lease that changed hands
+//!        v
+//!   LeaseRenewer: the only writer of its lease ── renew, checkpoint, end, release ──> LeaseStore
+//!        ^ orders                 │ hold: held, asked for, lost
+//!        │                        v
+//!   ShardConsumer: OneShard ── gather ──> Batch ──> Processor
+//! ```
+//!
+//! Renewals never wait for processing: they have a task of their own for each lease. A consumer gives out nothing
+//! while its lease may have expired by this worker's own clock, and stops at once when it is lost.
+
+mod batch;
+mod builder;
+mod checkpointer;
+mod consumer;
+mod coordinator;
+mod dead_letter;
+mod decode;
+mod end;
+mod error;
+mod gather;
+mod hold;
+mod policy;
+mod process;
+mod processor;
+mod renewer;
+mod settings;
+#[cfg(feature = "local")]
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use batch::Batch;
+pub use builder::{Checkpointing, InvalidWorkerOption, WorkerBuilder};
+pub use checkpointer::{Checkpointer, CheckpointerError, FencingToken};
+pub use dead_letter::{
+    DeadLetter, DeadLetterFuture, DeadLetters, FileDeadLetters, StreamDeadLetters, dead_letters_to,
+};
+pub use error::WorkerError;
+pub use policy::ErrorPolicy;
+pub use processor::{BoxError, Processor, ShardStart};
+pub use worker::{Worker, WorkerHandle, WorkerReport};
+
+use crate::stream::KinesisStream;
+
+/// A fleet.
+impl<R> KinesisStream<R> {
+    /// A worker to be set up: one of any number that share the stream's shards under this application name.
+    pub fn worker(&self, app: impl Into<std::sync::Arc<str>>) -> WorkerBuilder<R> {
+        WorkerBuilder::new(self.target.clone(), app.into())
+    }
+}

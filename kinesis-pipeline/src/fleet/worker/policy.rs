@@ -1,0 +1,148 @@
+use std::{sync::Arc, time::Duration};
+
+use super::dead_letter::DeadLetters;
+
+/// The first pause before records are given out again; it doubles.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// What to do about records that a processor fails on: an error, a panic, or data that cannot be decoded.
+///
+/// By default they are given out again for ever, after pauses of up to 30 s, with a warning in the log each time: the
+/// shard waits, and nothing is lost. Records that cannot be decoded come in
+/// [`Batch::undecodable`](super::Batch::undecodable), once.
+///
+/// ```
+/// use kinesis_pipeline::{ErrorPolicy, FileDeadLetters};
+///
+/// // Five tries, then half the batch at a time, and what fails alone goes to a file.
+/// let policy = ErrorPolicy::retry()
+///     .attempts_max(5)
+///     .bisect()
+///     .then_dead_letter(FileDeadLetters::new("failed.jsonl"));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a policy does nothing until a worker is built with it"]
+pub struct ErrorPolicy {
+    attempts_max: Option<u32>,
+    age_max: Option<Duration>,
+    pause_max: Duration,
+    pub(super) bisects: bool,
+    pub(super) then: Option<OnFailure>,
+}
+
+/// The fate of records that were tried often enough.
+#[derive(Clone, Debug)]
+pub(super) enum OnFailure {
+    Stop,
+    Skip,
+    DeadLetter(Arc<dyn DeadLetters>),
+}
+
+/// A decision about records that a processor failed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// They are given out again after this pause.
+    Again(Duration),
+    /// They were tried often enough.
+    GiveUp,
+}
+
+impl Default for ErrorPolicy {
+    fn default() -> Self {
+        Self::retry()
+    }
+}
+
+impl ErrorPolicy {
+    /// Gives the records out again for ever.
+    pub fn retry() -> Self {
+        Self {
+            attempts_max: None,
+            age_max: None,
+            pause_max: PAUSE_MAX,
+            bisects: false,
+            then: None,
+        }
+    }
+
+    /// How often records are given out, at least once. No limit by default. Without a `then_` setting the worker
+    /// stops after that.
+    pub fn attempts_max(mut self, attempts: u32) -> Self {
+        self.attempts_max = Some(attempts.max(1));
+        self
+    }
+
+    /// How long records are given out again, from their first try. No limit by default.
+    pub fn age_max(mut self, age: Duration) -> Self {
+        self.age_max = Some(age);
+        self
+    }
+
+    /// The longest pause between two tries. 30 s by default.
+    pub fn pause_max(mut self, pause: Duration) -> Self {
+        self.pause_max = pause;
+        self
+    }
+
+    /// Tries a batch that failed often enough again in halves, to find the records that it failed for.
+    pub fn bisect(mut self) -> Self {
+        self.bisects = true;
+        self
+    }
+
+    /// Then ends the worker with the error. The records are not finished: the next worker tries them.
+    pub fn then_stop(mut self) -> Self {
+        self.then = Some(OnFailure::Stop);
+        self
+    }
+
+    /// Then passes over the records, with an error in the log that names them.
+    pub fn then_skip(mut self) -> Self {
+        self.then = Some(OnFailure::Skip);
+        self
+    }
+
+    /// Then hands the records to a place for dead letters, as they were, and passes over them once they are there.
+    /// Records that cannot be decoded go there at once.
+    pub fn then_dead_letter(mut self, letters: impl DeadLetters) -> Self {
+        self.then = Some(OnFailure::DeadLetter(Arc::new(letters)));
+        self
+    }
+
+    /// Decides about records that failed for the `failures`th time, `age` after their first try.
+    pub(super) fn judge(&self, failures: u32, age: Duration, jitter: f64) -> Verdict {
+        let is_spent = self.attempts_max.is_some_and(|max| failures >= max);
+        if is_spent || self.age_max.is_some_and(|max| age >= max) {
+            return Verdict::GiveUp;
+        }
+        let doublings = failures.saturating_sub(1).min(16);
+        let pause = (PAUSE_MIN * 2_u32.pow(doublings)).min(self.pause_max);
+        Verdict::Again(pause.mul_f64(0.5 + jitter / 2.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_never_end_by_themselves() {
+        let policy = ErrorPolicy::retry();
+        let pause = |failures| policy.judge(failures, Duration::from_hours(100), 1.0);
+        assert_eq!(pause(1), Verdict::Again(PAUSE_MIN));
+        assert_eq!(pause(2), Verdict::Again(2 * PAUSE_MIN));
+        assert_eq!(pause(u32::MAX), Verdict::Again(PAUSE_MAX));
+    }
+
+    #[test]
+    fn tries_end_by_their_number_or_by_their_time() {
+        let policy = ErrorPolicy::retry().attempts_max(3);
+        let policy = policy.age_max(Duration::from_mins(1));
+        let gives_up = |failures, seconds| {
+            let age = Duration::from_secs(seconds);
+            policy.judge(failures, age, 0.0) == Verdict::GiveUp
+        };
+        assert!(!gives_up(2, 59) && gives_up(3, 0) && gives_up(1, 60));
+    }
+}

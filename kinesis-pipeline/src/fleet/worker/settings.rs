@@ -1,0 +1,66 @@
+use std::{sync::Arc, time::Duration};
+
+use super::{ErrorPolicy, builder::Checkpointing};
+use crate::fleet::lease::{WorkerId, plan::Rules, sync::Initial};
+use crate::get::ReaderOptions;
+
+/// The part of the fail-over time after which a lease is renewed. KCL renews after a third; a longer time halves the
+/// requests and leaves room for two tries more.
+const RENEW_PERCENT: u32 = 70;
+/// The part of the fail-over time that a call of the store may take.
+const CALL_PERCENT: u32 = 15;
+/// Rounds come faster while a lease is being handed over to this worker.
+const HAND_OVER_LOOKS: u32 = 5;
+
+/// How a worker works; see the setters of [`WorkerBuilder`](super::WorkerBuilder).
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) app: Arc<str>,
+    pub(super) me: WorkerId,
+    pub(super) failover: Duration,
+    pub(super) hand_over_max: Duration,
+    pub(super) stop_max: Duration,
+    pub(super) leases_max: usize,
+    pub(super) initial: Initial,
+    pub(super) checkpointing: Checkpointing,
+    pub(super) checkpoint_interval: Duration,
+    pub(super) batch: BatchLimits,
+    pub(super) on_error: ErrorPolicy,
+    pub(super) reader: ReaderOptions,
+}
+
+/// When a batch is complete.
+#[expect(clippy::struct_field_names, reason = "each is a limit")]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchLimits {
+    pub(super) records_max: usize,
+    pub(super) bytes_max: usize,
+    /// How long a batch waits for more records.
+    pub(super) wait_max: Duration,
+}
+
+impl Settings {
+    pub(super) fn rules(&self) -> Rules {
+        Rules {
+            failover: self.failover,
+            hand_over_max: self.hand_over_max,
+            leases_max: self.leases_max,
+        }
+    }
+
+    pub(super) fn renew_interval(&self) -> Duration {
+        self.failover * RENEW_PERCENT / 100
+    }
+
+    pub(super) fn call_max(&self) -> Duration {
+        self.failover * CALL_PERCENT / 100
+    }
+
+    pub(super) fn round_interval(&self) -> Duration {
+        self.failover
+    }
+
+    pub(super) fn hand_over_look_interval(&self) -> Duration {
+        self.failover / HAND_OVER_LOOKS
+    }
+}

@@ -1,0 +1,126 @@
+//! Streams and workers that come and go.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+
+use super::basics::{APP, stream_of};
+use crate::{
+    Batch, BoxError, Clock, KinesisStream, LeaseStore as _, LocalKinesis, MemoryLeases, ShardId,
+    StartAt, WorkerBuilder, WorkerHandle, WorkerReport, service::DeleteStream,
+};
+
+type Texts = Arc<Mutex<Vec<String>>>;
+
+/// Runs a worker that notes the texts of its records.
+fn run(
+    builder: WorkerBuilder<Bytes>,
+    texts: &Texts,
+) -> (WorkerHandle, tokio::task::JoinHandle<WorkerReport>) {
+    let worker = builder.start(StartAt::TrimHorizon).build().unwrap();
+    let (handle, texts) = (worker.handle(), texts.clone());
+    let sink = move |batch: Batch<Bytes>| {
+        let batch = batch.into_iter().map(|record| record.data.to_vec());
+        let batch = batch.map(|text| String::from_utf8(text).unwrap());
+        texts.lock().unwrap().extend(batch);
+        std::future::ready(Ok::<(), BoxError>(()))
+    };
+    let run = tokio::spawn(async move { worker.run_batches(sink).await.unwrap() });
+    (handle, run)
+}
+
+async fn put(stream: &KinesisStream<Bytes>, text: &'static str) -> ShardId {
+    stream.put(&Bytes::from(text)).await.unwrap().shard_id
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_was_deleted_and_made_again_is_read_from_its_beginning() {
+    let clock = Clock::tokio(SystemTime::UNIX_EPOCH + Duration::from_hours(500_000));
+    let local = LocalKinesis::builder().clock(clock).start().await.unwrap();
+    let stream: KinesisStream<Bytes> = local.stream("test", 2).await.unwrap();
+    let (store, texts) = (MemoryLeases::new(), Texts::default());
+    let builder = || stream.worker(APP).leases(store.clone());
+    let (handle, worker) = run(builder(), &texts);
+    put(&stream, "old").await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    handle.stop();
+    worker.await.unwrap();
+    let delete = DeleteStream::new(stream.id().clone());
+    stream.service().delete_stream(delete).await.unwrap();
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    local.stream::<Bytes>("test", 2).await.unwrap();
+    put(&stream, "new").await;
+    let (_, worker) = run(builder(), &texts);
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    assert_eq!(*texts.lock().unwrap(), ["old", "new"]);
+    worker.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_others_go_on_within_a_round_when_a_worker_stops() {
+    let stream: KinesisStream<Bytes> = stream_of(4).await;
+    let (store, texts) = (MemoryLeases::new(), Texts::default());
+    let builder = |id: &str| stream.worker(APP).leases(store.clone()).id(id);
+    let (first, stopped) = run(builder("first"), &texts);
+    let (_, second) = run(builder("second"), &texts);
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    first.stop();
+    assert_eq!(stopped.await.unwrap().released.len(), 2);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let leases = store.list(APP).await.unwrap();
+    let owner = Some("second".into());
+    assert!(
+        leases.iter().all(|lease| lease.owner == owner),
+        "{leases:?}"
+    );
+    second.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_stopped_ends_in_time_whatever_its_processor_does() {
+    let stream: KinesisStream<Bytes> = stream_of(1).await;
+    let store = MemoryLeases::new();
+    let shard = put(&stream, "1").await;
+    let builder = stream
+        .worker(APP)
+        .leases(store.clone())
+        .start(StartAt::TrimHorizon);
+    let worker = builder.stop_max(Duration::from_secs(5)).build().unwrap();
+    let handle = worker.handle();
+    let sink = |_: Batch<Bytes>| std::future::pending::<Result<(), BoxError>>();
+    let run = tokio::spawn(worker.run_batches(sink));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    handle.stop();
+    let in_time = tokio::time::timeout(Duration::from_secs(6), run).await;
+    assert_eq!(in_time.unwrap().unwrap().unwrap().abandoned, [shard]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shards_that_are_pushed_change_hands_too() {
+    let stream: KinesisStream<Bytes> = stream_of(4).await;
+    let (store, texts) = (MemoryLeases::new(), Texts::default());
+    let builder = || stream.worker(APP).leases(store.clone()).fan_out("consumer");
+    let (_, first) = run(builder(), &texts);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let (_, second) = run(builder(), &texts);
+    tokio::time::sleep(Duration::from_mins(3)).await;
+    let mut expected = Vec::new();
+    for number in 0..40 {
+        let text = format!("{number:02}");
+        stream.put(&Bytes::from(text.clone())).await.unwrap();
+        expected.push(text);
+    }
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let leases = store.list(APP).await.unwrap();
+    let mut owners: Vec<_> = leases.into_iter().map(|lease| lease.owner).collect();
+    owners.sort();
+    assert!(owners[1] != owners[2] && owners[0] == owners[1] && owners[2] == owners[3]);
+    let mut texts = texts.lock().unwrap().clone();
+    texts.sort();
+    assert_eq!(texts, expected);
+    first.abort();
+    second.abort();
+}

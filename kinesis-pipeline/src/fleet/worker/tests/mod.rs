@@ -1,0 +1,7 @@
+//! Workers on the embedded Kinesis, in virtual time.
+
+mod basics;
+mod errors;
+mod life;
+mod pressure;
+mod simulation;

@@ -1,0 +1,133 @@
+//! A lease store that fails as a database behind a network does, and tells the checker of every write.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use super::world::World;
+use crate::fleet::lease::{
+    Lease, LeaseFuture, LeaseStore, LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases,
+    WorkerId,
+};
+
+/// What goes wrong with the calls of one worker, each with a chance.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StoreFaults {
+    pub(super) throttled: f64,
+    /// The write is made, its answer is lost.
+    pub(super) lost: f64,
+    /// The call hangs; a write is made later, whether anybody waits for it or not.
+    pub(super) late: f64,
+    pub(super) slow: f64,
+}
+
+/// The store as one worker reaches it.
+#[derive(Clone)]
+pub(super) struct FaultyLeases {
+    pub(super) world: Arc<World>,
+    pub(super) worker: WorkerId,
+    pub(super) faults: Arc<Mutex<StoreFaults>>,
+    /// Whether the worker stands still.
+    pub(super) paused: watch::Receiver<bool>,
+}
+
+impl fmt::Debug for FaultyLeases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FaultyLeases").field(&self.worker).finish()
+    }
+}
+
+enum Fate {
+    Well,
+    Throttled,
+    Lost,
+    Late,
+    Slow,
+}
+
+impl FaultyLeases {
+    fn fate(&self) -> Fate {
+        let faults = *self.faults.lock().unwrap();
+        let mut dice = self.world.random(fastrand::Rng::f64);
+        for (chance, fate) in [
+            (faults.throttled, Fate::Throttled),
+            (faults.lost, Fate::Lost),
+            (faults.late, Fate::Late),
+            (faults.slow, Fate::Slow),
+        ] {
+            if dice < chance {
+                return fate;
+            }
+            dice -= chance;
+        }
+        Fate::Well
+    }
+
+    async fn pass(&self) {
+        let mut paused = self.paused.clone();
+        let _ = paused.wait_for(|paused| !paused).await;
+    }
+
+    async fn delay(&self, at_most: Duration) {
+        let part = self.world.random(fastrand::Rng::f64);
+        tokio::time::sleep(at_most.mul_f64(part)).await;
+    }
+}
+
+fn error(what: &str) -> LeaseStoreError {
+    LeaseStoreError::new("the simulated table", what.to_owned())
+}
+
+impl LeaseStore for FaultyLeases {
+    fn list<'a>(&'a self, app: &'a str) -> LeaseFuture<'a, Vec<Lease>> {
+        Box::pin(async move {
+            self.pass().await;
+            match self.fate() {
+                Fate::Throttled => return Err(error("throttled")),
+                Fate::Lost | Fate::Late => self.delay(Duration::from_secs(20)).await,
+                Fate::Slow => self.delay(Duration::from_secs(2)).await,
+                Fate::Well => {}
+            }
+            let list = self.world.leases.list(app).await;
+            // What was read may be old when it is there.
+            self.delay(Duration::from_millis(200)).await;
+            self.pass().await;
+            list
+        })
+    }
+
+    fn write<'a>(&'a self, app: &'a str, write: LeaseWrite) -> LeaseFuture<'a, LeaseWritten> {
+        Box::pin(async move {
+            self.pass().await;
+            let fate = self.fate();
+            match fate {
+                Fate::Throttled => return Err(error("throttled")),
+                Fate::Slow => self.delay(Duration::from_secs(2)).await,
+                Fate::Late => {
+                    let (store, app) = (self.clone(), app.to_owned());
+                    let late = tokio::spawn(async move {
+                        store.delay(Duration::from_secs(8)).await;
+                        store.world.write(&store.worker, &app, &write).await
+                    });
+                    return Ok(late.await.unwrap());
+                }
+                Fate::Lost | Fate::Well => {}
+            }
+            let written = self.world.write(&self.worker, app, &write).await;
+            self.pass().await;
+            match fate {
+                Fate::Lost => Err(error("the answer is lost")),
+                _ => Ok(written),
+            }
+        })
+    }
+}
+
+/// The table itself, without faults.
+pub(super) fn table() -> MemoryLeases {
+    MemoryLeases::new()
+}

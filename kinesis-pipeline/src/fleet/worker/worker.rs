@@ -1,0 +1,170 @@
+use std::{collections::HashMap, fmt, future::Future, marker::PhantomData, sync::Arc};
+
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{
+    Batch, BoxError, Processor, WorkerError, coordinator::LeaseCoordinator, processor::EachBatch,
+    settings::Settings,
+};
+use crate::{
+    KinesisRecord,
+    fleet::lease::{LeaseStore, WorkerId, sightings::Sightings, sync::HoleWatch},
+    get::consumer_ready,
+    shard::ShardId,
+    target::Target,
+};
+
+/// One of the workers that share a stream's shards: made by
+/// [`KinesisStream::worker`](crate::KinesisStream::worker).
+///
+/// Start it on any number of machines with the same application name and lease store. The shards are shared out; a
+/// worker that dies is replaced within about two fail-over times; a split or merge is followed.
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{
+///     Batch, BoxError, Checkpointer, KinesisStream, LocalKinesis, MemoryLeases, Processor, StartAt, WorkerHandle,
+/// };
+///
+/// struct Printer(WorkerHandle);
+///
+/// impl Processor for Printer {
+///     type Record = Bytes;
+///
+///     async fn process(&mut self, batch: Batch<Bytes>, _: &Checkpointer) -> Result<(), BoxError> {
+///         for record in &batch {
+///             println!("{} {:?}", record.position(), record.data);
+///         }
+///         self.0.stop(); // saves how far the shard was read, and gives the lease back
+///         Ok(())
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
+/// stream.put(&"a".into()).await?;
+///
+/// // Workers on several machines share a `DynamoDbLeases`, processes of one machine a `FileLeases`.
+/// let worker = stream.worker("my-app").leases(MemoryLeases::new()).start(StartAt::TrimHorizon).build()?;
+/// let handle = worker.handle();
+/// let report = worker.run(|_| Printer(handle.clone())).await?;
+/// assert_eq!(report.released.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a worker does nothing until it runs"]
+pub struct Worker<R> {
+    pub(super) target: Target,
+    pub(super) store: Arc<dyn LeaseStore>,
+    pub(super) settings: Settings,
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) record: PhantomData<fn() -> R>,
+}
+
+/// Stops a worker from elsewhere. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct WorkerHandle {
+    stop: watch::Sender<bool>,
+}
+
+impl WorkerHandle {
+    /// Lets every processor finish its batch, saves how far it came, gives the leases back, and ends
+    /// [`Worker::run`].
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// Account of a worker's stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerReport {
+    /// Shards whose progress was saved and whose leases were given back.
+    pub released: Vec<ShardId>,
+    /// Shards whose leases other workers had taken.
+    pub lost: Vec<ShardId>,
+    /// Shards whose processors did not finish in time. Other workers take their leases when they have expired.
+    pub abandoned: Vec<ShardId>,
+}
+
+impl<R: KinesisRecord + Send> Worker<R> {
+    /// A handle that stops the worker.
+    #[must_use]
+    pub fn handle(&self) -> WorkerHandle {
+        WorkerHandle {
+            stop: self.stop.clone(),
+        }
+    }
+
+    /// The worker's id.
+    #[must_use]
+    pub fn id(&self) -> &WorkerId {
+        &self.settings.me
+    }
+
+    /// Works until the worker is [stopped](WorkerHandle::stop). `make` makes the processor of a shard when its lease
+    /// is taken.
+    ///
+    /// Dropping the call is as if the machine went down: nothing more is saved, and other workers take over when the
+    /// leases have expired.
+    ///
+    /// # Errors
+    /// [`WorkerError`]: the store or the stream cannot be used, or a processor failed for good.
+    pub async fn run<P, F>(self, make: F) -> Result<WorkerReport, WorkerError>
+    where
+        P: Processor<Record = R> + 'static,
+        F: Fn(&ShardId) -> P,
+    {
+        let consumer_arn = match &self.settings.reader.fan_out {
+            None => None,
+            Some(name) => {
+                let ready = consumer_ready(&self.target, name).await;
+                Some(ready.map_err(|source| WorkerError::Read {
+                    stream: self.target.stream.clone(),
+                    source,
+                })?)
+            }
+        };
+        let coordinator = LeaseCoordinator {
+            target: self.target,
+            store: self.store,
+            settings: Arc::new(self.settings),
+            make,
+            consumer_arn,
+            stop: self.stop.subscribe(),
+            leave: watch::Sender::new(false),
+            sightings: Sightings::default(),
+            holes: HoleWatch::default(),
+            random: fastrand::Rng::new(),
+            shards: None,
+            running: HashMap::new(),
+            tasks: JoinSet::new(),
+        };
+        coordinator.run().await
+    }
+
+    /// Works as [`run`](Self::run) with a closure that takes batches, called for one batch of a shard at a time.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_batches<F, W>(self, process: F) -> Result<WorkerReport, WorkerError>
+    where
+        R: 'static,
+        F: FnMut(Batch<R>) -> W + Clone + Send + 'static,
+        W: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.run(move |_| EachBatch::new(process.clone())).await
+    }
+}
+
+impl<R> fmt::Debug for Worker<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("stream", &self.target.stream)
+            .field("store", &self.store)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
