@@ -17,7 +17,7 @@ use crate::{
     shard::{HashKeyRange, Position, ShardId},
 };
 
-/// Why records could not be read.
+/// The reason why records could not be read.
 ///
 /// [`Decode`](Self::Decode) is about one record, and the next follows it. Every other error that comes out of
 /// [`Records`](crate::Records) is its last item; see [`ends_the_stream`](Self::ends_the_stream).
@@ -26,15 +26,15 @@ use crate::{
 pub enum GetError {
     /// A record's bytes are not what the codec writes. The next record follows.
     Decode {
-        /// Where the record stands.
+        /// The position of the record.
         position: Box<Position>,
         /// The record's bytes.
         raw: Bytes,
         /// The key that it was put with.
         partition_key: PartitionKey,
-        /// When the service took it.
+        /// The arrival time of the record.
         arrived_at: SystemTime,
-        /// What the codec says.
+        /// The codec's error.
         source: Box<DecodeError>,
     },
     /// The stream has no such shard.
@@ -43,7 +43,7 @@ pub enum GetError {
         stream: StreamId,
         /// The shard that was asked for.
         shard: ShardSelector,
-        /// How many shards the stream retains, open and closed. Numbers go from 0 to `count - 1`.
+        /// The number of shards that the stream retains, open and closed. Shard numbers go from 0 to `count - 1`.
         count: usize,
     },
     /// The service does not know this sequence number in this shard: it is not the shard's, or its record has
@@ -51,9 +51,9 @@ pub enum GetError {
     UnknownPosition {
         /// The stream.
         stream: StreamId,
-        /// Where reading should have begun or gone on.
+        /// The position at which reading should have begun or continued.
         position: Box<Position>,
-        /// What the service answered.
+        /// The service's error.
         source: Box<ServiceError>,
     },
     /// The application had not finished a shard when its records expired, or its checkpoint is older than what the
@@ -62,7 +62,7 @@ pub enum GetError {
     Trimmed {
         /// The stream.
         stream: StreamId,
-        /// How far the shard was read.
+        /// The position up to which the shard was read.
         checkpoint: Box<Checkpoint>,
     },
     /// A checkpoint and the stream contradict each other: it was saved in another stream that had the same name, which
@@ -72,7 +72,7 @@ pub enum GetError {
         stream: StreamId,
         /// The checkpoint; of a reader that is running, how far the shard was read.
         checkpoint: Box<Checkpoint>,
-        /// What the stream says.
+        /// The fact of the stream.
         found: Box<Mismatch>,
     },
     /// The service's listing of the shards lacked some of them for half a minute.
@@ -87,16 +87,16 @@ pub enum GetError {
     ClockSkew {
         /// The stream.
         stream: StreamId,
-        /// How far it is ahead at least.
+        /// The lower bound of the skew.
         ahead_min: Duration,
-        /// How far it is ahead at most.
+        /// The upper bound of the skew.
         ahead_max: Duration,
     },
     /// The checkpoints could not be loaded, or not saved for good or for longer than the reader keeps trying.
     Checkpoint {
         /// The stream.
         stream: StreamId,
-        /// What the store says.
+        /// The store's error.
         source: Box<CheckpointError>,
     },
     /// The stream cannot be read by enhanced fan-out as this consumer: it cannot be registered, because of the
@@ -106,7 +106,7 @@ pub enum GetError {
         stream: StreamId,
         /// The name of the consumer.
         consumer: String,
-        /// What the service answered.
+        /// The service's error.
         source: Box<ServiceError>,
     },
     /// More records of a shard wait for their ack than are kept track of.
@@ -115,7 +115,7 @@ pub enum GetError {
         stream: StreamId,
         /// The shard.
         shard: ShardId,
-        /// How many records wait.
+        /// The number of waiting records.
         count: u64,
     },
     /// A call failed for good, or for longer than the reader keeps trying.
@@ -124,7 +124,7 @@ pub enum GetError {
         stream: StreamId,
         /// The shard that was being read, if it was about one.
         shard: Option<ShardId>,
-        /// What the service answered.
+        /// The service's error.
         source: Box<ServiceError>,
     },
     /// The task that fetches was ended from outside: the runtime in which the reader was opened shut down.

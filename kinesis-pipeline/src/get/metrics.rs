@@ -1,4 +1,4 @@
-//! What a reader tells of itself in the names of [`crate::metrics`].
+//! The metrics of a reader, under the names of [`crate::metrics`].
 //!
 //! Nothing here runs for a record: totals are read from [`ReaderStats`] when those change.
 

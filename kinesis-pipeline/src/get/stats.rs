@@ -10,7 +10,7 @@ use crate::{
     shard::ShardId,
 };
 
-/// What a reader has done so far, and how far it is behind: see [`Records::stats`](crate::Records::stats).
+/// The counters of a reader, and its lag: see [`Records::stats`](crate::Records::stats).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReaderStats {
@@ -44,18 +44,18 @@ pub struct ReaderStats {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShardStats {
-    /// How far the last page was behind the tip; `None` before the first page or if the service did not say.
+    /// The lag of the last page behind the tip; `None` before the first page or if the service did not say.
     pub behind_latest: Option<Duration>,
-    /// When the last page came.
+    /// The time of the last page.
     pub last_page_at: Option<SystemTime>,
     /// Kinesis records fetched.
     pub records: u64,
-    /// Why the last call failed; `None` after one that succeeded.
+    /// The error of the last call; `None` after one that succeeded.
     pub failing: Option<ErrorClass>,
 }
 
 impl ReaderStats {
-    /// How far the shard that is farthest behind is; `None` if no shard tells.
+    /// Returns the lag of the shard that is farthest behind; `None` if no shard tells.
     #[must_use]
     pub fn behind_latest_max(&self) -> Option<Duration> {
         self.shards

@@ -30,7 +30,7 @@ pub(crate) struct Driver {
     state: Option<Box<Scheduler>>,
 }
 
-/// What a driver waits for.
+/// An event that the driver waits for.
 enum Event {
     /// Something was put.
     Put,

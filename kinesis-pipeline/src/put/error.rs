@@ -7,7 +7,7 @@ use crate::{
     shard::ShardId,
 };
 
-/// Why a record was not put.
+/// The reason why a record was not stored.
 ///
 /// Cheap to clone: the records of a request that failed share one cause.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -18,7 +18,7 @@ pub enum PutError {
     Key {
         /// The stream.
         stream: StreamId,
-        /// What is wrong with the key.
+        /// The problem of the key.
         source: KeyError,
     },
     /// The record's codec refused it. Nothing was sent.
@@ -55,7 +55,7 @@ pub enum PutError {
         stream: StreamId,
         /// The record's data and partition key, in bytes.
         bytes: usize,
-        /// Why the stream did not tell; `None`: it was not asked, as the put does not wait.
+        /// The error of the call that asks for the limit; `None`: it was not made, as the put does not wait.
         source: Option<AttemptError>,
     },
     /// The service refused the record in a way that no retry changes.
@@ -67,9 +67,9 @@ pub enum PutError {
     Rejected {
         /// The stream.
         stream: StreamId,
-        /// Where the request went.
+        /// The endpoint of the request.
         endpoint: Arc<str>,
-        /// How often the record was sent.
+        /// The number of attempts.
         attempts: u32,
         /// Whether an earlier attempt may have stored the record.
         may_have_been_stored: bool,
@@ -85,13 +85,13 @@ pub enum PutError {
     GaveUp {
         /// The stream.
         stream: StreamId,
-        /// Where the requests went.
+        /// The endpoint of the requests.
         endpoint: Arc<str>,
-        /// How often the record was sent.
+        /// The number of attempts.
         attempts: u32,
         /// Whether one of the attempts may have stored the record.
         may_have_been_stored: bool,
-        /// What was wrong with the last attempt.
+        /// The failure of the last attempt.
         source: AttemptError,
     },
     /// The runtime that was sending the record shut down, or the task that was sending it panicked.
@@ -102,7 +102,7 @@ pub enum PutError {
     Gone {
         /// The stream.
         stream: StreamId,
-        /// How often the record was sent.
+        /// The number of attempts.
         attempts: u32,
         /// Whether one of the attempts may have stored the record.
         may_have_been_stored: bool,
@@ -116,9 +116,9 @@ pub enum PutError {
     Expired {
         /// The stream.
         stream: StreamId,
-        /// How long the record waited.
+        /// The time that the record waited.
         waited: Duration,
-        /// How often the record was sent.
+        /// The number of attempts.
         attempts: u32,
         /// Whether one of the attempts may have stored the record.
         may_have_been_stored: bool,
@@ -164,7 +164,7 @@ impl PutError {
         }
     }
 
-    /// How often the record was sent.
+    /// The number of attempts.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         match self {
@@ -216,7 +216,7 @@ impl PutError {
         }
     }
 
-    /// What was wrong with the last attempt, if the record was sent and an attempt failed.
+    /// Returns the failure of the last attempt, if the record was sent and an attempt failed.
     #[must_use]
     pub fn last_attempt(&self) -> Option<&AttemptError> {
         match self {
@@ -268,7 +268,7 @@ fn advice(class: ErrorClass) -> &'static str {
     }
 }
 
-/// What was wrong with one attempt to store a record.
+/// The failure of one attempt to store a record.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AttemptError {
@@ -281,15 +281,15 @@ pub enum AttemptError {
     /// No answer came in time.
     #[error("no answer came within {} ms", after.as_millis())]
     TimedOut {
-        /// How long the answer was waited for.
+        /// The time limit of the request.
         after: Duration,
     },
     /// The answer does not fit the request, so that nobody knows which records it is about.
     #[error("the service answered {answered} results to {sent} records")]
     WrongAnswer {
-        /// How many records were sent.
+        /// The number of records that were sent.
         sent: usize,
-        /// How many results came back.
+        /// The number of results that came back.
         answered: usize,
     },
     /// The record was stored, as part of an aggregate, in a shard that is not known to take its hash key. Readers that
@@ -304,7 +304,7 @@ pub enum AttemptError {
 }
 
 impl AttemptError {
-    /// What kind of failure it was.
+    /// Returns the class of the failure.
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self {
@@ -335,7 +335,7 @@ impl AttemptError {
         }
     }
 
-    /// What kept the request from the service, if it is known that no request could have been carried out.
+    /// Returns the outage that kept the request from the service, if it is known that it was not carried out.
     pub(crate) fn outage(&self) -> Option<Outage> {
         let Self::Request(error) = self else {
             return None;
@@ -363,7 +363,7 @@ pub(crate) enum Outage {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct PutFailure<T> {
-    /// Why it was not put.
+    /// The reason why it was not stored.
     pub error: PutError,
     /// The record, as it was given.
     pub record: T,

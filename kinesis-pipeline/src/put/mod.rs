@@ -1,25 +1,45 @@
-//! Records into a stream.
+//! Puts records: encode, queue per shard, batch into PutRecords, retry, acknowledge.
 //!
 //! ```text
-//!   put ─> encode ─> limit ─> room ─> queue ─┐          accepted: it ends in one result
-//!                                            v
-//!   driver:  place ─> queue per shard ─> entry (aggregate) ─> collect ─> send ─> split the answer
-//!              ^        pace                                              stored │ │ failed
-//!              │                                         receipt <─ landing ─────┘ v
-//!              └──────────────────────── retry queue <──────────────────────────────── retry ─> error
+//!   handles/    Producer, PutStream, ProducerSink, stream.put: what users hold
+//!      │ encode, size limit, memory budget                admission/
+//!      ▼
+//!   pipeline    lock-free queue in; starts the driver
+//!      │
+//!   driver      the only task: timer, calls in flight
+//!      │ events                                           (below this line no clock and no I/O)
+//!      ▼
+//!   scheduler/  what to send now, when to wake, what a response changes; retry
+//!   queue/      one queue per shard; pacer (token bucket, AIMD); retry queue
+//!   request/    entries and KPL aggregates of one PutRecords call
+//!   pending/    a record's completion: receipt, flush group, budget charge
+//!   shard_map/  hash key -> shard; listed again when a record lands in another shard
 //! ```
 //!
-//! `stream.put` and its kin have one queue, unless they keep an order, and no aggregates, the [`Producer`] a queue for each shard. Where a record
-//! is on its way (`queues` and `queue` decide):
+//! Imports go down this list, and everything may import `admission/`, which imports no other room.
 //!
-//! | what the producer does | the record waits |
+//! A record is in exactly one place: the queue of the pipeline, the queue of its shard (or its open aggregate), a
+//! request in flight, the retry queue; then it is complete.
+//!
+//! | question | answer |
 //! |---|---|
-//! | aggregates, no order | written into its queue's aggregate (`pack`), with what becomes of it beside |
-//! | no aggregates, no order | in one row with all others (`queues.fresh`); in its queue if its shard has no room |
-//! | keeps an order, or sends again | in its place (`records`), with a key in its queue |
+//! | What holds a put back when memory is full? | `admission/budget`: a put reserves its bytes and waits until completed records give theirs back. |
+//! | Who sends? | `driver`: it asks the scheduler for the next request and spawns `request/send`. At most `requests_in_flight_max` calls at a time. |
+//! | Who decides? | `scheduler/scheduler`: a state machine that takes `now` as an argument. |
+//! | Where does a record wait while its shard is throttled? | A failed record in `queue/retry_queue` until its back-off is over; then, and all later ones, in the shard's queue, which `queue/pacer` holds back. |
+//! | Who enforces linger? | `queue/shard_queue`: a queue is ripe when it is full or its oldest record has waited for `linger_max`. The driver's timer is set to that time. |
+//! | What does a flush wait for? | All flush groups up to its own (`pending/flush`). Each record counts in the group that was open when it was accepted. |
+//! | What happens on a reshard? | A record that lands in an unexpected shard asks for a listing (`shard_map/refresh`). `scheduler/on_shards` takes the new map into use and `queue/remap` moves what waits; with `Order::PerKey` nothing is sent between the two. User records of an aggregate that the shard does not cover are put again. |
+//! | Where does an aggregate get its MD5? | In `request/draft`, for all aggregates of one request side by side, when the request is sent. |
 //!
-//! `state` decides what happens next from what it knows and the time; `driver` does it. `pipeline` is what the
-//! handles hold: the way into the queue, and the state while no driver has it.
+//! `stream.put` and its kin use one queue and no aggregates; the [`Producer`] has a queue for each shard. Where a
+//! record waits (`queue/queues` decides):
+//!
+//! | the producer | the record waits |
+//! |---|---|
+//! | aggregates, keeps no order | written into the open aggregate of its shard; only its completion is kept beside |
+//! | does not aggregate, keeps no order | in one queue with all others (`fresh`); in its shard's queue if the shard has no room |
+//! | keeps an order, or retries | in the slab (`pending/slab`), with a key of 8 bytes in its shard's queue |
 
 mod admission;
 mod driver;

@@ -4,7 +4,7 @@ use super::admission::encode::RECORD_BYTES_MAX;
 
 const MIB: usize = 1024 * 1024;
 
-/// How a stream's puts are sent and repeated; give it to
+/// The options of a stream's puts: batching, retries, limits. Give them to
 /// [`KinesisStream::with_put_options`](crate::KinesisStream::with_put_options).
 ///
 /// ```
@@ -103,7 +103,7 @@ impl PutOptions {
         Self::default()
     }
 
-    /// How often a record is sent before it is given up because of failures of the service or the network.
+    /// Sets the number of attempts after which a record fails because of errors of the service or the network.
     /// Default 10, 1 to 100.
     #[must_use]
     pub fn attempts_max(mut self, attempts: u32) -> Self {
@@ -111,7 +111,7 @@ impl PutOptions {
         self
     }
 
-    /// How often a record is sent before it is given up because the service throttles it: with the default
+    /// Sets the number of attempts after which a record fails because the service throttles it: with the default
     /// waits, 40 times are about a minute. Default 40, 1 to 1,000.
     #[must_use]
     pub fn throttled_attempts_max(mut self, attempts: u32) -> Self {
@@ -119,7 +119,7 @@ impl PutOptions {
         self
     }
 
-    /// How long a record waits before it is sent again: at most `min` after the first attempt, doubled with
+    /// Sets the back-off between two attempts: at most `min` after the first attempt, doubled with
     /// each attempt up to `max`, each time shortened at random by up to half. Default 50 ms and 2 s; 1 ms to
     /// 60 s.
     #[must_use]
@@ -129,7 +129,7 @@ impl PutOptions {
         self
     }
 
-    /// How long an endpoint is tried to which no connection can be made; then all that waits fails with
+    /// Sets how long to keep retrying while no connection can be made. After that, all waiting records fail with
     /// [`PutError::GaveUp`](crate::PutError::GaveUp). Default 5 s, 0 to 1 hour.
     #[must_use]
     pub fn unreachable_max(mut self, time: Duration) -> Self {
@@ -137,7 +137,7 @@ impl PutOptions {
         self
     }
 
-    /// How long to keep trying while the source of the credentials fails or their session has expired, and while the
+    /// Sets how long to keep trying while the source of the credentials fails or their session has expired, and while the
     /// stream does not tell how large its records may be. After that, the records fail with
     /// [`PutError::GaveUp`](crate::PutError::GaveUp) or [`PutError::LimitUnknown`](crate::PutError::LimitUnknown).
     /// Missing or wrong credentials fail at once. Default 1 minute, 0 to 1 hour.
@@ -147,21 +147,21 @@ impl PutOptions {
         self
     }
 
-    /// How long the answer to a request is waited for. Default 30 s, 10 ms to 10 minutes.
+    /// Sets the time limit of one request. Default 30 s, 10 ms to 10 minutes.
     #[must_use]
     pub fn request_timeout(mut self, time: Duration) -> Self {
         self.request_timeout = time;
         self
     }
 
-    /// How many requests run at the same time. Default 8, 1 to 256.
+    /// Sets the largest number of requests in flight. Default 8, 1 to 256.
     #[must_use]
     pub fn requests_in_flight_max(mut self, requests: usize) -> Self {
         self.requests_in_flight_max = requests;
         self
     }
 
-    /// How many bytes of records are held until they are stored; a put waits for room. Default 16 MiB, 1 MiB
+    /// Sets the memory limit for records that are not stored yet, in bytes. `put` waits while it is reached. Default 16 MiB, 1 MiB
     /// to 2 GiB.
     #[must_use]
     pub fn in_flight_bytes_max(mut self, bytes: usize) -> Self {
@@ -169,7 +169,7 @@ impl PutOptions {
         self
     }
 
-    /// How many records are held until they are stored; a put waits for room. Default 10,000, 1 to 10,000,000.
+    /// Sets the largest number of records that are not stored yet. `put` waits while it is reached. Default 10,000, 1 to 10,000,000.
     #[must_use]
     pub fn in_flight_records_max(mut self, records: usize) -> Self {
         self.in_flight_records_max = records;
@@ -255,9 +255,9 @@ fn within<T: Copy + PartialOrd + std::fmt::Debug>(
 pub struct InvalidPutOption {
     /// The option's name.
     pub option: &'static str,
-    /// What was given.
+    /// The value that was given.
     pub value: String,
-    /// What it may be.
+    /// The allowed range.
     pub range: String,
 }
 

@@ -49,12 +49,12 @@ pub(crate) struct Pipeline {
     coalesce_weight: usize,
 }
 
-/// What is there while no driver is.
+/// The scheduler while no driver runs.
 #[derive(Debug)]
 struct Home {
     /// Absent while a driver has it.
     state: Option<Box<Scheduler>>,
-    /// Where the last driver ran: it may rest while a thread without a runtime puts.
+    /// The runtime of the last driver: a thread without a runtime may put after that driver has parked.
     runtime: Option<Handle>,
 }
 
@@ -63,14 +63,14 @@ struct Home {
 const COALESCE_WEIGHT_MAX: usize = 384 * 1024;
 /// A close that met a put on another thread looks again after this time: the put needs a few instructions more.
 const ENTERED_AGAIN_AFTER: Duration = Duration::from_millis(1);
-/// What each arrival weighs besides its bytes.
+/// The weight of an arrival besides its bytes.
 const ARRIVAL_WEIGHT: usize = 512;
 
-/// What a flush waited for.
+/// The result of a flush.
 struct Flushed {
-    /// How many records had been taken from the queue before.
+    /// The number of records that had been taken from the queue before.
     taken: u64,
-    /// How many of those that it waited for were not stored.
+    /// The number of records among them that were not stored.
     failed: u64,
 }
 

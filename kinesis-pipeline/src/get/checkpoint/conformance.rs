@@ -1,4 +1,4 @@
-//! What every store must do.
+//! The conformance suite of checkpoint stores.
 
 use std::time::{Duration, SystemTime};
 

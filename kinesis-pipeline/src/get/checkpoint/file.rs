@@ -23,7 +23,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct FileCheckpoints {
     path: Arc<Path>,
-    /// What the file holds; `None` before it was first read. Locked while the file is written.
+    /// The contents of the file; `None` before it was first read. Locked while the file is written.
     table: Arc<Mutex<Option<Table>>>,
 }
 

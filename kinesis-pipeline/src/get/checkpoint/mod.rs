@@ -24,21 +24,21 @@ use crate::{
     shard::{SequenceNumber, ShardId},
 };
 
-/// How far an application has read one shard.
+/// The position up to which an application has finished one shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Checkpoint {
     /// The shard.
     pub shard_id: ShardId,
-    /// How far.
+    /// The position.
     pub place: CheckpointPlace,
-    /// When the last record that was read arrived, if one was.
+    /// The arrival time of the last record that was read, if any.
     pub arrived_at: Option<SystemTime>,
     /// Everything that arrived before this time is finished, whether records came or not; told for a shard that
     /// was read to its tip. A store need not keep it: then a shard that was quiet for longer than the stream's
     /// retention counts as one that records may have expired from.
     pub current_at: Option<SystemTime>,
-    /// When the stream was created: it tells the checkpoint from one in another stream that had the name before. A
+    /// The creation time of the stream: it tells the checkpoint from one in another stream that had the name before. A
     /// store need not keep it: then only a checkpoint that the listing contradicts is noticed.
     pub stream_created_at: Option<SystemTime>,
 }
@@ -121,11 +121,11 @@ impl CheckpointPlace {
     }
 }
 
-/// What a call of a [`CheckpointStore`] returns.
+/// The future that a call of a [`CheckpointStore`] returns.
 pub type CheckpointFuture<'a, T> =
     Pin<Box<dyn Future<Output = Result<T, CheckpointError>> + Send + 'a>>;
 
-/// Where checkpoints are kept, under an application's and a stream's name.
+/// A store of checkpoints, under the name of an application and of a stream.
 ///
 /// A store must be durable when [`save`](Self::save) returns, as far as it is meant to be, and a `save` that
 /// is dropped half way must leave each shard's old or new checkpoint.
@@ -179,7 +179,7 @@ impl<S: CheckpointStore + ?Sized> CheckpointStore for Arc<S> {
 #[error("the checkpoint store at {place} failed; reading can go on when it works again")]
 #[non_exhaustive]
 pub struct CheckpointError {
-    /// Which store: a path, a table.
+    /// The store: a path, a table.
     pub place: String,
     is_retryable: bool,
     source: Box<dyn Error + Send + Sync>,

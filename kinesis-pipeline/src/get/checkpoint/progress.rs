@@ -6,7 +6,7 @@ use std::{
 use super::{Checkpoint, CheckpointPlace};
 use crate::shard::ShardId;
 
-/// How far each shard has been finished, and what of that is not saved yet.
+/// The finished position of each shard, and the positions that are not saved yet.
 ///
 /// A shard's mark is contiguous: it never passes a record that is not finished, in whatever order records are
 /// finished. Locked for the length of a few pushes and pops only.
@@ -87,14 +87,14 @@ impl Progress {
         shard.advance();
     }
 
-    /// How many steps of a shard are not finished, or wait for one that is not.
+    /// Returns the number of steps of a shard that are not finished, or wait for one that is not.
     pub(crate) fn open_count(&self, shard_id: &ShardId) -> usize {
         self.lock()
             .get(shard_id)
             .map_or(0, |shard| shard.open.len())
     }
 
-    /// What is to be saved, which then counts as saved.
+    /// Takes the positions to save; they count as saved then.
     pub(crate) fn take_unsaved(&self) -> Vec<Checkpoint> {
         let mut shards = self.lock();
         let unsaved = shards
@@ -105,7 +105,7 @@ impl Progress {
         unsaved
     }
 
-    /// What could not be saved is to be saved again, unless something newer is.
+    /// Gives back positions that could not be saved, unless newer ones have come.
     pub(crate) fn put_back(&self, checkpoints: Vec<Checkpoint>) {
         let mut shards = self.lock();
         for checkpoint in checkpoints {

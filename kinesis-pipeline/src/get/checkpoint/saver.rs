@@ -6,7 +6,7 @@ use std::{
 use super::{Checkpoint, CheckpointError, CheckpointFuture, CheckpointStore, Progress};
 use crate::shard::ShardId;
 
-/// How long a call of a store may take.
+/// The time limit of a store's call.
 const STORE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Saves an application's progress in a stream.
@@ -18,7 +18,7 @@ pub(crate) struct Saver {
     pub(crate) progress: Arc<Progress>,
     /// Shards that are finished and gone. Their checkpoints are removed once those of their children are saved.
     gone: Arc<Mutex<Vec<ShardId>>>,
-    /// When the stream was created, once that is known; it goes with each checkpoint.
+    /// The creation time of the stream, once that is known; it goes with each checkpoint.
     stream_created_at: Arc<OnceLock<SystemTime>>,
 }
 

@@ -10,7 +10,7 @@ use crate::{
     shard::{Position, ShardId},
 };
 
-/// How many records of one shard may wait for their ack.
+/// The largest number of records of one shard that wait for their ack.
 const UNACKED_MAX: u64 = 1_000_000;
 
 /// Notes what the owner of a reader has finished.

@@ -68,7 +68,7 @@ impl<R> ByShard<R> {
         poll_fn(|context| self.poll_shard(context)).await
     }
 
-    /// What the reader has fetched so far, and how far each shard is behind.
+    /// Returns the counters of the reader, and the lag of each shard.
     #[must_use]
     pub fn stats(&self) -> ReaderStats {
         self.records.stats()

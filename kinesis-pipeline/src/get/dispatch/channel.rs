@@ -5,7 +5,7 @@ use tokio::sync::{mpsc, watch};
 use super::deaggregate::Finished;
 use crate::{get::error::GetError, service::StoredRecord, shard::ShardId};
 
-/// What goes from the driver to the reader's owner, in order.
+/// A delivery from the driver to the reader's owner, in order.
 #[derive(Debug)]
 pub(crate) enum Delivery {
     Page(Page),
@@ -21,10 +21,10 @@ pub(crate) enum Delivery {
 pub(crate) struct Page {
     pub(crate) shard_id: ShardId,
     pub(crate) records: Vec<StoredRecord>,
-    /// What of the first of them was finished before.
+    /// The part of the first record that was finished before.
     pub(crate) finished: Option<Finished>,
     pub(crate) behind_latest: Option<Duration>,
-    /// What the page takes of the prefetch budget.
+    /// The bytes of the page in the prefetch budget.
     pub(crate) bytes: usize,
 }
 
@@ -46,11 +46,11 @@ pub(crate) struct Feed {
     news: mpsc::UnboundedReceiver<News>,
     stop: watch::Receiver<bool>,
     is_stopped: bool,
-    /// How many deliveries were sent.
+    /// The number of deliveries that were sent.
     sent: u64,
-    /// How many of them the owner had when it last waited.
+    /// The number of deliveries that the owner had when it last waited.
     waits_at: u64,
-    /// How many of the pages among them were not taken yet.
+    /// The number of pages among them that were not taken yet.
     pages_out: u64,
 }
 
@@ -62,9 +62,9 @@ pub(crate) struct Outlet {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
     pub(crate) news: NewsSender,
     pub(crate) stop: StopHandle,
-    /// How many deliveries came.
+    /// The number of deliveries that came.
     received: u64,
-    /// How many had come when the driver was last told that the owner waits.
+    /// The number of deliveries that had come when the driver was last told that the owner waits.
     told: Option<u64>,
 }
 
@@ -112,14 +112,14 @@ pub(crate) fn channel() -> (Feed, Outlet) {
     (feed, outlet)
 }
 
-/// What the owner tells the driver.
+/// A message of the owner to the driver.
 #[derive(Debug)]
 pub(crate) enum News {
     /// All records of a page were given out.
     Took(Taken),
     /// It waits, after so many deliveries.
     Waits(u64),
-    /// Nobody reads this shard any more.
+    /// The owner has dropped the reader of this shard.
     Left(ShardId),
     /// It wants no more to be fetched.
     Stop,
@@ -135,7 +135,7 @@ impl Feed {
         let _ = self.deliveries.send(delivery);
     }
 
-    /// What the owner tells next. Once it was told to stop, that is not told again.
+    /// Returns the owner's next message. A stop is told once.
     pub(crate) async fn next(&mut self) -> News {
         let is_stopped = self.is_stopped;
         tokio::select! {

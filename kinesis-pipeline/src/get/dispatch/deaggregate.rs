@@ -43,9 +43,9 @@ pub(crate) struct UserRecords {
     /// The shard's part of the key space, if it is known.
     range: Option<HashKeyRange>,
     drops_strays: bool,
-    /// How many records of aggregates were outside of it.
+    /// The number of records of aggregates outside of it.
     strays: u64,
-    /// How many user records were given out.
+    /// Returns the number of user records given out.
     given: u64,
 }
 
@@ -87,12 +87,12 @@ impl UserRecords {
         self
     }
 
-    /// How many records of aggregates were outside of the shard's range so far.
+    /// Returns the number of records of aggregates outside of the shard's range so far.
     pub(crate) fn strays(&self) -> u64 {
         self.strays
     }
 
-    /// How many user records were given out so far.
+    /// Returns the number of user records given out so far.
     pub(crate) fn given(&self) -> u64 {
         self.given
     }

@@ -5,7 +5,7 @@ use std::{
 
 use crate::shard::{HashKeyRange, ShardId};
 
-/// Which part of the key space each shard has. Cheap to clone; clones are the same.
+/// The hash-key range of each shard. Cheap to clone; clones share their contents.
 ///
 /// The driver learns it, the owner's side tells by it which records of an aggregate do not belong to the shard.
 /// Locked for one look or change only.

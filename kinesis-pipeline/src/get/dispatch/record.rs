@@ -17,12 +17,12 @@ pub struct Record<R> {
     pub partition_key: PartitionKey,
     /// The hash key that it was put with. Known only of records that came in an aggregate.
     pub explicit_hash_key: Option<HashKey>,
-    /// When the service took the record; the service counts milliseconds.
+    /// The time at which the service took the record, in whole milliseconds.
     pub arrived_at: SystemTime,
-    /// How far the page that brought the record was behind the tip of its shard; `None` if the service did
+    /// The lag of the record's page behind the tip of its shard; `None` if the service did
     /// not say.
     pub behind_latest: Option<Duration>,
-    /// How the service keeps the record; `None` if the service did not say.
+    /// The encryption at rest; `None` if the service did not say.
     pub encryption_type: Option<EncryptionType>,
     position: Position,
     ack: Option<Ack>,
@@ -59,7 +59,7 @@ impl<R> Record<R> {
         }
     }
 
-    /// Where in the stream the record stands.
+    /// Returns the record's position in the stream.
     #[must_use]
     pub fn position(&self) -> &Position {
         &self.position

@@ -82,7 +82,7 @@ impl<R> Records<R> {
         })))
     }
 
-    /// What the reader has fetched so far, and how far each shard is behind.
+    /// Returns the counters of the reader, and the lag of each shard.
     #[must_use]
     pub fn stats(&self) -> ReaderStats {
         self.counters.stats()

@@ -27,7 +27,7 @@ pub(crate) struct Taker {
     page: Option<OpenPage>,
 }
 
-/// What becomes of aggregates.
+/// The treatment of aggregates.
 #[derive(Clone, Debug)]
 pub(crate) struct Splitting {
     pub(crate) keeps_aggregates: bool,

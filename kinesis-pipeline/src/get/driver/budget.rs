@@ -45,7 +45,7 @@ impl Budget {
         self.used
     }
 
-    /// What one of `shards` shards may take for one page, when each has up to `pages` pages.
+    /// Returns the bytes that one of `shards` shards may take for one page, when each has up to `pages` pages.
     pub(crate) fn share(&self, shards: usize, pages: usize) -> usize {
         (self.bytes_max / (shards * pages).max(1)).min(PAGE_BYTES_MAX)
     }

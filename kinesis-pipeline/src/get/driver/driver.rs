@@ -51,7 +51,7 @@ pub(crate) struct Driver {
     pub(crate) options: Options,
     pub(crate) feed: Feed,
     pub(crate) lineage: Lineage,
-    /// Where members that have not been read begin; the others begin at their oldest record.
+    /// The start positions of members that have not been read; the others begin at their oldest record.
     pub(crate) starts: HashMap<ShardId, Begin>,
     pub(crate) bound: Option<Bound>,
     pub(crate) shards: HashMap<ShardId, ShardState>,
@@ -66,7 +66,7 @@ pub(crate) struct Driver {
     /// have expired.
     pub(crate) lost: HashMap<ShardId, Absence>,
     pub(crate) retention: Retention,
-    /// How far the shards were read that have ended, for their children: until they expire.
+    /// The times up to which ended shards were read, for their children; kept until the shards expire.
     pub(crate) ended: HashMap<ShardId, ReadUntil>,
     pub(crate) calls: Calls,
     /// The ARN of the consumer that subscribes to shards; without one they are polled.
@@ -80,7 +80,7 @@ pub(crate) struct Driver {
 
 pub(crate) type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>;
 
-/// What a shard is begun with.
+/// The first call of a shard.
 #[derive(Debug)]
 pub(crate) enum Opened {
     Nothing,
@@ -88,7 +88,7 @@ pub(crate) enum Opened {
     Subscription(fetch::Subscribed),
 }
 
-/// What a call in flight came back with.
+/// The answer to a call in flight.
 pub(crate) enum Answer {
     Iterator {
         shard_id: ShardId,
@@ -316,7 +316,7 @@ impl Driver {
         Ok(true)
     }
 
-    /// Nobody reads the shard any more.
+    /// Drops a shard whose reader is gone.
     fn on_left(&mut self, shard_id: &ShardId) {
         self.subscriptions.remove(shard_id);
         self.lost.remove(shard_id);

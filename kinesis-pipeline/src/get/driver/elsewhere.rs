@@ -55,7 +55,7 @@ impl Elsewhere {
         (self.due, self.looks) = (Some(now), 0);
     }
 
-    /// When to wake up for the next look.
+    /// Returns the time of the next look.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due.filter(|_| !self.is_running)
     }
@@ -113,7 +113,7 @@ pub(in crate::get) fn is_any_unfinished(shards: &[ShardId], checkpoints: &[Check
     shards.iter().any(|id| unfinished.contains(id))
 }
 
-/// What the driver does about them.
+/// The driver's reaction to them.
 impl Driver {
     /// Whether the shard, which may be read as far as this reader's own shards go, waits for another reader.
     pub(in crate::get) fn waits_elsewhere(&mut self, shard_id: &ShardId, begin: &Begin) -> bool {

@@ -12,15 +12,15 @@ const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// The longest time between two such listings.
 const INTERVAL_MAX: Duration = Duration::from_secs(30);
 
-/// When to list the shards again: the safety net for children that no page told of.
+/// The timer of listings: the safety net for children that no page told of.
 #[derive(Debug)]
 pub(crate) struct Listing {
     is_running: bool,
-    /// When the next listing may be made. It is made only while children are looked for.
+    /// The earliest time of the next listing. It is made only while children are looked for.
     due: Option<Instant>,
     interval: Duration,
     failures: Failures,
-    /// How many listings in a row lacked shards.
+    /// The number of listings in a row that lacked shards.
     incomplete: u32,
 }
 
@@ -35,7 +35,7 @@ impl Listing {
         }
     }
 
-    /// When to wake up for the next listing.
+    /// Returns the time of the next listing.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due.filter(|_| !self.is_running)
     }

@@ -23,17 +23,17 @@ use crate::{
     shard::{Position, Shard, ShardId, coverage},
 };
 
-/// How many listings must lack a shard that the service does not know before it counts as expired: one may be
+/// The number of listings without a shard after which an unknown shard counts as expired: one may be
 /// incomplete, or older than the shard.
 const ABSENCES_MAX: u32 = 3;
-/// How many listings in a row are passed over because they lack shards. Then they are taken for all that the service
+/// The number of incomplete listings in a row that are passed over. Then they are taken for all that the service
 /// tells, and new shards are learned from them.
 const INCOMPLETE_MAX: u32 = 8;
 
 /// A shard that the service does not know.
 #[derive(Debug, Default)]
 pub(crate) struct Absence {
-    /// How many whole listings, which have younger shards, lacked it.
+    /// The number of whole listings, with younger shards, that lacked it.
     listings: u32,
     /// Instead, the service knows the shard and refuses the position to go on at. Nothing is called until a listing
     /// tells whether it is the shard that it was.

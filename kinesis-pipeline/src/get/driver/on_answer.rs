@@ -16,7 +16,7 @@ use crate::{
     shard::{Position, ShardId},
 };
 
-/// What the driver does about the answers to its calls.
+/// The driver's reaction to the answers to its calls.
 impl Driver {
     pub(super) fn on_answer(&mut self, answer: Answer) -> Result<(), GetError> {
         match answer {

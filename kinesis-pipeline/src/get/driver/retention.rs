@@ -15,12 +15,12 @@ use crate::{
 
 /// No stream retains records for less.
 const RETENTION_MIN: Duration = Duration::from_hours(24);
-/// How long an answer says that records have not expired. The retention may be made shorter meanwhile.
+/// The time for which an answer proves that records have not expired. The retention may be made shorter meanwhile.
 const TRUSTED_FOR: Duration = Duration::from_hours(1);
-/// How long an answer says that they have: it may have been made longer.
+/// The time for which it proves that they have: the retention may have been made longer.
 const FRESH_FOR: Duration = Duration::from_mins(1);
 
-/// How long the stream retains its records, as far as the reader was told. Asked for only when it matters.
+/// The retention period of the stream, as far as the reader was told. Asked for only when it matters.
 #[derive(Debug, Default)]
 pub(crate) struct Retention {
     told: Option<Told>,
@@ -34,7 +34,7 @@ struct Told {
     retention: Option<Duration>,
 }
 
-/// What is known of records of some age.
+/// The verdict on records of some age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Judgement {
     Retained,
@@ -71,7 +71,7 @@ impl Retention {
     }
 }
 
-/// What the driver does about shards that it was not let read for longer than their records are retained.
+/// The driver's reaction to shards that it could not read for longer than their records are retained.
 ///
 /// The service passes over records that have expired without a word, so the driver looks before each call.
 impl Driver {

@@ -7,7 +7,7 @@ use crate::{
     service::ErrorClass,
 };
 
-/// When to save the checkpoints.
+/// The timer of checkpoint saves.
 #[derive(Debug)]
 pub(crate) struct SaveTimer {
     interval: Duration,
@@ -27,7 +27,7 @@ impl SaveTimer {
         }
     }
 
-    /// When to wake up for the next save.
+    /// Returns the time of the next save.
     pub(crate) fn due(&self) -> Option<Instant> {
         (!self.is_running).then_some(self.due)
     }

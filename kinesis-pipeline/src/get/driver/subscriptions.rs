@@ -12,7 +12,7 @@ use crate::{
     shard::ShardId,
 };
 
-/// What the driver does about its subscriptions.
+/// The driver's reaction to the events of its subscriptions.
 impl Driver {
     pub(super) fn subscribe(&mut self, shard_id: ShardId, start: IteratorStart, now: Instant) {
         let (Some(state), Some(consumer_arn)) =

@@ -9,11 +9,11 @@ use crate::{
     target::Target,
 };
 
-/// How many consumers a stream takes at least; some accounts may have more.
+/// The number of consumers that every stream takes; some accounts may have more.
 const CONSUMERS_MAX: u32 = 20;
 /// The wait between two looks at a consumer that is not ready.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// How often a consumer is looked at before it is given up: about a minute.
+/// The number of times that a consumer is described before it is given up: about a minute.
 const LOOKS_MAX: usize = 60;
 
 /// The ARN of the consumer of this name, once it can subscribe. Registers it if the stream does not have it.

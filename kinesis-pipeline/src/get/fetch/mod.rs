@@ -12,7 +12,7 @@ use std::{future::Future, time::Duration};
 
 use crate::service::{ErrorClass, Kinesis, ServiceError};
 
-/// How long a call may take before it counts as failed. A page of 10 MiB comes through a line of 3 Mbit/s.
+/// The time limit of a call. A page of 10 MiB comes through a line of 3 Mbit/s in it.
 const CALL_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The call's answer, or an error once it has taken too long.

@@ -13,22 +13,22 @@ use crate::{
     target::Target,
 };
 
-/// How far this machine's clock may be ahead of the service's. The service itself refuses the signatures of a clock
+/// The skew by which this machine's clock may be ahead of the service's. The service itself refuses the signatures of a clock
 /// that is off by more than 5 minutes.
 pub(in crate::get) const SKEW_MAX: Duration = Duration::from_secs(64);
 /// The first step back from a time that was refused; the steps double.
 const STEP_FIRST: Duration = Duration::from_millis(250);
-/// How many steps are made: up to a day and a half.
+/// The number of steps: up to a day and a half.
 const STEPS_MAX: u32 = 19;
-/// How old a time is at least that needs no look at the clock.
+/// The age of a time that needs no look at the clock.
 const CERTAIN_AFTER: Duration = Duration::from_hours(1);
 
-/// What is known of the service's clock.
+/// The bounds of the service's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::get) struct ServiceClock {
     /// A time that it has reached.
     pub(in crate::get) reached: SystemTime,
-    /// How far this machine's clock is ahead of it, at most.
+    /// The upper bound of this machine's lead.
     pub(in crate::get) ahead_max: Duration,
 }
 
@@ -92,7 +92,7 @@ impl ServiceClock {
     }
 }
 
-/// How far back the clock is set in this step.
+/// Returns the step back from this machine's time.
 fn step_back(step: u32) -> Duration {
     match step.checked_sub(1) {
         None => Duration::ZERO,

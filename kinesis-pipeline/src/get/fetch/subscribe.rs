@@ -22,7 +22,7 @@ pub(crate) const INACTIVITY_MAX: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) struct Subscribed {
     pub(crate) subscription: Subscription,
-    /// When it was asked for: what it pushes was current at this time or later.
+    /// The time at which it was asked for: its events were current at this time or later.
     pub(crate) asked_at: SystemTime,
 }
 

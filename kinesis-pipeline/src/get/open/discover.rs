@@ -25,7 +25,7 @@ use crate::{
     target::Target,
 };
 
-/// Why a listing is asked for again.
+/// The reason why a listing is asked for again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Doubt {
     /// It lacks a shard with these hash keys.
@@ -41,7 +41,7 @@ enum Doubt {
 }
 
 impl Doubt {
-    /// How often the shards are listed again for this reason, in waits that double from some 0.2 s.
+    /// Returns the number of repeated listings for this reason, in waits that double from some 0.2 s.
     fn relists_max(&self) -> u32 {
         match self {
             // Half a minute: without the shard nothing right can be decided.

@@ -54,7 +54,7 @@ struct OpenPage {
     bytes: usize,
 }
 
-/// What comes out of a [`OneShard`].
+/// An item of a [`OneShard`].
 #[derive(Debug)]
 pub(crate) enum ShardItem {
     /// A record, and how far its page was behind the tip.

@@ -41,11 +41,11 @@ use crate::{
     target::Target,
 };
 
-/// How many positions are fixed at a time while a reader opens.
+/// The number of positions that are fixed side by side while a reader opens.
 const POSITIONS_AT_A_TIME: usize = 32;
-/// How long opening tries on when the service cannot be reached or fails.
+/// The time for which opening retries when the service cannot be reached or fails.
 const UNREACHABLE_MAX: Duration = Duration::from_secs(4);
-/// How long opening tries on when the service answers that it is busy with other things.
+/// The time for which opening retries when the service answers that it is busy.
 const BUSY_MAX: Duration = Duration::from_secs(30);
 
 /// Fixes the position of every shard that is to be read now, and returns the driver that reads on from there.
@@ -111,7 +111,7 @@ pub(crate) async fn open(
     Ok((driver, outlet))
 }
 
-/// How far the application has come, checked against the time at which the stream was created.
+/// Loads the checkpoints of the application, checked against the creation time of the stream.
 async fn load_checkpoints(target: &Target, options: &Options) -> Result<Vec<Checkpoint>, GetError> {
     let Some(saver) = &options.saver else {
         return Ok(Vec::new());
@@ -138,7 +138,7 @@ async fn load_checkpoints(target: &Target, options: &Options) -> Result<Vec<Chec
     }
 }
 
-/// When the stream was created, if that can be had in a moment: reading does not depend on it.
+/// Asks for the creation time of the stream, if that can be had in a moment: reading does not depend on it.
 async fn created_at(target: &Target) -> Option<SystemTime> {
     let summary = tokio::time::timeout(UNREACHABLE_MAX, summary(target)).await;
     match summary {
@@ -175,7 +175,7 @@ struct Fixed {
     consumer_arn: Option<Arc<str>>,
 }
 
-/// Why the positions could not be fixed.
+/// The reason why the positions could not be fixed.
 enum Unfixed {
     /// The service does not know a shard that it has listed: it has expired since, or is new.
     Lost(ShardId, ServiceError),

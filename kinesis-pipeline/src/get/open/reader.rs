@@ -23,7 +23,7 @@ use crate::{
     target::Target,
 };
 
-/// What to read of a stream, and how: made by [`KinesisStream::reader`](crate::KinesisStream::reader).
+/// A builder of a reader: which shards, from where, how. Made by [`KinesisStream::reader`](crate::KinesisStream::reader).
 ///
 /// ```no_run
 /// # async fn example(stream: kinesis_pipeline::KinesisStream<bytes::Bytes>) -> Result<(), kinesis_pipeline::GetError> {
@@ -76,7 +76,7 @@ impl<R> Reader<R> {
         self
     }
 
-    /// Where to begin. [`StartAt::Latest`] by default.
+    /// Sets the start position. [`StartAt::Latest`] by default.
     pub fn start(mut self, start: StartAt) -> Self {
         self.wish.start = start;
         self
@@ -118,13 +118,13 @@ impl<R> Reader<R> {
         self
     }
 
-    /// Where to end by itself. [`Until::Stopped`] by default.
+    /// Sets the end of the reader. [`Until::Stopped`] by default.
     pub fn until(mut self, until: Until) -> Self {
         self.wish.until = until;
         self
     }
 
-    /// What to do when the place to go on from has expired. [`OnTrimmed::Fail`] by default.
+    /// Sets the policy for a position that retention has passed. [`OnTrimmed::Fail`] by default.
     pub fn on_trimmed(mut self, policy: OnTrimmed) -> Self {
         self.wish.on_trimmed = policy;
         self.options.on_trimmed = policy;
@@ -156,7 +156,7 @@ impl<R> Reader<R> {
         self
     }
 
-    /// How often checkpoints are saved. 5 s by default.
+    /// Sets the time between two saves of checkpoints. 5 s by default.
     pub fn checkpoint_interval(mut self, interval: Duration) -> Self {
         self.options.checkpoint_interval = interval;
         self
@@ -234,7 +234,7 @@ impl<R> Reader<R> {
         self
     }
 
-    /// How often a shard that has nothing new is asked, at least 200 ms, which the service allows. 1 s by
+    /// Sets the time between two polls of a shard that has nothing new, at least 200 ms, which the service allows. 1 s by
     /// default.
     ///
     /// A record is delivered within about this time of its put. A shard that is behind is read as fast as the
@@ -251,7 +251,7 @@ impl<R> Reader<R> {
         self
     }
 
-    /// How long a shard that only fails is tried on before the reader gives up. 30 minutes by default.
+    /// Sets how long a shard that only fails is retried before the reader gives up. 30 minutes by default.
     ///
     /// It holds for faults that may pass: throttling, errors of the service, a network that is down, a shard that was
     /// announced and is not known yet. A stream that does not exist or that the credentials do not open ends the

@@ -10,11 +10,11 @@ use crate::{
     shard::{SequenceNumber, Shard, ShardId},
 };
 
-/// Where reading begins in one shard.
+/// The start position of one shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Begin {
     pub(crate) iterator: IteratorStart,
-    /// What of the record at the iterator was finished before.
+    /// The part of the record at the iterator that was finished before.
     pub(crate) finished: Option<Finished>,
     /// The checkpoint that reading goes on from.
     pub(crate) resumed: Option<Checkpoint>,
@@ -43,7 +43,7 @@ impl Begin {
         }
     }
 
-    /// How far the shard is finished before anything is read; `None` for a start that has no such form.
+    /// Returns the finished position before anything is read; `None` for a start that has no such form.
     pub(crate) fn checkpoint(&self, shard_id: &ShardId) -> Option<Checkpoint> {
         self.resumed.clone().or_else(|| {
             let place = CheckpointPlace::where_begun(&self.iterator)?;
@@ -79,7 +79,7 @@ pub(super) fn own_start(checkpoint: &Checkpoint) -> OwnStart {
     }))
 }
 
-/// Where to read again when the iterator that was fetched for `start` has expired before a record came.
+/// Returns the start position after the iterator of `start` has expired before a record came.
 ///
 /// LATEST means the moment of opening, so it becomes `latest`, a time that the service's clock had reached before the
 /// first iterator was asked for: records from just before may be repeated, and none is passed over.
@@ -90,7 +90,7 @@ pub(crate) fn start_again(begin: Begin, latest: SystemTime) -> Begin {
     }
 }
 
-/// Where a shard in scope without a place of its own begins; `None` for a closed one that ended before.
+/// Returns the start of a shard in scope without a position of its own; `None` for a closed one that ended before.
 pub(super) fn iterator_start(
     shard: &Shard,
     standing: Standing,

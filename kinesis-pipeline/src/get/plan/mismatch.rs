@@ -16,7 +16,7 @@ use crate::{
 /// precision.
 const SAME_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// What a stream says that a checkpoint in it contradicts; see [`GetError::Mismatch`](crate::GetError::Mismatch).
+/// The fact of a stream that a checkpoint contradicts; see [`GetError::Mismatch`](crate::GetError::Mismatch).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mismatch {

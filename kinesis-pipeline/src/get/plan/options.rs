@@ -6,7 +6,7 @@ use crate::get::{checkpoint::Saver, dispatch::ranges::Ranges};
 /// The most records that the service puts into one page.
 pub(crate) const PAGE_RECORDS_MAX: u32 = 10_000;
 
-/// How a reader reads; see the setters of [`Reader`](crate::Reader).
+/// The settings of a reader; see the setters of [`Reader`](crate::Reader).
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a choice of its own, set by a setter of its own"

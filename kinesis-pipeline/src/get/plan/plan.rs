@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// What a reader was asked to read.
+/// The request of a reader's user.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wish {
     /// The shards to read; all of them when empty.
@@ -29,11 +29,11 @@ pub(crate) struct Wish {
     pub(crate) on_trimmed: OnTrimmed,
 }
 
-/// What to read: decided once, from the list of shards at opening.
+/// The plan of a reader: decided once, from the list of shards at opening.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) lineage: Lineage,
-    /// Where each member of the lineage begins.
+    /// The start position of each member of the lineage.
     pub(crate) starts: HashMap<ShardId, Begin>,
     /// Checkpoints of shards that have expired before they were finished: records may be missing.
     pub(crate) gaps: Vec<Checkpoint>,
@@ -41,7 +41,7 @@ pub(crate) struct Plan {
     pub(crate) gone: Vec<ShardId>,
 }
 
-/// Where the reading of every shard ends.
+/// The end of the reading in every shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bound {
     /// With the page that reaches this time, the moment of opening.
@@ -78,7 +78,7 @@ impl Bound {
     }
 }
 
-/// Why nothing can be read.
+/// The reason why nothing can be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// A shard that was asked for is not there.
@@ -87,7 +87,7 @@ pub(crate) enum Refusal {
     Trimmed(Box<Checkpoint>),
 }
 
-/// What one shard is to the reader.
+/// The role of one shard for the reader.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Standing {
     /// Chosen, or descends from a shard that was.

@@ -2,7 +2,7 @@ use std::{fmt, time::SystemTime};
 
 use crate::shard::{SequenceNumber, ShardId};
 
-/// Where a reader begins.
+/// The start position of a reader.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartAt {
@@ -25,7 +25,7 @@ pub enum StartAt {
     AfterSequenceNumber(ShardId, SequenceNumber),
 }
 
-/// Where a reader ends by itself.
+/// The end of a reader.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Until {
@@ -47,7 +47,7 @@ pub enum Until {
     Timestamp(SystemTime),
 }
 
-/// What to do when the place to go on from has expired, or its whole shard: records may be missing.
+/// The policy for a position that retention has passed, or whose shard is gone: records may be missing.
 ///
 /// A checkpoint counts as expired when the time up to which all is known to be finished
 /// ([`Checkpoint::current_at`](crate::Checkpoint::current_at), or when its last record arrived) is longer ago than
@@ -67,7 +67,7 @@ pub enum OnTrimmed {
     Latest,
 }
 
-/// Which shard: by number or by id.
+/// A shard, by number or by id.
 ///
 /// A number is an index into the stream's list of shards, open and closed, that are retained, sorted by id.
 /// The list is read when the reader is opened; a reshard changes the numbers that a later reader sees, while

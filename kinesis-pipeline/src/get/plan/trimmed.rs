@@ -10,7 +10,7 @@ use crate::{
     target::Target,
 };
 
-/// Where to go on when a position has expired; `None` to give up.
+/// Returns the position to continue from when one has expired; `None` to give up.
 pub(crate) fn start_after_gap(policy: OnTrimmed) -> Option<IteratorStart> {
     match policy {
         OnTrimmed::Fail => None,

@@ -9,14 +9,14 @@ use crate::{
     shard::ShardId,
 };
 
-/// How long it is not told again: a fraction of the shortest retention, and hardly a write for the store.
+/// The time between two notes that a shard is current: a fraction of the shortest retention, and hardly a write for the store.
 const TELL_EVERY: Duration = Duration::from_mins(15);
 /// A page tells of a moment that was at most this long ago: longer than a call may take.
 const PAGE_AGE_MAX: Duration = Duration::from_mins(1);
 
 /// A shard that is read to its tip.
 impl ShardState {
-    /// How far the shard is finished once the page before this one is, if this one shows that nothing is left:
+    /// Returns the finished position once the page before this one is taken, if this one shows that nothing is left:
     /// without it, a shard that stays quiet for longer than the stream's retention could not be told from one
     /// that records have expired from.
     pub(crate) fn told_current(

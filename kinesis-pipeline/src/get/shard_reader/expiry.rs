@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::shard_reader::ShardState;
 use crate::{get::checkpoint::Checkpoint, service::RecordPage, shard::ShardId};
 
-/// How long a shard may lose a race with the retention. A reader that begins at the oldest records has them expire
+/// The time for which a shard may lose a race with the retention. A reader that begins at the oldest records has them expire
 /// under its hands: those of its first minutes it would have missed as well by beginning so much later.
 const RACE_MAX: Duration = Duration::from_mins(5);
 
@@ -14,9 +14,9 @@ const RACE_MAX: Duration = Duration::from_mins(5);
 pub(crate) struct ReadUntil {
     /// Everything that arrived before this time was fetched. `None` before the first page that tells.
     time: Option<SystemTime>,
-    /// When the shard was begun, or the first of the shards that it descends from.
+    /// The time at which the shard was begun, or the first of the shards that it descends from.
     begun_at: Instant,
-    /// When the shard itself was begun.
+    /// The time at which the shard itself was begun.
     begun_wall: SystemTime,
 }
 
@@ -91,7 +91,7 @@ impl ShardState {
         (!is_racing).then_some(time.unwrap_or(begun_wall))
     }
 
-    /// How far the shard was fetched, as a checkpoint of it.
+    /// Returns the fetched position, as a checkpoint.
     pub(crate) fn fetched(&self, shard_id: &ShardId) -> Checkpoint {
         let mut checkpoint = Checkpoint::new(shard_id.clone(), self.place());
         checkpoint.arrived_at = self.arrived_at;

@@ -15,7 +15,7 @@ const SUBSCRIBE_INTERVAL_MIN: Duration = Duration::from_secs(5);
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// An event that came only after such a wait was made during it, however slow the network is.
 const LATENCY_MAX: Duration = Duration::from_secs(1);
-/// How long a shard that cannot be subscribed to is tried on before it is polled, if that is wanted.
+/// The time for which a subscription is retried before the shard is polled, if that is wanted.
 pub(crate) const FALL_BACK_AFTER: Duration = Duration::from_secs(30);
 
 /// The subscriptions of one shard, as far as the next one depends on them.
@@ -28,9 +28,9 @@ pub(super) struct Subscriptions {
 
 #[derive(Clone, Copy, Debug)]
 struct Last {
-    /// When it was accepted, or later.
+    /// The latest time at which it was accepted.
     accepted_at: Instant,
-    /// When it was asked for, or earlier.
+    /// The time at which it was asked for, or earlier.
     asked_at: SystemTime,
     has_events: bool,
 }
@@ -72,7 +72,7 @@ impl Subscriptions {
         self.last.is_some_and(|last| last.has_events)
     }
 
-    /// When the service takes the next one.
+    /// Returns the time at which the service takes the next one.
     pub(super) fn next_at(&self, now: Instant) -> Instant {
         self.last.map_or(now, |last| {
             now.max(last.accepted_at + SUBSCRIBE_INTERVAL_MIN)

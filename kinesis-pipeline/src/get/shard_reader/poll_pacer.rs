@@ -10,20 +10,20 @@ const CALL_INTERVAL_MAX: Duration = Duration::from_secs(2);
 const READ_BYTES_PER_SECOND: u32 = 2 * 1024 * 1024;
 /// The service takes 1 MiB a second and shard.
 const WRITE_BYTES_PER_SECOND: f64 = 1024.0 * 1024.0;
-/// What a page may hold on top of the write rate: one record of the default limit.
+/// The bytes that a page may hold on top of the write rate: one record of the default limit.
 const WRITE_BYTES_BURST: usize = 1024 * 1024;
 /// The most that the service puts into one page, in bytes.
 pub(crate) const PAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Pages are not asked for smaller than this for the sake of the byte budget: five of them a second use up
 /// what the service gives out.
 const PAGE_BYTES_MIN: usize = 512 * 1024;
-/// What a record is taken for until the first page of a shard tells: as large as most streams allow. So a
+/// The assumed record size until the first page of a shard tells: as large as most streams allow. So a
 /// reader of a thousand shards begins with a record of each, and learns.
 const RECORD_BYTES_ASSUMED: usize = 1024 * 1024;
 /// The time between calls to a server without limits: it leaves room for other tasks.
 const CALL_INTERVAL_UNLIMITED: Duration = Duration::from_millis(1);
 
-/// When a shard may be called again, and how large a page to ask for. Learns from every answer.
+/// The poll pacer of a shard: the time of the next call and the size of its page. It learns from every answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
     poll_interval: Duration,
@@ -39,15 +39,15 @@ pub(crate) struct Pace {
     is_at_tip: bool,
 }
 
-/// What a page told about its shard.
+/// The facts of a page that the pacer learns from.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PageFacts {
     pub(crate) records: usize,
-    /// How many records were asked for.
+    /// The number of records that were asked for.
     pub(crate) records_asked: u32,
-    /// What the page takes in memory.
+    /// The memory that the page takes, in bytes.
     pub(crate) bytes: usize,
-    /// What the service counts of it towards its limit: data and partition keys.
+    /// The bytes that the service counts towards its limit: data and partition keys.
     pub(crate) counted_bytes: usize,
     /// `None` if the service did not say.
     pub(crate) behind_latest: Option<Duration>,
@@ -57,7 +57,7 @@ pub(crate) struct PageFacts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PageSize {
     pub(crate) records_max: u32,
-    /// How large the page is likely to be at most.
+    /// The likely upper bound of the page's size, in bytes.
     pub(crate) bytes: usize,
 }
 
@@ -157,7 +157,7 @@ fn bytes_interval(bytes: usize) -> Duration {
     Duration::from_secs(1).mul_f64(f64::from(bytes) / f64::from(READ_BYTES_PER_SECOND))
 }
 
-/// How much can have been written to a shard in this time.
+/// Returns the bytes that can have been written to a shard in this time.
 fn written_bytes_max(time: Duration) -> usize {
     #[expect(
         clippy::cast_possible_truncation,

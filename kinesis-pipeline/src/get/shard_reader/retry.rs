@@ -8,9 +8,9 @@ use crate::service::ErrorClass;
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 /// The longest wait between two tries.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
-/// How many failures of a kind that we do not know are taken for passing ones.
+/// The number of unknown failures that are taken for passing ones.
 const UNKNOWN_FAILURES_MAX: u32 = 5;
-/// How long a run of failures lasts before it is worth a warning.
+/// The duration of a run of failures before it is worth a warning.
 const WARN_AFTER: Duration = Duration::from_secs(15);
 
 /// The failures of one kind of call since it last succeeded.
@@ -21,7 +21,7 @@ pub(crate) struct Failures {
     is_warned: bool,
 }
 
-/// What to do about a failure.
+/// The decision about a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Make the call again at this time.

@@ -21,9 +21,9 @@ use crate::{
     shard::SequenceNumber,
 };
 
-/// How many pages of a shard are on their way at most: one that waits to be taken and one in flight.
+/// The largest number of pages of a shard: one that waits to be taken and one in flight.
 pub(crate) const PAGES_MAX: usize = 2;
-/// What a record takes in memory besides its bytes.
+/// The memory of a record besides its bytes.
 const RECORD_OVERHEAD_BYTES: usize = 160;
 
 /// One shard that is being read: what came, what is on its way, and what to call next.
@@ -31,32 +31,32 @@ const RECORD_OVERHEAD_BYTES: usize = 160;
 /// A state machine without effects: the driver makes the calls and tells it of the answers.
 #[derive(Debug)]
 pub(crate) struct ShardState {
-    /// Where to begin while no record was fetched.
+    /// The start position while no record was fetched.
     pub(super) begin: Begin,
-    /// How far the shard was fetched: the last record, or a later number that an event told. An iterator that
+    /// The fetched position: the last record, or a later number that an event told. An iterator that
     /// expired, or a subscription that ended, is replaced by one after it.
     pub(super) read_to: Option<SequenceNumber>,
-    /// When the last record that was fetched, now or before the reader was opened, arrived.
+    /// The arrival time of the last record that was fetched, now or before the reader was opened.
     pub(super) arrived_at: Option<SystemTime>,
     /// Up to when records that arrived were fetched.
     pub(super) read_until: ReadUntil,
-    /// When it was told last that nothing of the shard is left.
+    /// The last time at which the shard was noted as current.
     pub(super) told_current_at: Option<Instant>,
     pub(super) cursor: Cursor,
     /// A call is in flight, since this time. Then nothing else is called.
     pub(super) call: Option<Called>,
     /// The call before.
     pub(super) last_call_at: Option<Instant>,
-    /// How many records the call in flight asks for.
+    /// The number of records that the call in flight asks for.
     pub(super) records_asked: u32,
     /// Pages that wait to be taken.
     pub(super) pages_out: usize,
-    /// When the next call may be made.
+    /// The earliest time of the next call.
     pub(super) due: Instant,
     pub(super) pace: Pace,
     pub(super) lag: LagWatch,
     pub(super) failures: Failures,
-    /// Where reading ends before the shard does.
+    /// The end of the reading, if it is before that of the shard.
     pub(super) bound: Option<Bound>,
     /// Present while the shard is read by enhanced fan-out.
     pub(super) fan_out: Option<Subscriptions>,
@@ -72,7 +72,7 @@ pub(super) enum Cursor {
     Ended(End),
 }
 
-/// How the reading of a shard came to its end.
+/// The end of a shard's reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// The shard is closed and its last record was fetched.
@@ -104,7 +104,7 @@ pub(crate) enum Call {
     Unsubscribe,
 }
 
-/// What came of a failed call.
+/// The outcome of a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// It will be made again.
@@ -149,7 +149,7 @@ impl ShardState {
         self
     }
 
-    /// When the next call may be made; `None` while one is in flight, while enough pages wait to be taken,
+    /// Returns the earliest time of the next call; `None` while one is in flight, while enough pages wait to be taken,
     /// and after the end.
     pub(crate) fn due(&self) -> Option<Instant> {
         match self.cursor {
@@ -164,7 +164,7 @@ impl ShardState {
         self.pages_out >= PAGES_MAX
     }
 
-    /// What to call, `now` that the call is due. `share` bytes of the prefetch budget are this shard's.
+    /// Returns the call to make, `now` that it is due. `share` bytes of the prefetch budget are this shard's.
     pub(crate) fn next_call(&mut self, now: Instant, share: usize) -> Option<Call> {
         self.due()?;
         match &self.cursor {
@@ -201,7 +201,7 @@ impl ShardState {
         }
     }
 
-    /// How far the shard was fetched.
+    /// Returns the fetched position.
     pub(crate) fn place(&self) -> CheckpointPlace {
         let place = CheckpointPlace::where_begun(&self.resume_at());
         place.unwrap_or(CheckpointPlace::TrimHorizon)
@@ -228,7 +228,7 @@ impl ShardState {
         self.begin = start_again(begin, latest);
     }
 
-    /// What of the page's first record was finished before the shard was begun.
+    /// Returns the part of the page's first record that was finished before the shard was begun.
     pub(crate) fn finished_of(&self, page: &RecordPage) -> Option<Finished> {
         let finished = self.begin.finished.as_ref()?;
         let first = page.records.first()?;
@@ -379,7 +379,7 @@ impl ShardState {
         matches!(self.cursor, Cursor::Ended(_))
     }
 
-    /// How the shard ended, once all of its pages were taken.
+    /// Returns the end of the shard, once all of its pages were taken.
     pub(crate) fn end(&self) -> Option<End> {
         match self.cursor {
             Cursor::Ended(end) if self.pages_out == 0 => Some(end),

@@ -1,4 +1,4 @@
-//! Where a reader begins.
+//! The start position of a reader.
 
 use std::{collections::HashMap, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What a pipeline tells of itself in the names of [`crate::metrics`].
+//! The metrics of a pipeline, under the names of [`crate::metrics`].
 //!
 //! Nothing here runs when a record is put or gets its receipt: totals are read from [`ProducerStats`] at requests
 //! and answers, and samples are of Kinesis records and requests.

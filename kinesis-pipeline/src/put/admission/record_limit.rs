@@ -35,7 +35,7 @@ pub(crate) struct RecordLimit {
     outcome: Mutex<Outcome>,
 }
 
-/// What the last asking found out.
+/// The result of the last call.
 #[derive(Clone, Debug)]
 enum Outcome {
     /// The stream was not asked yet.

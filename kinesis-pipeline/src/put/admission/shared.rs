@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::{budget::Budget, metrics::PutMetrics, record_limit::RecordLimit, stats::Counters};
 use crate::{put::options::PutOptions, target::Target};
 
-/// What all parts of one put pipeline know.
+/// The shared, unchanging part of a put pipeline, and its counters.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) target: Target,

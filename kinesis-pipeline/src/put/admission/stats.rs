@@ -1,4 +1,4 @@
-//! What a pipeline has done, counted.
+//! The counters of a pipeline.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -73,7 +73,7 @@ impl Counters {
         }
     }
 
-    /// How many records were accepted; one that is being turned away may be among them.
+    /// The number of accepted records; one that is being turned away may be among them.
     pub(crate) fn accepted(&self) -> u64 {
         // In this order: it is never less than what was accepted.
         let turned_away = self.turned_away.get_in_order();
@@ -99,7 +99,7 @@ impl Counters {
     }
 }
 
-/// What a producer has done since it was built.
+/// The counters of a producer since it was built.
 ///
 /// The numbers are read one by one while it works: their sums may be off by what happens meanwhile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

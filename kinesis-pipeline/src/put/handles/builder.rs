@@ -55,7 +55,7 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// How large an aggregate becomes. Default 51,200 bytes, or 256 KiB with [`Order::PerKey`]; 1 KiB to
+    /// Sets the size limit of an aggregate. Default 51,200 bytes, or 256 KiB with [`Order::PerKey`]; 1 KiB to
     /// 1 MiB.
     ///
     /// Where shards are written to at their pace and without an order, 25 KiB is the most: one PUT payload unit, which
@@ -98,14 +98,14 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// How long a record waits for others to share its request. Default 100 ms, 0 to 60 s.
+    /// Sets the linger: the longest time that a record waits for others to share its request. Default 100 ms, 0 to 60 s.
     #[must_use]
     pub fn linger(mut self, time: Duration) -> Self {
         self.options.linger_max = time;
         self
     }
 
-    /// How many bytes of records are held until they are stored; a put waits for room. Default 64 MiB, 1 MiB
+    /// Sets the memory limit for records that are not stored yet, in bytes. `put` waits while it is reached. Default 64 MiB, 1 MiB
     /// to 2 GiB.
     #[must_use]
     pub fn in_flight_bytes_max(mut self, bytes: usize) -> Self {
@@ -113,7 +113,7 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// How many records are held until they are stored; a put waits for room. Each takes some 400 bytes
+    /// Sets the largest number of records that are not stored yet. `put` waits while it is reached. Each takes some 400 bytes
     /// besides its data. Default 100,000, 1 to 10,000,000.
     #[must_use]
     pub fn in_flight_records_max(mut self, records: usize) -> Self {
@@ -121,14 +121,14 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// How many requests run at the same time. Default 16, 1 to 256.
+    /// Sets the largest number of requests in flight. Default 16, 1 to 256.
     #[must_use]
     pub fn requests_in_flight_max(mut self, requests: usize) -> Self {
         self.options = self.options.requests_in_flight_max(requests);
         self
     }
 
-    /// How often a record is sent before it is given up because of failures of the service or the network.
+    /// Sets the number of attempts after which a record fails because of errors of the service or the network.
     /// Default 30, 1 to 100.
     #[must_use]
     pub fn attempts_max(mut self, attempts: u32) -> Self {
@@ -136,7 +136,7 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// How often a record is sent before it is given up because the service throttles it. Default 100, 1 to
+    /// Sets the number of attempts after which a record fails because the service throttles it. Default 100, 1 to
     /// 1,000.
     #[must_use]
     pub fn throttled_attempts_max(mut self, attempts: u32) -> Self {
@@ -144,14 +144,14 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// How long a record waits before it is sent again: see [`PutOptions::backoff`]. Default 50 ms and 2 s.
+    /// Sets the back-off between two attempts: see [`PutOptions::backoff`]. Default 50 ms and 2 s.
     #[must_use]
     pub fn backoff(mut self, min: Duration, max: Duration) -> Self {
         self.options = self.options.backoff(min, max);
         self
     }
 
-    /// How long an endpoint is tried to which no connection can be made; then all that waits fails with
+    /// Sets how long to keep retrying while no connection can be made. After that, all waiting records fail with
     /// [`PutError::GaveUp`](crate::PutError::GaveUp). Default 5 s, 0 to 1 hour.
     #[must_use]
     pub fn unreachable_max(mut self, time: Duration) -> Self {
@@ -159,7 +159,7 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// How long to keep trying while the source of the credentials fails: see [`PutOptions::outage_max`]. Default
+    /// Sets how long to keep trying while the source of the credentials fails: see [`PutOptions::outage_max`]. Default
     /// 1 minute, 0 to 1 hour.
     #[must_use]
     pub fn outage_max(mut self, time: Duration) -> Self {
@@ -167,15 +167,15 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// How long the answer to a request is waited for. Default 30 s, 10 ms to 10 minutes.
+    /// Sets the time limit of one request. Default 30 s, 10 ms to 10 minutes.
     #[must_use]
     pub fn request_timeout(mut self, time: Duration) -> Self {
         self.options = self.options.request_timeout(time);
         self
     }
 
-    /// How long after its put a record is still sent; one that is not stored by then ends with
-    /// [`PutError::Expired`](crate::PutError::Expired): whoever may want to put it again keeps it until its
+    /// Sets the time to live of a record, counted from its put. A record that is not stored by then fails with
+    /// [`PutError::Expired`](crate::PutError::Expired). Keep your copy until the receipt arrives if you may want to put it again: the
     /// receipt is there. Off by default: records do not die of age. 10 ms to
     /// 1 day.
     #[must_use]
@@ -184,7 +184,7 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// How long [`Producer::close`] waits for what was accepted. Default 30 s.
+    /// Sets how long [`Producer::close`] waits for accepted records. Default 30 s.
     #[must_use]
     pub fn close_timeout(mut self, time: Duration) -> Self {
         self.close_timeout = time;

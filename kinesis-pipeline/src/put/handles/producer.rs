@@ -103,7 +103,7 @@ impl<R> Producer<R> {
         })
     }
 
-    /// What it has done so far.
+    /// Returns the counters so far.
     #[must_use]
     pub fn stats(&self) -> ProducerStats {
         self.pipeline.shared().counters.snapshot()
@@ -201,7 +201,7 @@ impl<R: KinesisRecord> Producer<R> {
         encode(record, self.stream.key_field.as_deref(), stream, clock)
     }
 
-    /// Why a record is not accepted without waiting.
+    /// Returns the error of a record that is not accepted without waiting.
     fn not_now(&self, record: &EncodedRecord) -> PutError {
         let shared = self.pipeline.shared();
         let bytes = record.size_bytes();
@@ -265,7 +265,7 @@ impl<R> fmt::Debug for Reservation<'_, R> {
     }
 }
 
-/// Why a flush is not a success.
+/// The error of a flush: records that were not stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlushError {
@@ -276,7 +276,7 @@ pub enum FlushError {
     NotStored {
         /// The stream.
         stream: StreamId,
-        /// How many.
+        /// The number of records.
         records: u64,
     },
     /// The flush was not called from within a tokio runtime.
@@ -298,7 +298,7 @@ pub enum FlushError {
     },
 }
 
-/// What a producer had not stored when it was closed.
+/// The error of a close: records that were not stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the producer of stream `{stream}` closed with {records_failed} record(s) not stored and {records_pending} \

@@ -22,9 +22,9 @@ use crate::{
     stream::KinesisStream,
 };
 
-/// How many records may be between the source and the results.
+/// The largest number of records between the source and the results.
 const LOOK_AHEAD_RECORDS_MAX: usize = 10_000;
-/// How many records are read before other tasks get their turn.
+/// The number of records that are read before other tasks get their turn.
 const READ_RECORDS_MAX: usize = 500;
 
 type Accepting = Pin<Box<dyn Future<Output = Result<PendingReceipt, PutError>> + Send>>;

@@ -42,7 +42,7 @@ pub struct ProducerSink<R> {
     flushing: Option<Step<FlushError>>,
 }
 
-/// Why a [`ProducerSink`] failed.
+/// The error of a [`ProducerSink`].
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SinkError {

@@ -1,4 +1,4 @@
-//! What a flush waits for: all records that were accepted before it.
+//! Flush groups (barriers): a flush waits for all records that were accepted before it.
 
 use std::sync::{
     Arc,
@@ -12,7 +12,7 @@ use crate::put::admission::shared::Shared;
 /// The records that were accepted between two flushes: each holds it until it has its result.
 #[derive(Debug)]
 pub(crate) struct FlushGroup {
-    /// What its records need to know of their pipeline: one count of owners for both.
+    /// The shared part of the pipeline, for its records: one reference count serves both.
     pub(crate) shared: Arc<Shared>,
     failed: Arc<AtomicU64>,
     /// Held for its drop, which tells that all records have their results.

@@ -1,4 +1,4 @@
-//! Where the results of records come to be fetched.
+//! Pooled oneshot channels, by which records get their results.
 //!
 //! A channel for each record would be an allocation that one thread makes and another frees: the places of many results
 //! are allocated together.
@@ -14,11 +14,11 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 
-/// How many results share an allocation. It lives as long as any of its places is in use.
+/// The number of channels in one allocation. It lives as long as any of its slots is in use.
 const PLACES: u8 = 32;
 
 struct Block<T> {
-    /// Who has gone: a bit for each receiver, and above them one for each sender. Most results that nobody fetches are
+    /// Bit i: receiver i was dropped. Bit 32+i: sender i was dropped. Most results that nobody fetches are
     /// told apart by it alone.
     gone: AtomicU64,
     places: [Place<T>; PLACES as usize],

@@ -37,14 +37,14 @@ pub(crate) struct PendingRecord {
     pub(crate) fate: Completion,
 }
 
-/// What becomes of a user record that a driver has taken over.
+/// The completion of a user record: its receipt, flush group and budget charge.
 ///
 /// It ends in exactly one result: dropping it, as a runtime does that shuts down, ends it with
 /// [`PutError::Gone`].
 #[derive(Debug)]
 pub(crate) struct Completion {
     pub(crate) entered_at: Instant,
-    /// How often the record was sent, counting the attempt in flight.
+    /// The number of attempts, the one in flight included.
     pub(crate) attempts: u32,
     /// An attempt is in flight: its outcome is unknown.
     in_flight: bool,
@@ -112,7 +112,7 @@ impl Completion {
         self.hash_key = hash_key;
     }
 
-    /// What is told of an entry whose first record it is of.
+    /// Returns the facts of the first record of an entry.
     pub(crate) fn first(&self) -> First {
         First {
             entered_at: self.entered_at,

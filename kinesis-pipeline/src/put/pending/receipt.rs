@@ -16,7 +16,7 @@ use crate::{
     shard::{Position, SequenceNumber, ShardId},
 };
 
-/// Where a record was stored.
+/// The place where a record was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {
@@ -26,9 +26,9 @@ pub struct Receipt {
     pub sequence_number: SequenceNumber,
     /// The index of the record in its aggregate; 0 for a record that is not aggregated.
     pub sub_sequence_number: u64,
-    /// How often the record was sent; 1 if the first attempt stored it.
+    /// The number of attempts; 1 if the first one stored the record.
     pub attempts: u32,
-    /// How long it took from the put until the receipt.
+    /// The time from the put to the receipt.
     pub time_in_buffer: Duration,
 }
 
@@ -53,7 +53,7 @@ impl Receipt {
     }
 }
 
-/// What becomes of a record.
+/// The result of a put: a receipt or an error.
 pub(crate) type PutResult = Result<Receipt, PutError>;
 
 /// The result of a record that was accepted; it comes once the record is stored or given up.

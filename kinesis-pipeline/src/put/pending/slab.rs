@@ -10,7 +10,7 @@ use crate::{put::admission::budget::Charge, service::StoredAt};
 
 /// So many places are kept when there is nothing to hold.
 const PLACES_KEPT: usize = 1_024;
-/// What a key stands for.
+/// A slot of the slab.
 const HELD: &str = "a record is held while there is a ticket for it";
 
 /// A record that is held, and how large it is.
@@ -32,7 +32,7 @@ pub(crate) struct RecordSlab {
 }
 
 impl RecordKey {
-    /// How many bytes of data and keys the record has.
+    /// Returns the size of the record's data and keys, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes as usize
     }

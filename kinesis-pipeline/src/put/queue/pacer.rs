@@ -1,19 +1,19 @@
-//! How fast one shard is written to.
+//! A token bucket per shard that learns its rate (AIMD: additive increase, multiplicative decrease).
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a shard takes in a second.
+/// The records that a shard takes in a second.
 const RECORDS_PER_SECOND: f64 = 1_000.0;
-/// What a shard takes in a second, in bytes of data and partition keys.
+/// The bytes of data and partition keys that a shard takes in a second.
 const BYTES_PER_SECOND: f64 = 1_048_576.0;
 /// A shard is written to when this much of its rate has gathered, or all that waits: small requests cost
 /// more than they are worth.
 const QUANTUM_SECONDS: f64 = 25.0 / 1_024.0;
 /// The same in bytes: what AWS bills as one PUT payload unit.
 pub(crate) const QUANTUM_BYTES: usize = 25 * 1_024;
-/// What has gathered beyond this is lost: the service would not take it at once.
+/// The capacity of the bucket, in seconds of the rate: the service would not take more at once.
 const BURST_SECONDS: f64 = 0.2;
 /// The part of the shard's rate that is used: what is sent in any second may be one quantum more.
 const SHARE_MAX: f64 = 1.0 - 1.25 * QUANTUM_SECONDS;
@@ -32,11 +32,11 @@ const RESTS_MAX: f32 = 25.0;
 const RECOVERED_PER_SECOND: f64 = 0.1;
 /// ... and the part that is tried out from there, for some time, since the limit will hardly have moved.
 const PROBED_PER_SECOND: f64 = 0.005;
-/// How close to where it was throttled the rate comes back.
+/// The share of the rate at which it was throttled that the rate grows back to quickly.
 const RECOVERED_TO: f64 = 0.95;
 /// For how many seconds a throttled record is remembered.
 const REMEMBERED_SECONDS: f64 = 10.0;
-/// What is counted differs by chance from what is to be expected by so many times the root of that, at most.
+/// The largest difference between a count and its expectation that is taken for chance, in square roots of the expectation.
 const CHANCE: f32 = 4.0;
 /// Noise is what is still throttled when so much of the rate is left ...
 const TRIED_TO: f32 = 0.75;
@@ -129,7 +129,7 @@ impl ShardPacer {
         self.records > 0.0 && self.bytes > 0.0
     }
 
-    /// How many bytes may be sent now without overdrawing.
+    /// Returns the bytes that may be sent now without overdrawing the bucket.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -139,7 +139,7 @@ impl ShardPacer {
         self.bytes.max(0.0) as usize
     }
 
-    /// When enough has gathered for these records, or for as many of them as make a request worth it.
+    /// Returns the time at which the bucket has enough tokens for these records, or for as many of them as make a request worth it.
     pub(crate) fn ready_at(&self, records: usize, bytes: usize) -> Instant {
         let wait = |have: f64, need: f64, rate: f64| {
             (need.min(rate * QUANTUM_SECONDS) - have) / (rate * self.share)

@@ -37,11 +37,11 @@ pub(crate) struct ShardQueues {
     /// Records that go as they are and need no order: whether the shard of one has room for it shows when a request
     /// is cut. What has to wait then goes to its queue.
     pub(super) fresh: VecDeque<PendingRecord>,
-    /// How many records were just taken: the last of the fresh ones ...
+    /// The number of records that were just taken: the last of the fresh ones ...
     pub(super) taken: usize,
     /// ... or all of these, which are sorted into queues then.
     pub(super) unsorted: VecDeque<PendingRecord>,
-    /// How many records wait in queues and before them ...
+    /// The number of records that wait in queues and before them ...
     pub(super) records: usize,
     /// ... and how many bytes they have.
     pub(super) bytes: usize,
@@ -93,7 +93,7 @@ impl ShardQueues {
         }
     }
 
-    /// How many records were taken and have no queue yet.
+    /// Returns the number of records that were taken and have no queue yet.
     pub(crate) fn taken(&self) -> usize {
         self.taken
     }
@@ -158,7 +158,7 @@ impl ShardQueues {
         self.filled.iter().map(|&index| &self.all[index])
     }
 
-    /// How many records wait in queues.
+    /// Returns the number of records that wait in queues.
     fn in_lanes(&self) -> usize {
         self.records - self.fresh.len()
     }
@@ -278,14 +278,14 @@ impl ShardQueues {
         }
     }
 
-    /// When records that wait for no shard may be sent although nothing happens before.
+    /// Returns the time at which records that wait for no shard are due.
     fn fresh_ripe_at(&self, now: Instant, flush_now: bool) -> Option<Instant> {
         let first = self.fresh.front()?;
         let lingered_at = first.fate.entered_at + self.shared.options.linger_max;
         Some(if flush_now { now } else { lingered_at })
     }
 
-    /// When records may be sent although nothing happens before.
+    /// Returns the time at which the next records are due.
     pub(crate) fn ripe_at(&self, drain: Drain<'_>) -> Option<Instant> {
         let fresh = self.fresh_ripe_at(drain.now, drain.flush_now);
         if self.in_lanes() == 0 {
@@ -295,7 +295,7 @@ impl ShardQueues {
         queues.chain(fresh).min()
     }
 
-    /// When the record that waits for longest was accepted; it is the first of a queue.
+    /// Returns the time at which the oldest waiting record was accepted; it is the first of a queue.
     pub(crate) fn since(&self, records: &RecordSlab) -> Option<Instant> {
         let unplaced = self
             .unplaced
@@ -401,7 +401,7 @@ impl ShardQueues {
         self.known.range_of(shard_id)
     }
 
-    /// What was in flight is lost.
+    /// Forgets the requests in flight.
     pub(crate) fn unblock(&mut self) {
         self.all.iter_mut().for_each(ShardQueue::unblock);
     }

@@ -1,4 +1,4 @@
-//! What another shard map changes.
+//! The move of waiting records to the queues of a new shard map.
 
 use tokio::time::Instant;
 

@@ -13,7 +13,7 @@ use crate::put::pending::slab::RecordKey;
 #[derive(Debug, Default)]
 pub(crate) struct RetryQueue {
     groups: BinaryHeap<Reverse<Group>>,
-    /// How many groups there ever were.
+    /// The number of groups so far: the order among groups with one due time.
     count: u64,
     records: usize,
     bytes: usize,
@@ -51,7 +51,7 @@ impl RetryQueue {
         self.bytes
     }
 
-    /// When the next group is due.
+    /// Returns the time at which the next group is due.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.groups.peek().map(|Reverse(group)| group.due)
     }

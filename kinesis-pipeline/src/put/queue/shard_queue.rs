@@ -22,7 +22,7 @@ use crate::{
     shard::ShardId,
 };
 
-/// Whoever has to wait for a shard's pace waits so much longer: what other shards take meanwhile shares the request.
+/// The extra time that a paced queue waits, so that the records of other shards share its request.
 const PACED_TOGETHER: Duration = Duration::from_millis(4);
 
 /// So many places are kept for records when none waits.
@@ -58,11 +58,11 @@ pub(crate) struct ShardQueue {
     open: Option<AggregateBuilder>,
 }
 
-/// What is the same for all queues when a request is cut.
+/// The inputs that are the same for all queues when a request is drained from them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Drain<'a> {
     pub(crate) options: &'a PutOptions,
-    /// What the keys stand for.
+    /// The storage of the records.
     pub(crate) records: &'a RecordSlab,
     pub(crate) now: Instant,
     /// Nothing is gained by waiting for more records.
@@ -230,7 +230,7 @@ impl ShardQueue {
             .filter(|_| self.waiting.is_empty())
     }
 
-    /// When the first record was accepted.
+    /// Returns the time at which the first record was accepted.
     pub(crate) fn since(&self, records: &RecordSlab) -> Option<Instant> {
         match self.waiting.front() {
             Some(first) => Some(records[first].fate.entered_at),
@@ -269,7 +269,7 @@ impl ShardQueue {
             .max()
     }
 
-    /// When the shard takes what comes next.
+    /// Returns the time at which the shard's bucket has tokens for the next records.
     fn paced_at(&self) -> Option<Instant> {
         let pace = self.pace.as_ref()?;
         Some(match self.next_pack() {
@@ -334,7 +334,7 @@ impl ShardQueue {
             && (!self.aggregate || gathered())
     }
 
-    /// How many records the next Kinesis record has, and how many bytes at most.
+    /// Returns the number of user records in the next Kinesis record, and its largest size in bytes.
     fn next_size(&self, drain: Drain<'_>) -> (usize, usize) {
         if self.aggregate && !self.waiting.is_empty() {
             let records = self.waiting.iter().map(|user| &drain.records[user].record);
@@ -397,7 +397,7 @@ impl ShardQueue {
         }
     }
 
-    /// What was in flight is lost.
+    /// Forgets the requests in flight.
     pub(crate) fn unblock(&mut self) {
         self.busy = false;
     }

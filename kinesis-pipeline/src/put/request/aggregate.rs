@@ -22,7 +22,7 @@ use crate::{
     wire::aggregate::{self, Writer},
 };
 
-/// How much memory an aggregate begins with. One that follows a full one begins with as much as that had.
+/// The initial capacity of an aggregate, in bytes. An aggregate after a full one begins with that one's capacity.
 const SMALL: Expected = Expected {
     bytes: 1_024,
     records: 4,
@@ -34,18 +34,18 @@ const SMALL: Expected = Expected {
 pub(crate) struct AggregateBuilder {
     content: Content,
     fates: Vec<Completion>,
-    /// How large the Kinesis record becomes at most.
+    /// The upper bound of the Kinesis record's size, in bytes.
     bytes: usize,
     /// The data and keys of the user records ...
     user_bytes: usize,
     /// ... and the data alone.
     data_bytes: usize,
-    /// How often it was sent, counting the attempt in flight.
+    /// The number of attempts, the one in flight included.
     attempts: u32,
     expected: Expected,
 }
 
-/// What an aggregate will have.
+/// The expected size of an aggregate.
 #[derive(Clone, Copy, Debug)]
 struct Expected {
     bytes: usize,
@@ -53,7 +53,7 @@ struct Expected {
     keys: usize,
 }
 
-/// Where the records are.
+/// The state of the records' bytes.
 #[derive(Debug)]
 enum Content {
     /// A Kinesis record that is done: the one user record, or an aggregate with its MD5.
@@ -144,17 +144,17 @@ impl AggregateBuilder {
         self.fates.len()
     }
 
-    /// How large the Kinesis record becomes at most.
+    /// The upper bound of the Kinesis record's size, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How many bytes of data and keys its user records have.
+    /// Returns the size of its user records' data and keys, in bytes.
     pub(crate) fn user_bytes(&self) -> usize {
         self.user_bytes
     }
 
-    /// How many bytes of data they have.
+    /// Returns the size of their data, in bytes.
     pub(crate) fn data_bytes(&self) -> usize {
         self.data_bytes
     }
@@ -164,12 +164,12 @@ impl AggregateBuilder {
         self.fates.first()
     }
 
-    /// When its first record was accepted.
+    /// Returns the time at which its first record was accepted.
     pub(crate) fn since(&self) -> Option<Instant> {
         self.first().map(|first| first.entered_at)
     }
 
-    /// When its youngest record was accepted.
+    /// Returns the time at which its youngest record was accepted.
     pub(crate) fn youngest_at(&self) -> Option<Instant> {
         self.fates.iter().map(|fate| fate.entered_at).max()
     }
@@ -244,7 +244,7 @@ impl AggregateBuilder {
     }
 }
 
-/// If it was on its way when its request was dropped, nobody knows whether it was stored.
+/// Ends its records. If it was in flight when its request was dropped, the records may have been stored.
 impl Drop for AggregateBuilder {
     fn drop(&mut self) {
         if matches!(self.content, Content::Sent) {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::entry::AGGREGATE_KEY;
 use crate::{digest, record::EncodedRecord, shard::HashKey, wire::aggregate::Writer};
 
-/// What a request will send, one Kinesis record for each of its entries.
+/// The Kinesis records that a request will send, one for each of its entries.
 #[derive(Debug, Default)]
 pub(crate) struct Drafts {
     /// Those that are made, or are user records that go as they are; an empty one where an aggregate will be.
@@ -16,7 +16,7 @@ pub(crate) struct Drafts {
 /// An aggregate without its MD5.
 #[derive(Debug)]
 struct Unsealed {
-    /// Which of the records it becomes.
+    /// The index of its Kinesis record.
     index: usize,
     writer: Writer,
     /// Decides its shard.

@@ -20,7 +20,7 @@ use crate::{
 /// The partition key of an aggregate: its explicit hash key decides the shard, so the shortest will do.
 pub(crate) const AGGREGATE_KEY: PartitionKey = PartitionKey::known("a");
 
-/// Which queue an entry came from. Queues are numbered anew with each shard map.
+/// The queue that an entry came from. Queues are numbered anew with each shard map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueueId {
     pub(crate) map: u32,
@@ -32,15 +32,15 @@ pub(crate) struct QueueId {
 pub(crate) struct Entry {
     pub(crate) queue: QueueId,
     users: Users,
-    /// How large the Kinesis record is; until it is made, how large it is at most.
+    /// The size of the Kinesis record in bytes; until it is built, its upper bound.
     bytes: u32,
-    /// How many bytes of data its user records have, once it is sent.
+    /// The size of its user records' data in bytes, once it is sent.
     data_bytes: u32,
-    /// How large it was thought to be when its shard's pace was charged.
+    /// The size that was charged to its shard's token bucket.
     charged_bytes: u32,
 }
 
-/// Where the user records are.
+/// The user records, by the way that they came.
 #[derive(Debug)]
 enum Users {
     /// One that never waited for its shard, and goes as it is. It is in flight, its bytes are lent.
@@ -103,7 +103,7 @@ impl Entry {
         }
     }
 
-    /// How large the Kinesis record is; until it is made, how large it is at most.
+    /// The size of the Kinesis record in bytes; until it is built, its upper bound.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes as usize
     }
@@ -150,7 +150,7 @@ impl Entry {
         first.unwrap_or(HashKey::MIN)
     }
 
-    /// When the youngest of the user records was accepted. None of them is in flight.
+    /// Returns the time at which the youngest of the user records was accepted. None of them is in flight.
     pub(crate) fn youngest_at(&self, records: &RecordSlab) -> Option<Instant> {
         let entered_at = |user| records[user].fate.entered_at;
         match &self.users {
@@ -302,7 +302,7 @@ fn narrow(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// How many of these records make up the next aggregate of at most `bytes_max` bytes, and how large it is at
+/// Returns how many of these records make up the next aggregate of at most `bytes_max` bytes, and how large it is at
 /// most. A record that does not fit goes alone.
 pub(crate) fn aggregate_size<'a>(
     records: impl Iterator<Item = &'a EncodedRecord>,

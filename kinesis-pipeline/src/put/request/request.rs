@@ -1,4 +1,4 @@
-//! What waits is cut into requests.
+//! One PutRecords request under construction, within the limits of the service.
 
 use super::{
     draft::Drafts,
@@ -20,7 +20,7 @@ const _: () = assert!(
 #[derive(Debug, Default)]
 pub(crate) struct Request {
     pub(crate) entries: Vec<Entry>,
-    /// What it sends: one for each entry whose attempt has begun.
+    /// The Kinesis records to send: one for each entry whose attempt has begun.
     pub(crate) drafts: Drafts,
     bytes: usize,
     expected: usize,

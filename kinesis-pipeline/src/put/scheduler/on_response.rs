@@ -1,4 +1,4 @@
-//! What the answer to a request changes, or its failure.
+//! The scheduler's reaction to the response of a request, or to its failure.
 
 use std::{sync::Arc, time::Duration};
 
@@ -92,7 +92,7 @@ impl Scheduler {
         self.after_answer(now);
     }
 
-    /// Which records were in lost requests, and which queues wait for them, shows once no other is in flight. No request
+    /// Finds the records of lost requests, and the queues that wait for them, once no other request is in flight. No request
     /// is sent until then.
     fn end_lost(&mut self) {
         if self.lost && self.in_flight == 0 {
@@ -115,7 +115,7 @@ impl Scheduler {
         });
     }
 
-    /// How long the outage has lasted.
+    /// Returns the duration of the outage.
     fn outage_lasted(&self, now: Instant) -> Duration {
         self.outage
             .map_or(Duration::ZERO, |(_, since)| now.duration_since(since))

@@ -1,4 +1,4 @@
-//! What the places of stored records and the listing of shards change.
+//! The scheduler's reaction to the places of stored records and to a new listing of shards.
 //!
 //! Only an aggregate can be in a wrong shard: the service places a record that goes alone by the record's own hash key.
 //!
@@ -60,7 +60,7 @@ pub(in crate::put::scheduler) struct Unsettled {
 struct Doubt {
     shard_id: ShardId,
     hash_key: HashKey,
-    /// How many listings since then say the same.
+    /// The number of listings since then that say the same.
     listings: u32,
 }
 
@@ -179,7 +179,7 @@ impl Scheduler {
         }
     }
 
-    /// Which shards to list now, if any are to be listed.
+    /// Returns the shards to list now, if any are to be listed.
     pub(crate) fn begins_listing(&mut self, now: Instant) -> Option<Listed> {
         if self.queues.lacks_shards() {
             self.refresh.want(now);
@@ -323,7 +323,7 @@ impl Scheduler {
         }
     }
 
-    /// When the oldest of the unsettled records was accepted.
+    /// Returns the time at which the oldest of the unsettled records was accepted.
     pub(in crate::put::scheduler) fn unsettled_since(&self) -> Option<Instant> {
         let entries = self.unsettled.entries.iter();
         let youngest = entries.filter_map(|(entry, _)| entry.youngest_at(&self.records));

@@ -1,4 +1,4 @@
-//! What follows a failed attempt.
+//! The retry policy of a record.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     service::ErrorClass,
 };
 
-/// What becomes of a record whose attempt failed.
+/// The decision about a record whose attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RetryDecision {
     /// It is sent again after this time.
@@ -55,7 +55,7 @@ pub(crate) fn verdict(
     RetryDecision::Again(backoff(options, attempts, jitter))
 }
 
-/// How long an outage may last before all that waits is given up.
+/// Returns the duration of an outage after which all that waits is given up.
 pub(crate) fn outage_max(options: &PutOptions, outage: Outage) -> Duration {
     match outage {
         Outage::Unreachable => options.unreachable_max,
@@ -68,7 +68,7 @@ pub(crate) fn may_pass(class: ErrorClass) -> bool {
     class.is_retryable() || matches!(class, ErrorClass::InUse | ErrorClass::LimitExceeded)
 }
 
-/// How long to wait after this many attempts: between half and the whole of a time that doubles with each.
+/// Returns the back-off after this many attempts: between half and the whole of a time that doubles with each.
 pub(crate) fn backoff(options: &PutOptions, attempts: u32, jitter: f64) -> Duration {
     let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
     let full = options
@@ -78,7 +78,7 @@ pub(crate) fn backoff(options: &PutOptions, attempts: u32, jitter: f64) -> Durat
     full.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }
 
-/// How long to wait in an outage that has lasted so long: about half of that, so that the last try is made when the
+/// Returns the wait in an outage that has lasted so long: about half of that, so that the last try is made when the
 /// time is up. It does not depend on attempts, as none was made.
 pub(crate) fn outage_backoff(options: &PutOptions, lasted: Duration, jitter: f64) -> Duration {
     let full = (lasted / 2).clamp(options.backoff_min, options.backoff_max);

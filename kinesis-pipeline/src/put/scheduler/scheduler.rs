@@ -1,4 +1,4 @@
-//! What the driver knows, and what each event changes.
+//! The scheduler: a state machine without I/O. Each event changes it; `now` is an argument.
 
 use std::{
     collections::VecDeque,
@@ -25,13 +25,13 @@ use crate::put::{
     shard_map::{refresh::Refresh, shard_map::HASHED_AT_ONCE},
 };
 
-/// While this many records wait to be sent again, no new ones are sent where nothing paces them: a service
+/// The number of retries at which no new records are sent where nothing paces them: a service
 /// that is overrun gets through the old ones first.
 const RETRY_RECORDS_MAX: usize = REQUEST_RECORDS_MAX;
 /// The same limit in bytes.
 const RETRY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What comes through the queue.
+/// An item of the pipeline's queue.
 #[derive(Debug)]
 pub(crate) enum Arrival {
     /// A record to put.
@@ -43,9 +43,9 @@ pub(crate) enum Arrival {
 /// The place of a flush among the records.
 #[derive(Debug)]
 pub(crate) struct Barrier {
-    /// How many records were taken from the queue before it.
+    /// The number of records that were taken from the queue before it.
     pub(crate) taken: u64,
-    /// What it has to wait for.
+    /// The flush groups to wait for.
     pub(crate) ends: Vec<FlushWait>,
 }
 
@@ -58,7 +58,7 @@ impl Arrival {
     }
 }
 
-/// What a driver waits for besides answers.
+/// The timer of the driver.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wake {
     /// Something is to be done then although nothing happens before.
@@ -74,9 +74,9 @@ pub(crate) struct Wake {
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     pub(super) shared: Arc<Shared>,
-    /// Where puts leave their records.
+    /// The queue of the pipeline: puts leave their records here.
     pub(super) inbox: mpsc::Receiver<Arrival>,
-    /// How many records were taken from it.
+    /// The number of records that were taken from it.
     pub(super) taken: u64,
     pub(super) records: RecordSlab,
     /// Records to be sent, those that were sent before first.
@@ -92,7 +92,7 @@ pub(crate) struct Scheduler {
     pub(super) in_flight: usize,
     /// A request did not come back, so that its records have no keys.
     pub(super) lost: bool,
-    /// What keeps all requests from the service, and since when; `None` if the last one reached it.
+    /// The outage that keeps all requests from the service, with its begin; `None` if the last one reached it.
     pub(super) outage: Option<(Outage, Instant)>,
     /// A request was answered since the last one was cut.
     pub(super) answered: bool,
@@ -100,7 +100,7 @@ pub(crate) struct Scheduler {
     /// The room of records that were stored, given back after each event at once: whoever waits for room
     /// takes part in every return of it.
     pub(super) freed: Charge,
-    /// What the next wake was found to be, while nothing but puts that have to wait has happened since.
+    /// Cached result of `next_wake`; cleared by any event that could change it.
     pub(super) cached_wake: Option<Wake>,
     pub(super) rng: fastrand::Rng,
 }
@@ -272,7 +272,7 @@ impl Scheduler {
         self.is_ordered() && self.queues.is_placed() && self.refresh.is_under_way()
     }
 
-    /// What to wait for.
+    /// Returns the time to wake at, and whether arrivals are coalesced until then.
     pub(crate) fn next_wake(&mut self) -> Wake {
         if let Some(wake) = self.cached_wake {
             return wake;
@@ -330,7 +330,7 @@ impl Scheduler {
         }
     }
 
-    /// What comes after a rest tries the endpoint anew.
+    /// Resets what only a continuous run knows: the next put tries the endpoint anew.
     pub(crate) fn parked(&mut self) {
         self.outage = None;
         self.parked_at = Some(self.now());

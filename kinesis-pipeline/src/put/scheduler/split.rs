@@ -5,7 +5,7 @@ use crate::{
     service::{EntryFailure, PutRecordsAnswer, StoredAt},
 };
 
-/// What a request's answer says about its records.
+/// The outcome of a request, by record.
 #[derive(Debug)]
 pub(crate) enum Outcomes {
     /// One outcome per record, in the order of the request.

@@ -13,7 +13,7 @@ const PAGES_MAX: usize = 1_000;
 /// The answer to a page is waited for at most this long: records wait for it.
 const PAGE_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 
-/// Which shards are listed.
+/// The scope of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listed {
     /// Those that are open.

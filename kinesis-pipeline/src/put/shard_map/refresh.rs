@@ -1,4 +1,4 @@
-//! When the shard map is read.
+//! The times at which the shards are listed.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ const INTERVAL_MIN: Duration = Duration::from_millis(200);
 const FAILED_AGAIN: Duration = Duration::from_secs(5);
 /// ... and after this time if the listing was refused.
 const REFUSED_AGAIN: Duration = Duration::from_mins(1);
-/// While the service distributes the records by itself, this time passes between two listings.
+/// The time between two listings while the service distributes the records by itself.
 const AUTO_AGAIN: Duration = Duration::from_secs(10);
-/// How often listing is tried before records go without a shard map.
+/// The number of failed listings after which records are sent without a shard map.
 const FAILURES_MAX: u32 = 5;
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 
-/// Where the reading of the shard map stands.
+/// The progress of a listing.
 #[derive(Debug)]
 pub(crate) struct Refresh {
     step: Step,
@@ -80,7 +80,7 @@ impl Refresh {
         due
     }
 
-    /// When reading is to begin.
+    /// Returns the time at which the next listing begins.
     pub(crate) fn begins_at(&self) -> Option<Instant> {
         match self.step {
             Step::Wanted(at) => Some(at),
@@ -133,7 +133,7 @@ impl Refresh {
         }
     }
 
-    /// Whoever was reading the map is gone.
+    /// Forgets a listing that was interrupted.
     pub(crate) fn interrupted(&mut self, now: Instant) {
         if self.is_reading() {
             self.step = Step::Wanted(now);

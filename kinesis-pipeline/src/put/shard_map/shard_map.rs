@@ -1,4 +1,4 @@
-//! Which shard takes a record.
+//! The map from hash keys to shards, and the verdict on where a record landed.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -8,7 +8,7 @@ use crate::{
     shard::{HashKey, HashKeyRange, Shard, ShardId},
 };
 
-/// How many partition keys are hashed at a time: a multiple of the queues.
+/// The number of partition keys that are hashed at a time: a multiple of the SIMD lanes.
 pub(crate) const HASHED_AT_ONCE: usize = 8 * digest::LANES;
 
 /// Finds the hash key of each record from this one on: its explicit one, or that of its partition key.
@@ -36,7 +36,7 @@ pub(crate) enum Placement {
     Unlisted,
     /// The service distributes the records by itself: there is one queue.
     Auto {
-        /// How many Kinesis records in a row landed in a shard that takes their hash key.
+        /// The number of Kinesis records in a row that landed in a shard that takes their hash key.
         keyed: u32,
     },
     /// The shard map is not known yet.
