@@ -1,6 +1,6 @@
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use super::{admission::encode::RECORD_BYTES_MAX, scheduler::retry::may_pass};
+use super::admission::encode::RECORD_BYTES_MAX;
 use crate::{
     record::{EncodeError, KeyError},
     service::{EntryFailure, ErrorClass, ServiceError, StreamId},
@@ -186,7 +186,7 @@ impl PutError {
             | Self::NoRoom { .. } => true,
             Self::LimitUnknown { source, .. } => source
                 .as_ref()
-                .is_none_or(|source| may_pass(source.class())),
+                .is_none_or(|source| source.class().may_pass()),
             _ => false,
         }
     }
@@ -241,7 +241,7 @@ fn limit_note(attempt: &AttemptError) -> String {
 fn limit_advice(attempt: Option<&AttemptError>) -> &'static str {
     match attempt {
         None => "wait with `put`",
-        Some(attempt) if may_pass(attempt.class()) => "put it again later",
+        Some(attempt) if attempt.class().may_pass() => "put it again later",
         Some(attempt) => match attempt.class() {
             ErrorClass::AccessDenied => "allow kinesis:DescribeStreamSummary",
             class => advice(class),

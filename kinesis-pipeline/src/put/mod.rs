@@ -1,4 +1,4 @@
-//! Puts records: encode, queue per shard, batch into PutRecords, retry, acknowledge.
+//! Puts records: encode, queue per shard, batch into `PutRecords`, retry, acknowledge.
 //!
 //! ```text
 //!   handles/    Producer, PutStream, ProducerSink, stream.put: what users hold

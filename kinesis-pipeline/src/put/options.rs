@@ -231,6 +231,14 @@ impl PutOptions {
         let ttl = self.record_ttl.unwrap_or(MINUTE);
         within("record_ttl", ttl, 10 * MS..=1_440 * MINUTE)
     }
+
+    /// Returns the wait in an outage that has lasted so long: about half of that, so that the last try is made when the
+    /// time is up. It does not depend on attempts, as none was made.
+    pub(crate) fn outage_backoff(&self, lasted: Duration, jitter: f64) -> Duration {
+        let full = (lasted / 2).clamp(self.backoff_min, self.backoff_max);
+        let wait = full.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
+        wait.min(self.outage_max.saturating_sub(lasted))
+    }
 }
 
 fn within<T: Copy + PartialOrd + std::fmt::Debug>(

@@ -89,6 +89,12 @@ impl ErrorClass {
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::Throttled | Self::Transient)
     }
+
+    /// Whether a later call may succeed: also on a stream that is being changed, which takes records again soon, and
+    /// at a limit of control calls.
+    pub(crate) fn may_pass(self) -> bool {
+        self.is_retryable() || matches!(self, Self::InUse | Self::LimitExceeded)
+    }
 }
 
 /// Whether a code says that the session of the credentials has expired. The source of the credentials renews a

@@ -1,7 +1,7 @@
 //! The one task of a reader: it makes all calls.
 //!
 //! - `driver`: the loop: events in, calls out.
-//! - `on_answer`: an answer of GetRecords or GetShardIterator, or its failure.
+//! - `on_answer`: an answer of `GetRecords` or `GetShardIterator`, or its failure.
 //! - `subscriptions`: the events of enhanced fan-out.
 //! - `listing`: when to list the shards again.
 //! - `budget`: the memory limit of prefetched pages.

@@ -1,7 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    get::{error::GetError, fetch, open::open::with_retries},
+    get::{
+        error::GetError,
+        fetch::{self, with_retries::with_retries},
+    },
     service::{
         Consumer, ConsumerStatus, DeregisterStreamConsumer, DescribeStreamConsumer,
         DescribeStreamSummary, ErrorClass, RegisterStreamConsumer, ServiceError, StreamSummary,

@@ -4,6 +4,7 @@ pub(super) mod consumer;
 mod poll;
 pub(super) mod service_clock;
 mod subscribe;
+pub(super) mod with_retries;
 
 pub(crate) use poll::{get_iterator, get_page};
 pub(crate) use subscribe::{Subscribed, next_event, subscribe};

@@ -7,15 +7,16 @@
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    get::{error::GetError, fetch, open::open::with_retries},
+    get::{
+        error::GetError,
+        fetch::{self, with_retries::with_retries},
+        plan::begin::SKEW_MAX,
+    },
     service::{ErrorClass, IteratorStart, ServiceError},
     shard::ShardId,
     target::Target,
 };
 
-/// The skew by which this machine's clock may be ahead of the service's. The service itself refuses the signatures of a clock
-/// that is off by more than 5 minutes.
-pub(in crate::get) const SKEW_MAX: Duration = Duration::from_secs(64);
 /// The first step back from a time that was refused; the steps double.
 const STEP_FIRST: Duration = Duration::from_millis(250);
 /// The number of steps: up to a day and a half.

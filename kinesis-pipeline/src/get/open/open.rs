@@ -1,8 +1,7 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
-    future::Future,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
@@ -22,6 +21,7 @@ use crate::{
         },
         error::GetError,
         fetch,
+        fetch::with_retries::{BUSY_MAX, UNREACHABLE_MAX, with_retries},
         fetch::{
             consumer::{self, summary},
             service_clock::{ServiceClock, is_uncertain},
@@ -43,10 +43,6 @@ use crate::{
 
 /// The number of positions that are fixed side by side while a reader opens.
 const POSITIONS_AT_A_TIME: usize = 32;
-/// The time for which opening retries when the service cannot be reached or fails.
-const UNREACHABLE_MAX: Duration = Duration::from_secs(4);
-/// The time for which opening retries when the service answers that it is busy.
-const BUSY_MAX: Duration = Duration::from_secs(30);
 
 /// Fixes the position of every shard that is to be read now, and returns the driver that reads on from there.
 pub(crate) async fn open(
@@ -428,31 +424,5 @@ fn position(shard_id: &ShardId, start: &IteratorStart) -> Option<Position> {
             Some(Position::new(shard_id.clone(), number.clone()))
         }
         _ => None,
-    }
-}
-
-pub(crate) async fn with_retries<T, F>(
-    target: &Target,
-    call: impl Fn() -> F,
-) -> Result<T, ServiceError>
-where
-    F: Future<Output = Result<T, ServiceError>>,
-{
-    let mut failures = Failures::default();
-    loop {
-        let error = match call().await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        let outage_max = match error.class {
-            ErrorClass::Throttled | ErrorClass::InUse | ErrorClass::LimitExceeded => BUSY_MAX,
-            _ if error.awaits_credentials() => BUSY_MAX,
-            _ => UNREACHABLE_MAX,
-        };
-        let now = target.clock.instant();
-        match failures.judge(error.class, now, outage_max, fastrand::f64()) {
-            Verdict::Again { at, .. } => tokio::time::sleep_until(at).await,
-            Verdict::Final => return Err(error),
-        }
     }
 }

@@ -1,4 +1,4 @@
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::{plan::Standing, start::StartAt};
 use crate::{
@@ -9,6 +9,10 @@ use crate::{
     service::IteratorStart,
     shard::{SequenceNumber, Shard, ShardId},
 };
+
+/// The skew by which this machine's clock may be ahead of the service's. The service itself refuses the signatures of a clock
+/// that is off by more than 5 minutes.
+pub(in crate::get) const SKEW_MAX: Duration = Duration::from_secs(64);
 
 /// The start position of one shard.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! - `shard_reader`: the state machine: what came, what is on its way, what to call next.
 //! - `fan_out`: its rules for subscriptions.
 //! - `current`: whether the shard was read to its tip.
-//! - `poll_pacer`: when to call GetRecords again, and for how many records.
+//! - `poll_pacer`: when to call `GetRecords` again, and for how many records.
 //! - `retry`: when to retry a failed call, and when to give up.
 //! - `lag`: how far the shard is behind.
 

@@ -14,8 +14,10 @@ use crate::{
     get::{
         checkpoint::{Checkpoint, CheckpointPlace},
         dispatch::deaggregate::Finished,
-        fetch::service_clock::SKEW_MAX,
-        plan::plan::{Begin, Bound, start_again},
+        plan::{
+            begin::SKEW_MAX,
+            plan::{Begin, Bound, start_again},
+        },
     },
     service::{ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
     shard::SequenceNumber,

@@ -12,10 +12,7 @@ use tokio::{
 
 use super::{encode::RECORD_BYTES_MAX, shared::Shared};
 use crate::{
-    put::{
-        error::{AttemptError, PutError},
-        scheduler::retry::{may_pass, outage_backoff},
-    },
+    put::error::{AttemptError, PutError},
     service::{DescribeStreamSummary, ErrorClass, ServiceError},
 };
 
@@ -136,11 +133,11 @@ impl RecordLimit {
                 Err(failure) => failure,
             };
             let lasted = clock.instant().duration_since(began);
-            if !may_pass(failure.class()) || lasted >= options.outage_max {
+            if !failure.class().may_pass() || lasted >= options.outage_max {
                 return Outcome::Failed(failure, clock.instant());
             }
             tracing::debug!(error = %failure, "the stream did not tell how large records may be");
-            sleep(outage_backoff(options, lasted, fastrand::f64())).await;
+            sleep(options.outage_backoff(lasted, fastrand::f64())).await;
         }
     }
 }
@@ -150,7 +147,7 @@ impl Outcome {
     fn holds(&self, now: Instant) -> bool {
         match self {
             Self::Nothing => false,
-            Self::Failed(failure, _) if may_pass(failure.class()) => false,
+            Self::Failed(failure, _) if failure.class().may_pass() => false,
             Self::Told(at) | Self::Failed(_, at) => now.duration_since(*at) < ASKED_AGAIN_AFTER,
         }
     }

@@ -1,4 +1,4 @@
-//! One PutRecords call: its entries, its KPL aggregates, and the sending.
+//! One `PutRecords` call: its entries, its KPL aggregates, and the sending.
 //!
 //! - `request`: the entries of one call, within the limits of the service.
 //! - `entry`: one Kinesis record of a call, and the user records that it carries.

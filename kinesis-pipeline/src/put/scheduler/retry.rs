@@ -35,7 +35,7 @@ pub(crate) fn verdict(
     if matches!(failure, AttemptError::WrongAnswer { .. }) {
         return RetryDecision::GiveUp;
     }
-    if !may_pass(failure.class()) {
+    if !failure.class().may_pass() {
         return RetryDecision::Reject;
     }
     let outage = failure.outage();
@@ -43,7 +43,7 @@ pub(crate) fn verdict(
         return RetryDecision::GiveUp;
     }
     if outage == Some(Outage::Credentials) {
-        return RetryDecision::Again(outage_backoff(options, lasted, jitter));
+        return RetryDecision::Again(options.outage_backoff(lasted, jitter));
     }
     let attempts_max = match failure.class() {
         ErrorClass::Throttled => options.throttled_attempts_max,
@@ -63,11 +63,6 @@ pub(crate) fn outage_max(options: &PutOptions, outage: Outage) -> Duration {
     }
 }
 
-/// Whether a later attempt may succeed. A stream that is being changed takes records again soon.
-pub(crate) fn may_pass(class: ErrorClass) -> bool {
-    class.is_retryable() || matches!(class, ErrorClass::InUse | ErrorClass::LimitExceeded)
-}
-
 /// Returns the back-off after this many attempts: between half and the whole of a time that doubles with each.
 pub(crate) fn backoff(options: &PutOptions, attempts: u32, jitter: f64) -> Duration {
     let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
@@ -76,14 +71,6 @@ pub(crate) fn backoff(options: &PutOptions, attempts: u32, jitter: f64) -> Durat
         .saturating_mul(doubled)
         .min(options.backoff_max);
     full.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
-}
-
-/// Returns the wait in an outage that has lasted so long: about half of that, so that the last try is made when the
-/// time is up. It does not depend on attempts, as none was made.
-pub(crate) fn outage_backoff(options: &PutOptions, lasted: Duration, jitter: f64) -> Duration {
-    let full = (lasted / 2).clamp(options.backoff_min, options.backoff_max);
-    let wait = full.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
-    wait.min(options.outage_max.saturating_sub(lasted))
 }
 
 #[cfg(test)]
@@ -175,7 +162,7 @@ mod tests {
         assert_eq!(waits.iter().max(), Some(&options.backoff_max));
         assert!(waits.len() < 60, "{}", waits.len());
         assert_eq!(after(lasted), RetryDecision::GiveUp);
-        let shortest = outage_backoff(&options, Duration::from_secs(2), 0.0);
+        let shortest = options.outage_backoff(Duration::from_secs(2), 0.0);
         assert_eq!(shortest, Duration::from_millis(500), "spread over half");
     }
 

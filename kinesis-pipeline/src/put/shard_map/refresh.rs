@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{put::scheduler::retry::may_pass, service::ErrorClass, shard::Shard};
+use crate::{service::ErrorClass, shard::Shard};
 
 /// A map that proves wrong again so soon is read again only after this time.
 const INTERVAL_MIN: Duration = Duration::from_millis(200);
@@ -112,7 +112,7 @@ impl Refresh {
     /// otherwise [`take`](Self::take) tells that no listing was of use.
     pub(crate) fn failed(&mut self, class: ErrorClass, now: Instant) -> bool {
         self.failures += 1;
-        if may_pass(class) && self.failures < FAILURES_MAX {
+        if class.may_pass() && self.failures < FAILURES_MAX {
             self.step = Step::Wanted(now + BACKOFF_MIN * 2_u32.pow(self.failures));
             return true;
         }
@@ -143,7 +143,7 @@ impl Refresh {
 
 /// A stream that is not there may be made at any time.
 fn wait_after(class: ErrorClass) -> Duration {
-    if may_pass(class) || class == ErrorClass::NotFound {
+    if class.may_pass() || class == ErrorClass::NotFound {
         FAILED_AGAIN
     } else {
         REFUSED_AGAIN

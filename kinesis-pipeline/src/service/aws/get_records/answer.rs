@@ -1,4 +1,4 @@
-//! The answer of GetRecords: one walk over its members, for JSON and for CBOR.
+//! The answer of `GetRecords`: one walk over its members, for JSON and for CBOR.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use crate::{
     record::PartitionKey,
     service::{
         ChildShard, RecordPage, ShardIterator, StoredRecord,
-        aws::members::{MemberText as _, Members},
+        aws::members::{MemberText, Members},
     },
     shard::{HashKey, HashKeyRange, SequenceNumber, ShardId},
 };
@@ -105,7 +105,7 @@ fn record<'a>(
     let Some(data) = data.unwrap_or_else(|| Some(Bytes::new())) else {
         return Ok(Err("the data of a record is not base64"));
     };
-    let key = key.map(|key| key.into_str()).unwrap_or_default();
+    let key = key.map(MemberText::into_str).unwrap_or_default();
     Ok(Ok(StoredRecord {
         sequence_number,
         arrived_at,

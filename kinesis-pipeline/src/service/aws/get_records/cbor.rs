@@ -1,4 +1,4 @@
-//! GetRecords in CBOR.
+//! `GetRecords` in CBOR.
 
 use std::{
     borrow::Cow,

@@ -1,4 +1,4 @@
-//! The answer of GetRecords in JSON.
+//! The answer of `GetRecords` in JSON.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! The answer of PutRecords: one walk over its members, for JSON and for CBOR.
+//! The answer of `PutRecords`: one walk over its members, for JSON and for CBOR.
 
 use super::{Entries, Entry};
 use crate::{

@@ -1,4 +1,4 @@
-//! PutRecords in CBOR.
+//! `PutRecords` in CBOR.
 
 use std::io::Write as _;
 

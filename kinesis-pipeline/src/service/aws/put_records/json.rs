@@ -1,4 +1,4 @@
-//! PutRecords in JSON.
+//! `PutRecords` in JSON.
 
 use std::io::Write as _;
 

@@ -1,0 +1,41 @@
+//! Calls that are retried while a reader opens, before there is a state machine for each shard.
+
+use std::{future::Future, time::Duration};
+
+use crate::{
+    get::shard_reader::retry::{Failures, Verdict},
+    service::{ErrorClass, ServiceError},
+    target::Target,
+};
+
+/// The time for which opening retries when the service cannot be reached or fails.
+pub(in crate::get) const UNREACHABLE_MAX: Duration = Duration::from_secs(4);
+/// The time for which opening retries when the service answers that it is busy.
+pub(in crate::get) const BUSY_MAX: Duration = Duration::from_secs(30);
+
+/// Makes a call until it succeeds, fails for good, or has failed for too long: [`BUSY_MAX`] or [`UNREACHABLE_MAX`].
+pub(in crate::get) async fn with_retries<T, F>(
+    target: &Target,
+    call: impl Fn() -> F,
+) -> Result<T, ServiceError>
+where
+    F: Future<Output = Result<T, ServiceError>>,
+{
+    let mut failures = Failures::default();
+    loop {
+        let error = match call().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let outage_max = match error.class {
+            ErrorClass::Throttled | ErrorClass::InUse | ErrorClass::LimitExceeded => BUSY_MAX,
+            _ if error.awaits_credentials() => BUSY_MAX,
+            _ => UNREACHABLE_MAX,
+        };
+        let now = target.clock.instant();
+        match failures.judge(error.class, now, outage_max, fastrand::f64()) {
+            Verdict::Again { at, .. } => tokio::time::sleep_until(at).await,
+            Verdict::Final => return Err(error),
+        }
+    }
+}
