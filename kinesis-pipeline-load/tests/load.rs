@@ -667,6 +667,8 @@ async fn a_put_that_is_refused_names_the_line_and_the_second_run_sends_the_rest(
     local.faults().add(deny).unwrap();
     let load = || {
         Loader::new(&stream)
+            // A record a request: the second one is refused.
+            .aggregate(false)
             .resume(dir.path("resume"))
             .load(input.clone())
     };

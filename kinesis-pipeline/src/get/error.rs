@@ -167,14 +167,14 @@ impl GetError {
         }
     }
 
-    pub(crate) fn checkpoint(stream: &StreamId, source: CheckpointError) -> Self {
+    pub(super) fn checkpoint(stream: &StreamId, source: CheckpointError) -> Self {
         Self::Checkpoint {
             stream: stream.clone(),
             source: Box::new(source),
         }
     }
 
-    pub(crate) fn mismatch(stream: &StreamId, checkpoint: Checkpoint, found: Mismatch) -> Self {
+    pub(super) fn mismatch(stream: &StreamId, checkpoint: Checkpoint, found: Mismatch) -> Self {
         Self::Mismatch {
             stream: stream.clone(),
             checkpoint: Box::new(checkpoint),
@@ -182,7 +182,7 @@ impl GetError {
         }
     }
 
-    pub(crate) fn consumer(stream: &StreamId, name: &str, source: ServiceError) -> Self {
+    pub(super) fn consumer(stream: &StreamId, name: &str, source: ServiceError) -> Self {
         Self::Consumer {
             stream: stream.clone(),
             consumer: name.to_owned(),
@@ -190,7 +190,7 @@ impl GetError {
         }
     }
 
-    pub(crate) fn service(
+    pub(super) fn service(
         stream: &StreamId,
         shard: Option<&ShardId>,
         source: ServiceError,

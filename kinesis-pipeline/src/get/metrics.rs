@@ -71,17 +71,17 @@ impl GetMetrics {
     }
 
     /// Adds what has changed since the last call.
-    pub(crate) fn publish(&self, stats: &ReaderStats) {
+    pub(super) fn publish(&self, stats: &ReaderStats) {
         self.totals.publish(stats);
     }
 
     /// So many shards are being read.
-    pub(crate) fn on_open_shards(&self, count: usize) {
+    pub(super) fn on_open_shards(&self, count: usize) {
         self.open_shards.publish(count as u64);
     }
 
     /// Makes a `GetRecords` call.
-    pub(crate) async fn timed<F: Future>(&self, clock: &Clock, call: F) -> F::Output {
+    pub(super) async fn timed<F: Future>(&self, clock: &Clock, call: F) -> F::Output {
         let stopwatch = Stopwatch::start(clock);
         let answer = call.await;
         stopwatch.stop(clock, &self.get_records_time);
@@ -101,17 +101,17 @@ impl GetMetrics {
     }
 
     /// So many bytes of the prefetch budget are used.
-    pub(crate) fn on_prefetched(&self, bytes: usize) {
+    pub(super) fn on_prefetched(&self, bytes: usize) {
         self.prefetched.publish(bytes as u64);
     }
 
     /// A shard is read no more.
-    pub(crate) fn on_left(&self, shard_id: &ShardId) {
+    pub(super) fn on_left(&self, shard_id: &ShardId) {
         self.behind_latest.leave(shard_id.as_str());
     }
 
     /// Nothing is fetched any more.
-    pub(crate) fn on_end(&self) {
+    pub(super) fn on_end(&self) {
         self.open_shards.publish(0);
         self.prefetched.publish(0);
         self.behind_latest.leave_all();

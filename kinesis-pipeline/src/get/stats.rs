@@ -82,7 +82,7 @@ impl ReaderStats {
 /// The numbers of one reader, and the metrics that follow them. Locked for the length of an update or a copy
 /// only.
 #[derive(Clone, Debug)]
-pub(crate) struct Counters(Arc<Inner>);
+pub(super) struct Counters(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -91,34 +91,34 @@ struct Inner {
 }
 
 impl Counters {
-    pub(crate) fn new(stream: &StreamId) -> Self {
+    pub(super) fn new(stream: &StreamId) -> Self {
         Self(Arc::new(Inner {
             stats: Mutex::default(),
             metrics: GetMetrics::new(stream),
         }))
     }
 
-    pub(crate) fn stats(&self) -> ReaderStats {
+    pub(super) fn stats(&self) -> ReaderStats {
         self.lock().clone()
     }
 
-    pub(crate) fn metrics(&self) -> &GetMetrics {
+    pub(super) fn metrics(&self) -> &GetMetrics {
         &self.0.metrics
     }
 
-    pub(crate) fn on_begun(&self, shard_id: &ShardId) {
+    pub(super) fn on_begun(&self, shard_id: &ShardId) {
         self.update(|stats| {
             stats.shards.insert(shard_id.clone(), ShardStats::default());
             self.metrics().on_open_shards(stats.shards.len());
         });
     }
 
-    pub(crate) fn on_page(&self, shard_id: &ShardId, page: &RecordPage, now: SystemTime) {
+    pub(super) fn on_page(&self, shard_id: &ShardId, page: &RecordPage, now: SystemTime) {
         self.update(|stats| stats.add_page(shard_id, page, now));
         self.metrics().on_page(shard_id, page.behind_latest);
     }
 
-    pub(crate) fn on_error(&self, shard_id: &ShardId, error: &ServiceError) {
+    pub(super) fn on_error(&self, shard_id: &ShardId, error: &ServiceError) {
         self.metrics().on_error(error.class);
         self.update(|stats| {
             match error.class {
@@ -132,24 +132,24 @@ impl Counters {
     }
 
     /// Records of a page were given out, and no more of it will be.
-    pub(crate) fn on_given(&self, records: u64) {
+    pub(super) fn on_given(&self, records: u64) {
         self.update(|stats| stats.user_records += records);
     }
 
-    pub(crate) fn on_undecodable(&self) {
+    pub(super) fn on_undecodable(&self) {
         self.update(|stats| stats.undecodable_records += 1);
     }
 
-    pub(crate) fn on_strays(&self, count: u64) {
+    pub(super) fn on_strays(&self, count: u64) {
         self.update(|stats| stats.stray_records += count);
     }
 
-    pub(crate) fn on_gap(&self) {
+    pub(super) fn on_gap(&self) {
         self.update(|stats| stats.gaps += 1);
     }
 
     /// The shard was read to its end, or is not read any more.
-    pub(crate) fn on_left(&self, shard_id: &ShardId, is_ended: bool) {
+    pub(super) fn on_left(&self, shard_id: &ShardId, is_ended: bool) {
         self.metrics().on_left(shard_id);
         self.update(|stats| {
             stats.shards.remove(shard_id);

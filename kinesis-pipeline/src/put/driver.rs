@@ -24,7 +24,7 @@ use crate::{service::ServiceError, shard::Shard};
 ///
 /// Dropping it, as a runtime does that shuts down, ends all of its records and gives the state back, so that
 /// a later put can start a driver on another runtime.
-pub(crate) struct Driver {
+pub(super) struct Driver {
     pipeline: Arc<Pipeline>,
     /// Absent once it was given back.
     state: Option<Box<Scheduler>>,
@@ -52,7 +52,7 @@ struct Calls {
 }
 
 impl Driver {
-    pub(crate) fn new(pipeline: Arc<Pipeline>, state: Box<Scheduler>) -> Self {
+    pub(super) fn new(pipeline: Arc<Pipeline>, state: Box<Scheduler>) -> Self {
         Self {
             pipeline,
             state: Some(state),
@@ -61,7 +61,7 @@ impl Driver {
 
     /// Runs until nothing is left to do. The next put starts another driver: nothing stays behind on a
     /// runtime that may never be polled again.
-    pub(crate) async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         let mut calls = Calls::default();
         while let Some(state) = &mut self.state {
             self.pipeline.take_arrived();

@@ -336,7 +336,7 @@ impl AttemptError {
     }
 
     /// Returns the outage that kept the request from the service, if it is known that it was not carried out.
-    pub(crate) fn outage(&self) -> Option<Outage> {
+    pub(super) fn outage(&self) -> Option<Outage> {
         let Self::Request(error) = self else {
             return None;
         };
@@ -352,7 +352,7 @@ impl AttemptError {
 
 /// An outage that keeps every request from the service, whatever it carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outage {
+pub(super) enum Outage {
     /// No connection can be made.
     Unreachable,
     /// No request can be signed, or the session of the credentials has expired.

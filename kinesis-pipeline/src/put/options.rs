@@ -21,33 +21,33 @@ const MIB: usize = 1024 * 1024;
     reason = "switches that do not depend on each other"
 )]
 pub struct PutOptions {
-    pub(crate) attempts_max: u32,
-    pub(crate) throttled_attempts_max: u32,
-    pub(crate) backoff_min: Duration,
-    pub(crate) backoff_max: Duration,
-    pub(crate) unreachable_max: Duration,
-    pub(crate) outage_max: Duration,
-    pub(crate) request_timeout: Duration,
-    pub(crate) requests_in_flight_max: usize,
-    pub(crate) in_flight_bytes_max: usize,
-    pub(crate) in_flight_records_max: usize,
-    pub(crate) linger_max: Duration,
+    pub(super) attempts_max: u32,
+    pub(super) throttled_attempts_max: u32,
+    pub(super) backoff_min: Duration,
+    pub(super) backoff_max: Duration,
+    pub(super) unreachable_max: Duration,
+    pub(super) outage_max: Duration,
+    pub(super) request_timeout: Duration,
+    pub(super) requests_in_flight_max: usize,
+    pub(super) in_flight_bytes_max: usize,
+    pub(super) in_flight_records_max: usize,
+    pub(super) linger_max: Duration,
     /// Records that wait are sent as soon as nothing is gained by waiting, not after `linger_max`.
-    pub(crate) eager: bool,
+    pub(super) eager: bool,
     /// Records are placed by the shard map, and each shard is written to at its own pace.
-    pub(crate) placed: bool,
+    pub(super) placed: bool,
     /// Shards have no pace.
-    pub(crate) ignores_limits: bool,
-    pub(crate) aggregate: bool,
-    pub(crate) aggregate_bytes_max: usize,
-    pub(crate) put_again: PutAgain,
-    pub(crate) order: Order,
-    pub(crate) record_ttl: Option<Duration>,
+    pub(super) ignores_limits: bool,
+    pub(super) aggregate: bool,
+    pub(super) aggregate_bytes_max: usize,
+    pub(super) put_again: PutAgain,
+    pub(super) order: Order,
+    pub(super) record_ttl: Option<Duration>,
 }
 
 /// The records that are put again when a reshard left some of an aggregate in a shard that does not take them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PutAgain {
+pub(super) enum PutAgain {
     /// Those that the shard does not take.
     Strays,
     /// All of the aggregate.
@@ -188,7 +188,7 @@ impl PutOptions {
         self
     }
 
-    pub(crate) fn check(&self) -> Result<(), InvalidPutOption> {
+    pub(super) fn check(&self) -> Result<(), InvalidPutOption> {
         const MS: Duration = Duration::from_millis(1);
         const MINUTE: Duration = Duration::from_mins(1);
         within("attempts_max", self.attempts_max, 1..=100)?;
@@ -234,7 +234,7 @@ impl PutOptions {
 
     /// Returns the wait in an outage that has lasted so long: about half of that, so that the last try is made when the
     /// time is up. It does not depend on attempts, as none was made.
-    pub(crate) fn outage_backoff(&self, lasted: Duration, jitter: f64) -> Duration {
+    pub(super) fn outage_backoff(&self, lasted: Duration, jitter: f64) -> Duration {
         let full = (lasted / 2).clamp(self.backoff_min, self.backoff_max);
         let wait = full.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
         wait.min(self.outage_max.saturating_sub(lasted))

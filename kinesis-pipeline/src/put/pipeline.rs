@@ -31,7 +31,7 @@ use crate::record::EncodedRecord;
 /// One put pipeline: a queue that takes records without a lock, and a driver that runs while there is
 /// something to do.
 #[derive(Debug)]
-pub(crate) struct Pipeline {
+pub(super) struct Pipeline {
     shared: Arc<Shared>,
     inbox: mpsc::Sender<Arrival>,
     home: Mutex<Home>,
@@ -75,7 +75,7 @@ struct Flushed {
 }
 
 impl Pipeline {
-    pub(crate) fn new(shared: Shared, rng: fastrand::Rng) -> Arc<Self> {
+    pub(super) fn new(shared: Shared, rng: fastrand::Rng) -> Arc<Self> {
         let options = &shared.options;
         let records_weight = options.in_flight_records_max.saturating_mul(ARRIVAL_WEIGHT);
         let room_weight = options.in_flight_bytes_max.min(records_weight);
@@ -99,12 +99,12 @@ impl Pipeline {
         })
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
     /// Accepts a record once there is room for it. Cancel safe: until it returns, nothing is accepted.
-    pub(crate) async fn put(
+    pub(super) async fn put(
         self: &Arc<Self>,
         record: EncodedRecord,
     ) -> Result<PendingReceipt, PutError> {
@@ -120,7 +120,7 @@ impl Pipeline {
 
     /// Accepts a record if there is room for it and the stream is known to take one of its size, or gives it
     /// back: it may be that [`put`](Self::put) accepts it.
-    pub(crate) fn try_put(
+    pub(super) fn try_put(
         self: &Arc<Self>,
         record: EncodedRecord,
     ) -> Result<Result<PendingReceipt, EncodedRecord>, PutError> {
@@ -135,13 +135,13 @@ impl Pipeline {
     }
 
     /// Waits for room for a record of this size. Cancel safe.
-    pub(crate) async fn reserve(&self, bytes: usize) -> Result<Permit, PutError> {
+    pub(super) async fn reserve(&self, bytes: usize) -> Result<Permit, PutError> {
         self.ready()?;
         Ok(self.shared.budget.acquire(bytes).await)
     }
 
     /// Accepts a record that has room.
-    pub(crate) fn put_reserved(
+    pub(super) fn put_reserved(
         self: &Arc<Self>,
         record: EncodedRecord,
         permit: Permit,
@@ -151,7 +151,7 @@ impl Pipeline {
     }
 
     /// Accepts no more records, and waits until those that were accepted have their results.
-    pub(crate) async fn close(self: &Arc<Self>) -> Result<(), FlushError> {
+    pub(super) async fn close(self: &Arc<Self>) -> Result<(), FlushError> {
         self.closed.store(true, Ordering::SeqCst);
         let mut failed = 0;
         loop {
@@ -243,7 +243,7 @@ impl Pipeline {
     }
 
     /// Waits until all records that were accepted before have their results.
-    pub(crate) async fn flush(self: &Arc<Self>) -> Result<(), FlushError> {
+    pub(super) async fn flush(self: &Arc<Self>) -> Result<(), FlushError> {
         let flushed = self.flush_taken().await?;
         self.flushed(flushed.failed)
     }
@@ -327,14 +327,14 @@ impl Pipeline {
     }
 
     /// The driver takes what has come. To be called before it looks into the queue.
-    pub(crate) fn take_arrived(&self) {
+    pub(super) fn take_arrived(&self) {
         // Reading it makes the records visible whose weight it has.
         self.arrived.swap(0, Ordering::SeqCst);
     }
 
     /// Waits until something may have been put since the last [`take_arrived`](Self::take_arrived); a
     /// patient driver, until much has.
-    pub(crate) async fn next_put(&self, coalesces: bool) {
+    pub(super) async fn next_put(&self, coalesces: bool) {
         let wakes_at = if coalesces { self.coalesce_weight } else { 1 };
         self.wakes_at.store(wakes_at, Ordering::SeqCst);
         if self.arrived.load(Ordering::SeqCst) < wakes_at {
@@ -344,7 +344,7 @@ impl Pipeline {
 
     /// Takes the state back from a driver that has nothing to do, or gives it back if something was put
     /// meanwhile.
-    pub(crate) fn park(&self, mut state: Box<Scheduler>) -> Option<Box<Scheduler>> {
+    pub(super) fn park(&self, mut state: Box<Scheduler>) -> Option<Box<Scheduler>> {
         let mut home = self.home();
         self.driven.store(false, Ordering::SeqCst);
         self.take_arrived();
@@ -359,7 +359,7 @@ impl Pipeline {
     }
 
     /// Takes the state back from a driver that can go on no longer, and ends the records that it had.
-    pub(crate) fn abandon(&self, mut state: Box<Scheduler>) {
+    pub(super) fn abandon(&self, mut state: Box<Scheduler>) {
         let abandoned = {
             let mut home = self.home();
             self.driven.store(false, Ordering::SeqCst);

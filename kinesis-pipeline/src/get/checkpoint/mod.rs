@@ -17,7 +17,7 @@ use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc, time::SystemTi
 pub use file::FileCheckpoints;
 pub use memory::MemoryCheckpoints;
 pub(crate) use progress::{Ordinal, Progress};
-pub(crate) use saver::Saver;
+pub(in crate::get) use saver::Saver;
 
 use crate::{
     service::IteratorStart,
@@ -78,7 +78,7 @@ impl Checkpoint {
     }
 
     /// The time up to which all is known to be finished.
-    pub(crate) fn finished_until(&self) -> Option<SystemTime> {
+    pub(super) fn finished_until(&self) -> Option<SystemTime> {
         let begun = match self.place {
             CheckpointPlace::Timestamp(time) => Some(time),
             _ => None,
@@ -108,7 +108,7 @@ pub enum CheckpointPlace {
 
 impl CheckpointPlace {
     /// The place of a shard of which nothing is finished; `None` for a start that has no such form.
-    pub(crate) fn where_begun(start: &IteratorStart) -> Option<Self> {
+    pub(super) fn where_begun(start: &IteratorStart) -> Option<Self> {
         match start {
             IteratorStart::TrimHorizon => Some(Self::TrimHorizon),
             IteratorStart::AtTimestamp(time) => Some(Self::Timestamp(*time)),

@@ -106,7 +106,7 @@ impl Progress {
     }
 
     /// Gives back positions that could not be saved, unless newer ones have come.
-    pub(crate) fn put_back(&self, checkpoints: Vec<Checkpoint>) {
+    pub(super) fn put_back(&self, checkpoints: Vec<Checkpoint>) {
         let mut shards = self.lock();
         for checkpoint in checkpoints {
             let is_end = checkpoint.place == CheckpointPlace::ShardEnd;

@@ -15,7 +15,7 @@ pub(crate) struct Saver {
     store: Arc<dyn CheckpointStore>,
     app: Arc<str>,
     stream: Arc<str>,
-    pub(crate) progress: Arc<Progress>,
+    pub(in crate::get) progress: Arc<Progress>,
     /// Shards that are finished and gone. Their checkpoints are removed once those of their children are saved.
     gone: Arc<Mutex<Vec<ShardId>>>,
     /// The creation time of the stream, once that is known; it goes with each checkpoint.
@@ -23,7 +23,11 @@ pub(crate) struct Saver {
 }
 
 impl Saver {
-    pub(crate) fn new(store: Arc<dyn CheckpointStore>, app: Arc<str>, stream: &str) -> Self {
+    pub(in crate::get) fn new(
+        store: Arc<dyn CheckpointStore>,
+        app: Arc<str>,
+        stream: &str,
+    ) -> Self {
         Self {
             store,
             app,
@@ -34,18 +38,18 @@ impl Saver {
         }
     }
 
-    pub(crate) async fn load(&self) -> Result<Vec<Checkpoint>, CheckpointError> {
+    pub(in crate::get) async fn load(&self) -> Result<Vec<Checkpoint>, CheckpointError> {
         in_time(self.store.load(&self.app, &self.stream)).await
     }
 
     /// Keeps with all checkpoints when the stream was created.
-    pub(crate) fn set_stream_created_at(&self, time: SystemTime) {
+    pub(in crate::get) fn set_stream_created_at(&self, time: SystemTime) {
         // A reader opens once; the first time stays.
         let _ = self.stream_created_at.set(time);
     }
 
     /// Removes these shards' checkpoints after the next save.
-    pub(crate) fn forget(&self, shards: impl IntoIterator<Item = ShardId>) {
+    pub(in crate::get) fn forget(&self, shards: impl IntoIterator<Item = ShardId>) {
         self.gone().extend(shards);
     }
 
@@ -54,7 +58,7 @@ impl Saver {
     }
 
     /// Saves what is not saved yet. What a failed save was about will be saved by the next.
-    pub(crate) async fn save(&self) -> Result<(), CheckpointError> {
+    pub(in crate::get) async fn save(&self) -> Result<(), CheckpointError> {
         let unsaved = self.progress.take_unsaved();
         if unsaved.is_empty() {
             return Ok(());

@@ -15,7 +15,7 @@ const UNACKED_MAX: u64 = 1_000_000;
 
 /// Notes what the owner of a reader has finished.
 #[derive(Debug)]
-pub(crate) struct Tracker {
+pub(in crate::get) struct Tracker {
     saver: Saver,
     needs_ack: bool,
     /// The record that was given out last: finished when the next is asked for. Unused with acks.
@@ -34,7 +34,7 @@ impl Ack {
         Self { progress, ordinal }
     }
 
-    pub(crate) fn finish(&self, shard_id: &ShardId) {
+    pub(super) fn finish(&self, shard_id: &ShardId) {
         self.progress.finish(shard_id, self.ordinal);
     }
 }
@@ -48,7 +48,7 @@ impl fmt::Debug for Ack {
 }
 
 impl Tracker {
-    pub(crate) fn new(saver: Saver, needs_ack: bool) -> Self {
+    pub(in crate::get) fn new(saver: Saver, needs_ack: bool) -> Self {
         Self {
             saver,
             needs_ack,
@@ -57,19 +57,19 @@ impl Tracker {
     }
 
     /// Another one for the same progress.
-    pub(crate) fn like(&self) -> Self {
+    pub(super) fn like(&self) -> Self {
         Self::new(self.saver.clone(), self.needs_ack)
     }
 
     /// The owner asks for the next record, or says that it is done.
-    pub(crate) fn on_asked(&mut self) {
+    pub(super) fn on_asked(&mut self) {
         if let Some(given) = self.given.take() {
             self.saver.progress.reach(given);
         }
     }
 
     /// A record is being given out; `is_last` tells whether nothing of its Kinesis record is left.
-    pub(crate) fn on_given<R>(
+    pub(super) fn on_given<R>(
         &mut self,
         mut item: Result<Record<R>, GetError>,
         is_last: bool,
@@ -111,7 +111,7 @@ impl Tracker {
         }
     }
 
-    pub(crate) async fn save(&self) -> Result<(), CheckpointError> {
+    pub(super) async fn save(&self) -> Result<(), CheckpointError> {
         self.saver.save().await
     }
 }

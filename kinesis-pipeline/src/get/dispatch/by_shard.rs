@@ -49,7 +49,7 @@ pub struct ShardRecords<R> {
 }
 
 impl<R> ByShard<R> {
-    pub(crate) fn new(records: Records<R>) -> Self {
+    pub(super) fn new(records: Records<R>) -> Self {
         let mut shards = Self {
             shards: HashMap::new(),
             begun: None,

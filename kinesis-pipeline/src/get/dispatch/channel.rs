@@ -7,7 +7,7 @@ use crate::{get::error::GetError, service::StoredRecord, shard::ShardId};
 
 /// A delivery from the driver to the reader's owner, in order.
 #[derive(Debug)]
-pub(crate) enum Delivery {
+pub(in crate::get) enum Delivery {
     Page(Page),
     /// The shard's last page has been delivered.
     ShardEnd(ShardId),
@@ -18,21 +18,21 @@ pub(crate) enum Delivery {
 
 /// Records of one shard.
 #[derive(Debug)]
-pub(crate) struct Page {
-    pub(crate) shard_id: ShardId,
-    pub(crate) records: Vec<StoredRecord>,
+pub(in crate::get) struct Page {
+    pub(in crate::get) shard_id: ShardId,
+    pub(in crate::get) records: Vec<StoredRecord>,
     /// The part of the first record that was finished before.
-    pub(crate) finished: Option<Finished>,
-    pub(crate) behind_latest: Option<Duration>,
+    pub(in crate::get) finished: Option<Finished>,
+    pub(in crate::get) behind_latest: Option<Duration>,
     /// The bytes of the page in the prefetch budget.
-    pub(crate) bytes: usize,
+    pub(in crate::get) bytes: usize,
 }
 
 /// The owner has taken all records of a page.
 #[derive(Debug)]
-pub(crate) struct Taken {
-    pub(crate) shard_id: ShardId,
-    pub(crate) bytes: usize,
+pub(in crate::get) struct Taken {
+    pub(in crate::get) shard_id: ShardId,
+    pub(in crate::get) bytes: usize,
 }
 
 /// The driver's side of the queue between the driver and the reader's owner.
@@ -41,7 +41,7 @@ pub(crate) struct Taken {
 /// pages waiting, nor beyond the byte budget, and each page comes back as one [`Taken`]. So neither side ever
 /// waits inside a send, and a slow owner holds back fetching only.
 #[derive(Debug)]
-pub(crate) struct Feed {
+pub(in crate::get) struct Feed {
     deliveries: mpsc::UnboundedSender<Delivery>,
     news: mpsc::UnboundedReceiver<News>,
     stop: watch::Receiver<bool>,
@@ -54,14 +54,14 @@ pub(crate) struct Feed {
     pages_out: u64,
 }
 
-pub(crate) type NewsSender = mpsc::UnboundedSender<News>;
+pub(super) type NewsSender = mpsc::UnboundedSender<News>;
 
 /// The owner's side.
 #[derive(Debug)]
-pub(crate) struct Outlet {
+pub(in crate::get) struct Outlet {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
-    pub(crate) news: NewsSender,
-    pub(crate) stop: StopHandle,
+    pub(in crate::get) news: NewsSender,
+    pub(super) stop: StopHandle,
     /// The number of deliveries that came.
     received: u64,
     /// The number of deliveries that had come when the driver was last told that the owner waits.
@@ -87,7 +87,7 @@ impl StopHandle {
     }
 }
 
-pub(crate) fn channel() -> (Feed, Outlet) {
+pub(in crate::get) fn channel() -> (Feed, Outlet) {
     let (deliver, deliveries) = mpsc::unbounded_channel();
     let (tell, news) = mpsc::unbounded_channel();
     let (stop, is_stopped) = watch::channel(false);
@@ -114,7 +114,7 @@ pub(crate) fn channel() -> (Feed, Outlet) {
 
 /// A message of the owner to the driver.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(in crate::get) enum News {
     /// All records of a page were given out.
     Took(Taken),
     /// It waits, after so many deliveries.
@@ -129,14 +129,14 @@ pub(crate) enum News {
 
 impl Feed {
     /// Hands something to the owner. An owner that is gone is noticed by [`next`](Self::next).
-    pub(crate) fn send(&mut self, delivery: Delivery) {
+    pub(in crate::get) fn send(&mut self, delivery: Delivery) {
         self.sent += 1;
         self.pages_out += u64::from(matches!(delivery, Delivery::Page(_)));
         let _ = self.deliveries.send(delivery);
     }
 
     /// Returns the owner's next message. A stop is told once.
-    pub(crate) async fn next(&mut self) -> News {
+    pub(in crate::get) async fn next(&mut self) -> News {
         let is_stopped = self.is_stopped;
         tokio::select! {
             biased;
@@ -156,7 +156,7 @@ impl Feed {
     }
 
     /// Waits until the owner has given out everything that was sent. Returns whether it is still there.
-    pub(crate) async fn drained(&mut self) -> bool {
+    pub(in crate::get) async fn drained(&mut self) -> bool {
         while self.waits_at < self.sent || self.pages_out > 0 {
             if let News::Gone = self.next().await {
                 return false;
@@ -168,7 +168,10 @@ impl Feed {
 
 impl Outlet {
     /// The next delivery. When there is none yet the driver is told that the owner waits.
-    pub(crate) fn poll_next(&mut self, context: &mut task::Context<'_>) -> Poll<Option<Delivery>> {
+    pub(in crate::get) fn poll_next(
+        &mut self,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Option<Delivery>> {
         let next = self.deliveries.poll_recv(context);
         match next {
             Poll::Ready(_) => self.received += 1,

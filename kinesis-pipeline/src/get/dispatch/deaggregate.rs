@@ -18,21 +18,21 @@ pub(crate) struct UserRecord {
     pub(crate) arrived_at: SystemTime,
     pub(crate) encryption_type: Option<EncryptionType>,
     /// Whether it is the last of its Kinesis record: then nothing of that is left to read.
-    pub(crate) is_last: bool,
+    pub(super) is_last: bool,
     /// Whether it is a Kinesis record as it was stored.
     is_whole: bool,
 }
 
 /// The part of a Kinesis record that was finished before: its user records up to this index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Finished {
-    pub(crate) sequence_number: SequenceNumber,
-    pub(crate) sub_sequence_number: u64,
+pub(in crate::get) struct Finished {
+    pub(in crate::get) sequence_number: SequenceNumber,
+    pub(in crate::get) sub_sequence_number: u64,
 }
 
 /// Gives out the user records of a page, those of an aggregate one by one.
 #[derive(Debug)]
-pub(crate) struct UserRecords {
+pub(in crate::get) struct UserRecords {
     shard_id: ShardId,
     records: vec::IntoIter<StoredRecord>,
     /// Of the next records, whether each has the frame of an aggregate.
@@ -60,7 +60,7 @@ struct OpenAggregate {
 
 impl UserRecords {
     /// `finished` is left out if the page begins with that Kinesis record.
-    pub(crate) fn new(
+    pub(in crate::get) fn new(
         shard_id: ShardId,
         records: Vec<StoredRecord>,
         finished: Option<Finished>,
@@ -81,23 +81,27 @@ impl UserRecords {
     }
 
     /// Counts the records of aggregates that are outside of the shard's range, and drops them if wanted.
-    pub(crate) fn within(mut self, range: Option<HashKeyRange>, drops_strays: bool) -> Self {
+    pub(in crate::get) fn within(
+        mut self,
+        range: Option<HashKeyRange>,
+        drops_strays: bool,
+    ) -> Self {
         self.range = range;
         self.drops_strays = drops_strays;
         self
     }
 
     /// Returns the number of records of aggregates outside of the shard's range so far.
-    pub(crate) fn strays(&self) -> u64 {
+    pub(super) fn strays(&self) -> u64 {
         self.strays
     }
 
     /// Returns the number of user records given out so far.
-    pub(crate) fn given(&self) -> u64 {
+    pub(in crate::get) fn given(&self) -> u64 {
         self.given
     }
 
-    pub(crate) fn shard_id(&self) -> &ShardId {
+    pub(in crate::get) fn shard_id(&self) -> &ShardId {
         &self.shard_id
     }
 

@@ -4,7 +4,7 @@ use super::{deaggregate::UserRecord, record::Record};
 use crate::{get::error::GetError, record::KinesisRecord};
 
 /// Makes a record of yours from what was put.
-pub(crate) fn decode<R: KinesisRecord>(
+pub(super) fn decode<R: KinesisRecord>(
     read: UserRecord,
     behind_latest: Option<Duration>,
 ) -> Result<Record<R>, GetError> {

@@ -13,16 +13,16 @@ use crate::shard::{HashKeyRange, ShardId};
 pub(crate) struct Ranges(Arc<Mutex<HashMap<ShardId, HashKeyRange>>>);
 
 impl Ranges {
-    pub(crate) fn learn(&self, shard_id: &ShardId, range: HashKeyRange) {
+    pub(in crate::get) fn learn(&self, shard_id: &ShardId, range: HashKeyRange) {
         self.lock().insert(shard_id.clone(), range);
     }
 
-    pub(crate) fn of(&self, shard_id: &ShardId) -> Option<HashKeyRange> {
+    pub(super) fn of(&self, shard_id: &ShardId) -> Option<HashKeyRange> {
         self.lock().get(shard_id).copied()
     }
 
     /// Forgets the shards that have expired.
-    pub(crate) fn retain(&self, is_kept: impl Fn(&ShardId) -> bool) {
+    pub(in crate::get) fn retain(&self, is_kept: impl Fn(&ShardId) -> bool) {
         self.lock().retain(|shard_id, _| is_kept(shard_id));
     }
 

@@ -43,7 +43,7 @@ pub struct Records<R> {
 }
 
 impl<R> Records<R> {
-    pub(crate) fn new(
+    pub(in crate::get) fn new(
         outlet: Outlet,
         taker: Taker,
         counters: Counters,

@@ -17,7 +17,7 @@ use crate::{
 
 /// Gives out the records of one page after the other, on the owner's task.
 #[derive(Debug)]
-pub(crate) struct Taker {
+pub(in crate::get) struct Taker {
     stream: StreamId,
     news: NewsSender,
     /// Present when checkpoints are kept.
@@ -29,10 +29,10 @@ pub(crate) struct Taker {
 
 /// The treatment of aggregates.
 #[derive(Clone, Debug)]
-pub(crate) struct Splitting {
-    pub(crate) keeps_aggregates: bool,
-    pub(crate) drops_strays: bool,
-    pub(crate) ranges: Ranges,
+pub(in crate::get) struct Splitting {
+    pub(in crate::get) keeps_aggregates: bool,
+    pub(in crate::get) drops_strays: bool,
+    pub(in crate::get) ranges: Ranges,
 }
 
 /// The page whose records are being given out.
@@ -52,7 +52,7 @@ impl Drop for OpenPage {
 }
 
 impl Taker {
-    pub(crate) fn new(
+    pub(in crate::get) fn new(
         stream: StreamId,
         news: NewsSender,
         tracker: Option<Tracker>,
@@ -70,7 +70,7 @@ impl Taker {
     }
 
     /// Another one like this, without a page.
-    pub(crate) fn like(&self) -> Self {
+    pub(super) fn like(&self) -> Self {
         Self {
             stream: self.stream.clone(),
             news: self.news.clone(),
@@ -82,7 +82,7 @@ impl Taker {
     }
 
     /// The page that was begun, in a taker of its own; the record that was given out last is done with.
-    pub(crate) fn split_off(&mut self) -> Option<(ShardId, Self)> {
+    pub(super) fn split_off(&mut self) -> Option<(ShardId, Self)> {
         self.on_asked();
         let page = self.page.take()?;
         let shard_id = page.records.shard_id().clone();
@@ -96,23 +96,23 @@ impl Taker {
         ))
     }
 
-    pub(crate) fn stream(&self) -> &StreamId {
+    pub(super) fn stream(&self) -> &StreamId {
         &self.stream
     }
 
-    pub(crate) fn tracker(&self) -> Option<&Tracker> {
+    pub(super) fn tracker(&self) -> Option<&Tracker> {
         self.tracker.as_ref()
     }
 
     /// The owner asks for the next record, or says that it is done with the last.
-    pub(crate) fn on_asked(&mut self) {
+    pub(super) fn on_asked(&mut self) {
         if let Some(tracker) = &mut self.tracker {
             tracker.on_asked();
         }
     }
 
     /// Goes on with this page; the one before has been given out.
-    pub(crate) fn open(&mut self, page: Page) {
+    pub(super) fn open(&mut self, page: Page) {
         let range = self.splitting.ranges.of(&page.shard_id);
         let records = UserRecords::new(
             page.shard_id,
@@ -130,7 +130,7 @@ impl Taker {
     }
 
     /// The next record of the page. `None` when there is none: then the driver is told that the page was taken.
-    pub(crate) fn next<R: KinesisRecord>(&mut self) -> Option<Result<Record<R>, GetError>> {
+    pub(super) fn next<R: KinesisRecord>(&mut self) -> Option<Result<Record<R>, GetError>> {
         let page = self.page.as_mut()?;
         let Some(read) = page.records.next() else {
             self.leave();
@@ -148,7 +148,7 @@ impl Taker {
     }
 
     /// Drops what is left of the page.
-    pub(crate) fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         if let Some(page) = self.page.take() {
             if page.records.strays() > 0 {
                 self.counters.on_strays(page.records.strays());
@@ -161,7 +161,7 @@ impl Taker {
     }
 
     /// Tells the driver something. A driver that has ended has no use for it.
-    pub(crate) fn tell(&self, news: News) {
+    pub(super) fn tell(&self, news: News) {
         let _ = self.news.send(news);
     }
 }

@@ -5,19 +5,19 @@ use crate::get::shard_reader::poll_pacer::PAGE_BYTES_MAX;
 /// `used` never passes `bytes_max` by reserving, with one exception: when nothing is used, one page of any
 /// size is let through, so that a budget below the page size still makes progress.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub(in crate::get) struct Budget {
     bytes_max: usize,
     used: usize,
 }
 
 impl Budget {
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    pub(in crate::get) fn new(bytes_max: usize) -> Self {
         Self { bytes_max, used: 0 }
     }
 
     /// Sets `bytes` aside for a page that is to be fetched, if there is room.
     #[must_use]
-    pub(crate) fn reserve(&mut self, bytes: usize) -> bool {
+    pub(super) fn reserve(&mut self, bytes: usize) -> bool {
         let has_room = self.used == 0 || self.used.saturating_add(bytes) <= self.bytes_max;
         if has_room {
             self.used += bytes;
@@ -26,27 +26,27 @@ impl Budget {
     }
 
     /// Whether anything of unknown size may come.
-    pub(crate) fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.used < self.bytes_max.max(1)
     }
 
     /// A page came, or did not: its `reserved` bytes are free again and it takes `bytes`.
-    pub(crate) fn settle(&mut self, reserved: usize, bytes: usize) {
+    pub(super) fn settle(&mut self, reserved: usize, bytes: usize) {
         self.used = self.used.saturating_sub(reserved) + bytes;
     }
 
     /// A page was taken.
-    pub(crate) fn release(&mut self, bytes: usize) {
+    pub(super) fn release(&mut self, bytes: usize) {
         self.settle(bytes, 0);
     }
 
     /// The bytes that are set aside or taken.
-    pub(crate) fn used(&self) -> usize {
+    pub(super) fn used(&self) -> usize {
         self.used
     }
 
     /// Returns the bytes that one of `shards` shards may take for one page, when each has up to `pages` pages.
-    pub(crate) fn share(&self, shards: usize, pages: usize) -> usize {
+    pub(super) fn share(&self, shards: usize, pages: usize) -> usize {
         (self.bytes_max / (shards * pages).max(1)).min(PAGE_BYTES_MAX)
     }
 }

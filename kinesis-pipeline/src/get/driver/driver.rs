@@ -46,50 +46,50 @@ const CALLS_MAX: usize = 128;
 /// Every member of the lineage that is being read has an entry in `shards`. A shard whose next call may be
 /// made stands in `timers` until the call is due and in `due` until there is room for it; an entry that the
 /// shard's state no longer agrees with is skipped when its turn comes.
-pub(crate) struct Driver {
-    pub(crate) target: Target,
-    pub(crate) options: Options,
-    pub(crate) feed: Feed,
-    pub(crate) lineage: Lineage,
+pub(in crate::get) struct Driver {
+    pub(in crate::get) target: Target,
+    pub(in crate::get) options: Options,
+    pub(in crate::get) feed: Feed,
+    pub(in crate::get) lineage: Lineage,
     /// The start positions of members that have not been read; the others begin at their oldest record.
-    pub(crate) starts: HashMap<ShardId, Begin>,
-    pub(crate) bound: Option<Bound>,
-    pub(crate) shards: HashMap<ShardId, ShardState>,
-    pub(crate) timers: BTreeSet<(Instant, ShardId)>,
-    pub(crate) due: VecDeque<ShardId>,
-    pub(crate) budget: Budget,
-    pub(crate) listing: Listing,
-    pub(crate) elsewhere: Elsewhere,
-    pub(crate) save_timer: SaveTimer,
-    pub(crate) counters: Counters,
+    pub(in crate::get) starts: HashMap<ShardId, Begin>,
+    pub(in crate::get) bound: Option<Bound>,
+    pub(in crate::get) shards: HashMap<ShardId, ShardState>,
+    pub(in crate::get) timers: BTreeSet<(Instant, ShardId)>,
+    pub(in crate::get) due: VecDeque<ShardId>,
+    pub(in crate::get) budget: Budget,
+    pub(in crate::get) listing: Listing,
+    pub(in crate::get) elsewhere: Elsewhere,
+    pub(in crate::get) save_timer: SaveTimer,
+    pub(in crate::get) counters: Counters,
     /// Shards that the service says it does not know, until it answers about them again. Listings tell whether they
     /// have expired.
-    pub(crate) lost: HashMap<ShardId, Absence>,
-    pub(crate) retention: Retention,
+    pub(in crate::get) lost: HashMap<ShardId, Absence>,
+    pub(in crate::get) retention: Retention,
     /// The times up to which ended shards were read, for their children; kept until the shards expire.
-    pub(crate) ended: HashMap<ShardId, ReadUntil>,
-    pub(crate) calls: Calls,
+    pub(in crate::get) ended: HashMap<ShardId, ReadUntil>,
+    pub(in crate::get) calls: Calls,
     /// The ARN of the consumer that subscribes to shards; without one they are polled.
-    pub(crate) consumer_arn: Option<Arc<str>>,
+    pub(in crate::get) consumer_arn: Option<Arc<str>>,
     /// The subscriptions that nothing is awaited from, because there is no room.
-    pub(crate) subscriptions: HashMap<ShardId, Subscription>,
+    pub(in crate::get) subscriptions: HashMap<ShardId, Subscription>,
     /// The next events of the others: at most one per shard. They may be long in coming, so they do not count
     /// as calls.
-    pub(crate) events: Calls,
+    pub(in crate::get) events: Calls,
 }
 
-pub(crate) type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>;
+pub(super) type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>;
 
 /// The first call of a shard.
 #[derive(Debug)]
-pub(crate) enum Opened {
+pub(in crate::get) enum Opened {
     Nothing,
     Iterator(ShardIterator),
     Subscription(fetch::Subscribed),
 }
 
 /// The answer to a call in flight.
-pub(crate) enum Answer {
+pub(in crate::get) enum Answer {
     Iterator {
         shard_id: ShardId,
         result: Result<ShardIterator, ServiceError>,
@@ -124,7 +124,7 @@ enum Event {
 impl Driver {
     /// Reads until everything wanted was read, the owner stops it, or an error ends it; then saves how far the
     /// owner has come.
-    pub(crate) async fn run(mut self) {
+    pub(in crate::get) async fn run(mut self) {
         if let Err(error) = self.read().await {
             self.feed.send(Delivery::Failed(error));
         }
@@ -205,7 +205,7 @@ impl Driver {
     }
 
     /// Begins to read a shard with what was `opened` for it, or from `begin` if nothing was.
-    pub(crate) fn read_shard(&mut self, shard_id: &ShardId, begin: Begin, opened: Opened) {
+    pub(in crate::get) fn read_shard(&mut self, shard_id: &ShardId, begin: Begin, opened: Opened) {
         if let (Some(saver), Some(checkpoint)) = (&self.options.saver, begin.checkpoint(shard_id)) {
             saver.progress.reach(checkpoint);
         }

@@ -28,7 +28,7 @@ const LOOKS_MAX: u32 = 8;
 
 /// Shards that wait until the checkpoints say that another reader has read their other parent to its end.
 #[derive(Debug, Default)]
-pub(crate) struct Elsewhere {
+pub(in crate::get) struct Elsewhere {
     waiting: BTreeMap<ShardId, Waiting>,
     is_running: bool,
     due: Option<Instant>,
@@ -44,7 +44,7 @@ struct Waiting {
 
 impl Elsewhere {
     /// A shard waits for these parents. The checkpoints are looked at at once.
-    pub(crate) fn wait(
+    pub(super) fn wait(
         &mut self,
         shard_id: ShardId,
         begin: Begin,
@@ -56,7 +56,7 @@ impl Elsewhere {
     }
 
     /// Returns the time of the next look.
-    pub(crate) fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self) -> Option<Instant> {
         self.due.filter(|_| !self.is_running)
     }
 

@@ -14,7 +14,7 @@ const INTERVAL_MAX: Duration = Duration::from_secs(30);
 
 /// The timer of listings: the safety net for children that no page told of.
 #[derive(Debug)]
-pub(crate) struct Listing {
+pub(in crate::get) struct Listing {
     is_running: bool,
     /// The earliest time of the next listing. It is made only while children are looked for.
     due: Option<Instant>,
@@ -25,7 +25,7 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    pub(crate) fn new() -> Self {
+    pub(in crate::get) fn new() -> Self {
         Self {
             is_running: false,
             due: None,
@@ -36,12 +36,12 @@ impl Listing {
     }
 
     /// Returns the time of the next listing.
-    pub(crate) fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self) -> Option<Instant> {
         self.due.filter(|_| !self.is_running)
     }
 
     /// Whether to list now. Then the listing counts as running.
-    pub(crate) fn begin_if_due(&mut self, is_wanted: bool, now: Instant) -> bool {
+    pub(super) fn begin_if_due(&mut self, is_wanted: bool, now: Instant) -> bool {
         if self.is_running {
             return false;
         }
@@ -54,7 +54,7 @@ impl Listing {
         self.is_running
     }
 
-    pub(crate) fn on_listed(&mut self, now: Instant) {
+    pub(super) fn on_listed(&mut self, now: Instant) {
         self.is_running = false;
         self.failures.reset();
         self.due = Some(now + self.interval);
@@ -63,13 +63,13 @@ impl Listing {
 
     /// Whether anything is to be learned from a listing: from one that lacks shards only after `incomplete_max` others
     /// like it, because the service then has no better one.
-    pub(crate) fn is_believed(&mut self, is_whole: bool, incomplete_max: u32) -> bool {
+    pub(super) fn is_believed(&mut self, is_whole: bool, incomplete_max: u32) -> bool {
         self.incomplete = if is_whole { 0 } else { self.incomplete + 1 };
         is_whole || self.incomplete > incomplete_max
     }
 
     /// Returns whether the listing will be tried again.
-    pub(crate) fn on_error(
+    pub(super) fn on_error(
         &mut self,
         class: ErrorClass,
         now: Instant,

@@ -32,7 +32,7 @@ const INCOMPLETE_MAX: u32 = 8;
 
 /// A shard that the service does not know.
 #[derive(Debug, Default)]
-pub(crate) struct Absence {
+pub(in crate::get) struct Absence {
     /// The number of whole listings, with younger shards, that lacked it.
     listings: u32,
     /// Instead, the service knows the shard and refuses the position to go on at. Nothing is called until a listing

@@ -22,7 +22,7 @@ const FRESH_FOR: Duration = Duration::from_mins(1);
 
 /// The retention period of the stream, as far as the reader was told. Asked for only when it matters.
 #[derive(Debug, Default)]
-pub(crate) struct Retention {
+pub(in crate::get) struct Retention {
     told: Option<Told>,
     is_asking: bool,
 }

@@ -9,7 +9,7 @@ use crate::{
 
 /// The timer of checkpoint saves.
 #[derive(Debug)]
-pub(crate) struct SaveTimer {
+pub(in crate::get) struct SaveTimer {
     interval: Duration,
     is_running: bool,
     due: Instant,
@@ -18,7 +18,7 @@ pub(crate) struct SaveTimer {
 
 impl SaveTimer {
     /// The first save is due at once: it tells where reading began.
-    pub(crate) fn new(interval: Duration, now: Instant) -> Self {
+    pub(in crate::get) fn new(interval: Duration, now: Instant) -> Self {
         Self {
             interval,
             is_running: false,
@@ -28,19 +28,19 @@ impl SaveTimer {
     }
 
     /// Returns the time of the next save.
-    pub(crate) fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self) -> Option<Instant> {
         (!self.is_running).then_some(self.due)
     }
 
     /// A shard ended: save at once, unless saving fails.
-    pub(crate) fn hurry(&mut self, now: Instant) {
+    pub(super) fn hurry(&mut self, now: Instant) {
         if !self.failures.are_any() {
             self.due = self.due.min(now);
         }
     }
 
     /// Whether to save now. Then the save counts as running.
-    pub(crate) fn begin_if_due(&mut self, now: Instant) -> bool {
+    pub(super) fn begin_if_due(&mut self, now: Instant) -> bool {
         if self.is_running || self.due > now {
             return false;
         }
@@ -49,12 +49,12 @@ impl SaveTimer {
         true
     }
 
-    pub(crate) fn on_saved(&mut self) {
+    pub(super) fn on_saved(&mut self) {
         self.is_running = false;
         self.failures.reset();
     }
 
-    pub(crate) fn on_error(
+    pub(super) fn on_error(
         &mut self,
         is_retryable: bool,
         now: Instant,

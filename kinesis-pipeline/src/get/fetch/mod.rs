@@ -6,8 +6,8 @@ pub(super) mod service_clock;
 mod subscribe;
 pub(super) mod with_retries;
 
-pub(crate) use poll::{get_iterator, get_page};
-pub(crate) use subscribe::{Subscribed, next_event, subscribe};
+pub(in crate::get) use poll::{get_iterator, get_page};
+pub(in crate::get) use subscribe::{Subscribed, next_event, subscribe};
 
 use std::{future::Future, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::service::{ErrorClass, Kinesis, ServiceError};
 const CALL_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The call's answer, or an error once it has taken too long.
-pub(crate) async fn in_time<T>(
+pub(super) async fn in_time<T>(
     operation: &'static str,
     service: &dyn Kinesis,
     call: impl Future<Output = Result<T, ServiceError>>,

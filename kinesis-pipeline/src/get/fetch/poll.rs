@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Fetches an iterator of a shard.
-pub(crate) async fn get_iterator(
+pub(in crate::get) async fn get_iterator(
     target: &Target,
     shard_id: ShardId,
     start: IteratorStart,
@@ -24,7 +24,7 @@ pub(crate) async fn get_iterator(
 }
 
 /// Fetches the page at an iterator.
-pub(crate) async fn get_page(
+pub(in crate::get) async fn get_page(
     target: &Target,
     iterator: ShardIterator,
     records_max: u32,

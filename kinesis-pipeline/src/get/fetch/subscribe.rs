@@ -16,18 +16,18 @@ const OPERATION: &str = "SubscribeToShard";
 /// A subscription without an event for so long counts as broken, although its connection may be up.
 ///
 /// The service sends an event at least every 5 seconds, with or without records: this is three of them.
-pub(crate) const INACTIVITY_MAX: Duration = Duration::from_secs(15);
+pub(super) const INACTIVITY_MAX: Duration = Duration::from_secs(15);
 
 /// A subscription that the service has accepted.
 #[derive(Debug)]
-pub(crate) struct Subscribed {
-    pub(crate) subscription: Subscription,
+pub(in crate::get) struct Subscribed {
+    pub(in crate::get) subscription: Subscription,
     /// The time at which it was asked for: its events were current at this time or later.
-    pub(crate) asked_at: SystemTime,
+    pub(in crate::get) asked_at: SystemTime,
 }
 
 /// Subscribes a registered consumer to a shard.
-pub(crate) async fn subscribe(
+pub(in crate::get) async fn subscribe(
     target: &Target,
     consumer_arn: &str,
     shard_id: ShardId,
@@ -44,7 +44,7 @@ pub(crate) async fn subscribe(
 }
 
 /// The next event; `None` at the end of the subscription.
-pub(crate) async fn next_event(
+pub(in crate::get) async fn next_event(
     target: &Target,
     subscription: &mut Subscription,
 ) -> Result<Option<SubscriptionEvent>, ServiceError> {

@@ -45,7 +45,7 @@ use crate::{
 const POSITIONS_AT_A_TIME: usize = 32;
 
 /// Fixes the position of every shard that is to be read now, and returns the driver that reads on from there.
-pub(crate) async fn open(
+pub(super) async fn open(
     target: Target,
     wish: &Wish,
     options: Options,

@@ -23,7 +23,7 @@ use crate::{
 const RETENTION_MIN: Duration = Duration::from_hours(24);
 
 /// Has shards whose checkpoints are too old begin where the policy says; returns these checkpoints.
-pub(crate) async fn leave_expired(
+pub(super) async fn leave_expired(
     target: &Target,
     starts: &mut HashMap<ShardId, Begin>,
     policy: OnTrimmed,

@@ -17,11 +17,11 @@ pub(in crate::get) const SKEW_MAX: Duration = Duration::from_secs(64);
 /// The start position of one shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Begin {
-    pub(crate) iterator: IteratorStart,
+    pub(in crate::get) iterator: IteratorStart,
     /// The part of the record at the iterator that was finished before.
-    pub(crate) finished: Option<Finished>,
+    pub(in crate::get) finished: Option<Finished>,
     /// The checkpoint that reading goes on from.
-    pub(crate) resumed: Option<Checkpoint>,
+    pub(in crate::get) resumed: Option<Checkpoint>,
 }
 
 impl From<IteratorStart> for Begin {
@@ -48,7 +48,7 @@ impl Begin {
     }
 
     /// Returns the finished position before anything is read; `None` for a start that has no such form.
-    pub(crate) fn checkpoint(&self, shard_id: &ShardId) -> Option<Checkpoint> {
+    pub(in crate::get) fn checkpoint(&self, shard_id: &ShardId) -> Option<Checkpoint> {
         self.resumed.clone().or_else(|| {
             let place = CheckpointPlace::where_begun(&self.iterator)?;
             Some(Checkpoint::new(shard_id.clone(), place))
@@ -87,7 +87,7 @@ pub(super) fn own_start(checkpoint: &Checkpoint) -> OwnStart {
 ///
 /// LATEST means the moment of opening, so it becomes `latest`, a time that the service's clock had reached before the
 /// first iterator was asked for: records from just before may be repeated, and none is passed over.
-pub(crate) fn start_again(begin: Begin, latest: SystemTime) -> Begin {
+pub(in crate::get) fn start_again(begin: Begin, latest: SystemTime) -> Begin {
     match begin.iterator {
         IteratorStart::Latest => IteratorStart::AtTimestamp(latest).into(),
         _ => begin,

@@ -4,7 +4,7 @@ use super::start::OnTrimmed;
 use crate::get::{checkpoint::Saver, dispatch::ranges::Ranges};
 
 /// The most records that the service puts into one page.
-pub(crate) const PAGE_RECORDS_MAX: u32 = 10_000;
+pub(in crate::get) const PAGE_RECORDS_MAX: u32 = 10_000;
 
 /// The settings of a reader; see the setters of [`Reader`](crate::Reader).
 #[expect(

@@ -3,7 +3,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-pub(crate) use super::begin::{Begin, start_again};
+pub(crate) use super::begin::Begin;
+pub(in crate::get) use super::begin::start_again;
 use super::{
     begin::{OwnStart, iterator_start, own_start},
     start::{OnTrimmed, ShardSelector, StartAt, Until},
@@ -19,31 +20,31 @@ use crate::{
 
 /// The request of a reader's user.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wish {
+pub(in crate::get) struct Wish {
     /// The shards to read; all of them when empty.
-    pub(crate) shards: Vec<ShardSelector>,
-    pub(crate) start: StartAt,
+    pub(in crate::get) shards: Vec<ShardSelector>,
+    pub(in crate::get) start: StartAt,
     /// Shards that begin elsewhere.
-    pub(crate) shard_starts: Vec<(ShardSelector, Begin)>,
-    pub(crate) until: Until,
-    pub(crate) on_trimmed: OnTrimmed,
+    pub(in crate::get) shard_starts: Vec<(ShardSelector, Begin)>,
+    pub(in crate::get) until: Until,
+    pub(in crate::get) on_trimmed: OnTrimmed,
 }
 
 /// The plan of a reader: decided once, from the list of shards at opening.
 #[derive(Debug)]
-pub(crate) struct Plan {
-    pub(crate) lineage: Lineage,
+pub(in crate::get) struct Plan {
+    pub(in crate::get) lineage: Lineage,
     /// The start position of each member of the lineage.
-    pub(crate) starts: HashMap<ShardId, Begin>,
+    pub(in crate::get) starts: HashMap<ShardId, Begin>,
     /// Checkpoints of shards that have expired before they were finished: records may be missing.
-    pub(crate) gaps: Vec<Checkpoint>,
+    pub(in crate::get) gaps: Vec<Checkpoint>,
     /// Shards that were finished and have expired; their checkpoints are of no more use.
-    pub(crate) gone: Vec<ShardId>,
+    pub(in crate::get) gone: Vec<ShardId>,
 }
 
 /// The end of the reading in every shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bound {
+pub(in crate::get) enum Bound {
     /// With the page that reaches this time, the moment of opening.
     Page(SystemTime),
     /// Before the first record that arrived at this time or later.
@@ -56,7 +57,11 @@ pub(crate) enum Bound {
 
 impl Bound {
     /// The bound of a reader whose clock is ahead of the service's by so much.
-    pub(crate) fn of(until: &Until, opened_at: SystemTime, ahead_max: Duration) -> Option<Self> {
+    pub(in crate::get) fn of(
+        until: &Until,
+        opened_at: SystemTime,
+        ahead_max: Duration,
+    ) -> Option<Self> {
         match until {
             Until::Stopped => None,
             Until::Tip => Some(Self::Page(opened_at)),
@@ -68,7 +73,7 @@ impl Bound {
     }
 
     /// The time of this machine's clock at which a shard's tip is far enough.
-    pub(crate) fn time(self) -> SystemTime {
+    pub(in crate::get) fn time(self) -> SystemTime {
         match self {
             Self::Page(time)
             | Self::Record {
@@ -80,7 +85,7 @@ impl Bound {
 
 /// The reason why nothing can be read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(in crate::get) enum Refusal {
     /// A shard that was asked for is not there.
     Absent(ShardSelector),
     /// A shard has expired before it was finished, and the wish is to fail then.
@@ -101,7 +106,7 @@ pub(super) struct Standing {
 
 /// Decides what is read and from where, given all retained shards, parents before children, and how far the
 /// application has come before. A checkpoint goes before every other start.
-pub(crate) fn plan(
+pub(in crate::get) fn plan(
     shards: &[Shard],
     wish: &Wish,
     checkpoints: &[Checkpoint],

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Returns the position to continue from when one has expired; `None` to give up.
-pub(crate) fn start_after_gap(policy: OnTrimmed) -> Option<IteratorStart> {
+pub(in crate::get) fn start_after_gap(policy: OnTrimmed) -> Option<IteratorStart> {
     match policy {
         OnTrimmed::Fail => None,
         OnTrimmed::FromHorizon => Some(IteratorStart::TrimHorizon),
@@ -20,7 +20,7 @@ pub(crate) fn start_after_gap(policy: OnTrimmed) -> Option<IteratorStart> {
 }
 
 /// Says that records may be missing: after which, since when, and where reading goes on.
-pub(crate) fn warn_of_gap(
+pub(in crate::get) fn warn_of_gap(
     target: &Target,
     last: &dyn Display,
     finished_until: Option<SystemTime>,
@@ -37,7 +37,7 @@ pub(crate) fn warn_of_gap(
 }
 
 /// The error that a shard's failure ends the reader with; `position` is where reading should have begun.
-pub(crate) fn final_error(
+pub(in crate::get) fn final_error(
     target: &Target,
     shard_id: &ShardId,
     error: ServiceError,

@@ -19,7 +19,7 @@ impl ShardState {
     /// Returns the finished position once the page before this one is taken, if this one shows that nothing is left:
     /// without it, a shard that stays quiet for longer than the stream's retention could not be told from one
     /// that records have expired from.
-    pub(crate) fn told_current(
+    pub(in crate::get) fn told_current(
         &mut self,
         shard_id: &ShardId,
         page: &RecordPage,

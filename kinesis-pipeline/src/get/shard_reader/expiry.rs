@@ -11,7 +11,7 @@ const RACE_MAX: Duration = Duration::from_mins(5);
 
 /// Up to which time a shard was read, by the time of arrival of its records.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ReadUntil {
+pub(in crate::get) struct ReadUntil {
     /// Everything that arrived before this time was fetched. `None` before the first page that tells.
     time: Option<SystemTime>,
     /// The time at which the shard was begun, or the first of the shards that it descends from.
@@ -60,13 +60,16 @@ impl ReadUntil {
 /// A shard that may be read more slowly than its records expire.
 impl ShardState {
     /// The shard was begun at this time.
-    pub(crate) fn begun_at(mut self, wall: SystemTime) -> Self {
+    pub(in crate::get) fn begun_at(mut self, wall: SystemTime) -> Self {
         self.read_until.begun_wall = wall;
         self
     }
 
     /// The same shard, whose parents were read so far: its first records may be as old as their last.
-    pub(crate) fn after_parents(mut self, parents: impl Iterator<Item = ReadUntil>) -> Self {
+    pub(in crate::get) fn after_parents(
+        mut self,
+        parents: impl Iterator<Item = ReadUntil>,
+    ) -> Self {
         for parent in parents {
             let read_until = &mut self.read_until;
             read_until.time = read_until.time.max(parent.time);
@@ -75,13 +78,13 @@ impl ShardState {
         self
     }
 
-    pub(crate) fn read_until(&self) -> ReadUntil {
+    pub(in crate::get) fn read_until(&self) -> ReadUntil {
         self.read_until
     }
 
     /// The time up to which everything that arrived was fetched, if the shard is no longer in its first minutes:
     /// records that arrived later than that and have expired were passed over.
-    pub(crate) fn is_read_until(&self, now: Instant) -> Option<SystemTime> {
+    pub(in crate::get) fn is_read_until(&self, now: Instant) -> Option<SystemTime> {
         let ReadUntil {
             time,
             begun_at,
@@ -92,7 +95,7 @@ impl ShardState {
     }
 
     /// Returns the fetched position, as a checkpoint.
-    pub(crate) fn fetched(&self, shard_id: &ShardId) -> Checkpoint {
+    pub(in crate::get) fn fetched(&self, shard_id: &ShardId) -> Checkpoint {
         let mut checkpoint = Checkpoint::new(shard_id.clone(), self.place());
         checkpoint.arrived_at = self.arrived_at;
         checkpoint.current_at = self.read_until.time;

@@ -16,7 +16,7 @@ pub(super) const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// An event that came only after such a wait was made during it, however slow the network is.
 const LATENCY_MAX: Duration = Duration::from_secs(1);
 /// The time for which a subscription is retried before the shard is polled, if that is wanted.
-pub(crate) const FALL_BACK_AFTER: Duration = Duration::from_secs(30);
+pub(in crate::get) const FALL_BACK_AFTER: Duration = Duration::from_secs(30);
 
 /// The subscriptions of one shard, as far as the next one depends on them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,18 +83,18 @@ impl Subscriptions {
 /// A shard that is read by enhanced fan-out.
 impl ShardState {
     /// The same shard, read by enhanced fan-out.
-    pub(crate) fn by_fan_out(mut self) -> Self {
+    pub(in crate::get) fn by_fan_out(mut self) -> Self {
         self.fan_out = Some(Subscriptions::default());
         self
     }
 
     /// Whether the shard is read by enhanced fan-out.
-    pub(crate) fn is_by_fan_out(&self) -> bool {
+    pub(in crate::get) fn is_by_fan_out(&self) -> bool {
         self.fan_out.is_some()
     }
 
     /// A subscription was accepted that was asked for at `asked_at`.
-    pub(crate) fn on_subscribed(&mut self, now: Instant, asked_at: SystemTime) {
+    pub(in crate::get) fn on_subscribed(&mut self, now: Instant, asked_at: SystemTime) {
         self.call = None;
         self.fix_latest(asked_at);
         self.cursor = Cursor::Subscribed;
@@ -105,7 +105,7 @@ impl ShardState {
     }
 
     /// An event came, as a page, with where the next subscription goes on. Like [`on_page`](Self::on_page).
-    pub(crate) fn on_event(
+    pub(in crate::get) fn on_event(
         &mut self,
         page: &mut RecordPage,
         continuation: Option<SequenceNumber>,
@@ -144,7 +144,7 @@ impl ShardState {
     }
 
     /// The subscription has ended, or was given up. Returns whether it had pushed anything.
-    pub(crate) fn on_unsubscribed(&mut self, now: Instant) -> bool {
+    pub(in crate::get) fn on_unsubscribed(&mut self, now: Instant) -> bool {
         self.call = None;
         self.cursor = Cursor::Lost;
         self.due = now;
@@ -155,14 +155,14 @@ impl ShardState {
     }
 
     /// Another subscription of the same consumer has taken the place of this one. Returns whether that is new.
-    pub(crate) fn on_taken_over(&mut self) -> bool {
+    pub(in crate::get) fn on_taken_over(&mut self) -> bool {
         self.fan_out.as_mut().is_some_and(|subscriptions| {
             !std::mem::replace(&mut subscriptions.was_taken_over, true)
         })
     }
 
     /// Reads on by polling.
-    pub(crate) fn fall_back(&mut self, now: Instant) {
+    pub(in crate::get) fn fall_back(&mut self, now: Instant) {
         self.fan_out = None;
         self.call = None;
         self.cursor = Cursor::Lost;

@@ -7,14 +7,14 @@ const FAR_MIN: Duration = Duration::from_mins(5);
 
 /// Whether a shard falls behind. A reader that begins with a backlog does not: it catches up.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct LagWatch {
+pub(super) struct LagWatch {
     /// It had caught up, and no warning was given since.
     is_armed: bool,
 }
 
 impl LagWatch {
     /// A page came. Returns whether that is worth a warning: once until the shard has caught up again.
-    pub(crate) fn falls_behind(&mut self, behind_latest: Option<Duration>) -> bool {
+    pub(super) fn falls_behind(&mut self, behind_latest: Option<Duration>) -> bool {
         let Some(behind) = behind_latest else {
             return false;
         };

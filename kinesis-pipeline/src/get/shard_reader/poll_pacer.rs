@@ -13,7 +13,7 @@ const WRITE_BYTES_PER_SECOND: f64 = 1024.0 * 1024.0;
 /// The bytes that a page may hold on top of the write rate: one record of the default limit.
 const WRITE_BYTES_BURST: usize = 1024 * 1024;
 /// The most that the service puts into one page, in bytes.
-pub(crate) const PAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
+pub(in crate::get) const PAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Pages are not asked for smaller than this for the sake of the byte budget: five of them a second use up
 /// what the service gives out.
 const PAGE_BYTES_MIN: usize = 512 * 1024;
@@ -25,7 +25,7 @@ const CALL_INTERVAL_UNLIMITED: Duration = Duration::from_millis(1);
 
 /// The poll pacer of a shard: the time of the next call and the size of its page. It learns from every answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Pace {
+pub(in crate::get) struct Pace {
     poll_interval: Duration,
     /// Whether the service has limits to be kept.
     is_limited: bool,
@@ -41,29 +41,29 @@ pub(crate) struct Pace {
 
 /// The facts of a page that the pacer learns from.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct PageFacts {
-    pub(crate) records: usize,
+pub(super) struct PageFacts {
+    pub(super) records: usize,
     /// The number of records that were asked for.
-    pub(crate) records_asked: u32,
+    pub(super) records_asked: u32,
     /// The memory that the page takes, in bytes.
-    pub(crate) bytes: usize,
+    pub(super) bytes: usize,
     /// The bytes that the service counts towards its limit: data and partition keys.
-    pub(crate) counted_bytes: usize,
+    pub(super) counted_bytes: usize,
     /// `None` if the service did not say.
-    pub(crate) behind_latest: Option<Duration>,
+    pub(super) behind_latest: Option<Duration>,
 }
 
 /// A page to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PageSize {
-    pub(crate) records_max: u32,
+pub(in crate::get) struct PageSize {
+    pub(in crate::get) records_max: u32,
     /// The likely upper bound of the page's size, in bytes.
-    pub(crate) bytes: usize,
+    pub(in crate::get) bytes: usize,
 }
 
 impl Pace {
     /// `poll_interval` is the time between calls while a shard has nothing new.
-    pub(crate) fn new(poll_interval: Duration, page_records_max: u32) -> Self {
+    pub(in crate::get) fn new(poll_interval: Duration, page_records_max: u32) -> Self {
         Self {
             poll_interval,
             is_limited: true,
@@ -76,7 +76,7 @@ impl Pace {
     }
 
     /// For a server without limits: what waits is read as fast as it answers.
-    pub(crate) fn unlimited(self) -> Self {
+    pub(in crate::get) fn unlimited(self) -> Self {
         Self {
             is_limited: false,
             call_interval: CALL_INTERVAL_UNLIMITED,
@@ -93,7 +93,7 @@ impl Pace {
     }
 
     /// Learns from a page that was asked for at `called_at`, and tells when to ask for the next.
-    pub(crate) fn on_page(&mut self, called_at: Instant, facts: PageFacts) -> Instant {
+    pub(super) fn on_page(&mut self, called_at: Instant, facts: PageFacts) -> Instant {
         self.learn(facts);
         let mut wait = self.call_interval;
         if self.is_limited {
@@ -121,18 +121,18 @@ impl Pace {
     }
 
     /// Another reader of the shard uses it too: call less often, so that each gets its part.
-    pub(crate) fn on_throttled(&mut self) {
+    pub(super) fn on_throttled(&mut self) {
         self.call_interval = (self.call_interval * 2).min(CALL_INTERVAL_MAX);
     }
 
     /// A page did not come in time: ask for a smaller one.
-    pub(crate) fn on_timeout(&mut self) {
+    pub(super) fn on_timeout(&mut self) {
         self.page_records_max = (self.page_records_max / 2).max(1);
     }
 
     /// The page to ask for now, `since_last` after the call before, when `share` bytes of the prefetch budget
     /// are this shard's.
-    pub(crate) fn page_size(&self, since_last: Duration, share: usize) -> PageSize {
+    pub(super) fn page_size(&self, since_last: Duration, share: usize) -> PageSize {
         let records_max = self.page_records_max;
         let mut bytes = share.clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX);
         if self.is_at_tip {

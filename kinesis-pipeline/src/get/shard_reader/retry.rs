@@ -15,7 +15,7 @@ const WARN_AFTER: Duration = Duration::from_secs(15);
 
 /// The failures of one kind of call since it last succeeded.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Failures {
+pub(in crate::get) struct Failures {
     count: u32,
     first_at: Option<Instant>,
     is_warned: bool,
@@ -23,7 +23,7 @@ pub(crate) struct Failures {
 
 /// The decision about a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(in crate::get) enum Verdict {
     /// Make the call again at this time.
     Again {
         at: Instant,
@@ -34,17 +34,17 @@ pub(crate) enum Verdict {
 }
 
 impl Failures {
-    pub(crate) fn reset(&mut self) {
+    pub(in crate::get) fn reset(&mut self) {
         *self = Self::default();
     }
 
-    pub(crate) fn are_any(&self) -> bool {
+    pub(in crate::get) fn are_any(&self) -> bool {
         self.count > 0
     }
 
     /// Counts a failure and decides what to do about it: a run of failures that has lasted for `outage_max`
     /// is final. `jitter` is random, 0 to 1.
-    pub(crate) fn judge(
+    pub(in crate::get) fn judge(
         &mut self,
         class: ErrorClass,
         now: Instant,

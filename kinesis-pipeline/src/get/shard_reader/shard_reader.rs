@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime};
 
-pub(crate) use super::expiry::ReadUntil;
-pub(crate) use super::fan_out::FALL_BACK_AFTER;
+pub(in crate::get) use super::expiry::ReadUntil;
+pub(in crate::get) use super::fan_out::FALL_BACK_AFTER;
 use super::{
     fan_out::{PAUSE_MAX, Subscriptions},
     lag::LagWatch,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The largest number of pages of a shard: one that waits to be taken and one in flight.
-pub(crate) const PAGES_MAX: usize = 2;
+pub(in crate::get) const PAGES_MAX: usize = 2;
 /// The memory of a record besides its bytes.
 const RECORD_OVERHEAD_BYTES: usize = 160;
 
@@ -32,7 +32,7 @@ const RECORD_OVERHEAD_BYTES: usize = 160;
 ///
 /// A state machine without effects: the driver makes the calls and tells it of the answers.
 #[derive(Debug)]
-pub(crate) struct ShardState {
+pub(in crate::get) struct ShardState {
     /// The start position while no record was fetched.
     pub(super) begin: Begin,
     /// The fetched position: the last record, or a later number that an event told. An iterator that
@@ -76,7 +76,7 @@ pub(super) enum Cursor {
 
 /// The end of a shard's reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(in crate::get) enum End {
     /// The shard is closed and its last record was fetched.
     Closed,
     /// The service has forgotten the shard before its last record was fetched.
@@ -93,7 +93,7 @@ pub(super) struct Called {
 
 /// A call to make for a shard.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Call {
+pub(in crate::get) enum Call {
     Iterator(IteratorStart),
     Page {
         iterator: ShardIterator,
@@ -108,7 +108,7 @@ pub(crate) enum Call {
 
 /// The outcome of a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub(in crate::get) enum Failure {
     /// It will be made again.
     Passing { is_worth_a_warning: bool },
     /// The shard cannot be read.
@@ -117,7 +117,7 @@ pub(crate) enum Failure {
 
 impl ShardState {
     /// A shard to be read from `iterator`, or from `begin` if none was fetched yet.
-    pub(crate) fn new(
+    pub(in crate::get) fn new(
         begin: Begin,
         iterator: Option<ShardIterator>,
         pace: Pace,
@@ -146,14 +146,14 @@ impl ShardState {
     }
 
     /// The same shard, read only so far.
-    pub(crate) fn until(mut self, bound: Option<Bound>) -> Self {
+    pub(in crate::get) fn until(mut self, bound: Option<Bound>) -> Self {
         self.bound = bound;
         self
     }
 
     /// Returns the earliest time of the next call; `None` while one is in flight, while enough pages wait to be taken,
     /// and after the end.
-    pub(crate) fn due(&self) -> Option<Instant> {
+    pub(in crate::get) fn due(&self) -> Option<Instant> {
         match self.cursor {
             _ if self.call.is_some() => None,
             Cursor::Ended(_) => None,
@@ -167,7 +167,7 @@ impl ShardState {
     }
 
     /// Returns the call to make, `now` that it is due. `share` bytes of the prefetch budget are this shard's.
-    pub(crate) fn next_call(&mut self, now: Instant, share: usize) -> Option<Call> {
+    pub(in crate::get) fn next_call(&mut self, now: Instant, share: usize) -> Option<Call> {
         self.due()?;
         match &self.cursor {
             Cursor::Lost if self.is_by_fan_out() => Some(Call::Subscribe(self.resume_at())),
@@ -195,7 +195,7 @@ impl ShardState {
     }
 
     /// The position at which the next iterator is asked for, if it is one of a sequence number.
-    pub(crate) fn resume_number(&self) -> Option<SequenceNumber> {
+    pub(in crate::get) fn resume_number(&self) -> Option<SequenceNumber> {
         match self.resume_at() {
             IteratorStart::AtSequenceNumber(number)
             | IteratorStart::AfterSequenceNumber(number) => Some(number),
@@ -204,17 +204,17 @@ impl ShardState {
     }
 
     /// Returns the fetched position.
-    pub(crate) fn place(&self) -> CheckpointPlace {
+    pub(in crate::get) fn place(&self) -> CheckpointPlace {
         let place = CheckpointPlace::where_begun(&self.resume_at());
         place.unwrap_or(CheckpointPlace::TrimHorizon)
     }
 
     /// The call is being made.
-    pub(crate) fn on_called(&mut self, now: Instant, wall: SystemTime) {
+    pub(in crate::get) fn on_called(&mut self, now: Instant, wall: SystemTime) {
         self.call = Some(Called { at: now, wall });
     }
 
-    pub(crate) fn on_iterator(&mut self, iterator: ShardIterator, now: Instant) {
+    pub(in crate::get) fn on_iterator(&mut self, iterator: ShardIterator, now: Instant) {
         if let Some(called) = self.call.take() {
             self.fix_latest(called.wall);
         }
@@ -231,21 +231,21 @@ impl ShardState {
     }
 
     /// Returns the part of the page's first record that was finished before the shard was begun.
-    pub(crate) fn finished_of(&self, page: &RecordPage) -> Option<Finished> {
+    pub(in crate::get) fn finished_of(&self, page: &RecordPage) -> Option<Finished> {
         let finished = self.begin.finished.as_ref()?;
         let first = page.records.first()?;
         (first.sequence_number == finished.sequence_number).then(|| finished.clone())
     }
 
     /// Whether it is worth a warning how far behind the shard is.
-    pub(crate) fn falls_behind(&mut self, page: &RecordPage) -> bool {
+    pub(in crate::get) fn falls_behind(&mut self, page: &RecordPage) -> bool {
         self.lag.falls_behind(page.behind_latest)
     }
 
     /// A page came; if it has records left they will be queued. Returns what they take in memory.
     ///
     /// A shard that `is_closed` is read to its end, which comes: how far behind it is says nothing.
-    pub(crate) fn on_page(
+    pub(in crate::get) fn on_page(
         &mut self,
         page: &mut RecordPage,
         is_closed: bool,
@@ -326,7 +326,7 @@ impl ShardState {
     }
 
     /// A call failed. `jitter` is random, 0 to 1.
-    pub(crate) fn on_error(
+    pub(in crate::get) fn on_error(
         &mut self,
         error: &ServiceError,
         now: Instant,
@@ -362,7 +362,7 @@ impl ShardState {
     }
 
     /// The place to go on from has expired: begin elsewhere.
-    pub(crate) fn begin_again(&mut self, begin: Begin, now: Instant, wall: SystemTime) {
+    pub(in crate::get) fn begin_again(&mut self, begin: Begin, now: Instant, wall: SystemTime) {
         self.begin = begin;
         self.read_until = ReadUntil::begun(now, wall);
         self.read_to = None;
@@ -372,17 +372,17 @@ impl ShardState {
     }
 
     /// A page was taken.
-    pub(crate) fn on_taken(&mut self) {
+    pub(in crate::get) fn on_taken(&mut self) {
         self.pages_out = self.pages_out.saturating_sub(1);
     }
 
     /// Whether the last page was fetched.
-    pub(crate) fn is_ended(&self) -> bool {
+    pub(in crate::get) fn is_ended(&self) -> bool {
         matches!(self.cursor, Cursor::Ended(_))
     }
 
     /// Returns the end of the shard, once all of its pages were taken.
-    pub(crate) fn end(&self) -> Option<End> {
+    pub(in crate::get) fn end(&self) -> Option<End> {
         match self.cursor {
             Cursor::Ended(end) if self.pages_out == 0 => Some(end),
             _ => None,

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 ///
 /// Waiters are served in the order in which they came.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub(in crate::put) struct Budget {
     records: Semaphore,
     bytes: Semaphore,
     bytes_max: u32,
@@ -16,7 +16,7 @@ pub(crate) struct Budget {
 
 /// The room that one or more records take. Dropping it gives the room back.
 #[derive(Debug)]
-pub(crate) struct Permit {
+pub(in crate::put) struct Permit {
     budget: Arc<Budget>,
     charge: Charge,
 }
@@ -24,13 +24,13 @@ pub(crate) struct Permit {
 /// The room that records take, to be given back by whoever ends them: one count of owners less for each record.
 #[derive(Debug, Default)]
 #[must_use = "room that is forgotten is lost"]
-pub(crate) struct Charge {
+pub(in crate::put) struct Charge {
     records: u32,
     bytes: u32,
 }
 
 impl Budget {
-    pub(crate) fn new(records_max: usize, bytes_max: usize) -> Self {
+    pub(super) fn new(records_max: usize, bytes_max: usize) -> Self {
         let bytes_max = u32::try_from(bytes_max).unwrap_or(u32::MAX);
         Self {
             records: Semaphore::new(records_max),
@@ -40,7 +40,7 @@ impl Budget {
     }
 
     /// Waits for room for one record. Cancel safe: a waiter that is dropped takes nothing.
-    pub(crate) async fn acquire(self: &Arc<Self>, bytes: usize) -> Permit {
+    pub(in crate::put) async fn acquire(self: &Arc<Self>, bytes: usize) -> Permit {
         let bytes = self.charge(bytes);
         let of_records = self.records.acquire().await;
         let of_bytes = self.bytes.acquire_many(bytes).await;
@@ -56,7 +56,7 @@ impl Budget {
     }
 
     /// Takes room for one record if there is some and nobody waits for it.
-    pub(crate) fn try_acquire(&self, bytes: usize) -> Option<Charge> {
+    pub(in crate::put) fn try_acquire(&self, bytes: usize) -> Option<Charge> {
         let bytes = self.charge(bytes);
         let of_records = self.records.try_acquire().ok()?;
         let of_bytes = self.bytes.try_acquire_many(bytes).ok()?;
@@ -68,7 +68,7 @@ impl Budget {
         clippy::needless_pass_by_value,
         reason = "what is given back is held no more"
     )]
-    pub(crate) fn give_back(&self, charge: Charge) {
+    pub(in crate::put) fn give_back(&self, charge: Charge) {
         self.records.add_permits(charge.records as usize);
         self.bytes.add_permits(charge.bytes as usize);
     }
@@ -89,12 +89,12 @@ fn charge(records: SemaphorePermit<'_>, bytes: SemaphorePermit<'_>, charged: u32
 }
 
 impl Charge {
-    pub(crate) fn is_nothing(&self) -> bool {
+    pub(in crate::put) fn is_nothing(&self) -> bool {
         self.records == 0 && self.bytes == 0
     }
 
     /// Takes over what another holds, so that both are given back at once; not if that is more than can be counted.
-    pub(crate) fn absorb(&mut self, other: &mut Self) {
+    pub(in crate::put) fn absorb(&mut self, other: &mut Self) {
         let records = self.records.checked_add(other.records);
         let bytes = self.bytes.checked_add(other.bytes);
         if let (Some(records), Some(bytes)) = (records, bytes) {
@@ -106,12 +106,12 @@ impl Charge {
 
 impl Permit {
     /// Leaves it to somebody else to give the room back.
-    pub(crate) fn hand_over(mut self) -> Charge {
+    pub(in crate::put) fn hand_over(mut self) -> Charge {
         std::mem::take(&mut self.charge)
     }
 
     /// Makes it the room of a record of this size. Returns whether there was room.
-    pub(crate) fn resize(&mut self, bytes: usize) -> bool {
+    pub(in crate::put) fn resize(&mut self, bytes: usize) -> bool {
         let bytes = self.budget.charge(bytes);
         if let Some(more) = bytes
             .checked_sub(self.charge.bytes)

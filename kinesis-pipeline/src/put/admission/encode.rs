@@ -13,11 +13,11 @@ use crate::{
 };
 
 /// The largest record, data and partition key, that a stream takes unless its limit was raised.
-pub(crate) const RECORD_BYTES_MAX: usize = 1024 * 1024;
+pub(in crate::put) const RECORD_BYTES_MAX: usize = 1024 * 1024;
 
 /// Encodes a record and checks its key: with `limit`, which checks its size, all is checked that the service
 /// would refuse, so that no bad record gets into a request with good ones.
-pub(crate) fn encode<R: KinesisRecord>(
+pub(in crate::put) fn encode<R: KinesisRecord>(
     record: &R,
     key_field: Option<&str>,
     stream: &StreamId,

@@ -28,13 +28,13 @@ pub(crate) struct PutMetrics {
 }
 
 /// A Kinesis record of a request: an aggregate, or a user record that goes alone.
-pub(crate) struct SentRecord {
+pub(in crate::put) struct SentRecord {
     /// The number of attempts, the one under way included.
-    pub(crate) attempts: u32,
+    pub(in crate::put) attempts: u32,
     /// The time at which the oldest user record was accepted.
-    pub(crate) entered_at: Option<Instant>,
-    pub(crate) user_records: usize,
-    pub(crate) bytes: usize,
+    pub(in crate::put) entered_at: Option<Instant>,
+    pub(in crate::put) user_records: usize,
+    pub(in crate::put) bytes: usize,
 }
 
 impl SentRecord {
@@ -108,14 +108,14 @@ impl PutMetrics {
     }
 
     /// Adds what has changed since the last call.
-    pub(crate) fn publish(&self, stats: impl FnOnce() -> ProducerStats) {
+    pub(super) fn publish(&self, stats: impl FnOnce() -> ProducerStats) {
         if IS_ON {
             self.totals.publish(&stats());
         }
     }
 
     /// Notes a request that is about to be sent.
-    pub(crate) fn request_sent(
+    pub(in crate::put) fn request_sent(
         &self,
         records: impl ExactSizeIterator<Item = SentRecord>,
         clock: &Clock,
@@ -133,7 +133,7 @@ impl PutMetrics {
 
     /// Notes the answer to a request, or its failure. A request that `is_halved` is sent again in two parts: its
     /// failure is no record's.
-    pub(crate) fn answered(
+    pub(in crate::put) fn answered(
         &self,
         stopwatch: Stopwatch,
         clock: &Clock,

@@ -17,14 +17,14 @@ use crate::{
 };
 
 /// The most that any stream takes.
-pub(crate) const RECORD_BYTES_RAISED_MAX: usize = 10 * 1024 * 1024;
+pub(in crate::put) const RECORD_BYTES_RAISED_MAX: usize = 10 * 1024 * 1024;
 /// An answer holds for so long: a stream's limit can be raised, and the service describes a stream 20 times a second
 /// for all who ask.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// The largest record, data and partition key, that the stream takes, as far as is known.
 #[derive(Debug)]
-pub(crate) struct RecordLimit {
+pub(in crate::put) struct RecordLimit {
     bytes_max: AtomicUsize,
     /// Counts the askings that have ended: those who waited for one share its outcome.
     askings: AtomicUsize,
@@ -44,7 +44,7 @@ enum Outcome {
 }
 
 impl RecordLimit {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             bytes_max: AtomicUsize::new(RECORD_BYTES_MAX),
             askings: AtomicUsize::new(0),
@@ -53,14 +53,18 @@ impl RecordLimit {
     }
 
     /// Whether the stream is known to take a record of this size.
-    pub(crate) fn allows(&self, bytes: usize) -> bool {
+    pub(in crate::put) fn allows(&self, bytes: usize) -> bool {
         bytes <= self.bytes_max.load(Ordering::Relaxed)
     }
 
     /// Checks a record's size; the stream is asked for its limit if that may help.
     ///
     /// Cancel safe: if the put that asks is dropped, one that waits for the answer asks.
-    pub(crate) async fn check(&self, bytes: usize, shared: &Shared) -> Result<(), PutError> {
+    pub(in crate::put) async fn check(
+        &self,
+        bytes: usize,
+        shared: &Shared,
+    ) -> Result<(), PutError> {
         if self.allows(bytes) {
             return Ok(());
         }
@@ -85,7 +89,7 @@ impl RecordLimit {
     }
 
     /// The stream refused a record of this size that it was known to take: its limit may have been lowered.
-    pub(crate) fn doubt(&self, bytes: usize) {
+    pub(in crate::put) fn doubt(&self, bytes: usize) {
         if bytes > RECORD_BYTES_MAX {
             self.bytes_max.store(RECORD_BYTES_MAX, Ordering::Relaxed);
             // If it is locked, the stream is being asked anyway.
@@ -96,7 +100,7 @@ impl RecordLimit {
     }
 
     /// Returns the error of a record of this size that cannot wait for the stream's answer.
-    pub(crate) fn refusal(&self, bytes: usize, shared: &Shared) -> PutError {
+    pub(in crate::put) fn refusal(&self, bytes: usize, shared: &Shared) -> PutError {
         let now = shared.target.clock.instant();
         let is_known = self
             .outcome

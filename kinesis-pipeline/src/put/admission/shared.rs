@@ -5,18 +5,18 @@ use crate::{put::options::PutOptions, target::Target};
 
 /// The shared, unchanging part of a put pipeline, and its counters.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) target: Target,
-    pub(crate) endpoint: Arc<str>,
-    pub(crate) options: PutOptions,
-    pub(crate) budget: Arc<Budget>,
-    pub(crate) limit: RecordLimit,
-    pub(crate) counters: Counters,
-    pub(crate) metrics: PutMetrics,
+pub(in crate::put) struct Shared {
+    pub(in crate::put) target: Target,
+    pub(in crate::put) endpoint: Arc<str>,
+    pub(in crate::put) options: PutOptions,
+    pub(in crate::put) budget: Arc<Budget>,
+    pub(in crate::put) limit: RecordLimit,
+    pub(in crate::put) counters: Counters,
+    pub(in crate::put) metrics: PutMetrics,
 }
 
 impl Shared {
-    pub(crate) fn new(target: Target, options: PutOptions) -> Self {
+    pub(in crate::put) fn new(target: Target, options: PutOptions) -> Self {
         Self {
             endpoint: target.service.endpoint().into(),
             budget: Arc::new(Budget::new(
@@ -32,7 +32,7 @@ impl Shared {
     }
 
     /// Tells the metrics what has changed.
-    pub(crate) fn publish(&self) {
+    pub(in crate::put) fn publish(&self) {
         self.metrics.publish(|| self.counters.snapshot());
     }
 }

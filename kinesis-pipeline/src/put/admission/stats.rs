@@ -8,10 +8,10 @@ use crate::{put::error::AttemptError, service::ErrorClass};
 /// ones.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-pub(crate) struct Counter(AtomicU64);
+pub(in crate::put) struct Counter(AtomicU64);
 
 impl Counter {
-    pub(crate) fn add(&self, count: usize) {
+    pub(in crate::put) fn add(&self, count: usize) {
         self.0.fetch_add(count as u64, Ordering::Relaxed);
     }
 
@@ -26,28 +26,28 @@ impl Counter {
     }
 
     /// Adds one, in an order with the other sequentially consistent accesses that all threads agree on.
-    pub(crate) fn add_in_order(&self) {
+    pub(in crate::put) fn add_in_order(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Reads the number in the same order.
-    pub(crate) fn get_in_order(&self) -> u64 {
+    pub(super) fn get_in_order(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
 }
 
 /// The counters of one pipeline.
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
+pub(in crate::put) struct Counters {
     /// Records that were about to be accepted. Counted before the last look at whether the pipeline is closed.
-    pub(crate) entered: Counter,
+    pub(in crate::put) entered: Counter,
     /// Those of them that were not accepted, because it was.
-    pub(crate) turned_away: Counter,
+    pub(in crate::put) turned_away: Counter,
     stored: Counter,
     stored_bytes: Counter,
-    pub(crate) failed: Counter,
-    pub(crate) expired: Counter,
-    pub(crate) astride: Counter,
+    pub(in crate::put) failed: Counter,
+    pub(in crate::put) expired: Counter,
+    pub(in crate::put) astride: Counter,
     requests: Counter,
     kinesis_records: Counter,
     throttled: Counter,
@@ -55,18 +55,18 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn count_request(&self, kinesis_records: usize) {
+    pub(in crate::put) fn count_request(&self, kinesis_records: usize) {
         self.requests.add(1);
         self.kinesis_records.add(kinesis_records);
     }
 
     /// To be called by the driver, of which there is one at a time.
-    pub(crate) fn count_stored(&self, user_records: usize, data_bytes: usize) {
+    pub(in crate::put) fn count_stored(&self, user_records: usize, data_bytes: usize) {
         self.stored.add_alone(user_records);
         self.stored_bytes.add_alone(data_bytes);
     }
 
-    pub(crate) fn count_failure(&self, failure: &AttemptError) {
+    pub(in crate::put) fn count_failure(&self, failure: &AttemptError) {
         self.failures.add(1);
         if failure.class() == ErrorClass::Throttled {
             self.throttled.add(1);
@@ -74,13 +74,13 @@ impl Counters {
     }
 
     /// The number of accepted records; one that is being turned away may be among them.
-    pub(crate) fn accepted(&self) -> u64 {
+    pub(in crate::put) fn accepted(&self) -> u64 {
         // In this order: it is never less than what was accepted.
         let turned_away = self.turned_away.get_in_order();
         self.entered.get_in_order() - turned_away
     }
 
-    pub(crate) fn snapshot(&self) -> ProducerStats {
+    pub(in crate::put) fn snapshot(&self) -> ProducerStats {
         let (stored, failed) = (self.stored.get(), self.failed.get());
         let accepted = self.accepted();
         ProducerStats {

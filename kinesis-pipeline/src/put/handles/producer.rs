@@ -53,7 +53,7 @@ pub struct Producer<R> {
 }
 
 impl<R> Producer<R> {
-    pub(crate) fn new(
+    pub(super) fn new(
         stream: KinesisStream<R>,
         pipeline: Arc<Pipeline>,
         close_timeout: Duration,

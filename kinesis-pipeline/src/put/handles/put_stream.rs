@@ -62,7 +62,11 @@ where
     S: Stream,
     S::Item: Borrow<R>,
 {
-    pub(crate) fn new(stream: KinesisStream<R>, pipeline: Arc<Pipeline>, source: S) -> Self {
+    pub(in crate::put) fn new(
+        stream: KinesisStream<R>,
+        pipeline: Arc<Pipeline>,
+        source: S,
+    ) -> Self {
         Self {
             stream,
             pipeline,

@@ -11,9 +11,9 @@ use crate::put::admission::shared::Shared;
 
 /// The records that were accepted between two flushes: each holds it until it has its result.
 #[derive(Debug)]
-pub(crate) struct FlushGroup {
+pub(in crate::put) struct FlushGroup {
     /// The shared part of the pipeline, for its records: one reference count serves both.
-    pub(crate) shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     failed: Arc<AtomicU64>,
     /// Held for its drop, which tells that all records have their results.
     _lives: watch::Sender<()>,
@@ -21,14 +21,14 @@ pub(crate) struct FlushGroup {
 
 /// Tells when an flush group's records all have their results.
 #[derive(Clone, Debug)]
-pub(crate) struct FlushWait {
+pub(in crate::put) struct FlushWait {
     failed: Arc<AtomicU64>,
     ended: watch::Receiver<()>,
 }
 
 impl FlushGroup {
     /// One of its records was not stored.
-    pub(crate) fn count_failed(&self) {
+    pub(super) fn count_failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -39,7 +39,7 @@ impl FlushWait {
     }
 
     /// Waits for the end, and tells how many records were not stored.
-    pub(crate) async fn ended(mut self) -> u64 {
+    pub(in crate::put) async fn ended(mut self) -> u64 {
         while self.ended.changed().await.is_ok() {}
         self.failed.load(Ordering::Relaxed)
     }
@@ -47,7 +47,7 @@ impl FlushWait {
 
 /// The flush group of the records that are accepted now, and the ends of those before that some flush waits for.
 #[derive(Debug)]
-pub(crate) struct FlushGroups {
+pub(in crate::put) struct FlushGroups {
     shared: Arc<Shared>,
     current: Arc<FlushGroup>,
     current_end: FlushWait,
@@ -56,7 +56,7 @@ pub(crate) struct FlushGroups {
 }
 
 impl FlushGroups {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(in crate::put) fn new(shared: Arc<Shared>) -> Self {
         let (current, current_end) = flush_group(&shared);
         Self {
             shared,
@@ -66,12 +66,12 @@ impl FlushGroups {
         }
     }
 
-    pub(crate) fn current(&self) -> Arc<FlushGroup> {
+    pub(in crate::put) fn current(&self) -> Arc<FlushGroup> {
         Arc::clone(&self.current)
     }
 
     /// Closes the flush group. Returns what a flush has to wait for.
-    pub(crate) fn close(&mut self) -> Vec<FlushWait> {
+    pub(in crate::put) fn close(&mut self) -> Vec<FlushWait> {
         let has_records = Arc::strong_count(&self.current) > 1;
         if has_records || self.current.failed.load(Ordering::Relaxed) > 0 {
             let (current, current_end) = flush_group(&self.shared);
@@ -85,7 +85,7 @@ impl FlushGroups {
     }
 
     /// Whether a flush waits.
-    pub(crate) fn is_flushing(&mut self) -> bool {
+    pub(in crate::put) fn is_flushing(&mut self) -> bool {
         self.forget_ended();
         !self.closed.is_empty()
     }

@@ -39,14 +39,14 @@ impl<T> fmt::Debug for Block<T> {
 
 /// Makes pairs of ends, the places of many of which are allocated together.
 #[derive(Debug)]
-pub(crate) struct Blocks<T> {
+pub(super) struct Blocks<T> {
     board: Arc<Block<T>>,
     used: u8,
 }
 
 /// The end that a result is sent from. Dropped without one, it ends the other with `None`.
 #[derive(Debug)]
-pub(crate) struct Sender<T> {
+pub(in crate::put) struct Sender<T> {
     board: Arc<Block<T>>,
     place: u8,
     sent: bool,
@@ -54,7 +54,7 @@ pub(crate) struct Sender<T> {
 
 /// The end where the result is fetched.
 #[derive(Debug)]
-pub(crate) struct Receiver<T> {
+pub(super) struct Receiver<T> {
     board: Arc<Block<T>>,
     place: u8,
     /// It has left a waker.
@@ -62,14 +62,14 @@ pub(crate) struct Receiver<T> {
 }
 
 impl<T> Blocks<T> {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             board: Arc::new(Block::new()),
             used: 0,
         }
     }
 
-    pub(crate) fn pair(&mut self) -> (Sender<T>, Receiver<T>) {
+    pub(super) fn pair(&mut self) -> (Sender<T>, Receiver<T>) {
         if self.used == PLACES {
             *self = Self::new();
         }
@@ -128,16 +128,16 @@ fn sender(place: u8) -> u64 {
 impl<T> Sender<T> {
     /// Reads what [`send`](Self::send) will need: one who is about to send many results does so for all of them first,
     /// so that the processor fetches them side by side. The value means nothing.
-    pub(crate) fn prefetch(&self) -> usize {
+    pub(super) fn prefetch(&self) -> usize {
         usize::from(self.board.gone.load(Ordering::Relaxed) > 0)
     }
 
     /// Whether somebody may still fetch the result.
-    pub(crate) fn is_waited_for(&self) -> bool {
+    pub(super) fn is_waited_for(&self) -> bool {
         !self.board.has_gone(receiver(self.place))
     }
 
-    pub(crate) fn send(mut self, result: T) {
+    pub(super) fn send(mut self, result: T) {
         if self.is_waited_for() {
             *self.board.place(self.place).lock() = Some(Box::new(result));
             self.sent = true;
@@ -159,7 +159,7 @@ impl<T> Drop for Sender<T> {
 
 impl<T> Receiver<T> {
     /// The result, `None` if none will come; to be asked for once.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let place = self.board.place(self.place);
         let has_ended = || self.board.has_gone(sender(self.place));
         if !has_ended() {

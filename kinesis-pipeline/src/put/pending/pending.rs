@@ -21,20 +21,20 @@ use crate::{
 
 /// A user record that the pipeline has accepted and no driver has taken over. Dropping it ends its receipt too.
 #[derive(Debug)]
-pub(crate) struct Queued {
-    pub(crate) record: EncodedRecord,
-    pub(crate) entered_at: Instant,
-    pub(crate) waiter: Waiter,
+pub(in crate::put) struct Queued {
+    pub(in crate::put) record: EncodedRecord,
+    pub(in crate::put) entered_at: Instant,
+    pub(in crate::put) waiter: Waiter,
     /// The room that it takes. There is nobody who could wait for it: what is in the queue is dropped with the
     /// pipeline.
-    pub(crate) charge: Charge,
+    pub(in crate::put) charge: Charge,
 }
 
 /// A user record that a driver has taken over.
 #[derive(Debug)]
-pub(crate) struct PendingRecord {
-    pub(crate) record: EncodedRecord,
-    pub(crate) fate: Completion,
+pub(in crate::put) struct PendingRecord {
+    pub(in crate::put) record: EncodedRecord,
+    pub(in crate::put) fate: Completion,
 }
 
 /// The completion of a user record: its receipt, flush group and budget charge.
@@ -42,10 +42,10 @@ pub(crate) struct PendingRecord {
 /// It ends in exactly one result: dropping it, as a runtime does that shuts down, ends it with
 /// [`PutError::Gone`].
 #[derive(Debug)]
-pub(crate) struct Completion {
-    pub(crate) entered_at: Instant,
+pub(in crate::put) struct Completion {
+    pub(in crate::put) entered_at: Instant,
     /// The number of attempts, the one in flight included.
-    pub(crate) attempts: u32,
+    pub(in crate::put) attempts: u32,
     /// An attempt is in flight: its outcome is unknown.
     in_flight: bool,
     /// An earlier attempt may have stored the record.
@@ -61,15 +61,15 @@ pub(crate) struct Completion {
 
 /// The first user record of a Kinesis record that was sent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct First {
-    pub(crate) entered_at: Instant,
+pub(in crate::put) struct First {
+    pub(in crate::put) entered_at: Instant,
     /// The number of attempts so far.
-    pub(crate) attempts: u32,
+    pub(in crate::put) attempts: u32,
 }
 
 impl Queued {
     /// The pipeline cannot take it any more: its receipt ends with an error.
-    pub(crate) fn refused(self, shared: &Shared) {
+    pub(in crate::put) fn refused(self, shared: &Shared) {
         shared.counters.failed.add(1);
         shared.budget.give_back(self.charge);
     }
@@ -78,7 +78,7 @@ impl Queued {
 impl PendingRecord {
     /// A driver takes a record over.
     #[inline]
-    pub(crate) fn new(arrived: Queued, flush_group: Arc<FlushGroup>) -> Self {
+    pub(in crate::put) fn new(arrived: Queued, flush_group: Arc<FlushGroup>) -> Self {
         Self {
             record: arrived.record,
             fate: Completion {
@@ -95,7 +95,7 @@ impl PendingRecord {
     }
 
     /// Gives the record out while it is sent: it has one owner at a time.
-    pub(crate) fn lend(&mut self) -> EncodedRecord {
+    pub(in crate::put) fn lend(&mut self) -> EncodedRecord {
         let nothing = EncodedRecord::new(PartitionKey::known(""), Bytes::new());
         std::mem::replace(&mut self.record, nothing)
     }
@@ -103,17 +103,17 @@ impl PendingRecord {
 
 impl Completion {
     /// The hash key that decides the shard. It means nothing where records are not placed.
-    pub(crate) fn hash_key(&self) -> HashKey {
+    pub(in crate::put) fn hash_key(&self) -> HashKey {
         self.hash_key
     }
 
     /// Its hash key is found.
-    pub(crate) fn place_by(&mut self, hash_key: HashKey) {
+    pub(in crate::put) fn place_by(&mut self, hash_key: HashKey) {
         self.hash_key = hash_key;
     }
 
     /// Returns the facts of the first record of an entry.
-    pub(crate) fn first(&self) -> First {
+    pub(in crate::put) fn first(&self) -> First {
         First {
             entered_at: self.entered_at,
             attempts: self.attempts,
@@ -121,47 +121,47 @@ impl Completion {
     }
 
     /// Whether an attempt is in flight.
-    pub(crate) fn is_in_flight(&self) -> bool {
+    pub(in crate::put) fn is_in_flight(&self) -> bool {
         self.in_flight
     }
 
     /// An attempt begins.
-    pub(crate) fn sent(&mut self) {
+    pub(in crate::put) fn sent(&mut self) {
         self.attempts += 1;
         self.in_flight = true;
     }
 
     /// The attempt in flight is that of the whole that it was sent in.
-    pub(crate) fn was_sent(&mut self, attempts: u32) {
+    pub(in crate::put) fn was_sent(&mut self, attempts: u32) {
         self.attempts = attempts;
         self.in_flight = true;
     }
 
     /// The attempt failed; what follows is for the caller to decide.
-    pub(crate) fn attempt_failed(&mut self, failure: &AttemptError) {
+    pub(in crate::put) fn attempt_failed(&mut self, failure: &AttemptError) {
         self.in_flight = false;
         self.may_have_been_stored |= failure.may_have_been_stored();
     }
 
     /// The attempt does not count: the request was refused for another record's sake.
-    pub(crate) fn attempt_was_not_about_it(&mut self) {
+    pub(in crate::put) fn attempt_was_not_about_it(&mut self) {
         self.in_flight = false;
         self.attempts -= 1;
     }
 
     /// The attempt stored the record, perhaps in a shard that does not take its hash key, where readers may drop it.
-    pub(crate) fn attempt_landed(&mut self) {
+    pub(in crate::put) fn attempt_landed(&mut self) {
         self.in_flight = false;
         self.may_have_been_stored = true;
     }
 
     /// Reads what [`stored`](Self::stored) will need, as [`Waiter::peek`] does.
-    pub(crate) fn prefetch(&self) -> usize {
+    pub(in crate::put) fn prefetch(&self) -> usize {
         self.waiter.as_ref().map_or(0, Waiter::prefetch)
     }
 
     /// The record is stored, and counted as such. The room that it took goes over to `freed`.
-    pub(crate) fn stored(
+    pub(in crate::put) fn stored(
         &mut self,
         at: &StoredAt,
         sub_sequence_number: u64,
@@ -183,7 +183,7 @@ impl Completion {
     }
 
     /// The service refused the record for good.
-    pub(crate) fn rejected(mut self, source: AttemptError) {
+    pub(in crate::put) fn rejected(mut self, source: AttemptError) {
         self.fail(|user, shared| PutError::Rejected {
             stream: shared.target.stream.clone(),
             endpoint: Arc::clone(&shared.endpoint),
@@ -194,7 +194,7 @@ impl Completion {
     }
 
     /// There will be no further attempt.
-    pub(crate) fn gave_up(mut self, source: AttemptError) {
+    pub(in crate::put) fn gave_up(mut self, source: AttemptError) {
         self.fail(|user, shared| PutError::GaveUp {
             stream: shared.target.stream.clone(),
             endpoint: Arc::clone(&shared.endpoint),
@@ -205,7 +205,7 @@ impl Completion {
     }
 
     /// The record has waited longer than it may.
-    pub(crate) fn expired(mut self, now: Instant) {
+    pub(in crate::put) fn expired(mut self, now: Instant) {
         self.fail(|user, shared| PutError::Expired {
             stream: shared.target.stream.clone(),
             waited: now.duration_since(user.entered_at),

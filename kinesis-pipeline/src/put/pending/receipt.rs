@@ -54,7 +54,7 @@ impl Receipt {
 }
 
 /// The result of a put: a receipt or an error.
-pub(crate) type PutResult = Result<Receipt, PutError>;
+pub(in crate::put) type PutResult = Result<Receipt, PutError>;
 
 /// The result of a record that was accepted; it comes once the record is stored or given up.
 ///
@@ -72,7 +72,7 @@ pub struct PendingReceipt {
 }
 
 /// The other end of a [`PendingReceipt`].
-pub(crate) type Waiter = Sender<PutResult>;
+pub(super) type Waiter = Sender<PutResult>;
 
 thread_local! {
     /// Each thread has its own: no two threads wait for each other to find a place.
@@ -80,7 +80,7 @@ thread_local! {
 }
 
 impl PendingReceipt {
-    pub(crate) fn new(stream: StreamId) -> (Waiter, Self) {
+    pub(in crate::put) fn new(stream: StreamId) -> (Waiter, Self) {
         // A thread that ends has none any more.
         let (waiter, result) = BOARDS
             .try_with(|boards| boards.borrow_mut().pair())

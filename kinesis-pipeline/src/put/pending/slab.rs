@@ -18,14 +18,14 @@ const HELD: &str = "a record is held while there is a ticket for it";
 /// Each record has one. Whoever gets it has to pass it on, or end the record.
 #[derive(Debug)]
 #[must_use = "a record without its ticket never ends"]
-pub(crate) struct RecordKey {
+pub(in crate::put) struct RecordKey {
     place: u32,
     bytes: u32,
 }
 
 /// The records that a driver holds.
 #[derive(Debug, Default)]
-pub(crate) struct RecordSlab {
+pub(in crate::put) struct RecordSlab {
     places: Vec<Option<PendingRecord>>,
     /// The places that have no record.
     free: Vec<u32>,
@@ -33,7 +33,7 @@ pub(crate) struct RecordSlab {
 
 impl RecordKey {
     /// Returns the size of the record's data and keys, in bytes.
-    pub(crate) fn bytes(&self) -> usize {
+    pub(in crate::put) fn bytes(&self) -> usize {
         self.bytes as usize
     }
 
@@ -43,12 +43,12 @@ impl RecordKey {
 }
 
 impl RecordSlab {
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.places.len() == self.free.len()
     }
 
     /// Holds a record. Room bounds how many there are.
-    pub(crate) fn hold(&mut self, user: PendingRecord) -> RecordKey {
+    pub(in crate::put) fn hold(&mut self, user: PendingRecord) -> RecordKey {
         let bytes = u32::try_from(user.record.size_bytes()).unwrap_or(u32::MAX);
         if let Some(place) = self.free.pop() {
             self.places[place as usize] = Some(user);
@@ -59,13 +59,13 @@ impl RecordSlab {
         RecordKey { place, bytes }
     }
 
-    pub(crate) fn hold_all(&mut self, users: Vec<PendingRecord>) -> Vec<RecordKey> {
+    pub(in crate::put) fn hold_all(&mut self, users: Vec<PendingRecord>) -> Vec<RecordKey> {
         users.into_iter().map(|user| self.hold(user)).collect()
     }
 
     /// A record is stored: it ends where it is, and the room that it took goes over to `freed`.
     #[expect(clippy::needless_pass_by_value, reason = "the ticket is used up")]
-    pub(crate) fn stored(
+    pub(in crate::put) fn stored(
         &mut self,
         key: RecordKey,
         at: &StoredAt,
@@ -81,13 +81,13 @@ impl RecordSlab {
 
     /// Gives a record out.
     #[expect(clippy::needless_pass_by_value, reason = "the ticket is used up")]
-    pub(crate) fn take(&mut self, key: RecordKey) -> PendingRecord {
+    pub(in crate::put) fn take(&mut self, key: RecordKey) -> PendingRecord {
         self.free.push(key.place);
         self.places[key.place()].take().expect(HELD)
     }
 
     /// Gives out all records whose attempt is in flight: their keys are lost.
-    pub(crate) fn take_in_flight(&mut self) -> Vec<PendingRecord> {
+    pub(in crate::put) fn take_in_flight(&mut self) -> Vec<PendingRecord> {
         let mut taken = Vec::new();
         for (number, place) in (0..).zip(&mut self.places) {
             if let Some(user) = place.take_if(|user| user.fate.is_in_flight()) {
@@ -99,13 +99,13 @@ impl RecordSlab {
     }
 
     /// Gives out all records. No key means anything any more.
-    pub(crate) fn take_all(&mut self) -> Vec<PendingRecord> {
+    pub(in crate::put) fn take_all(&mut self) -> Vec<PendingRecord> {
         let places = std::mem::take(self).places;
         places.into_iter().flatten().collect()
     }
 
     /// There will be nothing to hold for a while.
-    pub(crate) fn park(&mut self) {
+    pub(in crate::put) fn park(&mut self) {
         debug_assert!(self.is_empty(), "a ticket was lost");
         if self.is_empty() && self.places.len() > PLACES_KEPT {
             *self = Self::default();

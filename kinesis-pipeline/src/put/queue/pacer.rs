@@ -12,7 +12,7 @@ const BYTES_PER_SECOND: f64 = 1_048_576.0;
 /// more than they are worth.
 const QUANTUM_SECONDS: f64 = 25.0 / 1_024.0;
 /// The same in bytes: what AWS bills as one PUT payload unit.
-pub(crate) const QUANTUM_BYTES: usize = 25 * 1_024;
+pub(super) const QUANTUM_BYTES: usize = 25 * 1_024;
 /// The capacity of the bucket, in seconds of the rate: the service would not take more at once.
 const BURST_SECONDS: f64 = 0.2;
 /// The part of the shard's rate that is used: what is sent in any second may be one quantum more.
@@ -61,7 +61,7 @@ const NOISE_FOLLOWS: f32 = 1.0 / 32.0;
 /// Records and bytes gather as time passes and may be overdrawn by the last record of a cut, so that a large
 /// record goes out as a burst and is waited for afterwards.
 #[derive(Clone, Debug)]
-pub(crate) struct ShardPacer {
+pub(in crate::put) struct ShardPacer {
     records: f64,
     bytes: f64,
     updated_at: Instant,
@@ -84,7 +84,7 @@ pub(crate) struct ShardPacer {
 }
 
 impl ShardPacer {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self {
             records: RECORDS_PER_SECOND * QUANTUM_SECONDS,
             bytes: BYTES_PER_SECOND * QUANTUM_SECONDS,
@@ -103,7 +103,7 @@ impl ShardPacer {
     }
 
     /// Lets what the time since the last call is worth gather.
-    pub(crate) fn refill(&mut self, now: Instant) {
+    pub(super) fn refill(&mut self, now: Instant) {
         let seconds = now.duration_since(self.updated_at).as_secs_f64();
         self.updated_at = now;
         let gather =
@@ -125,7 +125,7 @@ impl ShardPacer {
     }
 
     /// Whether another record may be sent now.
-    pub(crate) fn allows(&self) -> bool {
+    pub(super) fn allows(&self) -> bool {
         self.records > 0.0 && self.bytes > 0.0
     }
 
@@ -135,12 +135,12 @@ impl ShardPacer {
         clippy::cast_sign_loss,
         reason = "drain off at 0 and far below 2^53"
     )]
-    pub(crate) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes.max(0.0) as usize
     }
 
     /// Returns the time at which the bucket has enough tokens for these records, or for as many of them as make a request worth it.
-    pub(crate) fn ready_at(&self, records: usize, bytes: usize) -> Instant {
+    pub(super) fn ready_at(&self, records: usize, bytes: usize) -> Instant {
         let wait = |have: f64, need: f64, rate: f64| {
             (need.min(rate * QUANTUM_SECONDS) - have) / (rate * self.share)
         };
@@ -163,7 +163,7 @@ impl ShardPacer {
         clippy::cast_precision_loss,
         reason = "records are far smaller than 2^52 bytes"
     )]
-    pub(crate) fn spend(&mut self, bytes: usize) {
+    pub(super) fn spend(&mut self, bytes: usize) {
         self.records -= 1.0;
         self.bytes -= bytes as f64;
     }
@@ -173,17 +173,17 @@ impl ShardPacer {
         clippy::cast_precision_loss,
         reason = "records are far smaller than 2^52 bytes"
     )]
-    pub(crate) fn give_back(&mut self, bytes: usize) {
+    pub(super) fn give_back(&mut self, bytes: usize) {
         self.bytes += bytes as f64;
     }
 
     /// The service took a record.
-    pub(crate) fn stored(&mut self) {
+    pub(super) fn stored(&mut self) {
         self.counted_stored += 1.0;
     }
 
     /// The service did not take a record because the shard's rate is used up.
-    pub(crate) fn throttled(&mut self, now: Instant) {
+    pub(in crate::put) fn throttled(&mut self, now: Instant) {
         self.counted_throttled += 1.0;
         let noise = self.noise * self.counted();
         let beyond = self.counted_throttled - noise;

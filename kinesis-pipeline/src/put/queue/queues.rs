@@ -28,7 +28,7 @@ use crate::{
 
 /// The queues of a pipeline, and what decides the queue of a record.
 #[derive(Debug)]
-pub(crate) struct ShardQueues {
+pub(in crate::put) struct ShardQueues {
     pub(super) shared: Arc<Shared>,
     pub(super) placement: Placement,
     pub(super) known: KnownShards,
@@ -56,7 +56,7 @@ pub(crate) struct ShardQueues {
 
 impl ShardQueues {
     /// Queues that wait for a shard map if records are placed, or one queue.
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(in crate::put) fn new(shared: Arc<Shared>) -> Self {
         let placed = shared.options.placed;
         let mut queues = Self {
             shared,
@@ -80,7 +80,7 @@ impl ShardQueues {
 
     /// Takes a record over. It has no queue before [`place_taken`](Self::place_taken).
     #[inline]
-    pub(crate) fn take(&mut self, arrived: Queued, flush_group: Arc<FlushGroup>) {
+    pub(in crate::put) fn take(&mut self, arrived: Queued, flush_group: Arc<FlushGroup>) {
         self.taken += 1;
         if self.takes_fresh() {
             self.records += 1;
@@ -94,13 +94,16 @@ impl ShardQueues {
     }
 
     /// Returns the number of records that were taken and have no queue yet.
-    pub(crate) fn taken(&self) -> usize {
+    pub(in crate::put) fn taken(&self) -> usize {
         self.taken
     }
 
     /// Places the records that were taken. Returns when the first of them was accepted, and whether they filled a
     /// queue, so that nothing is gained for it by waiting for more records.
-    pub(crate) fn place_taken(&mut self, records: &mut RecordSlab) -> Option<(Instant, bool)> {
+    pub(in crate::put) fn place_taken(
+        &mut self,
+        records: &mut RecordSlab,
+    ) -> Option<(Instant, bool)> {
         let taken = std::mem::take(&mut self.taken);
         if self.takes_fresh() {
             let from = self.fresh.len() - taken;
@@ -164,7 +167,7 @@ impl ShardQueues {
     }
 
     /// Puts records back that were there before, in their order.
-    pub(crate) fn push_first(&mut self, users: Vec<RecordKey>, records: &RecordSlab) {
+    pub(in crate::put) fn push_first(&mut self, users: Vec<RecordKey>, records: &RecordSlab) {
         for user in users.into_iter().rev() {
             match self.placement.index_of(records[&user].fate.hash_key()) {
                 Some(index) => {
@@ -178,41 +181,41 @@ impl ShardQueues {
     }
 
     /// The queue that an entry came from, unless the shard map has changed since.
-    pub(crate) fn queue_of(&mut self, id: QueueId) -> Option<&mut ShardQueue> {
+    pub(in crate::put) fn queue_of(&mut self, id: QueueId) -> Option<&mut ShardQueue> {
         self.all.get_mut(id.index()).filter(|queue| queue.id == id)
     }
 
     /// Whether a shard map would help to place what waits.
-    pub(crate) fn lacks_shards(&self) -> bool {
+    pub(in crate::put) fn lacks_shards(&self) -> bool {
         self.placement.lacks_shards() && !self.is_empty()
     }
 
     /// Whether the shards could not be listed.
-    pub(crate) fn is_unlisted(&self) -> bool {
+    pub(in crate::put) fn is_unlisted(&self) -> bool {
         matches!(self.placement, Placement::Unlisted)
     }
 
     /// Whether the service distributes the records by itself.
-    pub(crate) fn is_auto(&self) -> bool {
+    pub(in crate::put) fn is_auto(&self) -> bool {
         matches!(self.placement, Placement::Auto { .. })
     }
 
-    pub(crate) fn is_placed(&self) -> bool {
+    pub(in crate::put) fn is_placed(&self) -> bool {
         matches!(self.placement, Placement::ByShard(_))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(in crate::put) fn is_empty(&self) -> bool {
         self.unplaced.is_empty() && self.records == 0
     }
 
     /// Whether what waits fills a request, whatever shards it is for.
-    pub(crate) fn fills_a_request(&self) -> bool {
+    pub(in crate::put) fn fills_a_request(&self) -> bool {
         self.bytes >= REQUEST_BYTES_MAX
             || (!self.shared.options.aggregate && self.records >= REQUEST_RECORDS_MAX)
     }
 
     /// The next request, if records are to be sent now.
-    pub(crate) fn drain(&mut self, drain: Drain<'_>) -> Request {
+    pub(in crate::put) fn drain(&mut self, drain: Drain<'_>) -> Request {
         let expected = if self.shared.options.aggregate {
             self.all.len()
         } else {
@@ -245,7 +248,7 @@ impl ShardQueues {
     }
 
     /// Adds to a request what waits for nothing but company.
-    pub(crate) fn drain_fresh(
+    pub(in crate::put) fn drain_fresh(
         &mut self,
         request: &mut Request,
         now: Instant,
@@ -286,7 +289,7 @@ impl ShardQueues {
     }
 
     /// Returns the time at which the next records are due.
-    pub(crate) fn ripe_at(&self, drain: Drain<'_>) -> Option<Instant> {
+    pub(in crate::put) fn ripe_at(&self, drain: Drain<'_>) -> Option<Instant> {
         let fresh = self.fresh_ripe_at(drain.now, drain.flush_now);
         if self.in_lanes() == 0 {
             return fresh;
@@ -296,7 +299,7 @@ impl ShardQueues {
     }
 
     /// Returns the time at which the oldest waiting record was accepted; it is the first of a queue.
-    pub(crate) fn since(&self, records: &RecordSlab) -> Option<Instant> {
+    pub(in crate::put) fn since(&self, records: &RecordSlab) -> Option<Instant> {
         let unplaced = self
             .unplaced
             .front()
@@ -309,7 +312,11 @@ impl ShardQueues {
     }
 
     /// Takes the records that were accepted at `time` or before, as far as no younger one stands before them.
-    pub(crate) fn take_until(&mut self, time: Instant, records: &mut RecordSlab) -> Vec<RecordKey> {
+    pub(in crate::put) fn take_until(
+        &mut self,
+        time: Instant,
+        records: &mut RecordSlab,
+    ) -> Vec<RecordKey> {
         let mut older = Vec::new();
         while self
             .unplaced
@@ -338,7 +345,7 @@ impl ShardQueues {
 
     /// Reads what [`stored`](Self::stored) will need for all of these entries, so that the processor fetches it side by
     /// side.
-    pub(crate) fn peek_sent(&self, entries: &[Entry]) {
+    pub(in crate::put) fn peek_sent(&self, entries: &[Entry]) {
         let read = |entry: &Entry| {
             let queue = self.all.get(entry.queue.index());
             queue
@@ -349,7 +356,7 @@ impl ShardQueues {
     }
 
     /// A shard has stored an entry. Judges where it landed.
-    pub(crate) fn stored(
+    pub(in crate::put) fn stored(
         &mut self,
         entry: &Entry,
         shard_id: &ShardId,
@@ -376,7 +383,7 @@ impl ShardQueues {
 
     /// Judges where an entry landed by the shards that are known now. A record that is no aggregate is always where its
     /// key belongs.
-    pub(crate) fn landing(
+    pub(in crate::put) fn landing(
         &self,
         entry: &Entry,
         shard_id: &ShardId,
@@ -392,28 +399,28 @@ impl ShardQueues {
     }
 
     /// Whether this shard is known not to take this hash key.
-    pub(crate) fn contradicts(&self, shard_id: &ShardId, hash_key: HashKey) -> bool {
+    pub(in crate::put) fn contradicts(&self, shard_id: &ShardId, hash_key: HashKey) -> bool {
         self.known.contradicts(shard_id, hash_key)
     }
 
     /// The hash keys that a shard takes, if it is known.
-    pub(crate) fn range_of(&self, shard_id: &ShardId) -> Option<HashKeyRange> {
+    pub(in crate::put) fn range_of(&self, shard_id: &ShardId) -> Option<HashKeyRange> {
         self.known.range_of(shard_id)
     }
 
     /// Forgets the requests in flight.
-    pub(crate) fn unblock(&mut self) {
+    pub(in crate::put) fn unblock(&mut self) {
         self.all.iter_mut().for_each(ShardQueue::unblock);
     }
 
     /// There will be nothing to send for a while.
-    pub(crate) fn park(&mut self) {
+    pub(in crate::put) fn park(&mut self) {
         self.fresh.shrink_to(REQUEST_RECORDS_MAX);
         self.all.iter_mut().for_each(ShardQueue::park);
     }
 
     /// Takes all records.
-    pub(crate) fn take_waiting(&mut self, records: &mut RecordSlab) -> Vec<RecordKey> {
+    pub(in crate::put) fn take_waiting(&mut self, records: &mut RecordSlab) -> Vec<RecordKey> {
         (self.records, self.bytes) = (0, 0);
         let mut waiting = Vec::new();
         for queue in &mut self.all {

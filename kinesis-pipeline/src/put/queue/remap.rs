@@ -23,7 +23,7 @@ const KEYED_MAX: u32 = 16;
 impl ShardQueues {
     /// Adds the shards of a listing to those that are known. Returns whether records should be placed by them: it keeps
     /// a placement that the service itself makes, unless the shards have changed or records land by their keys.
-    pub(crate) fn note(&mut self, shards: &[Shard]) -> bool {
+    pub(in crate::put) fn note(&mut self, shards: &[Shard]) -> bool {
         let has_new = self.known.note(shards);
         match self.placement {
             Placement::Auto { keyed } => has_new || keyed >= KEYED_MAX,
@@ -33,7 +33,12 @@ impl ShardQueues {
 
     /// Places records by these shards from now on. Shards that were known keep their pace; where no limits are enforced
     /// there is none.
-    pub(crate) fn place_by(&mut self, map: ShardMap, now: Instant, records: &mut RecordSlab) {
+    pub(in crate::put) fn place_by(
+        &mut self,
+        map: ShardMap,
+        now: Instant,
+        records: &mut RecordSlab,
+    ) {
         let is_paced =
             !self.shared.options.ignores_limits && self.shared.target.service.enforces_limits();
         self.map += 1;
@@ -58,7 +63,7 @@ impl ShardQueues {
 
     /// Leaves it to the service to find the shard. Records share Kinesis records only if it does not matter
     /// where they land.
-    pub(crate) fn place_nothing(&mut self, placement: Placement, records: &mut RecordSlab) {
+    pub(in crate::put) fn place_nothing(&mut self, placement: Placement, records: &mut RecordSlab) {
         let is_auto = matches!(placement, Placement::Auto { .. });
         let aggregate = is_auto && self.shared.options.aggregate;
         self.map += 1;

@@ -11,7 +11,7 @@ use crate::put::pending::slab::RecordKey;
 
 /// Groups of records that failed together and are sent again together, by the time when they are due.
 #[derive(Debug, Default)]
-pub(crate) struct RetryQueue {
+pub(in crate::put) struct RetryQueue {
     groups: BinaryHeap<Reverse<Group>>,
     /// The number of groups so far: the order among groups with one due time.
     count: u64,
@@ -28,7 +28,7 @@ struct Group {
 }
 
 impl RetryQueue {
-    pub(crate) fn push(&mut self, users: Vec<RecordKey>, due: Instant) {
+    pub(in crate::put) fn push(&mut self, users: Vec<RecordKey>, due: Instant) {
         self.count += 1;
         self.records += users.len();
         self.bytes += bytes_of(&users);
@@ -39,25 +39,25 @@ impl RetryQueue {
         }));
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(in crate::put) fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }
 
-    pub(crate) fn records(&self) -> usize {
+    pub(in crate::put) fn records(&self) -> usize {
         self.records
     }
 
-    pub(crate) fn bytes(&self) -> usize {
+    pub(in crate::put) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Returns the time at which the next group is due.
-    pub(crate) fn due(&self) -> Option<Instant> {
+    pub(in crate::put) fn due(&self) -> Option<Instant> {
         self.groups.peek().map(|Reverse(group)| group.due)
     }
 
     /// Takes the records that are due, those first that failed first.
-    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<RecordKey> {
+    pub(in crate::put) fn take_due(&mut self, now: Instant) -> Vec<RecordKey> {
         let mut due = Vec::new();
         while self.due().is_some_and(|at| at <= now) {
             if let Some(Reverse(group)) = self.groups.pop() {
@@ -70,12 +70,12 @@ impl RetryQueue {
     }
 
     /// Forgets all records.
-    pub(crate) fn clear(&mut self) {
+    pub(in crate::put) fn clear(&mut self) {
         *self = Self::default();
     }
 
     /// Takes all records.
-    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = RecordKey> {
+    pub(in crate::put) fn take_all(&mut self) -> impl Iterator<Item = RecordKey> {
         (self.records, self.bytes) = (0, 0);
         std::mem::take(&mut self.groups)
             .into_iter()

@@ -34,8 +34,8 @@ const RECORDS_KEPT: usize = 64;
 /// the cache.
 #[derive(Debug)]
 #[repr(C, align(64))]
-pub(crate) struct ShardQueue {
-    pub(crate) id: QueueId,
+pub(in crate::put) struct ShardQueue {
+    pub(super) id: QueueId,
     records: usize,
     bytes: usize,
     /// May several records of it share a Kinesis record.
@@ -43,11 +43,11 @@ pub(crate) struct ShardQueue {
     /// With [`Order::PerKey`], an entry is in flight.
     busy: bool,
     /// It is among the queues that are looked at when a request is cut.
-    pub(crate) is_listed: bool,
+    pub(super) is_listed: bool,
     /// `None`: there is no telling which shard is how busy.
-    pub(crate) pace: Option<ShardPacer>,
+    pub(in crate::put) pace: Option<ShardPacer>,
     /// `None`: the service finds the shard.
-    pub(crate) shard_id: Option<ShardId>,
+    pub(super) shard_id: Option<ShardId>,
     /// With [`Order::PerKey`], the first record is sent again then.
     blocked_until: Option<Instant>,
     /// Records that go as they are, that keep an order, or that were here before all in `packs`.
@@ -60,19 +60,19 @@ pub(crate) struct ShardQueue {
 
 /// The inputs that are the same for all queues when a request is drained from them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Drain<'a> {
-    pub(crate) options: &'a PutOptions,
+pub(in crate::put) struct Drain<'a> {
+    pub(in crate::put) options: &'a PutOptions,
     /// The storage of the records.
-    pub(crate) records: &'a RecordSlab,
-    pub(crate) now: Instant,
+    pub(in crate::put) records: &'a RecordSlab,
+    pub(in crate::put) now: Instant,
     /// Nothing is gained by waiting for more records.
-    pub(crate) flush_now: bool,
+    pub(in crate::put) flush_now: bool,
     /// Only records that were sent before.
-    pub(crate) retries_only: bool,
+    pub(in crate::put) retries_only: bool,
 }
 
 impl ShardQueue {
-    pub(crate) fn new(
+    pub(super) fn new(
         id: QueueId,
         shard_id: Option<ShardId>,
         pace: Option<ShardPacer>,
@@ -96,14 +96,14 @@ impl ShardQueue {
 
     /// Reads what [`takes_fresh`](Self::takes_fresh) and [`stored`](Self::stored) will need: one who is about to ask many
     /// queues reads this of all of them first, so that the processor fetches it side by side. The sum means nothing.
-    pub(crate) fn prefetch(&self) -> usize {
+    pub(super) fn prefetch(&self) -> usize {
         let shard = self.shard_id.as_ref().map_or(0, |id| id.as_str().len());
         let pace = self.pace.as_ref().map_or(0, ShardPacer::bytes);
         self.records.wrapping_add(pace).wrapping_add(shard)
     }
 
     /// Whether a record may be sent without waiting for the shard, which is charged for it then.
-    pub(crate) fn takes_fresh(&mut self, user: &PendingRecord, now: Instant) -> bool {
+    pub(super) fn takes_fresh(&mut self, user: &PendingRecord, now: Instant) -> bool {
         if self.records > 0 {
             return false;
         }
@@ -120,12 +120,12 @@ impl ShardQueue {
 
     /// Reads what a [`push`](Self::push) of this record will need, as [`peek`](Self::peek) does.
     #[inline]
-    pub(crate) fn prefetch_open(&self, record: &EncodedRecord) -> usize {
+    pub(super) fn prefetch_open(&self, record: &EncodedRecord) -> usize {
         self.open.as_ref().map_or(0, |open| open.prefetch(record))
     }
 
     /// Returns whether that filled the queue.
-    pub(crate) fn push(
+    pub(super) fn push(
         &mut self,
         user: PendingRecord,
         options: &PutOptions,
@@ -159,41 +159,41 @@ impl ShardQueue {
     }
 
     /// Puts a record before all others: it was there before.
-    pub(crate) fn push_first(&mut self, user: RecordKey) {
+    pub(super) fn push_first(&mut self, user: RecordKey) {
         self.records += 1;
         self.bytes += user.bytes();
         self.waiting.push_front(user);
     }
 
     /// Puts a record that was sent before behind those of which that is true too.
-    pub(crate) fn push_sent(&mut self, user: RecordKey) {
+    pub(super) fn push_sent(&mut self, user: RecordKey) {
         self.records += 1;
         self.bytes += user.bytes();
         self.waiting.push_back(user);
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.records
     }
 
-    pub(crate) fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Takes all records, in their order.
-    pub(crate) fn take_all(&mut self, records: &mut RecordSlab) -> VecDeque<RecordKey> {
+    pub(super) fn take_all(&mut self, records: &mut RecordSlab) -> VecDeque<RecordKey> {
         self.unpack_while(records, |_| true);
         (self.records, self.bytes) = (0, 0);
         std::mem::take(&mut self.waiting)
     }
 
     /// There will be nothing to send for a while.
-    pub(crate) fn park(&mut self) {
+    pub(super) fn park(&mut self) {
         self.waiting.shrink_to(RECORDS_KEPT);
     }
 
     /// Takes the records that were accepted at `time` or before, as far as no younger one stands before them.
-    pub(crate) fn take_until(&mut self, time: Instant, records: &mut RecordSlab) -> Vec<RecordKey> {
+    pub(super) fn take_until(&mut self, time: Instant, records: &mut RecordSlab) -> Vec<RecordKey> {
         self.unpack_while(records, |pack| {
             pack.since().is_some_and(|since| since <= time)
         });
@@ -231,7 +231,7 @@ impl ShardQueue {
     }
 
     /// Returns the time at which the first record was accepted.
-    pub(crate) fn since(&self, records: &RecordSlab) -> Option<Instant> {
+    pub(super) fn since(&self, records: &RecordSlab) -> Option<Instant> {
         match self.waiting.front() {
             Some(first) => Some(records[first].fate.entered_at),
             None => self.next_pack()?.since(),
@@ -245,7 +245,7 @@ impl ShardQueue {
     }
 
     /// From when on records of it may be sent; `None`: not before something happens.
-    pub(crate) fn ripe_at(&self, drain: Drain<'_>) -> Option<Instant> {
+    pub(super) fn ripe_at(&self, drain: Drain<'_>) -> Option<Instant> {
         let since = self.since(drain.records)?;
         let was_sent = self.was_sent(drain.records);
         if self.busy || (drain.retries_only && !was_sent) {
@@ -288,7 +288,7 @@ impl ShardQueue {
     }
 
     /// Moves records that may be sent now into the request. Returns whether the request has room for more.
-    pub(crate) fn drain(&mut self, request: &mut Request, drain: Drain<'_>) -> bool {
+    pub(super) fn drain(&mut self, request: &mut Request, drain: Drain<'_>) -> bool {
         if self.records == 0 {
             return true;
         }
@@ -382,7 +382,7 @@ impl ShardQueue {
     }
 
     /// An entry of it is no longer in flight: a shard has stored it.
-    pub(crate) fn stored(&mut self, entry: &Entry) {
+    pub(super) fn stored(&mut self, entry: &Entry) {
         self.returned(entry);
         if let Some(pace) = &mut self.pace {
             pace.stored();
@@ -390,7 +390,7 @@ impl ShardQueue {
     }
 
     /// An entry of it is no longer in flight.
-    pub(crate) fn returned(&mut self, entry: &Entry) {
+    pub(in crate::put) fn returned(&mut self, entry: &Entry) {
         self.busy = false;
         if let Some(pace) = &mut self.pace {
             pace.give_back(entry.overcharged_bytes());
@@ -398,12 +398,12 @@ impl ShardQueue {
     }
 
     /// Forgets the requests in flight.
-    pub(crate) fn unblock(&mut self) {
+    pub(super) fn unblock(&mut self) {
         self.busy = false;
     }
 
     /// With [`Order::PerKey`]: nothing of it is sent before.
-    pub(crate) fn block_until(&mut self, time: Instant) {
+    pub(in crate::put) fn block_until(&mut self, time: Instant) {
         self.blocked_until = Some(time);
     }
 }

@@ -31,7 +31,7 @@ const SMALL: Expected = Expected {
 
 /// The user records of one Kinesis record, which is written already.
 #[derive(Debug)]
-pub(crate) struct AggregateBuilder {
+pub(in crate::put) struct AggregateBuilder {
     content: Content,
     fates: Vec<Completion>,
     /// The upper bound of the Kinesis record's size, in bytes.
@@ -65,12 +65,12 @@ enum Content {
 }
 
 impl AggregateBuilder {
-    pub(crate) fn new(user: PendingRecord) -> Self {
+    pub(in crate::put) fn new(user: PendingRecord) -> Self {
         Self::expecting(SMALL, user)
     }
 
     /// One that will become as large as this one.
-    pub(crate) fn next(&self, user: PendingRecord) -> Self {
+    pub(in crate::put) fn next(&self, user: PendingRecord) -> Self {
         let Content::Open(writer) = &self.content else {
             return Self::new(user);
         };
@@ -99,7 +99,7 @@ impl AggregateBuilder {
 
     /// Reads what a [`push`](Self::push) of this record will need, as [`Writer::peek`] does.
     #[inline]
-    pub(crate) fn prefetch(&self, record: &EncodedRecord) -> usize {
+    pub(in crate::put) fn prefetch(&self, record: &EncodedRecord) -> usize {
         let fates = self.fates.last().map_or(0, |fate| fate.attempts as usize);
         match &self.content {
             Content::Open(writer) => fates.wrapping_add(writer.prefetch(record)),
@@ -108,7 +108,11 @@ impl AggregateBuilder {
     }
 
     /// Takes another record if the aggregate stays within this many bytes, or gives it back.
-    pub(crate) fn push(&mut self, user: PendingRecord, bytes_max: usize) -> Option<PendingRecord> {
+    pub(in crate::put) fn push(
+        &mut self,
+        user: PendingRecord,
+        bytes_max: usize,
+    ) -> Option<PendingRecord> {
         let more = aggregate::record_bytes_max(&user.record);
         let bytes = match &self.content {
             Content::Done(first) => {
@@ -140,50 +144,50 @@ impl AggregateBuilder {
         None
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(in crate::put) fn len(&self) -> usize {
         self.fates.len()
     }
 
     /// The upper bound of the Kinesis record's size, in bytes.
-    pub(crate) fn bytes(&self) -> usize {
+    pub(in crate::put) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Returns the size of its user records' data and keys, in bytes.
-    pub(crate) fn user_bytes(&self) -> usize {
+    pub(in crate::put) fn user_bytes(&self) -> usize {
         self.user_bytes
     }
 
     /// Returns the size of their data, in bytes.
-    pub(crate) fn data_bytes(&self) -> usize {
+    pub(super) fn data_bytes(&self) -> usize {
         self.data_bytes
     }
 
     /// The first of its records.
-    pub(crate) fn first(&self) -> Option<&Completion> {
+    pub(super) fn first(&self) -> Option<&Completion> {
         self.fates.first()
     }
 
     /// Returns the time at which its first record was accepted.
-    pub(crate) fn since(&self) -> Option<Instant> {
+    pub(in crate::put) fn since(&self) -> Option<Instant> {
         self.first().map(|first| first.entered_at)
     }
 
     /// Returns the time at which its youngest record was accepted.
-    pub(crate) fn youngest_at(&self) -> Option<Instant> {
+    pub(super) fn youngest_at(&self) -> Option<Instant> {
         self.fates.iter().map(|fate| fate.entered_at).max()
     }
 
-    pub(crate) fn attempts(&self) -> u32 {
+    pub(super) fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    pub(crate) fn hash_keys(&self) -> impl Iterator<Item = HashKey> {
+    pub(super) fn hash_keys(&self) -> impl Iterator<Item = HashKey> {
         self.fates.iter().map(Completion::hash_key)
     }
 
     /// An attempt begins: what is to be sent becomes the next of the drafts. Returns how large it is.
-    pub(crate) fn sent(&mut self, drafts: &mut Drafts) -> usize {
+    pub(super) fn sent(&mut self, drafts: &mut Drafts) -> usize {
         self.attempts += 1;
         match std::mem::replace(&mut self.content, Content::Sent) {
             Content::Open(writer) => {
@@ -200,17 +204,17 @@ impl AggregateBuilder {
     }
 
     /// The attempt is over: what was sent comes back.
-    pub(crate) fn returned(&mut self, sent: EncodedRecord) {
+    pub(super) fn returned(&mut self, sent: EncodedRecord) {
         self.content = Content::Done(sent);
     }
 
     /// The attempt does not count: the request was refused for another record's sake.
-    pub(crate) fn attempt_was_not_about_it(&mut self) {
+    pub(super) fn attempt_was_not_about_it(&mut self) {
         self.attempts -= 1;
     }
 
     /// All user records are stored. The room that they took goes over to `freed`.
-    pub(crate) fn stored(&mut self, at: &StoredAt, now: Instant, freed: &mut Charge) {
+    pub(super) fn stored(&mut self, at: &StoredAt, now: Instant, freed: &mut Charge) {
         let sum = self
             .fates
             .iter()
@@ -224,7 +228,7 @@ impl AggregateBuilder {
     }
 
     /// The user records one by one, as if each had been sent as often as the whole. They have memory of their own.
-    pub(crate) fn unpack(mut self) -> Vec<PendingRecord> {
+    pub(in crate::put) fn unpack(mut self) -> Vec<PendingRecord> {
         let records = match std::mem::replace(&mut self.content, Content::Sent) {
             Content::Open(writer) => records_of(&writer.finish_with([0; 16])),
             Content::Done(record) if self.fates.len() == 1 => vec![record],

@@ -7,7 +7,7 @@ use crate::{digest, record::EncodedRecord, shard::HashKey, wire::aggregate::Writ
 
 /// The Kinesis records that a request will send, one for each of its entries.
 #[derive(Debug, Default)]
-pub(crate) struct Drafts {
+pub(in crate::put) struct Drafts {
     /// Those that are made, or are user records that go as they are; an empty one where an aggregate will be.
     records: Vec<EncodedRecord>,
     aggregates: Vec<Unsealed>,
@@ -25,17 +25,17 @@ struct Unsealed {
 
 impl Drafts {
     /// So many more will come.
-    pub(crate) fn reserve(&mut self, entries: usize) {
+    pub(super) fn reserve(&mut self, entries: usize) {
         self.records.reserve(entries);
     }
 
     /// The next one is made: lent for the attempt.
-    pub(crate) fn push(&mut self, record: EncodedRecord) {
+    pub(super) fn push(&mut self, record: EncodedRecord) {
         self.records.push(record);
     }
 
     /// The next one is an aggregate with this hash key. Returns how large it is.
-    pub(crate) fn push_aggregate(&mut self, writer: Writer, hash_key: HashKey) -> usize {
+    pub(super) fn push_aggregate(&mut self, writer: Writer, hash_key: HashKey) -> usize {
         let bytes = writer.finished_bytes() + AGGREGATE_KEY.len();
         self.aggregates.push(Unsealed {
             index: self.records.len(),
@@ -48,7 +48,7 @@ impl Drafts {
     }
 
     /// The Kinesis records. The MD5s of the aggregates are computed side by side.
-    pub(crate) fn finish(self) -> Vec<EncodedRecord> {
+    pub(in crate::put) fn finish(self) -> Vec<EncodedRecord> {
         let Self {
             mut records,
             aggregates,

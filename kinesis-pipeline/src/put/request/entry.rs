@@ -18,19 +18,19 @@ use crate::{
 };
 
 /// The partition key of an aggregate: its explicit hash key decides the shard, so the shortest will do.
-pub(crate) const AGGREGATE_KEY: PartitionKey = PartitionKey::known("a");
+pub(super) const AGGREGATE_KEY: PartitionKey = PartitionKey::known("a");
 
 /// The queue that an entry came from. Queues are numbered anew with each shard map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct QueueId {
-    pub(crate) map: u32,
+pub(in crate::put) struct QueueId {
+    pub(in crate::put) map: u32,
     index: u32,
 }
 
 /// The user records of one Kinesis record, at least one.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) queue: QueueId,
+pub(in crate::put) struct Entry {
+    pub(in crate::put) queue: QueueId,
     users: Users,
     /// The size of the Kinesis record in bytes; until it is built, its upper bound.
     bytes: u32,
@@ -55,19 +55,19 @@ enum Users {
 
 impl QueueId {
     /// There are as many queues as shards.
-    pub(crate) fn new(map: u32, index: usize) -> Self {
+    pub(in crate::put) fn new(map: u32, index: usize) -> Self {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         Self { map, index }
     }
 
-    pub(crate) fn index(self) -> usize {
+    pub(in crate::put) fn index(self) -> usize {
         self.index as usize
     }
 }
 
 impl Entry {
     /// A user record as it is that nothing holds up: its attempt begins.
-    pub(crate) fn fresh(queue: QueueId, user: PendingRecord, drafts: &mut Drafts) -> Self {
+    pub(super) fn fresh(queue: QueueId, user: PendingRecord, drafts: &mut Drafts) -> Self {
         let PendingRecord { record, mut fate } = user;
         fate.sent();
         let (bytes, data_bytes) = (record.size_bytes(), record.data.len());
@@ -78,17 +78,17 @@ impl Entry {
     }
 
     /// A user record as it is.
-    pub(crate) fn lone(queue: QueueId, user: RecordKey) -> Self {
+    pub(in crate::put) fn lone(queue: QueueId, user: RecordKey) -> Self {
         let bytes = user.bytes();
         Self::new(queue, Users::Lone(user, None), bytes)
     }
 
     /// Several user records in `bytes` bytes at most.
-    pub(crate) fn many(queue: QueueId, users: Vec<RecordKey>, bytes: usize) -> Self {
+    pub(in crate::put) fn many(queue: QueueId, users: Vec<RecordKey>, bytes: usize) -> Self {
         Self::new(queue, Users::Many(users, None), bytes)
     }
 
-    pub(crate) fn packed(queue: QueueId, pack: Box<AggregateBuilder>) -> Self {
+    pub(in crate::put) fn packed(queue: QueueId, pack: Box<AggregateBuilder>) -> Self {
         let bytes = pack.bytes();
         Self::new(queue, Users::Packed(pack), bytes)
     }
@@ -104,12 +104,12 @@ impl Entry {
     }
 
     /// The size of the Kinesis record in bytes; until it is built, its upper bound.
-    pub(crate) fn bytes(&self) -> usize {
+    pub(in crate::put) fn bytes(&self) -> usize {
         self.bytes as usize
     }
 
     /// The first user record, once it is sent.
-    pub(crate) fn first(&self) -> Option<First> {
+    pub(super) fn first(&self) -> Option<First> {
         match &self.users {
             Users::Fresh(fate) => Some(fate.first()),
             Users::Lone(_, first) | Users::Many(_, first) => *first,
@@ -120,7 +120,7 @@ impl Entry {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(in crate::put) fn len(&self) -> usize {
         match &self.users {
             Users::Fresh(_) | Users::Lone(..) => 1,
             Users::Many(users, _) => users.len(),
@@ -129,7 +129,7 @@ impl Entry {
     }
 
     /// The points of the key space of the user records; that of the first decides the shard.
-    pub(crate) fn hash_keys(&self, records: &RecordSlab) -> Vec<HashKey> {
+    pub(in crate::put) fn hash_keys(&self, records: &RecordSlab) -> Vec<HashKey> {
         let hash_key = |user| records[user].fate.hash_key();
         match &self.users {
             Users::Fresh(fate) => vec![fate.hash_key()],
@@ -140,7 +140,7 @@ impl Entry {
     }
 
     /// The hash key that decides the shard.
-    pub(crate) fn first_hash_key(&self, records: &RecordSlab) -> HashKey {
+    pub(in crate::put) fn first_hash_key(&self, records: &RecordSlab) -> HashKey {
         let first = match &self.users {
             Users::Fresh(fate) => Some(fate.hash_key()),
             Users::Lone(user, _) => Some(records[user].fate.hash_key()),
@@ -151,7 +151,7 @@ impl Entry {
     }
 
     /// Returns the time at which the youngest of the user records was accepted. None of them is in flight.
-    pub(crate) fn youngest_at(&self, records: &RecordSlab) -> Option<Instant> {
+    pub(in crate::put) fn youngest_at(&self, records: &RecordSlab) -> Option<Instant> {
         let entered_at = |user| records[user].fate.entered_at;
         match &self.users {
             Users::Fresh(fate) => Some(fate.entered_at),
@@ -162,7 +162,7 @@ impl Entry {
     }
 
     /// An attempt begins: what it sends becomes the next of the drafts.
-    pub(crate) fn sent(&mut self, records: &mut RecordSlab, drafts: &mut Drafts) {
+    pub(super) fn sent(&mut self, records: &mut RecordSlab, drafts: &mut Drafts) {
         match &mut self.users {
             Users::Fresh(_) => unreachable!("it is sent when it is made"),
             Users::Lone(user, first) => {
@@ -188,7 +188,7 @@ impl Entry {
     }
 
     /// The attempt is over: what was sent comes back.
-    pub(crate) fn returned(&mut self, sent: EncodedRecord, records: &mut RecordSlab) {
+    pub(in crate::put) fn returned(&mut self, sent: EncodedRecord, records: &mut RecordSlab) {
         match &mut self.users {
             Users::Lone(user, _) => records[user].record = sent,
             Users::Packed(pack) => pack.returned(sent),
@@ -198,7 +198,7 @@ impl Entry {
     }
 
     /// The attempt is over: a shard has stored it that may not take all of its user records.
-    pub(crate) fn landed(&mut self, records: &mut RecordSlab) {
+    pub(in crate::put) fn landed(&mut self, records: &mut RecordSlab) {
         match &mut self.users {
             Users::Fresh(fate) => fate.attempt_landed(),
             Users::Lone(user, _) => records[user].fate.attempt_landed(),
@@ -213,7 +213,7 @@ impl Entry {
     }
 
     /// The attempt does not count: the request was refused for another record's sake.
-    pub(crate) fn attempt_was_not_about_it(&mut self, records: &mut RecordSlab) {
+    pub(in crate::put) fn attempt_was_not_about_it(&mut self, records: &mut RecordSlab) {
         match &mut self.users {
             Users::Fresh(fate) => fate.attempt_was_not_about_it(),
             Users::Lone(user, _) => records[user].fate.attempt_was_not_about_it(),
@@ -227,12 +227,12 @@ impl Entry {
     }
 
     /// By how much it was smaller than was thought.
-    pub(crate) fn overcharged_bytes(&self) -> usize {
+    pub(in crate::put) fn overcharged_bytes(&self) -> usize {
         self.charged_bytes.saturating_sub(self.bytes) as usize
     }
 
     /// The user records one by one, none of them in flight.
-    pub(crate) fn into_users(self, records: &mut RecordSlab) -> Vec<RecordKey> {
+    pub(in crate::put) fn into_users(self, records: &mut RecordSlab) -> Vec<RecordKey> {
         match self.users {
             Users::Fresh(_) => unreachable!("its bytes have come back before"),
             Users::Lone(user, _) => vec![user],
@@ -242,7 +242,7 @@ impl Entry {
     }
 
     /// Reads what [`stored`](Self::stored) will need of a record alone, as [`Fate::peek`] does.
-    pub(crate) fn prefetch(&self) -> usize {
+    pub(in crate::put) fn prefetch(&self) -> usize {
         match &self.users {
             Users::Fresh(fate) => fate.prefetch(),
             Users::Lone(..) | Users::Many(..) | Users::Packed(_) => 0,
@@ -251,7 +251,7 @@ impl Entry {
 
     /// All user records are stored. They are counted before anybody is told, and the room that they took goes over
     /// to `freed`.
-    pub(crate) fn stored(
+    pub(in crate::put) fn stored(
         self,
         at: &StoredAt,
         now: Instant,
@@ -304,7 +304,7 @@ fn narrow(bytes: usize) -> u32 {
 
 /// Returns how many of these records make up the next aggregate of at most `bytes_max` bytes, and how large it is at
 /// most. A record that does not fit goes alone.
-pub(crate) fn aggregate_size<'a>(
+pub(in crate::put) fn aggregate_size<'a>(
     records: impl Iterator<Item = &'a EncodedRecord>,
     bytes_max: usize,
 ) -> (usize, usize) {

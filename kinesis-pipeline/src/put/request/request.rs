@@ -7,9 +7,9 @@ use super::{
 use crate::put::pending::{pending::PendingRecord, slab::RecordSlab};
 
 /// The most records that the service takes in one request.
-pub(crate) const REQUEST_RECORDS_MAX: usize = 500;
+pub(in crate::put) const REQUEST_RECORDS_MAX: usize = 500;
 /// The most bytes that the service takes in one request, partition keys included.
-pub(crate) const REQUEST_BYTES_MAX: usize = 10 * 1024 * 1024;
+pub(in crate::put) const REQUEST_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 const _: () = assert!(
     crate::put::admission::record_limit::RECORD_BYTES_RAISED_MAX <= REQUEST_BYTES_MAX,
@@ -18,17 +18,17 @@ const _: () = assert!(
 
 /// The records of one request, within the service's limits.
 #[derive(Debug, Default)]
-pub(crate) struct Request {
-    pub(crate) entries: Vec<Entry>,
+pub(in crate::put) struct Request {
+    pub(in crate::put) entries: Vec<Entry>,
     /// The Kinesis records to send: one for each entry whose attempt has begun.
-    pub(crate) drafts: Drafts,
+    pub(in crate::put) drafts: Drafts,
     bytes: usize,
     expected: usize,
 }
 
 impl Request {
     /// A request that will have about this many records, if it gets one.
-    pub(crate) fn expecting(records: usize) -> Self {
+    pub(in crate::put) fn expecting(records: usize) -> Self {
         Self {
             expected: records.min(REQUEST_RECORDS_MAX),
             ..Self::default()
@@ -36,30 +36,30 @@ impl Request {
     }
 
     /// A request of these entries and no others.
-    pub(crate) fn of(entries: Vec<Entry>) -> Self {
+    pub(in crate::put) fn of(entries: Vec<Entry>) -> Self {
         Self {
             entries,
             ..Self::default()
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(in crate::put) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Whether a record of this size fits. What does not fit starts the next request.
-    pub(crate) fn fits(&self, bytes: usize) -> bool {
+    pub(in crate::put) fn fits(&self, bytes: usize) -> bool {
         fits(self.entries.len(), self.bytes, bytes)
     }
 
-    pub(crate) fn push(&mut self, entry: Entry) {
+    pub(in crate::put) fn push(&mut self, entry: Entry) {
         self.will_begin();
         self.bytes += entry.bytes();
         self.entries.push(entry);
     }
 
     /// The attempt of all entries begins.
-    pub(crate) fn begin(&mut self, records: &mut RecordSlab) {
+    pub(in crate::put) fn begin(&mut self, records: &mut RecordSlab) {
         self.drafts.reserve(self.entries.len());
         for entry in &mut self.entries {
             entry.sent(records, &mut self.drafts);
@@ -67,7 +67,7 @@ impl Request {
     }
 
     /// Adds a user record as it is to those that have begun.
-    pub(crate) fn push_fresh(&mut self, queue: QueueId, user: PendingRecord) {
+    pub(in crate::put) fn push_fresh(&mut self, queue: QueueId, user: PendingRecord) {
         self.will_begin();
         let entry = Entry::fresh(queue, user, &mut self.drafts);
         self.bytes += entry.bytes();
@@ -88,7 +88,12 @@ fn fits(records: usize, bytes: usize, more: usize) -> bool {
 
 /// Whether what waits is sent without gathering more: with nothing in flight, or after an answer, whoever
 /// waits for a receipt gains nothing by waiting longer.
-pub(crate) fn sends_at_once(eager: bool, in_flight: usize, answered: bool, full: bool) -> bool {
+pub(in crate::put) fn sends_at_once(
+    eager: bool,
+    in_flight: usize,
+    answered: bool,
+    full: bool,
+) -> bool {
     full || (eager && (in_flight == 0 || answered))
 }
 

@@ -18,15 +18,15 @@ use crate::{
 
 /// A request that came back, with or without an answer.
 #[derive(Debug)]
-pub(crate) struct Sent {
-    pub(crate) entries: Vec<Entry>,
+pub(in crate::put) struct Sent {
+    pub(in crate::put) entries: Vec<Entry>,
     /// The Kinesis records that were sent, one for each entry.
-    pub(crate) records: Vec<EncodedRecord>,
-    pub(crate) outcome: Result<PutRecordsAnswer, AttemptError>,
+    pub(in crate::put) records: Vec<EncodedRecord>,
+    pub(in crate::put) outcome: Result<PutRecordsAnswer, AttemptError>,
 }
 
 /// Sends one request and waits for its answer. Whatever panics, the records come back.
-pub(crate) async fn send(shared: Arc<Shared>, request: Request) -> Sent {
+pub(in crate::put) async fn send(shared: Arc<Shared>, request: Request) -> Sent {
     let Request {
         entries, drafts, ..
     } = request;
@@ -93,7 +93,7 @@ fn sent_records(entries: &[Entry]) -> impl ExactSizeIterator<Item = SentRecord> 
 
 /// Whether a refused request is worth cutting in two: a service that checks requests as a whole refuses the
 /// good records with the bad one.
-pub(crate) fn is_worth_halving(failure: &AttemptError, records: usize) -> bool {
+pub(in crate::put) fn is_worth_halving(failure: &AttemptError, records: usize) -> bool {
     records > 1
         && failure.class() == ErrorClass::Invalid
         && matches!(failure, AttemptError::Request(_))

@@ -23,7 +23,7 @@ use crate::{
 
 impl Scheduler {
     /// A request came back.
-    pub(crate) fn on_sent(&mut self, sent: Sent, now: Instant) {
+    pub(in crate::put) fn on_sent(&mut self, sent: Sent, now: Instant) {
         self.in_flight -= 1;
         self.answered = true;
         // One for all: what failed together is sent again together.
@@ -85,7 +85,7 @@ impl Scheduler {
     }
 
     /// A request was lost with its keys: its task was ended.
-    pub(crate) fn on_lost(&mut self, now: Instant) {
+    pub(in crate::put) fn on_lost(&mut self, now: Instant) {
         self.in_flight -= 1;
         self.answered = true;
         self.lost = true;

@@ -180,7 +180,7 @@ impl Scheduler {
     }
 
     /// Returns the shards to list now, if any are to be listed.
-    pub(crate) fn begins_listing(&mut self, now: Instant) -> Option<Listed> {
+    pub(in crate::put) fn begins_listing(&mut self, now: Instant) -> Option<Listed> {
         if self.queues.lacks_shards() {
             self.refresh.want(now);
         }
@@ -197,7 +197,7 @@ impl Scheduler {
     }
 
     /// The stream's shards were listed, or could not be.
-    pub(crate) fn on_shards(
+    pub(in crate::put) fn on_shards(
         &mut self,
         listed: Result<Vec<Shard>, Box<ServiceError>>,
         now: Instant,
@@ -211,7 +211,7 @@ impl Scheduler {
     }
 
     /// The listing of the stream's shards panicked.
-    pub(crate) fn on_no_shards(&mut self, now: Instant) {
+    pub(in crate::put) fn on_no_shards(&mut self, now: Instant) {
         self.listing_failed(None, now);
         self.change_queues(now);
         self.give_budget_back();

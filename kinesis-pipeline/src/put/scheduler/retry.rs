@@ -12,7 +12,7 @@ use crate::{
 
 /// The decision about a record whose attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RetryDecision {
+pub(super) enum RetryDecision {
     /// It is sent again after this time.
     Again(Duration),
     /// It has been tried enough.
@@ -25,7 +25,7 @@ pub(crate) enum RetryDecision {
 ///
 /// `attempts` counts the failed one; `lasted` is how long the same [`Outage`] has kept all requests from the
 /// service; `jitter` is a random number from 0 to 1.
-pub(crate) fn verdict(
+pub(super) fn verdict(
     options: &PutOptions,
     failure: &AttemptError,
     attempts: u32,
@@ -56,7 +56,7 @@ pub(crate) fn verdict(
 }
 
 /// Returns the duration of an outage after which all that waits is given up.
-pub(crate) fn outage_max(options: &PutOptions, outage: Outage) -> Duration {
+pub(super) fn outage_max(options: &PutOptions, outage: Outage) -> Duration {
     match outage {
         Outage::Unreachable => options.unreachable_max,
         Outage::Credentials => options.outage_max,
@@ -64,7 +64,7 @@ pub(crate) fn outage_max(options: &PutOptions, outage: Outage) -> Duration {
 }
 
 /// Returns the back-off after this many attempts: between half and the whole of a time that doubles with each.
-pub(crate) fn backoff(options: &PutOptions, attempts: u32, jitter: f64) -> Duration {
+pub(super) fn backoff(options: &PutOptions, attempts: u32, jitter: f64) -> Duration {
     let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
     let full = options
         .backoff_min

@@ -33,7 +33,7 @@ const RETRY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// An item of the pipeline's queue.
 #[derive(Debug)]
-pub(crate) enum Arrival {
+pub(in crate::put) enum Arrival {
     /// A record to put.
     Put(Queued),
     /// A flush asks what it has to wait for.
@@ -42,16 +42,16 @@ pub(crate) enum Arrival {
 
 /// The place of a flush among the records.
 #[derive(Debug)]
-pub(crate) struct Barrier {
+pub(in crate::put) struct Barrier {
     /// The number of records that were taken from the queue before it.
-    pub(crate) taken: u64,
+    pub(in crate::put) taken: u64,
     /// The flush groups to wait for.
-    pub(crate) ends: Vec<FlushWait>,
+    pub(in crate::put) ends: Vec<FlushWait>,
 }
 
 impl Arrival {
     /// There is no state any more that would take it. Whoever waits for it gets an error.
-    pub(crate) fn refused(self, shared: &Shared) {
+    pub(in crate::put) fn refused(self, shared: &Shared) {
         if let Self::Put(user) = self {
             user.refused(shared);
         }
@@ -60,11 +60,11 @@ impl Arrival {
 
 /// The timer of the driver.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wake {
+pub(in crate::put) struct Wake {
     /// Something is to be done then although nothing happens before.
-    pub(crate) at: Option<Instant>,
+    pub(in crate::put) at: Option<Instant>,
     /// Single puts change nothing before that time.
-    pub(crate) coalesces: bool,
+    pub(in crate::put) coalesces: bool,
 }
 
 /// The state of one put pipeline between two events.
@@ -72,7 +72,7 @@ pub(crate) struct Wake {
 /// Every accepted record is in the `queue` or one of the `records`, with a key in exactly one of `queues`, `retry queue`,
 /// `halves`, `unsettled`, or a request in flight.
 #[derive(Debug)]
-pub(crate) struct Scheduler {
+pub(in crate::put) struct Scheduler {
     pub(super) shared: Arc<Shared>,
     /// The queue of the pipeline: puts leave their records here.
     pub(super) inbox: mpsc::Receiver<Arrival>,
@@ -106,7 +106,7 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(crate) fn new(
+    pub(in crate::put) fn new(
         shared: Arc<Shared>,
         inbox: mpsc::Receiver<Arrival>,
         rng: fastrand::Rng,
@@ -133,12 +133,12 @@ impl Scheduler {
         }
     }
 
-    pub(crate) fn now(&self) -> Instant {
+    pub(in crate::put) fn now(&self) -> Instant {
         self.shared.target.clock.instant()
     }
 
     /// Takes over what puts have left in the queue. Room bounds how much that is.
-    pub(crate) fn take_new(&mut self) {
+    pub(in crate::put) fn take_new(&mut self) {
         loop {
             match self.inbox.try_recv() {
                 Ok(Arrival::Put(user)) => {
@@ -187,17 +187,17 @@ impl Scheduler {
     }
 
     /// Something has happened that may call for something to be done.
-    pub(crate) fn invalidate_wake(&mut self) {
+    pub(in crate::put) fn invalidate_wake(&mut self) {
         self.cached_wake = None;
     }
 
     /// Whether there is nothing to do but to wait.
-    pub(crate) fn has_cached_wake(&self) -> bool {
+    pub(in crate::put) fn has_cached_wake(&self) -> bool {
         self.cached_wake.is_some()
     }
 
     /// Whether there is nothing to do until the next put.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub(in crate::put) fn is_idle(&self) -> bool {
         self.in_flight == 0
             && !self.refresh.is_reading()
             && self.queues.is_empty()
@@ -207,7 +207,7 @@ impl Scheduler {
     }
 
     /// The next request to send now, if one is to be sent.
-    pub(crate) fn next_request(&mut self, now: Instant) -> Option<Request> {
+    pub(in crate::put) fn next_request(&mut self, now: Instant) -> Option<Request> {
         let due = self.retry_queue.take_due(now);
         self.queues.push_first(due, &self.records);
         self.expire(now);
@@ -273,7 +273,7 @@ impl Scheduler {
     }
 
     /// Returns the time to wake at, and whether arrivals are coalesced until then.
-    pub(crate) fn next_wake(&mut self) -> Wake {
+    pub(in crate::put) fn next_wake(&mut self) -> Wake {
         if let Some(wake) = self.cached_wake {
             return wake;
         }
@@ -331,7 +331,7 @@ impl Scheduler {
     }
 
     /// Resets what only a continuous run knows: the next put tries the endpoint anew.
-    pub(crate) fn parked(&mut self) {
+    pub(in crate::put) fn parked(&mut self) {
         self.outage = None;
         self.parked_at = Some(self.now());
         self.records.park();
@@ -345,7 +345,7 @@ impl Scheduler {
 
     /// Forgets what only a running driver can have, and gives back the records that it will not send, or does not
     /// know the end of.
-    pub(crate) fn abandon(&mut self) -> Vec<PendingRecord> {
+    pub(in crate::put) fn abandon(&mut self) -> Vec<PendingRecord> {
         self.take_new();
         self.invalidate_wake();
         self.in_flight = 0;

@@ -7,7 +7,7 @@ use crate::{
 
 /// The outcome of a request, by record.
 #[derive(Debug)]
-pub(crate) enum Outcomes {
+pub(super) enum Outcomes {
     /// One outcome per record, in the order of the request.
     Each(Vec<Result<StoredAt, EntryFailure>>),
     /// One failure for all of them.
@@ -15,7 +15,7 @@ pub(crate) enum Outcomes {
 }
 
 /// Splits the answer to a request of `sent` records.
-pub(crate) fn split(sent: usize, outcome: Result<PutRecordsAnswer, AttemptError>) -> Outcomes {
+pub(super) fn split(sent: usize, outcome: Result<PutRecordsAnswer, AttemptError>) -> Outcomes {
     match outcome {
         Err(failure) => Outcomes::All(failure),
         Ok(answer) if answer.results.len() != sent => Outcomes::All(AttemptError::WrongAnswer {

@@ -10,7 +10,7 @@ const CLOSED_SHARDS_MAX: usize = 10_000;
 /// The shards of a stream, open and closed. Within one stream a shard's range never changes and its id is never used
 /// again.
 #[derive(Debug, Default)]
-pub(crate) struct KnownShards {
+pub(in crate::put) struct KnownShards {
     /// Ids grow with age, so the first are the oldest.
     shards: BTreeMap<ShardId, KnownShard>,
 }
@@ -26,7 +26,7 @@ struct KnownShard {
 
 /// A verdict on the shard that stored a Kinesis record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Landing {
+pub(in crate::put) enum Landing {
     /// The shard that the record was sent to.
     Expected,
     /// Another shard, which takes the hash keys of all user records: the shard map is out of date.
@@ -44,7 +44,7 @@ impl KnownShards {
     /// Adds the shards of a listing. Returns whether it shows an open shard that was not known.
     ///
     /// A shard that differs from the known one of its id belongs to another stream: nothing that was known holds.
-    pub(crate) fn note(&mut self, listed: &[Shard]) -> bool {
+    pub(in crate::put) fn note(&mut self, listed: &[Shard]) -> bool {
         let differs = |shard: &Shard| {
             let known = self.shards.get(&shard.id);
             known.is_some_and(|known| !known.is_same_as(shard))
@@ -78,18 +78,18 @@ impl KnownShards {
     }
 
     /// The hash keys that a shard takes, if it is known.
-    pub(crate) fn range_of(&self, id: &ShardId) -> Option<HashKeyRange> {
+    pub(in crate::put) fn range_of(&self, id: &ShardId) -> Option<HashKeyRange> {
         self.shards.get(id).map(|known| known.range)
     }
 
     /// Whether this shard is known not to take this hash key.
-    pub(crate) fn contradicts(&self, id: &ShardId, hash_key: HashKey) -> bool {
+    pub(in crate::put) fn contradicts(&self, id: &ShardId, hash_key: HashKey) -> bool {
         self.range_of(id)
             .is_some_and(|range| !range.contains(hash_key))
     }
 
     /// Judges where a Kinesis record landed that holds user records of these hash keys: it was sent with the first.
-    pub(crate) fn landing(&self, shard_id: &ShardId, hash_keys: &[HashKey]) -> Landing {
+    pub(in crate::put) fn landing(&self, shard_id: &ShardId, hash_keys: &[HashKey]) -> Landing {
         let sent_with = hash_keys.first().copied().unwrap_or(HashKey::MIN);
         match self.range_of(shard_id) {
             None => Landing::UnknownShard,

@@ -15,7 +15,7 @@ const PAGE_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 
 /// The scope of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Listed {
+pub(in crate::put) enum Listed {
     /// Those that are open.
     Open,
     /// All that are retained: a shard that stored a record may have been closed since.
@@ -27,7 +27,7 @@ pub(crate) enum Listed {
 ///
 /// # Errors
 /// The first error of a page, or that the listing does not end.
-pub(crate) async fn list(
+pub(in crate::put) async fn list(
     shared: Arc<Shared>,
     listed: Listed,
 ) -> Result<Vec<Shard>, Box<ServiceError>> {

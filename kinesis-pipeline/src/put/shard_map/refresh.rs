@@ -20,7 +20,7 @@ const BACKOFF_MIN: Duration = Duration::from_millis(50);
 
 /// The progress of a listing.
 #[derive(Debug)]
-pub(crate) struct Refresh {
+pub(in crate::put) struct Refresh {
     step: Step,
     /// Listings in a row that failed, or did not tell what was asked for.
     failures: u32,
@@ -42,7 +42,7 @@ enum Step {
 
 /// The end of one or several attempts to list the shards.
 #[derive(Debug)]
-pub(crate) enum Listing {
+pub(in crate::put) enum Listing {
     /// The shards as they were listed.
     Shards(Vec<Shard>),
     /// No listing was of use.
@@ -50,7 +50,7 @@ pub(crate) enum Listing {
 }
 
 impl Refresh {
-    pub(crate) fn new() -> Self {
+    pub(in crate::put) fn new() -> Self {
         Self {
             step: Step::Idle,
             failures: 0,
@@ -59,20 +59,20 @@ impl Refresh {
     }
 
     /// The map is wrong or absent.
-    pub(crate) fn want(&mut self, now: Instant) {
+    pub(in crate::put) fn want(&mut self, now: Instant) {
         if let Step::Idle = self.step {
             self.step = Step::Wanted(self.not_before.map_or(now, |time| time.max(now)));
         }
     }
 
     /// The service distributes the records by itself: whether that is still so is looked at later.
-    pub(crate) fn look_later(&mut self, now: Instant) {
+    pub(in crate::put) fn look_later(&mut self, now: Instant) {
         self.settled(now);
         self.step = Step::Wanted(now + AUTO_AGAIN);
     }
 
     /// Whether to begin reading now.
-    pub(crate) fn begin(&mut self, now: Instant) -> bool {
+    pub(in crate::put) fn begin(&mut self, now: Instant) -> bool {
         let due = matches!(self.step, Step::Wanted(at) if at <= now);
         if due {
             self.step = Step::Reading;
@@ -81,36 +81,36 @@ impl Refresh {
     }
 
     /// Returns the time at which the next listing begins.
-    pub(crate) fn begins_at(&self) -> Option<Instant> {
+    pub(in crate::put) fn begins_at(&self) -> Option<Instant> {
         match self.step {
             Step::Wanted(at) => Some(at),
             _ => None,
         }
     }
 
-    pub(crate) fn is_reading(&self) -> bool {
+    pub(in crate::put) fn is_reading(&self) -> bool {
         matches!(self.step, Step::Reading)
     }
 
     /// Whether another map is to be expected.
-    pub(crate) fn is_under_way(&self) -> bool {
+    pub(in crate::put) fn is_under_way(&self) -> bool {
         !matches!(self.step, Step::Idle)
     }
 
     /// The map was read.
-    pub(crate) fn read(&mut self, shards: Vec<Shard>) {
+    pub(in crate::put) fn read(&mut self, shards: Vec<Shard>) {
         self.step = Step::Ended(Listing::Shards(shards));
     }
 
     /// The map that was taken tells all that was asked for.
-    pub(crate) fn settled(&mut self, now: Instant) {
+    pub(in crate::put) fn settled(&mut self, now: Instant) {
         self.failures = 0;
         self.not_before = Some(now + INTERVAL_MIN);
     }
 
     /// The map could not be read, or does not tell what was asked for. Returns whether it will be tried again soon;
     /// otherwise [`take`](Self::take) tells that no listing was of use.
-    pub(crate) fn failed(&mut self, class: ErrorClass, now: Instant) -> bool {
+    pub(in crate::put) fn failed(&mut self, class: ErrorClass, now: Instant) -> bool {
         self.failures += 1;
         if class.may_pass() && self.failures < FAILURES_MAX {
             self.step = Step::Wanted(now + BACKOFF_MIN * 2_u32.pow(self.failures));
@@ -123,7 +123,7 @@ impl Refresh {
     }
 
     /// Takes the map that was read, or the news that there is none.
-    pub(crate) fn take(&mut self) -> Option<Listing> {
+    pub(in crate::put) fn take(&mut self) -> Option<Listing> {
         match std::mem::replace(&mut self.step, Step::Idle) {
             Step::Ended(listing) => Some(listing),
             other => {
@@ -134,7 +134,7 @@ impl Refresh {
     }
 
     /// Forgets a listing that was interrupted.
-    pub(crate) fn interrupted(&mut self, now: Instant) {
+    pub(in crate::put) fn interrupted(&mut self, now: Instant) {
         if self.is_reading() {
             self.step = Step::Wanted(now);
         }

@@ -9,10 +9,10 @@ use crate::{
 };
 
 /// The number of partition keys that are hashed at a time: a multiple of the SIMD lanes.
-pub(crate) const HASHED_AT_ONCE: usize = 8 * digest::LANES;
+pub(in crate::put) const HASHED_AT_ONCE: usize = 8 * digest::LANES;
 
 /// Finds the hash key of each record from this one on: its explicit one, or that of its partition key.
-pub(crate) fn find_hash_keys(users: &mut VecDeque<PendingRecord>, from: usize) {
+pub(in crate::put) fn find_hash_keys(users: &mut VecDeque<PendingRecord>, from: usize) {
     let mut keys = Vec::with_capacity(users.len() - from);
     for user in users.range(from..) {
         if user.record.explicit_hash_key.is_none() {
@@ -29,7 +29,7 @@ pub(crate) fn find_hash_keys(users: &mut VecDeque<PendingRecord>, from: usize) {
 
 /// A way to find the queue of a record.
 #[derive(Debug)]
-pub(crate) enum Placement {
+pub(in crate::put) enum Placement {
     /// There is one queue, and no shard is ever looked for.
     Never,
     /// The shards could not be listed, or the listing proved wrong: there is one queue until they are listed again.
@@ -47,7 +47,7 @@ pub(crate) enum Placement {
 
 impl Placement {
     /// The queue of a record with this hash key; `None` while the shard map is awaited.
-    pub(crate) fn index_of(&self, hash_key: HashKey) -> Option<usize> {
+    pub(in crate::put) fn index_of(&self, hash_key: HashKey) -> Option<usize> {
         match self {
             Self::Never | Self::Unlisted | Self::Auto { .. } => Some(0),
             Self::Awaited => None,
@@ -56,14 +56,14 @@ impl Placement {
     }
 
     /// Whether the shards should be listed as soon as they can be.
-    pub(crate) fn lacks_shards(&self) -> bool {
+    pub(in crate::put) fn lacks_shards(&self) -> bool {
         matches!(self, Self::Unlisted | Self::Awaited)
     }
 }
 
 /// The open shards of a stream by their hash keys. Each hash key is in the range of the shard that it is looked up to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ShardMap {
+pub(in crate::put) struct ShardMap {
     /// By the start of the range.
     shards: Vec<(HashKeyRange, ShardId)>,
     /// The starts alone: every record is looked up in them.
@@ -73,7 +73,7 @@ pub(crate) struct ShardMap {
 impl ShardMap {
     /// The map of the open shards among these; `None` if they leave hash keys out, as a listing does that was made
     /// while shards were replaced.
-    pub(crate) fn of(shards: &[Shard]) -> Option<Self> {
+    pub(in crate::put) fn of(shards: &[Shard]) -> Option<Self> {
         let parents: HashSet<_> = shards.iter().flat_map(Shard::parents).collect();
         // A parent that is listed as open beside its child takes no more records.
         let open = shards
@@ -89,12 +89,12 @@ impl ShardMap {
     }
 
     /// The ids of the shards, in the order of their indices.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = &ShardId> {
+    pub(in crate::put) fn ids(&self) -> impl Iterator<Item = &ShardId> {
         self.shards.iter().map(|(_, id)| id)
     }
 
     /// The index of the shard that takes this hash key.
-    pub(crate) fn index_of(&self, key: HashKey) -> usize {
+    pub(in crate::put) fn index_of(&self, key: HashKey) -> usize {
         // Most streams have shards of one size.
         let guess = ((key.value() >> 64) * self.starts.len() as u128) >> 64;
         let guess = usize::try_from(guess).unwrap_or(0);
