@@ -1,4 +1,4 @@
-//! One PutRecords request under construction, within the limits of the service.
+//! One `PutRecords` request under construction, within the limits of the service.
 
 use super::{
     draft::Drafts,
