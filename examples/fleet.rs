@@ -11,11 +11,11 @@ use std::{
     collections::BTreeSet,
     error::Error,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use kinesis_pipeline::{
-    Batch, BoxError, KinesisRecord, KinesisStream, Lease, LeaseStore as _, LocalKinesis,
+    Batch, BoxError, Clock, KinesisRecord, KinesisStream, Lease, LeaseStore as _, LocalKinesis,
     MemoryLeases, StartAt, WorkerError, WorkerReport, service::SplitShard,
 };
 use serde::{Deserialize, Serialize};
@@ -45,8 +45,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for name in ["anna", "bert", "cleo"] {
         workers.push(start(&stream, &leases, name, &counts)?);
     }
-    let shared = |leases: &[Lease]| loads(leases).values().eq(&[2, 2, 2]);
-    show("shared out", &leases, shared).await?;
+    let even = |leases: &[Lease]| loads(leases).values().eq(&[2, 2, 2]);
+    show("shared out", &leases, even).await?;
 
     workers.remove(0).abort(); // as if its machine went down: nothing is saved, nothing given back
     put(&stream, 200..400).await?;
@@ -61,8 +61,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let followed = |leases: &[Lease]| loads(leases).values().sum::<usize>() == 7;
     show("a shard was split", &leases, followed).await?;
 
-    let begun = Instant::now();
-    while processed(&counts) < 600 && begun.elapsed() < WAIT_MAX {
+    let (clock, begun) = (Clock::system(), Clock::system().instant());
+    while processed(&counts) < 600 && (clock.instant() - begun) < WAIT_MAX {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     println!("{} of 600 readings processed", processed(&counts));
@@ -128,15 +128,18 @@ async fn show(
     store: &MemoryLeases,
     is_so: impl Fn(&[Lease]) -> bool,
 ) -> Result<(), Box<dyn Error>> {
-    let begun = Instant::now();
+    let (clock, begun) = (Clock::system(), Clock::system().instant());
     let leases = loop {
         let leases = store.list(APP).await?;
-        if is_so(&leases) || begun.elapsed() > WAIT_MAX {
+        if is_so(&leases) || (clock.instant() - begun) > WAIT_MAX {
             break leases;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    println!("{what}: after {:.1} s", begun.elapsed().as_secs_f64());
+    println!(
+        "{what}: after {:.1} s",
+        (clock.instant() - begun).as_secs_f64()
+    );
     for lease in leases {
         let owner = lease
             .owner
