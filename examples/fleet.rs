@@ -112,7 +112,7 @@ fn processed(counts: &Counts) -> usize {
     counts.lock().map_or(0, |counts| counts.len())
 }
 
-/// How many shards each worker reads.
+/// Returns the number of shards that each worker reads.
 fn loads(leases: &[Lease]) -> std::collections::BTreeMap<String, usize> {
     let mut loads = std::collections::BTreeMap::new();
     let open = leases.iter().filter(|lease| !lease.is_finished());

@@ -7,7 +7,7 @@ use crate::commands::{
     scale, shards, split, streams, tags,
 };
 
-/// What every `--help` ends with.
+/// The end of every `--help`.
 const EXIT_STATUS: &str = "\
 Exit status:
   0    it is done, or nobody reads its output any more

@@ -60,6 +60,7 @@
 //! | put | [`KinesisStream::put`], [`put_all`](KinesisStream::put_all), [`put_stream`](KinesisStream::put_stream), [`PutOptions`], [`PutError`] |
 //! | put at full shard speed | [`KinesisStream::producer`], [`Producer`], [`Order`], [`wire::aggregate`] |
 //! | read | [`KinesisStream::iter_from_latest`] and its sisters, [`Reader`], [`Records`], [`GetError`], [`CheckpointStore`] |
+//! | share the shards among workers | [`KinesisStream::worker`], [`Worker`], [`Processor`], [`LeaseStore`], [`ErrorPolicy`] |
 //! | transform records in Firehose or Lambda | [`firehose`] |
 //! | watch it at work | [`metrics`], [`Producer::stats`], [`Records::stats`] |
 //! | test without AWS | the module `local` |
@@ -85,7 +86,7 @@
 //! | `derive` | the macro | yes |
 //! | `aws` | streams on AWS through the official SDK, which is re-exported as `aws_sdk_kinesis` | yes |
 //! | `config` | the YAML file of named streams, `StreamConfig` | |
-//! | `dynamodb` | checkpoints in DynamoDB, in the lease table of a fleet | |
+//! | `dynamodb` | leases and checkpoints in DynamoDB, in KCL's lease table | |
 //! | `local` | the embedded Kinesis, in process: a dev-dependency | |
 //! | `local-server` | its HTTP face, and an embedded DynamoDB beside it | |
 //! | `local-durable` | a data directory for it: what it holds survives the process | |
