@@ -1,0 +1,58 @@
+//! Streams that were deleted and made again with other shards of the same ids.
+
+use super::*;
+
+/// The aggregates for the first of two shards land in the first of three, as they should, but for one record.
+fn after(pause: impl FnOnce(&mut Bench)) {
+    let mut bench = Bench::new(aggregating(Order::None), children());
+    pause(&mut bench);
+    let [a, b] = [0, 1].map(|quarter| bench.put(quarter * QUARTER));
+    bench.store(1);
+    // A part of the listing does not settle the matter: what is sent meanwhile waits too.
+    bench.listed(Ok(vec![shard(1, 0..=0)]));
+    let more = [0, 1].map(|quarter| bench.put(quarter * QUARTER));
+    bench.store(1);
+    bench.listed(Ok(vec![shard(1, 0..=0), shard(2, 1..=2), shard(3, 3..=3)]));
+    assert_eq!(place(a), (id(1), 0, 1));
+    bench.store(2);
+    assert_eq!(place(b), (id(2), 0, 2));
+    let [c, d] = more;
+    assert_eq!((place(c), place(d)), ((id(1), 0, 1), (id(2), 1, 2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_rest_an_aggregate_is_not_even_right_where_it_is_expected() {
+    after(|bench| {
+        bench.state.parked();
+        bench.now += 5_000 * MS;
+        assert_eq!(bench.lists(), None);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_stream_was_not_there_an_aggregate_is_not_even_right_where_it_is_expected() {
+    after(|bench| {
+        let pending = bench.put(0);
+        let request = bench.next_request();
+        bench.answer(request, vec![Err("ResourceNotFoundException")]);
+        assert!(matches!(error(pending), PutError::Rejected { .. }));
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_short_rest_nothing_is_listed() {
+    let mut bench = Bench::new(aggregating(Order::None), children());
+    for pause in [4_900 * MS, 10_000 * MS] {
+        bench.state.parked();
+        bench.now = bench.state.now() + pause;
+        let [a, b] = [0, 1].map(|quarter| bench.put(quarter * QUARTER));
+        assert_eq!(bench.lists(), None);
+        bench.store(1);
+        let is_unconfirmed = pause > 5_000 * MS;
+        assert_eq!(bench.state.unsettled.has_records(), is_unconfirmed);
+        if is_unconfirmed {
+            bench.listed(Ok(children()));
+        }
+        assert_eq!((place(a), place(b)), ((id(1), 0, 1), (id(1), 1, 1)));
+    }
+}

@@ -1,0 +1,238 @@
+//! One scheduler, event by event.
+
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use tokio::time::Instant;
+
+use super::scheduler::{Arrival, Scheduler};
+use crate::{
+    AttemptError, EncodedRecord, HashKey, HashKeyRange, PendingReceipt, PutError, Receipt, Shard,
+    ShardId,
+    put::{
+        PutOptions,
+        options::{Order, PutAgain},
+        pending::pending::Queued,
+        request::{entry::QueueId, request::Request, send::Sent},
+        shard_map::listing::Listed,
+        tests::shared,
+    },
+    record::PartitionKey,
+    service::{EntryFailure, PutRecordsAnswer, ServiceError, StoredAt},
+};
+
+mod auto;
+mod landings;
+mod lost;
+mod made_again;
+mod order;
+mod retries;
+
+/// A quarter of the key space.
+const QUARTER: u128 = 1 << 126;
+const MS: Duration = Duration::from_millis(1);
+
+/// A state, and what a driver does to it.
+struct Bench {
+    state: Scheduler,
+    inbox: mpsc::Sender<Arrival>,
+    now: Instant,
+    /// How many records were put; it is also the data of the next.
+    count: usize,
+}
+
+fn aggregating(order: Order) -> PutOptions {
+    PutOptions {
+        placed: true,
+        aggregate: true,
+        eager: true,
+        aggregate_bytes_max: 50_000,
+        order,
+        ..PutOptions::default()
+    }
+}
+
+fn id(number: usize) -> ShardId {
+    format!("shardId-{number:012}").into()
+}
+
+/// A shard of these quarters of the key space.
+fn shard(number: usize, quarters: std::ops::RangeInclusive<u128>) -> Shard {
+    let start = quarters.start() * QUARTER;
+    let end = quarters.end() * QUARTER + (QUARTER - 1);
+    let range = HashKeyRange::new(HashKey::new(start), HashKey::new(end));
+    Shard::new(id(number), range, 1_u128.into())
+}
+
+/// The shards 1 and 2 that the shard 0 was split into.
+fn children() -> Vec<Shard> {
+    vec![shard(1, 0..=1), shard(2, 2..=3)]
+}
+
+fn denied() -> Box<ServiceError> {
+    Box::new(ServiceError::answered(
+        "ListShards",
+        "http://x",
+        "AccessDeniedException",
+        "",
+    ))
+}
+
+fn throttled() -> Box<ServiceError> {
+    let code = "LimitExceededException";
+    Box::new(ServiceError::answered("ListShards", "http://x", code, ""))
+}
+
+impl Bench {
+    /// A state that has listed these shards.
+    fn new(options: PutOptions, shards: Vec<Shard>) -> Self {
+        let mut shared = Arc::try_unwrap(shared()).unwrap();
+        shared.options = options;
+        let shared = Arc::new(shared);
+        let (inbox, received) = mpsc::channel();
+        let rng = fastrand::Rng::with_seed(0);
+        let state = Scheduler::new(Arc::clone(&shared), received, rng);
+        let mut bench = Self {
+            now: shared.target.clock.instant(),
+            state,
+            inbox,
+            count: 0,
+        };
+        let first = bench.put(0);
+        let takes_it = shards[0].id.clone();
+        if bench.state.shared.options.placed {
+            assert_eq!(bench.listed(Ok(shards)), Listed::Open);
+        }
+        let request = bench.next_request();
+        bench.answer(request, vec![Ok(takes_it)]);
+        assert_eq!(receipt(first).attempts, 1);
+        // From now on a listing that is wanted may begin.
+        bench.now += 200 * MS;
+        bench
+    }
+
+    /// A record with this hash key is put.
+    fn put(&mut self, hash_key: u128) -> PendingReceipt {
+        let key = PartitionKey::new(format!("key-{hash_key}")).unwrap();
+        let mut record = EncodedRecord::new(key, self.count.to_string().into());
+        record.explicit_hash_key = Some(HashKey::new(hash_key));
+        self.count += 1;
+        let (waiter, pending) = PendingReceipt::new("readings".into());
+        let budget = &self.state.shared.budget;
+        let arrived = Queued {
+            charge: budget.try_acquire(record.size_bytes()).unwrap(),
+            record,
+            entered_at: self.now,
+            waiter,
+        };
+        self.inbox.send(Arrival::Put(arrived)).unwrap();
+        self.state.take_new();
+        self.state.invalidate_wake();
+        pending
+    }
+
+    /// A record for each quarter of the key space is put.
+    fn put_quarters(&mut self) -> [PendingReceipt; 4] {
+        [0, 1, 2, 3].map(|quarter| self.put(quarter * QUARTER))
+    }
+
+    fn lists(&mut self) -> Option<Listed> {
+        self.state.begins_listing(self.now)
+    }
+
+    fn request(&mut self) -> Option<Request> {
+        self.state.next_request(self.now)
+    }
+
+    /// The request that is sent as soon as one may be, within a second.
+    fn next_request(&mut self) -> Request {
+        for _ in 0..1_000 {
+            if let Some(request) = self.request() {
+                return request;
+            }
+            self.now += MS;
+        }
+        panic!("nothing was sent");
+    }
+
+    /// Each entry of a request is answered: a shard has stored it, or it failed with this code.
+    fn answer(&mut self, request: Request, outcomes: Vec<Result<ShardId, &str>>) {
+        let outcome = |outcome: Result<ShardId, &str>| match outcome {
+            Ok(shard_id) => Ok(StoredAt::new(shard_id, 7_u128.into())),
+            Err(code) => Err(EntryFailure::new(code, "")),
+        };
+        let results = outcomes.into_iter().map(outcome).collect();
+        let sent = Sent {
+            entries: request.entries,
+            records: request.drafts.finish(),
+            outcome: Ok(PutRecordsAnswer::new(results)),
+        };
+        self.state.on_sent(sent, self.now);
+        self.state.invalidate_wake();
+    }
+
+    /// All entries of the next request are stored by this shard.
+    fn store(&mut self, number: usize) -> usize {
+        let request = self.next_request();
+        let entries = request.entries.len();
+        self.answer(request, vec![Ok(id(number)); entries]);
+        entries
+    }
+
+    /// Each entry of the next request is stored by the shard with the number of its quarter. Returns how many there are.
+    fn store_by(&mut self, numbers: [usize; 4]) -> usize {
+        let request = self.next_request();
+        let records = &self.state.records;
+        let quarters = request
+            .entries
+            .iter()
+            .map(|entry| entry.first_hash_key(records).value() / QUARTER);
+        let stored: Vec<_> = quarters
+            .map(|quarter| Ok(id(numbers[usize::try_from(quarter).unwrap()])))
+            .collect();
+        let entries = stored.len();
+        self.answer(request, stored);
+        entries
+    }
+
+    /// The next listing, whenever it is due, ends like this.
+    fn listed(&mut self, listed: Result<Vec<Shard>, Box<ServiceError>>) -> Listed {
+        for _ in 0..61_000 {
+            if let Some(which) = self.lists() {
+                self.state.on_shards(listed, self.now);
+                self.state.invalidate_wake();
+                return which;
+            }
+            self.now += MS;
+        }
+        panic!("nothing was listed");
+    }
+
+    fn astride(&self) -> u64 {
+        self.state.shared.counters.snapshot().records_put_astride
+    }
+}
+
+/// The result of a record, if it is known.
+fn now(pending: &mut PendingReceipt) -> Option<Result<Receipt, PutError>> {
+    pending.now_or_never()
+}
+
+/// The receipt that is there.
+fn receipt(mut pending: PendingReceipt) -> Receipt {
+    now(&mut pending).expect("a result").expect("a receipt")
+}
+
+fn error(mut pending: PendingReceipt) -> PutError {
+    now(&mut pending).expect("a result").expect_err("an error")
+}
+
+/// Where a receipt points: the shard, the index in the aggregate, and after how many attempts.
+fn place(pending: PendingReceipt) -> (ShardId, u64, u32) {
+    let receipt = receipt(pending);
+    let sub = receipt.sub_sequence_number;
+    (receipt.shard_id, sub, receipt.attempts)
+}
