@@ -5,6 +5,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::{
@@ -13,12 +14,18 @@ use tokio::{
 };
 
 use super::{
+    admission::shared::Shared,
     pipeline::Pipeline,
     request::send::{Sent, send},
     scheduler::scheduler::{Scheduler, Wake},
-    shard_map::listing::list,
 };
-use crate::{service::ServiceError, shard::Shard};
+use crate::{
+    service::{
+        ServiceError,
+        list_all::{Listed, list},
+    },
+    shard::Shard,
+};
 
 /// The state while a driver owns it.
 ///
@@ -37,18 +44,21 @@ enum Event {
     /// A request came back, or its task panicked.
     Sent(Result<Sent, JoinError>),
     /// The shards were listed, or the task panicked.
-    Shards(Result<Listed, JoinError>),
+    Shards(Result<Listing, JoinError>),
     /// It is time for a retry or for a batch that has gathered long enough.
     Time,
 }
 
-type Listed = Result<Vec<Shard>, Box<ServiceError>>;
+type Listing = Result<Vec<Shard>, Box<ServiceError>>;
+
+/// The longest wait for a page of a listing: records wait for it.
+const PAGE_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 
 /// The calls that are under way. Dropping it ends them.
 #[derive(Default)]
 struct Calls {
     requests: JoinSet<Sent>,
-    listing: JoinSet<Listed>,
+    listing: JoinSet<Listing>,
 }
 
 impl Driver {
@@ -114,7 +124,7 @@ impl Calls {
         let now = state.now();
         let shared = pipeline.shared();
         if let Some(listed) = state.begins_listing(now) {
-            self.listing.spawn(list(Arc::clone(shared), listed));
+            self.listing.spawn(list_shards(Arc::clone(shared), listed));
         }
         while let Some(request) = state.next_request(now) {
             self.requests.spawn(send(Arc::clone(shared), request));
@@ -150,4 +160,11 @@ async fn next_event(pipeline: &Pipeline, calls: &mut Calls, wake: Wake) -> Event
         timer.as_mut().poll(cx).map(|()| Event::Time)
     })
     .await
+}
+
+async fn list_shards(shared: Arc<Shared>, listed: Listed) -> Listing {
+    let page_timeout = shared.options.request_timeout.min(PAGE_TIMEOUT_MAX);
+    let target = &shared.target;
+    let shards = list(&*target.service, &target.stream, listed, page_timeout).await;
+    shards.map_err(Box::new)
 }

@@ -229,20 +229,24 @@ impl ShardQueues {
             let queue = &mut self.all[index];
             let (records, bytes) = (queue.len(), queue.bytes());
             let has_budget = queue.drain(&mut request, drain);
-            self.records -= records - queue.len();
+            let drained = records - queue.len();
+            self.records -= drained;
             self.bytes -= bytes - queue.bytes();
-            if !has_budget {
-                // The queue that did not fit is the first of the next request.
+            if !has_budget && drained == 0 {
+                // A queue whose first record did not fit is the first of the next request.
                 self.filled.push_front(index);
+                return request;
+            }
+            if !has_budget {
+                // A queue that had its turn goes behind the others: one that always has more than a request takes
+                // would keep them waiting for ever.
+                self.filled.push_back(index);
                 return request;
             }
             queue.is_listed = queue.len() > 0;
             if queue.is_listed {
                 self.filled.push_back(index);
             }
-        }
-        if !self.filled.is_empty() {
-            self.filled.rotate_left(1);
         }
         request
     }

@@ -22,13 +22,12 @@ use crate::{
         request::entry::Entry,
         shard_map::{
             known::Landing,
-            listing::Listed,
             refresh::Listing,
             shard_map::{Placement, ShardMap},
         },
     },
     record::EncodedRecord,
-    service::{ErrorClass, ServiceError, StoredAt},
+    service::{ErrorClass, ServiceError, StoredAt, list_all::Listed},
     shard::{HashKey, Shard, ShardId},
 };
 

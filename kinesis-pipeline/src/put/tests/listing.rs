@@ -1,19 +1,20 @@
 //! The listing of shards that the producer makes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::model::{Faults, Model};
-use crate::put::{
-    PutOptions,
-    admission::shared::Shared,
-    shard_map::listing::{Listed, list},
+use crate::{
+    Shard,
+    service::{
+        ServiceError,
+        list_all::{self, Listed},
+    },
 };
 
-fn shared(model: &Arc<Model>) -> Arc<Shared> {
-    Arc::new(Shared::new(
-        model.stream().target.clone(),
-        PutOptions::new(),
-    ))
+async fn list(model: &Arc<Model>, listed: Listed) -> Result<Vec<Shard>, ServiceError> {
+    let target = model.stream().target.clone();
+    let page_timeout = Duration::from_secs(10);
+    list_all::list(&*target.service, &target.stream, listed, page_timeout).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -23,7 +24,7 @@ async fn a_token_that_comes_again_ends_the_listing_and_no_shard_counts_twice() {
         repeated_tokens: 1.0,
         ..Faults::default()
     });
-    let shards = list(shared(&model), Listed::Open).await.unwrap();
+    let shards = list(&model, Listed::Open).await.unwrap();
     assert_eq!(shards.len(), 3);
     assert_eq!(model.lists(), 2);
 }
@@ -35,8 +36,8 @@ async fn a_listing_without_end_is_an_error() {
         endless_tokens: true,
         ..Faults::default()
     });
-    let error = list(shared(&model), Listed::Open).await.unwrap_err();
-    assert!(error.to_string().contains("1,000 pages"), "{error}");
+    let error = list(&model, Listed::Open).await.unwrap_err();
+    assert!(error.to_string().contains("1000 pages"), "{error}");
     assert_eq!(model.lists(), 1_000);
 }
 
@@ -44,7 +45,7 @@ async fn a_listing_without_end_is_an_error() {
 async fn closed_shards_are_listed_only_if_they_are_asked_for() {
     let model = Model::new(1, 1);
     model.split(0);
-    let listed = async |which| list(shared(&model), which).await.unwrap().len();
+    let listed = async |which| list(&model, which).await.unwrap().len();
     assert_eq!(listed(Listed::Open).await, 2);
     assert_eq!(listed(Listed::All).await, 3);
 }

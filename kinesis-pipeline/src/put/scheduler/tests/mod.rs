@@ -14,14 +14,14 @@ use crate::{
     ShardId,
     put::{
         PutOptions,
+        admission::shared::Shared,
         options::{Order, PutAgain},
         pending::pending::Queued,
         request::{entry::QueueId, request::Request, send::Sent},
-        shard_map::listing::Listed,
         tests::shared,
     },
     record::PartitionKey,
-    service::{EntryFailure, PutRecordsAnswer, ServiceError, StoredAt},
+    service::{EntryFailure, PutRecordsAnswer, ServiceError, StoredAt, list_all::Listed},
 };
 
 mod auto;
@@ -29,6 +29,7 @@ mod landings;
 mod lost;
 mod made_again;
 mod order;
+mod pacing;
 mod retries;
 
 /// A quarter of the key space.
@@ -89,9 +90,7 @@ fn throttled() -> Box<ServiceError> {
 impl Bench {
     /// A state that has listed these shards.
     fn new(options: PutOptions, shards: Vec<Shard>) -> Self {
-        let mut shared = Arc::try_unwrap(shared()).unwrap();
-        shared.options = options;
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared::new(shared().target.clone(), options));
         let (inbox, received) = mpsc::channel();
         let rng = fastrand::Rng::with_seed(0);
         let state = Scheduler::new(Arc::clone(&shared), received, rng);
@@ -116,8 +115,18 @@ impl Bench {
 
     /// A record with this hash key is put.
     fn put(&mut self, hash_key: u128) -> PendingReceipt {
+        let data = self.count.to_string();
+        self.put_data(hash_key, data.into())
+    }
+
+    /// A record with this hash key and so much data is put.
+    fn put_bytes(&mut self, hash_key: u128, bytes: usize) -> PendingReceipt {
+        self.put_data(hash_key, vec![0; bytes].into())
+    }
+
+    fn put_data(&mut self, hash_key: u128, data: bytes::Bytes) -> PendingReceipt {
         let key = PartitionKey::new(format!("key-{hash_key}")).unwrap();
-        let mut record = EncodedRecord::new(key, self.count.to_string().into());
+        let mut record = EncodedRecord::new(key, data);
         record.explicit_hash_key = Some(HashKey::new(hash_key));
         self.count += 1;
         let (waiter, pending) = PendingReceipt::new("readings".into());

@@ -142,3 +142,23 @@ async fn retried_records_stay_before_those_behind_them_when_the_map_changes() {
     bench.store(3);
     assert_eq!(place(second), (id(3), 0, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_ends_the_outage_even_if_no_record_was_stored() {
+    let options = PutOptions {
+        unreachable_max: 1_000 * MS,
+        ..aggregating(Order::None)
+    };
+    let mut bench = Bench::new(options, children());
+    let begun = bench.now;
+    let pending = bench.put(0);
+    let request = bench.next_request();
+    unreached(&mut bench, request);
+    let request = bench.next_request();
+    bench.answer(request, vec![Err("InternalFailure")]);
+    bench.now = begun + 1_100 * MS;
+    let request = bench.next_request();
+    unreached(&mut bench, request);
+    bench.store(1);
+    assert_eq!(receipt(pending).attempts, 4);
+}

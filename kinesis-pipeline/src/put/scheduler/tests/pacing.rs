@@ -1,0 +1,129 @@
+//! Which records go into a request, and which wait: for a shard's rate, for more records, for their turn.
+
+use super::*;
+
+/// More bytes than a shard's bucket ever has at once, less than a record may have.
+const LARGE: usize = 600 * 1_024;
+
+fn alone(order: Order) -> PutOptions {
+    PutOptions {
+        aggregate: false,
+        ..aggregating(order)
+    }
+}
+
+/// The time in which `count` large records for one shard are stored after a first one failed with this code.
+fn stored_within(code: &str, count: usize) -> Duration {
+    let mut bench = Bench::new(alone(Order::None), children());
+    let begun = bench.now;
+    bench.put(0);
+    let request = bench.next_request();
+    bench.answer(request, vec![Err(code)]);
+    bench.store(1);
+    for _ in 0..count {
+        bench.put_bytes(0, LARGE);
+    }
+    let mut stored = 0;
+    while stored < count {
+        stored += bench.store(1);
+    }
+    bench.now - begun
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_shard_is_put_to_more_slowly() {
+    let throttled = stored_within("ProvisionedThroughputExceededException", 5);
+    let failed = stored_within("InternalFailure", 5);
+    assert!(throttled > failed, "{throttled:?}, {failed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_first_record_of_a_request_overdraws_the_rate_of_its_shard() {
+    let mut bench = Bench::new(alone(Order::None), children());
+    bench.now += 1_000 * MS;
+    bench.put_bytes(0, LARGE);
+    bench.put_bytes(0, LARGE);
+    assert_eq!(bench.store(1), 1);
+    assert_eq!(bench.store(1), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shards_whose_rates_allow_a_record_at_nearly_the_same_time_share_a_request() {
+    let mut bench = Bench::new(alone(Order::None), children());
+    bench.now += 1_000 * MS;
+    bench.put_bytes(0, LARGE);
+    bench.store(1);
+    bench.now += 2 * MS;
+    bench.put_bytes(3 * QUARTER, LARGE);
+    bench.store(2);
+    bench.put_bytes(0, LARGE);
+    bench.put_bytes(3 * QUARTER, LARGE);
+    let request = loop {
+        bench.now = bench.state.next_wake().at.unwrap();
+        if let Some(request) = bench.request() {
+            break request;
+        }
+        bench.state.invalidate_wake();
+    };
+    assert_eq!(request.entries.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_failed_does_not_wait_for_others_again() {
+    let options = PutOptions {
+        eager: false,
+        linger_max: Duration::from_millis(700),
+        ..alone(Order::PerKey)
+    };
+    let mut bench = Bench::new(options, children());
+    for _ in 0..500 {
+        bench.put(0);
+    }
+    let first = bench.next_request();
+    let failed_at = bench.now;
+    let sent = first.entries.len();
+    let mut outcomes = vec![Ok(id(1)); sent];
+    outcomes[0] = Err("InternalFailure");
+    bench.answer(first, outcomes);
+    let again = bench.next_request();
+    assert!(bench.now - failed_at <= 60 * MS);
+    assert_eq!(again.entries.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_aggregate_that_is_not_full_waits_when_full_ones_are_sent() {
+    let options = PutOptions {
+        eager: false,
+        linger_max: Duration::from_millis(700),
+        ..aggregating(Order::None)
+    };
+    let mut bench = Bench::new(options, children());
+    bench.now += 1_000 * MS;
+    let begun = bench.now;
+    for _ in 0..5 {
+        bench.put_bytes(0, 12_000);
+    }
+    assert_eq!(bench.store(1), 2, "two records of 25 KiB");
+    assert!(bench.now - begun < 100 * MS);
+    assert_eq!(bench.store(1), 1);
+    assert!(bench.now - begun >= 700 * MS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_with_very_much_to_send_does_not_hold_up_the_others() {
+    let options = PutOptions {
+        ignores_limits: true,
+        in_flight_bytes_max: 64 * 1_024 * 1_024,
+        ..aggregating(Order::None)
+    };
+    let mut bench = Bench::new(options, children());
+    for _ in 0..600 {
+        bench.put_bytes(0, 49_000);
+    }
+    let mut other = bench.put(3 * QUARTER);
+    for _ in 0..2 {
+        bench.store_by([1, 1, 2, 2]);
+    }
+    assert!(now(&mut other).is_some());
+    assert!(!bench.state.is_idle());
+}
