@@ -115,6 +115,7 @@ mod json;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod metrics;
+mod prefetch;
 mod put;
 pub mod record;
 pub mod service;

@@ -188,7 +188,7 @@ impl PutOptions {
         self
     }
 
-    pub(super) fn check(&self) -> Result<(), InvalidPutOption> {
+    pub(crate) fn check(&self) -> Result<(), InvalidPutOption> {
         const MS: Duration = Duration::from_millis(1);
         const MINUTE: Duration = Duration::from_mins(1);
         within("attempts_max", self.attempts_max, 1..=100)?;

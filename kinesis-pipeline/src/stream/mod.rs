@@ -1,6 +1,8 @@
+mod put;
+
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use crate::{clock::Clock, put, service::Kinesis, service::StreamId, target::Target};
+use crate::{clock::Clock, put::SharedPut, service::Kinesis, service::StreamId, target::Target};
 
 /// A Kinesis stream of records of type `R`: the handle that everything starts from.
 ///
@@ -9,7 +11,7 @@ pub struct KinesisStream<R> {
     pub(crate) target: Target,
     /// The field that holds the partition key of untyped records, if the configuration names one.
     pub(crate) key_field: Option<Arc<str>>,
-    pub(crate) put: put::SharedPut,
+    pub(crate) put: SharedPut,
     record: PhantomData<fn(R) -> R>,
 }
 
@@ -23,7 +25,7 @@ impl<R> KinesisStream<R> {
                 clock: Clock::system(),
             },
             key_field: None,
-            put: put::SharedPut::default(),
+            put: SharedPut::default(),
             record: PhantomData,
         }
     }

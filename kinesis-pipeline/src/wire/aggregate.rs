@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     digest::{self, Digest},
+    prefetch::Touched,
     record::{EncodedRecord, PartitionKey},
     shard::{HashKey, HashKeyRange},
 };
@@ -119,12 +120,12 @@ impl Writer {
         self.records += 1;
     }
 
-    /// Reads what a push of this record will need. One who is about to push to many writers, each of them elsewhere in
-    /// memory, does so for all of them first: then the processor fetches them side by side. The sum means nothing.
+    /// Reads what a push of this record will need.
     #[inline]
-    pub(crate) fn prefetch(&self, record: &EncodedRecord) -> usize {
+    pub(crate) fn prefetch(&self, record: &EncodedRecord) -> Touched {
         let end = self.out.last().map_or(0, |byte| usize::from(*byte));
-        end.wrapping_add(self.keys.prefetch(record.partition_key.as_bytes()))
+        let key = record.partition_key.as_bytes();
+        Touched::read(end).and(self.keys.prefetch(key))
     }
 
     /// The bytes of the aggregate.

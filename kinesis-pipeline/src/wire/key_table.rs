@@ -1,6 +1,7 @@
 //! The partition keys that an aggregate has so far.
 
 use super::protobuf::put_bytes;
+use crate::prefetch::Touched;
 
 /// The number of slots of a new table.
 const SLOTS_MIN: usize = 64;
@@ -79,10 +80,10 @@ impl KeyTable {
 
     /// Reads what [`index_of`](Self::index_of) will begin with for this key.
     #[inline]
-    pub(super) fn prefetch(&self, key: &[u8]) -> usize {
+    pub(super) fn prefetch(&self, key: &[u8]) -> Touched {
         let slot = self.slot_of(hash(self.seed, key, ends(key)));
         let index = self.slots[slot].wrapping_sub(1) as usize;
-        self.keys.get(index).map_or(0, |key| key.len)
+        Touched::read(self.keys.get(index).map_or(0, |key| key.len))
     }
 
     #[expect(

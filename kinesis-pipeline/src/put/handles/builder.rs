@@ -21,12 +21,11 @@ pub struct ProducerBuilder<R> {
 /// With an order, one aggregate per shard and round trip carries all: it may be larger.
 const ORDERED_AGGREGATE_BYTES_MAX: usize = 256 * 1024;
 
-impl<R> KinesisStream<R> {
-    /// A builder of a producer: records in as fast as the shards take them.
-    #[must_use]
-    pub fn producer(&self) -> ProducerBuilder<R> {
-        ProducerBuilder {
-            stream: self.clone(),
+impl<R> ProducerBuilder<R> {
+    /// A producer with the defaults of this builder.
+    pub(crate) fn new(stream: KinesisStream<R>) -> Self {
+        Self {
+            stream,
             options: PutOptions {
                 attempts_max: 30,
                 throttled_attempts_max: 100,

@@ -6,4 +6,5 @@ pub(super) mod builder;
 pub(super) mod producer;
 pub(super) mod put_stream;
 pub(super) mod results;
+pub(super) mod shared_put;
 pub(super) mod sink;

@@ -6,10 +6,11 @@ use futures_core::Stream;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
+use super::shared_put::encode_for;
 use super::{put_stream::PutStream, results::PutResults};
 use crate::{
     put::{
-        admission::{budget::Permit, encode::encode, stats::ProducerStats},
+        admission::{budget::Permit, stats::ProducerStats},
         error::{PutError, PutFailure},
         pending::receipt::PendingReceipt,
         pipeline::Pipeline,
@@ -17,7 +18,6 @@ use crate::{
     record::{EncodedRecord, KinesisRecord},
     service::StreamId,
     stream::KinesisStream,
-    target::Target,
 };
 
 /// Puts records as fast as the stream's shards take them, in aggregates if you like.
@@ -197,8 +197,7 @@ impl<R: KinesisRecord> Producer<R> {
     }
 
     pub(in crate::put) fn encode(&self, record: &R) -> Result<EncodedRecord, PutError> {
-        let Target { stream, clock, .. } = &self.stream.target;
-        encode(record, self.stream.key_field.as_deref(), stream, clock)
+        encode_for(&self.stream, record)
     }
 
     /// Returns the error of a record that is not accepted without waiting.

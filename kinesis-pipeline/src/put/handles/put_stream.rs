@@ -12,6 +12,8 @@ use std::{
 
 use futures_core::Stream;
 
+use super::shared_put::encode_for;
+
 use crate::{
     put::{
         error::{PutError, PutFailure},
@@ -108,9 +110,7 @@ where
     }
 
     fn put(&mut self, record: S::Item) {
-        let accepted = self
-            .stream
-            .encode(record.borrow())
+        let accepted = encode_for(&self.stream, record.borrow())
             .and_then(|encoded| self.pipeline.try_put(encoded));
         match accepted {
             Ok(Ok(pending)) => self.ahead.push_back((record, Outcome::Pending(pending))),

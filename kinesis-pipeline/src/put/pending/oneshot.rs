@@ -3,6 +3,7 @@
 //! A channel for each record would be an allocation that one thread makes and another frees: the places of many results
 //! are allocated together.
 
+use crate::prefetch::Touched;
 use std::{
     array, fmt,
     sync::{
@@ -126,10 +127,10 @@ fn sender(place: u8) -> u64 {
 }
 
 impl<T> Sender<T> {
-    /// Reads what [`send`](Self::send) will need: one who is about to send many results does so for all of them first,
-    /// so that the processor fetches them side by side. The value means nothing.
-    pub(super) fn prefetch(&self) -> usize {
-        usize::from(self.board.gone.load(Ordering::Relaxed) > 0)
+    /// Reads what [`send`](Self::send) will need.
+    pub(super) fn prefetch(&self) -> Touched {
+        let has_gone = self.board.gone.load(Ordering::Relaxed) > 0;
+        Touched::read(usize::from(has_gone))
     }
 
     /// Whether somebody may still fetch the result.

@@ -10,6 +10,7 @@ use super::{
     receipt::{Receipt, Waiter},
 };
 use crate::{
+    prefetch::Touched,
     put::{
         admission::{budget::Charge, shared::Shared},
         error::{AttemptError, PutError},
@@ -155,9 +156,10 @@ impl Completion {
         self.may_have_been_stored = true;
     }
 
-    /// Reads what [`stored`](Self::stored) will need, as [`Waiter::peek`] does.
-    pub(in crate::put) fn prefetch(&self) -> usize {
-        self.waiter.as_ref().map_or(0, Waiter::prefetch)
+    /// Reads what [`stored`](Self::stored) will need.
+    pub(in crate::put) fn prefetch(&self) -> Touched {
+        let waiter = self.waiter.as_ref();
+        waiter.map_or(Touched::NOTHING, Waiter::prefetch)
     }
 
     /// The record is stored, and counted as such. The room that it took goes over to `freed`.

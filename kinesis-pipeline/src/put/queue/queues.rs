@@ -1,11 +1,12 @@
 //! All records that wait to be sent, by shard.
 
-use std::{collections::VecDeque, hint::black_box, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use tokio::time::Instant;
 
 use super::shard_queue::{Drain, ShardQueue};
 use crate::{
+    prefetch::{Touched, prefetch},
     put::{
         admission::shared::Shared,
         options::Order,
@@ -115,7 +116,7 @@ impl ShardQueues {
             find_hash_keys(&mut self.unsorted, 0);
         }
         let entered_at = self.unsorted.front()?.fate.entered_at;
-        self.prefetch();
+        self.prefetch_unsorted();
         let mut unsorted = std::mem::take(&mut self.unsorted);
         let mut filled = false;
         for user in unsorted.drain(..) {
@@ -125,14 +126,13 @@ impl ShardQueues {
         Some((entered_at, filled))
     }
 
-    /// Reads a little of all queues that are about to be written to.
-    fn prefetch(&self) {
-        let read = |user: &PendingRecord| {
+    /// Reads what the records that are placed next need of their queues.
+    fn prefetch_unsorted(&self) {
+        prefetch(self.unsorted.iter().map(|user| {
             let queue = self.placement.index_of(user.fate.hash_key());
-            queue.map_or(0, |index| self.all[index].prefetch_open(&user.record))
-        };
-        let sum = self.unsorted.iter().map(read).fold(0, usize::wrapping_add);
-        black_box(sum);
+            let open = |index: usize| self.all[index].prefetch_open(&user.record);
+            queue.map_or(Touched::NOTHING, open)
+        }));
     }
 
     /// Returns whether that filled a queue.
@@ -266,9 +266,8 @@ impl ShardQueues {
         let Placement::ByShard(map) = &self.placement else {
             return;
         };
-        let read = |user: &PendingRecord| self.all[map.index_of(user.fate.hash_key())].prefetch();
         let next = self.fresh.iter().take(REQUEST_RECORDS_MAX);
-        black_box(next.map(read).fold(0, usize::wrapping_add));
+        prefetch(next.map(|user| self.all[map.index_of(user.fate.hash_key())].prefetch()));
         while let Some(user) = self
             .fresh
             .pop_front_if(|user| request.fits(user.record.size_bytes()))
@@ -347,16 +346,13 @@ impl ShardQueues {
         older
     }
 
-    /// Reads what [`stored`](Self::stored) will need for all of these entries, so that the processor fetches it side by
-    /// side.
-    pub(in crate::put) fn peek_sent(&self, entries: &[Entry]) {
-        let read = |entry: &Entry| {
+    /// Reads what [`stored`](Self::stored) will need for all of these entries.
+    pub(in crate::put) fn prefetch_sent(&self, entries: &[Entry]) {
+        prefetch(entries.iter().map(|entry| {
             let queue = self.all.get(entry.queue.index());
-            queue
-                .map_or(0, ShardQueue::prefetch)
-                .wrapping_add(entry.prefetch())
-        };
-        black_box(entries.iter().map(read).fold(0, usize::wrapping_add));
+            let queue = queue.map_or(Touched::NOTHING, ShardQueue::prefetch);
+            queue.and(entry.prefetch())
+        }));
     }
 
     /// A shard has stored an entry. Judges where it landed.

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::pacer::{QUANTUM_BYTES, ShardPacer};
 use crate::{
+    prefetch::Touched,
     put::{
         options::{Order, PutOptions},
         pending::{
@@ -94,12 +95,11 @@ impl ShardQueue {
         }
     }
 
-    /// Reads what [`takes_fresh`](Self::takes_fresh) and [`stored`](Self::stored) will need: one who is about to ask many
-    /// queues reads this of all of them first, so that the processor fetches it side by side. The sum means nothing.
-    pub(super) fn prefetch(&self) -> usize {
+    /// Reads what [`takes_fresh`](Self::takes_fresh) and [`stored`](Self::stored) will need.
+    pub(super) fn prefetch(&self) -> Touched {
         let shard = self.shard_id.as_ref().map_or(0, |id| id.as_str().len());
         let pace = self.pace.as_ref().map_or(0, ShardPacer::bytes);
-        self.records.wrapping_add(pace).wrapping_add(shard)
+        Touched::read(self.records.wrapping_add(pace).wrapping_add(shard))
     }
 
     /// Whether a record may be sent without waiting for the shard, which is charged for it then.
@@ -118,10 +118,11 @@ impl ShardQueue {
         is_allowed
     }
 
-    /// Reads what a [`push`](Self::push) of this record will need, as [`peek`](Self::peek) does.
+    /// Reads what a [`push`](Self::push) of this record will need.
     #[inline]
-    pub(super) fn prefetch_open(&self, record: &EncodedRecord) -> usize {
-        self.open.as_ref().map_or(0, |open| open.prefetch(record))
+    pub(super) fn prefetch_open(&self, record: &EncodedRecord) -> Touched {
+        let open = self.open.as_ref();
+        open.map_or(Touched::NOTHING, |open| open.prefetch(record))
     }
 
     /// Returns whether that filled the queue.

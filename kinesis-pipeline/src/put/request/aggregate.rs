@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{draft::Drafts, entry::AGGREGATE_KEY};
 use crate::{
+    prefetch::{Touched, prefetch},
     put::{
         admission::budget::Charge,
         pending::pending::{Completion, PendingRecord},
@@ -97,12 +98,13 @@ impl AggregateBuilder {
         }
     }
 
-    /// Reads what a [`push`](Self::push) of this record will need, as [`Writer::peek`] does.
+    /// Reads what a [`push`](Self::push) of this record will need.
     #[inline]
-    pub(in crate::put) fn prefetch(&self, record: &EncodedRecord) -> usize {
+    pub(in crate::put) fn prefetch(&self, record: &EncodedRecord) -> Touched {
         let fates = self.fates.last().map_or(0, |fate| fate.attempts as usize);
+        let fates = Touched::read(fates);
         match &self.content {
-            Content::Open(writer) => fates.wrapping_add(writer.prefetch(record)),
+            Content::Open(writer) => fates.and(writer.prefetch(record)),
             Content::Done(_) | Content::Sent => fates,
         }
     }
@@ -215,12 +217,7 @@ impl AggregateBuilder {
 
     /// All user records are stored. The room that they took goes over to `freed`.
     pub(super) fn stored(&mut self, at: &StoredAt, now: Instant, freed: &mut Charge) {
-        let sum = self
-            .fates
-            .iter()
-            .map(Completion::prefetch)
-            .fold(0, usize::wrapping_add);
-        std::hint::black_box(sum);
+        prefetch(self.fates.iter().map(Completion::prefetch));
         for (index, mut fate) in (0..).zip(std::mem::take(&mut self.fates)) {
             fate.attempts = self.attempts;
             fate.stored(at, index, now, freed);

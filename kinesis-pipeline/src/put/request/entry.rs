@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::{aggregate::AggregateBuilder, draft::Drafts};
 use crate::{
+    prefetch::Touched,
     put::{
         admission::{budget::Charge, stats::Counters},
         pending::{
@@ -241,11 +242,11 @@ impl Entry {
         }
     }
 
-    /// Reads what [`stored`](Self::stored) will need of a record alone, as [`Fate::peek`] does.
-    pub(in crate::put) fn prefetch(&self) -> usize {
+    /// Reads what [`stored`](Self::stored) will need of a record alone.
+    pub(in crate::put) fn prefetch(&self) -> Touched {
         match &self.users {
             Users::Fresh(fate) => fate.prefetch(),
-            Users::Lone(..) | Users::Many(..) | Users::Packed(_) => 0,
+            Users::Lone(..) | Users::Many(..) | Users::Packed(_) => Touched::NOTHING,
         }
     }
 

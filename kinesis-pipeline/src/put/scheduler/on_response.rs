@@ -37,7 +37,7 @@ impl Scheduler {
         self.note_outage(&outcomes, now);
         match outcomes {
             Outcomes::Each(outcomes) => {
-                self.queues.peek_sent(&entries);
+                self.queues.prefetch_sent(&entries);
                 for ((mut entry, record), outcome) in entries.into_iter().zip(records).zip(outcomes)
                 {
                     match outcome {

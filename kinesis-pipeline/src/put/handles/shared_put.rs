@@ -1,0 +1,82 @@
+//! The put pipeline behind `stream.put` and its kin.
+
+use std::{
+    borrow::Borrow,
+    sync::{Arc, OnceLock},
+};
+
+use futures_core::Stream;
+
+use super::put_stream::PutStream;
+use crate::{
+    put::{
+        admission::{encode::encode, shared::Shared},
+        error::PutError,
+        options::PutOptions,
+        pending::receipt::Receipt,
+        pipeline::Pipeline,
+    },
+    record::{EncodedRecord, KinesisRecord},
+    stream::KinesisStream,
+    target::Target,
+};
+
+/// The put pipeline that all clones of one stream handle share. It is made by the first put.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SharedPut {
+    options: PutOptions,
+    pipeline: Arc<OnceLock<Arc<Pipeline>>>,
+}
+
+impl SharedPut {
+    pub(crate) fn with_options(options: PutOptions) -> Self {
+        Self {
+            options,
+            pipeline: Arc::default(),
+        }
+    }
+
+    /// Another pipeline with the same options, for another target.
+    pub(crate) fn unshared(&self) -> Self {
+        Self::with_options(self.options.clone())
+    }
+
+    fn pipeline(&self, target: &Target) -> &Arc<Pipeline> {
+        self.pipeline.get_or_init(|| {
+            let shared = Shared::new(target.clone(), self.options.clone());
+            Pipeline::new(shared, fastrand::Rng::new())
+        })
+    }
+
+    /// Puts one record and waits until it is stored.
+    pub(crate) async fn put<R: KinesisRecord>(
+        &self,
+        stream: &KinesisStream<R>,
+        record: &R,
+    ) -> Result<Receipt, PutError> {
+        let encoded = encode_for(stream, record)?;
+        self.pipeline(&stream.target).put(encoded).await?.await
+    }
+
+    /// Puts the records of `records` as the results are read.
+    pub(crate) fn put_stream<R, S>(&self, stream: &KinesisStream<R>, records: S) -> PutStream<R, S>
+    where
+        R: KinesisRecord,
+        S: Stream,
+        S::Item: Borrow<R>,
+    {
+        let pipeline = Arc::clone(self.pipeline(&stream.target));
+        PutStream::new(stream.clone(), pipeline, records)
+    }
+}
+
+/// Encodes a record as the stream's handle says.
+pub(super) fn encode_for<R: KinesisRecord>(
+    stream: &KinesisStream<R>,
+    record: &R,
+) -> Result<EncodedRecord, PutError> {
+    let Target {
+        stream: id, clock, ..
+    } = &stream.target;
+    encode(record, stream.key_field.as_deref(), id, clock)
+}

@@ -1,0 +1,107 @@
+//! The verbs that put records.
+
+use std::borrow::Borrow;
+
+use futures_core::Stream;
+use futures_util::StreamExt as _;
+
+use super::KinesisStream;
+use crate::{
+    put::{
+        InvalidPutOption, ProducerBuilder, PutError, PutOptions, PutResults, PutStream, Receipt,
+        SharedPut,
+    },
+    record::KinesisRecord,
+};
+
+impl<R> KinesisStream<R> {
+    /// The same stream with other put options. Puts of the handle that is returned, and of its clones, share
+    /// requests with each other, not with those of the handle before.
+    ///
+    /// # Errors
+    /// [`InvalidPutOption`]: an option is out of its range.
+    pub fn with_put_options(mut self, options: PutOptions) -> Result<Self, InvalidPutOption> {
+        options.check()?;
+        self.put = SharedPut::with_options(options);
+        Ok(self)
+    }
+
+    /// A builder of a producer: records in as fast as the shards take them.
+    #[must_use]
+    pub fn producer(&self) -> ProducerBuilder<R> {
+        ProducerBuilder::new(self.clone())
+    }
+}
+
+impl<R: KinesisRecord> KinesisStream<R> {
+    /// Puts one record and waits until it is stored.
+    ///
+    /// Puts that run at the same time, on this handle or its clones, share requests. A failure that may pass
+    /// is retried as [`PutOptions`] say; if an answer is lost on the way, a retry can store the record twice.
+    /// Concurrent puts are stored in no particular order, unless [`PutOptions::order`] says otherwise.
+    ///
+    /// While the pipeline holds as much as its options allow, a put waits for room.
+    ///
+    /// # Errors
+    /// [`PutError`] says why the record was not stored, whether to put it again
+    /// ([`is_retryable`](PutError::is_retryable)), and whether it may be in the stream all the same
+    /// ([`may_have_been_stored`](PutError::may_have_been_stored)).
+    ///
+    /// # Cancel safety
+    /// A put that is dropped while it waits for room has done nothing. After that the record is sent
+    /// although nobody waits for its receipt, as long as the runtime runs.
+    pub async fn put(&self, record: &R) -> Result<Receipt, PutError> {
+        self.put.put(self, record).await
+    }
+
+    /// Puts many records, owned or by reference, and returns one result per record in their order.
+    ///
+    /// Requests are as large as the service allows. A record that was not stored comes back with its error;
+    /// it does not keep the others from being stored. At most 10,000 records and the bytes of
+    /// [`PutOptions::in_flight_bytes_max`] are on their way at a time; the iterator is read as they are
+    /// stored.
+    ///
+    /// Records are stored in no particular order, as requests run side by side and what failed is sent again: also two
+    /// records of one key. [`PutOptions::order`] with [`Order::PerKey`] keeps the order of each key.
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # async fn journey(stream: kinesis_pipeline::KinesisStream<Bytes>) -> Result<(), Box<dyn std::error::Error>> {
+    /// use kinesis_pipeline::{Order, PutOptions};
+    ///
+    /// let in_order = stream.with_put_options(PutOptions::new().order(Order::PerKey))?;
+    /// let readings = [Bytes::from("21.5"), Bytes::from("19.0")];
+    /// let receipts = in_order.put_all(readings).await.ok()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses the results: records that were read from the iterator may be stored or not.
+    pub async fn put_all<T, I>(&self, records: I) -> PutResults<T>
+    where
+        I: IntoIterator<Item = T>,
+        T: Borrow<R>,
+    {
+        let results = self.put_stream(futures_util::stream::iter(records));
+        results.collect::<Vec<_>>().await.into()
+    }
+
+    /// Puts the records of a stream, owned or by reference, and returns a stream of one result per record in
+    /// their order.
+    ///
+    /// It reads ahead of the results as [`put_all`](Self::put_all) does, and only while it is polled. Results come in
+    /// the order of the records; the records are stored in the same order as by [`put_all`](Self::put_all): none by
+    /// default, that of each key with [`Order::PerKey`].
+    ///
+    /// # Cancel safety
+    /// `next()` on it may be dropped at any time. Dropping the stream itself loses the results that were not
+    /// read.
+    pub fn put_stream<S>(&self, records: S) -> PutStream<R, S>
+    where
+        S: Stream,
+        S::Item: Borrow<R>,
+    {
+        self.put.put_stream(self, records)
+    }
+}
