@@ -4,7 +4,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::shard_queue::{Drain, ShardQueue};
+use super::{
+    load::Load,
+    shard_queue::{Drain, ShardQueue},
+};
 use crate::{
     prefetch::{Touched, prefetch},
     put::{
@@ -42,10 +45,8 @@ pub(in crate::put) struct ShardQueues {
     pub(super) taken: usize,
     /// ... or all of these, which are sorted into queues then.
     pub(super) unsorted: VecDeque<PendingRecord>,
-    /// The number of records that wait in queues and before them ...
-    pub(super) records: usize,
-    /// ... and how many bytes they have.
-    pub(super) bytes: usize,
+    /// The load of the queues and of `fresh`.
+    load: Load,
     /// Records that came before there was a shard map.
     pub(super) unplaced: VecDeque<RecordKey>,
     /// Tells the queues of one shard map from those of the next.
@@ -67,8 +68,7 @@ impl ShardQueues {
             fresh: VecDeque::new(),
             taken: 0,
             unsorted: VecDeque::new(),
-            records: 0,
-            bytes: 0,
+            load: Load::default(),
             unplaced: VecDeque::new(),
             map: 0,
             filled: VecDeque::new(),
@@ -84,8 +84,7 @@ impl ShardQueues {
     pub(in crate::put) fn take(&mut self, arrived: Queued, flush_group: Arc<FlushGroup>) {
         self.taken += 1;
         if self.takes_fresh() {
-            self.records += 1;
-            self.bytes += arrived.record.size_bytes();
+            self.load += Load::record(arrived.record.size_bytes());
             self.fresh
                 .push_back(PendingRecord::new(arrived, flush_group));
         } else {
@@ -141,14 +140,31 @@ impl ShardQueues {
             self.unplaced.push_back(records.hold(user));
             return false;
         };
-        self.records += 1;
-        self.bytes += user.record.size_bytes();
+        self.load += Load::record(user.record.size_bytes());
         if self.takes_fresh() {
             self.fresh.push_back(user);
             return false;
         }
         let queue = to_fill(&mut self.all, &mut self.filled, index);
         queue.push(user, &self.shared.options, records)
+    }
+
+    /// Puts a record that was sent before into the queue of a shard, behind those of which that is true too.
+    pub(super) fn push_sent(&mut self, index: usize, user: RecordKey) {
+        self.load += Load::record(user.bytes());
+        to_fill(&mut self.all, &mut self.filled, index).push_sent(user);
+    }
+
+    /// Compares the account of each queue, and that of all, with what waits.
+    #[cfg(test)]
+    pub(in crate::put) fn assert_account(&self) {
+        let fresh = self.fresh.iter().map(|user| user.record.size_bytes());
+        let mut sum: Load = fresh.map(Load::record).sum();
+        for queue in &self.all {
+            assert_eq!(queue.load(), queue.counted(), "{:?}", queue.shard_id);
+            sum += queue.load();
+        }
+        assert_eq!(self.load, sum);
     }
 
     /// Whether records have a queue only if they have to wait for their shard.
@@ -163,7 +179,7 @@ impl ShardQueues {
 
     /// Returns the number of records that wait in queues.
     fn in_lanes(&self) -> usize {
-        self.records - self.fresh.len()
+        self.load.records - self.fresh.len()
     }
 
     /// Puts records back that were there before, in their order.
@@ -171,8 +187,7 @@ impl ShardQueues {
         for user in users.into_iter().rev() {
             match self.placement.index_of(records[&user].fate.hash_key()) {
                 Some(index) => {
-                    self.records += 1;
-                    self.bytes += user.bytes();
+                    self.load += Load::record(user.bytes());
                     to_fill(&mut self.all, &mut self.filled, index).push_first(user);
                 }
                 None => self.unplaced.push_front(user),
@@ -205,13 +220,13 @@ impl ShardQueues {
     }
 
     pub(in crate::put) fn is_empty(&self) -> bool {
-        self.unplaced.is_empty() && self.records == 0
+        self.unplaced.is_empty() && self.load.records == 0
     }
 
     /// Whether what waits fills a request, whatever shards it is for.
     pub(in crate::put) fn fills_a_request(&self) -> bool {
-        self.bytes >= REQUEST_BYTES_MAX
-            || (!self.shared.options.aggregate && self.records >= REQUEST_RECORDS_MAX)
+        self.load.bytes >= REQUEST_BYTES_MAX
+            || (!self.shared.options.aggregate && self.load.records >= REQUEST_RECORDS_MAX)
     }
 
     /// The next request, if records are to be sent now.
@@ -219,20 +234,20 @@ impl ShardQueues {
         let expected = if self.shared.options.aggregate {
             self.all.len()
         } else {
-            self.records
+            self.load.records
         };
-        let mut request = Request::expecting(expected.min(self.records));
+        let mut request = Request::expecting(expected.min(self.load.records));
         for _ in 0..self.filled.len() {
             let Some(index) = self.filled.pop_front() else {
                 break;
             };
             let queue = &mut self.all[index];
-            let (records, bytes) = (queue.len(), queue.bytes());
+            let before = queue.load();
             let has_budget = queue.drain(&mut request, drain);
-            let drained = records - queue.len();
-            self.records -= drained;
-            self.bytes -= bytes - queue.bytes();
-            if !has_budget && drained == 0 {
+            let after = queue.load();
+            self.load -= before;
+            self.load += after;
+            if !has_budget && after == before {
                 // A queue whose first record did not fit is the first of the next request.
                 self.filled.push_front(index);
                 return request;
@@ -243,7 +258,7 @@ impl ShardQueues {
                 self.filled.push_back(index);
                 return request;
             }
-            queue.is_listed = queue.len() > 0;
+            queue.is_listed = after.records > 0;
             if queue.is_listed {
                 self.filled.push_back(index);
             }
@@ -275,8 +290,7 @@ impl ShardQueues {
             let index = map.index_of(user.fate.hash_key());
             let queue = &mut self.all[index];
             if queue.takes_fresh(&user, now) {
-                self.records -= 1;
-                self.bytes -= user.record.size_bytes();
+                self.load -= Load::record(user.record.size_bytes());
                 request.push_fresh(queue.id, user);
             } else {
                 to_fill(&mut self.all, &mut self.filled, index).push(user, options, records);
@@ -329,8 +343,7 @@ impl ShardQueues {
             older.extend(self.unplaced.pop_front());
         }
         while let Some(user) = self.fresh.pop_front_if(|user| user.fate.entered_at <= time) {
-            self.records -= 1;
-            self.bytes -= user.record.size_bytes();
+            self.load -= Load::record(user.record.size_bytes());
             older.push(records.hold(user));
         }
         if self.in_lanes() == 0 {
@@ -338,10 +351,9 @@ impl ShardQueues {
         }
         for &index in &self.filled {
             let queue = &mut self.all[index];
-            let (count, bytes) = (queue.len(), queue.bytes());
+            self.load -= queue.load();
             older.extend(queue.take_until(time, records));
-            self.records -= count - queue.len();
-            self.bytes -= bytes - queue.bytes();
+            self.load += queue.load();
         }
         older
     }
@@ -421,7 +433,7 @@ impl ShardQueues {
 
     /// Takes all records.
     pub(in crate::put) fn take_waiting(&mut self, records: &mut RecordSlab) -> Vec<RecordKey> {
-        (self.records, self.bytes) = (0, 0);
+        self.load = Load::default();
         let mut waiting = Vec::new();
         for queue in &mut self.all {
             waiting.extend(queue.take_all(records));
@@ -433,7 +445,7 @@ impl ShardQueues {
 }
 
 /// A queue that is about to get a record: it is listed among those that have some.
-pub(super) fn to_fill<'a>(
+fn to_fill<'a>(
     all: &'a mut [ShardQueue],
     filled: &mut VecDeque<usize>,
     index: usize,

@@ -2,11 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{
-    pacer::ShardPacer,
-    queues::{ShardQueues, to_fill},
-    shard_queue::ShardQueue,
-};
+use super::{pacer::ShardPacer, queues::ShardQueues, shard_queue::ShardQueue};
 use crate::{
     put::{
         pending::slab::RecordSlab,
@@ -83,9 +79,7 @@ impl ShardQueues {
             match self.placement.index_of(hash_key) {
                 // It stays before those that were not sent yet.
                 Some(index) if records[&user].fate.attempts > 0 => {
-                    self.records += 1;
-                    self.bytes += user.bytes();
-                    to_fill(&mut self.all, &mut self.filled, index).push_sent(user);
+                    self.push_sent(index, user);
                 }
                 _ => {
                     let user = records.take(user);

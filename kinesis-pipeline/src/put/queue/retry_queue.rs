@@ -7,6 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::load::Load;
 use crate::put::pending::slab::RecordKey;
 
 /// Groups of records that failed together and are sent again together, by the time when they are due.
@@ -15,8 +16,7 @@ pub(in crate::put) struct RetryQueue {
     groups: BinaryHeap<Reverse<Group>>,
     /// The number of groups so far: the order among groups with one due time.
     count: u64,
-    records: usize,
-    bytes: usize,
+    load: Load,
 }
 
 #[derive(Debug)]
@@ -30,8 +30,7 @@ struct Group {
 impl RetryQueue {
     pub(in crate::put) fn push(&mut self, users: Vec<RecordKey>, due: Instant) {
         self.count += 1;
-        self.records += users.len();
-        self.bytes += bytes_of(&users);
+        self.load += Load::of(&users);
         self.groups.push(Reverse(Group {
             due,
             number: self.count,
@@ -43,12 +42,8 @@ impl RetryQueue {
         self.groups.is_empty()
     }
 
-    pub(in crate::put) fn records(&self) -> usize {
-        self.records
-    }
-
-    pub(in crate::put) fn bytes(&self) -> usize {
-        self.bytes
+    pub(in crate::put) fn load(&self) -> Load {
+        self.load
     }
 
     /// Returns the time at which the next group is due.
@@ -64,8 +59,7 @@ impl RetryQueue {
                 due.extend(group.users);
             }
         }
-        self.records -= due.len();
-        self.bytes -= bytes_of(&due);
+        self.load -= Load::of(&due);
         due
     }
 
@@ -76,15 +70,11 @@ impl RetryQueue {
 
     /// Takes all records.
     pub(in crate::put) fn take_all(&mut self) -> impl Iterator<Item = RecordKey> {
-        (self.records, self.bytes) = (0, 0);
+        self.load = Load::default();
         std::mem::take(&mut self.groups)
             .into_iter()
             .flat_map(|Reverse(group)| group.users)
     }
-}
-
-fn bytes_of(users: &[RecordKey]) -> usize {
-    users.iter().map(RecordKey::bytes).sum()
 }
 
 impl Group {

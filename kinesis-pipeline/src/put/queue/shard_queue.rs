@@ -4,7 +4,10 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use super::pacer::{QUANTUM_BYTES, ShardPacer};
+use super::{
+    load::Load,
+    pacer::{QUANTUM_BYTES, ShardPacer},
+};
 use crate::{
     prefetch::Touched,
     put::{
@@ -37,8 +40,7 @@ const RECORDS_KEPT: usize = 64;
 #[repr(C, align(64))]
 pub(in crate::put) struct ShardQueue {
     pub(super) id: QueueId,
-    records: usize,
-    bytes: usize,
+    load: Load,
     /// May several records of it share a Kinesis record.
     aggregate: bool,
     /// With [`Order::PerKey`], an entry is in flight.
@@ -85,8 +87,7 @@ impl ShardQueue {
             waiting: VecDeque::new(),
             packs: VecDeque::new(),
             open: None,
-            records: 0,
-            bytes: 0,
+            load: Load::default(),
             pace,
             aggregate,
             busy: false,
@@ -99,12 +100,12 @@ impl ShardQueue {
     pub(super) fn prefetch(&self) -> Touched {
         let shard = self.shard_id.as_ref().map_or(0, |id| id.as_str().len());
         let pace = self.pace.as_ref().map_or(0, ShardPacer::bytes);
-        Touched::read(self.records.wrapping_add(pace).wrapping_add(shard))
+        Touched::read(self.load.records.wrapping_add(pace).wrapping_add(shard))
     }
 
     /// Whether a record may be sent without waiting for the shard, which is charged for it then.
     pub(super) fn takes_fresh(&mut self, user: &PendingRecord, now: Instant) -> bool {
-        if self.records > 0 {
+        if self.load.records > 0 {
             return false;
         }
         let Some(pace) = &mut self.pace else {
@@ -133,8 +134,7 @@ impl ShardQueue {
         records: &mut RecordSlab,
     ) -> bool {
         let was_full = self.is_full(options);
-        self.records += 1;
-        self.bytes += user.record.size_bytes();
+        self.load += Load::record(user.record.size_bytes());
         // In order, an aggregate is made when it is sent: of as much as the shard takes then, since there is one at a
         // time.
         if self.aggregate && options.order == Order::None {
@@ -161,30 +161,35 @@ impl ShardQueue {
 
     /// Puts a record before all others: it was there before.
     pub(super) fn push_first(&mut self, user: RecordKey) {
-        self.records += 1;
-        self.bytes += user.bytes();
+        self.load += Load::record(user.bytes());
         self.waiting.push_front(user);
     }
 
     /// Puts a record that was sent before behind those of which that is true too.
     pub(super) fn push_sent(&mut self, user: RecordKey) {
-        self.records += 1;
-        self.bytes += user.bytes();
+        self.load += Load::record(user.bytes());
         self.waiting.push_back(user);
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.records
+    pub(super) fn load(&self) -> Load {
+        self.load
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// Counts again what waits.
+    #[cfg(test)]
+    pub(super) fn counted(&self) -> Load {
+        let packs = self.packs.iter().map(|pack| &**pack).chain(&self.open);
+        let packed = packs.map(|pack| Load {
+            records: pack.len(),
+            bytes: pack.user_bytes(),
+        });
+        packed.chain([Load::of(&self.waiting)]).sum()
     }
 
     /// Takes all records, in their order.
     pub(super) fn take_all(&mut self, records: &mut RecordSlab) -> VecDeque<RecordKey> {
         self.unpack_while(records, |_| true);
-        (self.records, self.bytes) = (0, 0);
+        self.load = Load::default();
         std::mem::take(&mut self.waiting)
     }
 
@@ -275,22 +280,22 @@ impl ShardQueue {
         let pace = self.pace.as_ref()?;
         Some(match self.next_pack() {
             Some(next) => pace.ready_at(1, next.bytes()),
-            None if self.aggregate => pace.ready_at(1, self.bytes),
-            None => pace.ready_at(self.records, self.bytes),
+            None if self.aggregate => pace.ready_at(1, self.load.bytes),
+            None => pace.ready_at(self.load.records, self.load.bytes),
         })
     }
 
     /// Whether nothing is gained for this queue by waiting for more records.
     fn is_full(&self, options: &PutOptions) -> bool {
         if self.aggregate {
-            return !self.packs.is_empty() || self.bytes >= options.aggregate_bytes_max;
+            return !self.packs.is_empty() || self.load.bytes >= options.aggregate_bytes_max;
         }
-        self.bytes >= REQUEST_BYTES_MAX || self.records >= REQUEST_RECORDS_MAX
+        self.load.bytes >= REQUEST_BYTES_MAX || self.load.records >= REQUEST_RECORDS_MAX
     }
 
     /// Moves records that may be sent now into the request. Returns whether the request has room for more.
     pub(super) fn drain(&mut self, request: &mut Request, drain: Drain<'_>) -> bool {
-        if self.records == 0 {
+        if self.load.records == 0 {
             return true;
         }
         if let Some(pace) = &mut self.pace {
@@ -328,7 +333,7 @@ impl ShardQueue {
         };
         let gathered =
             || drain.flush_now || was_sent() || self.is_full(drain.options) || lingered();
-        self.records > 0
+        self.load.records > 0
             && !self.busy
             && self.pace.as_ref().is_none_or(ShardPacer::allows)
             && (!drain.retries_only || was_sent())
@@ -355,23 +360,23 @@ impl ShardQueue {
         if self.waiting.is_empty() {
             let open = || self.open.take().map(Box::new);
             let pack = self.packs.pop_front().or_else(open)?;
-            self.records -= pack.len();
-            self.bytes -= pack.user_bytes();
+            self.load -= Load {
+                records: pack.len(),
+                bytes: pack.user_bytes(),
+            };
             return Some(Entry::packed(self.id, pack));
         }
         if count == 1 {
             return Some(Entry::lone(self.id, self.pop()?));
         }
         let users: Vec<_> = self.waiting.drain(..count).collect();
-        self.records -= users.len();
-        self.bytes -= users.iter().map(RecordKey::bytes).sum::<usize>();
+        self.load -= Load::of(&users);
         Some(Entry::many(self.id, users, bytes))
     }
 
     fn pop(&mut self) -> Option<RecordKey> {
         let user = self.waiting.pop_front()?;
-        self.records -= 1;
-        self.bytes -= user.bytes();
+        self.load -= Load::record(user.bytes());
         Some(user)
     }
 

@@ -257,8 +257,8 @@ impl Scheduler {
     }
 
     fn is_overrun(&self) -> bool {
-        let many = self.retry_queue.records() >= RETRY_RECORDS_MAX
-            || self.retry_queue.bytes() >= RETRY_BYTES_MAX;
+        let load = self.retry_queue.load();
+        let many = load.records >= RETRY_RECORDS_MAX || load.bytes >= RETRY_BYTES_MAX;
         many && !self.queues.is_placed()
     }
 

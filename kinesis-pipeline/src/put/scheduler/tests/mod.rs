@@ -153,7 +153,9 @@ impl Bench {
     }
 
     fn request(&mut self) -> Option<Request> {
-        self.state.next_request(self.now)
+        let request = self.state.next_request(self.now);
+        self.state.queues.assert_account();
+        request
     }
 
     /// The request that is sent as soon as one may be, within a second.
@@ -180,6 +182,7 @@ impl Bench {
             outcome: Ok(PutRecordsAnswer::new(results)),
         };
         self.state.on_sent(sent, self.now);
+        self.state.queues.assert_account();
         self.state.invalidate_wake();
     }
 
