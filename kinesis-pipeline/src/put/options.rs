@@ -2,6 +2,8 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use super::admission::encode::RECORD_BYTES_MAX;
 
+use crate::service::backoff::jittered;
+
 const MIB: usize = 1024 * 1024;
 
 /// The options of a stream's puts: batching, retries, limits. Give them to
@@ -236,7 +238,7 @@ impl PutOptions {
     /// time is up. It does not depend on attempts, as none was made.
     pub(super) fn outage_backoff(&self, lasted: Duration, jitter: f64) -> Duration {
         let full = (lasted / 2).clamp(self.backoff_min, self.backoff_max);
-        let wait = full.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
+        let wait = jittered(full, jitter);
         wait.min(self.outage_max.saturating_sub(lasted))
     }
 }

@@ -90,10 +90,21 @@ impl ErrorClass {
         matches!(self, Self::Throttled | Self::Transient)
     }
 
-    /// Whether a later call may succeed: also on a stream that is being changed, which takes records again soon, and
-    /// at a limit of control calls.
+    /// Whether a later call may succeed: also on a stream that is being changed, which takes records again soon, at a
+    /// limit of control calls, and with a new iterator.
     pub(crate) fn may_pass(self) -> bool {
-        self.is_retryable() || matches!(self, Self::InUse | Self::LimitExceeded)
+        let is_passing = matches!(
+            self,
+            Self::InUse | Self::LimitExceeded | Self::IteratorExpired
+        );
+        self.is_retryable() || is_passing
+    }
+
+    /// Whether a call that changes nothing is worth another try after so many failures in a row: a code that this version
+    /// does not know may pass or not, so that it is tried a few times. A put with such a code is not repeated: it may
+    /// have been done.
+    pub(crate) fn may_pass_after(self, failures: u32) -> bool {
+        self.may_pass() || (self == Self::Other && failures <= UNKNOWN_FAILURES_MAX)
     }
 }
 
@@ -102,6 +113,9 @@ impl ErrorClass {
 pub(crate) fn is_expired_session(code: &str) -> bool {
     matches!(code, "ExpiredToken" | "ExpiredTokenException")
 }
+
+/// The number of tries in a row that an unknown code fails before it is final.
+const UNKNOWN_FAILURES_MAX: u32 = 5;
 
 /// A call that failed as a whole.
 ///

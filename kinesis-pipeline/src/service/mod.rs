@@ -11,6 +11,7 @@
 //! embedded Kinesis under paused time. Implement [`Kinesis`] yourself to put something of yours between the
 //! pipelines and the service: a recorder, a fault, a quota.
 
+pub(crate) mod backoff;
 mod check_put_records;
 mod consumer;
 mod create_stream;

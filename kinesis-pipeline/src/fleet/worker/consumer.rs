@@ -16,6 +16,7 @@ use crate::{
     GetError, KinesisRecord,
     fleet::lease::{Lease, LeaseStore},
     get::{Begin, OneShard, Progress},
+    service::backoff::jittered,
     shard::ShardId,
     target::Target,
 };
@@ -212,7 +213,7 @@ where
 
     /// Waits before the next try. Returns whether the worker is to leave the shard instead.
     pub(super) async fn rest(&mut self, pause: &mut Duration) -> bool {
-        let time = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+        let time = jittered(*pause, fastrand::f64());
         *pause = (*pause * 2).min(PAUSE_MAX);
         tokio::select! {
             biased;

@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::dead_letter::DeadLetters;
+use crate::service::backoff::Backoff;
 
 /// The first pause before records are given out again; it doubles.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -116,9 +117,8 @@ impl ErrorPolicy {
         if is_spent || self.age_max.is_some_and(|max| age >= max) {
             return Verdict::GiveUp;
         }
-        let doublings = failures.saturating_sub(1).min(16);
-        let pause = (PAUSE_MIN * 2_u32.pow(doublings)).min(self.pause_max);
-        Verdict::Again(pause.mul_f64(0.5 + jitter / 2.0))
+        let backoff = Backoff::new(PAUSE_MIN, self.pause_max);
+        Verdict::Again(backoff.after(failures, jitter))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
         PendingCheckpoint,
     },
     get::Progress,
+    service::backoff::jittered,
     shard::{Position, ShardId},
 };
 
@@ -279,7 +280,7 @@ impl LeaseRenewer {
                     tracing::debug!(shard = %write.seen.shard_id, "lease store is slow; trying on");
                 }
             }
-            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            tokio::time::sleep(jittered(pause, fastrand::f64())).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }

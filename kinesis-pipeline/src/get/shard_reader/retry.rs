@@ -2,14 +2,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::service::ErrorClass;
+use crate::service::{ErrorClass, backoff::Backoff};
 
-/// The wait before the first repetition of a failed call; it doubles with each further failure.
-const BACKOFF_FIRST: Duration = Duration::from_millis(200);
-/// The longest wait between two tries.
-const BACKOFF_MAX: Duration = Duration::from_secs(10);
-/// The number of unknown failures that are taken for passing ones.
-const UNKNOWN_FAILURES_MAX: u32 = 5;
+/// The waits before a failed call is made again.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
 /// The duration of a run of failures before it is worth a warning.
 const WARN_AFTER: Duration = Duration::from_secs(15);
 
@@ -54,7 +50,7 @@ impl Failures {
         let first_at = *self.first_at.get_or_insert(now);
         let lasted = now.saturating_duration_since(first_at);
         self.count += 1;
-        if !self.may_pass(class) || lasted >= outage_max {
+        if !class.may_pass_after(self.count) || lasted >= outage_max {
             return Verdict::Final;
         }
         let is_worth_a_warning = !self.is_warned && lasted >= WARN_AFTER;
@@ -64,25 +60,11 @@ impl Failures {
             is_worth_a_warning,
         }
     }
-
-    fn may_pass(&self, class: ErrorClass) -> bool {
-        match class {
-            ErrorClass::Throttled
-            | ErrorClass::Transient
-            | ErrorClass::IteratorExpired
-            | ErrorClass::InUse
-            | ErrorClass::LimitExceeded => true,
-            ErrorClass::NotFound | ErrorClass::AccessDenied | ErrorClass::Invalid => false,
-            ErrorClass::Other => self.count <= UNKNOWN_FAILURES_MAX,
-        }
-    }
 }
 
-/// The wait after the `count`th failure in a row: between half and all of a time that doubles.
+/// Returns the wait after the `count`th failure in a row.
 pub(in crate::get) fn backoff(count: u32, jitter: f64) -> Duration {
-    let doublings = count.saturating_sub(1).min(16);
-    let whole = (BACKOFF_FIRST * (1 << doublings)).min(BACKOFF_MAX);
-    whole.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
+    BACKOFF.after(count, jitter)
 }
 
 #[cfg(test)]
@@ -113,8 +95,8 @@ mod tests {
         // The last try is made when the time is up.
         assert_eq!(now - start, OUTAGE_MAX);
         waits.pop();
-        assert!(waits.is_sorted() && waits[0] == BACKOFF_FIRST);
-        assert_eq!(waits.last(), Some(&BACKOFF_MAX));
+        assert!(waits.is_sorted() && waits[0] == Duration::from_millis(200));
+        assert_eq!(waits.last(), Some(&Duration::from_secs(10)));
         assert_eq!(warnings, 1);
     }
 
@@ -137,6 +119,6 @@ mod tests {
                 failures.judge(ErrorClass::Other, now, OUTAGE_MAX, 0.0) != Verdict::Final
             })
             .count();
-        assert_eq!(tries, UNKNOWN_FAILURES_MAX as usize);
+        assert_eq!(tries, 5);
     }
 }

@@ -124,6 +124,7 @@ impl RecordLimit {
     async fn ask(&self, shared: &Shared) -> Outcome {
         let (options, clock) = (&shared.options, &shared.target.clock);
         let began = clock.instant();
+        let mut failures = 0;
         loop {
             let failure = match describe(shared).await {
                 Ok(bytes_max) => {
@@ -137,7 +138,8 @@ impl RecordLimit {
                 Err(failure) => failure,
             };
             let lasted = clock.instant().duration_since(began);
-            if !failure.class().may_pass() || lasted >= options.outage_max {
+            failures += 1;
+            if !failure.class().may_pass_after(failures) || lasted >= options.outage_max {
                 return Outcome::Failed(failure, clock.instant());
             }
             tracing::debug!(error = %failure, "the stream did not tell how large records may be");

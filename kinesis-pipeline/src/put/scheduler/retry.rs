@@ -7,7 +7,7 @@ use crate::{
         error::{AttemptError, Outage},
         options::PutOptions,
     },
-    service::ErrorClass,
+    service::{ErrorClass, backoff::Backoff},
 };
 
 /// The decision about a record whose attempt failed.
@@ -52,7 +52,8 @@ pub(super) fn verdict(
     if attempts >= attempts_max {
         return RetryDecision::GiveUp;
     }
-    RetryDecision::Again(backoff(options, attempts, jitter))
+    let backoff = Backoff::new(options.backoff_min, options.backoff_max);
+    RetryDecision::Again(backoff.after(attempts, jitter))
 }
 
 /// Returns the duration of an outage after which all that waits is given up.
@@ -61,16 +62,6 @@ pub(super) fn outage_max(options: &PutOptions, outage: Outage) -> Duration {
         Outage::Unreachable => options.unreachable_max,
         Outage::Credentials => options.outage_max,
     }
-}
-
-/// Returns the back-off after this many attempts: between half and the whole of a time that doubles with each.
-pub(super) fn backoff(options: &PutOptions, attempts: u32, jitter: f64) -> Duration {
-    let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
-    let full = options
-        .backoff_min
-        .saturating_mul(doubled)
-        .min(options.backoff_max);
-    full.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
@@ -179,7 +170,7 @@ mod tests {
         #[test]
         fn backoff_lies_between_half_and_the_whole_of_a_bounded_doubling(attempts in 1_u32..200, jitter in 0.0..1.0) {
             let options = PutOptions::new();
-            let wait = backoff(&options, attempts, jitter);
+            let wait = Backoff::new(options.backoff_min, options.backoff_max).after(attempts, jitter);
             let doubled = options.backoff_min.saturating_mul(2_u32.saturating_pow(attempts - 1));
             let whole = doubled.min(options.backoff_max);
             prop_assert!(wait <= whole && wait >= whole / 2);

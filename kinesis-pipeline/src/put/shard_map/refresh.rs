@@ -112,7 +112,7 @@ impl Refresh {
     /// otherwise [`take`](Self::take) tells that no listing was of use.
     pub(in crate::put) fn failed(&mut self, class: ErrorClass, now: Instant) -> bool {
         self.failures += 1;
-        if class.may_pass() && self.failures < FAILURES_MAX {
+        if class.may_pass_after(self.failures) && self.failures < FAILURES_MAX {
             self.step = Step::Wanted(now + BACKOFF_MIN * 2_u32.pow(self.failures));
             return true;
         }

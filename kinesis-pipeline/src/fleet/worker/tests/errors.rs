@@ -217,7 +217,8 @@ async fn letters_that_cannot_be_put_hold_the_shard_up() {
     let run = tokio::spawn(builder.build().unwrap().run_batches(processor(&log)));
     let expected = crate::LeaseCheckpoint::after(&last.position());
     let checkpoint = || store.get(APP, &last.shard_id).map(|lease| lease.checkpoint);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    // Three waits of at least 50, 100 and 200 ms.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     assert_ne!(checkpoint(), Some(expected.clone()));
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(checkpoint(), Some(expected));
