@@ -83,9 +83,9 @@ impl Driver {
                     continue;
                 }
             }
-            let wake = state.next_wake();
+            let wake = state.next_wake(self.pipeline.now());
             let event = next_event(&self.pipeline, &mut calls, wake).await;
-            let now = state.now();
+            let now = self.pipeline.now();
             if !matches!(event, Event::Put) {
                 state.invalidate_wake();
             }
@@ -121,7 +121,7 @@ impl Drop for Driver {
 impl Calls {
     /// Begins the calls that are to be made now.
     fn begin(&mut self, state: &mut Scheduler, pipeline: &Pipeline) {
-        let now = state.now();
+        let now = pipeline.now();
         let shared = pipeline.shared();
         if let Some(listed) = state.begins_listing(now) {
             self.listing.spawn(list_shards(Arc::clone(shared), listed));

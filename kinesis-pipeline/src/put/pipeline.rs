@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use super::{
@@ -97,6 +97,10 @@ impl Pipeline {
             wakes_at: AtomicUsize::new(1),
             coalesce_weight,
         })
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.shared.target.clock.instant()
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -350,7 +354,7 @@ impl Pipeline {
         self.take_arrived();
         state.take_new();
         if state.is_idle() {
-            state.parked();
+            state.parked(self.now());
             home.state = Some(state);
             return None;
         }
@@ -364,7 +368,7 @@ impl Pipeline {
             let mut home = self.home();
             self.driven.store(false, Ordering::SeqCst);
             self.take_arrived();
-            let abandoned = state.abandon();
+            let abandoned = state.abandon(self.now());
             home.state = Some(state);
             abandoned
         };
@@ -398,7 +402,7 @@ mod tests {
     async fn a_state_whose_driver_was_interrupted_while_it_waited_rests_with_the_next() {
         let pipeline = pipeline();
         let mut state = pipeline.home().state.take().unwrap();
-        state.next_wake();
+        state.next_wake(pipeline.now());
         pipeline.abandon(state);
         // As if what called for a driver had been taken by another meanwhile.
         pipeline.start_driver();

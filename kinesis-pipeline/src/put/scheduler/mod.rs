@@ -4,12 +4,10 @@
 //! - `on_response`: the response to a request, or its failure: complete, retry, halve.
 //! - `on_shards`: a new listing of shards, and records that landed in another shard than expected.
 //! - `retry`: the retry policy: whether, when, how often.
-//! - `split`: the response cut into one outcome per record.
 
 pub(super) mod on_response;
 pub(super) mod on_shards;
 pub(super) mod retry;
 pub(super) mod scheduler;
-pub(super) mod split;
 #[cfg(test)]
 mod tests;

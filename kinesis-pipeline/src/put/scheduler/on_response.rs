@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use super::{
     retry::{RetryDecision, outage_max, verdict},
     scheduler::Scheduler,
-    split::{Outcomes, split},
 };
 use crate::{
     put::{
@@ -18,8 +17,29 @@ use crate::{
             send::{Sent, is_worth_halving},
         },
     },
-    service::ErrorClass,
+    service::{EntryFailure, ErrorClass, PutRecordsAnswer, StoredAt},
 };
+
+/// The outcome of a request, by record.
+#[derive(Debug)]
+enum Outcomes {
+    /// One outcome per record, in the order of the request.
+    Each(Vec<Result<StoredAt, EntryFailure>>),
+    /// One failure for all of them.
+    All(AttemptError),
+}
+
+/// Splits the answer to a request of `sent` records.
+fn split(sent: usize, outcome: Result<PutRecordsAnswer, AttemptError>) -> Outcomes {
+    match outcome {
+        Err(failure) => Outcomes::All(failure),
+        Ok(answer) if answer.results.len() != sent => Outcomes::All(AttemptError::WrongAnswer {
+            sent,
+            answered: answer.results.len(),
+        }),
+        Ok(answer) => Outcomes::Each(answer.results),
+    }
+}
 
 impl Scheduler {
     /// A request came back.
@@ -207,5 +227,20 @@ impl Scheduler {
         if let Some(queue) = self.queues.queue_of(queue) {
             queue.block_until(due);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_about_another_number_of_records_is_an_error_that_may_have_stored_them() {
+        let stored = StoredAt::new("s".into(), 1_u128.into());
+        let outcomes = split(2, Ok(PutRecordsAnswer::new(vec![Ok(stored)])));
+        assert!(
+            matches!(&outcomes, Outcomes::All(failure) if failure.may_have_been_stored()),
+            "{outcomes:?}"
+        );
     }
 }

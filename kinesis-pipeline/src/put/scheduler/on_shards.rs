@@ -232,8 +232,8 @@ impl Scheduler {
     /// Takes a shard map into use that was read, or does without. To keep an order, not before all that is in flight
     /// has arrived.
     pub(in crate::put::scheduler) fn change_queues(&mut self, now: Instant) {
-        let cached_wake = self.in_flight == 0 && self.halves.is_empty();
-        if self.is_ordered() && !cached_wake {
+        let is_quiet = self.in_flight == 0 && self.halves.is_empty();
+        if self.is_ordered() && !is_quiet {
             return;
         }
         while let Some(listing) = self.refresh.take() {

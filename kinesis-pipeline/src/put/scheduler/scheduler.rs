@@ -69,8 +69,20 @@ pub(in crate::put) struct Wake {
 
 /// The state of one put pipeline between two events.
 ///
-/// Every accepted record is in the `queue` or one of the `records`, with a key in exactly one of `queues`, `retry queue`,
+/// Every accepted record is in the `inbox` or one of the `records`, with a key in exactly one of `queues`, `retry_queue`,
 /// `halves`, `unsettled`, or a request in flight.
+///
+/// The driver calls the methods in this order, again and again. None of them reads a clock: `now` is handed in.
+///
+/// | group | methods | file |
+/// |---|---|---|
+/// | records come | `take_new` | `scheduler` |
+/// | calls to make | `begins_listing`, then `next_request` until there is none | `on_shards`, `scheduler` |
+/// | sleep | `next_wake`, cached until `invalidate_wake` | `scheduler` |
+/// | a request ended | `on_sent`; `on_lost` if its task panicked | `on_response` |
+/// | a listing ended | `on_shards`; `on_no_shards` if its task panicked | `on_shards` |
+/// | nothing is left | `is_idle`, then `parked` | `scheduler` |
+/// | the runtime ends | `abandon` | `scheduler` |
 #[derive(Debug)]
 pub(in crate::put) struct Scheduler {
     pub(super) shared: Arc<Shared>,
@@ -131,10 +143,6 @@ impl Scheduler {
             answered: false,
             rng,
         }
-    }
-
-    pub(in crate::put) fn now(&self) -> Instant {
-        self.shared.target.clock.instant()
     }
 
     /// Takes over what puts have left in the queue. Room bounds how much that is.
@@ -273,11 +281,10 @@ impl Scheduler {
     }
 
     /// Returns the time to wake at, and whether arrivals are coalesced until then.
-    pub(in crate::put) fn next_wake(&mut self) -> Wake {
+    pub(in crate::put) fn next_wake(&mut self, now: Instant) -> Wake {
         if let Some(wake) = self.cached_wake {
             return wake;
         }
-        let now = self.now();
         let at = self.next_due(now);
         let soon = at.is_some_and(|at| at <= now + self.shared.options.linger_max);
         let waits = !self.shared.options.eager && self.queues.is_placed();
@@ -331,9 +338,9 @@ impl Scheduler {
     }
 
     /// Resets what only a continuous run knows: the next put tries the endpoint anew.
-    pub(in crate::put) fn parked(&mut self) {
+    pub(in crate::put) fn parked(&mut self, now: Instant) {
         self.outage = None;
-        self.parked_at = Some(self.now());
+        self.parked_at = Some(now);
         self.records.park();
         self.queues.park();
     }
@@ -345,13 +352,12 @@ impl Scheduler {
 
     /// Forgets what only a running driver can have, and gives back the records that it will not send, or does not
     /// know the end of.
-    pub(in crate::put) fn abandon(&mut self) -> Vec<PendingRecord> {
+    pub(in crate::put) fn abandon(&mut self, now: Instant) -> Vec<PendingRecord> {
         self.take_new();
         self.invalidate_wake();
         self.in_flight = 0;
         self.lost = false;
         self.answered = false;
-        let now = self.now();
         self.refresh.interrupted(now);
         self.abandon_unsettled();
         let records = &mut self.records;

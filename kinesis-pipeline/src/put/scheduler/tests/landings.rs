@@ -204,11 +204,11 @@ async fn records_that_no_listing_confirms_in_their_time_expire_and_may_be_stored
         let mut bench = Bench::new(options.clone(), [vec![shard(0, 0..=3)], known].concat());
         let [.., c, d] = bench.put_quarters();
         bench.store(1);
-        let wake = bench.state.next_wake().at;
+        let wake = bench.state.next_wake(bench.now).at;
         assert_eq!(wake, Some(bench.now), "to list");
         assert_eq!(bench.lists(), Some(listed));
         bench.state.invalidate_wake();
-        let wake = bench.state.next_wake().at;
+        let wake = bench.state.next_wake(bench.now).at;
         assert_eq!(wake, Some(bench.now + 20 * MS));
         bench.now += 19 * MS;
         assert!(bench.request().is_none());
@@ -229,7 +229,7 @@ async fn records_that_are_unconfirmed_when_the_runtime_ends_may_be_stored() {
         let mut bench = Bench::new(aggregating(order), vec![shard(0, 0..=3)]);
         let all = bench.put_quarters();
         bench.store(1);
-        drop(bench.state.abandon());
+        drop(bench.state.abandon(bench.now));
         for pending in all {
             let error = error(pending);
             assert!(matches!(error, PutError::Gone { .. }), "{error}");

@@ -23,7 +23,7 @@ async fn records_of_a_lost_request_end_when_no_other_is_in_flight() {
     bench.store(1);
     assert_eq!(place(behind), (id(1), 0, 1));
     assert!(bench.state.is_idle());
-    bench.state.parked();
+    bench.state.parked(bench.now);
 }
 
 #[tokio::test(start_paused = true)]
@@ -39,7 +39,11 @@ async fn nothing_is_sent_between_a_lost_request_and_the_end_of_the_others() {
     bench.now += 100 * MS;
     assert!(bench.request().is_none());
     bench.state.invalidate_wake();
-    assert_eq!(bench.state.next_wake().at, None, "but for the answer");
+    assert_eq!(
+        bench.state.next_wake(bench.now).at,
+        None,
+        "but for the answer"
+    );
     bench.answer(other, vec![Ok(id(1))]);
     bench.store(2);
     assert_eq!(place(behind), (id(2), 0, 1));

@@ -23,7 +23,7 @@ fn after(pause: impl FnOnce(&mut Bench)) {
 #[tokio::test(start_paused = true)]
 async fn after_a_rest_an_aggregate_is_not_even_right_where_it_is_expected() {
     after(|bench| {
-        bench.state.parked();
+        bench.state.parked(bench.now);
         bench.now += 5_000 * MS;
         assert_eq!(bench.lists(), None);
     });
@@ -43,8 +43,8 @@ async fn when_the_stream_was_not_there_an_aggregate_is_not_even_right_where_it_i
 async fn after_a_short_rest_nothing_is_listed() {
     let mut bench = Bench::new(aggregating(Order::None), children());
     for pause in [4_900 * MS, 10_000 * MS] {
-        bench.state.parked();
-        bench.now = bench.state.now() + pause;
+        bench.state.parked(bench.now);
+        bench.now = bench.now + pause;
         let [a, b] = [0, 1].map(|quarter| bench.put(quarter * QUARTER));
         assert_eq!(bench.lists(), None);
         bench.store(1);

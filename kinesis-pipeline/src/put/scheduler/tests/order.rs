@@ -14,7 +14,7 @@ async fn a_record_that_failed_waits_before_it_is_sent_again_and_those_behind_it_
     let second = bench.put(0);
     bench.answer(request, vec![Err("InternalFailure")]);
     let failed_at = bench.now;
-    let wake = bench.state.next_wake().at.unwrap();
+    let wake = bench.state.next_wake(bench.now).at.unwrap();
     let request = bench.next_request();
     assert!(bench.now >= failed_at + 25 * MS, "half of 50 ms");
     assert!(bench.now <= failed_at + 51 * MS);

@@ -62,7 +62,7 @@ async fn shards_whose_rates_allow_a_record_at_nearly_the_same_time_share_a_reque
     bench.put_bytes(0, LARGE);
     bench.put_bytes(3 * QUARTER, LARGE);
     let request = loop {
-        bench.now = bench.state.next_wake().at.unwrap();
+        bench.now = bench.state.next_wake(bench.now).at.unwrap();
         if let Some(request) = bench.request() {
             break request;
         }
