@@ -51,6 +51,18 @@
 //!                                   official SDK   in process or over HTTP
 //! ```
 //!
+//! # The guide
+//!
+//! The [`guide`] has a page for each question of the first weeks:
+//!
+//! | writing and reading | running it | coming from elsewhere |
+//! |---|---|---|
+//! | [putting: which put](guide::putting) | [tuning: all defaults](guide::tuning) | [an SDK loop](guide::from_sdk) |
+//! | [producing at full speed](guide::producing) | [IAM policies](guide::iam) | [KPL](guide::from_kpl) |
+//! | [reading and checkpoints](guide::reading) | [cost](guide::cost) | [KCL](guide::from_kcl) |
+//! | [errors and dead letters](guide::errors) | [operating: what to watch](guide::operating) | [words](guide::words) |
+//! | [testing](guide::testing) | [resharding](guide::resharding) | |
+//!
 //! # Where to read on
 //!
 //! | you want to | read |
@@ -111,6 +123,12 @@ mod digest;
 pub mod firehose;
 mod fleet;
 mod get;
+// Text alone: no program needs it, and its examples need the embedded Kinesis.
+#[cfg(any(
+    all(doc, not(doctest)),
+    all(doctest, feature = "derive", feature = "local")
+))]
+pub mod guide;
 mod json;
 #[cfg(feature = "local")]
 pub mod local;
