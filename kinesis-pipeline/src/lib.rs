@@ -70,7 +70,7 @@
 //! | choose how records look in the stream, and their keys | the derive [`KinesisRecord`][its-derive], [`record`] |
 //! | reach a stream | [`KinesisStream`]: `connect`, `with_client`, `with_service`; `StreamConfig` for streams by name |
 //! | put | [`KinesisStream::put`], [`put_all`](KinesisStream::put_all), [`put_stream`](KinesisStream::put_stream), [`PutOptions`], [`PutError`] |
-//! | put at full shard speed | [`KinesisStream::producer`], [`Producer`], [`Order`], [`wire::aggregate`] |
+//! | put at full shard speed | [`KinesisStream::producer`], [`Producer`], [`Order`]; [`wire::aggregate`], many records in one |
 //! | read | [`KinesisStream::iter_from_latest`] and its sisters, [`Reader`], [`Records`], [`GetError`], [`CheckpointStore`] |
 //! | share the shards among workers | [`KinesisStream::worker`], [`Worker`], [`Processor`], [`LeaseStore`], [`ErrorPolicy`] |
 //! | transform records in Firehose or Lambda | [`firehose`] |
@@ -98,7 +98,7 @@
 //! | `derive` | the macro | yes |
 //! | `aws` | streams on AWS through the official SDK, which is re-exported as `aws_sdk_kinesis` | yes |
 //! | `config` | the YAML file of named streams, `StreamConfig` | |
-//! | `dynamodb` | leases and checkpoints in DynamoDB, in KCL's lease table | |
+//! | `dynamodb` | leases and checkpoints in DynamoDB, in the lease table of [KCL](guide::from_kcl), Amazon's consumer library for Java | |
 //! | `local` | the embedded Kinesis, in process: a dev-dependency | |
 //! | `local-server` | its HTTP face, and an embedded DynamoDB beside it | |
 //! | `local-durable` | a data directory for it: what it holds survives the process | |
