@@ -1,6 +1,6 @@
 //! The guide: one page for each question of the first weeks.
 //!
-//! Read [putting](putting) and [reading] first, [errors] before the first deployment, and the others when you need
+//! Read [putting] and [reading] first, [errors] before the first deployment, and the others when you need
 //! them. Every program on these pages is compiled, and run, by the tests of this library.
 //!
 //! | page | question |

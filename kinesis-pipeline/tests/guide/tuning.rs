@@ -92,6 +92,15 @@ fn thousands(number: u64) -> String {
     }
 }
 
+/// Returns the name in a cell: long ones have places where a narrow screen may break them.
+fn setting(cell: &str) -> String {
+    let name = cell.replace("<wbr>", "");
+    let name = name
+        .trim_start_matches("<code>")
+        .trim_end_matches("</code>");
+    name.trim_matches('`').to_owned()
+}
+
 /// Checks a column of a table. `names`: a setting of the table and its field, where they differ; `untold`: fields that
 /// are no settings. A dash of the table is a field that cannot be set there.
 fn compare(
@@ -108,7 +117,8 @@ fn compare(
         );
     }
     for row in table(PAGE, heading) {
-        let setting = row[0].trim_matches('`');
+        let setting = setting(row[0]);
+        let setting = setting.as_str();
         let named = names.iter().find(|(name, _)| *name == setting);
         let field = named.map_or(setting, |(_, field)| field);
         let value = found.remove(field);
