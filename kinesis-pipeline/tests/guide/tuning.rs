@@ -119,8 +119,8 @@ fn compare(
     for row in table(PAGE, heading) {
         let setting = setting(row[0]);
         let setting = setting.as_str();
-        let named = names.iter().find(|(name, _)| *name == setting);
-        let field = named.map_or(setting, |(_, field)| field);
+        let renamed = names.iter().find(|(name, _)| *name == setting);
+        let field = renamed.map_or(setting, |(_, field)| field);
         let value = found.remove(field);
         if row[column] == "-" {
             continue;
