@@ -103,6 +103,117 @@ fn fleet_takes_over_and_follows_a_split() {
 }
 
 #[test]
+fn consumer_goes_on_behind_what_is_billed_and_sets_aside_what_cannot_be() {
+    let output = succeeds(example("consumer"));
+    assert!(
+        output.contains("300 orders billed, 0 of them twice"),
+        "{output}"
+    );
+    assert!(output.contains("up to 4 shards at a time"), "{output}");
+    assert_eq!(output.matches("4 shards given back").count(), 2, "{output}");
+    let aside: Vec<_> = output
+        .lines()
+        .filter(|line| line.starts_with("set aside after "))
+        .collect();
+    assert_eq!(aside.len(), 3, "{output}");
+    for text in [
+        "3 attempts: order 1001 is of -5 euros",
+        "3 attempts: order 1002 is of -7 euros",
+        "0 attempts: ",
+    ] {
+        assert!(aside.iter().any(|line| line.contains(text)), "{output}");
+    }
+}
+
+/// Returns the first line and the last of what an HTTP server answers to JSON.
+#[cfg(feature = "web")]
+fn post(address: &str, path: &str, json: &str) -> (String, String) {
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpStream,
+    };
+
+    let mut socket = TcpStream::connect(address).expect("it listens");
+    let length = json.len();
+    let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    let head = format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
+    socket
+        .write_all(format!("{head}{json}").as_bytes())
+        .expect("it reads");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("text");
+    let line = |line: Option<&str>| line.unwrap_or_default().to_owned();
+    (line(answer.lines().next()), line(answer.lines().last()))
+}
+
+#[cfg(all(feature = "web", unix))]
+#[tokio::test(flavor = "multi_thread")]
+async fn web_service_refuses_what_it_cannot_hold_and_stores_what_it_accepted() {
+    use std::time::Duration;
+
+    use kinesis_pipeline::{StartAt, Until, local::Fault};
+
+    let local = LocalKinesis::start().await.expect("it starts");
+    let server = local.serve("127.0.0.1:0").await.expect("a free port");
+    let stream = local
+        .stream::<Value>("events", 2)
+        .await
+        .expect("a new stream");
+    let mut command = example("web_service");
+    command
+        .args(["events", "10"])
+        .env("LISTEN", "127.0.0.1:0")
+        .env("AWS_ENDPOINT_URL_KINESIS", server.endpoint_url())
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test");
+    let slow = move || {
+        local
+            .faults()
+            .add(
+                Fault::delay(Duration::from_secs(4))
+                    .on("PutRecords")
+                    .always(),
+            )
+            .expect("a fault");
+    };
+    let run = move || {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut line = || lines.next().expect("a line").expect("text");
+        let first = line();
+        let address = first.strip_prefix("listening on http://").expect("where");
+
+        let (status, place) = post(address, "/orders", r#"{"id": 1, "euros": 10}"#);
+        assert_eq!(status, "HTTP/1.1 201 Created");
+        assert!(place.starts_with("shardId-"), "{place}");
+        let (status, _) = post(address, "/clicks", r#"{"user": 7}"#);
+        assert_eq!(status, "HTTP/1.1 422 Unprocessable Entity");
+
+        slow();
+        let click = || post(address, "/clicks", r#"{"user": 7, "page": "/home"}"#).0;
+        let answers: Vec<_> = (0..12).map(|_| click()).collect();
+        assert_eq!(answers[..10], ["HTTP/1.1 202 Accepted"; 10]);
+        assert_eq!(answers[10..], ["HTTP/1.1 503 Service Unavailable"; 2]);
+
+        // The ten clicks are on their way.
+        let kill = Command::new("kill").arg(child.id().to_string()).status();
+        assert!(kill.expect("there is a kill").success());
+        assert_eq!(line(), "11 of 11 events are stored");
+        assert!(child.wait().expect("it ends").success());
+    };
+    tokio::task::spawn_blocking(run).await.expect("it is so");
+
+    let reader = stream.reader().start(StartAt::TrimHorizon);
+    let mut records = reader.until(Until::Tip).open().await.expect("a reader");
+    let mut clicks = 0;
+    while let Some(record) = records.next().await {
+        clicks += usize::from(record.expect("JSON").data["type"] == "click");
+    }
+    assert_eq!(clicks, 10);
+}
+
+#[test]
 fn replay_reads_from_a_receipt_and_from_a_time() {
     let output = succeeds(example("replay"));
     assert!(

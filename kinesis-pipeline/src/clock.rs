@@ -9,6 +9,21 @@ use tokio::time::Instant;
 /// Waiting always goes through tokio's timers, so a test that pauses tokio's clock pauses the pipelines too.
 /// Wall-clock time (arrival times, `_meta` timestamps, retention) comes from here: from the system by
 /// default, or from tokio's clock with [`Clock::tokio`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use kinesis_pipeline::Clock;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// // In a test with `#[tokio::test(start_paused = true)]`: time moves when the test says so.
+/// let clock = Clock::tokio(SystemTime::UNIX_EPOCH);
+/// tokio::time::advance(Duration::from_secs(3_600)).await;
+/// assert_eq!(clock.now(), SystemTime::UNIX_EPOCH + Duration::from_secs(3_600));
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     virtual_base: Option<(SystemTime, Instant)>,

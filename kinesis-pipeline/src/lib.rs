@@ -51,6 +51,18 @@
 //!                                   official SDK   in process or over HTTP
 //! ```
 //!
+//! # The guide
+//!
+//! The [`guide`] has a page for each question of the first weeks:
+//!
+//! | writing and reading | running it | coming from elsewhere |
+//! |---|---|---|
+//! | [putting: which put](guide::putting) | [tuning: all defaults](guide::tuning) | [an SDK loop](guide::from_sdk) |
+//! | [producing at full speed](guide::producing) | [IAM policies](guide::iam) | [KPL](guide::from_kpl) |
+//! | [reading and checkpoints](guide::reading) | [cost](guide::cost) | [KCL](guide::from_kcl) |
+//! | [errors and dead letters](guide::errors) | [operating: what to watch](guide::operating) | [words](guide::words) |
+//! | [testing](guide::testing) | [resharding](guide::resharding) | |
+//!
 //! # Where to read on
 //!
 //! | you want to | read |
@@ -58,7 +70,7 @@
 //! | choose how records look in the stream, and their keys | the derive [`KinesisRecord`][its-derive], [`record`] |
 //! | reach a stream | [`KinesisStream`]: `connect`, `with_client`, `with_service`; `StreamConfig` for streams by name |
 //! | put | [`KinesisStream::put`], [`put_all`](KinesisStream::put_all), [`put_stream`](KinesisStream::put_stream), [`PutOptions`], [`PutError`] |
-//! | put at full shard speed | [`KinesisStream::producer`], [`Producer`], [`Order`], [`wire::aggregate`] |
+//! | put at full shard speed | [`KinesisStream::producer`], [`Producer`], [`Order`]; [`wire::aggregate`], many records in one |
 //! | read | [`KinesisStream::iter_from_latest`] and its sisters, [`Reader`], [`Records`], [`GetError`], [`CheckpointStore`] |
 //! | share the shards among workers | [`KinesisStream::worker`], [`Worker`], [`Processor`], [`LeaseStore`], [`ErrorPolicy`] |
 //! | transform records in Firehose or Lambda | [`firehose`] |
@@ -86,7 +98,7 @@
 //! | `derive` | the macro | yes |
 //! | `aws` | streams on AWS through the official SDK, which is re-exported as `aws_sdk_kinesis` | yes |
 //! | `config` | the YAML file of named streams, `StreamConfig` | |
-//! | `dynamodb` | leases and checkpoints in DynamoDB, in KCL's lease table | |
+//! | `dynamodb` | leases and checkpoints in DynamoDB, in the lease table of [KCL](guide::from_kcl), Amazon's consumer library for Java | |
 //! | `local` | the embedded Kinesis, in process: a dev-dependency | |
 //! | `local-server` | its HTTP face, and an embedded DynamoDB beside it | |
 //! | `local-durable` | a data directory for it: what it holds survives the process | |
@@ -111,6 +123,12 @@ mod digest;
 pub mod firehose;
 mod fleet;
 mod get;
+// Text alone: no program needs it, and its examples need the embedded Kinesis.
+#[cfg(any(
+    all(doc, not(doctest)),
+    all(doctest, feature = "derive", feature = "local")
+))]
+pub mod guide;
 mod json;
 #[cfg(feature = "local")]
 pub mod local;

@@ -26,7 +26,7 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct KinesisEvent<'a> {
-    /// The records, as they are in the stream: an aggregate is one.
+    /// The records, as they are in the stream: an [aggregate](crate::guide::words) is one.
     #[serde(borrow, rename = "Records")]
     pub records: Vec<KinesisEventRecord<'a>>,
 }

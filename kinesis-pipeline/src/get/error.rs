@@ -21,6 +21,34 @@ use crate::{
 ///
 /// [`Decode`](Self::Decode) is about one record, and the next follows it. Every other error that comes out of
 /// [`Records`](crate::Records) is its last item; see [`ends_the_stream`](Self::ends_the_stream).
+///
+/// # Examples
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use kinesis_pipeline::{GetError, KinesisStream, LocalKinesis, StartAt, Until};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let texts: KinesisStream<String> = LocalKinesis::start().await?.stream("texts", 1).await?;
+/// texts.put_all(["1".to_owned(), "one".to_owned()]).await.ok()?;
+///
+/// // The same stream, read as numbers in JSON.
+/// let numbers = texts.with_record_type::<serde_json::Value>();
+/// let mut records = numbers.reader().start(StartAt::TrimHorizon).until(Until::Tip).open().await?;
+/// let mut aside = Vec::new();
+/// while let Some(record) = records.next().await {
+///     match record {
+///         Ok(record) => println!("{}", record.data),
+///         Err(GetError::Decode { position, raw, .. }) => aside.push((position, raw)), // goes on
+///         Err(error) if error.is_retryable() => break, // open another reader, later
+///         Err(error) => return Err(error.into()),
+///     }
+/// }
+/// assert_eq!(aside[0].1, "one");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum GetError {

@@ -18,7 +18,7 @@ pub struct ReaderStats {
     pub shards: BTreeMap<ShardId, ShardStats>,
     /// Pages fetched, empty ones included.
     pub pages: u64,
-    /// Kinesis records fetched; an aggregate counts as one.
+    /// Kinesis records fetched; an [aggregate](crate::guide::words) counts as one.
     pub records: u64,
     /// Bytes of data in these records.
     pub data_bytes: u64,
@@ -27,7 +27,7 @@ pub struct ReaderStats {
     pub user_records: u64,
     /// Those of them that could not be decoded.
     pub undecodable_records: u64,
-    /// Records of aggregates that do not belong to the shard that the aggregate is in, counted when the page
+    /// [Strays](crate::guide::words): records of aggregates that do not belong to the shard that the aggregate is in, counted when the page
     /// was taken.
     pub stray_records: u64,
     /// Calls that the service refused because they came too fast.

@@ -10,6 +10,36 @@ use crate::{
 /// The reason why a record was not stored.
 ///
 /// Cheap to clone: the records of a request that failed share one cause.
+///
+/// # Examples
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{KinesisStream, LocalKinesis, PutError, PutOptions, local::Fault};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let kinesis = LocalKinesis::start().await?;
+/// let stream: KinesisStream<Bytes> = kinesis.stream("readings", 1).await?;
+/// let stream = stream.with_put_options(PutOptions::new().throttled_attempts_max(1))?;
+///
+/// kinesis.faults().add(Fault::throttle().on("PutRecords"))?;
+/// match stream.put(&"21.5".into()).await {
+///     Ok(receipt) => println!("stored in {}", receipt.shard_id),
+///     Err(PutError::TooLarge { bytes, bytes_max, .. }) => println!("{bytes} of {bytes_max} bytes"),
+///     Err(error) if error.is_retryable() => {
+///         let code = error.last_attempt().and_then(|attempt| attempt.code());
+///         println!("later: {code:?}, may be stored: {}", error.may_have_been_stored());
+///         # assert_eq!(code, Some("ProvisionedThroughputExceededException"));
+///         # assert!(!error.may_have_been_stored());
+///     }
+///     Err(error) => return Err(error.into()),
+/// }
+/// # assert!(stream.put(&"21.5".into()).await.is_ok());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PutError {
@@ -292,8 +322,8 @@ pub enum AttemptError {
         /// The number of results that came back.
         answered: usize,
     },
-    /// The record was stored, as part of an aggregate, in a shard that is not known to take its hash key. Readers that
-    /// check this, as KCL does, drop it there.
+    /// The record was stored, as part of an [aggregate](crate::guide::words), in a shard that is not known to take its hash key. Readers
+    /// that check this, as Amazon's Kinesis Client Library (KCL) does, drop it there.
     #[error(
         "shard {shard_id} stored the record, but is not known to take its hash key: readers may drop it there"
     )]
@@ -360,6 +390,31 @@ pub(super) enum Outage {
 }
 
 /// A record that was not put, and why.
+///
+/// # Examples
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{KinesisStream, LocalKinesis, PutError};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
+/// let producer = stream.producer().in_flight_records_max(1).build()?;
+/// let first = producer.try_put(Bytes::from("21.5"))?;
+///
+/// let failure = producer.try_put(Bytes::from("21.6")).expect_err("one record is on its way");
+/// assert!(matches!(failure.error, PutError::NoRoom { .. }));
+/// assert_eq!(failure.record, "21.6"); // the record is yours again
+///
+/// producer.flush().await?;
+/// first.await?;
+/// producer.try_put(failure.record)?;
+/// producer.close().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct PutFailure<T> {

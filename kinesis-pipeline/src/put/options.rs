@@ -57,6 +57,31 @@ pub(super) enum PutAgain {
 }
 
 /// In which order the records of one producer, or of the puts of one stream handle and its clones, are stored.
+///
+/// # Examples
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use kinesis_pipeline::{KinesisStream, LocalKinesis, Order, PartitionKey, StartAt, Until, record::Keyed};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream: KinesisStream<Keyed<String>> = LocalKinesis::start().await?.stream("readings", 2).await?;
+/// let producer = stream.producer().aggregate(true).order(Order::PerKey).build()?;
+/// for count in 0..100 {
+///     let reading = Keyed::new(PartitionKey::new("attic")?, count.to_string());
+///     producer.put(&reading).await?; // the receipts are not awaited one by one
+/// }
+/// producer.close().await?;
+///
+/// let mut records = stream.reader().start(StartAt::TrimHorizon).until(Until::Tip).open().await?;
+/// for count in 0..100 {
+///     let record = records.next().await.ok_or("a record is missing")??;
+///     assert_eq!(record.data.record, count.to_string());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Order {

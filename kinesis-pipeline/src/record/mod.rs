@@ -12,7 +12,7 @@
 //! |---|---|
 //! | a struct or an enum | `#[derive(KinesisRecord)]` next to serde's derives |
 //! | JSON of any shape | [`serde_json::Value`] |
-//! | a Triton stream | [`TritonRecord`], or a struct with `codec = "msgpack", compat` |
+//! | a stream of Triton, a Python library ([words](crate::guide::words)) | [`TritonRecord`], or a struct with `codec = "msgpack", compat` |
 //! | lines of text, bytes | `String`, [`Bytes`], `Vec<u8>` |
 //! | any of these, and a key that is no part of it | [`Keyed`] |
 //! | keys and bytes, nothing decoded | [`EncodedRecord`] |
@@ -20,7 +20,7 @@
 //! # Which codec to choose
 //!
 //! [`Json`] unless there is a reason: every tool reads it, and Firehose, Athena and Lambda expect it. [`MsgPack`]
-//! is smaller and has bytes. [`MsgPackCompat`] is for streams that py-triton reads. [`Raw`] is for text and bytes
+//! is smaller and has bytes. [`MsgPackCompat`] is for streams that py-triton, a Python library, reads. [`Raw`] is for text and bytes
 //! that have a format already.
 //!
 //! What the codecs promise: a record is read back as it was written, floats to the last bit; bytes after the
@@ -147,6 +147,50 @@ use crate::{clock::Clock, shard::HashKey};
 ///
 /// Derive it: `#[derive(KinesisRecord)]` next to serde's derives. Write it by hand for a type whose bytes or
 /// keys need code of yours.
+///
+/// # Examples
+///
+/// ```
+/// use bytes::BytesMut;
+/// use kinesis_pipeline::{
+///     DecodeError, EncodeError, EncodedRecord, KeyError, KinesisRecord, PartitionKey, record::EncodeContext,
+/// };
+///
+/// /// A temperature as four bytes, under the key of its device.
+/// #[derive(Debug, PartialEq)]
+/// struct Reading {
+///     device: String,
+///     celsius: f32,
+/// }
+///
+/// impl KinesisRecord for Reading {
+///     fn partition_key(&self) -> Result<PartitionKey, KeyError> {
+///         PartitionKey::new(&self.device)
+///     }
+///
+///     fn encode(&self, _: &EncodeContext, out: &mut BytesMut) -> Result<(), EncodeError> {
+///         out.extend_from_slice(&self.celsius.to_be_bytes());
+///         Ok(())
+///     }
+///
+///     fn decode(stored: &EncodedRecord) -> Result<Self, DecodeError> {
+///         let bytes: [u8; 4] = stored.data[..]
+///             .try_into()
+///             .map_err(|_| DecodeError::new("reading", stored.data.len(), "not four bytes"))?;
+///         Ok(Self {
+///             device: stored.partition_key.to_string(),
+///             celsius: f32::from_be_bytes(bytes),
+///         })
+///     }
+/// }
+///
+/// let reading = Reading { device: "attic".into(), celsius: 21.5 };
+/// let mut data = BytesMut::new();
+/// reading.encode(&EncodeContext::at(std::time::SystemTime::UNIX_EPOCH), &mut data)?;
+/// let stored = EncodedRecord::new(reading.partition_key()?, data.freeze());
+/// assert_eq!(Reading::decode(&stored)?, reading);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait KinesisRecord: Sized {
     /// The partition key of this record: records with one key go to one shard.
     ///

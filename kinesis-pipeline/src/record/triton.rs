@@ -9,7 +9,8 @@ use super::{
     MsgPackCompat, PartitionKey,
 };
 
-/// An untyped record of a Triton stream: a `MessagePack` map from field names to values.
+/// An untyped record of a Triton stream: a `MessagePack` map from field names to values. Triton is a Python library
+/// with a sibling in Go: see [words](crate::guide::words).
 ///
 /// It reads what py-triton and go-triton write, and writes what both read. The partition key is the text of the
 /// field that the stream's configuration names, and random if it names none.

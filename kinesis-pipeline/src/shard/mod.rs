@@ -70,7 +70,7 @@ pub struct Position {
     pub shard_id: ShardId,
     /// The sequence number of the Kinesis record.
     pub sequence_number: SequenceNumber,
-    /// The index of the user record in its aggregate; 0 for a record that is not aggregated.
+    /// The index of the user record in its [aggregate](crate::guide::words); 0 for a record that is not aggregated.
     pub sub_sequence_number: u64,
 }
 

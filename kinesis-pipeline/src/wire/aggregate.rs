@@ -1,5 +1,6 @@
 //! Aggregates: many user records in the data of one Kinesis record, in the format of the Kinesis Producer
-//! Library (KPL), which KCL and every other consumer library splits again.
+//! Library (KPL), which the Kinesis Client Library (KCL) and every other consumer library splits again. The guide says
+//! [when they pay](crate::guide::producing).
 //!
 //! ```text
 //!   F3 89 9A C2 │ protobuf AggregatedRecord │ MD5 of the protobuf, 16 bytes

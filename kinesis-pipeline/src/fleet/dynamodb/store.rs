@@ -43,7 +43,7 @@ const SEGMENTS_MAX: usize = 10;
 const PAGES_MAX: usize = 1_000;
 
 /// Leases in DynamoDB, in the very table that the Java Kinesis Client Library (KCL) uses: its attributes, its
-/// conditions.
+/// conditions. The guide sets both [side by side](crate::guide::from_kcl).
 ///
 /// The table has the application's name unless [`table_name`](Self::table_name) gives another. It is created on
 /// demand, with on-demand billing. Rows that KCL 3.5 keeps in the same table for other purposes are left alone. Two

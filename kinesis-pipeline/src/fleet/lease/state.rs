@@ -46,7 +46,7 @@ impl fmt::Debug for WorkerId {
     }
 }
 
-/// A place of a shard, in the words of the Kinesis Client Library (KCL).
+/// A place of a shard, in the words of the Kinesis Client Library: see [from KCL](crate::guide::from_kcl).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LeaseCheckpoint {

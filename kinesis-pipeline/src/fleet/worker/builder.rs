@@ -118,8 +118,8 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// The time without a renewal after which a worker counts as dead, at least 1 s. 10 s by default, as KCL's
-    /// `failoverTimeMillis`: all workers of a fleet must have the same.
+    /// The time without a renewal after which a worker counts as dead, at least 1 s. 10 s by default, as
+    /// `failoverTimeMillis` of [KCL](crate::guide::from_kcl): all workers of a fleet must have the same.
     pub fn failover(mut self, time: Duration) -> Self {
         self.settings.failover = time;
         self

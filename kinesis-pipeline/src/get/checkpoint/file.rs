@@ -20,6 +20,35 @@ use crate::{
 /// place, so a crash leaves the old or the new file, never half of one. Times are kept in milliseconds.
 ///
 /// Use one value per file: two of them, or two processes, overwrite each other's checkpoints.
+///
+/// # Examples
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{FileCheckpoints, KinesisStream, LocalKinesis, StartAt, Until};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
+/// stream.put(&"21.5".into()).await?;
+///
+/// # let path = std::env::temp_dir().join(format!("checkpoints-doc-{}.json", std::process::id()));
+/// let store = FileCheckpoints::new(&path);
+/// for count in [1, 0] {
+///     let reader = stream.reader().start(StartAt::TrimHorizon).until(Until::Tip);
+///     let mut records = reader.checkpoints(store.clone(), "billing").open().await?;
+///     let mut found = 0;
+///     while let Some(record) = records.next().await {
+///         println!("{:?}", record?.data);
+///         found += 1;
+///     }
+///     assert_eq!(found, count, "the second reader goes on behind the first");
+/// }
+/// # std::fs::remove_file(path)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct FileCheckpoints {
     path: Arc<Path>,

@@ -129,6 +129,79 @@ pub type CheckpointFuture<'a, T> =
 ///
 /// A store must be durable when [`save`](Self::save) returns, as far as it is meant to be, and a `save` that
 /// is dropped half way must leave each shard's old or new checkpoint.
+///
+/// # Examples
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use std::{collections::BTreeMap, sync::{Arc, Mutex}};
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{
+///     Checkpoint, CheckpointError, CheckpointFuture, CheckpointStore, KinesisStream, LocalKinesis, ShardId, StartAt, Until,
+/// };
+///
+/// /// Stands for a table whose key is application, stream and shard.
+/// #[derive(Debug, Default)]
+/// struct Database {
+///     rows: Mutex<BTreeMap<(String, String, ShardId), Checkpoint>>,
+/// }
+///
+/// impl Database {
+///     fn change<T>(
+///         &self,
+///         change: impl FnOnce(&mut BTreeMap<(String, String, ShardId), Checkpoint>) -> T,
+///     ) -> Result<T, CheckpointError> {
+///         let mut rows = self.rows.lock().map_err(|_| CheckpointError::new("the database", "it broke"))?;
+///         Ok(change(&mut rows))
+///     }
+/// }
+///
+/// impl CheckpointStore for Database {
+///     fn load<'a>(&'a self, app: &'a str, stream: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>> {
+///         Box::pin(async move {
+///             self.change(|rows| {
+///                 let mine = rows.iter().filter(|((a, s, _), _)| a == app && s == stream);
+///                 mine.map(|(_, checkpoint)| checkpoint.clone()).collect()
+///             })
+///         })
+///     }
+///
+///     fn save<'a>(&'a self, app: &'a str, stream: &'a str, checkpoints: Vec<Checkpoint>) -> CheckpointFuture<'a, ()> {
+///         Box::pin(async move {
+///             self.change(|rows| {
+///                 for checkpoint in checkpoints {
+///                     let key = (app.to_owned(), stream.to_owned(), checkpoint.shard_id.clone());
+///                     rows.insert(key, checkpoint);
+///                 }
+///             })
+///         })
+///     }
+///
+///     fn remove<'a>(&'a self, app: &'a str, stream: &'a str, shards: Vec<ShardId>) -> CheckpointFuture<'a, ()> {
+///         Box::pin(async move {
+///             self.change(|rows| {
+///                 for shard in shards {
+///                     rows.remove(&(app.to_owned(), stream.to_owned(), shard));
+///                 }
+///             })
+///         })
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
+/// stream.put(&"21.5".into()).await?;
+/// let store = Arc::new(Database::default());
+/// let reader = stream.reader().start(StartAt::TrimHorizon).until(Until::Tip);
+/// let mut records = reader.checkpoints(store.clone(), "billing").open().await?;
+/// while let Some(record) = records.next().await {
+///     println!("{:?}", record?.data);
+/// }
+/// assert_eq!(store.load("billing", "readings").await?.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 pub trait CheckpointStore: fmt::Debug + Send + Sync + 'static {
     /// All checkpoints of an application in a stream, in any order.
     fn load<'a>(&'a self, app: &'a str, stream: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>>;

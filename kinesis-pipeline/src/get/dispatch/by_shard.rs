@@ -27,6 +27,41 @@ use crate::{
 /// Each shard comes out once, with its first records, and the children of a shard only after its stream was
 /// read to its end. Keep asking for the next shard while you read: this is what hands the records on. The
 /// streams of the shards may be read on other tasks.
+///
+/// # Examples
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{GetError, KinesisStream, LocalKinesis, StartAt, Until};
+/// use tokio::task::JoinSet;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 4).await?;
+/// stream.put_all((0..100).map(|count| Bytes::from(count.to_string()))).await.ok()?;
+///
+/// let records = stream.reader().start(StartAt::TrimHorizon).until(Until::Tip).open().await?;
+/// let (mut shards, mut tasks) = (records.by_shard(), JoinSet::new());
+/// while let Some(shard) = shards.next().await {
+///     let mut shard = shard?;
+///     tasks.spawn(async move {
+///         let mut count = 0;
+///         while let Some(record) = shard.next().await {
+///             let _reading = record?.data; // slow work: the other shards go on meanwhile
+///             count += 1;
+///         }
+///         Ok::<_, GetError>(count)
+///     });
+/// }
+/// let mut count = 0;
+/// while let Some(shard) = tasks.join_next().await {
+///     count += shard??;
+/// }
+/// assert_eq!(count, 100);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "shards are handed on only while the next is asked for"]
 pub struct ByShard<R> {
     records: Records<R>,

@@ -15,7 +15,7 @@ pub struct Record<R> {
     pub data: R,
     /// The key that it was put with.
     pub partition_key: PartitionKey,
-    /// The hash key that it was put with. Known only of records that came in an aggregate.
+    /// The hash key that it was put with. Known only of records that came in an [aggregate](crate::guide::words).
     pub explicit_hash_key: Option<HashKey>,
     /// The time at which the service took the record, in whole milliseconds.
     pub arrived_at: SystemTime,

@@ -32,6 +32,35 @@ use crate::{
 /// An error item about one record ([`GetError::Decode`]) is followed by the next record; any other error is
 /// the last item. A passing fault is no item at all: the reader tries again, warns once in the log, and gives
 /// up only after [`outage_max`](crate::Reader::outage_max).
+///
+/// # Examples
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use bytes::Bytes;
+/// use futures_util::StreamExt as _;
+/// use kinesis_pipeline::{KinesisStream, LocalKinesis};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 2).await?;
+/// stream.put_all((0..10).map(|count| Bytes::from(count.to_string()))).await.ok()?;
+///
+/// let mut records = stream.iter_from_all().await?;
+/// let stop = records.stop_handle(); // for a signal handler, or another task
+/// let first = records.next().await.ok_or("no record")??;
+/// println!("{} under the key {}", first.position(), first.partition_key);
+///
+/// // It is a stream: all that `StreamExt` has works.
+/// let more: Vec<_> = records.by_ref().take(9).collect().await;
+/// assert_eq!(more.len(), 9);
+/// println!("behind by {:?}", records.stats().behind_latest_max());
+///
+/// stop.stop();
+/// assert!(records.next().await.is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a reader fetches until it is dropped"]
 pub struct Records<R> {
     outlet: Outlet,

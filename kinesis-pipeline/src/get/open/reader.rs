@@ -103,7 +103,7 @@ impl<R> Reader<R> {
     /// Goes on after these records, each in its shard, whatever [`start`](Self::start) says for the others: for
     /// an application that keeps the [`Position`](crate::Position)s of its records itself.
     ///
-    /// A position inside an aggregate is followed by the rest of the aggregate. With
+    /// A position inside an [aggregate](crate::guide::words) (many user records in one Kinesis record) is followed by the rest of the aggregate. With
     /// [`keep_aggregates`](Self::keep_aggregates) it is followed by the whole aggregate again, unless it is that
     /// of its last record; a position without a sub-sequence number is taken for that of a whole aggregate.
     pub fn resume_after(self, positions: impl IntoIterator<Item = Position>) -> Self {
@@ -196,7 +196,7 @@ impl<R> Reader<R> {
         self
     }
 
-    /// Gives out aggregates as they are stored, one record each, instead of the records in them.
+    /// Gives out [aggregates](crate::guide::words) as they are stored, one record each, instead of the records in them.
     ///
     /// An aggregate that was finished in part, by a reader that split it, is given out again.
     pub fn keep_aggregates(mut self) -> Self {
@@ -204,8 +204,8 @@ impl<R> Reader<R> {
         self
     }
 
-    /// Drops the records of an aggregate whose keys do not belong to the shard that the aggregate is in, as KCL
-    /// does. By default they are given out like all others.
+    /// Drops [strays](crate::guide::words), the records of an aggregate whose keys do not belong to the shard that the aggregate is in,
+    /// as Amazon's Kinesis Client Library (KCL) does. By default they are given out like all others.
     ///
     /// A producer that did not know yet of a reshard leaves such records behind; the official one then puts
     /// them again where they belong. They are counted either way: [`ReaderStats::stray_records`].

@@ -3,6 +3,34 @@ use std::{fmt, time::SystemTime};
 use crate::shard::{SequenceNumber, ShardId};
 
 /// The start position of a reader.
+///
+/// # Examples
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{KinesisStream, LocalKinesis, StartAt, Until};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
+/// let first = stream.put(&"first".into()).await?;
+/// stream.put(&"second".into()).await?;
+///
+/// let after = StartAt::AfterSequenceNumber(first.shard_id, first.sequence_number);
+/// let an_hour_ago = StartAt::Timestamp(stream.clock().now() - std::time::Duration::from_secs(3_600));
+/// for (start, count) in [(StartAt::TrimHorizon, 2), (an_hour_ago, 2), (after, 1), (StartAt::Latest, 0)] {
+///     let mut records = stream.reader().start(start).until(Until::Tip).open().await?;
+///     let mut found = 0;
+///     while let Some(record) = records.next().await {
+///         println!("{:?}", record?.data);
+///         found += 1;
+///     }
+///     assert_eq!(found, count);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartAt {
@@ -26,6 +54,26 @@ pub enum StartAt {
 }
 
 /// The end of a reader.
+///
+/// # Examples
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{KinesisStream, LocalKinesis, StartAt, Until};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
+/// stream.put(&"21.5".into()).await?;
+///
+/// // A batch: with `Until::Stopped`, the default, the second `next` would wait for more.
+/// let mut records = stream.reader().start(StartAt::TrimHorizon).until(Until::Tip).open().await?;
+/// assert!(records.next().await.is_some());
+/// assert!(records.next().await.is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Until {
@@ -54,6 +102,39 @@ pub enum Until {
 /// the stream's retention. The service itself moves such a place to its oldest record without an error. A shard that
 /// had no records meanwhile cannot be told from one that lost them, unless a reader was at its tip within the
 /// retention.
+///
+/// # Examples
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use std::{sync::Arc, time::{Duration, SystemTime}};
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{Clock, GetError, KinesisStream, LocalKinesis, MemoryCheckpoints, OnTrimmed, StartAt, Until};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let clock = Clock::tokio(SystemTime::UNIX_EPOCH);
+/// let kinesis = LocalKinesis::builder().clock(clock).start().await?;
+/// let stream: KinesisStream<Bytes> = kinesis.stream("readings", 1).await?;
+/// let store = Arc::new(MemoryCheckpoints::new());
+/// let reader = || stream.reader().start(StartAt::TrimHorizon).until(Until::Tip).checkpoints(store.clone(), "app");
+///
+/// stream.put(&"read".into()).await?;
+/// let mut records = reader().open().await?;
+/// while let Some(record) = records.next().await {
+///     println!("{:?}", record?.data);
+/// }
+/// stream.put(&"never read".into()).await?;
+/// tokio::time::advance(Duration::from_secs(48 * 3_600)).await; // the stream retains a day
+/// stream.put(&"new".into()).await?;
+///
+/// let refused = reader().open().await;
+/// assert!(matches!(refused, Err(GetError::Trimmed { .. })));
+/// let mut records = reader().on_trimmed(OnTrimmed::FromHorizon).open().await?;
+/// assert_eq!(records.next().await.ok_or("no record")??.data, "new");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnTrimmed {

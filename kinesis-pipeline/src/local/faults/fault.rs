@@ -5,6 +5,30 @@ use crate::{local::api_error::ApiError, shard::ShardId};
 /// Something that goes wrong with calls to the embedded Kinesis.
 ///
 /// It strikes once, any call that it fits, unless you say otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{KinesisStream, LocalKinesis, PutOptions, local::Fault};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let kinesis = LocalKinesis::start().await?;
+/// let stream: KinesisStream<Bytes> = kinesis.stream("readings", 1).await?;
+///
+/// // Throttled twice, and tried on: a put that needs three attempts.
+/// kinesis.faults().add(Fault::throttle().on("PutRecords").times(2))?;
+/// assert_eq!(stream.put(&"21.5".into()).await?.attempts, 3);
+///
+/// // Stored, and the answer lost: the record may be there twice when it is put again.
+/// kinesis.faults().add(Fault::lose_response().on("PutRecords"))?;
+/// let once = stream.with_put_options(PutOptions::new().attempts_max(1))?;
+/// let error = once.put(&"21.6".into()).await.expect_err("no answer");
+/// assert!(error.may_have_been_stored());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Fault {

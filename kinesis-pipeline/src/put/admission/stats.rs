@@ -117,7 +117,7 @@ pub struct ProducerStats {
     pub records_pending: u64,
     /// The data of the records that have a receipt, without keys and aggregation.
     pub data_bytes_stored: u64,
-    /// User records that were put again because a reshard left them, in their aggregate, in a shard that does not take
+    /// User records that were put again because a reshard left them, in their [aggregate](crate::guide::words), in a shard that does not take
     /// their hash keys or whose range could not be found out.
     pub records_put_astride: u64,
     /// Requests.

@@ -11,6 +11,33 @@ use crate::{
 };
 
 /// Builds a [`Producer`].
+///
+/// # Examples
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use std::time::Duration;
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{KinesisStream, LocalKinesis, Order};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 2).await?;
+/// let producer = stream
+///     .producer()
+///     .aggregate(true)                        // small records share a Kinesis record
+///     .order(Order::PerKey)                   // ... and those of one key keep their order
+///     .in_flight_bytes_max(8 * 1024 * 1024)   // a put waits while so much is on its way
+///     .close_timeout(Duration::from_secs(20)) // less than the platform's grace time
+///     .build()?;
+/// producer.put(&"21.5".into()).await?;
+/// producer.close().await?;
+///
+/// let refused = stream.producer().requests_in_flight_max(0).build().expect_err("out of its range");
+/// assert!(refused.to_string().contains("requests_in_flight_max"));
+/// # Ok(())
+/// # }
+/// ```
 pub struct ProducerBuilder<R> {
     stream: KinesisStream<R>,
     options: PutOptions,
@@ -46,8 +73,8 @@ impl<R> ProducerBuilder<R> {
 impl<R> ProducerBuilder<R> {
     /// Whether several records share one Kinesis record, in the format of the Kinesis Producer Library:
     /// small records then go through a shard at 1 MiB a second instead of 1,000 records a second. Every
-    /// reader of the stream must split aggregates, as this library, KCL and Lambda's helpers do. Default
-    /// false.
+    /// reader of the stream must split such [aggregates](crate::guide::words), as this library, Amazon's Kinesis Client Library (KCL) and
+    /// Lambda's helpers do. Default false.
     #[must_use]
     pub fn aggregate(mut self, aggregate: bool) -> Self {
         self.options.aggregate = aggregate;
@@ -69,7 +96,7 @@ impl<R> ProducerBuilder<R> {
     /// take it. Default false: only such records are put again, as the Kinesis Producer Library does, and the others
     /// have their receipts.
     ///
-    /// Readers differ: this library's reader drops at most the records that are in a wrong shard, KCL drops the whole
+    /// Such records are called [strays](crate::guide::words). Readers differ: this library's reader drops at most the records that are in a wrong shard, KCL drops the whole
     /// aggregate with them. If KCL reads the stream and its shards are split while records are put, set it: the records
     /// of such an aggregate are then stored twice for all other readers.
     #[must_use]

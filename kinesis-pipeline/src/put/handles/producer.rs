@@ -20,7 +20,7 @@ use crate::{
     stream::KinesisStream,
 };
 
-/// Puts records as fast as the stream's shards take them, in aggregates if you like.
+/// Puts records as fast as the stream's shards take them, if you like in [aggregates](crate::guide::words): many records in one.
 ///
 /// It finds each record's shard, fills requests across all shards, writes to each shard at the pace that the
 /// shard takes, retries what failed and only that, and holds no more than its options allow. To wait for room
@@ -265,6 +265,28 @@ impl<R> fmt::Debug for Reservation<'_, R> {
 }
 
 /// The error of a flush: records that were not stored.
+///
+/// # Examples
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{FlushError, KinesisStream, LocalKinesis, local::Fault};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let kinesis = LocalKinesis::start().await?;
+/// let stream: KinesisStream<Bytes> = kinesis.stream("readings", 1).await?;
+/// let producer = stream.producer().build()?;
+///
+/// kinesis.faults().add(Fault::deny().on("PutRecords"))?;
+/// let pending = producer.put(&"21.5".into()).await?;
+/// let flushed = producer.flush().await;
+/// assert!(matches!(flushed, Err(FlushError::NotStored { records: 1, .. })));
+/// println!("why: {}", pending.await.expect_err("it was not stored"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlushError {
@@ -298,6 +320,27 @@ pub enum FlushError {
 }
 
 /// The error of a close: records that were not stored.
+///
+/// # Examples
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{KinesisStream, LocalKinesis, local::Fault};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let kinesis = LocalKinesis::start().await?;
+/// let stream: KinesisStream<Bytes> = kinesis.stream("readings", 1).await?;
+/// let producer = stream.producer().build()?;
+///
+/// kinesis.faults().add(Fault::deny().on("PutRecords"))?;
+/// producer.put(&"21.5".into()).await?; // the receipt is dropped: close counts the record
+/// let error = producer.close().await.expect_err("it was not stored");
+/// assert_eq!((error.records_failed, error.records_pending), (1, 0));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the producer of stream `{stream}` closed with {records_failed} record(s) not stored and {records_pending} \

@@ -24,7 +24,7 @@ pub struct Receipt {
     pub shard_id: ShardId,
     /// The sequence number of the Kinesis record.
     pub sequence_number: SequenceNumber,
-    /// The index of the record in its aggregate; 0 for a record that is not aggregated.
+    /// The index of the record in its [aggregate](crate::guide::words); 0 for a record that is not aggregated.
     pub sub_sequence_number: u64,
     /// The number of attempts; 1 if the first one stored the record.
     pub attempts: u32,

@@ -25,7 +25,8 @@ use super::{Codec, DecodeError, EncodeError, Format};
 #[derive(Clone, Copy, Debug)]
 pub struct MsgPack;
 
-/// The codec `msgpack` with `compat`: the old `MessagePack` form, which py-triton reads and writes.
+/// The codec `msgpack` with `compat`: the old `MessagePack` form, which py-triton, a [Python library](crate::guide::words),
+/// reads and writes.
 ///
 /// Strings and bytes are both "raw" (fixraw, raw16, raw32), never str8 and never bin. It reads all that
 /// [`MsgPack`] reads, except integers of 128 bits, which have no form in either library.
