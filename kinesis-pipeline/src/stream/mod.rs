@@ -1,3 +1,9 @@
+//! The handle of a stream, and its verbs.
+//!
+//! - `get`: reading.
+
+mod get;
+
 use std::{fmt, marker::PhantomData, sync::Arc};
 
 use crate::{clock::Clock, put, service::Kinesis, service::StreamId, target::Target};
