@@ -144,7 +144,8 @@ pub use fleet::{DynamoDbCheckpoints, DynamoDbLeases, LeaseError};
 pub use get::{
     ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
     FileCheckpoints, GetError, MemoryCheckpoints, Mismatch, OnTrimmed, Reader, ReaderStats, Record,
-    Records, ShardRecords, ShardSelector, ShardStats, StartAt, StopHandle, Until,
+    Records, ShardReader, ShardReaderBuilder, ShardRecords, ShardSelector, ShardStats, StartAt,
+    StopHandle, Until,
 };
 #[cfg(feature = "derive")]
 #[doc = include_str!("record/derive.md")]

@@ -33,6 +33,7 @@ mod metrics;
 mod open;
 mod plan;
 mod shard_reader;
+mod single;
 mod stats;
 
 #[cfg(test)]
@@ -55,11 +56,12 @@ pub use error::GetError;
 pub(crate) use fetch::consumer::{deregister as deregister_consumer, ready as consumer_ready};
 #[cfg(any(test, not(feature = "metrics")))]
 pub(crate) use metrics::GetMetrics;
-pub(crate) use open::one_shard::{OneShard, ShardItem};
-pub(crate) use open::open::list_shards;
+pub(crate) use open::discover::list_shards;
 pub use open::reader::Reader;
 pub use plan::mismatch::Mismatch;
 pub(crate) use plan::options::Options as ReaderOptions;
 pub(crate) use plan::plan::Begin;
 pub use plan::start::{OnTrimmed, ShardSelector, StartAt, Until};
+pub(crate) use single::raw::{RawShardReader, ShardItem, SingleShard};
+pub use single::reader::{ShardReader, ShardReaderBuilder};
 pub use stats::{ReaderStats, ShardStats};

@@ -2,8 +2,11 @@ use std::time::SystemTime;
 
 use super::KinesisStream;
 use crate::{
-    get::{GetError, Reader, Records, ShardSelector, StartAt, deregister_consumer, list_shards},
-    shard::{SequenceNumber, Shard},
+    get::{
+        GetError, Reader, Records, ShardReaderBuilder, ShardSelector, StartAt, deregister_consumer,
+        list_shards,
+    },
+    shard::{SequenceNumber, Shard, ShardId},
 };
 
 /// Reading.
@@ -11,6 +14,11 @@ impl<R> KinesisStream<R> {
     /// A reader to be set up: which shards, from where, until when.
     pub fn reader(&self) -> Reader<R> {
         Reader::new(self.target.clone())
+    }
+
+    /// A reader of one shard to be set up, which does not follow the shard's children.
+    pub fn shard_reader(&self, shard_id: impl Into<ShardId>) -> ShardReaderBuilder<R> {
+        ShardReaderBuilder::new(self.target.clone(), shard_id.into())
     }
 
     /// Reads what is put from now on, from all shards.

@@ -19,7 +19,7 @@ use crate::{
             plan::{Begin, Bound, start_again},
         },
     },
-    service::{ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
+    service::{ChildShard, ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
     shard::SequenceNumber,
 };
 
@@ -62,6 +62,8 @@ pub(in crate::get) struct ShardState {
     pub(super) bound: Option<Bound>,
     /// Present while the shard is read by enhanced fan-out.
     pub(super) fan_out: Option<Subscriptions>,
+    /// The children that a page or event told, until the end of the shard is delivered.
+    pub(in crate::get) children: Vec<ChildShard>,
 }
 
 #[derive(Debug)]
@@ -142,6 +144,7 @@ impl ShardState {
             failures: Failures::default(),
             bound: None,
             fan_out: None,
+            children: Vec::new(),
         }
     }
 

@@ -23,6 +23,7 @@ mod retained;
 mod service;
 #[cfg(feature = "local")]
 mod simulation;
+mod single;
 mod starts;
 mod stores;
 mod unread;
