@@ -49,6 +49,7 @@ pub(crate) use checkpoint::{Ordinal, Progress};
 pub(crate) use dispatch::ack::Ack;
 pub use dispatch::by_shard::{ByShard, ShardRecords};
 pub use dispatch::channel::StopHandle;
+pub use dispatch::checkpoint_handle::CheckpointHandle;
 pub(crate) use dispatch::deaggregate::UserRecord;
 pub use dispatch::record::Record;
 pub use dispatch::records::Records;

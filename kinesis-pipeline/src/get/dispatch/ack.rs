@@ -111,6 +111,10 @@ impl Tracker {
         }
     }
 
+    pub(super) fn saver(&self) -> &Saver {
+        &self.saver
+    }
+
     pub(super) async fn save(&self) -> Result<(), CheckpointError> {
         self.saver.save().await
     }

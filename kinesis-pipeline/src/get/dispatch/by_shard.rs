@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::{
     channel::{Delivery, News, Page, StopHandle, Taken},
+    checkpoint_handle::CheckpointHandle,
     record::Record,
     records::Records,
     taker::Taker,
@@ -87,6 +88,12 @@ impl<R> ByShard<R> {
     /// Ends fetching. What was fetched still comes out, then `None`.
     pub fn stop(&self) {
         self.records.stop();
+    }
+
+    /// Returns a handle that saves the checkpoints, as [`Records::checkpoint_handle`].
+    #[must_use]
+    pub fn checkpoint_handle(&self) -> Option<CheckpointHandle> {
+        self.records.checkpoint_handle()
     }
 
     /// A handle that stops the reader from elsewhere.

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     channel::{Delivery, Outlet, StopHandle},
+    checkpoint_handle::CheckpointHandle,
     record::Record,
     taker::Taker,
 };
@@ -95,6 +96,14 @@ impl<R> Records<R> {
         };
         let saved = tracker.save().await;
         saved.map_err(|error| GetError::checkpoint(self.taker.stream(), error))
+    }
+
+    /// Returns a handle that saves the checkpoints of this reader, also after the reader is gone; `None` for a reader
+    /// without [`checkpoints`](crate::Reader::checkpoints).
+    #[must_use]
+    pub fn checkpoint_handle(&self) -> Option<CheckpointHandle> {
+        let saver = self.taker.tracker()?.saver().clone();
+        Some(CheckpointHandle::new(self.taker.stream().clone(), saver))
     }
 
     /// A handle that stops this reader from elsewhere: another task, a signal handler.
