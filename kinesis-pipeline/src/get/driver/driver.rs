@@ -25,7 +25,7 @@ use crate::{
             plan::{Begin, Bound},
         },
         shard_reader::{
-            poll_pacer::Pace,
+            poll_pacer::PollPacer,
             shard_reader::{Call, End, PAGES_MAX, ReadUntil, ShardState},
         },
         stats::Counters,
@@ -259,7 +259,7 @@ impl Driver {
             saver.progress.reach(checkpoint);
         }
         self.counters.on_begun(shard_id);
-        let mut pace = Pace::new(self.poll_interval(), self.options.page_records_max);
+        let mut pace = PollPacer::new(self.poll_interval(), self.options.page_records_max);
         if self.options.ignores_limits {
             pace = pace.unlimited();
         }

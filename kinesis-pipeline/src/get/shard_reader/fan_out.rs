@@ -179,7 +179,7 @@ mod tests {
     use crate::get::shard_reader::shard_reader::Call;
     use crate::{
         HashKeyRange, PartitionKey,
-        get::shard_reader::poll_pacer::Pace,
+        get::shard_reader::poll_pacer::PollPacer,
         service::{ChildShard, StoredRecord},
     };
 
@@ -210,7 +210,7 @@ mod tests {
     }
 
     fn shard(begin: IteratorStart, now: Instant) -> ShardState {
-        let pace = Pace::new(Duration::from_secs(1), 10_000);
+        let pace = PollPacer::new(Duration::from_secs(1), 10_000);
         let mut state = ShardState::new(begin.into(), None, pace, now).by_fan_out();
         state.on_subscribed(now, SystemTime::UNIX_EPOCH);
         state

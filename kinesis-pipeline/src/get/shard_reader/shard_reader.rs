@@ -5,7 +5,7 @@ pub(in crate::get) use super::fan_out::FALL_BACK_AFTER;
 use super::{
     fan_out::{PAUSE_MAX, Subscriptions},
     lag::LagWatch,
-    poll_pacer::{Pace, PageFacts, PageSize},
+    poll_pacer::{PageFacts, PageSize, PollPacer},
     retry::{Failures, Verdict},
 };
 use tokio::time::Instant;
@@ -55,7 +55,7 @@ pub(in crate::get) struct ShardState {
     pub(super) pages_out: usize,
     /// The earliest time of the next call.
     pub(super) due: Instant,
-    pub(super) pace: Pace,
+    pub(super) pace: PollPacer,
     pub(super) lag: LagWatch,
     pub(super) failures: Failures,
     /// The end of the reading, if it is before that of the shard.
@@ -122,7 +122,7 @@ impl ShardState {
     pub(in crate::get) fn new(
         begin: Begin,
         iterator: Option<ShardIterator>,
-        pace: Pace,
+        pace: PollPacer,
         now: Instant,
     ) -> Self {
         let resumed = begin.resumed.as_ref();
