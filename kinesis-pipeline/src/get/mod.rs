@@ -4,14 +4,14 @@
 //!   ListShards ── plan ──> lineage: which shards, parents before children
 //!                             │ a shard may be read
 //!                             v
-//!   GetShardIterator ──> shard_state ── pace, retry, budget: what to call, when, how large
+//!   GetShardIterator ──> shard_reader ── poll pacer, retry, budget: the next call, its time and size
 //!   GetRecords  <── fetch ───┤  │ a page
 //!   SubscribeToShard <───────┘  │ an event is a page too
 //!                               v
-//!                 deliver: queue of pages, one after the other from each shard
+//!                 channel: queue of pages, in order within each shard
 //!                               │ on the caller's task
 //!                               v
-//!                 split: the records of an aggregate
+//!                 deaggregate: the user records of an aggregate
 //!                               v
 //!                 decode ──> Records: Record<R> or one error item
 //!                               │ taken or acked
@@ -19,15 +19,17 @@
 //!                 checkpoint: progress, saver, stores
 //! ```
 //!
-//! Shards are polled, or subscribed to as a `consumer`, by the rules of `shard_state::fan_out`.
+//! Shards are polled, or subscribed to as a `consumer`, by the rules of `shard_reader::fan_out`. `single` is a reader of
+//! one shard over the same driver.
 //!
-//! One task per reader, the `driver`, makes all calls. Everything it decides by is a state machine without
-//! effects; the wish of the owner (take a page, stop, drop) reaches it through the queue.
+//! One task per reader, the `driver`, makes all calls. Its decisions are state machines without effects. The messages of
+//! the owner (page taken, stop, dropped) reach it through the channel.
 
 mod checkpoint;
 mod dispatch;
 mod driver;
 mod error;
+mod error_text;
 mod fetch;
 mod metrics;
 mod open;

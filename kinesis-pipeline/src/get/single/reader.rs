@@ -148,12 +148,12 @@ impl<R> ShardReaderBuilder<R> {
         let counters = Counters::new(&target.stream);
         // Where LATEST was, for a later iterator: a time before the first one was asked for.
         let latest = ServiceClock::unknown(target.clock.now()).reached;
-        let opener = Opener {
+        let positions = Opener {
             target: &target,
             options: &options,
             consumer_arn: consumer_arn.as_deref(),
         };
-        let (begin, opened) = match opener.fix_position(&shard_id, &begin.iterator).await {
+        let (begin, opened) = match positions.fix_position(&shard_id, &begin.iterator).await {
             Ok(opened) => (start_again(begin, latest), opened),
             Err(Unfixed::Failed(error)) => return Err(error),
             Err(Unfixed::Lost(shard_id, error)) => {

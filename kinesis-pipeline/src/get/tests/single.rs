@@ -188,7 +188,7 @@ async fn a_record_that_cannot_be_decoded_is_one_error_item() {
         service.put(0, text);
     }
     let stream: KinesisStream<Good> = service.stream();
-    let mut reader = stream.shard_reader(&id(0)).open().await.unwrap();
+    let mut reader = stream.shard_reader(id(0)).open().await.unwrap();
     assert_eq!(reader.next().await.unwrap().unwrap().data, Good("a".into()));
     let error = reader.next().await.unwrap().unwrap_err();
     assert!(matches!(error, GetError::Decode { .. }), "{error:?}");

@@ -1,6 +1,4 @@
-//! The errors of readers.
-
-mod display;
+//! The errors of readers. Their texts are in `error_text`.
 
 use std::{
     error::Error,

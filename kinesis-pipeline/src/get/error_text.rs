@@ -4,10 +4,10 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::GetError;
 use crate::{
     get::{
         checkpoint::{Checkpoint, CheckpointPlace},
+        error::GetError,
         plan::{mismatch::Mismatch, start::ShardSelector},
     },
     service::{ErrorClass, StreamId},
