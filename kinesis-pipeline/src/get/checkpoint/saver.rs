@@ -63,7 +63,7 @@ impl Saver {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Saves what is not saved yet. What a failed save was about will be saved by the next.
+    /// Saves the unsaved positions. After a failed save the next one saves them.
     pub(in crate::get) async fn save(&self) -> Result<(), CheckpointError> {
         let _in_order = self.saving.lock().await;
         let unsaved = self.progress.take_unsaved();
@@ -94,7 +94,7 @@ async fn in_time<T>(call: CheckpointFuture<'_, T>) -> Result<T, CheckpointError>
     in_time.unwrap_or_else(|late| Err(CheckpointError::new("its usual place", late)))
 }
 
-/// Puts back what a save was about, unless it was saved: also when the save is dropped half way.
+/// A save in progress. Dropped before [`done`](Self::done), also half way, it returns its positions to the unsaved ones.
 struct Saving<'a> {
     progress: &'a Progress,
     unsaved: Option<Vec<Checkpoint>>,

@@ -137,7 +137,7 @@ impl<R> ByShard<R> {
         }
     }
 
-    /// Hands a page to its shard's stream, which is returned if it is new.
+    /// Sends a page to the stream of its shard. Returns the stream if the page is its first.
     fn hand_on(&mut self, page: Page) -> Option<ShardRecords<R>> {
         let Some(shard) = self.shards.get(&page.shard_id) else {
             let mut taker = self.records.taker().like();
@@ -165,7 +165,7 @@ impl<R> ByShard<R> {
     }
 }
 
-/// Frees the room of a page that nobody reads.
+/// Frees the budget of a page whose shard has no reader any more.
 fn take_unread(taker: &Taker, page: &Page) {
     taker.tell(News::Took(Taken {
         shard_id: page.shard_id.clone(),

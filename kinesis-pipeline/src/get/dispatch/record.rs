@@ -7,7 +7,7 @@ use crate::{
     shard::{HashKey, Position},
 };
 
-/// A record as it was read: your data, and what the service knows of it.
+/// A record that was read: your data, and its facts from the service.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Record<R> {

@@ -113,7 +113,7 @@ impl Taker {
         self.tracker.as_ref()
     }
 
-    /// The owner asks for the next record, or says that it is done with the last.
+    /// Notes that the owner asks for the next record: the one given out last is finished.
     pub(super) fn on_asked(&mut self) {
         if let Some(tracker) = &mut self.tracker {
             tracker.on_asked();
@@ -198,7 +198,7 @@ impl Taker {
         Some((read, page.behind_latest))
     }
 
-    /// Drops what is left of the page.
+    /// Drops the rest of the open page and tells the driver that the page was taken.
     pub(in crate::get) fn leave(&mut self) {
         if let Some(page) = self.page.take() {
             if page.records.strays() > 0 {

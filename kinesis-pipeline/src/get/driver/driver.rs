@@ -178,7 +178,8 @@ impl Driver {
             self.feed.send(Delivery::Failed(error));
         }
         self.counters.metrics().on_end();
-        // Abandons what is in flight, so that no older save runs beside the last.
+        // Drops the calls in flight. Without this an older save (O) could run beside the last one (L): O takes position
+        // 5, L takes 7, the store writes 7, the store writes 5, and records 6 and 7 are read again.
         self.calls.clear();
         self.events.clear();
         self.subscriptions.clear();

@@ -101,7 +101,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Hands on what is wanted of a page, which takes so many bytes in memory, and goes on.
+    /// Delivers the wanted records of a page, `bytes` of memory, and schedules the next call of the shard.
     pub(super) fn deliver(
         &mut self,
         shard_id: &ShardId,

@@ -66,7 +66,7 @@ impl Doubt {
     }
 }
 
-/// Lists all retained shards, as often as it takes to tell what can be read.
+/// Lists all retained shards, again while a [`Doubt`] remains and its limit allows.
 pub(in crate::get) async fn discover(
     target: &Target,
     wish: &Wish,

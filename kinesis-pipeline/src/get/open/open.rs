@@ -104,8 +104,8 @@ struct Fixed {
 }
 
 impl Opening<'_> {
-    /// Decides what to read and fixes the positions, again from the listing on while a shard is not known that was
-    /// listed.
+    /// Plans the shards to read and fixes their positions. Starts again from the listing while the service does not know
+    /// a shard that it has listed.
     async fn fix(&self) -> Result<Fixed, GetError> {
         let mut failures = Failures::default();
         loop {

@@ -34,7 +34,7 @@ pub(in crate::get) enum Unfixed {
     Failed(GetError),
 }
 
-/// The consumer to subscribe as; `None` for polling, which may be what was fallen back to.
+/// Returns the ARN of the consumer to subscribe as; `None` to poll, also as the fall-back.
 pub(super) async fn consumer_arn(
     target: &Target,
     options: &Options,

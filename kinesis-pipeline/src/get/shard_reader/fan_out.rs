@@ -10,8 +10,8 @@ use crate::{
 
 /// The service refuses a subscription within this time of the last one of the same consumer and shard.
 const SUBSCRIBE_INTERVAL_MIN: Duration = Duration::from_secs(5);
-/// A subscription that nobody has read from for so long is ended: what it holds back would also hold back the
-/// other subscriptions of its connection.
+/// The time after which a subscription that is not read from is ended: its unread events also block the other
+/// subscriptions of the HTTP/2 connection.
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// An event that came only after such a wait was made during it, however slow the network is.
 const LATENCY_MAX: Duration = Duration::from_secs(1);

@@ -75,7 +75,7 @@ impl PollPacer {
         }
     }
 
-    /// For a server without limits: what waits is read as fast as it answers.
+    /// Returns a pacer for a server without limits: a backlog is read as fast as the server answers.
     pub(in crate::get) fn unlimited(self) -> Self {
         Self {
             is_limited: false,

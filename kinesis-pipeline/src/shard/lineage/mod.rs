@@ -1,6 +1,6 @@
 //! The family of a stream's shards.
 //!
-//! - `mod`: the state and what is known of a shard.
+//! - `mod`: the state, and the facts of each shard.
 //! - `order`: which shard may be read, and what its end or abandonment changes.
 //! - `discover`: shards that turn up later, and shards that expire.
 //! - `coverage`: the hash keys of shards and their children.
@@ -56,7 +56,7 @@ use super::{HashKeyRange, Shard, ShardId};
 #[derive(Debug)]
 pub struct Lineage {
     scope: Scope,
-    /// Of what turns up later, only descendants of shards that were open at the beginning are of interest.
+    /// Whether only descendants of shards that were open at the beginning are taken in later.
     is_batch: bool,
     /// Every shard that was ever seen and is still retained, members and others.
     nodes: BTreeMap<ShardId, Node>,
@@ -84,7 +84,7 @@ pub(crate) enum Scope {
     Leased,
 }
 
-/// What a shard is to the set when it is added.
+/// The role of a shard when it is added to the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// To be read.
@@ -113,7 +113,7 @@ struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Stranger,
-    /// Parents of the set have not ended, or nobody asked for the shard yet.
+    /// Not given out yet; it is ready once its parents in the set have ended.
     Waiting,
     Reading,
     Ended,

@@ -31,7 +31,7 @@ impl Lineage {
         }
     }
 
-    /// A shard has been read as far as wanted: what follows it is of no interest.
+    /// Abandons a shard that was read as far as wanted, with all of its descendants.
     pub(crate) fn cut(&mut self, id: &ShardId) {
         let Some(node) = self.nodes.get_mut(id) else {
             return;
