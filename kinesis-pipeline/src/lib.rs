@@ -161,9 +161,10 @@ pub use fleet::{
 #[cfg(feature = "dynamodb")]
 pub use fleet::{DynamoDbCheckpoints, DynamoDbLeases, LeaseError};
 pub use get::{
-    ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
-    FileCheckpoints, GetError, MemoryCheckpoints, Mismatch, OnTrimmed, Reader, ReaderStats, Record,
-    Records, ShardRecords, ShardSelector, ShardStats, StartAt, StopHandle, Until,
+    ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointHandle, CheckpointPlace,
+    CheckpointStore, FileCheckpoints, GetError, MemoryCheckpoints, Mismatch, OnTrimmed, Reader,
+    ReaderStats, Record, Records, ShardReader, ShardReaderBuilder, ShardRecords, ShardSelector,
+    ShardStats, StartAt, StopHandle, Until,
 };
 #[cfg(feature = "derive")]
 #[doc = include_str!("record/derive.md")]

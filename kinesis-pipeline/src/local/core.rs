@@ -66,7 +66,7 @@ impl Core {
         }
     }
 
-    /// Waits until what was done by now survives the end of this process; at once for a state in memory.
+    /// Waits until all changes so far survive the end of this process. Returns at once for a state in memory.
     ///
     /// # Errors
     /// `InternalFailureException` once something cannot be written.

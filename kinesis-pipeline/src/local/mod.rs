@@ -118,7 +118,7 @@ impl LocalKinesis {
         ))))
     }
 
-    /// The faults of this Kinesis: what goes wrong with the next calls.
+    /// The faults of this Kinesis, for the next calls.
     #[must_use]
     pub fn faults(&self) -> Faults {
         Faults {

@@ -1,4 +1,4 @@
-//! Records: what a type needs to travel through a stream, and how its bytes are written and read.
+//! Records: the trait of a type that goes through a stream, and the codecs that write and read its bytes.
 //!
 //! ```text
 //!   put:  R ── partition_key, explicit_hash_key ──┐
@@ -235,7 +235,7 @@ pub trait KinesisRecord: Sized {
     /// The bytes are not what the codec writes for this type.
     fn decode(stored: &EncodedRecord) -> Result<Self, DecodeError>;
 
-    /// As [`decode`](Self::decode), of a record that nobody else needs: a type that keeps the bytes as they are
+    /// Decodes as [`decode`](Self::decode) does, and consumes the record: a type that keeps the bytes as they are
     /// takes them over.
     ///
     /// # Errors

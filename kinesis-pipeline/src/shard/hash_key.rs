@@ -5,7 +5,7 @@ use crate::digest;
 /// A point of a stream's key space, 0 to 2^128 - 1. It decides which shard takes a record.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HashKey {
-    // In halves: a whole would make whatever has it, or may have it, 16 bytes larger.
+    // Two halves: the alignment of a `u128` would make each type that holds a key 16 bytes larger.
     high: u64,
     low: u64,
 }

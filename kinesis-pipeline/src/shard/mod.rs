@@ -1,4 +1,4 @@
-//! Shards: their ids, hash-key ranges, sequence numbers, and who descends from whom.
+//! Shards: their ids, hash-key ranges, sequence numbers, and lineage.
 
 pub(crate) mod coverage;
 mod hash_key;
@@ -8,6 +8,7 @@ mod sequence;
 
 pub use hash_key::{HashKey, HashKeyRange, InvalidHashKey};
 pub use id::ShardId;
+pub use lineage::Lineage;
 pub use sequence::{InvalidSequenceNumber, SequenceNumber};
 
 /// A shard as `ListShards` describes it.

@@ -1,3 +1,9 @@
+//! The handle of a stream, and its verbs.
+//!
+//! - `put`: writing.
+//! - `get`: reading.
+
+mod get;
 mod put;
 
 use std::{fmt, marker::PhantomData, sync::Arc};

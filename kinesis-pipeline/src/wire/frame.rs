@@ -24,7 +24,7 @@ pub(crate) fn are_framed<'a>(datas: impl Iterator<Item = &'a Bytes>) -> Vec<bool
     framed.into_iter().map(is_right).collect()
 }
 
-/// The protobuf, and what should be its MD5; `None` for what cannot be an aggregate.
+/// Splits data into the protobuf and the MD5 that it should have; `None` if it cannot be an aggregate.
 pub(super) fn body_and_checksum(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let body = data.strip_prefix(&MAGIC)?;
     body.split_at_checked(body.len().checked_sub(MD5_BYTES)?)

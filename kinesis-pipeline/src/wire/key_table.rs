@@ -10,7 +10,7 @@ const ENDS_BYTES: usize = 16;
 
 /// Finds the index of a key among those that were written.
 ///
-/// It compares short keys by words of its own, long ones with what was written. The general map of the standard
+/// It compares short keys by words in the table, long ones with the written bytes. The general map of the standard
 /// library takes three times as long, which at this place is most of the time of an aggregate.
 #[derive(Clone, Debug)]
 pub(super) struct KeyTable {
@@ -78,7 +78,7 @@ impl KeyTable {
         }
     }
 
-    /// Reads what [`index_of`](Self::index_of) will begin with for this key.
+    /// Prefetches the slot at which [`index_of`](Self::index_of) begins for this key.
     #[inline]
     pub(super) fn prefetch(&self, key: &[u8]) -> Touched {
         let slot = self.slot_of(hash(self.seed, key, ends(key)));

@@ -21,7 +21,7 @@ pub(crate) struct ShardRecords {
     strays: u64,
 }
 
-/// What belongs to the shard.
+/// The hash keys of the shard.
 #[derive(Debug)]
 struct ShardKeys {
     range: HashKeyRange,

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     GetError, KinesisRecord,
     fleet::lease::{Lease, LeaseStore},
-    get::{Begin, OneShard, Progress},
+    get::{Begin, Progress, RawShardReader, SingleShard},
     service::backoff::jittered,
     shard::ShardId,
     target::Target,
@@ -175,15 +175,15 @@ where
         }
     }
 
-    fn open(&self, begin: Begin) -> OneShard {
-        OneShard::open(
-            self.target.clone(),
-            &self.lease.shard_id,
-            self.lease.hash_key_range,
+    fn open(&self, begin: Begin) -> RawShardReader {
+        RawShardReader::open(SingleShard {
+            target: self.target.clone(),
+            shard_id: self.lease.shard_id.clone(),
+            range: self.lease.hash_key_range,
             begin,
-            self.settings.reader.clone(),
-            self.consumer_arn.clone(),
-        )
+            options: self.settings.reader.clone(),
+            consumer_arn: self.consumer_arn.clone(),
+        })
     }
 
     pub(super) fn failed(&self, source: GetError) -> Halt {

@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep_until};
 use super::settings::BatchLimits;
 use crate::{
     Clock, GetError,
-    get::{OneShard, ShardItem, UserRecord},
+    get::{RawShardReader, ShardItem, UserRecord},
 };
 
 /// What a record takes in memory besides its bytes.
@@ -51,7 +51,7 @@ impl Gather {
     }
 
     /// The next batch, or the end of the reader. Cancel safe: what was gathered stays.
-    pub(super) async fn next(&mut self, reader: &mut OneShard) -> Gathered {
+    pub(super) async fn next(&mut self, reader: &mut RawShardReader) -> Gathered {
         loop {
             while !self.is_full()
                 && let Some(item) = reader.next_of_page()

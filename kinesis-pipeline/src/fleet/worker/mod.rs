@@ -7,7 +7,7 @@
 //!   LeaseRenewer: the only writer of its lease ── renew, checkpoint, end, release ──> LeaseStore
 //!        ^ orders                 │ hold: held, asked for, lost
 //!        │                        v
-//!   ShardConsumer: OneShard ── gather ──> Batch ──> Processor
+//!   ShardConsumer: RawShardReader ── gather ──> Batch ──> Processor
 //! ```
 //!
 //! Renewals never wait for processing: they have a task of their own for each lease. A consumer gives out nothing

@@ -129,7 +129,7 @@ impl FileCheckpoints {
                 Ok(_) if new != old => write(&path, &new),
                 _ => Ok(()),
             };
-            // What could not be written is not remembered either: the next save tries again.
+            // A table that could not be written is not kept in memory either: the next save writes it again.
             let is_done = written.is_ok() && result.is_ok();
             *table = Some(if is_done { new } else { old });
             written.and(result)

@@ -8,8 +8,8 @@ use crate::shard::ShardId;
 
 /// The finished position of each shard, and the positions that are not saved yet.
 ///
-/// A shard's mark is contiguous: it never passes a record that is not finished, in whatever order records are
-/// finished. Locked for the length of a few pushes and pops only.
+/// The watermark of each shard: it never passes an unfinished record, in whatever order records are finished. Locked for
+/// the length of a few pushes and pops only.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     shards: Mutex<HashMap<ShardId, ShardProgress>>,
@@ -105,7 +105,7 @@ impl Progress {
         unsaved
     }
 
-    /// Gives back positions that could not be saved, unless newer ones have come.
+    /// Returns positions that could not be saved to the unsaved ones, except where a newer one is there.
     pub(super) fn put_back(&self, checkpoints: Vec<Checkpoint>) {
         let mut shards = self.lock();
         for checkpoint in checkpoints {

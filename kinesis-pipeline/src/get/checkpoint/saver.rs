@@ -18,6 +18,11 @@ pub(crate) struct Saver {
     pub(in crate::get) progress: Arc<Progress>,
     /// Shards that are finished and gone. Their checkpoints are removed once those of their children are saved.
     gone: Arc<Mutex<Vec<ShardId>>>,
+    /// Held during a save, so that saves reach the store in the order in which they took their positions.
+    ///
+    /// Without it, with a save of the driver (D) and one of a handle (H): D takes position 5, H takes position 7, the
+    /// store writes 7, the store writes 5. The checkpoint goes back, and a shard that had ended is read again.
+    saving: Arc<tokio::sync::Mutex<()>>,
     /// The creation time of the stream, once that is known; it goes with each checkpoint.
     stream_created_at: Arc<OnceLock<SystemTime>>,
 }
@@ -34,6 +39,7 @@ impl Saver {
             stream: stream.into(),
             progress: Arc::default(),
             gone: Arc::default(),
+            saving: Arc::default(),
             stream_created_at: Arc::default(),
         }
     }
@@ -57,8 +63,9 @@ impl Saver {
         self.gone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Saves what is not saved yet. What a failed save was about will be saved by the next.
+    /// Saves the unsaved positions. After a failed save the next one saves them.
     pub(in crate::get) async fn save(&self) -> Result<(), CheckpointError> {
+        let _in_order = self.saving.lock().await;
         let unsaved = self.progress.take_unsaved();
         if unsaved.is_empty() {
             return Ok(());
@@ -87,7 +94,7 @@ async fn in_time<T>(call: CheckpointFuture<'_, T>) -> Result<T, CheckpointError>
     in_time.unwrap_or_else(|late| Err(CheckpointError::new("its usual place", late)))
 }
 
-/// Puts back what a save was about, unless it was saved: also when the save is dropped half way.
+/// A save in progress. Dropped before [`done`](Self::done), also half way, it returns its positions to the unsaved ones.
 struct Saving<'a> {
     progress: &'a Progress,
     unsaved: Option<Vec<Checkpoint>>,

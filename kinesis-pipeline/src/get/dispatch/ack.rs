@@ -13,7 +13,7 @@ use crate::{
 /// The largest number of records of one shard that wait for their ack.
 const UNACKED_MAX: u64 = 1_000_000;
 
-/// Notes what the owner of a reader has finished.
+/// The watermark's view of a reader's owner: which records were given out and which are finished.
 #[derive(Debug)]
 pub(in crate::get) struct Tracker {
     saver: Saver,
@@ -22,7 +22,7 @@ pub(in crate::get) struct Tracker {
     given: Option<Checkpoint>,
 }
 
-/// The right to say that a record is finished.
+/// The handle that marks one record as finished.
 #[derive(Clone)]
 pub(crate) struct Ack {
     progress: Arc<Progress>,
@@ -56,19 +56,19 @@ impl Tracker {
         }
     }
 
-    /// Another one for the same progress.
+    /// Returns another tracker of the same progress.
     pub(super) fn like(&self) -> Self {
         Self::new(self.saver.clone(), self.needs_ack)
     }
 
-    /// The owner asks for the next record, or says that it is done.
+    /// Notes that the owner asks for the next record: the one given out last is finished.
     pub(super) fn on_asked(&mut self) {
         if let Some(given) = self.given.take() {
             self.saver.progress.reach(given);
         }
     }
 
-    /// A record is being given out; `is_last` tells whether nothing of its Kinesis record is left.
+    /// Notes a record that is given out. `is_last`: it is the last one of its Kinesis record.
     pub(super) fn on_given<R>(
         &mut self,
         mut item: Result<Record<R>, GetError>,
@@ -109,6 +109,10 @@ impl Tracker {
                 count: UNACKED_MAX,
             }),
         }
+    }
+
+    pub(super) fn saver(&self) -> &Saver {
+        &self.saver
     }
 
     pub(super) async fn save(&self) -> Result<(), CheckpointError> {

@@ -8,10 +8,11 @@ use std::{
 };
 
 use futures_core::Stream;
-use tokio::{sync::mpsc, task::coop};
+use tokio::sync::mpsc;
 
 use super::{
     channel::{Delivery, News, Page, StopHandle, Taken},
+    checkpoint_handle::CheckpointHandle,
     record::Record,
     records::Records,
     taker::Taker,
@@ -79,12 +80,22 @@ pub struct ShardRecords<R> {
     shard_id: ShardId,
     pages: mpsc::UnboundedReceiver<Page>,
     taker: Taker,
+    /// Whether the last page has come.
     is_ended: bool,
     record: PhantomData<fn() -> R>,
 }
 
+/// Reading shard by shard.
+impl<R> Records<R> {
+    /// Gives the shards out one by one, each as a stream of its records, for those who want to read them side
+    /// by side.
+    pub fn by_shard(self) -> ByShard<R> {
+        ByShard::new(self)
+    }
+}
+
 impl<R> ByShard<R> {
-    pub(super) fn new(records: Records<R>) -> Self {
+    fn new(records: Records<R>) -> Self {
         let mut shards = Self {
             shards: HashMap::new(),
             begun: None,
@@ -112,6 +123,12 @@ impl<R> ByShard<R> {
     /// Ends fetching. What was fetched still comes out, then `None`.
     pub fn stop(&self) {
         self.records.stop();
+    }
+
+    /// Returns a handle that saves the checkpoints, as [`Records::checkpoint_handle`].
+    #[must_use]
+    pub fn checkpoint_handle(&self) -> Option<CheckpointHandle> {
+        self.records.checkpoint_handle()
     }
 
     /// A handle that stops the reader from elsewhere.
@@ -143,7 +160,7 @@ impl<R> ByShard<R> {
                         return Poll::Ready(Some(Ok(shard)));
                     }
                 }
-                Some(Delivery::ShardEnd(shard_id)) => {
+                Some(Delivery::ShardEnd { shard_id, .. }) => {
                     self.shards.remove(&shard_id);
                 }
                 Some(Delivery::Failed(error)) => return Poll::Ready(Some(Err(error))),
@@ -155,7 +172,7 @@ impl<R> ByShard<R> {
         }
     }
 
-    /// Hands a page to its shard's stream, which is returned if it is new.
+    /// Sends a page to the stream of its shard. Returns the stream if the page is its first.
     fn hand_on(&mut self, page: Page) -> Option<ShardRecords<R>> {
         let Some(shard) = self.shards.get(&page.shard_id) else {
             let mut taker = self.records.taker().like();
@@ -183,7 +200,7 @@ impl<R> ByShard<R> {
     }
 }
 
-/// Frees the room of a page that nobody reads.
+/// Frees the budget of a page whose shard has no reader any more.
 fn take_unread(taker: &Taker, page: &Page) {
     taker.tell(News::Took(Taken {
         shard_id: page.shard_id.clone(),
@@ -228,23 +245,17 @@ impl<R: KinesisRecord> ShardRecords<R> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Record<R>, GetError>>> {
-        self.taker.on_asked();
-        let progress = ready!(coop::poll_proceed(context));
-        let item = loop {
-            if self.is_ended {
-                break None;
-            }
-            if let Some(item) = self.taker.next() {
-                self.is_ended = item.as_ref().is_err_and(GetError::ends_the_stream);
-                break Some(item);
-            }
-            match ready!(self.pages.poll_recv(context)) {
-                Some(page) => self.taker.open(page),
-                None => self.is_ended = true,
-            }
-        };
-        progress.made_progress();
-        Poll::Ready(item)
+        let Self {
+            taker,
+            pages,
+            is_ended,
+            ..
+        } = self;
+        taker.poll_next(context, Taker::next, |context| {
+            let page = ready!(pages.poll_recv(context));
+            *is_ended = page.is_none();
+            Poll::Ready(page.map(Ok))
+        })
     }
 }
 

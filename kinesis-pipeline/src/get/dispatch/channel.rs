@@ -1,18 +1,29 @@
-use std::{sync::Arc, task, task::Poll, time::Duration};
+use std::{
+    sync::Arc,
+    task::{self, Poll, ready},
+    time::Duration,
+};
 
 use tokio::sync::{mpsc, watch};
 
 use super::deaggregate::Finished;
-use crate::{get::error::GetError, service::StoredRecord, shard::ShardId};
+use crate::{
+    get::error::GetError,
+    service::{ChildShard, StoredRecord, StreamId},
+    shard::ShardId,
+};
 
 /// A delivery from the driver to the reader's owner, in order.
 #[derive(Debug)]
 pub(in crate::get) enum Delivery {
     Page(Page),
-    /// The shard's last page has been delivered.
-    ShardEnd(ShardId),
+    /// The last page of a shard has been delivered. A server may leave the children out.
+    ShardEnd {
+        shard_id: ShardId,
+        children: Vec<ChildShard>,
+    },
     Failed(GetError),
-    /// Nothing follows. A queue that closes without it was cut off.
+    /// The last delivery. A queue that closes without it was cut off: the driver's task was ended from outside.
     End,
 }
 
@@ -59,6 +70,7 @@ pub(super) type NewsSender = mpsc::UnboundedSender<News>;
 /// The owner's side.
 #[derive(Debug)]
 pub(in crate::get) struct Outlet {
+    stream: StreamId,
     deliveries: mpsc::UnboundedReceiver<Delivery>,
     pub(in crate::get) news: NewsSender,
     pub(super) stop: StopHandle,
@@ -66,6 +78,8 @@ pub(in crate::get) struct Outlet {
     received: u64,
     /// The number of deliveries that had come when the driver was last told that the owner waits.
     told: Option<u64>,
+    /// Whether the last delivery came.
+    is_ended: bool,
 }
 
 /// Stops a reader from elsewhere. Cheap to clone; it keeps nothing alive.
@@ -87,7 +101,8 @@ impl StopHandle {
     }
 }
 
-pub(in crate::get) fn channel() -> (Feed, Outlet) {
+/// Makes the queue between the driver of a reader of this stream and the reader's owner.
+pub(in crate::get) fn channel(stream: &StreamId) -> (Feed, Outlet) {
     let (deliver, deliveries) = mpsc::unbounded_channel();
     let (tell, news) = mpsc::unbounded_channel();
     let (stop, is_stopped) = watch::channel(false);
@@ -101,6 +116,7 @@ pub(in crate::get) fn channel() -> (Feed, Outlet) {
         pages_out: 0,
     };
     let outlet = Outlet {
+        stream: stream.clone(),
         deliveries,
         news: tell,
         stop: StopHandle {
@@ -108,6 +124,7 @@ pub(in crate::get) fn channel() -> (Feed, Outlet) {
         },
         received: 0,
         told: None,
+        is_ended: false,
     };
     (feed, outlet)
 }
@@ -167,22 +184,52 @@ impl Feed {
 }
 
 impl Outlet {
-    /// The next delivery. When there is none yet the driver is told that the owner waits.
+    /// Polls for the next delivery; `None` after the last one. A queue that was cut off ends with an error.
+    ///
+    /// When there is none yet the driver is told that the owner waits.
     pub(in crate::get) fn poll_next(
         &mut self,
         context: &mut task::Context<'_>,
     ) -> Poll<Option<Delivery>> {
-        let next = self.deliveries.poll_recv(context);
-        match next {
-            Poll::Ready(_) => self.received += 1,
-            Poll::Pending if self.told != Some(self.received) => {
-                self.told = Some(self.received);
-                // A driver that has ended has no use for it.
-                let _ = self.news.send(News::Waits(self.received));
-            }
-            Poll::Pending => {}
+        if self.is_ended {
+            return Poll::Ready(None);
         }
-        next
+        match self.deliveries.poll_recv(context) {
+            Poll::Ready(delivery) => {
+                self.received += 1;
+                self.is_ended = matches!(delivery, Some(Delivery::End) | None);
+                Poll::Ready(match delivery {
+                    Some(Delivery::End) => None,
+                    Some(delivery) => Some(delivery),
+                    None => Some(Delivery::Failed(GetError::Interrupted {
+                        stream: self.stream.clone(),
+                    })),
+                })
+            }
+            Poll::Pending => {
+                if self.told != Some(self.received) {
+                    self.told = Some(self.received);
+                    // A driver that has ended has no use for it.
+                    let _ = self.news.send(News::Waits(self.received));
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Polls for the next page, of whatever shard; `None` after the last delivery.
+    pub(super) fn poll_page(
+        &mut self,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Option<Result<Page, GetError>>> {
+        loop {
+            match ready!(self.poll_next(context)) {
+                Some(Delivery::Page(page)) => return Poll::Ready(Some(Ok(page))),
+                Some(Delivery::Failed(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Delivery::ShardEnd { .. }) => {}
+                Some(Delivery::End) | None => return Poll::Ready(None),
+            }
+        }
     }
 }
 
@@ -194,7 +241,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_driver_is_told_once_that_the_owner_waits() {
-        let (mut feed, mut outlet) = channel();
+        let (mut feed, mut outlet) = channel(&"test".into());
         let mut context = task::Context::from_waker(Waker::noop());
         for _ in 0..3 {
             assert!(outlet.poll_next(&mut context).is_pending());
@@ -206,8 +253,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_owner_that_is_gone_is_not_waited_for() {
-        let (mut feed, outlet) = channel();
-        feed.send(Delivery::ShardEnd("s".into()));
+        let (mut feed, outlet) = channel(&"test".into());
+        feed.send(Delivery::End);
         drop(outlet);
         assert!(!feed.drained().await);
     }

@@ -10,7 +10,7 @@ use crate::{
     wire::{aggregate, frame, shard_records::ShardRecords},
 };
 
-/// A user record: what was put, and where it stands.
+/// A user record as it was put, with its position.
 #[derive(Debug)]
 pub(crate) struct UserRecord {
     pub(crate) position: Position,
@@ -35,7 +35,7 @@ pub(in crate::get) struct Finished {
 pub(in crate::get) struct UserRecords {
     shard_id: ShardId,
     records: vec::IntoIter<StoredRecord>,
-    /// Of the next records, whether each has the frame of an aggregate.
+    /// Whether each of the next records has the frame of an aggregate. Checked for several records side by side.
     framed: VecDeque<bool>,
     aggregate: Option<OpenAggregate>,
     finished: Option<Finished>,
@@ -45,7 +45,7 @@ pub(in crate::get) struct UserRecords {
     drops_strays: bool,
     /// The number of records of aggregates outside of it.
     strays: u64,
-    /// Returns the number of user records given out.
+    /// The number of user records given out.
     given: u64,
 }
 

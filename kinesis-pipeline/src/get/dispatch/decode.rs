@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::{deaggregate::UserRecord, record::Record};
 use crate::{get::error::GetError, record::KinesisRecord};
 
-/// Makes a record of yours from what was put.
+/// Decodes a user record. Bytes that the codec refuses become one error item that keeps them.
 pub(super) fn decode<R: KinesisRecord>(
     read: UserRecord,
     behind_latest: Option<Duration>,

@@ -6,11 +6,13 @@
 //! - `ranges`: the hash ranges by which strays are told.
 //! - `decode`: bytes to a record of the user, or one error item.
 //! - `ack`: records that the user finishes in any order.
+//! - `checkpoint_handle`: saving what was acked, also after the reader is gone.
 //! - `record`, `records`, `by_shard`: the public types.
 
 pub(super) mod ack;
 pub(super) mod by_shard;
 pub(super) mod channel;
+pub(super) mod checkpoint_handle;
 pub(super) mod deaggregate;
 pub(super) mod decode;
 pub(super) mod ranges;

@@ -7,7 +7,7 @@ use crate::{
     shard::{HashKey, Position},
 };
 
-/// A record as it was read: your data, and what the service knows of it.
+/// A record that was read: your data, and its facts from the service.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Record<R> {
@@ -70,7 +70,8 @@ impl<R> Record<R> {
     /// [`require_ack`](crate::Reader::require_ack); acking again does nothing either.
     ///
     /// What is acked is saved with the next checkpoint. Acks that come after the reader's end are saved by
-    /// [`Records::close`](crate::Records::close).
+    /// [`Records::close`](crate::Records::close), or by a [`CheckpointHandle`](crate::CheckpointHandle) that was taken
+    /// before.
     pub fn ack(&self) {
         if let Some(ack) = &self.ack {
             ack.finish(&self.position.shard_id);

@@ -2,15 +2,15 @@ use std::{
     future::poll_fn,
     marker::PhantomData,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use futures_core::Stream;
-use tokio::task::{JoinHandle, coop};
+use tokio::task::JoinHandle;
 
 use super::{
-    by_shard::ByShard,
     channel::{Delivery, Outlet, StopHandle},
+    checkpoint_handle::CheckpointHandle,
     record::Record,
     taker::Taker,
 };
@@ -66,7 +66,6 @@ pub struct Records<R> {
     outlet: Outlet,
     taker: Taker,
     counters: Counters,
-    is_ended: bool,
     driver: JoinHandle<()>,
     record: PhantomData<fn() -> R>,
 }
@@ -82,33 +81,18 @@ impl<R> Records<R> {
             outlet,
             taker,
             counters,
-            is_ended: false,
             driver,
             record: PhantomData,
         }
-    }
-
-    /// Gives the shards out one by one, each as a stream of its records, for those who want to read them side
-    /// by side.
-    pub fn by_shard(self) -> ByShard<R> {
-        ByShard::new(self)
     }
 
     pub(super) fn taker(&mut self) -> &mut Taker {
         &mut self.taker
     }
 
-    /// The next thing that the driver delivers; `None` after the end.
+    /// Polls for the next delivery of the driver; `None` after the last one.
     pub(super) fn poll_delivery(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        if self.is_ended {
-            return Poll::Ready(None);
-        }
-        let delivery = ready!(self.outlet.poll_next(context));
-        self.is_ended = matches!(delivery, Some(Delivery::End) | None);
-        Poll::Ready(Some(delivery.unwrap_or_else(|| {
-            let stream = self.taker.stream().clone();
-            Delivery::Failed(GetError::Interrupted { stream })
-        })))
+        self.outlet.poll_next(context)
     }
 
     /// Returns the counters of the reader, and the lag of each shard.
@@ -143,6 +127,14 @@ impl<R> Records<R> {
         saved.map_err(|error| GetError::checkpoint(self.taker.stream(), error))
     }
 
+    /// Returns a handle that saves the checkpoints of this reader, also after the reader is gone; `None` for a reader
+    /// without [`checkpoints`](crate::Reader::checkpoints).
+    #[must_use]
+    pub fn checkpoint_handle(&self) -> Option<CheckpointHandle> {
+        let saver = self.taker.tracker()?.saver().clone();
+        Some(CheckpointHandle::new(self.taker.stream().clone(), saver))
+    }
+
     /// A handle that stops this reader from elsewhere: another task, a signal handler.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
@@ -163,33 +155,13 @@ impl<R: KinesisRecord> Records<R> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Record<R>, GetError>>> {
-        self.taker.on_asked();
-        // Pages come thousands of records at a time: without this a busy loop over them would never let
-        // another task run.
-        let progress = ready!(coop::poll_proceed(context));
-        let item = loop {
-            if let Some(item) = self.taker.next() {
-                self.end_at(&item);
-                break Some(item);
-            }
-            match ready!(self.poll_delivery(context)) {
-                Some(Delivery::Page(page)) => self.taker.open(page),
-                Some(Delivery::ShardEnd(_)) => {}
-                Some(Delivery::Failed(error)) => break Some(Err(error)),
-                Some(Delivery::End) | None => break None,
-            }
-        };
-        progress.made_progress();
-        Poll::Ready(item)
-    }
-
-    /// An error about a page that is more than one record's ends the reader here and now.
-    fn end_at(&mut self, item: &Result<Record<R>, GetError>) {
-        if item.as_ref().is_err_and(GetError::ends_the_stream) {
-            self.stop();
-            self.taker.leave();
-            self.is_ended = true;
+        let Self { taker, outlet, .. } = self;
+        let polled = taker.poll_next(context, Taker::next, |context| outlet.poll_page(context));
+        if taker.is_over() {
+            outlet.stop.stop();
+            taker.leave();
         }
+        polled
     }
 }
 
@@ -211,7 +183,6 @@ impl<R> std::fmt::Debug for Records<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Records")
             .field("stream", self.taker.stream())
-            .field("is_ended", &self.is_ended)
             .finish_non_exhaustive()
     }
 }

@@ -1,9 +1,14 @@
-use std::time::Duration;
+use std::{
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::task::coop;
 
 use super::{
     ack::Tracker,
     channel::{News, NewsSender, Page, Taken},
-    deaggregate::UserRecords,
+    deaggregate::{UserRecord, UserRecords},
     decode::decode,
     ranges::Ranges,
     record::Record,
@@ -25,6 +30,8 @@ pub(in crate::get) struct Taker {
     splitting: Splitting,
     counters: Counters,
     page: Option<OpenPage>,
+    /// Whether an error about a page has ended the reading here.
+    is_over: bool,
 }
 
 /// The treatment of aggregates.
@@ -66,6 +73,7 @@ impl Taker {
             splitting,
             counters,
             page: None,
+            is_over: false,
         }
     }
 
@@ -78,6 +86,7 @@ impl Taker {
             splitting: self.splitting.clone(),
             counters: self.counters.clone(),
             page: None,
+            is_over: false,
         }
     }
 
@@ -96,7 +105,7 @@ impl Taker {
         ))
     }
 
-    pub(super) fn stream(&self) -> &StreamId {
+    pub(in crate::get) fn stream(&self) -> &StreamId {
         &self.stream
     }
 
@@ -104,7 +113,7 @@ impl Taker {
         self.tracker.as_ref()
     }
 
-    /// The owner asks for the next record, or says that it is done with the last.
+    /// Notes that the owner asks for the next record: the one given out last is finished.
     pub(super) fn on_asked(&mut self) {
         if let Some(tracker) = &mut self.tracker {
             tracker.on_asked();
@@ -129,15 +138,46 @@ impl Taker {
         });
     }
 
-    /// The next record of the page. `None` when there is none: then the driver is told that the page was taken.
-    pub(super) fn next<R: KinesisRecord>(&mut self) -> Option<Result<Record<R>, GetError>> {
-        let page = self.page.as_mut()?;
-        let Some(read) = page.records.next() else {
-            self.leave();
-            return None;
+    /// Polls for the next item, as `take` takes it from the open page; the next page comes from `poll_page`.
+    ///
+    /// Every reader gives out its records by this one function, with tokio's cooperative budget: pages come thousands
+    /// of records at a time, and without the budget a busy loop over them would never let another task run.
+    pub(in crate::get) fn poll_next<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        take: impl Fn(&mut Self) -> Option<Result<T, GetError>>,
+        mut poll_page: impl FnMut(&mut Context<'_>) -> Poll<Option<Result<Page, GetError>>>,
+    ) -> Poll<Option<Result<T, GetError>>> {
+        self.on_asked();
+        let progress = ready!(coop::poll_proceed(context));
+        let item = loop {
+            if self.is_over {
+                break None;
+            }
+            if let Some(item) = take(self) {
+                self.is_over = item.as_ref().is_err_and(GetError::ends_the_stream);
+                break Some(item);
+            }
+            match ready!(poll_page(context)) {
+                Some(Ok(page)) => self.open(page),
+                Some(Err(error)) => break Some(Err(error)),
+                None => break None,
+            }
         };
+        progress.made_progress();
+        Poll::Ready(item)
+    }
+
+    /// Whether an error about a page has ended the reading here.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Takes the next record of the open page, decoded. `None` when nothing is left of it.
+    pub(in crate::get) fn next<R: KinesisRecord>(&mut self) -> Option<Result<Record<R>, GetError>> {
+        let (read, behind_latest) = self.next_raw()?;
         let is_last = read.is_last;
-        let item = decode(read, page.behind_latest);
+        let item = decode(read, behind_latest);
         if item.is_err() {
             self.counters.on_undecodable();
         }
@@ -147,8 +187,19 @@ impl Taker {
         })
     }
 
-    /// Drops what is left of the page.
-    pub(super) fn leave(&mut self) {
+    /// Takes the next record of the open page as it is stored, with the lag of its page. `None` when nothing is left of
+    /// the page: then the driver is told that it was taken.
+    pub(in crate::get) fn next_raw(&mut self) -> Option<(UserRecord, Option<Duration>)> {
+        let page = self.page.as_mut()?;
+        let Some(read) = page.records.next() else {
+            self.leave();
+            return None;
+        };
+        Some((read, page.behind_latest))
+    }
+
+    /// Drops the rest of the open page and tells the driver that the page was taken.
+    pub(in crate::get) fn leave(&mut self) {
         if let Some(page) = self.page.take() {
             if page.records.strays() > 0 {
                 self.counters.on_strays(page.records.strays());

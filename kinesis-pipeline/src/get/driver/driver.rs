@@ -25,7 +25,7 @@ use crate::{
             plan::{Begin, Bound},
         },
         shard_reader::{
-            poll_pacer::Pace,
+            poll_pacer::PollPacer,
             shard_reader::{Call, End, PAGES_MAX, ReadUntil, ShardState},
         },
         stats::Counters,
@@ -47,35 +47,35 @@ const CALLS_MAX: usize = 128;
 /// made stands in `timers` until the call is due and in `due` until there is room for it; an entry that the
 /// shard's state no longer agrees with is skipped when its turn comes.
 pub(in crate::get) struct Driver {
-    pub(in crate::get) target: Target,
-    pub(in crate::get) options: Options,
-    pub(in crate::get) feed: Feed,
-    pub(in crate::get) lineage: Lineage,
+    pub(super) target: Target,
+    pub(super) options: Options,
+    pub(super) feed: Feed,
+    pub(super) lineage: Lineage,
     /// The start positions of members that have not been read; the others begin at their oldest record.
-    pub(in crate::get) starts: HashMap<ShardId, Begin>,
-    pub(in crate::get) bound: Option<Bound>,
-    pub(in crate::get) shards: HashMap<ShardId, ShardState>,
-    pub(in crate::get) timers: BTreeSet<(Instant, ShardId)>,
-    pub(in crate::get) due: VecDeque<ShardId>,
-    pub(in crate::get) budget: Budget,
-    pub(in crate::get) listing: Listing,
-    pub(in crate::get) elsewhere: Elsewhere,
-    pub(in crate::get) save_timer: SaveTimer,
+    pub(super) starts: HashMap<ShardId, Begin>,
+    pub(super) bound: Option<Bound>,
+    pub(super) shards: HashMap<ShardId, ShardState>,
+    pub(super) timers: BTreeSet<(Instant, ShardId)>,
+    pub(super) due: VecDeque<ShardId>,
+    pub(super) budget: Budget,
+    pub(super) listing: Listing,
+    pub(super) elsewhere: Elsewhere,
+    pub(super) save_timer: SaveTimer,
     pub(in crate::get) counters: Counters,
     /// Shards that the service says it does not know, until it answers about them again. Listings tell whether they
     /// have expired.
-    pub(in crate::get) lost: HashMap<ShardId, Absence>,
-    pub(in crate::get) retention: Retention,
+    pub(super) lost: HashMap<ShardId, Absence>,
+    pub(super) retention: Retention,
     /// The times up to which ended shards were read, for their children; kept until the shards expire.
-    pub(in crate::get) ended: HashMap<ShardId, ReadUntil>,
-    pub(in crate::get) calls: Calls,
+    pub(super) ended: HashMap<ShardId, ReadUntil>,
+    pub(super) calls: Calls,
     /// The ARN of the consumer that subscribes to shards; without one they are polled.
-    pub(in crate::get) consumer_arn: Option<Arc<str>>,
+    pub(super) consumer_arn: Option<Arc<str>>,
     /// The subscriptions that nothing is awaited from, because there is no room.
-    pub(in crate::get) subscriptions: HashMap<ShardId, Subscription>,
+    pub(super) subscriptions: HashMap<ShardId, Subscription>,
     /// The next events of the others: at most one per shard. They may be long in coming, so they do not count
     /// as calls.
-    pub(in crate::get) events: Calls,
+    pub(super) events: Calls,
 }
 
 pub(super) type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>;
@@ -121,7 +121,56 @@ enum Event {
     Timer,
 }
 
+/// The parts of a driver that differ from reader to reader.
+pub(in crate::get) struct Setup {
+    pub(in crate::get) target: Target,
+    pub(in crate::get) options: Options,
+    pub(in crate::get) feed: Feed,
+    pub(in crate::get) lineage: Lineage,
+    pub(in crate::get) starts: HashMap<ShardId, Begin>,
+    pub(in crate::get) bound: Option<Bound>,
+    pub(in crate::get) counters: Counters,
+    pub(in crate::get) consumer_arn: Option<Arc<str>>,
+}
+
 impl Driver {
+    /// A driver that reads nothing yet.
+    pub(in crate::get) fn new(setup: Setup) -> Self {
+        let Setup {
+            target,
+            options,
+            feed,
+            lineage,
+            starts,
+            bound,
+            counters,
+            consumer_arn,
+        } = setup;
+        Self {
+            feed,
+            lineage,
+            starts,
+            bound,
+            shards: HashMap::new(),
+            timers: BTreeSet::new(),
+            due: VecDeque::new(),
+            budget: Budget::new(options.prefetch_bytes_max),
+            listing: Listing::new(),
+            elsewhere: Elsewhere::default(),
+            save_timer: SaveTimer::new(options.checkpoint_interval, target.clock.instant()),
+            counters,
+            lost: HashMap::new(),
+            retention: Retention::default(),
+            ended: HashMap::new(),
+            calls: FuturesUnordered::new(),
+            consumer_arn,
+            subscriptions: HashMap::new(),
+            events: FuturesUnordered::new(),
+            target,
+            options,
+        }
+    }
+
     /// Reads until everything wanted was read, the owner stops it, or an error ends it; then saves how far the
     /// owner has come.
     pub(in crate::get) async fn run(mut self) {
@@ -129,7 +178,8 @@ impl Driver {
             self.feed.send(Delivery::Failed(error));
         }
         self.counters.metrics().on_end();
-        // Abandons what is in flight, so that no older save runs beside the last.
+        // Drops the calls in flight. Without this an older save (O) could run beside the last one (L): O takes position
+        // 5, L takes 7, the store writes 7, the store writes 5, and records 6 and 7 are read again.
         self.calls.clear();
         self.events.clear();
         self.subscriptions.clear();
@@ -210,7 +260,7 @@ impl Driver {
             saver.progress.reach(checkpoint);
         }
         self.counters.on_begun(shard_id);
-        let mut pace = Pace::new(self.poll_interval(), self.options.page_records_max);
+        let mut pace = PollPacer::new(self.poll_interval(), self.options.page_records_max);
         if self.options.ignores_limits {
             pace = pace.unlimited();
         }

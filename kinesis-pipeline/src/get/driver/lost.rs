@@ -194,7 +194,10 @@ impl Driver {
         }
         self.counters.on_gap();
         warn_of_gap(&self.target, shard_id, None, self.options.on_trimmed);
-        self.feed.send(Delivery::ShardEnd(shard_id.clone()));
+        self.feed.send(Delivery::ShardEnd {
+            shard_id: shard_id.clone(),
+            children: Vec::new(),
+        });
         self.let_go(shard_id, End::Expired);
         Ok(())
     }

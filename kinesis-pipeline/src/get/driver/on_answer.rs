@@ -9,7 +9,7 @@ use crate::{
         error::GetError,
         shard_reader::{
             retry::Verdict,
-            shard_reader::{FALL_BACK_AFTER, Failure, ShardState},
+            shard_reader::{FALL_BACK_AFTER, Failure},
         },
     },
     service::{ErrorClass, RecordPage, ServiceError, ShardIterator},
@@ -101,7 +101,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Hands on what is wanted of a page, which takes so many bytes in memory, and goes on.
+    /// Delivers the wanted records of a page, `bytes` of memory, and schedules the next call of the shard.
     pub(super) fn deliver(
         &mut self,
         shard_id: &ShardId,
@@ -125,8 +125,17 @@ impl Driver {
                 bytes,
             }));
         }
-        if self.shards.get(shard_id).is_some_and(ShardState::is_ended) {
-            self.feed.send(Delivery::ShardEnd(shard_id.clone()));
+        if let Some(state) = self.shards.get_mut(shard_id) {
+            // An event may tell the children before the last records come.
+            if !page.child_shards.is_empty() {
+                state.children = page.child_shards;
+            }
+            if state.is_ended() {
+                self.feed.send(Delivery::ShardEnd {
+                    shard_id: shard_id.clone(),
+                    children: std::mem::take(&mut state.children),
+                });
+            }
         }
         self.go_on(shard_id);
     }

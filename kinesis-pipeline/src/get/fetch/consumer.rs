@@ -54,7 +54,7 @@ async fn make_ready(target: &Target, name: &str) -> Result<Arc<str>, ServiceErro
 }
 
 /// Removes the consumer of this name; one that is not there is removed already.
-pub(in crate::get) async fn deregister(target: &Target, name: &str) -> Result<(), GetError> {
+pub(crate) async fn deregister(target: &Target, name: &str) -> Result<(), GetError> {
     let removed = match stream_arn(target).await {
         Ok(stream_arn) => remove(target, &stream_arn, name).await,
         Err(error) => Err(error),

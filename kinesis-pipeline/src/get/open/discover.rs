@@ -9,11 +9,11 @@ use std::{
     mem::{Discriminant, discriminant},
 };
 
-use super::open::list_shards;
 use crate::{
     get::{
         checkpoint::{Checkpoint, CheckpointPlace},
         error::GetError,
+        fetch::{self, with_retries::with_retries},
         plan::{
             mismatch::{Mismatch, contradiction},
             plan::Wish,
@@ -21,9 +21,21 @@ use crate::{
         },
         shard_reader::retry::backoff,
     },
+    service::list_all::list_all,
     shard::{HashKeyRange, Shard, ShardId, coverage},
     target::Target,
 };
+
+/// Lists all retained shards of a stream, as long as it takes to tell whether it can be read.
+pub(crate) async fn list_shards(target: &Target) -> Result<Vec<Shard>, GetError> {
+    let list = || async {
+        let list = list_all(&*target.service, &target.stream);
+        fetch::in_time("ListShards", &*target.service, list).await
+    };
+    with_retries(target, list)
+        .await
+        .map_err(|error| GetError::service(&target.stream, None, error))
+}
 
 /// The reason why a listing is asked for again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +66,7 @@ impl Doubt {
     }
 }
 
-/// Lists all retained shards, as often as it takes to tell what can be read.
+/// Lists all retained shards, again while a [`Doubt`] remains and its limit allows.
 pub(in crate::get) async fn discover(
     target: &Target,
     wish: &Wish,

@@ -2,12 +2,14 @@
 //!
 //! - `reader`: the public builder.
 //! - `discover`: the listing, repeated until it can be believed.
-//! - `open`: the calls that fix the position of every shard before `open` returns.
-//! - `one_shard`: a reader of one shard, for the workers of a fleet: it follows no children and saves no checkpoints.
+//! - `checkpoints`: the checkpoints of the application, loaded first.
+//! - `open`: the steps of opening, repeated while a listed shard is not known.
+//! - `positions`: the calls that fix the position of every shard before `open` returns.
 //! - `retained`: the check of checkpoints against retention.
 
+mod checkpoints;
 pub(super) mod discover;
-pub(super) mod one_shard;
 pub(super) mod open;
+pub(super) mod positions;
 pub(super) mod reader;
 pub(super) mod retained;

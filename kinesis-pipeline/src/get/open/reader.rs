@@ -45,7 +45,7 @@ pub struct Reader<R> {
 }
 
 impl<R> Reader<R> {
-    pub(in crate::get) fn new(target: Target) -> Self {
+    pub(crate) fn new(target: Target) -> Self {
         Self {
             target,
             wish: Wish::default(),

@@ -1,4 +1,4 @@
-//! Places to go on from that are older than what the stream retains.
+//! Checkpoints that are older than the retention of the stream.
 //!
 //! The service moves such a place to the oldest record without a word, so the reader looks for itself: by the time
 //! up to which the checkpoint says that all is finished, and the stream's retention.

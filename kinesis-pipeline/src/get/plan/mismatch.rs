@@ -47,7 +47,7 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Returns what of these shards, sorted by id, contradicts the checkpoint.
+/// Returns the fact about these shards, sorted by id, that contradicts the checkpoint.
 pub(in crate::get) fn contradiction(checkpoint: &Checkpoint, shards: &[Shard]) -> Option<Mismatch> {
     let id = &checkpoint.shard_id;
     let Ok(index) = shards.binary_search_by(|shard| shard.id.cmp(id)) else {

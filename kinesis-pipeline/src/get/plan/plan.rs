@@ -104,8 +104,8 @@ pub(super) struct Standing {
     pub(super) is_latest: bool,
 }
 
-/// Decides what is read and from where, given all retained shards, parents before children, and how far the
-/// application has come before. A checkpoint goes before every other start.
+/// Decides which shards are read and from which position. Takes all retained shards, parents before children, and the
+/// checkpoints of the application. A checkpoint goes before every other start.
 pub(in crate::get) fn plan(
     shards: &[Shard],
     wish: &Wish,

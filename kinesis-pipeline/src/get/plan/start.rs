@@ -80,7 +80,7 @@ pub enum Until {
     /// Nowhere: it follows the stream until it is stopped. The default.
     #[default]
     Stopped,
-    /// At what was in the stream when the reader was opened: a batch read.
+    /// At the records that were in the stream when the reader was opened: a batch read.
     ///
     /// All of that comes. Of shards that open later, only the first page of the children of a shard that was open may
     /// come: the listing at opening may have been older than they are. What else may come are records that arrived
@@ -144,7 +144,7 @@ pub enum OnTrimmed {
     /// Go on at the oldest record that is retained, with a warning in the log that says since when records may
     /// be missing.
     FromHorizon,
-    /// Go on with what is put from now on, with the same warning.
+    /// Go on with the records that are put from now on, with the same warning.
     Latest,
 }
 

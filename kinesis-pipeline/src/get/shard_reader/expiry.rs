@@ -5,8 +5,8 @@ use tokio::time::Instant;
 use super::shard_reader::ShardState;
 use crate::{get::checkpoint::Checkpoint, service::RecordPage, shard::ShardId};
 
-/// The time for which a shard may lose a race with the retention. A reader that begins at the oldest records has them expire
-/// under its hands: those of its first minutes it would have missed as well by beginning so much later.
+/// The time for which a shard may lose a race with the retention. The oldest records expire
+/// while a reader that begins there reads them. Those of its first minutes it would also have missed by a later begin.
 const RACE_MAX: Duration = Duration::from_mins(5);
 
 /// Up to which time a shard was read, by the time of arrival of its records.

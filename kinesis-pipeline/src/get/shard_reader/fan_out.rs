@@ -10,8 +10,8 @@ use crate::{
 
 /// The service refuses a subscription within this time of the last one of the same consumer and shard.
 const SUBSCRIBE_INTERVAL_MIN: Duration = Duration::from_secs(5);
-/// A subscription that nobody has read from for so long is ended: what it holds back would also hold back the
-/// other subscriptions of its connection.
+/// The time after which a subscription that is not read from is ended: its unread events also block the other
+/// subscriptions of the HTTP/2 connection.
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// An event that came only after such a wait was made during it, however slow the network is.
 const LATENCY_MAX: Duration = Duration::from_secs(1);
@@ -179,7 +179,7 @@ mod tests {
     use crate::get::shard_reader::shard_reader::Call;
     use crate::{
         HashKeyRange, PartitionKey,
-        get::shard_reader::poll_pacer::Pace,
+        get::shard_reader::poll_pacer::PollPacer,
         service::{ChildShard, StoredRecord},
     };
 
@@ -210,7 +210,7 @@ mod tests {
     }
 
     fn shard(begin: IteratorStart, now: Instant) -> ShardState {
-        let pace = Pace::new(Duration::from_secs(1), 10_000);
+        let pace = PollPacer::new(Duration::from_secs(1), 10_000);
         let mut state = ShardState::new(begin.into(), None, pace, now).by_fan_out();
         state.on_subscribed(now, SystemTime::UNIX_EPOCH);
         state

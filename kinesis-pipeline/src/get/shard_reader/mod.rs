@@ -1,6 +1,6 @@
 //! The reading of one shard: a state machine without I/O, by polling or by enhanced fan-out.
 //!
-//! - `shard_reader`: the state machine: what came, what is on its way, what to call next.
+//! - `shard_reader`: the state machine: the fetched position, the call in flight, the next call.
 //! - `fan_out`: its rules for subscriptions.
 //! - `current`: whether the shard was read to its tip.
 //! - `poll_pacer`: when to call `GetRecords` again, and for how many records.

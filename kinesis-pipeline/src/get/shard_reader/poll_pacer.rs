@@ -25,7 +25,7 @@ const CALL_INTERVAL_UNLIMITED: Duration = Duration::from_millis(1);
 
 /// The poll pacer of a shard: the time of the next call and the size of its page. It learns from every answer.
 #[derive(Clone, Debug)]
-pub(in crate::get) struct Pace {
+pub(in crate::get) struct PollPacer {
     poll_interval: Duration,
     /// Whether the service has limits to be kept.
     is_limited: bool,
@@ -61,7 +61,7 @@ pub(in crate::get) struct PageSize {
     pub(in crate::get) bytes: usize,
 }
 
-impl Pace {
+impl PollPacer {
     /// `poll_interval` is the time between calls while a shard has nothing new.
     pub(in crate::get) fn new(poll_interval: Duration, page_records_max: u32) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl Pace {
         }
     }
 
-    /// For a server without limits: what waits is read as fast as it answers.
+    /// Returns a pacer for a server without limits: a backlog is read as fast as the server answers.
     pub(in crate::get) fn unlimited(self) -> Self {
         Self {
             is_limited: false,
@@ -188,14 +188,14 @@ mod tests {
         }
     }
 
-    fn wait(pace: &mut Pace, facts: PageFacts) -> Duration {
+    fn wait(pace: &mut PollPacer, facts: PageFacts) -> Duration {
         let now = crate::Clock::system().instant();
         pace.on_page(now, facts) - now
     }
 
     #[tokio::test]
     async fn the_tip_is_polled_and_a_backlog_is_read_as_fast_as_the_service_allows() {
-        let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX);
+        let mut pace = PollPacer::new(POLL, PAGE_RECORDS_MAX);
         assert_eq!(wait(&mut pace, facts(0, 0, 0)), POLL);
         assert_eq!(wait(&mut pace, facts(5, 500, 0)), POLL);
         assert_eq!(wait(&mut pace, facts(5, 500, 1)), CALL_INTERVAL_MIN);
@@ -209,7 +209,7 @@ mod tests {
 
     #[tokio::test]
     async fn throttling_stretches_the_interval_and_success_shrinks_it_again() {
-        let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX);
+        let mut pace = PollPacer::new(POLL, PAGE_RECORDS_MAX);
         for _ in 0..10 {
             pace.on_throttled();
         }
@@ -223,7 +223,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_that_timed_out_is_asked_for_smaller_until_pages_come_again() {
-        let mut pace = Pace::new(POLL, 1000);
+        let mut pace = PollPacer::new(POLL, 1000);
         for _ in 0..20 {
             pace.on_timeout();
         }
@@ -236,14 +236,14 @@ mod tests {
 
     #[tokio::test]
     async fn small_records_are_paced_by_what_the_service_counts() {
-        let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX);
+        let mut pace = PollPacer::new(POLL, PAGE_RECORDS_MAX);
         // In memory they take more than the service gives out in 200 ms.
         assert_eq!(wait(&mut pace, facts(9_999, 99_990, 1)), CALL_INTERVAL_MIN);
     }
 
     #[tokio::test]
     async fn a_server_without_limits_is_asked_at_once_for_what_waits_but_not_at_the_tip() {
-        let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX).unlimited();
+        let mut pace = PollPacer::new(POLL, PAGE_RECORDS_MAX).unlimited();
         let behind = wait(&mut pace, facts(5, PAGE_BYTES_MAX, 1));
         assert_eq!(behind, CALL_INTERVAL_UNLIMITED);
         assert_eq!(wait(&mut pace, facts(0, 0, 0)), POLL);
@@ -251,8 +251,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_fits_its_share_of_the_budget() {
-        let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX);
-        let size = |pace: &Pace, share| {
+        let mut pace = PollPacer::new(POLL, PAGE_RECORDS_MAX);
+        let size = |pace: &PollPacer, share| {
             let PageSize { records_max, bytes } = pace.page_size(POLL, share);
             (records_max, bytes)
         };
@@ -271,7 +271,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_of_small_records_does_not_make_the_next_one_large() {
-        let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX);
+        let mut pace = PollPacer::new(POLL, PAGE_RECORDS_MAX);
         wait(&mut pace, facts(10, 10 * 1024 * 1024, 1));
         wait(&mut pace, facts(10, 100, 1));
         assert_eq!(pace.page_size(POLL, 0).records_max, 1);
@@ -279,7 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_that_is_as_full_as_asked_for_is_not_the_tip() {
-        let mut pace = Pace::new(POLL, PAGE_RECORDS_MAX);
+        let mut pace = PollPacer::new(POLL, PAGE_RECORDS_MAX);
         let full = PageFacts {
             records_asked: 8,
             ..facts(8, 80, 0)

@@ -5,7 +5,7 @@ pub(in crate::get) use super::fan_out::FALL_BACK_AFTER;
 use super::{
     fan_out::{PAUSE_MAX, Subscriptions},
     lag::LagWatch,
-    poll_pacer::{Pace, PageFacts, PageSize},
+    poll_pacer::{PageFacts, PageSize, PollPacer},
     retry::{Failures, Verdict},
 };
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ use crate::{
             plan::{Begin, Bound, start_again},
         },
     },
-    service::{ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
+    service::{ChildShard, ErrorClass, IteratorStart, RecordPage, ServiceError, ShardIterator},
     shard::SequenceNumber,
 };
 
@@ -28,9 +28,12 @@ pub(in crate::get) const PAGES_MAX: usize = 2;
 /// The memory of a record besides its bytes.
 const RECORD_OVERHEAD_BYTES: usize = 160;
 
-/// One shard that is being read: what came, what is on its way, and what to call next.
+/// The state of one shard: the fetched position, the call in flight, the time of the next call.
 ///
-/// A state machine without effects: the driver makes the calls and tells it of the answers.
+/// A state machine without effects. The driver asks for the next call ([`due`](Self::due),
+/// [`next_call`](Self::next_call)), notes it ([`on_called`](Self::on_called)), and reports the answer
+/// ([`on_iterator`](Self::on_iterator), [`on_page`](Self::on_page), [`on_error`](Self::on_error)) and each page that was
+/// taken ([`on_taken`](Self::on_taken)).
 #[derive(Debug)]
 pub(in crate::get) struct ShardState {
     /// The start position while no record was fetched.
@@ -55,13 +58,15 @@ pub(in crate::get) struct ShardState {
     pub(super) pages_out: usize,
     /// The earliest time of the next call.
     pub(super) due: Instant,
-    pub(super) pace: Pace,
+    pub(super) pace: PollPacer,
     pub(super) lag: LagWatch,
     pub(super) failures: Failures,
     /// The end of the reading, if it is before that of the shard.
     pub(super) bound: Option<Bound>,
     /// Present while the shard is read by enhanced fan-out.
     pub(super) fan_out: Option<Subscriptions>,
+    /// The children that a page or event told, until the end of the shard is delivered.
+    pub(in crate::get) children: Vec<ChildShard>,
 }
 
 #[derive(Debug)]
@@ -120,7 +125,7 @@ impl ShardState {
     pub(in crate::get) fn new(
         begin: Begin,
         iterator: Option<ShardIterator>,
-        pace: Pace,
+        pace: PollPacer,
         now: Instant,
     ) -> Self {
         let resumed = begin.resumed.as_ref();
@@ -142,6 +147,7 @@ impl ShardState {
             failures: Failures::default(),
             bound: None,
             fan_out: None,
+            children: Vec::new(),
         }
     }
 
@@ -242,9 +248,9 @@ impl ShardState {
         self.lag.falls_behind(page.behind_latest)
     }
 
-    /// A page came; if it has records left they will be queued. Returns what they take in memory.
+    /// Notes a page; its wanted records will be queued. Returns their size in memory, in bytes.
     ///
-    /// A shard that `is_closed` is read to its end, which comes: how far behind it is says nothing.
+    /// A shard that `is_closed` is always read to its end: its lag does not end the reading.
     pub(in crate::get) fn on_page(
         &mut self,
         page: &mut RecordPage,
@@ -288,7 +294,7 @@ impl ShardState {
         if page.records.is_empty() { 0 } else { bytes }
     }
 
-    /// Drops what is not wanted of a page. Returns whether that was anything.
+    /// Drops the records of a page behind the bound. Returns whether any were dropped.
     fn cut(&self, page: &mut RecordPage) -> bool {
         let Some(Bound::Record { before, .. }) = self.bound else {
             return false;

@@ -12,6 +12,7 @@ mod ends;
 mod fan_out;
 mod faults;
 mod found_again;
+mod handles;
 mod last_save;
 mod listings;
 #[cfg(feature = "local")]
@@ -23,6 +24,7 @@ mod retained;
 mod service;
 #[cfg(feature = "local")]
 mod simulation;
+mod single;
 mod starts;
 mod stores;
 mod unread;

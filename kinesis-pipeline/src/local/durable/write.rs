@@ -232,7 +232,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes all about a stream but its records, and removes what it no longer has.
+    /// Writes the state of a stream without its records, and removes the entries that it no longer has.
     fn keep_settings(&mut self, stream: &Arc<Stream>) -> Result<(), StoreError> {
         let (saved, logs) = {
             let state = stream.as_it_stands();

@@ -1,4 +1,4 @@
-//! Faults on request: what goes wrong, with which calls, how often.
+//! Faults on request: the kind, the calls that they hit, and their number.
 //!
 //! ```text
 //!   Faults::add ──> rules ──┐

@@ -109,7 +109,7 @@ fn is_on_demand(request: &Request) -> bool {
     }
 }
 
-/// Checks what the handle of the embedded Kinesis creates streams with.
+/// Checks the parameters with which the handle of the embedded Kinesis creates a stream.
 pub(in crate::local) fn check(name: &str, shard_count: u32) -> Result<(), ApiError> {
     let mut checks = Checks::new();
     checks.text("streamName", Some(name), NAME);

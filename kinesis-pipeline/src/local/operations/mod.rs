@@ -71,7 +71,7 @@ use super::{
     state::shard::{shard_id, shard_index},
 };
 
-/// One operation of the API: what it takes, what it answers, and what it does.
+/// One operation of the API: its input, its answer, and its effect.
 ///
 /// Members have the names of the API reference. A required member is an `Option` all the same: its absence is
 /// an answer of [`run`](Self::run), in the service's words.

@@ -16,7 +16,7 @@ use crate::local::api_error::ApiError;
 
 /// The tag of a time counted from the Unix epoch.
 const TAG_TIME: u64 = 1;
-/// An empty map: what a request without a body means.
+/// An empty map: the meaning of a request without a body.
 const EMPTY_MAP: &[u8] = &[0xA0];
 
 /// The unit of a number under the tag of times.

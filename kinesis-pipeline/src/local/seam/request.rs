@@ -59,7 +59,7 @@ pub(super) fn get_shard_iterator(call: GetShardIterator) -> get_shard_iterator::
     }
 }
 
-/// The API's type of a start, and what goes with it.
+/// The API's type of a start, with its parameter.
 fn position(start: IteratorStart) -> (&'static str, Option<SequenceNumber>, Option<Timestamp>) {
     match start {
         IteratorStart::TrimHorizon => ("TRIM_HORIZON", None, None),

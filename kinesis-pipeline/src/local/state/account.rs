@@ -11,7 +11,7 @@ use std::{
 use super::{changes::Marks, stream::Stream};
 use crate::local::locks;
 
-/// The streams of the account, and what it has beside them.
+/// The streams of the account, and its settings.
 #[derive(Debug)]
 pub(in crate::local) struct Account {
     pub(in crate::local) streams: RwLock<BTreeMap<String, Arc<Stream>>>,

@@ -97,7 +97,7 @@ impl Changes {
         });
     }
 
-    /// Marks what the account has beside its streams.
+    /// Marks the settings of the account.
     pub(in crate::local) fn mark_account(&self) {
         self.mark(|pending| pending.account = true);
     }
@@ -135,7 +135,7 @@ impl Changes {
 }
 
 impl Changes {
-    /// Takes what is marked; waits for the first mark, for so long if a time is given. The keeper blocks here.
+    /// Takes the marks; waits for the first one, at most for the given time. The keeper's thread blocks here.
     pub(in crate::local) fn take(&self, patience: Option<Duration>) -> Task {
         let mut pending = lock(&self.pending);
         while !pending.has_marks() {

@@ -1,4 +1,4 @@
-//! Sequence numbers: what stands in the 186 bits of the service's numbers, and their decimal text.
+//! Sequence numbers: the fields of the service's 186-bit numbers, and their decimal text.
 //!
 //! The layout is what others have read out of the service's numbers, from the top: the digit 2 (4 bits), the
 //! second of the shard's creation (36), the low digit of the shard's index (4), a counter (64), a flag byte

@@ -1,4 +1,4 @@
-//! One stream: its status and settings, and what is due to happen to it.
+//! One stream: its status and settings, and its due changes.
 
 mod answers;
 mod state;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// What was expected of a cell: it completes the sentence "is not ...".
+/// The expected form of a cell: it completes the sentence "is not ...".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CellError(String);
 
@@ -46,7 +46,7 @@ pub trait FromCell: Sized {
     /// Reads the text of a cell that is not null.
     ///
     /// # Errors
-    /// What was expected instead.
+    /// The expected form.
     fn from_cell(text: &str) -> Result<Self, CellError>;
 
     /// Returns the value of a cell that is null, or `None` if the type has no such value.

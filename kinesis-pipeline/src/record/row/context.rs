@@ -1,4 +1,4 @@
-//! What a mapping needs besides the row.
+//! The context of a mapping.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::clock::Clock;
 
 /// The secret of the anonymisers: with one seed, a person has one pseudonym in all tables and runs.
 ///
-/// Whoever has the seed can find out who is behind a pseudonym by trying names: keep it as a password.
+/// The seed is as secret as a password: with it a pseudonym can be found again by trying names.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Seed(Box<[u8]>);
 
@@ -40,7 +40,7 @@ impl fmt::Debug for Seed {
     }
 }
 
-/// What a mapping needs besides the row: the time and the seed of the anonymisers.
+/// The context of a mapping besides the row: the time and the seed of the anonymisers.
 #[derive(Clone, Debug)]
 pub struct RowContext {
     pub(super) clock: Clock,

@@ -1,4 +1,4 @@
-//! What can be wrong with a header and with a row.
+//! The errors of a header and of a row.
 
 use std::fmt;
 
@@ -45,7 +45,7 @@ pub enum HeaderError {
     },
 }
 
-/// Why a row is no record: the line, the column, the value and what was expected.
+/// The error of a row: the line, the column, the value and the expected form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RowError {
@@ -57,19 +57,19 @@ pub struct RowError {
     pub field: Option<String>,
     /// The cell's text, cut after 80 characters. It is data of the table.
     pub value: Option<String>,
-    /// What is wrong.
+    /// The problem.
     pub problem: RowProblem,
     /// Whether the load stops, whatever its policy.
     pub is_fatal: bool,
 }
 
-/// What is wrong with a row.
+/// The problem of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowProblem {
     /// The cell is not what its field takes.
     Invalid {
-        /// What was expected.
+        /// The expected form.
         expected: String,
     },
     /// The cell is null, and the field takes no null.

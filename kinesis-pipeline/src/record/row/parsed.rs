@@ -1,10 +1,10 @@
-//! What functions of a model may return.
+//! The values that functions of a model may return.
 
 use std::fmt::Display;
 
 /// The result of a `parse` function: the value, or a `Result` with it.
 pub trait IntoParsed<T> {
-    /// Returns the value, or what was expected.
+    /// Returns the value, or a text of the expected form.
     ///
     /// # Errors
     /// The error's text: it completes the sentence "is not ...".

@@ -1,4 +1,4 @@
-//! Rows into models: the header's check, and what is known of the rows before.
+//! Rows into models: the check of the header, and the facts of earlier rows.
 
 use std::{collections::HashSet, fmt, marker::PhantomData};
 
@@ -20,7 +20,7 @@ pub struct RowReader<M> {
     model: PhantomData<fn() -> M>,
 }
 
-/// What a row gives.
+/// The outcome of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mapped<M> {

@@ -1,0 +1,192 @@
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::task::JoinHandle;
+use tracing::Instrument as _;
+
+use crate::{
+    get::{
+        dispatch::{
+            channel::{Delivery, Outlet, Page, channel},
+            deaggregate::UserRecord,
+            ranges::Ranges,
+            taker::{Splitting, Taker},
+        },
+        driver::driver::{Driver, Opened, Setup},
+        error::GetError,
+        plan::{options::Options, plan::Begin},
+        stats::Counters,
+    },
+    service::ChildShard,
+    shard::{
+        HashKeyRange, ShardId,
+        lineage::{Lineage, Role, Scope},
+    },
+    target::Target,
+};
+
+/// A reader of one shard whose records come undecoded.
+///
+/// Opening makes no call, so it cannot fail; an error comes as the last item. Dropping the reader ends its fetching.
+pub(crate) struct RawShardReader {
+    shard_id: ShardId,
+    outlet: Outlet,
+    taker: Taker,
+    pub(super) counters: Counters,
+    /// The children that the service told with the last page; `None` before the end of the shard.
+    children: Option<Vec<ChildShard>>,
+    driver: JoinHandle<()>,
+}
+
+/// An item of a [`RawShardReader`].
+#[derive(Debug)]
+pub(crate) enum ShardItem {
+    /// A record, and the lag of its page behind the tip.
+    Record(UserRecord, Option<Duration>),
+    /// The end of a closed shard: all of its records came. The last item.
+    End,
+    /// The last item.
+    Failed(GetError),
+}
+
+/// The shard to read, and how.
+pub(crate) struct SingleShard {
+    pub(crate) target: Target,
+    pub(crate) shard_id: ShardId,
+    /// The hash keys of the shard; without them no record of an aggregate counts as a stray.
+    pub(crate) range: Option<HashKeyRange>,
+    pub(crate) begin: Begin,
+    pub(crate) options: Options,
+    /// The ARN of the consumer that subscribes; without one the shard is polled.
+    pub(crate) consumer_arn: Option<Arc<str>>,
+}
+
+impl RawShardReader {
+    /// Opens a reader. The position is fixed by its first call, later.
+    pub(crate) fn open(shard: SingleShard) -> Self {
+        let counters = Counters::new(&shard.target.stream);
+        Self::with_position(shard, Opened::Nothing, counters)
+    }
+
+    /// Opens a reader whose position is fixed by what was `opened`.
+    pub(super) fn with_position(shard: SingleShard, opened: Opened, counters: Counters) -> Self {
+        let SingleShard {
+            target,
+            shard_id,
+            range,
+            begin,
+            mut options,
+            consumer_arn,
+        } = shard;
+        // The settings may be shared with the readers of other shards. Each learns the ranges of its own.
+        options.ranges = Ranges::default();
+        if let Some(range) = range {
+            options.ranges.learn(&shard_id, range);
+        }
+        let (feed, outlet) = channel(&target.stream);
+        let splitting = Splitting {
+            keeps_aggregates: options.keeps_aggregates,
+            drops_strays: options.drops_strays,
+            ranges: options.ranges.clone(),
+        };
+        let (stream, news) = (target.stream.clone(), outlet.news.clone());
+        let taker = Taker::new(stream, news, None, splitting, counters.clone());
+        let span = tracing::info_span!("shard", stream = %target.stream, shard = %shard_id);
+        let mut lineage = Lineage::new(Scope::Leased);
+        lineage.add(&shard_id, &[], Role::Member);
+        lineage.take_ready();
+        let mut driver = Driver::new(Setup {
+            target,
+            options,
+            feed,
+            lineage,
+            starts: HashMap::new(),
+            bound: None,
+            counters: counters.clone(),
+            consumer_arn,
+        });
+        driver.read_shard(&shard_id, begin, opened);
+        Self {
+            shard_id,
+            outlet,
+            taker,
+            counters,
+            children: None,
+            driver: tokio::spawn(driver.run().instrument(span)),
+        }
+    }
+
+    /// Returns the next item; waits for one. Cancel safe. Not to be called again after the last item.
+    pub(crate) async fn next(&mut self) -> ShardItem {
+        match poll_fn(|context| self.poll_with(context, |taker| taker.next_raw().map(Ok))).await {
+            Some(Ok((record, behind_latest))) => ShardItem::Record(record, behind_latest),
+            Some(Err(error)) => ShardItem::Failed(error),
+            None if self.children.is_some() => ShardItem::End,
+            None => ShardItem::Failed(GetError::Interrupted {
+                stream: self.taker.stream().clone(),
+            }),
+        }
+    }
+
+    /// Returns the next record of the open page, if anything is left of it.
+    pub(crate) fn next_of_page(&mut self) -> Option<ShardItem> {
+        let (record, behind_latest) = self.taker.next_raw()?;
+        Some(ShardItem::Record(record, behind_latest))
+    }
+
+    /// Polls for the next item, as `take` takes it from the open page; `None` after the last.
+    pub(super) fn poll_with<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        take: impl Fn(&mut Taker) -> Option<Result<T, GetError>>,
+    ) -> Poll<Option<Result<T, GetError>>> {
+        let Self {
+            taker,
+            outlet,
+            children,
+            ..
+        } = self;
+        taker.poll_next(context, take, |context| {
+            poll_page(outlet, children, context)
+        })
+    }
+
+    pub(super) fn shard_id(&self) -> &ShardId {
+        &self.shard_id
+    }
+
+    pub(super) fn children(&self) -> Option<&[ChildShard]> {
+        self.children.as_deref()
+    }
+}
+
+/// Polls for the next page of the shard. Its end is noted in `children`.
+fn poll_page(
+    outlet: &mut Outlet,
+    children: &mut Option<Vec<ChildShard>>,
+    context: &mut Context<'_>,
+) -> Poll<Option<Result<Page, GetError>>> {
+    if children.is_some() {
+        return Poll::Ready(None);
+    }
+    Poll::Ready(match ready!(outlet.poll_next(context)) {
+        Some(Delivery::Page(page)) => Some(Ok(page)),
+        Some(Delivery::Failed(error)) => Some(Err(error)),
+        Some(Delivery::ShardEnd { children: told, .. }) => {
+            *children = Some(told);
+            None
+        }
+        Some(Delivery::End) | None => None,
+    })
+}
+
+impl Drop for RawShardReader {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
