@@ -293,7 +293,7 @@ fn advice(class: ErrorClass) -> &'static str {
         ErrorClass::AccessDenied => {
             "correct the credentials, or allow kinesis:PutRecords and the use of the stream's key"
         }
-        ErrorClass::Invalid => "correct the record or the stream's shared",
+        ErrorClass::Invalid => "correct the record or the stream's settings",
         _ => "the same record will not succeed later",
     }
 }
