@@ -14,13 +14,13 @@ pub struct KinesisStream<R> {
 }
 
 impl<R> KinesisStream<R> {
-    /// A stream of a service of yours. No call is made.
+    /// A stream of a service of yours, on the [clock of the runtime](Clock::of_runtime). No call is made.
     pub fn with_service(service: Arc<dyn Kinesis>, stream: impl Into<StreamId>) -> Self {
         Self {
             target: Target {
                 service,
                 stream: stream.into(),
-                clock: Clock::system(),
+                clock: Clock::of_runtime(),
             },
             key_field: None,
             put: put::SharedPut::default(),
