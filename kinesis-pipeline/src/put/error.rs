@@ -15,6 +15,7 @@ use crate::{
 pub enum PutError {
     /// The record has no usable key. Nothing was sent.
     #[error("a record for stream `{stream}` has no usable key: correct the record")]
+    #[non_exhaustive]
     Key {
         /// The stream.
         stream: StreamId,
@@ -23,6 +24,7 @@ pub enum PutError {
     },
     /// The record's codec refused it. Nothing was sent.
     #[error("a record for stream `{stream}` could not be encoded: correct the record")]
+    #[non_exhaustive]
     Encode {
         /// The stream.
         stream: StreamId,
@@ -33,6 +35,7 @@ pub enum PutError {
     #[error(
         "a record for stream `{stream}` has {bytes} bytes with its key, the limit is {bytes_max}: make it smaller"
     )]
+    #[non_exhaustive]
     TooLarge {
         /// The stream.
         stream: StreamId,
@@ -50,6 +53,7 @@ pub enum PutError {
         source.as_ref().map_or_else(String::new, limit_note),
         limit_advice(source.as_ref())
     )]
+    #[non_exhaustive]
     LimitUnknown {
         /// The stream.
         stream: StreamId,
@@ -64,6 +68,7 @@ pub enum PutError {
         with_code(source),
         advice(source.class())
     )]
+    #[non_exhaustive]
     Rejected {
         /// The stream.
         stream: StreamId,
@@ -82,6 +87,7 @@ pub enum PutError {
         with_code(source),
         duplicate_note(*may_have_been_stored)
     )]
+    #[non_exhaustive]
     GaveUp {
         /// The stream.
         stream: StreamId,
@@ -99,6 +105,7 @@ pub enum PutError {
         "a record for stream `{stream}` was dropped because the runtime that sent it shut down: put it again{}",
         duplicate_note(*may_have_been_stored)
     )]
+    #[non_exhaustive]
     Gone {
         /// The stream.
         stream: StreamId,
@@ -113,6 +120,7 @@ pub enum PutError {
         waited.as_millis(),
         duplicate_note(*may_have_been_stored)
     )]
+    #[non_exhaustive]
     Expired {
         /// The stream.
         stream: StreamId,
@@ -125,12 +133,14 @@ pub enum PutError {
     },
     /// The producer holds as much as it may. Nothing was sent.
     #[error("the producer of stream `{stream}` has no budget now: wait with `put`, or try later")]
+    #[non_exhaustive]
     NoRoom {
         /// The stream.
         stream: StreamId,
     },
     /// The producer was closed. Nothing was sent.
     #[error("the producer of stream `{stream}` is closed: make another one")]
+    #[non_exhaustive]
     Closed {
         /// The stream.
         stream: StreamId,
@@ -139,6 +149,7 @@ pub enum PutError {
     #[error(
         "a put to stream `{stream}` needs a tokio runtime with its time driver: call it in one"
     )]
+    #[non_exhaustive]
     NoRuntime {
         /// The stream.
         stream: StreamId,
@@ -280,12 +291,14 @@ pub enum AttemptError {
     Record(Arc<EntryFailure>),
     /// No answer came in time.
     #[error("no answer came within {} ms", after.as_millis())]
+    #[non_exhaustive]
     TimedOut {
         /// The time limit of the request.
         after: Duration,
     },
     /// The answer does not fit the request, so that nobody knows which records it is about.
     #[error("the service answered {answered} results to {sent} records")]
+    #[non_exhaustive]
     WrongAnswer {
         /// The number of records that were sent.
         sent: usize,
@@ -297,6 +310,7 @@ pub enum AttemptError {
     #[error(
         "shard {shard_id} stored the record, but is not known to take its hash key: readers may drop it there"
     )]
+    #[non_exhaustive]
     WrongShard {
         /// The shard that stored it.
         shard_id: ShardId,
@@ -376,6 +390,23 @@ impl<T> PutFailure<T> {
     }
 }
 
+/// Drops the record, so that `?` works on [`try_put`](crate::Producer::try_put) where a copy of it is kept elsewhere.
+///
+/// ```
+/// use kinesis_pipeline::{Producer, PutError};
+///
+/// async fn put_now(producer: &Producer<String>, line: &String) -> Result<(), PutError> {
+///     let pending = producer.try_put(line)?;
+///     pending.await?;
+///     Ok(())
+/// }
+/// ```
+impl<T> From<PutFailure<T>> for PutError {
+    fn from(failure: PutFailure<T>) -> Self {
+        failure.error
+    }
+}
+
 /// Shows the error, never the record.
 impl<T> fmt::Debug for PutFailure<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -425,6 +456,14 @@ mod tests {
     fn a_failure_never_shows_its_record() {
         let failure = PutFailure::new(rejected("Nope"), "secret");
         assert!(!format!("{failure:?} {failure}").contains("secret"));
+    }
+
+    #[test]
+    fn a_failure_becomes_its_error_where_the_record_is_not_wanted() {
+        fn put() -> Result<(), PutError> {
+            Err(PutFailure::new(rejected("Nope"), "record"))?
+        }
+        assert_eq!(put().unwrap_err().to_string(), rejected("Nope").to_string());
     }
 
     #[test]
