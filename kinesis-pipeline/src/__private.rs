@@ -42,6 +42,12 @@ pub fn decode_raw<T: RawBytes>(data: &Bytes) -> Result<T, DecodeError> {
     Raw::decode(data)
 }
 
+/// Panics unless the CBOR scanner and `ciborium` agree on these bytes.
+#[cfg(fuzzing)]
+pub fn cbor_agrees(cbor: &[u8]) {
+    crate::cbor::agrees(cbor);
+}
+
 /// Panics unless the JSON scanner and `serde_json` agree on this text.
 #[cfg(fuzzing)]
 pub fn json_agrees(json: &[u8]) {

@@ -104,6 +104,12 @@
 
 #[doc(hidden)]
 pub mod __private;
+#[cfg(any(feature = "aws", fuzzing))]
+#[cfg_attr(
+    not(feature = "aws"),
+    expect(dead_code, reason = "what is fuzzed without the SDK reads only")
+)]
+mod cbor;
 pub mod clock;
 #[cfg(feature = "config")]
 mod config;
