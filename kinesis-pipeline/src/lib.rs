@@ -85,6 +85,7 @@
 //! |---|---|---|
 //! | `derive` | the macro | yes |
 //! | `aws` | streams on AWS through the official SDK, which is re-exported as `aws_sdk_kinesis` | yes |
+//! | `https` | the SDK's own HTTP client, with TLS by rustls: without it, `ConnectOptions::http_client` takes one of yours | yes |
 //! | `config` | the YAML file of named streams, `StreamConfig` | |
 //! | `dynamodb` | leases and checkpoints in DynamoDB, in KCL's lease table | |
 //! | `local` | the embedded Kinesis, in process: a dev-dependency | |
