@@ -185,9 +185,14 @@ mod tests {
     fn the_clock_of_a_usual_runtime_is_the_systems_and_so_it_is_outside_of_one() {
         assert!(Clock::of_runtime().virtual_base.is_none());
         let runtimes = [
-            tokio::runtime::Builder::new_current_thread().enable_time().build(),
+            tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build(),
             tokio::runtime::Builder::new_current_thread().build(),
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build(),
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_time()
+                .build(),
         ];
         for runtime in runtimes {
             let clock = runtime.unwrap().block_on(async { Clock::of_runtime() });

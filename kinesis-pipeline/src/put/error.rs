@@ -157,6 +157,12 @@ pub enum PutError {
 }
 
 impl PutError {
+    /// The error of a record for this stream that has no usable key.
+    #[must_use]
+    pub fn of_key(stream: StreamId, source: KeyError) -> Self {
+        Self::Key { stream, source }
+    }
+
     /// The stream that the record was for.
     #[must_use]
     pub fn stream(&self) -> &StreamId {

@@ -121,7 +121,7 @@ impl Layout {
                             row.line(),
                             column,
                             text,
-                            RowProblem::Invalid { expected },
+                            RowProblem::invalid(expected),
                         )
                     })?;
                 }

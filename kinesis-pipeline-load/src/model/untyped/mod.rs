@@ -236,11 +236,10 @@ fn refuse_one_column(header: &Header, format: Format) -> Result<(), String> {
 }
 
 fn no_key(line: u64, name: &str) -> RowError {
-    let expected = "a partition key: a text, a number or a bool".to_owned();
     RowError::of_cell(
         line,
         format!("`{name}`"),
         Some(""),
-        RowProblem::Invalid { expected },
+        RowProblem::invalid("a partition key: a text, a number or a bool"),
     )
 }

@@ -96,6 +96,15 @@ pub enum RowProblem {
     },
 }
 
+impl RowProblem {
+    /// The problem of a cell that is not what was expected, such as `an integer`.
+    pub fn invalid(expected: impl Into<String>) -> Self {
+        Self::Invalid {
+            expected: expected.into(),
+        }
+    }
+}
+
 impl RowError {
     /// An error about the row as a whole.
     pub fn of_row(line: u64, reason: impl Into<String>) -> Self {
