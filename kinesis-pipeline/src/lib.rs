@@ -108,7 +108,11 @@ pub mod __private;
 #[cfg(any(feature = "aws", fuzzing))]
 #[cfg_attr(
     not(feature = "aws"),
-    expect(dead_code, reason = "what is fuzzed without the SDK reads only")
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "what is fuzzed without the SDK reads only"
+    )
 )]
 mod cbor;
 pub mod clock;

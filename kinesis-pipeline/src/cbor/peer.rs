@@ -2,7 +2,7 @@
 
 use ciborium::{Value, de};
 
-use super::{Number, Scanner};
+use super::{Number, Scanner, scanner::OTHER_CHUNK};
 use crate::json::Malformed;
 
 /// The nesting up to which the two are compared: both read deeper values, but each counts levels in its own way.
@@ -20,11 +20,14 @@ pub(crate) fn agrees(cbor: &[u8]) {
         return;
     };
     let mut scanner = Scanner::new(cbor);
-    assert_eq!(
-        read(&value, &mut scanner),
-        Ok(()),
-        "{value:?} in {cbor:02X?}"
-    );
+    let reads = read(&value, &mut scanner);
+    // It also takes chunks that have chunks, which RFC 8949 does not allow (section 3.2.3).
+    let is_refused =
+        |done: Result<(), Malformed>| done.is_err_and(|error| error.what == OTHER_CHUNK);
+    if is_refused(reads) && is_refused(passes) {
+        return;
+    }
+    assert_eq!(reads, Ok(()), "{value:?} in {cbor:02X?}");
     assert_eq!(offset(&scanner), end, "{value:?} in {cbor:02X?}");
     assert_eq!((passes, offset(&passed)), (Ok(()), end), "{cbor:02X?}");
 }

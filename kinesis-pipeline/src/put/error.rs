@@ -163,6 +163,24 @@ impl PutError {
         Self::Key { stream, source }
     }
 
+    /// The error of a record that was given up after so many attempts, the last of which failed so: for tests of code
+    /// that decides by errors.
+    #[must_use]
+    pub fn gave_up(
+        stream: impl Into<StreamId>,
+        endpoint: impl Into<Arc<str>>,
+        attempts: u32,
+        source: AttemptError,
+    ) -> Self {
+        Self::GaveUp {
+            stream: stream.into(),
+            endpoint: endpoint.into(),
+            attempts,
+            may_have_been_stored: source.may_have_been_stored(),
+            source,
+        }
+    }
+
     /// The stream that the record was for.
     #[must_use]
     pub fn stream(&self) -> &StreamId {
