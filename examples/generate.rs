@@ -35,7 +35,7 @@ impl Entry {
 impl KinesisRecord for Entry {
     fn partition_key(&self) -> Result<PartitionKey, KeyError> {
         let uuid = self.0.keys().next();
-        PartitionKey::new(uuid.ok_or(KeyError::Missing { field: None })?)
+        PartitionKey::new(uuid.ok_or(KeyError::missing())?)
     }
 
     fn encode(&self, _: &EncodeContext, out: &mut BytesMut) -> Result<(), EncodeError> {

@@ -6,10 +6,14 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
-use kinesis_pipeline::{KinesisStream, LocalKinesis, StartAt, Until, local::LocalServer};
+use kinesis_pipeline::{
+    EncodedRecord, KinesisStream, LocalKinesis, MemoryCheckpoints, StartAt, Until,
+    local::LocalServer,
+};
 use serde_json::Value;
 
 /// The most rows that one run repeats: the default of `resume_window`.
@@ -74,6 +78,24 @@ impl Journey {
             *values.entry(value).or_default() += 1;
         }
         values
+    }
+
+    /// The number of records that were stored since the last count with this store.
+    async fn stored_since(&self, counted: &Arc<MemoryCheckpoints>) -> u64 {
+        let stream = self.local.stream::<EncodedRecord>("lake", 1).await;
+        let reader = stream.expect("the stream").reader();
+        let reader = reader
+            .start(StartAt::TrimHorizon)
+            .until(Until::Tip)
+            .checkpoints(Arc::clone(counted), "count");
+        let mut records = reader.open().await.expect("it opens");
+        let mut count = 0;
+        while let Some(record) = records.next().await {
+            record.expect("a record");
+            count += 1;
+        }
+        records.close().await.expect("checkpoints");
+        count
     }
 
     fn path(&self, name: &str) -> String {
@@ -212,6 +234,7 @@ async fn a_load_that_is_killed_ten_times_sends_every_row_and_repeats_no_more_tha
     let arguments = ["-i", &input, "--stream", "lake", "--resume", "resume", "-q"];
     let mut random = 0x2545_f491_4f6c_dd1d_u64 ^ u64::from(std::process::id());
     let mut killed = 0;
+    let (counted, mut expected_repeats) = (Arc::new(MemoryCheckpoints::new()), 0);
     for _ in 0..KILLS {
         random ^= random << 13;
         random ^= random >> 7;
@@ -229,16 +252,25 @@ async fn a_load_that_is_killed_ten_times_sends_every_row_and_repeats_no_more_tha
         killed += usize::from(child.try_wait().expect("its status").is_none());
         child.kill().expect("a signal");
         child.wait().expect("its end");
+        // All that this run stored past its last mark is what the next one stores again: no more than the window.
+        let marked = journey.marked() - before;
+        let stored = journey.stored_since(&counted).await;
+        let repeats = stored
+            .checked_sub(marked)
+            .expect("what is marked is stored");
+        assert!(
+            repeats <= WINDOW as u64,
+            "{repeats} repeats of the kill after row {}",
+            journey.marked()
+        );
+        expected_repeats += repeats;
     }
     let last = journey.run(&arguments).await;
     assert!(last.status.success(), "{}", stderr(&last));
     let values = journey.values().await;
     assert_eq!(values.len(), ROWS, "after {killed} kills");
     let repeats: usize = values.values().map(|count| count - 1).sum();
-    assert!(
-        repeats <= killed * WINDOW,
-        "{repeats} repeats of {killed} kills"
-    );
+    assert_eq!(repeats as u64, expected_repeats, "of {killed} kills");
     println!("killed {killed} times: {repeats} of {ROWS} rows were repeated");
     assert!(
         killed > KILLS / 2,

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions, consumers, create, delete, describe, get, local, man, merge, mode, put, retention,
-    scale, shards, split, streams, tags,
+    completions, consumers, create, delete, describe, get, load, local, man, merge, mode, put,
+    retention, scale, shards, split, streams, tags,
 };
 
 /// The end of every `--help`.
@@ -25,6 +25,16 @@ Exit status:
   130  SIGINT (Ctrl-C) ended it before the end of the input; standard error says after which line
   143  SIGTERM did
 A second signal does not wait until the lines that were read are stored.";
+
+/// The same for a load.
+const EXIT_STATUS_OF_LOAD: &str = "\
+Exit status:
+  0    all rows are stored, but for those that --skip and --rejects leave out, which the report counts
+  1    it failed, or a row is no record; standard error says which and why
+  2    the command line is wrong
+  130  SIGINT (Ctrl-C) ended it before the end of the input; standard error says after which row
+  143  SIGTERM did
+A second signal does not wait until the rows that were read are stored.";
 
 /// The same for a command that has no end of its own.
 const EXIT_STATUS_OF_GET: &str = "\
@@ -90,6 +100,9 @@ pub(crate) enum Command {
     /// Print the records of a stream.
     #[command(after_help = EXIT_STATUS_OF_GET)]
     Get(Box<get::Get>),
+    /// Load tables into a stream: files of TSV, CSV or JSON lines, a record per row.
+    #[command(after_help = EXIT_STATUS_OF_LOAD)]
+    Load(Box<load::Load>),
     /// List the streams.
     #[command(after_help = EXIT_STATUS)]
     Streams(streams::Streams),

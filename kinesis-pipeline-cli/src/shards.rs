@@ -22,11 +22,7 @@ pub(crate) fn find<'a>(
         ShardSelector::Id(id) => shards.iter().find(|shard| shard.id == *id),
         _ => None,
     };
-    found.ok_or_else(|| GetError::ShardNotFound {
-        stream: connected.id(),
-        shard: wanted.clone(),
-        count: shards.len(),
-    })
+    found.ok_or_else(|| GetError::shard_not_found(connected.id(), wanted.clone(), shards.len()))
 }
 
 /// A shard as it is printed.

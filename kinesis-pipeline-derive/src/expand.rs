@@ -1,12 +1,14 @@
 //! Writes the implementation.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Data, Generics, Member, Path, Type, WherePredicate, parse_quote, spanned::Spanned};
+use syn::{
+    Data, Generics, Ident, Member, Path, Type, WherePredicate, parse_quote, spanned::Spanned,
+};
 
 use crate::{
     generics::mentions,
-    record::{Codec, Envelope, KeyField, KeySource, Record},
+    record::{Codec, Direction, Envelope, KeyField, KeySource, Record},
 };
 
 pub(crate) fn expand(record: &Record<'_>) -> TokenStream {
@@ -17,10 +19,13 @@ pub(crate) fn expand(record: &Record<'_>) -> TokenStream {
     let (_, type_generics, _) = record.item.generics.split_for_impl();
     let partition_key = partition_key(&record.partition_key, &private);
     let explicit_hash_key = explicit_hash_key(record, &private);
+    let direction = direction(record.direction);
     let (encode, decode) = codec(record, &private);
     quote! {
         #[automatically_derived]
         impl #impl_generics #private::KinesisRecord for #ident #type_generics #where_clause {
+            const DIRECTION: #private::Direction = #private::Direction::#direction;
+
             fn partition_key(&self) -> ::core::result::Result<#private::PartitionKey, #private::KeyError> {
                 #partition_key
             }
@@ -134,7 +139,7 @@ fn key_arm(
         label,
     } = key;
     let variant = variant.map(|name| quote!(::#name));
-    let method = syn::Ident::new(method, ty.span());
+    let method = Ident::new(method, ty.span());
     let read = quote_spanned!(ty.span()=> <#ty as #trait_path>::#method(key));
     quote! {
         Self #variant { #member: key, .. } => #read
@@ -142,15 +147,44 @@ fn key_arm(
     }
 }
 
+fn direction(direction: Direction) -> Ident {
+    let name = match direction {
+        Direction::Both => "Both",
+        Direction::PutOnly => "PutOnly",
+        Direction::GetOnly => "GetOnly",
+    };
+    Ident::new(name, Span::call_site())
+}
+
 /// The bodies of `encode` and `decode`.
 fn codec(record: &Record<'_>, private: &TokenStream) -> (TokenStream, TokenStream) {
-    match &record.codec {
+    let (mut encode, mut decode) = match &record.codec {
         Codec::Serde(name) => {
-            let format = syn::Ident::new(name, proc_macro2::Span::call_site());
+            let format = Ident::new(name, Span::call_site());
             serde_codec(record, &quote!(#private::#format), private)
         }
-        Codec::Bytes { member, ty } => bytes_codec(member, ty, private),
+        Codec::Bytes { member, ty } => bytes_codec(record.direction, member, ty, private),
         Codec::Own(path) => own_codec(&quote!(#path), private),
+    };
+    match record.direction {
+        Direction::Both => {}
+        Direction::PutOnly => decode = quote!(#private::refuse_decode(stored)),
+        Direction::GetOnly => {
+            encode = quote! {
+                let _ = (__context, __out);
+                #private::refuse_encode()
+            };
+        }
+    }
+    (encode, decode)
+}
+
+/// The trait that stands for all that serde must do: what it lacks is then one error.
+fn serde_trait(direction: Direction, private: &TokenStream) -> TokenStream {
+    match direction {
+        Direction::Both => quote!(#private::SerdeRecord),
+        Direction::PutOnly => quote!(#private::SerdePutRecord),
+        Direction::GetOnly => quote!(#private::SerdeGetRecord),
     }
 }
 
@@ -159,42 +193,43 @@ fn serde_codec(
     format: &TokenStream,
     private: &TokenStream,
 ) -> (TokenStream, TokenStream) {
+    let serde = serde_trait(record.direction, private);
+    // What the type lacks is reported at its name.
+    let this = quote_spanned!(record.item.ident.span()=> Self);
     let meta = match &record.envelope {
-        Envelope::None => return plain_codec(record, format, private),
+        Envelope::None => {
+            let encode = quote! {
+                let _ = __context;
+                <#this as #serde>::encode_plain::<#format>(self, __out)
+            };
+            let decode = quote!(<#this as #serde>::decode_plain::<#format>(&stored.data));
+            return (encode, decode);
+        }
         Envelope::Event {
             event_type,
             produced_by,
         } => quote!(#private::EventMeta::new(#event_type, #produced_by, __context)),
         Envelope::Own(path) => quote_spanned!(path.span()=> #path(self, __context)),
     };
-    // What the type lacks is reported at its name.
-    let this = quote_spanned!(record.item.ident.span()=> Self);
     (
         quote! {
             let meta = #meta;
-            #private::encode_enveloped::<#format, _, #this>(&meta, self, __out)
+            <#this as #serde>::encode_enveloped::<#format, _>(self, &meta, __out)
         },
-        quote!(#private::decode_enveloped::<#format, #this>(&stored.data)),
+        quote!(<#this as #serde>::decode_enveloped::<#format>(&stored.data)),
     )
 }
 
-fn plain_codec(
-    record: &Record<'_>,
-    format: &TokenStream,
+fn bytes_codec(
+    direction: Direction,
+    member: &Member,
+    ty: &Type,
     private: &TokenStream,
 ) -> (TokenStream, TokenStream) {
-    let this = quote_spanned!(record.item.ident.span()=> Self);
-    (
-        quote! {
-            let _ = __context;
-            #private::encode_plain::<#format, #this>(self, __out)
-        },
-        quote!(#private::decode_plain::<#format, #this>(&stored.data)),
-    )
-}
-
-fn bytes_codec(member: &Member, ty: &Type, private: &TokenStream) -> (TokenStream, TokenStream) {
-    let encode = quote_spanned!(ty.span()=> #private::encode_raw::<#ty>);
+    let encode = match direction {
+        Direction::PutOnly => quote_spanned!(ty.span()=> #private::encode_bytes::<#ty>),
+        _ => quote_spanned!(ty.span()=> #private::encode_raw::<#ty>),
+    };
     let decode = quote_spanned!(ty.span()=> #private::decode_raw::<#ty>);
     let this = match member {
         Member::Named(name) => quote!(Self { #name: value }),
@@ -246,7 +281,11 @@ fn bounded_generics(record: &Record<'_>, private: &TokenStream) -> Generics {
 fn codec_bounds(record: &Record<'_>, private: &TokenStream) -> Vec<WherePredicate> {
     match &record.codec {
         Codec::Serde(_) => {
-            vec![parse_quote!(Self: #private::Serialize + #private::DeserializeOwned)]
+            let serde = serde_trait(record.direction, private);
+            vec![parse_quote!(Self: #serde)]
+        }
+        Codec::Bytes { ty, .. } if record.direction == Direction::PutOnly => {
+            vec![parse_quote!(#ty: ::core::convert::AsRef<[u8]>)]
         }
         Codec::Bytes { ty, .. } => vec![parse_quote!(#ty: #private::RawBytes)],
         Codec::Own(path) => vec![parse_quote!(#path: #private::Codec<Self>)],

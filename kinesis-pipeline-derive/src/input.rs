@@ -21,6 +21,8 @@ pub(crate) struct TypeSettings {
     pub(crate) produced_by: Option<Setting<LitStr>>,
     pub(crate) metadata: Option<Setting<Path>>,
     pub(crate) partition_key: Option<Setting<Path>>,
+    pub(crate) put_only: Option<Setting<()>>,
+    pub(crate) get_only: Option<Setting<()>>,
     pub(crate) crate_path: Option<Setting<Path>>,
     pub(crate) rows: rows::TypeSettings,
 }

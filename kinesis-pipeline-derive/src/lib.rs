@@ -28,7 +28,7 @@ use mistakes::Mistakes;
 ///
 /// | on | setting |
 /// |---|---|
-/// | a type | `codec`, `compat`, `event_type`, `produced_by`, `metadata`, `partition_key`, `crate` |
+/// | a type | `codec`, `compat`, `event_type`, `produced_by`, `metadata`, `partition_key`, `put_only`, `get_only`, `crate` |
 /// | a field | `partition_key`, `explicit_hash_key` |
 /// | a type that is read from rows | `rows`, `table_name`, `delimiter`, `null`, `drop_if_none`, `drop_non_unique`, `fail_non_unique`, `drop_not_validated`, `fail_not_validated`, `emit` |
 /// | its fields | `pos`, `column`, `null`, `default`, `required`, `parse`, `format`, `map`, `validate`, `unique`, `max_length`, `anonymize`, `replace`, `now`, `uuid` |

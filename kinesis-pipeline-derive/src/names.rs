@@ -10,6 +10,8 @@ const TYPE_SETTINGS: &[&str] = &[
     "produced_by",
     "metadata",
     "partition_key",
+    "put_only",
+    "get_only",
     "crate",
 ];
 

@@ -33,6 +33,8 @@ fn type_settings(attributes: &[Attribute], mistakes: &mut Mistakes) -> TypeSetti
             value::key_function,
             mistakes,
         ),
+        "put_only" => set(&mut settings.put_only, meta, value::none, mistakes),
+        "get_only" => set(&mut settings.get_only, meta, value::none, mistakes),
         "crate" => set(&mut settings.crate_path, meta, value::crate_path, mistakes),
         other => rows::read_type_setting(other, meta, &mut settings.rows, mistakes)
             .unwrap_or_else(|| Err(meta.error(misplaced(other, Place::Type)))),

@@ -5,11 +5,20 @@ use syn::{DeriveInput, Ident, LitStr, Member, Path, Type};
 pub(crate) struct Record<'a> {
     pub(crate) item: &'a DeriveInput,
     pub(crate) crate_path: Path,
+    pub(crate) direction: Direction,
     pub(crate) codec: Codec<'a>,
     pub(crate) envelope: Envelope,
     pub(crate) partition_key: KeySource<'a>,
     /// The fields that hold explicit hash keys.
     pub(crate) explicit_hash_keys: Vec<KeyField<'a>>,
+}
+
+/// The ways that the records go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Both,
+    PutOnly,
+    GetOnly,
 }
 
 pub(crate) enum Codec<'a> {

@@ -12,6 +12,7 @@ use kinesis_pipeline::{
 pub enum LoadError {
     /// The input could not be opened or read.
     #[error("{file}: {problem}")]
+    #[non_exhaustive]
     Input {
         /// The file.
         file: String,
@@ -22,6 +23,7 @@ pub enum LoadError {
     },
     /// The table does not fit the mapping.
     #[error("{file}: {source}")]
+    #[non_exhaustive]
     Header {
         /// The file.
         file: String,
@@ -32,6 +34,7 @@ pub enum LoadError {
     #[error(
         "{file}, {source}; correct the row, or choose to skip such rows or to write them to a rejects file"
     )]
+    #[non_exhaustive]
     Row {
         /// The file.
         file: String,
@@ -40,6 +43,7 @@ pub enum LoadError {
     },
     /// A record could not be put.
     #[error("{file}, line {line}: {source}")]
+    #[non_exhaustive]
     Put {
         /// The file.
         file: String,
@@ -55,6 +59,7 @@ pub enum LoadError {
     #[error(
         "the load is done, and the stream could not be scaled back to {shards} shard(s): scale it yourself"
     )]
+    #[non_exhaustive]
     ScaleBack {
         /// How many shards it had before.
         shards: u32,
@@ -66,6 +71,7 @@ pub enum LoadError {
     Stream(Box<ServiceError>),
     /// The rejects, export or resume file could not be written.
     #[error("{}: cannot be written: {source}", path.display())]
+    #[non_exhaustive]
     Output {
         /// The file.
         path: PathBuf,
@@ -74,6 +80,7 @@ pub enum LoadError {
     },
     /// The resume file is not one of this load.
     #[error("{}: {problem}", path.display())]
+    #[non_exhaustive]
     Resume {
         /// The file.
         path: PathBuf,

@@ -10,6 +10,7 @@ use crate::Format;
 pub enum ReadMapError {
     /// The file cannot be read.
     #[error("{file}: {source}")]
+    #[non_exhaustive]
     Read {
         /// The file.
         file: String,
@@ -18,6 +19,7 @@ pub enum ReadMapError {
     },
     /// The file has no such column.
     #[error("{file}: the header has no column `{column}`")]
+    #[non_exhaustive]
     NoColumn {
         /// The file.
         file: String,
@@ -26,6 +28,7 @@ pub enum ReadMapError {
     },
     /// A key stands twice.
     #[error("{file}, line {line}: the key {key:?} stands there a second time")]
+    #[non_exhaustive]
     Twice {
         /// The file.
         file: String,

@@ -4,11 +4,15 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+/// The most readings of the system's clock until it has moved, when [`Clock::of_runtime`] looks whether tokio's moves
+/// with it. One or two are enough where the clock counts nanoseconds.
+const READINGS_MAX: u32 = 10_000;
+
 /// Tells the time to everything in this crate.
 ///
 /// Waiting always goes through tokio's timers, so a test that pauses tokio's clock pauses the pipelines too.
-/// Wall-clock time (arrival times, `_meta` timestamps, retention) comes from here: from the system by
-/// default, or from tokio's clock with [`Clock::tokio`].
+/// Wall-clock time (arrival times, `_meta` timestamps, retention) comes from here: by default from the system, or in a
+/// test that has paused tokio's clock from that, as [`Clock::of_runtime`] finds out.
 ///
 /// # Examples
 ///
@@ -45,6 +49,40 @@ impl Clock {
     pub fn tokio(base: SystemTime) -> Self {
         Self {
             virtual_base: Some((base, monotonic())),
+        }
+    }
+
+    /// The clock of the runtime that this is called in: [`system`](Self::system), or if tokio's clock is paused one
+    /// that moves with [tokio's](Self::tokio). It is what streams and the embedded Kinesis go by unless they are
+    /// given another.
+    ///
+    /// In a usual runtime, and outside of one, this is the system's clock, with its adjustments and leaps. Under
+    /// `#[tokio::test(start_paused = true)]` it stands still until the test advances tokio's clock. It begins there at
+    /// the system's time of the pause, plus what the test has advanced since: all such clocks of a runtime agree
+    /// within a millisecond, whenever they are made. Tokio's clock is looked at once, here: a test that calls
+    /// `tokio::time::pause` does so before it makes what shall follow.
+    ///
+    /// The look takes less than a microsecond.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    ///
+    /// use kinesis_pipeline::Clock;
+    ///
+    /// let clock = Clock::of_runtime();
+    /// let begun = clock.now();
+    /// tokio::time::advance(Duration::from_hours(25)).await;
+    /// assert_eq!(clock.now(), begun + Duration::from_hours(25));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn of_runtime() -> Self {
+        if is_paused() {
+            Self::tokio(paused_wall_time())
+        } else {
+            Self::system()
         }
     }
 
@@ -87,6 +125,31 @@ fn monotonic() -> Instant {
     Instant::now()
 }
 
+#[expect(clippy::disallowed_methods, reason = "the clock itself")]
+fn system_monotonic() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+/// Whether tokio's clock stands still here. Tokio does not tell, but a clock that is not paused moves exactly as the
+/// system's monotonic clock does. So one that has the same time before and after the system's moved is paused.
+fn is_paused() -> bool {
+    let before = monotonic();
+    let first = system_monotonic();
+    let moved = (0..READINGS_MAX).any(|_| system_monotonic() > first);
+    moved && monotonic() == before
+}
+
+/// The wall-clock time that a paused clock of tokio shows. The difference between the two monotonic clocks is what real
+/// time passed since the pause, less what the test advanced.
+fn paused_wall_time() -> SystemTime {
+    let (virtual_now, real_now) = (monotonic().into_std(), system_monotonic());
+    let wall = system_now();
+    match virtual_now.checked_duration_since(real_now) {
+        Some(ahead) => wall + ahead,
+        None => wall - real_now.duration_since(virtual_now),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,5 +161,57 @@ mod tests {
         assert_eq!(clock.now(), base);
         tokio::time::advance(Duration::from_hours(1)).await;
         assert_eq!(epoch_millis(clock.now()), 3_601_000);
+    }
+
+    fn apart(a: SystemTime, b: SystemTime) -> Duration {
+        a.duration_since(b).unwrap_or_else(|error| error.duration())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_of_a_paused_runtime_moves_only_when_the_test_advances_it() {
+        let begun = Clock::of_runtime().now();
+        assert!(apart(begun, system_now()) < Duration::from_mins(1));
+        let clock = Clock::of_runtime();
+        let first = clock.now();
+        std::thread::yield_now();
+        assert_eq!(clock.now(), first);
+        tokio::time::advance(Duration::from_hours(25)).await;
+        assert_eq!(clock.now(), first + Duration::from_hours(25));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clocks_of_a_paused_runtime_agree_whenever_they_are_made() {
+        let first = Clock::of_runtime();
+        tokio::time::advance(Duration::from_hours(25)).await;
+        let second = Clock::of_runtime();
+        assert!(apart(first.now(), second.now()) < Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_paused_later_is_found_then() {
+        assert!(!is_paused());
+        tokio::time::pause();
+        assert!(is_paused());
+        tokio::time::resume();
+        assert!(!is_paused());
+    }
+
+    #[test]
+    fn the_clock_of_a_usual_runtime_is_the_systems_and_so_it_is_outside_of_one() {
+        assert!(Clock::of_runtime().virtual_base.is_none());
+        let runtimes = [
+            tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build(),
+            tokio::runtime::Builder::new_current_thread().build(),
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_time()
+                .build(),
+        ];
+        for runtime in runtimes {
+            let clock = runtime.unwrap().block_on(async { Clock::of_runtime() });
+            assert!(clock.virtual_base.is_none());
+        }
     }
 }

@@ -97,6 +97,7 @@
 //! |---|---|---|
 //! | `derive` | the macro | yes |
 //! | `aws` | streams on AWS through the official SDK, which is re-exported as `aws_sdk_kinesis` | yes |
+//! | `https` | the SDK's own HTTP client, with TLS by rustls: without it, `ConnectOptions::http_client` takes one of yours | yes |
 //! | `config` | the YAML file of named streams, `StreamConfig` | |
 //! | `dynamodb` | leases and checkpoints in DynamoDB, in the lease table of [KCL](guide::from_kcl), Amazon's consumer library for Java | |
 //! | `local` | the embedded Kinesis, in process: a dev-dependency | |
@@ -116,6 +117,16 @@
 
 #[doc(hidden)]
 pub mod __private;
+#[cfg(any(feature = "aws", fuzzing))]
+#[cfg_attr(
+    not(feature = "aws"),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "what is fuzzed without the SDK reads only"
+    )
+)]
+mod cbor;
 pub mod clock;
 #[cfg(feature = "config")]
 mod config;

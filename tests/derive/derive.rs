@@ -67,24 +67,13 @@ fn a_key_error_names_the_field() {
         }
         .partition_key()
     };
-    let field = Some("type".to_owned());
     assert_eq!(key(Some("a")).unwrap(), "a");
-    assert_eq!(
-        key(None),
-        Err(KeyError::Missing {
-            field: field.clone()
-        })
-    );
-    assert_eq!(
-        key(Some("")),
-        Err(KeyError::Empty {
-            field: field.clone()
-        })
-    );
+    assert_eq!(key(None), Err(KeyError::missing().in_field("type")));
+    assert_eq!(key(Some("")), Err(KeyError::empty().in_field("type")));
     let long = "x".repeat(257);
     assert_eq!(
         key(Some(&long)),
-        Err(KeyError::TooLong { field, chars: 257 })
+        Err(KeyError::too_long(257).in_field("type"))
     );
     let record = Optional { r#type: None };
     let error = EncodedRecord::of(&record, None, &context()).unwrap_err();
@@ -140,10 +129,7 @@ fn explicit_hash_keys_are_integers_decimals_or_absent() {
     );
     assert_eq!(
         placed(Some("x")).explicit_hash_key(),
-        Err(KeyError::NotAHashKey {
-            field: Some("point".into()),
-            found: "x".into()
-        })
+        Err(KeyError::not_a_hash_key("x").in_field("point"))
     );
     let typed = Typed(HashKey::MAX);
     assert_eq!(stored(&typed).explicit_hash_key, Some(HashKey::MAX));
@@ -249,7 +235,7 @@ fn a_computed_key_may_be_any_text_or_fail() {
     struct Pair(u8, u8);
     fn pair(pair: &Pair) -> Result<String, KeyError> {
         match pair.0 {
-            0 => Err(KeyError::Missing { field: None }),
+            0 => Err(KeyError::missing()),
             _ => Ok(format!("{}/{}", pair.0, pair.1)),
         }
     }
@@ -308,6 +294,84 @@ fn generic_records_need_what_their_fields_need() {
     };
     assert_eq!(lent.partition_key().unwrap(), "k");
     comes_back(&lent);
+}
+
+#[test]
+fn a_record_that_is_only_put_needs_no_way_back_and_may_borrow() {
+    #[derive(Serialize, KinesisRecord)]
+    #[kinesis(put_only, event_type = "visit.create", produced_by = "demo")]
+    struct Visit<'a> {
+        #[kinesis(partition_key)]
+        page: &'a str,
+        seconds: &'a [u8],
+    }
+    #[derive(Serialize, KinesisRecord)]
+    #[kinesis(put_only, codec = "msgpack")]
+    struct Lent<'a, T> {
+        #[kinesis(partition_key)]
+        key: &'a T,
+    }
+    #[derive(KinesisRecord)]
+    #[kinesis(put_only, codec = "bytes")]
+    struct Line<'a>(#[kinesis(partition_key)] &'a str);
+    #[derive(KinesisRecord)]
+    #[kinesis(put_only, codec = "bytes")]
+    struct Blob<T>(T);
+    let page = String::from("/index");
+    let visit = Visit {
+        page: &page,
+        seconds: &[1, 2],
+    };
+    assert_eq!(visit.partition_key().unwrap(), "/index");
+    assert!(text(&visit).ends_with(r#""producedBy":"demo"},"page":"/index","seconds":[1,2]}"#));
+    assert_eq!(stored(&Lent { key: &7_u8 }).data, &b"\x81\xa3key\x07"[..]);
+    assert_eq!(text(&Line(&page)), "/index");
+    assert_eq!(text(&Blob(b"ab")), "ab");
+    let error = Visit::decode(&stored(&visit)).err().unwrap();
+    assert!(
+        std::error::Error::source(&error)
+            .unwrap()
+            .to_string()
+            .contains("only put")
+    );
+}
+
+#[test]
+fn a_record_that_is_only_read_needs_no_way_there() {
+    #[derive(Debug, PartialEq, Deserialize, KinesisRecord)]
+    #[kinesis(get_only)]
+    struct Reading {
+        device: String,
+    }
+    #[derive(Debug, PartialEq, Deserialize, KinesisRecord)]
+    #[kinesis(get_only, codec = "msgpack")]
+    struct Tagged<T> {
+        value: T,
+    }
+    #[derive(Deserialize, KinesisRecord)]
+    #[kinesis(get_only, event_type = "x", produced_by = "y")]
+    #[serde(deny_unknown_fields)]
+    struct Strict {
+        device: String,
+    }
+    let read = |data: &'static [u8]| {
+        EncodedRecord::new(PartitionKey::new("k").unwrap(), Bytes::from_static(data))
+    };
+    let reading = Reading::decode(&read(br#"{"device":"attic","more":1}"#)).unwrap();
+    assert_eq!(reading.device, "attic");
+    let tagged = Tagged::<u8>::decode(&read(b"\x81\xa5value\x07")).unwrap();
+    assert_eq!(tagged, Tagged { value: 7 });
+    let strict = Strict::decode(&read(br#"{"_meta":{},"device":"attic"}"#)).unwrap();
+    assert_eq!(strict.device, "attic");
+    let error = reading
+        .encode(&context(), &mut BytesMut::new())
+        .unwrap_err();
+    assert!(
+        std::error::Error::source(&error)
+            .unwrap()
+            .to_string()
+            .contains("only read")
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod cbor;
 mod dynamodb;
 mod fan_out;
 mod faults;
+mod http_client;
 mod interceptors;
 mod sdk;
 mod wire;

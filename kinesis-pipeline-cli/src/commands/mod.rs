@@ -6,6 +6,7 @@ pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod describe;
 pub(crate) mod get;
+pub(crate) mod load;
 pub(crate) mod local;
 pub(crate) mod man;
 pub(crate) mod merge;
@@ -31,6 +32,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Local(command) => command.run(global).await,
         Command::Put(command) => command.run(global).await,
         Command::Get(command) => command.run(global).await,
+        Command::Load(command) => command.run(global).await,
         Command::Streams(command) => command.run(global).await,
         Command::Shards(command) => command.run(global).await,
         Command::Create(command) => command.run(global).await,

@@ -2,8 +2,9 @@
 
 use crate::{bare_command, end_of};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "local",
+    "load",
     "put",
     "get",
     "streams",

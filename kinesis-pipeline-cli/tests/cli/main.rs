@@ -3,6 +3,7 @@
 
 mod get;
 mod help;
+mod load;
 mod local;
 mod manage;
 mod mirror;

@@ -3,11 +3,15 @@ use syn::{Data, Type};
 use crate::{
     input::{CodecName, Field, Input},
     mistakes::Mistakes,
-    record::Codec,
+    record::{Codec, Direction},
     serde,
 };
 
-pub(super) fn check<'a>(input: &Input<'a>, mistakes: &mut Mistakes) -> Option<Codec<'a>> {
+pub(super) fn check<'a>(
+    input: &Input<'a>,
+    direction: Direction,
+    mistakes: &mut Mistakes,
+) -> Option<Codec<'a>> {
     let settings = &input.settings;
     let codec = settings.codec.as_ref();
     let compat = settings.compat.as_ref();
@@ -22,6 +26,7 @@ pub(super) fn check<'a>(input: &Input<'a>, mistakes: &mut Mistakes) -> Option<Co
         );
     }
     match name {
+        _ if direction == Direction::PutOnly => {}
         CodecName::Json | CodecName::MsgPack => refuse_borrowed_fields(input, mistakes),
         CodecName::Bytes | CodecName::Own(_) => {}
     }
@@ -62,7 +67,7 @@ fn refuse_borrowed_fields(input: &Input<'_>, mistakes: &mut Mistakes) {
     for field in input.fields().filter(borrowed) {
         mistakes.add_at(
             &field.source.ty,
-            "a record owns its fields, for it is read back from bytes that it cannot keep: use `String`, `Vec<u8>` or `Cow<'_, str>`",
+            "a record owns its fields, for it is read back from bytes that it cannot keep: use `String`, `Vec<u8>` or `Cow<'_, str>`, or add `#[kinesis(put_only)]` to the type if it is never read",
         );
     }
 }

@@ -1,6 +1,7 @@
 //! Holds the settings of a type against each other and against its shape.
 
 mod codec;
+mod direction;
 mod envelope;
 mod keys;
 
@@ -10,13 +11,15 @@ use crate::{input::Input, mistakes::Mistakes, record::Record};
 
 /// The record that the settings describe, or `None` where a part is missing. Mistakes tell what is wrong.
 pub(crate) fn check<'a>(input: &Input<'a>, mistakes: &mut Mistakes) -> Option<Record<'a>> {
-    let codec = codec::check(input, mistakes);
+    let direction = direction::check(input, mistakes);
+    let codec = codec::check(input, direction, mistakes);
     let envelope = envelope::check(input, mistakes);
     let partition_key = keys::partition_key(input, mistakes);
     let explicit_hash_keys = keys::explicit_hash_keys(input, mistakes);
     Some(Record {
         item: input.item,
         crate_path: crate_path(input),
+        direction,
         codec: codec?,
         envelope: envelope?,
         partition_key: partition_key?,

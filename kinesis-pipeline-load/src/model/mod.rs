@@ -15,7 +15,10 @@ use kinesis_pipeline::{
 pub(crate) use stamp::{Stamp, stamped};
 pub(crate) use typed::Typed;
 
-use crate::{Format, LoadError, TableReport, source::SourceRow};
+use crate::{
+    Format, LoadError, TableReport,
+    source::{Sampled, SourceRow},
+};
 
 /// Turns rows into records.
 pub(crate) trait Model: Send {
@@ -33,6 +36,16 @@ pub(crate) trait Model: Send {
 
     /// Holds a table's header against the model. The header of JSON lines is made up.
     fn open(&mut self, header: &Header, file: &str, format: Format) -> Result<(), LoadError>;
+
+    /// The rows of each table that the model wants to see before it is opened; 0: none.
+    fn sample_rows(&self) -> u64 {
+        0
+    }
+
+    /// Learns from a sample of the table that is opened next.
+    fn learn(&mut self, sampled: Sampled) {
+        let _ = sampled;
+    }
 
     /// Appends the records of a row, or tells why the row is dropped.
     fn map(

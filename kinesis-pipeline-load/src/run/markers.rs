@@ -84,7 +84,7 @@ pub(crate) async fn put(
 
 fn no_key(stream: &KinesisStream<EncodedRecord>, source: KeyError) -> LoadError {
     let stream = stream.id().clone();
-    LoadError::Marker(PutError::Key { stream, source })
+    LoadError::Marker(PutError::of_key(stream, source))
 }
 
 fn data(id: &str, tables: &[String], shards: usize, edge: Edge<'_>, now: SystemTime) -> Bytes {

@@ -22,7 +22,7 @@ use crate::{
     model::{Model, Stamp, count_drop, stamped},
     plan::whole,
     report::precise,
-    source::{BadRow, Delimited, JsonLines, SourceRow, Table, open},
+    source::{BadRow, Delimited, JsonLines, SourceRow, Table, open, read_ahead},
 };
 
 /// All that the thread needs.
@@ -208,7 +208,14 @@ impl Rows {
             .or(by_model.map(Format::Delimited))
             .or(by_name)
             .unwrap_or(Format::TSV);
-        let opened = open(file, &self.progress.input_bytes)?;
+        let mut opened = open(file, &self.progress.input_bytes)?;
+        // One model at most wants a sample: a table without a model has no other.
+        let learner = self.models.iter_mut().find(|model| model.sample_rows() > 0);
+        if let (Some(model), Format::Delimited(delimiter)) = (learner, format) {
+            let sampled;
+            (opened, sampled) = read_ahead(opened, model.sample_rows(), delimiter);
+            model.learn(sampled);
+        }
         let mut names: Vec<&str> = Vec::new();
         for model in &self.models {
             names.extend(model.names());

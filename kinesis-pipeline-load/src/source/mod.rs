@@ -1,10 +1,11 @@
 //! Rows out of files: open, decompress, cut.
 //!
 //! ```text
-//!   file ── Counted ── gzip or zstd by ending ──┬─ Delimited: Window ── csv ──> row, raw bytes
+//!   file ── Counted ── gzip or zstd by ending ──┬─ (ahead: a sample) ─ Delimited: Window ── csv ──> row, raw bytes
 //!                                               └─ JsonLines: lines ── JSON ──> row, raw bytes
 //! ```
 
+mod ahead;
 mod delimited;
 mod json_lines;
 mod open;
@@ -12,6 +13,7 @@ mod window;
 
 use kinesis_pipeline::record::row::{Header, Row, RowError};
 
+pub(crate) use ahead::{Sampled, read_ahead};
 pub(crate) use delimited::Delimited;
 pub(crate) use json_lines::{JsonLines, look_up};
 pub(crate) use open::{Opened, open, sha256};

@@ -24,24 +24,28 @@ pub struct ConfigError {
 pub enum ConfigProblem {
     /// The file cannot be read.
     #[error("the stream configuration cannot be read; TRITON_CONFIG names the file")]
+    #[non_exhaustive]
     Unreadable {
         /// The system's error.
         source: io::Error,
     },
     /// The file is larger than 1 MiB or not text.
     #[error("this is not a stream configuration: {found}")]
+    #[non_exhaustive]
     NotConfiguration {
         /// The type that was found.
         found: &'static str,
     },
     /// The text is not YAML, or not a map of streams.
     #[error("not a YAML map of streams: {message}")]
+    #[non_exhaustive]
     Malformed {
         /// The parser's error.
         message: String,
     },
     /// A stream lacks a key that it needs.
     #[error("stream `{stream}` has no `{key}`: add `{key}: ...`")]
+    #[non_exhaustive]
     MissingKey {
         /// The stream's configured name.
         stream: String,
@@ -53,6 +57,7 @@ pub enum ConfigProblem {
         "stream `{stream}` has an unknown key `{key}`: {}",
         advice(*.meant)
     )]
+    #[non_exhaustive]
     UnknownKey {
         /// The stream's configured name.
         stream: String,
@@ -63,6 +68,7 @@ pub enum ConfigProblem {
     },
     /// No stream is configured under this name.
     #[error("no stream `{stream}` is configured: {}", list(.configured))]
+    #[non_exhaustive]
     UnknownStream {
         /// The name that was asked for.
         stream: String,
@@ -71,6 +77,7 @@ pub enum ConfigProblem {
     },
     /// The stream's service cannot be reached from here.
     #[error("cannot connect to stream `{stream}`")]
+    #[non_exhaustive]
     Connect {
         /// The stream's configured name.
         stream: String,

@@ -99,7 +99,7 @@ impl DeliveredRecord<'_> {
     /// As [`bytes`](Self::bytes), and [`FailureReason::Decode`].
     pub fn decode<R: KinesisRecord>(&self) -> Result<R, FailureReason> {
         let key = PartitionKey::stored("");
-        Ok(R::decode(&EncodedRecord::new(key, self.bytes()?))?)
+        Ok(EncodedRecord::new(key, self.bytes()?).to_record()?)
     }
 }
 

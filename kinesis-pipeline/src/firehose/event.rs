@@ -241,7 +241,7 @@ impl<'a> InputRecord<'a> {
         let key = self.kinesis().and_then(KinesisMetadata::partition_key);
         let key = key.map_or_else(ByteString::new, ByteString::from);
         let stored = EncodedRecord::new(PartitionKey::stored(key), data);
-        Ok(R::decode_owned(stored)?)
+        Ok(stored.into_record()?)
     }
 }
 

@@ -18,6 +18,7 @@ pub enum FailureReason {
     NotBase64,
     /// The record's bytes are not UTF-8.
     #[error("the record's data is not UTF-8")]
+    #[non_exhaustive]
     NotText {
         /// The place at which the text stops being JSON.
         #[source]
@@ -25,12 +26,14 @@ pub enum FailureReason {
     },
     /// The data is not gzip, is cut off, or grows past the limit for its kind.
     #[error("the data is not gzip, or is too large")]
+    #[non_exhaustive]
     NotGzip {
         /// The problem.
         source: io::Error,
     },
     /// The record's bytes are not what the function takes.
     #[error("the record cannot be decoded")]
+    #[non_exhaustive]
     Decode {
         /// The codec's error.
         #[from]
@@ -41,18 +44,21 @@ pub enum FailureReason {
     Refused(&'static str),
     /// The function answered with an error.
     #[error("the function failed")]
+    #[non_exhaustive]
     Function {
         /// The error.
         source: BoxError,
     },
     /// The function, or code of the record's type, panicked.
     #[error("the function panicked")]
+    #[non_exhaustive]
     Panicked {
         /// The panic's message, if it was a text. It may hold parts of the record.
         message: String,
     },
     /// The function's result cannot be encoded.
     #[error("what the function made of it cannot be encoded")]
+    #[non_exhaustive]
     Encode {
         /// The codec's error.
         #[from]
@@ -63,12 +69,14 @@ pub enum FailureReason {
     DifferentPartitionKeys,
     /// The answer would not have fitted in the response.
     #[error("its answer of {answer_bytes} bytes does not fit in the response")]
+    #[non_exhaustive]
     TooLarge {
         /// The bytes that the record would have taken in the response.
         answer_bytes: usize,
     },
     /// The answer did not fit, and the function for that failed.
     #[error("its answer does not fit in the response, and it could not be put again")]
+    #[non_exhaustive]
     NotReingested {
         /// The function's error.
         source: Arc<dyn Error + Send + Sync>,

@@ -156,7 +156,7 @@ impl KinesisEventRecord<'_> {
         let arrived_at = clock::from_epoch_millis(self.kinesis.arrived_at_millis);
         for (index, encoded) in self.user_records()?.into_iter().enumerate() {
             let position = position.clone().at_sub_sequence_number(index as u64);
-            let data = R::decode(&encoded)?;
+            let data = encoded.to_record()?;
             let mut record = Record::new(data, encoded.partition_key, position, arrived_at);
             record.explicit_hash_key = encoded.explicit_hash_key;
             function(record).map_err(FailureReason::function)?;

@@ -104,7 +104,7 @@ impl<R> Default for Transform<R> {
             return_dropped_data: true,
             response_bytes_max: RESPONSE_BYTES_MAX,
             concurrency: CONCURRENCY_DEFAULT,
-            clock: Clock::system(),
+            clock: Clock::of_runtime(),
             keys_of: None,
             reingest: None,
             reingest_async: None,
@@ -160,7 +160,7 @@ impl<R> Transform<R> {
         self
     }
 
-    /// The clock that envelopes are written by. Default: the system's.
+    /// The clock that envelopes are written by. Default: that of the runtime ([`Clock::of_runtime`]).
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;

@@ -139,7 +139,7 @@ impl DynamoDbCheckpoints {
             },
             writer: uuid::Uuid::new_v4().to_string().into(),
             known: Arc::default(),
-            clock: Clock::system(),
+            clock: Clock::of_runtime(),
         }
     }
 

@@ -16,6 +16,7 @@ pub enum LeaseError {
     #[error(
         "the worker `{owner}` holds the lease of {shard}: stop its fleet, or read under another application name"
     )]
+    #[non_exhaustive]
     Held {
         /// The shard.
         shard: ShardId,
@@ -27,6 +28,7 @@ pub enum LeaseError {
         "somebody else saved a checkpoint of {shard} in the meantime: open one reader at a time under an \
          application name"
     )]
+    #[non_exhaustive]
     Overtaken {
         /// The shard.
         shard: ShardId,
@@ -36,6 +38,7 @@ pub enum LeaseError {
         "the table holds the checkpoints of `{app}` in the stream `{stream}`: use an application name for each \
          stream, or a table name"
     )]
+    #[non_exhaustive]
     OtherStream {
         /// The application whose checkpoints the table holds.
         app: String,
@@ -44,6 +47,7 @@ pub enum LeaseError {
     },
     /// The table is a fleet's that reads several streams.
     #[error("the lease `{lease_key}` is one of KCL's for many streams, which are not supported")]
+    #[non_exhaustive]
     ManyStreams {
         /// A key of the table.
         lease_key: String,
@@ -55,12 +59,14 @@ pub enum LeaseError {
     MissingTable,
     /// The table has another key than a lease table.
     #[error("the table is no lease table: its key is {key}, and not `leaseKey` (S)")]
+    #[non_exhaustive]
     NotALeaseTable {
         /// The attributes of its key, with their types.
         key: String,
     },
     /// The table is being created or deleted, for longer than a call waits.
     #[error("the table is not active after {waited:?}: its status is {status}")]
+    #[non_exhaustive]
     NotActive {
         /// What DynamoDB says of it.
         status: String,
@@ -69,12 +75,14 @@ pub enum LeaseError {
     },
     /// The table has more rows than any stream has shards.
     #[error("the table has more than {rows_max} rows: it is no lease table of one stream")]
+    #[non_exhaustive]
     TooLarge {
         /// How many rows are read.
         rows_max: u64,
     },
     /// A row is not as KCL or this library write it.
     #[error("the row `{lease_key}` has no readable `{attribute}`: mend or delete it")]
+    #[non_exhaustive]
     Malformed {
         /// The row's key.
         lease_key: String,
@@ -83,6 +91,7 @@ pub enum LeaseError {
     },
     /// DynamoDB refused a call or cannot be reached, also after the client's retries.
     #[error("{operation} failed: {message}")]
+    #[non_exhaustive]
     Service {
         /// The call.
         operation: &'static str,

@@ -49,10 +49,11 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum GetError {
     /// A record's bytes are not what the codec writes. The next record follows.
+    #[non_exhaustive]
     Decode {
         /// The position of the record.
         position: Box<Position>,
@@ -66,6 +67,7 @@ pub enum GetError {
         source: Box<DecodeError>,
     },
     /// The stream has no such shard.
+    #[non_exhaustive]
     ShardNotFound {
         /// The stream.
         stream: StreamId,
@@ -76,6 +78,7 @@ pub enum GetError {
     },
     /// The service does not know this sequence number in this shard: it is not the shard's, or its record has
     /// expired.
+    #[non_exhaustive]
     UnknownPosition {
         /// The stream.
         stream: StreamId,
@@ -87,6 +90,7 @@ pub enum GetError {
     /// The application had not finished a shard when its records expired, or its checkpoint is older than what the
     /// stream retains: records may be missing. Choose where to go on with
     /// [`Reader::on_trimmed`](crate::Reader::on_trimmed).
+    #[non_exhaustive]
     Trimmed {
         /// The stream.
         stream: StreamId,
@@ -95,6 +99,7 @@ pub enum GetError {
     },
     /// A checkpoint and the stream contradict each other: it was saved in another stream that had the same name, which
     /// was deleted and made again. Remove the application's checkpoints, or take another application name.
+    #[non_exhaustive]
     Mismatch {
         /// The stream.
         stream: StreamId,
@@ -104,6 +109,7 @@ pub enum GetError {
         found: Box<Mismatch>,
     },
     /// The service's listing of the shards lacked some of them for half a minute.
+    #[non_exhaustive]
     IncompleteListing {
         /// The stream.
         stream: StreamId,
@@ -112,6 +118,7 @@ pub enum GetError {
     },
     /// This machine's clock is ahead of the service's by more than the minute that is borne, and the reader needs a
     /// time of it: for a checkpoint of where LATEST was, for instance.
+    #[non_exhaustive]
     ClockSkew {
         /// The stream.
         stream: StreamId,
@@ -121,6 +128,7 @@ pub enum GetError {
         ahead_max: Duration,
     },
     /// The checkpoints could not be loaded, or not saved for good or for longer than the reader keeps trying.
+    #[non_exhaustive]
     Checkpoint {
         /// The stream.
         stream: StreamId,
@@ -129,6 +137,7 @@ pub enum GetError {
     },
     /// The stream cannot be read by enhanced fan-out as this consumer: it cannot be registered, because of the
     /// limit of consumers for instance, does not become active, or was removed.
+    #[non_exhaustive]
     Consumer {
         /// The stream.
         stream: StreamId,
@@ -138,6 +147,7 @@ pub enum GetError {
         source: Box<ServiceError>,
     },
     /// More records of a shard wait for their ack than are kept track of.
+    #[non_exhaustive]
     TooManyUnacked {
         /// The stream.
         stream: StreamId,
@@ -147,6 +157,7 @@ pub enum GetError {
         count: u64,
     },
     /// A call failed for good, or for longer than the reader keeps trying.
+    #[non_exhaustive]
     Service {
         /// The stream.
         stream: StreamId,
@@ -156,6 +167,7 @@ pub enum GetError {
         source: Box<ServiceError>,
     },
     /// The task that fetches was ended from outside: the runtime in which the reader was opened shut down.
+    #[non_exhaustive]
     Interrupted {
         /// The stream.
         stream: StreamId,
@@ -192,6 +204,17 @@ impl GetError {
             | Self::UnknownPosition { source, .. }
             | Self::Consumer { source, .. } => Some(source),
             _ => None,
+        }
+    }
+
+    /// The error of a shard that the stream does not have, of a number or an id that a user gave; `count` is the number
+    /// of shards that the stream retains.
+    #[must_use]
+    pub fn shard_not_found(stream: StreamId, shard: ShardSelector, count: usize) -> Self {
+        Self::ShardNotFound {
+            stream,
+            shard,
+            count,
         }
     }
 

@@ -19,7 +19,8 @@ const TRANSITION_DEFAULT: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct LocalKinesisBuilder {
-    clock: Clock,
+    /// `None`: that of the runtime in which the Kinesis starts.
+    clock: Option<Clock>,
     settings: Settings,
     #[cfg(feature = "local-durable")]
     data_dir: Option<PathBuf>,
@@ -28,7 +29,7 @@ pub struct LocalKinesisBuilder {
 impl Default for LocalKinesisBuilder {
     fn default() -> Self {
         Self {
-            clock: Clock::system(),
+            clock: None,
             settings: Settings {
                 region: "us-east-1".to_owned(),
                 account_id: "000000000000".to_owned(),
@@ -44,9 +45,11 @@ impl Default for LocalKinesisBuilder {
 }
 
 impl LocalKinesisBuilder {
-    /// Sets the clock of arrival times, retention and expiry; the system's by default.
+    /// Sets the clock of arrival times, retention and expiry; that of the runtime in which the Kinesis
+    /// [starts](Self::start) by default: the system's, or tokio's while a test has paused it
+    /// ([`Clock::of_runtime`]).
     pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
+        self.clock = Some(clock);
         self
     }
 
@@ -146,16 +149,17 @@ impl LocalKinesisBuilder {
             let reason = format!("`{region}` is not the name of a region, such as `us-east-1`");
             return Err(LocalError::settings(reason));
         }
+        let clock = self.clock.unwrap_or_else(Clock::of_runtime);
         #[cfg(feature = "local-durable")]
         if let Some(path) = self.data_dir {
-            let (core, keeper) = durable::start(path, self.clock, self.settings).await?;
+            let (core, keeper) = durable::start(path, clock, self.settings).await?;
             return Ok(LocalKinesis {
                 core: Arc::new(core),
                 _keeper: Some(Arc::new(keeper)),
             });
         }
         Ok(LocalKinesis {
-            core: Arc::new(Core::new(self.clock, self.settings)),
+            core: Arc::new(Core::new(clock, self.settings)),
             #[cfg(feature = "local-durable")]
             _keeper: None,
         })

@@ -8,7 +8,26 @@
 //!
 //! It answers as the service does in everything that a client's correctness hangs on: limits, errors,
 //! resharding, iterators, retention. Nothing in it runs by itself: what is due is done by the next call, by
-//! the clock that the [builder](LocalKinesis::builder) was given.
+//! the clock that the [builder](LocalKinesis::builder) was given, or else by that of the runtime it starts in:
+//! under `#[tokio::test(start_paused = true)]` a day passes when the test says so.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! use kinesis_pipeline::{KinesisStream, LocalKinesis};
+//!
+//! let stream: KinesisStream<String> = LocalKinesis::start().await?.stream("readings", 1).await?;
+//! stream.put(&"expires".to_owned()).await?;
+//! tokio::time::advance(Duration::from_hours(25)).await;
+//! stream.put(&"stays".to_owned()).await?;
+//! let mut records = stream.iter_from_all().await?;
+//! let record = records.next().await.ok_or("no record")??;
+//! assert_eq!(record.data, "stays");
+//! # Ok(())
+//! # }
+//! ```
 
 #[cfg_attr(
     not(feature = "local-server"),

@@ -45,6 +45,7 @@ use crate::{
 pub enum PutError {
     /// The record has no usable key. Nothing was sent.
     #[error("a record for stream `{stream}` has no usable key: correct the record")]
+    #[non_exhaustive]
     Key {
         /// The stream.
         stream: StreamId,
@@ -53,6 +54,7 @@ pub enum PutError {
     },
     /// The record's codec refused it. Nothing was sent.
     #[error("a record for stream `{stream}` could not be encoded: correct the record")]
+    #[non_exhaustive]
     Encode {
         /// The stream.
         stream: StreamId,
@@ -63,6 +65,7 @@ pub enum PutError {
     #[error(
         "a record for stream `{stream}` has {bytes} bytes with its key, the limit is {bytes_max}: make it smaller"
     )]
+    #[non_exhaustive]
     TooLarge {
         /// The stream.
         stream: StreamId,
@@ -80,6 +83,7 @@ pub enum PutError {
         source.as_ref().map_or_else(String::new, limit_note),
         limit_advice(source.as_ref())
     )]
+    #[non_exhaustive]
     LimitUnknown {
         /// The stream.
         stream: StreamId,
@@ -94,6 +98,7 @@ pub enum PutError {
         with_code(source),
         advice(source.class())
     )]
+    #[non_exhaustive]
     Rejected {
         /// The stream.
         stream: StreamId,
@@ -112,6 +117,7 @@ pub enum PutError {
         with_code(source),
         duplicate_note(*may_have_been_stored)
     )]
+    #[non_exhaustive]
     GaveUp {
         /// The stream.
         stream: StreamId,
@@ -129,6 +135,7 @@ pub enum PutError {
         "a record for stream `{stream}` was dropped because the runtime that sent it shut down: put it again{}",
         duplicate_note(*may_have_been_stored)
     )]
+    #[non_exhaustive]
     Gone {
         /// The stream.
         stream: StreamId,
@@ -143,6 +150,7 @@ pub enum PutError {
         waited.as_millis(),
         duplicate_note(*may_have_been_stored)
     )]
+    #[non_exhaustive]
     Expired {
         /// The stream.
         stream: StreamId,
@@ -155,12 +163,14 @@ pub enum PutError {
     },
     /// The producer holds as much as it may. Nothing was sent.
     #[error("the producer of stream `{stream}` has no budget now: wait with `put`, or try later")]
+    #[non_exhaustive]
     NoRoom {
         /// The stream.
         stream: StreamId,
     },
     /// The producer was closed. Nothing was sent.
     #[error("the producer of stream `{stream}` is closed: make another one")]
+    #[non_exhaustive]
     Closed {
         /// The stream.
         stream: StreamId,
@@ -169,6 +179,7 @@ pub enum PutError {
     #[error(
         "a put to stream `{stream}` needs a tokio runtime with its time driver: call it in one"
     )]
+    #[non_exhaustive]
     NoRuntime {
         /// The stream.
         stream: StreamId,
@@ -176,6 +187,30 @@ pub enum PutError {
 }
 
 impl PutError {
+    /// The error of a record for this stream that has no usable key.
+    #[must_use]
+    pub fn of_key(stream: StreamId, source: KeyError) -> Self {
+        Self::Key { stream, source }
+    }
+
+    /// The error of a record that was given up after so many attempts, the last of which failed so: for tests of code
+    /// that decides by errors.
+    #[must_use]
+    pub fn gave_up(
+        stream: impl Into<StreamId>,
+        endpoint: impl Into<Arc<str>>,
+        attempts: u32,
+        source: AttemptError,
+    ) -> Self {
+        Self::GaveUp {
+            stream: stream.into(),
+            endpoint: endpoint.into(),
+            attempts,
+            may_have_been_stored: source.may_have_been_stored(),
+            source,
+        }
+    }
+
     /// The stream that the record was for.
     #[must_use]
     pub fn stream(&self) -> &StreamId {
@@ -310,12 +345,14 @@ pub enum AttemptError {
     Record(Arc<EntryFailure>),
     /// No answer came in time.
     #[error("no answer came within {} ms", after.as_millis())]
+    #[non_exhaustive]
     TimedOut {
         /// The time limit of the request.
         after: Duration,
     },
     /// The answer does not fit the request, so that nobody knows which records it is about.
     #[error("the service answered {answered} results to {sent} records")]
+    #[non_exhaustive]
     WrongAnswer {
         /// The number of records that were sent.
         sent: usize,
@@ -327,6 +364,7 @@ pub enum AttemptError {
     #[error(
         "shard {shard_id} stored the record, but is not known to take its hash key: readers may drop it there"
     )]
+    #[non_exhaustive]
     WrongShard {
         /// The shard that stored it.
         shard_id: ShardId,
@@ -431,6 +469,23 @@ impl<T> PutFailure<T> {
     }
 }
 
+/// Drops the record, so that `?` works on [`try_put`](crate::Producer::try_put) where a copy of it is kept elsewhere.
+///
+/// ```
+/// use kinesis_pipeline::{Producer, PutError};
+///
+/// async fn put_now(producer: &Producer<String>, line: &String) -> Result<(), PutError> {
+///     let pending = producer.try_put(line)?;
+///     pending.await?;
+///     Ok(())
+/// }
+/// ```
+impl<T> From<PutFailure<T>> for PutError {
+    fn from(failure: PutFailure<T>) -> Self {
+        failure.error
+    }
+}
+
 /// Shows the error, never the record.
 impl<T> fmt::Debug for PutFailure<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -480,6 +535,14 @@ mod tests {
     fn a_failure_never_shows_its_record() {
         let failure = PutFailure::new(rejected("Nope"), "secret");
         assert!(!format!("{failure:?} {failure}").contains("secret"));
+    }
+
+    #[test]
+    fn a_failure_becomes_its_error_where_the_record_is_not_wanted() {
+        fn put() -> Result<(), PutError> {
+            Err(PutFailure::new(rejected("Nope"), "record"))?
+        }
+        assert_eq!(put().unwrap_err().to_string(), rejected("Nope").to_string());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 use bytes::Bytes;
 
-use super::{EncodeContext, EncodeError, KeyError, KinesisRecord, PartitionKey, scratch};
+use super::{
+    DecodeError, EncodeContext, EncodeError, KeyError, KinesisRecord, PartitionKey, scratch,
+};
 use crate::shard::HashKey;
 
 /// A record as the service sees it: bytes and keys. Cheap to clone.
@@ -49,6 +51,7 @@ impl EncodedRecord {
         key_field: Option<&str>,
         context: &EncodeContext,
     ) -> Result<Self, RecordError> {
+        const { R::DIRECTION.assert_put() };
         let partition_key = match key_field {
             Some(field) => record.partition_key_in(field)?,
             None => record.partition_key()?,
@@ -64,6 +67,18 @@ impl EncodedRecord {
             partition_key,
             explicit_hash_key,
         })
+    }
+
+    /// Reads the record of yours.
+    pub(crate) fn to_record<R: KinesisRecord>(&self) -> Result<R, DecodeError> {
+        const { R::DIRECTION.assert_get() };
+        R::decode(self)
+    }
+
+    /// Reads the record of yours, which may take the bytes over.
+    pub(crate) fn into_record<R: KinesisRecord>(self) -> Result<R, DecodeError> {
+        const { R::DIRECTION.assert_get() };
+        R::decode_owned(self)
     }
 }
 

@@ -1,22 +1,28 @@
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, sync::Arc};
 
 type BoxError = Box<dyn Error + Send + Sync>;
+
+/// The longest part of a wrong hash key that an error shows.
+const FOUND_CHARS_MAX: usize = 40;
 
 /// The reason why a record has no usable partition key or explicit hash key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {
     /// The key's field is absent or null.
+    #[non_exhaustive]
     Missing {
         /// The field, if it has a name.
         field: Option<String>,
     },
     /// The key is an empty text.
+    #[non_exhaustive]
     Empty {
         /// The field, if it has a name.
         field: Option<String>,
     },
     /// The key has more than 256 characters.
+    #[non_exhaustive]
     TooLong {
         /// The field, if it has a name.
         field: Option<String>,
@@ -24,6 +30,7 @@ pub enum KeyError {
         chars: usize,
     },
     /// The key's field holds something that has no text form, such as a list.
+    #[non_exhaustive]
     NotText {
         /// The field, if it has a name.
         field: Option<String>,
@@ -31,6 +38,7 @@ pub enum KeyError {
         found: &'static str,
     },
     /// The explicit hash key is not a decimal integer from 0 to 2^128 - 1.
+    #[non_exhaustive]
     NotAHashKey {
         /// The field, if it has a name.
         field: Option<String>,
@@ -40,6 +48,39 @@ pub enum KeyError {
 }
 
 impl KeyError {
+    /// The error of a key that is absent or null, in a field that is not named yet.
+    #[must_use]
+    pub fn missing() -> Self {
+        Self::Missing { field: None }
+    }
+
+    /// The error of an empty text.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::Empty { field: None }
+    }
+
+    /// The error of a key of so many characters.
+    #[must_use]
+    pub fn too_long(chars: usize) -> Self {
+        Self::TooLong { field: None, chars }
+    }
+
+    /// The error of a value without a text form, such as "a list".
+    #[must_use]
+    pub fn not_text(found: &'static str) -> Self {
+        Self::NotText { field: None, found }
+    }
+
+    /// The error of an explicit hash key that is no decimal integer of 128 bits.
+    #[must_use]
+    pub fn not_a_hash_key(found: &str) -> Self {
+        Self::NotAHashKey {
+            field: None,
+            found: found.chars().take(FOUND_CHARS_MAX).collect(),
+        }
+    }
+
     /// The same error, about the field of this name.
     #[must_use]
     pub fn in_field(mut self, name: impl Into<String>) -> Self {
@@ -91,14 +132,14 @@ impl fmt::Display for KeyError {
 
 impl Error for KeyError {}
 
-/// A value that its codec cannot write.
-#[derive(Debug, thiserror::Error)]
+/// A value that its codec cannot write. Cheap to clone.
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("the {codec} codec cannot write this record")]
 #[non_exhaustive]
 pub struct EncodeError {
     /// The codec's name, such as `json`.
     pub codec: &'static str,
-    source: BoxError,
+    source: Arc<dyn Error + Send + Sync>,
 }
 
 impl EncodeError {
@@ -106,13 +147,13 @@ impl EncodeError {
     pub fn new(codec: &'static str, source: impl Into<BoxError>) -> Self {
         Self {
             codec,
-            source: source.into(),
+            source: Arc::from(source.into()),
         }
     }
 }
 
-/// Bytes that are not what a codec writes for a type.
-#[derive(Debug, thiserror::Error)]
+/// Bytes that are not what a codec writes for a type. Cheap to clone.
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("these {bytes} bytes are not a record in the {codec} codec")]
 #[non_exhaustive]
 pub struct DecodeError {
@@ -120,7 +161,7 @@ pub struct DecodeError {
     pub codec: &'static str,
     /// The length of the data, in bytes.
     pub bytes: usize,
-    source: BoxError,
+    source: Arc<dyn Error + Send + Sync>,
 }
 
 impl DecodeError {
@@ -129,7 +170,7 @@ impl DecodeError {
         Self {
             codec,
             bytes,
-            source: source.into(),
+            source: Arc::from(source.into()),
         }
     }
 }

@@ -1,7 +1,8 @@
 use bytes::BytesMut;
 
 use super::{
-    DecodeError, EncodeContext, EncodeError, EncodedRecord, KeyError, KinesisRecord, PartitionKey,
+    DecodeError, Direction, EncodeContext, EncodeError, EncodedRecord, KeyError, KinesisRecord,
+    PartitionKey,
 };
 use crate::shard::HashKey;
 
@@ -50,6 +51,8 @@ impl<R> Keyed<R> {
 
 /// The given keys come before those of the record, and before a field that the stream's configuration names.
 impl<R: KinesisRecord> KinesisRecord for Keyed<R> {
+    const DIRECTION: Direction = R::DIRECTION;
+
     fn partition_key(&self) -> Result<PartitionKey, KeyError> {
         Ok(self.partition_key.clone())
     }

@@ -109,6 +109,8 @@
 //! }
 //! ```
 
+pub(crate) mod derived;
+mod direction;
 mod encoded;
 pub(crate) mod envelope;
 mod error;
@@ -121,9 +123,11 @@ mod msgpack;
 mod raw;
 pub mod row;
 mod scratch;
+mod shared;
 mod to_key;
 mod triton;
 
+pub use direction::Direction;
 pub use encoded::{EncodedRecord, RecordError};
 pub use error::{DecodeError, EncodeError, KeyError};
 use format::Format;
@@ -192,6 +196,10 @@ use crate::{clock::Clock, shard::HashKey};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait KinesisRecord: Sized {
+    /// The ways that these records go: both by default. A type that goes one way only returns an error from the
+    /// function of the other, which no pipeline then calls.
+    const DIRECTION: Direction = Direction::Both;
+
     /// The partition key of this record: records with one key go to one shard.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, sync::Arc};
 
 /// The class of a failed call, by which a caller decides whether to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,8 +120,8 @@ const UNKNOWN_FAILURES_MAX: u32 = 5;
 /// A call that failed as a whole.
 ///
 /// Its text holds the operation, the service's code and words, and the endpoint. It holds no credential and no
-/// record.
-#[derive(Debug)]
+/// record. Cheap to clone, but for its texts.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServiceError {
     /// The API's name of the call, such as `PutRecords`.
@@ -141,7 +141,7 @@ pub struct ServiceError {
     pub may_have_been_done: bool,
     /// The source of the credentials failed.
     unsigned: bool,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl ServiceError {
@@ -204,7 +204,7 @@ impl ServiceError {
     /// The same error with its cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
         self
     }
 

@@ -22,13 +22,13 @@ pub struct KinesisStream<R> {
 }
 
 impl<R> KinesisStream<R> {
-    /// A stream of a service of yours. No call is made.
+    /// A stream of a service of yours, on the [clock of the runtime](Clock::of_runtime). No call is made.
     pub fn with_service(service: Arc<dyn Kinesis>, stream: impl Into<StreamId>) -> Self {
         Self {
             target: Target {
                 service,
                 stream: stream.into(),
-                clock: Clock::system(),
+                clock: Clock::of_runtime(),
             },
             key_field: None,
             put: SharedPut::default(),
@@ -53,15 +53,20 @@ impl<R> KinesisStream<R> {
         self
     }
 
-    /// The same stream with records of another type: for code that encodes them itself, name [`EncodedRecord`].
+    /// The same stream with records of another type, whose puts share requests with this handle's: for code that
+    /// encodes them itself, name [`EncodedRecord`].
+    ///
+    /// It costs a few reference counts: a record that borrows its fields may have a handle for each put, as in
+    /// [`Producer::with_record_type`].
     ///
     /// [`EncodedRecord`]: crate::EncodedRecord
+    /// [`Producer::with_record_type`]: crate::Producer::with_record_type
     #[must_use]
     pub fn with_record_type<S>(&self) -> KinesisStream<S> {
         KinesisStream {
             target: self.target.clone(),
             key_field: self.key_field.clone(),
-            put: self.put.unshared(),
+            put: self.put.clone(),
             record: PhantomData,
         }
     }

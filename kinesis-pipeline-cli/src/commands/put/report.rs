@@ -218,13 +218,7 @@ mod tests {
     use super::*;
 
     fn gave_up(source: AttemptError) -> PutError {
-        PutError::GaveUp {
-            stream: "s".into(),
-            endpoint: "here".into(),
-            attempts: 1,
-            may_have_been_stored: false,
-            source,
-        }
+        PutError::gave_up("s", "here", 1, source)
     }
 
     fn refused() -> AttemptError {

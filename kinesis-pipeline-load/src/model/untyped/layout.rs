@@ -26,7 +26,31 @@ enum Step {
         name: String,
         at: usize,
         column_type: ColumnType,
+        /// The type comes from a sample.
+        is_learnt: bool,
     },
+}
+
+/// The types of columns. Those that are given come before those that a sample told.
+#[derive(Clone, Copy)]
+pub(super) struct Types<'a> {
+    pub(super) given: &'a [(String, ColumnType)],
+    pub(super) learnt: &'a [(String, ColumnType)],
+}
+
+impl Types<'_> {
+    /// The type of a column, and whether a sample told it.
+    fn of(self, column: &str) -> (ColumnType, bool) {
+        let find = |types: &[(String, ColumnType)]| {
+            let found = types.iter().rev().find(|(name, _)| name == column);
+            found.map(|(_, column_type)| *column_type)
+        };
+        match (find(self.given), find(self.learnt)) {
+            (Some(given), _) => (given, false),
+            (None, Some(learnt)) => (learnt, true),
+            (None, None) => (ColumnType::Guess, false),
+        }
+    }
 }
 
 /// An object under construction: its fields, in the order in which they come first.
@@ -42,12 +66,12 @@ enum Child {
 const DEPTH_MAX: usize = 64;
 
 impl Layout {
-    pub(super) fn new(header: &Header, types: &[(String, ColumnType)]) -> Result<Self, String> {
+    pub(super) fn new(header: &Header, types: Types<'_>) -> Result<Self, String> {
         let mut root = Node::default();
         for (at, name) in header.names().iter().enumerate() {
             root.insert(name, name, at, 0)?;
         }
-        for (column, _) in types {
+        for (column, _) in types.given {
             if header.position(column).is_none() && !header.is_empty() {
                 return Err(format!(
                     "the header has no column `{column}`, whose type is given"
@@ -62,22 +86,20 @@ impl Layout {
         Ok(layout)
     }
 
-    fn flatten(&mut self, node: &Node, types: &[(String, ColumnType)]) {
+    fn flatten(&mut self, node: &Node, types: Types<'_>) {
         for (index, (name, child)) in node.0.iter().enumerate() {
             let is_first = index == 0;
             let name = Value::from(name.as_str()).to_string();
             match child {
                 Child::Cell(at) => {
-                    let of_column =
-                        |(column, _): &&(String, ColumnType)| *column == self.names[*at];
-                    let column_type = types.iter().rev().find(of_column);
-                    let column_type = column_type.map_or(ColumnType::Guess, |(_, one)| *one);
+                    let (column_type, is_learnt) = types.of(&self.names[*at]);
                     let at = *at;
                     self.steps.push(Step::Cell {
                         is_first,
                         name,
                         at,
                         column_type,
+                        is_learnt,
                     });
                 }
                 Child::Node(inner) => {
@@ -109,6 +131,7 @@ impl Layout {
                     name,
                     at,
                     column_type,
+                    is_learnt,
                 } => {
                     put_name(*is_first, name, out);
                     let text = row
@@ -116,13 +139,12 @@ impl Layout {
                         .filter(|text| !nulls.iter().any(|null| null == text));
                     put_cell(text, *column_type, out).map_err(|expected| {
                         let column = format!("`{}`", self.names[*at]);
-                        let expected = expected.to_owned();
-                        RowError::of_cell(
-                            row.line(),
-                            column,
-                            text,
-                            RowProblem::Invalid { expected },
-                        )
+                        let expected = if *is_learnt {
+                            format!("{expected}, as in the sample: give the type of the column")
+                        } else {
+                            expected.to_owned()
+                        };
+                        RowError::of_cell(row.line(), column, text, RowProblem::invalid(expected))
                     })?;
                 }
             }
@@ -187,7 +209,11 @@ mod tests {
             .iter()
             .map(|(name, one)| ((*name).to_owned(), *one))
             .collect();
-        let layout = Layout::new(&header, &types)?;
+        let types = Types {
+            given: &types,
+            learnt: &[],
+        };
+        let layout = Layout::new(&header, types)?;
         let text = cells.concat();
         let ends: Vec<usize> = cells
             .iter()

@@ -2,6 +2,7 @@
 
 mod cell;
 mod layout;
+mod learnt;
 
 use bytes::{Bytes, BytesMut};
 use kinesis_pipeline::{
@@ -13,11 +14,14 @@ use kinesis_pipeline::{
 };
 use serde_json::{Map, Value};
 
-use self::layout::Layout;
+use self::{
+    layout::{Layout, Types},
+    learnt::Seen,
+};
 use super::Model;
 use crate::{
     Format, LoadError,
-    source::{SourceRow, look_up},
+    source::{Sampled, SourceRow, look_up},
 };
 
 /// The type of an untyped table's column.
@@ -70,6 +74,7 @@ pub struct Untyped {
     key: Option<String>,
     nulls: Vec<String>,
     types: Vec<(String, ColumnType)>,
+    sample_rows: u64,
 }
 
 impl Untyped {
@@ -80,6 +85,7 @@ impl Untyped {
             key: None,
             nulls: vec!["NULL".to_owned()],
             types: Vec::new(),
+            sample_rows: 0,
         }
     }
 
@@ -103,11 +109,41 @@ impl Untyped {
         self.types.push((column.into(), column_type));
         self
     }
+
+    /// Finds out the types of the other columns from the first rows of the table, so that a column has one type: the
+    /// narrowest of integer, number, bool and text that all of its cells in the sample have. Default 0: each cell is
+    /// guessed for itself, and a column may have numbers and texts.
+    ///
+    /// A cell further down that is not of its column's type makes its row one that is no record: see
+    /// [`Policy`](crate::Policy). Nulls are of every type, and columns of nulls alone stay guessed. Of several files
+    /// the first one that has the column decides. The sample is at most 1 MiB; JSON lines have types of their own.
+    ///
+    /// ```
+    /// # use kinesis_pipeline::{KinesisStream, LocalKinesis};
+    /// use kinesis_pipeline_load::{Format, Input, Loader, Untyped};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let stream: KinesisStream<serde_json::Value> = LocalKinesis::start().await?.stream("places", 1).await?;
+    /// let places = Input::reader("places", "zip,height\n12345,7\n00210,0.5\n".as_bytes());
+    /// let table = Untyped::new("places").types_from_sample(1_000);
+    /// let report = Loader::untyped(&stream, table).format(Format::CSV).trial(true).load(places).await?;
+    /// assert_eq!(report.samples[0].data, r#"{"zip":"12345","height":7}"#);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn types_from_sample(mut self, rows: u64) -> Self {
+        self.sample_rows = rows;
+        self
+    }
 }
 
 /// An untyped table that is being read.
 pub(crate) struct UntypedModel {
     settings: Untyped,
+    /// The types of columns that were found in samples.
+    learnt: Vec<(String, ColumnType)>,
     layout: Layout,
     key_at: Option<usize>,
     out: BytesMut,
@@ -117,6 +153,7 @@ impl UntypedModel {
     pub(crate) fn new(settings: Untyped) -> Self {
         Self {
             settings,
+            learnt: Vec::new(),
             layout: Layout::default(),
             key_at: None,
             out: BytesMut::new(),
@@ -146,8 +183,12 @@ impl Model for UntypedModel {
             return Ok(());
         }
         refuse_one_column(header, format).map_err(|problem| LoadError::input(file, problem))?;
-        self.layout = Layout::new(header, &self.settings.types)
-            .map_err(|problem| LoadError::input(file, problem))?;
+        let types = Types {
+            given: &self.settings.types,
+            learnt: &self.learnt,
+        };
+        self.layout =
+            Layout::new(header, types).map_err(|problem| LoadError::input(file, problem))?;
         self.key_at = None;
         if let Some(key) = &self.settings.key {
             self.key_at = Some(header.position(key).ok_or_else(|| {
@@ -158,6 +199,26 @@ impl Model for UntypedModel {
             })?);
         }
         Ok(())
+    }
+
+    fn sample_rows(&self) -> u64 {
+        self.settings.sample_rows
+    }
+
+    fn learn(&mut self, sampled: Sampled) {
+        let mut seen = Seen::default();
+        sampled.each(|columns, cells| {
+            for (column, cell) in columns.iter().zip(cells) {
+                if !self.settings.nulls.contains(cell) {
+                    seen.cell(column, cell);
+                }
+            }
+        });
+        for (column, column_type) in seen.types() {
+            if self.learnt.iter().all(|(known, _)| *known != column) {
+                self.learnt.push((column, column_type));
+            }
+        }
     }
 
     fn map(
@@ -236,11 +297,10 @@ fn refuse_one_column(header: &Header, format: Format) -> Result<(), String> {
 }
 
 fn no_key(line: u64, name: &str) -> RowError {
-    let expected = "a partition key: a text, a number or a bool".to_owned();
     RowError::of_cell(
         line,
         format!("`{name}`"),
         Some(""),
-        RowProblem::Invalid { expected },
+        RowProblem::invalid("a partition key: a text, a number or a bool"),
     )
 }

@@ -30,6 +30,7 @@ pub struct FencingToken {
 pub enum CheckpointerError {
     /// Another worker has the lease; it goes on at the last checkpoint.
     #[error("the lease of {shard} is lost: no checkpoint is possible")]
+    #[non_exhaustive]
     LeaseLost {
         /// The shard.
         shard: ShardId,
@@ -38,12 +39,14 @@ pub enum CheckpointerError {
     #[error(
         "{position} is no position to checkpoint: it is of another shard, or before the last checkpoint"
     )]
+    #[non_exhaustive]
     OutOfRange {
         /// The position.
         position: Box<Position>,
     },
     /// The store refused the write for good.
     #[error("the checkpoint of {shard} could not be stored")]
+    #[non_exhaustive]
     Store {
         /// The shard.
         shard: ShardId,

@@ -58,7 +58,7 @@ pub(super) fn decode_one<R: KinesisRecord>(
     behind_latest: Option<Duration>,
 ) -> Result<Record<R>, GetError> {
     let encoded = &read.encoded;
-    match R::decode(encoded) {
+    match encoded.to_record() {
         Ok(data) => {
             let key = encoded.partition_key.clone();
             let mut record = Record::new(data, key, read.position.clone(), read.arrived_at);

@@ -9,6 +9,7 @@ use crate::{GetError, fleet::lease::LeaseStoreError, service::StreamId, shard::S
 pub enum WorkerError {
     /// The lease store refuses its calls for good.
     #[error("the worker of `{app}` cannot use its lease store")]
+    #[non_exhaustive]
     Store {
         /// The application.
         app: Arc<str>,
@@ -17,6 +18,7 @@ pub enum WorkerError {
     },
     /// The shards cannot be listed, or a shard cannot be read.
     #[error("the worker of stream {stream} cannot read")]
+    #[non_exhaustive]
     Read {
         /// The stream.
         stream: StreamId,
@@ -27,6 +29,7 @@ pub enum WorkerError {
     #[error(
         "the processor of {shard} failed; the shard goes on after its last checkpoint when a worker starts"
     )]
+    #[non_exhaustive]
     Processor {
         /// The shard.
         shard: ShardId,

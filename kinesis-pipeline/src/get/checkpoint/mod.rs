@@ -247,15 +247,15 @@ impl<S: CheckpointStore + ?Sized> CheckpointStore for Arc<S> {
     }
 }
 
-/// A store that cannot be read or written.
-#[derive(Debug, thiserror::Error)]
+/// A store that cannot be read or written. Cheap to clone, but for its place.
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("the checkpoint store at {place} failed; reading can go on when it works again")]
 #[non_exhaustive]
 pub struct CheckpointError {
     /// The store: a path, a table.
     pub place: String,
     is_retryable: bool,
-    source: Box<dyn Error + Send + Sync>,
+    source: Arc<dyn Error + Send + Sync>,
 }
 
 impl CheckpointError {
@@ -264,7 +264,7 @@ impl CheckpointError {
         Self {
             place: place.into(),
             is_retryable: true,
-            source: source.into(),
+            source: Arc::from(source.into()),
         }
     }
 

@@ -14,7 +14,7 @@ pub(super) fn decode<R: KinesisRecord>(
         arrived_at,
         ..
     } = read;
-    match R::decode(&encoded) {
+    match encoded.to_record() {
         Ok(data) => {
             let mut record = Record::new(data, encoded.partition_key, position, arrived_at);
             record.explicit_hash_key = encoded.explicit_hash_key;

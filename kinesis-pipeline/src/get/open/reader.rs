@@ -44,6 +44,18 @@ pub struct Reader<R> {
     record: PhantomData<fn() -> R>,
 }
 
+/// A clone opens a reader of its own. Two that are open at a time must not share an application name.
+impl<R> Clone for Reader<R> {
+    fn clone(&self) -> Self {
+        Self {
+            target: self.target.clone(),
+            wish: self.wish.clone(),
+            options: self.options.clone(),
+            record: PhantomData,
+        }
+    }
+}
+
 impl<R> Reader<R> {
     pub(crate) fn new(target: Target) -> Self {
         Self {

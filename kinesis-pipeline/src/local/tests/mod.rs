@@ -1,6 +1,7 @@
 //! The embedded Kinesis as its clients see it, operation by operation.
 
 mod aws_answers;
+mod clock;
 mod control;
 mod fan_out;
 mod faults;

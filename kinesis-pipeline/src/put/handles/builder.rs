@@ -10,7 +10,7 @@ use crate::{
     stream::KinesisStream,
 };
 
-/// Builds a [`Producer`].
+/// Builds a [`Producer`]. A clone builds another one, with a queue and limits of its own.
 ///
 /// # Examples
 ///
@@ -43,6 +43,17 @@ pub struct ProducerBuilder<R> {
     options: PutOptions,
     aggregate_bytes_max: Option<usize>,
     close_timeout: Duration,
+}
+
+impl<R> Clone for ProducerBuilder<R> {
+    fn clone(&self) -> Self {
+        Self {
+            stream: self.stream.clone(),
+            options: self.options.clone(),
+            aggregate_bytes_max: self.aggregate_bytes_max,
+            close_timeout: self.close_timeout,
+        }
+    }
 }
 
 /// With an order, one aggregate per shard and round trip carries all: it may be larger.

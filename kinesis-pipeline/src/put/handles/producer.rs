@@ -109,6 +109,38 @@ impl<R> Producer<R> {
         self.pipeline.shared().counters.snapshot()
     }
 
+    /// The same producer, for records of another type: they share its queues, requests, order and limits.
+    ///
+    /// With records that borrow, a handle is made where the record is:
+    ///
+    /// ```
+    /// # #[cfg(feature = "derive")] {
+    /// use kinesis_pipeline::{KinesisRecord, Producer, PutError};
+    /// use serde::Serialize;
+    ///
+    /// #[derive(Serialize, KinesisRecord)]
+    /// #[kinesis(put_only)]
+    /// struct Visit<'a> {
+    ///     #[kinesis(partition_key)]
+    ///     page: &'a str,
+    /// }
+    ///
+    /// async fn log(producer: &Producer<bytes::Bytes>, pages: Vec<String>) -> Result<(), PutError> {
+    ///     for page in &pages {
+    ///         producer.with_record_type().put(&Visit { page }).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # }
+    /// ```
+    pub fn with_record_type<S>(&self) -> Producer<S> {
+        Producer {
+            stream: self.stream.with_record_type(),
+            pipeline: Arc::clone(&self.pipeline),
+            close_timeout: self.close_timeout,
+        }
+    }
+
     pub(in crate::put) fn pipeline(&self) -> &Arc<Pipeline> {
         &self.pipeline
     }
@@ -294,6 +326,7 @@ pub enum FlushError {
     #[error(
         "{records} record(s) for stream `{stream}` were not stored: their receipts say why and which to put again"
     )]
+    #[non_exhaustive]
     NotStored {
         /// The stream.
         stream: StreamId,
@@ -304,6 +337,7 @@ pub enum FlushError {
     #[error(
         "a flush of stream `{stream}` needs a tokio runtime with its time driver: call it in one"
     )]
+    #[non_exhaustive]
     NoRuntime {
         /// The stream.
         stream: StreamId,
@@ -313,6 +347,7 @@ pub enum FlushError {
         "the producer of stream `{stream}` broke down: make another one, and put the records again whose receipts are \
          errors"
     )]
+    #[non_exhaustive]
     Gone {
         /// The stream.
         stream: StreamId,

@@ -53,6 +53,13 @@ impl Receipt {
     }
 }
 
+/// Shows the position, such as `shardId-000000000000:7.3`.
+impl fmt::Display for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.position().fmt(f)
+    }
+}
+
 /// The result of a put: a receipt or an error.
 pub(in crate::put) type PutResult = Result<Receipt, PutError>;
 
@@ -126,6 +133,7 @@ mod tests {
         let mut receipt = Receipt::new("shardId-000000000000".into(), 7_u128.into());
         receipt.sub_sequence_number = 3;
         assert_eq!(receipt.position().to_string(), "shardId-000000000000:7.3");
+        assert_eq!(receipt.to_string(), "shardId-000000000000:7.3");
     }
 
     #[tokio::test]

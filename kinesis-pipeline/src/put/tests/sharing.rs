@@ -1,5 +1,7 @@
 //! Which records share a request, and how much is held.
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt as _, future::join_all, stream};
 
 use super::{
@@ -32,6 +34,35 @@ async fn concurrent_puts_of_clones_share_requests() {
     let requests = script.sizes();
     assert_eq!(requests.iter().sum::<usize>(), 64);
     assert!(requests.len() <= 3, "{requests:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn handles_of_one_stream_for_several_types_share_requests() {
+    let script = Script::new([]);
+    let stream = script.stream();
+    let texts = stream.with_record_type::<Arc<String>>();
+    let text = Arc::new("text".to_owned());
+    let (first, second) = (record("first"), record("second"));
+    let (first, text, second) =
+        tokio::join!(stream.put(&first), texts.put(&text), stream.put(&second));
+    first.and(text).and(second).unwrap();
+    assert_eq!(script.sizes(), [3]);
+
+    let producer = stream.producer().build().unwrap();
+    let texts = producer.with_record_type::<Box<String>>();
+    let pending = texts.put(&Box::new("text".to_owned())).await.unwrap();
+    producer.put(&record("third")).await.unwrap().await.unwrap();
+    pending.await.unwrap();
+    assert_eq!(script.sizes(), [3, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clone_of_a_builder_builds_a_producer_of_its_own() {
+    let script = Script::new([]);
+    let builder = script.stream().producer().in_flight_records_max(7);
+    let (first, second) = (builder.clone().build().unwrap(), builder.build().unwrap());
+    first.close().await.unwrap();
+    second.put(&record("k")).await.unwrap().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,7 +54,7 @@ fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::
 ///
 /// # Errors
 /// The format's, and that of a record that is no object.
-pub fn encode_enveloped<F: Format, M: Serialize, R: Serialize>(
+pub(super) fn encode_enveloped<F: Format, M: Serialize, R: Serialize>(
     meta: &M,
     record: &R,
     out: &mut BytesMut,
@@ -69,7 +69,9 @@ pub fn encode_enveloped<F: Format, M: Serialize, R: Serialize>(
 ///
 /// # Errors
 /// The format's.
-pub fn decode_enveloped<F: Format, R: DeserializeOwned>(data: &[u8]) -> Result<R, DecodeError> {
+pub(super) fn decode_enveloped<F: Format, R: DeserializeOwned>(
+    data: &[u8],
+) -> Result<R, DecodeError> {
     F::read::<WithoutMeta<R>>(data).map(|record| record.0)
 }
 

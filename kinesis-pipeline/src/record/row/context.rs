@@ -55,9 +55,9 @@ impl RowContext {
     }
 }
 
-/// The system's clock and a random seed.
+/// The clock of the runtime and a random seed.
 impl Default for RowContext {
     fn default() -> Self {
-        Self::new(Clock::system(), Seed::random())
+        Self::new(Clock::of_runtime(), Seed::random())
     }
 }

@@ -13,6 +13,7 @@ pub enum HeaderError {
     #[error(
         "the header has no column `{column}`, which the field `{field}` reads: it has {found}; correct the file, the delimiter or the mapping"
     )]
+    #[non_exhaustive]
     NoColumn {
         /// The field.
         field: String,
@@ -25,6 +26,7 @@ pub enum HeaderError {
     #[error(
         "the header has the column `{column}` more than once, and the field `{field}` reads it by name: read it by its position"
     )]
+    #[non_exhaustive]
     Ambiguous {
         /// The field.
         field: String,
@@ -35,6 +37,7 @@ pub enum HeaderError {
     #[error(
         "the header has {columns} column(s), and the field `{field}` reads position {position}, counted from 0: correct the file, the delimiter or the mapping"
     )]
+    #[non_exhaustive]
     TooShort {
         /// The field.
         field: String,
@@ -68,6 +71,7 @@ pub struct RowError {
 #[non_exhaustive]
 pub enum RowProblem {
     /// The cell is not what its field takes.
+    #[non_exhaustive]
     Invalid {
         /// The expected form.
         expected: String,
@@ -77,6 +81,7 @@ pub enum RowProblem {
     /// The row ends before this cell.
     NoCell,
     /// The field's `validate` refuses the cell.
+    #[non_exhaustive]
     NotValidated {
         /// The reason, if the function gives one.
         reason: Option<String>,
@@ -84,10 +89,20 @@ pub enum RowProblem {
     /// The field is unique, and the value came before.
     Duplicate,
     /// The row as a whole cannot be read.
+    #[non_exhaustive]
     Row {
         /// The reason.
         reason: String,
     },
+}
+
+impl RowProblem {
+    /// The problem of a cell that is not what was expected, such as `an integer`.
+    pub fn invalid(expected: impl Into<String>) -> Self {
+        Self::Invalid {
+            expected: expected.into(),
+        }
+    }
 }
 
 impl RowError {

@@ -2,7 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError};
-use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::{
+    Client,
+    config::{HttpClient, IntoShared as _, SharedHttpClient},
+};
 
 use super::{AwsKinesis, credentials::Credentials};
 use crate::{service::StreamId, stream::KinesisStream};
@@ -33,6 +36,7 @@ pub struct ConnectOptions {
     region: Option<String>,
     endpoint_url: Option<String>,
     profile: Option<String>,
+    http_client: Option<SharedHttpClient>,
 }
 
 impl ConnectOptions {
@@ -76,12 +80,23 @@ impl ConnectOptions {
         self
     }
 
+    /// The HTTP client of all calls, those for credentials too; the SDK's own of the feature `https` by default. It
+    /// decides on TLS, proxies and certificates: the crate `aws-smithy-http-client` builds some, and the trait is for
+    /// one of yours.
+    ///
+    /// Without the feature `https` there is no other, and no TLS library in the program.
+    #[must_use]
+    pub fn http_client(mut self, client: impl HttpClient + 'static) -> Self {
+        self.http_client = Some(client.into_shared());
+        self
+    }
+
     /// Finds region and credentials, each within 5 seconds. It makes no call to Kinesis.
     ///
     /// Cancel safe: nothing is kept.
     ///
     /// # Errors
-    /// [`ConnectError`]: there is no region, or there are no credentials.
+    /// [`ConnectError`]: there is no region, or there are no credentials, or there is no HTTP client.
     pub async fn connect(self) -> Result<AwsKinesis, ConnectError> {
         let config = self.load().await?;
         Ok(AwsKinesis::new(&Client::new(&config)))
@@ -92,6 +107,9 @@ impl ConnectOptions {
         if let Some(url) = self.endpoint_url.as_deref().filter(|url| !is_http(url)) {
             let url = url.to_owned();
             return Err(ConnectError::InvalidEndpointUrl { url });
+        }
+        if self.http_client.is_none() && !cfg!(feature = "https") {
+            return Err(ConnectError::MissingHttpClient);
         }
         let config = tokio::time::timeout(RESOLVE_TIMEOUT, self.loader().load())
             .await
@@ -110,6 +128,9 @@ impl ConnectOptions {
         }
         if let Some(url) = self.endpoint_url {
             loader = loader.endpoint_url(url);
+        }
+        if let Some(client) = self.http_client {
+            loader = loader.http_client(client);
         }
         match self.profile {
             Some(profile) => loader.profile_name(profile),
@@ -161,18 +182,26 @@ pub enum ConnectError {
     MissingRegion,
     /// No credentials were found, or the configuration of their source is wrong.
     #[error("{}", Credentials::of_source(source.as_deref()))]
+    #[non_exhaustive]
     Credentials {
         /// What a source of credentials said that should have had some.
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
     /// The source of the credentials failed, and did again until the time was over.
     #[error("{}", Credentials::Unavailable)]
+    #[non_exhaustive]
     CredentialsUnavailable {
         /// What it said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// There is no HTTP client: the library was built without its feature `https`, and was given none.
+    #[error(
+        "no HTTP client: turn on the feature `https` of kinesis-pipeline, or pass one to `ConnectOptions::http_client`"
+    )]
+    MissingHttpClient,
     /// The endpoint is not a URL.
     #[error("`{url}` is not an endpoint: write a URL such as `http://127.0.0.1:4567`")]
+    #[non_exhaustive]
     InvalidEndpointUrl {
         /// What was given.
         url: String,
@@ -181,6 +210,7 @@ pub enum ConnectError {
     #[error(
         "`{arn}` is not the ARN of a stream: write `arn:aws:kinesis:REGION:ACCOUNT:stream/NAME`"
     )]
+    #[non_exhaustive]
     InvalidArn {
         /// What was given.
         arn: String,

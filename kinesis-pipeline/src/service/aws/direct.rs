@@ -43,10 +43,10 @@ use aws_smithy_types::{
 use bytes::Bytes;
 
 use super::{
-    cbor,
+    cbor_error::error_in_json,
     dialect::{Dialect, Form},
 };
-use crate::json::Malformed;
+use crate::{cbor, json::Malformed};
 
 /// The answer that the SDK is shown in place of the one that was read here.
 const NOTHING: &[u8] = b"{}";
@@ -239,7 +239,7 @@ impl<A: fmt::Debug + Send + 'static> ClientProtocolInner for Protocol<A> {
         response: &Response,
         config: &ConfigBag,
     ) -> Result<Builder, SerdeError> {
-        if let Some(response) = cbor::error_in_json(response) {
+        if let Some(response) = error_in_json(response) {
             self.call.dialect.answered_in_cbor();
             return self.sdk.parse_error_metadata(&response, config);
         }

@@ -10,8 +10,10 @@
 
 use std::borrow::Cow;
 
-use super::cbor;
-use crate::json::{self, Malformed};
+use crate::{
+    cbor,
+    json::{self, Malformed},
+};
 
 /// A scanner of a body. Open an object or array, ask for its next member or element until there is none, and read
 /// one value for each.

@@ -4,7 +4,7 @@
 //!   ConnectOptions ── credentials, region ──> AwsKinesis ── one file per call ──> aws_sdk_kinesis::Client
 //! ```
 
-mod cbor;
+mod cbor_error;
 mod check_put_records;
 mod connect;
 mod connections;

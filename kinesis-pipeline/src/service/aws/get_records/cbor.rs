@@ -14,12 +14,9 @@ use super::{
     at_millis, behind_millis,
 };
 use crate::{
+    cbor::{BREAK, Number, OPEN_MAP, Scanner, put_text, put_unsigned},
     json::Malformed,
-    service::{
-        GetRecords,
-        aws::cbor::{BREAK, Number, OPEN_MAP, Scanner, put_text, put_unsigned},
-        aws::int,
-    },
+    service::{GetRecords, aws::int},
 };
 
 /// The request as the Java SDKs write it.

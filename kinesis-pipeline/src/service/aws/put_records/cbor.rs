@@ -9,14 +9,10 @@ use super::{
     answer::{EntryValues, entries},
 };
 use crate::{
+    cbor::{BREAK, HEAD_BYTES_MAX, OPEN_ARRAY, OPEN_MAP, Scanner, put_bytes, put_digits, put_text},
     json::Malformed,
     record::EncodedRecord,
-    service::{
-        PutRecords, StoredAt,
-        aws::cbor::{
-            BREAK, HEAD_BYTES_MAX, OPEN_ARRAY, OPEN_MAP, Scanner, put_bytes, put_digits, put_text,
-        },
-    },
+    service::{PutRecords, StoredAt},
     shard::{HashKey, SequenceNumber, ShardId},
 };
 

@@ -32,6 +32,7 @@ const NULL: std::ops::RangeInclusive<u8> = 0xF6..=0xF7;
 const NESTING_MAX: u32 = 64;
 
 const CUT: &str = "the CBOR ends too early";
+pub(super) const OTHER_CHUNK: &str = "a chunk is of another type";
 
 /// A number.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -351,7 +352,7 @@ impl<'a> Scanner<'a> {
                 } if of_chunk == major => {
                     whole.extend_from_slice(self.take(length)?);
                 }
-                _ => return Err(self.malformed("a chunk is of another type")),
+                _ => return Err(self.malformed(OTHER_CHUNK)),
             }
         }
         Ok(whole)

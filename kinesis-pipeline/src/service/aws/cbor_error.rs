@@ -1,8 +1,7 @@
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::body::SdkBody;
 
-use super::Scanner;
-use crate::json::Malformed;
+use crate::{cbor::Scanner, json::Malformed};
 
 /// The text that replaces an empty body in errors, as other SDKs write it.
 const ERROR_TYPE: &str = "x-amzn-errortype";

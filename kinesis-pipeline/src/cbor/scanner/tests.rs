@@ -1,7 +1,8 @@
 use ciborium::Value;
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::Index};
 
 use super::*;
+use crate::cbor::{peer::agrees, put_bytes, put_text, put_unsigned};
 
 /// What a value is, through the scanner; floats and whole numbers alike as floats.
 fn read(scanner: &mut Scanner<'_>) -> Result<Value, Malformed> {
@@ -38,7 +39,6 @@ fn read(scanner: &mut Scanner<'_>) -> Result<Value, Malformed> {
 
 /// Any value, in one of the forms that it can have.
 fn write(value: &Value, forms: &mut impl Iterator<Item = u8>, out: &mut Vec<u8>) {
-    use crate::service::aws::cbor::{put_bytes, put_text, put_unsigned};
     let form = forms.next().unwrap_or(0);
     if form & 2 > 0 {
         out.extend_from_slice(&[0xC0 | form >> 4 & 7, 0xD8, form]);
@@ -124,10 +124,37 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(body: Vec<u8>) {
-        let _ = Scanner::new(&body).skip();
-        let _ = Scanner::new(&body).text();
-        let _ = Scanner::new(&body).number();
+    fn any_change_of_a_value_is_read_as_ciborium_reads_it(
+        value in values(),
+        forms: Vec<u8>,
+        changes in prop::collection::vec((any::<Index>(), any::<bool>(), any::<u8>()), 0..4),
+    ) {
+        let mut body = Vec::new();
+        write(&value, &mut forms.into_iter(), &mut body);
+        for (at, replace, byte) in changes {
+            let start = at.index(body.len() + 1);
+            let end = body.len().min(start + usize::from(replace));
+            body.splice(start..end, [byte]);
+        }
+        agrees(&body);
+    }
+
+    #[test]
+    fn any_bytes_are_read_as_ciborium_reads_them(
+        noise: Vec<u8>,
+        heads in prop::collection::vec(
+            prop_oneof![
+                prop::sample::select(&[
+                    0x00, 0x18, 0x20, 0x40, 0x42, 0x5F, 0x60, 0x61, 0x62, 0x7F, 0x80, 0x82, 0x9F, 0xA0, 0xA1, 0xBF,
+                    0xC0, 0xC2, 0xD8, 0xF4, 0xF6, 0xF7, 0xF9, 0xFA, 0xFB, 0xFF,
+                ][..]),
+                any::<u8>(),
+            ],
+            0..40,
+        ),
+    ) {
+        agrees(&noise);
+        agrees(&heads);
     }
 }
 

@@ -9,18 +9,20 @@
 //! tags, which it passes over. It writes what they write: maps and arrays without a length.
 //! Format: RFC 8949.
 
-mod error;
+#[cfg(any(test, fuzzing))]
+mod peer;
 mod scanner;
 mod write;
 
-pub(super) use error::error_in_json;
-pub(super) use scanner::{Items, Number, Scanner};
-pub(super) use write::{
+#[cfg(fuzzing)]
+pub(crate) use peer::agrees;
+pub(crate) use scanner::{Items, Number, Scanner};
+pub(crate) use write::{
     BREAK, HEAD_BYTES_MAX, OPEN_ARRAY, OPEN_MAP, put_bytes, put_digits, put_text, put_unsigned,
 };
 
 /// Whether a body is in CBOR: the first byte of a map, or of a tag before it, begins neither JSON nor any other text.
-pub(super) fn is_cbor(body: &[u8]) -> bool {
+pub(crate) fn is_cbor(body: &[u8]) -> bool {
     let major = body.first().map(|byte| byte >> 5);
     matches!(major, Some(scanner::MAP | scanner::TAG))
 }

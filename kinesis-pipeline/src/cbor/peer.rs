@@ -1,0 +1,136 @@
+//! What the scanner makes of bytes, held against `ciborium`: for the tests and for the fuzz target.
+
+use ciborium::{Value, de};
+
+use super::{Number, Scanner, scanner::OTHER_CHUNK};
+use crate::json::Malformed;
+
+/// The nesting up to which the two are compared: both read deeper values, but each counts levels in its own way.
+const NESTING_MAX: usize = 32;
+
+/// Panics unless the scanner reads and passes over what `ciborium` reads, with the same contents and the same end.
+///
+/// It need not refuse what `ciborium` refuses: a member that nobody asks for may hold a text that is not UTF-8, or a
+/// simple value that has no meaning. But whatever the bytes are, no reader panics or goes past the end.
+pub(crate) fn agrees(cbor: &[u8]) {
+    let mut passed = Scanner::new(cbor);
+    let passes = passed.skip();
+    every_reader_returns(cbor);
+    let Some((value, end)) = read_by_peer(cbor) else {
+        return;
+    };
+    let mut scanner = Scanner::new(cbor);
+    let reads = read(&value, &mut scanner);
+    // It also takes chunks that have chunks, which RFC 8949 does not allow (section 3.2.3).
+    let is_refused =
+        |done: Result<(), Malformed>| done.is_err_and(|error| error.what == OTHER_CHUNK);
+    if is_refused(reads) && is_refused(passes) {
+        return;
+    }
+    assert_eq!(reads, Ok(()), "{value:?} in {cbor:02X?}");
+    assert_eq!(offset(&scanner), end, "{value:?} in {cbor:02X?}");
+    assert_eq!((passes, offset(&passed)), (Ok(()), end), "{cbor:02X?}");
+}
+
+/// The value at the beginning, and the offset of its end.
+fn read_by_peer(cbor: &[u8]) -> Option<(Value, usize)> {
+    let mut rest = cbor;
+    let value = de::from_reader_with_recursion_limit(&mut rest, NESTING_MAX).ok()?;
+    Some((value, cbor.len() - rest.len()))
+}
+
+fn every_reader_returns(cbor: &[u8]) {
+    let scanner = Scanner::new(cbor);
+    let _ = scanner.clone().text();
+    let _ = scanner.clone().bytes();
+    let _ = scanner.clone().number();
+    let _ = scanner.clone().is_number();
+    let _ = scanner.clone().is_text();
+    let _ = scanner.clone().null();
+    let _ = scanner.clone().plain_text();
+    let mut map = scanner.clone();
+    if let Some(is_open) = map.pass_map(3) {
+        let _ = map.pass_end(is_open);
+    }
+    let mut map = scanner;
+    if let Ok(mut members) = map.open_map() {
+        while let Ok(Some(_)) = map.next_key(&mut members) {
+            if map.skip().is_err() {
+                break;
+            }
+        }
+    }
+}
+
+/// Reads what `ciborium` made of it, and panics where it is another.
+fn read(value: &Value, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
+    match value {
+        // A tag that makes a number of bytes is passed over.
+        Value::Integer(_) if !scanner.is_number()? => drop(scanner.bytes()?),
+        Value::Integer(number) => {
+            let number = i128::from(*number);
+            match scanner.number()? {
+                Number::Unsigned(read) => assert_eq!(i128::from(read), number),
+                // A negative one need not be exact: it is rounded twice.
+                #[expect(clippy::cast_precision_loss, reason = "as the scanner reads it")]
+                Number::Float(read) => {
+                    let exact = number as f64;
+                    assert!(
+                        (read - exact).abs() <= exact.abs() * f64::EPSILON,
+                        "{read} was {number}"
+                    );
+                }
+            }
+        }
+        Value::Float(number) => match scanner.number()? {
+            Number::Float(read) if read.is_nan() => assert!(number.is_nan()),
+            Number::Float(read) => assert_eq!(read.to_bits(), number.to_bits()),
+            Number::Unsigned(read) => panic!("{read} was {number}"),
+        },
+        Value::Text(text) => assert_eq!(*scanner.text()?, **text),
+        Value::Bytes(bytes) => assert_eq!(*scanner.bytes()?, **bytes),
+        Value::Null => assert!(scanner.null()?),
+        // Of a number that is too large for it, it drops the zeros in front.
+        Value::Tag(2 | 3, value) if value.is_bytes() => {
+            let (read, bytes) = (
+                scanner.bytes()?,
+                value.as_bytes().map_or(&[][..], |bytes| bytes),
+            );
+            let start = |bytes: &[u8]| bytes.iter().take_while(|byte| **byte == 0).count();
+            assert_eq!(read[start(&read)..], bytes[start(bytes)..]);
+        }
+        Value::Tag(_, value) => read(value, scanner)?,
+        Value::Array(elements) => {
+            let mut items = scanner.open_array()?;
+            for element in elements {
+                assert!(scanner.has_next(&mut items)?);
+                read(element, scanner)?;
+            }
+            assert!(!scanner.has_next(&mut items)?);
+        }
+        Value::Map(members) => {
+            let mut items = scanner.open_map()?;
+            for (key, value) in members {
+                let read_key = scanner.next_key(&mut items)?.expect("a member");
+                assert_eq!(*read_key, *text_of(key));
+                read(value, scanner)?;
+            }
+            assert_eq!(scanner.next_key(&mut items)?, None);
+        }
+        _ => scanner.skip()?,
+    }
+    Ok(())
+}
+
+/// A key as the scanner gives it out: one that is no text is empty.
+fn text_of(key: &Value) -> &[u8] {
+    match key {
+        Value::Text(text) => text.as_bytes(),
+        Value::Tag(_, key) => text_of(key),
+        _ => b"",
+    }
+}
+
+fn offset(scanner: &Scanner<'_>) -> usize {
+    scanner.malformed("").offset
+}
