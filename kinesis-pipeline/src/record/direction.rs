@@ -18,7 +18,10 @@
 /// let first = records.next().await; // only put
 /// # Ok(())
 /// # }
-/// # fn main() { let _ = journey; }
+/// # fn built(stream: KinesisStream<Visit>) -> Box<dyn Future<Output = Result<(), Box<dyn std::error::Error>>>> {
+/// #     Box::new(journey(stream))
+/// # }
+/// # fn main() { std::hint::black_box(built as fn(_) -> _); }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

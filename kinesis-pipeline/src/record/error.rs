@@ -133,8 +133,7 @@ impl fmt::Display for KeyError {
 impl Error for KeyError {}
 
 /// A value that its codec cannot write. Cheap to clone.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("the {codec} codec cannot write this record")]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EncodeError {
     /// The codec's name, such as `json`.
@@ -152,9 +151,21 @@ impl EncodeError {
     }
 }
 
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} codec cannot write this record", self.codec)
+    }
+}
+
+// Written by hand: derived, the source would be the `Arc`, and nobody could tell the codec's error by its type.
+impl Error for EncodeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
 /// Bytes that are not what a codec writes for a type. Cheap to clone.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("these {bytes} bytes are not a record in the {codec} codec")]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DecodeError {
     /// The codec's name, such as `json`.
@@ -171,6 +182,38 @@ impl DecodeError {
             codec,
             bytes,
             source: Arc::from(source.into()),
+        }
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { codec, bytes, .. } = self;
+        write!(
+            f,
+            "these {bytes} bytes are not a record in the {codec} codec"
+        )
+    }
+}
+
+// Written by hand: derived, the source would be the `Arc`, and nobody could tell the codec's error by its type.
+impl Error for DecodeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_codecs_own_error_can_be_told_by_its_type() {
+        let json = || serde_json::from_str::<u8>("x").unwrap_err();
+        let encode = EncodeError::new("json", json());
+        let decode = DecodeError::new("json", 1, json());
+        for error in [&encode as &dyn Error, &decode] {
+            assert!(error.source().unwrap().is::<serde_json::Error>());
         }
     }
 }

@@ -248,8 +248,7 @@ impl<S: CheckpointStore + ?Sized> CheckpointStore for Arc<S> {
 }
 
 /// A store that cannot be read or written. Cheap to clone, but for its place.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("the checkpoint store at {place} failed; reading can go on when it works again")]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CheckpointError {
     /// The store: a path, a table.
@@ -279,5 +278,22 @@ impl CheckpointError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.is_retryable
+    }
+}
+
+impl fmt::Display for CheckpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = &self.place;
+        write!(
+            f,
+            "the checkpoint store at {place} failed; reading can go on when it works again"
+        )
+    }
+}
+
+// Written by hand: derived, the source would be the `Arc`, and nobody could tell the store's error by its type.
+impl Error for CheckpointError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
     }
 }
