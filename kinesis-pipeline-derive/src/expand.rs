@@ -226,9 +226,10 @@ fn bytes_codec(
     ty: &Type,
     private: &TokenStream,
 ) -> (TokenStream, TokenStream) {
-    let encode = match direction {
-        Direction::PutOnly => quote_spanned!(ty.span()=> #private::encode_bytes::<#ty>),
-        _ => quote_spanned!(ty.span()=> #private::encode_raw::<#ty>),
+    let encode = if direction == Direction::PutOnly {
+        quote_spanned!(ty.span()=> #private::encode_bytes::<#ty>)
+    } else {
+        quote_spanned!(ty.span()=> #private::encode_raw::<#ty>)
     };
     let decode = quote_spanned!(ty.span()=> #private::decode_raw::<#ty>);
     let this = match member {

@@ -132,7 +132,7 @@ fn system_monotonic() -> std::time::Instant {
 
 /// Whether tokio's clock stands still here. Tokio does not tell, but a clock that is not paused moves exactly as the
 /// system's monotonic clock does. So one that has the same time before and after the system's moved is paused.
-fn is_paused() -> bool {
+pub(crate) fn is_paused() -> bool {
     let before = monotonic();
     let first = system_monotonic();
     let moved = (0..READINGS_MAX).any(|_| system_monotonic() > first);

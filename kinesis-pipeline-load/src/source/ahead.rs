@@ -27,10 +27,7 @@ pub(crate) fn read_ahead(mut opened: Opened, rows: u64, delimiter: u8) -> (Opene
             }
         };
         bytes.truncate(before + *read.as_ref().unwrap_or(&0));
-        lines += bytes[before..]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count() as u64;
+        lines += memchr::memchr_iter(b'\n', &bytes[before..]).count() as u64;
         end = match read {
             Ok(0) => End::Reached,
             Ok(_) => End::Open,

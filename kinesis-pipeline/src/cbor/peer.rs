@@ -14,7 +14,7 @@ const NESTING_MAX: usize = 32;
 /// simple value that has no meaning. But whatever the bytes are, no reader panics or goes past the end.
 pub(crate) fn agrees(cbor: &[u8]) {
     let mut passed = Scanner::new(cbor);
-    let passes = passed.skip();
+    let skipped = passed.skip();
     every_reader_returns(cbor);
     let Some((value, end)) = read_by_peer(cbor) else {
         return;
@@ -24,12 +24,12 @@ pub(crate) fn agrees(cbor: &[u8]) {
     // It also takes chunks that have chunks, which RFC 8949 does not allow (section 3.2.3).
     let is_refused =
         |done: Result<(), Malformed>| done.is_err_and(|error| error.what == OTHER_CHUNK);
-    if is_refused(reads) && is_refused(passes) {
+    if is_refused(reads) && is_refused(skipped) {
         return;
     }
     assert_eq!(reads, Ok(()), "{value:?} in {cbor:02X?}");
     assert_eq!(offset(&scanner), end, "{value:?} in {cbor:02X?}");
-    assert_eq!((passes, offset(&passed)), (Ok(()), end), "{cbor:02X?}");
+    assert_eq!((skipped, offset(&passed)), (Ok(()), end), "{cbor:02X?}");
 }
 
 /// The value at the beginning, and the offset of its end.

@@ -62,7 +62,7 @@ impl<R: KinesisRecord> KinesisStream<R> {
     /// stored.
     ///
     /// Records are stored in no particular order, as requests run side by side and what failed is sent again: also two
-    /// records of one key. [`PutOptions::order`] with [`Order::PerKey`] keeps the order of each key.
+    /// records of one key. [`PutOptions::order`] with [`Order::PerKey`](crate::Order::PerKey) keeps the order of each key.
     ///
     /// ```
     /// # use bytes::Bytes;
@@ -92,7 +92,7 @@ impl<R: KinesisRecord> KinesisStream<R> {
     ///
     /// It reads ahead of the results as [`put_all`](Self::put_all) does, and only while it is polled. Results come in
     /// the order of the records; the records are stored in the same order as by [`put_all`](Self::put_all): none by
-    /// default, that of each key with [`Order::PerKey`].
+    /// default, that of each key with [`Order::PerKey`](crate::Order::PerKey).
     ///
     /// # Cancel safety
     /// `next()` on it may be dropped at any time. Dropping the stream itself loses the results that were not

@@ -17,9 +17,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 
-use crate::local::{api_error::ApiError, locks::lock};
+use crate::{
+    clock::is_paused,
+    local::{api_error::ApiError, locks::lock},
+};
 
 /// The way from the state to its keeper; none for a state that lives in memory only.
 pub(in crate::local) type Marks = Option<Arc<Changes>>;
@@ -119,7 +122,11 @@ impl Changes {
     pub(in crate::local) async fn kept(&self) -> Result<(), ApiError> {
         let marks = lock(&self.pending).marks;
         let mut kept = self.kept.subscribe();
-        let reached = kept.wait_for(|kept| kept.failure.is_some() || kept.marks >= marks);
+        let is_reached = |kept: &Kept| kept.failure.is_some() || kept.marks >= marks;
+        let reached = is_reached(&kept.borrow());
+        let is_held = !reached && is_paused() && Handle::try_current().is_ok();
+        let _held = is_held.then(hold_time);
+        let reached = kept.wait_for(is_reached);
         let failure = match reached.await {
             Ok(kept) => kept.failure.clone(),
             // The sender lives in `self`.
@@ -132,6 +139,19 @@ impl Changes {
             )))
         })
     }
+}
+
+/// Keeps tokio's paused clock from moving on by itself, until what is returned is dropped.
+///
+/// A runtime with a paused clock that has nothing to do goes on to its next timer at once, and does not see the keeper's
+/// thread at work: a call would time out before the disk has written a byte. It does see its own blocking tasks.
+fn hold_time() -> std::sync::mpsc::Sender<()> {
+    let (held, ended) = std::sync::mpsc::channel();
+    tokio::task::spawn_blocking(move || {
+        // Nothing is ever sent: the sender is dropped.
+        let _ = ended.recv();
+    });
+    held
 }
 
 impl Changes {

@@ -44,7 +44,7 @@ async fn after_a_short_rest_nothing_is_listed() {
     let mut bench = Bench::new(aggregating(Order::None), children());
     for pause in [4_900 * MS, 10_000 * MS] {
         bench.state.parked(bench.now);
-        bench.now = bench.now + pause;
+        bench.now += pause;
         let [a, b] = [0, 1].map(|quarter| bench.put(quarter * QUARTER));
         assert_eq!(bench.lists(), None);
         bench.store(1);
