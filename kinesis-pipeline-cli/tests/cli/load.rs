@@ -184,7 +184,7 @@ async fn a_trial_sends_nothing_and_shows_the_first_records() {
 async fn a_row_of_another_type_than_the_sample_stops_or_is_rejected_with_its_reason() {
     let program = Program::with_stream("s", 1).await;
     let mut table = String::from("n\n");
-    (0..1_500).for_each(|n| table.push_str(&format!("{n}\n")));
+    table.extend((0..1_500).map(|n| format!("{n}\n")));
     table.push_str("many\n7\n");
     let stopped = program.run("load -s s", &table).await;
     assert_eq!(stopped.status, Some(1), "{}", stopped.err);

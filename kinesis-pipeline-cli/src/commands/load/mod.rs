@@ -120,9 +120,9 @@ impl Load {
         }
         let asked = Asked::default();
         let listener = tokio::spawn(stop_when_asked(asked.clone(), loader.stop_handle()));
-        let loaded = loader.load(self.input()).await;
+        let outcome = loader.load(self.input()).await;
         listener.abort();
-        let report = loaded?;
+        let report = outcome?;
         self.print(global, &report)?;
         match asked.signal() {
             Some(signal) if report.stopped => {
