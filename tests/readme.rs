@@ -92,7 +92,7 @@ impl Newcomer {
             .find(|block| block.language == "toml")
             .expect("the lines of Cargo.toml");
         let root = workspace();
-        let patch = |name: &str| format!("{name} = {{ path = {:?} }}\n", root.join(name));
+        let patch = |name: &str| format!("{name} = {{ path = '{}' }}\n", root.join(name).display());
         let manifest = format!(
             "[package]\nname = \"newcomer\"\nedition = \"2024\"\n\n{}\n[workspace]\n\n[patch.crates-io]\n{}{}",
             lines.code,
