@@ -60,7 +60,7 @@
 //! | put | [`KinesisStream::put`], [`put_all`](KinesisStream::put_all), [`put_stream`](KinesisStream::put_stream), [`PutOptions`], [`PutError`] |
 //! | put at full shard speed | [`KinesisStream::producer`], [`Producer`], [`Order`], [`wire::aggregate`] |
 //! | read | [`KinesisStream::iter_from_latest`] and its sisters, [`Reader`], [`Records`], [`GetError`], [`CheckpointStore`] |
-//! | share the shards among workers | [`KinesisStream::worker`], [`Worker`], [`Processor`], [`LeaseStore`], [`ErrorPolicy`] |
+//! | share the shards among workers | [`KinesisStream::worker`], [`Worker`], [`Processor`], [`LeaseStore`], [`ErrorPolicy`], [`Redrive`] |
 //! | transform records in Firehose or Lambda | [`firehose`] |
 //! | watch it at work | [`metrics`], [`Producer::stats`], [`Records::stats`] |
 //! | test without AWS | the module `local` |
@@ -136,8 +136,9 @@ pub use fleet::{
     Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, DeadLetter, DeadLetterFuture,
     DeadLetters, ErrorPolicy, FencingToken, FileDeadLetters, FileLeases, InvalidWorkerOption,
     Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore, LeaseStoreError, LeaseWrite,
-    LeaseWritten, MemoryLeases, PendingCheckpoint, Processor, ShardStart, StreamDeadLetters,
-    Worker, WorkerBuilder, WorkerError, WorkerHandle, WorkerId, WorkerReport, dead_letters_to,
+    LeaseWritten, MemoryLeases, PendingCheckpoint, Processor, Redrive, RedriveError, RedriveReport,
+    ShardStart, StreamDeadLetters, Worker, WorkerBuilder, WorkerError, WorkerHandle, WorkerId,
+    WorkerReport, dead_letters_to,
 };
 #[cfg(feature = "dynamodb")]
 pub use fleet::{DynamoDbCheckpoints, DynamoDbLeases, LeaseError};

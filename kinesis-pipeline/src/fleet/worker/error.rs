@@ -1,7 +1,11 @@
 use std::sync::Arc;
 
-use super::processor::BoxError;
-use crate::{GetError, fleet::lease::LeaseStoreError, service::StreamId, shard::ShardId};
+use crate::{
+    GetError,
+    fleet::{dead_letters::BoxError, lease::LeaseStoreError},
+    service::StreamId,
+    shard::ShardId,
+};
 
 /// Why a worker ended by itself.
 #[derive(Debug, thiserror::Error)]

@@ -18,7 +18,6 @@ mod builder;
 mod checkpointer;
 mod consumer;
 mod coordinator;
-mod dead_letter;
 mod decode;
 mod end;
 mod error;
@@ -37,14 +36,12 @@ mod worker;
 pub use batch::Batch;
 pub use builder::{Checkpointing, InvalidWorkerOption, WorkerBuilder};
 pub use checkpointer::{Checkpointer, CheckpointerError, FencingToken};
-pub use dead_letter::{
-    DeadLetter, DeadLetterFuture, DeadLetters, FileDeadLetters, StreamDeadLetters, dead_letters_to,
-};
 pub use error::WorkerError;
 pub use policy::ErrorPolicy;
-pub use processor::{BoxError, Processor, ShardStart};
+pub use processor::{Processor, ShardStart};
 pub use worker::{Worker, WorkerHandle, WorkerReport};
 
+use super::dead_letters::BoxError;
 use crate::stream::KinesisStream;
 
 /// A fleet.

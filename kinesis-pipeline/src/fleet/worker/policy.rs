@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use super::dead_letter::DeadLetters;
+use crate::fleet::dead_letters::DeadLetters;
 
 /// The first pause before records are given out again; it doubles.
 const PAUSE_MIN: Duration = Duration::from_millis(100);

@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, ops::Range, time::Duration};
 
 use super::{
-    Batch, BoxError, CheckpointerError, Checkpointing, DeadLetter, Processor, WorkerError,
+    Batch, BoxError, CheckpointerError, Checkpointing, Processor, WorkerError,
     consumer::{Halt, PAUSE_MIN, ShardConsumer, UNACKED_LOOK, guarded, leaves},
     decode::{checkpoint_after, decode_one},
     gather::RawBatch,
@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     KinesisRecord,
+    fleet::dead_letters::DeadLetter,
     get::{Ack, Ordinal, UserRecord},
     shard::Position,
 };
@@ -142,6 +143,7 @@ where
             arrived_at: record.arrived_at,
             error: error.to_owned(),
             attempts,
+            redrives: record.redrives,
             data: encoded.data.clone(),
         }
     }

@@ -1,17 +1,14 @@
 use std::{
-    error::Error,
     future::{Future, ready},
     marker::PhantomData,
 };
 
 use super::{Batch, Checkpointer};
 use crate::{
+    fleet::dead_letters::BoxError,
     fleet::lease::{LeaseCheckpoint, PendingCheckpoint},
     shard::ShardId,
 };
-
-/// An error of a processor.
-pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Where a processor begins in its shard.
 #[derive(Clone, Debug)]

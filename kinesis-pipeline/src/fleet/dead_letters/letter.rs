@@ -1,13 +1,6 @@
-use std::{
-    fmt,
-    fs::OpenOptions,
-    future::Future,
-    io::{self, Write as _},
-    path::{Path, PathBuf},
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
-};
+//! The envelope of a record that could not be processed.
+
+use std::time::SystemTime;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
@@ -15,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BoxError;
 use crate::{
-    EncodedRecord, KinesisStream, PartitionKey,
+    PartitionKey,
     clock::{epoch_millis, from_epoch_millis},
     shard::{HashKey, Position},
 };
@@ -38,6 +31,8 @@ pub struct DeadLetter {
     pub error: String,
     /// How often the record was tried; 0 for one that could not be decoded.
     pub attempts: u32,
+    /// The number of times that the record was put back by [`Redrive`](super::Redrive) before.
+    pub redrives: u32,
     /// The record's bytes.
     pub data: Bytes,
 }
@@ -54,7 +49,17 @@ struct Envelope {
     arrived_at_millis: u64,
     error: String,
     attempts: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    redrives: u32,
     data_base64: String,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl DeadLetter {
@@ -72,6 +77,7 @@ impl DeadLetter {
             arrived_at_millis: epoch_millis(self.arrived_at),
             error: self.error.clone(),
             attempts: self.attempts,
+            redrives: self.redrives,
             data_base64: BASE64.encode(&self.data),
         };
         serde_json::to_string(&envelope).unwrap_or_default()
@@ -94,126 +100,10 @@ impl DeadLetter {
             arrived_at: from_epoch_millis(envelope.arrived_at_millis),
             error: envelope.error,
             attempts: envelope.attempts,
+            redrives: envelope.redrives,
             data: BASE64.decode(envelope.data_base64)?.into(),
         })
     }
-}
-
-/// Future of [`DeadLetters::put`].
-pub type DeadLetterFuture<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
-
-/// A place for records that could not be processed: a file, a stream, or a function of yours.
-///
-/// The shard goes on when [`put`](Self::put) returns `Ok`; after an error the same letters come again. A worker that
-/// is killed in between puts letters twice.
-pub trait DeadLetters: fmt::Debug + Send + Sync + 'static {
-    /// Stores letters, durably as far as the place is meant to be.
-    fn put(&self, letters: Vec<DeadLetter>) -> DeadLetterFuture<'_>;
-}
-
-impl<D: DeadLetters + ?Sized> DeadLetters for Arc<D> {
-    fn put(&self, letters: Vec<DeadLetter>) -> DeadLetterFuture<'_> {
-        (**self).put(letters)
-    }
-}
-
-/// Dead letters in a file, one JSON object per line, appended and synced to the disk. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct FileDeadLetters {
-    path: Arc<Path>,
-    writes: Arc<Mutex<()>>,
-}
-
-impl FileDeadLetters {
-    /// A place in the file at this path. The file need not exist; its folder must.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into().into(),
-            writes: Arc::default(),
-        }
-    }
-}
-
-impl DeadLetters for FileDeadLetters {
-    fn put(&self, letters: Vec<DeadLetter>) -> DeadLetterFuture<'_> {
-        let (path, writes) = (self.path.clone(), self.writes.clone());
-        let write = move || -> io::Result<()> {
-            let _one_at_a_time = writes.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut lines = String::new();
-            for letter in &letters {
-                lines += &letter.to_json();
-                lines.push('\n');
-            }
-            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-            file.write_all(lines.as_bytes())?;
-            file.sync_data()
-        };
-        Box::pin(async move { Ok(tokio::task::spawn_blocking(write).await??) })
-    }
-}
-
-/// Dead letters in a stream: each as a record of JSON, under the key that the record had.
-#[derive(Clone, Debug)]
-pub struct StreamDeadLetters {
-    stream: KinesisStream<EncodedRecord>,
-}
-
-impl StreamDeadLetters {
-    /// A place in this stream.
-    #[must_use]
-    pub fn new<R>(stream: &KinesisStream<R>) -> Self {
-        let service = stream.service().clone();
-        let clock = stream.target.clock.clone();
-        Self {
-            stream: KinesisStream::with_service(service, stream.id().clone()).with_clock(clock),
-        }
-    }
-}
-
-impl DeadLetters for StreamDeadLetters {
-    fn put(&self, letters: Vec<DeadLetter>) -> DeadLetterFuture<'_> {
-        let record = |letter: &DeadLetter| {
-            let mut record =
-                EncodedRecord::new(letter.partition_key.clone(), letter.to_json().into());
-            record.explicit_hash_key = letter.explicit_hash_key;
-            record
-        };
-        let records: Vec<_> = letters.iter().map(record).collect();
-        Box::pin(async move {
-            for stored in self.stream.put_all(records).await {
-                stored?;
-            }
-            Ok(())
-        })
-    }
-}
-
-/// A function as a place for dead letters: see [`dead_letters_to`].
-struct Function<F>(F);
-
-impl<F> fmt::Debug for Function<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Function")
-    }
-}
-
-impl<F, W> DeadLetters for Function<F>
-where
-    F: Fn(Vec<DeadLetter>) -> W + Send + Sync + 'static,
-    W: Future<Output = Result<(), BoxError>> + Send + 'static,
-{
-    fn put(&self, letters: Vec<DeadLetter>) -> DeadLetterFuture<'_> {
-        Box::pin((self.0)(letters))
-    }
-}
-
-/// Returns a place for dead letters that calls this function.
-pub fn dead_letters_to<F, W>(put: F) -> impl DeadLetters
-where
-    F: Fn(Vec<DeadLetter>) -> W + Send + Sync + 'static,
-    W: Future<Output = Result<(), BoxError>> + Send + 'static,
-{
-    Function(put)
 }
 
 #[cfg(test)]
@@ -232,6 +122,7 @@ mod tests {
             millis in 0..u64::from(u32::MAX),
             error: String,
             attempts: u32,
+            redrives: u32,
             data: Vec<u8>,
         ) -> DeadLetter {
             let position = Position::new("shardId-000000000000".into(), number.into());
@@ -243,9 +134,18 @@ mod tests {
                 arrived_at: from_epoch_millis(millis),
                 error,
                 attempts,
+                redrives,
                 data: data.into(),
             }
         }
+    }
+
+    #[test]
+    fn a_letter_of_an_older_version_was_never_put_back() {
+        let json = r#"{"stream":"s","shard_id":"shardId-000000000000","sequence_number":"7","sub_sequence_number":0,
+            "partition_key":"k","arrived_at_millis":5,"error":"bad","attempts":3,"data_base64":"AAE="}"#;
+        let letter = DeadLetter::from_json(json).unwrap();
+        assert_eq!((letter.redrives, &letter.data[..]), (0, &b"\0\x01"[..]));
     }
 
     proptest! {
