@@ -7,7 +7,7 @@
 //!   LeaseRenewer: the only writer of its lease ── renew, checkpoint, end, release ──> LeaseStore
 //!        ^ orders                 │ hold: held, asked for, lost
 //!        │                        v
-//!   ShardConsumer: OneShard ── gather ──> Batch ──> Processor
+//!   shard::ShardConsumer: OneShard ── gather ──> Batch ──> Processor, or a lane for each of several
 //! ```
 //!
 //! Renewals never wait for processing: they have a task of their own for each lease. A consumer gives out nothing
@@ -16,18 +16,14 @@
 mod batch;
 mod builder;
 mod checkpointer;
-mod consumer;
 mod coordinator;
-mod decode;
-mod end;
 mod error;
-mod gather;
 mod hold;
 mod policy;
-mod process;
 mod processor;
 mod renewer;
 mod settings;
+mod shard;
 #[cfg(feature = "local")]
 #[cfg(test)]
 mod tests;

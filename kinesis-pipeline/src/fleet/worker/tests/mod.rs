@@ -2,6 +2,7 @@
 
 mod basics;
 mod errors;
+mod lanes;
 mod life;
 mod pressure;
 mod simulation;
