@@ -64,6 +64,7 @@
 //! | transform records in Firehose or Lambda | [`firehose`] |
 //! | watch it at work | [`metrics`], [`Producer::stats`], [`Records::stats`] |
 //! | test without AWS | the module `local` |
+//! | test a [`Processor`] against kills, pauses and reshards | the module `simulation` (feature `local`) |
 //! | put something of yours between the library and the service | [`service`] |
 //!
 //! # Promises
@@ -91,6 +92,7 @@
 //! | `local-server` | its HTTP face, and an embedded DynamoDB beside it | |
 //! | `local-durable` | a data directory for it: what it holds survives the process | |
 //! | `local-tls` | TLS for the HTTP face, with a certificate made at its start | |
+//! | `signal` | workers that stop at SIGTERM and Ctrl-C: `Worker::run_until_stopped` | yes |
 //! | `metrics` | numbers for operators through the `metrics` facade: see [`metrics`] | |
 //!
 //! The program `kinesis-pipeline` is a crate of its own, `kinesis-pipeline-cli`.
@@ -119,6 +121,8 @@ mod put;
 pub mod record;
 pub mod service;
 pub mod shard;
+#[cfg(feature = "signal")]
+pub mod shutdown;
 mod stream;
 mod target;
 #[cfg(test)]
@@ -132,6 +136,8 @@ pub use aws_sdk_kinesis;
 pub use clock::Clock;
 #[cfg(feature = "config")]
 pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
+#[cfg(feature = "local")]
+pub use fleet::simulation;
 pub use fleet::{
     Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, DeadLetter, DeadLetterFuture,
     DeadLetters, ErrorPolicy, FencingToken, FileDeadLetters, FileLeases, InvalidWorkerOption,

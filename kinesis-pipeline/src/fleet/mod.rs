@@ -31,6 +31,8 @@ mod row;
 mod session;
 #[cfg(feature = "dynamodb")]
 mod signed;
+#[cfg(feature = "local")]
+pub mod simulation;
 #[cfg(feature = "dynamodb")]
 mod table;
 #[cfg(feature = "dynamodb")]

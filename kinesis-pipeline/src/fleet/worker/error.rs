@@ -27,6 +27,12 @@ pub enum WorkerError {
         /// The reader's error.
         source: GetError,
     },
+    /// The system refuses a handler of the signals to stop.
+    #[error("the worker cannot listen for the signals that stop it")]
+    Signal {
+        /// The reason.
+        source: std::io::Error,
+    },
     /// A processor failed, and the policy is to stop then.
     #[error(
         "the processor of {shard} failed; the shard goes on after its last checkpoint when a worker starts"
@@ -46,7 +52,7 @@ impl WorkerError {
         match self {
             Self::Store { source, .. } => source.is_retryable(),
             Self::Read { source, .. } => source.is_retryable(),
-            Self::Processor { .. } => false,
+            Self::Processor { .. } | Self::Signal { .. } => false,
         }
     }
 }

@@ -72,9 +72,10 @@ impl OneShard {
         shard_id: &ShardId,
         range: Option<HashKeyRange>,
         begin: Begin,
-        options: Options,
+        mut options: Options,
         consumer_arn: Option<Arc<str>>,
     ) -> Self {
+        options.is_leased = true;
         let (feed, outlet) = channel();
         let mut lineage = Lineage::new(Scope::Leased);
         lineage.add(shard_id, &[], Role::Member);

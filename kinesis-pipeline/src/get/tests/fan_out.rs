@@ -129,6 +129,21 @@ async fn a_half_open_subscription_is_given_up_and_nothing_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_time_for_which_a_process_stood_still_is_no_silence_of_its_subscription() {
+    let kinesis = kinesis().await;
+    let stream = stream(&kinesis, 1).await;
+    fault(&kinesis, Fault::half_open().after(2));
+    let records = reader(&stream).open().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    // All timers at once, as after a pause of the whole process.
+    tokio::time::advance(Duration::from_mins(5)).await;
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(records.stats().failed_calls, 0);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(records.stats().failed_calls, 1, "it is silent");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_half_open_first_subscription_does_not_lose_the_position() {
     let kinesis = kinesis().await;
     let stream = stream(&kinesis, 1).await;

@@ -5,4 +5,5 @@ mod errors;
 mod lanes;
 mod life;
 mod pressure;
-mod simulation;
+#[cfg(all(unix, feature = "signal"))]
+mod signals;
