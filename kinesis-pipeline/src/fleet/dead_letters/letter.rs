@@ -19,17 +19,17 @@ use crate::{
 pub struct DeadLetter {
     /// The stream that the record was read from.
     pub stream: String,
-    /// Where in the stream the record stands.
+    /// The position of the record.
     pub position: Position,
     /// The key that the record was put with.
     pub partition_key: PartitionKey,
     /// The hash key that the record was put with, if it is known.
     pub explicit_hash_key: Option<HashKey>,
-    /// When the service took the record; milliseconds count.
+    /// The time at which the service took the record, in whole milliseconds.
     pub arrived_at: SystemTime,
     /// The error of the last try.
     pub error: String,
-    /// How often the record was tried; 0 for one that could not be decoded.
+    /// The number of tries; 0 for a record that could not be decoded.
     pub attempts: u32,
     /// The number of times that the record was put back by [`Redrive`](super::Redrive) before.
     pub redrives: u32,

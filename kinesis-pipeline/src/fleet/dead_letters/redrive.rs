@@ -13,9 +13,9 @@ use crate::{
 };
 
 const REDRIVES_MAX: u32 = 3;
-/// How many letters are read ahead of their receipts.
+/// The number of letters that are read ahead of their receipts.
 const BATCH_LETTERS_MAX: usize = 500;
-/// How many bytes of records are read ahead, besides the last record.
+/// The bytes of records that are read ahead, besides the last record.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The longest line: a record of 10 MiB in base64, and an error text of 16 MiB.
 const LINE_BYTES_MAX: u64 = 32 * 1024 * 1024;

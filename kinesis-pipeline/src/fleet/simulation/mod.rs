@@ -64,11 +64,14 @@
 //! ```
 
 mod actors;
+mod disturb;
 mod engine;
+mod history;
 mod options;
 mod runner;
 mod scenario;
 mod store;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod watched;

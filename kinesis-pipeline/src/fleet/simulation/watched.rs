@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::world::{Given, World};
+use super::{history::Given, world::World};
 use crate::{
     Batch, BoxError, Checkpointer, Processor, ShardId, ShardStart, fleet::lease::WorkerId,
 };

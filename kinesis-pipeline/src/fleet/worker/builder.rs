@@ -21,17 +21,17 @@ const LANES_MAX: usize = 256;
 /// For one shard: two pages of what a shard gives in a second.
 const PREFETCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// When records count as finished.
+/// The moment at which records count as finished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Checkpointing {
-    /// When the processor returns `Ok` for their batch. The default.
+    /// A batch's records are finished when the processor returns `Ok` for it. The default.
     #[default]
     Automatic,
-    /// When the processor calls [`Checkpointer::checkpoint`](super::Checkpointer::checkpoint).
+    /// Records are finished when the processor calls [`Checkpointer::checkpoint`](super::Checkpointer::checkpoint).
     Manual,
-    /// When [`Record::ack`](crate::Record::ack) is called, in any order: a checkpoint never passes a record that is
-    /// not acked. At most 100,000 records of a shard may wait for it.
+    /// Each record is finished when [`Record::ack`](crate::Record::ack) is called, in any order: a checkpoint never
+    /// passes a record that is not acked. At most 100,000 records of a shard may wait for it.
     Ack,
 }
 
@@ -127,7 +127,7 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// Where the application begins in a stream that it has not read before. [`StartAt::Latest`] by default.
+    /// Sets where the application begins in a stream that it has not read before. [`StartAt::Latest`] by default.
     pub fn start(mut self, start: StartAt) -> Self {
         self.start = start;
         self
@@ -140,14 +140,14 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// How long a worker that is to hand a lease over may go on with its batch. 30 s by default; then the lease is
+    /// Sets how long a worker that is to hand a lease over may go on with its batch. 30 s by default; then the lease is
     /// taken from it.
     pub fn hand_over_max(mut self, time: Duration) -> Self {
         self.settings.hand_over_max = time;
         self
     }
 
-    /// How long processors may take to finish when the worker is stopped. 30 s by default.
+    /// Sets how long processors may take to finish when the worker is stopped. 30 s by default.
     pub fn stop_max(mut self, time: Duration) -> Self {
         self.settings.stop_max = time;
         self
@@ -159,13 +159,13 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// When records count as finished. [`Checkpointing::Automatic`] by default.
+    /// Sets when records count as finished. [`Checkpointing::Automatic`] by default.
     pub fn checkpointing(mut self, checkpointing: Checkpointing) -> Self {
         self.settings.checkpointing = checkpointing;
         self
     }
 
-    /// How often what is finished is saved. 5 s by default; zero saves after every batch. It is also saved when the
+    /// Sets how often what is finished is saved. 5 s by default; zero saves after every batch. It is also saved when the
     /// worker stops or hands the shard over. After a crash, at most what was finished since the last save comes again.
     pub fn checkpoint_interval(mut self, interval: Duration) -> Self {
         self.settings.checkpoint_interval = interval;
@@ -184,7 +184,7 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// How long a batch that is not full waits for more records. Zero by default: a batch is what is there.
+    /// Sets how long a batch that is not full waits for more records. Zero by default: a batch is what is there.
     pub fn batch_wait_max(mut self, time: Duration) -> Self {
         self.settings.batch.wait_max = time;
         self
@@ -233,13 +233,13 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// What to do about records that a processor fails on. By default they are given out again for ever.
+    /// Sets what to do about records that a processor fails on. By default they are given out again for ever.
     pub fn on_error(mut self, policy: ErrorPolicy) -> Self {
         self.settings.on_error = policy;
         self
     }
 
-    /// How often a shard that has nothing new is asked, at least 200 ms. 1 s by default.
+    /// Sets how often a shard that has nothing new is asked, at least 200 ms. 1 s by default.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.settings.reader.poll_interval = interval;
         self
@@ -258,7 +258,7 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// What to do when the records after a checkpoint have expired. [`OnTrimmed::FromHorizon`] by default, with a
+    /// Sets what to do when the records after a checkpoint have expired. [`OnTrimmed::FromHorizon`] by default, with a
     /// warning in the log; [`OnTrimmed::Fail`] ends the worker with an error.
     pub fn on_trimmed(mut self, policy: OnTrimmed) -> Self {
         self.settings.reader.on_trimmed = policy;

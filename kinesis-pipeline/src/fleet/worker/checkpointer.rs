@@ -54,7 +54,7 @@ pub enum CheckpointerError {
     Store {
         /// The shard.
         shard: ShardId,
-        /// What the store says.
+        /// The store's error.
         source: Arc<LeaseStoreError>,
     },
 }

@@ -7,7 +7,7 @@ use crate::{
     shard::ShardId,
 };
 
-/// Why a worker ended by itself.
+/// The reason why a worker ended by itself.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkerError {
@@ -16,7 +16,7 @@ pub enum WorkerError {
     Store {
         /// The application.
         app: Arc<str>,
-        /// What the store says.
+        /// The store's error.
         source: LeaseStoreError,
     },
     /// The shards cannot be listed, or a shard cannot be read.

@@ -10,13 +10,13 @@ use crate::{
     shard::ShardId,
 };
 
-/// Where a processor begins in its shard.
+/// The place at which a processor begins in its shard.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ShardStart {
     /// The shard.
     pub shard_id: ShardId,
-    /// How far the shard was finished before.
+    /// The place up to which the shard was finished before.
     pub checkpoint: LeaseCheckpoint,
     /// The checkpoint that the last worker prepared and did not make: its place and the application's bytes.
     pub pending: Option<PendingCheckpoint>,

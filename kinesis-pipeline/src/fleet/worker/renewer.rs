@@ -16,7 +16,7 @@ use crate::{
     shard::{Position, ShardId},
 };
 
-/// How many commands of one lease may wait.
+/// The number of commands of one lease that may wait.
 pub(super) const COMMANDS_MAX: usize = 64;
 /// The first pause after a call of the store that failed; it doubles.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -68,7 +68,7 @@ pub(super) struct LeaseRenewer {
     pub(super) store: Arc<dyn LeaseStore>,
     pub(super) settings: Arc<Settings>,
     pub(super) clock: Clock,
-    /// As it was written or read last.
+    /// The lease as it was written or read last.
     pub(super) lease: Lease,
     pub(super) hold: Hold,
     pub(super) progress: Arc<Progress>,

@@ -12,7 +12,7 @@ const CALL_PERCENT: u32 = 15;
 /// Rounds come faster while a lease is being handed over to this worker.
 const HAND_OVER_LOOKS: u32 = 5;
 
-/// How a worker works; see the setters of [`WorkerBuilder`](super::WorkerBuilder).
+/// The settings of a worker; see the setters of [`WorkerBuilder`](super::WorkerBuilder).
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) app: Arc<str>,
@@ -33,7 +33,7 @@ pub(super) struct Settings {
     pub(super) reader: ReaderOptions,
 }
 
-/// When a batch is complete.
+/// The limits at which a batch is complete.
 #[expect(clippy::struct_field_names, reason = "each is a limit")]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BatchLimits {

@@ -17,7 +17,7 @@ use crate::{
 /// The first pause before a failed call of the processor, the reader or a listing is made again; it doubles.
 pub(super) const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// How often a shard with records that wait for their ack is looked at again.
+/// The pause between looks at a shard with records that wait for their ack.
 pub(super) const UNACKED_LOOK: Duration = Duration::from_millis(100);
 
 /// The reason why the work goes no further.

@@ -20,7 +20,7 @@ use crate::{
     shard::Position,
 };
 
-/// How many records of one shard may wait for their ack, or for one before them.
+/// The number of records of one shard that may wait for their ack, or for one before them.
 pub(super) const UNFINISHED_MAX: u64 = 100_000;
 
 /// A batch while it is worked on.

@@ -14,8 +14,7 @@ use bytes::Bytes;
 use super::basics::{APP, stream_of};
 use crate::{
     Batch, BoxError, EncodedRecord, HashKey, KinesisStream, Lease, LeaseFuture, LeaseStore,
-    LeaseWrite, LeaseWritten, MemoryLeases, PartitionKey,
-    ShardId, StartAt, WorkerId,
+    LeaseWrite, LeaseWritten, MemoryLeases, PartitionKey, ShardId, StartAt, WorkerId,
     service::{
         CreateStream, DeleteStream, DescribeStreamSummary, GetRecords, GetShardIterator, Kinesis,
         ListShards, ListStreams, MergeShards, PutRecords, PutRecordsAnswer, RecordPage,
@@ -147,7 +146,10 @@ async fn a_sink_that_stands_still_keeps_its_leases_and_goes_on() {
     let worker = || {
         let builder = stream.worker(APP).leases(store.clone());
         let builder = builder.start(StartAt::TrimHorizon).batch_records_max(BATCH);
-        builder.prefetch_bytes_max(PREFETCH_BYTES_MAX).build().unwrap()
+        builder
+            .prefetch_bytes_max(PREFETCH_BYTES_MAX)
+            .build()
+            .unwrap()
     };
     let first = tokio::spawn(worker().run_batches(sink.clone()));
     tokio::time::sleep(15 * SECOND).await;
@@ -169,8 +171,14 @@ async fn a_sink_that_stands_still_keeps_its_leases_and_goes_on() {
     let records_max = SHARDS as usize * bytes_max.div_ceil(RECORD_BYTES);
     let buffered = given.load(Ordering::Relaxed);
     eprintln!("{buffered} records are buffered, {records_max} may be");
-    assert!(buffered <= records_max, "{buffered} records of {records_max}");
-    assert!(records_max < SHARDS as usize * RECORDS, "the bound says something");
+    assert!(
+        buffered <= records_max,
+        "{buffered} records of {records_max}"
+    );
+    assert!(
+        records_max < SHARDS as usize * RECORDS,
+        "the bound says something"
+    );
     is_open.store(true, Ordering::Relaxed);
     tokio::time::sleep(60 * SECOND).await;
     assert_eq!(
