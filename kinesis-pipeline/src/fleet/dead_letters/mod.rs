@@ -10,7 +10,8 @@ mod letter;
 mod places;
 mod redrive;
 mod redrive_error;
-#[cfg(all(test, feature = "local"))]
+#[cfg(feature = "local")]
+#[cfg(test)]
 mod tests;
 
 use std::error::Error;

@@ -57,7 +57,7 @@ fn report(put: u64, spent: u64, of_other_streams: u64) -> RedriveReport {
 async fn records_go_back_under_their_keys_with_the_bytes_as_they_were() {
     let local = local().await;
     let stream: KinesisStream<EncodedRecord> = local.stream("test", 4).await.unwrap();
-    let mut letters = vec![
+    let mut letters = [
         letter(1, "a", b"1"),
         letter(2, "b", b"\xff\x00\xf3\x89\x9a\xc2"),
         letter(3, "a", b"2"),

@@ -75,10 +75,10 @@ impl Processor for Moody {
     }
 
     async fn shard_ended(&mut self, _: &Checkpointer) -> Result<(), BoxError> {
-        match self.chance(10) {
-            true => Err("as processors do".into()),
-            false => Ok(()),
+        if self.chance(10) {
+            return Err("as processors do".into());
         }
+        Ok(())
     }
 }
 
@@ -191,10 +191,10 @@ impl Scenario for Faulty {
     }
 
     fn worker(&self, builder: WorkerBuilder<EncodedRecord>) -> WorkerBuilder<EncodedRecord> {
-        match self.checkpoints_early {
-            true => builder.checkpointing(Checkpointing::Manual),
-            false => builder,
+        if self.checkpoints_early {
+            return builder.checkpointing(Checkpointing::Manual);
         }
+        builder
     }
 
     fn check(&self, run: &SimulatedRun) -> Result<(), BoxError> {

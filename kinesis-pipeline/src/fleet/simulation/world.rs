@@ -42,10 +42,10 @@ impl World {
     pub(super) fn check(&self) -> Result<(), Vec<String>> {
         let mut history = lock(&self.history);
         history.check_missing(self.clock.instant());
-        match history.violations.is_empty() {
-            true => Ok(()),
-            false => Err(history.violations.clone()),
+        if history.violations.is_empty() {
+            return Ok(());
         }
+        Err(history.violations.clone())
     }
 
     pub(super) fn add_shard(&self, id: &ShardId, parents: Vec<ShardId>) {

@@ -43,7 +43,7 @@ pub(in crate::fleet::worker) struct ShardConsumer<P> {
 pub(super) enum Processing<P> {
     /// A single one, called on the consumer's task.
     Inline(Box<Lane<P>>),
-    Lanes(Lanes),
+    Lanes(Box<Lanes>),
 }
 
 impl<R, P> Processing<P>
@@ -53,7 +53,8 @@ where
 {
     fn new(mut processors: Vec<P>, shard: &ShardContext, start: &ShardStart) -> Self {
         if processors.len() != 1 {
-            return Self::Lanes(Lanes::start(processors, shard, start));
+            let lanes = Lanes::start(processors, shard, start);
+            return Self::Lanes(Box::new(lanes));
         }
         let processor = processors.remove(0);
         let shard = shard.clone();

@@ -288,11 +288,8 @@ where
             return Ok(());
         }
         let checkpointer = &self.shard.checkpointer;
-        saved(
-            checkpointer
-                .command(|reply| LeaseCommand::Save { reply })
-                .await,
-        )
+        let done = checkpointer.command(|reply| LeaseCommand::Save { reply });
+        saved(&done.await)
     }
 
     /// Notes that this record and all before it are processed.
@@ -301,12 +298,12 @@ where
             self.shard.progress.reach(checkpoint_after(last));
             return Ok(());
         }
-        saved(self.shard.checkpointer.checkpoint(last).await)
+        saved(&self.shard.checkpointer.checkpoint(last).await)
     }
 }
 
 /// Passes over a failure that the next batch mends: it notes a later place.
-fn saved(result: Result<(), CheckpointerError>) -> Result<(), Halt> {
+fn saved(result: &Result<(), CheckpointerError>) -> Result<(), Halt> {
     match result {
         Err(CheckpointerError::LeaseLost { .. }) => Err(Halt::Lost),
         _ => Ok(()),

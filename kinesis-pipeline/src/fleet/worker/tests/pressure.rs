@@ -84,6 +84,18 @@ impl Kinesis for Metered {
     }
 }
 
+/// Returns the same stream and the number of records that it gives out.
+fn metered(stream: &KinesisStream<Bytes>) -> (KinesisStream<Bytes>, Arc<AtomicUsize>) {
+    let given = Arc::new(AtomicUsize::new(0));
+    let service = Metered {
+        service: stream.service().clone(),
+        given: given.clone(),
+    };
+    let metered = KinesisStream::with_service(Arc::new(service), stream.id().clone());
+    let clock = stream.target.clock.clone();
+    (metered.with_clock(clock), given)
+}
+
 /// Puts a record into each of so many shards of equal size.
 async fn put_everywhere(stream: &KinesisStream<Bytes>, shards: u32, bytes: usize) {
     for number in 0..shards {
@@ -115,14 +127,7 @@ async fn a_sink_that_stands_still_keeps_its_leases_and_goes_on() {
     const PREFETCH_BYTES_MAX: usize = 256 * 1024;
     const BATCH: usize = 4;
     let stream: KinesisStream<Bytes> = stream_of(SHARDS).await;
-    let given = Arc::new(AtomicUsize::new(0));
-    let metered = Metered {
-        service: stream.service().clone(),
-        given: given.clone(),
-    };
-    let clock = stream.target.clock.clone();
-    let stream = KinesisStream::<Bytes>::with_service(Arc::new(metered), stream.id().clone());
-    let stream = stream.with_clock(clock);
+    let (stream, given) = metered(&stream);
     let store = MemoryLeases::new();
     let (is_open, at_work, done) = (
         Arc::new(AtomicBool::new(false)),

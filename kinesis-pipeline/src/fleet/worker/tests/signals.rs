@@ -3,7 +3,6 @@
 use std::{
     process::Command,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use bytes::Bytes;
