@@ -8,6 +8,7 @@ use tokio::{
 use super::{checkpointer::CheckpointerError, hold::Hold, settings::Settings};
 use crate::{
     CheckpointPlace, Clock,
+    clock::epoch_millis,
     fleet::lease::{
         Lease, LeaseChange, LeaseCheckpoint, LeaseStore, LeaseStoreError, LeaseWrite, LeaseWritten,
         PendingCheckpoint,
@@ -340,7 +341,14 @@ impl LeaseRenewer {
     /// The row was deleted: its holder knows best what stood in it.
     async fn make_again(&mut self) -> Result<(), NotWritten> {
         let (begun, mut lease) = (self.clock.instant(), self.lease.clone());
-        lease.counter += 1;
+        // One that may have expired may have been another worker's when its row was deleted: both would count on from
+        // the same place, and each would take the other's writes for its own.
+        if !self.hold.is_valid(begun) {
+            self.lose();
+            return Err(NotWritten::Lost);
+        }
+        let now = epoch_millis(self.clock.now());
+        lease.counter = lease.counter.saturating_add(1).max(now);
         tracing::warn!(shard = %lease.shard_id, "the row of a lease is gone; making it again");
         let written = self.write_known(LeaseWrite::create(lease)).await;
         if let LeaseWritten::Done(lease) = written.map_err(NotWritten::Store)? {
