@@ -42,7 +42,7 @@ const LINE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// "sub_sequence_number":0,"partition_key":"attic","arrived_at_millis":0,"error":"no route to host","attempts":5,
 /// "data_base64":"MjEuNQ=="}"#.replace('\n', "");
 ///
-/// let report = Redrive::into_stream(&stream).redrives_max(2).from_reader(letters.as_bytes()).await?;
+/// let report = Redrive::into_stream(&stream).redrives_max(2).from_reader(std::io::Cursor::new(letters)).await?;
 /// assert_eq!((report.put, report.spent), (1, 0));
 /// # Ok(())
 /// # }

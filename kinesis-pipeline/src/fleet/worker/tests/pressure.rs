@@ -119,6 +119,13 @@ async fn owners(store: &MemoryLeases) -> Vec<(ShardId, Option<WorkerId>)> {
     owners
 }
 
+/// The bytes of a shard between the service and a processor: its batch and the next one, the budget, and the page that
+/// passes the budget.
+fn buffered_bytes_max(batch: usize, prefetch: usize) -> usize {
+    const PAGE_BYTES_MAX: usize = 1024 * 1024;
+    2 * batch + prefetch + PAGE_BYTES_MAX
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_stands_still_keeps_its_leases_and_goes_on() {
     const SHARDS: u32 = 64;
@@ -170,9 +177,7 @@ async fn a_sink_that_stands_still_keeps_its_leases_and_goes_on() {
     let readers = at_work.lock().unwrap().clone();
     assert_eq!(readers.len(), SHARDS as usize);
     assert!(readers.values().all(|readers| *readers == 1), "{readers:?}");
-    // Of each shard: a batch, the budget, the page that passes it, and the next batch.
-    let page = 1024 * 1024;
-    let bytes_max = 2 * BATCH * RECORD_BYTES + PREFETCH_BYTES_MAX + page;
+    let bytes_max = buffered_bytes_max(BATCH * RECORD_BYTES, PREFETCH_BYTES_MAX);
     let records_max = SHARDS as usize * bytes_max.div_ceil(RECORD_BYTES);
     let buffered = given.load(Ordering::Relaxed);
     eprintln!("{buffered} records are buffered, {records_max} may be");
