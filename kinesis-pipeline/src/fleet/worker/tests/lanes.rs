@@ -3,13 +3,16 @@
 use std::{
     collections::HashMap,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
 use bytes::Bytes;
 
-use super::basics::{APP, stream_of};
+use super::{
+    basics::{APP, stream_of},
+    pressure::{buffered_bytes_max, metered},
+};
 use crate::{
     Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, EncodedRecord, ErrorPolicy,
     InvalidWorkerOption, KinesisStream, LeaseCheckpoint, LeaseStore as _, LeaseWrite, MemoryLeases,
@@ -63,13 +66,22 @@ fn number(data: &EncodedRecord) -> usize {
 
 type Handled = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
+/// Takes the same time for each record.
 fn handler(log: &Log) -> impl FnMut(Batch<EncodedRecord>) -> Handled + Clone + Send + 'static {
+    noting(log, false)
+}
+
+fn noting(
+    log: &Log,
+    is_uneven: bool,
+) -> impl FnMut(Batch<EncodedRecord>) -> Handled + Clone + Send + 'static {
     let log = log.clone();
     move |batch| {
         let log = log.clone();
         Box::pin(async move {
             for record in &batch {
-                tokio::time::sleep(HANDLER).await;
+                let is_slow = is_uneven && number(&record.data).is_multiple_of(13);
+                tokio::time::sleep(if is_slow { HANDLER * 10 } else { HANDLER }).await;
                 let entry = (record.partition_key.to_string(), number(&record.data));
                 log.0.lock().unwrap().push(entry);
             }
@@ -151,7 +163,7 @@ async fn a_worker_that_stops_repeats_nothing_and_skips_nothing() {
         let builder = builder(&stream, &store, 8).batch_records_max(3);
         let worker = builder.build().unwrap();
         let handle = worker.handle();
-        let run = tokio::spawn(worker.run_batches(handler(&log)));
+        let run = tokio::spawn(worker.run_batches(noting(&log, true)));
         tokio::time::sleep(Duration::from_millis(330)).await;
         handle.stop();
         let report = run.await.unwrap().unwrap();
@@ -308,7 +320,7 @@ async fn acks_of_any_lane_in_any_order_move_the_watermark() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_lanes_hold_is_bounded_while_one_stands_still() {
+async fn a_lane_that_stands_still_does_not_hold_up_the_others() {
     const BATCH: usize = 5;
     const LANES: usize = 4;
     let stream: KinesisStream<EncodedRecord> = stream_of(1).await;
@@ -336,6 +348,34 @@ async fn what_lanes_hold_is_bounded_while_one_stands_still() {
     // The stuck lane has its batch; what was assigned to it waits; the others have gone on with the rest.
     let begun = *begun.lock().unwrap();
     assert!(begun >= 1_000 - LANES * BATCH, "{begun} begun");
+    run.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lanes_hold_is_bounded_while_all_stand_still() {
+    const RECORD_BYTES: usize = 50 * 1024;
+    const BATCH_BYTES: usize = 4 * RECORD_BYTES;
+    let stream: KinesisStream<Bytes> = stream_of(1).await;
+    let records = (0..200).map(|number| Bytes::from(vec![number; RECORD_BYTES]));
+    stream.put_all(records).await.ok().unwrap();
+    let (stream, fetched) = metered(&stream);
+    let builder = stream
+        .worker(APP)
+        .leases(MemoryLeases::new())
+        .concurrency(16);
+    let builder = builder.start(StartAt::TrimHorizon).order(Order::None);
+    let builder = builder.batch_bytes_max(BATCH_BYTES);
+    let worker = builder.prefetch_bytes_max(BATCH_BYTES).build().unwrap();
+    let sink = |_: Batch<Bytes>| std::future::pending::<Result<(), BoxError>>();
+    let run = tokio::spawn(worker.run_batches(sink));
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    // The window and the batch that passes it, the batch that waits for it; then as without lanes.
+    let bytes_max = BATCH_BYTES + buffered_bytes_max(BATCH_BYTES, BATCH_BYTES);
+    let fetched = fetched.load(Ordering::Relaxed);
+    assert!(
+        fetched <= bytes_max.div_ceil(RECORD_BYTES),
+        "{fetched} records"
+    );
     run.abort();
 }
 

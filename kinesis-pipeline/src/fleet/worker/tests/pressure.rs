@@ -85,7 +85,7 @@ impl Kinesis for Metered {
 }
 
 /// Returns the same stream and the number of records that it gives out.
-fn metered(stream: &KinesisStream<Bytes>) -> (KinesisStream<Bytes>, Arc<AtomicUsize>) {
+pub(super) fn metered(stream: &KinesisStream<Bytes>) -> (KinesisStream<Bytes>, Arc<AtomicUsize>) {
     let given = Arc::new(AtomicUsize::new(0));
     let service = Metered {
         service: stream.service().clone(),
@@ -121,7 +121,7 @@ async fn owners(store: &MemoryLeases) -> Vec<(ShardId, Option<WorkerId>)> {
 
 /// The bytes of a shard between the service and a processor: its batch and the next one, the budget, and the page that
 /// passes the budget.
-fn buffered_bytes_max(batch: usize, prefetch: usize) -> usize {
+pub(super) fn buffered_bytes_max(batch: usize, prefetch: usize) -> usize {
     const PAGE_BYTES_MAX: usize = 1024 * 1024;
     2 * batch + prefetch + PAGE_BYTES_MAX
 }
@@ -180,7 +180,6 @@ async fn a_sink_that_stands_still_keeps_its_leases_and_goes_on() {
     let bytes_max = buffered_bytes_max(BATCH * RECORD_BYTES, PREFETCH_BYTES_MAX);
     let records_max = SHARDS as usize * bytes_max.div_ceil(RECORD_BYTES);
     let buffered = given.load(Ordering::Relaxed);
-    eprintln!("{buffered} records are buffered, {records_max} may be");
     assert!(
         buffered <= records_max,
         "{buffered} records of {records_max}"
