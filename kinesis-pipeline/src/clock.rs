@@ -1,6 +1,12 @@
 //! The one place that reads a clock.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
 use tokio::time::Instant;
 
@@ -31,6 +37,8 @@ const READINGS_MAX: u32 = 10_000;
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     virtual_base: Option<(SystemTime, Instant)>,
+    /// The sum of the steps of a wall clock that is set while it runs, in milliseconds.
+    steps: Option<Arc<AtomicI64>>,
 }
 
 impl Clock {
@@ -49,6 +57,7 @@ impl Clock {
     pub fn tokio(base: SystemTime) -> Self {
         Self {
             virtual_base: Some((base, monotonic())),
+            steps: None,
         }
     }
 
@@ -86,12 +95,23 @@ impl Clock {
         }
     }
 
+    /// The same clock, whose wall-clock time is shifted by these milliseconds, as they are at the moment.
+    #[cfg(feature = "local")]
+    pub(crate) fn with_steps(mut self, steps: Arc<AtomicI64>) -> Self {
+        self.steps = Some(steps);
+        self
+    }
+
     /// The wall-clock time.
     #[must_use]
     pub fn now(&self) -> SystemTime {
-        match self.virtual_base {
+        let now = match self.virtual_base {
             Some((base, start)) => base + monotonic().duration_since(start),
             None => system_now(),
+        };
+        match &self.steps {
+            Some(steps) => stepped(now, steps.load(Ordering::Relaxed)),
+            None => now,
         }
     }
 
@@ -100,6 +120,16 @@ impl Clock {
     pub fn instant(&self) -> Instant {
         monotonic()
     }
+}
+
+fn stepped(time: SystemTime, millis: i64) -> SystemTime {
+    let step = Duration::from_millis(millis.unsigned_abs());
+    let stepped = if millis < 0 {
+        time.checked_sub(step)
+    } else {
+        time.checked_add(step)
+    };
+    stepped.unwrap_or(time)
 }
 
 /// Milliseconds since the Unix epoch; 0 for times before it.

@@ -72,10 +72,11 @@
 //! | put | [`KinesisStream::put`], [`put_all`](KinesisStream::put_all), [`put_stream`](KinesisStream::put_stream), [`PutOptions`], [`PutError`] |
 //! | put at full shard speed | [`KinesisStream::producer`], [`Producer`], [`Order`]; [`wire::aggregate`], many records in one |
 //! | read | [`KinesisStream::iter_from_latest`] and its sisters, [`Reader`], [`Records`], [`GetError`], [`CheckpointStore`] |
-//! | share the shards among workers | [`KinesisStream::worker`], [`Worker`], [`Processor`], [`LeaseStore`], [`ErrorPolicy`] |
+//! | share the shards among workers | [`KinesisStream::worker`], [`Worker`], [`Processor`], [`LeaseStore`], [`ErrorPolicy`], [`Redrive`] |
 //! | transform records in Firehose or Lambda | [`firehose`] |
 //! | watch it at work | [`metrics`], [`Producer::stats`], [`Records::stats`] |
 //! | test without AWS | the module `local` |
+//! | test a [`Processor`] against kills, pauses and reshards | the module `simulation` (feature `local`) |
 //! | put something of yours between the library and the service | [`service`] |
 //!
 //! # Promises
@@ -104,6 +105,7 @@
 //! | `local-server` | its HTTP face, and an embedded DynamoDB beside it | |
 //! | `local-durable` | a data directory for it: what it holds survives the process | |
 //! | `local-tls` | TLS for the HTTP face, with a certificate made at its start | |
+//! | `signal` | workers that stop at SIGTERM and Ctrl-C: `Worker::run_until_stopped` | yes |
 //! | `metrics` | numbers for operators through the `metrics` facade: see [`metrics`] | |
 //!
 //! The program `kinesis-pipeline` is a crate of its own, `kinesis-pipeline-cli`.
@@ -149,6 +151,8 @@ mod put;
 pub mod record;
 pub mod service;
 pub mod shard;
+#[cfg(feature = "signal")]
+pub mod shutdown;
 mod stream;
 mod target;
 #[cfg(test)]
@@ -162,12 +166,15 @@ pub use aws_sdk_kinesis;
 pub use clock::Clock;
 #[cfg(feature = "config")]
 pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
+#[cfg(feature = "local")]
+pub use fleet::simulation;
 pub use fleet::{
     Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, DeadLetter, DeadLetterFuture,
     DeadLetters, ErrorPolicy, FencingToken, FileDeadLetters, FileLeases, InvalidWorkerOption,
     Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore, LeaseStoreError, LeaseWrite,
-    LeaseWritten, MemoryLeases, PendingCheckpoint, Processor, ShardStart, StreamDeadLetters,
-    Worker, WorkerBuilder, WorkerError, WorkerHandle, WorkerId, WorkerReport, dead_letters_to,
+    LeaseWritten, MemoryLeases, PendingCheckpoint, Processor, Redrive, RedriveError, RedriveReport,
+    ShardStart, StreamDeadLetters, Worker, WorkerBuilder, WorkerError, WorkerHandle, WorkerId,
+    WorkerReport, dead_letters_to,
 };
 #[cfg(feature = "dynamodb")]
 pub use fleet::{DynamoDbCheckpoints, DynamoDbLeases, LeaseError};

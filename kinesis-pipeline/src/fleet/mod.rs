@@ -11,6 +11,7 @@
 
 #[cfg(feature = "dynamodb")]
 mod checkpoints;
+mod dead_letters;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
 #[cfg(feature = "dynamodb")]
@@ -30,6 +31,8 @@ mod row;
 mod session;
 #[cfg(feature = "dynamodb")]
 mod signed;
+#[cfg(feature = "local")]
+pub mod simulation;
 #[cfg(feature = "dynamodb")]
 mod table;
 #[cfg(feature = "dynamodb")]
@@ -41,6 +44,10 @@ mod write;
 
 #[cfg(feature = "dynamodb")]
 pub use checkpoints::DynamoDbCheckpoints;
+pub use dead_letters::{
+    BoxError, DeadLetter, DeadLetterFuture, DeadLetters, FileDeadLetters, Redrive, RedriveError,
+    RedriveReport, StreamDeadLetters, dead_letters_to,
+};
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoDbLeases;
 #[cfg(feature = "dynamodb")]
@@ -50,8 +57,7 @@ pub use lease::{
     LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, WorkerId,
 };
 pub use worker::{
-    Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, DeadLetter, DeadLetterFuture,
-    DeadLetters, ErrorPolicy, FencingToken, FileDeadLetters, InvalidWorkerOption, Processor,
-    ShardStart, StreamDeadLetters, Worker, WorkerBuilder, WorkerError, WorkerHandle, WorkerReport,
-    dead_letters_to,
+    Batch, Checkpointer, CheckpointerError, Checkpointing, ErrorPolicy, FencingToken,
+    InvalidWorkerOption, Processor, ShardStart, Worker, WorkerBuilder, WorkerError, WorkerHandle,
+    WorkerReport,
 };

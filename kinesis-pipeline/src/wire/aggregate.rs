@@ -19,7 +19,7 @@ use super::{
     frame::{self, FRAME_BYTES, MAGIC, MD5_BYTES},
     java_text::java_text,
     key_table::KeyTable,
-    protobuf::{Fields, Malformed, Value, put_bytes},
+    protobuf::{Fields, Malformed, Value, put_bytes, put_varint},
     table::Table,
     user_record::{self, RECORDS, UserRecord},
 };
@@ -32,6 +32,10 @@ use crate::{
 
 const PARTITION_KEY_TABLE: u8 = 1;
 const EXPLICIT_HASH_KEY_TABLE: u8 = 2;
+/// A field of ours, which other readers skip as a field of a later version.
+const REDRIVES: u8 = 100;
+/// The bytes of the field at most.
+pub(crate) const REDRIVES_BYTES_MAX: usize = 7;
 
 /// The most bytes that an index takes: an aggregate has fewer than 2^28 records.
 const INDEX_BYTES_MAX: usize = 4;
@@ -121,6 +125,12 @@ impl Writer {
         self.records += 1;
     }
 
+    /// Notes how often the records were put back after they could not be processed.
+    pub(crate) fn put_redrives(&mut self, count: u32) {
+        put_varint(&mut self.out, u64::from(REDRIVES) << 3);
+        put_varint(&mut self.out, u64::from(count));
+    }
+
     /// Reads what a push of this record will need.
     #[inline]
     pub(crate) fn prefetch(&self, record: &EncodedRecord) -> Touched {
@@ -203,6 +213,7 @@ pub struct Aggregate {
     partition_keys: Table<PartitionKey>,
     hash_keys: Table<Option<HashKey>>,
     len: usize,
+    redrives: u32,
 }
 
 /// Checks whether the data of a Kinesis record is an aggregate.
@@ -229,6 +240,7 @@ impl Aggregate {
             partition_keys: Table::new(),
             hash_keys: Table::new(),
             len: 0,
+            redrives: 0,
         };
         // The tables may stand behind the records: how long they must be is checked at the end.
         let (mut keys, mut hash_keys) = (0, 0);
@@ -251,6 +263,9 @@ impl Aggregate {
                 }
                 (Ok(PARTITION_KEY_TABLE | EXPLICIT_HASH_KEY_TABLE | RECORDS), _) => {
                     return Err(Malformed);
+                }
+                (Ok(REDRIVES), Value::Varint(count)) => {
+                    aggregate.redrives = u32::try_from(count).unwrap_or(u32::MAX);
                 }
                 // A field of a later version.
                 _ => {}
@@ -275,6 +290,11 @@ impl Aggregate {
     #[expect(clippy::len_without_is_empty, reason = "an aggregate is never empty")]
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Returns how often the records were put back after they could not be processed.
+    pub(crate) fn redrives(&self) -> u32 {
+        self.redrives
     }
 
     /// The user records in their order: the index of each is its sub-sequence number.

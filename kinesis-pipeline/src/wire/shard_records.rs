@@ -58,6 +58,11 @@ impl ShardRecords {
         self.next.is_none()
     }
 
+    /// Returns how often the records were put back after they could not be processed.
+    pub(crate) fn redrives(&self) -> u32 {
+        self.aggregate.redrives()
+    }
+
     /// How many strays there were since this was asked last.
     pub(crate) fn take_strays(&mut self) -> u64 {
         std::mem::take(&mut self.strays)

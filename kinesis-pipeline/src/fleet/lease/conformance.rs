@@ -1,4 +1,4 @@
-//! What every lease store must do: KCL's own cases of its lease refresher, renewer and taker, by name.
+//! The duties of every lease store: KCL's own cases of its lease refresher, renewer and taker, by name.
 
 use std::{
     collections::HashSet,

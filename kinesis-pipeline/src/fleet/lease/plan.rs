@@ -10,7 +10,7 @@ use crate::shard::ShardId;
 /// worker wants it.
 const VERY_OLD_FACTOR: u32 = 3;
 
-/// What a plan is made from: the table as it was listed last, and what this worker knows besides.
+/// The input of a plan: the table as it was listed last, and what this worker knows besides.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) leases: &'a [Lease],
@@ -89,7 +89,7 @@ fn take(lease: &Lease) -> Action {
 
 /// The leases that can be read now, by what they are to this worker.
 struct Standings<'a> {
-    /// How many this worker holds, is to go on with, or is being handed over.
+    /// The number of leases that this worker holds, is to go on with, or is being handed over.
     mine: usize,
     /// Leases that bear this worker's name and that it does not read: from before a restart, assigned by a leader,
     /// or at the end of a hand-over.

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::Lease;
 use crate::shard::ShardId;
 
-/// When the counter of each lease moved last, as far as this worker saw it, by its own monotonic clock.
+/// The time at which the counter of each lease moved last, as this worker saw it, by its own monotonic clock.
 ///
 /// Expiry needs no clock of another machine: a lease is expired when its counter has been silent for the fail-over
 /// time. Silence is counted from the end of the list call that showed the counter first to the start of the latest
@@ -48,12 +48,12 @@ impl Sightings {
         self.seen = seen;
     }
 
-    /// How long the counter has been silent, at least.
+    /// Returns how long the counter has been silent, at least.
     pub(crate) fn silence(&self, shard_id: &ShardId) -> Duration {
         self.since(self.seen.get(shard_id).map(|sighting| sighting.since))
     }
 
-    /// How long a hand-over has been under way, at least.
+    /// Returns how long a hand-over has been under way, at least.
     pub(crate) fn hand_over_time(&self, shard_id: &ShardId) -> Duration {
         let sighting = self.seen.get(shard_id);
         self.since(sighting.and_then(|sighting| sighting.hand_over_since))

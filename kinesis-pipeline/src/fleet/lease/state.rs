@@ -140,7 +140,7 @@ pub struct Lease {
     pub owner: Option<WorkerId>,
     /// Counted up by every write, except the start of a hand-over.
     pub counter: u64,
-    /// How far the shard is finished.
+    /// The place up to which the shard is finished.
     pub checkpoint: LeaseCheckpoint,
     /// The time that reading begins at, for a lease at [`LeaseCheckpoint::AtTimestamp`] or
     /// [`LeaseCheckpoint::Latest`], in milliseconds. KCL has no attribute for it.
@@ -149,7 +149,7 @@ pub struct Lease {
     pub pending: Option<PendingCheckpoint>,
     /// Present while the lease is handed over: the old owner, who may still checkpoint.
     pub checkpoint_owner: Option<WorkerId>,
-    /// How often the owner changed since the last checkpoint.
+    /// The number of times that the owner changed since the last checkpoint.
     pub owner_switches: u64,
     /// The last worker of this library that took the lease. Equal to the owner, it says that the owner hands over
     /// when it is asked to; a KCL 2 worker does not. KCL has no attribute for it.

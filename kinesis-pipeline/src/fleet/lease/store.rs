@@ -35,7 +35,7 @@ impl<S: LeaseStore + ?Sized> LeaseStore for Arc<S> {
 #[error("the lease store at {place} failed: {source}")]
 #[non_exhaustive]
 pub struct LeaseStoreError {
-    /// Which store: a path, a table.
+    /// The store: a path, a table.
     pub place: String,
     is_retryable: bool,
     source: Box<dyn Error + Send + Sync>,

@@ -7,11 +7,11 @@ use super::{Lease, LeaseCheckpoint};
 use crate::clock::epoch_millis;
 use crate::shard::{HashKey, HashKeyRange, Shard, ShardId};
 
-/// How often a hole must be seen running before leases are made for it: a split or merge that is under way shows one
-/// for a moment.
+/// The number of rounds running in which a hole must be seen before leases are made for it: a split or merge that is
+/// under way shows one for a moment.
 pub(crate) const HOLE_SIGHTINGS: u32 = 3;
 
-/// Where an application begins in a stream that it has not read before.
+/// The place at which an application begins in a stream that it has not read before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Initial {
     TrimHorizon,

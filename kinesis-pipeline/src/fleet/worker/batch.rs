@@ -10,9 +10,9 @@ pub struct Batch<R> {
     pub records: Vec<Record<R>>,
     /// The records that could not be decoded, each a [`GetError::Decode`] with its raw bytes.
     pub undecodable: Vec<GetError>,
-    /// How far the page of the last record was behind the tip of the shard; `None` if the service did not say.
+    /// The lag of the last record's page behind the tip of the shard; `None` if the service did not say.
     pub behind_latest: Option<Duration>,
-    /// How often this batch was given out before: 0, more when it is retried.
+    /// The number of times that this batch was given out before: 0, more when it is retried.
     pub attempt: u32,
     pub(super) last: Option<Position>,
 }

@@ -7,7 +7,7 @@ use super::{
     settings::{BatchLimits, Settings},
 };
 use crate::{
-    OnTrimmed, StartAt,
+    OnTrimmed, Order, StartAt,
     fleet::lease::{LeaseStore, WorkerId, sync::Initial},
     get::ReaderOptions,
     target::Target,
@@ -16,20 +16,22 @@ use crate::{
 /// KCL's `failoverTimeMillis`.
 const FAILOVER: Duration = Duration::from_secs(10);
 const FAILOVER_MIN: Duration = Duration::from_secs(1);
+/// A record of a new key looks for the lane with the fewest records among so many.
+const LANES_MAX: usize = 256;
 /// For one shard: two pages of what a shard gives in a second.
 const PREFETCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// When records count as finished.
+/// The moment at which records count as finished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Checkpointing {
-    /// When the processor returns `Ok` for their batch. The default.
+    /// A batch's records are finished when the processor returns `Ok` for it. The default.
     #[default]
     Automatic,
-    /// When the processor calls [`Checkpointer::checkpoint`](super::Checkpointer::checkpoint).
+    /// Records are finished when the processor calls [`Checkpointer::checkpoint`](super::Checkpointer::checkpoint).
     Manual,
-    /// When [`Record::ack`](crate::Record::ack) is called, in any order: a checkpoint never passes a record that is
-    /// not acked. At most 100,000 records of a shard may wait for it.
+    /// Each record is finished when [`Record::ack`](crate::Record::ack) is called, in any order: a checkpoint never
+    /// passes a record that is not acked. At most 100,000 records of a shard may wait for it.
     Ack,
 }
 
@@ -52,6 +54,17 @@ pub enum InvalidWorkerOption {
     /// A batch could hold nothing.
     #[error("a batch must hold at least one record and one byte")]
     EmptyBatch,
+    /// A shard cannot have so many lanes.
+    #[error("the concurrency is {lanes}: set 1 to 256")]
+    Concurrency {
+        /// The number that was set.
+        lanes: usize,
+    },
+    /// A processor cannot checkpoint for the other lanes of its shard.
+    #[error(
+        "with a concurrency over 1, checkpoints follow the watermark: use `Checkpointing::Automatic` or `Ack`"
+    )]
+    ManualCheckpoints,
     /// A fleet begins at the same kind of place in all shards.
     #[error("a worker begins at the latest, the oldest, or a time, not at a sequence number")]
     StartAtSequenceNumber,
@@ -88,6 +101,8 @@ impl<R> WorkerBuilder<R> {
                     bytes_max: 4 * 1024 * 1024,
                     wait_max: Duration::ZERO,
                 },
+                lanes: 1,
+                order: Order::PerKey,
                 on_error: ErrorPolicy::default(),
                 reader: ReaderOptions {
                     prefetch_bytes_max: PREFETCH_BYTES_MAX,
@@ -112,7 +127,7 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// Where the application begins in a stream that it has not read before. [`StartAt::Latest`] by default.
+    /// Sets where the application begins in a stream that it has not read before. [`StartAt::Latest`] by default.
     pub fn start(mut self, start: StartAt) -> Self {
         self.start = start;
         self
@@ -125,14 +140,14 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// How long a worker that is to hand a lease over may go on with its batch. 30 s by default; then the lease is
+    /// Sets how long a worker that is to hand a lease over may go on with its batch. 30 s by default; then the lease is
     /// taken from it.
     pub fn hand_over_max(mut self, time: Duration) -> Self {
         self.settings.hand_over_max = time;
         self
     }
 
-    /// How long processors may take to finish when the worker is stopped. 30 s by default.
+    /// Sets how long processors may take to finish when the worker is stopped. 30 s by default.
     pub fn stop_max(mut self, time: Duration) -> Self {
         self.settings.stop_max = time;
         self
@@ -144,13 +159,13 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// When records count as finished. [`Checkpointing::Automatic`] by default.
+    /// Sets when records count as finished. [`Checkpointing::Automatic`] by default.
     pub fn checkpointing(mut self, checkpointing: Checkpointing) -> Self {
         self.settings.checkpointing = checkpointing;
         self
     }
 
-    /// How often what is finished is saved. 5 s by default; zero saves after every batch. It is also saved when the
+    /// Sets how often what is finished is saved. 5 s by default; zero saves after every batch. It is also saved when the
     /// worker stops or hands the shard over. After a crash, at most what was finished since the last save comes again.
     pub fn checkpoint_interval(mut self, interval: Duration) -> Self {
         self.settings.checkpoint_interval = interval;
@@ -169,19 +184,62 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// How long a batch that is not full waits for more records. Zero by default: a batch is what is there.
+    /// Sets how long a batch that is not full waits for more records. Zero by default: a batch is what is there.
     pub fn batch_wait_max(mut self, time: Duration) -> Self {
         self.settings.batch.wait_max = time;
         self
     }
 
-    /// What to do about records that a processor fails on. By default they are given out again for ever.
+    /// Sets how many processors work on one shard at the same time. 1 by default, at most 256.
+    ///
+    /// `make` of [`Worker::run`](super::Worker::run) is called so often for each shard, and each processor gets batches of
+    /// its own: by default those of one key one after the other, see [`order`](Self::order). A record of a key that
+    /// no processor has at the moment goes to the one with the least to do, so a state per key must be shared. A
+    /// checkpoint never passes a record that is not finished; after a crash, records behind it that were processed
+    /// come again. A worker that stops or hands the shard over repeats nothing.
+    ///
+    /// The records between the service and the processors of one shard take up to
+    /// [`prefetch_bytes_max`](Self::prefetch_bytes_max) and three times [`batch_bytes_max`](Self::batch_bytes_max);
+    /// at most 100,000 records wait behind one that is not finished.
+    ///
+    #[cfg_attr(feature = "local", doc = "```")]
+    #[cfg_attr(not(feature = "local"), doc = "```ignore")]
+    /// # use bytes::Bytes;
+    /// # use kinesis_pipeline::{Batch, BoxError, KinesisStream, LocalKinesis, MemoryLeases, StartAt};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
+    /// # stream.put(&"a".into()).await?;
+    /// let worker = stream.worker("my-app").leases(MemoryLeases::new()).concurrency(16);
+    /// # let worker = worker.start(StartAt::TrimHorizon).build()?;
+    /// # let handle = worker.handle();
+    /// # worker.run_batches(move |batch: Batch<Bytes>| {
+    /// #     handle.stop();
+    /// #     std::future::ready(Ok::<(), BoxError>(()))
+    /// # }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn concurrency(mut self, lanes: usize) -> Self {
+        self.settings.lanes = lanes;
+        self
+    }
+
+    /// Sets the order that the processors of one shard keep. By default [`Order::PerKey`]: the records of a partition
+    /// key come in the order of the shard, each after the one before is processed. [`Order::None`] shares them out
+    /// evenly. Of no meaning without [`concurrency`](Self::concurrency).
+    pub fn order(mut self, order: Order) -> Self {
+        self.settings.order = order;
+        self
+    }
+
+    /// Sets what to do about records that a processor fails on. By default they are given out again for ever.
     pub fn on_error(mut self, policy: ErrorPolicy) -> Self {
         self.settings.on_error = policy;
         self
     }
 
-    /// How often a shard that has nothing new is asked, at least 200 ms. 1 s by default.
+    /// Sets how often a shard that has nothing new is asked, at least 200 ms. 1 s by default.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.settings.reader.poll_interval = interval;
         self
@@ -200,7 +258,7 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// What to do when the records after a checkpoint have expired. [`OnTrimmed::FromHorizon`] by default, with a
+    /// Sets what to do when the records after a checkpoint have expired. [`OnTrimmed::FromHorizon`] by default, with a
     /// warning in the log; [`OnTrimmed::Fail`] ends the worker with an error.
     pub fn on_trimmed(mut self, policy: OnTrimmed) -> Self {
         self.settings.reader.on_trimmed = policy;
@@ -222,6 +280,13 @@ impl<R> WorkerBuilder<R> {
         }
         if self.settings.batch.records_max == 0 || self.settings.batch.bytes_max == 0 {
             return Err(InvalidWorkerOption::EmptyBatch);
+        }
+        let lanes = self.settings.lanes;
+        if !(1..=LANES_MAX).contains(&lanes) {
+            return Err(InvalidWorkerOption::Concurrency { lanes });
+        }
+        if lanes > 1 && self.settings.checkpointing == Checkpointing::Manual {
+            return Err(InvalidWorkerOption::ManualCheckpoints);
         }
         self.settings.initial = match self.start {
             StartAt::Latest => Initial::Latest,

@@ -6,7 +6,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{hold::Hold, renewer::Order};
+use super::{hold::Hold, renewer::LeaseCommand};
 use crate::{
     Clock,
     fleet::lease::{LeaseCheckpoint, LeaseStoreError, PendingCheckpoint},
@@ -44,13 +44,20 @@ pub enum CheckpointerError {
         /// The position.
         position: Box<Position>,
     },
+    /// Several lanes work on the shard: see [`WorkerBuilder::concurrency`](super::WorkerBuilder::concurrency). Its
+    /// checkpoint follows by itself once all records before are finished.
+    #[error("{shard} is worked on by several lanes: its checkpoint follows by itself")]
+    SeveralLanes {
+        /// The shard.
+        shard: ShardId,
+    },
     /// The store refused the write for good.
     #[error("the checkpoint of {shard} could not be stored")]
     #[non_exhaustive]
     Store {
         /// The shard.
         shard: ShardId,
-        /// What the store says.
+        /// The store's error.
         source: Arc<LeaseStoreError>,
     },
 }
@@ -62,22 +69,26 @@ pub enum CheckpointerError {
 pub struct Checkpointer {
     token: FencingToken,
     hold: Hold,
-    orders: mpsc::Sender<Order>,
+    commands: mpsc::Sender<LeaseCommand>,
     clock: Clock,
+    /// Whether other processors work on the same shard: then no position of one of them is finished for all.
+    has_lanes: bool,
 }
 
 impl Checkpointer {
     pub(super) fn new(
         token: FencingToken,
         hold: Hold,
-        orders: mpsc::Sender<Order>,
+        commands: mpsc::Sender<LeaseCommand>,
         clock: Clock,
+        has_lanes: bool,
     ) -> Self {
         Self {
             token,
             hold,
-            orders,
+            commands,
             clock,
+            has_lanes,
         }
     }
 
@@ -105,7 +116,8 @@ impl Checkpointer {
     /// [`CheckpointerError`]. Dropping the call half way leaves the old or the new checkpoint.
     pub async fn checkpoint(&self, position: &Position) -> Result<(), CheckpointerError> {
         let to = self.place(position)?;
-        self.order(|reply| Order::Checkpoint { to, reply }).await
+        self.command(|reply| LeaseCommand::Checkpoint { to, reply })
+            .await
     }
 
     /// Notes, before it is done, what is about to be finished, with bytes of yours. The worker that goes on after a
@@ -119,10 +131,15 @@ impl Checkpointer {
         state: impl Into<Bytes>,
     ) -> Result<(), CheckpointerError> {
         let pending = PendingCheckpoint::new(self.place(position)?, Some(state.into()));
-        self.order(|reply| Order::Prepare { pending, reply }).await
+        self.command(|reply| LeaseCommand::Prepare { pending, reply })
+            .await
     }
 
     fn place(&self, position: &Position) -> Result<LeaseCheckpoint, CheckpointerError> {
+        if self.has_lanes {
+            let shard = self.token.shard_id.clone();
+            return Err(CheckpointerError::SeveralLanes { shard });
+        }
         if position.shard_id != self.token.shard_id {
             return Err(CheckpointerError::OutOfRange {
                 position: Box::new(position.clone()),
@@ -131,13 +148,13 @@ impl Checkpointer {
         Ok(LeaseCheckpoint::after(position))
     }
 
-    pub(super) async fn order(
+    pub(super) async fn command(
         &self,
-        order: impl FnOnce(oneshot::Sender<Result<(), CheckpointerError>>) -> Order,
+        command: impl FnOnce(oneshot::Sender<Result<(), CheckpointerError>>) -> LeaseCommand,
     ) -> Result<(), CheckpointerError> {
         let (reply, answer) = oneshot::channel();
         // A renewer that has ended has lost the lease or given it back.
-        if self.orders.send(order(reply)).await.is_err() {
+        if self.commands.send(command(reply)).await.is_err() {
             return Err(self.lost());
         }
         answer.await.unwrap_or_else(|_| Err(self.lost()))

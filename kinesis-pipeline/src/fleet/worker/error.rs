@@ -1,9 +1,13 @@
 use std::sync::Arc;
 
-use super::processor::BoxError;
-use crate::{GetError, fleet::lease::LeaseStoreError, service::StreamId, shard::ShardId};
+use crate::{
+    GetError,
+    fleet::{dead_letters::BoxError, lease::LeaseStoreError},
+    service::StreamId,
+    shard::ShardId,
+};
 
-/// Why a worker ended by itself.
+/// The reason why a worker ended by itself.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkerError {
@@ -13,7 +17,7 @@ pub enum WorkerError {
     Store {
         /// The application.
         app: Arc<str>,
-        /// What the store says.
+        /// The store's error.
         source: LeaseStoreError,
     },
     /// The shards cannot be listed, or a shard cannot be read.
@@ -24,6 +28,12 @@ pub enum WorkerError {
         stream: StreamId,
         /// The reader's error.
         source: GetError,
+    },
+    /// The system refuses a handler of the signals to stop.
+    #[error("the worker cannot listen for the signals that stop it")]
+    Signal {
+        /// The reason.
+        source: std::io::Error,
     },
     /// A processor failed, and the policy is to stop then.
     #[error(
@@ -45,7 +55,7 @@ impl WorkerError {
         match self {
             Self::Store { source, .. } => source.is_retryable(),
             Self::Read { source, .. } => source.is_retryable(),
-            Self::Processor { .. } => false,
+            Self::Processor { .. } | Self::Signal { .. } => false,
         }
     }
 }

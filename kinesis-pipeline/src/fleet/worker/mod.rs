@@ -7,7 +7,7 @@
 //!   LeaseRenewer: the only writer of its lease ── renew, checkpoint, end, release ──> LeaseStore
 //!        ^ orders                 │ hold: held, asked for, lost
 //!        │                        v
-//!   ShardConsumer: RawShardReader ── gather ──> Batch ──> Processor
+//!   shard::ShardConsumer: RawShardReader ── gather ──> Batch ──> Processor, or a lane for each of several
 //! ```
 //!
 //! Renewals never wait for processing: they have a task of their own for each lease. A consumer gives out nothing
@@ -16,19 +16,14 @@
 mod batch;
 mod builder;
 mod checkpointer;
-mod consumer;
 mod coordinator;
-mod dead_letter;
-mod decode;
-mod end;
 mod error;
-mod gather;
 mod hold;
 mod policy;
-mod process;
 mod processor;
 mod renewer;
 mod settings;
+mod shard;
 #[cfg(feature = "local")]
 #[cfg(test)]
 mod tests;
@@ -37,14 +32,12 @@ mod worker;
 pub use batch::Batch;
 pub use builder::{Checkpointing, InvalidWorkerOption, WorkerBuilder};
 pub use checkpointer::{Checkpointer, CheckpointerError, FencingToken};
-pub use dead_letter::{
-    DeadLetter, DeadLetterFuture, DeadLetters, FileDeadLetters, StreamDeadLetters, dead_letters_to,
-};
 pub use error::WorkerError;
 pub use policy::ErrorPolicy;
-pub use processor::{BoxError, Processor, ShardStart};
+pub use processor::{Processor, ShardStart};
 pub use worker::{Worker, WorkerHandle, WorkerReport};
 
+use super::dead_letters::BoxError;
 use crate::stream::KinesisStream;
 
 /// A fleet.

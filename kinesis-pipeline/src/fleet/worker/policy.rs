@@ -1,13 +1,12 @@
 use std::{sync::Arc, time::Duration};
 
-use super::dead_letter::DeadLetters;
-use crate::service::backoff::Backoff;
+use crate::{fleet::dead_letters::DeadLetters, service::backoff::Backoff};
 
 /// The first pause before records are given out again; it doubles.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// What to do about records that a processor fails on: an error, a panic, or data that cannot be decoded.
+/// The handling of records that a processor fails on: an error, a panic, or data that cannot be decoded.
 ///
 /// By default they are given out again for ever, after pauses of up to 30 s, with a warning in the log each time: the
 /// shard waits, and nothing is lost. Records that cannot be decoded come in
@@ -67,14 +66,14 @@ impl ErrorPolicy {
         }
     }
 
-    /// How often records are given out, at least once. No limit by default. Without a `then_` setting the worker
+    /// Sets how often records are given out, at least once. No limit by default. Without a `then_` setting the worker
     /// stops after that.
     pub fn attempts_max(mut self, attempts: u32) -> Self {
         self.attempts_max = Some(attempts.max(1));
         self
     }
 
-    /// How long records are given out again, from their first try. No limit by default.
+    /// Sets how long records are given out again, from their first try. No limit by default.
     pub fn age_max(mut self, age: Duration) -> Self {
         self.age_max = Some(age);
         self

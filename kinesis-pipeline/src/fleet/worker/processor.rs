@@ -1,25 +1,22 @@
 use std::{
-    error::Error,
     future::{Future, ready},
     marker::PhantomData,
 };
 
 use super::{Batch, Checkpointer};
 use crate::{
+    fleet::dead_letters::BoxError,
     fleet::lease::{LeaseCheckpoint, PendingCheckpoint},
     shard::ShardId,
 };
 
-/// An error of a processor.
-pub type BoxError = Box<dyn Error + Send + Sync>;
-
-/// Where a processor begins in its shard.
+/// The place at which a processor begins in its shard.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ShardStart {
     /// The shard.
     pub shard_id: ShardId,
-    /// How far the shard was finished before.
+    /// The place up to which the shard was finished before.
     pub checkpoint: LeaseCheckpoint,
     /// The checkpoint that the last worker prepared and did not make: its place and the application's bytes.
     pub pending: Option<PendingCheckpoint>,

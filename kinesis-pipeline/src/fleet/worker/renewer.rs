@@ -8,6 +8,7 @@ use tokio::{
 use super::{checkpointer::CheckpointerError, hold::Hold, settings::Settings};
 use crate::{
     CheckpointPlace, Clock,
+    clock::epoch_millis,
     fleet::lease::{
         Lease, LeaseChange, LeaseCheckpoint, LeaseStore, LeaseStoreError, LeaseWrite, LeaseWritten,
         PendingCheckpoint,
@@ -17,8 +18,8 @@ use crate::{
     shard::{Position, ShardId},
 };
 
-/// How many orders of one lease may wait.
-pub(super) const ORDERS_MAX: usize = 64;
+/// The number of commands of one lease that may wait.
+pub(super) const COMMANDS_MAX: usize = 64;
 /// The first pause after a call of the store that failed; it doubles.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
@@ -27,9 +28,13 @@ type Reply = oneshot::Sender<Result<(), CheckpointerError>>;
 
 /// A wish of the lease's consumer, its checkpointers or the coordinator.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum LeaseCommand {
     Checkpoint {
         to: LeaseCheckpoint,
+        reply: Reply,
+    },
+    /// Saves what is finished.
+    Save {
         reply: Reply,
     },
     Prepare {
@@ -42,7 +47,7 @@ pub(super) enum Order {
         leases: Vec<Lease>,
         reply: Reply,
     },
-    /// Saves what is finished, and gives the lease back or on. The last order.
+    /// Saves what is finished, and gives the lease back or on. The last command.
     Release {
         reply: Reply,
     },
@@ -65,11 +70,11 @@ pub(super) struct LeaseRenewer {
     pub(super) store: Arc<dyn LeaseStore>,
     pub(super) settings: Arc<Settings>,
     pub(super) clock: Clock,
-    /// As it was written or read last.
+    /// The lease as it was written or read last.
     pub(super) lease: Lease,
     pub(super) hold: Hold,
     pub(super) progress: Arc<Progress>,
-    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) commands: mpsc::Receiver<LeaseCommand>,
     pub(super) renew_at: Instant,
     pub(super) save_at: Instant,
 }
@@ -79,16 +84,16 @@ impl LeaseRenewer {
     pub(super) async fn run(mut self) {
         loop {
             let due = self.renew_at.min(self.save_at);
-            let order = tokio::select! {
+            let command = tokio::select! {
                 biased;
-                order = self.orders.recv() => match order {
-                    Some(order) => Some(order),
+                command = self.commands.recv() => match command {
+                    Some(command) => Some(command),
                     None => return,
                 },
                 () = sleep_until(due) => None,
             };
-            let goes_on = match order {
-                Some(order) => self.carry_out(order).await,
+            let goes_on = match command {
+                Some(command) => self.carry_out(command).await,
                 None => self.beat().await,
             };
             if !goes_on {
@@ -98,17 +103,21 @@ impl LeaseRenewer {
     }
 
     /// Returns whether the lease is still held.
-    async fn carry_out(&mut self, order: Order) -> bool {
-        match order {
-            Order::Checkpoint { to, reply } => {
+    async fn carry_out(&mut self, command: LeaseCommand) -> bool {
+        match command {
+            LeaseCommand::Checkpoint { to, reply } => {
                 let result = self.checkpoint(to).await;
                 answer(reply, result)
             }
-            Order::Prepare { pending, reply } => {
+            LeaseCommand::Save { reply } => {
+                let result = self.save().await;
+                answer(reply, result)
+            }
+            LeaseCommand::Prepare { pending, reply } => {
                 let result = self.prepare(pending).await;
                 answer(reply, result)
             }
-            Order::End {
+            LeaseCommand::End {
                 children,
                 leases,
                 reply,
@@ -117,12 +126,12 @@ impl LeaseRenewer {
                 let is_done = result.is_ok();
                 answer(reply, result) && !is_done
             }
-            Order::Release { reply } => {
+            LeaseCommand::Release { reply } => {
                 let result = self.release().await;
                 answer(reply, result);
                 false
             }
-            Order::Seen(found) => self.on_seen(*found),
+            LeaseCommand::Seen(found) => self.on_seen(*found),
         }
     }
 
@@ -216,10 +225,15 @@ impl LeaseRenewer {
             .await
     }
 
-    async fn release(&mut self) -> Result<(), CheckpointerError> {
-        if let Some(to) = self.unsaved() {
-            self.write_for(checkpoint_to(to)).await?;
+    async fn save(&mut self) -> Result<(), CheckpointerError> {
+        match self.unsaved() {
+            Some(to) => self.write_for(checkpoint_to(to)).await,
+            None => Ok(()),
         }
+    }
+
+    async fn release(&mut self) -> Result<(), CheckpointerError> {
+        self.save().await?;
         if self.lease.checkpoint_owner.is_none() {
             self.write_for(LeaseChange::Evict).await?;
         }
@@ -328,7 +342,14 @@ impl LeaseRenewer {
     /// The row was deleted: its holder knows best what stood in it.
     async fn make_again(&mut self) -> Result<(), NotWritten> {
         let (begun, mut lease) = (self.clock.instant(), self.lease.clone());
-        lease.counter += 1;
+        // One that may have expired may have been another worker's when its row was deleted: both would count on from
+        // the same place, and each would take the other's writes for its own.
+        if !self.hold.is_valid(begun) {
+            self.lose();
+            return Err(NotWritten::Lost);
+        }
+        let now = epoch_millis(self.clock.now());
+        lease.counter = lease.counter.saturating_add(1).max(now);
         tracing::warn!(shard = %lease.shard_id, "the row of a lease is gone; making it again");
         let written = self.write_known(LeaseWrite::create(lease)).await;
         if let LeaseWritten::Done(lease) = written.map_err(NotWritten::Store)? {

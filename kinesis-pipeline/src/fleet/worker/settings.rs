@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{ErrorPolicy, builder::Checkpointing};
 use crate::fleet::lease::{WorkerId, plan::Rules, sync::Initial};
-use crate::get::ReaderOptions;
+use crate::{Order, get::ReaderOptions};
 
 /// The part of the fail-over time after which a lease is renewed. KCL renews after a third; a longer time halves the
 /// requests and leaves room for two tries more.
@@ -12,7 +12,7 @@ const CALL_PERCENT: u32 = 15;
 /// Rounds come faster while a lease is being handed over to this worker.
 const HAND_OVER_LOOKS: u32 = 5;
 
-/// How a worker works; see the setters of [`WorkerBuilder`](super::WorkerBuilder).
+/// The settings of a worker; see the setters of [`WorkerBuilder`](super::WorkerBuilder).
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) app: Arc<str>,
@@ -25,17 +25,21 @@ pub(super) struct Settings {
     pub(super) checkpointing: Checkpointing,
     pub(super) checkpoint_interval: Duration,
     pub(super) batch: BatchLimits,
+    /// The number of processors at work on one shard.
+    pub(super) lanes: usize,
+    /// The order that lanes keep.
+    pub(super) order: Order,
     pub(super) on_error: ErrorPolicy,
     pub(super) reader: ReaderOptions,
 }
 
-/// When a batch is complete.
+/// The limits at which a batch is complete.
 #[expect(clippy::struct_field_names, reason = "each is a limit")]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BatchLimits {
     pub(super) records_max: usize,
     pub(super) bytes_max: usize,
-    /// How long a batch waits for more records.
+    /// The longest time that a batch waits for more records.
     pub(super) wait_max: Duration,
 }
 
@@ -45,6 +49,19 @@ impl Settings {
             failover: self.failover,
             hand_over_max: self.hand_over_max,
             leases_max: self.leases_max,
+        }
+    }
+
+    /// The limits of batches as they are read: lanes wait for more records themselves.
+    pub(super) fn gather_limits(&self) -> BatchLimits {
+        let wait_max = if self.lanes == 1 {
+            self.batch.wait_max
+        } else {
+            Duration::ZERO
+        };
+        BatchLimits {
+            wait_max,
+            ..self.batch
         }
     }
 

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, fmt, future::Future, marker::PhantomData, sync::Arc};
+use std::{collections::HashMap, fmt, future::Future, marker::PhantomData, pin::pin, sync::Arc};
 
 use tokio::{sync::watch, task::JoinSet};
 
@@ -98,6 +98,18 @@ impl<R: KinesisRecord + Send> Worker<R> {
         }
     }
 
+    /// Whether records are finished when the processor returns `Ok` for their batch.
+    #[cfg(feature = "local")]
+    pub(in crate::fleet) fn finishes_by_itself(&self) -> bool {
+        self.settings.checkpointing == super::Checkpointing::Automatic
+    }
+
+    /// Whether several processors work on one shard.
+    #[cfg(feature = "local")]
+    pub(in crate::fleet) fn has_lanes(&self) -> bool {
+        self.settings.lanes > 1
+    }
+
     /// The worker's id.
     #[must_use]
     pub fn id(&self) -> &WorkerId {
@@ -143,6 +155,72 @@ impl<R: KinesisRecord + Send> Worker<R> {
             tasks: JoinSet::new(),
         };
         coordinator.run().await
+    }
+
+    /// Works as [`run`](Self::run) until `stop` is over, then stops as [`WorkerHandle::stop`] does, within
+    /// [`WorkerBuilder::stop_max`](super::WorkerBuilder::stop_max).
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_until<P, F>(
+        self,
+        make: F,
+        stop: impl Future<Output = ()>,
+    ) -> Result<WorkerReport, WorkerError>
+    where
+        P: Processor<Record = R> + 'static,
+        F: Fn(&ShardId) -> P,
+    {
+        let handle = self.handle();
+        let mut run = pin!(self.run(make));
+        tokio::select! {
+            biased;
+            report = &mut run => return report,
+            () = stop => handle.stop(),
+        }
+        run.await
+    }
+
+    /// Works as [`run`](Self::run) until the program is told to stop by SIGTERM or Ctrl-C.
+    ///
+    /// Then every processor finishes its batch, what is finished is saved, and the leases are given back, all within
+    /// [`WorkerBuilder::stop_max`](super::WorkerBuilder::stop_max): set it below the time after which your platform
+    /// kills (30 s in Kubernetes and ECS, 10 s in Docker). The other workers of the fleet go on with the shards within
+    /// one fail-over time. The report tells the shards that were not finished in time.
+    ///
+    /// ```no_run
+    /// # use kinesis_pipeline::{Processor, Worker};
+    /// # use bytes::Bytes;
+    /// # async fn journey<P: Processor<Record = Bytes> + 'static>(
+    /// #     worker: Worker<Bytes>,
+    /// #     make: impl Fn(&kinesis_pipeline::ShardId) -> P,
+    /// # ) -> Result<(), kinesis_pipeline::WorkerError> {
+    /// let report = worker.run_until_stopped(make).await?;
+    /// eprintln!("{} shards given back, {} not in time", report.released.len(), report.abandoned.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and [`WorkerError::Signal`] before any work.
+    #[cfg(feature = "signal")]
+    pub async fn run_until_stopped<P, F>(self, make: F) -> Result<WorkerReport, WorkerError>
+    where
+        P: Processor<Record = R> + 'static,
+        F: Fn(&ShardId) -> P,
+    {
+        let handle = self.handle();
+        let mut run = pin!(self.run(make));
+        tokio::select! {
+            biased;
+            stopped = crate::shutdown::signal() => {
+                let signal = stopped.map_err(|source| WorkerError::Signal { source })?;
+                tracing::info!(?signal, "the worker stops");
+                handle.stop();
+            }
+            report = &mut run => return report,
+        }
+        run.await
     }
 
     /// Works as [`run`](Self::run) with a closure that takes batches, called for one batch of a shard at a time.

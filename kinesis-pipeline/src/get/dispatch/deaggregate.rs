@@ -17,6 +17,8 @@ pub(crate) struct UserRecord {
     pub(crate) encoded: EncodedRecord,
     pub(crate) arrived_at: SystemTime,
     pub(crate) encryption_type: Option<EncryptionType>,
+    /// The number of times that it was put back after it could not be processed.
+    pub(crate) redrives: u32,
     /// Whether it is the last of its Kinesis record: then nothing of that is left to read.
     pub(super) is_last: bool,
     /// Whether it is a Kinesis record as it was stored.
@@ -140,6 +142,7 @@ impl UserRecords {
                 encoded: EncodedRecord::new(stored.partition_key, stored.data),
                 arrived_at: stored.arrived_at,
                 encryption_type: stored.encryption_type,
+                redrives: 0,
                 is_last: true,
                 is_whole: true,
             });
@@ -201,6 +204,7 @@ impl OpenAggregate {
             encoded,
             arrived_at: self.arrived_at,
             encryption_type: self.encryption_type,
+            redrives: self.records.redrives(),
             is_last: self.records.is_empty(),
             is_whole: false,
         })

@@ -274,9 +274,9 @@ impl Driver {
         let state = match opened {
             Opened::Iterator(iterator) => state(Some(iterator)),
             Opened::Nothing if self.consumer_arn.is_none() => state(None),
-            Opened::Nothing => state(None).by_fan_out(),
+            Opened::Nothing => state(None).by_fan_out(self.options.is_leased),
             Opened::Subscription(subscribed) => {
-                let mut state = state(None).by_fan_out();
+                let mut state = state(None).by_fan_out(self.options.is_leased);
                 state.on_subscribed(now, subscribed.asked_at);
                 self.subscriptions
                     .insert(shard_id.clone(), subscribed.subscription);

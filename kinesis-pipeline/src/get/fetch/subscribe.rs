@@ -2,6 +2,8 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 
+use tokio::time::timeout;
+
 use super::in_time;
 use crate::{
     service::{
@@ -17,6 +19,9 @@ const OPERATION: &str = "SubscribeToShard";
 ///
 /// The service sends an event at least every 5 seconds, with or without records: this is three of them.
 pub(super) const INACTIVITY_MAX: Duration = Duration::from_secs(15);
+/// The silence is counted in slices. A process that stood still finds one of them over, not all, and then waits on
+/// the socket before it gives up what may have come meanwhile.
+const INACTIVITY_SLICES: u32 = 3;
 
 /// A subscription that the service has accepted.
 #[derive(Debug)]
@@ -48,16 +53,19 @@ pub(in crate::get) async fn next_event(
     target: &Target,
     subscription: &mut Subscription,
 ) -> Result<Option<SubscriptionEvent>, ServiceError> {
-    match tokio::time::timeout(INACTIVITY_MAX, subscription.next()).await {
-        Ok(event) => event.transpose(),
-        Err(_) => Err(ServiceError::unanswered(
-            OPERATION,
-            target.service.endpoint(),
-            ErrorClass::Transient,
-            format!(
-                "no event within {} s on an open subscription",
-                INACTIVITY_MAX.as_secs()
-            ),
-        )),
+    let mut next = subscription.next();
+    for _ in 0..INACTIVITY_SLICES {
+        if let Ok(event) = timeout(INACTIVITY_MAX / INACTIVITY_SLICES, &mut next).await {
+            return event.transpose();
+        }
     }
+    Err(ServiceError::unanswered(
+        OPERATION,
+        target.service.endpoint(),
+        ErrorClass::Transient,
+        format!(
+            "no event within {} s on an open subscription",
+            INACTIVITY_MAX.as_secs()
+        ),
+    ))
 }

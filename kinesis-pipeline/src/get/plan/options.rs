@@ -27,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) fan_out: Option<Arc<str>>,
     /// Whether a shard that cannot be subscribed to is polled.
     pub(crate) falls_back: bool,
+    /// Whether the shards are read under leases: then another reader of the same consumer is on its way out.
+    pub(crate) is_leased: bool,
     pub(crate) drops_strays: bool,
     pub(crate) ranges: Ranges,
 }
@@ -46,6 +48,7 @@ impl Default for Options {
             keeps_aggregates: false,
             fan_out: None,
             falls_back: false,
+            is_leased: false,
             drops_strays: false,
             ranges: Ranges::default(),
         }

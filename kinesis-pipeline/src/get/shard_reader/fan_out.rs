@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::shard_reader::{Cursor, ShardState, page_facts};
 use crate::{
-    service::{IteratorStart, RecordPage},
+    service::{ErrorClass, IteratorStart, RecordPage},
     shard::SequenceNumber,
 };
 
@@ -15,6 +15,9 @@ const SUBSCRIBE_INTERVAL_MIN: Duration = Duration::from_secs(5);
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// An event that came only after such a wait was made during it, however slow the network is.
 const LATENCY_MAX: Duration = Duration::from_secs(1);
+/// The pause before a reader that has the lease of its shard tries again to subscribe where another one still is: the
+/// service takes it from 5 s after the last subscription on, so a longer pause is a delay for nothing.
+const IN_USE_PAUSE: Duration = Duration::from_secs(1);
 /// The time for which a subscription is retried before the shard is polled, if that is wanted.
 pub(in crate::get) const FALL_BACK_AFTER: Duration = Duration::from_secs(30);
 
@@ -24,6 +27,8 @@ pub(super) struct Subscriptions {
     last: Option<Last>,
     /// Whether another reader has taken one over.
     was_taken_over: bool,
+    /// Whether the reader has the shard's lease: then another one that is subscribed has lost it.
+    is_leased: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +77,14 @@ impl Subscriptions {
         self.last.is_some_and(|last| last.has_events)
     }
 
+    /// Returns the time of the next try after an error, which is made at `at` if the error is of no special kind.
+    pub(super) fn retry_at(&self, class: ErrorClass, at: Instant, now: Instant) -> Instant {
+        if class == ErrorClass::InUse && self.is_leased {
+            return now + IN_USE_PAUSE;
+        }
+        self.next_at(at)
+    }
+
     /// Returns the time at which the service takes the next one.
     pub(super) fn next_at(&self, now: Instant) -> Instant {
         self.last.map_or(now, |last| {
@@ -82,9 +95,12 @@ impl Subscriptions {
 
 /// A shard that is read by enhanced fan-out.
 impl ShardState {
-    /// The same shard, read by enhanced fan-out.
-    pub(in crate::get) fn by_fan_out(mut self) -> Self {
-        self.fan_out = Some(Subscriptions::default());
+    /// The same shard, read by enhanced fan-out; under a lease or not.
+    pub(in crate::get) fn by_fan_out(mut self, is_leased: bool) -> Self {
+        self.fan_out = Some(Subscriptions {
+            is_leased,
+            ..Subscriptions::default()
+        });
         self
     }
 
@@ -180,7 +196,7 @@ mod tests {
     use crate::{
         HashKeyRange, PartitionKey,
         get::shard_reader::poll_pacer::PollPacer,
-        service::{ChildShard, StoredRecord},
+        service::{ChildShard, ServiceError, StoredRecord},
     };
 
     #[tokio::test]
@@ -192,6 +208,33 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(subscriptions.next_at(now + second), now + 5 * second);
         assert_eq!(subscriptions.next_at(now + 9 * second), now + 9 * second);
+    }
+
+    #[tokio::test]
+    async fn a_shard_whose_lease_was_taken_is_subscribed_to_again_each_second() {
+        let now = crate::Clock::system().instant();
+        let error = ServiceError::answered(
+            "SubscribeToShard",
+            "local",
+            "ResourceInUseException",
+            "busy",
+        );
+        let waits = |is_leased| {
+            let pace = PollPacer::new(Duration::from_secs(1), 10_000);
+            let state = ShardState::new(IteratorStart::Latest.into(), None, pace, now);
+            let mut state = state.by_fan_out(is_leased);
+            let wait = |_| {
+                state.on_called(now, SystemTime::UNIX_EPOCH);
+                state.on_error(&error, now, Duration::from_mins(30), 1.0);
+                state.due().unwrap() - now
+            };
+            (0..8).map(wait).collect::<Vec<_>>()
+        };
+        assert_eq!(waits(true), [IN_USE_PAUSE; 8]);
+        assert!(
+            waits(false)[7] > IN_USE_PAUSE,
+            "two readers of one consumer do not fight"
+        );
     }
 
     #[tokio::test]
@@ -211,7 +254,7 @@ mod tests {
 
     fn shard(begin: IteratorStart, now: Instant) -> ShardState {
         let pace = PollPacer::new(Duration::from_secs(1), 10_000);
-        let mut state = ShardState::new(begin.into(), None, pace, now).by_fan_out();
+        let mut state = ShardState::new(begin.into(), None, pace, now).by_fan_out(true);
         state.on_subscribed(now, SystemTime::UNIX_EPOCH);
         state
     }

@@ -360,7 +360,7 @@ impl ShardState {
             } => {
                 self.due = self
                     .fan_out
-                    .map_or(at, |subscriptions| subscriptions.next_at(at));
+                    .map_or(at, |subscriptions| subscriptions.retry_at(class, at, now));
                 Failure::Passing { is_worth_a_warning }
             }
             Verdict::Final => Failure::Final,

@@ -69,7 +69,18 @@ async fn the_others_go_on_within_a_round_when_a_worker_stops() {
     tokio::time::sleep(Duration::from_mins(2)).await;
     first.stop();
     assert_eq!(stopped.await.unwrap().released.len(), 2);
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    texts.lock().unwrap().clear();
+    for number in 0..40 {
+        let text = Bytes::from(number.to_string());
+        stream.put(&text).await.unwrap();
+    }
+    // One round, and a poll.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(
+        texts.lock().unwrap().len(),
+        40,
+        "the second works on all shards"
+    );
     let leases = store.list(APP).await.unwrap();
     let owner = Some("second".into());
     assert!(

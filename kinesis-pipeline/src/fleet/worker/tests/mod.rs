@@ -2,6 +2,8 @@
 
 mod basics;
 mod errors;
+mod lanes;
 mod life;
 mod pressure;
-mod simulation;
+#[cfg(all(unix, feature = "signal"))]
+mod signals;

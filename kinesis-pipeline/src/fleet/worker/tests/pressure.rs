@@ -14,10 +14,87 @@ use bytes::Bytes;
 use super::basics::{APP, stream_of};
 use crate::{
     Batch, BoxError, EncodedRecord, HashKey, KinesisStream, Lease, LeaseFuture, LeaseStore,
-    LeaseWrite, LeaseWritten, MemoryLeases, PartitionKey, StartAt, service::PutRecords,
+    LeaseWrite, LeaseWritten, MemoryLeases, PartitionKey, ShardId, StartAt, WorkerId,
+    service::{
+        CreateStream, DeleteStream, DescribeStreamSummary, GetRecords, GetShardIterator, Kinesis,
+        ListShards, ListStreams, MergeShards, PutRecords, PutRecordsAnswer, RecordPage,
+        ServiceFuture, ShardIterator, ShardPage, SplitShard, StreamPage, StreamSummary,
+    },
 };
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// A service that counts the records that it gave out.
+#[derive(Clone, Debug)]
+struct Metered {
+    service: Arc<dyn Kinesis>,
+    given: Arc<AtomicUsize>,
+}
+
+impl Kinesis for Metered {
+    fn endpoint(&self) -> &str {
+        self.service.endpoint()
+    }
+
+    fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer> {
+        self.service.put_records(call)
+    }
+
+    fn get_shard_iterator(&self, call: GetShardIterator) -> ServiceFuture<'_, ShardIterator> {
+        self.service.get_shard_iterator(call)
+    }
+
+    fn get_records(&self, call: GetRecords) -> ServiceFuture<'_, RecordPage> {
+        Box::pin(async {
+            let page = self.service.get_records(call).await?;
+            self.given.fetch_add(page.records.len(), Ordering::Relaxed);
+            Ok(page)
+        })
+    }
+
+    fn list_shards(&self, call: ListShards) -> ServiceFuture<'_, ShardPage> {
+        self.service.list_shards(call)
+    }
+
+    fn list_streams(&self, call: ListStreams) -> ServiceFuture<'_, StreamPage> {
+        self.service.list_streams(call)
+    }
+
+    fn describe_stream_summary(
+        &self,
+        call: DescribeStreamSummary,
+    ) -> ServiceFuture<'_, StreamSummary> {
+        self.service.describe_stream_summary(call)
+    }
+
+    fn create_stream(&self, call: CreateStream) -> ServiceFuture<'_, ()> {
+        self.service.create_stream(call)
+    }
+
+    fn delete_stream(&self, call: DeleteStream) -> ServiceFuture<'_, ()> {
+        self.service.delete_stream(call)
+    }
+
+    fn split_shard(&self, call: SplitShard) -> ServiceFuture<'_, ()> {
+        self.service.split_shard(call)
+    }
+
+    fn merge_shards(&self, call: MergeShards) -> ServiceFuture<'_, ()> {
+        self.service.merge_shards(call)
+    }
+}
+
+/// Returns the same stream and the number of records that it gives out.
+pub(super) fn metered(stream: &KinesisStream<Bytes>) -> (KinesisStream<Bytes>, Arc<AtomicUsize>) {
+    let given = Arc::new(AtomicUsize::new(0));
+    let service = Metered {
+        service: stream.service().clone(),
+        given: given.clone(),
+    };
+    let metered = KinesisStream::with_service(Arc::new(service), stream.id().clone());
+    let clock = stream.target.clock.clone();
+    (metered.with_clock(clock), given)
+}
 
 /// Puts a record into each of so many shards of equal size.
 async fn put_everywhere(stream: &KinesisStream<Bytes>, shards: u32, bytes: usize) {
@@ -31,10 +108,33 @@ async fn put_everywhere(stream: &KinesisStream<Bytes>, shards: u32, bytes: usize
     }
 }
 
+/// Returns the leases' owners, which all have one.
+async fn owners(store: &MemoryLeases) -> Vec<(ShardId, Option<WorkerId>)> {
+    let leases = store.list(APP).await.unwrap();
+    let owners: Vec<_> = leases
+        .into_iter()
+        .map(|lease| (lease.shard_id, lease.owner))
+        .collect();
+    assert!(owners.iter().all(|(_, owner)| owner.is_some()));
+    owners
+}
+
+/// The bytes of a shard between the service and a processor: its batch and the next one, the budget, and the page that
+/// passes the budget.
+pub(super) fn buffered_bytes_max(batch: usize, prefetch: usize) -> usize {
+    const PAGE_BYTES_MAX: usize = 1024 * 1024;
+    2 * batch + prefetch + PAGE_BYTES_MAX
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_stands_still_keeps_its_leases_and_goes_on() {
     const SHARDS: u32 = 64;
+    const RECORDS: usize = 40;
+    const RECORD_BYTES: usize = 100 * 1024;
+    const PREFETCH_BYTES_MAX: usize = 256 * 1024;
+    const BATCH: usize = 4;
     let stream: KinesisStream<Bytes> = stream_of(SHARDS).await;
+    let (stream, given) = metered(&stream);
     let store = MemoryLeases::new();
     let (is_open, at_work, done) = (
         Arc::new(AtomicBool::new(false)),
@@ -57,40 +157,45 @@ async fn a_sink_that_stands_still_keeps_its_leases_and_goes_on() {
     };
     let worker = || {
         let builder = stream.worker(APP).leases(store.clone());
-        let builder = builder.start(StartAt::TrimHorizon).batch_records_max(4);
-        builder.build().unwrap()
+        let builder = builder.start(StartAt::TrimHorizon).batch_records_max(BATCH);
+        builder
+            .prefetch_bytes_max(PREFETCH_BYTES_MAX)
+            .build()
+            .unwrap()
     };
     let first = tokio::spawn(worker().run_batches(sink.clone()));
     tokio::time::sleep(15 * SECOND).await;
     let second = tokio::spawn(worker().run_batches(sink));
     tokio::time::sleep(600 * SECOND).await;
-    for _ in 0..10 {
-        put_everywhere(&stream, SHARDS, 1_000).await;
+    for _ in 0..RECORDS {
+        put_everywhere(&stream, SHARDS, RECORD_BYTES).await;
     }
-    let owners = || async {
-        let leases = store.list(APP).await.unwrap();
-        let owners: Vec<_> = leases
-            .into_iter()
-            .map(|lease| (lease.shard_id, lease.owner))
-            .collect();
-        assert!(owners.iter().all(|(_, owner)| owner.is_some()));
-        owners
-    };
     tokio::time::sleep(10 * SECOND).await;
-    let before = owners().await;
+    let before = owners(&store).await;
     tokio::time::sleep(50 * SECOND).await;
-    assert_eq!(owners().await, before, "five fail-over times");
+    assert_eq!(owners(&store).await, before, "five fail-over times");
     let readers = at_work.lock().unwrap().clone();
     assert_eq!(readers.len(), SHARDS as usize);
     assert!(readers.values().all(|readers| *readers == 1), "{readers:?}");
+    let bytes_max = buffered_bytes_max(BATCH * RECORD_BYTES, PREFETCH_BYTES_MAX);
+    let records_max = SHARDS as usize * bytes_max.div_ceil(RECORD_BYTES);
+    let buffered = given.load(Ordering::Relaxed);
+    assert!(
+        buffered <= records_max,
+        "{buffered} records of {records_max}"
+    );
+    assert!(
+        records_max < SHARDS as usize * RECORDS,
+        "the bound says something"
+    );
     is_open.store(true, Ordering::Relaxed);
     tokio::time::sleep(60 * SECOND).await;
     assert_eq!(
         done.load(Ordering::Relaxed),
-        10 * SHARDS as usize,
+        RECORDS * SHARDS as usize,
         "once each"
     );
-    assert_eq!(owners().await, before);
+    assert_eq!(owners(&store).await, before);
     first.abort();
     second.abort();
 }

@@ -200,3 +200,18 @@ async fn a_shard_that_is_not_known_yet_is_tried_on_and_not_taken_for_a_removed_c
         assert_eq!(records.stats().gaps, 0);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_time_for_which_a_process_stood_still_is_no_silence_of_its_subscription() {
+    let kinesis = kinesis().await;
+    let stream = stream(&kinesis, 1).await;
+    fault(&kinesis, Fault::half_open().after(2));
+    let records = reader(&stream).open().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    // All timers at once, as after a pause of the whole process.
+    tokio::time::advance(Duration::from_mins(1)).await;
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(records.stats().failed_calls, 0);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(records.stats().failed_calls, 1, "it is silent");
+}

@@ -8,13 +8,12 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::world::World;
+use super::world::{World, lock};
 use crate::fleet::lease::{
-    Lease, LeaseFuture, LeaseStore, LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases,
-    WorkerId,
+    Lease, LeaseFuture, LeaseStore, LeaseStoreError, LeaseWrite, LeaseWritten, WorkerId,
 };
 
-/// What goes wrong with the calls of one worker, each with a chance.
+/// The chances of faults in the calls of a worker.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StoreFaults {
     pub(super) throttled: f64,
@@ -51,7 +50,7 @@ enum Fate {
 
 impl FaultyLeases {
     fn fate(&self) -> Fate {
-        let faults = *self.faults.lock().unwrap();
+        let faults = *lock(&self.faults);
         let mut dice = self.world.random(fastrand::Rng::f64);
         for (chance, fate) in [
             (faults.throttled, Fate::Throttled),
@@ -113,7 +112,7 @@ impl LeaseStore for FaultyLeases {
                         store.delay(Duration::from_secs(8)).await;
                         store.world.write(&store.worker, &app, &write).await
                     });
-                    return Ok(late.await.unwrap());
+                    return late.await.map_err(|_| error("the write is lost"));
                 }
                 Fate::Lost | Fate::Well => {}
             }
@@ -125,9 +124,4 @@ impl LeaseStore for FaultyLeases {
             }
         })
     }
-}
-
-/// The table itself, without faults.
-pub(super) fn table() -> MemoryLeases {
-    MemoryLeases::new()
 }

@@ -2,14 +2,19 @@ use std::{future::pending, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
-use super::settings::BatchLimits;
 use crate::{
     Clock, GetError,
+    fleet::worker::settings::BatchLimits,
     get::{RawShardReader, ShardItem, UserRecord},
 };
 
-/// What a record takes in memory besides its bytes.
+/// The memory of a record besides its bytes.
 const RECORD_OVERHEAD_BYTES: usize = 256;
+
+/// Returns the memory that a record takes, in bytes.
+pub(super) fn memory_bytes(record: &UserRecord) -> usize {
+    record.encoded.data.len() + RECORD_OVERHEAD_BYTES
+}
 
 /// Records of one shard, not decoded yet.
 #[derive(Debug, Default)]
@@ -18,7 +23,7 @@ pub(super) struct RawBatch {
     pub(super) behind_latest: Option<Duration>,
 }
 
-/// What was gathered.
+/// Result of a gathering.
 #[derive(Debug)]
 pub(super) enum Gathered {
     Batch(RawBatch),
@@ -32,7 +37,7 @@ pub(super) struct Gather {
     clock: Clock,
     batch: RawBatch,
     bytes: usize,
-    /// When the batch is complete however small it is.
+    /// The time at which the batch is complete however small it is.
     complete_at: Option<Instant>,
     /// The item after the last record.
     last: Option<ShardItem>,
@@ -85,7 +90,7 @@ impl Gather {
         if self.batch.records.is_empty() {
             self.complete_at = Some(self.clock.instant() + self.limits.wait_max);
         }
-        self.bytes += record.encoded.data.len() + RECORD_OVERHEAD_BYTES;
+        self.bytes += memory_bytes(&record);
         self.batch.behind_latest = behind_latest;
         self.batch.records.push(record);
     }

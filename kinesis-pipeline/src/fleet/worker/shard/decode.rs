@@ -1,9 +1,13 @@
 //! Records and places between the reader's words, the lease's and the processor's.
 
-use std::time::Duration;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
+use super::context::panic_text;
 use crate::{
-    Checkpoint, CheckpointPlace, GetError, KinesisRecord, Record,
+    Checkpoint, CheckpointPlace, DecodeError, GetError, KinesisRecord, Record,
     fleet::lease::{Lease, LeaseCheckpoint},
     get::{Begin, UserRecord},
     service::IteratorStart,
@@ -28,7 +32,7 @@ pub(super) fn after(position: &Position) -> Begin {
     )
 }
 
-/// Where reading begins in the shard of a lease.
+/// Returns the place at which reading begins in the shard of a lease.
 pub(super) fn begin_at(lease: &Lease) -> Begin {
     match (&lease.checkpoint, lease.begun_at) {
         (
@@ -53,12 +57,18 @@ pub(super) fn begin_at(lease: &Lease) -> Begin {
     }
 }
 
+/// Decodes a record. A panic of the decoder is an error of the record.
 pub(super) fn decode_one<R: KinesisRecord>(
     read: &UserRecord,
     behind_latest: Option<Duration>,
 ) -> Result<Record<R>, GetError> {
     let encoded = &read.encoded;
-    match encoded.to_record() {
+    let decoded = catch_unwind(AssertUnwindSafe(|| encoded.to_record()));
+    let decoded = decoded.unwrap_or_else(|panic| {
+        let (bytes, text) = (encoded.data.len(), panic_text(&*panic));
+        Err(DecodeError::new("record's", bytes, text))
+    });
+    match decoded {
         Ok(data) => {
             let key = encoded.partition_key.clone();
             let mut record = Record::new(data, key, read.position.clone(), read.arrived_at);

@@ -1,0 +1,27 @@
+//! Records that could not be processed: their envelope, the places that they go to, and the way back.
+//!
+//! ```text
+//!   a worker's ErrorPolicy ── DeadLetter ──> DeadLetters: file, stream, function
+//!                                                │
+//!   the stream, under the record's key <── Redrive, which counts: redrives_max
+//! ```
+
+mod letter;
+mod places;
+mod redrive;
+mod redrive_error;
+#[cfg(feature = "local")]
+#[cfg(test)]
+mod tests;
+
+use std::error::Error;
+
+pub use letter::DeadLetter;
+pub use places::{
+    DeadLetterFuture, DeadLetters, FileDeadLetters, StreamDeadLetters, dead_letters_to,
+};
+pub use redrive::{Redrive, RedriveReport};
+pub use redrive_error::RedriveError;
+
+/// An error of a processor, or of another function of yours.
+pub type BoxError = Box<dyn Error + Send + Sync>;

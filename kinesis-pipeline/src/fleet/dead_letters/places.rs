@@ -1,0 +1,131 @@
+//! Places for dead letters: a file, a stream, or a function of the user's.
+
+use std::{
+    fmt,
+    fs::OpenOptions,
+    future::Future,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{BoxError, DeadLetter};
+use crate::{EncodedRecord, KinesisStream};
+
+/// Future of [`DeadLetters::put`].
+pub type DeadLetterFuture<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
+
+/// A place for records that could not be processed: a file, a stream, or a function of yours.
+///
+/// The shard goes on when [`put`](Self::put) returns `Ok`; after an error the same letters come again. A worker that
+/// is killed in between puts letters twice.
+pub trait DeadLetters: fmt::Debug + Send + Sync + 'static {
+    /// Stores letters, durably as far as the place is meant to be.
+    fn put(&self, letters: Vec<DeadLetter>) -> DeadLetterFuture<'_>;
+}
+
+impl<D: DeadLetters + ?Sized> DeadLetters for Arc<D> {
+    fn put(&self, letters: Vec<DeadLetter>) -> DeadLetterFuture<'_> {
+        (**self).put(letters)
+    }
+}
+
+/// Dead letters in a file, one JSON object per line, appended and synced to the disk. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct FileDeadLetters {
+    path: Arc<Path>,
+    writes: Arc<Mutex<()>>,
+}
+
+impl FileDeadLetters {
+    /// A place in the file at this path. The file need not exist; its folder must.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into().into(),
+            writes: Arc::default(),
+        }
+    }
+}
+
+impl DeadLetters for FileDeadLetters {
+    fn put(&self, letters: Vec<DeadLetter>) -> DeadLetterFuture<'_> {
+        let (path, writes) = (self.path.clone(), self.writes.clone());
+        let write = move || -> io::Result<()> {
+            let _one_at_a_time = writes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lines = String::new();
+            for letter in &letters {
+                lines += &letter.to_json();
+                lines.push('\n');
+            }
+            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+            file.write_all(lines.as_bytes())?;
+            file.sync_data()
+        };
+        Box::pin(async move { Ok(tokio::task::spawn_blocking(write).await??) })
+    }
+}
+
+/// Dead letters in a stream: each as a record of JSON, under the key that the record had.
+#[derive(Clone, Debug)]
+pub struct StreamDeadLetters {
+    stream: KinesisStream<EncodedRecord>,
+}
+
+impl StreamDeadLetters {
+    /// A place in this stream.
+    #[must_use]
+    pub fn new<R>(stream: &KinesisStream<R>) -> Self {
+        let service = stream.service().clone();
+        let clock = stream.target.clock.clone();
+        Self {
+            stream: KinesisStream::with_service(service, stream.id().clone()).with_clock(clock),
+        }
+    }
+}
+
+impl DeadLetters for StreamDeadLetters {
+    fn put(&self, letters: Vec<DeadLetter>) -> DeadLetterFuture<'_> {
+        let record = |letter: &DeadLetter| {
+            let mut record =
+                EncodedRecord::new(letter.partition_key.clone(), letter.to_json().into());
+            record.explicit_hash_key = letter.explicit_hash_key;
+            record
+        };
+        let records: Vec<_> = letters.iter().map(record).collect();
+        Box::pin(async move {
+            for stored in self.stream.put_all(records).await {
+                stored?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A function as a place for dead letters: see [`dead_letters_to`].
+struct Function<F>(F);
+
+impl<F> fmt::Debug for Function<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Function")
+    }
+}
+
+impl<F, W> DeadLetters for Function<F>
+where
+    F: Fn(Vec<DeadLetter>) -> W + Send + Sync + 'static,
+    W: Future<Output = Result<(), BoxError>> + Send + 'static,
+{
+    fn put(&self, letters: Vec<DeadLetter>) -> DeadLetterFuture<'_> {
+        Box::pin((self.0)(letters))
+    }
+}
+
+/// Returns a place for dead letters that calls this function.
+pub fn dead_letters_to<F, W>(put: F) -> impl DeadLetters
+where
+    F: Fn(Vec<DeadLetter>) -> W + Send + Sync + 'static,
+    W: Future<Output = Result<(), BoxError>> + Send + 'static,
+{
+    Function(put)
+}

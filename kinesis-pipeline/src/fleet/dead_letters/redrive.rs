@@ -1,0 +1,430 @@
+//! The way back: dead letters into the stream that their records came from.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read as _},
+    path::Path,
+    sync::Arc,
+};
+
+use super::{BoxError, DeadLetter, DeadLetters, RedriveError};
+use crate::{
+    EncodedRecord, KinesisStream, Order, Producer, StartAt, Until, shard::Position, wire::aggregate,
+};
+
+const REDRIVES_MAX: u32 = 3;
+/// The number of letters that are read ahead of their receipts.
+const BATCH_LETTERS_MAX: usize = 500;
+/// The bytes of records that are read ahead, besides the last record.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The longest line: a record of 10 MiB in base64, and an error text of 16 MiB.
+const LINE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// A redrive: puts the records of dead letters back into their stream, under their keys, with the bytes as they were.
+///
+/// Each record goes back as an aggregate of one record that carries the number of its redrives, which readers of
+/// aggregates (this library, KCL, Firehose) do not show. When the record fails again, its new letter has the number,
+/// and a letter that was put back [`redrives_max`](Self::redrives_max) times is not put back any more. So a record that
+/// can never be processed does not go round for ever, whichever machine the letters are on.
+///
+/// The letters of one key are put in their order. Letters stay where they are: remove the file when the redrive has
+/// ended. An interrupted redrive goes on with [`skip`](Self::skip); what was on its way may be stored twice.
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{KinesisStream, LocalKinesis, Redrive};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
+/// let letters = r#"{"stream":"readings","shard_id":"shardId-000000000000","sequence_number":"7",
+/// "sub_sequence_number":0,"partition_key":"attic","arrived_at_millis":0,"error":"no route to host","attempts":5,
+/// "data_base64":"MjEuNQ=="}"#.replace('\n', "");
+///
+/// let report = Redrive::into_stream(&stream).redrives_max(2).from_reader(std::io::Cursor::new(letters)).await?;
+/// assert_eq!((report.put, report.spent), (1, 0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a redrive does nothing until it is given letters"]
+pub struct Redrive {
+    stream: KinesisStream<EncodedRecord>,
+    redrives_max: u32,
+    skip: u64,
+    is_of_any_stream: bool,
+    spent: Option<Arc<dyn DeadLetters>>,
+}
+
+/// Account of a redrive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RedriveReport {
+    /// Letters whose records were put back.
+    pub put: u64,
+    /// Letters that were put back too often before. They are still where they were.
+    pub spent: u64,
+    /// Letters of other streams, which were passed over.
+    pub of_other_streams: u64,
+}
+
+/// A letter and its number, from 1.
+type Numbered = (u64, DeadLetter);
+
+impl Redrive {
+    /// A redrive into this stream.
+    pub fn into_stream<R>(stream: &KinesisStream<R>) -> Self {
+        Self {
+            stream: stream.with_record_type(),
+            redrives_max: REDRIVES_MAX,
+            skip: 0,
+            is_of_any_stream: false,
+            spent: None,
+        }
+    }
+
+    /// Sets how often one record is put back. 3 by default.
+    pub fn redrives_max(mut self, redrives: u32) -> Self {
+        self.redrives_max = redrives;
+        self
+    }
+
+    /// Passes over so many letters, which a redrive before has put back: see [`RedriveError::number`].
+    pub fn skip(mut self, letters: u64) -> Self {
+        self.skip = letters;
+        self
+    }
+
+    /// Takes letters of every stream. By default only those of a stream of the same name are put back.
+    pub fn of_any_stream(mut self) -> Self {
+        self.is_of_any_stream = true;
+        self
+    }
+
+    /// Copies letters that were put back too often to this place. By default they are counted, and named in the log.
+    pub fn spent_to(mut self, place: impl DeadLetters) -> Self {
+        self.spent = Some(Arc::new(place));
+        self
+    }
+
+    /// Puts the letters of a file back, one JSON object per line, as [`FileDeadLetters`](super::FileDeadLetters) writes
+    /// them.
+    ///
+    /// # Errors
+    /// [`RedriveError`].
+    pub async fn from_file(self, path: impl AsRef<Path>) -> Result<RedriveReport, RedriveError> {
+        let path = path.as_ref().to_owned();
+        let opened = File::open(&path);
+        let file = opened.map_err(|source| RedriveError::Open { path, source })?;
+        self.run(Lines::new(BufReader::new(file))).await
+    }
+
+    /// Puts the letters of a reader back, one JSON object per line. It is read where blocking is allowed.
+    ///
+    /// # Errors
+    /// [`RedriveError`].
+    pub async fn from_reader(
+        self,
+        reader: impl BufRead + Send + 'static,
+    ) -> Result<RedriveReport, RedriveError> {
+        self.run(Lines::new(reader)).await
+    }
+
+    /// Puts the letters of a stream back, from its oldest record to its tip, as
+    /// [`StreamDeadLetters`](super::StreamDeadLetters) puts them. The letters of one shard come in their order.
+    ///
+    /// # Errors
+    /// [`RedriveError`].
+    pub async fn from_stream<R>(
+        self,
+        letters: &KinesisStream<R>,
+    ) -> Result<RedriveReport, RedriveError> {
+        if letters.id().name() == self.stream.id().name() {
+            let stream = letters.id().clone();
+            return Err(RedriveError::SameStream { stream });
+        }
+        let reader = letters.with_record_type::<EncodedRecord>().reader();
+        let reader = reader.start(StartAt::TrimHorizon).until(Until::Tip);
+        let opened = reader.open().await;
+        let records = opened.map_err(|source| RedriveError::Stream {
+            number: 1,
+            source: Box::new(source),
+        })?;
+        self.run(StreamLetters { records, number: 0 }).await
+    }
+
+    /// Puts these letters back.
+    ///
+    /// # Errors
+    /// [`RedriveError`].
+    pub async fn from_letters<I>(self, letters: I) -> Result<RedriveReport, RedriveError>
+    where
+        I: IntoIterator<Item = DeadLetter>,
+        I::IntoIter: Send,
+    {
+        let letters = (1..).zip(letters);
+        self.run(Letters(letters)).await
+    }
+
+    async fn run(self, mut source: impl Source) -> Result<RedriveReport, RedriveError> {
+        let producer = self.stream.producer().order(Order::PerKey).build();
+        let producer = producer.map_err(|source| RedriveError::Producer { source })?;
+        let mut report = RedriveReport::default();
+        loop {
+            let batch = source.next_batch().await;
+            // Letters before an error are put back.
+            let (letters, error) = batch;
+            let is_end = letters.is_empty();
+            self.put_batch(&producer, letters, &mut report).await?;
+            match error {
+                Some(error) => return Err(error),
+                None if is_end => return Ok(report),
+                None => {}
+            }
+        }
+    }
+
+    async fn put_batch(
+        &self,
+        producer: &Producer<EncodedRecord>,
+        letters: Vec<Numbered>,
+        report: &mut RedriveReport,
+    ) -> Result<(), RedriveError> {
+        let last = letters.last().map_or(0, |(number, _)| *number);
+        let (mut to_put, mut places, mut spent) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, letter) in letters {
+            match self.fate(number, &letter) {
+                Fate::Skipped => {}
+                Fate::OfAnotherStream => report.of_other_streams += 1,
+                Fate::Spent => {
+                    tracing::warn!(position = %letter.position, redrives = letter.redrives, "put back too often");
+                    report.spent += 1;
+                    spent.push(letter);
+                }
+                Fate::Put => {
+                    to_put.push(record_of(&letter));
+                    places.push((number, letter.position));
+                }
+            }
+        }
+        if let (Some(place), false) = (&self.spent, spent.is_empty()) {
+            let put = place.put(spent).await;
+            put.map_err(|source| RedriveError::Spent {
+                number: last,
+                source,
+            })?;
+        }
+        report.put += put_all(producer, to_put, places).await?;
+        Ok(())
+    }
+
+    /// Decides about one letter.
+    fn fate(&self, number: u64, letter: &DeadLetter) -> Fate {
+        if number <= self.skip {
+            Fate::Skipped
+        } else if !self.is_of_any_stream && letter.stream != self.stream.id().name() {
+            Fate::OfAnotherStream
+        } else if letter.redrives >= self.redrives_max {
+            Fate::Spent
+        } else {
+            Fate::Put
+        }
+    }
+}
+
+/// The decision about a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Skipped,
+    OfAnotherStream,
+    Spent,
+    Put,
+}
+
+/// Puts records and waits for all receipts. Returns how many there were.
+async fn put_all(
+    producer: &Producer<EncodedRecord>,
+    records: Vec<EncodedRecord>,
+    places: Vec<(u64, Position)>,
+) -> Result<u64, RedriveError> {
+    let count = records.len() as u64;
+    let stored = producer.put_all(records).await;
+    for (stored, (number, position)) in stored.into_iter().zip(places) {
+        stored.map_err(|failure| RedriveError::Put {
+            number,
+            position: Box::new(position),
+            source: Box::new(failure.error),
+        })?;
+    }
+    Ok(count)
+}
+
+/// The record of a letter, with the number of its redrives.
+fn record_of(letter: &DeadLetter) -> EncodedRecord {
+    let mut user_record = EncodedRecord::new(letter.partition_key.clone(), letter.data.clone());
+    user_record.explicit_hash_key = letter.explicit_hash_key;
+    let bytes = aggregate::empty_bytes() + aggregate::record_bytes_max(&user_record);
+    let mut writer = aggregate::Writer::with_capacity(bytes + aggregate::REDRIVES_BYTES_MAX);
+    writer.push(&user_record);
+    writer.put_redrives(letter.redrives.saturating_add(1));
+    EncodedRecord {
+        data: writer.finish(),
+        ..user_record
+    }
+}
+
+/// A source of letters. A batch is empty at the end; letters that come with an error stand before it.
+trait Source: Send {
+    fn next_batch(&mut self) -> impl Future<Output = (Vec<Numbered>, Option<RedriveError>)> + Send;
+}
+
+/// A batch under construction.
+#[derive(Default)]
+struct Batch {
+    letters: Vec<Numbered>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn push(&mut self, letter: Numbered) {
+        self.bytes += letter.1.data.len();
+        self.letters.push(letter);
+    }
+
+    fn is_full(&self) -> bool {
+        self.letters.len() >= BATCH_LETTERS_MAX || self.bytes >= BATCH_BYTES_MAX
+    }
+}
+
+struct Letters<I>(I);
+
+impl<I: Iterator<Item = Numbered> + Send> Source for Letters<I> {
+    async fn next_batch(&mut self) -> (Vec<Numbered>, Option<RedriveError>) {
+        let mut batch = Batch::default();
+        while !batch.is_full()
+            && let Some(letter) = self.0.next()
+        {
+            batch.push(letter);
+        }
+        (batch.letters, None)
+    }
+}
+
+/// Lines of a reader.
+struct Lines<R> {
+    /// Absent while it is read elsewhere.
+    reader: Option<LineReader<R>>,
+}
+
+struct LineReader<R> {
+    reader: R,
+    number: u64,
+    line: Vec<u8>,
+}
+
+impl<R: BufRead + Send + 'static> Lines<R> {
+    fn new(reader: R) -> Self {
+        let reader = Some(LineReader {
+            reader,
+            number: 0,
+            line: Vec::new(),
+        });
+        Self { reader }
+    }
+}
+
+impl<R: BufRead + Send + 'static> Source for Lines<R> {
+    async fn next_batch(&mut self) -> (Vec<Numbered>, Option<RedriveError>) {
+        let Some(mut reader) = self.reader.take() else {
+            return (Vec::new(), None);
+        };
+        let number = reader.number + 1;
+        let read = tokio::task::spawn_blocking(move || {
+            let batch = reader.next_batch();
+            (reader, batch)
+        });
+        match read.await {
+            Ok((reader, batch)) => {
+                self.reader = Some(reader);
+                batch
+            }
+            Err(error) => {
+                let source = io::Error::other(error);
+                (Vec::new(), Some(RedriveError::Read { number, source }))
+            }
+        }
+    }
+}
+
+impl<R: BufRead> LineReader<R> {
+    fn next_batch(&mut self) -> (Vec<Numbered>, Option<RedriveError>) {
+        let mut batch = Batch::default();
+        while !batch.is_full() {
+            match self.next_letter() {
+                Ok(Some(letter)) => batch.push((self.number, letter)),
+                Ok(None) => break,
+                Err(error) => return (batch.letters, Some(error)),
+            }
+        }
+        (batch.letters, None)
+    }
+
+    /// The next letter; empty lines are none.
+    fn next_letter(&mut self) -> Result<Option<DeadLetter>, RedriveError> {
+        loop {
+            let number = self.number + 1;
+            self.line.clear();
+            let mut limited = (&mut self.reader).take(LINE_BYTES_MAX + 1);
+            let read = limited.read_until(b'\n', &mut self.line);
+            let bytes = read.map_err(|source| RedriveError::Read { number, source })?;
+            if bytes as u64 > LINE_BYTES_MAX {
+                let bytes_max = LINE_BYTES_MAX;
+                return Err(RedriveError::TooLong { number, bytes_max });
+            }
+            let line = self.line.trim_ascii();
+            if bytes == 0 {
+                return Ok(None);
+            }
+            if !line.is_empty() {
+                let letter = parse(number, line)?;
+                self.number = number;
+                return Ok(Some(letter));
+            }
+        }
+    }
+}
+
+struct StreamLetters {
+    records: crate::Records<EncodedRecord>,
+    number: u64,
+}
+
+impl Source for StreamLetters {
+    async fn next_batch(&mut self) -> (Vec<Numbered>, Option<RedriveError>) {
+        let mut batch = Batch::default();
+        while !batch.is_full()
+            && let Some(record) = self.records.next().await
+        {
+            let number = self.number + 1;
+            let letter = record
+                .map_err(|source| RedriveError::Stream {
+                    number,
+                    source: Box::new(source),
+                })
+                .and_then(|record| parse(number, &record.data.data));
+            match letter {
+                Ok(letter) => batch.push((number, letter)),
+                Err(error) => return (batch.letters, Some(error)),
+            }
+            self.number = number;
+        }
+        (batch.letters, None)
+    }
+}
+
+fn parse(number: u64, json: &[u8]) -> Result<DeadLetter, RedriveError> {
+    let text = std::str::from_utf8(json).map_err(BoxError::from);
+    let letter = text.and_then(DeadLetter::from_json);
+    letter.map_err(|source| RedriveError::Envelope { number, source })
+}

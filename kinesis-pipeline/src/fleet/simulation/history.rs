@@ -1,0 +1,222 @@
+//! The facts of one run, and the promises that they are held against.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    PartitionKey, Position, SequenceNumber, ShardId,
+    fleet::lease::{Lease, LeaseCheckpoint, WorkerId},
+};
+
+/// Two fail-over times, one round, and the calls of a round.
+const TAKE_OVER_MAX: Duration = Duration::from_secs(32);
+/// A row that was deleted is missed in three rounds and their calls; then its lease is free.
+const MADE_AGAIN_MAX: Duration = Duration::from_secs(40);
+/// Writes of before may land for so long after the calls are no longer disturbed.
+const LATE_MAX: Duration = Duration::from_secs(10);
+
+/// The place of a user record in its shard.
+type Place = (SequenceNumber, u64);
+
+/// A batch that is given to a processor.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub(super) worker: &'a WorkerId,
+    pub(super) shard_id: &'a ShardId,
+    pub(super) token: u64,
+    pub(super) records: &'a [(Position, PartitionKey)],
+    pub(super) attempt: u32,
+    /// Whether other processors work on the same shard.
+    pub(super) has_lanes: bool,
+}
+
+#[derive(Default)]
+pub(super) struct History {
+    pub(super) shards: HashMap<ShardId, ShardHistory>,
+    pub(super) violations: Vec<String>,
+    /// The last batch of each holding: its begin, and that of the next.
+    pub(super) holdings: HashMap<(ShardId, u64), (usize, usize)>,
+    /// The number of processors that each worker has of a shard.
+    pub(super) running: HashMap<(WorkerId, ShardId), usize>,
+    /// The times at which rows were deleted by hand.
+    pub(super) deletions: HashMap<ShardId, Instant>,
+    /// Deleted rows that must be there again in time, and since when a worker can have missed them.
+    pub(super) missing: HashMap<ShardId, Instant>,
+    /// The times at which workers went down, or from which on others can have seen it.
+    pub(super) deaths: HashMap<WorkerId, Instant>,
+    /// The times at which old owners finished hand-overs: until then a live worker had the shard, though the next one
+    /// may have died.
+    pub(super) handed_over: HashMap<ShardId, Instant>,
+    /// The time since which nothing disturbs the calls.
+    pub(super) calm_since: Option<Instant>,
+    /// Actors that take leases from live workers without asking, or hand over to nobody.
+    pub(super) has_rude_actors: bool,
+    pub(super) takes: usize,
+    pub(super) repeated: u64,
+    pub(super) given: u64,
+}
+
+#[derive(Default)]
+pub(super) struct ShardHistory {
+    pub(super) parents: Vec<ShardId>,
+    /// The index of each record, in order.
+    pub(super) places: BTreeMap<Place, usize>,
+    pub(super) is_finished: Vec<bool>,
+    /// Of each record, the one of the same key before it.
+    pub(super) before: Vec<Option<usize>>,
+    pub(super) last_of_key: HashMap<PartitionKey, usize>,
+    pub(super) first_unfinished: usize,
+}
+
+impl ShardHistory {
+    fn is_all_finished(&self) -> bool {
+        self.first_unfinished == self.is_finished.len()
+    }
+
+    pub(super) fn finish(&mut self, index: usize) {
+        self.is_finished[index] = true;
+        while self.is_finished.get(self.first_unfinished) == Some(&true) {
+            self.first_unfinished += 1;
+        }
+    }
+
+    pub(super) fn index(&self, position: &Position) -> Option<usize> {
+        let place = (
+            position.sequence_number.clone(),
+            position.sub_sequence_number,
+        );
+        self.places.get(&place).copied()
+    }
+}
+
+impl History {
+    pub(super) fn begin(&mut self, given: Given<'_>) {
+        let shard_id = given.shard_id;
+        let shard = &self.shards[shard_id];
+        let records = given.records.iter();
+        let indexes: Option<Vec<_>> = records.map(|(at, _)| shard.index(at)).collect();
+        let Some(indexes) = indexes else {
+            let text = format!("a batch of {shard_id} has a record that was not put");
+            self.violations.push(text);
+            return;
+        };
+        let Some(begin) = indexes.first().copied() else {
+            return;
+        };
+        self.given += indexes.len() as u64;
+        let repeated = indexes.iter().filter(|index| shard.is_finished[**index]);
+        self.repeated += repeated.count() as u64;
+        let mut violations = shard.check_keys(shard_id, &indexes);
+        for parent in &shard.parents {
+            let parent_history = self.shards.get(parent);
+            if parent_history.is_some_and(|parent| !parent.is_all_finished()) {
+                violations.push(format!("{shard_id} is read before the end of {parent}"));
+            }
+        }
+        if !given.has_lanes {
+            violations.extend(self.check_batch(given, begin, &indexes));
+        }
+        self.violations.extend(violations);
+    }
+
+    /// Checks that a batch goes on where the one before it ended.
+    fn check_batch(&mut self, given: Given<'_>, begin: usize, indexes: &[usize]) -> Vec<String> {
+        let (shard_id, shard) = (given.shard_id, &self.shards[given.shard_id]);
+        let (end, mut violations) = (begin + indexes.len(), Vec::new());
+        if !indexes.iter().copied().eq(begin..end) {
+            violations.push(format!("a batch of {shard_id} has the records {indexes:?}"));
+        }
+        let holding = (shard_id.clone(), given.token);
+        match self.holdings.get(&holding) {
+            None if begin > shard.first_unfinished => {
+                let first = shard.first_unfinished;
+                let text = format!("{shard_id} begins at {begin}, but {first} is unfinished");
+                violations.push(text);
+            }
+            Some((before, _)) if given.attempt > 0 && begin == *before => {}
+            Some((_, next)) if begin != *next => {
+                violations.push(format!("{shard_id} goes on at {begin} instead of {next}"));
+            }
+            _ => {}
+        }
+        self.holdings.insert(holding, (begin, end));
+        violations
+    }
+
+    pub(super) fn check_checkpoint(&mut self, shard_id: &ShardId, to: &LeaseCheckpoint) {
+        let shard = self.shards.entry(shard_id.clone()).or_default();
+        let passed = match to {
+            LeaseCheckpoint::After {
+                sequence_number,
+                sub_sequence_number,
+            } => {
+                let place = (sequence_number.clone(), *sub_sequence_number);
+                shard.places.get(&place).map_or(0, |index| index + 1)
+            }
+            LeaseCheckpoint::ShardEnd => shard.is_finished.len(),
+            _ => 0,
+        };
+        if passed > shard.first_unfinished {
+            let first = shard.first_unfinished;
+            let text = format!("the checkpoint {to:?} of {shard_id} passes the unfinished {first}");
+            self.violations.push(text);
+        }
+    }
+
+    pub(super) fn check_take_over(
+        &mut self,
+        shard_id: &ShardId,
+        before: Option<&Lease>,
+        now: Instant,
+    ) {
+        let Some(owner) = before.and_then(Lease::holder) else {
+            return;
+        };
+        let (Some(death), Some(calm)) = (self.deaths.get(owner), self.calm_since) else {
+            return;
+        };
+        // Only workers that were there in the meantime can have seen the silence.
+        let mut since = (*death).max(calm + LATE_MAX);
+        if let Some(handed_over) = self.handed_over.get(shard_id) {
+            since = since.max(*handed_over);
+        }
+        let waited = now.saturating_duration_since(since);
+        if waited > TAKE_OVER_MAX && !self.has_rude_actors {
+            let text = format!("{shard_id} of the dead {owner} waited for {waited:?}");
+            self.violations.push(text);
+        }
+    }
+
+    /// Checks that deleted rows are made again in time.
+    pub(super) fn check_missing(&mut self, now: Instant) {
+        let Some(calm) = self.calm_since else { return };
+        for (shard_id, since) in &self.missing {
+            let waited = now.saturating_duration_since((*since).max(calm + LATE_MAX));
+            if waited > MADE_AGAIN_MAX && !self.has_rude_actors {
+                let text = format!("the deleted row of {shard_id} is missing for {waited:?}");
+                self.violations.push(text);
+            }
+        }
+    }
+}
+
+impl ShardHistory {
+    /// Checks that no record is given out before the one of the same key before it is finished, or in the same batch.
+    fn check_keys(&self, shard_id: &ShardId, indexes: &[usize]) -> Vec<String> {
+        let mut violations = Vec::new();
+        for (at, index) in indexes.iter().enumerate() {
+            if let Some(before) = self.before[*index]
+                && !self.is_finished[before]
+                && !indexes[..at].contains(&before)
+            {
+                let text = format!("{index} of {shard_id} overtakes {before} of its key");
+                violations.push(text);
+            }
+        }
+        violations
+    }
+}

@@ -1,0 +1,77 @@
+use std::{fmt, sync::Arc};
+
+use super::world::World;
+use crate::{
+    Clock, KinesisRecord, Position, Processor, Record, ShardId, WorkerBuilder,
+    fleet::dead_letters::BoxError,
+};
+
+/// The part of a simulation that is yours: records, processors, and what must be true at the end.
+pub trait Scenario: Send + Sync + 'static {
+    /// The type of the records.
+    type Record: KinesisRecord + Send + 'static;
+    /// Your processor.
+    type Processor: Processor<Record = Self::Record> + 'static;
+
+    /// Returns the record of this number, counted from 0. Records of many keys reach many shards.
+    fn record(&self, number: u64) -> Self::Record;
+
+    /// Returns the processor of a shard, as the function given to [`Worker::run`](crate::Worker::run) does. Keep what
+    /// outlives a worker, such as the table that it writes to, in the scenario.
+    fn processor(&self, shard_id: &ShardId, run: &SimulatedRun) -> Self::Processor;
+
+    /// Returns the worker with your settings. Leases, id, start and fail-over time are the simulation's.
+    fn worker(&self, builder: WorkerBuilder<Self::Record>) -> WorkerBuilder<Self::Record> {
+        builder
+    }
+
+    /// Checks the end, when all disturbance is over and every record is processed.
+    ///
+    /// # Errors
+    /// Any error fails the seed.
+    fn check(&self, run: &SimulatedRun) -> Result<(), BoxError> {
+        let _ = run;
+        Ok(())
+    }
+}
+
+/// One seed's run, as your scenario sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct SimulatedRun {
+    pub(super) seed: u64,
+    pub(super) world: Arc<World>,
+}
+
+impl SimulatedRun {
+    /// The seed.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The clock of the embedded Kinesis.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.world.clock
+    }
+
+    /// Returns the positions of all records that were put so far, by shard and in their order.
+    #[must_use]
+    pub fn put(&self) -> Vec<Position> {
+        self.world.put()
+    }
+
+    /// Notes that your processor has finished a record. Call it before the record's ack, or before the checkpoint that
+    /// covers it. With [`Checkpointing::Automatic`](crate::Checkpointing::Automatic) the simulation notes it.
+    pub fn finished<R>(&self, record: &Record<R>) {
+        self.world.finish(&[record.position()]);
+    }
+}
+
+impl fmt::Debug for SimulatedRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimulatedRun")
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,150 @@
+use std::{collections::HashMap, sync::Arc};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::{self, AbortHandle, JoinError, JoinSet},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    KinesisRecord,
+    fleet::{
+        lease::{LeaseStore, sightings::Sightings, sync::HoleWatch},
+        worker::{
+            Processor, WorkerError, WorkerReport, renewer::LeaseCommand, settings::Settings,
+            shard::Outcome,
+        },
+    },
+    shard::{Shard, ShardId},
+    target::Target,
+};
+
+/// One worker's view of the fleet: looks at the leases in rounds, takes its share, and runs a renewer and a consumer
+/// for each lease that it holds.
+pub(in crate::fleet::worker) struct LeaseCoordinator<F> {
+    pub(in crate::fleet::worker) target: Target,
+    pub(in crate::fleet::worker) store: Arc<dyn LeaseStore>,
+    pub(in crate::fleet::worker) settings: Arc<Settings>,
+    pub(in crate::fleet::worker) make: F,
+    pub(in crate::fleet::worker) consumer_arn: Option<Arc<str>>,
+    pub(in crate::fleet::worker) stop: watch::Receiver<bool>,
+    /// Tells the consumers to leave their shards.
+    pub(in crate::fleet::worker) leave: watch::Sender<bool>,
+    pub(in crate::fleet::worker) sightings: Sightings,
+    pub(in crate::fleet::worker) holes: HoleWatch,
+    pub(in crate::fleet::worker) random: fastrand::Rng,
+    pub(in crate::fleet::worker) shards: Option<ShardList>,
+    pub(in crate::fleet::worker) running: HashMap<ShardId, Running>,
+    pub(in crate::fleet::worker) tasks: JoinSet<(ShardId, Outcome)>,
+}
+
+enum Event {
+    Stop,
+    Ended(Result<(ShardId, Outcome), JoinError>),
+    Round,
+}
+
+/// A list of the stream's shards, and when it was asked for.
+pub(in crate::fleet::worker) struct ShardList {
+    pub(super) shards: Vec<Shard>,
+    pub(super) asked_at: Instant,
+}
+
+/// A lease that is worked on.
+pub(in crate::fleet::worker) struct Running {
+    pub(super) commands: mpsc::Sender<LeaseCommand>,
+    pub(super) renewer: AbortHandle,
+    /// The consumer's task.
+    pub(super) task: task::Id,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.renewer.abort();
+    }
+}
+
+impl<R, P, F> LeaseCoordinator<F>
+where
+    R: KinesisRecord + Send,
+    P: Processor<Record = R> + 'static,
+    F: Fn(&ShardId) -> P,
+{
+    /// Works until the worker is stopped or cannot go on; then leaves all shards.
+    pub(in crate::fleet::worker) async fn run(mut self) -> Result<WorkerReport, WorkerError> {
+        let worked = self.work().await;
+        self.leave.send_replace(true);
+        let report = self.leave_all().await;
+        worked.map(|()| report)
+    }
+
+    async fn work(&mut self) -> Result<(), WorkerError> {
+        let mut next_round = self.target.clock.instant();
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = stopped(&mut self.stop) => Event::Stop,
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    Event::Ended(ended)
+                }
+                () = sleep_until(next_round) => Event::Round,
+            };
+            match event {
+                Event::Stop => return Ok(()),
+                Event::Ended(ended) => self.on_ended(ended)?,
+                Event::Round => {
+                    let pause = self.round().await?;
+                    next_round = self.target.clock.instant() + pause;
+                }
+            }
+        }
+    }
+
+    fn on_ended(
+        &mut self,
+        ended: Result<(ShardId, Outcome), JoinError>,
+    ) -> Result<(), WorkerError> {
+        let (shard_id, outcome) = match ended {
+            Ok(ended) => ended,
+            // Processors' panics are errors, so this is one of a destructor. The next round takes the lease anew.
+            Err(error) => {
+                tracing::error!(%error, "the work on a shard ended without an outcome");
+                self.running.retain(|_, running| running.task != error.id());
+                return Ok(());
+            }
+        };
+        tracing::debug!(shard = %shard_id, ?outcome, "shard left");
+        self.running.remove(&shard_id);
+        match outcome {
+            Outcome::Failed(error) => Err(error),
+            Outcome::Ended | Outcome::Lost | Outcome::Released => Ok(()),
+        }
+    }
+
+    /// Waits until all consumers have left their shards, for so long at most.
+    async fn leave_all(&mut self) -> WorkerReport {
+        let mut report = WorkerReport::default();
+        let deadline = self.target.clock.instant() + self.settings.stop_max;
+        while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, self.tasks.join_next()).await
+        {
+            if let Ok((shard_id, outcome)) = ended {
+                self.running.remove(&shard_id);
+                match outcome {
+                    Outcome::Lost | Outcome::Failed(_) => report.lost.push(shard_id),
+                    Outcome::Released | Outcome::Ended => report.released.push(shard_id),
+                }
+            }
+        }
+        self.tasks.abort_all();
+        report.abandoned = self.running.drain().map(|(shard_id, _)| shard_id).collect();
+        report
+    }
+}
+
+/// Waits until the worker is stopped.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // The worker's own handle is gone with the worker.
+        std::future::pending::<()>().await;
+    }
+}

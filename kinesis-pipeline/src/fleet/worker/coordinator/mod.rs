@@ -1,0 +1,15 @@
+//! One worker's view of the fleet.
+//!
+//! - `coordinator`: the driver: rounds, and tasks that end.
+//! - `round`: a look at the leases, and what the plan says.
+//! - `sync`: leases that are missing, and leases of no more use.
+//! - `write`: writes of leases that this worker does not hold.
+//! - `begin`: the tasks of a lease: its renewer and its consumer.
+
+mod begin;
+mod coordinator;
+mod round;
+mod sync;
+mod write;
+
+pub(super) use coordinator::LeaseCoordinator;

@@ -1,0 +1,116 @@
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::coordinator::LeaseCoordinator;
+use crate::{
+    KinesisRecord,
+    fleet::{
+        lease::{
+            Lease, LeaseChange, LeaseStoreError, LeaseWrite,
+            plan::{Action, View, plan},
+        },
+        worker::{Processor, WorkerError, renewer::LeaseCommand},
+    },
+    shard::ShardId,
+};
+
+/// The longest pause after leases could not be listed.
+const AGAIN_MAX: Duration = Duration::from_secs(1);
+
+/// A look at the leases, and what follows from it.
+impl<R, P, F> LeaseCoordinator<F>
+where
+    R: KinesisRecord + Send,
+    P: Processor<Record = R> + 'static,
+    F: Fn(&ShardId) -> P,
+{
+    /// Looks at the leases once and acts. Returns the time until the next look.
+    pub(super) async fn round(&mut self) -> Result<Duration, WorkerError> {
+        let asked_at = self.target.clock.instant();
+        let mut leases = match self.list().await {
+            Ok(leases) => leases,
+            Err(error) if error.is_retryable() => {
+                let app = &self.settings.app;
+                tracing::warn!(%app, %error, "leases cannot be listed; trying again");
+                return Ok(self.settings.hand_over_look_interval().min(AGAIN_MAX));
+            }
+            Err(source) => {
+                let app = self.settings.app.clone();
+                return Err(WorkerError::Store { app, source });
+            }
+        };
+        let now = self.target.clock.instant();
+        self.sightings.observe(&leases, asked_at, now);
+        self.tell_renewers(&leases);
+        self.sync(&mut leases).await?;
+        let is_waiting = self.act(&leases).await;
+        // Soon also after a write that another worker's was faster than.
+        Ok(if is_waiting {
+            self.settings.hand_over_look_interval()
+        } else {
+            // Workers that were started together do not stay in step.
+            let jitter = 0.9 + self.random.f64() / 10.0;
+            self.settings.round_interval().mul_f64(jitter)
+        })
+    }
+
+    async fn list(&self) -> Result<Vec<Lease>, LeaseStoreError> {
+        let call = self.store.list(&self.settings.app);
+        let in_time = timeout(self.settings.failover, call).await;
+        in_time.unwrap_or_else(|late| Err(LeaseStoreError::new("its usual place", late)))
+    }
+
+    /// Tells the renewers of leases that other workers have taken, or ask for.
+    fn tell_renewers(&self, leases: &[Lease]) {
+        let me = &self.settings.me;
+        for lease in leases {
+            if let Some(running) = self.running.get(&lease.shard_id)
+                && (lease.owner.as_ref() != Some(me) || lease.checkpoint_owner.is_some())
+            {
+                // A full queue is that of a renewer that is busy with the store, which tells it too.
+                let _ = running
+                    .commands
+                    .try_send(LeaseCommand::Seen(Box::new(lease.clone())));
+            }
+        }
+    }
+
+    /// Takes what the plan says. Returns whether to look again soon: a lease is being handed over to this worker, or
+    /// was not there to take any more.
+    async fn act(&mut self, leases: &[Lease]) -> bool {
+        let (me, running) = (&self.settings.me, self.running.keys().cloned().collect());
+        let orphans = self.orphans(leases);
+        let view = View {
+            leases,
+            sightings: &self.sightings,
+            me,
+            running: &running,
+            workers: &[],
+            orphans: &orphans,
+        };
+        let actions = plan(view, self.settings.rules(), &mut self.random);
+        let asked = actions
+            .iter()
+            .any(|action| matches!(action, Action::Steal(_)));
+        let is_handed_one = leases
+            .iter()
+            .any(|lease| lease.owner.as_ref() == Some(me) && lease.checkpoint_owner.is_some());
+        let begun = self.target.clock.instant();
+        let wanted = actions.len();
+        let writes = actions.into_iter().map(|action| match action {
+            Action::Steal(lease) if lease.hands_over() => {
+                LeaseWrite::new(lease, LeaseChange::HandOver(me.clone()))
+            }
+            Action::Take(lease) | Action::Steal(lease) => LeaseWrite::take(lease, me.clone()),
+        });
+        let written = self.write_all(writes).await;
+        let was_refused = written.len() < wanted;
+        for lease in written {
+            if lease.checkpoint_owner.is_none() {
+                self.start(lease, begun);
+            }
+        }
+        asked || is_handed_one || was_refused
+    }
+}

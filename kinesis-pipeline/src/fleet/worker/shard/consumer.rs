@@ -1,0 +1,265 @@
+use std::{fmt, sync::Arc};
+
+use super::{
+    context::{Halt, PAUSE_MIN, ShardContext},
+    decode::{after, begin_at},
+    gather::{Gather, Gathered},
+    lane::Lane,
+    lanes::Lanes,
+    process::Work,
+};
+use crate::{
+    GetError, KinesisRecord,
+    fleet::{
+        lease::{Lease, LeaseStore},
+        worker::{Processor, ShardStart, WorkerError, renewer::LeaseCommand},
+    },
+    get::{Begin, RawShardReader, SingleShard},
+};
+
+/// The end of the work on a shard.
+#[derive(Debug)]
+pub(in crate::fleet::worker) enum Outcome {
+    /// All of the shard is finished.
+    Ended,
+    /// Another worker has the lease.
+    Lost,
+    /// The lease was given back, or on to the worker that asked for it.
+    Released,
+    Failed(WorkerError),
+}
+
+/// The work on one shard: reads it, hands batches to the processors, and notes what is finished.
+pub(in crate::fleet::worker) struct ShardConsumer<P> {
+    /// One for each lane; taken when the work begins.
+    pub(in crate::fleet::worker) processors: Vec<P>,
+    pub(in crate::fleet::worker) store: Arc<dyn LeaseStore>,
+    pub(in crate::fleet::worker) consumer_arn: Option<Arc<str>>,
+    pub(in crate::fleet::worker) lease: Lease,
+    pub(in crate::fleet::worker) shard: ShardContext,
+}
+
+/// The processors of a shard.
+pub(super) enum Processing<P> {
+    /// A single one, called on the consumer's task.
+    Inline(Box<Lane<P>>),
+    Lanes(Box<Lanes>),
+}
+
+impl<R, P> Processing<P>
+where
+    R: KinesisRecord + Send,
+    P: Processor<Record = R> + 'static,
+{
+    fn new(mut processors: Vec<P>, shard: &ShardContext, start: &ShardStart) -> Self {
+        if processors.len() != 1 {
+            let lanes = Lanes::start(processors, shard, start);
+            return Self::Lanes(Box::new(lanes));
+        }
+        let processor = processors.remove(0);
+        let shard = shard.clone();
+        Self::Inline(Box::new(Lane { processor, shard }))
+    }
+
+    async fn initialize(&mut self, start: &ShardStart) -> Result<(), Halt> {
+        match self {
+            Self::Inline(lane) => lane.initialize(start).await,
+            // Each does so on its own task.
+            Self::Lanes(_) => Ok(()),
+        }
+    }
+
+    /// Waits until a lane goes no further by itself.
+    async fn halted(&mut self) -> Halt {
+        match self {
+            Self::Inline(_) => std::future::pending().await,
+            Self::Lanes(lanes) => lanes.halted().await,
+        }
+    }
+
+    /// Processes a batch, or hands it to lanes that have room for it.
+    async fn take(&mut self, batch: super::gather::RawBatch) -> Result<(), Halt> {
+        match self {
+            Self::Inline(lane) => {
+                let mut work = Work::of(batch);
+                lane.begin_acks(&mut work).await?;
+                lane.process(work).await
+            }
+            Self::Lanes(lanes) => lanes.dispatch(batch).await,
+        }
+    }
+
+    /// Waits until all that was taken is processed.
+    pub(super) async fn drain(&mut self) -> Result<(), Halt> {
+        match self {
+            Self::Inline(_) => Ok(()),
+            Self::Lanes(lanes) => lanes.drain().await,
+        }
+    }
+
+    /// Tells the processors that all of the shard came.
+    pub(super) async fn shard_ended(&mut self) -> Result<(), Halt> {
+        match self {
+            Self::Inline(lane) => lane.shard_ended().await,
+            Self::Lanes(lanes) => lanes.shard_ended().await,
+        }
+    }
+
+    /// Ends the processors' work, after the worker was asked to leave the shard or failed. Returns a failure meanwhile.
+    async fn shut_down(&mut self, is_asked: bool) -> Option<WorkerError> {
+        match self {
+            Self::Inline(lane) if is_asked => {
+                lane.shutdown_requested().await;
+                None
+            }
+            Self::Inline(_) => None,
+            Self::Lanes(lanes) => lanes.shut_down(is_asked).await,
+        }
+    }
+
+    async fn lease_lost(&mut self) {
+        match self {
+            Self::Inline(lane) => lane.lease_lost().await,
+            Self::Lanes(lanes) => lanes.lease_lost().await,
+        }
+    }
+}
+
+impl<R, P> ShardConsumer<P>
+where
+    R: KinesisRecord + Send,
+    P: Processor<Record = R> + 'static,
+{
+    /// Works until the shard ends, the lease is lost, or the worker leaves.
+    pub(in crate::fleet::worker) async fn run(mut self) -> Outcome {
+        let outcome = self.run_to_outcome().await;
+        // Checkpointers may outlive it.
+        self.shard.hold.lose();
+        outcome
+    }
+
+    async fn run_to_outcome(&mut self) -> Outcome {
+        let start = ShardStart {
+            shard_id: self.lease.shard_id.clone(),
+            checkpoint: self.lease.checkpoint.clone(),
+            pending: self.lease.pending.clone(),
+        };
+        let processors = std::mem::take(&mut self.processors);
+        let mut processing = Processing::new(processors, &self.shard, &start);
+        let hold = self.shard.hold.clone();
+        let halt = tokio::select! {
+            biased;
+            () = hold.lost() => Halt::Lost,
+            halt = self.work(&mut processing, &start) => halt,
+        };
+        let left = match halt {
+            Halt::Ended => return Outcome::Ended,
+            Halt::Lost => None,
+            Halt::Leave | Halt::Failed(_) => tokio::select! {
+                biased;
+                () = hold.lost() => None,
+                left = self.leave(&mut processing, &halt) => Some(left),
+            },
+        };
+        match (halt, left) {
+            (Halt::Failed(error), _) | (_, Some(Err(Halt::Failed(error)))) => {
+                Outcome::Failed(error)
+            }
+            (_, Some(Ok(()))) => Outcome::Released,
+            _ => {
+                processing.lease_lost().await;
+                Outcome::Lost
+            }
+        }
+    }
+
+    async fn work(&mut self, processing: &mut Processing<P>, start: &ShardStart) -> Halt {
+        let worked = match processing.initialize(start).await {
+            Ok(()) => self.read(processing).await,
+            Err(halt) => Err(halt),
+        };
+        worked.map_or_else(|halt| halt, |()| Halt::Ended)
+    }
+
+    /// Reads to the shard's end, again from the last record after an error that may pass.
+    async fn read(&mut self, processing: &mut Processing<P>) -> Result<(), Halt> {
+        let mut begin = begin_at(&self.lease);
+        let mut pause = PAUSE_MIN;
+        loop {
+            let mut reader = self.open(begin.clone());
+            let limits = self.shard.settings.gather_limits();
+            let mut gather = Gather::new(limits, self.shard.target.clock.clone());
+            let error = loop {
+                let gathered = tokio::select! {
+                    biased;
+                    () = self.shard.leaves() => return Err(Halt::Leave),
+                    halt = processing.halted() => return Err(halt),
+                    gathered = gather.next(&mut reader) => gathered,
+                };
+                match gathered {
+                    Gathered::Batch(batch) => {
+                        pause = PAUSE_MIN;
+                        if let Some(last) = batch.records.last() {
+                            begin = after(&last.position);
+                        }
+                        processing.take(batch).await?;
+                    }
+                    Gathered::End => return self.end(processing).await,
+                    Gathered::Failed(error) => break error,
+                }
+            };
+            drop(reader);
+            self.rest_after(error, processing, &mut pause).await?;
+        }
+    }
+
+    async fn rest_after(
+        &mut self,
+        error: GetError,
+        processing: &mut Processing<P>,
+        pause: &mut std::time::Duration,
+    ) -> Result<(), Halt> {
+        if !error.is_retryable() {
+            return Err(self.shard.failed(error));
+        }
+        self.shard.warn(&error, "read");
+        tokio::select! {
+            biased;
+            halt = processing.halted() => Err(halt),
+            rested = self.shard.rest(pause) => rested,
+        }
+    }
+
+    fn open(&self, begin: Begin) -> RawShardReader {
+        let mut options = self.shard.settings.reader.clone();
+        options.is_leased = true;
+        RawShardReader::open(SingleShard {
+            target: self.shard.target.clone(),
+            shard_id: self.lease.shard_id.clone(),
+            range: self.lease.hash_key_range,
+            begin,
+            options,
+            consumer_arn: self.consumer_arn.clone(),
+        })
+    }
+
+    /// Lets the processors come to a point, saves what is finished, and gives the lease back or on.
+    async fn leave(&mut self, processing: &mut Processing<P>, halt: &Halt) -> Result<(), Halt> {
+        let failed = processing.shut_down(matches!(halt, Halt::Leave)).await;
+        let checkpointer = &self.shard.checkpointer;
+        let released = checkpointer.command(|reply| LeaseCommand::Release { reply });
+        let released = released.await;
+        match failed {
+            Some(error) => Err(Halt::Failed(error)),
+            None => released.map_err(|_| Halt::Lost),
+        }
+    }
+}
+
+/// The shard's id is all that a lease needs to be told apart.
+impl<P> fmt::Debug for ShardConsumer<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = &self.lease.shard_id;
+        f.debug_tuple("ShardConsumer").field(id).finish()
+    }
+}

@@ -1,0 +1,80 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::get::Ordinal;
+
+/// The permission of lanes to begin with queued records.
+///
+/// When the worker leaves the shard, the lanes still process the queued records before the last one that any of them
+/// has begun, and drop the rest: then the watermark stands behind all that was processed, and the next owner repeats
+/// nothing. A lock, taken once per batch, makes beginning and draining exclude each other:
+///
+/// ```text
+///   lane A: takes 7..9                    begin: refused by `drain`, or noted before it
+///   driver:             drain
+///   lane B:                               takes 8: allowed up to the noted 9
+/// ```
+#[derive(Debug, Default)]
+pub(super) struct DrainMark(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    phase: DrainPhase,
+    /// One more than the last step that a lane has begun.
+    begun_to: Ordinal,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum DrainPhase {
+    /// Lanes begin with whatever is queued.
+    #[default]
+    Open,
+    /// Lanes finish those before the last that was begun.
+    Draining,
+    /// Lanes begin with nothing more.
+    Closed,
+}
+
+impl DrainMark {
+    /// A lane wants to begin with these steps, in their order. Returns how many of them it may begin with.
+    pub(super) fn begin(&self, steps: &[Ordinal]) -> usize {
+        let mut state = self.lock();
+        match state.phase {
+            DrainPhase::Open => {
+                let end = steps.last().map_or(0, |last| last + 1);
+                state.begun_to = state.begun_to.max(end);
+                steps.len()
+            }
+            DrainPhase::Draining => steps.partition_point(|step| *step < state.begun_to),
+            DrainPhase::Closed => 0,
+        }
+    }
+
+    pub(super) fn set(&self, phase: DrainPhase) {
+        self.lock().phase = phase;
+    }
+
+    pub(super) fn phase(&self) -> DrainPhase {
+        self.lock().phase
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_before_the_last_that_was_begun_is_still_processed() {
+        let mark = DrainMark::default();
+        assert_eq!(mark.begin(&[0, 3, 9]), 3);
+        assert_eq!(mark.begin(&[1, 2]), 2);
+        mark.set(DrainPhase::Draining);
+        assert_eq!(mark.begin(&[4, 8, 10, 11]), 2);
+        assert_eq!(mark.begin(&[10]), 0, "draining begins with nothing later");
+        mark.set(DrainPhase::Closed);
+        assert_eq!(mark.begin(&[5]), 0);
+    }
+}

@@ -1,0 +1,27 @@
+//! The work on one shard, from its reader to the processors.
+//!
+//! ```text
+//!   RawShardReader ── gather ──> RawBatch ──> Lane ──> Processor          one lane: on the consumer's own task
+//!                             │
+//!                             └─ lanes: a lane per processor, each on a task of its own
+//! ```
+//!
+//! - `consumer`: the driver: reads, hands batches on, leaves the shard.
+//! - `context`: the parts that the driver and the lanes share.
+//! - `gather`: batches by count, bytes and time.
+//! - `decode`: records and places between the reader's words, the lease's and the processor's.
+//! - `lane`, `process`: one processor: its calls, and the error policy for its batches.
+//! - `lanes`: several processors at work on one shard.
+//! - `end`: the end of the shard: leases of its children, then its own.
+
+mod consumer;
+mod context;
+mod decode;
+mod end;
+mod gather;
+mod lane;
+mod lanes;
+mod process;
+
+pub(super) use consumer::{Outcome, ShardConsumer};
+pub(super) use context::ShardContext;
