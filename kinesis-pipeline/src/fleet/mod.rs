@@ -51,8 +51,8 @@ pub use dynamodb::DynamoDbLeases;
 #[cfg(feature = "dynamodb")]
 pub use error::LeaseError;
 pub use lease::{
-    FileLeases, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore, LeaseStoreError,
-    LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, WorkerId,
+    FileLeases, FleetLead, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore,
+    LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, WorkerId,
 };
 pub use worker::{
     Batch, Checkpointer, CheckpointerError, Checkpointing, ErrorPolicy, FencingToken,
