@@ -25,6 +25,7 @@ pub(crate) mod lease;
 mod mark;
 #[cfg(feature = "dynamodb")]
 mod place;
+mod properties;
 #[cfg(feature = "dynamodb")]
 mod row;
 #[cfg(feature = "dynamodb")]
@@ -54,6 +55,7 @@ pub use lease::{
     FileLeases, FleetLead, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore,
     LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, WorkerId,
 };
+pub use properties::{PropertiesError, WorkerProperties};
 pub use worker::{
     Batch, Checkpointer, CheckpointerError, Checkpointing, ErrorPolicy, FencingToken,
     InvalidWorkerOption, Processor, ShardStart, Worker, WorkerBuilder, WorkerError, WorkerHandle,
