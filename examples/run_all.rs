@@ -214,6 +214,27 @@ async fn web_service_refuses_what_it_cannot_hold_and_stores_what_it_accepted() {
 }
 
 #[test]
+fn stream_processor_works_as_its_properties_say() {
+    let mut command = example("stream_processor");
+    for variable in ["AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_KINESIS"] {
+        command.env_remove(variable);
+    }
+    let output = succeeds(command);
+    assert!(output.contains("of testdrive-stream"), "{output}");
+    assert_eq!(
+        output.matches(r#""temperature":42.42"#).count(),
+        10,
+        "{output}"
+    );
+    assert!(output.contains("begins at TrimHorizon"), "{output}");
+    assert_eq!(output.matches(": left").count(), 4, "{output}");
+    assert!(
+        output.contains("4 shards were saved and given back"),
+        "{output}"
+    );
+}
+
+#[test]
 fn replay_reads_from_a_receipt_and_from_a_time() {
     let output = succeeds(example("replay"));
     assert!(

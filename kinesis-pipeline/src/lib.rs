@@ -170,11 +170,12 @@ pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
 pub use fleet::simulation;
 pub use fleet::{
     Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, DeadLetter, DeadLetterFuture,
-    DeadLetters, ErrorPolicy, FencingToken, FileDeadLetters, FileLeases, InvalidWorkerOption,
-    Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore, LeaseStoreError, LeaseWrite,
-    LeaseWritten, MemoryLeases, PendingCheckpoint, Processor, Redrive, RedriveError, RedriveReport,
-    ShardStart, StreamDeadLetters, Worker, WorkerBuilder, WorkerError, WorkerHandle, WorkerId,
-    WorkerReport, dead_letters_to,
+    DeadLetters, ErrorPolicy, FencingToken, FileDeadLetters, FileLeases, FleetLead,
+    InvalidWorkerOption, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore,
+    LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, Processor,
+    PropertiesError, Redrive, RedriveError, RedriveReport, ShardStart, StreamDeadLetters, Worker,
+    WorkerBuilder, WorkerError, WorkerHandle, WorkerId, WorkerProperties, WorkerReport,
+    dead_letters_to,
 };
 #[cfg(feature = "dynamodb")]
 pub use fleet::{DynamoDbCheckpoints, DynamoDbLeases, LeaseError};

@@ -25,6 +25,7 @@ pub(crate) mod lease;
 mod mark;
 #[cfg(feature = "dynamodb")]
 mod place;
+mod properties;
 #[cfg(feature = "dynamodb")]
 mod row;
 #[cfg(feature = "dynamodb")]
@@ -53,9 +54,10 @@ pub use dynamodb::DynamoDbLeases;
 #[cfg(feature = "dynamodb")]
 pub use error::LeaseError;
 pub use lease::{
-    FileLeases, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore, LeaseStoreError,
-    LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, WorkerId,
+    FileLeases, FleetLead, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore,
+    LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, WorkerId,
 };
+pub use properties::{PropertiesError, WorkerProperties};
 pub use worker::{
     Batch, Checkpointer, CheckpointerError, Checkpointing, ErrorPolicy, FencingToken,
     InvalidWorkerOption, Processor, ShardStart, Worker, WorkerBuilder, WorkerError, WorkerHandle,

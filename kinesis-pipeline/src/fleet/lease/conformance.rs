@@ -325,7 +325,7 @@ impl<'a, S: LeaseStore> Taker<'a, S> {
 
     async fn carry_out(&self, actions: Vec<Action>) -> Vec<Lease> {
         let mut taken = Vec::new();
-        for Action::Take(lease) | Action::Steal(lease) in actions {
+        for Action::Take(lease) | Action::Steal(lease) | Action::Renew(lease) in actions {
             taken.push(done(self.store, LeaseWrite::take(lease, self.me.clone())).await);
         }
         taken

@@ -11,6 +11,7 @@
 #[cfg(test)]
 pub(crate) mod conformance;
 mod file;
+mod lead;
 mod memory;
 pub(crate) mod plan;
 pub(crate) mod sightings;
@@ -20,6 +21,7 @@ pub(crate) mod sync;
 mod write;
 
 pub use file::FileLeases;
+pub use lead::FleetLead;
 pub use memory::MemoryLeases;
 pub use state::{Lease, LeaseCheckpoint, PendingCheckpoint, WorkerId};
 pub use store::{LeaseFuture, LeaseStore, LeaseStoreError};

@@ -42,6 +42,18 @@ pub(crate) enum Action {
     Take(Lease),
     /// Takes a lease from a live worker that has more.
     Steal(Lease),
+    /// Renews a lease that bears this worker's name and cannot be read yet, or any more.
+    Renew(Lease),
+}
+
+impl Action {
+    /// The shard of a lease that is only renewed.
+    pub(crate) fn renewed(&self) -> Option<&ShardId> {
+        match self {
+            Self::Renew(lease) => Some(&lease.shard_id),
+            Self::Take(_) | Self::Steal(_) => None,
+        }
+    }
 }
 
 /// Decides which leases to take, as KCL's `LeaseTaker`.
@@ -72,6 +84,25 @@ pub(crate) fn plan(view: View<'_>, rules: Rules, random: &mut fastrand::Rng) -> 
         actions.push(Action::Steal(lease.clone()));
     }
     actions
+}
+
+/// Decides what follows from a leader's assignments: takes the leases that bear this worker's name, as KCL's
+/// `LeaseDiscoverer`, and renews those among them that wait for their parents or are finished.
+///
+/// A leader counts every lease, so one that is not renewed goes to another worker, which does not read it either.
+pub(crate) fn adopt(view: View<'_>, rules: Rules) -> Vec<Action> {
+    let by_id: HashMap<_, _> = view.leases.iter().map(|l| (&l.shard_id, l)).collect();
+    let standings = Standings::of(view, rules);
+    let waits = |lease: &&Lease| {
+        lease.owner.as_ref() == Some(view.me)
+            && lease.checkpoint_owner.is_none()
+            && !view.running.contains(&lease.shard_id)
+            && (!can_start(lease, &by_id) || view.orphans.contains(&lease.shard_id))
+    };
+    let waiting = view.leases.iter().filter(waits);
+    let renewals = waiting.map(|lease| Action::Renew(lease.clone()));
+    let taken = standings.to_adopt.iter().copied().map(take);
+    taken.chain(renewals).collect()
 }
 
 /// Whether a lease can be read now: it is not finished, and its parents are finished or gone.

@@ -1,6 +1,6 @@
 use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
 
-use super::{Lease, LeaseWrite, LeaseWritten};
+use super::{FleetLead, Lease, LeaseWrite, LeaseWritten, WorkerId};
 
 /// Future of a call of a [`LeaseStore`].
 pub type LeaseFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LeaseStoreError>> + Send + 'a>>;
@@ -18,6 +18,23 @@ pub trait LeaseStore: fmt::Debug + Send + Sync + 'static {
 
     /// Makes one change, if the stored lease [admits](LeaseWrite::admits) it. The table is created on demand.
     fn write<'a>(&'a self, app: &'a str, write: LeaseWrite) -> LeaseFuture<'a, LeaseWritten>;
+
+    /// Shows that this worker is alive to a fleet that has a leader, and returns who shares the leases out.
+    ///
+    /// [`FleetLead::Workers`] for a store without leaders, as it is unless a store says otherwise.
+    fn report<'a>(&'a self, app: &'a str, worker: &'a WorkerId) -> LeaseFuture<'a, FleetLead> {
+        let _ = (app, worker);
+        Box::pin(std::future::ready(Ok(FleetLead::Workers)))
+    }
+
+    /// Returns the leases that bear this worker's name: for a store that finds them without reading all others.
+    fn assigned<'a>(&'a self, app: &'a str, worker: &'a WorkerId) -> LeaseFuture<'a, Vec<Lease>> {
+        Box::pin(async move {
+            let mut leases = self.list(app).await?;
+            leases.retain(|lease| lease.owner.as_ref() == Some(worker));
+            Ok(leases)
+        })
+    }
 }
 
 impl<S: LeaseStore + ?Sized> LeaseStore for Arc<S> {
@@ -27,6 +44,14 @@ impl<S: LeaseStore + ?Sized> LeaseStore for Arc<S> {
 
     fn write<'a>(&'a self, app: &'a str, write: LeaseWrite) -> LeaseFuture<'a, LeaseWritten> {
         (**self).write(app, write)
+    }
+
+    fn report<'a>(&'a self, app: &'a str, worker: &'a WorkerId) -> LeaseFuture<'a, FleetLead> {
+        (**self).report(app, worker)
+    }
+
+    fn assigned<'a>(&'a self, app: &'a str, worker: &'a WorkerId) -> LeaseFuture<'a, Vec<Lease>> {
+        (**self).assigned(app, worker)
     }
 }
 

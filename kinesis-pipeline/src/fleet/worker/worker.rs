@@ -3,7 +3,9 @@ use std::{collections::HashMap, fmt, future::Future, marker::PhantomData, pin::p
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    Batch, BoxError, Processor, WorkerError, coordinator::LeaseCoordinator, processor::EachBatch,
+    Batch, BoxError, Processor, WorkerError,
+    coordinator::{Following, LeaseCoordinator},
+    processor::EachBatch,
     settings::Settings,
 };
 use crate::{
@@ -149,6 +151,7 @@ impl<R: KinesisRecord + Send> Worker<R> {
             leave: watch::Sender::new(false),
             sightings: Sightings::default(),
             holes: HoleWatch::default(),
+            following: Following::default(),
             random: fastrand::Rng::new(),
             shards: None,
             running: HashMap::new(),

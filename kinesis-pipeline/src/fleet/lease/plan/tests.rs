@@ -157,7 +157,7 @@ impl Fleet {
                 self.write(&LeaseWrite::new(lease, LeaseChange::HandOver(me)));
                 return;
             }
-            Action::Take(lease) | Action::Steal(lease) => {
+            Action::Take(lease) | Action::Steal(lease) | Action::Renew(lease) => {
                 let running = &self.workers[index].running;
                 assert!(!running.contains(&lease.shard_id), "takes what it holds");
                 LeaseWrite::take(lease, me)
@@ -253,7 +253,7 @@ proptest! {
             for index in 0..4 {
                 let running = fleet.workers[index].running.clone();
                 for action in fleet.plan(index) {
-                    let (Action::Take(lease) | Action::Steal(lease)) = action;
+                    let (Action::Take(lease) | Action::Steal(lease) | Action::Renew(lease)) = action;
                     prop_assert!(!running.contains(&lease.shard_id));
                 }
             }
@@ -350,7 +350,7 @@ fn parents_come_before_their_children() {
     let taken = |fleet: &mut Fleet| {
         let mut taken: Vec<_> = fleet.plan(0).into_iter().collect();
         taken.sort_by_key(|action| {
-            let (Action::Take(lease) | Action::Steal(lease)) = action;
+            let (Action::Take(lease) | Action::Steal(lease) | Action::Renew(lease)) = action;
             lease.shard_id.clone()
         });
         taken
@@ -388,4 +388,40 @@ fn no_more_leases_are_taken_than_a_worker_may_hold() {
     let mut rules = rules();
     rules.leases_max = 3;
     assert_eq!(plan(view, rules, &mut fleet.random).len(), 3);
+}
+
+#[test]
+fn under_a_leader_a_worker_takes_what_bears_its_name_and_nothing_else() {
+    let mut fleet = Fleet::new(5, 2, 1).owned_by(&[0, 0, 1, 0, 1]);
+    let me = fleet.workers[0].id.clone();
+    let (other, running) = (fleet.workers[1].id.clone(), HashSet::from([shard(0)]));
+    fleet.leases[1].checkpoint_owner = Some(other);
+    fleet.leases[2].owner = None;
+    fleet.leases[3].parents = vec![shard(4)];
+    let sightings = Sightings::default();
+    let adopted = |leases: &[Lease]| {
+        let view = View {
+            leases,
+            sightings: &sightings,
+            me: &me,
+            running: &running,
+            workers: &[],
+            orphans: &HashSet::new(),
+        };
+        adopt(view, rules())
+    };
+    // 0 is read, 1 is still being handed over, 2 is free and 4 another's; 3 waits for its parent.
+    assert_eq!(
+        adopted(&fleet.leases),
+        [Action::Renew(fleet.leases[3].clone())]
+    );
+    fleet.leases[1].checkpoint_owner = None;
+    fleet.leases[4].checkpoint = LeaseCheckpoint::ShardEnd;
+    assert_eq!(
+        adopted(&fleet.leases),
+        [
+            Action::Take(fleet.leases[1].clone()),
+            Action::Take(fleet.leases[3].clone())
+        ]
+    );
 }

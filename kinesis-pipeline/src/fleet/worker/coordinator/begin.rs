@@ -30,6 +30,7 @@ where
         let shard_id = lease.shard_id.clone();
         tracing::info!(shard = %shard_id, worker = %self.settings.me, "lease taken");
         let hold = Hold::new(begun + self.settings.failover);
+        let running_hold = hold.clone();
         let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
         let progress = Arc::new(Progress::default());
         let token = FencingToken {
@@ -69,6 +70,7 @@ where
         let running = Running {
             commands,
             renewer,
+            hold: running_hold,
             task: self.tasks.spawn(consumer).id(),
         };
         self.running.insert(shard_id, running);

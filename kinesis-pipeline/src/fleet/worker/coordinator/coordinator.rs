@@ -6,13 +6,14 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use super::follow::Following;
 use crate::{
     KinesisRecord,
     fleet::{
         lease::{LeaseStore, sightings::Sightings, sync::HoleWatch},
         worker::{
-            Processor, WorkerError, WorkerReport, renewer::LeaseCommand, settings::Settings,
-            shard::Outcome,
+            Processor, WorkerError, WorkerReport, hold::Hold, renewer::LeaseCommand,
+            settings::Settings, shard::Outcome,
         },
     },
     shard::{Shard, ShardId},
@@ -32,6 +33,7 @@ pub(in crate::fleet::worker) struct LeaseCoordinator<F> {
     pub(in crate::fleet::worker) leave: watch::Sender<bool>,
     pub(in crate::fleet::worker) sightings: Sightings,
     pub(in crate::fleet::worker) holes: HoleWatch,
+    pub(in crate::fleet::worker) following: Following,
     pub(in crate::fleet::worker) random: fastrand::Rng,
     pub(in crate::fleet::worker) shards: Option<ShardList>,
     pub(in crate::fleet::worker) running: HashMap<ShardId, Running>,
@@ -54,6 +56,7 @@ pub(in crate::fleet::worker) struct ShardList {
 pub(in crate::fleet::worker) struct Running {
     pub(super) commands: mpsc::Sender<LeaseCommand>,
     pub(super) renewer: AbortHandle,
+    pub(super) hold: Hold,
     /// The consumer's task.
     pub(super) task: task::Id,
 }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use tokio::time::timeout;
 
@@ -7,8 +7,8 @@ use crate::{
     KinesisRecord,
     fleet::{
         lease::{
-            Lease, LeaseChange, LeaseStoreError, LeaseWrite,
-            plan::{Action, View, plan},
+            FleetLead, Lease, LeaseChange, LeaseStoreError, LeaseWrite,
+            plan::{Action, View, adopt, plan},
         },
         worker::{Processor, WorkerError, renewer::LeaseCommand},
     },
@@ -27,6 +27,9 @@ where
 {
     /// Looks at the leases once and acts. Returns the time until the next look.
     pub(super) async fn round(&mut self) -> Result<Duration, WorkerError> {
+        if let Some(pause) = self.discover().await {
+            return Ok(pause);
+        }
         let asked_at = self.target.clock.instant();
         let mut leases = match self.list().await {
             Ok(leases) => leases,
@@ -44,14 +47,16 @@ where
         self.sightings.observe(&leases, asked_at, now);
         self.tell_renewers(&leases);
         self.sync(&mut leases).await?;
+        self.report().await;
         let is_waiting = self.act(&leases).await;
+        self.following.on_listed(leases, now);
         // Soon also after a write that another worker's was faster than.
         Ok(if is_waiting {
             self.settings.hand_over_look_interval()
         } else {
             // Workers that were started together do not stay in step.
             let jitter = 0.9 + self.random.f64() / 10.0;
-            self.settings.round_interval().mul_f64(jitter)
+            self.next_look().mul_f64(jitter)
         })
     }
 
@@ -78,7 +83,7 @@ where
 
     /// Takes what the plan says. Returns whether to look again soon: a lease is being handed over to this worker, or
     /// was not there to take any more.
-    async fn act(&mut self, leases: &[Lease]) -> bool {
+    pub(super) async fn act(&mut self, leases: &[Lease]) -> bool {
         let (me, running) = (&self.settings.me, self.running.keys().cloned().collect());
         let orphans = self.orphans(leases);
         let view = View {
@@ -89,13 +94,22 @@ where
             workers: &[],
             orphans: &orphans,
         };
-        let actions = plan(view, self.settings.rules(), &mut self.random);
+        let rules = self.settings.rules();
+        let actions = match self.following.lead() {
+            FleetLead::Workers => plan(view, rules, &mut self.random),
+            FleetLead::Leader | FleetLead::Vacant => adopt(view, rules),
+        };
         let asked = actions
             .iter()
             .any(|action| matches!(action, Action::Steal(_)));
         let is_handed_one = leases
             .iter()
             .any(|lease| lease.owner.as_ref() == Some(me) && lease.checkpoint_owner.is_some());
+        let renewed: HashSet<_> = actions
+            .iter()
+            .filter_map(Action::renewed)
+            .cloned()
+            .collect();
         let begun = self.target.clock.instant();
         let wanted = actions.len();
         let writes = actions.into_iter().map(|action| match action {
@@ -103,11 +117,12 @@ where
                 LeaseWrite::new(lease, LeaseChange::HandOver(me.clone()))
             }
             Action::Take(lease) | Action::Steal(lease) => LeaseWrite::take(lease, me.clone()),
+            Action::Renew(lease) => LeaseWrite::new(lease, LeaseChange::Renew),
         });
         let written = self.write_all(writes).await;
         let was_refused = written.len() < wanted;
         for lease in written {
-            if lease.checkpoint_owner.is_none() {
+            if lease.checkpoint_owner.is_none() && !renewed.contains(&lease.shard_id) {
                 self.start(lease, begun);
             }
         }

@@ -2,6 +2,7 @@
 
 mod basics;
 mod errors;
+mod following;
 mod lanes;
 mod life;
 mod pressure;

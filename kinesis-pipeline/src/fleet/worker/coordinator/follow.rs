@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::coordinator::LeaseCoordinator;
+use crate::{
+    KinesisRecord,
+    fleet::{
+        lease::{FleetLead, Lease},
+        worker::Processor,
+    },
+    shard::ShardId,
+};
+
+/// A worker looks for what a leader gave it so many times in a fail-over time: what it does not renew in that time
+/// is given to another.
+const LOOKS: u32 = 3;
+
+/// How this worker follows a fleet that a KCL 3 leader leads.
+#[derive(Debug, Default)]
+pub(in crate::fleet::worker) struct Following {
+    lead: FleetLead,
+    /// Whether it was said that nobody leads.
+    said_vacant: bool,
+    /// All leases as they were listed last, for the parents of those that are given to this worker. Empty while
+    /// nobody leads.
+    leases: Vec<Lease>,
+    listed_at: Option<Instant>,
+}
+
+impl Following {
+    pub(super) fn lead(&self) -> FleetLead {
+        self.lead
+    }
+
+    pub(super) fn on_listed(&mut self, leases: Vec<Lease>, now: Instant) {
+        let is_led = self.lead == FleetLead::Leader;
+        self.leases = if is_led { leases } else { Vec::new() };
+        self.listed_at = Some(now);
+    }
+
+    fn learn(&mut self, lead: FleetLead) {
+        if lead != self.lead {
+            tracing::info!(?lead, before = ?self.lead, "the fleet is led otherwise");
+        }
+        if lead == FleetLead::Vacant && !self.said_vacant {
+            self.said_vacant = true;
+            tracing::warn!(
+                "no KCL 3 worker leads the fleet, and this one does not lead Java workers: it keeps the leases that \
+                 it holds and takes no others until one of them leads"
+            );
+        }
+        self.lead = lead;
+    }
+
+    /// The leases as they were listed, with those that were found since in their place.
+    fn with(&self, found: Vec<Lease>) -> Vec<Lease> {
+        let mut leases = self.leases.clone();
+        leases.retain(|lease| found.iter().all(|new| new.shard_id != lease.shard_id));
+        leases.extend(found);
+        leases
+    }
+}
+
+/// Work under a leader.
+impl<R, P, F> LeaseCoordinator<F>
+where
+    R: KinesisRecord + Send,
+    P: Processor<Record = R> + 'static,
+    F: Fn(&ShardId) -> P,
+{
+    /// Shows this worker to the fleet's leader, and learns who shares the leases out.
+    pub(super) async fn report(&mut self) {
+        let now = self.target.clock.instant();
+        // A leader gives more leases to a worker that shows itself, also when it cannot renew those that it has.
+        if self
+            .running
+            .values()
+            .any(|running| !running.hold.is_valid(now))
+        {
+            return;
+        }
+        let call = self.store.report(&self.settings.app, &self.settings.me);
+        match timeout(self.settings.call_max(), call).await {
+            Ok(Ok(lead)) => self.following.learn(lead),
+            // As before, then: a leader that cannot be asked about is still there.
+            Ok(Err(error)) => tracing::debug!(%error, "the fleet's leader cannot be found out"),
+            Err(_) => tracing::debug!("the fleet's leader cannot be found out in time"),
+        }
+    }
+
+    /// Takes what a leader gave to this worker since the last list. Returns the time until the next look; `None` if it
+    /// is time to list all leases.
+    pub(super) async fn discover(&mut self) -> Option<Duration> {
+        let now = self.target.clock.instant();
+        let listed_at = self.following.listed_at?;
+        let is_due =
+            now.duration_since(listed_at) + self.next_look() > self.settings.round_interval();
+        if self.following.lead != FleetLead::Leader || is_due {
+            return None;
+        }
+        let call = self.store.assigned(&self.settings.app, &self.settings.me);
+        match timeout(self.settings.call_max(), call).await {
+            Ok(Ok(found)) => {
+                let leases = self.following.with(found);
+                self.act(&leases).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "assigned leases cannot be found"),
+            Err(_) => tracing::debug!("assigned leases cannot be found in time"),
+        }
+        Some(self.next_look())
+    }
+
+    /// The time until the next look, if nothing is under way.
+    pub(super) fn next_look(&self) -> Duration {
+        match self.following.lead {
+            FleetLead::Leader => self.settings.round_interval() / LOOKS,
+            FleetLead::Workers | FleetLead::Vacant => self.settings.round_interval(),
+        }
+    }
+}
