@@ -1,4 +1,7 @@
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use crate::{Guard, store::Put};
 
@@ -13,6 +16,7 @@ pub(crate) struct Counts {
     found: AtomicU64,
     bytes: AtomicU64,
     memory: AtomicU64,
+    guard: OnceLock<Guard>,
 }
 
 impl Counts {
@@ -34,7 +38,11 @@ impl Counts {
         self.memory.fetch_max(bytes as u64, Relaxed);
     }
 
-    pub(crate) fn report(&self, guard: Guard) -> DeliveryReport {
+    pub(crate) fn guarded(&self, guard: Guard) {
+        let _ = self.guard.set(guard);
+    }
+
+    pub(crate) fn report(&self) -> DeliveryReport {
         DeliveryReport {
             records: self.records.load(Relaxed),
             kept: self.kept.load(Relaxed),
@@ -44,12 +52,12 @@ impl Counts {
             objects_found: self.found.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
             memory_bytes_most: self.memory.load(Relaxed),
-            guard,
+            guard: self.guard.get().copied(),
         }
     }
 }
 
-/// The numbers of a delivery, from its start to its end. Records that were read again after a lease changed hands count
+/// The numbers of a delivery since its start. Records that were read again after a lease changed hands count
 /// again; objects do not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -70,6 +78,6 @@ pub struct DeliveryReport {
     pub bytes: u64,
     /// The most memory that the open objects of one shard took, in bytes.
     pub memory_bytes_most: u64,
-    /// The way in which the store keeps objects from being written twice.
-    pub guard: Guard,
+    /// The way in which the store keeps objects from being written twice; `None` before it was tried.
+    pub guard: Option<Guard>,
 }

@@ -9,6 +9,7 @@ use kinesis_pipeline::{
 use super::Delivery;
 use crate::{
     DeliveryError, DeliveryReport, InvalidDelivery,
+    counts::Counts,
     settings::Settings,
     shard::{Ended, Ledger, ShardProcessor, ShardTask, Shared},
     store::{Target, probe},
@@ -57,6 +58,7 @@ impl Delivery {
             store,
             settings,
             worker,
+            counts: Arc::default(),
         })
     }
 
@@ -73,7 +75,7 @@ impl Delivery {
         mut records: Records<EncodedRecord>,
     ) -> Result<DeliveryReport, DeliveryError> {
         let store = self.store.clone();
-        let shared = shared(store, self.check()?).await?;
+        let shared = shared(store, self.check()?, Arc::default()).await?;
         let mut shards: HashMap<ShardId, ShardTask> = HashMap::new();
         let mut ready: Vec<Record<EncodedRecord>> = Vec::new();
         loop {
@@ -94,7 +96,7 @@ impl Delivery {
         for task in shards.values() {
             task.end().await.map_err(|ended| reason(&shared, ended))?;
         }
-        Ok(shared.counts.report(shared.target.guard))
+        Ok(shared.counts.report())
     }
 }
 
@@ -130,16 +132,18 @@ fn reason(shared: &Shared, Ended(shard): Ended) -> DeliveryError {
 async fn shared(
     store: Arc<dyn object_store::ObjectStore>,
     settings: Settings,
+    counts: Arc<Counts>,
 ) -> Result<Arc<Shared>, DeliveryError> {
     let prefix = settings.prefix.leading_text().to_owned();
     let guard = probe(&*store, &prefix).await?;
+    counts.guarded(guard);
     let target = Target {
         store,
         guard,
         clock: settings.clock.clone(),
         retry_max: settings.retry_max,
     };
-    Ok(Shared::new(settings, target))
+    Ok(Shared::new(settings, target, counts))
 }
 
 /// A worker of a fleet that delivers: made by [`Delivery::worker`].
@@ -148,24 +152,37 @@ pub struct DeliveryWorker {
     store: Arc<dyn object_store::ObjectStore>,
     settings: Settings,
     worker: Worker<EncodedRecord>,
+    counts: Arc<Counts>,
 }
 
-/// Stops a delivery from elsewhere: see [`DeliveryWorker::handle`]. Cheap to clone.
+/// Stops a delivery from elsewhere, and tells how far it is: see [`DeliveryWorker::handle`]. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct DeliveryHandle(WorkerHandle);
+pub struct DeliveryHandle {
+    worker: WorkerHandle,
+    counts: Arc<Counts>,
+}
 
 impl DeliveryHandle {
     /// Takes no more records, gives the leases back, and ends [`DeliveryWorker::run`].
     pub fn stop(&self) {
-        self.0.stop();
+        self.worker.stop();
+    }
+
+    /// The numbers so far.
+    #[must_use]
+    pub fn report(&self) -> DeliveryReport {
+        self.counts.report()
     }
 }
 
 impl DeliveryWorker {
-    /// A handle to stop it.
+    /// A handle to stop it and to look how far it is.
     #[must_use]
     pub fn handle(&self) -> DeliveryHandle {
-        DeliveryHandle(self.worker.handle())
+        DeliveryHandle {
+            worker: self.worker.handle(),
+            counts: self.counts.clone(),
+        }
     }
 
     /// Delivers until it is stopped or the stream is at its end.
@@ -176,7 +193,7 @@ impl DeliveryWorker {
     /// # Cancel safety
     /// Dropping the future is a crash: nothing is lost or doubled, and the leases are free after the fail-over time.
     pub async fn run(self) -> Result<DeliveryReport, DeliveryError> {
-        let shared = shared(self.store, self.settings).await?;
+        let shared = shared(self.store, self.settings, self.counts).await?;
         let handle = self.worker.handle();
         let make = |_: &ShardId| ShardProcessor::new(shared.clone());
         let mut running = std::pin::pin!(self.worker.run(make));
@@ -190,7 +207,7 @@ impl DeliveryWorker {
         match (shared.take_failure(), ended) {
             (Some(failure), _) => Err(failure),
             (None, Err(error)) => Err(DeliveryError::Worker(error)),
-            (None, Ok(_)) => Ok(shared.counts.report(shared.target.guard)),
+            (None, Ok(_)) => Ok(shared.counts.report()),
         }
     }
 }

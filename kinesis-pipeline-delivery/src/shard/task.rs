@@ -21,18 +21,18 @@ const ORDERS_MAX: usize = 1;
 pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
     pub(crate) target: Target,
-    pub(crate) counts: Counts,
+    pub(crate) counts: Arc<Counts>,
     /// The first failure of a shard.
     failure: Mutex<Option<DeliveryError>>,
     failed: watch::Sender<bool>,
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, target: Target) -> Arc<Self> {
+    pub(crate) fn new(settings: Settings, target: Target, counts: Arc<Counts>) -> Arc<Self> {
         Arc::new(Self {
             settings: Arc::new(settings),
             target,
-            counts: Counts::default(),
+            counts,
             failure: Mutex::default(),
             failed: watch::Sender::new(false),
         })

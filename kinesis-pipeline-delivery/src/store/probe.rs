@@ -22,7 +22,7 @@ pub enum Guard {
 
 /// Finds out what the store does, by writing a small object twice under a key of its own and removing it.
 pub(crate) async fn probe(store: &dyn ObjectStore, prefix: &str) -> Result<Guard, DeliveryError> {
-    let key = format!("{prefix}_probe/{:032x}", fastrand::u128(..));
+    let key = format!("{prefix}_probe-{:032x}", fastrand::u128(..));
     let path = Path::from(key.as_str());
     let create = || {
         let options = PutOptions::from(PutMode::Create);
