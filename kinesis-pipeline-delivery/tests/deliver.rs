@@ -1,5 +1,9 @@
 //! Deliveries as users set them up, from a stream to the bytes of the objects.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "keys of objects have a case"
+)]
 
 mod support;
 

@@ -2,7 +2,7 @@
 
 use crate::{bare_command, end_of};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 18] = [
     "local",
     "put",
     "get",
@@ -10,6 +10,8 @@ const COMMANDS: [&str; 16] = [
     "shards",
     "create",
     "delete",
+    "deliver",
+    "transform",
     "split",
     "merge",
     "describe",

@@ -38,25 +38,13 @@ impl Delivery {
             None => None,
         };
         self.check_keys(&prefix)?;
-        let format_extension = if self.format == Format::Tri {
-            ".tri"
-        } else {
-            ""
+        let extension = match &self.extension {
+            Some(extension) if !extension.is_empty() => extension.clone(),
+            // As Firehose does it: that of the compression alone.
+            Some(_) => compression.extension().to_owned(),
+            None if self.format == Format::Tri => self.format.extension().to_owned(),
+            None => self.format.extension().to_owned() + compression.extension(),
         };
-        let extension = self.extension.clone().map_or_else(
-            || match self.format {
-                Format::Tri => format_extension.to_owned(),
-                format => format!("{}{}", format.extension(), compression.extension()),
-            },
-            |extension| {
-                extension
-                    + if is_end_needed(&self.extension) {
-                        compression.extension()
-                    } else {
-                        ""
-                    }
-            },
-        );
         check_extension(&extension)?;
         let settings = Settings {
             fingerprint: self.fingerprint(),
@@ -116,25 +104,25 @@ impl Delivery {
         in_range(
             "the buffer",
             bytes,
-            BUFFER_BYTES_MIN..=BUFFER_BYTES_MAX,
+            (BUFFER_BYTES_MIN, BUFFER_BYTES_MAX),
             "1 KiB to 5 TiB",
         )?;
         for (what, time) in [
             ("the buffer's age", self.buffer_age),
             ("the idle time", idle),
         ] {
-            in_range(what, time, AGE_MIN..=AGE_MAX, "1 s to 24 hours")?;
+            in_range(what, time, (AGE_MIN, AGE_MAX), "1 s to 24 hours")?;
         }
         in_range(
             "the memory",
             self.memory_bytes,
-            MIB..=usize::MAX,
+            (MIB, usize::MAX),
             "1 MiB or more",
         )?;
         in_range(
             "the number of open objects",
             self.folders,
-            2..=1_000_000,
+            (2, 1_000_000),
             "2 to 1,000,000",
         )?;
         Ok(Limits {
@@ -201,24 +189,19 @@ impl Delivery {
     }
 }
 
-/// Whether a compression's extension stands behind the one that was set: only behind the empty one, as Firehose does it.
-fn is_end_needed(extension: &Option<String>) -> bool {
-    extension.as_deref() == Some("")
-}
-
 fn time_zone(zone: &str) -> Result<TimeZone, InvalidDelivery> {
     TimeZone::get(zone).map_err(|_| InvalidDelivery::TimeZone {
         zone: zone.to_owned(),
     })
 }
 
-fn in_range<T: PartialOrd + std::fmt::Debug>(
+fn in_range<T: PartialOrd + Copy + std::fmt::Debug>(
     what: &'static str,
     value: T,
-    values: std::ops::RangeInclusive<T>,
+    (least, most): (T, T),
     range: &'static str,
 ) -> Result<(), InvalidDelivery> {
-    if values.contains(&value) {
+    if (least..=most).contains(&value) {
         return Ok(());
     }
     Err(InvalidDelivery::OutOfRange {

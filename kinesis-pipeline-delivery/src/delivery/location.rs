@@ -27,6 +27,26 @@ impl Location {
         })
     }
 
+    /// As [`parse`](Self::parse), with the AWS SDK's settings for S3: profiles, SSO, web identity, roles of a machine, and
+    /// the region. Credentials that expire are asked for again.
+    ///
+    /// # Errors
+    /// [`InvalidDelivery::Url`].
+    pub async fn connect(url: &str) -> Result<Self, InvalidDelivery> {
+        #[cfg(feature = "aws")]
+        if url.starts_with("s3://") {
+            let store = super::credentials::s3(url).await;
+            return match store {
+                Ok(store) => Ok(Self { store }),
+                Err(source) => Err(InvalidDelivery::Url {
+                    url: url.to_owned(),
+                    source,
+                }),
+            };
+        }
+        std::future::ready(Self::parse(url)).await
+    }
+
     fn open(text: &str) -> Result<Self, kinesis_pipeline::BoxError> {
         let url = match Url::parse(text) {
             Ok(url) if url.scheme() != "file" && text.contains("://") => url,

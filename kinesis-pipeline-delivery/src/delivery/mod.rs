@@ -1,6 +1,8 @@
 //! The delivery: its settings here, their check in `check`, its course in `run`.
 
 mod check;
+#[cfg(feature = "aws")]
+mod credentials;
 mod location;
 mod run;
 

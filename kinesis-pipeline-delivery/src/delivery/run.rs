@@ -76,24 +76,23 @@ impl Delivery {
     ) -> Result<DeliveryReport, DeliveryError> {
         let store = self.store.clone();
         let shared = shared(store, self.check()?, Arc::default()).await?;
-        let mut shards: HashMap<ShardId, ShardTask> = HashMap::new();
+        let mut tasks: HashMap<ShardId, ShardTask> = HashMap::new();
         let mut ready: Vec<Record<EncodedRecord>> = Vec::new();
         loop {
-            let next = match records.next().now_or_never() {
-                Some(next) => next,
-                None => {
-                    hand_over(&mut ready, &mut shards, &shared).await?;
-                    records.next().await
-                }
+            let next = if let Some(next) = records.next().now_or_never() {
+                next
+            } else {
+                hand_over(&mut ready, &mut tasks, &shared).await?;
+                records.next().await
             };
             let Some(record) = next else { break };
             ready.push(record.map_err(DeliveryError::Read)?);
             if ready.len() >= GATHERED_RECORDS_MAX {
-                hand_over(&mut ready, &mut shards, &shared).await?;
+                hand_over(&mut ready, &mut tasks, &shared).await?;
             }
         }
-        hand_over(&mut ready, &mut shards, &shared).await?;
-        for task in shards.values() {
+        hand_over(&mut ready, &mut tasks, &shared).await?;
+        for task in tasks.values() {
             task.end().await.map_err(|ended| reason(&shared, ended))?;
         }
         Ok(shared.counts.report())
@@ -103,30 +102,30 @@ impl Delivery {
 /// Hands gathered records to the tasks of their shards.
 async fn hand_over(
     ready: &mut Vec<Record<EncodedRecord>>,
-    shards: &mut HashMap<ShardId, ShardTask>,
+    tasks: &mut HashMap<ShardId, ShardTask>,
     shared: &Arc<Shared>,
 ) -> Result<(), DeliveryError> {
     let mut by_shard: HashMap<ShardId, Vec<Record<EncodedRecord>>> = HashMap::new();
     for record in ready.drain(..) {
-        let shard = record.position().shard_id.clone();
-        by_shard.entry(shard).or_default().push(record);
+        let shard_id = record.position().shard_id.clone();
+        by_shard.entry(shard_id).or_default().push(record);
     }
-    for (shard, records) in by_shard {
-        if !shards.contains_key(&shard) {
-            let task = ShardTask::start(&shard, shared, Ledger::None, None)?;
-            shards.insert(shard.clone(), task);
+    for (shard_id, records) in by_shard {
+        if !tasks.contains_key(&shard_id) {
+            let task = ShardTask::start(&shard_id, shared, Ledger::None, None)?;
+            tasks.insert(shard_id.clone(), task);
         }
         let behind_latest = records.last().and_then(|record| record.behind_latest);
-        let handed = shards[&shard].records(records, behind_latest).await;
+        let handed = tasks[&shard_id].records(records, behind_latest).await;
         handed.map_err(|ended| reason(shared, ended))?;
     }
     Ok(())
 }
 
 /// The reason why a shard's task takes no orders.
-fn reason(shared: &Shared, Ended(shard): Ended) -> DeliveryError {
+fn reason(shared: &Shared, ended: Ended) -> DeliveryError {
     let failure = shared.take_failure();
-    failure.unwrap_or(DeliveryError::Panicked { shard })
+    failure.unwrap_or(DeliveryError::Panicked { shard: ended.0 })
 }
 
 async fn shared(

@@ -28,7 +28,7 @@ enum Engine {
     Gzip(Compress),
     Zstd(zstd::bulk::Compressor<'static>),
     Snappy,
-    HadoopSnappy(snap::raw::Encoder),
+    HadoopSnappy(Box<snap::raw::Encoder>),
 }
 
 impl Encoder {
@@ -44,7 +44,7 @@ impl Encoder {
                 Engine::Zstd(compressor)
             }
             Compression::Snappy => Engine::Snappy,
-            Compression::HadoopSnappy => Engine::HadoopSnappy(snap::raw::Encoder::new()),
+            Compression::HadoopSnappy => Engine::HadoopSnappy(Box::new(snap::raw::Encoder::new())),
         };
         Ok(Self { engine })
     }
@@ -188,7 +188,7 @@ mod tests {
         ) {
             for compression in ALL {
                 let mut used = Encoder::new(compression).unwrap();
-                encode(&mut used, &[other.clone()]);
+                encode(&mut used, std::slice::from_ref(&other));
                 let bytes = encode(&mut used, &blocks);
                 prop_assert_eq!(decode(compression, &bytes), blocks.concat());
                 let fresh = encode(&mut Encoder::new(compression).unwrap(), &blocks);

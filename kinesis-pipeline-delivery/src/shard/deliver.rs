@@ -29,7 +29,7 @@ const TIP_GRACE: Duration = Duration::from_secs(2);
 /// [`record`](Self::record) for each record, [`timer`](Self::timer) when [`due_at`](Self::due_at) has come,
 /// [`end`](Self::end) at the shard's end.
 pub(super) struct ShardDelivery {
-    shard: ShardId,
+    shard_id: ShardId,
     shared: Arc<Shared>,
     target: Target,
     ledger: Ledger,
@@ -43,13 +43,13 @@ pub(super) struct ShardDelivery {
 
 impl ShardDelivery {
     pub(super) fn new(
-        shard: ShardId,
+        shard_id: ShardId,
         shared: Arc<Shared>,
         ledger: Ledger,
         pending: Option<&PendingCheckpoint>,
     ) -> Result<Self, DeliveryError> {
         let replay = match pending {
-            Some(pending) => Replay::of(&shard, pending, &shared.settings)?,
+            Some(pending) => Replay::of(&shard_id, pending, &shared.settings)?,
             None => None,
         };
         let settings = &shared.settings;
@@ -57,7 +57,7 @@ impl ShardDelivery {
             .as_ref()
             .map_or(settings.limits, |replay| replay.limits);
         Ok(Self {
-            shard,
+            shard_id,
             window: settings.window(limits)?,
             target: shared.target.clone(),
             ledger,
@@ -127,7 +127,7 @@ impl ShardDelivery {
             && self.window.range().is_none()
             && replay.lacks_its_beginning(position)
         {
-            let shard = &self.shard;
+            let shard = &self.shard_id;
             tracing::error!(%shard, "records expired while an object was prepared: it is written without them, and records that a crashed worker wrote may be there twice");
         }
     }
@@ -270,7 +270,7 @@ impl ShardDelivery {
 
     fn compress_error(&self, source: std::io::Error) -> DeliveryError {
         DeliveryError::Compress {
-            shard: self.shard.clone(),
+            shard: self.shard_id.clone(),
             source,
         }
     }

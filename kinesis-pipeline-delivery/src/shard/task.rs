@@ -77,21 +77,21 @@ pub(super) enum Order {
 
 /// The task of one shard: it writes while the next records are read, and by time when none come. Ends when it is dropped.
 pub(crate) struct ShardTask {
-    shard: ShardId,
+    shard_id: ShardId,
     orders: mpsc::Sender<Order>,
     task: JoinHandle<()>,
 }
 
 impl ShardTask {
     pub(crate) fn start(
-        shard: &ShardId,
+        shard_id: &ShardId,
         shared: &Arc<Shared>,
         ledger: Ledger,
         pending: Option<&PendingCheckpoint>,
     ) -> Result<Self, DeliveryError> {
-        let delivery = ShardDelivery::new(shard.clone(), shared.clone(), ledger, pending)?;
+        let delivery = ShardDelivery::new(shard_id.clone(), shared.clone(), ledger, pending)?;
         let (orders, receiver) = mpsc::channel(ORDERS_MAX);
-        let (on_shard, on_shared) = (shard.clone(), shared.clone());
+        let (id, failures) = (shard_id.clone(), shared.clone());
         let task = tokio::spawn(async move {
             match run(delivery, receiver).await {
                 Ok(()) => {}
@@ -99,14 +99,14 @@ impl ShardTask {
                 Err(DeliveryError::Progress {
                     source: CheckpointerError::LeaseLost { .. },
                     ..
-                }) => tracing::debug!(shard = %on_shard, "the lease is lost"),
+                }) => tracing::debug!(shard = %id, "the lease is lost"),
                 Err(error) => {
-                    on_shared.fail(&on_shard, error);
+                    failures.fail(&id, error);
                 }
             }
         });
         Ok(Self {
-            shard: shard.clone(),
+            shard_id: shard_id.clone(),
             orders,
             task,
         })
@@ -131,7 +131,7 @@ impl ShardTask {
     }
 
     fn ended(&self) -> Ended {
-        Ended(self.shard.clone())
+        Ended(self.shard_id.clone())
     }
 }
 

@@ -208,7 +208,7 @@ mod tests {
             store: Arc::new(InMemory::new()),
             guard,
             clock: Clock::system(),
-            retry_max: Duration::from_secs(60),
+            retry_max: Duration::from_mins(1),
         }
     }
 

@@ -48,14 +48,12 @@ impl TransformFn {
         arrived_at: SystemTime,
         out: &mut BytesMut,
     ) -> Result<Made, FailureReason> {
-        match &self.0 {
-            Some(run) => run(record, arrived_at, out),
-            None => {
-                out.clear();
-                out.extend_from_slice(&record.data);
-                Ok(Made::Keep(None))
-            }
+        if let Some(run) = &self.0 {
+            return run(record, arrived_at, out);
         }
+        out.clear();
+        out.extend_from_slice(&record.data);
+        Ok(Made::Keep(None))
     }
 }
 
