@@ -262,3 +262,66 @@ async fn a_worker_with_other_prefixes_ends_where_an_object_is_prepared() {
             .all(|key| !key.starts_with("elsewhere"))
     );
 }
+
+/// An object of 24 MB, uploaded in parts of 8 MiB while it grows.
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_uploaded_in_parts_survives_a_crash_at_any_step() {
+    let clock = Clock::tokio(SystemTime::UNIX_EPOCH + Duration::from_hours(500_000));
+    let local = LocalKinesis::builder().clock(clock).start().await.unwrap();
+    let stream = local.stream::<EncodedRecord>("test", 1).await.unwrap();
+    for number in 0..24_u8 {
+        let key = PartitionKey::new("key").unwrap();
+        let data = vec![b'a' + number; 1_000_000];
+        stream
+            .put(&EncodedRecord::new(key, data.into()))
+            .await
+            .unwrap();
+    }
+    let start = |store: &Arc<InMemory>, leases: &MemoryLeases, tripwire: &Arc<Tripwire>| {
+        let fleet = stream
+            .worker(APP)
+            .leases(TripLeases(leases.clone(), tripwire.clone()))
+            .start(StartAt::TrimHorizon);
+        let worker = Delivery::to(TripStore(store.clone(), tripwire.clone()))
+            .buffer(100 << 20, Duration::from_secs(30))
+            .clock(stream.clock().clone())
+            .worker(fleet)
+            .unwrap();
+        (worker.handle(), tokio::spawn(worker.run()))
+    };
+    // Prepare, complete, checkpoint; the last round is not disturbed.
+    for (at, is_after) in [
+        (0, false),
+        (0, true),
+        (1, false),
+        (1, true),
+        (2, false),
+        (3, false),
+    ] {
+        let (store, leases): (Arc<InMemory>, _) = (Arc::default(), MemoryLeases::new());
+        if at < 3 {
+            let tripwire = Tripwire::new(at, is_after);
+            let (_, running) = start(&store, &leases, &tripwire);
+            tripwire.tripped.notified().await;
+            running.abort();
+            let _ = running.await;
+        }
+        let (handle, running) = start(&store, &leases, &Tripwire::never());
+        tokio::time::sleep(QUIET).await;
+        running.abort();
+        let found = objects(&*store).await;
+        assert_eq!(found.len(), 1);
+        let bytes = found.values().next().unwrap();
+        let lines: Vec<_> = bytes
+            .split(|byte| *byte == b'\n')
+            .map(|line| (line.first().copied(), line.len()))
+            .collect();
+        let expected: Vec<_> = (0..24_u8)
+            .map(|number| (Some(b'a' + number), 1_000_000))
+            .collect();
+        assert_eq!(lines[..24], expected);
+        assert_eq!(lines[24..], [(None, 0)]);
+        let memory = handle.report().memory_bytes_most;
+        assert!((8 << 20..16 << 20).contains(&memory), "{memory}");
+    }
+}
