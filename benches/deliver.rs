@@ -5,11 +5,16 @@
 //! cargo bench -p kinesis-pipeline-delivery --bench deliver -- 1000    # so many MB
 //! ```
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
+use futures_util::{Stream, stream};
 use kinesis_pipeline::{
-    Clock, EncodedRecord, KinesisStream, LocalKinesis, PartitionKey, Records, StartAt, Until,
+    Clock, EncodedRecord, GetError, PartitionKey, Position, Record,
     firehose::{Transform, Verdict},
 };
 use kinesis_pipeline_delivery::{Compression, Delivery, DeliveryReport, Location};
@@ -18,28 +23,20 @@ use kinesis_pipeline_delivery::{Compression, Delivery, DeliveryReport, Location}
 static MEMORY: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
 
 const RECORD_BYTES: usize = 1024;
-const PUT_RECORDS: usize = 4_000;
+/// The records that differ; they come again and again.
+const POOL_RECORDS: usize = 16_384;
 const BUFFER_BYTES: u64 = 32 << 20;
 
 #[tokio::main]
 async fn main() {
     let megabytes = std::env::args().find_map(|argument| argument.parse().ok());
     let records = megabytes.unwrap_or(200_usize) * 1_000_000 / RECORD_BYTES;
-    let stream = filled(records).await;
+    let pool = pool();
     let dir = std::env::temp_dir().join(format!("bench-deliver-{}", std::process::id()));
     println!(
         "{records} records of {RECORD_BYTES} bytes, to {}",
         dir.display()
     );
-
-    // What reading takes alone: the rest of a delivery's time is its own.
-    let begun = Clock::system().instant();
-    let mut reader = read(&stream).await;
-    while let Some(record) = reader.next().await {
-        record.expect("a record");
-    }
-    let reading = Clock::system().instant() - begun;
-    show("reading alone", records, reading, "");
 
     for compression in [
         Compression::None,
@@ -49,7 +46,7 @@ async fn main() {
     ] {
         let folder = dir.join(format!("{compression:?}"));
         let delivery = |to: Delivery| to.compression(compression);
-        let (report, time) = deliver(&stream, &folder, delivery).await;
+        let (report, time) = deliver(&pool, records, &folder, delivery).await;
         assert_eq!(report.kept, records as u64);
         let own = time.saturating_sub(reading);
         let name = format!("deliver, {compression:?}");
@@ -77,7 +74,7 @@ async fn main() {
             let to = to.prefix("k=!{partitionKeyFromLambda:k}/!{timestamp:yyyy}/");
             to.transform_with(keys, Verdict::<Bytes>::Keep)
         };
-        let (report, time) = deliver(&stream, &folder, delivery).await;
+        let (report, time) = deliver(&pool, records, &folder, delivery).await;
         let peak = MEMORY.peak_usage().saturating_sub(before) >> 20;
         let memory = report.memory_bytes_most >> 20;
         let name = format!("{folders} folders");
@@ -90,44 +87,44 @@ async fn main() {
     std::fs::remove_dir_all(dir).expect("it is there");
 }
 
-async fn filled(records: usize) -> KinesisStream<EncodedRecord> {
-    let local = LocalKinesis::start().await.expect("it starts");
-    let stream = local.stream("bench", 1).await.expect("a new stream");
+/// Records of hexadecimal digits: gzip halves them.
+fn pool() -> Vec<EncodedRecord> {
     let mut rng = fastrand::Rng::with_seed(7);
-    let mut left = records;
-    while left > 0 {
-        let count = left.min(PUT_RECORDS);
-        left -= count;
-        let put = std::iter::repeat_with(|| {
-            // Hexadecimal digits: gzip halves them.
-            let data: Vec<u8> = (0..RECORD_BYTES - 1)
-                .map(|_| b"0123456789abcdef"[rng.usize(..16)])
-                .collect();
-            EncodedRecord::new(PartitionKey::new("key").expect("a key"), data.into())
-        });
-        for receipt in stream.put_all(put.take(count)).await {
-            receipt.expect("it is stored");
-        }
-    }
-    stream
+    let mut record = || {
+        let digits = (1..RECORD_BYTES).map(|_| b"0123456789abcdef"[rng.usize(..16)]);
+        let data: Vec<u8> = digits.collect();
+        EncodedRecord::new(PartitionKey::new("key").expect("a key"), data.into())
+    };
+    (0..POOL_RECORDS).map(|_| record()).collect()
 }
 
-async fn read(stream: &KinesisStream<EncodedRecord>) -> Records<EncodedRecord> {
-    let reader = stream
-        .reader()
-        .start(StartAt::TrimHorizon)
-        .until(Until::Tip);
-    reader.open().await.expect("it opens")
+/// Records as a reader gives them, without the service's 2 MiB a second.
+fn read(
+    pool: &[EncodedRecord],
+    records: usize,
+) -> impl Stream<Item = Result<Record<EncodedRecord>, GetError>> + Unpin {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
+    stream::iter((0..records).map(move |number| {
+        let data = pool[number % pool.len()].clone();
+        let position = Position::new("shardId-000000000000".into(), (number as u128).into());
+        Ok(Record::new(
+            data,
+            PartitionKey::new("key").expect("a key"),
+            position,
+            at,
+        ))
+    }))
 }
 
 async fn deliver(
-    stream: &KinesisStream<EncodedRecord>,
+    pool: &[EncodedRecord],
+    records: usize,
     folder: &Path,
     set: impl FnOnce(Delivery) -> Delivery,
 ) -> (DeliveryReport, Duration) {
     let location = Location::parse(&folder.display().to_string()).expect("a folder");
     let delivery = Delivery::to_location(location).buffer(BUFFER_BYTES, Duration::from_hours(1));
-    let records = read(stream).await;
+    let records = read(pool, records);
     let begun = Clock::system().instant();
     let report = set(delivery).run(records).await.expect("it delivers");
     (report, Clock::system().instant() - begun)

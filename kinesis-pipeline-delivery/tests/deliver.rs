@@ -22,7 +22,7 @@ use kinesis_pipeline_delivery::{
     Compression, Delivery, DeliveryReport, Format, InvalidDelivery, Like,
 };
 use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory};
-use support::objects;
+use support::{TripStore, Tripwire, objects};
 
 /// 2027-01-15 08:00 UTC.
 const START: Duration = Duration::from_hours(500_000);
@@ -278,6 +278,44 @@ async fn a_second_run_finds_its_objects() {
     let second = run(Delivery::to_shared(store.clone()), &stream).await;
     assert_eq!((first.objects_written, first.objects_found), (1, 0));
     assert_eq!((second.objects_written, second.objects_found), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_dropped_while_credentials_are_expired() {
+    let stream = stream(&[b"one", b"two"]).await;
+    let store = Arc::new(InMemory::new());
+    let denied = TripStore(store.clone(), Tripwire::denying(12));
+    let begun = stream.clock().now();
+    let report = run(Delivery::to(denied), &stream).await;
+    assert_eq!((report.kept, report.objects_written), (2, 1));
+    assert_eq!(
+        objects(&*store).await.values().collect::<Vec<_>>(),
+        ["one\ntwo\n"]
+    );
+    let took = stream.clock().now().duration_since(begun).unwrap();
+    assert!(took > Duration::from_secs(60), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_denies_for_too_long_ends_the_delivery_with_its_error() {
+    let stream = stream(&[b"one"]).await;
+    let denied = TripStore(Arc::new(InMemory::new()), Tripwire::denying(usize::MAX));
+    let reader = stream
+        .reader()
+        .start(StartAt::TrimHorizon)
+        .until(Until::Tip);
+    let delivery = Delivery::to(denied).retry_max(Duration::from_mins(5));
+    let delivery = delivery.clock(stream.clock().clone());
+    let error = delivery
+        .run(reader.open().await.unwrap())
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("the object `2027/01/15/08/records-shardId"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 use std::{collections::HashMap, sync::Arc};
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use kinesis_pipeline::{
-    Checkpointing, EncodedRecord, ErrorPolicy, Record, Records, ShardId, Worker, WorkerBuilder,
+    Checkpointing, EncodedRecord, ErrorPolicy, GetError, Record, ShardId, Worker, WorkerBuilder,
     WorkerHandle,
 };
 
@@ -62,7 +62,9 @@ impl Delivery {
         })
     }
 
-    /// Delivers what a reader gives until it ends, and writes what is open then.
+    /// Delivers what a reader gives until it ends, and writes what is open then. Any stream of records will do.
+    ///
+    /// The records of each shard must come in their order.
     ///
     /// A reader has no leases: if it is started again at the same place, all of it is delivered again, to the same keys if
     /// the place and the settings are the same. For a delivery that goes on where it was, use
@@ -70,10 +72,10 @@ impl Delivery {
     ///
     /// # Errors
     /// [`DeliveryError`]. Dropping the future leaves whole objects, and some not written.
-    pub async fn run(
-        self,
-        mut records: Records<EncodedRecord>,
-    ) -> Result<DeliveryReport, DeliveryError> {
+    pub async fn run<S>(self, mut records: S) -> Result<DeliveryReport, DeliveryError>
+    where
+        S: Stream<Item = Result<Record<EncodedRecord>, GetError>> + Unpin,
+    {
         let store = self.store.clone();
         let shared = shared(store, self.check()?, Arc::default()).await?;
         let mut tasks: HashMap<ShardId, ShardTask> = HashMap::new();

@@ -29,6 +29,8 @@ pub(crate) struct Tripwire {
     steps: AtomicUsize,
     at: usize,
     is_after: bool,
+    /// How many puts are still to be denied, as with credentials that have expired.
+    denials: AtomicUsize,
     pub(crate) tripped: Notify,
 }
 
@@ -38,12 +40,24 @@ impl Tripwire {
             steps: AtomicUsize::new(0),
             at,
             is_after,
+            denials: AtomicUsize::new(0),
             tripped: Notify::new(),
         })
     }
 
     pub(crate) fn never() -> Arc<Self> {
         Self::new(usize::MAX, false)
+    }
+
+    pub(crate) fn denying(puts: usize) -> Arc<Self> {
+        let tripwire = Self::never();
+        tripwire.denials.store(puts, SeqCst);
+        tripwire
+    }
+
+    fn denies(&self) -> bool {
+        let one_less = |left: usize| left.checked_sub(1);
+        self.denials.fetch_update(SeqCst, SeqCst, one_less).is_ok()
     }
 
     pub(crate) fn steps(&self) -> usize {
@@ -106,6 +120,12 @@ impl ObjectStore for TripStore {
         let put = self.0.put_opts(location, payload, options);
         if location.as_ref().contains("_probe") {
             return put.await;
+        }
+        if self.1.denies() {
+            return Err(object_store::Error::PermissionDenied {
+                path: location.to_string(),
+                source: "the token has expired".into(),
+            });
         }
         self.1.pass(put).await
     }
