@@ -48,14 +48,8 @@ async fn main() {
         let delivery = |to: Delivery| to.compression(compression);
         let (report, time) = deliver(&pool, records, &folder, delivery).await;
         assert_eq!(report.kept, records as u64);
-        let own = time.saturating_sub(reading);
         let name = format!("deliver, {compression:?}");
-        show(
-            &name,
-            records,
-            time,
-            &format!("{:.0} MB/s without reading", speed(records, own)),
-        );
+        show(&name, records, time, &format!("{} bytes", report.bytes));
     }
     beside(&dir, records);
 
