@@ -293,7 +293,7 @@ async fn nothing_is_dropped_while_credentials_are_expired() {
         ["one\ntwo\n"]
     );
     let took = stream.clock().now().duration_since(begun).unwrap();
-    assert!(took > Duration::from_secs(60), "{took:?}");
+    assert!(took > Duration::from_mins(1), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use crate::{
 pub(crate) struct Deliver {
     #[command(flatten)]
     stream: StreamArgument,
-    /// Where to: s3://BUCKET/FOLDER, gs://, az://, file:///FOLDER or a folder of this machine.
+    /// Where to: `s3://BUCKET/FOLDER`, gs://, az://, `file:///FOLDER` or a folder of this machine.
     #[arg(long, value_name = "URL")]
     to: String,
     /// The application: deliveries of one name share the shards, and go on where they were.
@@ -106,6 +106,9 @@ enum Framing {
     /// Triton's archive.
     Tri,
 }
+
+/// A setter of a text.
+type SetText = fn(Delivery, String) -> Delivery;
 
 /// A size and a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,7 +222,7 @@ impl Deliver {
         if let Some(filter) = self.filter {
             delivery = filter.set(delivery);
         }
-        let texts: [(&Option<String>, fn(Delivery, String) -> Delivery); 5] = [
+        let texts: [(&Option<String>, SetText); 5] = [
             (&self.prefix, Delivery::prefix),
             (&self.error_prefix, Delivery::error_prefix),
             (&self.source_backup, Delivery::source_backup),
