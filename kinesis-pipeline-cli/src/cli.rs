@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions, consumers, create, delete, describe, get, load, local, man, merge, mode, put,
-    retention, scale, shards, split, streams, tags,
+    completions, consumers, create, delete, deliver, describe, get, load, local, man, merge, mode,
+    put, retention, scale, shards, split, streams, tags, transform,
 };
 
 /// The end of every `--help`.
@@ -45,6 +45,13 @@ Exit status:
   2    the command line is wrong
   130  SIGINT (Ctrl-C) ended it before its end; standard error says where
   143  SIGTERM did";
+
+/// The same for a delivery.
+const EXIT_STATUS_OF_DELIVER: &str = "\
+Exit status:
+  0    SIGINT (Ctrl-C) or SIGTERM ended it, or all is delivered with --once; the next run goes on where it was
+  1    it failed; standard error says why
+  2    the command line is wrong";
 
 /// The same for the server.
 const EXIT_STATUS_OF_LOCAL: &str = "\
@@ -103,6 +110,15 @@ pub(crate) enum Command {
     /// Load tables into a stream: files of TSV, CSV or JSON lines, a record per row.
     #[command(after_help = EXIT_STATUS_OF_LOAD)]
     Load(Box<load::Load>),
+    /// Deliver the records of a stream to object storage, each in one object.
+    ///
+    /// It is Firehose on a machine of yours: records are buffered, keyed by time, compressed, and written under names that
+    /// come from their positions, so that a run after a crash makes the same objects.
+    #[command(after_help = EXIT_STATUS_OF_DELIVER)]
+    Deliver(Box<deliver::Deliver>),
+    /// Run a filter over an event of Firehose, and print the response.
+    #[command(after_help = EXIT_STATUS)]
+    Transform(transform::Transform),
     /// List the streams.
     #[command(after_help = EXIT_STATUS)]
     Streams(streams::Streams),

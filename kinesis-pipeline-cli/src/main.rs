@@ -9,6 +9,7 @@ mod commands;
 mod connect;
 mod data;
 mod failure;
+mod filters;
 mod interrupt;
 mod logging;
 mod output;

@@ -4,6 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod consumers;
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod deliver;
 pub(crate) mod describe;
 pub(crate) mod get;
 pub(crate) mod load;
@@ -19,6 +20,7 @@ pub(crate) mod shards;
 pub(crate) mod split;
 pub(crate) mod streams;
 pub(crate) mod tags;
+pub(crate) mod transform;
 
 use crate::{
     cli::{Cli, Command},
@@ -33,6 +35,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Put(command) => command.run(global).await,
         Command::Get(command) => command.run(global).await,
         Command::Load(command) => command.run(global).await,
+        Command::Deliver(command) => command.run(global).await,
+        Command::Transform(command) => command.run(global),
         Command::Streams(command) => command.run(global).await,
         Command::Shards(command) => command.run(global).await,
         Command::Create(command) => command.run(global).await,

@@ -2,7 +2,7 @@
 
 use crate::{bare_command, end_of};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 19] = [
     "local",
     "load",
     "put",
@@ -11,6 +11,8 @@ const COMMANDS: [&str; 17] = [
     "shards",
     "create",
     "delete",
+    "deliver",
+    "transform",
     "split",
     "merge",
     "describe",

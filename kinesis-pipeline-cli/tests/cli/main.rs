@@ -1,6 +1,8 @@
 //! The program as its users run it: processes, pipes, exit statuses, against an embedded Kinesis over HTTP.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(unix)]
+mod deliver;
 mod get;
 mod help;
 mod load;

@@ -16,6 +16,7 @@
 //! | what comes | read |
 //! |---|---|
 //! | records to transform | [`transform`], [`Transform`], [`Event`], [`Response`] |
+//! | records of a stream, one by one | [`Transform::run_one`] |
 //! | records at an HTTP endpoint of yours | [`endpoint`] |
 //! | log lines out of CloudWatch Logs | [`CloudWatchLogs`] |
 //! | records of a Kinesis stream in a Lambda function, without Firehose | [`lambda`] |
@@ -47,6 +48,7 @@ pub mod lambda;
 mod lenient;
 mod logs;
 mod once;
+mod one;
 mod output;
 mod record;
 mod response;
@@ -57,6 +59,7 @@ pub use event::{Event, EventError, InputRecord, KinesisMetadata};
 pub use failure::{Failure, FailureReason};
 pub use logs::{CloudWatchLogs, LogEvent};
 pub use output::{Outcome, OutputRecord, PartitionKeys};
+pub use record::Made;
 pub use response::Response;
 pub use transform::{NewLine, OverflowRecord, RESPONSE_BYTES_MAX, Transform, transform};
 pub use verdict::{IntoVerdict, Verdict};

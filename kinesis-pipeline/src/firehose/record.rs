@@ -14,9 +14,11 @@ use crate::record::{EncodeContext, KinesisRecord};
 pub(super) type KeysOf<R> = Box<dyn Fn(&R) -> PartitionKeys + Send + Sync>;
 
 /// The outcome of one record; its bytes are in the buffer that was given.
-#[derive(Debug)]
-pub(super) enum Made {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// `Ok`: the bytes are delivered, under these keys if the transform makes any.
     Keep(Option<PartitionKeys>),
+    /// `Dropped`: there is nothing to deliver.
     Drop,
 }
 

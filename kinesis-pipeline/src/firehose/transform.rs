@@ -87,12 +87,12 @@ type ReingestAsync = Box<
 /// assert!(response.failures().is_empty());
 /// ```
 pub struct Transform<R> {
-    new_line: NewLine,
+    pub(super) new_line: NewLine,
     return_dropped_data: bool,
     response_bytes_max: usize,
     concurrency: usize,
     clock: Clock,
-    keys_of: Option<KeysOf<R>>,
+    pub(super) keys_of: Option<KeysOf<R>>,
     reingest: Option<Reingest>,
     reingest_async: Option<ReingestAsync>,
 }

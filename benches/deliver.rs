@@ -1,0 +1,159 @@
+//! A delivery to a local disk, beside `dd` and `gzip -6` of the same bytes, and its memory at 1, 100 and 10,000 folders.
+//!
+//! ```text
+//! cargo bench -p kinesis-pipeline-delivery --bench deliver            # 200 MB
+//! cargo bench -p kinesis-pipeline-delivery --bench deliver -- 1000    # so many MB
+//! ```
+
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use kinesis_pipeline::{
+    Clock, EncodedRecord, GetError, PartitionKey, Position, Record,
+    firehose::{Transform, Verdict},
+};
+use kinesis_pipeline_delivery::{Compression, Delivery, DeliveryReport, Location};
+
+#[global_allocator]
+static MEMORY: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
+
+const RECORD_BYTES: usize = 1024;
+/// The records that differ; they come again and again.
+const POOL_RECORDS: usize = 16_384;
+const BUFFER_BYTES: u64 = 32 << 20;
+
+#[tokio::main]
+async fn main() {
+    let megabytes = std::env::args().find_map(|argument| argument.parse().ok());
+    let records = megabytes.unwrap_or(200_usize) * 1_000_000 / RECORD_BYTES;
+    let pool = pool();
+    let dir = std::env::temp_dir().join(format!("bench-deliver-{}", std::process::id()));
+    println!(
+        "{records} records of {RECORD_BYTES} bytes, to {}",
+        dir.display()
+    );
+
+    for compression in [
+        Compression::None,
+        Compression::Gzip,
+        Compression::Zstd,
+        Compression::Snappy,
+    ] {
+        let folder = dir.join(format!("{compression:?}"));
+        let delivery = |to: Delivery| to.compression(compression);
+        let (report, time) = deliver(&pool, records, &folder, delivery).await;
+        assert_eq!(report.kept, records as u64);
+        let name = format!("deliver, {compression:?}");
+        show(&name, records, time, &format!("{} bytes", report.bytes));
+    }
+    beside(&dir, records);
+
+    for folders in [1, 100, 10_000] {
+        let folder = dir.join(format!("{folders} folders"));
+        let keys = Transform::new().partition_keys(move |data: &Bytes| {
+            let hash = data
+                .iter()
+                .take(8)
+                .fold(0_usize, |sum, byte| sum * 31 + usize::from(*byte));
+            [("k", (hash % folders).to_string())]
+        });
+        let before = MEMORY.current_usage();
+        MEMORY.reset_peak_usage();
+        let delivery = |to: Delivery| {
+            let to = to.prefix("k=!{partitionKeyFromLambda:k}/!{timestamp:yyyy}/");
+            to.transform_with(keys, Verdict::<Bytes>::Keep)
+        };
+        let (report, time) = deliver(&pool, records, &folder, delivery).await;
+        let peak = MEMORY.peak_usage().saturating_sub(before) >> 20;
+        let memory = report.memory_bytes_most >> 20;
+        let name = format!("{folders} folders");
+        let rest = format!(
+            "{} objects, open objects {memory} MiB, process {peak} MiB",
+            report.objects_written
+        );
+        show(&name, records, time, &rest);
+    }
+    std::fs::remove_dir_all(dir).expect("it is there");
+}
+
+/// Records of hexadecimal digits: gzip halves them.
+fn pool() -> Vec<EncodedRecord> {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let mut record = || {
+        let digits = (1..RECORD_BYTES).map(|_| b"0123456789abcdef"[rng.usize(..16)]);
+        let data: Vec<u8> = digits.collect();
+        EncodedRecord::new(PartitionKey::new("key").expect("a key"), data.into())
+    };
+    (0..POOL_RECORDS).map(|_| record()).collect()
+}
+
+/// Records as a reader gives them, without the service's 2 MiB a second.
+fn read(
+    pool: &[EncodedRecord],
+    records: usize,
+) -> impl Stream<Item = Result<Record<EncodedRecord>, GetError>> + Unpin {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
+    stream::iter((0..records).map(move |number| {
+        let data = pool[number % pool.len()].clone();
+        let position = Position::new("shardId-000000000000".into(), (number as u128).into());
+        Ok(Record::new(
+            data,
+            PartitionKey::new("key").expect("a key"),
+            position,
+            at,
+        ))
+    }))
+}
+
+async fn deliver(
+    pool: &[EncodedRecord],
+    records: usize,
+    folder: &Path,
+    set: impl FnOnce(Delivery) -> Delivery,
+) -> (DeliveryReport, Duration) {
+    let location = Location::parse(&folder.display().to_string()).expect("a folder");
+    let delivery = Delivery::to_location(location).buffer(BUFFER_BYTES, Duration::from_hours(1));
+    let records = read(pool, records);
+    let begun = Clock::system().instant();
+    let report = set(delivery).run(records).await.expect("it delivers");
+    (report, Clock::system().instant() - begun)
+}
+
+/// The same bytes through `dd`, with a sync as the delivery has it, and through `gzip -6`.
+fn beside(dir: &Path, records: usize) {
+    let shell = |script: &str| {
+        let begun = Clock::system().instant();
+        let status = Command::new("sh")
+            .arg("-c")
+            .arg(script)
+            .current_dir(dir)
+            .status();
+        assert!(status.expect("a shell").success(), "{script}");
+        Clock::system().instant() - begun
+    };
+    shell("find None -type f -exec cat {} + > all");
+    let time = shell("dd if=all of=copy bs=256K conv=fsync 2>/dev/null");
+    show("dd bs=256K conv=fsync", records, time, "");
+    let time = shell("gzip -6 < all > copy.gz");
+    let size = |path: &str| std::fs::metadata(dir.join(path)).map_or(0, |meta| meta.len());
+    show(
+        "gzip -6",
+        records,
+        time,
+        &format!("{} bytes", size("copy.gz")),
+    );
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
+fn speed(records: usize, time: Duration) -> f64 {
+    (records * RECORD_BYTES) as f64 / 1e6 / time.as_secs_f64()
+}
+
+fn show(name: &str, records: usize, time: Duration, rest: &str) {
+    println!("{name:<24} {:>7.0} MB/s  {rest}", speed(records, time));
+}

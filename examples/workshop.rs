@@ -1,0 +1,148 @@
+//! A workshop of Firehose on a laptop: events of all states in, those of New York filtered on the way, and a tree of
+//! objects by date and hour, the good and the failed ones.
+//!
+//! ```text
+//! cargo run --example workshop --features delivery [-- FOLDER]
+//! ```
+//!
+//! Two deliveries read the same stream, and both get all of it: one writes the records as they came, under `raw/`, the
+//! other what the filter makes of them, under `firehose/`. The filter is the function that a Lambda behind the real
+//! Firehose would run.
+
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use kinesis_pipeline::{
+    EncodedRecord, KinesisStream, LocalKinesis, MemoryLeases, PartitionKey, StartAt,
+    firehose::Verdict,
+};
+use kinesis_pipeline_delivery::{Delivery, DeliveryHandle, DeliveryReport, Location};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+const RECORDS: usize = 1_000;
+const STATES: &[&str] = &["NY", "AK", "AZ", "AR", "CA", "CO", "CT"];
+/// French regions: an event from there is an error.
+const REGIONS: &[&str] = &["IDF", "PACA"];
+const BUFFER_BYTES: u64 = 50 << 20;
+const BUFFER_AGE: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_millis(50);
+const WAITS_MAX: usize = 1_200;
+
+/// Keeps the events of New York, drops those of the other states, and fails the rest.
+fn filter(entry: String) -> Verdict<String> {
+    let event: Map<String, Value> = serde_json::from_str(&entry).unwrap_or_default();
+    let Some(state) = event.values().next().and_then(Value::as_str) else {
+        return Verdict::Fail("no event");
+    };
+    match state {
+        "NY" => Verdict::Keep(format!("New York State found !! for entry: {entry}")),
+        state if STATES.contains(&state) => Verdict::Drop,
+        _ => Verdict::Fail("not a state of the US"),
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let folder = std::env::args()
+        .nth(1)
+        .map_or_else(temporary, PathBuf::from);
+    let stream: KinesisStream<EncodedRecord> =
+        LocalKinesis::start().await?.stream("workshop", 2).await?;
+    generate(&stream).await?;
+
+    let to = || -> Result<Delivery, Box<dyn Error>> {
+        let location = Location::parse(&folder.display().to_string())?;
+        let delivery = Delivery::to_location(location).name("workshop");
+        // There is no next worker to go on: what is open is written at the end.
+        Ok(delivery
+            .buffer(BUFFER_BYTES, BUFFER_AGE)
+            .flush_on_stop(true))
+    };
+    let raw = run(
+        &stream,
+        "raw",
+        to()?.prefix("raw/good/").error_prefix("raw/bad/"),
+    );
+    let filtered = run(
+        &stream,
+        "filtered",
+        to()?.prefix("firehose/").transform(filter),
+    );
+    let (raw, filtered) = tokio::try_join!(raw, filtered)?;
+
+    println!("{}", folder.display());
+    show(&folder, 1)?;
+    println!("raw:      {} of {} delivered", raw.kept, raw.records);
+    println!(
+        "filtered: {} Ok, {} Dropped, {} ProcessingFailed of {}",
+        filtered.kept, filtered.dropped, filtered.failed, filtered.records
+    );
+    Ok(())
+}
+
+fn temporary() -> PathBuf {
+    std::env::temp_dir().join(format!("workshop-{}", std::process::id()))
+}
+
+/// Puts one `{uuid: state}` object a record.
+async fn generate(stream: &KinesisStream<EncodedRecord>) -> Result<(), Box<dyn Error>> {
+    let places: Vec<&str> = STATES.iter().chain(REGIONS).copied().collect();
+    let mut events = Vec::with_capacity(RECORDS);
+    for number in 0..RECORDS {
+        let uuid = Uuid::new_v4().to_string();
+        let entry = format!("{{\"{uuid}\":\"{}\"}}", places[number % places.len()]);
+        events.push(EncodedRecord::new(PartitionKey::new(uuid)?, entry.into()));
+    }
+    for receipt in stream.put_all(events).await {
+        receipt?;
+    }
+    Ok(())
+}
+
+/// Runs a delivery under this application name until it has had all records.
+async fn run(
+    stream: &KinesisStream<EncodedRecord>,
+    app: &str,
+    delivery: Delivery,
+) -> Result<DeliveryReport, Box<dyn Error>> {
+    let fleet = stream
+        .worker(app)
+        .leases(MemoryLeases::new())
+        .start(StartAt::TrimHorizon);
+    let worker = delivery.worker(fleet)?;
+    let handle = worker.handle();
+    let (report, ()) = tokio::join!(worker.run(), stop_at_the_end(handle));
+    Ok(report?)
+}
+
+async fn stop_at_the_end(handle: DeliveryHandle) {
+    for _ in 0..WAITS_MAX {
+        if handle.report().records >= RECORDS as u64 {
+            break;
+        }
+        tokio::time::sleep(WAIT).await;
+    }
+    handle.stop();
+}
+
+/// Prints the tree of a folder; files with how many lines they have.
+fn show(folder: &Path, depth: usize) -> Result<(), Box<dyn Error>> {
+    let mut entries: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<_, _>>()?;
+    entries.sort_by_key(std::fs::DirEntry::path);
+    for entry in entries {
+        let (path, name) = (entry.path(), entry.file_name());
+        let (indent, name) = ("  ".repeat(depth), name.to_string_lossy());
+        if path.is_dir() {
+            println!("{indent}{name}/");
+            show(&path, depth + 1)?;
+        } else {
+            let lines = std::fs::read_to_string(&path)?.lines().count();
+            println!("{indent}{name}  {lines} records");
+        }
+    }
+    Ok(())
+}

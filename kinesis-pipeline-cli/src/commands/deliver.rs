@@ -1,0 +1,278 @@
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use clap::{Args, ValueEnum};
+use kinesis_pipeline::{EncodedRecord, FileLeases, KinesisStream, StartAt, Until};
+use kinesis_pipeline_delivery::{Compression, Delivery, DeliveryReport, Format, Like, Location};
+
+use crate::{
+    cli::{Global, StreamArgument},
+    failure::Failure,
+    filters::Filter,
+    interrupt::Asked,
+    progress_bar::tell,
+    values,
+};
+
+#[derive(Args, Debug)]
+pub(crate) struct Deliver {
+    #[command(flatten)]
+    stream: StreamArgument,
+    /// Where to: `s3://BUCKET/FOLDER`, gs://, az://, `file:///FOLDER` or a folder of this machine.
+    #[arg(long, value_name = "URL")]
+    to: String,
+    /// The application: deliveries of one name share the shards, and go on where they were.
+    #[arg(long, value_name = "APP", default_value = "deliver")]
+    app: String,
+    /// The file in which deliveries of this machine keep their leases and checkpoints.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "kinesis-pipeline-leases.json"
+    )]
+    leases: PathBuf,
+    /// Begin with what arrives from now on, if the application has not read the stream before; without it, with the
+    /// oldest record.
+    #[arg(long)]
+    latest: bool,
+    /// End at what is in the stream now. No leases are used: another run delivers all of it again, to the same objects.
+    #[arg(long, conflicts_with_all = ["app", "leases", "latest"])]
+    once: bool,
+    /// The size of an object after compression, and the time after which a smaller one is written.
+    #[arg(long, value_name = "BYTES,TIME", default_value = "5MiB,60s")]
+    buffer: Buffer,
+    /// The begin of keys, with Firehose's expressions, such as 'data/!{timestamp:yyyy/MM/dd}/'.
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+    /// The begin of keys of failed records.
+    #[arg(long, value_name = "PREFIX")]
+    error_prefix: Option<String>,
+    /// Keep all records also as they came, under this prefix.
+    #[arg(long, value_name = "PREFIX")]
+    source_backup: Option<String>,
+    /// The first part of objects' names. The stream's name unless given.
+    #[arg(long)]
+    name: Option<String>,
+    /// Names and bytes as of another service.
+    #[arg(long, value_enum)]
+    like: Option<LikeWhat>,
+    /// The compression of objects.
+    #[arg(long, value_enum, default_value = "none")]
+    compression: Packing,
+    /// How records stand in an object; a line each unless given.
+    #[arg(long, value_enum)]
+    format: Option<Framing>,
+    /// The end of objects' names, such as .json.
+    #[arg(long)]
+    extension: Option<String>,
+    /// The time zone of timestamps in keys.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    time_zone: String,
+    /// A jq query that makes an object of partition keys, for '!{partitionKeyFromQuery:NAME}' in the prefix.
+    #[arg(long, value_name = "QUERY")]
+    jq: Option<String>,
+    /// A filter that records go through.
+    #[arg(long, value_enum)]
+    filter: Option<Filter>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LikeWhat {
+    /// Firehose.
+    Firehose,
+    /// A Kinesis channel.
+    Channel,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Packing {
+    /// None.
+    None,
+    /// Gzip.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+    /// Snappy in its framing format.
+    Snappy,
+    /// Snappy in Hadoop's blocks.
+    HadoopSnappy,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Framing {
+    /// A record per line.
+    Lines,
+    /// Records back to back.
+    Concat,
+    /// Triton's archive.
+    Tri,
+}
+
+/// A setter of a text.
+type SetText = fn(Delivery, String) -> Delivery;
+
+/// A size and a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Buffer {
+    bytes: u64,
+    age: Duration,
+}
+
+impl FromStr for Buffer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not BYTES,TIME, such as 50MiB,60s");
+        let (bytes, age) = text.split_once(',').ok_or_else(wrong)?;
+        let digits = bytes
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(bytes.len());
+        let (number, unit) = bytes.split_at(digits);
+        let unit: u64 = match unit {
+            "" | "B" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        Ok(Self {
+            bytes: number.checked_mul(unit).ok_or_else(wrong)?,
+            age: values::duration(age)?,
+        })
+    }
+}
+
+impl Deliver {
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let connected = global.connect_to(&self.stream.stream).await?;
+        let stream: KinesisStream<EncodedRecord> = connected.stream();
+        let location = Location::connect(&self.to).await?;
+        let delivery = self.delivery(location, stream.id().name());
+        if !global.quiet {
+            tell(&format!(
+                "delivering {} to {}; Ctrl-C ends it",
+                stream.id(),
+                self.to
+            ));
+        }
+        let report = if self.once {
+            let reader = stream.reader().start(StartAt::TrimHorizon);
+            let records = reader.until(Until::Tip).open().await?;
+            delivery.run(records).await?
+        } else {
+            self.share(delivery, &stream).await?
+        };
+        if !global.quiet {
+            tell(&line(&report));
+        }
+        Ok(())
+    }
+
+    /// Delivers as a worker of the application until a signal comes.
+    async fn share(
+        &self,
+        delivery: Delivery,
+        stream: &KinesisStream<EncodedRecord>,
+    ) -> Result<DeliveryReport, Failure> {
+        let start = if self.latest {
+            StartAt::Latest
+        } else {
+            StartAt::TrimHorizon
+        };
+        let fleet = stream.worker(self.app.as_str()).start(start);
+        let worker = delivery.worker(fleet.leases(FileLeases::new(&self.leases)))?;
+        let handle = worker.handle();
+        let mut running = std::pin::pin!(worker.run());
+        let asked = Asked::default();
+        let ended = tokio::select! {
+            ended = &mut running => ended,
+            () = asked.to_end(|_| ()) => {
+                handle.stop();
+                running.await
+            }
+        };
+        Ok(ended?)
+    }
+
+    fn delivery(&self, location: Location, stream: &str) -> Delivery {
+        let mut delivery = Delivery::to_location(location)
+            .name(self.name.as_deref().unwrap_or(stream))
+            .buffer(self.buffer.bytes, self.buffer.age)
+            .time_zone(&self.time_zone)
+            .compression(match self.compression {
+                Packing::None => Compression::None,
+                Packing::Gzip => Compression::Gzip,
+                Packing::Zstd => Compression::Zstd,
+                Packing::Snappy => Compression::Snappy,
+                Packing::HadoopSnappy => Compression::HadoopSnappy,
+            });
+        if let Some(like) = self.like {
+            delivery = delivery.like(match like {
+                LikeWhat::Firehose => Like::Firehose,
+                LikeWhat::Channel => Like::Channel,
+            });
+        }
+        if let Some(format) = self.format {
+            delivery = delivery.format(match format {
+                Framing::Lines => Format::Lines,
+                Framing::Concat => Format::Concat,
+                Framing::Tri => Format::Tri,
+            });
+        }
+        if let Some(filter) = self.filter {
+            delivery = filter.set(delivery);
+        }
+        let texts: [(&Option<String>, SetText); 5] = [
+            (&self.prefix, Delivery::prefix),
+            (&self.error_prefix, Delivery::error_prefix),
+            (&self.source_backup, Delivery::source_backup),
+            (&self.extension, Delivery::extension),
+            (&self.jq, Delivery::partition_by_jq),
+        ];
+        for (text, set) in texts {
+            if let Some(text) = text {
+                delivery = set(delivery, text.clone());
+            }
+        }
+        delivery
+    }
+}
+
+/// The counts in one line.
+fn line(report: &DeliveryReport) -> String {
+    format!(
+        "{} records: {} delivered, {} dropped, {} failed; {} objects written, {} found, {} bytes",
+        report.records,
+        report.kept,
+        report.dropped,
+        report.failed,
+        report.objects_written,
+        report.objects_found,
+        report.bytes
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_a_size_and_a_time() {
+        let buffer = |bytes, seconds| {
+            let age = Duration::from_secs(seconds);
+            Ok(Buffer { bytes, age })
+        };
+        assert_eq!("50MiB,60s".parse(), buffer(50 << 20, 60));
+        assert_eq!("1024,1m".parse(), buffer(1024, 60));
+        for wrong in [
+            "",
+            "5MiB",
+            "5MB,1s",
+            "MiB,1s",
+            "5MiB,60",
+            "99999999999999GiB,1s",
+        ] {
+            assert!(wrong.parse::<Buffer>().is_err(), "{wrong}");
+        }
+    }
+}

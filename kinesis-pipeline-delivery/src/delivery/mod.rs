@@ -1,0 +1,278 @@
+//! The delivery: its settings here, their check in `check`, its course in `run`.
+
+mod check;
+#[cfg(feature = "aws")]
+mod credentials;
+mod location;
+mod run;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use kinesis_pipeline::{
+    Clock, KinesisRecord,
+    firehose::{IntoVerdict, Transform},
+};
+pub use location::Location;
+use object_store::ObjectStore;
+pub use run::{DeliveryHandle, DeliveryWorker};
+
+use crate::{Compression, Format, Naming, transform::TransformFn};
+
+/// 1 MiB.
+const MIB: usize = 1024 * 1024;
+/// Firehose's limits of a buffer are 128 MiB and 15 minutes; its default is 5 MiB and 5 minutes.
+const BUFFER_BYTES: u64 = 5 * MIB as u64;
+const BUFFER_AGE: Duration = Duration::from_mins(1);
+const MEMORY_BYTES: usize = 64 * MIB;
+const FOLDERS: usize = 10_000;
+/// Firehose tries for 24 hours.
+const RETRY_MAX: Duration = Duration::from_hours(24);
+
+/// Firehose's behaviour, or that of a Kinesis channel, in names and prefixes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Like {
+    /// Names, prefixes and bytes as Firehose makes them: records back to back.
+    Firehose,
+    /// Names and prefixes of a Kinesis channel; a record per line.
+    Channel,
+}
+
+/// A delivery of records to object storage: a buffer for each folder, keys by time and partition, and each record in one
+/// object.
+///
+/// See the [crate's page](crate) for an example and the promises.
+#[must_use = "a delivery does nothing until it runs"]
+pub struct Delivery {
+    store: Arc<dyn ObjectStore>,
+    name: String,
+    naming: Naming,
+    prefix: Option<String>,
+    error_prefix: Option<String>,
+    source_prefix: Option<String>,
+    time_zone: String,
+    format: Format,
+    compression: Compression,
+    extension: Option<String>,
+    buffer_bytes: u64,
+    buffer_age: Duration,
+    idle: Option<Duration>,
+    memory_bytes: usize,
+    folders: usize,
+    transform: TransformFn,
+    has_keys: bool,
+    query: Option<String>,
+    flush_on_stop: bool,
+    retry_max: Duration,
+    clock: Clock,
+}
+
+impl Delivery {
+    /// A delivery to this store, with the defaults.
+    pub fn to(store: impl ObjectStore) -> Self {
+        Self::to_shared(Arc::new(store))
+    }
+
+    /// A delivery to a store that others use too.
+    pub fn to_shared(store: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            store,
+            name: "records".to_owned(),
+            naming: Naming::default(),
+            prefix: None,
+            error_prefix: None,
+            source_prefix: None,
+            time_zone: "UTC".to_owned(),
+            format: Format::default(),
+            compression: Compression::default(),
+            extension: None,
+            buffer_bytes: BUFFER_BYTES,
+            buffer_age: BUFFER_AGE,
+            idle: None,
+            memory_bytes: MEMORY_BYTES,
+            folders: FOLDERS,
+            transform: TransformFn::default(),
+            has_keys: false,
+            query: None,
+            flush_on_stop: false,
+            retry_max: RETRY_MAX,
+            clock: Clock::system(),
+        }
+    }
+
+    /// A delivery to the store and folder of a URL.
+    pub fn to_location(location: Location) -> Self {
+        Self::to_shared(location.into_store())
+    }
+
+    /// The first part of objects' names, as Firehose puts the delivery stream's name there. `records` by default; two
+    /// deliveries into one prefix need two names.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The form of objects' names. [`Naming::Position`] by default.
+    pub fn naming(mut self, naming: Naming) -> Self {
+        self.naming = naming;
+        self
+    }
+
+    /// Names, prefix and format of another service, as defaults of what is not set otherwise afterwards.
+    pub fn like(mut self, like: Like) -> Self {
+        (self.naming, self.format) = match like {
+            Like::Firehose => (Naming::Firehose, Format::Concat),
+            Like::Channel => (Naming::Channel, Format::Lines),
+        };
+        if self.extension.is_none() {
+            self.extension = Some(String::new());
+        }
+        self
+    }
+
+    /// The begin of keys, with Firehose's expressions: `!{timestamp:yyyy/MM/dd}` of the object's oldest record,
+    /// `!{partitionKeyFromLambda:name}`, `!{partitionKeyFromQuery:name}`, `!{firehose:random-string}`. One without a
+    /// timestamp gets the folders `yyyy/MM/dd/HH/` behind it. Empty by default.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// The begin of keys of failed records, with the expressions `!{timestamp:..}`, `!{firehose:error-output-type}` and
+    /// `!{firehose:random-string}`. By default the prefix up to its first expression, and
+    /// `!{firehose:error-output-type}/yyyy/MM/dd/HH/`.
+    pub fn error_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.error_prefix = Some(prefix.into());
+        self
+    }
+
+    /// Keeps every record also as it came, under this prefix. Not by default.
+    pub fn source_backup(mut self, prefix: impl Into<String>) -> Self {
+        self.source_prefix = Some(prefix.into());
+        self
+    }
+
+    /// The time zone of timestamps in keys, by its IANA name. `UTC` by default.
+    pub fn time_zone(mut self, name: impl Into<String>) -> Self {
+        self.time_zone = name.into();
+        self
+    }
+
+    /// The framing of records. [`Format::Lines`] by default.
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// The compression of objects. None by default.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// The end of objects' names, such as `.json.gz`. By default that of the format and the compression.
+    pub fn extension(mut self, extension: impl Into<String>) -> Self {
+        self.extension = Some(extension.into());
+        self
+    }
+
+    /// An object is written when it has these bytes, **after** compression, or when this time has passed since the first
+    /// record of the shard that is not written arrived, whichever comes first. 5 MiB and 60 s by default; 1 KiB to
+    /// 5 TiB, 1 s to 24 hours.
+    ///
+    /// From 64 MiB on, objects are uploaded in parts of 8 MiB while they grow.
+    pub fn buffer(mut self, bytes: u64, age: Duration) -> Self {
+        (self.buffer_bytes, self.buffer_age) = (bytes, age);
+        self
+    }
+
+    /// A folder's object is written when none of its records came for this time. The age of [`buffer`](Self::buffer) by
+    /// default.
+    pub fn idle(mut self, time: Duration) -> Self {
+        self.idle = Some(time);
+        self
+    }
+
+    /// The memory of the open objects of one shard, in bytes: when it is used up, the coldest are written until half is
+    /// free. 64 MiB by default, 1 MiB at least.
+    pub fn memory_bytes(mut self, bytes: usize) -> Self {
+        self.memory_bytes = bytes;
+        self
+    }
+
+    /// The most open objects of one shard; past it, the coldest are written until half is free. 10,000 by default.
+    pub fn folders_max(mut self, folders: usize) -> Self {
+        self.folders = folders;
+        self
+    }
+
+    /// Runs a function over every record: the same as in [`firehose::transform`](kinesis_pipeline::firehose::transform).
+    ///
+    /// What it keeps is delivered, what it drops is not, and what fails goes to the error prefix as Firehose's JSON
+    /// lines. It must depend on the record alone: after a crash it runs over the same records again, and must make the
+    /// same bytes.
+    pub fn transform<T, V>(self, function: impl Fn(T) -> V + Send + Sync + 'static) -> Self
+    where
+        T: KinesisRecord,
+        V: IntoVerdict<Record: KinesisRecord + 'static>,
+    {
+        self.transform_with(Transform::new(), function)
+    }
+
+    /// As [`transform`](Self::transform), with settings: partition keys, and whether lines are ended.
+    pub fn transform_with<T, V, R>(
+        mut self,
+        transform: Transform<R>,
+        function: impl Fn(T) -> V + Send + Sync + 'static,
+    ) -> Self
+    where
+        T: KinesisRecord,
+        R: KinesisRecord + 'static,
+        V: IntoVerdict<Record = R>,
+    {
+        self.transform = TransformFn::new(transform, function);
+        self.has_keys = true;
+        self
+    }
+
+    /// A jq query that makes an object of partition keys of each delivered JSON record: `{state: .address.state}` for
+    /// `!{partitionKeyFromQuery:state}`. A record that it fails on goes to the error prefix.
+    #[cfg(feature = "jq")]
+    pub fn partition_by_jq(mut self, query: impl Into<String>) -> Self {
+        self.query = Some(query.into());
+        self
+    }
+
+    /// Whether a worker that is stopped writes what is open. False by default: the next worker reads those records again
+    /// and makes the objects that would have been made. Set it where none follows.
+    pub fn flush_on_stop(mut self, yes: bool) -> Self {
+        self.flush_on_stop = yes;
+        self
+    }
+
+    /// How long a call to the store that fails is made again before the delivery ends with its error: also when
+    /// credentials have expired or the bucket denies. 24 hours by default.
+    pub fn retry_max(mut self, time: Duration) -> Self {
+        self.retry_max = time;
+        self
+    }
+
+    /// The clock that ages are measured by. The system's by default.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("store", &self.store)
+            .field("name", &self.name)
+            .field("prefix", &self.prefix)
+            .field("format", &self.format)
+            .field("compression", &self.compression)
+            .field("has_transform", &self.transform.is_set())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,223 @@
+use std::{collections::HashMap, sync::Arc};
+
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use kinesis_pipeline::{
+    Checkpointing, EncodedRecord, ErrorPolicy, GetError, Record, ShardId, Worker, WorkerBuilder,
+    WorkerHandle,
+};
+
+use super::Delivery;
+use crate::{
+    DeliveryError, DeliveryReport, InvalidDelivery,
+    counts::Counts,
+    settings::Settings,
+    shard::{Ended, Ledger, ShardProcessor, ShardTask, Shared},
+    store::{Target, probe},
+};
+
+/// The records of a reader that are handed to a shard's task together.
+const GATHERED_RECORDS_MAX: usize = 1_000;
+
+impl Delivery {
+    /// A delivery by a worker of a fleet: each record in one object, whatever crashes.
+    ///
+    /// The worker's settings of checkpoints and errors are replaced. Every worker of the application must deliver with
+    /// the same settings; they may be changed between two runs.
+    ///
+    /// ```
+    /// # use kinesis_pipeline::{KinesisStream, LocalKinesis, MemoryLeases, StartAt};
+    /// # use kinesis_pipeline_delivery::Delivery;
+    /// # use object_store::memory::InMemory;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let stream: KinesisStream<String> = LocalKinesis::start().await?.stream("readings", 1).await?;
+    /// // The application's name, and the store of its leases.
+    /// let fleet = stream.with_record_type().worker("to-s3").leases(MemoryLeases::new());
+    /// let worker = Delivery::to(InMemory::new()).worker(fleet.start(StartAt::TrimHorizon))?;
+    /// let handle = worker.handle(); // to stop it
+    /// # handle.stop();
+    /// let report = worker.run().await?;
+    /// # assert_eq!(report.records, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidDelivery`]. No call is made.
+    pub fn worker(
+        self,
+        fleet: WorkerBuilder<EncodedRecord>,
+    ) -> Result<DeliveryWorker, InvalidDelivery> {
+        let store = self.store.clone();
+        let settings = self.check()?;
+        let worker = fleet
+            .checkpointing(Checkpointing::Manual)
+            .on_error(ErrorPolicy::retry().attempts_max(1).then_stop())
+            .build()?;
+        Ok(DeliveryWorker {
+            store,
+            settings,
+            worker,
+            counts: Arc::default(),
+        })
+    }
+
+    /// Delivers what a reader gives until it ends, and writes what is open then. Any stream of records will do.
+    ///
+    /// The records of each shard must come in their order.
+    ///
+    /// A reader has no leases: if it is started again at the same place, all of it is delivered again, to the same keys if
+    /// the place and the settings are the same. For a delivery that goes on where it was, use
+    /// [`worker`](Self::worker).
+    ///
+    /// # Errors
+    /// [`DeliveryError`]. Dropping the future leaves whole objects, and some not written.
+    pub async fn run<S>(self, mut records: S) -> Result<DeliveryReport, DeliveryError>
+    where
+        S: Stream<Item = Result<Record<EncodedRecord>, GetError>> + Unpin,
+    {
+        let store = self.store.clone();
+        let shared = shared(store, self.check()?, Arc::default()).await?;
+        let mut tasks: HashMap<ShardId, ShardTask> = HashMap::new();
+        let mut ready: Vec<Record<EncodedRecord>> = Vec::new();
+        loop {
+            let next = if let Some(next) = records.next().now_or_never() {
+                next
+            } else {
+                hand_over(&mut ready, &mut tasks, &shared).await?;
+                records.next().await
+            };
+            let Some(record) = next else { break };
+            ready.push(record.map_err(DeliveryError::Read)?);
+            if ready.len() >= GATHERED_RECORDS_MAX {
+                hand_over(&mut ready, &mut tasks, &shared).await?;
+            }
+        }
+        hand_over(&mut ready, &mut tasks, &shared).await?;
+        for task in tasks.values() {
+            task.end().await.map_err(|ended| reason(&shared, ended))?;
+        }
+        Ok(shared.counts.report())
+    }
+}
+
+/// Hands gathered records to the tasks of their shards.
+async fn hand_over(
+    ready: &mut Vec<Record<EncodedRecord>>,
+    tasks: &mut HashMap<ShardId, ShardTask>,
+    shared: &Arc<Shared>,
+) -> Result<(), DeliveryError> {
+    let mut by_shard: HashMap<ShardId, Vec<Record<EncodedRecord>>> = HashMap::new();
+    for record in ready.drain(..) {
+        let shard_id = record.position().shard_id.clone();
+        by_shard.entry(shard_id).or_default().push(record);
+    }
+    for (shard_id, records) in by_shard {
+        if !tasks.contains_key(&shard_id) {
+            let task = ShardTask::start(&shard_id, shared, Ledger::None, None)?;
+            tasks.insert(shard_id.clone(), task);
+        }
+        let behind_latest = records.last().and_then(|record| record.behind_latest);
+        let handed = tasks[&shard_id].records(records, behind_latest).await;
+        handed.map_err(|ended| reason(shared, ended))?;
+    }
+    Ok(())
+}
+
+/// The reason why a shard's task takes no orders.
+fn reason(shared: &Shared, ended: Ended) -> DeliveryError {
+    let failure = shared.take_failure();
+    failure.unwrap_or(DeliveryError::Panicked { shard: ended.0 })
+}
+
+async fn shared(
+    store: Arc<dyn object_store::ObjectStore>,
+    settings: Settings,
+    counts: Arc<Counts>,
+) -> Result<Arc<Shared>, DeliveryError> {
+    let prefix = settings.prefix.leading_text().to_owned();
+    let guard = probe(&*store, &prefix).await?;
+    counts.guarded(guard);
+    let target = Target {
+        store,
+        guard,
+        clock: settings.clock.clone(),
+        retry_max: settings.retry_max,
+    };
+    Ok(Shared::new(settings, target, counts))
+}
+
+/// A worker of a fleet that delivers: made by [`Delivery::worker`].
+#[must_use = "a worker does nothing until it runs"]
+pub struct DeliveryWorker {
+    store: Arc<dyn object_store::ObjectStore>,
+    settings: Settings,
+    worker: Worker<EncodedRecord>,
+    counts: Arc<Counts>,
+}
+
+/// Stops a delivery from elsewhere, and tells how far it is: see [`DeliveryWorker::handle`]. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct DeliveryHandle {
+    worker: WorkerHandle,
+    counts: Arc<Counts>,
+}
+
+impl DeliveryHandle {
+    /// Takes no more records, gives the leases back, and ends [`DeliveryWorker::run`].
+    pub fn stop(&self) {
+        self.worker.stop();
+    }
+
+    /// The numbers so far.
+    #[must_use]
+    pub fn report(&self) -> DeliveryReport {
+        self.counts.report()
+    }
+}
+
+impl DeliveryWorker {
+    /// A handle to stop it and to look how far it is.
+    #[must_use]
+    pub fn handle(&self) -> DeliveryHandle {
+        DeliveryHandle {
+            worker: self.worker.handle(),
+            counts: self.counts.clone(),
+        }
+    }
+
+    /// Delivers until it is stopped or the stream is at its end.
+    ///
+    /// # Errors
+    /// [`DeliveryError`]: another run goes on where this one was.
+    ///
+    /// # Cancel safety
+    /// Dropping the future is a crash: nothing is lost or doubled, and the leases are free after the fail-over time.
+    pub async fn run(self) -> Result<DeliveryReport, DeliveryError> {
+        let shared = shared(self.store, self.settings, self.counts).await?;
+        let handle = self.worker.handle();
+        let make = |_: &ShardId| ShardProcessor::new(shared.clone());
+        let mut running = std::pin::pin!(self.worker.run(make));
+        let ended = tokio::select! {
+            ended = &mut running => ended,
+            () = shared.failed() => {
+                handle.stop();
+                running.await
+            }
+        };
+        match (shared.take_failure(), ended) {
+            (Some(failure), _) => Err(failure),
+            (None, Err(error)) => Err(DeliveryError::Worker(error)),
+            (None, Ok(_)) => Ok(shared.counts.report()),
+        }
+    }
+}
+
+impl std::fmt::Debug for DeliveryWorker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeliveryWorker")
+            .field("store", &self.store)
+            .field("name", &self.settings.name)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,30 @@
+/// Compression of objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Compression {
+    /// None. The default.
+    #[default]
+    None,
+    /// Gzip, level 6: one member, that every reader takes.
+    Gzip,
+    /// Zstandard, level 3: a frame for each block of 256 KiB, which `zstd -d` and libraries read as one.
+    Zstd,
+    /// Snappy in its framing format (`.sz`).
+    Snappy,
+    /// Snappy in Hadoop's blocks, Firehose's `HADOOP_SNAPPY`.
+    HadoopSnappy,
+}
+
+impl Compression {
+    /// Returns the end of a file's name.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Gzip => ".gz",
+            Self::Zstd => ".zst",
+            Self::Snappy => ".sz",
+            Self::HadoopSnappy => ".snappy",
+        }
+    }
+}

@@ -1,0 +1,153 @@
+use std::io;
+
+use kinesis_pipeline::{
+    BoxError, CheckpointerError, GetError, InvalidWorkerOption, ShardId, WorkerError,
+};
+
+use crate::prefix::PrefixError;
+
+/// The reason why a delivery ended.
+///
+/// Objects that are written stay; a delivery that is started again goes on after the last checkpoint.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeliveryError {
+    /// An object could not be written.
+    #[error("the object `{key}` could not be written")]
+    Store {
+        /// The object's key.
+        key: String,
+        /// The store's error.
+        source: object_store::Error,
+    },
+    /// An object is there already with other bytes: the transform gives another result for the same record (by a clock
+    /// or a random number), its settings were changed, or another delivery has the same name and prefix.
+    #[error(
+        "the object `{key}` is there already with other bytes: give each delivery a name or prefix of its own, and let the transform depend on the record alone"
+    )]
+    ObjectDiffers {
+        /// The object's key.
+        key: String,
+    },
+    /// A block could not be compressed.
+    #[error("records of {shard} could not be compressed")]
+    Compress {
+        /// The shard.
+        shard: ShardId,
+        /// The encoder's error.
+        source: io::Error,
+    },
+    /// A checkpoint or what is prepared on the lease could not be stored.
+    #[error("the progress of {shard} could not be stored")]
+    Progress {
+        /// The shard.
+        shard: ShardId,
+        /// The reason.
+        source: CheckpointerError,
+    },
+    /// The last worker prepared an object in a form that this version does not read.
+    #[error(
+        "{shard} has a prepared object that this version cannot read: deliver it with the version that prepared it, or a later one"
+    )]
+    Prepared {
+        /// The shard.
+        shard: ShardId,
+        /// The reason.
+        source: serde_json::Error,
+    },
+    /// The settings that decide about keys and bytes were changed while objects were prepared: with the new ones their
+    /// records would be written a second time, elsewhere.
+    #[error(
+        "{shard} has prepared objects, and the name, prefixes, format or compression were changed since: run once with the old settings; the objects are {keys:?}"
+    )]
+    SettingsChanged {
+        /// The shard.
+        shard: ShardId,
+        /// The keys of the prepared objects, eight at most.
+        keys: Vec<String>,
+    },
+    /// The worker ended.
+    #[error("the worker of the delivery ended")]
+    Worker(#[source] WorkerError),
+    /// The stream cannot be read.
+    #[error("the stream cannot be read")]
+    Read(#[source] GetError),
+    /// The work on a shard was cut off by a panic.
+    #[error("the delivery of {shard} panicked")]
+    Panicked {
+        /// The shard.
+        shard: ShardId,
+    },
+    /// The settings are not usable.
+    #[error(transparent)]
+    Settings(#[from] InvalidDelivery),
+}
+
+/// Settings that no delivery can work with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidDelivery {
+    /// A prefix cannot be used.
+    #[error("the {which}: {source}")]
+    Prefix {
+        /// Which of the prefixes.
+        which: &'static str,
+        /// The problem.
+        source: PrefixError,
+    },
+    /// The time zone is not known.
+    #[error("the time zone `{zone}` is not known: use an IANA name as Europe/Berlin")]
+    TimeZone {
+        /// The name.
+        zone: String,
+    },
+    /// A limit is out of its range.
+    #[error("{what} is {value}: set {range}")]
+    OutOfRange {
+        /// The setting.
+        what: &'static str,
+        /// The value.
+        value: String,
+        /// The range.
+        range: &'static str,
+    },
+    /// The format and the compression do not go together.
+    #[error("the format tri is Snappy's framing format: set no other compression")]
+    TriCompression,
+    /// The delivery's name is empty or too long to be a part of keys.
+    #[error("the name `{name}` cannot be a part of keys: set 1 to 64 bytes, `/` is no part of it")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The prefix asks for a partition key and nothing makes any.
+    #[error("the prefix has `{expression}`, and {missing} is set")]
+    NoPartitionKeys {
+        /// The expression.
+        expression: String,
+        /// The missing setting.
+        missing: &'static str,
+    },
+    /// The jq query cannot be compiled.
+    #[error("the jq query `{query}` cannot be used: {problem}")]
+    Query {
+        /// The query.
+        query: String,
+        /// The problem.
+        problem: String,
+    },
+    /// The URL names no store.
+    #[error("`{url}` names no object store")]
+    Url {
+        /// The URL.
+        url: String,
+        /// The reason.
+        source: BoxError,
+    },
+    /// The encoder cannot be made.
+    #[error("the compression cannot be set up")]
+    Compression(#[source] io::Error),
+    /// The worker's settings are not usable.
+    #[error(transparent)]
+    Worker(#[from] InvalidWorkerOption),
+}

@@ -1,0 +1,181 @@
+use std::{
+    future::pending,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use kinesis_pipeline::{CheckpointerError, EncodedRecord, PendingCheckpoint, Record, ShardId};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::{JoinHandle, coop::consume_budget},
+    time::{Instant, sleep_until},
+};
+
+use super::{deliver::ShardDelivery, ledger::Ledger};
+use crate::{DeliveryError, counts::Counts, settings::Settings, store::Target};
+
+/// How many orders wait for a shard's task. With the one that it works on, a shard holds this many batches and one more.
+const ORDERS_MAX: usize = 1;
+
+/// The part of a delivery that its shards share.
+pub(crate) struct Shared {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) target: Target,
+    pub(crate) counts: Arc<Counts>,
+    /// The first failure of a shard.
+    failure: Mutex<Option<DeliveryError>>,
+    failed: watch::Sender<bool>,
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings, target: Target, counts: Arc<Counts>) -> Arc<Self> {
+        Arc::new(Self {
+            settings: Arc::new(settings),
+            target,
+            counts,
+            failure: Mutex::default(),
+            failed: watch::Sender::new(false),
+        })
+    }
+
+    /// Waits until a shard fails.
+    pub(crate) async fn failed(&self) {
+        // The sender is part of this value.
+        let _ = self.failed.subscribe().wait_for(|failed| *failed).await;
+    }
+
+    /// Takes out the first failure.
+    pub(crate) fn take_failure(&self) -> Option<DeliveryError> {
+        let failure = self.failure.lock();
+        failure.unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Notes the first failure, which ends the delivery.
+    pub(super) fn fail(&self, shard: &ShardId, error: DeliveryError) -> Ended {
+        tracing::error!(%shard, error = &error as &dyn std::error::Error, "the delivery of a shard ends");
+        let failure = self.failure.lock();
+        let mut failure = failure.unwrap_or_else(PoisonError::into_inner);
+        if !self.failed.send_replace(true) {
+            *failure = Some(error);
+        }
+        Ended(shard.clone())
+    }
+}
+
+/// A task that takes no more orders. The reason is the delivery's failure, or a panic.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the delivery of {0} has ended")]
+pub(crate) struct Ended(pub(crate) ShardId);
+
+/// An order to a shard's task.
+pub(super) enum Order {
+    /// Records to deliver, in their order, and how far their page was behind the tip.
+    Records(Vec<Record<EncodedRecord>>, Option<Duration>),
+    /// Writes all that is open, and ends.
+    End(oneshot::Sender<()>),
+}
+
+/// The task of one shard: it writes while the next records are read, and by time when none come. Ends when it is dropped.
+pub(crate) struct ShardTask {
+    shard_id: ShardId,
+    orders: mpsc::Sender<Order>,
+    task: JoinHandle<()>,
+}
+
+impl ShardTask {
+    pub(crate) fn start(
+        shard_id: &ShardId,
+        shared: &Arc<Shared>,
+        ledger: Ledger,
+        pending: Option<&PendingCheckpoint>,
+    ) -> Result<Self, DeliveryError> {
+        let delivery = ShardDelivery::new(shard_id.clone(), shared.clone(), ledger, pending)?;
+        let (orders, receiver) = mpsc::channel(ORDERS_MAX);
+        let (id, failures) = (shard_id.clone(), shared.clone());
+        let task = tokio::spawn(async move {
+            match run(delivery, receiver).await {
+                Ok(()) => {}
+                // Another worker goes on; this one's processor is told by its own worker.
+                Err(DeliveryError::Progress {
+                    source: CheckpointerError::LeaseLost { .. },
+                    ..
+                }) => tracing::debug!(shard = %id, "the lease is lost"),
+                Err(error) => {
+                    failures.fail(&id, error);
+                }
+            }
+        });
+        Ok(Self {
+            shard_id: shard_id.clone(),
+            orders,
+            task,
+        })
+    }
+
+    /// Hands records over; waits while the task has enough of them.
+    pub(crate) async fn records(
+        &self,
+        records: Vec<Record<EncodedRecord>>,
+        behind_latest: Option<Duration>,
+    ) -> Result<(), Ended> {
+        let order = Order::Records(records, behind_latest);
+        self.orders.send(order).await.map_err(|_| self.ended())
+    }
+
+    /// Writes all that is open and waits until it is done.
+    pub(crate) async fn end(&self) -> Result<(), Ended> {
+        let (done, ended) = oneshot::channel();
+        let sent = self.orders.send(Order::End(done)).await;
+        sent.map_err(|_| self.ended())?;
+        ended.await.map_err(|_| self.ended())
+    }
+
+    fn ended(&self) -> Ended {
+        Ended(self.shard_id.clone())
+    }
+}
+
+impl Drop for ShardTask {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(
+    mut delivery: ShardDelivery,
+    mut orders: mpsc::Receiver<Order>,
+) -> Result<(), DeliveryError> {
+    loop {
+        let order = tokio::select! {
+            biased;
+            order = orders.recv() => order,
+            () = until(delivery.due_at()) => {
+                delivery.timer().await?;
+                continue;
+            }
+        };
+        match order {
+            Some(Order::Records(records, behind_latest)) => {
+                for record in records {
+                    delivery.record(&record).await?;
+                    // Compressing takes long: other tasks get their turn.
+                    consume_budget().await;
+                }
+                delivery.taken(behind_latest);
+            }
+            Some(Order::End(done)) => {
+                delivery.end().await?;
+                let _ = done.send(());
+                return Ok(());
+            }
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,73 @@
+use object_store::{
+    Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, path::Path,
+};
+
+use crate::DeliveryError;
+
+/// The way in which a store keeps an object from being written twice.
+///
+/// Names and bytes of objects are decided, and stored on the lease, before they are written; so every writer of a key
+/// writes the same bytes. The guard finds what breaks that: a transform that depends on the time, or two deliveries of
+/// one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Guard {
+    /// The store creates an object only if there is none: S3, GCS, Azure, R2, `SeaweedFS`, local disk, memory. An object
+    /// that is there is compared.
+    CreateIfAbsent,
+    /// The store overwrites. It is asked for the object before; two workers that write at the same moment write the same
+    /// bytes twice.
+    LookThenWrite,
+}
+
+/// Finds out what the store does, by writing a small object twice under a key of its own and removing it.
+pub(crate) async fn probe(store: &dyn ObjectStore, prefix: &str) -> Result<Guard, DeliveryError> {
+    let key = format!("{prefix}_probe-{:032x}", fastrand::u128(..));
+    let path = Path::from(key.as_str());
+    let create = || {
+        let options = PutOptions::from(PutMode::Create);
+        let payload =
+            PutPayload::from_static(b"kinesis-pipeline looks if this store creates only if absent");
+        store.put_opts(&path, payload, options)
+    };
+    let failed = |source| DeliveryError::Store {
+        key: key.clone(),
+        source,
+    };
+    match create().await {
+        Ok(_) => {}
+        Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
+            return Ok(Guard::LookThenWrite);
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    let second = create().await;
+    if let Err(error) = store.delete(&path).await {
+        tracing::warn!(key, %error, "the object that the store was tried with is left");
+    }
+    match second {
+        Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Guard::CreateIfAbsent),
+        Ok(_) => {
+            tracing::warn!("the store overwrites objects that are there: see Guard::LookThenWrite");
+            Ok(Guard::LookThenWrite)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::TryStreamExt as _;
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_that_creates_if_absent_is_known_and_left_clean() {
+        let store = InMemory::new();
+        let guard = probe(&store, "a/").await.unwrap();
+        assert_eq!(guard, Guard::CreateIfAbsent);
+        let left: Vec<_> = store.list(None).try_collect().await.unwrap();
+        assert!(left.is_empty());
+    }
+}
