@@ -30,7 +30,7 @@ struct Teller {
 }
 
 impl Teller {
-    fn tell(&self, event: &str, place: Value, text: &str) -> Result<(), BoxError> {
+    fn tell(&self, event: &str, place: &Value, text: &str) -> Result<(), BoxError> {
         let time = self.clock.now().duration_since(SystemTime::UNIX_EPOCH)?;
         let (seq, sub) = (&place["seq"], &place["sub"]);
         let line = json!({
@@ -48,7 +48,7 @@ impl Teller {
         checkpointer: &Checkpointer,
     ) -> Result<(), BoxError> {
         // Told before: a kill between the two must not hide it.
-        self.tell("checkpoint", place(position), "")?;
+        self.tell("checkpoint", &place(position), "")?;
         checkpointer.checkpoint(position).await?;
         self.checkpointed_at = self.clock.now();
         Ok(())
@@ -70,7 +70,7 @@ impl Processor for Teller {
             } => json!({ "seq": sequence_number.as_str(), "sub": sub_sequence_number }),
             _ => Value::Null,
         };
-        self.tell("start", begun, "")
+        self.tell("start", &begun, "")
     }
 
     async fn process(
@@ -80,7 +80,7 @@ impl Processor for Teller {
     ) -> Result<(), BoxError> {
         for record in &batch {
             let text = String::from_utf8_lossy(&record.data);
-            self.tell("record", place(record.position()), &text)?;
+            self.tell("record", &place(record.position()), &text)?;
         }
         tokio::time::sleep(WORK_TIME).await;
         let middle = batch.records.get(batch.records.len() / 2);
@@ -95,16 +95,16 @@ impl Processor for Teller {
     }
 
     async fn shard_ended(&mut self, _: &Checkpointer) -> Result<(), BoxError> {
-        self.tell("ended", Value::Null, "")
+        self.tell("ended", &Value::Null, "")
     }
 
     async fn lease_lost(&mut self) {
         // A closed pipe: nobody reads what is told.
-        let _ = self.tell("lost", Value::Null, "");
+        let _ = self.tell("lost", &Value::Null, "");
     }
 
     async fn shutdown_requested(&mut self, _: &Checkpointer) -> Result<(), BoxError> {
-        self.tell("left", Value::Null, "")
+        self.tell("left", &Value::Null, "")
     }
 }
 
