@@ -33,8 +33,8 @@ fn lines(folder: &Path) -> Vec<String> {
 
 #[test]
 fn the_workshop_leaves_a_tree_of_good_and_failed_objects_and_the_counts() {
-    let test = std::env::current_exe().expect("the test has a path");
-    let profile = test
+    let this = std::env::current_exe().expect("the test has a path");
+    let profile = this
         .ancestors()
         .nth(2)
         .expect("target/<profile>/deps/<test>");

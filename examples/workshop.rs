@@ -28,11 +28,15 @@ const STATES: &[&str] = &["NY", "AK", "AZ", "AR", "CA", "CO", "CT"];
 /// French regions: an event from there is an error.
 const REGIONS: &[&str] = &["IDF", "PACA"];
 const BUFFER_BYTES: u64 = 50 << 20;
-const BUFFER_AGE: Duration = Duration::from_secs(60);
+const BUFFER_AGE: Duration = Duration::from_mins(1);
 const WAIT: Duration = Duration::from_millis(50);
 const WAITS_MAX: usize = 1_200;
 
 /// Keeps the events of New York, drops those of the other states, and fails the rest.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a transform takes its record"
+)]
 fn filter(entry: String) -> Verdict<String> {
     let event: Map<String, Value> = serde_json::from_str(&entry).unwrap_or_default();
     let Some(state) = event.values().next().and_then(Value::as_str) else {

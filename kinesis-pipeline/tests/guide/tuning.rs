@@ -211,7 +211,8 @@ async fn the_table_of_readers_has_the_defaults() {
         ("fall_back_to_polling", "falls_back"),
         ("ignore_limits", "ignores_limits"),
     ];
-    compare("Readers", 1, found, &names, &["saver", "ranges"]);
+    let untold = ["saver", "ranges", "is_leased"];
+    compare("Readers", 1, found, &names, &untold);
 }
 
 #[tokio::test]
@@ -235,7 +236,8 @@ async fn the_table_of_workers_has_the_defaults() {
     }
     let policy = found.insert("on_error".to_owned(), "retry".to_owned());
     assert_eq!(policy, Some(format!("{:?}", ErrorPolicy::retry())));
-    compare("Workers", 1, found, &[], &["app", "me", "initial"]);
+    let names = [("concurrency", "lanes")];
+    compare("Workers", 1, found, &names, &["app", "me", "initial"]);
     assert_eq!(
         StartAt::default(),
         StartAt::Latest,

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// LorryStream's settings.
+/// The settings of `LorryStream`.
 const LORRYSTREAM: &str = "\
 # The script that abides by the multi-language protocol.
 executableName = record_processor.py

@@ -41,9 +41,9 @@ impl LeaseStore for Led {
 
 impl Led {
     fn new(lead: FleetLead) -> Self {
-        let led = Self::default();
-        led.set(lead);
-        led
+        let fleet = Self::default();
+        fleet.set(lead);
+        fleet
     }
 
     fn set(&self, lead: FleetLead) {
@@ -71,9 +71,9 @@ impl Led {
 }
 
 /// Starts a worker `w` of four shards, and waits until it has made their leases.
-async fn start(led: &Led) -> WorkerHandle {
+async fn start(fleet: &Led) -> WorkerHandle {
     let stream = stream_of::<Bytes>(4).await;
-    let worker = stream.worker(APP).leases(led.clone()).id("w");
+    let worker = stream.worker(APP).leases(fleet.clone()).id("w");
     let worker = worker.start(StartAt::TrimHorizon).failover(FAILOVER);
     let worker = worker.build().unwrap();
     let handle = worker.handle();
@@ -84,65 +84,67 @@ async fn start(led: &Led) -> WorkerHandle {
 
 #[tokio::test(start_paused = true)]
 async fn under_a_leader_a_worker_waits_for_its_leases_and_renews_them() {
-    let led = Led::new(FleetLead::Leader);
-    start(&led).await;
-    assert_eq!(led.owners().await, [None, None, None, None]);
-    assert!(led.reports.lock().unwrap().len() >= 3, "it shows itself");
-    led.lead_writes(1, LeaseChange::Take("w".into())).await;
-    let counter = led.leases().await[1].counter;
+    let fleet = Led::new(FleetLead::Leader);
+    start(&fleet).await;
+    assert_eq!(fleet.owners().await, [None, None, None, None]);
+    assert!(fleet.reports.lock().unwrap().len() >= 3, "it shows itself");
+    fleet.lead_writes(1, LeaseChange::Take("w".into())).await;
+    let counter = fleet.leases().await[1].counter;
     tokio::time::sleep(FAILOVER / 2).await;
-    assert!(led.leases().await[1].counter > counter, "it was found");
+    assert!(fleet.leases().await[1].counter > counter, "it was found");
     tokio::time::sleep(FAILOVER * 3).await;
-    let owners = led.owners().await;
+    let owners = fleet.owners().await;
     assert_eq!(owners, [None, Some("w".to_owned()), None, None]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_hand_over_that_a_leader_asks_for_is_finished() {
-    let led = Led::new(FleetLead::Workers);
-    start(&led).await;
-    led.set(FleetLead::Leader);
-    assert_eq!(led.owners().await, vec![Some("w".to_owned()); 4]);
-    led.lead_writes(2, LeaseChange::HandOver("k1".into())).await;
+    let fleet = Led::new(FleetLead::Workers);
+    start(&fleet).await;
+    fleet.set(FleetLead::Leader);
+    assert_eq!(fleet.owners().await, vec![Some("w".to_owned()); 4]);
+    fleet
+        .lead_writes(2, LeaseChange::HandOver("k1".into()))
+        .await;
     tokio::time::sleep(FAILOVER).await;
-    let lease = led.leases().await.remove(2);
+    let lease = fleet.leases().await.remove(2);
     assert_eq!(lease.owner, Some("k1".into()));
     assert_eq!(lease.checkpoint_owner, None, "the old owner is done");
-    let kept = led.owners().await.into_iter().flatten();
+    let kept = fleet.owners().await.into_iter().flatten();
     assert_eq!(kept.filter(|owner| owner == "w").count(), 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_nobody_leads_java_workers_a_worker_keeps_what_it_holds_and_takes_no_more() {
-    let led = Led::new(FleetLead::Workers);
-    start(&led).await;
-    led.set(FleetLead::Vacant);
+    let fleet = Led::new(FleetLead::Workers);
+    start(&fleet).await;
+    fleet.set(FleetLead::Vacant);
     tokio::time::sleep(FAILOVER).await;
-    led.lead_writes(0, LeaseChange::Take("k1".into())).await;
+    fleet.lead_writes(0, LeaseChange::Take("k1".into())).await;
     tokio::time::sleep(FAILOVER * 5).await;
-    let owners = led.owners().await;
+    let owners = fleet.owners().await;
     let w = Some("w".to_owned());
     assert_eq!(
         owners,
         [Some("k1".to_owned()), w.clone(), w.clone(), w.clone()]
     );
-    led.set(FleetLead::Workers);
+    fleet.set(FleetLead::Workers);
     tokio::time::sleep(FAILOVER * 4).await;
-    assert_eq!(led.owners().await[0], w, "alone, it leads by lease count");
+    assert_eq!(fleet.owners().await[0], w, "alone, it leads by lease count");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_renews_a_finished_lease_that_a_leader_counts_as_its_own() {
-    let led = Led::new(FleetLead::Leader);
-    start(&led).await;
-    led.lead_writes(3, LeaseChange::Take("w".into())).await;
+    let fleet = Led::new(FleetLead::Leader);
+    start(&fleet).await;
+    fleet.lead_writes(3, LeaseChange::Take("w".into())).await;
     let end = LeaseChange::Checkpoint {
         to: LeaseCheckpoint::ShardEnd,
         children: vec!["shardId-000000000009".into()],
     };
     tokio::time::sleep(FAILOVER / 10).await;
-    led.lead_writes(3, end).await;
-    let counter = led.leases().await[3].counter;
+    fleet.lead_writes(3, end).await;
+    let counter = fleet.leases().await[3].counter;
     tokio::time::sleep(FAILOVER).await;
-    assert!(led.leases().await[3].counter > counter);
+    assert!(fleet.leases().await[3].counter > counter);
 }
