@@ -30,7 +30,7 @@ pub enum Disturbance {
     ForeignWorkers,
 }
 
-/// A simulation of a fleet: see the [module](self) for an example.
+/// A simulation of a fleet: see the [module](crate::simulation) for an example.
 ///
 /// Each seed decides everything: what happens when, and how the calls fail. All workers run on one thread and on
 /// virtual time; seeds run on all cores. Besides your own [`Scenario::check`], the history is held against the library's
