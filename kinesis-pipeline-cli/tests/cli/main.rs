@@ -6,6 +6,7 @@ mod deliver;
 mod get;
 mod help;
 mod load;
+mod load_kills;
 mod local;
 mod manage;
 mod mirror;
