@@ -9,7 +9,7 @@ use std::{
 const README: &str = include_str!("../README.md");
 
 /// The README's programs, by their headings, and what each prints among other things.
-const PRINTED: [(&str, &str); 4] = [
+const PRINTED: [(&str, &str); 5] = [
     (
         "readme_put_and_get",
         "attic Reading { device: \"attic\", temperature: 21.5 }",
@@ -19,6 +19,7 @@ const PRINTED: [(&str, &str); 4] = [
         "readme_a_consumer_that_survives_restarts",
         "after a restart: 10 orders so far",
     ),
+    ("readme_a_fleet_of_workers", "4 shards handed over"),
     ("readme_firehose", r#""recordId":"1","result":"Ok""#),
 ];
 
