@@ -127,6 +127,25 @@ async fn sixteen_lanes_have_twelve_times_the_rate_of_one_on_a_hot_shard() {
     assert!(one_key >= HANDLER * 100, "{one_key:?}");
 }
 
+/// One lane gets three records of each batch of four: two batches are one batch of its own and a rest.
+#[tokio::test(start_paused = true)]
+async fn the_rest_of_a_lanes_queue_comes_in_time_though_nothing_follows_it() {
+    let stream: KinesisStream<EncodedRecord> = stream_of(1).await;
+    for number in 0..8 {
+        let key = if number % 4 == 3 { "rare" } else { "usual" };
+        let key = PartitionKey::new(key).unwrap();
+        let record = EncodedRecord::new(key, Bytes::from(number.to_string()));
+        stream.put(&record).await.unwrap();
+    }
+    let (store, log) = (MemoryLeases::new(), Log::default());
+    let builder = builder(&stream, &store, 2).batch_records_max(4);
+    let worker = builder.batch_wait_max(HANDLER * 50).build().unwrap();
+    let run = tokio::spawn(worker.run_batches(handler(&log)));
+    tokio::time::sleep(HANDLER * 200).await;
+    run.abort();
+    assert_eq!(log.all().len(), 8, "{:?}", log.all());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_killed_worker_loses_nothing_and_its_checkpoint_passes_nothing_unprocessed() {
     for seed in 0..20 {

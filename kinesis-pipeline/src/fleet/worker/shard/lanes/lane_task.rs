@@ -109,7 +109,10 @@ impl LaneQueue {
             batch.push(record);
         }
         self.bytes -= bytes;
-        self.complete_at = None;
+        // What stays behind came after this time began to run: it is not waited for any longer.
+        if self.records.is_empty() {
+            self.complete_at = None;
+        }
         batch
     }
 }
