@@ -1,0 +1,1 @@
+//! Streams of Amazon Kinesis in SQL databases: rows and positions in one transaction of Postgres, or in CrateDB.
