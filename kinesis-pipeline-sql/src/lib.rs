@@ -1,1 +1,3 @@
 //! Streams of Amazon Kinesis in SQL databases: rows and positions in one transaction of Postgres, or in CrateDB.
+
+pub mod row;
