@@ -259,7 +259,7 @@ fn insert_values<N: AsRef<str>>(table: &TableName, columns: &[N]) -> String {
 }
 
 /// The key of a row of the table of positions.
-const POSITION_KEY: [&str; 3] = ["app", "stream", "shard_id"];
+const POSITION_KEY: [&str; 3] = ["app", "stream", "shard"];
 const POSITION: [&str; 3] = ["sequence_number", "sub_sequence_number", "token"];
 
 /// Makes the table of positions, if there is none.
@@ -352,7 +352,7 @@ mod tests {
         assert_eq!(
             move_position(&table),
             "UPDATE \"p\" SET \"sequence_number\" = ?, \"sub_sequence_number\" = ?, \"token\" = ? WHERE \"app\" = ? \
-             AND \"stream\" = ? AND \"shard_id\" = ? AND \"_seq_no\" = ? AND \"_primary_term\" = ?"
+             AND \"stream\" = ? AND \"shard\" = ? AND \"_seq_no\" = ? AND \"_primary_term\" = ?"
         );
     }
 }

@@ -2,7 +2,7 @@ use std::fmt::Display;
 
 use kinesis_pipeline::Position;
 
-use super::ColumnType;
+use super::{ColumnType, Value};
 
 /// The most bytes of a record that stand in an error's text.
 const SHOWN_BYTES_MAX: usize = 60;
@@ -61,6 +61,13 @@ pub enum ValueError {
         /// The text, cut after 60 bytes.
         text: String,
     },
+    /// The text is no UUID.
+    #[error("`{text}` is no UUID")]
+    #[non_exhaustive]
+    NotAUuid {
+        /// The text, cut after 60 bytes.
+        text: String,
+    },
     /// The record is no object with fields.
     #[error("{found} has no fields: use one JSON column")]
     #[non_exhaustive]
@@ -81,8 +88,23 @@ pub enum ValueError {
 
 impl ValueError {
     pub(super) fn not_a_timestamp(text: &str) -> Self {
-        let text = text[..text.floor_char_boundary(SHOWN_BYTES_MAX)].to_owned();
+        let text = shown(text);
         Self::NotATimestamp { text }
+    }
+
+    pub(crate) fn not_a_uuid(text: &str) -> Self {
+        let text = shown(text);
+        Self::NotAUuid { text }
+    }
+
+    pub(crate) fn out_of_range(number: impl ToString, expected: ColumnType) -> Self {
+        let number = number.to_string();
+        Self::OutOfRange { number, expected }
+    }
+
+    pub(crate) fn wrong(value: &Value, expected: ColumnType) -> Self {
+        let found = value.kind_name();
+        Self::WrongType { found, expected }
     }
 }
 
@@ -90,4 +112,8 @@ impl serde::ser::Error for ValueError {
     fn custom<T: Display>(message: T) -> Self {
         Self::Serialize(message.to_string())
     }
+}
+
+fn shown(text: &str) -> String {
+    text[..text.floor_char_boundary(SHOWN_BYTES_MAX)].to_owned()
 }

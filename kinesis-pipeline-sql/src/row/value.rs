@@ -28,6 +28,19 @@ impl Value {
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
+
+    pub(super) fn kind_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Int(_) => "an integer",
+            Self::Float(_) => "a floating-point number",
+            Self::Text(_) => "a text",
+            Self::Bytes(_) => "a byte string",
+            Self::Timestamp(_) => "a timestamp",
+            Self::Json(_) => "JSON",
+        }
+    }
 }
 
 /// The type of a column.
