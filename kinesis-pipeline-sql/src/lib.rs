@@ -8,6 +8,7 @@
 //!
 //! See [`SqlSink`], and [`crate_db`] for CrateDB. [`row`] maps records to rows.
 
+mod checkpoints;
 pub mod crate_db;
 mod error;
 mod health;
@@ -17,6 +18,7 @@ pub mod row;
 mod sink;
 mod table;
 
+pub use checkpoints::{PostgresCheckpoints, StoredCheckpoint};
 pub use error::SqlError;
 pub use health::Health;
 pub use processor::SqlProcessor;
