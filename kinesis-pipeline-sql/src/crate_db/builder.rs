@@ -15,7 +15,7 @@ use super::{
 use crate::row::{Column, ColumnSource, ColumnType, Columns, ColumnsError};
 
 const POSITIONS_TABLE: &str = "kinesis_pipeline_checkpoint";
-const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
+const REQUEST_TIME_MAX: Duration = Duration::from_mins(1);
 const REQUEST_BYTES_MAX: usize = 8 << 20;
 const REQUEST_ROWS_MAX: usize = 5_000;
 

@@ -40,7 +40,7 @@ async fn rows_of_which_no_reason_is_told_are_asked_for_again_until_each_has_one(
     let node = CrateDb::new();
     // The first value makes the column one of numbers. 10 reasons come with an answer.
     let value = |number: usize| {
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             json!(number)
         } else {
             json!("text")
@@ -76,6 +76,10 @@ async fn rows_that_fail_without_any_reason_lose_nothing() {
     assert_eq!((node.rows(TABLE).len(), letters.len()), (12, 0));
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the virtual time of the test is measured"
+)]
 #[tokio::test(start_paused = true)]
 async fn a_database_that_is_down_for_a_while_loses_nothing_and_blames_no_record() {
     for fault in [Fault::Status(503), Fault::Status(429), Fault::CutBefore] {

@@ -185,7 +185,7 @@ async fn a_value_of_a_megabyte_goes_alone_into_a_long_text_and_is_refused_by_an_
             .column_type("value", kind);
         let stream = stream(records.clone()).await;
         let last = sequence_numbers(&stream).await.pop();
-        let sink = sink(&node, builder.request_bytes_max(1 << 20));
+        let sink = sink(&node, builder.request_bytes_max(1 << 19));
         let running = Running::start(&stream, &sink, &MemoryLeases::new());
         let letters = running.stop_when(|| position(&node) == last).await;
         assert_eq!(

@@ -7,6 +7,10 @@ use super::{
     *,
 };
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "arguments are written in place"
+)]
 fn answer(node: &CrateDb, sql: &str, arguments: Value) -> Value {
     let body = json!({"stmt": sql, "args": arguments}).to_string();
     match node.handle(body.as_bytes()) {
