@@ -264,6 +264,16 @@ fn generate_puts_as_many_as_asked() {
 }
 
 #[test]
+fn publish_puts_the_same_reading_as_often_as_asked() {
+    let mut command = example("publish");
+    command.args(["20", "1000"]);
+    let output = succeeds(command);
+    let reading = r#"{"device":"foo","temperature":42.42,"humidity":84.84} in shardId-"#;
+    assert_eq!(output.matches(reading).count(), 20, "{output}");
+    assert!(output.contains("put 20 records"), "{output}");
+}
+
+#[test]
 fn firehose_transform_answers_every_record() {
     let event = r#"{"records":[{"recordId":"1","data":"eyJkZXZpY2UiOiJhdHRpYyIsInRlbXBlcmF0dXJlIjoyMS41fQ=="},
         {"recordId":"2","data":"eyJkZXZpY2UiOiJjZWxsYXIiLCJ0ZW1wZXJhdHVyZSI6OH0="},

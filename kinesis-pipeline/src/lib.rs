@@ -169,13 +169,13 @@ pub use config::{ConfigError, ConfigProblem, NamedStream, StreamConfig};
 #[cfg(feature = "local")]
 pub use fleet::simulation;
 pub use fleet::{
-    Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, DeadLetter, DeadLetterFuture,
-    DeadLetters, ErrorPolicy, FencingToken, FileDeadLetters, FileLeases, FleetLead,
-    InvalidWorkerOption, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore,
+    BadRecord, Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, DeadLetter,
+    DeadLetterFuture, DeadLetters, ErrorPolicy, FencingToken, FileDeadLetters, FileLeases,
+    FleetLead, InvalidWorkerOption, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore,
     LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, Processor,
-    PropertiesError, Redrive, RedriveError, RedriveReport, ShardStart, StreamDeadLetters, Worker,
-    WorkerBuilder, WorkerError, WorkerHandle, WorkerId, WorkerProperties, WorkerReport,
-    dead_letters_to,
+    ProcessorError, PropertiesError, Redrive, RedriveError, RedriveReport, ShardStart,
+    StreamDeadLetters, Worker, WorkerBuilder, WorkerError, WorkerHandle, WorkerId,
+    WorkerProperties, WorkerReport, dead_letters_to,
 };
 #[cfg(feature = "dynamodb")]
 pub use fleet::{DynamoDbCheckpoints, DynamoDbLeases, LeaseError};

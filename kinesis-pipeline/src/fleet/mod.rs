@@ -59,7 +59,7 @@ pub use lease::{
 };
 pub use properties::{PropertiesError, WorkerProperties};
 pub use worker::{
-    Batch, Checkpointer, CheckpointerError, Checkpointing, ErrorPolicy, FencingToken,
-    InvalidWorkerOption, Processor, ShardStart, Worker, WorkerBuilder, WorkerError, WorkerHandle,
-    WorkerReport,
+    BadRecord, Batch, Checkpointer, CheckpointerError, Checkpointing, ErrorPolicy, FencingToken,
+    InvalidWorkerOption, Processor, ProcessorError, ShardStart, Worker, WorkerBuilder, WorkerError,
+    WorkerHandle, WorkerReport,
 };

@@ -43,6 +43,8 @@ mod tests;
 
 #[cfg(all(test, feature = "dynamodb", feature = "local-server"))]
 pub(crate) use checkpoint::conformance;
+#[cfg(feature = "local")]
+pub use checkpoint::conformance::check_checkpoint_store;
 pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore,
     FileCheckpoints, MemoryCheckpoints,

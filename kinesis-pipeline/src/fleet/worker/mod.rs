@@ -34,7 +34,7 @@ pub use builder::{Checkpointing, InvalidWorkerOption, WorkerBuilder};
 pub use checkpointer::{Checkpointer, CheckpointerError, FencingToken};
 pub use error::WorkerError;
 pub use policy::ErrorPolicy;
-pub use processor::{Processor, ShardStart};
+pub use processor::{BadRecord, Processor, ProcessorError, ShardStart};
 pub use worker::{Worker, WorkerHandle, WorkerReport};
 
 use super::dead_letters::BoxError;

@@ -7,8 +7,93 @@ use super::{Batch, Checkpointer};
 use crate::{
     fleet::dead_letters::BoxError,
     fleet::lease::{LeaseCheckpoint, PendingCheckpoint},
-    shard::ShardId,
+    shard::{Position, ShardId},
 };
+
+/// An error of a processor that tells its worker more than that the call failed. Any other error is one of the batch,
+/// for the [`ErrorPolicy`](super::ErrorPolicy).
+///
+/// ```
+/// use kinesis_pipeline::{BoxError, ProcessorError};
+///
+/// fn on_error(error: std::io::Error) -> BoxError {
+///     // The records are not to blame: no try is counted, and none of them becomes a dead letter.
+///     ProcessorError::unavailable(error).into()
+/// }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessorError {
+    /// Something that the processor stands on does not work for now. The records come again after pauses, for as long
+    /// as it takes: the tries are not counted.
+    #[error("not available for now")]
+    Unavailable {
+        /// The reason.
+        source: BoxError,
+    },
+    /// These records failed and would fail again. The policy decides about them at once; then the others of the batch
+    /// come again. Without a `then_` setting of the policy it is an error of the batch like any other.
+    #[error("{} record(s) cannot be processed, the first one {}", records.len(), first(records))]
+    BadRecords {
+        /// The records of the batch that failed.
+        records: Vec<BadRecord>,
+    },
+    /// A store of the processor's own shows that another worker has the shard by now. The worker drops the lease
+    /// without writing it, and [`Processor::lease_lost`] follows.
+    #[error("another worker has the shard")]
+    LeaseLost {
+        /// The sign of it.
+        source: BoxError,
+    },
+}
+
+/// A record of a batch that a processor cannot process.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct BadRecord {
+    /// The record's position.
+    pub position: Position,
+    /// The reason.
+    pub error: BoxError,
+}
+
+impl BadRecord {
+    /// A record that failed for this reason.
+    #[must_use]
+    pub fn new(position: Position, error: impl Into<BoxError>) -> Self {
+        let error = error.into();
+        Self { position, error }
+    }
+}
+
+impl ProcessorError {
+    /// An [`Unavailable`](Self::Unavailable).
+    #[must_use]
+    pub fn unavailable(source: impl Into<BoxError>) -> Self {
+        let source = source.into();
+        Self::Unavailable { source }
+    }
+
+    /// A [`BadRecords`](Self::BadRecords).
+    #[must_use]
+    pub fn bad_records(records: Vec<BadRecord>) -> Self {
+        Self::BadRecords { records }
+    }
+
+    /// A [`LeaseLost`](Self::LeaseLost).
+    #[must_use]
+    pub fn lease_lost(source: impl Into<BoxError>) -> Self {
+        let source = source.into();
+        Self::LeaseLost { source }
+    }
+}
+
+fn first(records: &[BadRecord]) -> String {
+    let first = records.first();
+    first.map_or_else(String::new, |record| {
+        format!("{}: {}", record.position, record.error)
+    })
+}
 
 /// The place at which a processor begins in its shard.
 #[derive(Clone, Debug)]
@@ -38,6 +123,15 @@ pub trait Processor: Send {
     ) -> impl Future<Output = Result<(), BoxError>> + Send {
         let _ = (start, checkpointer);
         ready(Ok(()))
+    }
+
+    /// Returns the record after which reading begins, asked once after [`initialize`](Self::initialize): for
+    /// processors that keep positions of their own. `None`, the default, begins at the lease's checkpoint. A worker with a
+    /// [`concurrency`](super::WorkerBuilder::concurrency) over 1 ends with an error at a position.
+    ///
+    /// A position before the lease's checkpoint is read from, too; the checkpoint stays until it is passed.
+    fn start_after(&self) -> Option<Position> {
+        None
     }
 
     /// Processes records. With [`Checkpointing::Automatic`](super::Checkpointing::Automatic) they are finished when

@@ -12,6 +12,7 @@ use crate::{
     KinesisRecord,
     fleet::lease::{LeaseStore, WorkerId, sightings::Sightings, sync::HoleWatch},
     get::consumer_ready,
+    service::StreamId,
     shard::ShardId,
     target::Target,
 };
@@ -109,13 +110,32 @@ impl<R: KinesisRecord + Send> Worker<R> {
     /// Whether several processors work on one shard.
     #[cfg(feature = "local")]
     pub(in crate::fleet) fn has_lanes(&self) -> bool {
-        self.settings.lanes > 1
+        self.concurrency() > 1
+    }
+
+    /// The number of processors at work on one shard: see
+    /// [`concurrency`](super::WorkerBuilder::concurrency).
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
+        self.settings.lanes
     }
 
     /// The worker's id.
     #[must_use]
     pub fn id(&self) -> &WorkerId {
         &self.settings.me
+    }
+
+    /// The application's name.
+    #[must_use]
+    pub fn app(&self) -> &str {
+        &self.settings.app
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> &StreamId {
+        &self.target.stream
     }
 
     /// Works until the worker is [stopped](WorkerHandle::stop). `make` makes the processor of a shard when its lease

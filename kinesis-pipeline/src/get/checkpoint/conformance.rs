@@ -1,5 +1,10 @@
 //! The conformance suite of checkpoint stores.
 
+#![cfg_attr(
+    not(test),
+    allow(clippy::unwrap_used, reason = "a suite fails by panicking")
+)]
+
 use std::time::{Duration, SystemTime};
 
 use super::{Checkpoint, CheckpointPlace, CheckpointStore};
@@ -34,6 +39,24 @@ pub(crate) fn one_of_each() -> Vec<Checkpoint> {
         }
     })
     .collect()
+}
+
+/// Checks that a checkpoint store of yours does what readers rely on. It must be empty, and keep all times.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use kinesis_pipeline::{MemoryCheckpoints, local::check_checkpoint_store};
+///
+/// check_checkpoint_store(&MemoryCheckpoints::new()).await;
+/// # }
+/// ```
+///
+/// # Panics
+/// When it does not: the message says what was expected.
+#[cfg(feature = "local")]
+pub async fn check_checkpoint_store(store: &dyn CheckpointStore) {
+    check(store).await;
 }
 
 pub(crate) async fn check(store: &dyn CheckpointStore) {

@@ -5,7 +5,7 @@
 //!   open   <── where to begin ── resume <──────────────────────────────────────────────────────────────┘
 //! ```
 
-#[cfg(test)]
+#[cfg(any(test, feature = "local"))]
 pub(crate) mod conformance;
 mod file;
 mod memory;

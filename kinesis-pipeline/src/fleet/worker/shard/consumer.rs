@@ -15,6 +15,7 @@ use crate::{
         worker::{Processor, ShardStart, WorkerError, renewer::LeaseCommand},
     },
     get::{Begin, RawShardReader, SingleShard},
+    shard::Position,
 };
 
 /// The end of the work on a shard.
@@ -66,6 +67,15 @@ where
             Self::Inline(lane) => lane.initialize(start).await,
             // Each does so on its own task.
             Self::Lanes(_) => Ok(()),
+        }
+    }
+
+    /// Returns the position that the processor begins after, if it keeps one.
+    fn start_after(&self) -> Option<Position> {
+        match self {
+            Self::Inline(lane) => lane.processor.start_after(),
+            // Each refuses to have one.
+            Self::Lanes(_) => None,
         }
     }
 
@@ -183,7 +193,8 @@ where
 
     /// Reads to the shard's end, again from the last record after an error that may pass.
     async fn read(&mut self, processing: &mut Processing<P>) -> Result<(), Halt> {
-        let mut begin = begin_at(&self.lease);
+        let own = processing.start_after();
+        let mut begin = own.map_or_else(|| begin_at(&self.lease), |position| after(&position));
         let mut pause = PAUSE_MIN;
         loop {
             let mut reader = self.open(begin.clone());

@@ -56,7 +56,17 @@ impl ShardContext {
 
     pub(super) fn warn(&self, error: &dyn Error, what: &'static str) {
         let (stream, shard) = (&self.target.stream, &self.shard_id);
-        tracing::warn!(%stream, %shard, %error, "cannot {what}; trying again");
+        let cause = error.source().map(tracing::field::display);
+        tracing::warn!(%stream, %shard, %error, cause, "cannot {what}; trying again");
+    }
+
+    /// Notes that a store of the processor's shows another worker at work on the shard: the lease is dropped.
+    pub(super) fn fenced(&self, error: &dyn Error) -> Halt {
+        let (stream, shard) = (&self.target.stream, &self.shard_id);
+        let cause = error.source().map(tracing::field::display);
+        tracing::warn!(%stream, %shard, %error, cause, "the lease is dropped");
+        self.hold.lose();
+        Halt::Lost
     }
 
     /// Waits until the worker is to leave the shard: it stops, or another one asks for the lease.

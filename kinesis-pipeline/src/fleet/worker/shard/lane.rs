@@ -1,7 +1,10 @@
 use super::context::{Halt, PAUSE_MIN, ShardContext, guarded};
 use crate::{
     KinesisRecord,
-    fleet::worker::{Processor, ShardStart},
+    fleet::{
+        dead_letters::BoxError,
+        worker::{Processor, ProcessorError, ShardStart, WorkerError},
+    },
 };
 
 /// One processor and its calls, one after the other. Panics are errors, and errors are tried again.
@@ -20,11 +23,22 @@ where
         loop {
             let (processor, checkpointer) = (&mut self.processor, &self.shard.checkpointer);
             match guarded(async { processor.initialize(start, checkpointer).await }).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return self.allow_position(),
+                Err(error) if is_lease_lost(&error) => return Err(self.shard.fenced(&*error)),
                 Err(error) => self.shard.warn(&*error, "initialize"),
             }
             self.shard.rest(&mut pause).await?;
         }
+    }
+
+    /// Refuses a position of the processor's own where several lanes share the shard: it is finished for one lane.
+    fn allow_position(&self) -> Result<(), Halt> {
+        if self.shard.settings.lanes > 1 && self.processor.start_after().is_some() {
+            let shard = self.shard.shard_id.clone();
+            let source = "a processor with a position of its own needs a concurrency of 1".into();
+            return Err(Halt::Failed(WorkerError::Processor { shard, source }));
+        }
+        Ok(())
     }
 
     pub(super) async fn shard_ended(&mut self) -> Result<(), Halt> {
@@ -33,6 +47,7 @@ where
             let (processor, checkpointer) = (&mut self.processor, &self.shard.checkpointer);
             match guarded(async { processor.shard_ended(checkpointer).await }).await {
                 Ok(()) => return Ok(()),
+                Err(error) if is_lease_lost(&error) => return Err(self.shard.fenced(&*error)),
                 Err(error) => self.shard.warn(&*error, "shard_ended"),
             }
             self.shard.rest(&mut pause).await?;
@@ -59,4 +74,8 @@ where
             tracing::warn!(%shard, %error, "the processor failed at the loss of its lease");
         }
     }
+}
+
+fn is_lease_lost(error: &BoxError) -> bool {
+    matches!(error.downcast_ref(), Some(ProcessorError::LeaseLost { .. }))
 }

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, ops::Range};
+use std::{collections::BTreeSet, ops::Range, time::Duration};
 
 use super::{
     context::{Halt, PAUSE_MIN, UNACKED_LOOK, guarded},
@@ -11,7 +11,8 @@ use crate::{
     fleet::{
         dead_letters::{BoxError, DeadLetter},
         worker::{
-            Batch, CheckpointerError, Checkpointing, Processor, WorkerError,
+            BadRecord, Batch, CheckpointerError, Checkpointing, Processor, ProcessorError,
+            WorkerError,
             policy::{OnFailure, Verdict},
             renewer::LeaseCommand,
         },
@@ -30,6 +31,16 @@ pub(super) struct Work {
     steps: Option<Vec<Ordinal>>,
     /// The records that could not be decoded and have become dead letters.
     lettered: BTreeSet<usize>,
+    /// The records that the processor cannot process and that have had their fate: it does not get them again.
+    passed: BTreeSet<usize>,
+}
+
+/// A decision about an error of a processor.
+enum Remedy {
+    /// The records are given out again, and the try is not counted.
+    Again,
+    /// The policy decides about the whole part.
+    Policy(BoxError),
 }
 
 impl Work {
@@ -38,6 +49,7 @@ impl Work {
             raw,
             steps: None,
             lettered: BTreeSet::new(),
+            passed: BTreeSet::new(),
         }
     }
 
@@ -88,6 +100,7 @@ where
     ) -> Result<Result<(), (BoxError, u32)>, Halt> {
         let begun = self.shard.now();
         let mut failures = 0;
+        let mut unavailable = PAUSE_MIN;
         loop {
             self.wait_until_valid().await;
             let batch = self.decode(work, part.clone(), failures).await?;
@@ -98,6 +111,10 @@ where
             let processed = async { processor.process(batch, checkpointer).await };
             let Err(error) = guarded(processed).await else {
                 return Ok(Ok(()));
+            };
+            let error = match self.remedy(work, &part, error, &mut unavailable).await? {
+                Remedy::Again => continue,
+                Remedy::Policy(error) => error,
             };
             failures += 1;
             let age = self.shard.now() - begun;
@@ -110,6 +127,58 @@ where
                 }
             }
         }
+    }
+
+    /// Acts on an error that tells more than that the batch failed: see [`ProcessorError`].
+    async fn remedy(
+        &mut self,
+        work: &mut Work,
+        part: &Range<usize>,
+        error: BoxError,
+        unavailable: &mut Duration,
+    ) -> Result<Remedy, Halt> {
+        match error.downcast_ref() {
+            Some(ProcessorError::LeaseLost { .. }) => Err(self.shard.fenced(&*error)),
+            Some(ProcessorError::Unavailable { .. }) => {
+                self.shard.warn(&*error, "process");
+                self.shard.rest(unavailable).await?;
+                Ok(Remedy::Again)
+            }
+            Some(ProcessorError::BadRecords { records }) => {
+                let before = work.passed.len();
+                for bad in records {
+                    self.pass(work, part, bad).await?;
+                }
+                // Without progress, or without a policy for them, it is an error like any other: no loop is endless.
+                let is_new = work.passed.len() > before;
+                Ok(if is_new {
+                    Remedy::Again
+                } else {
+                    Remedy::Policy(error)
+                })
+            }
+            None => Ok(Remedy::Policy(error)),
+        }
+    }
+
+    /// Lets a record that the processor named have its fate, if the policy has one.
+    async fn pass(
+        &mut self,
+        work: &mut Work,
+        part: &Range<usize>,
+        bad: &BadRecord,
+    ) -> Result<(), Halt> {
+        let mut indexes = part.clone();
+        let found = indexes.find(|index| work.raw.records[*index].position == bad.position);
+        let Some(index) = found.filter(|index| !work.passed.contains(index)) else {
+            return Ok(());
+        };
+        if self.shard.settings.on_error.then.is_some() {
+            let error = with_causes(&*bad.error).into();
+            self.give_up(work, index..index + 1, error, 1).await?;
+            work.passed.insert(index);
+        }
+        Ok(())
     }
 
     /// Lets records have the fate of those that were tried often enough.
@@ -225,6 +294,9 @@ where
         let is_acked = self.shard.settings.checkpointing == Checkpointing::Ack;
         let mut letters = Vec::new();
         for (index, read) in part.clone().zip(records) {
+            if work.passed.contains(&index) {
+                continue;
+            }
             let error = match decode_one(read, work.raw.behind_latest) {
                 Ok(mut record) => {
                     if let Some(steps) = work.steps.as_ref().filter(|_| is_acked) {
@@ -300,6 +372,18 @@ where
         }
         saved(&self.shard.checkpointer.checkpoint(last).await)
     }
+}
+
+/// Returns an error's text and those of its causes.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// Passes over a failure that the next batch mends: it notes a later place.

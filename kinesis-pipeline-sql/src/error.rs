@@ -1,0 +1,126 @@
+use kinesis_pipeline::{BoxError, WorkerError};
+
+use crate::{
+    row::{ColumnType, ColumnsError},
+    table::NameError,
+};
+
+/// An error of a sink.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SqlError {
+    /// The URL is no address of a database.
+    #[error(
+        "the URL is no address of Postgres: write it as in postgres://user:password@host:5432/database"
+    )]
+    #[non_exhaustive]
+    Url {
+        /// The reason.
+        source: BoxError,
+    },
+    /// TLS cannot be set up.
+    #[error("the connections cannot be set up")]
+    #[non_exhaustive]
+    Tls {
+        /// The reason.
+        source: BoxError,
+    },
+    /// The name of a table or column cannot be one.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The columns are no columns of a table.
+    #[error(transparent)]
+    Columns(#[from] ColumnsError),
+    /// No table is named.
+    #[error("a sink needs a table: call `table`")]
+    TableUnset,
+    /// The table is to be made, and its columns are not given.
+    #[error("to make the table, its columns must be given: call `columns`")]
+    ColumnsUnset,
+    /// There is no such table.
+    #[error("there is no table {table}: make it, or call `create_table`")]
+    #[non_exhaustive]
+    NoTable {
+        /// The table's name, quoted.
+        table: String,
+    },
+    /// The table lacks a column.
+    #[error("the table {table} has no column \"{column}\": its columns are {columns}")]
+    #[non_exhaustive]
+    NoColumn {
+        /// The table's name, quoted.
+        table: String,
+        /// The column.
+        column: String,
+        /// The columns that the table has.
+        columns: String,
+    },
+    /// A column's type cannot take the values that are meant for it.
+    #[error("column \"{column}\" of {table} has the type {found}, which takes no {source_type}")]
+    #[non_exhaustive]
+    ColumnType {
+        /// The table's name, quoted.
+        table: String,
+        /// The column.
+        column: String,
+        /// The column's type in the database.
+        found: String,
+        /// The type of the values.
+        source_type: ColumnType,
+    },
+    /// The mode needs a key.
+    #[error("rows by key need the key's columns: call `Columns::key`")]
+    NoKey,
+    /// Deletions need a mode with a key.
+    #[error("rows can be deleted in the mode `upsert` alone")]
+    DeletesWithoutUpsert,
+    /// Several processors would work on one shard.
+    #[error(
+        "the worker's concurrency is {lanes}: a sink keeps one position per shard, and needs 1"
+    )]
+    #[non_exhaustive]
+    Lanes {
+        /// The concurrency.
+        lanes: usize,
+    },
+    /// The database refused something that a person must mend.
+    #[error("the database refused to {action}")]
+    #[non_exhaustive]
+    Database {
+        /// The thing that was tried.
+        action: &'static str,
+        /// The reason.
+        source: BoxError,
+    },
+    /// The position in the database belongs to a later lease.
+    #[error(
+        "the position of {shard} was claimed by a lease with token {theirs}, this one has {ours}: if the lease table \
+         was made anew, delete the row of kinesis_pipeline_checkpoint or set its token to 0"
+    )]
+    #[non_exhaustive]
+    Fenced {
+        /// The shard.
+        shard: String,
+        /// The token of this worker's lease.
+        ours: i64,
+        /// The token in the table.
+        theirs: i64,
+    },
+    /// The position in the database is not where this worker left it.
+    #[error("the position of {shard} was moved by somebody else: nothing was written")]
+    #[non_exhaustive]
+    Moved {
+        /// The shard.
+        shard: String,
+    },
+    /// The worker ended with an error.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+}
+
+impl SqlError {
+    pub(crate) fn database(action: &'static str, error: impl Into<BoxError>) -> Self {
+        let source = error.into();
+        Self::Database { action, source }
+    }
+}

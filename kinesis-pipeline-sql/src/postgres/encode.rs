@@ -1,0 +1,233 @@
+//! Rows in Postgres's binary copy format.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+
+use crate::row::{ColumnType, Value, ValueError};
+
+/// Signature, flags, and the length of a header that is not there.
+pub(super) const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+pub(super) const TRAILER: &[u8] = &[0xff, 0xff];
+/// Postgres counts from 2000-01-01.
+const EPOCH_SECONDS: i64 = 946_684_800;
+
+/// A type of Postgres, as far as values are written in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PgType {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    Text,
+    Bytea,
+    Json,
+    Jsonb,
+    Timestamp,
+    Uuid,
+}
+
+impl PgType {
+    /// The type of this name in the catalog; `None` for one that nothing is written in.
+    pub(crate) fn of(name: &str, is_enum: bool) -> Option<Self> {
+        Some(match name {
+            _ if is_enum => Self::Text,
+            "bool" => Self::Bool,
+            "int2" => Self::Int2,
+            "int4" => Self::Int4,
+            "int8" => Self::Int8,
+            "float4" => Self::Float4,
+            "float8" => Self::Float8,
+            "text" | "varchar" | "bpchar" | "citext" => Self::Text,
+            "bytea" => Self::Bytea,
+            "json" => Self::Json,
+            "jsonb" => Self::Jsonb,
+            "timestamptz" | "timestamp" => Self::Timestamp,
+            "uuid" => Self::Uuid,
+            _ => return None,
+        })
+    }
+
+    /// The type that a record's values are mapped to for this one.
+    pub(crate) fn kind(self) -> ColumnType {
+        match self {
+            Self::Bool => ColumnType::Bool,
+            Self::Int2 | Self::Int4 | Self::Int8 => ColumnType::Int,
+            Self::Float4 | Self::Float8 => ColumnType::Float,
+            Self::Text | Self::Uuid => ColumnType::Text,
+            Self::Bytea => ColumnType::Bytes,
+            Self::Json | Self::Jsonb => ColumnType::Json,
+            Self::Timestamp => ColumnType::Timestamp,
+        }
+    }
+}
+
+/// Rows as they are sent.
+#[derive(Debug, Default)]
+pub(crate) struct EncodedRows {
+    bytes: BytesMut,
+    /// The end of each row in the bytes.
+    ends: Vec<usize>,
+    has_deletions: bool,
+}
+
+impl EncodedRows {
+    /// Appends a row, or nothing after an error: the column and the reason. `deletes` makes it a staged row, which has
+    /// its number and whether it deletes behind its columns.
+    pub(crate) fn push(
+        &mut self,
+        values: &[Value],
+        types: &[PgType],
+        deletes: Option<bool>,
+    ) -> Result<(), (usize, ValueError)> {
+        let begin = self.bytes.len();
+        let count = types.len() + if deletes.is_some() { 2 } else { 0 };
+        // Postgres has at most 1,600 columns.
+        self.bytes.put_i16(i16::try_from(count).unwrap_or(i16::MAX));
+        for (index, (value, kind)) in values.iter().zip(types).enumerate() {
+            if let Err(error) = put(&mut self.bytes, value, *kind) {
+                self.bytes.truncate(begin);
+                return Err((index, error));
+            }
+        }
+        if let Some(deletes) = deletes {
+            self.bytes.put_i32(8);
+            self.bytes.put_u64(self.ends.len() as u64);
+            self.bytes.put_i32(1);
+            self.bytes.put_u8(deletes.into());
+            self.has_deletions |= deletes;
+        }
+        self.ends.push(self.bytes.len());
+        Ok(())
+    }
+
+    pub(crate) fn freeze(self) -> FrozenRows {
+        FrozenRows {
+            bytes: self.bytes.freeze(),
+            ends: self.ends,
+            has_deletions: self.has_deletions,
+        }
+    }
+}
+
+/// Rows that are complete. Parts of them share their memory.
+#[derive(Debug)]
+pub(crate) struct FrozenRows {
+    bytes: Bytes,
+    ends: Vec<usize>,
+    pub(super) has_deletions: bool,
+}
+
+impl FrozenRows {
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Returns the bytes of some rows.
+    pub(super) fn part(&self, part: &std::ops::Range<usize>) -> Bytes {
+        let at = |row: usize| row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.bytes.slice(at(part.start)..at(part.end))
+    }
+}
+
+fn put(out: &mut BytesMut, value: &Value, kind: PgType) -> Result<(), ValueError> {
+    let wrong = || ValueError::wrong(value, kind.kind());
+    match (value, kind) {
+        (Value::Null, _) => out.put_i32(-1),
+        (Value::Bool(value), PgType::Bool) => sized(out, &[u8::from(*value)])?,
+        (Value::Int(int), PgType::Int2) => sized(out, &narrow::<i16>(*int)?.to_be_bytes())?,
+        (Value::Int(int), PgType::Int4) => sized(out, &narrow::<i32>(*int)?.to_be_bytes())?,
+        (Value::Int(int), PgType::Int8) => sized(out, &int.to_be_bytes())?,
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the table has so many digits"
+        )]
+        (Value::Float(float), PgType::Float4) => sized(out, &(*float as f32).to_be_bytes())?,
+        (Value::Float(float), PgType::Float8) => sized(out, &float.to_be_bytes())?,
+        (Value::Text(text), PgType::Uuid) => {
+            let uuid = uuid::Uuid::try_parse(text).map_err(|_| ValueError::not_a_uuid(text))?;
+            sized(out, uuid.as_bytes())?;
+        }
+        (Value::Text(text), PgType::Text) => {
+            if memchr::memchr(0, text.as_bytes()).is_some() {
+                return Err(ValueError::Nul);
+            }
+            sized(out, text.as_bytes())?;
+        }
+        (Value::Bytes(bytes), PgType::Bytea) => sized(out, bytes)?,
+        (Value::Json(json), PgType::Json) => sized(out, json.as_bytes())?,
+        (Value::Json(json), PgType::Jsonb) => {
+            out.put_i32(length(json.len() + 1)?);
+            out.put_u8(1);
+            out.put_slice(json.as_bytes());
+        }
+        (Value::Timestamp(time), PgType::Timestamp) => sized(out, &micros(*time)?.to_be_bytes())?,
+        _ => return Err(wrong()),
+    }
+    Ok(())
+}
+
+fn sized(out: &mut BytesMut, bytes: &[u8]) -> Result<(), ValueError> {
+    out.put_i32(length(bytes.len())?);
+    out.put_slice(bytes);
+    Ok(())
+}
+
+fn length(bytes: usize) -> Result<i32, ValueError> {
+    i32::try_from(bytes).map_err(|_| ValueError::Serialize(format!("{bytes} bytes are too many")))
+}
+
+fn narrow<N: TryFrom<i64>>(int: i64) -> Result<N, ValueError> {
+    N::try_from(int).map_err(|_| ValueError::out_of_range(int, ColumnType::Int))
+}
+
+/// Returns the microseconds since 2000, without the rest of the nanoseconds.
+fn micros(time: SystemTime) -> Result<i64, ValueError> {
+    let since_1970 = match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_micros()).ok(),
+        Err(before) => i64::try_from(before.duration().as_micros())
+            .ok()
+            .map(|micros| -micros),
+    };
+    let micros = since_1970.and_then(|micros| micros.checked_sub(EPOCH_SECONDS * 1_000_000));
+    micros.ok_or_else(|| ValueError::out_of_range("the time", ColumnType::Timestamp))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_does_not_fit_leaves_nothing_behind() {
+        let mut rows = EncodedRows::default();
+        let types = [PgType::Int2, PgType::Text];
+        let text = |text: &str| Value::Text(text.to_owned());
+        rows.push(&[Value::Int(1), text("a")], &types, None)
+            .unwrap();
+        let (column, _) = rows
+            .push(&[Value::Int(40_000), text("b")], &types, None)
+            .unwrap_err();
+        assert_eq!(column, 0);
+        let (column, error) = rows
+            .push(&[Value::Null, text("\0")], &types, None)
+            .unwrap_err();
+        assert!(column == 1 && matches!(error, ValueError::Nul));
+        rows.push(&[Value::Null, text("")], &types, None).unwrap();
+        let rows = rows.freeze();
+        assert_eq!(
+            rows.part(&(0..1))[..],
+            *b"\0\x02\0\0\0\x02\0\x01\0\0\0\x01a"
+        );
+        assert_eq!(rows.part(&(1..2))[..], *b"\0\x02\xff\xff\xff\xff\0\0\0\0");
+        assert_eq!(rows.len(), 2);
+    }
+
+    #[test]
+    fn times_are_microseconds_since_2000() {
+        let time = UNIX_EPOCH + std::time::Duration::from_secs(946_684_801);
+        assert_eq!(micros(time).unwrap(), 1_000_000);
+        assert_eq!(micros(UNIX_EPOCH).unwrap(), -946_684_800_000_000);
+    }
+}

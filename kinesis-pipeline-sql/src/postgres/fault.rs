@@ -1,0 +1,61 @@
+//! Kinds of database errors: whose fault each is.
+
+use tokio_postgres::Error;
+
+/// The party that an error of the database is the fault of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The rows: they fail again.
+    Rows,
+    /// The settings, the table or the rights of the user: they are mended by a person.
+    Setup,
+    /// Nobody: the connection, the server's state, another transaction. It passes.
+    Passing,
+}
+
+/// Returns the fault that an error is, by its SQLSTATE.
+pub(crate) fn fault_of(error: &Error) -> Fault {
+    error
+        .code()
+        .map_or_else(|| of_no_code(error), |state| of_state(state.code()))
+}
+
+/// Errors of this side: a connection that cannot be made, or a password that is missing.
+fn of_no_code(error: &Error) -> Fault {
+    use std::error::Error as _;
+    let is_io = error
+        .source()
+        .is_some_and(|source| source.is::<std::io::Error>());
+    if error.is_closed() || is_io {
+        return Fault::Passing;
+    }
+    Fault::Setup
+}
+
+fn of_state(state: &str) -> Fault {
+    match state.get(..2).unwrap_or_default() {
+        // Data, constraints, a view's check, limits such as the size of an index row, and what triggers raise.
+        "22" | "23" | "44" | "54" | "P0" => Fault::Rows,
+        // Features, rights, databases and schemas, syntax and names.
+        "0A" | "28" | "3D" | "3F" | "42" => Fault::Setup,
+        _ => Fault::Passing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_the_fault_of_rows_setup_or_nobody() {
+        for state in ["22003", "23505", "22P05", "P0001", "54000"] {
+            assert_eq!(of_state(state), Fault::Rows, "{state}");
+        }
+        for state in ["42703", "42P01", "42501", "28P01", "3D000"] {
+            assert_eq!(of_state(state), Fault::Setup, "{state}");
+        }
+        for state in ["57P01", "40P01", "53300", "25006", "08006", "55P03", ""] {
+            assert_eq!(of_state(state), Fault::Passing, "{state}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Rows and positions into Postgres.
+//!
+//! ```text
+//!   Row ── encode ──> EncodedRows ── write: BEGIN, COPY [, merge], position, COMMIT ──> Postgres
+//!                                      │ an error of the data: bisect, by savepoints
+//! ```
+//!
+//! No statement outlives its transaction and no setting outlives it either: PgBouncer may hand each transaction to
+//! another connection.
+
+mod connect;
+mod describe;
+mod encode;
+mod fault;
+mod position;
+mod write;
+
+pub(crate) use connect::{ConnectOptions, connect};
+pub(crate) use describe::{Described, create, describe};
+pub(crate) use encode::EncodedRows;
+pub(crate) use fault::{Fault, fault_of};
+pub(crate) use position::{Claimed, PositionKey};
+pub(crate) use write::{WriteError, Writer, Written};

@@ -1,0 +1,24 @@
+//! Records as rows: the columns of a table, and the values of a record in their types.
+//!
+//! ```text
+//!   type of the records ── fields ──> Columns        once
+//!   Record<R> ── Columns::row ──> Row { values }     per record; a value that does not fit is a BadValue
+//! ```
+//!
+//! - `value`: values and their types.
+//! - `column`: columns and where their values come from.
+//! - `fields`: the fields of a type and their types, by serde.
+//! - `to_value`, `to_row`: serde's calls into values and rows.
+//! - `error`: values that do not fit.
+
+mod column;
+mod error;
+mod fields;
+mod to_row;
+mod to_value;
+mod value;
+
+pub use column::{Column, ColumnSource, Columns, ColumnsError};
+pub use error::{BadValue, ValueError};
+pub use to_row::Row;
+pub use value::{ColumnType, Value};

@@ -1,0 +1,328 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use deadpool_postgres::{Pool, PoolError};
+use kinesis_pipeline::{KinesisRecord, Worker, WorkerReport};
+use serde::Serialize;
+
+use crate::{
+    Health, SqlError, SqlProcessor,
+    health::Pulse,
+    postgres::{ConnectOptions, Described, Fault, Writer, connect, create, describe, fault_of},
+    processor::Shared,
+    row::Columns,
+    table::{Mode, Statements, TableName, checked},
+};
+
+const CONNECTIONS_MAX: usize = 16;
+const TRANSACTION_MAX: Duration = Duration::from_mins(5);
+/// The first pause before another try to open the database; it doubles.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+pub(crate) type Deletes<R> = Arc<dyn Fn(&R) -> bool + Send + Sync>;
+
+/// A table of Postgres that a fleet of workers writes a stream to, each record exactly once.
+///
+/// The rows of a batch and the position behind them are written in one transaction. The position is moved by compare and
+/// set: a worker that has lost its shard without knowing it writes nothing. Where reading begins is told by the position
+/// in the table `kinesis_pipeline_checkpoint`, not by the lease, whose checkpoint follows.
+///
+/// A batch is what the worker makes of the stream:
+/// [`batch_records_max`](kinesis_pipeline::WorkerBuilder::batch_records_max) and
+/// [`batch_wait_max`](kinesis_pipeline::WorkerBuilder::batch_wait_max) set it. Ten thousand records and a second are a
+/// good start.
+///
+/// A record that does not fit its table has the fate of the worker's
+/// [`ErrorPolicy`](kinesis_pipeline::ErrorPolicy), by itself; the others of its batch are written. While the database is
+/// down, batches are tried again after pauses of up to 30 s, without end; [`Health`] tells.
+///
+/// ```no_run
+/// use kinesis_pipeline::{KinesisRecord, KinesisStream, LocalKinesis, MemoryLeases, StartAt};
+/// use kinesis_pipeline_sql::{SqlSink, row::Columns};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize, KinesisRecord)]
+/// struct Reading {
+///     #[kinesis(key)]
+///     device: String,
+///     temperature: f64,
+///     humidity: f64,
+/// }
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream: KinesisStream<Reading> = LocalKinesis::start().await?.stream("readings", 1).await?;
+/// let worker = stream.worker("to-postgres").leases(MemoryLeases::new()).start(StartAt::TrimHorizon);
+/// let worker = worker.batch_records_max(10_000).build()?;
+///
+/// let sink = SqlSink::postgres("postgres://postgres@localhost/test").table("readings");
+/// let sink = sink.columns(Columns::of::<Reading>()?.with_position()).create_table();
+/// sink.run(worker).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a sink does nothing until it runs"]
+pub struct SqlSink<R> {
+    connect: ConnectOptions,
+    schema: Option<String>,
+    table: Option<String>,
+    columns: Option<Columns>,
+    creates: bool,
+    mode: Mode,
+    deletes: Option<Deletes<R>>,
+    transaction_max: Duration,
+}
+
+impl<R> SqlSink<R> {
+    /// A sink in the Postgres database at this URL, or with these `key=value` settings. TLS is as its `sslmode` says.
+    ///
+    /// PgBouncer may stand between, in its transaction mode: no setting and no statement outlives a transaction.
+    pub fn postgres(url: impl Into<String>) -> Self {
+        Self {
+            connect: ConnectOptions {
+                url: url.into(),
+                connections_max: CONNECTIONS_MAX,
+            },
+            schema: None,
+            table: None,
+            columns: None,
+            creates: false,
+            mode: Mode::Append,
+            deletes: None,
+            transaction_max: TRANSACTION_MAX,
+        }
+    }
+
+    /// Sets the table's name, at most 63 bytes. Required. A dot in it is part of the name: see [`schema`](Self::schema).
+    pub fn table(mut self, name: impl Into<String>) -> Self {
+        self.table = Some(name.into());
+        self
+    }
+
+    /// Sets the table's schema. The first one of the connection's `search_path` by default.
+    pub fn schema(mut self, name: impl Into<String>) -> Self {
+        self.schema = Some(name.into());
+        self
+    }
+
+    /// Sets the columns and where their values come from. By default each column that the table has, from the record's
+    /// field of the same name. The types of the table win over those that are given here.
+    pub fn columns(mut self, columns: Columns) -> Self {
+        self.columns = Some(columns);
+        self
+    }
+
+    /// Makes the table if it is not there, with the [`columns`](Self::columns) and their key. It is left alone otherwise.
+    pub fn create_table(mut self) -> Self {
+        self.creates = true;
+        self
+    }
+
+    /// Writes each record as a row of its own. The default, and the fastest: records are copied straight in.
+    pub fn append(mut self) -> Self {
+        self.mode = Mode::Append;
+        self
+    }
+
+    /// Keeps one row for each key: that of its last record. The table needs a unique index on the key's columns, see
+    /// [`Columns::key`].
+    pub fn upsert(mut self) -> Self {
+        self.mode = Mode::Upsert;
+        self
+    }
+
+    /// Keeps one row for each key: that of its first record. Records that were put twice are dropped so. The table needs
+    /// a unique index on the key's columns, see [`Columns::key`].
+    pub fn keep_first(mut self) -> Self {
+        self.mode = Mode::KeepFirst;
+        self
+    }
+
+    /// Sets which records delete the row of their key, in the mode [`upsert`](Self::upsert).
+    pub fn delete_when(mut self, deletes: impl Fn(&R) -> bool + Send + Sync + 'static) -> Self {
+        self.deletes = Some(Arc::new(deletes));
+        self
+    }
+
+    /// Sets how many connections are open at most, at least one; the shards of a worker share them. 16 by default.
+    pub fn connections_max(mut self, connections: usize) -> Self {
+        self.connect.connections_max = connections.max(1);
+        self
+    }
+
+    /// Sets how long a transaction may take; then it is given up and tried again. 5 min by default.
+    pub fn transaction_max(mut self, time: Duration) -> Self {
+        self.transaction_max = time;
+        self
+    }
+}
+
+impl<R> SqlSink<R>
+where
+    R: KinesisRecord + Serialize + Send + Sync + 'static,
+{
+    /// Writes what the worker reads until the worker is stopped.
+    ///
+    /// # Errors
+    /// [`SqlError`]: before any record is read, of the settings and the table; later only of the worker.
+    pub async fn run(self, worker: Worker<R>) -> Result<WorkerReport, SqlError> {
+        let open = self.open(&worker).await?;
+        Ok(worker.run(move |_| open.processor()).await?)
+    }
+
+    /// Opens the database for this worker, for [`Worker::run_until`] and its kind. Waits while the database is down.
+    ///
+    /// # Errors
+    /// [`SqlError`], of the settings and the table.
+    pub async fn open(self, worker: &Worker<R>) -> Result<OpenSink<R>, SqlError> {
+        let lanes = worker.concurrency();
+        if lanes != 1 {
+            return Err(SqlError::Lanes { lanes });
+        }
+        let mut table = TableName::new(self.table.clone().ok_or(SqlError::TableUnset)?)?;
+        if let Some(schema) = self.schema.clone() {
+            table = table.in_schema(schema)?;
+        }
+        self.check()?;
+        let pool = connect(&self.connect)?;
+        let pulse = Pulse::new();
+        let described = self.prepare(&pool, &table, &pulse).await?;
+        let statements = Statements::new(&table, &described.columns, self.mode);
+        Ok(OpenSink {
+            shared: Arc::new(Shared {
+                app: worker.app().to_owned(),
+                stream: worker.stream().name().to_owned(),
+                described,
+                is_staged: self.mode != Mode::Append,
+                deletes: self.deletes,
+                writer: Writer {
+                    pool,
+                    statements,
+                    transaction_max: self.transaction_max,
+                },
+                pulse,
+            }),
+        })
+    }
+
+    fn check(&self) -> Result<(), SqlError> {
+        if let Some(columns) = &self.columns {
+            columns.check()?;
+            for column in columns {
+                checked(column.name().to_owned())?;
+            }
+        }
+        let has_key = self
+            .columns
+            .as_ref()
+            .is_some_and(|columns| !columns.key_indexes().is_empty());
+        match self.mode {
+            _ if self.creates && self.columns.is_none() => Err(SqlError::ColumnsUnset),
+            Mode::Upsert | Mode::KeepFirst if !has_key => Err(SqlError::NoKey),
+            Mode::Append | Mode::KeepFirst if self.deletes.is_some() => {
+                Err(SqlError::DeletesWithoutUpsert)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes and describes the tables, again while the database is down.
+    async fn prepare(
+        &self,
+        pool: &Pool,
+        table: &TableName,
+        pulse: &Pulse,
+    ) -> Result<Described, SqlError> {
+        let mut pause = PAUSE_MIN;
+        loop {
+            let error = match self.try_prepare(pool, table).await {
+                Ok(described) => {
+                    pulse.up();
+                    return Ok(described);
+                }
+                Err(error) if is_passing(&error) => error,
+                Err(error) => return Err(error),
+            };
+            tracing::warn!(%error, cause = ?std::error::Error::source(&error), "the database is not there; trying again");
+            pulse.down(&error.to_string());
+            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    async fn try_prepare(&self, pool: &Pool, table: &TableName) -> Result<Described, SqlError> {
+        let failed = |error| SqlError::database("make the tables", error);
+        let mut client = pool
+            .get()
+            .await
+            .map_err(|error| SqlError::database("connect", error))?;
+        let client: &mut tokio_postgres::Client = &mut client;
+        let transaction = client.transaction().await.map_err(failed)?;
+        let created = self.columns.as_ref().filter(|_| self.creates);
+        create(&transaction, table, created).await.map_err(failed)?;
+        let described = describe(&transaction, table, self.columns.as_ref()).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(described)
+    }
+}
+
+/// Whether an error of the database passes by itself.
+fn is_passing(error: &SqlError) -> bool {
+    let SqlError::Database { source, .. } = error else {
+        return false;
+    };
+    let of_postgres = |error| fault_of(error) == Fault::Passing;
+    if let Some(error) = source.downcast_ref() {
+        return of_postgres(error);
+    }
+    match source.downcast_ref() {
+        Some(PoolError::Backend(error)) => of_postgres(error),
+        Some(PoolError::Timeout(_)) => true,
+        _ => false,
+    }
+}
+
+/// A sink whose database and table were found. Cheap to clone.
+pub struct OpenSink<R> {
+    shared: Arc<Shared<R>>,
+}
+
+impl<R: Serialize + Send + Sync> OpenSink<R> {
+    /// Returns a processor for a shard.
+    pub fn processor(&self) -> SqlProcessor<R> {
+        SqlProcessor::new(self.shared.clone())
+    }
+
+    /// Returns the state of the database.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.shared.pulse.health()
+    }
+}
+
+impl<R> Clone for OpenSink<R> {
+    fn clone(&self) -> Self {
+        let shared = self.shared.clone();
+        Self { shared }
+    }
+}
+
+impl<R> fmt::Debug for OpenSink<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenSink")
+            .field("app", &self.shared.app)
+            .field("stream", &self.shared.stream)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Without the URL, which may hold a password.
+impl<R> fmt::Debug for SqlSink<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlSink")
+            .field("table", &self.table)
+            .field("columns", &self.columns)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}
