@@ -76,7 +76,7 @@ pub struct SqlSink<R> {
 impl<R> SqlSink<R> {
     /// A sink in the Postgres database at this URL, or with these `key=value` settings. TLS is as its `sslmode` says.
     ///
-    /// PgBouncer may stand between, in its transaction mode: no setting and no statement outlives a transaction.
+    /// `PgBouncer` may stand between, in its transaction mode: no setting and no statement outlives a transaction.
     pub fn postgres(url: impl Into<String>) -> Self {
         Self {
             connect: ConnectOptions {

@@ -180,7 +180,7 @@ fn length(bytes: usize) -> Result<i32, ValueError> {
 }
 
 fn narrow<N: TryFrom<i64>>(int: i64) -> Result<N, ValueError> {
-    N::try_from(int).map_err(|_| ValueError::out_of_range(int, ColumnType::Int))
+    N::try_from(int).map_err(|_| ValueError::out_of_range(&int, ColumnType::Int))
 }
 
 /// Returns the microseconds since 2000, without the rest of the nanoseconds.
@@ -192,7 +192,7 @@ fn micros(time: SystemTime) -> Result<i64, ValueError> {
             .map(|micros| -micros),
     };
     let micros = since_1970.and_then(|micros| micros.checked_sub(EPOCH_SECONDS * 1_000_000));
-    micros.ok_or_else(|| ValueError::out_of_range("the time", ColumnType::Timestamp))
+    micros.ok_or_else(|| ValueError::out_of_range(&"the time", ColumnType::Timestamp))
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ fn of_no_code(error: &Error) -> Fault {
     use std::error::Error as _;
     let is_io = error
         .source()
-        .is_some_and(|source| source.is::<std::io::Error>());
+        .is_some_and(<dyn std::error::Error + 'static>::is::<std::io::Error>);
     if error.is_closed() || is_io {
         return Fault::Passing;
     }

@@ -5,7 +5,7 @@
 //!                                      │ an error of the data: bisect, by savepoints
 //! ```
 //!
-//! No statement outlives its transaction and no setting outlives it either: PgBouncer may hand each transaction to
+//! No statement outlives its transaction and no setting outlives it either: `PgBouncer` may hand each transaction to
 //! another connection.
 
 mod connect;

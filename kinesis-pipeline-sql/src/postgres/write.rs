@@ -93,13 +93,11 @@ impl Writer {
     ) -> Result<T, WriteError> {
         let mut client = self.pool.get().await?;
         let max = self.transaction_max;
-        match tokio::time::timeout(max, act(&mut client)).await {
-            Ok(result) => result,
-            Err(_) => {
-                drop(Object::take(client));
-                Err(WriteError::TooLong(max))
-            }
+        if let Ok(result) = tokio::time::timeout(max, act(&mut client)).await {
+            return result;
         }
+        drop(Object::take(client));
+        Err(WriteError::TooLong(max))
     }
 
     async fn try_write(
@@ -170,7 +168,8 @@ impl Writer {
         let transaction = begin(client).await?;
         self.stage(&transaction).await?;
         let mut bad = Vec::new();
-        let mut parts = vec![0..rows.len()];
+        let all = 0..rows.len();
+        let mut parts = vec![all];
         while let Some(part) = parts.pop() {
             transaction.batch_execute("SAVEPOINT part").await?;
             let loaded = self.load(&transaction, rows, &part).await;

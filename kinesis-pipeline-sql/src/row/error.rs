@@ -15,7 +15,7 @@ pub struct BadValue {
     /// The column's name; empty if the record as a whole is no row.
     pub column: String,
     /// The record's position.
-    pub position: Position,
+    pub position: Box<Position>,
     /// The reason.
     pub source: ValueError,
 }
@@ -26,7 +26,7 @@ impl BadValue {
     pub fn new(column: impl Into<String>, position: Position, source: ValueError) -> Self {
         Self {
             column: column.into(),
-            position,
+            position: Box::new(position),
             source,
         }
     }
@@ -97,7 +97,7 @@ impl ValueError {
         Self::NotAUuid { text }
     }
 
-    pub(crate) fn out_of_range(number: impl ToString, expected: ColumnType) -> Self {
+    pub(crate) fn out_of_range(number: &impl ToString, expected: ColumnType) -> Self {
         let number = number.to_string();
         Self::OutOfRange { number, expected }
     }

@@ -11,6 +11,7 @@ use super::{ColumnType, Value, ValueError};
 
 /// The largest integer up to which `f64` has all of them.
 const EXACT_MAX: u64 = 1 << f64::MANTISSA_DIGITS;
+const EXACT_MAX_FLOAT: f64 = 9_007_199_254_740_992.0;
 
 /// Returns a value in a column's type.
 pub(super) fn to_value<T: Serialize + ?Sized>(
@@ -130,7 +131,7 @@ impl Serializer for ToValue {
             ColumnType::Float => Ok(Value::Float(v)),
             // JSON as others write it: 3.0 is an integer.
             #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
-            ColumnType::Int if v.fract() == 0.0 && v.abs() <= EXACT_MAX as f64 => {
+            ColumnType::Int if v.fract() == 0.0 && v.abs() <= EXACT_MAX_FLOAT => {
                 Ok(Value::Int(v as i64))
             }
             ColumnType::Int => Err(ValueError::OutOfRange {
