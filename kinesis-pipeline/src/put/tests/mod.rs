@@ -3,17 +3,21 @@
 #[cfg(feature = "local")]
 mod endings;
 mod failures;
+mod faulted;
+mod in_order;
 mod limit;
 mod listing;
 #[cfg(feature = "local")]
 mod local;
 mod many;
 mod model;
+mod numbered;
 mod producer;
 #[cfg(feature = "local")]
 mod resharded;
 mod runtimes;
 mod script;
+mod shards;
 mod sharing;
 mod sink;
 #[cfg(feature = "local")]
