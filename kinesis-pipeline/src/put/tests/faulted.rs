@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    model::{Faults, Latencies, Model, Stored},
+    network::{Faults, Latencies, Network},
     numbered::{assert_order, numbered, receipts},
 };
 use crate::Order;
@@ -27,12 +27,12 @@ const FAULT_RUN: FaultRun = FaultRun {
     whole: false,
 };
 
-/// A model with the faults and latencies of this seed.
-fn faulty_model(seed: u64) -> Arc<Model> {
-    let model = Model::new(3, seed);
+/// A network with the faults and latencies of this seed.
+async fn faulty_network(seed: u64) -> Arc<Network> {
+    let network = Network::new(3, seed).await;
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut one_of = |values: [f64; 3]| values[rng.usize(..3)];
-    model.set_faults(Faults {
+    network.set_faults(Faults {
         lost_answers: 0.02,
         throttled_records: 0.05,
         failed_records: 0.01,
@@ -40,16 +40,17 @@ fn faulty_model(seed: u64) -> Arc<Model> {
         throttled_listings: one_of([0.0, 0.3, 0.9]),
         stale_listings: one_of([0.0, 0.4, 1.0]),
         cut_listings: one_of([0.0, 0.2, 0.5]),
+        denied_listings: 0.0,
         repeated_tokens: one_of([0.0, 0.5, 1.0]),
         slow_listings: one_of([0.0, 0.1, 1.0]),
         endless_tokens: false,
     });
     let mut millis = || Duration::from_millis([2, 10, 60, 200][rng.usize(..4)]);
-    model.set_latencies(Latencies {
+    network.set_latencies(Latencies {
         request: millis(),
         listing: millis(),
     });
-    model
+    network
 }
 
 /// Puts records under faults while the stream is split and merged, and checks what is stored and promised.
@@ -58,8 +59,8 @@ async fn fault_run(run: FaultRun) -> usize {
     const RECORDS: usize = 6_000;
     const KEYS: usize = 200;
     let FaultRun { seed, order, .. } = run;
-    let model = faulty_model(seed);
-    let producer = model.stream().producer().aggregate(run.aggregate);
+    let network = faulty_network(seed).await;
+    let producer = network.stream().producer().aggregate(run.aggregate);
     let producer = producer
         .whole_aggregates_again(run.whole)
         .aggregate_bytes_max(2_000)
@@ -74,52 +75,49 @@ async fn fault_run(run: FaultRun) -> usize {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         match number {
-            1_500 => model.split(1),
+            1_500 => network.split(1).await,
             // Both children, maybe before they were ever listed.
             1_700 => {
-                model.split(1);
-                model.split(3);
+                network.split(1).await;
+                network.split(3).await;
             }
-            3_000 => model.merge(2),
-            4_500 => model.split(0),
-            4_000 => model.lose_credentials(7 * SECOND),
+            3_000 => network.merge(2).await,
+            4_500 => network.split(0).await,
+            4_000 => network.lose_credentials(7 * SECOND),
             5_000 if seed % 3 == 2 => {
                 // A stream takes a while to go and to come.
                 producer.flush().await.unwrap();
                 tokio::time::sleep(6 * SECOND).await;
-                model.make_again(2);
+                network.make_again(2).await;
             }
-            5_500 if seed % 3 == 2 => model.split(0),
+            5_500 if seed % 3 == 2 => network.split(0).await,
             _ => {}
         }
         let put = producer.put(&numbered(number % KEYS, number)).await;
         pending.push(put.unwrap());
     }
     let receipts = receipts(pending).await;
-    let stored = model.stored();
-    let users: Vec<_> = stored.iter().map(Stored::users).collect();
+    let log = network.log().await;
     for (number, receipt) in receipts.iter().enumerate() {
-        let index = Model::index_of(receipt);
-        let user = &users[index][usize::try_from(receipt.sub_sequence_number).unwrap()];
+        let user = log.user(receipt);
         assert_eq!(*user, numbered(number % KEYS, number), "seed {seed}");
-        let Stored {
-            shard_id, range, ..
-        } = &stored[index];
-        assert_eq!(*shard_id, receipt.shard_id, "seed {seed}");
-        let is_kept = range.contains(user.hash_key());
+        let stored = log.at(receipt);
+        let is_kept = stored.range().contains(user.hash_key());
         assert!(is_kept, "seed {seed}: {number} is outside of its shard");
-        assert!(!run.whole || stored[index].is_whole(), "seed {seed}");
+        assert!(!run.whole || stored.is_whole(), "seed {seed}");
     }
-    let users: Vec<_> = users.into_iter().flatten().collect();
     let astride = usize::try_from(producer.stats().records_put_astride).unwrap();
-    let duplicates = users.len() - RECORDS;
-    assert!(duplicates <= model.lost_records() + astride, "seed {seed}");
+    let duplicates = log.users().count() - RECORDS;
+    assert!(
+        duplicates <= network.lost_records() + astride,
+        "seed {seed}"
+    );
     assert!(
         run.aggregate || astride == 0,
         "seed {seed}: alone, a record is right"
     );
     if order == Order::PerKey {
-        assert_order(&users, seed);
+        assert_order(log.users(), seed);
     }
     producer.close().await.unwrap();
     astride

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 
 use super::{
-    model::{Faults, Model, Stored},
+    network::{Faults, Network},
     numbered::{assert_order, numbered, put_numbered},
 };
 use crate::{Order, PutOptions, PutResults, Receipt, trials::seeds};
@@ -14,26 +14,26 @@ use crate::{Order, PutOptions, PutResults, Receipt, trials::seeds};
 /// its receipt says, and that the records of each key are stored in their order.
 async fn ordered_run(seed: u64, as_producer: bool) {
     const RECORDS: usize = 2_000;
-    let model = Model::new(3, seed);
-    model.set_faults(Faults {
+    let network = Network::new(3, seed).await;
+    network.set_faults(Faults {
         lost_answers: 0.02,
         throttled_records: 0.05,
         failed_records: 0.01,
         failed_requests: 0.01,
         ..Faults::default()
     });
-    let source = stream::iter(0..RECORDS).then(|number| {
+    let source = stream::iter(0..RECORDS).then(async |number| {
         match number {
-            400 => model.split(1),
-            800 => model.lose_credentials(Duration::from_secs(5)),
-            1_200 => model.merge(2),
+            400 => network.split(1).await,
+            800 => network.lose_credentials(Duration::from_secs(5)),
+            1_200 => network.merge(2).await,
             _ => {}
         }
-        std::future::ready(numbered(number % 20, number))
+        numbered(number % 20, number)
     });
     let source = Box::pin(source);
     let options = PutOptions::new().attempts_max(100).order(Order::PerKey);
-    let handle = model.stream().with_put_options(options).unwrap();
+    let handle = network.stream().with_put_options(options).unwrap();
     let results: PutResults<_> = if as_producer {
         let producer = handle.producer().aggregate(true).order(Order::PerKey);
         let producer = producer.attempts_max(100).in_flight_records_max(300);
@@ -44,13 +44,12 @@ async fn ordered_run(seed: u64, as_producer: bool) {
     } else {
         handle.put_stream(source).collect::<Vec<_>>().await.into()
     };
-    let stored = model.stored();
+    let log = network.log().await;
     for (number, receipt) in results.ok().unwrap().iter().enumerate() {
         let record = numbered(number % 20, number);
-        assert_eq!(Model::at(&stored, receipt), record, "seed {seed}");
+        assert_eq!(*log.user(receipt), record, "seed {seed}");
     }
-    let users: Vec<_> = stored.iter().flat_map(Stored::users).collect();
-    assert_order(&users, seed);
+    assert_order(log.users(), seed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,32 +61,32 @@ async fn in_order_the_records_of_each_key_are_stored_as_they_came_whatever_fails
 
 #[tokio::test(start_paused = true)]
 async fn without_an_order_put_all_lets_records_of_a_key_overtake_each_other() {
-    let model = Model::new(1, 3);
-    model.set_faults(Faults {
+    let network = Network::new(1, 3).await;
+    network.set_faults(Faults {
         throttled_records: 0.2,
         ..Faults::default()
     });
     let records = (0..200).map(|number| numbered(0, number));
-    let receipts = model.stream().put_all(records).await.ok().unwrap();
-    let number = |receipt: &Receipt| -> u128 { receipt.sequence_number.as_str().parse().unwrap() };
+    let receipts = network.stream().put_all(records).await.ok().unwrap();
+    let number = |receipt: &Receipt| receipt.sequence_number.clone();
     assert!(!receipts.iter().map(number).is_sorted());
-    let model = Model::new(1, 3);
-    model.set_faults(Faults {
+    let network = Network::new(1, 3).await;
+    network.set_faults(Faults {
         throttled_records: 0.2,
         ..Faults::default()
     });
     let records = (0..200).map(|number| numbered(0, number));
     let options = PutOptions::new().order(Order::PerKey);
-    let in_order = model.stream().with_put_options(options).unwrap();
+    let in_order = network.stream().with_put_options(options).unwrap();
     let receipts = in_order.put_all(records).await.ok().unwrap();
     assert!(receipts.iter().map(number).is_sorted());
 }
 
 #[tokio::test(start_paused = true)]
 async fn in_order_the_shards_take_records_side_by_side() {
-    let model = Model::new(4, 1);
+    let network = Network::new(4, 1).await;
     let options = PutOptions::new().order(Order::PerKey);
-    let stream = model.stream().with_put_options(options).unwrap();
+    let stream = network.stream().with_put_options(options).unwrap();
     let begun = crate::Clock::system().instant();
     let records = (0..400).map(|number| numbered(number, number));
     assert!(stream.put_all(records).await.is_ok());
@@ -101,27 +100,22 @@ async fn in_order_the_shards_take_records_side_by_side() {
 #[tokio::test(start_paused = true)]
 async fn without_an_order_a_retried_record_is_overtaken() {
     // Shows that the check of the order can fail.
-    let model = Model::new(1, 3);
-    model.set_faults(Faults {
+    let network = Network::new(1, 3).await;
+    network.set_faults(Faults {
         throttled_records: 0.2,
         ..Faults::default()
     });
-    let producer = model
+    let producer = network
         .stream()
         .producer()
         .linger(Duration::ZERO)
         .build()
         .unwrap();
     put_numbered(&producer, 1, 500).await;
-    let numbers: Vec<usize> = model
-        .stored()
-        .iter()
-        .map(|stored| {
-            std::str::from_utf8(&stored.record.data)
-                .unwrap()
-                .parse()
-                .unwrap()
-        })
-        .collect();
+    let log = network.log().await;
+    let numbers = log.users().map(|user| -> usize {
+        let number = std::str::from_utf8(&user.data).unwrap();
+        number.parse().unwrap()
+    });
     assert!(!numbers.is_sorted());
 }

@@ -37,7 +37,7 @@ pub(super) async fn put_numbered(
 }
 
 /// The first copies of the records of each key are stored in their order.
-pub(super) fn assert_order(users: &[EncodedRecord], seed: u64) {
+pub(super) fn assert_order<'a>(users: impl IntoIterator<Item = &'a EncodedRecord>, seed: u64) {
     let mut met = HashSet::new();
     let mut last: HashMap<&str, usize> = HashMap::new();
     for user in users {
