@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::driver::{Answer, Driver};
+use super::{calls::Answer, driver::Driver};
 use crate::{
     get::{
         checkpoint::{Checkpoint, CheckpointError, CheckpointPlace},

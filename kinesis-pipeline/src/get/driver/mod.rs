@@ -1,6 +1,8 @@
 //! The one task of a reader: it makes all calls.
 //!
 //! - `driver`: the loop: events in, calls out.
+//! - `members`: each shard that is read: it begins, goes on, ends.
+//! - `calls`: the calls that are due, and the kinds of their answers.
 //! - `on_answer`: an answer of `GetRecords` or `GetShardIterator`, or its failure.
 //! - `subscriptions`: the events of enhanced fan-out.
 //! - `listing`: when to list the shards again.
@@ -8,10 +10,12 @@
 //! - `save_timer`: when to save checkpoints.
 
 pub(super) mod budget;
+pub(super) mod calls;
 pub(super) mod driver;
 pub(super) mod elsewhere;
 pub(super) mod listing;
 pub(super) mod lost;
+pub(super) mod members;
 pub(super) mod on_answer;
 pub(super) mod retention;
 pub(super) mod save_timer;

@@ -1,4 +1,4 @@
-use super::driver::{Answer, Driver};
+use super::{calls::Answer, driver::Driver};
 use crate::{
     get::{
         checkpoint::CheckpointError,

@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::driver::{Answer, Driver};
+use super::{calls::Answer, driver::Driver};
 use crate::{
     get::{
         error::GetError,

@@ -1,6 +1,6 @@
 use tokio::time::Instant;
 
-use super::driver::{Answer, Driver};
+use super::{calls::Answer, driver::Driver};
 use crate::{
     get::{
         error::GetError,

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     get::{
-        driver::driver::Opened,
+        driver::members::Opened,
         error::GetError,
         fetch::{self, consumer, with_retries::with_retries},
         plan::{

@@ -17,7 +17,10 @@ use crate::{
             ranges::Ranges,
             taker::{Splitting, Taker},
         },
-        driver::driver::{Driver, Opened, Setup},
+        driver::{
+            driver::{Driver, Setup},
+            members::Opened,
+        },
         error::GetError,
         plan::{options::Options, plan::Begin},
         stats::Counters,

@@ -229,3 +229,20 @@ async fn many_at_once_and_sinks_wait_for_the_answer_too() {
         .unwrap();
     assert_eq!(producer.stats().records_stored, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_of_aggregates_asks_a_stream_that_takes_larger_records_for_its_limit() {
+    let script = Script::new([]);
+    script.say_limits([Ok(4 * MIB)]);
+    let producer = script.stream().producer().aggregate(true).build().unwrap();
+    let large = sized("k", 4 * MIB - 1);
+    let failure = producer.try_put(&large).unwrap_err();
+    assert!(
+        matches!(failure.error, PutError::LimitUnknown { .. }),
+        "not known yet"
+    );
+    assert!(producer.put(&large).await.unwrap().await.is_ok());
+    assert!(producer.try_put(&large).unwrap().await.is_ok());
+    let error = producer.put(&sized("k", 4 * MIB)).await.unwrap_err();
+    assert!(matches!(error, PutError::TooLarge { bytes_max, .. } if bytes_max == 4 * MIB));
+}

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::producer::{assert_order, numbered};
+use super::numbered::{assert_order, numbered};
 use crate::{
     Clock, EncodedRecord, KinesisStream, Order, PartitionKey, Position, PutError, Receipt, ShardId,
     clock::from_epoch_millis,

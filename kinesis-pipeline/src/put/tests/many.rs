@@ -4,16 +4,10 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
-use super::{
-    Answer, Script,
-    model::{Faults, Model, Stored},
-    producer::{assert_order, numbered},
-    script::record,
-};
+use super::{Answer, Script, script::record};
 use crate::{
-    Order, PutError, PutOptions, PutResults, Receipt,
+    PutError, PutOptions,
     record::{EncodedRecord, PartitionKey},
-    trials::seeds,
 };
 
 const NO_RETRIES: fn() -> PutOptions = || PutOptions::new().attempts_max(1);
@@ -106,79 +100,6 @@ async fn a_dead_endpoint_fails_ten_thousand_records_together() {
     assert!(took < Duration::from_secs(8), "{took:?}");
 }
 
-/// Puts records of 20 keys through a service that fails in many ways and is resharded, and checks that each is where
-/// its receipt says, and that the records of each key are stored in their order.
-async fn ordered_run(seed: u64, as_producer: bool) {
-    const RECORDS: usize = 2_000;
-    let model = Model::new(3, seed);
-    model.set_faults(Faults {
-        lost_answers: 0.02,
-        throttled_records: 0.05,
-        failed_records: 0.01,
-        failed_requests: 0.01,
-        ..Faults::default()
-    });
-    let source = stream::iter(0..RECORDS).then(|number| {
-        match number {
-            400 => model.split(1),
-            800 => model.lose_credentials(Duration::from_secs(5)),
-            1_200 => model.merge(2),
-            _ => {}
-        }
-        std::future::ready(numbered(number % 20, number))
-    });
-    let source = Box::pin(source);
-    let options = PutOptions::new().attempts_max(100).order(Order::PerKey);
-    let handle = model.stream().with_put_options(options).unwrap();
-    let results: PutResults<_> = if as_producer {
-        let producer = handle.producer().aggregate(true).order(Order::PerKey);
-        let producer = producer.attempts_max(100).in_flight_records_max(300);
-        let producer = producer.build().unwrap();
-        let results: Vec<_> = producer.put_stream(source).collect().await;
-        producer.close().await.unwrap();
-        results.into()
-    } else {
-        handle.put_stream(source).collect::<Vec<_>>().await.into()
-    };
-    let stored = model.stored();
-    for (number, receipt) in results.ok().unwrap().iter().enumerate() {
-        let record = numbered(number % 20, number);
-        assert_eq!(Model::at(&stored, receipt), record, "seed {seed}");
-    }
-    let users: Vec<_> = stored.iter().flat_map(Stored::users).collect();
-    assert_order(&users, seed);
-}
-
-#[tokio::test(start_paused = true)]
-async fn in_order_the_records_of_each_key_are_stored_as_they_came_whatever_fails() {
-    for seed in 0..seeds(6) {
-        ordered_run(seed, seed % 2 == 1).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_an_order_put_all_lets_records_of_a_key_overtake_each_other() {
-    let model = Model::new(1, 3);
-    model.set_faults(Faults {
-        throttled_records: 0.2,
-        ..Faults::default()
-    });
-    let records = (0..200).map(|number| numbered(0, number));
-    let receipts = model.stream().put_all(records).await.ok().unwrap();
-    let number = |receipt: &Receipt| -> u128 { receipt.sequence_number.as_str().parse().unwrap() };
-    assert!(!receipts.iter().map(number).is_sorted());
-    let model = Model::new(1, 3);
-    model.set_faults(Faults {
-        throttled_records: 0.2,
-        ..Faults::default()
-    });
-    let records = (0..200).map(|number| numbered(0, number));
-    let options = PutOptions::new().order(Order::PerKey);
-    let in_order = model.stream().with_put_options(options).unwrap();
-    let receipts = in_order.put_all(records).await.ok().unwrap();
-    assert!(receipts.iter().map(number).is_sorted());
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_producer_that_is_closed_gives_all_records_back() {
     let script = Script::new([]);
@@ -205,19 +126,4 @@ async fn a_source_is_read_no_more_than_ten_thousand_records_ahead_of_the_results
     assert!(next.await.is_err());
     drop(results);
     assert_eq!(read, 10_000);
-}
-
-#[tokio::test(start_paused = true)]
-async fn in_order_the_shards_take_records_side_by_side() {
-    let model = Model::new(4, 1);
-    let options = PutOptions::new().order(Order::PerKey);
-    let stream = model.stream().with_put_options(options).unwrap();
-    let begun = crate::Clock::system().instant();
-    let records = (0..400).map(|number| numbered(number, number));
-    assert!(stream.put_all(records).await.is_ok());
-    let took = begun.elapsed();
-    assert!(
-        took < Duration::from_secs(2),
-        "one by one it takes 4 s: {took:?}"
-    );
 }

@@ -1,19 +1,30 @@
-//! The put pipeline on a scripted service, in virtual time.
+//! The put pipeline in virtual time: on a scripted service (`script`), on the embedded Kinesis (`local`), and on the
+//! embedded Kinesis behind a network with faults (`network`).
 
 #[cfg(feature = "local")]
 mod endings;
 mod failures;
+#[cfg(feature = "local")]
+mod faulted;
+#[cfg(feature = "local")]
+mod in_order;
 mod limit;
+#[cfg(feature = "local")]
 mod listing;
 #[cfg(feature = "local")]
 mod local;
 mod many;
-mod model;
+#[cfg(feature = "local")]
+mod network;
+#[cfg(feature = "local")]
+mod numbered;
 mod producer;
 #[cfg(feature = "local")]
 mod resharded;
 mod runtimes;
 mod script;
+#[cfg(feature = "local")]
+mod shards;
 mod sharing;
 mod sink;
 #[cfg(feature = "local")]

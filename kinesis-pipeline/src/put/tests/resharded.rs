@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use super::{
     local::{kinesis, reshard, stored},
-    producer::numbered,
+    numbered::numbered,
 };
 use crate::{
     EncodedRecord, KinesisStream, PendingReceipt, Producer, Receipt,

@@ -1,6 +1,8 @@
 //! The records that wait for one shard.
 
-use std::{collections::VecDeque, time::Duration};
+mod drain;
+
+use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
@@ -18,16 +20,13 @@ use crate::{
         },
         request::{
             aggregate::AggregateBuilder,
-            entry::{Entry, QueueId, aggregate_size},
-            request::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX, Request},
+            entry::{Entry, QueueId},
         },
     },
     record::EncodedRecord,
     shard::ShardId,
 };
-
-/// The extra time that a paced queue waits, so that the records of other shards share its request.
-const PACED_TOGETHER: Duration = Duration::from_millis(4);
+pub(in crate::put) use drain::Drain;
 
 /// So many places are kept for records when none waits.
 const RECORDS_KEPT: usize = 64;
@@ -59,19 +58,6 @@ pub(in crate::put) struct ShardQueue {
     packs: VecDeque<Box<AggregateBuilder>>,
     /// ... and those behind them, which others may join.
     open: Option<AggregateBuilder>,
-}
-
-/// The inputs that are the same for all queues when a request is drained from them.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::put) struct Drain<'a> {
-    pub(in crate::put) options: &'a PutOptions,
-    /// The storage of the records.
-    pub(in crate::put) records: &'a RecordSlab,
-    pub(in crate::put) now: Instant,
-    /// Nothing is gained by waiting for more records.
-    pub(in crate::put) flush_now: bool,
-    /// Only records that were sent before.
-    pub(in crate::put) retries_only: bool,
 }
 
 impl ShardQueue {
@@ -244,147 +230,10 @@ impl ShardQueue {
         }
     }
 
-    /// Whether the first record was sent before.
-    fn was_sent(&self, records: &RecordSlab) -> bool {
-        let first = self.waiting.front();
-        first.is_some_and(|first| records[first].fate.attempts > 0)
-    }
-
-    /// From when on records of it may be sent; `None`: not before something happens.
-    pub(super) fn ripe_at(&self, drain: Drain<'_>) -> Option<Instant> {
-        let since = self.since(drain.records)?;
-        let was_sent = self.was_sent(drain.records);
-        if self.busy || (drain.retries_only && !was_sent) {
-            return None;
-        }
-        let gathered_at = if drain.flush_now || was_sent || self.is_full(drain.options) {
-            drain.now
-        } else {
-            since + drain.options.linger_max
-        };
-        let paced = self.paced_at().map(|at| {
-            if at > drain.now {
-                at + PACED_TOGETHER
-            } else {
-                at
-            }
-        });
-        [Some(gathered_at), paced, self.blocked_until]
-            .into_iter()
-            .flatten()
-            .max()
-    }
-
-    /// Returns the time at which the shard's bucket has tokens for the next records.
-    fn paced_at(&self) -> Option<Instant> {
-        let pace = self.pace.as_ref()?;
-        Some(match self.next_pack() {
-            Some(next) => pace.ready_at(1, next.bytes()),
-            None if self.aggregate => pace.ready_at(1, self.load.bytes),
-            None => pace.ready_at(self.load.records, self.load.bytes),
-        })
-    }
-
-    /// Whether nothing is gained for this queue by waiting for more records.
-    fn is_full(&self, options: &PutOptions) -> bool {
-        if self.aggregate {
-            return !self.packs.is_empty() || self.load.bytes >= options.aggregate_bytes_max;
-        }
-        self.load.bytes >= REQUEST_BYTES_MAX || self.load.records >= REQUEST_RECORDS_MAX
-    }
-
-    /// Moves records that may be sent now into the request. Returns whether the request has room for more.
-    pub(super) fn drain(&mut self, request: &mut Request, drain: Drain<'_>) -> bool {
-        if self.load.records == 0 {
-            return true;
-        }
-        if let Some(pace) = &mut self.pace {
-            pace.refill(drain.now);
-        }
-        if self.ripe_at(drain).is_none_or(|at| at > drain.now) {
-            return true;
-        }
-        self.blocked_until = None;
-        let mut began = false;
-        while self.has_more(drain) {
-            let (count, bytes) = self.next_size(drain);
-            // Only the first may overdraw: what is left of the pace is better spent on a full record later.
-            if began && self.paced_bytes() < bytes {
-                break;
-            }
-            began = true;
-            if !request.fits(bytes) {
-                return false;
-            }
-            if let Some(entry) = self.take(count, bytes) {
-                self.sending(&entry, drain.options);
-                request.push(entry);
-            }
-        }
-        true
-    }
-
-    /// Whether another Kinesis record may be cut, once one may.
-    fn has_more(&self, drain: Drain<'_>) -> bool {
-        let was_sent = || self.was_sent(drain.records);
-        let lingered = || {
-            let since = self.since(drain.records);
-            since.is_some_and(|since| drain.now >= since + drain.options.linger_max)
-        };
-        let gathered =
-            || drain.flush_now || was_sent() || self.is_full(drain.options) || lingered();
-        self.load.records > 0
-            && !self.busy
-            && self.pace.as_ref().is_none_or(ShardPacer::allows)
-            && (!drain.retries_only || was_sent())
-            && (!self.aggregate || gathered())
-    }
-
-    /// Returns the number of user records in the next Kinesis record, and its largest size in bytes.
-    fn next_size(&self, drain: Drain<'_>) -> (usize, usize) {
-        if self.aggregate && !self.waiting.is_empty() {
-            let records = self.waiting.iter().map(|user| &drain.records[user].record);
-            let bytes_max = drain.options.aggregate_bytes_max.min(self.paced_bytes());
-            return aggregate_size(records, bytes_max);
-        }
-        let lone = self.waiting.front().map(|user| (1, user.bytes()));
-        let pack = || self.next_pack().map(|pack| (pack.len(), pack.bytes()));
-        lone.or_else(pack).unwrap_or_default()
-    }
-
-    fn paced_bytes(&self) -> usize {
-        self.pace.as_ref().map_or(usize::MAX, ShardPacer::bytes)
-    }
-
-    fn take(&mut self, count: usize, bytes: usize) -> Option<Entry> {
-        if self.waiting.is_empty() {
-            let open = || self.open.take().map(Box::new);
-            let pack = self.packs.pop_front().or_else(open)?;
-            self.load -= Load {
-                records: pack.len(),
-                bytes: pack.user_bytes(),
-            };
-            return Some(Entry::packed(self.id, pack));
-        }
-        if count == 1 {
-            return Some(Entry::lone(self.id, self.pop()?));
-        }
-        let users: Vec<_> = self.waiting.drain(..count).collect();
-        self.load -= Load::of(&users);
-        Some(Entry::many(self.id, users, bytes))
-    }
-
     fn pop(&mut self) -> Option<RecordKey> {
         let user = self.waiting.pop_front()?;
         self.load -= Load::record(user.bytes());
         Some(user)
-    }
-
-    fn sending(&mut self, entry: &Entry, options: &PutOptions) {
-        self.busy = options.order == Order::PerKey;
-        if let Some(pace) = &mut self.pace {
-            pace.spend(entry.bytes());
-        }
     }
 
     /// An entry of it is no longer in flight: a shard has stored it.

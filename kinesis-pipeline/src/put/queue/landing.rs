@@ -1,0 +1,76 @@
+//! The judgement of where an entry landed, by the shard map and the shards that are known.
+
+use super::{queues::ShardQueues, shard_queue::ShardQueue};
+use crate::{
+    prefetch::{Touched, prefetch},
+    put::{
+        pending::slab::RecordSlab,
+        request::entry::Entry,
+        shard_map::{known::Landing, shard_map::Placement},
+    },
+    shard::{HashKey, HashKeyRange, ShardId},
+};
+
+impl ShardQueues {
+    /// Reads what [`stored`](Self::stored) will need for all of these entries.
+    pub(in crate::put) fn prefetch_sent(&self, entries: &[Entry]) {
+        prefetch(entries.iter().map(|entry| {
+            let queue = self.all.get(entry.queue.index());
+            let queue = queue.map_or(Touched::NOTHING, ShardQueue::prefetch);
+            queue.and(entry.prefetch())
+        }));
+    }
+
+    /// A shard has stored an entry. Judges where it landed.
+    pub(in crate::put) fn stored(
+        &mut self,
+        entry: &Entry,
+        shard_id: &ShardId,
+        records: &RecordSlab,
+    ) -> Landing {
+        let mut is_elsewhere = false;
+        if let Some(queue) = self.queue_of(entry.queue) {
+            queue.stored(entry);
+            if queue.shard_id.as_ref() == Some(shard_id) {
+                return Landing::Expected;
+            }
+            is_elsewhere = queue.shard_id.is_some();
+        }
+        if let Placement::Auto { keyed } = &mut self.placement {
+            let first = entry.first_hash_key(records);
+            let is_keyed = !self.known.contradicts(shard_id, first);
+            *keyed = if is_keyed { keyed.saturating_add(1) } else { 0 };
+        }
+        match self.landing(entry, shard_id, records) {
+            Landing::Expected if is_elsewhere => Landing::Moved,
+            landing => landing,
+        }
+    }
+
+    /// Judges where an entry landed by the shards that are known now. A record that is no aggregate is always where its
+    /// key belongs.
+    pub(in crate::put) fn landing(
+        &self,
+        entry: &Entry,
+        shard_id: &ShardId,
+        records: &RecordSlab,
+    ) -> Landing {
+        match &self.placement {
+            Placement::Never | Placement::Auto { .. } => Landing::Expected,
+            Placement::Unlisted if entry.len() == 1 => Landing::Expected,
+            Placement::Unlisted | Placement::Awaited | Placement::ByShard(_) => {
+                self.known.landing(shard_id, &entry.hash_keys(records))
+            }
+        }
+    }
+
+    /// Whether this shard is known not to take this hash key.
+    pub(in crate::put) fn contradicts(&self, shard_id: &ShardId, hash_key: HashKey) -> bool {
+        self.known.contradicts(shard_id, hash_key)
+    }
+
+    /// The hash keys that a shard takes, if it is known.
+    pub(in crate::put) fn range_of(&self, shard_id: &ShardId) -> Option<HashKeyRange> {
+        self.known.range_of(shard_id)
+    }
+}

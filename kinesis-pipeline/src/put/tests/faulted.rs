@@ -1,0 +1,153 @@
+//! The producer on a service that fails in many ways and is resharded.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    network::{Faults, Latencies, Network},
+    numbered::{assert_order, numbered, receipts},
+};
+use crate::Order;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// One run on a stream that is split, merged and, by some seeds, made again.
+#[derive(Clone, Copy)]
+struct FaultRun {
+    seed: u64,
+    aggregate: bool,
+    order: Order,
+    /// For readers that drop an aggregate with one record in a wrong shard.
+    whole: bool,
+}
+
+const FAULT_RUN: FaultRun = FaultRun {
+    seed: 0,
+    aggregate: true,
+    order: Order::None,
+    whole: false,
+};
+
+/// A network with the faults and latencies of this seed.
+async fn faulty_network(seed: u64) -> Arc<Network> {
+    let network = Network::new(3, seed).await;
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut one_of = |values: [f64; 3]| values[rng.usize(..3)];
+    network.set_faults(Faults {
+        lost_answers: 0.02,
+        throttled_records: 0.05,
+        failed_records: 0.01,
+        failed_requests: 0.01,
+        throttled_listings: one_of([0.0, 0.3, 0.9]),
+        stale_listings: one_of([0.0, 0.4, 1.0]),
+        cut_listings: one_of([0.0, 0.2, 0.5]),
+        denied_listings: 0.0,
+        repeated_tokens: one_of([0.0, 0.5, 1.0]),
+        slow_listings: one_of([0.0, 0.1, 1.0]),
+        endless_tokens: false,
+    });
+    let mut millis = || Duration::from_millis([2, 10, 60, 200][rng.usize(..4)]);
+    network.set_latencies(Latencies {
+        request: millis(),
+        listing: millis(),
+    });
+    network
+}
+
+/// Puts records under faults while the stream is split and merged, and checks what is stored and promised.
+/// Returns how many records were put again because they were in a wrong shard.
+async fn fault_run(run: FaultRun) -> usize {
+    const RECORDS: usize = 6_000;
+    const KEYS: usize = 200;
+    let FaultRun { seed, order, .. } = run;
+    let network = faulty_network(seed).await;
+    let producer = network.stream().producer().aggregate(run.aggregate);
+    let producer = producer
+        .whole_aggregates_again(run.whole)
+        .aggregate_bytes_max(2_000)
+        .order(order)
+        .attempts_max(100)
+        .linger(Duration::from_millis(20))
+        .build()
+        .unwrap();
+    let mut pending = Vec::new();
+    for number in 0..RECORDS {
+        if number % 10 == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        match number {
+            1_500 => network.split(1).await,
+            // Both children, maybe before they were ever listed.
+            1_700 => {
+                network.split(1).await;
+                network.split(3).await;
+            }
+            3_000 => network.merge(2).await,
+            4_500 => network.split(0).await,
+            4_000 => network.lose_credentials(7 * SECOND),
+            5_000 if seed % 3 == 2 => {
+                // A stream takes a while to go and to come.
+                producer.flush().await.unwrap();
+                tokio::time::sleep(6 * SECOND).await;
+                network.make_again(2).await;
+            }
+            5_500 if seed % 3 == 2 => network.split(0).await,
+            _ => {}
+        }
+        let put = producer.put(&numbered(number % KEYS, number)).await;
+        pending.push(put.unwrap());
+    }
+    let receipts = receipts(pending).await;
+    let log = network.log().await;
+    for (number, receipt) in receipts.iter().enumerate() {
+        let user = log.user(receipt);
+        assert_eq!(*user, numbered(number % KEYS, number), "seed {seed}");
+        let stored = log.at(receipt);
+        let is_kept = stored.range().contains(user.hash_key());
+        assert!(is_kept, "seed {seed}: {number} is outside of its shard");
+        assert!(!run.whole || stored.is_whole(), "seed {seed}");
+    }
+    let astride = usize::try_from(producer.stats().records_put_astride).unwrap();
+    let duplicates = log.users().count() - RECORDS;
+    assert!(
+        duplicates <= network.lost_records() + astride,
+        "seed {seed}"
+    );
+    assert!(
+        run.aggregate || astride == 0,
+        "seed {seed}: alone, a record is right"
+    );
+    if order == Order::PerKey {
+        assert_order(log.users(), seed);
+    }
+    producer.close().await.unwrap();
+    astride
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_faults_and_reshards_every_record_is_stored_where_its_receipt_says() {
+    let mut astride = 0;
+    for seed in 0..16 {
+        let (aggregate, whole) = (seed % 4 > 0, seed % 4 == 3);
+        let run = FaultRun {
+            seed,
+            aggregate,
+            whole,
+            ..FAULT_RUN
+        };
+        astride += fault_run(run).await;
+    }
+    assert!(astride > 500, "{astride}: reshards left nothing astride");
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_faults_and_reshards_the_order_of_each_key_holds() {
+    for seed in 100..112 {
+        let order = Order::PerKey;
+        fault_run(FaultRun {
+            seed,
+            order,
+            ..FAULT_RUN
+        })
+        .await;
+    }
+}
