@@ -245,6 +245,17 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
+    /// Sets the longest time between two polls of a quiet shard, at most 4 minutes. No more than
+    /// [`poll_interval`](Self::poll_interval) by default: then all polls are as far apart as that.
+    ///
+    /// A shard is quiet after five polls in a row that were at its tip and brought no record. From then on each wait is
+    /// twice the last, up to this time, until a record comes. It saves calls on many quiet shards; the first
+    /// record after a quiet time is delivered within about this time of its put.
+    pub fn poll_interval_max(mut self, interval: Duration) -> Self {
+        self.settings.reader.poll_interval_max = Some(interval);
+        self
+    }
+
     /// The memory that the records of one shard may take between the service and the processor, in bytes. 4 MiB by
     /// default.
     pub fn prefetch_bytes_max(mut self, bytes: usize) -> Self {
