@@ -20,7 +20,7 @@ use crate::{
         driver::driver::{Driver, Opened, Setup},
         error::GetError,
         plan::{options::Options, plan::Begin},
-        stats::Counters,
+        stats::{Counters, ReaderGauge},
     },
     service::ChildShard,
     shard::{
@@ -131,6 +131,11 @@ impl RawShardReader {
                 stream: self.taker.stream().clone(),
             }),
         }
+    }
+
+    /// Returns a view of the reader's lag and errors, for another task.
+    pub(crate) fn gauge(&self) -> ReaderGauge {
+        ReaderGauge::new(self.counters.clone(), self.shard_id.clone())
     }
 
     /// Returns the next record of the open page, if anything is left of it.
