@@ -6,5 +6,6 @@ mod following;
 mod lanes;
 mod life;
 mod pressure;
+mod seen;
 #[cfg(all(unix, feature = "signal"))]
 mod signals;
