@@ -58,8 +58,10 @@ pub use lease::{
     LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, WorkerId,
 };
 pub use properties::{PropertiesError, WorkerProperties};
+#[cfg(not(feature = "metrics"))]
+pub(crate) use worker::WorkerMetrics;
 pub use worker::{
     BadRecord, Batch, Checkpointer, CheckpointerError, Checkpointing, ErrorPolicy, FencingToken,
-    InvalidWorkerOption, Processor, ProcessorError, ShardStart, Worker, WorkerBuilder, WorkerError,
-    WorkerHandle, WorkerReport,
+    InvalidWorkerOption, Processor, ProcessorError, ShardHealth, ShardStart, Worker, WorkerBuilder,
+    WorkerError, WorkerEvent, WorkerEvents, WorkerHandle, WorkerHealth, WorkerPhase, WorkerReport,
 };

@@ -69,4 +69,5 @@ pub(crate) use plan::plan::Begin;
 pub use plan::start::{OnTrimmed, ShardSelector, StartAt, Until};
 pub(crate) use single::raw::{RawShardReader, ShardItem, SingleShard};
 pub use single::reader::{ShardReader, ShardReaderBuilder};
+pub(crate) use stats::ReaderGauge;
 pub use stats::{ReaderStats, ShardStats};

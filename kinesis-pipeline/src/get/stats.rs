@@ -90,6 +90,26 @@ struct Inner {
     metrics: GetMetrics,
 }
 
+/// A view of a reader of one shard, for another task.
+#[derive(Debug)]
+pub(crate) struct ReaderGauge {
+    counters: Counters,
+    shard_id: ShardId,
+}
+
+impl ReaderGauge {
+    pub(super) fn new(counters: Counters, shard_id: ShardId) -> Self {
+        Self { counters, shard_id }
+    }
+
+    /// Returns the last page's lag and the last call's error; nothing once the shard is read no more.
+    pub(crate) fn shard(&self) -> ShardStats {
+        let stats = self.counters.lock();
+        let shard = stats.shards.get(&self.shard_id);
+        shard.cloned().unwrap_or_default()
+    }
+}
+
 impl Counters {
     pub(super) fn new(stream: &StreamId) -> Self {
         Self(Arc::new(Inner {

@@ -115,6 +115,9 @@ impl Stopwatch {
 }
 
 const _: () = assert!(
-    size_of::<crate::put::PutMetrics>() + size_of::<crate::get::GetMetrics>() == 0,
+    size_of::<crate::put::PutMetrics>()
+        + size_of::<crate::get::GetMetrics>()
+        + size_of::<crate::fleet::WorkerMetrics>()
+        == 0,
     "without the feature metrics take no room"
 );

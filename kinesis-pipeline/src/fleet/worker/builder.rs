@@ -4,6 +4,7 @@ use tokio::sync::watch;
 
 use super::{
     ErrorPolicy, Worker,
+    observe::Observer,
     settings::{BatchLimits, Settings},
 };
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
 /// KCL's `failoverTimeMillis`.
 const FAILOVER: Duration = Duration::from_secs(10);
 const FAILOVER_MIN: Duration = Duration::from_secs(1);
+const STALLED_AFTER: Duration = Duration::from_mins(5);
 /// A record of a new key looks for the lane with the fewest records among so many.
 const LANES_MAX: usize = 256;
 /// For one shard: two pages of what a shard gives in a second.
@@ -104,6 +106,7 @@ impl<R> WorkerBuilder<R> {
                 lanes: 1,
                 order: Order::PerKey,
                 on_error: ErrorPolicy::default(),
+                stalled_after: STALLED_AFTER,
                 reader: ReaderOptions {
                     prefetch_bytes_max: PREFETCH_BYTES_MAX,
                     on_trimmed: OnTrimmed::FromHorizon,
@@ -239,9 +242,28 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
+    /// Sets the time without progress after which a shard with waiting records counts as stalled, for
+    /// [`WorkerHandle::health`](super::WorkerHandle::health). 5 minutes by default; more than a batch may take, with its
+    /// retries.
+    pub fn stalled_after(mut self, time: Duration) -> Self {
+        self.settings.stalled_after = time;
+        self
+    }
+
     /// Sets how often a shard that has nothing new is asked, at least 200 ms. 1 s by default.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.settings.reader.poll_interval = interval;
+        self
+    }
+
+    /// Sets the longest time between two polls of a quiet shard, at most 4 minutes. No more than
+    /// [`poll_interval`](Self::poll_interval) by default: then all polls are as far apart as that.
+    ///
+    /// A shard is quiet after five polls in a row that were at its tip and brought no record. From then on each wait is
+    /// twice the last, up to this time, until a record comes. It saves calls on many quiet shards; the first
+    /// record after a quiet time is delivered within about this time of its put.
+    pub fn poll_interval_max(mut self, interval: Duration) -> Self {
+        self.settings.reader.poll_interval_max = Some(interval);
         self
     }
 
@@ -294,7 +316,10 @@ impl<R> WorkerBuilder<R> {
             StartAt::Timestamp(time) => Initial::Timestamp(time),
             _ => return Err(InvalidWorkerOption::StartAtSequenceNumber),
         };
+        let observer = Observer::new(&self.target, self.settings.stalled_after);
         Ok(Worker {
+            run_guard: observer.guard(),
+            observer,
             target: self.target,
             store,
             settings: self.settings,

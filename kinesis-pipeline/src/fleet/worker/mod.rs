@@ -1,6 +1,8 @@
 //! The workers of a fleet: who reads which shard, and what becomes of its records.
 //!
 //! ```text
+//!   WorkerHandle <── observe: events, health, metrics <── notes of all below
+//!
 //!   LeaseCoordinator, one task per worker: list ── sync ── plan ── take ──> a shard's two tasks
 //!        │ a lease that changed hands
 //!        v
@@ -19,6 +21,7 @@ mod checkpointer;
 mod coordinator;
 mod error;
 mod hold;
+mod observe;
 mod policy;
 mod processor;
 mod renewer;
@@ -33,6 +36,9 @@ pub use batch::Batch;
 pub use builder::{Checkpointing, InvalidWorkerOption, WorkerBuilder};
 pub use checkpointer::{Checkpointer, CheckpointerError, FencingToken};
 pub use error::WorkerError;
+#[cfg(not(feature = "metrics"))]
+pub(crate) use observe::WorkerMetrics;
+pub use observe::{ShardHealth, WorkerEvent, WorkerEvents, WorkerHealth, WorkerPhase};
 pub use policy::ErrorPolicy;
 pub use processor::{BadRecord, Processor, ProcessorError, ShardStart};
 pub use worker::{Worker, WorkerHandle, WorkerReport};

@@ -5,7 +5,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{checkpointer::CheckpointerError, hold::Hold, settings::Settings};
+use super::{checkpointer::CheckpointerError, hold::Hold, observe::Observer, settings::Settings};
 use crate::{
     CheckpointPlace, Clock,
     clock::epoch_millis,
@@ -73,6 +73,7 @@ pub(super) struct LeaseRenewer {
     /// The lease as it was written or read last.
     pub(super) lease: Lease,
     pub(super) hold: Hold,
+    pub(super) observer: Observer,
     pub(super) progress: Arc<Progress>,
     pub(super) commands: mpsc::Receiver<LeaseCommand>,
     pub(super) renew_at: Instant,
@@ -286,11 +287,16 @@ impl LeaseRenewer {
             let call = self.store.write(&self.settings.app, write.clone());
             match timeout(self.settings.call_max(), call).await {
                 Ok(Ok(written)) => return Ok(written),
-                Ok(Err(error)) if !error.is_retryable() => return Err(error),
+                Ok(Err(error)) if !error.is_retryable() => {
+                    self.observer.on_write_failed(&self.lease.shard_id, &error);
+                    return Err(error);
+                }
                 Ok(Err(error)) => {
+                    self.observer.on_write_failed(&self.lease.shard_id, &error);
                     tracing::debug!(shard = %write.seen.shard_id, %error, "lease not written; trying on");
                 }
-                Err(_) => {
+                Err(late) => {
+                    self.observer.on_write_failed(&self.lease.shard_id, &late);
                     tracing::debug!(shard = %write.seen.shard_id, "lease store is slow; trying on");
                 }
             }
@@ -301,6 +307,8 @@ impl LeaseRenewer {
 
     /// The lease is stored like this since a write that was begun then.
     fn adopt(&mut self, lease: Lease, begun: Instant) {
+        let was_late = !self.hold.is_valid(self.clock.instant());
+        self.observer.on_written(&lease, was_late);
         self.lease = lease;
         self.renew_at = begun + self.settings.renew_interval();
         self.save_at = self.next_save(begun);

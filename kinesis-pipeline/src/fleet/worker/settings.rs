@@ -30,6 +30,8 @@ pub(super) struct Settings {
     /// The order that lanes keep.
     pub(super) order: Order,
     pub(super) on_error: ErrorPolicy,
+    /// The time without progress after which a shard counts as stalled.
+    pub(super) stalled_after: Duration,
     pub(super) reader: ReaderOptions,
 }
 

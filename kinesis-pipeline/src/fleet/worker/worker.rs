@@ -5,6 +5,7 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{
     Batch, BoxError, Processor, WorkerError,
     coordinator::{Following, LeaseCoordinator},
+    observe::{Observer, RunGuard, WorkerEvents, WorkerHealth, WorkerPhase},
     processor::EachBatch,
     settings::Settings,
 };
@@ -63,13 +64,17 @@ pub struct Worker<R> {
     pub(super) store: Arc<dyn LeaseStore>,
     pub(super) settings: Settings,
     pub(super) stop: watch::Sender<bool>,
+    pub(super) observer: Observer,
+    /// Notes the end, also of a worker that is dropped.
+    pub(super) run_guard: RunGuard,
     pub(super) record: PhantomData<fn() -> R>,
 }
 
-/// Stops a worker from elsewhere. Cheap to clone.
+/// A handle of a worker for other tasks: stops it and shows how it is. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct WorkerHandle {
     stop: watch::Sender<bool>,
+    observer: Observer,
 }
 
 impl WorkerHandle {
@@ -77,6 +82,57 @@ impl WorkerHandle {
     /// [`Worker::run`].
     pub fn stop(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// Returns the events of the worker from now on: leases that change hands, failures, the end.
+    ///
+    /// The worker never waits for a receiver; one that is slow is [told] how many events it missed.
+    ///
+    #[cfg_attr(feature = "local", doc = "```")]
+    #[cfg_attr(not(feature = "local"), doc = "```ignore")]
+    /// # use bytes::Bytes;
+    /// # use kinesis_pipeline::{Batch, BoxError, KinesisStream, LocalKinesis, MemoryLeases, WorkerEvent};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
+    /// let worker = stream.worker("my-app").leases(MemoryLeases::new()).build()?;
+    /// let handle = worker.handle();
+    /// let mut events = handle.events();
+    /// let run = tokio::spawn(worker.run_batches(|_: Batch<Bytes>| std::future::ready(Ok::<(), BoxError>(()))));
+    /// while let Some(event) = events.next().await {
+    ///     println!("{event:?}");
+    ///     if matches!(event, WorkerEvent::Acquired { .. }) {
+    ///         handle.stop();
+    ///     }
+    /// }
+    /// assert_eq!(run.await??.released.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// [told]: super::WorkerEvent::Missed
+    pub fn events(&self) -> WorkerEvents {
+        self.observer.events()
+    }
+
+    /// Returns the state of the worker and of each of its shards now. No call is made.
+    ///
+    #[cfg_attr(feature = "local", doc = "```")]
+    #[cfg_attr(not(feature = "local"), doc = "```ignore")]
+    /// # use bytes::Bytes;
+    /// # use kinesis_pipeline::{KinesisStream, LocalKinesis, MemoryLeases};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
+    /// let worker = stream.worker("my-app").leases(MemoryLeases::new()).build()?;
+    /// let health = worker.handle().health();
+    /// assert!(health.is_healthy() && !health.is_ready()); // it does not run yet
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn health(&self) -> WorkerHealth {
+        self.observer.health()
     }
 }
 
@@ -93,11 +149,12 @@ pub struct WorkerReport {
 }
 
 impl<R: KinesisRecord + Send> Worker<R> {
-    /// A handle that stops the worker.
+    /// A handle that stops the worker and shows how it is.
     #[must_use]
     pub fn handle(&self) -> WorkerHandle {
         WorkerHandle {
             stop: self.stop.clone(),
+            observer: self.observer.clone(),
         }
     }
 
@@ -151,6 +208,8 @@ impl<R: KinesisRecord + Send> Worker<R> {
         P: Processor<Record = R> + 'static,
         F: Fn(&ShardId) -> P,
     {
+        let (observer, _guard) = (self.observer.clone(), self.run_guard);
+        observer.on_phase(WorkerPhase::Starting);
         let consumer_arn = match &self.settings.reader.fan_out {
             None => None,
             Some(name) => {
@@ -168,6 +227,7 @@ impl<R: KinesisRecord + Send> Worker<R> {
             make,
             consumer_arn,
             stop: self.stop.subscribe(),
+            observer: observer.clone(),
             leave: watch::Sender::new(false),
             sightings: Sightings::default(),
             holes: HoleWatch::default(),
@@ -177,7 +237,9 @@ impl<R: KinesisRecord + Send> Worker<R> {
             running: HashMap::new(),
             tasks: JoinSet::new(),
         };
-        coordinator.run().await
+        let ended = coordinator.run().await;
+        observer.on_stopped(ended.as_ref().err().map(ToString::to_string));
+        ended
     }
 
     /// Works as [`run`](Self::run) until `stop` is over, then stops as [`WorkerHandle::stop`] does, within

@@ -48,6 +48,10 @@ impl Driver {
         }
         self.counters.on_begun(shard_id);
         let mut pace = PollPacer::new(self.poll_interval(), self.options.page_records_max);
+        // A read that has an end is over the sooner it knows that it has reached it.
+        if let (Some(longest), None) = (self.options.poll_interval_max, self.bound) {
+            pace = pace.backing_off_to(longest);
+        }
         if self.options.ignores_limits {
             pace = pace.unlimited();
         }

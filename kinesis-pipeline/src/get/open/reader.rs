@@ -256,6 +256,17 @@ impl<R> Reader<R> {
         self
     }
 
+    /// Sets the longest time between two polls of a quiet shard, at most 4 minutes. No more than
+    /// [`poll_interval`](Self::poll_interval) by default: then all polls are as far apart as that.
+    ///
+    /// A shard is quiet after five polls in a row that were at its tip and brought no record. From then on each wait is
+    /// twice the last, up to this time, until a record comes; a reader with an [`until`](Self::until) does not wait so. It saves calls on many quiet shards; the first
+    /// record after a quiet time is delivered within about this time of its put.
+    pub fn poll_interval_max(mut self, interval: Duration) -> Self {
+        self.options.poll_interval_max = Some(interval);
+        self
+    }
+
     /// Reads what waits as fast as the server answers, instead of within the service's limits of 5 calls and
     /// 2 MiB a second and shard: for a local server that has none. Kept by default.
     pub fn ignore_limits(mut self) -> Self {

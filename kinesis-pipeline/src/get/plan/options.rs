@@ -16,6 +16,8 @@ pub(crate) struct Options {
     pub(crate) page_records_max: u32,
     pub(crate) prefetch_bytes_max: usize,
     pub(crate) poll_interval: Duration,
+    /// The longest time between two polls of a quiet shard; no back-off without one.
+    pub(crate) poll_interval_max: Option<Duration>,
     pub(crate) ignores_limits: bool,
     pub(crate) outage_max: Duration,
     pub(crate) on_trimmed: OnTrimmed,
@@ -39,6 +41,7 @@ impl Default for Options {
             page_records_max: PAGE_RECORDS_MAX,
             prefetch_bytes_max: 64 * 1024 * 1024,
             poll_interval: Duration::from_secs(1),
+            poll_interval_max: None,
             ignores_limits: false,
             outage_max: Duration::from_mins(30),
             on_trimmed: OnTrimmed::default(),

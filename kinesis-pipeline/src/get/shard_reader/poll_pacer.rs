@@ -22,11 +22,25 @@ const PAGE_BYTES_MIN: usize = 512 * 1024;
 const RECORD_BYTES_ASSUMED: usize = 1024 * 1024;
 /// The time between calls to a server without limits: it leaves room for other tasks.
 const CALL_INTERVAL_UNLIMITED: Duration = Duration::from_millis(1);
+/// The number of empty polls in a row after which a shard counts as quiet: from then on each wait is twice the last.
+const QUIET_POLLS: u32 = 5;
+/// The longest wait of a quiet shard. An iterator expires 5 minutes after it was given out.
+const QUIET_INTERVAL_MAX: Duration = Duration::from_mins(4);
+/// 200 ms doubled so often is more than [`QUIET_INTERVAL_MAX`].
+const DOUBLINGS_MAX: u32 = 11;
+const _: () = assert!(
+    CALL_INTERVAL_MIN.as_millis() << DOUBLINGS_MAX > QUIET_INTERVAL_MAX.as_millis(),
+    "a quiet shard reaches every longest wait"
+);
 
 /// The poll pacer of a shard: the time of the next call and the size of its page. It learns from every answer.
 #[derive(Clone, Debug)]
 pub(in crate::get) struct PollPacer {
     poll_interval: Duration,
+    /// The longest wait at the tip of a quiet shard; no more than `poll_interval` without a back-off.
+    poll_interval_max: Duration,
+    /// The number of empty polls at the tip since the last that was not.
+    empty_polls: u32,
     /// Whether the service has limits to be kept.
     is_limited: bool,
     /// At least this long from call to call: longer while others use up the shard's calls.
@@ -66,6 +80,8 @@ impl PollPacer {
     pub(in crate::get) fn new(poll_interval: Duration, page_records_max: u32) -> Self {
         Self {
             poll_interval,
+            poll_interval_max: poll_interval,
+            empty_polls: 0,
             is_limited: true,
             call_interval: CALL_INTERVAL_MIN,
             page_records_max,
@@ -80,6 +96,14 @@ impl PollPacer {
         Self {
             is_limited: false,
             call_interval: CALL_INTERVAL_UNLIMITED,
+            ..self
+        }
+    }
+
+    /// Returns a pacer that polls the tip of a quiet shard less and less often, down to once in this time.
+    pub(in crate::get) fn backing_off_to(self, poll_interval_max: Duration) -> Self {
+        Self {
+            poll_interval_max: poll_interval_max.min(QUIET_INTERVAL_MAX),
             ..self
         }
     }
@@ -100,9 +124,20 @@ impl PollPacer {
             wait = wait.max(bytes_interval(facts.counted_bytes));
         }
         if self.is_at_tip {
-            wait = wait.max(self.poll_interval);
+            wait = wait.max(self.tip_interval());
         }
         called_at + wait
+    }
+
+    /// The time between calls at the tip: longer the longer nothing comes.
+    fn tip_interval(&self) -> Duration {
+        let doublings = self.empty_polls.saturating_sub(QUIET_POLLS);
+        let doubled =
+            self.poll_interval.max(CALL_INTERVAL_MIN) * (1 << doublings.min(DOUBLINGS_MAX));
+        if doublings == 0 {
+            return self.poll_interval;
+        }
+        doubled.min(self.poll_interval_max).max(self.poll_interval)
     }
 
     fn learn(&mut self, facts: PageFacts) {
@@ -110,6 +145,11 @@ impl PollPacer {
         self.is_at_tip = match facts.behind_latest {
             Some(behind) => behind.is_zero() && !is_full,
             None => facts.records == 0,
+        };
+        self.empty_polls = if self.is_at_tip && facts.records == 0 {
+            self.empty_polls.saturating_add(1)
+        } else {
+            0
         };
         if let Some(average) = facts.bytes.checked_div(facts.records) {
             // Falls slowly, so that a few small records do not make the next page a large surprise.
@@ -205,6 +245,41 @@ mod tests {
             wait(&mut pace, facts(5, PAGE_BYTES_MAX, 1)),
             Duration::from_secs(5)
         );
+    }
+
+    #[tokio::test]
+    async fn a_quiet_shard_is_polled_less_and_less_often_until_a_record_comes() {
+        let mut pace = PollPacer::new(POLL, PAGE_RECORDS_MAX).backing_off_to(10 * POLL);
+        for _ in 0..QUIET_POLLS {
+            assert_eq!(wait(&mut pace, facts(0, 0, 0)), POLL);
+        }
+        let seconds: Vec<_> = (0..5)
+            .map(|_| wait(&mut pace, facts(0, 0, 0)).as_secs())
+            .collect();
+        assert_eq!(seconds, [2, 4, 8, 10, 10]);
+        assert_eq!(wait(&mut pace, facts(1, 10, 0)), POLL);
+        assert_eq!(wait(&mut pace, facts(0, 0, 0)), POLL);
+    }
+
+    #[tokio::test]
+    async fn a_shard_that_is_behind_is_not_quiet_however_many_pages_are_empty() {
+        let mut pace = PollPacer::new(POLL, PAGE_RECORDS_MAX).backing_off_to(10 * POLL);
+        for _ in 0..3 * QUIET_POLLS {
+            wait(&mut pace, facts(0, 0, 0));
+        }
+        assert_eq!(wait(&mut pace, facts(0, 0, 1)), CALL_INTERVAL_MIN);
+        assert_eq!(wait(&mut pace, facts(0, 0, 0)), POLL);
+    }
+
+    #[tokio::test]
+    async fn a_quiet_shard_is_asked_before_its_iterator_expires() {
+        for poll in [Duration::ZERO, POLL] {
+            let mut pace = PollPacer::new(poll, PAGE_RECORDS_MAX).backing_off_to(Duration::MAX);
+            for _ in 0..100 {
+                wait(&mut pace, facts(0, 0, 0));
+            }
+            assert_eq!(wait(&mut pace, facts(0, 0, 0)), QUIET_INTERVAL_MAX);
+        }
     }
 
     #[tokio::test]

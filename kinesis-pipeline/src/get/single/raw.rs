@@ -23,7 +23,7 @@ use crate::{
         },
         error::GetError,
         plan::{options::Options, plan::Begin},
-        stats::Counters,
+        stats::{Counters, ReaderGauge},
     },
     service::ChildShard,
     shard::{
@@ -134,6 +134,11 @@ impl RawShardReader {
                 stream: self.taker.stream().clone(),
             }),
         }
+    }
+
+    /// Returns a view of the reader's lag and errors, for another task.
+    pub(crate) fn gauge(&self) -> ReaderGauge {
+        ReaderGauge::new(self.counters.clone(), self.shard_id.clone())
     }
 
     /// Returns the next record of the open page, if anything is left of it.

@@ -112,6 +112,17 @@ impl<R> ShardReaderBuilder<R> {
         self
     }
 
+    /// Sets the longest time between two polls of a quiet shard, at most 4 minutes. No more than
+    /// [`poll_interval`](Self::poll_interval) by default: then all polls are as far apart as that.
+    ///
+    /// A shard is quiet after five polls in a row that were at its tip and brought no record. From then on each wait is
+    /// twice the last, up to this time, until a record comes. It saves calls on many quiet shards; the first
+    /// record after a quiet time is delivered within about this time of its put.
+    pub fn poll_interval_max(mut self, interval: Duration) -> Self {
+        self.options.poll_interval_max = Some(interval);
+        self
+    }
+
     /// Reads a backlog as fast as the server answers, without the service's limits of 5 calls and 2 MiB a second: for
     /// a local server that has none.
     pub fn ignore_limits(mut self) -> Self {

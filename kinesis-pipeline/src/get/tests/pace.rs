@@ -27,6 +27,29 @@ async fn an_idle_shard_is_polled_once_an_interval_and_a_record_comes_within_it()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_quiet_shard_is_polled_seldom_and_a_record_comes_within_the_longest_interval() {
+    let service = TestKinesis::new(1);
+    let stream = service.stream::<Bytes>();
+    let reader = stream.reader().poll_interval(Duration::from_secs(1));
+    let reader = reader.poll_interval_max(Duration::from_secs(20));
+    let mut records = reader.open().await.unwrap();
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let calls = service.calls_of("GetRecords", 0).len();
+    // 5 at an interval of 1 s, 5 while it doubles, then one each 20 s: 300 without the longest interval.
+    assert!((20..=27).contains(&calls), "{calls}");
+    let put_at = service.clock().instant();
+    service.put(0, "x");
+    take(&mut records, 1).await;
+    assert!(service.clock().instant() - put_at <= Duration::from_millis(20_100));
+
+    // Awake again.
+    let put_at = service.clock().instant();
+    service.put(0, "y");
+    take(&mut records, 1).await;
+    assert!(service.clock().instant() - put_at <= Duration::from_millis(1_100));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_backlog_is_read_within_five_calls_and_two_mebibytes_a_second() {
     let service = TestKinesis::new(1);
     for _ in 0..200 {

@@ -31,8 +31,10 @@ where
         tracing::info!(shard = %shard_id, worker = %self.settings.me, "lease taken");
         let hold = Hold::new(begun + self.settings.failover);
         let running_hold = hold.clone();
+        let observer = self.observer.clone();
         let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
         let progress = Arc::new(Progress::default());
+        observer.on_acquired(&lease, hold.clone(), progress.clone());
         let token = FencingToken {
             shard_id: shard_id.clone(),
             counter: lease.counter,
@@ -44,6 +46,7 @@ where
             clock: clock.clone(),
             lease: lease.clone(),
             hold: hold.clone(),
+            observer: observer.clone(),
             progress: progress.clone(),
             commands: commands_in,
             renew_at: begun + self.settings.renew_interval(),
@@ -59,6 +62,7 @@ where
                 settings: self.settings.clone(),
                 shard_id: shard_id.clone(),
                 hold: hold.clone(),
+                observer,
                 progress,
                 checkpointer: Checkpointer::new(token, hold, commands.clone(), clock, lanes > 1),
                 stop: self.leave.subscribe(),

@@ -12,8 +12,8 @@ use crate::{
     fleet::{
         lease::{LeaseStore, sightings::Sightings, sync::HoleWatch},
         worker::{
-            Processor, WorkerError, WorkerReport, hold::Hold, renewer::LeaseCommand,
-            settings::Settings, shard::Outcome,
+            Processor, WorkerError, WorkerEvent, WorkerPhase, WorkerReport, hold::Hold,
+            observe::Observer, renewer::LeaseCommand, settings::Settings, shard::Outcome,
         },
     },
     shard::{Shard, ShardId},
@@ -29,6 +29,7 @@ pub(in crate::fleet::worker) struct LeaseCoordinator<F> {
     pub(in crate::fleet::worker) make: F,
     pub(in crate::fleet::worker) consumer_arn: Option<Arc<str>>,
     pub(in crate::fleet::worker) stop: watch::Receiver<bool>,
+    pub(in crate::fleet::worker) observer: Observer,
     /// Tells the consumers to leave their shards.
     pub(in crate::fleet::worker) leave: watch::Sender<bool>,
     pub(in crate::fleet::worker) sightings: Sightings,
@@ -76,6 +77,7 @@ where
     /// Works until the worker is stopped or cannot go on; then leaves all shards.
     pub(in crate::fleet::worker) async fn run(mut self) -> Result<WorkerReport, WorkerError> {
         let worked = self.work().await;
+        self.observer.on_phase(WorkerPhase::Stopping);
         self.leave.send_replace(true);
         let report = self.leave_all().await;
         worked.map(|()| report)
@@ -112,15 +114,22 @@ where
             // Processors' panics are errors, so this is one of a destructor. The next round takes the lease anew.
             Err(error) => {
                 tracing::error!(%error, "the work on a shard ended without an outcome");
-                self.running.retain(|_, running| running.task != error.id());
+                for (shard_id, _) in self
+                    .running
+                    .extract_if(|_, running| running.task == error.id())
+                {
+                    self.observer.on_left(&shard_id, None);
+                }
                 return Ok(());
             }
         };
         tracing::debug!(shard = %shard_id, ?outcome, "shard left");
         self.running.remove(&shard_id);
+        self.observer
+            .on_left(&shard_id, event_of(&shard_id, &outcome));
         match outcome {
             Outcome::Failed(error) => Err(error),
-            Outcome::Ended | Outcome::Lost | Outcome::Released => Ok(()),
+            Outcome::Ended | Outcome::Lost | Outcome::Released | Outcome::HandedOver => Ok(()),
         }
     }
 
@@ -132,15 +141,31 @@ where
         {
             if let Ok((shard_id, outcome)) = ended {
                 self.running.remove(&shard_id);
+                self.observer
+                    .on_left(&shard_id, event_of(&shard_id, &outcome));
                 match outcome {
                     Outcome::Lost | Outcome::Failed(_) => report.lost.push(shard_id),
-                    Outcome::Released | Outcome::Ended => report.released.push(shard_id),
+                    Outcome::Released | Outcome::HandedOver | Outcome::Ended => {
+                        report.released.push(shard_id)
+                    }
                 }
             }
         }
         self.tasks.abort_all();
         report.abandoned = self.running.drain().map(|(shard_id, _)| shard_id).collect();
         report
+    }
+}
+
+/// The event of the end of the work on a shard. A failure is told by the end of the worker.
+fn event_of(shard_id: &ShardId, outcome: &Outcome) -> Option<WorkerEvent> {
+    let shard_id = shard_id.clone();
+    match outcome {
+        Outcome::Ended => Some(WorkerEvent::ShardEnded { shard_id }),
+        Outcome::Lost => Some(WorkerEvent::Lost { shard_id }),
+        Outcome::Released => Some(WorkerEvent::Released { shard_id }),
+        Outcome::HandedOver => Some(WorkerEvent::HandedOver { shard_id }),
+        Outcome::Failed(_) => None,
     }
 }
 

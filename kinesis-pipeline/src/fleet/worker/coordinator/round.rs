@@ -45,6 +45,7 @@ where
         };
         let now = self.target.clock.instant();
         self.sightings.observe(&leases, asked_at, now);
+        self.observer.on_listed(&leases);
         self.tell_renewers(&leases);
         self.sync(&mut leases).await?;
         self.report().await;

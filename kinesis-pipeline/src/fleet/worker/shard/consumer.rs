@@ -12,7 +12,7 @@ use crate::{
     GetError, KinesisRecord,
     fleet::{
         lease::{Lease, LeaseStore},
-        worker::{Processor, ShardStart, WorkerError, renewer::LeaseCommand},
+        worker::{Processor, ShardStart, WorkerError, hold::Phase, renewer::LeaseCommand},
     },
     get::{Begin, RawShardReader, SingleShard},
     shard::Position,
@@ -25,8 +25,10 @@ pub(in crate::fleet::worker) enum Outcome {
     Ended,
     /// Another worker has the lease.
     Lost,
-    /// The lease was given back, or on to the worker that asked for it.
+    /// The lease was given back.
     Released,
+    /// The lease was given on to the worker that asked for it.
+    HandedOver,
     Failed(WorkerError),
 }
 
@@ -175,6 +177,7 @@ where
             (Halt::Failed(error), _) | (_, Some(Err(Halt::Failed(error)))) => {
                 Outcome::Failed(error)
             }
+            (_, Some(Ok(()))) if hold.phase() == Phase::AskedFor => Outcome::HandedOver,
             (_, Some(Ok(()))) => Outcome::Released,
             _ => {
                 processing.lease_lost().await;
@@ -244,14 +247,17 @@ where
     fn open(&self, begin: Begin) -> RawShardReader {
         let mut options = self.shard.settings.reader.clone();
         options.is_leased = true;
-        RawShardReader::open(SingleShard {
+        let reader = RawShardReader::open(SingleShard {
             target: self.shard.target.clone(),
             shard_id: self.lease.shard_id.clone(),
             range: self.lease.hash_key_range,
             begin,
             options,
             consumer_arn: self.consumer_arn.clone(),
-        })
+        });
+        let (observer, id) = (&self.shard.observer, &self.lease.shard_id);
+        observer.on_reader(id, reader.gauge());
+        reader
     }
 
     /// Lets the processors come to a point, saves what is finished, and gives the lease back or on.

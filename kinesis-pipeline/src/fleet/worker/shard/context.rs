@@ -7,7 +7,7 @@ use crate::{
     GetError,
     fleet::{
         dead_letters::BoxError,
-        worker::{Checkpointer, WorkerError, hold::Hold, settings::Settings},
+        worker::{Checkpointer, WorkerError, hold::Hold, observe::Observer, settings::Settings},
     },
     get::Progress,
     service::backoff::jittered,
@@ -37,6 +37,7 @@ pub(in crate::fleet::worker) struct ShardContext {
     pub(in crate::fleet::worker) settings: Arc<Settings>,
     pub(in crate::fleet::worker) shard_id: ShardId,
     pub(in crate::fleet::worker) hold: Hold,
+    pub(in crate::fleet::worker) observer: Observer,
     pub(in crate::fleet::worker) progress: Arc<Progress>,
     pub(in crate::fleet::worker) checkpointer: Checkpointer,
     pub(in crate::fleet::worker) stop: watch::Receiver<bool>,

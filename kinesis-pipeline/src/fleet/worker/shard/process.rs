@@ -70,6 +70,10 @@ where
 {
     /// Gives a batch to the processor until its records are processed or have had their fate.
     pub(super) async fn process(&mut self, mut work: Work) -> Result<(), Halt> {
+        let shard = &self.shard;
+        let at_work = shard
+            .observer
+            .on_batch(&shard.shard_id, work.raw.behind_latest);
         let all = 0..work.raw.records.len();
         // Parts of the batch that are still to be processed, the first one last: at most one more than it can be
         // halved.
@@ -88,6 +92,7 @@ where
             self.give_up(&work, part.clone(), error, attempts).await?;
             self.finish(&work, part).await?;
         }
+        at_work.finish(work.raw.records.len());
         Ok(())
     }
 
@@ -117,6 +122,8 @@ where
                 Remedy::Policy(error) => error,
             };
             failures += 1;
+            let shard = &self.shard;
+            shard.observer.on_failure(&shard.shard_id, failures, &error);
             let age = self.shard.now() - begun;
             let policy = &self.shard.settings.on_error;
             match policy.judge(failures, age, fastrand::f64()) {
@@ -196,6 +203,8 @@ where
                 for record in records {
                     tracing::error!(position = %record.position, %error, "record skipped");
                 }
+                let shard = &self.shard;
+                shard.observer.on_skipped(&shard.shard_id, records.len());
             }
             Some(OnFailure::DeadLetter(_)) => {
                 let text = error.to_string();
@@ -239,6 +248,10 @@ where
             self.shard.warn(&*error, "put dead letters");
             self.shard.rest(&mut pause).await?;
         }
+        let shard = &self.shard;
+        shard
+            .observer
+            .on_dead_letters(&shard.shard_id, letters.len());
         Ok(())
     }
 

@@ -7,5 +7,6 @@ mod lanes;
 mod life;
 mod pressure;
 mod remedies;
+mod seen;
 #[cfg(all(unix, feature = "signal"))]
 mod signals;

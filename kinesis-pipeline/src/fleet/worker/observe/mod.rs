@@ -1,0 +1,21 @@
+//! A worker as it is seen from outside: events, health, metrics.
+//!
+//! ```text
+//!   coordinator, renewers, lanes ──> Observer ──> WorkerEvents (broadcast: receivers that lag miss the oldest)
+//!                                       │    └──> metrics
+//!                                       v
+//!                                  ShardFacts + now ── judge ──> WorkerHealth
+//! ```
+//!
+//! Nothing here waits: the worker notes facts under a short lock, once for each batch and each write of a lease.
+
+mod event;
+mod health;
+mod metrics;
+mod observer;
+
+pub use event::{WorkerEvent, WorkerEvents};
+pub use health::{ShardHealth, WorkerHealth, WorkerPhase};
+#[cfg(not(feature = "metrics"))]
+pub(crate) use metrics::WorkerMetrics;
+pub(super) use observer::{Observer, RunGuard};

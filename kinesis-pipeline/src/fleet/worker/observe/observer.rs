@@ -1,0 +1,360 @@
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::broadcast, time::Instant};
+
+use super::{
+    event::{WorkerEvent, WorkerEvents},
+    health::{ShardFacts, ShardHealth, WorkerHealth, WorkerPhase, judge},
+    metrics::WorkerMetrics,
+};
+use crate::{
+    Clock,
+    fleet::{
+        lease::{Lease, LeaseCheckpoint},
+        worker::hold::Hold,
+    },
+    get::{Progress, ReaderGauge},
+    shard::ShardId,
+    target::Target,
+};
+
+/// The events that are kept for a receiver that lags: as many as a worker of a thousand shards has at its start.
+const EVENTS_MAX: usize = 1_024;
+
+/// The notes about one worker, for those that look at it from outside. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::fleet::worker) struct Observer(Arc<Inner>);
+
+struct Inner {
+    clock: Clock,
+    stalled_after: Duration,
+    metrics: WorkerMetrics,
+    events: broadcast::Sender<WorkerEvent>,
+    /// Locked for the length of a note or a copy only.
+    notes: Mutex<Notes>,
+}
+
+struct Notes {
+    phase: WorkerPhase,
+    shards: BTreeMap<ShardId, ShardNotes>,
+    fleet: Option<FleetNotes>,
+}
+
+#[derive(Clone, Copy)]
+struct FleetNotes {
+    shards: usize,
+    workers: usize,
+    listed_at: Instant,
+}
+
+struct ShardNotes {
+    hold: Hold,
+    progress: Arc<Progress>,
+    reader: Option<ReaderGauge>,
+    /// The batches at work, at most one for each lane, by the order of their begin.
+    at_work: BTreeMap<u64, (Instant, Duration)>,
+    batches_begun: u64,
+    progress_at: Instant,
+    checkpoint: LeaseCheckpoint,
+    checkpoint_at: Option<Instant>,
+}
+
+/// A batch at work. Dropped without [`finish`](Self::finish), it was left.
+pub(in crate::fleet::worker) struct BatchAtWork {
+    observer: Observer,
+    shard_id: ShardId,
+    number: u64,
+    begun: Instant,
+}
+
+/// The end of a worker, noted when this is dropped.
+pub(in crate::fleet::worker) struct RunGuard(Observer);
+
+impl Observer {
+    pub(in crate::fleet::worker) fn new(target: &Target, stalled_after: Duration) -> Self {
+        let (events, _) = broadcast::channel(EVENTS_MAX);
+        Self(Arc::new(Inner {
+            clock: target.clock.clone(),
+            stalled_after,
+            metrics: WorkerMetrics::new(&target.stream),
+            events,
+            notes: Mutex::new(Notes {
+                phase: WorkerPhase::Built,
+                shards: BTreeMap::new(),
+                fleet: None,
+            }),
+        }))
+    }
+
+    pub(in crate::fleet::worker) fn guard(&self) -> RunGuard {
+        RunGuard(self.clone())
+    }
+
+    pub(in crate::fleet::worker) fn events(&self) -> WorkerEvents {
+        // Under the lock of the last event: a receiver sees it, or knows that it was sent.
+        let notes = self.lock();
+        match notes.phase {
+            WorkerPhase::Stopped => WorkerEvents::none(),
+            _ => WorkerEvents::of(self.0.events.subscribe()),
+        }
+    }
+
+    pub(in crate::fleet::worker) fn health(&self) -> WorkerHealth {
+        let (now, after) = (self.now(), self.0.stalled_after);
+        let notes = self.lock();
+        let shards = notes.shards.iter();
+        WorkerHealth {
+            phase: notes.phase,
+            shards: shards
+                .map(|(id, notes)| (id.clone(), notes.judge(id, now, after)))
+                .collect(),
+            fleet_shards: notes.fleet.map(|fleet| fleet.shards),
+            fleet_workers: notes.fleet.map(|fleet| fleet.workers),
+            since_listed: notes.fleet.map(|fleet| now.duration_since(fleet.listed_at)),
+        }
+    }
+
+    /// The worker begins to run, or to stop.
+    pub(in crate::fleet::worker) fn on_phase(&self, phase: WorkerPhase) {
+        self.lock().phase = phase;
+    }
+
+    /// The leases were listed.
+    pub(in crate::fleet::worker) fn on_listed(&self, leases: &[Lease]) {
+        let open = leases.iter().filter(|lease| !lease.is_finished());
+        let owners = open.clone().filter_map(|lease| lease.owner.as_ref());
+        let fleet = FleetNotes {
+            shards: open.count(),
+            workers: owners.collect::<HashSet<_>>().len(),
+            listed_at: self.now(),
+        };
+        let mut notes = self.lock();
+        notes.fleet = Some(fleet);
+        if notes.phase == WorkerPhase::Starting {
+            notes.phase = WorkerPhase::Working;
+        }
+    }
+
+    /// A lease was taken.
+    pub(in crate::fleet::worker) fn on_acquired(
+        &self,
+        lease: &Lease,
+        hold: Hold,
+        progress: Arc<Progress>,
+    ) {
+        let shard = ShardNotes {
+            hold,
+            progress,
+            reader: None,
+            at_work: BTreeMap::new(),
+            batches_begun: 0,
+            progress_at: self.now(),
+            checkpoint: lease.checkpoint.clone(),
+            checkpoint_at: None,
+        };
+        self.0.metrics.taken.add(1);
+        let mut notes = self.lock();
+        notes.shards.insert(lease.shard_id.clone(), shard);
+        self.0.metrics.on_held(notes.shards.len());
+        self.send(WorkerEvent::Acquired {
+            shard_id: lease.shard_id.clone(),
+            counter: lease.counter,
+        });
+    }
+
+    /// The work on a shard has ended, as the event tells; `None` if it ended without an outcome.
+    pub(in crate::fleet::worker) fn on_left(&self, shard_id: &ShardId, event: Option<WorkerEvent>) {
+        match event {
+            Some(WorkerEvent::Lost { .. }) => self.0.metrics.lost.add(1),
+            Some(WorkerEvent::HandedOver { .. }) => self.0.metrics.handed_over.add(1),
+            _ => {}
+        }
+        let mut notes = self.lock();
+        notes.shards.remove(shard_id);
+        self.0.metrics.on_held(notes.shards.len());
+        if let Some(event) = event {
+            self.send(event);
+        }
+    }
+
+    /// The shard is read by this reader from now on.
+    pub(in crate::fleet::worker) fn on_reader(&self, shard_id: &ShardId, gauge: ReaderGauge) {
+        self.update(shard_id, |shard, _| shard.reader = Some(gauge));
+    }
+
+    /// A batch is given to the processor.
+    pub(in crate::fleet::worker) fn on_batch(
+        &self,
+        shard_id: &ShardId,
+        behind_latest: Option<Duration>,
+    ) -> BatchAtWork {
+        let lag = behind_latest.unwrap_or_default();
+        let mut number = 0;
+        self.update(shard_id, |shard, now| {
+            if shard.at_work.is_empty() && shard.progress.open_count(shard_id) == 0 {
+                shard.progress_at = now;
+            }
+            number = shard.batches_begun;
+            shard.batches_begun += 1;
+            shard.at_work.insert(number, (now, lag));
+        });
+        BatchAtWork {
+            observer: self.clone(),
+            shard_id: shard_id.clone(),
+            number,
+            begun: self.now(),
+        }
+    }
+
+    /// The processor failed on a batch, so often by now.
+    pub(in crate::fleet::worker) fn on_failure(
+        &self,
+        shard_id: &ShardId,
+        failures: u32,
+        error: &dyn fmt::Display,
+    ) {
+        self.0.metrics.failures.add(1);
+        self.send_if_heard(|| WorkerEvent::ProcessorFailed {
+            shard_id: shard_id.clone(),
+            failures,
+            error: error.to_string(),
+        });
+    }
+
+    pub(in crate::fleet::worker) fn on_dead_letters(&self, shard_id: &ShardId, records: usize) {
+        self.0.metrics.dead_letters.add(records as u64);
+        self.send_if_heard(|| WorkerEvent::DeadLettered {
+            shard_id: shard_id.clone(),
+            records,
+        });
+    }
+
+    pub(in crate::fleet::worker) fn on_skipped(&self, shard_id: &ShardId, records: usize) {
+        self.0.metrics.skipped.add(records as u64);
+        self.send_if_heard(|| WorkerEvent::Skipped {
+            shard_id: shard_id.clone(),
+            records,
+        });
+    }
+
+    /// A write of a held lease failed.
+    pub(in crate::fleet::worker) fn on_write_failed(
+        &self,
+        shard_id: &ShardId,
+        error: &dyn fmt::Display,
+    ) {
+        self.0.metrics.write_errors.add(1);
+        self.send_if_heard(|| WorkerEvent::LeaseWriteFailed {
+            shard_id: shard_id.clone(),
+            error: error.to_string(),
+        });
+    }
+
+    /// A held lease was written, and whether its time had run out before.
+    pub(in crate::fleet::worker) fn on_written(&self, lease: &Lease, was_late: bool) {
+        if was_late {
+            self.0.metrics.late_renewals.add(1);
+        }
+        self.update(&lease.shard_id, |shard, now| {
+            if shard.checkpoint != lease.checkpoint {
+                shard.checkpoint = lease.checkpoint.clone();
+                shard.checkpoint_at = Some(now);
+                shard.progress_at = now;
+            }
+        });
+    }
+
+    /// The worker has ended.
+    pub(in crate::fleet::worker) fn on_stopped(&self, error: Option<String>) {
+        let mut notes = self.lock();
+        if notes.phase != WorkerPhase::Stopped {
+            notes.phase = WorkerPhase::Stopped;
+            notes.shards.clear();
+            self.0.metrics.on_held(0);
+            self.send(WorkerEvent::Stopped { error });
+        }
+    }
+
+    fn update(&self, shard_id: &ShardId, change: impl FnOnce(&mut ShardNotes, Instant)) {
+        let now = self.now();
+        if let Some(shard) = self.lock().shards.get_mut(shard_id) {
+            change(shard, now);
+        }
+    }
+
+    fn send_if_heard(&self, event: impl FnOnce() -> WorkerEvent) {
+        if self.0.events.receiver_count() > 0 {
+            self.send(event());
+        }
+    }
+
+    fn send(&self, event: WorkerEvent) {
+        // Without receivers there is no one to miss it.
+        let _ = self.0.events.send(event);
+    }
+
+    fn now(&self) -> Instant {
+        self.0.clock.instant()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Notes> {
+        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ShardNotes {
+    fn judge(&self, shard_id: &ShardId, now: Instant, stalled_after: Duration) -> ShardHealth {
+        let read = self.reader.as_ref().map(|gauge| gauge.shard());
+        let read = read.unwrap_or_default();
+        let facts = ShardFacts {
+            is_renewed: self.hold.is_valid(now),
+            at_work: self.at_work.values().next().copied(),
+            waits_for_acks: self.progress.open_count(shard_id) > 0,
+            progress_at: self.progress_at,
+            read_lag: read.behind_latest,
+            failing: read.failing,
+            checkpoint: self.checkpoint.clone(),
+            checkpoint_at: self.checkpoint_at,
+        };
+        judge(facts, now, stalled_after)
+    }
+}
+
+impl BatchAtWork {
+    /// The batch of so many records is finished.
+    pub(in crate::fleet::worker) fn finish(self, records: usize) {
+        let time = self.observer.now().duration_since(self.begun);
+        self.observer.0.metrics.on_batch(records, time);
+        let update = |shard: &mut ShardNotes, now| shard.progress_at = now;
+        self.observer.update(&self.shard_id, update);
+    }
+}
+
+impl Drop for BatchAtWork {
+    fn drop(&mut self) {
+        self.observer.update(&self.shard_id, |shard, _| {
+            shard.at_work.remove(&self.number);
+        });
+    }
+}
+
+impl Drop for RunGuard {
+    fn drop(&mut self) {
+        self.0.on_stopped(None);
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let notes = self.lock();
+        f.debug_struct("Observer")
+            .field("phase", &notes.phase)
+            .field("shards", &notes.shards.len())
+            .finish_non_exhaustive()
+    }
+}
