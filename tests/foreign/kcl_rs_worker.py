@@ -4,7 +4,7 @@
     pip install kcl-rs==0.1.4
     kcl_rs_worker.py STREAM APP ID         # the endpoints come from the environment
 
-The same lines as fleet_worker.rs. A checkpoint lies in the middle of its batch, and is often inside an aggregate.
+The same lines as fleet_worker.rs. A checkpoint lies inside an aggregate, near the middle of its batch.
 """
 
 import json
@@ -43,12 +43,14 @@ class Teller(kcl_rs.RecordProcessorBase):
         if not records:
             return
         time.sleep(WORK_TIME)
-        if time.time() - self.at < CHECKPOINT_INTERVAL:
+        inside = [record for record in records[: len(records) // 2 + 1] if record.sub_sequence_number]
+        if time.time() - self.at < CHECKPOINT_INTERVAL or not inside:
             return
-        middle = records[len(records) // 2]
-        tell("checkpoint", self.shard, middle.sequence_number, middle.sub_sequence_number)
+        place = inside[-1].sequence_number, inside[-1].sub_sequence_number
+        tell("checkpoint", self.shard, *place)
         try:
-            given.checkpointer.checkpoint(middle.sequence_number, middle.sub_sequence_number)
+            given.checkpointer.checkpoint(*place)
+            tell("made", self.shard, *place)
             self.at = time.time()
         except kcl_rs.CheckpointError as error:
             tell("refused", self.shard, data=str(error))

@@ -1,13 +1,23 @@
 #!/usr/bin/env python3
 """A fleet of three workers on one lease table: two of this library and one of others.
 
-    mixed_fleet.py PROGRAM WORKER FOLDER [--records N] [--seconds MAX]
+    mixed_fleet.py PROGRAM WORKER FOLDER [--records N] [--seconds MAX] [--foreign kcl-rs | --foreign java --jars DIR]
 
 PROGRAM is the program `kinesis-pipeline`, WORKER the example `fleet_worker`; FOLDER takes the logs and is
-emptied first. The other worker needs `pip install kcl-rs==0.1.4` for this Python.
+emptied first. The other worker is kcl-rs, which needs `pip install kcl-rs==0.1.4` for this Python, or the Java KCL
+3.1.3 in its compatible mode, by hand, with OpenJDK 17 and the jars of a Python package:
+
+    pip download --no-deps kclpy-ext==3.1.3.post4 && unzip -j kclpy_ext-*.whl '*.jar' -d jars
+    mixed_fleet.py target/debug/kinesis-pipeline target/debug/examples/fleet_worker /tmp/fleet \\
+        --foreign java --jars jars --records 100000 --seconds 500
+
+With `--mode 3x` a leader of KCL 3 shares the leases out, to two workers of ours and to two of its own. This form does not
+pass: the leader counts our workers in, but moves leases by the throughput in their rows, which ours do not write, and so
+it takes none of a worker that is alive.
 
 Records are put in aggregates while the workers are started, killed one after the other and replaced, and a shard is
-split. Then the logs are held against these rules:
+split. A worker is killed once it has made checkpoints inside aggregates, so that the next one begins there. Then the
+logs are held against these rules:
 
 - every record is processed;
 - a worker begins right behind the checkpoint of the one before, inside an aggregate too, in both directions;
@@ -39,7 +49,12 @@ options.add_argument("worker")
 options.add_argument("folder", type=pathlib.Path)
 options.add_argument("--records", type=int, default=20_000)
 options.add_argument("--seconds", type=int, default=170)
+options.add_argument("--foreign", choices=["kcl-rs", "java"], default="kcl-rs")
+options.add_argument("--jars", type=pathlib.Path)
+options.add_argument("--mode", choices=["2x", "3x"], default="2x", help="of KCL in Java")
 options = options.parse_args()
+if options.foreign == "java" and not options.jars:
+    sys.exit("--foreign java needs --jars")
 
 HERE = pathlib.Path(__file__).resolve().parent
 begun = time.time()
@@ -87,7 +102,47 @@ def ours(name):
 
 
 def foreign(name):
-    spawn(name, [sys.executable, HERE / "kcl_rs_worker.py", STREAM, APP, name])
+    if options.foreign == "java":
+        java(name)
+    else:
+        spawn(name, [sys.executable, HERE / "kcl_rs_worker.py", STREAM, APP, name])
+
+
+def java(name):
+    modes = {"2x": "CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X", "3x": "CLIENT_VERSION_CONFIG_3X"}
+    settings = {
+        "executableName": HERE / "java_kcl_processor.py",
+        "processingLanguage": "python/3",
+        "applicationName": APP,
+        "streamName": STREAM,
+        "workerId": name,
+        "awsCredentialsProvider": "EnvironmentVariableCredentialsProvider",
+        "regionName": "us-east-1",
+        "kinesisEndpoint": environment["AWS_ENDPOINT_URL_KINESIS"],
+        "dynamoDBEndpoint": environment["AWS_ENDPOINT_URL_DYNAMODB"],
+        "cloudWatchClient.endpointOverride": environment["AWS_ENDPOINT_URL_CLOUDWATCH"],
+        "metricsLevel": "NONE",
+        "retrievalMode": "POLLING",
+        "initialPositionInStream": "TRIM_HORIZON",
+        "clientVersionConfig": modes[options.mode],
+        "workerMetricsReporterFreqInMillis": 5000,
+        "disableWorkerMetrics": "true",
+        "failoverTimeMillis": FAILOVER * 1000,
+        "shardSyncIntervalMillis": 5000,
+        "parentShardPollIntervalMillis": 1000,
+        "idleTimeBetweenReadsInMillis": 250,
+        "maxRecords": 100,
+        "maxActiveThreads": 16,
+        "leaseTableDeletionProtectionEnabled": "false",
+        "leaseTablePitrEnabled": "false",
+        "shutdownGraceMillis": 10000,
+    }
+    properties = options.folder / f"{name}.properties"
+    properties.write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
+    main = "software.amazon.kinesis.multilang.MultiLangDaemon"
+    command = ["java", "-Xmx256m", "-cp", f"{options.jars}/*", main, "--properties-file", properties]
+    # The daemon's own lines go to standard output: its processors write to a file of their own.
+    spawn(name, command, dict(environment, TELL_TO=str(options.folder / f"{name}.told.jsonl"), WORKER=name))
 
 
 def kill(name):
@@ -97,7 +152,9 @@ def kill(name):
     return time.time()
 
 
-def put(first, count):
+def put(count):
+    """Puts the next records."""
+    first = len(stored)
     lines = "".join(json.dumps({"key": f"k{n % KEYS}", "n": n}) + "\n" for n in range(first, first + count))
     told = program("put", "-s", STREAM, "--format", "json", "--key", "key", "--aggregate", "--receipts", input=lines)
     stored.extend(json.loads(line) for line in told.splitlines())
@@ -105,16 +162,22 @@ def put(first, count):
 
 def events():
     """All that the workers told, in the order of time. The last line of one that was killed may be cut off."""
-    found = []
     for file in options.folder.glob("*.jsonl"):
-        for line in file.read_bytes().split(b"\n"):
+        with open(file, "rb") as lines:
+            lines.seek(read_to.get(file, 0))
+            new = lines.read()
+        complete = new.rfind(b"\n") + 1
+        read_to[file] = read_to.get(file, 0) + complete
+        for line in new[:complete].split(b"\n"):
             try:
                 event = json.loads(line)
             except ValueError:
                 continue
             if isinstance(event, dict) and "ev" in event:
-                found.append(event)
-    return sorted(found, key=lambda event: event["t"])
+                all_told.append(event)
+    # Nearly sorted, which is fast.
+    all_told.sort(key=lambda event: event["t"])
+    return all_told
 
 
 def numbers(found):
@@ -132,7 +195,8 @@ def holders(found):
     return holds
 
 
-def wait(what, is_so, seconds=60):
+def wait(what, is_so, seconds=60, fed=0):
+    """Waits until it is so; meanwhile puts so many records at a time."""
     until = min(time.time() + seconds, deadline)
     since = time.time()
     while time.time() < until:
@@ -143,6 +207,8 @@ def wait(what, is_so, seconds=60):
         for name, process in processes.items():
             if name not in gone and process.poll() is not None:
                 raise RuntimeError(f"{name} ended with {process.returncode}")
+        if fed:
+            put(fed)
         time.sleep(0.5)
     raise TimeoutError(f"{what}: not within {seconds} s; {holders(events())}")
 
@@ -153,6 +219,9 @@ def reads(name, found):
 
 
 stored, gone = [], {"local"}
+all_told, read_to = [], {}
+# The records that are put at a time while a worker is to make checkpoints.
+FEED = 8 * 25
 
 
 def run():
@@ -170,41 +239,58 @@ def run():
         left()
     say("the servers listen")
     part = options.records // 8
-    put(0, part)
+    put(part)
     # The rows are there when the foreign worker looks: it begins within seconds then.
     ours("rust-1")
     wait("one of ours reads all", lambda found: len(holders(found)) == SHARDS)
+    # Whatever shard another worker takes, it begins inside an aggregate.
+    wait("it is inside an aggregate of each", lambda found: len(inside("rust-1", found)) == SHARDS, fed=FEED)
     foreign("other-1")
+    if options.mode == "3x":
+        foreign("other-0")
     ours("rust-2")
-    put(part, part)
-    wait("the foreign worker reads", lambda found: reads("other-1", found) and reads("rust-2", found), 90)
-    put(2 * part, part)
-    wait("it has checkpoints", lambda found: checkpoints("other-1", found) >= 2)
+    put(part)
+    wait("the foreign worker reads", lambda found: reads("other-1", found) and reads("rust-2", found), 120, fed=FEED)
+    wait("it is inside aggregates", lambda found: inside("other-1", found), fed=FEED)
 
     gone.add("other-1")
     shards = [shard for shard, worker in holders(events()).items() if worker == "other-1"]
     at = kill("other-1")
-    put(3 * part, part)
-    wait("ours took over", lambda found: all(began(shard, "rust", at, found) for shard in shards))
+    put(part)
+    wait("others took over", lambda found: all(began(shard, heirs(), at, found) for shard in shards), takeover())
 
     foreign("other-2")
-    wait("a foreign worker is back", lambda found: reads("other-2", found), 90)
+    wait("a foreign worker is back", lambda found: reads("other-2", found), 120, fed=FEED)
     gone.add("rust-1")
     shards = [shard for shard, worker in holders(events()).items() if worker == "rust-1"]
     at = kill("rust-1")
-    put(4 * part, part)
-    wait("others took over", lambda found: all(began(shard, "", at, found) for shard in shards))
+    put(part)
+    wait("others took over", lambda found: all(began(shard, "", at, found) for shard in shards), takeover())
 
     listed = [json.loads(line) for line in program("shards", "-s", STREAM, "-o", "json").splitlines()]
     program("split", "-s", STREAM, listed[0]["shard_id"])
     say(f"{listed[0]['shard_id']} was split")
-    put(5 * part, options.records - 5 * part)
-    total = set(range(options.records))
+    while len(stored) < options.records:
+        put(min(10_000, options.records - len(stored)))
+    total = set(range(len(stored)))
     wait("all is processed", lambda found: numbers(found) >= total, options.seconds)
 
 
-def checkpoints(name, found):
-    return sum(event["w"] == name and event["ev"] == "checkpoint" for event in found)
+def heirs():
+    """The workers that are alive when the first foreign one was killed."""
+    return "rust" if options.mode == "2x" else ""
+
+
+def takeover():
+    """The longest time until a dead worker's shards are read: a leader's is 120 s, and some rounds."""
+    return 60 if options.mode == "2x" else 200
+
+
+def inside(name, found):
+    """The shards that a worker holds and whose newest checkpoint it made itself, inside an aggregate."""
+    newest = {event["shard"]: event for event in found if event["ev"] == "made"}
+    holds = {shard for shard, worker in holders(found).items() if worker == name}
+    return {shard for shard in holds if shard in newest and newest[shard]["w"] == name and newest[shard]["sub"] > 0}
 
 
 def began(shard, worker, after, found):
@@ -226,19 +312,19 @@ def check():
         order[receipt["shard_id"]].append((int(receipt["sequence_number"]), int(receipt["sub_sequence_number"] or 0)))
     for shard in order.values():
         shard.sort()
-    missing = set(range(options.records)) - numbers(found)
+    missing = set(range(len(stored))) - numbers(found)
     if missing:
         wrong.append(f"{len(missing)} records were not processed, among them {sorted(missing)[:5]}")
-    inside = collections.Counter()
+    starts = collections.Counter()
     for shard in sorted(order):
         told = [event for event in found if event["shard"] == shard]
         wrong += check_runs(shard, told, order[shard])
-        wrong += check_starts(shard, told, inside)
+        wrong += check_starts(shard, told, starts)
         wrong += check_overlap(shard, told)
     for pair in (("rust", "other"), ("other", "rust")):
-        if not inside[pair]:
+        if not starts[pair]:
             wrong.append(f"no start of {pair[1]} at a checkpoint inside an aggregate that {pair[0]} had made")
-    say(f"starts inside an aggregate, by who made the checkpoint and who goes on: {dict(inside)}")
+    say(f"starts inside an aggregate, by who made the checkpoint and who goes on: {dict(starts)}")
     return wrong
 
 
@@ -264,7 +350,7 @@ def check_runs(shard, told, order):
     return wrong
 
 
-def check_starts(shard, told, inside):
+def check_starts(shard, told, starts):
     """Every start is at a checkpoint that was made before."""
     wrong, made = [], {}
     for event in told:
@@ -275,7 +361,7 @@ def check_starts(shard, told, inside):
             if by is None:
                 wrong.append(f"{event['w']} begins {shard} at {place(event)}, where no checkpoint was made")
             elif place(event)[1] > 0:
-                inside[by.split("-")[0], event["w"].split("-")[0]] += 1
+                starts[by.split("-")[0], event["w"].split("-")[0]] += 1
     return wrong
 
 
@@ -302,7 +388,7 @@ def main():
     for rule in wrong[:20]:
         print(f"WRONG: {rule}")
     if not wrong:
-        say(f"{options.records} records: all rules hold")
+        say(f"{len(stored)} records: all rules hold")
     return 1 if wrong else 0
 
 

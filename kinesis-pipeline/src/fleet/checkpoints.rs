@@ -88,7 +88,7 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 ///
 /// # Calls
 ///
-/// Reading the table costs one `Scan`, consistent, in pages of 1,000 rows; a save costs one write per shard, 8 at a
+/// Reading the table costs one `Scan`, consistent, in pages of 1 MiB; a save costs one write per shard, 8 at a
 /// time. The client's own retries apply (the SDK's standard: 3 tries); an operation takes at most 20 s unless
 /// the client sets another time. It needs the rights `dynamodb:Scan`, `PutItem`, `UpdateItem` and `DeleteItem` on the
 /// table, and `DescribeTable` and `CreateTable` if it is to be created.

@@ -35,10 +35,10 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn of(row: &LeaseRow, at: Instant) -> Self {
         Self {
-            counter: row.counter,
+            counter: row.lease.counter,
             at,
-            has_owner: row.owner.is_some(),
-            identity: row.mark.as_ref().map(|mark| mark.identity.clone()),
+            has_owner: row.lease.owner.is_some(),
+            identity: row.identity().cloned(),
         }
     }
 }
@@ -46,7 +46,7 @@ impl Seen {
 impl Known {
     /// The table was read; `None` when there is none.
     pub(super) fn on_loaded(&self, table: &str, rows: Option<&[LeaseRow]>, at: Instant) {
-        let seen = |row: &LeaseRow| (row.lease_key.clone(), Seen::of(row, at));
+        let seen = |row: &LeaseRow| (row.lease.shard_id.to_string(), Seen::of(row, at));
         let known = KnownTable {
             is_active: rows.is_some(),
             rows: Some(rows.unwrap_or_default().iter().map(seen).collect()),
@@ -120,16 +120,12 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::row::LeasePlace;
+    use crate::fleet::lease::{Lease, LeaseCheckpoint};
 
     fn row(lease_key: &str, owner: Option<&str>) -> LeaseRow {
-        LeaseRow {
-            lease_key: lease_key.to_owned(),
-            owner: owner.map(str::to_owned),
-            counter: 1,
-            place: LeasePlace::TrimHorizon,
-            mark: None,
-        }
+        let mut lease = Lease::new(lease_key.into(), LeaseCheckpoint::TrimHorizon);
+        lease.owner = owner.map(Into::into);
+        LeaseRow { lease, mark: None }
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     identity::Identity,
-    row::{Item, count, number, text},
+    row::{count, number, owned, text},
 };
 
 /// The name of the attribute.
@@ -17,7 +17,7 @@ const WRITER: &str = "writer";
 const COUNTER: &str = "counter";
 const CHECKPOINT: &str = "checkpoint";
 const SUB_SEQUENCE_NUMBER: &str = "checkpointSubSequenceNumber";
-const BEGUN_AT: &str = "begunAtMillis";
+pub(super) const BEGUN_AT: &str = "begunAtMillis";
 const ARRIVED_AT: &str = "arrivedAtMillis";
 const CURRENT_AT: &str = "currentAtMillis";
 const STREAM_CREATED_AT: &str = "streamCreatedAtMillis";
@@ -106,8 +106,9 @@ impl Mark {
     }
 }
 
-fn owned(members: &Item, name: &str) -> Option<String> {
-    members.get(name)?.as_s().ok().cloned()
+/// The time that reading began at, in the attribute of a mark.
+pub(super) fn begun_at_millis(value: &AttributeValue) -> Option<u64> {
+    count(value.as_m().ok()?, BEGUN_AT)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The lease table of a fleet, as KCL lays it out, and the checkpoints in it.
 //!
 //! ```text
-//!   Checkpoint <── place ──> LeaseRow + Mark <── row, mark ──> item of the table
+//!   Checkpoint <── place ──> LeaseRow = Lease + Mark <── row, mark ──> item of the table
 //!                               │
-//!   DynamoDbCheckpoints ── known: counters seen ── write: conditional on them ── table: create, wait, scan
+//!   DynamoDbCheckpoints ── session, known: counters seen ──┐
+//!   DynamoDbLeases (dynamodb) ─────────────────────────────┴─ expression: conditions ── write ── table: create, scan
 //! ```
 //!
 //! A row is a lease of KCL: Java fleets read and write it, so nothing here changes what they rely on. What KCL has
@@ -16,6 +17,8 @@ mod dead_letters;
 mod dynamodb;
 #[cfg(feature = "dynamodb")]
 mod error;
+#[cfg(feature = "dynamodb")]
+mod expression;
 #[cfg(feature = "dynamodb")]
 mod identity;
 #[cfg(feature = "dynamodb")]

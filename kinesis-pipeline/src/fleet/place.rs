@@ -1,6 +1,6 @@
 //! Where KCL's checkpoints and ours say the same in different words.
 
-use super::{mark::Notes, row::LeasePlace};
+use super::{lease::LeaseCheckpoint, mark::Notes, row::words};
 use crate::{
     Checkpoint, CheckpointPlace,
     clock::{epoch_millis, from_epoch_millis},
@@ -14,26 +14,27 @@ use crate::{
 const WHOLE: u64 = i64::MAX as u64;
 
 /// The checkpoint in KCL's words, and what they leave out.
-pub(super) fn encode(checkpoint: &Checkpoint) -> (LeasePlace, Notes) {
+pub(super) fn encode(checkpoint: &Checkpoint) -> (LeaseCheckpoint, Notes) {
     let mut begun_at_millis = None;
     let place = match &checkpoint.place {
-        CheckpointPlace::TrimHorizon => LeasePlace::TrimHorizon,
+        CheckpointPlace::TrimHorizon => LeaseCheckpoint::TrimHorizon,
         CheckpointPlace::Timestamp(time) => {
             begun_at_millis = Some(epoch_millis(*time));
-            LeasePlace::AtTimestamp
+            LeaseCheckpoint::AtTimestamp
         }
         CheckpointPlace::After {
             sequence_number,
             sub_sequence_number,
-        } => LeasePlace::At {
+        } => LeaseCheckpoint::After {
             sequence_number: sequence_number.clone(),
             sub_sequence_number: sub_sequence_number.map_or(WHOLE, |index| index.min(WHOLE)),
         },
-        CheckpointPlace::ShardEnd => LeasePlace::ShardEnd,
+        CheckpointPlace::ShardEnd => LeaseCheckpoint::ShardEnd,
     };
+    let (text, sub_sequence_number) = words(&place);
     let notes = Notes {
-        checkpoint: place.text().to_owned(),
-        sub_sequence_number: place.sub_sequence_number(),
+        checkpoint: text.to_owned(),
+        sub_sequence_number,
         begun_at_millis,
         arrived_at_millis: checkpoint.arrived_at.map(epoch_millis),
         current_at_millis: checkpoint.current_at.map(epoch_millis),
@@ -46,25 +47,28 @@ pub(super) fn encode(checkpoint: &Checkpoint) -> (LeasePlace, Notes) {
 /// begins where its settings say then, and so do we.
 ///
 /// When KCL has moved the checkpoint, only the time of the stream's creation still holds.
-pub(super) fn decode(shard: &str, place: &LeasePlace, notes: Option<&Notes>) -> Option<Checkpoint> {
+pub(super) fn decode(
+    shard: &str,
+    place: &LeaseCheckpoint,
+    notes: Option<&Notes>,
+) -> Option<Checkpoint> {
     let stream_created_at = notes.and_then(|notes| notes.stream_created_at_millis);
-    let notes = notes.filter(|notes| {
-        notes.checkpoint == place.text() && notes.sub_sequence_number == place.sub_sequence_number()
-    });
+    let notes =
+        notes.filter(|notes| (&*notes.checkpoint, notes.sub_sequence_number) == words(place));
     let place = match place {
-        LeasePlace::TrimHorizon => CheckpointPlace::TrimHorizon,
-        LeasePlace::Latest => return None,
-        LeasePlace::AtTimestamp => {
+        LeaseCheckpoint::TrimHorizon => CheckpointPlace::TrimHorizon,
+        LeaseCheckpoint::Latest => return None,
+        LeaseCheckpoint::AtTimestamp => {
             CheckpointPlace::Timestamp(from_epoch_millis(notes?.begun_at_millis?))
         }
-        LeasePlace::At {
+        LeaseCheckpoint::After {
             sequence_number,
             sub_sequence_number,
         } => CheckpointPlace::After {
             sequence_number: sequence_number.clone(),
             sub_sequence_number: (*sub_sequence_number != WHOLE).then_some(*sub_sequence_number),
         },
-        LeasePlace::ShardEnd => CheckpointPlace::ShardEnd,
+        LeaseCheckpoint::ShardEnd => CheckpointPlace::ShardEnd,
     };
     let mut checkpoint = Checkpoint::new(shard.into(), place);
     let arrived_at = notes.and_then(|notes| notes.arrived_at_millis);
@@ -120,8 +124,8 @@ pub(super) mod tests {
         }
     }
 
-    fn at(number: u128, sub_sequence_number: u64) -> LeasePlace {
-        LeasePlace::At {
+    fn at(number: u128, sub_sequence_number: u64) -> LeaseCheckpoint {
+        LeaseCheckpoint::After {
             sequence_number: number.into(),
             sub_sequence_number,
         }
@@ -164,7 +168,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_row_that_does_not_say_where_to_begin_is_no_checkpoint() {
-        assert_eq!(decode("s", &LeasePlace::Latest, None), None);
-        assert_eq!(decode("s", &LeasePlace::AtTimestamp, None), None);
+        assert_eq!(decode("s", &LeaseCheckpoint::Latest, None), None);
+        assert_eq!(decode("s", &LeaseCheckpoint::AtTimestamp, None), None);
     }
 }

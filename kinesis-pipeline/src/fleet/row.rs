@@ -1,15 +1,19 @@
-//! The rows of a lease table, as KCL reads and writes them.
+//! The rows of a lease table, as KCL and this library read and write them: the only place that knows an attribute.
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
 use super::{
     LeaseError,
     identity::Identity,
-    mark::{MARK, Mark},
+    lease::{Lease, LeaseCheckpoint, PendingCheckpoint, WorkerId},
+    mark::{MARK, Mark, begun_at_millis},
 };
-use crate::shard::SequenceNumber;
+use crate::{
+    clock::{epoch_millis, from_epoch_millis},
+    shard::{HashKeyRange, ShardId},
+};
 
 /// A row as DynamoDB has it.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -22,151 +26,215 @@ pub(super) const SUB_SEQUENCE_NUMBER: &str = "checkpointSubSequenceNumber";
 pub(super) const OWNER_SWITCHES: &str = "ownerSwitchesSinceCheckpoint";
 /// The old owner of a lease that is being handed over.
 pub(super) const CHECKPOINT_OWNER: &str = "checkpointOwner";
-/// A checkpoint that was prepared and not made. What is in them is not read: they go with the next checkpoint.
-pub(super) const PENDING: [&str; 3] = [
-    "pendingCheckpoint",
-    "pendingCheckpointSubSequenceNumber",
-    "pendingCheckpointState",
-];
+/// A checkpoint that was prepared and not made.
+pub(super) const PENDING_CHECKPOINT: &str = "pendingCheckpoint";
+pub(super) const PENDING_SUB_SEQUENCE_NUMBER: &str = "pendingCheckpointSubSequenceNumber";
+pub(super) const PENDING_STATE: &str = "pendingCheckpointState";
+pub(super) const CHILDREN: &str = "childShardIds";
+/// Singular by KCL's choice; a set.
+const PARENTS: &str = "parentShardId";
+const STARTING_HASH_KEY: &str = "startingHashKey";
+const ENDING_HASH_KEY: &str = "endingHashKey";
 /// What a row is about. KCL 3.5 keeps more than leases in the table.
-const ENTITY_TYPE: &str = "entityType";
+pub(super) const ENTITY_TYPE: &str = "entityType";
 const LEASE: &str = "LEASE";
+
+/// Attributes of this library, which KCL leaves alone; a third is the [mark](super::mark).
+pub(super) const COURTEOUS_OWNER: &str = "kinesisPipelineOwner";
+const BEGUN_AT: &str = "kinesisPipelineBegunAt";
 
 const TRIM_HORIZON: &str = "TRIM_HORIZON";
 const LATEST: &str = "LATEST";
 const AT_TIMESTAMP: &str = "AT_TIMESTAMP";
 const SHARD_END: &str = "SHARD_END";
 
-/// What we need of a lease. Attributes that are not here stay in the table as they are.
+/// A checkpoint in KCL's words: the place, and the sub-sequence number.
+pub(super) fn words(checkpoint: &LeaseCheckpoint) -> (&str, u64) {
+    match checkpoint {
+        LeaseCheckpoint::TrimHorizon => (TRIM_HORIZON, 0),
+        LeaseCheckpoint::Latest => (LATEST, 0),
+        LeaseCheckpoint::AtTimestamp => (AT_TIMESTAMP, 0),
+        LeaseCheckpoint::ShardEnd => (SHARD_END, 0),
+        LeaseCheckpoint::After {
+            sequence_number,
+            sub_sequence_number,
+        } => (sequence_number.as_str(), *sub_sequence_number),
+    }
+}
+
+/// The attributes of a checkpoint: the place, and the sub-sequence number.
+pub(super) fn checkpoint(checkpoint: &LeaseCheckpoint) -> (AttributeValue, AttributeValue) {
+    let (place, sub_sequence_number) = words(checkpoint);
+    (text(place), number(sub_sequence_number))
+}
+
+/// A set of shard ids; `None` for an empty one, which DynamoDB does not take.
+pub(super) fn shards(ids: &[ShardId]) -> Option<AttributeValue> {
+    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    (!ids.is_empty()).then_some(AttributeValue::Ss(ids))
+}
+
+pub(super) fn state(bytes: &[u8]) -> AttributeValue {
+    AttributeValue::B(Blob::new(bytes))
+}
+
+/// A lease, and the mark of the reader that saved its checkpoint last, if one did. Attributes that are in neither stay
+/// in the table as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LeaseRow {
-    pub(super) lease_key: String,
-    /// The worker that holds the lease.
-    pub(super) owner: Option<String>,
-    /// Counted up by every write of the owner.
-    pub(super) counter: u64,
-    pub(super) place: LeasePlace,
+    pub(super) lease: Lease,
     pub(super) mark: Option<Mark>,
 }
 
-/// A checkpoint in KCL's words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum LeasePlace {
-    TrimHorizon,
-    Latest,
-    AtTimestamp,
-    /// Up to and with this user record.
-    At {
-        sequence_number: SequenceNumber,
-        sub_sequence_number: u64,
-    },
-    ShardEnd,
-}
-
-impl LeasePlace {
-    pub(super) fn text(&self) -> &str {
-        match self {
-            Self::TrimHorizon => TRIM_HORIZON,
-            Self::Latest => LATEST,
-            Self::AtTimestamp => AT_TIMESTAMP,
-            Self::At {
-                sequence_number, ..
-            } => sequence_number.as_str(),
-            Self::ShardEnd => SHARD_END,
-        }
-    }
-
-    pub(super) fn sub_sequence_number(&self) -> u64 {
-        match self {
-            Self::At {
-                sub_sequence_number,
-                ..
-            } => *sub_sequence_number,
-            _ => 0,
-        }
-    }
-
-    fn parse(text: &str, sub_sequence_number: u64) -> Option<Self> {
-        Some(match text {
-            TRIM_HORIZON => Self::TrimHorizon,
-            LATEST => Self::Latest,
-            AT_TIMESTAMP => Self::AtTimestamp,
-            SHARD_END => Self::ShardEnd,
-            number => Self::At {
-                sequence_number: number.parse().ok()?,
-                sub_sequence_number,
-            },
-        })
-    }
-}
-
 impl LeaseRow {
-    /// Whose row it is, if one of ours wrote it.
+    /// Whose row it is, if a reader of this library wrote it.
     pub(super) fn identity(&self) -> Option<&Identity> {
         self.mark.as_ref().map(|mark| &mark.identity)
     }
 
-    /// The row of a lease that nobody holds, as KCL creates it, with a mark.
+    /// Whether all that a reader writes is the same in both.
+    pub(super) fn is_as_written(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&self.lease, &other.lease);
+        ours.shard_id == theirs.shard_id
+            && ours.counter == theirs.counter
+            && ours.owner == theirs.owner
+            && ours.checkpoint == theirs.checkpoint
+            && self.mark == other.mark
+    }
+
+    /// The row as it is created.
     pub(super) fn encode(&self) -> Item {
-        let mut item = Item::from([
-            (LEASE_KEY.to_owned(), text(&self.lease_key)),
-            (OWNER_SWITCHES.to_owned(), number(0)),
-        ]);
-        let values = self.changing_values().into_iter();
-        item.extend(values.map(|(name, value)| (name.to_owned(), value)));
-        let owner = self.owner.as_ref();
-        item.extend(owner.map(|owner| (LEASE_OWNER.to_owned(), text(owner))));
+        let mut item = encode(&self.lease);
+        let mark = self.mark.as_ref();
+        item.extend(mark.map(|mark| (MARK.to_owned(), mark.encode())));
         item
     }
 
-    /// What a checkpoint sets, by attribute, beside `ownerSwitchesSinceCheckpoint`, which becomes 0.
-    pub(super) fn changing_values(&self) -> Vec<(&'static str, AttributeValue)> {
-        let mut values = vec![
-            (LEASE_COUNTER, number(self.counter)),
-            (CHECKPOINT, text(self.place.text())),
-            (
-                SUB_SEQUENCE_NUMBER,
-                number(self.place.sub_sequence_number()),
-            ),
-        ];
-        values.extend(self.mark.as_ref().map(|mark| (MARK, mark.encode())));
-        values
-    }
-
-    /// `None` for a row that is not about a lease.
+    /// Reads a row; `None` for one that is not about a lease.
     pub(super) fn decode(item: &Item) -> Result<Option<Self>, LeaseError> {
-        let entity = item.get(ENTITY_TYPE);
-        if entity.is_some_and(|entity| entity.as_s().map_or(true, |kind| kind != LEASE)) {
-            return Ok(None);
-        }
-        let lease_key = owned(item, LEASE_KEY).unwrap_or_default();
-        let malformed = |attribute| LeaseError::Malformed {
-            lease_key: lease_key.clone(),
-            attribute,
-        };
-        // `account:stream:creationEpoch:shardId`
-        if lease_key.contains(':') {
-            return Err(LeaseError::ManyStreams { lease_key });
-        }
-        let counter = count(item, LEASE_COUNTER).ok_or_else(|| malformed(LEASE_COUNTER))?;
-        let sub_sequence_number = match item.get(SUB_SEQUENCE_NUMBER) {
-            Some(_) => {
-                count(item, SUB_SEQUENCE_NUMBER).ok_or_else(|| malformed(SUB_SEQUENCE_NUMBER))?
-            }
-            None => 0,
-        };
-        let place = owned(item, CHECKPOINT)
-            .and_then(|text| LeasePlace::parse(&text, sub_sequence_number))
-            .ok_or_else(|| malformed(CHECKPOINT))?;
-        let row = Self {
-            owner: owned(item, LEASE_OWNER),
-            counter,
-            place,
-            mark: item.get(MARK).and_then(Mark::decode),
-            lease_key,
-        };
-        Ok(Some(row))
+        let mark = item.get(MARK).and_then(Mark::decode);
+        Ok(decode(item)?.map(|lease| Self { lease, mark }))
     }
+}
+
+/// The row of a lease that is created.
+pub(super) fn encode(lease: &Lease) -> Item {
+    let (place, sub_sequence_number) = checkpoint(&lease.checkpoint);
+    let mut item = Item::from([
+        (LEASE_KEY.to_owned(), text(lease.shard_id.as_str())),
+        (LEASE_COUNTER.to_owned(), number(lease.counter)),
+        (CHECKPOINT.to_owned(), place),
+        (SUB_SEQUENCE_NUMBER.to_owned(), sub_sequence_number),
+        (OWNER_SWITCHES.to_owned(), number(lease.owner_switches)),
+    ]);
+    let mut set = |name: &str, value: Option<AttributeValue>| {
+        item.extend(value.map(|value| (name.to_owned(), value)));
+    };
+    let worker = |id: &Option<WorkerId>| id.as_ref().map(|id| text(id.as_str()));
+    set(LEASE_OWNER, worker(&lease.owner));
+    set(CHECKPOINT_OWNER, worker(&lease.checkpoint_owner));
+    set(COURTEOUS_OWNER, worker(&lease.courteous_owner));
+    set(
+        BEGUN_AT,
+        lease.begun_at.map(|time| number(epoch_millis(time))),
+    );
+    set(PARENTS, shards(&lease.parents));
+    set(CHILDREN, shards(&lease.children));
+    if let Some(range) = lease.hash_key_range {
+        set(STARTING_HASH_KEY, Some(text(&range.start.to_string())));
+        set(ENDING_HASH_KEY, Some(text(&range.end.to_string())));
+    }
+    if let Some(pending) = &lease.pending {
+        let (place, sub_sequence_number) = checkpoint(&pending.checkpoint);
+        set(PENDING_CHECKPOINT, Some(place));
+        set(PENDING_SUB_SEQUENCE_NUMBER, Some(sub_sequence_number));
+        set(PENDING_STATE, pending.state.as_deref().map(state));
+    }
+    item
+}
+
+/// Reads the lease in a row; `None` for a row that is not about a lease.
+pub(super) fn decode(item: &Item) -> Result<Option<Lease>, LeaseError> {
+    if !is_lease(item) {
+        return Ok(None);
+    }
+    let lease_key = owned(item, LEASE_KEY).unwrap_or_default();
+    // `account:stream:creationEpoch:shardId`
+    if lease_key.contains(':') {
+        return Err(LeaseError::ManyStreams { lease_key });
+    }
+    let malformed = |attribute| LeaseError::Malformed {
+        lease_key: lease_key.clone(),
+        attribute,
+    };
+    if item.contains_key(SUB_SEQUENCE_NUMBER) && count(item, SUB_SEQUENCE_NUMBER).is_none() {
+        return Err(malformed(SUB_SEQUENCE_NUMBER));
+    }
+    let place = place(item, CHECKPOINT, SUB_SEQUENCE_NUMBER);
+    let place = place.ok_or_else(|| malformed(CHECKPOINT))?;
+    let mut lease = Lease::new(lease_key.as_str().into(), place);
+    lease.counter = count(item, LEASE_COUNTER).ok_or_else(|| malformed(LEASE_COUNTER))?;
+    let worker = |name| owned(item, name).map(WorkerId::from);
+    lease.owner = worker(LEASE_OWNER);
+    lease.checkpoint_owner = worker(CHECKPOINT_OWNER);
+    lease.courteous_owner = worker(COURTEOUS_OWNER);
+    lease.owner_switches = count(item, OWNER_SWITCHES).unwrap_or_default();
+    lease.begun_at = begun_at(item).map(from_epoch_millis);
+    lease.parents = ids(item, PARENTS);
+    lease.children = ids(item, CHILDREN);
+    lease.hash_key_range = range(item);
+    // KCL's create writes the state as a number by mistake.
+    let state = item.get(PENDING_STATE).and_then(|state| state.as_b().ok());
+    let state = state.map(|state| state.as_ref().to_vec().into());
+    lease.pending = self::place(item, PENDING_CHECKPOINT, PENDING_SUB_SEQUENCE_NUMBER)
+        .map(|place| PendingCheckpoint::new(place, state));
+    Ok(Some(lease))
+}
+
+fn place(item: &Item, name: &str, sub_name: &str) -> Option<LeaseCheckpoint> {
+    let place = item.get(name)?.as_s().ok()?;
+    Some(match place.as_str() {
+        TRIM_HORIZON => LeaseCheckpoint::TrimHorizon,
+        LATEST => LeaseCheckpoint::Latest,
+        AT_TIMESTAMP => LeaseCheckpoint::AtTimestamp,
+        SHARD_END => LeaseCheckpoint::ShardEnd,
+        digits => LeaseCheckpoint::After {
+            sequence_number: digits.parse().ok()?,
+            sub_sequence_number: match item.get(sub_name) {
+                Some(_) => count(item, sub_name)?,
+                None => 0,
+            },
+        },
+    })
+}
+
+/// The time that a lease begins at: a worker's, or that of a reader before.
+fn begun_at(item: &Item) -> Option<u64> {
+    let ours = count(item, BEGUN_AT);
+    ours.or_else(|| begun_at_millis(item.get(MARK)?))
+}
+
+/// Whether a row is a lease: KCL up to 3.4 does not say what a row is about.
+fn is_lease(item: &Item) -> bool {
+    let entity = item.get(ENTITY_TYPE);
+    entity.is_none_or(|entity| entity.as_s().is_ok_and(|kind| kind == LEASE))
+}
+
+fn range(item: &Item) -> Option<HashKeyRange> {
+    let key = |name| owned(item, name)?.parse().ok();
+    Some(HashKeyRange::new(
+        key(STARTING_HASH_KEY)?,
+        key(ENDING_HASH_KEY)?,
+    ))
+}
+
+/// In the order of their ids: a set has none.
+fn ids(item: &Item, name: &str) -> Vec<ShardId> {
+    let ids = item.get(name).and_then(|value| value.as_ss().ok());
+    let ids = ids.into_iter().flatten();
+    let mut ids: Vec<_> = ids.map(|id| ShardId::from(id.as_str())).collect();
+    ids.sort();
+    ids
 }
 
 pub(super) fn text(text: &str) -> AttributeValue {
@@ -181,114 +249,9 @@ pub(super) fn count(item: &Item, name: &str) -> Option<u64> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
-fn owned(item: &Item, name: &str) -> Option<String> {
+pub(super) fn owned(item: &Item, name: &str) -> Option<String> {
     item.get(name)?.as_s().ok().cloned()
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::fleet::{mark::tests::marks, place};
-
-    prop_compose! {
-        fn rows()(
-            number in 0..100_000_u32,
-            owner: Option<String>,
-            counter: u64,
-            checkpoint in place::tests::checkpoints(),
-            mark in proptest::option::of(marks()),
-        ) -> LeaseRow {
-            let lease_key = format!("shardId-{number:012}");
-            let place = place::encode(&checkpoint).0;
-            LeaseRow { lease_key, owner, counter, place, mark }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_row_comes_back_as_it_was_written(row in rows()) {
-            prop_assert_eq!(LeaseRow::decode(&row.encode()).unwrap(), Some(row));
-        }
-
-        #[test]
-        fn whatever_stands_in_a_row_is_no_panic(
-            values in proptest::collection::hash_map(
-                proptest::sample::select(&[
-                    LEASE_KEY, LEASE_OWNER, LEASE_COUNTER, CHECKPOINT, SUB_SEQUENCE_NUMBER,
-                    ENTITY_TYPE, MARK,
-                ][..]),
-                prop_oneof![".*".prop_map(AttributeValue::S), ".*".prop_map(AttributeValue::N)],
-                0..7,
-            ),
-        ) {
-            let item = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-            let _ = LeaseRow::decode(&item);
-        }
-    }
-
-    fn minimal() -> Item {
-        Item::from([
-            (LEASE_KEY.to_owned(), text("shardId-000000000000")),
-            (LEASE_COUNTER.to_owned(), number(1)),
-            (CHECKPOINT.to_owned(), text("LATEST")),
-        ])
-    }
-
-    #[test]
-    fn rows_of_other_kinds_are_passed_over() {
-        let mut item = minimal();
-        assert!(LeaseRow::decode(&item).unwrap().is_some());
-        item.insert(ENTITY_TYPE.to_owned(), text("LEASE"));
-        assert!(LeaseRow::decode(&item).unwrap().is_some());
-        for kind in [text("LEADER"), text("WORKER_METRIC_STATS"), number(1)] {
-            item.insert(ENTITY_TYPE.to_owned(), kind);
-            assert_eq!(LeaseRow::decode(&item).unwrap(), None);
-        }
-    }
-
-    #[test]
-    fn a_prepared_checkpoint_is_passed_over_in_both_of_kcls_types() {
-        let mut item = minimal();
-        let plain = LeaseRow::decode(&item).unwrap();
-        for state in [
-            number(1),
-            AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new([1])),
-        ] {
-            item.insert("pendingCheckpoint".to_owned(), text("7"));
-            item.insert("pendingCheckpointState".to_owned(), state);
-            assert_eq!(LeaseRow::decode(&item).unwrap(), plain);
-        }
-    }
-
-    #[test]
-    fn a_row_that_cannot_be_read_is_an_error_that_names_it() {
-        for (name, value) in [
-            (CHECKPOINT, text("nonsense")),
-            (LEASE_COUNTER, text("1")),
-            (SUB_SEQUENCE_NUMBER, number_text("-1")),
-        ] {
-            let mut item = minimal();
-            item.insert(name.to_owned(), value);
-            let error = LeaseRow::decode(&item).unwrap_err().to_string();
-            assert!(
-                error.contains(name) && error.contains("shardId-000000000000"),
-                "{error}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_row_of_a_fleet_of_many_streams_is_refused() {
-        let mut item = minimal();
-        let key = text("123456789012:readings:1700000000:shardId-000000000000");
-        item.insert(LEASE_KEY.to_owned(), key);
-        let error = LeaseRow::decode(&item).unwrap_err();
-        assert!(matches!(error, LeaseError::ManyStreams { .. }), "{error}");
-    }
-
-    fn number_text(text: &str) -> AttributeValue {
-        AttributeValue::N(text.to_owned())
-    }
-}
+mod tests;

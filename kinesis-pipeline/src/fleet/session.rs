@@ -4,11 +4,13 @@ use futures_util::{StreamExt, stream};
 
 use super::{
     DynamoDbCheckpoints, LeaseError,
+    expression::Expression,
     identity::Identity,
     known::{Known, Seen},
+    lease::{Lease, LeaseChange, LeaseCheckpoint, LeaseWrite},
     mark::{Mark, Notes},
     place,
-    row::{LeasePlace, LeaseRow},
+    row::LeaseRow,
     table::LeaseTable,
     write::{Outcome, Verdict, judge},
 };
@@ -33,7 +35,7 @@ pub(super) struct Change {
 }
 
 pub(super) enum Kind {
-    Save(LeasePlace, Notes),
+    Save(LeaseCheckpoint, Notes),
     Remove,
 }
 
@@ -53,7 +55,7 @@ impl Session<'_> {
         let is_mine = |row: &&LeaseRow| row.identity().is_none_or(|name| *name == self.identity);
         let checkpoint = |row: &LeaseRow| {
             let notes = row.mark.as_ref().map(|mark| &mark.notes);
-            place::decode(&row.lease_key, &row.place, notes)
+            place::decode(row.lease.shard_id.as_str(), &row.lease.checkpoint, notes)
         };
         Ok(rows.iter().filter(is_mine).filter_map(checkpoint).collect())
     }
@@ -144,7 +146,7 @@ impl Session<'_> {
         counter: Option<u64>,
     ) -> Result<Verdict, LeaseError> {
         let found = match self.write(change, wanted, counter).await? {
-            Outcome::Done => return Ok(Verdict::Done),
+            Outcome::Done(_) => return Ok(Verdict::Done),
             Outcome::Refused(None) => None,
             Outcome::Refused(Some(item)) => LeaseRow::decode(&item)?,
         };
@@ -157,11 +159,24 @@ impl Session<'_> {
         wanted: Option<&LeaseRow>,
         counter: Option<u64>,
     ) -> Result<Outcome, LeaseError> {
+        let key = &*change.lease_key;
         let result = match (wanted, counter) {
-            (Some(row), None) => self.table.create_row(row).await,
-            (Some(row), Some(counter)) => self.table.update_row(row, counter).await,
-            (None, None) => Ok(Outcome::Done),
-            (None, Some(counter)) => self.table.delete_row(&change.lease_key, counter).await,
+            (Some(row), None) => self.table.create_row(row.encode()).await,
+            (None, None) => Ok(Outcome::Done(None)),
+            (Some(row), Some(counter)) => {
+                let to = row.lease.checkpoint.clone();
+                let write = LeaseWrite::checkpoint(seen(key, counter), to);
+                let change = Expression::of(&write);
+                let change = match &row.mark {
+                    Some(mark) => change.by_reader(mark),
+                    None => change,
+                };
+                self.table.update_row(key, change).await
+            }
+            (None, Some(counter)) => {
+                let write = LeaseWrite::new(seen(key, counter), LeaseChange::Delete);
+                self.table.delete_row(key, Expression::of(&write)).await
+            }
         };
         if result.as_ref().is_err_and(LeaseError::says_not_found) {
             // The next save creates it again, if it may.
@@ -176,17 +191,17 @@ impl Session<'_> {
             return None;
         };
         let counter = counter.map_or(0, |counter| counter.saturating_add(1));
-        Some(LeaseRow {
-            lease_key: change.lease_key.clone(),
-            owner: None,
+        let mut lease = Lease::new(change.lease_key.as_str().into(), place.clone());
+        lease.counter = counter;
+        let mark = Mark {
+            identity: self.identity.clone(),
+            writer: self.store.writer.to_string(),
             counter,
-            place: place.clone(),
-            mark: Some(Mark {
-                identity: self.identity.clone(),
-                writer: self.store.writer.to_string(),
-                counter,
-                notes: notes.clone(),
-            }),
+            notes: notes.clone(),
+        };
+        Some(LeaseRow {
+            lease,
+            mark: Some(mark),
         })
     }
 
@@ -211,4 +226,12 @@ impl Session<'_> {
             error.not_retryable()
         }
     }
+}
+
+/// A lease as far as a reader expects it: its counter.
+fn seen(lease_key: &str, counter: u64) -> Lease {
+    // The place is not part of any condition.
+    let mut lease = Lease::new(lease_key.into(), LeaseCheckpoint::TrimHorizon);
+    lease.counter = counter;
+    lease
 }

@@ -27,10 +27,10 @@ const POLL_FIRST: Duration = Duration::from_millis(100);
 const POLL_MAX: Duration = Duration::from_secs(1);
 const _: () = assert!(POLL_MAX.as_millis() < ACTIVE_WAIT_MAX.as_millis());
 
-/// The most rows in one answer.
-const PAGE_ROWS_MAX: u16 = 1_000;
-/// Together with the rows of a page: more than a stream retains shards.
-const PAGES_MAX: u16 = 1_000;
+/// The most pages of one segment. A page has 1 MiB, and a lease less than 1 KiB: together more rows than a stream retains
+/// shards.
+const PAGES_MAX: u64 = 1_000;
+const PAGE_ROWS: u64 = 1_000;
 
 /// A lease table behind a client.
 #[derive(Clone, Debug)]
@@ -42,35 +42,43 @@ pub(super) struct LeaseTable<'a> {
 impl LeaseTable<'_> {
     /// All leases in the table; `None` if there is no table.
     pub(super) async fn scan(&self) -> Result<Option<Vec<LeaseRow>>, LeaseError> {
+        match self.scan_segment(0, 1).await {
+            Ok(rows) => Ok(Some(rows)),
+            Err(error) if error.says_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The leases in one of so many segments of the table. Rows about something else are passed over.
+    pub(super) async fn scan_segment(
+        &self,
+        segment: u8,
+        segments: u8,
+    ) -> Result<Vec<LeaseRow>, LeaseError> {
         let mut rows = Vec::new();
         let mut next = None;
         for _ in 0..PAGES_MAX {
-            let page = self
-                .client
-                .scan()
-                .table_name(self.name)
+            let scan = self.client.scan().table_name(self.name);
+            let scan = match segments {
+                1 => scan,
+                _ => scan.segment(segment.into()).total_segments(segments.into()),
+            };
+            let page = scan
                 .consistent_read(true)
-                .limit(PAGE_ROWS_MAX.into())
                 .set_exclusive_start_key(next)
                 .send()
                 .await;
-            let page = match page {
-                Ok(page) => page,
-                Err(error) if error.code() == Some(NOT_FOUND) => {
-                    return Ok(None);
-                }
-                Err(error) => return Err(LeaseError::of_call("Scan", error)),
-            };
+            let page = page.map_err(|error| LeaseError::of_call("Scan", error))?;
             for item in page.items.unwrap_or_default() {
                 rows.extend(LeaseRow::decode(&item)?);
             }
             next = page.last_evaluated_key;
             if next.is_none() {
-                return Ok(Some(rows));
+                return Ok(rows);
             }
         }
         Err(LeaseError::TooLarge {
-            rows_max: u64::from(PAGE_ROWS_MAX) * u64::from(PAGES_MAX),
+            rows_max: PAGES_MAX * PAGE_ROWS,
         })
     }
 

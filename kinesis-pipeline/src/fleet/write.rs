@@ -8,126 +8,107 @@ use aws_sdk_dynamodb::{
         delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError,
     },
     types::{
-        AttributeValue, ReturnValuesOnConditionCheckFailure, error::ConditionalCheckFailedException,
+        ReturnValue, ReturnValuesOnConditionCheckFailure, error::ConditionalCheckFailedException,
     },
 };
 
 use super::{
     LeaseError,
+    expression::Expression,
     identity::Identity,
-    row::{
-        CHECKPOINT_OWNER, Item, LEASE_COUNTER, LEASE_KEY, LEASE_OWNER, LeaseRow, OWNER_SWITCHES,
-        PENDING, number, text,
-    },
+    row::{Item, LEASE_KEY, LeaseRow, text},
     table::LeaseTable,
 };
 
 /// What became of a conditional write.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Done,
+    /// It was made: the row as it is now, for an update.
+    Done(Option<Item>),
     /// The row is not as it was expected to be, but like this; `None` if there is none.
     Refused(Option<Item>),
 }
 
 impl LeaseTable<'_> {
     /// Adds a row that must not be there yet.
-    pub(super) async fn create_row(&self, row: &LeaseRow) -> Result<Outcome, LeaseError> {
+    pub(super) async fn create_row(&self, row: Item) -> Result<Outcome, LeaseError> {
         let answer = self
             .client
             .put_item()
             .table_name(self.name)
-            .set_item(Some(row.encode()))
+            .set_item(Some(row))
             .condition_expression(format!("attribute_not_exists({LEASE_KEY})"))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        outcome("PutItem", answer, |error| match error {
+        outcome("PutItem", answer.map(|_| None), |error| match error {
             PutItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
         })
     }
 
-    /// Sets the checkpoint of a row whose counter must be `counter`. Its owner, who has not written for long, is
-    /// removed: its place in the fleet would otherwise look taken by somebody alive.
+    /// Changes a row on a condition.
     pub(super) async fn update_row(
         &self,
-        row: &LeaseRow,
-        counter: u64,
+        lease_key: &str,
+        change: Expression,
     ) -> Result<Outcome, LeaseError> {
-        let mut update = self
+        let answer = self
             .client
             .update_item()
             .table_name(self.name)
-            .key(LEASE_KEY, text(&row.lease_key))
-            .condition_expression("#counter = :expected")
-            .expression_attribute_names("#counter", LEASE_COUNTER)
-            .expression_attribute_values(":expected", number(counter))
-            .update_expression(update_expression(row))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        for (name, value) in set_values(row) {
-            update = update.expression_attribute_values(format!(":{name}"), value);
-        }
-        outcome("UpdateItem", update.send().await, |error| match error {
+            .key(LEASE_KEY, text(lease_key))
+            .condition_expression(change.condition())
+            .update_expression(change.update())
+            .set_expression_attribute_values(Some(change.values))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let answer = answer.map(|answer| answer.attributes);
+        outcome("UpdateItem", answer, |error| match error {
             UpdateItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
         })
     }
 
-    /// Removes a row whose counter must be `counter`.
+    /// Removes a row on a condition.
     pub(super) async fn delete_row(
         &self,
         lease_key: &str,
-        counter: u64,
+        change: Expression,
     ) -> Result<Outcome, LeaseError> {
         let answer = self
             .client
             .delete_item()
             .table_name(self.name)
             .key(LEASE_KEY, text(lease_key))
-            .condition_expression("#counter = :expected")
-            .expression_attribute_names("#counter", LEASE_COUNTER)
-            .expression_attribute_values(":expected", number(counter))
+            .condition_expression(change.condition())
+            .set_expression_attribute_values(Some(change.values))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        outcome("DeleteItem", answer, |error| match error {
+        outcome("DeleteItem", answer.map(|_| None), |error| match error {
             DeleteItemError::ConditionalCheckFailedException(refused) => Some(refused),
             _ => None,
         })
     }
 }
 
-fn set_values(row: &LeaseRow) -> Vec<(&'static str, AttributeValue)> {
-    let mut values = row.changing_values();
-    values.push((OWNER_SWITCHES, number(0)));
-    values
-}
-
-/// None of these names is a reserved word of DynamoDB.
-fn update_expression(row: &LeaseRow) -> String {
-    let sets: Vec<_> = set_values(row)
-        .iter()
-        .map(|(name, _)| format!("{name} = :{name}"))
-        .collect();
-    let removes = [PENDING.as_slice(), &[LEASE_OWNER, CHECKPOINT_OWNER]].concat();
-    format!("SET {} REMOVE {}", sets.join(", "), removes.join(", "))
-}
-
-fn outcome<T, E>(
+fn outcome<E>(
     operation: &'static str,
-    answer: Result<T, SdkError<E>>,
+    answer: Result<Option<Item>, SdkError<E>>,
     refused: impl Fn(&E) -> Option<&ConditionalCheckFailedException>,
 ) -> Result<Outcome, LeaseError>
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    let Err(error) = answer else {
-        return Ok(Outcome::Done);
-    };
-    match error.as_service_error().and_then(refused) {
-        Some(refused) => Ok(Outcome::Refused(refused.item.clone())),
-        None => Err(LeaseError::of_call(operation, error)),
+    match answer {
+        Ok(item) => Ok(Outcome::Done(item)),
+        Err(error) => match error.as_service_error().and_then(refused) {
+            Some(refused) => Ok(Outcome::Refused(refused.item.clone())),
+            None => Err(LeaseError::of_call(operation, error)),
+        },
     }
 }
 
@@ -152,18 +133,20 @@ pub(super) fn judge(
     };
     let mark = found.mark.as_ref();
     // The answer to that write was lost, or not waited for.
-    if mark.is_some_and(|mark| mark.writer == writer && mark.counter == found.counter) {
-        return Ok(if Some(found) == wanted {
-            Verdict::Done
-        } else {
-            Verdict::Again(Some(found.counter))
-        });
+    if mark.is_some_and(|mark| mark.writer == writer && mark.counter == found.lease.counter) {
+        return Ok(
+            if wanted.is_some_and(|wanted| wanted.is_as_written(found)) {
+                Verdict::Done
+            } else {
+                Verdict::Again(Some(found.lease.counter))
+            },
+        );
     }
-    let shard = || found.lease_key.as_str().into();
-    Err(match (&found.owner, mark) {
+    let shard = || found.lease.shard_id.clone();
+    Err(match (&found.lease.owner, mark) {
         (Some(owner), _) => LeaseError::Held {
             shard: shard(),
-            owner: owner.clone(),
+            owner: owner.to_string(),
         },
         (None, Some(mark)) if mark.identity != *identity => LeaseError::OtherStream {
             app: mark.identity.app.clone(),
@@ -177,8 +160,9 @@ pub(super) fn judge(
 mod tests {
     use super::*;
     use crate::fleet::{
+        lease::{Lease, LeaseCheckpoint},
         mark::{Mark, Notes},
-        row::LeasePlace,
+        row::words,
     };
 
     fn identity(stream: &str) -> Identity {
@@ -186,28 +170,29 @@ mod tests {
     }
 
     fn row(counter: u64, number: u128, writer: &str) -> LeaseRow {
-        let place = LeasePlace::At {
+        let place = LeaseCheckpoint::After {
             sequence_number: number.into(),
             sub_sequence_number: 0,
         };
-        LeaseRow {
-            lease_key: "s".to_owned(),
-            owner: None,
+        let notes = Notes {
+            checkpoint: words(&place).0.to_owned(),
+            sub_sequence_number: 0,
+            begun_at_millis: None,
+            arrived_at_millis: None,
+            current_at_millis: None,
+            stream_created_at_millis: None,
+        };
+        let mut lease = Lease::new("s".into(), place);
+        lease.counter = counter;
+        let mark = Mark {
+            identity: identity("mine"),
+            writer: writer.to_owned(),
             counter,
-            mark: Some(Mark {
-                identity: identity("mine"),
-                writer: writer.to_owned(),
-                counter,
-                notes: Notes {
-                    checkpoint: place.text().to_owned(),
-                    sub_sequence_number: 0,
-                    begun_at_millis: None,
-                    arrived_at_millis: None,
-                    current_at_millis: None,
-                    stream_created_at_millis: None,
-                },
-            }),
-            place,
+            notes,
+        };
+        LeaseRow {
+            lease,
+            mark: Some(mark),
         }
     }
 
@@ -236,8 +221,8 @@ mod tests {
     #[test]
     fn an_owner_who_has_written_holds_the_lease_whatever_we_wrote_before() {
         let mut found = row(5, 7, "me");
-        found.counter = 6;
-        found.owner = Some("java".to_owned());
+        found.lease.counter = 6;
+        found.lease.owner = Some("java".into());
         let error = verdict(&row(6, 7, "me"), &found).unwrap_err();
         assert!(matches!(error, LeaseError::Held { owner, .. } if owner == "java"));
     }

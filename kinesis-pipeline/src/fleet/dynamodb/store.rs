@@ -1,46 +1,31 @@
-use std::{
-    collections::HashMap,
-    error::Error,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
-use aws_sdk_dynamodb::{
-    Client,
-    error::{ProvideErrorMetadata, SdkError},
-    operation::{
-        delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError,
-    },
-    types::{
-        ReturnValue, ReturnValuesOnConditionCheckFailure, error::ConditionalCheckFailedException,
-    },
-};
+use aws_sdk_dynamodb::Client;
 use futures_util::future::try_join_all;
 
-use super::{
-    expression::Expression,
-    item::{decode, encode},
-};
+use super::{assigned::find_assigned, report::Leaders};
 use crate::{
     Clock, ConnectError,
     fleet::{
         LeaseError,
+        expression::Expression,
         lease::{
-            Lease, LeaseChange, LeaseFuture, LeaseStore, LeaseStoreError, LeaseWrite, LeaseWritten,
+            FleetLead, Lease, LeaseChange, LeaseFuture, LeaseStore, LeaseStoreError, LeaseWrite,
+            LeaseWritten, WorkerId,
         },
-        row::{Item, LEASE_KEY, text},
+        row::{decode, encode},
         table::LeaseTable,
+        write::Outcome,
     },
     service::aws::ConnectOptions,
 };
 
 /// A segment of a parallel scan for so many rows of the last one.
 const SEGMENT_ROWS: usize = 1_000;
-const SEGMENTS_MAX: usize = 10;
-/// The most pages of one segment: together more than a stream retains shards.
-const PAGES_MAX: usize = 1_000;
+const SEGMENTS_MAX: u8 = 10;
 
 /// Leases in DynamoDB, in the very table that the Java Kinesis Client Library (KCL) uses: its attributes, its
 /// conditions. The guide sets both [side by side](crate::guide::from_kcl).
@@ -50,8 +35,20 @@ const PAGES_MAX: usize = 1_000;
 /// attributes are this library's own, and KCL leaves them alone: `kinesisPipelineOwner`, by which workers know that
 /// the owner hands over when it is asked to, and `kinesisPipelineBegunAt`. Cheap to clone; clones are one store.
 ///
+/// # Beside KCL 3
+///
+/// Where a KCL 3 worker leads the fleet, it shares the leases out, and workers of this library follow it: they write
+/// their row of metrics where the leader reads it (in the table `<app>-WorkerMetricStats`, or in the lease table itself
+/// from KCL 3.5 on), and take the leases that it gives them. The attribute `kinesisPipelineWorker` is this library's own
+/// in that row. A fleet that has no leader is asked for one each minute. A worker of this library never leads Java
+/// workers.
+///
+/// # Rights
+///
 /// It needs the rights `dynamodb:Scan`, `PutItem`, `UpdateItem` and `DeleteItem` on the table, and `DescribeTable`
-/// and `CreateTable` if it is to be created.
+/// and `CreateTable` if it is to be created. Beside KCL 3 also `BatchGetItem` on the table, `Query` on its index
+/// `LeaseOwnerToLeaseKeyIndex`, `BatchGetItem` on `<app>-CoordinatorState`, and `Scan`, `UpdateItem` and `DeleteItem` on
+/// `<app>-WorkerMetricStats`.
 #[derive(Clone, Debug)]
 pub struct DynamoDbLeases {
     client: Client,
@@ -59,6 +56,7 @@ pub struct DynamoDbLeases {
     creates_table: bool,
     /// How many rows the last scan found.
     rows: Arc<AtomicUsize>,
+    pub(super) leaders: Arc<Leaders>,
 }
 
 impl DynamoDbLeases {
@@ -70,6 +68,7 @@ impl DynamoDbLeases {
             table_name: None,
             creates_table: true,
             rows: Arc::default(),
+            leaders: Arc::default(),
         }
     }
 
@@ -96,17 +95,19 @@ impl DynamoDbLeases {
         self
     }
 
-    fn table<'a>(&'a self, app: &'a str) -> &'a str {
-        self.table_name.as_deref().unwrap_or(app)
+    pub(super) fn table<'a>(&'a self, app: &'a str) -> LeaseTable<'a> {
+        LeaseTable {
+            client: &self.client,
+            name: self.table_name.as_deref().unwrap_or(app),
+        }
     }
 
-    async fn scan(&self, table: &str) -> Result<Vec<Lease>, LeaseError> {
-        let segments = self.rows.load(Ordering::Relaxed) / SEGMENT_ROWS + 1;
-        let segments = segments.min(SEGMENTS_MAX);
-        let scans = (0..segments).map(|segment| self.scan_segment(table, segment, segments));
+    async fn scan(&self, table: &LeaseTable<'_>) -> Result<Vec<Lease>, LeaseError> {
+        let segments = segments_of(self.rows.load(Ordering::Relaxed));
+        let scans = (0..segments).map(|segment| table.scan_segment(segment, segments));
         match try_join_all(scans).await {
-            Ok(leases) => {
-                let leases = leases.concat();
+            Ok(rows) => {
+                let leases: Vec<_> = rows.into_iter().flatten().map(|row| row.lease).collect();
                 self.rows.store(leases.len(), Ordering::Relaxed);
                 Ok(leases)
             }
@@ -116,144 +117,52 @@ impl DynamoDbLeases {
         }
     }
 
-    async fn scan_segment(
-        &self,
-        table: &str,
-        segment: usize,
-        segments: usize,
-    ) -> Result<Vec<Lease>, LeaseError> {
-        let of = |number| i32::try_from(number).unwrap_or(i32::MAX);
-        let mut leases = Vec::new();
-        let mut next = None;
-        for _ in 0..PAGES_MAX {
-            let scan = self.client.scan().table_name(table).consistent_read(true);
-            let scan = match segments {
-                1 => scan,
-                _ => scan.segment(of(segment)).total_segments(of(segments)),
-            };
-            let page = scan.set_exclusive_start_key(next).send().await;
-            let page = page.map_err(|error| LeaseError::of_call("Scan", error))?;
-            for item in page.items.unwrap_or_default() {
-                leases.extend(decode(&item)?);
-            }
-            next = page.last_evaluated_key;
-            if next.is_none() {
-                return Ok(leases);
-            }
-        }
-        Err(LeaseError::TooLarge {
-            rows_max: (PAGES_MAX * SEGMENT_ROWS) as u64,
-        })
-    }
-
     /// Makes a write, in a new table if there is none.
     async fn write_or_create(
         &self,
-        table: &str,
+        table: &LeaseTable<'_>,
         write: &LeaseWrite,
     ) -> Result<LeaseWritten, LeaseError> {
-        match self.write_once(table, write).await {
+        match write_once(table, write).await {
             Err(error) if error.says_not_found() => {}
             written => return written,
         }
-        let name = table;
-        let table = LeaseTable {
-            client: &self.client,
-            name,
-        };
         table.ensure(self.creates_table, &Clock::system()).await?;
-        self.write_once(name, write).await
-    }
-
-    async fn write_once(
-        &self,
-        table: &str,
-        write: &LeaseWrite,
-    ) -> Result<LeaseWritten, LeaseError> {
-        let found = match write.change {
-            LeaseChange::Create => self.create(table, write).await?,
-            LeaseChange::Delete => self.delete(table, write).await?,
-            _ => self.update(table, write).await?,
-        };
-        Ok(match found {
-            Answer::Done(Some(lease)) => LeaseWritten::Done(lease),
-            Answer::Done(None) => LeaseWritten::Done(write.changed(write.seen.clone())),
-            Answer::Refused(found) if write.was_done(found.as_ref()) => {
-                LeaseWritten::Done(found.unwrap_or_else(|| write.seen.clone()))
-            }
-            Answer::Refused(found) => LeaseWritten::Refused(found),
-        })
-    }
-
-    async fn create(&self, table: &str, write: &LeaseWrite) -> Result<Answer, LeaseError> {
-        let put = self.client.put_item().table_name(table);
-        let put = put
-            .set_item(Some(encode(&write.seen)))
-            .condition_expression(format!("attribute_not_exists({LEASE_KEY})"))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let answer = put.send().await.map(|_| None);
-        answered("PutItem", answer, |error| match error {
-            PutItemError::ConditionalCheckFailedException(refused) => Some(refused),
-            _ => None,
-        })
-    }
-
-    async fn update(&self, table: &str, write: &LeaseWrite) -> Result<Answer, LeaseError> {
-        let expression = Expression::of(write);
-        let update = self.client.update_item().table_name(table);
-        let update = update
-            .key(LEASE_KEY, text(write.seen.shard_id.as_str()))
-            .condition_expression(expression.condition())
-            .update_expression(expression.update())
-            .set_expression_attribute_values(Some(expression.values))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let answer = update.send().await.map(|answer| answer.attributes);
-        answered("UpdateItem", answer, |error| match error {
-            UpdateItemError::ConditionalCheckFailedException(refused) => Some(refused),
-            _ => None,
-        })
-    }
-
-    async fn delete(&self, table: &str, write: &LeaseWrite) -> Result<Answer, LeaseError> {
-        let expression = Expression::of(write);
-        let delete = self.client.delete_item().table_name(table);
-        let delete = delete
-            .key(LEASE_KEY, text(write.seen.shard_id.as_str()))
-            .condition_expression(expression.condition())
-            .set_expression_attribute_values(Some(expression.values))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let answer = delete.send().await.map(|_| None);
-        answered("DeleteItem", answer, |error| match error {
-            DeleteItemError::ConditionalCheckFailedException(refused) => Some(refused),
-            _ => None,
-        })
+        write_once(table, write).await
     }
 }
 
-/// What DynamoDB answered to a conditional write.
-enum Answer {
-    Done(Option<Lease>),
-    /// The row as it is, if there is one.
-    Refused(Option<Lease>),
+/// The number of segments in which so many rows are scanned.
+fn segments_of(rows: usize) -> u8 {
+    let segments = u8::try_from(rows / SEGMENT_ROWS + 1);
+    segments.map_or(SEGMENTS_MAX, |segments| segments.min(SEGMENTS_MAX))
 }
 
-fn answered<E>(
-    operation: &'static str,
-    answer: Result<Option<Item>, SdkError<E>>,
-    refused: impl Fn(&E) -> Option<&ConditionalCheckFailedException>,
-) -> Result<Answer, LeaseError>
-where
-    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-{
-    let lease = |item: Option<&HashMap<_, _>>| item.map_or(Ok(None), decode);
-    match answer {
-        Ok(item) => Ok(Answer::Done(lease(item.as_ref())?)),
-        Err(error) => match error.as_service_error().and_then(refused) {
-            Some(refused) => Ok(Answer::Refused(lease(refused.item.as_ref())?)),
-            None => Err(LeaseError::of_call(operation, error)),
+async fn write_once(
+    table: &LeaseTable<'_>,
+    write: &LeaseWrite,
+) -> Result<LeaseWritten, LeaseError> {
+    let (seen, key) = (&write.seen, write.seen.shard_id.as_str());
+    let outcome = match write.change {
+        LeaseChange::Create => table.create_row(encode(seen)).await?,
+        LeaseChange::Delete => table.delete_row(key, Expression::of(write)).await?,
+        _ => table.update_row(key, Expression::of(write)).await?,
+    };
+    Ok(match outcome {
+        Outcome::Done(None) => LeaseWritten::Done(write.changed(seen.clone())),
+        Outcome::Done(Some(item)) => match decode(&item)? {
+            Some(lease) => LeaseWritten::Done(lease),
+            None => LeaseWritten::Done(write.changed(seen.clone())),
         },
-    }
+        Outcome::Refused(item) => {
+            let found = item.as_ref().map_or(Ok(None), decode)?;
+            if write.was_done(found.as_ref()) {
+                LeaseWritten::Done(found.unwrap_or_else(|| seen.clone()))
+            } else {
+                LeaseWritten::Refused(found)
+            }
+        }
+    })
 }
 
 fn failed(table: &str, error: LeaseError) -> LeaseStoreError {
@@ -270,16 +179,50 @@ impl LeaseStore for DynamoDbLeases {
     fn list<'a>(&'a self, app: &'a str) -> LeaseFuture<'a, Vec<Lease>> {
         let table = self.table(app);
         Box::pin(async move {
-            let listed = self.scan(table).await;
-            listed.map_err(|error| failed(table, error))
+            let listed = self.scan(&table).await;
+            listed.map_err(|error| failed(table.name, error))
         })
     }
 
     fn write<'a>(&'a self, app: &'a str, write: LeaseWrite) -> LeaseFuture<'a, LeaseWritten> {
         let table = self.table(app);
         Box::pin(async move {
-            let written = self.write_or_create(table, &write).await;
-            written.map_err(|error| failed(table, error))
+            let written = self.write_or_create(&table, &write).await;
+            written.map_err(|error| failed(table.name, error))
         })
+    }
+
+    fn report<'a>(&'a self, app: &'a str, worker: &'a WorkerId) -> LeaseFuture<'a, FleetLead> {
+        let table = self.table(app);
+        Box::pin(async move {
+            let reported = self.report_to_leader(app, &table, worker).await;
+            reported.map_err(|error| failed(table.name, error))
+        })
+    }
+
+    fn assigned<'a>(&'a self, app: &'a str, worker: &'a WorkerId) -> LeaseFuture<'a, Vec<Lease>> {
+        let table = self.table(app);
+        Box::pin(async move {
+            let found = match find_assigned(&table, worker).await {
+                Ok(Some(found)) => Ok(found),
+                Ok(None) => self.scan(&table).await.map(|mut leases| {
+                    leases.retain(|lease| lease.owner.as_ref() == Some(worker));
+                    leases
+                }),
+                Err(error) => Err(error),
+            };
+            found.map_err(|error| failed(table.name, error))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_added_for_each_thousand_rows_up_to_ten() {
+        let segments = [0, 999, 1_000, 2_100, 9_999, 1_000_000].map(segments_of);
+        assert_eq!(segments, [1, 1, 2, 3, 10, 10]);
     }
 }

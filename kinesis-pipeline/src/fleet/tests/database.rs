@@ -3,15 +3,15 @@
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_dynamodb::{
     Client,
-    config::{Builder, Intercept},
+    config::{Builder, Intercept, retry::RetryConfig},
     types::{AttributeAction, AttributeValueUpdate, ExpectedAttributeValue},
 };
 use serde_json::Value;
 
 use super::vectors;
 use crate::{
-    Checkpoint, CheckpointError, CheckpointPlace, Clock, DynamoDbCheckpoints, LeaseError,
-    LocalKinesis,
+    Checkpoint, CheckpointError, CheckpointPlace, Clock, DynamoDbCheckpoints, DynamoDbLeases,
+    LeaseError, LocalKinesis,
     fleet::{
         row::{Item, number, text},
         table::LeaseTable,
@@ -43,6 +43,27 @@ impl Database {
     ) -> DynamoDbCheckpoints {
         let config = Builder::from(&self.server.sdk_config()).interceptor(interceptor);
         DynamoDbCheckpoints::with_client(Client::from_conf(config.build()))
+    }
+
+    /// Leases whose calls pass through this interceptor, tried so many times each.
+    pub(super) fn leases_through(
+        &self,
+        interceptor: impl Intercept + 'static,
+        tries: u32,
+    ) -> DynamoDbLeases {
+        DynamoDbLeases::with_client(self.client_through(interceptor, tries))
+    }
+
+    /// A client whose calls pass through this interceptor, tried so many times each, without pauses.
+    pub(super) fn client_through(
+        &self,
+        interceptor: impl Intercept + 'static,
+        tries: u32,
+    ) -> Client {
+        let retries = RetryConfig::standard().with_max_attempts(tries);
+        let retries = retries.with_initial_backoff(std::time::Duration::ZERO);
+        let config = Builder::from(&self.server.sdk_config()).interceptor(interceptor);
+        Client::from_conf(config.retry_config(retries).build())
     }
 
     /// A store whose calls are signed with credentials of this source.
@@ -90,11 +111,11 @@ impl Database {
             .key("leaseKey", text(lease_key));
         for (name, change) in request["AttributeUpdates"].as_object().unwrap() {
             let value = change.get("Value").map(vectors::value);
+            let action = AttributeAction::from(change["Action"].as_str().unwrap());
             let value = match name.as_str() {
-                "leaseCounter" => Some(number(counter + 1)),
+                "leaseCounter" if action == AttributeAction::Put => Some(number(counter + 1)),
                 _ => value,
             };
-            let action = AttributeAction::from(change["Action"].as_str().unwrap());
             let change = AttributeValueUpdate::builder()
                 .action(action)
                 .set_value(value);
@@ -104,7 +125,11 @@ impl Database {
             let expected = ExpectedAttributeValue::builder();
             let expected = match name.as_str() {
                 "leaseCounter" => expected.value(number(counter)),
-                _ => expected.set_exists(condition.get("Exists").and_then(Value::as_bool)),
+                // The recorded row is another.
+                "leaseKey" => expected.value(text(lease_key)),
+                _ => expected
+                    .set_value(condition.get("Value").map(vectors::value))
+                    .set_exists(condition.get("Exists").and_then(Value::as_bool)),
             };
             update = update.expected(name, expected.build());
         }

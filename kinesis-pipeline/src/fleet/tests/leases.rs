@@ -1,7 +1,7 @@
 //! The lease store on the embedded DynamoDB.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
@@ -19,7 +19,10 @@ use super::{database::Database, vectors};
 use crate::{
     DynamoDbLeases, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore, LeaseWrite,
     LeaseWritten, PendingCheckpoint,
-    fleet::{lease::conformance, row::text},
+    fleet::{
+        lease::conformance,
+        row::{encode, text},
+    },
 };
 
 fn lease(shard: &str) -> Lease {
@@ -84,6 +87,103 @@ async fn leases_beside_rows_of_other_kinds_are_read_and_the_others_left_alone() 
     assert_eq!(store.list("app").await.unwrap(), [created]);
     let kept = database.item("app", "worker-1").await.unwrap();
     assert_eq!(kept, metrics.into());
+}
+
+/// Rows about something else, of every kind that KCL 3.5 keeps in the lease table, and of one to come.
+#[tokio::test]
+async fn no_write_touches_a_row_of_another_kind() {
+    let database = Database::start().await;
+    let store = DynamoDbLeases::with_client(database.client.clone());
+    done(&store, LeaseWrite::create(lease("first"))).await;
+    let kinds = [
+        "STREAM",
+        "LEADER",
+        "CLIENT_VERSION_MIGRATION",
+        "TABLE_MIGRATION",
+        "WORKER_METRIC_STATS",
+        "SOMETHING_NEW",
+    ];
+    for kind in kinds {
+        let row = [("leaseKey", "s"), ("entityType", kind), ("checkpoint", "?")];
+        let row = row.map(|(name, value)| (name.to_owned(), text(value)));
+        let row = crate::fleet::row::Item::from(row);
+        database.put("app", row.clone()).await;
+        for change in [
+            LeaseChange::Create,
+            LeaseChange::Take("a".into()),
+            LeaseChange::Renew,
+            LeaseChange::Delete,
+            LeaseChange::HandOver("b".into()),
+        ] {
+            let mut seen = lease("s");
+            seen.owner = Some("a".into());
+            let write = LeaseWrite::new(seen.clone(), change);
+            // There is no lease of this key, so it is as good as deleted.
+            let expected = match write.change {
+                LeaseChange::Delete => LeaseWritten::Done(seen),
+                _ => LeaseWritten::Refused(None),
+            };
+            assert_eq!(store.write("app", write).await.unwrap(), expected, "{kind}");
+        }
+        assert_eq!(store.list("app").await.unwrap().len(), 1, "{kind}");
+        assert_eq!(database.item("app", "s").await, Some(row), "{kind}");
+    }
+}
+
+/// Notes which segments were scanned, of how many.
+#[derive(Clone, Debug, Default)]
+struct Segments(Arc<Mutex<Vec<(u64, u64)>>>);
+
+impl Intercept for Segments {
+    fn name(&self) -> &'static str {
+        "Segments"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.request().body().bytes().ok_or("a body in memory")?;
+        let body: serde_json::Value = serde_json::from_slice(body)?;
+        let number = |name: &str| body[name].as_u64();
+        let segment = number("Segment").unwrap_or(0);
+        let of = number("TotalSegments").unwrap_or(1);
+        self.0.lock().unwrap().push((segment, of));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_large_table_is_scanned_in_segments_at_the_same_time_and_each_lease_found_once() {
+    const ROWS: usize = 2_100;
+    let database = Database::with_leases("app", Vec::new()).await;
+    let ids: Vec<_> = (0..ROWS)
+        .map(|number| format!("shardId-{number:012}"))
+        .collect();
+    for chunk in ids.chunks(100) {
+        let puts = chunk
+            .iter()
+            .map(|id| database.put("app", encode(&lease(id))));
+        futures_util::future::join_all(puts).await;
+    }
+    let segments = Segments::default();
+    let store = database.leases_through(segments.clone(), 1);
+    for expected in [vec![(0, 1)], vec![(0, 3), (1, 3), (2, 3)]] {
+        segments.0.lock().unwrap().clear();
+        let leases = store.list("app").await.unwrap();
+        let mut found: Vec<_> = leases
+            .iter()
+            .map(|lease| lease.shard_id.to_string())
+            .collect();
+        found.sort();
+        assert_eq!(found, ids);
+        let mut scanned = segments.0.lock().unwrap().clone();
+        scanned.sort_unstable();
+        scanned.dedup();
+        assert_eq!(scanned, expected);
+    }
 }
 
 #[tokio::test]

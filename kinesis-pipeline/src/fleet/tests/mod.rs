@@ -1,6 +1,6 @@
 //! What KCL wrote and reads, and the store on the embedded DynamoDB.
 
-mod vectors;
+pub(super) mod vectors;
 
 #[cfg(feature = "local-server")]
 mod credentials;
@@ -11,8 +11,12 @@ mod kcl;
 #[cfg(feature = "local-server")]
 mod leases;
 #[cfg(feature = "local-server")]
+mod led;
+#[cfg(feature = "local-server")]
 mod lost;
 #[cfg(feature = "local-server")]
 mod store;
 #[cfg(feature = "local-server")]
 mod table;
+#[cfg(feature = "local-server")]
+mod throttled;

@@ -10,9 +10,10 @@ use crate::{
     Checkpoint, CheckpointPlace,
     fleet::{
         identity::Identity,
+        lease::Lease,
         mark::{MARK, Mark},
         place,
-        row::{Item, LeaseRow},
+        row::{Item, LeaseRow, words},
     },
 };
 
@@ -24,6 +25,25 @@ pub(super) fn tables() -> Vec<(String, Vec<Item>)> {
         (table["moment"].as_str().unwrap().to_owned(), rows.collect())
     };
     tables.iter().map(table).collect()
+}
+
+/// The moments at which a fleet of KCL 3 had a leader: its coordinator's rows, and its workers' metrics.
+pub(in crate::fleet) fn coordinators() -> Vec<(String, Vec<Item>, Vec<Item>)> {
+    let json = include_str!("../vectors/coordinators.json");
+    let moments: Vec<Value> = serde_json::from_str(json).unwrap();
+    let rows = |rows: &Value| rows.as_array().unwrap().iter().map(item).collect();
+    let moment = |moment: &Value| {
+        let name = moment["moment"].as_str().unwrap().to_owned();
+        (name, rows(&moment["coordinator"]), rows(&moment["metrics"]))
+    };
+    moments.iter().map(moment).collect()
+}
+
+/// The coordinator's rows and the workers' metrics at this moment.
+pub(in crate::fleet) fn coordinator(moment: &str) -> (Vec<Item>, Vec<Item>) {
+    let mut moments = coordinators().into_iter();
+    let found = moments.find(|(name, ..)| name == moment).unwrap();
+    (found.1, found.2)
 }
 
 /// A request by its name.
@@ -47,6 +67,11 @@ pub(super) fn value(typed: &Value) -> AttributeValue {
         "S" => AttributeValue::S(text()),
         "N" => AttributeValue::N(text()),
         "SS" => AttributeValue::Ss(serde_json::from_value(value.clone()).unwrap()),
+        "M" => AttributeValue::M(item(value)),
+        "L" => {
+            let members = value.as_array().unwrap().iter();
+            AttributeValue::L(members.map(self::value).collect())
+        }
         "B" => AttributeValue::B(Blob::new(
             base64::prelude::BASE64_STANDARD.decode(text()).unwrap(),
         )),
@@ -74,20 +99,25 @@ fn every_row_of_kcl_is_read() {
     for (moment, rows) in tables() {
         for item in rows {
             let row = LeaseRow::decode(&item).unwrap().unwrap();
-            let checkpoint = place::decode(&row.lease_key, &row.place, None).unwrap();
+            let checkpoint =
+                place::decode(row.lease.shard_id.as_str(), &row.lease.checkpoint, None).unwrap();
             assert_eq!(
                 Some(&value_of(&item, "leaseKey")),
-                Some(&row.lease_key),
+                Some(&row.lease.shard_id.to_string()),
                 "{moment}"
             );
-            assert_eq!(row.counter.to_string(), value_of(&item, "leaseCounter"));
-            assert_eq!(row.place.text(), value_of(&item, "checkpoint"));
-            let sub_sequence_number = row.place.sub_sequence_number().to_string();
+            assert_eq!(
+                row.lease.counter.to_string(),
+                value_of(&item, "leaseCounter")
+            );
+            let (text, sub_sequence_number) = words(&row.lease.checkpoint);
+            assert_eq!(text, value_of(&item, "checkpoint"));
+            let sub_sequence_number = sub_sequence_number.to_string();
             assert_eq!(
                 sub_sequence_number,
                 value_of(&item, "checkpointSubSequenceNumber")
             );
-            assert_eq!(row.owner.is_some(), item.contains_key("leaseOwner"));
+            assert_eq!(row.lease.owner.is_some(), item.contains_key("leaseOwner"));
             count += 1;
             ends += usize::from(checkpoint.place == CheckpointPlace::ShardEnd);
             in_aggregates += usize::from(sub_sequence_number == "5");
@@ -118,10 +148,7 @@ fn a_new_row_has_kcls_attributes_and_types_but_for_the_hash_keys_and_the_mark() 
         notes,
     };
     let row = LeaseRow {
-        lease_key: "shardId-000000000000".to_owned(),
-        owner: None,
-        counter: 0,
-        place,
+        lease: Lease::new("shardId-000000000000".into(), place),
         mark: Some(mark),
     };
     let ours = row.encode();

@@ -1,18 +1,16 @@
-//! A change of a lease in DynamoDB's language: the condition, and what is set and removed.
+//! A change of a lease in DynamoDB's language: the only place that knows KCL's conditions.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::item::{
-    CHILDREN, COURTEOUS_OWNER, PENDING_CHECKPOINT, PENDING_STATE, PENDING_SUB_SEQUENCE_NUMBER,
-    checkpoint, shards, state,
-};
-use crate::fleet::{
+use super::{
     lease::{LeaseChange, LeaseWrite, WorkerId},
+    mark::{MARK, Mark},
     row::{
-        CHECKPOINT, CHECKPOINT_OWNER, LEASE_COUNTER, LEASE_OWNER, OWNER_SWITCHES,
-        SUB_SEQUENCE_NUMBER, number, text,
+        CHECKPOINT, CHECKPOINT_OWNER, CHILDREN, COURTEOUS_OWNER, LEASE_COUNTER, LEASE_OWNER,
+        OWNER_SWITCHES, PENDING_CHECKPOINT, PENDING_STATE, PENDING_SUB_SEQUENCE_NUMBER,
+        SUB_SEQUENCE_NUMBER, checkpoint, number, shards, state, text,
     },
 };
 
@@ -32,6 +30,14 @@ impl Expression {
         expression.add_condition(write);
         expression.add_change(write);
         expression
+    }
+
+    /// Lets the change say that a reader made it, which is no worker of a fleet. The owner, who has not written for long,
+    /// goes: its place in the fleet would otherwise look taken by somebody alive.
+    pub(super) fn by_reader(mut self, mark: &Mark) -> Self {
+        self.set(MARK, mark.encode());
+        self.removes.extend([LEASE_OWNER, CHECKPOINT_OWNER]);
+        self
     }
 
     pub(super) fn condition(&self) -> String {
