@@ -66,6 +66,14 @@ pub enum DeliveryError {
         /// The keys of the prepared objects, eight at most.
         keys: Vec<String>,
     },
+    /// A manifest of a merged object cannot be read.
+    #[error("`{key}` is no manifest of a merged object: {problem}")]
+    Manifest {
+        /// The manifest's key.
+        key: String,
+        /// The problem.
+        problem: String,
+    },
     /// The worker ended.
     #[error("the worker of the delivery ended")]
     Worker(#[source] WorkerError),

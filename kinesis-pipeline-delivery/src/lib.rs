@@ -43,6 +43,7 @@ mod counts;
 mod delivery;
 mod encode;
 mod error;
+mod merge;
 mod prefix;
 mod settings;
 mod shard;
@@ -54,6 +55,7 @@ pub use counts::DeliveryReport;
 pub use delivery::{Delivery, DeliveryHandle, DeliveryWorker, Like, Location};
 pub use encode::{Compression, Format};
 pub use error::{DeliveryError, InvalidDelivery};
+pub use merge::{MergedSegment, MergedSegments, merged_segments};
 /// The crate of the stores that [`Delivery::to`] takes, in the version that it takes.
 #[doc(no_inline)]
 pub use object_store;

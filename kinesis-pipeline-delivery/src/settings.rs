@@ -8,6 +8,7 @@ use crate::transform::Query;
 use crate::{
     Compression, Format, InvalidDelivery, Naming,
     encode::Encoder,
+    merge::MergeLimits,
     prefix::{Facts, ObjectId, Template},
     transform::TransformFn,
     window::{Folder, Kind, Limits, Window},
@@ -27,6 +28,7 @@ pub(crate) struct Settings {
     pub(crate) extension: String,
     pub(crate) failed_extension: String,
     pub(crate) limits: Limits,
+    pub(crate) merge: Option<MergeLimits>,
     pub(crate) transform: TransformFn,
     #[cfg(feature = "jq")]
     pub(crate) query: Option<Query>,

@@ -101,6 +101,7 @@
 //! | `https` | the SDK's own HTTP client, with TLS by rustls: without it, `ConnectOptions::http_client` takes one of yours | yes |
 //! | `config` | the YAML file of named streams, `StreamConfig` | |
 //! | `dynamodb` | leases and checkpoints in DynamoDB, in the lease table of [KCL](guide::from_kcl), Amazon's consumer library for Java | |
+//! | `firehose` | put to Amazon Data Firehose, `firehose::DeliveryStream`; the transforms are always there | |
 //! | `local` | the embedded Kinesis, in process: a dev-dependency | |
 //! | `local-server` | its HTTP face, and an embedded DynamoDB beside it | |
 //! | `local-durable` | a data directory for it: what it holds survives the process | |
@@ -159,6 +160,10 @@ mod target;
 mod trials;
 pub mod wire;
 
+/// The SDK whose client [`DeliveryStream::with_client`](firehose::DeliveryStream::with_client) takes, in the version that it takes.
+#[cfg(feature = "firehose")]
+#[doc(no_inline)]
+pub use aws_sdk_firehose;
 /// The SDK whose client [`KinesisStream::with_client`] takes, in the version that it takes.
 #[cfg(feature = "aws")]
 #[doc(no_inline)]

@@ -20,6 +20,8 @@ const BUFFER_BYTES_MIN: u64 = 1024;
 const BUFFER_BYTES_MAX: u64 = 5 << 40;
 const AGE_MIN: Duration = Duration::from_secs(1);
 const AGE_MAX: Duration = Duration::from_hours(24);
+const MERGE_WAIT_MIN: Duration = Duration::from_millis(1);
+const MERGE_WAIT_MAX: Duration = Duration::from_hours(1);
 const EXTENSION_BYTES_MAX: usize = 128;
 
 /// The check of a delivery's settings.
@@ -62,6 +64,7 @@ impl Delivery {
             extension,
             failed_extension: format!(".jsonl{}", failed_compression.extension()),
             limits,
+            merge: self.merge,
             transform: self.transform,
             flush_on_stop: self.flush_on_stop,
             retry_max: self.retry_max,
@@ -86,6 +89,7 @@ impl Delivery {
             self.format,
             self.compression,
             self.transform.is_set(),
+            self.merge.is_some(),
         );
         fingerprint(&format!("{texts:?} {ends:?} {forms:?}"))
     }
@@ -125,6 +129,20 @@ impl Delivery {
             (2, 1_000_000),
             "2 to 1,000,000",
         )?;
+        if let Some(merge) = self.merge {
+            in_range(
+                "the size of merged objects",
+                merge.bytes,
+                (BUFFER_BYTES_MIN, BUFFER_BYTES_MAX),
+                "1 KiB to 5 TiB",
+            )?;
+            in_range(
+                "the wait of merged objects",
+                merge.wait,
+                (MERGE_WAIT_MIN, MERGE_WAIT_MAX),
+                "1 ms to 1 hour",
+            )?;
+        }
         Ok(Limits {
             object_bytes: bytes,
             age: self.buffer_age,

@@ -4,7 +4,10 @@ use std::{
 };
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials as _, SharedCredentialsProvider, error::CredentialsError},
+};
 use kinesis_pipeline::{BoxError, Clock};
 use object_store::{
     CredentialProvider, Error, ObjectStore,
@@ -14,6 +17,9 @@ use object_store::{
 use tokio::sync::Mutex;
 use url::Url;
 
+/// How long a source of credentials that fails is asked again within one request.
+const PROVIDE_MAX: Duration = Duration::from_secs(20);
+const PROVIDE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long before they expire credentials are asked for again.
 const EARLY: Duration = Duration::from_mins(5);
 
@@ -55,6 +61,32 @@ impl SdkCredentials {
     }
 }
 
+impl SdkCredentials {
+    /// Asks the source, and again while it fails for now: an upload in parts that is refused one is lost, so that it waits
+    /// here.
+    async fn provide(&self) -> Result<Credentials, CredentialsError> {
+        let begun = self.clock.instant();
+        loop {
+            let error = match self.provider.provide_credentials().await {
+                Err(error) if may_pass(&error) => error,
+                result => return result,
+            };
+            if self.clock.instant() - begun >= PROVIDE_MAX {
+                return Err(error);
+            }
+            tokio::time::sleep(PROVIDE_AGAIN_AFTER).await;
+        }
+    }
+}
+
+/// Whether the source failed, and not what it was told.
+fn may_pass(error: &CredentialsError) -> bool {
+    !matches!(
+        error,
+        CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_)
+    )
+}
+
 #[async_trait::async_trait]
 impl CredentialProvider for SdkCredentials {
     type Credential = AwsCredential;
@@ -68,11 +100,20 @@ impl CredentialProvider for SdkCredentials {
         if let Some(kept) = kept.as_ref().filter(is_fresh) {
             return Ok(kept.credential.clone());
         }
-        let provided = self.provider.provide_credentials().await;
-        let provided = provided.map_err(|error| Error::Generic {
-            store: "S3",
-            source: Box::new(error),
-        })?;
+        let provided = match (self.provide().await, kept.as_ref()) {
+            (Ok(provided), _) => provided,
+            // They are asked for early: those that are kept still hold.
+            (Err(error), Some(kept)) if kept.expires_at.is_none_or(|at| self.clock.now() < at) => {
+                tracing::warn!(%error, "no new credentials yet; going on with those that are about to expire");
+                return Ok(kept.credential.clone());
+            }
+            (Err(error), _) => {
+                return Err(Error::Generic {
+                    store: "S3",
+                    source: Box::new(error),
+                });
+            }
+        };
         let credential = Arc::new(AwsCredential {
             key_id: provided.access_key_id().to_owned(),
             secret_key: provided.secret_access_key().to_owned(),
@@ -90,10 +131,7 @@ impl CredentialProvider for SdkCredentials {
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
-    use aws_credential_types::{
-        Credentials,
-        provider::{ProvideCredentials, future},
-    };
+    use aws_credential_types::provider::{ProvideCredentials, future};
 
     use super::*;
 
@@ -130,5 +168,50 @@ mod tests {
             tokio::time::advance(Duration::from_mins(minutes)).await;
             assert_eq!(credentials.get_credential().await.unwrap().key_id, key);
         }
+    }
+
+    /// Gives credentials for ten minutes, but fails in these minutes of the hour.
+    #[derive(Debug)]
+    struct Failing(std::ops::Range<u64>, Clock);
+
+    impl ProvideCredentials for Failing {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let now = self.1.now();
+            let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            let minute = since.as_secs() / 60 % 60;
+            future::ProvideCredentials::ready(if self.0.contains(&minute) {
+                Err(CredentialsError::provider_error("busy"))
+            } else {
+                let until = now + Duration::from_mins(10);
+                Ok(Credentials::new(
+                    format!("key-{minute}"),
+                    "s",
+                    None,
+                    Some(until),
+                    "test",
+                ))
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_are_used_to_their_end_while_their_source_fails_and_then_awaited() {
+        let clock = Clock::tokio(SystemTime::UNIX_EPOCH + Duration::from_hours(1));
+        let credentials = SdkCredentials {
+            provider: SharedCredentialsProvider::new(Failing(1..12, clock.clone())),
+            clock,
+            kept: Mutex::new(None),
+        };
+        let key = || async { credentials.get_credential().await.map(|c| c.key_id.clone()) };
+        assert_eq!(key().await.unwrap(), "key-0");
+        tokio::time::advance(Duration::from_mins(6)).await;
+        assert_eq!(key().await.unwrap(), "key-0", "early, and no new ones");
+        tokio::time::advance(Duration::from_mins(4)).await;
+        assert!(key().await.is_err(), "they have expired");
+        tokio::time::advance(Duration::from_secs(75)).await;
+        assert_eq!(key().await.unwrap(), "key-12", "awaited within the request");
     }
 }

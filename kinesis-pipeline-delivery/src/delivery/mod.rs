@@ -16,7 +16,7 @@ pub use location::Location;
 use object_store::ObjectStore;
 pub use run::{DeliveryHandle, DeliveryWorker};
 
-use crate::{Compression, Format, Naming, transform::TransformFn};
+use crate::{Compression, Format, Naming, merge::MergeLimits, transform::TransformFn};
 
 /// 1 MiB.
 const MIB: usize = 1024 * 1024;
@@ -59,6 +59,7 @@ pub struct Delivery {
     idle: Option<Duration>,
     memory_bytes: usize,
     folders: usize,
+    merge: Option<MergeLimits>,
     transform: TransformFn,
     has_keys: bool,
     query: Option<String>,
@@ -91,6 +92,7 @@ impl Delivery {
             idle: None,
             memory_bytes: MEMORY_BYTES,
             folders: FOLDERS,
+            merge: None,
             transform: TransformFn::default(),
             has_keys: false,
             query: None,
@@ -206,6 +208,28 @@ impl Delivery {
         self
     }
 
+    /// Puts what the shards of this process write into one folder together into one object: fewer and larger files. An
+    /// object is written when it has these bytes, or when its first part has waited this long for those of other shards.
+    /// Not by default; 1 KiB to 5 TiB, 1 ms to 1 hour.
+    ///
+    /// Objects are named `merged-..`. Beside each stands a manifest, `_manifests/<key of the object>.json`, of the segments
+    /// in it: for each its shard, the positions of its first and last record, and the place of its bytes.
+    ///
+    /// ```json
+    /// {"version": 1, "object": "a/2026/11/28/18/merged-7fq.jsonl", "bytes": 812, "segments": [
+    ///   {"id": "a/2026/11/28/18/records-shardId-000000000000-4959-0.jsonl", "shard_id": "shardId-000000000000",
+    ///    "first": {"sequence_number": "4959", "sub_sequence_number": 0},
+    ///    "last": {"sequence_number": "4973", "sub_sequence_number": 0}, "records": 14, "offset": 0, "bytes": 812}]}
+    /// ```
+    ///
+    /// After a crash a record may be in storage twice, always in a segment of the same `id`:
+    /// [`merged_segments`](crate::merged_segments) takes each once. Reading the objects without the manifests sees it
+    /// twice.
+    pub fn merge(mut self, bytes: u64, wait: Duration) -> Self {
+        self.merge = Some(MergeLimits { bytes, wait });
+        self
+    }
+
     /// Runs a function over every record: the same as in [`firehose::transform`](kinesis_pipeline::firehose::transform).
     ///
     /// What it keeps is delivered, what it drops is not, and what fails goes to the error prefix as Firehose's JSON
@@ -237,6 +261,11 @@ impl Delivery {
 
     /// A jq query that makes an object of partition keys of each delivered JSON record: `{state: .address.state}` for
     /// `!{partitionKeyFromQuery:state}`. A record that it fails on goes to the error prefix.
+    ///
+    /// A query ends on every record, with the same result each time: `def`, `reduce`, `foreach`, assignments and functions
+    /// such as `range`, `repeat`, `until` and `now` are refused. On one record it takes at most 1,000,000 steps, one for each
+    /// value that it makes and for each 16 bytes of it, hence 16 MB; a record past that, or nested deeper than 128, goes to
+    /// the error prefix. Texts are made of texts, numbers and booleans.
     #[cfg(feature = "jq")]
     pub fn partition_by_jq(mut self, query: impl Into<String>) -> Self {
         self.query = Some(query.into());

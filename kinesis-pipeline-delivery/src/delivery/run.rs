@@ -1,6 +1,6 @@
 use std::{collections::HashMap, sync::Arc};
 
-use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, future::try_join_all};
 use kinesis_pipeline::{
     Checkpointing, EncodedRecord, ErrorPolicy, GetError, Record, ShardId, Worker, WorkerBuilder,
     WorkerHandle,
@@ -94,9 +94,10 @@ impl Delivery {
             }
         }
         hand_over(&mut ready, &mut tasks, &shared).await?;
-        for task in tasks.values() {
-            task.end().await.map_err(|ended| reason(&shared, ended))?;
-        }
+        let ends = tasks.values().map(ShardTask::end);
+        try_join_all(ends)
+            .await
+            .map_err(|ended| reason(&shared, ended))?;
         Ok(shared.counts.report())
     }
 }

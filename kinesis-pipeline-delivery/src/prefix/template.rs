@@ -26,6 +26,14 @@ pub enum PrefixError {
         /// The letter.
         letter: char,
     },
+    /// A letter of a timestamp that stands more or less often than it is rendered.
+    #[error("`{letters}` of a timestamp is not supported: write its letter {counts} times")]
+    TimeCount {
+        /// The letters.
+        letters: String,
+        /// How often it may stand.
+        counts: String,
+    },
     /// A quote in a timestamp that is not closed.
     #[error("the quote in `{pattern}` is not closed")]
     OpenQuote {

@@ -1,4 +1,4 @@
-use std::fmt::Write as _;
+use std::{fmt::Write as _, ops::RangeInclusive};
 
 use jiff::Zoned;
 
@@ -37,6 +37,13 @@ impl TimePattern {
                     if !LETTERS.contains(letter) {
                         return Err(PrefixError::TimeLetter { letter });
                     }
+                    let counts = counts_of(letter);
+                    if !counts.contains(&count) {
+                        return Err(PrefixError::TimeCount {
+                            letters: letter.to_string().repeat(count.min(20)),
+                            counts: format!("{} to {}", counts.start(), counts.end()),
+                        });
+                    }
                     Field::Letter(letter, count)
                 }
                 other => Field::Text(other.into()),
@@ -53,6 +60,19 @@ impl TimePattern {
                 Field::Letter(letter, count) => write_field(*letter, *count, time, out),
             }
         }
+    }
+}
+
+/// How often a letter may stand: what Java takes, as far as it is rendered here as Java does it in English.
+fn counts_of(letter: char) -> RangeInclusive<usize> {
+    match letter {
+        'a' => 1..=1,
+        'd' | 'H' | 'h' | 'K' | 'k' | 'm' | 's' | 'Q' | 'q' => 1..=2,
+        'D' | 'X' | 'x' | 'Z' | 'z' => 1..=3,
+        'M' | 'L' | 'E' => 1..=5,
+        'S' => 1..=9,
+        'V' => 2..=2,
+        _ => 1..=19,
     }
 }
 
@@ -88,8 +108,7 @@ fn write_field(letter: char, count: usize, time: &Zoned, out: &mut String) {
         'Q' | 'q' => (i64::from(time.month()) - 1) / 3 + 1,
         'S' => {
             let digits = format!("{:09}", time.subsec_nanosecond());
-            out.extend(digits.chars().chain(std::iter::repeat('0')).take(count));
-            return;
+            return out.extend(digits.chars().take(count));
         }
         'a' => return out.push_str(if time.hour() < 12 { "AM" } else { "PM" }),
         'E' => return push_name(&time.strftime("%A").to_string(), count, out),
@@ -106,9 +125,13 @@ fn millis_of_day(time: &Zoned) -> i64 {
     seconds * 1_000 + i64::from(time.millisecond())
 }
 
-/// Three letters or fewer stand for the short form, as `Jan`, four for the whole name.
+/// Three letters or fewer stand for the short form, as `Jan`, four for the whole name, five for its first letter.
 fn push_name(name: &str, count: usize, out: &mut String) {
-    let chars = if count >= 4 { name.len() } else { 3 };
+    let chars = match count {
+        4 => name.len(),
+        5 => 1,
+        _ => 3,
+    };
     out.extend(name.chars().take(chars));
 }
 
@@ -150,7 +173,8 @@ mod tests {
             ("h a E EEEE MMM MMMM", "3 PM Mon Monday Mar March"),
             ("D DDD Q", "68 068 1"),
             ("mm:ss.SSS", "04:05.006"),
-            ("SSSSSSSSSSS", "00600000000"),
+            ("SSSSSSSSS", "006000000"),
+            ("MMMMM EEEEE", "M M"),
             (
                 "x xx xxx X Z z VV",
                 "-05 -0500 -05:00 -05 -0500 CDT America/Chicago",
@@ -168,6 +192,22 @@ mod tests {
             letter,
             Err(PrefixError::TimeLetter { letter: 'w' })
         ));
+        for pattern in [
+            "ddd",
+            "aa",
+            "V",
+            "zzzz",
+            "ZZZZ",
+            "QQQ",
+            "SSSSSSSSSS",
+            "MMMMMM",
+        ] {
+            let count = TimePattern::parse(pattern);
+            assert!(
+                matches!(count, Err(PrefixError::TimeCount { .. })),
+                "{pattern}"
+            );
+        }
         let open = TimePattern::parse("yyyy'x");
         assert!(matches!(open, Err(PrefixError::OpenQuote { .. })));
     }

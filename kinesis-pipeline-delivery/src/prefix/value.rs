@@ -19,6 +19,9 @@ pub(crate) enum ValueError {
     #[cfg(feature = "jq")]
     #[error("the jq query makes no partition keys of the record: {0}")]
     Query(String),
+    #[cfg(feature = "jq")]
+    #[error("the jq query takes more than {0} steps on the record: make it simpler")]
+    QuerySteps(u64),
 }
 
 /// Characters that stand for themselves in no store or shell, besides control characters.

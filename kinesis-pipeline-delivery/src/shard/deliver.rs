@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, future::ready, stream};
 use kinesis_pipeline::{EncodedRecord, PendingCheckpoint, Position, Record, ShardId};
 use object_store::path::Path;
 use tokio::time::Instant;
@@ -210,12 +210,24 @@ impl ShardDelivery {
             .into_iter()
             .partition(|(_, object)| object.crc.is_some());
         let (target, counts) = (&self.target, &self.shared.counts);
-        for (_, mut object) in uploaded {
+        for (key, mut object) in uploaded {
             let uploads = &mut self.uploads;
             let put = uploads
                 .complete(target, &mut object, is_same_version)
                 .await?;
             counts.object(put, object.bytes);
+            if let Some(merger) = &self.shared.merger {
+                merger.put_manifest(&key, &object).await?;
+            }
+        }
+        if let Some(merger) = &self.shared.merger {
+            // All at once: each waits for those of other shards.
+            let put = |(id, object)| merger.put(id, object, is_same_version);
+            return stream::iter(whole)
+                .map(put)
+                .buffer_unordered(usize::MAX)
+                .try_for_each(|_| ready(Ok(())))
+                .await;
         }
         let put_one = |(key, object): (Path, SealedObject)| async move {
             let put = target.put(&key, &object.chunks, is_same_version).await?;

@@ -88,7 +88,12 @@ impl Placer {
                 });
             }
         };
-        let folder = self.folder(settings, keys.as_ref());
+        let data: &[u8] = if settings.transform.is_set() {
+            &self.made
+        } else {
+            &record.data.data
+        };
+        let folder = folder(settings, data, keys.as_ref());
         let folder = folder.and_then(|folder| {
             if !window.has(&folder) && !folder.values.is_empty() {
                 check_key(&settings.key(&folder, record.position(), record.arrived_at))?;
@@ -101,40 +106,13 @@ impl Placer {
             message: error.to_string(),
         })?;
         self.framed.clear();
-        let framed = settings.format.frame(&self.made, &mut self.framed);
+        let framed = settings.format.frame(data, &mut self.framed);
         framed.map_err(|error| Failed {
             kind: Kind::Unformatted,
             code: CODE_FORMAT,
             message: error.to_string(),
         })?;
         Ok(Some(folder))
-    }
-
-    #[cfg_attr(
-        not(feature = "jq"),
-        expect(clippy::unused_self, reason = "the query reads the record")
-    )]
-    fn folder(
-        &self,
-        settings: &Settings,
-        by_transform: Option<&PartitionKeys>,
-    ) -> Result<Folder, ValueError> {
-        let keys = settings.prefix.keys();
-        if keys.is_empty() {
-            return Ok(Folder::of(Kind::Delivered));
-        }
-        #[cfg(feature = "jq")]
-        let by_query = settings
-            .query
-            .as_ref()
-            .map(|query| query.run(&self.made))
-            .transpose()?;
-        #[cfg(not(feature = "jq"))]
-        let by_query: Option<PartitionKeys> = None;
-        Ok(Folder {
-            kind: Kind::Delivered,
-            values: transform::values(keys, by_transform, by_query.as_ref())?,
-        })
     }
 
     /// Keeps a copy of a record as it came.
@@ -155,4 +133,32 @@ impl Placer {
         let folder = Folder::of(Kind::Source);
         window.add(&folder, &self.framed, position, arrived_at)
     }
+}
+
+/// Returns the folder of a record that is delivered with these bytes.
+#[cfg_attr(
+    not(feature = "jq"),
+    expect(unused_variables, reason = "the query reads the bytes")
+)]
+fn folder(
+    settings: &Settings,
+    data: &[u8],
+    by_transform: Option<&PartitionKeys>,
+) -> Result<Folder, ValueError> {
+    let keys = settings.prefix.keys();
+    if keys.is_empty() {
+        return Ok(Folder::of(Kind::Delivered));
+    }
+    #[cfg(feature = "jq")]
+    let by_query = settings
+        .query
+        .as_ref()
+        .map(|query| query.run(data))
+        .transpose()?;
+    #[cfg(not(feature = "jq"))]
+    let by_query: Option<PartitionKeys> = None;
+    Ok(Folder {
+        kind: Kind::Delivered,
+        values: transform::values(keys, by_transform, by_query.as_ref())?,
+    })
 }

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{deliver::ShardDelivery, ledger::Ledger};
-use crate::{DeliveryError, counts::Counts, settings::Settings, store::Target};
+use crate::{DeliveryError, counts::Counts, merge::Merger, settings::Settings, store::Target};
 
 /// How many orders wait for a shard's task. With the one that it works on, a shard holds this many batches and one more.
 const ORDERS_MAX: usize = 1;
@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
     pub(crate) target: Target,
     pub(crate) counts: Arc<Counts>,
+    /// Writes the objects of many shards, if they are merged.
+    pub(super) merger: Option<Merger>,
     /// The first failure of a shard.
     failure: Mutex<Option<DeliveryError>>,
     failed: watch::Sender<bool>,
@@ -29,7 +31,9 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(settings: Settings, target: Target, counts: Arc<Counts>) -> Arc<Self> {
+        let merge = settings.merge;
         Arc::new(Self {
+            merger: merge.map(|limits| Merger::start(limits, &target, &counts)),
             settings: Arc::new(settings),
             target,
             counts,

@@ -41,7 +41,7 @@ impl TransformFn {
         self.0.is_some()
     }
 
-    /// Runs the function; what it keeps is in `out`.
+    /// Runs the function; what it keeps is in `out`. Without one the record's own bytes are kept, and are not copied.
     pub(crate) fn run(
         &self,
         record: &EncodedRecord,
@@ -51,8 +51,6 @@ impl TransformFn {
         if let Some(run) = &self.0 {
             return run(record, arrived_at, out);
         }
-        out.clear();
-        out.extend_from_slice(&record.data);
         Ok(Made::Keep(None))
     }
 }

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! [`transform`] is the whole of it; [`Transform`] has the settings. The same function runs in a Lambda, in a test
-//! ([`Event::of`]) and over a file of events. Nothing here needs the AWS SDK.
+//! ([`Event::of`]) and over a file of events. Only `DeliveryStream` needs the AWS SDK.
 //!
 //! | what comes | read |
 //! |---|---|
@@ -19,6 +19,7 @@
 //! | records of a stream, one by one | [`Transform::run_one`] |
 //! | records at an HTTP endpoint of yours | [`endpoint`] |
 //! | log lines out of CloudWatch Logs | [`CloudWatchLogs`] |
+//! | records to put to Firehose itself (feature `firehose`) | `DeliveryStream` |
 //! | records of a Kinesis stream in a Lambda function, without Firehose | [`lambda`] |
 //!
 //! # What Firehose is told
@@ -50,6 +51,8 @@ mod logs;
 mod once;
 mod one;
 mod output;
+#[cfg(feature = "firehose")]
+mod put;
 mod record;
 mod response;
 mod transform;
@@ -59,6 +62,8 @@ pub use event::{Event, EventError, InputRecord, KinesisMetadata};
 pub use failure::{Failure, FailureReason};
 pub use logs::{CloudWatchLogs, LogEvent};
 pub use output::{Outcome, OutputRecord, PartitionKeys};
+#[cfg(feature = "firehose")]
+pub use put::{DeliveryReceipt, DeliveryStream};
 pub use record::Made;
 pub use response::Response;
 pub use transform::{NewLine, OverflowRecord, RESPONSE_BYTES_MAX, Transform, transform};

@@ -63,13 +63,13 @@ pub enum PutError {
     },
     /// The record is larger than the stream takes. Nothing was sent.
     #[error(
-        "a record for stream `{stream}` has {bytes} bytes with its key, the limit is {bytes_max}: make it smaller"
+        "a record for stream `{stream}` has {bytes} bytes, the limit is {bytes_max}: make it smaller"
     )]
     #[non_exhaustive]
     TooLarge {
         /// The stream.
         stream: StreamId,
-        /// The record's data and partition key, in bytes.
+        /// The record's data and partition key, in bytes; of a record for Firehose, which has no keys, the data alone.
         bytes: usize,
         /// The most that the stream takes.
         bytes_max: usize,
@@ -96,7 +96,7 @@ pub enum PutError {
     #[error(
         "stream `{stream}` at {endpoint} refused a record{}: {}",
         with_code(source),
-        advice(source.class())
+        advice(source)
     )]
     #[non_exhaustive]
     Rejected {
@@ -309,7 +309,7 @@ fn limit_advice(attempt: Option<&AttemptError>) -> &'static str {
         Some(attempt) if attempt.class().may_pass() => "put it again later",
         Some(attempt) => match attempt.class() {
             ErrorClass::AccessDenied => "allow kinesis:DescribeStreamSummary",
-            class => advice(class),
+            _ => advice(attempt),
         },
     }
 }
@@ -322,9 +322,12 @@ fn duplicate_note(may_have_been_stored: bool) -> &'static str {
     }
 }
 
-fn advice(class: ErrorClass) -> &'static str {
-    match class {
+fn advice(attempt: &AttemptError) -> &'static str {
+    match attempt.class() {
         ErrorClass::NotFound => "create the stream, or correct its name, region or endpoint",
+        ErrorClass::AccessDenied if attempt.is_of_firehose() => {
+            "correct the credentials, or allow firehose:PutRecordBatch and the use of the stream's key"
+        }
         ErrorClass::AccessDenied => {
             "correct the credentials, or allow kinesis:PutRecords and the use of the stream's key"
         }
@@ -401,6 +404,10 @@ impl AttemptError {
             Self::Record(_) => false,
             Self::TimedOut { .. } | Self::WrongAnswer { .. } | Self::WrongShard { .. } => true,
         }
+    }
+
+    fn is_of_firehose(&self) -> bool {
+        matches!(self, Self::Request(error) if error.operation == "PutRecordBatch")
     }
 
     /// Returns the outage that kept the request from the service, if it is known that it was not carried out.

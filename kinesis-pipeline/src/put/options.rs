@@ -1,6 +1,6 @@
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::admission::encode::RECORD_BYTES_MAX;
+use super::{admission::encode::RECORD_BYTES_MAX, request::request::REQUEST_BYTES_MAX};
 
 use crate::service::backoff::jittered;
 
@@ -31,6 +31,8 @@ pub struct PutOptions {
     pub(super) outage_max: Duration,
     pub(super) request_timeout: Duration,
     pub(super) requests_in_flight_max: usize,
+    /// The most bytes that the service takes in one request.
+    pub(super) request_bytes_max: usize,
     pub(super) in_flight_bytes_max: usize,
     pub(super) in_flight_records_max: usize,
     pub(super) linger_max: Duration,
@@ -108,6 +110,7 @@ impl Default for PutOptions {
             outage_max: Duration::from_mins(1),
             request_timeout: Duration::from_secs(30),
             requests_in_flight_max: 8,
+            request_bytes_max: REQUEST_BYTES_MAX,
             in_flight_bytes_max: 16 * MIB,
             in_flight_records_max: 10_000,
             linger_max: Duration::from_millis(20),
@@ -213,6 +216,19 @@ impl PutOptions {
         self.order = order;
         self.placed = order == Order::PerKey;
         self
+    }
+
+    /// Sets the most bytes of one request, for a service that takes fewer than Kinesis.
+    #[cfg(feature = "firehose")]
+    pub(crate) fn request_bytes_max(mut self, bytes: usize) -> Self {
+        self.request_bytes_max = bytes;
+        self
+    }
+
+    /// Whether records are put in an order.
+    #[cfg(feature = "firehose")]
+    pub(crate) fn keeps_order(&self) -> bool {
+        self.order != Order::None
     }
 
     pub(crate) fn check(&self) -> Result<(), InvalidPutOption> {

@@ -72,7 +72,8 @@ impl ErrorClass {
             | "KMSDisabledException"
             | "KMSInvalidStateException"
             | "KMSNotFoundException"
-            | "KMSOptInRequired" => Self::AccessDenied,
+            | "KMSOptInRequired"
+            | "InvalidKMSResourceException" => Self::AccessDenied,
             "InvalidArgumentException"
             | "ValidationException"
             | "ValidationError"

@@ -26,6 +26,13 @@ impl<R> KinesisStream<R> {
         Ok(self)
     }
 
+    /// The same stream with put options that are known to be in their ranges.
+    #[cfg(feature = "firehose")]
+    pub(crate) fn with_checked_put_options(mut self, options: PutOptions) -> Self {
+        self.put = SharedPut::with_options(options);
+        self
+    }
+
     /// A builder of a producer: records in as fast as the shards take them.
     #[must_use]
     pub fn producer(&self) -> ProducerBuilder<R> {

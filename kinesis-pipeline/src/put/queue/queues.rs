@@ -20,7 +20,7 @@ use crate::{
         },
         request::{
             entry::QueueId,
-            request::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX, Request},
+            request::{REQUEST_RECORDS_MAX, Request},
         },
         shard_map::{
             known::KnownShards,
@@ -224,7 +224,7 @@ impl ShardQueues {
 
     /// Whether what waits fills a request, whatever shards it is for.
     pub(in crate::put) fn fills_a_request(&self) -> bool {
-        self.load.bytes >= REQUEST_BYTES_MAX
+        self.load.bytes >= self.shared.options.request_bytes_max
             || (!self.shared.options.aggregate && self.load.records >= REQUEST_RECORDS_MAX)
     }
 
@@ -235,7 +235,10 @@ impl ShardQueues {
         } else {
             self.load.records
         };
-        let mut request = Request::expecting(expected.min(self.load.records));
+        let mut request = Request::expecting(
+            expected.min(self.load.records),
+            self.shared.options.request_bytes_max,
+        );
         for _ in 0..self.filled.len() {
             let Some(index) = self.filled.pop_front() else {
                 break;

@@ -8,7 +8,8 @@ use crate::put::pending::{pending::PendingRecord, slab::RecordSlab};
 
 /// The most records that the service takes in one request.
 pub(in crate::put) const REQUEST_RECORDS_MAX: usize = 500;
-/// The most bytes that the service takes in one request, partition keys included.
+/// The most bytes that Kinesis takes in one request, partition keys included. Firehose takes fewer:
+/// `PutOptions::request_bytes_max`.
 pub(in crate::put) const REQUEST_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 const _: () = assert!(
@@ -23,13 +24,15 @@ pub(in crate::put) struct Request {
     /// The Kinesis records to send: one for each entry whose attempt has begun.
     pub(in crate::put) drafts: Drafts,
     bytes: usize,
+    bytes_max: usize,
     expected: usize,
 }
 
 impl Request {
-    /// A request that will have about this many records, if it gets one.
-    pub(in crate::put) fn expecting(records: usize) -> Self {
+    /// A request of at most so many bytes that will have about this many records, if it gets one.
+    pub(in crate::put) fn expecting(records: usize, bytes_max: usize) -> Self {
         Self {
+            bytes_max,
             expected: records.min(REQUEST_RECORDS_MAX),
             ..Self::default()
         }
@@ -49,7 +52,7 @@ impl Request {
 
     /// Whether a record of this size fits. What does not fit starts the next request.
     pub(in crate::put) fn fits(&self, bytes: usize) -> bool {
-        fits(self.entries.len(), self.bytes, bytes)
+        fits(self.entries.len(), self.bytes, bytes, self.bytes_max)
     }
 
     pub(in crate::put) fn push(&mut self, entry: Entry) {
@@ -82,8 +85,8 @@ impl Request {
     }
 }
 
-fn fits(records: usize, bytes: usize, more: usize) -> bool {
-    records == 0 || (records < REQUEST_RECORDS_MAX && bytes + more <= REQUEST_BYTES_MAX)
+fn fits(records: usize, bytes: usize, more: usize, bytes_max: usize) -> bool {
+    records == 0 || (records < REQUEST_RECORDS_MAX && bytes + more <= bytes_max)
 }
 
 /// Whether what waits is sent without gathering more: with nothing in flight, or after an answer, whoever
@@ -105,8 +108,8 @@ mod tests {
 
     #[test]
     fn a_request_closes_at_500_records() {
-        assert!(fits(499, 499, 1));
-        assert!(!fits(500, 500, 1));
+        assert!(fits(499, 499, 1, REQUEST_BYTES_MAX));
+        assert!(!fits(500, 500, 1, REQUEST_BYTES_MAX));
     }
 
     #[test]
@@ -120,17 +123,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_request_is_over_a_limit(sizes in prop::collection::vec(0_usize..=1024 * 1024, 0..1500)) {
+        fn no_request_is_over_a_limit(sizes in prop::collection::vec(0_usize..=1024 * 1024, 0..1500), bytes_max in (1_usize << 20)..=REQUEST_BYTES_MAX) {
             let (mut records, mut bytes) = (0, 0);
             for size in sizes {
-                if !fits(records, bytes, size) {
-                    let both = records == REQUEST_RECORDS_MAX || bytes + size > REQUEST_BYTES_MAX;
+                if !fits(records, bytes, size, bytes_max) {
+                    let both = records == REQUEST_RECORDS_MAX || bytes + size > bytes_max;
                     prop_assert!(both);
                     (records, bytes) = (0, 0);
                 }
                 records += 1;
                 bytes += size;
-                prop_assert!(records <= REQUEST_RECORDS_MAX && bytes <= REQUEST_BYTES_MAX);
+                prop_assert!(records <= REQUEST_RECORDS_MAX && bytes <= bytes_max);
             }
         }
     }

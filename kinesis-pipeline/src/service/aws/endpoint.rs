@@ -20,8 +20,8 @@ use futures_util::FutureExt;
 /// The SDK shows the URL to interceptors only, so a call is begun that an interceptor ends before anything
 /// else happens.
 pub(super) fn of(config: &Config) -> String {
-    let finder = Finder::default();
-    let found = Arc::clone(&finder.0);
+    let finder = Finder::new(in_region);
+    let found = finder.found();
     let mut probe = config
         .to_builder()
         .timeout_config(TimeoutConfig::disabled())
@@ -36,9 +36,27 @@ pub(super) fn of(config: &Config) -> String {
     }
 }
 
-/// Notes the endpoint and ends the call.
-#[derive(Debug, Default)]
-struct Finder(Arc<OnceLock<String>>);
+/// An interceptor that notes the endpoint of a call and ends it before anything is sent.
+#[derive(Debug)]
+pub(crate) struct Finder {
+    found: Arc<OnceLock<String>>,
+    /// Returns the endpoint in a region, with FIPS and with dual stack or without.
+    in_region: fn(Option<&Region>, bool, bool) -> String,
+}
+
+impl Finder {
+    pub(crate) fn new(in_region: fn(Option<&Region>, bool, bool) -> String) -> Self {
+        Self {
+            found: Arc::default(),
+            in_region,
+        }
+    }
+
+    /// The endpoint, once a call has been begun.
+    pub(crate) fn found(&self) -> Arc<OnceLock<String>> {
+        Arc::clone(&self.found)
+    }
+}
 
 impl Intercept for Finder {
     fn name(&self) -> &'static str {
@@ -50,9 +68,9 @@ impl Intercept for Finder {
         _: &BeforeSerializationInterceptorContextRef<'_>,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.0.get_or_init(|| match bag.load::<EndpointUrl>() {
+        self.found.get_or_init(|| match bag.load::<EndpointUrl>() {
             Some(url) => url.0.clone(),
-            None => in_region(
+            None => (self.in_region)(
                 bag.load::<Region>(),
                 bag.load::<UseFips>().is_some_and(|fips| fips.0),
                 bag.load::<UseDualStack>().is_some_and(|dual| dual.0),

@@ -20,10 +20,11 @@ impl AwsKinesis {
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        let request_id = error.request_id().map(str::to_owned);
-        let mut failed = self.sorted(operation, error);
-        failed.request_id = request_id;
-        failed
+        let site = Site {
+            endpoint: &self.endpoint,
+            service: "Kinesis",
+        };
+        site.failed(operation, error)
     }
 
     /// The seam's error for an answer that leaves out what the API promises.
@@ -35,8 +36,30 @@ impl AwsKinesis {
         error.may_have_been_done = true;
         error
     }
+}
 
-    fn sorted<E>(&self, operation: &'static str, error: SdkError<E>) -> ServiceError
+/// The service that a failed call was made to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site<'a> {
+    pub(crate) endpoint: &'a str,
+    /// Its name, for messages.
+    pub(crate) service: &'static str,
+}
+
+impl Site<'_> {
+    /// The seam's error of a call that the SDK failed.
+    #[cold]
+    pub(crate) fn failed<E>(self, operation: &'static str, error: SdkError<E>) -> ServiceError
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let request_id = error.request_id().map(str::to_owned);
+        let mut failed = self.sorted(operation, error);
+        failed.request_id = request_id;
+        failed
+    }
+
+    fn sorted<E>(self, operation: &'static str, error: SdkError<E>) -> ServiceError
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
@@ -64,7 +87,7 @@ impl AwsKinesis {
             SdkError::DispatchFailure(_) => self.not_dispatched(operation, inner(error)),
             _ => ServiceError::unanswered(
                 operation,
-                &self.endpoint,
+                self.endpoint,
                 ErrorClass::Invalid,
                 "the request cannot be made",
             )
@@ -73,7 +96,7 @@ impl AwsKinesis {
     }
 
     fn answered(
-        &self,
+        self,
         operation: &'static str,
         status: u16,
         code: Option<&str>,
@@ -86,7 +109,7 @@ impl AwsKinesis {
         if let Some(hint) = hint(code) {
             message = format!("{message} ({hint})");
         }
-        let mut error = ServiceError::answered(operation, &self.endpoint, code, message);
+        let mut error = ServiceError::answered(operation, self.endpoint, code, message);
         if error.class == ErrorClass::Other {
             error.class = class_of_status(status);
         }
@@ -94,22 +117,25 @@ impl AwsKinesis {
     }
 
     /// Proxies and load balancers answer so, and servers that are not Kinesis.
-    fn answered_without_code(&self, operation: &'static str, status: u16) -> ServiceError {
-        let message = format!("HTTP status {status} without an error code: is this Kinesis?");
+    fn answered_without_code(self, operation: &'static str, status: u16) -> ServiceError {
+        let message = format!(
+            "HTTP status {status} without an error code: is this {}?",
+            self.service
+        );
         let class = class_of_status(status);
-        let mut error = ServiceError::unanswered(operation, &self.endpoint, class, message);
+        let mut error = ServiceError::unanswered(operation, self.endpoint, class, message);
         // A gateway gives up on requests that the service behind it may still carry out.
         error.may_have_been_done = class == ErrorClass::Transient;
         error
     }
 
     fn without_credentials(
-        &self,
+        self,
         operation: &'static str,
         credentials: Credentials,
         error: &(dyn Error + 'static),
     ) -> ServiceError {
-        let (endpoint, message) = (&self.endpoint, credentials.to_string());
+        let (endpoint, message) = (self.endpoint, credentials.to_string());
         let failed = if credentials.may_pass() {
             ServiceError::unsigned(operation, endpoint, message)
         } else {
@@ -121,14 +147,14 @@ impl AwsKinesis {
         }
     }
 
-    fn not_dispatched(&self, operation: &'static str, source: BoxError) -> ServiceError {
+    fn not_dispatched(self, operation: &'static str, source: BoxError) -> ServiceError {
         let (class, message, sent) = match Dispatch::of(source.as_ref()) {
             Dispatch::NotConnected => (ErrorClass::Transient, "could not connect", false),
             Dispatch::Invalid => (ErrorClass::Invalid, "the request cannot be made", false),
             Dispatch::Lost => (ErrorClass::Transient, "the connection was lost", true),
             Dispatch::Unknown => (ErrorClass::Other, "the request was not completed", true),
         };
-        let mut error = ServiceError::unanswered(operation, &self.endpoint, class, message);
+        let mut error = ServiceError::unanswered(operation, self.endpoint, class, message);
         error.may_have_been_done = sent;
         error.with_source(match source.downcast::<ConnectorError>() {
             Ok(connector) => connector.into_source(),
@@ -136,8 +162,8 @@ impl AwsKinesis {
         })
     }
 
-    fn unanswered(&self, operation: &'static str, message: &str) -> ServiceError {
-        ServiceError::unanswered(operation, &self.endpoint, ErrorClass::Transient, message)
+    fn unanswered(self, operation: &'static str, message: &str) -> ServiceError {
+        ServiceError::unanswered(operation, self.endpoint, ErrorClass::Transient, message)
     }
 }
 

@@ -17,8 +17,8 @@ mod describe_stream_consumer;
 mod describe_stream_summary;
 mod dialect;
 mod direct;
-mod endpoint;
-mod error;
+pub(crate) mod endpoint;
+pub(crate) mod error;
 mod get_records;
 mod get_shard_iterator;
 mod limits;
@@ -135,7 +135,8 @@ impl AwsKinesis {
     }
 }
 
-fn timeouts_default() -> aws_sdk_kinesis::config::timeout::TimeoutConfigBuilder {
+/// The time-outs of a client that has none.
+pub(crate) fn timeouts_default() -> aws_sdk_kinesis::config::timeout::TimeoutConfigBuilder {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)

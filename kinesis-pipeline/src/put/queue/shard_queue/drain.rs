@@ -11,7 +11,7 @@ use crate::put::{
     queue::{load::Load, pacer::ShardPacer},
     request::{
         entry::{Entry, aggregate_size},
-        request::{REQUEST_BYTES_MAX, REQUEST_RECORDS_MAX, Request},
+        request::{REQUEST_RECORDS_MAX, Request},
     },
 };
 
@@ -78,7 +78,7 @@ impl ShardQueue {
         if self.aggregate {
             return !self.packs.is_empty() || self.load.bytes >= options.aggregate_bytes_max;
         }
-        self.load.bytes >= REQUEST_BYTES_MAX || self.load.records >= REQUEST_RECORDS_MAX
+        self.load.bytes >= options.request_bytes_max || self.load.records >= REQUEST_RECORDS_MAX
     }
 
     /// Moves records that may be sent now into the request. Returns whether the request has room for more.

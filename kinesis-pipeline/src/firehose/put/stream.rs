@@ -1,0 +1,267 @@
+use std::{borrow::Borrow, fmt, marker::PhantomData, sync::Arc};
+
+use aws_sdk_firehose::Client;
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, stream};
+
+use super::{batch::Firehose, receipt::DeliveryReceipt};
+use crate::{
+    clock::Clock,
+    firehose::NewLine,
+    put::{InvalidPutOption, PutError, PutFailure, PutOptions},
+    record::{EncodeContext, EncodedRecord, KinesisRecord, RecordError},
+    service::{
+        StreamId,
+        aws::{ConnectError, ConnectOptions},
+    },
+    stream::KinesisStream,
+};
+
+/// The largest record that Firehose takes, in bytes before base64.
+const RECORD_BYTES_MAX: usize = 1_000 * 1_024;
+/// The most bytes that Firehose takes in one request. Keys are counted too, though none are sent: a request is never over.
+const REQUEST_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+/// The most records of one `put_all` whose results are awaited at a time.
+const LOOK_AHEAD_RECORDS_MAX: usize = 10_000;
+
+/// A Firehose stream of records of type `R`, put to without a Kinesis stream before it.
+///
+/// Cheap to clone; clones share one put pipeline, so that their concurrent puts share requests. It is the pipeline of
+/// [`KinesisStream::put`](crate::KinesisStream::put): [`PutOptions`] hold for both, and so do the classes of errors.
+///
+/// # Limits
+/// | | |
+/// |---|---|
+/// | a record | 1,000 KiB, after encoding and with its new line |
+/// | a request | 500 records, 4 MiB |
+/// | a Firehose stream | a rate of its own by account and region; past it, records are throttled and put again |
+///
+/// Firehose has no keys, no shards and no order: a record's partition key is not sent, and records of one key may be
+/// delivered in any order. A record whose answer was lost can be stored twice.
+///
+/// # Examples
+///
+/// ```no_run
+/// use kinesis_pipeline::{KinesisRecord, firehose::DeliveryStream};
+/// use serde::{Deserialize, Serialize};
+/// # use kinesis_pipeline::record::Keyed;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let clicks = DeliveryStream::<serde_json::Value>::connect("clicks").await?;
+/// let click = serde_json::json!({ "page": "/", "user": "ann" });
+/// let receipt = clicks.put(&click).await?;
+/// println!("Firehose calls it {}", receipt.record_id);
+///
+/// let again: Vec<_> = clicks
+///     .put_all([click.clone(), click])
+///     .await
+///     .into_iter()
+///     .filter_map(Result::err)
+///     .filter(|failure| failure.error.is_retryable())
+///     .map(|failure| failure.record)
+///     .collect();
+/// # Ok(())
+/// # }
+/// ```
+pub struct DeliveryStream<R> {
+    /// The pipeline, over records that are encoded.
+    stream: KinesisStream<EncodedRecord>,
+    new_line: NewLine,
+    record: PhantomData<fn(R) -> R>,
+}
+
+impl<R> DeliveryStream<R> {
+    /// A Firehose stream by its name: credentials and region come from the environment, as for every AWS tool.
+    ///
+    /// It finds the credentials, within 5 seconds, but makes no call to Firehose. Cancel safe.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: there is no region, or there are no credentials.
+    pub async fn connect(name: impl Into<String>) -> Result<Self, ConnectError> {
+        Self::connect_with(ConnectOptions::new(), name).await
+    }
+
+    /// A Firehose stream by its name, reached as the options say.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(
+        options: ConnectOptions,
+        name: impl Into<String>,
+    ) -> Result<Self, ConnectError> {
+        let config = options.load().await?;
+        Ok(Self::with_client(Client::new(&config), name))
+    }
+
+    /// A Firehose stream behind a client of yours, by its name. No call is made.
+    ///
+    /// The client's configuration is kept, except that retries are off and absent time-outs are set, as of
+    /// [`AwsKinesis`](crate::service::aws::AwsKinesis).
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers hand their client over"
+    )]
+    pub fn with_client(client: Client, name: impl Into<String>) -> Self {
+        let service = Arc::new(Firehose::new(&client));
+        let stream = KinesisStream::with_service(service, StreamId::from(name.into()));
+        Self::over(stream, PutOptions::new(), NewLine::default())
+    }
+
+    fn over(stream: KinesisStream<EncodedRecord>, options: PutOptions, new_line: NewLine) -> Self {
+        let options = options.request_bytes_max(REQUEST_BYTES_MAX);
+        Self {
+            stream: stream.with_checked_put_options(options),
+            new_line,
+            record: PhantomData,
+        }
+    }
+
+    /// The same Firehose stream with other put options. Puts of the handle that is returned, and of its clones, share
+    /// requests with each other, not with those of the handle before.
+    ///
+    /// # Errors
+    /// [`InvalidPutOption`]: an option is out of its range, or asks for an order, which Firehose does not keep.
+    pub fn with_put_options(self, options: PutOptions) -> Result<Self, InvalidPutOption> {
+        options.check()?;
+        if options.keeps_order() {
+            return Err(InvalidPutOption {
+                option: "order",
+                value: "PerKey".to_owned(),
+                range: "None alone: Firehose keeps no order".to_owned(),
+            });
+        }
+        Ok(Self::over(self.stream, options, self.new_line))
+    }
+
+    /// The same Firehose stream on another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.stream = self.stream.with_clock(clock);
+        self
+    }
+
+    /// Sets the end of a record. Default: [`NewLine::Append`], as Firehose puts nothing between records. A record that
+    /// gets one is copied.
+    #[must_use]
+    pub fn new_line(mut self, new_line: NewLine) -> Self {
+        self.new_line = new_line;
+        self
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.stream.id().as_str()
+    }
+}
+
+impl<R: KinesisRecord> DeliveryStream<R> {
+    /// Puts one record and waits until Firehose has taken it.
+    ///
+    /// Puts that run at the same time, on this handle or its clones, share requests. A failure that may pass is retried
+    /// as [`PutOptions`] say, for each record alone. While the pipeline holds as much as its options allow, a put waits
+    /// for room.
+    ///
+    /// # Errors
+    /// [`PutError`] says why the record was not taken, whether to put it again, and whether it may have been taken all
+    /// the same. One of more than 1,000 KiB is [`PutError::TooLarge`], and nothing is sent.
+    ///
+    /// # Cancel safety
+    /// A put that is dropped while it waits for room has done nothing. After that the record is sent although nobody waits
+    /// for its receipt, as long as the runtime runs.
+    pub async fn put(&self, record: &R) -> Result<DeliveryReceipt, PutError> {
+        let encoded = self.encode(record)?;
+        self.put_encoded(&encoded).await
+    }
+
+    /// Puts many records, owned or by reference, and returns one result per record in their order.
+    ///
+    /// Requests are as large as Firehose takes. A record that was not taken comes back with its error; it does not keep
+    /// the others from being taken. At most 10,000 records and the bytes of [`PutOptions::in_flight_bytes_max`] are on
+    /// their way at a time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses the results: records that were read from the iterator may be taken or not.
+    pub async fn put_all<T, I>(&self, records: I) -> Vec<Result<DeliveryReceipt, PutFailure<T>>>
+    where
+        I: IntoIterator<Item = T>,
+        T: Borrow<R>,
+    {
+        let put = |record: T| {
+            let encoded = self.encode(record.borrow());
+            async move {
+                let result = match encoded {
+                    Ok(encoded) => self.put_encoded(&encoded).await,
+                    Err(error) => Err(error),
+                };
+                result.map_err(|error| PutFailure::new(error, record))
+            }
+        };
+        stream::iter(records)
+            .map(put)
+            .buffered(LOOK_AHEAD_RECORDS_MAX)
+            .collect()
+            .await
+    }
+
+    async fn put_encoded(&self, encoded: &EncodedRecord) -> Result<DeliveryReceipt, PutError> {
+        let receipt = self.stream.put(encoded).await?;
+        Ok(DeliveryReceipt::of(&receipt))
+    }
+
+    fn encode(&self, record: &R) -> Result<EncodedRecord, PutError> {
+        let context = EncodeContext::of(self.stream.clock());
+        let encoded = EncodedRecord::of(record, None, &context);
+        let mut encoded = encoded.map_err(|error| self.not_encoded(error))?;
+        if self.new_line == NewLine::Append && !encoded.data.ends_with(b"\n") {
+            encoded.data = with_new_line(&encoded.data);
+        }
+        let bytes = encoded.data.len();
+        if bytes > RECORD_BYTES_MAX {
+            return Err(PutError::TooLarge {
+                stream: self.stream.id().clone(),
+                bytes,
+                bytes_max: RECORD_BYTES_MAX,
+            });
+        }
+        Ok(encoded)
+    }
+
+    fn not_encoded(&self, error: RecordError) -> PutError {
+        let stream = self.stream.id().clone();
+        match error {
+            RecordError::Key(source) => PutError::Key { stream, source },
+            RecordError::Encode(source) => PutError::Encode {
+                stream,
+                source: Arc::new(source),
+            },
+        }
+    }
+}
+
+fn with_new_line(data: &[u8]) -> Bytes {
+    let mut line = BytesMut::with_capacity(data.len() + 1);
+    line.extend_from_slice(data);
+    line.extend_from_slice(b"\n");
+    line.freeze()
+}
+
+impl<R> Clone for DeliveryStream<R> {
+    fn clone(&self) -> Self {
+        Self {
+            stream: self.stream.clone(),
+            new_line: self.new_line,
+            record: PhantomData,
+        }
+    }
+}
+
+impl<R> fmt::Debug for DeliveryStream<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeliveryStream")
+            .field("name", &self.name())
+            .field("endpoint", &self.stream.service().endpoint())
+            .field("new_line", &self.new_line)
+            .finish_non_exhaustive()
+    }
+}
