@@ -43,7 +43,7 @@ pub(crate) type Deletes<R> = Arc<dyn Fn(&R) -> bool + Send + Sync>;
 ///
 /// #[derive(Serialize, Deserialize, KinesisRecord)]
 /// struct Reading {
-///     #[kinesis(key)]
+///     #[kinesis(partition_key)]
 ///     device: String,
 ///     temperature: f64,
 ///     humidity: f64,
