@@ -122,12 +122,12 @@ impl Server {
                 None
             }
             Reply::Each(code_of) => {
-                let entry = |(number, record): (usize, Vec<u8>)| match code_of(number) {
-                    Some(code) => json!({ "ErrorCode": code, "ErrorMessage": "slow down" }),
-                    None => {
-                        stored.push(record);
-                        json!({ "RecordId": format!("id-{}", stored.len()) })
+                let entry = |(number, record): (usize, Vec<u8>)| {
+                    if let Some(code) = code_of(number) {
+                        return json!({ "ErrorCode": code, "ErrorMessage": "slow down" });
                     }
+                    stored.push(record);
+                    json!({ "RecordId": format!("id-{}", stored.len()) })
                 };
                 let entries: Vec<Value> = records.into_iter().enumerate().map(entry).collect();
                 let failed = entries
@@ -241,7 +241,7 @@ async fn requests_are_cut_at_4_mib_and_a_record_at_1000_kib() {
         "{error}"
     );
     assert!(results.iter().all(Result::is_ok), "{results:?}");
-    let requests = server.requests.lock().unwrap();
+    let requests = server.requests.lock().unwrap().clone();
     assert_eq!(
         requests.iter().map(|(records, _)| records).sum::<usize>(),
         11

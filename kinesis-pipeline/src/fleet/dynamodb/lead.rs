@@ -91,10 +91,9 @@ impl CoordinatorRows {
     pub(super) fn join(own_table: Self, lease_table: Self) -> Option<(Self, Layout)> {
         let migration = own_table.migration.max(lease_table.migration);
         let layout = match migration {
-            Some(TableMigration::Prepared) => Layout::ThreeTables,
             Some(TableMigration::Pending | TableMigration::Complete) => Layout::OneTable,
             None if own_table == Self::default() => Layout::OneTable,
-            None => Layout::ThreeTables,
+            Some(TableMigration::Prepared) | None => Layout::ThreeTables,
         };
         let (first, second) = match layout {
             Layout::ThreeTables => (own_table, lease_table),

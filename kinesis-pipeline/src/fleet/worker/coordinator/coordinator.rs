@@ -146,7 +146,7 @@ where
                 match outcome {
                     Outcome::Lost | Outcome::Failed(_) => report.lost.push(shard_id),
                     Outcome::Released | Outcome::HandedOver | Outcome::Ended => {
-                        report.released.push(shard_id)
+                        report.released.push(shard_id);
                     }
                 }
             }

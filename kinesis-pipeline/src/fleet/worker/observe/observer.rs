@@ -309,7 +309,7 @@ impl Observer {
 
 impl ShardNotes {
     fn judge(&self, shard_id: &ShardId, now: Instant, stalled_after: Duration) -> ShardHealth {
-        let read = self.reader.as_ref().map(|gauge| gauge.shard());
+        let read = self.reader.as_ref().map(ReaderGauge::shard);
         let read = read.unwrap_or_default();
         let facts = ShardFacts {
             is_renewed: self.hold.is_valid(now),
