@@ -85,12 +85,12 @@ async fn wait_for(postgres: &Postgres, query: &str, expected: i64) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    if tokio::time::timeout(WAIT_MAX, wait).await.is_err() {
-        panic!(
-            "{query}: {:?} in place of {expected}",
-            number(postgres, query).await
-        );
-    }
+    let waited = tokio::time::timeout(WAIT_MAX, wait).await;
+    assert!(
+        waited.is_ok(),
+        "{query}: {:?} in place of {expected}",
+        number(postgres, query).await
+    );
 }
 
 fn sink(postgres: &Postgres) -> SqlSink<Reading> {

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use kinesis_pipeline::{KinesisStream, StartAt, Until};
 use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::Program;
 
@@ -65,12 +65,14 @@ fn rows_done(resume: &Path) -> usize {
 async fn start_and_kill(program: &Program, line: &str, resume: &Path, extent: &Extent) -> usize {
     let before = rows_done(resume);
     let mut child = program.command(line).spawn().unwrap();
-    let until = Instant::now() + extent.patience;
-    while rows_done(resume) == before {
-        assert_eq!(child.try_wait().unwrap(), None, "the load was too short");
-        assert!(Instant::now() < until, "the load does not go on");
-        sleep(POLL).await;
-    }
+    let goes_on = async {
+        while rows_done(resume) == before {
+            assert_eq!(child.try_wait().unwrap(), None, "the load was too short");
+            sleep(POLL).await;
+        }
+    };
+    let waited = timeout(extent.patience, goes_on).await;
+    waited.expect("the load goes on");
     // A twentieth of the time that a run takes, so that all kills strike before the end.
     let moment = fastrand::usize(0..=extent.rows / 10_000);
     sleep(Duration::from_millis(moment.try_into().unwrap())).await;

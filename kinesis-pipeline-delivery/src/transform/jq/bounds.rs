@@ -140,7 +140,7 @@ pub(super) fn funs() -> [Fun<Metered>; 3] {
 }
 
 /// Takes the steps of a value. Halting is what no `try` catches.
-fn metered<'a>((context, value): Cv<'a, Metered>) -> ValXs<'a, Val> {
+fn metered((context, value): Cv<'_, Metered>) -> ValXs<'_, Val> {
     let size = match &value {
         Val::TStr(text) | Val::BStr(text) => text.len() as u64,
         Val::Arr(elements) => elements.len() as u64 * STEP_BYTES,
@@ -159,7 +159,7 @@ fn metered<'a>((context, value): Cv<'a, Metered>) -> ValXs<'a, Val> {
 }
 
 /// Returns a definition of the library whose values are metered; `None` if no query may use it.
-pub(super) fn library<'s>(def: Def<&'s str>) -> Option<Def<&'s str>> {
+pub(super) fn library(def: Def<&str>) -> Option<Def<&str>> {
     if is_refused(def.name) {
         return None;
     }
@@ -238,7 +238,7 @@ fn refused<T>(name: &str) -> Result<T, String> {
 }
 
 /// `term | (metered as $ignored | .)`, which is a path where the term is one.
-fn meter<'s>(term: Term<&'s str>) -> Term<&'s str> {
+fn meter(term: Term<&str>) -> Term<&str> {
     let call = Term::Call(METERED, Vec::new());
     let bound = BinaryOp::Pipe(Some(Pattern::Var(METER_VARIABLE)));
     let metered = Term::BinOp(Box::new(call), bound, Box::new(Term::Id));

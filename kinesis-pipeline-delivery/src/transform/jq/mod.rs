@@ -83,7 +83,7 @@ fn keys(result: Val) -> Result<PartitionKeys, ValueError> {
 fn parse(query: &str) -> Result<Term<&str>, String> {
     let tokens = Lexer::new(query).lex();
     let tokens = tokens.map_err(|errors| format!("{:?}", errors.first()))?;
-    let term = Parser::new(&tokens).parse(|parser| parser.term());
+    let term = Parser::new(&tokens).parse(Parser::term);
     term.map_err(|errors| format!("{:?}", errors.first()))
 }
 
