@@ -1,4 +1,5 @@
 //! A delivery to a local disk, beside `dd` and `gzip -6` of the same bytes, and its memory at 1, 100 and 10,000 folders.
+//! Ratios are to what stands beside in the same run: above 1 the delivery is faster, or takes more memory.
 //!
 //! ```text
 //! cargo bench -p kinesis-pipeline-delivery --bench deliver            # 200 MB
@@ -38,6 +39,7 @@ async fn main() {
         dir.display()
     );
 
+    let mut times = Vec::new();
     for compression in [
         Compression::None,
         Compression::Gzip,
@@ -50,9 +52,13 @@ async fn main() {
         assert_eq!(report.kept, records as u64);
         let name = format!("deliver, {compression:?}");
         show(&name, records, time, &format!("{} bytes", report.bytes));
+        times.push(time);
     }
-    beside(&dir, records);
+    let [dd, gzip] = beside(&dir, records);
+    ratio("speed, None, to dd", dd, times[0]);
+    ratio("speed, Gzip, to gzip -6", gzip, times[1]);
 
+    let mut first = None;
     for folders in [1, 100, 10_000] {
         let folder = dir.join(format!("{folders} folders"));
         let keys = Transform::new().partition_keys(move |data: &Bytes| {
@@ -77,6 +83,11 @@ async fn main() {
             report.objects_written
         );
         show(&name, records, time, &rest);
+        let (first_time, first_peak) = *first.get_or_insert((time, peak.max(1)));
+        ratio("  speed to 1 folder", first_time, time);
+        #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
+        let memory = peak as f64 / first_peak as f64;
+        println!("{:<24} {memory:>7.2}", "  memory to 1 folder");
     }
     std::fs::remove_dir_all(dir).expect("it is there");
 }
@@ -125,7 +136,7 @@ async fn deliver(
 }
 
 /// The same bytes through `dd`, with a sync as the delivery has it, and through `gzip -6`.
-fn beside(dir: &Path, records: usize) {
+fn beside(dir: &Path, records: usize) -> [Duration; 2] {
     let shell = |script: &str| {
         let begun = Clock::system().instant();
         let status = Command::new("sh")
@@ -137,16 +148,23 @@ fn beside(dir: &Path, records: usize) {
         Clock::system().instant() - begun
     };
     shell("find None -type f -exec cat {} + > all");
-    let time = shell("dd if=all of=copy bs=256K conv=fsync 2>/dev/null");
-    show("dd bs=256K conv=fsync", records, time, "");
-    let time = shell("gzip -6 < all > copy.gz");
+    let dd = shell("dd if=all of=copy bs=256K conv=fsync 2>/dev/null");
+    show("dd bs=256K conv=fsync", records, dd, "");
+    let gzip = shell("gzip -6 < all > copy.gz");
     let size = |path: &str| std::fs::metadata(dir.join(path)).map_or(0, |meta| meta.len());
     show(
         "gzip -6",
         records,
-        time,
+        gzip,
         &format!("{} bytes", size("copy.gz")),
     );
+    [dd, gzip]
+}
+
+/// Prints how much less time one took than another.
+fn ratio(name: &str, other: Duration, time: Duration) {
+    let ratio = other.as_secs_f64() / time.as_secs_f64();
+    println!("{name:<24} {ratio:>7.2}");
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use kinesis_pipeline::{
-    KinesisStream, NamedStream, StreamConfig,
+    DynamoDbLeases, KinesisStream, NamedStream, StreamConfig,
     service::{
         Kinesis, StreamId,
         aws::{AwsKinesis, ConnectOptions},
@@ -58,6 +58,19 @@ impl Global {
             tell(&format!("stream `{stream}` at {endpoint}"));
         }
         Ok(connected)
+    }
+
+    /// Connects to the leases in DynamoDB. `--endpoint-url` is that of Kinesis: DynamoDB's comes from
+    /// `AWS_ENDPOINT_URL_DYNAMODB`, as in every AWS tool.
+    pub(crate) async fn connect_leases(&self) -> Result<DynamoDbLeases, Failure> {
+        let mut options = ConnectOptions::new();
+        if let Some(region) = &self.region {
+            options = options.region(region);
+        }
+        if let Some(profile) = &self.profile {
+            options = options.profile(profile);
+        }
+        Ok(DynamoDbLeases::connect_with(options).await?)
     }
 
     /// What the configuration file says of a stream; a name that it does not have is the real one.

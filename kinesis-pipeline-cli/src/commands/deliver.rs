@@ -1,7 +1,7 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
-use kinesis_pipeline::{EncodedRecord, FileLeases, KinesisStream, StartAt, Until};
+use kinesis_pipeline::{EncodedRecord, FileLeases, KinesisStream, MemoryLeases, StartAt, Until};
 use kinesis_pipeline_delivery::{Compression, Delivery, DeliveryReport, Format, Like, Location};
 
 use crate::{
@@ -23,23 +23,30 @@ pub(crate) struct Deliver {
     /// The application: deliveries of one name share the shards, and go on where they were.
     #[arg(long, value_name = "APP", default_value = "deliver")]
     app: String,
-    /// The file in which deliveries of this machine keep their leases and checkpoints.
+    /// Where the deliveries of the application keep their leases and checkpoints.
+    #[arg(long, value_enum, default_value = "file")]
+    leases: Leases,
+    /// The file of `--leases file`.
     #[arg(
         long,
         value_name = "FILE",
         default_value = "kinesis-pipeline-leases.json"
     )]
-    leases: PathBuf,
+    lease_file: PathBuf,
     /// Begin with what arrives from now on, if the application has not read the stream before; without it, with the
     /// oldest record.
     #[arg(long)]
     latest: bool,
     /// End at what is in the stream now. No leases are used: another run delivers all of it again, to the same objects.
-    #[arg(long, conflicts_with_all = ["app", "leases", "latest"])]
+    #[arg(long, conflicts_with_all = ["app", "leases", "lease_file", "latest"])]
     once: bool,
     /// The size of an object after compression, and the time after which a smaller one is written.
     #[arg(long, value_name = "BYTES,TIME", default_value = "5MiB,60s")]
     buffer: Buffer,
+    /// Put what all shards of this process write into one folder together: the size of such an object, and how long its
+    /// first part waits for those of other shards. Manifests tell what is where.
+    #[arg(long, value_name = "BYTES,TIME")]
+    merge: Option<Buffer>,
     /// The begin of keys, with Firehose's expressions, such as 'data/!{timestamp:yyyy/MM/dd}/'.
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<String>,
@@ -73,6 +80,16 @@ pub(crate) struct Deliver {
     /// A filter that records go through.
     #[arg(long, value_enum)]
     filter: Option<Filter>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Leases {
+    /// The DynamoDB table of the application's name, as KCL has it: deliveries on any number of machines.
+    Dynamodb,
+    /// A file: deliveries of this machine.
+    File,
+    /// Memory: this one delivery, which begins anew when it is started again.
+    Memory,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -160,7 +177,7 @@ impl Deliver {
             let records = reader.until(Until::Tip).open().await?;
             delivery.run(records).await?
         } else {
-            self.share(delivery, &stream).await?
+            self.share(delivery, &stream, global).await?
         };
         if !global.quiet {
             tell(&line(&report));
@@ -173,6 +190,7 @@ impl Deliver {
         &self,
         delivery: Delivery,
         stream: &KinesisStream<EncodedRecord>,
+        global: &Global,
     ) -> Result<DeliveryReport, Failure> {
         let start = if self.latest {
             StartAt::Latest
@@ -180,7 +198,12 @@ impl Deliver {
             StartAt::TrimHorizon
         };
         let fleet = stream.worker(self.app.as_str()).start(start);
-        let worker = delivery.worker(fleet.leases(FileLeases::new(&self.leases)))?;
+        let fleet = match self.leases {
+            Leases::Dynamodb => fleet.leases(global.connect_leases().await?),
+            Leases::File => fleet.leases(FileLeases::new(&self.lease_file)),
+            Leases::Memory => fleet.leases(MemoryLeases::new()),
+        };
+        let worker = delivery.worker(fleet)?;
         let handle = worker.handle();
         let mut running = std::pin::pin!(worker.run());
         let asked = Asked::default();
@@ -206,6 +229,9 @@ impl Deliver {
                 Packing::Snappy => Compression::Snappy,
                 Packing::HadoopSnappy => Compression::HadoopSnappy,
             });
+        if let Some(merge) = self.merge {
+            delivery = delivery.merge(merge.bytes, merge.age);
+        }
         if let Some(like) = self.like {
             delivery = delivery.like(match like {
                 LikeWhat::Firehose => Like::Firehose,

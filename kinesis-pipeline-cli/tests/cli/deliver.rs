@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use kinesis_pipeline::{DynamoDbLeases, LeaseStore as _};
 use tokio::{process::Child, time::sleep};
 
 use crate::{Program, bare_command, end_of, file};
@@ -50,7 +51,7 @@ fn records(objects: &Objects) -> usize {
 
 fn start(program: &Program, folder: &Path, leases: &Path) -> Child {
     let line = format!(
-        "deliver -s s --to {} --leases {} --buffer 64KiB,5s --prefix {} -q",
+        "deliver -s s --to {} --lease-file {} --buffer 64KiB,5s --prefix {} -q",
         folder.display(),
         leases.display(),
         "!{timestamp:yyyy/MM/dd/HH}/",
@@ -168,5 +169,49 @@ async fn all_that_is_in_the_stream_is_delivered_once() {
         [b"{\"n\":1,\"k\":\"a\"}\n", b"{\"n\":2,\"k\":\"b\"}\n"]
     );
     assert!(found.keys().next().unwrap().starts_with("k=a"));
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_delivery_with_leases_in_dynamodb_goes_on_where_it_was() {
+    const COUNT: usize = 6_000;
+    let program = Program::with_stream("s", 2).await;
+    let dynamodb = program.local.serve_dynamodb("127.0.0.1:0").await.unwrap();
+    let stream = program.local.stream::<Bytes>("s", 2).await.unwrap();
+    let record = |number: usize| Bytes::from(format!("{number:08} {}", "x".repeat(number % 90)));
+    assert!(stream.put_all((0..COUNT).map(record)).await.is_ok());
+    let dir = file("dynamodb", "").with_extension("d");
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).unwrap();
+    let begin = || {
+        let folder = dir.display();
+        let line = format!(
+            "deliver -s s --to {folder} --leases dynamodb --app objects --buffer 16KiB,5s -q"
+        );
+        let mut command = program.command(&line);
+        command.env("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint_url());
+        command.spawn().unwrap()
+    };
+    let mut child = begin();
+    for _ in 0..300 {
+        if records(&objects(&dir)) > 0 {
+            break;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    child.kill().await.unwrap();
+    let before = objects(&dir);
+    let mut child = begin();
+    let found = wait_for(&dir, COUNT).await;
+    child.kill().await.unwrap();
+    assert_eq!(records(&found), COUNT, "each once");
+    assert!(
+        before
+            .iter()
+            .all(|(name, bytes)| found.get(name) == Some(bytes))
+    );
+    let client = aws_sdk_dynamodb::Client::new(&dynamodb.sdk_config());
+    let leases = DynamoDbLeases::with_client(client).list("objects").await;
+    assert_eq!(leases.unwrap().len(), 2, "a lease for each shard");
     std::fs::remove_dir_all(dir).unwrap();
 }

@@ -77,7 +77,15 @@ impl DynamoDbLeases {
     /// # Errors
     /// [`ConnectError`]: there is no region, or there are no credentials.
     pub async fn connect() -> Result<Self, ConnectError> {
-        let config = ConnectOptions::new().load().await?;
+        Self::connect_with(ConnectOptions::new()).await
+    }
+
+    /// A store on AWS, reached as the options say; an endpoint among them is that of DynamoDB.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(options: ConnectOptions) -> Result<Self, ConnectError> {
+        let config = options.load().await?;
         Ok(Self::with_client(Client::new(&config)))
     }
 
