@@ -177,7 +177,7 @@ impl Deliver {
             let records = reader.until(Until::Tip).open().await?;
             delivery.run(records).await?
         } else {
-            self.share(delivery, &stream, global).await?
+            Box::pin(self.share(delivery, &stream, global)).await?
         };
         if !global.quiet {
             tell(&line(&report));

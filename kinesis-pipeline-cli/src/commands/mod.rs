@@ -35,7 +35,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Put(command) => command.run(global).await,
         Command::Get(command) => command.run(global).await,
         Command::Load(command) => command.run(global).await,
-        Command::Deliver(command) => command.run(global).await,
+        Command::Deliver(command) => Box::pin(command.run(global)).await,
         Command::Transform(command) => command.run(global),
         Command::Streams(command) => command.run(global).await,
         Command::Shards(command) => command.run(global).await,
