@@ -1,6 +1,6 @@
 //! The store on a Postgres, and the words of its rows.
 //!
-//! The server is that of `KINESIS_PIPELINE_TEST_POSTGRES`, a URL; without it the tests that need one say so and pass.
+//! The server is found on the machine; where there is none, the tests that need one say so and pass.
 
 use std::time::Duration;
 
@@ -14,24 +14,22 @@ use super::{
     words::{Words, time},
 };
 
-/// A schema of its own for a test, and the URL that works in it.
-async fn schema(name: &str) -> Option<(tokio_postgres::Client, String)> {
-    let Ok(url) = std::env::var("KINESIS_PIPELINE_TEST_POSTGRES") else {
-        eprintln!(
-            "SKIPPED: set KINESIS_PIPELINE_TEST_POSTGRES to the URL of a Postgres to run this test"
-        );
-        return None;
-    };
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
+#[expect(dead_code, reason = "the sink's tests use more of it")]
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use support::Postgres;
+
+/// A schema of its own for a test, and the URL that works in it, for as long as the server is held.
+async fn schema(name: &str) -> Option<(Postgres, tokio_postgres::Client, String)> {
+    let server = Postgres::start().await?;
+    let client = server.client().await;
     let sql = format!(
         "DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}; SET search_path = {name}"
     );
     client.batch_execute(&sql).await.unwrap();
-    let sign = if url.contains('?') { '&' } else { '?' };
-    Some((client, format!("{url}{sign}options=-csearch_path%3D{name}")))
+    let url = format!("{}&options=-csearch_path%3D{name}", server.url());
+    Some((server, client, url))
 }
 
 fn after(number: u128) -> CheckpointPlace {
@@ -44,7 +42,7 @@ fn after(number: u128) -> CheckpointPlace {
 
 #[tokio::test]
 async fn a_store_in_postgres_conforms() {
-    let Some((_, url)) = schema("ck_conforms").await else {
+    let Some((_server, _, url)) = schema("ck_conforms").await else {
         return;
     };
     check_checkpoint_store(&PostgresCheckpoints::connect(url).unwrap()).await;
@@ -52,7 +50,7 @@ async fn a_store_in_postgres_conforms() {
 
 #[tokio::test]
 async fn several_stores_that_make_the_table_at_once_all_succeed() {
-    let Some((_, url)) = schema("ck_at_once").await else {
+    let Some((_server, _, url)) = schema("ck_at_once").await else {
         return;
     };
     let stores = (0..8).map(|_| PostgresCheckpoints::connect(url.clone()).unwrap());
@@ -67,7 +65,7 @@ async fn several_stores_that_make_the_table_at_once_all_succeed() {
 #[tokio::test]
 async fn a_table_of_tritons_is_read_and_extended_and_triton_goes_on_in_it() {
     for updated in ["integer", "timestamp", "timestamp with time zone"] {
-        let Some((client, url)) = schema("ck_triton").await else {
+        let Some((_server, client, url)) = schema("ck_triton").await else {
             return;
         };
         let sql = format!(
@@ -106,7 +104,7 @@ async fn a_table_of_tritons_is_read_and_extended_and_triton_goes_on_in_it() {
 
 #[tokio::test]
 async fn checkpoints_are_listed_and_pruned_by_application_stream_and_age() {
-    let Some((client, url)) = schema("ck_prune").await else {
+    let Some((_server, client, url)) = schema("ck_prune").await else {
         return;
     };
     let store = PostgresCheckpoints::connect(url).unwrap();
@@ -143,7 +141,7 @@ async fn checkpoints_are_listed_and_pruned_by_application_stream_and_age() {
 
 #[tokio::test]
 async fn errors_tell_what_no_later_try_mends() {
-    let Some((client, url)) = schema("ck_errors").await else {
+    let Some((_server, client, url)) = schema("ck_errors").await else {
         return;
     };
     let store = PostgresCheckpoints::connect(url.clone())

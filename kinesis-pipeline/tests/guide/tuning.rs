@@ -156,7 +156,13 @@ const PUT_NAMES: [(&str, &str); 4] = [
 #[test]
 fn the_table_of_puts_has_the_defaults_of_put_options() {
     let found = with_backoff(fields(&format!("{:?}", PutOptions::new())));
-    compare("Puts", 1, found, &PUT_NAMES, &["eager", "placed"]);
+    compare(
+        "Puts",
+        1,
+        found,
+        &PUT_NAMES,
+        &["eager", "placed", "request_bytes_max"],
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,7 +176,13 @@ async fn the_table_of_puts_has_the_defaults_of_the_producer() {
     // Not shown by the builder: measured.
     let waited = format!("{:?}", time_of_close().await);
     found.insert("close_timeout".to_owned(), waited);
-    compare("Puts", 2, found, &PUT_NAMES, &["eager", "placed"]);
+    compare(
+        "Puts",
+        2,
+        found,
+        &PUT_NAMES,
+        &["eager", "placed", "request_bytes_max"],
+    );
 }
 
 /// Returns how long `close` waits for a request that does not end.
@@ -228,6 +240,7 @@ async fn the_table_of_workers_has_the_defaults() {
     );
     for name in [
         "poll_interval",
+        "poll_interval_max",
         "prefetch_bytes_max",
         "on_trimmed",
         "fan_out",
@@ -269,7 +282,13 @@ fn a_default_that_the_table_does_not_have_is_found() {
     let other = format!("{:?}", PutOptions::new().attempts_max(11));
     let found = with_backoff(fields(&other));
     let compared = std::panic::catch_unwind(|| {
-        compare("Puts", 1, found, &PUT_NAMES, &["eager", "placed"]);
+        compare(
+            "Puts",
+            1,
+            found,
+            &PUT_NAMES,
+            &["eager", "placed", "request_bytes_max"],
+        );
     });
     assert!(compared.is_err());
 }

@@ -267,8 +267,8 @@ async fn requests_are_cut_at_4_mib_and_a_record_at_1000_kib() {
 #[tokio::test]
 async fn the_records_that_failed_are_put_again_and_no_others() {
     let (server, clicks) = Server::start(|call| match call {
-        0..3 => Reply::Each(|number| (number % 3 == 0).then_some("ServiceUnavailableException")),
-        3..5 => Reply::Each(|number| (number % 7 == 0).then_some("InternalFailure")),
+        0..2 => Reply::Each(|number| (number % 3 == 0).then_some("ServiceUnavailableException")),
+        2..4 => Reply::Each(|number| (number % 7 == 0).then_some("InternalFailure")),
         _ => Reply::Each(|_| None),
     })
     .await;
