@@ -118,7 +118,7 @@ async fn tries_are_not_counted_while_something_is_not_available() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_records_that_a_processor_names_have_the_policys_fate() {
+async fn only_the_records_that_a_processor_names_have_the_fate_of_the_policy() {
     let (stream, positions) = shard(&["a", "bad 1", "b", "bad 2", "c"]).await;
     let policy = ErrorPolicy::retry().attempts_max(3);
     let store = MemoryLeases::new();
