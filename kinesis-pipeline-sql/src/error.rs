@@ -5,6 +5,22 @@ use crate::{
     table::NameError,
 };
 
+/// The refusal of one record's row, or of a batch in which no single row is at fault.
+///
+/// The server's words are the source: they may quote values, and this text goes to logs.
+#[derive(Debug, thiserror::Error)]
+#[error("the database refuses the row")]
+pub(crate) struct RowRefused {
+    source: BoxError,
+}
+
+impl RowRefused {
+    pub(crate) fn new(source: impl Into<BoxError>) -> Self {
+        let source = source.into();
+        Self { source }
+    }
+}
+
 /// An error of a sink.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::{
     SqlError,
+    error::RowRefused,
     health::Pulse,
     postgres::{
         Claimed, Described, EncodedRows, Fault, PositionKey, WriteError, Writer, Written, fault_of,
@@ -140,13 +141,14 @@ impl<R: Serialize> SqlProcessor<R> {
             }
             Ok(Written::Moved) => self.on_moved(last).await,
             Err(WriteError::Rows(rows)) => {
-                let bad = rows
-                    .into_iter()
-                    .map(|(index, error)| BadRecord::new(records[index].position().clone(), error));
+                let bad = rows.into_iter().map(|(index, error)| {
+                    let position = records[index].position().clone();
+                    BadRecord::new(position, RowRefused::new(error))
+                });
                 Err(ProcessorError::bad_records(bad.collect()).into())
             }
             Err(WriteError::Database(error)) if fault_of(&error) == Fault::Rows => {
-                Err(error.into())
+                Err(RowRefused::new(error).into())
             }
             Err(error) => Err(self.unavailable(error)),
         }

@@ -3,9 +3,10 @@
 use std::{
     fmt::{Debug, Write as _},
     sync::{
-        Arc, Mutex,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tracing::{
@@ -14,7 +15,17 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 
-use kinesis_pipeline::{EncodedRecord, KinesisStream, LocalKinesis, PartitionKey, local::Fault};
+use kinesis_pipeline::{
+    BadRecord, Batch, BoxError, EncodedRecord, ErrorPolicy, KinesisStream, LocalKinesis,
+    MemoryLeases, PartitionKey, ProcessorError, StartAt, local::Fault,
+};
+
+/// The trace of this process, of all tests together.
+static TRACE: LazyLock<Trace> = LazyLock::new(|| {
+    let trace = Trace::default();
+    tracing::subscriber::set_global_default(trace.clone()).expect("it is the only one");
+    trace
+});
 
 /// Writes down every span and event with all of its fields.
 #[derive(Clone, Default)]
@@ -32,6 +43,10 @@ impl Visit for Line {
 }
 
 impl Trace {
+    fn lines(&self) -> Vec<String> {
+        self.lines.lock().expect("no panic").clone()
+    }
+
     fn push(&self, line: Line) {
         self.lines.lock().expect("no panic").push(line.0);
     }
@@ -70,8 +85,7 @@ impl Subscriber for Trace {
 
 #[tokio::test(start_paused = true)]
 async fn each_request_has_a_span_and_no_trace_shows_a_key_or_contents() {
-    let trace = Trace::default();
-    tracing::subscriber::set_global_default(trace.clone()).unwrap();
+    let trace = &*TRACE;
     let local = LocalKinesis::start().await.unwrap();
     let fail = Fault::fail().on("PutRecords");
     local.faults().add(fail).unwrap();
@@ -86,13 +100,62 @@ async fn each_request_has_a_span_and_no_trace_shows_a_key_or_contents() {
     }
     producer.close().await.unwrap();
 
-    let lines = trace.lines.lock().unwrap().clone();
-    let is_request = |line: &&String| line.starts_with("put_records ");
+    let lines = trace.lines();
+    let is_request = |line: &&String| line.starts_with("put_records stream=readings ");
     let requests: Vec<_> = lines.iter().filter(is_request).collect();
     let counts = [3, 3, 1].map(|count| {
         format!("put_records stream=readings kinesis_records={count} user_records={count}")
     });
     assert_eq!(requests, counts.iter().collect::<Vec<_>>());
+    assert!(
+        !lines.iter().any(|line| line.contains("secret")),
+        "{lines:?}"
+    );
+}
+
+/// An error whose cause quotes the record.
+#[derive(Debug, thiserror::Error)]
+#[error("a value does not fit")]
+struct Unfit {
+    source: BoxError,
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_skipped_is_named_by_its_position_and_not_by_its_contents() {
+    let trace = &*TRACE;
+    let local = LocalKinesis::start().await.unwrap();
+    let stream: KinesisStream<EncodedRecord> = local.stream("skipped", 1).await.unwrap();
+    let key = PartitionKey::new("secret-key").unwrap();
+    let record = EncodedRecord::new(key, "secret contents".into());
+    let receipt = stream.put(&record).await.unwrap();
+    let worker = stream.worker("app").leases(MemoryLeases::new());
+    let worker = worker.start(StartAt::TrimHorizon);
+    let policy = ErrorPolicy::retry().attempts_max(1).then_skip();
+    let worker = worker.on_error(policy).build().unwrap();
+    let run = tokio::spawn(worker.run_batches(
+        async |batch: Batch<EncodedRecord>| -> Result<(), BoxError> {
+            let bad = batch.iter().map(|record| {
+                let source = format!("{:?}", record.data.data).into();
+                BadRecord::new(record.position().clone(), Unfit { source })
+            });
+            let bad: Vec<_> = bad.collect();
+            if bad.is_empty() {
+                return Ok(());
+            }
+            Err(ProcessorError::bad_records(bad).into())
+        },
+    ));
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    run.abort();
+    let lines = trace.lines();
+    let number = receipt.sequence_number.to_string();
+    let skipped = lines
+        .iter()
+        .find(|line| line.contains("skipped") && line.contains(&number));
+    assert!(
+        skipped.is_some_and(|line| line.contains("a value does not fit")),
+        "{lines:?}"
+    );
     assert!(
         !lines.iter().any(|line| line.contains("secret")),
         "{lines:?}"

@@ -17,13 +17,13 @@ use crate::{
 pub(crate) struct Deliver {
     #[command(flatten)]
     stream: StreamArgument,
-    /// Where to: `s3://BUCKET/FOLDER`, gs://, az://, `file:///FOLDER` or a folder of this machine.
+    /// The destination: `s3://BUCKET/FOLDER`, gs://, az://, `file:///FOLDER` or a folder of this machine.
     #[arg(long, value_name = "URL")]
     to: String,
     /// The application: deliveries of one name share the shards, and go on where they were.
     #[arg(long, value_name = "APP", default_value = "deliver")]
     app: String,
-    /// Where the deliveries of the application keep their leases and checkpoints.
+    /// The store of the application's leases and checkpoints.
     #[arg(long, value_enum, default_value = "file")]
     leases: Leases,
     /// The file of `--leases file`.
@@ -65,7 +65,7 @@ pub(crate) struct Deliver {
     /// The compression of objects.
     #[arg(long, value_enum, default_value = "none")]
     compression: Packing,
-    /// How records stand in an object; a line each unless given.
+    /// The format of objects; a record a line unless given.
     #[arg(long, value_enum)]
     format: Option<Framing>,
     /// The end of objects' names, such as .json.

@@ -17,10 +17,10 @@ use object_store::{
 use tokio::sync::Mutex;
 use url::Url;
 
-/// How long a source of credentials that fails is asked again within one request.
+/// The time within one request in which a source of credentials that fails is asked again.
 const PROVIDE_MAX: Duration = Duration::from_secs(20);
 const PROVIDE_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// How long before they expire credentials are asked for again.
+/// The time before their expiry at which credentials are asked for again.
 const EARLY: Duration = Duration::from_mins(5);
 
 /// The store of an `s3://bucket/folder` with the SDK's settings.

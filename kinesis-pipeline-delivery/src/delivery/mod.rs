@@ -232,7 +232,7 @@ impl Delivery {
 
     /// Runs a function over every record: the same as in [`firehose::transform`](kinesis_pipeline::firehose::transform).
     ///
-    /// What it keeps is delivered, what it drops is not, and what fails goes to the error prefix as Firehose's JSON
+    /// Records that it keeps are delivered, those that it drops are not, and those that it fails go to the error prefix as Firehose's JSON
     /// lines. It must depend on the record alone: after a crash it runs over the same records again, and must make the
     /// same bytes.
     pub fn transform<T, V>(self, function: impl Fn(T) -> V + Send + Sync + 'static) -> Self
@@ -279,7 +279,7 @@ impl Delivery {
         self
     }
 
-    /// How long a call to the store that fails is made again before the delivery ends with its error: also when
+    /// Sets the time in which a failing call to the store is made again before the delivery ends with its error: also when
     /// credentials have expired or the bucket denies. 24 hours by default.
     pub fn retry_max(mut self, time: Duration) -> Self {
         self.retry_max = time;

@@ -18,9 +18,9 @@ use crate::{
     window::SealedObject,
 };
 
-/// How many segments wait for the merger before their shards wait.
+/// Segments that wait for the merger before their shards wait.
 const SEGMENTS_QUEUED_MAX: usize = 64;
-/// How many merged objects are written at the same time.
+/// Merged objects that are written at the same time.
 const WRITES_MAX: usize = 8;
 
 /// The size and the time at which a merged object is written.

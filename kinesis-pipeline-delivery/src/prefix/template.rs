@@ -31,7 +31,7 @@ pub enum PrefixError {
     TimeCount {
         /// The letters.
         letters: String,
-        /// How often it may stand.
+        /// The counts in which it may stand.
         counts: String,
     },
     /// A quote in a timestamp that is not closed.
@@ -58,7 +58,7 @@ pub enum PrefixError {
     },
 }
 
-/// Where the value of a partition key comes from.
+/// The source of a partition key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Source {
     /// The transform: Firehose's Lambda function.

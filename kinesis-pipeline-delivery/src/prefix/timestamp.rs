@@ -63,7 +63,7 @@ impl TimePattern {
     }
 }
 
-/// How often a letter may stand: what Java takes, as far as it is rendered here as Java does it in English.
+/// The counts in which a letter may stand: those that Java takes, as far as it is rendered here as Java does it in English.
 fn counts_of(letter: char) -> RangeInclusive<usize> {
     match letter {
         'a' => 1..=1,

@@ -18,9 +18,9 @@ use crate::{
     window::{Folder, Kind, SealedObject, Window},
 };
 
-/// How many objects of a shard are written at the same time.
+/// Objects of a shard that are written at the same time.
 const WRITES_MAX: usize = 8;
-/// How long after a window's age its end waits for records that arrived in time and are still on their way to the
+/// The time after a window's age in which its end waits for records that arrived in time and are still on their way to the
 /// reader, which polls once a second.
 const TIP_GRACE: Duration = Duration::from_secs(2);
 
@@ -36,7 +36,7 @@ pub(super) struct ShardDelivery {
     window: Window,
     placer: Placer,
     uploads: Uploads,
-    /// What the worker before had decided and not finished.
+    /// The object that the worker before had decided and not finished.
     replay: Option<Replay>,
     due_at: Option<Instant>,
 }

@@ -14,7 +14,7 @@ use tokio::{
 use super::{deliver::ShardDelivery, ledger::Ledger};
 use crate::{DeliveryError, counts::Counts, merge::Merger, settings::Settings, store::Target};
 
-/// How many orders wait for a shard's task. With the one that it works on, a shard holds this many batches and one more.
+/// Orders that wait for a shard's task. With the one that it works on, a shard holds this many batches and one more.
 const ORDERS_MAX: usize = 1;
 
 /// The part of a delivery that its shards share.

@@ -20,7 +20,7 @@ pub(crate) struct Target {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) guard: Guard,
     pub(crate) clock: Clock,
-    /// How long a call that fails is made again: Firehose's 24 hours by default. Credentials that expired, a bucket
+    /// The time in which a call that fails is made again: Firehose's 24 hours by default. Credentials that expired, a bucket
     /// that was denied, a network that is down: all may pass.
     pub(crate) retry_max: Duration,
 }
@@ -165,7 +165,7 @@ pub(super) fn failed(key: &Path, source: Error) -> DeliveryError {
 /// Bytes in chunks, compared with the same bytes in other chunks.
 struct Expected<'a> {
     chunks: &'a [Bytes],
-    /// How much of the first chunk was compared.
+    /// The part of the first chunk that was compared, in bytes.
     at: usize,
 }
 

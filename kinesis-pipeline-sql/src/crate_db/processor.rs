@@ -12,7 +12,10 @@ use super::{
     positions::{HeldPosition, PositionError, Positions},
     sink::Shared,
 };
-use crate::row::{Row, Value};
+use crate::{
+    error::RowRefused,
+    row::{Row, Value},
+};
 
 /// The work of a [`CrateDbSink`](super::CrateDbSink) on one shard.
 pub struct CrateDbProcessor<R> {
@@ -54,7 +57,10 @@ impl<R: Serialize> CrateDbProcessor<R> {
         for (row, position) in &rows {
             match encoded.push(&row.values) {
                 Ok(()) => positions.push(*position),
-                Err(error) => bad.push(BadRecord::new((*position).clone(), error)),
+                Err(error) => {
+                    let refused = RowRefused::new(error);
+                    bad.push(BadRecord::new((*position).clone(), refused));
+                }
             }
         }
         if bad.is_empty() {
@@ -123,7 +129,10 @@ where
         let refused = refused.map_err(ProcessorError::unavailable)?;
         if !refused.is_empty() {
             let refused = refused.into_iter();
-            let bad = refused.map(|row| BadRecord::new(positions[row.index].clone(), row.error));
+            let bad = refused.map(|row| {
+                let position = positions[row.index].clone();
+                BadRecord::new(position, RowRefused::new(row.error))
+            });
             return Err(ProcessorError::bad_records(bad.collect()).into());
         }
         let held = self.held.as_mut().ok_or("the position was never claimed")?;

@@ -9,7 +9,7 @@ pub(crate) enum Fault {
     Rows,
     /// The settings, the table or the rights of the user: they are mended by a person.
     Setup,
-    /// Nobody: the connection, the server's state, another transaction. It passes.
+    /// A cause that passes: the connection, the server's state, another transaction.
     Passing,
 }
 

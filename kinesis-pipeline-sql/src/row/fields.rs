@@ -16,10 +16,17 @@ use super::ColumnType;
 pub(super) fn fields_of<'de, R: Deserialize<'de>>() -> Option<Vec<(&'static str, ColumnType)>> {
     let names = Cell::new(None);
     // An error ends each of these calls; the cells have what was learned.
-    let _ = R::deserialize(NameProbe { names: &names });
+    let _ = R::deserialize(StructProbe {
+        names: &names,
+        field: None,
+    });
     let of_type = |name: &&'static str| {
         let kind = Cell::new(None);
-        let _ = R::deserialize(FieldProbe { name, kind: &kind });
+        let field = Some(FieldProbe { name, kind: &kind });
+        let _ = R::deserialize(StructProbe {
+            names: &names,
+            field,
+        });
         (*name, kind.get().unwrap_or(ColumnType::Json))
     };
     Some(names.get()?.iter().map(of_type).collect())
@@ -43,11 +50,13 @@ impl de::Error for Probed {
     }
 }
 
-struct NameProbe<'a> {
+/// A deserializer of a struct: it notes the names of the fields, or gives one field to the struct.
+struct StructProbe<'a> {
     names: &'a Cell<Option<&'static [&'static str]>>,
+    field: Option<FieldProbe<'a>>,
 }
 
-impl<'de> Deserializer<'de> for NameProbe<'_> {
+impl<'de> Deserializer<'de> for StructProbe<'_> {
     type Error = Probed;
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Probed> {
@@ -65,11 +74,11 @@ impl<'de> Deserializer<'de> for NameProbe<'_> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        fields: &'static [&'static str],
-        _: V,
+        names: &'static [&'static str],
+        visitor: V,
     ) -> Result<V::Value, Probed> {
-        self.names.set(Some(fields));
-        Err(Probed)
+        self.names.set(Some(names));
+        visitor.visit_map(self.field.ok_or(Probed)?)
     }
 
     serde::forward_to_deserialize_any! {
@@ -78,39 +87,10 @@ impl<'de> Deserializer<'de> for NameProbe<'_> {
     }
 }
 
+/// A map with one field.
 struct FieldProbe<'a> {
     name: &'static str,
     kind: &'a Cell<Option<ColumnType>>,
-}
-
-impl<'de> Deserializer<'de> for FieldProbe<'_> {
-    type Error = Probed;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Probed> {
-        Err(Probed)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Probed> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Probed> {
-        visitor.visit_map(self)
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        seq tuple tuple_struct map enum identifier ignored_any
-    }
 }
 
 impl<'de> MapAccess<'de> for FieldProbe<'_> {

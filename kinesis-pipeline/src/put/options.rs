@@ -1,10 +1,12 @@
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::{admission::encode::RECORD_BYTES_MAX, request::request::REQUEST_BYTES_MAX};
+use super::request::request::REQUEST_BYTES_MAX;
 
 use crate::service::backoff::jittered;
 
 const MIB: usize = 1024 * 1024;
+/// The largest record, data and partition key, that a stream takes unless its limit was raised.
+pub(super) const RECORD_BYTES_MAX: usize = MIB;
 
 /// The options of a stream's puts: batching, retries, limits. Give them to
 /// [`KinesisStream::with_put_options`](crate::KinesisStream::with_put_options).

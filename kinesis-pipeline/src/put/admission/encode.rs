@@ -12,9 +12,6 @@ use crate::{
     service::StreamId,
 };
 
-/// The largest record, data and partition key, that a stream takes unless its limit was raised.
-pub(in crate::put) const RECORD_BYTES_MAX: usize = 1024 * 1024;
-
 /// Encodes a record and checks its key: with `limit`, which checks its size, all is checked that the service
 /// would refuse, so that no bad record gets into a request with good ones.
 pub(in crate::put) fn encode<R: KinesisRecord>(

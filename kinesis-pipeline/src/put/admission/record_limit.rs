@@ -10,9 +10,12 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{encode::RECORD_BYTES_MAX, shared::Shared};
+use super::shared::Shared;
 use crate::{
-    put::error::{AttemptError, PutError},
+    put::{
+        error::{AttemptError, PutError},
+        options::RECORD_BYTES_MAX,
+    },
     service::{DescribeStreamSummary, ErrorClass, ServiceError},
 };
 

@@ -19,7 +19,7 @@ pub(in crate::put) struct FlushGroup {
     _lives: watch::Sender<()>,
 }
 
-/// Tells when an flush group's records all have their results.
+/// Tells when a flush group's records all have their results.
 #[derive(Clone, Debug)]
 pub(in crate::put) struct FlushWait {
     failed: Arc<AtomicU64>,
@@ -51,7 +51,7 @@ pub(in crate::put) struct FlushGroups {
     shared: Arc<Shared>,
     current: Arc<FlushGroup>,
     current_end: FlushWait,
-    /// Bounded by the records that are held: an flush group without records is not closed.
+    /// Bounded by the records that are held: a flush group without records is not closed.
     closed: Vec<FlushWait>,
 }
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_waits_for_all_epochs_before_it_and_not_for_later_records() {
+    fn a_flush_waits_for_all_groups_before_it_and_not_for_later_records() {
         let mut flush_groups = flush_groups();
         let (first, second) = (flush_groups.current(), {
             flush_groups.close();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_before_the_flush_are_told_and_empty_epochs_are_not_kept() {
+    fn failures_before_the_flush_are_told_and_empty_groups_are_not_kept() {
         let mut flush_groups = flush_groups();
         flush_groups.current().count_failed();
         assert_eq!(flush_groups.close().len(), 1);

@@ -1,6 +1,6 @@
 //! Pooled oneshot channels, by which records get their results.
 //!
-//! A channel for each record would be an allocation that one thread makes and another frees: the places of many results
+//! A channel for each record would be an allocation that one thread makes and another frees: the slots of many results
 //! are allocated together.
 
 use crate::prefetch::Touched;
@@ -15,49 +15,49 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 
-/// The number of channels in one allocation. It lives as long as any of its slots is in use.
-const PLACES: u8 = 32;
+/// The number of channels in one allocation. It lives as long as any of them is in use.
+const SLOTS: u8 = 32;
 
 struct Block<T> {
     /// Bit i: receiver i was dropped. Bit 32+i: sender i was dropped. Most results that nobody fetches are
     /// told apart by it alone.
     gone: AtomicU64,
-    places: [Place<T>; PLACES as usize],
+    slots: [Slot<T>; SLOTS as usize],
 }
 
-struct Place<T> {
+struct Slot<T> {
     waker: AtomicWaker,
-    /// In a box: most places of a board whose results nobody fetches are never written to.
+    /// In a box: most slots of a block whose results nobody fetches are never written to.
     result: Mutex<Option<Box<T>>>,
 }
 
 /// Without the results of others, which share the allocation.
 impl<T> fmt::Debug for Block<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Board").finish_non_exhaustive()
+        f.debug_struct("Block").finish_non_exhaustive()
     }
 }
 
-/// Makes pairs of ends, the places of many of which are allocated together.
+/// Makes pairs of ends, the slots of many of which are allocated together.
 #[derive(Debug)]
 pub(super) struct Blocks<T> {
-    board: Arc<Block<T>>,
+    block: Arc<Block<T>>,
     used: u8,
 }
 
 /// The end that a result is sent from. Dropped without one, it ends the other with `None`.
 #[derive(Debug)]
 pub(in crate::put) struct Sender<T> {
-    board: Arc<Block<T>>,
-    place: u8,
+    block: Arc<Block<T>>,
+    slot: u8,
     sent: bool,
 }
 
 /// The end where the result is fetched.
 #[derive(Debug)]
 pub(super) struct Receiver<T> {
-    board: Arc<Block<T>>,
-    place: u8,
+    block: Arc<Block<T>>,
+    slot: u8,
     /// It has left a waker.
     polled: bool,
 }
@@ -65,25 +65,25 @@ pub(super) struct Receiver<T> {
 impl<T> Blocks<T> {
     pub(super) fn new() -> Self {
         Self {
-            board: Arc::new(Block::new()),
+            block: Arc::new(Block::new()),
             used: 0,
         }
     }
 
     pub(super) fn pair(&mut self) -> (Sender<T>, Receiver<T>) {
-        if self.used == PLACES {
+        if self.used == SLOTS {
             *self = Self::new();
         }
-        let place = self.used;
+        let slot = self.used;
         self.used += 1;
         let sender = Sender {
-            board: Arc::clone(&self.board),
-            place,
+            block: Arc::clone(&self.block),
+            slot,
             sent: false,
         };
         let receiver = Receiver {
-            board: Arc::clone(&self.board),
-            place,
+            block: Arc::clone(&self.block),
+            slot,
             polled: false,
         };
         (sender, receiver)
@@ -92,18 +92,18 @@ impl<T> Blocks<T> {
 
 impl<T> Block<T> {
     fn new() -> Self {
-        let place = |_| Place {
+        let slot = |_| Slot {
             waker: AtomicWaker::new(),
             result: Mutex::new(None),
         };
         Self {
             gone: AtomicU64::new(0),
-            places: array::from_fn(place),
+            slots: array::from_fn(slot),
         }
     }
 
-    fn place(&self, number: u8) -> &Place<T> {
-        &self.places[usize::from(number)]
+    fn slot(&self, number: u8) -> &Slot<T> {
+        &self.slots[usize::from(number)]
     }
 
     fn has_gone(&self, end: u64) -> bool {
@@ -117,30 +117,30 @@ impl<T> Block<T> {
 }
 
 /// The bit of a receiver that has gone.
-fn receiver(place: u8) -> u64 {
-    1 << place
+fn receiver(slot: u8) -> u64 {
+    1 << slot
 }
 
 /// The bit of a sender that has gone: the result is there, or none will come.
-fn sender(place: u8) -> u64 {
-    1 << (PLACES + place)
+fn sender(slot: u8) -> u64 {
+    1 << (SLOTS + slot)
 }
 
 impl<T> Sender<T> {
     /// Reads what [`send`](Self::send) will need.
     pub(super) fn prefetch(&self) -> Touched {
-        let has_gone = self.board.gone.load(Ordering::Relaxed) > 0;
+        let has_gone = self.block.gone.load(Ordering::Relaxed) > 0;
         Touched::read(usize::from(has_gone))
     }
 
     /// Whether somebody may still fetch the result.
     pub(super) fn is_waited_for(&self) -> bool {
-        !self.board.has_gone(receiver(self.place))
+        !self.block.has_gone(receiver(self.slot))
     }
 
     pub(super) fn send(mut self, result: T) {
         if self.is_waited_for() {
-            *self.board.place(self.place).lock() = Some(Box::new(result));
+            *self.block.slot(self.slot).lock() = Some(Box::new(result));
             self.sent = true;
         }
     }
@@ -148,12 +148,12 @@ impl<T> Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let is_left = self.board.leave(sender(self.place), receiver(self.place));
+        let is_left = self.block.leave(sender(self.slot), receiver(self.slot));
         if !is_left {
-            self.board.place(self.place).waker.wake();
+            self.block.slot(self.slot).waker.wake();
         } else if self.sent {
             // The other end went meanwhile.
-            self.board.place(self.place).lock().take();
+            self.block.slot(self.slot).lock().take();
         }
     }
 }
@@ -161,33 +161,33 @@ impl<T> Drop for Sender<T> {
 impl<T> Receiver<T> {
     /// The result, `None` if none will come; to be asked for once.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let place = self.board.place(self.place);
-        let has_ended = || self.board.has_gone(sender(self.place));
+        let slot = self.block.slot(self.slot);
+        let has_ended = || self.block.has_gone(sender(self.slot));
         if !has_ended() {
             self.polled = true;
-            place.waker.register(cx.waker());
+            slot.waker.register(cx.waker());
             // It may have come before the waker was there.
             if !has_ended() {
                 return Poll::Pending;
             }
         }
-        Poll::Ready(place.lock().take().map(|result| *result))
+        Poll::Ready(slot.lock().take().map(|result| *result))
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        if self.board.leave(receiver(self.place), sender(self.place)) {
-            // The place may live longer than its result should.
-            self.board.place(self.place).lock().take();
+        if self.block.leave(receiver(self.slot), sender(self.slot)) {
+            // The slot may live longer than its result should.
+            self.block.slot(self.slot).lock().take();
         }
         if self.polled {
-            self.board.place(self.place).waker.take();
+            self.block.slot(self.slot).waker.take();
         }
     }
 }
 
-impl<T> Place<T> {
+impl<T> Slot<T> {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Box<T>>> {
         self.result.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -208,9 +208,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_receiver_gets_the_result_of_its_sender_whenever_it_comes() {
         let mut boards = Blocks::new();
-        let pairs: Vec<_> = (0..3 * usize::from(PLACES))
-            .map(|_| boards.pair())
-            .collect();
+        let pairs: Vec<_> = (0..3 * usize::from(SLOTS)).map(|_| boards.pair()).collect();
         let (senders, receivers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let receivers: Vec<_> = receivers
             .into_iter()

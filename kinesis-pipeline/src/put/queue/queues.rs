@@ -177,7 +177,7 @@ impl ShardQueues {
     }
 
     /// Returns the number of records that wait in queues.
-    fn in_lanes(&self) -> usize {
+    fn in_queues(&self) -> usize {
         self.load.records - self.fresh.len()
     }
 
@@ -310,7 +310,7 @@ impl ShardQueues {
     /// Returns the time at which the next records are due.
     pub(in crate::put) fn ripe_at(&self, drain: Drain<'_>) -> Option<Instant> {
         let fresh = self.fresh_ripe_at(drain.now, drain.flush_now);
-        if self.in_lanes() == 0 {
+        if self.in_queues() == 0 {
             return fresh;
         }
         let queues = self.filled().filter_map(|queue| queue.ripe_at(drain));
@@ -348,7 +348,7 @@ impl ShardQueues {
             self.load -= Load::record(user.record.size_bytes());
             older.push(records.hold(user));
         }
-        if self.in_lanes() == 0 {
+        if self.in_queues() == 0 {
             return older;
         }
         for &index in &self.filled {

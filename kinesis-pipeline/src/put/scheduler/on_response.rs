@@ -169,7 +169,7 @@ impl Scheduler {
         let queue = entry.queue;
         let lasted = self.outage_lasted(now);
         let unsent = failure.outage() == Some(Outage::Credentials);
-        self.tell_lane(&entry, failure, now);
+        self.tell_queue(&entry, failure, now);
         if failure.class() == ErrorClass::NotFound {
             self.suspect_shards(now);
         }
@@ -206,7 +206,7 @@ impl Scheduler {
         }
     }
 
-    fn tell_lane(&mut self, entry: &Entry, failure: &AttemptError, now: Instant) {
+    fn tell_queue(&mut self, entry: &Entry, failure: &AttemptError, now: Instant) {
         let Some(queue) = self.queues.queue_of(entry.queue) else {
             return;
         };

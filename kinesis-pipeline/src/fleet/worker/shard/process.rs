@@ -180,11 +180,14 @@ where
         let Some(index) = found.filter(|index| !work.passed.contains(index)) else {
             return Ok(());
         };
-        if self.shard.settings.on_error.then.is_some() {
-            let error = with_causes(&*bad.error).into();
-            self.give_up(work, index..index + 1, error, 1).await?;
-            work.passed.insert(index);
-        }
+        let text = match self.shard.settings.on_error.then {
+            None => return Ok(()),
+            // It goes to the log, and causes may quote what the record holds.
+            Some(OnFailure::Skip) => bad.error.to_string(),
+            Some(OnFailure::Stop | OnFailure::DeadLetter(_)) => with_causes(&*bad.error),
+        };
+        self.give_up(work, index..index + 1, text.into(), 1).await?;
+        work.passed.insert(index);
         Ok(())
     }
 

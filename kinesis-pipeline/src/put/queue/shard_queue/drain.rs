@@ -66,7 +66,7 @@ impl ShardQueue {
     /// Returns the time at which the shard's bucket has tokens for the next records.
     fn paced_at(&self) -> Option<Instant> {
         let pace = self.pace.as_ref()?;
-        Some(match self.next_pack() {
+        Some(match self.next_aggregate() {
             Some(next) => pace.ready_at(1, next.bytes()),
             None if self.aggregate => pace.ready_at(1, self.load.bytes),
             None => pace.ready_at(self.load.records, self.load.bytes),
@@ -136,7 +136,7 @@ impl ShardQueue {
             return aggregate_size(records, bytes_max);
         }
         let lone = self.waiting.front().map(|user| (1, user.bytes()));
-        let pack = || self.next_pack().map(|pack| (pack.len(), pack.bytes()));
+        let pack = || self.next_aggregate().map(|pack| (pack.len(), pack.bytes()));
         lone.or_else(pack).unwrap_or_default()
     }
 

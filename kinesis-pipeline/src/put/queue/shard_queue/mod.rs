@@ -215,7 +215,7 @@ impl ShardQueue {
     }
 
     /// The records that share the next Kinesis record, if none goes before them.
-    fn next_pack(&self) -> Option<&AggregateBuilder> {
+    fn next_aggregate(&self) -> Option<&AggregateBuilder> {
         let first = self.packs.front().map(|pack| &**pack);
         first
             .or(self.open.as_ref())
@@ -226,7 +226,7 @@ impl ShardQueue {
     pub(super) fn since(&self, records: &RecordSlab) -> Option<Instant> {
         match self.waiting.front() {
             Some(first) => Some(records[first].fate.entered_at),
-            None => self.next_pack()?.since(),
+            None => self.next_aggregate()?.since(),
         }
     }
 

@@ -1,10 +1,18 @@
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+//! Errors of puts: the reason for one record, the failure of one attempt, and the record that comes back.
 
-use super::admission::encode::RECORD_BYTES_MAX;
+mod attempt;
+mod failure;
+
+use std::{sync::Arc, time::Duration};
+
+pub use attempt::AttemptError;
+pub(super) use attempt::Outage;
+pub use failure::PutFailure;
+
+use super::options::RECORD_BYTES_MAX;
 use crate::{
     record::{EncodeError, KeyError},
-    service::{EntryFailure, ErrorClass, ServiceError, StreamId},
-    shard::ShardId,
+    service::{ErrorClass, StreamId},
 };
 
 /// The reason why a record was not stored.
@@ -336,189 +344,12 @@ fn advice(attempt: &AttemptError) -> &'static str {
     }
 }
 
-/// The failure of one attempt to store a record.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AttemptError {
-    /// The request failed as a whole.
-    #[error(transparent)]
-    Request(Arc<ServiceError>),
-    /// The request succeeded, but not for this record.
-    #[error(transparent)]
-    Record(Arc<EntryFailure>),
-    /// No answer came in time.
-    #[error("no answer came within {} ms", after.as_millis())]
-    #[non_exhaustive]
-    TimedOut {
-        /// The time limit of the request.
-        after: Duration,
-    },
-    /// The answer does not fit the request, so that nobody knows which records it is about.
-    #[error("the service answered {answered} results to {sent} records")]
-    #[non_exhaustive]
-    WrongAnswer {
-        /// The number of records that were sent.
-        sent: usize,
-        /// The number of results that came back.
-        answered: usize,
-    },
-    /// The record was stored, as part of an [aggregate](crate::guide::words), in a shard that is not known to take its hash key. Readers
-    /// that check this, as Amazon's Kinesis Client Library (KCL) does, drop it there.
-    #[error(
-        "shard {shard_id} stored the record, but is not known to take its hash key: readers may drop it there"
-    )]
-    #[non_exhaustive]
-    WrongShard {
-        /// The shard that stored it.
-        shard_id: ShardId,
-    },
-}
-
-impl AttemptError {
-    /// Returns the class of the failure.
-    #[must_use]
-    pub fn class(&self) -> ErrorClass {
-        match self {
-            Self::Request(error) => error.class,
-            Self::Record(failure) => failure.class,
-            Self::TimedOut { .. } | Self::WrongShard { .. } => ErrorClass::Transient,
-            Self::WrongAnswer { .. } => ErrorClass::Other,
-        }
-    }
-
-    /// The service's error code, if it gave one.
-    #[must_use]
-    pub fn code(&self) -> Option<&str> {
-        match self {
-            Self::Request(error) => error.code.as_deref(),
-            Self::Record(failure) => Some(&failure.code),
-            Self::TimedOut { .. } | Self::WrongAnswer { .. } | Self::WrongShard { .. } => None,
-        }
-    }
-
-    /// Whether this attempt may have stored the record all the same.
-    #[must_use]
-    pub fn may_have_been_stored(&self) -> bool {
-        match self {
-            Self::Request(error) => error.may_have_been_done,
-            Self::Record(_) => false,
-            Self::TimedOut { .. } | Self::WrongAnswer { .. } | Self::WrongShard { .. } => true,
-        }
-    }
-
-    fn is_of_firehose(&self) -> bool {
-        matches!(self, Self::Request(error) if error.operation == "PutRecordBatch")
-    }
-
-    /// Returns the outage that kept the request from the service, if it is known that it was not carried out.
-    pub(super) fn outage(&self) -> Option<Outage> {
-        let Self::Request(error) = self else {
-            return None;
-        };
-        if error.awaits_credentials() {
-            return Some(Outage::Credentials);
-        }
-        let unreached = error.code.is_none()
-            && !error.may_have_been_done
-            && error.class == ErrorClass::Transient;
-        unreached.then_some(Outage::Unreachable)
-    }
-}
-
-/// An outage that keeps every request from the service, whatever it carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outage {
-    /// No connection can be made.
-    Unreachable,
-    /// No request can be signed, or the session of the credentials has expired.
-    Credentials,
-}
-
-/// A record that was not put, and why.
-///
-/// # Examples
-///
-#[cfg_attr(feature = "local", doc = "```")]
-#[cfg_attr(not(feature = "local"), doc = "```ignore")]
-/// use bytes::Bytes;
-/// use kinesis_pipeline::{KinesisStream, LocalKinesis, PutError};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
-/// let producer = stream.producer().in_flight_records_max(1).build()?;
-/// let first = producer.try_put(Bytes::from("21.5"))?;
-///
-/// let failure = producer.try_put(Bytes::from("21.6")).expect_err("one record is on its way");
-/// assert!(matches!(failure.error, PutError::NoRoom { .. }));
-/// assert_eq!(failure.record, "21.6"); // the record is yours again
-///
-/// producer.flush().await?;
-/// first.await?;
-/// producer.try_put(failure.record)?;
-/// producer.close().await?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct PutFailure<T> {
-    /// The reason why it was not stored.
-    pub error: PutError,
-    /// The record, as it was given.
-    pub record: T,
-}
-
-impl<T> PutFailure<T> {
-    /// A record with the reason why it was not put.
-    pub fn new(error: PutError, record: T) -> Self {
-        Self { error, record }
-    }
-}
-
-/// Drops the record, so that `?` works on [`try_put`](crate::Producer::try_put) where a copy of it is kept elsewhere.
-///
-/// ```
-/// use kinesis_pipeline::{Producer, PutError};
-///
-/// async fn put_now(producer: &Producer<String>, line: &String) -> Result<(), PutError> {
-///     let pending = producer.try_put(line)?;
-///     pending.await?;
-///     Ok(())
-/// }
-/// ```
-impl<T> From<PutFailure<T>> for PutError {
-    fn from(failure: PutFailure<T>) -> Self {
-        failure.error
-    }
-}
-
-/// Shows the error, never the record.
-impl<T> fmt::Debug for PutFailure<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PutFailure")
-            .field("error", &self.error)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<T> fmt::Display for PutFailure<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl<T> Error for PutFailure<T> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.error.source()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::EntryFailure;
 
-    fn rejected(code: &str) -> PutError {
+    pub(super) fn rejected(code: &str) -> PutError {
         PutError::Rejected {
             stream: "readings".into(),
             endpoint: "http://127.0.0.1:1".into(),
@@ -536,48 +367,5 @@ mod tests {
              create the stream, or correct its name, region or endpoint"
         );
         assert!(!rejected("ResourceNotFoundException").is_retryable());
-    }
-
-    #[test]
-    fn a_failure_never_shows_its_record() {
-        let failure = PutFailure::new(rejected("Nope"), "secret");
-        assert!(!format!("{failure:?} {failure}").contains("secret"));
-    }
-
-    #[test]
-    fn a_failure_becomes_its_error_where_the_record_is_not_wanted() {
-        fn put() -> Result<(), PutError> {
-            Err(PutFailure::new(rejected("Nope"), "record"))?
-        }
-        assert_eq!(put().unwrap_err().to_string(), rejected("Nope").to_string());
-    }
-
-    #[test]
-    fn only_what_keeps_every_request_from_the_service_is_an_outage() {
-        let unanswered =
-            || ServiceError::unanswered("PutRecords", "http://x", ErrorClass::Transient, "broken");
-        let mut lost = unanswered();
-        lost.may_have_been_done = true;
-        let answered = |code| ServiceError::answered("PutRecords", "http://x", code, "");
-        let denied =
-            ServiceError::unanswered("PutRecords", "http://x", ErrorClass::AccessDenied, "none");
-        for (error, outage) in [
-            (unanswered(), Some(Outage::Unreachable)),
-            (lost, None),
-            (denied, None),
-            (answered("InternalFailure"), None),
-            (answered("ExpiredTokenException"), Some(Outage::Credentials)),
-            (
-                ServiceError::unsigned("PutRecords", "http://x", "busy"),
-                Some(Outage::Credentials),
-            ),
-        ] {
-            let text = error.to_string();
-            assert_eq!(
-                AttemptError::Request(Arc::new(error)).outage(),
-                outage,
-                "{text}"
-            );
-        }
     }
 }
