@@ -16,6 +16,10 @@ mod postgres;
 mod processor;
 pub mod row;
 mod sink;
+#[cfg(test)]
+#[expect(dead_code, reason = "the tests of the sink use more of it")]
+#[path = "../tests/support/mod.rs"]
+mod support;
 mod table;
 
 pub use checkpoints::{PostgresCheckpoints, StoredCheckpoint};

@@ -9,16 +9,12 @@ use kinesis_pipeline::{
 };
 use proptest::prelude::*;
 
+use crate::support::Postgres;
+
 use super::{
     PostgresCheckpoints,
     words::{Words, time},
 };
-
-#[expect(dead_code, reason = "the sink's tests use more of it")]
-#[path = "../../tests/support/mod.rs"]
-mod support;
-
-use support::Postgres;
 
 /// A schema of its own for a test, and the URL that works in it, for as long as the server is held.
 async fn schema(name: &str) -> Option<(Postgres, tokio_postgres::Client, String)> {

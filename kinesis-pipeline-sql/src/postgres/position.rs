@@ -138,3 +138,66 @@ fn words(position: &Position) -> (String, i64) {
     let sub = i64::try_from(position.sub_sequence_number).unwrap_or(i64::MAX);
     (position.sequence_number.to_string(), sub)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::Postgres;
+
+    fn key(token: i64) -> PositionKey {
+        let [app, stream, shard] = ["app", "readings", "shardId-000000000000"].map(str::to_owned);
+        PositionKey {
+            app,
+            stream,
+            shard,
+            token,
+        }
+    }
+
+    fn at(number: u128) -> Position {
+        Position::new("shardId-000000000000".into(), number.into())
+    }
+
+    async fn claim(client: &mut tokio_postgres::Client, token: i64) -> Claimed {
+        let transaction = client.transaction().await.unwrap();
+        let claimed = key(token).claim(&transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+        claimed
+    }
+
+    async fn advance(
+        client: &mut tokio_postgres::Client,
+        token: i64,
+        from: Option<u128>,
+        to: u128,
+    ) -> bool {
+        let transaction = client.transaction().await.unwrap();
+        let from = from.map(at);
+        let (key, to) = (key(token), at(to));
+        let moved = key.advance(&transaction, from.as_ref(), &to).await.unwrap();
+        transaction.commit().await.unwrap();
+        moved
+    }
+
+    #[tokio::test]
+    async fn a_position_moves_only_from_where_it_is_and_never_for_a_token_that_was_passed() {
+        let Some(server) = Postgres::start().await else {
+            return;
+        };
+        let client = &mut server.client().await;
+        client.batch_execute(CREATE).await.unwrap();
+        assert!(matches!(claim(client, 5).await, Claimed::Held(None)));
+        assert!(advance(client, 5, None, 10).await);
+        assert!(!advance(client, 5, None, 20).await, "it is at 10 by now");
+        assert!(!advance(client, 5, Some(9), 20).await);
+
+        let claimed = claim(client, 6).await;
+        assert!(matches!(claimed, Claimed::Held(Some(position)) if position == at(10)));
+        assert!(!advance(client, 5, Some(10), 20).await, "6 has claimed it");
+        assert!(matches!(
+            claim(client, 5).await,
+            Claimed::Fenced { token: 6 }
+        ));
+        assert!(advance(client, 6, Some(10), 20).await);
+    }
+}
