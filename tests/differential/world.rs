@@ -375,11 +375,14 @@ fn child_lines(children: &[ChildShard]) -> String {
     text
 }
 
+/// The outcome of a call that the service did not answer, or not with a code.
+pub(crate) const NO_ANSWER: &str = "no answer";
+
 /// The code of a refusal, or that the call was taken.
 pub(crate) fn code<T, E: ProvideErrorMetadata>(answer: Result<T, E>) -> String {
     answer.map_or_else(|error| code_of(&error), |_| "taken".to_owned())
 }
 
 fn code_of(error: &impl ProvideErrorMetadata) -> String {
-    error.code().unwrap_or("no answer").to_owned()
+    error.code().unwrap_or(NO_ANSWER).to_owned()
 }
