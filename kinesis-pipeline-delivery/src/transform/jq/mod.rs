@@ -9,6 +9,7 @@ use jaq_core::{
     Compiler, Ctx, Vars,
     load::{
         Arena, File, Lexer, Loader, Parser,
+        lex::Token,
         parse::{Def, Term},
     },
 };
@@ -82,9 +83,27 @@ fn keys(result: Val) -> Result<PartitionKeys, ValueError> {
 
 fn parse(query: &str) -> Result<Term<&str>, String> {
     let tokens = Lexer::new(query).lex();
-    let tokens = tokens.map_err(|errors| format!("{:?}", errors.first()))?;
+    let tokens = tokens.map_err(|errors| {
+        let first = errors.first();
+        first.map_or_else(String::new, |(expected, at)| {
+            unexpected(expected.as_str(), at)
+        })
+    })?;
     let term = Parser::new(&tokens).parse(Parser::term);
-    term.map_err(|errors| format!("{:?}", errors.first()))
+    term.map_err(|errors| {
+        let first = errors.first();
+        first.map_or_else(String::new, |(expected, found)| {
+            unexpected(expected.as_str(), Token::opt_as_str(*found, query))
+        })
+    })
+}
+
+/// Tells where a query is wrong: `rest` is what stands there, nothing at its end.
+fn unexpected(expected: &str, rest: &str) -> String {
+    match rest {
+        "" => format!("it ends where {expected} is expected"),
+        _ => format!("{expected} is expected at `{rest}`"),
+    }
 }
 
 fn compile(body: Term<&str>) -> Result<Filter, String> {
@@ -112,7 +131,12 @@ fn compile(body: Term<&str>) -> Result<Filter, String> {
     let modules =
         modules.map_err(|errors| format!("{:?}", errors.first().map(|(_, error)| error)))?;
     let compiled = Compiler::default().with_funs(funs).compile(modules);
-    compiled.map_err(|errors| format!("{:?}", errors.first().map(|(_, error)| error)))
+    compiled.map_err(|errors| {
+        let first = errors.first().and_then(|(_, errors)| errors.first());
+        first.map_or_else(String::new, |(name, kind)| {
+            format!("there is no {} `{name}`", kind.as_str())
+        })
+    })
 }
 
 #[cfg(test)]
@@ -158,6 +182,22 @@ mod tests {
                 matches!(Query::compile(query), Err(InvalidDelivery::Query { .. })),
                 "{query}"
             );
+        }
+    }
+
+    #[test]
+    fn a_query_that_is_wrong_is_told_where() {
+        for (query, problem) in [
+            ("{k:", "it ends where closing brace is expected"),
+            ("{k: }", "term is expected"),
+            ("{k: .a} }", "expected at `}`"),
+            ("{k: nowhere(1)}", "there is no filter `nowhere`"),
+            ("{k: $x}", "there is no variable `$x`"),
+        ] {
+            let Err(error) = Query::compile(query) else {
+                panic!("{query} is taken");
+            };
+            assert!(error.to_string().contains(problem), "{error}");
         }
     }
 
