@@ -6,7 +6,8 @@ use std::{
 };
 
 use kinesis_pipeline::{
-    DeadLetter, ErrorPolicy, KinesisRecord, MemoryLeases, StartAt, dead_letters_to,
+    DeadLetter, ErrorPolicy, KinesisRecord, MemoryLeases, Order, PutOptions, StartAt,
+    dead_letters_to,
 };
 use kinesis_pipeline_sql::{
     SqlError, SqlSink,
@@ -145,7 +146,10 @@ async fn a_key_has_its_last_record_or_its_first_and_deletions_delete() {
     let Some(postgres) = Postgres::start().await else {
         return;
     };
+    // Requests side by side would be stored in any order.
+    let in_order = PutOptions::new().order(Order::PerKey);
     let stream = stream::<Change>(1).await;
+    let stream = stream.with_put_options(in_order).unwrap();
     let change = |id, text: &str, version| {
         let text = (!text.is_empty()).then(|| text.to_owned());
         Change { id, text, version }
