@@ -354,7 +354,7 @@ impl Pipeline {
         self.take_arrived();
         state.take_new();
         if state.is_idle() {
-            state.parked(self.now());
+            state.parked();
             home.state = Some(state);
             return None;
         }

@@ -1,5 +1,7 @@
 //! One `PutRecords` request under construction, within the limits of the service.
 
+use tokio::time::Instant;
+
 use super::{
     draft::Drafts,
     entry::{Entry, QueueId},
@@ -23,6 +25,8 @@ pub(in crate::put) struct Request {
     pub(in crate::put) entries: Vec<Entry>,
     /// The Kinesis records to send: one for each entry whose attempt has begun.
     pub(in crate::put) drafts: Drafts,
+    /// The time at which it was cut.
+    pub(in crate::put) begun_at: Option<Instant>,
     bytes: usize,
     bytes_max: usize,
     expected: usize,

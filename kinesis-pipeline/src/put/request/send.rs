@@ -3,7 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 use super::{entry::Entry, request::Request};
@@ -23,12 +23,17 @@ pub(in crate::put) struct Sent {
     /// The Kinesis records that were sent, one for each entry.
     pub(in crate::put) records: Vec<EncodedRecord>,
     pub(in crate::put) outcome: Result<PutRecordsAnswer, AttemptError>,
+    /// The time at which the request was cut.
+    pub(in crate::put) begun_at: Option<Instant>,
 }
 
 /// Sends one request and waits for its answer. Whatever panics, the records come back.
 pub(in crate::put) async fn send(shared: Arc<Shared>, request: Request) -> Sent {
     let Request {
-        entries, drafts, ..
+        entries,
+        drafts,
+        begun_at,
+        ..
     } = request;
     let records = Arc::new(drafts.finish());
     let call = PutRecords {
@@ -45,6 +50,7 @@ pub(in crate::put) async fn send(shared: Arc<Shared>, request: Request) -> Sent 
         records: Arc::unwrap_or_clone(records),
         entries,
         outcome,
+        begun_at,
     }
 }
 

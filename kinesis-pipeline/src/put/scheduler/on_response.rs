@@ -52,11 +52,13 @@ impl Scheduler {
             mut entries,
             records,
             outcome,
+            begun_at,
         } = sent;
         let outcomes = split(entries.len(), outcome);
         self.note_outage(&outcomes, now);
         match outcomes {
             Outcomes::Each(outcomes) => {
+                self.answered_from(begun_at);
                 self.queues.prefetch_sent(&entries);
                 for ((mut entry, record), outcome) in entries.into_iter().zip(records).zip(outcomes)
                 {

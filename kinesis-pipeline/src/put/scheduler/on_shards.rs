@@ -35,7 +35,7 @@ use crate::{
 /// itself: the first may be out of date.
 const AUTO_LISTINGS: u32 = 2;
 
-/// A stream that was not put to for so long may have been made again, with other shards of the same ids. The service
+/// A stream that has not answered for so long may have been made again, with other shards of the same ids. The service
 /// takes longer to delete a stream and to create one.
 const RESTED_MAX: Duration = Duration::from_secs(5);
 
@@ -50,8 +50,9 @@ pub(in crate::put::scheduler) struct Unsettled {
     strays: Vec<RecordKey>,
     /// A landing that contradicts the listings.
     doubt: Option<Doubt>,
-    /// The stream may have been made again since the last listing: an aggregate is not even right where it is expected.
-    is_suspect: bool,
+    /// The time from which on the stream may be another of the same name, until a listing that began after it: an
+    /// aggregate is not even right where it is expected.
+    suspect_since: Option<Instant>,
 }
 
 /// A record that was stored in a shard that does not take its hash key, as the service itself tells.
@@ -92,7 +93,7 @@ impl Scheduler {
         now: Instant,
     ) {
         let mut landing = self.queues.stored(&entry, &at.shard_id, &self.records);
-        if self.unsettled.is_suspect && entry.len() > 1 && self.queues.is_placed() {
+        if self.unsettled.suspect_since.is_some() && entry.len() > 1 && self.queues.is_placed() {
             // What is known of the shard may be of a stream that is gone.
             landing = Landing::UnknownShard;
         }
@@ -183,16 +184,25 @@ impl Scheduler {
         if self.queues.lacks_shards() {
             self.refresh.want(now);
         }
-        let parked_at = self.parked_at.take();
-        if parked_at.is_some_and(|at| now >= at + RESTED_MAX) {
-            self.unsettled.is_suspect = true;
-        }
         let listed = if self.unsettled.entries.is_empty() {
             Listed::Open
         } else {
             Listed::All
         };
         self.refresh.begin(now).then_some(listed)
+    }
+
+    /// A request begins. After a rest, what is known may be of a stream that is gone.
+    pub(in crate::put::scheduler) fn suspect_after_rest(&mut self, now: Instant) {
+        let rests_until = self.answered_from.map(|from| from + RESTED_MAX);
+        if rests_until.is_some_and(|until| now >= until) {
+            self.unsettled.suspect_since = Some(now);
+        }
+    }
+
+    /// The stream has answered a call that began at that time.
+    pub(in crate::put::scheduler) fn answered_from(&mut self, begun_at: Option<Instant>) {
+        self.answered_from = self.answered_from.max(begun_at);
     }
 
     /// The stream's shards were listed, or could not be.
@@ -202,7 +212,10 @@ impl Scheduler {
         now: Instant,
     ) {
         match listed {
-            Ok(shards) => self.refresh.read(shards),
+            Ok(shards) => {
+                self.answered_from(self.refresh.began_at());
+                self.refresh.read(shards);
+            }
             Err(error) => self.listing_failed(Some(&error), now),
         }
         self.change_queues(now);
@@ -251,10 +264,10 @@ impl Scheduler {
         if self.is_auto() {
             return self.leave_to_the_service(now);
         }
-        let map = ShardMap::of(shards);
+        let map = ShardMap::of(shards).filter(|_| !self.is_outdated());
         let is_whole = map.is_some();
-        self.unsettled.is_suspect = !is_whole;
         if let Some(map) = map {
+            self.unsettled.suspect_since = None;
             self.queues.place_by(map, now, &mut self.records);
         }
         self.settle(now);
@@ -264,6 +277,12 @@ impl Scheduler {
             self.refresh.failed(ErrorClass::Transient, now);
         }
         self.release_strays();
+    }
+
+    /// Whether the listing began before the stream may have been made again, and so may tell of the one before.
+    fn is_outdated(&self) -> bool {
+        let since = self.unsettled.suspect_since;
+        since.is_some_and(|since| self.refresh.began_at().is_none_or(|at| at < since))
     }
 
     /// Whether a landing was contradicted by enough listings. One that no longer is was explained by them.
@@ -284,6 +303,7 @@ impl Scheduler {
         tracing::info!(stream = %self.shared.target.stream, "the service distributes the records of this stream");
         let auto = Placement::Auto { keyed: 0 };
         self.queues.place_nothing(auto, &mut self.records);
+        self.unsettled.suspect_since = None;
         self.settle(now);
         self.unsettled.doubt = None;
         self.refresh.look_later(now);
@@ -306,8 +326,12 @@ impl Scheduler {
         self.release_strays();
     }
 
-    /// Decides about aggregates in shards that were not listed before, as far as they are now.
+    /// Decides about aggregates in shards that were not listed before, as far as they are now. While the stream may be
+    /// another one, nothing tells.
     fn settle(&mut self, now: Instant) {
+        if self.unsettled.suspect_since.is_some() {
+            return;
+        }
         for (entry, at) in std::mem::take(&mut self.unsettled.entries) {
             match self.queues.landing(&entry, &at.shard_id, &self.records) {
                 Landing::Expected | Landing::Moved => self.stored(entry, &at, now),
@@ -360,7 +384,7 @@ impl Scheduler {
 
     /// The stream is gone: one that is made again may have other shards of the same ids.
     pub(in crate::put::scheduler) fn suspect_shards(&mut self, now: Instant) {
-        self.unsettled.is_suspect = true;
+        self.unsettled.suspect_since = Some(now);
         if self.queues.is_placed() {
             self.refresh.want(now);
         }

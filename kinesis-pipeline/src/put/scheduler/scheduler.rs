@@ -98,8 +98,8 @@ pub(in crate::put) struct Scheduler {
     /// Requests that were cut in two after the service refused them; each is sent as it is.
     pub(super) halves: VecDeque<Vec<Entry>>,
     pub(super) unsettled: Unsettled,
-    /// Since when the state rests with no driver, or did before the last event.
-    pub(super) parked_at: Option<Instant>,
+    /// The time at which the last call began that the stream has answered; `None` before the first.
+    pub(super) answered_from: Option<Instant>,
     pub(super) refresh: Refresh,
     pub(super) in_flight: usize,
     /// A request did not come back, so that its records have no keys.
@@ -135,7 +135,7 @@ impl Scheduler {
             retry_queue: RetryQueue::default(),
             halves: VecDeque::new(),
             unsettled: Unsettled::default(),
-            parked_at: None,
+            answered_from: None,
             refresh: Refresh::new(),
             in_flight: 0,
             lost: false,
@@ -222,7 +222,7 @@ impl Scheduler {
         if !self.may_send() {
             return None;
         }
-        let request = match self.halves.pop_front() {
+        let mut request = match self.halves.pop_front() {
             Some(half) => {
                 let mut request = Request::of(half);
                 request.begin(&mut self.records);
@@ -231,6 +231,8 @@ impl Scheduler {
             None if self.is_changing_queues() => return None,
             None => self.drain_request(now)?,
         };
+        request.begun_at = Some(now);
+        self.suspect_after_rest(now);
         self.in_flight += 1;
         self.answered = false;
         Some(request)
@@ -338,9 +340,8 @@ impl Scheduler {
     }
 
     /// Resets what only a continuous run knows: the next put tries the endpoint anew.
-    pub(in crate::put) fn parked(&mut self, now: Instant) {
+    pub(in crate::put) fn parked(&mut self) {
         self.outage = None;
-        self.parked_at = Some(now);
         self.records.park();
         self.queues.park();
     }

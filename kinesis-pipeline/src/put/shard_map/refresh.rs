@@ -24,6 +24,8 @@ pub(in crate::put) struct Refresh {
     step: Step,
     /// Listings in a row that failed, or did not tell what was asked for.
     failures: u32,
+    /// The time at which the last reading began.
+    began_at: Option<Instant>,
     /// The map is not read before.
     not_before: Option<Instant>,
 }
@@ -54,6 +56,7 @@ impl Refresh {
         Self {
             step: Step::Idle,
             failures: 0,
+            began_at: None,
             not_before: None,
         }
     }
@@ -76,8 +79,14 @@ impl Refresh {
         let due = matches!(self.step, Step::Wanted(at) if at <= now);
         if due {
             self.step = Step::Reading;
+            self.began_at = Some(now);
         }
         due
+    }
+
+    /// Returns the time at which the last listing began.
+    pub(in crate::put) fn began_at(&self) -> Option<Instant> {
+        self.began_at
     }
 
     /// Returns the time at which the next listing begins.

@@ -85,9 +85,7 @@ async fn fault_run(run: FaultRun) -> usize {
             4_500 => network.split(0).await,
             4_000 => network.lose_credentials(7 * SECOND),
             5_000 if seed % 3 == 2 => {
-                // A stream takes a while to go and to come.
                 producer.flush().await.unwrap();
-                tokio::time::sleep(6 * SECOND).await;
                 network.make_again(2).await;
             }
             5_500 if seed % 3 == 2 => network.split(0).await,

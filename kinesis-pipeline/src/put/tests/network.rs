@@ -32,6 +32,8 @@ use crate::{
 const STREAM: &str = "readings";
 /// The time that a stream takes to be split, merged, made or deleted.
 const TRANSITION: Duration = Duration::from_millis(1);
+/// The shortest time in which AWS deletes a stream and makes another of its name.
+const MADE_AGAIN: Duration = Duration::from_secs(5);
 const SLOW_LISTING: Duration = Duration::from_secs(2);
 
 /// The probability of each fault.
@@ -313,6 +315,7 @@ impl Network {
         self.look_up_ranges().await;
         let delete = self.inner.delete_stream(DeleteStream::new(STREAM.into()));
         delete.await.unwrap();
+        sleep(MADE_AGAIN).await;
         self.state().listed = [Vec::new(), Vec::new()];
         let made = self.kinesis.stream::<EncodedRecord>(STREAM, shards).await;
         made.unwrap();

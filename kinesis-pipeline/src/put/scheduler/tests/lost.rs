@@ -23,7 +23,7 @@ async fn records_of_a_lost_request_end_when_no_other_is_in_flight() {
     bench.store(1);
     assert_eq!(place(behind), (id(1), 0, 1));
     assert!(bench.state.is_idle());
-    bench.state.parked(bench.now);
+    bench.state.parked();
 }
 
 #[tokio::test(start_paused = true)]

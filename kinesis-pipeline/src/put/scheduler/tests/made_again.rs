@@ -23,10 +23,40 @@ fn after(pause: impl FnOnce(&mut Bench)) {
 #[tokio::test(start_paused = true)]
 async fn after_a_rest_an_aggregate_is_not_even_right_where_it_is_expected() {
     after(|bench| {
-        bench.state.parked(bench.now);
+        bench.state.parked();
         bench.now += 5_000 * MS;
         assert_eq!(bench.lists(), None);
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_fail_do_not_end_a_rest() {
+    after(|bench| {
+        bench.state.parked();
+        bench.now += 3_000 * MS;
+        bench.state.refresh.want(bench.now);
+        bench.listed(Err(throttled()));
+        bench.state.parked();
+        bench.now += 2_000 * MS;
+        bench.listed(Err(throttled()));
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_began_before_a_rest_was_over_tells_of_the_stream_before() {
+    let mut bench = Bench::new(aggregating(Order::None), children());
+    bench.state.refresh.want(bench.now);
+    bench.now += 1_000 * MS;
+    assert!(bench.lists().is_some());
+    bench.now += 5_000 * MS;
+    let [a, b] = [0, 1].map(|quarter| bench.put(quarter * QUARTER));
+    bench.store(1);
+    bench.state.on_shards(Ok(children()), bench.now);
+    assert!(bench.state.unsettled.has_records(), "it may be out of date");
+    bench.listed(Ok(vec![shard(1, 0..=0), shard(2, 1..=2), shard(3, 3..=3)]));
+    assert_eq!(place(a), (id(1), 0, 1));
+    bench.store(2);
+    assert_eq!(place(b), (id(2), 0, 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,8 +72,8 @@ async fn when_the_stream_was_not_there_an_aggregate_is_not_even_right_where_it_i
 #[tokio::test(start_paused = true)]
 async fn after_a_short_rest_nothing_is_listed() {
     let mut bench = Bench::new(aggregating(Order::None), children());
-    for pause in [4_900 * MS, 10_000 * MS] {
-        bench.state.parked(bench.now);
+    for pause in [4_500 * MS, 10_000 * MS] {
+        bench.state.parked();
         bench.now += pause;
         let [a, b] = [0, 1].map(|quarter| bench.put(quarter * QUARTER));
         assert_eq!(bench.lists(), None);

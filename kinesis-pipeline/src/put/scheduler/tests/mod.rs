@@ -180,6 +180,7 @@ impl Bench {
             entries: request.entries,
             records: request.drafts.finish(),
             outcome: Ok(PutRecordsAnswer::new(results)),
+            begun_at: request.begun_at,
         };
         self.state.on_sent(sent, self.now);
         self.state.queues.assert_account();

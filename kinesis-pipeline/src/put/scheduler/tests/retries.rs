@@ -14,6 +14,7 @@ fn unreached(bench: &mut Bench, request: Request) {
         entries: request.entries,
         records: request.drafts.finish(),
         outcome: Err(refused()),
+        begun_at: request.begun_at,
     };
     bench.state.on_sent(sent, bench.now);
     bench.state.invalidate_wake();
