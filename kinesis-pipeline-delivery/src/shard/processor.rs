@@ -44,13 +44,9 @@ impl Processor for ShardProcessor {
 
     async fn process(
         &mut self,
-        mut batch: Batch<EncodedRecord>,
+        batch: Batch<EncodedRecord>,
         _: &Checkpointer,
     ) -> Result<(), BoxError> {
-        // Bytes and a key are all that this record type takes, so none is undecodable; if one were, it must not be lost.
-        if let Some(error) = batch.undecodable.pop() {
-            return Err(error.into());
-        }
         let behind_latest = batch.behind_latest;
         let sent = self.task()?.records(batch.records, behind_latest).await;
         Ok(sent?)

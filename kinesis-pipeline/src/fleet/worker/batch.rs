@@ -1,4 +1,10 @@
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use crate::{GetError, Record, shard::Position};
 
@@ -8,13 +14,52 @@ use crate::{GetError, Record, shard::Position};
 pub struct Batch<R> {
     /// The records.
     pub records: Vec<Record<R>>,
-    /// The records that could not be decoded, each a [`GetError::Decode`] with its raw bytes.
-    pub undecodable: Vec<GetError>,
     /// The lag of the last record's page behind the tip of the shard; `None` if the service did not say.
     pub behind_latest: Option<Duration>,
     /// The number of times that this batch was given out before: 0, more when it is retried.
     pub attempt: u32,
     pub(super) last: Option<Position>,
+    pub(super) undecodable: Undecodable,
+}
+
+/// The records of a batch that could not be decoded.
+#[derive(Debug, Default)]
+pub(super) struct Undecodable {
+    errors: Vec<GetError>,
+    taken: Taken,
+}
+
+/// Whether the processor has taken the records of a batch that could not be decoded.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Taken(Option<Arc<AtomicBool>>);
+
+impl Undecodable {
+    pub(super) fn push(&mut self, error: GetError) {
+        self.taken.0.get_or_insert_default();
+        self.errors.push(error);
+    }
+
+    /// Records that have had their fate, whether the processor takes them or not.
+    pub(super) fn push_passed(&mut self, error: GetError) {
+        self.errors.push(error);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// Tells later whether the processor has taken them.
+    pub(super) fn taken(&self) -> Taken {
+        self.taken.clone()
+    }
+}
+
+impl Taken {
+    /// Whether records are left that the processor would have had to take.
+    pub(super) fn is_missing(&self) -> bool {
+        let taken = self.0.as_ref();
+        taken.is_some_and(|taken| !taken.load(Ordering::Relaxed))
+    }
 }
 
 impl<R> Batch<R> {
@@ -24,10 +69,34 @@ impl<R> Batch<R> {
         Self {
             last: records.last().map(|record| record.position().clone()),
             records,
-            undecodable: Vec::new(),
+            undecodable: Undecodable::default(),
             behind_latest: None,
             attempt: 0,
         }
+    }
+
+    /// Takes the records that could not be decoded, each a [`GetError::Decode`] with its raw bytes, in their order.
+    ///
+    /// They are finished with the batch. A processor that returns `Ok` without having taken them gets them again, without
+    /// the others, as after an error of its own: the [`ErrorPolicy`](super::ErrorPolicy) says how often.
+    ///
+    /// ```
+    /// use kinesis_pipeline::{Batch, BoxError, GetError, KinesisRecord};
+    ///
+    /// async fn process<R: KinesisRecord>(mut batch: Batch<R>) -> Result<(), BoxError> {
+    ///     for error in batch.take_undecodable() {
+    ///         if let GetError::Decode { position, raw, .. } = error {
+    ///             eprintln!("{position}: {} bytes put aside", raw.len());
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn take_undecodable(&mut self) -> Vec<GetError> {
+        if let Some(taken) = &self.undecodable.taken.0 {
+            taken.store(true, Ordering::Relaxed);
+        }
+        std::mem::take(&mut self.undecodable.errors)
     }
 
     /// The records that could be decoded.

@@ -9,8 +9,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The handling of records that a processor fails on: an error, a panic, or data that cannot be decoded.
 ///
 /// By default they are given out again for ever, after pauses of up to 30 s, with a warning in the log each time: the
-/// shard waits, and nothing is lost. Records that cannot be decoded come in
-/// [`Batch::undecodable`](super::Batch::undecodable), once.
+/// shard waits, and nothing is lost. So do records that cannot be decoded, unless the processor takes them by
+/// [`Batch::take_undecodable`](super::Batch::take_undecodable).
 ///
 /// ```
 /// use kinesis_pipeline::{ErrorPolicy, FileDeadLetters};

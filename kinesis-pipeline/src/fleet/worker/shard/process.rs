@@ -13,11 +13,12 @@ use crate::{
         worker::{
             BadRecord, Batch, CheckpointerError, Checkpointing, Processor, ProcessorError,
             WorkerError,
+            batch::Undecodable,
             policy::{OnFailure, Verdict},
             renewer::LeaseCommand,
         },
     },
-    get::{Ack, Ordinal, UserRecord},
+    get::{Ack, GetError, Ordinal, UserRecord},
     shard::Position,
 };
 
@@ -29,10 +30,20 @@ pub(super) struct Work {
     raw: RawBatch,
     /// The watermark's steps of the records, if they are finished one by one: by their ack, or by their lane.
     steps: Option<Vec<Ordinal>>,
-    /// The records that could not be decoded and have become dead letters.
-    lettered: BTreeSet<usize>,
-    /// The records that the processor cannot process and that have had their fate: it does not get them again.
+    /// The records that could not be decoded: each is told of, and becomes a dead letter, once.
+    undecodable: BTreeSet<usize>,
+    /// The records that the processor does not get again: it cannot process them and they have had their fate, or it
+    /// has processed them and left others that could not be decoded.
     passed: BTreeSet<usize>,
+}
+
+/// Records that could not be decoded, and that the processor did not take.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{records} record(s) cannot be decoded, and the processor did not take them from its batch"
+)]
+struct UndecodableLeft {
+    records: usize,
 }
 
 /// A decision about an error of a processor.
@@ -48,9 +59,22 @@ impl Work {
         Self {
             raw,
             steps: None,
-            lettered: BTreeSet::new(),
+            undecodable: BTreeSet::new(),
             passed: BTreeSet::new(),
         }
+    }
+
+    /// The processor is done with a part, but for the records that could not be decoded: it gets only those again.
+    fn leave_undecodable(&mut self, part: &Range<usize>) -> BoxError {
+        let left = |index: &usize| self.undecodable.contains(index) && !self.passed.contains(index);
+        let error = UndecodableLeft {
+            records: part.clone().filter(left).count(),
+        };
+        let decoded = part
+            .clone()
+            .filter(|index| !self.undecodable.contains(index));
+        self.passed.extend(decoded);
+        error.into()
     }
 
     /// A batch whose records have these steps of the watermark.
@@ -112,10 +136,16 @@ where
             if batch.records.is_empty() && batch.undecodable.is_empty() {
                 return Ok(Ok(()));
             }
+            let taken = batch.undecodable.taken();
             let (processor, checkpointer) = (&mut self.processor, &self.shard.checkpointer);
             let processed = async { processor.process(batch, checkpointer).await };
-            let Err(error) = guarded(processed).await else {
-                return Ok(Ok(()));
+            let error = match guarded(processed).await {
+                Ok(()) if taken.is_missing() => work.leave_undecodable(&part),
+                Ok(()) => {
+                    self.finish_undecodable(work, &part);
+                    return Ok(Ok(()));
+                }
+                Err(error) => error,
             };
             let error = match self.remedy(work, &part, error, &mut unavailable).await? {
                 Remedy::Again => continue,
@@ -302,7 +332,7 @@ where
         let records = &work.raw.records[part.clone()];
         let mut decoded = Batch {
             records: Vec::with_capacity(records.len()),
-            undecodable: Vec::new(),
+            undecodable: Undecodable::default(),
             behind_latest: work.raw.behind_latest,
             attempt,
             last: records.last().map(|record| record.position.clone()),
@@ -323,18 +353,22 @@ where
                 }
                 Err(error) => error,
             };
+            let is_new = work.undecodable.insert(index);
             match self.shard.settings.on_error.then {
                 Some(OnFailure::Stop) => return Err(self.processor_failed(error.into())),
                 Some(OnFailure::DeadLetter(_)) => {
-                    if work.lettered.insert(index) {
+                    if is_new {
                         letters.push((index, self.letter(read, &error.to_string(), 0)));
                     }
                 }
-                Some(OnFailure::Skip) | None => {
-                    let shard = &self.shard.shard_id;
-                    tracing::warn!(%shard, %error, "undecodable record");
-                    decoded.undecodable.push(error);
+                Some(OnFailure::Skip) => {
+                    self.tell_undecodable(is_new, &error);
+                    decoded.undecodable.push_passed(error);
                     self.finish_steps(work, index..index + 1);
+                }
+                None => {
+                    self.tell_undecodable(is_new, &error);
+                    decoded.undecodable.push(error);
                 }
             }
         }
@@ -346,6 +380,21 @@ where
             }
         }
         Ok(decoded)
+    }
+
+    /// Warns of a record that cannot be decoded, once.
+    fn tell_undecodable(&self, is_new: bool, error: &GetError) {
+        if is_new {
+            let shard = &self.shard.shard_id;
+            tracing::warn!(%shard, %error, "undecodable record");
+        }
+    }
+
+    /// Finishes the steps of records that could not be decoded and were taken by the processor.
+    fn finish_undecodable(&self, work: &Work, part: &Range<usize>) {
+        for index in work.undecodable.range(part.clone()) {
+            self.finish_steps(work, *index..*index + 1);
+        }
     }
 
     /// Finishes the steps of records that need no ack, or whose owner will not ack them.

@@ -43,13 +43,22 @@ fn processor(
     log: &Log,
 ) -> impl FnMut(Batch<Text>) -> std::future::Ready<Result<(), BoxError>> + Clone + Send + 'static {
     let log = log.clone();
-    move |batch| {
+    move |mut batch| {
         let texts: Vec<_> = batch
             .records
             .iter()
             .map(|record| record.data.0.clone())
             .collect();
-        let garbage = "?".repeat(batch.undecodable.len());
+        let is_blind = {
+            let log = log.lock().unwrap();
+            let is_ever = log.iter().any(|batch| batch.contains("always blind"));
+            is_ever || texts.iter().any(|text| text.contains("blind"))
+        };
+        let garbage = if is_blind {
+            String::new()
+        } else {
+            "?".repeat(batch.take_undecodable().len())
+        };
         log.lock().unwrap().push(texts.join(",") + &garbage);
         assert!(!texts.iter().any(|text| text == "panic"), "a panic");
         let is_bad = texts.iter().any(|text| text == "bad");
@@ -182,7 +191,7 @@ async fn errors_panics_and_garbage_become_letters_with_the_bytes_as_they_were() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn garbage_comes_beside_the_batch_and_holds_nothing_up_by_default() {
+async fn garbage_that_the_processor_takes_holds_nothing_up() {
     let outcome = run(
         &["1", "garbage"],
         ErrorPolicy::default(),
@@ -191,6 +200,37 @@ async fn garbage_comes_beside_the_batch_and_holds_nothing_up_by_default() {
     .await;
     assert_eq!(outcome.given, ["1,last?"]);
     assert!(outcome.is_all_finished);
+}
+
+#[tokio::test(start_paused = true)]
+async fn garbage_that_the_processor_does_not_take_comes_again_without_the_others() {
+    for checkpointing in [Checkpointing::Automatic, Checkpointing::Ack] {
+        let texts = ["blind", "garbage", "1", "garbage"];
+        let outcome = run(&texts, ErrorPolicy::default(), checkpointing).await;
+        assert_eq!(outcome.given, ["blind,1,last", "??"]);
+        assert_eq!(
+            outcome.is_all_finished,
+            checkpointing == Checkpointing::Automatic
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn garbage_that_is_never_taken_holds_the_shard_up_or_ends_the_worker_and_is_not_passed_over()
+{
+    let texts = ["always blind", "garbage"];
+    let outcome = run(&texts, ErrorPolicy::default(), Checkpointing::Automatic).await;
+    assert!(outcome.given.len() > 5 && outcome.given[1..].iter().all(String::is_empty));
+    assert!(outcome.result.is_none() && !outcome.is_all_finished);
+    let outcome = run(&texts, quick(), Checkpointing::Automatic).await;
+    assert_eq!(outcome.given, ["always blind,last", ""]);
+    assert!(!outcome.is_all_finished);
+    let error = outcome.result.unwrap().unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        source.starts_with("1 record(s) cannot be decoded"),
+        "{source}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
