@@ -58,7 +58,7 @@ impl Scheduler {
         self.note_outage(&outcomes, now);
         match outcomes {
             Outcomes::Each(outcomes) => {
-                self.answered_from(begun_at);
+                self.note_answer(begun_at);
                 self.queues.prefetch_sent(&entries);
                 for ((mut entry, record), outcome) in entries.into_iter().zip(records).zip(outcomes)
                 {

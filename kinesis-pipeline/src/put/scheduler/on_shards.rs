@@ -36,7 +36,7 @@ use crate::{
 const AUTO_LISTINGS: u32 = 2;
 
 /// A stream that has not answered for so long may have been made again, with other shards of the same ids. The service
-/// takes longer to delete a stream and to create one.
+/// takes longer to delete a stream and to create one: what a call answers holds for so long after its begin.
 const RESTED_MAX: Duration = Duration::from_secs(5);
 
 /// Stored records whose end depends on the next listing of shards.
@@ -50,9 +50,9 @@ pub(in crate::put::scheduler) struct Unsettled {
     strays: Vec<RecordKey>,
     /// A landing that contradicts the listings.
     doubt: Option<Doubt>,
-    /// The time from which on the stream may be another of the same name, until a listing that began after it: an
-    /// aggregate is not even right where it is expected.
-    suspect_since: Option<Instant>,
+    /// The last time at which the stream may have been another than the one that was listed, until a listing that holds
+    /// then: an aggregate is not even right where it is expected.
+    suspect_at: Option<Instant>,
 }
 
 /// A record that was stored in a shard that does not take its hash key, as the service itself tells.
@@ -93,7 +93,7 @@ impl Scheduler {
         now: Instant,
     ) {
         let mut landing = self.queues.stored(&entry, &at.shard_id, &self.records);
-        if self.unsettled.suspect_since.is_some() && entry.len() > 1 && self.queues.is_placed() {
+        if self.unsettled.suspect_at.is_some() && entry.len() > 1 && self.queues.is_placed() {
             // What is known of the shard may be of a stream that is gone.
             landing = Landing::UnknownShard;
         }
@@ -192,16 +192,15 @@ impl Scheduler {
         self.refresh.begin(now).then_some(listed)
     }
 
-    /// A request begins. After a rest, what is known may be of a stream that is gone.
+    /// A request begins: if no answer holds any more, what is known may be of a stream that is gone.
     pub(in crate::put::scheduler) fn suspect_after_rest(&mut self, now: Instant) {
-        let rests_until = self.answered_from.map(|from| from + RESTED_MAX);
-        if rests_until.is_some_and(|until| now >= until) {
-            self.unsettled.suspect_since = Some(now);
+        if self.answered_from.is_some_and(|at| now >= at + RESTED_MAX) {
+            self.unsettled.suspect_at = Some(now);
         }
     }
 
     /// The stream has answered a call that began at that time.
-    pub(in crate::put::scheduler) fn answered_from(&mut self, begun_at: Option<Instant>) {
+    pub(in crate::put::scheduler) fn note_answer(&mut self, begun_at: Option<Instant>) {
         self.answered_from = self.answered_from.max(begun_at);
     }
 
@@ -213,7 +212,7 @@ impl Scheduler {
     ) {
         match listed {
             Ok(shards) => {
-                self.answered_from(self.refresh.began_at());
+                self.note_answer(self.refresh.began_at());
                 self.refresh.read(shards);
             }
             Err(error) => self.listing_failed(Some(&error), now),
@@ -267,7 +266,7 @@ impl Scheduler {
         let map = ShardMap::of(shards).filter(|_| !self.is_outdated());
         let is_whole = map.is_some();
         if let Some(map) = map {
-            self.unsettled.suspect_since = None;
+            self.unsettled.suspect_at = None;
             self.queues.place_by(map, now, &mut self.records);
         }
         self.settle(now);
@@ -279,10 +278,13 @@ impl Scheduler {
         self.release_strays();
     }
 
-    /// Whether the listing began before the stream may have been made again, and so may tell of the one before.
+    /// Whether the listing may tell of a stream that was gone when the last suspect request began.
     fn is_outdated(&self) -> bool {
-        let since = self.unsettled.suspect_since;
-        since.is_some_and(|since| self.refresh.began_at().is_none_or(|at| at < since))
+        let suspect_at = self.unsettled.suspect_at;
+        let began_at = self.refresh.began_at();
+        suspect_at
+            .zip(began_at)
+            .is_some_and(|(at, began)| at >= began + RESTED_MAX)
     }
 
     /// Whether a landing was contradicted by enough listings. One that no longer is was explained by them.
@@ -303,7 +305,7 @@ impl Scheduler {
         tracing::info!(stream = %self.shared.target.stream, "the service distributes the records of this stream");
         let auto = Placement::Auto { keyed: 0 };
         self.queues.place_nothing(auto, &mut self.records);
-        self.unsettled.suspect_since = None;
+        self.unsettled.suspect_at = None;
         self.settle(now);
         self.unsettled.doubt = None;
         self.refresh.look_later(now);
@@ -329,7 +331,7 @@ impl Scheduler {
     /// Decides about aggregates in shards that were not listed before, as far as they are now. While the stream may be
     /// another one, nothing tells.
     fn settle(&mut self, now: Instant) {
-        if self.unsettled.suspect_since.is_some() {
+        if self.unsettled.suspect_at.is_some() {
             return;
         }
         for (entry, at) in std::mem::take(&mut self.unsettled.entries) {
@@ -384,7 +386,7 @@ impl Scheduler {
 
     /// The stream is gone: one that is made again may have other shards of the same ids.
     pub(in crate::put::scheduler) fn suspect_shards(&mut self, now: Instant) {
-        self.unsettled.suspect_since = Some(now);
+        self.unsettled.suspect_at = Some(now);
         if self.queues.is_placed() {
             self.refresh.want(now);
         }

@@ -32,7 +32,7 @@ use crate::{
 const STREAM: &str = "readings";
 /// The time that a stream takes to be split, merged, made or deleted.
 const TRANSITION: Duration = Duration::from_millis(1);
-/// The shortest time in which AWS deletes a stream and makes another of its name.
+/// The time in which a stream is deleted and made again; AWS takes longer.
 const MADE_AGAIN: Duration = Duration::from_secs(5);
 const SLOW_LISTING: Duration = Duration::from_secs(2);
 

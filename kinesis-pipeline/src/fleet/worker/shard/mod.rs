@@ -11,6 +11,7 @@
 //! - `gather`: batches by count, bytes and time.
 //! - `decode`: records and places between the reader's words, the lease's and the processor's.
 //! - `lane`, `process`: one processor: its calls, and the error policy for its batches.
+//! - `undecodable`: the decoding of a batch, and the fate of records that cannot be decoded.
 //! - `lanes`: several processors at work on one shard.
 //! - `end`: the end of the shard: leases of its children, then its own.
 
@@ -22,6 +23,7 @@ mod gather;
 mod lane;
 mod lanes;
 mod process;
+mod undecodable;
 
 pub(super) use consumer::{Outcome, ShardConsumer};
 pub(super) use context::ShardContext;

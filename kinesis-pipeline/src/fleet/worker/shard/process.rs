@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, ops::Range, time::Duration};
 
 use super::{
     context::{Halt, PAUSE_MIN, UNACKED_LOOK, guarded},
-    decode::{checkpoint_after, decode_one},
+    decode::checkpoint_after,
     gather::RawBatch,
     lane::Lane,
 };
@@ -11,14 +11,12 @@ use crate::{
     fleet::{
         dead_letters::{BoxError, DeadLetter},
         worker::{
-            BadRecord, Batch, CheckpointerError, Checkpointing, Processor, ProcessorError,
-            WorkerError,
-            batch::Undecodable,
+            BadRecord, CheckpointerError, Checkpointing, Processor, ProcessorError, WorkerError,
             policy::{OnFailure, Verdict},
             renewer::LeaseCommand,
         },
     },
-    get::{Ack, GetError, Ordinal, UserRecord},
+    get::{Ordinal, UserRecord},
     shard::Position,
 };
 
@@ -27,23 +25,14 @@ pub(super) const UNFINISHED_MAX: u64 = 100_000;
 
 /// A batch while it is worked on.
 pub(super) struct Work {
-    raw: RawBatch,
+    pub(super) raw: RawBatch,
     /// The watermark's steps of the records, if they are finished one by one: by their ack, or by their lane.
-    steps: Option<Vec<Ordinal>>,
+    pub(super) steps: Option<Vec<Ordinal>>,
     /// The records that could not be decoded: each is told of, and becomes a dead letter, once.
-    undecodable: BTreeSet<usize>,
+    pub(super) undecodable: BTreeSet<usize>,
     /// The records that the processor does not get again: it cannot process them and they have had their fate, or it
     /// has processed them and left others that could not be decoded.
-    passed: BTreeSet<usize>,
-}
-
-/// Records that could not be decoded, and that the processor did not take.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "{records} record(s) cannot be decoded, and the processor did not take them from its batch"
-)]
-struct UndecodableLeft {
-    records: usize,
+    pub(super) passed: BTreeSet<usize>,
 }
 
 /// A decision about an error of a processor.
@@ -62,19 +51,6 @@ impl Work {
             undecodable: BTreeSet::new(),
             passed: BTreeSet::new(),
         }
-    }
-
-    /// The processor is done with a part, but for the records that could not be decoded: it gets only those again.
-    fn leave_undecodable(&mut self, part: &Range<usize>) -> BoxError {
-        let left = |index: &usize| self.undecodable.contains(index) && !self.passed.contains(index);
-        let error = UndecodableLeft {
-            records: part.clone().filter(left).count(),
-        };
-        let decoded = part
-            .clone()
-            .filter(|index| !self.undecodable.contains(index));
-        self.passed.extend(decoded);
-        error.into()
     }
 
     /// A batch whose records have these steps of the watermark.
@@ -251,12 +227,12 @@ where
         Ok(())
     }
 
-    fn processor_failed(&self, source: BoxError) -> Halt {
+    pub(super) fn processor_failed(&self, source: BoxError) -> Halt {
         let shard = self.shard.shard_id.clone();
         Halt::Failed(WorkerError::Processor { shard, source })
     }
 
-    fn letter(&self, record: &UserRecord, error: &str, attempts: u32) -> DeadLetter {
+    pub(super) fn letter(&self, record: &UserRecord, error: &str, attempts: u32) -> DeadLetter {
         let encoded = &record.encoded;
         DeadLetter {
             stream: self.shard.target.stream.name().to_owned(),
@@ -272,7 +248,7 @@ where
     }
 
     /// Puts letters until they are there: nothing is passed over before.
-    async fn put_letters(&mut self, letters: Vec<DeadLetter>) -> Result<(), Halt> {
+    pub(super) async fn put_letters(&mut self, letters: Vec<DeadLetter>) -> Result<(), Halt> {
         let Some(OnFailure::DeadLetter(place)) = self.shard.settings.on_error.then.clone() else {
             return Ok(());
         };
@@ -322,83 +298,8 @@ where
         }
     }
 
-    /// Decodes a part of a batch. What cannot be decoded has its fate with the first try.
-    async fn decode(
-        &mut self,
-        work: &mut Work,
-        part: Range<usize>,
-        attempt: u32,
-    ) -> Result<Batch<R>, Halt> {
-        let records = &work.raw.records[part.clone()];
-        let mut decoded = Batch {
-            records: Vec::with_capacity(records.len()),
-            undecodable: Undecodable::default(),
-            behind_latest: work.raw.behind_latest,
-            attempt,
-            last: records.last().map(|record| record.position.clone()),
-        };
-        let is_acked = self.shard.settings.checkpointing == Checkpointing::Ack;
-        let mut letters = Vec::new();
-        for (index, read) in part.clone().zip(records) {
-            if work.passed.contains(&index) {
-                continue;
-            }
-            let error = match decode_one(read, work.raw.behind_latest) {
-                Ok(mut record) => {
-                    if let Some(steps) = work.steps.as_ref().filter(|_| is_acked) {
-                        record.set_ack(Ack::new(self.shard.progress.clone(), steps[index]));
-                    }
-                    decoded.records.push(record);
-                    continue;
-                }
-                Err(error) => error,
-            };
-            let is_new = work.undecodable.insert(index);
-            match self.shard.settings.on_error.then {
-                Some(OnFailure::Stop) => return Err(self.processor_failed(error.into())),
-                Some(OnFailure::DeadLetter(_)) => {
-                    if is_new {
-                        letters.push((index, self.letter(read, &error.to_string(), 0)));
-                    }
-                }
-                Some(OnFailure::Skip) => {
-                    self.tell_undecodable(is_new, &error);
-                    decoded.undecodable.push_passed(error);
-                    self.finish_steps(work, index..index + 1);
-                }
-                None => {
-                    self.tell_undecodable(is_new, &error);
-                    decoded.undecodable.push(error);
-                }
-            }
-        }
-        if !letters.is_empty() {
-            let (indexes, letters): (Vec<_>, _) = letters.into_iter().unzip();
-            self.put_letters(letters).await?;
-            for index in indexes {
-                self.finish_steps(work, index..index + 1);
-            }
-        }
-        Ok(decoded)
-    }
-
-    /// Warns of a record that cannot be decoded, once.
-    fn tell_undecodable(&self, is_new: bool, error: &GetError) {
-        if is_new {
-            let shard = &self.shard.shard_id;
-            tracing::warn!(%shard, %error, "undecodable record");
-        }
-    }
-
-    /// Finishes the steps of records that could not be decoded and were taken by the processor.
-    fn finish_undecodable(&self, work: &Work, part: &Range<usize>) {
-        for index in work.undecodable.range(part.clone()) {
-            self.finish_steps(work, *index..*index + 1);
-        }
-    }
-
     /// Finishes the steps of records that need no ack, or whose owner will not ack them.
-    fn finish_steps(&self, work: &Work, part: Range<usize>) {
+    pub(super) fn finish_steps(&self, work: &Work, part: Range<usize>) {
         for step in work.steps.iter().flat_map(|steps| &steps[part.clone()]) {
             self.shard.progress.finish(&self.shard.shard_id, *step);
         }

@@ -4,7 +4,11 @@ use super::*;
 
 /// The aggregates for the first of two shards land in the first of three, as they should, but for one record.
 fn after(pause: impl FnOnce(&mut Bench)) {
-    let mut bench = Bench::new(aggregating(Order::None), children());
+    let options = PutOptions {
+        unreachable_max: 500 * MS,
+        ..aggregating(Order::None)
+    };
+    let mut bench = Bench::new(options, children());
     pause(&mut bench);
     let [a, b] = [0, 1].map(|quarter| bench.put(quarter * QUARTER));
     bench.store(1);
@@ -40,6 +44,41 @@ async fn calls_that_fail_do_not_end_a_rest() {
         bench.now += 2_000 * MS;
         bench.listed(Err(throttled()));
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_reach_nothing_do_not_end_a_rest() {
+    after(|bench| {
+        bench.now += 3_000 * MS;
+        let pending = bench.put(0);
+        for _ in 0..2 {
+            let request = bench.next_request();
+            bench.now += 600 * MS;
+            unreached(bench, request);
+        }
+        assert!(matches!(error(pending), PutError::GaveUp { .. }));
+        bench.state.parked();
+        bench.now += 1_000 * MS;
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn listings_settle_what_is_sent_while_they_are_awaited() {
+    let mut bench = Bench::new(aggregating(Order::None), children());
+    bench.now += 5_000 * MS;
+    let first = [0, 1].map(|quarter| bench.put(quarter * QUARTER));
+    let request = bench.next_request();
+    bench.now += 3_000 * MS;
+    bench.answer(request, vec![Ok(id(1))]);
+    assert_eq!(bench.lists(), Some(Listed::All));
+    // The last answered call began too long ago, and the listing that is awaited did not.
+    bench.now += 3_000 * MS;
+    let more = [0, 1].map(|quarter| bench.put(quarter * QUARTER));
+    bench.store(1);
+    bench.state.on_shards(Ok(children()), bench.now);
+    for pending in first.into_iter().chain(more) {
+        assert_eq!(receipt(pending).attempts, 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,5 +123,17 @@ async fn after_a_short_rest_nothing_is_listed() {
             bench.listed(Ok(children()));
         }
         assert_eq!((place(a), place(b)), ((id(1), 0, 1), (id(1), 1, 1)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_goes_on_answering_is_not_listed_again() {
+    let mut bench = Bench::new(aggregating(Order::None), children());
+    for _ in 0..20 {
+        bench.now += 1_000 * MS;
+        let [a, b] = [0, 1].map(|quarter| bench.put(quarter * QUARTER));
+        bench.store(1);
+        assert_eq!((place(a), place(b)), ((id(1), 0, 1), (id(1), 1, 1)));
+        assert_eq!(bench.lists(), None);
     }
 }

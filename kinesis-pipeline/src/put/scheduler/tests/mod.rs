@@ -21,7 +21,9 @@ use crate::{
         tests::shared,
     },
     record::PartitionKey,
-    service::{EntryFailure, PutRecordsAnswer, ServiceError, StoredAt, list_all::Listed},
+    service::{
+        EntryFailure, ErrorClass, PutRecordsAnswer, ServiceError, StoredAt, list_all::Listed,
+    },
 };
 
 mod auto;
@@ -58,6 +60,24 @@ fn aggregating(order: Order) -> PutOptions {
 
 fn id(number: usize) -> ShardId {
     format!("shardId-{number:012}").into()
+}
+
+fn refused() -> AttemptError {
+    let class = ErrorClass::Transient;
+    let error = ServiceError::unanswered("PutRecords", "http://x", class, "refused");
+    AttemptError::Request(Arc::new(error))
+}
+
+/// No connection could be made for a request.
+fn unreached(bench: &mut Bench, request: Request) {
+    let sent = Sent {
+        entries: request.entries,
+        records: request.drafts.finish(),
+        outcome: Err(refused()),
+        begun_at: request.begun_at,
+    };
+    bench.state.on_sent(sent, bench.now);
+    bench.state.invalidate_wake();
 }
 
 /// A shard of these quarters of the key space.

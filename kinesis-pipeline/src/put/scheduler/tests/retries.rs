@@ -2,24 +2,6 @@
 
 use super::*;
 
-fn refused() -> AttemptError {
-    let class = crate::service::ErrorClass::Transient;
-    let error = ServiceError::unanswered("PutRecords", "http://x", class, "refused");
-    AttemptError::Request(Arc::new(error))
-}
-
-/// No connection could be made for a request.
-fn unreached(bench: &mut Bench, request: Request) {
-    let sent = Sent {
-        entries: request.entries,
-        records: request.drafts.finish(),
-        outcome: Err(refused()),
-        begun_at: request.begun_at,
-    };
-    bench.state.on_sent(sent, bench.now);
-    bench.state.invalidate_wake();
-}
-
 #[tokio::test(start_paused = true)]
 async fn all_that_waits_fails_once_the_endpoint_was_unreachable_for_long_enough() {
     let options = PutOptions {

@@ -1,0 +1,118 @@
+//! The decoding of a batch, and the fate of records that cannot be decoded.
+
+use std::ops::Range;
+
+use super::{context::Halt, decode::decode_one, lane::Lane, process::Work};
+use crate::{
+    KinesisRecord,
+    fleet::{
+        dead_letters::BoxError,
+        worker::{Batch, Checkpointing, Processor, batch::Undecodable, policy::OnFailure},
+    },
+    get::{Ack, GetError},
+};
+
+/// Records that could not be decoded, and that the processor did not take.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{records} record(s) cannot be decoded, and the processor did not take them from its batch"
+)]
+struct UndecodableLeft {
+    records: usize,
+}
+
+impl Work {
+    /// The processor is done with a part, but for the records that could not be decoded: it gets only those again.
+    pub(super) fn leave_undecodable(&mut self, part: &Range<usize>) -> BoxError {
+        let left = |index: &usize| self.undecodable.contains(index) && !self.passed.contains(index);
+        let error = UndecodableLeft {
+            records: part.clone().filter(left).count(),
+        };
+        let decoded = part
+            .clone()
+            .filter(|index| !self.undecodable.contains(index));
+        self.passed.extend(decoded);
+        error.into()
+    }
+}
+
+impl<R, P> Lane<P>
+where
+    R: KinesisRecord + Send,
+    P: Processor<Record = R>,
+{
+    /// Decodes a part of a batch. What cannot be decoded has its fate with the first try.
+    pub(super) async fn decode(
+        &mut self,
+        work: &mut Work,
+        part: Range<usize>,
+        attempt: u32,
+    ) -> Result<Batch<R>, Halt> {
+        let records = &work.raw.records[part.clone()];
+        let mut decoded = Batch {
+            records: Vec::with_capacity(records.len()),
+            undecodable: Undecodable::default(),
+            behind_latest: work.raw.behind_latest,
+            attempt,
+            last: records.last().map(|record| record.position.clone()),
+        };
+        let is_acked = self.shard.settings.checkpointing == Checkpointing::Ack;
+        let mut letters = Vec::new();
+        for (index, read) in part.clone().zip(records) {
+            if work.passed.contains(&index) {
+                continue;
+            }
+            let error = match decode_one(read, work.raw.behind_latest) {
+                Ok(mut record) => {
+                    if let Some(steps) = work.steps.as_ref().filter(|_| is_acked) {
+                        record.set_ack(Ack::new(self.shard.progress.clone(), steps[index]));
+                    }
+                    decoded.records.push(record);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let is_new = work.undecodable.insert(index);
+            match self.shard.settings.on_error.then {
+                Some(OnFailure::Stop) => return Err(self.processor_failed(error.into())),
+                Some(OnFailure::DeadLetter(_)) => {
+                    if is_new {
+                        letters.push((index, self.letter(read, &error.to_string(), 0)));
+                    }
+                }
+                Some(OnFailure::Skip) => {
+                    self.tell_undecodable(is_new, &error);
+                    decoded.undecodable.push_passed(error);
+                    self.finish_steps(work, index..index + 1);
+                }
+                None => {
+                    self.tell_undecodable(is_new, &error);
+                    decoded.undecodable.push(error);
+                }
+            }
+        }
+        if !letters.is_empty() {
+            let (indexes, letters): (Vec<_>, _) = letters.into_iter().unzip();
+            self.put_letters(letters).await?;
+            for index in indexes {
+                self.finish_steps(work, index..index + 1);
+            }
+        }
+        Ok(decoded)
+    }
+
+    /// Warns of a record that cannot be decoded, once.
+    fn tell_undecodable(&self, is_new: bool, error: &GetError) {
+        if is_new {
+            let shard = &self.shard.shard_id;
+            tracing::warn!(%shard, %error, "undecodable record");
+        }
+    }
+
+    /// Finishes the steps of records that could not be decoded and were taken by the processor.
+    pub(super) fn finish_undecodable(&self, work: &Work, part: &Range<usize>) {
+        for index in work.undecodable.range(part.clone()) {
+            self.finish_steps(work, *index..*index + 1);
+        }
+    }
+}
