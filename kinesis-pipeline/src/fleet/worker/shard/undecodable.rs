@@ -9,24 +9,29 @@ use crate::{
         dead_letters::BoxError,
         worker::{Batch, Checkpointing, Processor, batch::Undecodable, policy::OnFailure},
     },
-    get::{Ack, GetError},
+    get::Ack,
+    shard::Position,
 };
 
 /// Records that could not be decoded, and that the processor did not take.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{records} record(s) cannot be decoded, and the processor did not take them from its batch"
+    "the processor left {records} record(s) that cannot be decoded, the first at {first}: take them by \
+     `Batch::take_undecodable`, or give the worker a policy such as `ErrorPolicy::then_dead_letter`"
 )]
 struct UndecodableLeft {
     records: usize,
+    first: Position,
 }
 
 impl Work {
     /// The processor is done with a part, but for the records that could not be decoded: it gets only those again.
     pub(super) fn leave_undecodable(&mut self, part: &Range<usize>) -> BoxError {
-        let left = |index: &usize| self.undecodable.contains(index) && !self.passed.contains(index);
+        let left = self.undecodable.range(part.clone());
+        let first = *left.clone().next().unwrap_or(&part.start);
         let error = UndecodableLeft {
-            records: part.clone().filter(left).count(),
+            records: left.count(),
+            first: self.raw.records[first].position.clone(),
         };
         let decoded = part
             .clone()
@@ -81,12 +86,12 @@ where
                     }
                 }
                 Some(OnFailure::Skip) => {
-                    self.tell_undecodable(is_new, &error);
+                    self.tell_undecodable(is_new, &read.position);
                     decoded.undecodable.push_passed(error);
                     self.finish_steps(work, index..index + 1);
                 }
                 None => {
-                    self.tell_undecodable(is_new, &error);
+                    self.tell_undecodable(is_new, &read.position);
                     decoded.undecodable.push(error);
                 }
             }
@@ -102,10 +107,9 @@ where
     }
 
     /// Warns of a record that cannot be decoded, once.
-    fn tell_undecodable(&self, is_new: bool, error: &GetError) {
+    fn tell_undecodable(&self, is_new: bool, position: &Position) {
         if is_new {
-            let shard = &self.shard.shard_id;
-            tracing::warn!(%shard, %error, "undecodable record");
+            tracing::warn!(%position, "a record cannot be decoded");
         }
     }
 
