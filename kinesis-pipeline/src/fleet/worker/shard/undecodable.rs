@@ -86,12 +86,12 @@ where
                     }
                 }
                 Some(OnFailure::Skip) => {
-                    self.tell_undecodable(is_new, &read.position);
+                    tell_undecodable(is_new, &read.position);
                     decoded.undecodable.push_passed(error);
                     self.finish_steps(work, index..index + 1);
                 }
                 None => {
-                    self.tell_undecodable(is_new, &read.position);
+                    tell_undecodable(is_new, &read.position);
                     decoded.undecodable.push(error);
                 }
             }
@@ -106,17 +106,17 @@ where
         Ok(decoded)
     }
 
-    /// Warns of a record that cannot be decoded, once.
-    fn tell_undecodable(&self, is_new: bool, position: &Position) {
-        if is_new {
-            tracing::warn!(%position, "a record cannot be decoded");
-        }
-    }
-
     /// Finishes the steps of records that could not be decoded and were taken by the processor.
     pub(super) fn finish_undecodable(&self, work: &Work, part: &Range<usize>) {
         for index in work.undecodable.range(part.clone()) {
             self.finish_steps(work, *index..*index + 1);
         }
+    }
+}
+
+/// Warns of a record that cannot be decoded, once.
+fn tell_undecodable(is_new: bool, position: &Position) {
+    if is_new {
+        tracing::warn!(%position, "a record cannot be decoded");
     }
 }
