@@ -374,7 +374,7 @@ impl Pipeline {
         };
         let unsent = abandoned
             .iter()
-            .filter(|user| !user.fate.is_in_flight())
+            .filter(|user| !user.completion.is_in_flight())
             .count();
         if unsent > 0 {
             tracing::warn!(

@@ -231,7 +231,7 @@ impl Totals {
         self.data_put.publish(stats.data_bytes_stored);
         self.failed.publish(stats.records_failed);
         self.expired.publish(stats.records_expired);
-        self.put_again.publish(stats.records_put_astride);
+        self.put_again.publish(stats.records_put_again);
         self.all_errors.publish(stats.kinesis_records_failed);
     }
 }

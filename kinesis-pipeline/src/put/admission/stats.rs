@@ -47,7 +47,7 @@ pub(in crate::put) struct Counters {
     stored_bytes: Counter,
     pub(in crate::put) failed: Counter,
     pub(in crate::put) expired: Counter,
-    pub(in crate::put) astride: Counter,
+    pub(in crate::put) put_again: Counter,
     requests: Counter,
     kinesis_records: Counter,
     throttled: Counter,
@@ -90,7 +90,7 @@ impl Counters {
             records_expired: self.expired.get(),
             records_pending: accepted.saturating_sub(stored + failed),
             data_bytes_stored: self.stored_bytes.get(),
-            records_put_astride: self.astride.get(),
+            records_put_again: self.put_again.get(),
             requests_sent: self.requests.get(),
             kinesis_records_sent: self.kinesis_records.get(),
             kinesis_records_failed: self.failures.get(),
@@ -119,7 +119,7 @@ pub struct ProducerStats {
     pub data_bytes_stored: u64,
     /// User records that were put again because a reshard left them, in their [aggregate](crate::guide::words), in a shard that does not take
     /// their hash keys or whose range could not be found out.
-    pub records_put_astride: u64,
+    pub records_put_again: u64,
     /// Requests.
     pub requests_sent: u64,
     /// Records as the service counts them: aggregates, and user records that went alone; each attempt counts.

@@ -207,8 +207,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_receiver_gets_the_result_of_its_sender_whenever_it_comes() {
-        let mut boards = Blocks::new();
-        let pairs: Vec<_> = (0..3 * usize::from(SLOTS)).map(|_| boards.pair()).collect();
+        let mut blocks = Blocks::new();
+        let pairs: Vec<_> = (0..3 * usize::from(SLOTS)).map(|_| blocks.pair()).collect();
         let (senders, receivers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let receivers: Vec<_> = receivers
             .into_iter()
@@ -229,13 +229,13 @@ mod tests {
     }
 
     #[test]
-    fn results_that_nobody_fetches_are_dropped_though_their_board_lives() {
-        let mut boards = Blocks::new();
+    fn results_that_nobody_fetches_are_dropped_though_their_block_lives() {
+        let mut blocks = Blocks::new();
         let (result, sent_late) = (Arc::new(()), Arc::new(()));
-        let (sender, receiver) = boards.pair();
+        let (sender, receiver) = blocks.pair();
         sender.send(Arc::clone(&result));
         drop(receiver);
-        let (sender, receiver) = boards.pair();
+        let (sender, receiver) = blocks.pair();
         drop(receiver);
         assert!(!sender.is_waited_for());
         sender.send(Arc::clone(&sent_late));

@@ -35,7 +35,7 @@ pub(in crate::put) struct Queued {
 #[derive(Debug)]
 pub(in crate::put) struct PendingRecord {
     pub(in crate::put) record: EncodedRecord,
-    pub(in crate::put) fate: Completion,
+    pub(in crate::put) completion: Completion,
 }
 
 /// The completion of a user record: its receipt, flush group and budget charge.
@@ -82,7 +82,7 @@ impl PendingRecord {
     pub(in crate::put) fn new(arrived: Queued, flush_group: Arc<FlushGroup>) -> Self {
         Self {
             record: arrived.record,
-            fate: Completion {
+            completion: Completion {
                 entered_at: arrived.entered_at,
                 attempts: 0,
                 in_flight: false,

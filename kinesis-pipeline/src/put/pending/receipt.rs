@@ -83,14 +83,14 @@ pub(super) type Waiter = Sender<PutResult>;
 
 thread_local! {
     /// Each thread has its own: no two threads wait for each other to find a place.
-    static BOARDS: RefCell<Blocks<PutResult>> = RefCell::new(Blocks::new());
+    static BLOCKS: RefCell<Blocks<PutResult>> = RefCell::new(Blocks::new());
 }
 
 impl PendingReceipt {
     pub(in crate::put) fn new(stream: StreamId) -> (Waiter, Self) {
         // A thread that ends has none any more.
-        let (waiter, result) = BOARDS
-            .try_with(|boards| boards.borrow_mut().pair())
+        let (waiter, result) = BLOCKS
+            .try_with(|blocks| blocks.borrow_mut().pair())
             .unwrap_or_else(|_| Blocks::new().pair());
         let result = Some(result);
         (waiter, Self { result, stream })

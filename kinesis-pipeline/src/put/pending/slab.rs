@@ -11,13 +11,13 @@ use crate::{put::admission::budget::Charge, service::StoredAt};
 /// So many places are kept when there is nothing to hold.
 const PLACES_KEPT: usize = 1_024;
 /// A slot of the slab.
-const HELD: &str = "a record is held while there is a ticket for it";
+const HELD: &str = "a record is held while there is a key for it";
 
 /// A record that is held, and how large it is.
 ///
 /// Each record has one. Whoever gets it has to pass it on, or end the record.
 #[derive(Debug)]
-#[must_use = "a record without its ticket never ends"]
+#[must_use = "a record without its key never ends"]
 pub(in crate::put) struct RecordKey {
     place: u32,
     bytes: u32,
@@ -64,7 +64,7 @@ impl RecordSlab {
     }
 
     /// A record is stored: it ends where it is, and the room that it took goes over to `freed`.
-    #[expect(clippy::needless_pass_by_value, reason = "the ticket is used up")]
+    #[expect(clippy::needless_pass_by_value, reason = "the key is used up")]
     pub(in crate::put) fn stored(
         &mut self,
         key: RecordKey,
@@ -73,14 +73,14 @@ impl RecordSlab {
         now: Instant,
         freed: &mut Charge,
     ) {
-        let fate = &mut self[&key].fate;
-        fate.stored(at, sub_sequence_number, now, freed);
+        let completion = &mut self[&key].completion;
+        completion.stored(at, sub_sequence_number, now, freed);
         self.places[key.place()] = None;
         self.free.push(key.place);
     }
 
     /// Gives a record out.
-    #[expect(clippy::needless_pass_by_value, reason = "the ticket is used up")]
+    #[expect(clippy::needless_pass_by_value, reason = "the key is used up")]
     pub(in crate::put) fn take(&mut self, key: RecordKey) -> PendingRecord {
         self.free.push(key.place);
         self.places[key.place()].take().expect(HELD)
@@ -90,7 +90,7 @@ impl RecordSlab {
     pub(in crate::put) fn take_in_flight(&mut self) -> Vec<PendingRecord> {
         let mut taken = Vec::new();
         for (number, place) in (0..).zip(&mut self.places) {
-            if let Some(user) = place.take_if(|user| user.fate.is_in_flight()) {
+            if let Some(user) = place.take_if(|user| user.completion.is_in_flight()) {
                 self.free.push(number);
                 taken.push(user);
             }
@@ -106,7 +106,7 @@ impl RecordSlab {
 
     /// There will be nothing to hold for a while.
     pub(in crate::put) fn park(&mut self) {
-        debug_assert!(self.is_empty(), "a ticket was lost");
+        debug_assert!(self.is_empty(), "a key was lost");
         if self.is_empty() && self.places.len() > PLACES_KEPT {
             *self = Self::default();
         }

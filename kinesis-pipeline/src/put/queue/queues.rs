@@ -108,12 +108,12 @@ impl ShardQueues {
             let from = self.fresh.len() - taken;
             find_hash_keys(&mut self.fresh, from);
             let first = self.fresh.get(from)?;
-            return Some((first.fate.entered_at, false));
+            return Some((first.completion.entered_at, false));
         }
         if self.shared.options.placed {
             find_hash_keys(&mut self.unsorted, 0);
         }
-        let entered_at = self.unsorted.front()?.fate.entered_at;
+        let entered_at = self.unsorted.front()?.completion.entered_at;
         self.prefetch_unsorted();
         let mut unsorted = std::mem::take(&mut self.unsorted);
         let mut filled = false;
@@ -127,7 +127,7 @@ impl ShardQueues {
     /// Reads what the records that are placed next need of their queues.
     fn prefetch_unsorted(&self) {
         prefetch(self.unsorted.iter().map(|user| {
-            let queue = self.placement.index_of(user.fate.hash_key());
+            let queue = self.placement.index_of(user.completion.hash_key());
             let open = |index: usize| self.all[index].prefetch_open(&user.record);
             queue.map_or(Touched::NOTHING, open)
         }));
@@ -135,7 +135,7 @@ impl ShardQueues {
 
     /// Returns whether that filled a queue.
     pub(super) fn push(&mut self, user: PendingRecord, records: &mut RecordSlab) -> bool {
-        let Some(index) = self.placement.index_of(user.fate.hash_key()) else {
+        let Some(index) = self.placement.index_of(user.completion.hash_key()) else {
             self.unplaced.push_back(records.hold(user));
             return false;
         };
@@ -184,7 +184,10 @@ impl ShardQueues {
     /// Puts records back that were there before, in their order.
     pub(in crate::put) fn push_first(&mut self, users: Vec<RecordKey>, records: &RecordSlab) {
         for user in users.into_iter().rev() {
-            match self.placement.index_of(records[&user].fate.hash_key()) {
+            match self
+                .placement
+                .index_of(records[&user].completion.hash_key())
+            {
                 Some(index) => {
                     self.load += Load::record(user.bytes());
                     to_fill(&mut self.all, &mut self.filled, index).push_first(user);
@@ -284,12 +287,12 @@ impl ShardQueues {
             return;
         };
         let next = self.fresh.iter().take(REQUEST_RECORDS_MAX);
-        prefetch(next.map(|user| self.all[map.index_of(user.fate.hash_key())].prefetch()));
+        prefetch(next.map(|user| self.all[map.index_of(user.completion.hash_key())].prefetch()));
         while let Some(user) = self
             .fresh
             .pop_front_if(|user| request.fits(user.record.size_bytes()))
         {
-            let index = map.index_of(user.fate.hash_key());
+            let index = map.index_of(user.completion.hash_key());
             let queue = &mut self.all[index];
             if queue.takes_fresh(&user, now) {
                 self.load -= Load::record(user.record.size_bytes());
@@ -303,7 +306,7 @@ impl ShardQueues {
     /// Returns the time at which records that wait for no shard are due.
     fn fresh_ripe_at(&self, now: Instant, flush_now: bool) -> Option<Instant> {
         let first = self.fresh.front()?;
-        let lingered_at = first.fate.entered_at + self.shared.options.linger_max;
+        let lingered_at = first.completion.entered_at + self.shared.options.linger_max;
         Some(if flush_now { now } else { lingered_at })
     }
 
@@ -322,11 +325,11 @@ impl ShardQueues {
         let unplaced = self
             .unplaced
             .front()
-            .map(|user| records[user].fate.entered_at);
+            .map(|user| records[user].completion.entered_at);
         self.filled()
             .filter_map(|queue| queue.since(records))
             .chain(unplaced)
-            .chain(self.fresh.front().map(|user| user.fate.entered_at))
+            .chain(self.fresh.front().map(|user| user.completion.entered_at))
             .min()
     }
 
@@ -340,11 +343,14 @@ impl ShardQueues {
         while self
             .unplaced
             .front()
-            .is_some_and(|user| records[user].fate.entered_at <= time)
+            .is_some_and(|user| records[user].completion.entered_at <= time)
         {
             older.extend(self.unplaced.pop_front());
         }
-        while let Some(user) = self.fresh.pop_front_if(|user| user.fate.entered_at <= time) {
+        while let Some(user) = self
+            .fresh
+            .pop_front_if(|user| user.completion.entered_at <= time)
+        {
             self.load -= Load::record(user.record.size_bytes());
             older.push(records.hold(user));
         }

@@ -75,10 +75,10 @@ impl ShardQueues {
         self.placement = placement;
         self.filled.clear();
         for user in users {
-            let hash_key = records[&user].fate.hash_key();
+            let hash_key = records[&user].completion.hash_key();
             match self.placement.index_of(hash_key) {
                 // It stays before those that were not sent yet.
-                Some(index) if records[&user].fate.attempts > 0 => {
+                Some(index) if records[&user].completion.attempts > 0 => {
                     self.push_sent(index, user);
                 }
                 _ => {

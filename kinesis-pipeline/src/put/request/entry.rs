@@ -51,7 +51,7 @@ enum Users {
     /// Several that are written for this attempt.
     Many(Vec<RecordKey>, Option<First>),
     /// Written as they came.
-    Packed(Box<AggregateBuilder>),
+    Aggregated(Box<AggregateBuilder>),
 }
 
 impl QueueId {
@@ -69,11 +69,14 @@ impl QueueId {
 impl Entry {
     /// A user record as it is that nothing holds up: its attempt begins.
     pub(super) fn fresh(queue: QueueId, user: PendingRecord, drafts: &mut Drafts) -> Self {
-        let PendingRecord { record, mut fate } = user;
-        fate.sent();
+        let PendingRecord {
+            record,
+            mut completion,
+        } = user;
+        completion.sent();
         let (bytes, data_bytes) = (record.size_bytes(), record.data.len());
         drafts.push(record);
-        let mut entry = Self::new(queue, Users::Fresh(fate), bytes);
+        let mut entry = Self::new(queue, Users::Fresh(completion), bytes);
         entry.data_bytes = narrow(data_bytes);
         entry
     }
@@ -89,9 +92,9 @@ impl Entry {
         Self::new(queue, Users::Many(users, None), bytes)
     }
 
-    pub(in crate::put) fn packed(queue: QueueId, pack: Box<AggregateBuilder>) -> Self {
-        let bytes = pack.bytes();
-        Self::new(queue, Users::Packed(pack), bytes)
+    pub(in crate::put) fn aggregated(queue: QueueId, builder: Box<AggregateBuilder>) -> Self {
+        let bytes = builder.bytes();
+        Self::new(queue, Users::Aggregated(builder), bytes)
     }
 
     fn new(queue: QueueId, users: Users, bytes: usize) -> Self {
@@ -112,11 +115,11 @@ impl Entry {
     /// The first user record, once it is sent.
     pub(super) fn first(&self) -> Option<First> {
         match &self.users {
-            Users::Fresh(fate) => Some(fate.first()),
+            Users::Fresh(completion) => Some(completion.first()),
             Users::Lone(_, first) | Users::Many(_, first) => *first,
-            Users::Packed(pack) => Some(First {
-                entered_at: pack.since()?,
-                attempts: pack.attempts(),
+            Users::Aggregated(builder) => Some(First {
+                entered_at: builder.since()?,
+                attempts: builder.attempts(),
             }),
         }
     }
@@ -125,40 +128,42 @@ impl Entry {
         match &self.users {
             Users::Fresh(_) | Users::Lone(..) => 1,
             Users::Many(users, _) => users.len(),
-            Users::Packed(pack) => pack.len(),
+            Users::Aggregated(builder) => builder.len(),
         }
     }
 
     /// The points of the key space of the user records; that of the first decides the shard.
     pub(in crate::put) fn hash_keys(&self, records: &RecordSlab) -> Vec<HashKey> {
-        let hash_key = |user| records[user].fate.hash_key();
+        let hash_key = |user| records[user].completion.hash_key();
         match &self.users {
-            Users::Fresh(fate) => vec![fate.hash_key()],
+            Users::Fresh(completion) => vec![completion.hash_key()],
             Users::Lone(user, _) => vec![hash_key(user)],
             Users::Many(users, _) => users.iter().map(hash_key).collect(),
-            Users::Packed(pack) => pack.hash_keys().collect(),
+            Users::Aggregated(builder) => builder.hash_keys().collect(),
         }
     }
 
     /// The hash key that decides the shard.
     pub(in crate::put) fn first_hash_key(&self, records: &RecordSlab) -> HashKey {
         let first = match &self.users {
-            Users::Fresh(fate) => Some(fate.hash_key()),
-            Users::Lone(user, _) => Some(records[user].fate.hash_key()),
-            Users::Many(users, _) => users.first().map(|user| records[user].fate.hash_key()),
-            Users::Packed(pack) => pack.first().map(Completion::hash_key),
+            Users::Fresh(completion) => Some(completion.hash_key()),
+            Users::Lone(user, _) => Some(records[user].completion.hash_key()),
+            Users::Many(users, _) => users
+                .first()
+                .map(|user| records[user].completion.hash_key()),
+            Users::Aggregated(builder) => builder.first().map(Completion::hash_key),
         };
         first.unwrap_or(HashKey::MIN)
     }
 
     /// Returns the time at which the youngest of the user records was accepted. None of them is in flight.
     pub(in crate::put) fn youngest_at(&self, records: &RecordSlab) -> Option<Instant> {
-        let entered_at = |user| records[user].fate.entered_at;
+        let entered_at = |user| records[user].completion.entered_at;
         match &self.users {
-            Users::Fresh(fate) => Some(fate.entered_at),
+            Users::Fresh(completion) => Some(completion.entered_at),
             Users::Lone(user, _) => Some(entered_at(user)),
             Users::Many(users, _) => users.iter().map(entered_at).max(),
-            Users::Packed(pack) => pack.youngest_at(),
+            Users::Aggregated(builder) => builder.youngest_at(),
         }
     }
 
@@ -168,22 +173,24 @@ impl Entry {
             Users::Fresh(_) => unreachable!("it is sent when it is made"),
             Users::Lone(user, first) => {
                 let user = &mut records[user];
-                user.fate.sent();
-                *first = Some(user.fate.first());
+                user.completion.sent();
+                *first = Some(user.completion.first());
                 self.data_bytes = narrow(user.record.data.len());
                 drafts.push(user.lend());
             }
             Users::Many(users, first) => {
                 let (together, data_bytes) = sent_together(users, self.bytes, records);
-                *first = users.first().map(|user| records[user].fate.first());
-                let hash_key = users.first().map(|user| records[user].fate.hash_key());
+                *first = users.first().map(|user| records[user].completion.first());
+                let hash_key = users
+                    .first()
+                    .map(|user| records[user].completion.hash_key());
                 let hash_key = hash_key.unwrap_or(HashKey::MIN);
                 self.data_bytes = narrow(data_bytes);
                 self.bytes = narrow(drafts.push_aggregate(together, hash_key));
             }
-            Users::Packed(pack) => {
-                self.data_bytes = narrow(pack.data_bytes());
-                self.bytes = narrow(pack.sent(drafts));
+            Users::Aggregated(builder) => {
+                self.data_bytes = narrow(builder.data_bytes());
+                self.bytes = narrow(builder.sent(drafts));
             }
         }
     }
@@ -192,7 +199,7 @@ impl Entry {
     pub(in crate::put) fn returned(&mut self, sent: EncodedRecord, records: &mut RecordSlab) {
         match &mut self.users {
             Users::Lone(user, _) => records[user].record = sent,
-            Users::Packed(pack) => pack.returned(sent),
+            Users::Aggregated(builder) => builder.returned(sent),
             Users::Many(..) => {}
             Users::Fresh(_) => self.users.keep(sent, records),
         }
@@ -201,29 +208,29 @@ impl Entry {
     /// The attempt is over: a shard has stored it that may not take all of its user records.
     pub(in crate::put) fn landed(&mut self, records: &mut RecordSlab) {
         match &mut self.users {
-            Users::Fresh(fate) => fate.attempt_landed(),
-            Users::Lone(user, _) => records[user].fate.attempt_landed(),
+            Users::Fresh(completion) => completion.attempt_landed(),
+            Users::Lone(user, _) => records[user].completion.attempt_landed(),
             Users::Many(users, _) => {
                 for user in users {
-                    records[user].fate.attempt_landed();
+                    records[user].completion.attempt_landed();
                 }
             }
             // Its attempt ends when it is unpacked: until then its user records have no places.
-            Users::Packed(_) => {}
+            Users::Aggregated(_) => {}
         }
     }
 
     /// The attempt does not count: the request was refused for another record's sake.
     pub(in crate::put) fn attempt_was_not_about_it(&mut self, records: &mut RecordSlab) {
         match &mut self.users {
-            Users::Fresh(fate) => fate.attempt_was_not_about_it(),
-            Users::Lone(user, _) => records[user].fate.attempt_was_not_about_it(),
+            Users::Fresh(completion) => completion.attempt_was_not_about_it(),
+            Users::Lone(user, _) => records[user].completion.attempt_was_not_about_it(),
             Users::Many(users, _) => {
                 for user in users {
-                    records[user].fate.attempt_was_not_about_it();
+                    records[user].completion.attempt_was_not_about_it();
                 }
             }
-            Users::Packed(pack) => pack.attempt_was_not_about_it(),
+            Users::Aggregated(builder) => builder.attempt_was_not_about_it(),
         }
     }
 
@@ -238,15 +245,15 @@ impl Entry {
             Users::Fresh(_) => unreachable!("its bytes have come back before"),
             Users::Lone(user, _) => vec![user],
             Users::Many(users, _) => users,
-            Users::Packed(pack) => records.hold_all(pack.unpack()),
+            Users::Aggregated(builder) => records.hold_all(builder.into_records()),
         }
     }
 
     /// Reads what [`stored`](Self::stored) will need of a record alone.
     pub(in crate::put) fn prefetch(&self) -> Touched {
         match &self.users {
-            Users::Fresh(fate) => fate.prefetch(),
-            Users::Lone(..) | Users::Many(..) | Users::Packed(_) => Touched::NOTHING,
+            Users::Fresh(completion) => completion.prefetch(),
+            Users::Lone(..) | Users::Many(..) | Users::Aggregated(_) => Touched::NOTHING,
         }
     }
 
@@ -262,14 +269,14 @@ impl Entry {
     ) {
         counters.count_stored(self.len(), self.data_bytes as usize);
         match self.users {
-            Users::Fresh(mut fate) => fate.stored(at, 0, now, freed),
+            Users::Fresh(mut completion) => completion.stored(at, 0, now, freed),
             Users::Lone(user, _) => records.stored(user, at, 0, now, freed),
             Users::Many(users, _) => {
                 for (index, user) in (0..).zip(users) {
                     records.stored(user, at, index, now, freed);
                 }
             }
-            Users::Packed(mut pack) => pack.stored(at, now, freed),
+            Users::Aggregated(mut builder) => builder.stored(at, now, freed),
         }
     }
 }
@@ -277,9 +284,12 @@ impl Entry {
 impl Users {
     /// The bytes of a fresh one come back: from now on it has a place like any other that was sent.
     fn keep(&mut self, record: EncodedRecord, records: &mut RecordSlab) {
-        if let Self::Fresh(fate) = std::mem::replace(self, Self::Many(Vec::new(), None)) {
-            let first = fate.first();
-            *self = Self::Lone(records.hold(PendingRecord { record, fate }), Some(first));
+        if let Self::Fresh(completion) = std::mem::replace(self, Self::Many(Vec::new(), None)) {
+            let first = completion.first();
+            *self = Self::Lone(
+                records.hold(PendingRecord { record, completion }),
+                Some(first),
+            );
         }
     }
 }
@@ -291,7 +301,7 @@ fn sent_together(users: &[RecordKey], bytes: u32, records: &mut RecordSlab) -> (
     let mut data_bytes = 0;
     for user in users {
         let user = &mut records[user];
-        user.fate.sent();
+        user.completion.sent();
         writer.push(&user.record);
         data_bytes += user.record.data.len();
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    retry::{RetryDecision, outage_max, verdict},
+    retry::{RetryDecision, decide, outage_max},
     scheduler::Scheduler,
 };
 use crate::{
@@ -155,7 +155,7 @@ impl Scheduler {
         waiting.extend(self.retry_queue.take_all());
         waiting.extend(self.queues.take_waiting(&mut self.records));
         for user in waiting {
-            self.records.take(user).fate.gave_up(failure.clone());
+            self.records.take(user).completion.gave_up(failure.clone());
         }
     }
 
@@ -179,30 +179,30 @@ impl Scheduler {
         let mut again = Vec::with_capacity(entry.len());
         let mut longest = Duration::ZERO;
         for key in entry.into_users(&mut self.records) {
-            let user = &mut self.records[&key].fate;
+            let user = &mut self.records[&key].completion;
             let attempts = user.attempts;
             if unsent {
                 user.attempt_was_not_about_it();
             } else {
                 user.attempt_failed(failure);
             }
-            match verdict(&self.shared.options, failure, attempts, lasted, jitter) {
+            match decide(&self.shared.options, failure, attempts, lasted, jitter) {
                 RetryDecision::Again(wait) => {
                     longest = longest.max(wait);
                     again.push(key);
                 }
-                RetryDecision::GiveUp => self.records.take(key).fate.gave_up(failure.clone()),
+                RetryDecision::GiveUp => self.records.take(key).completion.gave_up(failure.clone()),
                 RetryDecision::Reject => {
                     if failure.class() == ErrorClass::Invalid {
                         self.shared.limit.doubt(key.bytes());
                     }
-                    self.records.take(key).fate.rejected(failure.clone());
+                    self.records.take(key).completion.rejected(failure.clone());
                 }
             }
         }
         if let Some(oldest) = again.first() {
             let ttl = self.shared.options.record_ttl;
-            let expiry = ttl.map(|ttl| self.records[oldest].fate.entered_at + ttl);
+            let expiry = ttl.map(|ttl| self.records[oldest].completion.entered_at + ttl);
             let due = [Some(now + longest), expiry].into_iter().flatten().min();
             self.send_again(queue, again, due.unwrap_or(now));
         }

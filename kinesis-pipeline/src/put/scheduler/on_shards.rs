@@ -137,7 +137,7 @@ impl Scheduler {
         let mut outside = Vec::new();
         for (index, key) in (0..).zip(entry.into_users(&mut self.records)) {
             let user = &self.records[&key];
-            if is_inside(user.fate.hash_key()) {
+            if is_inside(user.completion.hash_key()) {
                 let data_bytes = user.record.data.len();
                 self.shared.counters.count_stored(1, data_bytes);
                 let records = &mut self.records;
@@ -156,18 +156,18 @@ impl Scheduler {
 
     /// Puts records again that were stored where readers may drop them, if they were not tried enough.
     fn put_again(&mut self, users: Vec<RecordKey>, at: &StoredAt) {
-        self.shared.counters.astride.add(users.len());
+        self.shared.counters.put_again.add(users.len());
         let attempts_max = self.shared.options.attempts_max;
         for key in users {
-            let fate = &mut self.records[&key].fate;
-            fate.attempt_landed();
-            if fate.attempts < attempts_max {
+            let completion = &mut self.records[&key].completion;
+            completion.attempt_landed();
+            if completion.attempts < attempts_max {
                 self.unsettled.strays.push(key);
                 continue;
             }
             let shard_id = at.shard_id.clone();
             let failure = AttemptError::WrongShard { shard_id };
-            self.records.take(key).fate.gave_up(failure);
+            self.records.take(key).completion.gave_up(failure);
         }
     }
 
@@ -353,7 +353,7 @@ impl Scheduler {
         let entries = self.unsettled.entries.iter();
         let youngest = entries.filter_map(|(entry, _)| entry.youngest_at(&self.records));
         let strays = self.unsettled.strays.iter();
-        let strays = strays.map(|stray| self.records[stray].fate.entered_at);
+        let strays = strays.map(|stray| self.records[stray].completion.entered_at);
         youngest.chain(strays).min()
     }
 
@@ -363,7 +363,7 @@ impl Scheduler {
         time: Instant,
     ) -> Vec<RecordKey> {
         let records = &mut self.records;
-        let is_old = |key: &mut RecordKey| records[&*key].fate.entered_at <= time;
+        let is_old = |key: &mut RecordKey| records[&*key].completion.entered_at <= time;
         let mut older: Vec<_> = self.unsettled.strays.extract_if(.., is_old).collect();
         let is_old = |(entry, _): &mut (Entry, StoredAt)| {
             let youngest = entry.youngest_at(records);
@@ -372,7 +372,7 @@ impl Scheduler {
         let entries: Vec<_> = self.unsettled.entries.extract_if(.., is_old).collect();
         for (entry, _) in entries {
             for key in entry.into_users(records) {
-                records[&key].fate.attempt_landed();
+                records[&key].completion.attempt_landed();
                 older.push(key);
             }
         }

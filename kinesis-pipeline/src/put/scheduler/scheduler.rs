@@ -334,7 +334,7 @@ impl Scheduler {
             }
             for user in old {
                 self.shared.counters.expired.add(1);
-                self.records.take(user).fate.expired(now);
+                self.records.take(user).completion.expired(now);
             }
         }
     }

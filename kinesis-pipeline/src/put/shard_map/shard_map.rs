@@ -23,7 +23,7 @@ pub(in crate::put) fn find_hash_keys(users: &mut VecDeque<PendingRecord>, from: 
     for user in users.range_mut(from..) {
         let explicit = user.record.explicit_hash_key;
         let hash_key = explicit.or_else(|| digests.next().map(HashKey::of_digest));
-        user.fate.place_by(hash_key.unwrap_or(HashKey::MIN));
+        user.completion.place_by(hash_key.unwrap_or(HashKey::MIN));
     }
 }
 

@@ -35,7 +35,7 @@ impl ShardQueue {
     /// Whether the first record was sent before.
     fn was_sent(&self, records: &RecordSlab) -> bool {
         let first = self.waiting.front();
-        first.is_some_and(|first| records[first].fate.attempts > 0)
+        first.is_some_and(|first| records[first].completion.attempts > 0)
     }
 
     /// From when on records of it may be sent; `None`: not before something happens.
@@ -76,7 +76,7 @@ impl ShardQueue {
     /// Whether nothing is gained for this queue by waiting for more records.
     pub(super) fn is_full(&self, options: &PutOptions) -> bool {
         if self.aggregate {
-            return !self.packs.is_empty() || self.load.bytes >= options.aggregate_bytes_max;
+            return !self.full.is_empty() || self.load.bytes >= options.aggregate_bytes_max;
         }
         self.load.bytes >= options.request_bytes_max || self.load.records >= REQUEST_RECORDS_MAX
     }
@@ -136,8 +136,11 @@ impl ShardQueue {
             return aggregate_size(records, bytes_max);
         }
         let lone = self.waiting.front().map(|user| (1, user.bytes()));
-        let pack = || self.next_aggregate().map(|pack| (pack.len(), pack.bytes()));
-        lone.or_else(pack).unwrap_or_default()
+        let builder = || {
+            self.next_aggregate()
+                .map(|builder| (builder.len(), builder.bytes()))
+        };
+        lone.or_else(builder).unwrap_or_default()
     }
 
     fn paced_bytes(&self) -> usize {
@@ -147,12 +150,12 @@ impl ShardQueue {
     fn take(&mut self, count: usize, bytes: usize) -> Option<Entry> {
         if self.waiting.is_empty() {
             let open = || self.open.take().map(Box::new);
-            let pack = self.packs.pop_front().or_else(open)?;
+            let builder = self.full.pop_front().or_else(open)?;
             self.load -= Load {
-                records: pack.len(),
-                bytes: pack.user_bytes(),
+                records: builder.len(),
+                bytes: builder.user_bytes(),
             };
-            return Some(Entry::packed(self.id, pack));
+            return Some(Entry::aggregated(self.id, builder));
         }
         if count == 1 {
             return Some(Entry::lone(self.id, self.pop()?));

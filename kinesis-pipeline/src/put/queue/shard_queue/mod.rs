@@ -52,10 +52,10 @@ pub(in crate::put) struct ShardQueue {
     pub(super) shard_id: Option<ShardId>,
     /// With [`Order::PerKey`], the first record is sent again then.
     blocked_until: Option<Instant>,
-    /// Records that go as they are, that keep an order, or that were here before all in `packs`.
+    /// Records that go as they are, that keep an order, or that were here before all in `builders`.
     waiting: VecDeque<RecordKey>,
     /// Records that share Kinesis records that are full ...
-    packs: VecDeque<Box<AggregateBuilder>>,
+    full: VecDeque<Box<AggregateBuilder>>,
     /// ... and those behind them, which others may join.
     open: Option<AggregateBuilder>,
 }
@@ -71,7 +71,7 @@ impl ShardQueue {
             id,
             shard_id,
             waiting: VecDeque::new(),
-            packs: VecDeque::new(),
+            full: VecDeque::new(),
             open: None,
             load: Load::default(),
             pace,
@@ -124,14 +124,14 @@ impl ShardQueue {
         // In order, an aggregate is made when it is sent: of as much as the shard takes then, since there is one at a
         // time.
         if self.aggregate && options.order == Order::None {
-            self.pack(user, options);
+            self.push_aggregated(user, options);
         } else {
             self.waiting.push_back(records.hold(user));
         }
         !was_full && self.is_full(options)
     }
 
-    fn pack(&mut self, user: PendingRecord, options: &PutOptions) {
+    fn push_aggregated(&mut self, user: PendingRecord, options: &PutOptions) {
         let paced_max = self.pace.as_ref().map_or(usize::MAX, |_| QUANTUM_BYTES);
         let bytes_max = options.aggregate_bytes_max.min(paced_max);
         let Some(open) = &mut self.open else {
@@ -141,7 +141,7 @@ impl ShardQueue {
         if let Some(user) = open.push(user, bytes_max) {
             let next = open.next(user);
             let full = std::mem::replace(open, next);
-            self.packs.push_back(Box::new(full));
+            self.full.push_back(Box::new(full));
         }
     }
 
@@ -164,17 +164,17 @@ impl ShardQueue {
     /// Counts again what waits.
     #[cfg(test)]
     pub(super) fn counted(&self) -> Load {
-        let packs = self.packs.iter().map(|pack| &**pack).chain(&self.open);
-        let packed = packs.map(|pack| Load {
-            records: pack.len(),
-            bytes: pack.user_bytes(),
+        let builders = self.full.iter().map(|builder| &**builder).chain(&self.open);
+        let packed = builders.map(|builder| Load {
+            records: builder.len(),
+            bytes: builder.user_bytes(),
         });
         packed.chain([Load::of(&self.waiting)]).sum()
     }
 
     /// Takes all records, in their order.
     pub(super) fn take_all(&mut self, records: &mut RecordSlab) -> VecDeque<RecordKey> {
-        self.unpack_while(records, |_| true);
+        self.split_aggregates_while(records, |_| true);
         self.load = Load::default();
         std::mem::take(&mut self.waiting)
     }
@@ -186,37 +186,39 @@ impl ShardQueue {
 
     /// Takes the records that were accepted at `time` or before, as far as no younger one stands before them.
     pub(super) fn take_until(&mut self, time: Instant, records: &mut RecordSlab) -> Vec<RecordKey> {
-        self.unpack_while(records, |pack| {
-            pack.since().is_some_and(|since| since <= time)
+        self.split_aggregates_while(records, |builder| {
+            builder.since().is_some_and(|since| since <= time)
         });
         let mut older = Vec::new();
         while let Some(first) = self.waiting.front()
-            && records[first].fate.entered_at <= time
+            && records[first].completion.entered_at <= time
         {
             older.extend(self.pop());
         }
         older
     }
 
-    /// Makes records of the first packs.
-    fn unpack_while(
+    /// Makes records of the first builders.
+    fn split_aggregates_while(
         &mut self,
         records: &mut RecordSlab,
         is_meant: impl Fn(&AggregateBuilder) -> bool,
     ) {
-        while let Some(pack) = self.packs.pop_front_if(|pack| is_meant(pack)) {
-            self.waiting.extend(records.hold_all(pack.unpack()));
+        while let Some(builder) = self.full.pop_front_if(|builder| is_meant(builder)) {
+            self.waiting
+                .extend(records.hold_all(builder.into_records()));
         }
-        if self.packs.is_empty()
-            && let Some(pack) = self.open.take_if(|pack| is_meant(pack))
+        if self.full.is_empty()
+            && let Some(builder) = self.open.take_if(|builder| is_meant(builder))
         {
-            self.waiting.extend(records.hold_all(pack.unpack()));
+            self.waiting
+                .extend(records.hold_all(builder.into_records()));
         }
     }
 
     /// The records that share the next Kinesis record, if none goes before them.
     fn next_aggregate(&self) -> Option<&AggregateBuilder> {
-        let first = self.packs.front().map(|pack| &**pack);
+        let first = self.full.front().map(|builder| &**builder);
         first
             .or(self.open.as_ref())
             .filter(|_| self.waiting.is_empty())
@@ -225,7 +227,7 @@ impl ShardQueue {
     /// Returns the time at which the first record was accepted.
     pub(super) fn since(&self, records: &RecordSlab) -> Option<Instant> {
         match self.waiting.front() {
-            Some(first) => Some(records[first].fate.entered_at),
+            Some(first) => Some(records[first].completion.entered_at),
             None => self.next_aggregate()?.since(),
         }
     }
