@@ -13,7 +13,7 @@ use crate::{
         checkpoint::{Checkpoint, CheckpointError, CheckpointPlace},
         error::GetError,
         plan::plan::Begin,
-        shard_reader::retry::{Failures, Verdict},
+        shard_reader::retry::{Failures, RetryDecision},
     },
     service::ErrorClass,
     shard::ShardId,
@@ -90,11 +90,11 @@ impl Elsewhere {
         self.is_running = false;
         let class = ErrorClass::Transient;
         match self.failures.judge(class, now, outage_max, jitter) {
-            Verdict::Again { at, .. } => {
+            RetryDecision::Again { at, .. } => {
                 self.due = Some(at);
                 true
             }
-            Verdict::Final => false,
+            RetryDecision::Final => false,
         }
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    get::shard_reader::retry::{Failures, Verdict},
+    get::shard_reader::retry::{Failures, RetryDecision},
     service::ErrorClass,
 };
 
@@ -78,11 +78,11 @@ impl Listing {
     ) -> bool {
         self.is_running = false;
         match self.failures.judge(class, now, outage_max, jitter) {
-            Verdict::Again { at, .. } => {
+            RetryDecision::Again { at, .. } => {
                 self.due = Some(at);
                 true
             }
-            Verdict::Final => false,
+            RetryDecision::Final => false,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
         },
         error::GetError,
         shard_reader::{
-            retry::Verdict,
+            retry::RetryDecision,
             shard_reader::{FALL_BACK_AFTER, Failure},
         },
     },
@@ -202,14 +202,14 @@ impl Driver {
             return Ok(());
         };
         let now = self.target.clock.instant();
-        let verdict = self.save_timer.on_error(
+        let decision = self.save_timer.on_error(
             error.is_retryable(),
             now,
             self.options.outage_max,
             fastrand::f64(),
         );
-        match verdict {
-            Verdict::Again {
+        match decision {
+            RetryDecision::Again {
                 is_worth_a_warning, ..
             } => {
                 if is_worth_a_warning {
@@ -218,7 +218,7 @@ impl Driver {
                 }
                 Ok(())
             }
-            Verdict::Final => Err(GetError::checkpoint(&self.target.stream, error)),
+            RetryDecision::Final => Err(GetError::checkpoint(&self.target.stream, error)),
         }
     }
 }

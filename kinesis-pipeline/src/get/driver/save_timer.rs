@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    get::shard_reader::retry::{Failures, Verdict},
+    get::shard_reader::retry::{Failures, RetryDecision},
     service::ErrorClass,
 };
 
@@ -60,17 +60,17 @@ impl SaveTimer {
         now: Instant,
         outage_max: Duration,
         jitter: f64,
-    ) -> Verdict {
+    ) -> RetryDecision {
         self.is_running = false;
         let class = if is_retryable {
             ErrorClass::Transient
         } else {
             ErrorClass::Invalid
         };
-        let verdict = self.failures.judge(class, now, outage_max, jitter);
-        if let Verdict::Again { at, .. } = verdict {
+        let decision = self.failures.judge(class, now, outage_max, jitter);
+        if let RetryDecision::Again { at, .. } = decision {
             self.due = at;
         }
-        verdict
+        decision
     }
 }

@@ -25,7 +25,7 @@ use crate::{
             start::Until,
             trimmed::warn_of_gap,
         },
-        shard_reader::retry::{Failures, Verdict},
+        shard_reader::retry::{Failures, RetryDecision},
         stats::Counters,
     },
     service::{ErrorClass, IteratorStart},
@@ -133,8 +133,8 @@ impl Opening<'_> {
             };
             let now = self.target.clock.instant();
             match failures.judge(ErrorClass::Transient, now, BUSY_MAX, fastrand::f64()) {
-                Verdict::Again { at, .. } => tokio::time::sleep_until(at).await,
-                Verdict::Final => {
+                RetryDecision::Again { at, .. } => tokio::time::sleep_until(at).await,
+                RetryDecision::Final => {
                     let stream = &self.target.stream;
                     return Err(GetError::service(stream, Some(&shard_id), error));
                 }

@@ -19,7 +19,7 @@ pub(in crate::get) struct Failures {
 
 /// The decision about a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::get) enum Verdict {
+pub(in crate::get) enum RetryDecision {
     /// Make the call again at this time.
     Again {
         at: Instant,
@@ -46,16 +46,16 @@ impl Failures {
         now: Instant,
         outage_max: Duration,
         jitter: f64,
-    ) -> Verdict {
+    ) -> RetryDecision {
         let first_at = *self.first_at.get_or_insert(now);
         let lasted = now.saturating_duration_since(first_at);
         self.count += 1;
         if !class.may_pass_after(self.count) || lasted >= outage_max {
-            return Verdict::Final;
+            return RetryDecision::Final;
         }
         let is_worth_a_warning = !self.is_warned && lasted >= WARN_AFTER;
         self.is_warned |= is_worth_a_warning;
-        Verdict::Again {
+        RetryDecision::Again {
             at: (now + backoff(self.count, jitter)).min(first_at + outage_max),
             is_worth_a_warning,
         }
@@ -82,7 +82,7 @@ mod tests {
             vec![],
             0,
         );
-        while let Verdict::Again {
+        while let RetryDecision::Again {
             at,
             is_worth_a_warning,
         } = failures.judge(ErrorClass::Transient, now, OUTAGE_MAX, 1.0)
@@ -110,13 +110,13 @@ mod tests {
         ] {
             assert_eq!(
                 Failures::default().judge(class, now, OUTAGE_MAX, 0.0),
-                Verdict::Final
+                RetryDecision::Final
             );
         }
         let mut failures = Failures::default();
         let tries = (0..100)
             .take_while(|_| {
-                failures.judge(ErrorClass::Other, now, OUTAGE_MAX, 0.0) != Verdict::Final
+                failures.judge(ErrorClass::Other, now, OUTAGE_MAX, 0.0) != RetryDecision::Final
             })
             .count();
         assert_eq!(tries, 5);

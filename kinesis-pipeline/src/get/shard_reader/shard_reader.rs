@@ -6,7 +6,7 @@ use super::{
     fan_out::{PAUSE_MAX, Subscriptions},
     lag::LagWatch,
     poll_pacer::{PageFacts, PageSize, PollPacer},
-    retry::{Failures, Verdict},
+    retry::{Failures, RetryDecision},
 };
 use tokio::time::Instant;
 
@@ -354,7 +354,7 @@ impl ShardState {
             class => class,
         };
         match self.failures.judge(class, now, outage_max, jitter) {
-            Verdict::Again {
+            RetryDecision::Again {
                 at,
                 is_worth_a_warning,
             } => {
@@ -363,7 +363,7 @@ impl ShardState {
                     .map_or(at, |subscriptions| subscriptions.retry_at(class, at, now));
                 Failure::Passing { is_worth_a_warning }
             }
-            Verdict::Final => Failure::Final,
+            RetryDecision::Final => Failure::Final,
         }
     }
 
