@@ -1,4 +1,4 @@
-//! The pipeline as its handles share it: the way in, and who drives it.
+//! The pipeline as its handles share it: the queue that takes records, and the hand-over to a driver.
 
 use std::{
     sync::{
@@ -28,42 +28,41 @@ use super::{
 };
 use crate::record::EncodedRecord;
 
-/// One put pipeline: a queue that takes records without a lock, and a driver that runs while there is
-/// something to do.
+/// One put pipeline: a queue that takes records without a lock, and a driver that runs while there is something to do.
 #[derive(Debug)]
 pub(super) struct Pipeline {
     shared: Arc<Shared>,
     inbox: mpsc::Sender<Arrival>,
     home: Mutex<Home>,
-    /// Whether a driver has the state. It is set to false before that driver takes what has arrived for the last
-    /// time, and read by whoever puts the first record after that: no record is left behind.
+    /// Whether a driver has the scheduler. It changes under the lock of `home`. See [`arrive`](Self::arrive).
     driven: AtomicBool,
-    /// No more records are accepted. See [`enter`](Self::enter).
+    /// Whether the pipeline accepts no more records. See [`enter`](Self::enter).
     closed: AtomicBool,
     wake: Notify,
-    /// The weight of what came since the driver took it last, or more.
+    /// The weight of the arrivals since the driver last took them. See [`arrive`](Self::arrive).
     arrived: AtomicUsize,
-    /// At which weight the driver is woken.
+    /// The weight at which arrivals wake the driver. See [`next_put`](Self::next_put).
     wakes_at: AtomicUsize,
-    /// At which weight a patient driver is woken.
+    /// The weight at which arrivals wake a driver that coalesces them.
     coalesce_weight: usize,
 }
 
 /// The scheduler while no driver runs.
 #[derive(Debug)]
 struct Home {
-    /// Absent while a driver has it.
+    /// The scheduler; `None` while a driver has it.
     state: Option<Box<Scheduler>>,
-    /// The runtime of the last driver: a thread without a runtime may put after that driver has parked.
+    /// The runtime of the last driver: it runs the next one if a thread without a runtime puts.
     runtime: Option<Handle>,
 }
 
-/// A driver whose timer runs anyway is woken when so much has come, or half of what there is room for: waking it for
-/// each record costs as much as sending the record.
+/// The weight of arrivals that wakes a driver whose timer is set anyway, or half of the memory budget if that is less.
+/// Waking it for each record would cost as much as sending the record.
 const COALESCE_WEIGHT_MAX: usize = 384 * 1024;
-/// A close that met a put on another thread looks again after this time: the put needs a few instructions more.
+/// The time after which a close looks again that met a put on another thread. The put needs only a few instructions
+/// more.
 const ENTERED_AGAIN_AFTER: Duration = Duration::from_millis(1);
-/// The weight of an arrival besides its bytes.
+/// The weight of an arrival besides its bytes, about the memory that a record takes.
 const ARRIVAL_WEIGHT: usize = 512;
 
 /// The result of a flush.
@@ -107,7 +106,7 @@ impl Pipeline {
         &self.shared
     }
 
-    /// Accepts a record once there is room for it. Cancel safe: until it returns, nothing is accepted.
+    /// Accepts a record once there is budget for it. Cancel safe: until it returns, nothing is accepted.
     pub(super) async fn put(
         self: &Arc<Self>,
         record: EncodedRecord,
@@ -122,8 +121,8 @@ impl Pipeline {
         self.put_reserved(record, permit)
     }
 
-    /// Accepts a record if there is room for it and the stream is known to take one of its size, or gives it
-    /// back: it may be that [`put`](Self::put) accepts it.
+    /// Accepts a record if there is budget for it and the stream is known to take one of its size. Returns it otherwise:
+    /// [`put`](Self::put) may accept it.
     pub(super) fn try_put(
         self: &Arc<Self>,
         record: EncodedRecord,
@@ -138,13 +137,13 @@ impl Pipeline {
         })
     }
 
-    /// Waits for room for a record of this size. Cancel safe.
+    /// Waits for budget for a record of this size. Cancel safe.
     pub(super) async fn reserve(&self, bytes: usize) -> Result<Permit, PutError> {
         self.ready()?;
         Ok(self.shared.budget.acquire(bytes).await)
     }
 
-    /// Accepts a record that has room.
+    /// Accepts a record that has its budget.
     pub(super) fn put_reserved(
         self: &Arc<Self>,
         record: EncodedRecord,
@@ -154,7 +153,7 @@ impl Pipeline {
         self.accept(record, permit.hand_over())
     }
 
-    /// Accepts no more records, and waits until those that were accepted have their results.
+    /// Closes the pipeline for new records, and waits until the accepted ones have their results.
     pub(super) async fn close(self: &Arc<Self>) -> Result<(), FlushError> {
         self.closed.store(true, Ordering::SeqCst);
         let mut failed = 0;
@@ -165,7 +164,7 @@ impl Pipeline {
             if flushed.taken >= awaited {
                 return self.flushed(failed);
             }
-            // A put on another thread is about to leave its record in the queue: see `enter`.
+            // A put on another thread has entered and its record is not in the queue yet: see `enter`.
             sleep(ENTERED_AGAIN_AFTER).await;
         }
     }
@@ -195,8 +194,8 @@ impl Pipeline {
         })
     }
 
-    /// Begins to accept a record, unless the pipeline is closed. The caller leaves the record in the queue without
-    /// waiting for anything.
+    /// Begins to accept a record, unless the pipeline is closed. The caller sends the record to the queue without an await
+    /// in between.
     ///
     /// A put on one thread races with the close on another:
     ///
@@ -208,9 +207,10 @@ impl Pipeline {
     ///   record goes into the queue, behind it
     /// ```
     ///
-    /// The flush says that all is stored, and the record is not. Hence each put is counted before it looks at `closed`,
-    /// and the close sets `closed` before it reads the count, all in one order. Either the put sees that it is closed,
-    /// or the close sees the put in the count: then it flushes again until so many records were taken from the queue.
+    /// The flush reports that all records are stored, but this one is not. Hence each put is counted before it reads
+    /// `closed`, and the close sets `closed` before it reads the count, all sequentially consistent (the store-buffer
+    /// pattern). Either the put sees that the pipeline is closed, or the close sees the put in the count: then it flushes
+    /// again until that number of records was taken from the queue.
     fn enter(&self) -> Result<(), PutError> {
         let counters = &self.shared.counters;
         counters.entered.add_in_order();
@@ -233,7 +233,7 @@ impl Pipeline {
         Ok(self.entered(record, charge))
     }
 
-    /// Leaves a record in the queue that [`enter`](Self::enter) lets in.
+    /// Sends a record to the queue that [`enter`](Self::enter) has let in.
     fn entered(self: &Arc<Self>, record: EncodedRecord, charge: Charge) -> PendingReceipt {
         let (waiter, pending) = PendingReceipt::new(self.shared.target.stream.clone());
         let arrived = Queued {
@@ -246,7 +246,7 @@ impl Pipeline {
         pending
     }
 
-    /// Waits until all records that were accepted before have their results.
+    /// Waits until all records that were accepted before the call have their results.
     pub(super) async fn flush(self: &Arc<Self>) -> Result<(), FlushError> {
         let flushed = self.flush_taken().await?;
         self.flushed(flushed.failed)
@@ -259,7 +259,7 @@ impl Pipeline {
         }
         let (reply, barrier) = oneshot::channel();
         self.arrive(Arrival::Flush(reply));
-        // The reply is dropped if there is no state any more to give it.
+        // The reply is dropped if the scheduler is lost, since a driver panicked.
         let barrier = barrier.await;
         let Barrier { taken, ends } = barrier.map_err(|_| FlushError::Gone { stream: stream() })?;
         let mut failed = 0;
@@ -279,6 +279,36 @@ impl Pipeline {
         })
     }
 
+    /// Sends an arrival to the queue, and sees to it that a driver takes it: starts one, or wakes the one that runs.
+    ///
+    /// # A put and a driver that parks
+    ///
+    /// ```text
+    ///   put                                     park, under the lock of `home`
+    ///   P1  record into the queue               D1  driven = false
+    ///   P2  arrived += weight                   D2  arrived = 0
+    ///   P3  it was 0: reads driven              D3  takes the queue
+    /// ```
+    ///
+    /// If P2 comes before D2, the record was in the queue before, and D3 takes it. If P2 comes after D2, the first put to do
+    /// so finds 0, and D1 was even earlier: P3 reads false, and the put starts a driver. It waits for the lock of `home`. If
+    /// the parking driver has found work and goes on, the put finds no scheduler there and leaves, and the driver takes the
+    /// record in its next round. Puts after the first find more than 0 and leave it to the first.
+    ///
+    /// # A put and a driver that falls asleep
+    ///
+    /// The driver has set `arrived` to 0 and taken the queue, then it sleeps in [`next_put`](Self::next_put):
+    ///
+    /// ```text
+    ///   put                                     next_put
+    ///   P2  arrived += weight                   D4  wakes_at = limit
+    ///   P4  reads wakes_at                      D5  reads arrived, sleeps if it is below the limit
+    /// ```
+    ///
+    /// All four are sequentially consistent. If D5 does not see the weight of a put, it comes before that put's P2. Then D4
+    /// comes before its P4, which reads the current limit. So of the puts that D5 has missed, or seen as too light, the one
+    /// that lifts the sum to the limit knows the limit, and notifies. If D5 sees the limit reached, the driver does not
+    /// sleep. A put that reads the limit of an earlier sleep may notify in vain: that costs one round of the driver.
     fn arrive(self: &Arc<Self>, arrival: Arrival) {
         let weight = match &arrival {
             Arrival::Put(user) => ARRIVAL_WEIGHT + user.record.size_bytes(),
@@ -289,38 +319,37 @@ impl Pipeline {
             return arrival.refused(&self.shared);
         }
         let before = self.arrived.fetch_add(weight, Ordering::SeqCst);
-        // What came before this, and after the driver took what had arrived, has looked for the driver.
+        // Only the first arrival since the driver took the others looks for it.
         if before == 0 && !self.driven.load(Ordering::SeqCst) {
             self.start_driver();
         }
-        // The driver sets the one and reads the other afterwards, here it is the other way round: what the
-        // driver does not see sees that it has to wake the driver.
         let wakes_at = self.wakes_at.load(Ordering::SeqCst);
         if before < wakes_at && before + weight >= wakes_at {
             self.wake.notify_one();
         }
     }
 
+    /// Starts a driver on the current runtime, or on that of the last driver, unless one has the scheduler.
     fn start_driver(self: &Arc<Self>) {
         let (state, runtime) = {
             let mut home = self.home();
             if let Ok(current) = Handle::try_current() {
                 home.runtime = Some(current);
             }
-            // There is one: where no driver ran before, nothing is put without a runtime.
+            // There is always one: the first put was refused unless it had a runtime.
             let Some(runtime) = home.runtime.clone() else {
                 return;
             };
             self.driven.store(true, Ordering::SeqCst);
             (home.state.take(), runtime)
         };
-        // On a runtime that is shutting down the task is dropped at once, which locks `home` again.
+        // Outside of the lock: a runtime that is shutting down drops the task at once, and `abandon` locks `home`.
         if let Some(state) = state {
             runtime.spawn(Driver::new(Arc::clone(self), state).run());
         }
     }
 
-    /// Loses the state, as the panic of a driver does.
+    /// Loses the scheduler, as a panic in a driver's code does.
     #[cfg(test)]
     pub(super) fn lose_state(&self) {
         drop(self.home().state.take());
@@ -330,14 +359,19 @@ impl Pipeline {
         self.home.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The driver takes what has come. To be called before it looks into the queue.
+    /// Resets the weight of the arrivals. The driver calls it before it takes the queue: a record that comes in between is
+    /// taken with the others, and its weight only wakes the driver once too often.
     pub(super) fn take_arrived(&self) {
-        // Reading it makes the records visible whose weight it has.
+        // This read synchronizes with the addition in `arrive`: records whose weight it takes are in the queue.
         self.arrived.swap(0, Ordering::SeqCst);
     }
 
-    /// Waits until something may have been put since the last [`take_arrived`](Self::take_arrived); a
-    /// patient driver, until much has.
+    /// Waits until records may have arrived since the last [`take_arrived`](Self::take_arrived). A driver that `coalesces`
+    /// arrivals sleeps until their weight is worth a round.
+    ///
+    /// The limit is set before the weight is read, while a put adds its weight before it reads the limit: see
+    /// [`arrive`](Self::arrive) for the interleavings. Cancel safe: a notification that comes while the future is not
+    /// polled is kept, or belongs to records that the next round takes anyway.
     pub(super) async fn next_put(&self, coalesces: bool) {
         let wakes_at = if coalesces { self.coalesce_weight } else { 1 };
         self.wakes_at.store(wakes_at, Ordering::SeqCst);
@@ -346,8 +380,8 @@ impl Pipeline {
         }
     }
 
-    /// Takes the state back from a driver that has nothing to do, or gives it back if something was put
-    /// meanwhile.
+    /// Takes the scheduler back from a driver that has nothing to do, or returns it if records have arrived meanwhile. See
+    /// [`arrive`](Self::arrive) for the interleavings with puts.
     pub(super) fn park(&self, mut state: Box<Scheduler>) -> Option<Box<Scheduler>> {
         let mut home = self.home();
         self.driven.store(false, Ordering::SeqCst);
@@ -362,7 +396,7 @@ impl Pipeline {
         Some(state)
     }
 
-    /// Takes the state back from a driver that can go on no longer, and ends the records that it had.
+    /// Takes the scheduler back from a driver that was dropped while it ran, and fails its records.
     pub(super) fn abandon(&self, mut state: Box<Scheduler>) {
         let abandoned = {
             let mut home = self.home();
@@ -383,7 +417,7 @@ impl Pipeline {
                 "the runtime shut down before these records were sent"
             );
         }
-        // Ending a record wakes whoever waits for it: not under the lock.
+        // Outside of the lock: failing a record wakes the task that waits for it.
         drop(abandoned);
     }
 }

@@ -1,11 +1,11 @@
-//! An aggregate that is written as its records come: what is left of each is its completion.
+//! An aggregate under construction. Each record's bytes are written at once; only its completion is kept.
 //!
 //! ```text
-//!   record ─> push ─> .. ─> sent ─┬─ stored ─> completions end
-//!                                 └─ failed ─> unpack ─> records again
+//!   record ─> push ─> .. ─> sent ─┬─ stored ─> completions get their receipts
+//!                                 └─ failed ─> into_records ─> records again
 //! ```
 //!
-//! While only one record has come it is kept as it is, since it would go alone.
+//! The first record is kept as it is until the second comes, since a record without others is sent alone.
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -23,23 +23,23 @@ use crate::{
     wire::aggregate::{self, Writer},
 };
 
-/// The initial capacity of an aggregate, in bytes. An aggregate after a full one begins with that one's capacity.
+/// The initial capacity of an aggregate. An aggregate after a full one begins with that one's size.
 const SMALL: Expected = Expected {
     bytes: 1_024,
     records: 4,
     keys: 0,
 };
 
-/// The user records of one Kinesis record, which is written already.
+/// An aggregate under construction: the bytes of its user records, and their completions.
 #[derive(Debug)]
 pub(in crate::put) struct AggregateBuilder {
     content: Content,
     completions: Vec<Completion>,
     /// The upper bound of the Kinesis record's size, in bytes.
     bytes: usize,
-    /// The data and keys of the user records ...
+    /// The size of the user records' data and keys ...
     user_bytes: usize,
-    /// ... and the data alone.
+    /// ... and of the data alone.
     data_bytes: usize,
     /// The number of attempts, the one in flight included.
     attempts: u32,
@@ -54,14 +54,14 @@ struct Expected {
     keys: usize,
 }
 
-/// The state of the records' bytes.
+/// The bytes of the records, by state.
 #[derive(Debug)]
 enum Content {
-    /// A Kinesis record that is done: the one user record, or an aggregate with its MD5.
+    /// A finished Kinesis record: a single user record, or an aggregate with its MD5.
     Done(EncodedRecord),
-    /// More can come.
+    /// An aggregate that takes more records.
     Open(Writer),
-    /// On its way to the service.
+    /// Lent to a request in flight.
     Sent,
 }
 
@@ -70,7 +70,7 @@ impl AggregateBuilder {
         Self::expecting(SMALL, user)
     }
 
-    /// One that will become as large as this one.
+    /// Makes a builder that expects the size of this one, with its first record.
     pub(in crate::put) fn next(&self, user: PendingRecord) -> Self {
         let Content::Open(writer) = &self.content else {
             return Self::new(user);
@@ -98,7 +98,7 @@ impl AggregateBuilder {
         }
     }
 
-    /// Reads what a [`push`](Self::push) of this record will need.
+    /// Prefetches the memory that a [`push`](Self::push) of this record will read.
     #[inline]
     pub(in crate::put) fn prefetch(&self, record: &EncodedRecord) -> Touched {
         let completions = self
@@ -112,7 +112,7 @@ impl AggregateBuilder {
         }
     }
 
-    /// Takes another record if the aggregate stays within this many bytes, or gives it back.
+    /// Adds a record if the aggregate stays within `bytes_max` bytes, or returns it.
     pub(in crate::put) fn push(
         &mut self,
         user: PendingRecord,
@@ -153,7 +153,7 @@ impl AggregateBuilder {
         self.completions.len()
     }
 
-    /// The upper bound of the Kinesis record's size, in bytes.
+    /// Returns the upper bound of the Kinesis record's size, in bytes.
     pub(in crate::put) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -168,7 +168,7 @@ impl AggregateBuilder {
         self.data_bytes
     }
 
-    /// The first of its records.
+    /// Returns the completion of its first record.
     pub(super) fn first(&self) -> Option<&Completion> {
         self.completions.first()
     }
@@ -194,7 +194,7 @@ impl AggregateBuilder {
         self.completions.iter().map(Completion::hash_key)
     }
 
-    /// An attempt begins: what is to be sent becomes the next of the drafts. Returns how large it is.
+    /// Begins an attempt: moves the bytes to the drafts of a request. Returns their size.
     pub(super) fn sent(&mut self, drafts: &mut Drafts) -> usize {
         self.attempts += 1;
         match std::mem::replace(&mut self.content, Content::Sent) {
@@ -211,17 +211,17 @@ impl AggregateBuilder {
         }
     }
 
-    /// The attempt is over: what was sent comes back.
+    /// Ends an attempt: takes the bytes back.
     pub(super) fn returned(&mut self, sent: EncodedRecord) {
         self.content = Content::Done(sent);
     }
 
-    /// The attempt does not count: the request was refused for another record's sake.
+    /// Takes back an attempt whose request was refused because of another record.
     pub(super) fn attempt_was_not_about_it(&mut self) {
         self.attempts -= 1;
     }
 
-    /// All user records are stored. The room that they took goes over to `freed`.
+    /// Completes all user records as stored. Their budget goes over to `freed`.
     pub(super) fn stored(&mut self, at: &StoredAt, now: Instant, freed: &mut Charge) {
         prefetch(self.completions.iter().map(Completion::prefetch));
         for (index, mut completion) in (0..).zip(std::mem::take(&mut self.completions)) {
@@ -230,7 +230,7 @@ impl AggregateBuilder {
         }
     }
 
-    /// The user records one by one, as if each had been sent as often as the whole. They have memory of their own.
+    /// Splits the aggregate into user records, each with the attempts of the aggregate. Their bytes are copied.
     pub(in crate::put) fn into_records(mut self) -> Vec<PendingRecord> {
         let records = match std::mem::replace(&mut self.content, Content::Sent) {
             Content::Open(writer) => records_of(&writer.finish_with([0; 16])),
@@ -258,7 +258,7 @@ impl AggregateBuilder {
     }
 }
 
-/// Ends its records. If it was in flight when its request was dropped, the records may have been stored.
+/// Marks the records as in flight if the request was dropped with them: their errors say that they may be stored.
 impl Drop for AggregateBuilder {
     fn drop(&mut self) {
         if matches!(self.content, Content::Sent) {

@@ -1,4 +1,4 @@
-//! The scheduler's reaction to the response of a request, or to its failure.
+//! The scheduler's reaction to the end of a request: complete, retry, halve.
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,11 +42,11 @@ fn split(sent: usize, outcome: Result<PutRecordsAnswer, AttemptError>) -> Outcom
 }
 
 impl Scheduler {
-    /// A request came back.
+    /// Takes the end of a request.
     pub(in crate::put) fn on_sent(&mut self, sent: Sent, now: Instant) {
         self.in_flight -= 1;
         self.answered = true;
-        // One for all: what failed together is sent again together.
+        // One random number for all: records that failed together are sent again together.
         let jitter = self.rng.f64();
         let Sent {
             mut entries,
@@ -106,7 +106,7 @@ impl Scheduler {
         }
     }
 
-    /// A request was lost with its keys: its task was ended.
+    /// Takes the loss of a request: its task panicked or was aborted, and the keys of its records are lost.
     pub(in crate::put) fn on_lost(&mut self, now: Instant) {
         self.in_flight -= 1;
         self.answered = true;
@@ -114,8 +114,8 @@ impl Scheduler {
         self.after_answer(now);
     }
 
-    /// Finds the records of lost requests, and the queues that wait for them, once no other request is in flight. No request
-    /// is sent until then.
+    /// Fails the records of lost requests and unblocks their queues, once no other request is in flight. No request is sent
+    /// until then: which records were lost is only known when all others have come back.
     fn end_lost(&mut self) {
         if self.lost && self.in_flight == 0 {
             self.lost = false;
@@ -124,7 +124,7 @@ impl Scheduler {
         }
     }
 
-    /// Notes whether the service was reached. Another kind of outage begins anew.
+    /// Notes whether the service was reached. An outage of another kind counts from now.
     fn note_outage(&mut self, outcomes: &Outcomes, now: Instant) {
         let outage = match outcomes {
             Outcomes::All(failure) => failure.outage(),
@@ -137,13 +137,13 @@ impl Scheduler {
         });
     }
 
-    /// Returns the duration of the outage.
+    /// Returns the duration of the current outage.
     fn outage_lasted(&self, now: Instant) -> Duration {
         self.outage
             .map_or(Duration::ZERO, |(_, since)| now.duration_since(since))
     }
 
-    /// An outage that has lasted long enough fails all that waits: each record would only find out the same.
+    /// Fails all waiting records if the outage has lasted long enough: each would only meet the same error.
     fn give_up_in(&mut self, outage: Outage, failure: &AttemptError, now: Instant) {
         if self.outage_lasted(now) < outage_max(&self.shared.options, outage) {
             return;
@@ -224,7 +224,7 @@ impl Scheduler {
         if !self.is_ordered() {
             return self.retry_queue.push(users, due);
         }
-        // The records behind them wait too.
+        // The records behind them keep their order, so they wait too.
         self.queues.push_first(users, &self.records);
         if let Some(queue) = self.queues.queue_of(queue) {
             queue.block_until(due);

@@ -13,18 +13,18 @@ use crate::{
 /// The decision about a record whose attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RetryDecision {
-    /// It is sent again after this time.
+    /// Send it again after this time.
     Again(Duration),
-    /// It has been tried enough.
+    /// Give it up: it has been tried enough.
     GiveUp,
-    /// No retry changes the answer.
+    /// Reject it: no retry changes the answer.
     Reject,
 }
 
-/// Decides what becomes of a record.
+/// Decides about a record whose attempt failed.
 ///
-/// `attempts` counts the failed one; `lasted` is how long the same [`Outage`] has kept all requests from the
-/// service; `jitter` is a random number from 0 to 1.
+/// `attempts` includes the failed one; `lasted` is the time for which the same [`Outage`] has kept all requests from
+/// the service; `jitter` is a random number from 0 to 1.
 pub(super) fn decide(
     options: &PutOptions,
     failure: &AttemptError,
@@ -56,7 +56,7 @@ pub(super) fn decide(
     RetryDecision::Again(backoff.after(attempts, jitter))
 }
 
-/// Returns the duration of an outage after which all that waits is given up.
+/// Returns the duration of an outage after which all waiting records are given up.
 pub(super) fn outage_max(options: &PutOptions, outage: Outage) -> Duration {
     match outage {
         Outage::Unreachable => options.unreachable_max,

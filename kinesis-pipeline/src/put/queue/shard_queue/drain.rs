@@ -1,4 +1,4 @@
-//! The records of one queue that a request takes: when they are ripe, how many, and how large they are together.
+//! The drain of one queue into a request: when its records are ripe, how many go, and how large they are together.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use crate::put::{
 /// The extra time that a paced queue waits, so that the records of other shards share its request.
 const PACED_TOGETHER: Duration = Duration::from_millis(4);
 
-/// The inputs that are the same for all queues when a request is drained from them.
+/// The inputs of a drain that are the same for all queues.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::put) struct Drain<'a> {
     pub(in crate::put) options: &'a PutOptions,
     /// The storage of the records.
     pub(in crate::put) records: &'a RecordSlab,
     pub(in crate::put) now: Instant,
-    /// Nothing is gained by waiting for more records.
+    /// Whether records are sent without lingering.
     pub(in crate::put) flush_now: bool,
-    /// Only records that were sent before.
+    /// Whether only retried records are sent.
     pub(in crate::put) retries_only: bool,
 }
 
@@ -38,7 +38,7 @@ impl ShardQueue {
         first.is_some_and(|first| records[first].completion.attempts > 0)
     }
 
-    /// From when on records of it may be sent; `None`: not before something happens.
+    /// Returns the time at which records of the queue may be sent; `None`: not before another event.
     pub(in crate::put::queue) fn ripe_at(&self, drain: Drain<'_>) -> Option<Instant> {
         let since = self.since(drain.records)?;
         let was_sent = self.was_sent(drain.records);
@@ -73,7 +73,7 @@ impl ShardQueue {
         })
     }
 
-    /// Whether nothing is gained for this queue by waiting for more records.
+    /// Whether the queue already fills a request or an aggregate.
     pub(super) fn is_full(&self, options: &PutOptions) -> bool {
         if self.aggregate {
             return !self.full.is_empty() || self.load.bytes >= options.aggregate_bytes_max;
@@ -96,7 +96,8 @@ impl ShardQueue {
         let mut began = false;
         while self.has_more(drain) {
             let (count, bytes) = self.next_size(drain);
-            // Only the first may overdraw: what is left of the pace is better spent on a full record later.
+            // Only the first one may overdraw the bucket: the tokens that are left are better spent on a full aggregate
+            // later.
             if began && self.paced_bytes() < bytes {
                 break;
             }
@@ -112,7 +113,7 @@ impl ShardQueue {
         true
     }
 
-    /// Whether another Kinesis record may be cut, once one may.
+    /// Whether another Kinesis record may be taken after the first.
     fn has_more(&self, drain: Drain<'_>) -> bool {
         let was_sent = || self.was_sent(drain.records);
         let lingered = || {
@@ -128,7 +129,7 @@ impl ShardQueue {
             && (!self.aggregate || gathered())
     }
 
-    /// Returns the number of user records in the next Kinesis record, and its largest size in bytes.
+    /// Returns the number of user records in the next Kinesis record, and the upper bound of its size in bytes.
     fn next_size(&self, drain: Drain<'_>) -> (usize, usize) {
         if self.aggregate && !self.waiting.is_empty() {
             let records = self.waiting.iter().map(|user| &drain.records[user].record);
