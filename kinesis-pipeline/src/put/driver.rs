@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     admission::shared::Shared,
-    pipeline::Pipeline,
+    pipeline::pipeline::Pipeline,
     request::send::{Sent, send},
     scheduler::scheduler::{Scheduler, Wake},
 };

@@ -1,13 +1,15 @@
-//! Errors of puts: the reason for one record, the failure of one attempt, and the record that comes back.
+//! Errors of puts: of one record (with the record, in `failure`), of one attempt, and of a flush or close.
 
 mod attempt;
 mod failure;
+mod flush;
 
 use std::{sync::Arc, time::Duration};
 
 pub use attempt::AttemptError;
 pub(super) use attempt::Outage;
 pub use failure::PutFailure;
+pub use flush::{CloseError, FlushError};
 
 use super::options::RECORD_BYTES_MAX;
 use crate::{

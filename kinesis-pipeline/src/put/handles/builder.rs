@@ -5,7 +5,7 @@ use crate::{
     put::{
         admission::shared::Shared,
         options::{InvalidPutOption, Order, PutAgain, PutOptions},
-        pipeline::Pipeline,
+        pipeline::pipeline::Pipeline,
     },
     stream::KinesisStream,
 };

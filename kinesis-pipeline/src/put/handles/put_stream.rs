@@ -18,7 +18,7 @@ use crate::{
     put::{
         error::{PutError, PutFailure},
         pending::receipt::{PendingReceipt, PutResult, Receipt},
-        pipeline::Pipeline,
+        pipeline::pipeline::Pipeline,
     },
     record::{EncodedRecord, KinesisRecord},
     stream::KinesisStream,

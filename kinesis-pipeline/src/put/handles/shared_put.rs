@@ -14,7 +14,7 @@ use crate::{
         error::PutError,
         options::PutOptions,
         pending::receipt::Receipt,
-        pipeline::Pipeline,
+        pipeline::pipeline::Pipeline,
     },
     record::{EncodedRecord, KinesisRecord},
     stream::KinesisStream,

@@ -11,9 +11,12 @@ use std::{
 
 use futures_sink::Sink;
 
-use super::producer::{FlushError, Producer};
+use super::producer::Producer;
 use crate::{
-    put::{error::PutError, pipeline::Pipeline},
+    put::{
+        error::{FlushError, PutError},
+        pipeline::pipeline::Pipeline,
+    },
     record::KinesisRecord,
 };
 
