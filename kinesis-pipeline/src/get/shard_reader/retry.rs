@@ -6,7 +6,7 @@ use crate::service::{ErrorClass, backoff::Backoff};
 
 /// The waits before a failed call is made again.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
-/// The duration of a run of failures before it is worth a warning.
+/// The duration after which a run of failures is worth a warning.
 const WARN_AFTER: Duration = Duration::from_secs(15);
 
 /// The failures of one kind of call since it last succeeded.
@@ -38,8 +38,8 @@ impl Failures {
         self.count > 0
     }
 
-    /// Counts a failure and decides what to do about it: a run of failures that has lasted for `outage_max`
-    /// is final. `jitter` is random, 0 to 1.
+    /// Counts a failure and decides about a retry. A run of failures that has lasted for `outage_max` is final. `jitter` is
+    /// random, 0 to 1.
     pub(in crate::get) fn judge(
         &mut self,
         class: ErrorClass,
