@@ -17,10 +17,10 @@ use crate::{
     shard::{HashKeyRange, Position, ShardId},
 };
 
-/// The reason why records could not be read.
+/// An error of a reader.
 ///
-/// [`Decode`](Self::Decode) is about one record, and the next follows it. Every other error that comes out of
-/// [`Records`](crate::Records) is its last item; see [`ends_the_stream`](Self::ends_the_stream).
+/// [`Decode`](Self::Decode) is about one record, and the next record follows it. Every other error is the last item of
+/// [`Records`](crate::Records): see [`ends_the_stream`](Self::ends_the_stream).
 ///
 /// # Examples
 ///
@@ -52,14 +52,14 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum GetError {
-    /// A record's bytes are not what the codec writes. The next record follows.
+    /// A record's bytes could not be decoded by the codec. The next record follows.
     #[non_exhaustive]
     Decode {
         /// The position of the record.
         position: Box<Position>,
         /// The record's bytes.
         raw: Bytes,
-        /// The key that it was put with.
+        /// The partition key of the record.
         partition_key: PartitionKey,
         /// The arrival time of the record.
         arrived_at: SystemTime,
@@ -76,8 +76,7 @@ pub enum GetError {
         /// The number of shards that the stream retains, open and closed. Shard numbers go from 0 to `count - 1`.
         count: usize,
     },
-    /// The service does not know this sequence number in this shard: it is not the shard's, or its record has
-    /// expired.
+    /// The service does not know this sequence number in this shard: it belongs to another shard, or its record has expired.
     #[non_exhaustive]
     UnknownPosition {
         /// The stream.
@@ -87,9 +86,8 @@ pub enum GetError {
         /// The service's error.
         source: Box<ServiceError>,
     },
-    /// The application had not finished a shard when its records expired, or its checkpoint is older than what the
-    /// stream retains: records may be missing. Choose where to go on with
-    /// [`Reader::on_trimmed`](crate::Reader::on_trimmed).
+    /// Records have expired before the application has read them: its checkpoint is older than the retention of the
+    /// stream. Choose where to continue with [`Reader::on_trimmed`](crate::Reader::on_trimmed).
     #[non_exhaustive]
     Trimmed {
         /// The stream.
@@ -97,13 +95,13 @@ pub enum GetError {
         /// The position up to which the shard was read.
         checkpoint: Box<Checkpoint>,
     },
-    /// A checkpoint and the stream contradict each other: it was saved in another stream that had the same name, which
-    /// was deleted and made again. Remove the application's checkpoints, or take another application name.
+    /// A checkpoint contradicts the stream: it was saved in an earlier stream of the same name. Remove the application's
+    /// checkpoints, or use another application name.
     #[non_exhaustive]
     Mismatch {
         /// The stream.
         stream: StreamId,
-        /// The checkpoint; of a reader that is running, how far the shard was read.
+        /// The checkpoint; for a running reader, the position up to which the shard was read.
         checkpoint: Box<Checkpoint>,
         /// The fact of the stream.
         found: Box<Mismatch>,
@@ -113,11 +111,11 @@ pub enum GetError {
     IncompleteListing {
         /// The stream.
         stream: StreamId,
-        /// Hash keys that no shard of the listing takes.
+        /// A range of hash keys that no shard of the listing takes.
         missing: HashKeyRange,
     },
-    /// This machine's clock is ahead of the service's by more than the minute that is borne, and the reader needs a
-    /// time of it: for a checkpoint of where LATEST was, for instance.
+    /// This machine's clock is ahead of the service's by more than a minute, and the reader needs its time, for instance to
+    /// save the position of `Latest` as a checkpoint.
     #[non_exhaustive]
     ClockSkew {
         /// The stream.
@@ -127,7 +125,7 @@ pub enum GetError {
         /// The upper bound of the skew.
         ahead_max: Duration,
     },
-    /// The checkpoints could not be loaded, or not saved for good or for longer than the reader keeps trying.
+    /// The checkpoints could not be loaded, or could not be saved for longer than the reader keeps trying.
     #[non_exhaustive]
     Checkpoint {
         /// The stream.
@@ -135,8 +133,8 @@ pub enum GetError {
         /// The store's error.
         source: Box<CheckpointError>,
     },
-    /// The stream cannot be read by enhanced fan-out as this consumer: it cannot be registered, because of the
-    /// limit of consumers for instance, does not become active, or was removed.
+    /// The stream cannot be read by enhanced fan-out as this consumer. The consumer cannot be registered (the limit of
+    /// consumers may be reached), does not become active, or was removed.
     #[non_exhaustive]
     Consumer {
         /// The stream.
@@ -146,7 +144,7 @@ pub enum GetError {
         /// The service's error.
         source: Box<ServiceError>,
     },
-    /// More records of a shard wait for their ack than are kept track of.
+    /// Too many records of a shard wait for their ack.
     #[non_exhaustive]
     TooManyUnacked {
         /// The stream.
@@ -161,12 +159,12 @@ pub enum GetError {
     Service {
         /// The stream.
         stream: StreamId,
-        /// The shard that was being read, if it was about one.
+        /// The shard of the call, if it was about one.
         shard: Option<ShardId>,
         /// The service's error.
         source: Box<ServiceError>,
     },
-    /// The task that fetches was ended from outside: the runtime in which the reader was opened shut down.
+    /// The task that fetches was aborted: the runtime in which the reader was opened has shut down.
     #[non_exhaustive]
     Interrupted {
         /// The stream.
@@ -175,7 +173,7 @@ pub enum GetError {
 }
 
 impl GetError {
-    /// Whether a new reader may succeed later without a change on your side.
+    /// Whether a new reader may succeed later without a change by you.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -190,13 +188,13 @@ impl GetError {
         }
     }
 
-    /// Whether the reader gives out nothing after this error. Only after [`Decode`](Self::Decode) it goes on.
+    /// Whether the reader ends with this error: true for all but [`Decode`](Self::Decode).
     #[must_use]
     pub fn ends_the_stream(&self) -> bool {
         !matches!(self, Self::Decode { .. })
     }
 
-    /// The service's error, if there is one.
+    /// Returns the service's error, if there is one.
     #[must_use]
     pub fn service_error(&self) -> Option<&ServiceError> {
         match self {
@@ -207,8 +205,8 @@ impl GetError {
         }
     }
 
-    /// The error of a shard that the stream does not have, of a number or an id that a user gave; `count` is the number
-    /// of shards that the stream retains.
+    /// Makes the error of a shard, by number or id, that the stream does not have. `count` is the number of shards that the
+    /// stream retains.
     #[must_use]
     pub fn shard_not_found(stream: StreamId, shard: ShardSelector, count: usize) -> Self {
         Self::ShardNotFound {

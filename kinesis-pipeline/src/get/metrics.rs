@@ -1,6 +1,6 @@
 //! The metrics of a reader, under the names of [`crate::metrics`].
 //!
-//! Nothing here runs for a record: totals are read from [`ReaderStats`] when those change.
+//! No code here runs for a single record: totals are read from [`ReaderStats`] when those change.
 
 use std::{future::Future, time::Duration};
 
@@ -75,12 +75,12 @@ impl GetMetrics {
         self.totals.publish(stats);
     }
 
-    /// So many shards are being read.
+    /// Sets the number of shards that are being read.
     pub(super) fn on_open_shards(&self, count: usize) {
         self.open_shards.publish(count as u64);
     }
 
-    /// Makes a `GetRecords` call.
+    /// Makes a `GetRecords` call and measures its time.
     pub(super) async fn timed<F: Future>(&self, clock: &Clock, call: F) -> F::Output {
         let stopwatch = Stopwatch::start(clock);
         let answer = call.await;
@@ -88,7 +88,7 @@ impl GetMetrics {
         answer
     }
 
-    /// A page of a shard came.
+    /// Notes a page of a shard.
     pub(crate) fn on_page(&self, shard_id: &ShardId, behind_latest: Option<Duration>) {
         if let Some(behind) = behind_latest {
             self.behind_latest
@@ -100,17 +100,17 @@ impl GetMetrics {
         self.errors.add(kind(class), 1);
     }
 
-    /// So many bytes of the prefetch budget are used.
+    /// Sets the number of bytes of the prefetch budget that are used.
     pub(super) fn on_prefetched(&self, bytes: usize) {
         self.prefetched.publish(bytes as u64);
     }
 
-    /// A shard is read no more.
+    /// Notes that a shard is not read any more.
     pub(super) fn on_left(&self, shard_id: &ShardId) {
         self.behind_latest.leave(shard_id.as_str());
     }
 
-    /// Nothing is fetched any more.
+    /// Notes the end of fetching.
     pub(super) fn on_end(&self) {
         self.open_shards.publish(0);
         self.prefetched.publish(0);

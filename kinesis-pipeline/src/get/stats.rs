@@ -16,31 +16,31 @@ use crate::{
 pub struct ReaderStats {
     /// The shards that are being read, by id.
     pub shards: BTreeMap<ShardId, ShardStats>,
-    /// Pages fetched, empty ones included.
+    /// Pages that were fetched, empty ones included.
     pub pages: u64,
-    /// Kinesis records fetched; an [aggregate](crate::guide::words) counts as one.
+    /// Kinesis records that were fetched. An [aggregate](crate::guide::words) counts as one.
     pub records: u64,
     /// Bytes of data in these records.
     pub data_bytes: u64,
-    /// User records given out, those that could not be decoded included; counted when the last record of their
-    /// page was, or the page was dropped.
+    /// User records that were given out, with those that could not be decoded. They are counted page by page, when the last
+    /// record of a page is given out or the page is dropped.
     pub user_records: u64,
-    /// Those of them that could not be decoded.
+    /// User records that could not be decoded.
     pub undecodable_records: u64,
-    /// [Strays](crate::guide::words): records of aggregates that do not belong to the shard that the aggregate is in, counted when the page
-    /// was taken.
+    /// [Strays](crate::guide::words): records of aggregates that do not belong to the aggregate's shard. Counted when their
+    /// page is taken.
     pub stray_records: u64,
     /// Calls that the service refused because they came too fast.
     pub throttled_calls: u64,
-    /// Other calls that failed and were made again.
+    /// Other calls that failed and were retried.
     pub failed_calls: u64,
-    /// Places to go on from that had expired: behind each, records may be missing.
+    /// Expired positions, after each of which records may be missing.
     pub gaps: u64,
     /// Shards that were read to their end.
     pub shards_ended: u64,
 }
 
-/// One shard that is being read.
+/// The counters of one shard that is being read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShardStats {
@@ -48,7 +48,7 @@ pub struct ShardStats {
     pub behind_latest: Option<Duration>,
     /// The time of the last page.
     pub last_page_at: Option<SystemTime>,
-    /// Kinesis records fetched.
+    /// Kinesis records that were fetched.
     pub records: u64,
     /// The error of the last call; `None` after one that succeeded.
     pub failing: Option<ErrorClass>,
@@ -79,8 +79,7 @@ impl ReaderStats {
     }
 }
 
-/// The numbers of one reader, and the metrics that follow them. Locked for the length of an update or a copy
-/// only.
+/// The counters of one reader, and the metrics that follow them. The lock is held for an update or a copy only.
 #[derive(Clone, Debug)]
 pub(super) struct Counters(Arc<Inner>);
 
@@ -102,7 +101,7 @@ impl ReaderGauge {
         Self { counters, shard_id }
     }
 
-    /// Returns the last page's lag and the last call's error; nothing once the shard is read no more.
+    /// Returns the last page's lag and the last call's error; empty once the shard is not read any more.
     pub(crate) fn shard(&self) -> ShardStats {
         let stats = self.counters.lock();
         let shard = stats.shards.get(&self.shard_id);
@@ -151,7 +150,7 @@ impl Counters {
         });
     }
 
-    /// Records of a page were given out, and no more of it will be.
+    /// Counts the records that were given out of a page that is finished or dropped.
     pub(super) fn on_given(&self, records: u64) {
         self.update(|stats| stats.user_records += records);
     }
@@ -168,7 +167,7 @@ impl Counters {
         self.update(|stats| stats.gaps += 1);
     }
 
-    /// The shard was read to its end, or is not read any more.
+    /// Notes a shard that was read to its end, or is not read any more.
     pub(super) fn on_left(&self, shard_id: &ShardId, is_ended: bool) {
         self.metrics().on_left(shard_id);
         self.update(|stats| {

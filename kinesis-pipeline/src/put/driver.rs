@@ -1,4 +1,4 @@
-//! The one task that moves a pipeline's records.
+//! The driver: the one task that moves a pipeline's records.
 
 use std::{
     future::{Future, poll_fn},
@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     admission::shared::Shared,
-    pipeline::Pipeline,
+    pipeline::pipeline::Pipeline,
     request::send::{Sent, send},
     scheduler::scheduler::{Scheduler, Wake},
 };
@@ -27,34 +27,34 @@ use crate::{
     shard::Shard,
 };
 
-/// The state while a driver owns it.
+/// A driver, which owns the scheduler while it runs.
 ///
-/// Dropping it, as a runtime does that shuts down, ends all of its records and gives the state back, so that
-/// a later put can start a driver on another runtime.
+/// Dropping it, as a runtime does that shuts down, fails all of its records and gives the scheduler back to the
+/// pipeline, so that a later put can start a driver on another runtime.
 pub(super) struct Driver {
     pipeline: Arc<Pipeline>,
-    /// Absent once it was given back.
+    /// Absent once it was given back to the pipeline.
     state: Option<Box<Scheduler>>,
 }
 
 /// An event that the driver waits for.
 enum Event {
-    /// Something was put.
+    /// Records may have arrived.
     Put,
-    /// A request came back, or its task panicked.
+    /// A request ended, or its task panicked.
     Sent(Result<Sent, JoinError>),
-    /// The shards were listed, or the task panicked.
+    /// A listing of the shards ended, or its task panicked.
     Shards(Result<Listing, JoinError>),
-    /// It is time for a retry or for a batch that has gathered long enough.
+    /// The timer fired: a retry is due, a batch has lingered long enough, or a record has expired.
     Time,
 }
 
 type Listing = Result<Vec<Shard>, Box<ServiceError>>;
 
-/// The longest wait for a page of a listing: records wait for it.
+/// The time limit of one page of a listing. It is shorter than that of a request, since all records wait for it.
 const PAGE_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 
-/// The calls that are under way. Dropping it ends them.
+/// The calls in flight. Dropping it aborts their tasks.
 #[derive(Default)]
 struct Calls {
     requests: JoinSet<Sent>,
@@ -69,7 +69,7 @@ impl Driver {
         }
     }
 
-    /// Runs until nothing is left to do. The next put starts another driver: nothing stays behind on a
+    /// Runs until nothing is left to do, then parks; the next put starts another driver. So no task stays behind on a
     /// runtime that may never be polled again.
     pub(super) async fn run(mut self) {
         let mut calls = Calls::default();
@@ -119,7 +119,7 @@ impl Drop for Driver {
 }
 
 impl Calls {
-    /// Begins the calls that are to be made now.
+    /// Starts the calls that the scheduler wants made now.
     fn begin(&mut self, state: &mut Scheduler, pipeline: &Pipeline) {
         let now = pipeline.now();
         let shared = pipeline.shared();

@@ -4,7 +4,7 @@
 //!   handles/    Producer, PutStream, ProducerSink, stream.put: what users hold
 //!      │ encode, size limit, memory budget                admission/
 //!      ▼
-//!   pipeline    lock-free queue in; starts the driver
+//!   pipeline/   lock-free queue in; starts and wakes the driver
 //!      │
 //!   driver      the only task: timer, calls in flight
 //!      │ events                                           (below this line no clock and no I/O)
@@ -58,9 +58,9 @@ mod tests;
 #[cfg(any(test, not(feature = "metrics")))]
 pub(crate) use admission::metrics::PutMetrics;
 pub use admission::stats::ProducerStats;
-pub use error::{AttemptError, PutError, PutFailure};
+pub use error::{AttemptError, CloseError, FlushError, PutError, PutFailure};
 pub use handles::builder::ProducerBuilder;
-pub use handles::producer::{CloseError, FlushError, Producer, Reservation};
+pub use handles::producer::{Producer, Reservation};
 pub use handles::put_stream::PutStream;
 pub use handles::results::PutResults;
 pub(crate) use handles::shared_put::SharedPut;

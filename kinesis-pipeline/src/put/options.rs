@@ -5,7 +5,7 @@ use super::request::request::REQUEST_BYTES_MAX;
 use crate::service::backoff::jittered;
 
 const MIB: usize = 1024 * 1024;
-/// The largest record, data and partition key, that a stream takes unless its limit was raised.
+/// The largest record (data and partition key) that a stream takes unless its limit was raised, in bytes.
 pub(super) const RECORD_BYTES_MAX: usize = MIB;
 
 /// The options of a stream's puts: batching, retries, limits. Give them to
@@ -33,16 +33,16 @@ pub struct PutOptions {
     pub(super) outage_max: Duration,
     pub(super) request_timeout: Duration,
     pub(super) requests_in_flight_max: usize,
-    /// The most bytes that the service takes in one request.
+    /// The size limit of one request, in bytes.
     pub(super) request_bytes_max: usize,
     pub(super) in_flight_bytes_max: usize,
     pub(super) in_flight_records_max: usize,
     pub(super) linger_max: Duration,
-    /// Records that wait are sent as soon as nothing is gained by waiting, not after `linger_max`.
+    /// Whether an idle pipeline sends records at once, instead of after `linger_max`.
     pub(super) eager: bool,
-    /// Records are placed by the shard map, and each shard is written to at its own pace.
+    /// Whether records are placed by the shard map, with a queue and a pacer for each shard.
     pub(super) placed: bool,
-    /// Shards have no pace.
+    /// Whether shards have no pacer.
     pub(super) ignores_limits: bool,
     pub(super) aggregate: bool,
     pub(super) aggregate_bytes_max: usize,
@@ -51,16 +51,16 @@ pub struct PutOptions {
     pub(super) record_ttl: Option<Duration>,
 }
 
-/// The records that are put again when a reshard left some of an aggregate in a shard that does not take them.
+/// The records of an aggregate that are put again after a reshard left some in a shard that does not take them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PutAgain {
-    /// Those that the shard does not take.
+    /// The records that the shard does not take.
     Strays,
-    /// All of the aggregate.
+    /// All records of the aggregate.
     Aggregate,
 }
 
-/// In which order the records of one producer, or of the puts of one stream handle and its clones, are stored.
+/// The order in which the records of one producer, or of one stream handle and its clones, are stored.
 ///
 /// # Examples
 ///
@@ -89,15 +89,14 @@ pub(super) enum PutAgain {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Order {
-    /// In any: requests overtake each other, and a record that is retried is overtaken by later ones.
+    /// No order: requests overtake each other, and later records overtake one that is retried.
     #[default]
     None,
-    /// The records of one key are stored in the order in which their puts were accepted: one Kinesis record
-    /// per shard is in flight. Aggregate, or the rate is one record per shard and round trip.
+    /// The records of one key are stored in the order in which their puts were accepted. One Kinesis record per shard is
+    /// in flight, so without aggregates the rate is one record per shard and round trip.
     ///
-    /// A record that fails for good is left out. A record whose answer was lost can be stored twice, the
-    /// second time still before the records behind it, unless the service carries a request out after it was
-    /// given up.
+    /// A record that fails for good is left out. A record whose answer was lost can be stored twice. Its second copy too
+    /// is stored before the later records, unless the service carries a request out after its time-out.
     PerKey,
 }
 
@@ -129,31 +128,30 @@ impl Default for PutOptions {
 }
 
 impl PutOptions {
-    /// The defaults.
+    /// Returns the default options.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the number of attempts after which a record fails because of errors of the service or the network.
-    /// Default 10, 1 to 100.
+    /// Sets the number of attempts after which a record fails with an error of the service or the network. Default 10, 1
+    /// to 100.
     #[must_use]
     pub fn attempts_max(mut self, attempts: u32) -> Self {
         self.attempts_max = attempts;
         self
     }
 
-    /// Sets the number of attempts after which a record fails because the service throttles it: with the default
-    /// waits, 40 times are about a minute. Default 40, 1 to 1,000.
+    /// Sets the number of attempts after which a throttled record fails. Default 40, which take about a minute with the
+    /// default back-off; 1 to 1,000.
     #[must_use]
     pub fn throttled_attempts_max(mut self, attempts: u32) -> Self {
         self.throttled_attempts_max = attempts;
         self
     }
 
-    /// Sets the back-off between two attempts: at most `min` after the first attempt, doubled with
-    /// each attempt up to `max`, each time shortened at random by up to half. Default 50 ms and 2 s; 1 ms to
-    /// 60 s.
+    /// Sets the back-off between two attempts: `min` after the first attempt, doubled with each further one up to `max`,
+    /// each time shortened by a random part of up to half. Default 50 ms and 2 s; 1 ms to 60 s.
     #[must_use]
     pub fn backoff(mut self, min: Duration, max: Duration) -> Self {
         self.backoff_min = min;
@@ -169,8 +167,8 @@ impl PutOptions {
         self
     }
 
-    /// Sets how long to keep trying while the source of the credentials fails or their session has expired, and while the
-    /// stream does not tell how large its records may be. After that, the records fail with
+    /// Sets how long to keep trying while the source of the credentials fails or their session has expired, and while
+    /// calls that ask for the stream's record size limit fail. After that, the records fail with
     /// [`PutError::GaveUp`](crate::PutError::GaveUp) or [`PutError::LimitUnknown`](crate::PutError::LimitUnknown).
     /// Missing or wrong credentials fail at once. Default 1 minute, 0 to 1 hour.
     #[must_use]
@@ -208,11 +206,10 @@ impl PutOptions {
         self
     }
 
-    /// In which order records are stored. Default [`Order::None`].
+    /// Sets the order in which records are stored. Default [`Order::None`].
     ///
-    /// With [`Order::PerKey`], records are placed by shard, and one record per shard is in flight: as many records a
-    /// second go through a shard as there are round trips in one. A
-    /// [`Producer`](crate::Producer) with aggregates keeps the order at the full speed of the shards.
+    /// With [`Order::PerKey`], one record per shard is in flight: a round trip of 10 ms allows 100 records a second and
+    /// shard. A [`Producer`](crate::Producer) with aggregates keeps the order at the full speed of the shards.
     #[must_use]
     pub fn order(mut self, order: Order) -> Self {
         self.order = order;
@@ -220,7 +217,7 @@ impl PutOptions {
         self
     }
 
-    /// Sets the most bytes of one request, for a service that takes fewer than Kinesis.
+    /// Sets the size limit of one request in bytes, for a service that takes fewer than Kinesis.
     #[cfg(feature = "firehose")]
     pub(crate) fn request_bytes_max(mut self, bytes: usize) -> Self {
         self.request_bytes_max = bytes;
@@ -277,8 +274,8 @@ impl PutOptions {
         within("record_ttl", ttl, 10 * MS..=1_440 * MINUTE)
     }
 
-    /// Returns the wait in an outage that has lasted so long: about half of that, so that the last try is made when the
-    /// time is up. It does not depend on attempts, as none was made.
+    /// Returns the wait before the next try in an outage that has lasted for `lasted`: about half of that, and never past
+    /// `outage_max`, so that a last try is made at that time. It does not depend on attempts, as no request was sent.
     pub(super) fn outage_backoff(&self, lasted: Duration, jitter: f64) -> Duration {
         let full = (lasted / 2).clamp(self.backoff_min, self.backoff_max);
         let wait = jittered(full, jitter);

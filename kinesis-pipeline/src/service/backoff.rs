@@ -1,12 +1,12 @@
-//! The wait between two tries of a call, everywhere in the library.
+//! The back-off between two tries of a call, for the whole library.
 
 use std::time::Duration;
 
-/// So many doublings are far beyond each longest wait.
+/// The largest number of doublings: far beyond every longest wait.
 const DOUBLINGS_MAX: u32 = 16;
 
-/// A wait that doubles with each failure in a row, up to a longest one, with jitter: many callers that failed together
-/// do not come back together.
+/// An exponential back-off with jitter: the wait doubles with each failure in a row up to the longest one, and a random
+/// part keeps callers that failed together from coming back together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backoff {
     first: Duration,
@@ -18,7 +18,7 @@ impl Backoff {
         Self { first, max }
     }
 
-    /// Returns the wait after so many failures in a row. `jitter` is random, 0 to 1.
+    /// Returns the wait after `failures` failures in a row. `jitter` is random, 0 to 1.
     pub(crate) fn after(self, failures: u32, jitter: f64) -> Duration {
         let doublings = failures.saturating_sub(1).min(DOUBLINGS_MAX);
         let whole = self.first.saturating_mul(1 << doublings).min(self.max);

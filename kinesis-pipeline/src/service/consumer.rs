@@ -4,10 +4,10 @@ use std::{fmt, time::SystemTime};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Consumer {
-    /// The name it was registered under.
+    /// The consumer's name.
     pub name: String,
-    /// Its ARN, which names the consumer in [`SubscribeToShard`](super::SubscribeToShard). A consumer that is
-    /// registered anew under an old name has another one.
+    /// The consumer's ARN, by which [`SubscribeToShard`](super::SubscribeToShard) names it. A consumer that is registered
+    /// anew under an old name has another ARN.
     pub arn: String,
     /// Whether it can subscribe.
     pub status: ConsumerStatus,
@@ -16,7 +16,7 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// A consumer.
+    /// Makes a consumer.
     #[must_use]
     pub fn new(
         name: impl Into<String>,
@@ -37,11 +37,11 @@ impl Consumer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConsumerStatus {
-    /// Not yet.
+    /// Being created: it cannot subscribe yet.
     Creating,
-    /// Yes.
+    /// Ready to subscribe.
     Active,
-    /// No longer.
+    /// Being removed: it cannot subscribe any more.
     Deleting,
 }
 

@@ -1,4 +1,4 @@
-/// Begins to create a stream.
+/// A call that begins to create a stream.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CreateStream {
@@ -9,7 +9,7 @@ pub struct CreateStream {
 }
 
 impl CreateStream {
-    /// A call that creates this stream.
+    /// Makes a call that creates this stream.
     #[must_use]
     pub fn new(name: impl Into<String>, capacity: Capacity) -> Self {
         Self {
@@ -23,7 +23,7 @@ impl CreateStream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Capacity {
-    /// Provisioned: this many shards, at least 1.
+    /// Provisioned, with this number of shards, at least 1.
     Provisioned(u32),
     /// On demand: the service scales the stream; it begins with 4 shards.
     OnDemand,

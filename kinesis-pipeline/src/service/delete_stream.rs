@@ -1,17 +1,17 @@
 use super::StreamId;
 
-/// Begins to delete a stream with all its records.
+/// A call that begins to delete a stream with all its records.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DeleteStream {
     /// The stream.
     pub stream: StreamId,
-    /// Also when consumers are registered; without it such a stream is refused.
+    /// Whether the stream is deleted even if consumers are registered. Without it the service refuses such a stream.
     pub even_with_consumers: bool,
 }
 
 impl DeleteStream {
-    /// A call that deletes this stream unless consumers are registered.
+    /// Makes a call that deletes this stream unless consumers are registered.
     #[must_use]
     pub fn new(stream: StreamId) -> Self {
         Self {
@@ -20,7 +20,7 @@ impl DeleteStream {
         }
     }
 
-    /// The same call, also when consumers are registered.
+    /// Deletes the stream even if consumers are registered.
     #[must_use]
     pub fn even_with_consumers(mut self) -> Self {
         self.even_with_consumers = true;

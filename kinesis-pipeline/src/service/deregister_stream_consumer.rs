@@ -1,4 +1,4 @@
-/// Begins to remove a registered consumer; its subscriptions end.
+/// A call that begins to remove a registered consumer and ends its subscriptions.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DeregisterStreamConsumer {
@@ -9,7 +9,7 @@ pub struct DeregisterStreamConsumer {
 }
 
 impl DeregisterStreamConsumer {
-    /// A call that removes this consumer.
+    /// Makes a call that removes this consumer.
     #[must_use]
     pub fn new(stream_arn: impl Into<String>, consumer_name: impl Into<String>) -> Self {
         Self {

@@ -1,4 +1,4 @@
-/// Describes a registered consumer. The service allows 20 calls a second and account.
+/// A call that describes a registered consumer. The service allows 20 a second and account.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DescribeStreamConsumer {
@@ -9,7 +9,7 @@ pub struct DescribeStreamConsumer {
 }
 
 impl DescribeStreamConsumer {
-    /// A call that describes this consumer.
+    /// Makes a call that describes this consumer.
     #[must_use]
     pub fn new(stream_arn: impl Into<String>, consumer_name: impl Into<String>) -> Self {
         Self {

@@ -5,7 +5,7 @@ use std::{
 
 use super::{EncryptionType, StreamId};
 
-/// Describes a stream without its shards. The service allows 20 calls a second and account.
+/// A call that describes a stream without its shards. The service allows 20 a second and account.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DescribeStreamSummary {
@@ -14,14 +14,14 @@ pub struct DescribeStreamSummary {
 }
 
 impl DescribeStreamSummary {
-    /// A call for this stream's summary.
+    /// Makes a call for this stream's summary.
     #[must_use]
     pub fn new(stream: StreamId) -> Self {
         Self { stream }
     }
 }
 
-/// A stream without its shards.
+/// The summary of a stream: its settings without its shards.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StreamSummary {
@@ -29,7 +29,7 @@ pub struct StreamSummary {
     pub name: String,
     /// The stream's ARN.
     pub arn: String,
-    /// Whether the stream is ready.
+    /// The status of the stream.
     pub status: StreamStatus,
     /// Whether the service scales the stream by itself.
     pub is_on_demand: bool,
@@ -48,7 +48,8 @@ pub struct StreamSummary {
 }
 
 impl StreamSummary {
-    /// An active provisioned stream with the service's defaults: 24 hours, 1 MiB records, no encryption.
+    /// Makes the summary of an active provisioned stream with the service's defaults: 24 hours, 1 MiB records, no
+    /// encryption.
     #[must_use]
     pub fn new(name: impl Into<String>, arn: impl Into<String>, created_at: SystemTime) -> Self {
         Self {
@@ -66,17 +67,17 @@ impl StreamSummary {
     }
 }
 
-/// Whether a stream is ready.
+/// The status of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StreamStatus {
-    /// Not usable yet.
+    /// Being created: not usable yet.
     Creating,
-    /// Usable.
+    /// Active: usable.
     Active,
-    /// Usable, and being resharded or changed.
+    /// Being resharded or changed, and usable.
     Updating,
-    /// No longer usable.
+    /// Being deleted: not usable any more.
     Deleting,
 }
 

@@ -4,12 +4,12 @@ use std::{error::Error, fmt, sync::Arc};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorClass {
-    /// The service asks to slow down: a shard's or an account's rate is used up. Worth a retry, later.
+    /// A shard's or an account's rate is used up: retry later.
     Throttled,
-    /// A passing fault of the service, of the network or of the source of the credentials, or a session that
-    /// has expired and may be renewed. Worth a retry.
+    /// A passing fault of the service, of the network or of the source of the credentials, or a session that has expired
+    /// and may be renewed: retry.
     Transient,
-    /// The shard iterator is older than 5 minutes. Worth a new iterator.
+    /// The shard iterator is older than 5 minutes: ask for a new one.
     IteratorExpired,
     /// The stream, shard or consumer does not exist.
     NotFound,
@@ -21,12 +21,12 @@ pub enum ErrorClass {
     AccessDenied,
     /// The request can never succeed as it is.
     Invalid,
-    /// None of these.
+    /// An error of no other class.
     Other,
 }
 
 impl ErrorClass {
-    /// The class of an error code of the Kinesis API.
+    /// Returns the class of an error code of the Kinesis API.
     ///
     /// Codes are those of the API reference, without a namespace: `ProvisionedThroughputExceededException`,
     /// and of `PutRecords` entries: `InternalFailure`.
@@ -91,8 +91,8 @@ impl ErrorClass {
         matches!(self, Self::Throttled | Self::Transient)
     }
 
-    /// Whether a later call may succeed: also on a stream that is being changed, which takes records again soon, at a
-    /// limit of control calls, and with a new iterator.
+    /// Whether a later call may succeed. Besides retryable errors: a stream that is being changed, a limit of control
+    /// calls, an expired iterator.
     pub(crate) fn may_pass(self) -> bool {
         let is_passing = matches!(
             self,
@@ -101,27 +101,25 @@ impl ErrorClass {
         self.is_retryable() || is_passing
     }
 
-    /// Whether a call that changes nothing is worth another try after so many failures in a row: a code that this version
-    /// does not know may pass or not, so that it is tried a few times. A put with such a code is not repeated: it may
-    /// have been done.
+    /// Whether a call that only reads is worth another try after `failures` failures in a row. An unknown code may pass, so
+    /// the call is tried a few times. (A put with such a code is not repeated: it may have been carried out.)
     pub(crate) fn may_pass_after(self, failures: u32) -> bool {
         self.may_pass() || (self == Self::Other && failures <= UNKNOWN_FAILURES_MAX)
     }
 }
 
-/// Whether a code says that the session of the credentials has expired. The source of the credentials renews a
-/// session before its end: one that ended between signing and arrival, or on a clock that is behind, has a successor.
+/// Whether a code says that the session of the credentials has expired. The source of the credentials renews a session
+/// before its end, so there is a new one: the old one ended between signing and arrival, or the clock is slow.
 pub(crate) fn is_expired_session(code: &str) -> bool {
     matches!(code, "ExpiredToken" | "ExpiredTokenException")
 }
 
-/// The number of tries in a row that an unknown code fails before it is final.
+/// The number of failures in a row with an unknown code after which it is final.
 const UNKNOWN_FAILURES_MAX: u32 = 5;
 
 /// A call that failed as a whole.
 ///
-/// Its text holds the operation, the service's code and words, and the endpoint. It holds no credential and no
-/// record. Cheap to clone, but for its texts.
+/// Its text has the operation, the service's code and message, and the endpoint, but no credential and no record.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServiceError {
@@ -131,22 +129,21 @@ pub struct ServiceError {
     pub class: ErrorClass,
     /// The service's error code; `None` when no answer came.
     pub code: Option<String>,
-    /// The service's words, or ours when no answer came.
+    /// The service's message, or one of this library if no answer came.
     pub message: String,
     /// The endpoint of the call.
     pub endpoint: String,
-    /// The service's id of the request, for its support.
+    /// The service's id of the request, to give to AWS support.
     pub request_id: Option<String>,
-    /// Whether the service may have carried out the call although it failed: the request was sent and no
-    /// answer came back.
+    /// Whether the service may have carried out the call although it failed: the request was sent and no answer came.
     pub may_have_been_done: bool,
-    /// The source of the credentials failed.
+    /// Whether the call was not made because the source of the credentials failed.
     unsigned: bool,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl ServiceError {
-    /// An error that the service answered.
+    /// Makes the error of a call that the service answered with an error.
     #[must_use]
     pub fn answered(
         operation: &'static str,
@@ -168,8 +165,8 @@ impl ServiceError {
         }
     }
 
-    /// A call without an answer. Set [`may_have_been_done`](Self::may_have_been_done) if the request may have
-    /// arrived.
+    /// Makes the error of a call without an answer. Set [`may_have_been_done`](Self::may_have_been_done) if the request
+    /// may have arrived.
     #[must_use]
     pub fn unanswered(
         operation: &'static str,
@@ -190,7 +187,7 @@ impl ServiceError {
         }
     }
 
-    /// A call that was not made because the source of the credentials failed, in a way that may pass.
+    /// Makes the error of a call that was not made because the source of the credentials failed in a way that may pass.
     #[must_use]
     pub fn unsigned(
         operation: &'static str,
@@ -202,7 +199,7 @@ impl ServiceError {
         error
     }
 
-    /// The same error with its cause.
+    /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(Arc::from(source.into()));
@@ -215,8 +212,8 @@ impl ServiceError {
         self.class.is_retryable()
     }
 
-    /// Whether other credentials are awaited: their source failed for now, or the session has expired. Missing and
-    /// wrong credentials are [`ErrorClass::AccessDenied`].
+    /// Whether new credentials may come: their source failed for now, or the session has expired. Missing and wrong
+    /// credentials are [`ErrorClass::AccessDenied`].
     #[must_use]
     pub fn awaits_credentials(&self) -> bool {
         self.unsigned || self.code.as_deref().is_some_and(is_expired_session)

@@ -8,7 +8,7 @@ use crate::{
     shard::{HashKeyRange, SequenceNumber, ShardId},
 };
 
-/// Reads one page of a shard. The service allows 5 calls and 2 MiB a second and shard.
+/// A call that reads one page of a shard. The service allows 5 calls and 2 MiB a second and shard.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GetRecords {
@@ -16,12 +16,12 @@ pub struct GetRecords {
     pub stream: StreamId,
     /// The iterator, from [`GetShardIterator`](super::GetShardIterator) or the page before.
     pub iterator: ShardIterator,
-    /// At most this many records, 1 to 10,000; the service's default is 10,000.
+    /// The largest number of records, 1 to 10,000; the service's default is 10,000.
     pub limit: Option<u32>,
 }
 
 impl GetRecords {
-    /// A call for the page at this iterator.
+    /// Makes a call for the page at this iterator.
     #[must_use]
     pub fn new(stream: StreamId, iterator: ShardIterator) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl GetRecords {
         }
     }
 
-    /// The same call for at most `limit` records.
+    /// Limits the page to `limit` records.
     #[must_use]
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = Some(limit);
@@ -49,7 +49,7 @@ pub struct RecordPage {
     pub next_iterator: Option<ShardIterator>,
     /// The lag of the page behind the tip of the shard; `None` if the service does not say.
     pub behind_latest: Option<Duration>,
-    /// At the end of a closed shard, the shards that took over its keys. Some servers leave it out.
+    /// The child shards, which took over the keys, at the end of a closed shard. Some servers leave them out.
     pub child_shards: Vec<ChildShard>,
 }
 
@@ -63,14 +63,14 @@ pub struct StoredRecord {
     pub arrived_at: SystemTime,
     /// The record's bytes.
     pub data: Bytes,
-    /// The key that it was put with.
+    /// The record's partition key.
     pub partition_key: PartitionKey,
     /// The encryption at rest; `None` if the service does not say.
     pub encryption_type: Option<EncryptionType>,
 }
 
 impl StoredRecord {
-    /// A record with these bytes, not encrypted.
+    /// Makes a record with these bytes, not encrypted.
     #[must_use]
     pub fn new(
         sequence_number: SequenceNumber,
@@ -92,9 +92,9 @@ impl StoredRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EncryptionType {
-    /// Not at all.
+    /// No encryption.
     None,
-    /// With a key of AWS KMS.
+    /// Encryption with a key of AWS KMS.
     Kms,
 }
 
@@ -111,7 +111,7 @@ pub struct ChildShard {
 }
 
 impl ChildShard {
-    /// A child of these parents.
+    /// Makes a child of these parents.
     #[must_use]
     pub fn new(shard_id: ShardId, parents: Vec<ShardId>, hash_key_range: HashKeyRange) -> Self {
         Self {

@@ -3,7 +3,7 @@ use std::time::SystemTime;
 use super::StreamId;
 use crate::shard::{SequenceNumber, ShardId};
 
-/// Fixes a place in a shard to read from. The service allows 5 calls a second and shard.
+/// A call that fixes a position in a shard to read from. The service allows 5 a second and shard.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GetShardIterator {
@@ -16,7 +16,7 @@ pub struct GetShardIterator {
 }
 
 impl GetShardIterator {
-    /// A call for an iterator of this shard.
+    /// Makes a call for an iterator of this shard.
     #[must_use]
     pub fn new(stream: StreamId, shard_id: ShardId, start: IteratorStart) -> Self {
         Self {
@@ -31,30 +31,30 @@ impl GetShardIterator {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IteratorStart {
-    /// At the oldest record that is retained.
+    /// The oldest record that is retained.
     TrimHorizon,
-    /// After the newest record at the moment of the call.
+    /// The position after the newest record at the moment of the call.
     Latest,
-    /// At the record with this sequence number.
+    /// The record with this sequence number.
     AtSequenceNumber(SequenceNumber),
-    /// After the record with this sequence number.
+    /// The position after the record with this sequence number.
     AfterSequenceNumber(SequenceNumber),
-    /// At the first record that arrived at this time or later; milliseconds count.
+    /// The first record that arrived at this time or later, to the millisecond.
     AtTimestamp(SystemTime),
 }
 
-/// A place in a shard, as the service hands it out. It expires after 5 minutes.
+/// A position in a shard, as the service gives it out. It expires after 5 minutes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardIterator(String);
 
 impl ShardIterator {
-    /// The iterator's text; it means something to the service only.
+    /// Returns the iterator's text, which has a meaning for the service only.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The iterator's text.
+    /// Returns the iterator's text.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0

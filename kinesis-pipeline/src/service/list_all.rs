@@ -5,9 +5,9 @@ use std::{collections::HashSet, time::Duration};
 use super::{ErrorClass, Kinesis, ListShards, ServiceError, ShardFilter, StreamId};
 use crate::shard::Shard;
 
-/// The most pages that one listing reads: a million shards at the service's page size.
+/// The largest number of pages of one listing: a million shards at the service's page size.
 const PAGES_MAX: usize = 1_000;
-/// The longest wait for the answer to a page, where the caller has no limit of its own.
+/// The time limit of one page, if the caller has no limit of its own.
 const PAGE_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 
 /// The scope of a listing.
@@ -15,7 +15,7 @@ const PAGE_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 pub(crate) enum Listed {
     /// The shards that are open.
     Open,
-    /// All shards that are retained: a shard that stored a record may have been closed since.
+    /// All retained shards, open and closed: a shard that stored a record may have been closed since.
     All,
 }
 
@@ -32,11 +32,11 @@ pub(crate) async fn list_all(
 
 /// Lists shards of a stream, sorted by id, which is by age.
 ///
-/// Tolerates servers whose paging is broken: a token that comes twice ends the listing, and a shard that comes twice
-/// counts once, as closed if it is closed on one of the pages: it was closed while the pages were read.
+/// It tolerates servers whose paging is broken. A token that comes twice ends the listing. A shard that comes twice
+/// counts once, and as closed if it is closed on one of the pages: it was closed while the pages were read.
 ///
 /// # Errors
-/// The first error of a page, a page that takes longer than `page_timeout`, or that the listing does not end.
+/// The first error of a page; a page that takes longer than `page_timeout`; a listing of more than `PAGES_MAX` pages.
 pub(crate) async fn list(
     service: &dyn Kinesis,
     stream: &StreamId,

@@ -3,22 +3,22 @@ use std::time::SystemTime;
 use super::StreamId;
 use crate::shard::{Shard, ShardId};
 
-/// Lists shards, up to 1,000 a page.
+/// A call that lists shards, up to 1,000 a page.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ListShards {
     /// The stream.
     pub stream: StreamId,
-    /// The filter; all shards that are retained when absent.
+    /// The filter; all retained shards if absent.
     pub filter: Option<ShardFilter>,
-    /// The token of the page before. The service then takes the stream and the filter from the token.
+    /// The token of the page before, from which the service takes the stream and the filter.
     pub next_token: Option<String>,
-    /// At most this many shards a page, 1 to 10,000.
+    /// The largest number of shards of a page, 1 to 10,000.
     pub limit: Option<u32>,
 }
 
 impl ListShards {
-    /// A call for the first page of all shards that are retained.
+    /// Makes a call for the first page of all retained shards.
     #[must_use]
     pub fn new(stream: StreamId) -> Self {
         Self {
@@ -29,21 +29,21 @@ impl ListShards {
         }
     }
 
-    /// The same call for some of the shards.
+    /// Limits the listing to some of the shards.
     #[must_use]
     pub fn filter(mut self, filter: ShardFilter) -> Self {
         self.filter = Some(filter);
         self
     }
 
-    /// The call for the page that follows.
+    /// Makes it the call for the page after the one with this token.
     #[must_use]
     pub fn next_token(mut self, token: String) -> Self {
         self.next_token = Some(token);
         self
     }
 
-    /// The same call for at most `limit` shards.
+    /// Limits the page to `limit` shards.
     #[must_use]
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = Some(limit);
@@ -55,11 +55,11 @@ impl ListShards {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ShardFilter {
-    /// Shards that come after this one in the order of their ids.
+    /// Shards after this one in the order of their ids.
     AfterShardId(ShardId),
     /// Shards that hold the oldest records that are retained.
     AtTrimHorizon,
-    /// All shards whose records are not all expired.
+    /// All shards with records that are retained.
     FromTrimHorizon,
     /// Open shards.
     AtLatest,
@@ -75,6 +75,6 @@ pub enum ShardFilter {
 pub struct ShardPage {
     /// The shards, by id.
     pub shards: Vec<Shard>,
-    /// Present when there are more.
+    /// The token of the next page; `None` on the last one.
     pub next_token: Option<String>,
 }

@@ -7,9 +7,9 @@
 //!                   └── local::LocalKinesis    the embedded Kinesis, in process
 //! ```
 //!
-//! One file per call holds what it takes and what it answers. Everything above the seam is tested with the
-//! embedded Kinesis under paused time. Implement [`Kinesis`] yourself to put something of yours between the
-//! pipelines and the service: a recorder, a fault, a quota.
+//! One file per call has its request and its answer. Everything above the seam is tested with the embedded Kinesis
+//! under paused time. Implement [`Kinesis`] to put a layer of yours between the pipelines and the service: a recorder,
+//! a fault injector, a quota.
 
 pub(crate) mod backoff;
 mod check_put_records;
@@ -60,27 +60,26 @@ pub use stream_id::StreamId;
 pub use subscribe_to_shard::{SubscribeToShard, Subscription, SubscriptionEvent};
 pub use update_shard_count::UpdateShardCount;
 
-/// The future that a call of the seam returns: the answer or a [`ServiceError`].
 /// The header by which the embedded Kinesis says over HTTP that it enforces no limits, and its value.
 #[cfg(any(feature = "aws", feature = "local-server"))]
 pub(crate) const LIMITS_HEADER: (&str, &str) = ("x-kinesis-pipeline-limits", "none");
 
-/// What a call of the seam returns: a future of the answer or of a [`ServiceError`].
+/// The future that a call of the seam returns: the answer or a [`ServiceError`].
 pub type ServiceFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + Send + 'a>>;
 
 /// The calls of Amazon Kinesis Data Streams that this library makes.
 ///
-/// Each method is one call, without retries: the pipelines above decide what to repeat. Dropping a returned
-/// future abandons the call; the service may have carried it out all the same.
+/// Each method is one call, without retries: the pipelines above decide about those. Dropping a returned future
+/// abandons the call; the service may carry it out all the same.
 pub trait Kinesis: fmt::Debug + Send + Sync + 'static {
     /// Returns the endpoint for error messages: a URL, or words such as `the embedded Kinesis`.
     fn endpoint(&self) -> &str;
 
-    /// Whether shards take and give only what Amazon Kinesis allows a second. True by default, and always on AWS.
+    /// Whether shards enforce the limits of Amazon Kinesis. True by default, and always on AWS.
     ///
-    /// Where it is false a [`Producer`](crate::Producer) does not pace what it writes. It is asked when the shards of a
-    /// stream have been listed. The embedded Kinesis enforces limits only on request; over HTTP it says so in the
-    /// header `x-kinesis-pipeline-limits: none` of its answers.
+    /// If it is false, a [`Producer`](crate::Producer) does not pace its writes. It is called after the shards of a stream
+    /// were listed. The embedded Kinesis enforces limits only on request; over HTTP it says so with the header
+    /// `x-kinesis-pipeline-limits: none` of its answers.
     fn enforces_limits(&self) -> bool {
         true
     }
@@ -88,15 +87,15 @@ pub trait Kinesis: fmt::Debug + Send + Sync + 'static {
     /// Stores up to 500 records. Each entry succeeds or fails alone.
     fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer>;
 
-    /// Has the service check a put, its permission and its input, and store nothing.
+    /// Lets the service check the permission and the input of a put without storing anything.
     ///
-    /// By default the answer is [`PutCheck::Unknown`]. An error is that of the put itself.
+    /// The default answer is [`PutCheck::Unknown`]. An error is the one that the put itself would get.
     fn check_put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutCheck> {
         let _ = call;
         Box::pin(std::future::ready(Ok(PutCheck::Unknown)))
     }
 
-    /// Fixes a place in a shard to read from.
+    /// Fixes a position in a shard to read from.
     fn get_shard_iterator(&self, call: GetShardIterator) -> ServiceFuture<'_, ShardIterator>;
 
     /// Reads one page of records.
@@ -114,7 +113,7 @@ pub trait Kinesis: fmt::Debug + Send + Sync + 'static {
         call: DescribeStreamSummary,
     ) -> ServiceFuture<'_, StreamSummary>;
 
-    /// Begins to create a stream; it is usable once its status is [`StreamStatus::Active`].
+    /// Begins to create a stream, which is usable once its status is [`StreamStatus::Active`].
     fn create_stream(&self, call: CreateStream) -> ServiceFuture<'_, ()>;
 
     /// Begins to delete a stream with all its records.
@@ -126,9 +125,9 @@ pub trait Kinesis: fmt::Debug + Send + Sync + 'static {
     /// Begins to merge two adjacent shards.
     fn merge_shards(&self, call: MergeShards) -> ServiceFuture<'_, ()>;
 
-    /// Begins to scale a stream to a number of open shards; it is done once its status is [`StreamStatus::Active`].
+    /// Begins to scale a stream to a number of open shards. It is done once its status is [`StreamStatus::Active`].
     ///
-    /// By default it is refused, with an error of class [`ErrorClass::Invalid`].
+    /// The default is an error of class [`ErrorClass::Invalid`].
     fn update_shard_count(&self, call: UpdateShardCount) -> ServiceFuture<'_, ()> {
         let _ = call;
         let message = "this service does not scale streams";
@@ -141,11 +140,10 @@ pub trait Kinesis: fmt::Debug + Send + Sync + 'static {
         Box::pin(std::future::ready(Err(error)))
     }
 
-    /// Registers a consumer for enhanced fan-out; it can subscribe once its status is
-    /// [`ConsumerStatus::Active`].
+    /// Registers a consumer for enhanced fan-out. It can subscribe once its status is [`ConsumerStatus::Active`].
     ///
-    /// This call and the three that follow are refused by default, with an error of class
-    /// [`ErrorClass::Invalid`]: a service of yours offers enhanced fan-out if it has all four.
+    /// The default of this call and the following three is an error of class [`ErrorClass::Invalid`]. A service of yours
+    /// offers enhanced fan-out if it has all four.
     fn register_stream_consumer(
         &self,
         call: RegisterStreamConsumer,
@@ -163,20 +161,20 @@ pub trait Kinesis: fmt::Debug + Send + Sync + 'static {
         not_offered("DescribeStreamConsumer", self.endpoint())
     }
 
-    /// Begins to remove a registered consumer; its subscriptions end.
+    /// Begins to remove a registered consumer and ends its subscriptions.
     fn deregister_stream_consumer(&self, call: DeregisterStreamConsumer) -> ServiceFuture<'_, ()> {
         let _ = call;
         not_offered("DeregisterStreamConsumer", self.endpoint())
     }
 
-    /// Has a shard's records pushed to a registered consumer. The position is fixed when the answer comes.
+    /// Subscribes a registered consumer to a shard. The position is fixed when the answer comes.
     fn subscribe_to_shard(&self, call: SubscribeToShard) -> ServiceFuture<'_, Subscription> {
         let _ = call;
         not_offered("SubscribeToShard", self.endpoint())
     }
 }
 
-/// The answer of a service without enhanced fan-out.
+/// Returns the answer of a service that does not offer a call.
 fn not_offered<'a, T: Send + 'a>(operation: &'static str, endpoint: &str) -> ServiceFuture<'a, T> {
     let message = "this service does not offer enhanced fan-out";
     let error = ServiceError::unanswered(operation, endpoint, ErrorClass::Invalid, message);

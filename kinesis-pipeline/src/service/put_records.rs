@@ -6,7 +6,7 @@ use crate::{
     shard::{SequenceNumber, ShardId},
 };
 
-/// Stores records, each alone.
+/// A call that stores records, each of which succeeds or fails alone.
 ///
 /// The service takes 1 to 500 records and 10 MiB a call, keys included.
 #[derive(Clone, Debug)]
@@ -14,14 +14,12 @@ use crate::{
 pub struct PutRecords {
     /// The stream to put to.
     pub stream: StreamId,
-    /// The records, in order. The service promises no order between them.
-    ///
-    /// Shared, so that a retry needs no copy.
+    /// The records. The service promises no order among them. Shared, so that a retry needs no copy.
     pub records: Arc<Vec<EncodedRecord>>,
 }
 
 impl PutRecords {
-    /// A call that stores these records.
+    /// Makes a call that stores these records.
     #[must_use]
     pub fn new(stream: StreamId, records: Vec<EncodedRecord>) -> Self {
         Self {
@@ -40,7 +38,7 @@ pub struct PutRecordsAnswer {
 }
 
 impl PutRecordsAnswer {
-    /// An answer with these results.
+    /// Makes an answer with these results.
     #[must_use]
     pub fn new(results: Vec<Result<StoredAt, EntryFailure>>) -> Self {
         Self { results }
@@ -53,12 +51,12 @@ impl PutRecordsAnswer {
 pub struct StoredAt {
     /// The shard that took the record.
     pub shard_id: ShardId,
-    /// The record's number in that shard.
+    /// The record's sequence number.
     pub sequence_number: SequenceNumber,
 }
 
 impl StoredAt {
-    /// A place in a shard.
+    /// Makes a place in a shard.
     #[must_use]
     pub fn new(shard_id: ShardId, sequence_number: SequenceNumber) -> Self {
         Self {
@@ -77,12 +75,12 @@ pub struct EntryFailure {
     pub class: ErrorClass,
     /// The service's code, such as `ProvisionedThroughputExceededException`.
     pub code: String,
-    /// The service's words.
+    /// The service's message.
     pub message: String,
 }
 
 impl EntryFailure {
-    /// A failure with the service's code and words.
+    /// Makes a failure with the service's code and message.
     #[must_use]
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         let code = code.into();

@@ -1,4 +1,5 @@
-/// Registers a consumer for enhanced fan-out. A stream takes 20, or 50 with on-demand advantage; 5 of them can ben/// in creation at once.
+/// A call that registers a consumer for enhanced fan-out. A stream takes 20, or 50 with on-demand advantage; 5 of them
+/// can be in creation at once.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RegisterStreamConsumer {
@@ -9,7 +10,7 @@ pub struct RegisterStreamConsumer {
 }
 
 impl RegisterStreamConsumer {
-    /// A call that registers this consumer.
+    /// Makes a call that registers this consumer.
     #[must_use]
     pub fn new(stream_arn: impl Into<String>, consumer_name: impl Into<String>) -> Self {
         Self {

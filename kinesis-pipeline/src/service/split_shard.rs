@@ -1,7 +1,7 @@
 use super::StreamId;
 use crate::shard::{HashKey, ShardId};
 
-/// Begins to split a shard in two.
+/// A call that begins to split a shard in two.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SplitShard {
@@ -14,7 +14,7 @@ pub struct SplitShard {
 }
 
 impl SplitShard {
-    /// A call that splits this shard there.
+    /// Makes a call that splits this shard at `second_child_start`.
     #[must_use]
     pub fn new(stream: StreamId, shard_id: ShardId, second_child_start: HashKey) -> Self {
         Self {

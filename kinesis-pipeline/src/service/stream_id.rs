@@ -7,19 +7,19 @@ use std::{fmt, sync::Arc};
 pub struct StreamId(Arc<str>);
 
 impl StreamId {
-    /// The name or ARN, as it was given.
+    /// Returns the name or ARN, as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The ARN, if this is one.
+    /// Returns the ARN, if it is one.
     #[must_use]
     pub fn arn(&self) -> Option<&str> {
         self.0.starts_with("arn:").then_some(&*self.0)
     }
 
-    /// The stream's name; of an ARN, what follows `:stream/`.
+    /// Returns the stream's name; of an ARN, the part after `:stream/`.
     #[must_use]
     pub fn name(&self) -> &str {
         match self.arn() {
@@ -28,7 +28,7 @@ impl StreamId {
         }
     }
 
-    /// The name for a request's `StreamName`: absent when the stream goes by its ARN.
+    /// Returns the name for a request's `StreamName`; `None` if the stream is given by its ARN.
     #[cfg_attr(
         not(any(feature = "aws", feature = "local")),
         allow(dead_code, reason = "only implementations of the seam write requests")
@@ -37,7 +37,7 @@ impl StreamId {
         self.arn().is_none().then(|| self.0.to_string())
     }
 
-    /// The ARN for a request's `StreamARN`: absent when the stream goes by its name.
+    /// Returns the ARN for a request's `StreamARN`; `None` if the stream is given by its name.
     #[cfg_attr(
         not(any(feature = "aws", feature = "local")),
         allow(dead_code, reason = "only implementations of the seam write requests")

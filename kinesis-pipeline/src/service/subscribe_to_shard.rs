@@ -10,10 +10,10 @@ use futures_core::Stream;
 use super::{ChildShard, IteratorStart, ServiceError, StoredRecord};
 use crate::shard::{SequenceNumber, ShardId};
 
-/// Has a shard's records pushed to a registered consumer for 5 minutes.
+/// A call that subscribes a registered consumer to a shard: its records are pushed for 5 minutes.
 ///
-/// The service allows 1 call a second, consumer and shard, and refuses another one within 5 seconds of the last
-/// that succeeded; later than that, the new subscription takes the place of the old one.
+/// The service allows 1 call a second, consumer and shard, and refuses another one within 5 seconds of the last that
+/// succeeded. Later than that, the new subscription replaces the old one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SubscribeToShard {
@@ -26,7 +26,7 @@ pub struct SubscribeToShard {
 }
 
 impl SubscribeToShard {
-    /// A call that subscribes this consumer to this shard.
+    /// Makes a call that subscribes this consumer to this shard.
     #[must_use]
     pub fn new(consumer_arn: impl Into<String>, shard_id: ShardId, start: IteratorStart) -> Self {
         Self {
@@ -37,30 +37,31 @@ impl SubscribeToShard {
     }
 }
 
-/// An event of a subscription. The service pushes up to 2 MiB a second and shard, and at least one event every few seconds.
+/// An event of a subscription. The service pushes up to 2 MiB a second and shard, and at least one event every few
+/// seconds.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SubscriptionEvent {
-    /// The records, by increasing sequence number; none in an event that only says how far it has come.
+    /// The records, by increasing sequence number; empty in an event that only has a continuation.
     pub records: Vec<StoredRecord>,
-    /// The number after which the next subscription continues; it need not be a record's. `None` at the end of
-    /// a closed shard.
+    /// The sequence number after which the next subscription continues, not always that of a record. `None` at the end of a
+    /// closed shard.
     pub continuation: Option<SequenceNumber>,
     /// The lag of the event behind the tip of the shard.
     pub behind_latest: Option<Duration>,
-    /// At the end of a closed shard, the shards that took over its keys.
+    /// The child shards, which took over the keys, at the end of a closed shard.
     pub child_shards: Vec<ChildShard>,
 }
 
-/// The events of a subscription. It ends after 5 minutes, at the end of a closed shard, or after an error.
+/// The stream of events of a subscription. It ends after 5 minutes, at the end of a closed shard, or after an error.
 ///
-/// Nothing is read ahead: a subscription that is not polled holds the service back. Dropping it ends it.
+/// Events are not read ahead: a subscription that is not polled makes the service wait. Dropping it ends it.
 pub struct Subscription(
     Pin<Box<dyn Stream<Item = Result<SubscriptionEvent, ServiceError>> + Send>>,
 );
 
 impl Subscription {
-    /// A subscription that gives out these events.
+    /// Makes a subscription of these events.
     #[must_use]
     pub fn new(
         events: impl Stream<Item = Result<SubscriptionEvent, ServiceError>> + Send + 'static,

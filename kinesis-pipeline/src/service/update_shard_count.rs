@@ -1,19 +1,19 @@
 use super::StreamId;
 
-/// Begins to scale a provisioned stream to so many open shards of one size.
+/// A call that begins to scale a provisioned stream to a number of open shards with equal ranges.
 ///
-/// The service allows from half to twice the open shards a call, and 10 calls in 24 hours.
+/// The service allows half to twice the open shards a call, and 10 calls in 24 hours.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct UpdateShardCount {
     /// The stream.
     pub stream: StreamId,
-    /// How many open shards it is to have.
+    /// The new number of open shards.
     pub target_shard_count: u32,
 }
 
 impl UpdateShardCount {
-    /// A call that scales this stream to so many shards.
+    /// Makes a call that scales this stream to `target_shard_count` shards.
     #[must_use]
     pub fn new(stream: StreamId, target_shard_count: u32) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! Aggregates: many user records in the data of one Kinesis record, in the format of the Kinesis Producer
-//! Library (KPL), which the Kinesis Client Library (KCL) and every other consumer library splits again. The guide says
-//! [when they pay](crate::guide::producing).
+//! Library (KPL), which the Kinesis Client Library (KCL) and every other consumer library splits again. The guide has
+//! a page on [when to use them](crate::guide::producing).
 //!
 //! ```text
 //!   F3 89 9A C2 │ protobuf AggregatedRecord │ MD5 of the protobuf, 16 bytes
@@ -32,23 +32,23 @@ use crate::{
 
 const PARTITION_KEY_TABLE: u8 = 1;
 const EXPLICIT_HASH_KEY_TABLE: u8 = 2;
-/// A field of ours, which other readers skip as a field of a later version.
+/// The field of this library that counts redrives. Other readers skip it, as protobuf readers skip unknown fields.
 const REDRIVES: u8 = 100;
-/// The bytes of the field at most.
+/// The largest size of the field, in bytes.
 pub(crate) const REDRIVES_BYTES_MAX: usize = 7;
 
-/// The most bytes that an index takes: an aggregate has fewer than 2^28 records.
+/// The largest size of an index, in bytes: an aggregate has fewer than 2^28 records.
 const INDEX_BYTES_MAX: usize = 4;
-/// The most bytes that a length takes: a record has less than 256 MiB.
+/// The largest size of a length, in bytes: a record has less than 256 MiB.
 const LENGTH_BYTES_MAX: usize = 4;
 
-/// How many partition keys are hashed at a time: enough to fill the lanes of the digest.
+/// The number of partition keys that are hashed at a time: enough to fill the SIMD lanes of the digest.
 const HASHED_KEYS_MAX: usize = 256;
 
-/// Writes one aggregate.
+/// A writer of one aggregate.
 ///
-/// The caller sees to it that all records belong to one shard, and that the whole fits a Kinesis record:
-/// [`record_bytes_max`] says what each record adds at most.
+/// The caller has to check that all records belong to one shard, and that the aggregate fits a Kinesis record:
+/// [`record_bytes_max`] returns the most bytes that a record adds.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -75,19 +75,19 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// An empty aggregate.
+    /// Makes an empty aggregate.
     #[must_use]
     pub fn new() -> Self {
         Self::with_capacity(0)
     }
 
-    /// An empty aggregate that expects this many bytes.
+    /// Makes an empty aggregate with memory for this number of bytes.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         Self::expecting(bytes, 0)
     }
 
-    /// An empty aggregate that expects this many bytes and partition keys.
+    /// Makes an empty aggregate with memory for this number of bytes and partition keys.
     pub(crate) fn expecting(bytes: usize, keys: usize) -> Self {
         let mut out = Vec::with_capacity(bytes);
         out.extend(MAGIC);
@@ -113,8 +113,8 @@ impl Writer {
 
     /// Appends a record.
     ///
-    /// Keys stand right before the first record that uses them: protobuf leaves the order of fields free, and
-    /// one pass is enough.
+    /// Keys stand right before the first record that uses them. Protobuf leaves the order of fields free, so one pass is
+    /// enough.
     #[inline]
     pub fn push(&mut self, record: &EncodedRecord) {
         let key = record.partition_key.as_bytes();
@@ -125,13 +125,13 @@ impl Writer {
         self.records += 1;
     }
 
-    /// Notes how often the records were put back after they could not be processed.
+    /// Writes the number of times that the records were put back after they could not be processed.
     pub(crate) fn put_redrives(&mut self, count: u32) {
         put_varint(&mut self.out, u64::from(REDRIVES) << 3);
         put_varint(&mut self.out, u64::from(count));
     }
 
-    /// Reads what a push of this record will need.
+    /// Prefetches the memory that a push of this record will read.
     #[inline]
     pub(crate) fn prefetch(&self, record: &EncodedRecord) -> Touched {
         let end = self.out.last().map_or(0, |byte| usize::from(*byte));
@@ -139,7 +139,7 @@ impl Writer {
         Touched::read(end).and(self.keys.prefetch(key))
     }
 
-    /// The bytes of the aggregate.
+    /// Returns the bytes of the aggregate.
     #[must_use]
     pub fn finish(self) -> Bytes {
         let checksum = digest::of(self.body());
@@ -156,12 +156,12 @@ impl Writer {
         self.out.len() + MD5_BYTES
     }
 
-    /// The part whose MD5 ends the aggregate.
+    /// Returns the protobuf, whose MD5 ends the aggregate.
     pub(crate) fn body(&self) -> &[u8] {
         &self.out[MAGIC.len()..]
     }
 
-    /// The bytes of the aggregate, the MD5 of its body given.
+    /// Returns the bytes of the aggregate, with the given MD5 of its body.
     pub(crate) fn finish_with(mut self, checksum: Digest) -> Bytes {
         self.out.extend_from_slice(&checksum);
         Bytes::from(self.out)
@@ -186,7 +186,7 @@ impl Default for Writer {
     }
 }
 
-/// The bytes of an aggregate without records.
+/// Returns the size of an aggregate without records, in bytes.
 #[must_use]
 pub const fn empty_bytes() -> usize {
     FRAME_BYTES
@@ -204,9 +204,9 @@ pub fn record_bytes_max(record: &EncodedRecord) -> usize {
     field(record.partition_key.len()) + hash_key + field(message)
 }
 
-/// An aggregate that was checked. It shares the bytes that it was made of.
+/// A checked aggregate. It shares the bytes of the Kinesis record.
 ///
-/// Its records are read when they are asked for: a list of them would take many times the bytes of tiny records.
+/// Its records are decoded as they are iterated: a list of them would take many times the bytes of tiny records.
 #[derive(Clone, Debug)]
 pub struct Aggregate {
     data: Bytes,
@@ -218,9 +218,9 @@ pub struct Aggregate {
 
 /// Checks whether the data of a Kinesis record is an aggregate.
 ///
-/// `None` if the magic bytes, the MD5 or the protobuf does not fit, or if it holds no record: then the data
-/// is one raw record. Nothing is copied; what is allocated is in proportion to the data, whatever it says. In a
-/// partition key that is not UTF-8, U+FFFD stands for what is not, as the readers in Java have it.
+/// Returns `None` if the magic bytes, the MD5 or the protobuf is wrong, or if there is no record in it: then the data
+/// is one plain record. No data is copied. Memory is bounded by the size of the data, whatever lengths it claims. In a
+/// partition key that is not UTF-8, invalid bytes become U+FFFD, as in the readers in Java.
 #[must_use]
 pub fn split(data: &Bytes) -> Option<Aggregate> {
     let (body, checksum) = frame::body_and_checksum(data)?;
@@ -228,7 +228,7 @@ pub fn split(data: &Bytes) -> Option<Aggregate> {
     Aggregate::read(data).ok()
 }
 
-/// The same for data that [`are_framed`](frame::are_framed) was true of.
+/// Splits data for which [`are_framed`](frame::are_framed) was true, without checking the MD5 again.
 pub(crate) fn split_framed(data: &Bytes) -> Option<Aggregate> {
     Aggregate::read(data).ok()
 }
@@ -242,7 +242,7 @@ impl Aggregate {
             len: 0,
             redrives: 0,
         };
-        // The tables may stand behind the records: how long they must be is checked at the end.
+        // The tables may stand behind the records, so their lengths are checked at the end.
         let (mut keys, mut hash_keys) = (0, 0);
         let mut fields = fields(data);
         while let Some((field, value)) = fields.next()? {
@@ -292,14 +292,14 @@ impl Aggregate {
         self.len
     }
 
-    /// Returns how often the records were put back after they could not be processed.
+    /// Returns the number of times that the records were put back after they could not be processed.
     pub(crate) fn redrives(&self) -> u32 {
         self.redrives
     }
 
-    /// The user records in their order: the index of each is its sub-sequence number.
+    /// Returns the user records in their order. The index of each is its sub-sequence number.
     ///
-    /// Each holds a part of the bytes that the aggregate was made of, and keeps all of them in memory.
+    /// Each shares the bytes of the aggregate, and keeps all of them in memory.
     #[must_use]
     pub fn iter(&self) -> UserRecords<'_> {
         UserRecords {
@@ -308,8 +308,8 @@ impl Aggregate {
         }
     }
 
-    /// Of each partition key, whether it is outside of this part of the key space. A key is hashed once, however
-    /// many records have it.
+    /// Returns for each partition key whether its hash key is outside of the range. A key is hashed once, however many
+    /// records have it.
     pub(super) fn keys_outside(&self, range: HashKeyRange) -> Vec<bool> {
         let mut are_outside = Vec::with_capacity(self.partition_keys.len());
         let mut keys = self.partition_keys.iter(&self.data, partition_key);
@@ -341,12 +341,12 @@ impl Aggregate {
     }
 }
 
-/// The fields of an aggregate.
+/// Returns the fields of an aggregate.
 fn fields(data: &[u8]) -> Fields<'_> {
     Fields::new(data, MAGIC.len(), data.len() - MD5_BYTES)
 }
 
-/// A place among the records of an aggregate.
+/// A cursor over the records of an aggregate.
 #[derive(Clone, Debug)]
 pub(super) struct Cursor {
     at: usize,
@@ -361,13 +361,13 @@ impl Cursor {
         }
     }
 
-    /// The next record of the aggregate that the cursor was made for.
+    /// Returns the next record of the aggregate that the cursor was made for.
     #[inline]
     pub(super) fn next(&mut self, aggregate: &Aggregate) -> Option<UserRecord> {
         let data = &aggregate.data;
         let mut fields = Fields::new(data, self.at, data.len() - MD5_BYTES);
         loop {
-            // All of it was read once before.
+            // The whole aggregate was read without an error by `split`.
             if let (field, Value::Bytes { start, end }) = fields.next().ok()??
                 && field == u64::from(RECORDS)
             {
@@ -388,7 +388,7 @@ impl<'a> IntoIterator for &'a Aggregate {
     }
 }
 
-/// The user records of an aggregate in their order.
+/// An iterator over the user records of an aggregate, in their order.
 #[derive(Clone, Debug)]
 pub struct UserRecords<'a> {
     aggregate: &'a Aggregate,
@@ -415,7 +415,7 @@ fn partition_key(text: &[u8]) -> PartitionKey {
     PartitionKey::stored(java_text(text))
 }
 
-/// Consumers place nothing by it: a hash key that is no number is left out, the record is not.
+/// Reads an explicit hash key; `None` if it is no number. The record is kept then: readers need no hash key of it.
 fn hash_key(text: &[u8]) -> Option<HashKey> {
     let text = std::str::from_utf8(text).ok()?;
     text.parse().ok().map(HashKey::new)

@@ -10,7 +10,8 @@ pub(super) const MD5_BYTES: usize = 16;
 /// The bytes of the frame: magic and MD5.
 pub(super) const FRAME_BYTES: usize = MAGIC.len() + MD5_BYTES;
 
-/// Returns whether each of these has the magic bytes and the MD5 of an aggregate. The MD5s are computed side by side.
+/// Returns for each of these whether it has the magic bytes and the MD5 of an aggregate. The MD5s are computed side by
+/// side (SIMD).
 pub(crate) fn are_framed<'a>(datas: impl Iterator<Item = &'a Bytes>) -> Vec<bool> {
     let framed: Vec<_> = datas.map(|data| body_and_checksum(data)).collect();
     let bodies: Vec<_> = framed.iter().flatten().map(|(body, _)| *body).collect();
@@ -24,7 +25,7 @@ pub(crate) fn are_framed<'a>(datas: impl Iterator<Item = &'a Bytes>) -> Vec<bool
     framed.into_iter().map(is_right).collect()
 }
 
-/// Splits data into the protobuf and the MD5 that it should have; `None` if it cannot be an aggregate.
+/// Splits data into the protobuf and its expected MD5; `None` if it cannot be an aggregate.
 pub(super) fn body_and_checksum(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let body = data.strip_prefix(&MAGIC)?;
     body.split_at_checked(body.len().checked_sub(MD5_BYTES)?)

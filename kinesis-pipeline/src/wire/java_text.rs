@@ -1,14 +1,14 @@
-//! Text that may not be UTF-8, read as the aggregate readers in Java read it.
+//! The decoding of text that may not be UTF-8, as the readers of aggregates in Java do it.
 
 use std::borrow::Cow;
 
-/// Stands for each malformed sequence of bytes.
+/// The replacement of each malformed sequence of bytes.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// The text of these bytes, with U+FFFD for each sequence that is not UTF-8.
+/// Decodes text, with U+FFFD for each sequence that is not UTF-8.
 ///
-/// The sequences are those of Java's decoder: like those of [`String::from_utf8_lossy`], but half of a surrogate
-/// pair that was encoded on its own, in three bytes, is one of them.
+/// Sequences are those of Java's decoder. They differ from [`String::from_utf8_lossy`] in one case: half of a surrogate
+/// pair that is encoded on its own, in three bytes, is one sequence.
 pub(super) fn java_text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
@@ -31,7 +31,7 @@ fn replaced(bytes: &[u8]) -> String {
     text
 }
 
-/// How many bytes the half of a surrogate pair has that these begin with; its last byte may be missing.
+/// Returns the number of bytes of the half surrogate pair at the begin; its last byte may be missing.
 fn surrogate_bytes(bytes: &[u8]) -> Option<usize> {
     match bytes {
         [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..] => Some(3),
@@ -53,7 +53,7 @@ mod tests {
             (b"plain", "plain"),
             (b"\xff", "\u{fffd}"),
             (b"a\xffb\xfe\xfdc", "a\u{fffd}b\u{fffd}\u{fffd}c"),
-            // Cut short: one for what is there.
+            // Cut short: one for the bytes that are there.
             (b"\xe2\x82", "\u{fffd}"),
             (b"\xf0\x9f\x98", "\u{fffd}"),
             (b"\xe2\x82x", "\u{fffd}x"),

@@ -1,20 +1,21 @@
-//! The partition keys that an aggregate has so far.
+//! A hash table of the keys that are in an aggregate so far.
 
 use super::protobuf::put_bytes;
 use crate::prefetch::Touched;
 
 /// The number of slots of a new table.
 const SLOTS_MIN: usize = 64;
-/// A key of up to this many bytes is known by its two ends.
+/// The largest size of a key that its first and last 8 bytes identify.
 const ENDS_BYTES: usize = 16;
 
-/// Finds the index of a key among those that were written.
+/// An open-addressing hash table from keys to their indices in the aggregate.
 ///
-/// It compares short keys by words in the table, long ones with the written bytes. The general map of the standard
-/// library takes three times as long, which at this place is most of the time of an aggregate.
+/// It compares short keys by words in the table, long ones with the written bytes. The map of the standard library
+/// takes three times as long, and this lookup is most of the time of an aggregate.
 #[derive(Clone, Debug)]
 pub(super) struct KeyTable {
-    /// Indices into `keys` plus one, 0 where there is none. A power of two, at most half of them taken.
+    /// Indices into `keys` plus one; 0 is an empty slot. The number of slots is a power of two, and at most half of them
+    /// are taken.
     slots: Vec<u32>,
     keys: Vec<Key>,
     seed: Seed,
@@ -23,7 +24,7 @@ pub(super) struct KeyTable {
 /// The fraction of the golden ratio: odd, and without a pattern.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Random, so that nobody can choose keys that collide.
+/// A random seed, so that keys cannot be chosen to collide.
 type Seed = [u64; 2];
 
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +37,7 @@ struct Key {
 }
 
 impl KeyTable {
-    /// A table that expects this many keys.
+    /// Makes a table for this number of keys.
     pub(super) fn expecting(keys: usize) -> Self {
         let slots = (2 * keys).next_power_of_two().max(SLOTS_MIN);
         Self {
@@ -50,8 +51,8 @@ impl KeyTable {
         self.keys.len()
     }
 
-    /// The index of the key; it is written as a field of this number if it is new. All that this table writes goes
-    /// to the same place.
+    /// Returns the index of a key. A new key is first written as a field of this number. All calls must have the same
+    /// `out`.
     #[inline]
     pub(super) fn index_of(&mut self, key: &[u8], field: u8, out: &mut Vec<u8>) -> u64 {
         let ends = ends(key);
@@ -126,12 +127,12 @@ impl Key {
     }
 }
 
-/// A slot's content. Past 2^32 keys, which no Kinesis record can hold, keys would be written twice.
+/// Returns a slot's content. Beyond 2^32 keys, more than a Kinesis record can hold, keys would be written twice.
 fn number(keys: usize) -> u32 {
     u32::try_from(keys).unwrap_or(0)
 }
 
-/// The first bytes of a key and its last, which are the same ones in part if there are less than 16.
+/// Returns the first and the last 8 bytes of a key; they overlap in a key of less than 16 bytes.
 #[inline]
 fn ends(key: &[u8]) -> [u64; 2] {
     if let (Some(first), Some(last)) = (key.first_chunk(), key.last_chunk()) {
@@ -163,11 +164,11 @@ fn hash(seed: Seed, key: &[u8], ends: [u64; 2]) -> u64 {
             hash = mix(hash ^ u64::from_le_bytes(*word), seed[1]);
         }
     }
-    // Once would do for most seeds; with a few, keys that count up would fall into few slots.
+    // One round is enough for most seeds, but with a few of them keys that count up would fall into few slots.
     mix(mix(hash ^ ends[0], seed[1] ^ ends[1]), FACTOR)
 }
 
-/// Both halves of the product, folded.
+/// Folds both halves of the product.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "both halves are folded")]
 fn mix(a: u64, b: u64) -> u64 {

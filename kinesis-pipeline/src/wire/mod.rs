@@ -1,7 +1,7 @@
 //! Byte formats that others read and write too.
 //!
-//! [`aggregate`] packs many records into one, as the Kinesis Producer Library does, so that a shard's limit
-//! of 1,000 records a second does not bound how many small records go through it.
+//! [`aggregate`] writes many records into one, as the Kinesis Producer Library does, so that a shard takes more than
+//! its limit of 1,000 records a second.
 
 pub mod aggregate;
 pub(crate) mod frame;

@@ -1,6 +1,6 @@
-//! As much of the protobuf encoding as aggregates need.
+//! The part of the protobuf encoding that aggregates need.
 
-/// The most bytes of a 64-bit varint.
+/// The largest size of a 64-bit varint, in bytes.
 const VARINT_BYTES_MAX: usize = 10;
 
 /// The wire type of a field.
@@ -8,26 +8,26 @@ const VARINT_BYTES_MAX: usize = 10;
 pub(super) enum Value {
     /// An integer.
     Varint(u64),
-    /// Bytes: where they are in the input that the reader was made for.
+    /// Bytes, as a range of the reader's input.
     Bytes { start: usize, end: usize },
-    /// A fixed number, which no field of an aggregate is.
+    /// A number of fixed size. No field of an aggregate is one.
     Fixed,
 }
 
-/// Reads the fields of one message.
+/// A reader of the fields of one message.
 #[derive(Clone, Debug)]
 pub(super) struct Fields<'a> {
-    /// Up to the end of the message.
+    /// The input up to the end of the message.
     input: &'a [u8],
     at: usize,
 }
 
-/// Bytes that are no message.
+/// An error: the bytes are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
 impl<'a> Fields<'a> {
-    /// The fields of the message that is `input[start..end]`.
+    /// Makes a reader of the message `input[start..end]`.
     #[inline]
     pub(super) fn new(input: &'a [u8], start: usize, end: usize) -> Self {
         Self {
@@ -36,12 +36,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Where the next field begins in the input.
+    /// Returns the offset of the next field in the input.
     pub(super) fn place(&self) -> usize {
         self.at
     }
 
-    /// The number and value of the next field; `None` at the end.
+    /// Returns the number and value of the next field; `None` at the end.
     #[inline]
     pub(super) fn next(&mut self) -> Result<Option<(u64, Value)>, Malformed> {
         if self.at >= self.input.len() {
@@ -58,14 +58,15 @@ impl<'a> Fields<'a> {
         Ok(Some((tag >> 3, value)))
     }
 
-    /// The integer of the next field, if it is the field of this number; otherwise, nothing is promised of what follows.
+    /// Returns the integer of the next field, if the field has this number. After a `None` the reader must not be used.
     #[inline]
     pub(super) fn varint_of(&mut self, field: u8) -> Option<u64> {
         self.take(field << 3)?;
         self.varint().ok()
     }
 
-    /// The same for the place of bytes.
+    /// Returns the range of the bytes of the next field, if the field has this number. After a `None` the reader must not
+    /// be used.
     #[inline]
     pub(super) fn bytes_of(&mut self, field: u8) -> Option<(usize, usize)> {
         self.take(field << 3 | 2)?;
@@ -88,7 +89,7 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn varint(&mut self) -> Result<u64, Malformed> {
-        // Most are short.
+        // A fast path for one byte, as most are.
         let &first = self.input.get(self.at).ok_or(Malformed)?;
         if first < 0x80 {
             self.at += 1;
@@ -154,10 +155,10 @@ pub(super) const fn varint_len(value: u64) -> usize {
     bits.div_ceil(7)
 }
 
-/// Below this, a varint has three bytes at most.
+/// The end of the numbers whose varints have at most three bytes.
 pub(super) const SHORT_END: u64 = 1 << 21;
 
-/// Up to eight bytes that are put together in a register and appended at once.
+/// A buffer of up to eight bytes in a register, which are appended at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Short {
     bytes: u64,
@@ -165,13 +166,13 @@ pub(super) struct Short {
 }
 
 impl Short {
-    /// With this tag, which is one byte: its field's number is below 16.
+    /// Adds a tag of one byte: the field's number is below 16.
     #[inline]
     pub(super) fn tag(self, field: u8, wire_type: u8) -> Self {
         self.with(u64::from(field << 3 | wire_type), 1)
     }
 
-    /// With a varint below [`SHORT_END`].
+    /// Adds a varint below [`SHORT_END`].
     #[inline]
     pub(super) fn varint(self, value: u64) -> Self {
         let (more_than_one, more_than_two) = (value >= 1 << 7, value >= 1 << 14);
@@ -185,7 +186,7 @@ impl Short {
         self.len
     }
 
-    /// Appends them.
+    /// Appends the bytes to `out`.
     #[inline]
     pub(super) fn put(self, out: &mut Vec<u8>) {
         let end = out.len() + self.len;

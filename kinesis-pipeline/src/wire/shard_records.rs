@@ -1,4 +1,4 @@
-//! The records of an aggregate as the reader of a shard gives them out.
+//! The records of an aggregate as the reader of a shard returns them.
 
 use super::{
     aggregate::{Aggregate, Cursor},
@@ -6,14 +6,15 @@ use super::{
 };
 use crate::{record::EncodedRecord, shard::HashKeyRange};
 
-/// The user records of an aggregate, read one by one.
+/// An iterator over the user records of an aggregate.
 ///
-/// Records whose keys do not belong to the shard, strays, are counted, and dropped if wanted.
+/// It counts strays, which are records whose keys do not belong to the shard, and drops them on request.
 #[derive(Debug)]
 pub(crate) struct ShardRecords {
     aggregate: Aggregate,
     cursor: Cursor,
-    /// Its index is its sub-sequence number. Present until the end, so that it is known which record is the last.
+    /// The next record with its sub-sequence number; `None` at the end. It is read ahead, so that the last record is known
+    /// as such.
     next: Option<(u64, UserRecord)>,
     index: u64,
     shard: Option<ShardKeys>,
@@ -25,12 +26,12 @@ pub(crate) struct ShardRecords {
 #[derive(Debug)]
 struct ShardKeys {
     range: HashKeyRange,
-    /// Of each partition key of the aggregate, whether it does not.
+    /// For each partition key of the aggregate, whether it does not belong to the shard.
     keys_outside: Vec<bool>,
 }
 
 impl ShardRecords {
-    /// Without a `range` there are no strays.
+    /// Makes the iterator. Without a `range` there are no strays.
     pub(crate) fn new(
         aggregate: Aggregate,
         range: Option<HashKeyRange>,
@@ -53,22 +54,22 @@ impl ShardRecords {
         records
     }
 
-    /// Whether nothing is left.
+    /// Whether no record is left.
     pub(crate) fn is_empty(&self) -> bool {
         self.next.is_none()
     }
 
-    /// Returns how often the records were put back after they could not be processed.
+    /// Returns the number of times that the records were put back after they could not be processed.
     pub(crate) fn redrives(&self) -> u32 {
         self.aggregate.redrives()
     }
 
-    /// How many strays there were since this was asked last.
+    /// Returns the number of strays since the last call.
     pub(crate) fn take_strays(&mut self) -> u64 {
         std::mem::take(&mut self.strays)
     }
 
-    /// The next record that is to be given out.
+    /// Reads ahead to the next record that is not dropped.
     fn look(&mut self) -> Option<(u64, UserRecord)> {
         loop {
             let record = self.cursor.next(&self.aggregate)?;
@@ -99,7 +100,7 @@ impl ShardRecords {
 impl Iterator for ShardRecords {
     type Item = (u64, EncodedRecord);
 
-    /// The next record and its sub-sequence number.
+    /// Returns the next record and its sub-sequence number.
     #[inline]
     fn next(&mut self) -> Option<(u64, EncodedRecord)> {
         let (index, read) = self.next.take()?;

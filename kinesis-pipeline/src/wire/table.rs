@@ -1,16 +1,16 @@
-//! The key tables of an aggregate as they are read.
+//! The key tables of an aggregate that is read.
 
 use super::protobuf::{Fields, Malformed, Value};
 
-/// One of the tables: made into keys at once, or, if the keys would take more memory than the aggregate itself,
-/// left where it is and made into a key at each use. Then its entries are so short that a key needs no allocation.
+/// A key table. Its entries are decoded to keys at once. If the keys would take more memory than the aggregate itself,
+/// they stay encoded and are decoded at each use; such entries are so short that a key needs no allocation.
 ///
-/// Either way it takes no more than twice the bytes of the aggregate.
+/// In both cases it takes at most twice the bytes of the aggregate.
 #[derive(Clone, Debug)]
 pub(super) struct Table<T> {
-    /// All entries, or none of them.
+    /// The decoded entries: all, or none.
     made: Vec<T>,
-    /// Where the field of each entry begins, if they were not made.
+    /// The offset of each entry's field, if the entries stay encoded.
     places: Vec<u32>,
     len: usize,
 }
@@ -28,7 +28,7 @@ impl<T> Table<T> {
         self.len
     }
 
-    /// Appends an entry of an aggregate of so many bytes.
+    /// Appends an entry. `aggregate_bytes` is the size of the aggregate.
     #[inline]
     pub(super) fn push(&mut self, aggregate_bytes: usize, make: impl FnOnce() -> T) {
         self.len += 1;
@@ -39,7 +39,7 @@ impl<T> Table<T> {
         }
     }
 
-    /// Notes where the entries are, unless they were made: they are the fields of this number.
+    /// Notes the offsets of the entries, which are the fields of this number, unless they were decoded.
     pub(super) fn finish(&mut self, number: u8, mut fields: Fields<'_>) -> Result<(), Malformed> {
         if self.made.len() == self.len {
             return Ok(());
@@ -55,7 +55,7 @@ impl<T> Table<T> {
         }
     }
 
-    /// The entry with this index, of the table that was read from `data`.
+    /// Returns the entry with this index of the table that was read from `data`.
     #[inline]
     pub(super) fn get(&self, data: &[u8], index: u32, make: impl FnOnce(&[u8]) -> T) -> Option<T>
     where
@@ -67,7 +67,7 @@ impl<T> Table<T> {
         }
     }
 
-    /// The entries in their order.
+    /// Returns the entries in their order.
     pub(super) fn iter<'a>(
         &'a self,
         data: &'a [u8],

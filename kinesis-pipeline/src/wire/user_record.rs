@@ -4,13 +4,13 @@ use super::protobuf::{
     Fields, Malformed, SHORT_END, Short, Value, put_bytes, put_varint, varint_len,
 };
 
-/// The number of the field of an aggregate that it is.
+/// The number of an aggregate's field for user records.
 pub(super) const RECORDS: u8 = 3;
 const PARTITION_KEY_INDEX: u8 = 1;
 const EXPLICIT_HASH_KEY_INDEX: u8 = 2;
 const DATA: u8 = 3;
 
-/// More than the tags, indices and lengths of a short record take.
+/// An upper bound of the size of the tags, indices and lengths of a short record.
 const HEAD_BYTES_MAX: usize = 24;
 
 /// Appends a record: the indices of its keys, and its data.
@@ -23,7 +23,7 @@ pub(super) fn put(out: &mut Vec<u8>, key: u64, hash_key: Option<u64>, data: &[u8
         return put_long(out, key, hash_key, data);
     }
     let key = Short::default().tag(PARTITION_KEY_INDEX, 0).varint(key);
-    // All three at once would be too long.
+    // All three at once would be longer than the buffer of 8 bytes.
     let (before, last) = match hash_key {
         Some(index) => {
             let hash_key = Short::default().tag(EXPLICIT_HASH_KEY_INDEX, 0);
@@ -58,7 +58,7 @@ fn put_long(out: &mut Vec<u8>, key: u64, hash_key: Option<u64>, data: &[u8]) {
     put_bytes(out, DATA, data);
 }
 
-/// A user record as it is written: indices into the tables, and where its data is.
+/// A user record in its encoded form: indices into the tables, and the range of its data.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UserRecord {
     pub(super) key: u32,
@@ -67,7 +67,7 @@ pub(super) struct UserRecord {
     pub(super) end: u32,
 }
 
-/// The index of the partition key, that of the explicit hash key, and where the data starts and ends.
+/// The index of the partition key, that of the explicit hash key, and the range of the data.
 type Parts = (u64, Option<u64>, (usize, usize));
 
 impl UserRecord {
@@ -80,7 +80,7 @@ impl UserRecord {
         Self::new(key, hash_key, data)
     }
 
-    /// Those of a record whose fields stand in the order of their numbers, with no other field among them.
+    /// Reads a record whose fields are in the order of their numbers, without other fields: the fast path.
     #[inline]
     fn usual_parts(mut fields: Fields<'_>) -> Option<Parts> {
         let key = fields.varint_of(PARTITION_KEY_INDEX)?;
@@ -120,13 +120,13 @@ impl UserRecord {
         })
     }
 
-    /// The number of partition keys that the aggregate must have.
+    /// Returns the least number of partition keys that the aggregate must have.
     #[inline]
     pub(super) fn keys(&self) -> usize {
         (self.key as usize).saturating_add(1)
     }
 
-    /// The number of explicit hash keys that the aggregate must have.
+    /// Returns the least number of explicit hash keys that the aggregate must have.
     #[inline]
     pub(super) fn hash_keys(&self) -> usize {
         self.hash_key
@@ -134,7 +134,7 @@ impl UserRecord {
     }
 }
 
-/// No aggregate has 2^32 of anything.
+/// Narrows a number. An aggregate has fewer than 2^32 of anything.
 #[inline]
 fn narrow(number: u64) -> Result<u32, Malformed> {
     u32::try_from(number).map_err(|_| Malformed)
@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// Numbers around those that need another byte.
+    /// Generates numbers around those that need another byte.
     fn number(end: u64) -> impl Strategy<Value = u64> {
         let edges = prop::sample::select(vec![7_u32, 14, 21, 28, 32]);
         let near = (edges, 0_u64..4).prop_map(|(bits, more)| (1 << bits) - 2 + more);

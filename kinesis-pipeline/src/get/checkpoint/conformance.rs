@@ -28,7 +28,7 @@ pub(crate) fn one_of_each() -> Vec<Checkpoint> {
     let rows = places.into_iter().enumerate();
     rows.map(|(number, place)| {
         let row = Checkpoint::new(format!("shardId-{number:012}").into(), place);
-        // A reader tells all times of each place, the last of which is quiet for long.
+        // A reader saves all times with each place. The last shard has been quiet for long.
         match number {
             0 => row.current_at(time + Duration::from_hours(2)),
             2 => row.arrived_at(time),
@@ -42,7 +42,7 @@ pub(crate) fn one_of_each() -> Vec<Checkpoint> {
     .collect()
 }
 
-/// Checks that a checkpoint store of yours does what readers rely on. It must be empty, and keep all times.
+/// Checks a checkpoint store of yours against what readers rely on. The store must be empty, and keep all times.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -54,7 +54,7 @@ pub(crate) fn one_of_each() -> Vec<Checkpoint> {
 /// ```
 ///
 /// # Panics
-/// When it does not: the message says what was expected.
+/// If the store fails a check: the message has the expected result.
 #[cfg(feature = "local")]
 pub async fn check_checkpoint_store(store: &dyn CheckpointStore) {
     check(store).await;
@@ -74,7 +74,7 @@ pub(crate) async fn check(store: &dyn CheckpointStore) {
     assert_eq!(load("other", "stream").await, [], "applications are apart");
     assert_eq!(load("app", "other").await, [], "streams are apart");
 
-    // The place stays, and what is known of it grows: a shard at the tip that nothing comes from.
+    // The same place with a later time: a shard at its tip that gets no records.
     let quiet = rows[3]
         .clone()
         .current_at(SystemTime::UNIX_EPOCH + Duration::from_hours(400_000));

@@ -56,7 +56,7 @@ pub struct FileCheckpoints {
     table: Arc<Mutex<Option<Table>>>,
 }
 
-/// By application, stream and shard.
+/// The rows by application, stream and shard.
 type Table = BTreeMap<(String, String, String), Row>;
 
 #[derive(Serialize, Deserialize)]
@@ -102,7 +102,7 @@ enum Place {
 const VERSION: u32 = 1;
 
 impl FileCheckpoints {
-    /// A store in the file at this path. The file need not exist; its folder must.
+    /// Makes a store in the file at this path. The file need not exist; its folder must.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into().into(),
@@ -129,7 +129,7 @@ impl FileCheckpoints {
                 Ok(_) if new != old => write(&path, &new),
                 _ => Ok(()),
             };
-            // A table that could not be written is not kept in memory either: the next save writes it again.
+            // If the write failed, the old table stays in memory, so that the next save finds a change and writes again.
             let is_done = written.is_ok() && result.is_ok();
             *table = Some(if is_done { new } else { old });
             written.and(result)
@@ -227,7 +227,7 @@ fn write(path: &Path, table: &Table) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// The new name of a file is on the disk only once its folder is.
+/// Syncs the folder: only then is the new name of a file on the disk.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path
@@ -295,7 +295,7 @@ mod tests {
     use super::*;
     use crate::get::checkpoint::conformance;
 
-    /// A path in the folder for temporary files that is removed again.
+    /// A path in the folder for temporary files, removed when dropped.
     struct Temporary(PathBuf);
 
     impl Temporary {

@@ -14,7 +14,7 @@ pub struct MemoryCheckpoints {
 }
 
 impl MemoryCheckpoints {
-    /// A store without checkpoints.
+    /// Makes a store without checkpoints.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -1,8 +1,8 @@
-//! Checkpoints: how far an application has read each shard, kept for its next start.
+//! Checkpoints: the position of an application in each shard, kept for its next start.
 //!
 //! ```text
 //!   Records ── taken, or acked ──> progress ── every few seconds, at a shard's end, on stop ──> saver ──> store
-//!   open   <── where to begin ── resume <──────────────────────────────────────────────────────────────┘
+//!   open   <── start positions ── resume <─────────────────────────────────────────────────────────────┘
 //! ```
 
 #[cfg(any(test, feature = "local"))]
@@ -34,17 +34,17 @@ pub struct Checkpoint {
     pub place: CheckpointPlace,
     /// The arrival time of the last record that was read, if any.
     pub arrived_at: Option<SystemTime>,
-    /// Everything that arrived before this time is finished, whether records came or not; told for a shard that
-    /// was read to its tip. A store need not keep it: then a shard that was quiet for longer than the stream's
-    /// retention counts as one that records may have expired from.
+    /// The time before which everything that arrived is finished, set for a shard that was read to its tip. A store need not
+    /// keep it. Without it, a shard that was quiet for longer than the stream's retention counts as one whose records may
+    /// have expired.
     pub current_at: Option<SystemTime>,
-    /// The creation time of the stream: it tells the checkpoint from one in another stream that had the name before. A
-    /// store need not keep it: then only a checkpoint that the listing contradicts is noticed.
+    /// The creation time of the stream, which tells this stream from an earlier one of the same name. A store need not keep
+    /// it. Without it, a checkpoint of the earlier stream is noticed only if the listing of shards contradicts it.
     pub stream_created_at: Option<SystemTime>,
 }
 
 impl Checkpoint {
-    /// A checkpoint at this place.
+    /// Makes a checkpoint at this place.
     #[must_use]
     pub fn new(shard_id: ShardId, place: CheckpointPlace) -> Self {
         Self {
@@ -56,28 +56,28 @@ impl Checkpoint {
         }
     }
 
-    /// The same checkpoint, its last record arrived at this time.
+    /// Sets the arrival time of the last record.
     #[must_use]
     pub fn arrived_at(mut self, time: SystemTime) -> Self {
         self.arrived_at = Some(time);
         self
     }
 
-    /// The same checkpoint, with everything finished that arrived before this time.
+    /// Sets the time before which everything that arrived is finished.
     #[must_use]
     pub fn current_at(mut self, time: SystemTime) -> Self {
         self.current_at = Some(time);
         self
     }
 
-    /// The same checkpoint, in the stream that was created at this time.
+    /// Sets the creation time of the stream.
     #[must_use]
     pub fn of_stream_created_at(mut self, time: SystemTime) -> Self {
         self.stream_created_at = Some(time);
         self
     }
 
-    /// The time up to which all is known to be finished.
+    /// Returns the time up to which everything that arrived is known to be finished.
     pub(super) fn finished_until(&self) -> Option<SystemTime> {
         let begun = match self.place {
             CheckpointPlace::Timestamp(time) => Some(time),
@@ -87,27 +87,27 @@ impl Checkpoint {
     }
 }
 
-/// A place of a shard up to which an application has finished.
+/// The place in a shard up to which an application has finished it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CheckpointPlace {
     /// Nothing is finished: reading began at the oldest record.
     TrimHorizon,
-    /// Nothing is finished: reading began at the first record that arrived then; milliseconds count.
+    /// Nothing is finished: reading began at the first record that arrived at this time, to the millisecond.
     Timestamp(SystemTime),
     /// This record is finished, and all before it.
     After {
-        /// The number of the Kinesis record.
+        /// The sequence number of the Kinesis record.
         sequence_number: SequenceNumber,
-        /// The last finished record of an aggregate, by its index; `None` when all of it is finished.
+        /// The index of the last finished record in an aggregate; `None` if the whole Kinesis record is finished.
         sub_sequence_number: Option<u64>,
     },
-    /// All of the shard is finished.
+    /// The whole shard is finished.
     ShardEnd,
 }
 
 impl CheckpointPlace {
-    /// The place of a shard of which nothing is finished; `None` for a start that has no such form.
+    /// Returns the place of a shard of which nothing is finished; `None` for a start that has no such form.
     pub(super) fn where_begun(start: &IteratorStart) -> Option<Self> {
         match start {
             IteratorStart::TrimHorizon => Some(Self::TrimHorizon),
@@ -127,8 +127,8 @@ pub type CheckpointFuture<'a, T> =
 
 /// A store of checkpoints, under the name of an application and of a stream.
 ///
-/// A store must be durable when [`save`](Self::save) returns, as far as it is meant to be, and a `save` that
-/// is dropped half way must leave each shard's old or new checkpoint.
+/// Checkpoints must be durable when [`save`](Self::save) returns, as far as the store is durable at all. A `save` that is
+/// dropped half way must leave the old or the new checkpoint of each shard.
 ///
 /// # Examples
 ///
@@ -203,7 +203,7 @@ pub type CheckpointFuture<'a, T> =
 /// # }
 /// ```
 pub trait CheckpointStore: fmt::Debug + Send + Sync + 'static {
-    /// All checkpoints of an application in a stream, in any order.
+    /// Returns all checkpoints of an application in a stream, in any order.
     fn load<'a>(&'a self, app: &'a str, stream: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>>;
 
     /// Stores these checkpoints in place of older ones of the same shards. Those of other shards stay.
@@ -247,7 +247,7 @@ impl<S: CheckpointStore + ?Sized> CheckpointStore for Arc<S> {
     }
 }
 
-/// A store that cannot be read or written. Cheap to clone, but for its place.
+/// An error of a store that cannot be read or written.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CheckpointError {
@@ -258,7 +258,7 @@ pub struct CheckpointError {
 }
 
 impl CheckpointError {
-    /// An error of the store at this place.
+    /// Makes an error of the store at this place.
     pub fn new(place: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             place: place.into(),
@@ -267,14 +267,14 @@ impl CheckpointError {
         }
     }
 
-    /// The same error, of a kind that no later try can mend: a reader ends with it at once.
+    /// Marks the error as one that no later try can mend: a reader ends with it at once.
     #[must_use]
     pub fn not_retryable(mut self) -> Self {
         self.is_retryable = false;
         self
     }
 
-    /// Whether the same call may succeed later. Yes, unless the store says otherwise.
+    /// Whether the same call may succeed later. True unless [`not_retryable`](Self::not_retryable) was called.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.is_retryable
@@ -291,7 +291,7 @@ impl fmt::Display for CheckpointError {
     }
 }
 
-// Written by hand: derived, the source would be the `Arc`, and nobody could tell the store's error by its type.
+// Written by hand: the derived source would be the `Arc`, and could not be downcast to the store's error.
 impl Error for CheckpointError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&*self.source)

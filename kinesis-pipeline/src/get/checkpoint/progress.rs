@@ -8,8 +8,8 @@ use crate::shard::ShardId;
 
 /// The finished position of each shard, and the positions that are not saved yet.
 ///
-/// The watermark of each shard: it never passes an unfinished record, in whatever order records are finished. Locked for
-/// the length of a few pushes and pops only.
+/// It holds the watermark of each shard, which never passes an unfinished record, whatever the order in which records
+/// are finished. The lock is held for a few pushes and pops only.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     shards: Mutex<HashMap<ShardId, ShardProgress>>,
@@ -17,12 +17,12 @@ pub(crate) struct Progress {
 
 #[derive(Debug, Default)]
 struct ShardProgress {
-    /// Steps from the first that is not finished on, in the order of the shard. Places that were only reached
-    /// never stand side by side: at most one more than the steps that were begun.
+    /// The steps from the first unfinished one on, in the order of the shard. Two places that were only reached are never
+    /// neighbours, so there are at most twice as many steps as were begun, plus one.
     open: VecDeque<Step>,
     /// The ordinal of the first step in `open`.
     first: Ordinal,
-    /// The newest place that was reached and not saved.
+    /// The newest finished place that is not saved.
     unsaved: Option<Checkpoint>,
     /// Whether the shard ended: then nothing more is expected of it.
     is_ended: bool,
@@ -34,12 +34,12 @@ struct Step {
     is_finished: bool,
 }
 
-/// Counts the steps of one shard, from 0.
+/// The number of a step in its shard, from 0.
 pub(crate) type Ordinal = u64;
 
 impl Progress {
-    /// A step of a shard was begun: a record was given out. It holds the mark back until it is finished.
-    /// `None` if `open_max` steps of the shard are begun and not finished, or wait for one that is not.
+    /// Begins a step: a record was given out, and holds the watermark back until it is finished. `None` if `open_max` steps
+    /// of the shard are unfinished, or wait for one that is.
     pub(crate) fn begin(&self, checkpoint: Checkpoint, open_max: u64) -> Option<Ordinal> {
         let mut shards = self.lock();
         let shard = shards.entry(checkpoint.shard_id.clone()).or_default();
@@ -54,7 +54,7 @@ impl Progress {
         Some(shard.first + open)
     }
 
-    /// The step is finished. Steps that are finished already, or are not known, stay as they are.
+    /// Finishes a step. Has no effect on one that is finished already or not known.
     pub(crate) fn finish(&self, shard_id: &ShardId, ordinal: Ordinal) {
         let mut shards = self.lock();
         let Some(shard) = shards.get_mut(shard_id) else {
@@ -69,10 +69,10 @@ impl Progress {
         shard.advance();
     }
 
-    /// A place was reached that needs nothing but the steps before it to be finished.
+    /// Notes a place that is finished as soon as the steps before it are.
     ///
-    /// It takes the place of a finished step right before it, so that places which wait behind one unfinished
-    /// step take no more memory than a single one.
+    /// It replaces a finished step right before it, so that many such places behind one unfinished step take the memory of
+    /// one.
     pub(crate) fn reach(&self, checkpoint: Checkpoint) {
         let mut shards = self.lock();
         let shard = shards.entry(checkpoint.shard_id.clone()).or_default();
@@ -87,14 +87,14 @@ impl Progress {
         shard.advance();
     }
 
-    /// Returns the number of steps of a shard that are not finished, or wait for one that is not.
+    /// Returns the number of steps of a shard that are unfinished, or wait for one that is.
     pub(crate) fn open_count(&self, shard_id: &ShardId) -> usize {
         self.lock()
             .get(shard_id)
             .map_or(0, |shard| shard.open.len())
     }
 
-    /// Takes the positions to save; they count as saved then.
+    /// Takes the positions to save, which then count as saved.
     pub(crate) fn take_unsaved(&self) -> Vec<Checkpoint> {
         let mut shards = self.lock();
         let unsaved = shards
@@ -105,7 +105,7 @@ impl Progress {
         unsaved
     }
 
-    /// Returns positions that could not be saved to the unsaved ones, except where a newer one is there.
+    /// Puts back positions that could not be saved, unless there is a newer one of the shard.
     pub(super) fn put_back(&self, checkpoints: Vec<Checkpoint>) {
         let mut shards = self.lock();
         for checkpoint in checkpoints {

@@ -16,14 +16,14 @@ pub(crate) struct Saver {
     app: Arc<str>,
     stream: Arc<str>,
     pub(in crate::get) progress: Arc<Progress>,
-    /// Shards that are finished and gone. Their checkpoints are removed once those of their children are saved.
+    /// Shards that are finished and have expired. Their checkpoints are removed once those of their children are saved.
     gone: Arc<Mutex<Vec<ShardId>>>,
     /// Held during a save, so that saves reach the store in the order in which they took their positions.
     ///
     /// Without it, with a save of the driver (D) and one of a handle (H): D takes position 5, H takes position 7, the
     /// store writes 7, the store writes 5. The checkpoint goes back, and a shard that had ended is read again.
     saving: Arc<tokio::sync::Mutex<()>>,
-    /// The creation time of the stream, once that is known; it goes with each checkpoint.
+    /// The creation time of the stream, once it is known. It is saved with each checkpoint.
     stream_created_at: Arc<OnceLock<SystemTime>>,
 }
 
@@ -48,9 +48,9 @@ impl Saver {
         in_time(self.store.load(&self.app, &self.stream)).await
     }
 
-    /// Keeps with all checkpoints when the stream was created.
+    /// Sets the creation time of the stream, which is saved with all checkpoints.
     pub(in crate::get) fn set_stream_created_at(&self, time: SystemTime) {
-        // A reader opens once; the first time stays.
+        // A reader opens once, so the first time stays.
         let _ = self.stream_created_at.set(time);
     }
 

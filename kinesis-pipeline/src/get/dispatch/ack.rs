@@ -13,12 +13,12 @@ use crate::{
 /// The largest number of records of one shard that wait for their ack.
 const UNACKED_MAX: u64 = 1_000_000;
 
-/// The watermark's view of a reader's owner: which records were given out and which are finished.
+/// A tracker of the records that were given to the reader's owner and that are finished.
 #[derive(Debug)]
 pub(in crate::get) struct Tracker {
     saver: Saver,
     needs_ack: bool,
-    /// The record that was given out last: finished when the next is asked for. Unused with acks.
+    /// The record that was given out last, which is finished when the next is asked for. Unused with acks.
     given: Option<Checkpoint>,
 }
 

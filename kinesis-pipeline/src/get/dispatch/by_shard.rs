@@ -23,11 +23,11 @@ use crate::{
     shard::ShardId,
 };
 
-/// A stream of the streams of single shards: made by [`Records::by_shard`].
+/// A stream of the streams of single shards, made by [`Records::by_shard`].
 ///
-/// Each shard comes out once, with its first records, and the children of a shard only after its stream was
-/// read to its end. Keep asking for the next shard while you read: this is what hands the records on. The
-/// streams of the shards may be read on other tasks.
+/// Each shard comes out once, with its first records, and the children of a shard only after its stream was read to
+/// its end. Keep asking for the next shard while you read: that call also hands the records on to the streams of the
+/// shards, which may be read on other tasks.
 ///
 /// # Examples
 ///
@@ -73,8 +73,8 @@ pub struct ByShard<R> {
 
 /// The records of one shard, in order.
 ///
-/// Dropping it before its end ends the reading of the shard and of those that descend from it. What was
-/// fetched of the shard keeps room of the prefetch budget until it is taken.
+/// Dropping it before its end ends the reading of the shard and of its descendants. Its pages count in the prefetch
+/// budget until you take their records: a stream that is kept and not read can hold back the other shards.
 #[must_use = "a shard's records wait until they are taken"]
 pub struct ShardRecords<R> {
     shard_id: ShardId,
@@ -87,8 +87,7 @@ pub struct ShardRecords<R> {
 
 /// Reading shard by shard.
 impl<R> Records<R> {
-    /// Gives the shards out one by one, each as a stream of its records, for those who want to read them side
-    /// by side.
+    /// Splits the reader into a stream of records for each shard, to read the shards side by side.
     pub fn by_shard(self) -> ByShard<R> {
         ByShard::new(self)
     }
@@ -107,7 +106,7 @@ impl<R> ByShard<R> {
         shards
     }
 
-    /// The next shard with records; `None` after the end of the reader.
+    /// Returns the next shard with records; `None` after the end of the reader.
     ///
     /// An error is the last item. Cancel safe.
     pub async fn next(&mut self) -> Option<Result<ShardRecords<R>, GetError>> {
@@ -120,7 +119,7 @@ impl<R> ByShard<R> {
         self.records.stats()
     }
 
-    /// Ends fetching. What was fetched still comes out, then `None`.
+    /// Ends fetching. Records that were fetched still come out, then `None`.
     pub fn stop(&self) {
         self.records.stop();
     }
@@ -131,14 +130,14 @@ impl<R> ByShard<R> {
         self.records.checkpoint_handle()
     }
 
-    /// A handle that stops the reader from elsewhere.
+    /// Returns a handle that stops the reader from another task.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
         self.records.stop_handle()
     }
 
-    /// Ends the reader at once and saves its checkpoints. Of each shard, all records count as finished but the
-    /// last that was given out, unless the next was asked for.
+    /// Ends the reader at once and saves its checkpoints. All records that were given out count as finished, except the
+    /// last one of each shard if the next was not asked for.
     ///
     /// # Errors
     /// [`GetError::Checkpoint`]: the store could not be written.
@@ -186,7 +185,7 @@ impl<R> ByShard<R> {
         None
     }
 
-    /// A new stream of a shard. `taker` has its first page.
+    /// Makes the stream of a shard. `taker` has its first page.
     fn begin(&mut self, shard_id: ShardId, taker: Taker) -> ShardRecords<R> {
         let (send, pages) = mpsc::unbounded_channel();
         self.shards.insert(shard_id.clone(), send);
@@ -226,7 +225,7 @@ impl<R> fmt::Debug for ByShard<R> {
 }
 
 impl<R> ShardRecords<R> {
-    /// The shard.
+    /// Returns the id of the shard.
     #[must_use]
     pub fn shard_id(&self) -> &ShardId {
         &self.shard_id
@@ -234,7 +233,7 @@ impl<R> ShardRecords<R> {
 }
 
 impl<R: KinesisRecord> ShardRecords<R> {
-    /// The shard's next record; `None` after its end, and when the whole reader has ended.
+    /// Returns the shard's next record; `None` after its end, and when the whole reader has ended.
     ///
     /// Cancel safe, as [`Records::next`].
     pub async fn next(&mut self) -> Option<Result<Record<R>, GetError>> {
@@ -269,8 +268,10 @@ impl<R: KinesisRecord> Stream for ShardRecords<R> {
 
 impl<R> Drop for ShardRecords<R> {
     fn drop(&mut self) {
+        // A page that comes at the same time is not lost to the budget: sent before the close, it is drained below; sent
+        // after it, the send fails, and `hand_on` frees the page.
         self.pages.close();
-        // First, so that the driver does not take the freed room for this shard's next page.
+        // Before the page is freed, so that the driver does not use the freed budget for this shard's next page.
         if !self.is_ended {
             self.taker.tell(News::Left(self.shard_id.clone()));
         }

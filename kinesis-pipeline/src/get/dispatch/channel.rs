@@ -32,14 +32,14 @@ pub(in crate::get) enum Delivery {
 pub(in crate::get) struct Page {
     pub(in crate::get) shard_id: ShardId,
     pub(in crate::get) records: Vec<StoredRecord>,
-    /// The part of the first record that was finished before.
+    /// The part of the first record that was finished before this reader.
     pub(in crate::get) finished: Option<Finished>,
     pub(in crate::get) behind_latest: Option<Duration>,
     /// The bytes of the page in the prefetch budget.
     pub(in crate::get) bytes: usize,
 }
 
-/// The owner has taken all records of a page.
+/// A page whose records were all taken by the owner.
 #[derive(Debug)]
 pub(in crate::get) struct Taken {
     pub(in crate::get) shard_id: ShardId,
@@ -48,9 +48,9 @@ pub(in crate::get) struct Taken {
 
 /// The driver's side of the queue between the driver and the reader's owner.
 ///
-/// The channels themselves have no bound; the driver keeps one: it fetches nothing for a shard that has its
-/// pages waiting, nor beyond the byte budget, and each page comes back as one [`Taken`]. So neither side ever
-/// waits inside a send, and a slow owner holds back fetching only.
+/// The channels themselves are unbounded, so neither side ever waits inside a send. The driver keeps the bound: it
+/// fetches nothing for a shard whose pages wait, nor beyond the byte budget, and each page comes back as one [`Taken`].
+/// A slow owner only holds back fetching.
 #[derive(Debug)]
 pub(in crate::get) struct Feed {
     deliveries: mpsc::UnboundedSender<Delivery>,
@@ -59,7 +59,7 @@ pub(in crate::get) struct Feed {
     is_stopped: bool,
     /// The number of deliveries that were sent.
     sent: u64,
-    /// The number of deliveries that the owner had when it last waited.
+    /// The number of deliveries that the owner had received when it last waited.
     waits_at: u64,
     /// The number of pages among them that were not taken yet.
     pages_out: u64,
@@ -74,22 +74,22 @@ pub(in crate::get) struct Outlet {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
     pub(in crate::get) news: NewsSender,
     pub(super) stop: StopHandle,
-    /// The number of deliveries that came.
+    /// The number of deliveries that were received.
     received: u64,
-    /// The number of deliveries that had come when the driver was last told that the owner waits.
+    /// The number of deliveries received when the driver was last told that the owner waits.
     told: Option<u64>,
-    /// Whether the last delivery came.
+    /// Whether the last delivery was received.
     is_ended: bool,
 }
 
-/// Stops a reader from elsewhere. Cheap to clone; it keeps nothing alive.
+/// A handle that stops a reader from another task. Cheap to clone; it does not keep the reader alive.
 #[derive(Clone, Debug)]
 pub struct StopHandle {
     stop: Arc<watch::Sender<bool>>,
 }
 
 impl StopHandle {
-    /// Ends fetching. What was fetched still comes out of the reader, then its end.
+    /// Ends fetching. Records that were fetched still come out of the reader, then its end.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -134,25 +134,25 @@ pub(in crate::get) fn channel(stream: &StreamId) -> (Feed, Outlet) {
 pub(in crate::get) enum News {
     /// All records of a page were given out.
     Took(Taken),
-    /// It waits, after so many deliveries.
+    /// The owner waits, and has received this number of deliveries.
     Waits(u64),
     /// The owner has dropped the reader of this shard.
     Left(ShardId),
-    /// It wants no more to be fetched.
+    /// The owner wants no more to be fetched.
     Stop,
-    /// It is gone.
+    /// The owner has dropped the reader.
     Gone,
 }
 
 impl Feed {
-    /// Hands something to the owner. An owner that is gone is noticed by [`next`](Self::next).
+    /// Sends a delivery to the owner. [`next`](Self::next) notices an owner that is gone.
     pub(in crate::get) fn send(&mut self, delivery: Delivery) {
         self.sent += 1;
         self.pages_out += u64::from(matches!(delivery, Delivery::Page(_)));
         let _ = self.deliveries.send(delivery);
     }
 
-    /// Returns the owner's next message. A stop is told once.
+    /// Returns the owner's next message. A stop is returned once.
     pub(in crate::get) async fn next(&mut self) -> News {
         let is_stopped = self.is_stopped;
         tokio::select! {
@@ -172,7 +172,17 @@ impl Feed {
         }
     }
 
-    /// Waits until the owner has given out everything that was sent. Returns whether it is still there.
+    /// Waits until the owner has taken everything that was sent. Returns whether the owner still exists.
+    ///
+    /// A message that the owner waits may be older than the last delivery:
+    ///
+    /// ```text
+    ///   driver                     owner
+    ///   sends delivery 5           finds nothing after delivery 4: sends Waits(4)
+    ///   reads Waits(4)             receives delivery 5
+    /// ```
+    ///
+    /// So the message has the number of deliveries that the owner had, and counts only if that is the number sent.
     pub(in crate::get) async fn drained(&mut self) -> bool {
         while self.waits_at < self.sent || self.pages_out > 0 {
             if let News::Gone = self.next().await {
@@ -186,7 +196,7 @@ impl Feed {
 impl Outlet {
     /// Polls for the next delivery; `None` after the last one. A queue that was cut off ends with an error.
     ///
-    /// When there is none yet the driver is told that the owner waits.
+    /// If there is none yet, it tells the driver that the owner waits.
     pub(in crate::get) fn poll_next(
         &mut self,
         context: &mut task::Context<'_>,
@@ -209,7 +219,7 @@ impl Outlet {
             Poll::Pending => {
                 if self.told != Some(self.received) {
                     self.told = Some(self.received);
-                    // A driver that has ended has no use for it.
+                    // A driver that has ended needs no message.
                     let _ = self.news.send(News::Waits(self.received));
                 }
                 Poll::Pending
@@ -217,7 +227,7 @@ impl Outlet {
         }
     }
 
-    /// Polls for the next page, of whatever shard; `None` after the last delivery.
+    /// Polls for the next page of any shard; `None` after the last delivery.
     pub(super) fn poll_page(
         &mut self,
         context: &mut task::Context<'_>,

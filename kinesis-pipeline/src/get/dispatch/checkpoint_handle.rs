@@ -7,9 +7,9 @@ use crate::{
 
 /// A handle that saves the checkpoints of a reader. Cheap to clone; it outlives the reader.
 ///
-/// For work that goes on after the reader has ended: records that were given out are acked when the work is done, and
-/// the handle saves how far each shard is finished. While the reader runs it saves by itself as well. Saves of the
-/// handle and of the reader reach the store one after the other.
+/// It is for work that goes on after the reader has ended: ack each record when its work is done, and let the handle
+/// save the position of each shard. While the reader runs, it saves by itself too. Saves of the handle and of the
+/// reader reach the store one after the other.
 ///
 /// A later reader of the same application must not run yet: a save would move its checkpoints back.
 #[cfg_attr(feature = "local", doc = "```")]
@@ -46,12 +46,12 @@ impl CheckpointHandle {
         Self { stream, saver }
     }
 
-    /// Saves how far each shard is finished, and returns when the store has it. Does nothing if all is saved.
+    /// Saves the finished position of each shard, and returns when the store has it. Does nothing if all are saved.
     ///
     /// Without [`require_ack`](crate::Reader::require_ack) the last record that was given out counts as finished only
     /// when the next is asked for.
     ///
-    /// Cancel safe: what a dropped call did not save is saved by the next.
+    /// Cancel safe: the next call saves the positions that a dropped call did not save.
     ///
     /// # Errors
     /// [`GetError::Checkpoint`]: the store could not be written, or took more than 30 s. The next call tries again.

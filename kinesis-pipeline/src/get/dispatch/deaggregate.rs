@@ -19,20 +19,20 @@ pub(crate) struct UserRecord {
     pub(crate) encryption_type: Option<EncryptionType>,
     /// The number of times that it was put back after it could not be processed.
     pub(crate) redrives: u32,
-    /// Whether it is the last of its Kinesis record: then nothing of that is left to read.
+    /// Whether it is the last one of its Kinesis record.
     pub(super) is_last: bool,
-    /// Whether it is a Kinesis record as it was stored.
+    /// Whether it is a Kinesis record as it was stored: a plain record, or an aggregate that is kept.
     is_whole: bool,
 }
 
-/// The part of a Kinesis record that was finished before: its user records up to this index.
+/// The part of a Kinesis record that was finished before this reader: its user records up to this index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::get) struct Finished {
     pub(in crate::get) sequence_number: SequenceNumber,
     pub(in crate::get) sub_sequence_number: u64,
 }
 
-/// Gives out the user records of a page, those of an aggregate one by one.
+/// An iterator over the user records of a page, those of an aggregate one by one.
 #[derive(Debug)]
 pub(in crate::get) struct UserRecords {
     shard_id: ShardId,
@@ -45,13 +45,13 @@ pub(in crate::get) struct UserRecords {
     /// The shard's part of the key space, if it is known.
     range: Option<HashKeyRange>,
     drops_strays: bool,
-    /// The number of records of aggregates outside of it.
+    /// The number of strays: records of aggregates outside of that part.
     strays: u64,
     /// The number of user records given out.
     given: u64,
 }
 
-/// An aggregate that is being given out.
+/// An aggregate whose records are being given out.
 #[derive(Debug)]
 struct OpenAggregate {
     sequence_number: SequenceNumber,
@@ -61,7 +61,7 @@ struct OpenAggregate {
 }
 
 impl UserRecords {
-    /// `finished` is left out if the page begins with that Kinesis record.
+    /// Makes the iterator. It skips the `finished` part if the page begins with that Kinesis record.
     pub(in crate::get) fn new(
         shard_id: ShardId,
         records: Vec<StoredRecord>,
@@ -82,7 +82,7 @@ impl UserRecords {
         }
     }
 
-    /// Counts the records of aggregates that are outside of the shard's range, and drops them if wanted.
+    /// Counts the strays: records of aggregates outside of the shard's range. Drops them if wanted.
     pub(in crate::get) fn within(
         mut self,
         range: Option<HashKeyRange>,
@@ -93,7 +93,7 @@ impl UserRecords {
         self
     }
 
-    /// Returns the number of records of aggregates outside of the shard's range so far.
+    /// Returns the number of strays so far.
     pub(super) fn strays(&self) -> u64 {
         self.strays
     }
@@ -132,7 +132,7 @@ impl UserRecords {
                 return Some(record);
             }
             let stored = self.records.next()?;
-            // One that has nothing to give is passed over by the next round.
+            // The next round skips one without records.
             self.aggregate = self.open(&stored);
             if self.aggregate.is_some() {
                 continue;
@@ -149,7 +149,7 @@ impl UserRecords {
         }
     }
 
-    /// The next record of the open aggregate, which is dropped once it has none left.
+    /// Returns the next record of the open aggregate, and drops the aggregate once it has none left.
     fn next_of_aggregate(&mut self) -> Option<UserRecord> {
         let aggregate = self.aggregate.as_mut()?;
         let record = aggregate.next(&self.shard_id);
@@ -180,15 +180,15 @@ impl Iterator for UserRecords {
 }
 
 impl Finished {
-    /// Whether the record was finished before. An aggregate that is given out whole was only if its last record
-    /// was: there is no smaller part of it to go on with.
+    /// Whether the record was finished before. An aggregate that is kept whole counts as finished only if its last record
+    /// is: there is no smaller part to go on with.
     fn covers(&self, record: &UserRecord) -> bool {
         record.position.sequence_number == self.sequence_number
             && record.position.sub_sequence_number <= self.sub_sequence_number
             && !(record.is_whole && self.is_part_of(&record.encoded.data))
     }
 
-    /// Whether this is an aggregate with more records than were finished.
+    /// Whether this is an aggregate with more records than the finished ones.
     fn is_part_of(&self, data: &Bytes) -> bool {
         aggregate::split(data)
             .is_some_and(|aggregate| aggregate.len() as u64 - 1 > self.sub_sequence_number)
@@ -222,7 +222,7 @@ mod tests {
         PartitionKey::new(text).unwrap()
     }
 
-    /// A Kinesis record with these many user records; a raw one for 0.
+    /// Makes a Kinesis record with this number of user records; a plain one for 0.
     fn stored(number: u128, users: usize) -> StoredRecord {
         let mut writer = aggregate::Writer::new();
         for user in 0..users {
@@ -271,7 +271,7 @@ mod tests {
             let all = split(&sizes, None);
             let index = after.index(all.len());
             let Position { sequence_number, sub_sequence_number, .. } = all[index].position.clone();
-            // The page of an iterator at that number begins with its Kinesis record.
+            // The page of an iterator at that number begins with that Kinesis record.
             let skipped = all.iter().filter(|record| {
                 record.is_last && record.position.sequence_number < sequence_number
             }).count();
@@ -318,7 +318,7 @@ mod tests {
         }
     }
 
-    /// A Kinesis record whose only user record belongs to the last point of the key space.
+    /// Makes a Kinesis record whose only user record belongs to the last point of the key space.
     fn stray(number: u128) -> StoredRecord {
         let mut record = EncodedRecord::new(key("k"), Bytes::new());
         record.explicit_hash_key = Some(crate::HashKey::MAX);

@@ -3,7 +3,7 @@
 //! - `channel`: the queue of pages between the driver and the caller.
 //! - `taker`: the next record, in the order of its shard.
 //! - `deaggregate`: the user records of an aggregate.
-//! - `ranges`: the hash ranges by which strays are told.
+//! - `ranges`: the hash-key ranges of shards, by which strays are recognized.
 //! - `decode`: bytes to a record of the user, or one error item.
 //! - `ack`: records that the user finishes in any order.
 //! - `checkpoint_handle`: saving what was acked, also after the reader is gone.

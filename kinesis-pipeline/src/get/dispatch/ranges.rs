@@ -7,8 +7,7 @@ use crate::shard::{HashKeyRange, ShardId};
 
 /// The hash-key range of each shard. Cheap to clone; clones share their contents.
 ///
-/// The driver learns it, the owner's side tells by it which records of an aggregate do not belong to the shard.
-/// Locked for one look or change only.
+/// The driver learns the ranges; the owner's side finds strays by them. The lock is held for one look or change only.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ranges(Arc<Mutex<HashMap<ShardId, HashKeyRange>>>);
 

@@ -7,20 +7,19 @@ use crate::{
     shard::{HashKey, Position},
 };
 
-/// A record that was read: your data, and its facts from the service.
+/// A record that was read: your data, and the service's facts about it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Record<R> {
     /// The decoded record.
     pub data: R,
-    /// The key that it was put with.
+    /// The partition key.
     pub partition_key: PartitionKey,
-    /// The hash key that it was put with. Known only of records that came in an [aggregate](crate::guide::words).
+    /// The explicit hash key. Known only for records that came in an [aggregate](crate::guide::words).
     pub explicit_hash_key: Option<HashKey>,
     /// The time at which the service took the record, in whole milliseconds.
     pub arrived_at: SystemTime,
-    /// The lag of the record's page behind the tip of its shard; `None` if the service did
-    /// not say.
+    /// The lag of the record's page behind the tip of its shard; `None` if the service did not say.
     pub behind_latest: Option<Duration>,
     /// The encryption at rest; `None` if the service did not say.
     pub encryption_type: Option<EncryptionType>,
@@ -29,7 +28,7 @@ pub struct Record<R> {
 }
 
 impl<R> Record<R> {
-    /// A record as a reader would give it out, for tests of your code.
+    /// Makes a record as a reader gives it out, for tests of your code.
     ///
     /// ```
     /// use std::time::SystemTime;
@@ -65,11 +64,11 @@ impl<R> Record<R> {
         &self.position
     }
 
-    /// Says that the record is finished, so that a checkpoint may pass it once all before it in its shard are
-    /// finished too. Does nothing unless the reader was opened with
-    /// [`require_ack`](crate::Reader::require_ack); acking again does nothing either.
+    /// Marks the record as finished, so that a checkpoint may pass it once all records before it in its shard are finished
+    /// too. Has no effect if the record is acked already, or the reader was opened without
+    /// [`require_ack`](crate::Reader::require_ack).
     ///
-    /// What is acked is saved with the next checkpoint. Acks that come after the reader's end are saved by
+    /// The next checkpoint saves it. Acks that come after the reader's end are saved by
     /// [`Records::close`](crate::Records::close), or by a [`CheckpointHandle`](crate::CheckpointHandle) that was taken
     /// before.
     pub fn ack(&self) {
@@ -82,7 +81,7 @@ impl<R> Record<R> {
         self.ack = Some(ack);
     }
 
-    /// The same record with other data.
+    /// Returns the record with its data converted.
     #[must_use]
     pub fn map<T>(self, change: impl FnOnce(R) -> T) -> Record<T> {
         Record {

@@ -22,16 +22,16 @@ use crate::{
     record::KinesisRecord,
 };
 
-/// The records of a stream, as they come: an open reader.
+/// An open reader: the records of a stream, as they come.
 ///
-/// Read it with [`next`](Self::next), or as a futures [`Stream`] with all that `StreamExt` adds: `take(n)` ends a
-/// batch after `n` records. The records of one shard come in order, and
-/// those of one partition key also over splits and merges. Records are decoded when you ask for them, on your
-/// task. Dropping the reader ends everything it does.
+/// Read it with [`next`](Self::next), or as a futures [`Stream`] with the methods of `StreamExt`: `take(n)` ends a
+/// batch after `n` records. The records of one shard come in order, and those of one partition key also across splits
+/// and merges. Records are decoded when you ask for them, on your task. Memory is bounded by
+/// [`prefetch_bytes_max`](crate::Reader::prefetch_bytes_max). Dropping the reader ends its fetching.
 ///
-/// An error item about one record ([`GetError::Decode`]) is followed by the next record; any other error is
-/// the last item. A passing fault is no item at all: the reader tries again, warns once in the log, and gives
-/// up only after [`outage_max`](crate::Reader::outage_max).
+/// An error item about one record ([`GetError::Decode`]) is followed by the next record; any other error is the last
+/// item. A fault that may pass is no item: the reader retries, warns once in the log, and gives up only after
+/// [`outage_max`](crate::Reader::outage_max).
 ///
 /// # Examples
 ///
@@ -51,7 +51,7 @@ use crate::{
 /// let first = records.next().await.ok_or("no record")??;
 /// println!("{} under the key {}", first.position(), first.partition_key);
 ///
-/// // It is a stream: all that `StreamExt` has works.
+/// // It is a stream: the methods of `StreamExt` work.
 /// let more: Vec<_> = records.by_ref().take(9).collect().await;
 /// assert_eq!(more.len(), 9);
 /// println!("behind by {:?}", records.stats().behind_latest_max());
@@ -101,14 +101,14 @@ impl<R> Records<R> {
         self.counters.stats()
     }
 
-    /// Ends fetching. What was fetched still comes out, then `None`.
+    /// Ends fetching. Records that were fetched still come out, then `None`.
     pub fn stop(&self) {
         self.outlet.stop.stop();
     }
 
-    /// Ends the reader at once and saves its checkpoints: those of all records that were given out count as
-    /// finished, or with [`require_ack`](crate::Reader::require_ack) those that were acked. What was fetched
-    /// and not given out is dropped; a reader that goes on from the checkpoints fetches it again.
+    /// Ends the reader at once and saves its checkpoints. All records that were given out count as finished, or with
+    /// [`require_ack`](crate::Reader::require_ack) those that were acked. Fetched records that were not given out are
+    /// dropped; a reader that goes on from the checkpoints fetches them again.
     ///
     /// Dropping the reader ends it too, but saves nothing.
     ///
@@ -117,7 +117,7 @@ impl<R> Records<R> {
     pub async fn close(mut self) -> Result<(), GetError> {
         self.stop();
         self.driver.abort();
-        // The driver's own save must not run beside ours.
+        // The driver's own save must not run beside this one.
         let _ = (&mut self.driver).await;
         self.taker.on_asked();
         let Some(tracker) = self.taker.tracker() else {
@@ -135,7 +135,7 @@ impl<R> Records<R> {
         Some(CheckpointHandle::new(self.taker.stream().clone(), saver))
     }
 
-    /// A handle that stops this reader from elsewhere: another task, a signal handler.
+    /// Returns a handle that stops this reader from another task, such as a signal handler.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
         self.outlet.stop.clone()
@@ -143,10 +143,10 @@ impl<R> Records<R> {
 }
 
 impl<R: KinesisRecord> Records<R> {
-    /// The next record; `None` after the end.
+    /// Returns the next record; `None` after the end.
     ///
-    /// Cancel safe: a record leaves the reader only as the result of this call, so a call that is dropped
-    /// while it waits loses nothing.
+    /// Cancel safe: a record leaves the reader only as the result of this call, so a call that is dropped while it waits
+    /// loses nothing.
     pub async fn next(&mut self) -> Option<Result<Record<R>, GetError>> {
         poll_fn(|context| self.poll_record(context)).await
     }

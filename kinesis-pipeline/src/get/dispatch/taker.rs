@@ -20,7 +20,7 @@ use crate::{
     shard::ShardId,
 };
 
-/// Gives out the records of one page after the other, on the owner's task.
+/// The taker of records from one page after the other, on the owner's task.
 #[derive(Debug)]
 pub(in crate::get) struct Taker {
     stream: StreamId,
@@ -30,7 +30,7 @@ pub(in crate::get) struct Taker {
     splitting: Splitting,
     counters: Counters,
     page: Option<OpenPage>,
-    /// Whether an error about a page has ended the reading here.
+    /// Whether an error about a page has ended the reading.
     is_over: bool,
 }
 
@@ -51,7 +51,7 @@ struct OpenPage {
     counters: Counters,
 }
 
-/// A page may be dropped before it was given out.
+/// Counts the records that were given out of a page, also if it is dropped early.
 impl Drop for OpenPage {
     fn drop(&mut self) {
         self.counters.on_given(self.records.given());
@@ -77,7 +77,7 @@ impl Taker {
         }
     }
 
-    /// Another one like this, without a page.
+    /// Returns another taker with the same settings, without a page.
     pub(super) fn like(&self) -> Self {
         Self {
             stream: self.stream.clone(),
@@ -90,7 +90,7 @@ impl Taker {
         }
     }
 
-    /// The page that was begun, in a taker of its own; the record that was given out last is done with.
+    /// Splits off the open page into a taker of its own. The record that was given out last is finished.
     pub(super) fn split_off(&mut self) -> Option<(ShardId, Self)> {
         self.on_asked();
         let page = self.page.take()?;
@@ -120,7 +120,7 @@ impl Taker {
         }
     }
 
-    /// Goes on with this page; the one before has been given out.
+    /// Opens the next page, after all records of the last one were given out.
     pub(super) fn open(&mut self, page: Page) {
         let range = self.splitting.ranges.of(&page.shard_id);
         let records = UserRecords::new(
@@ -138,10 +138,10 @@ impl Taker {
         });
     }
 
-    /// Polls for the next item, as `take` takes it from the open page; the next page comes from `poll_page`.
+    /// Polls for the next item: `take` takes it from the open page, and `poll_page` polls for the next page.
     ///
-    /// Every reader gives out its records by this one function, with tokio's cooperative budget: pages come thousands
-    /// of records at a time, and without the budget a busy loop over them would never let another task run.
+    /// All readers use this one function, which takes part in tokio's cooperative budget: pages have thousands of records,
+    /// and without the budget a loop over them would never let another task run.
     pub(in crate::get) fn poll_next<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -173,7 +173,7 @@ impl Taker {
         self.is_over
     }
 
-    /// Takes the next record of the open page, decoded. `None` when nothing is left of it.
+    /// Takes and decodes the next record of the open page; `None` if none is left.
     pub(in crate::get) fn next<R: KinesisRecord>(&mut self) -> Option<Result<Record<R>, GetError>> {
         let (read, behind_latest) = self.next_raw()?;
         let is_last = read.is_last;
@@ -187,8 +187,8 @@ impl Taker {
         })
     }
 
-    /// Takes the next record of the open page as it is stored, with the lag of its page. `None` when nothing is left of
-    /// the page: then the driver is told that it was taken.
+    /// Takes the next record of the open page as it is stored, with the lag of its page. If none is left it returns `None`
+    /// and tells the driver that the page was taken.
     pub(in crate::get) fn next_raw(&mut self) -> Option<(UserRecord, Option<Duration>)> {
         let page = self.page.as_mut()?;
         let Some(read) = page.records.next() else {
@@ -211,7 +211,7 @@ impl Taker {
         }
     }
 
-    /// Tells the driver something. A driver that has ended has no use for it.
+    /// Sends a message to the driver. A driver that has ended needs none.
     pub(super) fn tell(&self, news: News) {
         let _ = self.news.send(news);
     }

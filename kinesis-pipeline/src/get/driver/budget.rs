@@ -1,9 +1,9 @@
 use crate::get::shard_reader::poll_pacer::PAGE_BYTES_MAX;
 
-/// The bytes of pages that are in flight or wait to be taken.
+/// The memory budget of pages that are in flight or wait to be taken.
 ///
-/// `used` never passes `bytes_max` by reserving, with one exception: when nothing is used, one page of any
-/// size is let through, so that a budget below the page size still makes progress.
+/// Invariant: reserving never makes `used` exceed `bytes_max`. The exception: if nothing is used, one page of any size
+/// may be fetched, so that a budget below the page size still makes progress.
 #[derive(Debug)]
 pub(in crate::get) struct Budget {
     bytes_max: usize,
@@ -15,7 +15,7 @@ impl Budget {
         Self { bytes_max, used: 0 }
     }
 
-    /// Sets `bytes` aside for a page that is to be fetched, if there is room.
+    /// Reserves `bytes` for a page to fetch, if the budget allows. Returns whether it does.
     #[must_use]
     pub(super) fn reserve(&mut self, bytes: usize) -> bool {
         let has_room = self.used == 0 || self.used.saturating_add(bytes) <= self.bytes_max;
@@ -25,27 +25,27 @@ impl Budget {
         has_room
     }
 
-    /// Whether anything of unknown size may come.
+    /// Whether a page of unknown size may be fetched.
     pub(super) fn has_room(&self) -> bool {
         self.used < self.bytes_max.max(1)
     }
 
-    /// A page came, or did not: its `reserved` bytes are free again and it takes `bytes`.
+    /// Replaces a reservation with the real size of the page, 0 if none came.
     pub(super) fn settle(&mut self, reserved: usize, bytes: usize) {
         self.used = self.used.saturating_sub(reserved) + bytes;
     }
 
-    /// A page was taken.
+    /// Frees the bytes of a page that was taken.
     pub(super) fn release(&mut self, bytes: usize) {
         self.settle(bytes, 0);
     }
 
-    /// The bytes that are set aside or taken.
+    /// Returns the bytes that are reserved or used.
     pub(super) fn used(&self) -> usize {
         self.used
     }
 
-    /// Returns the bytes that one of `shards` shards may take for one page, when each has up to `pages` pages.
+    /// Returns the bytes that one page of one of `shards` shards may take, if each shard has up to `pages` pages.
     pub(super) fn share(&self, shards: usize, pages: usize) -> usize {
         (self.bytes_max / (shards * pages).max(1)).min(PAGE_BYTES_MAX)
     }

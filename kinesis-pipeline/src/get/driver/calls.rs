@@ -21,7 +21,7 @@ use crate::{
     shard::{Shard, ShardId},
 };
 
-/// The most calls of one reader that are in flight at a time.
+/// The largest number of calls of one reader that are in flight at a time.
 const CALLS_MAX: usize = 128;
 
 pub(super) type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>;
@@ -46,7 +46,7 @@ pub(in crate::get) enum Answer {
         subscription: Subscription,
         result: Result<Option<SubscriptionEvent>, ServiceError>,
     },
-    /// A listing, and whether the consumer that was looked for is gone.
+    /// A listing, and whether the consumer is gone that was looked for.
     Shards(Result<Vec<Shard>, ServiceError>, bool),
     Summary(Result<StreamSummary, ServiceError>),
     Saved(Result<(), CheckpointError>),
@@ -72,7 +72,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Makes the shard's next call. Returns false if there is no room for it.
+    /// Makes the shard's next call. Returns false if the budget does not allow it.
     fn call_shard(&mut self, shard_id: &ShardId, now: Instant) -> Result<bool, GetError> {
         let share = self.budget.share(self.shards.len(), PAGES_MAX);
         let due = self.shards.get(shard_id).and_then(ShardState::due);
@@ -129,7 +129,7 @@ impl Driver {
         }
     }
 
-    /// Lists the shards when an ended one's children are not known yet, or when one is lost.
+    /// Lists the shards if the children of an ended one are not known yet, or if one is lost.
     fn list_if_due(&mut self, now: Instant) {
         let is_wanted = self.lineage.is_looking_for_children() || !self.lost.is_empty();
         if self.listing.begin_if_due(is_wanted, now) {

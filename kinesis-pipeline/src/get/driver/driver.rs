@@ -33,11 +33,11 @@ use crate::{
     target::Target,
 };
 
-/// Reads all shards of one reader: the only place of the get pipeline that has effects.
+/// The driver of one reader: it reads all shards, and is the only place of the get pipeline with effects.
 ///
-/// Every member of the lineage that is being read has an entry in `shards`. A shard whose next call may be
-/// made stands in `timers` until the call is due and in `due` until there is room for it; an entry that the
-/// shard's state no longer agrees with is skipped when its turn comes.
+/// Every member of the lineage that is being read has an entry in `shards`. A shard whose next call may be made stands
+/// in `timers` until the call is due, and then in `due` until the budget allows it. An entry there that the shard's
+/// state no longer agrees with is skipped when its turn comes.
 pub(in crate::get) struct Driver {
     pub(super) target: Target,
     pub(super) options: Options,
@@ -54,19 +54,18 @@ pub(in crate::get) struct Driver {
     pub(super) elsewhere: Elsewhere,
     pub(super) save_timer: SaveTimer,
     pub(in crate::get) counters: Counters,
-    /// Shards that the service says it does not know, until it answers about them again. Listings tell whether they
-    /// have expired.
+    /// Shards that the service does not know, until it answers about them again. Listings show whether they have expired.
     pub(super) lost: HashMap<ShardId, Absence>,
     pub(super) retention: Retention,
     /// The times up to which ended shards were read, for their children; kept until the shards expire.
     pub(super) ended: HashMap<ShardId, ReadUntil>,
     pub(super) calls: Calls,
-    /// The ARN of the consumer that subscribes to shards; without one they are polled.
+    /// The ARN of the consumer that subscribes to shards; `None` if they are polled.
     pub(super) consumer_arn: Option<Arc<str>>,
-    /// The subscriptions that nothing is awaited from, because there is no room.
+    /// The subscriptions whose next events are not awaited, because the budget does not allow it.
     pub(super) subscriptions: HashMap<ShardId, Subscription>,
-    /// The next events of the others: at most one per shard. They may be long in coming, so they do not count
-    /// as calls.
+    /// The awaited events of the other subscriptions, at most one per shard. They may take long, so they do not count as
+    /// calls.
     pub(super) events: Calls,
 }
 
@@ -89,7 +88,7 @@ pub(in crate::get) struct Setup {
 }
 
 impl Driver {
-    /// A driver that reads nothing yet.
+    /// Makes a driver that reads nothing yet.
     pub(in crate::get) fn new(setup: Setup) -> Self {
         let Setup {
             target,
@@ -126,8 +125,7 @@ impl Driver {
         }
     }
 
-    /// Reads until everything wanted was read, the owner stops it, or an error ends it; then saves how far the
-    /// owner has come.
+    /// Reads until its end is reached, the owner stops it, or an error ends it. Then saves the owner's positions.
     pub(in crate::get) async fn run(mut self) {
         if let Err(error) = self.read().await {
             self.feed.send(Delivery::Failed(error));

@@ -1,4 +1,4 @@
-//! Merged shards one of whose parents is read by another reader of the same application.
+//! Children of merges that have a parent which another reader of the same application reads.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -13,20 +13,20 @@ use crate::{
         checkpoint::{Checkpoint, CheckpointError, CheckpointPlace},
         error::GetError,
         plan::plan::Begin,
-        shard_reader::retry::{Failures, Verdict},
+        shard_reader::retry::{Failures, RetryDecision},
     },
     service::ErrorClass,
     shard::ShardId,
 };
 
-/// The time between the first two looks at the checkpoints; it doubles.
+/// The time between the first two looks at the checkpoints; it doubles with each look.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// The longest time between two looks.
 const INTERVAL_MAX: Duration = Duration::from_secs(15);
-/// After how many looks it is worth a warning that a shard waits: about a minute.
+/// The number of looks after which a waiting shard is worth a warning: about a minute.
 const LOOKS_MAX: u32 = 8;
 
-/// Shards that wait until the checkpoints say that another reader has read their other parent to its end.
+/// Shards that wait until another reader has read their other parent to its end, by its checkpoint.
 #[derive(Debug, Default)]
 pub(in crate::get) struct Elsewhere {
     waiting: BTreeMap<ShardId, Waiting>,
@@ -43,7 +43,7 @@ struct Waiting {
 }
 
 impl Elsewhere {
-    /// A shard waits for these parents. The checkpoints are looked at at once.
+    /// Lets a shard wait for these parents. The first look at the checkpoints is at once.
     pub(super) fn wait(
         &mut self,
         shard_id: ShardId,
@@ -60,14 +60,14 @@ impl Elsewhere {
         self.due.filter(|_| !self.is_running)
     }
 
-    /// Whether to look now. Then the look counts as running.
+    /// Begins a look if one is due. Returns whether it did.
     fn begin_if_due(&mut self, now: Instant) -> bool {
         let is_due = self.due().is_some_and(|due| due <= now);
         self.is_running |= is_due;
         is_due
     }
 
-    /// Returns the shards that need not wait any longer.
+    /// Takes the checkpoints of a look. Returns the shards that need not wait any longer.
     fn on_checkpoints(
         &mut self,
         checkpoints: &[Checkpoint],
@@ -85,21 +85,21 @@ impl Elsewhere {
         over
     }
 
-    /// Returns whether the checkpoints will be looked at again.
+    /// Takes the failure of a look. Returns whether there will be another one.
     fn on_error(&mut self, now: Instant, outage_max: Duration, jitter: f64) -> bool {
         self.is_running = false;
         let class = ErrorClass::Transient;
         match self.failures.judge(class, now, outage_max, jitter) {
-            Verdict::Again { at, .. } => {
+            RetryDecision::Again { at, .. } => {
                 self.due = Some(at);
                 true
             }
-            Verdict::Final => false,
+            RetryDecision::Final => false,
         }
     }
 }
 
-/// The shards that an application has begun and not finished.
+/// Returns the shards that an application has begun and not finished.
 fn unfinished(checkpoints: &[Checkpoint]) -> HashSet<&ShardId> {
     let open = checkpoints
         .iter()
@@ -113,9 +113,9 @@ pub(in crate::get) fn is_any_unfinished(shards: &[ShardId], checkpoints: &[Check
     shards.iter().any(|id| unfinished.contains(id))
 }
 
-/// The driver's reaction to them.
+/// The driver's side of waiting shards.
 impl Driver {
-    /// Whether the shard, which may be read as far as this reader's own shards go, waits for another reader.
+    /// Whether a shard waits for another reader, though all parents that this reader reads have ended.
     pub(in crate::get) fn waits_elsewhere(&mut self, shard_id: &ShardId, begin: &Begin) -> bool {
         if self.options.saver.is_none() || begin.resumed.is_some() {
             return false;
@@ -202,7 +202,7 @@ mod tests {
             [("c".into(), begin.clone())]
         );
         assert_eq!(elsewhere.due(), None);
-        // Without a checkpoint nothing tells that anybody reads the parent.
+        // Without a checkpoint of the parent, no reader is known to read it.
         elsewhere.wait("c".into(), begin, vec!["x".into()], now);
         assert!(elsewhere.begin_if_due(now));
         assert_eq!(elsewhere.on_checkpoints(&rows, now).len(), 1);

@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    get::shard_reader::retry::{Failures, Verdict},
+    get::shard_reader::retry::{Failures, RetryDecision},
     service::ErrorClass,
 };
 
@@ -12,7 +12,7 @@ const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// The longest time between two such listings.
 const INTERVAL_MAX: Duration = Duration::from_secs(30);
 
-/// The timer of listings: the safety net for children that no page told of.
+/// The timer of listings, which find the children that no page has told.
 #[derive(Debug)]
 pub(in crate::get) struct Listing {
     is_running: bool,
@@ -40,7 +40,7 @@ impl Listing {
         self.due.filter(|_| !self.is_running)
     }
 
-    /// Whether to list now. Then the listing counts as running.
+    /// Begins a listing if one is due. Returns whether it did.
     pub(super) fn begin_if_due(&mut self, is_wanted: bool, now: Instant) -> bool {
         if self.is_running {
             return false;
@@ -61,14 +61,14 @@ impl Listing {
         self.interval = (self.interval * 2).min(INTERVAL_MAX);
     }
 
-    /// Whether anything is to be learned from a listing: from one that lacks shards only after `incomplete_max` others
-    /// like it, because the service then has no better one.
+    /// Whether to use a listing. One that lacks shards is used only after `incomplete_max` others like it, since the
+    /// service then has no better one.
     pub(super) fn is_believed(&mut self, is_whole: bool, incomplete_max: u32) -> bool {
         self.incomplete = if is_whole { 0 } else { self.incomplete + 1 };
         is_whole || self.incomplete > incomplete_max
     }
 
-    /// Returns whether the listing will be tried again.
+    /// Takes the failure of a listing. Returns whether it will be tried again.
     pub(super) fn on_error(
         &mut self,
         class: ErrorClass,
@@ -78,11 +78,11 @@ impl Listing {
     ) -> bool {
         self.is_running = false;
         match self.failures.judge(class, now, outage_max, jitter) {
-            Verdict::Again { at, .. } => {
+            RetryDecision::Again { at, .. } => {
                 self.due = Some(at);
                 true
             }
-            Verdict::Final => false,
+            RetryDecision::Final => false,
         }
     }
 }

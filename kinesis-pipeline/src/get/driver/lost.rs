@@ -1,8 +1,8 @@
-//! Shards that the service says it does not know.
+//! Lost shards: those that the service answers not to know.
 //!
-//! `ResourceNotFoundException` for a shard has four causes: the shard is new and not known everywhere yet, it has
-//! expired, the stream is gone, or, of a subscription, the consumer is gone. The call is made again like after any
-//! other passing fault, and the listings made meanwhile tell which it is.
+//! `ResourceNotFoundException` for a shard has four causes: the shard is new and not known everywhere yet, the shard has
+//! expired, the stream is gone, or, for a subscription, the consumer is gone. The call is retried like after any other
+//! passing fault, and listings find out the cause meanwhile.
 
 use std::sync::Arc;
 
@@ -23,11 +23,11 @@ use crate::{
     shard::{Position, Shard, ShardId, coverage},
 };
 
-/// The number of listings without a shard after which an unknown shard counts as expired: one may be
-/// incomplete, or older than the shard.
+/// The number of listings without a lost shard after which it counts as expired: a single one may be incomplete, or
+/// older than the shard.
 const ABSENCES_MAX: u32 = 3;
-/// The number of incomplete listings in a row that are passed over. Then they are taken for all that the service
-/// tells, and new shards are learned from them.
+/// The number of incomplete listings in a row that are ignored. After that new shards are learned from them, since the
+/// service has no better ones.
 const INCOMPLETE_MAX: u32 = 8;
 
 /// A shard that the service does not know.
@@ -35,14 +35,14 @@ const INCOMPLETE_MAX: u32 = 8;
 pub(in crate::get) struct Absence {
     /// The number of whole listings, with younger shards, that lacked it.
     listings: u32,
-    /// Instead, the service knows the shard and refuses the position to go on at. Nothing is called until a listing
-    /// tells whether it is the shard that it was.
+    /// The position to continue at, if the service knows the shard but refuses that. No call is made until a listing shows
+    /// whether the shard is another one of the same id.
     refused: Option<(Position, ServiceError)>,
 }
 
 /// Decisions of the driver from a listing.
 impl Driver {
-    /// The consumer to look for with the next listing, because a shard that it subscribes to is not known.
+    /// Returns the consumer to look for with the next listing, if a shard that it subscribes to is lost.
     pub(super) fn lost_consumer(&self) -> Option<Arc<str>> {
         let is_by_fan_out = |id| self.shards.get(id).is_some_and(ShardState::is_by_fan_out);
         let is_wanted = self.lost.keys().any(is_by_fan_out);
@@ -80,13 +80,13 @@ impl Driver {
         }
     }
 
-    /// The service refuses the position to go on at: the shards are listed before that is judged.
+    /// Takes the refusal of a position: the shards are listed before it is judged.
     pub(super) fn on_refused(&mut self, position: Position, error: ServiceError) {
         let absence = self.lost.entry(position.shard_id.clone()).or_default();
         absence.refused = Some((position, error));
     }
 
-    /// Goes on as the policy says where a position is refused, unless it is of another shard of the same id.
+    /// Continues a shard whose position is refused by the policy, unless it is another shard of the same id.
     fn judge_refused(&mut self, shards: &[Shard]) -> Result<(), GetError> {
         let refused: Vec<_> = self
             .lost
@@ -141,14 +141,14 @@ impl Driver {
             match find(&shard_id) {
                 Some(index) => self.on_lost_but_listed(&shards[index])?,
                 None if shard_id < *newest => self.on_absent(&shard_id)?,
-                // It is younger than the listing.
+                // The shard is younger than the listing.
                 None => {}
             }
         }
         Ok(())
     }
 
-    /// The service lists a shard that it did not know, which passes, unless it is another one of the same id.
+    /// Takes the listing of a lost shard: its calls will succeed soon, unless it is another shard of the same id.
     fn on_lost_but_listed(&mut self, shard: &Shard) -> Result<(), GetError> {
         if let Some(absence) = self.lost.get_mut(&shard.id) {
             absence.listings = 0;
@@ -156,7 +156,7 @@ impl Driver {
         self.check_same(shard)
     }
 
-    /// Fails if the shard that is read is not the one that is listed, but one of a former stream.
+    /// Fails if the listed shard is another one than is read: the stream was deleted and made again.
     fn check_same(&self, shard: &Shard) -> Result<(), GetError> {
         let Some(state) = self.shards.get(&shard.id) else {
             return Ok(());
@@ -179,7 +179,7 @@ impl Driver {
         self.on_expired(shard_id)
     }
 
-    /// The shard is gone before it was read to its end.
+    /// Takes the expiry of a shard before it was read to its end.
     fn on_expired(&mut self, shard_id: &ShardId) -> Result<(), GetError> {
         let Some(state) = self.shards.get(shard_id) else {
             self.lost.remove(shard_id);
@@ -202,7 +202,7 @@ impl Driver {
         Ok(())
     }
 
-    /// The consumer was removed: its shards are polled, if that is wanted.
+    /// Takes the removal of the consumer: its shards are polled, if that is wanted.
     fn on_consumer_gone(&mut self) -> Result<(), GetError> {
         let (stream, now) = (&self.target.stream, self.target.clock.instant());
         let Some(name) = &self.options.fan_out else {

@@ -1,4 +1,4 @@
-//! The shards that a driver reads: each begins, goes on, and ends.
+//! The shards that a driver reads, from their begin to their end.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Driver {
         }
         self.counters.on_begun(shard_id);
         let mut pace = PollPacer::new(self.poll_interval(), self.options.page_records_max);
-        // A read that has an end is over the sooner it knows that it has reached it.
+        // A read with an end does not back off: it would notice its end later.
         if let (Some(longest), None) = (self.options.poll_interval_max, self.bound) {
             pace = pace.backing_off_to(longest);
         }
@@ -78,7 +78,7 @@ impl Driver {
         self.schedule(shard_id);
     }
 
-    /// A batch read is over the sooner it knows that it has reached its end.
+    /// Returns the interval of polls: the shortest for a batch read, which then notices its end sooner.
     fn poll_interval(&self) -> Duration {
         match self.bound {
             Some(bound) if bound.time() <= self.target.clock.now() => Duration::ZERO,
@@ -86,7 +86,7 @@ impl Driver {
         }
     }
 
-    /// Drops a shard whose reader is gone.
+    /// Drops a shard whose stream was dropped by the owner.
     pub(super) fn on_left(&mut self, shard_id: &ShardId) {
         self.subscriptions.remove(shard_id);
         self.lost.remove(shard_id);
@@ -112,15 +112,15 @@ impl Driver {
         self.let_go(shard_id, end);
     }
 
-    /// Is done with a shard: its children may be read.
+    /// Ends the reading of a shard. Its children may be read.
     pub(super) fn let_go(&mut self, shard_id: &ShardId, end: End) {
         let ended = self.shards.remove(shard_id);
         self.subscriptions.remove(shard_id);
         self.lost.remove(shard_id);
         self.counters.on_left(shard_id, end == End::Closed);
         match end {
-            // Its checkpoint says where records are missing. It goes once those of its children are there; that the
-            // shard was read to its end would not be true.
+            // Its checkpoint tells where records are missing, and is removed once those of its children are saved. It
+            // is not replaced by the shard's end, which was never read.
             End::Expired => {
                 self.lineage.end(shard_id);
                 if let Some(saver) = &self.options.saver {

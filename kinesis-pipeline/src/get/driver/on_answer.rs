@@ -8,7 +8,7 @@ use crate::{
         },
         error::GetError,
         shard_reader::{
-            retry::Verdict,
+            retry::RetryDecision,
             shard_reader::{FALL_BACK_AFTER, Failure},
         },
     },
@@ -64,7 +64,7 @@ impl Driver {
         }
     }
 
-    /// The position at which the shard is to be read on, if it is one.
+    /// Returns the position at which the shard is read next, if it is one of a record.
     pub(super) fn position(&self, shard_id: &ShardId) -> Option<Position> {
         let number = self.shards.get(shard_id)?.resume_number()?;
         Some(Position::new(shard_id.clone(), number))
@@ -126,7 +126,7 @@ impl Driver {
             }));
         }
         if let Some(state) = self.shards.get_mut(shard_id) {
-            // An event may tell the children before the last records come.
+            // An event may have the children before the last records come.
             if !page.child_shards.is_empty() {
                 state.children = page.child_shards;
             }
@@ -140,7 +140,7 @@ impl Driver {
         self.go_on(shard_id);
     }
 
-    /// Notes that all of a shard was read that there is, for a time when nothing comes.
+    /// Notes that the shard was read to its tip, for a later time when no records come.
     fn note_if_current(&mut self, shard_id: &ShardId, page: &RecordPage) {
         let clock = &self.target.clock;
         let (Some(saver), Some(state)) = (&self.options.saver, self.shards.get_mut(shard_id))
@@ -202,14 +202,14 @@ impl Driver {
             return Ok(());
         };
         let now = self.target.clock.instant();
-        let verdict = self.save_timer.on_error(
+        let decision = self.save_timer.on_error(
             error.is_retryable(),
             now,
             self.options.outage_max,
             fastrand::f64(),
         );
-        match verdict {
-            Verdict::Again {
+        match decision {
+            RetryDecision::Again {
                 is_worth_a_warning, ..
             } => {
                 if is_worth_a_warning {
@@ -218,7 +218,7 @@ impl Driver {
                 }
                 Ok(())
             }
-            Verdict::Final => Err(GetError::checkpoint(&self.target.stream, error)),
+            RetryDecision::Final => Err(GetError::checkpoint(&self.target.stream, error)),
         }
     }
 }

@@ -13,14 +13,15 @@ use crate::{
     shard::ShardId,
 };
 
-/// No stream retains records for less.
+/// The shortest retention of any stream.
 const RETENTION_MIN: Duration = Duration::from_hours(24);
-/// The time for which an answer proves that records have not expired. The retention may be made shorter meanwhile.
+/// The time for which an answer proves that records have not expired. It is limited, since the retention may be made
+/// shorter meanwhile.
 const TRUSTED_FOR: Duration = Duration::from_hours(1);
-/// The time for which it proves that they have: the retention may have been made longer.
+/// The time for which an answer proves that records have expired: the retention may be made longer at any time.
 const FRESH_FOR: Duration = Duration::from_mins(1);
 
-/// The retention period of the stream, as far as the reader was told. Asked for only when it matters.
+/// The retention period of the stream, as far as it is known. The service is asked only when it matters.
 #[derive(Debug, Default)]
 pub(in crate::get) struct Retention {
     told: Option<Told>,
@@ -34,7 +35,7 @@ struct Told {
     retention: Option<Duration>,
 }
 
-/// The verdict on records of some age.
+/// The judgement of records of some age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Judgement {
     Retained,
@@ -60,7 +61,7 @@ impl Retention {
         }
     }
 
-    /// Whether to ask the service. Then it counts as asked.
+    /// Begins a call to the service, unless one is under way. Returns whether it did.
     fn begin(&mut self) -> bool {
         !std::mem::replace(&mut self.is_asking, true)
     }
@@ -73,10 +74,10 @@ impl Retention {
 
 /// The driver's reaction to shards that it could not read for longer than their records are retained.
 ///
-/// The service passes over records that have expired without a word, so the driver looks before each call.
+/// The service skips expired records without an error, so the driver checks before each call.
 impl Driver {
-    /// Whether the shard may be read on at its place. If not it is scheduled again once that is known, or at another
-    /// place, unless the policy is to fail.
+    /// Whether the shard may be read on at its place. If it is not known, the shard is scheduled again once it is. If not,
+    /// it continues where the policy says, or the policy fails the reader.
     pub(super) fn is_retained(
         &mut self,
         shard_id: &ShardId,
@@ -120,14 +121,14 @@ impl Driver {
         };
         let now = self.target.clock.instant();
         self.retention.on_told(retention, now);
-        // Those that waited for it are among them.
+        // All shards are scheduled, among them those that waited for this answer.
         let shards: Vec<_> = self.shards.keys().cloned().collect();
         for shard_id in &shards {
             self.schedule(shard_id);
         }
     }
 
-    /// Records that arrived since `until` have expired: goes on where the policy says.
+    /// Skips the gap of records that arrived since `until` and have expired: continues where the policy says.
     fn pass_gap(
         &mut self,
         shard_id: &ShardId,

@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    get::shard_reader::retry::{Failures, Verdict},
+    get::shard_reader::retry::{Failures, RetryDecision},
     service::ErrorClass,
 };
 
@@ -17,7 +17,7 @@ pub(in crate::get) struct SaveTimer {
 }
 
 impl SaveTimer {
-    /// The first save is due at once: it tells where reading began.
+    /// Makes a timer whose first save is due at once: it saves the start positions.
     pub(in crate::get) fn new(interval: Duration, now: Instant) -> Self {
         Self {
             interval,
@@ -32,14 +32,14 @@ impl SaveTimer {
         (!self.is_running).then_some(self.due)
     }
 
-    /// A shard ended: save at once, unless saving fails.
+    /// Makes a save due now, because a shard has ended, unless saves are failing.
     pub(super) fn hurry(&mut self, now: Instant) {
         if !self.failures.are_any() {
             self.due = self.due.min(now);
         }
     }
 
-    /// Whether to save now. Then the save counts as running.
+    /// Begins a save if one is due. Returns whether it did.
     pub(super) fn begin_if_due(&mut self, now: Instant) -> bool {
         if self.is_running || self.due > now {
             return false;
@@ -60,17 +60,17 @@ impl SaveTimer {
         now: Instant,
         outage_max: Duration,
         jitter: f64,
-    ) -> Verdict {
+    ) -> RetryDecision {
         self.is_running = false;
         let class = if is_retryable {
             ErrorClass::Transient
         } else {
             ErrorClass::Invalid
         };
-        let verdict = self.failures.judge(class, now, outage_max, jitter);
-        if let Verdict::Again { at, .. } = verdict {
+        let decision = self.failures.judge(class, now, outage_max, jitter);
+        if let RetryDecision::Again { at, .. } = decision {
             self.due = at;
         }
-        verdict
+        decision
     }
 }

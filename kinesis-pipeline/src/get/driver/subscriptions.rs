@@ -29,7 +29,7 @@ impl Driver {
         }));
     }
 
-    /// Waits for the next event of the shard's subscription. Returns false if there is no room for it.
+    /// Waits for the next event of the shard's subscription. Returns false if the budget does not allow it.
     pub(super) fn await_event(&mut self, shard_id: ShardId, now: Instant) -> bool {
         if !self.budget.has_room() {
             return false;
@@ -54,7 +54,7 @@ impl Driver {
         true
     }
 
-    /// Ends the shard's subscription; another one follows when there is room.
+    /// Ends the shard's subscription. Another one follows when the budget allows it.
     pub(super) fn unsubscribe(&mut self, shard_id: &ShardId, now: Instant) {
         self.subscriptions.remove(shard_id);
         if let Some(state) = self.shards.get_mut(shard_id) {
@@ -79,7 +79,7 @@ impl Driver {
             }
         };
         self.lost.remove(shard_id);
-        // Nobody may read the shard any more.
+        // The shard may have been dropped meanwhile.
         if let Some(state) = self.shards.get_mut(shard_id) {
             state.on_subscribed(self.target.clock.instant(), asked_at);
             self.subscriptions.insert(shard_id.clone(), subscription);

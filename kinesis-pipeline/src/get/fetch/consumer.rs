@@ -12,14 +12,14 @@ use crate::{
     target::Target,
 };
 
-/// The number of consumers that every stream takes; some accounts may have more.
+/// The number of consumers that a stream takes in every account; some accounts may have more.
 const CONSUMERS_MAX: u32 = 20;
 /// The wait between two looks at a consumer that is not ready.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The number of times that a consumer is described before it is given up: about a minute.
 const LOOKS_MAX: usize = 60;
 
-/// The ARN of the consumer of this name, once it can subscribe. Registers it if the stream does not have it.
+/// Returns the ARN of the consumer of this name once it can subscribe. Registers it if the stream does not have it.
 pub(crate) async fn ready(target: &Target, name: &str) -> Result<Arc<str>, GetError> {
     let arn = make_ready(target, name).await;
     arn.map_err(|error| GetError::consumer(&target.stream, name, error))
@@ -53,7 +53,7 @@ async fn make_ready(target: &Target, name: &str) -> Result<Arc<str>, ServiceErro
     Err(last.unwrap_or_else(|| not_ready(target, ConsumerStatus::Creating)))
 }
 
-/// Removes the consumer of this name; one that is not there is removed already.
+/// Removes the consumer of this name. It is no error if there is none.
 pub(crate) async fn deregister(target: &Target, name: &str) -> Result<(), GetError> {
     let removed = match stream_arn(target).await {
         Ok(stream_arn) => remove(target, &stream_arn, name).await,
@@ -75,7 +75,7 @@ async fn remove(target: &Target, stream_arn: &str, name: &str) -> Result<(), Ser
     with_retries(target, call).await
 }
 
-/// The service names consumers by the stream's ARN.
+/// Returns the stream's ARN, by which the service names its consumers.
 async fn stream_arn(target: &Target) -> Result<String, ServiceError> {
     match target.stream.arn_parameter() {
         Some(arn) => Ok(arn),
@@ -83,7 +83,7 @@ async fn stream_arn(target: &Target) -> Result<String, ServiceError> {
     }
 }
 
-/// Whether the stream no longer has the consumer of this name. A look that fails tells nothing.
+/// Whether the stream no longer has the consumer of this name. False if the call fails.
 pub(in crate::get) async fn is_gone(target: &Target, name: &str) -> bool {
     let found = match stream_arn(target).await {
         Ok(stream_arn) => describe(target, &stream_arn, name).await.map(drop),

@@ -1,4 +1,4 @@
-//! The fetch stage: the calls of one shard, and how long they may take.
+//! The fetch stage: the calls of one shard, with their time limits.
 
 pub(super) mod consumer;
 mod poll;
@@ -13,10 +13,10 @@ use std::{future::Future, time::Duration};
 
 use crate::service::{ErrorClass, Kinesis, ServiceError};
 
-/// The time limit of a call. A page of 10 MiB comes through a line of 3 Mbit/s in it.
+/// The time limit of a call: enough for a page of 10 MiB on a line of 3 Mbit/s.
 const CALL_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// The call's answer, or an error once it has taken too long.
+/// Waits for the call's answer. Returns an error after the time limit.
 pub(super) async fn in_time<T>(
     operation: &'static str,
     service: &dyn Kinesis,

@@ -1,8 +1,8 @@
-//! The service's clock, as far as this machine's differs from it.
+//! The clock skew between this machine and the service.
 //!
-//! Times of this machine's clock are asked for as positions and saved as checkpoints. One that the service's clock has
-//! not reached is refused (`InvalidArgumentException`), or passes over records if it is used later. No answer carries
-//! the service's time, but the refusal itself tells: a time that is taken as a position is not ahead.
+//! Times of this machine's clock are used as start positions and saved as checkpoints. A time that the service's clock
+//! has not reached is refused (`InvalidArgumentException`), or skips records if it is used later. No answer has the
+//! service's time, but a refusal gives a bound: a time that is accepted as a position is not ahead.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,21 +19,21 @@ use crate::{
 
 /// The first step back from a time that was refused; the steps double.
 const STEP_FIRST: Duration = Duration::from_millis(250);
-/// The number of steps: up to a day and a half.
+/// The largest number of steps: up to a day and a half back.
 const STEPS_MAX: u32 = 19;
-/// The age of a time that needs no look at the clock.
+/// The age from which a time needs no check against the service's clock.
 const CERTAIN_AFTER: Duration = Duration::from_hours(1);
 
-/// The bounds of the service's clock.
+/// The known bounds of the service's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::get) struct ServiceClock {
-    /// A time that it has reached.
+    /// A time that the service's clock has reached.
     pub(in crate::get) reached: SystemTime,
     /// The upper bound of this machine's lead.
     pub(in crate::get) ahead_max: Duration,
 }
 
-/// Whether a time may be one that the service's clock has not reached, `now` by this machine's clock.
+/// Whether the service's clock may not have reached `time`, when this machine's clock shows `now`.
 pub(in crate::get) fn is_uncertain(time: SystemTime, now: SystemTime) -> bool {
     now.duration_since(time)
         .is_ok_and(|age| age < CERTAIN_AFTER)
@@ -41,7 +41,7 @@ pub(in crate::get) fn is_uncertain(time: SystemTime, now: SystemTime) -> bool {
 }
 
 impl ServiceClock {
-    /// A time that the clock has reached unless it is off by more than a minute.
+    /// Makes bounds without a measurement: they are right unless the clocks differ by more than a minute.
     pub(in crate::get) fn unknown(now: SystemTime) -> Self {
         Self {
             reached: now.checked_sub(SKEW_MAX).unwrap_or(now),
@@ -49,8 +49,8 @@ impl ServiceClock {
         }
     }
 
-    /// Looks by how much this machine's clock must be set back to give a time that the service takes as a position
-    /// of this shard.
+    /// Measures the skew: goes back from this machine's time until the service accepts the time as a position in this
+    /// shard.
     pub(in crate::get) async fn look(
         target: &Target,
         shard_id: &ShardId,
@@ -70,8 +70,8 @@ impl ServiceClock {
         }
     }
 
-    /// The position for a time that may not have been reached, `now` by this machine's clock: the clock of whoever
-    /// named the time may be ahead.
+    /// Returns the position to use for `time`, which may not have been reached, when this machine's clock shows `now`: the
+    /// clock that the time comes from may be ahead.
     pub(in crate::get) fn position(&self, time: SystemTime, now: SystemTime) -> SystemTime {
         if time > self.reached && time <= now + SKEW_MAX {
             self.reached
@@ -80,7 +80,7 @@ impl ServiceClock {
         }
     }
 
-    /// Fails if this machine's clock is too far ahead for its times to be of use.
+    /// Fails if this machine's clock is too far ahead.
     pub(in crate::get) fn check(&self, target: &Target) -> Result<(), GetError> {
         if self.ahead_max <= SKEW_MAX {
             return Ok(());

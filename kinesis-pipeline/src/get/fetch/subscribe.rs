@@ -15,19 +15,19 @@ use crate::{
 
 const OPERATION: &str = "SubscribeToShard";
 
-/// A subscription without an event for so long counts as broken, although its connection may be up.
+/// The time without an event after which a subscription counts as broken, although its connection may be up.
 ///
-/// The service sends an event at least every 5 seconds, with or without records: this is three of them.
+/// The service sends an event at least every 5 seconds, with or without records: this is the time of three events.
 pub(super) const INACTIVITY_MAX: Duration = Duration::from_secs(15);
-/// The silence is counted in slices. A process that stood still finds one of them over, not all, and then waits on
-/// the socket before it gives up what may have come meanwhile.
+/// The number of slices in which the silence is counted. A process that was suspended finds one slice over, not all of
+/// them, and so reads its socket again before it gives the subscription up.
 const INACTIVITY_SLICES: u32 = 3;
 
 /// A subscription that the service has accepted.
 #[derive(Debug)]
 pub(in crate::get) struct Subscribed {
     pub(in crate::get) subscription: Subscription,
-    /// The time at which it was asked for: its events were current at this time or later.
+    /// The time of the call: its events were current at this time or later.
     pub(in crate::get) asked_at: SystemTime,
 }
 
@@ -48,7 +48,7 @@ pub(in crate::get) async fn subscribe(
     })
 }
 
-/// The next event; `None` at the end of the subscription.
+/// Returns the next event; `None` at the end of the subscription.
 pub(in crate::get) async fn next_event(
     target: &Target,
     subscription: &mut Subscription,

@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use crate::{
-    get::shard_reader::retry::{Failures, Verdict},
+    get::shard_reader::retry::{Failures, RetryDecision},
     service::{ErrorClass, ServiceError},
     target::Target,
 };
@@ -34,8 +34,8 @@ where
         };
         let now = target.clock.instant();
         match failures.judge(error.class, now, outage_max, fastrand::f64()) {
-            Verdict::Again { at, .. } => tokio::time::sleep_until(at).await,
-            Verdict::Final => return Err(error),
+            RetryDecision::Again { at, .. } => tokio::time::sleep_until(at).await,
+            RetryDecision::Final => return Err(error),
         }
     }
 }

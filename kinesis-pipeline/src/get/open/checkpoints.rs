@@ -1,4 +1,4 @@
-//! The checkpoints of the application, loaded before anything else is decided.
+//! The loading of the application's checkpoints, the first step of opening.
 
 use std::time::SystemTime;
 
@@ -27,7 +27,7 @@ pub(super) async fn load_checkpoints(
     let checkpoints = saver.load().await;
     let checkpoints = checkpoints.map_err(|error| GetError::checkpoint(stream, error))?;
     let Some(created_at) = created_at(target).await else {
-        // As far as is known, it is the stream that it was.
+        // Without a creation time, the stream counts as the one of the checkpoints.
         let last = checkpoints.iter().filter_map(|row| row.stream_created_at);
         last.max()
             .into_iter()
@@ -45,7 +45,7 @@ pub(super) async fn load_checkpoints(
     }
 }
 
-/// Asks for the creation time of the stream, if that can be had in a moment: reading does not depend on it.
+/// Asks for the creation time of the stream, with a short time limit: reading does not depend on it.
 async fn created_at(target: &Target) -> Option<SystemTime> {
     let summary = tokio::time::timeout(UNREACHABLE_MAX, summary(target)).await;
     match summary {

@@ -1,8 +1,8 @@
-//! Listing the shards until the listing can be believed.
+//! The listing of the shards, repeated until it can be relied on.
 //!
-//! `ListShards` answers from states that may be some seconds old, leaves out shards for a moment after a reshard, and
-//! its pages are not of one moment. What is decided at opening cannot be made good later, so a listing that is not
-//! whole, or that the wish or a checkpoint contradicts, is asked for again.
+//! `ListShards` answers from states that may be some seconds old, lacks shards for a moment after a reshard, and its
+//! pages are of different moments. A wrong decision at opening cannot be corrected later. So a listing is repeated if
+//! it is incomplete, or if the user's choice or a checkpoint contradicts it.
 
 use std::{
     collections::HashSet,
@@ -26,7 +26,7 @@ use crate::{
     target::Target,
 };
 
-/// Lists all retained shards of a stream, as long as it takes to tell whether it can be read.
+/// Lists all retained shards of a stream, until the listing is complete.
 pub(crate) async fn list_shards(target: &Target) -> Result<Vec<Shard>, GetError> {
     let list = || async {
         let list = list_all(&*target.service, &target.stream);
@@ -37,18 +37,18 @@ pub(crate) async fn list_shards(target: &Target) -> Result<Vec<Shard>, GetError>
         .map_err(|error| GetError::service(&target.stream, None, error))
 }
 
-/// The reason why a listing is asked for again.
+/// The reason why a listing is repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Doubt {
-    /// It lacks a shard with these hash keys.
+    /// The listing lacks a shard with these hash keys.
     Incomplete(HashKeyRange),
-    /// It contradicts a checkpoint.
+    /// The listing contradicts a checkpoint.
     Contradicts(Box<Checkpoint>, Mismatch),
-    /// It lacks the shard of a checkpoint, which may have expired.
+    /// The listing lacks the shard of a checkpoint, which may have expired.
     Unlisted,
-    /// It lacks a shard that was asked for.
+    /// The listing lacks a shard that the user chose.
     Absent,
-    /// It lacks the parent of a shard that is read from its beginning. The parent may have expired: nothing else tells.
+    /// The listing lacks the parent of a shard that is read from its beginning. The parent may have expired.
     Orphan,
 }
 
@@ -56,11 +56,11 @@ impl Doubt {
     /// Returns the number of repeated listings for this reason, in waits that double from some 0.2 s.
     fn relists_max(&self) -> u32 {
         match self {
-            // Half a minute: without the shard nothing right can be decided.
+            // Half a minute: without the shard, no decision is right.
             Self::Incomplete(_) => 8,
             Self::Contradicts(..) | Self::Unlisted => 5,
             Self::Absent => 2,
-            // A stream that was resharded long ago is like that.
+            // Normal for a stream that was resharded long ago.
             Self::Orphan => 1,
         }
     }
@@ -91,7 +91,7 @@ pub(in crate::get) async fn discover(
     }
 }
 
-/// Takes the listing for the truth although there is a doubt, or fails.
+/// Accepts the listing in spite of a doubt, or fails.
 fn believe(target: &Target, shards: Vec<Shard>, doubt: Doubt) -> Result<Vec<Shard>, GetError> {
     match doubt {
         Doubt::Incomplete(missing) => Err(GetError::IncompleteListing {
@@ -125,7 +125,7 @@ fn doubt(shards: &[Shard], wish: &Wish, checkpoints: &[Checkpoint]) -> Option<Do
     if contradicts.is_some() {
         return contradicts;
     }
-    // With a choice of shards, the checkpoints of finished ones are of no consequence.
+    // With a choice of shards, the checkpoints of finished ones do not matter.
     let matters = |row: &&&Checkpoint| scope.is_none() || row.place != CheckpointPlace::ShardEnd;
     let is_unlisted = |row: &&Checkpoint| !is_listed(shards, &row.shard_id);
     if mine.iter().filter(matters).any(is_unlisted) {
@@ -162,9 +162,9 @@ fn is_chosen(wish: &Wish, id: &ShardId) -> bool {
     start || wish.shards.iter().any(is_same)
 }
 
-/// The shards of the wish and their descendants; `None` for the whole stream.
+/// Returns the chosen shards and their descendants; `None` for the whole stream.
 ///
-/// A number means another shard when the listing lacks one before it, so it needs the whole listing.
+/// A shard's number changes if the listing lacks a shard before it, so a choice by number needs the whole listing.
 fn scope<'a>(shards: &'a [Shard], wish: &Wish) -> Option<HashSet<&'a ShardId>> {
     let is_choice = !wish.shards.is_empty() || wish.start.as_shard_start().is_some();
     let is_number = |selector: &ShardSelector| matches!(selector, ShardSelector::Number(_));
@@ -201,7 +201,7 @@ mod tests {
         shard
     }
 
-    /// 0 and 1 are the halves of the stream; 2 is what became of 0.
+    /// Returns a listing: 0 and 1 are the halves of the stream; 2 is the child of 0.
     fn listing() -> Vec<Shard> {
         vec![
             shard(0, &[], true, false),

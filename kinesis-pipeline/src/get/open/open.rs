@@ -25,7 +25,7 @@ use crate::{
             start::Until,
             trimmed::warn_of_gap,
         },
-        shard_reader::retry::{Failures, Verdict},
+        shard_reader::retry::{Failures, RetryDecision},
         stats::Counters,
     },
     service::{ErrorClass, IteratorStart},
@@ -33,7 +33,7 @@ use crate::{
     target::Target,
 };
 
-/// Fixes the position of every shard that is to be read now, and returns the driver that reads on from there.
+/// Fixes the position of every shard that is read first, and returns the driver that continues from there.
 pub(super) async fn open(
     target: Target,
     wish: &Wish,
@@ -83,7 +83,7 @@ pub(super) async fn open(
     Ok((driver, outlet))
 }
 
-/// A reader that is being opened.
+/// The opening of a reader.
 struct Opening<'a> {
     target: &'a Target,
     wish: &'a Wish,
@@ -104,8 +104,8 @@ struct Fixed {
 }
 
 impl Opening<'_> {
-    /// Plans the shards to read and fixes their positions. Starts again from the listing while the service does not know
-    /// a shard that it has listed.
+    /// Plans the shards to read and fixes their positions. Starts again with a listing if the service does not know a shard
+    /// that it has listed.
     async fn fix(&self) -> Result<Fixed, GetError> {
         let mut failures = Failures::default();
         loop {
@@ -133,8 +133,8 @@ impl Opening<'_> {
             };
             let now = self.target.clock.instant();
             match failures.judge(ErrorClass::Transient, now, BUSY_MAX, fastrand::f64()) {
-                Verdict::Again { at, .. } => tokio::time::sleep_until(at).await,
-                Verdict::Final => {
+                RetryDecision::Again { at, .. } => tokio::time::sleep_until(at).await,
+                RetryDecision::Final => {
                     let stream = &self.target.stream;
                     return Err(GetError::service(stream, Some(&shard_id), error));
                 }
@@ -151,7 +151,7 @@ impl Opening<'_> {
         let plan = plan(&shards, wish, &self.checkpoints);
         let mut plan = plan.map_err(|why| refusal(target, shards.len(), why))?;
         if wish.shards.is_empty() {
-            // The policy has dealt with them.
+            // The policy has decided about these shards.
             let expired = plan.gaps.iter().map(|gap| gap.shard_id.clone());
             plan.gone.extend(expired);
         }
@@ -161,8 +161,7 @@ impl Opening<'_> {
         Ok(plan)
     }
 
-    /// Looks at the service's clock if a time near the present is needed, and moves the positions by time that it
-    /// has not reached.
+    /// Measures the service's clock if a time near the present is needed, and moves positions that it has not reached.
     async fn look_at_clock(&self, plan: &mut Plan) -> Result<ServiceClock, GetError> {
         let (target, now) = (self.target, self.opened_at);
         let is_timed = |begin: &Begin| match begin.iterator {
@@ -176,7 +175,7 @@ impl Opening<'_> {
         if !(has_timed || has_latest || is_until) {
             return Ok(ServiceClock::unknown(now));
         }
-        // Any shard does. Readers that open together do not all ask the same one.
+        // Any shard will do. A random one keeps readers that open together from calling the same one.
         let Some(shard_id) = fastrand::choice(plan.starts.keys()).cloned() else {
             return Ok(ServiceClock::unknown(now));
         };
@@ -198,7 +197,7 @@ impl Opening<'_> {
         Ok(clock)
     }
 
-    /// Takes the shards that are read at once, and those that wait for another reader.
+    /// Takes from the plan the shards that are read at once, and those that wait for another reader.
     fn take_first(&self, plan: &mut Plan) -> (Vec<Start>, Vec<Start>) {
         let (mut first, mut waiting) = (Vec::new(), Vec::new());
         while let Some(shard_id) = plan.lineage.take_ready() {

@@ -21,7 +21,7 @@ use crate::{
     target::Target,
 };
 
-/// The number of positions that are fixed side by side while a reader opens.
+/// The number of positions that are fixed at the same time while a reader opens.
 const POSITIONS_AT_A_TIME: usize = 32;
 
 pub(super) type Start = (ShardId, Begin);
@@ -29,7 +29,7 @@ pub(in crate::get) type OpenedShard = (ShardId, Begin, Opened);
 
 /// The reason why the positions could not be fixed.
 pub(in crate::get) enum Unfixed {
-    /// The service does not know a shard that it has listed: it has expired since, or is new.
+    /// The service does not know a shard that it has listed: the shard has expired since, or is new.
     Lost(ShardId, ServiceError),
     Failed(GetError),
 }
@@ -53,7 +53,7 @@ pub(super) async fn consumer_arn(
     }
 }
 
-/// Fixes positions: by an iterator, or by a subscription.
+/// The calls that fix positions: by an iterator, or by a subscription.
 pub(in crate::get) struct Opener<'a> {
     pub(in crate::get) target: &'a Target,
     pub(in crate::get) options: &'a Options,
@@ -61,7 +61,7 @@ pub(in crate::get) struct Opener<'a> {
 }
 
 impl Opener<'_> {
-    /// Fixes the position of each of these shards; one that has expired moves as the policy says.
+    /// Fixes the position of each of these shards. An expired position moves by the policy.
     pub(in crate::get) async fn fix_positions(
         &self,
         starts: Vec<(ShardId, Begin)>,

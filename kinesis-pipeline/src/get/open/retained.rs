@@ -1,7 +1,7 @@
-//! Checkpoints that are older than the retention of the stream.
+//! The check for checkpoints that are older than the retention of the stream.
 //!
-//! The service moves such a place to the oldest record without a word, so the reader looks for itself: by the time
-//! up to which the checkpoint says that all is finished, and the stream's retention.
+//! The service moves such a position to the oldest record without an error. So the reader compares the time up to which
+//! everything is finished, by the checkpoint, with the stream's retention.
 
 use std::{
     collections::HashMap,
@@ -19,10 +19,10 @@ use crate::{
     target::Target,
 };
 
-/// No stream retains records for less: younger checkpoints need no look at the stream.
+/// The shortest retention of any stream: younger checkpoints need no check.
 const RETENTION_MIN: Duration = Duration::from_hours(24);
 
-/// Has shards whose checkpoints are too old begin where the policy says; returns these checkpoints.
+/// Moves shards whose checkpoints are too old to the policy's position. Returns these checkpoints.
 pub(super) async fn leave_expired(
     target: &Target,
     starts: &mut HashMap<ShardId, Begin>,
@@ -72,7 +72,7 @@ fn begin_elsewhere(
     Ok(gaps)
 }
 
-/// The checkpoint that a shard goes on from, if records behind it may have expired.
+/// Returns the checkpoint of a shard if records after it may have expired.
 fn expired(begin: &Begin, now: SystemTime, retention: Duration) -> Option<&Checkpoint> {
     let horizon = now.checked_sub(retention)?;
     let checkpoint = begin.resumed.as_ref()?;
@@ -91,7 +91,7 @@ mod tests {
         NOW + Duration::from_hours(1_000)
     }
 
-    /// Shard 1 goes on from a checkpoint of these many hours ago, shard 2 from one of an hour ago, shard 3 from its
+    /// Returns starts: shard 1 from a checkpoint of `hours` hours ago, shard 2 from one of an hour ago, shard 3 from its
     /// oldest record.
     fn starts(hours: u64) -> HashMap<ShardId, Begin> {
         let resumed = |id: &str, hours: u64| {

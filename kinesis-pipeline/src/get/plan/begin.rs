@@ -10,17 +10,17 @@ use crate::{
     shard::{SequenceNumber, Shard, ShardId},
 };
 
-/// The skew by which this machine's clock may be ahead of the service's. The service itself refuses the signatures of a clock
-/// that is off by more than 5 minutes.
+/// The largest skew by which this machine's clock may be ahead of the service's. The service refuses the signatures of a
+/// clock that is off by more than 5 minutes.
 pub(in crate::get) const SKEW_MAX: Duration = Duration::from_secs(64);
 
 /// The start position of one shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Begin {
     pub(in crate::get) iterator: IteratorStart,
-    /// The part of the record at the iterator that was finished before.
+    /// The finished part of the record at the iterator.
     pub(in crate::get) finished: Option<Finished>,
-    /// The checkpoint that reading goes on from.
+    /// The checkpoint that reading continues from.
     pub(in crate::get) resumed: Option<Checkpoint>,
 }
 
@@ -35,7 +35,7 @@ impl From<IteratorStart> for Begin {
 }
 
 impl Begin {
-    /// After this user record: at the Kinesis record that holds it, which may be an aggregate with more.
+    /// Returns the start after this user record: at its Kinesis record, which may be an aggregate with more records.
     pub(crate) fn after(sequence_number: SequenceNumber, sub_sequence_number: u64) -> Self {
         Self {
             iterator: IteratorStart::AtSequenceNumber(sequence_number.clone()),
@@ -56,7 +56,7 @@ impl Begin {
     }
 }
 
-/// A place of a shard's own.
+/// The start position of one shard, from a checkpoint or the user.
 #[derive(Clone, Debug)]
 pub(super) enum OwnStart {
     Begin(Box<Begin>),
@@ -85,8 +85,8 @@ pub(super) fn own_start(checkpoint: &Checkpoint) -> OwnStart {
 
 /// Returns the start position after the iterator of `start` has expired before a record came.
 ///
-/// LATEST means the moment of opening, so it becomes `latest`, a time that the service's clock had reached before the
-/// first iterator was asked for: records from just before may be repeated, and none is passed over.
+/// LATEST means the moment of opening. So it becomes `latest`, a time that the service's clock had reached before the
+/// first iterator was asked for: records from just before that moment may come again, but none is skipped.
 pub(in crate::get) fn start_again(begin: Begin, latest: SystemTime) -> Begin {
     match begin.iterator {
         IteratorStart::Latest => IteratorStart::AtTimestamp(latest).into(),

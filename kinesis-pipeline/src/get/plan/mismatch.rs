@@ -1,4 +1,4 @@
-//! Checkpoints that cannot be about the stream as it is.
+//! The check for checkpoints of an earlier stream of the same name.
 
 use std::{
     fmt,
@@ -12,8 +12,7 @@ use crate::{
     shard::{SequenceNumber, Shard, ShardId},
 };
 
-/// Two times of a stream's creation that differ by less are the same: they may have come in formats of different
-/// precision.
+/// The largest difference between two equal creation times: they may have come in formats of different precision.
 const SAME_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The fact of a stream that a checkpoint contradicts; see [`GetError::Mismatch`](crate::GetError::Mismatch).
@@ -76,7 +75,7 @@ pub(in crate::get) fn contradiction(checkpoint: &Checkpoint, shards: &[Shard]) -
     }
 }
 
-/// Whether the id is one that the service counts up, so that it sorts by age.
+/// Whether the id is one of the service's, which are numbered and so sort by age.
 fn is_numbered(id: &ShardId) -> bool {
     let number = id.as_str().strip_prefix("shardId-");
     number.is_some_and(|number| {
@@ -84,7 +83,7 @@ fn is_numbered(id: &ShardId) -> bool {
     })
 }
 
-/// Returns the first checkpoint that was saved in a stream of the same name that was created at another time.
+/// Returns the first checkpoint that was saved in a stream with another creation time.
 pub(in crate::get) fn of_another_stream(
     checkpoints: &[Checkpoint],
     created_at: SystemTime,

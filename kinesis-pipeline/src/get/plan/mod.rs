@@ -1,10 +1,10 @@
-//! The plan of a reader: which shards, from where, until when. Pure.
+//! The plan of a reader: its shards with their start positions, and its end. Pure functions.
 //!
 //! - `plan`: the plan, made from a listing, the checkpoints and the options.
 //! - `begin`: the start position of one shard.
 //! - `start`: the public types `StartAt`, `Until`, `OnTrimmed`, `ShardSelector`.
 //! - `options`: the settings of the builder.
-//! - `trimmed`: the policy for positions that retention has passed.
+//! - `trimmed`: the policy for positions whose records have expired.
 
 pub(super) mod begin;
 pub(super) mod mismatch;

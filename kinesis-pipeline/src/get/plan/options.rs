@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use super::start::OnTrimmed;
 use crate::get::{checkpoint::Saver, dispatch::ranges::Ranges};
 
-/// The most records that the service puts into one page.
+/// The largest number of records that the service puts into one page.
 pub(in crate::get) const PAGE_RECORDS_MAX: u32 = 10_000;
 
 /// The settings of a reader; see the setters of [`Reader`](crate::Reader).
@@ -16,7 +16,7 @@ pub(crate) struct Options {
     pub(crate) page_records_max: u32,
     pub(crate) prefetch_bytes_max: usize,
     pub(crate) poll_interval: Duration,
-    /// The longest time between two polls of a quiet shard; no back-off without one.
+    /// The longest time between two polls of a quiet shard; `None` for no back-off.
     pub(crate) poll_interval_max: Option<Duration>,
     pub(crate) ignores_limits: bool,
     pub(crate) outage_max: Duration,
@@ -25,11 +25,11 @@ pub(crate) struct Options {
     pub(crate) checkpoint_interval: Duration,
     pub(crate) require_ack: bool,
     pub(crate) keeps_aggregates: bool,
-    /// The consumer to read as; without one, shards are polled.
+    /// The consumer to read as; `None` if shards are polled.
     pub(crate) fan_out: Option<Arc<str>>,
     /// Whether a shard that cannot be subscribed to is polled.
     pub(crate) falls_back: bool,
-    /// Whether the shards are read under leases: then another reader of the same consumer is on its way out.
+    /// Whether the shards are read under leases. Then another reader of the same consumer has lost its lease.
     pub(crate) is_leased: bool,
     pub(crate) drops_strays: bool,
     pub(crate) ranges: Ranges,

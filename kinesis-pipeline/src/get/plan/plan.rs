@@ -18,13 +18,13 @@ use crate::{
     },
 };
 
-/// The request of a reader's user.
+/// The user's choice of shards, start positions and end.
 #[derive(Clone, Debug, Default)]
 pub(in crate::get) struct Wish {
-    /// The shards to read; all of them when empty.
+    /// The shards to read; empty for all.
     pub(in crate::get) shards: Vec<ShardSelector>,
     pub(in crate::get) start: StartAt,
-    /// Shards that begin elsewhere.
+    /// Shards with start positions of their own.
     pub(in crate::get) shard_starts: Vec<(ShardSelector, Begin)>,
     pub(in crate::get) until: Until,
     pub(in crate::get) on_trimmed: OnTrimmed,
@@ -38,25 +38,25 @@ pub(in crate::get) struct Plan {
     pub(in crate::get) starts: HashMap<ShardId, Begin>,
     /// Checkpoints of shards that have expired before they were finished: records may be missing.
     pub(in crate::get) gaps: Vec<Checkpoint>,
-    /// Shards that were finished and have expired; their checkpoints are of no more use.
+    /// Shards that were finished and have expired, whose checkpoints can be removed.
     pub(in crate::get) gone: Vec<ShardId>,
 }
 
 /// The end of the reading in every shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::get) enum Bound {
-    /// With the page that reaches this time, the moment of opening.
+    /// The page that reaches this time, the moment of opening.
     Page(SystemTime),
-    /// Before the first record that arrived at this time or later.
+    /// The first record that arrived at this time or later; it is not read.
     Record {
         before: SystemTime,
-        /// The time of this machine's clock at which the service's has reached it.
+        /// The time of this machine's clock at which the service's clock has reached the bound.
         reached_at: SystemTime,
     },
 }
 
 impl Bound {
-    /// The bound of a reader whose clock is ahead of the service's by so much.
+    /// Returns the bound of a reader, given the lead of its clock over the service's.
     pub(in crate::get) fn of(
         until: &Until,
         opened_at: SystemTime,
@@ -72,7 +72,7 @@ impl Bound {
         }
     }
 
-    /// The time of this machine's clock at which a shard's tip is far enough.
+    /// Returns the time of this machine's clock that a shard's tip has to reach.
     pub(in crate::get) fn time(self) -> SystemTime {
         match self {
             Self::Page(time)
@@ -86,26 +86,26 @@ impl Bound {
 /// The reason why nothing can be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::get) enum Refusal {
-    /// A shard that was asked for is not there.
+    /// A chosen shard does not exist.
     Absent(ShardSelector),
-    /// A shard has expired before it was finished, and the wish is to fail then.
+    /// A shard has expired before it was finished, and the policy is to fail.
     Trimmed(Box<Checkpoint>),
 }
 
 /// The role of one shard for the reader.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Standing {
-    /// Chosen, or descends from a shard that was.
+    /// Whether it is chosen, or descends from a chosen one.
     pub(super) is_in_scope: bool,
-    /// Begins at a position of its own, or descends from a shard that does: then it is read from its
-    /// beginning, because its parent is read up to it.
+    /// Whether it begins at a position of its own, or descends from a shard that does. A descendant is read from its
+    /// beginning, since its parent is read to its end.
     pub(super) is_resumed: bool,
-    /// Is read from its newest record on, so that its children are read from their beginning.
+    /// Whether it is read from its newest record on, so that its children are read from their beginning.
     pub(super) is_latest: bool,
 }
 
-/// Decides which shards are read and from which position. Takes all retained shards, parents before children, and the
-/// checkpoints of the application. A checkpoint goes before every other start.
+/// Plans the shards to read with their start positions. Takes all retained shards, parents before children, and the
+/// checkpoints of the application. A checkpoint has priority over every other start.
 pub(in crate::get) fn plan(
     shards: &[Shard],
     wish: &Wish,
@@ -135,7 +135,7 @@ pub(in crate::get) fn plan(
         (Some(_), OnTrimmed::Latest) => &StartAt::Latest,
         (None, _) => &wish.start,
     };
-    // A gap's shard says nothing about its children: they begin where the policy says.
+    // The children of a shard with a gap begin where the policy says, not after the shard's checkpoint.
     own_starts.retain(|id, _| gaps.iter().all(|gap| gap.shard_id != *id));
 
     let mut plan = Plan {
@@ -186,10 +186,10 @@ impl Plan {
     }
 }
 
-/// Of the checkpoints whose shards are no longer retained: the finished shards, and the others.
+/// Returns the checkpoints of expired shards: those of finished shards, and the others.
 ///
-/// With a choice of shards only these count, and the finished ones stay: the checkpoint of another reader's shard is
-/// that reader's to judge, and it tells where the children of the shard begin, whoever reads them.
+/// With a choice of shards only chosen ones count, and checkpoints of finished ones stay: another reader may need them
+/// to begin the children.
 fn expired(
     shards: &[Shard],
     chosen: &[ShardId],
@@ -226,10 +226,10 @@ fn standing(
     own_starts: &HashMap<ShardId, OwnStart>,
     standings: &HashMap<&ShardId, Standing>,
 ) -> Standing {
-    // A finished parent may have expired: its checkpoint is still there to tell.
+    // A finished parent may have expired, but its checkpoint is still there.
     let has_own_start = |id| own_starts.contains_key(id);
     let mut parents = shard.parents().filter_map(|id| standings.get(id));
-    // The parent may have been listed as open on a page that was answered before the reshard.
+    // A page that was answered before the reshard may list the parent as open.
     let follows = |parent: &Standing| parent.is_in_scope && (parent.is_resumed || parent.is_latest);
     Standing {
         is_in_scope: chosen.is_empty() || is_in_scope(shard, chosen, standings),
@@ -248,7 +248,7 @@ fn is_in_scope(shard: &Shard, chosen: &[ShardId], standings: &HashMap<&ShardId, 
     is_chosen(&shard.id) || parent.is_some_and(|id| is_chosen(id) || is_in(id))
 }
 
-/// The shards to read. One that has expired still stands for its children if the application has read it.
+/// Returns the shards to read. An expired one still stands for its children if the application has read it.
 fn chosen(
     shards: &[Shard],
     selectors: &[ShardSelector],

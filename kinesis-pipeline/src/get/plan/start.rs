@@ -34,22 +34,22 @@ use crate::shard::{SequenceNumber, ShardId};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartAt {
-    /// After the newest record of every open shard, at the moment of opening. The default.
+    /// The position after the newest record of every open shard, at the moment of opening. The default.
     ///
-    /// Shards that are closed by then are not read. Their children that open later are read from their
-    /// beginning, so nothing that is put after opening is missed.
+    /// Shards that are closed by then are not read. Children that open later are read from their beginning, so no record
+    /// that is put after opening is missed.
     #[default]
     Latest,
-    /// At the oldest record that is retained: everything.
+    /// The oldest record that is retained: everything is read.
     TrimHorizon,
-    /// At the first record of each shard that arrived at this time or later; milliseconds count.
+    /// The first record of each shard that arrived at this time or later, to the millisecond.
     ///
-    /// The service refuses a time that its own clock has not reached. One that is at most a minute ahead of this
-    /// machine's clock is moved back until the service takes it.
+    /// The service refuses a time that its own clock has not reached. A time that is at most a minute ahead of this
+    /// machine's clock is moved back until the service accepts it.
     Timestamp(SystemTime),
-    /// At this record of this shard, then the shards that descend from it, and no others.
+    /// This record of this shard. Then its descendants are read, and no other shards.
     AtSequenceNumber(ShardId, SequenceNumber),
-    /// After this record of this shard, then the shards that descend from it, and no others.
+    /// The position after this record of this shard. Then its descendants are read, and no other shards.
     AfterSequenceNumber(ShardId, SequenceNumber),
 }
 
@@ -77,31 +77,32 @@ pub enum StartAt {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Until {
-    /// Nowhere: it follows the stream until it is stopped. The default.
+    /// No end: the reader follows the stream until it is stopped. The default.
     #[default]
     Stopped,
-    /// At the records that were in the stream when the reader was opened: a batch read.
+    /// The last record that was in the stream when the reader was opened: a batch read.
     ///
-    /// All of that comes. Of shards that open later, only the first page of the children of a shard that was open may
-    /// come: the listing at opening may have been older than they are. What else may come are records that arrived
-    /// since: a shard ends with the first page (or pushed event) that reaches the moment of opening, and that page is
-    /// delivered whole, at most 10,000 records or 10 MiB that were in the shard when the page was asked for. If the
-    /// service's clock is behind this machine's, what arrives for so much longer may come as well. Nothing is cut off
-    /// by its time of arrival: with clocks that differ, that could be a record that was there.
+    /// All such records come, and some later ones may come too:
+    /// - A shard ends with the first page (or pushed event) that reaches the moment of opening. That page is delivered
+    ///   whole: at most 10,000 records or 10 MiB that were in the shard when the page was asked for.
+    /// - The first page of a child may come if its parent was open at opening: the listing may have been older than the
+    ///   child.
+    /// - If the service's clock is behind this machine's, records that arrive during that difference may come.
+    ///
+    /// No record is dropped by its time of arrival: with clocks that differ, it could be one that was there at opening.
     Tip,
-    /// Before the first record of each shard that arrived at this time or later; milliseconds count.
+    /// The first record of each shard that arrived at this time or later, to the millisecond; it is not read.
     ///
-    /// A time to come is waited for, by the service's clock as far as this machine's is ahead of it.
+    /// The reader waits for a future time. If this machine's clock is ahead, it waits for the service's clock.
     Timestamp(SystemTime),
 }
 
-/// The policy for a position that retention has passed, or whose shard is gone: records may be missing.
+/// The policy for a position whose records, or whose shard, have expired: records may be missing.
 ///
-/// A checkpoint counts as expired when the time up to which all is known to be finished
-/// ([`Checkpoint::current_at`](crate::Checkpoint::current_at), or when its last record arrived) is longer ago than
-/// the stream's retention. The service itself moves such a place to its oldest record without an error. A shard that
-/// had no records meanwhile cannot be told from one that lost them, unless a reader was at its tip within the
-/// retention.
+/// A checkpoint counts as expired when the time up to which everything is known to be finished
+/// ([`Checkpoint::current_at`](crate::Checkpoint::current_at), or the arrival of its last record) is longer ago than the
+/// stream's retention. The service itself moves such a position to the oldest record without an error. A shard without
+/// records in that time looks the same as one that lost them, unless a reader was at its tip within the retention.
 ///
 /// # Examples
 ///
@@ -141,24 +142,24 @@ pub enum OnTrimmed {
     /// End with an error that names the shard and the time. The default.
     #[default]
     Fail,
-    /// Go on at the oldest record that is retained, with a warning in the log that says since when records may
-    /// be missing.
+    /// Continue at the oldest record that is retained. A warning in the log tells the time since which records may be
+    /// missing.
     FromHorizon,
-    /// Go on with the records that are put from now on, with the same warning.
+    /// Continue with the records that are put from now on, with the same warning.
     Latest,
 }
 
 /// A shard, by number or by id.
 ///
-/// A number is an index into the stream's list of shards, open and closed, that are retained, sorted by id.
-/// The list is read when the reader is opened; a reshard changes the numbers that a later reader sees, while
-/// the set of an open reader keeps its meaning: a child belongs to the set of its first parent.
+/// A number is an index into the list of the stream's retained shards, open and closed, sorted by id, at the time when
+/// the reader is opened. A reshard changes the numbers for later readers. The set of an open reader keeps its meaning: a
+/// child belongs to the set of its first parent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ShardSelector {
-    /// The shard at this index of the list, from 0.
+    /// The index of the shard in the list, from 0.
     Number(usize),
-    /// The shard with this id.
+    /// The id of the shard.
     Id(ShardId),
 }
 

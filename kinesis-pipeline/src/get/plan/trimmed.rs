@@ -19,7 +19,7 @@ pub(in crate::get) fn start_after_gap(policy: OnTrimmed) -> Option<IteratorStart
     }
 }
 
-/// Says that records may be missing: after which, since when, and where reading goes on.
+/// Logs a warning that records may be missing, with the last finished record, its time, and the new position.
 pub(in crate::get) fn warn_of_gap(
     target: &Target,
     last: &dyn Display,
@@ -36,7 +36,7 @@ pub(in crate::get) fn warn_of_gap(
     );
 }
 
-/// The error that a shard's failure ends the reader with; `position` is where reading should have begun.
+/// Makes the error that ends the reader after a shard's failure; `position` is where reading should have begun.
 pub(in crate::get) fn final_error(
     target: &Target,
     shard_id: &ShardId,

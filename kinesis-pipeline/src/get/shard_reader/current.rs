@@ -9,16 +9,17 @@ use crate::{
     shard::ShardId,
 };
 
-/// The time between two notes that a shard is current: a fraction of the shortest retention, and hardly a write for the store.
+/// The time between two notes that a shard is current: a fraction of the shortest retention, and few writes for the
+/// store.
 const TELL_EVERY: Duration = Duration::from_mins(15);
-/// A page tells of a moment that was at most this long ago: longer than a call may take.
+/// The largest age of a page's facts: longer than a call may take.
 const PAGE_AGE_MAX: Duration = Duration::from_mins(1);
 
 /// A shard that is read to its tip.
 impl ShardState {
-    /// Returns the finished position once the page before this one is taken, if this one shows that nothing is left:
-    /// without it, a shard that stays quiet for longer than the stream's retention could not be told from one
-    /// that records have expired from.
+    /// Returns the position that is finished once the page before this one is taken, if this one shows that the shard was
+    /// read to its tip. Without such a note, a shard that stays quiet for longer than the stream's retention could not be
+    /// told from one whose records have expired.
     pub(in crate::get) fn told_current(
         &mut self,
         shard_id: &ShardId,

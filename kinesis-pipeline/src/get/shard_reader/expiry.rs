@@ -5,14 +5,14 @@ use tokio::time::Instant;
 use super::shard_reader::ShardState;
 use crate::{get::checkpoint::Checkpoint, service::RecordPage, shard::ShardId};
 
-/// The time for which a shard may lose a race with the retention. The oldest records expire
-/// while a reader that begins there reads them. Those of its first minutes it would also have missed by a later begin.
+/// The time after its begin in which a shard may lose records to retention without a report. The oldest records expire
+/// while a reader that begins there reads them; a slightly later begin would have missed them too.
 const RACE_MAX: Duration = Duration::from_mins(5);
 
-/// Up to which time a shard was read, by the time of arrival of its records.
+/// The time up to which a shard was read, by the arrival of its records.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::get) struct ReadUntil {
-    /// Everything that arrived before this time was fetched. `None` before the first page that tells.
+    /// The time before which everything that arrived was fetched. `None` before the first page that tells.
     time: Option<SystemTime>,
     /// The time at which the shard was begun, or the first of the shards that it descends from.
     begun_at: Instant,
@@ -36,10 +36,10 @@ impl ReadUntil {
         }
     }
 
-    /// A page came that was asked for at `asked_wall`, or an event that was current then.
+    /// Takes a page that was asked for at `asked_wall`, or an event that was current then.
     ///
-    /// A page tells how far its end is behind the tip. The last page of a shard does not: when the shard was
-    /// closed, and its children began, nobody says.
+    /// A page has the lag of its end behind the tip. The last page of a shard has not: the service does not say when the
+    /// shard was closed.
     pub(super) fn on_page(
         &mut self,
         page: &RecordPage,
@@ -59,13 +59,13 @@ impl ReadUntil {
 
 /// A shard that may be read more slowly than its records expire.
 impl ShardState {
-    /// The shard was begun at this time.
+    /// Sets the time at which the shard was begun.
     pub(in crate::get) fn begun_at(mut self, wall: SystemTime) -> Self {
         self.read_until.begun_wall = wall;
         self
     }
 
-    /// The same shard, whose parents were read so far: its first records may be as old as their last.
+    /// Takes over the times of the parents: the shard's first records may be as old as their last.
     pub(in crate::get) fn after_parents(
         mut self,
         parents: impl Iterator<Item = ReadUntil>,
@@ -82,8 +82,8 @@ impl ShardState {
         self.read_until
     }
 
-    /// The time up to which everything that arrived was fetched, if the shard is no longer in its first minutes:
-    /// records that arrived later than that and have expired were passed over.
+    /// Returns the time up to which everything that arrived was fetched, if the shard is past its first minutes. Records
+    /// that arrived later and have expired were skipped.
     pub(in crate::get) fn is_read_until(&self, now: Instant) -> Option<SystemTime> {
         let ReadUntil {
             time,

@@ -8,26 +8,26 @@ use crate::{
     shard::SequenceNumber,
 };
 
-/// The service refuses a subscription within this time of the last one of the same consumer and shard.
+/// The time after a subscription within which the service refuses another one of the same consumer and shard.
 const SUBSCRIBE_INTERVAL_MIN: Duration = Duration::from_secs(5);
-/// The time after which a subscription that is not read from is ended: its unread events also block the other
-/// subscriptions of the HTTP/2 connection.
+/// The time after which a subscription that is not read is ended: its unread events also block the other subscriptions
+/// of the HTTP/2 connection.
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// An event that came only after such a wait was made during it, however slow the network is.
+/// The shortest wait that proves an event to be new: no network delays it for longer.
 const LATENCY_MAX: Duration = Duration::from_secs(1);
-/// The pause before a reader that has the lease of its shard tries again to subscribe where another one still is: the
-/// service takes it from 5 s after the last subscription on, so a longer pause is a delay for nothing.
+/// The pause before a reader with its shard's lease subscribes again while another reader still does. The service
+/// accepts it from 5 s after the last subscription on, so a longer pause would only be a delay.
 const IN_USE_PAUSE: Duration = Duration::from_secs(1);
 /// The time for which a subscription is retried before the shard is polled, if that is wanted.
 pub(in crate::get) const FALL_BACK_AFTER: Duration = Duration::from_secs(30);
 
-/// The subscriptions of one shard, as far as the next one depends on them.
+/// The facts about a shard's subscriptions on which the next one depends.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Subscriptions {
     last: Option<Last>,
-    /// Whether another reader has taken one over.
+    /// Whether another reader has replaced one.
     was_taken_over: bool,
-    /// Whether the reader has the shard's lease: then another one that is subscribed has lost it.
+    /// Whether the reader has the shard's lease. Then another subscribed reader has lost it.
     is_leased: bool,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Subscriptions {
 struct Last {
     /// The latest time at which it was accepted.
     accepted_at: Instant,
-    /// The time at which it was asked for, or earlier.
+    /// The time of the call, or an earlier one.
     asked_at: SystemTime,
     has_events: bool,
 }
@@ -49,9 +49,8 @@ impl Subscriptions {
         });
     }
 
-    /// An event came that was waited for since `called_at`. Returns a time at which its content was current, or
-    /// which is before that: an event that came at once may have waited in a buffer since the subscription
-    /// began.
+    /// Takes an event that was awaited since `called_at`. Returns a time at which its content was current, or an earlier
+    /// one: an event that came at once may have been in a buffer since the subscription began.
     fn on_event(
         &mut self,
         called_at: Instant,
@@ -77,7 +76,7 @@ impl Subscriptions {
         self.last.is_some_and(|last| last.has_events)
     }
 
-    /// Returns the time of the next try after an error, which is made at `at` if the error is of no special kind.
+    /// Returns the time of the next try after an error: `at`, unless the kind of error needs another one.
     pub(super) fn retry_at(&self, class: ErrorClass, at: Instant, now: Instant) -> Instant {
         if class == ErrorClass::InUse && self.is_leased {
             return now + IN_USE_PAUSE;
@@ -85,7 +84,7 @@ impl Subscriptions {
         self.next_at(at)
     }
 
-    /// Returns the time at which the service takes the next one.
+    /// Returns the time from which the service accepts the next subscription.
     pub(super) fn next_at(&self, now: Instant) -> Instant {
         self.last.map_or(now, |last| {
             now.max(last.accepted_at + SUBSCRIBE_INTERVAL_MIN)
@@ -95,7 +94,7 @@ impl Subscriptions {
 
 /// A shard that is read by enhanced fan-out.
 impl ShardState {
-    /// The same shard, read by enhanced fan-out; under a lease or not.
+    /// Reads the shard by enhanced fan-out, under a lease or not.
     pub(in crate::get) fn by_fan_out(mut self, is_leased: bool) -> Self {
         self.fan_out = Some(Subscriptions {
             is_leased,
@@ -109,7 +108,7 @@ impl ShardState {
         self.fan_out.is_some()
     }
 
-    /// A subscription was accepted that was asked for at `asked_at`.
+    /// Notes an accepted subscription that was asked for at `asked_at`.
     pub(in crate::get) fn on_subscribed(&mut self, now: Instant, asked_at: SystemTime) {
         self.call = None;
         self.fix_latest(asked_at);
@@ -120,7 +119,7 @@ impl ShardState {
         }
     }
 
-    /// An event came, as a page, with where the next subscription goes on. Like [`on_page`](Self::on_page).
+    /// Takes an event, as a page, with the continuation of the next subscription. Like [`on_page`](Self::on_page).
     pub(in crate::get) fn on_event(
         &mut self,
         page: &mut RecordPage,
@@ -136,7 +135,7 @@ impl ShardState {
             }
             _ => None,
         };
-        // Some servers tell the children before the last records, and a continuation to the end.
+        // Some servers send the children before the last records, and a continuation up to the end.
         let is_last = !page.child_shards.is_empty() && page.records.is_empty();
         let has_more = continuation.is_some() && !is_last;
         let is_reached = !is_closed && self.is_at_wanted_end(page, current_at);
@@ -151,7 +150,7 @@ impl ShardState {
         bytes
     }
 
-    /// Whether going on after this number would pass the record to begin at, which has not come.
+    /// Whether continuing after this number would skip the record to begin at, which has not come yet.
     fn is_still_to_come(&self, number: &SequenceNumber) -> bool {
         match &self.begin.iterator {
             IteratorStart::AtSequenceNumber(first) => self.read_to.is_none() && number >= first,
@@ -159,7 +158,7 @@ impl ShardState {
         }
     }
 
-    /// The subscription has ended, or was given up. Returns whether it had pushed anything.
+    /// Notes the end of the subscription. Returns whether it had pushed anything.
     pub(in crate::get) fn on_unsubscribed(&mut self, now: Instant) -> bool {
         self.call = None;
         self.cursor = Cursor::Lost;
@@ -170,14 +169,14 @@ impl ShardState {
         })
     }
 
-    /// Another subscription of the same consumer has taken the place of this one. Returns whether that is new.
+    /// Notes that another subscription of the same consumer has replaced this one. Returns whether that is the first time.
     pub(in crate::get) fn on_taken_over(&mut self) -> bool {
         self.fan_out.as_mut().is_some_and(|subscriptions| {
             !std::mem::replace(&mut subscriptions.was_taken_over, true)
         })
     }
 
-    /// Reads on by polling.
+    /// Switches the shard to polling.
     pub(in crate::get) fn fall_back(&mut self, now: Instant) {
         self.fan_out = None;
         self.call = None;

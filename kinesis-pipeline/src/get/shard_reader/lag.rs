@@ -1,19 +1,19 @@
 use std::time::Duration;
 
-/// A shard that is no more than this behind has caught up.
+/// The largest lag of a shard that has caught up.
 const NEAR_MAX: Duration = Duration::from_mins(1);
-/// A shard that had caught up and is so far behind again is worth a warning.
+/// The lag that is worth a warning for a shard that had caught up.
 const FAR_MIN: Duration = Duration::from_mins(5);
 
-/// Whether a shard falls behind. A reader that begins with a backlog does not: it catches up.
+/// A watch for shards that fall behind. A reader that begins behind does not count: it catches up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LagWatch {
-    /// It had caught up, and no warning was given since.
+    /// Whether the shard had caught up and no warning was given since.
     is_armed: bool,
 }
 
 impl LagWatch {
-    /// A page came. Returns whether that is worth a warning: once until the shard has caught up again.
+    /// Takes the lag of a page. Returns whether it is worth a warning: once until the shard has caught up again.
     pub(super) fn falls_behind(&mut self, behind_latest: Option<Duration>) -> bool {
         let Some(behind) = behind_latest else {
             return false;

@@ -2,10 +2,10 @@
 //!
 //! - `shard_reader`: the state machine: the fetched position, the call in flight, the next call.
 //! - `fan_out`: its rules for subscriptions.
-//! - `current`: whether the shard was read to its tip.
-//! - `poll_pacer`: when to call `GetRecords` again, and for how many records.
-//! - `retry`: when to retry a failed call, and when to give up.
-//! - `lag`: how far the shard is behind.
+//! - `current`: the note that the shard was read to its tip.
+//! - `poll_pacer`: the time of the next `GetRecords`, and the size of its page.
+//! - `retry`: the retry policy of calls.
+//! - `lag`: the warning about a shard that falls behind.
 
 pub(super) mod current;
 pub(super) mod expiry;

@@ -2,31 +2,30 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The service allows 5 calls a second and shard.
+/// The shortest time between two calls of a shard: the service allows 5 a second.
 const CALL_INTERVAL_MIN: Duration = Duration::from_millis(200);
-/// The longest that throttling stretches the time between two calls of a shard.
+/// The longest time between two calls of a shard that throttling leads to.
 const CALL_INTERVAL_MAX: Duration = Duration::from_secs(2);
-/// The service gives out 2 MiB a second and shard.
+/// The read rate of a shard, in bytes a second.
 const READ_BYTES_PER_SECOND: u32 = 2 * 1024 * 1024;
-/// The service takes 1 MiB a second and shard.
+/// The write rate of a shard, in bytes a second.
 const WRITE_BYTES_PER_SECOND: f64 = 1024.0 * 1024.0;
 /// The bytes that a page may hold on top of the write rate: one record of the default limit.
 const WRITE_BYTES_BURST: usize = 1024 * 1024;
-/// The most that the service puts into one page, in bytes.
+/// The largest page of the service, in bytes.
 pub(in crate::get) const PAGE_BYTES_MAX: usize = 10 * 1024 * 1024;
-/// Pages are not asked for smaller than this for the sake of the byte budget: five of them a second use up
-/// what the service gives out.
+/// The smallest page that the byte budget leads to: five of them a second are more than the read rate.
 const PAGE_BYTES_MIN: usize = 512 * 1024;
-/// The assumed record size until the first page of a shard tells: as large as most streams allow. So a
-/// reader of a thousand shards begins with a record of each, and learns.
+/// The assumed record size before the first page of a shard: the limit of most streams. So a reader of a thousand
+/// shards begins with one record of each, and learns.
 const RECORD_BYTES_ASSUMED: usize = 1024 * 1024;
-/// The time between calls to a server without limits: it leaves room for other tasks.
+/// The time between calls to a server without limits, which lets other tasks run.
 const CALL_INTERVAL_UNLIMITED: Duration = Duration::from_millis(1);
-/// The number of empty polls in a row after which a shard counts as quiet: from then on each wait is twice the last.
+/// The number of empty polls in a row after which a shard counts as quiet, and each wait is twice the last.
 const QUIET_POLLS: u32 = 5;
-/// The longest wait of a quiet shard. An iterator expires 5 minutes after it was given out.
+/// The longest wait of a quiet shard: an iterator expires after 5 minutes.
 const QUIET_INTERVAL_MAX: Duration = Duration::from_mins(4);
-/// 200 ms doubled so often is more than [`QUIET_INTERVAL_MAX`].
+/// The largest number of doublings: 200 ms doubled this often is more than [`QUIET_INTERVAL_MAX`].
 const DOUBLINGS_MAX: u32 = 11;
 const _: () = assert!(
     CALL_INTERVAL_MIN.as_millis() << DOUBLINGS_MAX > QUIET_INTERVAL_MAX.as_millis(),
@@ -37,18 +36,18 @@ const _: () = assert!(
 #[derive(Clone, Debug)]
 pub(in crate::get) struct PollPacer {
     poll_interval: Duration,
-    /// The longest wait at the tip of a quiet shard; no more than `poll_interval` without a back-off.
+    /// The longest wait at the tip of a quiet shard; equal to `poll_interval` without a back-off.
     poll_interval_max: Duration,
-    /// The number of empty polls at the tip since the last that was not.
+    /// The number of empty polls at the tip since the last other one.
     empty_polls: u32,
-    /// Whether the service has limits to be kept.
+    /// Whether the service has limits.
     is_limited: bool,
-    /// At least this long from call to call: longer while others use up the shard's calls.
+    /// The shortest time between calls, longer while other readers use up the shard's calls.
     call_interval: Duration,
-    /// At most this many records a page: fewer after a page that timed out.
+    /// The largest number of records of a page, fewer after a page that timed out.
     page_records_max: u32,
     page_records_wish: u32,
-    /// The size of a record, learnt from pages; unknown until the first that had records.
+    /// The size of a record, learnt from pages; `None` before the first one with records.
     record_bytes: Option<usize>,
     is_at_tip: bool,
 }
@@ -59,11 +58,11 @@ pub(super) struct PageFacts {
     pub(super) records: usize,
     /// The number of records that were asked for.
     pub(super) records_asked: u32,
-    /// The memory that the page takes, in bytes.
+    /// The memory of the page, in bytes.
     pub(super) bytes: usize,
     /// The bytes that the service counts towards its limit: data and partition keys.
     pub(super) counted_bytes: usize,
-    /// `None` if the service did not say.
+    /// The lag; `None` if the service did not say.
     pub(super) behind_latest: Option<Duration>,
 }
 
@@ -76,7 +75,7 @@ pub(in crate::get) struct PageSize {
 }
 
 impl PollPacer {
-    /// `poll_interval` is the time between calls while a shard has nothing new.
+    /// Makes a pacer. `poll_interval` is the time between calls while a shard has no new records.
     pub(in crate::get) fn new(poll_interval: Duration, page_records_max: u32) -> Self {
         Self {
             poll_interval,
@@ -91,7 +90,7 @@ impl PollPacer {
         }
     }
 
-    /// Returns a pacer for a server without limits: a backlog is read as fast as the server answers.
+    /// Ignores limits: a shard that is behind is read as fast as the server answers.
     pub(in crate::get) fn unlimited(self) -> Self {
         Self {
             is_limited: false,
@@ -100,7 +99,7 @@ impl PollPacer {
         }
     }
 
-    /// Returns a pacer that polls the tip of a quiet shard less and less often, down to once in this time.
+    /// Polls the tip of a quiet shard less and less often, down to once in this time.
     pub(in crate::get) fn backing_off_to(self, poll_interval_max: Duration) -> Self {
         Self {
             poll_interval_max: poll_interval_max.min(QUIET_INTERVAL_MAX),
@@ -116,7 +115,7 @@ impl PollPacer {
         }
     }
 
-    /// Learns from a page that was asked for at `called_at`, and tells when to ask for the next.
+    /// Learns from a page that was asked for at `called_at`. Returns the time of the next call.
     pub(super) fn on_page(&mut self, called_at: Instant, facts: PageFacts) -> Instant {
         self.learn(facts);
         let mut wait = self.call_interval;
@@ -129,7 +128,7 @@ impl PollPacer {
         called_at + wait
     }
 
-    /// The time between calls at the tip: longer the longer nothing comes.
+    /// Returns the time between calls at the tip, which grows while no records come.
     fn tip_interval(&self) -> Duration {
         let doublings = self.empty_polls.saturating_sub(QUIET_POLLS);
         let doubled =
@@ -152,7 +151,7 @@ impl PollPacer {
             0
         };
         if let Some(average) = facts.bytes.checked_div(facts.records) {
-            // Falls slowly, so that a few small records do not make the next page a large surprise.
+            // It falls slowly, so that after a few small records the next page is not much larger than expected.
             self.record_bytes = Some(average.max(self.record_bytes.unwrap_or(0) / 2).max(1));
         }
         self.call_interval = (self.call_interval.mul_f64(0.9)).max(self.call_interval_min());
@@ -160,18 +159,18 @@ impl PollPacer {
         self.page_records_max = grown.min(self.page_records_wish);
     }
 
-    /// Another reader of the shard uses it too: call less often, so that each gets its part.
+    /// Lengthens the time between calls, since another reader of the shard uses its calls too.
     pub(super) fn on_throttled(&mut self) {
         self.call_interval = (self.call_interval * 2).min(CALL_INTERVAL_MAX);
     }
 
-    /// A page did not come in time: ask for a smaller one.
+    /// Halves the page after a time-out.
     pub(super) fn on_timeout(&mut self) {
         self.page_records_max = (self.page_records_max / 2).max(1);
     }
 
-    /// The page to ask for now, `since_last` after the call before, when `share` bytes of the prefetch budget
-    /// are this shard's.
+    /// Returns the page to ask for, `since_last` after the call before, if the shard may use `share` bytes of the prefetch
+    /// budget.
     pub(super) fn page_size(&self, since_last: Duration, share: usize) -> PageSize {
         let records_max = self.page_records_max;
         let mut bytes = share.clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX);
@@ -179,7 +178,7 @@ impl PollPacer {
             bytes = bytes.min(written_bytes_max(since_last));
         }
         if bytes == PAGE_BYTES_MAX {
-            // The service cuts the page itself.
+            // The service limits the page by itself.
             return PageSize { records_max, bytes };
         }
         let record_bytes = self.record_bytes.unwrap_or(RECORD_BYTES_ASSUMED);
@@ -197,7 +196,7 @@ fn bytes_interval(bytes: usize) -> Duration {
     Duration::from_secs(1).mul_f64(f64::from(bytes) / f64::from(READ_BYTES_PER_SECOND))
 }
 
-/// Returns the bytes that can have been written to a shard in this time.
+/// Returns the upper bound of the bytes that were written to a shard in this time.
 fn written_bytes_max(time: Duration) -> usize {
     #[expect(
         clippy::cast_possible_truncation,

@@ -6,7 +6,7 @@ use crate::service::{ErrorClass, backoff::Backoff};
 
 /// The waits before a failed call is made again.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
-/// The duration of a run of failures before it is worth a warning.
+/// The duration after which a run of failures is worth a warning.
 const WARN_AFTER: Duration = Duration::from_secs(15);
 
 /// The failures of one kind of call since it last succeeded.
@@ -19,7 +19,7 @@ pub(in crate::get) struct Failures {
 
 /// The decision about a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::get) enum Verdict {
+pub(in crate::get) enum RetryDecision {
     /// Make the call again at this time.
     Again {
         at: Instant,
@@ -38,24 +38,24 @@ impl Failures {
         self.count > 0
     }
 
-    /// Counts a failure and decides what to do about it: a run of failures that has lasted for `outage_max`
-    /// is final. `jitter` is random, 0 to 1.
+    /// Counts a failure and decides about a retry. A run of failures that has lasted for `outage_max` is final. `jitter` is
+    /// random, 0 to 1.
     pub(in crate::get) fn judge(
         &mut self,
         class: ErrorClass,
         now: Instant,
         outage_max: Duration,
         jitter: f64,
-    ) -> Verdict {
+    ) -> RetryDecision {
         let first_at = *self.first_at.get_or_insert(now);
         let lasted = now.saturating_duration_since(first_at);
         self.count += 1;
         if !class.may_pass_after(self.count) || lasted >= outage_max {
-            return Verdict::Final;
+            return RetryDecision::Final;
         }
         let is_worth_a_warning = !self.is_warned && lasted >= WARN_AFTER;
         self.is_warned |= is_worth_a_warning;
-        Verdict::Again {
+        RetryDecision::Again {
             at: (now + backoff(self.count, jitter)).min(first_at + outage_max),
             is_worth_a_warning,
         }
@@ -82,7 +82,7 @@ mod tests {
             vec![],
             0,
         );
-        while let Verdict::Again {
+        while let RetryDecision::Again {
             at,
             is_worth_a_warning,
         } = failures.judge(ErrorClass::Transient, now, OUTAGE_MAX, 1.0)
@@ -110,13 +110,13 @@ mod tests {
         ] {
             assert_eq!(
                 Failures::default().judge(class, now, OUTAGE_MAX, 0.0),
-                Verdict::Final
+                RetryDecision::Final
             );
         }
         let mut failures = Failures::default();
         let tries = (0..100)
             .take_while(|_| {
-                failures.judge(ErrorClass::Other, now, OUTAGE_MAX, 0.0) != Verdict::Final
+                failures.judge(ErrorClass::Other, now, OUTAGE_MAX, 0.0) != RetryDecision::Final
             })
             .count();
         assert_eq!(tries, 5);

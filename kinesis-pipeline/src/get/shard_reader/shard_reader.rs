@@ -6,7 +6,7 @@ use super::{
     fan_out::{PAUSE_MAX, Subscriptions},
     lag::LagWatch,
     poll_pacer::{PageFacts, PageSize, PollPacer},
-    retry::{Failures, Verdict},
+    retry::{Failures, RetryDecision},
 };
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ use crate::{
     shard::SequenceNumber,
 };
 
-/// The largest number of pages of a shard: one that waits to be taken and one in flight.
+/// The largest number of pages of a shard at a time: one that waits to be taken, and one in flight.
 pub(in crate::get) const PAGES_MAX: usize = 2;
 /// The memory of a record besides its bytes.
 const RECORD_OVERHEAD_BYTES: usize = 160;
@@ -38,43 +38,43 @@ const RECORD_OVERHEAD_BYTES: usize = 160;
 pub(in crate::get) struct ShardState {
     /// The start position while no record was fetched.
     pub(super) begin: Begin,
-    /// The fetched position: the last record, or a later number that an event told. An iterator that
-    /// expired, or a subscription that ended, is replaced by one after it.
+    /// The fetched position: the last record, or a later number of an event. An expired iterator, or a subscription that
+    /// ended, is replaced by one after it.
     pub(super) read_to: Option<SequenceNumber>,
     /// The arrival time of the last record that was fetched, now or before the reader was opened.
     pub(super) arrived_at: Option<SystemTime>,
-    /// Up to when records that arrived were fetched.
+    /// The time up to which records that arrived were fetched.
     pub(super) read_until: ReadUntil,
     /// The last time at which the shard was noted as current.
     pub(super) told_current_at: Option<Instant>,
     pub(super) cursor: Cursor,
-    /// A call is in flight, since this time. Then nothing else is called.
+    /// The call in flight. There is one at a time.
     pub(super) call: Option<Called>,
-    /// The call before.
+    /// The time of the last call.
     pub(super) last_call_at: Option<Instant>,
     /// The number of records that the call in flight asks for.
     pub(super) records_asked: u32,
-    /// Pages that wait to be taken.
+    /// The number of pages that wait to be taken.
     pub(super) pages_out: usize,
     /// The earliest time of the next call.
     pub(super) due: Instant,
     pub(super) pace: PollPacer,
     pub(super) lag: LagWatch,
     pub(super) failures: Failures,
-    /// The end of the reading, if it is before that of the shard.
+    /// The end of the reading, if it may come before that of the shard.
     pub(super) bound: Option<Bound>,
-    /// Present while the shard is read by enhanced fan-out.
+    /// The subscriptions; `None` if the shard is polled.
     pub(super) fan_out: Option<Subscriptions>,
-    /// The children that a page or event told, until the end of the shard is delivered.
+    /// The children by the last page or event, until the end of the shard is delivered.
     pub(in crate::get) children: Vec<ChildShard>,
 }
 
 #[derive(Debug)]
 pub(super) enum Cursor {
-    /// A new iterator is to be fetched, or a new subscription to be made.
+    /// None: a new iterator or subscription is needed.
     Lost,
     At(ShardIterator),
-    /// The driver has a subscription.
+    /// A subscription, which the driver has.
     Subscribed,
     Ended(End),
 }
@@ -84,9 +84,9 @@ pub(super) enum Cursor {
 pub(in crate::get) enum End {
     /// The shard is closed and its last record was fetched.
     Closed,
-    /// The service has forgotten the shard before its last record was fetched.
+    /// The shard has expired before its last record was fetched.
     Expired,
-    /// As far as wanted: the rest of the shard and its children are of no interest.
+    /// The bound was reached: the rest of the shard and its children are not read.
     Cut,
 }
 
@@ -114,14 +114,14 @@ pub(in crate::get) enum Call {
 /// The outcome of a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::get) enum Failure {
-    /// It will be made again.
+    /// The call will be made again.
     Passing { is_worth_a_warning: bool },
     /// The shard cannot be read.
     Final,
 }
 
 impl ShardState {
-    /// A shard to be read from `iterator`, or from `begin` if none was fetched yet.
+    /// Makes the state of a shard to read from `iterator`, or from `begin` without one.
     pub(in crate::get) fn new(
         begin: Begin,
         iterator: Option<ShardIterator>,
@@ -151,14 +151,14 @@ impl ShardState {
         }
     }
 
-    /// The same shard, read only so far.
+    /// Sets the bound of the reading.
     pub(in crate::get) fn until(mut self, bound: Option<Bound>) -> Self {
         self.bound = bound;
         self
     }
 
-    /// Returns the earliest time of the next call; `None` while one is in flight, while enough pages wait to be taken,
-    /// and after the end.
+    /// Returns the earliest time of the next call; `None` while one is in flight, while [`PAGES_MAX`] pages wait, and after
+    /// the end.
     pub(in crate::get) fn due(&self) -> Option<Instant> {
         match self.cursor {
             _ if self.call.is_some() => None,
@@ -172,7 +172,7 @@ impl ShardState {
         self.pages_out >= PAGES_MAX
     }
 
-    /// Returns the call to make, `now` that it is due. `share` bytes of the prefetch budget are this shard's.
+    /// Returns the call to make now, when it is due. The shard may use `share` bytes of the prefetch budget.
     pub(in crate::get) fn next_call(&mut self, now: Instant, share: usize) -> Option<Call> {
         self.due()?;
         match &self.cursor {
@@ -200,7 +200,7 @@ impl ShardState {
         }
     }
 
-    /// The position at which the next iterator is asked for, if it is one of a sequence number.
+    /// Returns the sequence number for the next iterator, if it has one.
     pub(in crate::get) fn resume_number(&self) -> Option<SequenceNumber> {
         match self.resume_at() {
             IteratorStart::AtSequenceNumber(number)
@@ -215,7 +215,7 @@ impl ShardState {
         place.unwrap_or(CheckpointPlace::TrimHorizon)
     }
 
-    /// The call is being made.
+    /// Notes that the call is being made.
     pub(in crate::get) fn on_called(&mut self, now: Instant, wall: SystemTime) {
         self.call = Some(Called { at: now, wall });
     }
@@ -228,27 +228,27 @@ impl ShardState {
         self.due = now;
     }
 
-    /// LATEST was asked for at this time by this machine's clock: a later iterator begins there, or so much before as
-    /// the clock may be ahead.
+    /// Replaces LATEST by the time at which it was asked for, less the lead that this machine's clock may have: a later
+    /// iterator begins there.
     pub(super) fn fix_latest(&mut self, asked_at: SystemTime) {
         let latest = asked_at.checked_sub(SKEW_MAX).unwrap_or(asked_at);
         let begin = std::mem::replace(&mut self.begin, IteratorStart::Latest.into());
         self.begin = start_again(begin, latest);
     }
 
-    /// Returns the part of the page's first record that was finished before the shard was begun.
+    /// Returns the part of the page's first record that was finished before this reader.
     pub(in crate::get) fn finished_of(&self, page: &RecordPage) -> Option<Finished> {
         let finished = self.begin.finished.as_ref()?;
         let first = page.records.first()?;
         (first.sequence_number == finished.sequence_number).then(|| finished.clone())
     }
 
-    /// Whether it is worth a warning how far behind the shard is.
+    /// Whether the shard's lag is worth a warning.
     pub(in crate::get) fn falls_behind(&mut self, page: &RecordPage) -> bool {
         self.lag.falls_behind(page.behind_latest)
     }
 
-    /// Notes a page; its wanted records will be queued. Returns their size in memory, in bytes.
+    /// Takes a page, and drops its records beyond the bound. Returns the size of the others in memory, in bytes.
     ///
     /// A shard that `is_closed` is always read to its end: its lag does not end the reading.
     pub(in crate::get) fn on_page(
@@ -270,8 +270,8 @@ impl ShardState {
         self.advance(page, is_reached, next, facts.bytes)
     }
 
-    /// Takes the records of a page or event, `bytes` of them, and goes on to `next`; without one the shard has
-    /// ended. Returns what the records take in memory.
+    /// Takes the records of a page or event, with `bytes` bytes of data, and moves to `next`; without one the shard has
+    /// ended. Returns the size of the records in memory, in bytes.
     pub(super) fn advance(
         &mut self,
         page: &mut RecordPage,
@@ -294,7 +294,7 @@ impl ShardState {
         if page.records.is_empty() { 0 } else { bytes }
     }
 
-    /// Drops the records of a page behind the bound. Returns whether any were dropped.
+    /// Drops the records of a page beyond the bound. Returns whether there were any.
     fn cut(&self, page: &mut RecordPage) -> bool {
         let Some(Bound::Record { before, .. }) = self.bound else {
             return false;
@@ -309,9 +309,9 @@ impl ShardState {
 
     /// Whether the page reaches the time at which reading ends.
     ///
-    /// By the service's measure the page ends `behind_latest` before the call, or before the later time at which
-    /// an event was current, which needs no agreement of clocks. But some servers always say 0, so a page with records counts only if its last one arrived
-    /// after that time; the empty page behind it counts anyway.
+    /// By the service's lag, the page ends `behind_latest` before the call, or before the time at which an event was
+    /// current. This needs no synchronized clocks. But some servers always answer 0. So a page with records counts only if
+    /// its last record arrived after that time; the empty page behind it counts in any case.
     pub(super) fn is_at_wanted_end(
         &self,
         page: &RecordPage,
@@ -331,7 +331,7 @@ impl ShardState {
                 .is_none_or(|record| record.arrived_at > bound.time())
     }
 
-    /// A call failed. `jitter` is random, 0 to 1.
+    /// Takes the failure of a call. `jitter` is random, 0 to 1.
     pub(in crate::get) fn on_error(
         &mut self,
         error: &ServiceError,
@@ -342,19 +342,19 @@ impl ShardState {
         self.call = None;
         match error.class {
             _ if self.is_by_fan_out() => self.cursor = Cursor::Lost,
-            // The service may know the shard again, or another one under its id: an iterator is of no use.
+            // The service may later know the shard again, or another one of the same id: the iterator is useless.
             ErrorClass::IteratorExpired | ErrorClass::NotFound => self.cursor = Cursor::Lost,
             ErrorClass::Throttled => self.pace.on_throttled(),
             ErrorClass::Transient if error.code.is_none() => self.pace.on_timeout(),
             _ => {}
         }
-        // A shard that was announced may not be known everywhere yet; listings tell whether it has expired.
+        // A new shard may not be known everywhere yet. Listings show whether it has expired.
         let class = match error.class {
             ErrorClass::NotFound => ErrorClass::Transient,
             class => class,
         };
         match self.failures.judge(class, now, outage_max, jitter) {
-            Verdict::Again {
+            RetryDecision::Again {
                 at,
                 is_worth_a_warning,
             } => {
@@ -363,11 +363,11 @@ impl ShardState {
                     .map_or(at, |subscriptions| subscriptions.retry_at(class, at, now));
                 Failure::Passing { is_worth_a_warning }
             }
-            Verdict::Final => Failure::Final,
+            RetryDecision::Final => Failure::Final,
         }
     }
 
-    /// The place to go on from has expired: begin elsewhere.
+    /// Begins at another position, since the one to continue at has expired.
     pub(in crate::get) fn begin_again(&mut self, begin: Begin, now: Instant, wall: SystemTime) {
         self.begin = begin;
         self.read_until = ReadUntil::begun(now, wall);
@@ -377,7 +377,7 @@ impl ShardState {
         self.due = now;
     }
 
-    /// A page was taken.
+    /// Notes that a page was taken.
     pub(in crate::get) fn on_taken(&mut self) {
         self.pages_out = self.pages_out.saturating_sub(1);
     }

@@ -35,13 +35,13 @@ use crate::{
 
 /// A reader of one shard whose records come undecoded.
 ///
-/// Opening makes no call, so it cannot fail; an error comes as the last item. Dropping the reader ends its fetching.
+/// Opening makes no call, so it cannot fail. An error comes as the last item. Dropping the reader ends its fetching.
 pub(crate) struct RawShardReader {
     shard_id: ShardId,
     outlet: Outlet,
     taker: Taker,
     pub(super) counters: Counters,
-    /// The children that the service told with the last page; `None` before the end of the shard.
+    /// The children by the last page; `None` before the end of the shard.
     children: Option<Vec<ChildShard>>,
     driver: JoinHandle<()>,
 }
@@ -51,32 +51,32 @@ pub(crate) struct RawShardReader {
 pub(crate) enum ShardItem {
     /// A record, and the lag of its page behind the tip.
     Record(UserRecord, Option<Duration>),
-    /// The end of a closed shard: all of its records came. The last item.
+    /// The end of a closed shard, after all of its records. The last item.
     End,
-    /// The last item.
+    /// An error. The last item.
     Failed(GetError),
 }
 
-/// The shard to read, and how.
+/// The shard to read, with the settings of the reader.
 pub(crate) struct SingleShard {
     pub(crate) target: Target,
     pub(crate) shard_id: ShardId,
-    /// The hash keys of the shard; without them no record of an aggregate counts as a stray.
+    /// The range of hash keys of the shard; without it no record counts as a stray.
     pub(crate) range: Option<HashKeyRange>,
     pub(crate) begin: Begin,
     pub(crate) options: Options,
-    /// The ARN of the consumer that subscribes; without one the shard is polled.
+    /// The ARN of the consumer that subscribes; `None` if the shard is polled.
     pub(crate) consumer_arn: Option<Arc<str>>,
 }
 
 impl RawShardReader {
-    /// Opens a reader. The position is fixed by its first call, later.
+    /// Opens a reader. Its first call will fix the position.
     pub(crate) fn open(shard: SingleShard) -> Self {
         let counters = Counters::new(&shard.target.stream);
         Self::with_position(shard, Opened::Nothing, counters)
     }
 
-    /// Opens a reader whose position is fixed by what was `opened`.
+    /// Opens a reader whose position is fixed by `opened`.
     pub(super) fn with_position(shard: SingleShard, opened: Opened, counters: Counters) -> Self {
         let SingleShard {
             target,
@@ -86,7 +86,7 @@ impl RawShardReader {
             mut options,
             consumer_arn,
         } = shard;
-        // The settings may be shared with the readers of other shards. Each learns the ranges of its own.
+        // The settings may be shared with readers of other shards, but each learns its own ranges.
         options.ranges = Ranges::default();
         if let Some(range) = range {
             options.ranges.learn(&shard_id, range);
@@ -124,7 +124,7 @@ impl RawShardReader {
         }
     }
 
-    /// Returns the next item; waits for one. Cancel safe. Not to be called again after the last item.
+    /// Waits for the next item. Cancel safe. Must not be called again after the last item.
     pub(crate) async fn next(&mut self) -> ShardItem {
         match poll_fn(|context| self.poll_with(context, |taker| taker.next_raw().map(Ok))).await {
             Some(Ok((record, behind_latest))) => ShardItem::Record(record, behind_latest),
@@ -141,13 +141,13 @@ impl RawShardReader {
         ReaderGauge::new(self.counters.clone(), self.shard_id.clone())
     }
 
-    /// Returns the next record of the open page, if anything is left of it.
+    /// Returns the next record of the open page, if one is left.
     pub(crate) fn next_of_page(&mut self) -> Option<ShardItem> {
         let (record, behind_latest) = self.taker.next_raw()?;
         Some(ShardItem::Record(record, behind_latest))
     }
 
-    /// Polls for the next item, as `take` takes it from the open page; `None` after the last.
+    /// Polls for the next item, which `take` takes from the open page; `None` after the last.
     pub(super) fn poll_with<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -173,7 +173,7 @@ impl RawShardReader {
     }
 }
 
-/// Polls for the next page of the shard. Its end is noted in `children`.
+/// Polls for the next page of the shard. At its end it sets `children`.
 fn poll_page(
     outlet: &mut Outlet,
     children: &mut Option<Vec<ChildShard>>,

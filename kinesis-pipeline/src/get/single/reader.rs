@@ -29,7 +29,7 @@ use crate::{
     target::Target,
 };
 
-/// A builder of a [`ShardReader`]: from where, how. Made by
+/// A builder of a [`ShardReader`]: its start and limits. Made by
 /// [`KinesisStream::shard_reader`](crate::KinesisStream::shard_reader).
 #[must_use = "a reader does nothing until it is opened"]
 pub struct ShardReaderBuilder<R> {
@@ -55,7 +55,7 @@ impl<R> ShardReaderBuilder<R> {
         }
     }
 
-    /// Sets the start position. [`IteratorStart::TrimHorizon`], the oldest record, by default.
+    /// Sets the start position. Default [`IteratorStart::TrimHorizon`], the oldest record.
     pub fn start(mut self, start: IteratorStart) -> Self {
         self.begin = start.into();
         self
@@ -74,63 +74,64 @@ impl<R> ShardReaderBuilder<R> {
         self
     }
 
-    /// Reads by enhanced fan-out as the consumer with this ARN, which is registered and active. Polls by default.
+    /// Reads by enhanced fan-out as the consumer with this ARN, which must be registered and active. Default: polling.
     ///
-    /// A subscription that cannot be made ends the reader with an error.
+    /// A subscription that is refused ends the reader with an error.
     pub fn consumer_arn(mut self, arn: impl Into<Arc<str>>) -> Self {
         self.consumer_arn = Some(arn.into());
         self
     }
 
-    /// Drops the records of an aggregate whose keys are outside of `range`, the hash keys of the shard.
+    /// Drops [strays](crate::guide::words), the records of an aggregate whose keys are outside of `range`, the hash keys of
+    /// the shard. By default all records come.
     ///
-    /// A producer that did not know yet of a reshard leaves such records behind. All records come by default.
+    /// A producer that does not know of a reshard yet leaves such records.
     pub fn drop_strays(mut self, range: HashKeyRange) -> Self {
         self.range = Some(range);
         self.options.drops_strays = true;
         self
     }
 
-    /// Sets the most records to ask for in one page, 1 to 10,000. 10,000 by default; values outside are moved to the
-    /// nearer end.
+    /// Sets the largest number of records of a page, 1 to 10,000; other values are clamped. Default 10,000.
     pub fn page_records_max(mut self, records: u32) -> Self {
         self.options.page_records_max = records.clamp(1, PAGE_RECORDS_MAX);
         self
     }
 
-    /// Sets the memory limit of prefetched records, in bytes. 64 MiB by default.
+    /// Sets the memory limit of prefetched records, in bytes. Default 64 MiB.
     ///
-    /// At most two pages are prefetched. Below one page of the service (10 MiB) one page at a time is fetched.
+    /// At most two pages are prefetched. With a value below one page of the service (10 MiB), one page at a time is
+    /// fetched, and may exceed it.
     pub fn prefetch_bytes_max(mut self, bytes: usize) -> Self {
         self.options.prefetch_bytes_max = bytes;
         self
     }
 
-    /// Sets the time between two polls when nothing new is there. 1 s by default, at least 200 ms.
+    /// Sets the time between two polls when there are no new records, at least 200 ms. Default 1 s.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.options.poll_interval = interval;
         self
     }
 
-    /// Sets the longest time between two polls of a quiet shard, at most 4 minutes. No more than
-    /// [`poll_interval`](Self::poll_interval) by default: then all polls are as far apart as that.
+    /// Sets the longest time between two polls of a quiet shard, at most 4 minutes. Default: no back-off, all polls are
+    /// [`poll_interval`](Self::poll_interval) apart.
     ///
-    /// A shard is quiet after five polls in a row that were at its tip and brought no record. From then on each wait is
-    /// twice the last, up to this time, until a record comes. It saves calls on many quiet shards; the first
-    /// record after a quiet time is delivered within about this time of its put.
+    /// A shard is quiet after five polls in a row at its tip without a record. From then on each wait is twice the last, up
+    /// to this time, until a record comes. It saves calls on many quiet shards; the first record after a quiet time is
+    /// delivered within about this time of its put.
     pub fn poll_interval_max(mut self, interval: Duration) -> Self {
         self.options.poll_interval_max = Some(interval);
         self
     }
 
-    /// Reads a backlog as fast as the server answers, without the service's limits of 5 calls and 2 MiB a second: for
-    /// a local server that has none.
+    /// Ignores the service's limits of 5 calls and 2 MiB a second, and reads as fast as the server answers: for a local
+    /// server without limits.
     pub fn ignore_limits(mut self) -> Self {
         self.options.ignores_limits = true;
         self
     }
 
-    /// Sets how long failing calls are retried before the reader ends with the error. 30 minutes by default.
+    /// Sets how long failing calls are retried before the reader ends with the error. Default 30 minutes.
     ///
     /// It holds for faults that may pass, after the reader was opened.
     pub fn outage_max(mut self, time: Duration) -> Self {
@@ -138,14 +139,12 @@ impl<R> ShardReaderBuilder<R> {
         self
     }
 
-    /// Opens the reader. Its position is fixed when this returns.
-    ///
-    /// Cancel safe: a dropped call leaves nothing behind.
+    /// Opens the reader. Its position is fixed when this returns. Cancel safe.
     ///
     /// # Errors
     /// [`GetError::UnknownPosition`]: the service does not know the sequence number, or it has expired.
-    /// [`GetError::Service`]: the shard is not there, or the call failed for 4 s (30 s if the service was busy). A
-    /// time that the service's clock has not reached is refused by the service.
+    /// [`GetError::Service`]: the shard does not exist, or the call failed for 4 s (30 s if the service was busy), or the
+    /// service's clock has not reached the start time.
     pub async fn open(self) -> Result<ShardReader<R>, GetError> {
         let Self {
             target,
@@ -157,7 +156,7 @@ impl<R> ShardReaderBuilder<R> {
             record,
         } = self;
         let counters = Counters::new(&target.stream);
-        // Where LATEST was, for a later iterator: a time before the first one was asked for.
+        // The time of LATEST, for a later iterator: before the first one was asked for.
         let latest = ServiceClock::unknown(target.clock.now()).reached;
         let positions = Opener {
             target: &target,
@@ -197,13 +196,13 @@ impl<R> fmt::Debug for ShardReaderBuilder<R> {
     }
 }
 
-/// A reader of one shard that does not follow its children: for code that decides itself which shards are read, and
-/// keeps the positions itself.
+/// A reader of one shard that does not follow its children: for code that chooses the shards and keeps the positions
+/// itself.
 ///
-/// The records come in order, aggregates as the user records in them. Read it with [`next`](Self::next), or as a
-/// futures [`Stream`]. Faults that may pass are retried inside. After the end of a closed shard
-/// [`children`](Self::children) tells the shards that took over its hash keys.
-/// [`shard::Lineage`](crate::shard::Lineage) tells when each of them may be read.
+/// The records come in order, and aggregates are split. Read it with [`next`](Self::next), or as a futures [`Stream`].
+/// Faults that may pass are retried inside. After the end of a closed shard, [`children`](Self::children) has the
+/// shards that took over its hash keys, and [`shard::Lineage`](crate::shard::Lineage) decides when each of them may be
+/// read.
 ///
 /// Memory is bounded by [`prefetch_bytes_max`](ShardReaderBuilder::prefetch_bytes_max). Dropping the reader ends its
 /// fetching.
@@ -226,7 +225,7 @@ impl<R> fmt::Debug for ShardReaderBuilder<R> {
 ///     .await?;
 /// let record = reader.next().await.expect("the shard is open")?;
 /// assert_eq!((&*record.data, *record.position() == second.position()), (&b"b"[..], true));
-/// assert_eq!(reader.children(), None); // told after the end of the shard
+/// assert_eq!(reader.children(), None); // known after the end of the shard
 /// # Ok(())
 /// # }
 /// ```
@@ -237,7 +236,7 @@ pub struct ShardReader<R> {
 }
 
 impl<R> ShardReader<R> {
-    /// The shard.
+    /// Returns the id of the shard.
     #[must_use]
     pub fn shard_id(&self) -> &ShardId {
         self.raw.shard_id()
@@ -245,8 +244,8 @@ impl<R> ShardReader<R> {
 
     /// Returns the children of the shard once it was read to its end; `None` before that, and after an error.
     ///
-    /// A server may leave them out: then the list is empty, and [`KinesisStream::shards`](crate::KinesisStream::shards)
-    /// has them.
+    /// Some servers leave them out. Then the list is empty, and [`KinesisStream::shards`](crate::KinesisStream::shards) has
+    /// them.
     #[must_use]
     pub fn children(&self) -> Option<&[ChildShard]> {
         self.raw.children()

@@ -91,7 +91,7 @@ async fn a_producers_metrics_are_its_stats_and_what_is_stored() {
         ("user_records_data_put_bytes_total", stats.data_bytes_stored),
         ("user_records_failed_total", stats.records_failed),
         ("user_records_expired_total", stats.records_expired),
-        ("user_records_put_again_total", stats.records_put_astride),
+        ("user_records_put_again_total", stats.records_put_again),
         ("all_errors_total", stats.kinesis_records_failed),
     ] {
         assert_eq!(seen.count(name), expected, "{name}");

@@ -1,12 +1,12 @@
-//! Room: how much the pipeline holds at most.
+//! The memory budget of a pipeline: the records and bytes that it holds at most.
 
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The records and bytes that the pipeline still has room for.
+/// The memory budget of a pipeline: the number of records and bytes that it may still take (two semaphores).
 ///
-/// Waiters are served in the order in which they came.
+/// Waiting puts get their room in the order in which they asked for it.
 #[derive(Debug)]
 pub(in crate::put) struct Budget {
     records: Semaphore,
@@ -14,14 +14,16 @@ pub(in crate::put) struct Budget {
     bytes_max: u32,
 }
 
-/// The room that one or more records take. Dropping it gives the room back.
+/// The budget that one record has reserved. Dropping it gives the budget back.
 #[derive(Debug)]
 pub(in crate::put) struct Permit {
     budget: Arc<Budget>,
     charge: Charge,
 }
 
-/// The room that records take, to be given back by whoever ends them: one count of owners less for each record.
+/// The budget that accepted records take. The code that completes the records gives it back with
+/// [`Budget::give_back`]; unlike a [`Permit`] it holds no reference to the budget, so that a record costs no count of
+/// references.
 #[derive(Debug, Default)]
 #[must_use = "room that is forgotten is lost"]
 pub(in crate::put) struct Charge {
@@ -39,7 +41,7 @@ impl Budget {
         }
     }
 
-    /// Waits for room for one record. Cancel safe: a waiter that is dropped takes nothing.
+    /// Waits for budget for one record. Cancel safe: a waiter that is dropped takes nothing.
     pub(in crate::put) async fn acquire(self: &Arc<Self>, bytes: usize) -> Permit {
         let bytes = self.charge(bytes);
         let of_records = self.records.acquire().await;
@@ -55,7 +57,7 @@ impl Budget {
         }
     }
 
-    /// Takes room for one record if there is some and nobody waits for it.
+    /// Takes budget for one record, unless there is too little or other puts wait for it.
     pub(in crate::put) fn try_acquire(&self, bytes: usize) -> Option<Charge> {
         let bytes = self.charge(bytes);
         let of_records = self.records.try_acquire().ok()?;
@@ -63,7 +65,7 @@ impl Budget {
         Some(charge(of_records, of_bytes, bytes))
     }
 
-    /// Takes back what was held.
+    /// Takes back the budget of completed records.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "what is given back is held no more"
@@ -73,7 +75,7 @@ impl Budget {
         self.bytes.add_permits(charge.bytes as usize);
     }
 
-    /// A record larger than the whole room takes all of it.
+    /// Returns the bytes that a record is charged: a record larger than the whole budget takes all of it.
     fn charge(&self, bytes: usize) -> u32 {
         u32::try_from(bytes).unwrap_or(u32::MAX).min(self.bytes_max)
     }
@@ -93,7 +95,7 @@ impl Charge {
         self.records == 0 && self.bytes == 0
     }
 
-    /// Takes over what another holds, so that both are given back at once; not if that is more than can be counted.
+    /// Takes over another charge, so that both are given back at once. Leaves it where the sum exceeds `u32::MAX`.
     pub(in crate::put) fn absorb(&mut self, other: &mut Self) {
         let records = self.records.checked_add(other.records);
         let bytes = self.bytes.checked_add(other.bytes);
@@ -105,12 +107,12 @@ impl Charge {
 }
 
 impl Permit {
-    /// Leaves it to somebody else to give the room back.
+    /// Turns the permit into a charge that its new owner gives back.
     pub(in crate::put) fn hand_over(mut self) -> Charge {
         std::mem::take(&mut self.charge)
     }
 
-    /// Makes it the room of a record of this size. Returns whether there was room.
+    /// Changes the permit to the size of a record, in bytes. Returns whether the budget allows that.
     pub(in crate::put) fn resize(&mut self, bytes: usize) -> bool {
         let bytes = self.budget.charge(bytes);
         if let Some(more) = bytes

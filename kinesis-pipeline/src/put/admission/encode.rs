@@ -1,4 +1,4 @@
-//! A record of the user's becomes bytes and keys that the service will take.
+//! The encoding of a user's record into bytes and keys that the service takes.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::{
     service::StreamId,
 };
 
-/// Encodes a record and checks its key: with `limit`, which checks its size, all is checked that the service
-/// would refuse, so that no bad record gets into a request with good ones.
+/// Encodes a record and checks its key. Together with the check of its size ([`RecordLimit`](super::record_limit::RecordLimit)) this finds every
+/// record that the service would refuse, so that no bad record gets into a request with good ones.
 pub(in crate::put) fn encode<R: KinesisRecord>(
     record: &R,
     key_field: Option<&str>,
@@ -40,7 +40,7 @@ fn not_encoded(error: RecordError, stream: &StreamId) -> PutError {
     }
 }
 
-/// A key that came out of a stream was never checked.
+/// Checks the length of a key. A key that was read from a stream ([`PartitionKey::stored`]) has not been checked before.
 fn check_key(key: &PartitionKey) -> Result<(), KeyError> {
     match key.len() {
         0 => Err(KeyError::Empty { field: None }),

@@ -131,8 +131,8 @@ impl PutMetrics {
         stopwatch
     }
 
-    /// Notes the answer to a request, or its failure. A request that `is_halved` is sent again in two parts: its
-    /// failure is no record's.
+    /// Notes the answer to a request, or its failure. A request that `is_halved` is sent again in two parts, so its
+    /// failure is not counted for any record.
     pub(in crate::put) fn answered(
         &self,
         stopwatch: Stopwatch,
@@ -231,7 +231,7 @@ impl Totals {
         self.data_put.publish(stats.data_bytes_stored);
         self.failed.publish(stats.records_failed);
         self.expired.publish(stats.records_expired);
-        self.put_again.publish(stats.records_put_astride);
+        self.put_again.publish(stats.records_put_again);
         self.all_errors.publish(stats.kinesis_records_failed);
     }
 }
@@ -244,7 +244,7 @@ fn user_records_per_kinesis_record(registry: &Registry) -> Histogram {
     )
 }
 
-/// Counts one of many values that are mostly the same.
+/// Counts a value in a list of few different ones: most records of a request have the same number of attempts.
 fn count<T: PartialEq>(counts: &mut Vec<(T, usize)>, value: T) {
     match counts.iter_mut().find(|(known, _)| *known == value) {
         Some((_, count)) => *count += 1,
@@ -252,7 +252,7 @@ fn count<T: PartialEq>(counts: &mut Vec<(T, usize)>, value: T) {
     }
 }
 
-/// The service's code, or what is known of a failure that has none.
+/// Returns the service's error code, or a name for a failure without one.
 fn code(failure: &AttemptError) -> &str {
     match failure {
         AttemptError::TimedOut { .. } => "TimedOut",

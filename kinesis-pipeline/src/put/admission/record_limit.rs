@@ -1,4 +1,4 @@
-//! The largest record that the stream takes: the service's default, or what the stream says once a larger record comes.
+//! The size limit of a record: the service's default of 1 MiB, or the stream's own once a larger record comes.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -19,30 +19,30 @@ use crate::{
     service::{DescribeStreamSummary, ErrorClass, ServiceError},
 };
 
-/// The most that any stream takes.
+/// The highest limit that a stream can have, in bytes.
 pub(in crate::put) const RECORD_BYTES_RAISED_MAX: usize = 10 * 1024 * 1024;
-/// An answer holds for so long: a stream's limit can be raised, and the service describes a stream 20 times a second
-/// for all who ask.
+/// The time for which an answer holds. A stream's limit can be raised at any time, and `DescribeStreamSummary` may be
+/// called 20 times a second in an account.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// The largest record, data and partition key, that the stream takes, as far as is known.
+/// The size limit of a record (data and partition key) as far as it is known.
 #[derive(Debug)]
 pub(in crate::put) struct RecordLimit {
     bytes_max: AtomicUsize,
-    /// Counts the askings that have ended: those who waited for one share its outcome.
+    /// The number of calls that have ended. A put that waited for the lock while it changed shares that call's outcome.
     askings: AtomicUsize,
-    /// Locked while the stream is asked. One asks at a time, the others wait for the answer.
+    /// The outcome of the last call. Locked during a call: one put calls at a time, the others wait for its answer.
     outcome: Mutex<Outcome>,
 }
 
-/// The result of the last call.
+/// The outcome of the last call.
 #[derive(Clone, Debug)]
 enum Outcome {
-    /// The stream was not asked yet.
+    /// No call was made yet, or its answer is doubted.
     Nothing,
-    /// It told its limit at this time.
+    /// The stream told its limit at this time.
     Told(Instant),
-    /// It did not, also after the repetitions.
+    /// The call failed at this time, also after its retries.
     Failed(AttemptError, Instant),
 }
 
@@ -60,9 +60,9 @@ impl RecordLimit {
         bytes <= self.bytes_max.load(Ordering::Relaxed)
     }
 
-    /// Checks a record's size; the stream is asked for its limit if that may help.
+    /// Checks a record's size, and asks the stream for its limit if the record is larger than is known to be allowed.
     ///
-    /// Cancel safe: if the put that asks is dropped, one that waits for the answer asks.
+    /// Cancel safe: if the put that asks is dropped, one of those that wait for the answer asks in its place.
     pub(in crate::put) async fn check(
         &self,
         bytes: usize,
@@ -91,18 +91,19 @@ impl RecordLimit {
         }
     }
 
-    /// The stream refused a record of this size that it was known to take: its limit may have been lowered.
+    /// Forgets a raised limit: the stream refused a record of this size, so its limit may have been lowered.
     pub(in crate::put) fn doubt(&self, bytes: usize) {
         if bytes > RECORD_BYTES_MAX {
             self.bytes_max.store(RECORD_BYTES_MAX, Ordering::Relaxed);
-            // If it is locked, the stream is being asked anyway.
+            // If another put has the lock, it either asks the stream anyway, or only reads the outcome: then the old one
+            // holds for `ASKED_AGAIN_AFTER` at most, and records over 1 MiB are refused until then.
             if let Ok(mut outcome) = self.outcome.try_lock() {
                 *outcome = Outcome::Nothing;
             }
         }
     }
 
-    /// Returns the error of a record of this size that cannot wait for the stream's answer.
+    /// Returns the error of a record of this size whose put does not wait for the stream's answer.
     pub(in crate::put) fn refusal(&self, bytes: usize, shared: &Shared) -> PutError {
         let now = shared.target.clock.instant();
         let is_known = self
@@ -123,7 +124,7 @@ impl RecordLimit {
         }
     }
 
-    /// Asks the stream, and again while that may help, for as long as an outage may last.
+    /// Asks the stream for its limit. Retries errors that may pass until `outage_max` is over.
     async fn ask(&self, shared: &Shared) -> Outcome {
         let (options, clock) = (&shared.options, &shared.target.clock);
         let began = clock.instant();
@@ -134,7 +135,7 @@ impl RecordLimit {
                     self.bytes_max.store(bytes_max, Ordering::Relaxed);
                     return Outcome::Told(clock.instant());
                 }
-                // A server without the call: its streams take what each stream takes.
+                // A server without the call: its streams have the default limit.
                 Err(failure) if failure.class() == ErrorClass::Invalid => {
                     return Outcome::Told(clock.instant());
                 }
@@ -152,7 +153,7 @@ impl RecordLimit {
 }
 
 impl Outcome {
-    /// Whether asking again would bring nothing else: the answer, or the refusal, has not grown old.
+    /// Whether the outcome is still valid, so that no new call is made.
     fn holds(&self, now: Instant) -> bool {
         match self {
             Self::Nothing => false,

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::{budget::Budget, metrics::PutMetrics, record_limit::RecordLimit, stats::Counters};
 use crate::{put::options::PutOptions, target::Target};
 
-/// The shared, unchanging part of a put pipeline, and its counters.
+/// The part of a put pipeline that all its parts share: settings that never change, and state behind atomics.
 #[derive(Debug)]
 pub(in crate::put) struct Shared {
     pub(in crate::put) target: Target,
@@ -31,13 +31,13 @@ impl Shared {
         }
     }
 
-    /// Tells the metrics what has changed.
+    /// Publishes the counters to the metrics.
     pub(in crate::put) fn publish(&self) {
         self.metrics.publish(|| self.counters.snapshot());
     }
 }
 
-/// Records may end after the last request that their pipeline made.
+/// Publishes the counters a last time: records may complete after the last request of their pipeline.
 impl Drop for Shared {
     fn drop(&mut self) {
         self.publish();

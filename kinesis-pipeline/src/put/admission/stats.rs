@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{put::error::AttemptError, service::ErrorClass};
 
-/// A number that only grows. Each has a cache line of its own: putting and sending threads write to different
-/// ones.
+/// A counter that only grows. Each has a cache line of its own, so that threads that put and the thread of the driver
+/// do not write to the same line (false sharing).
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(in crate::put) struct Counter(AtomicU64);
@@ -15,7 +15,7 @@ impl Counter {
         self.0.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    /// The same where nobody else adds: it costs no exclusive access to memory.
+    /// Adds where only one thread at a time adds: a load and a store, cheaper than an atomic addition.
     fn add_alone(&self, count: usize) {
         let before = self.0.load(Ordering::Relaxed);
         self.0.store(before + count as u64, Ordering::Relaxed);
@@ -25,12 +25,12 @@ impl Counter {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Adds one, in an order with the other sequentially consistent accesses that all threads agree on.
+    /// Adds one with sequential consistency: all threads see the same order of it and of the other such accesses.
     pub(in crate::put) fn add_in_order(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Reads the number in the same order.
+    /// Reads the number with sequential consistency.
     pub(super) fn get_in_order(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
@@ -39,15 +39,16 @@ impl Counter {
 /// The counters of one pipeline.
 #[derive(Debug, Default)]
 pub(in crate::put) struct Counters {
-    /// Records that were about to be accepted. Counted before the last look at whether the pipeline is closed.
+    /// Records that were about to be accepted. Counted before the last check of whether the pipeline is closed: see
+    /// `Pipeline::enter`.
     pub(in crate::put) entered: Counter,
-    /// Those of them that were not accepted, because it was.
+    /// Those of them that were not accepted, because the pipeline was closed.
     pub(in crate::put) turned_away: Counter,
     stored: Counter,
     stored_bytes: Counter,
     pub(in crate::put) failed: Counter,
     pub(in crate::put) expired: Counter,
-    pub(in crate::put) astride: Counter,
+    pub(in crate::put) put_again: Counter,
     requests: Counter,
     kinesis_records: Counter,
     throttled: Counter,
@@ -60,7 +61,7 @@ impl Counters {
         self.kinesis_records.add(kinesis_records);
     }
 
-    /// To be called by the driver, of which there is one at a time.
+    /// Counts stored records. Called by the driver only, of which there is one at a time.
     pub(in crate::put) fn count_stored(&self, user_records: usize, data_bytes: usize) {
         self.stored.add_alone(user_records);
         self.stored_bytes.add_alone(data_bytes);
@@ -73,9 +74,10 @@ impl Counters {
         }
     }
 
-    /// The number of accepted records; one that is being turned away may be among them.
+    /// Returns the number of accepted records. A record that is being turned away may be counted for a moment.
     pub(in crate::put) fn accepted(&self) -> u64 {
-        // In this order: it is never less than what was accepted.
+        // A put adds to `entered` before it adds to `turned_away`. Read in the opposite order, each record that is
+        // subtracted was counted: the result is never less than the number of accepted records.
         let turned_away = self.turned_away.get_in_order();
         self.entered.get_in_order() - turned_away
     }
@@ -90,7 +92,7 @@ impl Counters {
             records_expired: self.expired.get(),
             records_pending: accepted.saturating_sub(stored + failed),
             data_bytes_stored: self.stored_bytes.get(),
-            records_put_astride: self.astride.get(),
+            records_put_again: self.put_again.get(),
             requests_sent: self.requests.get(),
             kinesis_records_sent: self.kinesis_records.get(),
             kinesis_records_failed: self.failures.get(),
@@ -101,13 +103,14 @@ impl Counters {
 
 /// The counters of a producer since it was built.
 ///
-/// The numbers are read one by one while it works: their sums may be off by what happens meanwhile.
+/// The numbers are read one by one while the producer works, so their sums may differ by the records that complete
+/// meanwhile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProducerStats {
     /// User records that were accepted.
     pub records_accepted: u64,
-    /// User records that have a receipt.
+    /// User records that were stored, and so have a receipt.
     pub records_stored: u64,
     /// User records that were accepted and ended in an error.
     pub records_failed: u64,
@@ -115,17 +118,17 @@ pub struct ProducerStats {
     pub records_expired: u64,
     /// User records that were accepted and have no result yet.
     pub records_pending: u64,
-    /// The data of the records that have a receipt, without keys and aggregation.
+    /// The size of the stored records' data in bytes, without keys and aggregation.
     pub data_bytes_stored: u64,
-    /// User records that were put again because a reshard left them, in their [aggregate](crate::guide::words), in a shard that does not take
-    /// their hash keys or whose range could not be found out.
-    pub records_put_astride: u64,
-    /// Requests.
+    /// User records that were put again because a reshard left their [aggregate](crate::guide::words) in a shard that
+    /// does not take their hash keys, or whose range of hash keys could not be listed.
+    pub records_put_again: u64,
+    /// `PutRecords` requests.
     pub requests_sent: u64,
-    /// Records as the service counts them: aggregates, and user records that went alone; each attempt counts.
+    /// Kinesis records that were sent: aggregates, and user records that went alone. Each attempt counts.
     pub kinesis_records_sent: u64,
-    /// Attempts that the service did not store.
+    /// Kinesis records whose attempt failed.
     pub kinesis_records_failed: u64,
-    /// Attempts that failed because a shard's rate was used up.
+    /// Kinesis records whose attempt failed because the shard's rate was used up.
     pub kinesis_records_throttled: u64,
 }

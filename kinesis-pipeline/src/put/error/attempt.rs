@@ -12,7 +12,7 @@ pub enum AttemptError {
     /// The request failed as a whole.
     #[error(transparent)]
     Request(Arc<ServiceError>),
-    /// The request succeeded, but not for this record.
+    /// The request succeeded, but this record of it failed.
     #[error(transparent)]
     Record(Arc<EntryFailure>),
     /// No answer came in time.
@@ -22,7 +22,7 @@ pub enum AttemptError {
         /// The time limit of the request.
         after: Duration,
     },
-    /// The answer does not fit the request, so that nobody knows which records it is about.
+    /// The answer has another number of results than the request had records, so that no result can be matched.
     #[error("the service answered {answered} results to {sent} records")]
     #[non_exhaustive]
     WrongAnswer {
@@ -55,7 +55,7 @@ impl AttemptError {
         }
     }
 
-    /// The service's error code, if it gave one.
+    /// Returns the service's error code, if it gave one.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         match self {

@@ -2,7 +2,7 @@ use std::{error::Error, fmt};
 
 use super::PutError;
 
-/// A record that was not put, and why.
+/// A record that was not put, with its error.
 ///
 /// # Examples
 ///
@@ -38,7 +38,7 @@ pub struct PutFailure<T> {
 }
 
 impl<T> PutFailure<T> {
-    /// A record with the reason why it was not put.
+    /// Makes a failure of a record and its error.
     pub fn new(error: PutError, record: T) -> Self {
         Self { error, record }
     }
@@ -61,7 +61,7 @@ impl<T> From<PutFailure<T>> for PutError {
     }
 }
 
-/// Shows the error, never the record.
+/// Formats the error, never the record.
 impl<T> fmt::Debug for PutFailure<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PutFailure")

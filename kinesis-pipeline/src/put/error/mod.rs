@@ -1,13 +1,15 @@
-//! Errors of puts: the reason for one record, the failure of one attempt, and the record that comes back.
+//! Errors of puts: of one record (with the record, in `failure`), of one attempt, and of a flush or close.
 
 mod attempt;
 mod failure;
+mod flush;
 
 use std::{sync::Arc, time::Duration};
 
 pub use attempt::AttemptError;
 pub(super) use attempt::Outage;
 pub use failure::PutFailure;
+pub use flush::{CloseError, FlushError};
 
 use super::options::RECORD_BYTES_MAX;
 use crate::{
@@ -79,11 +81,10 @@ pub enum PutError {
         stream: StreamId,
         /// The record's data and partition key, in bytes; of a record for Firehose, which has no keys, the data alone.
         bytes: usize,
-        /// The most that the stream takes.
+        /// The limit of the stream, in bytes.
         bytes_max: usize,
     },
-    /// The record is larger than each stream takes, and the stream has not told whether it takes such records. Nothing
-    /// was sent.
+    /// The record is larger than 1 MiB, and it is not known whether the stream takes such records. Nothing was sent.
     #[error(
         "a record for stream `{stream}` has {bytes} bytes with its key, and whether the stream takes more than \
          {} is not known{}: {}",
@@ -97,7 +98,7 @@ pub enum PutError {
         stream: StreamId,
         /// The record's data and partition key, in bytes.
         bytes: usize,
-        /// The error of the call that asks for the limit; `None`: it was not made, as the put does not wait.
+        /// The error of the call that asks for the limit. `None`: the call was not made, as the put does not wait.
         source: Option<AttemptError>,
     },
     /// The service refused the record in a way that no retry changes.
@@ -119,7 +120,7 @@ pub enum PutError {
         /// The refusal.
         source: AttemptError,
     },
-    /// Every attempt failed in a way that may pass.
+    /// Every attempt failed with an error that may pass.
     #[error(
         "a record for stream `{stream}` at {endpoint} was given up after {attempts} attempt(s){}: put it again later{}",
         with_code(source),
@@ -162,14 +163,14 @@ pub enum PutError {
     Expired {
         /// The stream.
         stream: StreamId,
-        /// The time that the record waited.
+        /// The time from the put to the expiry.
         waited: Duration,
         /// The number of attempts.
         attempts: u32,
         /// Whether one of the attempts may have stored the record.
         may_have_been_stored: bool,
     },
-    /// The producer holds as much as it may. Nothing was sent.
+    /// The memory budget of the producer is used up. Nothing was sent.
     #[error("the producer of stream `{stream}` has no budget now: wait with `put`, or try later")]
     #[non_exhaustive]
     NoRoom {
@@ -195,14 +196,14 @@ pub enum PutError {
 }
 
 impl PutError {
-    /// The error of a record for this stream that has no usable key.
+    /// Makes the error of a record that has no usable key.
     #[must_use]
     pub fn of_key(stream: StreamId, source: KeyError) -> Self {
         Self::Key { stream, source }
     }
 
-    /// The error of a record that was given up after so many attempts, the last of which failed so: for tests of code
-    /// that decides by errors.
+    /// Makes the error of a record that was given up after `attempts` attempts, with the failure of the last one: for
+    /// tests of code that decides by errors.
     #[must_use]
     pub fn gave_up(
         stream: impl Into<StreamId>,
@@ -219,7 +220,7 @@ impl PutError {
         }
     }
 
-    /// The stream that the record was for.
+    /// Returns the stream that the record was for.
     #[must_use]
     pub fn stream(&self) -> &StreamId {
         match self {
@@ -237,7 +238,7 @@ impl PutError {
         }
     }
 
-    /// The number of attempts.
+    /// Returns the number of attempts, 0 if nothing was sent.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         match self {
@@ -249,7 +250,7 @@ impl PutError {
         }
     }
 
-    /// Whether the same record may be stored when it is put again.
+    /// Whether the same record may be stored if it is put again later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -264,8 +265,8 @@ impl PutError {
         }
     }
 
-    /// Whether the record may be in the stream in spite of the error, because a request's answer was lost. To
-    /// put it again may then store it twice.
+    /// Whether the record may be in the stream in spite of the error, because the answer to a request was lost. Putting
+    /// it again may then store it twice: see [duplicates](crate::guide::duplicates).
     #[must_use]
     pub fn may_have_been_stored(&self) -> bool {
         match self {

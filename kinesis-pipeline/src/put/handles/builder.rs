@@ -5,12 +5,12 @@ use crate::{
     put::{
         admission::shared::Shared,
         options::{InvalidPutOption, Order, PutAgain, PutOptions},
-        pipeline::Pipeline,
+        pipeline::pipeline::Pipeline,
     },
     stream::KinesisStream,
 };
 
-/// Builds a [`Producer`]. A clone builds another one, with a queue and limits of its own.
+/// A builder of a [`Producer`]. A clone of it builds another producer, with a queue and limits of its own.
 ///
 /// # Examples
 ///
@@ -56,11 +56,12 @@ impl<R> Clone for ProducerBuilder<R> {
     }
 }
 
-/// With an order, one aggregate per shard and round trip carries all: it may be larger.
+/// The default size of an aggregate with an order. One aggregate per shard is in flight then and carries all that
+/// waits for the shard, so it may be larger.
 const ORDERED_AGGREGATE_BYTES_MAX: usize = 256 * 1024;
 
 impl<R> ProducerBuilder<R> {
-    /// A producer with the defaults of this builder.
+    /// Makes a builder with the defaults of a producer.
     pub(crate) fn new(stream: KinesisStream<R>) -> Self {
         Self {
             stream,
@@ -95,21 +96,21 @@ impl<R> ProducerBuilder<R> {
     /// Sets the size limit of an aggregate. Default 51,200 bytes, or 256 KiB with [`Order::PerKey`]; 1 KiB to
     /// 1 MiB.
     ///
-    /// Where shards are written to at their pace and without an order, 25 KiB is the most: one PUT payload unit, which
-    /// each shard takes 40 times a second.
+    /// Without an order, a paced shard ([`ignore_limits`](Self::ignore_limits) is off) gets aggregates of 25 KiB at most:
+    /// one PUT payload unit, which each shard takes 40 times a second.
     #[must_use]
     pub fn aggregate_bytes_max(mut self, bytes: usize) -> Self {
         self.aggregate_bytes_max = Some(bytes);
         self
     }
 
-    /// Whether an aggregate is put again as a whole when a reshard left one of its records in a shard that does not
-    /// take it. Default false: only such records are put again, as the Kinesis Producer Library does, and the others
-    /// have their receipts.
+    /// Whether an aggregate is put again as a whole if a reshard left one of its records in a shard that does not take
+    /// it. Default false: only such records ([strays](crate::guide::words)) are put again, as the Kinesis Producer
+    /// Library does, and the others get their receipts.
     ///
-    /// Such records are called [strays](crate::guide::words). Readers differ: this library's reader drops at most the records that are in a wrong shard, KCL drops the whole
-    /// aggregate with them. If KCL reads the stream and its shards are split while records are put, set it: the records
-    /// of such an aggregate are then stored twice for all other readers.
+    /// Readers differ: this library's reader drops at most the strays, KCL drops the whole aggregate. Set it if KCL reads
+    /// the stream and its shards are split while records are put. All other readers then get the records of such an
+    /// aggregate twice.
     #[must_use]
     pub fn whole_aggregates_again(mut self, whole: bool) -> Self {
         self.options.put_again = if whole {
@@ -120,15 +121,15 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// In which order records are stored. Default [`Order::None`].
+    /// Sets the order in which records are stored. Default [`Order::None`].
     #[must_use]
     pub fn order(mut self, order: Order) -> Self {
         self.options.order = order;
         self
     }
 
-    /// Writes to each shard as fast as it answers, instead of at its pace: for a server that enforces no limits. One
-    /// that says so, as the embedded Kinesis does, is not paced anyway. Paced by default.
+    /// Turns the pacing of shards off: each shard is written to as fast as it answers. For a server that enforces no
+    /// limits. The embedded Kinesis without limits is not paced anyway. Paced by default.
     #[must_use]
     pub fn ignore_limits(mut self) -> Self {
         self.options.ignores_limits = true;
@@ -150,8 +151,8 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// Sets the largest number of records that are not stored yet. `put` waits while it is reached. Each takes some 400 bytes
-    /// besides its data. Default 100,000, 1 to 10,000,000.
+    /// Sets the largest number of records that are not stored yet. `put` waits while it is reached. Each takes some 400
+    /// bytes besides its data. Default 100,000, 1 to 10,000,000.
     #[must_use]
     pub fn in_flight_records_max(mut self, records: usize) -> Self {
         self.options = self.options.in_flight_records_max(records);
@@ -165,16 +166,15 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// Sets the number of attempts after which a record fails because of errors of the service or the network.
-    /// Default 30, 1 to 100.
+    /// Sets the number of attempts after which a record fails with an error of the service or the network. Default 30, 1
+    /// to 100.
     #[must_use]
     pub fn attempts_max(mut self, attempts: u32) -> Self {
         self.options = self.options.attempts_max(attempts);
         self
     }
 
-    /// Sets the number of attempts after which a record fails because the service throttles it. Default 100, 1 to
-    /// 1,000.
+    /// Sets the number of attempts after which a throttled record fails. Default 100, 1 to 1,000.
     #[must_use]
     pub fn throttled_attempts_max(mut self, attempts: u32) -> Self {
         self.options = self.options.throttled_attempts_max(attempts);
@@ -211,10 +211,9 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// Sets the time to live of a record, counted from its put. A record that is not stored by then fails with
-    /// [`PutError::Expired`](crate::PutError::Expired). Keep your copy until the receipt arrives if you may want to put it again: the
-    /// receipt is there. Off by default: records do not die of age. 10 ms to
-    /// 1 day.
+    /// Sets the time to live of a record, counted from its put: 10 ms to 1 day. A record that is not stored by then fails
+    /// with [`PutError::Expired`](crate::PutError::Expired). Keep your copy until the receipt arrives if you may want to
+    /// put it again. Default: no limit.
     #[must_use]
     pub fn record_ttl(mut self, time: Duration) -> Self {
         self.options.record_ttl = Some(time);
@@ -228,7 +227,7 @@ impl<R> ProducerBuilder<R> {
         self
     }
 
-    /// The producer. No call is made before the first put. [`Producer::close`] it before the program ends.
+    /// Builds the producer. It makes no call before the first put. Call [`Producer::close`] before the program ends.
     ///
     /// # Errors
     /// [`InvalidPutOption`]: an option is out of its range.

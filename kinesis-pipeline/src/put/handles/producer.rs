@@ -11,27 +11,29 @@ use super::{put_stream::PutStream, results::PutResults};
 use crate::{
     put::{
         admission::{budget::Permit, stats::ProducerStats},
-        error::{PutError, PutFailure},
+        error::{CloseError, FlushError, PutError, PutFailure},
         pending::receipt::PendingReceipt,
-        pipeline::Pipeline,
+        pipeline::pipeline::Pipeline,
     },
     record::{EncodedRecord, KinesisRecord},
     service::StreamId,
     stream::KinesisStream,
 };
 
-/// Puts records as fast as the stream's shards take them, if you like in [aggregates](crate::guide::words): many records in one.
+/// A handle that puts records as fast as the stream's shards take them, on request in [aggregates](crate::guide::words)
+/// of many records.
 ///
-/// It finds each record's shard, fills requests across all shards, writes to each shard at the pace that the
-/// shard takes, retries what failed and only that, and holds no more than its options allow. To wait for room
-/// and to wait until the record is stored are two awaits: the first returns a [`PendingReceipt`], which is a
-/// future of the [`Receipt`](crate::Receipt).
+/// It finds each record's shard, fills requests across all shards, writes to each shard at the shard's rate, and
+/// retries only the records that failed. Its memory is bounded: [`put`](Self::put) waits while the limits of the
+/// [builder](crate::ProducerBuilder) are reached. A put has two awaits: the first waits for room and returns a
+/// [`PendingReceipt`], the second, on that, waits until the record is stored and returns its
+/// [`Receipt`](crate::Receipt).
 ///
-/// Cheap to clone; clones share everything.
+/// Cheap to clone; clones share queue, limits and order.
 ///
-/// **Call [`close`](Self::close) before the program ends.** A put that has returned is accepted, not stored: with a
-/// runtime that ends, as at the end of `main`, records that wait to be sent are dropped. When the last handle is dropped
-/// and the runtime runs on, they are still sent, but nobody hears of those that fail.
+/// **Call [`close`](Self::close) before the program ends.** A record whose put has returned is accepted, but not yet
+/// stored. When the runtime ends, as at the end of `main`, records that wait to be sent are dropped. When the last
+/// handle is dropped and the runtime runs on, they are still sent, but their failures are not reported.
 ///
 /// ```
 /// # use bytes::Bytes;
@@ -65,13 +67,12 @@ impl<R> Producer<R> {
         }
     }
 
-    /// Waits until every record whose put returned before this call is stored or given up.
-    ///
-    /// Records that gather are sent at once.
+    /// Waits until every record whose put returned before this call is stored or given up. Records that wait for others
+    /// to share their request are sent at once.
     ///
     /// # Errors
-    /// [`FlushError`]: how many records were not stored since the flush before; the receipt of each tells
-    /// why.
+    /// [`FlushError`] has the number of records that were not stored since the flush before. The receipt of each has the
+    /// reason.
     ///
     /// # Cancel safety
     /// Dropping the future only stops the waiting.
@@ -79,11 +80,13 @@ impl<R> Producer<R> {
         self.pipeline.flush().await
     }
 
-    /// Takes no more records, on any clone, and waits until what was accepted is stored or given up.
+    /// Closes the producer and all its clones for new records, and waits until the accepted records are stored or given
+    /// up.
     ///
     /// # Errors
-    /// [`CloseError`] reports what was not stored, and what is still on its way when the time of
-    /// [`ProducerBuilder::close_timeout`](crate::ProducerBuilder::close_timeout) is over: that is still sent as long as the runtime runs.
+    /// [`CloseError`] counts the records that were not stored, and those that have no result yet when the time of
+    /// [`ProducerBuilder::close_timeout`](crate::ProducerBuilder::close_timeout) is over. The latter are still sent as
+    /// long as the runtime runs.
     ///
     /// # Cancel safety
     /// Dropping the future only stops the waiting: the producer stays closed.
@@ -109,9 +112,9 @@ impl<R> Producer<R> {
         self.pipeline.shared().counters.snapshot()
     }
 
-    /// The same producer, for records of another type: they share its queues, requests, order and limits.
+    /// Returns a handle of the same producer for records of another type. Both share queues, requests, order and limits.
     ///
-    /// With records that borrow, a handle is made where the record is:
+    /// For records with a lifetime, make the handle where the record is:
     ///
     /// ```
     /// # #[cfg(feature = "derive")] {
@@ -145,7 +148,7 @@ impl<R> Producer<R> {
         &self.pipeline
     }
 
-    /// The stream's name or ARN.
+    /// Returns the stream's name or ARN.
     #[must_use]
     pub fn id(&self) -> &StreamId {
         self.stream.id()
@@ -156,11 +159,11 @@ impl<R: KinesisRecord> Producer<R> {
     /// Accepts a record as soon as there is room for it, and returns the future of its receipt.
     ///
     /// # Errors
-    /// The record cannot be put as it is, or the producer is closed. What happens to it later is told by the
-    /// [`PendingReceipt`].
+    /// The record cannot be put as it is ([`PutError::Key`], [`PutError::Encode`], [`PutError::TooLarge`]), or the producer
+    /// is closed. Later errors come from the [`PendingReceipt`].
     ///
     /// # Cancel safety
-    /// A put that is dropped while it waits for room has done nothing.
+    /// A put that is dropped while it waits for room has no effect.
     pub async fn put(&self, record: &R) -> Result<PendingReceipt, PutError> {
         self.pipeline.put(self.encode(record)?).await
     }
@@ -200,7 +203,8 @@ impl<R: KinesisRecord> Producer<R> {
     /// records.
     ///
     /// # Errors
-    /// [`PutError::NoRoom`], [`PutError::LimitUnknown`] for a record over 1 MiB before that, or why the record cannot be put as it is; with the record.
+    /// The record comes back with [`PutError::NoRoom`], with [`PutError::LimitUnknown`] if it has over 1 MiB and no put has
+    /// asked for the limit yet, or with the reason why it cannot be put as it is.
     pub fn try_put<T: Borrow<R>>(&self, record: T) -> Result<PendingReceipt, PutFailure<T>> {
         let accepted = self
             .encode(record.borrow())
@@ -212,14 +216,14 @@ impl<R: KinesisRecord> Producer<R> {
         }
     }
 
-    /// Waits for room for one record of up to `bytes` bytes, data and key, and keeps it free for a put that
-    /// need not wait.
+    /// Waits for room for one record of up to `bytes` bytes (data and key), and reserves it for a put that does not have to
+    /// wait.
     ///
     /// # Errors
     /// [`PutError::Closed`].
     ///
     /// # Cancel safety
-    /// A wait that is dropped keeps nothing.
+    /// A wait that is dropped reserves nothing.
     pub async fn reserve(&self, bytes: usize) -> Result<Reservation<'_, R>, PutError> {
         let permit = self.pipeline.reserve(bytes).await?;
         Ok(Reservation {
@@ -232,7 +236,7 @@ impl<R: KinesisRecord> Producer<R> {
         encode_for(&self.stream, record)
     }
 
-    /// Returns the error of a record that is not accepted without waiting.
+    /// Returns the error of a record that could only be accepted after a wait.
     fn not_now(&self, record: &EncodedRecord) -> PutError {
         let shared = self.pipeline.shared();
         let bytes = record.size_bytes();
@@ -263,15 +267,17 @@ impl<R> fmt::Debug for Producer<R> {
     }
 }
 
-/// Room that is kept for one record. Dropping it gives the room back.
-#[must_use = "the room is kept until the reservation is used or dropped"]
+/// Room in a producer's memory budget that is reserved for one record: see [`Producer::reserve`]. Dropping it gives
+/// the room back.
+#[must_use = "the room stays reserved until the reservation is used or dropped"]
 pub struct Reservation<'a, R> {
     producer: &'a Producer<R>,
     permit: Permit,
 }
 
 impl<R: KinesisRecord> Reservation<'_, R> {
-    /// Accepts a record, owned or by reference, at once. A larger one than was reserved needs more room.
+    /// Accepts a record, owned or by reference, at once. A record larger than the reservation is accepted if there is
+    /// room for the rest now.
     ///
     /// # Errors
     /// As [`Producer::try_put`].
@@ -294,100 +300,4 @@ impl<R> fmt::Debug for Reservation<'_, R> {
             .field("producer", self.producer)
             .finish_non_exhaustive()
     }
-}
-
-/// The error of a flush: records that were not stored.
-///
-/// # Examples
-///
-#[cfg_attr(feature = "local", doc = "```")]
-#[cfg_attr(not(feature = "local"), doc = "```ignore")]
-/// use bytes::Bytes;
-/// use kinesis_pipeline::{FlushError, KinesisStream, LocalKinesis, local::Fault};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let kinesis = LocalKinesis::start().await?;
-/// let stream: KinesisStream<Bytes> = kinesis.stream("readings", 1).await?;
-/// let producer = stream.producer().build()?;
-///
-/// kinesis.faults().add(Fault::deny().on("PutRecords"))?;
-/// let pending = producer.put(&"21.5".into()).await?;
-/// let flushed = producer.flush().await;
-/// assert!(matches!(flushed, Err(FlushError::NotStored { records: 1, .. })));
-/// println!("why: {}", pending.await.expect_err("it was not stored"));
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FlushError {
-    /// Some of the records were not stored.
-    #[error(
-        "{records} record(s) for stream `{stream}` were not stored: their receipts say why and which to put again"
-    )]
-    #[non_exhaustive]
-    NotStored {
-        /// The stream.
-        stream: StreamId,
-        /// The number of records.
-        records: u64,
-    },
-    /// The flush was not called from within a tokio runtime.
-    #[error(
-        "a flush of stream `{stream}` needs a tokio runtime with its time driver: call it in one"
-    )]
-    #[non_exhaustive]
-    NoRuntime {
-        /// The stream.
-        stream: StreamId,
-    },
-    /// The task that sends the records panicked: nothing is sent any more.
-    #[error(
-        "the producer of stream `{stream}` broke down: make another one, and put the records again whose receipts are \
-         errors"
-    )]
-    #[non_exhaustive]
-    Gone {
-        /// The stream.
-        stream: StreamId,
-    },
-}
-
-/// The error of a close: records that were not stored.
-///
-/// # Examples
-///
-#[cfg_attr(feature = "local", doc = "```")]
-#[cfg_attr(not(feature = "local"), doc = "```ignore")]
-/// use bytes::Bytes;
-/// use kinesis_pipeline::{KinesisStream, LocalKinesis, local::Fault};
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let kinesis = LocalKinesis::start().await?;
-/// let stream: KinesisStream<Bytes> = kinesis.stream("readings", 1).await?;
-/// let producer = stream.producer().build()?;
-///
-/// kinesis.faults().add(Fault::deny().on("PutRecords"))?;
-/// producer.put(&"21.5".into()).await?; // the receipt is dropped: close counts the record
-/// let error = producer.close().await.expect_err("it was not stored");
-/// assert_eq!((error.records_failed, error.records_pending), (1, 0));
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the producer of stream `{stream}` closed with {records_failed} record(s) not stored and {records_pending} \
-     still on their way: their receipts say which to put again"
-)]
-#[non_exhaustive]
-pub struct CloseError {
-    /// The stream.
-    pub stream: StreamId,
-    /// Records that were given up or refused since the flush before; 0 if the time was over; all that ever were if
-    /// the producer broke down.
-    pub records_failed: u64,
-    /// Records that have no result yet because the time was over.
-    pub records_pending: u64,
 }

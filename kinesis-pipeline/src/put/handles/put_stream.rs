@@ -1,4 +1,4 @@
-//! Many records in, their results out in the same order.
+//! The stream of results of many puts, in the order of the records.
 
 use std::{
     borrow::Borrow,
@@ -18,7 +18,7 @@ use crate::{
     put::{
         error::{PutError, PutFailure},
         pending::receipt::{PendingReceipt, PutResult, Receipt},
-        pipeline::Pipeline,
+        pipeline::pipeline::Pipeline,
     },
     record::{EncodedRecord, KinesisRecord},
     stream::KinesisStream,
@@ -37,11 +37,11 @@ type Accepting = Pin<Box<dyn Future<Output = Result<PendingReceipt, PutError>> +
 pub struct PutStream<R, S: Stream> {
     stream: KinesisStream<R>,
     pipeline: Arc<Pipeline>,
-    /// `None` at its end.
+    /// The records to put; `None` once it has ended.
     source: Option<Pin<Box<S>>>,
-    /// A record that waits for room, and its wait.
+    /// A record that waits for budget, and the future of that wait.
     accepting: Option<(S::Item, Accepting)>,
-    /// Records whose results are not out yet, the first one first.
+    /// Records whose results were not returned yet, in their order.
     ahead: VecDeque<(S::Item, Outcome)>,
 }
 
@@ -50,11 +50,11 @@ enum Outcome {
     Known(PutError),
 }
 
-/// Whether more can be read from the source.
+/// The state of the source after it was read.
 enum Source {
-    /// Not before something happens that wakes the task.
+    /// Nothing can be read before an event wakes the task.
     Waits,
-    /// Yes, but other tasks come first.
+    /// More may be there, but other tasks get their turn first.
     HasMore,
 }
 
@@ -95,7 +95,7 @@ where
         Source::HasMore
     }
 
-    /// Whether no record waits for room any more.
+    /// Whether no record waits for budget any more.
     fn accepted(&mut self, cx: &mut Context<'_>) -> bool {
         let Some((_, accepting)) = &mut self.accepting else {
             return true;
@@ -152,7 +152,7 @@ where
     }
 }
 
-/// Nothing in it is ever pinned in place.
+/// The fields that are pinned are in boxes.
 impl<R, S: Stream> Unpin for PutStream<R, S> {}
 
 impl Outcome {

@@ -1,4 +1,4 @@
-//! The results of many puts.
+//! The results of many puts, as one value.
 
 use std::{fmt, ops::Deref, slice, vec};
 
@@ -9,7 +9,7 @@ type PutOutcome<T> = Result<Receipt, PutFailure<T>>;
 /// The results of [`KinesisStream::put_all`](crate::KinesisStream::put_all), one per record, in the order of the
 /// records.
 ///
-/// It is read as a slice, or taken apart by iterating. [`ok`](Self::ok) turns it into a single result:
+/// It can be read as a slice or iterated. [`ok`](Self::ok) turns it into a single result:
 ///
 /// ```
 /// # use bytes::Bytes;
@@ -34,7 +34,7 @@ impl<T> PutResults<T> {
     /// Returns all receipts, in the order of the records.
     ///
     /// # Errors
-    /// The first failure. Later records may have been stored, or have failed too: [`failures`](Self::failures) has all.
+    /// The first failure. Later records may be stored, or have failed too: [`failures`](Self::failures) has all.
     pub fn ok(self) -> Result<Vec<Receipt>, PutFailure<T>> {
         self.results.into_iter().collect()
     }
@@ -104,7 +104,7 @@ impl<'a, T> IntoIterator for &'a PutResults<T> {
     }
 }
 
-/// Shows receipts and errors, never a record.
+/// Formats receipts and errors, never a record.
 impl<T> fmt::Debug for PutResults<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.results).finish()

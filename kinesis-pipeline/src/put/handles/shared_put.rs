@@ -14,14 +14,14 @@ use crate::{
         error::PutError,
         options::PutOptions,
         pending::receipt::Receipt,
-        pipeline::Pipeline,
+        pipeline::pipeline::Pipeline,
     },
     record::{EncodedRecord, KinesisRecord},
     stream::KinesisStream,
     target::Target,
 };
 
-/// The put pipeline that all clones of one stream handle share. It is made by the first put.
+/// The put pipeline that all clones of one stream handle share. The first put makes it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedPut {
     options: PutOptions,
@@ -36,7 +36,7 @@ impl SharedPut {
         }
     }
 
-    /// Another pipeline with the same options, for another target.
+    /// Makes another pipeline with the same options, for another target.
     pub(crate) fn unshared(&self) -> Self {
         Self::with_options(self.options.clone())
     }
@@ -70,7 +70,7 @@ impl SharedPut {
     }
 }
 
-/// Encodes a record as the stream's handle says.
+/// Encodes a record with the key field of the stream's handle.
 pub(super) fn encode_for<R: KinesisRecord>(
     stream: &KinesisStream<R>,
     record: &R,

@@ -11,19 +11,22 @@ use std::{
 
 use futures_sink::Sink;
 
-use super::producer::{FlushError, Producer};
+use super::producer::Producer;
 use crate::{
-    put::{error::PutError, pipeline::Pipeline},
+    put::{
+        error::{FlushError, PutError},
+        pipeline::pipeline::Pipeline,
+    },
     record::KinesisRecord,
 };
 
 type Step<E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send>>;
 
-/// A [`Sink`] of records, owned or by reference, for those who pipe streams into a [`Producer`].
+/// A [`Sink`] of records, owned or by reference, that puts them with a [`Producer`].
 ///
-/// It is ready when there is room. Flushing and closing wait until all that the producer has accepted is stored
-/// or given up; closing leaves the producer and its other handles open. Receipts are not told: records that were
-/// given up are counted in the error of the flush.
+/// It is ready when the producer has room. Flushing and closing wait until all records that the producer has accepted
+/// are stored or given up; closing leaves the producer and its other handles open. A sink gives no receipts: the error
+/// of a flush counts the records that were not stored.
 ///
 /// ```
 /// use futures_util::{StreamExt, stream};
@@ -37,7 +40,7 @@ type Step<E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send>>;
 /// ```
 pub struct ProducerSink<R> {
     producer: Producer<R>,
-    /// A record that waits for room.
+    /// The wait of a record for budget.
     accepting: Option<Step<PutError>>,
     flushing: Option<Step<FlushError>>,
 }
@@ -46,16 +49,16 @@ pub struct ProducerSink<R> {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SinkError {
-    /// A record cannot be put as it is, or the producer is closed: the record was not accepted.
+    /// A record was not accepted: it cannot be put as it is, or the producer is closed.
     #[error(transparent)]
     Put(#[from] PutError),
-    /// Records that were accepted were not stored.
+    /// Accepted records were not stored.
     #[error(transparent)]
     Flush(#[from] FlushError),
 }
 
 impl<R> Producer<R> {
-    /// The producer as a sink.
+    /// Returns a sink that puts its records with this producer.
     #[must_use]
     pub fn sink(&self) -> ProducerSink<R> {
         ProducerSink {
@@ -120,7 +123,7 @@ impl<R: KinesisRecord, T: Borrow<R>> Sink<T> for ProducerSink<R> {
     }
 }
 
-/// Nothing in it is ever pinned in place.
+/// The futures that are pinned are in boxes.
 impl<R> Unpin for ProducerSink<R> {}
 
 impl<R> fmt::Debug for ProducerSink<R> {

@@ -9,17 +9,18 @@ use tokio::sync::watch;
 
 use crate::put::admission::shared::Shared;
 
-/// The records that were accepted between two flushes: each holds it until it has its result.
+/// The group of records that were accepted between two flushes. Each record holds a reference until it has its
+/// result.
 #[derive(Debug)]
 pub(in crate::put) struct FlushGroup {
-    /// The shared part of the pipeline, for its records: one reference count serves both.
+    /// The shared part of the pipeline. Records reach it through the group, so that each needs one reference, not two.
     pub(super) shared: Arc<Shared>,
     failed: Arc<AtomicU64>,
-    /// Held for its drop, which tells that all records have their results.
+    /// Dropped with the group, which closes the channel: all records have their results.
     _lives: watch::Sender<()>,
 }
 
-/// Tells when a flush group's records all have their results.
+/// A waiter for the results of a flush group's records.
 #[derive(Clone, Debug)]
 pub(in crate::put) struct FlushWait {
     failed: Arc<AtomicU64>,
@@ -27,7 +28,7 @@ pub(in crate::put) struct FlushWait {
 }
 
 impl FlushGroup {
-    /// One of its records was not stored.
+    /// Counts a record of the group that was not stored.
     pub(super) fn count_failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
@@ -38,20 +39,24 @@ impl FlushWait {
         self.ended.has_changed().is_err()
     }
 
-    /// Waits for the end, and tells how many records were not stored.
+    /// Waits until all records have their results, and returns the number of those that were not stored.
+    ///
+    /// The number may be read relaxed: each record counts itself before it drops its reference to the group, and the
+    /// channel closes after the last reference is dropped.
     pub(in crate::put) async fn ended(mut self) -> u64 {
         while self.ended.changed().await.is_ok() {}
         self.failed.load(Ordering::Relaxed)
     }
 }
 
-/// The flush group of the records that are accepted now, and the ends of those before that some flush waits for.
+/// The flush group of the records that are accepted now, and the waiters for those before it.
 #[derive(Debug)]
 pub(in crate::put) struct FlushGroups {
     shared: Arc<Shared>,
     current: Arc<FlushGroup>,
     current_end: FlushWait,
-    /// Bounded by the records that are held: a flush group without records is not closed.
+    /// The groups that were closed by a flush and have not ended. Their number is bounded by that of the records: a group
+    /// without records is not closed.
     closed: Vec<FlushWait>,
 }
 
@@ -70,9 +75,19 @@ impl FlushGroups {
         Arc::clone(&self.current)
     }
 
-    /// Closes the flush group. Returns what a flush has to wait for.
+    /// Closes the current flush group. Returns the waiters of all groups that a flush has to wait for.
     pub(in crate::put) fn close(&mut self) -> Vec<FlushWait> {
-        let has_records = Arc::strong_count(&self.current) > 1;
+        // A record that fails on another thread, as one does whose runtime shuts down, races with a flush:
+        //
+        //   record                             flush
+        //   failed += 1
+        //   drops its reference (release)
+        //                                      looks for other references (acquire): none
+        //                                      looks at `failed`: sees the record
+        //
+        // `Arc::strong_count` reads relaxed. With it the flush could see that the reference is gone, but not the
+        // failure that was counted before, and report that all records were stored.
+        let has_records = Arc::get_mut(&mut self.current).is_none();
         if has_records || self.current.failed.load(Ordering::Relaxed) > 0 {
             let (current, current_end) = flush_group(&self.shared);
             self.current = current;
@@ -84,7 +99,7 @@ impl FlushGroups {
         ends
     }
 
-    /// Whether a flush waits.
+    /// Whether a flush waits for records.
     pub(in crate::put) fn is_flushing(&mut self) -> bool {
         self.forget_ended();
         !self.closed.is_empty()

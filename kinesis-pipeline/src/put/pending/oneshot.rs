@@ -1,7 +1,19 @@
-//! Pooled oneshot channels, by which records get their results.
+//! Pooled oneshot channels, through which puts get their results.
 //!
-//! A channel for each record would be an allocation that one thread makes and another frees: the slots of many results
-//! are allocated together.
+//! A channel of its own for each record would be an allocation that one thread makes and another frees. Here the slots
+//! of 32 results share one allocation.
+//!
+//! The two ends of a slot leave by setting their bits in one atomic word, so one of them is always the second, and the
+//! second sees the first. It drops a result that was not fetched:
+//!
+//! ```text
+//!   the sender leaves first                       the receiver leaves first
+//!   sender    puts the result into the slot       sender    looks: the receiver is there
+//!   sender    sets its bit, wakes the receiver    receiver  sets its bit: the sender is there
+//!   receiver  sets its bit: the sender has left   sender    puts the result into the slot
+//!   receiver  drops the result                    sender    sets its bit: the receiver has left
+//!                                                 sender    drops the result
+//! ```
 
 use crate::prefetch::Touched;
 use std::{
@@ -19,33 +31,33 @@ use futures_util::task::AtomicWaker;
 const SLOTS: u8 = 32;
 
 struct Block<T> {
-    /// Bit i: receiver i was dropped. Bit 32+i: sender i was dropped. Most results that nobody fetches are
-    /// told apart by it alone.
+    /// Bit i: receiver i was dropped. Bit 32+i: sender i was dropped. A sender whose receiver was dropped before touches
+    /// no other memory of the block.
     gone: AtomicU64,
     slots: [Slot<T>; SLOTS as usize],
 }
 
 struct Slot<T> {
     waker: AtomicWaker,
-    /// In a box: most slots of a block whose results nobody fetches are never written to.
+    /// The result, in a box: slots whose results are not awaited are mostly never written to, so they stay small.
     result: Mutex<Option<Box<T>>>,
 }
 
-/// Without the results of others, which share the allocation.
+/// Formats the block without its results, which belong to other receivers.
 impl<T> fmt::Debug for Block<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Block").finish_non_exhaustive()
     }
 }
 
-/// Makes pairs of ends, the slots of many of which are allocated together.
+/// An allocator of channels: each pair gets the next free slot of the current block.
 #[derive(Debug)]
 pub(super) struct Blocks<T> {
     block: Arc<Block<T>>,
     used: u8,
 }
 
-/// The end that a result is sent from. Dropped without one, it ends the other with `None`.
+/// The sending end. If it is dropped without a result, the receiver gets `None`.
 #[derive(Debug)]
 pub(in crate::put) struct Sender<T> {
     block: Arc<Block<T>>,
@@ -53,12 +65,12 @@ pub(in crate::put) struct Sender<T> {
     sent: bool,
 }
 
-/// The end where the result is fetched.
+/// The receiving end.
 #[derive(Debug)]
 pub(super) struct Receiver<T> {
     block: Arc<Block<T>>,
     slot: u8,
-    /// It has left a waker.
+    /// Whether the slot may hold a waker of it.
     polled: bool,
 }
 
@@ -110,30 +122,30 @@ impl<T> Block<T> {
         self.gone.load(Ordering::Acquire) & end != 0
     }
 
-    /// One of two ends goes. Returns whether the other went before.
+    /// Marks an end as dropped. Returns whether the other end was dropped before.
     fn leave(&self, end: u64, other: u64) -> bool {
         self.gone.fetch_or(end, Ordering::AcqRel) & other != 0
     }
 }
 
-/// The bit of a receiver that has gone.
+/// Returns the bit of a dropped receiver.
 fn receiver(slot: u8) -> u64 {
     1 << slot
 }
 
-/// The bit of a sender that has gone: the result is there, or none will come.
+/// Returns the bit of a dropped sender: its result is in the slot, or none will come.
 fn sender(slot: u8) -> u64 {
     1 << (SLOTS + slot)
 }
 
 impl<T> Sender<T> {
-    /// Reads what [`send`](Self::send) will need.
+    /// Prefetches the memory that [`send`](Self::send) will read.
     pub(super) fn prefetch(&self) -> Touched {
         let has_gone = self.block.gone.load(Ordering::Relaxed) > 0;
         Touched::read(usize::from(has_gone))
     }
 
-    /// Whether somebody may still fetch the result.
+    /// Whether the receiver still exists.
     pub(super) fn is_waited_for(&self) -> bool {
         !self.block.has_gone(receiver(self.slot))
     }
@@ -152,21 +164,22 @@ impl<T> Drop for Sender<T> {
         if !is_left {
             self.block.slot(self.slot).waker.wake();
         } else if self.sent {
-            // The other end went meanwhile.
+            // The receiver was dropped after `send` had looked for it.
             self.block.slot(self.slot).lock().take();
         }
     }
 }
 
 impl<T> Receiver<T> {
-    /// The result, `None` if none will come; to be asked for once.
+    /// Polls for the result, `None` if none will come. Must not be called again once it was ready.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         let slot = self.block.slot(self.slot);
         let has_ended = || self.block.has_gone(sender(self.slot));
         if !has_ended() {
             self.polled = true;
             slot.waker.register(cx.waker());
-            // It may have come before the waker was there.
+            // The sender may have set its bit after the first look and woken nobody, as no waker was there yet. It
+            // sets the bit before it wakes, so this second look finds it.
             if !has_ended() {
                 return Poll::Pending;
             }
@@ -178,7 +191,7 @@ impl<T> Receiver<T> {
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         if self.block.leave(receiver(self.slot), sender(self.slot)) {
-            // The slot may live longer than its result should.
+            // The block lives until its last slot is free, which may be much later.
             self.block.slot(self.slot).lock().take();
         }
         if self.polled {
@@ -207,8 +220,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_receiver_gets_the_result_of_its_sender_whenever_it_comes() {
-        let mut boards = Blocks::new();
-        let pairs: Vec<_> = (0..3 * usize::from(SLOTS)).map(|_| boards.pair()).collect();
+        let mut blocks = Blocks::new();
+        let pairs: Vec<_> = (0..3 * usize::from(SLOTS)).map(|_| blocks.pair()).collect();
         let (senders, receivers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let receivers: Vec<_> = receivers
             .into_iter()
@@ -229,13 +242,13 @@ mod tests {
     }
 
     #[test]
-    fn results_that_nobody_fetches_are_dropped_though_their_board_lives() {
-        let mut boards = Blocks::new();
+    fn results_that_nobody_fetches_are_dropped_though_their_block_lives() {
+        let mut blocks = Blocks::new();
         let (result, sent_late) = (Arc::new(()), Arc::new(()));
-        let (sender, receiver) = boards.pair();
+        let (sender, receiver) = blocks.pair();
         sender.send(Arc::clone(&result));
         drop(receiver);
-        let (sender, receiver) = boards.pair();
+        let (sender, receiver) = blocks.pair();
         drop(receiver);
         assert!(!sender.is_waited_for());
         sender.send(Arc::clone(&sent_late));

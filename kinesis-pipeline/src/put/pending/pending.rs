@@ -1,4 +1,4 @@
-//! Records that the pipeline has taken responsibility for.
+//! The records that the pipeline has accepted, in their three forms.
 
 use std::sync::Arc;
 
@@ -20,47 +20,48 @@ use crate::{
     shard::HashKey,
 };
 
-/// A user record that the pipeline has accepted and no driver has taken over. Dropping it ends its receipt too.
+/// A user record in the queue of the pipeline: accepted, and not taken by a driver yet. Dropping it ends its receipt
+/// with [`PutError::Gone`].
 #[derive(Debug)]
 pub(in crate::put) struct Queued {
     pub(in crate::put) record: EncodedRecord,
     pub(in crate::put) entered_at: Instant,
     pub(in crate::put) waiter: Waiter,
-    /// The room that it takes. There is nobody who could wait for it: what is in the queue is dropped with the
-    /// pipeline.
+    /// Its budget. It is not given back if the record is dropped in the queue: that happens only when the whole pipeline
+    /// is dropped, and then no put waits for budget.
     pub(in crate::put) charge: Charge,
 }
 
-/// A user record that a driver has taken over.
+/// A user record that a driver has taken from the queue.
 #[derive(Debug)]
 pub(in crate::put) struct PendingRecord {
     pub(in crate::put) record: EncodedRecord,
-    pub(in crate::put) fate: Completion,
+    pub(in crate::put) completion: Completion,
 }
 
 /// The completion of a user record: its receipt, flush group and budget charge.
 ///
-/// It ends in exactly one result: dropping it, as a runtime does that shuts down, ends it with
+/// It gives exactly one result. If it is dropped before that, as by a runtime that shuts down, the result is
 /// [`PutError::Gone`].
 #[derive(Debug)]
 pub(in crate::put) struct Completion {
     pub(in crate::put) entered_at: Instant,
     /// The number of attempts, the one in flight included.
     pub(in crate::put) attempts: u32,
-    /// An attempt is in flight: its outcome is unknown.
+    /// Whether an attempt is in flight, so that its outcome is unknown.
     in_flight: bool,
-    /// An earlier attempt may have stored the record.
+    /// Whether an earlier attempt may have stored the record.
     may_have_been_stored: bool,
-    /// The hash key that places the record; found where records are placed.
+    /// The hash key that decides the shard. Computed only where records are placed by shard.
     hash_key: HashKey,
     flush_group: Arc<FlushGroup>,
-    /// Present until the result is known.
+    /// The sender of the result; `None` once it is sent.
     waiter: Option<Waiter>,
-    /// The room that it takes.
+    /// The budget that the record takes.
     charge: Charge,
 }
 
-/// The first user record of a Kinesis record that was sent.
+/// Facts about the first user record of a Kinesis record that was sent.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::put) struct First {
     pub(in crate::put) entered_at: Instant,
@@ -69,7 +70,7 @@ pub(in crate::put) struct First {
 }
 
 impl Queued {
-    /// The pipeline cannot take it any more: its receipt ends with an error.
+    /// Fails a record that no driver can take any more, since the code of one has panicked.
     pub(in crate::put) fn refused(self, shared: &Shared) {
         shared.counters.failed.add(1);
         shared.budget.give_back(self.charge);
@@ -77,12 +78,12 @@ impl Queued {
 }
 
 impl PendingRecord {
-    /// A driver takes a record over.
+    /// Makes a pending record of one that a driver has taken from the queue.
     #[inline]
     pub(in crate::put) fn new(arrived: Queued, flush_group: Arc<FlushGroup>) -> Self {
         Self {
             record: arrived.record,
-            fate: Completion {
+            completion: Completion {
                 entered_at: arrived.entered_at,
                 attempts: 0,
                 in_flight: false,
@@ -95,7 +96,7 @@ impl PendingRecord {
         }
     }
 
-    /// Gives the record out while it is sent: it has one owner at a time.
+    /// Lends the record's bytes to a request. `Entry::returned` brings them back.
     pub(in crate::put) fn lend(&mut self) -> EncodedRecord {
         let nothing = EncodedRecord::new(PartitionKey::known(""), Bytes::new());
         std::mem::replace(&mut self.record, nothing)
@@ -103,12 +104,12 @@ impl PendingRecord {
 }
 
 impl Completion {
-    /// The hash key that decides the shard. It means nothing where records are not placed.
+    /// Returns the hash key that decides the shard. It has no meaning where records are not placed by shard.
     pub(in crate::put) fn hash_key(&self) -> HashKey {
         self.hash_key
     }
 
-    /// Its hash key is found.
+    /// Sets the hash key that decides the shard.
     pub(in crate::put) fn place_by(&mut self, hash_key: HashKey) {
         self.hash_key = hash_key;
     }
@@ -126,43 +127,44 @@ impl Completion {
         self.in_flight
     }
 
-    /// An attempt begins.
+    /// Notes the begin of an attempt.
     pub(in crate::put) fn sent(&mut self) {
         self.attempts += 1;
         self.in_flight = true;
     }
 
-    /// The attempt in flight is that of the whole that it was sent in.
+    /// Takes over the attempts of the aggregate that the record is part of, the last of which is in flight.
     pub(in crate::put) fn was_sent(&mut self, attempts: u32) {
         self.attempts = attempts;
         self.in_flight = true;
     }
 
-    /// The attempt failed; what follows is for the caller to decide.
+    /// Notes the failure of an attempt. The caller decides about a retry.
     pub(in crate::put) fn attempt_failed(&mut self, failure: &AttemptError) {
         self.in_flight = false;
         self.may_have_been_stored |= failure.may_have_been_stored();
     }
 
-    /// The attempt does not count: the request was refused for another record's sake.
+    /// Takes back an attempt whose request was refused because of another record.
     pub(in crate::put) fn attempt_was_not_about_it(&mut self) {
         self.in_flight = false;
         self.attempts -= 1;
     }
 
-    /// The attempt stored the record, perhaps in a shard that does not take its hash key, where readers may drop it.
+    /// Notes an attempt that stored the record, perhaps in a shard that does not take its hash key, where readers may drop
+    /// it.
     pub(in crate::put) fn attempt_landed(&mut self) {
         self.in_flight = false;
         self.may_have_been_stored = true;
     }
 
-    /// Reads what [`stored`](Self::stored) will need.
+    /// Prefetches the memory that [`stored`](Self::stored) will read.
     pub(in crate::put) fn prefetch(&self) -> Touched {
         let waiter = self.waiter.as_ref();
         waiter.map_or(Touched::NOTHING, Waiter::prefetch)
     }
 
-    /// The record is stored, and counted as such. The room that it took goes over to `freed`.
+    /// Completes a stored record with its receipt. Its budget goes over to `freed`. The caller has counted it.
     pub(in crate::put) fn stored(
         &mut self,
         at: &StoredAt,
@@ -184,7 +186,7 @@ impl Completion {
         waiter.send(Ok(receipt));
     }
 
-    /// The service refused the record for good.
+    /// Fails a record that the service refused for good.
     pub(in crate::put) fn rejected(mut self, source: AttemptError) {
         self.fail(|user, shared| PutError::Rejected {
             stream: shared.target.stream.clone(),
@@ -195,7 +197,7 @@ impl Completion {
         });
     }
 
-    /// There will be no further attempt.
+    /// Fails a record that gets no further attempt.
     pub(in crate::put) fn gave_up(mut self, source: AttemptError) {
         self.fail(|user, shared| PutError::GaveUp {
             stream: shared.target.stream.clone(),
@@ -206,7 +208,7 @@ impl Completion {
         });
     }
 
-    /// The record has waited longer than it may.
+    /// Fails a record whose time to live is over.
     pub(in crate::put) fn expired(mut self, now: Instant) {
         self.fail(|user, shared| PutError::Expired {
             stream: shared.target.stream.clone(),

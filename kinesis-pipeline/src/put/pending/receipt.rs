@@ -1,4 +1,4 @@
-//! The end of every record: a receipt, or the reason why there is none.
+//! The result of a put: a receipt, and the future of it.
 
 use std::{
     cell::RefCell,
@@ -16,7 +16,7 @@ use crate::{
     shard::{Position, SequenceNumber, ShardId},
 };
 
-/// The place where a record was stored.
+/// The proof that a record is stored, with its place in the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {
@@ -33,7 +33,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// A receipt of a record that was stored at the first attempt, at once.
+    /// Makes a receipt of a record that was stored at the first attempt without a wait: for tests.
     #[must_use]
     pub fn new(shard_id: ShardId, sequence_number: SequenceNumber) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Receipt {
         }
     }
 
-    /// The record's position in the stream, as a reader sees it.
+    /// Returns the record's position in the stream, as readers see it.
     #[must_use]
     pub fn position(&self) -> Position {
         Position::new(self.shard_id.clone(), self.sequence_number.clone())
@@ -53,7 +53,7 @@ impl Receipt {
     }
 }
 
-/// Shows the position, such as `shardId-000000000000:7.3`.
+/// Formats the position, such as `shardId-000000000000:7.3`.
 impl fmt::Display for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.position().fmt(f)
@@ -63,34 +63,37 @@ impl fmt::Display for Receipt {
 /// The result of a put: a receipt or an error.
 pub(in crate::put) type PutResult = Result<Receipt, PutError>;
 
-/// The result of a record that was accepted; it comes once the record is stored or given up.
+/// The future of an accepted record's result: a [`Receipt`] once it is stored, or an error once it is given up.
 ///
-/// Dropping it does not take the record back: it is still sent, as long as the runtime runs.
-/// [`Producer::flush`](crate::Producer::flush) and [`Producer::close`](crate::Producer::close) count records that failed
-/// without anybody waiting for them.
+/// Dropping it does not take the record back: the record is still sent as long as the runtime runs.
+/// [`Producer::flush`](crate::Producer::flush) and [`Producer::close`](crate::Producer::close) count such records if
+/// they fail.
+///
+/// # Cancel safety
+/// It can be polled by reference, as in `select!`, and awaited later: the result is kept.
 ///
 /// # Panics
 ///
-/// As other futures, it panics when it is polled again after it was ready.
+/// Polling it again after it was ready panics, as with other futures.
 pub struct PendingReceipt {
-    /// Absent once the result is out.
+    /// `None` once the result was returned.
     result: Option<Receiver<PutResult>>,
     stream: StreamId,
 }
 
-/// The other end of a [`PendingReceipt`].
+/// The sending end of a [`PendingReceipt`].
 pub(super) type Waiter = Sender<PutResult>;
 
 thread_local! {
-    /// Each thread has its own: no two threads wait for each other to find a place.
-    static BOARDS: RefCell<Blocks<PutResult>> = RefCell::new(Blocks::new());
+    /// A block of channels for each thread, so that threads do not contend for slots.
+    static BLOCKS: RefCell<Blocks<PutResult>> = RefCell::new(Blocks::new());
 }
 
 impl PendingReceipt {
     pub(in crate::put) fn new(stream: StreamId) -> (Waiter, Self) {
-        // A thread that ends has none any more.
-        let (waiter, result) = BOARDS
-            .try_with(|boards| boards.borrow_mut().pair())
+        // While a thread ends, its block may be gone already.
+        let (waiter, result) = BLOCKS
+            .try_with(|blocks| blocks.borrow_mut().pair())
             .unwrap_or_else(|_| Blocks::new().pair());
         let result = Some(result);
         (waiter, Self { result, stream })

@@ -1,5 +1,5 @@
-//! The records that a driver holds: each stays where it is from the queue to its end, and what waits, is cut, sent and
-//! put back are keys for it.
+//! A slab of the records that a driver holds. A record stays in its slot until it completes; queues, requests and
+//! retries move its key of 8 bytes.
 
 use std::ops::{Index, IndexMut};
 
@@ -8,26 +8,26 @@ use tokio::time::Instant;
 use super::pending::PendingRecord;
 use crate::{put::admission::budget::Charge, service::StoredAt};
 
-/// So many places are kept when there is nothing to hold.
+/// The number of slots that are kept while a pipeline is parked.
 const PLACES_KEPT: usize = 1_024;
-/// A slot of the slab.
-const HELD: &str = "a record is held while there is a ticket for it";
+/// The invariant of the slab: a key stands for a slot with a record.
+const HELD: &str = "a record is held while there is a key for it";
 
-/// A record that is held, and how large it is.
+/// The key of a record in the slab, with the record's size.
 ///
-/// Each record has one. Whoever gets it has to pass it on, or end the record.
+/// There is one for each record. Code that gets it passes it on, or takes the record out and completes it.
 #[derive(Debug)]
-#[must_use = "a record without its ticket never ends"]
+#[must_use = "a record without its key never ends"]
 pub(in crate::put) struct RecordKey {
     place: u32,
     bytes: u32,
 }
 
-/// The records that a driver holds.
+/// The slab: slots for records, reused in the order of a stack.
 #[derive(Debug, Default)]
 pub(in crate::put) struct RecordSlab {
     places: Vec<Option<PendingRecord>>,
-    /// The places that have no record.
+    /// The slots without a record.
     free: Vec<u32>,
 }
 
@@ -47,7 +47,7 @@ impl RecordSlab {
         self.places.len() == self.free.len()
     }
 
-    /// Holds a record. Room bounds how many there are.
+    /// Stores a record and returns its key. The memory budget bounds how many there are.
     pub(in crate::put) fn hold(&mut self, user: PendingRecord) -> RecordKey {
         let bytes = u32::try_from(user.record.size_bytes()).unwrap_or(u32::MAX);
         if let Some(place) = self.free.pop() {
@@ -63,8 +63,8 @@ impl RecordSlab {
         users.into_iter().map(|user| self.hold(user)).collect()
     }
 
-    /// A record is stored: it ends where it is, and the room that it took goes over to `freed`.
-    #[expect(clippy::needless_pass_by_value, reason = "the ticket is used up")]
+    /// Completes a stored record and frees its slot. Its budget goes over to `freed`.
+    #[expect(clippy::needless_pass_by_value, reason = "the key is used up")]
     pub(in crate::put) fn stored(
         &mut self,
         key: RecordKey,
@@ -73,24 +73,24 @@ impl RecordSlab {
         now: Instant,
         freed: &mut Charge,
     ) {
-        let fate = &mut self[&key].fate;
-        fate.stored(at, sub_sequence_number, now, freed);
+        let completion = &mut self[&key].completion;
+        completion.stored(at, sub_sequence_number, now, freed);
         self.places[key.place()] = None;
         self.free.push(key.place);
     }
 
-    /// Gives a record out.
-    #[expect(clippy::needless_pass_by_value, reason = "the ticket is used up")]
+    /// Takes a record out and frees its slot.
+    #[expect(clippy::needless_pass_by_value, reason = "the key is used up")]
     pub(in crate::put) fn take(&mut self, key: RecordKey) -> PendingRecord {
         self.free.push(key.place);
         self.places[key.place()].take().expect(HELD)
     }
 
-    /// Gives out all records whose attempt is in flight: their keys are lost.
+    /// Takes out all records whose attempt is in flight: their keys were lost with the task of the request.
     pub(in crate::put) fn take_in_flight(&mut self) -> Vec<PendingRecord> {
         let mut taken = Vec::new();
         for (number, place) in (0..).zip(&mut self.places) {
-            if let Some(user) = place.take_if(|user| user.fate.is_in_flight()) {
+            if let Some(user) = place.take_if(|user| user.completion.is_in_flight()) {
                 self.free.push(number);
                 taken.push(user);
             }
@@ -98,15 +98,15 @@ impl RecordSlab {
         taken
     }
 
-    /// Gives out all records. No key means anything any more.
+    /// Takes out all records. All keys become invalid.
     pub(in crate::put) fn take_all(&mut self) -> Vec<PendingRecord> {
         let places = std::mem::take(self).places;
         places.into_iter().flatten().collect()
     }
 
-    /// There will be nothing to hold for a while.
+    /// Frees the memory of an empty slab, when the pipeline parks.
     pub(in crate::put) fn park(&mut self) {
-        debug_assert!(self.is_empty(), "a ticket was lost");
+        debug_assert!(self.is_empty(), "a key was lost");
         if self.is_empty() && self.places.len() > PLACES_KEPT {
             *self = Self::default();
         }

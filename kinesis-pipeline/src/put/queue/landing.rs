@@ -1,4 +1,4 @@
-//! The judgement of where an entry landed, by the shard map and the shards that are known.
+//! The judgement of whether a stored entry is in a shard that takes it, by the shard map and the known shards.
 
 use super::{queues::ShardQueues, shard_queue::ShardQueue};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl ShardQueues {
-    /// Reads what [`stored`](Self::stored) will need for all of these entries.
+    /// Prefetches the memory that [`stored`](Self::stored) will read for these entries.
     pub(in crate::put) fn prefetch_sent(&self, entries: &[Entry]) {
         prefetch(entries.iter().map(|entry| {
             let queue = self.all.get(entry.queue.index());
@@ -21,7 +21,7 @@ impl ShardQueues {
         }));
     }
 
-    /// A shard has stored an entry. Judges where it landed.
+    /// Notes that a shard has stored an entry, and judges whether it is the right one.
     pub(in crate::put) fn stored(
         &mut self,
         entry: &Entry,
@@ -47,8 +47,8 @@ impl ShardQueues {
         }
     }
 
-    /// Judges where an entry landed by the shards that are known now. A record that is no aggregate is always where its
-    /// key belongs.
+    /// Judges an entry's shard by the shards that are known now. A record that went alone is always in the right one: the
+    /// service places it by its own hash key.
     pub(in crate::put) fn landing(
         &self,
         entry: &Entry,
@@ -69,7 +69,7 @@ impl ShardQueues {
         self.known.contradicts(shard_id, hash_key)
     }
 
-    /// The hash keys that a shard takes, if it is known.
+    /// Returns the range of hash keys of a shard, if the shard is known.
     pub(in crate::put) fn range_of(&self, shard_id: &ShardId) -> Option<HashKeyRange> {
         self.known.range_of(shard_id)
     }

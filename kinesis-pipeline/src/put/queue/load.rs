@@ -1,4 +1,4 @@
-//! The account of what waits.
+//! The load: the number of waiting records, and their bytes.
 
 use std::{
     iter::Sum,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::put::pending::slab::RecordKey;
 
-/// The number of records that wait somewhere, and their bytes.
+/// A number of waiting records and the sum of their sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::put) struct Load {
     pub(in crate::put) records: usize,
@@ -15,13 +15,13 @@ pub(in crate::put) struct Load {
 }
 
 impl Load {
-    /// The load of one record.
+    /// Returns the load of one record.
     #[inline]
     pub(super) fn record(bytes: usize) -> Self {
         Self { records: 1, bytes }
     }
 
-    /// The load of records in the slab.
+    /// Returns the load of records in the slab.
     pub(super) fn of<'a>(records: impl IntoIterator<Item = &'a RecordKey>) -> Self {
         records
             .into_iter()

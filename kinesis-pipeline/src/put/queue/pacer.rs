@@ -8,58 +8,59 @@ use tokio::time::Instant;
 const RECORDS_PER_SECOND: f64 = 1_000.0;
 /// The bytes of data and partition keys that a shard takes in a second.
 const BYTES_PER_SECOND: f64 = 1_048_576.0;
-/// A shard is written to when this much of its rate has gathered, or all that waits: small requests cost
-/// more than they are worth.
+/// The tokens that a shard's bucket must have before the shard is written to, in seconds of the rate (fewer if fewer
+/// are needed for all waiting records): small requests cost more than they carry.
 const QUANTUM_SECONDS: f64 = 25.0 / 1_024.0;
-/// The same in bytes: what AWS bills as one PUT payload unit.
+/// The same in bytes: one PUT payload unit as AWS bills it.
 pub(super) const QUANTUM_BYTES: usize = 25 * 1_024;
-/// The capacity of the bucket, in seconds of the rate: the service would not take more at once.
+/// The capacity of the bucket, in seconds of the rate. The service would not take more at once.
 const BURST_SECONDS: f64 = 0.2;
-/// The part of the shard's rate that is used: what is sent in any second may be one quantum more.
+/// The highest part of the shard's rate that is used. In any second, one quantum more than that may be sent.
 const SHARE_MAX: f64 = 1.0 - 1.25 * QUANTUM_SECONDS;
-/// The least part of the shard's rate: one quantum in 1.2 s.
+/// The lowest part of the shard's rate: one quantum in 1.2 s.
 const SHARE_MIN: f64 = 0.02;
-/// The rate is judged by what happened within this time, so that one throttled record counts for what it is.
+/// The period after which the rate is adjusted. A shorter one would give a single throttled record too much weight.
 const JUDGED_AFTER: Duration = Duration::from_secs(1);
-/// The least part that is taken off the rate of a full shard ...
+/// The smallest decrease of the rate of a full shard, as a part of it ...
 const CUT_MIN: f32 = 0.03;
-/// ... and so much of what was taken off in the same trial comes on top of it.
+/// ... to which this part of the decrease so far in the same trial is added.
 const CUT_AGAIN: f32 = 0.4;
-/// A full shard gets a rest at so many throttled records of a period: with a rest at each of very many, what is
-/// sent would depend on the rests and not on the rate.
+/// The number of throttled records of a period that empty the bucket, each when it comes. If all of very many did, the
+/// amount that is sent would depend on them and not on the rate.
 const RESTS_MAX: f32 = 25.0;
-/// The part of the shard's rate that comes back in a second, up to where it was throttled ...
+/// The additive increase in a second, as a part of the shard's rate, up to where it was throttled ...
 const RECOVERED_PER_SECOND: f64 = 0.1;
-/// ... and the part that is tried out from there, for some time, since the limit will hardly have moved.
+/// ... and from there on, since the limit has hardly moved in the meantime.
 const PROBED_PER_SECOND: f64 = 0.005;
-/// The share of the rate at which it was throttled that the rate grows back to quickly.
+/// The part of the throttled rate up to which the rate grows back quickly.
 const RECOVERED_TO: f64 = 0.95;
-/// For how many seconds a throttled record is remembered.
+/// The number of seconds for which a throttled record is remembered.
 const REMEMBERED_SECONDS: f64 = 10.0;
 /// The largest difference between a count and its expectation that is taken for chance, in square roots of the expectation.
 const CHANCE: f32 = 4.0;
-/// Noise is what is still throttled when so much of the rate is left ...
+/// The part of the rate at which a trial ends: records that are still throttled are noise ...
 const TRIED_TO: f32 = 0.75;
-/// ... and so many records were throttled on the way ...
+/// ... if at least this number of records was throttled in the trial ...
 const TRIED_RECORDS_MIN: f32 = 16.0;
-/// ... while each period kept so much of the part before it, less what chance takes off that.
+/// ... and each period throttled at least this part of the share before it, less what chance explains.
 const UNCHANGED_MIN: f32 = 0.8;
-/// The part that is taken for noise at most: nobody is to hammer a shard that others fill.
+/// The largest part that counts as noise: more is a shard that other writers fill.
 const NOISE_MAX: f32 = 0.15;
-/// The noise follows what is throttled in a period by this part of the difference.
+/// The weight of a period in the moving average of the noise.
 const NOISE_FOLLOWS: f32 = 1.0 / 32.0;
 
-/// The write rate of one shard: it starts at the shard's limits, falls by the part that the service throttles
-/// (others write to the shard too), comes back to near where that was, and rises slowly from there. Several that
-/// write to a shard by this rule come to about the same share of it.
+/// The write rate of one shard. It starts at the shard's limits. When the service throttles records, because others
+/// write to the shard too, it falls by the part that was throttled, grows back quickly to near the throttled rate, and
+/// slowly from there. Several writers with this rule come to about equal shares of a shard.
 ///
-/// A service may also throttle records at random. That part, the noise, stays what it is however low the rate,
-/// while a full shard throttles less of less. So cuts in a row are a trial: if the part is the same at three
-/// quarters of the rate, it is noise. It is borne with, and the rate is what it was before. When more is throttled
-/// than noise and chance explain, the noise is forgotten and the rate falls: what still is noise is found again.
+/// A service may also throttle records at random. This part, the noise, does not depend on the rate, while a full shard
+/// throttles fewer records at a lower rate. So decreases in a row are a trial: if the throttled part is still the same
+/// at three quarters of the rate, it is noise. Then the rate returns to its value before the trial, and the noise is
+/// accepted. When more is throttled than noise and chance explain, the noise is forgotten and the rate falls again; a
+/// new trial finds the noise that remains.
 ///
-/// Records and bytes gather as time passes and may be overdrawn by the last record of a cut, so that a large
-/// record goes out as a burst and is waited for afterwards.
+/// The bucket fills as time passes and the last record of a request may overdraw it: a large record is sent as a burst,
+/// and the shard waits afterwards.
 #[derive(Clone, Debug)]
 pub(in crate::put) struct ShardPacer {
     records: f64,
@@ -67,17 +68,17 @@ pub(in crate::put) struct ShardPacer {
     updated_at: Instant,
     /// The part of the shard's limits that is used.
     share: f64,
-    /// The share when it was cut last.
+    /// The share at the last decrease.
     throttled_share: f64,
-    /// The seconds since a record was throttled that is no noise.
+    /// The seconds since the last throttled record that was not noise.
     since_throttled: f64,
-    /// The part that is throttled whatever the rate.
+    /// The part of the records that is throttled at any rate.
     noise: f32,
-    /// The share where the cuts of this trial began; 0 where none is on.
+    /// The share at the begin of the current trial; 0 without one.
     trial_share: f32,
     trial_counted: f32,
     trial_throttled: f32,
-    /// Since when records are counted to judge the rate.
+    /// The begin of the current period.
     judged_at: Instant,
     counted_stored: f32,
     counted_throttled: f32,
@@ -102,7 +103,7 @@ impl ShardPacer {
         }
     }
 
-    /// Lets what the time since the last call is worth gather.
+    /// Adds the tokens of the time since the last call.
     pub(super) fn refill(&mut self, now: Instant) {
         let seconds = now.duration_since(self.updated_at).as_secs_f64();
         self.updated_at = now;
@@ -114,7 +115,7 @@ impl ShardPacer {
         self.since_throttled += seconds;
     }
 
-    /// The part of the limit that comes back in a second.
+    /// Returns the additive increase in a second, as a part of the limit.
     fn recovery(&self) -> f64 {
         let is_remembered = self.since_throttled < REMEMBERED_SECONDS;
         if is_remembered && self.share >= self.throttled_share * RECOVERED_TO {
@@ -139,7 +140,7 @@ impl ShardPacer {
         self.bytes.max(0.0) as usize
     }
 
-    /// Returns the time at which the bucket has enough tokens for these records, or for as many of them as make a request worth it.
+    /// Returns the time at which the bucket has enough tokens for these records, or a quantum of tokens if that is less.
     pub(super) fn ready_at(&self, records: usize, bytes: usize) -> Instant {
         let wait = |have: f64, need: f64, rate: f64| {
             (need.min(rate * QUANTUM_SECONDS) - have) / (rate * self.share)
@@ -158,7 +159,7 @@ impl ShardPacer {
         self.updated_at + Duration::from_secs_f64(wait) + Duration::from_micros(1)
     }
 
-    /// A record of this size is sent.
+    /// Takes the tokens of a record that is sent.
     #[expect(
         clippy::cast_precision_loss,
         reason = "records are far smaller than 2^52 bytes"
@@ -168,7 +169,7 @@ impl ShardPacer {
         self.bytes -= bytes as f64;
     }
 
-    /// A record was smaller than it was thought to be.
+    /// Gives tokens back for a record that was smaller than its upper bound.
     #[expect(
         clippy::cast_precision_loss,
         reason = "records are far smaller than 2^52 bytes"
@@ -177,12 +178,12 @@ impl ShardPacer {
         self.bytes += bytes as f64;
     }
 
-    /// The service took a record.
+    /// Counts a stored record.
     pub(super) fn stored(&mut self) {
         self.counted_stored += 1.0;
     }
 
-    /// The service did not take a record because the shard's rate is used up.
+    /// Counts a throttled record, and lowers the rate at the end of a period.
     pub(in crate::put) fn throttled(&mut self, now: Instant) {
         self.counted_throttled += 1.0;
         let noise = self.noise * self.counted();
@@ -210,7 +211,7 @@ impl ShardPacer {
         self.counted_stored + self.counted_throttled
     }
 
-    /// The part that was throttled.
+    /// Returns the part of the records of this period that was throttled.
     fn part(&self) -> f32 {
         self.counted_throttled / self.counted()
     }
@@ -218,12 +219,12 @@ impl ShardPacer {
     fn follow_noise(&mut self) {
         self.trial_share = 0.0;
         self.noise += (self.part() - self.noise) * NOISE_FOLLOWS;
-        // It is no more than what was throttled and what chance may have left out.
+        // The noise is at most the throttled part of this period, plus what chance explains.
         let at_most = self.counted_throttled + CHANCE * self.counted_throttled.sqrt();
         self.noise = self.noise.min(at_most / self.counted()).min(NOISE_MAX);
     }
 
-    /// Lowers the rate by the part of the records that were throttled, or finds that this changes nothing.
+    /// Lowers the rate by the part of the records that were throttled, or ends the trial if that has no effect.
     #[expect(clippy::cast_possible_truncation, reason = "a part of 1")]
     fn lower(&mut self) {
         let share = self.share as f32;
@@ -243,7 +244,7 @@ impl ShardPacer {
             return;
         }
         let drain = self.part().max(CUT_MIN + CUT_AGAIN * (1.0 - left));
-        // Where nothing was stored it was not full but closed: there is nowhere to come back to.
+        // If nothing was stored, the shard is closed rather than full: there is no rate to return to.
         self.throttled_share = if self.counted_stored > 0.0 {
             self.share
         } else {
@@ -252,7 +253,7 @@ impl ShardPacer {
         self.share = (self.share * f64::from(1.0 - drain)).max(SHARE_MIN);
     }
 
-    /// Whether the part that is throttled is less than before in this trial, or can be no noise.
+    /// Whether the throttled part is lower than before in this trial, or too high for noise.
     fn is_changed(&self) -> bool {
         let expected = self.counted() * self.trial_throttled / self.trial_counted.max(1.0);
         self.counted_throttled < expected * UNCHANGED_MIN - expected.sqrt()

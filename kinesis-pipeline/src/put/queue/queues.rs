@@ -1,4 +1,4 @@
-//! All records that wait to be sent, by shard.
+//! The queues of all records that wait to be sent, one for each shard.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -29,34 +29,34 @@ use crate::{
     },
 };
 
-/// The queues of a pipeline, and what decides the queue of a record.
+/// The queues of a pipeline, and the placement that decides the queue of a record.
 #[derive(Debug)]
 pub(in crate::put) struct ShardQueues {
     pub(super) shared: Arc<Shared>,
     pub(super) placement: Placement,
     pub(super) known: KnownShards,
-    /// At least one, except while the shard map is awaited.
+    /// The queues by index: at least one, except while the shard map is awaited.
     pub(super) all: Vec<ShardQueue>,
-    /// Records that go as they are and need no order: whether the shard of one has room for it shows when a request
-    /// is cut. What has to wait then goes to its queue.
+    /// Records that are sent as they are, without an order. Whether their shards have tokens for them is checked when a
+    /// request is built; those that have to wait go to their queues then.
     pub(super) fresh: VecDeque<PendingRecord>,
-    /// The number of records that were just taken: the last of the fresh ones ...
+    /// The number of records that were just taken: the last ones of `fresh` ...
     pub(super) taken: usize,
-    /// ... or all of these, which are sorted into queues then.
+    /// ... or all of these, which `place_taken` moves to their queues.
     pub(super) unsorted: VecDeque<PendingRecord>,
     /// The load of the queues and of `fresh`.
     load: Load,
-    /// Records that came before there was a shard map.
+    /// Records that arrived before the first shard map.
     pub(super) unplaced: VecDeque<RecordKey>,
-    /// Tells the queues of one shard map from those of the next.
+    /// The number of shard maps so far: tells the queues of one map from those of the next.
     pub(super) map: u32,
-    /// The queues that have records, and maybe some that had, the one that the next request begins with first: all get
-    /// their turn, and no time is spent on the many that are empty.
+    /// The indices of the queues that have or had records, in the order of their turns. Empty queues cost no time, and
+    /// each of the others gets its turn.
     pub(super) filled: VecDeque<usize>,
 }
 
 impl ShardQueues {
-    /// Queues that wait for a shard map if records are placed, or one queue.
+    /// Makes queues that wait for a shard map, or one queue if records are not placed by shard.
     pub(in crate::put) fn new(shared: Arc<Shared>) -> Self {
         let placed = shared.options.placed;
         let mut queues = Self {
@@ -78,7 +78,7 @@ impl ShardQueues {
         queues
     }
 
-    /// Takes a record over. It has no queue before [`place_taken`](Self::place_taken).
+    /// Takes a record from the pipeline's queue. [`place_taken`](Self::place_taken) gives it a queue.
     #[inline]
     pub(in crate::put) fn take(&mut self, arrived: Queued, flush_group: Arc<FlushGroup>) {
         self.taken += 1;
@@ -97,8 +97,8 @@ impl ShardQueues {
         self.taken
     }
 
-    /// Places the records that were taken. Returns when the first of them was accepted, and whether they filled a
-    /// queue, so that nothing is gained for it by waiting for more records.
+    /// Moves the taken records to their queues. Returns the time at which the first of them was accepted, and whether
+    /// they filled a queue, so that it can be sent without lingering.
     pub(in crate::put) fn place_taken(
         &mut self,
         records: &mut RecordSlab,
@@ -108,12 +108,12 @@ impl ShardQueues {
             let from = self.fresh.len() - taken;
             find_hash_keys(&mut self.fresh, from);
             let first = self.fresh.get(from)?;
-            return Some((first.fate.entered_at, false));
+            return Some((first.completion.entered_at, false));
         }
         if self.shared.options.placed {
             find_hash_keys(&mut self.unsorted, 0);
         }
-        let entered_at = self.unsorted.front()?.fate.entered_at;
+        let entered_at = self.unsorted.front()?.completion.entered_at;
         self.prefetch_unsorted();
         let mut unsorted = std::mem::take(&mut self.unsorted);
         let mut filled = false;
@@ -124,18 +124,18 @@ impl ShardQueues {
         Some((entered_at, filled))
     }
 
-    /// Reads what the records that are placed next need of their queues.
+    /// Prefetches the memory of the queues that the taken records go to.
     fn prefetch_unsorted(&self) {
         prefetch(self.unsorted.iter().map(|user| {
-            let queue = self.placement.index_of(user.fate.hash_key());
+            let queue = self.placement.index_of(user.completion.hash_key());
             let open = |index: usize| self.all[index].prefetch_open(&user.record);
             queue.map_or(Touched::NOTHING, open)
         }));
     }
 
-    /// Returns whether that filled a queue.
+    /// Puts a record into its queue. Returns whether that filled the queue.
     pub(super) fn push(&mut self, user: PendingRecord, records: &mut RecordSlab) -> bool {
-        let Some(index) = self.placement.index_of(user.fate.hash_key()) else {
+        let Some(index) = self.placement.index_of(user.completion.hash_key()) else {
             self.unplaced.push_back(records.hold(user));
             return false;
         };
@@ -148,13 +148,13 @@ impl ShardQueues {
         queue.push(user, &self.shared.options, records)
     }
 
-    /// Puts a record that was sent before into the queue of a shard, behind those of which that is true too.
+    /// Appends a record that is being retried to a shard's queue, behind the other retried records.
     pub(super) fn push_sent(&mut self, index: usize, user: RecordKey) {
         self.load += Load::record(user.bytes());
         to_fill(&mut self.all, &mut self.filled, index).push_sent(user);
     }
 
-    /// Compares the account of each queue, and that of all, with what waits.
+    /// Checks the load of each queue and that of all against their records.
     #[cfg(test)]
     pub(in crate::put) fn assert_account(&self) {
         let fresh = self.fresh.iter().map(|user| user.record.size_bytes());
@@ -166,7 +166,7 @@ impl ShardQueues {
         assert_eq!(self.load, sum);
     }
 
-    /// Whether records have a queue only if they have to wait for their shard.
+    /// Whether records go to `fresh`, and to their queue only if they have to wait for their shard.
     fn takes_fresh(&self) -> bool {
         let options = &self.shared.options;
         self.is_placed() && !options.aggregate && options.order == Order::None
@@ -181,10 +181,13 @@ impl ShardQueues {
         self.load.records - self.fresh.len()
     }
 
-    /// Puts records back that were there before, in their order.
+    /// Puts records back to the front of their queues, in their order.
     pub(in crate::put) fn push_first(&mut self, users: Vec<RecordKey>, records: &RecordSlab) {
         for user in users.into_iter().rev() {
-            match self.placement.index_of(records[&user].fate.hash_key()) {
+            match self
+                .placement
+                .index_of(records[&user].completion.hash_key())
+            {
                 Some(index) => {
                     self.load += Load::record(user.bytes());
                     to_fill(&mut self.all, &mut self.filled, index).push_first(user);
@@ -194,12 +197,12 @@ impl ShardQueues {
         }
     }
 
-    /// The queue that an entry came from, unless the shard map has changed since.
+    /// Returns the queue that an entry came from, unless the shard map has changed since.
     pub(in crate::put) fn queue_of(&mut self, id: QueueId) -> Option<&mut ShardQueue> {
         self.all.get_mut(id.index()).filter(|queue| queue.id == id)
     }
 
-    /// Whether a shard map would help to place what waits.
+    /// Whether records wait that a shard map would place.
     pub(in crate::put) fn lacks_shards(&self) -> bool {
         self.placement.lacks_shards() && !self.is_empty()
     }
@@ -222,13 +225,13 @@ impl ShardQueues {
         self.unplaced.is_empty() && self.load.records == 0
     }
 
-    /// Whether what waits fills a request, whatever shards it is for.
+    /// Whether the waiting records of all shards fill a request.
     pub(in crate::put) fn fills_a_request(&self) -> bool {
         self.load.bytes >= self.shared.options.request_bytes_max
             || (!self.shared.options.aggregate && self.load.records >= REQUEST_RECORDS_MAX)
     }
 
-    /// The next request, if records are to be sent now.
+    /// Builds the next request of the queues that are ripe; it may be empty.
     pub(in crate::put) fn drain(&mut self, drain: Drain<'_>) -> Request {
         let expected = if self.shared.options.aggregate {
             self.all.len()
@@ -250,13 +253,13 @@ impl ShardQueues {
             self.load -= before;
             self.load += after;
             if !has_budget && after == before {
-                // A queue whose first record did not fit is the first of the next request.
+                // A queue whose first record did not fit is the first one of the next request.
                 self.filled.push_front(index);
                 return request;
             }
             if !has_budget {
-                // A queue that had its turn goes behind the others: one that always has more than a request takes
-                // would keep them waiting for ever.
+                // A queue that had its turn goes behind the others. Otherwise one that always has more than a request
+                // takes would make them wait for ever.
                 self.filled.push_back(index);
                 return request;
             }
@@ -268,7 +271,7 @@ impl ShardQueues {
         request
     }
 
-    /// Adds to a request what waits for nothing but company.
+    /// Adds records of `fresh` to a request, if they are ripe. Records whose shard has no tokens go to its queue.
     pub(in crate::put) fn drain_fresh(
         &mut self,
         request: &mut Request,
@@ -284,12 +287,12 @@ impl ShardQueues {
             return;
         };
         let next = self.fresh.iter().take(REQUEST_RECORDS_MAX);
-        prefetch(next.map(|user| self.all[map.index_of(user.fate.hash_key())].prefetch()));
+        prefetch(next.map(|user| self.all[map.index_of(user.completion.hash_key())].prefetch()));
         while let Some(user) = self
             .fresh
             .pop_front_if(|user| request.fits(user.record.size_bytes()))
         {
-            let index = map.index_of(user.fate.hash_key());
+            let index = map.index_of(user.completion.hash_key());
             let queue = &mut self.all[index];
             if queue.takes_fresh(&user, now) {
                 self.load -= Load::record(user.record.size_bytes());
@@ -300,14 +303,14 @@ impl ShardQueues {
         }
     }
 
-    /// Returns the time at which records that wait for no shard are due.
+    /// Returns the time at which the records of `fresh` are ripe.
     fn fresh_ripe_at(&self, now: Instant, flush_now: bool) -> Option<Instant> {
         let first = self.fresh.front()?;
-        let lingered_at = first.fate.entered_at + self.shared.options.linger_max;
+        let lingered_at = first.completion.entered_at + self.shared.options.linger_max;
         Some(if flush_now { now } else { lingered_at })
     }
 
-    /// Returns the time at which the next records are due.
+    /// Returns the time at which the next records are ripe.
     pub(in crate::put) fn ripe_at(&self, drain: Drain<'_>) -> Option<Instant> {
         let fresh = self.fresh_ripe_at(drain.now, drain.flush_now);
         if self.in_queues() == 0 {
@@ -317,20 +320,20 @@ impl ShardQueues {
         queues.chain(fresh).min()
     }
 
-    /// Returns the time at which the oldest waiting record was accepted; it is the first of a queue.
+    /// Returns the time at which the oldest waiting record was accepted: it is the first one of a queue.
     pub(in crate::put) fn since(&self, records: &RecordSlab) -> Option<Instant> {
         let unplaced = self
             .unplaced
             .front()
-            .map(|user| records[user].fate.entered_at);
+            .map(|user| records[user].completion.entered_at);
         self.filled()
             .filter_map(|queue| queue.since(records))
             .chain(unplaced)
-            .chain(self.fresh.front().map(|user| user.fate.entered_at))
+            .chain(self.fresh.front().map(|user| user.completion.entered_at))
             .min()
     }
 
-    /// Takes the records that were accepted at `time` or before, as far as no younger one stands before them.
+    /// Takes the records that were accepted at `time` or before from the fronts of the queues.
     pub(in crate::put) fn take_until(
         &mut self,
         time: Instant,
@@ -340,11 +343,14 @@ impl ShardQueues {
         while self
             .unplaced
             .front()
-            .is_some_and(|user| records[user].fate.entered_at <= time)
+            .is_some_and(|user| records[user].completion.entered_at <= time)
         {
             older.extend(self.unplaced.pop_front());
         }
-        while let Some(user) = self.fresh.pop_front_if(|user| user.fate.entered_at <= time) {
+        while let Some(user) = self
+            .fresh
+            .pop_front_if(|user| user.completion.entered_at <= time)
+        {
             self.load -= Load::record(user.record.size_bytes());
             older.push(records.hold(user));
         }
@@ -360,18 +366,18 @@ impl ShardQueues {
         older
     }
 
-    /// Forgets the requests in flight.
+    /// Lets all queues send again whose requests in flight were lost.
     pub(in crate::put) fn unblock(&mut self) {
         self.all.iter_mut().for_each(ShardQueue::unblock);
     }
 
-    /// There will be nothing to send for a while.
+    /// Frees memory of empty queues, when the pipeline parks.
     pub(in crate::put) fn park(&mut self) {
         self.fresh.shrink_to(REQUEST_RECORDS_MAX);
         self.all.iter_mut().for_each(ShardQueue::park);
     }
 
-    /// Takes all records.
+    /// Takes all records, in the order of each queue.
     pub(in crate::put) fn take_waiting(&mut self, records: &mut RecordSlab) -> Vec<RecordKey> {
         self.load = Load::default();
         let mut waiting = Vec::new();
@@ -384,7 +390,7 @@ impl ShardQueues {
     }
 }
 
-/// A queue that is about to get a record: it is listed among those that have some.
+/// Returns a queue that is about to get a record, and adds it to the list of those that have some.
 fn to_fill<'a>(
     all: &'a mut [ShardQueue],
     filled: &mut VecDeque<usize>,

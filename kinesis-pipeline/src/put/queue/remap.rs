@@ -12,13 +12,13 @@ use crate::{
     shard::Shard,
 };
 
-/// So many Kinesis records in a row that land where their keys belong show that keys place the records after all: with
-/// two shards, one service in 65,536 that distributes by itself would do the same.
+/// The number of Kinesis records in a row in the shards of their keys after which keys are taken to place records. With
+/// two shards, a service that distributes records by itself does the same once in 65,536 times.
 const KEYED_MAX: u32 = 16;
 
 impl ShardQueues {
-    /// Adds the shards of a listing to those that are known. Returns whether records should be placed by them: it keeps
-    /// a placement that the service itself makes, unless the shards have changed or records land by their keys.
+    /// Adds the shards of a listing to the known ones. Returns whether records should be placed by them. A service that
+    /// distributes records by itself is left to do so, unless the shards have changed or records land by their keys.
     pub(in crate::put) fn note(&mut self, shards: &[Shard]) -> bool {
         let has_new = self.known.note(shards);
         match self.placement {
@@ -27,8 +27,8 @@ impl ShardQueues {
         }
     }
 
-    /// Places records by these shards from now on. Shards that were known keep their pace; where no limits are enforced
-    /// there is none.
+    /// Places records by this shard map from now on. Shards that were in the last map keep their pacers. A service
+    /// without limits is not paced.
     pub(in crate::put) fn place_by(
         &mut self,
         map: ShardMap,
@@ -57,8 +57,8 @@ impl ShardQueues {
         self.replace(queues, Placement::ByShard(map), records);
     }
 
-    /// Leaves it to the service to find the shard. Records share Kinesis records only if it does not matter
-    /// where they land.
+    /// Places records by no map: the service finds the shard. Records share aggregates only if the service distributes
+    /// them by itself, since then any shard is right.
     pub(in crate::put) fn place_nothing(&mut self, placement: Placement, records: &mut RecordSlab) {
         let is_auto = matches!(placement, Placement::Auto { .. });
         let aggregate = is_auto && self.shared.options.aggregate;
@@ -68,17 +68,18 @@ impl ShardQueues {
         self.replace(vec![queue], placement, records);
     }
 
-    /// The order of the records of one key stays: they are all in one queue, before and after.
+    /// Replaces all queues and moves the waiting records to the new ones. The order of the records of one key stays: they
+    /// are all in one queue, before and after.
     fn replace(&mut self, queues: Vec<ShardQueue>, placement: Placement, records: &mut RecordSlab) {
         let users = self.take_waiting(records);
         self.all = queues;
         self.placement = placement;
         self.filled.clear();
         for user in users {
-            let hash_key = records[&user].fate.hash_key();
+            let hash_key = records[&user].completion.hash_key();
             match self.placement.index_of(hash_key) {
-                // It stays before those that were not sent yet.
-                Some(index) if records[&user].fate.attempts > 0 => {
+                // A retried record goes behind the other retried ones, and so before the aggregates of new records.
+                Some(index) if records[&user].completion.attempts > 0 => {
                     self.push_sent(index, user);
                 }
                 _ => {

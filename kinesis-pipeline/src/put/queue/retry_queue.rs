@@ -1,4 +1,4 @@
-//! Records that wait until they may be sent again.
+//! The retry queue: records that wait until their back-off is over.
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::load::Load;
 use crate::put::pending::slab::RecordKey;
 
-/// Groups of records that failed together and are sent again together, by the time when they are due.
+/// Groups of records that failed together and are sent again together, by due time.
 #[derive(Debug, Default)]
 pub(in crate::put) struct RetryQueue {
     groups: BinaryHeap<Reverse<Group>>,
@@ -51,7 +51,7 @@ impl RetryQueue {
         self.groups.peek().map(|Reverse(group)| group.due)
     }
 
-    /// Takes the records that are due, those first that failed first.
+    /// Takes the records that are due, in the order in which they failed.
     pub(in crate::put) fn take_due(&mut self, now: Instant) -> Vec<RecordKey> {
         let mut due = Vec::new();
         while self.due().is_some_and(|at| at <= now) {

@@ -1,11 +1,11 @@
-//! An aggregate that is written as its records come: what is left of each is its fate.
+//! An aggregate under construction. Each record's bytes are written at once; only its completion is kept.
 //!
 //! ```text
-//!   record ─> push ─> .. ─> sent ─┬─ stored ─> fates end
-//!                                 └─ failed ─> unpack ─> records again
+//!   record ─> push ─> .. ─> sent ─┬─ stored ─> completions get their receipts
+//!                                 └─ failed ─> into_records ─> records again
 //! ```
 //!
-//! While only one record has come it is kept as it is, since it would go alone.
+//! The first record is kept as it is until the second comes, since a record without others is sent alone.
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -23,23 +23,23 @@ use crate::{
     wire::aggregate::{self, Writer},
 };
 
-/// The initial capacity of an aggregate, in bytes. An aggregate after a full one begins with that one's capacity.
+/// The initial capacity of an aggregate. An aggregate after a full one begins with that one's size.
 const SMALL: Expected = Expected {
     bytes: 1_024,
     records: 4,
     keys: 0,
 };
 
-/// The user records of one Kinesis record, which is written already.
+/// An aggregate under construction: the bytes of its user records, and their completions.
 #[derive(Debug)]
 pub(in crate::put) struct AggregateBuilder {
     content: Content,
-    fates: Vec<Completion>,
+    completions: Vec<Completion>,
     /// The upper bound of the Kinesis record's size, in bytes.
     bytes: usize,
-    /// The data and keys of the user records ...
+    /// The size of the user records' data and keys ...
     user_bytes: usize,
-    /// ... and the data alone.
+    /// ... and of the data alone.
     data_bytes: usize,
     /// The number of attempts, the one in flight included.
     attempts: u32,
@@ -54,14 +54,14 @@ struct Expected {
     keys: usize,
 }
 
-/// The state of the records' bytes.
+/// The bytes of the records, by state.
 #[derive(Debug)]
 enum Content {
-    /// A Kinesis record that is done: the one user record, or an aggregate with its MD5.
+    /// A finished Kinesis record: a single user record, or an aggregate with its MD5.
     Done(EncodedRecord),
-    /// More can come.
+    /// An aggregate that takes more records.
     Open(Writer),
-    /// On its way to the service.
+    /// Lent to a request in flight.
     Sent,
 }
 
@@ -70,46 +70,49 @@ impl AggregateBuilder {
         Self::expecting(SMALL, user)
     }
 
-    /// One that will become as large as this one.
+    /// Makes a builder that expects the size of this one, with its first record.
     pub(in crate::put) fn next(&self, user: PendingRecord) -> Self {
         let Content::Open(writer) = &self.content else {
             return Self::new(user);
         };
         let expected = Expected {
             bytes: self.bytes,
-            records: self.fates.len(),
+            records: self.completions.len(),
             keys: writer.keys(),
         };
         Self::expecting(expected, user)
     }
 
     fn expecting(expected: Expected, user: PendingRecord) -> Self {
-        let PendingRecord { record, fate } = user;
-        let mut fates = Vec::with_capacity(expected.records);
-        fates.push(fate);
+        let PendingRecord { record, completion } = user;
+        let mut completions = Vec::with_capacity(expected.records);
+        completions.push(completion);
         Self {
             bytes: record.size_bytes(),
             user_bytes: record.size_bytes(),
             data_bytes: record.data.len(),
             content: Content::Done(record),
-            fates,
+            completions,
             attempts: 0,
             expected,
         }
     }
 
-    /// Reads what a [`push`](Self::push) of this record will need.
+    /// Prefetches the memory that a [`push`](Self::push) of this record will read.
     #[inline]
     pub(in crate::put) fn prefetch(&self, record: &EncodedRecord) -> Touched {
-        let fates = self.fates.last().map_or(0, |fate| fate.attempts as usize);
-        let fates = Touched::read(fates);
+        let completions = self
+            .completions
+            .last()
+            .map_or(0, |completion| completion.attempts as usize);
+        let completions = Touched::read(completions);
         match &self.content {
-            Content::Open(writer) => fates.and(writer.prefetch(record)),
-            Content::Done(_) | Content::Sent => fates,
+            Content::Open(writer) => completions.and(writer.prefetch(record)),
+            Content::Done(_) | Content::Sent => completions,
         }
     }
 
-    /// Takes another record if the aggregate stays within this many bytes, or gives it back.
+    /// Adds a record if the aggregate stays within `bytes_max` bytes, or returns it.
     pub(in crate::put) fn push(
         &mut self,
         user: PendingRecord,
@@ -127,11 +130,11 @@ impl AggregateBuilder {
         if bytes > bytes_max {
             return Some(user);
         }
-        let PendingRecord { record, fate } = user;
+        let PendingRecord { record, completion } = user;
         self.bytes = bytes;
         self.user_bytes += record.size_bytes();
         self.data_bytes += record.data.len();
-        self.fates.push(fate);
+        self.completions.push(completion);
         match &mut self.content {
             Content::Open(writer) => writer.push(&record),
             Content::Done(first) => {
@@ -147,10 +150,10 @@ impl AggregateBuilder {
     }
 
     pub(in crate::put) fn len(&self) -> usize {
-        self.fates.len()
+        self.completions.len()
     }
 
-    /// The upper bound of the Kinesis record's size, in bytes.
+    /// Returns the upper bound of the Kinesis record's size, in bytes.
     pub(in crate::put) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -165,9 +168,9 @@ impl AggregateBuilder {
         self.data_bytes
     }
 
-    /// The first of its records.
+    /// Returns the completion of its first record.
     pub(super) fn first(&self) -> Option<&Completion> {
-        self.fates.first()
+        self.completions.first()
     }
 
     /// Returns the time at which its first record was accepted.
@@ -177,7 +180,10 @@ impl AggregateBuilder {
 
     /// Returns the time at which its youngest record was accepted.
     pub(super) fn youngest_at(&self) -> Option<Instant> {
-        self.fates.iter().map(|fate| fate.entered_at).max()
+        self.completions
+            .iter()
+            .map(|completion| completion.entered_at)
+            .max()
     }
 
     pub(super) fn attempts(&self) -> u32 {
@@ -185,10 +191,10 @@ impl AggregateBuilder {
     }
 
     pub(super) fn hash_keys(&self) -> impl Iterator<Item = HashKey> {
-        self.fates.iter().map(Completion::hash_key)
+        self.completions.iter().map(Completion::hash_key)
     }
 
-    /// An attempt begins: what is to be sent becomes the next of the drafts. Returns how large it is.
+    /// Begins an attempt: moves the bytes to the drafts of a request. Returns their size.
     pub(super) fn sent(&mut self, drafts: &mut Drafts) -> usize {
         self.attempts += 1;
         match std::mem::replace(&mut self.content, Content::Sent) {
@@ -205,54 +211,61 @@ impl AggregateBuilder {
         }
     }
 
-    /// The attempt is over: what was sent comes back.
+    /// Ends an attempt: takes the bytes back.
     pub(super) fn returned(&mut self, sent: EncodedRecord) {
         self.content = Content::Done(sent);
     }
 
-    /// The attempt does not count: the request was refused for another record's sake.
+    /// Takes back an attempt whose request was refused because of another record.
     pub(super) fn attempt_was_not_about_it(&mut self) {
         self.attempts -= 1;
     }
 
-    /// All user records are stored. The room that they took goes over to `freed`.
+    /// Completes all user records as stored. Their budget goes over to `freed`.
     pub(super) fn stored(&mut self, at: &StoredAt, now: Instant, freed: &mut Charge) {
-        prefetch(self.fates.iter().map(Completion::prefetch));
-        for (index, mut fate) in (0..).zip(std::mem::take(&mut self.fates)) {
-            fate.attempts = self.attempts;
-            fate.stored(at, index, now, freed);
+        prefetch(self.completions.iter().map(Completion::prefetch));
+        for (index, mut completion) in (0..).zip(std::mem::take(&mut self.completions)) {
+            completion.attempts = self.attempts;
+            completion.stored(at, index, now, freed);
         }
     }
 
-    /// The user records one by one, as if each had been sent as often as the whole. They have memory of their own.
-    pub(in crate::put) fn unpack(mut self) -> Vec<PendingRecord> {
+    /// Splits the aggregate into user records, each with the attempts of the aggregate. Their bytes are copied.
+    pub(in crate::put) fn into_records(mut self) -> Vec<PendingRecord> {
         let records = match std::mem::replace(&mut self.content, Content::Sent) {
             Content::Open(writer) => records_of(&writer.finish_with([0; 16])),
-            Content::Done(record) if self.fates.len() == 1 => vec![record],
+            Content::Done(record) if self.completions.len() == 1 => vec![record],
             Content::Done(record) => records_of(&record.data),
             Content::Sent => Vec::new(),
         };
-        debug_assert_eq!(records.len(), self.fates.len(), "what was written is read");
+        debug_assert_eq!(
+            records.len(),
+            self.completions.len(),
+            "what was written is read"
+        );
         let attempts = self.attempts;
-        let fates = std::mem::take(&mut self.fates).into_iter();
-        let users = records.into_iter().zip(fates).map(|(record, mut fate)| {
-            if attempts > 0 {
-                fate.was_sent(attempts);
-            }
-            PendingRecord { record, fate }
-        });
+        let completions = std::mem::take(&mut self.completions).into_iter();
+        let users = records
+            .into_iter()
+            .zip(completions)
+            .map(|(record, mut completion)| {
+                if attempts > 0 {
+                    completion.was_sent(attempts);
+                }
+                PendingRecord { record, completion }
+            });
         users.collect()
     }
 }
 
-/// Ends its records. If it was in flight when its request was dropped, the records may have been stored.
+/// Marks the records as in flight if the request was dropped with them: their errors say that they may be stored.
 impl Drop for AggregateBuilder {
     fn drop(&mut self) {
         if matches!(self.content, Content::Sent) {
             let attempts = self.attempts;
-            self.fates
+            self.completions
                 .iter_mut()
-                .for_each(|fate| fate.was_sent(attempts));
+                .for_each(|completion| completion.was_sent(attempts));
         }
     }
 }
@@ -302,41 +315,41 @@ mod tests {
         record
     }
 
-    /// A pack of these records, and the receipts.
-    fn packed(records: &[EncodedRecord]) -> (AggregateBuilder, Vec<PendingReceipt>) {
+    /// A builder of these records, and the receipts.
+    fn aggregated(records: &[EncodedRecord]) -> (AggregateBuilder, Vec<PendingReceipt>) {
         let shared = shared();
         let users = records.iter().map(|it| accepted(it.clone(), &shared));
         let (users, receipts): (Vec<_>, Vec<_>) = users.unzip();
         let mut users = users.into_iter();
-        let mut pack = AggregateBuilder::new(users.next().unwrap());
+        let mut builder = AggregateBuilder::new(users.next().unwrap());
         for user in users {
-            assert!(pack.push(user, usize::MAX).is_none());
+            assert!(builder.push(user, usize::MAX).is_none());
         }
-        (pack, receipts)
+        (builder, receipts)
     }
 
     proptest! {
         #[test]
-        fn what_was_packed_is_unpacked_before_and_after_it_was_sent(
+        fn what_was_aggregated_is_split_again_before_and_after_it_was_sent(
             records in prop::collection::vec(
                 ("[a-c]{1,30}", any::<Vec<u8>>(), any::<Option<u128>>()), 1..40),
             is_sent in any::<bool>(),
         ) {
             let records: Vec<_> = records.into_iter().map(|(key, data, hash_key)| record(&key, data, hash_key)).collect();
-            let (mut pack, receipts) = packed(&records);
+            let (mut builder, receipts) = aggregated(&records);
             if is_sent {
                 let mut drafts = Drafts::default();
-                let bytes = pack.sent(&mut drafts);
+                let bytes = builder.sent(&mut drafts);
                 let sent = drafts.finish().remove(0);
                 prop_assert_eq!(sent.size_bytes(), bytes);
-                prop_assert!(bytes <= pack.bytes());
-                pack.returned(sent);
+                prop_assert!(bytes <= builder.bytes());
+                builder.returned(sent);
             }
-            let users = pack.unpack();
+            let users = builder.into_records();
             prop_assert_eq!(receipts.len(), users.len());
             for (user, record) in users.iter().zip(&records) {
                 prop_assert_eq!(&user.record, record);
-                prop_assert_eq!(user.fate.attempts, u32::from(is_sent));
+                prop_assert_eq!(user.completion.attempts, u32::from(is_sent));
             }
         }
     }
@@ -344,24 +357,24 @@ mod tests {
     #[test]
     fn a_record_that_does_not_fit_comes_back() {
         let record = record("key", vec![0; 100], None);
-        let (mut pack, _receipts) = packed(&[record.clone(), record.clone()]);
+        let (mut builder, _receipts) = aggregated(&[record.clone(), record.clone()]);
         let (user, _receipt) = accepted(record.clone(), &shared());
-        let bytes_max = pack.bytes() + aggregate::record_bytes_max(&record) - 1;
-        let user = pack.push(user, bytes_max).unwrap();
-        assert!(pack.push(user, bytes_max + 1).is_none());
-        assert_eq!(pack.len(), 3);
+        let bytes_max = builder.bytes() + aggregate::record_bytes_max(&record) - 1;
+        let user = builder.push(user, bytes_max).unwrap();
+        assert!(builder.push(user, bytes_max + 1).is_none());
+        assert_eq!(builder.len(), 3);
     }
 
     #[tokio::test]
     async fn records_that_were_on_their_way_when_their_request_was_dropped_may_have_been_stored() {
         for is_sent in [false, true] {
             let record = record("key", Vec::new(), None);
-            let (mut pack, receipts) = packed(&[record.clone(), record]);
+            let (mut builder, receipts) = aggregated(&[record.clone(), record]);
             let mut drafts = Drafts::default();
             if is_sent {
-                pack.sent(&mut drafts);
+                builder.sent(&mut drafts);
             }
-            drop((pack, drafts));
+            drop((builder, drafts));
             for receipt in receipts {
                 let error = receipt.await.unwrap_err();
                 assert!(matches!(error, PutError::Gone { .. }));

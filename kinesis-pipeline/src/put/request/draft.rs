@@ -1,14 +1,17 @@
-//! The Kinesis records of a request, as far as they are made where the user records are.
+//! The Kinesis records of a request before the MD5s of its aggregates are computed.
+//!
+//! The driver makes the drafts, since it holds the user records; the task that sends the request finishes them. So the
+//! MD5s cost the driver no time.
 
 use bytes::Bytes;
 
 use super::entry::AGGREGATE_KEY;
 use crate::{digest, record::EncodedRecord, shard::HashKey, wire::aggregate::Writer};
 
-/// The Kinesis records that a request will send, one for each of its entries.
+/// The Kinesis records of a request, one for each of its entries.
 #[derive(Debug, Default)]
 pub(in crate::put) struct Drafts {
-    /// Those that are made, or are user records that go as they are; an empty one where an aggregate will be.
+    /// The finished records, with an empty one in the place of each aggregate.
     records: Vec<EncodedRecord>,
     aggregates: Vec<Unsealed>,
 }
@@ -19,22 +22,22 @@ struct Unsealed {
     /// The index of its Kinesis record.
     index: usize,
     writer: Writer,
-    /// Decides its shard.
+    /// The hash key that decides its shard.
     hash_key: HashKey,
 }
 
 impl Drafts {
-    /// So many more will come.
+    /// Reserves space for more records.
     pub(super) fn reserve(&mut self, entries: usize) {
         self.records.reserve(entries);
     }
 
-    /// The next one is made: lent for the attempt.
+    /// Adds a finished record.
     pub(super) fn push(&mut self, record: EncodedRecord) {
         self.records.push(record);
     }
 
-    /// The next one is an aggregate with this hash key. Returns how large it is.
+    /// Adds an aggregate with this hash key. Returns the size of its Kinesis record.
     pub(super) fn push_aggregate(&mut self, writer: Writer, hash_key: HashKey) -> usize {
         let bytes = writer.finished_bytes() + AGGREGATE_KEY.len();
         self.aggregates.push(Unsealed {
@@ -47,7 +50,7 @@ impl Drafts {
         bytes
     }
 
-    /// The Kinesis records. The MD5s of the aggregates are computed side by side.
+    /// Returns the finished Kinesis records. The MD5s of all aggregates are computed side by side (SIMD).
     pub(in crate::put) fn finish(self) -> Vec<EncodedRecord> {
         let Self {
             mut records,

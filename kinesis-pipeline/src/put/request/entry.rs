@@ -1,4 +1,4 @@
-//! One Kinesis record of a request: a user record as it is, or several in an aggregate.
+//! An entry: one Kinesis record of a request, which is a user record as it is or an aggregate of several.
 
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::{
     wire::aggregate::{self, Writer},
 };
 
-/// The partition key of an aggregate: its explicit hash key decides the shard, so the shortest will do.
+/// The partition key of an aggregate: the shortest, as its explicit hash key decides the shard.
 pub(super) const AGGREGATE_KEY: PartitionKey = PartitionKey::known("a");
 
 /// The queue that an entry came from. Queues are numbered anew with each shard map.
@@ -41,21 +41,21 @@ pub(in crate::put) struct Entry {
     charged_bytes: u32,
 }
 
-/// The user records, by the way that they came.
+/// The user records of an entry, by the way they came into it.
 #[derive(Debug)]
 enum Users {
-    /// One that never waited for its shard, and goes as it is. It is in flight, its bytes are lent.
+    /// One record that never waited for its shard, sent as it is. It is in flight, its bytes are lent to the request.
     Fresh(Completion),
-    /// One that goes as it is.
+    /// One record of a queue, sent as it is.
     Lone(RecordKey, Option<First>),
-    /// Several that are written for this attempt.
+    /// Several records of a queue in an aggregate that is written for this attempt.
     Many(Vec<RecordKey>, Option<First>),
-    /// Written as they came.
-    Packed(Box<AggregateBuilder>),
+    /// An aggregate that was written as its records came.
+    Aggregated(Box<AggregateBuilder>),
 }
 
 impl QueueId {
-    /// There are as many queues as shards.
+    /// Makes the id of the queue with this index in the `map`th shard map.
     pub(in crate::put) fn new(map: u32, index: usize) -> Self {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         Self { map, index }
@@ -67,31 +67,34 @@ impl QueueId {
 }
 
 impl Entry {
-    /// A user record as it is that nothing holds up: its attempt begins.
+    /// Makes an entry of a record that does not wait for its shard, and begins its attempt.
     pub(super) fn fresh(queue: QueueId, user: PendingRecord, drafts: &mut Drafts) -> Self {
-        let PendingRecord { record, mut fate } = user;
-        fate.sent();
+        let PendingRecord {
+            record,
+            mut completion,
+        } = user;
+        completion.sent();
         let (bytes, data_bytes) = (record.size_bytes(), record.data.len());
         drafts.push(record);
-        let mut entry = Self::new(queue, Users::Fresh(fate), bytes);
+        let mut entry = Self::new(queue, Users::Fresh(completion), bytes);
         entry.data_bytes = narrow(data_bytes);
         entry
     }
 
-    /// A user record as it is.
+    /// Makes an entry of one record of a queue.
     pub(in crate::put) fn lone(queue: QueueId, user: RecordKey) -> Self {
         let bytes = user.bytes();
         Self::new(queue, Users::Lone(user, None), bytes)
     }
 
-    /// Several user records in `bytes` bytes at most.
+    /// Makes an entry of several records of a queue, of `bytes` bytes at most.
     pub(in crate::put) fn many(queue: QueueId, users: Vec<RecordKey>, bytes: usize) -> Self {
         Self::new(queue, Users::Many(users, None), bytes)
     }
 
-    pub(in crate::put) fn packed(queue: QueueId, pack: Box<AggregateBuilder>) -> Self {
-        let bytes = pack.bytes();
-        Self::new(queue, Users::Packed(pack), bytes)
+    pub(in crate::put) fn aggregated(queue: QueueId, builder: Box<AggregateBuilder>) -> Self {
+        let bytes = builder.bytes();
+        Self::new(queue, Users::Aggregated(builder), bytes)
     }
 
     fn new(queue: QueueId, users: Users, bytes: usize) -> Self {
@@ -104,19 +107,19 @@ impl Entry {
         }
     }
 
-    /// The size of the Kinesis record in bytes; until it is built, its upper bound.
+    /// Returns the size of the Kinesis record in bytes; until it is built, its upper bound.
     pub(in crate::put) fn bytes(&self) -> usize {
         self.bytes as usize
     }
 
-    /// The first user record, once it is sent.
+    /// Returns facts about the first user record, once the entry is sent.
     pub(super) fn first(&self) -> Option<First> {
         match &self.users {
-            Users::Fresh(fate) => Some(fate.first()),
+            Users::Fresh(completion) => Some(completion.first()),
             Users::Lone(_, first) | Users::Many(_, first) => *first,
-            Users::Packed(pack) => Some(First {
-                entered_at: pack.since()?,
-                attempts: pack.attempts(),
+            Users::Aggregated(builder) => Some(First {
+                entered_at: builder.since()?,
+                attempts: builder.attempts(),
             }),
         }
     }
@@ -125,133 +128,137 @@ impl Entry {
         match &self.users {
             Users::Fresh(_) | Users::Lone(..) => 1,
             Users::Many(users, _) => users.len(),
-            Users::Packed(pack) => pack.len(),
+            Users::Aggregated(builder) => builder.len(),
         }
     }
 
-    /// The points of the key space of the user records; that of the first decides the shard.
+    /// Returns the hash keys of the user records. That of the first decides the shard.
     pub(in crate::put) fn hash_keys(&self, records: &RecordSlab) -> Vec<HashKey> {
-        let hash_key = |user| records[user].fate.hash_key();
+        let hash_key = |user| records[user].completion.hash_key();
         match &self.users {
-            Users::Fresh(fate) => vec![fate.hash_key()],
+            Users::Fresh(completion) => vec![completion.hash_key()],
             Users::Lone(user, _) => vec![hash_key(user)],
             Users::Many(users, _) => users.iter().map(hash_key).collect(),
-            Users::Packed(pack) => pack.hash_keys().collect(),
+            Users::Aggregated(builder) => builder.hash_keys().collect(),
         }
     }
 
-    /// The hash key that decides the shard.
+    /// Returns the hash key that decides the shard.
     pub(in crate::put) fn first_hash_key(&self, records: &RecordSlab) -> HashKey {
         let first = match &self.users {
-            Users::Fresh(fate) => Some(fate.hash_key()),
-            Users::Lone(user, _) => Some(records[user].fate.hash_key()),
-            Users::Many(users, _) => users.first().map(|user| records[user].fate.hash_key()),
-            Users::Packed(pack) => pack.first().map(Completion::hash_key),
+            Users::Fresh(completion) => Some(completion.hash_key()),
+            Users::Lone(user, _) => Some(records[user].completion.hash_key()),
+            Users::Many(users, _) => users
+                .first()
+                .map(|user| records[user].completion.hash_key()),
+            Users::Aggregated(builder) => builder.first().map(Completion::hash_key),
         };
         first.unwrap_or(HashKey::MIN)
     }
 
     /// Returns the time at which the youngest of the user records was accepted. None of them is in flight.
     pub(in crate::put) fn youngest_at(&self, records: &RecordSlab) -> Option<Instant> {
-        let entered_at = |user| records[user].fate.entered_at;
+        let entered_at = |user| records[user].completion.entered_at;
         match &self.users {
-            Users::Fresh(fate) => Some(fate.entered_at),
+            Users::Fresh(completion) => Some(completion.entered_at),
             Users::Lone(user, _) => Some(entered_at(user)),
             Users::Many(users, _) => users.iter().map(entered_at).max(),
-            Users::Packed(pack) => pack.youngest_at(),
+            Users::Aggregated(builder) => builder.youngest_at(),
         }
     }
 
-    /// An attempt begins: what it sends becomes the next of the drafts.
+    /// Begins an attempt: moves or writes the bytes to the drafts of the request.
     pub(super) fn sent(&mut self, records: &mut RecordSlab, drafts: &mut Drafts) {
         match &mut self.users {
             Users::Fresh(_) => unreachable!("it is sent when it is made"),
             Users::Lone(user, first) => {
                 let user = &mut records[user];
-                user.fate.sent();
-                *first = Some(user.fate.first());
+                user.completion.sent();
+                *first = Some(user.completion.first());
                 self.data_bytes = narrow(user.record.data.len());
                 drafts.push(user.lend());
             }
             Users::Many(users, first) => {
                 let (together, data_bytes) = sent_together(users, self.bytes, records);
-                *first = users.first().map(|user| records[user].fate.first());
-                let hash_key = users.first().map(|user| records[user].fate.hash_key());
+                *first = users.first().map(|user| records[user].completion.first());
+                let hash_key = users
+                    .first()
+                    .map(|user| records[user].completion.hash_key());
                 let hash_key = hash_key.unwrap_or(HashKey::MIN);
                 self.data_bytes = narrow(data_bytes);
                 self.bytes = narrow(drafts.push_aggregate(together, hash_key));
             }
-            Users::Packed(pack) => {
-                self.data_bytes = narrow(pack.data_bytes());
-                self.bytes = narrow(pack.sent(drafts));
+            Users::Aggregated(builder) => {
+                self.data_bytes = narrow(builder.data_bytes());
+                self.bytes = narrow(builder.sent(drafts));
             }
         }
     }
 
-    /// The attempt is over: what was sent comes back.
+    /// Ends an attempt: takes the bytes back.
     pub(in crate::put) fn returned(&mut self, sent: EncodedRecord, records: &mut RecordSlab) {
         match &mut self.users {
             Users::Lone(user, _) => records[user].record = sent,
-            Users::Packed(pack) => pack.returned(sent),
+            Users::Aggregated(builder) => builder.returned(sent),
             Users::Many(..) => {}
             Users::Fresh(_) => self.users.keep(sent, records),
         }
     }
 
-    /// The attempt is over: a shard has stored it that may not take all of its user records.
+    /// Ends an attempt that stored the entry in a shard that may not take all of its user records.
     pub(in crate::put) fn landed(&mut self, records: &mut RecordSlab) {
         match &mut self.users {
-            Users::Fresh(fate) => fate.attempt_landed(),
-            Users::Lone(user, _) => records[user].fate.attempt_landed(),
+            Users::Fresh(completion) => completion.attempt_landed(),
+            Users::Lone(user, _) => records[user].completion.attempt_landed(),
             Users::Many(users, _) => {
                 for user in users {
-                    records[user].fate.attempt_landed();
+                    records[user].completion.attempt_landed();
                 }
             }
-            // Its attempt ends when it is unpacked: until then its user records have no places.
-            Users::Packed(_) => {}
+            // Its user records have no slots in the slab before `into_users` splits it. Their attempts end then.
+            Users::Aggregated(_) => {}
         }
     }
 
-    /// The attempt does not count: the request was refused for another record's sake.
+    /// Takes back an attempt whose request was refused because of another record.
     pub(in crate::put) fn attempt_was_not_about_it(&mut self, records: &mut RecordSlab) {
         match &mut self.users {
-            Users::Fresh(fate) => fate.attempt_was_not_about_it(),
-            Users::Lone(user, _) => records[user].fate.attempt_was_not_about_it(),
+            Users::Fresh(completion) => completion.attempt_was_not_about_it(),
+            Users::Lone(user, _) => records[user].completion.attempt_was_not_about_it(),
             Users::Many(users, _) => {
                 for user in users {
-                    records[user].fate.attempt_was_not_about_it();
+                    records[user].completion.attempt_was_not_about_it();
                 }
             }
-            Users::Packed(pack) => pack.attempt_was_not_about_it(),
+            Users::Aggregated(builder) => builder.attempt_was_not_about_it(),
         }
     }
 
-    /// By how much it was smaller than was thought.
+    /// Returns the number of bytes by which it is smaller than its upper bound, for which tokens were taken.
     pub(in crate::put) fn overcharged_bytes(&self) -> usize {
         self.charged_bytes.saturating_sub(self.bytes) as usize
     }
 
-    /// The user records one by one, none of them in flight.
+    /// Returns the keys of the user records, none of them in flight.
     pub(in crate::put) fn into_users(self, records: &mut RecordSlab) -> Vec<RecordKey> {
         match self.users {
             Users::Fresh(_) => unreachable!("its bytes have come back before"),
             Users::Lone(user, _) => vec![user],
             Users::Many(users, _) => users,
-            Users::Packed(pack) => records.hold_all(pack.unpack()),
+            Users::Aggregated(builder) => records.hold_all(builder.into_records()),
         }
     }
 
-    /// Reads what [`stored`](Self::stored) will need of a record alone.
+    /// Prefetches the memory that [`stored`](Self::stored) will read, for a record that is not in the slab.
     pub(in crate::put) fn prefetch(&self) -> Touched {
         match &self.users {
-            Users::Fresh(fate) => fate.prefetch(),
-            Users::Lone(..) | Users::Many(..) | Users::Packed(_) => Touched::NOTHING,
+            Users::Fresh(completion) => completion.prefetch(),
+            Users::Lone(..) | Users::Many(..) | Users::Aggregated(_) => Touched::NOTHING,
         }
     }
 
-    /// All user records are stored. They are counted before anybody is told, and the room that they took goes over
-    /// to `freed`.
+    /// Completes all user records as stored. They are counted before their receipts are sent, so that a put that has its
+    /// receipt is in the statistics. Their budget goes over to `freed`.
     pub(in crate::put) fn stored(
         self,
         at: &StoredAt,
@@ -262,49 +269,52 @@ impl Entry {
     ) {
         counters.count_stored(self.len(), self.data_bytes as usize);
         match self.users {
-            Users::Fresh(mut fate) => fate.stored(at, 0, now, freed),
+            Users::Fresh(mut completion) => completion.stored(at, 0, now, freed),
             Users::Lone(user, _) => records.stored(user, at, 0, now, freed),
             Users::Many(users, _) => {
                 for (index, user) in (0..).zip(users) {
                     records.stored(user, at, index, now, freed);
                 }
             }
-            Users::Packed(mut pack) => pack.stored(at, now, freed),
+            Users::Aggregated(mut builder) => builder.stored(at, now, freed),
         }
     }
 }
 
 impl Users {
-    /// The bytes of a fresh one come back: from now on it has a place like any other that was sent.
+    /// Moves a fresh record with its bytes to the slab, where retried records are.
     fn keep(&mut self, record: EncodedRecord, records: &mut RecordSlab) {
-        if let Self::Fresh(fate) = std::mem::replace(self, Self::Many(Vec::new(), None)) {
-            let first = fate.first();
-            *self = Self::Lone(records.hold(PendingRecord { record, fate }), Some(first));
+        if let Self::Fresh(completion) = std::mem::replace(self, Self::Many(Vec::new(), None)) {
+            let first = completion.first();
+            *self = Self::Lone(
+                records.hold(PendingRecord { record, completion }),
+                Some(first),
+            );
         }
     }
 }
 
-/// Writes the aggregate of several user records, of `bytes` bytes at most, whose attempt begins. Returns it with how
-/// many bytes of data they have.
+/// Writes the aggregate of several user records, of `bytes` bytes at most, and begins their attempt. Returns it with
+/// the size of their data in bytes.
 fn sent_together(users: &[RecordKey], bytes: u32, records: &mut RecordSlab) -> (Writer, usize) {
     let mut writer = Writer::with_capacity(bytes as usize);
     let mut data_bytes = 0;
     for user in users {
         let user = &mut records[user];
-        user.fate.sent();
+        user.completion.sent();
         writer.push(&user.record);
         data_bytes += user.record.data.len();
     }
     (writer, data_bytes)
 }
 
-/// No Kinesis record has 4 GiB.
+/// Narrows a size. No Kinesis record has 4 GiB.
 fn narrow(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// Returns how many of these records make up the next aggregate of at most `bytes_max` bytes, and how large it is at
-/// most. A record that does not fit goes alone.
+/// Returns the number of records that the next aggregate of at most `bytes_max` bytes takes, and the upper bound of its
+/// size. It takes at least one, also if that is larger.
 pub(in crate::put) fn aggregate_size<'a>(
     records: impl Iterator<Item = &'a EncodedRecord>,
     bytes_max: usize,

@@ -1,4 +1,4 @@
-//! One `PutRecords` request under construction, within the limits of the service.
+//! A `PutRecords` request under construction, within the limits of the service.
 
 use tokio::time::Instant;
 
@@ -8,9 +8,9 @@ use super::{
 };
 use crate::put::pending::{pending::PendingRecord, slab::RecordSlab};
 
-/// The most records that the service takes in one request.
+/// The largest number of records that the service takes in one request.
 pub(in crate::put) const REQUEST_RECORDS_MAX: usize = 500;
-/// The most bytes that Kinesis takes in one request, partition keys included. Firehose takes fewer:
+/// The largest number of bytes that Kinesis takes in one request, partition keys included. Firehose takes fewer: see
 /// `PutOptions::request_bytes_max`.
 pub(in crate::put) const REQUEST_BYTES_MAX: usize = 10 * 1024 * 1024;
 
@@ -19,13 +19,13 @@ const _: () = assert!(
     "every record fits a request of its own"
 );
 
-/// The records of one request, within the service's limits.
+/// A request under construction.
 #[derive(Debug, Default)]
 pub(in crate::put) struct Request {
     pub(in crate::put) entries: Vec<Entry>,
-    /// The Kinesis records to send: one for each entry whose attempt has begun.
+    /// The Kinesis records to send, one for each entry whose attempt has begun.
     pub(in crate::put) drafts: Drafts,
-    /// The time at which it was cut.
+    /// The time at which the request was built.
     pub(in crate::put) begun_at: Option<Instant>,
     bytes: usize,
     bytes_max: usize,
@@ -33,7 +33,8 @@ pub(in crate::put) struct Request {
 }
 
 impl Request {
-    /// A request of at most so many bytes that will have about this many records, if it gets one.
+    /// Makes an empty request of at most `bytes_max` bytes that will have about `records` entries. It allocates with the
+    /// first one.
     pub(in crate::put) fn expecting(records: usize, bytes_max: usize) -> Self {
         Self {
             bytes_max,
@@ -42,7 +43,7 @@ impl Request {
         }
     }
 
-    /// A request of these entries and no others.
+    /// Makes a request of these entries and no others.
     pub(in crate::put) fn of(entries: Vec<Entry>) -> Self {
         Self {
             entries,
@@ -54,7 +55,7 @@ impl Request {
         self.entries.is_empty()
     }
 
-    /// Whether a record of this size fits. What does not fit starts the next request.
+    /// Whether a record of this size fits. A record that does not fit starts the next request.
     pub(in crate::put) fn fits(&self, bytes: usize) -> bool {
         fits(self.entries.len(), self.bytes, bytes, self.bytes_max)
     }
@@ -65,7 +66,7 @@ impl Request {
         self.entries.push(entry);
     }
 
-    /// The attempt of all entries begins.
+    /// Begins the attempt of all entries.
     pub(in crate::put) fn begin(&mut self, records: &mut RecordSlab) {
         self.drafts.reserve(self.entries.len());
         for entry in &mut self.entries {
@@ -73,7 +74,7 @@ impl Request {
         }
     }
 
-    /// Adds a user record as it is to those that have begun.
+    /// Adds a record that did not wait for its shard, and begins its attempt.
     pub(in crate::put) fn push_fresh(&mut self, queue: QueueId, user: PendingRecord) {
         self.will_begin();
         let entry = Entry::fresh(queue, user, &mut self.drafts);
@@ -93,8 +94,8 @@ fn fits(records: usize, bytes: usize, more: usize, bytes_max: usize) -> bool {
     records == 0 || (records < REQUEST_RECORDS_MAX && bytes + more <= bytes_max)
 }
 
-/// Whether what waits is sent without gathering more: with nothing in flight, or after an answer, whoever
-/// waits for a receipt gains nothing by waiting longer.
+/// Whether waiting records are sent without lingering: a request is full, or an eager pipeline has nothing in flight
+/// or just got an answer, so that a longer wait would only delay the receipts.
 pub(in crate::put) fn sends_at_once(
     eager: bool,
     in_flight: usize,

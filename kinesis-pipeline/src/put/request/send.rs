@@ -1,4 +1,4 @@
-//! The one service call of the pipeline that carries records.
+//! The `PutRecords` call with its time-out.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -16,18 +16,18 @@ use crate::{
     service::{ErrorClass, PutRecords, PutRecordsAnswer, ServiceError},
 };
 
-/// A request that came back, with or without an answer.
+/// A request that has ended, with or without an answer.
 #[derive(Debug)]
 pub(in crate::put) struct Sent {
     pub(in crate::put) entries: Vec<Entry>,
     /// The Kinesis records that were sent, one for each entry.
     pub(in crate::put) records: Vec<EncodedRecord>,
     pub(in crate::put) outcome: Result<PutRecordsAnswer, AttemptError>,
-    /// The time at which the request was cut.
+    /// The time at which the request was built.
     pub(in crate::put) begun_at: Option<Instant>,
 }
 
-/// Sends one request and waits for its answer. Whatever panics, the records come back.
+/// Sends one request and waits for its answer. The records come back also if the code of the service panics.
 pub(in crate::put) async fn send(shared: Arc<Shared>, request: Request) -> Sent {
     let Request {
         entries,
@@ -46,7 +46,7 @@ pub(in crate::put) async fn send(shared: Arc<Shared>, request: Request) -> Sent 
         Err(_) => Err(AttemptError::Request(Arc::new(panicked(&shared)))),
     };
     Sent {
-        // A service that keeps them makes a copy necessary.
+        // A copy only if the service has kept its reference.
         records: Arc::unwrap_or_clone(records),
         entries,
         outcome,
@@ -97,8 +97,8 @@ fn sent_records(entries: &[Entry]) -> impl ExactSizeIterator<Item = SentRecord> 
     })
 }
 
-/// Whether a refused request is worth cutting in two: a service that checks requests as a whole refuses the
-/// good records with the bad one.
+/// Whether a refused request is sent again in two halves: a service that checks a request as a whole refuses the good
+/// records with the bad one.
 pub(in crate::put) fn is_worth_halving(failure: &AttemptError, records: usize) -> bool {
     records > 1
         && failure.class() == ErrorClass::Invalid

@@ -1,11 +1,11 @@
-//! The scheduler's reaction to the response of a request, or to its failure.
+//! The scheduler's reaction to the end of a request: complete, retry, halve.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{
-    retry::{RetryDecision, outage_max, verdict},
+    retry::{RetryDecision, decide, outage_max},
     scheduler::Scheduler,
 };
 use crate::{
@@ -42,11 +42,11 @@ fn split(sent: usize, outcome: Result<PutRecordsAnswer, AttemptError>) -> Outcom
 }
 
 impl Scheduler {
-    /// A request came back.
+    /// Takes the end of a request.
     pub(in crate::put) fn on_sent(&mut self, sent: Sent, now: Instant) {
         self.in_flight -= 1;
         self.answered = true;
-        // One for all: what failed together is sent again together.
+        // One random number for all: records that failed together are sent again together.
         let jitter = self.rng.f64();
         let Sent {
             mut entries,
@@ -106,7 +106,7 @@ impl Scheduler {
         }
     }
 
-    /// A request was lost with its keys: its task was ended.
+    /// Takes the loss of a request: its task panicked or was aborted, and the keys of its records are lost.
     pub(in crate::put) fn on_lost(&mut self, now: Instant) {
         self.in_flight -= 1;
         self.answered = true;
@@ -114,8 +114,8 @@ impl Scheduler {
         self.after_answer(now);
     }
 
-    /// Finds the records of lost requests, and the queues that wait for them, once no other request is in flight. No request
-    /// is sent until then.
+    /// Fails the records of lost requests and unblocks their queues, once no other request is in flight. No request is sent
+    /// until then: which records were lost is only known when all others have come back.
     fn end_lost(&mut self) {
         if self.lost && self.in_flight == 0 {
             self.lost = false;
@@ -124,7 +124,7 @@ impl Scheduler {
         }
     }
 
-    /// Notes whether the service was reached. Another kind of outage begins anew.
+    /// Notes whether the service was reached. An outage of another kind counts from now.
     fn note_outage(&mut self, outcomes: &Outcomes, now: Instant) {
         let outage = match outcomes {
             Outcomes::All(failure) => failure.outage(),
@@ -137,13 +137,13 @@ impl Scheduler {
         });
     }
 
-    /// Returns the duration of the outage.
+    /// Returns the duration of the current outage.
     fn outage_lasted(&self, now: Instant) -> Duration {
         self.outage
             .map_or(Duration::ZERO, |(_, since)| now.duration_since(since))
     }
 
-    /// An outage that has lasted long enough fails all that waits: each record would only find out the same.
+    /// Fails all waiting records if the outage has lasted long enough: each would only meet the same error.
     fn give_up_in(&mut self, outage: Outage, failure: &AttemptError, now: Instant) {
         if self.outage_lasted(now) < outage_max(&self.shared.options, outage) {
             return;
@@ -155,7 +155,7 @@ impl Scheduler {
         waiting.extend(self.retry_queue.take_all());
         waiting.extend(self.queues.take_waiting(&mut self.records));
         for user in waiting {
-            self.records.take(user).fate.gave_up(failure.clone());
+            self.records.take(user).completion.gave_up(failure.clone());
         }
     }
 
@@ -179,30 +179,30 @@ impl Scheduler {
         let mut again = Vec::with_capacity(entry.len());
         let mut longest = Duration::ZERO;
         for key in entry.into_users(&mut self.records) {
-            let user = &mut self.records[&key].fate;
+            let user = &mut self.records[&key].completion;
             let attempts = user.attempts;
             if unsent {
                 user.attempt_was_not_about_it();
             } else {
                 user.attempt_failed(failure);
             }
-            match verdict(&self.shared.options, failure, attempts, lasted, jitter) {
+            match decide(&self.shared.options, failure, attempts, lasted, jitter) {
                 RetryDecision::Again(wait) => {
                     longest = longest.max(wait);
                     again.push(key);
                 }
-                RetryDecision::GiveUp => self.records.take(key).fate.gave_up(failure.clone()),
+                RetryDecision::GiveUp => self.records.take(key).completion.gave_up(failure.clone()),
                 RetryDecision::Reject => {
                     if failure.class() == ErrorClass::Invalid {
                         self.shared.limit.doubt(key.bytes());
                     }
-                    self.records.take(key).fate.rejected(failure.clone());
+                    self.records.take(key).completion.rejected(failure.clone());
                 }
             }
         }
         if let Some(oldest) = again.first() {
             let ttl = self.shared.options.record_ttl;
-            let expiry = ttl.map(|ttl| self.records[oldest].fate.entered_at + ttl);
+            let expiry = ttl.map(|ttl| self.records[oldest].completion.entered_at + ttl);
             let due = [Some(now + longest), expiry].into_iter().flatten().min();
             self.send_again(queue, again, due.unwrap_or(now));
         }
@@ -224,7 +224,7 @@ impl Scheduler {
         if !self.is_ordered() {
             return self.retry_queue.push(users, due);
         }
-        // The records behind them wait too.
+        // The records behind them keep their order, so they wait too.
         self.queues.push_first(users, &self.records);
         if let Some(queue) = self.queues.queue_of(queue) {
             queue.block_until(due);

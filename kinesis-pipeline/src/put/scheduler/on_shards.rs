@@ -1,6 +1,6 @@
-//! The scheduler's reaction to the places of stored records and to a new listing of shards.
+//! The scheduler's reaction to the shard that stored a record, and to a new listing of shards.
 //!
-//! Only an aggregate can be in a wrong shard: the service places a record that goes alone by the record's own hash key.
+//! Only an aggregate can be in a wrong shard: the service places a record that goes alone by its own hash key.
 //!
 //! ```text
 //!              ┌─ takes all of its records ─> receipts
@@ -31,36 +31,37 @@ use crate::{
     shard::{HashKey, Shard, ShardId},
 };
 
-/// So many listings have to contradict a landing before the service is taken for one that distributes the records by
-/// itself: the first may be out of date.
+/// The number of listings that have to contradict a record's shard before the service is taken for one that distributes
+/// records by itself: the first listing may be out of date.
 const AUTO_LISTINGS: u32 = 2;
 
-/// A stream that has not answered for so long may have been made again, with other shards of the same ids. The service
-/// takes longer to delete a stream and to create one: what a call answers holds for so long after its begin.
+/// The time after which a stream that has not answered may have been made again, with other shards of the same ids.
+/// Deleting and creating a stream takes longer than that, so the answer of a call holds for this time after the call's
+/// begin.
 const RESTED_MAX: Duration = Duration::from_secs(5);
 
-/// Stored records whose end depends on the next listing of shards.
+/// Stored records whose completion depends on the next listing of shards.
 ///
-/// While there are any, a listing is under way.
+/// Invariant: while there are any, a listing is under way.
 #[derive(Debug, Default)]
 pub(in crate::put::scheduler) struct Unsettled {
-    /// Aggregates that are stored where no listing so far tells whether it is right.
+    /// Aggregates in shards whose ranges no listing so far has told.
     entries: Vec<(Entry, StoredAt)>,
-    /// User records that are to be put again by the next shard map.
+    /// User records in wrong shards, which are put again with the next shard map.
     strays: Vec<RecordKey>,
-    /// A landing that contradicts the listings.
+    /// A record in a shard that, by the listings, does not take it.
     doubt: Option<Doubt>,
-    /// The last time at which the stream may have been another than the one that was listed, until a listing that holds
-    /// then: an aggregate is not even right where it is expected.
+    /// The last time at which the stream may have been another one than was listed; `None` once a later listing is in
+    /// use. Meanwhile an aggregate may be wrong even in the expected shard.
     suspect_at: Option<Instant>,
 }
 
-/// A record that was stored in a shard that does not take its hash key, as the service itself tells.
+/// A record in a shard that does not take its hash key, by the service's own listing.
 #[derive(Debug)]
 struct Doubt {
     shard_id: ShardId,
     hash_key: HashKey,
-    /// The number of listings since then that say the same.
+    /// The number of listings since then that contradict it too.
     listings: u32,
 }
 
@@ -69,7 +70,7 @@ impl Unsettled {
         !self.entries.is_empty() || !self.strays.is_empty()
     }
 
-    /// Whether no other listing is waited for.
+    /// Whether no further listing is needed.
     fn is_answered(&self) -> bool {
         self.entries.is_empty() && self.doubt.is_none()
     }
@@ -84,7 +85,8 @@ impl Unsettled {
 }
 
 impl Scheduler {
-    /// A Kinesis record is stored: where tells whether the shard map is right.
+    /// Takes a stored Kinesis record: completes its user records, or keeps those in a doubtful shard. A wrong shard asks
+    /// for a listing.
     pub(in crate::put::scheduler) fn on_stored(
         &mut self,
         mut entry: Entry,
@@ -94,13 +96,13 @@ impl Scheduler {
     ) {
         let mut landing = self.queues.stored(&entry, &at.shard_id, &self.records);
         if self.unsettled.suspect_at.is_some() && entry.len() > 1 && self.queues.is_placed() {
-            // What is known of the shard may be of a stream that is gone.
+            // The known range may be that of a shard of a deleted stream.
             landing = Landing::UnknownShard;
         }
         if landing == Landing::Expected {
             return self.stored(entry, &at, now);
         }
-        // What an earlier shard map has sent to a wrong shard says nothing about this one.
+        // A record that was sent by an earlier shard map says nothing about the current one.
         if landing != Landing::WrongShard || self.queues.queue_of(entry.queue).is_some() {
             self.refresh.want(now);
         }
@@ -115,7 +117,7 @@ impl Scheduler {
         entry.landed(&mut self.records);
         match landing {
             Landing::WrongShard => self.divide(entry, &at, now),
-            // There is no listing to wait for.
+            // The shards could not be listed, so there is no listing to wait for.
             _ if self.queues.is_unlisted() => self.put_all_again(entry, &at),
             _ => return self.unsettled.entries.push((entry, at)),
         }
@@ -127,7 +129,7 @@ impl Scheduler {
         entry.stored(at, now, &mut self.records, &mut self.freed, counters);
     }
 
-    /// Ends the records of an aggregate that its shard takes, and puts the others again.
+    /// Completes the records of an aggregate that its shard takes, and puts the others again.
     fn divide(&mut self, entry: Entry, at: &StoredAt, now: Instant) {
         let range = self.queues.range_of(&at.shard_id);
         let is_inside = |key| range.is_some_and(|range| range.contains(key));
@@ -137,7 +139,7 @@ impl Scheduler {
         let mut outside = Vec::new();
         for (index, key) in (0..).zip(entry.into_users(&mut self.records)) {
             let user = &self.records[&key];
-            if is_inside(user.fate.hash_key()) {
+            if is_inside(user.completion.hash_key()) {
                 let data_bytes = user.record.data.len();
                 self.shared.counters.count_stored(1, data_bytes);
                 let records = &mut self.records;
@@ -154,24 +156,24 @@ impl Scheduler {
         self.put_again(users, at);
     }
 
-    /// Puts records again that were stored where readers may drop them, if they were not tried enough.
+    /// Puts records again that are in a wrong shard, where readers may drop them. Fails those without attempts left.
     fn put_again(&mut self, users: Vec<RecordKey>, at: &StoredAt) {
-        self.shared.counters.astride.add(users.len());
+        self.shared.counters.put_again.add(users.len());
         let attempts_max = self.shared.options.attempts_max;
         for key in users {
-            let fate = &mut self.records[&key].fate;
-            fate.attempt_landed();
-            if fate.attempts < attempts_max {
+            let completion = &mut self.records[&key].completion;
+            completion.attempt_landed();
+            if completion.attempts < attempts_max {
                 self.unsettled.strays.push(key);
                 continue;
             }
             let shard_id = at.shard_id.clone();
             let failure = AttemptError::WrongShard { shard_id };
-            self.records.take(key).fate.gave_up(failure);
+            self.records.take(key).completion.gave_up(failure);
         }
     }
 
-    /// Sends records again that landed in a wrong shard, unless the shard map that sent them there is still in use.
+    /// Moves strays back to the queues, unless the shard map that sent them to a wrong shard is still in use.
     fn release_strays(&mut self) {
         if !(self.queues.is_placed() && self.refresh.is_under_way()) {
             let strays = std::mem::take(&mut self.unsettled.strays);
@@ -179,7 +181,7 @@ impl Scheduler {
         }
     }
 
-    /// Returns the shards to list now, if any are to be listed.
+    /// Returns the kind of listing to make now, if one is due.
     pub(in crate::put) fn begins_listing(&mut self, now: Instant) -> Option<Listed> {
         if self.queues.lacks_shards() {
             self.refresh.want(now);
@@ -192,19 +194,19 @@ impl Scheduler {
         self.refresh.begin(now).then_some(listed)
     }
 
-    /// A request begins: if no answer holds any more, what is known may be of a stream that is gone.
+    /// Suspects the known shards when a request begins after a rest in which the stream may have been made again.
     pub(in crate::put::scheduler) fn suspect_after_rest(&mut self, now: Instant) {
         if self.answered_from.is_some_and(|at| now >= at + RESTED_MAX) {
             self.unsettled.suspect_at = Some(now);
         }
     }
 
-    /// The stream has answered a call that began at that time.
+    /// Notes that the stream has answered a call that began at that time.
     pub(in crate::put::scheduler) fn note_answer(&mut self, begun_at: Option<Instant>) {
         self.answered_from = self.answered_from.max(begun_at);
     }
 
-    /// The stream's shards were listed, or could not be.
+    /// Takes the end of a listing.
     pub(in crate::put) fn on_shards(
         &mut self,
         listed: Result<Vec<Shard>, Box<ServiceError>>,
@@ -221,7 +223,7 @@ impl Scheduler {
         self.give_budget_back();
     }
 
-    /// The listing of the stream's shards panicked.
+    /// Takes the end of a listing whose task panicked.
     pub(in crate::put) fn on_no_shards(&mut self, now: Instant) {
         self.listing_failed(None, now);
         self.change_queues(now);
@@ -241,8 +243,8 @@ impl Scheduler {
         );
     }
 
-    /// Takes a shard map into use that was read, or does without. To keep an order, not before all that is in flight
-    /// has arrived.
+    /// Takes a new listing into use, or goes on without one. With an order, not before all requests in flight have ended:
+    /// two shards could otherwise get records of one key at the same time.
     pub(in crate::put::scheduler) fn change_queues(&mut self, now: Instant) {
         let is_quiet = self.in_flight == 0 && self.halves.is_empty();
         if self.is_ordered() && !is_quiet {
@@ -278,7 +280,7 @@ impl Scheduler {
         self.release_strays();
     }
 
-    /// Whether the listing may tell of a stream that was gone when the last suspect request began.
+    /// Whether the listing may be of a stream that was deleted before the last suspected request began.
     fn is_outdated(&self) -> bool {
         let suspect_at = self.unsettled.suspect_at;
         let began_at = self.refresh.began_at();
@@ -287,7 +289,7 @@ impl Scheduler {
             .is_some_and(|(at, began)| at >= began + RESTED_MAX)
     }
 
-    /// Whether a landing was contradicted by enough listings. One that no longer is was explained by them.
+    /// Whether enough listings contradict the shard of a record. A doubt that a listing explains is dropped.
     fn is_auto(&mut self) -> bool {
         let Some(doubt) = &mut self.unsettled.doubt else {
             return false;
@@ -300,7 +302,7 @@ impl Scheduler {
         doubt.listings >= AUTO_LISTINGS
     }
 
-    /// The service distributes the records by itself: they are right wherever they are.
+    /// Leaves the placement to a service that distributes records by itself: any shard is right.
     fn leave_to_the_service(&mut self, now: Instant) {
         tracing::info!(stream = %self.shared.target.stream, "the service distributes the records of this stream");
         let auto = Placement::Auto { keyed: 0 };
@@ -312,8 +314,8 @@ impl Scheduler {
         self.release_strays();
     }
 
-    /// No listing was of use. Records that go one by one are right wherever they land: all that is unsettled is put
-    /// again as such.
+    /// Goes on without a shard map, since no listing was of use. Records that go one by one are always in the right shard,
+    /// so all unsettled ones are put again that way.
     fn place_without(&mut self, now: Instant) {
         if self.queues.is_auto() {
             return self.refresh.look_later(now);
@@ -328,8 +330,7 @@ impl Scheduler {
         self.release_strays();
     }
 
-    /// Decides about aggregates in shards that were not listed before, as far as they are now. While the stream may be
-    /// another one, nothing tells.
+    /// Decides about unsettled aggregates whose shards are listed now. Not while the stream may be another one.
     fn settle(&mut self, now: Instant) {
         if self.unsettled.suspect_at.is_some() {
             return;
@@ -348,22 +349,24 @@ impl Scheduler {
         }
     }
 
-    /// Returns the time at which the oldest of the unsettled records was accepted.
+    /// Returns the least time of acceptance among the unsettled records, where that of an aggregate is its youngest
+    /// record's.
     pub(in crate::put::scheduler) fn unsettled_since(&self) -> Option<Instant> {
         let entries = self.unsettled.entries.iter();
         let youngest = entries.filter_map(|(entry, _)| entry.youngest_at(&self.records));
         let strays = self.unsettled.strays.iter();
-        let strays = strays.map(|stray| self.records[stray].fate.entered_at);
+        let strays = strays.map(|stray| self.records[stray].completion.entered_at);
         youngest.chain(strays).min()
     }
 
-    /// Takes the unsettled records that were accepted at `time` or before: an aggregate with its youngest.
+    /// Takes the unsettled records that were accepted at `time` or before. An aggregate is taken as a whole, once its
+    /// youngest record is that old.
     pub(in crate::put::scheduler) fn take_unsettled_until(
         &mut self,
         time: Instant,
     ) -> Vec<RecordKey> {
         let records = &mut self.records;
-        let is_old = |key: &mut RecordKey| records[&*key].fate.entered_at <= time;
+        let is_old = |key: &mut RecordKey| records[&*key].completion.entered_at <= time;
         let mut older: Vec<_> = self.unsettled.strays.extract_if(.., is_old).collect();
         let is_old = |(entry, _): &mut (Entry, StoredAt)| {
             let youngest = entry.youngest_at(records);
@@ -372,19 +375,20 @@ impl Scheduler {
         let entries: Vec<_> = self.unsettled.entries.extract_if(.., is_old).collect();
         for (entry, _) in entries {
             for key in entry.into_users(records) {
-                records[&key].fate.attempt_landed();
+                records[&key].completion.attempt_landed();
                 older.push(key);
             }
         }
         older
     }
 
-    /// Takes the records that wait for a shard map to be sent again.
+    /// Takes the strays, which wait for a shard map.
     pub(in crate::put::scheduler) fn take_strays(&mut self) -> Vec<RecordKey> {
         std::mem::take(&mut self.unsettled.strays)
     }
 
-    /// The stream is gone: one that is made again may have other shards of the same ids.
+    /// Suspects the known shards of a stream that was not found: one that is made again may have other shards of the same
+    /// ids.
     pub(in crate::put::scheduler) fn suspect_shards(&mut self, now: Instant) {
         self.unsettled.suspect_at = Some(now);
         if self.queues.is_placed() {
@@ -392,7 +396,7 @@ impl Scheduler {
         }
     }
 
-    /// Forgets what is unsettled: its records are stored, but maybe not where they belong.
+    /// Forgets the unsettled records. They are stored, but maybe in wrong shards.
     pub(in crate::put::scheduler) fn abandon_unsettled(&mut self) {
         let unsettled = std::mem::take(&mut self.unsettled);
         for (entry, _) in unsettled.entries {

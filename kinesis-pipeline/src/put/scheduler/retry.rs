@@ -13,19 +13,19 @@ use crate::{
 /// The decision about a record whose attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RetryDecision {
-    /// It is sent again after this time.
+    /// Send it again after this time.
     Again(Duration),
-    /// It has been tried enough.
+    /// Give it up: it has been tried enough.
     GiveUp,
-    /// No retry changes the answer.
+    /// Reject it: no retry changes the answer.
     Reject,
 }
 
-/// Decides what becomes of a record.
+/// Decides about a record whose attempt failed.
 ///
-/// `attempts` counts the failed one; `lasted` is how long the same [`Outage`] has kept all requests from the
-/// service; `jitter` is a random number from 0 to 1.
-pub(super) fn verdict(
+/// `attempts` includes the failed one; `lasted` is the time for which the same [`Outage`] has kept all requests from
+/// the service; `jitter` is a random number from 0 to 1.
+pub(super) fn decide(
     options: &PutOptions,
     failure: &AttemptError,
     attempts: u32,
@@ -56,7 +56,7 @@ pub(super) fn verdict(
     RetryDecision::Again(backoff.after(attempts, jitter))
 }
 
-/// Returns the duration of an outage after which all that waits is given up.
+/// Returns the duration of an outage after which all waiting records are given up.
 pub(super) fn outage_max(options: &PutOptions, outage: Outage) -> Duration {
     match outage {
         Outage::Unreachable => options.unreachable_max,
@@ -77,8 +77,8 @@ mod tests {
         AttemptError::Record(Arc::new(EntryFailure::new(code, "")))
     }
 
-    fn verdict_on(failure: &AttemptError, attempts: u32, unreached: Duration) -> RetryDecision {
-        verdict(&PutOptions::new(), failure, attempts, unreached, 1.0)
+    fn decide_on(failure: &AttemptError, attempts: u32, unreached: Duration) -> RetryDecision {
+        decide(&PutOptions::new(), failure, attempts, unreached, 1.0)
     }
 
     #[test]
@@ -89,15 +89,15 @@ mod tests {
             ("ResourceInUseException", 10),
             (throttled, 40),
         ] {
-            let again = verdict_on(&entry(code), 1, Duration::ZERO);
+            let again = decide_on(&entry(code), 1, Duration::ZERO);
             assert_eq!(
                 again,
                 RetryDecision::Again(Duration::from_millis(50)),
                 "{code}"
             );
-            let last = verdict_on(&entry(code), attempts_max - 1, Duration::ZERO);
+            let last = decide_on(&entry(code), attempts_max - 1, Duration::ZERO);
             assert_ne!(last, RetryDecision::GiveUp, "{code}");
-            let over = verdict_on(&entry(code), attempts_max, Duration::ZERO);
+            let over = decide_on(&entry(code), attempts_max, Duration::ZERO);
             assert_eq!(over, RetryDecision::GiveUp, "{code}");
         }
     }
@@ -111,7 +111,7 @@ mod tests {
             "Odd",
         ] {
             assert_eq!(
-                verdict_on(&entry(code), 1, Duration::ZERO),
+                decide_on(&entry(code), 1, Duration::ZERO),
                 RetryDecision::Reject,
                 "{code}"
             );
@@ -127,11 +127,11 @@ mod tests {
             "connection refused",
         )));
         assert!(matches!(
-            verdict_on(&refused, 2, Duration::from_secs(4)),
+            decide_on(&refused, 2, Duration::from_secs(4)),
             RetryDecision::Again(_)
         ));
         assert_eq!(
-            verdict_on(&refused, 2, Duration::from_secs(5)),
+            decide_on(&refused, 2, Duration::from_secs(5)),
             RetryDecision::GiveUp
         );
     }
@@ -141,7 +141,7 @@ mod tests {
         let error = ServiceError::unsigned("PutRecords", "http://x", "busy");
         let unsigned = AttemptError::Request(Arc::new(error));
         let options = PutOptions::new().attempts_max(1);
-        let after = |lasted| verdict(&options, &unsigned, 1, lasted, 1.0);
+        let after = |lasted| decide(&options, &unsigned, 1, lasted, 1.0);
         let (mut lasted, mut waits) = (Duration::ZERO, Vec::new());
         while let RetryDecision::Again(wait) = after(lasted) {
             waits.push(wait);
@@ -163,7 +163,7 @@ mod tests {
             sent: 2,
             answered: 1,
         };
-        assert_eq!(verdict_on(&wrong, 1, Duration::ZERO), RetryDecision::GiveUp);
+        assert_eq!(decide_on(&wrong, 1, Duration::ZERO), RetryDecision::GiveUp);
     }
 
     proptest! {

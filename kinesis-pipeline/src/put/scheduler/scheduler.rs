@@ -25,8 +25,8 @@ use crate::put::{
     shard_map::{refresh::Refresh, shard_map::HASHED_AT_ONCE},
 };
 
-/// The number of retries at which no new records are sent where nothing paces them: a service
-/// that is overrun gets through the old ones first.
+/// The number of waiting retries at which no new records are sent to a service whose shards are not paced: an overrun
+/// service gets through the old records first.
 const RETRY_RECORDS_MAX: usize = REQUEST_RECORDS_MAX;
 /// The same limit in bytes.
 const RETRY_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -36,7 +36,7 @@ const RETRY_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(in crate::put) enum Arrival {
     /// A record to put.
     Put(Queued),
-    /// A flush asks what it has to wait for.
+    /// A flush, which asks for the groups that it has to wait for.
     Flush(oneshot::Sender<Barrier>),
 }
 
@@ -50,7 +50,7 @@ pub(in crate::put) struct Barrier {
 }
 
 impl Arrival {
-    /// There is no state any more that would take it. Whoever waits for it gets an error.
+    /// Fails an arrival that no scheduler can take any more. A dropped reply is an error of the flush.
     pub(in crate::put) fn refused(self, shared: &Shared) {
         if let Self::Put(user) = self {
             user.refused(shared);
@@ -61,9 +61,9 @@ impl Arrival {
 /// The timer of the driver.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::put) struct Wake {
-    /// Something is to be done then although nothing happens before.
+    /// The time at which the driver has work even without an event.
     pub(in crate::put) at: Option<Instant>,
-    /// Single puts change nothing before that time.
+    /// Whether single puts need not wake the driver before that time.
     pub(in crate::put) coalesces: bool,
 }
 
@@ -86,31 +86,30 @@ pub(in crate::put) struct Wake {
 #[derive(Debug)]
 pub(in crate::put) struct Scheduler {
     pub(super) shared: Arc<Shared>,
-    /// The queue of the pipeline: puts leave their records here.
+    /// The receiving end of the pipeline's queue.
     pub(super) inbox: mpsc::Receiver<Arrival>,
-    /// The number of records that were taken from it.
+    /// The number of records that were taken from the queue.
     pub(super) taken: u64,
     pub(super) records: RecordSlab,
-    /// Records to be sent, those that were sent before first.
+    /// Records to send, retried ones first.
     pub(super) queues: ShardQueues,
-    /// Records that wait until they may be sent again.
+    /// Records that wait until their back-off is over.
     pub(super) retry_queue: RetryQueue,
-    /// Requests that were cut in two after the service refused them; each is sent as it is.
+    /// The halves of requests that the service refused as a whole. Each is sent as it is.
     pub(super) halves: VecDeque<Vec<Entry>>,
     pub(super) unsettled: Unsettled,
-    /// The time at which the last call began that the stream has answered; `None` before the first.
+    /// The begin of the last call that the stream has answered; `None` before the first.
     pub(super) answered_from: Option<Instant>,
     pub(super) refresh: Refresh,
     pub(super) in_flight: usize,
-    /// A request did not come back, so that its records have no keys.
+    /// Whether the task of a request was lost, with the keys of its records.
     pub(super) lost: bool,
     /// The outage that keeps all requests from the service, with its begin; `None` if the last one reached it.
     pub(super) outage: Option<(Outage, Instant)>,
-    /// A request was answered since the last one was cut.
+    /// Whether a request was answered since the last one was built.
     pub(super) answered: bool,
     pub(super) flush_groups: FlushGroups,
-    /// The room of records that were stored, given back after each event at once: whoever waits for room
-    /// takes part in every return of it.
+    /// The budget of records that were stored, given back once after each event: each return may wake waiting puts.
     pub(super) freed: Charge,
     /// Cached result of `next_wake`; cleared by any event that could change it.
     pub(super) cached_wake: Option<Wake>,
@@ -145,7 +144,7 @@ impl Scheduler {
         }
     }
 
-    /// Takes over what puts have left in the queue. Room bounds how much that is.
+    /// Takes the records and flushes from the queue. The memory budget bounds their number.
     pub(in crate::put) fn take_new(&mut self) {
         loop {
             match self.inbox.try_recv() {
@@ -158,7 +157,7 @@ impl Scheduler {
                 }
                 Ok(Arrival::Flush(reply)) => {
                     self.invalidate_wake();
-                    // Whoever waited for the flush may be gone.
+                    // The future of the flush may have been dropped.
                     let _ = reply.send(Barrier {
                         taken: self.taken,
                         ends: self.flush_groups.close(),
@@ -176,7 +175,7 @@ impl Scheduler {
         }
     }
 
-    /// Records have come: they may have to be sent at once, or not before the first has waited for others.
+    /// Adjusts the cached wake to new records: they may have to be sent at once, or when the first has lingered.
     fn note_arrivals(&mut self, entered_at: Instant, filled: bool) {
         let options = &self.shared.options;
         let waits = !options.eager && self.queues.is_placed();
@@ -194,12 +193,12 @@ impl Scheduler {
         }
     }
 
-    /// Something has happened that may call for something to be done.
+    /// Drops the cached wake, because of an event that may change it.
     pub(in crate::put) fn invalidate_wake(&mut self) {
         self.cached_wake = None;
     }
 
-    /// Whether there is nothing to do but to wait.
+    /// Whether no event has changed the wake since it was computed, so that there is nothing to do but to wait.
     pub(in crate::put) fn has_cached_wake(&self) -> bool {
         self.cached_wake.is_some()
     }
@@ -214,7 +213,7 @@ impl Scheduler {
             && !self.unsettled.has_records()
     }
 
-    /// The next request to send now, if one is to be sent.
+    /// Returns the next request to send now, if one is ripe and may be sent.
     pub(in crate::put) fn next_request(&mut self, now: Instant) -> Option<Request> {
         let due = self.retry_queue.take_due(now);
         self.queues.push_first(due, &self.records);
@@ -259,7 +258,7 @@ impl Scheduler {
         (!request.is_empty()).then_some(request)
     }
 
-    /// Whether nothing is gained by gathering more records.
+    /// Whether waiting records are sent without lingering.
     fn flushes_now(&mut self) -> bool {
         let full = self.queues.fills_a_request();
         let eager = self.shared.options.eager;
@@ -276,8 +275,8 @@ impl Scheduler {
         self.shared.options.order == Order::PerKey
     }
 
-    /// To keep the order of a key that moves to another shard, nothing is sent until all that is in flight
-    /// has arrived and the new map is known.
+    /// Whether sending pauses because the shard map changes. To keep the order of a key that moves to another shard,
+    /// nothing is sent until all requests in flight have ended and the new map is known.
     fn is_changing_queues(&self) -> bool {
         self.is_ordered() && self.queues.is_placed() && self.refresh.is_under_way()
     }
@@ -334,12 +333,12 @@ impl Scheduler {
             }
             for user in old {
                 self.shared.counters.expired.add(1);
-                self.records.take(user).fate.expired(now);
+                self.records.take(user).completion.expired(now);
             }
         }
     }
 
-    /// Resets what only a continuous run knows: the next put tries the endpoint anew.
+    /// Resets what holds for one run of the driver only. The next put tries the endpoint anew.
     pub(in crate::put) fn parked(&mut self) {
         self.outage = None;
         self.records.park();
@@ -351,8 +350,8 @@ impl Scheduler {
         self.shared.budget.give_back(freed);
     }
 
-    /// Forgets what only a running driver can have, and gives back the records that it will not send, or does not
-    /// know the end of.
+    /// Resets the state after a driver was dropped with its requests in flight. Returns all records, to be failed by the
+    /// caller: those that were not sent, and those whose outcome is not known.
     pub(in crate::put) fn abandon(&mut self, now: Instant) -> Vec<PendingRecord> {
         self.take_new();
         self.invalidate_wake();

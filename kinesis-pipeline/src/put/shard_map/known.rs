@@ -1,14 +1,15 @@
-//! The shards that were ever listed: their hash-key ranges tell whether a shard takes the records that it stored.
+//! The shards that were ever listed, with their ranges of hash keys: by them a shard takes the records that it stored,
+//! or is the wrong one.
 
 use std::collections::BTreeMap;
 
 use crate::shard::{HashKey, HashKeyRange, SequenceNumber, Shard, ShardId};
 
-/// The most closed shards that are remembered; the oldest are forgotten first.
+/// The largest number of closed shards that are remembered. The oldest are forgotten first.
 const CLOSED_SHARDS_MAX: usize = 10_000;
 
-/// The shards of a stream, open and closed. Within one stream a shard's range never changes and its id is never used
-/// again.
+/// The shards of a stream, open and closed. Within one stream, a shard's range never changes and its id is never
+/// reused.
 #[derive(Debug, Default)]
 pub(in crate::put) struct KnownShards {
     /// Ids grow with age, so the first are the oldest.
@@ -18,13 +19,13 @@ pub(in crate::put) struct KnownShards {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct KnownShard {
     range: HashKeyRange,
-    /// Tells a shard from that of the same id in a stream that had the name before.
+    /// The first sequence number, which tells a shard from one of the same id in an earlier stream of the name.
     starting_sequence_number: SequenceNumber,
     /// Whether the last listing had it as an open shard.
     is_open: bool,
 }
 
-/// A verdict on the shard that stored a Kinesis record.
+/// A judgement of the shard that stored a Kinesis record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::put) enum Landing {
     /// The shard that the record was sent to.
@@ -35,15 +36,15 @@ pub(in crate::put) enum Landing {
     WrongShard,
     /// A shard that was never listed.
     UnknownShard,
-    /// A shard that does not even take the hash key that the record was sent with: the service distributes the records
-    /// of this stream by itself, or the stream was made again with other shards.
+    /// A shard that does not take the hash key that the record was sent with: the service distributes the records of this
+    /// stream by itself, or the stream was made again with other shards.
     Unkeyed,
 }
 
 impl KnownShards {
-    /// Adds the shards of a listing. Returns whether it shows an open shard that was not known.
+    /// Adds the shards of a listing. Returns whether it has an open shard that was not known.
     ///
-    /// A shard that differs from the known one of its id belongs to another stream: nothing that was known holds.
+    /// A shard that differs from the known one of its id belongs to another stream. Then all known shards are forgotten.
     pub(in crate::put) fn note(&mut self, listed: &[Shard]) -> bool {
         let differs = |shard: &Shard| {
             let known = self.shards.get(&shard.id);
@@ -77,7 +78,7 @@ impl KnownShards {
         });
     }
 
-    /// The hash keys that a shard takes, if it is known.
+    /// Returns the range of hash keys of a shard, if the shard is known.
     pub(in crate::put) fn range_of(&self, id: &ShardId) -> Option<HashKeyRange> {
         self.shards.get(id).map(|known| known.range)
     }
@@ -88,7 +89,7 @@ impl KnownShards {
             .is_some_and(|range| !range.contains(hash_key))
     }
 
-    /// Judges where a Kinesis record landed that holds user records of these hash keys: it was sent with the first.
+    /// Judges the shard of a Kinesis record with user records of these hash keys. It was sent with the first of them.
     pub(in crate::put) fn landing(&self, shard_id: &ShardId, hash_keys: &[HashKey]) -> Landing {
         let sent_with = hash_keys.first().copied().unwrap_or(HashKey::MIN);
         match self.range_of(shard_id) {

@@ -1,8 +1,8 @@
 //! The map from hash keys to shards.
 //!
-//! - `shard_map`: the map, and where a stored record landed by it.
-//! - `refresh`: when to list the shards again: a token bucket of listings.
-//! - `known`: the range of each shard that was ever listed, open or closed.
+//! - `shard_map`: the map of open shards, and the placement of records by it.
+//! - `refresh`: when to list the shards again, with intervals and back-off.
+//! - `known`: the range of each shard that was ever listed, and the judgement of where a record landed.
 
 pub(super) mod known;
 pub(super) mod refresh;

@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use crate::{service::ErrorClass, shard::Shard};
 
-/// A map that proves wrong again so soon is read again only after this time.
+/// The shortest time between two listings: a map that proves wrong again is not listed before.
 const INTERVAL_MIN: Duration = Duration::from_millis(200);
-/// A stream whose shards could not be listed is asked again after this time ...
+/// The time after which a listing that was given up is tried again ...
 const FAILED_AGAIN: Duration = Duration::from_secs(5);
-/// ... and after this time if the listing was refused.
+/// ... and the time if it was refused for good.
 const REFUSED_AGAIN: Duration = Duration::from_mins(1);
 /// The time between two listings while the service distributes the records by itself.
 const AUTO_AGAIN: Duration = Duration::from_secs(10);
@@ -18,27 +18,27 @@ const AUTO_AGAIN: Duration = Duration::from_secs(10);
 const FAILURES_MAX: u32 = 5;
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 
-/// The progress of a listing.
+/// The timing and progress of listings.
 #[derive(Debug)]
 pub(in crate::put) struct Refresh {
     step: Step,
-    /// Listings in a row that failed, or did not tell what was asked for.
+    /// The number of listings in a row that failed, or did not have the shards that were looked for.
     failures: u32,
-    /// The time at which the last reading began.
+    /// The begin of the last listing.
     began_at: Option<Instant>,
-    /// The map is not read before.
+    /// The time before which no listing begins.
     not_before: Option<Instant>,
 }
 
 #[derive(Debug)]
 enum Step {
-    /// The map is right, as far as is known.
+    /// Nothing to do: the map is right as far as is known.
     Idle,
-    /// The map is to be read.
+    /// A listing begins at this time.
     Wanted(Instant),
-    /// The map is being read.
+    /// A listing is under way.
     Reading,
-    /// The map was read, or given up, and that is not in use yet.
+    /// A listing has ended, and its result was not taken yet.
     Ended(Listing),
 }
 
@@ -47,7 +47,7 @@ enum Step {
 pub(in crate::put) enum Listing {
     /// The shards as they were listed.
     Shards(Vec<Shard>),
-    /// No listing was of use.
+    /// No listing was of use: they failed, or did not have the shards that were looked for.
     Failed,
 }
 
@@ -61,20 +61,20 @@ impl Refresh {
         }
     }
 
-    /// The map is wrong or absent.
+    /// Asks for a listing, as the map is wrong or absent.
     pub(in crate::put) fn want(&mut self, now: Instant) {
         if let Step::Idle = self.step {
             self.step = Step::Wanted(self.not_before.map_or(now, |time| time.max(now)));
         }
     }
 
-    /// The service distributes the records by itself: whether that is still so is looked at later.
+    /// Asks for a later listing, which checks whether the service still distributes records by itself.
     pub(in crate::put) fn look_later(&mut self, now: Instant) {
         self.settled(now);
         self.step = Step::Wanted(now + AUTO_AGAIN);
     }
 
-    /// Whether to begin reading now.
+    /// Begins a listing if one is due. Returns whether it did.
     pub(in crate::put) fn begin(&mut self, now: Instant) -> bool {
         let due = matches!(self.step, Step::Wanted(at) if at <= now);
         if due {
@@ -101,24 +101,24 @@ impl Refresh {
         matches!(self.step, Step::Reading)
     }
 
-    /// Whether another map is to be expected.
+    /// Whether a new map will come.
     pub(in crate::put) fn is_under_way(&self) -> bool {
         !matches!(self.step, Step::Idle)
     }
 
-    /// The map was read.
+    /// Takes the shards of a listing.
     pub(in crate::put) fn read(&mut self, shards: Vec<Shard>) {
         self.step = Step::Ended(Listing::Shards(shards));
     }
 
-    /// The map that was taken tells all that was asked for.
+    /// Notes that the listing has all that was looked for.
     pub(in crate::put) fn settled(&mut self, now: Instant) {
         self.failures = 0;
         self.not_before = Some(now + INTERVAL_MIN);
     }
 
-    /// The map could not be read, or does not tell what was asked for. Returns whether it will be tried again soon;
-    /// otherwise [`take`](Self::take) tells that no listing was of use.
+    /// Notes a listing that failed or does not have the shards that were looked for. Returns whether another one follows
+    /// soon; otherwise [`take`](Self::take) returns [`Listing::Failed`].
     pub(in crate::put) fn failed(&mut self, class: ErrorClass, now: Instant) -> bool {
         self.failures += 1;
         if class.may_pass_after(self.failures) && self.failures < FAILURES_MAX {
@@ -131,7 +131,7 @@ impl Refresh {
         false
     }
 
-    /// Takes the map that was read, or the news that there is none.
+    /// Takes the result of the last listing.
     pub(in crate::put) fn take(&mut self) -> Option<Listing> {
         match std::mem::replace(&mut self.step, Step::Idle) {
             Step::Ended(listing) => Some(listing),
@@ -150,7 +150,7 @@ impl Refresh {
     }
 }
 
-/// A stream that is not there may be made at any time.
+/// Returns the wait before the next listing. A stream that is not found may be created at any time.
 fn wait_after(class: ErrorClass) -> Duration {
     if class.may_pass() || class == ErrorClass::NotFound {
         FAILED_AGAIN

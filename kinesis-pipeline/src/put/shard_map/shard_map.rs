@@ -1,4 +1,4 @@
-//! The map from hash keys to shards, and the verdict on where a record landed.
+//! The shard map: from hash keys to shards, and the placement of records by it.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -11,7 +11,7 @@ use crate::{
 /// The number of partition keys that are hashed at a time: a multiple of the SIMD lanes.
 pub(in crate::put) const HASHED_AT_ONCE: usize = 8 * digest::LANES;
 
-/// Finds the hash key of each record from this one on: its explicit one, or that of its partition key.
+/// Finds the hash key of each record from index `from` on: its explicit one, or the MD5 of its partition key.
 pub(in crate::put) fn find_hash_keys(users: &mut VecDeque<PendingRecord>, from: usize) {
     let mut keys = Vec::with_capacity(users.len() - from);
     for user in users.range(from..) {
@@ -23,30 +23,30 @@ pub(in crate::put) fn find_hash_keys(users: &mut VecDeque<PendingRecord>, from: 
     for user in users.range_mut(from..) {
         let explicit = user.record.explicit_hash_key;
         let hash_key = explicit.or_else(|| digests.next().map(HashKey::of_digest));
-        user.fate.place_by(hash_key.unwrap_or(HashKey::MIN));
+        user.completion.place_by(hash_key.unwrap_or(HashKey::MIN));
     }
 }
 
-/// A way to find the queue of a record.
+/// The way to find the queue of a record.
 #[derive(Debug)]
 pub(in crate::put) enum Placement {
-    /// There is one queue, and no shard is ever looked for.
+    /// One queue; records are not placed by shard.
     Never,
-    /// The shards could not be listed, or the listing proved wrong: there is one queue until they are listed again.
+    /// One queue until the shards are listed: they could not be, or the listing proved wrong.
     Unlisted,
-    /// The service distributes the records by itself: there is one queue.
+    /// One queue: the service distributes the records by itself.
     Auto {
         /// The number of Kinesis records in a row that landed in a shard that takes their hash key.
         keyed: u32,
     },
-    /// The shard map is not known yet.
+    /// No queue yet: the first shard map is awaited.
     Awaited,
-    /// By the hash key of the record.
+    /// One queue for each shard, found by the record's hash key.
     ByShard(ShardMap),
 }
 
 impl Placement {
-    /// The queue of a record with this hash key; `None` while the shard map is awaited.
+    /// Returns the queue of a record with this hash key; `None` while the shard map is awaited.
     pub(in crate::put) fn index_of(&self, hash_key: HashKey) -> Option<usize> {
         match self {
             Self::Never | Self::Unlisted | Self::Auto { .. } => Some(0),
@@ -61,17 +61,17 @@ impl Placement {
     }
 }
 
-/// The open shards of a stream by their hash keys. Each hash key is in the range of the shard that it is looked up to.
+/// The open shards of a stream by hash key. Their ranges leave no hash key out.
 #[derive(Clone, Debug, Default)]
 pub(in crate::put) struct ShardMap {
-    /// By the start of the range.
+    /// The shards, sorted by the start of their ranges.
     shards: Vec<(HashKeyRange, ShardId)>,
-    /// The starts alone: every record is looked up in them.
+    /// The starts alone, in which every record is looked up: they fit into fewer cache lines.
     starts: Vec<HashKey>,
 }
 
 impl ShardMap {
-    /// The map of the open shards among these; `None` if they leave hash keys out, as a listing does that was made
+    /// Makes the map of the open shards among these. `None` if they leave hash keys out, as in a listing that was made
     /// while shards were replaced.
     pub(in crate::put) fn of(shards: &[Shard]) -> Option<Self> {
         let parents: HashSet<_> = shards.iter().flat_map(Shard::parents).collect();
@@ -82,20 +82,20 @@ impl ShardMap {
         let mut shards: Vec<_> = open
             .map(|shard| (shard.hash_key_range, shard.id.clone()))
             .collect();
-        // Where a server leaves the parents out, the younger of two shards that begin together wins.
+        // If a server leaves the parents out of a listing, the younger of two shards with one start wins.
         shards.sort_by(|(a, a_id), (b, b_id)| (a.start, a_id).cmp(&(b.start, b_id)));
         let starts = shards.iter().map(|(range, _)| range.start).collect();
         are_whole(&shards).then_some(Self { shards, starts })
     }
 
-    /// The ids of the shards, in the order of their indices.
+    /// Returns the ids of the shards, in the order of their indices.
     pub(in crate::put) fn ids(&self) -> impl Iterator<Item = &ShardId> {
         self.shards.iter().map(|(_, id)| id)
     }
 
-    /// The index of the shard that takes this hash key.
+    /// Returns the index of the shard that takes this hash key.
     pub(in crate::put) fn index_of(&self, key: HashKey) -> usize {
-        // Most streams have shards of one size.
+        // The shards of most streams have equal ranges, so the index is mostly the key's part of the key space.
         let guess = ((key.value() >> 64) * self.starts.len() as u128) >> 64;
         let guess = usize::try_from(guess).unwrap_or(0);
         let is_right = self.starts.get(guess).is_some_and(|start| *start <= key)

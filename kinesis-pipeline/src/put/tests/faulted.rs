@@ -104,26 +104,26 @@ async fn fault_run(run: FaultRun) -> usize {
         assert!(is_kept, "seed {seed}: {number} is outside of its shard");
         assert!(!run.whole || stored.is_whole(), "seed {seed}");
     }
-    let astride = usize::try_from(producer.stats().records_put_astride).unwrap();
+    let put_again = usize::try_from(producer.stats().records_put_again).unwrap();
     let duplicates = log.users().count() - RECORDS;
     assert!(
-        duplicates <= network.lost_records() + astride,
+        duplicates <= network.lost_records() + put_again,
         "seed {seed}"
     );
     assert!(
-        run.aggregate || astride == 0,
+        run.aggregate || put_again == 0,
         "seed {seed}: alone, a record is right"
     );
     if order == Order::PerKey {
         assert_order(log.users(), seed);
     }
     producer.close().await.unwrap();
-    astride
+    put_again
 }
 
 #[tokio::test(start_paused = true)]
 async fn under_faults_and_reshards_every_record_is_stored_where_its_receipt_says() {
-    let mut astride = 0;
+    let mut put_again = 0;
     for seed in 0..16 {
         let (aggregate, whole) = (seed % 4 > 0, seed % 4 == 3);
         let run = FaultRun {
@@ -132,9 +132,12 @@ async fn under_faults_and_reshards_every_record_is_stored_where_its_receipt_says
             whole,
             ..FAULT_RUN
         };
-        astride += fault_run(run).await;
+        put_again += fault_run(run).await;
     }
-    assert!(astride > 500, "{astride}: reshards left nothing astride");
+    assert!(
+        put_again > 500,
+        "{put_again}: reshards left nothing in a wrong shard"
+    );
 }
 
 #[tokio::test(start_paused = true)]

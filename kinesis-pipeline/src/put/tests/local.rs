@@ -162,12 +162,12 @@ fn add_faults(kinesis: &LocalKinesis, answers_lost: f64) {
     faults.add(delay.probability(0.5).always()).unwrap();
 }
 
-/// A record is stored twice only if it was sent twice, and without lost answers only if it was astride.
+/// A record is stored twice only if it was sent twice, and without lost answers only if it was put again.
 fn assert_duplicates(
     run: FaultRun,
     stored: &[(Position, EncodedRecord)],
     receipts: &[Receipt],
-    astride: u64,
+    put_again: u64,
 ) {
     let seed = run.seed;
     let distinct: HashSet<_> = receipts.iter().map(Receipt::position).collect();
@@ -178,8 +178,8 @@ fn assert_duplicates(
         .count();
     if run.answers_lost == 0.0 {
         assert!(
-            duplicates as u64 <= astride,
-            "seed {seed}: {duplicates}, {astride} astride"
+            duplicates as u64 <= put_again,
+            "seed {seed}: {duplicates}, {put_again} put again"
         );
     }
     // Each position beyond the receipts is an attempt that was repeated.
@@ -245,8 +245,8 @@ async fn fault_run(run: FaultRun) {
             .expect("a record at the receipt");
         assert_eq!(*found, numbered(number % FAULT_KEYS, number), "seed {seed}");
     }
-    let astride = producer.stats().records_put_astride;
-    assert_duplicates(run, &stored, &receipts, astride);
+    let put_again = producer.stats().records_put_again;
+    assert_duplicates(run, &stored, &receipts, put_again);
     if order == Order::PerKey {
         let users: Vec<_> = stored.into_iter().map(|(_, user)| user).collect();
         assert_order(&users, seed);
@@ -268,7 +268,7 @@ async fn under_faults_limits_and_reshards_every_receipt_points_at_its_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_lost_answers_only_what_a_reshard_put_astride_is_stored_twice() {
+async fn without_lost_answers_only_what_a_reshard_left_in_a_wrong_shard_is_stored_twice() {
     let seed = 6;
     let answers_lost = 0.0;
     fault_run(FaultRun {

@@ -133,7 +133,7 @@ async fn a_split_stores_only_those_records_twice_that_were_outside_of_their_shar
     pending.extend(put(&producer, 1_000..3_000).await);
     let receipts = receipts(pending).await;
     let duplicates = check(&stream, &receipts).await;
-    let again = producer.stats().records_put_astride;
+    let again = producer.stats().records_put_again;
     assert_eq!(duplicates as u64, again);
     let resent = receipts.iter().filter(|(_, receipt)| receipt.attempts > 1);
     assert_eq!(

@@ -6,7 +6,7 @@ use crate::{cbor::Scanner, json::Malformed};
 /// The text that replaces an empty body in errors, as other SDKs write it.
 const ERROR_TYPE: &str = "x-amzn-errortype";
 
-/// The error of this answer in JSON, which the SDK reads; `None` if the body is not in CBOR.
+/// Rewrites an error in CBOR as one in JSON, which the SDK reads; `None` if the body is not CBOR.
 pub(crate) fn error_in_json(response: &Response) -> Option<Response> {
     let body = response.body().bytes().unwrap_or_default();
     let (code, message) = error(body).ok()?;
@@ -19,7 +19,7 @@ pub(crate) fn error_in_json(response: &Response) -> Option<Response> {
     Some(converted)
 }
 
-/// The code and the words of an error, under the names that they have in JSON.
+/// Reads the code and the message of an error.
 fn error(body: &[u8]) -> Result<(Option<String>, Option<String>), Malformed> {
     let (mut kind, mut code, mut message) = (None, None, None);
     let mut scanner = Scanner::new(body);

@@ -1,5 +1,5 @@
-//! `PutRecords` with `DryRun`: the service checks permission and input, stores nothing, and answers with an error of its
-//! own.
+//! `PutRecords` with `DryRun`: the service checks permission and input, stores nothing, and answers with an error code
+//! of its own.
 
 use aws_sdk_kinesis::{primitives::Blob, types::PutRecordsRequestEntry};
 
@@ -8,11 +8,11 @@ use crate::service::{PutCheck, PutRecords, ServiceError};
 
 const OPERATION: &str = "PutRecords";
 
-/// The code of the answer that says yes.
+/// The error code that means that the put would be allowed.
 const ALLOWED: &str = "DryRunOperationException";
 
-/// The hosts of the service itself. Others are not asked: one that does not know `DryRun` ignores it and stores the
-/// records.
+/// The domains of the service itself. Other hosts are not asked: a server that does not know `DryRun` ignores it and
+/// stores the records.
 const HOSTS: [&str; 3] = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
 
 pub(super) async fn send(aws: &AwsKinesis, call: PutRecords) -> Result<PutCheck, ServiceError> {
@@ -34,7 +34,7 @@ async fn ask(aws: &AwsKinesis, call: PutRecords) -> Result<PutCheck, ServiceErro
         let entry = PutRecordsRequestEntry::builder()
             .data(Blob::new(record.data.clone()))
             .partition_key(record.partition_key.as_str());
-        // All that it asks for is set.
+        // All mandatory fields are set.
         entry.build().ok()
     });
     let sent = aws

@@ -10,14 +10,14 @@ use aws_sdk_kinesis::{
 use super::{AwsKinesis, credentials::Credentials};
 use crate::{service::StreamId, stream::KinesisStream};
 
-/// How long the environment may take to give a region and then credentials. The SDK gives up on credentials
-/// after the same time at each call.
+/// The time limit for finding a region, and again for finding credentials. The SDK gives up on credentials after the
+/// same time at each call.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A source of credentials that failed is asked again after this time.
+/// The wait before a source of credentials that failed is asked again.
 const RESOLVE_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
-/// How to reach Amazon Kinesis; what is not set comes from the environment, as for every AWS tool:
-/// environment variables, the profile files, the role of the container or machine.
+/// The options of a connection to Amazon Kinesis. Options that are not set come from the environment, as for every AWS
+/// tool: environment variables, the profile files, the role of the container or machine.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,13 +40,13 @@ pub struct ConnectOptions {
 }
 
 impl ConnectOptions {
-    /// Everything from the environment.
+    /// Returns options that take everything from the environment.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Everything from the environment, except the region of a stream that goes by its ARN.
+    /// Returns options that take everything from the environment, except the region if the stream is named by its ARN.
     ///
     /// # Errors
     /// [`ConnectError::InvalidArn`].
@@ -58,42 +58,40 @@ impl ConnectOptions {
         })
     }
 
-    /// The region, such as `eu-west-1`; from the environment by default.
+    /// Sets the region, such as `eu-west-1`. Default: from the environment.
     #[must_use]
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
         self
     }
 
-    /// The URL of the service; from the environment (`AWS_ENDPOINT_URL_KINESIS`, `AWS_ENDPOINT_URL`) or else
-    /// that of the region by default.
+    /// Sets the URL of the service. Default: from the environment (`AWS_ENDPOINT_URL_KINESIS`, `AWS_ENDPOINT_URL`), or else
+    /// the URL of the region.
     #[must_use]
     pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
         self.endpoint_url = Some(url.into());
         self
     }
 
-    /// The profile of the AWS configuration files; from `AWS_PROFILE` or else `default` by default.
+    /// Sets the profile of the AWS configuration files. Default: from `AWS_PROFILE`, or else `default`.
     #[must_use]
     pub fn profile(mut self, profile: impl Into<String>) -> Self {
         self.profile = Some(profile.into());
         self
     }
 
-    /// The HTTP client of all calls, those for credentials too; the SDK's own of the feature `https` by default. It
-    /// decides on TLS, proxies and certificates: the crate `aws-smithy-http-client` builds some, and the trait is for
-    /// one of yours.
+    /// Sets the HTTP client of all calls, those for credentials too. It decides about TLS, proxies and certificates: use
+    /// one from the crate `aws-smithy-http-client`, or implement the trait. Default: the SDK's own, with the feature
+    /// `https`.
     ///
-    /// Without the feature `https` there is no other, and no TLS library in the program.
+    /// Without the feature `https` there is no default, and no TLS library in the program.
     #[must_use]
     pub fn http_client(mut self, client: impl HttpClient + 'static) -> Self {
         self.http_client = Some(client.into_shared());
         self
     }
 
-    /// Finds region and credentials, each within 5 seconds. It makes no call to Kinesis.
-    ///
-    /// Cancel safe: nothing is kept.
+    /// Connects: finds region and credentials, each within 5 seconds. It makes no call to Kinesis. Cancel safe.
     ///
     /// # Errors
     /// [`ConnectError`]: there is no region, or there are no credentials, or there is no HTTP client.
@@ -102,7 +100,7 @@ impl ConnectOptions {
         Ok(AwsKinesis::new(&Client::new(&config)))
     }
 
-    /// The settings that the client of every service is made from.
+    /// Loads the settings for the SDK's client of any service.
     pub(crate) async fn load(self) -> Result<SdkConfig, ConnectError> {
         if let Some(url) = self.endpoint_url.as_deref().filter(|url| !is_http(url)) {
             let url = url.to_owned();
@@ -171,7 +169,7 @@ async fn check_credentials(config: &SdkConfig) -> Result<(), ConnectError> {
     }
 }
 
-/// Why a stream on AWS cannot be reached from here.
+/// An error of connecting to a stream on AWS.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -184,14 +182,14 @@ pub enum ConnectError {
     #[error("{}", Credentials::of_source(source.as_deref()))]
     #[non_exhaustive]
     Credentials {
-        /// What a source of credentials said that should have had some.
+        /// The error of a source that should have had credentials.
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// The source of the credentials failed, and did again until the time was over.
+    /// The source of the credentials failed again and again until the time was over.
     #[error("{}", Credentials::Unavailable)]
     #[non_exhaustive]
     CredentialsUnavailable {
-        /// What it said.
+        /// Its last error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// There is no HTTP client: the library was built without its feature `https`, and was given none.
@@ -203,7 +201,7 @@ pub enum ConnectError {
     #[error("`{url}` is not an endpoint: write a URL such as `http://127.0.0.1:4567`")]
     #[non_exhaustive]
     InvalidEndpointUrl {
-        /// What was given.
+        /// The value that was given.
         url: String,
     },
     /// The ARN is not that of a stream.
@@ -212,7 +210,7 @@ pub enum ConnectError {
     )]
     #[non_exhaustive]
     InvalidArn {
-        /// What was given.
+        /// The value that was given.
         arn: String,
     },
 }
@@ -238,11 +236,11 @@ impl ConnectError {
 }
 
 impl<R> KinesisStream<R> {
-    /// A stream on AWS, by name or ARN: credentials and region come from the environment, as for every AWS
-    /// tool, the region of an ARN from the ARN.
+    /// Connects to a stream on AWS, by name or ARN. Credentials and region come from the environment, as for every AWS
+    /// tool; the region of an ARN comes from the ARN.
     ///
-    /// It finds the credentials, within 5 seconds, but makes no call to Kinesis: whether the stream exists
-    /// shows at the first put or read. Cancel safe.
+    /// It finds the credentials within 5 seconds, but makes no call to Kinesis: a missing stream is reported by the first
+    /// put or read. Cancel safe.
     ///
     /// # Errors
     /// [`ConnectError`]: there is no region, or there are no credentials.
@@ -261,7 +259,7 @@ impl<R> KinesisStream<R> {
         Ok(Self::with_service(Arc::new(service), stream))
     }
 
-    /// A stream behind a client of yours, by name or ARN. No call is made.
+    /// Makes a handle of a stream, by name or ARN, that uses your client of the SDK. It makes no call.
     ///
     /// The client's configuration is kept, except that retries are off and absent time-outs are set: see
     /// [`AwsKinesis`].
@@ -284,7 +282,7 @@ impl<R> KinesisStream<R> {
     }
 }
 
-/// The region in an ARN (`arn:partition:kinesis:region:account:stream/name`); `None` for a name.
+/// Returns the region in an ARN (`arn:partition:kinesis:region:account:stream/name`); `None` for a name.
 fn region_of(stream: &StreamId) -> Result<Option<String>, ConnectError> {
     let Some(arn) = stream.arn() else {
         return Ok(None);

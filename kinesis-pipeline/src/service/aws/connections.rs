@@ -2,23 +2,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_kinesis::Client;
 
-/// The number of subscriptions that share an HTTP/2 connection: servers allow a connection 100 or more requests at a time,
-/// and hold the next one back until an earlier one has ended, which for a subscription takes minutes.
+/// The number of subscriptions that share an HTTP/2 connection. Servers allow 100 or more requests at a time on a
+/// connection, and hold back the next one until an earlier one has ended: minutes, if that is a subscription.
 const SUBSCRIPTIONS_MAX: usize = 50;
 
-/// The connections of subscriptions, apart from those of all other calls: a subscription that is not read from
-/// holds back whatever shares its connection.
+/// The connections of subscriptions. They are apart from those of all other calls: a subscription that is not read
+/// holds back the other requests of its connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Connections {
-    /// Each client has one connection; its token is held once here and once by each of its subscriptions.
+    /// The clients, each with one connection. A token is held once here and once by each subscription of the client.
     clients: Arc<Mutex<Vec<(Client, Token)>>>,
 }
 
-/// Keeps the place of one subscription.
+/// A place on a connection, held by a subscription for its life.
 pub(super) type Token = Arc<()>;
 
 impl Connections {
-    /// A client for one more subscription, which keeps the token for its life. New ones are made like `model`.
+    /// Returns a client for one more subscription, with the token that the subscription holds. New clients are made like
+    /// `model`.
+    ///
+    /// The count of a token may fall while it is read, when a subscription ends on another thread. Then a connection looks
+    /// fuller than it is, and one more is opened: never too few.
     pub(super) fn client(&self, model: &Client) -> (Client, Token) {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let with_room = clients

@@ -21,7 +21,7 @@ pub(super) fn description(from: types::ConsumerDescription) -> Consumer {
     }
 }
 
-/// A status that this version does not know is one of a consumer that cannot subscribe yet.
+/// Converts a status. An unknown one is that of a consumer that cannot subscribe yet.
 fn status(from: &types::ConsumerStatus) -> ConsumerStatus {
     match from {
         types::ConsumerStatus::Active => ConsumerStatus::Active,

@@ -1,6 +1,6 @@
-//! Calls that could not be signed, sorted into what passes and what does not.
+//! Errors of calls that could not be signed: those that pass, and those that do not.
 //!
-//! Most sources of credentials are services: one that is slow or fails for a moment is no reason to give up.
+//! Most sources of credentials are services. One that is slow or fails for a moment is worth a retry.
 
 use std::{error::Error, fmt};
 
@@ -8,15 +8,15 @@ use aws_credential_types::provider::error::CredentialsError;
 
 use super::error::cause;
 
-/// What to set when there are no credentials.
+/// The advice for a user without credentials.
 const HELP: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run where a role gives \
      credentials";
 
-/// How the SDK's cache of credentials begins its message when their source took too long. The type is private to the
-/// SDK.
+/// The begin of the message of the SDK's credentials cache after a source took too long. The error's type is private
+/// to the SDK.
 const CACHE_TIMED_OUT: &str = "identity resolver timed out";
 
-/// Why there are no credentials.
+/// The reason why there are no credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Credentials {
     /// No source has any.
@@ -28,7 +28,7 @@ pub(crate) enum Credentials {
 }
 
 impl Credentials {
-    /// Finds out whether a call failed for want of credentials, and why; `None`: it failed otherwise.
+    /// Returns the reason if a call failed for want of credentials; `None` if it failed otherwise.
     pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<Self> {
         match cause::<CredentialsError>(error) {
             Some(error) => Some(Self::why(error)),
@@ -45,7 +45,7 @@ impl Credentials {
         }
     }
 
-    /// Why there are none, by what a source said, if it said anything.
+    /// Returns the reason by the error of a source, if there was one.
     pub(super) fn of_source(source: Option<&(dyn Error + Send + Sync + 'static)>) -> Self {
         source.map_or(Self::Missing, |_| Self::Misconfigured)
     }
@@ -72,7 +72,7 @@ impl fmt::Display for Credentials {
     }
 }
 
-/// Returns what a source of credentials said when it failed.
+/// Returns the message of a source of credentials that failed.
 pub(super) fn reason(error: &(dyn Error + 'static)) -> Option<String> {
     let Some(error) = cause::<CredentialsError>(error) else {
         return innermost(error);
@@ -120,7 +120,7 @@ pub(crate) mod tests {
 
     pub(crate) type Failure = fn() -> CredentialsError;
 
-    /// A source of credentials that fails so often as it is told to, again and again.
+    /// A source of credentials that fails a given number of times before each answer.
     #[derive(Clone, Debug)]
     pub(crate) struct Flaky {
         failures: Arc<AtomicUsize>,
@@ -144,7 +144,7 @@ pub(crate) mod tests {
             let less = |left: usize| left.checked_sub(1);
             match failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) {
                 Ok(_) => Err((self.failure)()),
-                // They are over, so that each call asks again.
+                // They have expired, so that each call asks again.
                 Err(_) => Ok(Keys::new(
                     "id",
                     "secret",

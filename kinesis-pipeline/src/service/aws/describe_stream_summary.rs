@@ -48,7 +48,7 @@ fn summary(from: StreamDescriptionSummary) -> StreamSummary {
     }
 }
 
-/// A status that this version does not know is one of a stream that is being changed.
+/// Converts a status. An unknown one is that of a stream that is being changed.
 fn status(from: &types::StreamStatus) -> StreamStatus {
     match from {
         types::StreamStatus::Creating => StreamStatus::Creating,

@@ -1,7 +1,7 @@
-//! In which form the calls that carry records are made, and what is known of their endpoint.
+//! The wire format of the calls that carry records: CBOR or JSON, by what is known of their endpoint.
 //!
-//! The service takes them in CBOR, which the SDK for Java has sent since 2016: there is no base64, so that a quarter
-//! fewer bytes are signed, copied and sent. Not every server that stands in for the service knows it.
+//! The service takes CBOR, which the SDK for Java sends. Without base64, a quarter fewer bytes are signed, copied and
+//! sent. Not every server that imitates the service knows it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,16 +10,16 @@ use crate::service::ErrorClass;
 /// The wire format of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// By the SDK, out of its types.
+    /// Written by the SDK from its types.
     Typed,
-    /// Here, as `application/x-amz-json-1.1`.
+    /// Written here, as `application/x-amz-json-1.1`.
     Json,
-    /// Here, as `application/x-amz-cbor-1.1`.
+    /// Written here, as `application/x-amz-cbor-1.1`.
     Cbor,
 }
 
 impl Form {
-    /// The media type of a request.
+    /// Returns the media type of a request.
     pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::Typed | Self::Json => "application/x-amz-json-1.1",
@@ -28,14 +28,17 @@ impl Form {
     }
 }
 
-/// The form of the next call. It begins with CBOR and may become JSON once, for good.
+/// The form of the next call. It begins as CBOR and may become JSON once, for good.
+///
+/// Calls on several threads read and change it without a lock (relaxed): each flag changes once, and a call that reads an
+/// old value is at most refused once more, or leads to JSON where CBOR would do.
 #[derive(Debug)]
 pub(super) struct Dialect {
-    /// Records need not go through the SDK's types: nobody looks at them there, and the client's protocol is the
+    /// Whether records may bypass the SDK's types: no interceptor reads them there, and the client's protocol is the
     /// service's JSON as far as is known.
     is_direct: AtomicBool,
     is_cbor: AtomicBool,
-    /// The endpoint has answered in CBOR: whatever it refuses later, it is not the form.
+    /// Whether the endpoint has answered in CBOR. A refusal that comes later is not about the form.
     knows_cbor: AtomicBool,
 }
 
@@ -48,7 +51,7 @@ impl Dialect {
         }
     }
 
-    /// The same without CBOR.
+    /// Returns a dialect for the same client that never uses CBOR.
     pub(super) fn without_cbor(&self) -> Self {
         Self::new(self.is_direct.load(Ordering::Relaxed), false)
     }
@@ -63,20 +66,20 @@ impl Dialect {
         }
     }
 
-    /// It was found that the SDK's own protocol is another one.
+    /// Notes that the SDK's own protocol is another one than the service's JSON.
     pub(super) fn is_other_protocol(&self) {
         self.is_direct.store(false, Ordering::Relaxed);
     }
 
-    /// The endpoint answered in CBOR.
+    /// Notes an answer in CBOR.
     pub(super) fn answered_in_cbor(&self) {
         self.knows_cbor.store(true, Ordering::Relaxed);
     }
 
-    /// A call in CBOR failed, and the answer was not in CBOR. Whether it was refused for its form, so that the same
-    /// call is to be made in JSON: only where the answer says that nothing was done.
+    /// Notes a call in CBOR whose failure was not answered in CBOR. Returns whether the call was refused for its form, so
+    /// that it is made again in JSON: only if the answer says that nothing was done.
     ///
-    /// Servers also break over what they do not know. Such an answer counts as it is, and the next call is in JSON.
+    /// Some servers break over a form that they do not know. Such an answer counts as it is, and the next call is in JSON.
     pub(super) fn failed_otherwise(&self, status: u16, code: Option<&str>) -> bool {
         if self.knows_cbor.load(Ordering::Relaxed) {
             return false;
@@ -89,9 +92,9 @@ impl Dialect {
     }
 }
 
-/// Whether the answer may mean that the body was not understood. It then stored nothing.
+/// Whether the answer may mean that the body was not understood. Then nothing was stored.
 fn is_refusal(status: u16, code: Option<&str>) -> bool {
-    // Whoever may call, how often, and how much does not depend on the form.
+    // Permissions and limits do not depend on the form.
     let is_of_the_form = match code.map(ErrorClass::of_code) {
         Some(class) => matches!(class, ErrorClass::Invalid | ErrorClass::Other),
         None => !matches!(status, 401 | 403 | 407 | 408 | 413 | 429),
@@ -99,8 +102,8 @@ fn is_refusal(status: u16, code: Option<&str>) -> bool {
     (400..500).contains(&status) && is_of_the_form
 }
 
-/// Whether the environment forbids CBOR, as the SDKs for Java have it: `AWS_CBOR_DISABLE` of the first,
-/// `CBOR_ENABLED` of the second.
+/// Whether the environment forbids CBOR, by the variables of the SDKs for Java: `AWS_CBOR_DISABLE` of version 1,
+/// `CBOR_ENABLED` of version 2.
 pub(super) fn is_cbor_disabled(variable: impl Fn(&str) -> Option<String>) -> bool {
     let is_false = |value: &str| value.eq_ignore_ascii_case("false");
     variable("AWS_CBOR_DISABLE").is_some_and(|value| !is_false(&value))

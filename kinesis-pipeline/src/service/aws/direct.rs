@@ -1,16 +1,16 @@
-//! A call whose body is written and whose answer is read here: all else is the SDK's.
+//! A call whose body is written and whose answer is read here, while the SDK does all else.
 //!
 //! ```text
 //!   body ─> SDK: headers, endpoint, signature, connection, time-outs ─> answer ─┬─ error ─> SDK
 //!                                                                               └─ success ─> read
 //! ```
 //!
-//! Requests are in the form that the endpoint is taken to know, see [`dialect`](super::dialect). Answers are read in
-//! the form that they have: the first byte tells an object in JSON from a map in CBOR. An error in CBOR is made one in
-//! JSON, which the SDK reads.
+//! Requests are in the form that the endpoint is expected to know, see [`dialect`](super::dialect). Answers are read in
+//! either form: the first byte tells a JSON object from a CBOR map. An error in CBOR is rewritten in JSON, which the SDK
+//! reads.
 //!
-//! The SDK reads an answer member by member through its schema, makes a string of each, and builds its types, from
-//! which ours are made: for the calls that carry records that is half of the CPU time of the whole path.
+//! The reason is speed. The SDK reads an answer member by member through its schema, makes a string of each, and builds
+//! its types, from which ours would be made: half of the CPU time of the whole path for calls that carry records.
 
 #[cfg(test)]
 mod tests;
@@ -48,7 +48,7 @@ use super::{
 };
 use crate::{cbor, json::Malformed};
 
-/// The answer that the SDK is shown in place of the one that was read here.
+/// The answer that the SDK gets in place of the one that was read here.
 const NOTHING: &[u8] = b"{}";
 
 /// Reads the body of a successful answer.
@@ -60,10 +60,10 @@ pub(super) struct Read<A> {
 /// The protocol that the bodies are written for.
 const JSON: ShapeId<'static> = shape_id!("aws.protocols", "awsJson1_1");
 
-/// One call, to be given to the SDK's operation as its interceptor.
+/// One call, as an interceptor of the SDK's operation.
 pub(super) struct Direct<A: 'static> {
     form: Form,
-    /// `None`: the SDK's own.
+    /// The body; `None`: the SDK writes it.
     body: Option<Bytes>,
     read: &'static Read<A>,
     dialect: Arc<Dialect>,
@@ -75,7 +75,7 @@ pub(super) struct Answer<A>(Arc<Mutex<Reached<A>>>);
 
 /// The progress of a call.
 pub(super) enum Reached<A> {
-    /// The answer is not there.
+    /// No answer yet.
     Nothing,
     /// Nothing was sent: the SDK speaks another protocol.
     OtherProtocol,
@@ -86,7 +86,7 @@ pub(super) enum Reached<A> {
 }
 
 impl<A> Direct<A> {
-    /// A call with this body.
+    /// Makes a call with this body.
     pub(super) fn new(
         dialect: &Arc<Dialect>,
         (form, body): (Form, Option<Bytes>),
@@ -127,7 +127,7 @@ impl<A> Answer<A> {
 }
 
 impl<A> Reached<A> {
-    /// Nothing was done, and there is another way to make the call: it has not failed yet.
+    /// Whether the call was not carried out and there is another form to make it in.
     pub(super) fn has_another_way(&self) -> bool {
         matches!(self, Self::OtherProtocol | Self::Refused)
     }
@@ -149,7 +149,7 @@ impl<A> Clone for Direct<A> {
     }
 }
 
-/// Without the body: it has the user's records.
+/// Formats nothing of the body, which has the user's records.
 impl<A> fmt::Debug for Direct<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Direct").finish_non_exhaustive()
@@ -260,7 +260,7 @@ impl<A: fmt::Debug + Send + 'static> ClientProtocolInner for Protocol<A> {
     ) -> Result<Box<dyn ShapeDeserializer + 'a>, SerdeError> {
         let body = response.body().bytes().unwrap_or_default();
         if cbor::is_cbor(body) {
-            // Its code and its words were read before, and it has nothing else.
+            // The code and message were read before, and an error has nothing else.
             return self.nothing();
         }
         self.sdk.deserialize_error_response(response, config)

@@ -17,8 +17,8 @@ use futures_util::FutureExt;
 /// Returns the endpoint of a client with this configuration, for error messages: the URL that its user set, or
 /// the service's endpoint in its region. A resolver written by the user is not asked.
 ///
-/// The SDK shows the URL to interceptors only, so a call is begun that an interceptor ends before anything
-/// else happens.
+/// The SDK shows the URL to interceptors only. So this begins a call, and an interceptor ends it before anything is
+/// sent.
 pub(super) fn of(config: &Config) -> String {
     let finder = Finder::new(in_region);
     let found = finder.found();
@@ -26,7 +26,7 @@ pub(super) fn of(config: &Config) -> String {
         .to_builder()
         .timeout_config(TimeoutConfig::disabled())
         .retry_config(RetryConfig::disabled());
-    // The user's interceptors have nothing to do with it.
+    // The user's interceptors must not see this call.
     probe.set_interceptors([SharedInterceptor::new(finder)]);
     let client = Client::from_conf(probe.build());
     let _ended = client.list_streams().send().now_or_never();

@@ -14,7 +14,7 @@ use crate::service::{ErrorClass, ServiceError};
 type BoxError = Box<dyn Error + Send + Sync>;
 
 impl AwsKinesis {
-    /// The seam's error of a call that the SDK failed.
+    /// Converts an error of the SDK to the seam's.
     #[cold]
     pub(super) fn failed<E>(&self, operation: &'static str, error: SdkError<E>) -> ServiceError
     where
@@ -27,7 +27,7 @@ impl AwsKinesis {
         site.failed(operation, error)
     }
 
-    /// The seam's error for an answer that leaves out what the API promises.
+    /// Makes the error for an answer that lacks something that the API promises.
     #[cold]
     pub(super) fn malformed(&self, operation: &'static str, what: &str) -> ServiceError {
         let message = format!("the answer is not one of Kinesis: {what}");
@@ -42,12 +42,12 @@ impl AwsKinesis {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Site<'a> {
     pub(crate) endpoint: &'a str,
-    /// Its name, for messages.
+    /// The service's name, for messages.
     pub(crate) service: &'static str,
 }
 
 impl Site<'_> {
-    /// The seam's error of a call that the SDK failed.
+    /// Converts an error of the SDK to the seam's.
     #[cold]
     pub(crate) fn failed<E>(self, operation: &'static str, error: SdkError<E>) -> ServiceError
     where
@@ -116,7 +116,7 @@ impl Site<'_> {
         error
     }
 
-    /// Proxies and load balancers answer so, and servers that are not Kinesis.
+    /// Makes the error of an answer without a code, as proxies, load balancers and foreign servers give it.
     fn answered_without_code(self, operation: &'static str, status: u16) -> ServiceError {
         let message = format!(
             "HTTP status {status} without an error code: is this {}?",
@@ -124,7 +124,7 @@ impl Site<'_> {
         );
         let class = class_of_status(status);
         let mut error = ServiceError::unanswered(operation, self.endpoint, class, message);
-        // A gateway gives up on requests that the service behind it may still carry out.
+        // A gateway may give up on a request that the service behind it still carries out.
         error.may_have_been_done = class == ErrorClass::Transient;
         error
     }
@@ -167,12 +167,12 @@ impl Site<'_> {
     }
 }
 
-/// How far a request without an answer came.
+/// The progress of a request that got no answer.
 #[derive(Debug, PartialEq, Eq)]
 enum Dispatch {
     /// No connection could be made: nothing was sent.
     NotConnected,
-    /// There is no such request: a URL without a host, for instance.
+    /// The request cannot be made, for instance because its URL has no host.
     Invalid,
     /// It was sent, wholly or in part.
     Lost,
@@ -223,7 +223,7 @@ fn hint(code: &str) -> Option<&'static str> {
     }
 }
 
-/// What an SDK error is about, without the layer that only sorts it.
+/// Returns the cause of an SDK error, without the layer that only sorts it.
 fn inner<E: Error + Send + Sync + 'static>(error: SdkError<E>) -> BoxError {
     error.into_source().unwrap_or_else(Into::into)
 }

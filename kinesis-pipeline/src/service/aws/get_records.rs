@@ -1,4 +1,4 @@
-//! Records are read out of the answer without the SDK's types: [`direct`](super::direct) says why.
+//! `GetRecords`. Records are read from the answer without the SDK's types: [`direct`](super::direct) has the reason.
 
 mod answer;
 mod cbor;
@@ -30,7 +30,7 @@ use crate::{
 
 const OPERATION: &str = "GetRecords";
 
-/// The page; `Err` within names what in it is not as the API promises.
+/// The page, or the name of the part that breaks the API's promise.
 type Page = Result<RecordPage, &'static str>;
 
 const READ: Read<Page> = Read {
@@ -67,7 +67,7 @@ pub(super) async fn send(aws: &AwsKinesis, call: GetRecords) -> Result<RecordPag
     }
 }
 
-/// Without a body it is the SDK's.
+/// Makes the call with this body; without one, in the SDK's own form.
 async fn send_in(
     aws: &AwsKinesis,
     request: &GetRecordsFluentBuilder,
@@ -82,7 +82,8 @@ async fn send_in(
     Ok(reached)
 }
 
-/// For a client that has to see the records, or whose protocol is not the service's JSON.
+/// Makes the call through the SDK's types: for a client whose interceptors read records, or whose protocol is not the
+/// service's JSON.
 async fn send_typed(
     aws: &AwsKinesis,
     request: GetRecordsFluentBuilder,
@@ -104,7 +105,7 @@ fn typed(output: GetRecordsOutput) -> Option<RecordPage> {
     })
 }
 
-/// `None` if its number is not decimal.
+/// Converts a record; `None` if its sequence number is not decimal.
 pub(super) fn record(record: types::Record) -> Option<StoredRecord> {
     let arrived_at = record.approximate_arrival_timestamp.map(time::from_sdk);
     Some(StoredRecord {
@@ -117,7 +118,7 @@ pub(super) fn record(record: types::Record) -> Option<StoredRecord> {
     })
 }
 
-/// `None` for a kind that this version does not know.
+/// Converts the kind of encryption; `None` for an unknown one.
 fn encryption_of(kind: &[u8]) -> Option<EncryptionType> {
     match kind {
         b"NONE" => Some(EncryptionType::None),
@@ -126,7 +127,7 @@ fn encryption_of(kind: &[u8]) -> Option<EncryptionType> {
     }
 }
 
-/// The time of so many milliseconds since the epoch, which need not make sense.
+/// Converts milliseconds since the epoch. Any number is accepted, and clamped to a valid time.
 fn at_millis(millis: f64) -> SystemTime {
     #[expect(
         clippy::cast_possible_truncation,
@@ -137,8 +138,8 @@ fn at_millis(millis: f64) -> SystemTime {
     clock::from_epoch_millis(millis.min(MILLIS_MAX))
 }
 
-/// The API has a whole number that is not negative; a fraction is cut off, and what is negative is nothing. Whatever
-/// is read as nothing means that the tip was reached.
+/// Converts `MillisBehindLatest`: the API has a whole number of 0 or more. A fraction is cut off. `None` for a negative
+/// number: the page then counts as one at the tip.
 fn behind_millis(millis: f64) -> Option<Duration> {
     if millis <= 0.0 {
         return Some(Duration::ZERO);
@@ -146,7 +147,7 @@ fn behind_millis(millis: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(millis / 1000.0).ok()
 }
 
-/// `None` for a kind that this version does not know.
+/// Converts the kind of encryption; `None` for an unknown one.
 pub(super) fn encryption(kind: &types::EncryptionType) -> Option<EncryptionType> {
     match kind {
         types::EncryptionType::None => Some(EncryptionType::None),
@@ -159,7 +160,7 @@ pub(super) fn behind(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
-/// `None` if its hash keys are not decimal.
+/// Converts a child shard; `None` if its hash keys are not decimal.
 pub(super) fn child(child: types::ChildShard) -> Option<ChildShard> {
     Some(ChildShard {
         shard_id: ShardId::from(child.shard_id),

@@ -1,4 +1,4 @@
-//! Whether the endpoint says that it enforces no limits.
+//! The header by which an endpoint says that it enforces no limits.
 
 use std::sync::{
     Arc,

@@ -10,7 +10,7 @@ pub(super) async fn send(aws: &AwsKinesis, call: ListShards) -> Result<ShardPage
         .client
         .list_shards()
         .set_max_results(call.limit.map(super::int));
-    // The service refuses a token together with what the token already holds.
+    // The service refuses a token together with the fields that the token already holds.
     let request = match call.next_token {
         Some(token) => request.next_token(token),
         None => request

@@ -6,7 +6,7 @@
 //!   cbor::Scanner ──┘
 //! ```
 //!
-//! A new member of a response is read in one place. Generic and inlined: no call goes through a table.
+//! A new member of a response is read in one place. The walk is generic and inlined: no dynamic dispatch.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ use crate::{
 /// A scanner of a body. Open an object or array, ask for its next member or element until there is none, and read
 /// one value for each.
 pub(super) trait Members<'a>: Sized {
-    /// The members or elements that are still to come.
+    /// The state of an open object or array: its remaining members or elements.
     type Items;
     /// A text, decoded as late as possible.
     type Text: MemberText<'a>;
@@ -33,7 +33,7 @@ pub(super) trait Members<'a>: Sized {
 
     fn open_array(&mut self) -> Result<Self::Items, Malformed>;
 
-    /// Returns whether there is another element, which is next then.
+    /// Moves to the next element. Returns whether there is one.
     fn next_element(&mut self, elements: &mut Self::Items) -> Result<bool, Malformed>;
 
     /// Skips a `null`, if it is next.

@@ -1,4 +1,4 @@
-//! The service as AWS offers it, through the official SDK.
+//! The service on AWS, through the official SDK.
 //!
 //! ```text
 //!   ConnectOptions ── credentials, region ──> AwsKinesis ── one file per call ──> aws_sdk_kinesis::Client
@@ -62,25 +62,25 @@ pub use connect::{ConnectError, ConnectOptions};
 use connections::Connections;
 use dialect::Dialect;
 
-/// A connection that is not made by then is given up.
+/// The time limit for making a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// An answer whose head is not there by then is given up. It covers the sending of a 10 MiB request.
+/// The time limit until the head of an answer. It covers the sending of a 10 MiB request.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// A call whose whole answer is not there by then is given up.
+/// The time limit until the end of an answer.
 const OPERATION_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Amazon Kinesis through the official SDK. Cheap to clone.
 ///
-/// It makes each call once: the SDK's own retries are off, because the pipelines above retry by record and by
-/// shard, which the SDK cannot. A client without time-outs gets some: 3 seconds to connect, 30 seconds to the
-/// beginning of an answer, 60 seconds to its end.
+/// It makes each call once: the SDK's own retries are off, because the pipelines above retry by record and by shard,
+/// which the SDK cannot. A client without time-outs gets some: 3 seconds to connect, 30 seconds to the beginning of an
+/// answer, 60 seconds to its end.
 ///
-/// The bodies of `PutRecords` and `GetRecords` are written and read here, not by the SDK's types, which halves what
-/// they cost. A client with an interceptor or a protocol of its own sees them in the SDK's types as ever.
+/// The bodies of `PutRecords` and `GetRecords` are written and read here, which halves their CPU time. A client with an
+/// interceptor or a protocol of its own still sees them in the SDK's types.
 ///
-/// They are in CBOR, as the SDKs for Java send them. An endpoint that refuses the form gets the same call in JSON, and
-/// from then on every call. [`without_cbor`](Self::without_cbor) says so beforehand, and so do the variables of the
-/// SDKs for Java: `AWS_CBOR_DISABLE=true` or `CBOR_ENABLED=false`.
+/// These bodies are in CBOR, as the SDKs for Java send them. An endpoint that refuses CBOR gets the same call in JSON,
+/// and from then on every call. To use JSON from the start, call [`without_cbor`](Self::without_cbor) or set a variable
+/// of the SDKs for Java: `AWS_CBOR_DISABLE=true` or `CBOR_ENABLED=false`.
 #[derive(Clone, Debug)]
 pub struct AwsKinesis {
     client: Client,
@@ -92,11 +92,11 @@ pub struct AwsKinesis {
 }
 
 impl AwsKinesis {
-    /// The service behind this client, whose configuration is kept except for retries and time-outs that it
-    /// does not set.
+    /// Makes a service from a client of the SDK. Its configuration is kept, except that retries are turned off and absent
+    /// time-outs are set.
     ///
-    /// The connections are its own: those of `client` are not shared. Subscriptions have others again, unless the
-    /// configuration brings an HTTP client.
+    /// Connections are not shared with `client`. Subscriptions have connections of their own, unless the configuration has
+    /// an HTTP client.
     #[must_use]
     pub fn new(client: &Client) -> Self {
         let config = client.config();
@@ -121,13 +121,13 @@ impl AwsKinesis {
         }
     }
 
-    /// The SDK's client, for calls that the seam does not have. It does not retry.
+    /// Returns the SDK's client, for calls that the seam does not have. It does not retry.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The same service, whose records are sent and read in JSON.
+    /// Sends and reads records in JSON.
     #[must_use]
     pub fn without_cbor(mut self) -> Self {
         self.dialect = Arc::new(self.dialect.without_cbor());
@@ -135,7 +135,7 @@ impl AwsKinesis {
     }
 }
 
-/// The time-outs of a client that has none.
+/// Returns the time-outs of a client that has none.
 pub(crate) fn timeouts_default() -> aws_sdk_kinesis::config::timeout::TimeoutConfigBuilder {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -143,7 +143,7 @@ pub(crate) fn timeouts_default() -> aws_sdk_kinesis::config::timeout::TimeoutCon
         .operation_timeout(OPERATION_TIMEOUT)
 }
 
-/// The SDK's signed form of a count; what does not fit is refused by the service.
+/// Converts a count to the SDK's signed type. One that does not fit becomes the largest, which the service refuses.
 fn int(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
@@ -262,7 +262,7 @@ mod tests {
         assert!(!config.retry_config().unwrap().has_retry());
     }
 
-    /// Stands for an SDK whose own protocol has changed.
+    /// Imitates an SDK whose own protocol has changed.
     #[cfg(feature = "local-server")]
     #[tokio::test]
     async fn a_protocol_that_turns_out_to_be_another_one_is_left_to_the_sdk() {

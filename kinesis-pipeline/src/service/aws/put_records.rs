@@ -1,5 +1,5 @@
-//! The records are written into the request, and read out of the answer, without the SDK's types: [`direct`](super::direct)
-//! says why.
+//! `PutRecords`. Records are written to the request, and results read from the answer, without the SDK's types:
+//! [`direct`](super::direct) has the reason.
 
 mod answer;
 mod cbor;
@@ -28,16 +28,16 @@ type Entry = Result<StoredAt, EntryFailure>;
 /// The results that an answer holds.
 #[derive(Debug, Default)]
 struct Entries {
-    /// The results, one per record that the answer names.
+    /// The results of the records that the answer tells about.
     told: Vec<Entry>,
-    /// The number of records that it names without a place or an error.
+    /// The number of records of the answer with neither a place nor an error.
     untold: usize,
 }
 
 impl Entries {
-    /// Room for what a body of so many bytes can tell.
+    /// Reserves memory for the results that a body of `bytes` bytes can hold.
     fn of_bytes(bytes: usize) -> Self {
-        /// About how long what it says of a record is.
+        /// The approximate size of one record's result.
         const ENTRY_BYTES: usize = 100;
         Self {
             told: Vec::with_capacity(bytes / ENTRY_BYTES + 1),
@@ -133,7 +133,8 @@ async fn send_in(
     Ok(reached)
 }
 
-/// For a client that has to see the records, or whose protocol is not the service's JSON.
+/// Makes the call through the SDK's types: for a client whose interceptors read records, or whose protocol is not the
+/// service's JSON.
 async fn send_typed(aws: &AwsKinesis, call: PutRecords) -> Result<Entries, ServiceError> {
     let entries = call.records.iter().map(typed_entry).collect();
     let output = aws
@@ -152,7 +153,7 @@ async fn send_typed(aws: &AwsKinesis, call: PutRecords) -> Result<Entries, Servi
     Ok(entries)
 }
 
-/// The data is shared with the caller, not copied: it keeps the record for a retry.
+/// Converts a record. Its data is shared, not copied: the caller keeps the record for a retry.
 fn typed_entry(record: &EncodedRecord) -> PutRecordsRequestEntry {
     PutRecordsRequestEntry::builder()
         .data(Blob::from_maybe_shared(record.data.clone()))

@@ -2,7 +2,7 @@ use aws_sdk_kinesis::types;
 
 use crate::shard::{HashKey, HashKeyRange, SequenceNumber, Shard, ShardId};
 
-/// `None` if one of the shard's numbers is absent or not decimal.
+/// Converts a shard; `None` if one of its numbers is absent or not decimal.
 pub(super) fn shard(shard: types::Shard) -> Option<Shard> {
     let numbers = shard.sequence_number_range?;
     let starting = SequenceNumber::try_from(numbers.starting_sequence_number).ok()?;
@@ -20,7 +20,7 @@ pub(super) fn shard(shard: types::Shard) -> Option<Shard> {
     })
 }
 
-/// `None` if the range or one of its ends is absent or not a hash key.
+/// Converts a range; `None` if it or one of its ends is absent or not a hash key.
 pub(super) fn hash_key_range(range: Option<&types::HashKeyRange>) -> Option<HashKeyRange> {
     let key = |text: &str| text.parse::<HashKey>().ok();
     let range = range?;

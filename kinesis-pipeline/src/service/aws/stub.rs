@@ -1,4 +1,4 @@
-//! A server that gives one canned answer, to try the SDK's side of the seam without a Kinesis.
+//! A server with one canned answer, to test the SDK's side of the seam without a Kinesis.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) enum Answer {
     Http(u16, &'static str),
     /// In CBOR, whatever the request is in.
     Cbor(u16, Vec<u8>),
-    /// The first to a request in JSON, the second to any other.
+    /// The first answer to a request in JSON, the second to any other.
     ByForm([(u16, &'static str); 2]),
     /// Closes the connection.
     Hangup,
@@ -63,7 +63,7 @@ impl Stub {
         aws_at(&self.endpoint)
     }
 
-    /// The body of the next request. What was in CBOR is as it would be in JSON.
+    /// Returns the body of the next request as JSON, also of one in CBOR.
     pub(super) async fn request(&self) -> Value {
         self.requests.lock().await.recv().await.unwrap().1
     }
@@ -77,7 +77,7 @@ impl Stub {
     }
 }
 
-/// A client of this endpoint that waits 200 ms for an answer.
+/// Returns a client of this endpoint that waits 200 ms for an answer.
 pub(super) fn aws_at(endpoint: &str) -> AwsKinesis {
     let timeouts = TimeoutConfig::builder()
         .read_timeout(Duration::from_millis(200))
@@ -88,7 +88,7 @@ pub(super) fn aws_at(endpoint: &str) -> AwsKinesis {
     AwsKinesis::new(&Client::from_conf(config.build()))
 }
 
-/// A configuration for this endpoint, without credentials.
+/// Returns a configuration for this endpoint, without credentials.
 pub(super) fn config(endpoint: &str) -> aws_sdk_kinesis::config::Builder {
     Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -123,7 +123,7 @@ async fn serve(mut connection: TcpStream, answer: Answer, requests: mpsc::Sender
     connection.write_all(&body).await.unwrap();
 }
 
-/// The same request as a client that speaks JSON would make it.
+/// Converts a request to JSON.
 fn in_json(value: &ciborium::Value) -> Value {
     use ciborium::Value as Cbor;
     match value {
@@ -140,7 +140,7 @@ fn in_json(value: &ciborium::Value) -> Value {
     }
 }
 
-/// Whether it is in CBOR, and its body.
+/// Reads a request: whether it is in CBOR, and its body.
 async fn read_request(connection: &mut TcpStream) -> (bool, Vec<u8>) {
     let mut read = Vec::new();
     loop {

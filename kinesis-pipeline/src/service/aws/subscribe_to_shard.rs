@@ -24,7 +24,7 @@ pub(super) async fn send(
     aws: &AwsKinesis,
     call: SubscribeToShard,
 ) -> Result<Subscription, ServiceError> {
-    // The builder misses nothing that it wants: `position` always sets the type.
+    // The builder only needs the type, which `position` always sets.
     let start = position(&call.start).build().map_err(|error| {
         let class = ErrorClass::Invalid;
         ServiceError::unanswered(OPERATION, &aws.endpoint, class, "it has no start")
@@ -64,7 +64,7 @@ fn position(start: &IteratorStart) -> StartingPositionBuilder {
     }
 }
 
-/// A subscription, which keeps its place on a connection.
+/// An open subscription, with its place on a connection.
 struct Open {
     aws: AwsKinesis,
     output: SubscribeToShardOutput,
@@ -72,7 +72,7 @@ struct Open {
 }
 
 impl Open {
-    /// The events as they come; an error is the last item.
+    /// Returns the events as they come. An error is the last item.
     fn events(self) -> impl stream::Stream<Item = Result<SubscriptionEvent, ServiceError>> + Send {
         stream::unfold(Some(self), |open| async move {
             let mut open = open?;
@@ -92,7 +92,7 @@ impl Open {
                     let malformed = || self.aws.malformed(OPERATION, malformed);
                     return event(from).map(Some).ok_or_else(malformed);
                 }
-                // A kind of event that this version does not know.
+                // An unknown kind of event.
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(None),
                 Err(error) => return Err(self.aws.broken(error)),
@@ -118,7 +118,7 @@ fn event(from: SubscribeToShardEvent) -> Option<SubscriptionEvent> {
 }
 
 impl AwsKinesis {
-    /// The seam's error of a subscription that broke: an exception among the events, or a lost connection.
+    /// Makes the error of a subscription that broke: an exception among the events, or a lost connection.
     #[cold]
     fn broken<E, R>(&self, error: SdkError<E, R>) -> ServiceError
     where

@@ -6,17 +6,17 @@ use crate::clock;
 
 const NANOS_PER_MILLI: u32 = 1_000_000;
 
-/// The SDK's time, to the millisecond: the service counts no finer.
+/// Converts a time of the SDK, rounded to milliseconds, the precision of the service.
 ///
-/// The service writes seconds as a decimal fraction, which the SDK reads into a float: rounding brings the
-/// millisecond back that cutting would miss.
+/// The service writes seconds as a decimal fraction, which the SDK reads into a float. Cutting it off instead of
+/// rounding could lose a millisecond.
 pub(super) fn from_sdk(time: DateTime) -> SystemTime {
     let millis = (time.subsec_nanos() + NANOS_PER_MILLI / 2) / NANOS_PER_MILLI;
     let seconds = u64::try_from(time.secs()).unwrap_or(0);
     clock::from_epoch_millis(seconds.saturating_mul(1000).saturating_add(millis.into()))
 }
 
-/// The time for a request, to the millisecond.
+/// Converts a time for a request, to the millisecond.
 pub(super) fn to_sdk(time: SystemTime) -> DateTime {
     DateTime::from_millis(i64::try_from(clock::epoch_millis(time)).unwrap_or(i64::MAX))
 }

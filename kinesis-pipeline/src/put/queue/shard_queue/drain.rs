@@ -1,4 +1,4 @@
-//! The records of one queue that a request takes: when they are ripe, how many, and how large they are together.
+//! The drain of one queue into a request: when its records are ripe, how many go, and how large they are together.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use crate::put::{
 /// The extra time that a paced queue waits, so that the records of other shards share its request.
 const PACED_TOGETHER: Duration = Duration::from_millis(4);
 
-/// The inputs that are the same for all queues when a request is drained from them.
+/// The inputs of a drain that are the same for all queues.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::put) struct Drain<'a> {
     pub(in crate::put) options: &'a PutOptions,
     /// The storage of the records.
     pub(in crate::put) records: &'a RecordSlab,
     pub(in crate::put) now: Instant,
-    /// Nothing is gained by waiting for more records.
+    /// Whether records are sent without lingering.
     pub(in crate::put) flush_now: bool,
-    /// Only records that were sent before.
+    /// Whether only retried records are sent.
     pub(in crate::put) retries_only: bool,
 }
 
@@ -35,10 +35,10 @@ impl ShardQueue {
     /// Whether the first record was sent before.
     fn was_sent(&self, records: &RecordSlab) -> bool {
         let first = self.waiting.front();
-        first.is_some_and(|first| records[first].fate.attempts > 0)
+        first.is_some_and(|first| records[first].completion.attempts > 0)
     }
 
-    /// From when on records of it may be sent; `None`: not before something happens.
+    /// Returns the time at which records of the queue may be sent; `None`: not before another event.
     pub(in crate::put::queue) fn ripe_at(&self, drain: Drain<'_>) -> Option<Instant> {
         let since = self.since(drain.records)?;
         let was_sent = self.was_sent(drain.records);
@@ -73,10 +73,10 @@ impl ShardQueue {
         })
     }
 
-    /// Whether nothing is gained for this queue by waiting for more records.
+    /// Whether the queue already fills a request or an aggregate.
     pub(super) fn is_full(&self, options: &PutOptions) -> bool {
         if self.aggregate {
-            return !self.packs.is_empty() || self.load.bytes >= options.aggregate_bytes_max;
+            return !self.full.is_empty() || self.load.bytes >= options.aggregate_bytes_max;
         }
         self.load.bytes >= options.request_bytes_max || self.load.records >= REQUEST_RECORDS_MAX
     }
@@ -96,7 +96,8 @@ impl ShardQueue {
         let mut began = false;
         while self.has_more(drain) {
             let (count, bytes) = self.next_size(drain);
-            // Only the first may overdraw: what is left of the pace is better spent on a full record later.
+            // Only the first one may overdraw the bucket: the tokens that are left are better spent on a full aggregate
+            // later.
             if began && self.paced_bytes() < bytes {
                 break;
             }
@@ -112,7 +113,7 @@ impl ShardQueue {
         true
     }
 
-    /// Whether another Kinesis record may be cut, once one may.
+    /// Whether another Kinesis record may be taken after the first.
     fn has_more(&self, drain: Drain<'_>) -> bool {
         let was_sent = || self.was_sent(drain.records);
         let lingered = || {
@@ -128,7 +129,7 @@ impl ShardQueue {
             && (!self.aggregate || gathered())
     }
 
-    /// Returns the number of user records in the next Kinesis record, and its largest size in bytes.
+    /// Returns the number of user records in the next Kinesis record, and the upper bound of its size in bytes.
     fn next_size(&self, drain: Drain<'_>) -> (usize, usize) {
         if self.aggregate && !self.waiting.is_empty() {
             let records = self.waiting.iter().map(|user| &drain.records[user].record);
@@ -136,8 +137,11 @@ impl ShardQueue {
             return aggregate_size(records, bytes_max);
         }
         let lone = self.waiting.front().map(|user| (1, user.bytes()));
-        let pack = || self.next_aggregate().map(|pack| (pack.len(), pack.bytes()));
-        lone.or_else(pack).unwrap_or_default()
+        let builder = || {
+            self.next_aggregate()
+                .map(|builder| (builder.len(), builder.bytes()))
+        };
+        lone.or_else(builder).unwrap_or_default()
     }
 
     fn paced_bytes(&self) -> usize {
@@ -147,12 +151,12 @@ impl ShardQueue {
     fn take(&mut self, count: usize, bytes: usize) -> Option<Entry> {
         if self.waiting.is_empty() {
             let open = || self.open.take().map(Box::new);
-            let pack = self.packs.pop_front().or_else(open)?;
+            let builder = self.full.pop_front().or_else(open)?;
             self.load -= Load {
-                records: pack.len(),
-                bytes: pack.user_bytes(),
+                records: builder.len(),
+                bytes: builder.user_bytes(),
             };
-            return Some(Entry::packed(self.id, pack));
+            return Some(Entry::aggregated(self.id, builder));
         }
         if count == 1 {
             return Some(Entry::lone(self.id, self.pop()?));

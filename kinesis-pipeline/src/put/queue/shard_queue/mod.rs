@@ -1,4 +1,4 @@
-//! The records that wait for one shard.
+//! The queue of one shard.
 
 mod drain;
 
@@ -28,35 +28,36 @@ use crate::{
 };
 pub(in crate::put) use drain::Drain;
 
-/// So many places are kept for records when none waits.
+/// The capacity that an empty queue keeps while the pipeline is parked.
 const RECORDS_KEPT: usize = 64;
 
-/// The records that wait for one shard, or for any where records are not placed, the next one first.
+/// The records that wait for one shard, or for any shard where records are not placed, the next one first.
 ///
-/// A record that needs no waiting finds its queue anywhere among hundreds: what it needs stands first, in few lines of
-/// the cache.
+/// The fields that every record reads come first, so that they share few cache lines: with hundreds of shards, the
+/// queue of a record is rarely in the cache.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(in crate::put) struct ShardQueue {
     pub(super) id: QueueId,
     load: Load,
-    /// May several records of it share a Kinesis record.
+    /// Whether several records may share a Kinesis record.
     aggregate: bool,
-    /// With [`Order::PerKey`], an entry is in flight.
+    /// Whether an entry is in flight that the next one waits for ([`Order::PerKey`]).
     busy: bool,
-    /// It is among the queues that are looked at when a request is cut.
+    /// Whether it is in the list of queues that are drained into requests.
     pub(super) is_listed: bool,
-    /// `None`: there is no telling which shard is how busy.
+    /// The token bucket; `None` if the shard has no limits or is not known.
     pub(in crate::put) pace: Option<ShardPacer>,
-    /// `None`: the service finds the shard.
+    /// The shard; `None` if the service finds it.
     pub(super) shard_id: Option<ShardId>,
-    /// With [`Order::PerKey`], the first record is sent again then.
+    /// The time before which nothing is sent: the back-off of the first record ([`Order::PerKey`]).
     blocked_until: Option<Instant>,
-    /// Records that go as they are, that keep an order, or that were here before all in `packs`.
+    /// Records that are sent before those in `full` and `open`: records that go as they are, that keep an order, or that
+    /// are retried.
     waiting: VecDeque<RecordKey>,
-    /// Records that share Kinesis records that are full ...
-    packs: VecDeque<Box<AggregateBuilder>>,
-    /// ... and those behind them, which others may join.
+    /// Aggregates that are full ...
+    full: VecDeque<Box<AggregateBuilder>>,
+    /// ... and the one behind them, which takes more records.
     open: Option<AggregateBuilder>,
 }
 
@@ -71,7 +72,7 @@ impl ShardQueue {
             id,
             shard_id,
             waiting: VecDeque::new(),
-            packs: VecDeque::new(),
+            full: VecDeque::new(),
             open: None,
             load: Load::default(),
             pace,
@@ -82,14 +83,14 @@ impl ShardQueue {
         }
     }
 
-    /// Reads what [`takes_fresh`](Self::takes_fresh) and [`stored`](Self::stored) will need.
+    /// Prefetches the memory that [`takes_fresh`](Self::takes_fresh) and [`stored`](Self::stored) will read.
     pub(super) fn prefetch(&self) -> Touched {
         let shard = self.shard_id.as_ref().map_or(0, |id| id.as_str().len());
         let pace = self.pace.as_ref().map_or(0, ShardPacer::bytes);
         Touched::read(self.load.records.wrapping_add(pace).wrapping_add(shard))
     }
 
-    /// Whether a record may be sent without waiting for the shard, which is charged for it then.
+    /// Whether a record may be sent without waiting for the shard. If so, its tokens are taken.
     pub(super) fn takes_fresh(&mut self, user: &PendingRecord, now: Instant) -> bool {
         if self.load.records > 0 {
             return false;
@@ -105,14 +106,14 @@ impl ShardQueue {
         is_allowed
     }
 
-    /// Reads what a [`push`](Self::push) of this record will need.
+    /// Prefetches the memory that a [`push`](Self::push) of this record will read.
     #[inline]
     pub(super) fn prefetch_open(&self, record: &EncodedRecord) -> Touched {
         let open = self.open.as_ref();
         open.map_or(Touched::NOTHING, |open| open.prefetch(record))
     }
 
-    /// Returns whether that filled the queue.
+    /// Puts a record into the queue. Returns whether that filled the queue.
     pub(super) fn push(
         &mut self,
         user: PendingRecord,
@@ -121,17 +122,17 @@ impl ShardQueue {
     ) -> bool {
         let was_full = self.is_full(options);
         self.load += Load::record(user.record.size_bytes());
-        // In order, an aggregate is made when it is sent: of as much as the shard takes then, since there is one at a
-        // time.
+        // With an order, one aggregate is in flight at a time. It is built when it is sent, of as many records as the
+        // shard takes then.
         if self.aggregate && options.order == Order::None {
-            self.pack(user, options);
+            self.push_aggregated(user, options);
         } else {
             self.waiting.push_back(records.hold(user));
         }
         !was_full && self.is_full(options)
     }
 
-    fn pack(&mut self, user: PendingRecord, options: &PutOptions) {
+    fn push_aggregated(&mut self, user: PendingRecord, options: &PutOptions) {
         let paced_max = self.pace.as_ref().map_or(usize::MAX, |_| QUANTUM_BYTES);
         let bytes_max = options.aggregate_bytes_max.min(paced_max);
         let Some(open) = &mut self.open else {
@@ -141,17 +142,17 @@ impl ShardQueue {
         if let Some(user) = open.push(user, bytes_max) {
             let next = open.next(user);
             let full = std::mem::replace(open, next);
-            self.packs.push_back(Box::new(full));
+            self.full.push_back(Box::new(full));
         }
     }
 
-    /// Puts a record before all others: it was there before.
+    /// Puts a record back before all others.
     pub(super) fn push_first(&mut self, user: RecordKey) {
         self.load += Load::record(user.bytes());
         self.waiting.push_front(user);
     }
 
-    /// Puts a record that was sent before behind those of which that is true too.
+    /// Appends a record that is being retried after the other retried records.
     pub(super) fn push_sent(&mut self, user: RecordKey) {
         self.load += Load::record(user.bytes());
         self.waiting.push_back(user);
@@ -161,62 +162,64 @@ impl ShardQueue {
         self.load
     }
 
-    /// Counts again what waits.
+    /// Counts the load anew, to check the account.
     #[cfg(test)]
     pub(super) fn counted(&self) -> Load {
-        let packs = self.packs.iter().map(|pack| &**pack).chain(&self.open);
-        let packed = packs.map(|pack| Load {
-            records: pack.len(),
-            bytes: pack.user_bytes(),
+        let builders = self.full.iter().map(|builder| &**builder).chain(&self.open);
+        let packed = builders.map(|builder| Load {
+            records: builder.len(),
+            bytes: builder.user_bytes(),
         });
         packed.chain([Load::of(&self.waiting)]).sum()
     }
 
     /// Takes all records, in their order.
     pub(super) fn take_all(&mut self, records: &mut RecordSlab) -> VecDeque<RecordKey> {
-        self.unpack_while(records, |_| true);
+        self.split_aggregates_while(records, |_| true);
         self.load = Load::default();
         std::mem::take(&mut self.waiting)
     }
 
-    /// There will be nothing to send for a while.
+    /// Frees memory of an empty queue, when the pipeline parks.
     pub(super) fn park(&mut self) {
         self.waiting.shrink_to(RECORDS_KEPT);
     }
 
-    /// Takes the records that were accepted at `time` or before, as far as no younger one stands before them.
+    /// Takes the records at the front that were accepted at `time` or before.
     pub(super) fn take_until(&mut self, time: Instant, records: &mut RecordSlab) -> Vec<RecordKey> {
-        self.unpack_while(records, |pack| {
-            pack.since().is_some_and(|since| since <= time)
+        self.split_aggregates_while(records, |builder| {
+            builder.since().is_some_and(|since| since <= time)
         });
         let mut older = Vec::new();
         while let Some(first) = self.waiting.front()
-            && records[first].fate.entered_at <= time
+            && records[first].completion.entered_at <= time
         {
             older.extend(self.pop());
         }
         older
     }
 
-    /// Makes records of the first packs.
-    fn unpack_while(
+    /// Splits the first aggregates into records again, as long as they are meant.
+    fn split_aggregates_while(
         &mut self,
         records: &mut RecordSlab,
         is_meant: impl Fn(&AggregateBuilder) -> bool,
     ) {
-        while let Some(pack) = self.packs.pop_front_if(|pack| is_meant(pack)) {
-            self.waiting.extend(records.hold_all(pack.unpack()));
+        while let Some(builder) = self.full.pop_front_if(|builder| is_meant(builder)) {
+            self.waiting
+                .extend(records.hold_all(builder.into_records()));
         }
-        if self.packs.is_empty()
-            && let Some(pack) = self.open.take_if(|pack| is_meant(pack))
+        if self.full.is_empty()
+            && let Some(builder) = self.open.take_if(|builder| is_meant(builder))
         {
-            self.waiting.extend(records.hold_all(pack.unpack()));
+            self.waiting
+                .extend(records.hold_all(builder.into_records()));
         }
     }
 
-    /// The records that share the next Kinesis record, if none goes before them.
+    /// Returns the aggregate that is sent next, unless other records are sent before it.
     fn next_aggregate(&self) -> Option<&AggregateBuilder> {
-        let first = self.packs.front().map(|pack| &**pack);
+        let first = self.full.front().map(|builder| &**builder);
         first
             .or(self.open.as_ref())
             .filter(|_| self.waiting.is_empty())
@@ -225,7 +228,7 @@ impl ShardQueue {
     /// Returns the time at which the first record was accepted.
     pub(super) fn since(&self, records: &RecordSlab) -> Option<Instant> {
         match self.waiting.front() {
-            Some(first) => Some(records[first].fate.entered_at),
+            Some(first) => Some(records[first].completion.entered_at),
             None => self.next_aggregate()?.since(),
         }
     }
@@ -236,7 +239,7 @@ impl ShardQueue {
         Some(user)
     }
 
-    /// An entry of it is no longer in flight: a shard has stored it.
+    /// Notes an entry in flight that a shard has stored.
     pub(super) fn stored(&mut self, entry: &Entry) {
         self.returned(entry);
         if let Some(pace) = &mut self.pace {
@@ -244,7 +247,7 @@ impl ShardQueue {
         }
     }
 
-    /// An entry of it is no longer in flight.
+    /// Notes the end of an entry's attempt, and gives back the tokens that it did not need.
     pub(in crate::put) fn returned(&mut self, entry: &Entry) {
         self.busy = false;
         if let Some(pace) = &mut self.pace {
@@ -252,12 +255,12 @@ impl ShardQueue {
         }
     }
 
-    /// Forgets the requests in flight.
+    /// Lets the queue send again though its request in flight was lost.
     pub(super) fn unblock(&mut self) {
         self.busy = false;
     }
 
-    /// With [`Order::PerKey`]: nothing of it is sent before.
+    /// Sends nothing of this queue before `time` ([`Order::PerKey`]).
     pub(in crate::put) fn block_until(&mut self, time: Instant) {
         self.blocked_until = Some(time);
     }

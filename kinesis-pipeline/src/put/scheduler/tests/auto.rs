@@ -12,7 +12,7 @@ fn auto() -> Bench {
     bench.listed(Ok(children()));
     assert!(bench.state.queues.is_auto());
     assert_eq!((place(a), place(b)), ((id(2), 0, 1), (id(2), 1, 1)));
-    assert_eq!(bench.astride(), 0);
+    assert_eq!(bench.put_again(), 0);
     bench
 }
 
@@ -88,7 +88,7 @@ async fn a_stream_made_again_with_fewer_shards_is_placed_by_its_new_ones() {
             for (pending, number) in all.into_iter().zip(numbers) {
                 assert_eq!(receipt(pending).shard_id, id(number));
             }
-            assert_eq!(bench.astride(), 0);
+            assert_eq!(bench.put_again(), 0);
         }
     }
 }

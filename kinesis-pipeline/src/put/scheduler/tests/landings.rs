@@ -14,7 +14,7 @@ async fn after_a_split_only_the_records_outside_of_the_shard_are_put_again() {
         assert_eq!(bench.store(2), 1);
         assert_eq!(place(c), (id(2), 0, 2));
         assert_eq!(place(d), (id(2), 1, 2));
-        assert_eq!(bench.astride(), 2);
+        assert_eq!(bench.put_again(), 2);
     }
 }
 
@@ -44,7 +44,7 @@ async fn whole_aggregates_are_put_again_if_that_is_asked_for() {
     let all = bench.put_quarters();
     bench.store(1);
     bench.listed(Ok(children()));
-    assert_eq!(bench.astride(), 4);
+    assert_eq!(bench.put_again(), 4);
     assert_eq!(bench.store_by([1, 1, 2, 2]), 2);
     for (pending, index) in all.into_iter().zip([0, 1, 0, 1]) {
         let receipt = receipt(pending);
@@ -105,7 +105,7 @@ async fn when_no_listing_is_of_use_all_that_is_unconfirmed_is_put_again_one_by_o
         for (pending, number) in all.into_iter().zip([1, 1, 2, 2]) {
             assert_eq!(place(pending), (id(number), 0, 2));
         }
-        assert_eq!(bench.astride(), 4);
+        assert_eq!(bench.put_again(), 4);
     }
 }
 
@@ -144,7 +144,7 @@ async fn a_merged_shard_takes_the_aggregates_for_its_parents() {
     for (pending, index) in all.into_iter().zip([0, 1, 0, 1]) {
         assert_eq!(place(pending), (id(3), index, 1));
     }
-    assert_eq!(bench.astride(), 0);
+    assert_eq!(bench.put_again(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -244,8 +244,8 @@ impl Bench {
         panic!("nothing was listed");
     }
 
-    fn astride(&self) -> u64 {
-        self.state.shared.counters.snapshot().records_put_astride
+    fn put_again(&self) -> u64 {
+        self.state.shared.counters.snapshot().records_put_again
     }
 }
 

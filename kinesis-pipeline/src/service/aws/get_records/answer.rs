@@ -15,14 +15,14 @@ use crate::{
     shard::{HashKey, HashKeyRange, SequenceNumber, ShardId},
 };
 
-/// The values of a page that the two forms write in different ways.
+/// The values of a page that JSON and CBOR write in different ways.
 pub(super) trait PageValues<'a>: Members<'a> {
-    /// Reads a record's data into memory of its own: a page of megabytes must not live as long as one of its
-    /// records. `None` if it is a text that is not base64.
+    /// Reads a record's data into memory of its own, so that one kept record does not keep a page of megabytes. `None` if
+    /// it is a text that is not base64.
     fn data(&mut self) -> Result<Option<Bytes>, Malformed>;
 
-    /// Reads a time, or skips a value that is no number and returns `None`: some local servers write a text. It only
-    /// informs, so nothing is lost for its sake.
+    /// Reads a time. Skips a value that is no number and returns `None`: some local servers write a text, and no record is
+    /// lost for a time that only informs.
     fn time(&mut self) -> Result<Option<SystemTime>, Malformed>;
 
     /// Reads a number of milliseconds; `None` if it is out of range.
@@ -39,7 +39,7 @@ pub(super) fn page<'a>(mut scanner: impl PageValues<'a>) -> Result<Page, Malform
             _ if scanner.null()? => {}
             b"Records" => {
                 has_records = true;
-                // As where JSON is read into types, the last of a name counts.
+                // As usual for JSON, the last member of a name counts.
                 page.records.clear();
                 let mut elements = scanner.open_array()?;
                 while scanner.next_element(&mut elements)? {
@@ -72,7 +72,7 @@ pub(super) fn page<'a>(mut scanner: impl PageValues<'a>) -> Result<Page, Malform
     }
     scanner.end()?;
     if !has_records && page.next_iterator.is_none() {
-        // It would mean that the shard has ended, which no answer says by leaving everything out.
+        // It would mean that the shard has ended. An answer says so by its records or child shards, not by nothing.
         wrong = Some("it has neither records nor an iterator");
     }
     Ok(wrong.map_or(Ok(page), Err))

@@ -19,7 +19,7 @@ use crate::{
     service::{GetRecords, aws::int},
 };
 
-/// The request as the Java SDKs write it.
+/// Writes the request as the Java SDKs do.
 pub(super) fn body(call: &GetRecords) -> Bytes {
     let frame = 64;
     let texts = call.iterator.as_str().len() + call.stream.as_str().len();
@@ -67,10 +67,10 @@ impl<'a> PageValues<'a> for Scanner<'a> {
     }
 }
 
-/// Up to here a time is in seconds: of the year 5138, where milliseconds would be of 1973.
+/// The largest number that is taken for seconds: the year 5138. In milliseconds it would be in 1973.
 const SECONDS_MAX: f64 = 1e11;
 
-/// The service counts milliseconds since the epoch. Some local servers count seconds, as CBOR itself does.
+/// Converts a time. The service counts milliseconds since the epoch; some local servers count seconds, as CBOR does.
 fn time(number: Number) -> SystemTime {
     let number = float(number);
     let unit_millis = if number < SECONDS_MAX { 1000.0 } else { 1.0 };

@@ -10,10 +10,10 @@ use crate::{
     shard::{SequenceNumber, ShardId},
 };
 
-/// A scanner with a fast path for the entry that nearly all are.
+/// A scanner with a fast path for stored records, as nearly all entries are.
 pub(super) trait EntryValues<'a>: Members<'a> {
-    /// Reads an entry that is a stored record without any other member. `None`, and nothing is read, for any other:
-    /// it is read member by member.
+    /// Reads an entry that is a stored record and has no other member. For any other entry it returns `None` and reads
+    /// nothing: the caller then reads it member by member.
     fn plain_entry(&mut self) -> Option<StoredAt>;
 }
 
@@ -29,7 +29,7 @@ pub(super) fn entries<'a>(
             scanner.skip()?;
             continue;
         }
-        // As where JSON is read into types, the last of a name counts.
+        // As usual for JSON, the last member of a name counts.
         entries.clear();
         if scanner.null()? {
             continue;

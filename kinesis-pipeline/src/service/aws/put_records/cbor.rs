@@ -16,10 +16,10 @@ use crate::{
     shard::{HashKey, SequenceNumber, ShardId},
 };
 
-/// The request as the Java SDKs write it.
+/// Writes the request as the Java SDKs do.
 pub(super) fn body(call: &PutRecords) -> Bytes {
     const NAMES: &str = "DataPartitionKeyExplicitHashKey";
-    /// Three members with their names, and the map's beginning and end.
+    /// The size of an entry besides key and data: three members with their names, and the map's beginning and end.
     const ENTRY: usize = NAMES.len() + HashKey::DIGITS_MAX + 6 * HEAD_BYTES_MAX + 2;
     let expected = |record: &EncodedRecord| record.data.len() + record.partition_key.len() + ENTRY;
     let frame = 64 + call.stream.as_str().len();
@@ -65,7 +65,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Entries, Malformed> {
 }
 
 impl<'a> EntryValues<'a> for Scanner<'a> {
-    /// A stored record of two members, which nearly all are: any other is read member by member.
+    /// Reads a stored record of two members.
     #[inline]
     fn plain_entry(&mut self) -> Option<StoredAt> {
         let mut ahead = self.clone();

@@ -16,7 +16,7 @@ use crate::{
     shard::{HashKey, SequenceNumber, ShardId},
 };
 
-/// The request as the API has it in JSON.
+/// Writes the request in the API's JSON.
 pub(super) fn body(call: &PutRecords) -> Bytes {
     const ENTRY: &str = r#"{"Data":"","PartitionKey":"","ExplicitHashKey":""},"#;
     let expected = |record: &EncodedRecord| {
@@ -57,7 +57,7 @@ fn put_entry(out: &mut Vec<u8>, record: &EncodedRecord) {
     out.push(b'}');
 }
 
-/// A JSON string.
+/// Writes a JSON string.
 fn put_text(out: &mut Vec<u8>, text: &str) {
     let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
     if text.bytes().fold(true, |all, byte| all & plain(byte)) {
@@ -75,7 +75,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Entries, Malformed> {
 }
 
 impl<'a> EntryValues<'a> for Scanner<'a> {
-    /// A stored record as the service writes it, to the byte: any other is read member by member.
+    /// Reads a stored record if it is written exactly as the service does, byte for byte.
     fn plain_entry(&mut self) -> Option<StoredAt> {
         let mut ahead = self.clone();
         ahead.pass(b"{\"SequenceNumber\":\"")?;
