@@ -18,7 +18,7 @@ use futures_util::{Stream, stream};
 use hyper::{Response, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use kinesis_pipeline::{EncodedRecord, GetError, PartitionKey, Position, Record};
-use kinesis_pipeline_delivery::{Compression, Delivery, Guard};
+use kinesis_pipeline_delivery::{Compression, Delivery, DeliveryError, Guard, StoreFault};
 use object_store::{
     ObjectStore,
     aws::{AmazonS3, AmazonS3Builder},
@@ -199,4 +199,37 @@ async fn nothing_is_dropped_while_the_credentials_have_expired() {
         assert_eq!(server.failed.load(SeqCst), 8, "each was made again");
         assert_complete(&server.store(), 2_000).await;
     }
+}
+
+/// The begin of an upload, its parts and its completion are refused, each some times in a row.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_in_parts_is_complete_though_its_credentials_expired_between_them() {
+    let expired: Failing = |number| (number % 7 > 3).then_some((400, "ExpiredToken"));
+    let denied: Failing = |number| (number % 7 > 3).then_some((403, "AccessDenied"));
+    for failing in [expired, denied] {
+        let server = Server::start(failing).await;
+        let delivery = Delivery::to(server.store()).buffer(100 << 20, Duration::from_hours(1));
+        let report = delivery.run(records(40_000, 1_000)).await.unwrap();
+        assert_eq!((report.kept, report.objects_written), (40_000, 1));
+        assert!(server.failed.load(SeqCst) >= 3);
+        assert_complete(&server.store(), 40_000).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_is_not_there_is_an_error_at_the_start() {
+    let server = Server::start(|_| None).await;
+    let builder = AmazonS3Builder::new()
+        .with_endpoint(&server.endpoint)
+        .with_allow_http(true)
+        .with_bucket_name("another")
+        .with_region("us-east-1")
+        .with_access_key_id("id")
+        .with_secret_access_key("secret");
+    let delivery = Delivery::to(builder.build().unwrap());
+    let ended = delivery.run(records(1, 10)).await.unwrap_err();
+    let DeliveryError::NotUsable { fault, .. } = ended else {
+        panic!("{ended:?}");
+    };
+    assert_eq!(fault, StoreFault::NoBucket);
 }

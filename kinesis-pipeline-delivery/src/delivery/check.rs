@@ -11,6 +11,7 @@ use crate::{
     Compression, Format, InvalidDelivery,
     prefix::{PrefixError, Source, Template, fingerprint, safe},
     settings::Settings,
+    store::RetryLimits,
     window::{Folder, Kind, Limits},
 };
 
@@ -67,7 +68,10 @@ impl Delivery {
             merge: self.merge,
             transform: self.transform,
             flush_on_stop: self.flush_on_stop,
-            retry_max: self.retry_max,
+            retry: RetryLimits {
+                retry_max: self.retry_max,
+                denied_max: self.denied_max.unwrap_or(self.retry_max),
+            },
             clock: self.clock,
         };
         check_sample_keys(&settings)?;
@@ -178,8 +182,18 @@ impl Delivery {
             None => "",
         };
         let default_error = format!("{folder}!{{firehose:error-output-type}}/");
-        let text = self.error_prefix.as_deref().unwrap_or(&default_error);
-        let error_prefix = parse("error prefix", text)?.with_hour();
+        let error_prefix = match &self.error_prefix {
+            None => parse("error prefix", &default_error)?.with_hour(),
+            Some(text) => {
+                let template = parse("error prefix", text)?;
+                // As Firehose: what is written out is taken as it is.
+                if template.has_error_type() {
+                    template
+                } else {
+                    template.with_hour()
+                }
+            }
+        };
         refuse_keys("the error prefix", &error_prefix).map_err(in_prefix("error prefix"))?;
         Ok((prefix, error_prefix))
     }
