@@ -171,11 +171,11 @@ pub use fleet::simulation;
 pub use fleet::{
     Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, DeadLetter, DeadLetterFuture,
     DeadLetters, ErrorPolicy, FencingToken, FileDeadLetters, FileLeases, FleetLead,
-    InvalidWorkerOption, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore,
-    LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, Processor,
-    PropertiesError, Redrive, RedriveError, RedriveReport, ShardStart, StreamDeadLetters, Worker,
-    WorkerBuilder, WorkerError, WorkerHandle, WorkerId, WorkerProperties, WorkerReport,
-    dead_letters_to,
+    InvalidStreamIdentifier, InvalidWorkerOption, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture,
+    LeaseStore, LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint,
+    Processor, PropertiesError, Redrive, RedriveError, RedriveReport, ShardStart,
+    StreamDeadLetters, StreamIdentifier, Worker, WorkerBuilder, WorkerError, WorkerHandle,
+    WorkerId, WorkerProperties, WorkerReport, dead_letters_to,
 };
 #[cfg(feature = "dynamodb")]
 pub use fleet::{DynamoDbCheckpoints, DynamoDbLeases, LeaseError};

@@ -19,6 +19,7 @@ mod checkpointer;
 mod coordinator;
 mod error;
 mod hold;
+mod lease_keys;
 mod policy;
 mod processor;
 mod renewer;
@@ -33,6 +34,8 @@ pub use batch::Batch;
 pub use builder::{Checkpointing, InvalidWorkerOption, WorkerBuilder};
 pub use checkpointer::{Checkpointer, CheckpointerError, FencingToken};
 pub use error::WorkerError;
+#[cfg(feature = "local")]
+pub(super) use lease_keys::LeaseKeys;
 pub use policy::ErrorPolicy;
 pub use processor::{Processor, ShardStart};
 pub use worker::{Worker, WorkerHandle, WorkerReport};

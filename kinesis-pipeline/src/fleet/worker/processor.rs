@@ -7,6 +7,7 @@ use super::{Batch, Checkpointer};
 use crate::{
     fleet::dead_letters::BoxError,
     fleet::lease::{LeaseCheckpoint, PendingCheckpoint},
+    service::StreamId,
     shard::ShardId,
 };
 
@@ -14,6 +15,8 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ShardStart {
+    /// The stream, as its handle was made.
+    pub stream: StreamId,
     /// The shard.
     pub shard_id: ShardId,
     /// The place up to which the shard was finished before.

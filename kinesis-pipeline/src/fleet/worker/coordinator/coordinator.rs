@@ -6,36 +6,33 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::follow::Following;
+use super::{follow::Following, streams::FleetStream};
 use crate::{
-    KinesisRecord,
+    Clock, KinesisRecord,
     fleet::{
-        lease::{LeaseStore, sightings::Sightings, sync::HoleWatch},
+        lease::{LeaseStore, sightings::Sightings},
         worker::{
             Processor, WorkerError, WorkerReport, hold::Hold, renewer::LeaseCommand,
             settings::Settings, shard::Outcome,
         },
     },
     shard::{Shard, ShardId},
-    target::Target,
 };
 
 /// One worker's view of the fleet: looks at the leases in rounds, takes its share, and runs a renewer and a consumer
 /// for each lease that it holds.
 pub(in crate::fleet::worker) struct LeaseCoordinator<F> {
-    pub(in crate::fleet::worker) target: Target,
+    pub(in crate::fleet::worker) streams: Vec<FleetStream>,
+    pub(in crate::fleet::worker) clock: Clock,
     pub(in crate::fleet::worker) store: Arc<dyn LeaseStore>,
     pub(in crate::fleet::worker) settings: Arc<Settings>,
     pub(in crate::fleet::worker) make: F,
-    pub(in crate::fleet::worker) consumer_arn: Option<Arc<str>>,
     pub(in crate::fleet::worker) stop: watch::Receiver<bool>,
     /// Tells the consumers to leave their shards.
     pub(in crate::fleet::worker) leave: watch::Sender<bool>,
     pub(in crate::fleet::worker) sightings: Sightings,
-    pub(in crate::fleet::worker) holes: HoleWatch,
     pub(in crate::fleet::worker) following: Following,
     pub(in crate::fleet::worker) random: fastrand::Rng,
-    pub(in crate::fleet::worker) shards: Option<ShardList>,
     pub(in crate::fleet::worker) running: HashMap<ShardId, Running>,
     pub(in crate::fleet::worker) tasks: JoinSet<(ShardId, Outcome)>,
 }
@@ -46,7 +43,7 @@ enum Event {
     Round,
 }
 
-/// A list of the stream's shards, and when it was asked for.
+/// A list of a stream's shards by their lease keys, and when it was asked for.
 pub(in crate::fleet::worker) struct ShardList {
     pub(super) shards: Vec<Shard>,
     pub(super) asked_at: Instant,
@@ -82,7 +79,8 @@ where
     }
 
     async fn work(&mut self) -> Result<(), WorkerError> {
-        let mut next_round = self.target.clock.instant();
+        self.open_streams().await?;
+        let mut next_round = self.clock.instant();
         loop {
             let event = tokio::select! {
                 biased;
@@ -97,7 +95,7 @@ where
                 Event::Ended(ended) => self.on_ended(ended)?,
                 Event::Round => {
                     let pause = self.round().await?;
-                    next_round = self.target.clock.instant() + pause;
+                    next_round = self.clock.instant() + pause;
                 }
             }
         }
@@ -119,7 +117,7 @@ where
         tracing::debug!(shard = %shard_id, ?outcome, "shard left");
         self.running.remove(&shard_id);
         match outcome {
-            Outcome::Failed(error) => Err(error),
+            Outcome::Failed(error) => self.on_shard_failed(&shard_id, error),
             Outcome::Ended | Outcome::Lost | Outcome::Released => Ok(()),
         }
     }
@@ -127,7 +125,7 @@ where
     /// Waits until all consumers have left their shards, for so long at most.
     async fn leave_all(&mut self) -> WorkerReport {
         let mut report = WorkerReport::default();
-        let deadline = self.target.clock.instant() + self.settings.stop_max;
+        let deadline = self.clock.instant() + self.settings.stop_max;
         while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, self.tasks.join_next()).await
         {
             if let Ok((shard_id, outcome)) = ended {

@@ -7,7 +7,9 @@ use crate::{
     GetError,
     fleet::{
         dead_letters::BoxError,
-        worker::{Checkpointer, WorkerError, hold::Hold, settings::Settings},
+        worker::{
+            Checkpointer, WorkerError, hold::Hold, lease_keys::LeaseKeys, settings::Settings,
+        },
     },
     get::Progress,
     service::backoff::jittered,
@@ -34,6 +36,7 @@ pub(super) enum Halt {
 #[derive(Clone)]
 pub(in crate::fleet::worker) struct ShardContext {
     pub(in crate::fleet::worker) target: Target,
+    pub(in crate::fleet::worker) keys: LeaseKeys,
     pub(in crate::fleet::worker) settings: Arc<Settings>,
     pub(in crate::fleet::worker) shard_id: ShardId,
     pub(in crate::fleet::worker) hold: Hold,

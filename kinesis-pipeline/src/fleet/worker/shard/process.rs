@@ -216,6 +216,7 @@ where
     ) -> Result<Batch<R>, Halt> {
         let records = &work.raw.records[part.clone()];
         let mut decoded = Batch {
+            stream: Some(self.shard.target.stream.clone()),
             records: Vec::with_capacity(records.len()),
             undecodable: Vec::new(),
             behind_latest: work.raw.behind_latest,

@@ -8,3 +8,4 @@ mod life;
 mod pressure;
 #[cfg(all(unix, feature = "signal"))]
 mod signals;
+mod streams;
