@@ -8,7 +8,11 @@ use std::{
 use super::history::{Given, History, ShardHistory};
 use crate::{
     Clock, MemoryLeases, PartitionKey, Position, ShardId,
-    fleet::lease::{Lease, LeaseChange, LeaseStore as _, LeaseWrite, LeaseWritten, WorkerId},
+    fleet::{
+        lease::{Lease, LeaseChange, LeaseStore as _, LeaseWrite, LeaseWritten, WorkerId},
+        worker::LeaseKeys,
+    },
+    service::StreamId,
 };
 
 pub(super) const APP: &str = "app";
@@ -53,9 +57,25 @@ impl World {
         history.shards.entry(id.clone()).or_default().parents = parents;
     }
 
-    pub(super) fn store(&self, position: &Position, key: &PartitionKey) {
+    pub(super) fn set_streams(&self, streams: Vec<(StreamId, LeaseKeys)>) {
+        lock(&self.history).streams = streams;
+    }
+
+    /// Returns the key of a shard's lease.
+    pub(super) fn key(&self, stream: &StreamId, shard_id: &ShardId) -> ShardId {
+        let history = lock(&self.history);
+        let found = history.streams.iter().find(|(id, _)| id == stream);
+        found.map_or_else(|| shard_id.clone(), |(_, keys)| keys.key(shard_id))
+    }
+
+    /// Notes a record that was put into the shard of this lease key.
+    pub(super) fn store(&self, shard: ShardId, position: &Position, key: &PartitionKey) {
         let mut history = lock(&self.history);
-        let shard = history.shards.entry(position.shard_id.clone());
+        if history.locate(position).is_some() {
+            let text = format!("two records are stored at {position}");
+            history.violations.push(text);
+        }
+        let shard = history.shards.entry(shard);
         let shard = shard.or_default();
         let index = shard.is_finished.len();
         let place = (
@@ -73,7 +93,8 @@ impl World {
         let history = lock(&self.history);
         let positions = |(id, shard): (&ShardId, &ShardHistory)| {
             let places = shard.places.keys().cloned();
-            let id = id.clone();
+            let named = history.streams.iter().find(|(_, keys)| keys.has(id));
+            let id = named.map_or_else(|| id.clone(), |(_, keys)| keys.shard_id(id));
             let position =
                 move |(number, sub)| Position::new(id.clone(), number).at_sub_sequence_number(sub);
             places.map(position).collect::<Vec<_>>()
@@ -116,6 +137,11 @@ impl World {
         }
     }
 
+    /// A worker that was stopped still finishes its batches.
+    pub(super) fn on_draining(&self) {
+        lock(&self.history).drained_at = Some(self.clock.instant());
+    }
+
     /// There are fewer workers. Those that are left count the silence of others anew if it was one that is gone that
     /// had seen theirs, and so do they with rows that are missing.
     pub(super) fn on_fewer(&self) {
@@ -140,22 +166,25 @@ impl World {
     pub(super) fn on_deletion(&self, lease: &Lease, is_missed: bool) {
         let (now, shard_id) = (self.clock.instant(), lease.shard_id.clone());
         let mut history = lock(&self.history);
-        // A write that is late may create the row with a counter that it had before.
-        history.holdings.retain(|(id, _), _| *id != shard_id);
-        history.deletions.insert(shard_id.clone(), now);
+        let holder = lease.holder().cloned();
+        history.deletions.insert(shard_id.clone(), (now, holder));
         if is_missed {
             history.missing.insert(shard_id, now);
         }
     }
 
-    pub(super) fn on_processor(&self, worker: &WorkerId, shard_id: &ShardId, is_made: bool) {
+    pub(super) fn on_processor(&self, worker: &WorkerId, shard_id: &ShardId, token: Option<u64>) {
+        let now = self.clock.instant();
+        lock(&self.history).on_processor(worker, shard_id, token, now);
+    }
+
+    pub(super) fn on_processor_gone(&self, worker: &WorkerId, shard_id: &ShardId) {
         let running = &mut lock(&self.history).running;
         let entry = (worker.clone(), shard_id.clone());
-        let count = running.entry(entry.clone()).or_default();
-        *count = if is_made { *count + 1 } else { *count - 1 };
-        if *count == 0 {
-            running.remove(&entry);
+        if let Some(count) = running.get_mut(&entry) {
+            *count -= 1;
         }
+        running.retain(|_, count| *count > 0);
     }
 
     pub(super) fn takes(&self) -> usize {
@@ -175,17 +204,16 @@ impl World {
         let mut history = lock(&self.history);
         let holder = stored.as_ref().and_then(Lease::holder);
         let now = self.clock.instant();
-        let deleted_for = history.deletions.get(shard_id).map(|at| now - *at);
-        // The row was made anew before its holder's next renewal.
-        let is_deleted = deleted_for.is_some_and(|time| time < FAILOVER);
+        // The row was made anew before the next renewal of its holder, which goes on until then. That is for one
+        // fail-over time at most, by its own clock, and no other worker may.
+        let is_deleted = history
+            .deletions
+            .get(shard_id)
+            .is_some_and(|(at, holder)| now - *at < FAILOVER && holder.as_ref() == Some(worker));
         let is_sure = !history.has_rude_actors && !is_deleted;
         if is_sure && holder.is_some_and(|holder| holder != worker) {
             let text = format!("{worker} begins a batch of {shard_id}, which {holder:?} holds");
             history.violations.push(text);
-        }
-        if deleted_for.is_some_and(|time| time < 3 * FAILOVER) {
-            // A write that is late may create the row anew with a counter that it had before.
-            history.holdings.remove(&(shard_id.clone(), given.token));
         }
         history.begin(given);
     }
@@ -193,8 +221,8 @@ impl World {
     pub(super) fn finish(&self, positions: &[&Position]) {
         let mut history = lock(&self.history);
         for position in positions {
-            if let Some(shard) = history.shards.get_mut(&position.shard_id)
-                && let Some(index) = shard.index(position)
+            if let Some((shard_id, index)) = history.locate(position)
+                && let Some(shard) = history.shards.get_mut(&shard_id)
             {
                 shard.finish(index);
             }

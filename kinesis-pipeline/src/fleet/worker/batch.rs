@@ -6,12 +6,14 @@ use std::{
     time::Duration,
 };
 
-use crate::{GetError, Record, shard::Position};
+use crate::{GetError, Record, service::StreamId, shard::Position};
 
 /// Records of one shard, in order.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Batch<R> {
+    /// The stream, as its handle was made; `None` for a batch made by [`new`](Self::new).
+    pub stream: Option<StreamId>,
     /// The records.
     pub records: Vec<Record<R>>,
     /// The lag of the last record's page behind the tip of the shard; `None` if the service did not say.
@@ -68,6 +70,7 @@ impl<R> Batch<R> {
     pub fn new(records: Vec<Record<R>>) -> Self {
         Self {
             last: records.last().map(|record| record.position().clone()),
+            stream: None,
             records,
             undecodable: Undecodable::default(),
             behind_latest: None,

@@ -7,6 +7,7 @@ use super::{Batch, Checkpointer};
 use crate::{
     fleet::dead_letters::BoxError,
     fleet::lease::{LeaseCheckpoint, PendingCheckpoint},
+    service::StreamId,
     shard::{Position, ShardId},
 };
 
@@ -99,6 +100,8 @@ fn first(records: &[BadRecord]) -> String {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ShardStart {
+    /// The stream, as its handle was made.
+    pub stream: StreamId,
     /// The shard.
     pub shard_id: ShardId,
     /// The place up to which the shard was finished before.

@@ -10,3 +10,4 @@ mod remedies;
 mod seen;
 #[cfg(all(unix, feature = "signal"))]
 mod signals;
+mod streams;
