@@ -86,6 +86,7 @@ impl<'a, S: Scenario> Simulation<'a, S> {
         let run = SimulatedRun {
             seed,
             world: world.clone(),
+            key: Arc::default(),
         };
         let mut simulation = Self {
             options,
@@ -226,15 +227,18 @@ impl<'a, S: Scenario> Simulation<'a, S> {
         let (world, me, run) = (self.world.clone(), id.clone(), self.run.clone());
         let (finishes, has_lanes) = (worker.finishes_by_itself(), worker.has_lanes());
         let scenario = self.scenario.clone();
-        let make = move |shard_id: &ShardId| Watched {
-            inner: scenario.processor(shard_id, &run),
-            world: world.clone(),
-            worker: me.clone(),
-            shard_id: shard_id.clone(),
-            key: None,
-            paused: is_paused.clone(),
-            finishes,
-            has_lanes,
+        let make = move |shard_id: &ShardId| {
+            let run = run.of_processor();
+            Watched {
+                inner: scenario.processor(shard_id, &run),
+                world: world.clone(),
+                worker: me.clone(),
+                shard_id: shard_id.clone(),
+                key: run.key,
+                paused: is_paused.clone(),
+                finishes,
+                has_lanes,
+            }
         };
         let handle = worker.handle();
         lock(&self.alive).push(id.clone());

@@ -24,7 +24,6 @@ const OVER_TARGET_MAX: Duration = Duration::from_secs(42);
 const MADE_AGAIN_MAX: Duration = Duration::from_secs(40);
 /// Writes of before may land for so long after the calls are no longer disturbed.
 const LATE_MAX: Duration = Duration::from_secs(10);
-
 /// A late write, a round until the row it made is seen, and the calls of that round.
 const LATE_TOKEN_MAX: Duration = Duration::from_secs(30);
 
@@ -98,23 +97,53 @@ impl ShardHistory {
         }
     }
 
+    /// Adds a record that was put. Returns whether there was none at its position.
+    pub(super) fn store(&mut self, position: &Position, key: &PartitionKey) -> bool {
+        let (place, index) = (place_of(position), self.is_finished.len());
+        if self.places.insert(place, index).is_some() {
+            return false;
+        }
+        self.is_finished.push(false);
+        let before = self.last_of_key.insert(key.clone(), index);
+        self.before.push(before);
+        true
+    }
+
     pub(super) fn index(&self, position: &Position) -> Option<usize> {
-        let place = (
-            position.sequence_number.clone(),
-            position.sub_sequence_number,
-        );
-        self.places.get(&place).copied()
+        self.places.get(&place_of(position)).copied()
     }
 }
 
+fn place_of(position: &Position) -> Place {
+    (
+        position.sequence_number.clone(),
+        position.sub_sequence_number,
+    )
+}
+
 impl History {
-    /// Returns the shard and the index of a record: no two streams have a sequence number in common.
-    pub(super) fn locate(&self, position: &Position) -> Option<(ShardId, usize)> {
-        self.streams.iter().find_map(|(_, keys)| {
-            let key = keys.key(&position.shard_id);
-            let index = self.shards.get(&key)?.index(position)?;
-            Some((key, index))
-        })
+    /// Notes that a record is finished, one of the shard of this lease key. Without a key it is that of the stream that
+    /// has such a record: streams have equal shard ids, and may have equal sequence numbers.
+    pub(super) fn finish(&mut self, key: Option<&ShardId>, position: &Position) {
+        let keys = self
+            .streams
+            .iter()
+            .map(|(_, keys)| keys.key(&position.shard_id));
+        let keys = key.map_or_else(|| keys.collect(), |key| vec![key.clone()]);
+        let has = |key: &ShardId| self.shards.get(key).and_then(|shard| shard.index(position));
+        let found: Vec<_> = keys
+            .into_iter()
+            .filter_map(|key| has(&key).map(|index| (key, index)))
+            .collect();
+        if let [(key, index)] = &*found
+            && let Some(shard) = self.shards.get_mut(key)
+        {
+            shard.finish(*index);
+        } else if !found.is_empty() {
+            self.violations.push(format!(
+                "two streams have a record at {position}: call `finished` of the run that `Scenario::processor` got"
+            ));
+        }
     }
 
     /// Takes in a processor that begins, with the fencing token of its lease if it has it alone.

@@ -89,7 +89,7 @@ impl FleetSimulation {
     /// Sets the most streams of a worker, 1 or 2: each seed draws 1 up to so many. 1 by default.
     ///
     /// With two, your processor learns its stream from [`ShardStart::stream`](crate::ShardStart::stream): shards of both
-    /// have the same ids.
+    /// have the same ids, and records of both the same positions at times.
     pub fn streams_max(mut self, streams: usize) -> Self {
         self.streams_max = streams.clamp(1, STREAMS_MAX);
         self

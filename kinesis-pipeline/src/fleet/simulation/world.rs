@@ -71,35 +71,37 @@ impl World {
     /// Notes a record that was put into the shard of this lease key.
     pub(super) fn store(&self, shard: ShardId, position: &Position, key: &PartitionKey) {
         let mut history = lock(&self.history);
-        if history.locate(position).is_some() {
-            let text = format!("two records are stored at {position}");
+        let text = format!("two records of {shard} are stored at {position}");
+        if !history
+            .shards
+            .entry(shard)
+            .or_default()
+            .store(position, key)
+        {
             history.violations.push(text);
         }
-        let shard = history.shards.entry(shard);
-        let shard = shard.or_default();
-        let index = shard.is_finished.len();
-        let place = (
-            position.sequence_number.clone(),
-            position.sub_sequence_number,
-        );
-        shard.places.insert(place, index);
-        shard.is_finished.push(false);
-        let before = shard.last_of_key.insert(key.clone(), index);
-        shard.before.push(before);
     }
 
-    /// Returns the positions of all records that were put.
-    pub(super) fn put(&self) -> Vec<Position> {
+    /// Returns the streams' ids.
+    pub(super) fn streams(&self) -> Vec<StreamId> {
         let history = lock(&self.history);
-        let positions = |(id, shard): (&ShardId, &ShardHistory)| {
-            let places = shard.places.keys().cloned();
-            let named = history.streams.iter().find(|(_, keys)| keys.has(id));
-            let id = named.map_or_else(|| id.clone(), |(_, keys)| keys.shard_id(id));
+        history.streams.iter().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Returns the positions of all records that were put into this stream, by shard and in their order.
+    pub(super) fn put_to(&self, stream: &StreamId) -> Vec<Position> {
+        let history = lock(&self.history);
+        let Some((_, keys)) = history.streams.iter().find(|(id, _)| id == stream) else {
+            return Vec::new();
+        };
+        let shards = history.shards.iter().filter(|(key, _)| keys.has(key));
+        let positions = |(key, shard): (&ShardId, &ShardHistory)| {
+            let (id, places) = (keys.shard_id(key), shard.places.keys().cloned());
             let position =
                 move |(number, sub)| Position::new(id.clone(), number).at_sub_sequence_number(sub);
             places.map(position).collect::<Vec<_>>()
         };
-        history.shards.iter().flat_map(positions).collect()
+        shards.flat_map(positions).collect()
     }
 
     /// Returns the position of the last record that was put into a shard.
@@ -218,14 +220,11 @@ impl World {
         history.begin(given);
     }
 
-    pub(super) fn finish(&self, positions: &[&Position]) {
+    /// Notes that records are finished, of the shard of this lease key.
+    pub(super) fn finish(&self, key: Option<&ShardId>, positions: &[&Position]) {
         let mut history = lock(&self.history);
         for position in positions {
-            if let Some((shard_id, index)) = history.locate(position)
-                && let Some(shard) = history.shards.get_mut(&shard_id)
-            {
-                shard.finish(index);
-            }
+            history.finish(key, position);
         }
     }
 
