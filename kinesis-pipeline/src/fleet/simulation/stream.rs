@@ -33,7 +33,7 @@ impl<R> SimulatedStream<R> {
         let summary = summary.map_err(|error| broken(&error))?;
         let identifier = StreamIdentifier::of_stream(&summary).map_err(|error| broken(&error))?;
         let keys = if is_multi_stream {
-            LeaseKeys::of(&identifier)
+            LeaseKeys::of(identifier)
         } else {
             LeaseKeys::default()
         };

@@ -155,7 +155,7 @@ impl<R> WorkerBuilder<R> {
     /// let worker = worker.start(StartAt::TrimHorizon).build()?;
     /// let handle = worker.handle();
     /// worker.run_batches(move |batch: Batch<Bytes>| {
-    ///     assert_eq!(batch.stream.as_ref().map(|stream| stream.name()), Some("alarms"));
+    ///     assert_eq!(batch.stream().map(|stream| stream.name()), Some("alarms"));
     ///     handle.stop();
     ///     std::future::ready(Ok::<(), BoxError>(()))
     /// }).await?;

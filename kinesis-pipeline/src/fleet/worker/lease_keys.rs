@@ -9,19 +9,32 @@ use crate::{
 /// to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::fleet) struct LeaseKeys {
-    /// The identifier and a colon; `None` in a table of a single stream.
-    prefix: Option<Arc<str>>,
+    /// The stream in a table of several; `None` in that of a single one.
+    stream: Option<Arc<NamedStream>>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct NamedStream {
+    identifier: StreamIdentifier,
+    /// The identifier and a colon.
+    prefix: String,
 }
 
 impl LeaseKeys {
-    pub(in crate::fleet) fn of(stream: &StreamIdentifier) -> Self {
+    pub(in crate::fleet) fn of(identifier: StreamIdentifier) -> Self {
+        let prefix = format!("{identifier}:");
         Self {
-            prefix: Some(format!("{stream}:").into()),
+            stream: Some(Arc::new(NamedStream { identifier, prefix })),
         }
     }
 
+    /// The stream in a table of several.
+    pub(in crate::fleet) fn identifier(&self) -> Option<&StreamIdentifier> {
+        Some(&self.stream.as_ref()?.identifier)
+    }
+
     pub(in crate::fleet) fn key(&self, shard_id: &ShardId) -> ShardId {
-        match &self.prefix {
+        match self.prefix() {
             None => shard_id.clone(),
             Some(prefix) => format!("{prefix}{shard_id}").into(),
         }
@@ -37,12 +50,12 @@ impl LeaseKeys {
 
     /// Whether the key is of a shard of this stream.
     pub(in crate::fleet) fn has(&self, key: &ShardId) -> bool {
-        self.prefix.is_none() || self.without_prefix(key).is_some()
+        self.stream.is_none() || self.without_prefix(key).is_some()
     }
 
     /// Names shards and their parents by their keys.
     pub(in crate::fleet) fn shards(&self, mut shards: Vec<Shard>) -> Vec<Shard> {
-        if self.prefix.is_some() {
+        if self.stream.is_some() {
             for shard in &mut shards {
                 shard.id = self.key(&shard.id);
                 for parent in [&mut shard.parent_id, &mut shard.adjacent_parent_id] {
@@ -53,7 +66,11 @@ impl LeaseKeys {
         shards
     }
 
+    fn prefix(&self) -> Option<&str> {
+        Some(&self.stream.as_ref()?.prefix)
+    }
+
     fn without_prefix<'a>(&self, key: &'a ShardId) -> Option<&'a str> {
-        key.as_str().strip_prefix(self.prefix.as_deref()?)
+        key.as_str().strip_prefix(self.prefix()?)
     }
 }

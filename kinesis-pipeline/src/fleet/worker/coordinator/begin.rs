@@ -9,6 +9,7 @@ use crate::{
         lease::Lease,
         worker::{
             Checkpointer, FencingToken, Processor,
+            batch::BatchOrigin,
             hold::Hold,
             renewer::{COMMANDS_MAX, LeaseRenewer},
             shard::{ShardConsumer, ShardContext},
@@ -40,6 +41,11 @@ where
         let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
         let progress = Arc::new(Progress::default());
         observer.on_acquired(&lease, shard_id.clone(), hold.clone(), progress.clone());
+        let origin = Arc::new(BatchOrigin {
+            stream: target.stream.clone(),
+            identifier: keys.identifier().cloned(),
+            shard_id: shard_id.clone(),
+        });
         let token = FencingToken {
             stream: target.stream.clone(),
             shard_id: shard_id.clone(),
@@ -70,6 +76,7 @@ where
                 key: key.clone(),
                 settings: self.settings.clone(),
                 shard_id,
+                origin,
                 hold: hold.clone(),
                 observer: observer.clone(),
                 progress,

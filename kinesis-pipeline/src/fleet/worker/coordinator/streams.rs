@@ -105,7 +105,7 @@ impl FleetStream {
                 stream: stream(),
                 source,
             })?;
-            LeaseKeys::of(&identifier)
+            LeaseKeys::of(identifier)
         } else {
             LeaseKeys::default()
         };

@@ -153,6 +153,7 @@ where
     async fn run_to_outcome(&mut self) -> Outcome {
         let start = ShardStart {
             stream: self.shard.target.stream.clone(),
+            stream_identifier: self.shard.keys.identifier().cloned(),
             shard_id: self.shard.shard_id.clone(),
             checkpoint: self.lease.checkpoint.clone(),
             pending: self.lease.pending.clone(),

@@ -8,8 +8,8 @@ use crate::{
     fleet::{
         dead_letters::BoxError,
         worker::{
-            Checkpointer, WorkerError, hold::Hold, lease_keys::LeaseKeys, observe::StreamObserver,
-            settings::Settings,
+            Checkpointer, WorkerError, batch::BatchOrigin, hold::Hold, lease_keys::LeaseKeys,
+            observe::StreamObserver, settings::Settings,
         },
     },
     get::Progress,
@@ -42,6 +42,7 @@ pub(in crate::fleet::worker) struct ShardContext {
     pub(in crate::fleet::worker) key: ShardId,
     pub(in crate::fleet::worker) settings: Arc<Settings>,
     pub(in crate::fleet::worker) shard_id: ShardId,
+    pub(in crate::fleet::worker) origin: Arc<BatchOrigin>,
     pub(in crate::fleet::worker) hold: Hold,
     pub(in crate::fleet::worker) observer: StreamObserver,
     pub(in crate::fleet::worker) progress: Arc<Progress>,

@@ -55,7 +55,7 @@ where
     ) -> Result<Batch<R>, Halt> {
         let records = &work.raw.records[part.clone()];
         let mut decoded = Batch {
-            stream: Some(self.shard.target.stream.clone()),
+            origin: Some(self.shard.origin.clone()),
             records: Vec::with_capacity(records.len()),
             undecodable: Undecodable::default(),
             behind_latest: work.raw.behind_latest,

@@ -11,3 +11,4 @@ mod seen;
 #[cfg(all(unix, feature = "signal"))]
 mod signals;
 mod streams;
+mod streams_apart;

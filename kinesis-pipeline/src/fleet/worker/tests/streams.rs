@@ -19,8 +19,8 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 
-type Stream = KinesisStream<Bytes>;
-type Log = Arc<Mutex<Vec<String>>>;
+pub(super) type Stream = KinesisStream<Bytes>;
+pub(super) type Log = Arc<Mutex<Vec<String>>>;
 
 /// Notes the stream of everything that it is told.
 struct Scribe(Log);
@@ -50,7 +50,7 @@ impl Processor for Scribe {
         batch: Batch<Bytes>,
         checkpointer: &Checkpointer,
     ) -> Result<(), BoxError> {
-        let stream = batch.stream.clone().unwrap();
+        let stream = batch.stream().unwrap().clone();
         for record in &batch {
             self.note(format!(
                 "{stream} {}",
@@ -65,7 +65,7 @@ impl Processor for Scribe {
 }
 
 /// Two streams of one service, on virtual time.
-async fn two_streams(shards: u32) -> (LocalKinesis, Stream, Stream) {
+pub(super) async fn two_streams(shards: u32) -> (LocalKinesis, Stream, Stream) {
     let clock = Clock::tokio(SystemTime::UNIX_EPOCH + Duration::from_hours(500_000));
     let local = LocalKinesis::builder().clock(clock).start().await.unwrap();
     let a = local.stream("a", shards).await.unwrap();
@@ -73,7 +73,7 @@ async fn two_streams(shards: u32) -> (LocalKinesis, Stream, Stream) {
     (local, a, b)
 }
 
-fn worker(streams: &[&Stream], store: &MemoryLeases) -> Worker<Bytes> {
+pub(super) fn worker(streams: &[&Stream], store: &MemoryLeases) -> Worker<Bytes> {
     let (first, others) = streams.split_first().unwrap();
     let builder = first.worker(APP).multi_stream(true).leases(store.clone());
     let builder = others
@@ -82,7 +82,7 @@ fn worker(streams: &[&Stream], store: &MemoryLeases) -> Worker<Bytes> {
     builder.start(StartAt::TrimHorizon).build().unwrap()
 }
 
-fn run(
+pub(super) fn run(
     worker: Worker<Bytes>,
     log: &Log,
 ) -> tokio::task::JoinHandle<Result<WorkerReport, WorkerError>> {
@@ -90,11 +90,11 @@ fn run(
     tokio::spawn(worker.run(move |_| Scribe(log.clone())))
 }
 
-async fn put(stream: &Stream, text: &'static str) {
+pub(super) async fn put(stream: &Stream, text: &'static str) {
     stream.put(&Bytes::from(text)).await.unwrap();
 }
 
-fn count(log: &Log, text: &str) -> usize {
+pub(super) fn count(log: &Log, text: &str) -> usize {
     log.lock()
         .unwrap()
         .iter()
