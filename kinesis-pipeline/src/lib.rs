@@ -177,11 +177,12 @@ pub use fleet::simulation;
 pub use fleet::{
     BadRecord, Batch, BoxError, Checkpointer, CheckpointerError, Checkpointing, DeadLetter,
     DeadLetterFuture, DeadLetters, ErrorPolicy, FencingToken, FileDeadLetters, FileLeases,
-    FleetLead, InvalidWorkerOption, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore,
-    LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, Processor,
-    ProcessorError, PropertiesError, Redrive, RedriveError, RedriveReport, ShardHealth, ShardStart,
-    StreamDeadLetters, Worker, WorkerBuilder, WorkerError, WorkerEvent, WorkerEvents, WorkerHandle,
-    WorkerHealth, WorkerId, WorkerPhase, WorkerProperties, WorkerReport, dead_letters_to,
+    FleetLead, InvalidStreamIdentifier, InvalidWorkerOption, Lease, LeaseChange, LeaseCheckpoint,
+    LeaseFuture, LeaseStore, LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases,
+    PendingCheckpoint, Processor, ProcessorError, PropertiesError, Redrive, RedriveError,
+    RedriveReport, ShardHealth, ShardStart, StreamDeadLetters, StreamIdentifier, Worker,
+    WorkerBuilder, WorkerError, WorkerEvent, WorkerEvents, WorkerHandle, WorkerHealth, WorkerId,
+    WorkerPhase, WorkerProperties, WorkerReport, dead_letters_to,
 };
 #[cfg(feature = "dynamodb")]
 pub use fleet::{DynamoDbCheckpoints, DynamoDbLeases, LeaseError};

@@ -45,8 +45,11 @@ pub enum LeaseError {
         /// The stream whose checkpoints the table holds.
         stream: String,
     },
-    /// The table is a fleet's that reads several streams.
-    #[error("the lease `{lease_key}` is one of KCL's for many streams, which are not supported")]
+    /// The table is that of a fleet of several streams, whose checkpoints a reader of one stream cannot keep.
+    #[error(
+        "the lease `{lease_key}` is one of a fleet of several streams: read under another application name, or read with \
+         a worker of these streams"
+    )]
     #[non_exhaustive]
     ManyStreams {
         /// A key of the table.

@@ -57,8 +57,9 @@ pub use dynamodb::DynamoDbLeases;
 #[cfg(feature = "dynamodb")]
 pub use error::LeaseError;
 pub use lease::{
-    FileLeases, FleetLead, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore,
-    LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, WorkerId,
+    FileLeases, FleetLead, InvalidStreamIdentifier, Lease, LeaseChange, LeaseCheckpoint,
+    LeaseFuture, LeaseStore, LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases,
+    PendingCheckpoint, StreamIdentifier, WorkerId,
 };
 pub use properties::{PropertiesError, WorkerProperties};
 #[cfg(not(feature = "metrics"))]

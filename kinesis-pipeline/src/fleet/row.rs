@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use super::{
     LeaseError,
     identity::Identity,
-    lease::{Lease, LeaseCheckpoint, PendingCheckpoint, WorkerId},
+    lease::{Lease, LeaseCheckpoint, PendingCheckpoint, StreamIdentifier, WorkerId},
     mark::{MARK, Mark, begun_at_millis},
 };
 use crate::{
@@ -35,6 +35,10 @@ pub(super) const CHILDREN: &str = "childShardIds";
 const PARENTS: &str = "parentShardId";
 const STARTING_HASH_KEY: &str = "startingHashKey";
 const ENDING_HASH_KEY: &str = "endingHashKey";
+/// The stream's identifier, in the rows of KCL's multi-stream mode; misnamed by KCL.
+const STREAM: &str = "streamName";
+/// The shard's id, there too.
+const SHARD: &str = "shardId";
 /// What a row is about. KCL 3.5 keeps more than leases in the table.
 pub(super) const ENTITY_TYPE: &str = "entityType";
 const LEASE: &str = "LEASE";
@@ -130,6 +134,10 @@ pub(super) fn encode(lease: &Lease) -> Item {
     let mut set = |name: &str, value: Option<AttributeValue>| {
         item.extend(value.map(|value| (name.to_owned(), value)));
     };
+    if let Some((stream, shard_id)) = StreamIdentifier::of_lease_key(&lease.shard_id) {
+        set(STREAM, Some(text(&stream.to_string())));
+        set(SHARD, Some(text(shard_id.as_str())));
+    }
     let worker = |id: &Option<WorkerId>| id.as_ref().map(|id| text(id.as_str()));
     set(LEASE_OWNER, worker(&lease.owner));
     set(CHECKPOINT_OWNER, worker(&lease.checkpoint_owner));
@@ -159,10 +167,6 @@ pub(super) fn decode(item: &Item) -> Result<Option<Lease>, LeaseError> {
         return Ok(None);
     }
     let lease_key = owned(item, LEASE_KEY).unwrap_or_default();
-    // `account:stream:creationEpoch:shardId`
-    if lease_key.contains(':') {
-        return Err(LeaseError::ManyStreams { lease_key });
-    }
     let malformed = |attribute| LeaseError::Malformed {
         lease_key: lease_key.clone(),
         attribute,

@@ -91,6 +91,7 @@ impl Session<'_> {
         // The owners' time counts from before the read.
         let now = self.store.clock.instant();
         let rows = self.table.scan().await?;
+        check_keys(rows.as_deref().unwrap_or_default())?;
         self.known()
             .on_loaded(self.table.name, rows.as_deref(), now);
         Ok(rows)
@@ -234,4 +235,16 @@ fn seen(lease_key: &str, counter: u64) -> Lease {
     let mut lease = Lease::new(lease_key.into(), LeaseCheckpoint::TrimHorizon);
     lease.counter = counter;
     lease
+}
+
+/// Refuses a table whose rows are of several streams: a reader would take none of them for its own.
+fn check_keys(rows: &[LeaseRow]) -> Result<(), LeaseError> {
+    let mut keys = rows.iter().map(|row| row.lease.shard_id.as_str());
+    // `account:stream:creationEpoch:shardId`
+    match keys.find(|key| key.contains(':')) {
+        None => Ok(()),
+        Some(lease_key) => Err(LeaseError::ManyStreams {
+            lease_key: lease_key.to_owned(),
+        }),
+    }
 }

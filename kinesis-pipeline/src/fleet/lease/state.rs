@@ -134,7 +134,8 @@ impl PendingCheckpoint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lease {
-    /// The shard; the key of the row.
+    /// The shard; the key of the row. In a table of several streams, the key of
+    /// [`StreamIdentifier::lease_key`](super::StreamIdentifier::lease_key).
     pub shard_id: ShardId,
     /// The worker that holds the lease, or is to hold it when a hand-over is finished.
     pub owner: Option<WorkerId>,

@@ -148,13 +148,21 @@ fn a_row_that_cannot_be_read_is_an_error_that_names_it() {
     }
 }
 
+/// As KCL's `DynamoDBMultiStreamLeaseSerializer` writes it.
 #[test]
-fn a_row_of_a_fleet_of_many_streams_is_refused() {
-    let mut item = minimal();
-    let key = text("123456789012:readings:1700000000:shardId-000000000000");
-    item.insert(LEASE_KEY.to_owned(), key);
-    let error = LeaseRow::decode(&item).unwrap_err();
-    assert!(matches!(error, LeaseError::ManyStreams { .. }), "{error}");
+fn a_row_of_a_fleet_of_several_streams_names_its_stream_and_its_shard() {
+    let key = "123456789012:readings:1700000000:shardId-000000000000";
+    let lease = Lease::new(key.into(), LeaseCheckpoint::Latest);
+    let row = encode(&lease);
+    assert_eq!(row[LEASE_KEY], text(key));
+    assert_eq!(row["streamName"], text("123456789012:readings:1700000000"));
+    assert_eq!(row["shardId"], text("shardId-000000000000"));
+    assert_eq!(decode(&row).unwrap(), Some(lease));
+    let of_one = encode(&Lease::new(
+        "shardId-000000000000".into(),
+        LeaseCheckpoint::Latest,
+    ));
+    assert!(!of_one.contains_key("streamName") && !of_one.contains_key("shardId"));
 }
 
 fn number_text(text: &str) -> AttributeValue {

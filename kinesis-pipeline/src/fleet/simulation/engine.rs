@@ -12,13 +12,13 @@ use super::{
     Disturbance, FleetSimulation, Scenario, SimulatedRun,
     actors::{Leader, Stealer},
     store::{FaultyLeases, StoreFaults},
+    stream::SimulatedStream,
     watched::Watched,
     world::{APP, FAILOVER, World, lock},
 };
 use crate::{
-    Clock, KinesisStream, LocalKinesis, Shard, ShardId, StartAt, WorkerError, WorkerHandle,
-    WorkerReport,
-    fleet::lease::{Lease, LeaseStore as _, WorkerId, sightings::Sightings},
+    Clock, LocalKinesis, ShardId, StartAt, WorkerError, WorkerHandle, WorkerReport,
+    fleet::lease::{Lease, LeaseStore as _, MultiStreamLeases, WorkerId, sightings::Sightings},
 };
 
 /// Most steps end with a sleep of up to this time.
@@ -35,7 +35,7 @@ pub(super) struct Simulation<'a, S: Scenario> {
     pub(super) run: SimulatedRun,
     pub(super) random: fastrand::Rng,
     pub(super) local: LocalKinesis,
-    pub(super) stream: KinesisStream<S::Record>,
+    pub(super) streams: Vec<SimulatedStream<S::Record>>,
     pub(super) world: Arc<World>,
     pub(super) workers: Vec<Member>,
     /// Workers that finish their batches after they were stopped: to the others they are alive.
@@ -43,7 +43,7 @@ pub(super) struct Simulation<'a, S: Scenario> {
     /// The ids of the workers that run.
     pub(super) alive: Arc<Mutex<Vec<WorkerId>>>,
     pub(super) faults: Arc<Mutex<StoreFaults>>,
-    pub(super) shards: Vec<Shard>,
+    /// The most open shards of a stream.
     pub(super) shards_max: usize,
     /// Whether single leases are taken from live workers, or assigned.
     pub(super) is_rude: bool,
@@ -72,26 +72,33 @@ impl<'a, S: Scenario> Simulation<'a, S> {
         let local = builder.start().await.map_err(|error| broken(&error))?;
         let drawn = random.choice([4, 4, 8, 8, 16, 64]).unwrap_or(4);
         let shards_max = options.shards_max.unwrap_or(drawn);
-        let first = u32::try_from(random.usize(1..=shards_max.div_ceil(2))).unwrap_or(1);
-        let stream = local.stream("test", first).await;
-        let stream = stream.map_err(|error| broken(&error))?;
         let world = World::new(clock, seed);
+        let names = &["test", "second"][..random.usize(1..=options.streams_max)];
+        let shards_max = shards_max.div_ceil(names.len());
+        let mut streams = Vec::new();
+        for name in names {
+            let first = u32::try_from(random.usize(1..=shards_max.div_ceil(2))).unwrap_or(1);
+            let stream = local.stream(*name, first).await;
+            let stream = stream.map_err(|error| broken(&error))?;
+            streams.push(SimulatedStream::new(stream, names.len() > 1).await?);
+        }
+        world.set_streams(streams.iter().map(SimulatedStream::named).collect());
         let run = SimulatedRun {
             seed,
             world: world.clone(),
+            key: Arc::default(),
         };
         let mut simulation = Self {
             options,
             scenario,
             run,
             local,
-            stream,
+            streams,
             world,
             workers: Vec::new(),
             stopping: Vec::new(),
             alive: Arc::default(),
             faults: Arc::default(),
-            shards: Vec::new(),
             shards_max,
             is_rude: false,
             foreign: None,
@@ -101,14 +108,18 @@ impl<'a, S: Scenario> Simulation<'a, S> {
         };
         simulation.begin_foreign();
         simulation.world.set_calm(true);
-        simulation.list().await;
+        for index in 0..simulation.streams.len() {
+            simulation.list(index).await;
+        }
         Ok(simulation)
     }
 
     /// One run in four has a worker of another library, or single rude writes.
     fn begin_foreign(&mut self) {
         let kind = self.random.u8(..12);
-        if kind > 2 || !self.has(Disturbance::ForeignWorkers) {
+        // The stealer is one of a single stream.
+        let is_stealer = kind == 1 && self.streams.len() > 1;
+        if kind > 2 || is_stealer || !self.has(Disturbance::ForeignWorkers) {
             return;
         }
         self.world.on_rude_actor();
@@ -116,7 +127,7 @@ impl<'a, S: Scenario> Simulation<'a, S> {
         match kind {
             0 => self.is_rude = true,
             1 => {
-                let stealer = Stealer::new(world, self.stream.clone());
+                let stealer = Stealer::new(world, self.streams[0].stream.clone());
                 self.foreign = Some(tokio::spawn(stealer.run()).abort_handle());
             }
             _ => {
@@ -155,7 +166,7 @@ impl<'a, S: Scenario> Simulation<'a, S> {
     /// A worker that is stopping has its share of the leases, so others take no more than theirs until it has ended.
     fn wait_for_stopping(&mut self) {
         if !self.stopping.is_empty() {
-            self.world.on_fewer();
+            self.world.on_draining();
         }
         self.stopping.retain(|task| !task.is_finished());
     }
@@ -197,8 +208,17 @@ impl<'a, S: Scenario> Simulation<'a, S> {
         };
         let clock_steps = Arc::new(AtomicI64::new(0));
         let clock = self.world.clock.clone().with_steps(clock_steps.clone());
-        let stream = self.stream.clone().with_clock(clock);
-        let builder = stream.worker(APP).hand_over_max(FAILOVER * 3);
+        let mut streams = self
+            .streams
+            .iter()
+            .map(|one| one.stream.clone().with_clock(clock.clone()));
+        let Some(first) = streams.next() else {
+            return Ok(());
+        };
+        let builder = streams.fold(first.worker(APP), |builder, stream| {
+            builder.and_stream(&stream)
+        });
+        let builder = builder.hand_over_max(FAILOVER * 3);
         let builder = builder.poll_interval(Duration::from_secs(5));
         let builder = self.scenario.worker(builder.stop_max(FAILOVER * 3));
         let builder = builder.leases(leases).id(id.as_str()).failover(FAILOVER);
@@ -208,12 +228,13 @@ impl<'a, S: Scenario> Simulation<'a, S> {
         let (finishes, has_lanes) = (worker.finishes_by_itself(), worker.has_lanes());
         let scenario = self.scenario.clone();
         let make = move |shard_id: &ShardId| {
-            world.on_processor(&me, shard_id, true);
+            let run = run.of_processor();
             Watched {
                 inner: scenario.processor(shard_id, &run),
                 world: world.clone(),
                 worker: me.clone(),
                 shard_id: shard_id.clone(),
+                key: run.key,
                 paused: is_paused.clone(),
                 finishes,
                 has_lanes,
@@ -236,7 +257,8 @@ impl<'a, S: Scenario> Simulation<'a, S> {
     }
 
     pub(super) async fn leases(&self) -> Vec<Lease> {
-        self.world.leases.list(APP).await.unwrap_or_default()
+        let table = MultiStreamLeases(Arc::new(self.world.leases.clone()));
+        table.list(APP).await.unwrap_or_default()
     }
 
     /// Ends all disturbance and waits until the fleet has caught up.

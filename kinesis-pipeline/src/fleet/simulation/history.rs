@@ -1,7 +1,7 @@
 //! The facts of one run, and the promises that they are held against.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -9,15 +9,23 @@ use tokio::time::Instant;
 
 use crate::{
     PartitionKey, Position, SequenceNumber, ShardId,
-    fleet::lease::{Lease, LeaseCheckpoint, WorkerId},
+    fleet::{
+        lease::{Lease, LeaseCheckpoint, WorkerId},
+        worker::LeaseKeys,
+    },
+    service::StreamId,
 };
 
 /// Two fail-over times, one round, and the calls of a round.
 const TAKE_OVER_MAX: Duration = Duration::from_secs(32);
+/// Three fail-over times, after which a lease is taken over the target, one round, and the calls of a round.
+const OVER_TARGET_MAX: Duration = Duration::from_secs(42);
 /// A row that was deleted is missed in three rounds and their calls; then its lease is free.
 const MADE_AGAIN_MAX: Duration = Duration::from_secs(40);
 /// Writes of before may land for so long after the calls are no longer disturbed.
 const LATE_MAX: Duration = Duration::from_secs(10);
+/// A late write, a round until the row it made is seen, and the calls of that round.
+const LATE_TOKEN_MAX: Duration = Duration::from_secs(30);
 
 /// The place of a user record in its shard.
 type Place = (SequenceNumber, u64);
@@ -27,7 +35,6 @@ type Place = (SequenceNumber, u64);
 pub(super) struct Given<'a> {
     pub(super) worker: &'a WorkerId,
     pub(super) shard_id: &'a ShardId,
-    pub(super) token: u64,
     pub(super) records: &'a [(Position, PartitionKey)],
     pub(super) attempt: u32,
     /// Whether other processors work on the same shard.
@@ -38,16 +45,22 @@ pub(super) struct Given<'a> {
 pub(super) struct History {
     pub(super) shards: HashMap<ShardId, ShardHistory>,
     pub(super) violations: Vec<String>,
-    /// The last batch of each holding: its begin, and that of the next.
-    pub(super) holdings: HashMap<(ShardId, u64), (usize, usize)>,
+    /// The streams and the keys of their leases.
+    pub(super) streams: Vec<(StreamId, LeaseKeys)>,
+    /// The last batch of each processor that works alone on its shard: its begin, and that of the next.
+    pub(super) holdings: HashMap<(WorkerId, ShardId), (usize, usize)>,
+    /// The fencing tokens that processors had.
+    pub(super) tokens: HashSet<(ShardId, u64)>,
     /// The number of processors that each worker has of a shard.
     pub(super) running: HashMap<(WorkerId, ShardId), usize>,
-    /// The times at which rows were deleted by hand.
-    pub(super) deletions: HashMap<ShardId, Instant>,
+    /// The times at which rows were deleted by hand, and who held the leases then.
+    pub(super) deletions: HashMap<ShardId, (Instant, Option<WorkerId>)>,
     /// Deleted rows that must be there again in time, and since when a worker can have missed them.
     pub(super) missing: HashMap<ShardId, Instant>,
     /// The times at which workers went down, or from which on others can have seen it.
     pub(super) deaths: HashMap<WorkerId, Instant>,
+    /// The time at which a stopped worker was last seen to finish its batches.
+    pub(super) drained_at: Option<Instant>,
     /// The times at which old owners finished hand-overs: until then a live worker had the shard, though the next one
     /// may have died.
     pub(super) handed_over: HashMap<ShardId, Instant>,
@@ -84,16 +97,77 @@ impl ShardHistory {
         }
     }
 
+    /// Adds a record that was put. Returns whether there was none at its position.
+    pub(super) fn store(&mut self, position: &Position, key: &PartitionKey) -> bool {
+        let (place, index) = (place_of(position), self.is_finished.len());
+        if self.places.insert(place, index).is_some() {
+            return false;
+        }
+        self.is_finished.push(false);
+        let before = self.last_of_key.insert(key.clone(), index);
+        self.before.push(before);
+        true
+    }
+
     pub(super) fn index(&self, position: &Position) -> Option<usize> {
-        let place = (
-            position.sequence_number.clone(),
-            position.sub_sequence_number,
-        );
-        self.places.get(&place).copied()
+        self.places.get(&place_of(position)).copied()
     }
 }
 
+fn place_of(position: &Position) -> Place {
+    (
+        position.sequence_number.clone(),
+        position.sub_sequence_number,
+    )
+}
+
 impl History {
+    /// Notes that a record is finished, one of the shard of this lease key. Without a key it is that of the stream that
+    /// has such a record: streams have equal shard ids, and may have equal sequence numbers.
+    pub(super) fn finish(&mut self, key: Option<&ShardId>, position: &Position) {
+        let keys = self
+            .streams
+            .iter()
+            .map(|(_, keys)| keys.key(&position.shard_id));
+        let keys = key.map_or_else(|| keys.collect(), |key| vec![key.clone()]);
+        let has = |key: &ShardId| self.shards.get(key).and_then(|shard| shard.index(position));
+        let found: Vec<_> = keys
+            .into_iter()
+            .filter_map(|key| has(&key).map(|index| (key, index)))
+            .collect();
+        if let [(key, index)] = &*found
+            && let Some(shard) = self.shards.get_mut(key)
+        {
+            shard.finish(*index);
+        } else if !found.is_empty() {
+            self.violations.push(format!(
+                "two streams have a record at {position}: call `finished` of the run that `Scenario::processor` got"
+            ));
+        }
+    }
+
+    /// Takes in a processor that begins, with the fencing token of its lease if it has it alone.
+    pub(super) fn on_processor(
+        &mut self,
+        worker: &WorkerId,
+        shard_id: &ShardId,
+        token: Option<u64>,
+        now: Instant,
+    ) {
+        let entry = (worker.clone(), shard_id.clone());
+        self.holdings.remove(&entry);
+        *self.running.entry(entry).or_default() += 1;
+        let Some(token) = token else { return };
+        // A row that was deleted by hand may be made again by a write of before that is late, with a counter that it
+        // had before: counters begin at the time at which a write was begun, not at that at which it lands.
+        let deleted_at = self.deletions.get(shard_id).map(|(at, _)| *at);
+        let is_recent = deleted_at.is_some_and(|at| now - at < LATE_TOKEN_MAX);
+        if !self.tokens.insert((shard_id.clone(), token)) && !is_recent {
+            let text = format!("{worker} has the token {token} of {shard_id} again");
+            self.violations.push(text);
+        }
+    }
+
     pub(super) fn begin(&mut self, given: Given<'_>) {
         let shard_id = given.shard_id;
         let shard = &self.shards[shard_id];
@@ -130,7 +204,7 @@ impl History {
         if !indexes.iter().copied().eq(begin..end) {
             violations.push(format!("a batch of {shard_id} has the records {indexes:?}"));
         }
-        let holding = (shard_id.clone(), given.token);
+        let holding = (given.worker.clone(), shard_id.clone());
         match self.holdings.get(&holding) {
             None if begin > shard.first_unfinished => {
                 let first = shard.first_unfinished;
@@ -184,8 +258,15 @@ impl History {
         if let Some(handed_over) = self.handed_over.get(shard_id) {
             since = since.max(*handed_over);
         }
+        // A worker that drains counts as one, so the others leave its share free until it is gone, but none for longer
+        // than three fail-over times.
+        let drained = self
+            .drained_at
+            .map_or(since, |drained_at| since.max(drained_at));
         let waited = now.saturating_duration_since(since);
-        if waited > TAKE_OVER_MAX && !self.has_rude_actors {
+        let is_late =
+            waited > OVER_TARGET_MAX || now.saturating_duration_since(drained) > TAKE_OVER_MAX;
+        if is_late && !self.has_rude_actors {
             let text = format!("{shard_id} of the dead {owner} waited for {waited:?}");
             self.violations.push(text);
         }

@@ -5,6 +5,7 @@ use super::{Scenario, SimulationFailure, SimulationReport, runner};
 const SEEDS: u64 = 50;
 const STEPS: usize = 60;
 const WORKERS_MAX: usize = 8;
+const STREAMS_MAX: usize = 2;
 
 /// A kind of disturbance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +45,7 @@ pub struct FleetSimulation {
     pub(super) steps: usize,
     pub(super) workers_max: usize,
     pub(super) shards_max: Option<usize>,
+    pub(super) streams_max: usize,
     pub(super) without: HashSet<Disturbance>,
 }
 
@@ -55,6 +57,7 @@ impl FleetSimulation {
             steps: STEPS,
             workers_max: WORKERS_MAX,
             shards_max: None,
+            streams_max: 1,
             without: HashSet::new(),
         }
     }
@@ -80,6 +83,15 @@ impl FleetSimulation {
     /// Sets the most shards that are open at the same time, at least one. By default each seed draws 4 to 64.
     pub fn shards_max(mut self, shards: usize) -> Self {
         self.shards_max = Some(shards.max(1));
+        self
+    }
+
+    /// Sets the most streams of a worker, 1 or 2: each seed draws 1 up to so many. 1 by default.
+    ///
+    /// With two, your processor learns its stream from [`ShardStart::stream`](crate::ShardStart::stream): shards of both
+    /// have the same ids, and records of both the same positions at times.
+    pub fn streams_max(mut self, streams: usize) -> Self {
+        self.streams_max = streams.clamp(1, STREAMS_MAX);
         self
     }
 

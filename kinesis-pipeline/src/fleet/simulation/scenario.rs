@@ -1,9 +1,12 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use super::world::World;
 use crate::{
     Clock, KinesisRecord, Position, Processor, Record, ShardId, WorkerBuilder,
-    fleet::dead_letters::BoxError,
+    fleet::dead_letters::BoxError, service::StreamId,
 };
 
 /// The part of a simulation that is yours: records, processors, and what must be true at the end.
@@ -40,9 +43,19 @@ pub trait Scenario: Send + Sync + 'static {
 pub struct SimulatedRun {
     pub(super) seed: u64,
     pub(super) world: Arc<World>,
+    /// The key of the lease of the processor that has this run, once it is initialized.
+    pub(super) key: Arc<OnceLock<ShardId>>,
 }
 
 impl SimulatedRun {
+    /// The run for one processor more.
+    pub(super) fn of_processor(&self) -> Self {
+        Self {
+            key: Arc::default(),
+            ..self.clone()
+        }
+    }
+
     /// The seed.
     #[must_use]
     pub fn seed(&self) -> u64 {
@@ -55,16 +68,33 @@ impl SimulatedRun {
         &self.world.clock
     }
 
-    /// Returns the positions of all records that were put so far, by shard and in their order.
+    /// Returns the streams of the workers: one, or up to
+    /// [`streams_max`](super::FleetSimulation::streams_max).
+    #[must_use]
+    pub fn streams(&self) -> Vec<StreamId> {
+        self.world.streams()
+    }
+
+    /// Returns the positions of all records that were put so far, by stream, by shard and in their order.
+    ///
+    /// Records of two streams may have the same position: use [`put_to`](Self::put_to) there.
     #[must_use]
     pub fn put(&self) -> Vec<Position> {
-        self.world.put()
+        let streams = self.streams();
+        let put = streams.iter().flat_map(|stream| self.put_to(stream));
+        put.collect()
+    }
+
+    /// Returns the positions of all records that were put into one stream so far, by shard and in their order.
+    #[must_use]
+    pub fn put_to(&self, stream: &StreamId) -> Vec<Position> {
+        self.world.put_to(stream)
     }
 
     /// Notes that your processor has finished a record. Call it before the record's ack, or before the checkpoint that
-    /// covers it. With [`Checkpointing::Automatic`](crate::Checkpointing::Automatic) the simulation notes it.
+    /// covers it, on the run that [`Scenario::processor`] got for the processor: it knows the processor's stream. With [`Checkpointing::Automatic`](crate::Checkpointing::Automatic) the simulation notes it.
     pub fn finished<R>(&self, record: &Record<R>) {
-        self.world.finish(&[record.position()]);
+        self.world.finish(self.key.get(), &[record.position()]);
     }
 }
 

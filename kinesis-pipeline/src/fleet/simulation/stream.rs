@@ -7,11 +7,48 @@ use super::{
     engine::{Simulation, Violations, broken},
 };
 use crate::{
-    EncodedRecord, PartitionKey, Position,
+    EncodedRecord, KinesisStream, PartitionKey, Position, Shard,
+    fleet::{lease::StreamIdentifier, worker::LeaseKeys},
     record::EncodeContext,
-    service::{MergeShards, PutRecords, SplitShard, list_all::list_all},
+    service::{
+        DescribeStreamSummary, MergeShards, PutRecords, SplitShard, StreamId, list_all::list_all,
+    },
     wire::aggregate,
 };
+
+/// A stream of the simulated fleet.
+pub(super) struct SimulatedStream<R> {
+    pub(super) stream: KinesisStream<R>,
+    keys: LeaseKeys,
+    shards: Vec<Shard>,
+}
+
+impl<R> SimulatedStream<R> {
+    pub(super) async fn new(
+        stream: KinesisStream<R>,
+        is_multi_stream: bool,
+    ) -> Result<Self, Violations> {
+        let call = DescribeStreamSummary::new(stream.id().clone());
+        let summary = stream.service().describe_stream_summary(call).await;
+        let summary = summary.map_err(|error| broken(&error))?;
+        let identifier = StreamIdentifier::of_stream(&summary).map_err(|error| broken(&error))?;
+        let keys = if is_multi_stream {
+            LeaseKeys::of(identifier)
+        } else {
+            LeaseKeys::default()
+        };
+        Ok(Self {
+            stream,
+            keys,
+            shards: Vec::new(),
+        })
+    }
+
+    /// Returns the stream's id and the keys of its leases.
+    pub(super) fn named(&self) -> (StreamId, LeaseKeys) {
+        (self.stream.id().clone(), self.keys.clone())
+    }
+}
 
 /// The most records of one step.
 const RECORDS_MAX: usize = 12;
@@ -29,14 +66,16 @@ impl<S: Scenario> Simulation<'_, S> {
             let records = by_key.entry(record.partition_key.clone()).or_default();
             records.push(record);
         }
+        let index = self.random.usize(..self.streams.len());
         for (key, records) in by_key {
-            self.put_of_key(&key, records).await?;
+            self.put_of_key(index, &key, records).await?;
         }
         Ok(())
     }
 
     async fn put_of_key(
         &mut self,
+        index: usize,
         key: &PartitionKey,
         records: Vec<EncodedRecord>,
     ) -> Result<(), Violations> {
@@ -47,14 +86,17 @@ impl<S: Scenario> Simulation<'_, S> {
         } else {
             records
         };
-        let call = PutRecords::new(self.stream.id().clone(), sent);
-        let answer = self.stream.service().put_records(call).await;
+        let SimulatedStream { stream, keys, .. } = &self.streams[index];
+        let call = PutRecords::new(stream.id().clone(), sent);
+        let answer = stream.service().put_records(call).await;
         for stored in answer.map_err(|error| broken(&error))?.results {
             let stored = stored.map_err(|error| vec![format!("{error:?}")])?;
             for sub in 0..count as u64 {
                 let position =
                     Position::new(stored.shard_id.clone(), stored.sequence_number.clone());
-                self.world.store(&position.at_sub_sequence_number(sub), key);
+                let position = position.at_sub_sequence_number(sub);
+                self.world
+                    .store(keys.key(&position.shard_id), &position, key);
             }
         }
         Ok(())
@@ -62,12 +104,14 @@ impl<S: Scenario> Simulation<'_, S> {
 
     /// Splits a random shard or merges two that touch.
     pub(super) async fn reshard(&mut self) -> Result<(), Violations> {
-        let mut open: Vec<_> = self.shards.iter().filter(|shard| shard.is_open()).collect();
+        let chosen = self.random.usize(..self.streams.len());
+        let SimulatedStream { stream, shards, .. } = &self.streams[chosen];
+        let mut open: Vec<_> = shards.iter().filter(|shard| shard.is_open()).collect();
         open.sort_by_key(|shard| shard.hash_key_range.start);
-        let (id, index) = (self.stream.id().clone(), self.random.usize(..open.len()));
+        let (id, index) = (stream.id().clone(), self.random.usize(..open.len()));
         let shard = open[index];
         let wants_merge = open.len() >= self.shards_max || self.random.bool();
-        let service = self.stream.service();
+        let service = stream.service();
         let resharded = match open.get(index + 1) {
             Some(next) if wants_merge => {
                 let call = MergeShards::new(id, shard.id.clone(), next.id.clone());
@@ -81,23 +125,24 @@ impl<S: Scenario> Simulation<'_, S> {
         };
         resharded.map_err(|error| broken(&error))?;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        self.list().await;
+        self.list(chosen).await;
         Ok(())
     }
 
-    pub(super) async fn list(&mut self) {
+    pub(super) async fn list(&mut self, index: usize) {
+        let SimulatedStream { stream, keys, .. } = &self.streams[index];
         // The disturbance of listings is for the workers.
         let shards = loop {
-            match list_all(&**self.stream.service(), self.stream.id()).await {
+            match list_all(&**stream.service(), stream.id()).await {
                 Ok(shards) => break shards,
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         };
         for shard in &shards {
-            let parents = shard.parents().cloned().collect();
-            self.world.add_shard(&shard.id, parents);
+            let parents = shard.parents().map(|parent| keys.key(parent)).collect();
+            self.world.add_shard(&keys.key(&shard.id), parents);
         }
-        self.shards = shards;
+        self.streams[index].shards = shards;
     }
 }
 

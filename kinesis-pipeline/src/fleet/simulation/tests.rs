@@ -143,7 +143,7 @@ impl Scenario for Ours {
 
 #[test]
 fn fleets_keep_their_promises_whatever_goes_wrong() {
-    let simulation = FleetSimulation::new().seeds(0..seeds(SEEDS));
+    let simulation = FleetSimulation::new().seeds(0..seeds(SEEDS)).streams_max(2);
     let report = simulation
         .run(Ours::new)
         .unwrap_or_else(|failure| panic!("{failure}"));

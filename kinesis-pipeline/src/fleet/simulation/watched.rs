@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 
@@ -13,6 +13,8 @@ pub(super) struct Watched<P> {
     pub(super) world: Arc<World>,
     pub(super) worker: WorkerId,
     pub(super) shard_id: ShardId,
+    /// The key of its lease, once it is known of which stream the shard is.
+    pub(super) key: Arc<OnceLock<ShardId>>,
     /// Whether the worker stands still.
     pub(super) paused: watch::Receiver<bool>,
     pub(super) finishes: bool,
@@ -21,7 +23,9 @@ pub(super) struct Watched<P> {
 
 impl<P> Drop for Watched<P> {
     fn drop(&mut self) {
-        self.world.on_processor(&self.worker, &self.shard_id, false);
+        if let Some(key) = self.key.get() {
+            self.world.on_processor_gone(&self.worker, key);
+        }
     }
 }
 
@@ -43,6 +47,13 @@ where
         start: &ShardStart,
         checkpointer: &Checkpointer,
     ) -> Result<(), BoxError> {
+        // An initialization that failed is tried again.
+        if self.key.get().is_none() {
+            let key = self.world.key(&start.stream, &self.shard_id);
+            let token = (!self.has_lanes).then_some(checkpointer.token().counter);
+            self.world.on_processor(&self.worker, &key, token);
+            self.key.get_or_init(|| key);
+        }
         self.inner.initialize(start, checkpointer).await
     }
 
@@ -51,14 +62,16 @@ where
         batch: Batch<P::Record>,
         checkpointer: &Checkpointer,
     ) -> Result<(), BoxError> {
+        let Some(key) = self.key.get() else {
+            return Err("a batch before the processor was initialized".into());
+        };
         let records = batch.iter();
         let records: Vec<_> = records
             .map(|record| (record.position().clone(), record.partition_key.clone()))
             .collect();
         let given = Given {
             worker: &self.worker,
-            shard_id: &self.shard_id,
-            token: checkpointer.token().counter,
+            shard_id: key,
             records: &records,
             attempt: batch.attempt,
             has_lanes: self.has_lanes,
@@ -68,7 +81,7 @@ where
         self.pass().await;
         if self.finishes {
             let positions: Vec<_> = records.iter().map(|(position, _)| position).collect();
-            self.world.finish(&positions);
+            self.world.finish(self.key.get(), &positions);
         }
         Ok(())
     }

@@ -8,7 +8,11 @@ use std::{
 use super::history::{Given, History, ShardHistory};
 use crate::{
     Clock, MemoryLeases, PartitionKey, Position, ShardId,
-    fleet::lease::{Lease, LeaseChange, LeaseStore as _, LeaseWrite, LeaseWritten, WorkerId},
+    fleet::{
+        lease::{Lease, LeaseChange, LeaseStore as _, LeaseWrite, LeaseWritten, WorkerId},
+        worker::LeaseKeys,
+    },
+    service::StreamId,
 };
 
 pub(super) const APP: &str = "app";
@@ -53,32 +57,51 @@ impl World {
         history.shards.entry(id.clone()).or_default().parents = parents;
     }
 
-    pub(super) fn store(&self, position: &Position, key: &PartitionKey) {
-        let mut history = lock(&self.history);
-        let shard = history.shards.entry(position.shard_id.clone());
-        let shard = shard.or_default();
-        let index = shard.is_finished.len();
-        let place = (
-            position.sequence_number.clone(),
-            position.sub_sequence_number,
-        );
-        shard.places.insert(place, index);
-        shard.is_finished.push(false);
-        let before = shard.last_of_key.insert(key.clone(), index);
-        shard.before.push(before);
+    pub(super) fn set_streams(&self, streams: Vec<(StreamId, LeaseKeys)>) {
+        lock(&self.history).streams = streams;
     }
 
-    /// Returns the positions of all records that were put.
-    pub(super) fn put(&self) -> Vec<Position> {
+    /// Returns the key of a shard's lease.
+    pub(super) fn key(&self, stream: &StreamId, shard_id: &ShardId) -> ShardId {
         let history = lock(&self.history);
-        let positions = |(id, shard): (&ShardId, &ShardHistory)| {
-            let places = shard.places.keys().cloned();
-            let id = id.clone();
+        let found = history.streams.iter().find(|(id, _)| id == stream);
+        found.map_or_else(|| shard_id.clone(), |(_, keys)| keys.key(shard_id))
+    }
+
+    /// Notes a record that was put into the shard of this lease key.
+    pub(super) fn store(&self, shard: ShardId, position: &Position, key: &PartitionKey) {
+        let mut history = lock(&self.history);
+        let text = format!("two records of {shard} are stored at {position}");
+        if !history
+            .shards
+            .entry(shard)
+            .or_default()
+            .store(position, key)
+        {
+            history.violations.push(text);
+        }
+    }
+
+    /// Returns the streams' ids.
+    pub(super) fn streams(&self) -> Vec<StreamId> {
+        let history = lock(&self.history);
+        history.streams.iter().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Returns the positions of all records that were put into this stream, by shard and in their order.
+    pub(super) fn put_to(&self, stream: &StreamId) -> Vec<Position> {
+        let history = lock(&self.history);
+        let Some((_, keys)) = history.streams.iter().find(|(id, _)| id == stream) else {
+            return Vec::new();
+        };
+        let shards = history.shards.iter().filter(|(key, _)| keys.has(key));
+        let positions = |(key, shard): (&ShardId, &ShardHistory)| {
+            let (id, places) = (keys.shard_id(key), shard.places.keys().cloned());
             let position =
                 move |(number, sub)| Position::new(id.clone(), number).at_sub_sequence_number(sub);
             places.map(position).collect::<Vec<_>>()
         };
-        history.shards.iter().flat_map(positions).collect()
+        shards.flat_map(positions).collect()
     }
 
     /// Returns the position of the last record that was put into a shard.
@@ -116,6 +139,11 @@ impl World {
         }
     }
 
+    /// A worker that was stopped still finishes its batches.
+    pub(super) fn on_draining(&self) {
+        lock(&self.history).drained_at = Some(self.clock.instant());
+    }
+
     /// There are fewer workers. Those that are left count the silence of others anew if it was one that is gone that
     /// had seen theirs, and so do they with rows that are missing.
     pub(super) fn on_fewer(&self) {
@@ -140,22 +168,25 @@ impl World {
     pub(super) fn on_deletion(&self, lease: &Lease, is_missed: bool) {
         let (now, shard_id) = (self.clock.instant(), lease.shard_id.clone());
         let mut history = lock(&self.history);
-        // A write that is late may create the row with a counter that it had before.
-        history.holdings.retain(|(id, _), _| *id != shard_id);
-        history.deletions.insert(shard_id.clone(), now);
+        let holder = lease.holder().cloned();
+        history.deletions.insert(shard_id.clone(), (now, holder));
         if is_missed {
             history.missing.insert(shard_id, now);
         }
     }
 
-    pub(super) fn on_processor(&self, worker: &WorkerId, shard_id: &ShardId, is_made: bool) {
+    pub(super) fn on_processor(&self, worker: &WorkerId, shard_id: &ShardId, token: Option<u64>) {
+        let now = self.clock.instant();
+        lock(&self.history).on_processor(worker, shard_id, token, now);
+    }
+
+    pub(super) fn on_processor_gone(&self, worker: &WorkerId, shard_id: &ShardId) {
         let running = &mut lock(&self.history).running;
         let entry = (worker.clone(), shard_id.clone());
-        let count = running.entry(entry.clone()).or_default();
-        *count = if is_made { *count + 1 } else { *count - 1 };
-        if *count == 0 {
-            running.remove(&entry);
+        if let Some(count) = running.get_mut(&entry) {
+            *count -= 1;
         }
+        running.retain(|_, count| *count > 0);
     }
 
     pub(super) fn takes(&self) -> usize {
@@ -175,29 +206,25 @@ impl World {
         let mut history = lock(&self.history);
         let holder = stored.as_ref().and_then(Lease::holder);
         let now = self.clock.instant();
-        let deleted_for = history.deletions.get(shard_id).map(|at| now - *at);
-        // The row was made anew before its holder's next renewal.
-        let is_deleted = deleted_for.is_some_and(|time| time < FAILOVER);
+        // The row was made anew before the next renewal of its holder, which goes on until then. That is for one
+        // fail-over time at most, by its own clock, and no other worker may.
+        let is_deleted = history
+            .deletions
+            .get(shard_id)
+            .is_some_and(|(at, holder)| now - *at < FAILOVER && holder.as_ref() == Some(worker));
         let is_sure = !history.has_rude_actors && !is_deleted;
         if is_sure && holder.is_some_and(|holder| holder != worker) {
             let text = format!("{worker} begins a batch of {shard_id}, which {holder:?} holds");
             history.violations.push(text);
         }
-        if deleted_for.is_some_and(|time| time < 3 * FAILOVER) {
-            // A write that is late may create the row anew with a counter that it had before.
-            history.holdings.remove(&(shard_id.clone(), given.token));
-        }
         history.begin(given);
     }
 
-    pub(super) fn finish(&self, positions: &[&Position]) {
+    /// Notes that records are finished, of the shard of this lease key.
+    pub(super) fn finish(&self, key: Option<&ShardId>, positions: &[&Position]) {
         let mut history = lock(&self.history);
         for position in positions {
-            if let Some(shard) = history.shards.get_mut(&position.shard_id)
-                && let Some(index) = shard.index(position)
-            {
-                shard.finish(index);
-            }
+            history.finish(key, position);
         }
     }
 

@@ -169,3 +169,18 @@ async fn finished_shards_of_a_fleet_are_finished_for_us() {
     assert_eq!(of(SHARD), CheckpointPlace::ShardEnd);
     assert_eq!(of("shardId-000000000003"), CheckpointPlace::TrimHorizon);
 }
+
+#[tokio::test]
+async fn a_reader_refuses_the_table_of_a_fleet_of_several_streams() {
+    let mut row = table("2x_01_after_start_and_checkpoints").remove(0);
+    let key = "123456789012:readings:1700000000:shardId-000000000000";
+    row.insert("leaseKey".to_owned(), text(key));
+    let database = Database::with_leases("app", vec![row]).await;
+    let loaded = database.store().load("app", "readings").await;
+    let error = loaded.unwrap_err();
+    let error = lease_error(&error);
+    assert!(
+        matches!(error, LeaseError::ManyStreams { lease_key } if lease_key == key),
+        "{error}"
+    );
+}

@@ -18,10 +18,10 @@ use aws_sdk_dynamodb::{
 use super::{database::Database, vectors};
 use crate::{
     DynamoDbLeases, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore, LeaseWrite,
-    LeaseWritten, PendingCheckpoint,
+    LeaseWritten, PendingCheckpoint, StreamIdentifier,
     fleet::{
-        lease::conformance,
-        row::{encode, text},
+        lease::{MultiStreamLeases, conformance},
+        row::{Item, encode, text},
     },
 };
 
@@ -297,4 +297,77 @@ async fn every_write_whose_answer_is_lost_counts_as_done() {
     }
     assert_eq!(losing.count.load(Ordering::Relaxed), 9);
     assert_eq!(plain.list("app").await.unwrap().len(), 1);
+}
+
+/// KCL's table after a split, as its multi-stream mode has it: the stream is in the keys and beside them, and not in the
+/// ids of parents and children.
+fn multi_stream_rows(stream: &str) -> Vec<Item> {
+    let mut tables = vectors::tables().into_iter();
+    let (_, mut rows) = tables
+        .find(|(name, _)| name == "2x_03_after_split")
+        .unwrap();
+    for row in &mut rows {
+        let shard_id = row["leaseKey"].clone();
+        let key = format!("{stream}:{}", shard_id.as_s().unwrap());
+        row.insert("leaseKey".to_owned(), text(&key));
+        row.insert("streamName".to_owned(), text(stream));
+        row.insert("shardId".to_owned(), shard_id);
+    }
+    rows
+}
+
+#[tokio::test]
+async fn rows_of_kcls_multi_stream_mode_are_read_and_written_as_it_does() {
+    let stream = "123456789012:readings:1700000000";
+    let rows = multi_stream_rows(stream);
+    let database = Database::with_leases("app", rows.clone()).await;
+    let table = DynamoDbLeases::with_client(database.client.clone());
+    let leases = MultiStreamLeases(Arc::new(table));
+    let listed = leases.list("app").await.unwrap();
+    assert_eq!(listed.len(), rows.len());
+    let relatives = listed.iter().flat_map(|lease| {
+        let relatives = lease.parents.iter().chain(&lease.children);
+        relatives.chain([&lease.shard_id])
+    });
+    let streams: Vec<_> = relatives
+        .map(|key| StreamIdentifier::of_lease_key(key).unwrap().0.to_string())
+        .collect();
+    assert!(streams.len() > rows.len(), "some have parents or children");
+    assert!(streams.iter().all(|name| name == stream), "{streams:?}");
+
+    for lease in listed {
+        let key = lease.shard_id.to_string();
+        let before = database.item("app", &key).await.unwrap();
+        let renewed = LeaseWrite::new(lease.clone(), LeaseChange::Renew);
+        let renewed = leases.write("app", renewed).await.unwrap();
+        let LeaseWritten::Done(renewed) = renewed else {
+            panic!("{renewed:?}");
+        };
+        let mut after = database.item("app", &key).await.unwrap();
+        after.insert("leaseCounter".to_owned(), before["leaseCounter"].clone());
+        assert_eq!(after, before, "only the counter differs");
+        // Deleted by hand, and made again by its holder.
+        let delete = LeaseWrite::new(renewed.clone(), LeaseChange::Delete);
+        leases.write("app", delete).await.unwrap();
+        let created = LeaseWrite::create(renewed);
+        leases.write("app", created).await.unwrap();
+        let made = database.item("app", &key).await.unwrap();
+        for name in ["streamName", "shardId", "parentShardId", "childShardIds"] {
+            assert_eq!(made.get(name), before.get(name), "{name} of {key}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_table_of_several_streams_in_dynamodb_conforms() {
+    let database = Database::start().await;
+    let next = AtomicUsize::new(0);
+    conformance::check(|| {
+        let table = Numbered {
+            store: DynamoDbLeases::with_client(database.client.clone()),
+            number: next.fetch_add(1, Ordering::Relaxed),
+        };
+        MultiStreamLeases(Arc::new(table))
+    })
+    .await;
 }

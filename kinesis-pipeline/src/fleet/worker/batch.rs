@@ -6,7 +6,12 @@ use std::{
     time::Duration,
 };
 
-use crate::{GetError, Record, shard::Position};
+use crate::{
+    GetError, Record,
+    fleet::lease::StreamIdentifier,
+    service::StreamId,
+    shard::{Position, ShardId},
+};
 
 /// Records of one shard, in order.
 ///
@@ -21,8 +26,19 @@ pub struct Batch<R> {
     pub behind_latest: Option<Duration>,
     /// The number of times that this batch was given out before: 0, more when it is retried.
     pub attempt: u32,
+    /// `None` in a batch that no worker gave out.
+    pub(super) origin: Option<Arc<BatchOrigin>>,
     pub(super) last: Option<Position>,
     pub(super) undecodable: Undecodable,
+}
+
+/// The shard that batches are of.
+#[derive(Debug)]
+pub(super) struct BatchOrigin {
+    pub(super) stream: StreamId,
+    /// `None` in a fleet whose lease keys do not name the stream.
+    pub(super) identifier: Option<StreamIdentifier>,
+    pub(super) shard_id: ShardId,
 }
 
 /// The records of a batch that could not be decoded.
@@ -76,11 +92,61 @@ impl<R> Batch<R> {
     pub fn new(records: Vec<Record<R>>) -> Self {
         Self {
             last: records.last().map(|record| record.position().clone()),
+            origin: None,
             records,
             undecodable: Undecodable::default(),
             behind_latest: None,
             attempt: 0,
         }
+    }
+
+    /// The batch as one of this shard, for tests of a processor that asks for it.
+    #[must_use]
+    pub fn with_shard(self, stream: impl Into<StreamId>, shard_id: impl Into<ShardId>) -> Self {
+        let origin = BatchOrigin {
+            stream: stream.into(),
+            identifier: None,
+            shard_id: shard_id.into(),
+        };
+        Self {
+            origin: Some(Arc::new(origin)),
+            ..self
+        }
+    }
+
+    /// The stream, as its handle was made; `None` only for a batch of your own making, see
+    /// [`with_shard`](Self::with_shard).
+    #[must_use]
+    pub fn stream(&self) -> Option<&StreamId> {
+        Some(&self.origin.as_ref()?.stream)
+    }
+
+    /// The stream as the lease table names it: with its account and its creation time, which tell a stream that was
+    /// deleted and made again from the one before. `None` unless the worker's lease keys name the stream, see
+    /// [`WorkerBuilder::multi_stream`](super::WorkerBuilder::multi_stream).
+    #[must_use]
+    pub fn stream_identifier(&self) -> Option<&StreamIdentifier> {
+        self.origin.as_ref()?.identifier.as_ref()
+    }
+
+    /// The shard. Two streams have shards of the same ids: take it together with the [`stream`](Self::stream) for a key.
+    /// `None` only for a batch of your own making without records.
+    ///
+    /// ```
+    /// use kinesis_pipeline::{Batch, ShardId};
+    ///
+    /// fn file_of<R>(batch: &Batch<R>) -> Option<String> {
+    ///     Some(format!("{}/{}.log", batch.stream()?.name(), batch.shard_id()?))
+    /// }
+    ///
+    /// let batch = Batch::<String>::new(Vec::new()).with_shard("readings", "shardId-000000000000");
+    /// assert_eq!(file_of(&batch).as_deref(), Some("readings/shardId-000000000000.log"));
+    /// ```
+    #[must_use]
+    pub fn shard_id(&self) -> Option<&ShardId> {
+        let of_last = || self.last.as_ref().map(|last| &last.shard_id);
+        let origin = self.origin.as_ref();
+        origin.map(|origin| &origin.shard_id).or_else(of_last)
     }
 
     /// Takes the records that could not be decoded, each a [`GetError::Decode`] with its raw bytes, in their order.

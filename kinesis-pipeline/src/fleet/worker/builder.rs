@@ -6,11 +6,13 @@ use super::{
     ErrorPolicy, Worker,
     observe::Observer,
     settings::{BatchLimits, Settings},
+    worker::streams_of,
 };
 use crate::{
-    OnTrimmed, Order, StartAt,
+    KinesisStream, OnTrimmed, Order, StartAt,
     fleet::lease::{LeaseStore, WorkerId, sync::Initial},
     get::ReaderOptions,
+    service::StreamId,
     target::Target,
 };
 
@@ -67,6 +69,15 @@ pub enum InvalidWorkerOption {
         "with a concurrency over 1, checkpoints follow the watermark: use `Checkpointing::Automatic` or `Ack`"
     )]
     ManualCheckpoints,
+    /// The worker has one stream twice.
+    #[error("the worker has the stream {stream} twice")]
+    DuplicateStream {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// Several streams have shards of the same ids.
+    #[error("a worker of several streams needs keys that name the stream: leave `multi_stream` on")]
+    SingleStreamKeys,
     /// A fleet begins at the same kind of place in all shards.
     #[error("a worker begins at the latest, the oldest, or a time, not at a sequence number")]
     StartAtSequenceNumber,
@@ -75,7 +86,7 @@ pub enum InvalidWorkerOption {
 /// A worker to be set up: made by [`KinesisStream::worker`](crate::KinesisStream::worker).
 #[must_use = "a builder does nothing until it is built"]
 pub struct WorkerBuilder<R> {
-    target: Target,
+    targets: Vec<Target>,
     store: Option<Arc<dyn LeaseStore>>,
     start: Option<StartAt>,
     settings: Settings,
@@ -85,11 +96,12 @@ pub struct WorkerBuilder<R> {
 impl<R> WorkerBuilder<R> {
     pub(super) fn new(target: Target, app: Arc<str>) -> Self {
         Self {
-            target,
+            targets: vec![target],
             store: None,
             start: None,
             settings: Settings {
                 app,
+                is_multi_stream: false,
                 me: WorkerId::unique(),
                 failover: FAILOVER,
                 hand_over_max: 3 * FAILOVER,
@@ -115,6 +127,53 @@ impl<R> WorkerBuilder<R> {
             },
             record: PhantomData,
         }
+    }
+
+    /// Adds a stream: the worker reads the shards of all its streams, and the fleet shares them out together.
+    ///
+    /// The rows of the lease table are then those of KCL's multi-stream mode, with keys that name the stream, see
+    /// [`StreamIdentifier`](crate::StreamIdentifier): a table of a single stream cannot be gone on with. A processor
+    /// learns its stream from [`ShardStart::stream`](super::ShardStart::stream) or [`Batch::stream`](super::Batch::stream).
+    ///
+    /// A stream that cannot be read rests for up to a minute and is tried again; the others go on. The worker ends with
+    /// an error when none of its streams can be read. The leases of a stream that no worker has any more are deleted
+    /// after an hour. A stream that is deleted and made again is noticed within five minutes and read from where
+    /// [`start`](Self::start) says.
+    ///
+    #[cfg_attr(feature = "local", doc = "```")]
+    #[cfg_attr(not(feature = "local"), doc = "```ignore")]
+    /// # use bytes::Bytes;
+    /// # use kinesis_pipeline::{Batch, BoxError, KinesisStream, LocalKinesis, MemoryLeases, StartAt};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let local = LocalKinesis::start().await?;
+    /// let readings: KinesisStream<Bytes> = local.stream("readings", 1).await?;
+    /// let alarms: KinesisStream<Bytes> = local.stream("alarms", 1).await?;
+    /// alarms.put(&"fire".into()).await?;
+    ///
+    /// let worker = readings.worker("my-app").and_stream(&alarms).leases(MemoryLeases::new());
+    /// let worker = worker.start(StartAt::TrimHorizon).build()?;
+    /// let handle = worker.handle();
+    /// worker.run_batches(move |batch: Batch<Bytes>| {
+    ///     assert_eq!(batch.stream().map(|stream| stream.name()), Some("alarms"));
+    ///     handle.stop();
+    ///     std::future::ready(Ok::<(), BoxError>(()))
+    /// }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn and_stream(mut self, stream: &KinesisStream<R>) -> Self {
+        self.targets.push(stream.target.clone());
+        self.settings.is_multi_stream = true;
+        self
+    }
+
+    /// Sets whether lease keys name the stream, also while there is only one: for an application that is to get more
+    /// streams later, or shares its table with a multi-stream application of KCL. Off by default;
+    /// [`and_stream`](Self::and_stream) switches it on.
+    pub fn multi_stream(mut self, is_multi_stream: bool) -> Self {
+        self.settings.is_multi_stream = is_multi_stream;
+        self
     }
 
     /// The store in which the workers share their leases. Required.
@@ -294,11 +353,28 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
+    fn check_streams(&self) -> Result<(), InvalidWorkerOption> {
+        if self.targets.len() > 1 && !self.settings.is_multi_stream {
+            return Err(InvalidWorkerOption::SingleStreamKeys);
+        }
+        for (index, target) in self.targets.iter().enumerate() {
+            if self.targets[..index]
+                .iter()
+                .any(|other| is_same(other, target))
+            {
+                let stream = target.stream.clone();
+                return Err(InvalidWorkerOption::DuplicateStream { stream });
+            }
+        }
+        Ok(())
+    }
+
     /// Checks the settings. No call is made.
     ///
     /// # Errors
     /// [`InvalidWorkerOption`].
     pub fn build(mut self) -> Result<Worker<R>, InvalidWorkerOption> {
+        self.check_streams()?;
         let store = self.store.ok_or(InvalidWorkerOption::NoLeaseStore)?;
         if self.settings.app.is_empty() {
             return Err(InvalidWorkerOption::NoApplication);
@@ -323,11 +399,12 @@ impl<R> WorkerBuilder<R> {
             StartAt::Timestamp(time) => Initial::Timestamp(time),
             _ => return Err(InvalidWorkerOption::StartAtSequenceNumber),
         };
-        let observer = Observer::new(&self.target, self.settings.stalled_after);
+        let clock = self.targets[0].clock.clone();
+        let observer = Observer::new(clock, self.settings.stalled_after);
         Ok(Worker {
             run_guard: observer.guard(),
             observer,
-            target: self.target,
+            targets: self.targets,
             store,
             settings: self.settings,
             stop: watch::Sender::new(false),
@@ -336,10 +413,18 @@ impl<R> WorkerBuilder<R> {
     }
 }
 
+/// Whether two handles are of one stream, as far as their names tell.
+fn is_same(a: &Target, b: &Target) -> bool {
+    let (id, other) = (&a.stream, &b.stream);
+    let has_name = id.arn().is_none() || other.arn().is_none();
+    a.service.endpoint() == b.service.endpoint()
+        && (id == other || (has_name && id.name() == other.name()))
+}
+
 impl<R> fmt::Debug for WorkerBuilder<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkerBuilder")
-            .field("stream", &self.target.stream)
+            .field("streams", &streams_of(&self.targets))
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

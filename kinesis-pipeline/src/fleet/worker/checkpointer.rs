@@ -10,14 +10,17 @@ use super::{hold::Hold, renewer::LeaseCommand};
 use crate::{
     Clock,
     fleet::lease::{LeaseCheckpoint, LeaseStoreError, PendingCheckpoint},
+    service::StreamId,
     shard::{Position, ShardId},
 };
 
 /// Proof of a lease for stores of your own: a store that refuses a smaller counter than it has seen for the shard
-/// refuses what a worker writes that has lost its lease.
+/// of the stream refuses what a worker writes that has lost its lease.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct FencingToken {
+    /// The stream.
+    pub stream: StreamId,
     /// The shard.
     pub shard_id: ShardId,
     /// The lease's counter when the worker took it: greater than that of every worker before.

@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use crate::{
     GetError,
-    fleet::{dead_letters::BoxError, lease::LeaseStoreError},
+    fleet::{
+        dead_letters::BoxError,
+        lease::{InvalidStreamIdentifier, LeaseStoreError},
+    },
     service::StreamId,
     shard::ShardId,
 };
@@ -29,6 +32,34 @@ pub enum WorkerError {
         /// The reader's error.
         source: GetError,
     },
+    /// A stream of several cannot be named in the lease table.
+    #[error("the stream {stream} has no name for a lease table of several streams")]
+    #[non_exhaustive]
+    Identifier {
+        /// The stream.
+        stream: StreamId,
+        /// The reason.
+        source: InvalidStreamIdentifier,
+    },
+    /// A stream of several did not answer in time.
+    #[error("the stream {stream} did not answer within the fail-over time")]
+    #[non_exhaustive]
+    Unanswered {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// The lease table is one of a single stream and the worker one of several, or the other way round.
+    #[error(
+        "the lease table of `{app}` has the row `{lease_key}`, and a worker of a single stream cannot share a table with \
+         one of several: take another application name, or set `multi_stream`"
+    )]
+    #[non_exhaustive]
+    KeysOfOtherKind {
+        /// The application.
+        app: Arc<str>,
+        /// The key of a row.
+        lease_key: ShardId,
+    },
     /// The system refuses a handler of the signals to stop.
     #[error("the worker cannot listen for the signals that stop it")]
     Signal {
@@ -37,10 +68,13 @@ pub enum WorkerError {
     },
     /// A processor failed, and the policy is to stop then.
     #[error(
-        "the processor of {shard} failed; the shard goes on after its last checkpoint when a worker starts"
+        "the processor of {shard} of the stream {stream} failed; the shard goes on after its last checkpoint when a \
+         worker starts"
     )]
     #[non_exhaustive]
     Processor {
+        /// The stream.
+        stream: StreamId,
         /// The shard.
         shard: ShardId,
         /// The processor's error.
@@ -55,7 +89,11 @@ impl WorkerError {
         match self {
             Self::Store { source, .. } => source.is_retryable(),
             Self::Read { source, .. } => source.is_retryable(),
-            Self::Processor { .. } | Self::Signal { .. } => false,
+            Self::Unanswered { .. } => true,
+            Self::Processor { .. }
+            | Self::Signal { .. }
+            | Self::Identifier { .. }
+            | Self::KeysOfOtherKind { .. } => false,
         }
     }
 }

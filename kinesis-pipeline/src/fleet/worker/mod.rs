@@ -21,6 +21,7 @@ mod checkpointer;
 mod coordinator;
 mod error;
 mod hold;
+mod lease_keys;
 mod observe;
 mod policy;
 mod processor;
@@ -36,6 +37,8 @@ pub use batch::Batch;
 pub use builder::{Checkpointing, InvalidWorkerOption, WorkerBuilder};
 pub use checkpointer::{Checkpointer, CheckpointerError, FencingToken};
 pub use error::WorkerError;
+#[cfg(feature = "local")]
+pub(super) use lease_keys::LeaseKeys;
 #[cfg(not(feature = "metrics"))]
 pub(crate) use observe::WorkerMetrics;
 pub use observe::{ShardHealth, WorkerEvent, WorkerEvents, WorkerHealth, WorkerPhase};

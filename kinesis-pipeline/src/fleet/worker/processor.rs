@@ -6,7 +6,8 @@ use std::{
 use super::{Batch, Checkpointer};
 use crate::{
     fleet::dead_letters::BoxError,
-    fleet::lease::{LeaseCheckpoint, PendingCheckpoint},
+    fleet::lease::{LeaseCheckpoint, PendingCheckpoint, StreamIdentifier},
+    service::StreamId,
     shard::{Position, ShardId},
 };
 
@@ -99,6 +100,11 @@ fn first(records: &[BadRecord]) -> String {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ShardStart {
+    /// The stream, as its handle was made.
+    pub stream: StreamId,
+    /// The stream as the lease table names it; `None` unless the worker's lease keys name the stream, see
+    /// [`WorkerBuilder::multi_stream`](super::WorkerBuilder::multi_stream).
+    pub stream_identifier: Option<StreamIdentifier>,
     /// The shard.
     pub shard_id: ShardId,
     /// The place up to which the shard was finished before.

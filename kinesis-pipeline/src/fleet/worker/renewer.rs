@@ -5,7 +5,9 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{checkpointer::CheckpointerError, hold::Hold, observe::Observer, settings::Settings};
+use super::{
+    checkpointer::CheckpointerError, hold::Hold, observe::StreamObserver, settings::Settings,
+};
 use crate::{
     CheckpointPlace, Clock,
     clock::epoch_millis,
@@ -70,10 +72,12 @@ pub(super) struct LeaseRenewer {
     pub(super) store: Arc<dyn LeaseStore>,
     pub(super) settings: Arc<Settings>,
     pub(super) clock: Clock,
+    /// The shard's id, which the lease's key may name with its stream.
+    pub(super) shard_id: ShardId,
     /// The lease as it was written or read last.
     pub(super) lease: Lease,
     pub(super) hold: Hold,
-    pub(super) observer: Observer,
+    pub(super) observer: StreamObserver,
     pub(super) progress: Arc<Progress>,
     pub(super) commands: mpsc::Receiver<LeaseCommand>,
     pub(super) renew_at: Instant,
@@ -200,8 +204,7 @@ impl LeaseRenewer {
                 sequence_number,
                 sub_sequence_number,
             } if to.is_before(&self.lease.checkpoint) => {
-                let shard_id = self.lease.shard_id.clone();
-                let position = Position::new(shard_id, sequence_number.clone());
+                let position = Position::new(self.shard_id.clone(), sequence_number.clone());
                 let position = position.at_sub_sequence_number(*sub_sequence_number);
                 Err(CheckpointerError::OutOfRange {
                     position: Box::new(position),
@@ -251,7 +254,7 @@ impl LeaseRenewer {
     }
 
     fn failure(&self, why: NotWritten) -> CheckpointerError {
-        let shard = self.lease.shard_id.clone();
+        let shard = self.shard_id.clone();
         match why {
             NotWritten::Lost => CheckpointerError::LeaseLost { shard },
             NotWritten::Store(source) => CheckpointerError::Store {

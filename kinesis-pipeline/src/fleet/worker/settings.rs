@@ -16,6 +16,8 @@ const HAND_OVER_LOOKS: u32 = 5;
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) app: Arc<str>,
+    /// Whether lease keys name the stream.
+    pub(super) is_multi_stream: bool,
     pub(super) me: WorkerId,
     pub(super) failover: Duration,
     pub(super) hand_over_max: Duration,

@@ -4,21 +4,20 @@ use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     Batch, BoxError, Processor, WorkerError,
-    coordinator::{Following, LeaseCoordinator},
+    coordinator::{FleetStream, Following, LeaseCoordinator},
     observe::{Observer, RunGuard, WorkerEvents, WorkerHealth, WorkerPhase},
     processor::EachBatch,
     settings::Settings,
 };
 use crate::{
     KinesisRecord,
-    fleet::lease::{LeaseStore, WorkerId, sightings::Sightings, sync::HoleWatch},
-    get::consumer_ready,
+    fleet::lease::{LeaseStore, MultiStreamLeases, WorkerId, sightings::Sightings},
     service::StreamId,
     shard::ShardId,
     target::Target,
 };
 
-/// One of the workers that share a stream's shards: made by
+/// One of the workers that share the shards of a stream, or of several: made by
 /// [`KinesisStream::worker`](crate::KinesisStream::worker).
 ///
 /// Start it on any number of machines with the same application name and lease store. The shards are shared out; a
@@ -60,7 +59,8 @@ use crate::{
 /// ```
 #[must_use = "a worker does nothing until it runs"]
 pub struct Worker<R> {
-    pub(super) target: Target,
+    /// One stream, or several that differ.
+    pub(super) targets: Vec<Target>,
     pub(super) store: Arc<dyn LeaseStore>,
     pub(super) settings: Settings,
     pub(super) stop: watch::Sender<bool>,
@@ -200,7 +200,8 @@ impl WorkerHandle {
     }
 }
 
-/// Account of a worker's stop.
+/// Account of a worker's stop. Shards of a worker of several streams are told by their lease keys, see
+/// [`StreamIdentifier`](crate::StreamIdentifier).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerReport {
@@ -253,10 +254,16 @@ impl<R: KinesisRecord + Send> Worker<R> {
         &self.settings.app
     }
 
-    /// The stream.
+    /// The stream, as its handle was made; the first one of a worker of several.
     #[must_use]
     pub fn stream(&self) -> &StreamId {
-        &self.target.stream
+        &self.targets[0].stream
+    }
+
+    /// The streams, as their handles were made, in the order in which they were given.
+    #[must_use]
+    pub fn streams(&self) -> Vec<&StreamId> {
+        streams_of(&self.targets)
     }
 
     /// Works until the worker is [stopped](WorkerHandle::stop). `make` makes the processor of a shard when its lease
@@ -274,30 +281,27 @@ impl<R: KinesisRecord + Send> Worker<R> {
     {
         let (observer, _guard) = (self.observer.clone(), self.run_guard);
         observer.on_phase(WorkerPhase::Starting);
-        let consumer_arn = match &self.settings.reader.fan_out {
-            None => None,
-            Some(name) => {
-                let ready = consumer_ready(&self.target, name).await;
-                Some(ready.map_err(|source| WorkerError::Read {
-                    stream: self.target.stream.clone(),
-                    source,
-                })?)
-            }
+        let store = if self.settings.is_multi_stream {
+            Arc::new(MultiStreamLeases(self.store))
+        } else {
+            self.store
         };
         let coordinator = LeaseCoordinator {
-            target: self.target,
-            store: self.store,
+            clock: self.targets[0].clock.clone(),
+            streams: self
+                .targets
+                .into_iter()
+                .map(|target| FleetStream::new(target, &observer))
+                .collect(),
+            store,
             settings: Arc::new(self.settings),
             make,
-            consumer_arn,
             stop: self.stop.subscribe(),
             observer: observer.clone(),
             leave: watch::Sender::new(false),
             sightings: Sightings::default(),
-            holes: HoleWatch::default(),
             following: Following::default(),
             random: fastrand::Rng::new(),
-            shards: None,
             running: HashMap::new(),
             tasks: JoinSet::new(),
         };
@@ -419,10 +423,15 @@ impl<R: KinesisRecord + Send> Worker<R> {
     }
 }
 
+/// The streams' ids alone.
+pub(super) fn streams_of(targets: &[Target]) -> Vec<&StreamId> {
+    targets.iter().map(|target| &target.stream).collect()
+}
+
 impl<R> fmt::Debug for Worker<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker")
-            .field("stream", &self.target.stream)
+            .field("streams", &streams_of(&self.targets))
             .field("store", &self.store)
             .field("settings", &self.settings)
             .finish_non_exhaustive()

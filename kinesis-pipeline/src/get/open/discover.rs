@@ -21,7 +21,7 @@ use crate::{
         },
         shard_reader::retry::backoff,
     },
-    service::list_all::list_all,
+    service::{DescribeStreamSummary, StreamSummary, list_all::list_all},
     shard::{HashKeyRange, Shard, ShardId, coverage},
     target::Target,
 };
@@ -33,6 +33,18 @@ pub(crate) async fn list_shards(target: &Target) -> Result<Vec<Shard>, GetError>
         fetch::in_time("ListShards", &*target.service, list).await
     };
     with_retries(target, list)
+        .await
+        .map_err(|error| GetError::service(&target.stream, None, error))
+}
+
+/// Describes a stream, as long as it takes to tell whether it can be read.
+pub(crate) async fn describe_stream(target: &Target) -> Result<StreamSummary, GetError> {
+    let describe = || async {
+        let call = DescribeStreamSummary::new(target.stream.clone());
+        let call = target.service.describe_stream_summary(call);
+        fetch::in_time("DescribeStreamSummary", &*target.service, call).await
+    };
+    with_retries(target, describe)
         .await
         .map_err(|error| GetError::service(&target.stream, None, error))
 }

@@ -9,6 +9,7 @@ use crate::{
         lease::Lease,
         worker::{
             Checkpointer, FencingToken, Processor,
+            batch::BatchOrigin,
             hold::Hold,
             renewer::{COMMANDS_MAX, LeaseRenewer},
             shard::{ShardConsumer, ShardContext},
@@ -27,23 +28,35 @@ where
 {
     /// Begins to work on a lease that was taken by a write that began then.
     pub(super) fn start(&mut self, lease: Lease, begun: Instant) {
-        let shard_id = lease.shard_id.clone();
-        tracing::info!(shard = %shard_id, worker = %self.settings.me, "lease taken");
+        let key = lease.shard_id.clone();
+        let Some(stream) = self.stream_of(&key) else {
+            return;
+        };
+        let (keys, target) = (stream.keys.clone(), stream.target.clone());
+        let observer = stream.observer.clone();
+        let (shard_id, consumer_arn) = (keys.shard_id(&key), stream.consumer_arn.clone());
+        tracing::info!(shard = %key, worker = %self.settings.me, "lease taken");
         let hold = Hold::new(begun + self.settings.failover);
         let running_hold = hold.clone();
-        let observer = self.observer.clone();
         let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
         let progress = Arc::new(Progress::default());
-        observer.on_acquired(&lease, hold.clone(), progress.clone());
+        observer.on_acquired(&lease, shard_id.clone(), hold.clone(), progress.clone());
+        let origin = Arc::new(BatchOrigin {
+            stream: target.stream.clone(),
+            identifier: keys.identifier().cloned(),
+            shard_id: shard_id.clone(),
+        });
         let token = FencingToken {
+            stream: target.stream.clone(),
             shard_id: shard_id.clone(),
             counter: lease.counter,
         };
-        let (clock, lanes) = (self.target.clock.clone(), self.settings.lanes);
+        let (clock, lanes) = (self.clock.clone(), self.settings.lanes);
         let renewer = LeaseRenewer {
             store: self.store.clone(),
             settings: self.settings.clone(),
             clock: clock.clone(),
+            shard_id: shard_id.clone(),
             lease: lease.clone(),
             hold: hold.clone(),
             observer: observer.clone(),
@@ -55,28 +68,32 @@ where
         let consumer = ShardConsumer {
             processors: (0..lanes).map(|_| (self.make)(&shard_id)).collect(),
             store: self.store.clone(),
-            consumer_arn: self.consumer_arn.clone(),
+            consumer_arn,
             lease,
             shard: ShardContext {
-                target: self.target.clone(),
+                target,
+                keys,
+                key: key.clone(),
                 settings: self.settings.clone(),
-                shard_id: shard_id.clone(),
+                shard_id,
+                origin,
                 hold: hold.clone(),
-                observer,
+                observer: observer.clone(),
                 progress,
                 checkpointer: Checkpointer::new(token, hold, commands.clone(), clock, lanes > 1),
                 stop: self.leave.subscribe(),
             },
         };
         let renewer = tokio::spawn(renewer.run()).abort_handle();
-        let id = shard_id.clone();
+        let id = key.clone();
         let consumer = async move { (id, consumer.run().await) };
         let running = Running {
             commands,
             renewer,
             hold: running_hold,
+            observer,
             task: self.tasks.spawn(consumer).id(),
         };
-        self.running.insert(shard_id, running);
+        self.running.insert(key, running);
     }
 }

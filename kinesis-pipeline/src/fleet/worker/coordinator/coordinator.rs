@@ -6,37 +6,38 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::follow::Following;
+use super::{follow::Following, streams::FleetStream};
 use crate::{
-    KinesisRecord,
+    Clock, KinesisRecord,
     fleet::{
-        lease::{LeaseStore, sightings::Sightings, sync::HoleWatch},
+        lease::{LeaseStore, sightings::Sightings},
         worker::{
-            Processor, WorkerError, WorkerEvent, WorkerPhase, WorkerReport, hold::Hold,
-            observe::Observer, renewer::LeaseCommand, settings::Settings, shard::Outcome,
+            Processor, WorkerError, WorkerEvent, WorkerPhase, WorkerReport,
+            hold::Hold,
+            observe::{Observer, StreamObserver},
+            renewer::LeaseCommand,
+            settings::Settings,
+            shard::Outcome,
         },
     },
     shard::{Shard, ShardId},
-    target::Target,
 };
 
 /// One worker's view of the fleet: looks at the leases in rounds, takes its share, and runs a renewer and a consumer
 /// for each lease that it holds.
 pub(in crate::fleet::worker) struct LeaseCoordinator<F> {
-    pub(in crate::fleet::worker) target: Target,
+    pub(in crate::fleet::worker) streams: Vec<FleetStream>,
+    pub(in crate::fleet::worker) clock: Clock,
     pub(in crate::fleet::worker) store: Arc<dyn LeaseStore>,
     pub(in crate::fleet::worker) settings: Arc<Settings>,
     pub(in crate::fleet::worker) make: F,
-    pub(in crate::fleet::worker) consumer_arn: Option<Arc<str>>,
     pub(in crate::fleet::worker) stop: watch::Receiver<bool>,
     pub(in crate::fleet::worker) observer: Observer,
     /// Tells the consumers to leave their shards.
     pub(in crate::fleet::worker) leave: watch::Sender<bool>,
     pub(in crate::fleet::worker) sightings: Sightings,
-    pub(in crate::fleet::worker) holes: HoleWatch,
     pub(in crate::fleet::worker) following: Following,
     pub(in crate::fleet::worker) random: fastrand::Rng,
-    pub(in crate::fleet::worker) shards: Option<ShardList>,
     pub(in crate::fleet::worker) running: HashMap<ShardId, Running>,
     pub(in crate::fleet::worker) tasks: JoinSet<(ShardId, Outcome)>,
 }
@@ -47,7 +48,7 @@ enum Event {
     Round,
 }
 
-/// A list of the stream's shards, and when it was asked for.
+/// A list of a stream's shards by their lease keys, and when it was asked for.
 pub(in crate::fleet::worker) struct ShardList {
     pub(super) shards: Vec<Shard>,
     pub(super) asked_at: Instant,
@@ -58,6 +59,7 @@ pub(in crate::fleet::worker) struct Running {
     pub(super) commands: mpsc::Sender<LeaseCommand>,
     pub(super) renewer: AbortHandle,
     pub(super) hold: Hold,
+    pub(super) observer: StreamObserver,
     /// The consumer's task.
     pub(super) task: task::Id,
 }
@@ -84,7 +86,8 @@ where
     }
 
     async fn work(&mut self) -> Result<(), WorkerError> {
-        let mut next_round = self.target.clock.instant();
+        self.open_streams().await?;
+        let mut next_round = self.clock.instant();
         loop {
             let event = tokio::select! {
                 biased;
@@ -99,7 +102,7 @@ where
                 Event::Ended(ended) => self.on_ended(ended)?,
                 Event::Round => {
                     let pause = self.round().await?;
-                    next_round = self.target.clock.instant() + pause;
+                    next_round = self.clock.instant() + pause;
                 }
             }
         }
@@ -114,35 +117,37 @@ where
             // Processors' panics are errors, so this is one of a destructor. The next round takes the lease anew.
             Err(error) => {
                 tracing::error!(%error, "the work on a shard ended without an outcome");
-                for (shard_id, _) in self
+                for (key, running) in self
                     .running
                     .extract_if(|_, running| running.task == error.id())
                 {
-                    self.observer.on_left(&shard_id, None);
+                    running.observer.on_left(&key, None);
                 }
                 return Ok(());
             }
         };
         tracing::debug!(shard = %shard_id, ?outcome, "shard left");
-        self.running.remove(&shard_id);
-        self.observer
-            .on_left(&shard_id, event_of(&shard_id, &outcome));
+        self.remove(&shard_id, &outcome);
         match outcome {
-            Outcome::Failed(error) => Err(error),
+            Outcome::Failed(error) => self.on_shard_failed(&shard_id, error),
             Outcome::Ended | Outcome::Lost | Outcome::Released | Outcome::HandedOver => Ok(()),
+        }
+    }
+
+    fn remove(&mut self, key: &ShardId, outcome: &Outcome) {
+        if let Some(running) = self.running.remove(key) {
+            running.observer.on_left(key, event_of(key, outcome));
         }
     }
 
     /// Waits until all consumers have left their shards, for so long at most.
     async fn leave_all(&mut self) -> WorkerReport {
         let mut report = WorkerReport::default();
-        let deadline = self.target.clock.instant() + self.settings.stop_max;
+        let deadline = self.clock.instant() + self.settings.stop_max;
         while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, self.tasks.join_next()).await
         {
             if let Ok((shard_id, outcome)) = ended {
-                self.running.remove(&shard_id);
-                self.observer
-                    .on_left(&shard_id, event_of(&shard_id, &outcome));
+                self.remove(&shard_id, &outcome);
                 match outcome {
                     Outcome::Lost | Outcome::Failed(_) => report.lost.push(shard_id),
                     Outcome::Released | Outcome::HandedOver | Outcome::Ended => {

@@ -71,7 +71,7 @@ where
 {
     /// Shows this worker to the fleet's leader, and learns who shares the leases out.
     pub(super) async fn report(&mut self) {
-        let now = self.target.clock.instant();
+        let now = self.clock.instant();
         // A leader gives more leases to a worker that shows itself, also when it cannot renew those that it has.
         if self
             .running
@@ -92,7 +92,7 @@ where
     /// Takes what a leader gave to this worker since the last list. Returns the time until the next look; `None` if it
     /// is time to list all leases.
     pub(super) async fn discover(&mut self) -> Option<Duration> {
-        let now = self.target.clock.instant();
+        let now = self.clock.instant();
         let listed_at = self.following.listed_at?;
         let is_due =
             now.duration_since(listed_at) + self.next_look() > self.settings.round_interval();

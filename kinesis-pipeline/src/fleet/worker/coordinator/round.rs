@@ -30,7 +30,7 @@ where
         if let Some(pause) = self.discover().await {
             return Ok(pause);
         }
-        let asked_at = self.target.clock.instant();
+        let asked_at = self.clock.instant();
         let mut leases = match self.list().await {
             Ok(leases) => leases,
             Err(error) if error.is_retryable() => {
@@ -43,10 +43,12 @@ where
                 return Err(WorkerError::Store { app, source });
             }
         };
-        let now = self.target.clock.instant();
+        let now = self.clock.instant();
+        self.check_keys(&leases)?;
         self.sightings.observe(&leases, asked_at, now);
         self.observer.on_listed(&leases);
         self.tell_renewers(&leases);
+        self.open_streams().await?;
         self.sync(&mut leases).await?;
         self.report().await;
         let is_waiting = self.act(&leases).await;
@@ -87,6 +89,7 @@ where
     pub(super) async fn act(&mut self, leases: &[Lease]) -> bool {
         let (me, running) = (&self.settings.me, self.running.keys().cloned().collect());
         let orphans = self.orphans(leases);
+        let leases = &*self.own_leases(leases);
         let view = View {
             leases,
             sightings: &self.sightings,
@@ -111,7 +114,7 @@ where
             .filter_map(Action::renewed)
             .cloned()
             .collect();
-        let begun = self.target.clock.instant();
+        let begun = self.clock.instant();
         let wanted = actions.len();
         let writes = actions.into_iter().map(|action| match action {
             Action::Steal(lease) if lease.hands_over() => {

@@ -1,6 +1,11 @@
 use std::{collections::HashSet, time::Duration};
 
-use super::coordinator::{LeaseCoordinator, ShardList};
+use tokio::time::timeout;
+
+use super::{
+    coordinator::{LeaseCoordinator, ShardList},
+    streams::FleetStream,
+};
 use crate::{
     fleet::{
         lease::{
@@ -18,20 +23,47 @@ const SHARDS_AGE_MAX: Duration = Duration::from_mins(1);
 
 /// The shards beside the leases.
 impl<F> LeaseCoordinator<F> {
-    /// Makes leases that are missing and deletes those that are of no more use.
+    /// Makes leases that are missing and deletes those that are of no more use, of all streams.
     pub(super) async fn sync(&mut self, leases: &mut Vec<Lease>) -> Result<(), WorkerError> {
+        let mut others = std::mem::take(leases);
+        let leads = self.leads(&others);
+        for index in 0..self.streams.len() {
+            let stream = &self.streams[index];
+            let is_own = |lease: &Lease| stream.has(&lease.shard_id);
+            let (mut own, rest) = others.into_iter().partition(is_own);
+            others = rest;
+            if stream.is_open() {
+                self.sync_stream(index, leads, &mut own).await?;
+            }
+            leases.append(&mut own);
+        }
+        if leads {
+            self.remove_former(&others).await;
+        }
+        leases.append(&mut others);
+        Ok(())
+    }
+
+    /// Does so for one stream and its leases.
+    async fn sync_stream(
+        &mut self,
+        index: usize,
+        leads: bool,
+        leases: &mut Vec<Lease>,
+    ) -> Result<(), WorkerError> {
         let is_fresh = Sync::new(&[], leases).is_fresh();
         // A lease with an owner may be one of many whose rows were deleted: their holders make them again.
         let is_new = is_fresh && leases.iter().all(|lease| lease.owner.is_none());
-        let (has_hole, now) = (has_hole(leases), self.target.clock.now());
+        let (has_hole, now) = (has_hole(leases), self.clock.now());
         let lacks_parents = !self.orphans(leases).is_empty();
-        let is_hole = self.holes.observe(has_hole || lacks_parents) || (is_new && has_hole);
-        let is_needed = is_hole || self.lacks_shards(leases);
-        let is_first = self.shards.is_none();
-        if (is_needed || is_first) && !self.list_shards().await? {
+        let stream = &mut self.streams[index];
+        let is_hole = stream.holes.observe(has_hole || lacks_parents) || (is_new && has_hole);
+        let is_needed = is_hole || stream.lacks_shards(leases);
+        let is_first = stream.shards.is_none();
+        if (is_needed || is_first) && !self.list_shards(index).await? {
             return Ok(());
         }
-        let Some(list) = &self.shards else {
+        let Some(list) = &self.streams[index].shards else {
             return Ok(());
         };
         let sync = Sync::new(&list.shards, leases);
@@ -47,7 +79,7 @@ impl<F> LeaseCoordinator<F> {
                 sync.missing_leases(now)
             };
         }
-        if self.leads(leases) {
+        if leads {
             useless.extend(sync.finished_leases());
         }
         let deleted = useless
@@ -60,7 +92,62 @@ impl<F> LeaseCoordinator<F> {
         Ok(())
     }
 
-    /// Whether a lease hangs on a shard that this worker's list does not know yet.
+    /// Returns whether the shards were listed.
+    async fn list_shards(&mut self, index: usize) -> Result<bool, WorkerError> {
+        let asked_at = self.clock.instant();
+        let is_alone = self.streams.len() == 1;
+        let stream = &mut self.streams[index];
+        let listed = list_shards(&stream.target);
+        let listed = if is_alone {
+            Some(listed.await)
+        } else {
+            timeout(self.settings.failover, listed).await.ok()
+        };
+        let id = stream.target.stream.clone();
+        match listed {
+            Some(Ok(shards)) => {
+                let shards = stream.keys.shards(shards);
+                stream.shards = Some(ShardList { shards, asked_at });
+                Ok(true)
+            }
+            Some(Err(error))
+                if error.is_retryable() || self.running.keys().any(|key| stream.has(key)) =>
+            {
+                tracing::warn!(stream = %id, %error, "shards cannot be listed");
+                Ok(false)
+            }
+            Some(Err(source)) => {
+                let error = WorkerError::Read { stream: id, source };
+                self.on_stream_failed(index, error)?;
+                Ok(false)
+            }
+            None => {
+                self.on_unanswered(index)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Whether this worker cleans up: the one with the least id among those that hold leases.
+    fn leads(&self, leases: &[Lease]) -> bool {
+        let own = leases
+            .iter()
+            .filter(|lease| self.stream_of(&lease.shard_id).is_some());
+        let least = own.filter_map(|lease| lease.owner.as_ref()).min();
+        least.is_none_or(|least| self.settings.me <= *least)
+    }
+
+    /// Leases that must wait for the lease of a parent, as far as the lists of shards tell.
+    pub(super) fn orphans(&self, leases: &[Lease]) -> HashSet<ShardId> {
+        let lists = self.streams.iter().filter_map(|s| s.shards.as_ref());
+        lists
+            .flat_map(|list| Sync::new(&list.shards, leases).orphans())
+            .collect()
+    }
+}
+
+impl FleetStream {
+    /// Whether a lease hangs on a shard that the list does not know yet.
     fn lacks_shards(&self, leases: &[Lease]) -> bool {
         let known = self.shards.as_ref();
         let is_known = |id: &ShardId| {
@@ -76,38 +163,5 @@ impl<F> LeaseCoordinator<F> {
         let now = self.target.clock.instant();
         let is_old = known.is_none_or(|list| now - list.asked_at >= SHARDS_AGE_MAX);
         hangs || (is_old && leases.iter().any(Lease::is_finished))
-    }
-
-    /// Returns whether the shards were listed.
-    async fn list_shards(&mut self) -> Result<bool, WorkerError> {
-        let asked_at = self.target.clock.instant();
-        match list_shards(&self.target).await {
-            Ok(shards) => {
-                self.shards = Some(ShardList { shards, asked_at });
-                Ok(true)
-            }
-            Err(error) if error.is_retryable() || !self.running.is_empty() => {
-                tracing::warn!(stream = %self.target.stream, %error, "shards cannot be listed");
-                Ok(false)
-            }
-            Err(source) => {
-                let stream = self.target.stream.clone();
-                Err(WorkerError::Read { stream, source })
-            }
-        }
-    }
-
-    /// Whether this worker cleans up: the one with the least id among those that hold leases.
-    fn leads(&self, leases: &[Lease]) -> bool {
-        let least = leases.iter().filter_map(|lease| lease.owner.as_ref()).min();
-        least.is_none_or(|least| self.settings.me <= *least)
-    }
-
-    /// Leases that must wait for the lease of a parent, as far as the list of shards tells.
-    pub(super) fn orphans(&self, leases: &[Lease]) -> HashSet<ShardId> {
-        let list = self.shards.as_ref();
-        list.map_or_else(HashSet::new, |list| {
-            Sync::new(&list.shards, leases).orphans()
-        })
     }
 }

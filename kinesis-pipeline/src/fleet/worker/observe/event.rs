@@ -10,7 +10,8 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::shard::ShardId;
 
-/// A change that a worker went through.
+/// A change that a worker went through. A worker of several streams tells shards by their lease keys, see
+/// [`StreamIdentifier`](crate::StreamIdentifier).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WorkerEvent {

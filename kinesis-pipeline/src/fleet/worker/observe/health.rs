@@ -28,7 +28,8 @@ pub enum WorkerPhase {
 pub struct WorkerHealth {
     /// The phase of the worker's life.
     pub phase: WorkerPhase,
-    /// The shards whose leases the worker holds.
+    /// The shards whose leases the worker holds; of a worker of several streams by their lease keys, see
+    /// [`StreamIdentifier`](crate::StreamIdentifier).
     pub shards: BTreeMap<ShardId, ShardHealth>,
     /// The leases of the whole fleet whose shards are not finished, as listed last; `None` before the first list.
     pub fleet_shards: Option<usize>,

@@ -18,4 +18,4 @@ pub use event::{WorkerEvent, WorkerEvents};
 pub use health::{ShardHealth, WorkerHealth, WorkerPhase};
 #[cfg(not(feature = "metrics"))]
 pub(crate) use metrics::WorkerMetrics;
-pub(super) use observer::{Observer, RunGuard};
+pub(super) use observer::{Observer, RunGuard, StreamObserver};

@@ -19,8 +19,8 @@ use crate::{
         worker::hold::Hold,
     },
     get::{Progress, ReaderGauge},
+    service::StreamId,
     shard::ShardId,
-    target::Target,
 };
 
 /// The events that are kept for a receiver that lags: as many as a worker of a thousand shards has at its start.
@@ -30,10 +30,16 @@ const EVENTS_MAX: usize = 1_024;
 #[derive(Clone)]
 pub(in crate::fleet::worker) struct Observer(Arc<Inner>);
 
+/// The notes about the shards of one stream, with the stream's metrics. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::fleet::worker) struct StreamObserver {
+    worker: Observer,
+    metrics: Arc<WorkerMetrics>,
+}
+
 struct Inner {
     clock: Clock,
     stalled_after: Duration,
-    metrics: WorkerMetrics,
     events: broadcast::Sender<WorkerEvent>,
     /// Locked for the length of a note or a copy only.
     notes: Mutex<Notes>,
@@ -41,6 +47,7 @@ struct Inner {
 
 struct Notes {
     phase: WorkerPhase,
+    /// By their lease keys.
     shards: BTreeMap<ShardId, ShardNotes>,
     fleet: Option<FleetNotes>,
 }
@@ -53,6 +60,10 @@ struct FleetNotes {
 }
 
 struct ShardNotes {
+    /// The shard, as its reader and its progress know it.
+    shard_id: ShardId,
+    /// Those of its stream.
+    metrics: Arc<WorkerMetrics>,
     hold: Hold,
     progress: Arc<Progress>,
     reader: Option<ReaderGauge>,
@@ -66,8 +77,8 @@ struct ShardNotes {
 
 /// A batch at work. Dropped without [`finish`](Self::finish), it was left.
 pub(in crate::fleet::worker) struct BatchAtWork {
-    observer: Observer,
-    shard_id: ShardId,
+    observer: StreamObserver,
+    key: ShardId,
     number: u64,
     begun: Instant,
 }
@@ -76,12 +87,11 @@ pub(in crate::fleet::worker) struct BatchAtWork {
 pub(in crate::fleet::worker) struct RunGuard(Observer);
 
 impl Observer {
-    pub(in crate::fleet::worker) fn new(target: &Target, stalled_after: Duration) -> Self {
+    pub(in crate::fleet::worker) fn new(clock: Clock, stalled_after: Duration) -> Self {
         let (events, _) = broadcast::channel(EVENTS_MAX);
         Self(Arc::new(Inner {
-            clock: target.clock.clone(),
+            clock,
             stalled_after,
-            metrics: WorkerMetrics::new(&target.stream),
             events,
             notes: Mutex::new(Notes {
                 phase: WorkerPhase::Built,
@@ -111,7 +121,7 @@ impl Observer {
         WorkerHealth {
             phase: notes.phase,
             shards: shards
-                .map(|(id, notes)| (id.clone(), notes.judge(id, now, after)))
+                .map(|(key, notes)| (key.clone(), notes.judge(now, after)))
                 .collect(),
             fleet_shards: notes.fleet.map(|fleet| fleet.shards),
             fleet_workers: notes.fleet.map(|fleet| fleet.workers),
@@ -140,63 +150,90 @@ impl Observer {
         }
     }
 
-    /// A lease was taken.
+    /// The notes about a stream of the worker.
+    pub(in crate::fleet::worker) fn of_stream(&self, stream: &StreamId) -> StreamObserver {
+        StreamObserver {
+            worker: self.clone(),
+            metrics: Arc::new(WorkerMetrics::new(stream)),
+        }
+    }
+
+    /// The worker has ended.
+    pub(in crate::fleet::worker) fn on_stopped(&self, error: Option<String>) {
+        let mut notes = self.lock();
+        if notes.phase != WorkerPhase::Stopped {
+            notes.phase = WorkerPhase::Stopped;
+            for shard in std::mem::take(&mut notes.shards).into_values() {
+                shard.metrics.on_held(0);
+            }
+            self.send(WorkerEvent::Stopped { error });
+        }
+    }
+}
+
+/// Shards are told by their lease keys.
+impl StreamObserver {
+    /// A lease was taken, that of this shard.
     pub(in crate::fleet::worker) fn on_acquired(
         &self,
         lease: &Lease,
+        shard_id: ShardId,
         hold: Hold,
         progress: Arc<Progress>,
     ) {
         let shard = ShardNotes {
+            shard_id,
+            metrics: self.metrics.clone(),
             hold,
             progress,
             reader: None,
             at_work: BTreeMap::new(),
             batches_begun: 0,
-            progress_at: self.now(),
+            progress_at: self.worker.now(),
             checkpoint: lease.checkpoint.clone(),
             checkpoint_at: None,
         };
-        self.0.metrics.taken.add(1);
-        let mut notes = self.lock();
+        self.metrics.taken.add(1);
+        let mut notes = self.worker.lock();
         notes.shards.insert(lease.shard_id.clone(), shard);
-        self.0.metrics.on_held(notes.shards.len());
-        self.send(WorkerEvent::Acquired {
+        self.count_held(&notes);
+        self.worker.send(WorkerEvent::Acquired {
             shard_id: lease.shard_id.clone(),
             counter: lease.counter,
         });
     }
 
     /// The work on a shard has ended, as the event tells; `None` if it ended without an outcome.
-    pub(in crate::fleet::worker) fn on_left(&self, shard_id: &ShardId, event: Option<WorkerEvent>) {
+    pub(in crate::fleet::worker) fn on_left(&self, key: &ShardId, event: Option<WorkerEvent>) {
         match event {
-            Some(WorkerEvent::Lost { .. }) => self.0.metrics.lost.add(1),
-            Some(WorkerEvent::HandedOver { .. }) => self.0.metrics.handed_over.add(1),
+            Some(WorkerEvent::Lost { .. }) => self.metrics.lost.add(1),
+            Some(WorkerEvent::HandedOver { .. }) => self.metrics.handed_over.add(1),
             _ => {}
         }
-        let mut notes = self.lock();
-        notes.shards.remove(shard_id);
-        self.0.metrics.on_held(notes.shards.len());
+        let mut notes = self.worker.lock();
+        notes.shards.remove(key);
+        self.count_held(&notes);
         if let Some(event) = event {
-            self.send(event);
+            self.worker.send(event);
         }
     }
 
     /// The shard is read by this reader from now on.
-    pub(in crate::fleet::worker) fn on_reader(&self, shard_id: &ShardId, gauge: ReaderGauge) {
-        self.update(shard_id, |shard, _| shard.reader = Some(gauge));
+    pub(in crate::fleet::worker) fn on_reader(&self, key: &ShardId, gauge: ReaderGauge) {
+        self.worker
+            .update(key, |shard, _| shard.reader = Some(gauge));
     }
 
     /// A batch is given to the processor.
     pub(in crate::fleet::worker) fn on_batch(
         &self,
-        shard_id: &ShardId,
+        key: &ShardId,
         behind_latest: Option<Duration>,
     ) -> BatchAtWork {
         let lag = behind_latest.unwrap_or_default();
         let mut number = 0;
-        self.update(shard_id, |shard, now| {
-            if shard.at_work.is_empty() && shard.progress.open_count(shard_id) == 0 {
+        self.worker.update(key, |shard, now| {
+            if shard.at_work.is_empty() && shard.progress.open_count(&shard.shard_id) == 0 {
                 shard.progress_at = now;
             }
             number = shard.batches_begun;
@@ -205,39 +242,39 @@ impl Observer {
         });
         BatchAtWork {
             observer: self.clone(),
-            shard_id: shard_id.clone(),
+            key: key.clone(),
             number,
-            begun: self.now(),
+            begun: self.worker.now(),
         }
     }
 
     /// The processor failed on a batch, so often by now.
     pub(in crate::fleet::worker) fn on_failure(
         &self,
-        shard_id: &ShardId,
+        key: &ShardId,
         failures: u32,
         error: &dyn fmt::Display,
     ) {
-        self.0.metrics.failures.add(1);
-        self.send_if_heard(|| WorkerEvent::ProcessorFailed {
-            shard_id: shard_id.clone(),
+        self.metrics.failures.add(1);
+        self.worker.send_if_heard(|| WorkerEvent::ProcessorFailed {
+            shard_id: key.clone(),
             failures,
             error: error.to_string(),
         });
     }
 
-    pub(in crate::fleet::worker) fn on_dead_letters(&self, shard_id: &ShardId, records: usize) {
-        self.0.metrics.dead_letters.add(records as u64);
-        self.send_if_heard(|| WorkerEvent::DeadLettered {
-            shard_id: shard_id.clone(),
+    pub(in crate::fleet::worker) fn on_dead_letters(&self, key: &ShardId, records: usize) {
+        self.metrics.dead_letters.add(records as u64);
+        self.worker.send_if_heard(|| WorkerEvent::DeadLettered {
+            shard_id: key.clone(),
             records,
         });
     }
 
-    pub(in crate::fleet::worker) fn on_skipped(&self, shard_id: &ShardId, records: usize) {
-        self.0.metrics.skipped.add(records as u64);
-        self.send_if_heard(|| WorkerEvent::Skipped {
-            shard_id: shard_id.clone(),
+    pub(in crate::fleet::worker) fn on_skipped(&self, key: &ShardId, records: usize) {
+        self.metrics.skipped.add(records as u64);
+        self.worker.send_if_heard(|| WorkerEvent::Skipped {
+            shard_id: key.clone(),
             records,
         });
     }
@@ -245,12 +282,12 @@ impl Observer {
     /// A write of a held lease failed.
     pub(in crate::fleet::worker) fn on_write_failed(
         &self,
-        shard_id: &ShardId,
+        key: &ShardId,
         error: &dyn fmt::Display,
     ) {
-        self.0.metrics.write_errors.add(1);
-        self.send_if_heard(|| WorkerEvent::LeaseWriteFailed {
-            shard_id: shard_id.clone(),
+        self.metrics.write_errors.add(1);
+        self.worker.send_if_heard(|| WorkerEvent::LeaseWriteFailed {
+            shard_id: key.clone(),
             error: error.to_string(),
         });
     }
@@ -258,9 +295,9 @@ impl Observer {
     /// A held lease was written, and whether its time had run out before.
     pub(in crate::fleet::worker) fn on_written(&self, lease: &Lease, was_late: bool) {
         if was_late {
-            self.0.metrics.late_renewals.add(1);
+            self.metrics.late_renewals.add(1);
         }
-        self.update(&lease.shard_id, |shard, now| {
+        self.worker.update(&lease.shard_id, |shard, now| {
             if shard.checkpoint != lease.checkpoint {
                 shard.checkpoint = lease.checkpoint.clone();
                 shard.checkpoint_at = Some(now);
@@ -269,20 +306,19 @@ impl Observer {
         });
     }
 
-    /// The worker has ended.
-    pub(in crate::fleet::worker) fn on_stopped(&self, error: Option<String>) {
-        let mut notes = self.lock();
-        if notes.phase != WorkerPhase::Stopped {
-            notes.phase = WorkerPhase::Stopped;
-            notes.shards.clear();
-            self.0.metrics.on_held(0);
-            self.send(WorkerEvent::Stopped { error });
-        }
+    /// Tells how many leases of the stream are held.
+    fn count_held(&self, notes: &Notes) {
+        let is_own = |shard: &&ShardNotes| Arc::ptr_eq(&shard.metrics, &self.metrics);
+        let held = notes.shards.values().filter(is_own).count();
+        self.metrics.on_held(held);
     }
+}
 
-    fn update(&self, shard_id: &ShardId, change: impl FnOnce(&mut ShardNotes, Instant)) {
+/// Notes, and what is told of them.
+impl Observer {
+    fn update(&self, key: &ShardId, change: impl FnOnce(&mut ShardNotes, Instant)) {
         let now = self.now();
-        if let Some(shard) = self.lock().shards.get_mut(shard_id) {
+        if let Some(shard) = self.lock().shards.get_mut(key) {
             change(shard, now);
         }
     }
@@ -308,13 +344,13 @@ impl Observer {
 }
 
 impl ShardNotes {
-    fn judge(&self, shard_id: &ShardId, now: Instant, stalled_after: Duration) -> ShardHealth {
+    fn judge(&self, now: Instant, stalled_after: Duration) -> ShardHealth {
         let read = self.reader.as_ref().map(ReaderGauge::shard);
         let read = read.unwrap_or_default();
         let facts = ShardFacts {
             is_renewed: self.hold.is_valid(now),
             at_work: self.at_work.values().next().copied(),
-            waits_for_acks: self.progress.open_count(shard_id) > 0,
+            waits_for_acks: self.progress.open_count(&self.shard_id) > 0,
             progress_at: self.progress_at,
             read_lag: read.behind_latest,
             failing: read.failing,
@@ -328,16 +364,16 @@ impl ShardNotes {
 impl BatchAtWork {
     /// The batch of so many records is finished.
     pub(in crate::fleet::worker) fn finish(self, records: usize) {
-        let time = self.observer.now().duration_since(self.begun);
-        self.observer.0.metrics.on_batch(records, time);
-        let update = |shard: &mut ShardNotes, now| shard.progress_at = now;
-        self.observer.update(&self.shard_id, update);
+        let worker = &self.observer.worker;
+        let time = worker.now().duration_since(self.begun);
+        self.observer.metrics.on_batch(records, time);
+        worker.update(&self.key, |shard, now| shard.progress_at = now);
     }
 }
 
 impl Drop for BatchAtWork {
     fn drop(&mut self) {
-        self.observer.update(&self.shard_id, |shard, _| {
+        self.observer.worker.update(&self.key, |shard, _| {
             shard.at_work.remove(&self.number);
         });
     }

@@ -152,7 +152,9 @@ where
 
     async fn run_to_outcome(&mut self) -> Outcome {
         let start = ShardStart {
-            shard_id: self.lease.shard_id.clone(),
+            stream: self.shard.target.stream.clone(),
+            stream_identifier: self.shard.keys.identifier().cloned(),
+            shard_id: self.shard.shard_id.clone(),
             checkpoint: self.lease.checkpoint.clone(),
             pending: self.lease.pending.clone(),
         };
@@ -249,7 +251,7 @@ where
         options.is_leased = true;
         let reader = RawShardReader::open(SingleShard {
             target: self.shard.target.clone(),
-            shard_id: self.lease.shard_id.clone(),
+            shard_id: self.shard.shard_id.clone(),
             range: self.lease.hash_key_range,
             begin,
             options,

@@ -7,7 +7,10 @@ use crate::{
     GetError,
     fleet::{
         dead_letters::BoxError,
-        worker::{Checkpointer, WorkerError, hold::Hold, observe::Observer, settings::Settings},
+        worker::{
+            Checkpointer, WorkerError, batch::BatchOrigin, hold::Hold, lease_keys::LeaseKeys,
+            observe::StreamObserver, settings::Settings,
+        },
     },
     get::Progress,
     service::backoff::jittered,
@@ -34,10 +37,14 @@ pub(super) enum Halt {
 #[derive(Clone)]
 pub(in crate::fleet::worker) struct ShardContext {
     pub(in crate::fleet::worker) target: Target,
+    pub(in crate::fleet::worker) keys: LeaseKeys,
+    /// The key of the lease.
+    pub(in crate::fleet::worker) key: ShardId,
     pub(in crate::fleet::worker) settings: Arc<Settings>,
     pub(in crate::fleet::worker) shard_id: ShardId,
+    pub(in crate::fleet::worker) origin: Arc<BatchOrigin>,
     pub(in crate::fleet::worker) hold: Hold,
-    pub(in crate::fleet::worker) observer: Observer,
+    pub(in crate::fleet::worker) observer: StreamObserver,
     pub(in crate::fleet::worker) progress: Arc<Progress>,
     pub(in crate::fleet::worker) checkpointer: Checkpointer,
     pub(in crate::fleet::worker) stop: watch::Receiver<bool>,
@@ -51,6 +58,14 @@ impl ShardContext {
     pub(super) fn failed(&self, source: GetError) -> Halt {
         Halt::Failed(WorkerError::Read {
             stream: self.target.stream.clone(),
+            source,
+        })
+    }
+
+    pub(super) fn processor_failed(&self, source: BoxError) -> Halt {
+        Halt::Failed(WorkerError::Processor {
+            stream: self.target.stream.clone(),
+            shard: self.shard_id.clone(),
             source,
         })
     }

@@ -20,7 +20,7 @@ where
     /// Finishes a shard of which all records came.
     pub(super) async fn end(&mut self, processing: &mut Processing<P>) -> Result<(), Halt> {
         processing.drain().await?;
-        while self.shard.progress.open_count(&self.lease.shard_id) > 0 {
+        while self.shard.progress.open_count(&self.shard.shard_id) > 0 {
             self.shard.pause(UNACKED_LOOK).await?;
         }
         processing.shard_ended().await?;
@@ -36,7 +36,7 @@ where
     async fn note_end(&mut self) -> Result<bool, Halt> {
         let shard = &self.shard;
         let shards = match list_shards(&shard.target).await {
-            Ok(shards) => shards,
+            Ok(shards) => shard.keys.shards(shards),
             Err(error) if error.is_retryable() => {
                 shard.warn(&error, "list shards");
                 return Ok(false);

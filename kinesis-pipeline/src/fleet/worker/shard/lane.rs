@@ -3,7 +3,7 @@ use crate::{
     KinesisRecord,
     fleet::{
         dead_letters::BoxError,
-        worker::{Processor, ProcessorError, ShardStart, WorkerError},
+        worker::{Processor, ProcessorError, ShardStart},
     },
 };
 
@@ -34,9 +34,8 @@ where
     /// Refuses a position of the processor's own where several lanes share the shard: it is finished for one lane.
     fn allow_position(&self) -> Result<(), Halt> {
         if self.shard.settings.lanes > 1 && self.processor.start_after().is_some() {
-            let shard = self.shard.shard_id.clone();
             let source = "a processor with a position of its own needs a concurrency of 1".into();
-            return Err(Halt::Failed(WorkerError::Processor { shard, source }));
+            return Err(self.shard.processor_failed(source));
         }
         Ok(())
     }

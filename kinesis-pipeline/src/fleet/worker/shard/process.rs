@@ -12,7 +12,7 @@ use crate::{
     fleet::{
         dead_letters::{BoxError, DeadLetter},
         worker::{
-            BadRecord, CheckpointerError, Checkpointing, Processor, ProcessorError, WorkerError,
+            BadRecord, CheckpointerError, Checkpointing, Processor, ProcessorError,
             policy::{OnFailure, Verdict},
             renewer::LeaseCommand,
         },
@@ -84,9 +84,7 @@ where
     /// Gives a batch to the processor until its records are processed or have had their fate.
     pub(super) async fn process(&mut self, mut work: Work) -> Result<(), Halt> {
         let shard = &self.shard;
-        let at_work = shard
-            .observer
-            .on_batch(&shard.shard_id, work.raw.behind_latest);
+        let at_work = shard.observer.on_batch(&shard.key, work.raw.behind_latest);
         let all = 0..work.raw.records.len();
         // Parts of the batch that are still to be processed, the first one last: at most two more than it can be
         // halved, as what is split off as mixed is given out before the rest is looked at.
@@ -147,7 +145,7 @@ where
             };
             failures += 1;
             let shard = &self.shard;
-            shard.observer.on_failure(&shard.shard_id, failures, &error);
+            shard.observer.on_failure(&shard.key, failures, &error);
             let age = self.shard.now() - begun;
             let policy = &self.shard.settings.on_error;
             match policy.judge(failures, age, fastrand::f64()) {
@@ -234,7 +232,7 @@ where
                     tracing::error!(position = %record.position, %error, "record skipped");
                 }
                 let shard = &self.shard;
-                shard.observer.on_skipped(&shard.shard_id, records.len());
+                shard.observer.on_skipped(&shard.key, records.len());
             }
             Some(OnFailure::DeadLetter(_)) => {
                 let text = error.to_string();
@@ -249,8 +247,7 @@ where
     }
 
     pub(super) fn processor_failed(&self, source: BoxError) -> Halt {
-        let shard = self.shard.shard_id.clone();
-        Halt::Failed(WorkerError::Processor { shard, source })
+        self.shard.processor_failed(source)
     }
 
     pub(super) fn letter(&self, record: &UserRecord, error: &str, attempts: u32) -> DeadLetter {
@@ -279,9 +276,7 @@ where
             self.shard.rest(&mut pause).await?;
         }
         let shard = &self.shard;
-        shard
-            .observer
-            .on_dead_letters(&shard.shard_id, letters.len());
+        shard.observer.on_dead_letters(&shard.key, letters.len());
         Ok(())
     }
 

@@ -62,6 +62,7 @@ where
     ) -> Result<Decoded<R>, Halt> {
         let records = &work.raw.records[part.clone()];
         let mut decoded = Batch {
+            origin: Some(self.shard.origin.clone()),
             records: Vec::with_capacity(records.len()),
             undecodable: Undecodable::default(),
             behind_latest: work.raw.behind_latest,

@@ -10,3 +10,5 @@ mod remedies;
 mod seen;
 #[cfg(all(unix, feature = "signal"))]
 mod signals;
+mod streams;
+mod streams_apart;

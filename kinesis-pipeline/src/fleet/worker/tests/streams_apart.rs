@@ -1,0 +1,307 @@
+//! Two streams of one worker that must not be taken for each other, and one that fails.
+
+use std::{
+    collections::BTreeSet,
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use tokio::task::unconstrained;
+
+use super::{
+    basics::{APP, stream_of},
+    streams::{Log, Stream, count, put, run, two_streams, worker},
+};
+use crate::{
+    Batch, BoxError, Checkpointer, CheckpointerError, DeadLetter, ErrorPolicy, LocalKinesis,
+    MemoryLeases, Position, Processor, ShardId, ShardStart, StartAt, StreamIdentifier, Worker,
+    WorkerBuilder, WorkerError, WorkerEvent, dead_letters_to,
+    local::Fault,
+    service::{DescribeStreamConsumer, DescribeStreamSummary, StreamId},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const SHARD: &str = "shardId-000000000000";
+
+fn builder(streams: [&Stream; 2]) -> WorkerBuilder<Bytes> {
+    let builder = streams[0].worker(APP).and_stream(streams[1]);
+    let builder = builder
+        .leases(MemoryLeases::new())
+        .start(StartAt::TrimHorizon);
+    builder.stop_max(SECOND)
+}
+
+async fn described(stream: &Stream) -> StreamIdentifier {
+    let call = DescribeStreamSummary::new(stream.id().clone());
+    let summary = stream.service().describe_stream_summary(call).await;
+    StreamIdentifier::of_stream(&summary.unwrap()).unwrap()
+}
+
+/// A place of a shard as a start or a batch tells it.
+type Told = (StreamId, Option<StreamIdentifier>, ShardId);
+
+/// Keeps of which shard its start and its batches were.
+#[derive(Clone, Default)]
+struct Listener(Arc<Mutex<Vec<Told>>>);
+
+impl Processor for Listener {
+    type Record = Bytes;
+
+    async fn initialize(&mut self, start: &ShardStart, _: &Checkpointer) -> Result<(), BoxError> {
+        let ShardStart {
+            stream,
+            stream_identifier,
+            shard_id,
+            ..
+        } = start.clone();
+        let told = (stream, stream_identifier, shard_id);
+        self.0.lock().unwrap().push(told);
+        Ok(())
+    }
+
+    async fn process(&mut self, batch: Batch<Bytes>, at: &Checkpointer) -> Result<(), BoxError> {
+        let stream = batch.stream().unwrap().clone();
+        let shard_id = batch.shard_id().unwrap().clone();
+        assert_eq!(
+            (&stream, &shard_id),
+            (&at.token().stream, &at.token().shard_id)
+        );
+        let told = (stream, batch.stream_identifier().cloned(), shard_id);
+        self.0.lock().unwrap().push(told);
+        Ok(())
+    }
+}
+
+async fn told(worker: Worker<Bytes>) -> Vec<Told> {
+    let listener = Listener::default();
+    let make = listener.clone();
+    let run = tokio::spawn(worker.run(move |_| make.clone()));
+    tokio::time::sleep(30 * SECOND).await;
+    run.abort();
+    let mut told = listener.0.lock().unwrap().clone();
+    told.sort_by(|a, b| a.0.as_str().cmp(b.0.as_str()));
+    told
+}
+
+#[tokio::test(start_paused = true)]
+async fn starts_and_batches_tell_their_stream_and_their_shard() {
+    let (_local, a, b) = two_streams(1).await;
+    put(&a, "1").await;
+    put(&b, "2").await;
+    let of = |stream: &Stream, identifier| (stream.id().clone(), identifier, ShardId::from(SHARD));
+    let (of_a, of_b) = (described(&a).await, described(&b).await);
+    assert_eq!((of_a.name(), of_b.name()), ("a", "b"));
+    let (of_a, of_b) = (of(&a, Some(of_a)), of(&b, Some(of_b)));
+    let expected = [of_a.clone(), of_a, of_b.clone(), of_b];
+    assert_eq!(
+        told(builder([&a, &b]).build().unwrap()).await,
+        expected,
+        "at the start and for the batch"
+    );
+
+    let alone = a.worker(APP).leases(MemoryLeases::new());
+    let alone = alone.start(StartAt::TrimHorizon).build().unwrap();
+    let of_a = of(&a, None);
+    assert_eq!(told(alone).await, [of_a.clone(), of_a]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_stream_is_read_through_a_consumer_of_its_own() {
+    let (_local, a, b) = two_streams(2).await;
+    let log = Log::default();
+    let run = run(builder([&a, &b]).fan_out("pushed").build().unwrap(), &log);
+    put(&a, "1").await;
+    put(&b, "2").await;
+    tokio::time::sleep(30 * SECOND).await;
+    assert_eq!((count(&log, "a 1"), count(&log, "b 2")), (1, 1), "{log:?}");
+    for stream in [&a, &b] {
+        let call = DescribeStreamSummary::new(stream.id().clone());
+        let service = stream.service();
+        let summary = service.describe_stream_summary(call).await.unwrap();
+        let consumer = DescribeStreamConsumer::new(summary.arn, "pushed");
+        service.describe_stream_consumer(consumer).await.unwrap();
+    }
+    run.abort();
+}
+
+/// Streams of two services.
+async fn two_services() -> ([LocalKinesis; 2], Stream, Stream) {
+    let (local, a, _) = two_streams(1).await;
+    let (other, _, b) = two_streams(1).await;
+    ([local, other], a, b)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_does_not_answer_leaves_the_other_alone_and_is_read_when_it_does() {
+    for operation in ["DescribeStreamSummary", "ListShards"] {
+        let ([_local, other], a, b) = two_services().await;
+        let silent = Fault::delay(Duration::from_hours(100)).on(operation);
+        other.faults().add(silent.always()).unwrap();
+        let log = Log::default();
+        let run = run(builder([&b, &a]).build().unwrap(), &log);
+        put(&a, "1").await;
+        put(&b, "2").await;
+        tokio::time::sleep(60 * SECOND).await;
+        assert_eq!((count(&log, "a 1"), count(&log, "b 2")), (1, 0), "{log:?}");
+        other.faults().clear();
+        tokio::time::sleep(180 * SECOND).await;
+        assert_eq!((count(&log, "a 1"), count(&log, "b 2")), (1, 1), "{log:?}");
+        assert_eq!(count(&log, "a begins"), 1);
+        run.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_lease_of_a_stream_that_rests_is_taken_and_the_worker_goes_on() {
+    let ([_local, other], a, b) = two_services().await;
+    let log = Log::default();
+    let worker = builder([&a, &b]).build().unwrap();
+    let (handle, mut events) = (worker.handle(), worker.handle().events());
+    let run = run(worker, &log);
+    tokio::time::sleep(20 * SECOND).await;
+    other
+        .faults()
+        .add(Fault::deny().on("GetRecords").always())
+        .unwrap();
+    tokio::time::sleep(600 * SECOND).await;
+    let mut acquired = 0;
+    while let Some(Some(event)) = unconstrained(events.next()).now_or_never() {
+        acquired += usize::from(matches!(event, WorkerEvent::Acquired { .. }));
+    }
+    // The pauses are 1, 2, 4, .. 60 s: some 15 tries in ten minutes, and one for each stream at first.
+    assert!((5..=20).contains(&acquired), "{acquired}");
+    assert_eq!(count(&log, "a begins"), 1);
+    other.faults().clear();
+    put(&b, "1").await;
+    tokio::time::sleep(180 * SECOND).await;
+    assert_eq!(count(&log, "b 1"), 1);
+    assert_eq!(handle.health().shards.len(), 2);
+    run.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_and_events_tell_the_shards_of_two_streams_apart() {
+    let (_local, a, b) = two_streams(1).await;
+    put(&b, "1").await;
+    let worker = builder([&a, &b]).stalled_after(10 * SECOND);
+    let worker = worker.build().unwrap();
+    let (handle, mut events) = (worker.handle(), worker.handle().events());
+    // That of stream `b` hangs: only it has a record.
+    let run = tokio::spawn(worker.run_batches(async |_: Batch<Bytes>| pending().await));
+    tokio::time::sleep(60 * SECOND).await;
+    let keys = [described(&a).await, described(&b).await].map(|of| of.lease_key(&SHARD.into()));
+    let health = handle.health();
+    let stalled: Vec<_> = health
+        .shards
+        .iter()
+        .map(|(key, shard)| (key.clone(), shard.stalled_for.is_some()))
+        .collect();
+    assert_eq!(stalled, [(keys[0].clone(), false), (keys[1].clone(), true)]);
+    assert!(health.shards.values().all(|shard| shard.lag.is_some()));
+    let mut acquired = BTreeSet::new();
+    while let Some(Some(event)) = unconstrained(events.next()).now_or_never() {
+        acquired.extend(event.shard_id().cloned());
+    }
+    assert_eq!(acquired, keys.into());
+    run.abort();
+}
+
+/// Asks for a checkpoint behind the one that there is.
+struct Backward;
+
+impl Processor for Backward {
+    type Record = Bytes;
+
+    async fn process(&mut self, batch: Batch<Bytes>, at: &Checkpointer) -> Result<(), BoxError> {
+        let last = batch.last_position().unwrap();
+        at.checkpoint(last).await?;
+        let before = Position::new(SHARD.into(), 1_u128.into());
+        match at.checkpoint(&before).await {
+            Err(CheckpointerError::OutOfRange { position })
+                if position.shard_id == last.shard_id =>
+            {
+                Err("out of range, told with the shard's id".into())
+            }
+            other => Err(format!("{other:?}").into()),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_name_the_shard_by_its_id_and_the_stream() {
+    let (_local, a, b) = two_streams(1).await;
+    put(&b, "1").await;
+    let policy = ErrorPolicy::retry().attempts_max(1).then_stop();
+    let worker = builder([&a, &b]).checkpointing(crate::Checkpointing::Manual);
+    let worker = worker.on_error(policy).build().unwrap();
+    let error = worker.run(|_| Backward).await.unwrap_err();
+    let WorkerError::Processor {
+        stream,
+        shard,
+        source,
+    } = error
+    else {
+        panic!("{error}");
+    };
+    assert_eq!((stream.as_str(), shard.as_str()), ("b", SHARD));
+    assert!(source.to_string().contains("told with"), "{source}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_names_its_stream() {
+    let (_local, a, b) = two_streams(1).await;
+    put(&a, "1").await;
+    put(&b, "2").await;
+    let letters = Arc::new(Mutex::new(Vec::new()));
+    let place = letters.clone();
+    let place = dead_letters_to(move |put: Vec<DeadLetter>| {
+        place.lock().unwrap().extend(put);
+        std::future::ready(Ok(()))
+    });
+    let policy = ErrorPolicy::retry().attempts_max(1).then_dead_letter(place);
+    let worker = builder([&a, &b]).on_error(policy).build().unwrap();
+    let run = tokio::spawn(worker.run_batches(async |_: Batch<Bytes>| Err("bad".into())));
+    tokio::time::sleep(30 * SECOND).await;
+    let letters = letters.lock().unwrap();
+    let told: BTreeSet<_> = letters
+        .iter()
+        .map(|letter| (letter.stream.as_str(), &*letter.data))
+        .collect();
+    assert_eq!(told, [("a", &b"1"[..]), ("b", &b"2"[..])].into());
+    run.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_of_one_stream_may_have_keys_that_name_it_and_get_others_later() {
+    let (_local, a, b) = two_streams(1).await;
+    let (store, log) = (MemoryLeases::new(), Log::default());
+    let one = worker(&[&a], &store);
+    assert_eq!(one.streams(), [a.id()]);
+    let handle = one.handle();
+    let run_of_one = run(one, &log);
+    put(&a, "1").await;
+    tokio::time::sleep(30 * SECOND).await;
+    handle.stop();
+    run_of_one.await.unwrap().unwrap();
+    let both = worker(&[&a, &b], &store);
+    assert_eq!(both.streams(), [a.id(), b.id()]);
+    let run = run(both, &log);
+    put(&a, "2").await;
+    tokio::time::sleep(30 * SECOND).await;
+    assert_eq!((count(&log, "a 1"), count(&log, "a 2")), (1, 1), "{log:?}");
+    assert_eq!(count(&log, "b begins"), 1);
+    run.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_ones_own_making_tells_the_shard_of_its_records() {
+    let stream = stream_of::<Bytes>(1).await;
+    let batch = Batch::<Bytes>::new(Vec::new());
+    assert_eq!((batch.stream(), batch.shard_id()), (None, None));
+    let batch = batch.with_shard(stream.id().clone(), SHARD);
+    assert_eq!(batch.stream(), Some(stream.id()));
+    assert_eq!(batch.shard_id(), Some(&SHARD.into()));
+}
