@@ -4,7 +4,7 @@
 //!   handles/    Producer, PutStream, ProducerSink, stream.put: what users hold
 //!      │ encode, size limit, memory budget                admission/
 //!      ▼
-//!   pipeline    lock-free queue in; starts the driver
+//!   pipeline    inbox: the queue in; starts the driver
 //!      │
 //!   driver      the only task: timer, calls in flight
 //!      │ events                                           (below this line no clock and no I/O)
@@ -45,6 +45,7 @@ mod admission;
 mod driver;
 mod error;
 mod handles;
+mod inbox;
 mod options;
 mod pending;
 mod pipeline;

@@ -1,19 +1,11 @@
 //! The pipeline as its handles share it: the way in, and who drives it.
 
-use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc,
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, oneshot},
-    time::{Instant, sleep},
-};
+use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 
 use super::{
     admission::{
@@ -23,28 +15,21 @@ use super::{
     driver::Driver,
     error::PutError,
     handles::producer::FlushError,
+    inbox::{ARRIVAL_WEIGHT, Closed, Inbox},
     pending::{pending::Queued, receipt::PendingReceipt},
-    scheduler::scheduler::{Arrival, Barrier, Scheduler},
+    scheduler::scheduler::Scheduler,
 };
 use crate::record::EncodedRecord;
 
-/// One put pipeline: a queue that takes records without a lock, and a driver that runs while there is
-/// something to do.
+/// One put pipeline: a queue that takes records, and a driver that runs while there is something to do.
 #[derive(Debug)]
 pub(super) struct Pipeline {
     shared: Arc<Shared>,
-    inbox: mpsc::Sender<Arrival>,
+    inbox: Arc<Inbox>,
     home: Mutex<Home>,
     /// Whether a driver has the state. It is set to false before that driver takes what has arrived for the last
     /// time, and read by whoever puts the first record after that: no record is left behind.
     driven: AtomicBool,
-    /// No more records are accepted. See [`enter`](Self::enter).
-    closed: AtomicBool,
-    wake: Notify,
-    /// The weight of what came since the driver took it last, or more.
-    arrived: AtomicUsize,
-    /// At which weight the driver is woken.
-    wakes_at: AtomicUsize,
     /// At which weight a patient driver is woken.
     coalesce_weight: usize,
 }
@@ -61,18 +46,6 @@ struct Home {
 /// A driver whose timer runs anyway is woken when so much has come, or half of what there is room for: waking it for
 /// each record costs as much as sending the record.
 const COALESCE_WEIGHT_MAX: usize = 384 * 1024;
-/// A close that met a put on another thread looks again after this time: the put needs a few instructions more.
-const ENTERED_AGAIN_AFTER: Duration = Duration::from_millis(1);
-/// The weight of an arrival besides its bytes.
-const ARRIVAL_WEIGHT: usize = 512;
-
-/// The result of a flush.
-struct Flushed {
-    /// The number of records that had been taken from the queue before.
-    taken: u64,
-    /// The number of records among them that were not stored.
-    failed: u64,
-}
 
 impl Pipeline {
     pub(super) fn new(shared: Shared, rng: fastrand::Rng) -> Arc<Self> {
@@ -81,8 +54,8 @@ impl Pipeline {
         let room_weight = options.in_flight_bytes_max.min(records_weight);
         let coalesce_weight = (room_weight / 2).clamp(1, COALESCE_WEIGHT_MAX);
         let shared = Arc::new(shared);
-        let (inbox, received) = mpsc::channel();
-        let state = Scheduler::new(Arc::clone(&shared), received, rng);
+        let (inbox, outlet) = Inbox::new(Arc::clone(&shared));
+        let state = Scheduler::new(Arc::clone(&shared), outlet, rng);
         Arc::new(Self {
             shared,
             inbox,
@@ -91,10 +64,6 @@ impl Pipeline {
                 runtime: None,
             }),
             driven: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-            wake: Notify::new(),
-            arrived: AtomicUsize::new(0),
-            wakes_at: AtomicUsize::new(1),
             coalesce_weight,
         })
     }
@@ -156,23 +125,13 @@ impl Pipeline {
 
     /// Accepts no more records, and waits until those that were accepted have their results.
     pub(super) async fn close(self: &Arc<Self>) -> Result<(), FlushError> {
-        self.closed.store(true, Ordering::SeqCst);
-        let mut failed = 0;
-        loop {
-            let awaited = self.shared.counters.accepted();
-            let flushed = self.flush_taken().await?;
-            failed += flushed.failed;
-            if flushed.taken >= awaited {
-                return self.flushed(failed);
-            }
-            // A put on another thread is about to leave its record in the queue: see `enter`.
-            sleep(ENTERED_AGAIN_AFTER).await;
-        }
+        self.inbox.close();
+        self.flush().await
     }
 
     /// Checks whether records are accepted.
     fn ready(&self) -> Result<(), PutError> {
-        if !self.closed.load(Ordering::Acquire) {
+        if !self.inbox.is_closed() {
             return self.has_runtime();
         }
         Err(self.closed())
@@ -195,109 +154,51 @@ impl Pipeline {
         })
     }
 
-    /// Begins to accept a record, unless the pipeline is closed. The caller leaves the record in the queue without
-    /// waiting for anything.
-    ///
-    /// A put on one thread races with the close on another:
-    ///
-    /// ```text
-    ///   put                                    close
-    ///   ready: not closed
-    ///                                          closed = true
-    ///                                          flush goes into the queue
-    ///   record goes into the queue, behind it
-    /// ```
-    ///
-    /// The flush says that all is stored, and the record is not. Hence each put is counted before it looks at `closed`,
-    /// and the close sets `closed` before it reads the count, all in one order. Either the put sees that it is closed,
-    /// or the close sees the put in the count: then it flushes again until so many records were taken from the queue.
-    fn enter(&self) -> Result<(), PutError> {
-        let counters = &self.shared.counters;
-        counters.entered.add_in_order();
-        if self.closed.load(Ordering::SeqCst) {
-            counters.turned_away.add_in_order();
-            return Err(self.closed());
-        }
-        Ok(())
-    }
-
+    /// Accepts a record that has room, unless the pipeline was closed meanwhile.
     fn accept(
         self: &Arc<Self>,
         record: EncodedRecord,
         charge: Charge,
     ) -> Result<PendingReceipt, PutError> {
-        if let Err(closed) = self.enter() {
-            self.shared.budget.give_back(charge);
-            return Err(closed);
-        }
-        Ok(self.entered(record, charge))
-    }
-
-    /// Leaves a record in the queue that [`enter`](Self::enter) lets in.
-    fn entered(self: &Arc<Self>, record: EncodedRecord, charge: Charge) -> PendingReceipt {
         let (waiter, pending) = PendingReceipt::new(self.shared.target.stream.clone());
-        let arrived = Queued {
+        let arrived = self.inbox.put(Queued {
             record,
             entered_at: self.shared.target.clock.instant(),
             waiter,
             charge,
-        };
-        self.arrive(Arrival::Put(arrived));
-        pending
+        });
+        let is_first = arrived.map_err(|Closed| self.closed())?;
+        self.arrived(is_first);
+        Ok(pending)
     }
 
     /// Waits until all records that were accepted before have their results.
     pub(super) async fn flush(self: &Arc<Self>) -> Result<(), FlushError> {
-        let flushed = self.flush_taken().await?;
-        self.flushed(flushed.failed)
-    }
-
-    async fn flush_taken(self: &Arc<Self>) -> Result<Flushed, FlushError> {
         let stream = || self.shared.target.stream.clone();
         if self.has_runtime().is_err() {
             return Err(FlushError::NoRuntime { stream: stream() });
         }
-        let (reply, barrier) = oneshot::channel();
-        self.arrive(Arrival::Flush(reply));
+        let (reply, groups) = oneshot::channel();
+        let is_first = self.inbox.flush(reply);
+        self.arrived(is_first);
         // The reply is dropped if there is no state any more to give it.
-        let barrier = barrier.await;
-        let Barrier { taken, ends } = barrier.map_err(|_| FlushError::Gone { stream: stream() })?;
-        let mut failed = 0;
-        for end in ends {
-            failed += end.ended().await;
+        let groups = groups.await;
+        let groups = groups.map_err(|_| FlushError::Gone { stream: stream() })?;
+        let mut records = 0;
+        for group in groups {
+            records += group.ended().await;
         }
-        Ok(Flushed { taken, failed })
-    }
-
-    fn flushed(&self, failed: u64) -> Result<(), FlushError> {
-        if failed == 0 {
+        if records == 0 {
             return Ok(());
         }
-        Err(FlushError::NotStored {
-            stream: self.shared.target.stream.clone(),
-            records: failed,
-        })
+        let stream = stream();
+        Err(FlushError::NotStored { stream, records })
     }
 
-    fn arrive(self: &Arc<Self>, arrival: Arrival) {
-        let weight = match &arrival {
-            Arrival::Put(user) => ARRIVAL_WEIGHT + user.record.size_bytes(),
-            Arrival::Flush(_) => COALESCE_WEIGHT_MAX,
-        };
-        // The receiver lives as long as the pipeline, unless the code of a driver panicked.
-        if let Err(mpsc::SendError(arrival)) = self.inbox.send(arrival) {
-            return arrival.refused(&self.shared);
-        }
-        let before = self.arrived.fetch_add(weight, Ordering::SeqCst);
-        // What came before this, and after the driver took what had arrived, has looked for the driver.
-        if before == 0 && !self.driven.load(Ordering::SeqCst) {
+    /// Something has come. Who leaves the first since a driver took what had come looks for the driver.
+    fn arrived(self: &Arc<Self>, is_first: bool) {
+        if is_first && !self.driven.load(Ordering::SeqCst) {
             self.start_driver();
-        }
-        // The driver sets the one and reads the other afterwards, here it is the other way round: what the
-        // driver does not see sees that it has to wake the driver.
-        let wakes_at = self.wakes_at.load(Ordering::SeqCst);
-        if before < wakes_at && before + weight >= wakes_at {
-            self.wake.notify_one();
         }
     }
 
@@ -330,20 +231,10 @@ impl Pipeline {
         self.home.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The driver takes what has come. To be called before it looks into the queue.
-    pub(super) fn take_arrived(&self) {
-        // Reading it makes the records visible whose weight it has.
-        self.arrived.swap(0, Ordering::SeqCst);
-    }
-
-    /// Waits until something may have been put since the last [`take_arrived`](Self::take_arrived); a
-    /// patient driver, until much has.
+    /// Waits until something was put since the driver took what had come; a patient driver, until much was.
     pub(super) async fn next_put(&self, coalesces: bool) {
-        let wakes_at = if coalesces { self.coalesce_weight } else { 1 };
-        self.wakes_at.store(wakes_at, Ordering::SeqCst);
-        if self.arrived.load(Ordering::SeqCst) < wakes_at {
-            self.wake.notified().await;
-        }
+        let weight = if coalesces { self.coalesce_weight } else { 1 };
+        self.inbox.gathered(weight).await;
     }
 
     /// Takes the state back from a driver that has nothing to do, or gives it back if something was put
@@ -351,7 +242,6 @@ impl Pipeline {
     pub(super) fn park(&self, mut state: Box<Scheduler>) -> Option<Box<Scheduler>> {
         let mut home = self.home();
         self.driven.store(false, Ordering::SeqCst);
-        self.take_arrived();
         state.take_new();
         if state.is_idle() {
             state.parked();
@@ -367,7 +257,6 @@ impl Pipeline {
         let abandoned = {
             let mut home = self.home();
             self.driven.store(false, Ordering::SeqCst);
-            self.take_arrived();
             let abandoned = state.abandon(self.now());
             home.state = Some(state);
             abandoned
@@ -441,23 +330,6 @@ mod tests {
         let gone = Err(FlushError::Gone { stream });
         assert_eq!(pipeline.flush().await, gone);
         assert_eq!(pipeline.close().await, gone);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn close_waits_for_a_put_on_another_thread_that_it_overtook() {
-        let pipeline = pipeline();
-        let charge = pipeline.shared.budget.try_acquire(1).unwrap();
-        pipeline.enter().unwrap();
-        let close = tokio::spawn({
-            let pipeline = Arc::clone(&pipeline);
-            async move { pipeline.close().await }
-        });
-        sleep(Duration::from_secs(1)).await;
-        assert!(!close.is_finished(), "the put has not left its record yet");
-        let pending = pipeline.entered(a_record(), charge);
-        close.await.unwrap().unwrap();
-        let receipt = futures_util::FutureExt::now_or_never(pending);
-        assert!(receipt.expect("the close covers it").is_ok());
     }
 
     #[tokio::test(start_paused = true)]

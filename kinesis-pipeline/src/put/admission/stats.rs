@@ -24,25 +24,12 @@ impl Counter {
     fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
-
-    /// Adds one, in an order with the other sequentially consistent accesses that all threads agree on.
-    pub(in crate::put) fn add_in_order(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Reads the number in the same order.
-    pub(super) fn get_in_order(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
 }
 
 /// The counters of one pipeline.
 #[derive(Debug, Default)]
 pub(in crate::put) struct Counters {
-    /// Records that were about to be accepted. Counted before the last look at whether the pipeline is closed.
-    pub(in crate::put) entered: Counter,
-    /// Those of them that were not accepted, because it was.
-    pub(in crate::put) turned_away: Counter,
+    accepted: Counter,
     stored: Counter,
     stored_bytes: Counter,
     pub(in crate::put) failed: Counter,
@@ -73,16 +60,14 @@ impl Counters {
         }
     }
 
-    /// The number of accepted records; one that is being turned away may be among them.
-    pub(in crate::put) fn accepted(&self) -> u64 {
-        // In this order: it is never less than what was accepted.
-        let turned_away = self.turned_away.get_in_order();
-        self.entered.get_in_order() - turned_away
+    /// To be called under the lock of the inbox.
+    pub(in crate::put) fn count_accepted(&self) {
+        self.accepted.add_alone(1);
     }
 
     pub(in crate::put) fn snapshot(&self) -> ProducerStats {
         let (stored, failed) = (self.stored.get(), self.failed.get());
-        let accepted = self.accepted();
+        let accepted = self.accepted.get();
         ProducerStats {
             records_accepted: accepted,
             records_stored: stored,
