@@ -146,16 +146,18 @@ impl Inbox {
         before == 0
     }
 
-    /// Waits until so much has come since the driver took what had come.
+    /// Waits until so much has come since the driver took what had come. Cancel safe.
     pub(super) async fn gathered(&self, weight: usize) {
-        let has_gathered = {
-            let mut state = self.lock();
-            state.wakes_at = weight;
-            state.weight >= weight
-        };
-        if !has_gathered {
+        while !self.has_gathered(weight) {
+            // A wake that was meant for an earlier wait may be left.
             self.wake.notified().await;
         }
+    }
+
+    fn has_gathered(&self, weight: usize) -> bool {
+        let mut state = self.lock();
+        state.wakes_at = weight;
+        state.weight >= weight
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -195,5 +197,109 @@ impl Drop for Outlet {
                 user.refused(&self.inbox.shared);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{thread, time::Duration};
+
+    use bytes::Bytes;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::{
+        Clock, EncodedRecord, PartitionKey,
+        put::{admission::budget::Charge, pending::receipt::PendingReceipt, tests::shared},
+    };
+
+    const THREADS: usize = 4;
+    const SOON: Duration = Duration::from_secs(1);
+
+    fn record(charge: Charge) -> Queued {
+        let clock = Clock::system();
+        Queued {
+            record: EncodedRecord::new(PartitionKey::known("k"), Bytes::new()),
+            entered_at: clock.instant(),
+            waiter: PendingReceipt::new("s".into()).0,
+            charge,
+        }
+    }
+
+    fn put(inbox: &Inbox) -> Result<bool, Closed> {
+        inbox.put(record(Charge::default()))
+    }
+
+    fn inbox() -> (Arc<Inbox>, Outlet) {
+        Inbox::new(shared())
+    }
+
+    #[test]
+    fn what_threads_put_is_taken_and_counted_before_the_close_and_refused_after_it() {
+        let (inbox, mut outlet) = inbox();
+        let putting = || {
+            let mut accepted = 0;
+            while put(&inbox).is_ok() {
+                accepted += 1;
+            }
+            accepted
+        };
+        let mut taken = 0;
+        let accepted: usize = thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(putting)).collect();
+            while taken < 1_000 {
+                taken += outlet.take().len();
+            }
+            inbox.close();
+            threads.into_iter().map(|it| it.join().unwrap()).sum()
+        });
+        taken += outlet.take().len();
+        assert_eq!(taken, accepted);
+        let counted = inbox.shared.counters.snapshot().records_accepted;
+        assert_eq!(counted, accepted as u64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_driver_is_woken_once_as_much_has_come_as_it_waits_for() {
+        let (inbox, mut outlet) = inbox();
+        let gathered = || timeout(SOON, inbox.gathered(2 * ARRIVAL_WEIGHT));
+        assert!(put(&inbox).unwrap(), "the first");
+        assert!(gathered().await.is_err());
+        assert!(!put(&inbox).unwrap(), "the second");
+        assert!(gathered().await.is_ok());
+        assert_eq!(outlet.take().len(), 2);
+        assert!(gathered().await.is_err(), "it counts from the last take on");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flush_wakes_a_driver_that_becomes_patient_after_it() {
+        let (inbox, mut outlet) = inbox();
+        drop(outlet.take());
+        // Between the take and the wait.
+        assert!(inbox.flush(oneshot::channel().0));
+        let gathered = timeout(SOON, inbox.gathered(1_000 * ARRIVAL_WEIGHT));
+        assert!(gathered.await.is_ok());
+    }
+
+    #[test]
+    fn what_has_come_ends_and_gives_its_room_back_when_the_outlet_is_lost() {
+        let (inbox, outlet) = inbox();
+        let charge = inbox.shared.budget.try_acquire(1).unwrap();
+        assert!(inbox.put(record(charge)).is_ok());
+        drop(outlet);
+        assert_eq!(inbox.shared.counters.snapshot().records_failed, 1);
+        let records_max = inbox.shared.options.in_flight_records_max;
+        let room = (0..records_max).map(|_| inbox.shared.budget.try_acquire(1));
+        assert!(room.into_iter().all(|charge| charge.is_some()));
+    }
+
+    #[test]
+    fn many_places_are_not_kept() {
+        let (inbox, mut outlet) = inbox();
+        for places in [PLACES_KEPT, PLACES_KEPT + 1] {
+            outlet.reuse(Vec::with_capacity(places));
+            assert!(outlet.spare.capacity() <= PLACES_KEPT);
+        }
+        drop(inbox);
     }
 }
