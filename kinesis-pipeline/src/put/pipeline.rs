@@ -82,7 +82,9 @@ impl Pipeline {
         record: EncodedRecord,
     ) -> Result<PendingReceipt, PutError> {
         let bytes = record.size_bytes();
-        self.shared.limit.check(bytes, &self.shared).await?;
+        if !self.shared.limit.allows(bytes) {
+            self.shared.limit.check(bytes, &self.shared).await?;
+        }
         self.ready()?;
         if let Some(charge) = self.shared.budget.try_acquire(bytes) {
             return self.accept(record, charge);
