@@ -30,7 +30,12 @@ const CHILD_MAX: Duration = Duration::from_mins(2);
 async fn a_delivery_that_is_told_to_terminate_writes_what_is_open_and_gives_its_leases_back() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "delivers_until_it_is_told_to_stop", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "delivers_until_it_is_told_to_stop",
+            "--ignored",
+            "--nocapture",
+        ])
         .env(FOLDER, dir.path())
         .stdout(Stdio::piped())
         .spawn()
@@ -49,7 +54,10 @@ async fn a_delivery_that_is_told_to_terminate_writes_what_is_open_and_gives_its_
     let leases = FileLeases::new(leases(dir.path()));
     let leases = leases.list(APP).await.unwrap();
     assert_eq!(leases.len(), 1);
-    assert!(leases[0].owner.is_none() && leases[0].pending.is_none(), "{leases:?}");
+    assert!(
+        leases[0].owner.is_none() && leases[0].pending.is_none(),
+        "{leases:?}"
+    );
     let store = location(dir.path()).into_store();
     let found = objects(&*store).await;
     assert_eq!(found.values().collect::<Vec<_>>(), ["one\ntwo\n"]);

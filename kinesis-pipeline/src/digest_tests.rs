@@ -15,6 +15,24 @@ proptest! {
     }
 }
 
+/// Of the processor that runs it: others have less.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn the_digests_are_the_same_with_whatever_vectors_the_processor_has() {
+    let texts: [Vec<u8>; LANES] =
+        std::array::from_fn(|lane| (0..60 * lane).map(|at| at.to_le_bytes()[0]).collect());
+    let texts = texts.each_ref().map(Vec::as_slice);
+    let alone: [Digest; LANES] = texts.map(|text| Md5::digest(text).into());
+    let level = Level::new();
+    if let Some(simd) = level.as_sse2() {
+        assert_eq!(side_by_side_with(simd, texts), alone);
+    }
+    if let Some(simd) = level.as_avx2() {
+        assert_eq!(side_by_side_with(simd, texts), alone);
+        assert_eq!(of_each_short_with(simd, &texts[..1], 1), alone[..1]);
+    }
+}
+
 #[test]
 fn short_texts_of_every_length_are_padded_right() {
     let texts: Vec<_> = (0..=55)

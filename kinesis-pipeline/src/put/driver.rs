@@ -74,7 +74,6 @@ impl Driver {
     pub(super) async fn run(mut self) {
         let mut calls = Calls::default();
         while let Some(state) = &mut self.state {
-            self.pipeline.take_arrived();
             state.take_new();
             if !state.has_cached_wake() {
                 calls.begin(state, &self.pipeline);

@@ -4,7 +4,8 @@
 //!   handles/    Producer, PutStream, ProducerSink, stream.put: what users hold
 //!      │ encode, size limit, memory budget                admission/
 //!      ▼
-//!   pipeline/   lock-free queue in; starts and wakes the driver
+//!   pipeline/   acceptance, flush, close; starts the driver
+//!      │ records                                          inbox: the queue, one lock
 //!      │
 //!   driver      the only task: timer, calls in flight
 //!      │ events                                           (below this line no clock and no I/O)
@@ -18,7 +19,7 @@
 //!
 //! Imports go down this list, and everything may import `admission/`, which imports no other room.
 //!
-//! A record is in exactly one place: the queue of the pipeline, the queue of its shard (or its open aggregate), a
+//! A record is in exactly one place: the inbox, the queue of its shard (or its open aggregate), a
 //! request in flight, the retry queue; then it is complete.
 //!
 //! | question | answer |
@@ -45,6 +46,7 @@ mod admission;
 mod driver;
 mod error;
 mod handles;
+mod inbox;
 mod options;
 mod pending;
 mod pipeline;

@@ -27,32 +27,42 @@ struct Scratch {
 
 /// The bytes that `encode` appends to what it is given, which is empty.
 pub(super) fn write<E>(encode: impl FnOnce(&mut BytesMut) -> Result<(), E>) -> Result<Bytes, E> {
-    // An encoder may put another record, and a thread that ends has nothing any more: both find nothing here.
-    let scratch = SCRATCH.try_with(RefCell::take);
-    let Scratch {
-        rest: mut out,
-        expects_small,
-    } = scratch.unwrap_or_default();
-    if expects_small && out.capacity() == 0 {
-        out = BytesMut::with_capacity(SHARED_BYTES);
-    }
-    encode(&mut out)?;
-    if out.len() > SMALL_BYTES_MAX {
-        put_back(Scratch::default());
-        return Ok(out.freeze());
-    }
-    let data = out.split().freeze();
-    // Memory that an encoder asked for is not kept for the records after it.
-    let is_shared = expects_small && out.capacity() <= SHARED_BYTES;
-    put_back(Scratch {
-        rest: if is_shared { out } else { BytesMut::new() },
-        expects_small: true,
+    let mut encode = Some(encode);
+    let mut write = |scratch: &mut Scratch| {
+        let encode = encode.take().expect("a record is encoded once");
+        scratch.write(encode)
+    };
+    // An encoder may put another record, and a thread that ends has nothing any more: both write elsewhere.
+    let written = SCRATCH.try_with(|scratch| match scratch.try_borrow_mut() {
+        Ok(mut scratch) => write(&mut scratch),
+        Err(_) => write(&mut Scratch::default()),
     });
-    Ok(data)
+    written.unwrap_or_else(|_| write(&mut Scratch::default()))
 }
 
-fn put_back(scratch: Scratch) {
-    let _ = SCRATCH.try_with(|place| place.replace(scratch));
+impl Scratch {
+    /// What an encoder leaves that fails or panics is not kept.
+    fn write<E>(
+        &mut self,
+        encode: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+    ) -> Result<Bytes, E> {
+        let mut out = std::mem::take(&mut self.rest);
+        if self.expects_small && out.capacity() == 0 {
+            out = BytesMut::with_capacity(SHARED_BYTES);
+        }
+        encode(&mut out)?;
+        let is_small = out.len() <= SMALL_BYTES_MAX;
+        let is_shared = std::mem::replace(&mut self.expects_small, is_small);
+        if !is_small {
+            return Ok(out.freeze());
+        }
+        let data = out.split().freeze();
+        // Memory that an encoder asked for is not kept for the records after it.
+        if is_shared && out.capacity() <= SHARED_BYTES {
+            self.rest = out;
+        }
+        Ok(data)
+    }
 }
 
 #[cfg(test)]

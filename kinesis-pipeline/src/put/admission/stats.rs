@@ -24,26 +24,12 @@ impl Counter {
     fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
-
-    /// Adds one with sequential consistency: all threads see the same order of it and of the other such accesses.
-    pub(in crate::put) fn add_in_order(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Reads the number with sequential consistency.
-    pub(super) fn get_in_order(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
 }
 
 /// The counters of one pipeline.
 #[derive(Debug, Default)]
 pub(in crate::put) struct Counters {
-    /// Records that were about to be accepted. Counted before the last check of whether the pipeline is closed: see
-    /// `Pipeline::enter`.
-    pub(in crate::put) entered: Counter,
-    /// Those of them that were not accepted, because the pipeline was closed.
-    pub(in crate::put) turned_away: Counter,
+    accepted: Counter,
     stored: Counter,
     stored_bytes: Counter,
     pub(in crate::put) failed: Counter,
@@ -74,17 +60,14 @@ impl Counters {
         }
     }
 
-    /// Returns the number of accepted records. A record that is being turned away may be counted for a moment.
-    pub(in crate::put) fn accepted(&self) -> u64 {
-        // A put adds to `entered` before it adds to `turned_away`. Read in the opposite order, each record that is
-        // subtracted was counted: the result is never less than the number of accepted records.
-        let turned_away = self.turned_away.get_in_order();
-        self.entered.get_in_order() - turned_away
+    /// To be called under the lock of the inbox.
+    pub(in crate::put) fn count_accepted(&self) {
+        self.accepted.add_alone(1);
     }
 
     pub(in crate::put) fn snapshot(&self) -> ProducerStats {
         let (stored, failed) = (self.stored.get(), self.failed.get());
-        let accepted = self.accepted();
+        let accepted = self.accepted.get();
         ProducerStats {
             records_accepted: accepted,
             records_stored: stored,

@@ -1,7 +1,7 @@
 //! The pipeline as its handles share it.
 //!
 //! - `pipeline`: the acceptance of records: size limit, memory budget, queue.
-//! - `handover`: the way of a record from a put to the driver: starting, waking, parking. Its races are told there.
+//! - `handover`: the driver's beginning and end: starting, parking, abandoning. Its race with puts is told there.
 //! - `flush`: flush and close.
 
 mod flush;

@@ -2,13 +2,12 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
-    mpsc,
+    atomic::{AtomicBool, Ordering},
 };
 
-use tokio::{runtime::Handle, sync::Notify, time::Instant};
+use tokio::{runtime::Handle, time::Instant};
 
-use super::handover::{ARRIVAL_WEIGHT, COALESCE_WEIGHT_MAX, Home};
+use super::handover::{COALESCE_WEIGHT_MAX, Home};
 use crate::{
     put::{
         admission::{
@@ -16,27 +15,21 @@ use crate::{
             shared::Shared,
         },
         error::PutError,
+        inbox::{ARRIVAL_WEIGHT, Closed, Inbox},
         pending::{pending::Queued, receipt::PendingReceipt},
-        scheduler::scheduler::{Arrival, Scheduler},
+        scheduler::scheduler::Scheduler,
     },
     record::EncodedRecord,
 };
 
-/// One put pipeline: a queue that takes records without a lock, and a driver that runs while there is something to do.
+/// One put pipeline: a queue that takes records, and a driver that runs while there is something to do.
 #[derive(Debug)]
 pub(in crate::put) struct Pipeline {
     pub(super) shared: Arc<Shared>,
-    pub(super) inbox: mpsc::Sender<Arrival>,
+    pub(super) inbox: Arc<Inbox>,
     pub(super) home: Mutex<Home>,
-    /// Whether a driver has the scheduler. It changes under the lock of `home`. See [`arrive`](Self::arrive).
+    /// Whether a driver has the scheduler. It changes under the lock of `home`. See [`arrived`](Self::arrived).
     pub(super) driven: AtomicBool,
-    /// Whether the pipeline accepts no more records. See [`enter`](Self::enter).
-    pub(super) closed: AtomicBool,
-    pub(super) wake: Notify,
-    /// The weight of the arrivals since the driver last took them. See [`arrive`](Self::arrive).
-    pub(super) arrived: AtomicUsize,
-    /// The weight at which arrivals wake the driver. See [`next_put`](Self::next_put).
-    pub(super) wakes_at: AtomicUsize,
     /// The weight at which arrivals wake a driver that coalesces them.
     pub(super) coalesce_weight: usize,
 }
@@ -48,8 +41,8 @@ impl Pipeline {
         let room_weight = options.in_flight_bytes_max.min(records_weight);
         let coalesce_weight = (room_weight / 2).clamp(1, COALESCE_WEIGHT_MAX);
         let shared = Arc::new(shared);
-        let (inbox, received) = mpsc::channel();
-        let state = Scheduler::new(Arc::clone(&shared), received, rng);
+        let (inbox, outlet) = Inbox::new(Arc::clone(&shared));
+        let state = Scheduler::new(Arc::clone(&shared), outlet, rng);
         Arc::new(Self {
             shared,
             inbox,
@@ -58,10 +51,6 @@ impl Pipeline {
                 runtime: None,
             }),
             driven: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-            wake: Notify::new(),
-            arrived: AtomicUsize::new(0),
-            wakes_at: AtomicUsize::new(1),
             coalesce_weight,
         })
     }
@@ -80,7 +69,9 @@ impl Pipeline {
         record: EncodedRecord,
     ) -> Result<PendingReceipt, PutError> {
         let bytes = record.size_bytes();
-        self.shared.limit.check(bytes, &self.shared).await?;
+        if !self.shared.limit.allows(bytes) {
+            self.shared.limit.check(bytes, &self.shared).await?;
+        }
         self.ready()?;
         if let Some(charge) = self.shared.budget.try_acquire(bytes) {
             return self.accept(record, charge);
@@ -123,7 +114,7 @@ impl Pipeline {
 
     /// Checks whether records are accepted.
     fn ready(&self) -> Result<(), PutError> {
-        if !self.closed.load(Ordering::Acquire) {
+        if !self.inbox.is_closed() {
             return self.has_runtime();
         }
         Err(self.closed())
@@ -146,59 +137,21 @@ impl Pipeline {
         })
     }
 
-    /// Begins to accept a record, unless the pipeline is closed. The caller sends the record to the queue without an await
-    /// in between.
-    ///
-    /// A put on one thread races with the close on another:
-    ///
-    /// ```text
-    ///   put                                    close
-    ///   ready: not closed
-    ///                                          closed = true
-    ///                                          flush goes into the queue
-    ///   record goes into the queue, behind it
-    /// ```
-    ///
-    /// The flush reports that all records are stored, but this one is not. Hence each put is counted before it reads
-    /// `closed`, and the close sets `closed` before it reads the count, all sequentially consistent (the store-buffer
-    /// pattern). Either the put sees that the pipeline is closed, or the close sees the put in the count: then it flushes
-    /// again until that number of records was taken from the queue.
-    pub(super) fn enter(&self) -> Result<(), PutError> {
-        let counters = &self.shared.counters;
-        counters.entered.add_in_order();
-        if self.closed.load(Ordering::SeqCst) {
-            counters.turned_away.add_in_order();
-            return Err(self.closed());
-        }
-        Ok(())
-    }
-
+    /// Accepts a record that has its budget, unless the pipeline was closed meanwhile.
     pub(super) fn accept(
         self: &Arc<Self>,
         record: EncodedRecord,
         charge: Charge,
     ) -> Result<PendingReceipt, PutError> {
-        if let Err(closed) = self.enter() {
-            self.shared.budget.give_back(charge);
-            return Err(closed);
-        }
-        Ok(self.entered(record, charge))
-    }
-
-    /// Sends a record to the queue that [`enter`](Self::enter) has let in.
-    pub(super) fn entered(
-        self: &Arc<Self>,
-        record: EncodedRecord,
-        charge: Charge,
-    ) -> PendingReceipt {
         let (waiter, pending) = PendingReceipt::new(self.shared.target.stream.clone());
-        let arrived = Queued {
+        let arrived = self.inbox.put(Queued {
             record,
             entered_at: self.shared.target.clock.instant(),
             waiter,
             charge,
-        };
-        self.arrive(Arrival::Put(arrived));
-        pending
+        });
+        let is_first = arrived.map_err(|Closed| self.closed())?;
+        self.arrived(is_first);
+        Ok(pending)
     }
 }

@@ -1,22 +1,16 @@
 //! The scheduler: a state machine without I/O. Each event changes it; `now` is an argument.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, mpsc},
-};
+use std::{collections::VecDeque, sync::Arc};
 
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 
 use super::on_shards::Unsettled;
 use crate::put::{
     admission::{budget::Charge, shared::Shared},
     error::Outage,
+    inbox::{Arrival, Outlet},
     options::Order,
-    pending::{
-        flush::{FlushGroups, FlushWait},
-        pending::{PendingRecord, Queued},
-        slab::RecordSlab,
-    },
+    pending::{flush::FlushGroups, pending::PendingRecord, slab::RecordSlab},
     queue::{queues::ShardQueues, retry_queue::RetryQueue, shard_queue::Drain},
     request::{
         entry::Entry,
@@ -30,33 +24,6 @@ use crate::put::{
 const RETRY_RECORDS_MAX: usize = REQUEST_RECORDS_MAX;
 /// The same limit in bytes.
 const RETRY_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// An item of the pipeline's queue.
-#[derive(Debug)]
-pub(in crate::put) enum Arrival {
-    /// A record to put.
-    Put(Queued),
-    /// A flush, which asks for the groups that it has to wait for.
-    Flush(oneshot::Sender<Barrier>),
-}
-
-/// The place of a flush among the records.
-#[derive(Debug)]
-pub(in crate::put) struct Barrier {
-    /// The number of records that were taken from the queue before it.
-    pub(in crate::put) taken: u64,
-    /// The flush groups to wait for.
-    pub(in crate::put) ends: Vec<FlushWait>,
-}
-
-impl Arrival {
-    /// Fails an arrival that no scheduler can take any more. A dropped reply is an error of the flush.
-    pub(in crate::put) fn refused(self, shared: &Shared) {
-        if let Self::Put(user) = self {
-            user.refused(shared);
-        }
-    }
-}
 
 /// The timer of the driver.
 #[derive(Clone, Copy, Debug)]
@@ -86,10 +53,8 @@ pub(in crate::put) struct Wake {
 #[derive(Debug)]
 pub(in crate::put) struct Scheduler {
     pub(super) shared: Arc<Shared>,
-    /// The receiving end of the pipeline's queue.
-    pub(super) inbox: mpsc::Receiver<Arrival>,
-    /// The number of records that were taken from the queue.
-    pub(super) taken: u64,
+    /// The queue of the pipeline: puts leave their records here.
+    pub(super) inbox: Outlet,
     pub(super) records: RecordSlab,
     /// Records to send, retried ones first.
     pub(super) queues: ShardQueues,
@@ -117,11 +82,7 @@ pub(in crate::put) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(in crate::put) fn new(
-        shared: Arc<Shared>,
-        inbox: mpsc::Receiver<Arrival>,
-        rng: fastrand::Rng,
-    ) -> Self {
+    pub(in crate::put) fn new(shared: Arc<Shared>, inbox: Outlet, rng: fastrand::Rng) -> Self {
         Self {
             queues: ShardQueues::new(Arc::clone(&shared)),
             flush_groups: FlushGroups::new(Arc::clone(&shared)),
@@ -129,7 +90,6 @@ impl Scheduler {
             cached_wake: None,
             shared,
             inbox,
-            taken: 0,
             records: RecordSlab::default(),
             retry_queue: RetryQueue::default(),
             halves: VecDeque::new(),
@@ -146,26 +106,23 @@ impl Scheduler {
 
     /// Takes the records and flushes from the queue. The memory budget bounds their number.
     pub(in crate::put) fn take_new(&mut self) {
-        loop {
-            match self.inbox.try_recv() {
-                Ok(Arrival::Put(user)) => {
-                    self.taken += 1;
+        let mut arrivals = self.inbox.take();
+        for arrival in arrivals.drain(..) {
+            match arrival {
+                Arrival::Put(user) => {
                     self.queues.take(user, self.flush_groups.current());
                     if self.queues.taken() == HASHED_AT_ONCE {
                         self.place_taken();
                     }
                 }
-                Ok(Arrival::Flush(reply)) => {
+                Arrival::Flush(reply) => {
                     self.invalidate_wake();
                     // The future of the flush may have been dropped.
-                    let _ = reply.send(Barrier {
-                        taken: self.taken,
-                        ends: self.flush_groups.close(),
-                    });
+                    let _ = reply.send(self.flush_groups.close());
                 }
-                Err(_) => break,
             }
         }
+        self.inbox.reuse(arrivals);
         self.place_taken();
     }
 

@@ -1,20 +1,18 @@
 //! One scheduler, event by event.
 
-use std::{
-    sync::{Arc, mpsc},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
-use super::scheduler::{Arrival, Scheduler};
+use super::scheduler::Scheduler;
 use crate::{
     AttemptError, EncodedRecord, HashKey, HashKeyRange, PendingReceipt, PutError, Receipt, Shard,
     ShardId,
     put::{
         PutOptions,
         admission::shared::Shared,
+        inbox::Inbox,
         options::{Order, PutAgain},
         pending::pending::Queued,
         request::{entry::QueueId, request::Request, send::Sent},
@@ -41,7 +39,7 @@ const MS: Duration = Duration::from_millis(1);
 /// A state, and what a driver does to it.
 struct Bench {
     state: Scheduler,
-    inbox: mpsc::Sender<Arrival>,
+    inbox: Arc<Inbox>,
     now: Instant,
     /// How many records were put; it is also the data of the next.
     count: usize,
@@ -111,9 +109,9 @@ impl Bench {
     /// A state that has listed these shards.
     fn new(options: PutOptions, shards: Vec<Shard>) -> Self {
         let shared = Arc::new(Shared::new(shared().target.clone(), options));
-        let (inbox, received) = mpsc::channel();
+        let (inbox, outlet) = Inbox::new(Arc::clone(&shared));
         let rng = fastrand::Rng::with_seed(0);
-        let state = Scheduler::new(Arc::clone(&shared), received, rng);
+        let state = Scheduler::new(Arc::clone(&shared), outlet, rng);
         let mut bench = Self {
             now: shared.target.clock.instant(),
             state,
@@ -157,7 +155,7 @@ impl Bench {
             entered_at: self.now,
             waiter,
         };
-        self.inbox.send(Arrival::Put(arrived)).unwrap();
+        self.inbox.put(arrived).unwrap();
         self.state.take_new();
         self.state.invalidate_wake();
         pending

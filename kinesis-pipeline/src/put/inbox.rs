@@ -1,0 +1,305 @@
+//! The way in: puts leave records here, and the driver takes all that has come at once.
+//!
+//! ```text
+//!   put ──┐ lock, push                          lock, swap
+//!   put ──┼───────────> arrivals ┌──────────────────────────> the driver goes through them without a lock
+//!   flush ┘                      └ wakes the driver once there is enough
+//! ```
+//!
+//! One lock decides all about a put together: whether the pipeline is closed, its place before or behind a flush, that it
+//! counts as accepted, and whether the driver is to be woken. It is held for the move of one record. A queue without a
+//! lock needs an atomic access for each of these, and two more for each record on the driver's side.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::{
+    admission::shared::Shared,
+    pending::{flush::FlushWait, pending::Queued},
+};
+
+/// The weight of a record besides its bytes.
+pub(super) const ARRIVAL_WEIGHT: usize = 512;
+/// The weight of a flush: it wakes a driver however patient that is, also one that is about to be.
+const FLUSH_WEIGHT: usize = usize::MAX / 2;
+/// So many places are kept for the records that come next.
+const PLACES_KEPT: usize = 4_096;
+
+/// A record or a flush that has come.
+#[derive(Debug)]
+pub(in crate::put) enum Arrival {
+    /// A record to put.
+    Put(Queued),
+    /// A flush asks for the groups of records that it has to wait for.
+    Flush(oneshot::Sender<Vec<FlushWait>>),
+}
+
+/// The queue between puts and the driver.
+#[derive(Debug)]
+pub(in crate::put) struct Inbox {
+    shared: Arc<Shared>,
+    state: Mutex<State>,
+    /// A copy for puts that have not waited for room yet: it is the state that decides.
+    is_closed: AtomicBool,
+    wake: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Room bounds how many there are.
+    arrivals: Vec<Arrival>,
+    /// Their weight.
+    weight: usize,
+    /// The weight at which the driver is woken.
+    wakes_at: usize,
+    /// No more records are accepted.
+    is_closed: bool,
+    /// There is no outlet any more.
+    is_lost: bool,
+}
+
+/// The end that the records are taken from. Dropped, as when a driver panics, it ends all that has come and will come.
+#[derive(Debug)]
+pub(in crate::put) struct Outlet {
+    inbox: Arc<Inbox>,
+    /// Empty, with the places of those that were taken last.
+    spare: Vec<Arrival>,
+}
+
+/// The error of a put to a pipeline that is closed.
+#[derive(Debug)]
+pub(in crate::put) struct Closed;
+
+impl Inbox {
+    pub(in crate::put) fn new(shared: Arc<Shared>) -> (Arc<Self>, Outlet) {
+        let state = State {
+            arrivals: Vec::new(),
+            weight: 0,
+            wakes_at: 1,
+            is_closed: false,
+            is_lost: false,
+        };
+        let inbox = Arc::new(Self {
+            shared,
+            state: Mutex::new(state),
+            is_closed: AtomicBool::new(false),
+            wake: Notify::new(),
+        });
+        let outlet = Outlet {
+            inbox: Arc::clone(&inbox),
+            spare: Vec::new(),
+        };
+        (inbox, outlet)
+    }
+
+    /// Whether puts are refused from now on.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Accepts no more records. A flush that follows stands behind all that were accepted.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+        self.is_closed.store(true, Ordering::Release);
+    }
+
+    /// Accepts a record, and counts it. Returns whether it is the first since the driver took what had come.
+    pub(in crate::put) fn put(&self, user: Queued) -> Result<bool, Closed> {
+        let state = self.lock();
+        if state.is_closed {
+            drop(state);
+            self.shared.budget.give_back(user.charge);
+            return Err(Closed);
+        }
+        self.shared.counters.count_accepted();
+        let weight = ARRIVAL_WEIGHT + user.record.size_bytes();
+        if state.is_lost {
+            drop(state);
+            user.refused(&self.shared);
+            return Ok(false);
+        }
+        Ok(self.leave(state, Arrival::Put(user), weight))
+    }
+
+    /// Leaves a flush behind the records that have come, and wakes the driver. Returns what [`put`](Self::put) does.
+    pub(super) fn flush(&self, reply: oneshot::Sender<Vec<FlushWait>>) -> bool {
+        let state = self.lock();
+        if state.is_lost {
+            return false;
+        }
+        self.leave(state, Arrival::Flush(reply), FLUSH_WEIGHT)
+    }
+
+    fn leave(&self, mut state: MutexGuard<'_, State>, arrival: Arrival, weight: usize) -> bool {
+        state.arrivals.push(arrival);
+        let before = state.weight;
+        state.weight = before.saturating_add(weight);
+        let wakes = before < state.wakes_at && state.weight >= state.wakes_at;
+        drop(state);
+        if wakes {
+            self.wake.notify_one();
+        }
+        before == 0
+    }
+
+    /// Waits until so much has come since the driver took what had come. Cancel safe.
+    pub(super) async fn gathered(&self, weight: usize) {
+        while !self.has_gathered(weight) {
+            // A wake that was meant for an earlier wait may be left.
+            self.wake.notified().await;
+        }
+    }
+
+    fn has_gathered(&self, weight: usize) -> bool {
+        let mut state = self.lock();
+        state.wakes_at = weight;
+        state.weight >= weight
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outlet {
+    /// Takes what has come. The places go [back](Self::reuse).
+    pub(in crate::put) fn take(&mut self) -> Vec<Arrival> {
+        let mut taken = std::mem::take(&mut self.spare);
+        let mut state = self.inbox.lock();
+        std::mem::swap(&mut state.arrivals, &mut taken);
+        state.weight = 0;
+        taken
+    }
+
+    /// Keeps the places for what comes later, unless there are many.
+    pub(in crate::put) fn reuse(&mut self, taken: Vec<Arrival>) {
+        debug_assert!(taken.is_empty(), "an arrival is lost");
+        if taken.capacity() <= PLACES_KEPT {
+            self.spare = taken;
+        }
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        let arrivals = {
+            let mut state = self.inbox.lock();
+            state.is_lost = true;
+            std::mem::take(&mut state.arrivals)
+        };
+        for arrival in arrivals {
+            // The reply of a flush is dropped, which ends the flush.
+            if let Arrival::Put(user) = arrival {
+                user.refused(&self.inbox.shared);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{thread, time::Duration};
+
+    use bytes::Bytes;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::{
+        Clock, EncodedRecord, PartitionKey,
+        put::{admission::budget::Charge, pending::receipt::PendingReceipt, tests::shared},
+    };
+
+    const THREADS: usize = 4;
+    const SOON: Duration = Duration::from_secs(1);
+
+    fn record(charge: Charge) -> Queued {
+        let clock = Clock::system();
+        Queued {
+            record: EncodedRecord::new(PartitionKey::known("k"), Bytes::new()),
+            entered_at: clock.instant(),
+            waiter: PendingReceipt::new("s".into()).0,
+            charge,
+        }
+    }
+
+    fn put(inbox: &Inbox) -> Result<bool, Closed> {
+        inbox.put(record(Charge::default()))
+    }
+
+    fn inbox() -> (Arc<Inbox>, Outlet) {
+        Inbox::new(shared())
+    }
+
+    #[test]
+    fn what_threads_put_is_taken_and_counted_before_the_close_and_refused_after_it() {
+        let (inbox, mut outlet) = inbox();
+        let putting = || {
+            let mut accepted = 0;
+            while put(&inbox).is_ok() {
+                accepted += 1;
+            }
+            accepted
+        };
+        let mut taken = 0;
+        let accepted: usize = thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(putting)).collect();
+            while taken < 1_000 {
+                taken += outlet.take().len();
+            }
+            inbox.close();
+            threads.into_iter().map(|it| it.join().unwrap()).sum()
+        });
+        taken += outlet.take().len();
+        assert_eq!(taken, accepted);
+        let counted = inbox.shared.counters.snapshot().records_accepted;
+        assert_eq!(counted, accepted as u64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_driver_is_woken_once_as_much_has_come_as_it_waits_for() {
+        let (inbox, mut outlet) = inbox();
+        let gathered = || timeout(SOON, inbox.gathered(2 * ARRIVAL_WEIGHT));
+        assert!(put(&inbox).unwrap(), "the first");
+        assert!(gathered().await.is_err());
+        assert!(!put(&inbox).unwrap(), "the second");
+        assert!(gathered().await.is_ok());
+        assert_eq!(outlet.take().len(), 2);
+        assert!(gathered().await.is_err(), "it counts from the last take on");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flush_wakes_a_driver_that_becomes_patient_after_it() {
+        let (inbox, mut outlet) = inbox();
+        drop(outlet.take());
+        // Between the take and the wait.
+        assert!(inbox.flush(oneshot::channel().0));
+        let gathered = timeout(SOON, inbox.gathered(1_000 * ARRIVAL_WEIGHT));
+        assert!(gathered.await.is_ok());
+    }
+
+    #[test]
+    fn what_has_come_ends_and_gives_its_room_back_when_the_outlet_is_lost() {
+        let (inbox, outlet) = inbox();
+        let charge = inbox.shared.budget.try_acquire(1).unwrap();
+        assert!(inbox.put(record(charge)).is_ok());
+        drop(outlet);
+        assert_eq!(inbox.shared.counters.snapshot().records_failed, 1);
+        let records_max = inbox.shared.options.in_flight_records_max;
+        let room = (0..records_max).map(|_| inbox.shared.budget.try_acquire(1));
+        assert!(room.into_iter().all(|charge| charge.is_some()));
+    }
+
+    #[test]
+    fn many_places_are_not_kept() {
+        let (inbox, mut outlet) = inbox();
+        for places in [PLACES_KEPT, PLACES_KEPT + 1] {
+            outlet.reuse(Vec::with_capacity(places));
+            assert!(outlet.spare.capacity() <= PLACES_KEPT);
+        }
+        drop(inbox);
+    }
+}
