@@ -76,7 +76,12 @@ pub struct SqlSink<R> {
 impl<R> SqlSink<R> {
     /// A sink in the Postgres database at this URL, or with these `key=value` settings. TLS is as its `sslmode` says.
     ///
-    /// `PgBouncer` may stand between, in its transaction mode: no setting and no statement outlives a transaction.
+    /// With TLS the server's certificate is checked, against the authorities of the system or those of the file that
+    /// `SSL_CERT_FILE` names.
+    ///
+    /// `PgBouncer` may stand between, in its transaction mode: no setting and no statement outlives a transaction. Take
+    /// 1.22.1 or a later one: before it a `COPY` that the database refuses leaves the connection without answers, so that
+    /// a refused row holds its shard up until it is taken out by hand.
     pub fn postgres(url: impl Into<String>) -> Self {
         Self {
             connect: ConnectOptions {

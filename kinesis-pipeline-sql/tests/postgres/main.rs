@@ -5,6 +5,8 @@
 mod rows;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::time::Duration;
 
@@ -91,7 +93,7 @@ async fn wait_for(postgres: &Postgres, query: &str, expected: i64) {
 
 fn sink(postgres: &Postgres) -> SqlSink<Reading> {
     let columns = Columns::of::<Reading>().unwrap().with_position();
-    SqlSink::postgres(postgres.url())
+    SqlSink::postgres(postgres.sink_url())
         .table("readings")
         .columns(columns)
         .create_table()
