@@ -84,6 +84,20 @@ pub enum SqlError {
         /// The type of the values.
         source_type: ColumnType,
     },
+    /// A column has a type that this crate does not write.
+    #[error(
+        "column \"{column}\" of {table} has the type {found}, which is not written here: leave it out of the columns, or \
+         make it text"
+    )]
+    #[non_exhaustive]
+    UnsupportedType {
+        /// The table's name, quoted.
+        table: String,
+        /// The column.
+        column: String,
+        /// The column's type in the database; an array's begins with `_`.
+        found: String,
+    },
     /// The mode needs a key.
     #[error("rows by key need the key's columns: call `Columns::key`")]
     NoKey,

@@ -101,17 +101,22 @@ fn typed(given: &Columns, found: &[Found], table: &str) -> Result<Described, Sql
                 columns: names.join(", "),
             });
         };
-        let unsupported = || SqlError::ColumnType {
+        let unfit = || SqlError::ColumnType {
             table: table.to_owned(),
             column: name.to_owned(),
             found: found.type_name.clone(),
             source_type: column.kind(),
         };
-        let kind = PgType::of(&found.type_name, found.is_enum).ok_or_else(unsupported)?;
+        let kind = PgType::of(&found.type_name, found.is_enum);
+        let kind = kind.ok_or_else(|| SqlError::UnsupportedType {
+            table: table.to_owned(),
+            column: name.to_owned(),
+            found: found.type_name.clone(),
+        })?;
         match column.source() {
             ColumnSource::Field(_) => columns = columns.typed(name, kind.kind())?,
             _ if column.kind() == kind.kind() => {}
-            _ => return Err(unsupported()),
+            _ => return Err(unfit()),
         }
         types.push(kind);
     }

@@ -12,6 +12,7 @@ mod connect;
 mod describe;
 mod encode;
 mod fault;
+mod numeric;
 mod position;
 mod write;
 

@@ -7,6 +7,7 @@ mod rows;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+mod types;
 
 use std::time::Duration;
 
