@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Error, Row, Transaction, types::Type};
 
-use super::{encode::PgType, position::CREATE};
+use super::encode::PgType;
 use crate::{
     SqlError,
     row::{Column, ColumnSource, Columns},
@@ -43,7 +43,7 @@ impl Found {
     }
 }
 
-/// Makes the table of positions, and the table of rows if it is asked for.
+/// Lets the making of tables wait for others, and makes the table of rows if it is asked for.
 pub(crate) async fn create(
     transaction: &Transaction<'_>,
     table: &TableName,
@@ -51,7 +51,6 @@ pub(crate) async fn create(
 ) -> Result<(), Error> {
     let lock = format!("SELECT pg_advisory_xact_lock({CREATE_LOCK})");
     transaction.batch_execute(&lock).await?;
-    transaction.batch_execute(CREATE).await?;
     match columns {
         Some(columns) => {
             let create = create_table(table, columns);
