@@ -1,4 +1,4 @@
-use kinesis_pipeline::{BoxError, WorkerError};
+use kinesis_pipeline::{BoxError, ProcessorError, WorkerError};
 
 use crate::{
     row::{ColumnType, ColumnsError},
@@ -84,6 +84,20 @@ pub enum SqlError {
         /// The type of the values.
         source_type: ColumnType,
     },
+    /// A column has a type that this crate does not write.
+    #[error(
+        "column \"{column}\" of {table} has the type {found}, which is not written here: leave it out of the columns, or \
+         make it text"
+    )]
+    #[non_exhaustive]
+    UnsupportedType {
+        /// The table's name, quoted.
+        table: String,
+        /// The column.
+        column: String,
+        /// The column's type in the database; an array's begins with `_`.
+        found: String,
+    },
     /// The mode needs a key.
     #[error("rows by key need the key's columns: call `Columns::key`")]
     NoKey,
@@ -111,10 +125,12 @@ pub enum SqlError {
     /// The position in the database belongs to a later lease.
     #[error(
         "the position of {shard} was claimed by a lease with token {theirs}, this one has {ours}: if the lease table \
-         was made anew, delete the row of kinesis_pipeline_checkpoint or set its token to 0"
+         was made anew, set the token of its row of {table} to 0"
     )]
     #[non_exhaustive]
     Fenced {
+        /// The table of positions.
+        table: &'static str,
         /// The shard.
         shard: String,
         /// The token of this worker's lease.
@@ -129,12 +145,59 @@ pub enum SqlError {
         /// The shard.
         shard: String,
     },
+    /// The position of a shard in the database is none that this crate writes: a person changed it. Nothing of the
+    /// shard is written until it is mended, which needs no restart; the worker's
+    /// [`ErrorPolicy`](kinesis_pipeline::ErrorPolicy) says how often it is looked for, without end by default.
+    #[error(
+        "the row of {table} of application `{app}`, stream `{stream}` and {shard} tells no position: {reason}. To mend \
+         it, {remedy}"
+    )]
+    #[non_exhaustive]
+    PositionUnreadable {
+        /// The table of positions.
+        table: &'static str,
+        /// The application.
+        app: String,
+        /// The stream.
+        stream: String,
+        /// The shard.
+        shard: String,
+        /// The difference to a position.
+        reason: String,
+        /// The way to mend it.
+        remedy: &'static str,
+    },
     /// The worker ended with an error.
     #[error(transparent)]
     Worker(#[from] WorkerError),
 }
 
 impl SqlError {
+    /// The error that a worker ended with: the sink's own, if a person must mend something.
+    pub(crate) fn of_worker(error: WorkerError) -> Self {
+        if let WorkerError::Processor { source, .. } = &error
+            && let Some(ProcessorError::NeedsRepair { source }) = source.downcast_ref()
+            && let Some(Self::PositionUnreadable {
+                table,
+                app,
+                stream,
+                shard,
+                reason,
+                remedy,
+            }) = source.downcast_ref()
+        {
+            return Self::PositionUnreadable {
+                table,
+                app: app.clone(),
+                stream: stream.clone(),
+                shard: shard.clone(),
+                reason: reason.clone(),
+                remedy,
+            };
+        }
+        Self::Worker(error)
+    }
+
     pub(crate) fn database(action: &'static str, error: impl Into<BoxError>) -> Self {
         let source = error.into();
         Self::Database { action, source }

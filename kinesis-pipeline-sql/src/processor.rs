@@ -62,11 +62,25 @@ impl<R: Serialize> SqlProcessor<R> {
                 Ok(())
             }
             Ok(Claimed::Fenced { token }) => Err(ProcessorError::lease_lost(SqlError::Fenced {
+                table: self.shared.writer.positions.layout.table(),
                 shard: key.shard.clone(),
                 ours: key.token,
                 theirs: token,
             })
             .into()),
+            Ok(Claimed::Unreadable { reason }) => {
+                let layout = self.shared.writer.positions.layout;
+                let error = SqlError::PositionUnreadable {
+                    table: layout.table(),
+                    app: key.app.clone(),
+                    stream: key.stream.clone(),
+                    shard: key.shard.clone(),
+                    reason,
+                    remedy: layout.remedy(),
+                };
+                self.shared.pulse.down(&error.to_string());
+                Err(ProcessorError::needs_repair(error).into())
+            }
             Err(error) => Err(self.unavailable(error)),
         }
     }

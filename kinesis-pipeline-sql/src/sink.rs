@@ -7,7 +7,10 @@ use serde::Serialize;
 use crate::{
     Health, SqlError, SqlProcessor,
     health::Pulse,
-    postgres::{ConnectOptions, Described, Fault, Writer, connect, create, describe, fault_of},
+    postgres::{
+        ConnectOptions, Described, Fault, PositionLayout, PositionTable, Writer, connect, create,
+        create_positions, describe, fault_of,
+    },
     processor::Shared,
     row::Columns,
     table::{Mode, Statements, TableName, checked},
@@ -70,13 +73,19 @@ pub struct SqlSink<R> {
     creates: bool,
     mode: Mode,
     deletes: Option<Deletes<R>>,
+    positions: PositionLayout,
     transaction_max: Duration,
 }
 
 impl<R> SqlSink<R> {
     /// A sink in the Postgres database at this URL, or with these `key=value` settings. TLS is as its `sslmode` says.
     ///
-    /// `PgBouncer` may stand between, in its transaction mode: no setting and no statement outlives a transaction.
+    /// With TLS the server's certificate is checked, against the authorities of the system or those of the file that
+    /// `SSL_CERT_FILE` names.
+    ///
+    /// `PgBouncer` may stand between, in its transaction mode: no setting and no statement outlives a transaction. Take
+    /// 1.22.1 or a later one: before it a `COPY` that the database refuses leaves the connection without answers, so that
+    /// a refused row holds its shard up until it is taken out by hand.
     pub fn postgres(url: impl Into<String>) -> Self {
         Self {
             connect: ConnectOptions {
@@ -89,6 +98,7 @@ impl<R> SqlSink<R> {
             creates: false,
             mode: Mode::Append,
             deletes: None,
+            positions: PositionLayout::Own,
             transaction_max: TRANSACTION_MAX,
         }
     }
@@ -144,6 +154,19 @@ impl<R> SqlSink<R> {
         self
     }
 
+    /// Keeps the positions in the table `triton_checkpoint`, in the columns of Triton: `client` is the application's
+    /// name. It is made, and the columns that it lacks are added, at the start. By default they are in
+    /// `kinesis_pipeline_checkpoint`.
+    ///
+    /// The sink goes on where a Triton client or a reader with
+    /// [`PostgresCheckpoints`](crate::PostgresCheckpoints) stopped, and they go on where the sink did. `TRIM_HORIZON`,
+    /// the word before the first record, lets the lease tell where reading begins; another word in place of a number is
+    /// a [`SqlError::PositionUnreadable`]. Aggregates are as that type says.
+    pub fn triton_positions(mut self) -> Self {
+        self.positions = PositionLayout::Triton;
+        self
+    }
+
     /// Sets how many connections are open at most, at least one; the shards of a worker share them. 16 by default.
     pub fn connections_max(mut self, connections: usize) -> Self {
         self.connect.connections_max = connections.max(1);
@@ -169,7 +192,8 @@ where
     /// [`SqlError`]: before any record is read, of the settings and the table; later only of the worker.
     pub async fn run(self, worker: Worker<R>) -> Result<WorkerReport, SqlError> {
         let open = self.open(&worker).await?;
-        Ok(worker.run(move |_| open.processor()).await?)
+        let run = worker.run(move |_| open.processor()).await;
+        run.map_err(SqlError::of_worker)
     }
 
     /// Opens the database for this worker, for [`Worker::run_until`] and its kind. Waits while the database is down.
@@ -188,7 +212,7 @@ where
         self.check()?;
         let pool = connect(&self.connect)?;
         let pulse = Pulse::new();
-        let described = self.prepare(&pool, &table, &pulse).await?;
+        let (described, positions) = self.prepare(&pool, &table, &pulse).await?;
         let statements = Statements::new(&table, &described.columns, self.mode);
         Ok(OpenSink {
             shared: Arc::new(Shared {
@@ -200,6 +224,7 @@ where
                 writer: Writer {
                     pool,
                     statements,
+                    positions,
                     transaction_max: self.transaction_max,
                 },
                 pulse,
@@ -234,13 +259,13 @@ where
         pool: &Pool,
         table: &TableName,
         pulse: &Pulse,
-    ) -> Result<Described, SqlError> {
+    ) -> Result<(Described, PositionTable), SqlError> {
         let mut pause = PAUSE_MIN;
         loop {
             let error = match self.try_prepare(pool, table).await {
-                Ok(described) => {
+                Ok(prepared) => {
                     pulse.up();
-                    return Ok(described);
+                    return Ok(prepared);
                 }
                 Err(error) if is_passing(&error) => error,
                 Err(error) => return Err(error),
@@ -252,7 +277,11 @@ where
         }
     }
 
-    async fn try_prepare(&self, pool: &Pool, table: &TableName) -> Result<Described, SqlError> {
+    async fn try_prepare(
+        &self,
+        pool: &Pool,
+        table: &TableName,
+    ) -> Result<(Described, PositionTable), SqlError> {
         let failed = |error| SqlError::database("make the tables", error);
         let mut client = pool
             .get()
@@ -262,9 +291,10 @@ where
         let transaction = client.transaction().await.map_err(failed)?;
         let created = self.columns.as_ref().filter(|_| self.creates);
         create(&transaction, table, created).await.map_err(failed)?;
+        let positions = create_positions(&transaction, self.positions).await?;
         let described = describe(&transaction, table, self.columns.as_ref()).await?;
         transaction.commit().await.map_err(failed)?;
-        Ok(described)
+        Ok((described, positions))
     }
 }
 

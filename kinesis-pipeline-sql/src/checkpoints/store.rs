@@ -18,43 +18,17 @@ use tokio_postgres::{
 use super::words::{Words, time};
 use crate::{
     SqlError,
-    postgres::{ConnectOptions, Fault, connect, fault_of},
+    postgres::{
+        ConnectOptions, Fault, connect, fault_of,
+        triton::{self, Updated},
+    },
 };
 
 const PLACE: &str = "the table triton_checkpoint";
 const CONNECTIONS_MAX: usize = 4;
 
-/// Triton's own columns, and behind them those for what Triton does not know.
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS triton_checkpoint (\
-    client varchar(255) NOT NULL, stream varchar(255) NOT NULL, shard varchar(255) NOT NULL, \
-    seq_num varchar(255) NOT NULL, updated integer NOT NULL, PRIMARY KEY (client, stream, shard))";
-const EXTEND: &str = "ALTER TABLE triton_checkpoint \
-    ADD COLUMN IF NOT EXISTS updated integer, ADD COLUMN IF NOT EXISTS noted_seq_num text, \
-    ADD COLUMN IF NOT EXISTS sub_seq_num bigint, ADD COLUMN IF NOT EXISTS begun_at bigint, \
-    ADD COLUMN IF NOT EXISTS arrived_at bigint, ADD COLUMN IF NOT EXISTS current_at bigint, \
-    ADD COLUMN IF NOT EXISTS stream_created_at bigint";
-const IS_COMPLETE: &str = "SELECT count(*) FROM pg_attribute \
-    WHERE attrelid = to_regclass('triton_checkpoint') AND NOT attisdropped AND attname::text = ANY($1)";
-const COLUMNS: [&str; 11] = [
-    "client",
-    "stream",
-    "shard",
-    "seq_num",
-    "updated",
-    "noted_seq_num",
-    "sub_seq_num",
-    "begun_at",
-    "arrived_at",
-    "current_at",
-    "stream_created_at",
-];
-const UPDATED_TYPE: &str = "SELECT format_type(atttypid, NULL) FROM pg_attribute \
-    WHERE attrelid = to_regclass('triton_checkpoint') AND attname = 'updated' AND NOT attisdropped";
 const REMOVE: &str =
     "DELETE FROM triton_checkpoint WHERE client = $1 AND stream = $2 AND shard = ANY($3)";
-/// The key of the lock under which the table is made: two sessions that make one at once fail otherwise.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(7594118226203115634)";
-
 /// Checkpoints of readers in a table of Postgres: `triton_checkpoint`, with the columns of Triton's own (`client`, the
 /// application's name; `stream`, `shard`, `seq_num`, `updated`). Cheap to clone; clones share the connections.
 ///
@@ -97,30 +71,6 @@ pub struct StoredCheckpoint {
     pub checkpoint: Checkpoint,
     /// The time of the last save, to the second, by the database's clock; `None` if the row does not say.
     pub updated: Option<SystemTime>,
-}
-
-/// The type of the column `updated`, which Triton's versions differ in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Updated {
-    Seconds,
-    Timestamp,
-}
-
-impl Updated {
-    fn now(self) -> &'static str {
-        match self {
-            Self::Seconds => "extract(epoch FROM now())::integer",
-            Self::Timestamp => "now()",
-        }
-    }
-
-    /// The time of a row in seconds.
-    fn seconds(self) -> &'static str {
-        match self {
-            Self::Seconds => "updated::bigint",
-            Self::Timestamp => "extract(epoch FROM updated)::bigint",
-        }
-    }
 }
 
 impl PostgresCheckpoints {
@@ -227,34 +177,27 @@ impl PostgresCheckpoints {
 
     async fn prepare(&self, client: &mut Client) -> Result<Updated, CheckpointError> {
         if self.creates {
-            let names = COLUMNS.to_vec();
+            let names = triton::COLUMNS.to_vec();
             let found = client
-                .query_typed(IS_COMPLETE, &[(&names, Type::TEXT_ARRAY)])
+                .query_typed(triton::COUNT_COLUMNS, &[(&names, Type::TEXT_ARRAY)])
                 .await;
             let count: i64 = found.map_err(failed)?[0].try_get(0).map_err(failed)?;
-            if usize::try_from(count) != Ok(COLUMNS.len()) {
+            if usize::try_from(count) != Ok(triton::COLUMNS.len()) {
                 let transaction = client.transaction().await.map_err(failed)?;
-                let sql = [LOCK, CREATE, EXTEND].join("; ");
+                let sql = [triton::LOCK, triton::CREATE, triton::EXTEND].join("; ");
                 transaction.batch_execute(&sql).await.map_err(failed)?;
                 transaction.commit().await.map_err(failed)?;
             }
         }
         let found = client
-            .query_typed(UPDATED_TYPE, &[])
+            .query_typed(triton::UPDATED_TYPE, &[])
             .await
             .map_err(failed)?;
         let kind = found
             .first()
             .map(|row| row.try_get::<_, String>(0))
             .transpose();
-        match kind.map_err(failed)?.as_deref() {
-            Some("integer" | "bigint") => Ok(Updated::Seconds),
-            Some(kind) if kind.starts_with("timestamp") => Ok(Updated::Timestamp),
-            Some(kind) => Err(unfit(format!("the column `updated` has the type {kind}"))),
-            None => Err(unfit(
-                "there is no table with a column `updated`".to_owned(),
-            )),
-        }
+        Updated::of(kind.map_err(failed)?.as_deref()).map_err(unfit)
     }
 
     async fn load(&self, app: &str, stream: &str) -> Result<Vec<Checkpoint>, CheckpointError> {

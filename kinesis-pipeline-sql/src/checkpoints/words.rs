@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kinesis_pipeline::{Checkpoint, CheckpointPlace, ShardId};
 
-const TRIM_HORIZON: &str = "TRIM_HORIZON";
+use crate::postgres::triton::TRIM_HORIZON;
+
 const AT_TIMESTAMP: &str = "AT_TIMESTAMP";
 const SHARD_END: &str = "SHARD_END";
 

@@ -327,8 +327,11 @@ fn type_of(kind: ColumnType) -> CrateDbType {
         ColumnType::Bool => CrateDbType::Boolean,
         ColumnType::Int => CrateDbType::BigInt,
         ColumnType::Float => CrateDbType::Double,
-        ColumnType::Text | ColumnType::Bytes => CrateDbType::Text,
-        ColumnType::Timestamp => CrateDbType::Timestamp,
+        ColumnType::Text | ColumnType::Bytes | ColumnType::Decimal => CrateDbType::Text,
+        ColumnType::Timestamp | ColumnType::Date => CrateDbType::Timestamp,
+        ColumnType::TextArray => CrateDbType::Array(Box::new(CrateDbType::Text)),
+        ColumnType::IntArray => CrateDbType::Array(Box::new(CrateDbType::BigInt)),
+        ColumnType::FloatArray => CrateDbType::Array(Box::new(CrateDbType::Double)),
         ColumnType::Json => CrateDbType::Object(ObjectPolicy::Dynamic),
     }
 }

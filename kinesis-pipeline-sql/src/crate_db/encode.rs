@@ -11,6 +11,8 @@ use serde_json::json;
 
 use crate::row::Value;
 
+const DAY_MILLIS: i64 = 86_400_000;
+
 /// A value that has no form in the arguments of a statement.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -77,6 +79,9 @@ impl EncodedRows {
             Value::Float(value) if value.is_finite() => json!(value),
             Value::Float(value) => return Err(EncodeValueError::NotFinite(*value)),
             Value::Timestamp(time) => json!(millis(*time).ok_or(EncodeValueError::Time)?),
+            Value::Date(days) => json!(i64::from(*days) * DAY_MILLIS),
+            Value::Decimal(text) => json!(text),
+            Value::Array(values) => return self.encode(values),
             Value::Bytes(bytes) => json!(BASE64_STANDARD.encode(bytes)),
             Value::Json(text) => {
                 self.bytes.extend_from_slice(text.as_bytes());
@@ -143,6 +148,9 @@ mod tests {
             Value::Timestamp(UNIX_EPOCH + Duration::from_millis(1_500)),
             Value::Timestamp(UNIX_EPOCH - Duration::from_millis(1_500)),
             Value::Json("{\"a\":[1]}".to_owned()),
+            Value::Date(-1),
+            Value::Decimal("1.50".to_owned()),
+            Value::Array(vec![Value::Int(1), Value::Null]),
         ];
         rows.push(&values).unwrap();
         rows.push([]).unwrap();
@@ -150,7 +158,7 @@ mod tests {
         let expected = concat!(
             r#"[null,true,-9223372036854775808,42.42,"a\"\u0000"#,
             "\u{1F600}",
-            r#"","AP8=",1500,-1500,{"a":[1]}]"#
+            r#"","AP8=",1500,-1500,{"a":[1]},-86400000,"1.50",[1,null]]"#
         );
         assert_eq!(text, expected);
         assert_eq!((rows.row(1), rows.len()), (&b"[]"[..], 2));

@@ -147,7 +147,7 @@ fn position_failed(error: PositionError) -> BoxError {
             ProcessorError::lease_lost(error).into()
         }
         PositionError::CrateDb(source) => ProcessorError::unavailable(source).into(),
-        PositionError::Unreadable { .. } => ProcessorError::unavailable(error).into(),
+        PositionError::Unreadable { .. } => ProcessorError::needs_repair(error).into(),
     }
 }
 

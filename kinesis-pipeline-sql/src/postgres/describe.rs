@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Error, Row, Transaction, types::Type};
 
-use super::{encode::PgType, position::CREATE};
+use super::encode::PgType;
 use crate::{
     SqlError,
     row::{Column, ColumnSource, Columns},
@@ -43,7 +43,7 @@ impl Found {
     }
 }
 
-/// Makes the table of positions, and the table of rows if it is asked for.
+/// Lets the making of tables wait for others, and makes the table of rows if it is asked for.
 pub(crate) async fn create(
     transaction: &Transaction<'_>,
     table: &TableName,
@@ -51,7 +51,6 @@ pub(crate) async fn create(
 ) -> Result<(), Error> {
     let lock = format!("SELECT pg_advisory_xact_lock({CREATE_LOCK})");
     transaction.batch_execute(&lock).await?;
-    transaction.batch_execute(CREATE).await?;
     match columns {
         Some(columns) => {
             let create = create_table(table, columns);
@@ -101,17 +100,22 @@ fn typed(given: &Columns, found: &[Found], table: &str) -> Result<Described, Sql
                 columns: names.join(", "),
             });
         };
-        let unsupported = || SqlError::ColumnType {
+        let unfit = || SqlError::ColumnType {
             table: table.to_owned(),
             column: name.to_owned(),
             found: found.type_name.clone(),
             source_type: column.kind(),
         };
-        let kind = PgType::of(&found.type_name, found.is_enum).ok_or_else(unsupported)?;
+        let kind = PgType::of(&found.type_name, found.is_enum);
+        let kind = kind.ok_or_else(|| SqlError::UnsupportedType {
+            table: table.to_owned(),
+            column: name.to_owned(),
+            found: found.type_name.clone(),
+        })?;
         match column.source() {
             ColumnSource::Field(_) => columns = columns.typed(name, kind.kind())?,
             _ if column.kind() == kind.kind() => {}
-            _ => return Err(unsupported()),
+            _ => return Err(unfit()),
         }
         types.push(kind);
     }

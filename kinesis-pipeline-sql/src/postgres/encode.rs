@@ -4,13 +4,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
-use crate::row::{ColumnType, Value, ValueError};
+use super::numeric::put_numeric;
+use crate::row::{ColumnType, Decimal, Value, ValueError};
 
 /// Signature, flags, and the length of a header that is not there.
 pub(super) const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 pub(super) const TRAILER: &[u8] = &[0xff, 0xff];
 /// Postgres counts from 2000-01-01.
 const EPOCH_SECONDS: i64 = 946_684_800;
+const EPOCH_DAYS: i32 = 10_957;
 
 /// A type of Postgres, as far as values are written in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,50 @@ pub(crate) enum PgType {
     Json,
     Jsonb,
     Timestamp,
+    Date,
+    Numeric,
     Uuid,
+    Array(Element),
+}
+
+/// The type of an array's elements. Postgres has an array type for each of its types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Element {
+    Text,
+    Varchar,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+}
+
+impl Element {
+    fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "text" => Self::Text,
+            "varchar" => Self::Varchar,
+            "int2" => Self::Int2,
+            "int4" => Self::Int4,
+            "int8" => Self::Int8,
+            "float4" => Self::Float4,
+            "float8" => Self::Float8,
+            _ => return None,
+        })
+    }
+
+    /// The number of the type in the catalog, which stands in the binary form, and the type itself.
+    fn oid(self) -> (u32, PgType) {
+        match self {
+            Self::Text => (25, PgType::Text),
+            Self::Varchar => (1043, PgType::Text),
+            Self::Int2 => (21, PgType::Int2),
+            Self::Int4 => (23, PgType::Int4),
+            Self::Int8 => (20, PgType::Int8),
+            Self::Float4 => (700, PgType::Float4),
+            Self::Float8 => (701, PgType::Float8),
+        }
+    }
 }
 
 impl PgType {
@@ -45,8 +90,10 @@ impl PgType {
             "json" => Self::Json,
             "jsonb" => Self::Jsonb,
             "timestamptz" | "timestamp" => Self::Timestamp,
+            "date" => Self::Date,
+            "numeric" => Self::Numeric,
             "uuid" => Self::Uuid,
-            _ => return None,
+            _ => Self::Array(Element::of(name.strip_prefix('_')?)?),
         })
     }
 
@@ -60,6 +107,11 @@ impl PgType {
             Self::Bytea => ColumnType::Bytes,
             Self::Json | Self::Jsonb => ColumnType::Json,
             Self::Timestamp => ColumnType::Timestamp,
+            Self::Date => ColumnType::Date,
+            Self::Numeric => ColumnType::Decimal,
+            Self::Array(Element::Text | Element::Varchar) => ColumnType::TextArray,
+            Self::Array(Element::Int2 | Element::Int4 | Element::Int8) => ColumnType::IntArray,
+            Self::Array(Element::Float4 | Element::Float8) => ColumnType::FloatArray,
         }
     }
 }
@@ -164,8 +216,39 @@ fn put(out: &mut BytesMut, value: &Value, kind: PgType) -> Result<(), ValueError
             out.put_slice(json.as_bytes());
         }
         (Value::Timestamp(time), PgType::Timestamp) => sized(out, &micros(*time)?.to_be_bytes())?,
+        (Value::Date(days), PgType::Date) => {
+            let days = days.checked_sub(EPOCH_DAYS);
+            let days = days.ok_or_else(|| ValueError::out_of_range(&"the date", kind.kind()))?;
+            sized(out, &days.to_be_bytes())?;
+        }
+        (Value::Decimal(text), PgType::Numeric) => {
+            let decimal = Decimal::parse(text).ok_or_else(|| ValueError::not_a_decimal(text))?;
+            put_numeric(out, &decimal);
+        }
+        (Value::Array(values), PgType::Array(element)) => put_array(out, values, element)?,
         _ => return Err(wrong()),
     }
+    Ok(())
+}
+
+/// Appends an array of one dimension, or of none without values.
+fn put_array(out: &mut BytesMut, values: &[Value], element: Element) -> Result<(), ValueError> {
+    let begin = out.len();
+    let (oid, kind) = element.oid();
+    out.put_i32(0);
+    out.put_i32(i32::from(!values.is_empty()));
+    out.put_i32(i32::from(values.contains(&Value::Null)));
+    out.put_u32(oid);
+    if !values.is_empty() {
+        out.put_i32(length(values.len())?);
+        // Arrays of SQL begin at 1.
+        out.put_i32(1);
+    }
+    for value in values {
+        put(out, value, kind)?;
+    }
+    let size = length(out.len() - begin - size_of::<i32>())?;
+    out[begin..begin + size_of::<i32>()].copy_from_slice(&size.to_be_bytes());
     Ok(())
 }
 

@@ -23,13 +23,26 @@ pub(crate) fn fault_of(error: &Error) -> Fault {
 /// Errors of this side: a connection that cannot be made, or a password that is missing.
 fn of_no_code(error: &Error) -> Fault {
     use std::error::Error as _;
-    let is_io = error
+    let io = error
         .source()
-        .is_some_and(<dyn std::error::Error + 'static>::is::<std::io::Error>);
-    if error.is_closed() || is_io {
+        .and_then(|source| source.downcast_ref::<std::io::Error>());
+    if error.is_closed() || io.is_some_and(|io| !is_of_certificate(io)) {
         return Fault::Passing;
     }
     Fault::Setup
+}
+
+/// Whether the server's certificate was refused: no later try mends that.
+#[cfg(feature = "tls")]
+fn is_of_certificate(error: &std::io::Error) -> bool {
+    use tokio_rustls::rustls::Error;
+    let source = error.get_ref().and_then(|source| source.downcast_ref());
+    matches!(source, Some(Error::InvalidCertificate(_)))
+}
+
+#[cfg(not(feature = "tls"))]
+fn is_of_certificate(_: &std::io::Error) -> bool {
+    false
 }
 
 fn of_state(state: &str) -> Fault {

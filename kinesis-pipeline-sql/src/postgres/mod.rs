@@ -12,7 +12,10 @@ mod connect;
 mod describe;
 mod encode;
 mod fault;
+mod numeric;
 mod position;
+mod position_table;
+pub(crate) mod triton;
 mod write;
 
 pub(crate) use connect::{ConnectOptions, connect};
@@ -20,4 +23,5 @@ pub(crate) use describe::{Described, create, describe};
 pub(crate) use encode::EncodedRows;
 pub(crate) use fault::{Fault, fault_of};
 pub(crate) use position::{Claimed, PositionKey};
+pub(crate) use position_table::{PositionLayout, PositionTable, create_positions};
 pub(crate) use write::{WriteError, Writer, Written};

@@ -16,24 +16,14 @@ use tokio_postgres::{
     types::{ToSql, Type},
 };
 
+use super::position_table::PositionTable;
+
 type Parameters<'a, const N: usize> = [(&'a (dyn ToSql + Sync), Type); N];
 
-pub(super) const CREATE: &str = "CREATE TABLE IF NOT EXISTS kinesis_pipeline_checkpoint (\
-    app text NOT NULL, stream text NOT NULL, shard text NOT NULL, sequence_number text, sub_sequence_number bigint, \
-    token bigint NOT NULL, updated timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (app, stream, shard))";
-
-const CLAIM: &str = "INSERT INTO kinesis_pipeline_checkpoint AS kept (app, stream, shard, token) \
-    VALUES ($1, $2, $3, $4) ON CONFLICT (app, stream, shard) \
-    DO UPDATE SET token = excluded.token, updated = now() WHERE kept.token <= excluded.token \
-    RETURNING sequence_number, sub_sequence_number";
-
-const READ: &str = "SELECT sequence_number, sub_sequence_number, token FROM kinesis_pipeline_checkpoint \
-    WHERE app = $1 AND stream = $2 AND shard = $3";
-
-const ADVANCE: &str = "UPDATE kinesis_pipeline_checkpoint \
-    SET sequence_number = $5, sub_sequence_number = $6, token = $4, updated = now() \
-    WHERE app = $1 AND stream = $2 AND shard = $3 AND token <= $4 \
-    AND sequence_number IS NOT DISTINCT FROM $7 AND sub_sequence_number IS NOT DISTINCT FROM $8";
+/// The index of a whole Kinesis record, also of an aggregate: that of a row without one.
+const WHOLE_RECORD: i64 = i64::MAX;
+/// The most bytes of a row that stand in an error's text.
+const SHOWN_BYTES_MAX: usize = 60;
 
 /// The row of a shard's position, and the proof of the lease.
 #[derive(Clone, Debug)]
@@ -51,6 +41,8 @@ pub(crate) enum Claimed {
     Held(Option<Position>),
     /// A worker with a later lease has claimed it.
     Fenced { token: i64 },
+    /// The row is none that this crate writes.
+    Unreadable { reason: String },
 }
 
 impl PositionKey {
@@ -64,25 +56,32 @@ impl PositionKey {
     }
 
     /// Notes this worker's token and returns the position.
-    pub(super) async fn claim(&self, transaction: &Transaction<'_>) -> Result<Claimed, Error> {
+    pub(super) async fn claim(
+        &self,
+        table: &PositionTable,
+        transaction: &Transaction<'_>,
+    ) -> Result<Claimed, Error> {
         let parameters: Parameters<'_, 4> = [
             (&self.app, Type::TEXT),
             (&self.stream, Type::TEXT),
             (&self.shard, Type::TEXT),
             (&self.token, Type::INT8),
         ];
-        let rows = transaction.query_typed(CLAIM, &parameters).await?;
+        let rows = transaction.query_typed(&table.claim, &parameters).await?;
         if let Some(row) = rows.first() {
-            return Ok(Claimed::Held(self.position(row)?));
+            return Ok(match self.position(row)? {
+                Ok(position) => Claimed::Held(position),
+                Err(reason) => Claimed::Unreadable { reason },
+            });
         }
         let parameters: Parameters<'_, 3> = [
             (&self.app, Type::TEXT),
             (&self.stream, Type::TEXT),
             (&self.shard, Type::TEXT),
         ];
-        let rows = transaction.query_typed(READ, &parameters).await?;
+        let rows = transaction.query_typed(&table.read, &parameters).await?;
         let token = match rows.first() {
-            Some(row) => row.try_get(2)?,
+            Some(row) => row.try_get(0)?,
             // It was deleted in between; the next claim makes it anew.
             None => self.token,
         };
@@ -92,6 +91,7 @@ impl PositionKey {
     /// Moves the position. Returns whether it was where it is believed to be.
     pub(super) async fn advance(
         &self,
+        table: &PositionTable,
         transaction: &Transaction<'_>,
         from: Option<&Position>,
         to: &Position,
@@ -108,41 +108,54 @@ impl PositionKey {
             (&from_number, Type::TEXT),
             (&from_sub, Type::INT8),
         ];
-        let moved = transaction.execute_typed(ADVANCE, &parameters).await?;
+        let moved = transaction
+            .execute_typed(&table.advance, &parameters)
+            .await?;
         Ok(moved == 1)
     }
 
-    fn position(&self, row: &Row) -> Result<Option<Position>, Error> {
+    /// The position that a row tells, or the reason why it tells none.
+    fn position(&self, row: &Row) -> Result<Result<Option<Position>, String>, Error> {
         let number: Option<String> = row.try_get(0)?;
         let sub: Option<i64> = row.try_get(1)?;
-        // A number that is none was written by a person: the row is as good as missing, which the log tells.
-        let Some(number) = number else {
-            return Ok(None);
-        };
-        match number.parse() {
-            Ok(number) => {
-                let position = Position::new(self.shard.as_str().into(), number);
-                let sub = u64::try_from(sub.unwrap_or_default()).unwrap_or_default();
-                Ok(Some(position.at_sub_sequence_number(sub)))
-            }
-            Err(error) => {
-                let (app, shard) = (&self.app, &self.shard);
-                tracing::error!(app, shard, %error, "the position in the table is passed over");
-                Ok(None)
-            }
-        }
+        Ok(position(&self.shard, number.as_deref(), sub))
     }
 }
 
+/// The position that these columns mean. A text that is read and would be written otherwise, such as a number with a
+/// space, is an error too: the position could never be moved, because it would never be found where it is believed to be.
+fn position(
+    shard: &str,
+    number: Option<&str>,
+    sub: Option<i64>,
+) -> Result<Option<Position>, String> {
+    let Some(text) = number else {
+        return Ok(None);
+    };
+    let shown = &text[..text.floor_char_boundary(SHOWN_BYTES_MAX)];
+    let number = text.parse();
+    let number = number.map_err(|error| format!("`{shown}` is no sequence number: {error}"))?;
+    let sub = sub.unwrap_or(WHOLE_RECORD);
+    let index = u64::try_from(sub).map_err(|_| format!("{sub} is no index in an aggregate"))?;
+    let position = Position::new(shard.into(), number).at_sub_sequence_number(index);
+    if words(&position).0 != text {
+        return Err(format!("`{shown}` is no sequence number as it is written"));
+    }
+    Ok(Some(position))
+}
+
 fn words(position: &Position) -> (String, i64) {
-    let sub = i64::try_from(position.sub_sequence_number).unwrap_or(i64::MAX);
+    let sub = i64::try_from(position.sub_sequence_number).unwrap_or(WHOLE_RECORD);
     (position.sequence_number.to_string(), sub)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::support::Postgres;
+    use crate::{
+        postgres::position_table::{PositionLayout, create_positions},
+        support::Postgres,
+    };
 
     fn key(token: i64) -> PositionKey {
         let [app, stream, shard] = ["app", "readings", "shardId-000000000000"].map(str::to_owned);
@@ -158,15 +171,27 @@ mod tests {
         Position::new("shardId-000000000000".into(), number.into())
     }
 
-    async fn claim(client: &mut tokio_postgres::Client, token: i64) -> Claimed {
+    async fn create(client: &mut tokio_postgres::Client, layout: PositionLayout) -> PositionTable {
         let transaction = client.transaction().await.unwrap();
-        let claimed = key(token).claim(&transaction).await.unwrap();
+        let table = create_positions(&transaction, layout).await.unwrap();
+        transaction.commit().await.unwrap();
+        table
+    }
+
+    async fn claim(
+        client: &mut tokio_postgres::Client,
+        table: &PositionTable,
+        token: i64,
+    ) -> Claimed {
+        let transaction = client.transaction().await.unwrap();
+        let claimed = key(token).claim(table, &transaction).await.unwrap();
         transaction.commit().await.unwrap();
         claimed
     }
 
     async fn advance(
         client: &mut tokio_postgres::Client,
+        table: &PositionTable,
         token: i64,
         from: Option<u128>,
         to: u128,
@@ -174,10 +199,13 @@ mod tests {
         let transaction = client.transaction().await.unwrap();
         let from = from.map(at);
         let (key, to) = (key(token), at(to));
-        let moved = key.advance(&transaction, from.as_ref(), &to).await.unwrap();
+        let moved = key.advance(table, &transaction, from.as_ref(), &to);
+        let moved = moved.await.unwrap();
         transaction.commit().await.unwrap();
         moved
     }
+
+    const LAYOUTS: [PositionLayout; 2] = [PositionLayout::Own, PositionLayout::Triton];
 
     #[tokio::test]
     async fn a_position_moves_only_from_where_it_is_and_never_for_a_token_that_was_passed() {
@@ -185,19 +213,83 @@ mod tests {
             return;
         };
         let client = &mut server.client().await;
-        client.batch_execute(CREATE).await.unwrap();
-        assert!(matches!(claim(client, 5).await, Claimed::Held(None)));
-        assert!(advance(client, 5, None, 10).await);
-        assert!(!advance(client, 5, None, 20).await, "it is at 10 by now");
-        assert!(!advance(client, 5, Some(9), 20).await);
+        for layout in LAYOUTS {
+            let table = &create(client, layout).await;
+            assert!(matches!(claim(client, table, 5).await, Claimed::Held(None)));
+            assert!(advance(client, table, 5, None, 10).await);
+            assert!(
+                !advance(client, table, 5, None, 20).await,
+                "it is at 10 by now"
+            );
+            assert!(!advance(client, table, 5, Some(9), 20).await);
 
-        let claimed = claim(client, 6).await;
-        assert!(matches!(claimed, Claimed::Held(Some(position)) if position == at(10)));
-        assert!(!advance(client, 5, Some(10), 20).await, "6 has claimed it");
-        assert!(matches!(
-            claim(client, 5).await,
-            Claimed::Fenced { token: 6 }
-        ));
-        assert!(advance(client, 6, Some(10), 20).await);
+            let claimed = claim(client, table, 6).await;
+            assert!(matches!(claimed, Claimed::Held(Some(position)) if position == at(10)));
+            assert!(
+                !advance(client, table, 5, Some(10), 20).await,
+                "6 has claimed it"
+            );
+            assert!(matches!(
+                claim(client, table, 5).await,
+                Claimed::Fenced { token: 6 }
+            ));
+            assert!(advance(client, table, 6, Some(10), 20).await);
+        }
+    }
+
+    /// A number without an index is that of a whole Kinesis record: a person wrote it, or Triton.
+    #[tokio::test]
+    async fn a_row_that_others_wrote_is_gone_on_from_or_unreadable_and_never_passed_over() {
+        let Some(server) = Postgres::start().await else {
+            return;
+        };
+        let client = &mut server.client().await;
+        for (layout, name, number) in [
+            (
+                PositionLayout::Own,
+                "kinesis_pipeline_checkpoint",
+                "sequence_number",
+            ),
+            (PositionLayout::Triton, "triton_checkpoint", "seq_num"),
+        ] {
+            let table = &create(client, layout).await;
+            claim(client, table, 1).await;
+            let set = format!("UPDATE {name} SET {number} = '42'");
+            client.batch_execute(&set).await.unwrap();
+            let Claimed::Held(Some(position)) = claim(client, table, 1).await else {
+                panic!("42 is a number");
+            };
+            assert_eq!(position.sub_sequence_number, WHOLE_RECORD.cast_unsigned());
+            let transaction = client.transaction().await.unwrap();
+            let (key, to) = (key(1), at(43));
+            let moved = key.advance(table, &transaction, Some(&position), &to);
+            assert!(moved.await.unwrap());
+            transaction.commit().await.unwrap();
+
+            let set = format!("UPDATE {name} SET {number} = ' 42'");
+            client.batch_execute(&set).await.unwrap();
+            let claimed = claim(client, table, 1).await;
+            assert!(
+                matches!(&claimed, Claimed::Unreadable { reason } if reason.contains("` 42`")),
+                "{claimed:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_position_is_read_as_it_is_written_or_not_at_all() {
+        let of = |number, sub| position("shardId-000000000000", number, sub);
+        assert_eq!(of(None, Some(3)), Ok(None));
+        let read = of(Some("42"), Some(3)).unwrap().unwrap();
+        assert_eq!(words(&read), ("42".to_owned(), 3));
+        for (number, sub) in [
+            ("x", None),
+            ("042", None),
+            ("", None),
+            ("42", Some(-1)),
+            ("SHARD_END", None),
+        ] {
+            assert!(of(Some(number), sub).is_err(), "{number} {sub:?}");
+        }
     }
 }

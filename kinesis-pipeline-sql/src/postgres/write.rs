@@ -10,6 +10,7 @@ use super::{
     encode::{FrozenRows, HEADER, TRAILER},
     fault::{Fault, fault_of},
     position::{Claimed, PositionKey},
+    position_table::PositionTable,
 };
 use crate::table::Statements;
 
@@ -24,6 +25,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub(crate) struct Writer {
     pub(crate) pool: Pool,
     pub(crate) statements: Statements,
+    pub(crate) positions: PositionTable,
     pub(crate) transaction_max: Duration,
 }
 
@@ -53,7 +55,7 @@ impl Writer {
     pub(crate) async fn claim(&self, key: &PositionKey) -> Result<Claimed, WriteError> {
         let claim = async |client: &mut Object| {
             let transaction = begin(client).await?;
-            let claimed = key.claim(&transaction).await?;
+            let claimed = key.claim(&self.positions, &transaction).await?;
             transaction.commit().await?;
             Ok(claimed)
         };
@@ -114,7 +116,8 @@ impl Writer {
             self.load(&transaction, rows, &(0..rows.len())).await?;
         }
         // The last statement before the commit: the next owner of the shard waits for this lock.
-        if !key.advance(&transaction, from, to).await? {
+        let moved = key.advance(&self.positions, &transaction, from, to);
+        if !moved.await? {
             transaction.rollback().await?;
             return Ok(Written::Moved);
         }

@@ -61,6 +61,20 @@ pub enum ValueError {
         /// The text, cut after 60 bytes.
         text: String,
     },
+    /// The text is no day as RFC 3339 writes it.
+    #[error("`{text}` is no date: write it as in 2026-11-28")]
+    #[non_exhaustive]
+    NotADate {
+        /// The text, cut after 60 bytes.
+        text: String,
+    },
+    /// The text is no decimal number, or one of more digits than databases have.
+    #[error("`{text}` is no decimal number: write it as in -12.50")]
+    #[non_exhaustive]
+    NotADecimal {
+        /// The text, cut after 60 bytes.
+        text: String,
+    },
     /// The text is no UUID.
     #[error("`{text}` is no UUID")]
     #[non_exhaustive]
@@ -90,6 +104,16 @@ impl ValueError {
     pub(super) fn not_a_timestamp(text: &str) -> Self {
         let text = shown(text);
         Self::NotATimestamp { text }
+    }
+
+    pub(super) fn not_a_date(text: &str) -> Self {
+        let text = shown(text);
+        Self::NotADate { text }
+    }
+
+    pub(crate) fn not_a_decimal(text: &str) -> Self {
+        let text = shown(text);
+        Self::NotADecimal { text }
     }
 
     pub(crate) fn not_a_uuid(text: &str) -> Self {

@@ -4,10 +4,10 @@ use std::time::SystemTime;
 
 use serde::{
     Serialize,
-    ser::{Error as _, Impossible, SerializeSeq, Serializer},
+    ser::{Error as _, Impossible, Serializer},
 };
 
-use super::{ColumnType, Value, ValueError};
+use super::{ColumnType, Decimal, Value, ValueError, to_list::ToList};
 
 /// The largest integer up to which `f64` has all of them.
 const EXACT_MAX: u64 = 1 << f64::MANTISSA_DIGITS;
@@ -51,6 +51,7 @@ impl ToValue {
         match self.kind {
             ColumnType::Int => Ok(Value::Int(int()?)),
             ColumnType::Text => Ok(Value::Text(number.to_string())),
+            ColumnType::Decimal => Ok(Value::Decimal(number.to_string())),
             ColumnType::Float => {
                 let int = int()?;
                 if int.unsigned_abs() > EXACT_MAX {
@@ -67,8 +68,8 @@ impl ToValue {
 impl Serializer for ToValue {
     type Ok = Value;
     type Error = ValueError;
-    type SerializeSeq = ToBytes;
-    type SerializeTuple = Impossible<Value, ValueError>;
+    type SerializeSeq = ToList;
+    type SerializeTuple = ToList;
     type SerializeTupleStruct = Impossible<Value, ValueError>;
     type SerializeTupleVariant = Impossible<Value, ValueError>;
     type SerializeMap = Impossible<Value, ValueError>;
@@ -129,12 +130,13 @@ impl Serializer for ToValue {
     fn serialize_f64(self, v: f64) -> Result<Value, ValueError> {
         match self.kind {
             ColumnType::Float => Ok(Value::Float(v)),
+            ColumnType::Decimal if v.is_finite() => Ok(Value::Decimal(v.to_string())),
             // JSON as others write it: 3.0 is an integer.
             #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
             ColumnType::Int if v.fract() == 0.0 && v.abs() <= EXACT_MAX_FLOAT => {
                 Ok(Value::Int(v as i64))
             }
-            ColumnType::Int => Err(ValueError::OutOfRange {
+            ColumnType::Int | ColumnType::Decimal => Err(ValueError::OutOfRange {
                 number: v.to_string(),
                 expected: self.kind,
             }),
@@ -153,6 +155,11 @@ impl Serializer for ToValue {
             ColumnType::Timestamp => match v.parse::<jiff::Timestamp>() {
                 Ok(time) => Ok(Value::Timestamp(SystemTime::from(time))),
                 Err(_) => Err(ValueError::not_a_timestamp(v)),
+            },
+            ColumnType::Date => date(v),
+            ColumnType::Decimal => match Decimal::parse(v) {
+                Some(_) => Ok(Value::Decimal(v.to_owned())),
+                None => Err(ValueError::not_a_decimal(v)),
             },
             _ => self.wrong("a text"),
         }
@@ -208,17 +215,15 @@ impl Serializer for ToValue {
         self.wrong("an enum with fields")
     }
 
-    fn serialize_seq(self, len: Option<usize>) -> Result<ToBytes, ValueError> {
-        match self.kind {
-            ColumnType::Bytes => Ok(ToBytes {
-                bytes: Vec::with_capacity(len.unwrap_or_default().min(1 << 20)),
-            }),
-            _ => self.wrong("a list"),
+    fn serialize_seq(self, len: Option<usize>) -> Result<ToList, ValueError> {
+        match ToList::of(self.kind, len.unwrap_or_default()) {
+            Some(list) => Ok(list),
+            None => self.wrong("a list"),
         }
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, ValueError> {
-        self.wrong("a list")
+    fn serialize_tuple(self, len: usize) -> Result<ToList, ValueError> {
+        self.serialize_seq(Some(len))
     }
 
     fn serialize_tuple_struct(
@@ -262,32 +267,14 @@ impl Serializer for ToValue {
     }
 }
 
-/// A list of numbers as bytes.
-pub(super) struct ToBytes {
-    bytes: Vec<u8>,
-}
-
-impl SerializeSeq for ToBytes {
-    type Ok = Value;
-    type Error = ValueError;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ValueError> {
-        let kind = ColumnType::Int;
-        let byte = match value.serialize(ToValue { kind })? {
-            Value::Int(int) => u8::try_from(int).ok(),
-            _ => None,
-        };
-        let wrong = ValueError::WrongType {
-            found: "a list of other than bytes",
-            expected: ColumnType::Bytes,
-        };
-        self.bytes.push(byte.ok_or(wrong)?);
-        Ok(())
-    }
-
-    fn end(self) -> Result<Value, ValueError> {
-        Ok(Value::Bytes(self.bytes))
-    }
+/// Reads a day. A time behind it would be lost, so it is an error.
+fn date(text: &str) -> Result<Value, ValueError> {
+    let date = text.parse::<jiff::civil::Date>();
+    let date = date.ok().filter(|date| date.to_string() == text);
+    let date = date.ok_or_else(|| ValueError::not_a_date(text))?;
+    Ok(Value::Date(
+        (date - jiff::civil::date(1970, 1, 1)).get_days(),
+    ))
 }
 
 #[cfg(test)]
@@ -316,6 +303,24 @@ mod tests {
         for kind in [ColumnType::Json, ColumnType::Int, ColumnType::Timestamp] {
             assert_eq!(to(serde_json::Value::Null, kind), Value::Null);
         }
+        assert_eq!(to("1970-01-03".into(), ColumnType::Date), Value::Date(2));
+        for (value, text) in [
+            ("-12.50".into(), "-12.50"),
+            (7.into(), "7"),
+            (0.1.into(), "0.1"),
+            (u64::MAX.into(), "18446744073709551615"),
+        ] {
+            let decimal = Value::Decimal(text.to_owned());
+            assert_eq!(to(value, ColumnType::Decimal), decimal);
+        }
+        let list = serde_json::json!([1, null, 2.0]);
+        let ints = Value::Array(vec![Value::Int(1), Value::Null, Value::Int(2)]);
+        assert_eq!(to(list, ColumnType::IntArray), ints);
+        let pair = to_value(&(1.5, 2), ColumnType::FloatArray).unwrap();
+        assert_eq!(
+            pair,
+            Value::Array(vec![Value::Float(1.5), Value::Float(2.0)])
+        );
         let time = UNIX_EPOCH + Duration::from_millis(1_500);
         assert_eq!(
             to("1970-01-01T00:00:01.5Z".into(), ColumnType::Timestamp),
@@ -331,6 +336,17 @@ mod tests {
         assert!(text(u64::MAX.into(), ColumnType::Int).starts_with("18446744073709551615 does"));
         assert!(text(((1_u64 << 53) + 1).into(), ColumnType::Float).contains("does not fit"));
         assert!(text(1e300.into(), ColumnType::Int).contains("does not fit"));
+        let date = |value: &str| text(value.into(), ColumnType::Date);
+        assert!(date("2026-02-30").starts_with("`2026-02-30` is no date"));
+        assert!(date("2026-11-28T18:30:00Z").contains("is no date"));
+        assert!(text("1,5".into(), ColumnType::Decimal).starts_with("`1,5` is no decimal number"));
+        let nan = to_value(&f64::NAN, ColumnType::Decimal).unwrap_err();
+        assert!(
+            nan.to_string()
+                .starts_with("NaN does not fit decimal number")
+        );
+        assert!(text(vec!["a"].into(), ColumnType::IntArray).starts_with("a text is no integer"));
+        assert!(text(vec![vec![1]].into(), ColumnType::IntArray).starts_with("a list is no"));
         assert!(text("soon".into(), ColumnType::Timestamp).starts_with("`soon` is no timestamp"));
         assert!(text(vec![256].into(), ColumnType::Bytes).contains("other than bytes"));
         assert!(text(serde_json::json!({}), ColumnType::Text).contains("an object is no text"));

@@ -18,6 +18,12 @@ pub enum Value {
     Bytes(Vec<u8>),
     /// A point in time. Databases keep microseconds or milliseconds of it.
     Timestamp(SystemTime),
+    /// A day of the Gregorian calendar, in days since 1970-01-01.
+    Date(i32),
+    /// A decimal number of any length, as in `-12.50`.
+    Decimal(String),
+    /// A list of values of one type; some may be [`Null`](Self::Null).
+    Array(Vec<Value>),
     /// A JSON text. A JSON `null` is [`Null`](Self::Null).
     Json(String),
 }
@@ -38,6 +44,9 @@ impl Value {
             Self::Text(_) => "a text",
             Self::Bytes(_) => "a byte string",
             Self::Timestamp(_) => "a timestamp",
+            Self::Date(_) => "a date",
+            Self::Decimal(_) => "a decimal number",
+            Self::Array(_) => "a list",
             Self::Json(_) => "JSON",
         }
     }
@@ -57,10 +66,33 @@ pub enum ColumnType {
     Text,
     /// `bytea` of Postgres. CrateDB has no such type: there it is text in Base64.
     Bytes,
-    /// `timestamptz`.
+    /// `timestamptz`, from texts as RFC 3339 writes them.
     Timestamp,
+    /// `date`, from texts as in `2026-11-28`. In CrateDB it is a timestamp, at midnight UTC.
+    Date,
+    /// `numeric`, from texts as in `-12.50` and from all numbers, a floating-point number by the shortest digits that
+    /// tell it. A column with fewer digits, as `numeric(10, 2)`, rounds by itself. In CrateDB it is text.
+    Decimal,
+    /// `text[]`, `ARRAY(TEXT)` of CrateDB.
+    TextArray,
+    /// `bigint[]`, `ARRAY(BIGINT)` of CrateDB.
+    IntArray,
+    /// `double precision[]`, `ARRAY(DOUBLE PRECISION)` of CrateDB.
+    FloatArray,
     /// `jsonb` of Postgres, `OBJECT(DYNAMIC)` of CrateDB.
     Json,
+}
+
+impl ColumnType {
+    /// The type of the elements of a list.
+    pub(crate) fn element(self) -> Option<Self> {
+        match self {
+            Self::TextArray => Some(Self::Text),
+            Self::IntArray => Some(Self::Int),
+            Self::FloatArray => Some(Self::Float),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for ColumnType {
@@ -72,6 +104,11 @@ impl fmt::Display for ColumnType {
             Self::Text => "text",
             Self::Bytes => "bytes",
             Self::Timestamp => "timestamp",
+            Self::Date => "date",
+            Self::Decimal => "decimal number",
+            Self::TextArray => "list of texts",
+            Self::IntArray => "list of integers",
+            Self::FloatArray => "list of floating-point numbers",
             Self::Json => "JSON",
         })
     }

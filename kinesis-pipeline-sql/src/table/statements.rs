@@ -125,6 +125,11 @@ fn sql_type(kind: ColumnType) -> &'static str {
         ColumnType::Text => "text",
         ColumnType::Bytes => "bytea",
         ColumnType::Timestamp => "timestamptz",
+        ColumnType::Date => "date",
+        ColumnType::Decimal => "numeric",
+        ColumnType::TextArray => "text[]",
+        ColumnType::IntArray => "bigint[]",
+        ColumnType::FloatArray => "double precision[]",
         ColumnType::Json => "jsonb",
     }
 }

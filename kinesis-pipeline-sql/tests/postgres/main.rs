@@ -2,9 +2,13 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod positions;
 mod rows;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
+mod types;
 
 use std::time::Duration;
 
@@ -91,7 +95,7 @@ async fn wait_for(postgres: &Postgres, query: &str, expected: i64) {
 
 fn sink(postgres: &Postgres) -> SqlSink<Reading> {
     let columns = Columns::of::<Reading>().unwrap().with_position();
-    SqlSink::postgres(postgres.url())
+    SqlSink::postgres(postgres.sink_url())
         .table("readings")
         .columns(columns)
         .create_table()

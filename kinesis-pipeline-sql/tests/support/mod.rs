@@ -2,8 +2,12 @@
 
 use std::{
     env, fs,
+    io::Write as _,
     net::TcpListener,
-    os::unix::{fs::chown, process::CommandExt as _},
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        process::CommandExt as _,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -25,6 +29,13 @@ pub(crate) struct Postgres {
     folder: PathBuf,
     port: u16,
     server: Option<Child>,
+    bouncer: Option<Bouncer>,
+}
+
+/// A `PgBouncer` in its transaction mode, before the server.
+struct Bouncer {
+    port: u16,
+    process: Child,
 }
 
 impl Postgres {
@@ -43,16 +54,13 @@ impl Postgres {
         if geteuid().is_root() {
             chown(&folder, Some(NOBODY), Some(NOBODY)).unwrap();
         }
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let mut postgres = Self {
             programs,
             folder,
             port,
             server: None,
+            bouncer: None,
         };
         let made = postgres
             .command("initdb")
@@ -76,6 +84,9 @@ impl Postgres {
             String::from_utf8_lossy(&made.stderr)
         );
         postgres.run().await;
+        if let Some(program) = env::var_os("KINESIS_PIPELINE_PGBOUNCER") {
+            postgres.bounce(Path::new(&program)).await;
+        }
         Some(postgres)
     }
 
@@ -123,6 +134,59 @@ impl Postgres {
         }
     }
 
+    /// Starts a `PgBouncer` for the sinks' connections: each transaction may have another one of the server.
+    async fn bounce(&mut self, program: &Path) {
+        let port = free_port();
+        let settings = self.folder.join("pgbouncer.ini");
+        let text = format!(
+            "[databases]\npostgres = host=127.0.0.1 port={} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+             listen_port = {port}\nauth_type = any\npool_mode = transaction\nunix_socket_dir =\n\
+             server_login_retry = 1\nserver_check_delay = 0\nserver_round_robin = 1\nmax_client_conn = 200\n",
+            self.port
+        );
+        fs::write(&settings, text).unwrap();
+        let log = fs::File::create(self.folder.join("bouncer.log")).unwrap();
+        let process = as_user(Command::new(program).arg(settings).stdin(Stdio::null()))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.bouncer = Some(Bouncer { port, process });
+        for _ in 0..READY_TRIES_MAX {
+            if tokio_postgres::connect(&self.sink_url(), NoTls)
+                .await
+                .is_ok()
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let log = fs::read_to_string(self.folder.join("bouncer.log")).unwrap_or_default();
+        panic!("PgBouncer does not answer: {log}");
+    }
+
+    /// Lets the server take TLS too, with this certificate and its key.
+    pub(crate) async fn serve_tls(&mut self, certificate: &str, key: &str) {
+        self.crash();
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = self.folder.join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            if geteuid().is_root() {
+                chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        }
+        let folder = self.folder.display();
+        let settings = format!(
+            "ssl = on\nssl_cert_file = '{folder}/server.crt'\nssl_key_file = '{folder}/server.key'\n"
+        );
+        let file = fs::OpenOptions::new()
+            .append(true)
+            .open(self.folder.join("data/postgresql.conf"));
+        file.unwrap().write_all(settings.as_bytes()).unwrap();
+        self.run().await;
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -132,6 +196,29 @@ impl Postgres {
             "postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable",
             self.port
         )
+    }
+
+    /// The URL for sinks: through a `PgBouncer`, if `KINESIS_PIPELINE_PGBOUNCER` names the program.
+    pub(crate) fn sink_url(&self) -> String {
+        let port = self
+            .bouncer
+            .as_ref()
+            .map_or(self.port, |bouncer| bouncer.port);
+        format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable")
+    }
+
+    /// Another client's answer to a query, as text: rows in lines, columns between `|`.
+    pub(crate) fn psql(&self, query: &str) -> String {
+        let mut command = self.command("psql");
+        command.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", query]);
+        let answer = command.arg(self.url()).stdout(Stdio::piped()).output();
+        let answer = answer.unwrap();
+        let error = String::from_utf8_lossy(&answer.stderr);
+        assert!(answer.status.success(), "{error}");
+        String::from_utf8(answer.stdout)
+            .unwrap()
+            .trim_end()
+            .to_owned()
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -146,15 +233,30 @@ impl Postgres {
             .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
-        if geteuid().is_root() {
-            command.uid(NOBODY).gid(NOBODY);
-        }
+        as_user(&mut command);
         command
     }
 }
 
+/// Lets a program run as a user that is not root.
+fn as_user(command: &mut Command) -> &mut Command {
+    if geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 impl Drop for Postgres {
     fn drop(&mut self) {
+        if let Some(bouncer) = &mut self.bouncer {
+            let _ = bouncer.process.kill();
+            let _ = bouncer.process.wait();
+        }
         self.crash();
         let _ = fs::remove_dir_all(&self.folder);
     }

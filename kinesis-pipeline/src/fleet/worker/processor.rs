@@ -46,6 +46,14 @@ pub enum ProcessorError {
         /// The sign of it.
         source: BoxError,
     },
+    /// A person must mend something before any record of the shard can be processed. The tries are counted by the
+    /// policy, those of [`Processor::initialize`] too. When they are spent the worker ends with this error, also with a
+    /// policy that skips records or makes them dead letters: the records are not to blame.
+    #[error("a person must mend something before the shard goes on")]
+    NeedsRepair {
+        /// The thing to mend, and how.
+        source: BoxError,
+    },
 }
 
 /// A record of a batch that a processor cannot process.
@@ -86,6 +94,17 @@ impl ProcessorError {
     pub fn lease_lost(source: impl Into<BoxError>) -> Self {
         let source = source.into();
         Self::LeaseLost { source }
+    }
+
+    /// A [`NeedsRepair`](Self::NeedsRepair).
+    #[must_use]
+    pub fn needs_repair(source: impl Into<BoxError>) -> Self {
+        let source = source.into();
+        Self::NeedsRepair { source }
+    }
+
+    pub(super) fn is_repair(error: &BoxError) -> bool {
+        matches!(error.downcast_ref(), Some(Self::NeedsRepair { .. }))
     }
 }
 

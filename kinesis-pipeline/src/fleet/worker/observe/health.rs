@@ -45,8 +45,8 @@ pub struct WorkerHealth {
 pub struct ShardHealth {
     /// Whether the lease was renewed in time: no other worker can have taken it.
     pub is_renewed: bool,
-    /// The time without progress while records wait for the processor or for their ack; `None` unless it is as long
-    /// as [`WorkerBuilder::stalled_after`](crate::WorkerBuilder::stalled_after).
+    /// The time without progress while records wait for the processor or for their ack, or while the processor fails
+    /// to begin; `None` unless it is as long as [`WorkerBuilder::stalled_after`](crate::WorkerBuilder::stalled_after).
     pub stalled_for: Option<Duration>,
     /// The lag of the processor behind the newest record of the shard; `None` before the first page. For a batch at
     /// work it is the batch's lag when it was read, and the time since then.

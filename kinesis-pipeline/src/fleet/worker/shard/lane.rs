@@ -1,9 +1,11 @@
+use tokio::time::Instant;
+
 use super::context::{Halt, PAUSE_MIN, ShardContext, guarded};
 use crate::{
     KinesisRecord,
     fleet::{
         dead_letters::BoxError,
-        worker::{Processor, ProcessorError, ShardStart},
+        worker::{Processor, ProcessorError, ShardStart, WorkerError, policy::Verdict},
     },
 };
 
@@ -20,14 +22,35 @@ where
 {
     pub(super) async fn initialize(&mut self, start: &ShardStart) -> Result<(), Halt> {
         let mut pause = PAUSE_MIN;
+        let (begun, mut repairs) = (self.shard.now(), 0);
+        // A shard that cannot begin is a stalled one.
+        let mut stalled = None;
         loop {
             let (processor, checkpointer) = (&mut self.processor, &self.shard.checkpointer);
             match guarded(async { processor.initialize(start, checkpointer).await }).await {
                 Ok(()) => return self.allow_position(),
                 Err(error) if is_lease_lost(&error) => return Err(self.shard.fenced(&*error)),
+                Err(error) if ProcessorError::is_repair(&error) => {
+                    self.shard.warn(&*error, "initialize");
+                    repairs += 1;
+                    self.count_repair(repairs, begun, error)?;
+                }
                 Err(error) => self.shard.warn(&*error, "initialize"),
             }
+            let (observer, shard_id) = (&self.shard.observer, &self.shard.shard_id);
+            stalled.get_or_insert_with(|| observer.on_batch(shard_id, None));
             self.shard.rest(&mut pause).await?;
+        }
+    }
+
+    /// Notes that a person must mend something. An error when the policy's tries are spent.
+    fn count_repair(&self, failures: u32, begun: Instant, error: BoxError) -> Result<(), Halt> {
+        let shard = &self.shard;
+        shard.observer.on_failure(&shard.shard_id, failures, &error);
+        let age = shard.now() - begun;
+        match shard.settings.on_error.judge(failures, age, 0.0) {
+            Verdict::GiveUp => Err(self.processor_failed(error)),
+            Verdict::Again(_) => Ok(()),
         }
     }
 

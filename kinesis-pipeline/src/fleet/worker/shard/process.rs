@@ -149,6 +149,9 @@ where
             let age = self.shard.now() - begun;
             let policy = &self.shard.settings.on_error;
             match policy.judge(failures, age, fastrand::f64()) {
+                Verdict::GiveUp if ProcessorError::is_repair(&error) => {
+                    return Err(self.processor_failed(error));
+                }
                 Verdict::GiveUp => {
                     let attempts = failures;
                     return Ok(Tried::Failed { error, attempts });
@@ -189,7 +192,7 @@ where
                     Remedy::Policy(error)
                 })
             }
-            None => Ok(Remedy::Policy(error)),
+            Some(ProcessorError::NeedsRepair { .. }) | None => Ok(Remedy::Policy(error)),
         }
     }
 

@@ -9,7 +9,7 @@ use super::basics::{APP, stream_of};
 use crate::{
     BadRecord, Batch, BoxError, Checkpointer, DeadLetter, ErrorPolicy, KinesisStream,
     LeaseCheckpoint, LeaseStore as _, MemoryLeases, Position, Processor, ProcessorError, ShardId,
-    StartAt, WorkerError, dead_letters_to,
+    ShardStart, StartAt, WorkerError, WorkerEvent, dead_letters_to,
 };
 
 /// Notes what it gets. What it answers to the nth call is the closure's.
@@ -202,4 +202,75 @@ async fn lanes_with_a_position_of_their_own_end_the_worker() {
     };
     let ended = worker.run(move |_: &ShardId| processor.clone()).await;
     assert!(matches!(ended, Err(WorkerError::Processor { .. })));
+}
+
+/// A processor with something that a person must mend: before its first batch, or at it.
+struct Unmended {
+    begins: bool,
+}
+
+impl Processor for Unmended {
+    type Record = String;
+
+    async fn initialize(&mut self, _: &ShardStart, _: &Checkpointer) -> Result<(), BoxError> {
+        if self.begins {
+            return Ok(());
+        }
+        Err(ProcessorError::needs_repair("row 7").into())
+    }
+
+    async fn process(&mut self, _: Batch<String>, _: &Checkpointer) -> Result<(), BoxError> {
+        assert!(self.begins, "it never began");
+        Err(ProcessorError::needs_repair("row 7").into())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repair_that_nobody_makes_ends_the_worker_and_passes_over_no_record() {
+    for begins in [false, true] {
+        let (stream, _) = shard(&["a"]).await;
+        let store = MemoryLeases::new();
+        let policy = ErrorPolicy::retry().attempts_max(3).bisect().then_skip();
+        let builder = stream.worker(APP).leases(store.clone()).on_error(policy);
+        let worker = builder.start(StartAt::TrimHorizon).build().unwrap();
+        let mut events = worker.handle().events();
+        let error = worker.run(move |_: &ShardId| Unmended { begins }).await;
+        let Err(WorkerError::Processor { source, .. }) = error else {
+            panic!("{error:?}");
+        };
+        let source = source.downcast_ref::<ProcessorError>().unwrap();
+        assert!(
+            matches!(source, ProcessorError::NeedsRepair { source } if source.to_string() == "row 7")
+        );
+        let mut failed = 0;
+        while let Some(event) = events.next().await {
+            failed += usize::from(matches!(event, WorkerEvent::ProcessorFailed { .. }));
+        }
+        assert_eq!(failed, 3, "each try is told");
+        let lease = store.list(APP).await.unwrap().remove(0);
+        assert_eq!(lease.checkpoint, LeaseCheckpoint::TrimHorizon);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_whose_processor_cannot_begin_is_stalled() {
+    let (stream, _) = shard(&["a"]).await;
+    let builder = stream.worker(APP).leases(MemoryLeases::new());
+    let builder = builder.stalled_after(Duration::from_mins(1));
+    let worker = builder.start(StartAt::TrimHorizon).build().unwrap();
+    let handle = worker.handle();
+    let run = tokio::spawn(worker.run(|_: &ShardId| Unmended { begins: false }));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(handle.health().is_healthy());
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let health = handle.health();
+    assert!(
+        !health.is_healthy()
+            && health
+                .shards
+                .values()
+                .all(|shard| shard.stalled_for.is_some())
+    );
+    handle.stop();
+    run.await.unwrap().unwrap();
 }
