@@ -217,7 +217,7 @@ impl<F> LeaseCoordinator<F> {
         .await;
         for (index, opened) in opened {
             match opened {
-                Some(Ok(opened)) => self.on_opened(index, opened),
+                Some(Ok(opened)) => self.on_opened(index, opened)?,
                 Some(Err(error)) => self.on_stream_failed(index, error)?,
                 None => self.on_unanswered(index)?,
             }
@@ -225,12 +225,13 @@ impl<F> LeaseCoordinator<F> {
         Ok(())
     }
 
-    fn on_opened(&mut self, index: usize, opened: Opened) {
+    fn on_opened(&mut self, index: usize, opened: Opened) -> Result<(), WorkerError> {
+        self.refuse_twin(index, &opened)?;
         let now = self.clock.instant();
         let stream = &mut self.streams[index];
         let before = stream.keys.clone();
         if !stream.on_opened(opened, now) {
-            return;
+            return Ok(());
         }
         let id = &stream.target.stream;
         tracing::warn!(stream = %id, "the stream was deleted and made again: reading begins anew");
@@ -238,6 +239,24 @@ impl<F> LeaseCoordinator<F> {
             if before.has(key) {
                 running.hold.lose();
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses a stream that the worker has twice, by two endpoints: each would take the other's leases for its own.
+    fn refuse_twin(&self, index: usize, opened: &Opened) -> Result<(), WorkerError> {
+        let Some(identifier) = opened.keys.identifier() else {
+            return Ok(());
+        };
+        let mut others = self.streams.iter().enumerate();
+        let is_twin = |stream: &FleetStream| stream.keys.identifier() == Some(identifier);
+        match others.find(|(at, other)| *at != index && is_twin(other)) {
+            None => Ok(()),
+            Some((_, twin)) => Err(WorkerError::DuplicateStream {
+                stream: self.streams[index].target.stream.clone(),
+                other: twin.target.stream.clone(),
+                identifier: identifier.clone(),
+            }),
         }
     }
 

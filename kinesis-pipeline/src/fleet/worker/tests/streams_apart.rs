@@ -13,6 +13,7 @@ use tokio::task::unconstrained;
 
 use super::{
     basics::{APP, stream_of},
+    pressure::Metered,
     streams::{Log, Stream, count, put, run, two_streams, worker},
 };
 use crate::{
@@ -295,6 +296,24 @@ async fn a_worker_of_one_stream_may_have_keys_that_name_it_and_get_others_later(
     assert_eq!((count(&log, "a 1"), count(&log, "a 2")), (1, 1), "{log:?}");
     assert_eq!(count(&log, "b begins"), 1);
     run.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_stream_behind_two_endpoints_is_refused() {
+    let (_local, a, b) = two_streams(1).await;
+    let elsewhere = Metered {
+        service: a.service().clone(),
+        endpoint: "elsewhere",
+        given: Arc::default(),
+    };
+    let again = Stream::with_service(Arc::new(elsewhere), "a").with_clock(a.clock().clone());
+    let worker = builder([&b, &a]).and_stream(&again).build().unwrap();
+    let error = run(worker, &Log::default()).await.unwrap().unwrap_err();
+    assert!(
+        matches!(&error, WorkerError::DuplicateStream { identifier, .. } if identifier.name() == "a"),
+        "{error}"
+    );
+    assert!(!error.is_retryable());
 }
 
 #[tokio::test(start_paused = true)]
