@@ -6,7 +6,7 @@ use std::{
 };
 
 use kinesis_pipeline::{
-    DeadLetter, ErrorPolicy, KinesisRecord, MemoryLeases, Order, PutOptions, StartAt,
+    DeadLetter, ErrorPolicy, KinesisRecord, LocalKinesis, MemoryLeases, Order, PutOptions, StartAt,
     dead_letters_to,
 };
 use kinesis_pipeline_sql::{
@@ -128,6 +128,13 @@ async fn settings_that_no_table_fits_are_refused_before_a_record_is_read() {
     assert!(matches!(
         on("t").run(lanes).await,
         Err(SqlError::Lanes { lanes: 4, .. })
+    ));
+    let other = LocalKinesis::start().await.unwrap();
+    let other = other.stream("other", 1).await.unwrap();
+    let several = builder(&stream, &leases).and_stream(&other).build();
+    assert!(matches!(
+        on("t").run(several.unwrap()).await,
+        Err(SqlError::SeveralStreams { streams: 2, .. })
     ));
     let nowhere = SqlSink::postgres("postgres://postgres@127.0.0.1:x/").table("t");
     assert!(matches!(run(nowhere).await, SqlError::Url { .. }));
