@@ -162,6 +162,15 @@ pub enum InvalidDelivery {
     /// The format and the compression do not go together.
     #[error("the format tri is Snappy's framing format: set no other compression")]
     TriCompression,
+    /// The worker has several streams, whose shards have the same ids, and so would their objects have the same keys.
+    #[error(
+        "the worker has {streams} streams, and their objects would have the same keys: build a worker for each stream, \
+         with an application and a prefix of its own"
+    )]
+    SeveralStreams {
+        /// The number of streams.
+        streams: usize,
+    },
     /// The delivery's name is empty or too long to be a part of keys.
     #[error("the name `{name}` cannot be a part of keys: set 1 to 64 bytes, `/` is no part of it")]
     Name {

@@ -386,6 +386,19 @@ fn settings_that_cannot_work_are_refused_with_what_to_do() {
     assert!(matches!(error, InvalidDelivery::TriCompression));
 }
 
+#[test]
+fn a_worker_of_several_streams_is_refused() {
+    let [first, second] =
+        ["a", "b"].map(|name| KinesisStream::<EncodedRecord>::with_service(nothing(), name));
+    let fleet = first.worker("app").and_stream(&second);
+    let refused = Delivery::to(InMemory::new()).worker(fleet.leases(MemoryLeases::new()));
+    let error = refused.unwrap_err();
+    assert!(
+        matches!(error, InvalidDelivery::SeveralStreams { streams: 2 }),
+        "{error}"
+    );
+}
+
 fn nothing() -> Arc<dyn kinesis_pipeline::service::Kinesis> {
     futures_util::FutureExt::now_or_never(LocalKinesis::start())
         .expect("it starts at once")

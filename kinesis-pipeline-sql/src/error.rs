@@ -104,6 +104,16 @@ pub enum SqlError {
     /// Deletions need a mode with a key.
     #[error("rows can be deleted in the mode `upsert` alone")]
     DeletesWithoutUpsert,
+    /// The worker has several streams, whose shards have the same ids; a position is that of a shard.
+    #[error(
+        "the worker has {streams} streams, and a sink keeps positions of one: build a worker for each stream, with an \
+         application of its own"
+    )]
+    #[non_exhaustive]
+    SeveralStreams {
+        /// The number of streams.
+        streams: usize,
+    },
     /// Several processors would work on one shard.
     #[error(
         "the worker's concurrency is {lanes}: a sink keeps one position per shard, and needs 1"

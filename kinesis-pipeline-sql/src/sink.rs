@@ -205,6 +205,10 @@ where
         if lanes != 1 {
             return Err(SqlError::Lanes { lanes });
         }
+        let streams = worker.streams().len();
+        if streams > 1 {
+            return Err(SqlError::SeveralStreams { streams });
+        }
         let mut table = TableName::new(self.table.clone().ok_or(SqlError::TableUnset)?)?;
         if let Some(schema) = self.schema.clone() {
             table = table.in_schema(schema)?;

@@ -56,6 +56,10 @@ impl Delivery {
             .checkpointing(Checkpointing::Manual)
             .on_error(ErrorPolicy::retry().attempts_max(1).then_stop())
             .build()?;
+        let streams = worker.streams().len();
+        if streams > 1 {
+            return Err(InvalidDelivery::SeveralStreams { streams });
+        }
         Ok(DeliveryWorker {
             destination,
             settings,

@@ -111,6 +111,11 @@ pub enum CrateDbSinkError {
     /// Several processors are to work on one shard; a shard has one position.
     #[error("build the worker with a concurrency of 1: a shard has one position")]
     Concurrency,
+    /// The worker has several streams, whose shards have the same ids; a position is that of a shard.
+    #[error(
+        "build a worker for each stream, with an application of its own: a sink keeps positions of one stream"
+    )]
+    SeveralStreams,
     /// The worker ended.
     #[error("the worker ended")]
     Worker(#[from] WorkerError),
@@ -177,6 +182,9 @@ where
     pub async fn run(&self, worker: Worker<R>) -> Result<WorkerReport, CrateDbSinkError> {
         if worker.concurrency() > 1 {
             return Err(CrateDbSinkError::Concurrency);
+        }
+        if worker.streams().len() > 1 {
+            return Err(CrateDbSinkError::SeveralStreams);
         }
         self.prepare().await?;
         let (app, stream) = (worker.app().to_owned(), worker.stream().name().to_owned());

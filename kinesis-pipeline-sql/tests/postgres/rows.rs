@@ -6,8 +6,8 @@ use std::{
 };
 
 use kinesis_pipeline::{
-    DeadLetter, EncodedRecord, ErrorPolicy, KinesisRecord, MemoryLeases, Order, PartitionKey,
-    PutOptions, StartAt, dead_letters_to,
+    DeadLetter, EncodedRecord, ErrorPolicy, KinesisRecord, LocalKinesis, MemoryLeases, Order,
+    PartitionKey, PutOptions, StartAt, dead_letters_to,
 };
 use kinesis_pipeline_sql::{
     SqlError, SqlSink,
@@ -131,6 +131,13 @@ async fn settings_that_no_table_fits_are_refused_before_a_record_is_read() {
     assert!(matches!(
         on("t").run(lanes).await,
         Err(SqlError::Lanes { lanes: 4, .. })
+    ));
+    let other = LocalKinesis::start().await.unwrap();
+    let other = other.stream("other", 1).await.unwrap();
+    let several = builder(&stream, &leases).and_stream(&other).build();
+    assert!(matches!(
+        on("t").run(several.unwrap()).await,
+        Err(SqlError::SeveralStreams { streams: 2, .. })
     ));
     let nowhere = SqlSink::postgres("postgres://postgres@127.0.0.1:x/").table("t");
     assert!(matches!(run(nowhere).await, SqlError::Url { .. }));

@@ -218,6 +218,7 @@ async fn the_table_of_readers_has_the_defaults() {
     let reader = format!("{:?}", stream().await.reader());
     let found = fields(&fields(&reader)["options"]);
     let names = [
+        ("multi_stream", "is_multi_stream"),
         ("keep_aggregates", "keeps_aggregates"),
         ("drop_strays", "drops_strays"),
         ("fall_back_to_polling", "falls_back"),
@@ -249,7 +250,10 @@ async fn the_table_of_workers_has_the_defaults() {
     }
     let policy = found.insert("on_error".to_owned(), "retry".to_owned());
     assert_eq!(policy, Some(format!("{:?}", ErrorPolicy::retry())));
-    let names = [("concurrency", "lanes")];
+    let names = [
+        ("concurrency", "lanes"),
+        ("multi_stream", "is_multi_stream"),
+    ];
     compare("Workers", 1, found, &names, &["app", "me", "initial"]);
     assert_eq!(
         StartAt::default(),

@@ -157,3 +157,15 @@ async fn a_worker_with_several_processors_per_shard_is_refused() {
         .unwrap_err();
     assert!(matches!(error, CrateDbSinkError::Concurrency), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_of_several_streams_is_refused() {
+    let one = stream([]).await;
+    let other = LocalKinesis::start().await.unwrap();
+    let other = other.stream("other", 1).await.unwrap();
+    let worker = one.worker(APP).and_stream(&other);
+    let worker = worker.leases(MemoryLeases::new()).build().unwrap();
+    let error = sink(&CrateDb::new(), builder()).run(worker).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, CrateDbSinkError::SeveralStreams), "{error}");
+}

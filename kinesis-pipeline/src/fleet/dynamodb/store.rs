@@ -35,6 +35,14 @@ const SEGMENTS_MAX: u8 = 10;
 /// attributes are this library's own, and KCL leaves them alone: `kinesisPipelineOwner`, by which workers know that
 /// the owner hands over when it is asked to, and `kinesisPipelineBegunAt`. Cheap to clone; clones are one store.
 ///
+/// # Several streams
+///
+/// For a worker of [several streams](crate::WorkerBuilder::and_stream) the rows are those of KCL's multi-stream mode: the
+/// key is `account:stream:creationEpoch:shardId` ([`StreamIdentifier`](crate::StreamIdentifier)), with the attributes
+/// `streamName` and `shardId` beside it. A table has rows of one kind: a worker that finds the other kind ends with
+/// [`WorkerError::KeysOfOtherKind`](crate::WorkerError::KeysOfOtherKind), before it writes anything. One table may have up
+/// to 1 million rows.
+///
 /// # Beside KCL 3
 ///
 /// Where a KCL 3 worker leads the fleet, it shares the leases out, and workers of this library follow it: they write

@@ -106,7 +106,7 @@ async fn no_write_touches_a_row_of_another_kind() {
     for kind in kinds {
         let row = [("leaseKey", "s"), ("entityType", kind), ("checkpoint", "?")];
         let row = row.map(|(name, value)| (name.to_owned(), text(value)));
-        let row = crate::fleet::row::Item::from(row);
+        let row = Item::from(row);
         database.put("app", row.clone()).await;
         for change in [
             LeaseChange::Create,

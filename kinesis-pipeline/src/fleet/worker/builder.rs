@@ -69,8 +69,10 @@ pub enum InvalidWorkerOption {
         "with a concurrency over 1, checkpoints follow the watermark: use `Checkpointing::Automatic` or `Ack`"
     )]
     ManualCheckpoints,
-    /// The worker has one stream twice.
-    #[error("the worker has the stream {stream} twice")]
+    /// The worker has one stream twice, as far as names tell: another account's stream of the same name needs its ARN.
+    #[error(
+        "the worker has the stream {stream} twice: give ARNs if they are streams of two accounts"
+    )]
     DuplicateStream {
         /// The stream.
         stream: StreamId,

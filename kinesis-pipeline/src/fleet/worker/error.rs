@@ -4,7 +4,7 @@ use crate::{
     GetError,
     fleet::{
         dead_letters::BoxError,
-        lease::{InvalidStreamIdentifier, LeaseStoreError},
+        lease::{InvalidStreamIdentifier, LeaseStoreError, StreamIdentifier},
     },
     service::StreamId,
     shard::ShardId,
@@ -47,6 +47,19 @@ pub enum WorkerError {
     Unanswered {
         /// The stream.
         stream: StreamId,
+    },
+    /// Two streams of the worker are one: their rows would have the same keys.
+    #[error(
+        "the streams {stream} and {other} are one, the one of the key `{identifier}`: give it once"
+    )]
+    #[non_exhaustive]
+    DuplicateStream {
+        /// One of the streams.
+        stream: StreamId,
+        /// The other one.
+        other: StreamId,
+        /// The name that both have in the lease table.
+        identifier: StreamIdentifier,
     },
     /// The lease table is one of a single stream and the worker one of several, or the other way round.
     #[error(
@@ -93,6 +106,7 @@ impl WorkerError {
             Self::Processor { .. }
             | Self::Signal { .. }
             | Self::Identifier { .. }
+            | Self::DuplicateStream { .. }
             | Self::KeysOfOtherKind { .. } => false,
         }
     }

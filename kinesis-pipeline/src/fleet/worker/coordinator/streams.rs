@@ -15,7 +15,7 @@ use crate::{
         },
     },
     get::{consumer_ready, describe_stream},
-    shard::ShardId,
+    shard::{Shard, ShardId},
     target::Target,
 };
 
@@ -40,6 +40,15 @@ pub(in crate::fleet::worker) struct FleetStream {
     standing: Standing,
     pause: Duration,
     opened_at: Option<Instant>,
+    /// When an open stream is described again.
+    describe_at: Option<Instant>,
+    listing: Listing,
+}
+
+/// The pauses of a stream whose shards could not be listed in time. Its leases are taken and worked on meanwhile.
+struct Listing {
+    pause: Duration,
+    until: Option<Instant>,
 }
 
 enum Standing {
@@ -71,6 +80,11 @@ impl FleetStream {
             standing: Standing::Closed,
             pause: PAUSE_MIN,
             opened_at: None,
+            describe_at: None,
+            listing: Listing {
+                pause: PAUSE_MIN,
+                until: None,
+            },
         }
     }
 
@@ -84,10 +98,9 @@ impl FleetStream {
     }
 
     fn is_due(&self, now: Instant, is_multi_stream: bool) -> bool {
-        let is_old = |opened_at| now - opened_at >= IDENTIFIER_AGE_MAX;
         match &self.standing {
             Standing::Closed => true,
-            Standing::Open => is_multi_stream && self.opened_at.is_none_or(is_old),
+            Standing::Open => is_multi_stream && self.describe_at.is_none_or(|at| now >= at),
             Standing::Failed { until, .. } => now >= *until,
         }
     }
@@ -128,8 +141,35 @@ impl FleetStream {
         self.keys = opened.keys;
         self.consumer_arn = opened.consumer_arn;
         self.opened_at = Some(now);
+        self.describe_at = Some(now + IDENTIFIER_AGE_MAX);
         self.standing = Standing::Open;
         is_other
+    }
+
+    /// A description failed, for now: the stream is taken for the one that it was.
+    fn on_not_described(&mut self, error: &WorkerError, now: Instant) {
+        let stream = &self.target.stream;
+        let cause = error as &dyn std::error::Error;
+        tracing::warn!(%stream, error = cause, "the stream cannot be described; trying again");
+        self.describe_at = Some(now + PAUSE_MAX);
+    }
+
+    /// Whether the shards may be listed: they were, or could not be, long enough ago.
+    pub(super) fn may_list(&self, now: Instant) -> bool {
+        self.listing.until.is_none_or(|until| now >= until)
+    }
+
+    pub(super) fn on_listed(&mut self, shards: Vec<Shard>, asked_at: Instant) {
+        let shards = self.keys.shards(shards);
+        self.shards = Some(ShardList { shards, asked_at });
+        self.listing.pause = PAUSE_MIN;
+    }
+
+    pub(super) fn on_not_listed_in_time(&mut self, now: Instant) {
+        let (stream, pause) = (&self.target.stream, self.listing.pause);
+        tracing::warn!(%stream, ?pause, "shards are not listed in time; trying again");
+        self.listing.until = Some(now + pause);
+        self.listing.pause = (pause * 2).min(PAUSE_MAX);
     }
 
     fn on_failed(&mut self, error: WorkerError, now: Instant) {
@@ -166,16 +206,18 @@ impl<F> LeaseCoordinator<F> {
         let due = due.filter(|(_, stream)| stream.is_due(now, settings.is_multi_stream));
         let opened = join_all(due.map(async |(index, stream)| {
             let opening = stream.open(&settings);
-            if is_alone {
-                return (index, Some(opening.await));
-            }
-            // A stream that does not answer holds the others up for one fail-over time.
-            (index, timeout(settings.failover, opening).await.ok())
+            // A stream that does not answer holds the work on the leases up for no longer.
+            let time = match stream.standing {
+                Standing::Open => settings.call_max(),
+                _ if is_alone => return (index, Some(opening.await)),
+                _ => settings.failover,
+            };
+            (index, timeout(time, opening).await.ok())
         }))
         .await;
         for (index, opened) in opened {
             match opened {
-                Some(Ok(opened)) => self.on_opened(index, opened),
+                Some(Ok(opened)) => self.on_opened(index, opened)?,
                 Some(Err(error)) => self.on_stream_failed(index, error)?,
                 None => self.on_unanswered(index)?,
             }
@@ -183,12 +225,13 @@ impl<F> LeaseCoordinator<F> {
         Ok(())
     }
 
-    fn on_opened(&mut self, index: usize, opened: Opened) {
+    fn on_opened(&mut self, index: usize, opened: Opened) -> Result<(), WorkerError> {
+        self.refuse_twin(index, &opened)?;
         let now = self.clock.instant();
         let stream = &mut self.streams[index];
         let before = stream.keys.clone();
         if !stream.on_opened(opened, now) {
-            return;
+            return Ok(());
         }
         let id = &stream.target.stream;
         tracing::warn!(stream = %id, "the stream was deleted and made again: reading begins anew");
@@ -197,23 +240,46 @@ impl<F> LeaseCoordinator<F> {
                 running.hold.lose();
             }
         }
+        Ok(())
     }
 
-    pub(super) fn on_unanswered(&mut self, index: usize) -> Result<(), WorkerError> {
+    /// Refuses a stream that the worker has twice, by two endpoints: each would take the other's leases for its own.
+    fn refuse_twin(&self, index: usize, opened: &Opened) -> Result<(), WorkerError> {
+        let Some(identifier) = opened.keys.identifier() else {
+            return Ok(());
+        };
+        let mut others = self.streams.iter().enumerate();
+        let is_twin = |stream: &FleetStream| stream.keys.identifier() == Some(identifier);
+        match others.find(|(at, other)| *at != index && is_twin(other)) {
+            None => Ok(()),
+            Some((_, twin)) => Err(WorkerError::DuplicateStream {
+                stream: self.streams[index].target.stream.clone(),
+                other: twin.target.stream.clone(),
+                identifier: identifier.clone(),
+            }),
+        }
+    }
+
+    fn on_unanswered(&mut self, index: usize) -> Result<(), WorkerError> {
         let stream = self.streams[index].target.stream.clone();
         self.on_stream_failed(index, WorkerError::Unanswered { stream })
     }
 
-    /// Lets a stream rest after an error. Returns the error if no stream is left.
+    /// Lets a stream rest after an error, but one that is open and may answer again. Returns the error if no stream is
+    /// left.
     pub(super) fn on_stream_failed(
         &mut self,
         index: usize,
         error: WorkerError,
     ) -> Result<(), WorkerError> {
+        let now = self.clock.instant();
+        if self.streams[index].is_open() && error.is_retryable() {
+            self.streams[index].on_not_described(&error, now);
+            return Ok(());
+        }
         if self.streams.len() == 1 {
             return Err(error);
         }
-        let now = self.clock.instant();
         self.streams[index].on_failed(error, now);
         if !self.streams.iter().all(FleetStream::has_failed_for_good) {
             return Ok(());

@@ -2,10 +2,7 @@ use std::{collections::HashSet, time::Duration};
 
 use tokio::time::timeout;
 
-use super::{
-    coordinator::{LeaseCoordinator, ShardList},
-    streams::FleetStream,
-};
+use super::{coordinator::LeaseCoordinator, streams::FleetStream};
 use crate::{
     fleet::{
         lease::{
@@ -26,18 +23,17 @@ impl<F> LeaseCoordinator<F> {
     /// Makes leases that are missing and deletes those that are of no more use, of all streams.
     pub(super) async fn sync(&mut self, leases: &mut Vec<Lease>) -> Result<(), WorkerError> {
         let mut others = std::mem::take(leases);
-        let leads = self.leads(&others);
         for index in 0..self.streams.len() {
             let stream = &self.streams[index];
             let is_own = |lease: &Lease| stream.has(&lease.shard_id);
             let (mut own, rest) = others.into_iter().partition(is_own);
             others = rest;
             if stream.is_open() {
-                self.sync_stream(index, leads, &mut own).await?;
+                self.sync_stream(index, &mut own).await?;
             }
             leases.append(&mut own);
         }
-        if leads {
+        if self.leads(leases) {
             self.remove_former(&others).await;
         }
         leases.append(&mut others);
@@ -48,7 +44,6 @@ impl<F> LeaseCoordinator<F> {
     async fn sync_stream(
         &mut self,
         index: usize,
-        leads: bool,
         leases: &mut Vec<Lease>,
     ) -> Result<(), WorkerError> {
         let is_fresh = Sync::new(&[], leases).is_fresh();
@@ -79,7 +74,7 @@ impl<F> LeaseCoordinator<F> {
                 sync.missing_leases(now)
             };
         }
-        if leads {
+        if self.leads(leases) {
             useless.extend(sync.finished_leases());
         }
         let deleted = useless
@@ -97,6 +92,9 @@ impl<F> LeaseCoordinator<F> {
         let asked_at = self.clock.instant();
         let is_alone = self.streams.len() == 1;
         let stream = &mut self.streams[index];
+        if !stream.may_list(asked_at) {
+            return Ok(false);
+        }
         let listed = list_shards(&stream.target);
         let listed = if is_alone {
             Some(listed.await)
@@ -106,8 +104,7 @@ impl<F> LeaseCoordinator<F> {
         let id = stream.target.stream.clone();
         match listed {
             Some(Ok(shards)) => {
-                let shards = stream.keys.shards(shards);
-                stream.shards = Some(ShardList { shards, asked_at });
+                stream.on_listed(shards, asked_at);
                 Ok(true)
             }
             Some(Err(error))
@@ -122,18 +119,16 @@ impl<F> LeaseCoordinator<F> {
                 Ok(false)
             }
             None => {
-                self.on_unanswered(index)?;
+                stream.on_not_listed_in_time(self.clock.instant());
                 Ok(false)
             }
         }
     }
 
-    /// Whether this worker cleans up: the one with the least id among those that hold leases.
+    /// Whether this worker cleans up: the one with the least id among those that hold some of these leases, and so have
+    /// their streams.
     fn leads(&self, leases: &[Lease]) -> bool {
-        let own = leases
-            .iter()
-            .filter(|lease| self.stream_of(&lease.shard_id).is_some());
-        let least = own.filter_map(|lease| lease.owner.as_ref()).min();
+        let least = leases.iter().filter_map(|lease| lease.owner.as_ref()).min();
         least.is_none_or(|least| self.settings.me <= *least)
     }
 

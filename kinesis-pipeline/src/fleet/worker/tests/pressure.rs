@@ -26,14 +26,15 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A service that counts the records that it gave out.
 #[derive(Clone, Debug)]
-struct Metered {
-    service: Arc<dyn Kinesis>,
-    given: Arc<AtomicUsize>,
+pub(super) struct Metered {
+    pub(super) service: Arc<dyn Kinesis>,
+    pub(super) endpoint: &'static str,
+    pub(super) given: Arc<AtomicUsize>,
 }
 
 impl Kinesis for Metered {
     fn endpoint(&self) -> &str {
-        self.service.endpoint()
+        self.endpoint
     }
 
     fn put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutRecordsAnswer> {
@@ -89,6 +90,7 @@ pub(super) fn metered(stream: &KinesisStream<Bytes>) -> (KinesisStream<Bytes>, A
     let given = Arc::new(AtomicUsize::new(0));
     let service = Metered {
         service: stream.service().clone(),
+        endpoint: "metered",
         given: given.clone(),
     };
     let metered = KinesisStream::with_service(Arc::new(service), stream.id().clone());

@@ -353,7 +353,8 @@ async fn a_table_of_one_stream_and_one_of_several_are_told_apart() {
             single().and_stream(&b)
         };
         let worker = builder.leases(store).build().unwrap();
-        let error = run(worker, &Log::default()).await.unwrap().unwrap_err();
+        let ended = tokio::time::timeout(HOUR, run(worker, &Log::default())).await;
+        let error = ended.expect("it ends").unwrap().unwrap_err();
         assert!(
             matches!(error, WorkerError::KeysOfOtherKind { .. }),
             "{error}"

@@ -13,14 +13,16 @@ use tokio::task::unconstrained;
 
 use super::{
     basics::{APP, stream_of},
+    pressure::Metered,
     streams::{Log, Stream, count, put, run, two_streams, worker},
 };
 use crate::{
-    Batch, BoxError, Checkpointer, CheckpointerError, DeadLetter, ErrorPolicy, LocalKinesis,
-    MemoryLeases, Position, Processor, ShardId, ShardStart, StartAt, StreamIdentifier, Worker,
-    WorkerBuilder, WorkerError, WorkerEvent, dead_letters_to,
+    Batch, BoxError, Checkpointer, CheckpointerError, DeadLetter, ErrorPolicy, Lease, LeaseChange,
+    LeaseCheckpoint, LeaseStore as _, LeaseWrite, LocalKinesis, MemoryLeases, Position, Processor,
+    ShardId, ShardStart, StartAt, StreamIdentifier, Worker, WorkerBuilder, WorkerError,
+    WorkerEvent, dead_letters_to,
     local::Fault,
-    service::{DescribeStreamConsumer, DescribeStreamSummary, StreamId},
+    service::{DescribeStreamConsumer, DescribeStreamSummary, SplitShard, StreamId},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -297,6 +299,24 @@ async fn a_worker_of_one_stream_may_have_keys_that_name_it_and_get_others_later(
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_stream_behind_two_endpoints_is_refused() {
+    let (_local, a, b) = two_streams(1).await;
+    let elsewhere = Metered {
+        service: a.service().clone(),
+        endpoint: "elsewhere",
+        given: Arc::default(),
+    };
+    let again = Stream::with_service(Arc::new(elsewhere), "a").with_clock(a.clock().clone());
+    let worker = builder([&b, &a]).and_stream(&again).build().unwrap();
+    let error = run(worker, &Log::default()).await.unwrap().unwrap_err();
+    assert!(
+        matches!(&error, WorkerError::DuplicateStream { identifier, .. } if identifier.name() == "a"),
+        "{error}"
+    );
+    assert!(!error.is_retryable());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_of_ones_own_making_tells_the_shard_of_its_records() {
     let stream = stream_of::<Bytes>(1).await;
     let batch = Batch::<Bytes>::new(Vec::new());
@@ -304,4 +324,109 @@ async fn a_batch_of_ones_own_making_tells_the_shard_of_its_records() {
     let batch = batch.with_shard(stream.id().clone(), SHARD);
     assert_eq!(batch.stream(), Some(stream.id()));
     assert_eq!(batch.shard_id(), Some(&SHARD.into()));
+}
+
+/// The row of a shard of a stream that was made at that time, in seconds.
+fn row(stream: &str, created_at: u64, shard: &str) -> LeaseWrite {
+    let key = format!("000000000000:{stream}:{created_at}:{shard}");
+    LeaseWrite::create(Lease::new(key.into(), LeaseCheckpoint::TrimHorizon))
+}
+
+async fn keys(store: &MemoryLeases) -> Vec<String> {
+    let leases = store.list(APP).await.unwrap();
+    let mut keys: Vec<_> = leases.iter().map(|l| l.shard_id.to_string()).collect();
+    keys.sort();
+    keys
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_all_streams_have_answered_none_counts_as_a_former_one() {
+    let ([_local, other], a, b) = two_services().await;
+    let silent = Fault::delay(Duration::from_hours(100)).on("DescribeStreamSummary");
+    other.faults().add(silent.always()).unwrap();
+    let store = MemoryLeases::new();
+    let epoch = described(&a).await.creation_epoch();
+    let write = row("b", epoch, SHARD);
+    store.write(APP, write).await.unwrap();
+    let run = run(worker(&[&a, &b], &store), &Log::default());
+    tokio::time::sleep(Duration::from_hours(3)).await;
+    assert_eq!(keys(&store).await.len(), 2, "that of `b` is kept");
+    run.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_with_one_lease_in_use_keeps_the_others_that_nobody_writes() {
+    let (_local, a, b) = two_streams(2).await;
+    let (store, log) = (MemoryLeases::new(), Log::default());
+    let of_b = b.worker(APP).multi_stream(true).leases(store.clone());
+    let of_b = of_b.leases_max(1).start(StartAt::TrimHorizon).build();
+    let of_b = run(of_b.unwrap(), &log);
+    let of_a = run(worker(&[&a], &store), &log);
+    tokio::time::sleep(Duration::from_hours(3)).await;
+    assert_eq!(keys(&store).await.len(), 4);
+    of_b.abort();
+    tokio::time::sleep(Duration::from_mins(62)).await;
+    assert_eq!(keys(&store).await.len(), 2, "now it is a former stream");
+    of_a.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn finished_leases_are_cleaned_up_by_a_worker_that_has_their_stream() {
+    let (_local, a, b) = two_streams(1).await;
+    let (store, log) = (MemoryLeases::new(), Log::default());
+    // The one of the least id does not know stream `b`.
+    let least = a.worker(APP).multi_stream(true).leases(store.clone());
+    let least = run(least.id("a").build().unwrap(), &log);
+    tokio::time::sleep(30 * SECOND).await;
+    let both = b.worker(APP).and_stream(&a).leases(store.clone()).id("b");
+    let both = run(both.start(StartAt::TrimHorizon).build().unwrap(), &log);
+    tokio::time::sleep(30 * SECOND).await;
+    let shard = b.shards().await.unwrap().remove(0);
+    let middle = shard.hash_key_range.middle();
+    let split = SplitShard::new(b.id().clone(), shard.id.clone(), middle);
+    b.service().split_shard(split).await.unwrap();
+    tokio::time::sleep(60 * SECOND).await;
+    for _ in 0..64 {
+        put(&b, "1").await;
+    }
+    tokio::time::sleep(180 * SECOND).await;
+    let keys = keys(&store).await;
+    let parent = described(&b).await.lease_key(&shard.id).to_string();
+    assert_eq!((keys.len(), keys.contains(&parent)), (3, false), "{keys:?}");
+    least.abort();
+    both.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_stream_that_cannot_be_described_for_a_while_is_read_on() {
+    let ([_local, other], a, b) = two_services().await;
+    for (streams, text, noted) in [(vec![&b], "1", "b 1"), (vec![&a, &b], "2", "b 2")] {
+        let (store, log) = (MemoryLeases::new(), Log::default());
+        let worker = worker(&streams, &store);
+        let mut events = worker.handle().events();
+        let run = run(worker, &log);
+        tokio::time::sleep(20 * SECOND).await;
+        let silent = Fault::delay(Duration::from_hours(100)).on("DescribeStreamSummary");
+        other.faults().add(silent.always()).unwrap();
+        tokio::time::sleep(900 * SECOND).await;
+        put(&b, text).await;
+        tokio::time::sleep(20 * SECOND).await;
+        assert_eq!(count(&log, noted), 1, "{log:?}");
+        // A lease that was deleted by hand is made again and taken, as ever.
+        let leases = store.list(APP).await.unwrap();
+        let of_b = leases
+            .into_iter()
+            .find(|l| l.shard_id.as_str().contains(":b:"));
+        let delete = LeaseWrite::new(of_b.unwrap(), LeaseChange::Delete);
+        store.write(APP, delete).await.unwrap();
+        tokio::time::sleep(60 * SECOND).await;
+        assert_eq!(keys(&store).await.len(), streams.len());
+        let mut lost = 0;
+        while let Some(Some(event)) = unconstrained(events.next()).now_or_never() {
+            lost += usize::from(matches!(event, WorkerEvent::Lost { .. }));
+        }
+        assert_eq!(lost, 0);
+        other.faults().clear();
+        run.abort();
+    }
 }
