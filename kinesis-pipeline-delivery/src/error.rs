@@ -76,7 +76,7 @@ pub enum DeliveryError {
     },
     /// The worker ended.
     #[error("the worker of the delivery ended")]
-    Worker(#[source] WorkerError),
+    Worker(#[from] WorkerError),
     /// The stream cannot be read.
     #[error("the stream cannot be read")]
     Read(#[source] GetError),

@@ -163,6 +163,8 @@ where
 {
     /// Writes what the worker reads until the worker is stopped.
     ///
+    /// `worker.handle().run_until_stopped(sink.run(worker))` stops it at SIGTERM or Ctrl-C.
+    ///
     /// # Errors
     /// [`SqlError`]: before any record is read, of the settings and the table; later only of the worker.
     pub async fn run(self, worker: Worker<R>) -> Result<WorkerReport, SqlError> {

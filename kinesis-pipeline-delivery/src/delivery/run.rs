@@ -208,9 +208,41 @@ impl DeliveryWorker {
         };
         match (shared.take_failure(), ended) {
             (Some(failure), _) => Err(failure),
-            (None, Err(error)) => Err(DeliveryError::Worker(error)),
+            (None, Err(error)) => Err(error.into()),
             (None, Ok(_)) => Ok(shared.counts.report()),
         }
+    }
+
+    /// Delivers as [`run`](Self::run) until `stop` is over, then stops as [`DeliveryHandle::stop`] does.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_until(
+        self,
+        stop: impl Future<Output = ()>,
+    ) -> Result<DeliveryReport, DeliveryError> {
+        let handle = self.worker.handle();
+        handle.run_until(self.run(), stop).await
+    }
+
+    /// Delivers as [`run`](Self::run) until the program is told to stop by SIGTERM or Ctrl-C, as
+    /// [`Worker::run_until_stopped`] does: the leases are given back, and objects that are open are written if
+    /// [`Delivery::flush_on_stop`] is set.
+    ///
+    /// ```no_run
+    /// # async fn journey(worker: kinesis_pipeline_delivery::DeliveryWorker) -> Result<(), kinesis_pipeline_delivery::DeliveryError> {
+    /// let report = worker.run_until_stopped().await?;
+    /// println!("{} of {} records delivered", report.kept, report.records);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and [`WorkerError::Signal`](kinesis_pipeline::WorkerError::Signal) before any work.
+    #[cfg(feature = "signal")]
+    pub async fn run_until_stopped(self) -> Result<DeliveryReport, DeliveryError> {
+        let handle = self.worker.handle();
+        handle.run_until_stopped(self.run()).await
     }
 }
 

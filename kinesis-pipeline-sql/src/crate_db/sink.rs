@@ -168,6 +168,8 @@ where
 {
     /// Works until the worker is [stopped](kinesis_pipeline::WorkerHandle::stop).
     ///
+    /// `worker.handle().run_until_stopped(sink.run(worker))` stops it at SIGTERM or Ctrl-C.
+    ///
     /// Dropping the call is as if the machine went down: the worker that goes on begins at the table's position.
     ///
     /// # Errors

@@ -84,6 +84,72 @@ impl WorkerHandle {
         self.stop.send_replace(true);
     }
 
+    /// Awaits a run of this worker, and stops the worker when `stop` is over: for runs that another type starts, such as a
+    /// sink.
+    ///
+    /// # Errors
+    /// As the run.
+    ///
+    /// # Cancel safety
+    /// That of the run: dropping a worker's is as if the machine went down.
+    pub async fn run_until<T, E>(
+        &self,
+        run: impl Future<Output = Result<T, E>>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<T, E> {
+        let mut run = pin!(run);
+        tokio::select! {
+            biased;
+            ended = &mut run => return ended,
+            () = stop => self.stop(),
+        }
+        run.await
+    }
+
+    /// Awaits a run of this worker, and stops the worker at SIGTERM or Ctrl-C: for runs that another type starts, such as
+    /// a sink. See [`Worker::run_until_stopped`].
+    ///
+    #[cfg_attr(feature = "local", doc = "```no_run")]
+    #[cfg_attr(not(feature = "local"), doc = "```ignore")]
+    /// # use bytes::Bytes;
+    /// # use kinesis_pipeline::{Batch, BoxError, KinesisStream, LocalKinesis, MemoryLeases, Worker, WorkerError, WorkerReport};
+    /// # async fn sink(worker: Worker<Bytes>) -> Result<WorkerReport, WorkerError> {
+    /// #     worker.run_batches(async |_: Batch<Bytes>| Ok::<(), BoxError>(())).await
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
+    /// let worker = stream.worker("my-app").leases(MemoryLeases::new()).build()?;
+    /// let handle = worker.handle();
+    /// let report = handle.run_until_stopped(sink(worker)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As the run, and [`WorkerError::Signal`] before any work.
+    ///
+    /// # Cancel safety
+    /// That of the run: dropping a worker's is as if the machine went down.
+    #[cfg(feature = "signal")]
+    pub async fn run_until_stopped<T, E: From<WorkerError>>(
+        &self,
+        run: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let mut run = pin!(run);
+        tokio::select! {
+            // The handler first: a signal that comes before it ends the program.
+            biased;
+            stopped = crate::shutdown::signal() => {
+                let signal = stopped.map_err(|source| WorkerError::Signal { source })?;
+                tracing::info!(?signal, "the worker stops");
+                self.stop();
+            }
+            ended = &mut run => return ended,
+        }
+        run.await
+    }
+
     /// Returns the events of the worker from now on: leases that change hands, failures, the end.
     ///
     /// The worker never waits for a receiver; one that is slow is [told] how many events it missed.
@@ -256,14 +322,7 @@ impl<R: KinesisRecord + Send> Worker<R> {
         P: Processor<Record = R> + 'static,
         F: Fn(&ShardId) -> P,
     {
-        let handle = self.handle();
-        let mut run = pin!(self.run(make));
-        tokio::select! {
-            biased;
-            report = &mut run => return report,
-            () = stop => handle.stop(),
-        }
-        run.await
+        self.handle().run_until(self.run(make), stop).await
     }
 
     /// Works as [`run`](Self::run) until the program is told to stop by SIGTERM or Ctrl-C.
@@ -294,18 +353,7 @@ impl<R: KinesisRecord + Send> Worker<R> {
         P: Processor<Record = R> + 'static,
         F: Fn(&ShardId) -> P,
     {
-        let handle = self.handle();
-        let mut run = pin!(self.run(make));
-        tokio::select! {
-            biased;
-            stopped = crate::shutdown::signal() => {
-                let signal = stopped.map_err(|source| WorkerError::Signal { source })?;
-                tracing::info!(?signal, "the worker stops");
-                handle.stop();
-            }
-            report = &mut run => return report,
-        }
-        run.await
+        self.handle().run_until_stopped(self.run(make)).await
     }
 
     /// Works as [`run`](Self::run) with a closure that takes batches, called for one batch of a shard at a time.
@@ -319,6 +367,57 @@ impl<R: KinesisRecord + Send> Worker<R> {
         W: Future<Output = Result<(), BoxError>> + Send + 'static,
     {
         self.run(move |_| EachBatch::new(process.clone())).await
+    }
+
+    /// Works as [`run_batches`](Self::run_batches) until `stop` is over, then stops as [`run_until`](Self::run_until)
+    /// does.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_batches_until<F, W>(
+        self,
+        process: F,
+        stop: impl Future<Output = ()>,
+    ) -> Result<WorkerReport, WorkerError>
+    where
+        R: 'static,
+        F: FnMut(Batch<R>) -> W + Clone + Send + 'static,
+        W: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        let handle = self.handle();
+        handle.run_until(self.run_batches(process), stop).await
+    }
+
+    /// Works as [`run_batches`](Self::run_batches) until the program is told to stop by SIGTERM or Ctrl-C, then stops as
+    /// [`run_until_stopped`](Self::run_until_stopped) does.
+    ///
+    /// ```no_run
+    /// # use kinesis_pipeline::{Batch, BoxError, Worker};
+    /// # use bytes::Bytes;
+    /// # async fn journey(worker: Worker<Bytes>) -> Result<(), kinesis_pipeline::WorkerError> {
+    /// let count = async |batch: Batch<Bytes>| {
+    ///     println!("{} records", batch.records.len());
+    ///     Ok::<(), BoxError>(())
+    /// };
+    /// let report = worker.run_batches_until_stopped(count).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run_until_stopped`](Self::run_until_stopped).
+    #[cfg(feature = "signal")]
+    pub async fn run_batches_until_stopped<F, W>(
+        self,
+        process: F,
+    ) -> Result<WorkerReport, WorkerError>
+    where
+        R: 'static,
+        F: FnMut(Batch<R>) -> W + Clone + Send + 'static,
+        W: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        let handle = self.handle();
+        handle.run_until_stopped(self.run_batches(process)).await
     }
 }
 
