@@ -318,6 +318,32 @@ async fn a_store_that_denies_for_too_long_ends_the_delivery_with_its_error() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_worker_begins_with_the_oldest_record_unless_it_is_told_otherwise() {
+    for (start, expected) in [
+        (None, "old\nnew\n"),
+        (Some(StartAt::TrimHorizon), "old\nnew\n"),
+        (Some(StartAt::Latest), "new\n"),
+    ] {
+        let stream = stream(&[b"old"]).await;
+        let store = Arc::new(InMemory::new());
+        let mut fleet = stream.worker("app").leases(MemoryLeases::new());
+        if let Some(start) = start {
+            fleet = fleet.start(start);
+        }
+        let delivery = Delivery::to_shared(store.clone()).clock(stream.clock().clone());
+        let worker = delivery.worker(fleet).unwrap();
+        let running = tokio::spawn(worker.run());
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let record = EncodedRecord::new(PartitionKey::new("key").unwrap(), "new".into());
+        stream.put(&record).await.unwrap();
+        tokio::time::sleep(Duration::from_mins(3)).await;
+        running.abort();
+        let found = objects(&*store).await;
+        assert_eq!(found.values().collect::<Vec<_>>(), [expected], "{start:?}");
+    }
+}
+
 #[test]
 fn settings_that_cannot_work_are_refused_with_what_to_do() {
     let refused = |set: &dyn Fn(Delivery) -> Delivery, text: &str| {

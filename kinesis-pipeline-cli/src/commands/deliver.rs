@@ -192,12 +192,10 @@ impl Deliver {
         stream: &KinesisStream<EncodedRecord>,
         global: &Global,
     ) -> Result<DeliveryReport, Failure> {
-        let start = if self.latest {
-            StartAt::Latest
-        } else {
-            StartAt::TrimHorizon
-        };
-        let fleet = stream.worker(self.app.as_str()).start(start);
+        let mut fleet = stream.worker(self.app.as_str());
+        if self.latest {
+            fleet = fleet.start(StartAt::Latest);
+        }
         let fleet = match self.leases {
             Leases::Dynamodb => fleet.leases(global.connect_leases().await?),
             Leases::File => fleet.leases(FileLeases::new(&self.lease_file)),

@@ -2,8 +2,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures_util::{FutureExt as _, Stream, StreamExt as _, future::try_join_all};
 use kinesis_pipeline::{
-    Checkpointing, EncodedRecord, ErrorPolicy, GetError, Record, ShardId, Worker, WorkerBuilder,
-    WorkerHandle,
+    Checkpointing, EncodedRecord, ErrorPolicy, GetError, Record, ShardId, StartAt, Worker,
+    WorkerBuilder, WorkerHandle,
 };
 
 use super::Delivery;
@@ -21,11 +21,12 @@ const GATHERED_RECORDS_MAX: usize = 1_000;
 impl Delivery {
     /// A delivery by a worker of a fleet: each record in one object, whatever crashes.
     ///
-    /// The worker's settings of checkpoints and errors are replaced. Every worker of the application must deliver with
-    /// the same settings; they may be changed between two runs.
+    /// An application that has not read the stream before begins with the oldest record that it keeps, so that nothing
+    /// is missing in storage; [`WorkerBuilder::start`] says otherwise. The worker's settings of checkpoints and errors are
+    /// replaced. Every worker of the application must deliver with the same settings; they may be changed between two runs.
     ///
     /// ```
-    /// # use kinesis_pipeline::{KinesisStream, LocalKinesis, MemoryLeases, StartAt};
+    /// # use kinesis_pipeline::{KinesisStream, LocalKinesis, MemoryLeases};
     /// # use kinesis_pipeline_delivery::Delivery;
     /// # use object_store::memory::InMemory;
     /// # #[tokio::main(flavor = "current_thread")]
@@ -33,7 +34,7 @@ impl Delivery {
     /// # let stream: KinesisStream<String> = LocalKinesis::start().await?.stream("readings", 1).await?;
     /// // The application's name, and the store of its leases.
     /// let fleet = stream.with_record_type().worker("to-s3").leases(MemoryLeases::new());
-    /// let worker = Delivery::to(InMemory::new()).worker(fleet.start(StartAt::TrimHorizon))?;
+    /// let worker = Delivery::to(InMemory::new()).worker(fleet)?;
     /// let handle = worker.handle(); // to stop it
     /// # handle.stop();
     /// let report = worker.run().await?;
@@ -51,6 +52,7 @@ impl Delivery {
         let store = self.store.clone();
         let settings = self.check()?;
         let worker = fleet
+            .start_unless_set(StartAt::TrimHorizon)
             .checkpointing(Checkpointing::Manual)
             .on_error(ErrorPolicy::retry().attempts_max(1).then_stop())
             .build()?;

@@ -77,7 +77,7 @@ pub enum InvalidWorkerOption {
 pub struct WorkerBuilder<R> {
     target: Target,
     store: Option<Arc<dyn LeaseStore>>,
-    start: StartAt,
+    start: Option<StartAt>,
     settings: Settings,
     record: PhantomData<fn() -> R>,
 }
@@ -87,7 +87,7 @@ impl<R> WorkerBuilder<R> {
         Self {
             target,
             store: None,
-            start: StartAt::default(),
+            start: None,
             settings: Settings {
                 app,
                 me: WorkerId::unique(),
@@ -132,7 +132,14 @@ impl<R> WorkerBuilder<R> {
 
     /// Sets where the application begins in a stream that it has not read before. [`StartAt::Latest`] by default.
     pub fn start(mut self, start: StartAt) -> Self {
-        self.start = start;
+        self.start = Some(start);
+        self
+    }
+
+    /// Sets where the application begins if [`start`](Self::start) was not called: for those who finish a builder that
+    /// somebody else has begun, as a delivery does, which begins with the oldest record.
+    pub fn start_unless_set(mut self, start: StartAt) -> Self {
+        self.start.get_or_insert(start);
         self
     }
 
@@ -310,7 +317,7 @@ impl<R> WorkerBuilder<R> {
         if lanes > 1 && self.settings.checkpointing == Checkpointing::Manual {
             return Err(InvalidWorkerOption::ManualCheckpoints);
         }
-        self.settings.initial = match self.start {
+        self.settings.initial = match self.start.unwrap_or_default() {
             StartAt::Latest => Initial::Latest,
             StartAt::TrimHorizon => Initial::TrimHorizon,
             StartAt::Timestamp(time) => Initial::Timestamp(time),
