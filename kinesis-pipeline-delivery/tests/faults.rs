@@ -228,7 +228,7 @@ async fn stream(records: usize, bytes: usize) -> KinesisStream<EncodedRecord> {
     let stream = local.stream::<EncodedRecord>("test", 1).await.unwrap();
     for number in 0..records {
         let key = PartitionKey::new("key").unwrap();
-        let data = format!("{number:0bytes$}");
+        let data = format!("{number:08}{}", "x".repeat(bytes - 8));
         let record = EncodedRecord::new(key, data.into());
         stream.put(&record).await.unwrap();
     }
