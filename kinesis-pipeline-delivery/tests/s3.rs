@@ -201,35 +201,39 @@ async fn nothing_is_dropped_while_the_credentials_have_expired() {
     }
 }
 
-/// The begin of an upload, its parts and its completion are refused, each some times in a row.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_in_parts_is_complete_though_its_credentials_expired_between_them() {
-    let expired: Failing = |number| (number % 7 > 3).then_some((400, "ExpiredToken"));
-    let denied: Failing = |number| (number % 7 > 3).then_some((403, "AccessDenied"));
+    // After the four requests of the start: three tries to begin it, and three of its fourth part.
+    let expired: Failing = |n| matches!(n, 4..7 | 11..14).then_some((400, "ExpiredToken"));
+    let denied: Failing = |n| matches!(n, 4..7 | 11..14).then_some((403, "AccessDenied"));
     for failing in [expired, denied] {
         let server = Server::start(failing).await;
         let delivery = Delivery::to(server.store()).buffer(100 << 20, Duration::from_hours(1));
         let report = delivery.run(records(40_000, 1_000)).await.unwrap();
         assert_eq!((report.kept, report.objects_written), (40_000, 1));
-        assert!(server.failed.load(SeqCst) >= 3);
+        assert_eq!(server.failed.load(SeqCst), 6, "each was made again");
         assert_complete(&server.store(), 40_000).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_is_not_there_is_an_error_at_the_start() {
-    let server = Server::start(|_| None).await;
-    let builder = AmazonS3Builder::new()
-        .with_endpoint(&server.endpoint)
-        .with_allow_http(true)
-        .with_bucket_name("another")
-        .with_region("us-east-1")
-        .with_access_key_id("id")
-        .with_secret_access_key("secret");
-    let delivery = Delivery::to(builder.build().unwrap());
-    let ended = delivery.run(records(1, 10)).await.unwrap_err();
-    let DeliveryError::NotUsable { fault, .. } = ended else {
-        panic!("{ended:?}");
-    };
-    assert_eq!(fault, StoreFault::NoBucket);
+async fn a_store_that_cannot_be_used_at_the_start_is_an_error_that_says_why() {
+    let answers: [(Failing, StoreFault); 4] = [
+        (|_| Some((404, "NoSuchBucket")), StoreFault::NoBucket),
+        (|_| Some((403, "AccessDenied")), StoreFault::Denied),
+        (
+            |_| Some((403, "InvalidAccessKeyId")),
+            StoreFault::Credentials,
+        ),
+        (|_| Some((400, "ExpiredToken")), StoreFault::Credentials),
+    ];
+    for (answer, expected) in answers {
+        let server = Server::start(answer).await;
+        let ended = Delivery::to(server.store()).run(records(1, 10)).await;
+        let Err(DeliveryError::NotUsable { fault, .. }) = ended else {
+            panic!("{ended:?}");
+        };
+        assert_eq!(fault, expected);
+        assert_eq!(server.failed.load(SeqCst), 1, "it is not tried again");
+    }
 }

@@ -78,6 +78,8 @@ impl Tries {
 
 #[cfg(test)]
 mod tests {
+    use kinesis_pipeline::Clock;
+
     use super::*;
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -88,7 +90,7 @@ mod tests {
 
     /// Fails so each half minute until it is given up; returns the time for which it failed.
     fn gives_up_after(fault: impl Fn(u32) -> StoreFault) -> Duration {
-        let (mut tries, mut now) = (Tries::new(), Instant::now());
+        let (mut tries, mut now) = (Tries::new(), Clock::system().instant());
         loop {
             match tries.failed(fault(tries.attempts()), now, LIMITS) {
                 NextTry::After(_) => now += Duration::from_secs(30),
@@ -99,7 +101,7 @@ mod tests {
 
     #[test]
     fn pauses_double_to_half_a_minute() {
-        let (mut tries, now) = (Tries::new(), Instant::now());
+        let (mut tries, now) = (Tries::new(), Clock::system().instant());
         let mut pauses = Vec::new();
         for _ in 0..11 {
             let NextTry::After(pause) = tries.failed(StoreFault::Unavailable, now, LIMITS) else {

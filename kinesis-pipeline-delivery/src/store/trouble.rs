@@ -112,11 +112,13 @@ impl Drop for TroubleNote {
 
 #[cfg(test)]
 mod tests {
+    use kinesis_pipeline::Clock;
+
     use super::*;
 
     #[test]
     fn the_call_that_has_failed_the_longest_is_shown_until_it_ends() {
-        let (troubles, now) = (Arc::new(Troubles::default()), Instant::now());
+        let (troubles, now) = (Arc::new(Troubles::default()), Clock::system().instant());
         let later = |seconds| now + Duration::from_secs(seconds);
         let mut notes = ["a", "b"].map(|key| (key, TroubleNote::new(&troubles)));
         assert_eq!(troubles.now(now), None);

@@ -6,9 +6,7 @@ use kinesis_pipeline::KinesisRecord;
 use kinesis_pipeline_load::{Input, Loader, Policy};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{Dir, Row, rows_of, stream};
-
-const BAD: &str = "key\tnumber\na\t1\nb\tx\nc\t3\t4\n\"d\"\t5x\ne\t6\n";
+use crate::support::{BAD, Dir, Row, rows_of, stream};
 
 #[tokio::test]
 async fn the_first_bad_row_stops_the_load_after_what_came_before_it() {

@@ -41,6 +41,17 @@ async fn several_models_read_one_input() {
     );
 }
 
+/// The message of a load of this text that fails.
+async fn fails_in(format: Format, text: &'static str) -> String {
+    let stream = stream::<Row>(1).await;
+    let loader = Loader::new(&stream).format(format);
+    let error = loader
+        .load(Input::reader("t", text.as_bytes()))
+        .await
+        .unwrap_err();
+    error.to_string()
+}
+
 #[derive(Debug, PartialEq, Serialize, Deserialize, KinesisRecord)]
 struct Point {
     #[kinesis(partition_key)]

@@ -94,3 +94,6 @@ pub(crate) fn table(rows: std::ops::Range<u64>) -> String {
     }
     text
 }
+
+/// A table with rows that are not of the model.
+pub(crate) const BAD: &str = "key\tnumber\na\t1\nb\tx\nc\t3\t4\n\"d\"\t5x\ne\t6\n";

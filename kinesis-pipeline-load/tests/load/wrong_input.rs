@@ -3,10 +3,10 @@
 use std::{fs, io::Write as _, path::Path};
 
 use kinesis_pipeline::{KinesisStream, LocalKinesis};
-use kinesis_pipeline_load::{Format, Input, LoadError, Loader, Policy, Untyped};
+use kinesis_pipeline_load::{Input, LoadError, Loader, Policy, Untyped};
 use serde_json::Value;
 
-use crate::support::{Airport, Dir, Row, all, stream, table};
+use crate::support::{Airport, BAD, Dir, Row, all, stream, table};
 
 /// The message of a load that fails.
 async fn fails(input: impl Into<Input>) -> String {
@@ -97,17 +97,6 @@ async fn a_file_that_is_read_is_not_overwritten() {
         Err(LoadError::Options(_))
     ));
     assert_eq!(fs::read_to_string(input).unwrap(), BAD);
-}
-
-/// The message of a load of this text that fails.
-async fn fails_in(format: Format, text: &'static str) -> String {
-    let stream = stream::<Row>(1).await;
-    let loader = Loader::new(&stream).format(format);
-    let error = loader
-        .load(Input::reader("t", text.as_bytes()))
-        .await
-        .unwrap_err();
-    error.to_string()
 }
 
 #[tokio::test]

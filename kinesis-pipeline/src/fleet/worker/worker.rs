@@ -112,8 +112,10 @@ impl WorkerHandle {
     #[cfg_attr(feature = "local", doc = "```no_run")]
     #[cfg_attr(not(feature = "local"), doc = "```ignore")]
     /// # use bytes::Bytes;
-    /// # use kinesis_pipeline::{KinesisStream, LocalKinesis, MemoryLeases, Worker, WorkerError, WorkerReport};
-    /// # async fn sink(worker: Worker<Bytes>) -> Result<WorkerReport, WorkerError> { unimplemented!() }
+    /// # use kinesis_pipeline::{Batch, BoxError, KinesisStream, LocalKinesis, MemoryLeases, Worker, WorkerError, WorkerReport};
+    /// # async fn sink(worker: Worker<Bytes>) -> Result<WorkerReport, WorkerError> {
+    /// #     worker.run_batches(async |_: Batch<Bytes>| Ok::<(), BoxError>(())).await
+    /// # }
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::{
     Batch, BoxError, Checkpointer, Checkpointing, Clock, InvalidWorkerOption, KinesisStream,
     LeaseCheckpoint, LocalKinesis, MemoryLeases, Processor, ShardId, ShardStart, StartAt, Worker,
+    fleet::lease::sync::Initial,
 };
 
 pub(super) const APP: &str = "app";
@@ -318,4 +319,23 @@ async fn settings_that_cannot_work_are_refused() {
     let time = Duration::from_millis(999);
     let expected = InvalidWorkerOption::FailoverTooShort { time };
     assert_eq!(error(builder().failover(time)), expected);
+}
+
+#[tokio::test]
+async fn a_begin_that_was_set_is_kept_and_another_is_taken_only_without_it() {
+    let stream = stream_of::<Bytes>(1).await;
+    let initial = |start: Option<StartAt>, unless_set: Option<StartAt>| {
+        let mut builder = stream.worker(APP).leases(MemoryLeases::new());
+        if let Some(start) = start {
+            builder = builder.start(start);
+        }
+        if let Some(start) = unless_set {
+            builder = builder.start_unless_set(start);
+        }
+        builder.build().unwrap().settings.initial
+    };
+    let oldest = || Some(StartAt::TrimHorizon);
+    assert_eq!(initial(None, None), Initial::Latest);
+    assert_eq!(initial(None, oldest()), Initial::TrimHorizon);
+    assert_eq!(initial(Some(StartAt::Latest), oldest()), Initial::Latest);
 }
