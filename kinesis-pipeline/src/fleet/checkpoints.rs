@@ -110,7 +110,7 @@ pub(super) struct Settings {
 }
 
 impl DynamoDbCheckpoints {
-    /// A store behind a client of yours. No call is made.
+    /// Makes a store behind a client of yours. No call is made.
     ///
     /// The client's configuration is kept, except that absent time-outs are set: 3 seconds to connect, 10 seconds to
     /// the beginning of an answer, 20 seconds for an operation with its retries.
@@ -143,7 +143,7 @@ impl DynamoDbCheckpoints {
         }
     }
 
-    /// A store on AWS: credentials, region and endpoint (`AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL`) come
+    /// Makes a store on AWS: credentials, region and endpoint (`AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL`) come
     /// from the environment, as for every AWS tool.
     ///
     /// It finds the credentials, within 5 seconds, but makes no call to DynamoDB. Cancel safe.
@@ -166,7 +166,7 @@ impl DynamoDbCheckpoints {
         Ok(Self::with_client(Client::new(&config)))
     }
 
-    /// The table's name. That of the application by default, as in KCL.
+    /// Sets the table's name. That of the application by default, as in KCL.
     #[must_use]
     pub fn table_name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.settings.table_name = Some(name.into());

@@ -24,7 +24,7 @@ pub(super) struct Expression {
 }
 
 impl Expression {
-    /// The condition of a write, for a deletion; with the changes, for an update.
+    /// Returns the condition of a write, for a deletion; with the changes, for an update.
     pub(super) fn of(write: &LeaseWrite) -> Self {
         let mut expression = Self::default();
         expression.add_condition(write);

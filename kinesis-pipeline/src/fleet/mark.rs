@@ -106,7 +106,7 @@ impl Mark {
     }
 }
 
-/// The time that reading began at, in the attribute of a mark.
+/// Returns the time that reading began at, in the attribute of a mark.
 pub(super) fn begun_at_millis(value: &AttributeValue) -> Option<u64> {
     count(value.as_m().ok()?, BEGUN_AT)
 }

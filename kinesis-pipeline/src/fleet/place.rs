@@ -13,7 +13,7 @@ use crate::{
 /// would have it repeat all but the first. No aggregate gets here, and it is Java's largest `long`, so KCL reads it.
 const WHOLE: u64 = i64::MAX as u64;
 
-/// The checkpoint in KCL's words, and what they leave out.
+/// Returns the checkpoint in KCL's words, and what they leave out.
 pub(super) fn encode(checkpoint: &Checkpoint) -> (LeaseCheckpoint, Notes) {
     let mut begun_at_millis = None;
     let place = match &checkpoint.place {

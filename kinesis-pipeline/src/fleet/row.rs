@@ -48,7 +48,7 @@ const LATEST: &str = "LATEST";
 const AT_TIMESTAMP: &str = "AT_TIMESTAMP";
 const SHARD_END: &str = "SHARD_END";
 
-/// A checkpoint in KCL's words: the place, and the sub-sequence number.
+/// Returns a checkpoint in KCL's words: the place, and the sub-sequence number.
 pub(super) fn words(checkpoint: &LeaseCheckpoint) -> (&str, u64) {
     match checkpoint {
         LeaseCheckpoint::TrimHorizon => (TRIM_HORIZON, 0),
@@ -62,13 +62,13 @@ pub(super) fn words(checkpoint: &LeaseCheckpoint) -> (&str, u64) {
     }
 }
 
-/// The attributes of a checkpoint: the place, and the sub-sequence number.
+/// Returns the attributes of a checkpoint: the place, and the sub-sequence number.
 pub(super) fn checkpoint(checkpoint: &LeaseCheckpoint) -> (AttributeValue, AttributeValue) {
     let (place, sub_sequence_number) = words(checkpoint);
     (text(place), number(sub_sequence_number))
 }
 
-/// A set of shard ids; `None` for an empty one, which DynamoDB does not take.
+/// Returns a set of shard ids; `None` for an empty one, which DynamoDB does not take.
 pub(super) fn shards(ids: &[ShardId]) -> Option<AttributeValue> {
     let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
     (!ids.is_empty()).then_some(AttributeValue::Ss(ids))
@@ -102,7 +102,7 @@ impl LeaseRow {
             && self.mark == other.mark
     }
 
-    /// The row as it is created.
+    /// Returns the row as it is created.
     pub(super) fn encode(&self) -> Item {
         let mut item = encode(&self.lease);
         let mark = self.mark.as_ref();
@@ -117,7 +117,7 @@ impl LeaseRow {
     }
 }
 
-/// The row of a lease that is created.
+/// Returns the row of a lease that is created.
 pub(super) fn encode(lease: &Lease) -> Item {
     let (place, sub_sequence_number) = checkpoint(&lease.checkpoint);
     let mut item = Item::from([
@@ -208,7 +208,7 @@ fn place(item: &Item, name: &str, sub_name: &str) -> Option<LeaseCheckpoint> {
     })
 }
 
-/// The time that a lease begins at: a worker's, or that of a reader before.
+/// Returns the time that a lease begins at: a worker's, or that of a reader before.
 fn begun_at(item: &Item) -> Option<u64> {
     let ours = count(item, BEGUN_AT);
     ours.or_else(|| begun_at_millis(item.get(MARK)?))

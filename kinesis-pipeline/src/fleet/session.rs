@@ -185,7 +185,7 @@ impl Session<'_> {
         result
     }
 
-    /// The row after the change, which finds it with this counter or absent.
+    /// Returns the row after the change, which finds it with this counter or absent.
     fn wanted(&self, change: &Change, counter: Option<u64>) -> Option<LeaseRow> {
         let Kind::Save(place, notes) = &change.kind else {
             return None;
@@ -228,7 +228,7 @@ impl Session<'_> {
     }
 }
 
-/// A lease as far as a reader expects it: its counter.
+/// Returns a lease as far as a reader expects it: its counter.
 fn seen(lease_key: &str, counter: u64) -> Lease {
     // The place is not part of any condition.
     let mut lease = Lease::new(lease_key.into(), LeaseCheckpoint::TrimHorizon);

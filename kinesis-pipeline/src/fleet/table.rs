@@ -40,7 +40,7 @@ pub(super) struct LeaseTable<'a> {
 }
 
 impl LeaseTable<'_> {
-    /// All leases in the table; `None` if there is no table.
+    /// Returns all leases in the table; `None` if there is no table.
     pub(super) async fn scan(&self) -> Result<Option<Vec<LeaseRow>>, LeaseError> {
         match self.scan_segment(0, 1).await {
             Ok(rows) => Ok(Some(rows)),
@@ -49,7 +49,7 @@ impl LeaseTable<'_> {
         }
     }
 
-    /// The leases in one of so many segments of the table. Rows about something else are passed over.
+    /// Returns the leases in one of so many segments of the table. Rows about something else are passed over.
     pub(super) async fn scan_segment(
         &self,
         segment: u8,

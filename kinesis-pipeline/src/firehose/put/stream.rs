@@ -71,7 +71,7 @@ pub struct DeliveryStream<R> {
 }
 
 impl<R> DeliveryStream<R> {
-    /// A Firehose stream by its name: credentials and region come from the environment, as for every AWS tool.
+    /// Makes a Firehose stream by its name: credentials and region come from the environment, as for every AWS tool.
     ///
     /// It finds the credentials, within 5 seconds, but makes no call to Firehose. Cancel safe.
     ///
@@ -81,7 +81,7 @@ impl<R> DeliveryStream<R> {
         Self::connect_with(ConnectOptions::new(), name).await
     }
 
-    /// A Firehose stream by its name, reached as the options say.
+    /// Makes a Firehose stream by its name, reached as the options say.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -93,7 +93,7 @@ impl<R> DeliveryStream<R> {
         Ok(Self::with_client(Client::new(&config), name))
     }
 
-    /// A Firehose stream behind a client of yours, by its name. No call is made.
+    /// Makes a Firehose stream behind a client of yours, by its name. No call is made.
     ///
     /// The client's configuration is kept, except that retries are off and absent time-outs are set, as of
     /// [`AwsKinesis`](crate::service::aws::AwsKinesis).
@@ -116,7 +116,7 @@ impl<R> DeliveryStream<R> {
         }
     }
 
-    /// The same Firehose stream with other put options. Puts of the handle that is returned, and of its clones, share
+    /// Returns the same Firehose stream with other put options. Puts of the handle that is returned, and of its clones, share
     /// requests with each other, not with those of the handle before.
     ///
     /// # Errors
@@ -133,7 +133,7 @@ impl<R> DeliveryStream<R> {
         Ok(Self::over(self.stream, options, self.new_line))
     }
 
-    /// The same Firehose stream on another clock.
+    /// Returns the same Firehose stream on another clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.stream = self.stream.with_clock(clock);
@@ -148,7 +148,7 @@ impl<R> DeliveryStream<R> {
         self
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.stream.id().as_str()

@@ -39,7 +39,7 @@ pub struct FileDeadLetters {
 }
 
 impl FileDeadLetters {
-    /// A place in the file at this path. The file need not exist; its folder must.
+    /// Makes a place in the file at this path. The file need not exist; its folder must.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into().into(),
@@ -73,7 +73,7 @@ pub struct StreamDeadLetters {
 }
 
 impl StreamDeadLetters {
-    /// A place in this stream.
+    /// Makes a place in this stream.
     #[must_use]
     pub fn new<R>(stream: &KinesisStream<R>) -> Self {
         let service = stream.service().clone();

@@ -73,7 +73,7 @@ pub struct RedriveReport {
 type Numbered = (u64, DeadLetter);
 
 impl Redrive {
-    /// A redrive into this stream.
+    /// Makes a redrive into this stream.
     pub fn into_stream<R>(stream: &KinesisStream<R>) -> Self {
         Self {
             stream: stream.with_record_type(),
@@ -260,7 +260,7 @@ async fn put_all(
     Ok(count)
 }
 
-/// The record of a letter, with the number of its redrives.
+/// Returns the record of a letter, with the number of its redrives.
 fn record_of(letter: &DeadLetter) -> EncodedRecord {
     let mut user_record = EncodedRecord::new(letter.partition_key.clone(), letter.data.clone());
     user_record.explicit_hash_key = letter.explicit_hash_key;
@@ -370,7 +370,7 @@ impl<R: BufRead> LineReader<R> {
         (batch.letters, None)
     }
 
-    /// The next letter; empty lines are none.
+    /// Returns the next letter; empty lines are none.
     fn next_letter(&mut self) -> Result<Option<DeadLetter>, RedriveError> {
         loop {
             let number = self.number + 1;

@@ -85,7 +85,7 @@ pub enum RedriveError {
 }
 
 impl RedriveError {
-    /// The letter that the redrive ended at, counted from 1.
+    /// Returns the letter that the redrive ended at, counted from 1.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
         match self {

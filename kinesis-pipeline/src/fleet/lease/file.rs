@@ -80,7 +80,7 @@ struct Pending {
 }
 
 impl FileLeases {
-    /// A store in the file at this path. The file need not exist; its folder must.
+    /// Makes a store in the file at this path. The file need not exist; its folder must.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into().into(),

@@ -47,7 +47,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// The shard of a lease that is only renewed.
+    /// Returns the shard of a lease that is only renewed.
     pub(crate) fn renewed(&self) -> Option<&ShardId> {
         match self {
             Self::Renew(lease) => Some(&lease.shard_id),
@@ -198,7 +198,7 @@ impl<'a> Standings<'a> {
         self.count.div_ceil(workers).min(leases_max)
     }
 
-    /// A random lease of one of the workers that have most, if that has at least two more than this worker.
+    /// Returns a random lease of one of the workers that have most, if that has at least two more than this worker.
     fn to_steal(&self, held: usize, random: &mut fastrand::Rng) -> Option<&'a Lease> {
         let most = self.others.values().map(Vec::len).max()?;
         if most < held + 2 {

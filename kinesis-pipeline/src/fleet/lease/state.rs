@@ -9,13 +9,13 @@ use crate::shard::{HashKeyRange, Position, SequenceNumber, Shard, ShardId};
 pub struct WorkerId(Arc<str>);
 
 impl WorkerId {
-    /// An id that no other worker has.
+    /// Makes an id that no other worker has.
     #[must_use]
     pub fn unique() -> Self {
         Self(uuid::Uuid::new_v4().to_string().into())
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -68,7 +68,7 @@ pub enum LeaseCheckpoint {
 }
 
 impl LeaseCheckpoint {
-    /// The place behind this record.
+    /// Returns the place behind this record.
     #[must_use]
     pub fn after(position: &Position) -> Self {
         Self::After {
@@ -121,7 +121,7 @@ pub struct PendingCheckpoint {
 }
 
 impl PendingCheckpoint {
-    /// A prepared checkpoint.
+    /// Makes a prepared checkpoint.
     #[must_use]
     pub fn new(checkpoint: LeaseCheckpoint, state: Option<Bytes>) -> Self {
         Self { checkpoint, state }
@@ -163,7 +163,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A lease that nobody holds.
+    /// Makes a lease that nobody holds.
     #[must_use]
     pub fn new(shard_id: ShardId, checkpoint: LeaseCheckpoint) -> Self {
         Self {
@@ -182,7 +182,7 @@ impl Lease {
         }
     }
 
-    /// A lease of this shard that nobody holds.
+    /// Makes a lease of this shard that nobody holds.
     #[must_use]
     pub fn of_shard(shard: &Shard, checkpoint: LeaseCheckpoint) -> Self {
         Self {
@@ -192,7 +192,7 @@ impl Lease {
         }
     }
 
-    /// The worker that may checkpoint: the old owner during a hand-over, else the owner.
+    /// Returns the worker that may checkpoint: the old owner during a hand-over, else the owner.
     #[must_use]
     pub fn holder(&self) -> Option<&WorkerId> {
         self.checkpoint_owner.as_ref().or(self.owner.as_ref())

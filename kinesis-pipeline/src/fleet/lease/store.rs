@@ -67,7 +67,7 @@ pub struct LeaseStoreError {
 }
 
 impl LeaseStoreError {
-    /// An error of the store at this place.
+    /// Makes an error of the store at this place.
     pub fn new(place: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             place: place.into(),
@@ -76,7 +76,7 @@ impl LeaseStoreError {
         }
     }
 
-    /// The same error, of a kind that no later try can mend.
+    /// Returns the same error, of a kind that no later try can mend.
     #[must_use]
     pub fn not_retryable(mut self) -> Self {
         self.is_retryable = false;

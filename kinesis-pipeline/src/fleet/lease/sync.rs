@@ -47,7 +47,7 @@ impl<'a> Sync<'a> {
         !self.leases.iter().any(|lease| lease.checkpoint.has_begun())
     }
 
-    /// The leases that a fresh table lacks: of all open shards for `Latest`, else of the oldest shards. The leases of
+    /// Returns the leases that a fresh table lacks: of all open shards for `Latest`, else of the oldest shards. The leases of
     /// their children are made when they end.
     pub(crate) fn first_leases(&self, initial: Initial, now: SystemTime) -> Vec<Lease> {
         let index = self.index();
@@ -66,7 +66,7 @@ impl<'a> Sync<'a> {
             .collect()
     }
 
-    /// The leases that a table in use lacks, because their rows were deleted or never written.
+    /// Returns the leases that a table in use lacks, because their rows were deleted or never written.
     ///
     /// A shard begins at its oldest record once its parents are finished. A parent without a lease counts as finished
     /// if another child of it has begun: otherwise its own lease is made first.
@@ -124,7 +124,7 @@ impl<'a> Sync<'a> {
         )
     }
 
-    /// The finished leases that are of no more use: all children have begun, or the shard has expired.
+    /// Returns the finished leases that are of no more use: all children have begun, or the shard has expired.
     pub(crate) fn finished_leases(&self) -> Vec<Lease> {
         let index = self.index();
         let finished = self.leases.iter().filter(|lease| lease.is_finished());
@@ -134,7 +134,7 @@ impl<'a> Sync<'a> {
             .collect()
     }
 
-    /// The leases of a former stream of the same name: a sequence number of theirs is none of the shard's. Nothing if
+    /// Returns the leases of a former stream of the same name: a sequence number of theirs is none of the shard's. Nothing if
     /// there is no such lease.
     pub(crate) fn former_leases(&self) -> Vec<Lease> {
         let index = self.index();

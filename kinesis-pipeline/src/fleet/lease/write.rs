@@ -104,7 +104,7 @@ impl LeaseWrite {
         }
     }
 
-    /// The stored lease after the change, which it admits.
+    /// Returns the stored lease after the change, which it admits.
     #[must_use]
     pub fn changed(&self, mut lease: Lease) -> Lease {
         let counter = lease.counter.saturating_add(1);

@@ -63,7 +63,7 @@ impl Taken {
 }
 
 impl<R> Batch<R> {
-    /// A batch as a worker would give it out, for tests of your processor.
+    /// Makes a batch as a worker would give it out, for tests of your processor.
     #[must_use]
     pub fn new(records: Vec<Record<R>>) -> Self {
         Self {
@@ -99,12 +99,12 @@ impl<R> Batch<R> {
         std::mem::take(&mut self.undecodable.errors)
     }
 
-    /// The records that could be decoded.
+    /// Returns the records that could be decoded.
     pub fn iter(&self) -> std::slice::Iter<'_, Record<R>> {
         self.records.iter()
     }
 
-    /// The position of the last record, one that could not be decoded included: checkpoint it to finish the batch.
+    /// Returns the position of the last record, one that could not be decoded included: checkpoint it to finish the batch.
     #[must_use]
     pub fn last_position(&self) -> Option<&Position> {
         self.last.as_ref()
@@ -115,7 +115,7 @@ impl<R> IntoIterator for Batch<R> {
     type Item = Record<R>;
     type IntoIter = std::vec::IntoIter<Record<R>>;
 
-    /// The records that could be decoded.
+    /// Returns the records that could be decoded.
     fn into_iter(self) -> Self::IntoIter {
         self.records.into_iter()
     }
@@ -125,7 +125,7 @@ impl<'a, R> IntoIterator for &'a Batch<R> {
     type Item = &'a Record<R>;
     type IntoIter = std::slice::Iter<'a, Record<R>>;
 
-    /// The records that could be decoded.
+    /// Returns the records that could be decoded.
     fn into_iter(self) -> Self::IntoIter {
         self.records.iter()
     }

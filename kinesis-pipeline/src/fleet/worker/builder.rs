@@ -117,13 +117,13 @@ impl<R> WorkerBuilder<R> {
         }
     }
 
-    /// The store in which the workers share their leases. Required.
+    /// Sets the store in which the workers share their leases. Required.
     pub fn leases(mut self, store: impl LeaseStore) -> Self {
         self.store = Some(Arc::new(store));
         self
     }
 
-    /// The worker's id, unique in the fleet. A random one by default; a worker that is started again under the same
+    /// Sets the worker's id, unique in the fleet. A random one by default; a worker that is started again under the same
     /// id goes on with the leases that still bear it.
     pub fn id(mut self, id: impl Into<WorkerId>) -> Self {
         self.settings.me = id.into();
@@ -136,7 +136,7 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// The time without a renewal after which a worker counts as dead, at least 1 s. 10 s by default, as
+    /// Sets the time without a renewal after which a worker counts as dead, at least 1 s. 10 s by default, as
     /// `failoverTimeMillis` of [KCL](crate::guide::from_kcl): all workers of a fleet must have the same.
     pub fn failover(mut self, time: Duration) -> Self {
         self.settings.failover = time;
@@ -156,7 +156,7 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// The most leases that this worker holds. No limit by default.
+    /// Sets the largest number of leases that this worker holds. No limit by default.
     pub fn leases_max(mut self, leases: usize) -> Self {
         self.settings.leases_max = leases;
         self
@@ -175,13 +175,13 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// The most records of a batch. 1,000 by default.
+    /// Sets the largest number of records of a batch. 1,000 by default.
     pub fn batch_records_max(mut self, records: usize) -> Self {
         self.settings.batch.records_max = records;
         self
     }
 
-    /// The most bytes of a batch; the record that reaches the limit is the last. 4 MiB by default.
+    /// Sets the largest number of bytes of a batch; the record that reaches the limit is the last. 4 MiB by default.
     pub fn batch_bytes_max(mut self, bytes: usize) -> Self {
         self.settings.batch.bytes_max = bytes;
         self
@@ -267,7 +267,7 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// The memory that the records of one shard may take between the service and the processor, in bytes. 4 MiB by
+    /// Sets the memory that the records of one shard may take between the service and the processor, in bytes. 4 MiB by
     /// default.
     pub fn prefetch_bytes_max(mut self, bytes: usize) -> Self {
         self.settings.reader.prefetch_bytes_max = bytes;

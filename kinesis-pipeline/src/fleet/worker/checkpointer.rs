@@ -92,13 +92,13 @@ impl Checkpointer {
         }
     }
 
-    /// The shard.
+    /// Returns the shard.
     #[must_use]
     pub fn shard_id(&self) -> &ShardId {
         &self.token.shard_id
     }
 
-    /// The fencing token of this worker's lease.
+    /// Returns the fencing token of this worker's lease.
     #[must_use]
     pub fn token(&self) -> &FencingToken {
         &self.token

@@ -48,7 +48,7 @@ use crate::stream::KinesisStream;
 
 /// A fleet.
 impl<R> KinesisStream<R> {
-    /// A worker to be set up: one of any number that share the stream's shards under this application name.
+    /// Returns a worker to be set up: one of any number that share the stream's shards under this application name.
     pub fn worker(&self, app: impl Into<std::sync::Arc<str>>) -> WorkerBuilder<R> {
         WorkerBuilder::new(self.target.clone(), app.into())
     }

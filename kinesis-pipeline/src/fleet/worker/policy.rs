@@ -79,7 +79,7 @@ impl ErrorPolicy {
         self
     }
 
-    /// The longest pause between two tries. 30 s by default.
+    /// Sets the longest pause between two tries. 30 s by default.
     pub fn pause_max(mut self, pause: Duration) -> Self {
         self.pause_max = pause;
         self

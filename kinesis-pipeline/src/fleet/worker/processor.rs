@@ -58,7 +58,7 @@ pub struct BadRecord {
 }
 
 impl BadRecord {
-    /// A record that failed for this reason.
+    /// Makes a record that failed for this reason.
     #[must_use]
     pub fn new(position: Position, error: impl Into<BoxError>) -> Self {
         let error = error.into();
@@ -67,20 +67,20 @@ impl BadRecord {
 }
 
 impl ProcessorError {
-    /// An [`Unavailable`](Self::Unavailable).
+    /// Makes an [`Unavailable`](Self::Unavailable).
     #[must_use]
     pub fn unavailable(source: impl Into<BoxError>) -> Self {
         let source = source.into();
         Self::Unavailable { source }
     }
 
-    /// A [`BadRecords`](Self::BadRecords).
+    /// Makes a [`BadRecords`](Self::BadRecords).
     #[must_use]
     pub fn bad_records(records: Vec<BadRecord>) -> Self {
         Self::BadRecords { records }
     }
 
-    /// A [`LeaseLost`](Self::LeaseLost).
+    /// Makes a [`LeaseLost`](Self::LeaseLost).
     #[must_use]
     pub fn lease_lost(source: impl Into<BoxError>) -> Self {
         let source = source.into();

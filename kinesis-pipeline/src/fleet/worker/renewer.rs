@@ -164,7 +164,7 @@ impl LeaseRenewer {
         now + interval.max(self.settings.call_max())
     }
 
-    /// The newest place that is finished and not saved.
+    /// Returns the newest place that is finished and not saved.
     fn unsaved(&self) -> Option<LeaseCheckpoint> {
         let unsaved = self.progress.take_unsaved().pop()?;
         let CheckpointPlace::After {

@@ -54,7 +54,7 @@ impl Settings {
         }
     }
 
-    /// The limits of batches as they are read: lanes wait for more records themselves.
+    /// Returns the limits of batches as they are read: lanes wait for more records themselves.
     pub(super) fn gather_limits(&self) -> BatchLimits {
         let wait_max = if self.lanes == 1 {
             self.batch.wait_max

@@ -149,7 +149,7 @@ pub struct WorkerReport {
 }
 
 impl<R: KinesisRecord + Send> Worker<R> {
-    /// A handle that stops the worker and shows how it is.
+    /// Returns a handle that stops the worker and shows how it is.
     #[must_use]
     pub fn handle(&self) -> WorkerHandle {
         WorkerHandle {
@@ -170,26 +170,26 @@ impl<R: KinesisRecord + Send> Worker<R> {
         self.concurrency() > 1
     }
 
-    /// The number of processors at work on one shard: see
+    /// Returns the number of processors at work on one shard: see
     /// [`concurrency`](super::WorkerBuilder::concurrency).
     #[must_use]
     pub fn concurrency(&self) -> usize {
         self.settings.lanes
     }
 
-    /// The worker's id.
+    /// Returns the worker's id.
     #[must_use]
     pub fn id(&self) -> &WorkerId {
         &self.settings.me
     }
 
-    /// The application's name.
+    /// Returns the application's name.
     #[must_use]
     pub fn app(&self) -> &str {
         &self.settings.app
     }
 
-    /// The stream.
+    /// Returns the stream.
     #[must_use]
     pub fn stream(&self) -> &StreamId {
         &self.target.stream

@@ -53,7 +53,7 @@ impl Following {
         self.lead = lead;
     }
 
-    /// The leases as they were listed, with those that were found since in their place.
+    /// Returns the leases as they were listed, with those that were found since in their place.
     fn with(&self, found: Vec<Lease>) -> Vec<Lease> {
         let mut leases = self.leases.clone();
         leases.retain(|lease| found.iter().all(|new| new.shard_id != lease.shard_id));
@@ -111,7 +111,7 @@ where
         Some(self.next_look())
     }
 
-    /// The time until the next look, if nothing is under way.
+    /// Returns the time until the next look, if nothing is under way.
     pub(super) fn next_look(&self) -> Duration {
         match self.following.lead {
             FleetLead::Leader => self.settings.round_interval() / LOOKS,

@@ -96,7 +96,7 @@ pub enum WorkerEvent {
 }
 
 impl WorkerEvent {
-    /// The shard that the event is about; `None` if it is about the worker.
+    /// Returns the shard that the event is about; `None` if it is about the worker.
     #[must_use]
     pub fn shard_id(&self) -> Option<&ShardId> {
         match self {
@@ -136,7 +136,7 @@ impl WorkerEvents {
         Self(Box::pin(events.fuse()))
     }
 
-    /// The events of a worker that has ended: none.
+    /// Returns the events of a worker that has ended: none.
     pub(super) fn none() -> Self {
         Self(Box::pin(stream::empty()))
     }

@@ -75,13 +75,13 @@ impl WorkerHealth {
         self.phase == WorkerPhase::Working
     }
 
-    /// The lag of the shard that is farthest behind, of those that this worker reads; `None` if no lag is known.
+    /// Returns the lag of the shard that is farthest behind, of those that this worker reads; `None` if no lag is known.
     #[must_use]
     pub fn lag_max(&self) -> Option<Duration> {
         self.shards.values().filter_map(|shard| shard.lag).max()
     }
 
-    /// The number of workers that the fleet should have: one for each `shards_per_worker` open shards, and one more
+    /// Returns the number of workers that the fleet should have: one for each `shards_per_worker` open shards, and one more
     /// than now while a shard of this worker is more than `lag_max` behind. At least 1, at most one for each shard.
     #[must_use]
     pub fn desired_workers(&self, shards_per_worker: usize, lag_max: Duration) -> usize {

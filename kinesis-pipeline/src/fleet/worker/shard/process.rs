@@ -53,7 +53,7 @@ impl Work {
         }
     }
 
-    /// A batch whose records have these steps of the watermark.
+    /// Makes a batch whose records have these steps of the watermark.
     pub(super) fn with_steps(raw: RawBatch, steps: Vec<Ordinal>) -> Self {
         Self {
             steps: Some(steps),
