@@ -13,7 +13,7 @@ use crate::{
     shard::{HashKey, Position},
 };
 
-/// A record that could not be processed, as it was, and why.
+/// A record that could not be processed, unchanged, with the error.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct DeadLetter {

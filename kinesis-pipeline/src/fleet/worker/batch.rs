@@ -29,7 +29,8 @@ pub(super) struct Undecodable {
     taken: Taken,
 }
 
-/// Whether the processor has taken the records of a batch that could not be decoded.
+/// A flag: whether the processor has taken the records of a batch that could not be decoded. The worker reads it after the
+/// processor's call has returned, which orders the two, so the accesses are relaxed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Taken(Option<Arc<AtomicBool>>);
 
@@ -39,7 +40,7 @@ impl Undecodable {
         self.errors.push(error);
     }
 
-    /// Records that have had their fate, whether the processor takes them or not.
+    /// Adds records that the error policy has decided about, whether the processor takes them or not.
     pub(super) fn push_passed(&mut self, error: GetError) {
         self.errors.push(error);
     }
@@ -48,14 +49,14 @@ impl Undecodable {
         self.errors.is_empty()
     }
 
-    /// Tells later whether the processor has taken them.
+    /// Returns the flag that is set when the processor takes them.
     pub(super) fn taken(&self) -> Taken {
         self.taken.clone()
     }
 }
 
 impl Taken {
-    /// Whether records are left that the processor would have had to take.
+    /// Whether the processor has left records that it should have taken.
     pub(super) fn is_missing(&self) -> bool {
         let taken = self.0.as_ref();
         taken.is_some_and(|taken| !taken.load(Ordering::Relaxed))

@@ -13,8 +13,8 @@ use crate::{
     shard::{Position, ShardId},
 };
 
-/// Proof of a lease for stores of your own: a store that refuses a smaller counter than it has seen for the shard
-/// refuses what a worker writes that has lost its lease.
+/// A fencing token, the proof of a lease for stores of your own. If a store refuses a counter that is smaller than the
+/// largest it has seen for the shard, it refuses the writes of a worker that has lost its lease.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct FencingToken {
@@ -28,7 +28,7 @@ pub struct FencingToken {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointerError {
-    /// Another worker has the lease; it goes on at the last checkpoint.
+    /// Another worker has the lease, and continues at the last checkpoint.
     #[error("the lease of {shard} is lost: no checkpoint is possible")]
     #[non_exhaustive]
     LeaseLost {
@@ -62,9 +62,9 @@ pub enum CheckpointerError {
     },
 }
 
-/// Notes how far a shard is finished. Cheap to clone; clones may outlive the call that they were given to.
+/// A handle that saves checkpoints of a shard. Cheap to clone; clones may outlive the call that they were given to.
 ///
-/// Writes wait for the store: a store that is down for a while holds them up, and a lost lease ends them.
+/// Writes wait for the store: while a store is down they are retried, and a lost lease ends them.
 #[derive(Clone)]
 pub struct Checkpointer {
     token: FencingToken,
@@ -104,13 +104,13 @@ impl Checkpointer {
         &self.token
     }
 
-    /// Whether the lease is held now, by this worker's clock. What is told may be over at the next moment.
+    /// Whether the lease is held now, by this worker's clock. It may be lost at the next moment.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.hold.is_valid(self.now())
     }
 
-    /// Notes that this record is finished, and all before it in the shard. Removes a prepared checkpoint.
+    /// Saves that this record is finished, and all before it in the shard. Removes a prepared checkpoint.
     ///
     /// # Errors
     /// [`CheckpointerError`]. Dropping the call half way leaves the old or the new checkpoint.
@@ -120,8 +120,8 @@ impl Checkpointer {
             .await
     }
 
-    /// Notes, before it is done, what is about to be finished, with bytes of yours. The worker that goes on after a
-    /// crash gets both in [`ShardStart::pending`](super::ShardStart::pending); the next checkpoint removes them.
+    /// Prepares a checkpoint: saves a position before its work is done, with bytes of yours. The worker that continues after
+    /// a crash gets both in [`ShardStart::pending`](super::ShardStart::pending); the next checkpoint removes them.
     ///
     /// # Errors
     /// [`CheckpointerError`].

@@ -20,8 +20,8 @@ use crate::{
     target::Target,
 };
 
-/// One worker's view of the fleet: looks at the leases in rounds, takes its share, and runs a renewer and a consumer
-/// for each lease that it holds.
+/// The coordinator of one worker: it lists the leases in rounds, takes its share, and runs a renewer and a consumer for
+/// each lease that it holds.
 pub(in crate::fleet::worker) struct LeaseCoordinator<F> {
     pub(in crate::fleet::worker) target: Target,
     pub(in crate::fleet::worker) store: Arc<dyn LeaseStore>,
@@ -30,7 +30,7 @@ pub(in crate::fleet::worker) struct LeaseCoordinator<F> {
     pub(in crate::fleet::worker) consumer_arn: Option<Arc<str>>,
     pub(in crate::fleet::worker) stop: watch::Receiver<bool>,
     pub(in crate::fleet::worker) observer: Observer,
-    /// Tells the consumers to leave their shards.
+    /// The signal for the consumers to leave their shards.
     pub(in crate::fleet::worker) leave: watch::Sender<bool>,
     pub(in crate::fleet::worker) sightings: Sightings,
     pub(in crate::fleet::worker) holes: HoleWatch,
@@ -47,7 +47,7 @@ enum Event {
     Round,
 }
 
-/// A list of the stream's shards, and when it was asked for.
+/// A list of the stream's shards, with the time at which it was asked for.
 pub(in crate::fleet::worker) struct ShardList {
     pub(super) shards: Vec<Shard>,
     pub(super) asked_at: Instant,
@@ -133,7 +133,7 @@ where
         }
     }
 
-    /// Waits until all consumers have left their shards, for so long at most.
+    /// Waits until all consumers have left their shards, at most for `stop_max`.
     async fn leave_all(&mut self) -> WorkerReport {
         let mut report = WorkerReport::default();
         let deadline = self.target.clock.instant() + self.settings.stop_max;
@@ -157,7 +157,7 @@ where
     }
 }
 
-/// The event of the end of the work on a shard. A failure is told by the end of the worker.
+/// Returns the event for the end of the work on a shard. A failure has none: it ends the worker.
 fn event_of(shard_id: &ShardId, outcome: &Outcome) -> Option<WorkerEvent> {
     let shard_id = shard_id.clone();
     match outcome {

@@ -1,8 +1,8 @@
 //! One worker's view of the fleet.
 //!
 //! - `coordinator`: the driver: rounds, and tasks that end.
-//! - `round`: a look at the leases, and what the plan says.
-//! - `sync`: leases that are missing, and leases of no more use.
+//! - `round`: one round: list the leases, plan, act.
+//! - `sync`: missing leases are made, useless ones removed.
 //! - `write`: writes of leases that this worker does not hold.
 //! - `follow`: work under a KCL 3 leader.
 //! - `begin`: the tasks of a lease: its renewer and its consumer.

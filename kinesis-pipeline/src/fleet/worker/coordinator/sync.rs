@@ -13,12 +13,12 @@ use crate::{
     shard::ShardId,
 };
 
-/// A list of shards that is older is read again before it decides about a lease that is not in it.
+/// The largest age of a list of shards that decides about a lease whose shard is not in it.
 const SHARDS_AGE_MAX: Duration = Duration::from_mins(1);
 
 /// The shards beside the leases.
 impl<F> LeaseCoordinator<F> {
-    /// Makes leases that are missing and deletes those that are of no more use.
+    /// Makes missing leases and deletes useless ones.
     pub(super) async fn sync(&mut self, leases: &mut Vec<Lease>) -> Result<(), WorkerError> {
         let is_fresh = Sync::new(&[], leases).is_fresh();
         // A lease with an owner may be one of many whose rows were deleted: their holders make them again.
@@ -60,7 +60,7 @@ impl<F> LeaseCoordinator<F> {
         Ok(())
     }
 
-    /// Whether a lease hangs on a shard that this worker's list does not know yet.
+    /// Whether a lease depends on a shard that this worker's list does not have yet.
     fn lacks_shards(&self, leases: &[Lease]) -> bool {
         let known = self.shards.as_ref();
         let is_known = |id: &ShardId| {
@@ -78,7 +78,7 @@ impl<F> LeaseCoordinator<F> {
         hangs || (is_old && leases.iter().any(Lease::is_finished))
     }
 
-    /// Returns whether the shards were listed.
+    /// Lists the shards. Returns whether that succeeded.
     async fn list_shards(&mut self) -> Result<bool, WorkerError> {
         let asked_at = self.target.clock.instant();
         match list_shards(&self.target).await {
@@ -103,7 +103,7 @@ impl<F> LeaseCoordinator<F> {
         least.is_none_or(|least| self.settings.me <= *least)
     }
 
-    /// Leases that must wait for the lease of a parent, as far as the list of shards tells.
+    /// Returns leases that must wait for the lease of a parent, by the list of shards.
     pub(super) fn orphans(&self, leases: &[Lease]) -> HashSet<ShardId> {
         let list = self.shards.as_ref();
         list.map_or_else(HashSet::new, |list| {

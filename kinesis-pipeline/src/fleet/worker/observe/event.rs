@@ -10,7 +10,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::shard::ShardId;
 
-/// A change that a worker went through.
+/// An event of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WorkerEvent {
@@ -40,14 +40,13 @@ pub enum WorkerEvent {
         /// The shard.
         shard_id: ShardId,
     },
-    /// All of the shard is finished.
+    /// The whole shard is finished.
     #[non_exhaustive]
     ShardEnded {
         /// The shard.
         shard_id: ShardId,
     },
-    /// The processor failed on a batch, which is tried again or has its fate by the
-    /// [policy](crate::WorkerBuilder::on_error).
+    /// The processor failed on a batch. The [policy](crate::WorkerBuilder::on_error) decides what follows.
     #[non_exhaustive]
     ProcessorFailed {
         /// The shard.

@@ -26,7 +26,7 @@ use crate::{
 /// The events that are kept for a receiver that lags: as many as a worker of a thousand shards has at its start.
 const EVENTS_MAX: usize = 1_024;
 
-/// The notes about one worker, for those that look at it from outside. Cheap to clone.
+/// The noted facts about one worker. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::fleet::worker) struct Observer(Arc<Inner>);
 
@@ -35,7 +35,7 @@ struct Inner {
     stalled_after: Duration,
     metrics: WorkerMetrics,
     events: broadcast::Sender<WorkerEvent>,
-    /// Locked for the length of a note or a copy only.
+    /// The notes. The lock is held for one note or copy only.
     notes: Mutex<Notes>,
 }
 
@@ -64,7 +64,7 @@ struct ShardNotes {
     checkpoint_at: Option<Instant>,
 }
 
-/// A batch at work. Dropped without [`finish`](Self::finish), it was left.
+/// A batch at work. If it is dropped without [`finish`](Self::finish), it was not finished.
 pub(in crate::fleet::worker) struct BatchAtWork {
     observer: Observer,
     shard_id: ShardId,
@@ -72,7 +72,7 @@ pub(in crate::fleet::worker) struct BatchAtWork {
     begun: Instant,
 }
 
-/// The end of a worker, noted when this is dropped.
+/// A guard that notes the end of a worker when it is dropped.
 pub(in crate::fleet::worker) struct RunGuard(Observer);
 
 impl Observer {
@@ -96,7 +96,7 @@ impl Observer {
     }
 
     pub(in crate::fleet::worker) fn events(&self) -> WorkerEvents {
-        // Under the lock of the last event: a receiver sees it, or knows that it was sent.
+        // Under the lock under which the last event is sent: a receiver either gets it, or sees here that it was sent.
         let notes = self.lock();
         match notes.phase {
             WorkerPhase::Stopped => WorkerEvents::none(),
@@ -119,12 +119,12 @@ impl Observer {
         }
     }
 
-    /// The worker begins to run, or to stop.
+    /// Notes that the worker begins to run, or to stop.
     pub(in crate::fleet::worker) fn on_phase(&self, phase: WorkerPhase) {
         self.lock().phase = phase;
     }
 
-    /// The leases were listed.
+    /// Notes a list of the leases.
     pub(in crate::fleet::worker) fn on_listed(&self, leases: &[Lease]) {
         let open = leases.iter().filter(|lease| !lease.is_finished());
         let owners = open.clone().filter_map(|lease| lease.owner.as_ref());
@@ -140,7 +140,7 @@ impl Observer {
         }
     }
 
-    /// A lease was taken.
+    /// Notes a taken lease.
     pub(in crate::fleet::worker) fn on_acquired(
         &self,
         lease: &Lease,
@@ -167,7 +167,7 @@ impl Observer {
         });
     }
 
-    /// The work on a shard has ended, as the event tells; `None` if it ended without an outcome.
+    /// Notes the end of the work on a shard, with its event; `None` if it ended without an outcome.
     pub(in crate::fleet::worker) fn on_left(&self, shard_id: &ShardId, event: Option<WorkerEvent>) {
         match event {
             Some(WorkerEvent::Lost { .. }) => self.0.metrics.lost.add(1),
@@ -182,12 +182,12 @@ impl Observer {
         }
     }
 
-    /// The shard is read by this reader from now on.
+    /// Notes the reader of a shard.
     pub(in crate::fleet::worker) fn on_reader(&self, shard_id: &ShardId, gauge: ReaderGauge) {
         self.update(shard_id, |shard, _| shard.reader = Some(gauge));
     }
 
-    /// A batch is given to the processor.
+    /// Notes a batch that is given to the processor.
     pub(in crate::fleet::worker) fn on_batch(
         &self,
         shard_id: &ShardId,
@@ -211,7 +211,7 @@ impl Observer {
         }
     }
 
-    /// The processor failed on a batch, so often by now.
+    /// Notes the `failures`th failure of the processor on a batch.
     pub(in crate::fleet::worker) fn on_failure(
         &self,
         shard_id: &ShardId,
@@ -242,7 +242,7 @@ impl Observer {
         });
     }
 
-    /// A write of a held lease failed.
+    /// Notes a failed write of a held lease.
     pub(in crate::fleet::worker) fn on_write_failed(
         &self,
         shard_id: &ShardId,
@@ -255,7 +255,7 @@ impl Observer {
         });
     }
 
-    /// A held lease was written, and whether its time had run out before.
+    /// Notes a write of a held lease, and whether the lease had expired before.
     pub(in crate::fleet::worker) fn on_written(&self, lease: &Lease, was_late: bool) {
         if was_late {
             self.0.metrics.late_renewals.add(1);
@@ -269,7 +269,7 @@ impl Observer {
         });
     }
 
-    /// The worker has ended.
+    /// Notes the end of the worker.
     pub(in crate::fleet::worker) fn on_stopped(&self, error: Option<String>) {
         let mut notes = self.lock();
         if notes.phase != WorkerPhase::Stopped {
@@ -294,7 +294,7 @@ impl Observer {
     }
 
     fn send(&self, event: WorkerEvent) {
-        // Without receivers there is no one to miss it.
+        // The error means that there are no receivers.
         let _ = self.0.events.send(event);
     }
 
@@ -326,7 +326,7 @@ impl ShardNotes {
 }
 
 impl BatchAtWork {
-    /// The batch of so many records is finished.
+    /// Notes that the batch of `records` records is finished.
     pub(in crate::fleet::worker) fn finish(self, records: usize) {
         let time = self.observer.now().duration_since(self.begun);
         self.observer.0.metrics.on_batch(records, time);

@@ -1,4 +1,4 @@
-//! The decoding of a batch, and the fate of records that cannot be decoded.
+//! The decoding of a batch, and the handling of records that cannot be decoded.
 
 use std::ops::Range;
 
@@ -25,7 +25,7 @@ struct UndecodableLeft {
 }
 
 impl Work {
-    /// The processor is done with a part, but for the records that could not be decoded: it gets only those again.
+    /// Notes that the processor has processed a part except the records that could not be decoded: it gets only those again.
     pub(super) fn leave_undecodable(&mut self, part: &Range<usize>) -> BoxError {
         let left = self.undecodable.range(part.clone());
         let first = *left.clone().next().unwrap_or(&part.start);
@@ -46,7 +46,7 @@ where
     R: KinesisRecord + Send,
     P: Processor<Record = R>,
 {
-    /// Decodes a part of a batch. What cannot be decoded has its fate with the first try.
+    /// Decodes a part of a batch. The policy decides about records that cannot be decoded at the first try.
     pub(super) async fn decode(
         &mut self,
         work: &mut Work,
