@@ -49,7 +49,7 @@ pub(crate) fn expand(record: &Record<'_>) -> TokenStream {
     }
 }
 
-/// An implementation for a type with mistakes: without it, every use of the type would be one more error.
+/// Returns an implementation for a type with mistakes: without it, every use of the type would be one more error.
 pub(crate) fn stand_in(item: &syn::DeriveInput, crate_path: &Path) -> TokenStream {
     let private = private(crate_path);
     let ident = &item.ident;
@@ -156,7 +156,7 @@ fn direction(direction: Direction) -> Ident {
     Ident::new(name, Span::call_site())
 }
 
-/// The bodies of `encode` and `decode`.
+/// Returns the bodies of `encode` and `decode`.
 fn codec(record: &Record<'_>, private: &TokenStream) -> (TokenStream, TokenStream) {
     let (mut encode, mut decode) = match &record.codec {
         Codec::Serde(name) => {
@@ -179,7 +179,7 @@ fn codec(record: &Record<'_>, private: &TokenStream) -> (TokenStream, TokenStrea
     (encode, decode)
 }
 
-/// The trait that stands for all that serde must do: what it lacks is then one error.
+/// Returns the trait that stands for all that serde must do: what it lacks is then one error.
 fn serde_trait(direction: Direction, private: &TokenStream) -> TokenStream {
     match direction {
         Direction::Both => quote!(#private::SerdeRecord),

@@ -58,7 +58,7 @@ pub(crate) struct Field<'a> {
 }
 
 impl Field<'_> {
-    /// The field's name in errors.
+    /// Returns the field's name in errors.
     pub(crate) fn label(&self) -> String {
         match &self.member {
             Member::Named(name) => {

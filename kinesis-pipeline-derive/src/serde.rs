@@ -33,7 +33,7 @@ pub(crate) fn writes_otherwise(attributes: &[Attribute]) -> bool {
         .any(|entry| otherwise.contains(&entry.name.as_str()))
 }
 
-/// The name that serde gives the field, if it gives one.
+/// Returns the name that serde gives the field, if it gives one.
 pub(crate) fn renamed(attributes: &[Attribute]) -> Option<String> {
     entries(attributes)
         .into_iter()

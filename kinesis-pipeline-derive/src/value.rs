@@ -22,7 +22,7 @@ pub(crate) fn none(meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
     })
 }
 
-/// A text that is not empty.
+/// Returns a text that is not empty.
 pub(crate) fn text(meta: &ParseNestedMeta<'_>) -> syn::Result<LitStr> {
     let name = name(meta);
     let wanted = format!("`{name}` is a text: write `{name} = \"...\"`");
@@ -39,7 +39,7 @@ pub(crate) fn text(meta: &ParseNestedMeta<'_>) -> syn::Result<LitStr> {
     Ok(text)
 }
 
-/// The path of a function.
+/// Returns the path of a function.
 pub(crate) fn function(meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {
     let name = name(meta);
     path(
@@ -48,7 +48,7 @@ pub(crate) fn function(meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {
     )
 }
 
-/// The path of the function that computes a type's key.
+/// Returns the path of the function that computes a type's key.
 pub(crate) fn key_function(meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {
     path(
         meta,
@@ -56,7 +56,7 @@ pub(crate) fn key_function(meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {
     )
 }
 
-/// The path of the crate, with quotes, as serde has it, or without.
+/// Returns the path of the crate, with quotes, as serde has it, or without.
 pub(crate) fn crate_path(meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {
     let wanted =
         "`crate` is the path of kinesis-pipeline: write `crate = path::to::kinesis_pipeline`";
@@ -146,7 +146,7 @@ fn after_equals<'a>(meta: &ParseNestedMeta<'a>, wanted: &str) -> syn::Result<Par
     meta.value().map_err(|_| meta.error(wanted))
 }
 
-/// The name of the setting; a path as it was written.
+/// Returns the name of the setting; a path as it was written.
 pub(crate) fn name(meta: &ParseNestedMeta<'_>) -> String {
     let words = meta.path.segments.iter().map(|word| word.ident.to_string());
     words.collect::<Vec<_>>().join("::")

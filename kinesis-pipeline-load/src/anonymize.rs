@@ -50,7 +50,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use kinesis_pipeline::record::row::Seed;
 use sha2::Sha256;
 
-/// The keyed hash of a text.
+/// Returns the keyed hash of a text.
 fn digest(text: &str, seed: &Seed, block: u64) -> [u8; 32] {
     // HMAC takes keys of every length: the error is one of other keyed hashes.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(seed.as_bytes()) else {

@@ -33,7 +33,7 @@ impl Input {
         Self(vec![InputFile::Stdin])
     }
 
-    /// A reader, under this name in messages.
+    /// Makes a reader, under this name in messages.
     pub fn reader(name: impl Into<String>, reader: impl Read + Send + 'static) -> Self {
         Self(vec![InputFile::Reader(name.into(), Box::new(reader))])
     }
@@ -77,7 +77,7 @@ impl From<Box<dyn Read + Send>> for Input {
 }
 
 impl InputFile {
-    /// The table's name in messages.
+    /// Returns the table's name in messages.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Path(path) => path.display().to_string(),

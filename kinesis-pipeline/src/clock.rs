@@ -1,4 +1,4 @@
-//! The one place that reads a clock.
+//! The clock of the library, and the only code that reads one.
 
 use std::{
     sync::{
@@ -10,15 +10,14 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The most readings of the system's clock until it has moved, when [`Clock::of_runtime`] looks whether tokio's moves
-/// with it. One or two are enough where the clock counts nanoseconds.
+/// The largest number of readings of the system's clock until it has moved, in [`Clock::of_runtime`]'s check of whether
+/// tokio's clock moves with it. One or two are enough where the clock counts nanoseconds.
 const READINGS_MAX: u32 = 10_000;
 
-/// Tells the time to everything in this crate.
+/// The source of wall-clock time for everything in this crate: arrival times, `_meta` timestamps, retention.
 ///
-/// Waiting always goes through tokio's timers, so a test that pauses tokio's clock pauses the pipelines too.
-/// Wall-clock time (arrival times, `_meta` timestamps, retention) comes from here: by default from the system, or in a
-/// test that has paused tokio's clock from that, as [`Clock::of_runtime`] finds out.
+/// By default it is the system's clock. In a test that has paused tokio's clock, it moves with that clock:
+/// [`Clock::of_runtime`] finds out. Waits always use tokio's timers, so such a test pauses the pipelines too.
 ///
 /// # Examples
 ///
@@ -160,8 +159,8 @@ fn system_monotonic() -> std::time::Instant {
     std::time::Instant::now()
 }
 
-/// Whether tokio's clock stands still here. Tokio does not tell, but a clock that is not paused moves exactly as the
-/// system's monotonic clock does. So one that has the same time before and after the system's moved is paused.
+/// Whether tokio's clock is paused here. Tokio does not say so. But a clock that is not paused moves exactly with the
+/// system's monotonic clock, so one that shows the same time before and after the system's has moved is paused.
 pub(crate) fn is_paused() -> bool {
     let before = monotonic();
     let first = system_monotonic();

@@ -1,4 +1,4 @@
-//! MD5 of several texts at once.
+//! MD5 of several texts at once (SIMD).
 //!
 //! A text's MD5 is one long chain of steps that each wait for the one before. Eight texts side by side keep the processor
 //! busy: they take less than a third of the time, short or long, and with AVX-512 half of that again. What the processor has
@@ -20,7 +20,8 @@ use self::sines::SINES;
 
 /// The number of texts that are hashed side by side, one per SIMD lane.
 pub(crate) const LANES: usize = 8;
-/// Fewer are faster one by one; without optimisation, any number is.
+/// The smallest number of texts that is hashed side by side. Fewer are faster one by one, and in builds without
+/// optimisation any number is.
 const LANES_MIN: usize = if cfg!(debug_assertions) {
     usize::MAX
 } else {
@@ -62,7 +63,7 @@ fn alone(text: &[u8]) -> Digest {
 
 fn compress_each(state: &mut [u32; 4], blocks: &[Block]) {
     for block in blocks {
-        // The compiler moves what it knows to be constant to the end of a sum.
+        // `black_box`, since the compiler moves known constants to the end of a sum, where they wait for the step before.
         let sines = black_box(&SINES);
         let (words, _) = block.as_chunks::<4>();
         let words = std::array::from_fn(|word| u32::from_le_bytes(words[word]));

@@ -61,6 +61,7 @@
 //! | [producing at full speed](guide::producing) | [IAM policies](guide::iam) | [KPL](guide::from_kpl) |
 //! | [reading and checkpoints](guide::reading) | [cost](guide::cost) | [KCL](guide::from_kcl) |
 //! | [errors and dead letters](guide::errors) | [operating: what to watch](guide::operating) | [words](guide::words) |
+//! | [duplicates](guide::duplicates) | [memory: all bounds](guide::memory) | |
 //! | [testing](guide::testing) | [resharding](guide::resharding) | |
 //!
 //! # Where to read on

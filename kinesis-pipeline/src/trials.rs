@@ -1,6 +1,6 @@
-//! How long tests with random inputs search.
+//! The number of seeds that tests with random inputs try.
 
-/// Returns how many seeds a test tries: `few`, or as many times more as `KINESIS_PIPELINE_SEEDS` says.
+/// Returns the number of seeds of a test: `few`, times `KINESIS_PIPELINE_SEEDS`.
 pub(crate) fn seeds(few: u64) -> u64 {
     let times = std::env::var("KINESIS_PIPELINE_SEEDS").ok();
     few * times.map_or(1, |times| times.parse().expect("a number"))

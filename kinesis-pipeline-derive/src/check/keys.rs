@@ -45,7 +45,7 @@ pub(super) fn explicit_hash_keys<'a>(
     )
 }
 
-/// The first marked field of every variant that has one; further marks are mistakes.
+/// Returns the first marked field of every variant that has one; further marks are mistakes.
 fn marked<'a>(
     input: &Input<'a>,
     mark: impl Fn(&Field<'a>) -> Option<Span>,

@@ -9,7 +9,7 @@ use syn::parse_quote;
 
 use crate::{input::Input, mistakes::Mistakes, record::Record};
 
-/// The record that the settings describe, or `None` where a part is missing. Mistakes tell what is wrong.
+/// Returns the record that the settings describe, or `None` where a part is missing. Mistakes tell what is wrong.
 pub(crate) fn check<'a>(input: &Input<'a>, mistakes: &mut Mistakes) -> Option<Record<'a>> {
     let direction = direction::check(input, mistakes);
     let codec = codec::check(input, direction, mistakes);

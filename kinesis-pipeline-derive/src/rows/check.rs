@@ -23,7 +23,7 @@ fn first_setting(input: &Input<'_>) -> Option<Span> {
     input.settings.rows.first.or_else(|| fields.next())
 }
 
-/// The row model that the settings describe, or `None` where the type is none or has mistakes.
+/// Returns the row model that the settings describe, or `None` where the type is none or has mistakes.
 pub(crate) fn check<'a>(input: &'a Input<'a>, mistakes: &mut Mistakes) -> Option<Model<'a>> {
     let first = first_setting(input)?;
     let body = body(first, input, mistakes)?;
@@ -67,7 +67,7 @@ fn consequence(drop: Option<&Setting<()>>, fail: Option<&Setting<()>>) -> &'stat
     }
 }
 
-/// The fields of the struct.
+/// Returns the fields of the struct.
 fn body<'a>(first: Span, input: &'a Input<'a>, mistakes: &mut Mistakes) -> Option<&'a [Field<'a>]> {
     let (Data::Struct(_), [body]) = (&input.item.data, input.variants.as_slice()) else {
         if matches!(input.item.data, Data::Enum(_)) {
@@ -119,7 +119,7 @@ fn drops(of_type: &TypeSettings, field: &Field<'_>) -> bool {
     names.is_some_and(|names| names.iter().any(|name| *name == field.label()))
 }
 
-/// The origin of the value; `None` where its setting cannot be read.
+/// Returns the origin of the value; `None` where its setting cannot be read.
 fn source<'a>(field: &'a Field<'a>) -> Option<Source<'a>> {
     let settings = &field.row;
     if let Some(pos) = &settings.pos {
@@ -144,7 +144,7 @@ fn source<'a>(field: &'a Field<'a>) -> Option<Source<'a>> {
     Some(Source::Name(name))
 }
 
-/// The place of a setting, if the field has it.
+/// Returns the place of a setting, if the field has it.
 fn place(settings: &FieldSettings, name: &str) -> Option<Span> {
     fn of<T>(setting: Option<&Setting<T>>) -> Option<Span> {
         setting.map(|setting| setting.span)

@@ -49,7 +49,7 @@ pub(crate) fn expand(model: &Model<'_>) -> TokenStream {
     }
 }
 
-/// An implementation for a model with mistakes: without it, every use of the type would be one more error.
+/// Returns an implementation for a model with mistakes: without it, every use of the type would be one more error.
 pub(crate) fn stand_in(item: &syn::DeriveInput, crate_path: &syn::Path) -> TokenStream {
     let private = quote!(#crate_path::__private);
     let ident = &item.ident;
@@ -173,7 +173,7 @@ fn scan_cell(at: &Literal, field: &ModelField<'_>, private: &TokenStream) -> Tok
     }
 }
 
-/// The value of a cell that is not null, in an `Option`.
+/// Returns the value of a cell that is not null, in an `Option`.
 fn read(at: &Literal, field: &ModelField<'_>, private: &TokenStream) -> TokenStream {
     let (settings, ty) = (field.settings, field.ty);
     let invalid = quote! {
@@ -262,7 +262,7 @@ fn finish(index: usize, field: &ModelField<'_>, private: &TokenStream) -> TokenS
     }
 }
 
-/// The value of a null.
+/// Returns the value of a null.
 fn null(at: &Literal, field: &ModelField<'_>, private: &TokenStream) -> TokenStream {
     let ty = field.ty;
     let is_option = is_option(ty);

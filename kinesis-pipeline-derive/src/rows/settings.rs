@@ -278,7 +278,7 @@ fn map(meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {
         .map_err(|error: syn::Error| syn::Error::new(error.span(), wanted))
 }
 
-/// A path, and perhaps its arguments, which are for the compiler to judge.
+/// Returns a path, and perhaps its arguments, which are for the compiler to judge.
 fn anonymize(meta: &ParseNestedMeta<'_>) -> syn::Result<Function> {
     let wanted = "`anonymize` is a function from a text and a seed: write `anonymize = path::to::function`, or one that makes it, `anonymize = choice(&[\"a\", \"b\"])`";
     let input = equals(meta, wanted)?;

@@ -64,7 +64,7 @@ pub(super) struct Course {
     pub(super) tables: Vec<String>,
 }
 
-/// The size of the files, if all are files.
+/// Returns the size of the files, if all are files.
 fn total(files: &[InputFile]) -> Option<u64> {
     files
         .iter()
@@ -240,7 +240,7 @@ impl Loader {
         }
     }
 
-    /// The hashes of the files, if they are needed.
+    /// Returns the hashes of the files, if they are needed.
     async fn hashes(&self, files: &[InputFile]) -> Result<Option<Vec<String>>, LoadError> {
         if !self.ids && self.resume.is_none() {
             return Ok(None);
@@ -289,7 +289,7 @@ impl Loader {
         Resume::read(path, load).map(Some)
     }
 
-    /// The largest record that the stream takes. The call also finds out early that there is no such stream.
+    /// Returns the largest record that the stream takes. The call also finds out early that there is no such stream.
     async fn record_bytes_max(&self) -> Result<usize, LoadError> {
         let call = DescribeStreamSummary::new(self.stream.id().clone());
         match self.stream.service().describe_stream_summary(call).await {

@@ -68,12 +68,12 @@ impl StopLoad {
 }
 
 impl Loader {
-    /// A loader of rows into the stream's own model.
+    /// Makes a loader of rows into the stream's own model.
     pub fn new<M: FromRow + 'static>(stream: &KinesisStream<M>) -> Self {
         Self::with_models(stream.with_record_type(), Vec::new()).model::<M>()
     }
 
-    /// A loader of a table without a model.
+    /// Makes a loader of a table without a model.
     pub fn untyped(stream: &KinesisStream<Value>, table: Untyped) -> Self {
         let make: MakeModel = Box::new(|_| Box::new(UntypedModel::new(table)));
         Self::with_models(stream.with_record_type(), vec![make])
@@ -110,14 +110,14 @@ impl Loader {
         self
     }
 
-    /// The form of the input. Default: the model's `delimiter`, then that of the file's ending, then TSV.
+    /// Sets the form of the input. Default: the model's `delimiter`, then that of the file's ending, then TSV.
     #[must_use]
     pub fn format(mut self, format: Format) -> Self {
         self.format = Some(format);
         self
     }
 
-    /// The consequence of a row that is no record. Default [`Policy::Stop`].
+    /// Sets the consequence of a row that is no record. Default [`Policy::Stop`].
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
@@ -183,7 +183,7 @@ impl Loader {
         self
     }
 
-    /// The seed of the anonymisers. Default: a random one, so that pseudonyms differ from run to run.
+    /// Sets the seed of the anonymisers. Default: a random one, so that pseudonyms differ from run to run.
     #[must_use]
     pub fn seed(mut self, seed: Seed) -> Self {
         self.seed = Some(seed);
@@ -237,7 +237,7 @@ impl Loader {
         self
     }
 
-    /// A handle that stops the load.
+    /// Returns a handle that stops the load.
     #[must_use]
     pub fn stop_handle(&self) -> StopLoad {
         StopLoad(Arc::clone(&self.progress))

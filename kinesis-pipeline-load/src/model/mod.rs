@@ -22,13 +22,13 @@ use crate::{
 
 /// Turns rows into records.
 pub(crate) trait Model: Send {
-    /// The table's name.
+    /// Returns the table's name.
     fn table(&self) -> &str;
 
-    /// The byte between two cells, if the model names one.
+    /// Returns the byte between two cells, if the model names one.
     fn delimiter(&self) -> Option<u8>;
 
-    /// The columns that are read by name, for inputs without a header.
+    /// Returns the columns that are read by name, for inputs without a header.
     fn names(&self) -> Vec<&str>;
 
     /// Whether rows are read cell by cell.
@@ -37,7 +37,7 @@ pub(crate) trait Model: Send {
     /// Holds a table's header against the model. The header of JSON lines is made up.
     fn open(&mut self, header: &Header, file: &str, format: Format) -> Result<(), LoadError>;
 
-    /// The rows of each table that the model wants to see before it is opened; 0: none.
+    /// Returns the rows of each table that the model wants to see before it is opened; 0: none.
     fn sample_rows(&self) -> u64 {
         0
     }

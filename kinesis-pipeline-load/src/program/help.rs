@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use kinesis_pipeline::record::row::{Column, ColumnSource, RowMapping};
 
-/// The columns, a table for each model.
+/// Returns the columns, a table for each model.
 pub(super) fn columns(mappings: &[RowMapping]) -> String {
     let mut text = String::new();
     for mapping in mappings {

@@ -105,14 +105,14 @@ impl Program {
         self.configure(Loader::model::<M>)
     }
 
-    /// The stream, unless `--stream` names another.
+    /// Sets the stream, unless `--stream` names another.
     #[must_use]
     pub fn stream(mut self, name: impl Into<String>) -> Self {
         self.stream = Some(name.into());
         self
     }
 
-    /// The profile of the AWS configuration, unless `--profile` names another.
+    /// Sets the profile of the AWS configuration, unless `--profile` names another.
     #[must_use]
     pub fn profile(mut self, name: impl Into<String>) -> Self {
         self.profile = Some(name.into());
@@ -196,7 +196,7 @@ impl Program {
     }
 }
 
-/// The status of a load that ended by itself or by a signal.
+/// Returns the status of a load that ended by itself or by a signal.
 fn ended(report: &LoadReport, signal: Option<&Signal>) -> ExitCode {
     match signal {
         Some(signal) if report.stopped => {
@@ -237,7 +237,7 @@ impl Failure {
     }
 }
 
-/// An error and its causes on one line, without those that the one before it says already.
+/// Returns an error and its causes on one line, without those that the one before it says already.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

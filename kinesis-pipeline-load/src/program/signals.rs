@@ -10,7 +10,7 @@ pub(super) enum Signal {
 }
 
 impl Signal {
-    /// The exit status, as shells have it.
+    /// Returns the exit status, as shells have it.
     pub(super) fn status(self) -> u8 {
         match self {
             Self::Interrupt => 130,

@@ -52,7 +52,7 @@ impl Output {
         Ok(self.length)
     }
 
-    /// The file, for an fsync from another thread.
+    /// Returns the file, for an fsync from another thread.
     pub(crate) fn file(&self) -> Arc<File> {
         Arc::clone(self.writer.get_ref())
     }

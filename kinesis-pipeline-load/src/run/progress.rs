@@ -48,7 +48,7 @@ pub(crate) struct Bar {
 pub(crate) const DRAW_EVERY: Duration = Duration::from_millis(200);
 
 impl Bar {
-    /// A bar on standard error, if that is a terminal. `total` is the input's size, where it is known.
+    /// Makes a bar on standard error, if that is a terminal. `total` is the input's size, where it is known.
     pub(crate) fn new(total: Option<u64>) -> Option<Self> {
         if !std::io::stderr().is_terminal() {
             return None;

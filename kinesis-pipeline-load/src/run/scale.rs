@@ -41,12 +41,12 @@ pub(crate) async fn to<R>(
     Ok((before != target).then_some(before))
 }
 
-/// The next number of shards: the service allows from half to twice the open ones.
+/// Returns the next number of shards: the service allows from half to twice the open ones.
 fn step(open: u32, target: u32) -> u32 {
     target.clamp(open.div_ceil(2).max(1), open.saturating_mul(2).max(1))
 }
 
-/// The stream, once it is not being changed.
+/// Returns the stream, once it is not being changed.
 async fn active<R>(stream: &KinesisStream<R>) -> Result<StreamSummary, LoadError> {
     for _ in 0..POLLS_MAX {
         let call = DescribeStreamSummary::new(stream.id().clone());

@@ -41,7 +41,7 @@ impl OpenShards {
         &self.0
     }
 
-    /// The index of the shard that takes this record.
+    /// Returns the index of the shard that takes this record.
     pub(crate) fn of(&self, record: &EncodedRecord) -> Option<usize> {
         let key = record.hash_key();
         let after = self

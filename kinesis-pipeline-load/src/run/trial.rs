@@ -35,7 +35,7 @@ impl Trial {
         }
     }
 
-    /// The same trial, which counts what each key brings.
+    /// Returns the same trial, which counts what each key brings.
     pub(crate) fn with_keys(mut self) -> Self {
         self.keys = Some(HashMap::new());
         self
@@ -92,7 +92,7 @@ impl Trial {
     }
 }
 
-/// The range's share of the key space.
+/// Returns the range's share of the key space.
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
 fn share(range: &kinesis_pipeline::HashKeyRange) -> f64 {
     let (start, end) = (range.start.value(), range.end.value());

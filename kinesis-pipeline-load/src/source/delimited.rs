@@ -133,7 +133,7 @@ impl Delimited {
         }
     }
 
-    /// The line on which the record begins. The parser counts from the line end before it, and skips blank lines.
+    /// Returns the line on which the record begins. The parser counts from the line end before it, and skips blank lines.
     fn line(&self) -> u64 {
         let line = self.record.position().map_or(0, csv::Position::line);
         let raw = self.reader.get_ref().until(self.reader.position().byte());
@@ -156,7 +156,7 @@ fn raw_of<R: std::io::Read>(reader: &Reader<Window<R>>) -> &[u8] {
     }
 }
 
-/// The error of an input that ends or breaks off.
+/// Returns the error of an input that ends or breaks off.
 pub(super) fn broken_input(name: &str, line: u64, source: std::io::Error) -> LoadError {
     let doing = if source.kind() == std::io::ErrorKind::UnexpectedEof {
         format!("line {line}: the compressed file is cut short")
@@ -201,7 +201,7 @@ mod tests {
     /// Line, cells and raw bytes.
     type Read = (u64, Vec<String>, String);
 
-    /// The rows, or the errors.
+    /// Returns the rows, or the errors.
     fn rows(text: &'static [u8]) -> Vec<Result<Read, String>> {
         let mut table = table(text);
         let mut rows = Vec::new();

@@ -177,7 +177,7 @@ impl<'de> serde::Deserialize<'de> for Object {
     }
 }
 
-/// The value of a column: the field of this name, or the field of a field where the name has dots.
+/// Returns the value of a column: the field of this name, or the field of a field where the name has dots.
 pub(crate) fn look_up<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     if let Some(value) = object.get(name) {
         return Some(value);

@@ -50,7 +50,7 @@ impl Table {
         }
     }
 
-    /// The bytes of the rows that were handed out, and those that were taken from the file, both decompressed.
+    /// Returns the bytes of the rows that were handed out, and those that were taken from the file, both decompressed.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         match self {
             Self::Delimited(table) => table.bytes(),
@@ -58,7 +58,7 @@ impl Table {
         }
     }
 
-    /// The next row, a row that is none, or `None` at the end.
+    /// Returns the next row, a row that is none, or `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Result<SourceRow<'_>, BadRow<'_>>>, LoadError> {
         match self {
             Self::Delimited(table) => table.next(),

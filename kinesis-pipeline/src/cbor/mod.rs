@@ -1,12 +1,12 @@
-//! CBOR in memory, as `application/x-amz-cbor-1.1` has it: for the bodies of the calls that carry records.
+//! A pull scanner of CBOR in memory, for `application/x-amz-cbor-1.1`: the bodies of the calls that carry records.
 //!
 //! ```text
 //!  bytes ── Scanner ── open_map, next_key ── text, bytes, number, .. (borrow)
-//!                  └── open_array, has_next     └── skip: what nobody asked for
+//!                  └── open_array, has_next     └── skip: values that are not needed
 //! ```
 //!
-//! It reads what the Java SDKs read: lengths that are given and lengths that are not, text and bytes in chunks, and
-//! tags, which it passes over. It writes what they write: maps and arrays without a length.
+//! It reads what the Java SDKs read: definite and indefinite lengths, text and bytes in chunks, and tags, which it skips.
+//! It writes what they write: maps and arrays of indefinite length.
 //! Format: RFC 8949.
 
 #[cfg(any(test, fuzzing))]

@@ -1,4 +1,4 @@
-//! What the scanner makes of bytes, held against `ciborium`: for the tests and for the fuzz target.
+//! The comparison of the scanner with `ciborium`: for tests and fuzzing.
 
 use ciborium::{Value, de};
 
@@ -8,10 +8,10 @@ use crate::json::Malformed;
 /// The nesting up to which the two are compared: both read deeper values, but each counts levels in its own way.
 const NESTING_MAX: usize = 32;
 
-/// Panics unless the scanner reads and passes over what `ciborium` reads, with the same contents and the same end.
+/// Panics unless the scanner reads and skips the values that `ciborium` reads, with the same contents and the same end.
 ///
-/// It need not refuse what `ciborium` refuses: a member that nobody asks for may hold a text that is not UTF-8, or a
-/// simple value that has no meaning. But whatever the bytes are, no reader panics or goes past the end.
+/// It need not refuse what `ciborium` refuses: a skipped member may hold a text that is not UTF-8, or a simple value
+/// without a meaning. But no bytes make a reader panic or read past the end.
 pub(crate) fn agrees(cbor: &[u8]) {
     let mut passed = Scanner::new(cbor);
     let skipped = passed.skip();
@@ -32,7 +32,7 @@ pub(crate) fn agrees(cbor: &[u8]) {
     assert_eq!((skipped, offset(&passed)), (Ok(()), end), "{cbor:02X?}");
 }
 
-/// The value at the beginning, and the offset of its end.
+/// Reads the value at the beginning with `ciborium`. Returns it with the offset of its end.
 fn read_by_peer(cbor: &[u8]) -> Option<(Value, usize)> {
     let mut rest = cbor;
     let value = de::from_reader_with_recursion_limit(&mut rest, NESTING_MAX).ok()?;
@@ -62,7 +62,7 @@ fn every_reader_returns(cbor: &[u8]) {
     }
 }
 
-/// Reads what `ciborium` made of it, and panics where it is another.
+/// Reads the same value with the scanner, and panics if it differs.
 fn read(value: &Value, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
     match value {
         // A tag that makes a number of bytes is passed over.
@@ -122,7 +122,7 @@ fn read(value: &Value, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// A key as the scanner gives it out: one that is no text is empty.
+/// Returns a key as the scanner gives it out: one that is no text is empty.
 fn text_of(key: &Value) -> &[u8] {
     match key {
         Value::Text(text) => text.as_bytes(),

@@ -21,7 +21,7 @@ pub(super) const ONE_BYTE: u8 = 0x18;
 pub(super) const TWO_BYTES: u8 = 0x19;
 pub(super) const FOUR_BYTES: u8 = 0x1A;
 pub(super) const EIGHT_BYTES: u8 = 0x1B;
-/// There is no argument: an end will come.
+/// The mark of an indefinite length, which a break ends.
 const OPEN: u8 = 0x1F;
 
 const BREAK: u8 = 0xFF;
@@ -46,7 +46,7 @@ pub(crate) enum Number {
 /// The members of a map, or the elements of an array, that are still to come.
 #[derive(Debug)]
 pub(crate) struct Items {
-    /// `None`: as many as stand before the end.
+    /// The number that is left; `None` for an indefinite length.
     left: Option<u64>,
 }
 
@@ -54,16 +54,16 @@ pub(crate) struct Items {
 #[derive(Clone, Copy, Debug)]
 struct Head {
     major: u8,
-    /// `None`: the length is not given.
+    /// The argument; `None` for an indefinite length.
     argument: Option<u64>,
-    /// The bits that say how the argument is written.
+    /// The bits that tell the width of the argument.
     width: u8,
 }
 
-/// A place in a CBOR body, before a value or after it.
+/// A pull scanner: a place in a CBOR body, before or after a value.
 ///
-/// Whoever opens a map or an array asks for its next key or element until there is none, and reads one value for
-/// each. After an error its place means nothing. It allocates nothing but for text and bytes in chunks.
+/// After opening a map or array, the caller asks for its next key or element until there is none, and reads one value for
+/// each. After an error the scanner must not be used. It allocates only for text and bytes in chunks.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
@@ -75,17 +75,17 @@ impl<'a> Scanner<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// Goes into a map, whose members [`next_key`](Self::next_key) finds.
+    /// Opens a map, whose members [`next_key`](Self::next_key) finds.
     pub(crate) fn open_map(&mut self) -> Result<Items, Malformed> {
         self.open(MAP, "it is no map")
     }
 
-    /// Goes into an array, whose elements [`has_next`](Self::has_next) finds.
+    /// Opens an array, whose elements [`has_next`](Self::has_next) finds.
     pub(crate) fn open_array(&mut self) -> Result<Items, Malformed> {
         self.open(ARRAY, "it is no array")
     }
 
-    /// The key of the map's next member, whose value is next; `None` at its end. A key that is no text is empty.
+    /// Returns the key of the map's next member, whose value is next; `None` at its end. A key that is no text is empty.
     #[inline]
     pub(crate) fn next_key(
         &mut self,
@@ -114,7 +114,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A text.
+    /// Returns a text.
     #[inline]
     pub(crate) fn text(&mut self) -> Result<Cow<'a, str>, Malformed> {
         let not_utf8 = self.malformed("the text is not UTF-8");
@@ -134,7 +134,7 @@ impl<'a> Scanner<'a> {
         self.string(BYTES, "it is no byte string")
     }
 
-    /// A number.
+    /// Returns a number.
     pub(crate) fn number(&mut self) -> Result<Number, Malformed> {
         let head = self.head()?;
         let argument = head.argument.unwrap_or_default();
@@ -176,7 +176,7 @@ impl<'a> Scanner<'a> {
         Ok(is_null)
     }
 
-    /// Passes over a value. Nobody looks whether its texts are UTF-8.
+    /// Skips a value. Its texts are not checked for UTF-8.
     pub(crate) fn skip(&mut self) -> Result<(), Malformed> {
         self.skip_nested(0)
     }
@@ -227,7 +227,7 @@ impl<'a> Scanner<'a> {
         ends.then_some(())
     }
 
-    /// A text of up to 255 bytes whose length stands before it. Nobody looks whether it is UTF-8.
+    /// Returns a text of up to 255 bytes whose length stands before it. Nobody looks whether it is UTF-8.
     #[inline]
     pub(crate) fn plain_text(&mut self) -> Option<&'a [u8]> {
         const SHORT: u8 = TEXT << 5;
@@ -244,7 +244,7 @@ impl<'a> Scanner<'a> {
         Some(text)
     }
 
-    /// Nothing follows.
+    /// Checks that nothing follows.
     pub(crate) fn end(&self) -> Result<(), Malformed> {
         if self.at < self.bytes.len() {
             return Err(self.malformed("something follows the value"));
@@ -252,7 +252,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// An error of this place.
+    /// Returns an error of this place.
     pub(crate) fn malformed(&self, what: &'static str) -> Malformed {
         Malformed {
             offset: self.at,
@@ -260,7 +260,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The major type of the next value, past the tags before it.
+    /// Returns the major type of the next value, past the tags before it.
     #[inline]
     fn kind(&mut self) -> Result<u8, Malformed> {
         loop {
@@ -304,7 +304,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// A big-endian number of so many bytes.
+    /// Returns a big-endian number of so many bytes.
     #[inline]
     fn argument<const BYTES: usize>(&mut self) -> Result<u64, Malformed> {
         let rest = &self.bytes[self.at..];
@@ -325,7 +325,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// The bytes of a text or of bytes: borrowed, unless they come in chunks.
+    /// Returns the bytes of a text or of bytes: borrowed, unless they come in chunks.
     #[inline]
     fn string(&mut self, major: u8, what: &'static str) -> Result<Cow<'a, [u8]>, Malformed> {
         let start = self.malformed(what);
@@ -339,7 +339,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Each chunk has a length of its own, and the type of the whole.
+    /// Reads chunks up to the break. Each has a length of its own, and the type of the whole.
     #[cold]
     fn chunks(&mut self, major: u8) -> Result<Vec<u8>, Malformed> {
         let mut whole = Vec::new();
@@ -379,7 +379,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The value of a float of two bytes.
+/// Returns the value of a float of two bytes.
 fn half(bits: u16) -> f64 {
     let (exponent, mantissa) = (i32::from(bits >> 10 & 0x1F), f64::from(bits & 0x3FF));
     let size = match exponent {

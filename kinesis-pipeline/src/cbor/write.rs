@@ -35,7 +35,7 @@ pub(crate) fn put_unsigned(out: &mut Vec<u8>, number: u64) {
     put_head(out, UNSIGNED, number);
 }
 
-/// The major type and its argument, in as few bytes as it fits.
+/// Writes a head: the major type and its argument, in the fewest bytes.
 #[inline]
 #[expect(
     clippy::cast_possible_truncation,

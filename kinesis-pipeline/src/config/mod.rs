@@ -1,4 +1,4 @@
-//! Streams by name from a YAML file, as Triton's users have it.
+//! Streams by name from a YAML file, in the format of Triton.
 //!
 //! ```text
 //!   file or text ── read ──> NamedStream by name ── connect ──> KinesisStream<R>
@@ -23,7 +23,7 @@ use crate::stream::KinesisStream;
 /// The environment variable that names the file.
 const FILE_VARIABLE: &str = "TRITON_CONFIG";
 const FILE_DEFAULT: &str = "/etc/triton.yaml";
-/// A larger file is not a list of streams.
+/// The largest size of the file, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Streams by names of your own, from a YAML file:
@@ -54,7 +54,7 @@ pub struct StreamConfig {
 }
 
 impl StreamConfig {
-    /// The streams of this file.
+    /// Returns the streams of this file.
     ///
     /// # Errors
     /// [`ConfigError`] names the file, and the line, stream and key where there is one.
@@ -70,7 +70,7 @@ impl StreamConfig {
         }
     }
 
-    /// The streams of the file that `TRITON_CONFIG` names, or else of `/etc/triton.yaml`.
+    /// Returns the streams of the file that `TRITON_CONFIG` names, or else of `/etc/triton.yaml`.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -78,7 +78,7 @@ impl StreamConfig {
         Self::load(env::var_os(FILE_VARIABLE).unwrap_or_else(|| FILE_DEFAULT.into()))
     }
 
-    /// The streams of this text.
+    /// Returns the streams of this text.
     ///
     /// # Errors
     /// [`ConfigError`] names the line, stream and key where there is one.
@@ -89,7 +89,7 @@ impl StreamConfig {
         })
     }
 
-    /// The configured names, in order.
+    /// Returns the configured names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.streams.keys().map(String::as_str)
     }

@@ -5,7 +5,7 @@ use crate::{
     stream::KinesisStream,
 };
 
-/// Triton's region when none is configured.
+/// The default region, as in Triton.
 const REGION_DEFAULT: &str = "us-east-1";
 
 /// A stream of the configuration file.
@@ -25,7 +25,7 @@ pub struct NamedStream {
 }
 
 impl NamedStream {
-    /// A stream of which only the name is configured.
+    /// Makes a stream of which only the name is configured.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl NamedStream {
         }
     }
 
-    /// The connection settings of the stream.
+    /// Returns the connection settings of the stream.
     #[must_use]
     pub fn connect_options(&self) -> ConnectOptions {
         let mut options = ConnectOptions::new().region(self.region());
@@ -50,7 +50,7 @@ impl NamedStream {
         }
     }
 
-    /// The stream of this name on a service, untyped records keyed by the configured field.
+    /// Returns the stream of this name on a service, untyped records keyed by the configured field.
     #[must_use]
     pub fn on<R>(&self, service: Arc<dyn Kinesis>) -> KinesisStream<R> {
         let stream = KinesisStream::with_service(service, self.name.as_str());

@@ -7,13 +7,13 @@ use super::{ConfigError, ConfigProblem, NamedStream};
 /// The keys of a stream.
 pub(super) const KEYS: [&str; 5] = ["name", "partition_key", "region", "endpoint_url", "profile"];
 
-/// A key with more typing errors than this is another word.
+/// The largest edit distance at which an unknown key counts as misspelt.
 const TYPING_ERRORS_MAX: usize = 2;
 
-/// The values are read as texts, whatever YAML takes a bare word for: `y` is a stream's name here.
+/// The keys of a stream. Values are read as texts, whatever YAML makes of a bare word: `y` is a stream's name here.
 type Entry = BTreeMap<String, Spanned<Option<String>>>;
 
-/// The text of a file of at most `bytes_max` bytes.
+/// Returns the text of a file of at most `bytes_max` bytes.
 pub(super) fn file(path: &Path, bytes_max: u64) -> Result<String, ConfigError> {
     let refused = |found| ConfigError::new(ConfigProblem::NotConfiguration { found });
     let mut bytes = Vec::new();
@@ -26,7 +26,7 @@ pub(super) fn file(path: &Path, bytes_max: u64) -> Result<String, ConfigError> {
     String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8 text"))
 }
 
-/// The streams of a YAML text.
+/// Returns the streams of a YAML text.
 pub(super) fn text(text: &str) -> Result<BTreeMap<String, NamedStream>, ConfigError> {
     let entries: Option<BTreeMap<String, Spanned<Option<Entry>>>> =
         serde_saphyr::from_str(text).map_err(|error| malformed(&error))?;
@@ -70,7 +70,7 @@ fn named(stream: &str, entry: Entry, line: u64) -> Result<NamedStream, ConfigErr
     })
 }
 
-/// The text of a known key; an empty one is as good as none.
+/// Returns the text of a known key; an empty one is as good as none.
 fn text_of(stream: &str, key: &str, value: Option<String>) -> Result<Option<String>, ConfigError> {
     if KEYS.contains(&key) {
         return Ok(value.filter(|text| !text.is_empty()));

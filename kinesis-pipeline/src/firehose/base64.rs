@@ -45,7 +45,7 @@ impl Blocks {
     }
 }
 
-/// The decoded length of a padded text, in bytes: a vector of that capacity becomes `Bytes` without a copy.
+/// Returns the decoded length of a padded text, in bytes: a vector of that capacity becomes `Bytes` without a copy.
 fn decoded_bytes(text: &[u8]) -> usize {
     let padding = text
         .iter()
@@ -56,12 +56,12 @@ fn decoded_bytes(text: &[u8]) -> usize {
     (text.len() / 4 * 3).saturating_sub(padding)
 }
 
-/// The encoded length of this many bytes.
+/// Returns the encoded length of this many bytes.
 pub(super) const fn encoded_bytes(bytes: usize) -> usize {
     bytes.div_ceil(3) * 4
 }
 
-/// The text of `data`.
+/// Returns the text of `data`.
 pub(super) fn encoded(data: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(encoded_bytes(data.len()));
     encode(data, &mut text);

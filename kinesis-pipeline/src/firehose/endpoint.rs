@@ -85,7 +85,7 @@ pub struct DeliveredRecord<'a> {
 }
 
 impl DeliveredRecord<'_> {
-    /// The bytes.
+    /// Returns the bytes.
     ///
     /// # Errors
     /// [`FailureReason::NotBase64`].
@@ -93,7 +93,7 @@ impl DeliveredRecord<'_> {
         base64::decode(self.data.as_bytes())
     }
 
-    /// A record of yours. Its partition key is empty: Firehose does not send one.
+    /// Returns a record of yours. Its partition key is empty: Firehose does not send one.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes), and [`FailureReason::Decode`].
@@ -112,7 +112,7 @@ pub fn decompress(body: &[u8]) -> Result<Vec<u8>, FailureReason> {
 }
 
 impl<'a> Delivery<'a> {
-    /// A request with these records: for tests of your endpoint.
+    /// Makes a request with these records: for tests of your endpoint.
     #[must_use]
     pub fn of(request_id: impl Into<Cow<'a, str>>, at: SystemTime, records: &[&[u8]]) -> Self {
         let record = |data: &&[u8]| DeliveredRecord {
@@ -135,25 +135,25 @@ impl<'a> Delivery<'a> {
         })
     }
 
-    /// The time at which Firehose made the request.
+    /// Returns the time at which Firehose made the request.
     #[must_use]
     pub fn sent_at(&self) -> Option<SystemTime> {
         self.timestamp.map(clock::from_epoch_millis)
     }
 
-    /// The JSON text of this body.
+    /// Returns the JSON text of this body.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         lenient::written(self)
     }
 
-    /// The body of the answer with status 200, as `application/json`: all records are stored.
+    /// Returns the body of the answer with status 200, as `application/json`: all records are stored.
     #[must_use]
     pub fn accepted(&self, now: SystemTime) -> Vec<u8> {
         self.answer(now, None)
     }
 
-    /// The body of the answer with another status, as `application/json`: Firehose sends the records again, and
+    /// Returns the body of the answer with another status, as `application/json`: Firehose sends the records again, and
     /// shows the message to the stream's owner.
     #[must_use]
     pub fn refused(&self, now: SystemTime, message: &str) -> Vec<u8> {

@@ -92,7 +92,7 @@ impl<'a> Event<'a> {
         answers.map(output::least_bytes).sum::<usize>() + output::FRAME_BYTES
     }
 
-    /// An event of these records, as Firehose would send it: for tests of your function.
+    /// Makes an event of these records, as Firehose would send it: for tests of your function.
     #[must_use]
     pub fn of(records: Vec<InputRecord<'a>>) -> Self {
         Self {
@@ -101,7 +101,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The JSON text of this event.
+    /// Returns the JSON text of this event.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         lenient::written(self)
@@ -132,7 +132,7 @@ fn text_of(data: &[u8]) -> Option<&str> {
 }
 
 impl<'a> InputRecord<'a> {
-    /// A record with these bytes: for tests of your function.
+    /// Makes a record with these bytes: for tests of your function.
     #[must_use]
     pub fn new(record_id: impl Into<Cow<'a, str>>, data: &[u8]) -> Self {
         Self {
@@ -150,14 +150,14 @@ impl<'a> InputRecord<'a> {
         self
     }
 
-    /// The same, out of a Kinesis stream.
+    /// Returns the same, out of a Kinesis stream.
     #[must_use]
     pub fn from_kinesis(mut self, metadata: KinesisMetadata<'a>) -> Self {
         self.kinesis_record_metadata = Some(Box::new(metadata));
         self
     }
 
-    /// The id, which the answer repeats.
+    /// Returns the id, which the answer repeats.
     #[must_use]
     pub fn record_id(&self) -> &str {
         self.id().as_str()
@@ -180,7 +180,7 @@ impl<'a> InputRecord<'a> {
         self.kinesis_record_metadata.as_deref()
     }
 
-    /// The data as it stands in the event, in base64; `None` if there is none.
+    /// Returns the data as it stands in the event, in base64; `None` if there is none.
     #[must_use]
     pub fn base64(&self) -> Option<&str> {
         self.data_base64().and_then(text_of)
@@ -190,7 +190,7 @@ impl<'a> InputRecord<'a> {
         self.data.as_deref()
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     ///
     /// # Errors
     /// [`FailureReason::NoData`] and [`FailureReason::NotBase64`].
@@ -198,7 +198,7 @@ impl<'a> InputRecord<'a> {
         base64::decode(self.data_base64().ok_or(FailureReason::NoData)?)
     }
 
-    /// The bytes as text.
+    /// Returns the bytes as text.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes), and [`FailureReason::NotText`].
@@ -211,7 +211,7 @@ impl<'a> InputRecord<'a> {
         }
     }
 
-    /// The bytes as JSON of any type that serde can read.
+    /// Returns the bytes as JSON of any type that serde can read.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes), and [`FailureReason::Decode`].
@@ -219,7 +219,7 @@ impl<'a> InputRecord<'a> {
         Ok(Json::read(&self.bytes()?)?)
     }
 
-    /// A record of yours.
+    /// Returns a record of yours.
     ///
     /// Its partition key is that of the Kinesis stream, and empty if the record does not come from one.
     ///
@@ -268,7 +268,7 @@ fn number_or_empty<S: Serializer>(number: &Option<u64>, serializer: S) -> Result
 }
 
 impl<'a> KinesisMetadata<'a> {
-    /// A record under this key: for tests of your function.
+    /// Makes a record under this key: for tests of your function.
     #[must_use]
     pub fn under(partition_key: impl Into<Cow<'a, str>>) -> Self {
         Self {
@@ -277,32 +277,32 @@ impl<'a> KinesisMetadata<'a> {
         }
     }
 
-    /// The shard.
+    /// Returns the shard.
     #[must_use]
     pub fn shard_id(&self) -> Option<ShardId> {
         self.shard_id.as_deref().map(ShardId::from)
     }
 
-    /// The partition key.
+    /// Returns the partition key.
     #[must_use]
     pub fn partition_key(&self) -> Option<&str> {
         self.partition_key.as_deref()
     }
 
-    /// The time at which Kinesis took the record.
+    /// Returns the time at which Kinesis took the record.
     #[must_use]
     pub fn arrived_at(&self) -> Option<SystemTime> {
         self.approximate_arrival_timestamp
             .map(clock::from_epoch_millis)
     }
 
-    /// The sequence number; `None` also for a text that is none.
+    /// Returns the sequence number; `None` also for a text that is none.
     #[must_use]
     pub fn sequence_number(&self) -> Option<SequenceNumber> {
         self.sequence_number.as_deref()?.parse().ok()
     }
 
-    /// The index of the record in its aggregate.
+    /// Returns the index of the record in its aggregate.
     #[must_use]
     pub fn sub_sequence_number(&self) -> Option<u64> {
         self.subsequence_number

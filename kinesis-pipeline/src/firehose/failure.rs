@@ -87,7 +87,7 @@ pub enum FailureReason {
 }
 
 impl FailureReason {
-    /// An error of the user's function.
+    /// Makes an error of the user's function.
     pub(super) fn function(source: impl Into<BoxError>) -> Self {
         Self::Function {
             source: source.into(),

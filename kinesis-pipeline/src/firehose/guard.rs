@@ -13,7 +13,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// The room of a response whose frame takes `frame_bytes`.
+    /// Returns the room of a response whose frame takes `frame_bytes`.
     pub(super) fn new(response_bytes_max: usize, frame_bytes: usize) -> Self {
         Self {
             response_bytes_max,
@@ -51,7 +51,7 @@ impl Room {
         self.used_bytes += answer_bytes;
     }
 
-    /// A size for the buffer: what the response takes if the data stays as it came.
+    /// Returns a size for the buffer: what the response takes if the data stays as it came.
     pub(super) fn expected_bytes(&self) -> usize {
         let expected = self.used_bytes + self.reserved_bytes + self.pending_data_bytes;
         expected.min(self.response_bytes_max)

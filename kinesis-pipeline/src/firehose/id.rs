@@ -75,7 +75,7 @@ impl<'a> Id<'a> {
         std::str::from_utf8(self.text).expect("an id is made of a text")
     }
 
-    /// The length of the id in JSON, quotation marks included.
+    /// Returns the length of the id in JSON, quotation marks included.
     pub(super) fn json_bytes(self) -> usize {
         if self.is_plain {
             return self.text.len() + 2;

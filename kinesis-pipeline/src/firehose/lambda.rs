@@ -89,7 +89,7 @@ fn seconds_of_millis<S: serde::Serializer>(millis: &u64, serializer: S) -> Resul
 }
 
 impl KinesisEventRecord<'_> {
-    /// A record as Lambda would send it: for tests of your function.
+    /// Makes a record as Lambda would send it: for tests of your function.
     #[must_use]
     pub fn new(position: &Position, arrived_at: SystemTime, record: &EncodedRecord) -> Self {
         let sequence_number = position.sequence_number.as_str();
@@ -105,26 +105,26 @@ impl KinesisEventRecord<'_> {
         }
     }
 
-    /// The sequence number, as it is written.
+    /// Returns the sequence number, as it is written.
     #[must_use]
     pub fn sequence_number(&self) -> &str {
         &self.kinesis.sequence_number
     }
 
-    /// The shard, as far as the event's id tells; empty if it does not.
+    /// Returns the shard, as far as the event's id tells; empty if it does not.
     #[must_use]
     pub fn shard_id(&self) -> ShardId {
         let shard_id = self.event_id.split_once(':').map_or("", |(shard, _)| shard);
         shard_id.into()
     }
 
-    /// The ARN of the stream.
+    /// Returns the ARN of the stream.
     #[must_use]
     pub fn stream_arn(&self) -> &str {
         &self.event_source_arn
     }
 
-    /// The bytes, as they are in the stream.
+    /// Returns the bytes, as they are in the stream.
     ///
     /// # Errors
     /// [`FailureReason::NotBase64`].
@@ -132,7 +132,7 @@ impl KinesisEventRecord<'_> {
         base64::decode(self.kinesis.data.as_bytes())
     }
 
-    /// The user records: those of an aggregate of the Kinesis Producer Library, otherwise one.
+    /// Returns the user records: those of an aggregate of the Kinesis Producer Library, otherwise one.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes).
@@ -176,13 +176,13 @@ impl<'a> KinesisEvent<'a> {
             .map_err(|source| EventError::new("Lambda for a Kinesis stream", json, source.into()))
     }
 
-    /// An event of these records: for tests of your function.
+    /// Makes an event of these records: for tests of your function.
     #[must_use]
     pub fn of(records: Vec<KinesisEventRecord<'a>>) -> Self {
         Self { records }
     }
 
-    /// The JSON text of this event.
+    /// Returns the JSON text of this event.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         lenient::written(self)
@@ -241,14 +241,14 @@ impl BatchAnswer {
         }
     }
 
-    /// The sequence number of the record that failed, and why.
+    /// Returns the sequence number of the record that failed, and why.
     #[must_use]
     pub fn failure(&self) -> Option<(&str, &FailureReason)> {
         let (sequence_number, reason) = self.failed.as_ref()?;
         Some((sequence_number, reason))
     }
 
-    /// The JSON text.
+    /// Returns the JSON text.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         lenient::written(self)

@@ -67,7 +67,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A whole number that is not negative, also as text.
+    /// Returns a whole number that is not negative, also as text.
     #[inline]
     pub(super) fn whole(&self) -> Option<u64> {
         match self {
@@ -97,7 +97,7 @@ fn rounded(number: f64) -> Option<u64> {
     (number >= 0.0).then(|| number.round() as u64)
 }
 
-/// The JSON text of one of our types: no map in them has keys that are not text.
+/// Returns the JSON text of one of our types: no map in them has keys that are not text.
 pub(super) fn written(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("text, numbers and lists have a JSON text")
 }
@@ -107,7 +107,7 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de
     Ok(Field::deserialize(deserializer)?.text_or_empty())
 }
 
-/// A whole number, if there is one.
+/// Returns a whole number, if there is one.
 pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     Ok(Field::deserialize(deserializer)?.whole())
 }

@@ -76,7 +76,7 @@ fn owned_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::E
     Ok(lenient::text(deserializer)?.into_owned())
 }
 
-/// A list, or none for a null.
+/// Returns a list, or none for a null.
 fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
@@ -94,7 +94,7 @@ impl CloudWatchLogs {
         self.message_type == "CONTROL_MESSAGE"
     }
 
-    /// The envelopes that stand side by side in these bytes, each in gzip or all as JSON: at least one.
+    /// Returns the envelopes that stand side by side in these bytes, each in gzip or all as JSON: at least one.
     ///
     /// # Errors
     /// [`DecodeError`]: one of them is not gzip, or no JSON of this form, or together they have more than 32 MiB.
@@ -131,7 +131,7 @@ impl CloudWatchLogs {
     }
 }
 
-/// The JSON documents that stand side by side, at least one.
+/// Returns the JSON documents that stand side by side, at least one.
 fn documents(json: &[u8]) -> Result<Vec<CloudWatchLogs>, DecodeError> {
     let documents = serde_json::Deserializer::from_slice(json).into_iter();
     let documents: Result<Vec<_>, _> = documents.collect();

@@ -110,14 +110,14 @@ impl<'a> OutputRecord<'a> {
         Self::new(record_id, Outcome::ProcessingFailed)
     }
 
-    /// The same with this data, which Firehose does not need of a record that it does not deliver.
+    /// Returns the same with this data, which Firehose does not need of a record that it does not deliver.
     #[must_use]
     pub fn with_data(mut self, data: &[u8]) -> Self {
         self.data = base64_simd::STANDARD.encode_to_string(data).into();
         self
     }
 
-    /// The same with this key for dynamic partitioning.
+    /// Returns the same with this key for dynamic partitioning.
     #[must_use]
     pub fn with_partition_key(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let keys = self.metadata.get_or_insert_default();
@@ -126,7 +126,7 @@ impl<'a> OutputRecord<'a> {
         self
     }
 
-    /// The data.
+    /// Returns the data.
     ///
     /// # Errors
     /// [`FailureReason::NotBase64`].
@@ -134,13 +134,13 @@ impl<'a> OutputRecord<'a> {
         base64::decode(self.data.as_bytes())
     }
 
-    /// The keys for dynamic partitioning, if there are any.
+    /// Returns the keys for dynamic partitioning, if there are any.
     #[must_use]
     pub fn partition_keys(&self) -> Option<&PartitionKeys> {
         self.metadata.as_ref()?.partition_keys.as_ref()
     }
 
-    /// The JSON text of a response with these records. Its size is not bounded.
+    /// Returns the JSON text of a response with these records. Its size is not bounded.
     #[must_use]
     pub fn write_all(records: &[Self]) -> Vec<u8> {
         let mut out = Vec::from(RESPONSE_START);
@@ -251,7 +251,7 @@ impl Answer<'_> {
     }
 }
 
-/// The most that any answer of this record takes with no data and no keys, with its comma.
+/// Returns the most that any answer of this record takes with no data and no keys, with its comma.
 pub(super) fn least_bytes(record_id: Id<'_>) -> usize {
     let failed = Answer {
         record_id,

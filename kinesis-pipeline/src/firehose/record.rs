@@ -68,7 +68,7 @@ pub(super) fn caught<T>(
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(FailureReason::panicked(panic)))
 }
 
-/// The same for a future, which is dropped after a panic.
+/// Returns the same for a future, which is dropped after a panic.
 pub(super) async fn caught_future<T>(
     run: impl Future<Output = Result<T, FailureReason>>,
 ) -> Result<T, FailureReason> {

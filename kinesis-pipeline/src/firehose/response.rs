@@ -22,13 +22,13 @@ pub struct Response {
 }
 
 impl Response {
-    /// The JSON text.
+    /// Returns the JSON text.
     #[must_use]
     pub fn as_json(&self) -> &[u8] {
         &self.json
     }
 
-    /// The JSON text.
+    /// Returns the JSON text.
     #[must_use]
     pub fn into_json(self) -> Vec<u8> {
         self.json
@@ -49,7 +49,7 @@ impl Response {
         self.reingested
     }
 
-    /// The records that failed.
+    /// Returns the records that failed.
     pub fn failures(&self) -> &[Failure] {
         &self.failures
     }

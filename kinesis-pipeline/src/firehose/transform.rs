@@ -124,7 +124,7 @@ impl<R> fmt::Debug for Transform<R> {
 }
 
 impl<R> Transform<R> {
-    /// A transform with the defaults.
+    /// Makes a transform with the defaults.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -145,7 +145,7 @@ impl<R> Transform<R> {
         self
     }
 
-    /// The largest response, in bytes. Default and most: [`RESPONSE_BYTES_MAX`]. A response is never so small
+    /// Sets the largest response, in bytes. Default and most: [`RESPONSE_BYTES_MAX`]. A response is never so small
     /// that an id would be missing.
     #[must_use]
     pub fn response_bytes_max(mut self, bytes: usize) -> Self {
@@ -160,7 +160,7 @@ impl<R> Transform<R> {
         self
     }
 
-    /// The clock that envelopes are written by. Default: that of the runtime ([`Clock::of_runtime`]).
+    /// Sets the clock that envelopes are written by. Default: that of the runtime ([`Clock::of_runtime`]).
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -348,7 +348,7 @@ impl<R: KinesisRecord> Transform<R> {
     }
 }
 
-/// The records that did not fit, as they came; `None` if there are none. One that cannot be put again, because it
+/// Returns the records that did not fit, as they came; `None` if there are none. One that cannot be put again, because it
 /// has no bytes, fails here.
 fn overflowing(event: &Event<'_>, writer: &mut Writer<'_>) -> Option<Vec<OverflowRecord>> {
     let mut records = Vec::new();

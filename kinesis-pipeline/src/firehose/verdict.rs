@@ -35,7 +35,7 @@ pub trait IntoVerdict {
     /// The type of the delivered records.
     type Record;
 
-    /// The verdict.
+    /// Returns the verdict.
     ///
     /// # Errors
     /// Why the record fails.

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 use super::LeaseError;
 use super::{
     identity::Identity,
-    known::Known,
+    lease_cache::LeaseCache,
     place,
-    session::{Change, Kind, Session},
     signed::signed,
     table::LeaseTable,
+    table_call::{Kind, LeaseUpdate, TableCall},
 };
 use crate::{
     Checkpoint, CheckpointFuture, CheckpointStore, Clock, ConnectError, ShardId,
@@ -16,12 +16,12 @@ use crate::{
 };
 use aws_sdk_dynamodb::{Client, config::timeout::TimeoutConfig};
 
-/// The time after which KCL takes an owner that does not renew its lease for gone.
+/// The time without a renewal after which an owner counts as gone, as in KCL.
 const OWNER_EXPIRY: Duration = Duration::from_secs(10);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// With all retries; a reader gives a whole save 30 s.
+/// The time limit of an operation with all retries. A reader gives a whole save 30 s.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Checkpoints in DynamoDB, in the lease table of the Java Kinesis Client Library (KCL), so that a fleet can
@@ -96,9 +96,9 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct DynamoDbCheckpoints {
     pub(super) client: Client,
     pub(super) settings: Settings,
-    /// Tells our writes from those of others.
+    /// The id of this store, by which it recognizes its own writes.
     pub(super) writer: Arc<str>,
-    pub(super) known: Arc<Known>,
+    pub(super) cache: Arc<LeaseCache>,
     pub(super) clock: Clock,
 }
 
@@ -110,7 +110,7 @@ pub(super) struct Settings {
 }
 
 impl DynamoDbCheckpoints {
-    /// A store behind a client of yours. No call is made.
+    /// Makes a store behind a client of yours. No call is made.
     ///
     /// The client's configuration is kept, except that absent time-outs are set: 3 seconds to connect, 10 seconds to
     /// the beginning of an answer, 20 seconds for an operation with its retries.
@@ -138,12 +138,12 @@ impl DynamoDbCheckpoints {
                 owner_expiry: OWNER_EXPIRY,
             },
             writer: uuid::Uuid::new_v4().to_string().into(),
-            known: Arc::default(),
+            cache: Arc::default(),
             clock: Clock::of_runtime(),
         }
     }
 
-    /// A store on AWS: credentials, region and endpoint (`AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL`) come
+    /// Makes a store on AWS: credentials, region and endpoint (`AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL`) come
     /// from the environment, as for every AWS tool.
     ///
     /// It finds the credentials, within 5 seconds, but makes no call to DynamoDB. Cancel safe.
@@ -166,23 +166,23 @@ impl DynamoDbCheckpoints {
         Ok(Self::with_client(Client::new(&config)))
     }
 
-    /// The table's name. That of the application by default, as in KCL.
+    /// Sets the table's name. That of the application by default, as in KCL.
     #[must_use]
     pub fn table_name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.settings.table_name = Some(name.into());
         self
     }
 
-    /// Whether to create the table when it is absent; otherwise loading fails with [`LeaseError::MissingTable`].
-    /// Yes by default. A table that is being created is waited for, for at most 25 s.
+    /// Whether to create the table if it is absent. Default true; if false, loading fails with
+    /// [`LeaseError::MissingTable`]. A table that is being created is waited for, at most 25 s.
     #[must_use]
     pub fn create_table(mut self, creates: bool) -> Self {
         self.settings.creates_table = creates;
         self
     }
 
-    /// After what time without a renewal the worker that owns a lease counts as gone. 10 s by default, KCL's
-    /// `failoverTimeMillis`: set it to that of your fleet if it has another.
+    /// Sets the time without a renewal after which the worker that owns a lease counts as gone. Default 10 s, KCL's
+    /// `failoverTimeMillis`: set it to that of your fleet.
     ///
     /// The first save or removal of a shard with an owner waits until that time has passed since the checkpoints were
     /// loaded. A reader gives a save 30 s: with a longer time the first ones fail, and are tried again.
@@ -192,10 +192,10 @@ impl DynamoDbCheckpoints {
         self
     }
 
-    fn session<'a>(&'a self, app: &'a str, stream: &str) -> Session<'a> {
+    fn call<'a>(&'a self, app: &'a str, stream: &str) -> TableCall<'a> {
         let name = self.settings.table_name.as_deref().unwrap_or(app);
         let client = &self.client;
-        Session {
+        TableCall {
             store: self,
             table: LeaseTable { client, name },
             identity: Identity::new(app, stream),
@@ -206,9 +206,9 @@ impl DynamoDbCheckpoints {
 impl CheckpointStore for DynamoDbCheckpoints {
     fn load<'a>(&'a self, app: &'a str, stream: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>> {
         Box::pin(async move {
-            let session = self.session(app, stream);
-            let loaded = signed(&self.clock, || session.load()).await;
-            loaded.map_err(|error| session.failed(error))
+            let call = self.call(app, stream);
+            let loaded = signed(&self.clock, || call.load()).await;
+            loaded.map_err(|error| call.failed(error))
         })
     }
 
@@ -219,17 +219,17 @@ impl CheckpointStore for DynamoDbCheckpoints {
         checkpoints: Vec<Checkpoint>,
     ) -> CheckpointFuture<'a, ()> {
         let changes = checkpoints.iter().map(|checkpoint| {
-            let (place, notes) = place::encode(checkpoint);
-            Change {
+            let (place, times) = place::encode(checkpoint);
+            LeaseUpdate {
                 lease_key: checkpoint.shard_id.as_str().to_owned(),
-                kind: Kind::Save(place, notes),
+                kind: Kind::Save(place, times),
             }
         });
         let changes: Vec<_> = changes.collect();
         Box::pin(async move {
-            let session = self.session(app, stream);
-            let done = signed(&self.clock, || session.save(&changes)).await;
-            done.map_err(|error| session.failed(error))
+            let call = self.call(app, stream);
+            let done = signed(&self.clock, || call.save(&changes)).await;
+            done.map_err(|error| call.failed(error))
         })
     }
 
@@ -239,15 +239,15 @@ impl CheckpointStore for DynamoDbCheckpoints {
         stream: &'a str,
         shards: Vec<ShardId>,
     ) -> CheckpointFuture<'a, ()> {
-        let changes = shards.iter().map(|shard| Change {
+        let changes = shards.iter().map(|shard| LeaseUpdate {
             lease_key: shard.as_str().to_owned(),
             kind: Kind::Remove,
         });
         let changes: Vec<_> = changes.collect();
         Box::pin(async move {
-            let session = self.session(app, stream);
-            let done = signed(&self.clock, || session.remove(&changes)).await;
-            done.map_err(|error| session.failed(error))
+            let call = self.call(app, stream);
+            let done = signed(&self.clock, || call.remove(&changes)).await;
+            done.map_err(|error| call.failed(error))
         })
     }
 }

@@ -7,8 +7,8 @@ use crate::{
     shard::ShardId,
 };
 
-/// Why a lease table cannot be read or written: the `source()` of the
-/// [`CheckpointError`](crate::CheckpointError) of [`DynamoDbCheckpoints`](crate::DynamoDbCheckpoints).
+/// An error of a lease table: the `source()` of the [`CheckpointError`](crate::CheckpointError) of
+/// [`DynamoDbCheckpoints`](crate::DynamoDbCheckpoints).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LeaseError {
@@ -23,7 +23,7 @@ pub enum LeaseError {
         /// The worker's id.
         owner: String,
     },
-    /// Somebody else wrote the shard's row since the checkpoints were loaded.
+    /// Another program wrote the shard's row since the checkpoints were loaded.
     #[error(
         "somebody else saved a checkpoint of {shard} in the meantime: open one reader at a time under an \
          application name"
@@ -71,16 +71,16 @@ pub enum LeaseError {
     #[error("the table is not active after {waited:?}: its status is {status}")]
     #[non_exhaustive]
     NotActive {
-        /// What DynamoDB says of it.
+        /// The status of the table.
         status: String,
-        /// How long it was waited for.
+        /// The time that was waited.
         waited: Duration,
     },
     /// The table has more rows than any stream has shards.
     #[error("the table has more than {rows_max} rows: it is no lease table of one stream")]
     #[non_exhaustive]
     TooLarge {
-        /// How many rows are read.
+        /// The largest number of rows that are read.
         rows_max: u64,
     },
     /// A row is not as KCL or this library write it.
@@ -100,7 +100,7 @@ pub enum LeaseError {
         operation: &'static str,
         /// The code of DynamoDB's answer, such as `AccessDeniedException`, if it gave one.
         code: Option<String>,
-        /// What it said, or how far the call came.
+        /// DynamoDB's message, or how far the call came.
         message: String,
         /// The cause.
         source: Box<dyn Error + Send + Sync>,
@@ -111,7 +111,7 @@ pub enum LeaseError {
 pub(super) const NOT_FOUND: &str = "ResourceNotFoundException";
 
 impl LeaseError {
-    /// Whether the same call may succeed later without a change on your side.
+    /// Whether the same call may succeed later without a change by you.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -167,7 +167,7 @@ impl LeaseError {
     }
 }
 
-/// Whether an answer stays the same however often one asks.
+/// Whether an error of this class never passes.
 fn is_final(class: ErrorClass) -> bool {
     matches!(class, ErrorClass::AccessDenied | ErrorClass::Invalid)
 }

@@ -1,12 +1,12 @@
-//! A change of a lease in DynamoDB's language: the only place that knows KCL's conditions.
+//! A change of a lease as a DynamoDB expression: the only place that knows KCL's conditions.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
+    extension::{EXTENSION, Extension},
     lease::{LeaseChange, LeaseWrite, WorkerId},
-    mark::{MARK, Mark},
     row::{
         CHECKPOINT, CHECKPOINT_OWNER, CHILDREN, COURTEOUS_OWNER, LEASE_COUNTER, LEASE_OWNER,
         OWNER_SWITCHES, PENDING_CHECKPOINT, PENDING_STATE, PENDING_SUB_SEQUENCE_NUMBER,
@@ -24,7 +24,7 @@ pub(super) struct Expression {
 }
 
 impl Expression {
-    /// The condition of a write, for a deletion; with the changes, for an update.
+    /// Returns the condition of a write, for a deletion; with the changes, for an update.
     pub(super) fn of(write: &LeaseWrite) -> Self {
         let mut expression = Self::default();
         expression.add_condition(write);
@@ -32,10 +32,10 @@ impl Expression {
         expression
     }
 
-    /// Lets the change say that a reader made it, which is no worker of a fleet. The owner, who has not written for long,
-    /// goes: its place in the fleet would otherwise look taken by somebody alive.
-    pub(super) fn by_reader(mut self, mark: &Mark) -> Self {
-        self.set(MARK, mark.encode());
+    /// Makes it the change of a reader, which is no worker of a fleet: adds the extension and removes the owner. The owner has
+    /// not written for long, but would otherwise count as alive.
+    pub(super) fn by_reader(mut self, extension: &Extension) -> Self {
+        self.set(EXTENSION, extension.encode());
         self.removes.extend([LEASE_OWNER, CHECKPOINT_OWNER]);
         self
     }
@@ -120,7 +120,7 @@ impl Expression {
             LeaseChange::FinishHandOver => self.removes.push(CHECKPOINT_OWNER),
             LeaseChange::Evict => self.removes.push(LEASE_OWNER),
         }
-        // Not the number that was seen and one: an eviction does not ask for the counter.
+        // An increment, not the seen number plus one: an eviction has no condition on the counter.
         self.values.insert(":one".to_owned(), number(1));
         self.sets
             .push(format!("{LEASE_COUNTER} = {LEASE_COUNTER} + :one"));

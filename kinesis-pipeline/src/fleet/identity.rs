@@ -1,4 +1,4 @@
-/// Whose checkpoints: an application and the stream that it reads.
+/// The owner of checkpoints: an application, and the stream that it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) app: String,
@@ -13,8 +13,8 @@ impl Identity {
         }
     }
 
-    /// Whose the table is, by the names in its rows, if it is not ours. Rows without a name are KCL's, which
-    /// does not write any: they are ours in a table that names nobody else.
+    /// Returns the owner of a table by the names in its rows, if it is another one. Rows without a name are KCL's, which
+    /// writes none: they count as this owner's in a table that names no other.
     pub(super) fn stranger_among<'a>(
         &self,
         names: impl Iterator<Item = Option<&'a Identity>>,

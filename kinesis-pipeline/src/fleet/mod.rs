@@ -1,14 +1,14 @@
 //! The lease table of a fleet, as KCL lays it out, and the checkpoints in it.
 //!
 //! ```text
-//!   Checkpoint <── place ──> LeaseRow = Lease + Mark <── row, mark ──> item of the table
+//!   Checkpoint <── place ──> LeaseRow = Lease + Extension <── row, extension ──> item of the table
 //!                               │
-//!   DynamoDbCheckpoints ── session, known: counters seen ──┐
-//!   DynamoDbLeases (dynamodb) ─────────────────────────────┴─ expression: conditions ── write ── table: create, scan
+//!   DynamoDbCheckpoints ── table_call, lease_cache: counters seen ──┐
+//!   DynamoDbLeases (dynamodb) ──────────────────────────────────────┴─ expression: conditions ── write ── table
 //! ```
 //!
-//! A row is a lease of KCL: Java fleets read and write it, so nothing here changes what they rely on. What KCL has
-//! no attribute for is in one attribute of ours, the mark, which KCL leaves alone.
+//! A row is a lease of KCL: Java fleets read and write it, so nothing here changes what they rely on. Facts that KCL has
+//! no attribute for are in one attribute of this library, the extension, which KCL leaves alone.
 
 #[cfg(feature = "dynamodb")]
 mod checkpoints;
@@ -20,25 +20,25 @@ mod error;
 #[cfg(feature = "dynamodb")]
 mod expression;
 #[cfg(feature = "dynamodb")]
-mod identity;
+mod extension;
 #[cfg(feature = "dynamodb")]
-mod known;
+mod identity;
 pub(crate) mod lease;
 #[cfg(feature = "dynamodb")]
-mod mark;
+mod lease_cache;
 #[cfg(feature = "dynamodb")]
 mod place;
 mod properties;
 #[cfg(feature = "dynamodb")]
 mod row;
 #[cfg(feature = "dynamodb")]
-mod session;
-#[cfg(feature = "dynamodb")]
 mod signed;
 #[cfg(feature = "local")]
 pub mod simulation;
 #[cfg(feature = "dynamodb")]
 mod table;
+#[cfg(feature = "dynamodb")]
+mod table_call;
 #[cfg(feature = "dynamodb")]
 #[cfg(test)]
 mod tests;

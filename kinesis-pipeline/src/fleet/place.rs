@@ -1,6 +1,6 @@
-//! Where KCL's checkpoints and ours say the same in different words.
+//! The conversion between KCL's checkpoints and this library's.
 
-use super::{lease::LeaseCheckpoint, mark::Notes, row::words};
+use super::{extension::CheckpointTimes, lease::LeaseCheckpoint, row::words};
 use crate::{
     Checkpoint, CheckpointPlace,
     clock::{epoch_millis, from_epoch_millis},
@@ -13,8 +13,8 @@ use crate::{
 /// would have it repeat all but the first. No aggregate gets here, and it is Java's largest `long`, so KCL reads it.
 const WHOLE: u64 = i64::MAX as u64;
 
-/// The checkpoint in KCL's words, and what they leave out.
-pub(super) fn encode(checkpoint: &Checkpoint) -> (LeaseCheckpoint, Notes) {
+/// Returns the checkpoint in KCL's form, and the times that it has no attributes for.
+pub(super) fn encode(checkpoint: &Checkpoint) -> (LeaseCheckpoint, CheckpointTimes) {
     let mut begun_at_millis = None;
     let place = match &checkpoint.place {
         CheckpointPlace::TrimHorizon => LeaseCheckpoint::TrimHorizon,
@@ -32,7 +32,7 @@ pub(super) fn encode(checkpoint: &Checkpoint) -> (LeaseCheckpoint, Notes) {
         CheckpointPlace::ShardEnd => LeaseCheckpoint::ShardEnd,
     };
     let (text, sub_sequence_number) = words(&place);
-    let notes = Notes {
+    let times = CheckpointTimes {
         checkpoint: text.to_owned(),
         sub_sequence_number,
         begun_at_millis,
@@ -40,26 +40,26 @@ pub(super) fn encode(checkpoint: &Checkpoint) -> (LeaseCheckpoint, Notes) {
         current_at_millis: checkpoint.current_at.map(epoch_millis),
         stream_created_at_millis: checkpoint.stream_created_at.map(epoch_millis),
     };
-    (place, notes)
+    (place, times)
 }
 
-/// How far the shard was read; `None` if nothing was, and the row does not say where reading was to begin. KCL
-/// begins where its settings say then, and so do we.
+/// Returns the checkpoint of a row; `None` if nothing was read and the row has no start position. KCL then begins at the
+/// position of its settings, and so does this library.
 ///
-/// When KCL has moved the checkpoint, only the time of the stream's creation still holds.
+/// If KCL has moved the checkpoint, only the creation time of the stream is still valid.
 pub(super) fn decode(
     shard: &str,
     place: &LeaseCheckpoint,
-    notes: Option<&Notes>,
+    times: Option<&CheckpointTimes>,
 ) -> Option<Checkpoint> {
-    let stream_created_at = notes.and_then(|notes| notes.stream_created_at_millis);
-    let notes =
-        notes.filter(|notes| (&*notes.checkpoint, notes.sub_sequence_number) == words(place));
+    let stream_created_at = times.and_then(|times| times.stream_created_at_millis);
+    let times =
+        times.filter(|times| (&*times.checkpoint, times.sub_sequence_number) == words(place));
     let place = match place {
         LeaseCheckpoint::TrimHorizon => CheckpointPlace::TrimHorizon,
         LeaseCheckpoint::Latest => return None,
         LeaseCheckpoint::AtTimestamp => {
-            CheckpointPlace::Timestamp(from_epoch_millis(notes?.begun_at_millis?))
+            CheckpointPlace::Timestamp(from_epoch_millis(times?.begun_at_millis?))
         }
         LeaseCheckpoint::After {
             sequence_number,
@@ -71,8 +71,8 @@ pub(super) fn decode(
         LeaseCheckpoint::ShardEnd => CheckpointPlace::ShardEnd,
     };
     let mut checkpoint = Checkpoint::new(shard.into(), place);
-    let arrived_at = notes.and_then(|notes| notes.arrived_at_millis);
-    let current_at = notes.and_then(|notes| notes.current_at_millis);
+    let arrived_at = times.and_then(|times| times.arrived_at_millis);
+    let current_at = times.and_then(|times| times.current_at_millis);
     checkpoint.arrived_at = arrived_at.map(from_epoch_millis);
     checkpoint.current_at = current_at.map(from_epoch_millis);
     checkpoint.stream_created_at = stream_created_at.map(from_epoch_millis);
@@ -118,8 +118,8 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn a_checkpoint_comes_back_as_it_was_written(checkpoint in checkpoints()) {
-            let (place, notes) = encode(&checkpoint);
-            let back = decode(checkpoint.shard_id.as_str(), &place, Some(&notes));
+            let (place, times) = encode(&checkpoint);
+            let back = decode(checkpoint.shard_id.as_str(), &place, Some(&times));
             prop_assert_eq!(back, Some(checkpoint));
         }
     }
@@ -153,8 +153,8 @@ pub(super) mod tests {
         let time = from_epoch_millis(1_000);
         let checkpoint = Checkpoint::new("s".into(), place).arrived_at(time);
         let checkpoint = checkpoint.current_at(time).of_stream_created_at(time);
-        let (_, notes) = encode(&checkpoint);
-        let decoded = |place| decode("s", &place, Some(&notes)).unwrap();
+        let (_, times) = encode(&checkpoint);
+        let decoded = |place| decode("s", &place, Some(&times)).unwrap();
         let times = |place| {
             let row = decoded(place);
             (row.arrived_at, row.current_at)

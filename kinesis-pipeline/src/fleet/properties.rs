@@ -149,25 +149,25 @@ impl WorkerProperties {
         Ok(Self { values })
     }
 
-    /// The value of `streamName`.
+    /// Returns the value of `streamName`.
     #[must_use]
     pub fn stream_name(&self) -> Option<&str> {
         self.get(STREAM)
     }
 
-    /// The value of `applicationName`.
+    /// Returns the value of `applicationName`.
     #[must_use]
     pub fn application_name(&self) -> Option<&str> {
         self.get(APPLICATION)
     }
 
-    /// The value of `regionName`.
+    /// Returns the value of `regionName`.
     #[must_use]
     pub fn region_name(&self) -> Option<&str> {
         self.get(REGION)
     }
 
-    /// The settings in the file that have no meaning for a worker of this library, in the order of their names.
+    /// Returns the settings in the file that have no meaning for a worker of this library, in the order of their names.
     pub fn without_meaning(&self) -> impl Iterator<Item = &str> {
         let names = self.values.keys().map(String::as_str);
         names.filter(|name| !KNOWN.contains(name))
@@ -220,7 +220,7 @@ impl WorkerProperties {
         }
     }
 
-    /// The consumer's name, for fan-out.
+    /// Returns the consumer's name, for fan-out.
     fn fan_out(&self, app: &str) -> Result<Option<String>, PropertiesError> {
         match self.get(RETRIEVAL) {
             Some("FANOUT") => Ok(Some(self.get(CONSUMER).unwrap_or(app).to_owned())),
@@ -300,7 +300,7 @@ fn is_continued(line: &str) -> bool {
     backslashes % 2 == 1
 }
 
-/// The name and the value of a line; `None` if an escape is not complete.
+/// Returns the name and the value of a line; `None` if an escape is not complete.
 fn pair(line: &str) -> Option<(String, String)> {
     let mut is_escaped = false;
     let end = line.find(|c: char| {

@@ -6,9 +6,9 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
 use super::{
     LeaseError,
+    extension::{EXTENSION, Extension, begun_at_millis},
     identity::Identity,
     lease::{Lease, LeaseCheckpoint, PendingCheckpoint, StreamIdentifier, WorkerId},
-    mark::{MARK, Mark, begun_at_millis},
 };
 use crate::{
     clock::{epoch_millis, from_epoch_millis},
@@ -31,7 +31,7 @@ pub(super) const PENDING_CHECKPOINT: &str = "pendingCheckpoint";
 pub(super) const PENDING_SUB_SEQUENCE_NUMBER: &str = "pendingCheckpointSubSequenceNumber";
 pub(super) const PENDING_STATE: &str = "pendingCheckpointState";
 pub(super) const CHILDREN: &str = "childShardIds";
-/// Singular by KCL's choice; a set.
+/// The parents: a set, with a name in the singular by KCL's choice.
 const PARENTS: &str = "parentShardId";
 const STARTING_HASH_KEY: &str = "startingHashKey";
 const ENDING_HASH_KEY: &str = "endingHashKey";
@@ -39,11 +39,11 @@ const ENDING_HASH_KEY: &str = "endingHashKey";
 const STREAM: &str = "streamName";
 /// The shard's id, there too.
 const SHARD: &str = "shardId";
-/// What a row is about. KCL 3.5 keeps more than leases in the table.
+/// The kind of a row. KCL 3.5 keeps more than leases in the table.
 pub(super) const ENTITY_TYPE: &str = "entityType";
 const LEASE: &str = "LEASE";
 
-/// Attributes of this library, which KCL leaves alone; a third is the [mark](super::mark).
+/// Attributes of this library, which KCL leaves alone; a third is the [extension](super::extension).
 pub(super) const COURTEOUS_OWNER: &str = "kinesisPipelineOwner";
 const BEGUN_AT: &str = "kinesisPipelineBegunAt";
 
@@ -52,7 +52,7 @@ const LATEST: &str = "LATEST";
 const AT_TIMESTAMP: &str = "AT_TIMESTAMP";
 const SHARD_END: &str = "SHARD_END";
 
-/// A checkpoint in KCL's words: the place, and the sub-sequence number.
+/// Returns a checkpoint in KCL's form: the place, and the sub-sequence number.
 pub(super) fn words(checkpoint: &LeaseCheckpoint) -> (&str, u64) {
     match checkpoint {
         LeaseCheckpoint::TrimHorizon => (TRIM_HORIZON, 0),
@@ -66,13 +66,13 @@ pub(super) fn words(checkpoint: &LeaseCheckpoint) -> (&str, u64) {
     }
 }
 
-/// The attributes of a checkpoint: the place, and the sub-sequence number.
+/// Returns the attributes of a checkpoint: the place, and the sub-sequence number.
 pub(super) fn checkpoint(checkpoint: &LeaseCheckpoint) -> (AttributeValue, AttributeValue) {
     let (place, sub_sequence_number) = words(checkpoint);
     (text(place), number(sub_sequence_number))
 }
 
-/// A set of shard ids; `None` for an empty one, which DynamoDB does not take.
+/// Returns a set of shard ids; `None` for an empty one, which DynamoDB does not take.
 pub(super) fn shards(ids: &[ShardId]) -> Option<AttributeValue> {
     let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
     (!ids.is_empty()).then_some(AttributeValue::Ss(ids))
@@ -82,46 +82,46 @@ pub(super) fn state(bytes: &[u8]) -> AttributeValue {
     AttributeValue::B(Blob::new(bytes))
 }
 
-/// A lease, and the mark of the reader that saved its checkpoint last, if one did. Attributes that are in neither stay
-/// in the table as they are.
+/// A lease, and the extension of the reader that saved its checkpoint last, if one did. Other attributes stay in the table
+/// as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LeaseRow {
     pub(super) lease: Lease,
-    pub(super) mark: Option<Mark>,
+    pub(super) extension: Option<Extension>,
 }
 
 impl LeaseRow {
-    /// Whose row it is, if a reader of this library wrote it.
+    /// Returns the owner of the row, if a reader of this library wrote it.
     pub(super) fn identity(&self) -> Option<&Identity> {
-        self.mark.as_ref().map(|mark| &mark.identity)
+        self.extension.as_ref().map(|extension| &extension.identity)
     }
 
-    /// Whether all that a reader writes is the same in both.
+    /// Whether both are equal in everything that a reader writes.
     pub(super) fn is_as_written(&self, other: &Self) -> bool {
         let (ours, theirs) = (&self.lease, &other.lease);
         ours.shard_id == theirs.shard_id
             && ours.counter == theirs.counter
             && ours.owner == theirs.owner
             && ours.checkpoint == theirs.checkpoint
-            && self.mark == other.mark
+            && self.extension == other.extension
     }
 
-    /// The row as it is created.
+    /// Returns the row as it is created.
     pub(super) fn encode(&self) -> Item {
         let mut item = encode(&self.lease);
-        let mark = self.mark.as_ref();
-        item.extend(mark.map(|mark| (MARK.to_owned(), mark.encode())));
+        let extension = self.extension.as_ref();
+        item.extend(extension.map(|extension| (EXTENSION.to_owned(), extension.encode())));
         item
     }
 
     /// Reads a row; `None` for one that is not about a lease.
     pub(super) fn decode(item: &Item) -> Result<Option<Self>, LeaseError> {
-        let mark = item.get(MARK).and_then(Mark::decode);
-        Ok(decode(item)?.map(|lease| Self { lease, mark }))
+        let extension = item.get(EXTENSION).and_then(Extension::decode);
+        Ok(decode(item)?.map(|lease| Self { lease, extension }))
     }
 }
 
-/// The row of a lease that is created.
+/// Returns the row of a lease that is created.
 pub(super) fn encode(lease: &Lease) -> Item {
     let (place, sub_sequence_number) = checkpoint(&lease.checkpoint);
     let mut item = Item::from([
@@ -212,13 +212,13 @@ fn place(item: &Item, name: &str, sub_name: &str) -> Option<LeaseCheckpoint> {
     })
 }
 
-/// The time that a lease begins at: a worker's, or that of a reader before.
+/// Returns the time that a lease begins at: a worker's, or that of a reader before.
 fn begun_at(item: &Item) -> Option<u64> {
     let ours = count(item, BEGUN_AT);
-    ours.or_else(|| begun_at_millis(item.get(MARK)?))
+    ours.or_else(|| begun_at_millis(item.get(EXTENSION)?))
 }
 
-/// Whether a row is a lease: KCL up to 3.4 does not say what a row is about.
+/// Whether a row is a lease. Rows of KCL up to 3.4 have no kind.
 fn is_lease(item: &Item) -> bool {
     let entity = item.get(ENTITY_TYPE);
     entity.is_none_or(|entity| entity.as_s().is_ok_and(|kind| kind == LEASE))
@@ -232,7 +232,7 @@ fn range(item: &Item) -> Option<HashKeyRange> {
     ))
 }
 
-/// In the order of their ids: a set has none.
+/// Reads a set of shard ids, and sorts them.
 fn ids(item: &Item, name: &str) -> Vec<ShardId> {
     let ids = item.get(name).and_then(|value| value.as_ss().ok());
     let ids = ids.into_iter().flatten();

@@ -1,12 +1,12 @@
-//! Calls that wait for their credentials.
+//! Calls that wait for new credentials.
 
 use std::time::Duration;
 
 use super::LeaseError;
 use crate::Clock;
 
-/// How long a call waits while the source of the credentials fails. A reader gives a whole call 30 s, and repeats a
-/// failed save, but not the load with which it opens.
+/// The longest wait of a call while the source of the credentials fails. A reader gives a whole call 30 s, and repeats a
+/// failed save, but not the load at its opening.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(2);

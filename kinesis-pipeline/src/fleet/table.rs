@@ -1,4 +1,4 @@
-//! The lease table itself: found or created, and read.
+//! The lease table: created if it is absent, and scanned.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use super::{
 };
 use crate::Clock;
 
-/// The code of an answer that the table is there already.
+/// The error code for a table that exists already.
 const IN_USE: &str = "ResourceInUseException";
 
-/// How long a new table is waited for. A reader gives a whole save 30 s.
+/// The longest wait for a new table. A reader gives a whole save 30 s.
 const ACTIVE_WAIT_MAX: Duration = Duration::from_secs(25);
 const POLL_FIRST: Duration = Duration::from_millis(100);
 const POLL_MAX: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ pub(super) struct LeaseTable<'a> {
 }
 
 impl LeaseTable<'_> {
-    /// All leases in the table; `None` if there is no table.
+    /// Returns all leases in the table; `None` if there is no table.
     pub(super) async fn scan(&self) -> Result<Option<Vec<LeaseRow>>, LeaseError> {
         match self.scan_segment(0, 1).await {
             Ok(rows) => Ok(Some(rows)),
@@ -49,7 +49,7 @@ impl LeaseTable<'_> {
         }
     }
 
-    /// The leases in one of so many segments of the table. Rows about something else are passed over.
+    /// Returns the leases in one of so many segments of the table. Rows about something else are passed over.
     pub(super) async fn scan_segment(
         &self,
         segment: u8,
@@ -123,7 +123,7 @@ impl LeaseTable<'_> {
         }
     }
 
-    /// As KCL creates it. `None` if somebody else is creating it.
+    /// Creates the table as KCL does. `None` if another program is creating it.
     async fn create(&self) -> Result<Option<TableDescription>, LeaseError> {
         let key = KeySchemaElement::builder()
             .attribute_name(LEASE_KEY)
@@ -152,7 +152,7 @@ impl LeaseTable<'_> {
     }
 }
 
-/// A table of another kind is refused before anything is written to it.
+/// Checks the key of a table, so that nothing is written to one of another kind.
 fn check_key(table: &TableDescription) -> Result<(), LeaseError> {
     let types = table.attribute_definitions();
     let type_of = |name: &str| {

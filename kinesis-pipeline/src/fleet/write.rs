@@ -1,4 +1,4 @@
-//! The conditional writes of a lease, and what a refused one means.
+//! The conditional writes of a lease, and the handling of refused ones.
 
 use std::error::Error;
 
@@ -20,12 +20,12 @@ use super::{
     table::LeaseTable,
 };
 
-/// What became of a conditional write.
+/// The outcome of a conditional write.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// It was made: the row as it is now, for an update.
+    /// It was made; for an update, the row as it is now.
     Done(Option<Item>),
-    /// The row is not as it was expected to be, but like this; `None` if there is none.
+    /// It was refused: the row differs from the expected one; `None` if there is no row.
     Refused(Option<Item>),
 }
 
@@ -112,12 +112,12 @@ where
     }
 }
 
-/// What to do about a refused write.
+/// The cause of a refused write.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It was carried out before, and its answer was lost.
+pub(super) enum Refusal {
+    /// The write was carried out before, and its answer was lost.
     Done,
-    /// Nobody but us was there: write on the condition of this counter, or that there is no row.
+    /// Only this store has written: write again on the condition of this counter, or that there is no row.
     Again(Option<u64>),
 }
 
@@ -127,30 +127,32 @@ pub(super) fn judge(
     writer: &str,
     wanted: Option<&LeaseRow>,
     found: Option<&LeaseRow>,
-) -> Result<Verdict, LeaseError> {
+) -> Result<Refusal, LeaseError> {
     let Some(found) = found else {
-        return Ok(Verdict::Again(None));
+        return Ok(Refusal::Again(None));
     };
-    let mark = found.mark.as_ref();
-    // The answer to that write was lost, or not waited for.
-    if mark.is_some_and(|mark| mark.writer == writer && mark.counter == found.lease.counter) {
+    let extension = found.extension.as_ref();
+    // The answer to that write was lost, or its future was dropped.
+    if extension.is_some_and(|extension| {
+        extension.writer == writer && extension.counter == found.lease.counter
+    }) {
         return Ok(
             if wanted.is_some_and(|wanted| wanted.is_as_written(found)) {
-                Verdict::Done
+                Refusal::Done
             } else {
-                Verdict::Again(Some(found.lease.counter))
+                Refusal::Again(Some(found.lease.counter))
             },
         );
     }
     let shard = || found.lease.shard_id.clone();
-    Err(match (&found.lease.owner, mark) {
+    Err(match (&found.lease.owner, extension) {
         (Some(owner), _) => LeaseError::Held {
             shard: shard(),
             owner: owner.to_string(),
         },
-        (None, Some(mark)) if mark.identity != *identity => LeaseError::OtherStream {
-            app: mark.identity.app.clone(),
-            stream: mark.identity.stream.clone(),
+        (None, Some(extension)) if extension.identity != *identity => LeaseError::OtherStream {
+            app: extension.identity.app.clone(),
+            stream: extension.identity.stream.clone(),
         },
         (None, _) => LeaseError::Overtaken { shard: shard() },
     })
@@ -160,8 +162,8 @@ pub(super) fn judge(
 mod tests {
     use super::*;
     use crate::fleet::{
+        extension::{CheckpointTimes, Extension},
         lease::{Lease, LeaseCheckpoint},
-        mark::{Mark, Notes},
         row::words,
     };
 
@@ -174,7 +176,7 @@ mod tests {
             sequence_number: number.into(),
             sub_sequence_number: 0,
         };
-        let notes = Notes {
+        let times = CheckpointTimes {
             checkpoint: words(&place).0.to_owned(),
             sub_sequence_number: 0,
             begun_at_millis: None,
@@ -184,38 +186,38 @@ mod tests {
         };
         let mut lease = Lease::new("s".into(), place);
         lease.counter = counter;
-        let mark = Mark {
+        let extension = Extension {
             identity: identity("mine"),
             writer: writer.to_owned(),
             counter,
-            notes,
+            times,
         };
         LeaseRow {
             lease,
-            mark: Some(mark),
+            extension: Some(extension),
         }
     }
 
-    fn verdict(wanted: &LeaseRow, found: &LeaseRow) -> Result<Verdict, LeaseError> {
+    fn refusal(wanted: &LeaseRow, found: &LeaseRow) -> Result<Refusal, LeaseError> {
         judge(&identity("mine"), "me", Some(wanted), Some(found))
     }
 
     #[test]
     fn our_own_write_that_was_repeated_is_done() {
         let wanted = row(5, 7, "me");
-        assert_eq!(verdict(&wanted, &wanted).unwrap(), Verdict::Done);
+        assert_eq!(refusal(&wanted, &wanted).unwrap(), Refusal::Done);
     }
 
     #[test]
     fn an_older_write_of_ours_that_nobody_waited_for_is_written_over() {
-        let verdict = verdict(&row(5, 8, "me"), &row(5, 7, "me")).unwrap();
-        assert_eq!(verdict, Verdict::Again(Some(5)));
+        let refusal = refusal(&row(5, 8, "me"), &row(5, 7, "me")).unwrap();
+        assert_eq!(refusal, Refusal::Again(Some(5)));
     }
 
     #[test]
     fn a_row_that_is_gone_is_created_again() {
-        let verdict = judge(&identity("mine"), "me", Some(&row(5, 8, "me")), None);
-        assert_eq!(verdict.unwrap(), Verdict::Again(None));
+        let refusal = judge(&identity("mine"), "me", Some(&row(5, 8, "me")), None);
+        assert_eq!(refusal.unwrap(), Refusal::Again(None));
     }
 
     #[test]
@@ -223,21 +225,21 @@ mod tests {
         let mut found = row(5, 7, "me");
         found.lease.counter = 6;
         found.lease.owner = Some("java".into());
-        let error = verdict(&row(6, 7, "me"), &found).unwrap_err();
+        let error = refusal(&row(6, 7, "me"), &found).unwrap_err();
         assert!(matches!(error, LeaseError::Held { owner, .. } if owner == "java"));
     }
 
     #[test]
     fn another_reader_has_overtaken_us_and_another_stream_is_told_apart() {
         let wanted = row(5, 7, "me");
-        let error = verdict(&wanted, &row(5, 7, "you")).unwrap_err();
+        let error = refusal(&wanted, &row(5, 7, "you")).unwrap_err();
         assert!(matches!(error, LeaseError::Overtaken { .. }), "{error}");
         let mut found = row(5, 7, "you");
-        found.mark.as_mut().unwrap().identity = identity("yours");
-        let error = verdict(&wanted, &found).unwrap_err();
+        found.extension.as_mut().unwrap().identity = identity("yours");
+        let error = refusal(&wanted, &found).unwrap_err();
         assert!(matches!(error, LeaseError::OtherStream { stream, .. } if stream == "yours"));
-        found.mark = None;
-        let error = verdict(&wanted, &found).unwrap_err();
+        found.extension = None;
+        let error = refusal(&wanted, &found).unwrap_err();
         assert!(matches!(error, LeaseError::Overtaken { .. }), "{error}");
     }
 }

@@ -9,8 +9,10 @@
 //! | [`producing`] | How do I write at the full speed of the shards? |
 //! | [`reading`] | How do I read, go on after a restart, and share the work? |
 //! | [`errors`] | Which errors do I retry, and where do bad records go? |
+//! | [`duplicates`] | Which records can be there twice, and how do I tell? |
 //! | [`testing`] | How do I test without AWS and without waiting? |
 //! | [`tuning`] | What are the defaults, and what does each trade? |
+//! | [`memory`] | How much memory does each part take at most? |
 //! | [`iam`] | Which permissions does my program need? |
 //! | [`cost`] | What does AWS charge for what I do? |
 //! | [`resharding`] | What happens when the stream is split, merged or scaled? |
@@ -45,6 +47,9 @@ pub mod reading {}
 #[doc = include_str!("errors.md")]
 pub mod errors {}
 
+#[doc = include_str!("duplicates.md")]
+pub mod duplicates {}
+
 #[doc = include_str!("testing.md")]
 #[doc = "```"]
 #[doc = include_str!("whole_test.rs")]
@@ -53,6 +58,9 @@ pub mod testing {}
 
 #[doc = include_str!("tuning.md")]
 pub mod tuning {}
+
+#[doc = include_str!("memory.md")]
+pub mod memory {}
 
 #[doc = include_str!("iam.md")]
 pub mod iam {}

@@ -1,11 +1,11 @@
-//! JSON text in memory, read piece by piece: for the paths that most of the time goes into and whose shape is known.
+//! A pull scanner of JSON text in memory, for hot paths with a known shape.
 //!
 //! ```text
 //!  bytes ── Scanner ── open_object, next_key ── string, number, .. ── Text (borrows)
-//!                  └── open_array, next_element    └── skip, raw: what nobody asked for
+//!                  └── open_array, next_element    └── skip, raw: values that are not needed
 //! ```
 //!
-//! It takes what `serde_json` takes, and allocates nothing but for text with escapes that is asked for.
+//! It accepts the same texts as `serde_json`, and allocates only for text with escapes that is decoded.
 
 mod malformed;
 #[cfg(any(test, fuzzing))]

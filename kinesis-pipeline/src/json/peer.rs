@@ -5,7 +5,7 @@ use serde_json::{Map, Number, Value, value::RawValue};
 
 use super::{Kind, Malformed, Scanner, scanner::TOO_DEEP};
 
-/// A value as `serde_json` has it, by the scanner.
+/// Returns a value as `serde_json` has it, by the scanner.
 fn value(scanner: &mut Scanner<'_>) -> Result<Value, Malformed> {
     Ok(match scanner.kind()? {
         Kind::Object => {

@@ -4,18 +4,18 @@ use memchr::memchr2;
 
 const WORD_BYTES: usize = 8;
 
-/// Texts that are no longer than this are looked at in words: keys and ids end before a search has begun.
+/// The largest size of a text that is searched by words: for short keys and ids, setting up a vector search takes longer.
 const SHORT_BYTES: usize = 8 * WORD_BYTES;
 
-/// The bytes before the first one that JSON does not have in a text as it is.
+/// The bytes before the first one that JSON escapes or that ends the text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plain {
     pub(super) bytes: usize,
-    /// Neither they nor those right after are past ASCII.
+    /// Whether these bytes, and those right after them, are ASCII.
     pub(super) is_ascii: bool,
 }
 
-/// `None` if there is no such byte.
+/// Returns the plain part of a text; `None` if no special byte follows it.
 #[inline]
 pub(super) fn plain(text: &[u8]) -> Option<Plain> {
     let (mut passed_bytes, mut seen_bits) = (0, 0);
@@ -57,7 +57,7 @@ struct Seen {
 impl Seen {
     fn of(bytes: &[u8]) -> Self {
         let mut lanes = Lanes::default();
-        // The last lanes overlap with those before: byte by byte, what is left would cost as much as all the rest.
+        // The last lanes overlap with those before: handling the rest byte by byte would cost as much as all the others.
         match bytes.last_chunk() {
             Some(last) => {
                 bytes
@@ -78,7 +78,7 @@ impl Seen {
 
 const LANES: usize = 32;
 
-/// The compiler makes vectors of it.
+/// The lanes of a loop that the compiler vectorizes.
 struct Lanes {
     least: [u8; LANES],
     bits: [u8; LANES],
@@ -106,7 +106,7 @@ impl Lanes {
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = LOW_BITS << 7;
 
-/// The high bit of the first special byte; those of later bytes may be set or not.
+/// Returns the high bit of the first special byte; those of later bytes may be set or not.
 #[inline]
 fn special_in(word: u64) -> u64 {
     let below = |word: u64, bound: u8| word.wrapping_sub(LOW_BITS * u64::from(bound)) & !word;

@@ -20,15 +20,15 @@ pub(crate) enum Kind {
     Null,
 }
 
-/// A place in a JSON text, before a value or after it.
+/// A pull scanner: a place in a JSON text, before or after a value.
 ///
-/// Whoever opens an object or an array asks for its next key or element until there is none, and reads one value
-/// for each: the scanner keeps no record of what is open. After an error its place means nothing.
+/// After opening an object or array, the caller asks for its next key or element until there is none, and reads one value
+/// for each. The scanner does not track which ones are open. After an error it must not be used.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// An object or an array was just opened: no comma comes before what is next.
+    /// Whether an object or array was just opened, so that no comma comes next.
     is_opened: bool,
 }
 
@@ -50,7 +50,7 @@ impl<'a> Scanner<'a> {
         self.bytes.len() - self.at
     }
 
-    /// An error of this place.
+    /// Returns an error of this place.
     pub(crate) fn malformed(&self, what: &'static str) -> Malformed {
         Malformed {
             offset: self.at,
@@ -72,14 +72,14 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// Goes into an object, whose members [`next_key`](Self::next_key) finds.
+    /// Opens an object, whose members [`next_key`](Self::next_key) finds.
     pub(crate) fn open_object(&mut self) -> Result<(), Malformed> {
         self.expect(b'{', "it is no object")?;
         self.is_opened = true;
         Ok(())
     }
 
-    /// The key of the next member of the object, whose value is next; `None` at its end.
+    /// Returns the key of the next member of the object, whose value is next; `None` at its end.
     #[inline(always)]
     pub(crate) fn next_key(&mut self) -> Result<Option<Text<'a>>, Malformed> {
         match self.quoted_key()? {
@@ -88,7 +88,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Goes into an array, whose elements [`next_element`](Self::next_element) finds.
+    /// Opens an array, whose elements [`next_element`](Self::next_element) finds.
     pub(crate) fn open_array(&mut self) -> Result<(), Malformed> {
         self.expect(b'[', "it is no array")?;
         self.is_opened = true;
@@ -101,14 +101,14 @@ impl<'a> Scanner<'a> {
         self.is_continued(b']')
     }
 
-    /// A text.
+    /// Returns a text.
     #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<Text<'a>, Malformed> {
         let text = self.quoted()?;
         self.checked(text)
     }
 
-    /// A number, as it stands there.
+    /// Returns a number, as it stands there.
     pub(crate) fn number(&mut self) -> Result<&'a str, Malformed> {
         self.peek();
         let start = self.at;
@@ -135,7 +135,7 @@ impl<'a> Scanner<'a> {
         self.word(b"null").map(|()| true)
     }
 
-    /// Passes over a value. As in `serde_json`, nobody looks whether its texts are UTF-8, or its escapes characters.
+    /// Skips a value. As in `serde_json`, its texts are not checked for UTF-8, nor its escapes for characters.
     pub(crate) fn skip(&mut self) -> Result<(), Malformed> {
         let mut nest = Nest::default();
         loop {
@@ -171,7 +171,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The text of a value, as it stands there.
+    /// Returns the text of a value, as it stands there.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn raw(&mut self) -> Result<&'a str, Malformed> {
         self.peek();
@@ -183,7 +183,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// Passes over these bytes, if they are what is next.
+    /// Skips these bytes, if they come next.
     #[cfg(feature = "aws")]
     #[inline]
     pub(crate) fn pass(&mut self, bytes: &[u8]) -> Option<()> {
@@ -193,7 +193,7 @@ impl<'a> Scanner<'a> {
         is_next.then_some(())
     }
 
-    /// Passes over all up to the next quotation mark, whatever it is: the caller has to check that it is plain.
+    /// Skips all bytes up to the next quotation mark. The caller has to check that they are plain.
     #[cfg(feature = "aws")]
     #[inline]
     pub(crate) fn until_quote(&mut self) -> Option<&'a [u8]> {
@@ -203,7 +203,7 @@ impl<'a> Scanner<'a> {
         Some(&rest[..bytes])
     }
 
-    /// Nothing but white space follows.
+    /// Checks that only white space follows.
     pub(crate) fn end(&mut self) -> Result<(), Malformed> {
         match self.peek() {
             Some(_) => Err(self.malformed("something follows the value")),
@@ -211,7 +211,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The next byte that is no white space.
+    /// Returns the next byte that is no white space.
     #[inline]
     fn peek(&mut self) -> Option<u8> {
         loop {
@@ -232,7 +232,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Passes over the comma before the next key or element, or over what closes the object or array.
+    /// Skips the comma before the next key or element, or the end of the object or array. Returns whether it was a comma.
     #[inline]
     fn is_continued(&mut self, close: u8) -> Result<bool, Malformed> {
         let is_opened = std::mem::take(&mut self.is_opened);
@@ -256,7 +256,7 @@ impl<'a> Scanner<'a> {
         Ok(Some(key))
     }
 
-    /// A text that may be no UTF-8, and whose escapes may stand for no character.
+    /// Returns a text that may be no UTF-8, and whose escapes may stand for no character.
     #[inline(always)]
     fn quoted(&mut self) -> Result<Text<'a>, Malformed> {
         self.expect(b'"', "it is no text")?;
@@ -296,7 +296,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Texts that somebody looks at are UTF-8, and their escapes stand for characters.
+    /// Checks that a text is UTF-8 and that its escapes stand for characters.
     #[inline(always)]
     fn checked(&self, text: Text<'a>) -> Result<Text<'a>, Malformed> {
         if text.is_right() {

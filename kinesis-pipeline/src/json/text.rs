@@ -6,7 +6,7 @@ use memchr::memchr;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {
     pub(super) raw: &'a [u8],
-    /// Nothing of it is past ASCII; if not, something may be.
+    /// Whether the text is ASCII; if false, it may be all the same.
     pub(super) is_ascii: bool,
     pub(super) has_escapes: bool,
 }
@@ -17,7 +17,7 @@ impl<'a> Text<'a> {
         self.has_escapes
     }
 
-    /// The bytes: borrowed, if there are no escapes.
+    /// Returns the bytes: borrowed, if there are no escapes.
     #[inline]
     pub(crate) fn as_bytes(&self) -> Cow<'a, [u8]> {
         if !self.has_escapes {
@@ -28,7 +28,7 @@ impl<'a> Text<'a> {
         Cow::Owned(bytes)
     }
 
-    /// The text: borrowed, if there are no escapes. It costs a look at every byte.
+    /// Returns the text: borrowed, if there are no escapes. It costs a look at every byte.
     pub(crate) fn to_str(self) -> Cow<'a, str> {
         const CHECKED: &str = "the scanner lets only UTF-8 through";
         match self.as_bytes() {
@@ -76,7 +76,7 @@ pub(super) fn short_escape(escape: u8) -> Option<u8> {
     })
 }
 
-/// The character of the digits after `\u`, and what comes after it. Those past 16 bits are written in two.
+/// Returns the character of the digits after `\u`, and what comes after it. Those past 16 bits are written in two.
 fn code_point(digits: &[u8]) -> Option<(char, &[u8])> {
     let (unit, rest) = hex_digits(digits)?;
     if !(0xD800..0xDC00).contains(&unit) {

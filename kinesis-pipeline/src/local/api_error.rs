@@ -1,6 +1,6 @@
-//! Errors as the service answers them.
+//! The errors of the service's answers.
 
-/// An error that the service answers: a code, words, and the HTTP status that goes with it.
+/// An error of the service: its code, its message, and its HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub(super) struct ApiError {
@@ -23,9 +23,9 @@ impl ApiError {
     constructors! {
         /// A member breaks a constraint of the model.
         validation => "ValidationException";
-        /// The request cannot be read as what the operation takes.
+        /// The request's members have wrong types.
         serialization => "SerializationException";
-        /// A member is well formed but makes no sense here.
+        /// A member is well formed but not valid here.
         invalid_argument => "InvalidArgumentException";
         /// The stream, shard or consumer does not exist.
         not_found => "ResourceNotFoundException";
@@ -49,17 +49,17 @@ impl ApiError {
         dry_run => "DryRunOperationException";
     }
 
-    /// The answer to a name that is no operation of the API: a code without words, as on the service.
+    /// Returns the answer to a name that is no operation of the API: a code without words, as on the service.
     pub(super) fn no_operation() -> Self {
         Self::unknown_operation("")
     }
 
-    /// The answer to a request that asked for its checks alone, once it has passed them.
+    /// Returns the answer to a request that asked for its checks alone, once it has passed them.
     pub(super) fn dry_run_passed() -> Self {
         Self::dry_run("The request would have succeeded, but DryRun is set.")
     }
 
-    /// The HTTP status of the answer: 500 for a fault of the service, 400 for everything else.
+    /// Returns the HTTP status of the answer: 500 for a fault of the service, 400 for everything else.
     pub(super) fn http_status(&self) -> u16 {
         match self.code {
             "InternalFailureException" | "InternalFailure" => 500,
@@ -69,12 +69,12 @@ impl ApiError {
     }
 }
 
-/// A call without an answer of its own: an error, or nothing at all.
+/// A failed call: an error, or no answer at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CallFailure {
     /// The service answers this error.
     Answered(ApiError),
-    /// The call was carried out, but a fault swallows the answer: the connection closes without one.
+    /// The call was carried out, but a fault loses the answer: the connection closes without one.
     ResponseLost,
 }
 

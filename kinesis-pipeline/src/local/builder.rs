@@ -10,16 +10,16 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// Open shards that the account may have unless it is set.
+/// The default limit of open shards of the account.
 const SHARD_LIMIT_DEFAULT: u32 = 20_000;
-/// The time that a stream takes to be created, resharded or deleted, unless it is set.
+/// The default time that a stream takes to be created, resharded or deleted.
 const TRANSITION_DEFAULT: Duration = Duration::from_millis(10);
 
-/// Sets up a [`LocalKinesis`].
+/// A builder of a [`LocalKinesis`].
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct LocalKinesisBuilder {
-    /// `None`: that of the runtime in which the Kinesis starts.
+    /// The clock; `None` for that of the runtime in which the Kinesis starts.
     clock: Option<Clock>,
     settings: Settings,
     #[cfg(feature = "local-durable")]
@@ -45,9 +45,8 @@ impl Default for LocalKinesisBuilder {
 }
 
 impl LocalKinesisBuilder {
-    /// Sets the clock of arrival times, retention and expiry; that of the runtime in which the Kinesis
-    /// [starts](Self::start) by default: the system's, or tokio's while a test has paused it
-    /// ([`Clock::of_runtime`]).
+    /// Sets the clock of arrival times, retention and expiry. Default: that of the runtime in which the Kinesis
+    /// [starts](Self::start), which is the system's, or tokio's while a test has paused it ([`Clock::of_runtime`]).
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
         self
@@ -78,29 +77,27 @@ impl LocalKinesisBuilder {
         self
     }
 
-    /// The seed of the faults that strike by chance: the same seed and the same calls make the same faults; 0
-    /// by default.
+    /// Sets the seed of random faults: the same seed and the same calls give the same faults. Default 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.settings.seed = seed;
         self
     }
 
-    /// Whether the service's rates hold; not by default.
+    /// Whether the service's rates are enforced. Default false.
     ///
-    /// Per shard 1 MiB and 1,000 records a second are taken, and 2 MiB and 5 reads a second given; control calls
-    /// have rates of their own. What is over a rate is refused as on the service: an entry of a put alone.
+    /// A shard then takes 1 MiB and 1,000 records a second, and gives 2 MiB and 5 reads a second; control calls have rates
+    /// of their own. Calls over a rate are refused as on the service; of a put, only the entries over it.
     pub fn enforce_limits(mut self, enforce: bool) -> Self {
         self.settings.enforce_limits = enforce;
         self
     }
 
-    /// A directory that keeps everything: streams, records, sequence numbers, consumers, tags. By default
-    /// nothing is kept.
+    /// Sets a directory that keeps everything: streams, records, sequence numbers, consumers, tags. Default: nothing is
+    /// kept.
     ///
-    /// It is made if it is absent, and belongs to one Kinesis at a time, of one region and account. What is in it
-    /// is read into memory at the start, and is there again after the process ended, also by `kill -9`: a call
-    /// answers once what it did was handed to the operating system. A power cut can take away the last second.
-    /// Subscriptions, faults and the rates of the limits begin anew.
+    /// It is created if it does not exist, and belongs to one Kinesis at a time, of one region and account. Its contents are
+    /// read into memory at the start. They survive the process, also `kill -9`: a call answers after its changes were handed
+    /// to the operating system. A power cut can lose the last second. Subscriptions, faults and rates begin anew.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -130,9 +127,9 @@ impl LocalKinesisBuilder {
     /// Starts the Kinesis.
     ///
     /// # Errors
-    /// [`LocalError::Settings`]: the account or region cannot stand in an ARN, or is not that of the data
-    /// directory. The others whose names begin with `DataDir`: the data directory is in use, holds something
-    /// else, is damaged, or cannot be written.
+    /// [`LocalError::Settings`]: the account or region is not valid in an ARN, or not that of the data directory. The errors
+    /// whose names begin with `DataDir`: the data directory is in use, holds something else, is damaged, or cannot be
+    /// written.
     #[cfg_attr(
         not(feature = "local-durable"),
         expect(clippy::unused_async, reason = "a data directory is opened here")

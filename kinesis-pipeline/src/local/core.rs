@@ -1,4 +1,4 @@
-//! The embedded Kinesis's whole inside: settings, clock and state.
+//! The core of the embedded Kinesis: settings, clock and state.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -50,12 +50,12 @@ pub(super) struct Resource<'a> {
 }
 
 impl Core {
-    /// A Kinesis without streams, in memory.
+    /// Makes a Kinesis without streams, in memory.
     pub(super) fn new(clock: Clock, settings: Settings) -> Self {
         Self::with_account(clock, settings, Arc::new(Account::new(None)))
     }
 
-    /// A Kinesis with the streams of this account.
+    /// Makes a Kinesis with the streams of this account.
     pub(super) fn with_account(clock: Clock, settings: Settings, account: Arc<Account>) -> Self {
         Self {
             clock,
@@ -82,7 +82,7 @@ impl Core {
         self.account.marks.clone()
     }
 
-    /// The time, in milliseconds since the epoch.
+    /// Returns the time, in milliseconds since the epoch.
     pub(super) fn now_millis(&self) -> u64 {
         epoch_millis(self.clock.now())
     }
@@ -93,21 +93,21 @@ impl Core {
         now_millis.saturating_add(transition)
     }
 
-    /// The stream that a request names, whatever its status, and the time of the call.
+    /// Returns the stream that a request names, whatever its status, and the time of the call.
     pub(super) fn named(&self, stream: &StreamRef) -> Result<(Arc<Stream>, u64), ApiError> {
         let now_millis = self.now_millis();
         let stream = self.stream(stream.name(), stream.arn(), now_millis)?;
         Ok((stream, now_millis))
     }
 
-    /// The stream that a request names, if records can be put to it and read from it, and the time of the call.
+    /// Returns the stream that a request names, if records can be put to it and read from it, and the time of the call.
     pub(super) fn named_usable(&self, stream: &StreamRef) -> Result<(Arc<Stream>, u64), ApiError> {
         let now_millis = self.now_millis();
         let stream = self.usable_stream(stream.name(), stream.arn(), now_millis)?;
         Ok((stream, now_millis))
     }
 
-    /// The stream with this name or ARN, whatever its status.
+    /// Returns the stream with this name or ARN, whatever its status.
     pub(super) fn stream(
         &self,
         name: Option<&str>,
@@ -121,7 +121,7 @@ impl Core {
             .ok_or_else(|| stream_not_found(name, &self.settings.account_id))
     }
 
-    /// The stream with this name or ARN, if records can be put to it and read from it.
+    /// Returns the stream with this name or ARN, if records can be put to it and read from it.
     pub(super) fn usable_stream(
         &self,
         name: Option<&str>,
@@ -163,7 +163,7 @@ impl Core {
         Ok(found)
     }
 
-    /// The stream of the consumer with this ARN, and the consumer's name.
+    /// Returns the stream of the consumer with this ARN, and the consumer's name.
     pub(super) fn consumer(
         &self,
         arn: &str,
@@ -184,7 +184,7 @@ impl Core {
         }
     }
 
-    /// Reads or changes what the stream or consumer with this ARN has in common with others.
+    /// Reads or changes the common parts (tags, policy) of the stream or consumer with this ARN.
     pub(super) fn change_resource<T>(
         &self,
         arn: &str,
@@ -220,7 +220,7 @@ impl Core {
         self.account.set_commitment(is_on, self.now_millis());
     }
 
-    /// The ARN of the stream with this name.
+    /// Returns the ARN of the stream with this name.
     pub(super) fn stream_arn(&self, name: &str) -> String {
         let Settings {
             region, account_id, ..
@@ -228,7 +228,7 @@ impl Core {
         format!("arn:aws:kinesis:{region}:{account_id}:stream/{name}")
     }
 
-    /// The streams that are there, by name.
+    /// Returns the streams that are there, by name.
     pub(super) fn streams(&self, now_millis: u64) -> Vec<Arc<Stream>> {
         let streams = locks::read(&self.account.streams);
         streams
@@ -253,7 +253,7 @@ impl Core {
             .sum()
     }
 
-    /// The service's answer if the account may not have this many more open shards.
+    /// Returns the service's answer if the account may not have this many more open shards.
     pub(super) fn allow_shards(&self, added: usize, now_millis: u64) -> Result<(), ApiError> {
         let count = self.open_shard_count(now_millis);
         let Settings {
@@ -329,17 +329,17 @@ impl Core {
     }
 }
 
-/// Whether a stream is there.
+/// The presence of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Presence {
     /// Records can be put and read.
     Usable,
-    /// A stream that is being created or deleted, for so long.
+    /// The stream is being created or deleted, for this time.
     NotYet(Duration),
 }
 
 impl fmt::Debug for Core {
-    /// Writes the name alone: the state holds records, which must not get into a log.
+    /// Formats the name alone: the state has records, which must not get into a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core").finish_non_exhaustive()
     }

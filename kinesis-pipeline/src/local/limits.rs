@@ -1,33 +1,33 @@
-//! The service's rates, held on request: buckets that fill by the clock.
+//! The service's rates, enforced on request: token buckets that fill by the clock.
 
 use std::{collections::HashMap, sync::Mutex};
 
 use super::locks::lock;
 
 const MIB: u64 = 1024 * 1024;
-/// The records, bytes and calls that a shard takes and gives in a second.
+/// The rates of a shard, in a second: bytes and records that it takes, reads and bytes that it gives, and iterators.
 const PUT_BYTES: u64 = MIB;
 const PUT_RECORDS: u64 = 1_000;
 const READ_CALLS: u64 = 5;
 const READ_BYTES: u64 = 2 * MIB;
 const ITERATORS: u64 = 5;
-/// More buckets than this are thinned out: a full one is as good as none.
+/// The number of buckets above which full ones are removed: a full bucket is the same as none.
 const BUCKETS_MAX: usize = 10_000;
 
-/// Fills at a rate up to what one second brings.
+/// A token bucket with the capacity of one second.
 ///
-/// More than that can be taken at once from a full bucket: a record or page bigger than a second's worth. The
-/// bucket then owes the rest, and gives nothing until it has been paid.
+/// A full bucket allows more than its capacity at once, for a record or page that is larger than a second's rate. Its
+/// level is then negative, and it allows nothing until it has filled up again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bucket {
     per_second: u64,
-    /// Thousandths: at a rate a second, a thousandth of it comes each millisecond.
+    /// The level in thousandths of a token: at a rate of n tokens a second, n of them come each millisecond.
     level_thousandths: i64,
     at_millis: u64,
 }
 
 impl Bucket {
-    /// A full bucket.
+    /// Makes a full bucket.
     pub(super) fn new(per_second: u64) -> Self {
         Self {
             per_second,
@@ -44,13 +44,13 @@ impl Bucket {
         self.at_millis = self.at_millis.max(now_millis);
     }
 
-    /// Whether so much, or all of a full bucket, is there.
+    /// Whether the bucket has this amount, or is full.
     fn has(&mut self, amount: u64, now_millis: u64) -> bool {
         self.fill(now_millis);
         self.level_thousandths >= thousandths(amount.min(self.per_second))
     }
 
-    /// Takes so much, whether it is there or not.
+    /// Takes this amount, also if the level becomes negative.
     fn take(&mut self, amount: u64) {
         self.level_thousandths = self.level_thousandths.saturating_sub(thousandths(amount));
     }

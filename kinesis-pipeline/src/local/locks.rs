@@ -1,7 +1,7 @@
-//! Locks that a panic elsewhere does not make unusable.
+//! Locks that ignore poisoning by a panic.
 //!
-//! Every change under these locks is either one assignment or leaves the state readable at each step, so the
-//! state of a poisoned lock is good to use.
+//! Every change under these locks is one assignment, or leaves the state valid at each step. So the state of a poisoned
+//! lock can be used.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

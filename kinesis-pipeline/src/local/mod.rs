@@ -6,10 +6,10 @@
 //!   SDKs ── the HTTP face ──────────┘
 //! ```
 //!
-//! It answers as the service does in everything that a client's correctness hangs on: limits, errors,
-//! resharding, iterators, retention. Nothing in it runs by itself: what is due is done by the next call, by
-//! the clock that the [builder](LocalKinesis::builder) was given, or else by that of the runtime it starts in:
-//! under `#[tokio::test(start_paused = true)]` a day passes when the test says so.
+//! It answers as the service does in everything that a client relies on: limits, errors, resharding, iterators,
+//! retention. No task runs in it: due changes are made by the next call, by the clock of the
+//! [builder](LocalKinesis::builder) or else of the runtime in which it starts. Under
+//! `#[tokio::test(start_paused = true)]` a day passes when the test advances the clock.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -67,12 +67,13 @@ pub use faults::{Fault, Faults};
 #[cfg(feature = "local-server")]
 pub use http::{LocalDynamoDb, LocalServer};
 
-/// The bounds of a handle's wait for a stream that changes: the number of looks, and the shortest time between two.
+/// The bounds of a handle's wait for a stream that is being changed: the number of checks, and the shortest time between
+/// two.
 const WAITS_MAX: u32 = 1_000;
 const WAIT_MIN: Duration = Duration::from_millis(1);
 
-/// A Kinesis in this process. Cheap to clone; clones are the same Kinesis, which lives as long as any of them
-/// or any stream handle.
+/// The embedded Kinesis: a Kinesis in this process. Cheap to clone; clones are the same Kinesis, which lives as long as
+/// any of them or any stream handle.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -103,15 +104,16 @@ impl LocalKinesis {
         Self::builder().start().await
     }
 
-    /// A Kinesis with settings of yours.
+    /// Returns a builder, for a Kinesis with other settings.
     pub fn builder() -> LocalKinesisBuilder {
         LocalKinesisBuilder::default()
     }
 
-    /// The stream of this name; it is created with `shard_count` shards, and usable at once, if it is absent.
+    /// Returns a handle of the stream of this name. Creates it with `shard_count` shards, usable at once, if it does not
+    /// exist.
     ///
-    /// If it is there and not usable yet, this waits until it is. The handle reaches this Kinesis in process and
-    /// goes by its clock.
+    /// If it exists and is not usable yet, this waits until it is. The handle calls this Kinesis in process and uses its
+    /// clock.
     ///
     /// # Errors
     /// [`LocalError::Refused`]: the name is not one of a stream, the count is 0 or over the limit, or the stream
@@ -138,7 +140,7 @@ impl LocalKinesis {
         ))))
     }
 
-    /// The faults of this Kinesis, for the next calls.
+    /// Returns the faults of this Kinesis, for the next calls.
     #[must_use]
     pub fn faults(&self) -> Faults {
         Faults {
@@ -146,7 +148,7 @@ impl LocalKinesis {
         }
     }
 
-    /// This Kinesis behind the seam, without a socket.
+    /// Returns this Kinesis as a service, without a socket.
     #[must_use]
     pub fn service(&self) -> Arc<dyn Kinesis> {
         Arc::new(self.clone())

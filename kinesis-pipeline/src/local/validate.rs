@@ -1,5 +1,4 @@
-//! The constraints that the service's model puts on members, and the words in which it reports what breaks
-//! them.
+//! The constraints of the service's model on members, and its messages about broken ones.
 
 use std::fmt::{Display, Write as _};
 
@@ -118,7 +117,7 @@ fn is_stream_arn(text: &str) -> bool {
     })
 }
 
-/// The ARN of a consumer's stream, and the consumer's name.
+/// Returns the ARN of a consumer's stream, and the consumer's name.
 pub(super) fn consumer_of_arn(text: &str) -> Option<(&str, &str)> {
     let (stream_arn, consumer) = text.split_once("/consumer/")?;
     let (name, created) = consumer.rsplit_once(':')?;
@@ -126,7 +125,7 @@ pub(super) fn consumer_of_arn(text: &str) -> Option<(&str, &str)> {
     (is_stream_arn(stream_arn) && is_name(name) && number).then_some((stream_arn, name))
 }
 
-/// The name of the stream that an ARN names: its own, or that of a consumer.
+/// Returns the name of the stream that an ARN names: its own, or that of a consumer.
 pub(super) fn stream_name_of_arn(text: &str) -> Option<&str> {
     let resource = Arn::parse(text)?.resource.strip_prefix("stream/")?;
     Some(resource.split('/').next().unwrap_or(resource))
@@ -258,7 +257,7 @@ impl Checks {
         }
     }
 
-    /// The service's answer if any constraint is broken.
+    /// Returns the service's answer if any constraint is broken.
     pub(super) fn finish(self) -> Result<(), ApiError> {
         if self.errors.is_empty() {
             return Ok(());

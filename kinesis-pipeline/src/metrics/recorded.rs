@@ -1,5 +1,4 @@
-//! The handles with the feature: what they are told goes to the recorder that was installed when they were
-//! made.
+//! The handles with the feature `metrics`: they send to the recorder that was installed when they were made.
 
 use std::{
     collections::HashMap,
@@ -62,7 +61,7 @@ impl Registry {
         Histogram(metrics::histogram!(name, self.labels.clone()))
     }
 
-    /// A counter for each value of a label.
+    /// Returns a counter for each value of a label.
     pub(crate) fn counter_by(
         &self,
         label: &'static str,
@@ -73,7 +72,7 @@ impl Registry {
         CounterByLabel(self.series(label, name))
     }
 
-    /// A gauge for each value of a label.
+    /// Returns a gauge for each value of a label.
     pub(crate) fn gauge_by(
         &self,
         label: &'static str,
@@ -105,16 +104,17 @@ impl From<Unit> for metrics::Unit {
     }
 }
 
-/// A number that only grows. Several of one stream add up.
+/// A counter, which only grows. Several counters of one stream add up.
 #[derive(Debug)]
 pub(crate) struct Counter {
     handle: metrics::Counter,
-    /// The highest total that was published. Whoever raises it adds the difference.
+    /// The highest total that was published. The thread that raises it adds the difference: of two threads with totals 5 and
+    /// 8, the second to publish finds the other's total, so the sum is 8 in either order.
     published: AtomicU64,
 }
 
 impl Counter {
-    /// Adds to a counter whose total nobody keeps.
+    /// Adds to a counter without a total of its own.
     pub(crate) fn add(&self, count: u64) {
         self.handle.increment(count);
     }
@@ -128,11 +128,12 @@ impl Counter {
     }
 }
 
-/// A number that rises and falls. Several of one stream add up; one that is dropped counts no more.
+/// A gauge, which rises and falls. Several gauges of one stream add up; a dropped one counts as 0.
 #[derive(Debug)]
 pub(crate) struct Gauge {
     handle: metrics::Gauge,
-    /// The level that was published last. Whoever changes it adds the difference.
+    /// The level that was published last. Each publication adds the difference to the one before, so the differences add up
+    /// to the last level. Of two threads the one with the older level may come last; the next publication corrects it.
     published: AtomicU64,
 }
 
@@ -160,7 +161,7 @@ impl Drop for Gauge {
 pub(crate) struct Histogram(metrics::Histogram);
 
 impl Histogram {
-    /// One that is not registered.
+    /// Makes one that is not registered.
     pub(crate) fn silent() -> Self {
         Self(metrics::Histogram::noop())
     }
@@ -180,7 +181,7 @@ struct Series<T> {
     name: &'static str,
     label: &'static str,
     labels: Vec<Label>,
-    /// By the value of that label.
+    /// The metrics by the value of that label.
     handles: Mutex<HashMap<String, T>>,
 }
 
@@ -266,7 +267,7 @@ impl Stopwatch {
         Self(clock.instant())
     }
 
-    /// The seconds since an earlier time, at the start.
+    /// Returns the seconds since an earlier time, at the start.
     pub(crate) fn seconds_since(self, earlier: Instant) -> f64 {
         self.0.duration_since(earlier).as_secs_f64()
     }

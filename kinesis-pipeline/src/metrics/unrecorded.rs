@@ -1,4 +1,4 @@
-//! The handles without the feature: they take no room and do nothing.
+//! The handles without the feature `metrics`: they have no size and do nothing.
 
 #![expect(
     clippy::unused_self,

@@ -1,7 +1,7 @@
-//! What derived records need of serde, each as one trait, so that a missing derive is one error in our words.
+//! The traits by which derived records use serde, so that a missing derive gives one error in this library's words.
 //!
-//! The compiler would otherwise name serde's traits once for writing and once for reading, each with a list of the types
-//! that have them. `do_not_recommend` keeps it from looking behind these traits.
+//! Otherwise the compiler would name serde's traits once for writing and once for reading, each with a list of types
+//! that implement them. `do_not_recommend` keeps it from looking behind these traits.
 
 use bytes::BytesMut;
 use serde::{Serialize, de::DeserializeOwned};
@@ -139,12 +139,12 @@ impl<R: DeserializeOwned> SerdeGetRecord for R {
     }
 }
 
-/// A record that goes the other way only.
+/// An error: the record's type is only put, or only read.
 #[derive(Debug, thiserror::Error)]
 #[error("records of this type are only {0}")]
 struct OneWay(&'static str);
 
-/// Refuses to read a record of a type that is only put. Pipelines do not come here: they do not build.
+/// Refuses to read a record of a type that is only put. Pipelines never call it: such programs do not build.
 ///
 /// # Errors
 /// Always.
@@ -156,7 +156,7 @@ pub fn refuse_decode<R>(stored: &EncodedRecord) -> Result<R, DecodeError> {
     ))
 }
 
-/// Refuses to write a record of a type that is only read. Pipelines do not come here: they do not build.
+/// Refuses to write a record of a type that is only read. Pipelines never call it: such programs do not build.
 ///
 /// # Errors
 /// Always.

@@ -1,8 +1,8 @@
-/// The ways that the records of a type go. A type whose records go one way only needs no code for the other.
+/// The directions of a record type: put, read, or both. A type with one direction needs no code for the other.
 ///
-/// Derived types say it by `#[kinesis(put_only)]` or `#[kinesis(get_only)]`, types with an implementation by hand by
-/// [`KinesisRecord::DIRECTION`](crate::KinesisRecord::DIRECTION). A program that puts what is only read, or reads what is
-/// only put, does not build:
+/// Derived types set it by `#[kinesis(put_only)]` or `#[kinesis(get_only)]`, types with an implementation by hand by
+/// [`KinesisRecord::DIRECTION`](crate::KinesisRecord::DIRECTION). A program that uses a type in the wrong direction does
+/// not build:
 ///
 /// ```compile_fail
 /// # use kinesis_pipeline::{KinesisRecord, KinesisStream};
@@ -26,11 +26,11 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Direction {
-    /// They are put and read back.
+    /// Records are put and read.
     Both,
-    /// They are only put: `decode` is an error.
+    /// Records are only put: `decode` returns an error.
     PutOnly,
-    /// They are only read: `encode` is an error.
+    /// Records are only read: `encode` returns an error.
     GetOnly,
 }
 

@@ -13,13 +13,13 @@ pub struct EncodedRecord {
     pub data: Bytes,
     /// The key whose MD5 decides the shard.
     pub partition_key: PartitionKey,
-    /// Decides the shard in place of the partition key. The service does not give it back on reading, except
-    /// for user records of an aggregate.
+    /// The hash key that decides the shard in place of the partition key. It cannot be read back, except for user records of
+    /// an aggregate.
     pub explicit_hash_key: Option<HashKey>,
 }
 
 impl EncodedRecord {
-    /// A record with these bytes under this key.
+    /// Makes a record with these bytes under this key.
     #[must_use]
     pub fn new(partition_key: PartitionKey, data: Bytes) -> Self {
         Self {
@@ -35,7 +35,7 @@ impl EncodedRecord {
         self.data.len() + self.partition_key.len()
     }
 
-    /// The point of the key space that decides the record's shard.
+    /// Returns the point of the key space that decides the record's shard.
     #[must_use]
     pub fn hash_key(&self) -> HashKey {
         self.explicit_hash_key

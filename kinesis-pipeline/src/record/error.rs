@@ -2,7 +2,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The longest part of a wrong hash key that an error shows.
+/// The largest part of a wrong hash key that an error shows, in characters.
 const FOUND_CHARS_MAX: usize = 40;
 
 /// The reason why a record has no usable partition key or explicit hash key.
@@ -48,31 +48,31 @@ pub enum KeyError {
 }
 
 impl KeyError {
-    /// The error of a key that is absent or null, in a field that is not named yet.
+    /// Returns the error of a key that is absent or null, in a field that is not named yet.
     #[must_use]
     pub fn missing() -> Self {
         Self::Missing { field: None }
     }
 
-    /// The error of an empty text.
+    /// Returns the error of an empty text.
     #[must_use]
     pub fn empty() -> Self {
         Self::Empty { field: None }
     }
 
-    /// The error of a key of so many characters.
+    /// Returns the error of a key of so many characters.
     #[must_use]
     pub fn too_long(chars: usize) -> Self {
         Self::TooLong { field: None, chars }
     }
 
-    /// The error of a value without a text form, such as "a list".
+    /// Returns the error of a value without a text form, such as "a list".
     #[must_use]
     pub fn not_text(found: &'static str) -> Self {
         Self::NotText { field: None, found }
     }
 
-    /// The error of an explicit hash key that is no decimal integer of 128 bits.
+    /// Returns the error of an explicit hash key that is no decimal integer of 128 bits.
     #[must_use]
     pub fn not_a_hash_key(found: &str) -> Self {
         Self::NotAHashKey {
@@ -81,7 +81,7 @@ impl KeyError {
         }
     }
 
-    /// The same error, about the field of this name.
+    /// Returns the same error, about the field of this name.
     #[must_use]
     pub fn in_field(mut self, name: impl Into<String>) -> Self {
         let (Self::Missing { field }
@@ -142,7 +142,7 @@ pub struct EncodeError {
 }
 
 impl EncodeError {
-    /// An error of this codec.
+    /// Makes an error of this codec.
     pub fn new(codec: &'static str, source: impl Into<BoxError>) -> Self {
         Self {
             codec,
@@ -157,7 +157,7 @@ impl fmt::Display for EncodeError {
     }
 }
 
-// Written by hand: derived, the source would be the `Arc`, and nobody could tell the codec's error by its type.
+// Written by hand: the derived source would be the `Arc`, and could not be downcast to the codec's error.
 impl Error for EncodeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&*self.source)
@@ -176,7 +176,7 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    /// An error of this codec about `bytes` bytes.
+    /// Makes an error of this codec about `bytes` bytes.
     pub fn new(codec: &'static str, bytes: usize, source: impl Into<BoxError>) -> Self {
         Self {
             codec,
@@ -196,7 +196,7 @@ impl fmt::Display for DecodeError {
     }
 }
 
-// Written by hand: derived, the source would be the `Arc`, and nobody could tell the codec's error by its type.
+// Written by hand: the derived source would be the `Arc`, and could not be downcast to the codec's error.
 impl Error for DecodeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&*self.source)

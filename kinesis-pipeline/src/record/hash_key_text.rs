@@ -1,4 +1,4 @@
-//! Hash keys in records: a decimal text, because most JSON readers cut integers at 53 bits.
+//! Hash keys in records: a decimal text, because most JSON readers have integers of 53 bits only.
 
 use std::fmt;
 

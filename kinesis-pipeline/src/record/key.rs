@@ -12,7 +12,7 @@ pub const PARTITION_KEY_CHARS_MAX: usize = 256;
 pub struct PartitionKey(SmolStr);
 
 impl PartitionKey {
-    /// The partition key with this text.
+    /// Returns the partition key with this text.
     ///
     /// # Errors
     /// [`KeyError::Empty`] and [`KeyError::TooLong`].
@@ -28,7 +28,7 @@ impl PartitionKey {
         Self::of(&text.into())
     }
 
-    /// The partition key with this text, which is copied.
+    /// Returns the partition key with this text, which is copied.
     pub(crate) fn of(text: &str) -> Result<Self, KeyError> {
         // A character has 1 to 4 bytes: most keys need no counting.
         let chars = match text.len() {
@@ -42,23 +42,23 @@ impl PartitionKey {
         Ok(Self::stored(text))
     }
 
-    /// A key of 32 random hexadecimal digits, which spreads records evenly over the shards.
+    /// Makes a key of 32 random hexadecimal digits, which spreads records evenly over the shards.
     #[must_use]
     pub fn random() -> Self {
         Self::stored(format!("{:032x}", fastrand::u128(..)))
     }
 
-    /// A key that the service stored: it is taken as it is.
+    /// Makes a key that the service stored: it is taken as it is.
     pub(crate) fn stored(text: impl AsRef<str>) -> Self {
         Self(SmolStr::new(text))
     }
 
-    /// A key that is part of the program.
+    /// Makes a key that is part of the program.
     pub(crate) const fn known(text: &'static str) -> Self {
         Self(SmolStr::new_static(text))
     }
 
-    /// The key as text.
+    /// Returns the key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::shard::HashKey;
 
-/// A record with its key beside it: for a key that is known at the put and is no part of the record.
+/// A record with its key beside it, for a key that is not part of the record.
 ///
-/// The bytes are those of the record alone. What is read back carries the key under which it was stored.
+/// The bytes are those of the record alone. A record that is read back has the key under which it was stored.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -23,8 +23,8 @@ use crate::shard::HashKey;
 pub struct Keyed<R> {
     /// The key whose MD5 decides the shard.
     pub partition_key: PartitionKey,
-    /// Decides the shard in place of the partition key. The service does not give it back on reading, except
-    /// for user records of an aggregate.
+    /// The hash key that decides the shard in place of the partition key. It cannot be read back, except for user records of
+    /// an aggregate.
     pub explicit_hash_key: Option<HashKey>,
     /// The record.
     pub record: R,
@@ -41,7 +41,7 @@ impl<R> Keyed<R> {
         }
     }
 
-    /// The same, placed by this hash key.
+    /// Returns the same, placed by this hash key.
     #[must_use]
     pub fn with_explicit_hash_key(mut self, hash_key: HashKey) -> Self {
         self.explicit_hash_key = Some(hash_key);
@@ -49,7 +49,7 @@ impl<R> Keyed<R> {
     }
 }
 
-/// The given keys come before those of the record, and before a field that the stream's configuration names.
+/// The given keys have priority over those of the record, and over a key field of the stream's configuration.
 impl<R: KinesisRecord> KinesisRecord for Keyed<R> {
     const DIRECTION: Direction = R::DIRECTION;
 

@@ -200,13 +200,13 @@ pub trait KinesisRecord: Sized {
     /// function of the other, which no pipeline then calls.
     const DIRECTION: Direction = Direction::Both;
 
-    /// The partition key of this record: records with one key go to one shard.
+    /// Returns the partition key of this record: records with one key go to one shard.
     ///
     /// # Errors
     /// The record has no usable key: it is missing, empty or longer than 256 characters.
     fn partition_key(&self) -> Result<PartitionKey, KeyError>;
 
-    /// The partition key in the field of this name, for streams whose configuration names one.
+    /// Returns the partition key in the field of this name, for streams whose configuration names one.
     ///
     /// Only untyped records, such as `serde_json::Value`, look the field up; a typed record knows its key and
     /// ignores `field`.
@@ -218,7 +218,7 @@ pub trait KinesisRecord: Sized {
         self.partition_key()
     }
 
-    /// A hash key that replaces the MD5 of the partition key, if this record has one.
+    /// Returns a hash key that replaces the MD5 of the partition key, if this record has one.
     ///
     /// # Errors
     /// The record's field is not a hash key.
@@ -266,7 +266,7 @@ enum Time {
 }
 
 impl EncodeContext {
-    /// A context at this time.
+    /// Makes a context at this time.
     #[must_use]
     pub fn at(now: SystemTime) -> Self {
         Self {
@@ -274,14 +274,14 @@ impl EncodeContext {
         }
     }
 
-    /// A context whose time is read when an encoder asks for it: most do not.
+    /// Makes a context whose time is read when an encoder asks for it: most do not.
     pub(crate) fn of(clock: &Clock) -> Self {
         Self {
             time: Time::Of(clock.clone()),
         }
     }
 
-    /// The time of the put, for envelopes that carry one.
+    /// Returns the time of the put, for envelopes that carry one.
     #[must_use]
     pub fn now(&self) -> SystemTime {
         match &self.time {

@@ -32,15 +32,15 @@ pub struct Raw;
     note = "use `Bytes`, `Vec<u8>` or `String`, implement `kinesis_pipeline::record::RawBytes`, or choose another codec"
 )]
 pub trait RawBytes: Sized {
-    /// The bytes of this value.
+    /// Returns the bytes of this value.
     fn as_raw(&self) -> &[u8];
 
-    /// The same bytes, if they are in shared memory.
+    /// Returns the same bytes, if they are in shared memory.
     fn shared(&self) -> Option<Bytes> {
         None
     }
 
-    /// The value with these bytes.
+    /// Returns the value with these bytes.
     ///
     /// # Errors
     /// No value has these bytes.
@@ -125,7 +125,7 @@ macro_rules! raw_record {
     )*};
 }
 
-/// Bytes as they are, under a random partition key. Reading shares them, without a copy.
+/// Plain bytes, under a random partition key. Reading shares them, without a copy.
 impl KinesisRecord for Bytes {
     fn partition_key(&self) -> Result<PartitionKey, KeyError> {
         Ok(PartitionKey::random())
@@ -155,7 +155,7 @@ raw_record! {
     String,
 }
 
-/// Bytes and keys as they are.
+/// Bytes and keys, neither encoded nor decoded.
 impl KinesisRecord for EncodedRecord {
     fn partition_key(&self) -> Result<PartitionKey, KeyError> {
         Ok(self.partition_key.clone())

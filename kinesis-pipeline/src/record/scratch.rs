@@ -1,7 +1,6 @@
-//! Memory for the bytes of small records, several of which share an allocation.
+//! A bump buffer for the bytes of small records, several of which share an allocation.
 //!
-//! One thread puts a record and another drops it: an allocation for each is what most of a small record's time would go
-//! into.
+//! One thread puts a record and another drops it. An allocation for each would be most of the time of a small record.
 
 use std::cell::RefCell;
 
@@ -9,23 +8,23 @@ use bytes::{Bytes, BytesMut};
 
 /// The size of an allocation that small records share, in bytes. It lives as long as one of them.
 const SHARED_BYTES: usize = 1_024;
-/// A larger record has memory of its own.
+/// The largest size of a record that shares an allocation, in bytes.
 const SMALL_BYTES_MAX: usize = 256;
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// The buffer of a thread into which the next record is encoded.
+/// The buffer of a thread for its next record.
 #[derive(Debug, Default)]
 struct Scratch {
-    /// The rest of an allocation, without content.
+    /// The free rest of an allocation.
     rest: BytesMut,
-    /// The record before was small, so that the next one may be too.
+    /// Whether the last record was small, so that the next one is expected to be.
     expects_small: bool,
 }
 
-/// The bytes that `encode` appends to what it is given, which is empty.
+/// Returns the bytes that `encode` appends to what it is given, which is empty.
 pub(super) fn write<E>(encode: impl FnOnce(&mut BytesMut) -> Result<(), E>) -> Result<Bytes, E> {
     let mut encode = Some(encode);
     let mut write = |scratch: &mut Scratch| {

@@ -1,4 +1,4 @@
-//! Records behind a pointer are records.
+//! The record trait for pointers to records: references, `Box`, `Arc`.
 
 use std::sync::Arc;
 

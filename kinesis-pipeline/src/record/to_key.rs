@@ -27,7 +27,7 @@ use crate::shard::HashKey;
     note = "use a text, an integer, a `bool`, a `Uuid` or an `Option` of these, implement `kinesis_pipeline::record::ToPartitionKey`, or compute the key: `#[kinesis(partition_key = path::to::function)]` on the type"
 )]
 pub trait ToPartitionKey {
-    /// The key.
+    /// Returns the key.
     ///
     /// # Errors
     /// The value is missing, or its text is empty or longer than 256 characters.
@@ -44,7 +44,7 @@ pub trait ToPartitionKey {
     note = "use `HashKey`, `u128`, a decimal text or an `Option` of these, or implement `kinesis_pipeline::record::ToHashKey`"
 )]
 pub trait ToHashKey {
-    /// The hash key, if there is one.
+    /// Returns the hash key, if there is one.
     ///
     /// # Errors
     /// The value is no integer from 0 to 2^128 - 1.

@@ -32,20 +32,20 @@ pub struct TritonRecord {
 }
 
 impl TritonRecord {
-    /// A record without fields.
+    /// Makes a record without fields.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The record with one more field at its end.
+    /// Adds a field at the end.
     #[must_use]
     pub fn with(mut self, field: impl Into<String>, value: impl Into<Value>) -> Self {
         self.fields.push((field.into(), value.into()));
         self
     }
 
-    /// The value of a field; the last one if the name stands there twice.
+    /// Returns the value of a field; the last one if the name stands there twice.
     #[must_use]
     pub fn get(&self, field: &str) -> Option<&Value> {
         let mut fields = self.fields.iter().rev();
@@ -54,7 +54,7 @@ impl TritonRecord {
             .map(|(_, value)| value)
     }
 
-    /// The fields, in the order in which they are stored.
+    /// Returns the fields, in the order in which they are stored.
     pub fn fields(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.fields
             .iter()

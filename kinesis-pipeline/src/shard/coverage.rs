@@ -1,4 +1,4 @@
-//! Whether a listing of shards can be the whole of a stream, by their parts of the key space.
+//! The check that a listing of shards is complete, by the shards' parts of the key space.
 
 use std::collections::{HashMap, HashSet};
 
@@ -29,13 +29,12 @@ pub(crate) fn hole(
     Some(HashKeyRange::new(start, wanted.end))
 }
 
-/// Returns a part of the key space of which the listing lacks a shard.
+/// Returns a part of the key space for which the listing lacks a shard.
 ///
-/// The open shards of a stream cover the whole key space, and the children of a closed shard cover its range: they
-/// are younger than it is, so they are retained for longer. A listing that is read in pages while the stream is
-/// resharded, or that the service answers from an older or incomplete state, can fall short of both. With a `scope`
-/// only the hash keys and the closed shards of it count. A server that names no parents at all is not held to the
-/// second rule.
+/// Two rules hold for a complete listing. The open shards cover the whole key space. The children of a closed shard
+/// cover its range: they are younger, so they are retained for longer. A listing breaks them if its pages are read while
+/// the stream is resharded, or if the service answers from an old or incomplete state. With a `scope` only its hash keys
+/// and closed shards count. The second rule is not applied to a server that names no parents at all.
 pub(crate) fn missing(shards: &[Shard], scope: Option<&HashSet<&ShardId>>) -> Option<HashKeyRange> {
     let is_wanted = |shard: &&Shard| scope.is_none_or(|scope| scope.contains(&shard.id));
     let ranges = shards.iter().filter(is_wanted);

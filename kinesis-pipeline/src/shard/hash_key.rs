@@ -18,7 +18,7 @@ impl HashKey {
     /// The largest number of decimal digits.
     pub(crate) const DIGITS_MAX: usize = 39;
 
-    /// The hash key with this value.
+    /// Returns the hash key with this value.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "each half is what is left")]
     pub const fn new(value: u128) -> Self {
@@ -28,7 +28,7 @@ impl HashKey {
         }
     }
 
-    /// The hash key that the service computes for a partition key: the MD5 of its UTF-8 bytes, read as a
+    /// Returns the hash key that the service computes for a partition key: the MD5 of its UTF-8 bytes, read as a
     /// big-endian integer.
     ///
     /// ```
@@ -42,12 +42,12 @@ impl HashKey {
         Self::of_digest(digest::of(partition_key.as_bytes()))
     }
 
-    /// The hash key of the partition key that has this MD5.
+    /// Returns the hash key of the partition key that has this MD5.
     pub(crate) const fn of_digest(md5: [u8; 16]) -> Self {
         Self::new(u128::from_be_bytes(md5))
     }
 
-    /// The value as an integer.
+    /// Returns the value as an integer.
     #[must_use]
     pub const fn value(self) -> u128 {
         (self.high as u128) << 64 | self.low as u128
@@ -115,7 +115,7 @@ impl HashKeyRange {
         end: HashKey::MAX,
     };
 
-    /// The range from `start` to `end`, both included.
+    /// Makes the range from `start` to `end`, both included.
     #[must_use]
     pub const fn new(start: HashKey, end: HashKey) -> Self {
         Self { start, end }
@@ -127,7 +127,7 @@ impl HashKeyRange {
         (self.start..=self.end).contains(&key)
     }
 
-    /// The first hash key of the upper half: where to split a shard evenly.
+    /// Returns the first hash key of the upper half: where to split a shard evenly.
     ///
     /// ```
     /// use kinesis_pipeline::{HashKey, HashKeyRange};

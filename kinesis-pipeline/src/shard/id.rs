@@ -2,21 +2,20 @@ use std::fmt;
 
 use smol_str::SmolStr;
 
-/// The id of a shard, such as `shardId-000000000003`. Cheap to clone: one of such length is copied, without an
-/// allocation.
+/// The id of a shard, such as `shardId-000000000003`. Cheap to clone: an id of this length needs no allocation.
 ///
-/// Ids of one stream sort by age: the service counts them up, padded with zeros.
+/// Ids of one stream sort by age: the service numbers them, with leading zeros.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(SmolStr);
 
 impl ShardId {
-    /// An id that the embedded Kinesis made.
+    /// Makes an id that the embedded Kinesis made.
     #[cfg(feature = "local")]
     pub(crate) fn stored(id: impl AsRef<str>) -> Self {
         Self(SmolStr::new(id))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -17,22 +17,22 @@ pub use sequence::{InvalidSequenceNumber, SequenceNumber};
 pub struct Shard {
     /// The shard's id, unique in its stream.
     pub id: ShardId,
-    /// The shard this one was split from, or the first of the two it was merged from.
+    /// The parent: the shard that was split, or the first of two that were merged.
     ///
-    /// The parent may be gone: the service forgets a shard once its records have expired.
+    /// The parent may not exist any more: the service forgets a shard once its records have expired.
     pub parent_id: Option<ShardId>,
     /// The second parent of a merged shard.
     pub adjacent_parent_id: Option<ShardId>,
     /// The hash keys that the shard takes.
     pub hash_key_range: HashKeyRange,
-    /// Every record of the shard has at least this sequence number.
+    /// The lower bound of the sequence numbers of the shard's records.
     pub starting_sequence_number: SequenceNumber,
-    /// Present on a closed shard: no record of it has a greater sequence number.
+    /// The upper bound of the sequence numbers of a closed shard's records; `None` for an open shard.
     pub ending_sequence_number: Option<SequenceNumber>,
 }
 
 impl Shard {
-    /// A shard that is open and has no parents.
+    /// Makes a shard that is open and has no parents.
     #[must_use]
     pub fn new(
         id: ShardId,
@@ -55,15 +55,15 @@ impl Shard {
         self.ending_sequence_number.is_none()
     }
 
-    /// The parents, the first one first: none, one (after a split) or two (after a merge).
+    /// Returns the parents, the first one first: none, one (after a split) or two (after a merge).
     pub fn parents(&self) -> impl Iterator<Item = &ShardId> {
         self.parent_id.iter().chain(&self.adjacent_parent_id)
     }
 }
 
-/// A record's place in a stream: which shard, where in it, and where in its aggregate.
+/// The position of a record in a stream: its shard, its sequence number, and its index in an aggregate.
 ///
-/// The order of two positions has a meaning only within one shard.
+/// Positions can be compared only within one shard.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct Position {
@@ -76,7 +76,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// The position of a record that is not part of an aggregate.
+    /// Returns the position of a record that is not part of an aggregate.
     #[must_use]
     pub fn new(shard_id: ShardId, sequence_number: SequenceNumber) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl Position {
         }
     }
 
-    /// The same Kinesis record, at an index of its aggregate.
+    /// Returns the same Kinesis record, at an index of its aggregate.
     #[must_use]
     pub fn at_sub_sequence_number(mut self, sub_sequence_number: u64) -> Self {
         self.sub_sequence_number = sub_sequence_number;

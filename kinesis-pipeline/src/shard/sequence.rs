@@ -31,7 +31,7 @@ pub struct SequenceNumber(Digits);
 /// ASCII digits, at least one, as the service wrote them.
 #[derive(Clone)]
 enum Digits {
-    /// As many as the service writes: each receipt and each record has a number, none of which is allocated.
+    /// As many as the service writes, kept without an allocation: each receipt and each record has a number.
     Few { bytes: [u8; FEW_MAX], len: u8 },
     /// More than those.
     Many(ByteString),
@@ -49,20 +49,20 @@ pub struct InvalidSequenceNumber {
 }
 
 impl SequenceNumber {
-    /// A number whose digits the embedded Kinesis wrote: it is taken without a check.
+    /// Makes a number whose digits the embedded Kinesis wrote: it is taken without a check.
     #[cfg(feature = "local")]
     pub(crate) fn stored(digits: ByteString) -> Self {
         Self::few(digits.as_bytes()).unwrap_or(Self(Digits::Many(digits)))
     }
 
-    /// The number with these digits; `None` if they are none.
+    /// Returns the number with these digits; `None` if they are none.
     #[cfg(feature = "aws")]
     pub(crate) fn of_digits(digits: &[u8]) -> Option<Self> {
         let few = is_number(digits).then(|| Self::few(digits))?;
         few.or_else(|| Some(Self(Digits::Many(str::from_utf8(digits).ok()?.into()))))
     }
 
-    /// The number with these digits, which were checked; `None` if there are more than usual.
+    /// Returns the number with these digits, which were checked; `None` if there are more than usual.
     fn few(digits: &[u8]) -> Option<Self> {
         let mut bytes = [0; FEW_MAX];
         bytes.get_mut(..digits.len())?.copy_from_slice(digits);
@@ -70,7 +70,7 @@ impl SequenceNumber {
         Some(Self(Digits::Few { bytes, len }))
     }
 
-    /// The number as decimal text, as the service wrote it.
+    /// Returns the number as decimal text, as the service wrote it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         // Digits are ASCII.
@@ -120,7 +120,7 @@ impl From<u128> for SequenceNumber {
 }
 
 fn is_number(text: &[u8]) -> bool {
-    // Without a way out of the loop it is done for many bytes at a time.
+    // Without an early exit the compiler checks many bytes at a time (SIMD).
     let digits = text
         .iter()
         .fold(true, |all, byte| all & byte.is_ascii_digit());

@@ -9,21 +9,21 @@ use crate::{
     shard::{SequenceNumber, Shard, ShardId},
 };
 
-/// Reading.
+/// The verbs that read.
 impl<R> KinesisStream<R> {
-    /// A reader to be set up: which shards, from where, until when.
+    /// Returns a reader to be set up: which shards, from where, until when.
     pub fn reader(&self) -> Reader<R> {
         Reader::new(self.target.clone())
     }
 
-    /// A reader of one shard to be set up, which does not follow the shard's children.
+    /// Returns a reader of one shard to be set up, which does not follow the shard's children.
     pub fn shard_reader(&self, shard_id: impl Into<ShardId>) -> ShardReaderBuilder<R> {
         ShardReaderBuilder::new(self.target.clone(), shard_id.into())
     }
 
-    /// Reads what is put from now on, from all shards.
+    /// Reads the records that are put from now on, from all shards.
     ///
-    /// Every shard's position is fixed when this returns: what is put afterwards is read.
+    /// Every shard's position is fixed when this returns: records that are put afterwards are read.
     ///
     /// # Errors
     /// As [`Reader::open`].
@@ -31,7 +31,7 @@ impl<R> KinesisStream<R> {
         self.reader().start(StartAt::Latest).open().await
     }
 
-    /// Reads everything that is retained, then what is put from now on.
+    /// Reads all retained records, then those that are put from now on.
     ///
     /// # Errors
     /// As [`Reader::open`].
@@ -39,8 +39,8 @@ impl<R> KinesisStream<R> {
         self.reader().start(StartAt::TrimHorizon).open().await
     }
 
-    /// Reads what follows the record with this number in this shard, given by its number or id, and then the
-    /// shards that descend from it.
+    /// Reads the records after this sequence number in this shard, given by its number or id, and then the shard's
+    /// descendants.
     ///
     /// # Errors
     /// As [`Reader::open`].
@@ -54,7 +54,7 @@ impl<R> KinesisStream<R> {
         reader.start_after(shard, after).open().await
     }
 
-    /// Reads what arrived at this time or later, from all shards.
+    /// Reads the records that arrived at this time or later, from all shards.
     ///
     /// # Errors
     /// As [`Reader::open`].
@@ -73,7 +73,7 @@ impl<R> KinesisStream<R> {
         deregister_consumer(&self.target, name).await
     }
 
-    /// All shards that are retained, open and closed, sorted by id: a shard's number is its index here.
+    /// Returns all shards that are retained, open and closed, sorted by id: a shard's number is its index here.
     ///
     /// # Errors
     /// [`GetError::Service`].

@@ -10,9 +10,29 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 
 use crate::{clock::Clock, put::SharedPut, service::Kinesis, service::StreamId, target::Target};
 
-/// A Kinesis stream of records of type `R`: the handle that everything starts from.
+/// A handle of a Kinesis stream with records of type `R`: the start of every put, reader, producer and worker.
+///
+/// Get one from `KinesisStream::connect` (AWS, feature `aws`), `LocalKinesis::stream` (tests, feature `local`) or
+/// [`with_service`](Self::with_service). Making one never checks that the stream exists: the first call does.
 ///
 /// Cheap to clone; clones share one put pipeline, so that their concurrent puts share requests.
+///
+#[cfg_attr(feature = "local", doc = "```")]
+#[cfg_attr(not(feature = "local"), doc = "```ignore")]
+/// use bytes::Bytes;
+/// use kinesis_pipeline::{KinesisStream, LocalKinesis, StartAt, Until};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 2).await?;
+///
+/// let receipt = stream.put(&"21.5".into()).await?; // one record; see also `put_all` and `producer`
+/// let mut records = stream.reader().start(StartAt::TrimHorizon).until(Until::Tip).open().await?;
+/// let record = records.next().await.ok_or("no record")??;
+/// assert_eq!((&record.data[..], record.position()), (&b"21.5"[..], &receipt.position()));
+/// # Ok(())
+/// # }
+/// ```
 pub struct KinesisStream<R> {
     pub(crate) target: Target,
     /// The field that holds the partition key of untyped records, if the configuration names one.
@@ -22,7 +42,7 @@ pub struct KinesisStream<R> {
 }
 
 impl<R> KinesisStream<R> {
-    /// A stream of a service of yours, on the [clock of the runtime](Clock::of_runtime). No call is made.
+    /// Makes a stream of a service of yours, on the [clock of the runtime](Clock::of_runtime). No call is made.
     pub fn with_service(service: Arc<dyn Kinesis>, stream: impl Into<StreamId>) -> Self {
         Self {
             target: Target {
@@ -36,7 +56,7 @@ impl<R> KinesisStream<R> {
         }
     }
 
-    /// The same stream on another clock.
+    /// Returns the same stream on another clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.target.clock = clock;
@@ -44,7 +64,7 @@ impl<R> KinesisStream<R> {
         self
     }
 
-    /// The same stream, the partition key of its untyped records taken from the field of this name.
+    /// Returns the same stream, the partition key of its untyped records taken from the field of this name.
     ///
     /// Typed records know their key and ignore it.
     #[must_use]
@@ -53,7 +73,7 @@ impl<R> KinesisStream<R> {
         self
     }
 
-    /// The same stream with records of another type, whose puts share requests with this handle's: for code that
+    /// Returns the same stream with records of another type, whose puts share requests with this handle's: for code that
     /// encodes them itself, name [`EncodedRecord`].
     ///
     /// It costs a few reference counts: a record that borrows its fields may have a handle for each put, as in
@@ -71,19 +91,19 @@ impl<R> KinesisStream<R> {
         }
     }
 
-    /// The clock that everything on this stream goes by.
+    /// Returns the clock that everything on this stream goes by.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.target.clock
     }
 
-    /// The stream's name or ARN.
+    /// Returns the stream's name or ARN.
     #[must_use]
     pub fn id(&self) -> &StreamId {
         &self.target.stream
     }
 
-    /// The service that holds the stream.
+    /// Returns the service that holds the stream.
     #[must_use]
     pub fn service(&self) -> &Arc<dyn Kinesis> {
         &self.target.service

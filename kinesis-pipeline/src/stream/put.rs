@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl<R> KinesisStream<R> {
-    /// The same stream with other put options. Puts of the handle that is returned, and of its clones, share
+    /// Returns the same stream with other put options. Puts of the handle that is returned, and of its clones, share
     /// requests with each other, not with those of the handle before.
     ///
     /// # Errors
@@ -26,14 +26,14 @@ impl<R> KinesisStream<R> {
         Ok(self)
     }
 
-    /// The same stream with put options that are known to be in their ranges.
+    /// Returns the same stream with put options that are known to be in their ranges.
     #[cfg(feature = "firehose")]
     pub(crate) fn with_checked_put_options(mut self, options: PutOptions) -> Self {
         self.put = SharedPut::with_options(options);
         self
     }
 
-    /// A builder of a producer: records in as fast as the shards take them.
+    /// Returns a builder of a producer: records in as fast as the shards take them.
     #[must_use]
     pub fn producer(&self) -> ProducerBuilder<R> {
         ProducerBuilder::new(self.clone())
@@ -43,33 +43,32 @@ impl<R> KinesisStream<R> {
 impl<R: KinesisRecord> KinesisStream<R> {
     /// Puts one record and waits until it is stored.
     ///
-    /// Puts that run at the same time, on this handle or its clones, share requests. A failure that may pass
-    /// is retried as [`PutOptions`] say; if an answer is lost on the way, a retry can store the record twice.
-    /// Concurrent puts are stored in no particular order, unless [`PutOptions::order`] says otherwise.
+    /// Puts that run at the same time, on this handle or its clones, share requests. Failures that may pass are retried by
+    /// the rules of [`PutOptions`]. If an answer is lost, a retry can store the record twice: see
+    /// [duplicates](crate::guide::duplicates). Concurrent puts are stored in no particular order, unless
+    /// [`PutOptions::order`] is set.
     ///
-    /// While the pipeline holds as much as its options allow, a put waits for room.
+    /// A put waits for room while the memory limits of the options are reached.
     ///
     /// # Errors
-    /// [`PutError`] says why the record was not stored, whether to put it again
-    /// ([`is_retryable`](PutError::is_retryable)), and whether it may be in the stream all the same
-    /// ([`may_have_been_stored`](PutError::may_have_been_stored)).
+    /// [`PutError`] has the reason, whether to put the record again ([`is_retryable`](PutError::is_retryable)), and whether
+    /// it may be in the stream all the same ([`may_have_been_stored`](PutError::may_have_been_stored)).
     ///
     /// # Cancel safety
-    /// A put that is dropped while it waits for room has done nothing. After that the record is sent
-    /// although nobody waits for its receipt, as long as the runtime runs.
+    /// A put that is dropped while it waits for room has no effect. After that the record is still sent, as long as the
+    /// runtime runs.
     pub async fn put(&self, record: &R) -> Result<Receipt, PutError> {
         self.put.put(self, record).await
     }
 
     /// Puts many records, owned or by reference, and returns one result per record in their order.
     ///
-    /// Requests are as large as the service allows. A record that was not stored comes back with its error;
-    /// it does not keep the others from being stored. At most 10,000 records and the bytes of
-    /// [`PutOptions::in_flight_bytes_max`] are on their way at a time; the iterator is read as they are
-    /// stored.
+    /// Requests are as large as the service allows. A record that was not stored comes back with its error; the others are
+    /// stored all the same. At most 10,000 records and the bytes of [`PutOptions::in_flight_bytes_max`] are in flight at a
+    /// time; the iterator is read as they are stored.
     ///
-    /// Records are stored in no particular order, as requests run side by side and what failed is sent again: also two
-    /// records of one key. [`PutOptions::order`] with [`Order::PerKey`](crate::Order::PerKey) keeps the order of each key.
+    /// Records are stored in no particular order, even two of one key, since requests run side by side and failed records are
+    /// sent again. [`PutOptions::order`] with [`Order::PerKey`](crate::Order::PerKey) keeps the order of each key.
     ///
     /// ```
     /// # use bytes::Bytes;

@@ -1,7 +1,8 @@
-//! Holds the guide to the code: the tables of defaults, the policies of IAM, the test that users copy, the links.
+//! Holds the guide to the code: the tables of defaults and bounds, the policies of IAM, the test that users copy, the links.
 
 mod iam;
 mod links;
+mod memory;
 mod tuning;
 #[path = "../../src/guide/whole_test.rs"]
 mod whole_test;

@@ -44,7 +44,7 @@ pub(super) fn put_cell(
     Ok(())
 }
 
-/// A number's own text where JSON allows it, so that no digit is lost.
+/// Returns a number's own text where JSON allows it, so that no digit is lost.
 fn put_canonical(
     text: &str,
     out: &mut BytesMut,

@@ -20,13 +20,13 @@ impl Seen {
         }
     }
 
-    /// The columns and their types.
+    /// Returns the columns and their types.
     pub(super) fn types(self) -> impl Iterator<Item = (String, ColumnType)> {
         self.0.into_iter()
     }
 }
 
-/// The narrowest type of a cell.
+/// Returns the narrowest type of a cell.
 fn type_of(text: &str) -> ColumnType {
     match text {
         "true" | "false" => ColumnType::Bool,
@@ -36,7 +36,7 @@ fn type_of(text: &str) -> ColumnType {
     }
 }
 
-/// The narrowest type that has the values of both.
+/// Returns the narrowest type that has the values of both.
 fn common(one: ColumnType, other: ColumnType) -> ColumnType {
     match (one, other) {
         _ if one == other => one,

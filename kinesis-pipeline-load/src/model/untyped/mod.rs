@@ -78,7 +78,7 @@ pub struct Untyped {
 }
 
 impl Untyped {
-    /// A table of this name, with random partition keys, guessed types and the null marker `NULL`.
+    /// Makes a table of this name, with random partition keys, guessed types and the null marker `NULL`.
     pub fn new(table: impl Into<String>) -> Self {
         Self {
             table: table.into(),
@@ -89,21 +89,21 @@ impl Untyped {
         }
     }
 
-    /// The column that holds the partition key.
+    /// Sets the column that holds the partition key.
     #[must_use]
     pub fn key(mut self, column: impl Into<String>) -> Self {
         self.key = Some(column.into());
         self
     }
 
-    /// The texts that mean null. Default `NULL`.
+    /// Sets the texts that mean null. Default `NULL`.
     #[must_use]
     pub fn nulls<T: Into<String>>(mut self, nulls: impl IntoIterator<Item = T>) -> Self {
         self.nulls = nulls.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The type of a column. Default [`ColumnType::Guess`].
+    /// Sets the type of a column. Default [`ColumnType::Guess`].
     #[must_use]
     pub fn column_type(mut self, column: impl Into<String>, column_type: ColumnType) -> Self {
         self.types.push((column.into(), column_type));
@@ -276,7 +276,7 @@ impl UntypedModel {
     }
 }
 
-/// A header that is one column with the delimiter of another format in it.
+/// Returns a header that is one column with the delimiter of another format in it.
 fn refuse_one_column(header: &Header, format: Format) -> Result<(), String> {
     let [name] = header.names() else {
         return Ok(());

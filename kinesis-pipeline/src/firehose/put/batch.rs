@@ -29,7 +29,7 @@ pub(super) struct Firehose {
 }
 
 impl Firehose {
-    /// The service behind this client, whose retries are off: the pipeline repeats by record.
+    /// Returns the service behind this client, whose retries are off: the pipeline repeats by record.
     pub(super) fn new(client: &Client) -> Self {
         let config = client.config();
         let timeouts = config
@@ -107,7 +107,7 @@ fn class_of(code: &str, class: ErrorClass) -> ErrorClass {
     }
 }
 
-/// The result of one record; `None` if the answer has none.
+/// Returns the result of one record; `None` if the answer has none.
 fn result(entry: PutRecordBatchResponseEntry) -> Option<Result<StoredAt, EntryFailure>> {
     if let Some(code) = entry.error_code {
         let mut failure = EntryFailure::new(code, entry.error_message.unwrap_or_default());
@@ -119,7 +119,7 @@ fn result(entry: PutRecordBatchResponseEntry) -> Option<Result<StoredAt, EntryFa
     Some(Ok(StoredAt::new(record_id.as_str().into(), 0_u128.into())))
 }
 
-/// The endpoint for error messages: see the same of Kinesis.
+/// Returns the endpoint for error messages: see the same of Kinesis.
 fn endpoint_of(config: &Config) -> String {
     let finder = Finder::new(in_region);
     let found = finder.found();

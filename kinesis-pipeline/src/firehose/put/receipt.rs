@@ -17,7 +17,7 @@ pub struct DeliveryReceipt {
 }
 
 impl DeliveryReceipt {
-    /// A receipt of a record that was taken at the first attempt, at once.
+    /// Makes a receipt of a record that was taken at the first attempt, at once.
     #[must_use]
     pub fn new(record_id: impl Into<String>) -> Self {
         Self {

@@ -139,7 +139,7 @@ impl<R> DeliveryStream<R> {
         }
     }
 
-    /// The same Firehose stream with other put options. Puts of the handle that is returned, and of its clones, share
+    /// Returns the same Firehose stream with other put options. Puts of the handle that is returned, and of its clones, share
     /// requests with each other, not with those of the handle before.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl<R> DeliveryStream<R> {
         Ok(Self::over(self.stream, options, self.new_line))
     }
 
-    /// The same Firehose stream on another clock.
+    /// Returns the same Firehose stream on another clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.stream = self.stream.with_clock(clock);
@@ -171,7 +171,7 @@ impl<R> DeliveryStream<R> {
         self
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.stream.id().as_str()

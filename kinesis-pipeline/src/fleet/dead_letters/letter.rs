@@ -13,7 +13,7 @@ use crate::{
     shard::{HashKey, Position},
 };
 
-/// A record that could not be processed, as it was, and why.
+/// A record that could not be processed, unchanged, with the error.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct DeadLetter {
@@ -63,7 +63,7 @@ fn is_zero(count: &u32) -> bool {
 }
 
 impl DeadLetter {
-    /// The letter as one line of JSON, without the line's end.
+    /// Returns the letter as one line of JSON, without the line's end.
     #[must_use]
     pub fn to_json(&self) -> String {
         let position = &self.position;
@@ -83,7 +83,7 @@ impl DeadLetter {
         serde_json::to_string(&envelope).unwrap_or_default()
     }
 
-    /// A letter from its JSON.
+    /// Makes a letter from its JSON.
     ///
     /// # Errors
     /// The text is not what [`to_json`](Self::to_json) writes.

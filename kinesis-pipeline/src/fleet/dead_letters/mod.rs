@@ -1,4 +1,4 @@
-//! Records that could not be processed: their envelope, the places that they go to, and the way back.
+//! Dead letters, the records that could not be processed: their envelope, their places, and the redrive.
 //!
 //! ```text
 //!   a worker's ErrorPolicy ── DeadLetter ──> DeadLetters: file, stream, function

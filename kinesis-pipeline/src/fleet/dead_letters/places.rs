@@ -13,13 +13,13 @@ use std::{
 use super::{BoxError, DeadLetter};
 use crate::{EncodedRecord, KinesisStream};
 
-/// Future of [`DeadLetters::put`].
+/// The future of [`DeadLetters::put`].
 pub type DeadLetterFuture<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
 
 /// A place for records that could not be processed: a file, a stream, or a function of yours.
 ///
-/// The shard goes on when [`put`](Self::put) returns `Ok`; after an error the same letters come again. A worker that
-/// is killed in between puts letters twice.
+/// The worker continues the shard when [`put`](Self::put) returns `Ok`; after an error it puts the same letters again. A
+/// worker that is killed in between puts letters twice.
 pub trait DeadLetters: fmt::Debug + Send + Sync + 'static {
     /// Stores letters, durably as far as the place is meant to be.
     fn put(&self, letters: Vec<DeadLetter>) -> DeadLetterFuture<'_>;
@@ -39,7 +39,7 @@ pub struct FileDeadLetters {
 }
 
 impl FileDeadLetters {
-    /// A place in the file at this path. The file need not exist; its folder must.
+    /// Makes a place in the file at this path. The file need not exist; its folder must.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into().into(),
@@ -66,14 +66,14 @@ impl DeadLetters for FileDeadLetters {
     }
 }
 
-/// Dead letters in a stream: each as a record of JSON, under the key that the record had.
+/// Dead letters in a stream, each as a JSON record under the partition key of its record.
 #[derive(Clone, Debug)]
 pub struct StreamDeadLetters {
     stream: KinesisStream<EncodedRecord>,
 }
 
 impl StreamDeadLetters {
-    /// A place in this stream.
+    /// Makes a place in this stream.
     #[must_use]
     pub fn new<R>(stream: &KinesisStream<R>) -> Self {
         let service = stream.service().clone();

@@ -1,4 +1,4 @@
-//! The way back: dead letters into the stream that their records came from.
+//! The redrive: dead letters are put back into the stream that their records came from.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ use crate::{
 const REDRIVES_MAX: u32 = 3;
 /// The number of letters that are read ahead of their receipts.
 const BATCH_LETTERS_MAX: usize = 500;
-/// The bytes of records that are read ahead, besides the last record.
+/// The bytes of records that are read ahead, without the last record.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The longest line: a record of 10 MiB in base64, and an error text of 16 MiB.
 const LINE_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -57,15 +57,15 @@ pub struct Redrive {
     spent: Option<Arc<dyn DeadLetters>>,
 }
 
-/// Account of a redrive.
+/// The result of a redrive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedriveReport {
     /// Letters whose records were put back.
     pub put: u64,
-    /// Letters that were put back too often before. They are still where they were.
+    /// Letters that were put back too often before. They are left in their place.
     pub spent: u64,
-    /// Letters of other streams, which were passed over.
+    /// Letters of other streams, which were skipped.
     pub of_other_streams: u64,
 }
 
@@ -73,7 +73,7 @@ pub struct RedriveReport {
 type Numbered = (u64, DeadLetter);
 
 impl Redrive {
-    /// A redrive into this stream.
+    /// Makes a redrive into this stream.
     pub fn into_stream<R>(stream: &KinesisStream<R>) -> Self {
         Self {
             stream: stream.with_record_type(),
@@ -90,7 +90,7 @@ impl Redrive {
         self
     }
 
-    /// Passes over so many letters, which a redrive before has put back: see [`RedriveError::number`].
+    /// Skips the first `letters` letters, which an earlier redrive has put back: see [`RedriveError::number`].
     pub fn skip(mut self, letters: u64) -> Self {
         self.skip = letters;
         self
@@ -194,15 +194,15 @@ impl Redrive {
         let last = letters.last().map_or(0, |(number, _)| *number);
         let (mut to_put, mut places, mut spent) = (Vec::new(), Vec::new(), Vec::new());
         for (number, letter) in letters {
-            match self.fate(number, &letter) {
-                Fate::Skipped => {}
-                Fate::OfAnotherStream => report.of_other_streams += 1,
-                Fate::Spent => {
+            match self.decide(number, &letter) {
+                LetterDecision::Skipped => {}
+                LetterDecision::OfAnotherStream => report.of_other_streams += 1,
+                LetterDecision::Spent => {
                     tracing::warn!(position = %letter.position, redrives = letter.redrives, "put back too often");
                     report.spent += 1;
                     spent.push(letter);
                 }
-                Fate::Put => {
+                LetterDecision::Put => {
                     to_put.push(record_of(&letter));
                     places.push((number, letter.position));
                 }
@@ -220,29 +220,29 @@ impl Redrive {
     }
 
     /// Decides about one letter.
-    fn fate(&self, number: u64, letter: &DeadLetter) -> Fate {
+    fn decide(&self, number: u64, letter: &DeadLetter) -> LetterDecision {
         if number <= self.skip {
-            Fate::Skipped
+            LetterDecision::Skipped
         } else if !self.is_of_any_stream && letter.stream != self.stream.id().name() {
-            Fate::OfAnotherStream
+            LetterDecision::OfAnotherStream
         } else if letter.redrives >= self.redrives_max {
-            Fate::Spent
+            LetterDecision::Spent
         } else {
-            Fate::Put
+            LetterDecision::Put
         }
     }
 }
 
 /// The decision about a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum LetterDecision {
     Skipped,
     OfAnotherStream,
     Spent,
     Put,
 }
 
-/// Puts records and waits for all receipts. Returns how many there were.
+/// Puts records and waits for all receipts. Returns their number.
 async fn put_all(
     producer: &Producer<EncodedRecord>,
     records: Vec<EncodedRecord>,
@@ -260,7 +260,7 @@ async fn put_all(
     Ok(count)
 }
 
-/// The record of a letter, with the number of its redrives.
+/// Returns the record of a letter, with the number of its redrives.
 fn record_of(letter: &DeadLetter) -> EncodedRecord {
     let mut user_record = EncodedRecord::new(letter.partition_key.clone(), letter.data.clone());
     user_record.explicit_hash_key = letter.explicit_hash_key;
@@ -274,7 +274,7 @@ fn record_of(letter: &DeadLetter) -> EncodedRecord {
     }
 }
 
-/// A source of letters. A batch is empty at the end; letters that come with an error stand before it.
+/// A source of letters. A batch is empty at the end. Letters that come with an error are before it.
 trait Source: Send {
     fn next_batch(&mut self) -> impl Future<Output = (Vec<Numbered>, Option<RedriveError>)> + Send;
 }
@@ -313,7 +313,7 @@ impl<I: Iterator<Item = Numbered> + Send> Source for Letters<I> {
 
 /// Lines of a reader.
 struct Lines<R> {
-    /// Absent while it is read elsewhere.
+    /// The reader; `None` while a blocking task has it.
     reader: Option<LineReader<R>>,
 }
 
@@ -370,7 +370,7 @@ impl<R: BufRead> LineReader<R> {
         (batch.letters, None)
     }
 
-    /// The next letter; empty lines are none.
+    /// Returns the next letter. Skips empty lines.
     fn next_letter(&mut self) -> Result<Option<DeadLetter>, RedriveError> {
         loop {
             let number = self.number + 1;

@@ -3,10 +3,10 @@ use std::path::PathBuf;
 use super::BoxError;
 use crate::{GetError, InvalidPutOption, PutError, service::StreamId, shard::Position};
 
-/// The reason why a redrive ended before its last letter.
+/// An error that ended a redrive before its last letter.
 ///
-/// `number` counts letters from 1. All letters before it were put back; letters behind it may have been put back too.
-/// [`Redrive::skip`](super::Redrive::skip) with `number - 1` goes on at it.
+/// `number` counts letters from 1. All letters before it were put back; letters after it may have been put back too.
+/// [`Redrive::skip`](super::Redrive::skip) with `number - 1` continues at it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedriveError {
@@ -85,7 +85,7 @@ pub enum RedriveError {
 }
 
 impl RedriveError {
-    /// The letter that the redrive ended at, counted from 1.
+    /// Returns the letter that the redrive ended at, counted from 1.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
         match self {

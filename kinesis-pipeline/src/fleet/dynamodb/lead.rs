@@ -159,7 +159,7 @@ const RANGES: &str = "opr";
 const OURS: &str = "kinesisPipelineWorker";
 
 impl Layout {
-    /// The attribute of a metrics row's key.
+    /// Returns the attribute of a metrics row's key.
     pub(super) fn metrics_key(self) -> &'static str {
         match self {
             Self::ThreeTables => WORKER,
@@ -180,7 +180,7 @@ impl MetricsRow {
         })
     }
 
-    /// The attributes of this worker's own row, beside its key.
+    /// Returns the attributes of this worker's own row, beside its key.
     pub(super) fn own(layout: Layout, now: u64) -> Vec<(&'static str, AttributeValue)> {
         let empty = || AttributeValue::M(HashMap::new());
         let mut values = vec![
@@ -201,7 +201,7 @@ impl MetricsRow {
     }
 }
 
-/// The answer while the leader is silent: workers of this library that are alone lead by the number of leases.
+/// Returns the answer while the leader is silent: workers of this library that are alone lead by the number of leases.
 pub(super) fn while_silent(lead: FleetLead, metrics: &[MetricsRow], now: u64) -> FleetLead {
     if metrics.iter().any(|row| row.is_a_live_java_worker(now)) {
         lead

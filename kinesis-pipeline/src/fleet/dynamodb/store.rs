@@ -68,7 +68,7 @@ pub struct DynamoDbLeases {
 }
 
 impl DynamoDbLeases {
-    /// A store behind a client of yours. No call is made.
+    /// Makes a store behind a client of yours. No call is made.
     #[must_use]
     pub fn with_client(client: Client) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl DynamoDbLeases {
         }
     }
 
-    /// A store on AWS: credentials, region and endpoint come from the environment, as for every AWS tool.
+    /// Makes a store on AWS: credentials, region and endpoint come from the environment, as for every AWS tool.
     ///
     /// # Errors
     /// [`ConnectError`]: there is no region, or there are no credentials.
@@ -88,7 +88,7 @@ impl DynamoDbLeases {
         Self::connect_with(ConnectOptions::new()).await
     }
 
-    /// A store on AWS, reached as the options say; an endpoint among them is that of DynamoDB.
+    /// Makes a store on AWS, reached as the options say; an endpoint among them is that of DynamoDB.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -97,7 +97,7 @@ impl DynamoDbLeases {
         Ok(Self::with_client(Client::new(&config)))
     }
 
-    /// The table's name. That of the application by default, as in KCL.
+    /// Sets the table's name. That of the application by default, as in KCL.
     #[must_use]
     pub fn table_name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.table_name = Some(name.into());
@@ -148,7 +148,7 @@ impl DynamoDbLeases {
     }
 }
 
-/// The number of segments in which so many rows are scanned.
+/// Returns the number of segments in which so many rows are scanned.
 fn segments_of(rows: usize) -> u8 {
     let segments = u8::try_from(rows / SEGMENT_ROWS + 1);
     segments.map_or(SEGMENTS_MAX, |segments| segments.min(SEGMENTS_MAX))

@@ -1,4 +1,4 @@
-//! The duties of every lease store: KCL's own cases of its lease refresher, renewer and taker, by name.
+//! The conformance suite of lease stores: KCL's own test cases of its lease refresher, renewer and taker, by name.
 
 use std::{
     collections::HashSet,
@@ -259,7 +259,7 @@ async fn hand_over(store: &impl LeaseStore) {
     assert_eq!(stored(store, 0).await, Some(finished));
 }
 
-/// Sends every write of a lease's life twice, as an SDK does whose first answer was lost.
+/// Sends every write of a lease's life twice, as an SDK does after a lost answer.
 async fn every_write_repeated(store: &impl LeaseStore) {
     let both = async |write: LeaseWrite| {
         let first = done(store, write.clone()).await;

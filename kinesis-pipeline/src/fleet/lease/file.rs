@@ -31,7 +31,7 @@ pub struct FileLeases {
 #[derive(Default, Serialize, Deserialize)]
 struct Document {
     version: u32,
-    /// By application, then by shard.
+    /// The leases by application, then by shard.
     leases: BTreeMap<String, BTreeMap<String, Row>>,
 }
 
@@ -80,7 +80,7 @@ struct Pending {
 }
 
 impl FileLeases {
-    /// A store in the file at this path. The file need not exist; its folder must.
+    /// Makes a store in the file at this path. The file need not exist; its folder must.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into().into(),
@@ -200,7 +200,7 @@ fn replace(path: &Path, document: &Document, is_synced: bool) -> io::Result<()> 
     Ok(())
 }
 
-/// The new name of a file is on the disk only once its folder is.
+/// Syncs the folder: only then is the new name of a file on the disk.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|path| !path.as_os_str().is_empty());

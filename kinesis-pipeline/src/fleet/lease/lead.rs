@@ -1,4 +1,4 @@
-/// Who shares the leases of a fleet out.
+/// The part of a fleet that assigns leases to workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FleetLead {

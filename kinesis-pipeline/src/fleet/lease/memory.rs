@@ -16,13 +16,13 @@ pub struct MemoryLeases {
 type Table = BTreeMap<ShardId, Lease>;
 
 impl MemoryLeases {
-    /// A store without leases.
+    /// Makes a store without leases.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The lease of a shard, as it is stored.
+    /// Returns the lease of a shard, as it is stored.
     #[must_use]
     pub fn get(&self, app: &str, shard_id: &ShardId) -> Option<Lease> {
         self.lock().get(app)?.get(shard_id).cloned()

@@ -1,7 +1,7 @@
-//! Leases: who may read which shard, decided without effects, and the stores that keep them.
+//! Leases, the rights of workers to read shards: pure decisions about them, and their stores.
 //!
 //! ```text
-//!   store ── list ──> sightings: when did each counter move last, by our own clock
+//!   store ── list ──> sightings: the time at which each counter last moved, by this machine's clock
 //!                         │
 //!          shards ──> sync: leases to make, holes, finished leases to delete
 //!                         │

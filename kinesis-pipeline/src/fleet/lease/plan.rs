@@ -6,19 +6,19 @@ use std::{
 use super::{Lease, WorkerId, sightings::Sightings};
 use crate::shard::ShardId;
 
-/// After how many fail-over times of silence a free or expired lease is taken over the target too: then no other
-/// worker wants it.
+/// The number of fail-over times of silence after which a free or expired lease is taken even beyond the target: no other
+/// worker has taken it.
 const VERY_OLD_FACTOR: u32 = 3;
 
-/// The input of a plan: the table as it was listed last, and what this worker knows besides.
+/// The input of a plan: the table as it was listed last, and this worker's own knowledge.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) leases: &'a [Lease],
     pub(crate) sightings: &'a Sightings,
     pub(crate) me: &'a WorkerId,
-    /// The shards whose leases this worker holds, by its own account.
+    /// The shards that this worker is working on.
     pub(crate) running: &'a HashSet<ShardId>,
-    /// Workers that are alive, as far as it is known by other means than leases.
+    /// Workers that are known to be alive by other means than leases.
     pub(crate) workers: &'a [WorkerId],
     /// Leases that must wait: a parent that the stream still retains has no lease.
     pub(crate) orphans: &'a HashSet<ShardId>,
@@ -35,7 +35,7 @@ pub(crate) struct Rules {
     pub(crate) leases_max: usize,
 }
 
-/// A decision of the plan. Each is a conditional write: a worker that was faster makes it fail without harm.
+/// A decision of the plan. Each is a conditional write, which fails without harm if another worker was faster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Takes a lease that is free, expired, or handed over to this worker.
@@ -47,7 +47,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// The shard of a lease that is only renewed.
+    /// Returns the shard of a lease that is only renewed.
     pub(crate) fn renewed(&self) -> Option<&ShardId> {
         match self {
             Self::Renew(lease) => Some(&lease.shard_id),
@@ -86,10 +86,11 @@ pub(crate) fn plan(view: View<'_>, rules: Rules, random: &mut fastrand::Rng) -> 
     actions
 }
 
-/// Decides what follows from a leader's assignments: takes the leases that bear this worker's name, as KCL's
-/// `LeaseDiscoverer`, and renews those among them that wait for their parents or are finished.
+/// Follows a leader's assignments: takes the leases that bear this worker's name, as KCL's `LeaseDiscoverer`, and renews
+/// those that wait for their parents or are finished.
 ///
-/// A leader counts every lease, so one that is not renewed goes to another worker, which does not read it either.
+/// The renewals matter because a leader counts every lease: one that is not renewed goes to another worker, which cannot
+/// read it either.
 pub(crate) fn adopt(view: View<'_>, rules: Rules) -> Vec<Action> {
     let by_id: HashMap<_, _> = view.leases.iter().map(|l| (&l.shard_id, l)).collect();
     let standings = Standings::of(view, rules);
@@ -118,9 +119,9 @@ fn take(lease: &Lease) -> Action {
     Action::Take(lease.clone())
 }
 
-/// The leases that can be read now, by what they are to this worker.
+/// The leases that can be read now, sorted by their state for this worker.
 struct Standings<'a> {
-    /// The number of leases that this worker holds, is to go on with, or is being handed over.
+    /// The number of leases that this worker holds, adopts, or is being handed.
     mine: usize,
     /// Leases that bear this worker's name and that it does not read: from before a restart, assigned by a leader,
     /// or at the end of a hand-over.
@@ -198,7 +199,7 @@ impl<'a> Standings<'a> {
         self.count.div_ceil(workers).min(leases_max)
     }
 
-    /// A random lease of one of the workers that have most, if that has at least two more than this worker.
+    /// Returns a random lease of one of the workers that have most, if that has at least two more than this worker.
     fn to_steal(&self, held: usize, random: &mut fastrand::Rng) -> Option<&'a Lease> {
         let most = self.others.values().map(Vec::len).max()?;
         if most < held + 2 {

@@ -5,11 +5,11 @@ use tokio::time::Instant;
 use super::Lease;
 use crate::shard::ShardId;
 
-/// The time at which the counter of each lease moved last, as this worker saw it, by its own monotonic clock.
+/// The time at which the counter of each lease last moved, as this worker saw it, by its own monotonic clock.
 ///
-/// Expiry needs no clock of another machine: a lease is expired when its counter has been silent for the fail-over
-/// time. Silence is counted from the end of the list call that showed the counter first to the start of the latest
-/// one that still showed it, so a slow call makes it shorter, never longer.
+/// Expiry needs no clock of another machine: a lease is expired when its counter has been silent for the fail-over time.
+/// Silence is counted from the end of the first list call that showed the counter to the start of the latest one that
+/// still showed it. So a slow call makes it shorter, never longer.
 #[derive(Debug, Default)]
 pub(crate) struct Sightings {
     seen: HashMap<ShardId, Sighting>,
@@ -21,12 +21,12 @@ pub(crate) struct Sightings {
 struct Sighting {
     counter: u64,
     since: Instant,
-    /// Since when a hand-over is under way.
+    /// The begin of the current hand-over.
     hand_over_since: Option<Instant>,
 }
 
 impl Sightings {
-    /// Takes in a list that was asked for at `asked_at` and came at `now`.
+    /// Takes a list that was asked for at `asked_at` and came at `now`.
     pub(crate) fn observe(&mut self, leases: &[Lease], asked_at: Instant, now: Instant) {
         self.asked_at = Some(asked_at);
         let mut seen = HashMap::with_capacity(leases.len());
@@ -48,12 +48,12 @@ impl Sightings {
         self.seen = seen;
     }
 
-    /// Returns how long the counter has been silent, at least.
+    /// Returns the least time for which the counter has been silent.
     pub(crate) fn silence(&self, shard_id: &ShardId) -> Duration {
         self.since(self.seen.get(shard_id).map(|sighting| sighting.since))
     }
 
-    /// Returns how long a hand-over has been under way, at least.
+    /// Returns the least time for which a hand-over has been under way.
     pub(crate) fn hand_over_time(&self, shard_id: &ShardId) -> Duration {
         let sighting = self.seen.get(shard_id);
         self.since(sighting.and_then(|sighting| sighting.hand_over_since))

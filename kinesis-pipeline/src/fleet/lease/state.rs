@@ -9,13 +9,13 @@ use crate::shard::{HashKeyRange, Position, SequenceNumber, Shard, ShardId};
 pub struct WorkerId(Arc<str>);
 
 impl WorkerId {
-    /// An id that no other worker has.
+    /// Makes an id that no other worker has.
     #[must_use]
     pub fn unique() -> Self {
         Self(uuid::Uuid::new_v4().to_string().into())
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -46,13 +46,13 @@ impl fmt::Debug for WorkerId {
     }
 }
 
-/// A place of a shard, in the words of the Kinesis Client Library: see [from KCL](crate::guide::from_kcl).
+/// A place in a shard, as in the Kinesis Client Library: see [from KCL](crate::guide::from_kcl).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LeaseCheckpoint {
     /// Nothing is finished: reading begins at the oldest record.
     TrimHorizon,
-    /// Nothing is finished: reading begins with what was put after the lease was created.
+    /// Nothing is finished: reading begins with the records that were put after the lease was created.
     Latest,
     /// Nothing is finished: reading begins at the first record that arrived at [`Lease::begun_at`].
     AtTimestamp,
@@ -68,7 +68,7 @@ pub enum LeaseCheckpoint {
 }
 
 impl LeaseCheckpoint {
-    /// The place behind this record.
+    /// Returns the place behind this record.
     #[must_use]
     pub fn after(position: &Position) -> Self {
         Self::After {
@@ -121,16 +121,16 @@ pub struct PendingCheckpoint {
 }
 
 impl PendingCheckpoint {
-    /// A prepared checkpoint.
+    /// Makes a prepared checkpoint.
     #[must_use]
     pub fn new(checkpoint: LeaseCheckpoint, state: Option<Bytes>) -> Self {
         Self { checkpoint, state }
     }
 }
 
-/// The right of one worker to read one shard, and how far the shard is finished: a row of KCL's lease table.
+/// The right of one worker to read one shard, with the shard's checkpoint: a row of KCL's lease table.
 ///
-/// Every change is a [`LeaseWrite`](super::LeaseWrite), made on a condition.
+/// Every change is a [`LeaseWrite`](super::LeaseWrite) with a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lease {
@@ -139,7 +139,7 @@ pub struct Lease {
     pub shard_id: ShardId,
     /// The worker that holds the lease, or is to hold it when a hand-over is finished.
     pub owner: Option<WorkerId>,
-    /// Counted up by every write, except the start of a hand-over.
+    /// The counter, which every write increments except the start of a hand-over.
     pub counter: u64,
     /// The place up to which the shard is finished.
     pub checkpoint: LeaseCheckpoint,
@@ -148,12 +148,12 @@ pub struct Lease {
     pub begun_at: Option<SystemTime>,
     /// The checkpoint that was prepared and not made yet.
     pub pending: Option<PendingCheckpoint>,
-    /// Present while the lease is handed over: the old owner, who may still checkpoint.
+    /// The old owner during a hand-over, who may still checkpoint; otherwise `None`.
     pub checkpoint_owner: Option<WorkerId>,
     /// The number of times that the owner changed since the last checkpoint.
     pub owner_switches: u64,
-    /// The last worker of this library that took the lease. Equal to the owner, it says that the owner hands over
-    /// when it is asked to; a KCL 2 worker does not. KCL has no attribute for it.
+    /// The last worker of this library that took the lease. If it is the owner, the owner hands over on request; a KCL 2
+    /// worker does not. KCL has no attribute for it.
     pub courteous_owner: Option<WorkerId>,
     /// The shards that this one was made from.
     pub parents: Vec<ShardId>,
@@ -164,7 +164,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A lease that nobody holds.
+    /// Makes a lease that nobody holds.
     #[must_use]
     pub fn new(shard_id: ShardId, checkpoint: LeaseCheckpoint) -> Self {
         Self {
@@ -183,7 +183,7 @@ impl Lease {
         }
     }
 
-    /// A lease of this shard that nobody holds.
+    /// Makes a lease of this shard that nobody holds.
     #[must_use]
     pub fn of_shard(shard: &Shard, checkpoint: LeaseCheckpoint) -> Self {
         Self {
@@ -193,7 +193,7 @@ impl Lease {
         }
     }
 
-    /// The worker that may checkpoint: the old owner during a hand-over, else the owner.
+    /// Returns the worker that may checkpoint: the old owner during a hand-over, else the owner.
     #[must_use]
     pub fn holder(&self) -> Option<&WorkerId> {
         self.checkpoint_owner.as_ref().or(self.owner.as_ref())
@@ -211,7 +211,7 @@ impl Lease {
         self.owner.is_some() && self.owner == self.courteous_owner
     }
 
-    /// Whether what a holder wrote is the same in both.
+    /// Whether both are equal in everything that a holder writes.
     pub(super) fn is_as_written(&self, other: &Self) -> bool {
         self.counter == other.counter
             && self.holder() == other.holder()

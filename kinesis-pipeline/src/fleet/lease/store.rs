@@ -2,16 +2,16 @@ use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{FleetLead, Lease, LeaseWrite, LeaseWritten, WorkerId};
 
-/// Future of a call of a [`LeaseStore`].
+/// The future of a call of a [`LeaseStore`].
 pub type LeaseFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LeaseStoreError>> + Send + 'a>>;
 
 /// The table in which the workers of an application share its leases.
 ///
-/// All coordination of a fleet is one list and compare-and-set writes of single leases. A store must be
-/// linearizable per lease: of two writes that expect the same counter, one is refused. A write must be durable when
-/// [`write`](Self::write) returns, as far as the store is meant to be. A call that fails or is dropped half way may
-/// have been carried out or not; the worker sends the same write again, and a store answers
-/// [`LeaseWritten::Done`] if it finds that [it was done](LeaseWrite::was_done).
+/// A fleet coordinates itself by one list call and compare-and-set writes of single leases. A store must be linearizable
+/// for each lease: of two writes that expect the same counter, one is refused. A write must be durable when
+/// [`write`](Self::write) returns, as far as the store is durable at all. A call that fails or is dropped may have been
+/// carried out or not. The worker then sends the same write again, and the store answers [`LeaseWritten::Done`] if it
+/// finds that [it was done](LeaseWrite::was_done).
 pub trait LeaseStore: fmt::Debug + Send + Sync + 'static {
     /// Returns all leases of an application, in any order; none if there is no table yet.
     fn list<'a>(&'a self, app: &'a str) -> LeaseFuture<'a, Vec<Lease>>;
@@ -19,9 +19,9 @@ pub trait LeaseStore: fmt::Debug + Send + Sync + 'static {
     /// Makes one change, if the stored lease [admits](LeaseWrite::admits) it. The table is created on demand.
     fn write<'a>(&'a self, app: &'a str, write: LeaseWrite) -> LeaseFuture<'a, LeaseWritten>;
 
-    /// Shows that this worker is alive to a fleet that has a leader, and returns who shares the leases out.
+    /// Reports to a fleet's leader that this worker is alive. Returns the part of the fleet that assigns leases.
     ///
-    /// [`FleetLead::Workers`] for a store without leaders, as it is unless a store says otherwise.
+    /// The default is [`FleetLead::Workers`], for stores without leaders.
     fn report<'a>(&'a self, app: &'a str, worker: &'a WorkerId) -> LeaseFuture<'a, FleetLead> {
         let _ = (app, worker);
         Box::pin(std::future::ready(Ok(FleetLead::Workers)))
@@ -67,7 +67,7 @@ pub struct LeaseStoreError {
 }
 
 impl LeaseStoreError {
-    /// An error of the store at this place.
+    /// Makes an error of the store at this place.
     pub fn new(place: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             place: place.into(),
@@ -76,14 +76,14 @@ impl LeaseStoreError {
         }
     }
 
-    /// The same error, of a kind that no later try can mend.
+    /// Marks the error as one that no later try can mend.
     #[must_use]
     pub fn not_retryable(mut self) -> Self {
         self.is_retryable = false;
         self
     }
 
-    /// Whether the same call may succeed later. Yes, unless the store says otherwise.
+    /// Whether the same call may succeed later. True unless [`not_retryable`](Self::not_retryable) was called.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.is_retryable

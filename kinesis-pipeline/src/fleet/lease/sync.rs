@@ -7,8 +7,8 @@ use super::{Lease, LeaseCheckpoint};
 use crate::clock::epoch_millis;
 use crate::shard::{HashKey, HashKeyRange, Shard, ShardId};
 
-/// The number of rounds running in which a hole must be seen before leases are made for it: a split or merge that is
-/// under way shows one for a moment.
+/// The number of rounds in a row in which a hole must be seen before leases are made for it: a split or merge makes one
+/// for a moment.
 pub(crate) const HOLE_SIGHTINGS: u32 = 3;
 
 /// The place at which an application begins in a stream that it has not read before.
@@ -19,10 +19,10 @@ pub(crate) enum Initial {
     Timestamp(SystemTime),
 }
 
-/// A table and the shards of its stream, side by side.
+/// The comparison of a lease table with the shards of its stream.
 ///
-/// The counters of leases that are made begin at the time of day in milliseconds: when a row is deleted and made
-/// again, its counter is greater than before, and so is the fencing token of its next holder.
+/// The counters of new leases begin at the wall-clock time in milliseconds. So when a row is deleted and made again, its
+/// counter is greater than before, and so is the fencing token of its next holder.
 #[derive(Clone, Copy)]
 pub(crate) struct Sync<'a> {
     /// All retained shards, sorted by id, so parents come before their children.
@@ -47,8 +47,8 @@ impl<'a> Sync<'a> {
         !self.leases.iter().any(|lease| lease.checkpoint.has_begun())
     }
 
-    /// The leases that a fresh table lacks: of all open shards for `Latest`, else of the oldest shards. The leases of
-    /// their children are made when they end.
+    /// Returns the leases that a fresh table lacks: of all open shards for `Latest`, else of the oldest shards. The leases
+    /// of their children are made when they end.
     pub(crate) fn first_leases(&self, initial: Initial, now: SystemTime) -> Vec<Lease> {
         let index = self.index();
         let is_first = |shard: &Shard| match initial {
@@ -58,7 +58,7 @@ impl<'a> Sync<'a> {
                 .all(|parent| !index.shards.contains_key(parent)),
         };
         let firsts = self.shards.iter().filter(|shard| is_first(shard));
-        // A reshard since the table was begun: the ancestor's end makes the lease.
+        // The stream was resharded since the table was begun: the ancestor's end makes the lease.
         let lacking = firsts.filter(|shard| !index.has_leased_ancestor(shard));
         let lacking = lacking.filter(|shard| !index.leases.contains_key(&shard.id));
         lacking
@@ -66,7 +66,7 @@ impl<'a> Sync<'a> {
             .collect()
     }
 
-    /// The leases that a table in use lacks, because their rows were deleted or never written.
+    /// Returns the leases that a table in use lacks, because their rows were deleted or never written.
     ///
     /// A shard begins at its oldest record once its parents are finished. A parent without a lease counts as finished
     /// if another child of it has begun: otherwise its own lease is made first.
@@ -90,15 +90,15 @@ impl<'a> Sync<'a> {
         missing.found
     }
 
-    /// Leases that have not begun and must not: a parent is retained, has no lease, and is not known to be finished.
+    /// Returns leases that have not begun and must wait: a parent is retained, has no lease, and is not known to be finished.
     pub(crate) fn orphans(&self) -> HashSet<ShardId> {
         let index = self.index();
         let orphans = self.leases.iter().filter(|lease| index.is_orphan(lease));
         orphans.map(|lease| lease.shard_id.clone()).collect()
     }
 
-    /// The leases to make before the lease of this shard is finished: those of its children, unless another parent of
-    /// a child is still to get its lease. Then that one's end makes it.
+    /// Returns the leases to make before the lease of this shard is finished: those of its children. If another parent of a
+    /// child has no lease yet, the end of that parent makes the child's.
     pub(crate) fn children_leases(
         &self,
         ended: &Lease,
@@ -124,7 +124,7 @@ impl<'a> Sync<'a> {
         )
     }
 
-    /// The finished leases that are of no more use: all children have begun, or the shard has expired.
+    /// Returns the finished leases that can be removed: all children have begun, or the shard has expired.
     pub(crate) fn finished_leases(&self) -> Vec<Lease> {
         let index = self.index();
         let finished = self.leases.iter().filter(|lease| lease.is_finished());
@@ -134,8 +134,7 @@ impl<'a> Sync<'a> {
             .collect()
     }
 
-    /// The leases of a former stream of the same name: a sequence number of theirs is none of the shard's. Nothing if
-    /// there is no such lease.
+    /// Returns the leases of an earlier stream of the same name: their sequence numbers are not in their shards' ranges.
     pub(crate) fn former_leases(&self) -> Vec<Lease> {
         let index = self.index();
         if !self.leases.iter().any(|lease| index.is_former(lease)) {
@@ -187,7 +186,7 @@ impl Index<'_> {
             .is_some_and(|lease| lease.checkpoint.has_begun())
     }
 
-    /// Whether the shard is finished by what the table tells, also when its own lease was cleaned up.
+    /// Whether the shard is finished by the table, also if its own lease was removed.
     fn is_finished(&self, id: &ShardId) -> bool {
         if let Some(lease) = self.leases.get(id) {
             return lease.is_finished();
@@ -258,7 +257,7 @@ impl Missing<'_> {
         }
     }
 
-    /// As deep as there are generations of shards within the stream's retention.
+    /// Visits the parents, recursively. The depth is the number of generations of shards within the stream's retention.
     fn visit_parents(&mut self, shard: &Shard) {
         for parent in shard.parents() {
             let is_finished = self.index.is_finished(parent);
@@ -282,7 +281,8 @@ fn first_lease(shard: &Shard, initial: Initial, now: SystemTime) -> Lease {
     }
 }
 
-/// A child begins at its oldest record, unless the parent had none since the time that reading begins at.
+/// Returns the lease of a child. It begins at its oldest record, unless nothing of the parent was read and reading begins
+/// at a time.
 fn child_lease(child: &Shard, parent: &Lease, now: SystemTime) -> Lease {
     let begun_at = match parent.checkpoint {
         LeaseCheckpoint::AtTimestamp => parent.begun_at,
@@ -299,8 +299,7 @@ fn child_lease(child: &Shard, parent: &Lease, now: SystemTime) -> Lease {
     }
 }
 
-/// Whether the hash keys of the leases that are not finished leave a hole in the key space. Unknown, and so no hole,
-/// if a row does not tell its hash keys.
+/// Whether the hash keys of the unfinished leases leave a hole in the key space. False if a row has no hash keys.
 pub(crate) fn has_hole(leases: &[Lease]) -> bool {
     let active = leases.iter().filter(|lease| !lease.is_finished());
     let Some(mut ranges) = active
@@ -324,14 +323,14 @@ pub(crate) fn has_hole(leases: &[Lease]) -> bool {
     next.is_some()
 }
 
-/// Counts how often a hole was seen running.
+/// A counter of the rounds in a row in which a hole was seen.
 #[derive(Debug, Default)]
 pub(crate) struct HoleWatch {
     sightings: u32,
 }
 
 impl HoleWatch {
-    /// Takes in whether a list shows a hole. Returns whether leases are to be made for it.
+    /// Takes whether a list shows a hole. Returns whether leases are to be made for it.
     pub(crate) fn observe(&mut self, has_hole: bool) -> bool {
         self.sightings = if has_hole { self.sightings + 1 } else { 0 };
         if self.sightings < HOLE_SIGHTINGS {

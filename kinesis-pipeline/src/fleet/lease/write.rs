@@ -1,14 +1,14 @@
 use super::{Lease, LeaseCheckpoint, PendingCheckpoint, WorkerId};
 use crate::shard::ShardId;
 
-/// A change of one lease and the condition that it is made on: the transitions of KCL's lease table.
+/// A change of one lease with its condition: the transitions of KCL's lease table.
 ///
-/// A store carries it out if the stored lease [admits](Self::admits) it. The rules are here, without effects; a store
-/// in memory applies them as they are, one in a database writes them as conditions.
+/// A store carries it out if the stored lease [admits](Self::admits) it. The rules are here, as pure functions: a store in
+/// memory applies them directly, a store in a database translates them to conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeaseWrite {
-    /// The lease as its writer saw or left it last; the new lease for [`LeaseChange::Create`].
+    /// The lease as its writer last read or wrote it; the new lease for [`LeaseChange::Create`].
     pub seen: Lease,
     /// The change.
     pub change: LeaseChange,
@@ -18,7 +18,7 @@ pub struct LeaseWrite {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LeaseChange {
-    /// Adds the lease. Condition: there is none of the shard.
+    /// Adds the lease. Condition: the shard has none.
     Create,
     /// Shows that the owner is alive. Conditions: the counter is as seen, and so is the hand-over.
     Renew,
@@ -44,7 +44,7 @@ pub enum LeaseChange {
     Delete,
 }
 
-/// Result of a [`LeaseWrite`].
+/// The result of a [`LeaseWrite`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseWritten {
     /// The lease as it is stored now; as it was before for [`LeaseChange::Delete`].
@@ -54,7 +54,7 @@ pub enum LeaseWritten {
 }
 
 impl LeaseWrite {
-    /// This change of a lease that was seen like this.
+    /// Makes a change of a lease that was seen like this.
     #[must_use]
     pub fn new(seen: Lease, change: LeaseChange) -> Self {
         Self { seen, change }
@@ -72,7 +72,7 @@ impl LeaseWrite {
         Self::new(seen, LeaseChange::Take(by))
     }
 
-    /// Notes how far a shard is finished.
+    /// Sets the checkpoint of a shard.
     #[must_use]
     pub fn checkpoint(seen: Lease, to: LeaseCheckpoint) -> Self {
         let children = Vec::new();
@@ -104,7 +104,7 @@ impl LeaseWrite {
         }
     }
 
-    /// The stored lease after the change, which it admits.
+    /// Returns the stored lease after the change, which it admits.
     #[must_use]
     pub fn changed(&self, mut lease: Lease) -> Lease {
         let counter = lease.counter.saturating_add(1);
@@ -137,10 +137,10 @@ impl LeaseWrite {
         lease
     }
 
-    /// Whether a refused write was carried out before: its answer was lost and it was sent again.
+    /// Whether a refused write was carried out before: its answer was lost, and it was sent again.
     ///
-    /// The counter, the holder, the checkpoint and the prepared one are then as this write left them. A hand-over
-    /// that was asked for since changes none of them.
+    /// The counter, the holder, the checkpoint and the prepared checkpoint are then as this write left them. A hand-over that
+    /// began since changes none of them.
     #[must_use]
     pub fn was_done(&self, found: Option<&Lease>) -> bool {
         match (&self.change, found) {
@@ -153,9 +153,7 @@ impl LeaseWrite {
         }
     }
 
-    /// Carries the write out on a stored lease, which may be absent.
-    ///
-    /// For stores that hold a lock meanwhile.
+    /// Carries the write out on a stored lease, which may be absent: for stores that hold a lock.
     pub fn apply(&self, stored: &mut Option<Lease>) -> LeaseWritten {
         if !self.admits(stored.as_ref()) {
             return match stored {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    fleet::mark::{BEGUN_AT as MARK_BEGUN_AT, tests::marks},
+    fleet::extension::{BEGUN_AT as EXTENSION_BEGUN_AT, tests::extensions},
     shard::HashKey,
 };
 
@@ -63,11 +63,11 @@ proptest! {
     #[test]
     fn a_row_comes_back_as_it_was_written(
         mut lease in leases(),
-        mark in prop::option::of(marks()),
+        extension in prop::option::of(extensions()),
     ) {
-        // Otherwise the lease has the time of the mark.
+        // Otherwise the lease has the time of the extension.
         lease.begun_at.get_or_insert(from_epoch_millis(1));
-        let row = LeaseRow { lease, mark };
+        let row = LeaseRow { lease, extension };
         prop_assert_eq!(LeaseRow::decode(&row.encode()).unwrap(), Some(row));
     }
 
@@ -75,7 +75,7 @@ proptest! {
     fn whatever_stands_in_a_row_is_no_panic(
         values in prop::collection::hash_map(
             prop::sample::select(&[
-                LEASE_KEY, LEASE_COUNTER, CHECKPOINT, SUB_SEQUENCE_NUMBER, ENTITY_TYPE, MARK,
+                LEASE_KEY, LEASE_COUNTER, CHECKPOINT, SUB_SEQUENCE_NUMBER, ENTITY_TYPE, EXTENSION,
                 PENDING_CHECKPOINT, PENDING_STATE, PARENTS, STARTING_HASH_KEY,
             ][..]),
             prop_oneof![".*".prop_map(AttributeValue::S), ".*".prop_map(AttributeValue::N)],
@@ -103,8 +103,8 @@ fn rows_of_other_kinds_are_passed_over() {
 fn the_time_that_a_reader_began_at_is_the_fleets_too() {
     let lease = Lease::new("s".into(), LeaseCheckpoint::AtTimestamp);
     let mut item = encode(&lease);
-    let mark = Item::from([(MARK_BEGUN_AT.to_owned(), number(1_234))]);
-    item.insert(MARK.to_owned(), AttributeValue::M(mark));
+    let members = Item::from([(EXTENSION_BEGUN_AT.to_owned(), number(1_234))]);
+    item.insert(EXTENSION.to_owned(), AttributeValue::M(members));
     let begun_at = decode(&item).unwrap().unwrap().begun_at;
     assert_eq!(begun_at, Some(from_epoch_millis(1_234)));
 }

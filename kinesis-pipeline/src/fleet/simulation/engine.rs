@@ -304,7 +304,7 @@ impl<'a, S: Scenario> Simulation<'a, S> {
     }
 }
 
-/// A part of the simulation itself that failed.
+/// Returns a part of the simulation itself that failed.
 pub(super) fn broken(error: &dyn std::error::Error) -> Violations {
     vec![format!("the simulation cannot go on: {error}")]
 }

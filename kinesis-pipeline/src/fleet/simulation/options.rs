@@ -50,7 +50,7 @@ pub struct FleetSimulation {
 }
 
 impl FleetSimulation {
-    /// A simulation of 50 seeds with all disturbances.
+    /// Makes a simulation of 50 seeds with all disturbances.
     pub fn new() -> Self {
         Self {
             seeds: 0..SEEDS,

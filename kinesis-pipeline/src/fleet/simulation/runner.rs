@@ -75,7 +75,7 @@ pub(super) fn run<S: Scenario>(
 }
 
 impl Seeds {
-    /// The next seed; none after a failure.
+    /// Returns the next seed; none after a failure.
     fn next(&self) -> Option<u64> {
         let seed = self.next.fetch_add(1, Ordering::Relaxed);
         let result = self.result.lock().unwrap_or_else(PoisonError::into_inner);

@@ -56,13 +56,13 @@ impl SimulatedRun {
         }
     }
 
-    /// The seed.
+    /// Returns the seed.
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// The clock of the embedded Kinesis.
+    /// Returns the clock of the embedded Kinesis.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.world.clock

@@ -40,8 +40,8 @@ impl fmt::Debug for FaultyLeases {
     }
 }
 
-enum Fate {
-    Well,
+enum StoreFault {
+    None,
     Throttled,
     Lost,
     Late,
@@ -49,21 +49,21 @@ enum Fate {
 }
 
 impl FaultyLeases {
-    fn fate(&self) -> Fate {
+    fn draw_fault(&self) -> StoreFault {
         let faults = *lock(&self.faults);
         let mut dice = self.world.random(fastrand::Rng::f64);
-        for (chance, fate) in [
-            (faults.throttled, Fate::Throttled),
-            (faults.lost, Fate::Lost),
-            (faults.late, Fate::Late),
-            (faults.slow, Fate::Slow),
+        for (chance, fault) in [
+            (faults.throttled, StoreFault::Throttled),
+            (faults.lost, StoreFault::Lost),
+            (faults.late, StoreFault::Late),
+            (faults.slow, StoreFault::Slow),
         ] {
             if dice < chance {
-                return fate;
+                return fault;
             }
             dice -= chance;
         }
-        Fate::Well
+        StoreFault::None
     }
 
     async fn pass(&self) {
@@ -85,11 +85,11 @@ impl LeaseStore for FaultyLeases {
     fn list<'a>(&'a self, app: &'a str) -> LeaseFuture<'a, Vec<Lease>> {
         Box::pin(async move {
             self.pass().await;
-            match self.fate() {
-                Fate::Throttled => return Err(error("throttled")),
-                Fate::Lost | Fate::Late => self.delay(Duration::from_secs(20)).await,
-                Fate::Slow => self.delay(Duration::from_secs(2)).await,
-                Fate::Well => {}
+            match self.draw_fault() {
+                StoreFault::Throttled => return Err(error("throttled")),
+                StoreFault::Lost | StoreFault::Late => self.delay(Duration::from_secs(20)).await,
+                StoreFault::Slow => self.delay(Duration::from_secs(2)).await,
+                StoreFault::None => {}
             }
             let list = self.world.leases.list(app).await;
             // What was read may be old when it is there.
@@ -102,11 +102,11 @@ impl LeaseStore for FaultyLeases {
     fn write<'a>(&'a self, app: &'a str, write: LeaseWrite) -> LeaseFuture<'a, LeaseWritten> {
         Box::pin(async move {
             self.pass().await;
-            let fate = self.fate();
-            match fate {
-                Fate::Throttled => return Err(error("throttled")),
-                Fate::Slow => self.delay(Duration::from_secs(2)).await,
-                Fate::Late => {
+            let fault = self.draw_fault();
+            match fault {
+                StoreFault::Throttled => return Err(error("throttled")),
+                StoreFault::Slow => self.delay(Duration::from_secs(2)).await,
+                StoreFault::Late => {
                     let (store, app) = (self.clone(), app.to_owned());
                     let late = tokio::spawn(async move {
                         store.delay(Duration::from_secs(8)).await;
@@ -114,12 +114,12 @@ impl LeaseStore for FaultyLeases {
                     });
                     return late.await.map_err(|_| error("the write is lost"));
                 }
-                Fate::Lost | Fate::Well => {}
+                StoreFault::Lost | StoreFault::None => {}
             }
             let written = self.world.write(&self.worker, app, &write).await;
             self.pass().await;
-            match fate {
-                Fate::Lost => Err(error("the answer is lost")),
+            match fault {
+                StoreFault::Lost => Err(error("the answer is lost")),
                 _ => Ok(written),
             }
         })

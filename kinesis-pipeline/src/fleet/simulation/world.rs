@@ -24,7 +24,7 @@ pub(super) struct World {
     history: Mutex<History>,
 }
 
-/// A test that panics with the lock fails anyway.
+/// Returns a test that panics with the lock fails anyway.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     CheckpointPlace, CheckpointStore, LeaseError,
     fleet::{
-        mark::MARK,
+        extension::EXTENSION,
         row::{Item, count, number, text},
     },
 };
@@ -68,7 +68,7 @@ async fn a_checkpoint_of_ours_changes_a_row_as_one_of_kcls_does() {
     // The owner has not written for as long as was asked for: it is gone.
     let mut expected = types(&theirs);
     expected.remove("leaseOwner").unwrap();
-    expected.insert(MARK.to_owned(), "M");
+    expected.insert(EXTENSION.to_owned(), "M");
     assert_eq!(types(&ours), expected);
     for name in [
         "leaseCounter",

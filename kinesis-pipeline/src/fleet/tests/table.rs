@@ -108,9 +108,9 @@ async fn a_table_with_another_key_is_refused() {
         .unwrap();
     let store = database.store();
     let rows = vec![after("a", 1)];
-    let known = failed(save_unread(&store, rows).await);
-    let LeaseError::NotALeaseTable { key } = lease_error(&known) else {
-        panic!("{known:?}");
+    let failure = failed(save_unread(&store, rows).await);
+    let LeaseError::NotALeaseTable { key } = lease_error(&failure) else {
+        panic!("{failure:?}");
     };
     assert_eq!(key, "`id` (N)");
 }
@@ -121,7 +121,7 @@ async fn save_unread(
     rows: Vec<crate::Checkpoint>,
 ) -> Result<(), crate::CheckpointError> {
     let now = crate::Clock::system().instant();
-    store.known.on_loaded("app", None, now);
+    store.cache.on_loaded("app", None, now);
     store.save("app", "s", rows).await
 }
 

@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::{
     Checkpoint, CheckpointPlace,
     fleet::{
+        extension::{EXTENSION, Extension},
         identity::Identity,
         lease::Lease,
-        mark::{MARK, Mark},
         place,
         row::{Item, LeaseRow, words},
     },
@@ -140,22 +140,22 @@ fn value_of(item: &Item, name: &str) -> String {
 fn a_new_row_has_kcls_attributes_and_types_but_for_the_hash_keys_and_the_mark() {
     let theirs = item(&request("create_row")["Item"]);
     let checkpoint = Checkpoint::new("shardId-000000000000".into(), CheckpointPlace::TrimHorizon);
-    let (place, notes) = place::encode(&checkpoint);
-    let mark = Mark {
+    let (place, times) = place::encode(&checkpoint);
+    let extension = Extension {
         identity: Identity::new("app", "stream"),
         writer: "me".to_owned(),
         counter: 0,
-        notes,
+        times,
     };
     let row = LeaseRow {
         lease: Lease::new("shardId-000000000000".into(), place),
-        mark: Some(mark),
+        extension: Some(extension),
     };
     let ours = row.encode();
     let mut expected = types(&theirs);
     expected.remove("startingHashKey").unwrap();
     expected.remove("endingHashKey").unwrap();
-    expected.insert(MARK.to_owned(), "M");
+    expected.insert(EXTENSION.to_owned(), "M");
     assert_eq!(types(&ours), expected);
     for (name, value) in &theirs {
         if let Some(our_value) = ours.get(name) {

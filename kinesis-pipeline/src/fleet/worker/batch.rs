@@ -48,7 +48,8 @@ pub(super) struct Undecodable {
     taken: Taken,
 }
 
-/// Whether the processor has taken the records of a batch that could not be decoded.
+/// A flag: whether the processor has taken the records of a batch that could not be decoded. The worker reads it after the
+/// processor's call has returned, which orders the two, so the accesses are relaxed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Taken(Option<Arc<AtomicBool>>);
 
@@ -58,7 +59,7 @@ impl Undecodable {
         self.errors.push(error);
     }
 
-    /// Records that have had their fate, whether the processor takes them or not.
+    /// Adds records that the error policy has decided about, whether the processor takes them or not.
     pub(super) fn push_passed(&mut self, error: GetError) {
         self.errors.push(error);
     }
@@ -72,14 +73,14 @@ impl Undecodable {
         self.taken.is_missing()
     }
 
-    /// Tells later whether the processor has taken them.
+    /// Returns the flag that is set when the processor takes them.
     pub(super) fn taken(&self) -> Taken {
         self.taken.clone()
     }
 }
 
 impl Taken {
-    /// Whether records are left that the processor would have had to take.
+    /// Whether the processor has left records that it should have taken.
     pub(super) fn is_missing(&self) -> bool {
         let taken = self.0.as_ref();
         taken.is_some_and(|taken| !taken.load(Ordering::Relaxed))
@@ -87,7 +88,7 @@ impl Taken {
 }
 
 impl<R> Batch<R> {
-    /// A batch as a worker would give it out, for tests of your processor.
+    /// Makes a batch as a worker would give it out, for tests of your processor.
     #[must_use]
     pub fn new(records: Vec<Record<R>>) -> Self {
         Self {
@@ -173,7 +174,7 @@ impl<R> Batch<R> {
         std::mem::take(&mut self.undecodable.errors)
     }
 
-    /// The records that could be decoded.
+    /// Returns the records that could be decoded.
     pub fn iter(&self) -> std::slice::Iter<'_, Record<R>> {
         self.records.iter()
     }
@@ -192,7 +193,7 @@ impl<R> IntoIterator for Batch<R> {
     type Item = Record<R>;
     type IntoIter = std::vec::IntoIter<Record<R>>;
 
-    /// The records that could be decoded.
+    /// Returns the records that could be decoded.
     fn into_iter(self) -> Self::IntoIter {
         self.records.into_iter()
     }
@@ -202,7 +203,7 @@ impl<'a, R> IntoIterator for &'a Batch<R> {
     type Item = &'a Record<R>;
     type IntoIter = std::slice::Iter<'a, Record<R>>;
 
-    /// The records that could be decoded.
+    /// Returns the records that could be decoded.
     fn into_iter(self) -> Self::IntoIter {
         self.records.iter()
     }

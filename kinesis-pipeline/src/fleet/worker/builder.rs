@@ -20,9 +20,9 @@ use crate::{
 const FAILOVER: Duration = Duration::from_secs(10);
 const FAILOVER_MIN: Duration = Duration::from_secs(1);
 const STALLED_AFTER: Duration = Duration::from_mins(5);
-/// A record of a new key looks for the lane with the fewest records among so many.
+/// The largest number of lanes of a shard: each record of a new key searches them for the one with the fewest records.
 const LANES_MAX: usize = 256;
-/// For one shard: two pages of what a shard gives in a second.
+/// The default prefetch budget of one shard: two pages, each of a second's reads.
 const PREFETCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The moment at which records count as finished.
@@ -39,7 +39,7 @@ pub enum Checkpointing {
     Ack,
 }
 
-/// A setting that no worker can work with.
+/// An invalid setting of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidWorkerOption {
@@ -55,10 +55,10 @@ pub enum InvalidWorkerOption {
         /// The time that was set.
         time: Duration,
     },
-    /// A batch could hold nothing.
+    /// A batch could have no record.
     #[error("a batch must hold at least one record and one byte")]
     EmptyBatch,
-    /// A shard cannot have so many lanes.
+    /// The number of lanes of a shard is out of its range.
     #[error("the concurrency is {lanes}: set 1 to 256")]
     Concurrency {
         /// The number that was set.
@@ -85,7 +85,7 @@ pub enum InvalidWorkerOption {
     StartAtSequenceNumber,
 }
 
-/// A worker to be set up: made by [`KinesisStream::worker`](crate::KinesisStream::worker).
+/// A builder of a [`Worker`], made by [`KinesisStream::worker`](crate::KinesisStream::worker).
 #[must_use = "a builder does nothing until it is built"]
 pub struct WorkerBuilder<R> {
     targets: Vec<Target>,
@@ -178,14 +178,14 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// The store in which the workers share their leases. Required.
+    /// Sets the store in which the workers share their leases. Required.
     pub fn leases(mut self, store: impl LeaseStore) -> Self {
         self.store = Some(Arc::new(store));
         self
     }
 
-    /// The worker's id, unique in the fleet. A random one by default; a worker that is started again under the same
-    /// id goes on with the leases that still bear it.
+    /// Sets the worker's id, unique in the fleet. Default: a random one. A worker that is started again with the same id
+    /// continues with the leases that still bear it.
     pub fn id(mut self, id: impl Into<WorkerId>) -> Self {
         self.settings.me = id.into();
         self
@@ -204,15 +204,15 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// The time without a renewal after which a worker counts as dead, at least 1 s. 10 s by default, as
+    /// Sets the time without a renewal after which a worker counts as dead, at least 1 s. 10 s by default, as
     /// `failoverTimeMillis` of [KCL](crate::guide::from_kcl): all workers of a fleet must have the same.
     pub fn failover(mut self, time: Duration) -> Self {
         self.settings.failover = time;
         self
     }
 
-    /// Sets how long a worker that is to hand a lease over may go on with its batch. 30 s by default; then the lease is
-    /// taken from it.
+    /// Sets how long a worker that is asked to hand a lease over may continue with its batch. After that the lease is taken
+    /// from it. Default 30 s.
     pub fn hand_over_max(mut self, time: Duration) -> Self {
         self.settings.hand_over_max = time;
         self
@@ -224,7 +224,7 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// The most leases that this worker holds. No limit by default.
+    /// Sets the largest number of leases that this worker holds. No limit by default.
     pub fn leases_max(mut self, leases: usize) -> Self {
         self.settings.leases_max = leases;
         self
@@ -236,26 +236,27 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// Sets how often what is finished is saved. 5 s by default; zero saves after every batch. It is also saved when the
-    /// worker stops or hands the shard over. After a crash, at most what was finished since the last save comes again.
+    /// Sets the time between two saves of checkpoints. Default 5 s; zero saves after every batch. Checkpoints are also saved
+    /// when the worker stops or hands the shard over. After a crash, the records that were finished since the last save come
+    /// again.
     pub fn checkpoint_interval(mut self, interval: Duration) -> Self {
         self.settings.checkpoint_interval = interval;
         self
     }
 
-    /// The most records of a batch. 1,000 by default.
+    /// Sets the largest number of records of a batch. 1,000 by default.
     pub fn batch_records_max(mut self, records: usize) -> Self {
         self.settings.batch.records_max = records;
         self
     }
 
-    /// The most bytes of a batch; the record that reaches the limit is the last. 4 MiB by default.
+    /// Sets the size of a batch, in bytes: the record that reaches it is the last. Default 4 MiB.
     pub fn batch_bytes_max(mut self, bytes: usize) -> Self {
         self.settings.batch.bytes_max = bytes;
         self
     }
 
-    /// Sets how long a batch that is not full waits for more records. Zero by default: a batch is what is there.
+    /// Sets how long a batch that is not full waits for more records. Default zero: a batch has the records that are there.
     pub fn batch_wait_max(mut self, time: Duration) -> Self {
         self.settings.batch.wait_max = time;
         self
@@ -263,11 +264,11 @@ impl<R> WorkerBuilder<R> {
 
     /// Sets how many processors work on one shard at the same time. 1 by default, at most 256.
     ///
-    /// `make` of [`Worker::run`](super::Worker::run) is called so often for each shard, and each processor gets batches of
-    /// its own: by default those of one key one after the other, see [`order`](Self::order). A record of a key that
-    /// no processor has at the moment goes to the one with the least to do, so a state per key must be shared. A
-    /// checkpoint never passes a record that is not finished; after a crash, records behind it that were processed
-    /// come again. A worker that stops or hands the shard over repeats nothing.
+    /// `make` of [`Worker::run`](super::Worker::run) is called this number of times for each shard. Each processor gets
+    /// batches of its own; by default the records of one key come one after the other, see [`order`](Self::order). A record of
+    /// a key that no processor has at the moment goes to the one with the fewest records, so a state per key must be shared. A
+    /// checkpoint never passes a record that is not finished; after a crash, records after it that were processed come
+    /// again. A worker that stops or hands the shard over repeats nothing.
     ///
     /// The records between the service and the processors of one shard take up to
     /// [`prefetch_bytes_max`](Self::prefetch_bytes_max) and three times [`batch_bytes_max`](Self::batch_bytes_max);
@@ -296,15 +297,15 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// Sets the order that the processors of one shard keep. By default [`Order::PerKey`]: the records of a partition
-    /// key come in the order of the shard, each after the one before is processed. [`Order::None`] shares them out
-    /// evenly. Of no meaning without [`concurrency`](Self::concurrency).
+    /// Sets the order of processing on one shard. Default [`Order::PerKey`]: the records of a partition key come in the order
+    /// of the shard, each after the one before is processed. [`Order::None`] distributes records evenly. It has no effect
+    /// without [`concurrency`](Self::concurrency).
     pub fn order(mut self, order: Order) -> Self {
         self.settings.order = order;
         self
     }
 
-    /// Sets what to do about records that a processor fails on. By default they are given out again for ever.
+    /// Sets the policy for records that a processor fails on. Default: they are given out again for ever.
     pub fn on_error(mut self, policy: ErrorPolicy) -> Self {
         self.settings.on_error = policy;
         self
@@ -318,25 +319,25 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// Sets how often a shard that has nothing new is asked, at least 200 ms. 1 s by default.
+    /// Sets the time between two polls of a shard without new records, at least 200 ms. Default 1 s.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.settings.reader.poll_interval = interval;
         self
     }
 
-    /// Sets the longest time between two polls of a quiet shard, at most 4 minutes. No more than
-    /// [`poll_interval`](Self::poll_interval) by default: then all polls are as far apart as that.
+    /// Sets the longest time between two polls of a quiet shard, at most 4 minutes. Default: no back-off, all polls are
+    /// [`poll_interval`](Self::poll_interval) apart.
     ///
-    /// A shard is quiet after five polls in a row that were at its tip and brought no record. From then on each wait is
-    /// twice the last, up to this time, until a record comes. It saves calls on many quiet shards; the first
-    /// record after a quiet time is delivered within about this time of its put.
+    /// A shard is quiet after five polls in a row at its tip without a record. From then on each wait is twice the last, up
+    /// to this time, until a record comes. It saves calls on many quiet shards; the first record after a quiet time is
+    /// delivered within about this time of its put.
     pub fn poll_interval_max(mut self, interval: Duration) -> Self {
         self.settings.reader.poll_interval_max = Some(interval);
         self
     }
 
-    /// The memory that the records of one shard may take between the service and the processor, in bytes. 4 MiB by
-    /// default.
+    /// Sets the memory limit of the prefetched records of one shard, in bytes. Default 4 MiB. The guide has all
+    /// [memory bounds](crate::guide::memory).
     pub fn prefetch_bytes_max(mut self, bytes: usize) -> Self {
         self.settings.reader.prefetch_bytes_max = bytes;
         self
@@ -348,8 +349,8 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// Sets what to do when the records after a checkpoint have expired. [`OnTrimmed::FromHorizon`] by default, with a
-    /// warning in the log; [`OnTrimmed::Fail`] ends the worker with an error.
+    /// Sets the policy for a checkpoint after which records have expired. Default [`OnTrimmed::FromHorizon`], with a warning
+    /// in the log; [`OnTrimmed::Fail`] ends the worker with an error.
     pub fn on_trimmed(mut self, policy: OnTrimmed) -> Self {
         self.settings.reader.on_trimmed = policy;
         self
@@ -371,7 +372,7 @@ impl<R> WorkerBuilder<R> {
         Ok(())
     }
 
-    /// Checks the settings. No call is made.
+    /// Builds the worker. It makes no call.
     ///
     /// # Errors
     /// [`InvalidWorkerOption`].

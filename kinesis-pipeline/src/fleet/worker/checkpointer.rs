@@ -31,7 +31,7 @@ pub struct FencingToken {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointerError {
-    /// Another worker has the lease; it goes on at the last checkpoint.
+    /// Another worker has the lease, and continues at the last checkpoint.
     #[error("the lease of {shard} is lost: no checkpoint is possible")]
     #[non_exhaustive]
     LeaseLost {
@@ -65,9 +65,9 @@ pub enum CheckpointerError {
     },
 }
 
-/// Notes how far a shard is finished. Cheap to clone; clones may outlive the call that they were given to.
+/// A handle that saves checkpoints of a shard. Cheap to clone; clones may outlive the call that they were given to.
 ///
-/// Writes wait for the store: a store that is down for a while holds them up, and a lost lease ends them.
+/// Writes wait for the store: while a store is down they are retried, and a lost lease ends them.
 #[derive(Clone)]
 pub struct Checkpointer {
     token: FencingToken,
@@ -95,25 +95,25 @@ impl Checkpointer {
         }
     }
 
-    /// The shard.
+    /// Returns the shard.
     #[must_use]
     pub fn shard_id(&self) -> &ShardId {
         &self.token.shard_id
     }
 
-    /// The fencing token of this worker's lease.
+    /// Returns the fencing token of this worker's lease.
     #[must_use]
     pub fn token(&self) -> &FencingToken {
         &self.token
     }
 
-    /// Whether the lease is held now, by this worker's clock. What is told may be over at the next moment.
+    /// Whether the lease is held now, by this worker's clock. It may be lost at the next moment.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.hold.is_valid(self.now())
     }
 
-    /// Notes that this record is finished, and all before it in the shard. Removes a prepared checkpoint.
+    /// Saves that this record is finished, and all before it in the shard. Removes a prepared checkpoint.
     ///
     /// # Errors
     /// [`CheckpointerError`]. Dropping the call half way leaves the old or the new checkpoint.
@@ -123,8 +123,8 @@ impl Checkpointer {
             .await
     }
 
-    /// Notes, before it is done, what is about to be finished, with bytes of yours. The worker that goes on after a
-    /// crash gets both in [`ShardStart::pending`](super::ShardStart::pending); the next checkpoint removes them.
+    /// Prepares a checkpoint: saves a position before its work is done, with bytes of yours. The worker that continues after
+    /// a crash gets both in [`ShardStart::pending`](super::ShardStart::pending); the next checkpoint removes them.
     ///
     /// # Errors
     /// [`CheckpointerError`].

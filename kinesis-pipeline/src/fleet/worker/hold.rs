@@ -2,11 +2,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::{sync::watch, time::Instant};
 
-/// The state of a lease as its own worker sees it.
+/// The state of a lease for its own worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Held,
-    /// Another worker is to go on: it waits until this one has finished its batch.
+    /// Another worker asks for it, and waits until this one has finished its batch.
     AskedFor,
     /// Another worker may read the shard by now.
     Lost,
@@ -16,8 +16,8 @@ pub(super) enum Phase {
 #[derive(Clone, Debug)]
 pub(super) struct Hold {
     phase: Arc<watch::Sender<Phase>>,
-    /// Until when no other worker can have taken the lease: the start of the last write that succeeded, and the
-    /// fail-over time. Others see that write later and wait as long from then.
+    /// The time until which no other worker can have taken the lease: the fail-over time after the start of the last write
+    /// that succeeded. Other workers see that write later, and wait for the same time from then.
     valid_until: Arc<Mutex<Instant>>,
 }
 
@@ -29,10 +29,10 @@ impl Hold {
         }
     }
 
-    /// A write succeeded that was begun a fail-over time before this.
+    /// Extends the lease after a write that began a fail-over time before `valid_until`.
     pub(super) fn extend(&self, valid_until: Instant) {
         *self.valid() = valid_until;
-        // Wakes those that wait for a valid lease.
+        // Wakes tasks that wait for a valid lease: the new time is set before, so they see it.
         self.phase.send_modify(|_| {});
     }
 

@@ -1,4 +1,4 @@
-//! The workers of a fleet: who reads which shard, and what becomes of its records.
+//! The workers of a fleet: the distribution of shards among them, and the processing of records.
 //!
 //! ```text
 //!   WorkerHandle <── observe: events, health, metrics <── notes of all below
@@ -12,8 +12,8 @@
 //!   shard::ShardConsumer: RawShardReader ── gather ──> Batch ──> Processor, or a lane for each of several
 //! ```
 //!
-//! Renewals never wait for processing: they have a task of their own for each lease. A consumer gives out nothing
-//! while its lease may have expired by this worker's own clock, and stops at once when it is lost.
+//! Renewals never wait for processing: each lease has a task for them. A consumer gives out no records while its lease may
+//! have expired by this worker's own clock, and stops at once when it is lost.
 
 mod batch;
 mod builder;
@@ -49,9 +49,9 @@ pub use worker::{Worker, WorkerHandle, WorkerReport};
 use super::dead_letters::BoxError;
 use crate::stream::KinesisStream;
 
-/// A fleet.
+/// The verb that starts a fleet.
 impl<R> KinesisStream<R> {
-    /// A worker to be set up: one of any number that share the stream's shards under this application name.
+    /// Returns a worker to be set up: one of any number that share the stream's shards under this application name.
     pub fn worker(&self, app: impl Into<std::sync::Arc<str>>) -> WorkerBuilder<R> {
         WorkerBuilder::new(self.target.clone(), app.into())
     }

@@ -9,8 +9,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The handling of records that a processor fails on: an error, a panic, or data that cannot be decoded.
 ///
 /// By default they are given out again for ever, after pauses of up to 30 s, with a warning in the log each time: the
-/// shard waits, and nothing is lost. So do records that cannot be decoded, unless the processor takes them by
-/// [`Batch::take_undecodable`](super::Batch::take_undecodable).
+/// shard waits, and nothing is lost. The same holds for records that cannot be decoded, unless the processor takes them
+/// with [`Batch::take_undecodable`](super::Batch::take_undecodable).
 ///
 /// ```
 /// use kinesis_pipeline::{ErrorPolicy, FileDeadLetters};
@@ -31,7 +31,7 @@ pub struct ErrorPolicy {
     pub(super) then: Option<OnFailure>,
 }
 
-/// The fate of records that were tried often enough.
+/// The handling of records that were tried often enough.
 #[derive(Clone, Debug)]
 pub(super) enum OnFailure {
     Stop,
@@ -41,10 +41,10 @@ pub(super) enum OnFailure {
 
 /// A decision about records that a processor failed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// They are given out again after this pause.
+pub(super) enum RetryDecision {
+    /// Give them out again after this pause.
     Again(Duration),
-    /// They were tried often enough.
+    /// Give them up: they were tried often enough.
     GiveUp,
 }
 
@@ -79,7 +79,7 @@ impl ErrorPolicy {
         self
     }
 
-    /// The longest pause between two tries. 30 s by default.
+    /// Sets the longest pause between two tries. 30 s by default.
     pub fn pause_max(mut self, pause: Duration) -> Self {
         self.pause_max = pause;
         self
@@ -97,27 +97,27 @@ impl ErrorPolicy {
         self
     }
 
-    /// Then passes over the records, with an error in the log that names them.
+    /// Then skips the records, with an error in the log that names them.
     pub fn then_skip(mut self) -> Self {
         self.then = Some(OnFailure::Skip);
         self
     }
 
-    /// Then hands the records to a place for dead letters, as they were, and passes over them once they are there.
-    /// Records that cannot be decoded go there at once.
+    /// Then puts the records into a place for dead letters, and skips them once they are there. Records that cannot be decoded
+    /// go there at once.
     pub fn then_dead_letter(mut self, letters: impl DeadLetters) -> Self {
         self.then = Some(OnFailure::DeadLetter(Arc::new(letters)));
         self
     }
 
     /// Decides about records that failed for the `failures`th time, `age` after their first try.
-    pub(super) fn judge(&self, failures: u32, age: Duration, jitter: f64) -> Verdict {
+    pub(super) fn judge(&self, failures: u32, age: Duration, jitter: f64) -> RetryDecision {
         let is_spent = self.attempts_max.is_some_and(|max| failures >= max);
         if is_spent || self.age_max.is_some_and(|max| age >= max) {
-            return Verdict::GiveUp;
+            return RetryDecision::GiveUp;
         }
         let backoff = Backoff::new(PAUSE_MIN, self.pause_max);
-        Verdict::Again(backoff.after(failures, jitter))
+        RetryDecision::Again(backoff.after(failures, jitter))
     }
 }
 
@@ -129,9 +129,9 @@ mod tests {
     fn pauses_double_up_to_the_longest_and_never_end_by_themselves() {
         let policy = ErrorPolicy::retry();
         let pause = |failures| policy.judge(failures, Duration::from_hours(100), 1.0);
-        assert_eq!(pause(1), Verdict::Again(PAUSE_MIN));
-        assert_eq!(pause(2), Verdict::Again(2 * PAUSE_MIN));
-        assert_eq!(pause(u32::MAX), Verdict::Again(PAUSE_MAX));
+        assert_eq!(pause(1), RetryDecision::Again(PAUSE_MIN));
+        assert_eq!(pause(2), RetryDecision::Again(2 * PAUSE_MIN));
+        assert_eq!(pause(u32::MAX), RetryDecision::Again(PAUSE_MAX));
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
         let policy = policy.age_max(Duration::from_mins(1));
         let gives_up = |failures, seconds| {
             let age = Duration::from_secs(seconds);
-            policy.judge(failures, age, 0.0) == Verdict::GiveUp
+            policy.judge(failures, age, 0.0) == RetryDecision::GiveUp
         };
         assert!(!gives_up(2, 59) && gives_up(3, 0) && gives_up(1, 60));
     }

@@ -11,8 +11,8 @@ use crate::{
     shard::{Position, ShardId},
 };
 
-/// An error of a processor that tells its worker more than that the call failed. Any other error is one of the batch,
-/// for the [`ErrorPolicy`](super::ErrorPolicy).
+/// An error of a processor with a special meaning for its worker. Any other error is a failure of the batch, for which the
+/// [`ErrorPolicy`](super::ErrorPolicy) decides.
 ///
 /// ```
 /// use kinesis_pipeline::{BoxError, ProcessorError};
@@ -25,8 +25,8 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProcessorError {
-    /// Something that the processor stands on does not work for now. The records come again after pauses, for as long
-    /// as it takes: the tries are not counted.
+    /// Something that the processor depends on does not work for now. The records come again after pauses, without a limit:
+    /// the tries are not counted.
     #[error("not available for now")]
     Unavailable {
         /// The reason.
@@ -43,7 +43,7 @@ pub enum ProcessorError {
     /// without writing it, and [`Processor::lease_lost`] follows.
     #[error("another worker has the shard")]
     LeaseLost {
-        /// The sign of it.
+        /// The store's error.
         source: BoxError,
     },
     /// A person must mend something before any record of the shard can be processed. The tries are counted by the
@@ -67,7 +67,7 @@ pub struct BadRecord {
 }
 
 impl BadRecord {
-    /// A record that failed for this reason.
+    /// Makes a record that failed for this reason.
     #[must_use]
     pub fn new(position: Position, error: impl Into<BoxError>) -> Self {
         let error = error.into();
@@ -76,20 +76,20 @@ impl BadRecord {
 }
 
 impl ProcessorError {
-    /// An [`Unavailable`](Self::Unavailable).
+    /// Makes an [`Unavailable`](Self::Unavailable).
     #[must_use]
     pub fn unavailable(source: impl Into<BoxError>) -> Self {
         let source = source.into();
         Self::Unavailable { source }
     }
 
-    /// A [`BadRecords`](Self::BadRecords).
+    /// Makes a [`BadRecords`](Self::BadRecords).
     #[must_use]
     pub fn bad_records(records: Vec<BadRecord>) -> Self {
         Self::BadRecords { records }
     }
 
-    /// A [`LeaseLost`](Self::LeaseLost).
+    /// Makes a [`LeaseLost`](Self::LeaseLost).
     #[must_use]
     pub fn lease_lost(source: impl Into<BoxError>) -> Self {
         let source = source.into();
@@ -132,15 +132,15 @@ pub struct ShardStart {
     pub pending: Option<PendingCheckpoint>,
 }
 
-/// The work of an application on one shard: one value for each shard that the worker holds.
+/// An application's processing of one shard: there is one value for each shard that the worker holds.
 ///
-/// The calls for one shard come one after the other. Each may be dropped at an `await` when the lease is lost: then
+/// The calls for one shard come one after the other. Each may be dropped at an `await` when the lease is lost. Then
 /// [`lease_lost`](Self::lease_lost) follows, and another worker begins at the last checkpoint.
 pub trait Processor: Send {
     /// The type of the records.
     type Record;
 
-    /// Takes note of where reading begins, before the first batch.
+    /// Prepares the processing, before the first batch. `start` has the position at which reading begins.
     fn initialize(
         &mut self,
         start: &ShardStart,
@@ -150,11 +150,11 @@ pub trait Processor: Send {
         ready(Ok(()))
     }
 
-    /// Returns the record after which reading begins, asked once after [`initialize`](Self::initialize): for
-    /// processors that keep positions of their own. `None`, the default, begins at the lease's checkpoint. A worker with a
-    /// [`concurrency`](super::WorkerBuilder::concurrency) over 1 ends with an error at a position.
+    /// Returns the record after which reading begins, for processors that save positions themselves. It is called once,
+    /// after [`initialize`](Self::initialize). `None`, the default, begins at the lease's checkpoint. With a
+    /// [`concurrency`](super::WorkerBuilder::concurrency) over 1, a position ends the worker with an error.
     ///
-    /// A position before the lease's checkpoint is read from, too; the checkpoint stays until it is passed.
+    /// A position before the lease's checkpoint is possible; the checkpoint stays until reading has passed it.
     fn start_after(&self) -> Option<Position> {
         None
     }
@@ -167,8 +167,8 @@ pub trait Processor: Send {
         checkpointer: &Checkpointer,
     ) -> impl Future<Output = Result<(), BoxError>> + Send;
 
-    /// Finishes the work on a shard of which all records came. The worker notes the shard's end when this returns
-    /// `Ok`; after an error it is called again.
+    /// Finishes the processing of a shard after its last record. The worker saves the shard's end when this returns `Ok`;
+    /// after an error it is called again.
     fn shard_ended(
         &mut self,
         checkpointer: &Checkpointer,
@@ -177,12 +177,12 @@ pub trait Processor: Send {
         ready(Ok(()))
     }
 
-    /// Gives up the work: another worker has the lease, and no checkpoint is possible.
+    /// Gives up the processing: another worker has the lease, and no checkpoint is possible.
     fn lease_lost(&mut self) -> impl Future<Output = ()> + Send {
         ready(())
     }
 
-    /// Brings the work to a point where another worker can go on: the worker stops, or hands the shard over. A
+    /// Brings the processing to a point at which another worker can continue: the worker stops, or hands the shard over. A
     /// checkpoint is possible.
     fn shutdown_requested(
         &mut self,

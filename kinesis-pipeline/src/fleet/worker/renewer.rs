@@ -28,14 +28,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 type Reply = oneshot::Sender<Result<(), CheckpointerError>>;
 
-/// A wish of the lease's consumer, its checkpointers or the coordinator.
+/// A command of the lease's consumer, its checkpointers or the coordinator.
 #[derive(Debug)]
 pub(super) enum LeaseCommand {
     Checkpoint {
         to: LeaseCheckpoint,
         reply: Reply,
     },
-    /// Saves what is finished.
+    /// Saves the finished position.
     Save {
         reply: Reply,
     },
@@ -43,13 +43,13 @@ pub(super) enum LeaseCommand {
         pending: PendingCheckpoint,
         reply: Reply,
     },
-    /// Notes the shard's end, after the leases of its children are made.
+    /// Saves the shard's end, after the leases of its children are made.
     End {
         children: Vec<ShardId>,
         leases: Vec<Lease>,
         reply: Reply,
     },
-    /// Saves what is finished, and gives the lease back or on. The last command.
+    /// Saves the finished position, and gives the lease back or hands it over. The last command.
     Release {
         reply: Reply,
     },
@@ -57,17 +57,18 @@ pub(super) enum LeaseCommand {
     Seen(Box<Lease>),
 }
 
-/// Result of a write that was not made.
+/// The reason why a write was not made.
 #[derive(Debug)]
 enum NotWritten {
     Lost,
     Store(LeaseStoreError),
 }
 
-/// The only writer of one lease: it renews it, and writes its checkpoints.
+/// The only writer of one lease: it renews the lease and writes its checkpoints.
 ///
-/// So the two never race for the counter. A write whose outcome is unknown is sent again until it is known: the next
-/// one needs the counter.
+/// Two writers would race for the counter: with a renewal (R) and a checkpoint (C) that both have read counter 5, R writes
+/// 6, and C, which expects 5, is refused as if the lease were lost. A write whose outcome is unknown is sent again until
+/// it is known, since the next one needs the counter.
 pub(super) struct LeaseRenewer {
     pub(super) store: Arc<dyn LeaseStore>,
     pub(super) settings: Arc<Settings>,
@@ -107,7 +108,7 @@ impl LeaseRenewer {
         }
     }
 
-    /// Returns whether the lease is still held.
+    /// Carries out a command. Returns whether the lease is still held.
     async fn carry_out(&mut self, command: LeaseCommand) -> bool {
         match command {
             LeaseCommand::Checkpoint { to, reply } => {
@@ -140,7 +141,7 @@ impl LeaseRenewer {
         }
     }
 
-    /// Saves what is finished, or renews the lease if nothing is.
+    /// Saves the finished position, or renews the lease if there is no new one.
     async fn beat(&mut self) -> bool {
         let now = self.clock.instant();
         let change = match self.unsaved() {
@@ -168,7 +169,7 @@ impl LeaseRenewer {
         now + interval.max(self.settings.call_max())
     }
 
-    /// The newest place that is finished and not saved.
+    /// Returns the newest place that is finished and not saved.
     fn unsaved(&self) -> Option<LeaseCheckpoint> {
         let unsaved = self.progress.take_unsaved().pop()?;
         let CheckpointPlace::After {
@@ -221,7 +222,7 @@ impl LeaseRenewer {
     ) -> Result<(), CheckpointerError> {
         for lease in leases {
             let written = self.write_known(LeaseWrite::create(lease)).await;
-            // One that is there already was made by the other parent's end.
+            // A lease that exists already was made at the other parent's end.
             written.map_err(|error| self.failure(NotWritten::Store(error)))?;
         }
         let to = LeaseCheckpoint::ShardEnd;
@@ -308,7 +309,7 @@ impl LeaseRenewer {
         }
     }
 
-    /// The lease is stored like this since a write that was begun then.
+    /// Takes over the lease as it was stored by a write that began at `begun`.
     fn adopt(&mut self, lease: Lease, begun: Instant) {
         let was_late = !self.hold.is_valid(self.clock.instant());
         self.observer.on_written(&lease, was_late);
@@ -325,7 +326,7 @@ impl LeaseRenewer {
         }
     }
 
-    /// Learns why a write was refused; an error if the lease is lost.
+    /// Handles a refused write; returns an error if the lease is lost.
     async fn on_refused(&mut self, found: Option<Lease>) -> Result<(), NotWritten> {
         match found {
             Some(found) if self.is_asked_for(&found) => {
@@ -350,11 +351,11 @@ impl LeaseRenewer {
             && found.counter == self.lease.counter
     }
 
-    /// The row was deleted: its holder knows best what stood in it.
+    /// Makes a deleted row again, since its holder knows its contents.
     async fn make_again(&mut self) -> Result<(), NotWritten> {
         let (begun, mut lease) = (self.clock.instant(), self.lease.clone());
-        // One that may have expired may have been another worker's when its row was deleted: both would count on from
-        // the same place, and each would take the other's writes for its own.
+        // Not if the lease may have expired: another worker may have had it when its row was deleted. Both would make it
+        // again with the same counter, and each would take the other's writes for its own.
         if !self.hold.is_valid(begun) {
             self.lose();
             return Err(NotWritten::Lost);
@@ -371,7 +372,7 @@ impl LeaseRenewer {
         Err(NotWritten::Lost)
     }
 
-    /// The coordinator's list shows another holder. It may be older than the last write.
+    /// Takes a lease from the coordinator's list with another holder. The list may be older than the last write.
     fn on_seen(&mut self, found: Lease) -> bool {
         if self.is_asked_for(&found) {
             self.lease = found;

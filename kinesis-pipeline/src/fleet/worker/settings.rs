@@ -9,7 +9,7 @@ use crate::{Order, get::ReaderOptions};
 const RENEW_PERCENT: u32 = 70;
 /// The part of the fail-over time that a call of the store may take.
 const CALL_PERCENT: u32 = 15;
-/// Rounds come faster while a lease is being handed over to this worker.
+/// The number of rounds in a fail-over time while a lease is being handed over to this worker.
 const HAND_OVER_LOOKS: u32 = 5;
 
 /// The settings of a worker; see the setters of [`WorkerBuilder`](super::WorkerBuilder).
@@ -56,7 +56,7 @@ impl Settings {
         }
     }
 
-    /// The limits of batches as they are read: lanes wait for more records themselves.
+    /// Returns the limits of batches as they are read: lanes wait for more records themselves.
     pub(super) fn gather_limits(&self) -> BatchLimits {
         let wait_max = if self.lanes == 1 {
             self.batch.wait_max

@@ -20,8 +20,9 @@ use crate::{
 /// One of the workers that share the shards of a stream, or of several: made by
 /// [`KinesisStream::worker`](crate::KinesisStream::worker).
 ///
-/// Start it on any number of machines with the same application name and lease store. The shards are shared out; a
-/// worker that dies is replaced within about two fail-over times; a split or merge is followed.
+/// Start it on any number of machines with the same application name and lease store. The workers divide the shards
+/// evenly, take over the shards of one that dies within about two fail-over times, and follow splits and merges. Each
+/// record is processed at least once: see [duplicates](crate::guide::duplicates).
 ///
 #[cfg_attr(feature = "local", doc = "```")]
 #[cfg_attr(not(feature = "local"), doc = "```ignore")]
@@ -70,7 +71,7 @@ pub struct Worker<R> {
     pub(super) record: PhantomData<fn() -> R>,
 }
 
-/// A handle of a worker for other tasks: stops it and shows how it is. Cheap to clone.
+/// A handle of a worker for other tasks, which stops and observes it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct WorkerHandle {
     stop: watch::Sender<bool>,
@@ -78,8 +79,7 @@ pub struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    /// Lets every processor finish its batch, saves how far it came, gives the leases back, and ends
-    /// [`Worker::run`].
+    /// Lets every processor finish its batch, saves the checkpoints, gives the leases back, and ends [`Worker::run`].
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -152,7 +152,8 @@ impl WorkerHandle {
 
     /// Returns the events of the worker from now on: leases that change hands, failures, the end.
     ///
-    /// The worker never waits for a receiver; one that is slow is [told] how many events it missed.
+    /// The worker never waits for a receiver. A slow one gets an [event](super::WorkerEvent::Missed) with the number of
+    /// events that it missed.
     ///
     #[cfg_attr(feature = "local", doc = "```")]
     #[cfg_attr(not(feature = "local"), doc = "```ignore")]
@@ -176,7 +177,7 @@ impl WorkerHandle {
     /// # }
     /// ```
     ///
-    /// [told]: super::WorkerEvent::Missed
+    /// Dropping the stream costs the worker nothing.
     pub fn events(&self) -> WorkerEvents {
         self.observer.events()
     }
@@ -216,7 +217,7 @@ pub struct WorkerReport {
 }
 
 impl<R: KinesisRecord + Send> Worker<R> {
-    /// A handle that stops the worker and shows how it is.
+    /// Returns a handle that stops and observes the worker.
     #[must_use]
     pub fn handle(&self) -> WorkerHandle {
         WorkerHandle {
@@ -237,20 +238,20 @@ impl<R: KinesisRecord + Send> Worker<R> {
         self.concurrency() > 1
     }
 
-    /// The number of processors at work on one shard: see
+    /// Returns the number of processors at work on one shard: see
     /// [`concurrency`](super::WorkerBuilder::concurrency).
     #[must_use]
     pub fn concurrency(&self) -> usize {
         self.settings.lanes
     }
 
-    /// The worker's id.
+    /// Returns the worker's id.
     #[must_use]
     pub fn id(&self) -> &WorkerId {
         &self.settings.me
     }
 
-    /// The application's name.
+    /// Returns the application's name.
     #[must_use]
     pub fn app(&self) -> &str {
         &self.settings.app
@@ -271,8 +272,8 @@ impl<R: KinesisRecord + Send> Worker<R> {
     /// Works until the worker is [stopped](WorkerHandle::stop). `make` makes the processor of a shard when its lease
     /// is taken.
     ///
-    /// Dropping the call is as if the machine went down: nothing more is saved, and other workers take over when the
-    /// leases have expired.
+    /// Dropping the future has the effect of a crash: nothing more is saved, and other workers take over when the leases have
+    /// expired.
     ///
     /// # Errors
     /// [`WorkerError`]: the store or the stream cannot be used, or a processor failed for good.
@@ -331,10 +332,10 @@ impl<R: KinesisRecord + Send> Worker<R> {
 
     /// Works as [`run`](Self::run) until the program is told to stop by SIGTERM or Ctrl-C.
     ///
-    /// Then every processor finishes its batch, what is finished is saved, and the leases are given back, all within
-    /// [`WorkerBuilder::stop_max`](super::WorkerBuilder::stop_max): set it below the time after which your platform
-    /// kills (30 s in Kubernetes and ECS, 10 s in Docker). The other workers of the fleet go on with the shards within
-    /// one fail-over time. The report tells the shards that were not finished in time.
+    /// Then every processor finishes its batch, checkpoints are saved, and the leases are given back, all within
+    /// [`WorkerBuilder::stop_max`](super::WorkerBuilder::stop_max): set it below the time after which your platform kills (30 s
+    /// in Kubernetes and ECS, 10 s in Docker). The other workers of the fleet continue the shards within one fail-over time.
+    /// The report has the shards that were not finished in time.
     ///
     /// ```no_run
     /// # use kinesis_pipeline::{Processor, Worker};

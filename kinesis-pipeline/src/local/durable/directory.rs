@@ -1,4 +1,4 @@
-//! The data directory: whether it is ours, and that no other process has it.
+//! The data directory: its marker file, and the lock against other processes.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -10,12 +10,12 @@ use crate::local::LocalError;
 
 /// The marker file: its text names the format of the directory, its lock belongs to the process that uses it.
 const MARKER: &str = "kinesis-pipeline.txt";
-/// Changes with the format of what is in the store.
+/// The text of the marker, which changes with the format of the store.
 const MARKER_TEXT: &str = "streams of an embedded Kinesis, made by kinesis-pipeline; format 1\n";
 /// The greatest length of a marker, in any format.
 const MARKER_BYTES_MAX: u64 = 1024;
 
-/// A data directory that is ours until this is dropped.
+/// A locked data directory, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,

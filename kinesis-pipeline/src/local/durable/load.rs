@@ -1,4 +1,4 @@
-//! Reads the store back into memory.
+//! The loading of the store into memory.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,7 +20,7 @@ use crate::local::{
     },
 };
 
-/// The account as it was, and what of it is on disk.
+/// The loaded account, and the part of it that is on disk.
 pub(super) struct Loaded {
     pub(super) account: Account,
     pub(super) kept: Kept,
@@ -38,7 +38,7 @@ struct Parts {
     firsts: BTreeMap<(u64, u32), u64>,
 }
 
-/// Loads the account. `here` is the region and the account that the ARNs of today have.
+/// Loads the account. `here` is the region and the account of the current settings.
 pub(super) fn load(
     store: &Store,
     directory: &Directory,
@@ -98,7 +98,7 @@ fn new_account((region, account_id): &(String, String), changes: &Changes) -> Sa
     }
 }
 
-/// The ARNs of streams and consumers are theirs for good.
+/// Checks that the region and account are those of the stored ARNs, which never change.
 fn check_account(
     account: &SavedAccount,
     directory: &Directory,
@@ -142,7 +142,7 @@ fn assemble(mut parts: Parts, account: &SavedAccount, changes: &Arc<Changes>) ->
 }
 
 impl Parts {
-    /// The logs of a stream's shards, and what of them is on disk.
+    /// Takes the logs of a stream's shards, with the parts of them that are on disk.
     fn take_logs(
         &mut self,
         stream: &SavedStream,

@@ -1,4 +1,4 @@
-//! The embedded Kinesis on disk, in the data directory that the builder was given.
+//! The embedded Kinesis on disk, in the builder's data directory.
 //!
 //! ```text
 //!   start ── directory (lock) ── store (open) ── load ──> Account, as it was
@@ -10,25 +10,24 @@
 //!
 //! # What survives
 //!
-//! A call answers after what it did, and what it saw, was handed to the operating system: an answered put
-//! survives a `kill -9`, and a record that does not is never read. The disk is told to write at most a second
-//! later: a power cut takes away at most the last second, or more if the disk lies. One call's records are not
-//! one unit: a crash before the answer can keep some of them, as a lost answer does on the service. Per shard
-//! what is kept is always a beginning of what was put.
+//! A call answers after all changes that it made or read were handed to the operating system. So an answered put survives
+//! a `kill -9`, and a record that would not survive is never read. The disk is synced at most a second later: a power cut
+//! loses at most the last second, or more if the disk lies. The records of one call are not one unit: a crash before the
+//! answer can keep some of them, like a lost answer on the service. The kept records of a shard are always a prefix of
+//! those that were put.
 //!
-//! All records are read back into memory, where they are read from: a data directory can hold what memory can,
-//! about the records' bytes and 50 more for each. Expired ones leave the disk as they leave memory, when their
-//! stream is next in use.
+//! All records are loaded into memory and read from there, so a data directory can hold as much as memory: the records'
+//! bytes and about 50 more for each. Expired records leave the disk as they leave memory, when their stream is next used.
 //!
-//! A call's answer waits for one write of all calls that came meanwhile; the tasks of the server never touch
-//! the disk. A write that fails ends all answers: each call then says that nothing is kept any more.
+//! An answer waits for one write of all calls that came meanwhile; the tasks of the server never touch the disk. After a
+//! write has failed, each call is answered with an error that says that nothing is kept any more.
 //!
 //! # The store
 //!
-//! fjall, a log-structured store whose journal hands every batch to the operating system and cuts a tail that
-//! was not written to its end. redb was the other choice: one dependency instead of 20, and 5 seconds to build
-//! on two cores instead of 14; but it keeps nothing without telling the disk to write, so a put of 1 KiB took
-//! 5,500 microseconds on a small machine and 22 with fjall.
+//! fjall is a log-structured store. Its journal hands every batch to the operating system, and cuts off a tail that was
+//! not written to its end. redb would have one dependency instead of 20, and build in 5 seconds on two cores instead of
+//! 14; but it syncs the disk for each commit, so a put of 1 KiB takes 5,500 microseconds on a small machine, and 22 with
+//! fjall.
 
 mod chunk;
 mod directory;
@@ -50,7 +49,7 @@ use crate::clock::Clock;
 
 pub(super) use write::Keeper;
 
-/// Starts a Kinesis with what the data directory holds. The keeper keeps it there until it is dropped.
+/// Starts a Kinesis with the contents of the data directory. The keeper writes changes there until it is dropped.
 pub(super) async fn start(
     path: PathBuf,
     clock: Clock,
@@ -59,7 +58,7 @@ pub(super) async fn start(
     let here = (settings.region.clone(), settings.account_id.clone());
     let place = path.clone();
     let opened = tokio::task::spawn_blocking(move || open(path, here)).await;
-    // The store's own words have gone to the panic hook; what is left to say is where it happened.
+    // The store's own message has gone to the panic hook; the error adds the place.
     let (account, keeper) = opened.map_err(|panic| LocalError::damaged(&place, panic))??;
     let core = Core::with_account(clock, settings, account);
     drop(core.streams(core.now_millis()));

@@ -27,7 +27,7 @@ const KEYSPACE: &str = "kinesis";
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 const MEMTABLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
-/// Small writes make small work: one thread merges files in the background.
+/// The number of threads that merge files in the background. Writes are small, so one is enough.
 const WORKER_THREADS: usize = 1;
 
 /// A key of the store.
@@ -119,7 +119,7 @@ impl Store {
         })
     }
 
-    /// The keys from one to another.
+    /// Returns the keys from one to another.
     pub(super) fn keys(
         &self,
         range: &RangeInclusive<Key>,
@@ -180,7 +180,7 @@ fn open(path: &Path) -> Result<Store, fjall::Error> {
     Ok(Store { database, keyspace })
 }
 
-/// A store whose making was cut short holds nothing, and cannot be opened.
+/// Removes a store whose creation was interrupted: it holds nothing and cannot be opened.
 fn discard_unfinished(path: &Path) -> io::Result<()> {
     let version = fs::metadata(path.join(STORE_VERSION));
     let is_finished = version.is_ok_and(|file| file.len() > 0);
@@ -198,7 +198,7 @@ fn refusal(path: &Path, error: fjall::Error) -> LocalError {
     }
 }
 
-/// Whether a file is not what it should be, rather than out of reach.
+/// Whether an error means damaged contents, not a file that cannot be reached.
 fn is_damage(error: &io::Error) -> bool {
     use io::ErrorKind::{AlreadyExists, InvalidData, InvalidInput, NotFound, Other, UnexpectedEof};
     matches!(

@@ -1,4 +1,4 @@
-//! Writes what has changed: one thread, one batch at a time, for all calls that wait.
+//! The writer of changes: one thread, which writes one batch at a time for all waiting calls.
 
 use std::{
     collections::BTreeMap,
@@ -28,12 +28,12 @@ use crate::{
     },
 };
 
-/// The disk writes what the operating system was given at most so much later.
+/// The longest time between a write and its sync to the disk.
 const SYNC_AFTER: Duration = Duration::from_secs(1);
-/// The most records and bytes of one value, but for a single record that is bigger.
+/// The largest number of records and bytes of one value, unless a single record is larger.
 const CHUNK_RECORDS_MAX: usize = 10_000;
 const CHUNK_BYTES_MAX: usize = 1024 * 1024;
-/// A batch with so many bytes takes no more.
+/// The size at which a batch is full, in bytes.
 const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 const _: () = assert!(CHUNK_BYTES_MAX <= BATCH_BYTES_MAX);
 
@@ -49,7 +49,7 @@ pub(super) struct KeptShard {
     pub(super) next: u64,
 }
 
-/// The thread that keeps a Kinesis. Dropping this waits until all is kept.
+/// The thread that writes a Kinesis to disk. Dropping it waits until all changes are written.
 #[derive(Debug)]
 pub(in crate::local) struct Keeper {
     changes: Arc<Changes>,
@@ -59,7 +59,7 @@ pub(in crate::local) struct Keeper {
 /// The state of the writing thread.
 pub(super) struct Writer {
     store: Store,
-    /// After the store: its lock goes last.
+    /// The directory, dropped after the store, so that its lock is released last.
     directory: Directory,
     here: (String, String),
     account: Arc<Account>,
@@ -69,14 +69,14 @@ pub(super) struct Writer {
     /// The shards whose records are in the batch, and up to which counter.
     batched: Vec<(Arc<Stream>, u32, u64)>,
     clock: Clock,
-    /// The time since which the disk lacks something.
+    /// The time of the first write that is not synced.
     unsynced_since: Option<Instant>,
 }
 
-/// Reports to waiting calls that no change reaches the disk any more, however the thread ends.
+/// A guard that tells waiting calls, however the thread ends, that no change reaches the disk any more.
 struct Ended(Arc<Changes>);
 
-/// An error and its causes.
+/// Returns an error and its causes.
 fn words(error: &dyn std::error::Error) -> String {
     match error.source() {
         None => error.to_string(),
@@ -153,7 +153,7 @@ impl Writer {
                 return;
             }
         }
-        // No call waits any more; the store writes what it has when it closes, too.
+        // No call waits any more, and the store syncs when it closes too.
         if let Err(error) = self.sync() {
             self.report(&error);
         }
@@ -179,7 +179,7 @@ impl Writer {
             .filter(|stream| round.streams.contains_key(&stream.generation))
             .map(|stream| (stream.generation, stream.clone()))
             .collect();
-        // Older generations first: what had a name before is forgotten before what has it now is written.
+        // Older generations first: an earlier stream of a name is removed before the current one is written.
         for (generation, extent) in &round.streams {
             match streams.get(generation) {
                 Some(stream) if !stream.as_it_stands().is_gone() => {
@@ -303,7 +303,7 @@ impl Writer {
         all: bool,
     ) -> Result<(), StoreError> {
         let key = |counter| Key::Records(generation, index, counter);
-        // A chunk's records have expired if the next one begins where those that are left begin, or before.
+        // A chunk's records have expired if the next chunk begins at the first retained record, or before it.
         let mut last = None;
         for found in self.store.keys(&(key(from)..=key(first))) {
             if let Some(expired) = last.replace(found?) {
@@ -334,7 +334,7 @@ impl Writer {
         self.remove(Key::Tail(generation, index))
     }
 
-    /// The stream itself goes last: what is left after a crash is found by it.
+    /// Removes a stream. Its own entry goes last: after a crash, the rest is found by it.
     fn forget_stream(&mut self, generation: u64) -> Result<(), StoreError> {
         self.kept.remove(&generation);
         self.remove_range(

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use crate::{local::api_error::ApiError, shard::ShardId};
 
-/// Something that goes wrong with calls to the embedded Kinesis.
+/// A fault of the embedded Kinesis, for tests of what a program does when calls go wrong.
 ///
-/// It strikes once, any call that it fits, unless you say otherwise.
+/// By default it strikes once, the next call of any operation that it fits.
 ///
 /// # Examples
 ///
@@ -71,43 +71,43 @@ impl Fault {
         }
     }
 
-    /// The service fails: `InternalFailureException`, or `InternalFailure` for an entry of `PutRecords`.
+    /// Makes a failure of the service: `InternalFailureException`, or `InternalFailure` for an entry of `PutRecords`.
     pub fn fail() -> Self {
         Self::new(Effect::Fail)
     }
 
-    /// The service asks to slow down: `ProvisionedThroughputExceededException` for puts and reads,
-    /// `LimitExceededException` for other calls.
+    /// Makes a throttled call: `ProvisionedThroughputExceededException` for puts and reads, `LimitExceededException` for
+    /// other calls.
     pub fn throttle() -> Self {
         Self::new(Effect::Throttle)
     }
 
-    /// The caller is not allowed the call: `AccessDeniedException`.
+    /// Makes a call without permission: `AccessDeniedException`.
     pub fn deny() -> Self {
         Self::new(Effect::Deny)
     }
 
-    /// The service answers an error of this code, such as `KMSThrottlingException`.
+    /// Makes an error answer with this code, such as `KMSThrottlingException`.
     pub fn answer(code: &'static str, message: &'static str) -> Self {
         Self::new(Effect::Answer { code, message })
     }
 
-    /// The call takes so much longer, and is carried out.
+    /// Makes a delay: the call waits for this time, and is carried out.
     pub fn delay(duration: Duration) -> Self {
         Self::new(Effect::Delay(duration))
     }
 
-    /// The call is carried out, and its answer never arrives: what was put is stored.
+    /// Makes a lost answer: the call is carried out (a put stores its records), and the connection closes without an answer.
     pub fn lose_response() -> Self {
         Self::new(Effect::LoseResponse)
     }
 
-    /// The iterator of a `GetRecords` call is too old: `ExpiredIteratorException`.
+    /// Makes the iterator of a `GetRecords` call too old: `ExpiredIteratorException`.
     pub fn expire_iterator() -> Self {
         Self::new(Effect::ExpireIterator).on("GetRecords")
     }
 
-    /// A subscription stays open, and no event comes any more, from its next one on.
+    /// Makes a half-open subscription: it stays open, but no further event comes.
     pub fn half_open() -> Self {
         Self::new(Effect::HalfOpen).on("SubscribeToShard")
     }
@@ -130,7 +130,7 @@ impl Fault {
         self.on("PutRecords")
     }
 
-    /// Strikes so many calls; 1 by default.
+    /// Strikes this number of calls. Default 1.
     pub fn times(mut self, calls: u64) -> Self {
         self.times = Some(calls);
         self
@@ -142,7 +142,7 @@ impl Fault {
         self
     }
 
-    /// Lets so many fitting calls pass first; 0 by default.
+    /// Lets this number of fitting calls pass first. Default 0.
     pub fn after(mut self, calls: u64) -> Self {
         self.passing = calls;
         self
@@ -154,7 +154,7 @@ impl Fault {
         self
     }
 
-    /// Whether the effect means something for the operation.
+    /// Whether the fault can happen to the operation.
     pub(super) fn fits(&self) -> bool {
         let on = |name: &str| self.operation.as_deref() == Some(name);
         let refuses = self.error("PutRecords").is_some();
@@ -165,7 +165,7 @@ impl Fault {
         }
     }
 
-    /// The error that this fault answers to an operation, if it answers one.
+    /// Returns the error that this fault answers to an operation, if it answers one.
     pub(super) fn error(&self, operation: &str) -> Option<ApiError> {
         const WORDS: &str = "a fault that was asked for";
         match self.effect {

@@ -24,7 +24,7 @@ use rules::{Call, Rules};
 
 pub use fault::Fault;
 
-/// The most faults that wait at once.
+/// The largest number of faults that wait at a time.
 const FAULTS_MAX: usize = 1_000;
 
 /// The faults of one embedded Kinesis: they strike in process and over HTTP alike.
@@ -47,7 +47,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Adds a fault. Those that were added first are asked first.
+    /// Adds a fault. Faults are tried in the order in which they were added.
     ///
     /// # Errors
     /// [`LocalError::Settings`]: the operation does not exist, the fault does not fit it, or 1,000 faults wait
@@ -74,10 +74,11 @@ impl Faults {
     }
 }
 
-/// The faults inside the Kinesis.
+/// The faults as the operations use them.
 #[derive(Debug)]
 pub(super) struct FaultBook {
-    /// Whether there are rules: without any, a call costs one load.
+    /// Whether there are rules, so that a call without any costs one load. It changes under the lock of `rules`. A call that
+    /// runs while a fault is added may miss it, as if it had come before.
     has_rules: AtomicBool,
     rules: Mutex<Rules>,
 }
@@ -85,13 +86,13 @@ pub(super) struct FaultBook {
 /// The faults that strike one call.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// The call waits so long before anything else.
+    /// The wait of the call before anything else.
     pub(super) delay: Duration,
-    /// The call is refused as a whole.
+    /// The refusal of the whole call.
     pub(super) refused: Option<ApiError>,
-    /// The call is carried out, and its answer lost.
+    /// Whether the call is carried out and its answer lost.
     pub(super) lost: bool,
-    /// Some of the call's entries are refused.
+    /// The refusals of single entries.
     pub(super) refusals: Refusals,
 }
 
@@ -149,7 +150,7 @@ impl FaultBook {
         self.has_rules.load(Ordering::Acquire)
     }
 
-    /// Decides which faults strike a call that names these shards and has so many entries.
+    /// Decides which faults strike a call about these shards with `entries` entries.
     pub(super) fn plan(&self, operation: &str, shards: &[ByteString], entries: usize) -> Plan {
         let call = Call {
             operation,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::local::api_error::ApiError;
 
-/// The faults that wait, in the order in which they were added, and the source of their chances.
+/// The waiting faults in the order in which they were added, and the source of random numbers.
 #[derive(Debug)]
 pub(super) struct Rules {
     faults: Vec<Fault>,
@@ -85,7 +85,7 @@ impl Fault {
             && shard.is_none_or(|shard| call.shards.iter().any(|id| *id == *shard.as_str()))
     }
 
-    /// Counts one fitting call, and says whether it is struck.
+    /// Counts one fitting call. Returns whether it is struck.
     fn strikes(&mut self, random: &mut fastrand::Rng) -> bool {
         if self.passing > 0 {
             self.passing -= 1;
@@ -125,7 +125,7 @@ fn apply(fault: &Fault, call: &Call<'_>, plan: &mut Plan) {
     }
 }
 
-/// An entry's code for a fault of the service differs from a call's.
+/// Converts a call's error to an entry's: the code for a fault of the service differs.
 fn of_entry(error: ApiError) -> ApiError {
     match error.code {
         "InternalFailureException" => ApiError {

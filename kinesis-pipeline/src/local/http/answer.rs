@@ -24,7 +24,7 @@ const EXTENDED_ID_BYTES: usize = 54;
 /// The code for a request that is too long as a whole.
 pub(super) const TOO_LONG: &str = "RequestEntityTooLargeException";
 
-/// The answer of a call that was carried out.
+/// Returns the answer of a call that was carried out.
 pub(super) fn success(format: Format, body: Bytes) -> Response<Body> {
     answer(
         StatusCode::OK,
@@ -34,12 +34,12 @@ pub(super) fn success(format: Format, body: Bytes) -> Response<Body> {
     )
 }
 
-/// The answer of a subscription.
+/// Returns the answer of a subscription.
 pub(super) fn events(format: Format, body: EventBody) -> Response<Body> {
     answer(StatusCode::OK, format, EVENT_STREAM, Either::Right(body))
 }
 
-/// The answer of a call that failed.
+/// Returns the answer of a call that failed.
 pub(super) fn failure(format: Format, error: &ApiError) -> Response<Body> {
     let body = Full::new(format.write_error(error).into());
     let content_type = format.content_type();
@@ -50,14 +50,14 @@ pub(super) fn failure(format: Format, error: &ApiError) -> Response<Body> {
     response
 }
 
-/// The answer to a browser that asks whether it may send a request.
+/// Returns the answer to a browser that asks whether it may send a request.
 pub(super) fn permission(asked: &HeaderMap) -> Response<Body> {
     let mut response = bare(StatusCode::OK, Bytes::new());
     cors::permit(asked, &mut response);
     response
 }
 
-/// The answer to a method other than `POST`, which the service takes for a request to nothing.
+/// Returns the answer to a method other than `POST`, which the service takes for a request to nothing.
 pub(super) fn forbidden() -> Response<Body> {
     let mut response = bare(StatusCode::FORBIDDEN, Bytes::from_static(FORBIDDEN));
     let content_type = HeaderValue::from_static("text/xml");
@@ -87,12 +87,12 @@ fn answer(
     response
 }
 
-/// An answer in no format of the API.
+/// Returns an answer in no format of the API.
 fn bare(status: StatusCode, body: Bytes) -> Response<Body> {
     identified(status, Either::Left(Full::new(body)))
 }
 
-/// An answer with its two ids.
+/// Returns an answer with its two ids.
 fn identified(status: StatusCode, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;

@@ -9,7 +9,7 @@ use aws_types::SdkConfig;
 use super::{LocalDynamoDb, LocalServer};
 
 impl LocalServer {
-    /// A client of the official SDK that talks to this server, with made-up credentials.
+    /// Returns a client of the official SDK that talks to this server, with made-up credentials.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -27,13 +27,13 @@ impl LocalServer {
         Client::from_conf(self.kinesis_config().build())
     }
 
-    /// The settings of [`kinesis_client`](Self::kinesis_client), for a client with further settings of yours.
+    /// Returns the settings of [`kinesis_client`](Self::kinesis_client), for a client with further settings of yours.
     #[must_use]
     pub fn kinesis_config(&self) -> Builder {
         Builder::from(&self.sdk_config())
     }
 
-    /// The settings that every client of the official SDK takes: region, made-up credentials, and this server's
+    /// Returns the settings that every client of the official SDK takes: region, made-up credentials, and this server's
     /// URL as the endpoint.
     ///
     /// It is the `SdkConfig` of the crates `aws-config` and `aws-types`.
@@ -44,7 +44,7 @@ impl LocalServer {
 }
 
 impl LocalDynamoDb {
-    /// The settings of a client of the official SDK that talks to this database, with made-up credentials: pass
+    /// Returns the settings of a client of the official SDK that talks to this database, with made-up credentials: pass
     /// them to `aws_sdk_dynamodb::Client::new`.
     ///
     /// It is the `SdkConfig` of the crates `aws-config` and `aws-types`.

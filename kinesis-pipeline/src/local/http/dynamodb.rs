@@ -87,13 +87,13 @@ impl LocalDynamoDb {
         })
     }
 
-    /// The address that the server listens on, with its real port.
+    /// Returns the address that the server listens on, with its real port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The URL for the setting `endpoint_url` of an SDK, or the variable `AWS_ENDPOINT_URL_DYNAMODB`.
+    /// Returns the URL for the setting `endpoint_url` of an SDK, or the variable `AWS_ENDPOINT_URL_DYNAMODB`.
     #[must_use]
     pub fn endpoint_url(&self) -> String {
         format!("http://{}", reachable(self.address))

@@ -20,7 +20,7 @@ type Frames = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, std::convert::Infal
 /// Frames until the subscription ends or the server stops.
 pub(super) type EventBody = StreamBody<Frames>;
 
-/// A body that opens with an `initial-response` frame, without which some clients refuse the stream.
+/// Returns a body that opens with an `initial-response` frame, without which some clients refuse the stream.
 pub(super) fn body(
     format: Format,
     subscription: Subscription,

@@ -5,9 +5,8 @@
 //!                                                               └─ subscription ─> events ─┘
 //! ```
 //!
-//! It speaks HTTP/1.1 and HTTP/2 (without TLS by prior knowledge), JSON 1.1 and both CBOR protocols. The answer
-//! has the protocol of its request. Signatures are looked at, not checked: any credentials will do, none will
-//! not.
+//! It speaks HTTP/1.1 and HTTP/2 (without TLS by prior knowledge), JSON 1.1 and both CBOR protocols. The answer has the
+//! protocol of its request. A signature must be there, but is not verified: any credentials will do.
 
 mod answer;
 #[cfg(feature = "aws")]
@@ -54,7 +53,7 @@ impl LocalKinesis {
         LocalServer::start(self.clone(), address).await
     }
 
-    /// The same as [`serve`](Self::serve) over TLS, with a certificate made for this start.
+    /// Returns the same as [`serve`](Self::serve) over TLS, with a certificate made for this start.
     ///
     /// Clients must trust [`LocalServer::certificate_pem`], or check no certificate. It holds for `localhost`
     /// and for the address.

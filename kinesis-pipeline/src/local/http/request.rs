@@ -26,7 +26,7 @@ pub(super) struct Route<'a> {
     pub(super) operation: &'a str,
 }
 
-/// The format that the answer must have, whatever else is wrong with the request.
+/// Returns the format that the answer must have, whatever else is wrong with the request.
 pub(super) fn format(parts: &Parts) -> Format {
     if parts
         .headers
@@ -68,14 +68,14 @@ fn operation_of_target(parts: &Parts) -> Option<&str> {
     (service == SERVICE).then_some(operation)
 }
 
-/// The operation of a path such as `/service/Kinesis_20131202/operation/PutRecord`.
+/// Returns the operation of a path such as `/service/Kinesis_20131202/operation/PutRecord`.
 fn operation_of_path(path: &str) -> Option<&str> {
     let (_, rest) = path.rsplit_once("/service/")?;
     let (service, operation) = rest.split_once("/operation/")?;
     (service == SERVICE && !operation.is_empty()).then_some(operation)
 }
 
-/// The media type, without parameters such as `charset`.
+/// Returns the media type, without parameters such as `charset`.
 fn media_type(headers: &HeaderMap) -> &str {
     let text = headers
         .get(CONTENT_TYPE)

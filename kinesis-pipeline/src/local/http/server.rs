@@ -88,13 +88,13 @@ impl LocalServer {
         }
     }
 
-    /// The address that the server listens on, with its real port.
+    /// Returns the address that the server listens on, with its real port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The URL for the setting `endpoint_url` of an SDK, or the variable `AWS_ENDPOINT_URL_KINESIS`.
+    /// Returns the URL for the setting `endpoint_url` of an SDK, or the variable `AWS_ENDPOINT_URL_KINESIS`.
     ///
     /// A server that listens on all addresses of the machine is named by its loopback address.
     #[must_use]
@@ -106,7 +106,7 @@ impl LocalServer {
         format!("{scheme}://{}", reachable(self.address))
     }
 
-    /// The certificate that clients of a server with TLS must trust, in PEM; `None` without TLS.
+    /// Returns the certificate that clients of a server with TLS must trust, in PEM; `None` without TLS.
     #[must_use]
     pub fn certificate_pem(&self) -> Option<&str> {
         self.certificate_pem.as_deref()
@@ -149,7 +149,7 @@ pub(super) async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), L
     Ok((listener, bound))
 }
 
-/// The address under which a client on this machine reaches a server that listens on `address`.
+/// Returns the address under which a client on this machine reaches a server that listens on `address`.
 pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
     match address.ip() {
@@ -185,7 +185,7 @@ impl Answering for Face {
     }
 }
 
-/// Accepts connections until the stop, then waits for them, but not forever. Dropping the future drops them.
+/// Accepts connections until the stop, then waits for them, at most [`STOP_WAIT_MAX`]. Dropping the future drops them.
 pub(super) async fn serve<A: Answering>(listener: TcpListener, face: A, transport: Transport) {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -238,7 +238,7 @@ async fn connection<A: Answering>(
     }
 }
 
-/// Agrees on TLS. A client that never finishes must not hold a stop up.
+/// Does the TLS handshake. It ends with the stop, also if the client never finishes.
 #[cfg(feature = "local-tls")]
 async fn handshake(
     acceptor: tokio_rustls::TlsAcceptor,

@@ -1,4 +1,4 @@
-//! Whether a request carries a signature, and whether that has all its parts. It is not checked against a key.
+//! The check that a request has a signature with all its parts. It is not verified against a key.
 
 use hyper::HeaderMap;
 
@@ -36,7 +36,7 @@ pub(super) fn check(headers: &HeaderMap, query: &str) -> Result<(), ApiError> {
     }
 }
 
-/// The `Authorization` header, if it is one of Signature Version 4 (or 4A).
+/// Returns the `Authorization` header, if it is one of Signature Version 4 (or 4A).
 fn authorization(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get("authorization")?.to_str().ok()?.trim();
     text.starts_with("AWS4-").then_some(text)

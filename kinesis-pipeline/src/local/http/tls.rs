@@ -18,7 +18,7 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// TLS for a server on this address.
+    /// Makes a certificate for a server on this address.
     pub(super) fn new(address: IpAddr) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names(address))?;
         let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
@@ -35,7 +35,7 @@ impl Tls {
     }
 }
 
-/// The names under which clients reach the server.
+/// Returns the names under which clients reach the server.
 fn names(address: IpAddr) -> Vec<String> {
     let mut names = vec![
         "localhost".to_owned(),
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
     use crate::local::{LocalKinesis, http::server::STOP_WAIT_MAX};
 
-    /// A connection of a client that trusts this certificate alone.
+    /// Returns a connection of a client that trusts this certificate alone.
     async fn connect(address: SocketAddr, pem: &str, protocol: &[u8]) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         roots

@@ -25,7 +25,7 @@ struct Commitment {
 }
 
 impl Response {
-    /// The answer about a commitment that began at this time, if it did.
+    /// Returns the answer about a commitment that began at this time, if it did.
     pub(super) fn of(began_millis: Option<u64>) -> Self {
         Self {
             minimum_throughput_billing_commitment: Commitment {

@@ -52,7 +52,7 @@ pub(super) fn check(
     checks.text("consumerARN", consumer_arn, CONSUMER_ARN);
 }
 
-/// The stream of a consumer and the consumer's name, by its ARN or by the stream's ARN and its name.
+/// Returns the stream of a consumer and the consumer's name, by its ARN or by the stream's ARN and its name.
 pub(super) fn find(
     core: &Core,
     stream_arn: Option<&str>,
@@ -72,7 +72,7 @@ pub(super) fn find(
     }
 }
 
-/// The service's answer for a consumer that is not there.
+/// Returns the service's answer for a consumer that is not there.
 pub(super) fn not_found(name: &str, stream: &Stream) -> ApiError {
     ApiError::not_found(format!(
         "Consumer {name} of stream {} under account {} not found.",
@@ -80,7 +80,7 @@ pub(super) fn not_found(name: &str, stream: &Stream) -> ApiError {
     ))
 }
 
-/// The service's answer for a consumer that cannot be used.
+/// Returns the service's answer for a consumer that cannot be used.
 pub(super) fn not_active(consumer: &Consumer, stream: &Stream) -> ApiError {
     ApiError::in_use(format!(
         "Consumer {} with creation timestamp {} under stream: {} , account {} is not in ACTIVE status.",
@@ -91,7 +91,7 @@ pub(super) fn not_active(consumer: &Consumer, stream: &Stream) -> ApiError {
     ))
 }
 
-/// The service's answer for a consumer that subscribed to the shard a moment ago.
+/// Returns the service's answer for a consumer that subscribed to the shard a moment ago.
 pub(super) fn subscribed_already(consumer: &Consumer, stream: &Stream, shard: &Shard) -> ApiError {
     ApiError::in_use(format!(
         "Another active subscription exists for this consumer: {}:{}:{}:{}",

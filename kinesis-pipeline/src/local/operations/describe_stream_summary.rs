@@ -104,7 +104,7 @@ impl Operation for DescribeStreamSummary {
     }
 }
 
-/// An id in the form that the API's model gives it: 20 letters or digits, a dash, and 3 of them.
+/// Returns an id in the form that the API's model gives it: 20 letters or digits, a dash, and 3 of them.
 fn stream_id(generation: u64) -> String {
     format!("{generation:020}-000")
 }

@@ -83,7 +83,7 @@ impl Entry {
         checks.finish()
     }
 
-    /// The point of the key space that decides the record's shard.
+    /// Returns the point of the key space that decides the record's shard.
     pub(in crate::local) fn hash_key(&self) -> Result<HashKey, ApiError> {
         match &self.explicit_hash_key {
             Some(text) => text.parse().map_err(|_| {
@@ -122,7 +122,7 @@ pub(in crate::local) struct Destination<'a> {
 impl Destination<'_> {
     /// Stores a record in the open shard that takes its hash key.
     ///
-    /// `refused` says why the shard refuses the record, if it does.
+    /// `refused` has the reason if a fault makes the shard refuse the record.
     pub(in crate::local) fn store(
         &self,
         record: Entry,
@@ -155,7 +155,7 @@ impl Destination<'_> {
         })
     }
 
-    /// A stream that places records itself takes the next shard in turn.
+    /// Returns the shard of a record: by its hash key, or the next one in turn if the stream distributes records itself.
     fn shard_of(&self, hash_key: HashKey) -> Option<&Shard> {
         let topology = &self.state.topology;
         if self.state.is_distributed {
@@ -165,7 +165,7 @@ impl Destination<'_> {
     }
 }
 
-/// The shard that takes a record, as it stands when a fault asks.
+/// Returns the ids of the shards that take these records at the moment, for the choice of faults.
 pub(super) fn shard_ids<'a>(
     core: &Core,
     stream: &StreamRef,

@@ -89,7 +89,7 @@ impl Operation for GetRecords {
     }
 }
 
-/// The answer to a request that asks for its checks alone; the last of them is that the shard is there.
+/// Returns the answer to a request that asks for its checks alone; the last of them is that the shard is there.
 fn dry_run(stream: &Stream, iterator: &IteratorToken, now_millis: u64) -> ApiError {
     let state = stream.read(now_millis);
     match state.shard(iterator.shard_index, now_millis) {
@@ -112,7 +112,7 @@ fn read_iterator(text: &str, now_millis: u64) -> Result<IteratorToken, ApiError>
     Ok(iterator)
 }
 
-/// A time as the service's messages write it: `Fri Mar 15 07:58:30 UTC 2024`.
+/// Returns a time as the service's messages write it: `Fri Mar 15 07:58:30 UTC 2024`.
 fn time_text(millis: u64) -> String {
     let millis = i64::try_from(millis).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(millis)

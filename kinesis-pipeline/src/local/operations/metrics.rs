@@ -64,7 +64,7 @@ pub(super) fn change(
     Ok(Response::new(&stream, &before, &state.metrics))
 }
 
-/// The metrics that a request names; `ALL` names all of them.
+/// Returns the metrics that a request names; `ALL` names all of them.
 fn check(checks: &mut Checks, names: Option<&[String]>) -> Vec<&'static str> {
     let names = checks.required("shardLevelMetrics", names);
     let values = [&METRICS[..], &[ALL]].concat();

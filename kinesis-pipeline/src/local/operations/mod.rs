@@ -83,15 +83,15 @@ pub(super) trait Operation {
     /// The members of the answer.
     type Response: Serialize + Send;
 
-    /// The calls a second that are allowed, if the operation has such a rate. Most have this one.
+    /// The number of calls a second that are allowed, if the operation has such a rate. Most have this one.
     const CALLS_PER_SECOND: Option<u32> = Some(5);
 
-    /// The name of the stream that the rate holds for; none if it holds for the account.
+    /// Returns the name of the stream that the rate is counted for; `None` if it is counted for the account.
     fn rated_stream(_request: &Self::Request) -> Option<&str> {
         None
     }
 
-    /// The shards that the call is about, for the faults that are set on shards.
+    /// Returns the shards that the call is about, for the faults that are set on shards.
     fn shards(_core: &Core, _request: &Self::Request) -> Vec<ByteString> {
         Vec::new()
     }
@@ -108,7 +108,7 @@ pub(super) trait Operation {
     fn run(core: &Core, request: Self::Request) -> Result<Self::Response, ApiError>;
 }
 
-/// The answer of an operation that has nothing to say.
+/// The answer of an operation without members in it.
 #[derive(Debug, Serialize)]
 pub(super) struct Nothing {}
 
@@ -120,7 +120,7 @@ pub(super) async fn call<O: Operation>(
     if !core.faults.may_strike() {
         rate::check::<O>(core, &request)?;
         let answer = O::run(core, request);
-        // Reads wait too: a record that a crash could still take away is not given out.
+        // Reads wait too: a record that a crash could still lose is not given out.
         core.kept().await?;
         return Ok(answer?);
     }
@@ -142,7 +142,7 @@ pub(super) async fn call<O: Operation>(
     Ok(response)
 }
 
-/// The shard that a request names, in the service's way of writing it.
+/// Returns the shard that a request names, with the full form of its id.
 fn named_shard(id: Option<&str>) -> Vec<ByteString> {
     id.and_then(shard_index).map(shard_id).into_iter().collect()
 }
@@ -162,7 +162,7 @@ async fn exchange<O: Operation, W: Wire + Sync>(
     Ok(wire.write(&response)?)
 }
 
-/// Operations of the API that are not here: another service's work.
+/// Operations of the API that are left out: they belong to another service.
 const CHANNEL_OPERATIONS: &[&str] = &[
     "CreateChannel",
     "DeleteChannel",
@@ -185,7 +185,7 @@ const QUEUE_OPERATIONS: &[&str] = &[
     "UpdateQueueRecordsVisibility",
 ];
 
-/// The answer to a name that no operation here has.
+/// Returns the answer to a name that no operation here has.
 fn unknown(name: &str) -> ApiError {
     let missing = if CHANNEL_OPERATIONS.contains(&name) {
         "channels"
@@ -201,8 +201,7 @@ fn unknown(name: &str) -> ApiError {
 
 macro_rules! dispatch {
     ($($module:ident::$operation:ident,)*) => {
-        /// The operations that [`dispatch`] knows. `SubscribeToShard` is not among them: it answers a stream
-        /// of events.
+        /// The operations that [`dispatch`] knows. `SubscribeToShard` is not among them, as its answer is a stream of events.
         #[cfg(test)]
         const NAMES: &[&str] = &[$($module::$operation::NAME,)*];
 

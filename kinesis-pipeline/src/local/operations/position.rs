@@ -30,7 +30,7 @@ pub(in crate::local) struct Position<'a> {
 }
 
 impl Position<'_> {
-    /// The counter of the first record to read.
+    /// Returns the counter of the first record to read.
     pub(in crate::local) fn counter(
         &self,
         stream: &Stream,
@@ -83,7 +83,7 @@ impl Position<'_> {
         )))
     }
 
-    /// The number of a record, or of the start or end, of this very shard.
+    /// Reads a sequence number, which must be one of this shard: of a record, or of its start or end.
     fn number(&self, text: &str, stream: &Stream, shard: &Shard) -> Result<Number, ApiError> {
         let invalid = |reason: &str| {
             ApiError::invalid_argument(format!(
@@ -107,7 +107,8 @@ impl Position<'_> {
         Ok(number)
     }
 
-    /// A number that no record has any more, or never had, stands for the first record after it.
+    /// Returns the counter for a sequence number. A number without a record, expired or never used, stands for the first
+    /// record after it.
     fn counter_of_number(
         &self,
         number: Number,

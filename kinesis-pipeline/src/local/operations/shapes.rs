@@ -53,7 +53,7 @@ pub(in crate::local) struct ChildShard {
     pub(in crate::local) hash_key_range: HashKeyRange,
 }
 
-/// The children of a closed shard; `None` while it is open.
+/// Returns the children of a closed shard; `None` while it is open.
 pub(in crate::local) fn child_shards(
     state: &StreamState,
     shard: &Shard,
@@ -151,7 +151,7 @@ pub(in crate::local) struct EnhancedMetrics {
 }
 
 impl EnhancedMetrics {
-    /// A stream's metrics, in the list of one that the API wants.
+    /// Returns a stream's metrics, in the list of one that the API wants.
     pub(in crate::local) fn of(state: &StreamState) -> Vec<Self> {
         vec![Self {
             shard_level_metrics: state.metrics.iter().copied().collect(),

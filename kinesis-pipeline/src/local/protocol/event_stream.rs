@@ -13,7 +13,7 @@ const TRAILER_BYTES: usize = 4;
 /// The type of a header whose value is text.
 const HEADER_TYPE_TEXT: u8 = 7;
 
-/// The frame of one event: its type, such as `SubscribeToShardEvent`, and its payload.
+/// Returns the frame of one event: its type, such as `SubscribeToShardEvent`, and its payload.
 pub(in crate::local) fn event_frame(event_type: &str, content_type: &str, payload: &[u8]) -> Bytes {
     let headers = [
         (":message-type", "event"),
@@ -23,7 +23,7 @@ pub(in crate::local) fn event_frame(event_type: &str, content_type: &str, payloa
     frame(&headers, payload)
 }
 
-/// The frame of an exception that ends the stream: its code, such as `ResourceNotFoundException`.
+/// Returns the frame of an exception that ends the stream: its code, such as `ResourceNotFoundException`.
 pub(in crate::local) fn exception_frame(code: &str, content_type: &str, payload: &[u8]) -> Bytes {
     let headers = [
         (":message-type", "exception"),

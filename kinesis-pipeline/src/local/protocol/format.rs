@@ -30,7 +30,7 @@ struct ErrorBody<'a> {
 }
 
 impl Format {
-    /// The media type of bodies in this format.
+    /// Returns the media type of bodies in this format.
     pub(in crate::local) fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/x-amz-json-1.1",
@@ -57,7 +57,7 @@ impl Format {
         }
     }
 
-    /// The body of an error's answer.
+    /// Returns the body of an error's answer.
     pub(in crate::local) fn write_error(self, error: &ApiError) -> Vec<u8> {
         let qualified;
         let code = match self {

@@ -3,7 +3,7 @@
 //! The service is written in Java and names its classes. serde tells both types in its message, and nowhere
 //! else: `invalid type: string "three", expected i64`.
 
-/// The service's words for serde's message; `None` if that is about something else.
+/// Returns the service's words for serde's message; `None` if that is about something else.
 ///
 /// The value that was found is not repeated: it may be part of a record.
 pub(super) fn words(message: &str) -> Option<String> {
@@ -31,7 +31,7 @@ pub(super) fn words(message: &str) -> Option<String> {
     ))
 }
 
-/// The service's name, with its article, of a type as serde names it.
+/// Returns the service's name, with its article, of a type as serde names it.
 fn wanted(expected: &str) -> Option<&'static str> {
     Some(match expected {
         "i64" | "u32" | "u64" | "i32" => "an Integer",

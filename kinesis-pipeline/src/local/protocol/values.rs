@@ -62,7 +62,7 @@ impl de::Visitor<'_> for BlobVisitor {
 pub(in crate::local) struct Timestamp(pub(in crate::local) SystemTime);
 
 impl Timestamp {
-    /// The time that is `millis` milliseconds after the Unix epoch.
+    /// Returns the time that is `millis` milliseconds after the Unix epoch.
     pub(in crate::local) fn from_millis(millis: u64) -> Self {
         Self(from_epoch_millis(millis))
     }
@@ -99,7 +99,7 @@ pub(super) fn seconds_of_millis(millis: u64) -> f64 {
     millis as f64 / 1000.0
 }
 
-/// The nearest millisecond; times before the epoch are the epoch.
+/// Returns the nearest millisecond; times before the epoch are the epoch.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

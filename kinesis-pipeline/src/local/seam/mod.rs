@@ -75,7 +75,7 @@ impl Kinesis for LocalKinesis {
         carry_out::<put_records::PutRecords, _>(&self.core, request, answer::put_records)
     }
 
-    /// Whoever reaches it may put: the stream has to be there.
+    /// Allows every put to a stream that exists: the embedded Kinesis has no permissions.
     fn check_put_records(&self, call: PutRecords) -> ServiceFuture<'_, PutCheck> {
         Box::pin(async move {
             let call = DescribeStreamSummary::new(call.stream);

@@ -23,7 +23,7 @@ use crate::{
     shard::SequenceNumber,
 };
 
-/// The members that name a stream.
+/// Returns the members that name a stream.
 fn named(stream: &StreamId) -> StreamRef {
     StreamRef {
         stream_name: stream.name_parameter(),
@@ -59,7 +59,7 @@ pub(super) fn get_shard_iterator(call: GetShardIterator) -> get_shard_iterator::
     }
 }
 
-/// The API's type of a start, with its parameter.
+/// Returns the API's type of a start, with its parameter.
 fn position(start: IteratorStart) -> (&'static str, Option<SequenceNumber>, Option<Timestamp>) {
     match start {
         IteratorStart::TrimHorizon => ("TRIM_HORIZON", None, None),

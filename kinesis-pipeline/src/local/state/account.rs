@@ -23,12 +23,12 @@ pub(in crate::local) struct Account {
 }
 
 impl Account {
-    /// An account without streams.
+    /// Makes an account without streams.
     pub(in crate::local) fn new(marks: Marks) -> Self {
         Self::restore(BTreeMap::new(), 1, None, marks)
     }
 
-    /// An account as it was.
+    /// Makes an account as it was.
     pub(in crate::local) fn restore(
         streams: BTreeMap<String, Arc<Stream>>,
         next_generation: u64,
@@ -43,20 +43,20 @@ impl Account {
         }
     }
 
-    /// A generation that no stream ever had.
+    /// Returns a generation that no stream ever had.
     pub(in crate::local) fn take_generation(&self) -> u64 {
         let generation = self.next_generation.fetch_add(1, Ordering::Relaxed);
         self.mark();
         generation
     }
 
-    /// The generation that the next stream gets.
+    /// Returns the generation that the next stream gets.
     #[cfg(feature = "local-durable")]
     pub(in crate::local) fn next_generation(&self) -> u64 {
         self.next_generation.load(Ordering::Relaxed)
     }
 
-    /// The time since which the account is committed to a minimum throughput.
+    /// Returns the time since which the account is committed to a minimum throughput.
     pub(in crate::local) fn commitment(&self) -> Option<u64> {
         *locks::lock(&self.commitment)
     }

@@ -8,8 +8,8 @@
 //!   waits until kept <── kept up to here ── keeper: reads the state, writes it
 //! ```
 //!
-//! A mark says where to look, not what is there: however many calls mark a stream, the keeper looks once. So
-//! nothing here grows with the records.
+//! A mark names a part of the state and has no data: however many calls mark a stream, the keeper reads it once. So
+//! memory does not grow with the records.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use crate::{
     local::{api_error::ApiError, locks::lock},
 };
 
-/// The way from the state to its keeper; none for a state that lives in memory only.
+/// The list of changes for the keeper; `None` for a state in memory only.
 pub(in crate::local) type Marks = Option<Arc<Changes>>;
 
 /// The changes that are not on disk yet.
@@ -52,7 +52,7 @@ struct Pending {
     /// Counts the marks.
     marks: u64,
     closed: bool,
-    /// Whether the keeper sleeps: waking one that does not is a system call for nothing.
+    /// Whether the keeper sleeps, so that waking it is worth a system call.
     keeper_sleeps: bool,
 }
 
@@ -116,9 +116,10 @@ impl Changes {
         }
     }
 
-    /// Waits until all that is marked by now is kept. Without new marks it costs one look.
+    /// Waits until all marks so far are kept. Without new marks it costs one look. Cancel safe.
     ///
-    /// Dropping the future loses nothing.
+    /// A change is marked before its call gets here, and the keeper takes a mark before it reads the state. So a change is in
+    /// the round that takes its mark, or in an earlier one that has read the state later.
     pub(in crate::local) async fn kept(&self) -> Result<(), ApiError> {
         let marks = lock(&self.pending).marks;
         let mut kept = self.kept.subscribe();
@@ -141,10 +142,10 @@ impl Changes {
     }
 }
 
-/// Keeps tokio's paused clock from moving on by itself, until what is returned is dropped.
+/// Keeps tokio's paused clock from advancing by itself until the returned sender is dropped.
 ///
-/// A runtime with a paused clock that has nothing to do goes on to its next timer at once, and does not see the keeper's
-/// thread at work: a call would time out before the disk has written a byte. It does see its own blocking tasks.
+/// An idle runtime with a paused clock advances to its next timer at once. It does not see the work of the keeper's
+/// thread, so a call would time out before the disk has written a byte. But it does see its own blocking tasks.
 fn hold_time() -> std::sync::mpsc::Sender<()> {
     let (held, ended) = std::sync::mpsc::channel();
     tokio::task::spawn_blocking(move || {
@@ -155,7 +156,7 @@ fn hold_time() -> std::sync::mpsc::Sender<()> {
 }
 
 impl Changes {
-    /// Takes the marks; waits for the first one, at most for the given time. The keeper's thread blocks here.
+    /// Takes the marks. Blocks the keeper's thread until there is one, at most for `patience`.
     pub(in crate::local) fn take(&self, patience: Option<Duration>) -> Task {
         let mut pending = lock(&self.pending);
         while !pending.has_marks() {

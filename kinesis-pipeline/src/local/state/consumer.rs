@@ -48,7 +48,7 @@ impl Consumer {
         }
     }
 
-    /// A consumer as it was, without subscriptions: those end with their process.
+    /// Makes a consumer as it was, without subscriptions: those end with their process.
     #[cfg(feature = "local-durable")]
     pub(in crate::local) fn restore(
         name: String,
@@ -69,7 +69,7 @@ impl Consumer {
         }
     }
 
-    /// The status in the API's words.
+    /// Returns the status in the API's words.
     pub(in crate::local) fn status(&self, now_millis: u64) -> &'static str {
         match self.gone_millis {
             Some(_) => "DELETING",

@@ -25,7 +25,7 @@ pub(in crate::local) struct IteratorToken {
 }
 
 impl IteratorToken {
-    /// The text that stands for this place.
+    /// Returns the text that stands for this place.
     pub(in crate::local) fn text(&self) -> String {
         let mut bytes = Vec::with_capacity(FIXED_BYTES + self.stream.len() + CHECKSUM_BYTES);
         bytes.extend_from_slice(&LAYOUT);

@@ -5,17 +5,18 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 
-/// Records a segment holds. Finding a record by its counter is one division.
+/// The number of records of a segment. Finding a record by its counter is one division.
 const SEGMENT_RECORDS: usize = 4096;
-/// Records up to this size are copied into shared chunks: a small record costs its bytes and one entry, and
-/// does not keep the request that brought it in memory.
+/// The largest size of a record that is copied into a shared chunk. Such a record costs its bytes and one entry, and does
+/// not keep the request that brought it in memory.
 const PACKED_BYTES_MAX: usize = 4096;
-/// Chunks begin small, so that a thousand quiet shards cost little, and double up to the maximum.
+/// The size of a shard's first chunk: small, so that a thousand quiet shards cost little. Later ones double up to the
+/// maximum.
 const CHUNK_BYTES_MIN: usize = 16 * 1024;
 const CHUNK_BYTES_MAX: usize = 1024 * 1024;
 const _: () = assert!(PACKED_BYTES_MAX <= CHUNK_BYTES_MIN && CHUNK_BYTES_MIN <= CHUNK_BYTES_MAX);
 
-/// A shard's records by counter, which counts up from 1 without gaps.
+/// A shard's records by counter, from 1 without gaps.
 ///
 /// Arrival times never decrease with the counter. Every segment but the last is full.
 #[derive(Debug)]
@@ -87,7 +88,7 @@ impl LogPage {
 }
 
 impl Log {
-    /// An empty log of a shard that was created at this time.
+    /// Makes an empty log of a shard that was created at this time.
     pub(in crate::local) fn new(created_millis: u64) -> Self {
         Self {
             segments: VecDeque::new(),
@@ -99,7 +100,7 @@ impl Log {
         }
     }
 
-    /// An empty log whose next record gets this counter, and arrives at this time at the earliest.
+    /// Makes an empty log whose next record gets this counter, and arrives at this time at the earliest.
     #[cfg(feature = "local-durable")]
     pub(in crate::local) fn resume(next: u64, last_arrived_millis: u64) -> Self {
         Self {
@@ -109,7 +110,7 @@ impl Log {
         }
     }
 
-    /// The counter of the oldest record that is retained.
+    /// Returns the counter of the oldest record that is retained.
     #[cfg(feature = "local-durable")]
     pub(in crate::local) fn first(&self) -> u64 {
         self.first
@@ -121,7 +122,7 @@ impl Log {
         self.last_arrived_millis
     }
 
-    /// The counter that the next record gets.
+    /// Returns the counter that the next record gets.
     pub(in crate::local) fn next(&self) -> u64 {
         self.next
     }
@@ -205,7 +206,7 @@ impl Log {
         self.first = self.first.max(segment.first + expired as u64);
     }
 
-    /// The counter of the first record that arrived at this time or later; the next record's if there is none.
+    /// Returns the counter of the first record that arrived at this time or later; the next record's if there is none.
     pub(in crate::local) fn at_millis(&self, millis: u64) -> u64 {
         let later = self.segments.partition_point(|segment| {
             segment
@@ -275,7 +276,7 @@ impl Log {
     }
 }
 
-/// A difference of counters of retained records, which are all in memory.
+/// Returns a difference of counters of retained records, which are all in memory.
 fn index_of(difference: u64) -> usize {
     usize::try_from(difference).unwrap_or(usize::MAX)
 }

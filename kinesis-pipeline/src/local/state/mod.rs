@@ -4,11 +4,10 @@
 //!   Core ── streams by name ──> Stream ── topology ──> Shard ── log ──> segments of records
 //! ```
 //!
-//! Two locks: one per stream for its topology, held for reading while records are put, so that a put and a
-//! split never cross; and one per shard for its log. Neither is ever held across an await. Nothing happens
-//! by itself: what is due (a split, the end of a deletion, expired records) is done by the next call that
-//! looks. What has changed is marked in `changes` for a keeper, if there is one; `saved` is the state in a
-//! form that can be written down.
+//! There are two locks: one per stream for its topology, held for reading while records are put, so that a put and a
+//! split exclude each other; and one per shard for its log. Neither is held across an await. No task runs: due changes (a
+//! split, the end of a deletion, expired records) are made by the next call. Changes are marked in `changes` for a keeper,
+//! if there is one; `saved` is the state in a serializable form.
 
 pub(super) mod account;
 #[cfg_attr(

@@ -60,7 +60,7 @@ pub(in crate::local) fn is_operation(name: &str) -> bool {
     OPERATIONS.contains(&name)
 }
 
-/// The metric of this name.
+/// Returns the metric of this name.
 #[cfg(feature = "local-durable")]
 pub(in crate::local) fn metric(name: &str) -> Option<&'static str> {
     METRICS.into_iter().find(|metric| *metric == name)

@@ -25,7 +25,7 @@ impl PageToken {
         }
     }
 
-    /// The token's text, handed out at this time.
+    /// Returns the token's text, handed out at this time.
     pub(in crate::local) fn text(&self, now_millis: u64) -> String {
         let numbers = [now_millis].into_iter().chain(self.parts.iter().copied());
         let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
@@ -57,7 +57,7 @@ impl PageToken {
         Some((Self::new(name, parts.to_vec()), *created_millis))
     }
 
-    /// The service's answer for a text that is no token.
+    /// Returns the service's answer for a text that is no token.
     pub(in crate::local) fn invalid() -> ApiError {
         ApiError::invalid_argument("The NextToken is invalid.")
     }

@@ -1,6 +1,6 @@
-//! The state in a form that can be written down: all that must survive, but for the records.
+//! The state in a serializable form: all that must survive except the records.
 //!
-//! Rates, subscriptions and faults end with their process, as iterators do not: those name what they read.
+//! Rates, subscriptions and faults end with their process. Iterators survive, as their text has all that they need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,7 +78,7 @@ struct SavedConsumer {
     policy: Option<String>,
 }
 
-/// A hash key as its two halves: not every format has integers of 128 bits.
+/// A hash key as two halves, since not every format has integers of 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct SavedKey(u64, u64);
 
@@ -101,7 +101,7 @@ enum SavedChange {
 }
 
 impl SavedStream {
-    /// A stream as it stands; `state` is its state.
+    /// Makes a stream as it stands; `state` is its state.
     pub(in crate::local) fn of(stream: &Stream, state: &StreamState) -> Self {
         Self {
             name: stream.name.clone(),
@@ -127,7 +127,7 @@ impl SavedStream {
         }
     }
 
-    /// The stream as it was. `logs` has the records of its shards by index; a shard without has none.
+    /// Restores the stream. `logs` has the records of its shards by index; a shard without a log has none.
     pub(in crate::local) fn restore(self, mut logs: BTreeMap<u32, Log>, marks: Marks) -> Stream {
         let shards = self.shards.into_iter().map(|shard| {
             let log = logs.remove(&shard.index);

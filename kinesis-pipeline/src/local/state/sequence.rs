@@ -1,6 +1,6 @@
 //! Sequence numbers: the fields of the service's 186-bit numbers, and their decimal text.
 //!
-//! The layout is what others have read out of the service's numbers, from the top: the digit 2 (4 bits), the
+//! The layout is known from studies of the service's numbers, from the top: the digit 2 (4 bits), the
 //! second of the shard's creation (36), the low digit of the shard's index (4), a counter (64), a flag byte
 //! (8), the second of the record's arrival (36), the shard's index (32), and the layout's version, 2 (4).
 //! As the creation comes first, a child's numbers are greater than its parents'.
@@ -34,7 +34,7 @@ pub(in crate::local) struct Number {
 }
 
 impl Number {
-    /// The number of a record.
+    /// Returns the number of a record.
     pub(in crate::local) fn of_record(
         created_seconds: u64,
         shard_index: u32,
@@ -51,17 +51,17 @@ impl Number {
         }
     }
 
-    /// A number between this record's and the next one's, which no record has.
+    /// Returns a number between this record's and the next one's, which no record has.
     pub(in crate::local) fn just_after(self) -> Self {
         Self { flag: 1, ..self }
     }
 
-    /// The number that every record of the shard is greater than.
+    /// Returns the number that every record of the shard is greater than.
     pub(in crate::local) fn starting(created_seconds: u64, shard_index: u32) -> Self {
         Self::of_record(created_seconds, shard_index, 0, created_seconds)
     }
 
-    /// The number that every record of the shard is less than.
+    /// Returns the number that every record of the shard is less than.
     pub(in crate::local) fn ending(
         created_seconds: u64,
         shard_index: u32,
@@ -92,7 +92,7 @@ impl Number {
         })
     }
 
-    /// The decimal text: 56 digits.
+    /// Returns the decimal text: 56 digits.
     pub(in crate::local) fn text(self) -> ByteString {
         let high = LAYOUT << 56
             | self.created_seconds << 20
@@ -107,7 +107,7 @@ impl Number {
     }
 }
 
-/// The second of the shard's creation in a number of version 1, which the service gave out before this layout
+/// Returns the second of the shard's creation in a number of version 1, which the service gave out before this layout
 /// and still takes.
 pub(in crate::local) fn created_seconds_of_version_1(text: &str) -> Option<u64> {
     let (high, low) = parse_decimal(text)?;
@@ -131,7 +131,7 @@ fn low_bits(value: u128, bits: u32) -> u64 {
     value as u64 & mask(bits)
 }
 
-/// The decimal text of `high * 2^128 + low`, for a `high` of at most 60 bits.
+/// Returns the decimal text of `high * 2^128 + low`, for a `high` of at most 60 bits.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "limbs and digits are cut on purpose"
@@ -166,7 +166,7 @@ fn divide(limbs: &mut [u64; 3]) -> u64 {
     remainder
 }
 
-/// The number in a decimal text as its top 64 and its low 128 bits, if it has no more.
+/// Returns the number in a decimal text as its top 64 and its low 128 bits, if it has no more.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "each step keeps one limb and carries the rest"

@@ -26,16 +26,16 @@ pub(in crate::local) struct Shard {
     /// The first parent's index, then the second's.
     pub(in crate::local) parents: Vec<u32>,
     pub(in crate::local) created_millis: u64,
-    /// The second that stands in the shard's sequence numbers: later than its parents'.
+    /// The second of the creation in the shard's sequence numbers: later than its parents'.
     pub(in crate::local) created_seconds: u64,
     pub(in crate::local) closed: Option<Closed>,
     log: Mutex<Log>,
     rates: Mutex<ShardRates>,
-    /// Wakes the subscriptions of this shard: there may be something new.
+    /// Wakes the subscriptions of this shard.
     changed: Arc<Notify>,
     /// The number of subscriptions that look at the shard.
     watchers: Arc<AtomicUsize>,
-    /// The counter of the first record that is not kept yet, as far as the keeper has told.
+    /// The counter of the first record that is not on disk yet, as far as the keeper has reported.
     kept_next: AtomicU64,
 }
 
@@ -48,7 +48,7 @@ pub(in crate::local) struct Closed {
 }
 
 impl Shard {
-    /// An open shard without records.
+    /// Makes an open shard without records.
     pub(in crate::local) fn new(
         index: u32,
         range: HashKeyRange,
@@ -72,7 +72,7 @@ impl Shard {
         }
     }
 
-    /// The same shard as it was: how it ended, if it did, and its records.
+    /// Restores the shard's end, if it has one, and its records.
     #[cfg(feature = "local-durable")]
     pub(super) fn restored(mut self, closed: Option<Closed>, log: Log) -> Self {
         self.closed = closed;
@@ -80,12 +80,12 @@ impl Shard {
         self
     }
 
-    /// Whether the records before this counter are kept for sure.
+    /// Whether the records before this counter are on disk for sure.
     pub(in crate::local) fn is_kept(&self, counter: u64) -> bool {
         self.kept_next.load(Ordering::Acquire) >= counter
     }
 
-    /// The records before this counter are kept.
+    /// Notes that the records before this counter are on disk.
     #[cfg(feature = "local-durable")]
     pub(in crate::local) fn set_kept(&self, counter: u64) {
         self.kept_next.store(counter, Ordering::Release);
@@ -99,27 +99,39 @@ impl Shard {
         Number::starting(self.created_seconds, self.index)
     }
 
-    /// The number of an open shard's end is not known yet.
+    /// Returns the ending sequence number of a closed shard.
     pub(in crate::local) fn ending_number(&self) -> Option<Number> {
         let closed = self.closed.as_ref()?;
         let seconds = closed.at_millis / 1000;
         Some(Number::ending(self.created_seconds, self.index, seconds))
     }
 
-    /// The number of a record of this shard.
+    /// Returns the number of a record of this shard.
     pub(in crate::local) fn number(&self, counter: u64, arrived_millis: u64) -> Number {
         let seconds = arrived_millis / 1000;
         Number::of_record(self.created_seconds, self.index, counter, seconds)
     }
 
-    /// The shard's records, those that expired before `horizon_millis` forgotten.
+    /// Returns the shard's records, those that expired before `horizon_millis` forgotten.
     pub(in crate::local) fn log(&self, horizon_millis: u64) -> MutexGuard<'_, Log> {
         let mut log = lock(&self.log);
         log.trim(horizon_millis);
         log
     }
 
-    /// Looks at the shard from now on: every later change wakes the watcher.
+    /// Begins to watch the shard: every later change wakes the watcher.
+    ///
+    /// A put does not wake a shard without watchers. A subscription that begins at the same time still gets its record:
+    ///
+    /// ```text
+    ///   subscription                               put
+    ///   W1  watchers += 1                          P1  record into the log (locked)
+    ///   W2  enables the wait for a change          P2  reads watchers, wakes them if there are any
+    ///   W3  reads the log (locked)
+    /// ```
+    ///
+    /// If P1 comes before W3, the subscription reads the record. If P1 comes after W3, the lock orders W1 and W2 before P2:
+    /// the put finds the watcher and wakes it.
     pub(in crate::local) fn watch(&self) -> Watcher {
         self.watchers.fetch_add(1, Ordering::SeqCst);
         Watcher {
@@ -135,7 +147,7 @@ impl Shard {
         }
     }
 
-    /// Returns the token buckets of the shard, for where limits hold.
+    /// Returns the token buckets of the shard, which are used if limits are enforced.
     pub(in crate::local) fn rates(&self) -> MutexGuard<'_, ShardRates> {
         lock(&self.rates)
     }
@@ -156,7 +168,7 @@ pub(in crate::local) struct Watcher {
 }
 
 impl Watcher {
-    /// Ends at the next change. Changes count from the moment that the future is enabled.
+    /// Waits for the next change. Changes count from the moment at which the future is enabled.
     pub(in crate::local) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
@@ -168,12 +180,12 @@ impl Drop for Watcher {
     }
 }
 
-/// The id of the shard with this index, such as `shardId-000000000003`.
+/// Returns the id of the shard with this index, such as `shardId-000000000003`.
 pub(in crate::local) fn shard_id(index: u32) -> ByteString {
     format!("shardId-{index:012}").into()
 }
 
-/// The index in a shard's id. As on the service, the zeros may be left out: `shardId-3`, or `3`.
+/// Returns the index in a shard's id. As on the service, the zeros may be left out: `shardId-3`, or `3`.
 pub(in crate::local) fn shard_index(id: &str) -> Option<u32> {
     let digits = id.split_once('-').map_or(id, |(_, digits)| digits);
     let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());

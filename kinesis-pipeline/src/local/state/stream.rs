@@ -30,13 +30,13 @@ const NEVER: u64 = u64::MAX;
 /// The interval at which a stream in use frees expired records of shards that are not used.
 const TIDY_EVERY_MILLIS: u64 = 60_000;
 
-/// A stream. Its name means this one until it is deleted.
+/// A stream.
 #[derive(Debug)]
 pub(in crate::local) struct Stream {
     pub(in crate::local) name: String,
     pub(in crate::local) arn: String,
     pub(in crate::local) account_id: String,
-    /// Tells this stream from earlier and later ones of the same name.
+    /// The generation, which tells this stream from earlier and later ones of the same name.
     pub(in crate::local) generation: u64,
     pub(in crate::local) created_millis: u64,
     /// The time at which the pending change is due; [`NEVER`] if there is none.
@@ -78,7 +78,7 @@ impl Stream {
         }
     }
 
-    /// The same with a change that is due at this time, and expired records freed at the first look.
+    /// Sets the time at which a restored change is due. Expired records are freed at the first call.
     #[cfg(feature = "local-durable")]
     pub(super) fn due_at(self, due_millis: u64) -> Self {
         self.due_millis.store(due_millis, Ordering::Release);
@@ -86,13 +86,14 @@ impl Stream {
         self
     }
 
-    /// The state as it stands, what is due left undone.
+    /// Returns the state without carrying out due changes.
     #[cfg(feature = "local-durable")]
     pub(in crate::local) fn as_it_stands(&self) -> RwLockReadGuard<'_, StreamState> {
         locks::read(&self.state)
     }
 
-    /// Makes readers up to this counter wait until it is on disk: a put that is under way marks later.
+    /// Makes a reader of records up to this counter wait until they are on disk, since their put may not have marked them
+    /// yet.
     pub(in crate::local) fn mark_read(&self, shard: &Shard, counter: u64) {
         if self.marks.is_some() && !shard.is_kept(counter) {
             self.mark_records();
@@ -106,7 +107,10 @@ impl Stream {
         }
     }
 
-    /// The state for reading, with everything done that is due.
+    /// Returns the state for reading, after carrying out due changes.
+    ///
+    /// The due times are read without the lock. One that another thread sets at the same time is missed, as if this call had
+    /// come before; it is later than now, as `schedule` carries out earlier ones itself.
     pub(in crate::local) fn read(&self, now_millis: u64) -> RwLockReadGuard<'_, StreamState> {
         let is_due = |at: &AtomicU64| at.load(Ordering::Acquire) <= now_millis;
         if is_due(&self.due_millis) || is_due(&self.tidy_millis) {
@@ -115,7 +119,7 @@ impl Stream {
         locks::read(&self.state)
     }
 
-    /// The state for writing, with everything done that is due.
+    /// Returns the state for writing, after carrying out due changes.
     pub(in crate::local) fn write(&self, now_millis: u64) -> StateGuard<'_> {
         let mut state = StateGuard {
             state: locks::write(&self.state),
@@ -136,7 +140,7 @@ impl Stream {
         state
     }
 
-    /// The time at which the pending change is due; [`NEVER`] if there is none.
+    /// Returns the time at which the pending change is due; [`NEVER`] if there is none.
     pub(in crate::local) fn due_millis(&self) -> u64 {
         self.due_millis.load(Ordering::Acquire)
     }
@@ -160,7 +164,7 @@ impl Stream {
         }
     }
 
-    /// The state for writing, of a stream that is active: others cannot be changed.
+    /// Returns the state for writing, of a stream that is active: others cannot be changed.
     pub(in crate::local) fn write_active(
         &self,
         now_millis: u64,

@@ -1,4 +1,4 @@
-//! The shards of one stream: which are open, which closed into which, and how they are split and merged.
+//! The shards of one stream, open and closed, and how they are split and merged.
 
 use std::{
     collections::BTreeMap,
@@ -8,13 +8,13 @@ use std::{
 use super::shard::{Closed, Shard};
 use crate::shard::{HashKey, HashKeyRange};
 
-/// An even share begins where an open shard does if that is no further away than this: the remainders of the
-/// divisions are no reason to make shards of a few keys.
+/// The largest distance, in hash keys, between an even share's start and an open shard's that is used instead: remainders
+/// of divisions would otherwise make shards of a few keys.
 const REMAINDER_KEYS_MAX: u128 = 1 << 20;
 
 /// The shards of a stream.
 ///
-/// The ranges of the open shards cover the key space once. Indices count up and are never used again.
+/// The ranges of the open shards cover the key space once. Indices grow and are never reused.
 #[derive(Debug, Default)]
 pub(in crate::local) struct Topology {
     shards: BTreeMap<u32, Shard>,
@@ -35,7 +35,7 @@ impl Topology {
         topology
     }
 
-    /// The shards of a stream as they were, and the index that the next one gets.
+    /// Returns the shards of a stream as they were, and the index that the next one gets.
     #[cfg(feature = "local-durable")]
     pub(in crate::local) fn restore(shards: Vec<Shard>, next_index: u32) -> Self {
         let open = shards.iter().filter(|shard| shard.is_open());
@@ -52,7 +52,7 @@ impl Topology {
         }
     }
 
-    /// The index that the next shard gets.
+    /// Returns the index that the next shard gets.
     #[cfg(feature = "local-durable")]
     pub(super) fn next_index(&self) -> u32 {
         self.next_index
@@ -71,20 +71,20 @@ impl Topology {
         self.open.len()
     }
 
-    /// The open shards by range.
+    /// Returns the open shards by range.
     #[cfg(test)]
     pub(in crate::local) fn open_shards(&self) -> impl Iterator<Item = &Shard> {
         self.open.iter().filter_map(|(_, index)| self.shard(*index))
     }
 
-    /// The open shard that takes this hash key.
+    /// Returns the open shard that takes this hash key.
     pub(in crate::local) fn shard_of(&self, key: HashKey) -> Option<&Shard> {
         let after = self.open.partition_point(|(start, _)| *start <= key);
         let (_, index) = self.open.get(after.checked_sub(1)?)?;
         self.shard(*index)
     }
 
-    /// The open shards in turn.
+    /// Returns the next open shard in turn.
     pub(in crate::local) fn next_in_turn(&self) -> Option<&Shard> {
         let turn = self.placed.fetch_add(1, Ordering::Relaxed);
         let (_, index) = self.open.get(turn.checked_rem(self.open.len())?)?;
@@ -149,7 +149,7 @@ impl Topology {
         }
     }
 
-    /// Even ranges, but for the remainders of earlier divisions.
+    /// Returns even ranges, adjusted to the remainders of earlier divisions.
     fn nearly_even_ranges(&self, shard_count: u32) -> Vec<HashKeyRange> {
         let even = even_ranges(shard_count);
         let starts: Vec<_> = even
@@ -226,7 +226,7 @@ impl Topology {
     }
 }
 
-/// The key space in this many ranges of one size; the last one takes the rest.
+/// Returns the key space in this many ranges of one size; the last one takes the rest.
 pub(super) fn even_ranges(shard_count: u32) -> Vec<HashKeyRange> {
     let count = u128::from(shard_count.max(1));
     let size = match count {

@@ -315,7 +315,7 @@ mod tests {
         record
     }
 
-    /// A builder of these records, and the receipts.
+    /// Returns a builder of these records, and the receipts.
     fn aggregated(records: &[EncodedRecord]) -> (AggregateBuilder, Vec<PendingReceipt>) {
         let shared = shared();
         let users = records.iter().map(|it| accepted(it.clone(), &shared));

@@ -1,4 +1,4 @@
-//! The `_meta` envelope: a first field that tells what a record is, when it was put and by whom.
+//! The `_meta` envelope: a first field with a record's event type, the time of its put, and its producer.
 //!
 //! ```text
 //!   {"_meta":{"eventType":"reading.create","timestamp":"2026-11-21T10:00:00.000000Z","producedBy":"demo"},"device":"d7"}
@@ -29,7 +29,7 @@ pub struct EventMeta {
 }
 
 impl EventMeta {
-    /// The envelope of a record that is put now.
+    /// Returns the envelope of a record that is put now.
     #[must_use]
     pub fn new(
         event_type: &'static str,
@@ -44,7 +44,7 @@ impl EventMeta {
     }
 }
 
-/// UTC with six digits of the second, whatever they are: such times sort as text.
+/// Writes a time in UTC, always with six digits of the second, so that times sort as text.
 fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     let time = Timestamp::try_from(*time).map_err(serde::ser::Error::custom)?;
     serializer.collect_str(&format_args!("{time:.6}"))
@@ -65,7 +65,7 @@ pub(super) fn encode_enveloped<F: Format, M: Serialize, R: Serialize>(
     })
 }
 
-/// Reads a record, with an envelope or without: it is skipped wherever it stands.
+/// Reads a record, and skips an envelope wherever it stands.
 ///
 /// # Errors
 /// The format's.

@@ -36,7 +36,7 @@ impl<'de, R: Deserialize<'de>> Visitor<'de> for RecordVisitor<R> {
             past_meta: false,
         };
         let record = R::deserialize(RecordDeserializer(&mut fields))?;
-        // An enum takes one field and leaves what stands behind it.
+        // An enum reads one field and leaves the others.
         match fields.next_key::<IgnoredAny>()? {
             None => Ok(WithoutMeta(record)),
             Some(_) => Err(A::Error::custom("more fields follow those of the record")),
@@ -81,7 +81,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Fields<A> {
     }
 }
 
-/// The map as a value of its own, whatever kind of type asks for it.
+/// The map as a value, for any kind of type that is read from it.
 struct RecordDeserializer<A>(A);
 
 impl<'de, A: MapAccess<'de>> Deserializer<'de> for RecordDeserializer<A> {
@@ -168,8 +168,8 @@ impl<'de> Visitor<'de> for FieldNameVisitor {
     }
 }
 
-/// Gives a field's name that was read already to the type that wants it; to one that wants an integer, the
-/// integer that the name spells, as `serde_json` does for the keys of maps.
+/// A deserializer of a field's name that was read already. A type that wants an integer gets the one that the name
+/// spells, as with `serde_json`'s keys of maps.
 struct NameDeserializer<'de, E>(Cow<'de, str>, PhantomData<E>);
 
 macro_rules! integer_from_name {

@@ -1,11 +1,11 @@
-//! From today's `MessagePack` to the old form: strings and bytes become "raw", without the one-byte length that
-//! old readers do not know.
+//! The conversion from the current `MessagePack` format to the old one: strings and bytes become "raw", without the
+//! one-byte length that old readers do not know.
 
 use bytes::{BufMut, BytesMut};
 
 use super::items::{Item, Malformed};
 
-/// Rewrites the values that `out` holds from `start` on. Values that are old form already stay where they are.
+/// Rewrites the values of `out` from `start` on. Values that are in the old form already are not moved.
 pub(super) fn to_old_form(out: &mut BytesMut, start: usize) -> Result<(), Malformed> {
     let Some(first) = next_new_item(out, start)? else {
         return Ok(());
@@ -22,7 +22,7 @@ pub(super) fn to_old_form(out: &mut BytesMut, start: usize) -> Result<(), Malfor
     Ok(())
 }
 
-/// The first item from `at` on that the old form does not have.
+/// Returns the first item from `at` on that the old form does not have.
 fn next_new_item(values: &[u8], mut at: usize) -> Result<Option<Item>, Malformed> {
     while at < values.len() {
         let item = Item::read(values, at)?;

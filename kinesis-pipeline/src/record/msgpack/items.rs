@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// The deepest nesting that is read, as in `serde_json`: what it guards is the stack.
+/// The nesting limit, as in `serde_json`: it protects the stack.
 const DEPTH_MAX: usize = 128;
 
 /// Bytes that are not one `MessagePack` value.
@@ -67,7 +67,7 @@ impl Item {
             0xdf => (5, 0, length(4)?.saturating_mul(2)),
         };
         let payload_at = start + header_bytes;
-        // Every child has a byte at least: a longer list is cut, whatever its elements are.
+        // Every child has at least a byte: a list that claims more children than bytes is cut off.
         let left = data.len().saturating_sub(payload_at);
         if payload_bytes > left || children > left {
             return Err(cut);
@@ -83,7 +83,7 @@ impl Item {
 
 /// Whether `data` is exactly one value, whose lengths and nesting can be trusted.
 pub(super) fn check(data: &[u8]) -> Result<(), Malformed> {
-    // How many items are still to come on each level; every open level waits for at least one.
+    // The number of missing items on each level; every open level has at least one.
     let mut open = [0_usize; DEPTH_MAX];
     let mut depth = 0;
     let mut at = 0;
@@ -108,7 +108,7 @@ pub(super) fn check(data: &[u8]) -> Result<(), Malformed> {
     }
 }
 
-/// Counts one finished item, and every list that it finishes; gives the levels that stay open.
+/// Counts one finished item, and every list that it finishes. Returns the number of levels that stay open.
 fn close(open: &mut [usize], mut depth: usize) -> usize {
     while depth > 0 {
         open[depth - 1] -= 1;

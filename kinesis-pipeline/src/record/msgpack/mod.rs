@@ -1,4 +1,4 @@
-//! MessagePack, in the form of today and in the old form that py-triton reads.
+//! MessagePack, in the current format and in the old one that py-triton reads.
 //!
 //! ```text
 //!   write:  value ── rmp-serde, structs as maps ──> bytes ── compat: no str8, no bin ──> the record
@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Codec, DecodeError, EncodeError, Format};
 
-/// The codec `msgpack`: structs as maps by field name, in the `MessagePack` form of today.
+/// The codec `msgpack`: structs as maps by field name, in the current `MessagePack` format.
 ///
 /// It reads what py-triton and go-triton write: the old raw strings, str8, bin, and their times through
 /// [`triton_time`]. Nesting is limited to 128 levels on reading.

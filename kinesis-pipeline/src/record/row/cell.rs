@@ -1,4 +1,4 @@
-//! From the text of a cell to a value: the field's type decides.
+//! The conversion of a cell's text to a value, by the field's type.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 pub struct CellError(String);
 
 impl CellError {
-    /// An error that expected this, such as `an integer`.
+    /// Makes an error that expected this, such as `an integer`.
     pub fn expected(what: impl Into<String>) -> Self {
         Self(what.into())
     }

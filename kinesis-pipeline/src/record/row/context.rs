@@ -6,17 +6,17 @@ use crate::clock::Clock;
 
 /// The secret of the anonymisers: with one seed, a person has one pseudonym in all tables and runs.
 ///
-/// The seed is as secret as a password: with it a pseudonym can be found again by trying names.
+/// Keep the seed as secret as a password: with it, a pseudonym's name can be found by trying names.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Seed(Box<[u8]>);
 
 impl Seed {
-    /// The seed with these bytes. Use 16 random bytes or more.
+    /// Returns the seed with these bytes. Use 16 random bytes or more.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into().into_boxed_slice())
     }
 
-    /// A seed of 32 random bytes, for pseudonyms that no other run finds again.
+    /// Makes a seed of 32 random bytes, for pseudonyms that no other run finds again.
     #[must_use]
     pub fn random() -> Self {
         let mut bytes = [0; 32];
@@ -26,7 +26,7 @@ impl Seed {
         Self::new(bytes)
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -48,7 +48,7 @@ pub struct RowContext {
 }
 
 impl RowContext {
-    /// A context by this clock, with this seed.
+    /// Makes a context by this clock, with this seed.
     #[must_use]
     pub fn new(clock: Clock, seed: Seed) -> Self {
         Self { clock, seed }

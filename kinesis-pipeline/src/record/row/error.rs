@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// At most this many characters of a cell stand in an error.
+/// The largest part of a cell that an error shows, in characters.
 const VALUE_CHARS_MAX: usize = 80;
 
-/// Why a table does not fit a mapping: found in its header, before the first row.
+/// An error of a table that does not fit a mapping, found in its header before the first row.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeaderError {
-    /// A field reads a column that the table has not.
+    /// A field reads a column that the table does not have.
     #[error(
         "the header has no column `{column}`, which the field `{field}` reads: it has {found}; correct the file, the delimiter or the mapping"
     )]
@@ -22,7 +22,7 @@ pub enum HeaderError {
         /// The columns that there are.
         found: String,
     },
-    /// A field reads a column by a name that stands twice.
+    /// A field reads a column by a name that the header has twice.
     #[error(
         "the header has the column `{column}` more than once, and the field `{field}` reads it by name: read it by its position"
     )]
@@ -43,7 +43,7 @@ pub enum HeaderError {
         field: String,
         /// The position.
         position: usize,
-        /// How many columns there are.
+        /// The number of columns.
         columns: usize,
     },
 }
@@ -97,7 +97,7 @@ pub enum RowProblem {
 }
 
 impl RowProblem {
-    /// The problem of a cell that is not what was expected, such as `an integer`.
+    /// Returns the problem of a cell that is not what was expected, such as `an integer`.
     pub fn invalid(expected: impl Into<String>) -> Self {
         Self::Invalid {
             expected: expected.into(),
@@ -106,7 +106,7 @@ impl RowProblem {
 }
 
 impl RowError {
-    /// An error about the row as a whole.
+    /// Makes an error about the row as a whole.
     pub fn of_row(line: u64, reason: impl Into<String>) -> Self {
         let reason = reason.into();
         Self {
@@ -119,7 +119,7 @@ impl RowError {
         }
     }
 
-    /// An error about one cell.
+    /// Makes an error about one cell.
     pub fn of_cell(
         line: u64,
         column: impl Into<String>,
@@ -136,7 +136,7 @@ impl RowError {
         }
     }
 
-    /// The same error, which stops the load whatever its policy.
+    /// Returns the same error, which stops the load whatever its policy.
     #[must_use]
     pub fn fatal(mut self) -> Self {
         self.is_fatal = true;

@@ -11,7 +11,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// The header with these names, in their order.
+    /// Returns the header with these names, in their order.
     pub fn new<T: Into<String>>(names: impl IntoIterator<Item = T>) -> Self {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         let mut positions = HashMap::new();
@@ -24,7 +24,7 @@ impl Header {
         Self { names, positions }
     }
 
-    /// The names.
+    /// Returns the names.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names

@@ -17,7 +17,7 @@ pub struct RowMapping {
 }
 
 impl RowMapping {
-    /// A mapping without options.
+    /// Makes a mapping without options.
     #[must_use]
     pub const fn new(table: &'static str, columns: &'static [Column]) -> Self {
         Self {
@@ -29,21 +29,21 @@ impl RowMapping {
         }
     }
 
-    /// The same mapping of cells that are separated by this byte.
+    /// Returns the same mapping of cells that are separated by this byte.
     #[must_use]
     pub const fn with_delimiter(mut self, delimiter: u8) -> Self {
         self.delimiter = Some(delimiter);
         self
     }
 
-    /// The same mapping with this consequence of a duplicate.
+    /// Returns the same mapping with this consequence of a duplicate.
     #[must_use]
     pub const fn with_on_duplicate(mut self, on_duplicate: OnDuplicate) -> Self {
         self.on_duplicate = on_duplicate;
         self
     }
 
-    /// The same mapping with this consequence of a cell that is not valid.
+    /// Returns the same mapping with this consequence of a cell that is not valid.
     #[must_use]
     pub const fn with_not_validated(mut self, not_validated: NotValidated) -> Self {
         self.not_validated = not_validated;
@@ -56,7 +56,7 @@ impl RowMapping {
         self.columns.iter().any(|column| column.unique)
     }
 
-    /// The highest position that a field reads, if any field reads by position.
+    /// Returns the highest position that a field reads, if any field reads by position.
     #[must_use]
     pub fn position_max(&self) -> Option<usize> {
         let position = |column: &Column| match column.source {
@@ -86,7 +86,7 @@ pub struct Column {
 }
 
 impl Column {
-    /// A field that reads this cell, with the null marker `NULL`.
+    /// Makes a field that reads this cell, with the null marker `NULL`.
     #[must_use]
     pub const fn new(field: &'static str, source: ColumnSource, type_name: &'static str) -> Self {
         Self {
@@ -99,21 +99,21 @@ impl Column {
         }
     }
 
-    /// The same field with these texts for null.
+    /// Returns the same field with these texts for null.
     #[must_use]
     pub const fn with_nulls(mut self, nulls: &'static [&'static str]) -> Self {
         self.nulls = nulls;
         self
     }
 
-    /// The same field, in which null is refused.
+    /// Returns the same field, in which null is refused.
     #[must_use]
     pub const fn required(mut self) -> Self {
         self.required = true;
         self
     }
 
-    /// The same field, in which each value may come once.
+    /// Returns the same field, in which each value may come once.
     #[must_use]
     pub const fn unique(mut self) -> Self {
         self.unique = true;

@@ -1,4 +1,4 @@
-//! Rows into models: the check of the header, and the facts of earlier rows.
+//! The reader of rows into models: the check of the header, and the memory of earlier rows for unique fields.
 
 use std::{collections::HashSet, fmt, marker::PhantomData};
 
@@ -7,9 +7,9 @@ use super::{
     RowProblem, RowScan, RowStop, scan::column_label,
 };
 
-/// Reads rows of one table into models of type `M`.
+/// A reader of the rows of a table into models of type `M`.
 ///
-/// Memory: 16 bytes and a little for each value of a `unique` field, nothing else that grows.
+/// Memory: somewhat more than 16 bytes for each value of a `unique` field; nothing else grows.
 pub struct RowReader<M> {
     mapping: &'static RowMapping,
     context: RowContext,
@@ -26,11 +26,11 @@ pub struct RowReader<M> {
 pub enum Mapped<M> {
     /// A model.
     Record(M),
-    /// Nothing: the model's options drop the row.
+    /// No model: the model's options drop the row.
     Dropped(DropReason),
 }
 
-/// Why a model drops a row.
+/// The reason why a model drops a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DropReason {
@@ -43,7 +43,7 @@ pub enum DropReason {
 }
 
 impl<M: FromRow> RowReader<M> {
-    /// A reader that has seen no row.
+    /// Makes a reader that has seen no row.
     #[must_use]
     pub fn new(context: RowContext) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl<M: FromRow> RowReader<M> {
         }
     }
 
-    /// Holds a table's header against the mapping. The values of unique fields stay known from table to table.
+    /// Checks a table's header against the mapping. The values of unique fields are remembered from table to table.
     ///
     /// # Errors
     /// [`HeaderError`]: a column is missing or its name stands twice.
@@ -85,7 +85,7 @@ impl<M: FromRow> RowReader<M> {
         }
     }
 
-    /// Lets a model through whose unique values are new.
+    /// Returns the model if its unique values are new.
     fn once(&mut self, model: M, row: &Row<'_>) -> Result<Mapped<M>, RowError> {
         let mut duplicate = None;
         for (index, hash) in &self.unique {
@@ -137,7 +137,7 @@ fn places(mapping: &RowMapping, header: &Header) -> Result<Vec<Option<usize>>, H
     mapping.columns.iter().map(place).collect()
 }
 
-/// The most columns that an error lists.
+/// The largest number of columns that an error lists.
 const COLUMNS_LISTED_MAX: usize = 20;
 
 fn listed(header: &Header) -> String {

@@ -1,4 +1,4 @@
-//! A row as a source hands it over: one text, cut into cells.
+//! A row of a source: one text, divided into cells.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ pub struct Row<'a> {
 static NO_HEADER: LazyLock<Header> = LazyLock::new(Header::default);
 
 impl<'a> Row<'a> {
-    /// The row of these cells: cell `i` is the text from `ends[i - 1]` to `ends[i]`.
+    /// Returns the row of these cells: cell `i` is the text from `ends[i - 1]` to `ends[i]`.
     #[must_use]
     pub fn new(text: &'a str, ends: &'a [usize]) -> Self {
         Self {
@@ -31,21 +31,21 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The same row under this header.
+    /// Returns the same row under this header.
     #[must_use]
     pub fn with_header(mut self, header: &'a Header) -> Self {
         self.header = header;
         self
     }
 
-    /// The same row, which begins on this line of its file, counted from 1.
+    /// Returns the same row, which begins on this line of its file, counted from 1.
     #[must_use]
     pub fn at_line(mut self, line: u64) -> Self {
         self.line = line;
         self
     }
 
-    /// The same row, in which cell `i` is null where `nulls[i]` is true, whatever its text: JSON has a null of its
+    /// Returns the same row, in which cell `i` is null where `nulls[i]` is true, whatever its text: JSON has a null of its
     /// own.
     #[must_use]
     pub fn with_nulls(mut self, nulls: &'a [bool]) -> Self {
@@ -73,7 +73,7 @@ impl<'a> Row<'a> {
         self.get(self.header.position(name)?)
     }
 
-    /// The cells, in their order.
+    /// Returns the cells, in their order.
     pub fn cells(&self) -> impl Iterator<Item = Option<&'a str>> + use<'a> {
         let row = *self;
         (0..row.len()).map(move |position| row.get(position))
@@ -91,13 +91,13 @@ impl<'a> Row<'a> {
         self.ends.is_empty()
     }
 
-    /// The header.
+    /// Returns the header.
     #[must_use]
     pub fn header(&self) -> &'a Header {
         self.header
     }
 
-    /// The line on which the row begins, counted from 1.
+    /// Returns the line on which the row begins, counted from 1.
     #[must_use]
     pub fn line(&self) -> u64 {
         self.line

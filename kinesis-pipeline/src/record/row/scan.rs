@@ -1,4 +1,4 @@
-//! One row while its fields are read: what the code of the derive calls.
+//! The reading of one row's fields: the functions that derived code calls.
 
 use std::{fmt::Display, hash::Hash, marker::PhantomData, time::SystemTime};
 
@@ -9,7 +9,7 @@ use super::{
     RowError, RowMapping, RowProblem, Seed, hash::hash128, uuid::fresh,
 };
 
-/// Why a row gives no model.
+/// The reason why a row gives no model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowStop {
@@ -32,25 +32,25 @@ pub struct RowScan<'a, 'r> {
 }
 
 impl<'a> RowScan<'a, '_> {
-    /// The row.
+    /// Returns the row.
     #[must_use]
     pub fn row(&self) -> &Row<'a> {
         self.row
     }
 
-    /// The time, for fields with `now`.
+    /// Returns the time, for fields with `now`.
     #[must_use]
     pub fn now(&self) -> SystemTime {
         self.context.clock.now()
     }
 
-    /// A random UUID of version 4, for fields with `uuid`.
+    /// Returns a random UUID of version 4, for fields with `uuid`.
     #[must_use]
     pub fn uuid(&self) -> Uuid {
         fresh()
     }
 
-    /// The seed of the anonymisers.
+    /// Returns the seed of the anonymisers.
     #[must_use]
     pub fn seed(&self) -> &Seed {
         &self.context.seed
@@ -74,7 +74,7 @@ impl<'a> RowScan<'a, '_> {
         Ok((!is_null).then_some(text))
     }
 
-    /// Takes the verdict of the field's `validate`.
+    /// Takes the result of the field's `validate`.
     ///
     /// # Errors
     /// The cell is not valid: the row is dropped or refused as the model says.
@@ -110,7 +110,7 @@ impl<'a> RowScan<'a, '_> {
         self.error(index, None, RowProblem::Null)
     }
 
-    /// Notes the value of a unique field; it is looked up once the row is whole.
+    /// Notes the value of a unique field. It is looked up once the whole row is read.
     pub fn unique(&mut self, index: usize, value: &impl Hash) {
         self.unique.push((index, hash128(value)));
     }
@@ -128,7 +128,7 @@ impl<'a> RowScan<'a, '_> {
     }
 }
 
-/// The column's name in errors.
+/// Returns the column's name in errors.
 pub(super) fn column_label(column: &Column, row: &Row<'_>) -> String {
     match column.source {
         ColumnSource::Name(name) => format!("`{name}`"),
@@ -140,14 +140,15 @@ pub(super) fn column_label(column: &Column, row: &Row<'_>) -> String {
     }
 }
 
-/// The value of a null in a field of type `T`, for a `T` of which nothing is known.
+/// A query for the value of a null in a field of an unknown type `T`.
 ///
-/// The inherent method is there for types that read cells, and is found before that of the trait.
+/// The inherent method exists for types that read cells; the compiler prefers it to the method of the trait (autoref
+/// specialization).
 #[derive(Debug)]
 pub struct NullOf<T>(PhantomData<T>);
 
 impl<T> NullOf<T> {
-    /// Returns the question.
+    /// Makes the query.
     #[must_use]
     pub fn ask() -> Self {
         Self(PhantomData)

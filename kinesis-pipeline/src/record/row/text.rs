@@ -1,4 +1,4 @@
-//! Changes to texts: cut, and anonymised.
+//! The traits of values that can be cut to a length or anonymised.
 
 /// A type that `#[kinesis(max_length = ...)]` can cut.
 #[diagnostic::on_unimplemented(
@@ -6,7 +6,7 @@
     label = "`max_length` cuts a `String` or an `Option<String>`"
 )]
 pub trait MaxLength {
-    /// Cuts what stands after `chars` characters.
+    /// Cuts the value off after `chars` characters.
     fn cut(&mut self, chars: usize);
 }
 

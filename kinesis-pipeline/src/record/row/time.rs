@@ -79,7 +79,7 @@ impl FromFormatted for SystemTime {
     }
 }
 
-/// The time of a text without a zone.
+/// Returns the time of a text without a zone.
 fn utc(parsed: &strtime::BrokenDownTime) -> Result<Timestamp, jiff::Error> {
     let date = parsed.to_date()?;
     let time = parsed.to_time().unwrap_or(civil::Time::midnight());

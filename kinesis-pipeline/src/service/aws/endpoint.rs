@@ -52,7 +52,7 @@ impl Finder {
         }
     }
 
-    /// The endpoint, once a call has been begun.
+    /// Returns the endpoint, once a call has been begun.
     pub(crate) fn found(&self) -> Arc<OnceLock<String>> {
         Arc::clone(&self.found)
     }

@@ -37,7 +37,7 @@ impl Lineage {
         let ranges = node.children.iter().map(|id| self.nodes.get(id)?.range);
         match (node.range, ranges.collect::<Option<Vec<_>>>()) {
             (Some(range), Some(ranges)) => hole(range, ranges).is_none(),
-            // A range that is not known.
+            // Without a known range, any child counts as covering it.
             _ => !node.children.is_empty(),
         }
     }

@@ -1,7 +1,7 @@
 use super::{ABSENCES_MAX, Lineage, Node, Role, Scope};
 use crate::shard::{Shard, ShardId};
 
-/// Shards that turn up later, and shards that expire.
+/// Shards that are found later, and shards that expire.
 impl Lineage {
     /// Adds the shards of a later listing, parents before children as [`KinesisStream::shards`] sorts them. A shard
     /// that is known already stays as it is.
@@ -15,17 +15,16 @@ impl Lineage {
         }
     }
 
-    /// Adds a shard that a later listing shows. Whether it belongs follows from its parents, of which those that
-    /// are not known are taken for expired: parents must be discovered before their children.
+    /// Adds a shard of a later listing. It belongs to the set by its parents. Unknown parents count as expired, so parents
+    /// must be added before their children.
     pub(crate) fn discover(&mut self, id: &ShardId, parents: &[ShardId]) {
         self.add(id, parents, self.role_of_new(parents));
     }
 
-    /// Adds a shard that the last page of one of its parents told of.
+    /// Adds a shard that the last page of one of its parents has named.
     ///
-    /// A merged child is left to the listing when its other parent is not known, which may be a shard that is
-    /// still to be found behind one that is being read; and when shards were chosen, because the page does not
-    /// say which of the parents is the first.
+    /// The child of a merge is left to the listing in two cases: its other parent is not known, since that may be a
+    /// descendant of a shard that is being read; or shards were chosen, since the page does not tell the first parent.
     pub(crate) fn discover_child(&mut self, id: &ShardId, parents: &[ShardId]) {
         let is_single = parents.len() < 2;
         let are_known = parents.iter().all(|id| self.nodes.contains_key(id));
@@ -43,7 +42,7 @@ impl Lineage {
         let is_member = match self.scope {
             Scope::Leased => false,
             Scope::Chosen => first.is_some_and(Node::is_member),
-            // Some servers leave the parents out: better read such a shard too early than never.
+            // Some servers leave the parents out. Reading such a shard too early is better than never.
             Scope::Stream if known.peek().is_none() => !self.is_batch,
             Scope::Stream => known.any(Node::is_member),
         };
@@ -54,10 +53,10 @@ impl Lineage {
         }
     }
 
-    /// Forgets shards that are done and that several listings in a row lacked: they have expired.
+    /// Forgets finished shards that several listings in a row lacked: they have expired.
     ///
-    /// One listing does not tell: a shard that was forgotten too soon would be read a second time when it turns up
-    /// again. Neither do shards as young as the newest one that is listed expire.
+    /// One listing is not enough: a shard that is forgotten too soon would be read a second time when it is listed again.
+    /// Shards as young as the newest listed one have not expired either.
     pub(crate) fn forget_unlisted(
         &mut self,
         newest_listed: &ShardId,

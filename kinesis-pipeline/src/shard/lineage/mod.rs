@@ -60,38 +60,38 @@ pub struct Lineage {
     is_batch: bool,
     /// Every shard that was ever seen and is still retained, members and others.
     nodes: BTreeMap<ShardId, Node>,
-    /// Members in [`Stage::Waiting`] whose parents have all ended, in the order in which they became ready.
+    /// Waiting members whose parents have all ended, by id.
     ready: BTreeSet<ShardId>,
-    /// Members that have not ended: 0 means that nothing is being read.
+    /// The number of members that have not ended.
     live: usize,
     /// Ended members whose known children do not take over all of their hash keys. A closed shard of a live stream
     /// has children for all of them, so as long as there are some, children are still to be found.
     childless: BTreeSet<ShardId>,
 }
 
-/// In how many listings a shard that is done must be missing before it is forgotten: one may be incomplete.
+/// The number of listings without a finished shard after which it is forgotten: a single one may be incomplete.
 const ABSENCES_MAX: u8 = 3;
 
-/// How shards that turn up later are taken into the set.
+/// The rule by which shards that are found later belong to the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// The whole stream: every shard that turns up later belongs.
+    /// The whole stream: every shard that is found later belongs.
     Stream,
     /// A choice of shards: a child belongs to the set of its first parent, so that readers which divide the
     /// shards between them also divide the children.
     Chosen,
-    /// Shards of a fleet's leases: the children have leases of their own, so no shard that turns up later belongs.
+    /// Shards of a fleet's leases: children have leases of their own, so no shard that is found later belongs.
     Leased,
 }
 
 /// The role of a shard when it is added to the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// To be read.
+    /// It belongs to the set and is to be read.
     Member,
-    /// Belongs to the set and was read to its end before.
+    /// It belongs to the set and was read to its end before.
     Ended,
-    /// Not read, and neither are its children on its account.
+    /// It does not belong to the set. Its children belong only through another parent.
     Stranger,
 }
 
@@ -99,14 +99,14 @@ pub(crate) enum Role {
 struct Node {
     parents: Vec<ShardId>,
     children: Vec<ShardId>,
-    /// `None` until it is told.
+    /// The hash keys of the shard; `None` until they are set.
     range: Option<HashKeyRange>,
-    /// Whether it was closed at the beginning. Then its children were listed with it.
+    /// Whether it was closed when it was added. Then its children were listed with it.
     was_closed: bool,
     /// Whether it was left before its end.
     was_cut: bool,
     stage: Stage,
-    /// How many listings in a row lacked the shard.
+    /// The number of listings in a row that lacked the shard.
     absences: u8,
 }
 
@@ -120,7 +120,7 @@ enum Stage {
 }
 
 impl Lineage {
-    /// A lineage of all shards of a listing, none of which has been read. Parents must stand before their children, as
+    /// Makes a lineage of all shards of a listing, none of which has been read. Parents must stand before their children, as
     /// [`KinesisStream::shards`](crate::KinesisStream::shards) sorts them.
     #[must_use]
     pub fn of(shards: &[Shard]) -> Self {
@@ -136,7 +136,7 @@ impl Lineage {
         lineage
     }
 
-    /// A lineage without shards.
+    /// Makes a lineage without shards.
     pub(crate) fn new(scope: Scope) -> Self {
         Self {
             scope,
@@ -148,7 +148,7 @@ impl Lineage {
         }
     }
 
-    /// The same set, read once up to the tip.
+    /// Returns the same set, read once up to the tip.
     ///
     /// The listing may be older than the reader: children of a shard that was listed as open and turns out to be
     /// closed may have been there at the beginning, so they belong. What follows closed shards was listed.
@@ -157,7 +157,7 @@ impl Lineage {
         self
     }
 
-    /// The shard was closed when it was added.
+    /// Notes that the shard was closed when it was added.
     pub(crate) fn set_closed(&mut self, id: &ShardId) {
         if let Some(node) = self.nodes.get_mut(id) {
             node.was_closed = true;
@@ -205,8 +205,7 @@ impl Lineage {
         }
     }
 
-    /// Sets the hash keys that a shard takes. Until then its children count as covering it, and it as covering its
-    /// parents.
+    /// Sets the hash keys of a shard. Before that, its children count as covering it, and it counts as covering its parents.
     pub(crate) fn set_range(&mut self, id: &ShardId, range: HashKeyRange) {
         let Some(node) = self.nodes.get_mut(id) else {
             return;
@@ -258,7 +257,7 @@ impl Lineage {
         self.nodes.contains_key(id)
     }
 
-    /// The parents of a shard that belong to another reader's set.
+    /// Returns the parents of a shard that belong to another reader's set.
     pub(crate) fn strange_parents(&self, id: &ShardId) -> Vec<ShardId> {
         if self.scope != Scope::Chosen {
             return Vec::new();

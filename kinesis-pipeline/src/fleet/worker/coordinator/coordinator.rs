@@ -23,8 +23,8 @@ use crate::{
     shard::{Shard, ShardId},
 };
 
-/// One worker's view of the fleet: looks at the leases in rounds, takes its share, and runs a renewer and a consumer
-/// for each lease that it holds.
+/// The coordinator of one worker: it lists the leases in rounds, takes its share, and runs a renewer and a consumer for
+/// each lease that it holds.
 pub(in crate::fleet::worker) struct LeaseCoordinator<F> {
     pub(in crate::fleet::worker) streams: Vec<FleetStream>,
     pub(in crate::fleet::worker) clock: Clock,
@@ -33,7 +33,7 @@ pub(in crate::fleet::worker) struct LeaseCoordinator<F> {
     pub(in crate::fleet::worker) make: F,
     pub(in crate::fleet::worker) stop: watch::Receiver<bool>,
     pub(in crate::fleet::worker) observer: Observer,
-    /// Tells the consumers to leave their shards.
+    /// The signal for the consumers to leave their shards.
     pub(in crate::fleet::worker) leave: watch::Sender<bool>,
     pub(in crate::fleet::worker) sightings: Sightings,
     pub(in crate::fleet::worker) following: Following,
@@ -140,7 +140,7 @@ where
         }
     }
 
-    /// Waits until all consumers have left their shards, for so long at most.
+    /// Waits until all consumers have left their shards, at most for `stop_max`.
     async fn leave_all(&mut self) -> WorkerReport {
         let mut report = WorkerReport::default();
         let deadline = self.clock.instant() + self.settings.stop_max;
@@ -162,7 +162,7 @@ where
     }
 }
 
-/// The event of the end of the work on a shard. A failure is told by the end of the worker.
+/// Returns the event for the end of the work on a shard. A failure has none: it ends the worker.
 fn event_of(shard_id: &ShardId, outcome: &Outcome) -> Option<WorkerEvent> {
     let shard_id = shard_id.clone();
     match outcome {

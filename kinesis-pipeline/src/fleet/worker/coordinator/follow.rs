@@ -12,18 +12,18 @@ use crate::{
     shard::ShardId,
 };
 
-/// A worker looks for what a leader gave it so many times in a fail-over time: what it does not renew in that time
-/// is given to another.
+/// The number of looks for assigned leases in a fail-over time: a lease that is not renewed in that time is given to
+/// another worker.
 const LOOKS: u32 = 3;
 
-/// How this worker follows a fleet that a KCL 3 leader leads.
+/// The state of a worker that follows a KCL 3 leader.
 #[derive(Debug, Default)]
 pub(in crate::fleet::worker) struct Following {
     lead: FleetLead,
-    /// Whether it was said that nobody leads.
+    /// Whether the log has the warning that no leader is there.
     said_vacant: bool,
-    /// All leases as they were listed last, for the parents of those that are given to this worker. Empty while
-    /// nobody leads.
+    /// All leases as they were listed last, for the parents of those that are assigned to this worker. Empty without a
+    /// leader.
     leases: Vec<Lease>,
     listed_at: Option<Instant>,
 }
@@ -53,7 +53,7 @@ impl Following {
         self.lead = lead;
     }
 
-    /// The leases as they were listed, with those that were found since in their place.
+    /// Returns the leases as they were listed, with those that were found since in their place.
     fn with(&self, found: Vec<Lease>) -> Vec<Lease> {
         let mut leases = self.leases.clone();
         leases.retain(|lease| found.iter().all(|new| new.shard_id != lease.shard_id));
@@ -69,7 +69,7 @@ where
     P: Processor<Record = R> + 'static,
     F: Fn(&ShardId) -> P,
 {
-    /// Shows this worker to the fleet's leader, and learns who shares the leases out.
+    /// Reports this worker to the fleet's leader, and learns who assigns the leases.
     pub(super) async fn report(&mut self) {
         let now = self.clock.instant();
         // A leader gives more leases to a worker that shows itself, also when it cannot renew those that it has.
@@ -83,14 +83,14 @@ where
         let call = self.store.report(&self.settings.app, &self.settings.me);
         match timeout(self.settings.call_max(), call).await {
             Ok(Ok(lead)) => self.following.learn(lead),
-            // As before, then: a leader that cannot be asked about is still there.
+            // Nothing changes then: a leader whose rows cannot be read is still there.
             Ok(Err(error)) => tracing::debug!(%error, "the fleet's leader cannot be found out"),
             Err(_) => tracing::debug!("the fleet's leader cannot be found out in time"),
         }
     }
 
-    /// Takes what a leader gave to this worker since the last list. Returns the time until the next look; `None` if it
-    /// is time to list all leases.
+    /// Takes the leases that a leader has assigned to this worker since the last list. Returns the time until the next look;
+    /// `None` if it is time to list all leases.
     pub(super) async fn discover(&mut self) -> Option<Duration> {
         let now = self.clock.instant();
         let listed_at = self.following.listed_at?;
@@ -111,7 +111,7 @@ where
         Some(self.next_look())
     }
 
-    /// The time until the next look, if nothing is under way.
+    /// Returns the time until the next look, if nothing is under way.
     pub(super) fn next_look(&self) -> Duration {
         match self.following.lead {
             FleetLead::Leader => self.settings.round_interval() / LOOKS,

@@ -53,7 +53,7 @@ where
         self.report().await;
         let is_waiting = self.act(&leases).await;
         self.following.on_listed(leases, now);
-        // Soon also after a write that another worker's was faster than.
+        // Soon also after a refused write: another worker was faster.
         Ok(if is_waiting {
             self.settings.hand_over_look_interval()
         } else {
@@ -76,7 +76,7 @@ where
             if let Some(running) = self.running.get(&lease.shard_id)
                 && (lease.owner.as_ref() != Some(me) || lease.checkpoint_owner.is_some())
             {
-                // A full queue is that of a renewer that is busy with the store, which tells it too.
+                // If the queue is full, the renewer is busy with the store, and learns the same from it.
                 let _ = running
                     .commands
                     .try_send(LeaseCommand::Seen(Box::new(lease.clone())));
@@ -84,8 +84,8 @@ where
         }
     }
 
-    /// Takes what the plan says. Returns whether to look again soon: a lease is being handed over to this worker, or
-    /// was not there to take any more.
+    /// Carries out the plan. Returns whether to list again soon: a lease is being handed over to this worker, or another
+    /// worker was faster.
     pub(super) async fn act(&mut self, leases: &[Lease]) -> bool {
         let (me, running) = (&self.settings.me, self.running.keys().cloned().collect());
         let orphans = self.orphans(leases);

@@ -15,7 +15,7 @@ use crate::{
     shard::ShardId,
 };
 
-/// A list of shards that is older is read again before it decides about a lease that is not in it.
+/// The largest age of a list of shards that decides about a lease whose shard is not in it.
 const SHARDS_AGE_MAX: Duration = Duration::from_mins(1);
 
 /// The shards beside the leases.

@@ -41,14 +41,13 @@ pub enum WorkerEvent {
         /// The shard.
         shard_id: ShardId,
     },
-    /// All of the shard is finished.
+    /// The whole shard is finished.
     #[non_exhaustive]
     ShardEnded {
         /// The shard.
         shard_id: ShardId,
     },
-    /// The processor failed on a batch, which is tried again or has its fate by the
-    /// [policy](crate::WorkerBuilder::on_error).
+    /// The processor failed on a batch. The [policy](crate::WorkerBuilder::on_error) decides what follows.
     #[non_exhaustive]
     ProcessorFailed {
         /// The shard.
@@ -97,7 +96,7 @@ pub enum WorkerEvent {
 }
 
 impl WorkerEvent {
-    /// The shard that the event is about; `None` if it is about the worker.
+    /// Returns the shard that the event is about; `None` if it is about the worker.
     #[must_use]
     pub fn shard_id(&self) -> Option<&ShardId> {
         match self {
@@ -137,7 +136,7 @@ impl WorkerEvents {
         Self(Box::pin(events.fuse()))
     }
 
-    /// The events of a worker that has ended: none.
+    /// Returns the events of a worker that has ended: none.
     pub(super) fn none() -> Self {
         Self(Box::pin(stream::empty()))
     }

@@ -1,4 +1,4 @@
-//! The verdict on a worker: a pure function of what was noted, and `now`.
+//! The health of a worker: a pure function of the noted facts and `now`.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -76,13 +76,13 @@ impl WorkerHealth {
         self.phase == WorkerPhase::Working
     }
 
-    /// The lag of the shard that is farthest behind, of those that this worker reads; `None` if no lag is known.
+    /// Returns the lag of the shard that is farthest behind, of those that this worker reads; `None` if no lag is known.
     #[must_use]
     pub fn lag_max(&self) -> Option<Duration> {
         self.shards.values().filter_map(|shard| shard.lag).max()
     }
 
-    /// The number of workers that the fleet should have: one for each `shards_per_worker` open shards, and one more
+    /// Returns the number of workers that the fleet should have: one for each `shards_per_worker` open shards, and one more
     /// than now while a shard of this worker is more than `lag_max` behind. At least 1, at most one for each shard.
     #[must_use]
     pub fn desired_workers(&self, shards_per_worker: usize, lag_max: Duration) -> usize {
@@ -98,15 +98,15 @@ impl WorkerHealth {
     }
 }
 
-/// What was noted about a shard.
+/// The noted facts about a shard.
 #[derive(Clone, Debug)]
 pub(super) struct ShardFacts {
     pub(super) is_renewed: bool,
-    /// When the oldest batch at work was begun, and its lag then.
+    /// The begin of the oldest batch at work, and its lag at that time.
     pub(super) at_work: Option<(Instant, Duration)>,
     /// Whether records wait for their ack.
     pub(super) waits_for_acks: bool,
-    /// When the last batch was finished, the last checkpoint saved, or the work began after a time without any.
+    /// The time of the last progress: a finished batch, a saved checkpoint, or the begin of work after a time without any.
     pub(super) progress_at: Instant,
     /// The lag of the last page.
     pub(super) read_lag: Option<Duration>,

@@ -5,7 +5,7 @@ use crate::{
     service::StreamId,
 };
 
-/// The metrics of a worker, under the names of [`crate::metrics`]. Those of its readers are theirs.
+/// The metrics of a worker, under the names of [`crate::metrics`]. Its readers have their own.
 #[derive(Debug)]
 pub(crate) struct WorkerMetrics {
     held: Gauge,
@@ -80,7 +80,7 @@ impl WorkerMetrics {
         }
     }
 
-    /// So many leases are held.
+    /// Sets the number of held leases.
     pub(super) fn on_held(&self, leases: usize) {
         self.held.publish(leases as u64);
     }

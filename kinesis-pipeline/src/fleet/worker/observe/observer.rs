@@ -26,7 +26,7 @@ use crate::{
 /// The events that are kept for a receiver that lags: as many as a worker of a thousand shards has at its start.
 const EVENTS_MAX: usize = 1_024;
 
-/// The notes about one worker, for those that look at it from outside. Cheap to clone.
+/// The noted facts about one worker. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::fleet::worker) struct Observer(Arc<Inner>);
 
@@ -41,7 +41,7 @@ struct Inner {
     clock: Clock,
     stalled_after: Duration,
     events: broadcast::Sender<WorkerEvent>,
-    /// Locked for the length of a note or a copy only.
+    /// The notes. The lock is held for one note or copy only.
     notes: Mutex<Notes>,
 }
 
@@ -75,7 +75,7 @@ struct ShardNotes {
     checkpoint_at: Option<Instant>,
 }
 
-/// A batch at work. Dropped without [`finish`](Self::finish), it was left.
+/// A batch at work. If it is dropped without [`finish`](Self::finish), it was not finished.
 pub(in crate::fleet::worker) struct BatchAtWork {
     observer: StreamObserver,
     key: ShardId,
@@ -83,7 +83,7 @@ pub(in crate::fleet::worker) struct BatchAtWork {
     begun: Instant,
 }
 
-/// The end of a worker, noted when this is dropped.
+/// A guard that notes the end of a worker when it is dropped.
 pub(in crate::fleet::worker) struct RunGuard(Observer);
 
 impl Observer {
@@ -106,7 +106,7 @@ impl Observer {
     }
 
     pub(in crate::fleet::worker) fn events(&self) -> WorkerEvents {
-        // Under the lock of the last event: a receiver sees it, or knows that it was sent.
+        // Under the lock under which the last event is sent: a receiver either gets it, or sees here that it was sent.
         let notes = self.lock();
         match notes.phase {
             WorkerPhase::Stopped => WorkerEvents::none(),
@@ -129,12 +129,12 @@ impl Observer {
         }
     }
 
-    /// The worker begins to run, or to stop.
+    /// Notes that the worker begins to run, or to stop.
     pub(in crate::fleet::worker) fn on_phase(&self, phase: WorkerPhase) {
         self.lock().phase = phase;
     }
 
-    /// The leases were listed.
+    /// Notes a list of the leases.
     pub(in crate::fleet::worker) fn on_listed(&self, leases: &[Lease]) {
         let open = leases.iter().filter(|lease| !lease.is_finished());
         let owners = open.clone().filter_map(|lease| lease.owner.as_ref());
@@ -224,7 +224,7 @@ impl StreamObserver {
             .update(key, |shard, _| shard.reader = Some(gauge));
     }
 
-    /// A batch is given to the processor.
+    /// Notes a batch that is given to the processor.
     pub(in crate::fleet::worker) fn on_batch(
         &self,
         key: &ShardId,
@@ -248,7 +248,7 @@ impl StreamObserver {
         }
     }
 
-    /// The processor failed on a batch, so often by now.
+    /// Notes the `failures`th failure of the processor on a batch.
     pub(in crate::fleet::worker) fn on_failure(
         &self,
         key: &ShardId,
@@ -279,7 +279,7 @@ impl StreamObserver {
         });
     }
 
-    /// A write of a held lease failed.
+    /// Notes a failed write of a held lease.
     pub(in crate::fleet::worker) fn on_write_failed(
         &self,
         key: &ShardId,
@@ -292,7 +292,7 @@ impl StreamObserver {
         });
     }
 
-    /// A held lease was written, and whether its time had run out before.
+    /// Notes a write of a held lease, and whether the lease had expired before.
     pub(in crate::fleet::worker) fn on_written(&self, lease: &Lease, was_late: bool) {
         if was_late {
             self.metrics.late_renewals.add(1);
@@ -330,7 +330,7 @@ impl Observer {
     }
 
     fn send(&self, event: WorkerEvent) {
-        // Without receivers there is no one to miss it.
+        // The error means that there are no receivers.
         let _ = self.0.events.send(event);
     }
 
@@ -362,7 +362,7 @@ impl ShardNotes {
 }
 
 impl BatchAtWork {
-    /// The batch of so many records is finished.
+    /// Notes that the batch of `records` records is finished.
     pub(in crate::fleet::worker) fn finish(self, records: usize) {
         let worker = &self.observer.worker;
         let time = worker.now().duration_since(self.begun);

@@ -21,7 +21,7 @@ use crate::{
 /// The end of the work on a shard.
 #[derive(Debug)]
 pub(in crate::fleet::worker) enum Outcome {
-    /// All of the shard is finished.
+    /// The whole shard is finished.
     Ended,
     /// Another worker has the lease.
     Lost,
@@ -32,9 +32,9 @@ pub(in crate::fleet::worker) enum Outcome {
     Failed(WorkerError),
 }
 
-/// The work on one shard: reads it, hands batches to the processors, and notes what is finished.
+/// The consumer of one shard: it reads, gives batches to the processors, and saves checkpoints.
 pub(in crate::fleet::worker) struct ShardConsumer<P> {
-    /// One for each lane; taken when the work begins.
+    /// The processors, one for each lane; taken when the work begins.
     pub(in crate::fleet::worker) processors: Vec<P>,
     pub(in crate::fleet::worker) store: Arc<dyn LeaseStore>,
     pub(in crate::fleet::worker) consumer_arn: Option<Arc<str>>,
@@ -67,7 +67,7 @@ where
     async fn initialize(&mut self, start: &ShardStart) -> Result<(), Halt> {
         match self {
             Self::Inline(lane) => lane.initialize(start).await,
-            // Each does so on its own task.
+            // Each lane initializes its processor on its own task.
             Self::Lanes(_) => Ok(()),
         }
     }
@@ -76,12 +76,12 @@ where
     fn start_after(&self) -> Option<Position> {
         match self {
             Self::Inline(lane) => lane.processor.start_after(),
-            // Each refuses to have one.
+            // A lane refuses a position.
             Self::Lanes(_) => None,
         }
     }
 
-    /// Waits until a lane goes no further by itself.
+    /// Waits until a lane has halted by itself.
     async fn halted(&mut self) -> Halt {
         match self {
             Self::Inline(_) => std::future::pending().await,
@@ -89,7 +89,7 @@ where
         }
     }
 
-    /// Processes a batch, or hands it to lanes that have room for it.
+    /// Processes a batch, or gives it to lanes as they have room.
     async fn take(&mut self, batch: super::gather::RawBatch) -> Result<(), Halt> {
         match self {
             Self::Inline(lane) => {
@@ -101,7 +101,7 @@ where
         }
     }
 
-    /// Waits until all that was taken is processed.
+    /// Waits until all batches are processed.
     pub(super) async fn drain(&mut self) -> Result<(), Halt> {
         match self {
             Self::Inline(_) => Ok(()),
@@ -109,7 +109,7 @@ where
         }
     }
 
-    /// Tells the processors that all of the shard came.
+    /// Tells the processors that the shard has ended.
     pub(super) async fn shard_ended(&mut self) -> Result<(), Halt> {
         match self {
             Self::Inline(lane) => lane.shard_ended().await,
@@ -262,7 +262,7 @@ where
         reader
     }
 
-    /// Lets the processors come to a point, saves what is finished, and gives the lease back or on.
+    /// Shuts the processors down, saves the finished position, and gives the lease back or hands it over.
     async fn leave(&mut self, processing: &mut Processing<P>, halt: &Halt) -> Result<(), Halt> {
         let failed = processing.shut_down(matches!(halt, Halt::Leave)).await;
         let checkpointer = &self.shard.checkpointer;
@@ -275,7 +275,7 @@ where
     }
 }
 
-/// The shard's id is all that a lease needs to be told apart.
+/// Formats the shard's id only.
 impl<P> fmt::Debug for ShardConsumer<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = &self.lease.shard_id;

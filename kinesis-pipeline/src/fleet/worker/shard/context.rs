@@ -24,7 +24,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The pause between looks at a shard with records that wait for their ack.
 pub(super) const UNACKED_LOOK: Duration = Duration::from_millis(100);
 
-/// The reason why the work goes no further.
+/// The reason why the work has halted.
 pub(super) enum Halt {
     Lost,
     /// The worker stops, or hands the lease over.
@@ -33,7 +33,7 @@ pub(super) enum Halt {
     Failed(WorkerError),
 }
 
-/// A shard that is worked on, for its driver and its lanes. Cheap to clone.
+/// The context of a shard that is worked on, for its driver and its lanes. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::fleet::worker) struct ShardContext {
     pub(in crate::fleet::worker) target: Target,
@@ -76,7 +76,7 @@ impl ShardContext {
         tracing::warn!(%stream, %shard, %error, cause, "cannot {what}; trying again");
     }
 
-    /// Notes that a store of the processor's shows another worker at work on the shard: the lease is dropped.
+    /// Drops the lease, because a store of the processor shows that another worker has the shard.
     pub(super) fn fenced(&self, error: &dyn Error) -> Halt {
         let (stream, shard) = (&self.target.stream, &self.shard_id);
         let cause = error.source().map(tracing::field::display);
@@ -100,7 +100,7 @@ impl ShardContext {
         }
     }
 
-    /// Waits for so long. An error if the worker is to leave the shard instead.
+    /// Waits for `time`. An error if the worker is to leave the shard before.
     pub(super) async fn pause(&self, time: Duration) -> Result<(), Halt> {
         tokio::select! {
             biased;
@@ -109,7 +109,7 @@ impl ShardContext {
         }
     }
 
-    /// Waits before the next try, twice as long each time. An error if the worker is to leave the shard instead.
+    /// Waits before the next try, twice as long each time. An error if the worker is to leave the shard before.
     pub(super) async fn rest(&self, pause: &mut Duration) -> Result<(), Halt> {
         let time = jittered(*pause, fastrand::f64());
         *pause = (*pause * 2).min(PAUSE_MAX);

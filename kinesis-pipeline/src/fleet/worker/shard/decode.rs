@@ -1,4 +1,4 @@
-//! Records and places between the reader's words, the lease's and the processor's.
+//! The conversion of records and positions between reader, lease and processor.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

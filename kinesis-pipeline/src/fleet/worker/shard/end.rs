@@ -17,7 +17,7 @@ where
     R: KinesisRecord + Send,
     P: Processor<Record = R> + 'static,
 {
-    /// Finishes a shard of which all records came.
+    /// Finishes a shard after its last record.
     pub(super) async fn end(&mut self, processing: &mut Processing<P>) -> Result<(), Halt> {
         processing.drain().await?;
         while self.shard.progress.open_count(&self.shard.shard_id) > 0 {
@@ -31,8 +31,8 @@ where
         Ok(())
     }
 
-    /// Makes the leases of the children and notes the shard's end. Returns whether that is done; it is not while the
-    /// service does not show the children of the closed shard, or something fails that may pass.
+    /// Makes the leases of the children and saves the shard's end. Returns whether that is done. It is not while the service
+    /// does not list the children of the closed shard, or a call fails with an error that may pass.
     async fn note_end(&mut self) -> Result<bool, Halt> {
         let shard = &self.shard;
         let shards = match list_shards(&shard.target).await {

@@ -23,7 +23,7 @@ pub(super) struct RawBatch {
     pub(super) behind_latest: Option<Duration>,
 }
 
-/// Result of a gathering.
+/// The result of gathering a batch.
 #[derive(Debug)]
 pub(super) enum Gathered {
     Batch(RawBatch),
@@ -31,13 +31,13 @@ pub(super) enum Gathered {
     Failed(GetError),
 }
 
-/// Gathers records of a shard until a batch is complete: by count, by bytes, or by time.
+/// The gathering of a shard's records into batches: by count, by bytes, or by time.
 pub(super) struct Gather {
     limits: BatchLimits,
     clock: Clock,
     batch: RawBatch,
     bytes: usize,
-    /// The time at which the batch is complete however small it is.
+    /// The time at which the batch is complete whatever its size.
     complete_at: Option<Instant>,
     /// The item after the last record.
     last: Option<ShardItem>,
@@ -55,7 +55,7 @@ impl Gather {
         }
     }
 
-    /// The next batch, or the end of the reader. Cancel safe: what was gathered stays.
+    /// Returns the next batch, or the end of the reader. Cancel safe: gathered records stay.
     pub(super) async fn next(&mut self, reader: &mut RawShardReader) -> Gathered {
         loop {
             while !self.is_full()

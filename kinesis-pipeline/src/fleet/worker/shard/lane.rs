@@ -5,11 +5,11 @@ use crate::{
     KinesisRecord,
     fleet::{
         dead_letters::BoxError,
-        worker::{Processor, ProcessorError, ShardStart, WorkerError, policy::Verdict},
+        worker::{Processor, ProcessorError, ShardStart, policy::RetryDecision},
     },
 };
 
-/// One processor and its calls, one after the other. Panics are errors, and errors are tried again.
+/// A lane: one processor, whose calls come one after the other. Panics count as errors, and failed calls are retried.
 pub(super) struct Lane<P> {
     pub(super) processor: P,
     pub(super) shard: ShardContext,
@@ -49,12 +49,12 @@ where
         shard.observer.on_failure(&shard.shard_id, failures, &error);
         let age = shard.now() - begun;
         match shard.settings.on_error.judge(failures, age, 0.0) {
-            Verdict::GiveUp => Err(self.processor_failed(error)),
-            Verdict::Again(_) => Ok(()),
+            RetryDecision::GiveUp => Err(self.processor_failed(error)),
+            RetryDecision::Again(_) => Ok(()),
         }
     }
 
-    /// Refuses a position of the processor's own where several lanes share the shard: it is finished for one lane.
+    /// Refuses a position of the processor's own if several lanes share the shard: it would be valid for one lane only.
     fn allow_position(&self) -> Result<(), Halt> {
         if self.shard.settings.lanes > 1 && self.processor.start_after().is_some() {
             let source = "a processor with a position of its own needs a concurrency of 1".into();
@@ -76,7 +76,7 @@ where
         }
     }
 
-    /// Lets the processor come to a point. An error is told in the log: there is no later try.
+    /// Calls the processor's `shutdown_requested`. An error goes to the log, as there is no later try.
     pub(super) async fn shutdown_requested(&mut self) {
         let (processor, checkpointer) = (&mut self.processor, &self.shard.checkpointer);
         let requested = async { processor.shutdown_requested(checkpointer).await };

@@ -6,12 +6,12 @@
 //!                             └─ lanes: a lane per processor, each on a task of its own
 //! ```
 //!
-//! - `consumer`: the driver: reads, hands batches on, leaves the shard.
+//! - `consumer`: the driver: reads, dispatches batches, leaves the shard.
 //! - `context`: the parts that the driver and the lanes share.
 //! - `gather`: batches by count, bytes and time.
-//! - `decode`: records and places between the reader's words, the lease's and the processor's.
+//! - `decode`: the conversion of records and positions between reader, lease and processor.
 //! - `lane`, `process`: one processor: its calls, and the error policy for its batches.
-//! - `undecodable`: the decoding of a batch, and the fate of records that cannot be decoded.
+//! - `undecodable`: the decoding of a batch, and the handling of records that cannot be decoded.
 //! - `lanes`: several processors at work on one shard.
 //! - `end`: the end of the shard: leases of its children, then its own.
 

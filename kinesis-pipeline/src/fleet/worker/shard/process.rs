@@ -13,7 +13,7 @@ use crate::{
         dead_letters::{BoxError, DeadLetter},
         worker::{
             BadRecord, CheckpointerError, Checkpointing, Processor, ProcessorError,
-            policy::{OnFailure, Verdict},
+            policy::{OnFailure, RetryDecision},
             renewer::LeaseCommand,
         },
     },
@@ -29,7 +29,7 @@ pub(super) struct Work {
     pub(super) raw: RawBatch,
     /// The watermark's steps of the records, if they are finished one by one: by their ack, or by their lane.
     pub(super) steps: Option<Vec<Ordinal>>,
-    /// The records that could not be decoded: each is told of, and becomes a dead letter, once.
+    /// The records that could not be decoded: each is reported, and becomes a dead letter, once.
     pub(super) undecodable: BTreeSet<usize>,
     /// The records that the processor does not get again: it cannot process them, and they have had their fate.
     pub(super) passed: BTreeSet<usize>,
@@ -66,7 +66,7 @@ impl Work {
         }
     }
 
-    /// A batch whose records have these steps of the watermark.
+    /// Makes a batch whose records have these steps of the watermark.
     pub(super) fn with_steps(raw: RawBatch, steps: Vec<Ordinal>) -> Self {
         Self {
             steps: Some(steps),
@@ -81,7 +81,7 @@ where
     R: KinesisRecord + Send,
     P: Processor<Record = R>,
 {
-    /// Gives a batch to the processor until its records are processed or have had their fate.
+    /// Gives a batch to the processor until each record is processed, or the policy has decided about it.
     pub(super) async fn process(&mut self, mut work: Work) -> Result<(), Halt> {
         let shard = &self.shard;
         let at_work = shard.observer.on_batch(&shard.key, work.raw.behind_latest);
@@ -149,14 +149,14 @@ where
             let age = self.shard.now() - begun;
             let policy = &self.shard.settings.on_error;
             match policy.judge(failures, age, fastrand::f64()) {
-                Verdict::GiveUp if ProcessorError::is_repair(&error) => {
+                RetryDecision::GiveUp if ProcessorError::is_repair(&error) => {
                     return Err(self.processor_failed(error));
                 }
-                Verdict::GiveUp => {
+                RetryDecision::GiveUp => {
                     let attempts = failures;
                     return Ok(Tried::Failed { error, attempts });
                 }
-                Verdict::Again(pause) => {
+                RetryDecision::Again(pause) => {
                     self.shard.warn(&*error, "process");
                     self.shard.pause(pause).await?;
                 }
@@ -164,7 +164,7 @@ where
         }
     }
 
-    /// Acts on an error that tells more than that the batch failed: see [`ProcessorError`].
+    /// Acts on an error with a special meaning: see [`ProcessorError`].
     async fn remedy(
         &mut self,
         work: &mut Work,
@@ -184,7 +184,7 @@ where
                 for bad in records {
                     self.pass(work, part, bad).await?;
                 }
-                // Without progress, or without a policy for them, it is an error like any other: no loop is endless.
+                // Without progress, or without a policy for them, it counts as a failure of the batch, so the loop ends.
                 let is_new = work.passed.len() > before;
                 Ok(if is_new {
                     Remedy::Again
@@ -196,7 +196,7 @@ where
         }
     }
 
-    /// Lets a record that the processor named have its fate, if the policy has one.
+    /// Applies the policy to a record that the processor named, if it has one for single records.
     async fn pass(
         &mut self,
         work: &mut Work,
@@ -210,7 +210,7 @@ where
         };
         let text = match self.shard.settings.on_error.then {
             None => return Ok(()),
-            // It goes to the log, and causes may quote what the record holds.
+            // The error alone, without its causes: it goes to the log, and causes may quote the record's contents.
             Some(OnFailure::Skip) => bad.error.to_string(),
             Some(OnFailure::Stop | OnFailure::DeadLetter(_)) => with_causes(&*bad.error),
         };
@@ -219,7 +219,7 @@ where
         Ok(())
     }
 
-    /// Lets records have the fate of those that were tried often enough.
+    /// Applies the policy to records that were tried often enough.
     async fn give_up(
         &mut self,
         work: &Work,
@@ -268,7 +268,7 @@ where
         }
     }
 
-    /// Puts letters until they are there: nothing is passed over before.
+    /// Puts letters until the place has them. Their records are not skipped before.
     pub(super) async fn put_letters(&mut self, letters: Vec<DeadLetter>) -> Result<(), Halt> {
         let Some(OnFailure::DeadLetter(place)) = self.shard.settings.on_error.then.clone() else {
             return Ok(());
@@ -307,17 +307,17 @@ where
         Ok(())
     }
 
-    /// A lease that may have expired is not worked on until a renewal shows that it is still held.
+    /// Waits while the lease may have expired, until a renewal shows that it is still held.
     async fn wait_until_valid(&mut self) {
         let shard = &self.shard;
         shard.hold.valid_or_lost(|| shard.now()).await;
         if !shard.hold.is_valid(shard.now()) {
-            // The loss is being noticed by the caller.
+            // The caller is about to notice the loss, and drops this future.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Finishes the steps of records that need no ack, or whose owner will not ack them.
+    /// Finishes the steps of records that need no ack, or get none.
     pub(super) fn finish_steps(&self, work: &Work, part: Range<usize>) {
         for step in work.steps.iter().flat_map(|steps| &steps[part.clone()]) {
             self.shard.progress.finish(&self.shard.shard_id, *step);
@@ -371,7 +371,7 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// Passes over a failure that the next batch mends: it notes a later place.
+/// Ignores a failed save that the next one corrects, since it saves a later position.
 fn saved(result: &Result<(), CheckpointerError>) -> Result<(), Halt> {
     match result {
         Err(CheckpointerError::LeaseLost { .. }) => Err(Halt::Lost),

@@ -1,4 +1,4 @@
-//! The decoding of a batch, and the fate of records that cannot be decoded.
+//! The decoding of a batch, and the handling of records that cannot be decoded.
 
 use std::ops::Range;
 

@@ -29,7 +29,7 @@ impl Arns {
         }
     }
 
-    /// A request's body as dynoxide takes it: names in place of table ARNs, and its own region in the others.
+    /// Returns a request's body as dynoxide takes it: names in place of table ARNs, and its own region in the others.
     pub(super) fn inward(&self, body: Bytes) -> Bytes {
         if memmem::find(&body, ANY).is_none() {
             return body;
@@ -41,7 +41,7 @@ impl Arns {
         serde_json::to_vec(&request).map_or(body, Bytes::from)
     }
 
-    /// An answer's body with this region and account in its ARNs.
+    /// Returns an answer's body with this region and account in its ARNs.
     pub(super) fn outward(&self, body: Bytes) -> Bytes {
         let mut places = memmem::find_iter(&body, BEHIND).peekable();
         if places.peek().is_none() {
@@ -58,7 +58,7 @@ impl Arns {
         mended.into()
     }
 
-    /// The name of the table with this ARN.
+    /// Returns the name of the table with this ARN.
     fn table<'a>(&self, arn: &'a str) -> Option<&'a str> {
         let name = arn.strip_prefix(&*self.prefix)?.strip_prefix("table/")?;
         (!name.contains('/')).then_some(name)

@@ -62,7 +62,7 @@ impl Backups {
         Ok(())
     }
 
-    /// The answer about a table that is there.
+    /// Returns the answer about a table that is there.
     pub(super) fn describe(&self, table: &str) -> Value {
         let recovery = lock(&self.tables).get(table).copied();
         let description = match recovery {

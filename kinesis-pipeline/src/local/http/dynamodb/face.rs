@@ -144,7 +144,7 @@ impl DynamoFace {
         self.upstream.send(request).await
     }
 
-    /// The answer as it goes out, with a checksum and a length that fit what was mended.
+    /// Returns the answer as it goes out, with a checksum and a length that fit what was mended.
     fn outward(&self, answer: Response<Bytes>) -> Response<Body> {
         let (mut head, body) = answer.into_parts();
         let body = self.arns.outward(body);
@@ -169,7 +169,7 @@ fn operation(headers: &HeaderMap) -> Option<&str> {
     target.strip_prefix(SERVICE)?.strip_prefix('.')
 }
 
-/// The table that a request names; empty if it names none.
+/// Returns the table that a request names; empty if it names none.
 fn table_of(body: &[u8]) -> String {
     let request = serde_json::from_slice(body).unwrap_or(Value::Null);
     request["TableName"].as_str().unwrap_or_default().to_owned()
@@ -182,7 +182,7 @@ fn complete(operation: &str, answer: Response<Bytes>) -> Response<Bytes> {
     answer.map(members::complete)
 }
 
-/// The service's words if TTL stands as the request wants it, or on another attribute.
+/// Returns the service's words if TTL stands as the request wants it, or on another attribute.
 fn refused_switch(request: &Value, now: &Value) -> Option<String> {
     let wanted = &request["TimeToLiveSpecification"];
     let now = &now["TimeToLiveDescription"];
@@ -202,14 +202,14 @@ fn refused_switch(request: &Value, now: &Value) -> Option<String> {
     }
 }
 
-/// The refusal of a call; `answer` lends it its headers.
+/// Returns the refusal of a call; `answer` lends it its headers.
 fn invalid(words: &str, answer: Response<Bytes>) -> Response<Bytes> {
     let body = json!({"__type": "com.amazon.coral.validate#ValidationException",
         "message": words});
     refusal(answer, &body)
 }
 
-/// The answer about the backups of a table that is not there. Other refusals stay: of a name, of a signature.
+/// Returns the answer about the backups of a table that is not there. Other refusals stay: of a name, of a signature.
 fn table_not_found(table: &str, answer: Response<Bytes>) -> Response<Bytes> {
     let found = serde_json::from_slice(answer.body()).unwrap_or(Value::Null);
     let code = found["__type"].as_str().unwrap_or_default();

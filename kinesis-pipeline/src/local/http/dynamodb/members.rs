@@ -15,7 +15,7 @@ pub(super) fn describes_a_table(operation: &str) -> bool {
     )
 }
 
-/// The answer with the members that the service always gives.
+/// Returns the answer with the members that the service always gives.
 pub(super) fn complete(body: Bytes) -> Bytes {
     let Ok(Value::Object(mut answer)) = serde_json::from_slice(&body) else {
         return body;

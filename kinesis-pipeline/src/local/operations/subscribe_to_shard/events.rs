@@ -1,5 +1,4 @@
-//! The events of one subscription: each step looks at the shard, and either there is something to say or it
-//! waits for a change.
+//! The events of one subscription: each step looks at the shard, and returns an event or waits for a change.
 
 use std::{
     fmt,
@@ -34,12 +33,12 @@ use crate::{
 
 /// The lifetime of a subscription.
 const LIFE: Duration = Duration::from_mins(5);
-/// An event comes at least so often, with or without records.
+/// The longest time between two events, with or without records.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// The most records and bytes of an event.
+/// The largest number of records and bytes of an event.
 const EVENT_RECORDS_MAX: usize = 10_000;
 const EVENT_BYTES_MAX: usize = 1024 * 1024;
-/// The rate at which a consumer gets a shard's bytes where limits hold.
+/// The rate at which a consumer gets a shard's bytes if limits are enforced.
 const BYTES_PER_SECOND: u64 = 2 * 1024 * 1024;
 
 /// Events until the subscription ends; an error is the last one.
@@ -49,7 +48,7 @@ pub(in crate::local) struct Subscription {
     step: Step,
 }
 
-/// Either a step is under way, which owns the subscription's inside and gives it back, or it has ended.
+/// The state of the stream: a step is under way, which owns the subscription's inside and returns it, or it has ended.
 enum Step {
     UnderWay(BoxFuture<'static, Stepped>),
     Ended,
@@ -135,14 +134,14 @@ impl Inside {
                 let error = self.accepted.stream.not_found();
                 return (Some(Err(error)), None);
             };
-            // Changes count from here on, so that none is lost between the look and the wait.
+            // The wait begins before the look: a record that comes between the two wakes it. See `Shard::watch`.
             let mut changed = Box::pin(watcher.changed());
             changed.as_mut().enable();
             match self.look() {
                 Look::Event(event, is_last) => {
                     drop(changed);
                     if self.faults.half_opens(&shard_id(self.accepted.shard_index)) {
-                        // Nothing comes any more, not even an end: only the client can give up.
+                        // A half-open subscription: no event and no end comes any more; only the client can give up.
                         std::future::pending::<()>().await;
                     }
                     if let Some(changes) = &self.marks
@@ -156,7 +155,7 @@ impl Inside {
                 }
                 Look::Over(error) => return (error.map(Err), None),
                 Look::Nothing { until } => {
-                    // Which of the two it was does not matter: the next look finds out.
+                    // Both cases lead to the next look.
                     let _ = tokio::time::timeout_at(until, changed).await;
                 }
             }
@@ -254,7 +253,7 @@ fn event(state: &StreamState, shard: &Shard, page: LogPage, ended: bool, now_mil
     }
 }
 
-/// A number at or after which a subscription goes on at the page's end. As on the service, no record has it: it
+/// Returns the number at which the next subscription continues after the page. As on the service, no record has it: it
 /// lies between the last record and the next.
 fn continuation(shard: &Shard, page: &LogPage) -> Number {
     let last = match page.records.last() {

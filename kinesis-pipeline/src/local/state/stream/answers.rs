@@ -12,12 +12,12 @@ use crate::{
 };
 
 impl Stream {
-    /// The service's answer for this stream when it cannot be used or is not there.
+    /// Returns the service's answer for this stream when it cannot be used or is not there.
     pub(in crate::local) fn not_found(&self) -> ApiError {
         stream_not_found(&self.name, &self.account_id)
     }
 
-    /// The service's answer when the stream is not active.
+    /// Returns the service's answer when the stream is not active.
     pub(in crate::local) fn not_active(&self, status: StreamStatus) -> ApiError {
         ApiError::in_use(format!(
             "Stream {} under account {} not ACTIVE, instead in state {status}",
@@ -25,7 +25,7 @@ impl Stream {
         ))
     }
 
-    /// The service's answer when a shard's throughput is used up.
+    /// Returns the service's answer when a shard's throughput is used up.
     pub(in crate::local) fn rate_exceeded(&self, shard: &Shard) -> ApiError {
         ApiError::throughput_exceeded(format!(
             "Rate exceeded for shard {} in stream {} under account {}.",
@@ -33,7 +33,7 @@ impl Stream {
         ))
     }
 
-    /// The service's answer for a shard that is not there, on reading and listing.
+    /// Returns the service's answer for a shard that is not there, on reading and listing.
     pub(in crate::local) fn shard_missing(&self, id: &str) -> ApiError {
         ApiError::not_found(format!(
             "Shard {} in stream {} under account {} does not exist",
@@ -43,7 +43,7 @@ impl Stream {
         ))
     }
 
-    /// The service's answer for a shard that cannot be found, on splitting and merging.
+    /// Returns the service's answer for a shard that cannot be found, on splitting and merging.
     pub(in crate::local) fn shard_not_found(&self, id: &str) -> ApiError {
         ApiError::not_found(format!(
             "Could not find shard {} in stream {} under account {}.",
@@ -53,7 +53,7 @@ impl Stream {
         ))
     }
 
-    /// The service's answer for a shard that is closed already, on splitting and merging.
+    /// Returns the service's answer for a shard that is closed already, on splitting and merging.
     pub(in crate::local) fn shard_not_open(&self, shard: &Shard) -> ApiError {
         ApiError::invalid_argument(format!(
             "Shard {} in stream {} under account {} has already been merged or split, and thus is not \
@@ -63,12 +63,12 @@ impl Stream {
     }
 }
 
-/// The id of a shard with all its digits, as the service writes it; a text that is no id stays as it is.
+/// Returns the id of a shard with all its digits, as the service writes it; a text that is no id stays as it is.
 fn full_id(text: &str) -> ByteString {
     shard_index(text).map_or_else(|| text.into(), shard_id)
 }
 
-/// The service's answer for a stream that is not there.
+/// Returns the service's answer for a stream that is not there.
 pub(in crate::local) fn stream_not_found(name: &str, account_id: &str) -> ApiError {
     ApiError::not_found(format!(
         "Stream {name} under account {account_id} not found."

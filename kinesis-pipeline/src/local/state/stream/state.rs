@@ -52,7 +52,7 @@ pub(in crate::local) enum Change {
 }
 
 impl StreamState {
-    /// A stream that is not usable yet, with no shards.
+    /// Makes a stream that is not usable yet, with no shards.
     pub(in crate::local) fn new(is_on_demand: bool, topology: Topology) -> Self {
         Self {
             status: StreamStatus::Creating,
@@ -76,17 +76,17 @@ impl StreamState {
         matches!(self.status, StreamStatus::Active | StreamStatus::Updating)
     }
 
-    /// The largest record that the stream takes, data and key.
+    /// Returns the largest record that the stream takes, data and key.
     pub(in crate::local) fn record_bytes_max(&self) -> usize {
         self.record_kib_max as usize * 1024
     }
 
-    /// Records that arrived before this time have expired.
+    /// Returns the time before which records have expired.
     pub(in crate::local) fn horizon_millis(&self, now_millis: u64) -> u64 {
         now_millis.saturating_sub(u64::from(self.retention_hours) * 3_600_000)
     }
 
-    /// The shard with this index, unless it has expired.
+    /// Returns the shard with this index, unless it has expired.
     pub(in crate::local) fn shard(&self, index: u32, now_millis: u64) -> Option<&Shard> {
         let horizon = self.horizon_millis(now_millis);
         self.topology
@@ -94,7 +94,7 @@ impl StreamState {
             .filter(|shard| !shard.is_expired(horizon))
     }
 
-    /// The shards that have not expired, by index.
+    /// Returns the shards that have not expired, by index.
     pub(in crate::local) fn shards(
         &self,
         now_millis: u64,
@@ -105,7 +105,7 @@ impl StreamState {
             .filter(move |shard| !shard.is_expired(horizon))
     }
 
-    /// The consumers that are registered, by name.
+    /// Returns the consumers that are registered, by name.
     pub(in crate::local) fn consumers(&self, now_millis: u64) -> impl Iterator<Item = &Consumer> {
         let consumers = self.consumers.values();
         consumers.filter(move |consumer| !consumer.is_gone(now_millis))

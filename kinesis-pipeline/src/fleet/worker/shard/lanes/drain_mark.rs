@@ -4,9 +4,9 @@ use crate::get::Ordinal;
 
 /// The permission of lanes to begin with queued records.
 ///
-/// When the worker leaves the shard, the lanes still process the queued records before the last one that any of them
-/// has begun, and drop the rest: then the watermark stands behind all that was processed, and the next owner repeats
-/// nothing. A lock, taken once per batch, makes beginning and draining exclude each other:
+/// When the worker leaves the shard, the lanes still process the queued records before the last one that any of them has
+/// begun, and drop the rest. So the watermark is after all processed records, and the next owner repeats nothing. A lock,
+/// taken once per batch, makes beginning and draining exclude each other:
 ///
 /// ```text
 ///   lane A: takes 7..9                    begin: refused by `drain`, or noted before it
@@ -25,17 +25,17 @@ struct State {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum DrainPhase {
-    /// Lanes begin with whatever is queued.
+    /// Lanes begin with all queued records.
     #[default]
     Open,
-    /// Lanes finish those before the last that was begun.
+    /// Lanes begin only with records before the last one that was begun.
     Draining,
-    /// Lanes begin with nothing more.
+    /// Lanes begin with no more records.
     Closed,
 }
 
 impl DrainMark {
-    /// A lane wants to begin with these steps, in their order. Returns how many of them it may begin with.
+    /// Returns the number of these steps, in their order, that a lane may begin with.
     pub(super) fn begin(&self, steps: &[Ordinal]) -> usize {
         let mut state = self.lock();
         match state.phase {

@@ -5,7 +5,7 @@ use std::{
 
 use crate::{Order, PartitionKey};
 
-/// Assignment of records to lanes.
+/// The assignment of records to lanes.
 ///
 /// With [`Order::PerKey`] a record goes to the lane that still has records of its key, else to the lane with the fewest
 /// records. So one key is never in two lanes at a time, and few keys still fill all lanes. Keys are told apart by a
@@ -73,7 +73,7 @@ impl LaneMap {
         }
     }
 
-    /// The lane has processed a record of this key.
+    /// Notes that the lane has processed a record of this key.
     pub(super) fn on_processed(&mut self, lane: usize, key_hash: u64) {
         self.loads[lane] = self.loads[lane].saturating_sub(1);
         if let Entry::Occupied(mut used) = self.keys.entry(key_hash) {

@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum LaneInput {
     Records(Vec<LaneRecord>, Option<Duration>),
-    /// All of the shard came.
+    /// The end of the shard.
     End,
 }
 
@@ -41,14 +41,14 @@ pub(super) struct Processed {
     pub(super) records: Vec<(u64, usize)>,
 }
 
-/// A lane's records in the order of the shard. The window of the lanes bounds it.
+/// A lane's queue, in the order of the shard. It is bounded by the window of the lanes.
 struct LaneQueue {
     inputs: mpsc::UnboundedReceiver<LaneInput>,
     limits: BatchLimits,
     records: VecDeque<LaneRecord>,
     bytes: usize,
     behind_latest: Option<Duration>,
-    /// The time at which a batch is complete however small it is.
+    /// The time at which a batch is complete whatever its size.
     complete_at: Option<Instant>,
     /// The end of the inputs, once it came.
     end: Option<QueueEnd>,
@@ -109,7 +109,7 @@ impl LaneQueue {
             batch.push(record);
         }
         self.bytes -= bytes;
-        // What stays behind came after this time began to run: it is not waited for any longer.
+        // The remaining records have waited too: they form the next batch without a new wait.
         if self.records.is_empty() {
             self.complete_at = None;
         }
@@ -223,7 +223,7 @@ where
             behind_latest: self.queue.behind_latest,
         };
         self.lane.process(Work::with_steps(raw, steps)).await?;
-        // A driver that is gone does not wait for it.
+        // A driver that is gone needs no message.
         let _ = self.processed.send(processed);
         Ok(())
     }

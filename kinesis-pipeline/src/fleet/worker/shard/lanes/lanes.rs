@@ -39,7 +39,7 @@ pub(in crate::fleet::worker::shard) struct Lanes {
     tasks: JoinSet<Halt>,
 }
 
-/// An event that a driver with nothing to hand on waits for.
+/// An event that the driver waits for when it cannot dispatch.
 enum Event {
     Halted(Halt),
     Processed(Processed),
@@ -79,7 +79,7 @@ impl Lanes {
         lanes
     }
 
-    /// Hands a batch to the lanes, as soon as they have room for it.
+    /// Dispatches a batch to the lanes, as they have room.
     pub(in crate::fleet::worker::shard) async fn dispatch(
         &mut self,
         batch: RawBatch,
@@ -96,7 +96,7 @@ impl Lanes {
                 if let Some(step) = self.begin(&read) {
                     break step;
                 }
-                // The steps that are waited for may be those of records that are not handed on yet.
+                // The lanes may be waiting for records that are not dispatched yet.
                 self.hand_on(&mut outgoing, behind_latest);
                 self.wait().await?;
             };
@@ -114,7 +114,7 @@ impl Lanes {
         Ok(())
     }
 
-    /// Begins the record's step of the watermark, if not too many wait.
+    /// Begins the record's step of the watermark, unless too many are unfinished.
     fn begin(&self, read: &UserRecord) -> Option<Ordinal> {
         let checkpoint = checkpoint_after(&read.position);
         self.shard.progress.begin(checkpoint, UNFINISHED_MAX)
@@ -141,7 +141,7 @@ impl Lanes {
             () = self.shard.leaves() => Event::Halted(Halt::Leave),
             Some(ended) = self.tasks.join_next() => Event::Halted(halt_of(ended)),
             Some(processed) = self.processed.recv() => Event::Processed(processed),
-            // Acks are not told.
+            // Acks send no event, so they are polled for.
             () = tokio::time::sleep(UNACKED_LOOK) => Event::Looked,
         };
         match event {
@@ -174,7 +174,7 @@ impl Lanes {
         }
     }
 
-    /// Waits until all that was handed on is processed.
+    /// Waits until all dispatched records are processed.
     pub(in crate::fleet::worker::shard) async fn drain(&mut self) -> Result<(), Halt> {
         self.take_processed();
         while !self.window.is_empty() {
@@ -183,7 +183,7 @@ impl Lanes {
         Ok(())
     }
 
-    /// Tells all processors that all of the shard came, and waits until they are done with it.
+    /// Tells all processors that the shard has ended, and waits until they have finished.
     pub(in crate::fleet::worker::shard) async fn shard_ended(&mut self) -> Result<(), Halt> {
         for queue in self.queues.drain(..) {
             let _ = queue.send(LaneInput::End);
@@ -197,8 +197,8 @@ impl Lanes {
         Ok(())
     }
 
-    /// Lets the lanes finish what they have begun and what stands before it, or after a failure only their batches.
-    /// Returns the failure of a lane meanwhile.
+    /// Lets the lanes finish the records that they have begun and those before them; after a failure, only their current
+    /// batches. Returns the failure of a lane meanwhile.
     pub(in crate::fleet::worker::shard) async fn shut_down(
         &mut self,
         is_asked: bool,

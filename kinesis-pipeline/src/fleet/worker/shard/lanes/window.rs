@@ -2,8 +2,8 @@ use crate::fleet::worker::settings::BatchLimits;
 
 /// The records between a shard's reader and its processors.
 ///
-/// A batch is taken in while there is room, so there is at most one batch more than the limits say: a batch of
-/// records for each lane, and the bytes of one batch.
+/// The limits are a batch of records for each lane, and the bytes of one batch. A batch is taken while there is room, so
+/// they are exceeded by at most one batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     records: usize,

@@ -1,45 +1,45 @@
-//! One call of the store.
+//! One call of the checkpoint store on its table: load, save or remove.
 
 use futures_util::{StreamExt, stream};
 
 use super::{
     DynamoDbCheckpoints, LeaseError,
     expression::Expression,
+    extension::{CheckpointTimes, Extension},
     identity::Identity,
-    known::{Known, Seen},
     lease::{Lease, LeaseChange, LeaseCheckpoint, LeaseWrite},
-    mark::{Mark, Notes},
+    lease_cache::{LeaseCache, SeenLease},
     place,
     row::LeaseRow,
     table::LeaseTable,
-    write::{Outcome, Verdict, judge},
+    write::{Outcome, Refusal, judge},
 };
 use crate::{Checkpoint, CheckpointError};
 
-/// How many rows are written at the same time.
+/// The number of rows that are written at the same time.
 const WRITES_MAX: usize = 8;
-/// How often one row is written before we give up: each repetition finds an earlier write of our own.
+/// The largest number of writes of one row. Each repetition follows an earlier write of this store whose answer was lost.
 const TRIES_MAX: u32 = 4;
 
-/// One call of the store: whose checkpoints, in which table.
-pub(super) struct Session<'a> {
+/// One call: the store, its table, and the application and stream of the checkpoints.
+pub(super) struct TableCall<'a> {
     pub(super) store: &'a DynamoDbCheckpoints,
     pub(super) table: LeaseTable<'a>,
     pub(super) identity: Identity,
 }
 
-/// What is to become of a row.
-pub(super) struct Change {
+/// An update of one row.
+pub(super) struct LeaseUpdate {
     pub(super) lease_key: String,
     pub(super) kind: Kind,
 }
 
 pub(super) enum Kind {
-    Save(LeaseCheckpoint, Notes),
+    Save(LeaseCheckpoint, CheckpointTimes),
     Remove,
 }
 
-impl Session<'_> {
+impl TableCall<'_> {
     pub(super) async fn load(&self) -> Result<Vec<Checkpoint>, LeaseError> {
         let Some(rows) = self.read().await? else {
             return if self.store.settings.creates_table {
@@ -54,61 +54,61 @@ impl Session<'_> {
         }
         let is_mine = |row: &&LeaseRow| row.identity().is_none_or(|name| *name == self.identity);
         let checkpoint = |row: &LeaseRow| {
-            let notes = row.mark.as_ref().map(|mark| &mark.notes);
-            place::decode(row.lease.shard_id.as_str(), &row.lease.checkpoint, notes)
+            let times = row.extension.as_ref().map(|extension| &extension.times);
+            place::decode(row.lease.shard_id.as_str(), &row.lease.checkpoint, times)
         };
         Ok(rows.iter().filter(is_mine).filter_map(checkpoint).collect())
     }
 
-    pub(super) async fn save(&self, changes: &[Change]) -> Result<(), LeaseError> {
+    pub(super) async fn save(&self, changes: &[LeaseUpdate]) -> Result<(), LeaseError> {
         if changes.is_empty() {
             return Ok(());
         }
         self.read_once().await?;
         if let Some(Identity { app, stream }) =
-            self.known().stranger(self.table.name, &self.identity)
+            self.cache().stranger(self.table.name, &self.identity)
         {
             return Err(LeaseError::OtherStream { app, stream });
         }
-        if !self.known().is_active(self.table.name) {
+        if !self.cache().is_active(self.table.name) {
             let may_create = self.store.settings.creates_table;
             self.table.ensure(may_create, &self.store.clock).await?;
-            self.known().set_active(self.table.name, true);
+            self.cache().set_active(self.table.name, true);
         }
         self.apply_all(changes).await
     }
 
-    pub(super) async fn remove(&self, changes: &[Change]) -> Result<(), LeaseError> {
+    pub(super) async fn remove(&self, changes: &[LeaseUpdate]) -> Result<(), LeaseError> {
         self.read_once().await?;
-        match self.known().stranger(self.table.name, &self.identity) {
+        match self.cache().stranger(self.table.name, &self.identity) {
             Some(_) => Ok(()),
             None => self.apply_all(changes).await,
         }
     }
 
-    /// Reads the table, which tells what its rows must be like to be written.
+    /// Reads the table into the cache, by which later writes are conditional.
     async fn read(&self) -> Result<Option<Vec<LeaseRow>>, LeaseError> {
-        // The owners' time counts from before the read.
+        // The time of silence of the owners counts from before the read.
         let now = self.store.clock.instant();
         let rows = self.table.scan().await?;
         check_keys(rows.as_deref().unwrap_or_default())?;
-        self.known()
+        self.cache()
             .on_loaded(self.table.name, rows.as_deref(), now);
         Ok(rows)
     }
 
     async fn read_once(&self) -> Result<(), LeaseError> {
-        if !self.known().is_loaded(self.table.name) {
+        if !self.cache().is_loaded(self.table.name) {
             self.read().await?;
         }
         Ok(())
     }
 
-    /// Makes all changes that can be made; then the first error.
-    async fn apply_all(&self, changes: &[Change]) -> Result<(), LeaseError> {
+    /// Makes all updates that can be made, then returns the first error.
+    async fn apply_all(&self, changes: &[LeaseUpdate]) -> Result<(), LeaseError> {
         let keys = changes.iter().map(|change| &*change.lease_key);
         let expiry = self.store.settings.owner_expiry;
-        let owners_gone_at = self.known().owners_gone_at(self.table.name, keys, expiry);
+        let owners_gone_at = self.cache().owners_gone_at(self.table.name, keys, expiry);
         if let Some(time) = owners_gone_at {
             tokio::time::sleep_until(time).await;
         }
@@ -118,22 +118,22 @@ impl Session<'_> {
             .collect()
             .await;
         let mut errors: Vec<_> = results.into_iter().filter_map(Result::err).collect();
-        // What no later try can mend is what the caller must hear of.
+        // An error that no later try can mend comes first.
         errors.sort_by_key(LeaseError::is_retryable);
         errors.into_iter().next().map_or(Ok(()), Err)
     }
 
-    async fn apply(&self, change: &Change) -> Result<(), LeaseError> {
-        let seen = self.known().row(self.table.name, &change.lease_key);
+    async fn apply(&self, change: &LeaseUpdate) -> Result<(), LeaseError> {
+        let seen = self.cache().row(self.table.name, &change.lease_key);
         let mut counter = seen.map(|seen| seen.counter);
         for _ in 0..TRIES_MAX {
             let wanted = self.wanted(change, counter);
             match self.attempt(change, wanted.as_ref(), counter).await? {
-                Verdict::Done => {
+                Refusal::Done => {
                     self.note(change, wanted.as_ref());
                     return Ok(());
                 }
-                Verdict::Again(found) => counter = found,
+                Refusal::Again(found) => counter = found,
             }
         }
         let shard = change.lease_key.as_str().into();
@@ -142,12 +142,12 @@ impl Session<'_> {
 
     async fn attempt(
         &self,
-        change: &Change,
+        change: &LeaseUpdate,
         wanted: Option<&LeaseRow>,
         counter: Option<u64>,
-    ) -> Result<Verdict, LeaseError> {
+    ) -> Result<Refusal, LeaseError> {
         let found = match self.write(change, wanted, counter).await? {
-            Outcome::Done(_) => return Ok(Verdict::Done),
+            Outcome::Done(_) => return Ok(Refusal::Done),
             Outcome::Refused(None) => None,
             Outcome::Refused(Some(item)) => LeaseRow::decode(&item)?,
         };
@@ -156,7 +156,7 @@ impl Session<'_> {
 
     async fn write(
         &self,
-        change: &Change,
+        change: &LeaseUpdate,
         wanted: Option<&LeaseRow>,
         counter: Option<u64>,
     ) -> Result<Outcome, LeaseError> {
@@ -168,8 +168,8 @@ impl Session<'_> {
                 let to = row.lease.checkpoint.clone();
                 let write = LeaseWrite::checkpoint(seen(key, counter), to);
                 let change = Expression::of(&write);
-                let change = match &row.mark {
-                    Some(mark) => change.by_reader(mark),
+                let change = match &row.extension {
+                    Some(extension) => change.by_reader(extension),
                     None => change,
                 };
                 self.table.update_row(key, change).await
@@ -181,40 +181,40 @@ impl Session<'_> {
         };
         if result.as_ref().is_err_and(LeaseError::says_not_found) {
             // The next save creates it again, if it may.
-            self.known().set_active(self.table.name, false);
+            self.cache().set_active(self.table.name, false);
         }
         result
     }
 
-    /// The row after the change, which finds it with this counter or absent.
-    fn wanted(&self, change: &Change, counter: Option<u64>) -> Option<LeaseRow> {
-        let Kind::Save(place, notes) = &change.kind else {
+    /// Returns the row after an update of one with this counter, or of an absent one.
+    fn wanted(&self, change: &LeaseUpdate, counter: Option<u64>) -> Option<LeaseRow> {
+        let Kind::Save(place, times) = &change.kind else {
             return None;
         };
         let counter = counter.map_or(0, |counter| counter.saturating_add(1));
         let mut lease = Lease::new(change.lease_key.as_str().into(), place.clone());
         lease.counter = counter;
-        let mark = Mark {
+        let extension = Extension {
             identity: self.identity.clone(),
             writer: self.store.writer.to_string(),
             counter,
-            notes: notes.clone(),
+            times: times.clone(),
         };
         Some(LeaseRow {
             lease,
-            mark: Some(mark),
+            extension: Some(extension),
         })
     }
 
-    fn note(&self, change: &Change, row: Option<&LeaseRow>) {
+    fn note(&self, change: &LeaseUpdate, row: Option<&LeaseRow>) {
         let now = self.store.clock.instant();
-        let seen = row.map(|row| Seen::of(row, now));
-        self.known()
+        let seen = row.map(|row| SeenLease::of(row, now));
+        self.cache()
             .on_written(self.table.name, &change.lease_key, seen);
     }
 
-    fn known(&self) -> &Known {
-        &self.store.known
+    fn cache(&self) -> &LeaseCache {
+        &self.store.cache
     }
 
     pub(super) fn failed(&self, error: LeaseError) -> CheckpointError {
@@ -229,7 +229,7 @@ impl Session<'_> {
     }
 }
 
-/// A lease as far as a reader expects it: its counter.
+/// Returns the lease that a reader expects, of which only the counter matters.
 fn seen(lease_key: &str, counter: u64) -> Lease {
     // The place is not part of any condition.
     let mut lease = Lease::new(lease_key.into(), LeaseCheckpoint::TrimHorizon);

@@ -8,31 +8,31 @@ use tokio::time::Instant;
 
 use super::{identity::Identity, row::LeaseRow};
 
-/// What was seen of each table, by its name.
+/// A cache of the rows of each table, by the table's name, as they were last read or written.
 ///
-/// A row is written only on the condition that it is as it was seen, so a row that somebody else has written is
+/// A row is written on the condition that it is as cached. So a write to a row that another program has written is
 /// refused until the table is read again.
 #[derive(Debug, Default)]
-pub(super) struct Known(Mutex<HashMap<String, KnownTable>>);
+pub(super) struct LeaseCache(Mutex<HashMap<String, CachedTable>>);
 
 #[derive(Debug, Default)]
-struct KnownTable {
-    /// Whether it can be written to.
+struct CachedTable {
+    /// Whether the table can be written to.
     is_active: bool,
-    /// By lease key; `None` before the table was first read.
-    rows: Option<HashMap<String, Seen>>,
+    /// The rows by lease key; `None` before the table was first read.
+    rows: Option<HashMap<String, SeenLease>>,
 }
 
-/// A row as it was last seen.
+/// A row as it was last read or written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct SeenLease {
     pub(super) counter: u64,
     at: Instant,
     has_owner: bool,
     identity: Option<Identity>,
 }
 
-impl Seen {
+impl SeenLease {
     pub(super) fn of(row: &LeaseRow, at: Instant) -> Self {
         Self {
             counter: row.lease.counter,
@@ -43,15 +43,15 @@ impl Seen {
     }
 }
 
-impl Known {
-    /// The table was read; `None` when there is none.
+impl LeaseCache {
+    /// Takes the rows of a table that was read; `None` if there is no table.
     pub(super) fn on_loaded(&self, table: &str, rows: Option<&[LeaseRow]>, at: Instant) {
-        let seen = |row: &LeaseRow| (row.lease.shard_id.to_string(), Seen::of(row, at));
-        let known = KnownTable {
+        let seen = |row: &LeaseRow| (row.lease.shard_id.to_string(), SeenLease::of(row, at));
+        let cached = CachedTable {
             is_active: rows.is_some(),
             rows: Some(rows.unwrap_or_default().iter().map(seen).collect()),
         };
-        self.lock().insert(table.to_owned(), known);
+        self.lock().insert(table.to_owned(), cached);
     }
 
     pub(super) fn is_loaded(&self, table: &str) -> bool {
@@ -67,7 +67,7 @@ impl Known {
         self.lock().entry(table.to_owned()).or_default().is_active = is_active;
     }
 
-    pub(super) fn row(&self, table: &str, lease_key: &str) -> Option<Seen> {
+    pub(super) fn row(&self, table: &str, lease_key: &str) -> Option<SeenLease> {
         self.lock()
             .get(table)?
             .rows
@@ -76,8 +76,8 @@ impl Known {
             .cloned()
     }
 
-    /// A row was written, or is gone.
-    pub(super) fn on_written(&self, table: &str, lease_key: &str, row: Option<Seen>) {
+    /// Takes a row that was written; `None` if it was removed.
+    pub(super) fn on_written(&self, table: &str, lease_key: &str, row: Option<SeenLease>) {
         let mut tables = self.lock();
         let rows = &mut tables.entry(table.to_owned()).or_default().rows;
         let rows = rows.get_or_insert_default();
@@ -87,7 +87,7 @@ impl Known {
         };
     }
 
-    /// Whose the table is, if it is not `identity`'s.
+    /// Returns the owner of the table, if it is not `identity`.
     pub(super) fn stranger(&self, table: &str, identity: &Identity) -> Option<Identity> {
         let tables = self.lock();
         let rows = tables.get(table)?.rows.as_ref()?;
@@ -95,8 +95,8 @@ impl Known {
         identity.stranger_among(names).cloned()
     }
 
-    /// From when on the owners of these rows count as gone, unless they have written by then: what they hold was
-    /// first seen `expiry` before.
+    /// Returns the time from which the owners of these rows count as gone, unless they write before: `expiry` after the rows
+    /// were first seen.
     pub(super) fn owners_gone_at<'a>(
         &self,
         table: &str,
@@ -112,7 +112,7 @@ impl Known {
             .max()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, KnownTable>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, CachedTable>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -125,21 +125,24 @@ mod tests {
     fn row(lease_key: &str, owner: Option<&str>) -> LeaseRow {
         let mut lease = Lease::new(lease_key.into(), LeaseCheckpoint::TrimHorizon);
         lease.owner = owner.map(Into::into);
-        LeaseRow { lease, mark: None }
+        LeaseRow {
+            lease,
+            extension: None,
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_owners_of_the_rows_that_are_written_are_waited_for() {
-        let (known, expiry) = (Known::default(), Duration::from_secs(10));
+        let (cache, expiry) = (LeaseCache::default(), Duration::from_secs(10));
         let now = crate::Clock::system().instant();
-        known.on_loaded("t", Some(&[row("a", None), row("b", Some("w"))]), now);
+        cache.on_loaded("t", Some(&[row("a", None), row("b", Some("w"))]), now);
         let gone_at = |keys: &[&'static str]| {
             let keys = keys.iter().copied();
-            known.owners_gone_at("t", keys, expiry)
+            cache.owners_gone_at("t", keys, expiry)
         };
         assert_eq!(gone_at(&["a", "c"]), None);
         assert_eq!(gone_at(&["a", "b"]), Some(now + expiry));
-        known.on_written("t", "b", Some(Seen::of(&row("b", None), now)));
+        cache.on_written("t", "b", Some(SeenLease::of(&row("b", None), now)));
         assert_eq!(gone_at(&["a", "b"]), None);
     }
 }

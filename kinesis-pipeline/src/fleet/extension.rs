@@ -1,4 +1,4 @@
-//! What KCL has no attribute for, in one attribute of ours beside KCL's.
+//! The extension of a row: one attribute of this library, for facts that KCL has no attribute for.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::{
 };
 
 /// The name of the attribute.
-pub(super) const MARK: &str = "kinesisPipeline";
+pub(super) const EXTENSION: &str = "kinesisPipeline";
 pub(super) const APP: &str = "app";
 pub(super) const STREAM: &str = "stream";
 const WRITER: &str = "writer";
@@ -22,22 +22,22 @@ const ARRIVED_AT: &str = "arrivedAtMillis";
 const CURRENT_AT: &str = "currentAtMillis";
 const STREAM_CREATED_AT: &str = "streamCreatedAtMillis";
 
-/// What one of our writes leaves behind in a row. KCL's own updates do not touch it, so it tells which write it
-/// belongs to.
+/// The extension of a row, written with each write of a reader. KCL's own updates leave it alone, so it names the write
+/// that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct Extension {
     pub(super) identity: Identity,
-    /// Who wrote, and the row's counter after it. Counters only grow, so as long as both are there, nobody has
-    /// written since.
+    /// The writer, and the row's counter after the write. Counters only grow, so as long as the row's counter is this one, no
+    /// other write came after.
     pub(super) writer: String,
     pub(super) counter: u64,
-    pub(super) notes: Notes,
+    pub(super) times: CheckpointTimes,
 }
 
-/// What is noted about a checkpoint.
+/// The times of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Notes {
-    /// The checkpoint that the times belong to, as it stands in KCL's attributes: those may have moved on.
+pub(super) struct CheckpointTimes {
+    /// The checkpoint that the times belong to, as in KCL's attributes, which KCL may have moved on since.
     pub(super) checkpoint: String,
     pub(super) sub_sequence_number: u64,
     /// The time that reading began at, for a checkpoint `AT_TIMESTAMP`.
@@ -45,20 +45,20 @@ pub(super) struct Notes {
     pub(super) arrived_at_millis: Option<u64>,
     /// The time before which everything that arrived is finished.
     pub(super) current_at_millis: Option<u64>,
-    /// When the stream was created.
+    /// The creation time of the stream.
     pub(super) stream_created_at_millis: Option<u64>,
 }
 
-impl Mark {
+impl Extension {
     pub(super) fn encode(&self) -> AttributeValue {
-        let Notes {
+        let CheckpointTimes {
             checkpoint,
             sub_sequence_number,
             begun_at_millis,
             arrived_at_millis,
             current_at_millis,
             stream_created_at_millis,
-        } = &self.notes;
+        } = &self.times;
         let mut members = HashMap::from([
             (APP, text(&self.identity.app)),
             (STREAM, text(&self.identity.stream)),
@@ -84,7 +84,7 @@ impl Mark {
         )
     }
 
-    /// `None` for an attribute that we did not write.
+    /// Reads an extension; `None` for an attribute that this library did not write.
     pub(super) fn decode(value: &AttributeValue) -> Option<Self> {
         let members = value.as_m().ok()?;
         Some(Self {
@@ -94,7 +94,7 @@ impl Mark {
             },
             writer: owned(members, WRITER)?,
             counter: count(members, COUNTER)?,
-            notes: Notes {
+            times: CheckpointTimes {
                 checkpoint: owned(members, CHECKPOINT)?,
                 sub_sequence_number: count(members, SUB_SEQUENCE_NUMBER)?,
                 begun_at_millis: count(members, BEGUN_AT),
@@ -106,7 +106,7 @@ impl Mark {
     }
 }
 
-/// The time that reading began at, in the attribute of a mark.
+/// Returns the time that reading began at, in the attribute of an extension.
 pub(super) fn begun_at_millis(value: &AttributeValue) -> Option<u64> {
     count(value.as_m().ok()?, BEGUN_AT)
 }
@@ -118,15 +118,15 @@ pub(super) mod tests {
     use super::*;
 
     prop_compose! {
-        pub(in crate::fleet) fn notes()(
+        pub(in crate::fleet) fn times()(
             checkpoint in "[0-9A-Z_]{1,60}",
             sub_sequence_number: u64,
             begun_at_millis: Option<u64>,
             arrived_at_millis: Option<u64>,
             current_at_millis: Option<u64>,
             stream_created_at_millis: Option<u64>,
-        ) -> Notes {
-            Notes {
+        ) -> CheckpointTimes {
+            CheckpointTimes {
                 checkpoint,
                 sub_sequence_number,
                 begun_at_millis,
@@ -138,23 +138,23 @@ pub(super) mod tests {
     }
 
     prop_compose! {
-        pub(in crate::fleet) fn marks()(
-            app: String, stream: String, writer: String, counter: u64, notes in notes(),
-        ) -> Mark {
-            Mark { identity: Identity { app, stream }, writer, counter, notes }
+        pub(in crate::fleet) fn extensions()(
+            app: String, stream: String, writer: String, counter: u64, times in times(),
+        ) -> Extension {
+            Extension { identity: Identity { app, stream }, writer, counter, times }
         }
     }
 
     proptest! {
         #[test]
-        fn a_mark_comes_back_as_it_was_written(mark in marks()) {
-            prop_assert_eq!(Mark::decode(&mark.encode()), Some(mark));
+        fn an_extension_comes_back_as_it_was_written(extension in extensions()) {
+            prop_assert_eq!(Extension::decode(&extension.encode()), Some(extension));
         }
     }
 
     #[test]
     fn an_attribute_of_somebody_else_is_no_mark() {
-        assert_eq!(Mark::decode(&text("something")), None);
-        assert_eq!(Mark::decode(&AttributeValue::M(HashMap::new())), None);
+        assert_eq!(Extension::decode(&text("something")), None);
+        assert_eq!(Extension::decode(&AttributeValue::M(HashMap::new())), None);
     }
 }
