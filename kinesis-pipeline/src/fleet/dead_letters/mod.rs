@@ -10,6 +10,7 @@ mod letter;
 mod places;
 mod redrive;
 mod redrive_error;
+mod source;
 #[cfg(feature = "local")]
 #[cfg(test)]
 mod tests;
