@@ -103,6 +103,18 @@ impl DynamoDbLeases {
         self
     }
 
+    /// Checks that the application's table is there and is a lease table. Nothing is written, and nothing created.
+    ///
+    /// It needs the right `dynamodb:DescribeTable`, and waits up to 25 s for a table that is being created. Dropping the
+    /// future changes nothing.
+    ///
+    /// # Errors
+    /// [`LeaseError::InvalidTableName`], [`LeaseError::MissingTable`], [`LeaseError::NotALeaseTable`],
+    /// [`LeaseError::NotActive`], or [`LeaseError::Service`].
+    pub async fn check(&self, app: &str) -> Result<(), LeaseError> {
+        self.table(app).ensure(false, &Clock::system()).await
+    }
+
     pub(super) fn table<'a>(&'a self, app: &'a str) -> LeaseTable<'a> {
         LeaseTable {
             client: &self.client,
