@@ -178,9 +178,10 @@ pub use fleet::{
     DeadLetterFuture, DeadLetters, ErrorPolicy, FencingToken, FileDeadLetters, FileLeases,
     FleetLead, InvalidWorkerOption, Lease, LeaseChange, LeaseCheckpoint, LeaseFuture, LeaseStore,
     LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases, PendingCheckpoint, Processor,
-    ProcessorError, PropertiesError, Redrive, RedriveError, RedriveReport, ShardHealth, ShardStart,
-    StreamDeadLetters, Worker, WorkerBuilder, WorkerError, WorkerEvent, WorkerEvents, WorkerHandle,
-    WorkerHealth, WorkerId, WorkerPhase, WorkerProperties, WorkerReport, dead_letters_to,
+    ProcessorError, PropertiesError, Redrive, RedriveError, RedriveHandle, RedriveReport,
+    ShardHealth, ShardStart, StreamDeadLetters, Worker, WorkerBuilder, WorkerError, WorkerEvent,
+    WorkerEvents, WorkerHandle, WorkerHealth, WorkerId, WorkerPhase, WorkerProperties,
+    WorkerReport, dead_letters_to,
 };
 #[cfg(feature = "dynamodb")]
 pub use fleet::{DynamoDbCheckpoints, DynamoDbLeases, LeaseError};

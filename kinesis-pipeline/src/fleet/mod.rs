@@ -50,7 +50,7 @@ mod write;
 pub use checkpoints::DynamoDbCheckpoints;
 pub use dead_letters::{
     BoxError, DeadLetter, DeadLetterFuture, DeadLetters, FileDeadLetters, Redrive, RedriveError,
-    RedriveReport, StreamDeadLetters, dead_letters_to,
+    RedriveHandle, RedriveReport, StreamDeadLetters, dead_letters_to,
 };
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoDbLeases;

@@ -7,6 +7,8 @@ use std::{
     sync::Arc,
 };
 
+use tokio::sync::watch;
+
 use super::{
     DeadLetter, DeadLetters, RedriveError,
     source::{Letters, Lines, Numbered, Source, StreamLetters},
@@ -25,7 +27,8 @@ const REDRIVES_MAX: u32 = 3;
 /// can never be processed does not go round for ever, whichever machine the letters are on.
 ///
 /// The letters of one key are put in their order. Letters stay where they are: remove the file when the redrive has
-/// ended. An interrupted redrive goes on with [`skip`](Self::skip); what was on its way may be stored twice.
+/// ended. A redrive that failed or that its [`handle`](Self::handle) stopped goes on with [`skip`](Self::skip). A
+/// redrive whose future is dropped does too, but what was on its way then may be stored twice.
 ///
 #[cfg_attr(feature = "local", doc = "```")]
 #[cfg_attr(not(feature = "local"), doc = "```ignore")]
@@ -52,6 +55,41 @@ pub struct Redrive {
     skip: u64,
     is_of_any_stream: bool,
     spent: Option<Arc<dyn DeadLetters>>,
+    handle: RedriveHandle,
+}
+
+/// A handle of a redrive for other tasks: stops it and shows how far it is. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RedriveHandle {
+    stop: watch::Sender<bool>,
+    report: watch::Sender<RedriveReport>,
+}
+
+impl RedriveHandle {
+    fn new() -> Self {
+        Self {
+            stop: watch::Sender::new(false),
+            report: watch::Sender::default(),
+        }
+    }
+
+    /// Lets the redrive store the letters that it puts at the moment, up to 500, and end. It returns its report.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Returns how far the redrive is: the letters whose records are stored or passed over.
+    #[must_use]
+    pub fn report(&self) -> RedriveReport {
+        *self.report.borrow()
+    }
+
+    /// Returns once the redrive is to stop. Cancel safe.
+    async fn stopped(&self) {
+        let mut stop = self.stop.subscribe();
+        // This handle is a sender: it does not end before it is told to.
+        let _ = stop.wait_for(|is_stopped| *is_stopped).await;
+    }
 }
 
 /// Account of a redrive.
@@ -64,6 +102,11 @@ pub struct RedriveReport {
     pub spent: u64,
     /// Letters of other streams, which were passed over.
     pub of_other_streams: u64,
+    /// The number of the last letter that was taken, with those that were skipped: a later redrive
+    /// [skips](Redrive::skip) so many.
+    pub letters: u64,
+    /// Whether the redrive was [stopped](RedriveHandle::stop) before the end of its letters.
+    pub is_stopped: bool,
 }
 
 impl Redrive {
@@ -75,7 +118,14 @@ impl Redrive {
             skip: 0,
             is_of_any_stream: false,
             spent: None,
+            handle: RedriveHandle::new(),
         }
+    }
+
+    /// A handle that stops the redrive and shows how far it is.
+    #[must_use]
+    pub fn handle(&self) -> RedriveHandle {
+        self.handle.clone()
     }
 
     /// Sets how often one record is put back. 3 by default.
@@ -166,11 +216,19 @@ impl Redrive {
         let producer = producer.map_err(|source| RedriveError::Producer { source })?;
         let mut report = RedriveReport::default();
         loop {
-            let batch = source.next_batch().await;
+            let batch = tokio::select! {
+                biased;
+                () = self.handle.stopped() => {
+                    report.is_stopped = true;
+                    return Ok(report);
+                }
+                batch = source.next_batch() => batch,
+            };
             // Letters before an error are put back.
             let (letters, error) = batch;
             let is_end = letters.is_empty();
             self.put_batch(&producer, letters, &mut report).await?;
+            self.handle.report.send_replace(report);
             match error {
                 Some(error) => return Err(error),
                 None if is_end => return Ok(report),
@@ -210,6 +268,7 @@ impl Redrive {
             })?;
         }
         report.put += put_all(producer, to_put, places).await?;
+        report.letters = report.letters.max(last);
         Ok(())
     }
 
