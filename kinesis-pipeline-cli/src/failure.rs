@@ -1,9 +1,11 @@
 use std::{error::Error, io, process::ExitCode};
 
-use crate::{interrupt::Signal, output, progress_bar};
+use crate::{hints::Trouble, interrupt::Signal, output, progress_bar};
 
 /// As for options that cannot be parsed.
 const WRONG_USAGE: u8 = 2;
+/// For `lag --max`.
+const ALERT: u8 = 3;
 
 /// Why a command did not do all that it was told.
 #[derive(Debug)]
@@ -12,8 +14,10 @@ pub(crate) enum Failure {
     Error(Box<dyn Error>),
     /// The command line asks for what cannot be.
     Usage(String),
-    /// Standard error has it already.
-    Reported,
+    /// Standard error has it already; its kind, if there is a hint about it.
+    Reported(Option<Trouble>),
+    /// All was done, and what was found is what the user wants to be alerted of.
+    Alert(String),
     /// A signal ended the command before it was done; standard error says where.
     Stopped(Signal),
 }
@@ -44,7 +48,11 @@ pub(crate) fn exit(done: Result<(), Failure>) -> ExitCode {
             report(&told);
             ExitCode::from(WRONG_USAGE)
         }
-        Err(Failure::Reported) => ExitCode::FAILURE,
+        Err(Failure::Alert(told)) => {
+            report(&told);
+            ExitCode::from(ALERT)
+        }
+        Err(Failure::Reported(_)) => ExitCode::FAILURE,
         Err(Failure::Stopped(signal)) => ExitCode::from(signal.status()),
     }
 }

@@ -1,7 +1,8 @@
 //! The program `kinesis-pipeline`: an embedded Kinesis, put and get, and what manages streams.
 //!
 //! Data goes to standard output, everything else to standard error. It exits with 0 when it has done what it
-//! was told, with 1 when it failed, with 2 when it was told wrongly, with 130 or 143 when a signal ended it before.
+//! was told, with 1 when it failed, with 2 when it was told wrongly, with 3 when `lag --max` found a fleet too late, with
+//! 130 or 143 when a signal ended it before.
 
 mod calls;
 mod cli;
@@ -10,7 +11,9 @@ mod connect;
 mod data;
 mod failure;
 mod filters;
+mod hints;
 mod interrupt;
+mod lease_table;
 mod logging;
 mod output;
 mod pipe;
@@ -35,8 +38,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failure::exit(Err(error.into())),
     };
-    let done = runtime.block_on(commands::run(cli));
+    let (done, hint) = runtime.block_on(commands::run(cli));
     let status = failure::exit(done);
+    if let Some(hint) = hint {
+        progress_bar::tell(&format!("hint: {}", output::visible(&hint)));
+    }
     // A read of standard input that waits for a line cannot be cancelled, and what has not been sent by now is
     // reported: the process ends without waiting for either.
     std::mem::forget(runtime);

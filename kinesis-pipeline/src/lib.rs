@@ -63,6 +63,7 @@
 //! | [errors and dead letters](guide::errors) | [operating: what to watch](guide::operating) | [words](guide::words) |
 //! | [duplicates](guide::duplicates) | [memory: all bounds](guide::memory) | |
 //! | [testing](guide::testing) | [resharding](guide::resharding) | |
+//! | | [on Kubernetes](guide::kubernetes) | |
 //!
 //! # Where to read on
 //!
@@ -181,12 +182,14 @@ pub use fleet::{
     FleetLead, InvalidStreamIdentifier, InvalidWorkerOption, Lease, LeaseChange, LeaseCheckpoint,
     LeaseFuture, LeaseStore, LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases,
     PendingCheckpoint, Processor, ProcessorError, PropertiesError, Redrive, RedriveError,
-    RedriveReport, ShardHealth, ShardStart, StreamDeadLetters, StreamIdentifier, Worker,
-    WorkerBuilder, WorkerError, WorkerEvent, WorkerEvents, WorkerHandle, WorkerHealth, WorkerId,
-    WorkerPhase, WorkerProperties, WorkerReport, dead_letters_to,
+    RedriveHandle, RedriveReport, ShardHealth, ShardStart, StreamDeadLetters, StreamIdentifier,
+    Worker, WorkerBuilder, WorkerError, WorkerEvent, WorkerEvents, WorkerHandle, WorkerHealth,
+    WorkerId, WorkerPhase, WorkerProperties, WorkerReport, dead_letters_to,
 };
 #[cfg(feature = "dynamodb")]
 pub use fleet::{DynamoDbCheckpoints, DynamoDbLeases, LeaseError};
+#[cfg(feature = "health-server")]
+pub use fleet::{HealthServer, HealthServerBuilder, HealthServerError};
 pub use get::{
     ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointHandle, CheckpointPlace,
     CheckpointStore, FileCheckpoints, GetError, MemoryCheckpoints, Mismatch, OnTrimmed, Reader,

@@ -60,6 +60,15 @@ pub enum LeaseError {
         "there is no such table: create it with the key `leaseKey` (S), or allow it to be created"
     )]
     MissingTable,
+    /// The name cannot be that of a table. Unless a store is given a name, it is that of the application.
+    #[error(
+        "`{name}` cannot be the name of a DynamoDB table: 3 to 255 letters, digits, `_`, `-` or `.`"
+    )]
+    #[non_exhaustive]
+    InvalidTableName {
+        /// The name.
+        name: String,
+    },
     /// The table has another key than a lease table.
     #[error("the table is no lease table: its key is {key}, and not `leaseKey` (S)")]
     #[non_exhaustive]

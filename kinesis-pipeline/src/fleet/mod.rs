@@ -50,7 +50,7 @@ mod write;
 pub use checkpoints::DynamoDbCheckpoints;
 pub use dead_letters::{
     BoxError, DeadLetter, DeadLetterFuture, DeadLetters, FileDeadLetters, Redrive, RedriveError,
-    RedriveReport, StreamDeadLetters, dead_letters_to,
+    RedriveHandle, RedriveReport, StreamDeadLetters, dead_letters_to,
 };
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoDbLeases;
@@ -69,3 +69,5 @@ pub use worker::{
     InvalidWorkerOption, Processor, ProcessorError, ShardHealth, ShardStart, Worker, WorkerBuilder,
     WorkerError, WorkerEvent, WorkerEvents, WorkerHandle, WorkerHealth, WorkerPhase, WorkerReport,
 };
+#[cfg(feature = "health-server")]
+pub use worker::{HealthServer, HealthServerBuilder, HealthServerError};

@@ -32,6 +32,9 @@ const _: () = assert!(POLL_MAX.as_millis() < ACTIVE_WAIT_MAX.as_millis());
 const PAGES_MAX: u64 = 1_000;
 const PAGE_ROWS: u64 = 1_000;
 
+/// The lengths of a table's name, as DynamoDB has them.
+const NAME_CHARS: std::ops::RangeInclusive<usize> = 3..=255;
+
 /// A lease table behind a client.
 #[derive(Clone, Debug)]
 pub(super) struct LeaseTable<'a> {
@@ -55,6 +58,7 @@ impl LeaseTable<'_> {
         segment: u8,
         segments: u8,
     ) -> Result<Vec<LeaseRow>, LeaseError> {
+        check_name(self.name)?;
         let mut rows = Vec::new();
         let mut next = None;
         for _ in 0..PAGES_MAX {
@@ -84,6 +88,7 @@ impl LeaseTable<'_> {
 
     /// Returns once the table can be written to; creates it if there is none and it may be created.
     pub(super) async fn ensure(&self, may_create: bool, clock: &Clock) -> Result<(), LeaseError> {
+        check_name(self.name)?;
         let began = clock.instant();
         let mut pause = POLL_FIRST;
         loop {
@@ -152,6 +157,17 @@ impl LeaseTable<'_> {
     }
 }
 
+/// Checks the name of a table before DynamoDB does, whose error does not tell that it is the application's.
+fn check_name(name: &str) -> Result<(), LeaseError> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    let is_name = NAME_CHARS.contains(&name.len()) && name.bytes().all(is_allowed);
+    if is_name || name.starts_with("arn:") {
+        return Ok(());
+    }
+    let name = name.to_owned();
+    Err(LeaseError::InvalidTableName { name })
+}
+
 /// Checks the key of a table, so that nothing is written to one of another kind.
 fn check_key(table: &TableDescription) -> Result<(), LeaseError> {
     let types = table.attribute_definitions();
@@ -168,4 +184,25 @@ fn check_key(table: &TableDescription) -> Result<(), LeaseError> {
         return Ok(());
     }
     Err(LeaseError::NotALeaseTable { key })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_3_to_255_letters_digits_underscores_dashes_and_dots_or_is_an_arn() {
+        let longest = "x".repeat(255);
+        let arn = "arn:aws:dynamodb:eu-west-1:000000000000:table/leases";
+        for name in ["abc", "My_app-1.leases", &longest, arn] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in ["", "ab", "a b c", "äbc", "a/b", &format!("{longest}x")] {
+            let error = check_name(name).unwrap_err();
+            assert!(
+                matches!(&error, LeaseError::InvalidTableName { name: found } if found == name)
+            );
+            assert!(!error.is_retryable());
+        }
+    }
 }

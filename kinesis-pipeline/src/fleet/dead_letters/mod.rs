@@ -10,6 +10,7 @@ mod letter;
 mod places;
 mod redrive;
 mod redrive_error;
+mod source;
 #[cfg(feature = "local")]
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ pub use letter::DeadLetter;
 pub use places::{
     DeadLetterFuture, DeadLetters, FileDeadLetters, StreamDeadLetters, dead_letters_to,
 };
-pub use redrive::{Redrive, RedriveReport};
+pub use redrive::{Redrive, RedriveHandle, RedriveReport};
 pub use redrive_error::RedriveError;
 
 /// An error of a processor, or of another function of yours.

@@ -2,23 +2,22 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read as _},
+    io::{BufRead, BufReader},
     path::Path,
     sync::Arc,
 };
 
-use super::{BoxError, DeadLetter, DeadLetters, RedriveError};
+use tokio::sync::watch;
+
+use super::{
+    DeadLetter, DeadLetters, RedriveError,
+    source::{Letters, Lines, Numbered, Source, StreamLetters},
+};
 use crate::{
     EncodedRecord, KinesisStream, Order, Producer, StartAt, Until, shard::Position, wire::aggregate,
 };
 
 const REDRIVES_MAX: u32 = 3;
-/// The number of letters that are read ahead of their receipts.
-const BATCH_LETTERS_MAX: usize = 500;
-/// The bytes of records that are read ahead, without the last record.
-const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// The longest line: a record of 10 MiB in base64, and an error text of 16 MiB.
-const LINE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// A redrive: puts the records of dead letters back into their stream, under their keys, with the bytes as they were.
 ///
@@ -28,7 +27,8 @@ const LINE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// can never be processed does not go round for ever, whichever machine the letters are on.
 ///
 /// The letters of one key are put in their order. Letters stay where they are: remove the file when the redrive has
-/// ended. An interrupted redrive goes on with [`skip`](Self::skip); what was on its way may be stored twice.
+/// ended. A redrive that failed or that its [`handle`](Self::handle) stopped goes on with [`skip`](Self::skip). A
+/// redrive whose future is dropped does too, but what was on its way then may be stored twice.
 ///
 #[cfg_attr(feature = "local", doc = "```")]
 #[cfg_attr(not(feature = "local"), doc = "```ignore")]
@@ -55,6 +55,41 @@ pub struct Redrive {
     skip: u64,
     is_of_any_stream: bool,
     spent: Option<Arc<dyn DeadLetters>>,
+    handle: RedriveHandle,
+}
+
+/// A handle of a redrive for other tasks: stops it and shows how far it is. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RedriveHandle {
+    stop: watch::Sender<bool>,
+    report: watch::Sender<RedriveReport>,
+}
+
+impl RedriveHandle {
+    fn new() -> Self {
+        Self {
+            stop: watch::Sender::new(false),
+            report: watch::Sender::default(),
+        }
+    }
+
+    /// Lets the redrive store the letters that it puts at the moment, up to 500, and end. It returns its report.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Returns how far the redrive is: the letters whose records are stored or passed over.
+    #[must_use]
+    pub fn report(&self) -> RedriveReport {
+        *self.report.borrow()
+    }
+
+    /// Returns once the redrive is to stop. Cancel safe.
+    async fn stopped(&self) {
+        let mut stop = self.stop.subscribe();
+        // This handle is a sender: it does not end before it is told to.
+        let _ = stop.wait_for(|is_stopped| *is_stopped).await;
+    }
 }
 
 /// The result of a redrive.
@@ -67,10 +102,12 @@ pub struct RedriveReport {
     pub spent: u64,
     /// Letters of other streams, which were skipped.
     pub of_other_streams: u64,
+    /// The number of the last letter that was taken, with those that were skipped: a later redrive
+    /// [skips](Redrive::skip) so many.
+    pub letters: u64,
+    /// Whether the redrive was [stopped](RedriveHandle::stop) before the end of its letters.
+    pub is_stopped: bool,
 }
-
-/// A letter and its number, from 1.
-type Numbered = (u64, DeadLetter);
 
 impl Redrive {
     /// Makes a redrive into this stream.
@@ -81,7 +118,14 @@ impl Redrive {
             skip: 0,
             is_of_any_stream: false,
             spent: None,
+            handle: RedriveHandle::new(),
         }
+    }
+
+    /// A handle that stops the redrive and shows how far it is.
+    #[must_use]
+    pub fn handle(&self) -> RedriveHandle {
+        self.handle.clone()
     }
 
     /// Sets how often one record is put back. 3 by default.
@@ -151,7 +195,7 @@ impl Redrive {
             number: 1,
             source: Box::new(source),
         })?;
-        self.run(StreamLetters { records, number: 0 }).await
+        self.run(StreamLetters::new(records)).await
     }
 
     /// Puts these letters back.
@@ -172,11 +216,19 @@ impl Redrive {
         let producer = producer.map_err(|source| RedriveError::Producer { source })?;
         let mut report = RedriveReport::default();
         loop {
-            let batch = source.next_batch().await;
+            let batch = tokio::select! {
+                biased;
+                () = self.handle.stopped() => {
+                    report.is_stopped = true;
+                    return Ok(report);
+                }
+                batch = source.next_batch() => batch,
+            };
             // Letters before an error are put back.
             let (letters, error) = batch;
             let is_end = letters.is_empty();
             self.put_batch(&producer, letters, &mut report).await?;
+            self.handle.report.send_replace(report);
             match error {
                 Some(error) => return Err(error),
                 None if is_end => return Ok(report),
@@ -216,6 +268,7 @@ impl Redrive {
             })?;
         }
         report.put += put_all(producer, to_put, places).await?;
+        report.letters = report.letters.max(last);
         Ok(())
     }
 
@@ -272,159 +325,4 @@ fn record_of(letter: &DeadLetter) -> EncodedRecord {
         data: writer.finish(),
         ..user_record
     }
-}
-
-/// A source of letters. A batch is empty at the end. Letters that come with an error are before it.
-trait Source: Send {
-    fn next_batch(&mut self) -> impl Future<Output = (Vec<Numbered>, Option<RedriveError>)> + Send;
-}
-
-/// A batch under construction.
-#[derive(Default)]
-struct Batch {
-    letters: Vec<Numbered>,
-    bytes: usize,
-}
-
-impl Batch {
-    fn push(&mut self, letter: Numbered) {
-        self.bytes += letter.1.data.len();
-        self.letters.push(letter);
-    }
-
-    fn is_full(&self) -> bool {
-        self.letters.len() >= BATCH_LETTERS_MAX || self.bytes >= BATCH_BYTES_MAX
-    }
-}
-
-struct Letters<I>(I);
-
-impl<I: Iterator<Item = Numbered> + Send> Source for Letters<I> {
-    async fn next_batch(&mut self) -> (Vec<Numbered>, Option<RedriveError>) {
-        let mut batch = Batch::default();
-        while !batch.is_full()
-            && let Some(letter) = self.0.next()
-        {
-            batch.push(letter);
-        }
-        (batch.letters, None)
-    }
-}
-
-/// Lines of a reader.
-struct Lines<R> {
-    /// The reader; `None` while a blocking task has it.
-    reader: Option<LineReader<R>>,
-}
-
-struct LineReader<R> {
-    reader: R,
-    number: u64,
-    line: Vec<u8>,
-}
-
-impl<R: BufRead + Send + 'static> Lines<R> {
-    fn new(reader: R) -> Self {
-        let reader = Some(LineReader {
-            reader,
-            number: 0,
-            line: Vec::new(),
-        });
-        Self { reader }
-    }
-}
-
-impl<R: BufRead + Send + 'static> Source for Lines<R> {
-    async fn next_batch(&mut self) -> (Vec<Numbered>, Option<RedriveError>) {
-        let Some(mut reader) = self.reader.take() else {
-            return (Vec::new(), None);
-        };
-        let number = reader.number + 1;
-        let read = tokio::task::spawn_blocking(move || {
-            let batch = reader.next_batch();
-            (reader, batch)
-        });
-        match read.await {
-            Ok((reader, batch)) => {
-                self.reader = Some(reader);
-                batch
-            }
-            Err(error) => {
-                let source = io::Error::other(error);
-                (Vec::new(), Some(RedriveError::Read { number, source }))
-            }
-        }
-    }
-}
-
-impl<R: BufRead> LineReader<R> {
-    fn next_batch(&mut self) -> (Vec<Numbered>, Option<RedriveError>) {
-        let mut batch = Batch::default();
-        while !batch.is_full() {
-            match self.next_letter() {
-                Ok(Some(letter)) => batch.push((self.number, letter)),
-                Ok(None) => break,
-                Err(error) => return (batch.letters, Some(error)),
-            }
-        }
-        (batch.letters, None)
-    }
-
-    /// Returns the next letter. Skips empty lines.
-    fn next_letter(&mut self) -> Result<Option<DeadLetter>, RedriveError> {
-        loop {
-            let number = self.number + 1;
-            self.line.clear();
-            let mut limited = (&mut self.reader).take(LINE_BYTES_MAX + 1);
-            let read = limited.read_until(b'\n', &mut self.line);
-            let bytes = read.map_err(|source| RedriveError::Read { number, source })?;
-            if bytes as u64 > LINE_BYTES_MAX {
-                let bytes_max = LINE_BYTES_MAX;
-                return Err(RedriveError::TooLong { number, bytes_max });
-            }
-            let line = self.line.trim_ascii();
-            if bytes == 0 {
-                return Ok(None);
-            }
-            if !line.is_empty() {
-                let letter = parse(number, line)?;
-                self.number = number;
-                return Ok(Some(letter));
-            }
-        }
-    }
-}
-
-struct StreamLetters {
-    records: crate::Records<EncodedRecord>,
-    number: u64,
-}
-
-impl Source for StreamLetters {
-    async fn next_batch(&mut self) -> (Vec<Numbered>, Option<RedriveError>) {
-        let mut batch = Batch::default();
-        while !batch.is_full()
-            && let Some(record) = self.records.next().await
-        {
-            let number = self.number + 1;
-            let letter = record
-                .map_err(|source| RedriveError::Stream {
-                    number,
-                    source: Box::new(source),
-                })
-                .and_then(|record| parse(number, &record.data.data));
-            match letter {
-                Ok(letter) => batch.push((number, letter)),
-                Err(error) => return (batch.letters, Some(error)),
-            }
-            self.number = number;
-        }
-        (batch.letters, None)
-    }
-}
-
-fn parse(number: u64, json: &[u8]) -> Result<DeadLetter, RedriveError> {
-    let text = std::str::from_utf8(json).map_err(BoxError::from);
-    let letter = text.and_then(DeadLetter::from_json);
-    letter.map_err(|source| RedriveError::Envelope { number, source })
 }

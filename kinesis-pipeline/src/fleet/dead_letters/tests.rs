@@ -45,11 +45,14 @@ async fn stored(stream: &KinesisStream<EncodedRecord>) -> Vec<EncodedRecord> {
     stored
 }
 
+/// The report of a redrive that came to the end of its letters and skipped none.
 fn report(put: u64, spent: u64, of_other_streams: u64) -> RedriveReport {
     RedriveReport {
         put,
         spent,
         of_other_streams,
+        letters: put + spent + of_other_streams,
+        is_stopped: false,
     }
 }
 
@@ -185,4 +188,59 @@ async fn an_error_names_the_letter_that_a_later_redrive_goes_on_at() {
     assert_eq!(stored(&stream).await.len(), 2);
     let error = redrive().from_file("/no/such/file").await.unwrap_err();
     assert!(matches!(error, RedriveError::Open { .. }) && error.number().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redrive_that_is_stopped_stores_what_it_puts_and_says_where_to_go_on() {
+    let local = local().await;
+    let stream: KinesisStream<EncodedRecord> = local.stream("test", 1).await.unwrap();
+    let redrive = Redrive::into_stream(&stream);
+    let handle = redrive.handle();
+    let (stop, watched) = (handle.clone(), handle.clone());
+    let letters = (1..=1_200).map(move |number| {
+        if number == 700 {
+            assert_eq!(watched.report().letters, 500, "the first batch is stored");
+            stop.stop();
+        }
+        letter(number, "a", b"1")
+    });
+    let done = redrive.from_letters(letters).await.unwrap();
+    assert!(done.is_stopped);
+    assert_eq!((done.put, done.letters), (1_000, 1_000));
+    assert_eq!(stored(&stream).await.len(), 1_000);
+    assert_eq!(handle.report().put, done.put);
+    let rest = (1..=1_200).map(|number| letter(number, "a", b"1"));
+    let rest = Redrive::into_stream(&stream)
+        .skip(done.letters)
+        .from_letters(rest);
+    let rest = rest.await.unwrap();
+    assert!(!rest.is_stopped);
+    assert_eq!((rest.put, rest.letters), (200, 1_200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redrive_is_stopped_while_it_waits_for_a_reader() {
+    struct Silent(std::sync::mpsc::Receiver<()>);
+    impl Read for Silent {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            // Until the test ends.
+            let _ = self.0.recv();
+            Ok(0)
+        }
+    }
+    let local = local().await;
+    let stream: KinesisStream<EncodedRecord> = local.stream("test", 1).await.unwrap();
+    let redrive = Redrive::into_stream(&stream);
+    let handle = redrive.handle();
+    let (silence, silent) = std::sync::mpsc::channel();
+    let run = redrive.from_reader(BufReader::new(Silent(silent)));
+    let stop = async {
+        tokio::task::yield_now().await;
+        handle.stop();
+    };
+    let (done, ()) = tokio::join!(run, stop);
+    let done = done.unwrap();
+    assert!(done.is_stopped);
+    assert_eq!(done.letters, 0);
+    drop(silence);
 }

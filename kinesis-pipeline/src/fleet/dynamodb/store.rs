@@ -47,7 +47,8 @@ const SEGMENTS_MAX: u8 = 10;
 ///
 /// Where a KCL 3 worker leads the fleet, it shares the leases out, and workers of this library follow it: they write
 /// their row of metrics where the leader reads it (in the table `<app>-WorkerMetricStats`, or in the lease table itself
-/// from KCL 3.5 on), and take the leases that it gives them. The attribute `kinesisPipelineWorker` is this library's own
+/// from KCL 3.5 on), write the throughput of each lease with its renewals, by which the leader balances, and take the
+/// leases that it gives them. The attribute `kinesisPipelineWorker` is this library's own
 /// in that row. A fleet that has no leader is asked for one each minute. A worker of this library never leads Java
 /// workers.
 ///
@@ -109,6 +110,18 @@ impl DynamoDbLeases {
     pub fn create_table(mut self, creates: bool) -> Self {
         self.creates_table = creates;
         self
+    }
+
+    /// Checks that the application's table is there and is a lease table. Nothing is written, and nothing created.
+    ///
+    /// It needs the right `dynamodb:DescribeTable`, and waits up to 25 s for a table that is being created. Dropping the
+    /// future changes nothing.
+    ///
+    /// # Errors
+    /// [`LeaseError::InvalidTableName`], [`LeaseError::MissingTable`], [`LeaseError::NotALeaseTable`],
+    /// [`LeaseError::NotActive`], or [`LeaseError::Service`].
+    pub async fn check(&self, app: &str) -> Result<(), LeaseError> {
+        self.table(app).ensure(false, &Clock::system()).await
     }
 
     pub(super) fn table<'a>(&'a self, app: &'a str) -> LeaseTable<'a> {

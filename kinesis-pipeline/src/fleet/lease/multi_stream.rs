@@ -35,11 +35,19 @@ fn plain(ids: &mut [ShardId]) {
 }
 
 fn write_to_row(write: LeaseWrite) -> LeaseWrite {
-    let LeaseWrite { seen, mut change } = write;
+    let LeaseWrite {
+        seen,
+        mut change,
+        bytes_per_second,
+    } = write;
     if let LeaseChange::Checkpoint { children, .. } = &mut change {
         plain(children);
     }
-    LeaseWrite::new(to_row(seen), change)
+    LeaseWrite {
+        seen: to_row(seen),
+        change,
+        bytes_per_second,
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]

@@ -7,6 +7,7 @@ use tokio::{
 
 use super::{
     checkpointer::CheckpointerError, hold::Hold, observe::StreamObserver, settings::Settings,
+    throughput::Throughput,
 };
 use crate::{
     CheckpointPlace, Clock,
@@ -80,6 +81,7 @@ pub(super) struct LeaseRenewer {
     pub(super) hold: Hold,
     pub(super) observer: StreamObserver,
     pub(super) progress: Arc<Progress>,
+    pub(super) throughput: Throughput,
     pub(super) commands: mpsc::Receiver<LeaseCommand>,
     pub(super) renew_at: Instant,
     pub(super) save_at: Instant,
@@ -269,7 +271,8 @@ impl LeaseRenewer {
     async fn write(&mut self, change: LeaseChange) -> Result<(), NotWritten> {
         loop {
             let begun = self.clock.instant();
-            let write = LeaseWrite::new(self.lease.clone(), change.clone());
+            let write = LeaseWrite::new(self.lease.clone(), change.clone())
+                .with_bytes_per_second(self.throughput.bytes_per_second(begun));
             let written = self.write_known(write).await;
             match written.map_err(NotWritten::Store)? {
                 LeaseWritten::Done(lease) => {

@@ -13,6 +13,7 @@ use crate::{
             hold::Hold,
             renewer::{COMMANDS_MAX, LeaseRenewer},
             shard::{ShardConsumer, ShardContext},
+            throughput::{ProcessedBytes, Throughput},
         },
     },
     get::Progress,
@@ -40,6 +41,7 @@ where
         let running_hold = hold.clone();
         let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
         let progress = Arc::new(Progress::default());
+        let processed = ProcessedBytes::default();
         observer.on_acquired(&lease, shard_id.clone(), hold.clone(), progress.clone());
         let origin = Arc::new(BatchOrigin {
             stream: target.stream.clone(),
@@ -61,6 +63,7 @@ where
             hold: hold.clone(),
             observer: observer.clone(),
             progress: progress.clone(),
+            throughput: Throughput::new(processed.clone(), begun),
             commands: commands_in,
             renew_at: begun + self.settings.renew_interval(),
             save_at: begun + self.settings.checkpoint_interval,
@@ -80,6 +83,7 @@ where
                 hold: hold.clone(),
                 observer: observer.clone(),
                 progress,
+                processed,
                 checkpointer: Checkpointer::new(token, hold, commands.clone(), clock, lanes > 1),
                 stop: self.leave.subscribe(),
             },

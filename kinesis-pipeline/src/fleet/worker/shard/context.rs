@@ -9,7 +9,7 @@ use crate::{
         dead_letters::BoxError,
         worker::{
             Checkpointer, WorkerError, batch::BatchOrigin, hold::Hold, lease_keys::LeaseKeys,
-            observe::StreamObserver, settings::Settings,
+            observe::StreamObserver, settings::Settings, throughput::ProcessedBytes,
         },
     },
     get::Progress,
@@ -46,6 +46,7 @@ pub(in crate::fleet::worker) struct ShardContext {
     pub(in crate::fleet::worker) hold: Hold,
     pub(in crate::fleet::worker) observer: StreamObserver,
     pub(in crate::fleet::worker) progress: Arc<Progress>,
+    pub(in crate::fleet::worker) processed: ProcessedBytes,
     pub(in crate::fleet::worker) checkpointer: Checkpointer,
     pub(in crate::fleet::worker) stop: watch::Receiver<bool>,
 }

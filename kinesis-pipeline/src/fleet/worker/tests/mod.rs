@@ -2,6 +2,8 @@
 
 mod basics;
 mod errors;
+#[cfg(feature = "health-server")]
+mod face;
 mod following;
 mod lanes;
 mod life;
@@ -12,3 +14,4 @@ mod seen;
 mod signals;
 mod streams;
 mod streams_apart;
+mod throughput;
