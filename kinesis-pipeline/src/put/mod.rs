@@ -31,7 +31,7 @@
 //! | Who enforces linger? | `queue/shard_queue`: a queue is ripe when it is full or its oldest record has waited for `linger_max`. The driver's timer is set to that time. |
 //! | What does a flush wait for? | All flush groups up to its own (`pending/flush`). Each record counts in the group that was open when it was accepted. |
 //! | What happens on a reshard? | A record that lands in an unexpected shard asks for a listing (`shard_map/refresh`). `scheduler/on_shards` takes the new map into use and `queue/remap` moves what waits; with `Order::PerKey` nothing is sent between the two. User records of an aggregate that the shard does not cover are put again. |
-//! | Where does an aggregate get its MD5? | In `request/draft`, for all aggregates of one request side by side, when the request is sent. |
+//! | Where does an aggregate get its MD5? | In `request/draft`, for all aggregates of one request side by side; the task of `request/send` does it before the call. |
 //!
 //! `stream.put` and its kin use one queue and no aggregates; the [`Producer`] has a queue for each shard. Where a
 //! record waits (`queue/queues` decides):
