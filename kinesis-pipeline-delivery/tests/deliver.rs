@@ -328,7 +328,7 @@ async fn a_worker_begins_with_the_oldest_record_unless_it_is_told_otherwise() {
         let stream = stream(&[b"old"]).await;
         let store = Arc::new(InMemory::new());
         let mut fleet = stream.worker("app").leases(MemoryLeases::new());
-        if let Some(start) = start {
+        if let Some(start) = start.clone() {
             fleet = fleet.start(start);
         }
         let delivery = Delivery::to_shared(store.clone()).clock(stream.clock().clone());
