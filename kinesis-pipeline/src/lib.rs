@@ -62,6 +62,7 @@
 //! | [reading and checkpoints](guide::reading) | [cost](guide::cost) | [KCL](guide::from_kcl) |
 //! | [errors and dead letters](guide::errors) | [operating: what to watch](guide::operating) | [words](guide::words) |
 //! | [testing](guide::testing) | [resharding](guide::resharding) | |
+//! | | [on Kubernetes](guide::kubernetes) | |
 //!
 //! # Where to read on
 //!
@@ -185,6 +186,8 @@ pub use fleet::{
 };
 #[cfg(feature = "dynamodb")]
 pub use fleet::{DynamoDbCheckpoints, DynamoDbLeases, LeaseError};
+#[cfg(feature = "health-server")]
+pub use fleet::{HealthServer, HealthServerBuilder, HealthServerError};
 pub use get::{
     ByShard, Checkpoint, CheckpointError, CheckpointFuture, CheckpointHandle, CheckpointPlace,
     CheckpointStore, FileCheckpoints, GetError, MemoryCheckpoints, Mismatch, OnTrimmed, Reader,

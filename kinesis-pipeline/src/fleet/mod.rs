@@ -68,3 +68,5 @@ pub use worker::{
     InvalidWorkerOption, Processor, ProcessorError, ShardHealth, ShardStart, Worker, WorkerBuilder,
     WorkerError, WorkerEvent, WorkerEvents, WorkerHandle, WorkerHealth, WorkerPhase, WorkerReport,
 };
+#[cfg(feature = "health-server")]
+pub use worker::{HealthServer, HealthServerBuilder, HealthServerError};

@@ -15,6 +15,7 @@
 //! | [`cost`] | What does AWS charge for what I do? |
 //! | [`resharding`] | What happens when the stream is split, merged or scaled? |
 //! | [`operating`] | What do I watch, and when do I wake somebody? |
+//! | [`kubernetes`] | How do I probe a worker, and scale a fleet by its lag? |
 //! | [`from_sdk`] | I have a loop around `aws-sdk-kinesis`: what replaces its parts? |
 //! | [`from_kpl`] | I know the Kinesis Producer Library: what is what here? |
 //! | [`from_kcl`] | I know the Kinesis Client Library: what is what here? |
@@ -27,6 +28,7 @@
         feature = "aws",
         feature = "config",
         feature = "dynamodb",
+        feature = "health-server",
         feature = "local-server",
         feature = "metrics"
     )),
@@ -65,6 +67,9 @@ pub mod resharding {}
 
 #[doc = include_str!("operating.md")]
 pub mod operating {}
+
+#[doc = include_str!("kubernetes.md")]
+pub mod kubernetes {}
 
 #[doc = include_str!("from_sdk.md")]
 pub mod from_sdk {}

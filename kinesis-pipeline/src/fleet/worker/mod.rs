@@ -1,7 +1,7 @@
 //! The workers of a fleet: who reads which shard, and what becomes of its records.
 //!
 //! ```text
-//!   WorkerHandle <── observe: events, health, metrics <── notes of all below
+//!   health_server ──> WorkerHandle <── observe: events, health, metrics <── notes of all below
 //!
 //!   LeaseCoordinator, one task per worker: list ── sync ── plan ── take ──> a shard's two tasks
 //!        │ a lease that changed hands
@@ -20,6 +20,10 @@ mod builder;
 mod checkpointer;
 mod coordinator;
 mod error;
+#[cfg(feature = "health-server")]
+mod health_json;
+#[cfg(feature = "health-server")]
+mod health_server;
 mod hold;
 mod observe;
 mod policy;
@@ -36,6 +40,8 @@ pub use batch::Batch;
 pub use builder::{Checkpointing, InvalidWorkerOption, WorkerBuilder};
 pub use checkpointer::{Checkpointer, CheckpointerError, FencingToken};
 pub use error::WorkerError;
+#[cfg(feature = "health-server")]
+pub use health_server::{HealthServer, HealthServerBuilder, HealthServerError};
 #[cfg(not(feature = "metrics"))]
 pub(crate) use observe::WorkerMetrics;
 pub use observe::{ShardHealth, WorkerEvent, WorkerEvents, WorkerHealth, WorkerPhase};

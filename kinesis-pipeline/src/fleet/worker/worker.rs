@@ -134,6 +134,12 @@ impl WorkerHandle {
     pub fn health(&self) -> WorkerHealth {
         self.observer.health()
     }
+
+    /// An HTTP face of the worker to be set up: `/health`, `/ready` and `/scale`.
+    #[cfg(feature = "health-server")]
+    pub fn health_server(&self) -> super::HealthServerBuilder {
+        super::HealthServerBuilder::new(self.clone())
+    }
 }
 
 /// Account of a worker's stop.

@@ -2,6 +2,8 @@
 
 mod basics;
 mod errors;
+#[cfg(feature = "health-server")]
+mod face;
 mod following;
 mod lanes;
 mod life;
