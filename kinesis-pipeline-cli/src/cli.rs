@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions, consumers, create, delete, deliver, describe, get, load, local, man, merge, mode,
-    put, retention, scale, shards, split, streams, tags, transform,
+    completions, consumers, create, delete, deliver, describe, get, lag, leases, load, local, man,
+    merge, mode, put, redrive, retention, scale, shards, split, streams, tags, transform,
 };
 
 /// The end of every `--help`.
@@ -52,6 +52,27 @@ Exit status:
   0    SIGINT (Ctrl-C) or SIGTERM ended it, or all is delivered with --once; the next run goes on where it was
   1    it failed; standard error says why
   2    the command line is wrong";
+
+/// The same for a lag.
+const EXIT_STATUS_OF_LAG: &str = "\
+Exit status:
+  0    it is done, and no shard is farther behind than --max
+  1    it failed; standard error says why
+  2    the command line is wrong
+  3    a shard is farther behind than --max, or it is not known how far; standard error says which
+  130  SIGINT (Ctrl-C) ended it before the lag of all shards was known
+  143  SIGTERM did";
+
+/// The same for a redrive.
+const EXIT_STATUS_OF_REDRIVE: &str = "\
+Exit status:
+  0    all letters are put back, but for those of other streams and those that were put back too often before,
+       which the last line counts
+  1    it failed; standard error says at which letter
+  2    the command line is wrong
+  130  SIGINT (Ctrl-C) ended it before the last letter; standard error says after which one
+  143  SIGTERM did
+A second signal does not wait until the letters that were read are stored.";
 
 /// The same for the server.
 const EXIT_STATUS_OF_LOCAL: &str = "\
@@ -119,6 +140,23 @@ pub(crate) enum Command {
     /// Run a filter over an event of Firehose, and print the response.
     #[command(after_help = EXIT_STATUS)]
     Transform(transform::Transform),
+    /// List the leases of a fleet: who holds which shard, and up to where it is finished.
+    ///
+    /// It reads the lease tables of this library and of the Kinesis Client Library 2 and 3, and writes nothing.
+    #[command(after_help = EXIT_STATUS)]
+    Leases(leases::Leases),
+    /// Tell how far a fleet is behind its stream, shard by shard.
+    ///
+    /// For each shard it reads the record that is next after the checkpoint, at the cost of one of the five reads a
+    /// second that the shard gives to all its readers. The service does not tell how many records wait.
+    #[command(after_help = EXIT_STATUS_OF_LAG)]
+    Lag(lag::Lag),
+    /// Put the records of dead letters back into their stream, each under its key.
+    ///
+    /// The letters stay where they are. A record carries how often it was put back, so that one that can never be
+    /// processed does not go round for ever.
+    #[command(after_help = EXIT_STATUS_OF_REDRIVE)]
+    Redrive(redrive::Redrive),
     /// List the streams.
     #[command(after_help = EXIT_STATUS)]
     Streams(streams::Streams),

@@ -4,6 +4,8 @@ use crate::{interrupt::Signal, output, progress_bar};
 
 /// As for options that cannot be parsed.
 const WRONG_USAGE: u8 = 2;
+/// For `lag --max`.
+const ALERT: u8 = 3;
 
 /// Why a command did not do all that it was told.
 #[derive(Debug)]
@@ -14,6 +16,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Standard error has it already.
     Reported,
+    /// All was done, and what was found is what the user wants to be alerted of.
+    Alert(String),
     /// A signal ended the command before it was done; standard error says where.
     Stopped(Signal),
 }
@@ -43,6 +47,10 @@ pub(crate) fn exit(done: Result<(), Failure>) -> ExitCode {
         Err(Failure::Usage(told)) => {
             report(&told);
             ExitCode::from(WRONG_USAGE)
+        }
+        Err(Failure::Alert(told)) => {
+            report(&told);
+            ExitCode::from(ALERT)
         }
         Err(Failure::Reported) => ExitCode::FAILURE,
         Err(Failure::Stopped(signal)) => ExitCode::from(signal.status()),

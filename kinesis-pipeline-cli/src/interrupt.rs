@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use crate::{failure::Failure, progress_bar::tell};
+
 /// A signal that asks for the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
@@ -54,6 +56,23 @@ impl Asked {
             last_words(signal);
             std::process::exit(signal.status().into());
         });
+    }
+}
+
+/// Does the work of a command, and ends it at a signal with one line: `stopped by SIGINT`, then the words.
+pub(crate) async fn or_stopped<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+    words: impl Fn() -> String,
+) -> Result<T, Failure> {
+    let asked = Asked::default();
+    tokio::select! {
+        done = work => done,
+        () = asked.to_end(|_| ()) => {
+            // It is set by now.
+            let signal = asked.signal().unwrap_or(Signal::Interrupt);
+            tell(&format!("stopped by {signal} {}", words()));
+            Err(Failure::Stopped(signal))
+        }
     }
 }
 

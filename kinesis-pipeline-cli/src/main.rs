@@ -1,7 +1,8 @@
 //! The program `kinesis-pipeline`: an embedded Kinesis, put and get, and what manages streams.
 //!
 //! Data goes to standard output, everything else to standard error. It exits with 0 when it has done what it
-//! was told, with 1 when it failed, with 2 when it was told wrongly, with 130 or 143 when a signal ended it before.
+//! was told, with 1 when it failed, with 2 when it was told wrongly, with 3 when `lag --max` found a fleet too late, with
+//! 130 or 143 when a signal ended it before.
 
 mod calls;
 mod cli;
@@ -11,6 +12,7 @@ mod data;
 mod failure;
 mod filters;
 mod interrupt;
+mod lease_table;
 mod logging;
 mod output;
 mod pipe;

@@ -7,12 +7,15 @@ pub(crate) mod delete;
 pub(crate) mod deliver;
 pub(crate) mod describe;
 pub(crate) mod get;
+pub(crate) mod lag;
+pub(crate) mod leases;
 pub(crate) mod load;
 pub(crate) mod local;
 pub(crate) mod man;
 pub(crate) mod merge;
 pub(crate) mod mode;
 pub(crate) mod put;
+pub(crate) mod redrive;
 mod reshard;
 pub(crate) mod retention;
 pub(crate) mod scale;
@@ -37,6 +40,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Load(command) => command.run(global).await,
         Command::Deliver(command) => Box::pin(command.run(global)).await,
         Command::Transform(command) => command.run(global),
+        Command::Leases(command) => command.run(global).await,
+        Command::Lag(command) => command.run(global).await,
+        Command::Redrive(command) => command.run(global).await,
         Command::Streams(command) => command.run(global).await,
         Command::Shards(command) => command.run(global).await,
         Command::Create(command) => command.run(global).await,

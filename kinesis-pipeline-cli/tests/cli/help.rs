@@ -2,11 +2,14 @@
 
 use crate::{bare_command, end_of};
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 22] = [
     "local",
     "load",
     "put",
     "get",
+    "leases",
+    "lag",
+    "redrive",
     "streams",
     "shards",
     "create",

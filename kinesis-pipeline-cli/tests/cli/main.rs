@@ -3,6 +3,7 @@
 
 #[cfg(unix)]
 mod deliver;
+mod fleet;
 mod get;
 mod help;
 mod load;
@@ -11,6 +12,7 @@ mod local;
 mod manage;
 mod mirror;
 mod put;
+mod redrive;
 #[cfg(unix)]
 mod stops;
 mod streams;
