@@ -2,9 +2,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{
-    completions, consumers, create, delete, deliver, describe, get, lag, leases, load, local, man,
-    merge, mode, put, redrive, retention, scale, shards, split, streams, tags, transform,
+use crate::{
+    commands::{
+        completions, consumers, create, delete, deliver, describe, get, lag, leases, load, local,
+        man, merge, mode, put, redrive, retention, scale, shards, split, streams, tags, transform,
+    },
+    hints::Used,
 };
 
 /// The end of every `--help`.
@@ -115,6 +118,9 @@ pub(crate) struct Global {
     /// More on standard error; twice or thrice for still more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// The streams that the command has used, for hints about errors.
+    #[arg(skip)]
+    pub(crate) used: Used,
 }
 
 #[derive(Debug, Subcommand)]

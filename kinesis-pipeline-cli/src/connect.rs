@@ -53,6 +53,7 @@ impl Global {
             service: Arc::new(aws.clone()),
             aws,
         };
+        self.used.add(connected.clone());
         if self.verbose > 0 {
             let (stream, endpoint) = (connected.id(), connected.service.endpoint());
             tell(&format!("stream `{stream}` at {endpoint}"));

@@ -1,6 +1,6 @@
 use std::{error::Error, io, process::ExitCode};
 
-use crate::{interrupt::Signal, output, progress_bar};
+use crate::{hints::Trouble, interrupt::Signal, output, progress_bar};
 
 /// As for options that cannot be parsed.
 const WRONG_USAGE: u8 = 2;
@@ -14,8 +14,8 @@ pub(crate) enum Failure {
     Error(Box<dyn Error>),
     /// The command line asks for what cannot be.
     Usage(String),
-    /// Standard error has it already.
-    Reported,
+    /// Standard error has it already; its kind, if there is a hint about it.
+    Reported(Option<Trouble>),
     /// All was done, and what was found is what the user wants to be alerted of.
     Alert(String),
     /// A signal ended the command before it was done; standard error says where.
@@ -52,7 +52,7 @@ pub(crate) fn exit(done: Result<(), Failure>) -> ExitCode {
             report(&told);
             ExitCode::from(ALERT)
         }
-        Err(Failure::Reported) => ExitCode::FAILURE,
+        Err(Failure::Reported(_)) => ExitCode::FAILURE,
         Err(Failure::Stopped(signal)) => ExitCode::from(signal.status()),
     }
 }

@@ -11,6 +11,7 @@ mod connect;
 mod data;
 mod failure;
 mod filters;
+mod hints;
 mod interrupt;
 mod lease_table;
 mod logging;
@@ -37,8 +38,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failure::exit(Err(error.into())),
     };
-    let done = runtime.block_on(commands::run(cli));
+    let (done, hint) = runtime.block_on(commands::run(cli));
     let status = failure::exit(done);
+    if let Some(hint) = hint {
+        progress_bar::tell(&format!("hint: {}", output::visible(&hint)));
+    }
     // A read of standard input that waits for a line cannot be cancelled, and what has not been sent by now is
     // reported: the process ends without waiting for either.
     std::mem::forget(runtime);

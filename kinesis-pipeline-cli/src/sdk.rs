@@ -10,7 +10,8 @@ use kinesis_pipeline::aws_sdk_kinesis::{
 
 use crate::{
     connect::Connected,
-    failure::{self, Failure, Told},
+    failure::{self, Failure},
+    hints::Trouble,
 };
 
 impl Connected {
@@ -32,9 +33,22 @@ impl Connected {
             (Some(code), message) => format!("{code}: {}", message.unwrap_or("no words")),
             (None, _) => failure::line(error),
         };
-        Told(format!(
-            "{operation} of stream `{stream}` at {endpoint} failed: {told}"
-        ))
-        .into()
+        let told = format!("{operation} of stream `{stream}` at {endpoint} failed: {told}");
+        let trouble = match error {
+            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => Some(Trouble::NoKinesis),
+            _ if error.code() == Some(NOT_FOUND) => Some(Trouble::NotFound),
+            _ => None,
+        };
+        CallFailed { told, trouble }.into()
     }
+}
+
+const NOT_FOUND: &str = "ResourceNotFoundException";
+
+/// A call of the SDK's client that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{told}")]
+pub(crate) struct CallFailed {
+    told: String,
+    pub(crate) trouble: Option<Trouble>,
 }

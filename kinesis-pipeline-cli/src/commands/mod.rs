@@ -26,14 +26,24 @@ pub(crate) mod tags;
 pub(crate) mod transform;
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, Global},
     failure::Failure,
+    hints,
 };
 
-/// Does what the command line says.
-pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
-    let global = &cli.global;
-    match cli.command {
+/// Does what the command line says. With a failure comes a hint, if there is one and it is wanted.
+pub(crate) async fn run(cli: Cli) -> (Result<(), Failure>, Option<String>) {
+    let done = dispatch(cli.command, &cli.global).await;
+    let trouble = done.as_ref().err().and_then(hints::of_failure);
+    let hint = match trouble.filter(|_| !cli.global.quiet) {
+        Some(trouble) => hints::hint(trouble, &cli.global.used).await,
+        None => None,
+    };
+    (done, hint)
+}
+
+async fn dispatch(command: Command, global: &Global) -> Result<(), Failure> {
+    match command {
         Command::Local(command) => command.run(global).await,
         Command::Put(command) => command.run(global).await,
         Command::Get(command) => command.run(global).await,

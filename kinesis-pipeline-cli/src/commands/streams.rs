@@ -27,7 +27,8 @@ impl Streams {
     }
 }
 
-async fn list(service: &dyn Kinesis) -> Result<Vec<String>, Failure> {
+/// Lists the names of all streams.
+pub(crate) async fn list(service: &dyn Kinesis) -> Result<Vec<String>, Failure> {
     let mut names: Vec<String> = Vec::new();
     for _ in 0..PAGES_MAX {
         let mut call = ListStreams::new();

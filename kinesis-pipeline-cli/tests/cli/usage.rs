@@ -67,7 +67,8 @@ async fn wrong_input_is_one_clear_line_and_its_status() {
         assert_eq!(done.out, "", "{line}");
         assert!(done.err.contains(words), "{line}: {}", done.err);
         assert!(done.err.starts_with("error: "), "{line}: {}", done.err);
-        let is_one_line = done.err.lines().count() == 1;
+        let hints = done.err.lines().filter(|line| line.starts_with("hint: "));
+        let is_one_line = done.err.lines().count() - hints.count() == 1;
         assert!(*status == 2 || is_one_line, "{line}: {}", done.err);
     }
 }
@@ -94,5 +95,110 @@ async fn without_region_or_credentials_it_says_what_to_set() {
         assert_eq!(done.status, Some(1), "{line}");
         assert!(done.err.starts_with(words), "{line}: {}", done.err);
         assert_eq!(done.err.lines().count(), 1, "{line}: {}", done.err);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_absent_stream_is_hinted_at_with_the_names_near_it() {
+    let program = Program::with_stream("readings", 1).await;
+    let letter = r#"{"stream":"readngs","shard_id":"shardId-000000000000","sequence_number":"7",
+        "sub_sequence_number":0,"partition_key":"k","arrived_at_millis":5,"error":"bad","attempts":3,"data_base64":"AAE="}"#
+        .replace('\n', "");
+    let names = file("absent.csv", "a\n1\n");
+    let load = format!("load -s readngs {}", names.display());
+    let folder = names.with_extension("absent.d");
+    let deliver = format!("deliver -s readngs --once --to {}", folder.display());
+    let commands = [
+        "get -s readngs",
+        "put -s readngs",
+        "put -s readngs --aggregate",
+        "shards -s readngs",
+        "describe -s readngs",
+        "delete -s readngs --yes",
+        "split -s readngs 0",
+        "merge -s readngs 0 1",
+        "scale -s readngs --to 2",
+        "retention -s readngs --to 48h",
+        "mode -s readngs --to on-demand",
+        "tags -s readngs",
+        "consumers -s readngs",
+        "redrive -s readngs",
+        &load,
+        &deliver,
+    ];
+    let hint = "hint: did you mean `readings`? `kinesis-pipeline streams` lists all 1";
+    for command in commands {
+        let done = program.run(command, &letter).await;
+        assert_eq!(done.status, Some(1), "{command}: {}", done.err);
+        assert_eq!(
+            done.err.lines().last(),
+            Some(hint),
+            "{command}: {}",
+            done.err
+        );
+        let quiet = program.run(&format!("{command} -q"), &letter).await;
+        assert!(!quiet.err.contains("hint: "), "{command}: {}", quiet.err);
+    }
+    let other = program.run("shards -s elsewhere", "").await;
+    let hint = "hint: `kinesis-pipeline streams` lists all 1\n";
+    assert!(other.err.ends_with(hint), "{}", other.err);
+    // It is the consumer that is absent.
+    let consumer = program.run("consumers -s readings --remove x", "").await;
+    assert_eq!(consumer.err.lines().count(), 1, "{}", consumer.err);
+    let empty = Program::start().await.run("get -s readings", "").await;
+    assert!(
+        empty
+            .err
+            .contains("hint: there are no streams here: --region"),
+        "{}",
+        empty.err
+    );
+    std::fs::remove_file(names).unwrap();
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_does_not_answer_is_hinted_at_with_the_options_that_name_it() {
+    let program = Program::with_stream("s", 1).await;
+    for command in [
+        "get -s s",
+        "put -s s",
+        "streams",
+        "describe -s s",
+        "tags -s s",
+        "consumers -s s",
+    ] {
+        let line = format!("--endpoint-url http://127.0.0.1:1 {command}");
+        let done = program.run(&line, "one\n").await;
+        assert_eq!(done.status, Some(1), "{command}: {}", done.err);
+        let hint = done.err.lines().last().unwrap();
+        assert!(
+            hint.starts_with("hint: is --endpoint-url right"),
+            "{command}: {}",
+            done.err
+        );
+        assert!(
+            hint.contains("`kinesis-pipeline local`"),
+            "{command}: {}",
+            done.err
+        );
+    }
+    for command in ["leases --app app", "lag -s s --app app"] {
+        let mut command = program.command(command);
+        command.env("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1");
+        let done = end_of(command, "").await;
+        assert_eq!(done.status, Some(1), "{}", done.err);
+        assert!(
+            done.err
+                .starts_with("error: DescribeTable failed: DynamoDB cannot be reached"),
+            "{}",
+            done.err
+        );
+        let hint = done.err.lines().last().unwrap();
+        assert!(
+            hint.starts_with("hint: is AWS_ENDPOINT_URL_DYNAMODB right?"),
+            "{}",
+            done.err
+        );
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::lines::Progress;
 use crate::{
     failure::{self, Failure},
+    hints::{self, Trouble},
     interrupt::Signal,
     output,
     progress_bar::tell,
@@ -31,6 +32,8 @@ pub(super) struct Report<W> {
     /// Failures that only repeat the one that left no hope.
     repeated: u64,
     outlook: Outlook,
+    /// The kind of the failure that left no hope.
+    trouble: Option<Trouble>,
 }
 
 impl<W: Write> Report<W> {
@@ -42,6 +45,7 @@ impl<W: Write> Report<W> {
             failed: 0,
             repeated: 0,
             outlook: Outlook::Good,
+            trouble: None,
         }
     }
 
@@ -88,6 +92,7 @@ impl<W: Write> Report<W> {
         failure::report(&format!("line {line}: {}", words(error)));
         if hopeless {
             self.outlook = Outlook::Hopeless;
+            self.trouble = hints::of_error(error);
         }
     }
 
@@ -129,7 +134,7 @@ impl<W: Write> Report<W> {
         }
         if let Some(error) = progress.take_error() {
             failure::report(&format!("the input cannot be read further: {error}"));
-            return Err(Failure::Reported);
+            return Err(Failure::Reported(None));
         }
         if let Some(signal) = stopped.filter(|_| !progress.is_ended()) {
             tell(&stop_line(signal, input, progress));
@@ -137,7 +142,7 @@ impl<W: Write> Report<W> {
         }
         match self.failed {
             0 => Ok(()),
-            _ => Err(Failure::Reported),
+            _ => Err(Failure::Reported(self.trouble)),
         }
     }
 }
@@ -253,7 +258,7 @@ mod tests {
         let error = gave_up(AttemptError::Record(Arc::new(throttled)));
         assert_eq!(report.result(1, Err(error)).unwrap(), Outlook::Good);
         let failed = report.finish("f", &Progress::default(), None);
-        assert!(matches!(failed, Err(Failure::Reported)));
+        assert!(matches!(failed, Err(Failure::Reported(None))));
     }
 
     #[test]
