@@ -10,7 +10,7 @@ use super::{
     row::{
         CHECKPOINT, CHECKPOINT_OWNER, CHILDREN, COURTEOUS_OWNER, LEASE_COUNTER, LEASE_OWNER,
         OWNER_SWITCHES, PENDING_CHECKPOINT, PENDING_STATE, PENDING_SUB_SEQUENCE_NUMBER,
-        SUB_SEQUENCE_NUMBER, checkpoint, number, shards, state, text,
+        SUB_SEQUENCE_NUMBER, THROUGHPUT, checkpoint, kilobytes, number, shards, state, text,
     },
 };
 
@@ -86,7 +86,7 @@ impl Expression {
                 self.set(CHECKPOINT_OWNER, text(from));
                 return;
             }
-            LeaseChange::Renew => {}
+            LeaseChange::Renew => self.set_throughput(write),
             LeaseChange::Take(by) => {
                 let switches = seen.owner_switches + u64::from(seen.owner.as_ref() != Some(by));
                 self.set(LEASE_OWNER, text(by.as_str()));
@@ -107,6 +107,7 @@ impl Expression {
                     PENDING_SUB_SEQUENCE_NUMBER,
                     PENDING_STATE,
                 ]);
+                self.set_throughput(write);
             }
             LeaseChange::Prepare(pending) => {
                 let (place, sub_sequence_number) = checkpoint(&pending.checkpoint);
@@ -124,6 +125,12 @@ impl Expression {
         self.values.insert(":one".to_owned(), number(1));
         self.sets
             .push(format!("{LEASE_COUNTER} = {LEASE_COUNTER} + :one"));
+    }
+
+    fn set_throughput(&mut self, write: &LeaseWrite) {
+        if let Some(bytes) = write.bytes_per_second {
+            self.set(THROUGHPUT, kilobytes(bytes));
+        }
     }
 
     fn expect(&mut self, name: &'static str, value: AttributeValue) {

@@ -35,6 +35,8 @@ pub(super) const CHILDREN: &str = "childShardIds";
 const PARENTS: &str = "parentShardId";
 const STARTING_HASH_KEY: &str = "startingHashKey";
 const ENDING_HASH_KEY: &str = "endingHashKey";
+/// By which the leader of a KCL 3 fleet shares leases out.
+pub(super) const THROUGHPUT: &str = "throughputKBps";
 /// What a row is about. KCL 3.5 keeps more than leases in the table.
 pub(super) const ENTITY_TYPE: &str = "entityType";
 const LEASE: &str = "LEASE";
@@ -243,6 +245,16 @@ pub(super) fn text(text: &str) -> AttributeValue {
 
 pub(super) fn number(number: u64) -> AttributeValue {
     AttributeValue::N(number.to_string())
+}
+
+/// A throughput in KCL's unit, 1,024 bytes a second, to the third decimal.
+pub(super) fn kilobytes(bytes: u64) -> AttributeValue {
+    let thousandths = u128::from(bytes) * 1_000 / 1_024;
+    AttributeValue::N(format!(
+        "{}.{:03}",
+        thousandths / 1_000,
+        thousandths % 1_000
+    ))
 }
 
 pub(super) fn count(item: &Item, name: &str) -> Option<u64> {

@@ -39,7 +39,8 @@ const SEGMENTS_MAX: u8 = 10;
 ///
 /// Where a KCL 3 worker leads the fleet, it shares the leases out, and workers of this library follow it: they write
 /// their row of metrics where the leader reads it (in the table `<app>-WorkerMetricStats`, or in the lease table itself
-/// from KCL 3.5 on), and take the leases that it gives them. The attribute `kinesisPipelineWorker` is this library's own
+/// from KCL 3.5 on), write the throughput of each lease with its renewals, by which the leader balances, and take the
+/// leases that it gives them. The attribute `kinesisPipelineWorker` is this library's own
 /// in that row. A fleet that has no leader is asked for one each minute. A worker of this library never leads Java
 /// workers.
 ///

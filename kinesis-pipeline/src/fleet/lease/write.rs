@@ -12,6 +12,9 @@ pub struct LeaseWrite {
     pub seen: Lease,
     /// The change.
     pub change: LeaseChange,
+    /// The bytes of records a second that the owner processes, for renewals and checkpoints: the leader of a KCL 3 fleet
+    /// shares the leases out by it. A store without leaders leaves it alone.
+    pub bytes_per_second: Option<u64>,
 }
 
 /// A transition of a lease.
@@ -57,7 +60,18 @@ impl LeaseWrite {
     /// This change of a lease that was seen like this.
     #[must_use]
     pub fn new(seen: Lease, change: LeaseChange) -> Self {
-        Self { seen, change }
+        Self {
+            seen,
+            change,
+            bytes_per_second: None,
+        }
+    }
+
+    /// The same write with the bytes of records a second that the owner processes.
+    #[must_use]
+    pub fn with_bytes_per_second(mut self, bytes: Option<u64>) -> Self {
+        self.bytes_per_second = bytes;
+        self
     }
 
     /// Adds a lease.

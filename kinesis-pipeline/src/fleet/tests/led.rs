@@ -338,3 +338,39 @@ async fn a_hand_over_that_the_new_owner_of_kcl_ends_by_force_is_lost_for_the_old
         (Some(&"k2".into()), counter + 1)
     );
 }
+
+#[tokio::test]
+async fn renewals_and_checkpoints_write_the_throughput_in_kcls_unit() {
+    let fleet = KclFleet::start().await;
+    let mut lease = fleet.store.list("app").await.unwrap().remove(0);
+    let to = LeaseCheckpoint::ShardEnd;
+    let children = Vec::new();
+    for (change, bytes, expected) in [
+        (LeaseChange::Renew, 1_536, "1.5"),
+        (LeaseChange::Renew, 1, "0"),
+        (LeaseChange::Checkpoint { to, children }, 2_048_000, "2000"),
+    ] {
+        let write = LeaseWrite::new(lease, change).with_bytes_per_second(Some(bytes));
+        let written = fleet.store.write("app", write).await.unwrap();
+        let LeaseWritten::Done(done) = written else {
+            panic!("{written:?}");
+        };
+        let row = fleet
+            .database
+            .item("app", done.shard_id.as_str())
+            .await
+            .unwrap();
+        let kilobytes: f64 = row["throughputKBps"].as_n().unwrap().parse().unwrap();
+        assert!(
+            (kilobytes - expected.parse::<f64>().unwrap()).abs() < 0.001,
+            "{kilobytes}"
+        );
+        lease = done;
+    }
+    // A write that knows nothing of it leaves it as it is.
+    let key = lease.shard_id.to_string();
+    let write = LeaseWrite::new(lease, LeaseChange::Renew);
+    fleet.store.write("app", write).await.unwrap();
+    let row = fleet.database.item("app", &key).await.unwrap();
+    assert!(row.contains_key("throughputKBps"));
+}

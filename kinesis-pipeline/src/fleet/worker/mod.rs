@@ -34,6 +34,7 @@ mod shard;
 #[cfg(feature = "local")]
 #[cfg(test)]
 mod tests;
+mod throughput;
 mod worker;
 
 pub use batch::Batch;

@@ -5,7 +5,10 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{checkpointer::CheckpointerError, hold::Hold, observe::Observer, settings::Settings};
+use super::{
+    checkpointer::CheckpointerError, hold::Hold, observe::Observer, settings::Settings,
+    throughput::Throughput,
+};
 use crate::{
     CheckpointPlace, Clock,
     clock::epoch_millis,
@@ -75,6 +78,7 @@ pub(super) struct LeaseRenewer {
     pub(super) hold: Hold,
     pub(super) observer: Observer,
     pub(super) progress: Arc<Progress>,
+    pub(super) throughput: Throughput,
     pub(super) commands: mpsc::Receiver<LeaseCommand>,
     pub(super) renew_at: Instant,
     pub(super) save_at: Instant,
@@ -265,7 +269,8 @@ impl LeaseRenewer {
     async fn write(&mut self, change: LeaseChange) -> Result<(), NotWritten> {
         loop {
             let begun = self.clock.instant();
-            let write = LeaseWrite::new(self.lease.clone(), change.clone());
+            let write = LeaseWrite::new(self.lease.clone(), change.clone())
+                .with_bytes_per_second(self.throughput.bytes_per_second(begun));
             let written = self.write_known(write).await;
             match written.map_err(NotWritten::Store)? {
                 LeaseWritten::Done(lease) => {

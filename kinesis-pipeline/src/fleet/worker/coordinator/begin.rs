@@ -12,6 +12,7 @@ use crate::{
             hold::Hold,
             renewer::{COMMANDS_MAX, LeaseRenewer},
             shard::{ShardConsumer, ShardContext},
+            throughput::{ProcessedBytes, Throughput},
         },
     },
     get::Progress,
@@ -34,6 +35,7 @@ where
         let observer = self.observer.clone();
         let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
         let progress = Arc::new(Progress::default());
+        let processed = ProcessedBytes::default();
         observer.on_acquired(&lease, hold.clone(), progress.clone());
         let token = FencingToken {
             shard_id: shard_id.clone(),
@@ -48,6 +50,7 @@ where
             hold: hold.clone(),
             observer: observer.clone(),
             progress: progress.clone(),
+            throughput: Throughput::new(processed.clone(), begun),
             commands: commands_in,
             renew_at: begun + self.settings.renew_interval(),
             save_at: begun + self.settings.checkpoint_interval,
@@ -64,6 +67,7 @@ where
                 hold: hold.clone(),
                 observer,
                 progress,
+                processed,
                 checkpointer: Checkpointer::new(token, hold, commands.clone(), clock, lanes > 1),
                 stop: self.leave.subscribe(),
             },

@@ -7,7 +7,10 @@ use crate::{
     GetError,
     fleet::{
         dead_letters::BoxError,
-        worker::{Checkpointer, WorkerError, hold::Hold, observe::Observer, settings::Settings},
+        worker::{
+            Checkpointer, WorkerError, hold::Hold, observe::Observer, settings::Settings,
+            throughput::ProcessedBytes,
+        },
     },
     get::Progress,
     service::backoff::jittered,
@@ -39,6 +42,7 @@ pub(in crate::fleet::worker) struct ShardContext {
     pub(in crate::fleet::worker) hold: Hold,
     pub(in crate::fleet::worker) observer: Observer,
     pub(in crate::fleet::worker) progress: Arc<Progress>,
+    pub(in crate::fleet::worker) processed: ProcessedBytes,
     pub(in crate::fleet::worker) checkpointer: Checkpointer,
     pub(in crate::fleet::worker) stop: watch::Receiver<bool>,
 }

@@ -92,6 +92,12 @@ where
             self.give_up(&work, part.clone(), error, attempts).await?;
             self.finish(&work, part).await?;
         }
+        let bytes = work
+            .raw
+            .records
+            .iter()
+            .map(|record| record.encoded.data.len());
+        self.shard.processed.add(bytes.sum());
         at_work.finish(work.raw.records.len());
         Ok(())
     }

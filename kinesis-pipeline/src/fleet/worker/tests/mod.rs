@@ -12,3 +12,4 @@ mod remedies;
 mod seen;
 #[cfg(all(unix, feature = "signal"))]
 mod signals;
+mod throughput;
