@@ -51,7 +51,7 @@ impl Throughput {
             let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
             let newest = (count - before).saturating_mul(1_000) / millis;
             let average = self.average.unwrap_or(newest);
-            self.average = Some(average / 2 + newest / 2 + (average % 2 + newest % 2) / 2);
+            self.average = Some(average.midpoint(newest));
             self.sampled = (count, now);
         }
         self.average

@@ -10,7 +10,9 @@ use tokio::{
 };
 
 use super::basics::{APP, stream_of};
-use crate::{Batch, HealthServer, HealthServerError, MemoryLeases, StartAt, Worker, WorkerEvent};
+use crate::{
+    Batch, Clock, HealthServer, HealthServerError, MemoryLeases, StartAt, Worker, WorkerEvent,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -152,7 +154,8 @@ async fn other_paths_methods_and_what_is_no_http_get_an_error_and_the_next_clien
 async fn clients_that_send_nothing_are_cut_off_after_their_time_and_others_get_their_place() {
     let worker = worker_of(1).await;
     let server = face_of(&worker).await;
-    let begun = tokio::time::Instant::now();
+    let clock = Clock::system();
+    let begun = clock.instant();
     let mut silent = Vec::new();
     for number in 0..40 {
         let mut socket = TcpStream::connect(server.address()).await.unwrap();
@@ -163,13 +166,13 @@ async fn clients_that_send_nothing_are_cut_off_after_their_time_and_others_get_t
     }
     // All places are taken: this one waits until the first of them is free.
     assert_eq!(get(server.address(), "/health").await.0, 200);
-    let waited = begun.elapsed();
+    let waited = clock.instant().duration_since(begun);
     assert!(waited >= 5 * SECOND && waited <= 11 * SECOND, "{waited:?}");
     for mut socket in silent {
         let mut rest = Vec::new();
         let _ = socket.read_to_end(&mut rest).await;
     }
-    assert!(begun.elapsed() <= 16 * SECOND);
+    assert!(clock.instant().duration_since(begun) <= 16 * SECOND);
 }
 
 #[tokio::test]
@@ -204,12 +207,12 @@ async fn a_worker_that_hangs_is_shown_all_the_same() {
     let builder = builder.start(StartAt::TrimHorizon);
     let worker = builder.stalled_after(Duration::ZERO).build().unwrap();
     let server = face_of(&worker).await;
-    let (begun, mut began) = tokio::sync::mpsc::unbounded_channel();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let run = tokio::spawn(worker.run_batches(move |_: Batch<Bytes>| {
-        let _ = begun.send(());
+        let _ = tell.send(());
         pending()
     }));
-    assert!(began.recv().await.is_some());
+    assert!(told.recv().await.is_some());
     let (status, body) = get(server.address(), "/health").await;
     assert_eq!(status, 503, "{body}");
     assert!(body["shards"][0]["stalled_seconds"].is_f64(), "{body}");
