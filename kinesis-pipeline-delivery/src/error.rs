@@ -1,10 +1,10 @@
-use std::io;
+use std::{io, time::Duration};
 
 use kinesis_pipeline::{
     BoxError, CheckpointerError, GetError, InvalidWorkerOption, ShardId, WorkerError,
 };
 
-use crate::prefix::PrefixError;
+use crate::{StoreFault, prefix::PrefixError};
 
 /// The reason why a delivery ended.
 ///
@@ -12,9 +12,49 @@ use crate::prefix::PrefixError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeliveryError {
-    /// An object could not be written.
+    /// An object could not be written or read, by an answer that no later try changes.
     #[error("the object `{key}` could not be written")]
     Store {
+        /// The object's key.
+        key: String,
+        /// The store's error.
+        source: object_store::Error,
+    },
+    /// The store cannot be used at the start: a wrong name, a missing right, or it is down. Nothing was tried again.
+    ///
+    /// S3 wants `s3:PutObject`, `s3:GetObject`, `s3:ListBucket` (without it, it denies to look for an object that is not
+    /// there), and `s3:DeleteObject` for the object that the store is tried with.
+    #[error("the store cannot be used, {fault}: check its name, the credentials and their rights")]
+    NotUsable {
+        /// The kind of the failure.
+        fault: StoreFault,
+        /// The store's error.
+        source: object_store::Error,
+    },
+    /// The store failed for longer than [`Delivery::retry_max`](crate::Delivery::retry_max), or denied for longer than
+    /// [`Delivery::denied_max`](crate::Delivery::denied_max). The records are in the stream, and what was prepared stands
+    /// on the leases.
+    #[error(
+        "the object `{key}` could not be written in {attempts} tries of {failing_for:?}, {fault}: mend it and start the delivery again, it goes on where it was"
+    )]
+    GaveUp {
+        /// The object's key.
+        key: String,
+        /// The kind of the last failure.
+        fault: StoreFault,
+        /// The time for which it failed.
+        failing_for: Duration,
+        /// The number of tries.
+        attempts: u32,
+        /// The store's last error.
+        source: object_store::Error,
+    },
+    /// A large object that was uploaded in parts cannot be completed: the store removed its parts, or it refused a part
+    /// and takes none again (see [`Delivery::to`](crate::Delivery::to)). Nothing of the object is in the store.
+    #[error(
+        "the upload of `{key}` is lost: start the delivery again, it reads the records once more and writes the same object"
+    )]
+    UploadLost {
         /// The object's key.
         key: String,
         /// The store's error.

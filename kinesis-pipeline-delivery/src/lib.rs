@@ -52,7 +52,7 @@ mod transform;
 mod window;
 
 pub use counts::DeliveryReport;
-pub use delivery::{Delivery, DeliveryHandle, DeliveryWorker, Like, Location};
+pub use delivery::{Delivery, DeliveryHandle, DeliveryHealth, DeliveryWorker, Like, Location};
 pub use encode::{Compression, Format};
 pub use error::{DeliveryError, InvalidDelivery};
 pub use merge::{MergedSegment, MergedSegments, merged_segments};
@@ -60,4 +60,4 @@ pub use merge::{MergedSegment, MergedSegments, merged_segments};
 #[doc(no_inline)]
 pub use object_store;
 pub use prefix::{Naming, PrefixError};
-pub use store::Guard;
+pub use store::{Guard, StoreFault, StoreTrouble};

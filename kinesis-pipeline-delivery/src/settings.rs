@@ -1,7 +1,7 @@
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use kinesis_pipeline::{Clock, Position};
 use object_store::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 #[cfg(feature = "jq")]
 use crate::transform::Query;
@@ -10,6 +10,7 @@ use crate::{
     encode::Encoder,
     merge::MergeLimits,
     prefix::{Facts, ObjectId, Template},
+    store::RetryLimits,
     transform::TransformFn,
     window::{Folder, Kind, Limits, Window},
 };
@@ -33,7 +34,7 @@ pub(crate) struct Settings {
     #[cfg(feature = "jq")]
     pub(crate) query: Option<Query>,
     pub(crate) flush_on_stop: bool,
-    pub(crate) retry_max: Duration,
+    pub(crate) retry: RetryLimits,
     pub(crate) clock: Clock,
     /// A digest of the settings that keys and bytes depend on, besides the limits.
     pub(crate) fingerprint: String,

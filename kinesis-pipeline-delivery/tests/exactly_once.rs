@@ -277,12 +277,27 @@ async fn an_object_that_is_uploaded_in_parts_survives_a_crash_at_any_step() {
             .await
             .unwrap();
     }
+    for takes_parts_again in [false, true] {
+        a_crash_at_any_step_of_an_upload_changes_nothing(&stream, takes_parts_again).await;
+    }
+}
+
+async fn a_crash_at_any_step_of_an_upload_changes_nothing(
+    stream: &KinesisStream<EncodedRecord>,
+    takes_parts_again: bool,
+) {
     let start = |store: &Arc<InMemory>, leases: &MemoryLeases, tripwire: &Arc<Tripwire>| {
+        let store = TripStore(store.clone(), tripwire.clone());
+        let to = if takes_parts_again {
+            Delivery::to_multipart(Arc::new(store))
+        } else {
+            Delivery::to(store)
+        };
         let fleet = stream
             .worker(APP)
             .leases(TripLeases(leases.clone(), tripwire.clone()))
             .start(StartAt::TrimHorizon);
-        let worker = Delivery::to(TripStore(store.clone(), tripwire.clone()))
+        let worker = to
             .buffer(100 << 20, Duration::from_secs(30))
             .clock(stream.clock().clone())
             .worker(fleet)

@@ -18,7 +18,7 @@ use futures_util::{Stream, stream};
 use hyper::{Response, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use kinesis_pipeline::{EncodedRecord, GetError, PartitionKey, Position, Record};
-use kinesis_pipeline_delivery::{Compression, Delivery, Guard};
+use kinesis_pipeline_delivery::{Compression, Delivery, DeliveryError, Guard, StoreFault};
 use object_store::{
     ObjectStore,
     aws::{AmazonS3, AmazonS3Builder},
@@ -198,5 +198,42 @@ async fn nothing_is_dropped_while_the_credentials_have_expired() {
         assert_eq!(report.kept, 2_000);
         assert_eq!(server.failed.load(SeqCst), 8, "each was made again");
         assert_complete(&server.store(), 2_000).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_in_parts_is_complete_though_its_credentials_expired_between_them() {
+    // After the four requests of the start: three tries to begin it, and three of its fourth part.
+    let expired: Failing = |n| matches!(n, 4..7 | 11..14).then_some((400, "ExpiredToken"));
+    let denied: Failing = |n| matches!(n, 4..7 | 11..14).then_some((403, "AccessDenied"));
+    for failing in [expired, denied] {
+        let server = Server::start(failing).await;
+        let delivery = Delivery::to(server.store()).buffer(100 << 20, Duration::from_hours(1));
+        let report = delivery.run(records(40_000, 1_000)).await.unwrap();
+        assert_eq!((report.kept, report.objects_written), (40_000, 1));
+        assert_eq!(server.failed.load(SeqCst), 6, "each was made again");
+        assert_complete(&server.store(), 40_000).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_be_used_at_the_start_is_an_error_that_says_why() {
+    let answers: [(Failing, StoreFault); 4] = [
+        (|_| Some((404, "NoSuchBucket")), StoreFault::NoBucket),
+        (|_| Some((403, "AccessDenied")), StoreFault::Denied),
+        (
+            |_| Some((403, "InvalidAccessKeyId")),
+            StoreFault::Credentials,
+        ),
+        (|_| Some((400, "ExpiredToken")), StoreFault::Credentials),
+    ];
+    for (answer, expected) in answers {
+        let server = Server::start(answer).await;
+        let ended = Delivery::to(server.store()).run(records(1, 10)).await;
+        let Err(DeliveryError::NotUsable { fault, .. }) = ended else {
+            panic!("{ended:?}");
+        };
+        assert_eq!(fault, expected);
+        assert_eq!(server.failed.load(SeqCst), 1, "it is not tried again");
     }
 }

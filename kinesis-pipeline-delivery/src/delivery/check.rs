@@ -11,6 +11,7 @@ use crate::{
     Compression, Format, InvalidDelivery,
     prefix::{PrefixError, Source, Template, fingerprint, safe},
     settings::Settings,
+    store::RetryLimits,
     window::{Folder, Kind, Limits},
 };
 
@@ -67,7 +68,10 @@ impl Delivery {
             merge: self.merge,
             transform: self.transform,
             flush_on_stop: self.flush_on_stop,
-            retry_max: self.retry_max,
+            retry: RetryLimits {
+                retry_max: self.retry_max,
+                denied_max: self.denied_max.unwrap_or(self.retry_max),
+            },
             clock: self.clock,
         };
         check_sample_keys(&settings)?;

@@ -10,12 +10,14 @@ use aws_credential_types::{
 };
 use kinesis_pipeline::{BoxError, Clock};
 use object_store::{
-    CredentialProvider, Error, ObjectStore,
+    CredentialProvider, Error,
     aws::{AmazonS3Builder, AwsCredential},
     prefix::PrefixStore,
 };
 use tokio::sync::Mutex;
 use url::Url;
+
+use crate::store::Destination;
 
 /// The time within one request in which a source of credentials that fails is asked again.
 const PROVIDE_MAX: Duration = Duration::from_secs(20);
@@ -24,7 +26,7 @@ const PROVIDE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const EARLY: Duration = Duration::from_mins(5);
 
 /// The store of an `s3://bucket/folder` with the SDK's settings.
-pub(super) async fn s3(url: &str) -> Result<Arc<dyn ObjectStore>, BoxError> {
+pub(super) async fn s3(url: &str) -> Result<Destination, BoxError> {
     let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let folder = Url::parse(url)?.path().trim_matches('/').to_owned();
     let mut builder = AmazonS3Builder::from_env().with_url(url);
@@ -34,7 +36,7 @@ pub(super) async fn s3(url: &str) -> Result<Arc<dyn ObjectStore>, BoxError> {
     if let Some(credentials) = SdkCredentials::of(&config) {
         builder = builder.with_credentials(Arc::new(credentials));
     }
-    Ok(Arc::new(PrefixStore::new(builder.build()?, folder)))
+    Ok(Destination::of(PrefixStore::new(builder.build()?, folder)))
 }
 
 /// Credentials of the AWS SDK, kept until shortly before they expire.
@@ -62,8 +64,8 @@ impl SdkCredentials {
 }
 
 impl SdkCredentials {
-    /// Asks the source, and again while it fails for now: an upload in parts that is refused one is lost, so that it waits
-    /// here.
+    /// Asks the source, and again while it fails for now: most failures of a source are over sooner than the store's client
+    /// would ask again.
     async fn provide(&self) -> Result<Credentials, CredentialsError> {
         let begun = self.clock.instant();
         loop {

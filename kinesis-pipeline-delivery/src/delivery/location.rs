@@ -1,9 +1,19 @@
 use std::sync::Arc;
 
-use object_store::{ObjectStore, local::LocalFileSystem, prefix::PrefixStore};
+use kinesis_pipeline::BoxError;
+#[cfg(feature = "aws")]
+use object_store::aws::AmazonS3Builder;
+#[cfg(feature = "azure")]
+use object_store::azure::MicrosoftAzureBuilder;
+#[cfg(feature = "gcp")]
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::{
+    ObjectStore, ObjectStoreScheme, local::LocalFileSystem, memory::InMemory, path::Path,
+    prefix::PrefixStore,
+};
 use url::Url;
 
-use crate::InvalidDelivery;
+use crate::{InvalidDelivery, store::Destination};
 
 /// A store and a folder in it, by URL: `s3://bucket/folder`, `gs://`, `az://`, `file:///folder`, `memory:///`, or a path
 /// of the local disk.
@@ -12,7 +22,7 @@ use crate::InvalidDelivery;
 /// environment variables of each cloud.
 #[derive(Clone, Debug)]
 pub struct Location {
-    store: Arc<dyn ObjectStore>,
+    destination: Destination,
 }
 
 impl Location {
@@ -37,7 +47,7 @@ impl Location {
         if url.starts_with("s3://") {
             let store = super::credentials::s3(url).await;
             return match store {
-                Ok(store) => Ok(Self { store }),
+                Ok(destination) => Ok(Self { destination }),
                 Err(source) => Err(InvalidDelivery::Url {
                     url: url.to_owned(),
                     source,
@@ -47,7 +57,7 @@ impl Location {
         std::future::ready(Self::parse(url)).await
     }
 
-    fn open(text: &str) -> Result<Self, kinesis_pipeline::BoxError> {
+    fn open(text: &str) -> Result<Self, BoxError> {
         let url = match Url::parse(text) {
             Ok(url) if url.scheme() != "file" && text.contains("://") => url,
             Ok(url) if url.scheme() == "file" => {
@@ -56,25 +66,77 @@ impl Location {
             }
             _ => return Self::folder(std::path::Path::new(text)),
         };
-        // Names of variables are the options' names: AWS_REGION, GOOGLE_SERVICE_ACCOUNT, AZURE_STORAGE_ACCOUNT_NAME.
-        let options = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
-        let (store, path) = object_store::parse_url_opts(&url, options)?;
-        Ok(Self {
-            store: Arc::new(PrefixStore::new(store, path)),
-        })
+        Self::bucket(&url)
     }
 
-    fn folder(path: &std::path::Path) -> Result<Self, kinesis_pipeline::BoxError> {
+    fn bucket(url: &Url) -> Result<Self, BoxError> {
+        let (scheme, folder) = ObjectStoreScheme::parse(url)?;
+        let folder = Path::parse(folder)?;
+        // The kind of the store stays known: see `Destination`.
+        let destination = match scheme {
+            ObjectStoreScheme::Memory => in_folder(InMemory::new(), folder),
+            #[cfg(feature = "aws")]
+            ObjectStoreScheme::AmazonS3 => {
+                let builder = AmazonS3Builder::new().with_url(url.as_str());
+                in_folder(
+                    configured(builder, AmazonS3Builder::with_config).build()?,
+                    folder,
+                )
+            }
+            #[cfg(feature = "gcp")]
+            ObjectStoreScheme::GoogleCloudStorage => {
+                let builder = GoogleCloudStorageBuilder::new().with_url(url.as_str());
+                let builder = configured(builder, GoogleCloudStorageBuilder::with_config);
+                in_folder(builder.build()?, folder)
+            }
+            #[cfg(feature = "azure")]
+            ObjectStoreScheme::MicrosoftAzure => {
+                let builder = MicrosoftAzureBuilder::new().with_url(url.as_str());
+                let builder = configured(builder, MicrosoftAzureBuilder::with_config);
+                in_folder(builder.build()?, folder)
+            }
+            _ => {
+                let (store, folder) = object_store::parse_url_opts(url, variables())?;
+                Destination::of(PrefixStore::new(store, folder))
+            }
+        };
+        Ok(Self { destination })
+    }
+
+    fn folder(path: &std::path::Path) -> Result<Self, BoxError> {
         std::fs::create_dir_all(path)?;
         let store = LocalFileSystem::new_with_prefix(path)?.with_fsync(true);
         Ok(Self {
-            store: Arc::new(store),
+            destination: Destination::of(store),
         })
     }
 
     /// The store.
     #[must_use]
     pub fn into_store(self) -> Arc<dyn ObjectStore> {
-        self.store
+        self.destination.store
     }
+
+    pub(super) fn into_destination(self) -> Destination {
+        self.destination
+    }
+}
+
+fn in_folder<S: ObjectStore>(store: S, folder: Path) -> Destination {
+    Destination::of(PrefixStore::new(store, folder))
+}
+
+/// The environment's variables under the names of options: `AWS_REGION`, `GOOGLE_SERVICE_ACCOUNT`,
+/// `AZURE_STORAGE_ACCOUNT_NAME`.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value))
+}
+
+/// A builder of a store with the options of the environment.
+#[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
+fn configured<B, K: std::str::FromStr>(builder: B, set: impl Fn(B, K, String) -> B) -> B {
+    variables().fold(builder, |builder, (name, value)| match name.parse() {
+        Ok(option) => set(builder, option, value),
+        Err(_) => builder,
+    })
 }

@@ -13,10 +13,12 @@ use kinesis_pipeline::{
     firehose::{IntoVerdict, Transform},
 };
 pub use location::Location;
-use object_store::ObjectStore;
-pub use run::{DeliveryHandle, DeliveryWorker};
+use object_store::{ObjectStore, multipart::MultipartStore};
+pub use run::{DeliveryHandle, DeliveryHealth, DeliveryWorker};
 
-use crate::{Compression, Format, Naming, merge::MergeLimits, transform::TransformFn};
+use crate::{
+    Compression, Format, Naming, merge::MergeLimits, store::Destination, transform::TransformFn,
+};
 
 /// 1 MiB.
 const MIB: usize = 1024 * 1024;
@@ -44,7 +46,7 @@ pub enum Like {
 /// See the [crate's page](crate) for an example and the promises.
 #[must_use = "a delivery does nothing until it runs"]
 pub struct Delivery {
-    store: Arc<dyn ObjectStore>,
+    destination: Destination,
     name: String,
     naming: Naming,
     prefix: Option<String>,
@@ -65,19 +67,45 @@ pub struct Delivery {
     query: Option<String>,
     flush_on_stop: bool,
     retry_max: Duration,
+    denied_max: Option<Duration>,
     clock: Clock,
 }
 
 impl Delivery {
     /// A delivery to this store, with the defaults.
+    ///
+    /// Objects of 64 MiB and more are uploaded in parts. `AmazonS3`, `GoogleCloudStorage`, `MicrosoftAzure` (with the
+    /// features of this crate) and `InMemory`, also in a `PrefixStore`, are sent a part again that they refused. Other
+    /// stores take none again, so that such a failure ends the delivery with
+    /// [`DeliveryError::UploadLost`](crate::DeliveryError::UploadLost), and the next start uploads the object from its
+    /// begin; give those that implement `MultipartStore` to [`to_multipart`](Self::to_multipart).
     pub fn to(store: impl ObjectStore) -> Self {
-        Self::to_shared(Arc::new(store))
+        Self::to_destination(Destination::of(store))
     }
 
-    /// A delivery to a store that others use too.
+    /// A delivery to a store that others use too. Its kind is not known: it is sent no part of an upload again, see
+    /// [`to`](Self::to) and [`to_multipart`](Self::to_multipart).
     pub fn to_shared(store: Arc<dyn ObjectStore>) -> Self {
+        Self::to_destination(Destination::of_any(store))
+    }
+
+    /// A delivery to a store that takes a part of an upload again, see [`to`](Self::to). Others may use it too.
+    ///
+    /// ```
+    /// # use kinesis_pipeline_delivery::Delivery;
+    /// # use object_store::memory::InMemory;
+    /// use std::sync::Arc;
+    ///
+    /// let store = Arc::new(InMemory::new());
+    /// let delivery = Delivery::to_multipart(store.clone());
+    /// ```
+    pub fn to_multipart<S: ObjectStore + MultipartStore>(store: Arc<S>) -> Self {
+        Self::to_destination(Destination::with_parts(store))
+    }
+
+    fn to_destination(destination: Destination) -> Self {
         Self {
-            store,
+            destination,
             name: "records".to_owned(),
             naming: Naming::default(),
             prefix: None,
@@ -98,13 +126,14 @@ impl Delivery {
             query: None,
             flush_on_stop: false,
             retry_max: RETRY_MAX,
+            denied_max: None,
             clock: Clock::system(),
         }
     }
 
     /// A delivery to the store and folder of a URL.
     pub fn to_location(location: Location) -> Self {
-        Self::to_shared(location.into_store())
+        Self::to_destination(location.into_destination())
     }
 
     /// The first part of objects' names, as Firehose puts the delivery stream's name there. `records` by default; two
@@ -279,10 +308,24 @@ impl Delivery {
         self
     }
 
-    /// Sets the time in which a failing call to the store is made again before the delivery ends with its error: also when
-    /// credentials have expired or the bucket denies. 24 hours by default.
+    /// Sets the time for which a failing call to the store is made again, with pauses that grow to 30 s, before the
+    /// delivery ends with [`DeliveryError::GaveUp`](crate::DeliveryError::GaveUp): outages, throttling, credentials that
+    /// have expired, and denials. 24 hours by default, as Firehose has it; no limit: `Duration::MAX`.
+    ///
+    /// Meanwhile [`DeliveryHandle::health`] shows the failure, the records stay in the stream, and what was prepared stands
+    /// on the leases. Keep it shorter than the stream's retention.
     pub fn retry_max(mut self, time: Duration) -> Self {
         self.retry_max = time;
+        self
+    }
+
+    /// Sets the time for which the store may deny access, or have no such bucket, before the delivery ends with
+    /// [`DeliveryError::GaveUp`](crate::DeliveryError::GaveUp). That of [`retry_max`](Self::retry_max) by default, as
+    /// Firehose tries then too: a change of rights takes minutes to come to all servers, and mending one takes longer.
+    ///
+    /// At the start a denial ends it at once, with [`DeliveryError::NotUsable`](crate::DeliveryError::NotUsable).
+    pub fn denied_max(mut self, time: Duration) -> Self {
+        self.denied_max = Some(time);
         self
     }
 
@@ -296,7 +339,7 @@ impl Delivery {
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delivery")
-            .field("store", &self.store)
+            .field("destination", &self.destination)
             .field("name", &self.name)
             .field("prefix", &self.prefix)
             .field("format", &self.format)

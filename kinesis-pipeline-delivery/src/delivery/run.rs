@@ -2,17 +2,17 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures_util::{FutureExt as _, Stream, StreamExt as _, future::try_join_all};
 use kinesis_pipeline::{
-    Checkpointing, EncodedRecord, ErrorPolicy, GetError, Record, ShardId, StartAt, Worker,
-    WorkerBuilder, WorkerHandle,
+    Checkpointing, Clock, EncodedRecord, ErrorPolicy, GetError, Record, ShardId, StartAt, Worker,
+    WorkerBuilder, WorkerHandle, WorkerHealth,
 };
 
 use super::Delivery;
 use crate::{
-    DeliveryError, DeliveryReport, InvalidDelivery,
+    DeliveryError, DeliveryReport, InvalidDelivery, StoreTrouble,
     counts::Counts,
     settings::Settings,
     shard::{Ended, Ledger, ShardProcessor, ShardTask, Shared},
-    store::{Target, probe},
+    store::{Destination, Target, Troubles, probe},
 };
 
 /// The records of a reader that are handed to a shard's task together.
@@ -49,7 +49,7 @@ impl Delivery {
         self,
         fleet: WorkerBuilder<EncodedRecord>,
     ) -> Result<DeliveryWorker, InvalidDelivery> {
-        let store = self.store.clone();
+        let destination = self.destination.clone();
         let settings = self.check()?;
         let worker = fleet
             .start_unless_set(StartAt::TrimHorizon)
@@ -57,10 +57,11 @@ impl Delivery {
             .on_error(ErrorPolicy::retry().attempts_max(1).then_stop())
             .build()?;
         Ok(DeliveryWorker {
-            store,
+            destination,
             settings,
             worker,
             counts: Arc::default(),
+            troubles: Arc::default(),
         })
     }
 
@@ -78,8 +79,9 @@ impl Delivery {
     where
         S: Stream<Item = Result<Record<EncodedRecord>, GetError>> + Unpin,
     {
-        let store = self.store.clone();
-        let shared = shared(store, self.check()?, Arc::default()).await?;
+        let destination = self.destination.clone();
+        let (counts, troubles) = (Arc::default(), Arc::default());
+        let shared = shared(destination, self.check()?, counts, troubles).await?;
         let mut tasks: HashMap<ShardId, ShardTask> = HashMap::new();
         let mut ready: Vec<Record<EncodedRecord>> = Vec::new();
         loop {
@@ -134,18 +136,20 @@ fn reason(shared: &Shared, ended: Ended) -> DeliveryError {
 }
 
 async fn shared(
-    store: Arc<dyn object_store::ObjectStore>,
+    destination: Destination,
     settings: Settings,
     counts: Arc<Counts>,
+    troubles: Arc<Troubles>,
 ) -> Result<Arc<Shared>, DeliveryError> {
     let prefix = settings.prefix.leading_text().to_owned();
-    let guard = probe(&*store, &prefix).await?;
+    let guard = probe(&*destination.store, &prefix).await?;
     counts.guarded(guard);
     let target = Target {
-        store,
+        destination,
         guard,
         clock: settings.clock.clone(),
-        retry_max: settings.retry_max,
+        limits: settings.retry,
+        troubles,
     };
     Ok(Shared::new(settings, target, counts))
 }
@@ -153,10 +157,11 @@ async fn shared(
 /// A worker of a fleet that delivers: made by [`Delivery::worker`].
 #[must_use = "a worker does nothing until it runs"]
 pub struct DeliveryWorker {
-    store: Arc<dyn object_store::ObjectStore>,
+    destination: Destination,
     settings: Settings,
     worker: Worker<EncodedRecord>,
     counts: Arc<Counts>,
+    troubles: Arc<Troubles>,
 }
 
 /// Stops a delivery from elsewhere, and tells how far it is: see [`DeliveryWorker::handle`]. Cheap to clone.
@@ -164,12 +169,62 @@ pub struct DeliveryWorker {
 pub struct DeliveryHandle {
     worker: WorkerHandle,
     counts: Arc<Counts>,
+    troubles: Arc<Troubles>,
+    clock: Clock,
+}
+
+/// The state of a delivery: see [`DeliveryHandle::health`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeliveryHealth {
+    /// The state of the worker and its shards.
+    pub worker: WorkerHealth,
+    /// The failure of the store, while it fails.
+    pub store: Option<StoreTrouble>,
+}
+
+impl DeliveryHealth {
+    /// Whether the worker is [healthy](WorkerHealth::is_healthy) and the store takes what it is sent.
+    ///
+    /// A restart mends no store: a liveness probe looks at `worker` alone, an alarm at both.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.worker.is_healthy() && self.store.is_none()
+    }
 }
 
 impl DeliveryHandle {
-    /// Takes no more records, gives the leases back, and ends [`DeliveryWorker::run`].
+    /// Takes no more records, gives the leases back, and ends [`DeliveryWorker::run`]. A write that fails and is to be
+    /// tried again is left after [`WorkerBuilder::stop_max`]; the next start makes it.
     pub fn stop(&self) {
         self.worker.stop();
+    }
+
+    /// The state of the delivery now. No call is made.
+    ///
+    /// ```
+    /// # use kinesis_pipeline::{KinesisStream, LocalKinesis, MemoryLeases};
+    /// # use kinesis_pipeline_delivery::Delivery;
+    /// # use object_store::memory::InMemory;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let stream: KinesisStream<String> = LocalKinesis::start().await?.stream("readings", 1).await?;
+    /// # let fleet = stream.with_record_type().worker("to-s3").leases(MemoryLeases::new());
+    /// let worker = Delivery::to(InMemory::new()).worker(fleet)?;
+    /// let health = worker.handle().health();
+    /// if let Some(trouble) = &health.store {
+    ///     eprintln!("`{}` is not written for {:?}: {}", trouble.key, trouble.failing_for, trouble.fault);
+    /// }
+    /// assert!(health.is_healthy());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn health(&self) -> DeliveryHealth {
+        DeliveryHealth {
+            worker: self.worker.health(),
+            store: self.troubles.now(self.clock.instant()),
+        }
     }
 
     /// The numbers so far.
@@ -186,6 +241,8 @@ impl DeliveryWorker {
         DeliveryHandle {
             worker: self.worker.handle(),
             counts: self.counts.clone(),
+            troubles: self.troubles.clone(),
+            clock: self.settings.clock.clone(),
         }
     }
 
@@ -197,7 +254,7 @@ impl DeliveryWorker {
     /// # Cancel safety
     /// Dropping the future is a crash: nothing is lost or doubled, and the leases are free after the fail-over time.
     pub async fn run(self) -> Result<DeliveryReport, DeliveryError> {
-        let shared = shared(self.store, self.settings, self.counts).await?;
+        let shared = shared(self.destination, self.settings, self.counts, self.troubles).await?;
         let handle = self.worker.handle();
         let make = |_: &ShardId| ShardProcessor::new(shared.clone());
         let mut running = std::pin::pin!(self.worker.run(make));
@@ -251,7 +308,7 @@ impl DeliveryWorker {
 impl std::fmt::Debug for DeliveryWorker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DeliveryWorker")
-            .field("store", &self.store)
+            .field("destination", &self.destination)
             .field("name", &self.settings.name)
             .finish_non_exhaustive()
     }

@@ -2,6 +2,7 @@ use object_store::{
     Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, path::Path,
 };
 
+use super::fault::{Call, StoreFault};
 use crate::DeliveryError;
 
 /// The way in which a store keeps an object from being written twice.
@@ -21,6 +22,9 @@ pub enum Guard {
 }
 
 /// Finds out what the store does, by writing a small object twice under a key of its own and removing it.
+///
+/// Nothing is tried again here: a store that cannot be used at the start is mostly a wrong name or a right that is missing,
+/// and who starts it is there to read the error.
 pub(crate) async fn probe(store: &dyn ObjectStore, prefix: &str) -> Result<Guard, DeliveryError> {
     let key = format!("{prefix}_probe-{:032x}", fastrand::u128(..));
     let path = Path::from(key.as_str());
@@ -30,37 +34,68 @@ pub(crate) async fn probe(store: &dyn ObjectStore, prefix: &str) -> Result<Guard
             PutPayload::from_static(b"kinesis-pipeline looks if this store creates only if absent");
         store.put_opts(&path, payload, options)
     };
-    let failed = |source| DeliveryError::Store {
-        key: key.clone(),
-        source,
-    };
     match create().await {
         Ok(_) => {}
         Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
+            look_for_none(store, &path).await?;
             return Ok(Guard::LookThenWrite);
         }
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(not_usable(Call::Write, error)),
     }
     let second = create().await;
     if let Err(error) = store.delete(&path).await {
         tracing::warn!(key, %error, "the object that the store was tried with is left");
     }
+    look_for_none(store, &path.clone().join("none")).await?;
     match second {
         Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Guard::CreateIfAbsent),
         Ok(_) => {
             tracing::warn!("the store overwrites objects that are there: see Guard::LookThenWrite");
             Ok(Guard::LookThenWrite)
         }
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(not_usable(Call::Write, error)),
     }
+}
+
+/// Asks for an object that is not there. S3 denies it to those who may not list the bucket: then an object that is there
+/// could not be told from one that is not.
+async fn look_for_none(store: &dyn ObjectStore, path: &Path) -> Result<(), DeliveryError> {
+    match store.head(path).await {
+        Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(not_usable(Call::Read, error)),
+    }
+}
+
+fn not_usable(call: Call, source: Error) -> DeliveryError {
+    let fault = StoreFault::of(&source, call).unwrap_or(StoreFault::Unavailable);
+    DeliveryError::NotUsable { fault, source }
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::TryStreamExt as _;
-    use object_store::memory::InMemory;
+    use object_store::{local::LocalFileSystem, memory::InMemory};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_store_that_cannot_be_used_is_an_error_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "no folder").unwrap();
+        let store = LocalFileSystem::new_with_prefix(dir.path()).unwrap();
+        let refused = probe(&store, "file/").await;
+        assert!(
+            matches!(
+                refused,
+                Err(DeliveryError::NotUsable {
+                    fault: StoreFault::Unavailable,
+                    ..
+                })
+            ),
+            "{refused:?}"
+        );
+    }
 
     #[tokio::test]
     async fn a_store_that_creates_if_absent_is_known_and_left_clean() {

@@ -1,29 +1,9 @@
-use std::{sync::Arc, time::Duration};
-
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use kinesis_pipeline::Clock;
-use object_store::{
-    Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, path::Path,
-};
+use object_store::{Error, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, path::Path};
 
-use super::Guard;
+use super::{Guard, Target, fault::Call, target::Refused};
 use crate::DeliveryError;
-
-/// The first pause before a failed call is made again; it doubles.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(30);
-
-/// The store that objects go to. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) store: Arc<dyn ObjectStore>,
-    pub(crate) guard: Guard,
-    pub(crate) clock: Clock,
-    /// The time in which a call that fails is made again: Firehose's 24 hours by default. Credentials that expired, a bucket
-    /// that was denied, a network that is down: all may pass.
-    pub(crate) retry_max: Duration,
-}
 
 /// The outcome of a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,15 +26,9 @@ impl Target {
         let payload: PutPayload = chunks.iter().cloned().collect();
         let is_there = match self.guard {
             Guard::CreateIfAbsent => {
-                let create = || {
-                    let options = PutOptions::from(PutMode::Create);
-                    self.store.put_opts(key, payload.clone(), options)
-                };
-                match self.retry(key, create).await {
-                    Ok(_) => false,
-                    Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => true,
-                    Err(error) => return Err(failed(key, error)),
-                }
+                let create = || self.create_or_find(key, payload.clone());
+                let created = self.retry(key, Call::Write, create).await;
+                created.map_err(|refused| refused.into_error(key))? == Put::Found
             }
             Guard::LookThenWrite => self.size(key).await?.is_some(),
         };
@@ -66,19 +40,40 @@ impl Target {
             return Ok(Put::Found);
         }
         if self.guard == Guard::LookThenWrite {
-            let write = || self.store.put(key, payload.clone());
-            let written = self.retry(key, write).await;
-            written.map_err(|error| failed(key, error))?;
+            let write = || self.store().put(key, payload.clone());
+            let written = self.retry(key, Call::Write, write).await;
+            written.map_err(|refused| refused.into_error(key))?;
         }
         Ok(Put::Written)
     }
 
+    /// Creates an object, or finds that there is one.
+    async fn create_or_find(&self, key: &Path, payload: PutPayload) -> Result<Put, Error> {
+        let options = PutOptions::from(PutMode::Create);
+        let refused = match self.store().put_opts(key, payload, options).await {
+            Ok(_) => return Ok(Put::Written),
+            Err(error @ (Error::AlreadyExists { .. } | Error::Precondition { .. })) => error,
+            Err(error) => return Err(error),
+        };
+        match self.store().head(key).await {
+            Ok(_) => Ok(Put::Found),
+            // S3 also refuses while another write of the key is under way, which may come to nothing: this one is made
+            // again.
+            Err(Error::NotFound { .. }) => Err(Error::Generic {
+                store: "object store",
+                source: refused.into(),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The size of the object under this key; `None` if there is none.
-    pub(crate) async fn size(&self, key: &Path) -> Result<Option<u64>, DeliveryError> {
-        match self.retry(key, || self.store.head(key)).await {
+    pub(super) async fn size(&self, key: &Path) -> Result<Option<u64>, DeliveryError> {
+        let head = || self.store().head(key);
+        match self.retry(key, Call::Read, head).await {
             Ok(meta) => Ok(Some(meta.size)),
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(failed(key, error)),
+            Err(Refused::Answer(Error::NotFound { .. })) => Ok(None),
+            Err(refused) => Err(refused.into_error(key)),
         }
     }
 
@@ -90,7 +85,7 @@ impl Target {
         }
         let compare = || async {
             let mut expected = Expected::new(chunks);
-            let mut read = self.store.get(key).await?.into_stream();
+            let mut read = self.store().get(key).await?.into_stream();
             while let Some(found) = read.try_next().await? {
                 if !expected.goes_on_with(&found) {
                     return Ok(false);
@@ -98,67 +93,22 @@ impl Target {
             }
             Ok(expected.is_at_end())
         };
-        self.retry(key, compare)
-            .await
-            .map_err(|error| failed(key, error))
+        let compared = self.retry(key, Call::Read, compare).await;
+        compared.map_err(|refused| refused.into_error(key))
     }
 
     /// The CRC-32 of the object under this key.
-    pub(crate) async fn crc(&self, key: &Path) -> Result<u32, DeliveryError> {
+    pub(super) async fn crc(&self, key: &Path) -> Result<u32, DeliveryError> {
         let read = || async {
             let mut crc = crc32fast::Hasher::new();
-            let mut read = self.store.get(key).await?.into_stream();
+            let mut read = self.store().get(key).await?.into_stream();
             while let Some(found) = read.try_next().await? {
                 crc.update(&found);
             }
             Ok(crc.finalize())
         };
-        self.retry(key, read)
-            .await
-            .map_err(|error| failed(key, error))
-    }
-
-    /// Makes a call again while it fails in a way that may pass, with pauses that grow to 30 s.
-    pub(crate) async fn retry<T, F>(&self, key: &Path, call: impl Fn() -> F) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let begun = self.clock.instant();
-        let mut pause = PAUSE_MIN;
-        loop {
-            let error = match call().await {
-                Err(error) if may_pass(&error) => error,
-                result => return result,
-            };
-            if self.clock.instant() - begun >= self.retry_max {
-                return Err(error);
-            }
-            tracing::warn!(%key, %error, "cannot write to the store; trying again");
-            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-            pause = (pause * 2).min(PAUSE_MAX);
-        }
-    }
-}
-
-/// Whether a later call may succeed: all but answers about the object or the store itself.
-fn may_pass(error: &Error) -> bool {
-    !matches!(
-        error,
-        Error::NotFound { .. }
-            | Error::AlreadyExists { .. }
-            | Error::Precondition { .. }
-            | Error::NotModified { .. }
-            | Error::NotSupported { .. }
-            | Error::NotImplemented { .. }
-            | Error::InvalidPath { .. }
-            | Error::UnknownConfigurationKey { .. }
-    )
-}
-
-pub(super) fn failed(key: &Path, source: Error) -> DeliveryError {
-    DeliveryError::Store {
-        key: key.to_string(),
-        source,
+        let crc = self.retry(key, Call::Read, read).await;
+        crc.map_err(|refused| refused.into_error(key))
     }
 }
 
@@ -199,16 +149,25 @@ impl<'a> Expected<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use kinesis_pipeline::Clock;
     use object_store::memory::InMemory;
 
     use super::*;
+    use crate::store::{Destination, RetryLimits, Troubles};
 
     fn target(guard: Guard) -> Target {
+        let time = Duration::from_mins(1);
         Target {
-            store: Arc::new(InMemory::new()),
+            destination: Destination::of(InMemory::new()),
             guard,
             clock: Clock::system(),
-            retry_max: Duration::from_mins(1),
+            limits: RetryLimits {
+                retry_max: time,
+                denied_max: time,
+            },
+            troubles: Arc::new(Troubles::default()),
         }
     }
 

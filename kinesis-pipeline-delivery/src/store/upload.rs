@@ -1,9 +1,13 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use bytes::Bytes;
-use object_store::{MultipartUpload, ObjectStoreExt as _, PutPayload, path::Path};
+use object_store::{
+    Error, MultipartId, MultipartUpload, ObjectStoreExt as _, PutPayload,
+    multipart::{MultipartStore, PartId},
+    path::Path,
+};
 
-use super::{Put, Target, put::failed};
+use super::{Put, Target, fault::Call, target::Refused};
 use crate::{
     DeliveryError,
     window::{Folder, SealedObject},
@@ -16,7 +20,24 @@ use crate::{
 /// (`AbortIncompleteMultipartUpload`) removes them.
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
-    open: HashMap<Folder, (Path, Box<dyn MultipartUpload>)>,
+    open: HashMap<Folder, OpenUpload>,
+}
+
+/// An upload that is under way.
+struct OpenUpload {
+    key: Path,
+    form: Form,
+}
+
+enum Form {
+    /// Parts with numbers: one that fails is sent again.
+    Numbered {
+        store: Arc<dyn MultipartStore>,
+        id: MultipartId,
+        parts: Vec<PartId>,
+    },
+    /// Parts one after the other: one that fails ends the upload.
+    Once(Box<dyn MultipartUpload>),
 }
 
 impl Uploads {
@@ -29,16 +50,11 @@ impl Uploads {
         chunks: Vec<Bytes>,
     ) -> Result<(), DeliveryError> {
         if !self.open.contains_key(folder) {
-            let begin = || target.store.put_multipart(key);
-            let upload = target.retry(key, begin).await;
-            let upload = upload.map_err(|error| failed(key, error))?;
-            self.open.insert(folder.clone(), (key.clone(), upload));
+            let upload = OpenUpload::begin(target, key).await?;
+            self.open.insert(folder.clone(), upload);
         }
-        let (key, upload) = self.open.get_mut(folder).expect("it was begun");
-        let payload: PutPayload = chunks.into_iter().collect();
-        // The store's client makes the request again by itself; a part that it gives up leaves a hole.
-        let part = upload.put_part(payload).await;
-        part.map_err(|error| failed(key, error))
+        let upload = self.open.get_mut(folder).expect("it was begun");
+        upload.part(target, chunks.into_iter().collect()).await
     }
 
     /// Completes the upload of an object that is sealed, unless the object is there already.
@@ -48,27 +64,131 @@ impl Uploads {
         object: &mut SealedObject,
         is_same_version: bool,
     ) -> Result<Put, DeliveryError> {
-        let (key, mut upload) = self
+        let mut upload = self
             .open
             .remove(&object.folder)
             .expect("an object with a CRC has parts that are uploaded");
-        if let Some(bytes) = target.size(&key).await? {
-            let _ = upload.abort().await;
-            let is_equal = !is_same_version
-                || bytes == object.bytes && Some(target.crc(&key).await?) == object.crc;
+        if let Some(is_equal) = is_there(target, &upload.key, object, is_same_version).await? {
+            upload.abort().await;
             if !is_equal {
-                let key = key.to_string();
+                let key = upload.key.to_string();
                 return Err(DeliveryError::ObjectDiffers { key });
             }
             return Ok(Put::Found);
         }
         let rest: PutPayload = std::mem::take(&mut object.chunks).into_iter().collect();
         if rest.content_length() > 0 {
-            let part = upload.put_part(rest).await;
-            part.map_err(|error| failed(&key, error))?;
+            upload.part(target, rest).await?;
         }
-        let done = upload.complete().await;
-        done.map_err(|error| failed(&key, error))?;
-        Ok(Put::Written)
+        let Err(lost) = upload.complete(target).await? else {
+            return Ok(Put::Written);
+        };
+        // The answer of a completion may be lost: the next try finds no upload, and the object.
+        match is_there(target, &upload.key, object, true).await? {
+            Some(true) => Ok(Put::Written),
+            _ => Err(lost_upload(&upload.key, lost)),
+        }
+    }
+}
+
+impl OpenUpload {
+    async fn begin(target: &Target, key: &Path) -> Result<Self, DeliveryError> {
+        let form = match target.destination.parts.clone() {
+            Some(store) => {
+                let begin = || store.create_multipart(key);
+                let begun = target.retry(key, Call::Write, begin).await;
+                begun.map(|id| Form::Numbered {
+                    store: store.clone(),
+                    id,
+                    parts: Vec::new(),
+                })
+            }
+            None => {
+                let begin = || target.store().put_multipart(key);
+                let begun = target.retry(key, Call::Write, begin).await;
+                begun.map(Form::Once)
+            }
+        };
+        Ok(Self {
+            key: key.clone(),
+            form: form.map_err(|refused| refused.into_error(key))?,
+        })
+    }
+
+    async fn part(&mut self, target: &Target, payload: PutPayload) -> Result<(), DeliveryError> {
+        let key = &self.key;
+        match &mut self.form {
+            Form::Numbered { store, id, parts } => {
+                let number = parts.len();
+                let put = || store.put_part(key, id, number, payload.clone());
+                match target.retry(key, Call::Part, put).await {
+                    Ok(part) => parts.push(part),
+                    Err(Refused::Answer(error)) => return Err(lost_upload(key, error)),
+                    Err(refused) => return Err(refused.into_error(key)),
+                }
+            }
+            Form::Once(upload) => {
+                let part = upload.put_part(payload).await;
+                part.map_err(|error| lost_upload(key, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes the upload. The inner error says that it is not there any more, or not known to be.
+    async fn complete(&mut self, target: &Target) -> Result<Result<(), Error>, DeliveryError> {
+        let key = &self.key;
+        match &mut self.form {
+            Form::Numbered { store, id, parts } => {
+                let complete = || store.complete_multipart(key, id, parts.clone());
+                match target.retry(key, Call::Part, complete).await {
+                    Ok(_) => Ok(Ok(())),
+                    Err(Refused::Answer(error)) => Ok(Err(error)),
+                    Err(refused) => Err(refused.into_error(key)),
+                }
+            }
+            Form::Once(upload) => Ok(upload.complete().await.map(|_| ())),
+        }
+    }
+
+    /// Removes the parts. Those that cannot be removed stay hidden, as those of a worker that died.
+    async fn abort(&mut self) {
+        let aborted = match &mut self.form {
+            Form::Numbered { store, id, .. } => store.abort_multipart(&self.key, id).await,
+            Form::Once(upload) => upload.abort().await,
+        };
+        if let Err(error) = aborted {
+            tracing::debug!(key = %self.key, %error, "the parts of an upload are left");
+        }
+    }
+}
+
+impl fmt::Debug for OpenUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenUpload")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether the object that is there has the bytes of this one; `None` if none is there.
+async fn is_there(
+    target: &Target,
+    key: &Path,
+    object: &SealedObject,
+    is_same_version: bool,
+) -> Result<Option<bool>, DeliveryError> {
+    let Some(bytes) = target.size(key).await? else {
+        return Ok(None);
+    };
+    let is_equal =
+        !is_same_version || bytes == object.bytes && Some(target.crc(key).await?) == object.crc;
+    Ok(Some(is_equal))
+}
+
+fn lost_upload(key: &Path, source: Error) -> DeliveryError {
+    DeliveryError::UploadLost {
+        key: key.to_string(),
+        source,
     }
 }

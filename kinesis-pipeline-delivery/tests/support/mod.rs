@@ -17,8 +17,11 @@ use kinesis_pipeline::{
     Lease, LeaseChange, LeaseFuture, LeaseStore, LeaseWrite, LeaseWritten, MemoryLeases,
 };
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt as _, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartId, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt as _, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Result,
+    memory::InMemory,
+    multipart::{MultipartStore, PartId},
     path::Path,
 };
 use tokio::sync::Notify;
@@ -99,9 +102,9 @@ impl LeaseStore for TripLeases {
     }
 }
 
-/// A store whose puts are steps.
+/// A store whose puts, and completions of uploads, are steps.
 #[derive(Debug)]
-pub(crate) struct TripStore(pub(crate) Arc<dyn ObjectStore>, pub(crate) Arc<Tripwire>);
+pub(crate) struct TripStore(pub(crate) Arc<InMemory>, pub(crate) Arc<Tripwire>);
 
 impl fmt::Display for TripStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,6 +163,37 @@ impl ObjectStore for TripStore {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.0.copy_opts(from, to, options).await
+    }
+}
+
+#[async_trait::async_trait]
+impl MultipartStore for TripStore {
+    async fn create_multipart(&self, path: &Path) -> Result<MultipartId> {
+        self.0.create_multipart(path).await
+    }
+
+    async fn put_part(
+        &self,
+        path: &Path,
+        id: &MultipartId,
+        number: usize,
+        data: PutPayload,
+    ) -> Result<PartId> {
+        self.0.put_part(path, id, number, data).await
+    }
+
+    async fn complete_multipart(
+        &self,
+        path: &Path,
+        id: &MultipartId,
+        parts: Vec<PartId>,
+    ) -> Result<PutResult> {
+        let complete = self.0.complete_multipart(path, id, parts);
+        self.1.pass(complete).await
+    }
+
+    async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> Result<()> {
+        self.0.abort_multipart(path, id).await
     }
 }
 
