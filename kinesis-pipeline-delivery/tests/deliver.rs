@@ -101,7 +101,7 @@ async fn two_deliveries_of_one_stream_both_get_everything() {
     );
     assert!(
         bad.0
-            .starts_with("data/processed/bad/processing-failed/2027/"),
+            .starts_with("data/processed/bad/processing-failed/records-shardId-"),
         "{}",
         bad.0
     );

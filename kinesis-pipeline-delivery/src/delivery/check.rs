@@ -182,8 +182,18 @@ impl Delivery {
             None => "",
         };
         let default_error = format!("{folder}!{{firehose:error-output-type}}/");
-        let text = self.error_prefix.as_deref().unwrap_or(&default_error);
-        let error_prefix = parse("error prefix", text)?.with_hour();
+        let error_prefix = match &self.error_prefix {
+            None => parse("error prefix", &default_error)?.with_hour(),
+            Some(text) => {
+                let template = parse("error prefix", text)?;
+                // As Firehose: what is written out is taken as it is.
+                if template.has_error_type() {
+                    template
+                } else {
+                    template.with_hour()
+                }
+            }
+        };
         refuse_keys("the error prefix", &error_prefix).map_err(in_prefix("error prefix"))?;
         Ok((prefix, error_prefix))
     }

@@ -170,8 +170,9 @@ impl Delivery {
     }
 
     /// The begin of keys of failed records, with the expressions `!{timestamp:..}`, `!{firehose:error-output-type}` and
-    /// `!{firehose:random-string}`. By default the prefix up to its first expression, and
-    /// `!{firehose:error-output-type}/yyyy/MM/dd/HH/`.
+    /// `!{firehose:random-string}`. As in Firehose, one with the error type is taken as it is written, and the default is the
+    /// prefix up to its first expression, then `!{firehose:error-output-type}/yyyy/MM/dd/HH/`. One without it and without a
+    /// timestamp gets `yyyy/MM/dd/HH/` behind it.
     pub fn error_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.error_prefix = Some(prefix.into());
         self

@@ -18,7 +18,7 @@ pub use format::Format;
 pub(crate) use format::failed_line;
 
 /// The version of the encoders. One that makes other bytes of the same records must have another version.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// The most raw bytes that are compressed together. Gzip looks back 32 KiB; larger blocks gain less than 1 %.
 pub(crate) const BLOCK_BYTES: usize = 256 * 1024;

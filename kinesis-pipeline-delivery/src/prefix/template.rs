@@ -20,8 +20,9 @@ pub enum PrefixError {
         /// The text between the braces.
         expression: String,
     },
-    /// A letter of a timestamp that is not rendered.
-    #[error("the letter `{letter}` of a timestamp is not supported: quote text, as in yyyy'T'HH")]
+    /// A letter of a timestamp that is not rendered. `Y` is the year of the week, which is another one around New Year and
+    /// depends on the country.
+    #[error("the letter `{letter}` of a timestamp is not supported{}: quote text, as in yyyy'T'HH", instead_of(*letter))]
     TimeLetter {
         /// The letter.
         letter: char,
@@ -56,6 +57,13 @@ pub enum PrefixError {
         /// The problem.
         problem: String,
     },
+}
+
+fn instead_of(letter: char) -> &'static str {
+    match letter {
+        'Y' => " (the year of the week), write `y`",
+        _ => "",
+    }
 }
 
 /// The source of a partition key's value.
@@ -200,11 +208,15 @@ mod tests {
     use super::*;
 
     fn render(text: &str, values: &[&str]) -> String {
+        render_at("2026-03-09T15:04:05Z[UTC]", text, values)
+    }
+
+    fn render_at(time: &str, text: &str, values: &[&str]) -> String {
         let template = Template::parse(text).unwrap().with_hour();
         let position = Position::new("shardId-000000000000".into(), 7_u128.into());
         let id = ObjectId::new("readings", "", &position);
         let values: Vec<Box<str>> = values.iter().map(|&value| value.into()).collect();
-        let time: Zoned = "2026-03-09T15:04:05Z[UTC]".parse().unwrap();
+        let time: Zoned = time.parse().unwrap();
         let mut out = String::new();
         let facts = Facts {
             time: &time,
@@ -235,6 +247,38 @@ mod tests {
         ] {
             assert_eq!(render(prefix, values), text, "{prefix}");
         }
+    }
+
+    /// The examples of the Firehose developer guide, at its time.
+    #[test]
+    fn prefixes_of_the_developer_guide_are_evaluated_as_it_says() {
+        let time = "2018-08-27T10:30:00Z[UTC]";
+        let year = "year=!{timestamp:yyyy}/month=!{timestamp:MM}/day=!{timestamp:dd}/hour=!{timestamp:HH}/";
+        for (prefix, text) in [
+            ("!{timestamp:yyyy/MM/dd/HH/}", "2018/08/27/10/"),
+            (
+                "myFirehoseFailures/!{firehose:error-output-type}/!{timestamp:yyyy}/anyMonth/!{timestamp:dd}",
+                "myFirehoseFailures/processing-failed/2018/anyMonth/27",
+            ),
+            (year, "year=2018/month=08/day=27/hour=10/"),
+            (
+                "myPrefix/result=!{firehose:error-output-type}/!{timestamp:yyyy/MM/dd}",
+                "myPrefix/result=processing-failed/2018/08/27",
+            ),
+        ] {
+            assert_eq!(render_at(time, prefix, &[]), text, "{prefix}");
+        }
+        let random = render_at(
+            time,
+            "DeliveredYear=!{timestamp:yyyy}/rand=!{firehose:random-string}",
+            &[],
+        );
+        let (_, random) = random.split_once("DeliveredYear=2018/rand=").unwrap();
+        assert_eq!(random.len(), 11);
+        let week = Template::parse("!{timestamp:YYYY}")
+            .unwrap_err()
+            .to_string();
+        assert!(week.contains("write `y`"), "{week}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
 
 /// Firehose's code for what a transform answers with `ProcessingFailed`.
 const CODE_FUNCTION: &str = "Lambda.FunctionError";
-const CODE_PARTITION: &str = "DynamicPartitioning.KeyError";
+const CODE_PARTITION: &str = "DynamicPartitioning.MetadataExtractionFailed";
 const CODE_FORMAT: &str = "DataFormatConversion.ParseError";
 
 /// Puts records into the objects of their folders. The buffers are used for one record after the other.
