@@ -1,10 +1,12 @@
 //! Records put to Firehose itself, without a Kinesis stream before it: the put pipeline of streams over `PutRecordBatch`.
 //!
 //! ```text
+//!   name: a name, or an ARN with its region
 //!   DeliveryStream ── encode, new line, size limit ── crate::put: queue, request, retry ── batch: PutRecordBatch
 //! ```
 
 mod batch;
+mod name;
 mod receipt;
 mod stream;
 #[cfg(test)]

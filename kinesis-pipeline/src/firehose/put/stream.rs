@@ -1,10 +1,10 @@
 use std::{borrow::Borrow, fmt, marker::PhantomData, sync::Arc};
 
-use aws_sdk_firehose::Client;
+use aws_sdk_firehose::{Client, config::Region};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 
-use super::{batch::Firehose, receipt::DeliveryReceipt};
+use super::{batch::Firehose, name::FirehoseName, receipt::DeliveryReceipt};
 use crate::{
     clock::Clock,
     firehose::NewLine,
@@ -71,39 +71,62 @@ pub struct DeliveryStream<R> {
 }
 
 impl<R> DeliveryStream<R> {
-    /// A Firehose stream by its name: credentials and region come from the environment, as for every AWS tool.
+    /// A Firehose stream by its name or ARN: credentials and region come from the environment, as for every AWS tool, the
+    /// region of an ARN from the ARN.
+    ///
+    /// Firehose takes names alone and looks in the account of the credentials: the account of an ARN is not sent.
     ///
     /// It finds the credentials, within 5 seconds, but makes no call to Firehose. Cancel safe.
     ///
     /// # Errors
-    /// [`ConnectError`]: there is no region, or there are no credentials.
-    pub async fn connect(name: impl Into<String>) -> Result<Self, ConnectError> {
-        Self::connect_with(ConnectOptions::new(), name).await
+    /// [`ConnectError`]: there is no region, there are no credentials, or the ARN is of something else.
+    pub async fn connect(stream: impl Into<String>) -> Result<Self, ConnectError> {
+        Self::connect_with(ConnectOptions::new(), stream).await
     }
 
-    /// A Firehose stream by its name, reached as the options say.
+    /// A Firehose stream by its name or ARN, reached as the options say. The region of an ARN comes before theirs.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(
-        options: ConnectOptions,
-        name: impl Into<String>,
+        mut options: ConnectOptions,
+        stream: impl Into<String>,
     ) -> Result<Self, ConnectError> {
-        let config = options.load().await?;
-        Ok(Self::with_client(Client::new(&config), name))
+        let stream = FirehoseName::parse(stream.into())?;
+        if let Some(region) = stream.region {
+            options = options.region(region);
+        }
+        let client = Client::new(&options.load().await?);
+        Ok(Self::named(&client, stream.name))
     }
 
-    /// A Firehose stream behind a client of yours, by its name. No call is made.
+    /// A Firehose stream behind a client of yours, by its name or ARN. No call is made.
     ///
     /// The client's configuration is kept, except that retries are off and absent time-outs are set, as of
-    /// [`AwsKinesis`](crate::service::aws::AwsKinesis).
+    /// [`AwsKinesis`](crate::service::aws::AwsKinesis), and that an ARN brings its region. A text that begins with `arn:` and
+    /// is no ARN of a Firehose stream goes to Firehose as it is, which refuses it at the first put.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "callers hand their client over"
     )]
-    pub fn with_client(client: Client, name: impl Into<String>) -> Self {
-        let service = Arc::new(Firehose::new(&client));
-        let stream = KinesisStream::with_service(service, StreamId::from(name.into()));
+    pub fn with_client(client: Client, stream: impl Into<String>) -> Self {
+        let text = stream.into();
+        match FirehoseName::parse(text.clone()) {
+            Ok(FirehoseName {
+                name,
+                region: Some(region),
+            }) => {
+                let config = client.config().to_builder().region(Region::new(region));
+                Self::named(&Client::from_conf(config.build()), name)
+            }
+            Ok(FirehoseName { name, region: None }) => Self::named(&client, name),
+            Err(_) => Self::named(&client, text),
+        }
+    }
+
+    fn named(client: &Client, name: String) -> Self {
+        let service = Arc::new(Firehose::new(client));
+        let stream = KinesisStream::with_service(service, StreamId::from(name));
         Self::over(stream, PutOptions::new(), NewLine::default())
     }
 

@@ -40,18 +40,20 @@ struct Server {
     calls: AtomicUsize,
     stored: Mutex<Vec<Vec<u8>>>,
     requests: Mutex<Vec<(usize, usize)>>,
+    endpoint: String,
 }
 
 impl Server {
     async fn start(script: Script) -> (Arc<Self>, DeliveryStream<Bytes>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let server = Arc::new(Self {
             script,
             calls: AtomicUsize::new(0),
             stored: Mutex::default(),
             requests: Mutex::default(),
+            endpoint,
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let accepting = Arc::clone(&server);
         tokio::spawn(async move {
             loop {
@@ -59,7 +61,8 @@ impl Server {
                 tokio::spawn(Arc::clone(&accepting).serve(connection));
             }
         });
-        (server, stream_at(&endpoint))
+        let stream = stream_at(&server.endpoint);
+        (server, stream)
     }
 
     async fn serve(self: Arc<Self>, mut connection: TcpStream) {
@@ -149,17 +152,21 @@ impl Server {
     }
 }
 
-fn stream_at(endpoint: &str) -> DeliveryStream<Bytes> {
+fn client_at(endpoint: &str) -> Client {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static("us-east-1"))
         .endpoint_url(endpoint)
         .credentials_provider(Credentials::new("id", "secret", None, None, "test"));
+    Client::from_conf(config.build())
+}
+
+fn stream_at(endpoint: &str) -> DeliveryStream<Bytes> {
     let options = PutOptions::new()
         .backoff(Duration::from_millis(1), Duration::from_millis(2))
         .attempts_max(4)
         .throttled_attempts_max(6);
-    DeliveryStream::with_client(Client::from_conf(config.build()), "clicks")
+    DeliveryStream::with_client(client_at(endpoint), "clicks")
         .with_put_options(options)
         .unwrap()
 }
@@ -385,4 +392,18 @@ fn an_order_is_refused_and_the_endpoint_of_a_region_is_told() {
         error.to_string().contains("Firehose keeps no order"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_stream_goes_by_its_arn_with_the_region_of_the_arn() {
+    let (server, _) = Server::start(|_| Reply::Each(|_| None)).await;
+    let arn = "arn:aws:firehose:eu-west-1:000000000000:deliverystream/clicks";
+    let by_arn = DeliveryStream::<Bytes>::with_client(client_at(&server.endpoint), arn);
+    assert_eq!(by_arn.name(), "clicks");
+    by_arn.put(&Bytes::from("one")).await.unwrap();
+    assert_eq!(server.sorted(), [b"one\n"]);
+    let config = Config::builder().behavior_version(BehaviorVersion::latest());
+    let client = Client::from_conf(config.region(Region::from_static("us-east-1")).build());
+    let shown = format!("{:?}", DeliveryStream::<Bytes>::with_client(client, arn));
+    assert!(shown.contains("eu-west-1"), "{shown}");
 }

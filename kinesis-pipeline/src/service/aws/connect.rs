@@ -215,6 +215,15 @@ pub enum ConnectError {
         /// What was given.
         arn: String,
     },
+    /// The ARN is not that of a Firehose stream.
+    #[error(
+        "`{arn}` is not the ARN of a Firehose stream: write `arn:aws:firehose:REGION:ACCOUNT:deliverystream/NAME`"
+    )]
+    #[non_exhaustive]
+    InvalidFirehoseArn {
+        /// The text that was given.
+        arn: String,
+    },
 }
 
 impl ConnectError {
