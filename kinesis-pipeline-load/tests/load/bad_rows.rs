@@ -1,0 +1,130 @@
+//! Rows that cannot be records: they stop a load, are rejected or skipped.
+
+use std::{fmt::Write as _, fs};
+
+use kinesis_pipeline::KinesisRecord;
+use kinesis_pipeline_load::{Input, Loader, Policy};
+use serde::{Deserialize, Serialize};
+
+use crate::support::{BAD, Dir, Row, rows_of, stream};
+
+#[tokio::test]
+async fn the_first_bad_row_stops_the_load_after_what_came_before_it() {
+    let stream = stream::<Row>(1).await;
+    let error = Loader::new(&stream)
+        .load(Input::reader("bad.tsv", BAD.as_bytes()))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "bad.tsv, line 3, column 1 (`number`): \"x\" is not an integer from 0 to 18446744073709551615; correct the row, or choose to skip such rows or to write them to a rejects file"
+    );
+    assert_eq!(
+        rows_of(&stream).await,
+        [Row {
+            key: "a".into(),
+            number: 1
+        }]
+    );
+}
+
+#[tokio::test]
+async fn rejected_rows_are_written_as_they_were_with_their_reasons() {
+    let dir = Dir::new("rejects");
+    let stream = stream::<Row>(1).await;
+    let rejects = dir.path("rejects.tsv");
+    let loader = Loader::new(&stream).policy(Policy::Rejects(rejects.clone()));
+    let report = loader
+        .load(Input::reader("bad.tsv", BAD.as_bytes()))
+        .await
+        .unwrap();
+    assert_eq!((report.rows, report.records, report.rejected), (5, 2, 3));
+    assert_eq!(
+        fs::read_to_string(&rejects).unwrap(),
+        "key\tnumber\nb\tx\nc\t3\t4\n\"d\"\t5x\n"
+    );
+    let reasons = fs::read_to_string(dir.path("rejects.tsv.reasons")).unwrap();
+    let reasons: Vec<_> = reasons.lines().collect();
+    assert_eq!(reasons.len(), 3);
+    assert_eq!(
+        reasons[1],
+        "bad.tsv, line 4: the row has 3 cell(s), the header has 2"
+    );
+}
+
+#[tokio::test]
+async fn skipped_rows_are_counted() {
+    let stream = stream::<Row>(1).await;
+    let loader = Loader::new(&stream).policy(Policy::Skip);
+    let report = loader
+        .load(Input::reader("bad.tsv", BAD.as_bytes()))
+        .await
+        .unwrap();
+    assert_eq!((report.records, report.rejected), (2, 3));
+    assert_eq!(report.tables[0].rows_in, 5);
+}
+
+#[tokio::test]
+async fn a_record_that_the_stream_does_not_take_is_a_bad_row() {
+    let stream = stream::<Row>(1).await;
+    let long = "x".repeat(2 << 20);
+    let input = format!("key\tnumber\na\t1\n{long}\t2\nb\t3\n");
+    let loader = Loader::new(&stream).policy(Policy::Skip);
+    let report = loader
+        .load(Input::reader("l", std::io::Cursor::new(input)))
+        .await
+        .unwrap();
+    assert_eq!((report.records, report.rejected), (2, 1));
+}
+
+#[derive(Debug, Serialize, Deserialize, KinesisRecord)]
+#[kinesis(fail_non_unique)]
+struct Once {
+    #[kinesis(pos = 0, unique)]
+    key: String,
+}
+
+#[tokio::test]
+async fn a_row_that_the_model_makes_fatal_stops_a_load_that_skips() {
+    let stream = stream::<Once>(1).await;
+    let loader = Loader::new(&stream).policy(Policy::Skip);
+    let input = Input::reader("t", &b"key\na\na\n"[..]);
+    let error = loader.load(input).await.unwrap_err().to_string();
+    let expected = "t, line 3, column 0 (`key`): \"a\": the value came before";
+    assert!(error.starts_with(expected), "{error}");
+}
+
+#[tokio::test]
+async fn a_bad_row_far_into_a_large_file_is_rejected_as_it_was() {
+    let dir = Dir::new("far");
+    let mut text = "key\tnumber\n".to_owned();
+    let padding = "p".repeat(100);
+    for number in 0..40_000 {
+        let quoted = if number % 9_999 == 9_998 {
+            "\"x\""
+        } else {
+            "7"
+        };
+        writeln!(text, "{padding}\t{quoted}").unwrap();
+    }
+    let rejects = dir.path("rejects");
+    let stream = stream::<Row>(1).await;
+    let loader = Loader::new(&stream).policy(Policy::Rejects(rejects.clone()));
+    let report = loader.load(dir.file("a.tsv", text)).await.unwrap();
+    assert_eq!(report.rejected, 4);
+    let row = format!("{padding}\t\"x\"\n");
+    assert_eq!(
+        fs::read_to_string(rejects).unwrap(),
+        format!("key\tnumber\n{}", row.repeat(4))
+    );
+    let reasons = fs::read_to_string(dir.path("rejects.reasons")).unwrap();
+    let lines: Vec<_> = reasons
+        .lines()
+        .map(|line| line.contains("a.tsv, line "))
+        .collect();
+    assert_eq!(lines, [true; 4]);
+    assert!(
+        reasons.lines().nth(1).unwrap().contains("line 19999,"),
+        "{reasons}"
+    );
+}

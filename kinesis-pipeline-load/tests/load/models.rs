@@ -1,0 +1,148 @@
+//! Models: several of one input, by names and by positions.
+
+use std::fs;
+
+use kinesis_pipeline::KinesisRecord;
+use kinesis_pipeline_load::{Format, Input, Loader, Policy};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::support::{Dir, Row, all, stream, table};
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, KinesisRecord)]
+struct Other {
+    #[kinesis(column = "key", partition_key)]
+    name: String,
+}
+
+#[tokio::test]
+async fn several_models_read_one_input() {
+    let stream = stream::<Row>(1).await;
+    let loader = Loader::new(&stream).model::<Other>();
+    let report = loader
+        .load(Input::reader("t", std::io::Cursor::new(table(0..2))))
+        .await
+        .unwrap();
+    assert_eq!((report.rows, report.records), (2, 4));
+    let tables: Vec<_> = report
+        .tables
+        .iter()
+        .map(|one| (&*one.table, one.records_out))
+        .collect();
+    assert_eq!(tables, [("row", 2), ("other", 2)]);
+    let texts: Vec<_> = all(&stream.with_record_type::<String>())
+        .await
+        .into_values()
+        .flatten()
+        .collect();
+    assert_eq!(
+        texts[..2],
+        [r#"{"key":"k0","number":0}"#, r#"{"name":"k0"}"#]
+    );
+}
+
+/// The message of a load of this text that fails.
+async fn fails_in(format: Format, text: &'static str) -> String {
+    let stream = stream::<Row>(1).await;
+    let loader = Loader::new(&stream).format(format);
+    let error = loader
+        .load(Input::reader("t", text.as_bytes()))
+        .await
+        .unwrap_err();
+    error.to_string()
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, KinesisRecord)]
+struct Point {
+    #[kinesis(partition_key)]
+    id: String,
+    #[kinesis(column = "at.lat")]
+    latitude: f64,
+    #[kinesis(column = "at.lon", default = 1.5)]
+    longitude: f64,
+    tags: Value,
+}
+
+#[tokio::test]
+async fn a_model_reads_json_lines_by_dotted_names() {
+    let stream = stream::<Point>(1).await;
+    let lines = concat!(
+        r#"{"id": 7, "at": {"lat": 2.5, "lon": -3}, "tags": ["a"]}"#,
+        "\n\n",
+        r#"{"at": {"lat": "4", "lon": null}, "id": "x"}"#,
+    );
+    let loader = Loader::new(&stream).format(Format::JsonLines);
+    loader
+        .load(Input::reader("p", lines.as_bytes()))
+        .await
+        .unwrap();
+    let texts: Vec<_> = all(&stream.with_record_type::<String>())
+        .await
+        .into_values()
+        .flatten()
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            r#"{"id":"7","latitude":2.5,"longitude":-3.0,"tags":["a"]}"#,
+            r#"{"id":"x","latitude":4.0,"longitude":1.5,"tags":null}"#,
+        ]
+    );
+    let message = fails_in(Format::JsonLines, "{\"key\":1}\n").await;
+    assert!(message.contains("JSON lines have names only"), "{message}");
+}
+
+#[test]
+fn a_map_is_read_from_two_columns_and_its_mistakes_are_told() {
+    use kinesis_pipeline_load::{ReadMapError, read_map};
+    let dir = Dir::new("map");
+    let good = dir.file("a.tsv", "code\tx\tname\nNL\t1\tNetherlands\nIT\t2\tItaly\n");
+    let map = read_map(&good, "code", "name").unwrap();
+    assert_eq!((map.len(), &*map["IT"]), (2, "Italy"));
+    let error = read_map(&good, "code", "none").unwrap_err();
+    assert!(matches!(error, ReadMapError::NoColumn { ref column, .. } if column == "none"));
+    let twice = dir.file("b.csv", "code,name\nNL,a\nNL,b\n");
+    let error = read_map(&twice, "code", "name").unwrap_err();
+    assert!(
+        matches!(error, ReadMapError::Twice { line: 3, .. }),
+        "{error}"
+    );
+    assert!(matches!(
+        read_map(dir.path("none"), "a", "b"),
+        Err(ReadMapError::Read { .. })
+    ));
+}
+
+/// A second model that takes fewer rows than the first.
+#[derive(Debug, PartialEq, Serialize, Deserialize, KinesisRecord)]
+struct Small {
+    #[kinesis(column = "number", partition_key)]
+    digit: u8,
+}
+
+#[tokio::test]
+async fn a_row_that_one_model_refuses_is_put_by_none() {
+    let dir = Dir::new("whole");
+    let stream = stream::<Row>(1).await;
+    let loader = Loader::new(&stream).model::<Small>().policy(Policy::Skip);
+    let loader = loader.outdir(dir.path("out"));
+    let input = Input::reader("t", &b"key\tnumber\na\t1\nb\t1000\nc\t3\n"[..]);
+    let report = loader.load(input).await.unwrap();
+    assert_eq!((report.rows, report.rejected, report.records), (3, 1, 4));
+    let texts: Vec<_> = all(&stream.with_record_type::<String>())
+        .await
+        .into_values()
+        .flatten()
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            r#"{"key":"a","number":1}"#,
+            r#"{"digit":1}"#,
+            r#"{"key":"c","number":3}"#,
+            r#"{"digit":3}"#,
+        ]
+    );
+    let export = fs::read_to_string(dir.path("out").join("row.json")).unwrap();
+    assert_eq!(export.lines().count(), 2);
+}

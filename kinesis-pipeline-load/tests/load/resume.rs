@@ -1,0 +1,139 @@
+//! Loads that go on where another one ended.
+
+use std::fs;
+
+use kinesis_pipeline::{KinesisStream, LocalKinesis, local::Fault};
+use kinesis_pipeline_load::{Input, LoadError, Loader, Policy, ResumeProblem};
+
+use crate::support::{Airport, Dir, Row, rows_of, stream, table};
+
+#[tokio::test]
+async fn a_second_run_sends_what_the_first_did_not() {
+    let dir = Dir::new("resume");
+    let input = [
+        dir.file("a.tsv", table(0..3000)),
+        dir.file("b.tsv", table(3000..6000)),
+    ];
+    let stream = stream::<Row>(2).await;
+    let load = |rows_max: Option<u64>| {
+        let loader = Loader::new(&stream)
+            .resume(dir.path("resume"))
+            .outdir(dir.path("out"));
+        let loader = match rows_max {
+            Some(rows) => loader.rows_max(rows),
+            None => loader,
+        };
+        loader.load(Input::files(input.clone()))
+    };
+    let first = load(Some(4321)).await.unwrap();
+    assert_eq!(
+        (first.rows, first.records, first.resumed_rows),
+        (4321, 4321, 0)
+    );
+    let second = load(None).await.unwrap();
+    assert_eq!(
+        (second.rows, second.records, second.resumed_rows),
+        (6000, 1679, 4321)
+    );
+    let third = load(None).await.unwrap();
+    assert_eq!((third.rows, third.records), (6000, 0));
+    let mut numbers: Vec<_> = rows_of(&stream)
+        .await
+        .iter()
+        .map(|row| row.number)
+        .collect();
+    numbers.sort_unstable();
+    assert!(numbers.into_iter().eq(0..6000));
+    let export = fs::read_to_string(dir.path("out").join("row.json")).unwrap();
+    assert_eq!(export.lines().count(), 6000);
+}
+
+#[tokio::test]
+async fn a_resume_file_of_changed_input_is_refused_and_standard_input_has_none() {
+    let dir = Dir::new("resume-other");
+    let input = dir.file("a.tsv", table(0..10));
+    let stream = stream::<Row>(1).await;
+    let load = || {
+        Loader::new(&stream)
+            .resume(dir.path("resume"))
+            .load(input.clone())
+    };
+    load().await.unwrap();
+    dir.file("a.tsv", table(0..11));
+    let error = load().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            LoadError::Resume {
+                problem: ResumeProblem::OtherLoad(_),
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let reader = Input::reader("r", std::io::empty());
+    let loader = Loader::new(&stream).resume(dir.path("other"));
+    let error = loader.load(reader).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            LoadError::Resume {
+                problem: ResumeProblem::NotAFile(_),
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn unique_values_of_the_first_run_are_known_to_the_second() {
+    let dir = Dir::new("resume-unique");
+    let text = "iata\tname\tcity\tstate\tlatitude\tlongitude\n";
+    let rows: String = ["A", "B", "C", "A", "D"]
+        .map(|iata| format!("{iata}\tn\tc\ts\t1\t2\n"))
+        .concat();
+    let input = dir.file("a.tsv", format!("{text}{rows}"));
+    let stream = stream::<Airport>(1).await;
+    let loader = || {
+        Loader::new(&stream)
+            .resume(dir.path("resume"))
+            .policy(Policy::Skip)
+    };
+    loader().rows_max(2).load(input.clone()).await.unwrap();
+    let report = loader().load(input.clone()).await.unwrap();
+    assert_eq!((report.rows, report.rejected, report.records), (5, 1, 2));
+}
+
+#[tokio::test]
+async fn a_put_that_is_refused_names_the_line_and_the_second_run_sends_the_rest() {
+    let dir = Dir::new("refused");
+    let input = dir.file("a.tsv", table(0..5_000));
+    let local = LocalKinesis::start().await.unwrap();
+    let stream: KinesisStream<Row> = local.stream("load", 1).await.unwrap();
+    let deny = Fault::deny().on("PutRecords").after(1).always();
+    local.faults().add(deny).unwrap();
+    let load = || {
+        Loader::new(&stream)
+            // A record a request: the second one is refused.
+            .aggregate(false)
+            .resume(dir.path("resume"))
+            .load(input.clone())
+    };
+    let error = load().await.unwrap_err();
+    let LoadError::Put { line, file, .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(*line >= 2 && file.ends_with("a.tsv"), "{error}");
+    local.faults().clear();
+    let report = load().await.unwrap();
+    assert_eq!(report.rows, 5_000);
+    let mut numbers: Vec<_> = rows_of(&stream)
+        .await
+        .iter()
+        .map(|row| row.number)
+        .collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert!(numbers.into_iter().eq(0..5_000));
+}

@@ -1,0 +1,122 @@
+//! The course of a load: trial, plan, markers, and the scale of the stream.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use kinesis_pipeline::service::DescribeStreamSummary;
+use kinesis_pipeline_load::{Input, LoadReport, Loader};
+use serde_json::Value;
+
+use crate::support::{Dir, Row, all, rows_of, stream, table};
+
+#[tokio::test]
+async fn a_trial_sends_nothing_and_tells_where_records_would_go() {
+    let dir = Dir::new("trial");
+    let stream = stream::<Row>(4).await;
+    let loader = Loader::new(&stream).trial(true).outdir(dir.path("out"));
+    let trial = loader
+        .load(Input::reader("t", std::io::Cursor::new(table(0..100))))
+        .await
+        .unwrap();
+    assert_eq!((trial.records, trial.samples.len()), (100, 3));
+    assert_eq!(trial.permission.as_deref(), Some("allowed"));
+    assert!(rows_of(&stream).await.is_empty());
+    let load = |dir: PathBuf| {
+        let loader = Loader::new(&stream).outdir(dir);
+        loader.load(Input::reader("t", std::io::Cursor::new(table(0..100))))
+    };
+    let done: LoadReport = load(dir.path("out2")).await.unwrap();
+    let nonzero: BTreeMap<_, _> = trial.shards.into_iter().filter(|(_, n)| *n > 0).collect();
+    assert_eq!((nonzero, trial.bytes), (done.shards, done.bytes));
+    let export = |name: &str| fs::read_to_string(dir.path(name).join("row.json")).unwrap();
+    assert_eq!(export("out"), export("out2"));
+    assert_eq!(
+        export("out").lines().next(),
+        Some(r#"{"key":"k0","number":0}"#)
+    );
+    assert_eq!(export("out").lines().count(), 100);
+}
+
+#[tokio::test]
+async fn markers_frame_the_load_in_every_shard() {
+    let stream = stream::<Row>(3).await;
+    let input = Input::reader("t", std::io::Cursor::new(table(0..100)));
+    let report = Loader::new(&stream)
+        .snapshot("s1")
+        .load(input)
+        .await
+        .unwrap();
+    assert_eq!(report.records, 100);
+    for (shard, records) in all(&stream.with_record_type::<Value>()).await {
+        let event = |record: &Value| record["_meta"]["eventType"].as_str().map(str::to_owned);
+        let (first, last) = (&records[0], &records[records.len() - 1]);
+        assert_eq!(event(first).as_deref(), Some("snapshot.begin"), "{shard}");
+        assert_eq!(event(last).as_deref(), Some("snapshot.end"), "{shard}");
+        assert_eq!(last["snapshot"]["counts"]["records"], 100);
+        assert!(
+            records[1..records.len() - 1]
+                .iter()
+                .all(|record| event(record).is_none())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_plan_reads_a_sample_and_sends_nothing() {
+    let dir = Dir::new("plan");
+    // All rows are of one length, so that the sample tells the whole.
+    let row = |n: u32| format!("{:06}\t{n:06}\n", if n.is_multiple_of(10) { n } else { 1 });
+    let rows: String = (0..50_000).map(row).collect();
+    let input = dir.file("a.tsv", format!("key\tnumber\n{rows}"));
+    let stream = stream::<Row>(4).await;
+    let plan = Loader::new(&stream)
+        .plan(input.clone(), 10_000, None)
+        .await
+        .unwrap();
+    assert_eq!(
+        (plan.sample_rows, plan.is_whole, plan.shards),
+        (10_000, false, 4)
+    );
+    assert!((45_000..55_000).contains(&plan.records), "{plan:?}");
+    let hot = plan.hot.unwrap();
+    assert!(
+        matches!(hot.reason, kinesis_pipeline_load::HotReason::Key { ref key, .. } if key == "000001")
+    );
+    let whole = Loader::new(&stream)
+        .plan(input, 100_000, None)
+        .await
+        .unwrap();
+    assert_eq!((whole.records, whole.is_whole), (50_000, true));
+    assert!(rows_of(&stream).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_stream_is_scaled_for_the_load_and_back_after_it() {
+    let stream = stream::<Row>(2).await;
+    let input = || Input::reader("t", std::io::Cursor::new(table(0..1_000)));
+    let open = async || {
+        let call = DescribeStreamSummary::new(stream.id().clone());
+        let summary = stream
+            .service()
+            .describe_stream_summary(call)
+            .await
+            .unwrap();
+        summary.open_shard_count
+    };
+    let report = Loader::new(&stream)
+        .scale_to(7)
+        .load(input())
+        .await
+        .unwrap();
+    assert_eq!(report.records, 1_000);
+    assert!(report.shards.len() > 2, "{:?}", report.shards);
+    assert_eq!(open().await, 2);
+    // A load that fails leaves no shards behind either.
+    let bad = Input::reader("bad", &b"key\tnumber\na\tx\n"[..]);
+    Loader::new(&stream)
+        .scale_to(4)
+        .load(bad)
+        .await
+        .unwrap_err();
+    assert_eq!(open().await, 2);
+    assert_eq!(rows_of(&stream).await.len(), 1_000);
+}
