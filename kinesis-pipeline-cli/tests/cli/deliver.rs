@@ -91,6 +91,7 @@ async fn a_killed_delivery_makes_the_objects_of_one_that_lives(extent: Extent) {
     assert_eq!(records(&expected), extent.records);
 
     let (folder, leases) = (dir.join("killed"), dir.join("killed.json"));
+    let mut reached = Vec::with_capacity(extent.kills);
     for _ in 0..extent.kills {
         let before = records(&objects(&folder));
         let mut child = start(&program, &folder, &leases);
@@ -103,12 +104,14 @@ async fn a_killed_delivery_makes_the_objects_of_one_that_lives(extent: Extent) {
         }
         sleep(Duration::from_millis(fastrand::u64(0..60))).await;
         child.kill().await.unwrap();
+        reached.push(records(&objects(&folder)));
     }
     let mut child = start(&program, &folder, &leases);
     let found = wait_for(&folder, extent.records).await;
     child.kill().await.unwrap();
     assert!(found.keys().eq(expected.keys()), "the same names");
     assert!(found == expected, "the same bytes");
+    println!("{} objects; killed after {reached:?} records", found.len());
     std::fs::remove_dir_all(dir).unwrap();
 }
 
