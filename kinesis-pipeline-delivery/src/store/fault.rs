@@ -72,9 +72,8 @@ impl StoreFault {
                     .then_some(Self::NoBucket),
             },
             Error::Unauthenticated { .. } => Some(Self::Credentials),
-            Error::PermissionDenied { .. } if is_of_credentials(error) => Some(Self::Credentials),
-            Error::PermissionDenied { .. } => Some(Self::Denied),
             _ if is_of_credentials(error) => Some(Self::Credentials),
+            Error::PermissionDenied { .. } => Some(Self::Denied),
             _ => Some(Self::Unavailable),
         }
     }
