@@ -64,6 +64,10 @@ pub(super) struct History {
     /// The times at which old owners finished hand-overs: until then a live worker had the shard, though the next one
     /// may have died.
     pub(super) handed_over: HashMap<ShardId, Instant>,
+    /// The hand-overs under way, and the workers that are to have the leases.
+    pub(super) handing_over: HashMap<ShardId, WorkerId>,
+    /// The times at which the last hand-overs to workers were over.
+    pub(super) handed_to: HashMap<WorkerId, Instant>,
     /// The time since which nothing disturbs the calls.
     pub(super) calm_since: Option<Instant>,
     /// Actors that take leases from live workers without asking, or hand over to nobody.
@@ -258,17 +262,26 @@ impl History {
         if let Some(handed_over) = self.handed_over.get(shard_id) {
             since = since.max(*handed_over);
         }
-        // A worker that drains counts as one, so the others leave its share free until it is gone, but none for longer
-        // than three fail-over times.
-        let drained = self
-            .drained_at
-            .map_or(since, |drained_at| since.max(drained_at));
+        // A worker that drains counts as one, and so does a dead one while a lease that it is to have is handed over and
+        // renewed by its old owner. The others leave its share free until then, but none for longer than three fail-over
+        // times.
+        let awaited = self.handing_over.values().any(|to| to == owner);
+        let counted = [self.drained_at, self.handed_to.get(owner).copied()];
+        let counted = counted.into_iter().chain([awaited.then_some(now)]);
+        let drained = counted.flatten().fold(since, Instant::max);
         let waited = now.saturating_duration_since(since);
         let is_late =
             waited > OVER_TARGET_MAX || now.saturating_duration_since(drained) > TAKE_OVER_MAX;
         if is_late && !self.has_rude_actors {
             let text = format!("{shard_id} of the dead {owner} waited for {waited:?}");
             self.violations.push(text);
+        }
+    }
+
+    /// A hand-over is over: it was finished, or ended by force.
+    pub(super) fn on_hand_over_ended(&mut self, shard_id: &ShardId, now: Instant) {
+        if let Some(to) = self.handing_over.remove(shard_id) {
+            self.handed_to.insert(to, now);
         }
     }
 

@@ -264,9 +264,13 @@ impl World {
                 }
                 history.check_checkpoint(shard_id, to);
             }
+            LeaseChange::HandOver(to) => {
+                history.handing_over.insert(shard_id.clone(), to.clone());
+            }
             LeaseChange::FinishHandOver => {
                 let now = self.clock.instant();
                 history.handed_over.insert(shard_id.clone(), now);
+                history.on_hand_over_ended(shard_id, now);
             }
             LeaseChange::Create => {
                 history.missing.remove(shard_id);
@@ -278,7 +282,9 @@ impl World {
                     let text = format!("{by} takes {shard_id}, which it holds");
                     history.violations.push(text);
                 }
-                history.check_take_over(shard_id, before, self.clock.instant());
+                let now = self.clock.instant();
+                history.check_take_over(shard_id, before, now);
+                history.on_hand_over_ended(shard_id, now);
             }
             _ => {}
         }
