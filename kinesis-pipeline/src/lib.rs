@@ -90,7 +90,8 @@
 //!   [`Order::PerKey`].
 //! - **Resharding.** No record is skipped, and no child is read before its parents end.
 //! - **Bounds.** Memory is bounded by named limits, whatever the other side does.
-//! - **Bad records.** One never stops a shard and is never lost silently: it is one error item with its raw bytes.
+//! - **Bad records.** One is never lost silently: it is one error item of a reader, with its raw bytes, and goes where the
+//!   [`ErrorPolicy`] of a worker sends it. A worker without such a policy waits at one that its processor does not take.
 //! - **Logs.** No credential, record content or key is logged at `info` or above.
 //!
 //! # Features

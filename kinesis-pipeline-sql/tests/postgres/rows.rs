@@ -6,8 +6,8 @@ use std::{
 };
 
 use kinesis_pipeline::{
-    DeadLetter, ErrorPolicy, KinesisRecord, MemoryLeases, Order, PutOptions, StartAt,
-    dead_letters_to,
+    DeadLetter, EncodedRecord, ErrorPolicy, KinesisRecord, MemoryLeases, Order, PartitionKey,
+    PutOptions, StartAt, dead_letters_to,
 };
 use kinesis_pipeline_sql::{
     SqlError, SqlSink,
@@ -251,4 +251,46 @@ async fn the_types_of_a_table_decide() {
     let found = "SELECT count(*) FROM docs WHERE doc->>'mood' = 'ok' AND key = doc->>'id'";
     wait_for(&postgres, found, 1).await;
     running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_position_does_not_pass_over_a_record_that_cannot_be_decoded() {
+    let Some(postgres) = Postgres::start().await else {
+        return;
+    };
+    let stream = stream::<Reading>(1).await;
+    put(&stream, vec![super::reading(0)]).await;
+    let raw = stream.with_record_type::<EncodedRecord>();
+    let key = PartitionKey::new("device-0").unwrap();
+    put(&raw, vec![EncodedRecord::new(key, "no reading".into())]).await;
+    put(&stream, vec![super::reading(1)]).await;
+    let leases = MemoryLeases::new();
+    let builder = || builder(&stream, &leases).batch_wait_max(Duration::from_secs(1));
+    let letters: Arc<Mutex<Vec<DeadLetter>>> = Arc::default();
+    let kept = letters.clone();
+    let run = |worker| {
+        let sink = super::sink(&postgres);
+        tokio::spawn(async move { sink.run(worker).await })
+    };
+
+    let ends = builder().on_error(ErrorPolicy::retry().attempts_max(2));
+    let error = run(ends.build().unwrap()).await.unwrap().unwrap_err();
+    assert!(matches!(error, SqlError::Worker(_)), "{error:?}");
+    assert_eq!(
+        number(&postgres, "SELECT count(*) FROM readings").await,
+        Some(1)
+    );
+
+    let policy = ErrorPolicy::retry().then_dead_letter(dead_letters_to(move |letters| {
+        kept.lock().unwrap().extend(letters);
+        std::future::ready(Ok(()))
+    }));
+    let running = run(builder().on_error(policy).build().unwrap());
+    wait_for(&postgres, "SELECT count(*) FROM readings", 2).await;
+    running.abort();
+    let letters = letters.lock().unwrap();
+    assert_eq!(
+        (letters.len(), &letters[0].data[..]),
+        (1, &b"no reading"[..])
+    );
 }

@@ -1,14 +1,17 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use kinesis_pipeline::{EncodeError, EncodedRecord, HashKey, PartitionKey};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::line::Refusal;
 use crate::data::Encoding;
 
-/// The members of a line of `get -o json` that make the record; the others say where it was.
+/// The members of a line of `get -o json`: those that make the record, and those that say where it was.
+///
+/// Others are refused: a key under a misspelled name would be replaced by a random one.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Got<'a> {
     partition_key: Option<String>,
     explicit_hash_key: Option<String>,
@@ -18,6 +21,16 @@ struct Got<'a> {
     data: &'a RawValue,
     #[serde(default)]
     trailing: String,
+    #[serde(rename = "shard_id")]
+    _shard_id: Option<IgnoredAny>,
+    #[serde(rename = "sequence_number")]
+    _sequence_number: Option<IgnoredAny>,
+    #[serde(rename = "sub_sequence_number")]
+    _sub_sequence_number: Option<IgnoredAny>,
+    #[serde(rename = "arrived_at")]
+    _arrived_at: Option<IgnoredAny>,
+    #[serde(rename = "msgpack")]
+    _msgpack: Option<IgnoredAny>,
 }
 
 /// The record that a line of `get -o json` shows.
@@ -102,7 +115,8 @@ mod tests {
 
     #[test]
     fn keys_are_those_of_the_line() {
-        let line = r#"{"partition_key":"k","explicit_hash_key":"7","data":{"a":1},"other":[]}"#;
+        let line =
+            r#"{"partition_key":"k","explicit_hash_key":"7","data":{"a":1},"shard_id":null}"#;
         let record = read(line).unwrap();
         assert_eq!(record.partition_key, "k");
         assert_eq!(record.explicit_hash_key, Some(HashKey::new(7)));
@@ -120,6 +134,7 @@ mod tests {
             r#"{"data":"!","encoding":"base64"}"#,
             r#"{"data":1,"encoding":"other"}"#,
             r#"{"data":1,"partition_key":""}"#,
+            r#"{"data":1,"key":"k"}"#,
             r#"{"data":1,"explicit_hash_key":"-1"}"#,
         ] {
             assert!(read(wrong).is_err(), "{wrong}");

@@ -9,6 +9,9 @@ use std::{
 use crate::{GetError, Record, shard::Position};
 
 /// Records of one shard, in order.
+///
+/// Records that cannot be decoded come in batches of their own, without [`records`](Self::records), unless the
+/// [`ErrorPolicy`](super::ErrorPolicy) says what becomes of them.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Batch<R> {
@@ -49,6 +52,11 @@ impl Undecodable {
         self.errors.is_empty()
     }
 
+    /// Whether the processor has records to take.
+    pub(super) fn has_untaken(&self) -> bool {
+        self.taken.is_missing()
+    }
+
     /// Returns the flag that is set when the processor takes them.
     pub(super) fn taken(&self) -> Taken {
         self.taken.clone()
@@ -78,8 +86,8 @@ impl<R> Batch<R> {
 
     /// Takes the records that could not be decoded, each a [`GetError::Decode`] with its raw bytes, in their order.
     ///
-    /// They are finished with the batch. A processor that returns `Ok` without having taken them gets them again, without
-    /// the others, as after an error of its own: the [`ErrorPolicy`](super::ErrorPolicy) says how often.
+    /// They are finished with the batch. A processor that returns `Ok` without having taken them gets them again, as
+    /// after an error of its own: the [`ErrorPolicy`](super::ErrorPolicy) says how often.
     ///
     /// ```
     /// use kinesis_pipeline::{Batch, BoxError, GetError, KinesisRecord};
@@ -105,10 +113,13 @@ impl<R> Batch<R> {
         self.records.iter()
     }
 
-    /// Returns the position of the last record, one that could not be decoded included: checkpoint it to finish the batch.
+    /// Returns the position of the last record: checkpoint it to finish the batch. `None` for a batch without records, and
+    /// as long as [`take_undecodable`](Self::take_undecodable) has not taken those that could not be decoded: a position
+    /// that is stored does not pass over them.
     #[must_use]
     pub fn last_position(&self) -> Option<&Position> {
-        self.last.as_ref()
+        let last = self.last.as_ref();
+        last.filter(|_| !self.undecodable.has_untaken())
     }
 }
 

@@ -5,6 +5,7 @@ use super::{
     decode::checkpoint_after,
     gather::RawBatch,
     lane::Lane,
+    undecodable::Decoded,
 };
 use crate::{
     KinesisRecord,
@@ -30,9 +31,21 @@ pub(super) struct Work {
     pub(super) steps: Option<Vec<Ordinal>>,
     /// The records that could not be decoded: each is reported, and becomes a dead letter, once.
     pub(super) undecodable: BTreeSet<usize>,
-    /// The records that the processor does not get again: the policy has decided about them, or they are processed and others
-    /// of the batch that could not be decoded are left.
+    /// The records that the processor does not get again: the policy has decided about them.
     pub(super) passed: BTreeSet<usize>,
+}
+
+/// The outcome of giving a part of a batch to the processor as often as the policy says.
+enum Tried {
+    Processed,
+    /// Nothing was given: records that can be decoded and records that cannot meet at this index.
+    Mixed {
+        at: usize,
+    },
+    Failed {
+        error: BoxError,
+        attempts: u32,
+    },
 }
 
 /// A decision about an error of a processor.
@@ -75,13 +88,20 @@ where
             .observer
             .on_batch(&shard.shard_id, work.raw.behind_latest);
         let all = 0..work.raw.records.len();
-        // A stack of the parts of the batch that are not processed yet. Its depth is at most one more than the number of
-        // times that the batch can be halved.
+        // A stack of the parts of the batch that are not processed yet. Its depth is at most two more than the number of
+        // times that the batch can be halved, as a part that is split off as mixed is given out before the rest.
         let mut parts = vec![all];
         while let Some(part) = parts.pop() {
-            let Err((error, attempts)) = self.try_part(&mut work, part.clone()).await? else {
-                self.finish(&work, part).await?;
-                continue;
+            let (error, attempts) = match self.try_part(&mut work, part.clone()).await? {
+                Tried::Processed => {
+                    self.finish(&work, part).await?;
+                    continue;
+                }
+                Tried::Mixed { at } => {
+                    parts.extend([at..part.end, part.start..at]);
+                    continue;
+                }
+                Tried::Failed { error, attempts } => (error, attempts),
             };
             let bisects = self.shard.settings.on_error.bisects;
             if bisects && part.len() > 1 {
@@ -96,29 +116,28 @@ where
         Ok(())
     }
 
-    /// Gives a part of a batch to the processor, and again by the policy. Returns the last error with the number of failures.
-    async fn try_part(
-        &mut self,
-        work: &mut Work,
-        part: Range<usize>,
-    ) -> Result<Result<(), (BoxError, u32)>, Halt> {
+    /// Gives a part of a batch to the processor, again as often as the policy allows.
+    async fn try_part(&mut self, work: &mut Work, part: Range<usize>) -> Result<Tried, Halt> {
         let begun = self.shard.now();
         let mut failures = 0;
         let mut unavailable = PAUSE_MIN;
         loop {
             self.wait_until_valid().await;
-            let batch = self.decode(work, part.clone(), failures).await?;
+            let batch = match self.decode(work, part.clone(), failures).await? {
+                Decoded::Batch(batch) => batch,
+                Decoded::Mixed { at } => return Ok(Tried::Mixed { at }),
+            };
             if batch.records.is_empty() && batch.undecodable.is_empty() {
-                return Ok(Ok(()));
+                return Ok(Tried::Processed);
             }
             let taken = batch.undecodable.taken();
             let (processor, checkpointer) = (&mut self.processor, &self.shard.checkpointer);
             let processed = async { processor.process(batch, checkpointer).await };
             let error = match guarded(processed).await {
-                Ok(()) if taken.is_missing() => work.leave_undecodable(&part),
+                Ok(()) if taken.is_missing() => work.left_undecodable(&part),
                 Ok(()) => {
                     self.finish_undecodable(work, &part);
-                    return Ok(Ok(()));
+                    return Ok(Tried::Processed);
                 }
                 Err(error) => error,
             };
@@ -132,7 +151,10 @@ where
             let age = self.shard.now() - begun;
             let policy = &self.shard.settings.on_error;
             match policy.judge(failures, age, fastrand::f64()) {
-                RetryDecision::GiveUp => return Ok(Err((error, failures))),
+                RetryDecision::GiveUp => {
+                    let attempts = failures;
+                    return Ok(Tried::Failed { error, attempts });
+                }
                 RetryDecision::Again(pause) => {
                     self.shard.warn(&*error, "process");
                     self.shard.pause(pause).await?;

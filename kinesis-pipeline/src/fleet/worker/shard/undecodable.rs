@@ -24,19 +24,25 @@ struct UndecodableLeft {
     first: Position,
 }
 
+/// A part of a batch, decoded.
+pub(super) enum Decoded<R> {
+    Batch(Batch<R>),
+    /// Records that can be decoded and records that the processor has to take meet at this index. A batch holds only
+    /// one of both kinds: a position that finishes the ones then never passes over the others.
+    Mixed {
+        at: usize,
+    },
+}
+
 impl Work {
-    /// Notes that the processor has processed a part except the records that could not be decoded: it gets only those again.
-    pub(super) fn leave_undecodable(&mut self, part: &Range<usize>) -> BoxError {
+    /// Returns the error of a processor that has not taken the records of a part that could not be decoded.
+    pub(super) fn left_undecodable(&self, part: &Range<usize>) -> BoxError {
         let left = self.undecodable.range(part.clone());
         let first = *left.clone().next().unwrap_or(&part.start);
         let error = UndecodableLeft {
             records: left.count(),
             first: self.raw.records[first].position.clone(),
         };
-        let decoded = part
-            .clone()
-            .filter(|index| !self.undecodable.contains(index));
-        self.passed.extend(decoded);
         error.into()
     }
 }
@@ -46,13 +52,14 @@ where
     R: KinesisRecord + Send,
     P: Processor<Record = R>,
 {
-    /// Decodes a part of a batch. The policy decides about records that cannot be decoded at the first try.
+    /// Decodes a part of a batch. The policy, if it gives records up, decides about those that cannot be decoded at the first
+    /// try; otherwise the processor has to take them.
     pub(super) async fn decode(
         &mut self,
         work: &mut Work,
         part: Range<usize>,
         attempt: u32,
-    ) -> Result<Batch<R>, Halt> {
+    ) -> Result<Decoded<R>, Halt> {
         let records = &work.raw.records[part.clone()];
         let mut decoded = Batch {
             records: Vec::with_capacity(records.len()),
@@ -68,6 +75,9 @@ where
                 continue;
             }
             let error = match decode_one(read, work.raw.behind_latest) {
+                Ok(_) if decoded.undecodable.has_untaken() => {
+                    return Ok(Decoded::Mixed { at: index });
+                }
                 Ok(mut record) => {
                     if let Some(steps) = work.steps.as_ref().filter(|_| is_acked) {
                         record.set_ack(Ack::new(self.shard.progress.clone(), steps[index]));
@@ -86,12 +96,21 @@ where
                     }
                 }
                 Some(OnFailure::Skip) => {
-                    tell_undecodable(is_new, &read.position);
+                    if is_new {
+                        tell_undecodable(&read.position);
+                        let observer = &self.shard.observer;
+                        observer.on_skipped(&self.shard.shard_id, 1);
+                    }
                     decoded.undecodable.push_passed(error);
                     self.finish_steps(work, index..index + 1);
                 }
                 None => {
-                    tell_undecodable(is_new, &read.position);
+                    if is_new {
+                        tell_undecodable(&read.position);
+                    }
+                    if !decoded.records.is_empty() {
+                        return Ok(Decoded::Mixed { at: index });
+                    }
                     decoded.undecodable.push(error);
                 }
             }
@@ -103,7 +122,7 @@ where
                 self.finish_steps(work, index..index + 1);
             }
         }
-        Ok(decoded)
+        Ok(Decoded::Batch(decoded))
     }
 
     /// Finishes the steps of records that could not be decoded and were taken by the processor.
@@ -114,9 +133,6 @@ where
     }
 }
 
-/// Warns of a record that cannot be decoded, once.
-fn tell_undecodable(is_new: bool, position: &Position) {
-    if is_new {
-        tracing::warn!(%position, "a record cannot be decoded");
-    }
+fn tell_undecodable(position: &Position) {
+    tracing::warn!(%position, "a record cannot be decoded");
 }

@@ -199,16 +199,16 @@ async fn garbage_that_the_processor_takes_holds_nothing_up() {
         Checkpointing::Automatic,
     )
     .await;
-    assert_eq!(outcome.given, ["1,last?"]);
+    assert_eq!(outcome.given, ["1", "?", "last"]);
     assert!(outcome.is_all_finished);
 }
 
 #[tokio::test(start_paused = true)]
-async fn garbage_that_the_processor_does_not_take_comes_again_without_the_others() {
+async fn garbage_that_the_processor_does_not_take_comes_again_before_what_follows_it() {
     for checkpointing in [Checkpointing::Automatic, Checkpointing::Ack] {
         let texts = ["blind", "garbage", "1", "garbage"];
         let outcome = run(&texts, ErrorPolicy::default(), checkpointing).await;
-        assert_eq!(outcome.given, ["blind,1,last", "??"]);
+        assert_eq!(outcome.given, ["blind", "?", "1", "?", "last"]);
         assert!(outcome.is_all_finished, "{checkpointing:?}");
     }
 }
@@ -223,12 +223,58 @@ async fn garbage_that_is_never_taken_holds_the_shard_up_or_ends_the_worker_and_i
         assert!(outcome.result.is_none() && !outcome.is_all_finished);
     }
     let outcome = run(&texts, quick(), Checkpointing::Automatic).await;
-    assert_eq!(outcome.given, ["always blind,last", ""]);
+    assert_eq!(outcome.given, ["always blind", "", ""]);
     assert!(!outcome.is_all_finished);
     let error = outcome.result.unwrap().unwrap_err();
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.contains("left 1 record(s)"), "{source}");
     assert!(source.contains("shardId-000000000000:"), "{source}");
+}
+
+/// A processor that checkpoints each batch by its last position, as one that keeps positions of its own does.
+struct ByLastPosition {
+    takes: bool,
+}
+
+impl crate::Processor for ByLastPosition {
+    type Record = Text;
+
+    async fn process(
+        &mut self,
+        mut batch: Batch<Text>,
+        checkpointer: &crate::Checkpointer,
+    ) -> Result<(), BoxError> {
+        if self.takes {
+            batch.take_undecodable();
+        }
+        if let Some(last) = batch.last_position() {
+            checkpointer.checkpoint(last).await?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_last_position_does_not_pass_over_garbage_that_is_not_taken() {
+    for takes in [false, true] {
+        let stream: KinesisStream<Text> = stream_of(1).await;
+        let mut positions = Vec::new();
+        for text in ["1", "garbage", "2"] {
+            let stored = stream.put(&Text(text.to_owned())).await.unwrap();
+            positions.push(stored.position());
+        }
+        let store = MemoryLeases::new();
+        let builder = stream.worker(APP).leases(store.clone());
+        let builder = builder.start(StartAt::TrimHorizon);
+        let builder = builder.batch_wait_max(Duration::from_secs(5));
+        let worker = builder.checkpointing(Checkpointing::Manual).build();
+        let run = tokio::spawn(worker.unwrap().run(move |_| ByLastPosition { takes }));
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let lease = store.list(APP).await.unwrap().remove(0);
+        let expected = &positions[if takes { 2 } else { 0 }];
+        assert_eq!(lease.checkpoint, crate::LeaseCheckpoint::after(expected));
+        run.abort();
+    }
 }
 
 #[tokio::test(start_paused = true)]
