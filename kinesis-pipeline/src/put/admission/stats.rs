@@ -31,7 +31,7 @@ impl Counter {
     }
 
     /// Reads the number with sequential consistency.
-    pub(super) fn get_in_order(&self) -> u64 {
+    fn get_in_order(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
 }
