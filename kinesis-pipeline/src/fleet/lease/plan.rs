@@ -12,32 +12,32 @@ const VERY_OLD_FACTOR: u32 = 3;
 
 /// The input of a plan: the table as it was listed last, and this worker's own knowledge.
 #[derive(Clone, Copy)]
-pub(crate) struct View<'a> {
-    pub(crate) leases: &'a [Lease],
-    pub(crate) sightings: &'a Sightings,
-    pub(crate) me: &'a WorkerId,
+pub(in crate::fleet) struct View<'a> {
+    pub(in crate::fleet) leases: &'a [Lease],
+    pub(in crate::fleet) sightings: &'a Sightings,
+    pub(in crate::fleet) me: &'a WorkerId,
     /// The shards that this worker is working on.
-    pub(crate) running: &'a HashSet<ShardId>,
+    pub(in crate::fleet) running: &'a HashSet<ShardId>,
     /// Workers that are known to be alive by other means than leases.
-    pub(crate) workers: &'a [WorkerId],
+    pub(in crate::fleet) workers: &'a [WorkerId],
     /// Leases that must wait: a parent that the stream still retains has no lease.
-    pub(crate) orphans: &'a HashSet<ShardId>,
+    pub(in crate::fleet) orphans: &'a HashSet<ShardId>,
 }
 
 /// The settings that a plan goes by.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules {
+pub(in crate::fleet) struct Rules {
     /// A lease is expired when its counter has been silent for this time.
-    pub(crate) failover: Duration,
+    pub(in crate::fleet) failover: Duration,
     /// A hand-over that takes longer is ended by force.
-    pub(crate) hand_over_max: Duration,
+    pub(in crate::fleet) hand_over_max: Duration,
     /// The most leases that this worker holds.
-    pub(crate) leases_max: usize,
+    pub(in crate::fleet) leases_max: usize,
 }
 
 /// A decision of the plan. Each is a conditional write, which fails without harm if another worker was faster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(in crate::fleet) enum Action {
     /// Takes a lease that is free, expired, or handed over to this worker.
     Take(Lease),
     /// Takes a lease from a live worker that has more.
@@ -48,7 +48,7 @@ pub(crate) enum Action {
 
 impl Action {
     /// Returns the shard of a lease that is only renewed.
-    pub(crate) fn renewed(&self) -> Option<&ShardId> {
+    pub(in crate::fleet) fn renewed(&self) -> Option<&ShardId> {
         match self {
             Self::Renew(lease) => Some(&lease.shard_id),
             Self::Take(_) | Self::Steal(_) => None,
@@ -61,7 +61,11 @@ impl Action {
 /// A worker's target is its share of the leases that can be read, rounded up. It takes free and expired leases up to
 /// its target. If there are none, it steals one lease from the worker that has most, if that has at least two more.
 /// Every steal brings two workers closer together, so ownership ends within one of balance and then stays still.
-pub(crate) fn plan(view: View<'_>, rules: Rules, random: &mut fastrand::Rng) -> Vec<Action> {
+pub(in crate::fleet) fn plan(
+    view: View<'_>,
+    rules: Rules,
+    random: &mut fastrand::Rng,
+) -> Vec<Action> {
     let standings = Standings::of(view, rules);
     let target = standings.target(view.workers.len(), rules.leases_max);
     let mut actions: Vec<_> = standings.to_adopt.iter().copied().map(take).collect();
@@ -91,7 +95,7 @@ pub(crate) fn plan(view: View<'_>, rules: Rules, random: &mut fastrand::Rng) -> 
 ///
 /// The renewals matter because a leader counts every lease: one that is not renewed goes to another worker, which cannot
 /// read it either.
-pub(crate) fn adopt(view: View<'_>, rules: Rules) -> Vec<Action> {
+pub(in crate::fleet) fn adopt(view: View<'_>, rules: Rules) -> Vec<Action> {
     let by_id: HashMap<_, _> = view.leases.iter().map(|l| (&l.shard_id, l)).collect();
     let standings = Standings::of(view, rules);
     let waits = |lease: &&Lease| {
@@ -107,7 +111,7 @@ pub(crate) fn adopt(view: View<'_>, rules: Rules) -> Vec<Action> {
 }
 
 /// Whether a lease can be read now: it is not finished, and its parents are finished or gone.
-pub(crate) fn can_start(lease: &Lease, by_id: &HashMap<&ShardId, &Lease>) -> bool {
+pub(in crate::fleet) fn can_start(lease: &Lease, by_id: &HashMap<&ShardId, &Lease>) -> bool {
     !lease.is_finished()
         && lease
             .parents

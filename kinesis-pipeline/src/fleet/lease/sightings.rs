@@ -11,7 +11,7 @@ use crate::shard::ShardId;
 /// Silence is counted from the end of the first list call that showed the counter to the start of the latest one that
 /// still showed it. So a slow call makes it shorter, never longer.
 #[derive(Debug, Default)]
-pub(crate) struct Sightings {
+pub(in crate::fleet) struct Sightings {
     seen: HashMap<ShardId, Sighting>,
     /// The start of the latest list call.
     asked_at: Option<Instant>,
@@ -27,7 +27,7 @@ struct Sighting {
 
 impl Sightings {
     /// Takes a list that was asked for at `asked_at` and came at `now`.
-    pub(crate) fn observe(&mut self, leases: &[Lease], asked_at: Instant, now: Instant) {
+    pub(in crate::fleet) fn observe(&mut self, leases: &[Lease], asked_at: Instant, now: Instant) {
         self.asked_at = Some(asked_at);
         let mut seen = HashMap::with_capacity(leases.len());
         for lease in leases {
@@ -49,12 +49,12 @@ impl Sightings {
     }
 
     /// Returns the least time for which the counter has been silent.
-    pub(crate) fn silence(&self, shard_id: &ShardId) -> Duration {
+    pub(in crate::fleet) fn silence(&self, shard_id: &ShardId) -> Duration {
         self.since(self.seen.get(shard_id).map(|sighting| sighting.since))
     }
 
     /// Returns the least time for which a hand-over has been under way.
-    pub(crate) fn hand_over_time(&self, shard_id: &ShardId) -> Duration {
+    pub(in crate::fleet) fn hand_over_time(&self, shard_id: &ShardId) -> Duration {
         let sighting = self.seen.get(shard_id);
         self.since(sighting.and_then(|sighting| sighting.hand_over_since))
     }

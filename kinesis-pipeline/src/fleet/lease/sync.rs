@@ -9,11 +9,11 @@ use crate::shard::{HashKey, HashKeyRange, Shard, ShardId};
 
 /// The number of rounds in a row in which a hole must be seen before leases are made for it: a split or merge makes one
 /// for a moment.
-pub(crate) const HOLE_SIGHTINGS: u32 = 3;
+const HOLE_SIGHTINGS: u32 = 3;
 
 /// The place at which an application begins in a stream that it has not read before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Initial {
+pub(in crate::fleet) enum Initial {
     TrimHorizon,
     Latest,
     Timestamp(SystemTime),
@@ -24,7 +24,7 @@ pub(crate) enum Initial {
 /// The counters of new leases begin at the wall-clock time in milliseconds. So when a row is deleted and made again, its
 /// counter is greater than before, and so is the fencing token of its next holder.
 #[derive(Clone, Copy)]
-pub(crate) struct Sync<'a> {
+pub(in crate::fleet) struct Sync<'a> {
     /// All retained shards, sorted by id, so parents come before their children.
     shards: &'a [Shard],
     leases: &'a [Lease],
@@ -38,18 +38,18 @@ struct Index<'a> {
 }
 
 impl<'a> Sync<'a> {
-    pub(crate) fn new(shards: &'a [Shard], leases: &'a [Lease]) -> Self {
+    pub(in crate::fleet) fn new(shards: &'a [Shard], leases: &'a [Lease]) -> Self {
         Self { shards, leases }
     }
 
     /// Whether no lease has begun: the table is empty, or a worker was interrupted while it filled it.
-    pub(crate) fn is_fresh(&self) -> bool {
+    pub(in crate::fleet) fn is_fresh(&self) -> bool {
         !self.leases.iter().any(|lease| lease.checkpoint.has_begun())
     }
 
     /// Returns the leases that a fresh table lacks: of all open shards for `Latest`, else of the oldest shards. The leases
     /// of their children are made when they end.
-    pub(crate) fn first_leases(&self, initial: Initial, now: SystemTime) -> Vec<Lease> {
+    pub(in crate::fleet) fn first_leases(&self, initial: Initial, now: SystemTime) -> Vec<Lease> {
         let index = self.index();
         let is_first = |shard: &Shard| match initial {
             Initial::Latest => shard.is_open(),
@@ -70,7 +70,7 @@ impl<'a> Sync<'a> {
     ///
     /// A shard begins at its oldest record once its parents are finished. A parent without a lease counts as finished
     /// if another child of it has begun: otherwise its own lease is made first.
-    pub(crate) fn missing_leases(&self, now: SystemTime) -> Vec<Lease> {
+    pub(in crate::fleet) fn missing_leases(&self, now: SystemTime) -> Vec<Lease> {
         let index = self.index();
         let mut missing = Missing {
             index: &index,
@@ -91,7 +91,7 @@ impl<'a> Sync<'a> {
     }
 
     /// Returns leases that have not begun and must wait: a parent is retained, has no lease, and is not known to be finished.
-    pub(crate) fn orphans(&self) -> HashSet<ShardId> {
+    pub(in crate::fleet) fn orphans(&self) -> HashSet<ShardId> {
         let index = self.index();
         let orphans = self.leases.iter().filter(|lease| index.is_orphan(lease));
         orphans.map(|lease| lease.shard_id.clone()).collect()
@@ -99,7 +99,7 @@ impl<'a> Sync<'a> {
 
     /// Returns the leases to make before the lease of this shard is finished: those of its children. If another parent of a
     /// child has no lease yet, the end of that parent makes the child's.
-    pub(crate) fn children_leases(
+    pub(in crate::fleet) fn children_leases(
         &self,
         ended: &Lease,
         now: SystemTime,
@@ -125,7 +125,7 @@ impl<'a> Sync<'a> {
     }
 
     /// Returns the finished leases that can be removed: all children have begun, or the shard has expired.
-    pub(crate) fn finished_leases(&self) -> Vec<Lease> {
+    pub(in crate::fleet) fn finished_leases(&self) -> Vec<Lease> {
         let index = self.index();
         let finished = self.leases.iter().filter(|lease| lease.is_finished());
         finished
@@ -135,7 +135,7 @@ impl<'a> Sync<'a> {
     }
 
     /// Returns the leases of an earlier stream of the same name: their sequence numbers are not in their shards' ranges.
-    pub(crate) fn former_leases(&self) -> Vec<Lease> {
+    pub(in crate::fleet) fn former_leases(&self) -> Vec<Lease> {
         let index = self.index();
         if !self.leases.iter().any(|lease| index.is_former(lease)) {
             return Vec::new();
@@ -300,7 +300,7 @@ fn child_lease(child: &Shard, parent: &Lease, now: SystemTime) -> Lease {
 }
 
 /// Whether the hash keys of the unfinished leases leave a hole in the key space. False if a row has no hash keys.
-pub(crate) fn has_hole(leases: &[Lease]) -> bool {
+pub(in crate::fleet) fn has_hole(leases: &[Lease]) -> bool {
     let active = leases.iter().filter(|lease| !lease.is_finished());
     let Some(mut ranges) = active
         .map(|lease| lease.hash_key_range)
@@ -325,13 +325,13 @@ pub(crate) fn has_hole(leases: &[Lease]) -> bool {
 
 /// A counter of the rounds in a row in which a hole was seen.
 #[derive(Debug, Default)]
-pub(crate) struct HoleWatch {
+pub(in crate::fleet) struct HoleWatch {
     sightings: u32,
 }
 
 impl HoleWatch {
     /// Takes whether a list shows a hole. Returns whether leases are to be made for it.
-    pub(crate) fn observe(&mut self, has_hole: bool) -> bool {
+    pub(in crate::fleet) fn observe(&mut self, has_hole: bool) -> bool {
         self.sightings = if has_hole { self.sightings + 1 } else { 0 };
         if self.sightings < HOLE_SIGHTINGS {
             return false;

@@ -179,8 +179,8 @@ impl<R> Batch<R> {
         self.records.iter()
     }
 
-    /// The position of the last record: checkpoint it to finish the batch. `None` for a batch without records, and as
-    /// long as [`take_undecodable`](Self::take_undecodable) has not taken those that could not be decoded: a position
+    /// Returns the position of the last record: checkpoint it to finish the batch. `None` for a batch without records, and
+    /// as long as [`take_undecodable`](Self::take_undecodable) has not taken those that could not be decoded: a position
     /// that is stored does not pass over them.
     #[must_use]
     pub fn last_position(&self) -> Option<&Position> {

@@ -18,7 +18,7 @@ const OPERATION: &str = "SubscribeToShard";
 /// The time without an event after which a subscription counts as broken, although its connection may be up.
 ///
 /// The service sends an event at least every 5 seconds, with or without records: this is the time of three events.
-pub(super) const INACTIVITY_MAX: Duration = Duration::from_secs(15);
+const INACTIVITY_MAX: Duration = Duration::from_secs(15);
 /// The number of slices in which the silence is counted. A process that was suspended finds one slice over, not all of
 /// them, and so reads its socket again before it gives the subscription up.
 const INACTIVITY_SLICES: u32 = 3;

@@ -85,7 +85,7 @@ impl Subscriptions {
     }
 
     /// Returns the time from which the service accepts the next subscription.
-    pub(super) fn next_at(&self, now: Instant) -> Instant {
+    fn next_at(&self, now: Instant) -> Instant {
         self.last.map_or(now, |last| {
             now.max(last.accepted_at + SUBSCRIBE_INTERVAL_MIN)
         })

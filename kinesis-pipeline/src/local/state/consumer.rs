@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Mutex};
 use crate::local::locks::lock;
 
 /// The time after the beginning of a subscription during which another one of the same consumer and shard is refused.
-pub(super) const TAKEOVER_MILLIS: u64 = 5_000;
+const TAKEOVER_MILLIS: u64 = 5_000;
 
 /// A registered consumer. What becomes of it is a matter of time alone.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 /// The lifetime of an iterator.
-pub(super) const ITERATOR_LIFE_MILLIS: u64 = 5 * 60 * 1000;
+const ITERATOR_LIFE_MILLIS: u64 = 5 * 60 * 1000;
 
 /// The eight bytes that the service's iterators begin with.
 const LAYOUT: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 1];

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The greatest index of a shard, as its id has 12 digits and its sequence numbers 32 bits.
-pub(super) const SHARD_INDEX_MAX: u32 = i32::MAX as u32;
+const SHARD_INDEX_MAX: u32 = i32::MAX as u32;
 
 /// A shard of a stream.
 #[derive(Debug)]

@@ -227,7 +227,7 @@ impl Topology {
 }
 
 /// Returns the key space in this many ranges of one size; the last one takes the rest.
-pub(super) fn even_ranges(shard_count: u32) -> Vec<HashKeyRange> {
+fn even_ranges(shard_count: u32) -> Vec<HashKeyRange> {
     let count = u128::from(shard_count.max(1));
     let size = match count {
         1 => u128::MAX,

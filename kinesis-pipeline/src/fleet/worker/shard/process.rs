@@ -31,7 +31,7 @@ pub(super) struct Work {
     pub(super) steps: Option<Vec<Ordinal>>,
     /// The records that could not be decoded: each is reported, and becomes a dead letter, once.
     pub(super) undecodable: BTreeSet<usize>,
-    /// The records that the processor does not get again: it cannot process them, and they have had their fate.
+    /// The records that the processor does not get again: the policy has decided about them.
     pub(super) passed: BTreeSet<usize>,
 }
 
@@ -86,8 +86,8 @@ where
         let shard = &self.shard;
         let at_work = shard.observer.on_batch(&shard.key, work.raw.behind_latest);
         let all = 0..work.raw.records.len();
-        // Parts of the batch that are still to be processed, the first one last: at most two more than it can be
-        // halved, as what is split off as mixed is given out before the rest is looked at.
+        // A stack of the parts of the batch that are not processed yet. Its depth is at most two more than the number of
+        // times that the batch can be halved, as a part that is split off as mixed is given out before the rest.
         let mut parts = vec![all];
         while let Some(part) = parts.pop() {
             let (error, attempts) = match self.try_part(&mut work, part.clone()).await? {
@@ -120,7 +120,7 @@ where
         Ok(())
     }
 
-    /// Gives a part of a batch to the processor, again as often as the policy says.
+    /// Gives a part of a batch to the processor, again as often as the policy allows.
     async fn try_part(&mut self, work: &mut Work, part: Range<usize>) -> Result<Tried, Halt> {
         let begun = self.shard.now();
         let mut failures = 0;

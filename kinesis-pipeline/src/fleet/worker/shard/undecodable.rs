@@ -52,8 +52,8 @@ where
     R: KinesisRecord + Send,
     P: Processor<Record = R>,
 {
-    /// Decodes a part of a batch. A record that cannot be decoded has its fate with the first try, if the policy has
-    /// one; otherwise it is the processor's to take.
+    /// Decodes a part of a batch. The policy, if it gives records up, decides about those that cannot be decoded at the first
+    /// try; otherwise the processor has to take them.
     pub(super) async fn decode(
         &mut self,
         work: &mut Work,
