@@ -28,7 +28,7 @@ pub(super) struct Pipeline {
     inbox: Arc<Inbox>,
     home: Mutex<Home>,
     /// Whether a driver has the state. It is set to false before that driver takes what has arrived for the last
-    /// time, and read by whoever puts the first record after that: no record is left behind.
+    /// time, and read after each put: no record is left behind.
     driven: AtomicBool,
     /// At which weight a patient driver is woken.
     coalesce_weight: usize,
@@ -81,15 +81,20 @@ impl Pipeline {
         self: &Arc<Self>,
         record: EncodedRecord,
     ) -> Result<PendingReceipt, PutError> {
+        match self.try_put(record)? {
+            Ok(pending) => Ok(pending),
+            Err(record) => self.put_later(record).await,
+        }
+    }
+
+    /// Waits until it is known that the stream takes such a record, and until there is room for it.
+    async fn put_later(
+        self: &Arc<Self>,
+        record: EncodedRecord,
+    ) -> Result<PendingReceipt, PutError> {
         let bytes = record.size_bytes();
-        if !self.shared.limit.allows(bytes) {
-            self.shared.limit.check(bytes, &self.shared).await?;
-        }
-        self.ready()?;
-        if let Some(charge) = self.shared.budget.try_acquire(bytes) {
-            return self.accept(record, charge);
-        }
-        let permit = self.shared.budget.acquire(bytes).await;
+        self.shared.limit.check(bytes, &self.shared).await?;
+        let permit = self.reserve(bytes).await?;
         self.put_reserved(record, permit)
     }
 
@@ -169,8 +174,8 @@ impl Pipeline {
             waiter,
             charge,
         });
-        let is_first = arrived.map_err(|Closed| self.closed())?;
-        self.arrived(is_first);
+        arrived.map_err(|Closed| self.closed())?;
+        self.arrived();
         Ok(pending)
     }
 
@@ -181,8 +186,8 @@ impl Pipeline {
             return Err(FlushError::NoRuntime { stream: stream() });
         }
         let (reply, groups) = oneshot::channel();
-        let is_first = self.inbox.flush(reply);
-        self.arrived(is_first);
+        self.inbox.flush(reply);
+        self.arrived();
         // The reply is dropped if there is no state any more to give it.
         let groups = groups.await;
         let groups = groups.map_err(|_| FlushError::Gone { stream: stream() })?;
@@ -197,9 +202,9 @@ impl Pipeline {
         Err(FlushError::NotStored { stream, records })
     }
 
-    /// Something has come. Who leaves the first since a driver took what had come looks for the driver.
-    fn arrived(self: &Arc<Self>, is_first: bool) {
-        if is_first && !self.driven.load(Ordering::SeqCst) {
+    /// Something has come. Everybody looks for the driver: who left the first may be held up before it does.
+    fn arrived(self: &Arc<Self>) {
+        if !self.driven.load(Ordering::SeqCst) {
             self.start_driver();
         }
     }

@@ -83,11 +83,7 @@ pub(in crate::put) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(in crate::put) fn new(
-        shared: Arc<Shared>,
-        inbox: Outlet,
-        rng: fastrand::Rng,
-    ) -> Self {
+    pub(in crate::put) fn new(shared: Arc<Shared>, inbox: Outlet, rng: fastrand::Rng) -> Self {
         Self {
             queues: ShardQueues::new(Arc::clone(&shared)),
             flush_groups: FlushGroups::new(Arc::clone(&shared)),
