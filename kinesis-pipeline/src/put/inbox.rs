@@ -107,8 +107,8 @@ impl Inbox {
         self.is_closed.store(true, Ordering::Release);
     }
 
-    /// Accepts a record, and counts it. Returns whether it is the first since the driver took what had come.
-    pub(in crate::put) fn put(&self, user: Queued) -> Result<bool, Closed> {
+    /// Accepts a record, and counts it.
+    pub(in crate::put) fn put(&self, user: Queued) -> Result<(), Closed> {
         let state = self.lock();
         if state.is_closed {
             drop(state);
@@ -120,30 +120,28 @@ impl Inbox {
         if state.is_lost {
             drop(state);
             user.refused(&self.shared);
-            return Ok(false);
+        } else {
+            self.leave(state, Arrival::Put(user), weight);
         }
-        Ok(self.leave(state, Arrival::Put(user), weight))
+        Ok(())
     }
 
-    /// Leaves a flush behind the records that have come, and wakes the driver. Returns what [`put`](Self::put) does.
-    pub(super) fn flush(&self, reply: oneshot::Sender<Vec<FlushWait>>) -> bool {
+    /// Leaves a flush behind the records that have come, and wakes the driver.
+    pub(super) fn flush(&self, reply: oneshot::Sender<Vec<FlushWait>>) {
         let state = self.lock();
-        if state.is_lost {
-            return false;
+        if !state.is_lost {
+            self.leave(state, Arrival::Flush(reply), FLUSH_WEIGHT);
         }
-        self.leave(state, Arrival::Flush(reply), FLUSH_WEIGHT)
     }
 
-    fn leave(&self, mut state: MutexGuard<'_, State>, arrival: Arrival, weight: usize) -> bool {
+    /// The wake is sent under the lock: who comes next and wakes nobody knows that the driver was woken.
+    fn leave(&self, mut state: MutexGuard<'_, State>, arrival: Arrival, weight: usize) {
         state.arrivals.push(arrival);
         let before = state.weight;
         state.weight = before.saturating_add(weight);
-        let wakes = before < state.wakes_at && state.weight >= state.wakes_at;
-        drop(state);
-        if wakes {
+        if before < state.wakes_at && state.weight >= state.wakes_at {
             self.wake.notify_one();
         }
-        before == 0
     }
 
     /// Waits until so much has come since the driver took what had come. Cancel safe.
@@ -226,7 +224,7 @@ mod tests {
         }
     }
 
-    fn put(inbox: &Inbox) -> Result<bool, Closed> {
+    fn put(inbox: &Inbox) -> Result<(), Closed> {
         inbox.put(record(Charge::default()))
     }
 
@@ -263,9 +261,9 @@ mod tests {
     async fn a_driver_is_woken_once_as_much_has_come_as_it_waits_for() {
         let (inbox, mut outlet) = inbox();
         let gathered = || timeout(SOON, inbox.gathered(2 * ARRIVAL_WEIGHT));
-        assert!(put(&inbox).unwrap(), "the first");
+        put(&inbox).unwrap();
         assert!(gathered().await.is_err());
-        assert!(!put(&inbox).unwrap(), "the second");
+        put(&inbox).unwrap();
         assert!(gathered().await.is_ok());
         assert_eq!(outlet.take().len(), 2);
         assert!(gathered().await.is_err(), "it counts from the last take on");
@@ -276,7 +274,8 @@ mod tests {
         let (inbox, mut outlet) = inbox();
         drop(outlet.take());
         // Between the take and the wait.
-        assert!(inbox.flush(oneshot::channel().0));
+        let (reply, _groups) = oneshot::channel();
+        inbox.flush(reply);
         let gathered = timeout(SOON, inbox.gathered(1_000 * ARRIVAL_WEIGHT));
         assert!(gathered.await.is_ok());
     }

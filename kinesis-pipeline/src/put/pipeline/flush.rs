@@ -22,8 +22,8 @@ impl Pipeline {
             return Err(FlushError::NoRuntime { stream: stream() });
         }
         let (reply, groups) = oneshot::channel();
-        let is_first = self.inbox.flush(reply);
-        self.arrived(is_first);
+        self.inbox.flush(reply);
+        self.arrived();
         // The reply is dropped if the scheduler is lost, since a driver panicked.
         let groups = groups.await;
         let groups = groups.map_err(|_| FlushError::Gone { stream: stream() })?;

@@ -23,20 +23,20 @@ pub(super) const COALESCE_WEIGHT_MAX: usize = 384 * 1024;
 impl Pipeline {
     /// Sees to it that a driver takes what has arrived: starts one if none runs. A running one is woken by the inbox.
     ///
-    /// Of all puts only the first does it that came since the driver last took the inbox. It races with a driver that
-    /// parks:
+    /// Every put does it, also one that finds records in the inbox: the thread that left them there may be held up before
+    /// it looks. It races with a driver that parks:
     ///
     /// ```text
     ///   put                                     park, under the lock of `home`
     ///   P1  record into the inbox (its lock)    D1  driven = false
-    ///   P2  if it was the first: reads driven   D2  takes the inbox (its lock)
+    ///   P2  reads driven                        D2  takes the inbox (its lock)
     /// ```
     ///
-    /// If P1 comes before D2, D2 takes the record. If it comes after D2, the record is the first, and D1 was before: P2
-    /// reads false, and the put starts a driver. It waits for the lock of `home`. If the parking driver has found work
-    /// and goes on, the put finds no scheduler there and leaves, and the driver takes the record in its next round.
-    pub(super) fn arrived(self: &Arc<Self>, is_first: bool) {
-        if is_first && !self.driven.load(Ordering::SeqCst) {
+    /// If P1 comes before D2, D2 takes the record. If it comes after D2, D1 was before: P2 reads false, and the put starts
+    /// a driver. It waits for the lock of `home`. If the parking driver has found work and goes on, the put finds no
+    /// scheduler there and leaves, and the driver takes the record in its next round.
+    pub(super) fn arrived(self: &Arc<Self>) {
+        if !self.driven.load(Ordering::SeqCst) {
             self.start_driver();
         }
     }

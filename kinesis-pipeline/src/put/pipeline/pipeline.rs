@@ -68,15 +68,20 @@ impl Pipeline {
         self: &Arc<Self>,
         record: EncodedRecord,
     ) -> Result<PendingReceipt, PutError> {
+        match self.try_put(record)? {
+            Ok(pending) => Ok(pending),
+            Err(record) => self.put_later(record).await,
+        }
+    }
+
+    /// Waits until the stream is known to take a record of this size, and until there is budget for it.
+    async fn put_later(
+        self: &Arc<Self>,
+        record: EncodedRecord,
+    ) -> Result<PendingReceipt, PutError> {
         let bytes = record.size_bytes();
-        if !self.shared.limit.allows(bytes) {
-            self.shared.limit.check(bytes, &self.shared).await?;
-        }
-        self.ready()?;
-        if let Some(charge) = self.shared.budget.try_acquire(bytes) {
-            return self.accept(record, charge);
-        }
-        let permit = self.shared.budget.acquire(bytes).await;
+        self.shared.limit.check(bytes, &self.shared).await?;
+        let permit = self.reserve(bytes).await?;
         self.put_reserved(record, permit)
     }
 
@@ -150,8 +155,8 @@ impl Pipeline {
             waiter,
             charge,
         });
-        let is_first = arrived.map_err(|Closed| self.closed())?;
-        self.arrived(is_first);
+        arrived.map_err(|Closed| self.closed())?;
+        self.arrived();
         Ok(pending)
     }
 }
