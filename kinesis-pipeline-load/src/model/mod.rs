@@ -55,14 +55,14 @@ pub(crate) trait Model: Send {
         out: &mut Vec<EncodedRecord>,
     ) -> Result<Option<DropReason>, RowError>;
 
-    /// Whether a row's fate depends on the rows before.
+    /// Whether the decision about a row (a record, or dropped) depends on the rows before.
     fn remembers(&self) -> bool;
 }
 
 /// Makes a model once the context is known.
 pub(crate) type MakeModel = Box<dyn FnOnce(RowContext) -> Box<dyn Model> + Send>;
 
-/// Counts a row's fate.
+/// Counts a row that was dropped.
 pub(crate) fn count_drop(report: &mut TableReport, reason: DropReason) {
     match reason {
         DropReason::NotUnique => report.dropped_not_unique += 1,

@@ -275,7 +275,7 @@ impl Rows {
         Ok(self.settle(before, course)?)
     }
 
-    /// Has each model map the row, and notes its fate. Nothing is counted yet: the row may still be refused.
+    /// Has each model map the row, and notes whether it was dropped. Nothing is counted yet: the row may still be refused.
     fn map(&mut self, row: &SourceRow<'_>, course: &mut Course) -> Result<(), RowError> {
         let context = EncodeContext::at(self.clock.now());
         let records = &mut course.batch.records;

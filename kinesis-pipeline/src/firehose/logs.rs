@@ -12,7 +12,7 @@ const ENVELOPE_BYTES_MAX: usize = 32 << 20;
 
 const CODEC: &str = "CloudWatch Logs";
 
-/// What CloudWatch Logs puts to a Kinesis or delivery stream: some log lines of one log stream, in gzip.
+/// The content of a record that CloudWatch Logs puts to a Kinesis or delivery stream: some log lines of one log stream, in gzip.
 ///
 /// As a [`KinesisRecord`] it can be read from a stream and be taken by a transform's function. Firehose can
 /// decompress it by itself: that is read too. An envelope of more than 32 MiB is an error.
@@ -64,7 +64,7 @@ pub struct LogEvent {
     /// The line's id.
     #[serde(deserialize_with = "owned_text")]
     pub id: String,
-    /// When it was logged, in milliseconds since 1970; 0 if the envelope does not say.
+    /// The time of the line, in milliseconds since 1970; 0 if the envelope does not say.
     #[serde(deserialize_with = "millis")]
     pub timestamp: u64,
     /// The line.

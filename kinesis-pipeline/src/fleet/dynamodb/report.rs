@@ -32,7 +32,7 @@ const ABSENT_LOOK: Duration = Duration::from_mins(1);
 /// The most pages of metrics rows that are read. A page has 1 MiB.
 const PAGES_MAX: usize = 100;
 
-/// What a store remembers of its applications' leaders, by application.
+/// The state of a store about its applications' leaders, by application.
 #[derive(Debug, Default)]
 pub(super) struct Leaders(Mutex<HashMap<String, Leader>>);
 
@@ -40,7 +40,7 @@ pub(super) struct Leaders(Mutex<HashMap<String, Leader>>);
 struct Leader {
     /// The version in the leader's row, and since when it is the same, by this machine's monotonic clock.
     seen: Option<(String, Instant)>,
-    /// When no coordinator was found last.
+    /// The last time at which no coordinator was found.
     absent_at: Option<Instant>,
     /// The place of this worker's metrics as they were written last.
     layout: Option<Layout>,

@@ -63,7 +63,7 @@ pub struct DynamoDbLeases {
     client: Client,
     table_name: Option<Arc<str>>,
     creates_table: bool,
-    /// How many rows the last scan found.
+    /// The number of rows that the last scan found.
     rows: Arc<AtomicUsize>,
     pub(super) leaders: Arc<Leaders>,
 }

@@ -42,7 +42,7 @@ impl Header {
         self.positions.get(name) == Some(&None)
     }
 
-    /// How many columns there are.
+    /// Returns the number of columns.
     #[must_use]
     pub fn len(&self) -> usize {
         self.names.len()

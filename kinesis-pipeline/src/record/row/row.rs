@@ -79,7 +79,7 @@ impl<'a> Row<'a> {
         (0..row.len()).map(move |position| row.get(position))
     }
 
-    /// How many cells there are.
+    /// Returns the number of cells.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()
