@@ -62,6 +62,7 @@
 //! | [reading and checkpoints](guide::reading) | [cost](guide::cost) | [KCL](guide::from_kcl) |
 //! | [errors and dead letters](guide::errors) | [operating: what to watch](guide::operating) | [words](guide::words) |
 //! | [testing](guide::testing) | [resharding](guide::resharding) | |
+//! | [into a database](guide::sql) | | |
 //!
 //! # Where to read on
 //!
