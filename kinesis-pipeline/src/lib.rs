@@ -63,7 +63,7 @@
 //! | [errors and dead letters](guide::errors) | [operating: what to watch](guide::operating) | [words](guide::words) |
 //! | [duplicates](guide::duplicates) | [memory: all bounds](guide::memory) | |
 //! | [testing](guide::testing) | [resharding](guide::resharding) | |
-//! | | [on Kubernetes](guide::kubernetes) | |
+//! | [into a database](guide::sql) | [on Kubernetes](guide::kubernetes) | |
 //!
 //! # Where to read on
 //!

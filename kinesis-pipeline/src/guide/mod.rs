@@ -8,6 +8,7 @@
 //! | [`putting`] | Which of the puts do I call? |
 //! | [`producing`] | How do I write at the full speed of the shards? |
 //! | [`reading`] | How do I read, go on after a restart, and share the work? |
+//! | [`sql`] | How do I bring records into a database, each once? |
 //! | [`errors`] | Which errors do I retry, and where do bad records go? |
 //! | [`duplicates`] | Which records can be there twice, and how do I tell? |
 //! | [`testing`] | How do I test without AWS and without waiting? |
@@ -45,6 +46,9 @@ pub mod producing {}
 
 #[doc = include_str!("reading.md")]
 pub mod reading {}
+
+#[doc = include_str!("sql.md")]
+pub mod sql {}
 
 #[doc = include_str!("errors.md")]
 pub mod errors {}
