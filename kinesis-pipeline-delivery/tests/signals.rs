@@ -90,7 +90,8 @@ async fn delivers_until_it_is_told_to_stop() {
         println!("{AT_WORK}");
     };
     let run = async { tokio::join!(worker.run_until_stopped(), told).0 };
-    let report = tokio::time::timeout(CHILD_MAX, run).await.unwrap().unwrap();
+    let run = Box::pin(tokio::time::timeout(CHILD_MAX, run));
+    let report = run.await.unwrap().unwrap();
     assert_eq!((report.kept, report.objects_written), (2, 1));
 }
 

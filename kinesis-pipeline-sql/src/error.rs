@@ -167,13 +167,13 @@ pub enum SqlError {
         /// The table of positions.
         table: &'static str,
         /// The application.
-        app: String,
+        app: Box<str>,
         /// The stream.
-        stream: String,
+        stream: Box<str>,
         /// The shard.
-        shard: String,
+        shard: Box<str>,
         /// The difference to a position.
-        reason: String,
+        reason: Box<str>,
         /// The way to mend it.
         remedy: &'static str,
     },

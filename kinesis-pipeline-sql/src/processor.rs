@@ -72,10 +72,10 @@ impl<R: Serialize> SqlProcessor<R> {
                 let layout = self.shared.writer.positions.layout;
                 let error = SqlError::PositionUnreadable {
                     table: layout.table(),
-                    app: key.app.clone(),
-                    stream: key.stream.clone(),
-                    shard: key.shard.clone(),
-                    reason,
+                    app: key.app.as_str().into(),
+                    stream: key.stream.as_str().into(),
+                    shard: key.shard.as_str().into(),
+                    reason: reason.into(),
                     remedy: layout.remedy(),
                 };
                 self.shared.pulse.down(&error.to_string());

@@ -34,7 +34,7 @@ pub(crate) struct Leases {
 impl Leases {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let words = || "before the leases were listed".to_owned();
-        let (table, rows) = or_stopped(self.look(global), words).await?;
+        let (table, rows) = or_stopped(Box::pin(self.look(global)), words).await?;
         output::rows(self.output, &rows)?;
         if !global.quiet {
             tell(&summary(&rows, &table.name));

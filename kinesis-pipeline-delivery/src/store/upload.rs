@@ -93,21 +93,18 @@ impl Uploads {
 
 impl OpenUpload {
     async fn begin(target: &Target, key: &Path) -> Result<Self, DeliveryError> {
-        let form = match target.destination.parts.clone() {
-            Some(store) => {
-                let begin = || store.create_multipart(key);
-                let begun = target.retry(key, Call::Write, begin).await;
-                begun.map(|id| Form::Numbered {
-                    store: store.clone(),
-                    id,
-                    parts: Vec::new(),
-                })
-            }
-            None => {
-                let begin = || target.store().put_multipart(key);
-                let begun = target.retry(key, Call::Write, begin).await;
-                begun.map(Form::Once)
-            }
+        let form = if let Some(store) = target.destination.parts.clone() {
+            let create = || store.create_multipart(key);
+            let id = target.retry(key, Call::Write, create).await;
+            id.map(|id| Form::Numbered {
+                store: store.clone(),
+                id,
+                parts: Vec::new(),
+            })
+        } else {
+            let create = || target.store().put_multipart(key);
+            let upload = target.retry(key, Call::Write, create).await;
+            upload.map(Form::Once)
         };
         Ok(Self {
             key: key.clone(),

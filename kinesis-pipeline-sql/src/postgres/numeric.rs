@@ -71,6 +71,10 @@ mod tests {
         assert_eq!(groups("0.1234"), (vec![1234], -1));
     }
 
+    fn digits(group: u16) -> Vec<char> {
+        format!("{group:04}").chars().collect()
+    }
+
     /// Returns groups and weight as digits, as the database does.
     fn text_of(groups: &[u16], weight: i16, scale: usize) -> String {
         let group = |at: i32| {
@@ -83,10 +87,10 @@ mod tests {
         };
         let whole: String = (0..=i32::from(weight.max(0)))
             .rev()
-            .map(|at| format!("{:04}", group(at)))
+            .flat_map(|at| digits(group(at)))
             .collect();
         let fraction: String = (1..=i32::try_from(scale / GROUP + 1).unwrap())
-            .map(|at| format!("{:04}", group(-at)))
+            .flat_map(|at| digits(group(-at)))
             .collect();
         let whole = whole.trim_start_matches('0');
         let whole = if whole.is_empty() { "0" } else { whole };

@@ -34,7 +34,7 @@ async fn a_position_that_a_person_broke_is_told_and_passed_over_by_no_policy_unt
         panic!("{error:?}");
     };
     assert_eq!(*table, "kinesis_pipeline_checkpoint");
-    assert_eq!(shard, "shardId-000000000000");
+    assert_eq!(&**shard, "shardId-000000000000");
     let text = error.to_string();
     assert!(
         text.contains("is no sequence number") && text.contains("set sequence_number to"),

@@ -63,7 +63,7 @@ impl Lag {
             let known = count.load(Ordering::Relaxed);
             format!("before the lag of all shards was known; that of {known} was")
         };
-        let rows = or_stopped(self.rows(global, &known), words).await?;
+        let rows = or_stopped(Box::pin(self.rows(global, &known)), words).await?;
         output::rows(self.output, &rows)?;
         if !global.quiet {
             tell(&summary(&rows));
