@@ -112,14 +112,9 @@ async fn values_of_all_types_are_what_another_client_reads() {
     assert_eq!(postgres.psql(query), expected.join("\n"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn values_that_do_not_fit_their_type_are_named_and_the_others_are_written() {
-    let Some(postgres) = Postgres::start().await else {
-        return;
-    };
-    postgres.psql(TABLE);
-    let stream = stream::<Wide>(1).await;
-    let bad = [
+/// Records that do not fit the table, with the words of their errors.
+fn misfits() -> [(Wide, &'static str); 7] {
+    [
         (
             Wide {
                 day: Some("2026-02-30".into()),
@@ -170,7 +165,17 @@ async fn values_that_do_not_fit_their_type_are_named_and_the_others_are_written(
             },
             "value too long",
         ),
-    ];
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_that_do_not_fit_their_type_are_named_and_the_others_are_written() {
+    let Some(postgres) = Postgres::start().await else {
+        return;
+    };
+    postgres.psql(TABLE);
+    let stream = stream::<Wide>(1).await;
+    let bad = misfits();
     let mut records: Vec<_> = bad.iter().map(|(record, _)| record.clone()).collect();
     records.insert(3, wide(20));
     records.push(wide(21));
@@ -225,10 +230,10 @@ async fn a_table_is_made_with_the_types_that_are_given_and_others_are_refused_by
     let running = tokio::spawn(sink.run(worker(&stream, &MemoryLeases::new())));
     wait_for(&postgres, "SELECT count(*) FROM made", 1).await;
     running.abort();
-    let types = "SELECT string_agg(format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute \
+    let query = "SELECT string_agg(format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute \
         WHERE attrelid = 'made'::regclass AND attnum > 0";
     assert_eq!(
-        postgres.psql(types),
+        postgres.psql(query),
         "text, timestamp with time zone, date, numeric, jsonb, text[], jsonb, bigint[], jsonb, jsonb, \
          double precision[], jsonb"
     );
