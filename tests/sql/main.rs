@@ -10,6 +10,7 @@
 
 mod journey;
 mod killed;
+mod paused;
 #[expect(dead_code, reason = "the tests of the sink use more of it")]
 #[path = "../../kinesis-pipeline-sql/tests/support/mod.rs"]
 mod support;
