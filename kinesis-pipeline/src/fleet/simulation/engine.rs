@@ -78,7 +78,7 @@ impl<'a, S: Scenario> Simulation<'a, S> {
         let mut streams = Vec::new();
         for name in names {
             let first = u32::try_from(random.usize(1..=shards_max.div_ceil(2))).unwrap_or(1);
-            let stream = local.stream(*name, first).await;
+            let stream = local.stream(name, first).await;
             let stream = stream.map_err(|error| broken(&error))?;
             streams.push(SimulatedStream::new(stream, names.len() > 1).await?);
         }

@@ -307,9 +307,12 @@ impl<F> LeaseCoordinator<F> {
 
     /// Checks that the rows are those of one stream, or of several, as this worker's are.
     pub(super) fn check_keys(&self, leases: &[Lease]) -> Result<(), WorkerError> {
-        let is_other = |lease: &&Lease| match self.settings.is_multi_stream {
-            true => StreamIdentifier::of_lease_key(&lease.shard_id).is_none(),
-            false => lease.shard_id.as_str().contains(':'),
+        let is_other = |lease: &&Lease| {
+            if self.settings.is_multi_stream {
+                StreamIdentifier::of_lease_key(&lease.shard_id).is_none()
+            } else {
+                lease.shard_id.as_str().contains(':')
+            }
         };
         match leases.iter().find(is_other) {
             None => Ok(()),
