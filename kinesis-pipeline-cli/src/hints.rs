@@ -12,6 +12,8 @@ use kinesis_pipeline::{
     service::{ErrorClass, ServiceError},
 };
 
+use kinesis_pipeline_load::LoadError;
+
 use crate::{commands::streams, connect::Connected, failure::Failure, sdk::CallFailed};
 
 /// The longest time for the list of the streams that there are, after a command has failed.
@@ -91,6 +93,9 @@ fn of_layer(error: &(dyn Error + 'static)) -> Option<Trouble> {
             AttemptError::TimedOut { .. } => Some(Trouble::NoKinesis),
             _ => None,
         };
+    }
+    if let Some(LoadError::Stream(error)) = is::<LoadError>(error) {
+        return of_service(error);
     }
     is::<CallFailed>(error)?.trouble
 }

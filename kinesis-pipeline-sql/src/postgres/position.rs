@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(words(&read), ("42".to_owned(), 3));
         for (number, sub) in [
             ("x", None),
-            ("042", None),
+            (" 42", None),
             ("", None),
             ("42", Some(-1)),
             ("SHARD_END", None),

@@ -74,7 +74,9 @@ async fn a_redrive_that_is_stopped_says_which_letters_to_skip() {
 
     let slow = Fault::delay(Duration::from_millis(100)).on("PutRecords");
     program.local.faults().add(slow.always()).unwrap();
-    let letters: String = (1..=5_000).map(|n| letter("s", "a", n, 0)).collect();
+    // Records of one key would go one by one.
+    let letter = |n: usize| letter("s", &n.to_string(), n, 0);
+    let letters: String = (1..=5_000).map(letter).collect();
     let path = file("many.jsonl", &letters);
     let line = format!("redrive -s s -q {}", path.display());
     let child = program.command(&line).spawn().unwrap();

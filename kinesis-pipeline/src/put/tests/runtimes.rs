@@ -159,10 +159,10 @@ fn a_thread_without_a_runtime_puts_while_a_driver_runs_elsewhere() {
 fn close_covers_or_refuses_each_put_of_other_threads() {
     for _ in 0..50 {
         let producer = Script::new([]).stream().producer();
-        // Virtual time may run far while a thread is held up between two instructions.
-        let producer = producer.close_timeout(Duration::from_hours(1));
         let producer = producer.in_flight_records_max(100).build().unwrap();
-        let runtime = runtime();
+        // Not on virtual time: that runs on to the close's limit while a thread is held up between two instructions.
+        let runtime = Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.unwrap();
         let pending = std::thread::scope(|scope| {
             let putting: Vec<_> = (0..3)
                 .map(|_| scope.spawn(|| put_until_closed(&runtime, &producer)))
