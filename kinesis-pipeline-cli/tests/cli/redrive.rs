@@ -17,7 +17,7 @@ pub(crate) fn letter(stream: &str, key: &str, number: usize, redrives: u32) -> S
         + "\n"
 }
 
-fn base64_of(text: &str) -> String {
+pub(crate) fn base64_of(text: &str) -> String {
     STANDARD.encode(text)
 }
 
