@@ -15,7 +15,7 @@
 //! use bytes::Bytes;
 //! use kinesis_pipeline::{
 //!     Batch, BoxError, Checkpointer, EncodedRecord, PartitionKey, Position, Processor, ShardId,
-//!     simulation::{FleetSimulation, Scenario, SimulatedRun},
+//!     simulation::{Disturbance, FleetSimulation, Scenario, SimulatedRun},
 //! };
 //!
 //! type Table = Arc<Mutex<HashSet<Position>>>;
@@ -58,7 +58,8 @@
 //!     }
 //! }
 //!
-//! let simulation = FleetSimulation::new().seeds(0..2);
+//! // Workers of other applications have records that do not come to this table.
+//! let simulation = FleetSimulation::new().without(Disturbance::ForeignWorkers).seeds(0..2);
 //! simulation.run(|_seed| EveryRecordIsWritten(Table::default()))?;
 //! # Ok::<(), kinesis_pipeline::simulation::SimulationFailure>(())
 //! ```

@@ -27,7 +27,8 @@ pub enum Disturbance {
     Reshard,
     /// The wall clocks of workers are set, by up to a day.
     ClockStep,
-    /// A worker of KCL 2 steals leases, and a leader of KCL 3 assigns them.
+    /// A worker of KCL 2 steals leases, and a leader of KCL 3 assigns them. What the former processes does not come to
+    /// your processor.
     ForeignWorkers,
 }
 
