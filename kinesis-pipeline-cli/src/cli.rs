@@ -4,8 +4,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     commands::{
-        completions, consumers, create, delete, deliver, describe, get, lag, leases, load, local,
-        man, merge, mode, put, redrive, retention, scale, shards, split, streams, tags, transform,
+        completions, consumers, create, delete, deliver, describe, get, lag, leases,
+        list_checkpoints, load, local, man, merge, mode, prune_checkpoints, put, redrive,
+        retention, scale, shards, split, sql, streams, tags, transform,
     },
     hints::Used,
 };
@@ -55,6 +56,16 @@ Exit status:
   0    SIGINT (Ctrl-C) or SIGTERM ended it, or all is delivered with --once; the next run goes on where it was
   1    it failed; standard error says why
   2    the command line is wrong";
+
+/// The same for rows of a database.
+const EXIT_STATUS_OF_SQL: &str = "\
+Exit status:
+  0    SIGINT (Ctrl-C) or SIGTERM ended it, or all is written with --until; the next run goes on where it was
+  1    it failed, or a record is no row without --dead-letters and --skip; standard error says which and why
+  2    the command line is wrong
+  130  SIGINT (Ctrl-C) ended it before the end that --until gives it; standard error says where
+  143  SIGTERM did
+A second signal does not wait for the transaction that is under way.";
 
 /// The same for a lag.
 const EXIT_STATUS_OF_LAG: &str = "\
@@ -143,6 +154,18 @@ pub(crate) enum Command {
     /// come from their positions, so that a run after a crash makes the same objects.
     #[command(after_help = EXIT_STATUS_OF_DELIVER)]
     Deliver(Box<deliver::Deliver>),
+    /// Write the records of a stream to a table of Postgres or CrateDB, each once.
+    ///
+    /// Records are JSON. Their rows and the position behind them are one transaction of Postgres; in CrateDB a row that comes
+    /// twice is the same row. The next run of the application goes on behind them.
+    #[command(after_help = EXIT_STATUS_OF_SQL)]
+    Sql(Box<sql::Sql>),
+    /// List the checkpoints of readers that are kept in Postgres, in the table `triton_checkpoint`.
+    #[command(after_help = EXIT_STATUS)]
+    ListCheckpoints(list_checkpoints::ListCheckpoints),
+    /// Remove the checkpoints of readers in Postgres that were not saved for some time.
+    #[command(after_help = EXIT_STATUS)]
+    PruneCheckpoints(prune_checkpoints::PruneCheckpoints),
     /// Run a filter over an event of Firehose, and print the response.
     #[command(after_help = EXIT_STATUS)]
     Transform(transform::Transform),

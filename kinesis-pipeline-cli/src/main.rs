@@ -21,6 +21,7 @@ mod progress_bar;
 mod sdk;
 mod shards;
 mod values;
+mod worker_options;
 
 use std::process::ExitCode;
 

@@ -17,6 +17,10 @@ use crate::{
     sink::Deletes,
 };
 
+/// The token of a shard that no fleet has claimed. A sole worker begins with it and takes over the one it finds: its own
+/// lease may count from a later time than the leases of a fleet, which could never claim the position again.
+const TOKEN_OF_NONE: i64 = 0;
+
 /// The parts that the processors of all shards share.
 pub(crate) struct Shared<R> {
     pub(crate) app: String,
@@ -24,6 +28,8 @@ pub(crate) struct Shared<R> {
     pub(crate) described: Described,
     /// Whether rows are staged, and whether a record deletes its row.
     pub(crate) is_staged: bool,
+    /// Whether positions are claimed whatever their token is, and keep it.
+    pub(crate) is_sole: bool,
     pub(crate) deletes: Option<Deletes<R>>,
     pub(crate) writer: Writer,
     pub(crate) pulse: Pulse,
@@ -51,10 +57,17 @@ impl<R: Serialize> SqlProcessor<R> {
 
     /// Reads the position from the database, and notes there that this worker's lease moves it.
     async fn claim(&mut self) -> Result<(), BoxError> {
-        let Some(key) = &self.key else {
+        let Some(key) = &mut self.key else {
             return Err("a batch came before `initialize`".into());
         };
-        match self.shared.writer.claim(key).await {
+        let mut claimed = self.shared.writer.claim(key).await;
+        if let Ok(Claimed::Fenced { token }) = claimed
+            && self.shared.is_sole
+        {
+            key.token = token;
+            claimed = self.shared.writer.claim(key).await;
+        }
+        match claimed {
             Ok(Claimed::Held(position)) => {
                 self.shared.pulse.up();
                 self.position = position;
@@ -192,11 +205,11 @@ impl<R: Serialize + Send + Sync> Processor for SqlProcessor<R> {
         checkpointer: &Checkpointer,
     ) -> Result<(), BoxError> {
         let shared = &self.shared;
-        self.key = Some(PositionKey::new(
-            &shared.app,
-            &shared.stream,
-            checkpointer.token(),
-        ));
+        let mut key = PositionKey::new(&shared.app, &shared.stream, checkpointer.token());
+        if shared.is_sole {
+            key.token = TOKEN_OF_NONE;
+        }
+        self.key = Some(key);
         self.claim().await
     }
 

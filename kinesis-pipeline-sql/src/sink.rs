@@ -75,6 +75,8 @@ pub struct SqlSink<R> {
     deletes: Option<Deletes<R>>,
     positions: PositionLayout,
     transaction_max: Duration,
+    start_wait_max: Option<Duration>,
+    is_sole: bool,
 }
 
 impl<R> SqlSink<R> {
@@ -100,6 +102,8 @@ impl<R> SqlSink<R> {
             deletes: None,
             positions: PositionLayout::Own,
             transaction_max: TRANSACTION_MAX,
+            start_wait_max: None,
+            is_sole: false,
         }
     }
 
@@ -178,6 +182,22 @@ impl<R> SqlSink<R> {
         self.transaction_max = time;
         self
     }
+
+    /// Says that no other worker of the application works while this one does: a position is claimed whatever lease it was
+    /// claimed with, and stays that lease's, so that a fleet can go on behind it. For leases that count anew at each
+    /// start, as [`MemoryLeases`](kinesis_pipeline::MemoryLeases) do. A worker that works
+    /// all the same doubles nothing: the two take the position from each other.
+    pub fn sole_worker(mut self) -> Self {
+        self.is_sole = true;
+        self
+    }
+
+    /// Sets how long a start waits for a database that is down; then it fails with the database's last error. Without end
+    /// by default, and always without end once the tables were found.
+    pub fn start_wait_max(mut self, time: Duration) -> Self {
+        self.start_wait_max = Some(time);
+        self
+    }
 }
 
 impl<R> SqlSink<R>
@@ -196,7 +216,8 @@ where
         run.map_err(SqlError::of_worker)
     }
 
-    /// Opens the database for this worker, for [`Worker::run_until`] and its kind. Waits while the database is down.
+    /// Opens the database for this worker, for [`Worker::run_until`] and its kind. Waits while the database is down, for
+    /// at most [`start_wait_max`](Self::start_wait_max).
     ///
     /// # Errors
     /// [`SqlError`], of the settings and the table.
@@ -224,6 +245,7 @@ where
                 stream: worker.stream().name().to_owned(),
                 described,
                 is_staged: self.mode != Mode::Append,
+                is_sole: self.is_sole,
                 deletes: self.deletes,
                 writer: Writer {
                     pool,
@@ -257,12 +279,35 @@ where
         }
     }
 
-    /// Makes and describes the tables, again while the database is down.
+    /// Makes and describes the tables, again while the database is down and may be waited for.
     async fn prepare(
         &self,
         pool: &Pool,
         table: &TableName,
         pulse: &Pulse,
+    ) -> Result<(Described, PositionTable), SqlError> {
+        let mut last = None;
+        let preparing = self.prepare_at_last(pool, table, pulse, &mut last);
+        let Some(time) = self.start_wait_max else {
+            return preparing.await;
+        };
+        if let Ok(prepared) = tokio::time::timeout(time, preparing).await {
+            return prepared;
+        }
+        let no_answer = || {
+            let seconds = time.as_secs_f64();
+            SqlError::database("connect", format!("no answer came within {seconds} s"))
+        };
+        Err(last.unwrap_or_else(no_answer))
+    }
+
+    /// Makes and describes the tables, again while the database is down. `last` keeps its last error.
+    async fn prepare_at_last(
+        &self,
+        pool: &Pool,
+        table: &TableName,
+        pulse: &Pulse,
+        last: &mut Option<SqlError>,
     ) -> Result<(Described, PositionTable), SqlError> {
         let mut pause = PAUSE_MIN;
         loop {
@@ -276,6 +321,7 @@ where
             };
             tracing::warn!(%error, cause = ?std::error::Error::source(&error), "the database is not there; trying again");
             pulse.down(&error.to_string());
+            *last = Some(error);
             tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }

@@ -1,31 +1,32 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
-use kinesis_pipeline::{EncodedRecord, FileLeases, KinesisStream, MemoryLeases, StartAt, Until};
+use kinesis_pipeline::{EncodedRecord, KinesisStream, StartAt, Until};
 use kinesis_pipeline_delivery::{Compression, Delivery, DeliveryReport, Format, Like, Location};
 
 use crate::{
-    cli::{Global, StreamArgument},
+    cli::Global,
     failure::Failure,
     filters::Filter,
     interrupt::Asked,
     progress_bar::tell,
     values,
+    worker_options::{Leases, WorkerStream},
 };
 
 #[derive(Args, Debug)]
 pub(crate) struct Deliver {
     #[command(flatten)]
-    stream: StreamArgument,
+    stream: WorkerStream,
     /// The destination: `s3://BUCKET/FOLDER`, gs://, az://, `file:///FOLDER` or a folder of this machine.
     #[arg(long, value_name = "URL")]
     to: String,
     /// The application: deliveries of one name share the shards, and go on where they were.
     #[arg(long, value_name = "APP", default_value = "deliver")]
     app: String,
-    /// The store of the application's leases and checkpoints.
-    #[arg(long, value_enum, default_value = "file")]
-    leases: Leases,
+    /// The store of the application's leases and checkpoints: file unless given, dynamodb with a settings file.
+    #[arg(long, value_enum)]
+    leases: Option<Leases>,
     /// The file of `--leases file`.
     #[arg(
         long,
@@ -38,7 +39,7 @@ pub(crate) struct Deliver {
     #[arg(long)]
     latest: bool,
     /// End at what is in the stream now. No leases are used: another run delivers all of it again, to the same objects.
-    #[arg(long, conflicts_with_all = ["app", "leases", "lease_file", "latest"])]
+    #[arg(long, conflicts_with_all = ["app", "properties", "leases", "lease_file", "latest"])]
     once: bool,
     /// The size of an object after compression, and the time after which a smaller one is written.
     #[arg(long, value_name = "BYTES,TIME", default_value = "5MiB,60s")]
@@ -80,16 +81,6 @@ pub(crate) struct Deliver {
     /// A filter that records go through.
     #[arg(long, value_enum)]
     filter: Option<Filter>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Leases {
-    /// The DynamoDB table of the application's name, as KCL has it: deliveries on any number of machines.
-    Dynamodb,
-    /// A file: deliveries of this machine.
-    File,
-    /// Memory: this one delivery, which begins anew when it is started again.
-    Memory,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -161,7 +152,7 @@ impl FromStr for Buffer {
 
 impl Deliver {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let connected = global.connect_to(&self.stream.stream).await?;
+        let (connected, global) = self.stream.connect(global).await?;
         let stream: KinesisStream<EncodedRecord> = connected.stream();
         let location = Location::connect(&self.to).await?;
         let delivery = self.delivery(location, stream.id().name());
@@ -177,7 +168,7 @@ impl Deliver {
             let records = reader.until(Until::Tip).open().await?;
             delivery.run(records).await?
         } else {
-            Box::pin(self.share(delivery, &stream, global)).await?
+            Box::pin(self.share(delivery, &stream, &global)).await?
         };
         if !global.quiet {
             tell(&line(&report));
@@ -192,15 +183,17 @@ impl Deliver {
         stream: &KinesisStream<EncodedRecord>,
         global: &Global,
     ) -> Result<DeliveryReport, Failure> {
-        let mut fleet = stream.worker(self.app.as_str());
+        let mut fleet = self.stream.worker(stream, &self.app)?;
         if self.latest {
             fleet = fleet.start(StartAt::Latest);
         }
-        let fleet = match self.leases {
-            Leases::Dynamodb => fleet.leases(global.connect_leases().await?),
-            Leases::File => fleet.leases(FileLeases::new(&self.lease_file)),
-            Leases::Memory => fleet.leases(MemoryLeases::new()),
+        let usual = if self.stream.has_properties() {
+            Leases::Dynamodb
+        } else {
+            Leases::File
         };
+        let leases = self.leases.unwrap_or(usual);
+        let fleet = leases.set(fleet, &self.lease_file, global).await?;
         let worker = delivery.worker(fleet)?;
         let handle = worker.handle();
         let mut running = std::pin::pin!(worker.run());

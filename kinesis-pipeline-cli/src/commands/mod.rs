@@ -9,11 +9,13 @@ pub(crate) mod describe;
 pub(crate) mod get;
 pub(crate) mod lag;
 pub(crate) mod leases;
+pub(crate) mod list_checkpoints;
 pub(crate) mod load;
 pub(crate) mod local;
 pub(crate) mod man;
 pub(crate) mod merge;
 pub(crate) mod mode;
+pub(crate) mod prune_checkpoints;
 pub(crate) mod put;
 pub(crate) mod redrive;
 mod reshard;
@@ -21,6 +23,7 @@ pub(crate) mod retention;
 pub(crate) mod scale;
 pub(crate) mod shards;
 pub(crate) mod split;
+pub(crate) mod sql;
 pub(crate) mod streams;
 pub(crate) mod tags;
 pub(crate) mod transform;
@@ -49,6 +52,9 @@ async fn dispatch(command: Command, global: &Global) -> Result<(), Failure> {
         Command::Get(command) => command.run(global).await,
         Command::Load(command) => command.run(global).await,
         Command::Deliver(command) => Box::pin(command.run(global)).await,
+        Command::Sql(command) => Box::pin(command.run(global)).await,
+        Command::ListCheckpoints(command) => command.run().await,
+        Command::PruneCheckpoints(command) => command.run(global).await,
         Command::Transform(command) => command.run(global),
         Command::Leases(command) => command.run(global).await,
         Command::Lag(command) => command.run(global).await,

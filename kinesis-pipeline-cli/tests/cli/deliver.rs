@@ -10,7 +10,7 @@ use bytes::Bytes;
 use kinesis_pipeline::{DynamoDbLeases, LeaseStore as _};
 use tokio::{process::Child, time::sleep};
 
-use crate::{Program, bare_command, end_of, file};
+use crate::{PATIENCE, Program, bare_command, end_of, file, signal};
 
 type Objects = BTreeMap<PathBuf, Vec<u8>>;
 
@@ -217,4 +217,31 @@ async fn a_killed_delivery_with_leases_in_dynamodb_goes_on_where_it_was() {
     let leases = DynamoDbLeases::with_client(client).list("objects").await;
     assert_eq!(leases.unwrap().len(), 2, "a lease for each shard");
     std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settings_file_of_kcl_names_the_stream_of_a_delivery() {
+    let program = Program::with_stream("s", 1).await;
+    program.run("put -s s", "one\ntwo\n").await;
+    let text = "streamName = s\napplicationName = objects\ninitialPositionInStream = TRIM_HORIZON\n\
+                executableName = x.py\n";
+    let path = file("deliver.properties", text);
+    let dir = path.with_extension("d");
+    let line = format!(
+        "deliver --properties {} --leases memory --to {} --buffer 1MiB,1s",
+        path.display(),
+        dir.display()
+    );
+    let child = program.command(&line).spawn().unwrap();
+    wait_for(&dir, 2).await;
+    signal(&child, "-TERM");
+    let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+    let ended = ended.expect("the program ends").unwrap();
+    let err = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{err}");
+    assert!(err.contains("executableName"), "{err}");
+    let none = program.run("deliver --to /nowhere", "").await;
+    assert_eq!(none.status, Some(2), "{}", none.err);
+    std::fs::remove_dir_all(dir).unwrap();
+    std::fs::remove_file(path).unwrap();
 }

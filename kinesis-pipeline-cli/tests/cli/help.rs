@@ -2,7 +2,7 @@
 
 use crate::{bare_command, end_of};
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 25] = [
     "local",
     "load",
     "put",
@@ -16,6 +16,9 @@ const COMMANDS: [&str; 22] = [
     "delete",
     "deliver",
     "transform",
+    "sql",
+    "list-checkpoints",
+    "prune-checkpoints",
     "split",
     "merge",
     "describe",

@@ -11,8 +11,12 @@ mod load_kills;
 mod local;
 mod manage;
 mod mirror;
+#[cfg(unix)]
+mod once;
 mod put;
 mod redrive;
+#[cfg(unix)]
+mod sql;
 #[cfg(unix)]
 mod stops;
 mod streams;

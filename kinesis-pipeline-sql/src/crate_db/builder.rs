@@ -75,6 +75,7 @@ pub struct CrateDbSinkBuilder<R> {
     columns: Option<Columns>,
     types: BTreeMap<String, CrateDbType>,
     is_upsert: bool,
+    is_sole: bool,
     creates: bool,
     delete: Option<Box<IsDelete<R>>>,
     credentials: Option<(String, String)>,
@@ -91,6 +92,7 @@ impl<R> CrateDbSinkBuilder<R> {
             columns: None,
             types: BTreeMap::new(),
             is_upsert: false,
+            is_sole: false,
             creates: false,
             delete: None,
             credentials: None,
@@ -150,6 +152,14 @@ impl<R> CrateDbSinkBuilder<R> {
         is_delete: impl Fn(&Record<R>) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.delete = Some(Box::new(is_delete));
+        self
+    }
+
+    /// Says that no other worker of the application works while this one does: a position is claimed whatever lease it was
+    /// claimed with, and stays that lease's, so that a fleet can go on behind it. For leases that count anew at each
+    /// start, as [`MemoryLeases`](kinesis_pipeline::MemoryLeases) do.
+    pub fn sole_worker(mut self) -> Self {
+        self.is_sole = true;
         self
     }
 
@@ -235,6 +245,7 @@ impl<R> CrateDbSinkBuilder<R> {
             client: SqlClient::new(transport, self.request_time_max),
             columns,
             is_upsert: self.is_upsert,
+            is_sole: self.is_sole,
             delete: self.delete,
             statement,
             probe: dialect::probe(&table, &names),

@@ -100,8 +100,19 @@ where
         _: &ShardStart,
         checkpointer: &Checkpointer,
     ) -> Result<(), BoxError> {
-        let token = checkpointer.token().counter;
-        let held = self.positions.claim(&self.shard, token).await;
+        // A sole worker keeps the token that it finds: its own lease may count from a later time than the leases of a
+        // fleet, which could never claim the position again.
+        let token = if self.sink.is_sole {
+            0
+        } else {
+            checkpointer.token().counter
+        };
+        let mut held = self.positions.claim(&self.shard, token).await;
+        if let Err(PositionError::Taken { found, .. }) = held
+            && self.sink.is_sole
+        {
+            held = self.positions.claim(&self.shard, found).await;
+        }
         self.held = Some(held.map_err(position_failed)?);
         Ok(())
     }

@@ -78,6 +78,8 @@ pub(super) struct Shared<R> {
     pub(super) columns: Columns,
     /// Whether the mode is upsert: then two columns follow those of the rows.
     pub(super) is_upsert: bool,
+    /// Whether positions are claimed from later leases, too.
+    pub(super) is_sole: bool,
     pub(super) delete: Option<Box<IsDelete<R>>>,
     pub(super) statement: String,
     pub(super) probe: String,

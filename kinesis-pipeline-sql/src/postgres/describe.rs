@@ -113,7 +113,9 @@ fn typed(given: &Columns, found: &[Found], table: &str) -> Result<Described, Sql
             found: found.type_name.clone(),
         })?;
         match column.source() {
-            ColumnSource::Field(_) => columns = columns.typed(name, kind.kind())?,
+            ColumnSource::Field(_) | ColumnSource::Path(_) => {
+                columns = columns.typed(name, kind.kind())?;
+            }
             _ if column.kind() == kind.kind() => {}
             _ => return Err(unfit()),
         }

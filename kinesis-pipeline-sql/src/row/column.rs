@@ -8,6 +8,8 @@ use super::{ColumnType, fields::fields_of};
 pub enum ColumnSource {
     /// The record's field of this name, as serde names it.
     Field(String),
+    /// A field of an object in the record, as serde names it: the names of the objects around it, and its own.
+    Path(Vec<String>),
     /// The whole record, as JSON.
     Record,
     /// The id of the record's shard.
@@ -43,7 +45,9 @@ impl Column {
     #[must_use]
     pub fn of(name: impl Into<String>, source: ColumnSource) -> Self {
         let kind = match source {
-            ColumnSource::Field(_) | ColumnSource::Record => ColumnType::Json,
+            ColumnSource::Field(_) | ColumnSource::Path(_) | ColumnSource::Record => {
+                ColumnType::Json
+            }
             ColumnSource::SubSequenceNumber => ColumnType::Int,
             ColumnSource::ArrivedAt => ColumnType::Timestamp,
             ColumnSource::ShardId | ColumnSource::SequenceNumber | ColumnSource::PartitionKey => {
@@ -58,6 +62,27 @@ impl Column {
     #[must_use]
     pub fn from_field(mut self, field: impl Into<String>) -> Self {
         self.source = ColumnSource::Field(field.into());
+        self
+    }
+
+    /// The same column for a field of an object in the record, as in `["_meta", "id"]`. A record without such an object
+    /// has no value there.
+    ///
+    /// ```
+    /// use kinesis_pipeline_sql::row::{Column, ColumnType, Columns};
+    ///
+    /// // The ids that the loader gives its records: a row that is put twice is one row in the mode `keep_first`.
+    /// let id = Column::field("id", ColumnType::Text).from_path(["_meta", "id"]);
+    /// let columns = Columns::one_json("record").with(id).key(["id"])?;
+    /// # Ok::<(), kinesis_pipeline_sql::row::ColumnsError>(())
+    /// ```
+    #[must_use]
+    pub fn from_path<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        let mut names: Vec<String> = names.into_iter().map(Into::into).collect();
+        self.source = match names.as_mut_slice() {
+            [name] => ColumnSource::Field(std::mem::take(name)),
+            _ => ColumnSource::Path(names),
+        };
         self
     }
 
@@ -253,7 +278,34 @@ impl Columns {
 
     pub(super) fn has_fields(&self) -> bool {
         let is_field = |column: &Column| matches!(column.source, ColumnSource::Field(_));
-        self.iter().any(is_field)
+        self.iter().any(is_field) || self.has_paths()
+    }
+
+    /// Whether a column is for a field of an object in the record.
+    pub(super) fn has_paths(&self) -> bool {
+        let is_path = |column: &Column| matches!(column.source, ColumnSource::Path(_));
+        self.iter().any(is_path)
+    }
+
+    /// Returns the column of a field of the object at this path.
+    pub(super) fn of_path(&self, path: &[String], field: &str) -> Option<usize> {
+        self.iter().position(|column| match &column.source {
+            ColumnSource::Path(names) => {
+                matches!(names.split_last(), Some((last, before)) if last == field && before == path)
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether a column is for a field somewhere in the object of this name in the object at this path.
+    pub(super) fn has_in(&self, path: &[String], object: &str) -> bool {
+        self.iter().any(|column| match &column.source {
+            ColumnSource::Path(names) => {
+                let rest = names.strip_prefix(path).unwrap_or_default();
+                rest.len() > 1 && rest[0] == object
+            }
+            _ => false,
+        })
     }
 
     /// Returns the column of a field, looked for from `next` on.
@@ -373,11 +425,50 @@ mod tests {
         let columns = Columns::of::<Reading>().unwrap().key(["device"]).unwrap();
         let bad = columns.row(&reading(None)).unwrap_err();
         assert!(matches!(bad.source, ValueError::MissingKey));
+        let raw = serde_json::value::RawValue::from_string("{\"device\":\"a\"}".into()).unwrap();
+        let bad = columns.row(&record(raw)).unwrap_err();
+        assert!(matches!(
+            bad.source,
+            ValueError::NoFields { found: "raw JSON" }
+        ));
         let bad = columns.row(&record("text")).unwrap_err();
         assert!(matches!(
             bad.source,
             ValueError::NoFields { found: "a text" }
         ));
+    }
+
+    #[test]
+    fn a_field_of_an_object_is_found_at_its_path_and_is_null_where_there_is_none() {
+        let columns: Columns = [
+            Column::field("id", ColumnType::Text).from_path(["_meta", "id"]),
+            Column::field("lat", ColumnType::Float).from_path(["at", "point", "lat"]),
+            Column::field("meta", ColumnType::Json).from_field("_meta"),
+            Column::field("own", ColumnType::Text).from_path(["id"]),
+        ]
+        .into_iter()
+        .collect();
+        let row = |data: serde_json::Value| columns.row(&record(data)).map(|row| row.values);
+        let data = serde_json::json!({
+            "id": "mine", "_meta": {"id": "f:7"}, "at": {"lat": 9.0, "point": {"id": 1, "lat": 2.5}}
+        });
+        let expected = [
+            Value::Text("f:7".into()),
+            Value::Float(2.5),
+            Value::Json(r#"{"id":"f:7"}"#.into()),
+            Value::Text("mine".into()),
+        ];
+        assert_eq!(row(data).unwrap(), expected);
+        let none = row(serde_json::json!({"_meta": 5, "at": {"point": null}})).unwrap();
+        let expected = [
+            Value::Null,
+            Value::Null,
+            Value::Json("5".into()),
+            Value::Null,
+        ];
+        assert_eq!(none, expected);
+        let bad = row(serde_json::json!({"_meta": {"id": {}}})).unwrap_err();
+        assert_eq!(bad.column, "id");
     }
 
     #[test]

@@ -9,6 +9,9 @@ use super::{
     to_value::{ToValue, to_value},
 };
 
+/// The name under which `serde_json` writes a `RawValue`: a struct of one field, which is none of the record's.
+const RAW_JSON: &str = "$serde_json::private::RawValue";
+
 /// A row of a table.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -31,13 +34,15 @@ impl Columns {
                 values: &mut values,
                 next: 0,
                 failed: None,
+                path: Vec::new(),
+                has_paths: self.has_paths(),
             };
             to_row.fill(&record.data, position)?;
         }
         for (value, column) in values.iter_mut().zip(self.iter()) {
             let bad = |source| BadValue::new(column.name(), position.clone(), source);
             match column.source() {
-                ColumnSource::Field(_) => {}
+                ColumnSource::Field(_) | ColumnSource::Path(_) => {}
                 ColumnSource::Record => {
                     *value = to_value(&record.data, ColumnType::Json).map_err(bad)?;
                 }
@@ -77,6 +82,10 @@ struct ToRow<'a> {
     next: usize,
     /// The column whose value did not fit.
     failed: Option<usize>,
+    /// The names of the objects around these fields, the outermost first.
+    path: Vec<String>,
+    /// Whether fields of objects are looked for at all.
+    has_paths: bool,
 }
 
 impl ToRow<'_> {
@@ -88,7 +97,15 @@ impl ToRow<'_> {
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), ValueError> {
-        let Some(index) = self.columns.of_field(name, self.next) else {
+        if self.has_paths {
+            self.descend(name, value)?;
+        }
+        let found = if self.path.is_empty() {
+            self.columns.of_field(name, self.next)
+        } else {
+            self.columns.of_path(&self.path, name)
+        };
+        let Some(index) = found else {
             return Ok(());
         };
         self.next = index + 1;
@@ -99,6 +116,32 @@ impl ToRow<'_> {
             }
             Err(error) => {
                 self.failed = Some(index);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl ToRow<'_> {
+    /// Takes the fields of an object in the record that columns are for. A value that is no object has none.
+    fn descend<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), ValueError> {
+        if !self.columns.has_in(&self.path, name) {
+            return Ok(());
+        }
+        let mut path = self.path.clone();
+        path.push(name.to_owned());
+        let mut inner = ToRow {
+            columns: self.columns,
+            values: &mut *self.values,
+            next: 0,
+            failed: None,
+            path,
+            has_paths: true,
+        };
+        match value.serialize(&mut inner) {
+            Ok(()) | Err(ValueError::NoFields { .. }) => Ok(()),
+            Err(error) => {
+                self.failed = inner.failed;
                 Err(error)
             }
         }
@@ -194,7 +237,10 @@ impl<'a, 'b> Serializer for &'a mut ToRow<'b> {
         Ok(ToRowMap { row: self, key })
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, ValueError> {
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Self, ValueError> {
+        if name == RAW_JSON {
+            return no_fields("raw JSON");
+        }
         Ok(self)
     }
 

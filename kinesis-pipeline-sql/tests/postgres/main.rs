@@ -224,6 +224,59 @@ async fn two_workers_that_both_hold_the_shard_double_nothing() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sole_worker_goes_on_behind_a_later_lease_and_another_waits() {
+    let Some(postgres) = Postgres::start().await else {
+        return;
+    };
+    let stream = stream::<Reading>(1).await;
+    put(&stream, (0..100).map(reading).collect()).await;
+    let first = spawn(&postgres, &stream, &MemoryLeases::new());
+    wait_for(&postgres, "SELECT count(*) FROM readings", 100).await;
+    first.abort();
+    let _ = first.await;
+    let client = postgres.client().await;
+    let (earlier, later) = (1, i64::MAX);
+    for (token, is_sole, new, rows) in [
+        (later, false, 100..200, 100),
+        (later, true, 200..200, 200),
+        (earlier, true, 200..300, 300),
+    ] {
+        let set = format!("UPDATE kinesis_pipeline_checkpoint SET token = {token}");
+        client.batch_execute(&set).await.unwrap();
+        put(&stream, new.map(reading).collect()).await;
+        let mut sink = sink(&postgres);
+        if is_sole {
+            sink = sink.sole_worker();
+        }
+        let worker = worker(&stream, &MemoryLeases::new());
+        let running = tokio::spawn(async move { sink.run(worker).await.map(drop) });
+        if !is_sole {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        wait_for(&postgres, "SELECT count(*) FROM readings", rows).await;
+        running.abort();
+        let _ = running.await;
+        let found = "SELECT token FROM kinesis_pipeline_checkpoint";
+        assert_eq!(number(&postgres, found).await, Some(token));
+    }
+    assert_eq!(number(&postgres, POSITIONS).await, Some(300));
+}
+
+#[tokio::test]
+async fn a_start_waits_for_a_database_that_is_down_as_long_as_it_is_told() {
+    let stream = stream::<Reading>(1).await;
+    let worker = worker(&stream, &MemoryLeases::new());
+    let sink = SqlSink::<Reading>::postgres("postgres://postgres@127.0.0.1:1/postgres");
+    let sink = sink
+        .table("readings")
+        .start_wait_max(Duration::from_millis(300));
+    let error = sink.open(&worker).await.unwrap_err();
+    assert_eq!(error.to_string(), "the database refused to connect");
+    let cause = std::error::Error::source(&error).unwrap();
+    assert!(format!("{cause:?}").contains("refused"), "{cause:?}");
+}
+
 /// Counts the connections that are tried while the database is down.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_down_is_waited_for_without_a_busy_loop_or_a_loss() {

@@ -9,6 +9,7 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     clippy::unwrap_used,
     reason = "each of its users takes a part of it"
 )]
