@@ -85,9 +85,9 @@ impl<R> SqlSink<R> {
     /// With TLS the server's certificate is checked, against the authorities of the system or those of the file that
     /// `SSL_CERT_FILE` names.
     ///
-    /// `PgBouncer` may stand between, in its transaction mode: no setting and no statement outlives a transaction. Take
-    /// 1.22.1 or a later one: before it a `COPY` that the database refuses leaves the connection without answers, so that
-    /// a refused row holds its shard up until it is taken out by hand.
+    /// `PgBouncer` may stand between, in its transaction mode: no setting and no statement outlives a transaction. It
+    /// was run in version 1.18 alone, where a `COPY` that the database refuses leaves the connection without answers: a
+    /// refused row holds its shard up until it is taken out by hand. Version 1.22.1 mends faults of `COPY`, and was not run.
     pub fn postgres(url: impl Into<String>) -> Self {
         Self {
             connect: ConnectOptions {
