@@ -1,4 +1,4 @@
-//! The way in: puts leave records here, and the driver takes all that has come at once.
+//! The inbox of a pipeline: puts add records, and the driver takes all of them at once.
 //!
 //! ```text
 //!   put ──┐ lock, push                          lock, swap
@@ -6,9 +6,9 @@
 //!   flush ┘                      └ wakes the driver once there is enough
 //! ```
 //!
-//! One lock decides all about a put together: whether the pipeline is closed, its place before or behind a flush, that it
-//! counts as accepted, and whether the driver is to be woken. It is held for the move of one record. A queue without a
-//! lock needs an atomic access for each of these, and two more for each record on the driver's side.
+//! Under one lock a put learns whether the pipeline is closed, gets its place before or behind a flush, is counted as
+//! accepted, and wakes the driver if it has to. The lock is held while one record is moved. A queue without a lock would
+//! need an atomic access for each of these, and two more for each record on the driver's side.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -24,17 +24,17 @@ use super::{
 
 /// The weight of a record besides its bytes.
 pub(super) const ARRIVAL_WEIGHT: usize = 512;
-/// The weight of a flush: it wakes a driver however patient that is, also one that is about to be.
+/// The weight of a flush. It is more than any limit, so that a flush wakes a driver that coalesces arrivals.
 const FLUSH_WEIGHT: usize = usize::MAX / 2;
-/// So many places are kept for the records that come next.
+/// The largest capacity of a taken queue that is kept for the next records.
 const PLACES_KEPT: usize = 4_096;
 
-/// A record or a flush that has come.
+/// An item of the inbox.
 #[derive(Debug)]
 pub(in crate::put) enum Arrival {
     /// A record to put.
     Put(Queued),
-    /// A flush asks for the groups of records that it has to wait for.
+    /// A flush, which asks for the groups of records that it has to wait for.
     Flush(oneshot::Sender<Vec<FlushWait>>),
 }
 
@@ -43,30 +43,30 @@ pub(in crate::put) enum Arrival {
 pub(in crate::put) struct Inbox {
     shared: Arc<Shared>,
     state: Mutex<State>,
-    /// A copy for puts that have not waited for room yet: it is the state that decides.
+    /// A copy of the state's flag, for puts that have no budget yet. The state decides.
     is_closed: AtomicBool,
     wake: Notify,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Room bounds how many there are.
+    /// The items that the driver has not taken. The memory budget bounds the number of records.
     arrivals: Vec<Arrival>,
-    /// Their weight.
+    /// The weight of these items.
     weight: usize,
     /// The weight at which the driver is woken.
     wakes_at: usize,
-    /// No more records are accepted.
+    /// Whether no more records are accepted.
     is_closed: bool,
-    /// There is no outlet any more.
+    /// Whether the outlet was dropped.
     is_lost: bool,
 }
 
-/// The end that the records are taken from. Dropped, as when a driver panics, it ends all that has come and will come.
+/// The driver's end of the inbox. When it is dropped, as after a panic of a driver, all present and later records fail.
 #[derive(Debug)]
 pub(in crate::put) struct Outlet {
     inbox: Arc<Inbox>,
-    /// Empty, with the places of those that were taken last.
+    /// The empty queue of the last take, for its capacity.
     spare: Vec<Arrival>,
 }
 
@@ -101,7 +101,7 @@ impl Inbox {
         self.is_closed.load(Ordering::Acquire)
     }
 
-    /// Accepts no more records. A flush that follows stands behind all that were accepted.
+    /// Closes the inbox for new records. A flush that follows comes behind all accepted records.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
         self.is_closed.store(true, Ordering::Release);
@@ -134,7 +134,7 @@ impl Inbox {
         }
     }
 
-    /// The wake is sent under the lock: who comes next and wakes nobody knows that the driver was woken.
+    /// Adds an item. The driver is notified under the lock: a later put that does not notify it can rely on that.
     fn leave(&self, mut state: MutexGuard<'_, State>, arrival: Arrival, weight: usize) {
         state.arrivals.push(arrival);
         let before = state.weight;
@@ -144,10 +144,10 @@ impl Inbox {
         }
     }
 
-    /// Waits until so much has come since the driver took what had come. Cancel safe.
+    /// Waits until items of this weight have arrived since the last take. Cancel safe.
     pub(super) async fn gathered(&self, weight: usize) {
         while !self.has_gathered(weight) {
-            // A wake that was meant for an earlier wait may be left.
+            // A notification for an earlier wait may be left.
             self.wake.notified().await;
         }
     }
@@ -164,7 +164,7 @@ impl Inbox {
 }
 
 impl Outlet {
-    /// Takes what has come. The places go [back](Self::reuse).
+    /// Takes all items. [`reuse`](Self::reuse) takes the empty queue back.
     pub(in crate::put) fn take(&mut self) -> Vec<Arrival> {
         let mut taken = std::mem::take(&mut self.spare);
         let mut state = self.inbox.lock();
@@ -173,7 +173,7 @@ impl Outlet {
         taken
     }
 
-    /// Keeps the places for what comes later, unless there are many.
+    /// Keeps an empty queue for its capacity, unless that is large.
     pub(in crate::put) fn reuse(&mut self, taken: Vec<Arrival>) {
         debug_assert!(taken.is_empty(), "an arrival is lost");
         if taken.capacity() <= PLACES_KEPT {
