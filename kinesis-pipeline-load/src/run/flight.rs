@@ -8,11 +8,15 @@ use std::{
 use kinesis_pipeline::{EncodedRecord, PendingReceipt, Producer, ShardId};
 
 use super::{
-    batch::{Batch, Mark},
+    batch::{BATCH_ROWS_MAX, Batch, Mark},
     progress::{Progress, add},
     resume::Resume,
 };
 use crate::LoadError;
+
+/// The most rows of batches that are on their way. One stuck batch keeps the receipts of all behind it in memory, about
+/// 100 bytes each.
+const ROWS_IN_FLIGHT_MAX: u64 = 256 * 1024;
 
 /// The batches that are on their way, and how far the load is stored without a gap.
 pub(crate) struct Flight {
@@ -22,6 +26,8 @@ pub(crate) struct Flight {
     /// At most this many rows are put beyond what the resume file says.
     window: u64,
     batches: VecDeque<InFlight>,
+    /// The rows of these batches.
+    rows_in_flight: u64,
     /// Rows that are put and not in the resume file.
     rows_unmarked: u64,
     /// Rows of them that are stored.
@@ -57,6 +63,7 @@ impl Flight {
             resume,
             window,
             batches: VecDeque::new(),
+            rows_in_flight: 0,
             rows_unmarked: 0,
             rows_stored: 0,
             mark: None,
@@ -66,7 +73,9 @@ impl Flight {
 
     /// Whether another batch may be put.
     pub(crate) fn has_room(&self) -> bool {
-        self.resume.is_none() || self.rows_unmarked + super::batch::BATCH_ROWS_MAX <= self.window
+        let has_marks = || self.rows_unmarked + BATCH_ROWS_MAX <= self.window;
+        self.rows_in_flight + BATCH_ROWS_MAX <= ROWS_IN_FLIGHT_MAX
+            && (self.resume.is_none() || has_marks())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -87,6 +96,7 @@ impl Flight {
             });
         }
         self.rows_unmarked += batch.rows;
+        self.rows_in_flight += batch.rows;
         self.batches.push_back(InFlight {
             file: batch.file,
             pending,
@@ -114,6 +124,7 @@ impl Flight {
         }
         if let Some(batch) = self.batches.pop_front() {
             self.rows_stored += batch.rows;
+            self.rows_in_flight -= batch.rows;
             self.mark = Some(batch.mark);
         }
         Ok(())
@@ -163,4 +174,49 @@ impl Flight {
 fn failed(file: &Arc<str>, line: u64, source: kinesis_pipeline::PutError) -> LoadError {
     let file = file.to_string();
     LoadError::Put { file, line, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kinesis_pipeline::{HashKey, KinesisStream, LocalKinesis, PartitionKey, local::Fault};
+
+    use super::*;
+
+    /// A batch of the most rows, one of which is a record.
+    fn batch(hash_key: u128) -> Batch {
+        let key = PartitionKey::new("k").unwrap();
+        let mut record = EncodedRecord::new(key, "row".into());
+        record.explicit_hash_key = Some(HashKey::new(hash_key));
+        Batch {
+            records: vec![record],
+            lines: vec![1],
+            rows: BATCH_ROWS_MAX,
+            ..Batch::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rows_behind_a_stuck_batch_are_bounded_without_a_resume_file() {
+        let local = LocalKinesis::start().await.unwrap();
+        let stream: KinesisStream<EncodedRecord> = local.stream("s", 2).await.unwrap();
+        let stuck = Fault::throttle().on("PutRecords").each_entry();
+        let stuck = stuck.shard("shardId-000000000000").always();
+        local.faults().add(stuck).unwrap();
+        let producer = stream.producer().build().unwrap();
+        let mut flight = Flight::new(producer, Arc::default(), None, 0);
+        flight.put(batch(0)).await.unwrap();
+        let mut batches = 1;
+        while flight.has_room() && batches < 1_000 {
+            flight.put(batch(u128::MAX)).await.unwrap();
+            batches += 1;
+        }
+        assert_eq!(batches * BATCH_ROWS_MAX, ROWS_IN_FLIGHT_MAX);
+        let landed = tokio::time::timeout(Duration::from_secs(5), flight.landed());
+        assert!(landed.await.is_err(), "the first is stuck");
+        local.faults().clear();
+        flight.landed().await.unwrap();
+        assert!(flight.has_room());
+    }
 }
