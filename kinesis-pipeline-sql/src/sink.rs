@@ -319,7 +319,8 @@ where
                 Err(error) if is_passing(&error) => error,
                 Err(error) => return Err(error),
             };
-            tracing::warn!(%error, cause = ?std::error::Error::source(&error), "the database is not there; trying again");
+            let cause = std::error::Error::source(&error).map(tracing::field::display);
+            tracing::warn!(%error, cause, "the database is not there; trying again");
             pulse.down(&error.to_string());
             *last = Some(error);
             tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;

@@ -163,7 +163,8 @@ impl Deliver {
                 self.to
             ));
         }
-        let report = if self.once {
+        let is_once = self.once;
+        let report = if is_once {
             let reader = stream.reader().start(StartAt::TrimHorizon);
             let records = reader.until(Until::Tip).open().await?;
             delivery.run(records).await?
@@ -171,7 +172,12 @@ impl Deliver {
             Box::pin(self.share(delivery, &stream, &global)).await?
         };
         if !global.quiet {
-            tell(&line(&report));
+            let rest = if is_once {
+                ""
+            } else {
+                "; records that are in no object yet come with the next run"
+            };
+            tell(&format!("{}{rest}", line(&report)));
         }
         Ok(())
     }
@@ -258,7 +264,7 @@ impl Deliver {
 /// The counts in one line.
 fn line(report: &DeliveryReport) -> String {
     format!(
-        "{} records: {} delivered, {} dropped, {} failed; {} objects written, {} found, {} bytes",
+        "{} records read: {} kept, {} dropped, {} failed; {} objects written, {} found, {} bytes",
         report.records,
         report.kept,
         report.dropped,

@@ -162,7 +162,7 @@ async fn all_that_is_in_the_stream_is_delivered_once() {
     assert_eq!(done.status, Some(0), "{}", done.err);
     assert!(
         done.err
-            .contains("2 records: 2 delivered, 0 dropped, 0 failed; 2 objects written"),
+            .contains("2 records read: 2 kept, 0 dropped, 0 failed; 2 objects written"),
         "{}",
         done.err
     );
