@@ -319,8 +319,7 @@ where
                 Err(error) if is_passing(&error) => error,
                 Err(error) => return Err(error),
             };
-            let cause = std::error::Error::source(&error).map(tracing::field::display);
-            tracing::warn!(%error, cause, "the database is not there; trying again");
+            warn_of_absence(&error);
             pulse.down(&error.to_string());
             *last = Some(error);
             tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
@@ -408,4 +407,10 @@ impl<R> fmt::Debug for SqlSink<R> {
             .field("mode", &self.mode)
             .finish_non_exhaustive()
     }
+}
+
+/// Tells the log that the database is not there, with the cause.
+fn warn_of_absence(error: &SqlError) {
+    let cause = std::error::Error::source(error).map(tracing::field::display);
+    tracing::warn!(%error, cause, "the database is not there; trying again");
 }

@@ -27,7 +27,7 @@ pub(crate) struct Flight {
     window: u64,
     batches: VecDeque<InFlight>,
     /// The rows of these batches.
-    rows_in_flight: u64,
+    rows_not_landed: u64,
     /// Rows that are put and not in the resume file.
     rows_unmarked: u64,
     /// Rows of them that are stored.
@@ -63,7 +63,7 @@ impl Flight {
             resume,
             window,
             batches: VecDeque::new(),
-            rows_in_flight: 0,
+            rows_not_landed: 0,
             rows_unmarked: 0,
             rows_stored: 0,
             mark: None,
@@ -74,7 +74,7 @@ impl Flight {
     /// Whether another batch may be put.
     pub(crate) fn has_room(&self) -> bool {
         let has_marks = || self.rows_unmarked + BATCH_ROWS_MAX <= self.window;
-        self.rows_in_flight + BATCH_ROWS_MAX <= ROWS_IN_FLIGHT_MAX
+        self.rows_not_landed + BATCH_ROWS_MAX <= ROWS_IN_FLIGHT_MAX
             && (self.resume.is_none() || has_marks())
     }
 
@@ -96,7 +96,7 @@ impl Flight {
             });
         }
         self.rows_unmarked += batch.rows;
-        self.rows_in_flight += batch.rows;
+        self.rows_not_landed += batch.rows;
         self.batches.push_back(InFlight {
             file: batch.file,
             pending,
@@ -124,7 +124,7 @@ impl Flight {
         }
         if let Some(batch) = self.batches.pop_front() {
             self.rows_stored += batch.rows;
-            self.rows_in_flight -= batch.rows;
+            self.rows_not_landed -= batch.rows;
             self.mark = Some(batch.mark);
         }
         Ok(())
