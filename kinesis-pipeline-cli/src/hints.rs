@@ -1,4 +1,4 @@
-//! What a user can do about an error that does not tell it itself: a line after the error.
+//! Hints: a line after an error that says what a user can do about it.
 
 use std::{
     error::Error,

@@ -1,10 +1,11 @@
 //! Options of the commands that work as a fleet: the store of their leases, and KCL's settings file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use kinesis_pipeline::{
-    FileLeases, KinesisRecord, KinesisStream, MemoryLeases, WorkerBuilder, WorkerProperties,
+    FileLeases, KinesisRecord, KinesisStream, MemoryLeases, StartAt, WorkerBuilder,
+    WorkerProperties,
 };
 
 use crate::{
@@ -24,25 +25,9 @@ pub(crate) enum Leases {
     Memory,
 }
 
-impl Leases {
-    /// Gives a worker its store.
-    pub(crate) async fn set<R>(
-        self,
-        worker: WorkerBuilder<R>,
-        file: &Path,
-        global: &Global,
-    ) -> Result<WorkerBuilder<R>, Failure> {
-        Ok(match self {
-            Self::Dynamodb => worker.leases(global.connect_leases().await?),
-            Self::File => worker.leases(FileLeases::new(file)),
-            Self::Memory => worker.leases(MemoryLeases::new()),
-        })
-    }
-}
-
-/// The stream of a worker, and the file that may name it.
+/// The stream of a worker, where it begins, and the files of its settings and leases.
 #[derive(Args, Debug)]
-pub(crate) struct WorkerStream {
+pub(crate) struct WorkerOptions {
     /// The stream: its name, its ARN, or a name of the configuration file.
     #[arg(
         short,
@@ -55,9 +40,20 @@ pub(crate) struct WorkerStream {
     /// without a meaning here are named in a warning.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["app", "latest"])]
     properties: Option<PathBuf>,
+    /// The file of `--leases file`.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "kinesis-pipeline-leases.json"
+    )]
+    lease_file: PathBuf,
+    /// Begin with what arrives from now on, if the application has not read the stream before; without it, with the
+    /// oldest record.
+    #[arg(long)]
+    latest: bool,
 }
 
-impl WorkerStream {
+impl WorkerOptions {
     /// Whether a settings file is given.
     pub(crate) fn has_properties(&self) -> bool {
         self.properties.is_some()
@@ -86,9 +82,28 @@ impl WorkerStream {
         stream: &KinesisStream<R>,
         app: &str,
     ) -> Result<WorkerBuilder<R>, Failure> {
-        match &self.properties {
-            Some(path) => Ok(stream.worker_from_properties(path)?),
-            None => Ok(stream.worker(app)),
-        }
+        let worker = match &self.properties {
+            Some(path) => stream.worker_from_properties(path)?,
+            None => stream.worker(app),
+        };
+        Ok(if self.latest {
+            worker.start(StartAt::Latest)
+        } else {
+            worker
+        })
+    }
+
+    /// Gives a worker the store of its leases.
+    pub(crate) async fn leases<R>(
+        &self,
+        leases: Leases,
+        worker: WorkerBuilder<R>,
+        global: &Global,
+    ) -> Result<WorkerBuilder<R>, Failure> {
+        Ok(match leases {
+            Leases::Dynamodb => worker.leases(global.connect_leases().await?),
+            Leases::File => worker.leases(FileLeases::new(&self.lease_file)),
+            Leases::Memory => worker.leases(MemoryLeases::new()),
+        })
     }
 }

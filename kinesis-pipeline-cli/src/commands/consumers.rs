@@ -23,7 +23,7 @@ pub(crate) struct Consumers {
     /// Remove this consumer, whose readers then end with an error; may be given more than once. The others are listed.
     #[arg(long, value_name = "NAME")]
     remove: Vec<String>,
-    /// How to print them.
+    /// The form in which they are printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }

@@ -1,4 +1,4 @@
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
 use kinesis_pipeline::{EncodedRecord, KinesisStream, StartAt, Until};
@@ -11,13 +11,13 @@ use crate::{
     interrupt::Asked,
     progress_bar::tell,
     values,
-    worker_options::{Leases, WorkerStream},
+    worker_options::{Leases, WorkerOptions},
 };
 
 #[derive(Args, Debug)]
 pub(crate) struct Deliver {
     #[command(flatten)]
-    stream: WorkerStream,
+    stream: WorkerOptions,
     /// The destination: `s3://BUCKET/FOLDER`, gs://, az://, `file:///FOLDER` or a folder of this machine.
     #[arg(long, value_name = "URL")]
     to: String,
@@ -27,17 +27,6 @@ pub(crate) struct Deliver {
     /// The store of the application's leases and checkpoints: file unless given, dynamodb with a settings file.
     #[arg(long, value_enum)]
     leases: Option<Leases>,
-    /// The file of `--leases file`.
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "kinesis-pipeline-leases.json"
-    )]
-    lease_file: PathBuf,
-    /// Begin with what arrives from now on, if the application has not read the stream before; without it, with the
-    /// oldest record.
-    #[arg(long)]
-    latest: bool,
     /// End at what is in the stream now. No leases are used: another run delivers all of it again, to the same objects.
     #[arg(long, conflicts_with_all = ["app", "properties", "leases", "lease_file", "latest"])]
     once: bool,
@@ -189,17 +178,14 @@ impl Deliver {
         stream: &KinesisStream<EncodedRecord>,
         global: &Global,
     ) -> Result<DeliveryReport, Failure> {
-        let mut fleet = self.stream.worker(stream, &self.app)?;
-        if self.latest {
-            fleet = fleet.start(StartAt::Latest);
-        }
+        let fleet = self.stream.worker(stream, &self.app)?;
         let usual = if self.stream.has_properties() {
             Leases::Dynamodb
         } else {
             Leases::File
         };
         let leases = self.leases.unwrap_or(usual);
-        let fleet = leases.set(fleet, &self.lease_file, global).await?;
+        let fleet = self.stream.leases(leases, fleet, global).await?;
         let worker = delivery.worker(fleet)?;
         let handle = worker.handle();
         let mut running = std::pin::pin!(worker.run());

@@ -26,7 +26,7 @@ pub(crate) struct Leases {
     /// renew each 3 s unless they are set otherwise.
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     watch: Option<Duration>,
-    /// How to print them.
+    /// The form in which they are printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }

@@ -44,7 +44,7 @@ impl Checkpoints {
 pub(crate) struct ListCheckpoints {
     #[command(flatten)]
     of: Checkpoints,
-    /// How to print them.
+    /// The form in which they are printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }

@@ -20,7 +20,7 @@ pub(crate) struct Redrive {
     /// The stream of the dead letters, read from its oldest record to its tip.
     #[arg(long, value_name = "STREAM", conflicts_with = "file")]
     from_stream: Option<String>,
-    /// How often one record is put back: its envelope has the count.
+    /// The most times that one record is put back: its envelope has the count.
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     redrives_max: u32,
     /// A file to which letters are appended that were put back too often.

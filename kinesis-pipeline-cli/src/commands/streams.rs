@@ -14,7 +14,7 @@ const PAGES_MAX: usize = 10_000;
 
 #[derive(Args, Debug)]
 pub(crate) struct Streams {
-    /// How to print them.
+    /// The form in which they are printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }

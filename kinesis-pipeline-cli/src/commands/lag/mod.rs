@@ -50,7 +50,7 @@ pub(crate) struct Lag {
     /// End with status 3 if a shard is farther behind than this, or if it is not known how far.
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     max: Option<Duration>,
-    /// How to print them.
+    /// The form in which they are printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }

@@ -36,7 +36,7 @@ use crate::{
     interrupt::{Asked, Signal},
     progress_bar::tell,
     values::{self, Until},
-    worker_options::{Leases, WorkerStream},
+    worker_options::{Leases, WorkerOptions},
 };
 
 /// The application's name unless one is given.
@@ -51,7 +51,7 @@ const QUIET_MIN: Duration = Duration::from_millis(300);
 #[derive(Args, Debug)]
 pub(crate) struct Sql {
     #[command(flatten)]
-    stream: WorkerStream,
+    stream: WorkerOptions,
     #[command(flatten)]
     target: Target,
     #[command(flatten)]
@@ -63,17 +63,6 @@ pub(crate) struct Sql {
     /// The store of the application's leases: file with --app, dynamodb with a settings file, else memory.
     #[arg(long, value_enum)]
     leases: Option<Leases>,
-    /// The file of `--leases file`.
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "kinesis-pipeline-leases.json"
-    )]
-    lease_file: PathBuf,
-    /// Begin with what arrives from now on, if the application has not read the stream before; without it, with the
-    /// oldest record.
-    #[arg(long)]
-    latest: bool,
     /// The end: tip, at what is in the stream now; after a time such as 30s; or at what arrives at a time. The whole
     /// stream is read by this process. Later records may be written, too.
     #[arg(long, value_name = "END", conflicts_with_all = ["leases", "lease_file"])]
@@ -170,9 +159,6 @@ impl Sql {
         let mut worker = self
             .stream
             .worker(stream, self.app.as_deref().unwrap_or(APP))?;
-        if self.latest {
-            worker = worker.start(StartAt::Latest);
-        }
         worker = worker.start_unless_set(StartAt::TrimHorizon);
         let batch = self.batch.unwrap_or(BATCH);
         if self.batch.is_some() || !self.stream.has_properties() {
@@ -180,10 +166,7 @@ impl Sql {
         }
         let worker = worker.batch_wait_max(batch.wait).on_error(self.policy());
         let leases = self.leases();
-        Ok(leases
-            .set(worker, &self.lease_file, global)
-            .await?
-            .build()?)
+        Ok(self.stream.leases(leases, worker, global).await?.build()?)
     }
 
     fn leases(&self) -> Leases {

@@ -40,7 +40,7 @@ pub(super) struct Target {
         default_value = ""
     )]
     password: String,
-    /// How long to wait for a database that does not answer at the start. Later there is no limit: the stream waits.
+    /// The longest wait for a database that does not answer at the start. Later there is no limit: the stream waits.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
     wait: Duration,
 }

@@ -40,7 +40,7 @@ pub(in crate::fleet::worker) struct FleetStream {
     standing: Standing,
     pause: Duration,
     opened_at: Option<Instant>,
-    /// When an open stream is described again.
+    /// The time at which an open stream is described again.
     describe_at: Option<Instant>,
     listing: Listing,
 }

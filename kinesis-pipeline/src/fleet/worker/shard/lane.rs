@@ -49,7 +49,7 @@ where
         shard.observer.on_failure(&shard.shard_id, failures, &error);
         let age = shard.now() - begun;
         match shard.settings.on_error.judge(failures, age, 0.0) {
-            RetryDecision::GiveUp => Err(self.processor_failed(error)),
+            RetryDecision::GiveUp => Err(self.shard.processor_failed(error)),
             RetryDecision::Again(_) => Ok(()),
         }
     }

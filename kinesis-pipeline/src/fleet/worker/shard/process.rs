@@ -156,7 +156,7 @@ where
             let policy = &self.shard.settings.on_error;
             match policy.judge(failures, age, fastrand::f64()) {
                 RetryDecision::GiveUp if ProcessorError::is_repair(&error) => {
-                    return Err(self.processor_failed(error));
+                    return Err(self.shard.processor_failed(error));
                 }
                 RetryDecision::GiveUp => {
                     let attempts = failures;
@@ -235,7 +235,7 @@ where
     ) -> Result<(), Halt> {
         let records = &work.raw.records[part.clone()];
         match self.shard.settings.on_error.then.clone() {
-            None | Some(OnFailure::Stop) => return Err(self.processor_failed(error)),
+            None | Some(OnFailure::Stop) => return Err(self.shard.processor_failed(error)),
             Some(OnFailure::Skip) => {
                 for record in records {
                     tracing::error!(position = %record.position, %error, "record skipped");
@@ -253,10 +253,6 @@ where
         }
         self.finish_steps(work, part);
         Ok(())
-    }
-
-    pub(super) fn processor_failed(&self, source: BoxError) -> Halt {
-        self.shard.processor_failed(source)
     }
 
     pub(super) fn letter(&self, record: &UserRecord, error: &str, attempts: u32) -> DeadLetter {

@@ -90,7 +90,7 @@ where
             };
             let is_new = work.undecodable.insert(index);
             match self.shard.settings.on_error.then {
-                Some(OnFailure::Stop) => return Err(self.processor_failed(error.into())),
+                Some(OnFailure::Stop) => return Err(self.shard.processor_failed(error.into())),
                 Some(OnFailure::DeadLetter(_)) => {
                     if is_new {
                         letters.push((index, self.letter(read, &error.to_string(), 0)));

@@ -115,6 +115,16 @@ async fn streams_of(store: &MemoryLeases) -> BTreeSet<StreamIdentifier> {
     streams.map(|stream| stream.unwrap().0).collect()
 }
 
+async fn delete<R>(stream: &KinesisStream<R>) {
+    let call = DeleteStream::new(stream.id().clone());
+    stream.service().delete_stream(call).await.unwrap();
+}
+
+async fn create<R>(stream: &KinesisStream<R>) {
+    let call = CreateStream::new(stream.id().name(), Capacity::Provisioned(1));
+    stream.service().create_stream(call).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_worker_reads_two_streams_under_keys_that_name_them() {
     let (_local, a, b) = two_streams(2).await;
@@ -220,19 +230,12 @@ async fn a_stream_that_fails_leaves_the_other_alone_and_is_another_one_when_it_i
     let run = run(worker(&[&a, &b], &store), &log);
     put(&b, "1").await;
     tokio::time::sleep(20 * SECOND).await;
-    let service = b.service();
-    service
-        .delete_stream(DeleteStream::new(b.id().clone()))
-        .await
-        .unwrap();
+    delete(&b).await;
     tokio::time::sleep(300 * SECOND).await;
     put(&a, "2").await;
     tokio::time::sleep(20 * SECOND).await;
     assert_eq!((count(&log, "b 1"), count(&log, "a 2")), (1, 1), "{log:?}");
-    service
-        .create_stream(CreateStream::new("b", Capacity::Provisioned(1)))
-        .await
-        .unwrap();
+    create(&b).await;
     tokio::time::sleep(60 * SECOND).await;
     put(&b, "3").await;
     tokio::time::sleep(400 * SECOND).await;
@@ -261,18 +264,11 @@ async fn a_stream_made_again_between_two_looks_is_read_under_its_new_name() {
     let (store, log) = (MemoryLeases::new(), Log::default());
     let run = run(worker(&[&a, &b], &store), &log);
     tokio::time::sleep(20 * SECOND).await;
-    let service = b.service();
-    service
-        .delete_stream(DeleteStream::new(b.id().clone()))
-        .await
-        .unwrap();
-    while list_all(&**service, b.id()).await.is_ok() {
+    delete(&b).await;
+    while list_all(&**b.service(), b.id()).await.is_ok() {
         tokio::time::sleep(SECOND / 20).await;
     }
-    service
-        .create_stream(CreateStream::new("b", Capacity::Provisioned(1)))
-        .await
-        .unwrap();
+    create(&b).await;
     tokio::time::sleep(600 * SECOND).await;
     put(&b, "1").await;
     tokio::time::sleep(30 * SECOND).await;
@@ -328,8 +324,7 @@ async fn a_worker_ends_when_none_of_its_streams_can_be_read() {
     let run = run(worker(&[&a, &b], &store), &log);
     tokio::time::sleep(20 * SECOND).await;
     for stream in [&a, &b] {
-        let delete = DeleteStream::new(stream.id().clone());
-        stream.service().delete_stream(delete).await.unwrap();
+        delete(stream).await;
     }
     let ended = tokio::time::timeout(600 * SECOND, run).await;
     let error = ended.expect("it ends").unwrap().unwrap_err();

@@ -4,7 +4,7 @@ use crate::get::Ordinal;
 
 /// The permission of lanes to begin with queued records.
 ///
-/// When the worker leaves the shard, the lanes still process the queued records before the last one that any of them has
+/// Lanes of a shard that the worker leaves still process the queued records before the last one that any of them has
 /// begun, and drop the rest. So the watermark is after all processed records, and the next owner repeats nothing. A lock,
 /// taken once per batch, makes beginning and draining exclude each other:
 ///
