@@ -10,7 +10,8 @@ use super::world::{APP, FAILOVER, World, lock};
 use crate::{
     KinesisStream, LeaseCheckpoint, LeaseStore as _,
     fleet::lease::{
-        Lease, LeaseChange, LeaseWrite, LeaseWritten, WorkerId, sightings::Sightings, sync::Sync,
+        Lease, LeaseChange, LeaseWrite, LeaseWritten, WorkerId, plan::can_start,
+        sightings::Sightings, sync::Sync,
     },
 };
 
@@ -107,7 +108,12 @@ impl<R> Stealer<R> {
     /// Takes leases that are free or expired up to the target, else steals one.
     async fn take(&mut self) {
         let leases = self.list().await;
-        let is_ready = |lease: &Lease| crate::fleet::lease::plan::can_start(lease, &by_id(&leases));
+        // KCL takes a shard without a row for finished, and reads its children: where the row was deleted by hand, it
+        // loses the rest of the shard. That is no promise of this library, so this one waits as our workers do.
+        let shards = self.stream.shards().await.unwrap_or_default();
+        let orphans = Sync::new(&shards, &leases).orphans();
+        let is_ready =
+            |lease: &Lease| can_start(lease, &by_id(&leases)) && !orphans.contains(&lease.shard_id);
         let ready: Vec<_> = leases.iter().filter(|lease| is_ready(lease)).collect();
         let is_expired = |lease: &Lease| self.sightings.silence(&lease.shard_id) >= FAILOVER;
         let mut loads: BTreeMap<&WorkerId, Vec<&Lease>> = BTreeMap::new();

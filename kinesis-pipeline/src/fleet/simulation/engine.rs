@@ -242,6 +242,7 @@ impl<'a, S: Scenario> Simulation<'a, S> {
         };
         let handle = worker.handle();
         lock(&self.alive).push(id.clone());
+        self.world.on_joined();
         self.workers.push(Member {
             id,
             handle,

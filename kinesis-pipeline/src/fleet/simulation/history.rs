@@ -18,7 +18,7 @@ use crate::{
 
 /// Two fail-over times, one round, and the calls of a round.
 const TAKE_OVER_MAX: Duration = Duration::from_secs(32);
-/// Three fail-over times, after which a lease is taken over the target, one round, and the calls of a round.
+/// Two fail-over times, after which a lease is taken over the target, two rounds, and the calls of a round.
 const OVER_TARGET_MAX: Duration = Duration::from_secs(42);
 /// A row that was deleted is missed in three rounds and their calls; then its lease is free.
 const MADE_AGAIN_MAX: Duration = Duration::from_secs(40);
@@ -64,6 +64,8 @@ pub(super) struct History {
     /// The times at which old owners finished hand-overs: until then a live worker had the shard, though the next one
     /// may have died.
     pub(super) handed_over: HashMap<ShardId, Instant>,
+    /// The time at which the last worker joined.
+    pub(super) joined_at: Option<Instant>,
     /// The hand-overs under way, and the workers that are to have the leases.
     pub(super) handing_over: HashMap<ShardId, WorkerId>,
     /// The times at which the last hand-overs to workers were over.
@@ -262,11 +264,15 @@ impl History {
         if let Some(handed_over) = self.handed_over.get(shard_id) {
             since = since.max(*handed_over);
         }
-        // A worker that drains counts as one, and so does a dead one while a lease that it is to have is handed over and
-        // renewed by its old owner. The others leave its share free until then, but none for longer than three fail-over
-        // times.
+        // A worker that drains counts as one, and so do one that has just joined and has not seen the silence, and a
+        // dead one while a lease that it is to have is handed over and renewed by its old owner. The others leave its
+        // share free until then, but none for longer than two fail-over times and a round.
         let awaited = self.handing_over.values().any(|to| to == owner);
-        let counted = [self.drained_at, self.handed_to.get(owner).copied()];
+        let counted = [
+            self.drained_at,
+            self.joined_at,
+            self.handed_to.get(owner).copied(),
+        ];
         let counted = counted.into_iter().chain([awaited.then_some(now)]);
         let drained = counted.flatten().fold(since, Instant::max);
         let waited = now.saturating_duration_since(since);
@@ -282,6 +288,18 @@ impl History {
     pub(super) fn on_hand_over_ended(&mut self, shard_id: &ShardId, now: Instant) {
         if let Some(to) = self.handing_over.remove(shard_id) {
             self.handed_to.insert(to, now);
+        }
+    }
+
+    /// A shard has begun: its parents are finished, and need no rows.
+    pub(super) fn on_begun(&mut self, shard_id: &ShardId) {
+        for parent in self
+            .shards
+            .get(shard_id)
+            .iter()
+            .flat_map(|shard| &shard.parents)
+        {
+            self.missing.remove(parent);
         }
     }
 

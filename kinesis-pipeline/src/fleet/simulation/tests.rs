@@ -1,6 +1,6 @@
 //! Our own fleet: a processor that takes its time, fails now and then, and finishes records in every way.
 //!
-//! `KINESIS_PIPELINE_SEEDS=6` runs six times as many seeds, 300; `KINESIS_PIPELINE_SEED=17` runs one of them.
+//! `KINESIS_PIPELINE_SEEDS=200` runs 200 times as many seeds, 10,000; `KINESIS_PIPELINE_SEED=17` runs one of them.
 
 use std::time::Duration;
 
@@ -13,8 +13,6 @@ use crate::{
 };
 
 const SEEDS: u64 = 50;
-/// The seeds that are known to pass. Seed 330 fails: a row that was deleted is missing for 470 s.
-const SEEDS_MAX: u64 = 300;
 
 /// A processor as there are: slow at times, with errors and panics.
 struct Moody {
@@ -145,7 +143,7 @@ impl Scenario for Ours {
 
 #[test]
 fn fleets_keep_their_promises_whatever_goes_wrong() {
-    let simulation = FleetSimulation::new().seeds(0..seeds(SEEDS).min(SEEDS_MAX));
+    let simulation = FleetSimulation::new().seeds(0..seeds(SEEDS)).streams_max(2);
     let report = simulation
         .run(Ours::new)
         .unwrap_or_else(|failure| panic!("{failure}"));
@@ -154,14 +152,6 @@ fn fleets_keep_their_promises_whatever_goes_wrong() {
         report.records_repeated * 2 < report.records_given,
         "{report:?}"
     );
-}
-
-/// The number of seeds is not multiplied: a take-over in two streams is at times later than promised, see seed 533.
-#[test]
-fn fleets_of_two_streams_keep_their_promises() {
-    let simulation = FleetSimulation::new().seeds(0..SEEDS).streams_max(2);
-    let done = simulation.run(Ours::new);
-    done.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 /// Processors that fail their users.

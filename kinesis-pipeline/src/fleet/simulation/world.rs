@@ -144,6 +144,11 @@ impl World {
         lock(&self.history).drained_at = Some(self.clock.instant());
     }
 
+    /// A worker joins. It counts the silence of others from its first look on.
+    pub(super) fn on_joined(&self) {
+        lock(&self.history).joined_at = Some(self.clock.instant());
+    }
+
     /// There are fewer workers. Those that are left count the silence of others anew if it was one that is gone that
     /// had seen theirs, and so do they with rows that are missing.
     pub(super) fn on_fewer(&self) {
@@ -170,7 +175,17 @@ impl World {
         let mut history = lock(&self.history);
         let holder = lease.holder().cloned();
         history.deletions.insert(shard_id.clone(), (now, holder));
-        if is_missed {
+        // A parent of a shard that has begun is finished, whether it has a row or not.
+        let has_begun = |(child, of): (&ShardId, &ShardHistory)| {
+            let lease = of
+                .parents
+                .contains(&shard_id)
+                .then(|| self.leases.get(APP, child));
+            lease
+                .flatten()
+                .is_some_and(|lease| lease.checkpoint.has_begun())
+        };
+        if is_missed && !history.shards.iter().any(has_begun) {
             history.missing.insert(shard_id, now);
         }
     }
@@ -240,6 +255,9 @@ impl World {
         let after = self.leases.get(app, &write.seen.shard_id);
         if before != after {
             self.on_written(worker, before.as_ref(), write);
+            if after.is_some_and(|lease| lease.checkpoint.has_begun()) {
+                lock(&self.history).on_begun(&write.seen.shard_id);
+            }
         }
         // A store in memory does not fail.
         written.unwrap_or(LeaseWritten::Refused(before))

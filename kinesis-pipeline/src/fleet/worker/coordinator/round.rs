@@ -51,6 +51,10 @@ where
         self.open_streams().await?;
         self.sync(&mut leases).await?;
         self.report().await;
+        if *self.stop.borrow() {
+            // Leases that were taken now would be given back at once.
+            return Ok(Duration::ZERO);
+        }
         let is_waiting = self.act(&leases).await;
         self.following.on_listed(leases, now);
         // Soon also after a refused write: another worker was faster.
