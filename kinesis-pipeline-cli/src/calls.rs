@@ -1,4 +1,4 @@
-//! Calls that manage streams: each is repeated a few times, then waited for.
+//! Calls that manage streams: retries of failed calls, and waits for their effects.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use kinesis_pipeline::service::{
 
 use crate::failure::{Failure, Told};
 
-/// How often a call is made that fails in a way that passes.
+/// The most tries of a call whose failures may pass.
 const ATTEMPTS_MAX: u32 = 4;
 const BACKOFF: Duration = Duration::from_millis(250);
-/// How long a stream may take to be created, deleted or resharded.
+/// The longest time for a stream to be created, deleted or resharded.
 const WAIT_MAX: Duration = Duration::from_mins(10);
-/// Between two looks at a stream that is being changed. The service allows 20 an account and second.
+/// The pause between two looks at a stream that is being changed. The service allows 20 looks per second and account.
 const LOOK_INTERVAL_MIN: Duration = Duration::from_millis(50);
 const LOOK_INTERVAL_MAX: Duration = Duration::from_secs(2);
 
-/// Makes a call, and again when it was refused for now or did not arrive.
+/// Makes a call, and retries it when it was refused for now or did not arrive.
 pub(crate) async fn repeated<'a, T>(
     mut call: impl FnMut() -> ServiceFuture<'a, T>,
 ) -> Result<T, ServiceError> {
@@ -34,7 +34,7 @@ pub(crate) async fn repeated<'a, T>(
     }
 }
 
-/// A call that may have been carried out is not repeated: to create twice is an error.
+/// Whether a call may be repeated. One that may have been carried out is not: to create a stream twice is an error.
 fn may_repeat(error: &ServiceError) -> bool {
     error.is_retryable() && !error.may_have_been_done
 }
@@ -47,7 +47,7 @@ pub(crate) async fn describe(
     repeated(|| service.describe_stream_summary(DescribeStreamSummary::new(stream.clone()))).await
 }
 
-/// Returns when the stream is usable and not being changed.
+/// Waits until the stream is usable and not being changed.
 pub(crate) async fn until_active(
     service: &dyn Kinesis,
     stream: &StreamId,
@@ -62,7 +62,7 @@ pub(crate) async fn until_active(
     }
 }
 
-/// Returns when the stream is no more.
+/// Waits until the stream no longer exists.
 pub(crate) async fn until_gone(service: &dyn Kinesis, stream: &StreamId) -> Result<(), Failure> {
     let mut looks = Looks::default();
     loop {
@@ -74,7 +74,7 @@ pub(crate) async fn until_gone(service: &dyn Kinesis, stream: &StreamId) -> Resu
     }
 }
 
-/// How long a stream has been looked at.
+/// The polling of a stream: the time waited so far, and the pause.
 #[derive(Default)]
 struct Looks {
     waited: Duration,

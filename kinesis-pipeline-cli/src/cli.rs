@@ -11,7 +11,7 @@ use crate::{
     hints::Used,
 };
 
-/// The end of every `--help`.
+/// The exit statuses, the end of every `--help`.
 const EXIT_STATUS: &str = "\
 Exit status:
   0    it is done, or nobody reads its output any more
@@ -20,7 +20,7 @@ Exit status:
   130  SIGINT (Ctrl-C) ended it before it was done
   143  SIGTERM did";
 
-/// The same for a command that can go on where it was stopped.
+/// The same for a command that can continue where it was stopped.
 const EXIT_STATUS_OF_PUT: &str = "\
 Exit status:
   0    all lines are stored
@@ -107,7 +107,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What every command takes.
+/// The options that every command takes.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Common options")]
 pub(crate) struct Global {
@@ -120,13 +120,13 @@ pub(crate) struct Global {
     /// The profile of the AWS configuration files.
     #[arg(long, global = true)]
     pub(crate) profile: Option<String>,
-    /// A YAML file of named streams: a stream that is named there is reached as it says.
+    /// A YAML file of named streams. A stream that is named there is reached with its settings in the file.
     #[arg(long, global = true, value_name = "FILE", env = "TRITON_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// Only errors on standard error.
+    /// Print only errors on standard error.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// More on standard error; twice or thrice for still more.
+    /// Print more on standard error; give it twice or three times for even more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// The streams that the command has used, for hints about errors.
@@ -150,14 +150,14 @@ pub(crate) enum Command {
     Load(Box<load::Load>),
     /// Deliver the records of a stream to object storage, each in one object.
     ///
-    /// It is Firehose on a machine of yours: records are buffered, keyed by time, compressed, and written under names that
-    /// come from their positions, so that a run after a crash makes the same objects.
+    /// It works as Firehose does, on a machine of yours: records are buffered, keyed by time, compressed, and written
+    /// under names that come from their positions, so that a run after a crash makes the same objects.
     #[command(after_help = EXIT_STATUS_OF_DELIVER)]
     Deliver(Box<deliver::Deliver>),
     /// Write the records of a stream to a table of Postgres or CrateDB, each once.
     ///
-    /// Records are JSON. Their rows and the position behind them are one transaction of Postgres; in CrateDB a row that comes
-    /// twice is the same row. The next run of the application goes on behind them.
+    /// Records are JSON. Their rows and the position behind them are one transaction of Postgres; in CrateDB a row that
+    /// comes twice is the same row. The next run of the application continues behind them.
     #[command(after_help = EXIT_STATUS_OF_SQL)]
     Sql(Box<sql::Sql>),
     /// List the checkpoints of readers that are kept in Postgres, in the table `triton_checkpoint`.
@@ -169,7 +169,7 @@ pub(crate) enum Command {
     /// Run a filter over an event of Firehose, and print the response.
     #[command(after_help = EXIT_STATUS)]
     Transform(transform::Transform),
-    /// List the leases of a fleet: who holds which shard, and up to where it is finished.
+    /// List the leases of a fleet: the worker that holds each shard, and the place up to which the shard is finished.
     ///
     /// It reads the lease tables of this library and of the Kinesis Client Library 2 and 3, and writes nothing.
     #[command(after_help = EXIT_STATUS)]
@@ -182,8 +182,8 @@ pub(crate) enum Command {
     Lag(lag::Lag),
     /// Put the records of dead letters back into their stream, each under its key.
     ///
-    /// The letters stay where they are. A record carries how often it was put back, so that one that can never be
-    /// processed does not go round for ever.
+    /// The letters stay where they are. A record carries the number of times it was put back, so that a record that can
+    /// never be processed does not go round forever.
     #[command(after_help = EXIT_STATUS_OF_REDRIVE)]
     Redrive(redrive::Redrive),
     /// List the streams.
@@ -207,13 +207,13 @@ pub(crate) enum Command {
     /// Describe a stream.
     #[command(after_help = EXIT_STATUS)]
     Describe(describe::Describe),
-    /// Change how many shards a stream has.
+    /// Change the number of shards of a stream.
     #[command(after_help = EXIT_STATUS)]
     Scale(scale::Scale),
     /// Change how long a stream keeps its records.
     #[command(after_help = EXIT_STATUS)]
     Retention(retention::Retention),
-    /// Change whether the service decides how many shards a stream has.
+    /// Change the capacity mode of a stream: on-demand or provisioned.
     #[command(after_help = EXIT_STATUS)]
     Mode(mode::Mode),
     /// List, set and remove the tags of a stream.

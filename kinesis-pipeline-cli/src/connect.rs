@@ -74,7 +74,8 @@ impl Global {
         Ok(DynamoDbLeases::connect_with(options).await?)
     }
 
-    /// What the configuration file says of a stream; a name that it does not have is the real one.
+    /// Returns the configuration of a stream; `None` if the file does not have the name, which is then the stream's
+    /// own.
     fn configured(&self, stream: &str) -> Result<Option<NamedStream>, Failure> {
         let Some(file) = &self.config else {
             return Ok(None);
@@ -87,7 +88,7 @@ impl Global {
         })
     }
 
-    /// The options of the command line come before all others.
+    /// Applies the options of the command line, which take precedence over all others.
     fn over(&self, mut options: ConnectOptions) -> ConnectOptions {
         if let Some(region) = &self.region {
             options = options.region(region);

@@ -1,4 +1,4 @@
-//! What the bytes of a record are, for people and for JSON.
+//! The data of records as text for people, and in JSON.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,19 +15,19 @@ use serde_json::{Map, Value, json, value::RawValue};
 const TRITON_TIME_TYPE: i8 = 5;
 const TRITON_TIME_BYTES: usize = 12;
 
-/// How the bytes of a record stand in a line of JSON.
+/// The encoding of a record's bytes in a line of JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Encoding {
-    /// They are JSON text, which stands there as it is.
+    /// The bytes are JSON text, which is written as it is.
     Json,
-    /// They are text, which stands there as a string.
+    /// The bytes are text, which is written as a string.
     Text,
-    /// They stand there in base64.
+    /// The bytes are written in base64.
     Base64,
 }
 
-/// The bytes of a record in a line of JSON: from it the same bytes are made again.
+/// The bytes of a record in a line of JSON, from which the same bytes can be made again.
 #[derive(Debug, Serialize)]
 pub(crate) struct InJson<'a> {
     encoding: Encoding,
@@ -35,7 +35,7 @@ pub(crate) struct InJson<'a> {
     /// The white space behind JSON text.
     #[serde(skip_serializing_if = "str::is_empty")]
     trailing: &'a str,
-    /// The fields, for who reads the line, if the bytes are a `MessagePack` map.
+    /// The fields, for people, if the bytes are a `MessagePack` map.
     #[serde(skip_serializing_if = "Option::is_none")]
     msgpack: Option<Value>,
 }
@@ -76,15 +76,16 @@ impl<'a> InJson<'a> {
     }
 }
 
-/// JSON text that begins with its value and is one line: other text cannot stand in a line of JSON as it is.
+/// Returns the text as raw JSON if it is one line without white space around its value; other text cannot be part of a
+/// line of JSON as it is.
 fn one_line_of_json(text: &str) -> Option<&RawValue> {
     let raw: &RawValue = serde_json::from_str(text).ok()?;
     let is_whole = raw.get().len() == text.len() && !text.contains(['\n', '\r']);
     is_whole.then_some(raw)
 }
 
-/// The bytes of a record for people: text as it is, without the newline at its end; a `MessagePack` map as JSON; else
-/// base64.
+/// Returns the bytes of a record for people: text as it is, without the newline at its end; a `MessagePack` map as
+/// JSON; else base64.
 pub(crate) fn pretty(data: &Bytes) -> String {
     match std::str::from_utf8(data) {
         Ok(text) => text.strip_suffix('\n').unwrap_or(text).to_owned(),
@@ -94,7 +95,7 @@ pub(crate) fn pretty(data: &Bytes) -> String {
     }
 }
 
-/// A time in RFC 3339, in UTC.
+/// Returns a time in RFC 3339, in UTC.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).map_or_else(|_| "unknown".to_owned(), |time| time.to_string())
 }
@@ -138,7 +139,7 @@ fn msgpack(value: &MsgPackValue) -> Value {
     }
 }
 
-/// JSON has text keys only: others are shown as they would be values.
+/// Returns the text of a key. JSON has text keys only: others are written as they would be as values.
 fn key_text(key: &MsgPackValue) -> String {
     match msgpack(key) {
         Value::String(text) => text,

@@ -2,21 +2,21 @@ use std::{error::Error, io, process::ExitCode};
 
 use crate::{hints::Trouble, interrupt::Signal, output, progress_bar};
 
-/// As for options that cannot be parsed.
+/// The status of clap for options that cannot be parsed.
 const WRONG_USAGE: u8 = 2;
-/// For `lag --max`.
+/// The status of an alert of `lag --max`.
 const ALERT: u8 = 3;
 
-/// Why a command did not do all that it was told.
+/// The reason why a command did not do all that it was asked for.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// An error that is still to be reported.
     Error(Box<dyn Error>),
-    /// The command line asks for what cannot be.
+    /// The command line asks for something impossible.
     Usage(String),
-    /// Standard error has it already; its kind, if there is a hint about it.
+    /// An error that standard error has already; its kind, if there is a hint about it.
     Reported(Option<Trouble>),
-    /// All was done, and what was found is what the user wants to be alerted of.
+    /// The command succeeded, and found a condition that the user wants to be alerted of.
     Alert(String),
     /// A signal ended the command before it was done; standard error says where.
     Stopped(Signal),
@@ -28,14 +28,14 @@ impl<E: Error + 'static> From<E> for Failure {
     }
 }
 
-/// A failure that only the program knows.
+/// An error with a message of the program's own.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Told(pub(crate) String);
 
-/// The exit status of the program; it reports the error.
+/// Reports the error, and returns the exit status of the program.
 ///
-/// Who closed the pipe has had enough: that is no error.
+/// A closed pipe is no error: its reader needs no more.
 pub(crate) fn exit(done: Result<(), Failure>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,7 +59,7 @@ pub(crate) fn exit(done: Result<(), Failure>) -> ExitCode {
 
 /// Writes an error line to standard error.
 pub(crate) fn report(line: &str) {
-    // A line can quote what the service or the input has.
+    // A line may quote text of the service or the input.
     progress_bar::tell(&format!("error: {}", output::visible(line)));
 }
 
@@ -69,7 +69,7 @@ fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// An error and its causes in one line. A cause whose words the line has already is left out.
+/// Returns an error and its causes in one line. A cause whose text is already in the line is left out.
 pub(crate) fn line(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();

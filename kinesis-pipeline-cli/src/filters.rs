@@ -5,17 +5,17 @@ use kinesis_pipeline::firehose::{CloudWatchLogs, Event, Response, Verdict, trans
 use kinesis_pipeline_delivery::Delivery;
 use serde_json::Value;
 
-/// A filter of records. For one of your own, use the library: it is a function.
+/// A filter of records. For a filter of your own, use the library, where it is a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Filter {
     /// Keeps records that are JSON, each on one line; others fail.
     Json,
-    /// Keeps the log lines of what CloudWatch Logs puts to a stream; others fail.
+    /// Keeps the log lines of records that CloudWatch Logs puts to a stream; others fail.
     Logs,
 }
 
 impl Filter {
-    /// Lets a delivery run the filter.
+    /// Sets the filter on a delivery.
     pub(crate) fn set(self, delivery: Delivery) -> Delivery {
         match self {
             Self::Json => delivery.transform(json),

@@ -1,4 +1,4 @@
-//! Hints: a line after an error that says what a user can do about it.
+//! Hints: a line after an error with advice for the user.
 
 use std::{
     error::Error,
@@ -16,7 +16,7 @@ use kinesis_pipeline_load::LoadError;
 
 use crate::{commands::streams, connect::Connected, failure::Failure, sdk::CallFailed};
 
-/// The longest time for the list of the streams that there are, after a command has failed.
+/// The longest time for listing the streams after a command has failed.
 const LIST_TIME_MAX: Duration = Duration::from_secs(3);
 /// The most names that a hint has.
 const NAMES_MAX: usize = 3;
@@ -26,9 +26,9 @@ const PART_BYTES_MIN: usize = 3;
 /// A kind of failure that a hint is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// The stream is not there, or something in it is not.
+    /// The stream, or something in it, does not exist.
     NotFound,
-    /// Kinesis did not answer, or something else did.
+    /// Kinesis did not answer, or another service did.
     NoKinesis,
     /// DynamoDB did not answer.
     NoDynamoDb,
@@ -50,7 +50,7 @@ impl Used {
     }
 }
 
-/// Finds the trouble of a failure in its error and the causes of that.
+/// Finds the trouble of a failure in its error and the error's causes.
 pub(crate) fn of_failure(failure: &Failure) -> Option<Trouble> {
     match failure {
         Failure::Error(error) => of_error(error.as_ref()),
@@ -78,11 +78,11 @@ pub(crate) fn of_error(error: &(dyn Error + 'static)) -> Option<Trouble> {
         letter = letter.or(number.map(Trouble::AtLetter));
         cause = error.source();
     }
-    // A deeper trouble says more.
+    // A trouble of a deeper cause is more precise, so the letter is only the fallback.
     letter
 }
 
-/// The trouble that an error tells of without its causes.
+/// Returns the trouble of an error itself, without its causes.
 fn of_layer(error: &(dyn Error + 'static)) -> Option<Trouble> {
     if let Some(error) = is::<ServiceError>(error) {
         return of_service(error);
@@ -111,13 +111,13 @@ fn of_service(error: &ServiceError) -> Option<Trouble> {
     }
 }
 
-/// The error as one of this type, also in a box.
+/// Returns the error as this type, also from a box.
 fn is<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let boxed = || error.downcast_ref::<Box<T>>().map(|error| &**error);
     error.downcast_ref().or_else(boxed)
 }
 
-/// The hint about a trouble, if there is one.
+/// Returns the hint about a trouble, if there is one.
 pub(crate) async fn hint(trouble: Trouble, used: &Used) -> Option<String> {
     let streams = used.streams().clone();
     match trouble {
@@ -141,12 +141,12 @@ pub(crate) async fn hint(trouble: Trouble, used: &Used) -> Option<String> {
     }
 }
 
-/// The hint about the first stream that is really absent: a shard or a consumer may be what was not found.
+/// Returns the hint about the first stream that is really absent. The error may instead be about a shard or a consumer.
 async fn not_found(streams: Vec<Connected>) -> Option<String> {
     for stream in streams {
         let list = streams::list(&*stream.service);
         let Ok(Ok(names)) = tokio::time::timeout(LIST_TIME_MAX, list).await else {
-            // The right to list may be missing.
+            // The permission to list streams may be missing.
             return Some("`kinesis-pipeline streams` lists the streams".to_owned());
         };
         let id = stream.id();
@@ -157,7 +157,7 @@ async fn not_found(streams: Vec<Connected>) -> Option<String> {
     None
 }
 
-/// The hint about a stream that is not among these.
+/// Returns the hint about a stream that is not among these.
 fn absent(name: &str, names: &[String]) -> String {
     if names.is_empty() {
         return "there are no streams here: --region, --profile and --endpoint-url say where to look, \
@@ -171,7 +171,7 @@ fn absent(name: &str, names: &[String]) -> String {
     }
 }
 
-/// The names that a user may have meant, the nearest first.
+/// Returns the names that the user may have meant, the nearest first.
 fn near(name: &str, names: &[String]) -> Vec<String> {
     let wanted = name.to_lowercase();
     let distance = |other: &String| {

@@ -17,7 +17,7 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    /// The exit status of a program that it ended, as shells have it.
+    /// Returns the exit status of a program that the signal ended, by the convention of shells.
     pub(crate) fn status(self) -> u8 {
         match self {
             Self::Interrupt => 130,
@@ -35,21 +35,21 @@ impl fmt::Display for Signal {
     }
 }
 
-/// The first signal that came, for all who want to know whether one did.
+/// The first signal that came, if any. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked(Arc<OnceLock<Signal>>);
 
 impl Asked {
-    /// The signal, if one has come.
+    /// Returns the signal, if one has come.
     pub(crate) fn signal(&self) -> Option<Signal> {
         self.0.get().copied()
     }
 
-    /// Returns when the user or the system asks the program to end: Ctrl-C or SIGTERM. A second signal does not wait
-    /// for what is being finished: it ends the program at once, after `last_words`.
+    /// Waits until the user or the system asks the program to end: Ctrl-C or SIGTERM. A second signal then ends the
+    /// program at once, after `last_words`.
     pub(crate) async fn to_end(&self, last_words: impl FnOnce(Signal) + Send + 'static) {
         let signal = signalled().await;
-        // Nobody else sets it.
+        // It is set only here.
         let _ = self.0.set(signal);
         tokio::spawn(async {
             let signal = signalled().await;
@@ -59,7 +59,7 @@ impl Asked {
     }
 }
 
-/// Does the work of a command, and ends it at a signal with one line: `stopped by SIGINT`, then the words.
+/// Runs the work of a command, and ends it at a signal with one line: `stopped by SIGINT`, then the words.
 pub(crate) async fn or_stopped<T>(
     work: impl Future<Output = Result<T, Failure>>,
     words: impl Fn() -> String,
@@ -83,7 +83,7 @@ async fn signalled() -> Signal {
     }
 }
 
-/// A signal that cannot be listened for keeps its default: it ends the program at once.
+/// Waits for Ctrl-C. If the handler cannot be installed, the signal keeps its default and ends the program at once.
 async fn ctrl_c() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;

@@ -1,4 +1,4 @@
-//! The lease table of an application, as the commands read it: in DynamoDB or in a file. Nothing is written to it.
+//! The lease table of an application, in DynamoDB or in a file. The commands only read it.
 
 use std::path::PathBuf;
 
@@ -10,14 +10,14 @@ use crate::{
     failure::{Failure, Told},
 };
 
-/// The application that a command reads the leases of.
+/// The application whose leases a command reads.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct LeasesArgument {
     /// The application, whose lease table has its name: of this library or of the Kinesis Client Library.
     #[arg(long, value_name = "APP")]
     app: String,
-    /// The lease table in DynamoDB, if it has another name than the application. `AWS_ENDPOINT_URL_DYNAMODB` says where
-    /// DynamoDB is, if it is not that of the region.
+    /// The lease table in DynamoDB, if it has another name than the application. `AWS_ENDPOINT_URL_DYNAMODB` sets the
+    /// address of DynamoDB, if it is not that of the region.
     #[arg(long, value_name = "TABLE", conflicts_with = "lease_file")]
     table: Option<String>,
     /// A file of leases, as `deliver` and fleets of one machine keep them, in place of a table.
@@ -30,7 +30,7 @@ pub(crate) struct LeasesArgument {
 pub(crate) struct LeaseTable {
     store: Box<dyn LeaseStore>,
     app: String,
-    /// Words for the table.
+    /// A description of the table.
     pub(crate) name: String,
 }
 
@@ -65,7 +65,7 @@ impl LeasesArgument {
 
     fn open_file(&self, path: PathBuf) -> Result<LeaseTable, Failure> {
         let name = path.display().to_string();
-        // A store takes an absent file for an empty one.
+        // A store treats an absent file as an empty one, so its presence is checked here.
         let opened = std::fs::File::open(&path);
         opened.map_err(|error| Told(format!("the leases in {name} cannot be read: {error}")))?;
         Ok(self.found(FileLeases::new(path), name))
@@ -89,7 +89,7 @@ impl LeaseTable {
     }
 }
 
-/// A checkpoint in KCL's words: the place, and the sub-sequence number of a place in an aggregate.
+/// Returns a checkpoint in KCL's words: the place, and the sub-sequence number of a place in an aggregate.
 pub(crate) fn place(checkpoint: &LeaseCheckpoint) -> (String, Option<u64>) {
     let word = match checkpoint {
         LeaseCheckpoint::TrimHorizon => "TRIM_HORIZON",
@@ -105,7 +105,7 @@ pub(crate) fn place(checkpoint: &LeaseCheckpoint) -> (String, Option<u64>) {
     (word.to_owned(), None)
 }
 
-/// The same in one cell.
+/// Returns both in one cell.
 pub(crate) fn cell(place: &str, sub_sequence_number: Option<u64>) -> String {
     match sub_sequence_number {
         None | Some(0) => place.to_owned(),
@@ -113,7 +113,7 @@ pub(crate) fn cell(place: &str, sub_sequence_number: Option<u64>) -> String {
     }
 }
 
-/// A worker's id as text.
+/// Returns a worker's id as text.
 pub(crate) fn id(worker: Option<&WorkerId>) -> Option<String> {
     worker.map(ToString::to_string)
 }

@@ -2,8 +2,9 @@ use std::io;
 
 use tracing_subscriber::EnvFilter;
 
-/// Sends the library's events to standard error: warnings, more with `-v`, errors alone with `-q`. Others are
-/// one level quieter: the SDK warns of what the program reports as its error. `RUST_LOG` overrides it all.
+/// Sends the library's events to standard error: warnings, more with `-v`, errors alone with `-q`. Events of other
+/// crates are one level quieter: the SDK warns of failures that the program reports as its own errors. `RUST_LOG`
+/// overrides all of this.
 pub(crate) fn start(quiet: bool, verbose: u8) {
     let levels = match (quiet, verbose) {
         (true, _) => "error",

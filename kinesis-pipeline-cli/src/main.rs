@@ -1,8 +1,8 @@
-//! The program `kinesis-pipeline`: an embedded Kinesis, put and get, and what manages streams.
+//! The program `kinesis-pipeline`: an embedded Kinesis, put and get, and commands that manage streams.
 //!
-//! Data goes to standard output, everything else to standard error. It exits with 0 when it has done what it
-//! was told, with 1 when it failed, with 2 when it was told wrongly, with 3 when `lag --max` found a fleet too late, with
-//! 130 or 143 when a signal ended it before.
+//! Data goes to standard output, everything else to standard error. It exits with 0 when it has done all that it was
+//! asked for, with 1 when it failed, with 2 when the command line was wrong, with 3 when `lag --max` found a fleet too
+//! far behind, with 130 or 143 when a signal ended it early.
 
 mod calls;
 mod cli;
@@ -44,8 +44,8 @@ fn main() -> ExitCode {
     if let Some(hint) = hint {
         progress_bar::tell(&format!("hint: {}", output::visible(&hint)));
     }
-    // A read of standard input that waits for a line cannot be cancelled, and what has not been sent by now is
-    // reported: the process ends without waiting for either.
+    // A read of standard input that waits for a line cannot be cancelled, and unsent records are reported already: the
+    // process ends without waiting for either.
     std::mem::forget(runtime);
     status
 }

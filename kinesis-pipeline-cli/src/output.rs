@@ -6,7 +6,7 @@ use std::{
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// How a managing command prints what it did or found.
+/// The form in which a managing command prints its result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Layout {
     /// Text for people.
@@ -44,8 +44,8 @@ impl io::Write for Stdout {
     }
 }
 
-/// A text as a terminal may have it: control characters but newlines and tabs are written as escapes, so that none can
-/// move the cursor, set colours or type for the user.
+/// Returns a text that is safe for a terminal: control characters except newlines and tabs are written as escapes, so
+/// that none can move the cursor, set colours or type for the user.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
@@ -65,7 +65,7 @@ fn is_unsafe(char: char) -> bool {
     char.is_control() && char != '\n' && char != '\t'
 }
 
-/// The same of bytes; those that are not UTF-8 are written as escapes too.
+/// Returns bytes as text that is safe for a terminal; bytes that are not UTF-8 are written as escapes too.
 fn visible_bytes(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return visible(text);
@@ -94,12 +94,12 @@ pub(crate) fn rows<R: Row>(layout: Layout, rows: &[R]) -> io::Result<()> {
     out.flush()
 }
 
-/// What can be a row of text or a JSON object.
+/// A result that is printed as a row of text or a JSON object.
 pub(crate) trait Row: Serialize {
     /// The columns' titles; none for a bare list.
     const TITLES: &'static [&'static str];
 
-    /// The cells, as many as titles, or one.
+    /// Returns the cells, as many as titles, or one.
     fn cells(&self) -> Vec<String>;
 }
 

@@ -1,4 +1,4 @@
-//! The reading side of standard output.
+//! The reader of standard output, and the detection that it is gone.
 
 #[cfg(unix)]
 use std::{io, thread};
@@ -7,20 +7,19 @@ use std::{io, thread};
 use rustix::event::{PollFd, PollFlags, poll};
 use tokio::sync::oneshot;
 
-/// Tells when nobody reads standard output any more, without writing to it.
+/// A watch that finds out, without writing, when the reader of standard output is gone.
 #[derive(Debug)]
 pub(crate) struct Reader(Option<oneshot::Receiver<()>>);
 
 impl Reader {
-    /// The reader of standard output. A file has none that could go, and where the system cannot tell it is found out
-    /// by writing.
+    /// Starts the watch. A file has no reader that could go; on systems without this watch, only a write finds out.
     pub(crate) fn new() -> Self {
         let (gone, told) = oneshot::channel();
         watch(gone);
         Self(Some(told))
     }
 
-    /// Returns when the reader is gone. Cancel safe.
+    /// Waits until the reader is gone. Cancel safe.
     pub(crate) async fn gone(&mut self) {
         if let Some(told) = &mut self.0 {
             if told.await.is_ok() {
@@ -32,12 +31,13 @@ impl Reader {
     }
 }
 
-/// A thread that waits in the system, since tokio has no safe way to wait for an error alone. It ends with the program.
+/// Starts a thread that polls standard output, since tokio has no safe way to wait for an error alone. It ends with the
+/// program.
 #[cfg(unix)]
 fn watch(gone: oneshot::Sender<()>) {
     let wait = move || {
         let stdout = io::stdout();
-        // Errors and hang-ups are always told of.
+        // `poll` always reports errors and hang-ups, so no event is asked for.
         let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
         let is_told = loop {
             match poll(&mut watched, None) {
@@ -46,11 +46,11 @@ fn watch(gone: oneshot::Sender<()>) {
             }
         };
         if is_told {
-            // The program may have ended its waiting.
+            // The receiver may have been dropped.
             let _ = gone.send(());
         }
     };
-    // Without a thread it is found out by writing.
+    // Without the thread, only a write finds out.
     let _ = thread::Builder::new().name("pipe".to_owned()).spawn(wait);
 }
 

@@ -25,8 +25,8 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// The progress of a command; `bytes` is how many there are to do, if that is known, and `prints` whether it prints
-    /// to standard output.
+    /// Starts the progress of a command; `bytes` is the number of bytes to do, if it is known, and `prints` whether the
+    /// command prints to standard output.
     pub(crate) fn start(global: &Global, bytes: Option<u64>, prints: bool) -> Self {
         let on_terminal = io::stderr().is_terminal() && !global.quiet;
         let is_alone = !(prints && io::stdout().is_terminal());
@@ -36,7 +36,7 @@ impl Progress {
         }
     }
 
-    /// Shows how far it is.
+    /// Shows the progress.
     pub(crate) fn at(&self, bytes: u64, records: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(bytes);
@@ -44,7 +44,7 @@ impl Progress {
         }
     }
 
-    /// Ends the bar, and tells `line` if the end is to be told.
+    /// Ends the bar, and prints `line` if the end is to be reported.
     pub(crate) fn end(self, line: impl FnOnce() -> String) {
         clear();
         if self.tells_end {
@@ -70,7 +70,7 @@ fn draw(bytes: Option<u64>) -> ProgressBar {
     let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND);
     let bar = ProgressBar::with_draw_target(bytes, target);
     let template = bytes.map_or(OPEN_END, |_| OF_FILE);
-    // A template that cannot be read leaves the crate's own.
+    // If the template cannot be parsed, the crate's default stays.
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
@@ -85,7 +85,7 @@ fn drawn() -> std::sync::MutexGuard<'static, Option<ProgressBar>> {
 
 /// Writes a line to standard error, above the bar if one is drawn.
 pub(crate) fn tell(line: &str) {
-    // Nobody can be told that nobody listens.
+    // A failed write to standard error cannot be reported.
     let write = || drop(writeln!(io::stderr(), "{line}"));
     let bar = drawn().clone();
     match bar {
@@ -94,7 +94,7 @@ pub(crate) fn tell(line: &str) {
     }
 }
 
-/// What was done with so many records in this time, for the last line; `source` is where their bytes were counted.
+/// Returns the last line, about the records and bytes of this time; `source` says where the bytes were counted.
 pub(crate) fn summary(
     verb: &str,
     records: u64,

@@ -1,4 +1,4 @@
-//! Calls that the library's seam does not have, through the SDK's client.
+//! Calls that the library's service trait does not have, made with the SDK's client.
 
 use std::error::Error;
 
@@ -15,13 +15,13 @@ use crate::{
 };
 
 impl Connected {
-    /// The SDK's client of the stream's service. It repeats what was throttled or did not arrive.
+    /// Returns the SDK's client of the stream's service. It retries calls that were throttled or did not arrive.
     pub(crate) fn client(&self) -> Client {
         let config = self.aws.client().config().to_builder();
         Client::from_conf(config.retry_config(RetryConfig::standard()).build())
     }
 
-    /// An error of the SDK in the words of the library's errors.
+    /// Converts an error of the SDK, in the words of the library's errors.
     pub(crate) fn failed<E, R>(&self, operation: &str, error: &SdkError<E, R>) -> Failure
     where
         E: Error + ProvideErrorMetadata + 'static,

@@ -1,17 +1,17 @@
-//! Shards as the commands name and print them.
+//! Shards, by the names that commands take and in the form that they print.
 
 use kinesis_pipeline::{GetError, KinesisStream, Shard, ShardSelector};
 use serde::Serialize;
 
 use crate::{connect::Connected, failure::Failure, output::Row};
 
-/// All shards that are retained, by id.
+/// Lists all shards that are retained, by id.
 pub(crate) async fn list(connected: &Connected) -> Result<Vec<Shard>, Failure> {
     let stream: KinesisStream<bytes::Bytes> = connected.stream();
     Ok(stream.shards().await?)
 }
 
-/// The shard of a list that a number or an id names.
+/// Finds the shard of a list that a number or an id names.
 pub(crate) fn find<'a>(
     connected: &Connected,
     shards: &'a [Shard],
@@ -39,7 +39,7 @@ pub(crate) struct ShardRow {
 }
 
 impl ShardRow {
-    /// The shard at this index of the list.
+    /// Makes the row of the shard at this index of the list.
     pub(crate) fn new(number: usize, shard: &Shard) -> Self {
         let ending = shard.ending_sequence_number.as_ref();
         Self {
@@ -55,7 +55,7 @@ impl ShardRow {
     }
 }
 
-/// The rows of a whole list.
+/// Returns the rows of a whole list.
 pub(crate) fn rows_of(shards: &[Shard]) -> Vec<ShardRow> {
     let numbered = shards.iter().enumerate();
     numbered

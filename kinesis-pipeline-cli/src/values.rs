@@ -7,7 +7,7 @@ use std::{
 
 use kinesis_pipeline::{SequenceNumber, ShardId, ShardSelector};
 
-/// A length of time: a whole number and `ms`, `s`, `m`, `h` or `d`.
+/// Reads a length of time: a whole number and `ms`, `s`, `m`, `h` or `d`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a time such as 500ms, 30s, 15m, 2h or 7d");
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
@@ -25,20 +25,20 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(millis))
 }
 
-/// A time: a whole one, or a time of the day in UTC.
+/// A point in time, or a time of day in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
     At(SystemTime),
-    /// So long after midnight.
+    /// A time of day, as the time since midnight.
     TimeOfDay(Duration),
 }
 
-/// The times that `When` reads, for messages.
+/// The forms that `When` reads, for messages.
 const TIMES: &str = "a time such as 2026-11-21T08:00:00Z, a date such as 2026-11-21 or a time of day such as \
                      08:00 (both in UTC)";
 
 impl When {
-    /// The time; a time of day is that of the day of `now`.
+    /// Returns the point in time; a time of day is that of the day of `now`.
     pub(crate) fn resolve(self, now: SystemTime) -> SystemTime {
         match self {
             Self::At(time) => time,
@@ -78,16 +78,16 @@ impl FromStr for When {
     }
 }
 
-/// Where `get` begins.
+/// The start of `get`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum From {
-    /// After what is in the stream now.
+    /// After the last record that is in the stream now.
     Latest,
     /// At the oldest record.
     All,
-    /// At what arrived this long ago.
+    /// At the first record that arrived since this long ago.
     Ago(Duration),
-    /// At what arrived at this time.
+    /// At the first record that arrived at or after this time.
     At(When),
 }
 
@@ -109,14 +109,14 @@ impl FromStr for From {
     }
 }
 
-/// Where `get` ends by itself.
+/// The end of `get`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// At what is in the stream now.
+    /// At the last record that is in the stream now.
     Tip,
-    /// After this time.
+    /// After this length of time.
     After(Duration),
-    /// At what arrives at this time.
+    /// At records that arrive at this time or later.
     At(When),
 }
 
@@ -136,7 +136,7 @@ impl FromStr for Until {
     }
 }
 
-/// A shard: its number in the list of shards, or its id.
+/// Reads a shard: its number in the list of shards, or its id.
 pub(crate) fn shard(text: &str) -> Result<ShardSelector, String> {
     if let Ok(number) = text.parse() {
         return Ok(ShardSelector::Number(number));
@@ -152,7 +152,7 @@ pub(crate) fn shard(text: &str) -> Result<ShardSelector, String> {
         })
 }
 
-/// A record's place: a shard, a colon, a sequence number.
+/// The place of a record: a shard, a colon, a sequence number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) shard: ShardSelector,
@@ -173,7 +173,7 @@ impl FromStr for Place {
     }
 }
 
-/// A stream to begin with: a name, `=`, how many shards.
+/// A stream to begin with: a name, `=`, the number of shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NewStream {
     pub(crate) name: String,

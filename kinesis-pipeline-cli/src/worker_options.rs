@@ -1,4 +1,4 @@
-//! Options of the commands that work as a fleet: the store of their leases, and KCL's settings file.
+//! Options of commands that run as workers of a fleet: the store of their leases, and KCL's settings file.
 
 use std::path::PathBuf;
 
@@ -14,18 +14,18 @@ use crate::{
     failure::{Failure, Told},
 };
 
-/// The stores of leases.
+/// The kinds of lease stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Leases {
-    /// The DynamoDB table of the application's name, as KCL has it: any number of machines.
+    /// The DynamoDB table with the application's name, as KCL has it; for any number of machines.
     Dynamodb,
-    /// A file: the processes of this machine.
+    /// A file; for the processes of this machine.
     File,
-    /// Memory: this process alone.
+    /// Memory; for this process alone.
     Memory,
 }
 
-/// The stream of a worker, where it begins, and the files of its settings and leases.
+/// The stream of a worker, its start, and the files of its settings and leases.
 #[derive(Args, Debug)]
 pub(crate) struct WorkerOptions {
     /// The stream: its name, its ARN, or a name of the configuration file.
@@ -36,8 +36,8 @@ pub(crate) struct WorkerOptions {
         required_unless_present = "properties"
     )]
     stream: Option<String>,
-    /// A settings file of KCL's `MultiLangDaemon`: the stream, the application, where it begins, and more. Settings
-    /// without a meaning here are named in a warning.
+    /// A settings file of KCL's `MultiLangDaemon`: the stream, the application, the start, and more. Settings without a
+    /// meaning here are named in a warning.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["app", "latest"])]
     properties: Option<PathBuf>,
     /// The file of `--leases file`.
@@ -47,8 +47,8 @@ pub(crate) struct WorkerOptions {
         default_value = "kinesis-pipeline-leases.json"
     )]
     lease_file: PathBuf,
-    /// Begin with what arrives from now on, if the application has not read the stream before; without it, with the
-    /// oldest record.
+    /// Begin with records that arrive from now on, if the application has not read the stream before; without it, with
+    /// the oldest record.
     #[arg(long)]
     latest: bool,
 }
@@ -59,7 +59,7 @@ impl WorkerOptions {
         self.properties.is_some()
     }
 
-    /// Connects to the stream, in the region of the settings file unless the command line names one. Returns also the
+    /// Connects to the stream, in the region of the settings file unless the command line names one. Also returns the
     /// options with that region, for the leases.
     pub(crate) async fn connect(&self, global: &Global) -> Result<(Connected, Global), Failure> {
         let mut global = global.clone();
@@ -76,7 +76,7 @@ impl WorkerOptions {
         Ok((global.connect_to(&name).await?, global))
     }
 
-    /// A worker of this application, or of that of the settings file.
+    /// Returns a worker of this application, or of the application of the settings file.
     pub(crate) fn worker<R: KinesisRecord + Send>(
         &self,
         stream: &KinesisStream<R>,
@@ -93,7 +93,7 @@ impl WorkerOptions {
         })
     }
 
-    /// Gives a worker the store of its leases.
+    /// Sets the store of a worker's leases.
     pub(crate) async fn leases<R>(
         &self,
         leases: Leases,

@@ -5,7 +5,7 @@ use std::sync::{
 
 use crate::{Guard, store::Put};
 
-/// The numbers of a delivery, counted by its shards.
+/// Counters of a delivery, shared by its shards.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) records: AtomicU64,
@@ -33,7 +33,7 @@ impl Counts {
         self.bytes.fetch_add(bytes, Relaxed);
     }
 
-    /// Notes the memory of a shard's open objects.
+    /// Notes the memory of a shard's open objects; the largest value counts.
     pub(crate) fn memory(&self, bytes: usize) {
         self.memory.fetch_max(bytes as u64, Relaxed);
     }
@@ -57,27 +57,27 @@ impl Counts {
     }
 }
 
-/// The numbers of a delivery since its start. Records that were read again after a lease changed hands count
-/// again; objects do not.
+/// Counts of a delivery since its start. Records that were read again after a lease changed hands count again; objects
+/// do not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeliveryReport {
-    /// The records that were read.
+    /// Records that were read.
     pub records: u64,
-    /// Those that the transform kept.
+    /// Records that the transform kept.
     pub kept: u64,
-    /// Those that it dropped.
+    /// Records that the transform dropped.
     pub dropped: u64,
-    /// Those that failed: in the transform, or because no folder or format takes them.
+    /// Records that failed: in the transform, or because their keys name no folder or the format cannot hold them.
     pub failed: u64,
-    /// The objects that were written.
+    /// Objects that were written.
     pub objects_written: u64,
-    /// The objects that were there already: a worker wrote them before it crashed.
+    /// Objects that were there already: a worker wrote them before it crashed.
     pub objects_found: u64,
-    /// The bytes of both.
+    /// The bytes of written and found objects.
     pub bytes: u64,
-    /// The most memory that the open objects of one shard took, in bytes.
+    /// The peak memory of one shard's open objects, in bytes.
     pub memory_bytes_most: u64,
-    /// The way in which the store keeps objects from being written twice; `None` before it was tried.
+    /// The store's protection against writing an object twice; `None` before the store was probed.
     pub guard: Option<Guard>,
 }

@@ -12,7 +12,7 @@ use crate::{StoreFault, prefix::PrefixError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeliveryError {
-    /// An object could not be written or read, by an answer that no later try changes.
+    /// An object could not be written or read, with an error that no retry changes.
     #[error("the object `{key}` could not be written")]
     Store {
         /// The object's key.
@@ -20,10 +20,10 @@ pub enum DeliveryError {
         /// The store's error.
         source: object_store::Error,
     },
-    /// The store cannot be used at the start: a wrong name, a missing right, or it is down. Nothing was tried again.
+    /// The store cannot be used at the start: a wrong name, a missing right, or it is down. Nothing was retried.
     ///
-    /// S3 wants `s3:PutObject`, `s3:GetObject`, `s3:ListBucket` (without it, it denies to look for an object that is not
-    /// there), and `s3:DeleteObject` for the object that the store is tried with.
+    /// S3 needs `s3:PutObject`, `s3:GetObject`, `s3:ListBucket` (without it, S3 answers a request for an absent object
+    /// with a denial), and `s3:DeleteObject` for the object that probes the store.
     #[error("the store cannot be used, {fault}: check its name, the credentials and their rights")]
     NotUsable {
         /// The kind of the failure.
@@ -32,8 +32,8 @@ pub enum DeliveryError {
         source: object_store::Error,
     },
     /// The store failed for longer than [`Delivery::retry_max`](crate::Delivery::retry_max), or denied for longer than
-    /// [`Delivery::denied_max`](crate::Delivery::denied_max). The records are in the stream, and what was prepared stands
-    /// on the leases.
+    /// [`Delivery::denied_max`](crate::Delivery::denied_max). The records are still in the stream, and the prepared
+    /// objects are recorded on the leases.
     #[error(
         "the object `{key}` could not be written in {attempts} tries of {failing_for:?}, {fault}: mend it and start the delivery again, it goes on where it was"
     )]
@@ -49,8 +49,8 @@ pub enum DeliveryError {
         /// The store's last error.
         source: object_store::Error,
     },
-    /// A large object that was uploaded in parts cannot be completed: the store removed its parts, or it refused a part
-    /// and takes none again (see [`Delivery::to`](crate::Delivery::to)). Nothing of the object is in the store.
+    /// A large object that was uploaded in parts cannot be completed: the store removed its parts, or a part failed and
+    /// cannot be sent again (see [`Delivery::to`](crate::Delivery::to)). Nothing of the object is in the store.
     #[error(
         "the upload of `{key}` is lost: start the delivery again, it reads the records once more and writes the same object"
     )]
@@ -77,7 +77,7 @@ pub enum DeliveryError {
         /// The encoder's error.
         source: io::Error,
     },
-    /// A checkpoint or what is prepared on the lease could not be stored.
+    /// A checkpoint, or the prepared objects, could not be stored on the lease.
     #[error("the progress of {shard} could not be stored")]
     Progress {
         /// The shard.
@@ -95,8 +95,8 @@ pub enum DeliveryError {
         /// The reason.
         source: serde_json::Error,
     },
-    /// The settings that decide about keys and bytes were changed while objects were prepared: with the new ones their
-    /// records would be written a second time, elsewhere.
+    /// The settings that decide keys and bytes were changed while objects were prepared: with the new settings their
+    /// records would be written a second time, under other keys.
     #[error(
         "{shard} has prepared objects, and the name, prefixes, format or compression were changed since: run once with the old settings; the objects are {keys:?}"
     )]
@@ -120,7 +120,7 @@ pub enum DeliveryError {
     /// The stream cannot be read.
     #[error("the stream cannot be read")]
     Read(#[source] GetError),
-    /// The work on a shard was cut off by a panic.
+    /// The task of a shard panicked.
     #[error("the delivery of {shard} panicked")]
     Panicked {
         /// The shard.
@@ -131,14 +131,14 @@ pub enum DeliveryError {
     Settings(#[from] InvalidDelivery),
 }
 
-/// Settings that no delivery can work with.
+/// An invalid setting of a delivery.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidDelivery {
     /// A prefix cannot be used.
     #[error("the {which}: {source}")]
     Prefix {
-        /// Which of the prefixes.
+        /// The name of the prefix.
         which: &'static str,
         /// The problem.
         source: PrefixError,
@@ -162,7 +162,7 @@ pub enum InvalidDelivery {
     /// The format and the compression do not go together.
     #[error("the format tri is Snappy's framing format: set no other compression")]
     TriCompression,
-    /// The worker has several streams, whose shards have the same ids, and so would their objects have the same keys.
+    /// The worker has several streams. Their shards have the same ids, so their objects would have the same keys.
     #[error(
         "the worker has {streams} streams, and their objects would have the same keys: build a worker for each stream, \
          with an application and a prefix of its own"
@@ -177,7 +177,7 @@ pub enum InvalidDelivery {
         /// The name.
         name: String,
     },
-    /// The prefix asks for a partition key and nothing makes any.
+    /// The prefix uses a partition key, but no transform or query makes one.
     #[error("the prefix has `{expression}`, and {missing} is set")]
     NoPartitionKeys {
         /// The expression.

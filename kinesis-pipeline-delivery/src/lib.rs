@@ -56,7 +56,7 @@ pub use delivery::{Delivery, DeliveryHandle, DeliveryHealth, DeliveryWorker, Lik
 pub use encode::{Compression, Format};
 pub use error::{DeliveryError, InvalidDelivery};
 pub use merge::{MergedSegment, MergedSegments, merged_segments};
-/// The crate of the stores that [`Delivery::to`] takes, in the version that it takes.
+/// The crate of the stores that [`Delivery::to`] takes, in the matching version.
 #[doc(no_inline)]
 pub use object_store;
 pub use prefix::{Naming, PrefixError};

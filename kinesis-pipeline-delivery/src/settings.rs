@@ -36,7 +36,7 @@ pub(crate) struct Settings {
     pub(crate) flush_on_stop: bool,
     pub(crate) retry: RetryLimits,
     pub(crate) clock: Clock,
-    /// A digest of the settings that keys and bytes depend on, besides the limits.
+    /// A digest of the settings that decide keys and bytes, besides the limits.
     pub(crate) fingerprint: String,
 }
 
@@ -58,7 +58,7 @@ impl Settings {
         }
     }
 
-    /// The key of an object: a function of its folder and its first record.
+    /// Returns the key of an object, a function of its folder and its first record.
     pub(crate) fn key(&self, folder: &Folder, first: &Position, oldest: SystemTime) -> String {
         let time = self.zoned(oldest);
         let partition = folder.values.join("\0") + folder.kind.error_type();
@@ -80,14 +80,14 @@ impl Settings {
         key
     }
 
-    /// The same as a path of the store. Templates and values were checked, so it is one.
+    /// Returns the key as a path of the store. Templates and values were checked, so it is valid.
     pub(crate) fn path(&self, folder: &Folder, first: &Position, oldest: SystemTime) -> Path {
         let key = self.key(folder, first, oldest);
         Path::parse(&key).unwrap_or_else(|_| Path::from(key))
     }
 
     fn zoned(&self, time: SystemTime) -> Zoned {
-        // Arrival times are those of a service that exists: years after 9999 do not come.
+        // Arrival times come from the service: years after 9999 do not occur.
         let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
         time.to_zoned(self.zone.clone())
     }

@@ -1,4 +1,4 @@
-//! Writes the implementation.
+//! Generates the implementation of `KinesisRecord`.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -49,7 +49,8 @@ pub(crate) fn expand(record: &Record<'_>) -> TokenStream {
     }
 }
 
-/// Returns an implementation for a type with mistakes: without it, every use of the type would be one more error.
+/// Returns a stand-in implementation for a type with mistakes: without it, every use of the type would be a further
+/// error.
 pub(crate) fn stand_in(item: &syn::DeriveInput, crate_path: &Path) -> TokenStream {
     let private = private(crate_path);
     let ident = &item.ident;
@@ -125,7 +126,7 @@ fn explicit_hash_key(record: &Record<'_>, private: &TokenStream) -> Option<Token
     })
 }
 
-/// One arm of a `match self`: takes the key from its field and names the field in the error.
+/// Returns one arm of a `match self`, which takes the key from its field and names the field in an error.
 fn key_arm(
     key: &KeyField<'_>,
     trait_path: &TokenStream,
@@ -179,7 +180,7 @@ fn codec(record: &Record<'_>, private: &TokenStream) -> (TokenStream, TokenStrea
     (encode, decode)
 }
 
-/// Returns the trait that stands for all that serde must do: what it lacks is then one error.
+/// Returns the trait that stands for all of serde's traits that are needed, so that missing ones give a single error.
 fn serde_trait(direction: Direction, private: &TokenStream) -> TokenStream {
     match direction {
         Direction::Both => quote!(#private::SerdeRecord),
@@ -194,7 +195,7 @@ fn serde_codec(
     private: &TokenStream,
 ) -> (TokenStream, TokenStream) {
     let serde = serde_trait(record.direction, private);
-    // What the type lacks is reported at its name.
+    // A trait that the type lacks is reported at the type's name.
     let this = quote_spanned!(record.item.ident.span()=> Self);
     let meta = match &record.envelope {
         Envelope::None => {
@@ -258,7 +259,8 @@ fn own_codec(codec: &TokenStream, private: &TokenStream) -> (TokenStream, TokenS
     )
 }
 
-/// The type's generics, and for a generic type what the bodies need of it, its codec and its key fields.
+/// Returns the type's generics. A generic type gets bounds for the needs of the bodies, of its codec and of its key
+/// fields.
 fn bounded_generics(record: &Record<'_>, private: &TokenStream) -> Generics {
     let mut generics = record.item.generics.clone();
     if generics.type_params().next().is_none() {

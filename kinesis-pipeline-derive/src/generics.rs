@@ -2,7 +2,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{Generics, Type};
 
-/// Whether the type is made with one of the type parameters. A word too many costs a bound that is met anyway.
+/// Whether the type mentions one of the type parameters. A false match only adds a bound that is met anyway.
 pub(crate) fn mentions(ty: &Type, generics: &Generics) -> bool {
     let has_parameter = |name: &str| generics.type_params().any(|one| one.ident == name);
     any_word(ty.to_token_stream(), &has_parameter)

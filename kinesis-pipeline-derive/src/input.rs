@@ -1,4 +1,4 @@
-//! A type as it was written: its settings, not yet held against each other.
+//! A type as it was written: its settings, not yet checked against each other.
 
 use proc_macro2::Span;
 use syn::{DeriveInput, Ident, LitStr, Member, Path};
@@ -30,7 +30,7 @@ pub(crate) struct TypeSettings {
 /// A setting and the place of its name.
 pub(crate) struct Setting<T> {
     pub(crate) span: Span,
-    /// `None` if it could not be read, which is a mistake already and no reason for another.
+    /// The value; `None` if it could not be read, which is reported already.
     pub(crate) value: Option<T>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Variant<'a> {
 pub(crate) struct Field<'a> {
     pub(crate) source: &'a syn::Field,
     pub(crate) member: Member,
-    /// The places of the marks, if there are any.
+    /// The places of the field's marks, if it has them.
     pub(crate) partition_key: Option<Span>,
     pub(crate) explicit_hash_key: Option<Span>,
     pub(crate) row: rows::FieldSettings,

@@ -12,7 +12,7 @@ impl Mistakes {
         self.push(syn::Error::new(span, message));
     }
 
-    /// The same, with the whole of `tokens` as its place.
+    /// Adds a mistake, with the whole of `tokens` as its place.
     pub(crate) fn add_at(&mut self, tokens: impl ToTokens, message: impl Display) {
         self.push(syn::Error::new_spanned(tokens, message));
     }

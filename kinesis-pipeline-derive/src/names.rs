@@ -1,4 +1,4 @@
-//! The names of all settings, and what to say about a name that is none.
+//! The names of all settings, and the messages about unknown names.
 
 use crate::rows;
 
@@ -21,7 +21,7 @@ const FIELD_SETTINGS: &[&str] = &["partition_key", "explicit_hash_key"];
 /// The codecs that have a short name.
 pub(crate) const CODECS: &[&str] = &["json", "msgpack", "bytes"];
 
-/// More edits than this make another word, not a slip of the finger.
+/// The largest edit distance of a typing error.
 const EDITS_MAX: usize = 3;
 
 /// The place of an attribute.
@@ -61,7 +61,7 @@ pub(crate) fn misplaced(name: &str, place: Place) -> String {
     )
 }
 
-/// ` (did you mean ...?)` if one of the known names is near.
+/// Returns ` (did you mean ...?)` if one of the known names is near, otherwise nothing.
 pub(crate) fn did_you_mean(name: &str, known: &[&str]) -> String {
     nearest(name, known).map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"))
 }

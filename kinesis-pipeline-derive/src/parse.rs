@@ -1,4 +1,5 @@
-//! From attributes to settings. What stands in one attribute is judged here, what contradicts another in `check`.
+//! Parses attributes into settings. Mistakes within one attribute are found here, contradictions between attributes in
+//! `check`.
 
 use syn::{
     Attribute, Data, DeriveInput, Fields, Member, Meta, meta::ParseNestedMeta, spanned::Spanned,
@@ -110,7 +111,8 @@ fn refuse_settings(attributes: &[Attribute], mistakes: &mut Mistakes) {
     });
 }
 
-/// Calls `read` for every setting of every `#[kinesis(...)]`. A mistake ends its setting and not the attribute.
+/// Calls `read` for every setting of every `#[kinesis(...)]`. After a mistake the other settings of the attribute are
+/// still read.
 fn for_each_setting(
     attributes: &[Attribute],
     mistakes: &mut Mistakes,
@@ -145,7 +147,7 @@ fn for_each_setting(
     }
 }
 
-/// Keeps the first value of a setting. One that cannot be read counts as set.
+/// Keeps the first value of a setting. A value that cannot be read counts as set.
 pub(crate) fn set<T>(
     slot: &mut Option<Setting<T>>,
     meta: &ParseNestedMeta<'_>,

@@ -1,4 +1,4 @@
-//! A type that can be a record: what `check` lets through and `expand` writes out.
+//! A valid record type: the output of `check` and the input of `expand`.
 
 use syn::{DeriveInput, Ident, LitStr, Member, Path, Type};
 
@@ -13,7 +13,7 @@ pub(crate) struct Record<'a> {
     pub(crate) explicit_hash_keys: Vec<KeyField<'a>>,
 }
 
-/// The ways that the records go.
+/// The directions in which the records go.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     Both,
@@ -22,7 +22,7 @@ pub(crate) enum Direction {
 }
 
 pub(crate) enum Codec<'a> {
-    /// A codec that goes through serde; its name in the library.
+    /// A codec that uses serde, by its name in the library.
     Serde(&'static str),
     /// The bytes of the one field.
     Bytes {

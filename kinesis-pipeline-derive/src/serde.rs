@@ -1,4 +1,4 @@
-//! The few of serde's attributes that decide whether a record can work at all.
+//! Serde's attributes that decide whether a record can work at all.
 
 use syn::{Attribute, Lit, Token, token};
 
@@ -10,7 +10,7 @@ struct Entry {
     text: Option<String>,
 }
 
-/// Whether serde gets along without reading the field.
+/// Whether serde does not read the field with the `Deserialize` of its type.
 pub(crate) fn reads_otherwise(attributes: &[Attribute]) -> bool {
     let otherwise = ["skip", "skip_deserializing", "with", "deserialize_with"];
     entries(attributes)
@@ -18,7 +18,7 @@ pub(crate) fn reads_otherwise(attributes: &[Attribute]) -> bool {
         .any(|entry| otherwise.contains(&entry.name.as_str()))
 }
 
-/// Whether serde leaves the field out on reading.
+/// Whether serde skips the field on reading.
 pub(crate) fn skips(attributes: &[Attribute]) -> bool {
     entries(attributes)
         .iter()
@@ -41,7 +41,7 @@ pub(crate) fn renamed(attributes: &[Attribute]) -> Option<String> {
         .and_then(|entry| entry.text)
 }
 
-/// Serde's entries, as far as they can be read: what is wrong with them is for serde to say.
+/// Returns serde's entries, as far as they can be read. Serde itself reports errors in them.
 fn entries(attributes: &[Attribute]) -> Vec<Entry> {
     let mut entries = Vec::new();
     for attribute in attributes.iter().filter(|one| one.path().is_ident("serde")) {

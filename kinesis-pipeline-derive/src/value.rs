@@ -8,7 +8,7 @@ use crate::{
     names::{CODECS, did_you_mean, listed},
 };
 
-/// No value: the setting is its name.
+/// Checks that the setting has no value.
 pub(crate) fn none(meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
     if meta.input.is_empty() || meta.input.peek(Token![,]) {
         return Ok(());
@@ -56,7 +56,7 @@ pub(crate) fn key_function(meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {
     )
 }
 
-/// Returns the path of the crate, with quotes, as serde has it, or without.
+/// Returns the path of the crate, which may stand in quotes, as in serde.
 pub(crate) fn crate_path(meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {
     let wanted =
         "`crate` is the path of kinesis-pipeline: write `crate = path::to::kinesis_pipeline`";
@@ -72,7 +72,7 @@ pub(crate) fn crate_path(meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {
         .map_err(|error| syn::Error::new(error.span(), wanted))
 }
 
-/// One of the codecs that have a name, in quotes, or the path of a type, with quotes or without.
+/// Returns the codec: a name in quotes, or the path of a type with or without quotes.
 pub(crate) fn codec(meta: &ParseNestedMeta<'_>) -> syn::Result<CodecName> {
     let wanted = "`codec` is `\"json\"`, `\"msgpack\"`, `\"bytes\"` or the path of a type: write `codec = \"json\"` or `codec = path::to::Codec`";
     let input = after_equals(meta, wanted)?;
@@ -100,7 +100,7 @@ fn named_codec(name: &LitStr) -> syn::Result<CodecName> {
         "json" => Ok(CodecName::Json),
         "msgpack" => Ok(CodecName::MsgPack),
         "bytes" => Ok(CodecName::Bytes),
-        // A type begins with a capital letter or is a path: what is neither was meant as a name.
+        // The path of a type has `::` or begins with a capital letter; any other text was meant as a name.
         _ if text.contains("::") || text.starts_with(char::is_uppercase) => {
             name.parse().map(CodecName::Own)
         }
@@ -115,7 +115,7 @@ fn named_codec(name: &LitStr) -> syn::Result<CodecName> {
     }
 }
 
-/// Passes over what is left of a setting, up to the comma that ends it.
+/// Skips the rest of a setting, up to the comma that ends it.
 pub(crate) fn skip(input: ParseStream<'_>) -> syn::Result<()> {
     while !input.is_empty() && !input.peek(Token![,]) {
         input.parse::<TokenTree>()?;
@@ -146,7 +146,7 @@ fn after_equals<'a>(meta: &ParseNestedMeta<'a>, wanted: &str) -> syn::Result<Par
     meta.value().map_err(|_| meta.error(wanted))
 }
 
-/// Returns the name of the setting; a path as it was written.
+/// Returns the name of the setting; a path is written with `::`.
 pub(crate) fn name(meta: &ParseNestedMeta<'_>) -> String {
     let words = meta.path.segments.iter().map(|word| word.ident.to_string());
     words.collect::<Vec<_>>().join("::")

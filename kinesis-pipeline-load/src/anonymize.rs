@@ -1,8 +1,8 @@
-//! Functions for `#[kinesis(anonymize = ...)]`: a text becomes another one, which depends on the text and the seed
-//! alone.
+//! Functions for `#[kinesis(anonymize = ...)]`, which replace a text by another one that depends on the text and the
+//! seed alone.
 //!
-//! With one seed a person stays one person, over tables and runs; without it the text cannot be found again but by
-//! trying all texts against the seed, so that the seed is a secret.
+//! With one seed a person stays one person, across tables and runs. Keep the seed secret: with it, the original text
+//! can be found by trying all texts.
 //!
 //! | function | makes of `Jane Doe, 42` |
 //! |---|---|
@@ -12,7 +12,8 @@
 //! | [`fixed`] | the text that you give |
 //! | [`name`], [`first_name`], [`last_name`], [`email`], [`city`], [`phone`], [`company`] | a made-up one |
 //!
-//! Made-up names are those of the crate `fake`: a later version of it can choose others. The empty text stays empty.
+//! Made-up names come from the crate `fake`: a later version of it may choose others. The empty text stays empty,
+//! except with [`choice`] and [`fixed`].
 //!
 //! ```
 //! use kinesis_pipeline::{KinesisRecord, record::row::Seed};
@@ -52,7 +53,7 @@ use sha2::Sha256;
 
 /// Returns the keyed hash of a text.
 fn digest(text: &str, seed: &Seed, block: u64) -> [u8; 32] {
-    // HMAC takes keys of every length: the error is one of other keyed hashes.
+    // HMAC accepts keys of every length, so this never fails.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(seed.as_bytes()) else {
         return [0; 32];
     };
@@ -109,7 +110,7 @@ pub fn choice<'a>(texts: &'a [&'a str]) -> impl Fn(&str, &Seed) -> String + 'a {
     }
 }
 
-/// Returns a function that gives this text for every text.
+/// Returns a function that replaces every text by this one.
 pub fn fixed(replacement: &str) -> impl Fn(&str, &Seed) -> String + '_ {
     move |_, _| replacement.to_owned()
 }
@@ -142,7 +143,7 @@ made_up! {
     first_name = FirstName();
     /// Returns a made-up last name.
     last_name = LastName();
-    /// Returns a made-up address at a domain that exists for examples alone.
+    /// Returns a made-up e-mail address at a domain that is reserved for examples.
     email = SafeEmail();
     /// Returns a made-up name of a city.
     city = CityName();

@@ -6,7 +6,7 @@ use kinesis_pipeline::{
     service::ServiceError,
 };
 
-/// Why a load ended before the end of its input.
+/// The reason why a load ended before the end of its input.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -30,7 +30,7 @@ pub enum LoadError {
         /// The problem.
         source: HeaderError,
     },
-    /// A row is no record, and the policy is to stop.
+    /// A row is not valid, and the policy is to stop.
     #[error(
         "{file}, {source}; correct the row, or choose to skip such rows or to write them to a rejects file"
     )]
@@ -61,7 +61,7 @@ pub enum LoadError {
     )]
     #[non_exhaustive]
     ScaleBack {
-        /// How many shards it had before.
+        /// The number of shards before the load.
         shards: u32,
         /// The reason.
         source: Box<LoadError>,
@@ -78,7 +78,7 @@ pub enum LoadError {
         /// The system's error.
         source: io::Error,
     },
-    /// The resume file is not one of this load.
+    /// The resume file does not belong to this load.
     #[error("{}: {problem}", path.display())]
     #[non_exhaustive]
     Resume {
@@ -87,7 +87,7 @@ pub enum LoadError {
         /// The problem.
         problem: ResumeProblem,
     },
-    /// Options that cannot stand together.
+    /// Options that exclude each other.
     #[error("{0}")]
     Options(String),
     /// An option of the producer is out of its range.
@@ -98,11 +98,11 @@ pub enum LoadError {
     ReaderPanicked,
 }
 
-/// Why a resume file cannot be used.
+/// The reason why a resume file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResumeProblem {
-    /// It is no resume file, or of a later version.
+    /// It is no resume file, or has another version.
     #[error("this is no resume file: name another, or remove it to begin from the start ({0})")]
     Unreadable(String),
     /// It belongs to other files, another stream or other tables.

@@ -16,8 +16,8 @@ pub(crate) enum InputFile {
 }
 
 impl Input {
-    /// Files, read one after the other, each with its own header. Endings tell the compression, `.gz` or `.zst`, and
-    /// the format unless one is given.
+    /// Makes an input of files, which are read one after the other, each with its own header. File extensions give the
+    /// compression, `.gz` or `.zst`, and the format unless one is set.
     pub fn files<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Self {
         Self(
             paths
@@ -27,13 +27,13 @@ impl Input {
         )
     }
 
-    /// Standard input.
+    /// Makes an input of standard input.
     #[must_use]
     pub fn stdin() -> Self {
         Self(vec![InputFile::Stdin])
     }
 
-    /// Makes a reader, under this name in messages.
+    /// Makes an input of a reader, which has this name in messages.
     pub fn reader(name: impl Into<String>, reader: impl Read + Send + 'static) -> Self {
         Self(vec![InputFile::Reader(name.into(), Box::new(reader))])
     }
@@ -57,7 +57,7 @@ impl From<PathBuf> for Input {
     }
 }
 
-/// An open file. Its ending is not known: give the format, unless it is TSV.
+/// Makes an input of an open file. Its name is not known: set the format, unless it is TSV.
 impl From<File> for Input {
     fn from(file: File) -> Self {
         Self::reader("<file>", file)

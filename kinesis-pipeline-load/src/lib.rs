@@ -1,5 +1,5 @@
-//! Loads tables into Amazon Kinesis: a file of rows becomes typed records with metadata, is tried without sending,
-//! then loaded at the speed of the stream.
+//! Loads tables into Amazon Kinesis: rows of a file become typed records with metadata. A trial shows them without
+//! sending; a load puts them at the speed of the stream.
 //!
 //! ```text
 //!   files, standard input ── Source: decompress, cut into rows ──┐  a thread
@@ -56,8 +56,8 @@
 //!
 //! # Promises
 //!
-//! - **Memory is bounded** at any size of the input: [`ROW_BYTES_MAX`] for a row, the producer's bounds for what is on
-//!   its way, and 16 bytes for each value of a `unique` field.
+//! - **Memory is bounded** at any size of the input: [`ROW_BYTES_MAX`] for a row, the producer's bounds for records in
+//!   flight, and 16 bytes for each value of a `unique` field.
 //! - **No row is lost silently.** Each is put, dropped by the model's options, or rejected with its reason; the report
 //!   counts all three.
 //! - **A second run sends the rest.** With a resume file at most [`Loader::resume_window`] rows are repeated.

@@ -4,7 +4,7 @@ use csv::ReaderBuilder;
 
 use crate::Format;
 
-/// Why a map could not be read.
+/// The reason why a map could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadMapError {
@@ -26,7 +26,7 @@ pub enum ReadMapError {
         /// The column.
         column: String,
     },
-    /// A key stands twice.
+    /// The file has a key twice.
     #[error("{file}, line {line}: the key {key:?} stands there a second time")]
     #[non_exhaustive]
     Twice {
@@ -41,7 +41,7 @@ pub enum ReadMapError {
 
 /// Reads a map from two columns of a file, for `#[kinesis(map = ...)]`: keys of `key`, values of `value`.
 ///
-/// The file's ending tells its format, which is TSV otherwise. The whole map is held in memory.
+/// The file's extension gives the format; TSV otherwise. The whole map is held in memory.
 ///
 /// ```
 /// # use std::{collections::HashMap, sync::LazyLock};
@@ -57,7 +57,7 @@ pub enum ReadMapError {
 /// ```
 ///
 /// # Errors
-/// [`ReadMapError`]: the file cannot be read, has no such column, or a key stands twice.
+/// [`ReadMapError`]: the file cannot be read, has no such column, or has a key twice.
 pub fn read_map(
     path: impl AsRef<Path>,
     key: &str,

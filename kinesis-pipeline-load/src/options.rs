@@ -1,10 +1,10 @@
 use std::path::{Path, PathBuf};
 
-/// The form of the input.
+/// The format of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
-    /// Cells with a byte between them and `"` around those that need it; the first row is the header.
+    /// Cells with this byte as the delimiter, quoted with `"` where needed; the first row is the header.
     Delimited(u8),
     /// A JSON object a line. Columns are the names of its fields; `a.b` is the field `b` of the object `a`.
     JsonLines,
@@ -16,7 +16,7 @@ impl Format {
     /// Cells separated by commas.
     pub const CSV: Self = Self::Delimited(b',');
 
-    /// Returns the format that a file's ending tells, beneath the ending of a compression.
+    /// Returns the format of a file's extension; an extension of a compression is skipped.
     #[must_use]
     pub fn of_path(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
@@ -33,11 +33,11 @@ impl Format {
     }
 }
 
-/// The consequence of a row that is no record.
+/// The way to handle rows that are not valid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {
-    /// The load stops at the first such row. What came before it is put.
+    /// The load stops at the first such row. Rows before it are put.
     #[default]
     Stop,
     /// The row is left out, counted and logged.

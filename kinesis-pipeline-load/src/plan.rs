@@ -1,4 +1,4 @@
-//! What a load will take: from a sample of its input and the shards of today.
+//! The plan of a load, from a sample of its input and the present shards of the stream.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -9,13 +9,14 @@ use serde::Serialize;
 
 use crate::report::precise;
 
-/// Bytes that a shard takes a second.
+/// The write limit of a shard, in bytes per second.
 const SHARD_BYTES_PER_SECOND: f64 = 1024.0 * 1024.0;
-/// Kinesis records that a shard takes a second.
+/// The write limit of a shard, in Kinesis records per second.
 const SHARD_RECORDS_PER_SECOND: f64 = 1000.0;
-/// A shard is hot when it takes so many times its fair share.
+/// The multiple of its fair share from which a shard is hot.
 const HOT_TIMES: f64 = 1.5;
-/// The keys of a sample that are counted; a key that comes after so many others is none of the largest.
+/// The most keys of a sample that are counted. A key that comes after so many others is most likely not one of the
+/// largest.
 pub(crate) const KEYS_MAX: usize = 100_000;
 
 /// A plan of a load: see [`Loader::plan`](crate::Loader::plan).
@@ -26,31 +27,32 @@ pub struct LoadPlan {
     pub sample_rows: u64,
     /// Whether the sample is the whole input.
     pub is_whole: bool,
-    /// Records of the whole load, as the sample tells.
+    /// Records of the whole load, estimated from the sample.
     pub records: u64,
     /// Their bytes, keys included.
     pub bytes: u64,
     /// Open shards of the stream.
     pub shards: usize,
-    /// How long the load takes on them, in seconds: the time of the busiest.
+    /// The time of the load on these shards, in seconds: that of the busiest shard.
     pub seconds: f64,
-    /// Records a second over that time.
+    /// Records per second over that time.
     pub records_per_second: f64,
-    /// MiB a second over that time.
+    /// MiB per second over that time.
     pub mib_per_second: f64,
     /// The time of each shard, in seconds.
     pub shard_seconds: BTreeMap<String, f64>,
-    /// The shard that is busy longest, where it is much busier than the others, and the reason.
+    /// The busiest shard and the reason, if it is much busier than the others.
     pub hot: Option<HotShard>,
     /// The time that was asked for, in seconds.
     pub within_seconds: Option<f64>,
-    /// How many shards of equal ranges the load takes in that time; `None` where one key alone takes longer.
+    /// The number of shards of equal ranges that the load needs for that time; `None` if a single key takes longer, or
+    /// no time was asked for.
     pub shards_needed: Option<u64>,
-    /// How long the largest key takes by itself, in seconds: no number of shards makes the load shorter.
+    /// The time of the largest key alone, in seconds: no number of shards makes the load shorter.
     pub largest_key_seconds: f64,
 }
 
-/// A shard that holds the load up.
+/// A shard that slows the load down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct HotShard {
@@ -62,7 +64,7 @@ pub struct HotShard {
     pub reason: HotReason,
 }
 
-/// Why a shard is hot.
+/// The reason why a shard is hot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -81,12 +83,12 @@ pub enum HotReason {
     },
     /// It has more keys, or larger ones, by chance: there are few keys.
     FewKeys {
-        /// How many keys the sample has.
+        /// The number of keys in the sample.
         keys: u64,
     },
 }
 
-/// What a sample says.
+/// The data of a sample.
 #[derive(Debug, Default)]
 pub(crate) struct Sampled {
     pub(crate) rows: u64,
@@ -95,7 +97,7 @@ pub(crate) struct Sampled {
     pub(crate) fraction: f64,
     pub(crate) shards: Vec<SampledShard>,
     pub(crate) keys: HashMap<String, KeyLoad>,
-    /// Whether records share Kinesis records: then their number is no limit.
+    /// Whether records are aggregated: then the limit of records per second does not count.
     pub(crate) aggregate: bool,
     pub(crate) within_seconds: Option<f64>,
 }
@@ -123,7 +125,7 @@ impl KeyLoad {
         self.bytes += bytes;
     }
 
-    /// How long one shard takes for it, in seconds.
+    /// Returns the time that one shard takes for this load, in seconds.
     fn seconds(self, sampled: &Sampled) -> f64 {
         let by_bytes = precise(self.bytes) / SHARD_BYTES_PER_SECOND;
         let by_records = precise(self.records) / SHARD_RECORDS_PER_SECOND;
@@ -167,7 +169,7 @@ pub(crate) fn plan(sampled: &Sampled) -> LoadPlan {
     }
 }
 
-/// Shards of equal ranges that are busy for no longer than was asked for, if keys spread evenly.
+/// Returns the number of shards of equal ranges that finish in the time that was asked for, if keys spread evenly.
 fn shards_needed(sampled: &Sampled, largest_key_seconds: f64) -> Option<u64> {
     let within = sampled.within_seconds?;
     if largest_key_seconds > within || within <= 0.0 {

@@ -2,14 +2,14 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// The numbers of a load.
+/// Counts of a load.
 ///
 /// `rows` and all counts of rows are those of the whole load, over all runs with one resume file; `records`, `bytes`
-/// and what is counted per shard are those of this run.
+/// and the counts per shard are those of this run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LoadReport {
-    /// Whether nothing was sent.
+    /// Whether it was a trial, which sends nothing.
     pub trial: bool,
     /// Whether the load was stopped before the end of its input.
     pub stopped: bool,
@@ -19,30 +19,30 @@ pub struct LoadReport {
     pub dropped: u64,
     /// Rows that were skipped or rejected.
     pub rejected: u64,
-    /// Rows that runs before this one had put.
+    /// Rows that previous runs had put.
     pub resumed_rows: u64,
-    /// Records that were stored; of a trial, that would be.
+    /// Records that were stored; in a trial, that would be stored.
     pub records: u64,
     /// The bytes of their data.
     pub bytes: u64,
-    /// How often a shard's rate was used up, and a record had to be sent again.
+    /// The number of times that a shard's rate limit made a record be sent again.
     pub throttled: u64,
-    /// How long it took, in seconds.
+    /// The time of the load, in seconds.
     pub seconds: f64,
-    /// Per model.
+    /// The counts per model.
     pub tables: Vec<TableReport>,
     /// Records per shard.
     pub shards: BTreeMap<String, u64>,
     /// The first records of a trial, as they would be sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<Sample>,
-    /// What the service says to a put of the first record that it only checks, in a trial: `allowed`, or the reason why
-    /// not, or that it cannot be asked.
+    /// In a trial, the service's answer to a dry run of a put of the first record: `allowed`, or the reason why not, or
+    /// that the service cannot be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permission: Option<String>,
 }
 
-/// The numbers of one model.
+/// Counts of one model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TableReport {
@@ -50,11 +50,11 @@ pub struct TableReport {
     pub table: String,
     /// Rows that were read.
     pub rows_in: u64,
-    /// Records that came of them.
+    /// Records that were made of them.
     pub records_out: u64,
     /// Rows that were dropped because a field is null.
     pub dropped_none: u64,
-    /// Rows that were dropped because a value came before.
+    /// Rows that were dropped because the value of a unique field came before.
     pub dropped_not_unique: u64,
     /// Rows that were dropped because a cell is not valid.
     pub dropped_not_validated: u64,
@@ -71,7 +71,7 @@ pub struct Sample {
 }
 
 impl TableReport {
-    /// Rows that were dropped.
+    /// Returns the rows that were dropped.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped_none + self.dropped_not_unique + self.dropped_not_validated
@@ -79,14 +79,14 @@ impl TableReport {
 }
 
 impl LoadReport {
-    /// How long it took.
+    /// Returns the time of the load.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         Duration::try_from_secs_f64(self.seconds).unwrap_or_default()
     }
 }
 
-/// The final table.
+/// Writes the final table of counts.
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = match (self.trial, self.stopped) {

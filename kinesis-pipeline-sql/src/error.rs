@@ -7,7 +7,7 @@ use crate::{
 
 /// The refusal of one record's row, or of a batch in which no single row is at fault.
 ///
-/// The server's words are the source: they may quote values, and this text goes to logs.
+/// The server's message is only in the source: it may quote values, and this error's text goes to logs.
 #[derive(Debug, thiserror::Error)]
 #[error("the database refuses the row")]
 pub(crate) struct RowRefused {
@@ -25,7 +25,7 @@ impl RowRefused {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SqlError {
-    /// The URL is no address of a database.
+    /// The URL is no URL of a database.
     #[error(
         "the URL is no address of Postgres: write it as in postgres://user:password@host:5432/database"
     )]
@@ -41,16 +41,16 @@ pub enum SqlError {
         /// The reason.
         source: BoxError,
     },
-    /// The name of a table or column cannot be one.
+    /// The name of a table or column is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The columns are no columns of a table.
+    /// The columns are not valid for a table.
     #[error(transparent)]
     Columns(#[from] ColumnsError),
     /// No table is named.
     #[error("a sink needs a table: call `table`")]
     TableUnset,
-    /// The table is to be made, and its columns are not given.
+    /// The table is to be made, but its columns are not given.
     #[error("to make the table, its columns must be given: call `columns`")]
     ColumnsUnset,
     /// There is no such table.
@@ -98,13 +98,13 @@ pub enum SqlError {
         /// The column's type in the database; an array's begins with `_`.
         found: String,
     },
-    /// The mode needs a key.
+    /// The mode needs a key, but the columns have none.
     #[error("rows by key need the key's columns: call `Columns::key`")]
     NoKey,
-    /// Deletions need a mode with a key.
+    /// Rows are to be deleted, but the mode is not upsert.
     #[error("rows can be deleted in the mode `upsert` alone")]
     DeletesWithoutUpsert,
-    /// The worker has several streams, whose shards have the same ids; a position is that of a shard.
+    /// The worker has several streams. Their shards have the same ids, and positions are stored by shard.
     #[error(
         "the worker has {streams} streams, and a sink keeps positions of one: build a worker for each stream, with an \
          application of its own"
@@ -123,11 +123,11 @@ pub enum SqlError {
         /// The concurrency.
         lanes: usize,
     },
-    /// The database refused something that a person must mend.
+    /// The database refused a request, and a person must correct the cause.
     #[error("the database refused to {action}")]
     #[non_exhaustive]
     Database {
-        /// The thing that was tried.
+        /// The action that was tried.
         action: &'static str,
         /// The reason.
         source: BoxError,
@@ -155,9 +155,9 @@ pub enum SqlError {
         /// The shard.
         shard: String,
     },
-    /// The position of a shard in the database is none that this crate writes: a person changed it. Nothing of the
-    /// shard is written until it is mended, which needs no restart; the worker's
-    /// [`ErrorPolicy`](kinesis_pipeline::ErrorPolicy) says how often it is looked for, without end by default.
+    /// The position of a shard in the database is not in the form that this crate writes: a person changed it. Nothing
+    /// of the shard is written until it is corrected, which needs no restart. The worker's
+    /// [`ErrorPolicy`](kinesis_pipeline::ErrorPolicy) decides how often the row is read again, without end by default.
     #[error(
         "the row of {table} of application `{app}`, stream `{stream}` and {shard} tells no position: {reason}. To mend \
          it, {remedy}"
@@ -172,7 +172,7 @@ pub enum SqlError {
         stream: Box<str>,
         /// The shard.
         shard: Box<str>,
-        /// The difference to a position.
+        /// The reason why it is no position.
         reason: Box<str>,
         /// The way to mend it.
         remedy: &'static str,
@@ -183,7 +183,7 @@ pub enum SqlError {
 }
 
 impl SqlError {
-    /// The error that a worker ended with: the sink's own, if a person must mend something.
+    /// Returns the error that a worker ended with: the sink's own, if it wraps one.
     pub(crate) fn of_worker(error: WorkerError) -> Self {
         if let WorkerError::Processor { source, .. } = &error
             && let Some(ProcessorError::NeedsRepair { source }) = source.downcast_ref()

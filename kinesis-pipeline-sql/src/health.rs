@@ -18,7 +18,7 @@ use tokio::sync::watch;
 pub struct Health(watch::Receiver<Option<Arc<str>>>);
 
 impl Health {
-    /// Whether the last call of the database succeeded, or none was made yet.
+    /// Whether the last call to the database succeeded, or none was made yet.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.0.borrow().is_none()

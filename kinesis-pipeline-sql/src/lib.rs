@@ -1,4 +1,4 @@
-//! Streams of Amazon Kinesis in SQL databases: rows and positions in one transaction of Postgres, or in CrateDB.
+//! Writes streams of Amazon Kinesis to SQL databases: rows and positions in one transaction to Postgres, or to CrateDB.
 //!
 //! ```text
 //!   stream ── Worker ── Batch ──> SqlProcessor: rows + position ── BEGIN .. COMMIT ──> Postgres

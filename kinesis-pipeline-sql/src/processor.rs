@@ -17,8 +17,8 @@ use crate::{
     sink::Deletes,
 };
 
-/// The token of a shard that no fleet has claimed. A sole worker begins with it and takes over the one it finds: its own
-/// lease may count from a later time than the leases of a fleet, which could never claim the position again.
+/// The token of a shard that no fleet has claimed. A sole worker begins with it and takes over the token that it finds:
+/// the token of its own lease may be larger than those of a fleet, which could then never claim the position again.
 const TOKEN_OF_NONE: i64 = 0;
 
 /// The parts that the processors of all shards share.
@@ -26,9 +26,9 @@ pub(crate) struct Shared<R> {
     pub(crate) app: String,
     pub(crate) stream: String,
     pub(crate) described: Described,
-    /// Whether rows are staged, and whether a record deletes its row.
+    /// Whether rows are staged in a temporary table first.
     pub(crate) is_staged: bool,
-    /// Whether positions are claimed whatever their token is, and keep it.
+    /// Whether positions with any token are claimed, and keep their token.
     pub(crate) is_sole: bool,
     pub(crate) deletes: Option<Deletes<R>>,
     pub(crate) writer: Writer,
@@ -41,7 +41,7 @@ pub struct SqlProcessor<R> {
     shared: Arc<Shared<R>>,
     key: Option<PositionKey>,
     position: Option<Position>,
-    /// Whether the position is as the database has it. It may not be after a connection that broke at a commit.
+    /// Whether the position is that of the database. It may differ after a connection broke at a commit.
     is_sure: bool,
 }
 
@@ -55,7 +55,7 @@ impl<R: Serialize> SqlProcessor<R> {
         }
     }
 
-    /// Reads the position from the database, and notes there that this worker's lease moves it.
+    /// Claims the position: reads it from the database, and stores the lease's token there.
     async fn claim(&mut self) -> Result<(), BoxError> {
         let Some(key) = &mut self.key else {
             return Err("a batch came before `initialize`".into());
@@ -147,7 +147,7 @@ impl<R: Serialize> SqlProcessor<R> {
             .as_ref()
             .is_some_and(|position| !is_after(last, position))
         {
-            // Committed before the connection broke.
+            // The batch was committed before the connection broke.
             return Ok(());
         }
         let is_new = |record: &&Record<R>| {
@@ -181,7 +181,7 @@ impl<R: Serialize> SqlProcessor<R> {
         }
     }
 
-    /// Finds out why the position is elsewhere: this worker's own commit, whose answer was lost, or another worker.
+    /// Finds out whether this worker's own commit, whose answer was lost, or another worker moved the position.
     async fn on_moved(&mut self, last: &Position) -> Result<(), BoxError> {
         self.claim().await?;
         if self.position.as_ref() == Some(last) {

@@ -24,20 +24,19 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 pub(crate) type Deletes<R> = Arc<dyn Fn(&R) -> bool + Send + Sync>;
 
-/// A table of Postgres that a fleet of workers writes a stream to, each record exactly once.
+/// A sink that writes a stream to a table of Postgres with a fleet of workers, each record exactly once.
 ///
-/// The rows of a batch and the position behind them are written in one transaction. The position is moved by compare and
-/// set: a worker that has lost its shard without knowing it writes nothing. Where reading begins is told by the position
-/// in the table `kinesis_pipeline_checkpoint`, not by the lease, whose checkpoint follows.
+/// The rows of a batch and the position behind them are written in one transaction. The position is moved by compare
+/// and set: a worker that has lost its shard without knowing it writes nothing. Reading begins at the position in the
+/// table `kinesis_pipeline_checkpoint`, not at the lease's checkpoint, which follows later.
 ///
-/// A batch is what the worker makes of the stream:
-/// [`batch_records_max`](kinesis_pipeline::WorkerBuilder::batch_records_max) and
-/// [`batch_wait_max`](kinesis_pipeline::WorkerBuilder::batch_wait_max) set it. Ten thousand records and a second are a
-/// good start.
+/// The worker's settings [`batch_records_max`](kinesis_pipeline::WorkerBuilder::batch_records_max) and
+/// [`batch_wait_max`](kinesis_pipeline::WorkerBuilder::batch_wait_max) set the size of a batch. Ten thousand records
+/// and one second are a good start.
 ///
-/// A record that does not fit its table has the fate of the worker's
-/// [`ErrorPolicy`](kinesis_pipeline::ErrorPolicy), by itself; the others of its batch are written. While the database is
-/// down, batches are tried again after pauses of up to 30 s, without end; [`Health`] tells.
+/// A record that does not fit its table is handled alone, by the worker's
+/// [`ErrorPolicy`](kinesis_pipeline::ErrorPolicy); the others of its batch are written. While the database is down,
+/// batches are retried without end, with pauses of up to 30 s; [`Health`] shows it.
 ///
 /// ```no_run
 /// use kinesis_pipeline::{KinesisRecord, KinesisStream, LocalKinesis, MemoryLeases, StartAt};
@@ -80,14 +79,16 @@ pub struct SqlSink<R> {
 }
 
 impl<R> SqlSink<R> {
-    /// A sink in the Postgres database at this URL, or with these `key=value` settings. TLS is as its `sslmode` says.
+    /// Makes a sink in the Postgres database at this URL, or with these `key=value` settings. Its `sslmode` decides
+    /// about TLS.
     ///
     /// With TLS the server's certificate is checked, against the authorities of the system or those of the file that
     /// `SSL_CERT_FILE` names.
     ///
-    /// `PgBouncer` may stand between, in its transaction mode: no setting and no statement outlives a transaction. It
-    /// was run in version 1.18 alone, where a `COPY` that the database refuses leaves the connection without answers: a
-    /// refused row holds its shard up until it is taken out by hand. Version 1.22.1 mends faults of `COPY`, and was not run.
+    /// `PgBouncer` may stand between, in its transaction mode: no setting and no prepared statement outlives a
+    /// transaction. Only its version 1.18 was tested. There a `COPY` that the database refuses leaves the connection
+    /// without answers, so a refused row holds its shard up until it is removed by hand. Version 1.22.1 fixes errors of
+    /// `COPY`, and was not tested.
     pub fn postgres(url: impl Into<String>) -> Self {
         Self {
             connect: ConnectOptions {
@@ -119,20 +120,22 @@ impl<R> SqlSink<R> {
         self
     }
 
-    /// Sets the columns and where their values come from. By default each column that the table has, from the record's
-    /// field of the same name. The types of the table win over those that are given here.
+    /// Sets the columns and the sources of their values. By default all columns of the table, each from the record's
+    /// field of the same name. The types of the table take precedence over the types given here.
     pub fn columns(mut self, columns: Columns) -> Self {
         self.columns = Some(columns);
         self
     }
 
-    /// Makes the table if it is not there, with the [`columns`](Self::columns) and their key. It is left alone otherwise.
+    /// Makes the table if it is absent, with the [`columns`](Self::columns) and their key. An existing table is not
+    /// changed.
     pub fn create_table(mut self) -> Self {
         self.creates = true;
         self
     }
 
-    /// Writes each record as a row of its own. The default, and the fastest: records are copied straight in.
+    /// Writes each record as a row of its own. The default, and the fastest: records are copied directly into the
+    /// table.
     pub fn append(mut self) -> Self {
         self.mode = Mode::Append;
         self
@@ -145,8 +148,8 @@ impl<R> SqlSink<R> {
         self
     }
 
-    /// Keeps one row for each key: that of its first record. Records that were put twice are dropped so. The table needs
-    /// a unique index on the key's columns, see [`Columns::key`].
+    /// Keeps one row for each key: that of its first record. This drops records that were put twice. The table needs a
+    /// unique index on the key's columns, see [`Columns::key`].
     pub fn keep_first(mut self) -> Self {
         self.mode = Mode::KeepFirst;
         self
@@ -159,13 +162,13 @@ impl<R> SqlSink<R> {
     }
 
     /// Keeps the positions in the table `triton_checkpoint`, in the columns of Triton: `client` is the application's
-    /// name. It is made, and the columns that it lacks are added, at the start. By default they are in
+    /// name. It is made, and the columns that it lacks are added, at the start. By default the positions are in
     /// `kinesis_pipeline_checkpoint`.
     ///
-    /// The sink goes on where a Triton client or a reader with
-    /// [`PostgresCheckpoints`](crate::PostgresCheckpoints) stopped, and they go on where the sink did. `TRIM_HORIZON`,
-    /// the word before the first record, lets the lease tell where reading begins; another word in place of a number is
-    /// a [`SqlError::PositionUnreadable`]. Aggregates are as that type says.
+    /// The sink continues where a Triton client or a reader with [`PostgresCheckpoints`](crate::PostgresCheckpoints)
+    /// stopped, and they continue where the sink stopped. With `TRIM_HORIZON`, the word before the first record,
+    /// reading begins at the lease's checkpoint; any other word in place of a number is a
+    /// [`SqlError::PositionUnreadable`]. For aggregates see that type.
     pub fn triton_positions(mut self) -> Self {
         self.positions = PositionLayout::Triton;
         self
@@ -177,23 +180,23 @@ impl<R> SqlSink<R> {
         self
     }
 
-    /// Sets how long a transaction may take; then it is given up and tried again. 5 min by default.
+    /// Sets the longest time of a transaction; after it the transaction is given up and retried. 5 min by default.
     pub fn transaction_max(mut self, time: Duration) -> Self {
         self.transaction_max = time;
         self
     }
 
-    /// Says that no other worker of the application works while this one does: a position is claimed whatever lease it was
-    /// claimed with, and stays that lease's, so that a fleet can go on behind it. For leases that count anew at each
-    /// start, as [`MemoryLeases`](kinesis_pipeline::MemoryLeases) do. A worker that works
-    /// all the same doubles nothing: the two take the position from each other.
+    /// Declares that no other worker of the application works while this one does. The worker then takes over a
+    /// position with any fencing token and keeps that token, so that a fleet can continue afterwards. For leases whose
+    /// tokens begin anew at each start, such as [`MemoryLeases`](kinesis_pipeline::MemoryLeases). If another worker
+    /// does work, no row is doubled: the two take the position from each other.
     pub fn sole_worker(mut self) -> Self {
         self.is_sole = true;
         self
     }
 
-    /// Sets how long a start waits for a database that is down; then it fails with the database's last error. Without end
-    /// by default, and always without end once the tables were found.
+    /// Sets how long a start waits for a database that is down, before it fails with the database's last error. Without
+    /// limit by default. Once the tables were found, there is never a limit.
     pub fn start_wait_max(mut self, time: Duration) -> Self {
         self.start_wait_max = Some(time);
         self
@@ -204,23 +207,23 @@ impl<R> SqlSink<R>
 where
     R: KinesisRecord + Serialize + Send + Sync + 'static,
 {
-    /// Writes what the worker reads until the worker is stopped.
+    /// Writes the records that the worker reads until the worker is stopped.
     ///
     /// `worker.handle().run_until_stopped(sink.run(worker))` stops it at SIGTERM or Ctrl-C.
     ///
     /// # Errors
-    /// [`SqlError`]: before any record is read, of the settings and the table; later only of the worker.
+    /// [`SqlError`]: errors of the settings and the table before any record is read, later only errors of the worker.
     pub async fn run(self, worker: Worker<R>) -> Result<WorkerReport, SqlError> {
         let open = self.open(&worker).await?;
         let run = worker.run(move |_| open.processor()).await;
         run.map_err(SqlError::of_worker)
     }
 
-    /// Opens the database for this worker, for [`Worker::run_until`] and its kind. Waits while the database is down, for
-    /// at most [`start_wait_max`](Self::start_wait_max).
+    /// Opens the database for this worker, for use with [`Worker::run_until`] and the like. Waits while the database is
+    /// down, for at most [`start_wait_max`](Self::start_wait_max).
     ///
     /// # Errors
-    /// [`SqlError`], of the settings and the table.
+    /// [`SqlError`]: errors of the settings and the table.
     pub async fn open(self, worker: &Worker<R>) -> Result<OpenSink<R>, SqlError> {
         let lanes = worker.concurrency();
         if lanes != 1 {
@@ -279,7 +282,7 @@ where
         }
     }
 
-    /// Makes and describes the tables, again while the database is down and may be waited for.
+    /// Makes and describes the tables. Retries while the database is down, for at most `start_wait_max`.
     async fn prepare(
         &self,
         pool: &Pool,
@@ -301,7 +304,8 @@ where
         Err(last.unwrap_or_else(no_answer))
     }
 
-    /// Makes and describes the tables, again while the database is down. `last` keeps its last error.
+    /// Makes and describes the tables. Retries while the database is down, without a limit; `last` keeps the last
+    /// error.
     async fn prepare_at_last(
         &self,
         pool: &Pool,
@@ -364,7 +368,7 @@ fn is_passing(error: &SqlError) -> bool {
     }
 }
 
-/// A sink whose database and table were found. Cheap to clone.
+/// A sink with an open database, whose table was found. Cheap to clone.
 pub struct OpenSink<R> {
     shared: Arc<Shared<R>>,
 }
@@ -398,7 +402,7 @@ impl<R> fmt::Debug for OpenSink<R> {
     }
 }
 
-/// Without the URL, which may hold a password.
+/// Leaves out the URL, which may hold a password.
 impl<R> fmt::Debug for SqlSink<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqlSink")
@@ -409,7 +413,7 @@ impl<R> fmt::Debug for SqlSink<R> {
     }
 }
 
-/// Tells the log that the database is not there, with the cause.
+/// Logs that the database is not available, with the cause.
 fn warn_of_absence(error: &SqlError) {
     let cause = std::error::Error::source(error).map(tracing::field::display);
     tracing::warn!(%error, cause, "the database is not there; trying again");

@@ -16,7 +16,7 @@ impl Completions {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let mut command = Cli::command();
         let name = command.get_name().to_owned();
-        // The generator cannot tell of a pipe that is closed: it writes to memory.
+        // The generator cannot report a closed pipe, so it writes to memory.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, name, &mut script);
         let mut out = output::stdout();

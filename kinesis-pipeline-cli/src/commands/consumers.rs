@@ -13,7 +13,7 @@ use crate::{
     output::{self, Layout, Row},
 };
 
-/// The most pages that a listing reads: the service allows a stream 20 consumers, 50 with an advantage.
+/// The most pages that a listing reads: the service allows a stream 20 consumers, or 50 in On-demand Advantage mode.
 const PAGES_MAX: usize = 100;
 
 #[derive(Args, Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Consumers {
     /// Remove this consumer, whose readers then end with an error; may be given more than once. The others are listed.
     #[arg(long, value_name = "NAME")]
     remove: Vec<String>,
-    /// The form in which they are printed.
+    /// The form in which the consumers are printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }

@@ -13,13 +13,13 @@ use crate::{
 pub(crate) struct Create {
     #[command(flatten)]
     stream: StreamArgument,
-    /// How many shards.
+    /// The number of shards.
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     shards: u32,
-    /// The service decides how many shards.
+    /// On-demand mode: the service decides the number of shards.
     #[arg(long, conflicts_with = "shards")]
     on_demand: bool,
-    /// How to print the stream.
+    /// The form in which the stream is printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }

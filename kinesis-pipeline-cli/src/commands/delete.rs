@@ -15,13 +15,13 @@ use crate::{
 pub(crate) struct Delete {
     #[command(flatten)]
     stream: StreamArgument,
-    /// Also when consumers are registered.
+    /// Delete the stream even if consumers are registered.
     #[arg(long)]
     even_with_consumers: bool,
-    /// Do not ask. It asks only at a terminal.
+    /// Do not ask for confirmation. It is asked for only at a terminal.
     #[arg(short, long)]
     yes: bool,
-    /// How to print what was deleted.
+    /// The form in which the deleted stream is printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }
@@ -45,7 +45,7 @@ impl Delete {
     }
 }
 
-/// Whether the user writes the stream's name.
+/// Asks for the stream's name, and returns whether the user wrote it.
 fn ask(name: &str, answers: &mut impl BufRead) -> io::Result<bool> {
     let mut terminal = io::stderr();
     write!(

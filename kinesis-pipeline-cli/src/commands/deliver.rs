@@ -21,35 +21,36 @@ pub(crate) struct Deliver {
     /// The destination: `s3://BUCKET/FOLDER`, gs://, az://, `file:///FOLDER` or a folder of this machine.
     #[arg(long, value_name = "URL")]
     to: String,
-    /// The application: deliveries of one name share the shards, and go on where they were.
+    /// The application: deliveries of one name share the shards, and continue where they were.
     #[arg(long, value_name = "APP", default_value = "deliver")]
     app: String,
     /// The store of the application's leases and checkpoints: file unless given, dynamodb with a settings file.
     #[arg(long, value_enum)]
     leases: Option<Leases>,
-    /// End at what is in the stream now. No leases are used: another run delivers all of it again, to the same objects.
+    /// End at the last record that is in the stream now. No leases are used: another run delivers everything again, to
+    /// the same objects.
     #[arg(long, conflicts_with_all = ["app", "properties", "leases", "lease_file", "latest"])]
     once: bool,
     /// The size of an object after compression, and the time after which a smaller one is written.
     #[arg(long, value_name = "BYTES,TIME", default_value = "5MiB,60s")]
     buffer: Buffer,
-    /// Put what all shards of this process write into one folder together: the size of such an object, and how long its
-    /// first part waits for those of other shards. Manifests tell what is where.
+    /// Merge the objects that all shards of this process write into one folder: the size of a merged object, and how
+    /// long its first part waits for parts of other shards. Manifests list the parts.
     #[arg(long, value_name = "BYTES,TIME")]
     merge: Option<Buffer>,
-    /// The begin of keys, with Firehose's expressions, such as 'data/!{timestamp:yyyy/MM/dd}/'.
+    /// The prefix of keys, with Firehose's expressions, such as 'data/!{timestamp:yyyy/MM/dd}/'.
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<String>,
-    /// The begin of keys of failed records.
+    /// The prefix of failed records' keys.
     #[arg(long, value_name = "PREFIX")]
     error_prefix: Option<String>,
-    /// Keep all records also as they came, under this prefix.
+    /// Also store a copy of every record, as it came, under this prefix.
     #[arg(long, value_name = "PREFIX")]
     source_backup: Option<String>,
     /// The first part of objects' names. The stream's name unless given.
     #[arg(long)]
     name: Option<String>,
-    /// Names and bytes as of another service.
+    /// Imitate the names and bytes of another service.
     #[arg(long, value_enum)]
     like: Option<LikeWhat>,
     /// The compression of objects.
@@ -58,7 +59,7 @@ pub(crate) struct Deliver {
     /// The format of objects; a record a line unless given.
     #[arg(long, value_enum)]
     format: Option<Framing>,
-    /// The end of objects' names, such as .json.
+    /// The file extension of objects, such as .json.
     #[arg(long)]
     extension: Option<String>,
     /// The time zone of timestamps in keys.
@@ -67,7 +68,7 @@ pub(crate) struct Deliver {
     /// A jq query that makes an object of partition keys, for '!{partitionKeyFromQuery:NAME}' in the prefix.
     #[arg(long, value_name = "QUERY")]
     jq: Option<String>,
-    /// A filter that records go through.
+    /// The filter that records go through.
     #[arg(long, value_enum)]
     filter: Option<Filter>,
 }
@@ -107,7 +108,7 @@ enum Framing {
 /// A setter of a text.
 type SetText = fn(Delivery, String) -> Delivery;
 
-/// A size and a time.
+/// A size in bytes and a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Buffer {
     bytes: u64,
@@ -247,7 +248,7 @@ impl Deliver {
     }
 }
 
-/// The counts in one line.
+/// Returns the counts in one line.
 fn line(report: &DeliveryReport) -> String {
     format!(
         "{} records read: {} kept, {} dropped, {} failed; {} objects written, {} found, {} bytes",

@@ -14,7 +14,7 @@ use crate::{
 pub(crate) struct Describe {
     #[command(flatten)]
     stream: StreamArgument,
-    /// How to print the stream.
+    /// The form in which the stream is printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }

@@ -22,11 +22,11 @@ use crate::{
 pub(crate) struct Leases {
     #[command(flatten)]
     fleet: LeasesArgument,
-    /// Look twice, so far apart, and tell which owners are silent: their leases were not renewed in between. Workers
-    /// renew each 3 s unless they are set otherwise.
+    /// Look twice, with this time between, and show the silent owners: their leases were not renewed in between.
+    /// Workers renew every 3 s by default.
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     watch: Option<Duration>,
-    /// The form in which they are printed.
+    /// The form in which the leases are printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }
@@ -64,7 +64,7 @@ enum State {
     HandedOver,
     /// A worker holds it.
     Held,
-    /// A worker holds it that did not write to it between two looks.
+    /// A worker holds it, but did not renew it between two looks.
     Silent,
     /// No worker may take it before its parents are finished.
     Waiting,
@@ -105,7 +105,7 @@ impl State {
 struct LeaseRow {
     lease_key: String,
     state: State,
-    /// The worker that holds it, or is to hold it.
+    /// The worker that holds the lease, or will hold it.
     owner: Option<String>,
     /// The old owner of a lease that is handed over.
     checkpoint_owner: Option<String>,
@@ -113,7 +113,7 @@ struct LeaseRow {
     owner_switches: u64,
     checkpoint: String,
     sub_sequence_number: Option<u64>,
-    /// The time that reading begins at.
+    /// The arrival time at which reading begins.
     begun_at: Option<String>,
     pending_checkpoint: Option<String>,
     pending_sub_sequence_number: Option<u64>,
@@ -155,7 +155,7 @@ impl LeaseRow {
     }
 }
 
-/// The rows of a table; `first` is an earlier look at it.
+/// Returns the rows of a table; `first` is an earlier look at it.
 fn rows(leases: &[Lease], first: Option<&[Lease]>) -> Vec<LeaseRow> {
     let unfinished = leases.iter().filter(|lease| !lease.is_finished());
     let unfinished: BTreeSet<_> = unfinished.map(|lease| &lease.shard_id).collect();
@@ -168,7 +168,7 @@ fn rows(leases: &[Lease], first: Option<&[Lease]>) -> Vec<LeaseRow> {
     leases.iter().map(row).collect()
 }
 
-/// The counts in one line.
+/// Returns the counts in one line.
 fn summary(rows: &[LeaseRow], table: &str) -> String {
     if rows.is_empty() {
         return format!("{table} has no leases of the application");

@@ -15,15 +15,15 @@ pub(crate) struct Checkpoints {
     /// The database that has them, as in `postgres://USER:PASSWORD@HOST/DATABASE`.
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     to: String,
-    /// Those of one application.
+    /// Only those of this application.
     #[arg(long, value_name = "APP")]
     pub(super) app: Option<String>,
-    /// Those of one stream, by the name that its readers have.
+    /// Only those of this stream, by the name that its readers use.
     #[arg(short, long, value_name = "STREAM")]
     pub(super) stream: Option<String>,
 }
 
-/// Without the URL, which may hold a password.
+/// Leaves out the URL, which may hold a password.
 impl std::fmt::Debug for Checkpoints {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Checkpoints")
@@ -44,7 +44,7 @@ impl Checkpoints {
 pub(crate) struct ListCheckpoints {
     #[command(flatten)]
     of: Checkpoints,
-    /// The form in which they are printed.
+    /// The form in which the checkpoints are printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }

@@ -12,16 +12,16 @@ const REGION_DEFAULT: &str = "us-east-1";
 
 #[derive(Args, Debug)]
 pub(crate) struct Local {
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free port.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4567")]
     listen: String,
-    /// A stream to begin with; may be given more than once. Others are created by `create`.
+    /// A stream to begin with; may be given more than once. More are created with `create`.
     #[arg(long = "stream", value_name = "NAME=SHARDS")]
     streams: Vec<NewStream>,
-    /// Where to serve an embedded DynamoDB too.
+    /// Also serve an embedded DynamoDB, at this address.
     #[arg(long, value_name = "ADDRESS")]
     dynamodb: Option<String>,
-    /// Throttle as the service does: 1 MiB and 1,000 records a second into a shard, 5 reads and 2 MiB out of it.
+    /// Throttle as the service does: per shard and second, 1 MiB and 1,000 records in, 5 reads and 2 MiB out.
     #[arg(long)]
     enforce_limits: bool,
     /// A directory that keeps streams and records; without it they end with the program.
@@ -65,7 +65,8 @@ impl Local {
     }
 }
 
-/// What another shell must set to reach the embedded Kinesis. Any credentials will do, none will not.
+/// Returns the variables that another shell must set to reach the embedded Kinesis. Any credentials will do, but some
+/// must be set.
 fn variables(endpoint_url: &str, dynamodb_url: Option<&str>, region: &str) -> String {
     let dynamodb = dynamodb_url.map(|url| ("AWS_ENDPOINT_URL_DYNAMODB", url));
     let variables = [

@@ -13,7 +13,7 @@ pub(crate) struct Man {
 impl Man {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let mut root = Cli::command();
-        // Common options and full names reach the commands by this.
+        // This passes common options and full names on to the commands.
         root.build();
         let command = match &self.command {
             None => root,

@@ -17,10 +17,10 @@ pub(crate) struct Merge {
     /// A shard: its number, as `shards` shows it, or its id.
     #[arg(value_parser = values::shard)]
     shard: ShardSelector,
-    /// The shard whose hash keys begin where those of the other end, or the other way round.
+    /// The adjacent shard: its hash keys begin where those of the first shard end, or the other way round.
     #[arg(value_parser = values::shard)]
     adjacent_shard: ShardSelector,
-    /// How to print the child.
+    /// The form in which the child is printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }
@@ -33,7 +33,7 @@ impl Merge {
             shards::find(&connected, &listed, &self.shard)?,
             shards::find(&connected, &listed, &self.adjacent_shard)?,
         ];
-        // The service wants the lower one first.
+        // The service expects the lower shard first.
         pair.sort_by_key(|shard| shard.hash_key_range.start);
         let [parent, adjacent] = pair.map(|shard| &shard.id);
         let call = MergeShards::new(connected.id(), parent.clone(), adjacent.clone());

@@ -34,7 +34,7 @@ use crate::{
     hints,
 };
 
-/// Does what the command line says. With a failure comes a hint, if there is one and it is wanted.
+/// Runs the command. With a failure returns a hint, if there is one and hints are wanted.
 pub(crate) async fn run(cli: Cli) -> (Result<(), Failure>, Option<String>) {
     let done = dispatch(cli.command, &cli.global).await;
     let trouble = done.as_ref().err().and_then(hints::of_failure);

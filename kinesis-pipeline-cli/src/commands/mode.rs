@@ -16,14 +16,14 @@ pub(crate) struct Mode {
     /// The new mode. The service allows two changes in 24 hours.
     #[arg(long, value_enum)]
     to: Capacity,
-    /// How to print the stream.
+    /// The form in which the stream is printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Capacity {
-    /// The service decides how many shards.
+    /// The service decides the number of shards.
     OnDemand,
     /// The stream keeps the shards that it has until it is scaled.
     Provisioned,

@@ -20,16 +20,16 @@ pub(crate) struct Redrive {
     /// The stream of the dead letters, read from its oldest record to its tip.
     #[arg(long, value_name = "STREAM", conflicts_with = "file")]
     from_stream: Option<String>,
-    /// The most times that one record is put back: its envelope has the count.
+    /// The most times that a record is put back. Its envelope has the count.
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     redrives_max: u32,
     /// A file to which letters are appended that were put back too often.
     #[arg(long, value_name = "FILE")]
     spent: Option<PathBuf>,
-    /// Pass over so many letters, which a run before has put back.
+    /// Skip this many letters, which a previous run has put back.
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     skip: u64,
-    /// Put back letters of every stream; without it those of others are passed over.
+    /// Put back letters of every stream. Without it, letters of other streams are skipped.
     #[arg(long)]
     any_stream: bool,
     /// The file of dead letters, one JSON object per line; standard input unless given.
@@ -89,7 +89,7 @@ impl Redrive {
         }
     }
 
-    /// A file that letters are read from and appended to would have no end.
+    /// Refuses one file for both reading and appending letters: it would have no end.
     fn check_files(&self) -> Result<(), Failure> {
         let real = |path: &Option<PathBuf>| Path::canonicalize(path.as_deref()?).ok();
         match (real(&self.file), real(&self.spent)) {
@@ -101,7 +101,7 @@ impl Redrive {
         }
     }
 
-    /// Words for where the letters are.
+    /// Returns a description of the source of the letters.
     fn source(&self) -> String {
         match (&self.from_stream, &self.file) {
             (Some(stream), _) => format!("stream `{stream}`"),
@@ -111,7 +111,7 @@ impl Redrive {
     }
 }
 
-/// The counts in one line.
+/// Returns the counts in one line.
 fn summary(report: &RedriveReport) -> String {
     format!(
         "{} put back, {} put back too often before, {} of other streams",
@@ -119,7 +119,7 @@ fn summary(report: &RedriveReport) -> String {
     )
 }
 
-/// Says where a signal stopped the redrive, so that it can go on there.
+/// Returns the message about the letter at which a signal stopped the redrive, so that it can continue there.
 fn stop_line(
     signal: Signal,
     source: &str,

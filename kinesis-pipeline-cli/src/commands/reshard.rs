@@ -8,7 +8,7 @@ use crate::{
     shards::{self, ShardRow},
 };
 
-/// Waits until a split or a merge is done and prints the shards that came of these parents.
+/// Waits until a split or a merge is done, and prints the child shards of these parents.
 pub(super) async fn finish(
     connected: &Connected,
     parents: &[&ShardId],

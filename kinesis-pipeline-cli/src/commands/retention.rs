@@ -18,10 +18,10 @@ const HOUR: Duration = Duration::from_hours(1);
 pub(crate) struct Retention {
     #[command(flatten)]
     stream: StreamArgument,
-    /// How long records are kept, in whole hours or days: 24h to 365d. What is older than a shorter time is lost.
+    /// The time that records are kept, in whole hours or days: 24h to 365d. If it gets shorter, older records are lost.
     #[arg(long, value_name = "TIME", value_parser = whole_hours)]
     to: Duration,
-    /// How to print the stream.
+    /// The form in which the stream is printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }

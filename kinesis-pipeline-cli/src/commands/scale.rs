@@ -11,18 +11,18 @@ use crate::{
     shards::{self, ShardRow},
 };
 
-/// Each doubles or halves the shards at most: more lie between no two counts.
+/// The most steps. Each at most doubles or halves the shards, so more are never needed.
 const STEPS_MAX: usize = 32;
 
 #[derive(Args, Debug)]
 pub(crate) struct Scale {
     #[command(flatten)]
     stream: StreamArgument,
-    /// How many shards, all of about the same size. The service doubles or halves them at most in one step, and allows
-    /// ten steps in 24 hours: as many are made as are needed.
+    /// The number of shards, all of about the same size. The service at most doubles or halves them in one step, and
+    /// allows ten steps in 24 hours. As many steps are made as are needed.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     to: u32,
-    /// How to print the open shards.
+    /// The form in which the open shards are printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }
@@ -64,7 +64,7 @@ impl Scale {
     }
 }
 
-/// The next count on the way: the service takes at most twice and at least half of what there is.
+/// Returns the next count on the way: the service takes at most twice and at least half of the present count.
 fn step(now: u32, to: u32) -> u32 {
     to.clamp(now.div_ceil(2), now.saturating_mul(2))
 }

@@ -11,7 +11,7 @@ use crate::{
 pub(crate) struct Shards {
     #[command(flatten)]
     stream: StreamArgument,
-    /// The form in which they are printed.
+    /// The form in which the shards are printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }

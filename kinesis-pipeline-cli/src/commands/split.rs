@@ -17,10 +17,10 @@ pub(crate) struct Split {
     /// The shard: its number, as `shards` shows it, or its id.
     #[arg(value_parser = values::shard)]
     shard: ShardSelector,
-    /// The first hash key of the second child; the middle of the shard's unless given.
+    /// The first hash key of the second child; by default the middle of the shard's range.
     #[arg(long, value_name = "HASH_KEY")]
     at: Option<HashKey>,
-    /// How to print the children.
+    /// The form in which the children are printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }

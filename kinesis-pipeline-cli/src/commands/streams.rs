@@ -14,7 +14,7 @@ const PAGES_MAX: usize = 10_000;
 
 #[derive(Args, Debug)]
 pub(crate) struct Streams {
-    /// The form in which they are printed.
+    /// The form in which the streams are printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }

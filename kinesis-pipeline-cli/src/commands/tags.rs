@@ -23,7 +23,7 @@ pub(crate) struct Tags {
     /// Remove the tag of this key; may be given more than once.
     #[arg(long, value_name = "KEY")]
     remove: Vec<String>,
-    /// How to print the tags.
+    /// The form in which the tags are printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }

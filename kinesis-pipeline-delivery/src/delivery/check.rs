@@ -43,7 +43,7 @@ impl Delivery {
         self.check_keys(&prefix)?;
         let extension = match &self.extension {
             Some(extension) if !extension.is_empty() => extension.clone(),
-            // As Firehose does it: that of the compression alone.
+            // As in Firehose: the extension of the compression alone.
             Some(_) => compression.extension().to_owned(),
             None if self.format == Format::Tri => self.format.extension().to_owned(),
             None => self.format.extension().to_owned() + compression.extension(),
@@ -78,8 +78,8 @@ impl Delivery {
         Ok(settings)
     }
 
-    /// A digest of the settings that keys and bytes depend on. A transform cannot be looked into: only whether there is
-    /// one counts.
+    /// Returns a digest of the settings that decide keys and bytes. Of a transform only its presence counts, because
+    /// functions cannot be compared.
     fn fingerprint(&self) -> String {
         let texts = (
             &self.name,
@@ -156,7 +156,7 @@ impl Delivery {
         })
     }
 
-    /// The compression of delivered and of failed records.
+    /// Returns the compression of delivered and of failed records.
     fn compressions(&self) -> Result<(Compression, Compression), InvalidDelivery> {
         match (self.format, self.compression) {
             (Format::Tri, Compression::None | Compression::Snappy) => {
@@ -186,7 +186,7 @@ impl Delivery {
             None => parse("error prefix", &default_error)?.with_hour(),
             Some(text) => {
                 let template = parse("error prefix", text)?;
-                // As Firehose: what is written out is taken as it is.
+                // As in Firehose: a prefix that has the error type is used as it is.
                 if template.has_error_type() {
                     template
                 } else {
@@ -198,7 +198,7 @@ impl Delivery {
         Ok((prefix, error_prefix))
     }
 
-    /// Checks that something makes the partition keys that the prefix has.
+    /// Checks that a transform or a query makes the partition keys that the prefix uses.
     fn check_keys(&self, prefix: &Template) -> Result<(), InvalidDelivery> {
         for (source, name) in prefix.keys() {
             let (namespace, missing, is_set) = match source {
@@ -278,7 +278,7 @@ fn check_extension(extension: &str) -> Result<(), InvalidDelivery> {
     })
 }
 
-/// Renders a key of each kind as it may come, so that a prefix that is no path is found before the first record.
+/// Renders a sample key of each kind, to find a prefix that is no valid path before the first record.
 fn check_sample_keys(settings: &Settings) -> Result<(), InvalidDelivery> {
     let first = Position::new("shardId-000000000000".into(), (u128::MAX / 2).into());
     let values = settings.prefix.keys().iter().map(|_| "x".into()).collect();

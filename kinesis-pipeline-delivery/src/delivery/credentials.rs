@@ -19,13 +19,13 @@ use url::Url;
 
 use crate::store::Destination;
 
-/// The time within one request in which a source of credentials that fails is asked again.
+/// The longest time for which one request retries a failing source of credentials.
 const PROVIDE_MAX: Duration = Duration::from_secs(20);
 const PROVIDE_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// The time before their expiry at which credentials are asked for again.
+/// The time before their expiry at which credentials are renewed.
 const EARLY: Duration = Duration::from_mins(5);
 
-/// The store of an `s3://bucket/folder` with the SDK's settings.
+/// Returns the store of an `s3://bucket/folder`, with the SDK's settings.
 pub(super) async fn s3(url: &str) -> Result<Destination, BoxError> {
     let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let folder = Url::parse(url)?.path().trim_matches('/').to_owned();
@@ -64,8 +64,8 @@ impl SdkCredentials {
 }
 
 impl SdkCredentials {
-    /// Asks the source, and again while it fails for now: most failures of a source are over sooner than the store's client
-    /// would ask again.
+    /// Asks the source, and retries while the failure may pass: most failures end sooner than the store's client would
+    /// ask again.
     async fn provide(&self) -> Result<Credentials, CredentialsError> {
         let begun = self.clock.instant();
         loop {
@@ -81,7 +81,7 @@ impl SdkCredentials {
     }
 }
 
-/// Whether the source failed, and not what it was told.
+/// Whether the failure may pass: it is no missing or wrong setting.
 fn may_pass(error: &CredentialsError) -> bool {
     !matches!(
         error,
@@ -104,7 +104,7 @@ impl CredentialProvider for SdkCredentials {
         }
         let provided = match (self.provide().await, kept.as_ref()) {
             (Ok(provided), _) => provided,
-            // They are asked for early: those that are kept still hold.
+            // Renewal begins early: the cached credentials are still valid.
             (Err(error), Some(kept)) if kept.expires_at.is_none_or(|at| self.clock.now() < at) => {
                 tracing::warn!(%error, "no new credentials yet; going on with those that are about to expire");
                 return Ok(kept.credential.clone());
@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives credentials for ten minutes, each time others.
+    /// A source of credentials that are valid for ten minutes, new ones at each call.
     #[derive(Debug, Default)]
     struct TenMinutes(Arc<AtomicU32>, Clock);
 
@@ -172,7 +172,7 @@ mod tests {
         }
     }
 
-    /// Gives credentials for ten minutes, but fails in these minutes of the hour.
+    /// A source of credentials that are valid for ten minutes. It fails in these minutes of the hour.
     #[derive(Debug)]
     struct Failing(std::ops::Range<u64>, Clock);
 

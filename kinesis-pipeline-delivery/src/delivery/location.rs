@@ -26,10 +26,11 @@ pub struct Location {
 }
 
 impl Location {
-    /// The store of a URL or path. A local folder is made if there is none; its files are synced to the disk.
+    /// Opens the store of a URL or path. A local folder is made if it is absent; its files are synced to the disk.
     ///
     /// # Errors
-    /// [`InvalidDelivery::Url`]: it is no URL, of a store that is not compiled in, or its settings are missing.
+    /// [`InvalidDelivery::Url`]: it is no URL, it names a store that is not compiled in, or settings of the store are
+    /// missing.
     pub fn parse(url: &str) -> Result<Self, InvalidDelivery> {
         Self::open(url).map_err(|source| InvalidDelivery::Url {
             url: url.to_owned(),
@@ -37,8 +38,8 @@ impl Location {
         })
     }
 
-    /// As [`parse`](Self::parse), with the AWS SDK's settings for S3: profiles, SSO, web identity, roles of a machine, and
-    /// the region. Credentials that expire are asked for again.
+    /// Opens the store as [`parse`](Self::parse) does, with the AWS SDK's settings for S3: profiles, SSO, web identity,
+    /// roles of a machine, and the region. Credentials are renewed before they expire.
     ///
     /// # Errors
     /// [`InvalidDelivery::Url`].
@@ -72,7 +73,7 @@ impl Location {
     fn bucket(url: &Url) -> Result<Self, BoxError> {
         let (scheme, folder) = ObjectStoreScheme::parse(url)?;
         let folder = Path::parse(folder)?;
-        // The kind of the store stays known: see `Destination`.
+        // Each arm keeps the type of its store, which `Destination` needs to find the multipart interface.
         let destination = match scheme {
             ObjectStoreScheme::Memory => in_folder(InMemory::new(), folder),
             #[cfg(feature = "aws")]
@@ -111,7 +112,7 @@ impl Location {
         })
     }
 
-    /// The store.
+    /// Returns the store.
     #[must_use]
     pub fn into_store(self) -> Arc<dyn ObjectStore> {
         self.destination.store
@@ -126,13 +127,13 @@ fn in_folder<S: ObjectStore>(store: S, folder: Path) -> Destination {
     Destination::of(PrefixStore::new(store, folder))
 }
 
-/// The environment's variables under the names of options: `AWS_REGION`, `GOOGLE_SERVICE_ACCOUNT`,
-/// `AZURE_STORAGE_ACCOUNT_NAME`.
+/// Returns the environment's variables, such as `AWS_REGION`, `GOOGLE_SERVICE_ACCOUNT` and
+/// `AZURE_STORAGE_ACCOUNT_NAME`, with their names in lower case, as the stores name their options.
 fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value))
 }
 
-/// A builder of a store with the options of the environment.
+/// Returns a store's builder with the options of the environment.
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
 fn configured<B, K: std::str::FromStr>(builder: B, set: impl Fn(B, K, String) -> B) -> B {
     variables().fold(builder, |builder, (name, value)| match name.parse() {

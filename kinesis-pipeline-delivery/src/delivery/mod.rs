@@ -1,4 +1,4 @@
-//! The delivery: its settings here, their check in `check`, its course in `run`.
+//! A delivery: its settings here, their check in `check`, its run in `run`.
 
 mod check;
 #[cfg(feature = "aws")]
@@ -22,15 +22,15 @@ use crate::{
 
 /// 1 MiB.
 const MIB: usize = 1024 * 1024;
-/// Firehose's limits of a buffer are 128 MiB and 15 minutes; its default is 5 MiB and 5 minutes.
+/// The default size of a buffer. Firehose's limits are 128 MiB and 15 minutes, its defaults 5 MiB and 5 minutes.
 const BUFFER_BYTES: u64 = 5 * MIB as u64;
 const BUFFER_AGE: Duration = Duration::from_mins(1);
 const MEMORY_BYTES: usize = 64 * MIB;
 const FOLDERS: usize = 10_000;
-/// Firehose tries for 24 hours.
+/// The default time of retries. Firehose retries for 24 hours.
 const RETRY_MAX: Duration = Duration::from_hours(24);
 
-/// Firehose's behaviour, or that of a Kinesis channel, in names and prefixes.
+/// The service whose names, prefixes and format a delivery imitates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Like {
@@ -72,24 +72,25 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// A delivery to this store, with the defaults.
+    /// Returns a delivery to this store, with the defaults.
     ///
-    /// Objects of 64 MiB and more are uploaded in parts. `AmazonS3`, `GoogleCloudStorage`, `MicrosoftAzure` (with the
-    /// features of this crate) and `InMemory`, also in a `PrefixStore`, are sent a part again that they refused. Other
-    /// stores take none again, so that such a failure ends the delivery with
+    /// Objects of 64 MiB and more are uploaded in parts. A part that failed is sent again to `AmazonS3`,
+    /// `GoogleCloudStorage`, `MicrosoftAzure` (with the features of this crate) and `InMemory`, also in a
+    /// `PrefixStore`. With other stores a failed part ends the delivery with
     /// [`DeliveryError::UploadLost`](crate::DeliveryError::UploadLost), and the next start uploads the object from its
-    /// begin; give those that implement `MultipartStore` to [`to_multipart`](Self::to_multipart).
+    /// beginning; for a store that implements `MultipartStore`, use [`to_multipart`](Self::to_multipart).
     pub fn to(store: impl ObjectStore) -> Self {
         Self::to_destination(Destination::of(store))
     }
 
-    /// A delivery to a store that others use too. Its kind is not known: it is sent no part of an upload again, see
-    /// [`to`](Self::to) and [`to_multipart`](Self::to_multipart).
+    /// Returns a delivery to a store that is shared with other code. The store's type is not known, so a failed part of
+    /// an upload is not sent again: see [`to`](Self::to) and [`to_multipart`](Self::to_multipart).
     pub fn to_shared(store: Arc<dyn ObjectStore>) -> Self {
         Self::to_destination(Destination::of_any(store))
     }
 
-    /// A delivery to a store that takes a part of an upload again, see [`to`](Self::to). Others may use it too.
+    /// Returns a delivery to a store that accepts a failed part of an upload again: see [`to`](Self::to). The store may
+    /// be shared.
     ///
     /// ```
     /// # use kinesis_pipeline_delivery::Delivery;
@@ -131,25 +132,26 @@ impl Delivery {
         }
     }
 
-    /// A delivery to the store and folder of a URL.
+    /// Returns a delivery to the store and folder of a URL.
     pub fn to_location(location: Location) -> Self {
         Self::to_destination(location.into_destination())
     }
 
-    /// The first part of objects' names, as Firehose puts the delivery stream's name there. `records` by default; two
-    /// deliveries into one prefix need two names.
+    /// Sets the first part of objects' names, where Firehose has the name of the delivery stream. `records` by default;
+    /// two deliveries into one prefix need two names.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// The form of objects' names. [`Naming::Position`] by default.
+    /// Sets the form of objects' names. [`Naming::Position`] by default.
     pub fn naming(mut self, naming: Naming) -> Self {
         self.naming = naming;
         self
     }
 
-    /// Names, prefix and format of another service, as defaults of what is not set otherwise afterwards.
+    /// Sets names, default prefix and format to those of another service. Setters that are called afterwards override
+    /// them.
     pub fn like(mut self, like: Like) -> Self {
         (self.naming, self.format) = match like {
             Like::Firehose => (Naming::Firehose, Format::Concat),
@@ -161,56 +163,56 @@ impl Delivery {
         self
     }
 
-    /// The begin of keys, with Firehose's expressions: `!{timestamp:yyyy/MM/dd}` of the object's oldest record,
-    /// `!{partitionKeyFromLambda:name}`, `!{partitionKeyFromQuery:name}`, `!{firehose:random-string}`. One without a
-    /// timestamp gets the folders `yyyy/MM/dd/HH/` behind it. Empty by default.
+    /// Sets the prefix of keys, with Firehose's expressions: `!{timestamp:yyyy/MM/dd}` of the object's oldest record,
+    /// `!{partitionKeyFromLambda:name}`, `!{partitionKeyFromQuery:name}`, `!{firehose:random-string}`. A prefix without
+    /// a timestamp gets the folders `yyyy/MM/dd/HH/` appended. Empty by default.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
         self
     }
 
-    /// The begin of keys of failed records, with the expressions `!{timestamp:..}`, `!{firehose:error-output-type}` and
-    /// `!{firehose:random-string}`. As in Firehose, one with the error type is taken as it is written, and the default is the
-    /// prefix up to its first expression, then `!{firehose:error-output-type}/yyyy/MM/dd/HH/`. One without it and without a
-    /// timestamp gets `yyyy/MM/dd/HH/` behind it.
+    /// Sets the prefix of failed records' keys, with the expressions `!{timestamp:..}`, `!{firehose:error-output-type}`
+    /// and `!{firehose:random-string}`. As in Firehose, a prefix with the error type is used as it is written, and the
+    /// default is the prefix up to its first expression, then `!{firehose:error-output-type}/yyyy/MM/dd/HH/`. A prefix
+    /// with neither error type nor timestamp gets `yyyy/MM/dd/HH/` appended.
     pub fn error_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.error_prefix = Some(prefix.into());
         self
     }
 
-    /// Keeps every record also as it came, under this prefix. Not by default.
+    /// Stores a copy of every record, as it came, under this prefix. Off by default.
     pub fn source_backup(mut self, prefix: impl Into<String>) -> Self {
         self.source_prefix = Some(prefix.into());
         self
     }
 
-    /// The time zone of timestamps in keys, by its IANA name. `UTC` by default.
+    /// Sets the time zone of timestamps in keys, by its IANA name. `UTC` by default.
     pub fn time_zone(mut self, name: impl Into<String>) -> Self {
         self.time_zone = name.into();
         self
     }
 
-    /// The framing of records. [`Format::Lines`] by default.
+    /// Sets the framing of records. [`Format::Lines`] by default.
     pub fn format(mut self, format: Format) -> Self {
         self.format = format;
         self
     }
 
-    /// The compression of objects. None by default.
+    /// Sets the compression of objects. None by default.
     pub fn compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
         self
     }
 
-    /// The end of objects' names, such as `.json.gz`. By default that of the format and the compression.
+    /// Sets the file extension of objects, such as `.json.gz`. By default that of the format and the compression.
     pub fn extension(mut self, extension: impl Into<String>) -> Self {
         self.extension = Some(extension.into());
         self
     }
 
-    /// An object is written when it has these bytes, **after** compression, or when this time has passed since the first
-    /// record of the shard that is not written arrived, whichever comes first. 5 MiB and 60 s by default; 1 KiB to
-    /// 5 TiB, 1 s to 24 hours.
+    /// Sets the size, in bytes **after** compression, and the age at which an object is written, whichever comes first.
+    /// The age counts from the arrival of the shard's first record that is not written yet. 5 MiB and 60 s by default;
+    /// 1 KiB to 5 TiB, 1 s to 24 hours.
     ///
     /// From 64 MiB on, objects are uploaded in parts of 8 MiB while they grow.
     pub fn buffer(mut self, bytes: u64, age: Duration) -> Self {
@@ -218,32 +220,33 @@ impl Delivery {
         self
     }
 
-    /// A folder's object is written when none of its records came for this time. The age of [`buffer`](Self::buffer) by
-    /// default.
+    /// Sets the time without a new record after which a folder's object is written. The age of [`buffer`](Self::buffer)
+    /// by default.
     pub fn idle(mut self, time: Duration) -> Self {
         self.idle = Some(time);
         self
     }
 
-    /// The memory of the open objects of one shard, in bytes: when it is used up, the coldest are written until half is
-    /// free. 64 MiB by default, 1 MiB at least.
+    /// Sets the memory limit of one shard's open objects, in bytes. At the limit, the least recently used objects are
+    /// written until half of it is free. 64 MiB by default, 1 MiB at least.
     pub fn memory_bytes(mut self, bytes: usize) -> Self {
         self.memory_bytes = bytes;
         self
     }
 
-    /// The most open objects of one shard; past it, the coldest are written until half is free. 10,000 by default.
+    /// Sets the most open objects of one shard. Past it, the least recently used objects are written until half of it
+    /// is free. 10,000 by default.
     pub fn folders_max(mut self, folders: usize) -> Self {
         self.folders = folders;
         self
     }
 
-    /// Puts what the shards of this process write into one folder together into one object: fewer and larger files. An
-    /// object is written when it has these bytes, or when its first part has waited this long for those of other shards.
-    /// Not by default; 1 KiB to 5 TiB, 1 ms to 1 hour.
+    /// Merges the objects that the shards of this process write into one folder, for fewer and larger files. A merged
+    /// object is written when it has this size in bytes, or when its first part has waited this long for parts of other
+    /// shards. Off by default; 1 KiB to 5 TiB, 1 ms to 1 hour.
     ///
-    /// Objects are named `merged-..`. Beside each stands a manifest, `_manifests/<key of the object>.json`, of the segments
-    /// in it: for each its shard, the positions of its first and last record, and the place of its bytes.
+    /// Merged objects are named `merged-..`. Each has a manifest, `_manifests/<key of the object>.json`, which lists
+    /// its segments: for each the shard, the positions of the first and last record, and the range of its bytes.
     ///
     /// ```json
     /// {"version": 1, "object": "a/2026/11/28/18/merged-7fq.jsonl", "bytes": 812, "segments": [
@@ -252,19 +255,19 @@ impl Delivery {
     ///    "last": {"sequence_number": "4973", "sub_sequence_number": 0}, "records": 14, "offset": 0, "bytes": 812}]}
     /// ```
     ///
-    /// After a crash a record may be in storage twice, always in a segment of the same `id`:
-    /// [`merged_segments`](crate::merged_segments) takes each once. Reading the objects without the manifests sees it
-    /// twice.
+    /// After a crash a record may be in storage twice, always in segments of the same `id`:
+    /// [`merged_segments`](crate::merged_segments) returns each id once. A reader that ignores the manifests sees the
+    /// record twice.
     pub fn merge(mut self, bytes: u64, wait: Duration) -> Self {
         self.merge = Some(MergeLimits { bytes, wait });
         self
     }
 
-    /// Runs a function over every record: the same as in [`firehose::transform`](kinesis_pipeline::firehose::transform).
+    /// Runs a function over every record, as [`firehose::transform`](kinesis_pipeline::firehose::transform) does.
     ///
-    /// Records that it keeps are delivered, those that it drops are not, and those that it fails go to the error prefix as Firehose's JSON
-    /// lines. It must depend on the record alone: after a crash it runs over the same records again, and must make the
-    /// same bytes.
+    /// Records that it keeps are delivered, dropped records are not, and failed records go to the error prefix as
+    /// Firehose's JSON lines. The function must depend on the record alone: after a crash it runs over the same records
+    /// again, and must make the same bytes.
     pub fn transform<T, V>(self, function: impl Fn(T) -> V + Send + Sync + 'static) -> Self
     where
         T: KinesisRecord,
@@ -273,7 +276,8 @@ impl Delivery {
         self.transform_with(Transform::new(), function)
     }
 
-    /// As [`transform`](Self::transform), with settings: partition keys, and whether lines are ended.
+    /// Runs a function over every record, as [`transform`](Self::transform), with settings: partition keys, and whether
+    /// lines are ended.
     pub fn transform_with<T, V, R>(
         mut self,
         transform: Transform<R>,
@@ -289,48 +293,52 @@ impl Delivery {
         self
     }
 
-    /// A jq query that makes an object of partition keys of each delivered JSON record: `{state: .address.state}` for
-    /// `!{partitionKeyFromQuery:state}`. A record that it fails on goes to the error prefix.
+    /// Sets the jq query that makes the partition keys of each delivered JSON record, as an object:
+    /// `{state: .address.state}` for `!{partitionKeyFromQuery:state}`. A record on which the query fails goes to the
+    /// error prefix.
     ///
-    /// A query ends on every record, with the same result each time: `def`, `reduce`, `foreach`, assignments and functions
-    /// such as `range`, `repeat`, `until` and `now` are refused. On one record it takes at most 1,000,000 steps, one for each
-    /// value that it makes and for each 16 bytes of it, hence 16 MB; a record past that, or nested deeper than 128, goes to
-    /// the error prefix. Texts are made of texts, numbers and booleans.
+    /// A query must end on every record, with the same result each time, so `def`, `reduce`, `foreach`, assignments and
+    /// functions such as `range`, `repeat`, `until` and `now` are refused. On one record it takes at most 1,000,000
+    /// steps: one for each value that it makes, and one for each 16 bytes of the value, so at most 16 MB. A record that
+    /// needs more, or nests deeper than 128 levels, goes to the error prefix. Texts are made of texts, numbers and
+    /// booleans only.
     #[cfg(feature = "jq")]
     pub fn partition_by_jq(mut self, query: impl Into<String>) -> Self {
         self.query = Some(query.into());
         self
     }
 
-    /// Whether a worker that is stopped writes what is open. False by default: the next worker reads those records again
-    /// and makes the objects that would have been made. Set it where none follows.
+    /// Sets whether a worker that is stopped writes its open objects. False by default: the next worker reads their
+    /// records again and makes the same objects as without the stop. Set it where no other worker follows.
     pub fn flush_on_stop(mut self, yes: bool) -> Self {
         self.flush_on_stop = yes;
         self
     }
 
-    /// Sets the time for which a failing call to the store is made again, with pauses that grow to 30 s, before the
-    /// delivery ends with [`DeliveryError::GaveUp`](crate::DeliveryError::GaveUp): outages, throttling, credentials that
-    /// have expired, and denials. 24 hours by default, as Firehose has it; no limit: `Duration::MAX`.
+    /// Sets how long a failing call to the store is retried, with pauses that grow to 30 s, before the delivery ends
+    /// with [`DeliveryError::GaveUp`](crate::DeliveryError::GaveUp). It covers outages, throttling, expired
+    /// credentials, and denials. 24 hours by default, as in Firehose; `Duration::MAX` means no limit.
     ///
-    /// Meanwhile [`DeliveryHandle::health`] shows the failure, the records stay in the stream, and what was prepared stands
-    /// on the leases. Keep it shorter than the stream's retention.
+    /// Meanwhile [`DeliveryHandle::health`] shows the failure, the records stay in the stream, and the prepared objects
+    /// are recorded on the leases. Keep this time shorter than the stream's retention.
     pub fn retry_max(mut self, time: Duration) -> Self {
         self.retry_max = time;
         self
     }
 
-    /// Sets the time for which the store may deny access, or have no such bucket, before the delivery ends with
-    /// [`DeliveryError::GaveUp`](crate::DeliveryError::GaveUp). That of [`retry_max`](Self::retry_max) by default, as
-    /// Firehose tries then too: a change of rights takes minutes to come to all servers, and mending one takes longer.
+    /// Sets how long the store may deny access, or lack the bucket, before the delivery ends with
+    /// [`DeliveryError::GaveUp`](crate::DeliveryError::GaveUp). The time of [`retry_max`](Self::retry_max) by default,
+    /// as Firehose retries these failures too: a change of permissions takes minutes to reach all servers, and to
+    /// correct one takes longer.
     ///
-    /// At the start a denial ends it at once, with [`DeliveryError::NotUsable`](crate::DeliveryError::NotUsable).
+    /// A denial at the start ends the delivery at once, with
+    /// [`DeliveryError::NotUsable`](crate::DeliveryError::NotUsable).
     pub fn denied_max(mut self, time: Duration) -> Self {
         self.denied_max = Some(time);
         self
     }
 
-    /// The clock that ages are measured by. The system's by default.
+    /// Sets the clock that measures ages. The system's by default.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self

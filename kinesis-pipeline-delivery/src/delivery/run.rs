@@ -15,15 +15,16 @@ use crate::{
     store::{Destination, Target, Troubles, probe},
 };
 
-/// The records of a reader that are handed to a shard's task together.
+/// The most records of a reader that are handed to a shard's task together.
 const GATHERED_RECORDS_MAX: usize = 1_000;
 
 impl Delivery {
-    /// A delivery by a worker of a fleet: each record in one object, whatever crashes.
+    /// Makes a worker of a fleet that delivers: each record in one object, also after crashes.
     ///
-    /// An application that has not read the stream before begins with the oldest record that it keeps, so that nothing
-    /// is missing in storage; [`WorkerBuilder::start`] says otherwise. The worker's settings of checkpoints and errors are
-    /// replaced. Every worker of the application must deliver with the same settings; they may be changed between two runs.
+    /// An application that has not read the stream before begins with the oldest record of the stream, so that nothing
+    /// is missing in storage; [`WorkerBuilder::start`] sets another beginning. The worker's settings of checkpoints and
+    /// errors are replaced. Every worker of the application must deliver with the same settings; they may be changed
+    /// between two runs.
     ///
     /// ```
     /// # use kinesis_pipeline::{KinesisStream, LocalKinesis, MemoryLeases};
@@ -69,16 +70,15 @@ impl Delivery {
         })
     }
 
-    /// Delivers what a reader gives until it ends, and writes what is open then. Any stream of records will do.
+    /// Delivers the records of a reader until it ends, then writes the open objects. Any stream of records will do.
     ///
     /// The records of each shard must come in their order.
     ///
-    /// A reader has no leases: if it is started again at the same place, all of it is delivered again, to the same keys if
-    /// the place and the settings are the same. For a delivery that goes on where it was, use
-    /// [`worker`](Self::worker).
+    /// A reader has no leases: a second run from the same place delivers everything again, to the same keys if the
+    /// settings are the same too. For a delivery that continues where it stopped, use [`worker`](Self::worker).
     ///
     /// # Errors
-    /// [`DeliveryError`]. Dropping the future leaves whole objects, and some not written.
+    /// [`DeliveryError`]. Dropping the future leaves no partial objects, but some are not written.
     pub async fn run<S>(self, mut records: S) -> Result<DeliveryReport, DeliveryError>
     where
         S: Stream<Item = Result<Record<EncodedRecord>, GetError>> + Unpin,
@@ -133,7 +133,7 @@ async fn hand_over(
     Ok(())
 }
 
-/// The reason why a shard's task takes no orders.
+/// Returns the reason why a shard's task takes no orders.
 fn reason(shared: &Shared, ended: Ended) -> DeliveryError {
     let failure = shared.take_failure();
     failure.unwrap_or(DeliveryError::Panicked { shard: ended.0 })
@@ -168,7 +168,7 @@ pub struct DeliveryWorker {
     troubles: Arc<Troubles>,
 }
 
-/// Stops a delivery from elsewhere, and tells how far it is: see [`DeliveryWorker::handle`]. Cheap to clone.
+/// A handle to stop a delivery and to read its state: see [`DeliveryWorker::handle`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct DeliveryHandle {
     worker: WorkerHandle,
@@ -190,7 +190,7 @@ pub struct DeliveryHealth {
 impl DeliveryHealth {
     /// Whether the worker is [healthy](WorkerHealth::is_healthy) and the store takes what it is sent.
     ///
-    /// A restart mends no store: a liveness probe looks at `worker` alone, an alarm at both.
+    /// A restart does not repair a store: use `worker` alone for a liveness probe, and both for an alarm.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.worker.is_healthy() && self.store.is_none()
@@ -198,13 +198,13 @@ impl DeliveryHealth {
 }
 
 impl DeliveryHandle {
-    /// Takes no more records, gives the leases back, and ends [`DeliveryWorker::run`]. A write that fails and is to be
-    /// tried again is left after [`WorkerBuilder::stop_max`]; the next start makes it.
+    /// Takes no more records, gives the leases back, and ends [`DeliveryWorker::run`]. A write that is being retried is
+    /// abandoned after [`WorkerBuilder::stop_max`]; the next start makes it.
     pub fn stop(&self) {
         self.worker.stop();
     }
 
-    /// The state of the delivery now. No call is made.
+    /// Returns the state of the delivery now. No call is made.
     ///
     /// ```
     /// # use kinesis_pipeline::{KinesisStream, LocalKinesis, MemoryLeases};
@@ -231,7 +231,7 @@ impl DeliveryHandle {
         }
     }
 
-    /// The numbers so far.
+    /// Returns the counts so far.
     #[must_use]
     pub fn report(&self) -> DeliveryReport {
         self.counts.report()
@@ -239,7 +239,7 @@ impl DeliveryHandle {
 }
 
 impl DeliveryWorker {
-    /// A handle to stop it and to look how far it is.
+    /// Returns a handle to stop the delivery and to read its state.
     #[must_use]
     pub fn handle(&self) -> DeliveryHandle {
         DeliveryHandle {
@@ -253,10 +253,11 @@ impl DeliveryWorker {
     /// Delivers until it is stopped or the stream is at its end.
     ///
     /// # Errors
-    /// [`DeliveryError`]: another run goes on where this one was.
+    /// [`DeliveryError`]: another run continues where this one ended.
     ///
     /// # Cancel safety
-    /// Dropping the future is a crash: nothing is lost or doubled, and the leases are free after the fail-over time.
+    /// Dropping the future has the effect of a crash: nothing is lost or doubled, and the leases are free after the
+    /// fail-over time.
     pub async fn run(self) -> Result<DeliveryReport, DeliveryError> {
         let shared = shared(self.destination, self.settings, self.counts, self.troubles).await?;
         let handle = self.worker.handle();
@@ -276,7 +277,7 @@ impl DeliveryWorker {
         }
     }
 
-    /// Delivers as [`run`](Self::run) until `stop` is over, then stops as [`DeliveryHandle::stop`] does.
+    /// Delivers as [`run`](Self::run) until `stop` completes, then stops as [`DeliveryHandle::stop`] does.
     ///
     /// # Errors
     /// As [`run`](Self::run).

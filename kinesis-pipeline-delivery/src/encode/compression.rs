@@ -5,7 +5,7 @@ pub enum Compression {
     /// None. The default.
     #[default]
     None,
-    /// Gzip, level 6: one member, that every reader takes.
+    /// Gzip, level 6, in one member, which every reader can read.
     Gzip,
     /// Zstandard, level 3: a frame for each block of 256 KiB, which `zstd -d` and libraries read as one.
     Zstd,
@@ -16,7 +16,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// Returns the end of a file's name.
+    /// Returns the file extension, such as `.gz`; empty without compression.
     #[must_use]
     pub fn extension(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use super::Compression;
 
 const GZIP_LEVEL: u32 = 6;
 const ZSTD_LEVEL: i32 = 3;
-/// Magic, deflate, no flags, no time, no extra flags, unknown system.
+/// The gzip header: magic, deflate, no flags, no time, no extra flags, unknown system.
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 /// The last, empty block of a deflate stream, with fixed codes.
 const DEFLATE_END: [u8; 2] = [0x03, 0x00];
@@ -18,7 +18,7 @@ pub(crate) struct Tail {
     raw_bytes: u64,
 }
 
-/// Compresses blocks of any number of objects, one at a time.
+/// A compressor of blocks of any number of objects, one block at a time.
 pub(crate) struct Encoder {
     engine: Engine,
 }
@@ -49,7 +49,7 @@ impl Encoder {
         Ok(Self { engine })
     }
 
-    /// Whether blocks stay as they are.
+    /// Whether blocks are not compressed.
     pub(crate) fn is_plain(&self) -> bool {
         matches!(self.engine, Engine::None)
     }
@@ -85,7 +85,7 @@ impl Encoder {
         Ok(out)
     }
 
-    /// Returns the bytes behind an object's last block.
+    /// Returns the trailer of an object: the bytes after its last block.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "gzip's length is taken modulo 2^32"
@@ -110,7 +110,7 @@ fn deflate(compress: &mut Compress, raw: &[u8], out: &mut Vec<u8>) -> io::Result
         let before = compress.total_in();
         let status = compress.compress_vec(&raw[done..], out, FlushCompress::Sync)?;
         done += usize::try_from(compress.total_in() - before).unwrap_or(usize::MAX);
-        // Room that is left says that all of it is out.
+        // Unused capacity means that all output was written.
         if done >= raw.len() && out.len() < out.capacity() || status == Status::StreamEnd {
             return Ok(());
         }
@@ -134,7 +134,7 @@ mod tests {
         let mut out = Vec::new();
         match compression {
             Compression::None => out.extend_from_slice(bytes),
-            // One member only: what follows it would be left.
+            // This decoder reads one member only: bytes after it would be left over.
             Compression::Gzip => {
                 let mut decoder = flate2::bufread::GzDecoder::new(bytes);
                 decoder.read_to_end(&mut out).unwrap();

@@ -27,7 +27,7 @@ pub enum Format {
 pub(crate) struct FormatError;
 
 impl Format {
-    /// Returns the end of a file's name.
+    /// Returns the file extension of the format.
     #[must_use]
     pub fn extension(self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ fn push_line(data: &[u8], out: &mut BytesMut) {
     let data = data.strip_suffix(b"\n").unwrap_or(data);
     let has_breaks = data.contains(&b'\n');
     if has_breaks && serde_json::from_slice::<IgnoredAny>(data).is_ok() {
-        // In JSON a line break stands between values only.
+        // In JSON a raw line break can only stand outside of strings.
         out.extend(data.iter().filter(|byte| !matches!(byte, b'\n' | b'\r')));
     } else {
         out.extend_from_slice(data);
@@ -61,7 +61,7 @@ fn push_line(data: &[u8], out: &mut BytesMut) {
 }
 
 fn push_map(data: &[u8], out: &mut BytesMut) -> Result<(), FormatError> {
-    // A transform may have put a new line behind it.
+    // A transform may have appended a new line.
     let without_end = data.strip_suffix(b"\n").unwrap_or(data);
     for data in [data, without_end] {
         if is_msgpack_map(data) {
@@ -108,7 +108,8 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Returns a failed record as a line of JSON. The end of its attempt is its arrival: a second run writes the same.
+/// Returns a failed record as a line of JSON. The time of the attempt is the record's arrival, so that a second run
+/// writes the same bytes.
 pub(crate) fn failed_line(
     data: &Bytes,
     position: &kinesis_pipeline::Position,

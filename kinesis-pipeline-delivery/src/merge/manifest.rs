@@ -6,7 +6,7 @@ use crate::window::SealedObject;
 
 /// The version of the format that is written, and the only one that is read.
 const VERSION: u32 = 1;
-/// The folder of manifests: what begins with `_` is no data to Spark, Hive and Athena.
+/// The folder of manifests. Spark, Hive and Athena skip names that begin with `_`.
 pub(super) const FOLDER: &str = "_manifests";
 
 /// The manifest of an object, a JSON text under `_manifests/<key of the object>.json`.
@@ -23,13 +23,13 @@ pub(crate) struct Manifest {
 /// A part of an object: the records of one shard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Segment {
-    /// The key that it would have had as an object of its own. Two segments of one id hold the same records.
+    /// The key that the segment would have had as an object of its own. Two segments of one id hold the same records.
     pub(super) id: String,
     pub(super) shard_id: String,
     pub(super) first: Place,
     pub(super) last: Place,
     pub(super) records: u64,
-    /// The place of its bytes in the object.
+    /// The offset of its first byte in the object.
     pub(super) offset: u64,
     pub(super) bytes: u64,
 }
@@ -75,7 +75,7 @@ impl Place {
 }
 
 impl Manifest {
-    /// The manifest of an object with these segments, back to back.
+    /// Returns the manifest of an object with these segments, back to back.
     pub(crate) fn of<'a>(
         object: &Path,
         segments: impl IntoIterator<Item = (&'a Path, &'a SealedObject)>,
@@ -103,7 +103,7 @@ impl Manifest {
         }
     }
 
-    /// The key under which it is kept.
+    /// Returns the manifest's key.
     pub(crate) fn key(&self) -> Path {
         Path::from(format!("{FOLDER}/{}.json", self.object))
     }
@@ -115,7 +115,7 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// The problem: it is none, of another version, or a segment is not in its object.
+    /// The problem: it is no manifest, it has another version, or a segment ends behind the object.
     pub(super) fn parse(json: &[u8]) -> Result<Self, String> {
         let manifest: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         if manifest.version != VERSION {

@@ -18,9 +18,9 @@ use crate::{
     window::SealedObject,
 };
 
-/// Segments that wait for the merger before their shards wait.
+/// The bound of the merger's queue of segments. Shards wait while it is full.
 const SEGMENTS_QUEUED_MAX: usize = 64;
-/// Merged objects that are written at the same time.
+/// The most merged objects that are written at the same time.
 const WRITES_MAX: usize = 8;
 
 /// The size and the time at which a merged object is written.
@@ -30,7 +30,7 @@ pub(crate) struct MergeLimits {
     pub(crate) wait: Duration,
 }
 
-/// A shard's part of an object, and its waiting shard.
+/// A shard's part of a merged object, and the reply channel to the shard.
 struct Segment {
     id: Path,
     sealed: SealedObject,
@@ -38,14 +38,15 @@ struct Segment {
     written: oneshot::Sender<Result<Put, DeliveryError>>,
 }
 
-/// The segments of one folder that are to be an object.
+/// The segments of one folder that will be one object.
 struct Group {
     segments: Vec<Segment>,
     bytes: u64,
     due_at: Instant,
 }
 
-/// Gathers the segments of all shards of a process. It holds what the shards would hold while they write.
+/// A handle to the task that merges the segments of all shards of a process. The merger holds the same bytes that the
+/// shards would hold while they write.
 #[derive(Debug)]
 pub(crate) struct Merger {
     segments: mpsc::Sender<Segment>,
@@ -69,7 +70,7 @@ impl Merger {
         }
     }
 
-    /// Has a segment written in an object with others, and waits until its manifest is there too.
+    /// Writes a segment as a part of a merged object. Returns once the object and its manifest are stored.
     pub(crate) async fn put(
         &self,
         id: Path,
@@ -93,7 +94,7 @@ impl Merger {
         done.await.unwrap_or(Err(shard_ended))
     }
 
-    /// Writes the manifest of an object that was uploaded while it grew, and is one segment.
+    /// Writes the manifest of an object that was uploaded while it grew. Such an object is a single segment.
     pub(crate) async fn put_manifest(
         &self,
         id: &Path,
@@ -109,12 +110,12 @@ impl Drop for Merger {
     }
 }
 
-/// The task of a merger.
+/// The state of the merger's task.
 struct Gatherer {
     limits: MergeLimits,
     target: Target,
     counts: Arc<Counts>,
-    /// By the folder of their keys and the end of their names.
+    /// The groups by the folder of their keys and their file extension.
     groups: HashMap<(String, String), Group>,
 }
 
@@ -126,7 +127,7 @@ impl Gatherer {
                 biased;
                 segment = segments.recv() => match segment {
                     Some(segment) => self.take(segment),
-                    // All shards are gone: what waits is written by the next worker.
+                    // All shards are gone: the next worker writes the segments that wait.
                     None => return,
                 },
                 () = until(due_at) => {}
@@ -176,7 +177,7 @@ impl Gatherer {
     }
 }
 
-/// Tells all shards of an object that it is written. Of a failure the first gets the error, and the others its text.
+/// Sends the result of an object to all of its shards. After a failure the first gets the error, the others its text.
 fn answer(segments: Vec<Segment>, written: Result<Put, DeliveryError>) {
     let mut failure = None;
     let mut text = String::new();
@@ -199,7 +200,7 @@ fn answer(segments: Vec<Segment>, written: Result<Put, DeliveryError>) {
                 },
             })),
         };
-        // A shard whose lease is lost waits no more.
+        // A shard whose lease is lost no longer waits.
         let _ = segment.written.send(result);
     }
 }
@@ -240,7 +241,8 @@ async fn put_manifest(target: &Target, manifest: &Manifest) -> Result<(), Delive
     Ok(())
 }
 
-/// The end of a name from its first dot behind the last `-`, as in `records-shardId-1-0.jsonl.gz`.
+/// Returns the extension of a name, from the first dot after the last `-`: `.jsonl.gz` of
+/// `records-shardId-1-0.jsonl.gz`.
 fn extension(name: &str) -> &str {
     let last = name.rfind('-').map_or(0, |at| at + 1);
     name[last..].find('.').map_or("", |at| &name[last + at..])

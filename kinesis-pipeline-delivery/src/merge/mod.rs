@@ -1,4 +1,4 @@
-//! Objects of many shards: fewer and larger files, with a manifest of what each holds.
+//! Merged objects of many shards: fewer and larger files, each with a manifest of its segments.
 //!
 //! ```text
 //!   ShardDelivery ── sealed object: a segment ──> Merger: a group for each folder
@@ -6,10 +6,10 @@
 //!        └── written: checkpoint ◄── manifest ◄── object: segments back to back
 //! ```
 //!
-//! A segment is the object that a shard would have written alone: its range and its bytes are decided on the lease before.
-//! A crash between the object and the checkpoints makes the same segments again, in an object with other company. Hence a
-//! record may be in storage twice, but always as a part of the same segment: whoever reads by the manifests takes each
-//! segment once.
+//! A segment is the object that a shard would have written alone. Its range is recorded on the lease before it is
+//! written, so its bytes are decided. After a crash between the object and the checkpoints the same segments are
+//! written again, in an object with other segments. So a record may be in storage twice, but always in the same
+//! segment: a reader that goes by the manifests takes each segment once.
 
 mod manifest;
 mod merger;

@@ -19,20 +19,20 @@ pub struct MergedSegment {
     pub object: String,
     /// The shard.
     pub shard_id: ShardId,
-    /// The position of the first record of its folder.
+    /// The position of the first record.
     pub first: Position,
     /// The position of the last one.
     pub last: Position,
-    /// The number of records; dropped and failed ones between them are not here.
+    /// The number of records. Dropped and failed records between the first and the last are not in the segment.
     pub records: u64,
-    /// The place of its first byte in the object.
+    /// The offset of its first byte in the object.
     pub offset: u64,
-    /// The number of its bytes.
+    /// The size of the segment in the object, in bytes.
     pub bytes: u64,
 }
 
 impl MergedSegment {
-    /// Reads the bytes. They are compressed as the object is, and can be read alone.
+    /// Reads the segment's bytes. They are compressed as the object is, and can be decompressed alone.
     ///
     /// # Errors
     /// [`DeliveryError::Store`].
@@ -52,17 +52,17 @@ impl MergedSegment {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MergedSegments {
-    /// The segments, by object and place.
+    /// The segments, in the order of the manifests' keys and of their offsets.
     pub segments: Vec<MergedSegment>,
     /// The number of segments that were left out because another object has them too.
     pub doubled: u64,
 }
 
-/// Lists the segments of merged objects under a prefix by their manifests, each once: see
+/// Lists the segments of merged objects under a prefix from their manifests, each once: see
 /// [`Delivery::merge`](crate::Delivery::merge).
 ///
-/// The prefix ends at a `/`, or is empty. It takes some 300 bytes of memory for each segment; ask for a day or an hour of a
-/// large store. Objects that no manifest names are left out: they are of a worker that crashed, and another one wrote their
+/// The prefix ends at a `/`, or is empty. The list takes some 300 bytes of memory for each segment: of a large store,
+/// ask for a day or an hour. Objects without a manifest are left out: their worker crashed, and another one wrote their
 /// records again.
 ///
 /// ```
@@ -92,7 +92,7 @@ pub struct MergedSegments {
 /// ```
 ///
 /// # Errors
-/// [`DeliveryError::Store`], and [`DeliveryError::Manifest`] for a manifest that is none or of a later version.
+/// [`DeliveryError::Store`], and [`DeliveryError::Manifest`] for a file that is no manifest or has another version.
 pub async fn merged_segments(
     store: &dyn ObjectStore,
     prefix: &str,
@@ -123,7 +123,7 @@ pub async fn merged_segments(
     Ok(found)
 }
 
-/// Adds the segments of a manifest that no other has.
+/// Adds the segments of a manifest that were not seen before.
 fn take(manifest: Manifest, seen: &mut HashSet<String>, found: &mut MergedSegments) {
     for segment in manifest.segments {
         if !seen.insert(segment.id) {

@@ -5,8 +5,8 @@
 //!   Template + time of the oldest record + values of the record ── render ──> the prefix of a key
 //! ```
 //!
-//! `template` parses and renders, `timestamp` knows Java's date patterns, `value` makes values of records harmless, and
-//! `name` makes the last part of a key.
+//! `template` parses and renders, `timestamp` knows Java's date patterns, `value` escapes values of records, and `name`
+//! makes the last part of a key.
 
 mod name;
 mod template;

@@ -20,7 +20,7 @@ pub enum Naming {
 
 /// The identity of an object: the delivery's name, the folder's values, and the position of its first record.
 ///
-/// All that looks random in a key is a part of its SHA-256, so that a second run makes the same key.
+/// The parts of a key that look random are taken from its SHA-256, so that a second run makes the same key.
 #[derive(Clone, Debug)]
 pub(crate) struct ObjectId {
     hash: Sha256,
@@ -38,17 +38,17 @@ impl ObjectId {
         Self { hash }
     }
 
-    /// 32 bytes for this use.
+    /// Returns 32 bytes for this purpose.
     fn bytes(&self, purpose: &str) -> [u8; 32] {
         self.hash.clone().chain_update(purpose).finalize().into()
     }
 
-    /// Letters and digits for this use, at most 32.
+    /// Returns letters and digits for this purpose, at most 32.
     pub(super) fn text(&self, purpose: &str, chars: usize) -> String {
         digits(&self.bytes(purpose), chars)
     }
 
-    /// A UUID of version 8: its bits are ours to choose.
+    /// Returns a UUID of version 8, whose bits an application may choose.
     fn uuid(&self) -> String {
         let mut bytes = self.bytes("uuid");
         bytes[6] = bytes[6] & 0x0f | 0x80;
@@ -64,7 +64,7 @@ impl ObjectId {
     }
 }
 
-/// The bytes as lower-case letters and digits, one each.
+/// Returns a lower-case letter or digit for each byte.
 fn digits(bytes: &[u8], chars: usize) -> String {
     const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let digit = |byte: &u8| char::from(DIGITS[usize::from(byte % 32)]);
@@ -101,7 +101,7 @@ impl Naming {
         };
     }
 
-    /// The prefix that goes with the name, if none is set.
+    /// Returns the default prefix of this naming.
     pub(crate) fn default_prefix(self, name: &str) -> String {
         match self {
             Self::Position | Self::Firehose => String::new(),
@@ -110,12 +110,12 @@ impl Naming {
     }
 }
 
-/// A short digest of a text.
+/// Returns a short digest of a text.
 pub(crate) fn fingerprint(text: &str) -> String {
     digits(&Sha256::digest(text), 16)
 }
 
-/// An id in place of the one that the service gives a channel.
+/// Returns an id in place of the one that the service gives a channel.
 fn channel_id(name: &str) -> String {
     digits(&Sha256::digest(name), 12)
 }

@@ -6,7 +6,7 @@ use super::{name::ObjectId, timestamp::TimePattern};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrefixError {
-    /// An expression has no end.
+    /// An expression is not closed.
     #[error("the expression `{expression}` has no `}}`")]
     Open {
         /// The expression, from its `!{`.
@@ -20,19 +20,19 @@ pub enum PrefixError {
         /// The text between the braces.
         expression: String,
     },
-    /// A letter of a timestamp that is not rendered. `Y` is the year of the week, which is another one around New Year and
-    /// depends on the country.
+    /// A letter of a timestamp that is not supported. `Y` for example is the week-based year, which differs from the
+    /// calendar year around New Year and depends on the country.
     #[error("the letter `{letter}` of a timestamp is not supported{}: quote text, as in yyyy'T'HH", instead_of(*letter))]
     TimeLetter {
         /// The letter.
         letter: char,
     },
-    /// A letter of a timestamp that stands more or less often than it is rendered.
+    /// A letter of a timestamp that is repeated more or less often than is supported.
     #[error("`{letters}` of a timestamp is not supported: write its letter {counts} times")]
     TimeCount {
         /// The letters.
         letters: String,
-        /// The counts in which it may stand.
+        /// The supported counts.
         counts: String,
     },
     /// A quote in a timestamp that is not closed.
@@ -41,7 +41,7 @@ pub enum PrefixError {
         /// The pattern.
         pattern: String,
     },
-    /// The error type in the prefix of what is delivered, or partition keys in one of failed records.
+    /// The error type in the prefix of delivered records, or a partition key in the prefix of failed ones.
     #[error("`!{{{expression}}}` cannot stand in {place}")]
     Misplaced {
         /// The text between the braces.
@@ -81,23 +81,23 @@ enum Part {
     Time(TimePattern),
     Random,
     ErrorType,
-    /// The value at this index among those that the template takes of a record.
+    /// The value of the partition key at this index of `Template::keys`.
     Value(usize),
 }
 
-/// A prefix with expressions.
+/// A parsed prefix with its expressions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
     parts: Vec<Part>,
-    /// The partition keys that it takes of a record, in their order.
+    /// The partition keys that it needs of a record, in their order.
     keys: Vec<(Source, String)>,
 }
 
-/// The facts that expressions are replaced by.
+/// The values that replace expressions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts<'a> {
     pub(crate) time: &'a Zoned,
-    /// The values of the keys, made harmless.
+    /// The values of the keys, escaped.
     pub(crate) values: &'a [Box<str>],
     pub(crate) error_type: &'a str,
     pub(crate) id: &'a ObjectId,
@@ -158,7 +158,7 @@ impl Template {
         }))
     }
 
-    /// The same, with the folders of the hour behind it if it has no time, as Firehose puts them there.
+    /// Appends the folders `yyyy/MM/dd/HH/` if the template has no timestamp, as Firehose does.
     pub(crate) fn with_hour(mut self) -> Self {
         if !self.parts.iter().any(|part| matches!(part, Part::Time(_))) {
             let hour = TimePattern::parse("yyyy/MM/dd/HH/").expect("its letters are known");
@@ -167,7 +167,7 @@ impl Template {
         self
     }
 
-    /// The partition keys that it takes of a record.
+    /// Returns the partition keys that it needs of a record.
     pub(crate) fn keys(&self) -> &[(Source, String)] {
         &self.keys
     }
@@ -176,7 +176,7 @@ impl Template {
         self.parts.contains(&Part::ErrorType)
     }
 
-    /// The text before the first expression.
+    /// Returns the text before the first expression.
     pub(crate) fn leading_text(&self) -> &str {
         match self.parts.first() {
             Some(Part::Text(text)) => text,

@@ -17,7 +17,7 @@ enum Field {
     Letter(char, usize),
 }
 
-/// The letters that are rendered: those that Java takes of a time with a zone, in its English form.
+/// The supported letters: those that Java formats for a time with a zone, in its English form.
 const LETTERS: &str = "yuMLdDHkKhmsSaEQqnAxXzVZ";
 
 impl TimePattern {
@@ -63,7 +63,7 @@ impl TimePattern {
     }
 }
 
-/// The counts in which a letter may stand: those that Java takes, as far as it is rendered here as Java does it in English.
+/// Returns the supported counts of a letter: those of Java that are rendered here as Java does in English.
 fn counts_of(letter: char) -> RangeInclusive<usize> {
     match letter {
         'a' => 1..=1,
@@ -76,7 +76,7 @@ fn counts_of(letter: char) -> RangeInclusive<usize> {
     }
 }
 
-/// The text up to the closing quote. Two quotes in it are one that is meant, and so is an empty text.
+/// Returns the text up to the closing quote. Two quotes stand for one, and so does an empty text.
 fn quoted(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<String> {
     let mut text = String::new();
     loop {
@@ -125,7 +125,8 @@ fn millis_of_day(time: &Zoned) -> i64 {
     seconds * 1_000 + i64::from(time.millisecond())
 }
 
-/// Three letters or fewer stand for the short form, as `Jan`, four for the whole name, five for its first letter.
+/// Appends a name: up to three letters stand for the short form, such as `Jan`, four for the whole name, five for its
+/// first letter.
 fn push_name(name: &str, count: usize, out: &mut String) {
     let chars = match count {
         4 => name.len(),
@@ -135,7 +136,7 @@ fn push_name(name: &str, count: usize, out: &mut String) {
     out.extend(name.chars().take(chars));
 }
 
-/// `X` writes `Z` for UTC, `x` and `Z` write the digits; three letters or more of the first two put a colon between.
+/// Appends a UTC offset: `X` writes `Z` for UTC, `x` and `Z` write digits; `XXX`, `xxx` and longer put a colon between.
 fn push_offset(letter: char, count: usize, time: &Zoned, out: &mut String) {
     let seconds = time.offset().seconds();
     if letter == 'X' && seconds == 0 {

@@ -5,7 +5,7 @@ const KEY_BYTES_MAX: usize = 1_024;
 /// The limit of a file name on local disks, in bytes: a key keeps it everywhere, so that objects can be copied.
 const SEGMENT_BYTES_MAX: usize = 255;
 
-/// A value of a record that names no folder.
+/// A value of a record that cannot name a folder.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ValueError {
     #[error("the record has no partition key `{0}`")]
@@ -24,10 +24,11 @@ pub(crate) enum ValueError {
     QuerySteps(u64),
 }
 
-/// Characters that stand for themselves in no store or shell, besides control characters.
+/// Characters that are escaped, besides control characters, because a store or a shell treats them specially.
 const UNSAFE: &str = "/\\%{}^`[]\"<>#|~*?:";
 
-/// A value of a record as one part of a key: what could leave the folder or confuse a store is written as `%XX`.
+/// Returns a value of a record as one part of a key: characters that could leave the folder or confuse a store are
+/// written as `%XX`.
 ///
 /// Different values stay different.
 pub(crate) fn safe(value: &str) -> Box<str> {

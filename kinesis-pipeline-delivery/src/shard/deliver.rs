@@ -18,16 +18,16 @@ use crate::{
     window::{Folder, Kind, SealedObject, Window},
 };
 
-/// Objects of a shard that are written at the same time.
+/// The most objects of a shard that are written at the same time.
 const WRITES_MAX: usize = 8;
-/// The time after a window's age in which its end waits for records that arrived in time and are still on their way to the
-/// reader, which polls once a second.
+/// The grace period after a window's age. Records that arrived in time may still be on their way to the reader, which
+/// polls once a second.
 const TIP_GRACE: Duration = Duration::from_secs(2);
 
 /// The delivery of one shard.
 ///
-/// [`record`](Self::record) for each record, [`timer`](Self::timer) when [`due_at`](Self::due_at) has come,
-/// [`end`](Self::end) at the shard's end.
+/// The task calls [`record`](Self::record) for each record, [`timer`](Self::timer) when [`due_at`](Self::due_at) has
+/// come, [`end`](Self::end) at the shard's end.
 pub(super) struct ShardDelivery {
     shard_id: ShardId,
     shared: Arc<Shared>,
@@ -36,7 +36,7 @@ pub(super) struct ShardDelivery {
     window: Window,
     placer: Placer,
     uploads: Uploads,
-    /// The object that the worker before had decided and not finished.
+    /// The decision of the previous worker, while it is not finished.
     replay: Option<Replay>,
     due_at: Option<Instant>,
 }
@@ -103,7 +103,7 @@ impl ShardDelivery {
         Ok(())
     }
 
-    /// Ends a replay whose last record did not come because it has expired.
+    /// Ends a replay that does not cover this position: its last record has expired.
     async fn leave_replay_before(&mut self, position: &Position) -> Result<(), DeliveryError> {
         match &self.replay {
             Some(replay) if !replay.covers(position) => self.finish_replay().await,
@@ -132,7 +132,7 @@ impl ShardDelivery {
         }
     }
 
-    /// Uploads parts of objects that are larger than memory should hold.
+    /// Uploads parts of objects that are too large for memory.
     async fn spill(&mut self, delivered: Option<Folder>) -> Result<(), DeliveryError> {
         let settings = &self.shared.settings;
         let source = settings.source_prefix.as_ref();
@@ -148,7 +148,7 @@ impl ShardDelivery {
         Ok(())
     }
 
-    /// Ends the window: all that is open is written, and the checkpoint moves behind it.
+    /// Ends the window: writes all open objects and moves the checkpoint behind them.
     async fn close(&mut self) -> Result<(), DeliveryError> {
         let Some((first, last)) = self.window.range().cloned() else {
             return Ok(());
@@ -221,7 +221,7 @@ impl ShardDelivery {
             }
         }
         if let Some(merger) = &self.shared.merger {
-            // All at once: each waits for those of other shards.
+            // All at once, because each waits for segments of other shards.
             let put = |(id, object)| merger.put(id, object, is_same_version);
             return stream::iter(whole)
                 .map(put)
@@ -242,19 +242,19 @@ impl ShardDelivery {
             .await
     }
 
-    /// Notes that all records that the reader had are taken, and sets the timer.
+    /// Sets the timer after the records of a page were taken.
     pub(super) fn taken(&mut self, behind_latest: Option<Duration>) {
         let (clock, limits) = (&self.shared.settings.clock, self.window.limits());
         self.due_at = self.window.due_at().map(|due_at| {
             let (now, instant) = (clock.now(), clock.instant());
-            // This machine's clock may be wrong: no window is older here than its age.
+            // This machine's clock may be wrong: never wait longer than the window's age.
             let wait = due_at
                 .duration_since(now)
                 .unwrap_or_default()
                 .min(limits.age);
             let is_behind = behind_latest.is_some_and(|behind| !behind.is_zero());
             let wait = if is_behind || self.replay.is_some() {
-                // The records that follow decide; only if there are none, the time does.
+                // The arrival of the next records decides; the timer does only if none come.
                 limits.age
             } else {
                 wait
@@ -267,14 +267,14 @@ impl ShardDelivery {
         self.due_at
     }
 
-    /// The time has come that `due_at` told, and no record came.
+    /// Ends the window at the time of `due_at`, when no record came.
     pub(super) async fn timer(&mut self) -> Result<(), DeliveryError> {
         self.due_at = None;
         self.close().await?;
         self.finish_replay().await
     }
 
-    /// All records of the shard came.
+    /// Ends the window at the end of the shard.
     pub(super) async fn end(&mut self) -> Result<(), DeliveryError> {
         self.due_at = None;
         self.close().await

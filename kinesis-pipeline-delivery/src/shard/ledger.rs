@@ -8,12 +8,12 @@ use crate::DeliveryError;
 pub(crate) enum Ledger {
     /// The lease of a fleet's worker.
     Lease(Checkpointer),
-    /// None: a reader's records are delivered once through, and again by the next run.
+    /// No place: a reader's next run delivers its records again.
     None,
 }
 
 impl Ledger {
-    /// Notes what is about to be written.
+    /// Stores the decision about objects before they are written.
     pub(super) async fn prepare(
         &self,
         through: &Position,
@@ -28,7 +28,7 @@ impl Ledger {
         }
     }
 
-    /// Notes that everything up to this record is written.
+    /// Stores that all objects up to this record are written.
     pub(super) async fn checkpoint(&self, through: &Position) -> Result<(), DeliveryError> {
         match self {
             Self::Lease(checkpointer) => checkpointer

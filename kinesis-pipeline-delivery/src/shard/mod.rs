@@ -1,4 +1,4 @@
-//! The delivery of one shard: records in, objects out, and what is prepared and finished on the lease.
+//! The delivery of one shard: records in, objects out, and its progress on the lease.
 //!
 //! ```text
 //!   ShardProcessor (a fleet's) or run (a reader's)
@@ -11,8 +11,8 @@
 //!                                   └── 3. checkpoint, when no object is open
 //! ```
 //!
-//! A crash between 1 and 3 leaves the end position on the lease. The next worker reads the same records, cuts them at the
-//! same places, and finds its objects written or writes them: `prepared` is what it needs to know.
+//! A crash between 1 and 3 leaves the end position on the lease. The next worker reads the same records, cuts them at
+//! the same places, and writes the objects that are not there yet. `prepared` is the state that this needs.
 
 mod deliver;
 mod ledger;

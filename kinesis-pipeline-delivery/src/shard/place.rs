@@ -15,19 +15,19 @@ use crate::{
     window::{Folder, Kind, Window},
 };
 
-/// Firehose's code for what a transform answers with `ProcessingFailed`.
+/// Firehose's error code for records that the transform answers with `ProcessingFailed`.
 const CODE_FUNCTION: &str = "Lambda.FunctionError";
 const CODE_PARTITION: &str = "DynamicPartitioning.MetadataExtractionFailed";
 const CODE_FORMAT: &str = "DataFormatConversion.ParseError";
 
-/// Puts records into the objects of their folders. The buffers are used for one record after the other.
+/// The step that puts records into the objects of their folders. Its buffers are reused for each record.
 #[derive(Debug, Default)]
 pub(super) struct Placer {
     made: BytesMut,
     framed: BytesMut,
 }
 
-/// A record that is to go to the failed ones.
+/// A record that goes to the failed records.
 struct Failed {
     kind: Kind,
     code: &'static str,
@@ -35,7 +35,7 @@ struct Failed {
 }
 
 impl Placer {
-    /// Transforms a record and appends it where it goes. Returns the folder that it was delivered to.
+    /// Transforms a record and appends it to the object of its folder. Returns the folder if the record was delivered.
     pub(super) fn place(
         &mut self,
         settings: &Settings,
@@ -115,7 +115,7 @@ impl Placer {
         Ok(Some(folder))
     }
 
-    /// Keeps a copy of a record as it came.
+    /// Appends a copy of a record, as it came.
     fn back_up(
         &mut self,
         settings: &Settings,
@@ -126,7 +126,7 @@ impl Placer {
             (record.position(), record.arrived_at);
         self.framed.clear();
         let framed = settings.format.frame(&record.data.data, &mut self.framed);
-        // What the format cannot hold goes to the failed records, with its bytes.
+        // A record that the format cannot hold goes to the failed records, with its bytes.
         if framed.is_err() {
             return Ok(());
         }

@@ -3,18 +3,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DeliveryError, encode, settings::Settings, window::Limits};
 
-/// The keys of a step that are written down; more are only counted, because a lease is a small row.
+/// The most keys that a lease stores, because it is a small row. Further keys are only counted.
 const KEYS_MAX: usize = 8;
 
-/// The state on a lease between the decision about objects and the checkpoint behind them.
+/// The state on a lease between the decision about objects and the checkpoint after them.
 ///
-/// The lease has the position up to which it is decided. With the limits, and the records since the checkpoint, the next
-/// worker comes to the same objects; the keys are for people who look.
+/// The lease has the position up to which objects are decided. With it, the limits, and the records since the
+/// checkpoint the next worker makes the same objects; the keys are only for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Prepared {
     /// The version of the encoders that make the bytes.
     encoder: u32,
-    /// A digest of the settings that keys and bytes depend on.
+    /// A digest of the settings that decide keys and bytes.
     settings: String,
     limits: Limits,
     /// Whether the window ends at the position. If not, it goes on there with other objects open.
@@ -52,10 +52,10 @@ impl Prepared {
     }
 }
 
-/// A decision of the worker before, to be carried out again.
+/// A decision of the previous worker, to be carried out again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Replay {
-    /// The last record that it is about.
+    /// The last record that the decision covers.
     pub(super) through: Position,
     pub(super) ends: bool,
     pub(super) limits: Limits,
@@ -64,7 +64,7 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// Reads what the last worker prepared.
+    /// Reads the decision that the previous worker stored.
     pub(super) fn of(
         shard: &ShardId,
         pending: &PendingCheckpoint,
@@ -101,7 +101,7 @@ impl Replay {
         }))
     }
 
-    /// Whether the record is of the decision.
+    /// Whether the decision covers the record.
     pub(super) fn covers(&self, position: &Position) -> bool {
         !is_after(position, &self.through)
     }

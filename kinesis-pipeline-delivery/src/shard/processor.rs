@@ -36,7 +36,7 @@ impl Processor for ShardProcessor {
         let pending = start.pending.as_ref();
         match ShardTask::start(&start.shard_id, &self.shared, ledger, pending) {
             Ok(task) => self.task = Some(task),
-            // The worker would try it again for ever.
+            // The worker would retry it forever.
             Err(error) => return Err(self.shared.fail(&start.shard_id, error).into()),
         }
         Ok(())
@@ -64,7 +64,7 @@ impl Processor for ShardProcessor {
         let task = self.task.take();
         match task {
             Some(task) if self.shared.settings.flush_on_stop => Ok(task.end().await?),
-            // The next worker reads again what is open here, and makes the objects that would have been made.
+            // The next worker reads the records of open objects again, and makes the same objects.
             _ => Ok(()),
         }
     }

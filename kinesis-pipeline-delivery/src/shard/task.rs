@@ -14,7 +14,7 @@ use tokio::{
 use super::{deliver::ShardDelivery, ledger::Ledger};
 use crate::{DeliveryError, counts::Counts, merge::Merger, settings::Settings, store::Target};
 
-/// Orders that wait for a shard's task. With the one that it works on, a shard holds this many batches and one more.
+/// The most orders that wait for a shard's task. With the order at work, a shard holds one batch more than this.
 const ORDERS_MAX: usize = 1;
 
 /// The part of a delivery that its shards share.
@@ -22,7 +22,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
     pub(crate) target: Target,
     pub(crate) counts: Arc<Counts>,
-    /// Writes the objects of many shards, if they are merged.
+    /// The merger, if the objects of many shards are merged.
     pub(super) merger: Option<Merger>,
     /// The first failure of a shard.
     failure: Mutex<Option<DeliveryError>>,
@@ -66,7 +66,7 @@ impl Shared {
     }
 }
 
-/// A task that takes no more orders. The reason is the delivery's failure, or a panic.
+/// The error of a shard whose task takes no more orders. The reason is the delivery's failure, or a panic.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the delivery of {0} has ended")]
 pub(crate) struct Ended(pub(crate) ShardId);
@@ -75,11 +75,12 @@ pub(crate) struct Ended(pub(crate) ShardId);
 pub(super) enum Order {
     /// Records to deliver, in their order, and how far their page was behind the tip.
     Records(Vec<Record<EncodedRecord>>, Option<Duration>),
-    /// Writes all that is open, and ends.
+    /// A request to write all open objects, and to end.
     End(oneshot::Sender<()>),
 }
 
-/// The task of one shard: it writes while the next records are read, and by time when none come. Ends when it is dropped.
+/// A handle to the task of one shard, which writes while the next records are read, and by a timer when none come.
+/// Dropping it ends the task.
 pub(crate) struct ShardTask {
     shard_id: ShardId,
     orders: mpsc::Sender<Order>,
@@ -99,7 +100,7 @@ impl ShardTask {
         let task = tokio::spawn(async move {
             match run(delivery, receiver).await {
                 Ok(()) => {}
-                // Another worker goes on; this one's processor is told by its own worker.
+                // Another worker has the lease. This shard's processor is ended by its own worker.
                 Err(DeliveryError::Progress {
                     source: CheckpointerError::LeaseLost { .. },
                     ..
@@ -116,7 +117,7 @@ impl ShardTask {
         })
     }
 
-    /// Hands records over; waits while the task has enough of them.
+    /// Sends records to the task; waits while its queue is full.
     pub(crate) async fn records(
         &self,
         records: Vec<Record<EncodedRecord>>,
@@ -126,7 +127,7 @@ impl ShardTask {
         self.orders.send(order).await.map_err(|_| self.ended())
     }
 
-    /// Writes all that is open and waits until it is done.
+    /// Has the task write all open objects, and waits until they are written.
     pub(crate) async fn end(&self) -> Result<(), Ended> {
         let (done, ended) = oneshot::channel();
         let sent = self.orders.send(Order::End(done)).await;
@@ -162,7 +163,7 @@ async fn run(
             Some(Order::Records(records, behind_latest)) => {
                 for record in records {
                     delivery.record(&record).await?;
-                    // Compressing takes long: other tasks get their turn.
+                    // Compression takes long: let other tasks run.
                     consume_budget().await;
                 }
                 delivery.taken(behind_latest);

@@ -2,11 +2,11 @@ use std::{any::Any, fmt, sync::Arc};
 
 use object_store::{ObjectStore, memory::InMemory, multipart::MultipartStore, prefix::PrefixStore};
 
-/// A store, and the way to send a part of an upload again if it has one.
+/// A store, with its multipart interface if it has one.
 ///
-/// An upload of [`ObjectStore`] counts its parts by itself: one that failed leaves a hole that nothing fills.
-/// [`MultipartStore`] takes the number of a part, so that a part which was refused, as with credentials that have expired,
-/// is sent again.
+/// An upload of [`ObjectStore`] numbers its parts itself, so a part that failed cannot be sent again.
+/// [`MultipartStore`] takes the number of each part: a part that failed, for example because the credentials had
+/// expired, is sent again.
 #[derive(Clone)]
 pub(crate) struct Destination {
     pub(crate) store: Arc<dyn ObjectStore>,
@@ -14,7 +14,7 @@ pub(crate) struct Destination {
 }
 
 impl Destination {
-    /// A store of any kind. The kinds of `object_store` that take parts again are known.
+    /// Returns the destination of a store. The types of `object_store` that have a multipart interface are recognized.
     pub(crate) fn of<S: ObjectStore>(store: S) -> Self {
         let store = Arc::new(store);
         Self {
@@ -23,13 +23,13 @@ impl Destination {
         }
     }
 
-    /// A store behind its trait: its kind is not known.
+    /// Returns the destination of a store behind its trait: its type is not known.
     pub(crate) fn of_any(store: Arc<dyn ObjectStore>) -> Self {
         let parts = None;
         Self { store, parts }
     }
 
-    /// A store that takes parts again.
+    /// Returns the destination of a store that has a multipart interface.
     pub(crate) fn with_parts<S: ObjectStore + MultipartStore>(store: Arc<S>) -> Self {
         Self {
             parts: Some(store.clone()),
@@ -49,7 +49,7 @@ fn parts<S: ObjectStore>(store: &Arc<S>) -> Option<Arc<dyn MultipartStore>> {
     found
 }
 
-/// The store by its parts if it is of this kind, or of it under a prefix.
+/// Returns the store's multipart interface if it has this type, also inside a `PrefixStore`.
 fn kind<S: ObjectStore, K: ObjectStore + MultipartStore>(
     store: &Arc<S>,
 ) -> Option<Arc<dyn MultipartStore>> {

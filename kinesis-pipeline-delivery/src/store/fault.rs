@@ -2,20 +2,20 @@ use std::fmt;
 
 use object_store::Error;
 
-/// The kind of a failure of an object store that may pass: the call is made again.
+/// A kind of store failure that may pass, so that the call is retried.
 ///
-/// Firehose treats them alike: it tries for 24 hours, also when the bucket is gone or the role has no right.
+/// Firehose treats them alike: it retries for 24 hours, also when the bucket is gone or the role lacks a permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreFault {
     /// No answer in time, a throttled request, or an error of the store's own. It passes by itself.
     Unavailable,
-    /// The credentials have expired, are not known, or could not be had. It passes when new ones come.
+    /// The credentials have expired, are not known, or could not be obtained. It passes when new ones come.
     Credentials,
-    /// The store denies the request. It passes when somebody gives the right, or when a change of rights has come to all
-    /// servers of the store.
+    /// The store denies the request. It passes when the permission is granted, or when a change of permissions has
+    /// reached all servers of the store.
     Denied,
-    /// The bucket is not there, or not yet.
+    /// The bucket does not exist, or not yet.
     NoBucket,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for StoreFault {
     }
 }
 
-/// The kind of a call, by which an answer "not found" is about the bucket, the upload or the object.
+/// The kind of a call. It decides whether the answer "not found" is about the bucket, the upload or the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     /// Reads an object, or asks for its size.
@@ -53,8 +53,8 @@ const CREDENTIAL_CODES: &[&str] = &[
 const NO_BUCKET: &str = "NoSuchBucket";
 
 impl StoreFault {
-    /// Returns the kind of a failure that may pass; `None` for an answer about the object, and for what no later call
-    /// changes.
+    /// Returns the kind of a failure that may pass; `None` for an answer about the object, and for a failure that no
+    /// retry changes.
     pub(super) fn of(error: &Error, call: Call) -> Option<Self> {
         match error {
             Error::AlreadyExists { .. }
@@ -78,7 +78,7 @@ impl StoreFault {
         }
     }
 
-    /// Whether somebody has to do something before it passes.
+    /// Whether a person must act before it passes.
     pub(super) fn is_denial(self) -> bool {
         matches!(self, Self::Denied | Self::NoBucket)
     }

@@ -5,26 +5,26 @@ use object_store::{
 use super::fault::{Call, StoreFault};
 use crate::DeliveryError;
 
-/// The way in which a store keeps an object from being written twice.
+/// The store's protection against writing an object twice.
 ///
-/// Names and bytes of objects are decided, and stored on the lease, before they are written; so every writer of a key
-/// writes the same bytes. The guard finds what breaks that: a transform that depends on the time, or two deliveries of
-/// one name.
+/// Names and bytes of objects are decided, and the decision is stored on the lease, before they are written; so every
+/// writer of a key writes the same bytes. The guard finds violations of that: a transform that depends on the time, or
+/// two deliveries of one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Guard {
     /// The store creates an object only if there is none: S3, GCS, Azure, R2, `SeaweedFS`, local disk, memory. An object
     /// that is there is compared.
     CreateIfAbsent,
-    /// The store overwrites. It is asked for the object before; two workers that write at the same moment write the same
-    /// bytes twice.
+    /// The store overwrites. The delivery looks for the object first; two workers that write at the same moment write
+    /// the same bytes twice.
     LookThenWrite,
 }
 
-/// Finds out what the store does, by writing a small object twice under a key of its own and removing it.
+/// Finds the guard of a store, by writing a small object twice under a key of its own and removing it.
 ///
-/// Nothing is tried again here: a store that cannot be used at the start is mostly a wrong name or a right that is missing,
-/// and who starts it is there to read the error.
+/// Nothing is retried here: a failure at the start is mostly a wrong name or a missing permission, and the person who
+/// starts the delivery is there to read the error.
 pub(crate) async fn probe(store: &dyn ObjectStore, prefix: &str) -> Result<Guard, DeliveryError> {
     let key = format!("{prefix}_probe-{:032x}", fastrand::u128(..));
     let path = Path::from(key.as_str());
@@ -57,8 +57,8 @@ pub(crate) async fn probe(store: &dyn ObjectStore, prefix: &str) -> Result<Guard
     }
 }
 
-/// Asks for an object that is not there. S3 denies it to those who may not list the bucket: then an object that is there
-/// could not be told from one that is not.
+/// Asks for an absent object. Without the permission to list the bucket S3 denies this request: then an absent object
+/// could not be told from a denied one.
 async fn look_for_none(store: &dyn ObjectStore, path: &Path) -> Result<(), DeliveryError> {
     match store.head(path).await {
         Ok(_) | Err(Error::NotFound { .. }) => Ok(()),

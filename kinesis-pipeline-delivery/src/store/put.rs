@@ -57,8 +57,7 @@ impl Target {
         };
         match self.store().head(key).await {
             Ok(_) => Ok(Put::Found),
-            // S3 also refuses while another write of the key is under way, which may come to nothing: this one is made
-            // again.
+            // S3 also refuses while another write of the key is under way, which may still fail: this write is retried.
             Err(Error::NotFound { .. }) => Err(Error::Generic {
                 store: "object store",
                 source: refused.into(),
@@ -67,7 +66,7 @@ impl Target {
         }
     }
 
-    /// The size of the object under this key; `None` if there is none.
+    /// Returns the size of the object under this key; `None` if there is none.
     pub(super) async fn size(&self, key: &Path) -> Result<Option<u64>, DeliveryError> {
         let head = || self.store().head(key);
         match self.retry(key, Call::Read, head).await {
@@ -97,7 +96,7 @@ impl Target {
         compared.map_err(|refused| refused.into_error(key))
     }
 
-    /// The CRC-32 of the object under this key.
+    /// Returns the CRC-32 of the object under this key.
     pub(super) async fn crc(&self, key: &Path) -> Result<u32, DeliveryError> {
         let read = || async {
             let mut crc = crc32fast::Hasher::new();

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::DeliveryError;
 
-/// The store that objects go to, and how long its failures are borne. Cheap to clone.
+/// The store that objects are written to, and the limits of retries. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) destination: Destination,
@@ -21,17 +21,17 @@ pub(crate) struct Target {
     pub(crate) troubles: Arc<Troubles>,
 }
 
-/// The end of a call that was not carried out.
+/// The failure of a call.
 #[derive(Debug)]
 pub(super) enum Refused {
     /// An answer about the object, or one that no later call changes.
     Answer(Error),
-    /// The call failed for too long.
+    /// The call was retried for too long.
     GivenUp(DeliveryError),
 }
 
 impl Refused {
-    /// The error of a call to whose object this happened.
+    /// Returns the delivery's error for the object under this key.
     pub(super) fn into_error(self, key: &Path) -> DeliveryError {
         match self {
             Self::Answer(source) => DeliveryError::Store {
@@ -48,8 +48,8 @@ impl Target {
         &*self.destination.store
     }
 
-    /// Makes a call again while it fails in a way that may pass, with pauses that grow to 30 s, and shows meanwhile that
-    /// it fails.
+    /// Makes a call, and retries it while the failure may pass, with pauses that grow to 30 s. Meanwhile the delivery's
+    /// health shows the failure.
     pub(super) async fn retry<T, F>(
         &self,
         key: &Path,

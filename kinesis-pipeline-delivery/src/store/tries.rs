@@ -4,20 +4,20 @@ use tokio::time::Instant;
 
 use super::StoreFault;
 
-/// The first pause before a failed call is made again; it doubles.
+/// The first pause before a retry; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// The times for which failures of a store are borne.
+/// The longest times for which a call is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RetryLimits {
-    /// Any failures of one call in a row.
+    /// The limit for failures of any kind.
     pub(crate) retry_max: Duration,
-    /// Those among them that are denials.
+    /// The limit for denials in a row.
     pub(crate) denied_max: Duration,
 }
 
-/// The failed tries of one call. Pure: the driver notes each failure, and does what it is told.
+/// The failed tries of one call. Pure: the driver reports each failure and carries out the decision.
 #[derive(Clone, Debug)]
 pub(super) struct Tries {
     attempts: u32,
@@ -31,7 +31,7 @@ pub(super) struct Tries {
 pub(super) enum NextTry {
     /// Another try after this pause, which the driver shortens at random.
     After(Duration),
-    /// None: it has failed for this long.
+    /// No further try: the call has failed for this long.
     GiveUp(Duration),
 }
 
@@ -45,12 +45,12 @@ impl Tries {
         }
     }
 
-    /// The failed tries so far.
+    /// Returns the number of failed tries.
     pub(super) fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// Notes a failure, and decides.
+    /// Counts a failure, and decides about another try.
     pub(super) fn failed(
         &mut self,
         fault: StoreFault,
@@ -88,7 +88,7 @@ mod tests {
         denied_max: HOUR,
     };
 
-    /// Fails so each half minute until it is given up; returns the time for which it failed.
+    /// Fails each half minute until it is given up. Returns the time for which it failed.
     fn gives_up_after(fault: impl Fn(u32) -> StoreFault) -> Duration {
         let (mut tries, mut now) = (Tries::new(), Clock::system().instant());
         loop {
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_denial_after_an_outage_has_a_time_of_its_own_within_that_of_the_call() {
-        // Every hundredth failure is another one.
+        // Every hundredth failure is of another kind.
         let failing_for = gives_up_after(|attempt| match attempt % 100 {
             0 => StoreFault::Unavailable,
             _ => StoreFault::Denied,

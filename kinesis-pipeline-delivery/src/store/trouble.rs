@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use super::StoreFault;
 
-/// A store that fails at this moment, as one of the calls that wait for it sees it.
+/// The present failure of a store, as seen by the call that has failed the longest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreTrouble {
-    /// The key of the object that waits the longest.
+    /// The key of that call's object.
     pub key: String,
     /// The kind of its last failure.
     pub fault: StoreFault,
@@ -26,7 +26,7 @@ pub struct StoreTrouble {
     pub calls: usize,
 }
 
-/// The calls that fail at this moment: as many as run, at most. Nothing is noted of calls that succeed.
+/// The calls that fail at this moment. Calls that succeed leave no entry.
 #[derive(Debug, Default)]
 pub(crate) struct Troubles {
     calls: Mutex<Calls>,
@@ -34,7 +34,7 @@ pub(crate) struct Troubles {
 
 #[derive(Debug, Default)]
 struct Calls {
-    /// Counted up, so that the first is the one that has failed the longest.
+    /// The number of the last entry. Numbers grow, so that the first entry has failed the longest.
     next: u64,
     failing: BTreeMap<u64, FailingCall>,
 }
@@ -53,7 +53,7 @@ impl Troubles {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The state now; `None` while no call fails.
+    /// Returns the present failure; `None` while no call fails.
     pub(crate) fn now(&self, now: Instant) -> Option<StoreTrouble> {
         let calls = self.lock();
         let (_, call) = calls.failing.first_key_value()?;
@@ -68,7 +68,7 @@ impl Troubles {
     }
 }
 
-/// The note of one failing call, taken back when the call ends or is dropped.
+/// The entry of one failing call, removed when the call ends or is dropped.
 #[derive(Debug)]
 pub(super) struct TroubleNote {
     troubles: Arc<Troubles>,
@@ -76,7 +76,7 @@ pub(super) struct TroubleNote {
 }
 
 impl TroubleNote {
-    /// A note for a call that has not failed yet.
+    /// Makes an entry for a call that has not failed yet.
     pub(super) fn new(troubles: &Arc<Troubles>) -> Self {
         Self {
             troubles: troubles.clone(),

@@ -15,9 +15,9 @@ use crate::{
 
 /// Objects that are uploaded while they grow: at most one for each folder.
 ///
-/// An upload shows nothing until it is completed, and it is completed after the end of the object stands on the lease.
-/// An upload of a worker that died is never completed; S3 keeps its parts until a lifecycle rule of the bucket
-/// (`AbortIncompleteMultipartUpload`) removes them.
+/// An upload makes no visible object until it is completed, and it is completed after the end of the object is recorded
+/// on the lease. An upload of a worker that died is never completed; S3 keeps its parts until a lifecycle rule of the
+/// bucket (`AbortIncompleteMultipartUpload`) removes them.
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
     open: HashMap<Folder, OpenUpload>,
@@ -83,7 +83,7 @@ impl Uploads {
         let Err(lost) = upload.complete(target).await? else {
             return Ok(Put::Written);
         };
-        // The answer of a completion may be lost: the next try finds no upload, and the object.
+        // The answer to a completion may be lost: then the retry finds no upload, but the object.
         match is_there(target, &upload.key, object, true).await? {
             Some(true) => Ok(Put::Written),
             _ => Err(lost_upload(&upload.key, lost)),
@@ -132,7 +132,7 @@ impl OpenUpload {
         Ok(())
     }
 
-    /// Completes the upload. The inner error says that it is not there any more, or not known to be.
+    /// Completes the upload. The inner error says that the upload is gone, or may be.
     async fn complete(&mut self, target: &Target) -> Result<Result<(), Error>, DeliveryError> {
         let key = &self.key;
         match &mut self.form {
@@ -168,7 +168,7 @@ impl fmt::Debug for OpenUpload {
     }
 }
 
-/// Whether the object that is there has the bytes of this one; `None` if none is there.
+/// Returns whether the object under the key has the same bytes as this one; `None` if there is no object.
 async fn is_there(
     target: &Target,
     key: &Path,

@@ -1,4 +1,4 @@
-//! The decision about each record: what is written of it, and where. The user's function behind one type.
+//! The transform of records: the user's function behind one type, and the values of partition keys.
 
 #[cfg(feature = "jq")]
 mod jq;
@@ -41,7 +41,8 @@ impl TransformFn {
         self.0.is_some()
     }
 
-    /// Runs the function; what it keeps is in `out`. Without one the record's own bytes are kept, and are not copied.
+    /// Runs the function; the bytes that it keeps are in `out`. Without a function the record's own bytes are kept, and
+    /// are not copied.
     pub(crate) fn run(
         &self,
         record: &EncodedRecord,
@@ -55,7 +56,7 @@ impl TransformFn {
     }
 }
 
-/// The values of a template's keys, each as one part of a path.
+/// Returns the values of a template's keys, each as one part of a path.
 pub(crate) fn values(
     keys: &[(Source, String)],
     by_transform: Option<&PartitionKeys>,

@@ -2,17 +2,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The numbers that decide where objects end. Those of a window that has begun to be written stay as they were, whatever
-/// the settings of the next worker are.
+/// The limits that decide where objects end. A window whose objects are being written keeps its limits, also when the
+/// next worker has other settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Limits {
-    /// An object is complete when it has this many bytes, after compression.
+    /// The size at which an object is complete, in bytes after compression.
     pub(crate) object_bytes: u64,
-    /// A window ends when a record comes that arrived so long after its first.
+    /// The age of a window: it ends before a record that arrived this long after its first.
     pub(crate) age: Duration,
-    /// A folder's object is complete when its last record arrived so long before the newest of the shard.
+    /// The idle time of a folder: its object is complete when its last record arrived this long before the shard's
+    /// newest.
     pub(crate) idle: Duration,
-    /// The memory of all open objects.
+    /// The memory limit of all open objects, in bytes.
     pub(crate) memory_bytes: usize,
     /// The most open objects.
     pub(crate) folders: usize,

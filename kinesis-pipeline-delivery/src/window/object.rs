@@ -30,12 +30,12 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Whether its records are lines about records.
+    /// Whether its records are Firehose's lines about failed records.
     pub(crate) fn is_failure(self) -> bool {
         matches!(self, Self::Failed | Self::Unplaced | Self::Unformatted)
     }
 
-    /// The text of `!{firehose:error-output-type}`.
+    /// Returns the text of `!{firehose:error-output-type}`.
     pub(crate) fn error_type(self) -> &'static str {
         match self {
             Self::Delivered | Self::Source => "",
@@ -154,7 +154,8 @@ impl OpenObject {
         }
     }
 
-    /// The raw bytes at which the next block is compressed: a whole block, or what the object still lacks.
+    /// Returns the raw bytes at which the next block is compressed: a whole block, or the bytes that the object still
+    /// lacks.
     fn block_bytes(&self, object_bytes: u64, is_plain: bool) -> usize {
         let lacking = object_bytes.saturating_sub(self.bytes());
         let lacking = usize::try_from(lacking).unwrap_or(usize::MAX);
@@ -181,13 +182,13 @@ impl OpenObject {
         self.done.push(block);
     }
 
-    /// The bytes after compression, without those that are not compressed yet.
+    /// Returns the bytes after compression, without those that are not compressed yet.
     pub(super) fn bytes(&self) -> u64 {
         self.spilled_bytes + self.done_bytes as u64
     }
 
-    /// The bytes that it holds in memory: a function of the records, not of what the allocator did, because the budget
-    /// decides where objects end.
+    /// Returns the bytes that it takes in memory: a function of the records and not of the allocator, because the
+    /// memory limit decides where objects end.
     pub(super) fn memory_bytes(&self) -> usize {
         let raw = match self.raw.len() {
             small @ ..=SMALL_BYTES => small.next_power_of_two(),
@@ -239,7 +240,7 @@ impl OpenObject {
     }
 }
 
-/// The CRC-32 of bytes that follow others.
+/// Returns the CRC-32 of earlier bytes, whose CRC-32 is `before`, and these chunks.
 pub(crate) fn crc_after(before: u32, chunks: &[Bytes]) -> u32 {
     let mut crc = crc32fast::Hasher::new_with_initial(before);
     for chunk in chunks {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::encode::Encoder;
 
-/// Objects of this size are uploaded in parts while they grow.
+/// The size limit of objects from which they are uploaded in parts while they grow.
 const SPILL_FROM_BYTES: u64 = 8 * PART_BYTES as u64;
 
 /// The open objects of a shard.
@@ -21,17 +21,17 @@ const SPILL_FROM_BYTES: u64 = 8 * PART_BYTES as u64;
 /// object that it goes into, then [`due`](Self::due). [`seal_all`](Self::seal_all) ends the window.
 pub(crate) struct Window {
     limits: Limits,
-    /// Encodes delivered records and their copies; failed ones have one of their own.
+    /// The encoder of delivered records and their copies; failed records have another.
     encoder: Encoder,
     failed_encoder: Encoder,
     /// Each open object, by its folder; `order` has the same folders.
     objects: HashMap<Folder, Slot>,
-    /// The folders by when they were last written to, the coldest first.
+    /// The folders in LRU order, the coldest (least recently used) first.
     order: BTreeMap<u64, Folder>,
     stamp: u64,
     /// The sum of `memory_bytes` over all objects.
     memory_bytes: usize,
-    /// The first and the last record of the window, whatever became of them.
+    /// The first and the last record of the window, also if they were dropped.
     range: Option<(Position, Position)>,
     /// The arrival of the first record.
     begun_at: Option<SystemTime>,
@@ -67,13 +67,13 @@ impl Window {
         self.limits
     }
 
-    /// Sets the limits of the window that is to begin.
+    /// Sets the limits of the next window.
     pub(crate) fn set_limits(&mut self, limits: Limits) {
         debug_assert!(self.range.is_none(), "the limits of a window stay");
         self.limits = limits;
     }
 
-    /// The first and the last record since the window began; `None` before there is one.
+    /// Returns the first and the last record since the window began; `None` before there is one.
     pub(crate) fn range(&self) -> Option<&(Position, Position)> {
         self.range.as_ref()
     }
@@ -82,8 +82,8 @@ impl Window {
         self.memory_bytes
     }
 
-    /// The time at which the window is complete though no record says so: its age, or the folders' idle time since the
-    /// last record.
+    /// Returns the time at which the window is complete without another record: at its age, or after the folders' idle
+    /// time since the last record.
     pub(crate) fn due_at(&self) -> Option<SystemTime> {
         let by_age = self.begun_at? + self.limits.age;
         let by_idle = self.newest + self.limits.idle;
@@ -96,7 +96,7 @@ impl Window {
             .is_some_and(|begun_at| arrived_at >= begun_at + self.limits.age)
     }
 
-    /// Notes a record, also one of which nothing is kept.
+    /// Notes a record, also one that is dropped.
     pub(crate) fn begin_record(&mut self, position: &Position, arrived_at: SystemTime) {
         match &mut self.range {
             Some((_, last)) => last.clone_from(position),
@@ -136,11 +136,11 @@ impl Window {
         Ok(())
     }
 
-    /// Makes a folder the warmest; opens its object.
+    /// Makes a folder the most recently used one; opens its object if it has none.
     fn touch(&mut self, folder: &Folder, position: &Position, arrived_at: SystemTime) {
         let newest = self.stamp;
         match self.objects.get_mut(folder) {
-            // Most records go where the one before went.
+            // Most records go to the folder of the record before.
             Some(slot) if slot.stamp == newest => {}
             Some(slot) => {
                 self.stamp += 1;
@@ -207,7 +207,7 @@ impl Window {
     }
 
     fn seal(&mut self, folder: &Folder, sealed: &mut Vec<SealedObject>) -> io::Result<()> {
-        // One that was full twice is sealed once.
+        // A folder may be listed as full twice; its object is sealed once.
         let Some((folder, slot)) = self.objects.remove_entry(folder) else {
             return Ok(());
         };
@@ -237,7 +237,7 @@ impl Window {
         self.full.clear();
     }
 
-    /// Takes a part out of an object that will be larger than memory should hold.
+    /// Takes a part out of an object that is too large for memory.
     pub(crate) fn spill(&mut self, folder: &Folder) -> Option<Spill> {
         if self.limits.object_bytes < SPILL_FROM_BYTES {
             return None;

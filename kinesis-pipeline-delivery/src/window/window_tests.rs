@@ -21,7 +21,7 @@ fn position(number: u64) -> Position {
     Position::new("shard".into(), u128::from(number).into())
 }
 
-/// Gives a record to the window and returns the folders of the objects that are complete then.
+/// Adds a record to the window, and returns the folders of the objects that are complete then.
 fn put(window: &mut Window, number: u64, name: &str, bytes: usize, seconds: u64) -> Vec<String> {
     window.begin_record(&position(number), at(seconds));
     let framed = vec![b'x'; bytes];

@@ -58,7 +58,8 @@ fn bytes<'a>(input: &Input<'a>, mistakes: &mut Mistakes) -> Option<Codec<'a>> {
     None
 }
 
-/// A record is read back from bytes that are gone afterwards, so that serde cannot lend a field to it.
+/// Refuses borrowed fields: the bytes that a record is decoded from do not outlive the decoding, so serde cannot lend
+/// them to a field.
 fn refuse_borrowed_fields(input: &Input<'_>, mistakes: &mut Mistakes) {
     let borrowed = |field: &&Field<'_>| {
         matches!(field.source.ty, Type::Reference(_))

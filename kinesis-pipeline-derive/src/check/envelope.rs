@@ -65,7 +65,8 @@ fn refuse_codec(span: Span, input: &Input<'_>, mistakes: &mut Mistakes) {
     }
 }
 
-/// A struct of several unnamed fields is a list. One of a single field may hold anything: the put will tell.
+/// Refuses structs that serde writes as a list: those with unnamed fields, unless there is exactly one. A single field
+/// may hold anything, which only the put finds out.
 fn refuse_shape(span: Span, input: &Input<'_>, mistakes: &mut Mistakes) {
     let Data::Struct(data) = &input.item.data else {
         return;

@@ -1,4 +1,4 @@
-//! Holds the settings of a type against each other and against its shape.
+//! Checks the settings of a type against each other and against its shape.
 
 mod codec;
 mod direction;
@@ -9,7 +9,7 @@ use syn::parse_quote;
 
 use crate::{input::Input, mistakes::Mistakes, record::Record};
 
-/// Returns the record that the settings describe, or `None` where a part is missing. Mistakes tell what is wrong.
+/// Returns the record that the settings describe, or `None` where a part is missing. Problems are added to `mistakes`.
 pub(crate) fn check<'a>(input: &Input<'a>, mistakes: &mut Mistakes) -> Option<Record<'a>> {
     let direction = direction::check(input, mistakes);
     let codec = codec::check(input, direction, mistakes);

@@ -1,4 +1,4 @@
-//! Holds the row settings of a type against each other.
+//! Checks the row settings of a type against each other.
 
 use proc_macro2::Span;
 use syn::{Data, LitStr};
@@ -23,7 +23,7 @@ fn first_setting(input: &Input<'_>) -> Option<Span> {
     input.settings.rows.first.or_else(|| fields.next())
 }
 
-/// Returns the row model that the settings describe, or `None` where the type is none or has mistakes.
+/// Returns the row model that the settings describe, or `None` if the type is no row model or has mistakes.
 pub(crate) fn check<'a>(input: &'a Input<'a>, mistakes: &mut Mistakes) -> Option<Model<'a>> {
     let first = first_setting(input)?;
     let body = body(first, input, mistakes)?;
@@ -169,7 +169,7 @@ fn place(settings: &FieldSettings, name: &str) -> Option<Span> {
     }
 }
 
-/// Settings that cannot stand together, and the reason. The second is where the mistake is shown.
+/// Pairs of settings that exclude each other, and the reason. The mistake is shown at the second setting.
 const CONTRADICTIONS: &[(&str, &str, &str)] = &[
     (
         "pos",
@@ -218,12 +218,12 @@ const CONTRADICTIONS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Settings that `now` leaves nothing to do for.
+/// Settings that have no effect with `now`.
 const NOT_WITH_NOW: &[&str] = &[
     "pos", "column", "null", "default", "required", "parse", "format", "map", "validate",
 ];
 
-/// Settings that look at a cell.
+/// Settings that need a cell.
 const OF_A_CELL: &[&str] = &["null", "default", "required", "validate", "map", "format"];
 
 fn check_pairs(settings: &FieldSettings, mistakes: &mut Mistakes) {
@@ -254,7 +254,7 @@ fn check_source(settings: &FieldSettings, source: &Source<'_>, mistakes: &mut Mi
         _ => return,
     };
     for name in OF_A_CELL {
-        // Said already.
+        // The pair is in `CONTRADICTIONS` and reported already.
         let is_said =
             |(one, other, _): &(&str, &str, &str)| other == name && place(settings, one).is_some();
         if CONTRADICTIONS.iter().any(is_said) {

@@ -1,4 +1,4 @@
-//! Writes the implementation of `FromRow`.
+//! Generates the implementation of `FromRow`.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -49,7 +49,8 @@ pub(crate) fn expand(model: &Model<'_>) -> TokenStream {
     }
 }
 
-/// Returns an implementation for a model with mistakes: without it, every use of the type would be one more error.
+/// Returns a stand-in implementation for a model with mistakes: without it, every use of the type would be a further
+/// error.
 pub(crate) fn stand_in(item: &syn::DeriveInput, crate_path: &syn::Path) -> TokenStream {
     let private = quote!(#crate_path::__private);
     let ident = &item.ident;
@@ -119,7 +120,7 @@ fn variable(index: usize) -> Ident {
     format_ident!("__field{index}")
 }
 
-/// Reads the field's value, which may be null.
+/// Returns the code that reads the field's value, which may be null.
 fn scan(index: usize, field: &ModelField<'_>, private: &TokenStream) -> TokenStream {
     let (value, ty) = (variable(index), field.ty);
     let at = Literal::usize_unsuffixed(index);
@@ -173,7 +174,7 @@ fn scan_cell(at: &Literal, field: &ModelField<'_>, private: &TokenStream) -> Tok
     }
 }
 
-/// Returns the value of a cell that is not null, in an `Option`.
+/// Returns the code for the value of a cell that is not null, in an `Option`.
 fn read(at: &Literal, field: &ModelField<'_>, private: &TokenStream) -> TokenStream {
     let (settings, ty) = (field.settings, field.ty);
     let invalid = quote! {
@@ -208,7 +209,7 @@ fn drop_check(index: usize, field: &ModelField<'_>, private: &TokenStream) -> Op
         return None;
     }
     let value = variable(index);
-    // A function may have made `None` of a cell that is not null.
+    // A function may return `None` for a cell that is not null.
     let inner = is_option(field.ty)
         .then(|| quote!(| ::core::option::Option::Some(::core::option::Option::None)));
     Some(quote! {
@@ -224,7 +225,7 @@ fn unique(index: usize, field: &ModelField<'_>) -> Option<TokenStream> {
     Some(quote_spanned!(ty.span()=> __row.unique(#index, &#value);))
 }
 
-/// What happens to a value once the row is kept.
+/// Returns the code that finishes a value once the row is kept.
 fn finish(index: usize, field: &ModelField<'_>, private: &TokenStream) -> TokenStream {
     let (variable, ty, settings) = (variable(index), field.ty, field.settings);
     let at = Literal::usize_unsuffixed(index);
@@ -262,7 +263,7 @@ fn finish(index: usize, field: &ModelField<'_>, private: &TokenStream) -> TokenS
     }
 }
 
-/// Returns the value of a null.
+/// Returns the code for the value of a null.
 fn null(at: &Literal, field: &ModelField<'_>, private: &TokenStream) -> TokenStream {
     let ty = field.ty;
     let is_option = is_option(ty);

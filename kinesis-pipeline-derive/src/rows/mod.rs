@@ -50,7 +50,7 @@ pub(crate) const FIELD_SETTINGS: &[&str] = &[
     "uuid",
 ];
 
-/// A row model: what `check` lets through and `expand` writes out.
+/// A valid row model: the output of `check` and the input of `expand`.
 pub(crate) struct Model<'a> {
     pub(crate) item: &'a syn::DeriveInput,
     pub(crate) crate_path: Path,
@@ -94,5 +94,5 @@ pub(crate) fn is_option(ty: &Type) -> bool {
 /// An `anonymize` setting: a path, with arguments or without.
 pub(crate) type Function = TokenStream;
 
-/// The names of `drop_if_none`.
+/// The field names of `drop_if_none`.
 pub(crate) type FieldNames = Vec<Ident>;

@@ -30,7 +30,7 @@ pub(crate) struct TypeSettings {
     pub(crate) drop_not_validated: Option<Setting<()>>,
     pub(crate) fail_not_validated: Option<Setting<()>>,
     pub(crate) emit: Option<Setting<Path>>,
-    /// The place of the first of them.
+    /// The place of the first setting that concerns rows.
     pub(crate) first: Option<Span>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct FieldSettings {
     pub(crate) replace: Option<Setting<Replacement>>,
     pub(crate) now: Option<Setting<()>>,
     pub(crate) uuid: Option<Setting<()>>,
-    /// The place of the first of them.
+    /// The place of the first setting that concerns rows.
     pub(crate) first: Option<Span>,
 }
 
@@ -216,7 +216,7 @@ fn field_names(meta: &ParseNestedMeta<'_>) -> syn::Result<FieldNames> {
     })
 }
 
-/// One value, or several in brackets.
+/// Reads one value, or several in brackets.
 fn list<T>(
     input: ParseStream<'_>,
     read: impl Fn(ParseStream<'_>) -> syn::Result<T>,
@@ -224,7 +224,7 @@ fn list<T>(
     if !input.peek(token::Bracket) {
         return read(input).map(|one| vec![one]);
     }
-    // Taken as a whole, so that a mistake inside does not hide what comes behind.
+    // The group is taken as a whole, so that a mistake inside does not hide the settings behind it.
     let group: proc_macro2::Group = input.parse()?;
     let inside = |inside: ParseStream<'_>| {
         let mut values = Vec::new();
@@ -278,7 +278,7 @@ fn map(meta: &ParseNestedMeta<'_>) -> syn::Result<Path> {
         .map_err(|error: syn::Error| syn::Error::new(error.span(), wanted))
 }
 
-/// Returns a path, and perhaps its arguments, which are for the compiler to judge.
+/// Returns a path, with its arguments if there are any. The compiler checks them later.
 fn anonymize(meta: &ParseNestedMeta<'_>) -> syn::Result<Function> {
     let wanted = "`anonymize` is a function from a text and a seed: write `anonymize = path::to::function`, or one that makes it, `anonymize = choice(&[\"a\", \"b\"])`";
     let input = equals(meta, wanted)?;

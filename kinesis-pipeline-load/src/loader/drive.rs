@@ -1,4 +1,4 @@
-//! Batches as they come: put, or counted in a trial.
+//! The driver of a load: takes batches as they come, and puts them or counts them in a trial.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// How often the resume file is written at least.
+/// The longest time between two writes of the resume file.
 const MARK_EVERY: Duration = Duration::from_secs(1);
 
 impl Loader {
@@ -78,7 +78,7 @@ impl Loader {
         Ok(mark)
     }
 
-    /// What the service says to a put of this record that it only checks.
+    /// Returns the service's answer to a dry run of a put of this record.
     async fn permission(&self, record: EncodedRecord) -> String {
         let call = PutRecords::new(self.stream.id().clone(), vec![record]);
         match self.stream.service().check_put_records(call).await {
@@ -100,7 +100,7 @@ impl Loader {
             .build()?)
     }
 
-    /// Scales the stream for the load, and back whatever becomes of it.
+    /// Scales the stream for the load, and back after its end or failure.
     async fn drive_scaled(
         &self,
         received: mpsc::Receiver<Batch>,
@@ -136,7 +136,7 @@ impl Loader {
         let (progress, resume) = (Arc::clone(&self.progress), course.resume.clone());
         let mut flight = Flight::new(self.producer()?, progress, resume, self.resume_window);
         let flown = self.fly(&mut flight, received, course.total).await;
-        // What is stored before a record that failed need not be sent again.
+        // Records that are stored before a failed one need not be sent again.
         flight.write_mark().await?;
         flown?;
         report.records = get(&self.progress.records);

@@ -1,4 +1,4 @@
-//! Before the first record: files are checked, the thread that reads is started.
+//! The start of a load: checks files, and starts the reading thread.
 
 use std::{
     path::Path,
@@ -32,10 +32,10 @@ use crate::{
     source::sha256,
 };
 
-/// The largest record of a stream whose limit cannot be asked for.
+/// The size limit of records where the stream's own cannot be read, in bytes.
 const RECORD_BYTES_MAX: usize = 1024 * 1024;
 
-/// The thread that reads, and what comes of it.
+/// The reading thread, and the channel of its batches.
 struct Reading {
     batches: mpsc::Receiver<Batch>,
     thread: ReadThread,
@@ -54,12 +54,12 @@ impl ReadThread {
     }
 }
 
-/// What is known before the first record is put.
+/// The facts that are known before the first record is put.
 pub(super) struct Course {
     pub(super) resume: Option<Arc<Resume>>,
-    /// Where a run before this one stopped.
+    /// The place where a previous run stopped.
     pub(super) resumed: Option<Mark>,
-    /// The size of the input.
+    /// The size of the input in bytes, if it is known.
     pub(super) total: Option<u64>,
     pub(super) tables: Vec<String>,
 }
@@ -76,7 +76,7 @@ impl Loader {
     /// Loads the tables of an input.
     ///
     /// # Errors
-    /// [`LoadError`]: with a resume file, what was stored before it is not sent again.
+    /// [`LoadError`]: with a resume file, records that were stored before the error are not sent again.
     pub async fn load(mut self, input: impl Into<Input>) -> Result<LoadReport, LoadError> {
         let files = input.into().0;
         self.check()?;
@@ -111,13 +111,13 @@ impl Loader {
         Ok(report)
     }
 
-    /// Reads up to `sample_rows` rows and the stream's shards, and tells what the load will take: how long, which shard
-    /// will be hot and why, and, for a time that is asked for, how many shards it would need. Nothing is sent or written.
+    /// Plans the load from up to `sample_rows` rows and the stream's shards: how long it will take, which shard will be
+    /// hot and why, and how many shards it would need to end within a given time. Nothing is sent or written.
     ///
-    /// It goes by the limits of shards. What the machine and the network can do is not known before.
+    /// The plan goes by the limits of shards. The speed of the machine and the network is not taken into account.
     ///
     /// # Errors
-    /// [`LoadError`], as [`load`](Self::load).
+    /// [`LoadError`], as for [`load`](Self::load).
     pub async fn plan(
         mut self,
         input: impl Into<Input>,
@@ -158,7 +158,7 @@ impl Loader {
         }))
     }
 
-    /// Starts the thread that reads.
+    /// Starts the reading thread.
     async fn read(
         &self,
         models: Vec<Box<dyn Model>>,
@@ -204,7 +204,7 @@ impl Loader {
         Ok(())
     }
 
-    /// A load writes no file that it reads.
+    /// Refuses options by which the load would overwrite a file that it reads.
     fn refuse_overwriting(&self, files: &[InputFile]) -> Result<(), LoadError> {
         let written = [self.rejects(), self.resume.as_deref()];
         for path in written.into_iter().flatten() {
@@ -294,7 +294,7 @@ impl Loader {
         let call = DescribeStreamSummary::new(self.stream.id().clone());
         match self.stream.service().describe_stream_summary(call).await {
             Ok(summary) => Ok(summary.record_bytes_max),
-            // A role that may put need not be allowed to describe.
+            // A role may be allowed to put and not to describe.
             Err(error) if error.class != ErrorClass::NotFound => Ok(RECORD_BYTES_MAX),
             Err(error) => Err(error.into()),
         }

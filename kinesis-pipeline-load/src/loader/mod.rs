@@ -1,4 +1,4 @@
-//! The loader: its settings here, its start in `load`, its course in `drive`.
+//! The loader: its settings here, its start in `load`, its driver in `drive`.
 
 mod drive;
 mod load;
@@ -17,19 +17,19 @@ use crate::{
     run::{batch::BATCH_ROWS_MAX, progress::Progress, rows::stop},
 };
 
-/// How many rows are repeated at most by a second run.
+/// The default of the most rows that a second run repeats.
 const RESUME_WINDOW_ROWS: u64 = 32 * BATCH_ROWS_MAX;
-/// The first records of a trial that are shown.
+/// The default number of records that a trial shows.
 const SAMPLES: usize = 3;
 
-/// Loads tables into a stream.
+/// A loader of tables into a stream.
 ///
 /// It reads rows on a thread of its own and puts them through a producer that keeps the order of each key and
 /// aggregates: see [`aggregate`](Self::aggregate).
 ///
 /// # Cancel safety
-/// Dropping the future of [`load`](Self::load) stops the load: what was put is stored or not. With a resume file, a
-/// second load sends the rest. To stop without repeats, use [`StopLoad`].
+/// Dropping the future of [`load`](Self::load) stops the load: records in flight may be stored or not. With a resume
+/// file, a second load sends the rest. To stop without repeats, use [`StopLoad`].
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is an option of its own"
@@ -55,13 +55,13 @@ pub struct Loader {
     progress: Arc<Progress>,
 }
 
-/// Stops a load from elsewhere: see [`Loader::stop_handle`].
+/// A handle that stops a load: see [`Loader::stop_handle`].
 #[derive(Clone, Debug)]
 pub struct StopLoad(Arc<Progress>);
 
 impl StopLoad {
-    /// Reads no further. What was read is put, the resume file is written, and [`Loader::load`] returns a report that
-    /// says [`stopped`](crate::LoadReport::stopped).
+    /// Stops reading. Rows that were read are put, the resume file is written, and [`Loader::load`] returns a report
+    /// with [`stopped`](crate::LoadReport::stopped).
     pub fn stop(&self) {
         stop(&self.0);
     }
@@ -102,7 +102,7 @@ impl Loader {
         }
     }
 
-    /// Reads each row into this model too, and puts its records to the same stream.
+    /// Adds a model: each row is read into it too, and its records are put to the same stream.
     #[must_use]
     pub fn model<M: FromRow + 'static>(mut self) -> Self {
         self.models
@@ -110,28 +110,29 @@ impl Loader {
         self
     }
 
-    /// Sets the form of the input. Default: the model's `delimiter`, then that of the file's ending, then TSV.
+    /// Sets the format of the input. Default: the model's `delimiter`, else the format of the file's extension, else
+    /// TSV.
     #[must_use]
     pub fn format(mut self, format: Format) -> Self {
         self.format = Some(format);
         self
     }
 
-    /// Sets the consequence of a row that is no record. Default [`Policy::Stop`].
+    /// Sets how the load handles rows that are not valid. Default [`Policy::Stop`].
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Whether nothing is sent: the report tells what would be. Default false.
+    /// Sets whether this is a trial: nothing is sent, and the report shows what would be sent. Default false.
     #[must_use]
     pub fn trial(mut self, trial: bool) -> Self {
         self.trial = trial;
         self
     }
 
-    /// How many records of a trial stand in its report, and how many rows of the input are logged at the level debug.
+    /// Sets how many records a trial's report shows, and how many rows of the input are logged at the level debug.
     /// Default 3.
     #[must_use]
     pub fn samples(mut self, records: usize) -> Self {
@@ -146,26 +147,26 @@ impl Loader {
         self
     }
 
-    /// Writes the records also to `<dir>/<table>.json`, a line each, in the same pass. The directory is made, and files
-    /// of earlier loads are replaced. Default: not.
+    /// Also writes the records to `<dir>/<table>.json`, one per line, in the same pass. The directory is made, and
+    /// files of earlier loads are replaced. Off by default.
     #[must_use]
     pub fn outdir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.outdir = Some(dir.into());
         self
     }
 
-    /// Keeps in this file how far the load is stored, and begins where it says. Default: none.
+    /// Sets the resume file. It keeps how far the load is stored, and a load begins at the place in it. Default: none.
     ///
-    /// The file is written, with an fsync, once a second or more often: a run after a crash sends the rest and repeats at
-    /// most [`resume_window`](Self::resume_window) rows. It knows the load by the stream, the tables and the SHA-256 of
-    /// each file, which is read once more for it.
+    /// The file is written, with an fsync, once a second or more often: a run after a crash sends the rest and repeats
+    /// at most [`resume_window`](Self::resume_window) rows. It identifies the load by the stream, the tables and the
+    /// SHA-256 of each input file, so each file is read once more.
     #[must_use]
     pub fn resume(mut self, path: impl Into<PathBuf>) -> Self {
         self.resume = Some(path.into());
         self
     }
 
-    /// How many rows a second run repeats at most. Default 32,768; at least 2,048. A smaller window costs more writes
+    /// Sets the most rows that a second run repeats. Default 32,768; at least 2,048. A smaller window costs more writes
     /// of the resume file.
     #[must_use]
     pub fn resume_window(mut self, rows: u64) -> Self {
@@ -173,8 +174,9 @@ impl Loader {
         self
     }
 
-    /// Whether each record carries `_meta.id`: 16 digits of its file's SHA-256, `:`, and the line of its row; a row's
-    /// second record and those after it have `.1`, `.2` ... behind. A sink drops by it what came twice. Default false.
+    /// Sets whether each record carries `_meta.id`: 16 digits of its file's SHA-256, `:`, and the line of its row;
+    /// further records of the same row have `.1`, `.2` ... appended. A sink can drop duplicates by this id. Default
+    /// false.
     ///
     /// Records must be JSON objects, and files must be readable twice.
     #[must_use]
@@ -190,8 +192,9 @@ impl Loader {
         self
     }
 
-    /// Whether records share Kinesis records, in the format of the Kinesis Producer Library. Default true: with an order
-    /// per key, a shard takes one Kinesis record a round trip, which is slow without.
+    /// Sets whether several records share one Kinesis record, in the aggregate format of the Kinesis Producer Library.
+    /// Default true: with an order per key, a shard takes one Kinesis record per round trip, which is slow without
+    /// aggregates.
     ///
     /// Every reader of the stream must split aggregates, as this library, KCL, Firehose and Lambda's helpers do.
     #[must_use]
@@ -200,14 +203,14 @@ impl Loader {
         self
     }
 
-    /// In which order records are stored. Default [`Order::PerKey`].
+    /// Sets the order in which records are stored. Default [`Order::PerKey`].
     #[must_use]
     pub fn order(mut self, order: Order) -> Self {
         self.order = order;
         self
     }
 
-    /// Whether a progress bar is drawn on standard error, where that is a terminal. Default false.
+    /// Sets whether a progress bar is drawn on standard error, if it is a terminal. Default false.
     #[must_use]
     pub fn progress(mut self, show: bool) -> Self {
         self.show_progress = show;
@@ -215,22 +218,22 @@ impl Loader {
     }
 
     /// Puts a marker with this id to every open shard before the first record and after the last one, so that readers
-    /// tell the load from what is live. Default: none.
+    /// can tell loaded records from live ones. Default: none.
     ///
     /// A marker is a JSON object: `_meta.eventType` is `snapshot.begin` or `snapshot.end`, `snapshot.id` is the id,
-    /// `snapshot.tables` has the tables, and the end has `snapshot.counts`: rows, records, dropped, rejected. A load that is
-    /// stopped or fails has no end; one that is resumed and begins anew can bring a marker twice.
+    /// `snapshot.tables` has the tables, and the end marker has `snapshot.counts`: rows, records, dropped, rejected. A
+    /// load that is stopped or fails has no end marker; after a resume a marker may come twice.
     #[must_use]
     pub fn snapshot(mut self, id: impl Into<String>) -> Self {
         self.snapshot = Some(id.into());
         self
     }
 
-    /// Scales the stream to so many open shards before the first record, and back after the last one, also where the load
-    /// fails or is stopped. Default: not.
+    /// Scales the stream to this number of open shards before the first record, and back after the last one, also if
+    /// the load fails or is stopped. Off by default.
     ///
-    /// Shards cost money, and the service allows 10 scalings in 24 hours, each to half or to twice the shards: more takes
-    /// several. A process that is killed leaves the stream scaled.
+    /// Shards cost money. The service allows 10 scalings in 24 hours, each to at least half and at most twice the
+    /// shards; larger changes take several. A process that is killed leaves the stream scaled.
     #[must_use]
     pub fn scale_to(mut self, shards: u32) -> Self {
         self.scale_to = Some(shards);

@@ -1,4 +1,4 @@
-//! From rows to encoded records: typed models, and tables without a model.
+//! Models, which turn rows into encoded records: typed models, and tables without a model.
 
 mod stamp;
 mod typed;
@@ -20,12 +20,12 @@ use crate::{
     source::{Sampled, SourceRow},
 };
 
-/// Turns rows into records.
+/// A mapping of rows to records.
 pub(crate) trait Model: Send {
     /// Returns the table's name.
     fn table(&self) -> &str;
 
-    /// Returns the byte between two cells, if the model names one.
+    /// Returns the delimiter of cells, if the model sets one.
     fn delimiter(&self) -> Option<u8>;
 
     /// Returns the columns that are read by name, for inputs without a header.
@@ -34,10 +34,10 @@ pub(crate) trait Model: Send {
     /// Whether rows are read cell by cell.
     fn reads_cells(&self) -> bool;
 
-    /// Holds a table's header against the model. The header of JSON lines is made up.
+    /// Checks a table's header against the model. JSON lines have a header that is made up.
     fn open(&mut self, header: &Header, file: &str, format: Format) -> Result<(), LoadError>;
 
-    /// Returns the rows of each table that the model wants to see before it is opened; 0: none.
+    /// Returns the number of rows of each table that the model samples before the table is opened; 0 for none.
     fn sample_rows(&self) -> u64 {
         0
     }
@@ -47,7 +47,7 @@ pub(crate) trait Model: Send {
         let _ = sampled;
     }
 
-    /// Appends the records of a row, or tells why the row is dropped.
+    /// Appends the records of a row, or returns the reason why the row is dropped.
     fn map(
         &mut self,
         row: &SourceRow<'_>,
@@ -59,7 +59,7 @@ pub(crate) trait Model: Send {
     fn remembers(&self) -> bool;
 }
 
-/// Makes a model once the context is known.
+/// A function that makes a model once the context is known.
 pub(crate) type MakeModel = Box<dyn FnOnce(RowContext) -> Box<dyn Model> + Send>;
 
 /// Counts a row that was dropped.

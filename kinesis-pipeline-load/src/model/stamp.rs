@@ -1,4 +1,4 @@
-//! `_meta.id`: the place of a record in its file, by which a sink drops what came twice.
+//! The id of a record, `_meta.id`: its place in its file, by which a sink can drop duplicates.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
@@ -13,13 +13,14 @@ pub(crate) struct Stamp<'a> {
     pub(crate) part: usize,
 }
 
-/// Digits of the file's hash in an id: 64 bits.
+/// The digits of the file's hash in an id: 64 bits.
 const HASH_DIGITS: usize = 16;
 
 /// Returns the record with its id in `_meta`, which is made if there is none; `None` for bytes that are no JSON object,
-/// or whose `_meta` is none.
+/// or whose `_meta` is no object.
 ///
-/// The object was written by a JSON encoder or checked by one: its first bytes tell where `_meta` stands.
+/// The bytes must be valid JSON. Only a `_meta` that is the first field is found; records with an envelope have it
+/// there.
 pub(crate) fn stamped(data: &Bytes, stamp: Stamp<'_>) -> Option<Bytes> {
     let inside = data.strip_prefix(b"{")?.trim_ascii_start();
     let (before, rest): (&[u8], &[u8]) = match after_meta(inside) {
@@ -49,7 +50,7 @@ pub(crate) fn stamped(data: &Bytes, stamp: Stamp<'_>) -> Option<Bytes> {
     Some(out.freeze())
 }
 
-/// What follows `"_meta":`, if it stands first.
+/// Returns the bytes after `"_meta":`, if it is the first field.
 fn after_meta(inside: &[u8]) -> Option<&[u8]> {
     let rest = inside.strip_prefix(b"\"_meta\"")?.trim_ascii_start();
     Some(rest.strip_prefix(b":")?.trim_ascii_start())

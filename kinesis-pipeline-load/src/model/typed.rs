@@ -11,7 +11,7 @@ use kinesis_pipeline::{
 use super::Model;
 use crate::{Format, LoadError, source::SourceRow};
 
-/// A model by derive.
+/// A model that was derived.
 pub(crate) struct Typed<M> {
     reader: RowReader<M>,
 }

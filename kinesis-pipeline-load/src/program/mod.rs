@@ -1,4 +1,4 @@
-//! The whole command line of a loader program.
+//! A loader program: the command line, signals and the exit status.
 //!
 //! ```text
 //!   arguments ── Options ──> Loader ── load ──> report on standard error, or JSON on standard output
@@ -98,7 +98,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Reads each row into this model too.
+    /// Adds a model: each row is read into it too.
     #[must_use]
     pub fn model<M: FromRow + 'static>(mut self) -> Self {
         self.mappings.push(M::MAPPING);
@@ -119,7 +119,7 @@ impl Program {
         self
     }
 
-    /// Changes the loader before the options of the command line do.
+    /// Sets a function that changes the loader before the options of the command line are applied.
     #[must_use]
     pub fn configure(mut self, change: impl FnOnce(Loader) -> Loader + Send + 'static) -> Self {
         let loader = self.loader;
@@ -139,7 +139,7 @@ impl Program {
         let options = match options {
             Ok(options) => options,
             Err(error) => {
-                // `--help` comes here too, with status 0. A closed pipe is no reason for another message.
+                // `--help` is such an error too, with status 0. A failed print gets no further message.
                 let _ = error.print();
                 return status(error.exit_code());
             }
@@ -184,7 +184,7 @@ impl Program {
         let listener = tokio::spawn(async move {
             let _ = noted.set(signalled().await);
             stop.stop();
-            // A second signal does not wait for what is being finished.
+            // A second signal ends the program at once.
             let again = signalled().await;
             std::process::exit(i32::from(again.status()));
         });
@@ -217,7 +217,7 @@ async fn connect(stream: &str, profile: Option<&str>) -> Result<KinesisStream<()
     Ok(KinesisStream::with_service(Arc::new(service), id))
 }
 
-/// Why a program failed.
+/// The reason why a program failed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("{}", chain(.0))]
@@ -231,13 +231,13 @@ enum Failure {
 }
 
 impl Failure {
-    /// Whether `-q` leaves the message out: none is left out that nobody would miss.
+    /// Whether `-q` suppresses the message: the reader of standard output has closed the pipe and needs none.
     fn is_silent(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
     }
 }
 
-/// Returns an error and its causes on one line, without those that the one before it says already.
+/// Returns an error and its causes on one line, without causes whose text is already in the error before.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -252,7 +252,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Writes a line to standard error. One that is closed has nobody to tell.
+/// Writes a line to standard error. A failure is ignored.
 fn tell(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

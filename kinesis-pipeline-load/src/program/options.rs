@@ -46,38 +46,38 @@ pub(super) struct Options {
     /// Form of the input; by the file's ending, else tsv, unless given.
     #[arg(long, value_enum)]
     format: Option<FormatName>,
-    /// Leave out rows that are no records. By default the first one stops the load.
+    /// Leave out rows that are not valid. By default the first one stops the load.
     #[arg(long, conflicts_with = "rejects")]
     skip: bool,
-    /// Leave out rows that are no records, and write them to this file as they were.
+    /// Leave out rows that are not valid, and write them to this file as they were.
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
-    /// Keep in this file how far the load is stored, and begin where it says.
+    /// Keep in this file how far the load is stored, and begin at the place in it.
     #[arg(long, value_name = "FILE", conflicts_with = "trial")]
     resume: Option<PathBuf>,
-    /// Give each record an id, `_meta.id`, by which a reader drops what came twice.
+    /// Give each record an id, `_meta.id`, by which a reader can drop duplicates.
     #[arg(long)]
     ids: bool,
     /// File with the secret of the anonymisers: with one secret, pseudonyms stay from run to run.
     #[arg(long, value_name = "FILE")]
     seed_file: Option<PathBuf>,
-    /// One Kinesis record per record: slower, for readers that split no aggregates.
+    /// One Kinesis record per record: slower, for readers that cannot split aggregates.
     #[arg(long)]
     no_aggregate: bool,
     /// Put markers with this id before and after the load, to every shard.
     #[arg(long, value_name = "ID")]
     snapshot: Option<String>,
-    /// Scale the stream to so many shards before the load, and back after it. It asks first.
+    /// Scale the stream to this number of shards before the load, and back after it. It asks first.
     #[arg(long, value_name = "SHARDS", conflicts_with_all = ["trial", "plan"],
           value_parser = clap::value_parser!(u32).range(1..))]
     scale_to: Option<u32>,
     /// Do not ask before the stream is scaled.
     #[arg(long)]
     yes: bool,
-    /// Tell what the load will take, from a sample of the input and the shards of today. Nothing is sent.
+    /// Plan the load from a sample of the input and the present shards. Nothing is sent.
     #[arg(long)]
     pub(super) plan: bool,
-    /// With --plan: how many shards the load needs to be done in so many seconds.
+    /// With --plan: also tell how many shards the load needs to end within this many seconds.
     #[arg(long, value_name = "SECONDS", requires = "plan")]
     pub(super) within: Option<u64>,
     /// Print the report as JSON on standard output.
@@ -96,7 +96,7 @@ enum FormatName {
 const STDIN: &str = "<stdin>";
 
 impl Options {
-    /// Sets the log up: warnings, or with `--debug` all.
+    /// Sets up the log: warnings, or everything with `--debug`.
     pub(super) fn log(&self) {
         use tracing_subscriber::filter::LevelFilter;
         let level = match (self.debug, self.quiet) {
@@ -118,8 +118,8 @@ impl Options {
         Input::files(self.input.iter().cloned())
     }
 
-    /// Asks on the terminal whether the stream may be scaled. Without a terminal, or where rows come from standard
-    /// input, only `--yes` is a yes.
+    /// Asks on the terminal whether the stream may be scaled. Without a terminal, or if rows come from standard input,
+    /// only `--yes` permits it.
     pub(super) fn may_scale(&self) -> bool {
         let Some(shards) = self.scale_to.filter(|_| !self.yes) else {
             return true;
@@ -143,7 +143,7 @@ impl Options {
         one.as_os_str() == STDIN || one.as_os_str() == "-"
     }
 
-    /// Sets the loader as the command line says.
+    /// Applies the options of the command line to the loader.
     pub(super) fn apply(&self, mut loader: Loader) -> Result<Loader, Failure> {
         loader = loader
             .trial(self.trial)
@@ -186,7 +186,7 @@ impl Options {
         Ok(loader)
     }
 
-    /// Prints the plan: JSON or words, to standard output.
+    /// Prints the plan to standard output, as JSON or text.
     pub(super) fn print_plan(&self, plan: &LoadPlan) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
         if self.json {
@@ -220,7 +220,7 @@ impl Options {
     }
 }
 
-/// The fewest bytes of a secret that cannot be guessed.
+/// The shortest secret that is accepted, in bytes.
 const SEED_BYTES_MIN: usize = 16;
 
 fn checked_seed(path: &Path, content: &[u8]) -> Result<Seed, Failure> {

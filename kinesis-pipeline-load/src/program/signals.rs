@@ -1,4 +1,4 @@
-//! What asks a program to end.
+//! Signals that ask a program to end.
 
 /// A signal that asks a program to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ impl Signal {
     }
 }
 
-/// Returns when the program is asked to end.
+/// Waits for a signal that asks the program to end.
 pub(super) async fn signalled() -> Signal {
     tokio::select! {
         () = ctrl_c() => Signal::Interrupt,
@@ -27,7 +27,7 @@ pub(super) async fn signalled() -> Signal {
     }
 }
 
-/// A signal that cannot be listened for keeps its default: it ends the program at once.
+/// Waits for Ctrl-C. If the handler cannot be installed, the signal keeps its default and ends the program at once.
 async fn ctrl_c() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;

@@ -1,15 +1,15 @@
-//! What goes from the thread that reads to the task that puts.
+//! Batches of rows, which the reading thread sends to the putting task.
 
 use kinesis_pipeline::EncodedRecord;
 use serde::{Deserialize, Serialize};
 
 use crate::TableReport;
 
-/// Rows of a batch: also the step in which a load is resumed.
+/// The most rows of a batch. A load is resumed at the end of a batch.
 pub(crate) const BATCH_ROWS_MAX: u64 = 1024;
-/// Bytes of a batch's records.
+/// The most bytes of a batch's records.
 pub(crate) const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// Batches between the thread and the task.
+/// The bound of the channel between the thread and the task, in batches.
 pub(crate) const BATCHES_WAITING_MAX: usize = 4;
 
 /// Rows of one file, encoded.
@@ -25,18 +25,18 @@ pub(crate) struct Batch {
     pub(crate) mark: Mark,
 }
 
-/// How far a load has come: the content of a resume file.
+/// The progress of a load: the content of a resume file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark {
     /// The index of the file.
     pub(crate) file: usize,
-    /// Rows of that file that are done: all of them up to here.
+    /// Rows of that file that are done, without a gap.
     pub(crate) rows_of_file: u64,
     /// Rows of all files.
     pub(crate) rows: u64,
     pub(crate) dropped: u64,
     pub(crate) rejected: u64,
     pub(crate) tables: Vec<TableReport>,
-    /// The lengths of the files that are written beside.
+    /// The lengths of the output files.
     pub(crate) outputs: Vec<u64>,
 }

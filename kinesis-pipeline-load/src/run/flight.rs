@@ -1,4 +1,4 @@
-//! Batches on their way: put, and awaited in the order of the input.
+//! Batches in flight: put, and awaited in the order of the input.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -14,23 +14,23 @@ use super::{
 };
 use crate::LoadError;
 
-/// The most rows of batches that are on their way. One stuck batch keeps the receipts of all behind it in memory, about
-/// 100 bytes each.
+/// The most rows in flight. One stuck batch keeps the receipts of all batches behind it in memory, about 100 bytes per
+/// row.
 const ROWS_IN_FLIGHT_MAX: u64 = 256 * 1024;
 
-/// The batches that are on their way, and how far the load is stored without a gap.
+/// The batches in flight, and how far the load is stored without a gap.
 pub(crate) struct Flight {
     producer: Producer<EncodedRecord>,
     progress: Arc<Progress>,
     resume: Option<Arc<Resume>>,
-    /// At most this many rows are put beyond what the resume file says.
+    /// The most rows that are put and not in the resume file.
     window: u64,
     batches: VecDeque<InFlight>,
-    /// The rows of these batches.
+    /// The rows of the batches in flight.
     rows_not_landed: u64,
     /// Rows that are put and not in the resume file.
     rows_unmarked: u64,
-    /// Rows of them that are stored.
+    /// Those of the unmarked rows that are stored.
     rows_stored: u64,
     /// The mark of the last batch that is stored.
     mark: Option<Mark>,
@@ -82,7 +82,7 @@ impl Flight {
         self.batches.is_empty()
     }
 
-    /// Puts a batch. Waits for room in the producer.
+    /// Puts a batch. Waits while the producer's buffer is full.
     pub(crate) async fn put(&mut self, batch: Batch) -> Result<(), LoadError> {
         let mut pending = VecDeque::with_capacity(batch.records.len());
         for (record, line) in batch.records.iter().zip(batch.lines) {
@@ -106,7 +106,7 @@ impl Flight {
         Ok(())
     }
 
-    /// Waits until the first batch is stored, and notes it.
+    /// Waits until the first batch is stored, and moves the mark.
     ///
     /// Cancel safe: a receipt is taken out once it is there.
     pub(crate) async fn landed(&mut self) -> Result<(), LoadError> {
@@ -130,7 +130,7 @@ impl Flight {
         Ok(())
     }
 
-    /// Whether enough is stored to be worth a write of the resume file.
+    /// Whether enough rows are stored for a write of the resume file.
     pub(crate) fn is_mark_due(&self) -> bool {
         self.resume.is_some()
             && self.rows_stored > 0
@@ -147,14 +147,14 @@ impl Flight {
         }
         let resume = Arc::clone(resume);
         let written = tokio::task::spawn_blocking(move || resume.write(&mark)).await;
-        // A task that was not cancelled ends by itself or by a panic, of which `write` has none.
+        // The task is never cancelled, and `write` does not panic.
         written.unwrap_or(Ok(()))?;
         self.rows_unmarked -= self.rows_stored;
         self.rows_stored = 0;
         Ok(())
     }
 
-    /// The counts of the last batch that is stored.
+    /// Returns the mark of the last batch that is stored.
     pub(crate) fn mark(&self) -> Option<&Mark> {
         self.mark.as_ref()
     }
@@ -184,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    /// A batch of the most rows, one of which is a record.
+    /// Makes a batch of `BATCH_ROWS_MAX` rows, one of which is a record.
     fn batch(hash_key: u128) -> Batch {
         let key = PartitionKey::new("k").unwrap();
         let mut record = EncodedRecord::new(key, "row".into());

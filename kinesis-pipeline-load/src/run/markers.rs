@@ -1,4 +1,4 @@
-//! The records that frame a snapshot: readers tell by them the load from what is live.
+//! Markers, the records before and after a snapshot, by which readers tell loaded records from live ones.
 
 use std::time::SystemTime;
 
@@ -14,11 +14,11 @@ use crate::LoadError;
 /// The partition key of markers. Their hash key places them: one goes to each shard.
 const KEY: &str = "snapshot";
 
-/// Which end of a snapshot a marker is.
+/// The kind of a marker: the begin or the end of a snapshot.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Edge<'a> {
     Begin,
-    /// With the counts of the whole load.
+    /// The end, with the counts of the whole load.
     End(&'a Mark),
 }
 
@@ -41,7 +41,7 @@ struct Meta {
 struct Snapshot<'a> {
     id: &'a str,
     tables: &'a [String],
-    /// How many shards got this marker.
+    /// The number of shards that get this marker.
     shards: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<Counts>,
@@ -113,7 +113,7 @@ fn data(id: &str, tables: &[String], shards: usize, edge: Edge<'_>, now: SystemT
             counts,
         },
     };
-    // Texts, numbers and a time of this age: JSON has a form for each.
+    // This never fails: the marker has only texts, numbers and the present time.
     Bytes::from(serde_json::to_vec(&marker).unwrap_or_default())
 }
 

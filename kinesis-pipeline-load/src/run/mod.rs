@@ -1,4 +1,4 @@
-//! The course of a load.
+//! The run of a load.
 //!
 //! ```text
 //!   thread:  Rows ── models ── Outputs (rejects, export) ──> Batch ──┐ bounded channel

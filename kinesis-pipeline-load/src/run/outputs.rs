@@ -1,4 +1,4 @@
-//! The files that a load writes beside: rejects, their reasons, and the export of each table.
+//! The output files of a load: rejects, their reasons, and the export of each table.
 
 use std::{
     fs::{File, OpenOptions},
@@ -46,7 +46,7 @@ impl Output {
         Ok(())
     }
 
-    /// Hands what was written to the system, and returns the file's length.
+    /// Flushes the buffer to the system, and returns the file's length.
     pub(crate) fn flush(&mut self) -> Result<u64, LoadError> {
         self.writer.flush().map_err(LoadError::output(&self.path))?;
         Ok(self.length)
@@ -58,11 +58,11 @@ impl Output {
     }
 }
 
-/// All of them.
+/// All output files of a load.
 #[derive(Default)]
 pub(crate) struct Outputs {
     pub(crate) rejects: Option<Rejects>,
-    /// One per model.
+    /// The exports, one per model.
     pub(crate) exports: Vec<Output>,
 }
 
@@ -85,8 +85,8 @@ impl Rejects {
         })
     }
 
-    /// Appends a row as it was. The first of a table with a header has the header before it, so that the corrected
-    /// file can be loaded.
+    /// Appends a row as it was. The header of the table is written before the first row, so that the corrected file can
+    /// be loaded.
     pub(crate) fn row(
         &mut self,
         header: Option<&[u8]>,
@@ -103,7 +103,7 @@ impl Rejects {
 }
 
 impl Outputs {
-    /// Opens the files. `lengths` are those of a mark; files begin empty where there are none.
+    /// Opens the files. `lengths` are those of a mark; a file without one begins empty.
     pub(crate) fn open(
         rejects: Option<&Path>,
         outdir: Option<&Path>,
@@ -132,7 +132,7 @@ impl Outputs {
         rejects.chain(&mut self.exports)
     }
 
-    /// Hands all to the system, and returns the lengths.
+    /// Flushes all files to the system, and returns their lengths.
     pub(crate) fn flush(&mut self) -> Result<Vec<u64>, LoadError> {
         self.all().map(Output::flush).collect()
     }

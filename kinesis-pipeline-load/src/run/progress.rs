@@ -1,4 +1,4 @@
-//! Numbers that the thread, the task and the terminal share.
+//! Counters that the thread, the task and the terminal share.
 
 use std::{
     io::IsTerminal as _,
@@ -11,12 +11,12 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How far a load has come. Numbers are read one by one: their sums may be off by what happens meanwhile.
+/// The progress of a load. Counters are read one by one, so they may be from slightly different moments.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// Bytes of the input that were read, compressed.
     pub(crate) input_bytes: Arc<AtomicU64>,
-    /// Bytes of the input, compressed, of the rows that were read: known once a load ends by its limit of rows.
+    /// Bytes of the input, compressed, that the read rows make up: set when a load ends by its limit of rows.
     pub(crate) rows_bytes: AtomicU64,
     pub(crate) rows: AtomicU64,
     pub(crate) rejected: AtomicU64,
@@ -44,7 +44,7 @@ pub(crate) struct Bar {
     bar: ProgressBar,
 }
 
-/// How often the bar is drawn.
+/// The time between two draws of the bar.
 pub(crate) const DRAW_EVERY: Duration = Duration::from_millis(200);
 
 impl Bar {
@@ -58,7 +58,7 @@ impl Bar {
             Some(_) => "{bar:24} {percent:>3}% {bytes_per_sec} ETA {eta} {msg}",
             None => "{spinner} {bytes} {bytes_per_sec} {msg}",
         };
-        // The template is a constant that is right: the default is as good.
+        // The template is a valid constant, so the default is never used.
         let style =
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style);

@@ -1,4 +1,4 @@
-//! The resume file: how far a load has come, on disk before more than the window is sent.
+//! The resume file: the progress of a load, on disk before more than the window is sent.
 
 use std::{
     fs::{self, File},
@@ -23,14 +23,14 @@ pub(crate) struct Resume {
     outputs: Vec<Arc<File>>,
 }
 
-/// What tells one load from another.
+/// The identity of a load.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Load {
     pub(crate) stream: String,
     /// The hashes of the files.
     pub(crate) files: Vec<String>,
     pub(crate) tables: Vec<String>,
-    /// Which files are written beside.
+    /// The kinds of output files.
     pub(crate) outputs: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ struct Content {
 }
 
 impl Resume {
-    /// Reads the mark of a run before this one, if there was one.
+    /// Reads the mark of a previous run, if there was one.
     pub(crate) fn read(path: &Path, load: Load) -> Result<(Self, Option<Mark>), LoadError> {
         let problem = |problem| LoadError::Resume {
             path: path.to_owned(),
@@ -66,7 +66,7 @@ impl Resume {
         self.outputs = outputs;
     }
 
-    /// Writes a mark: on return it is on disk.
+    /// Writes a mark. It is on disk on return.
     pub(crate) fn write(&self, mark: &Mark) -> Result<(), LoadError> {
         let content = Content {
             version: VERSION,
@@ -92,7 +92,7 @@ impl Resume {
             .path
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty());
-        // Without it the name may still be that of the old file after a crash of the machine.
+        // Without this sync of the folder, the name may still mean the old file after a crash of the machine.
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
     }
 }

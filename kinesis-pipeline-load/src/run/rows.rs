@@ -1,4 +1,4 @@
-//! The thread that reads rows and makes batches of them.
+//! The reading thread, which reads rows and makes batches of them.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -25,30 +25,30 @@ use crate::{
     source::{BadRow, Delimited, JsonLines, SourceRow, Table, open, read_ahead},
 };
 
-/// All that the thread needs.
+/// The state that the reading thread is started with.
 #[expect(clippy::struct_field_names, reason = "the unit stands first")]
 pub(crate) struct Rows {
     pub(crate) models: Vec<Box<dyn Model>>,
     pub(crate) format: Option<Format>,
     pub(crate) policy: Policy,
     pub(crate) outputs: Outputs,
-    /// The hash of each file, where records get an id.
+    /// The hash of each file, if records get ids.
     pub(crate) hashes: Option<Vec<String>>,
     pub(crate) record_bytes_max: usize,
     pub(crate) rows_max: Option<u64>,
-    /// How many rows are logged, at the level debug.
+    /// The number of rows that are logged at the level debug.
     pub(crate) rows_logged: usize,
     pub(crate) clock: Clock,
     pub(crate) progress: Arc<Progress>,
-    /// Where a run before this one stopped.
+    /// The place where a previous run stopped.
     pub(crate) resume: Option<Mark>,
     pub(crate) batches: Sender<Batch>,
 }
 
-/// The task is gone: there is nobody to read for.
+/// The error that the putting task is gone.
 pub(crate) struct Gone;
 
-/// Why the thread ends early.
+/// The reason why the thread ends early.
 pub(crate) enum Ended {
     Gone,
     Failed(LoadError),
@@ -66,7 +66,7 @@ impl From<Gone> for Ended {
     }
 }
 
-/// A load's state while rows are read.
+/// The state of a load while rows are read.
 struct Course {
     file: Arc<str>,
     file_index: usize,
@@ -76,12 +76,12 @@ struct Course {
     batch: Batch,
     batch_bytes: usize,
     mark: Mark,
-    /// Of the row at hand: per model, whether it was dropped, and the end of its records in the batch.
+    /// For the current row, per model: whether it was dropped, and the end of its records in the batch.
     fates: Vec<(Option<DropReason>, usize)>,
 }
 
 impl Rows {
-    /// Reads all files. What was read before an error is handed over all the same.
+    /// Reads all files. Rows that were read before an error are handed over too.
     pub(crate) fn run(mut self, files: Vec<InputFile>) -> Result<(), LoadError> {
         let mut course = self.course();
         let result = self.read_all(files, &mut course);
@@ -186,20 +186,20 @@ impl Rows {
         Err(LoadError::input(&course.file, problem).into())
     }
 
-    /// Notes how much of the input the rows make out: more was read ahead, and may be compressed.
+    /// Notes how many bytes of the input the rows make up. More bytes were read ahead, and the file may be compressed.
     fn note_bytes(&self, before: u64, (handed_out, taken): (u64, u64)) {
         let read = get(&self.progress.input_bytes) - before;
         let of_file = if read <= taken && taken > 0 {
             precise(read) * precise(handed_out) / precise(taken)
         } else {
-            // What a buffer holds of a file that is not compressed, or hardly.
+            // The file is not compressed, or hardly: leave out the bytes in the buffer.
             precise(handed_out.min(read))
         };
         let bytes = before + whole(of_file);
         self.progress.rows_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Opens a file and holds it against the models.
+    /// Opens a file and checks it against the models.
     fn table(&mut self, file: InputFile, course: &mut Course) -> Result<Table, LoadError> {
         let by_model = self.models.iter().find_map(|model| model.delimiter());
         let by_name = file.path().and_then(Format::of_path);
@@ -209,7 +209,7 @@ impl Rows {
             .or(by_name)
             .unwrap_or(Format::TSV);
         let mut opened = open(file, &self.progress.input_bytes)?;
-        // One model at most wants a sample: a table without a model has no other.
+        // At most one model needs a sample: an untyped table is always the only model.
         let learner = self.models.iter_mut().find(|model| model.sample_rows() > 0);
         if let (Some(model), Format::Delimited(delimiter)) = (learner, format) {
             let sampled;
@@ -235,12 +235,12 @@ impl Rows {
         Ok(table)
     }
 
-    /// Shows a row of a run before this one to the models that remember.
+    /// Shows a row of a previous run to the models that remember rows.
     fn remember(&mut self, row: Result<SourceRow<'_>, BadRow<'_>>) {
         let Ok(row) = row else { return };
         let context = EncodeContext::at(self.clock.now());
         for model in self.models.iter_mut().filter(|model| model.remembers()) {
-            // What became of the row was counted then.
+            // The previous run has counted the row.
             let _ = model.map(&row, &context, &mut Vec::new());
         }
     }
@@ -265,7 +265,7 @@ impl Rows {
         }
         let before = course.batch.records.len();
         if let Err(error) = self.map(&row, course) {
-            // A row is put whole or not at all.
+            // All records of a row are put, or none.
             course.batch.records.truncate(before);
             return self.refuse(BadRow { raw, error }, course);
         }
@@ -275,7 +275,8 @@ impl Rows {
         Ok(self.settle(before, course)?)
     }
 
-    /// Has each model map the row, and notes whether it was dropped. Nothing is counted yet: the row may still be refused.
+    /// Maps the row with each model, and notes whether it was dropped. Nothing is counted yet: the row may still be
+    /// refused.
     fn map(&mut self, row: &SourceRow<'_>, course: &mut Course) -> Result<(), RowError> {
         let context = EncodeContext::at(self.clock.now());
         let records = &mut course.batch.records;
@@ -289,7 +290,7 @@ impl Rows {
         self.check(&mut records[first..], course.hash.as_deref(), line)
     }
 
-    /// Counts the fates of a row that is put, and exports its records.
+    /// Counts the records and drops of a row, and exports its records.
     fn settle(&mut self, before: usize, course: &mut Course) -> Result<(), LoadError> {
         let mut begin = before;
         for (index, (dropped, end)) in course.fates.iter().enumerate() {
@@ -309,7 +310,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Gives the records of a row their ids, and holds them against the service's limit.
+    /// Gives the records of a row their ids, and checks them against the service's size limit.
     fn check(
         &self,
         records: &mut [kinesis_pipeline::EncodedRecord],
@@ -334,7 +335,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Does with a bad row as the policy says.
+    /// Handles a bad row by the policy.
     fn refuse(&mut self, bad: BadRow<'_>, course: &mut Course) -> Result<(), Ended> {
         let stop = |error: RowError| LoadError::Row {
             file: course.file.to_string(),
@@ -348,7 +349,7 @@ impl Rows {
             rejects.row(course.header.as_deref(), bad.raw, &reason)?;
         }
         if self.policy == Policy::Skip {
-            // A cell is data of the table, which is no matter for a log.
+            // The cell is left out: the table's data does not belong in a log.
             let kind = kind(&bad.error.problem);
             let (line, column) = (bad.error.line, bad.error.column.as_deref().unwrap_or("-"));
             tracing::warn!(file = %course.file, line, column, kind, "row skipped");
@@ -358,7 +359,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Sends the batch to the task that puts.
+    /// Sends the batch to the putting task.
     fn hand_over(&mut self, course: &mut Course) -> Result<(), Ended> {
         if course.batch.rows == 0 {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Reshards before a load and back after it.
+//! Scaling of the stream before a load, and back after it.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use kinesis_pipeline::{
 
 use crate::LoadError;
 
-/// How often a stream that is scaled is looked at.
+/// The time between two looks at a stream that is being scaled.
 const POLL_EVERY: Duration = Duration::from_secs(1);
-/// How often at most, for one step: an hour.
+/// The most looks for one step: an hour.
 const POLLS_MAX: u32 = 3_600;
-/// Steps of one scaling: 2^14 is more than a stream can have.
+/// The most steps of one scaling: 2^14 shards are more than a stream can have.
 const STEPS_MAX: u32 = 14;
 
-/// Scales the stream, and returns how many shards it had; `None` if it has so many already.
+/// Scales the stream. Returns the number of shards that it had; `None` if it has the target number already.
 pub(crate) async fn to<R>(
     stream: &KinesisStream<R>,
     target: u32,
@@ -46,7 +46,7 @@ fn step(open: u32, target: u32) -> u32 {
     target.clamp(open.div_ceil(2).max(1), open.saturating_mul(2).max(1))
 }
 
-/// Returns the stream, once it is not being changed.
+/// Waits until the stream is active, and returns it.
 async fn active<R>(stream: &KinesisStream<R>) -> Result<StreamSummary, LoadError> {
     for _ in 0..POLLS_MAX {
         let call = DescribeStreamSummary::new(stream.id().clone());

@@ -1,11 +1,11 @@
-//! The shards of a stream, and where a record goes.
+//! The shards of a stream, and the shard of a record.
 
 use kinesis_pipeline::{
     EncodedRecord, HashKey, HashKeyRange, Shard,
     service::{Kinesis, ListShards, ServiceError, ShardFilter, StreamId},
 };
 
-/// Pages of a listing: 10,000 shards each.
+/// The most pages of a listing, of 10,000 shards each.
 const PAGES_MAX: usize = 1_000;
 
 /// The open shards of a stream, by their ranges.
@@ -13,7 +13,7 @@ const PAGES_MAX: usize = 1_000;
 pub(crate) struct OpenShards(Vec<Shard>);
 
 impl OpenShards {
-    /// Lists them.
+    /// Lists the open shards of a stream.
     pub(crate) async fn list(
         service: &dyn Kinesis,
         stream: &StreamId,

@@ -1,4 +1,4 @@
-//! A load without sending: where each record would go.
+//! A trial: counts of a load without sending, by the shards that records would go to.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,7 +13,7 @@ use crate::{
 pub(crate) struct Trial {
     shards: OpenShards,
     loads: Vec<KeyLoad>,
-    /// Per key, for a plan.
+    /// The load of each key, for a plan.
     keys: Option<HashMap<String, KeyLoad>>,
     samples_max: usize,
     pub(crate) samples: Vec<Sample>,
@@ -35,7 +35,7 @@ impl Trial {
         }
     }
 
-    /// Returns the same trial, which counts what each key brings.
+    /// Makes the trial also count the load of each key.
     pub(crate) fn with_keys(mut self) -> Self {
         self.keys = Some(HashMap::new());
         self
@@ -80,7 +80,7 @@ impl Trial {
             .collect()
     }
 
-    /// What a plan is made of.
+    /// Returns the data for a plan: the load of each shard and of each key.
     pub(crate) fn sampled(self) -> (Vec<SampledShard>, HashMap<String, KeyLoad>) {
         let shards = self.shards.all().iter().zip(&self.loads);
         let shards = shards.map(|(shard, load)| SampledShard {

@@ -1,4 +1,4 @@
-//! The beginning of a table, read before the table itself: a sample of its rows.
+//! Read-ahead: a sample of a table's first rows, read before the table itself.
 
 use std::io::{self, Cursor, Read};
 
@@ -7,11 +7,11 @@ use crate::LoadError;
 
 /// The most bytes of a sample.
 const SAMPLE_BYTES_MAX: usize = 1024 * 1024;
-/// How much is read at once.
+/// The size of one read, in bytes.
 const READ_BYTES: usize = 16 * 1024;
 
-/// Reads a sample of about so many rows. Returns the table as if it had not been read, and a table of the rows of the
-/// sample alone.
+/// Reads a sample of about this many rows. Returns the table, which still begins with the sampled rows, and a table of
+/// the sample alone.
 ///
 /// It waits until the rows are there, or the end of the input, or 1 MiB.
 pub(crate) fn read_ahead(mut opened: Opened, rows: u64, delimiter: u8) -> (Opened, Sampled) {
@@ -61,7 +61,7 @@ enum End {
     Broken(io::Error),
 }
 
-/// Gives out what was read, then the error that followed it, then the rest.
+/// A reader that returns the bytes that were read ahead, then the error that followed them, then the rest.
 struct Replayed<R> {
     read: Cursor<Vec<u8>>,
     error: Option<io::Error>,
@@ -92,7 +92,7 @@ pub(crate) struct Sampled {
 }
 
 impl Sampled {
-    /// Shows each row's cells to a function, row by row, until the first that is none: the table itself reports it.
+    /// Calls a function with the cells of each row. Ends at the first bad row, which the table itself reports later.
     pub(crate) fn each(self, mut see: impl FnMut(&[String], &[String])) {
         let Ok(mut table) = self.table else { return };
         let names = table.header().names().to_vec();
@@ -102,7 +102,7 @@ impl Sampled {
                 break;
             };
             let cells = (0..names.len()).map(|at| row.row.get(at).unwrap_or_default().to_owned());
-            // A row is seen once another follows it: the last one may be cut.
+            // A row is shown only after the next one was read, because the last one may be cut.
             if let Some(cells) = held.replace(cells.collect()) {
                 see(&names, &cells);
             }

@@ -1,4 +1,4 @@
-//! TSV, CSV and their kin.
+//! Delimited tables: TSV, CSV and the like.
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use kinesis_pipeline::record::row::{Header, Row, RowError};
@@ -6,10 +6,10 @@ use kinesis_pipeline::record::row::{Header, Row, RowError};
 use super::{BadRow, Opened, ROW_BYTES_MAX, SourceRow, window::Window};
 use crate::LoadError;
 
-/// How much the parser takes at once.
+/// The size of the parser's buffer, in bytes.
 const PARSED_BYTES: usize = 64 * 1024;
 
-/// A table of cells with a byte between them.
+/// A table of cells that are separated by a byte.
 pub(crate) struct Delimited {
     name: String,
     reader: Reader<Window<Box<dyn std::io::Read + Send>>>,
@@ -88,7 +88,7 @@ impl Delimited {
             let reason = format!("column {cell} (`{name}`) is not text in UTF-8");
             return Ok(Some(Err(self.bad(line, reason))));
         }
-        // It was checked just now; a text that is none has no cells.
+        // The text was checked above, so the default is never used.
         let text = std::str::from_utf8(self.record.as_slice()).unwrap_or_default();
         Ok(Some(Ok(SourceRow {
             row: Row::new(text, &self.ends)
@@ -176,7 +176,7 @@ fn cut(record: &ByteRecord, ends: &mut Vec<usize>) -> Option<usize> {
             .map(|range| range.end),
     );
     match std::str::from_utf8(record.as_slice()) {
-        // Two halves of a character in two cells are a text together.
+        // The whole record may be UTF-8 although a character is split over two cells, so cell ends are checked too.
         Ok(text) if ends.iter().all(|end| text.is_char_boundary(*end)) => None,
         _ => record
             .iter()
@@ -264,7 +264,7 @@ mod tests {
         assert!(rows(b"a\tb\n").is_empty());
     }
 
-    /// One byte for ever.
+    /// A reader that repeats one byte without end.
     struct Endless(u64);
 
     impl std::io::Read for Endless {

@@ -1,4 +1,4 @@
-//! JSON lines: an object a line.
+//! Tables of JSON lines: one object per line.
 
 use std::io::{BufRead as _, BufReader, Read};
 
@@ -24,7 +24,7 @@ pub(crate) struct JsonLines {
     text: String,
     ends: Vec<usize>,
     nulls: Vec<bool>,
-    /// Whether rows are cut into cells; a row that is put as it is need not be.
+    /// Whether rows are cut into cells; rows that are put as they are need no cells.
     cut: bool,
 }
 
@@ -131,7 +131,7 @@ impl JsonLines {
             format!("not a JSON object: {words}")
         };
         if !self.cut {
-            // The check costs no tree.
+            // This checks the line without building a tree of values.
             let checked: Result<Object, _> = serde_json::from_slice(&self.line);
             return checked.map(|_| ()).map_err(not_an_object);
         }
@@ -151,7 +151,7 @@ impl JsonLines {
     }
 }
 
-/// A JSON object that is only checked.
+/// A JSON object that is checked and not stored.
 struct Object;
 
 impl<'de> serde::Deserialize<'de> for Object {

@@ -1,4 +1,4 @@
-//! Rows out of files: open, decompress, cut.
+//! Sources of rows: files are opened, decompressed and cut into rows.
 //!
 //! ```text
 //!   file ── Counted ── gzip or zstd by ending ──┬─ (ahead: a sample) ─ Delimited: Window ── csv ──> row, raw bytes
@@ -20,8 +20,8 @@ pub(crate) use open::{Opened, open, sha256};
 
 use crate::LoadError;
 
-/// The most bytes that one row may have: 16 MiB. A quote that is opened and never closed is found there, and no stream
-/// takes more than 10 MiB a record.
+/// The most bytes that one row may have: 16 MiB. This limit finds a quote that is never closed; no stream takes more
+/// than 10 MiB per record.
 pub const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A row, and its bytes as they stand in the file.
@@ -30,7 +30,7 @@ pub(crate) struct SourceRow<'a> {
     pub(crate) raw: &'a [u8],
 }
 
-/// A row that is none: its bytes, and the reason.
+/// A row that is not valid: its bytes, and the reason.
 pub(crate) struct BadRow<'a> {
     pub(crate) raw: &'a [u8],
     pub(crate) error: RowError,
@@ -58,7 +58,7 @@ impl Table {
         }
     }
 
-    /// Returns the next row, a row that is none, or `None` at the end.
+    /// Returns the next row, good or bad, or `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Result<SourceRow<'_>, BadRow<'_>>>, LoadError> {
         match self {
             Self::Delimited(table) => table.next(),

@@ -1,4 +1,4 @@
-//! Opens a file beneath its compression.
+//! Opening and decompression of files.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{LoadError, input::InputFile};
 
-/// How much of a file is read at once.
+/// The size of one read of a file, in bytes.
 const READ_BYTES: usize = 256 * 1024;
 
 /// A table's bytes, decompressed.
@@ -79,7 +79,7 @@ pub(crate) fn sha256(path: &Path) -> io::Result<String> {
     Ok(hex.collect())
 }
 
-/// A reader that counts.
+/// A reader that counts the bytes read.
 struct Counted<R> {
     inner: R,
     bytes: Arc<AtomicU64>,

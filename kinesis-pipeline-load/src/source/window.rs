@@ -1,23 +1,23 @@
-//! The bytes of the row that is being read, kept beside the parser.
+//! The raw bytes of the current row, kept beside the parser.
 
 use std::io::{self, Read};
 
 use super::ROW_BYTES_MAX;
 
-/// A reader that keeps what it read since the row's beginning, and refuses to read on when that is too much.
+/// A reader that keeps the bytes since the beginning of the current row, and refuses to read on at the size limit.
 ///
-/// The parser gives cells without their quotes; a rejected row is written as it was.
+/// They are needed for rejects: the parser returns cells without quotes, but a rejected row is written as it was.
 pub(super) struct Window<R> {
     inner: R,
     kept: Vec<u8>,
-    /// The first byte of `kept` that is still wanted.
+    /// The index of the first byte of `kept` that is still needed.
     start: usize,
     /// The place in the input of `kept[0]`.
     base: u64,
     is_full: bool,
 }
 
-/// Bytes that are not wanted any more are dropped once they are this many.
+/// The number of bytes from which bytes that are no longer needed are dropped.
 const DROPPED_BYTES_MIN: usize = 1024 * 1024;
 
 impl<R: Read> Window<R> {
@@ -31,7 +31,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Forgets what stands before this place of the input.
+    /// Forgets the bytes before this place of the input.
     pub(super) fn forget(&mut self, place: u64) {
         let start = usize::try_from(place.saturating_sub(self.base)).unwrap_or(usize::MAX);
         self.start = start.clamp(self.start, self.kept.len());
@@ -42,19 +42,19 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// What stands from the row's beginning to this place of the input.
+    /// Returns the bytes from the row's beginning to this place of the input.
     pub(super) fn until(&self, place: u64) -> &[u8] {
         let end = usize::try_from(place.saturating_sub(self.base)).unwrap_or(usize::MAX);
         let end = end.clamp(self.start, self.kept.len());
         &self.kept[self.start..end]
     }
 
-    /// How many bytes were read.
+    /// Returns the number of bytes that were read.
     pub(super) fn end(&self) -> u64 {
         self.base + self.kept.len() as u64
     }
 
-    /// Whether a row is longer than it may be.
+    /// Whether the current row is too long.
     pub(super) fn is_full(&self) -> bool {
         self.is_full
     }

@@ -32,14 +32,15 @@ const REMOVE: &str =
 /// Checkpoints of readers in a table of Postgres: `triton_checkpoint`, with the columns of Triton's own (`client`, the
 /// application's name; `stream`, `shard`, `seq_num`, `updated`). Cheap to clone; clones share the connections.
 ///
-/// A reader goes on where a Triton client stopped, and a Triton client where a reader did, once the reader is past its
-/// first record: before that, and at a shard's end, `seq_num` holds a word of KCL (`TRIM_HORIZON`, `AT_TIMESTAMP`,
-/// `SHARD_END`), which Triton does not know. Triton does not know aggregates either: from one that is half finished it
-/// goes on behind all of it. Times, and the index in an aggregate, are in columns of their own, in milliseconds.
+/// A reader continues where a Triton client stopped. A Triton client continues where a reader stopped, once the reader
+/// is past its first record: before that, and at a shard's end, `seq_num` holds a word of KCL (`TRIM_HORIZON`,
+/// `AT_TIMESTAMP`, `SHARD_END`), which Triton does not know. Triton does not know aggregates either: after a
+/// half-finished one it continues behind all of it. Times (in milliseconds) and the index in an aggregate are in
+/// columns of their own.
 ///
-/// The table is made, and the columns are added, at the first call, unless [`create_table`](Self::create_table) says
-/// otherwise. A save is one statement: all of its checkpoints are stored, or none. Dropping a call leaves the old or
-/// the new checkpoints.
+/// The first call makes the table and adds the columns, unless [`create_table`](Self::create_table) is set to false. A
+/// save is one statement: all of its checkpoints are stored, or none. Dropping a call's future leaves the old or the
+/// new checkpoints.
 ///
 /// ```no_run
 /// use kinesis_pipeline::{KinesisStream, StartAt};
@@ -74,7 +75,7 @@ pub struct StoredCheckpoint {
 }
 
 impl PostgresCheckpoints {
-    /// A store in the database at this URL, as in `postgres://user:password@host:5432/database`. No call is made.
+    /// Makes a store in the database at this URL, as in `postgres://user:password@host:5432/database`. No call is made.
     ///
     /// # Errors
     /// [`SqlError::Url`] and [`SqlError::Tls`].
@@ -91,8 +92,8 @@ impl PostgresCheckpoints {
         })
     }
 
-    /// Sets whether the table and its columns are made where they are absent. They are by default; without it a save
-    /// needs no right but those to read and write the rows.
+    /// Sets whether the table and its columns are made where they are absent. True by default. With false, the store
+    /// needs only the rights to read and write rows.
     #[must_use]
     pub fn create_table(mut self, creates: bool) -> Self {
         self.creates = creates;
@@ -132,7 +133,7 @@ impl PostgresCheckpoints {
     }
 
     /// Removes the checkpoints that were not saved for this long, by the database's clock: those of one application or
-    /// of one stream if these are given. Rows that do not say when they were saved stay. Returns their number.
+    /// of one stream if these are given. Rows without the time of their save stay. Returns the number of removed rows.
     ///
     /// A reader saves the checkpoint of a quiet shard too, but not that of a shard that it has finished: its row is
     /// needed until the shard is no longer listed, at most the stream's retention. Take a longer time than that.
@@ -163,7 +164,7 @@ impl PostgresCheckpoints {
             .map_err(failed)
     }
 
-    /// Returns a connection, and the form of the table, which is made at first.
+    /// Returns a connection, and the type of the column `updated`. The first call makes the table.
     async fn client(&self) -> Result<(Client, Updated), CheckpointError> {
         let mut client = self.pool.get().await.map_err(|error| {
             let is_final = matches!(&error, deadpool_postgres::PoolError::Backend(error) if fault_of(error) != Fault::Passing);
@@ -218,7 +219,8 @@ impl PostgresCheckpoints {
         if checkpoints.is_empty() {
             return Ok(());
         }
-        // In order, so that two savers of one application cannot wait for each other; the last of a shard counts.
+        // Rows are locked in the order of shards, so that two savers of one application cannot deadlock. The last
+        // checkpoint of a shard counts.
         let rows = checkpoints.iter();
         let rows: BTreeMap<_, _> = rows
             .map(|row| (row.shard_id.as_str(), Words::of(row)))
@@ -335,7 +337,7 @@ impl CheckpointStore for PostgresCheckpoints {
     }
 }
 
-/// The URL, which may hold a password, stays out.
+/// Leaves out the URL, which may hold a password.
 impl fmt::Debug for PostgresCheckpoints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let creates = &self.creates;

@@ -16,7 +16,7 @@ use super::{
     words::{Words, time},
 };
 
-/// A schema of its own for a test, and the URL that works in it, for as long as the server is held.
+/// Makes a schema for a test. Returns the server, which must be kept, and a URL that works in the schema.
 async fn schema(name: &str) -> Option<(Postgres, tokio_postgres::Client, String)> {
     let server = Postgres::start().await?;
     let client = server.client().await;
@@ -88,7 +88,7 @@ async fn a_table_of_tritons_is_read_and_extended_and_triton_goes_on_in_it() {
         store.save("a", "s", vec![half.clone()]).await.unwrap();
         assert_eq!(store.load("a", "s").await.unwrap(), [half]);
 
-        // Triton knows its own columns only: what was noted for the old place is void.
+        // Triton writes its own columns only: the other columns belong to the old place and no longer count.
         client
             .batch_execute("UPDATE triton_checkpoint SET seq_num = '43'")
             .await

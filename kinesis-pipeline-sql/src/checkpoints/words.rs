@@ -11,8 +11,8 @@ const SHARD_END: &str = "SHARD_END";
 
 /// The columns of a row, without its key. Times are in milliseconds.
 ///
-/// Triton writes `seq_num` alone. Then all others are those of an earlier checkpoint, which `noted_seq_num` shows: they
-/// hold only while it is equal.
+/// Triton writes `seq_num` alone. The other columns are then those of an earlier checkpoint: they count only while
+/// `noted_seq_num` is equal to `seq_num`. `stream_created_at` always counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Words {
     pub(super) seq_num: String,
@@ -41,7 +41,7 @@ impl Words {
                     sub_sequence_number.map(|index| i64::try_from(index).unwrap_or(i64::MAX));
                 sequence_number.to_string()
             }
-            // The other places that a later version may have end a shard no earlier.
+            // The enum is non-exhaustive: only the end of a shard is left.
             _ => SHARD_END.to_owned(),
         };
         Self {
@@ -55,7 +55,7 @@ impl Words {
         }
     }
 
-    /// The checkpoint that a row means.
+    /// Returns the checkpoint of a row.
     pub(super) fn checkpoint(self, shard: &str) -> Result<Checkpoint, String> {
         let words = if self.noted_seq_num.as_ref() == Some(&self.seq_num) {
             self

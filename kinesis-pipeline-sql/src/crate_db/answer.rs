@@ -24,7 +24,7 @@ struct BulkAnswer {
 struct BulkResult {
     rowcount: i64,
     error: Option<ErrorBody>,
-    /// The text as versions before 5 wrote it.
+    /// The message in the form of versions before 5.
     error_message: Option<String>,
 }
 
@@ -43,11 +43,11 @@ struct ErrorBody {
 /// The outcome of one row of a bulk statement.
 #[derive(Clone, Debug)]
 pub(super) enum RowResult {
-    /// It is stored, or a guard left an older one alone.
+    /// The row is stored, or the statement's guard kept the row that is there.
     Done,
-    /// It failed, for this reason.
+    /// The row failed, for this reason.
     Failed(CrateDbError),
-    /// It failed, and the server gives the reasons of others only.
+    /// The row failed, and the server gives reasons for other rows only.
     FailedSilently,
 }
 

@@ -19,11 +19,11 @@ const REQUEST_TIME_MAX: Duration = Duration::from_mins(1);
 const REQUEST_BYTES_MAX: usize = 8 << 20;
 const REQUEST_ROWS_MAX: usize = 5_000;
 
-/// A setting that no sink can have.
+/// An invalid setting of a sink.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCrateDbOption {
-    /// The URL is none of a node's.
+    /// The URL is no URL of a node.
     #[error(transparent)]
     Url(#[from] InvalidNodeUrl),
     /// A table or a column has a name that CrateDB does not take.
@@ -32,22 +32,22 @@ pub enum InvalidCrateDbOption {
     /// No table can have these columns.
     #[error(transparent)]
     Columns(#[from] ColumnsError),
-    /// Rows are to be replaced, and have no key.
+    /// The mode is upsert, and the columns have no key.
     #[error("name the key of the rows that are to be replaced: `Columns::key`")]
     NoKey,
-    /// Rows are to be appended, and have a key of their own.
+    /// The mode is append, and the columns have a key.
     #[error("a key is for `upsert`: rows that are appended have their position for a key")]
     KeyOfAppended,
-    /// Rows are to be deleted, and have no key of their own.
+    /// Rows are to be deleted, and the mode is append.
     #[error("`delete_when` needs `upsert`: rows that are appended are never deleted")]
     DeleteOfAppended,
-    /// A type is set for a column that there is not.
+    /// A type is set for a column that does not exist.
     #[error("there is no column \"{name}\" to set a type for: the columns are {columns}")]
     #[non_exhaustive]
     UnknownColumn {
         /// The name.
         name: String,
-        /// The names that there are.
+        /// The names of the columns.
         columns: String,
     },
     /// A column has a name that the sink needs itself.
@@ -104,7 +104,7 @@ impl<R> CrateDbSinkBuilder<R> {
         }
     }
 
-    /// Adds another node of the same cluster: after a failure the next call goes to the next one.
+    /// Adds another node of the same cluster. After a failure the next call goes to the next node.
     pub fn node(mut self, url: impl Into<String>) -> Self {
         self.urls.push(url.into());
         self
@@ -130,23 +130,23 @@ impl<R> CrateDbSinkBuilder<R> {
         self
     }
 
-    /// Stores a row for each record, under its position. This is the default.
+    /// Stores a row for each record, with its position as the key. The default.
     pub fn append(mut self) -> Self {
         self.is_upsert = false;
         self
     }
 
-    /// Stores the newest row of each key of the [columns](Self::columns).
+    /// Stores the newest row of each key. The key is set with the [columns](Self::columns).
     pub fn upsert(mut self) -> Self {
         self.is_upsert = true;
         self
     }
 
-    /// Deletes the row of a record's key when this is true for the record: for [`upsert`](Self::upsert).
+    /// Sets the test of records that delete the row of their key, in the mode [`upsert`](Self::upsert).
     ///
-    /// The row stays, with its key, its version, null in all other columns, and true in `kinesis_deleted`: an older
-    /// record that comes once more would bring a row back that was removed. Leave such rows out by
-    /// `WHERE NOT kinesis_deleted`, and remove them when no worker can still have an older record.
+    /// A deleted row stays in the table as a tombstone: with its key, its version, null in all other columns, and true
+    /// in `kinesis_deleted`. Without it, an older record that is read again would bring the row back. Leave tombstones
+    /// out with `WHERE NOT kinesis_deleted`, and remove them when no worker can still have an older record.
     pub fn delete_when(
         mut self,
         is_delete: impl Fn(&Record<R>) -> bool + Send + Sync + 'static,
@@ -155,9 +155,9 @@ impl<R> CrateDbSinkBuilder<R> {
         self
     }
 
-    /// Says that no other worker of the application works while this one does: a position is claimed whatever lease it was
-    /// claimed with, and stays that lease's, so that a fleet can go on behind it. For leases that count anew at each
-    /// start, as [`MemoryLeases`](kinesis_pipeline::MemoryLeases) do.
+    /// Declares that no other worker of the application works while this one does. The worker then takes over a
+    /// position with any fencing token and keeps that token, so that a fleet can continue afterwards. For leases whose
+    /// tokens begin anew at each start, such as [`MemoryLeases`](kinesis_pipeline::MemoryLeases).
     pub fn sole_worker(mut self) -> Self {
         self.is_sole = true;
         self
@@ -274,7 +274,7 @@ impl<R> CrateDbSinkBuilder<R> {
     }
 }
 
-/// Adds the record's position as the key of rows that are appended, and checks the key of others.
+/// Adds the record's position as the key in the mode append; checks the key in the mode upsert.
 fn with_key(columns: Columns, is_upsert: bool) -> Result<Columns, InvalidCrateDbOption> {
     let has_key = !columns.key_indexes().is_empty();
     match (is_upsert, has_key) {
@@ -299,7 +299,7 @@ fn with_key(columns: Columns, is_upsert: bool) -> Result<Columns, InvalidCrateDb
     Ok(columns.key(names)?)
 }
 
-/// Returns the columns of the table: those of the rows, and behind them those of the mode upsert.
+/// Returns the columns of the table: those of the rows, then those of the mode upsert.
 fn definitions(
     columns: &Columns,
     types: &BTreeMap<String, CrateDbType>,

@@ -1,4 +1,4 @@
-//! Rows of a batch on their way into a table: only those that failed are sent again.
+//! Bulk writes of a batch's rows: only rows that failed are sent again.
 //!
 //! ```text
 //!   rows ── parts by count and bytes ──> bulk statement ──> done
@@ -8,7 +8,7 @@
 //!                                            └─ refused for good ──> the caller
 //! ```
 //!
-//! Every statement may be carried out twice, so that a lost answer costs nothing but the time.
+//! Statements are idempotent, so that a call whose answer was lost can be repeated.
 
 use std::{collections::VecDeque, mem};
 
@@ -38,17 +38,17 @@ pub(super) struct RefusedRow {
     pub(super) error: CrateDbError,
 }
 
-/// Rows under way.
+/// The state of a bulk write.
 struct Writing<'a> {
     client: &'a SqlClient,
     statement: &'a str,
-    /// A statement that fails when the table is not as it must be.
+    /// A statement that fails when the table or a column is absent.
     probe: &'a str,
     rows: &'a EncodedRows,
     limits: PartLimits,
     parts: VecDeque<Vec<usize>>,
     refused: Vec<RefusedRow>,
-    /// Rows that failed for a reason that may pass, with the last one.
+    /// Rows that failed for a reason that may pass, and the last reason.
     failed: Vec<usize>,
     last_error: Option<CrateDbError>,
 }
@@ -56,7 +56,7 @@ struct Writing<'a> {
 /// Carries out a statement for each row. Returns those that the database refuses.
 ///
 /// # Errors
-/// The database is not available, or the table is not as it must be. Some rows may be done.
+/// The database is not available, or the table or a column is absent. Some rows may be done.
 pub(super) async fn write(
     client: &SqlClient,
     statement: &str,
@@ -117,7 +117,7 @@ impl Writing<'_> {
         match self.client.execute_bulk(body, part.len()).await {
             Ok(results) => self.sort(&part, results),
             Err(error) if error.may_be_of_a_row() => {
-                // A table that lacks a column refuses every row: none of them is to blame.
+                // A table that lacks a column refuses every row, and no row is at fault.
                 self.client.execute(self.probe, &[]).await?;
                 self.halve(part, error);
                 Ok(())
@@ -126,7 +126,7 @@ impl Writing<'_> {
         }
     }
 
-    /// Looks for the row for which a whole statement was refused.
+    /// Bisects a statement that was refused as a whole, to find the row at fault.
     fn halve(&mut self, mut part: Vec<usize>, error: CrateDbError) {
         if let [index] = part[..] {
             self.refused.push(RefusedRow { index, error });
@@ -137,7 +137,7 @@ impl Writing<'_> {
         self.parts.push_front(part);
     }
 
-    /// Decides about each row of a statement.
+    /// Sorts the rows of a statement by their results.
     fn sort(&mut self, part: &[usize], results: Vec<RowResult>) -> Result<(), CrateDbError> {
         let mut silent = Vec::new();
         let mut is_passing = false;
@@ -154,8 +154,8 @@ impl Writing<'_> {
                 RowResult::Failed(error) => self.refused.push(RefusedRow { index, error }),
             }
         }
-        // Rows that fail together with others of which the reason may pass fail for the same one, most likely. A row
-        // alone whose reason is not told is no different.
+        // A row without a reason most likely failed for the same passing reason as the others of its statement. A
+        // single row without a reason is retried too.
         if is_passing || part.len() == 1 {
             self.failed.append(&mut silent);
         }
@@ -170,7 +170,7 @@ impl Writing<'_> {
     }
 }
 
-/// Divides rows into statements within the limits; a row that is longer than the limit goes alone.
+/// Divides rows into statements within the limits; a row that is longer than the limit is sent alone.
 fn parts(indexes: Vec<usize>, rows: &EncodedRows, limits: PartLimits) -> VecDeque<Vec<usize>> {
     let mut parts = VecDeque::new();
     let (mut part, mut bytes) = (Vec::new(), 0);

@@ -31,7 +31,7 @@ pub(super) struct SqlClient {
 struct Shared {
     transport: Box<dyn Transport>,
     request_time_max: Duration,
-    /// The node that the next call goes to: another one after a failure.
+    /// The node that the next call goes to. A failure moves it to the next node.
     node: AtomicUsize,
     is_available: AtomicBool,
 }
@@ -49,7 +49,7 @@ impl SqlClient {
         }
     }
 
-    /// Whether the last call came to the database and back.
+    /// Whether the last call got an answer of the database.
     pub(super) fn is_available(&self) -> bool {
         self.shared.is_available.load(Ordering::Relaxed)
     }
@@ -115,7 +115,7 @@ impl SqlClient {
     }
 }
 
-/// The pause after a failed try, from half of a doubling time to all of it.
+/// Returns the pause after a failed try: exponential backoff with jitter, from half of the time to all of it.
 pub(super) fn pause(attempt: u32, jitter: f64) -> Duration {
     let doubled = PAUSE_MIN.saturating_mul(1 << attempt.saturating_sub(1).min(16));
     doubled.min(PAUSE_MAX).mul_f64(0.5 + jitter / 2.0)

@@ -1,8 +1,8 @@
-//! All statements that are made for CrateDB. Names are quoted, and values are arguments: none stands in a statement.
+//! All SQL statements for CrateDB. Names are quoted, and values are always arguments.
 //!
-//! CrateDB ignores `BEGIN` and `COMMIT`, is atomic per row, and has no `WHERE` for `ON CONFLICT`; rows of a whole
-//! primary key are seen at once, all others when they are refreshed. So each statement here works on one row, by all
-//! of its key.
+//! CrateDB ignores `BEGIN` and `COMMIT`, is atomic per row, and has no `WHERE` for `ON CONFLICT`. A row that is looked
+//! up by its whole primary key is up to date; other queries see changes only after a refresh. So each statement here
+//! works on one row, by its whole key.
 
 use std::fmt::Write as _;
 
@@ -128,7 +128,7 @@ impl std::fmt::Display for TableName {
     }
 }
 
-/// Checks the name of a column.
+/// Checks a column's name.
 pub(super) fn check_column(name: &str) -> Result<(), InvalidName> {
     check("column", name)?;
     if name.contains(['.', '[', ']']) {
@@ -164,7 +164,7 @@ fn invalid(kind: &'static str, name: &str, reason: &'static str) -> InvalidName 
     }
 }
 
-/// A name as a statement writes it.
+/// Returns a name in quotes.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -195,7 +195,7 @@ impl ColumnDefinition {
     }
 }
 
-/// Makes a table, if there is none of its name.
+/// Returns the statement that makes a table, if it is absent.
 pub(super) fn create_table<N: AsRef<str>>(
     table: &TableName,
     columns: &[ColumnDefinition],
@@ -209,12 +209,12 @@ pub(super) fn create_table<N: AsRef<str>>(
     sql
 }
 
-/// Reads nothing: refused when the table or one of the columns is absent.
+/// Returns a statement that reads nothing, and is refused when the table or one of the columns is absent.
 pub(super) fn probe<N: AsRef<str>>(table: &TableName, columns: &[N]) -> String {
     format!("SELECT {} FROM {table} LIMIT 0", list(columns))
 }
 
-/// Stores a row, unless one with its key is there.
+/// Returns the statement that stores a row, unless one with its key is there.
 pub(super) fn insert<N: AsRef<str>, K: AsRef<str>>(
     table: &TableName,
     columns: &[N],
@@ -227,7 +227,7 @@ pub(super) fn insert<N: AsRef<str>, K: AsRef<str>>(
     )
 }
 
-/// Stores a row, in place of one with its key that was written from an earlier position.
+/// Returns the statement that stores a row, or replaces one with its key that was written from an earlier position.
 pub(super) fn upsert<N: AsRef<str>, K: AsRef<str>>(
     table: &TableName,
     columns: &[N],
@@ -262,7 +262,7 @@ fn insert_values<N: AsRef<str>>(table: &TableName, columns: &[N]) -> String {
 const POSITION_KEY: [&str; 3] = ["app", "stream", "shard"];
 const POSITION: [&str; 3] = ["sequence_number", "sub_sequence_number", "token"];
 
-/// Makes the table of positions, if there is none.
+/// Returns the statement that makes the table of positions, if it is absent.
 pub(super) fn create_positions(table: &TableName) -> String {
     let text = POSITION_KEY.iter().chain(&POSITION[..1]);
     let text = text.map(|name| ColumnDefinition::new(name, CrateDbType::Text));
@@ -275,12 +275,14 @@ pub(super) fn create_positions(table: &TableName) -> String {
     )
 }
 
-/// Reads nothing of the table of positions: refused when it or one of its columns is absent.
+/// Returns a statement that reads nothing of the table of positions, and is refused when it or one of its columns is
+/// absent.
 pub(super) fn probe_positions(table: &TableName) -> String {
     probe(table, &[POSITION_KEY, POSITION].concat())
 }
 
-/// Reads a shard's position, and what a change of it is compared with. Arguments: the key.
+/// Returns the statement that reads a shard's position, with `_seq_no` and `_primary_term` for the compare and set.
+/// Arguments: the key.
 pub(super) fn read_position(table: &TableName) -> String {
     let columns = list(&[&POSITION[..], &["_seq_no", "_primary_term"]].concat());
     format!(
@@ -289,13 +291,14 @@ pub(super) fn read_position(table: &TableName) -> String {
     )
 }
 
-/// Adds the row of a shard; refused with code 4091 if it is there. Arguments: the key, the position and the token.
+/// Returns the statement that adds the row of a shard; refused with code 4091 if it is there. Arguments: the key, the
+/// position and the token.
 pub(super) fn add_position(table: &TableName) -> String {
     insert_values(table, &[POSITION_KEY, POSITION].concat())
 }
 
-/// Moves a shard's position, if nothing else has changed the row. Arguments: the position and the token, the key, and
-/// the sequence number and the primary term of the row.
+/// Returns the statement that moves a shard's position, if nothing else has changed the row. Arguments: the position
+/// and the token, the key, and the sequence number and the primary term of the row.
 pub(super) fn move_position(table: &TableName) -> String {
     let set = POSITION
         .map(|name| format!("{} = ?", quoted(name)))

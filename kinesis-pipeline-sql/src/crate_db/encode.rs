@@ -13,7 +13,7 @@ use crate::row::Value;
 
 const DAY_MILLIS: i64 = 86_400_000;
 
-/// A value that has no form in the arguments of a statement.
+/// A value that the arguments of a statement cannot hold.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(super) enum EncodeValueError {
@@ -23,7 +23,7 @@ pub(super) enum EncodeValueError {
     Time,
 }
 
-/// The rows of a batch, each encoded once, however often it is sent.
+/// The rows of a batch, each encoded once for all tries.
 #[derive(Debug, Default)]
 pub(super) struct EncodedRows {
     bytes: Vec<u8>,
@@ -36,13 +36,13 @@ impl EncodedRows {
         self.ends.len()
     }
 
-    /// The array of a row's arguments.
+    /// Returns a row's arguments, as a JSON array.
     pub(super) fn row(&self, index: usize) -> &[u8] {
         let begin = index.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.bytes[begin..self.ends[index]]
     }
 
-    /// Appends a row. After an error nothing of it is there.
+    /// Appends a row; appends nothing after an error.
     pub(super) fn push<'a>(
         &mut self,
         values: impl IntoIterator<Item = &'a Value>,
@@ -88,7 +88,7 @@ impl EncodedRows {
                 return Ok(());
             }
             Value::Text(text) => {
-                // A text is written without a copy of it.
+                // Writes a text without copying it first.
                 return serde_json::to_writer(&mut self.bytes, text)
                     .map_err(|_| EncodeValueError::Time);
             }
@@ -107,8 +107,8 @@ fn millis(time: SystemTime) -> Option<i64> {
     }
 }
 
-/// A position as a text that compares as positions do: the number of digits comes first, and the index in the
-/// aggregate has all of its 20.
+/// Returns a position as a text that sorts as positions do: the number of digits stands first, and the index in the
+/// aggregate is padded to 20 digits.
 pub(super) fn version(position: &Position) -> String {
     let digits = position.sequence_number.as_str().trim_start_matches('0');
     let (count, sub) = (digits.len(), position.sub_sequence_number);
@@ -119,7 +119,7 @@ pub(super) fn version(position: &Position) -> String {
 pub(super) fn last_of_each_key<'a>(keys: impl Iterator<Item = Vec<&'a Value>>) -> Vec<usize> {
     let mut last = HashMap::new();
     for (index, key) in keys.enumerate() {
-        // Two keys that are equal are written alike.
+        // Equal keys have equal debug texts.
         last.insert(format!("{key:?}"), index);
     }
     let mut kept: Vec<_> = last.into_values().collect();

@@ -5,7 +5,7 @@ use kinesis_pipeline::BoxError;
 /// The most bytes of a server's message that are kept.
 const MESSAGE_BYTES_MAX: usize = 1_000;
 
-/// A call that CrateDB did not carry out, or of which it is not known. Cheap to clone.
+/// The failure of a call. CrateDB did not carry it out, or its outcome is not known. Cheap to clone.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CrateDbError {
@@ -29,7 +29,7 @@ pub enum CrateDbError {
         /// The limit for a request.
         after: Duration,
     },
-    /// The server, or a proxy before it, has no room for now: 429, 502, 503 or 504.
+    /// The server, or a proxy in front of it, is overloaded or unavailable for now: 429, 502, 503 or 504.
     #[error("CrateDB has no room for now: HTTP status {status}")]
     #[non_exhaustive]
     Busy {
@@ -40,35 +40,35 @@ pub enum CrateDbError {
     #[error("a row with this primary key is there already: {message}")]
     #[non_exhaustive]
     DuplicateKey {
-        /// The server's words.
+        /// The server's message.
         message: String,
     },
     /// Another statement changed the row at the same time (4092).
     #[error("another statement changed the row at the same time: {message}")]
     #[non_exhaustive]
     VersionConflict {
-        /// The server's words.
+        /// The server's message.
         message: String,
     },
     /// The table or its schema does not exist (4041, 4045).
     #[error("the table does not exist: create it, or let the sink do so: {message}")]
     #[non_exhaustive]
     UnknownTable {
-        /// The server's words.
+        /// The server's message.
         message: String,
     },
     /// The column does not exist (4043).
     #[error("the column does not exist: {message}")]
     #[non_exhaustive]
     UnknownColumn {
-        /// The server's words.
+        /// The server's message.
         message: String,
     },
     /// The user is not known, or lacks a right (401, 4010, 4011).
     #[error("the user is not known or lacks a right: {message}")]
     #[non_exhaustive]
     Unauthorized {
-        /// The server's words.
+        /// The server's message.
         message: String,
     },
     /// The statement or a value was refused: the other codes from 4000 on.
@@ -77,7 +77,7 @@ pub enum CrateDbError {
     Refused {
         /// CrateDB's error code.
         code: u32,
-        /// The server's words.
+        /// The server's message.
         message: String,
     },
     /// The server failed: the codes from 5000 on.
@@ -86,10 +86,10 @@ pub enum CrateDbError {
     Server {
         /// CrateDB's error code.
         code: u32,
-        /// The server's words.
+        /// The server's message.
         message: String,
     },
-    /// The answer is none of CrateDB's, or longer than the limit.
+    /// The answer is not one of CrateDB's, or is longer than the limit.
     #[error("the answer with HTTP status {status} is none of CrateDB's: {reason}")]
     #[non_exhaustive]
     BadAnswer {
@@ -101,7 +101,7 @@ pub enum CrateDbError {
 }
 
 impl CrateDbError {
-    /// The error with this code of CrateDB's.
+    /// Returns the error for a code of CrateDB.
     pub(super) fn of_code(code: u32, message: &str) -> Self {
         let message = message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)].to_owned();
         match code {
@@ -113,7 +113,7 @@ impl CrateDbError {
             code if (4000..5000).contains(&code) || code >= 40_000 => {
                 Self::Refused { code, message }
             }
-            // The index's own limit for a text comes as a failure of the server.
+            // A text above the index's limit is reported as a server failure.
             code if message.contains("immense term") => Self::Refused { code, message },
             code => Self::Server { code, message },
         }
@@ -129,7 +129,7 @@ impl CrateDbError {
             | Self::VersionConflict { .. }
             | Self::Server { .. }
             | Self::BadAnswer { .. } => true,
-            // The node takes only reads for now.
+            // 4031: the node is read-only for now.
             Self::Refused { code, .. } => *code == 4031,
             _ => false,
         }
@@ -148,12 +148,12 @@ impl CrateDbError {
         )
     }
 
-    /// Whether a value of one row may be the reason, when all of a statement was refused.
+    /// Whether a value of one row may be the reason why a whole statement was refused.
     pub(super) fn may_be_of_a_row(&self) -> bool {
         !self.is_retryable() && !self.is_of_the_table()
     }
 
-    /// Whether the table or the user has to be mended: no row is to blame.
+    /// Whether the table or the user's rights must be corrected: no row is at fault.
     pub(super) fn is_of_the_table(&self) -> bool {
         matches!(self, Self::UnknownTable { .. } | Self::Unauthorized { .. })
     }

@@ -1,7 +1,7 @@
 //! The table of positions: a row per shard, moved by compare and set.
 //!
-//! A row is read and written by its whole primary key, so that each sees what was written last. `_seq_no` and
-//! `_primary_term` change with every write: a write that names old ones changes nothing.
+//! A row is read and written by its whole primary key, so that each call sees the last write. `_seq_no` and
+//! `_primary_term` change with every write: a write with old values changes nothing.
 
 use kinesis_pipeline::{Position, ShardId};
 use serde_json::{Value, json};
@@ -41,13 +41,13 @@ pub enum PositionError {
         /// The shard.
         shard: ShardId,
     },
-    /// The row is none that this crate writes.
+    /// The row is not in the form that this crate writes.
     #[error("the row of {shard} in the table of positions cannot be read: {reason}")]
     #[non_exhaustive]
     Unreadable {
         /// The shard.
         shard: ShardId,
-        /// The difference.
+        /// The reason.
         reason: String,
     },
     /// CrateDB did not carry out a statement.
@@ -76,7 +76,7 @@ pub(super) struct HeldPosition {
 }
 
 impl Positions {
-    /// Takes a shard's position for the holder of this token: every earlier holder's next move fails.
+    /// Claims a shard's position with this token. The next move of every earlier holder fails.
     pub(super) async fn claim(
         &self,
         shard: &ShardId,
@@ -119,7 +119,7 @@ impl Positions {
             if found.token != held.token || found.position != held.position {
                 return Err(moved(&shard));
             }
-            // The same row under another number: a copy of the table has become the primary one.
+            // The same row with other numbers: a replica has become the primary.
             *held = found;
         }
         Err(moved(&held.shard))
@@ -143,13 +143,13 @@ impl Positions {
             .execute(&sql, &[self.key(shard), values].concat())
             .await
         {
-            // Another worker was first, or the same call was done twice.
+            // Another worker was first, or this call was carried out twice.
             Ok(_) | Err(CrateDbError::DuplicateKey { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Writes a position, if the row is as it is held. The next read shows whether it was.
+    /// Writes a position, if the row is unchanged since it was read. The next read shows whether the write took effect.
     async fn set(
         &self,
         held: &HeldPosition,

@@ -22,12 +22,12 @@ pub struct CrateDbProcessor<R> {
     pub(super) sink: Arc<Shared<R>>,
     pub(super) positions: Positions,
     pub(super) shard: ShardId,
-    /// Present once the position is claimed.
+    /// The position; `None` until it is claimed.
     pub(super) held: Option<HeldPosition>,
 }
 
 impl<R: Serialize> CrateDbProcessor<R> {
-    /// Makes the rows of records, and tells the records that are none. The positions are those of the rows.
+    /// Returns the rows of records, with their positions. Records that do not fit are an error.
     fn rows<'a>(
         &self,
         records: &'a [Record<R>],
@@ -70,7 +70,7 @@ impl<R: Serialize> CrateDbProcessor<R> {
         }
     }
 
-    /// A record's row, with the version and the mark of deletion behind its columns in the mode upsert.
+    /// Returns a record's row. In the mode upsert the version and the mark of deletion follow the columns.
     fn row(&self, record: &Record<R>) -> Result<Row, BoxError> {
         let mut row = self.sink.columns.row(record)?;
         let Some(key) = self.sink.upsert_key() else {
@@ -100,8 +100,8 @@ where
         _: &ShardStart,
         checkpointer: &Checkpointer,
     ) -> Result<(), BoxError> {
-        // A sole worker keeps the token that it finds: its own lease may count from a later time than the leases of a
-        // fleet, which could never claim the position again.
+        // A sole worker keeps the token that it finds: the token of its own lease may be larger than those of a fleet,
+        // which could then never claim the position again.
         let token = if self.sink.is_sole {
             0
         } else {

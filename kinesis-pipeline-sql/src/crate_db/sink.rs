@@ -9,36 +9,36 @@ use super::{
 };
 use crate::row::Columns;
 
-/// Rows of records in a table of CrateDB, and the positions up to which they are there.
+/// A sink that writes the rows of records to a table of CrateDB, and their positions to another.
 ///
-/// A batch's rows are stored first, then the shard's position is moved, in a table of its own
-/// (`kinesis_pipeline_checkpoint`). CrateDB has no transactions: after a crash between the two the same rows are
-/// stored again. That changes nothing, because each has a key:
+/// The rows of a batch are stored first, then the shard's position in the table `kinesis_pipeline_checkpoint`. CrateDB
+/// has no transactions: after a crash between the two the same rows are stored again. That changes nothing, because
+/// each row has a key:
 ///
 /// - [`append`](CrateDbSinkBuilder::append), the default: the key is the record's position, in the columns `shard_id`,
-///   `sequence_number` and `sub_sequence_number`. A row that is there stays. A table is for the records of one stream.
-/// - [`upsert`](CrateDbSinkBuilder::upsert): the key is one of yours. A row is replaced only by a record with a later
-///   position, which stands in the column `kinesis_version`; so neither a repeated batch nor a worker that has lost
-///   its lease brings an old row back. Positions of different shards compare by their sequence numbers: let the key
-///   decide the partition key, so that all records of a key come in order.
+///   `sequence_number` and `sub_sequence_number`. An existing row stays. A table holds the records of one stream.
+/// - [`upsert`](CrateDbSinkBuilder::upsert): you choose the key. A row is replaced only by a record with a later
+///   position, which is kept in the column `kinesis_version`. So neither a repeated batch nor a worker that has lost
+///   its lease brings an old row back. Positions of different shards compare by their sequence numbers: derive the
+///   partition key from the key, so that all records of a key come in order.
 ///
-/// The position of the table wins over the lease's when a shard begins. It is moved by compare and set, and every
-/// worker that takes a lease claims it first: the worker before it, if it still works, finds its position moved and
-/// drops the lease.
+/// At the start of a shard, the position in the table takes precedence over the lease's checkpoint. It is moved by
+/// compare and set, and every worker that takes a lease claims it first: a previous worker that still works finds the
+/// position claimed and drops the lease.
 ///
 /// # Failures
 ///
-/// Each row has an answer of its own, and only those that failed are sent again. A row that is refused for good, by a
-/// value that does not fit its column, is a bad record for the fleet's [`ErrorPolicy`](kinesis_pipeline::ErrorPolicy):
-/// with one that puts dead letters it becomes one, with the server's words; else the shard waits for it. A database
-/// that does not answer, or a table that lacks a column, fails no record: the shard waits, with warnings in the log,
-/// and [`is_available`](Self::is_available) is false.
+/// Each row has its own result, and only failed rows are sent again. A row that is refused for good, because a value
+/// does not fit its column, is a bad record for the fleet's [`ErrorPolicy`](kinesis_pipeline::ErrorPolicy): a policy
+/// with dead letters makes it one, with the server's message; otherwise the shard waits. A database that does not
+/// answer, or a table that lacks a column, fails no record: the shard waits, with warnings in the log, and
+/// [`is_available`](Self::is_available) is false.
 ///
 /// # Tried against
 ///
-/// No CrateDB server could be run where this is developed. Tested are: every statement, by CrateDB's own grammar
-/// (`cratedb-sqlparse`); and the sink, against a stand-in of `/_sql` that was written from CrateDB's documentation. Try
-/// it with your server before you rely on it.
+/// This sink was never run against a CrateDB server. Two things are tested: every statement with CrateDB's own grammar
+/// (`cratedb-sqlparse`), and the sink with a stand-in of `/_sql` that was written from CrateDB's documentation. Try it
+/// with your server before you rely on it.
 ///
 /// # Examples
 ///
@@ -76,22 +76,22 @@ pub(super) type IsDelete<R> = dyn Fn(&Record<R>) -> bool + Send + Sync;
 pub(super) struct Shared<R> {
     pub(super) client: SqlClient,
     pub(super) columns: Columns,
-    /// Whether the mode is upsert: then two columns follow those of the rows.
+    /// Whether the mode is upsert, in which two more columns follow those of the rows.
     pub(super) is_upsert: bool,
-    /// Whether positions are claimed from later leases, too.
+    /// Whether positions with later tokens are claimed too.
     pub(super) is_sole: bool,
     pub(super) delete: Option<Box<IsDelete<R>>>,
     pub(super) statement: String,
     pub(super) probe: String,
     pub(super) limits: PartLimits,
-    /// Statements that make the tables, if that is asked for.
+    /// Statements that make the tables; none unless `create_table` is set.
     pub(super) create: Vec<String>,
     pub(super) positions: TableName,
     pub(super) positions_probe: String,
 }
 
 impl<R> Shared<R> {
-    /// The key in the mode upsert, as indexes of the columns.
+    /// Returns the key in the mode upsert, as indexes of the columns.
     pub(super) fn upsert_key(&self) -> Option<&[usize]> {
         self.is_upsert.then(|| self.columns.key_indexes())
     }
@@ -103,17 +103,17 @@ impl<R> Shared<R> {
     }
 }
 
-/// A worker that cannot run with a sink.
+/// The error of a sink's run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CrateDbSinkError {
-    /// The tables cannot be made, or are not as they must be.
+    /// The tables cannot be made, or lack columns.
     #[error("the tables are not ready")]
     Table(#[from] CrateDbError),
-    /// Several processors are to work on one shard; a shard has one position.
+    /// The worker's concurrency is above 1, but a shard has one position.
     #[error("build the worker with a concurrency of 1: a shard has one position")]
     Concurrency,
-    /// The worker has several streams, whose shards have the same ids; a position is that of a shard.
+    /// The worker has several streams. Their shards have the same ids, and positions are stored by shard.
     #[error(
         "build a worker for each stream, with an application of its own: a sink keeps positions of one stream"
     )]
@@ -124,13 +124,13 @@ pub enum CrateDbSinkError {
 }
 
 impl<R> CrateDbSink<R> {
-    /// A builder of a sink for a table (`table` or `schema.table`), through the node at this URL, as in
+    /// Returns a builder of a sink for a table (`table` or `schema.table`), through the node at this URL, as in
     /// `http://localhost:4200`.
     pub fn builder(url: impl Into<String>, table: impl Into<String>) -> CrateDbSinkBuilder<R> {
         CrateDbSinkBuilder::new(url.into(), table.into())
     }
 
-    /// Whether the last call came to the database and back: a signal for a health check. True before the first.
+    /// Whether the last call got an answer of the database, for health checks. True before the first call.
     #[must_use]
     pub fn is_available(&self) -> bool {
         self.shared.client.is_available()
@@ -141,7 +141,7 @@ impl<R> CrateDbSink<R> {
     ///
     /// # Errors
     /// [`CrateDbError`]: [`UnknownTable`](CrateDbError::UnknownTable) and
-    /// [`UnknownColumn`](CrateDbError::UnknownColumn) tell what is absent.
+    /// [`UnknownColumn`](CrateDbError::UnknownColumn) name the absent part.
     pub async fn prepare(&self) -> Result<(), CrateDbError> {
         let shared = &self.shared;
         let probes = [&shared.probe, &shared.positions_probe];
@@ -151,8 +151,8 @@ impl<R> CrateDbSink<R> {
         Ok(())
     }
 
-    /// A processor for a shard, for [`Worker::run`] with more around it: after [`prepare`](Self::prepare), with one
-    /// processor per shard.
+    /// Returns a processor for a shard, for use with [`Worker::run`] in place of [`run`](Self::run): after
+    /// [`prepare`](Self::prepare), with one processor per shard.
     #[must_use]
     pub fn processor(&self, app: &str, stream: &str, shard: &ShardId) -> CrateDbProcessor<R> {
         CrateDbProcessor {
@@ -177,7 +177,7 @@ where
     ///
     /// `worker.handle().run_until_stopped(sink.run(worker))` stops it at SIGTERM or Ctrl-C.
     ///
-    /// Dropping the call is as if the machine went down: the worker that goes on begins at the table's position.
+    /// Dropping the future has the effect of a crash: the next worker begins at the position in the table.
     ///
     /// # Errors
     /// [`CrateDbSinkError`].

@@ -1,4 +1,4 @@
-//! The way to `/_sql`: HTTP, or a stand-in in the tests.
+//! The transport to `/_sql`: HTTP, or a stand-in in tests.
 
 use std::{fmt, pin::Pin, time::Duration};
 
@@ -14,7 +14,7 @@ use hyper_util::{
 };
 use kinesis_pipeline::BoxError;
 
-/// The longest answer that is read. The one to 10,000 rows has some 200 KB.
+/// The longest answer that is read. An answer about 10,000 rows has some 200 KB.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -29,12 +29,12 @@ pub(super) struct RawAnswer {
 pub(super) type Sending<'a> =
     Pin<Box<dyn Future<Output = Result<RawAnswer, BoxError>> + Send + 'a>>;
 
-/// A way to the nodes of a cluster, numbered from 0.
+/// A transport to the nodes of a cluster, which are numbered from 0.
 pub(super) trait Transport: fmt::Debug + Send + Sync {
-    /// The number of nodes, at least one.
+    /// Returns the number of nodes, at least one.
     fn nodes(&self) -> usize;
 
-    /// The name of a node for messages.
+    /// Returns the name of a node for messages.
     fn name(&self, node: usize) -> String;
 
     /// Sends the body of a request to a node.
@@ -46,14 +46,14 @@ type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
 #[cfg(not(feature = "tls"))]
 type Connector = HttpConnector;
 
-/// HTTP or HTTPS, with connections that are kept.
+/// An HTTP or HTTPS transport that keeps its connections.
 pub(super) struct Http {
     client: Client<Connector, Full<Bytes>>,
     nodes: Vec<Uri>,
     authorization: Option<HeaderValue>,
 }
 
-/// A URL that is none of a node's.
+/// An invalid URL of a node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{url}` is no URL of a CrateDB node: {reason}")]
 #[non_exhaustive]
@@ -89,7 +89,7 @@ impl Http {
     }
 }
 
-/// Adds TLS, if a node is reached by it.
+/// Adds TLS, if a node needs it.
 #[cfg(feature = "tls")]
 fn encrypting(
     mut connector: HttpConnector,
@@ -105,7 +105,7 @@ fn encrypting(
         reason,
     };
     if secure.is_none() {
-        // Reading the system's certificates takes tens of milliseconds: only for those who need them.
+        // Reading the system's certificates takes tens of milliseconds, so it is done only for HTTPS.
         let config = rustls::ClientConfig::builder_with_provider(provider.into())
             .with_safe_default_protocol_versions()
             .map_err(|error| invalid(error.to_string()))?
@@ -211,7 +211,7 @@ impl Transport for Http {
     }
 }
 
-/// The password stays out.
+/// Leaves out the password.
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nodes = &self.nodes;

@@ -16,7 +16,7 @@ pub(crate) struct ConnectOptions {
     pub(crate) connections_max: usize,
 }
 
-/// Makes a pool of connections. None is made yet.
+/// Makes a pool of connections. No connection is opened yet.
 pub(crate) fn connect(options: &ConnectOptions) -> Result<Pool, SqlError> {
     let parsed: Result<Config, _> = options.url.parse();
     let mut config = parsed.map_err(|source| SqlError::Url {
@@ -31,7 +31,7 @@ pub(crate) fn connect(options: &ConnectOptions) -> Result<Pool, SqlError> {
     if config.get_application_name().is_none() {
         config.application_name("kinesis-pipeline");
     }
-    // Neither a query nor a statement is kept for a connection: see the module's documentation.
+    // No query or prepared statement is kept for a connection: see the module's documentation.
     let recycling = ManagerConfig {
         recycling_method: RecyclingMethod::Fast,
     };
@@ -54,7 +54,8 @@ fn manager(config: Config, recycling: ManagerConfig) -> Result<Manager, SqlError
     Ok(Manager::from_config(config, tls, recycling))
 }
 
-/// Uses TLS as the URL's `sslmode` says: by default if the server has it. Its certificate is always checked.
+/// Makes a manager that uses TLS as the URL's `sslmode` says: by default if the server offers it. The server's
+/// certificate is always checked.
 #[cfg(feature = "tls")]
 fn manager(config: Config, recycling: ManagerConfig) -> Result<Manager, SqlError> {
     use std::sync::Arc;

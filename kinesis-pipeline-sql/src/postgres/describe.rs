@@ -9,7 +9,8 @@ use crate::{
     table::{TableName, create_table},
 };
 
-/// Makes the making of tables wait for each other: two workers that start at once would fail at `IF NOT EXISTS`.
+/// The key of the lock under which tables are made: two workers that start at once could otherwise fail, despite
+/// `IF NOT EXISTS`.
 const CREATE_LOCK: i64 = 0x6b69_6e65_7369_7331;
 
 const COLUMNS: &str = "SELECT a.attname::text, b.typname::text, b.typtype = 'e', a.attgenerated <> '' \
@@ -43,7 +44,7 @@ impl Found {
     }
 }
 
-/// Lets the making of tables wait for others, and makes the table of rows if it is asked for.
+/// Takes the lock for making tables, and makes the table of rows if it is asked for.
 pub(crate) async fn create(
     transaction: &Transaction<'_>,
     table: &TableName,
@@ -60,7 +61,7 @@ pub(crate) async fn create(
     }
 }
 
-/// Looks the columns up: those that are given, or all that the table has. The table's types win over those given.
+/// Looks up the columns: those that are given, or all of the table. The table's types take precedence over given ones.
 pub(crate) async fn describe(
     transaction: &Transaction<'_>,
     table: &TableName,

@@ -14,7 +14,7 @@ pub(super) const TRAILER: &[u8] = &[0xff, 0xff];
 const EPOCH_SECONDS: i64 = 946_684_800;
 const EPOCH_DAYS: i32 = 10_957;
 
-/// A type of Postgres, as far as values are written in it.
+/// A type of Postgres that values are written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PgType {
     Bool,
@@ -60,7 +60,7 @@ impl Element {
         })
     }
 
-    /// The number of the type in the catalog, which stands in the binary form, and the type itself.
+    /// Returns the type's OID, which the binary form has, and the type itself.
     fn oid(self) -> (u32, PgType) {
         match self {
             Self::Text => (25, PgType::Text),
@@ -75,7 +75,7 @@ impl Element {
 }
 
 impl PgType {
-    /// The type of this name in the catalog; `None` for one that nothing is written in.
+    /// Returns the type of this name in the catalog; `None` for an unsupported one.
     pub(crate) fn of(name: &str, is_enum: bool) -> Option<Self> {
         Some(match name {
             _ if is_enum => Self::Text,
@@ -97,7 +97,7 @@ impl PgType {
         })
     }
 
-    /// The type that a record's values are mapped to for this one.
+    /// Returns the column type that a record's values are converted to for this type.
     pub(crate) fn kind(self) -> ColumnType {
         match self {
             Self::Bool => ColumnType::Bool,
@@ -116,7 +116,7 @@ impl PgType {
     }
 }
 
-/// Rows as they are sent.
+/// Encoded rows, in the form in which they are sent.
 #[derive(Debug, Default)]
 pub(crate) struct EncodedRows {
     bytes: BytesMut,
@@ -126,8 +126,8 @@ pub(crate) struct EncodedRows {
 }
 
 impl EncodedRows {
-    /// Appends a row, or nothing after an error: the column and the reason. `deletes` makes it a staged row, which has
-    /// its number and whether it deletes behind its columns.
+    /// Appends a row; after an error, which has the column and the reason, appends nothing. With `deletes` it is a
+    /// staged row: its number and the flag follow its columns.
     pub(crate) fn push(
         &mut self,
         values: &[Value],
@@ -164,7 +164,7 @@ impl EncodedRows {
     }
 }
 
-/// Rows that are complete. Parts of them share their memory.
+/// Complete rows. Parts of them share their memory.
 #[derive(Debug)]
 pub(crate) struct FrozenRows {
     bytes: Bytes,
@@ -231,7 +231,7 @@ fn put(out: &mut BytesMut, value: &Value, kind: PgType) -> Result<(), ValueError
     Ok(())
 }
 
-/// Appends an array of one dimension, or of none without values.
+/// Appends an array of one dimension; an empty one has none.
 fn put_array(out: &mut BytesMut, values: &[Value], element: Element) -> Result<(), ValueError> {
     let begin = out.len();
     let (oid, kind) = element.oid();
@@ -241,7 +241,7 @@ fn put_array(out: &mut BytesMut, values: &[Value], element: Element) -> Result<(
     out.put_u32(oid);
     if !values.is_empty() {
         out.put_i32(length(values.len())?);
-        // Arrays of SQL begin at 1.
+        // SQL arrays are indexed from 1.
         out.put_i32(1);
     }
     for value in values {
@@ -266,7 +266,7 @@ fn narrow<N: TryFrom<i64>>(int: i64) -> Result<N, ValueError> {
     N::try_from(int).map_err(|_| ValueError::out_of_range(&int, ColumnType::Int))
 }
 
-/// Returns the microseconds since 2000, without the rest of the nanoseconds.
+/// Returns the microseconds since 2000-01-01; nanoseconds are cut off.
 fn micros(time: SystemTime) -> Result<i64, ValueError> {
     let since_1970 = match time.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_micros()).ok(),

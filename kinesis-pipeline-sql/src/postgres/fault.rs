@@ -1,26 +1,26 @@
-//! Kinds of database errors: whose fault each is.
+//! Kinds of database errors, by their causes.
 
 use tokio_postgres::Error;
 
-/// The party that an error of the database is the fault of.
+/// The cause of a database error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The rows: they fail again.
     Rows,
-    /// The settings, the table or the rights of the user: they are mended by a person.
+    /// The settings, the table or the rights of the user: a person must correct them.
     Setup,
     /// A cause that passes: the connection, the server's state, another transaction.
     Passing,
 }
 
-/// Returns the fault that an error is, by its SQLSTATE.
+/// Returns the cause of an error, by its SQLSTATE.
 pub(crate) fn fault_of(error: &Error) -> Fault {
     error
         .code()
         .map_or_else(|| of_no_code(error), |state| of_state(state.code()))
 }
 
-/// Errors of this side: a connection that cannot be made, or a password that is missing.
+/// Returns the cause of a client-side error, such as a connection that cannot be made or a missing password.
 fn of_no_code(error: &Error) -> Fault {
     use std::error::Error as _;
     let io = error
@@ -32,7 +32,7 @@ fn of_no_code(error: &Error) -> Fault {
     Fault::Setup
 }
 
-/// Whether the server's certificate was refused: no later try mends that.
+/// Whether the server's certificate was refused, which no retry changes.
 #[cfg(feature = "tls")]
 fn is_of_certificate(error: &std::io::Error) -> bool {
     use tokio_rustls::rustls::Error;
@@ -47,7 +47,7 @@ fn is_of_certificate(_: &std::io::Error) -> bool {
 
 fn of_state(state: &str) -> Fault {
     match state.get(..2).unwrap_or_default() {
-        // Data, constraints, a view's check, limits such as the size of an index row, and what triggers raise.
+        // Data, constraints, a view's check, limits such as the size of an index row, and errors that triggers raise.
         "22" | "23" | "44" | "54" | "P0" => Fault::Rows,
         // Features, rights, databases and schemas, syntax and names.
         "0A" | "28" | "3D" | "3F" | "42" => Fault::Setup,

@@ -5,8 +5,8 @@
 //!                                      │ an error of the data: bisect, by savepoints
 //! ```
 //!
-//! No statement outlives its transaction and no setting outlives it either: `PgBouncer` may hand each transaction to
-//! another connection.
+//! No prepared statement and no setting outlives its transaction: `PgBouncer` may run each transaction on another
+//! connection.
 
 mod connect;
 mod describe;

@@ -15,7 +15,7 @@ pub(super) fn put_numeric(out: &mut BytesMut, decimal: &Decimal) {
     } else {
         0
     };
-    // The digits of a `Decimal` have limits far below those of these fields.
+    // The limits of a `Decimal` keep these numbers within their fields.
     let narrow = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
     out.put_i32(8 + 2 * i32::from(narrow(groups.len())));
     out.put_u16(narrow(groups.len()));
@@ -27,10 +27,10 @@ pub(super) fn put_numeric(out: &mut BytesMut, decimal: &Decimal) {
     }
 }
 
-/// The groups without zeros at both ends, and the power of 10,000 of the first one.
+/// Returns the groups, without zero groups at both ends, and the power of 10,000 of the first one.
 fn groups_of(decimal: &Decimal) -> (Vec<u16>, i16) {
     let Decimal { digits, scale, .. } = decimal;
-    // Zeros in front, so that groups end at the point.
+    // Zeros are put in front, so that a group ends at the decimal point.
     let whole = digits.len().saturating_sub(*scale);
     let between = scale.saturating_sub(digits.len());
     let front = whole.next_multiple_of(GROUP) - whole + between;

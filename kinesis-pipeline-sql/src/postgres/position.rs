@@ -8,7 +8,7 @@
 //!   B (token 6):              claim: token = 6, position 10                          0 rows: ROLLBACK, lease lost
 //! ```
 //!
-//! Had A moved the position before B claimed it, B would begin behind A's rows. The row lock orders the two.
+//! If A moves the position before B claims it, B begins behind A's rows. The row lock puts the two in order.
 
 use kinesis_pipeline::{FencingToken, Position};
 use tokio_postgres::{
@@ -20,12 +20,12 @@ use super::position_table::PositionTable;
 
 type Parameters<'a, const N: usize> = [(&'a (dyn ToSql + Sync), Type); N];
 
-/// The index of a whole Kinesis record, also of an aggregate: that of a row without one.
+/// The index of a row without one: it covers the whole Kinesis record, also an aggregate.
 const WHOLE_RECORD: i64 = i64::MAX;
 /// The most bytes of a row that stand in an error's text.
 const SHOWN_BYTES_MAX: usize = 60;
 
-/// The row of a shard's position, and the proof of the lease.
+/// The key of a shard's position, and the fencing token of the lease.
 #[derive(Clone, Debug)]
 pub(crate) struct PositionKey {
     pub(crate) app: String,
@@ -37,11 +37,11 @@ pub(crate) struct PositionKey {
 /// Result of a claim.
 #[derive(Debug)]
 pub(crate) enum Claimed {
-    /// The position is this worker's to move.
+    /// The position is claimed: this worker may move it.
     Held(Option<Position>),
     /// A worker with a later lease has claimed it.
     Fenced { token: i64 },
-    /// The row is none that this crate writes.
+    /// The row is not in the form that this crate writes.
     Unreadable { reason: String },
 }
 
@@ -55,7 +55,7 @@ impl PositionKey {
         }
     }
 
-    /// Notes this worker's token and returns the position.
+    /// Stores this worker's token in the row and returns the position.
     pub(super) async fn claim(
         &self,
         table: &PositionTable,
@@ -82,13 +82,13 @@ impl PositionKey {
         let rows = transaction.query_typed(&table.read, &parameters).await?;
         let token = match rows.first() {
             Some(row) => row.try_get(0)?,
-            // It was deleted in between; the next claim makes it anew.
+            // The row was deleted in between; the next claim makes it anew.
             None => self.token,
         };
         Ok(Claimed::Fenced { token })
     }
 
-    /// Moves the position. Returns whether it was where it is believed to be.
+    /// Moves the position. Returns false if it was not at `from`: then nothing was changed.
     pub(super) async fn advance(
         &self,
         table: &PositionTable,
@@ -114,7 +114,7 @@ impl PositionKey {
         Ok(moved == 1)
     }
 
-    /// The position that a row tells, or the reason why it tells none.
+    /// Returns the position in a row, or the reason why it has none.
     fn position(&self, row: &Row) -> Result<Result<Option<Position>, String>, Error> {
         let number: Option<String> = row.try_get(0)?;
         let sub: Option<i64> = row.try_get(1)?;
@@ -122,8 +122,8 @@ impl PositionKey {
     }
 }
 
-/// The position that these columns mean. A text that is read and would be written otherwise, such as a number with a
-/// space, is an error too: the position could never be moved, because it would never be found where it is believed to be.
+/// Returns the position in these columns. A text that would be written differently, such as a number with a space, is
+/// an error too: the compare and set would never match it, so the position could never be moved.
 fn position(
     shard: &str,
     number: Option<&str>,
@@ -237,7 +237,7 @@ mod tests {
         }
     }
 
-    /// A number without an index is that of a whole Kinesis record: a person wrote it, or Triton.
+    /// A number without an index stands for a whole Kinesis record: a person wrote it, or Triton.
     #[tokio::test]
     async fn a_row_that_others_wrote_is_gone_on_from_or_unreadable_and_never_passed_over() {
         let Some(server) = Postgres::start().await else {

@@ -8,7 +8,7 @@ use tokio_postgres::{
 use super::triton::{self, Updated};
 use crate::SqlError;
 
-/// The table of positions, by its columns.
+/// The layout of a table of positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PositionLayout {
     /// `kinesis_pipeline_checkpoint`.
@@ -17,16 +17,17 @@ pub(crate) enum PositionLayout {
     Triton,
 }
 
-/// A table of positions that is there. Positions are compared as the texts that they are stored as; a row without an
-/// index has the last one that there is.
+/// The statements on a table of positions. Sequence numbers are compared as texts, in the form in which they are
+/// stored; a row without an index counts as one with the largest index.
 #[derive(Clone, Debug)]
 pub(crate) struct PositionTable {
     pub(crate) layout: PositionLayout,
-    /// Of application, stream, shard and token: number and index, or no row after a later token.
+    /// Claims a position. Arguments: application, stream, shard and token. Returns number and index, or no row if the
+    /// token there is later.
     pub(super) claim: String,
-    /// Of application, stream and shard: the token.
+    /// Reads the token. Arguments: application, stream and shard.
     pub(super) read: String,
-    /// Of application, stream, shard, token, and number and index to go to and to come from.
+    /// Moves a position. Arguments: application, stream, shard, token, the new number and index, and the old ones.
     pub(super) advance: String,
 }
 
@@ -38,7 +39,7 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS kinesis_pipeline_checkpoint (\
 struct Words {
     table: &'static str,
     app: &'static str,
-    /// Columns and values of a row without a position, beside key and token.
+    /// Columns and values of a new row without a position, besides key and token.
     new: [String; 2],
     number: &'static str,
     sub: &'static str,
@@ -49,7 +50,7 @@ struct Words {
 }
 
 impl PositionLayout {
-    /// The table's name.
+    /// Returns the table's name.
     pub(crate) fn table(self) -> &'static str {
         match self {
             Self::Own => "kinesis_pipeline_checkpoint",
@@ -57,7 +58,7 @@ impl PositionLayout {
         }
     }
 
-    /// The way to mend a row that tells no position.
+    /// Returns the instruction to correct a row that has no valid position.
     pub(crate) fn remedy(self) -> &'static str {
         match self {
             Self::Own => {
@@ -83,8 +84,8 @@ impl PositionLayout {
                 touch: "updated = now()".to_owned(),
                 set: "sequence_number = $5, sub_sequence_number = $6, updated = now()".to_owned(),
             },
-            // Triton changes `seq_num` alone: then the index is that of an earlier position. The times are those of
-            // readers, whose place this was.
+            // Triton changes `seq_num` alone; the index then belongs to an earlier position. The times belong to a
+            // reader's place, so a move clears them.
             Self::Triton => Words {
                 table: self.table(),
                 app: "client",
@@ -148,7 +149,7 @@ pub(crate) async fn create_positions(
         .batch_execute(triton::LOCK)
         .await
         .map_err(failed)?;
-    // A table that has all columns is not locked against those that work with it.
+    // A table that has all columns is not altered, so that its users are not locked out.
     let names: Vec<_> = triton::COLUMNS.into_iter().chain([triton::TOKEN]).collect();
     let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&names, Type::TEXT_ARRAY)];
     let found = transaction

@@ -1,4 +1,4 @@
-//! The table `triton_checkpoint`: Triton's own columns, and behind them those for what Triton does not know.
+//! The table `triton_checkpoint`: Triton's own columns, and further ones for facts that Triton does not know.
 
 pub(crate) const CREATE: &str = "CREATE TABLE IF NOT EXISTS triton_checkpoint (\
     client varchar(255) NOT NULL, stream varchar(255) NOT NULL, shard varchar(255) NOT NULL, \
@@ -30,9 +30,9 @@ pub(crate) const COLUMNS: [&str; 11] = [
 pub(super) const TOKEN: &str = "token";
 pub(crate) const UPDATED_TYPE: &str = "SELECT format_type(atttypid, NULL) FROM pg_attribute \
     WHERE attrelid = to_regclass('triton_checkpoint') AND attname = 'updated' AND NOT attisdropped";
-/// The key of the lock under which the table is made: two sessions that make one at once fail otherwise.
+/// The lock under which the table is made: two sessions that make it at once would fail without.
 pub(crate) const LOCK: &str = "SELECT pg_advisory_xact_lock(7594118226203115634)";
-/// The place of a shard of which nothing is finished, in KCL's word.
+/// KCL's word for the place of a shard of which nothing is finished.
 pub(crate) const TRIM_HORIZON: &str = "TRIM_HORIZON";
 
 /// The type of the column `updated`, which Triton's versions differ in.
@@ -43,7 +43,7 @@ pub(crate) enum Updated {
 }
 
 impl Updated {
-    /// The type by its name in the catalog; an error's text for one that no time is written in.
+    /// Returns the type by its name in the catalog; the text of an error for a type that cannot hold a time.
     pub(crate) fn of(kind: Option<&str>) -> Result<Self, String> {
         match kind {
             Some("integer" | "bigint") => Ok(Self::Seconds),
@@ -60,7 +60,7 @@ impl Updated {
         }
     }
 
-    /// The time of a row in seconds.
+    /// Returns the expression of a row's time in seconds.
     pub(crate) fn seconds(self) -> &'static str {
         match self {
             Self::Seconds => "updated::bigint",

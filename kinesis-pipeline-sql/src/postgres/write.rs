@@ -14,10 +14,11 @@ use super::{
 };
 use crate::table::Statements;
 
-/// The longest time that a worker which is paused inside a transaction holds up the next owner of its shard.
+/// The limit of an idle transaction: a worker that is paused inside one blocks the next owner of its shard for at most
+/// this long.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 const LOCK_MAX: Duration = Duration::from_secs(30);
-/// A part of a copy: Postgres reads a message as a whole.
+/// The size of a copy's messages: Postgres reads each message as a whole.
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Writes batches and their positions.
@@ -33,7 +34,7 @@ pub(crate) struct Writer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
     Committed,
-    /// The position was not where it is believed to be: nothing was written.
+    /// The position was not at the expected place: nothing was written.
     Moved,
 }
 
@@ -74,8 +75,8 @@ impl Writer {
             let written = self.try_write(client, rows, key, from, to).await;
             match written {
                 Err(WriteError::Database(error)) if fault_of(&error) == Fault::Rows => {
-                    // An error that the rows do not show again one by one, such as a constraint that is checked at the
-                    // commit, is one of them all.
+                    // An error that no single row shows, such as a constraint that is checked at the commit, is an
+                    // error of the whole batch.
                     let bad = self.bisect(client, rows).await?;
                     if bad.is_empty() {
                         return Err(WriteError::Database(error));
@@ -88,7 +89,7 @@ impl Writer {
         self.in_time(write).await
     }
 
-    /// Does something with a connection. One that is still busy when the time is over is closed.
+    /// Runs work on a connection within the time limit. A connection that is still busy then is closed.
     async fn in_time<T>(
         &self,
         act: impl AsyncFnOnce(&mut Object) -> Result<T, WriteError>,
@@ -115,7 +116,7 @@ impl Writer {
             self.stage(&transaction).await?;
             self.load(&transaction, rows, &(0..rows.len())).await?;
         }
-        // The last statement before the commit: the next owner of the shard waits for this lock.
+        // The last statement before the commit, because the next owner of the shard waits for this row lock.
         let moved = key.advance(&self.positions, &transaction, from, to);
         if !moved.await? {
             transaction.rollback().await?;
@@ -132,7 +133,7 @@ impl Writer {
         }
     }
 
-    /// Brings some rows into the table.
+    /// Loads some rows into the table.
     async fn load(
         &self,
         transaction: &Transaction<'_>,
@@ -161,8 +162,8 @@ impl Writer {
         }
     }
 
-    /// Finds the rows that the database refuses: halves of what is refused are tried again, and what is taken stays
-    /// until the end, so that the second of two rows with one key is refused too. At most two tries per row.
+    /// Finds the rows that the database refuses by bisection: halves of a refused part are tried again. Accepted rows
+    /// stay until the end, so that the second of two rows with one key is refused too. At most two tries per row.
     async fn bisect(
         &self,
         client: &mut Object,
@@ -203,7 +204,7 @@ impl Writer {
 
 /// Begins a transaction with its limits, none of which outlives it. Dropping it rolls it back.
 async fn begin(client: &mut Object) -> Result<Transaction<'_>, Error> {
-    // The pool's own transaction would keep statements for the connection.
+    // The pool's own transaction type would cache prepared statements for the connection.
     let client: &mut tokio_postgres::Client = client;
     let transaction = client.transaction().await?;
     let (idle, lock) = (IDLE_MAX.as_millis(), LOCK_MAX.as_millis());

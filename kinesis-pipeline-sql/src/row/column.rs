@@ -2,13 +2,13 @@ use serde::de::DeserializeOwned;
 
 use super::{ColumnType, fields::fields_of};
 
-/// The place that a column's values come from.
+/// The source of a column's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ColumnSource {
     /// The record's field of this name, as serde names it.
     Field(String),
-    /// A field of an object in the record, as serde names it: the names of the objects around it, and its own.
+    /// A field of a nested object, as serde names it: the names of the objects around it, then its own.
     Path(Vec<String>),
     /// The whole record, as JSON.
     Record,
@@ -20,7 +20,7 @@ pub enum ColumnSource {
     SubSequenceNumber,
     /// The record's partition key.
     PartitionKey,
-    /// The time at which the service took the record.
+    /// The time at which the record arrived at the service.
     ArrivedAt,
 }
 
@@ -33,7 +33,7 @@ pub struct Column {
 }
 
 impl Column {
-    /// A column for the record's field of the same name.
+    /// Makes a column for the record's field of the same name.
     #[must_use]
     pub fn field(name: impl Into<String>, kind: ColumnType) -> Self {
         let name = name.into();
@@ -41,7 +41,7 @@ impl Column {
         Self { name, kind, source }
     }
 
-    /// A column for something else of the record. Its type follows from that; a field is a JSON column.
+    /// Makes a column for another source. Its type follows from the source; a field becomes a JSON column.
     #[must_use]
     pub fn of(name: impl Into<String>, source: ColumnSource) -> Self {
         let kind = match source {
@@ -58,15 +58,15 @@ impl Column {
         Self { name, kind, source }
     }
 
-    /// The same column for the record's field of another name.
+    /// Takes the values from the record's field of another name.
     #[must_use]
     pub fn from_field(mut self, field: impl Into<String>) -> Self {
         self.source = ColumnSource::Field(field.into());
         self
     }
 
-    /// The same column for a field of an object in the record, as in `["_meta", "id"]`. A record without such an object
-    /// has no value there.
+    /// Takes the values from a field of a nested object, as in `["_meta", "id"]`. A record without that object has no
+    /// value there.
     ///
     /// ```
     /// use kinesis_pipeline_sql::row::{Column, ColumnType, Columns};
@@ -86,30 +86,30 @@ impl Column {
         self
     }
 
-    /// The column's name, not quoted.
+    /// Returns the column's name, not quoted.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The column's type.
+    /// Returns the column's type.
     #[must_use]
     pub fn kind(&self) -> ColumnType {
         self.kind
     }
 
-    /// The place that its values come from.
+    /// Returns the source of its values.
     #[must_use]
     pub fn source(&self) -> &ColumnSource {
         &self.source
     }
 }
 
-/// Columns that no table can have.
+/// Invalid columns of a table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ColumnsError {
-    /// The type of the records has no named fields that serde could tell.
+    /// The type of the records has no named fields that serde can list.
     #[error(
         "`{name}` has no named fields that serde tells: declare the columns, or use one JSON column"
     )]
@@ -134,12 +134,12 @@ pub enum ColumnsError {
     Unknown {
         /// The name.
         name: String,
-        /// The names that there are.
+        /// The names of the columns.
         columns: String,
     },
 }
 
-/// The columns of a table, and the place that each one's values come from.
+/// The columns of a table, and the sources of their values.
 ///
 /// ```
 /// use kinesis_pipeline_sql::row::{ColumnType, Columns};
@@ -164,10 +164,10 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// The fields of the type of the records, by the names of serde: booleans, integers, floating-point numbers, texts
-    /// and bytes each in a column of their type, all else as JSON. A timestamp that serde writes as a text is one only
-    /// after [`typed`](Self::typed). Names that serde reads and does not write (`alias`) become columns that are null:
-    /// declare the columns of such a type.
+    /// Makes a column for each field of the record type, by the names of serde: booleans, integers, floating-point
+    /// numbers, texts and bytes in columns of their type, all others as JSON. A timestamp that serde writes as a text
+    /// is a text column unless [`typed`](Self::typed) changes it. Names that serde only reads (`alias`) become columns
+    /// that are null: declare the columns of such a type.
     ///
     /// # Errors
     /// [`ColumnsError::NoFields`].
@@ -180,19 +180,19 @@ impl Columns {
             .collect())
     }
 
-    /// One JSON column for the whole record.
+    /// Makes one JSON column for the whole record.
     pub fn one_json(name: impl Into<String>) -> Self {
         std::iter::once(Column::of(name, ColumnSource::Record)).collect()
     }
 
-    /// The same columns and one more.
+    /// Adds a column.
     #[must_use]
     pub fn with(mut self, column: Column) -> Self {
         self.columns.push(column);
         self
     }
 
-    /// The same columns and the record's position: `shard_id`, `sequence_number` and `sub_sequence_number`.
+    /// Adds columns for the record's position: `shard_id`, `sequence_number` and `sub_sequence_number`.
     #[must_use]
     pub fn with_position(self) -> Self {
         self.with(Column::of("shard_id", ColumnSource::ShardId))
@@ -250,13 +250,13 @@ impl Columns {
         self.columns.iter()
     }
 
-    /// The number of columns.
+    /// Returns the number of columns.
     #[must_use]
     pub fn len(&self) -> usize {
         self.columns.len()
     }
 
-    /// Whether there is no column.
+    /// Whether there are no columns.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.columns.is_empty()
@@ -281,7 +281,7 @@ impl Columns {
         self.iter().any(is_field) || self.has_paths()
     }
 
-    /// Whether a column is for a field of an object in the record.
+    /// Whether a column is for a field of a nested object.
     pub(super) fn has_paths(&self) -> bool {
         let is_path = |column: &Column| matches!(column.source, ColumnSource::Path(_));
         self.iter().any(is_path)

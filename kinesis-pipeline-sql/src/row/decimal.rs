@@ -10,12 +10,13 @@ pub(crate) struct Decimal {
     pub(crate) is_negative: bool,
     /// All digits, each 0 to 9, those behind the point too.
     pub(crate) digits: Vec<u8>,
-    /// The number of digits behind the point; it may be more than there are.
+    /// The number of digits behind the point; it may be larger than the number of all digits.
     pub(crate) scale: usize,
 }
 
 impl Decimal {
-    /// Reads a number as in `-12.50` or `1.25e-3`; `None` for another text, and for more digits than `numeric` has.
+    /// Reads a number as in `-12.50` or `1.25e-3`; `None` for any other text, and for more digits than `numeric` can
+    /// hold.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (is_negative, text) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),

@@ -7,12 +7,12 @@ use super::{ColumnType, Value};
 /// The most bytes of a record that stand in an error's text.
 const SHOWN_BYTES_MAX: usize = 60;
 
-/// A record with a value that its column cannot hold.
+/// The error of a record with a value that its column cannot hold.
 #[derive(Debug, thiserror::Error)]
 #[error("the record at {position} does not fit column \"{column}\"")]
 #[non_exhaustive]
 pub struct BadValue {
-    /// The column's name; empty if the record as a whole is no row.
+    /// The column's name; empty if the whole record is no row.
     pub column: String,
     /// The record's position.
     pub position: Box<Position>,
@@ -21,7 +21,7 @@ pub struct BadValue {
 }
 
 impl BadValue {
-    /// A record that does not fit this column.
+    /// Makes the error of a record that does not fit this column.
     #[must_use]
     pub fn new(column: impl Into<String>, position: Position, source: ValueError) -> Self {
         Self {
@@ -40,7 +40,7 @@ pub enum ValueError {
     #[error("{found} is no {expected}: declare the column with another type")]
     #[non_exhaustive]
     WrongType {
-        /// The kind of value that came.
+        /// The kind of the value.
         found: &'static str,
         /// The column's type.
         expected: ColumnType,
@@ -86,7 +86,7 @@ pub enum ValueError {
     #[error("{found} has no fields: use one JSON column")]
     #[non_exhaustive]
     NoFields {
-        /// The kind of value that came.
+        /// The kind of the value.
         found: &'static str,
     },
     /// A key column has no value.

@@ -1,7 +1,7 @@
-//! Fields of a type and their types, found out by what the type's `Deserialize` asks for.
+//! Fields of a type and their types, found by tracing its `Deserialize` implementation.
 //!
-//! First the type is asked for its names: serde hands them to `deserialize_struct`. Then it is given one field at a
-//! time, and the call that comes for the field's value tells its type. No value is ever made.
+//! The first probe gets the names of the fields: serde hands them to `deserialize_struct`. Then each field is offered
+//! alone, and the method that is called for its value gives its type. No value is ever made.
 
 use std::{cell::Cell, fmt};
 
@@ -15,7 +15,7 @@ use super::ColumnType;
 /// Returns the names and types of a struct's fields; `None` for a type that is no struct with named fields.
 pub(super) fn fields_of<'de, R: Deserialize<'de>>() -> Option<Vec<(&'static str, ColumnType)>> {
     let names = Cell::new(None);
-    // An error ends each of these calls; the cells have what was learned.
+    // Each of these calls ends with an error; the result is in the cells.
     let _ = R::deserialize(StructProbe {
         names: &names,
         field: None,
@@ -32,7 +32,7 @@ pub(super) fn fields_of<'de, R: Deserialize<'de>>() -> Option<Vec<(&'static str,
     Some(names.get()?.iter().map(of_type).collect())
 }
 
-/// The end of a probe.
+/// The error that ends a probe.
 #[derive(Debug)]
 struct Probed;
 
@@ -50,7 +50,7 @@ impl de::Error for Probed {
     }
 }
 
-/// A deserializer of a struct: it notes the names of the fields, or gives one field to the struct.
+/// A deserializer that notes the names of a struct's fields, or offers one field to the struct.
 struct StructProbe<'a> {
     names: &'a Cell<Option<&'static [&'static str]>>,
     field: Option<FieldProbe<'a>>,

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! - `value`: values and their types.
-//! - `column`: columns and where their values come from.
+//! - `column`: columns and the sources of their values.
 //! - `fields`: the fields of a type and their types, by serde.
 //! - `to_value`, `to_list`, `to_row`: serde's calls into values and rows.
 //! - `decimal`: decimal numbers by their digits.

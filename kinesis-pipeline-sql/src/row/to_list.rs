@@ -7,10 +7,10 @@ use serde::{
 
 use super::{ColumnType, Value, ValueError, to_value::ToValue};
 
-/// The most elements that a list gets room for before they come.
+/// The most elements that a list reserves memory for in advance.
 const BEGIN_MAX: usize = 1 << 16;
 
-/// A list on its way into a value.
+/// A serializer of a list into a value.
 pub(super) enum ToList {
     /// Numbers as bytes.
     Bytes(Vec<u8>),
@@ -19,7 +19,7 @@ pub(super) enum ToList {
 }
 
 impl ToList {
-    /// An empty list for a column of this type; `None` for one that has no lists.
+    /// Returns an empty list for a column of this type; `None` for a type that is no list.
     pub(super) fn of(kind: ColumnType, len: usize) -> Option<Self> {
         let len = len.min(BEGIN_MAX);
         match kind.element() {

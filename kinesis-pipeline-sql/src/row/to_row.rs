@@ -9,7 +9,7 @@ use super::{
     to_value::{ToValue, to_value},
 };
 
-/// The name under which `serde_json` writes a `RawValue`: a struct of one field, which is none of the record's.
+/// The name of the struct as which `serde_json` writes a `RawValue`; its one field is no field of the record.
 const RAW_JSON: &str = "$serde_json::private::RawValue";
 
 /// A row of a table.
@@ -21,7 +21,7 @@ pub struct Row {
 }
 
 impl Columns {
-    /// Returns a record's row. A field that no column is for is left out; a column without a field is null.
+    /// Returns a record's row. Fields without a column are left out; columns without a field are null.
     ///
     /// # Errors
     /// [`BadValue`]: the column and the reason.
@@ -74,17 +74,18 @@ impl Columns {
     }
 }
 
-/// A record's fields on their way into a row.
+/// A serializer of a record's fields into a row.
 struct ToRow<'a> {
     columns: &'a Columns,
     values: &'a mut [Value],
-    /// The column after the last one that was found: fields come in the order of the columns as a rule.
+    /// The column after the last one that was found, where the search begins: fields mostly come in the order of the
+    /// columns.
     next: usize,
     /// The column whose value did not fit.
     failed: Option<usize>,
     /// The names of the objects around these fields, the outermost first.
     path: Vec<String>,
-    /// Whether fields of objects are looked for at all.
+    /// Whether any column is for a field of a nested object.
     has_paths: bool,
 }
 
@@ -123,7 +124,7 @@ impl ToRow<'_> {
 }
 
 impl ToRow<'_> {
-    /// Takes the fields of an object in the record that columns are for. A value that is no object has none.
+    /// Takes the fields of a nested object that have columns. A value that is no object has none.
     fn descend<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), ValueError> {
         if !self.columns.has_in(&self.path, name) {
             return Ok(());
@@ -272,7 +273,7 @@ impl SerializeStruct for &mut ToRow<'_> {
     }
 }
 
-/// The fields of a map on their way into a row.
+/// A serializer of a map's fields into a row.
 struct ToRowMap<'a, 'b> {
     row: &'a mut ToRow<'b>,
     key: String,

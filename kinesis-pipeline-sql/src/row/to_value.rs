@@ -1,4 +1,5 @@
-//! A field's value in the type of its column. Nothing is rounded or cut: what does not fit is an error.
+//! Conversion of a field's value to the type of its column. Nothing is rounded or cut: a value that does not fit is an
+//! error.
 
 use std::time::SystemTime;
 
@@ -9,7 +10,7 @@ use serde::{
 
 use super::{ColumnType, Decimal, Value, ValueError, to_list::ToList};
 
-/// The largest integer up to which `f64` has all of them.
+/// The integer up to which `f64` holds every integer exactly.
 const EXACT_MAX: u64 = 1 << f64::MANTISSA_DIGITS;
 const EXACT_MAX_FLOAT: f64 = 9_007_199_254_740_992.0;
 
@@ -131,7 +132,7 @@ impl Serializer for ToValue {
         match self.kind {
             ColumnType::Float => Ok(Value::Float(v)),
             ColumnType::Decimal if v.is_finite() => Ok(Value::Decimal(v.to_string())),
-            // JSON as others write it: 3.0 is an integer.
+            // JSON of other writers may have an integer as 3.0.
             #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
             ColumnType::Int if v.fract() == 0.0 && v.abs() <= EXACT_MAX_FLOAT => {
                 Ok(Value::Int(v as i64))
@@ -267,7 +268,7 @@ impl Serializer for ToValue {
     }
 }
 
-/// Reads a day. A time behind it would be lost, so it is an error.
+/// Reads a day. A text that also has a time is an error, because the time would be lost.
 fn date(text: &str) -> Result<Value, ValueError> {
     let date = text.parse::<jiff::civil::Date>();
     let date = date.ok().filter(|date| date.to_string() == text);

@@ -29,7 +29,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// Whether this is no value.
+    /// Whether this is [`Null`](Self::Null).
     #[must_use]
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
@@ -70,8 +70,9 @@ pub enum ColumnType {
     Timestamp,
     /// `date`, from texts as in `2026-11-28`. In CrateDB it is a timestamp, at midnight UTC.
     Date,
-    /// `numeric`, from texts as in `-12.50` and from all numbers, a floating-point number by the shortest digits that
-    /// tell it. A column with fewer digits, as `numeric(10, 2)`, rounds by itself. In CrateDB it is text.
+    /// `numeric`, from texts as in `-12.50` and from all numbers; a floating-point number is written with the fewest
+    /// digits that identify it. Postgres rounds to a column with fewer digits, such as `numeric(10, 2)`. In CrateDB it
+    /// is text.
     Decimal,
     /// `text[]`, `ARRAY(TEXT)` of CrateDB.
     TextArray,
@@ -84,7 +85,7 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
-    /// The type of the elements of a list.
+    /// Returns the type of a list's elements; `None` for other types.
     pub(crate) fn element(self) -> Option<Self> {
         match self {
             Self::TextArray => Some(Self::Text),

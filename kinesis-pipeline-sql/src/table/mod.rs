@@ -1,4 +1,4 @@
-//! Tables: their names, quoted, and the statements on them. Nothing of a user's stands unquoted in a statement.
+//! Tables: their quoted names, and the statements on them. A user's text never stands unquoted in a statement.
 
 mod name;
 mod statements;

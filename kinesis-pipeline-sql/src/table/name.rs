@@ -1,7 +1,7 @@
-/// Postgres cuts longer names without an error: two of them may then be one.
+/// The longest name, in bytes. Postgres cuts longer names without an error, so two of them may become one.
 const NAME_BYTES_MAX: usize = 63;
 
-/// A name that the database cannot have.
+/// An invalid name of a table or column.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
@@ -32,7 +32,8 @@ pub struct TableName {
 }
 
 impl TableName {
-    /// The table of this name, a dot in it included, in the first schema of the connection's `search_path`.
+    /// Makes the name of a table in the first schema of the connection's `search_path`. A dot in it is part of the
+    /// name.
     ///
     /// # Errors
     /// [`NameError`].
@@ -41,7 +42,7 @@ impl TableName {
         Ok(Self { schema: None, name })
     }
 
-    /// The table of this name in another schema.
+    /// Sets the schema of the table.
     ///
     /// # Errors
     /// [`NameError`].

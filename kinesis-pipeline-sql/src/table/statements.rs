@@ -1,7 +1,7 @@
 use super::{TableName, name::quoted};
 use crate::row::{Column, ColumnType, Columns};
 
-/// The way that rows come into a table.
+/// The way in which rows are written to a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// Each record is a row of its own.
@@ -12,24 +12,24 @@ pub(crate) enum Mode {
     KeepFirst,
 }
 
-/// The table that a batch of keyed rows is copied into first. The schema of temporary tables is named, so that no table
-/// of a user's is meant.
+/// The staging table that a batch of keyed rows is copied into first. It names the schema of temporary tables, so that
+/// it can never mean a user's table.
 const STAGED: &str = "pg_temp.kinesis_pipeline_batch";
-/// The number of a row in its batch. Names of users are at most 63 bytes, too; a clash is refused by Postgres.
+/// The column for the number of a row in its batch. If a user's column has this name, Postgres refuses the statement.
 const ORDER: &str = "\"kinesis_pipeline order\"";
 const DELETES: &str = "\"kinesis_pipeline deletes\"";
 
-/// The statements that bring a batch into a table.
+/// The statements that write a batch to a table.
 #[derive(Clone, Debug)]
 pub(crate) struct Statements {
-    /// Before all others of the transaction.
+    /// The statement before all others of the transaction.
     pub(crate) stage: Option<String>,
     pub(crate) copy: String,
-    /// After the copy, with rows that delete.
+    /// The statement after the copy, if rows delete.
     pub(crate) delete: Option<String>,
-    /// After the copy and the deletions.
+    /// The statement after the copy and the deletions.
     pub(crate) merge: Option<String>,
-    /// Before another copy of the same transaction.
+    /// The statement before another copy in the same transaction.
     pub(crate) clear: Option<String>,
 }
 
@@ -76,7 +76,7 @@ impl Statements {
         } else {
             format!("UPDATE SET {}", set.join(", "))
         };
-        // Rows are locked in the order of their keys: two shards with the same keys do not wait for each other.
+        // Rows are locked in the order of their keys, so that two shards with the same keys cannot deadlock.
         let locked: Vec<_> = key
             .iter()
             .map(|name| format!("kept.{}", quoted(name)))

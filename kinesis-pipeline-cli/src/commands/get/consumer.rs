@@ -9,12 +9,12 @@ use crate::{
     failure::Failure,
 };
 
-/// A consumer that the stream did not have: whoever registers it removes it.
+/// A consumer that the stream did not have before, so that the run that registers it must remove it.
 #[derive(Debug)]
 pub(super) struct Consumer(String);
 
 impl Consumer {
-    /// The consumer of this name, unless the stream has it already.
+    /// Returns the consumer of this name; `None` if the stream has it already.
     pub(super) async fn find(connected: &Connected, name: &str) -> Result<Option<Self>, Failure> {
         let service = &connected.service;
         let arn = describe(&**service, &connected.id()).await?.arn;

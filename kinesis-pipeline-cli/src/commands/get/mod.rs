@@ -1,3 +1,5 @@
+//! The command `get`: prints the records of a stream.
+//!
 //! ```text
 //!   reader ──> select: by key and data, unpacked ──> print: lines, pretty, JSON, raw, template
 //!     ▲
@@ -34,8 +36,8 @@ use crate::{
 pub(crate) struct Get {
     #[command(flatten)]
     stream: StreamArgument,
-    /// Where to begin: latest, all, a time ago such as -15m, a time such as 2026-11-21T08:00:00Z, a date or a time of
-    /// today such as 08:00, both in UTC.
+    /// The start: latest, all, a time ago such as -15m, a time such as 2026-11-21T08:00:00Z, a date or a time of today
+    /// such as 08:00, both in UTC.
     #[arg(
         long,
         value_name = "WHEN",
@@ -43,7 +45,7 @@ pub(crate) struct Get {
         allow_hyphen_values = true
     )]
     from: From,
-    /// Begin so long ago: --since 15m is --from -15m.
+    /// Begin this long ago: --since 15m is the same as --from -15m.
     #[arg(long, value_name = "TIME", value_parser = values::duration, conflicts_with = "from")]
     since: Option<Duration>,
     /// Begin after this record of a shard, and read that shard and those that descend from it.
@@ -52,14 +54,14 @@ pub(crate) struct Get {
     /// Only this shard: its number, as `shards` shows it, or its id; may be given more than once.
     #[arg(short = 'd', long = "shard", value_name = "SHARD", value_parser = values::shard)]
     shards: Vec<ShardSelector>,
-    /// When to end: tip, at what is in the stream now; after so long, such as 30s; or at what arrives at a time, a date
-    /// or a time of today such as 14:30.
+    /// The end: tip, at the last record that is in the stream now; after a length of time, such as 30s; or at records
+    /// that arrive at a time, a date or a time of today such as 14:30.
     #[arg(long, value_name = "WHEN")]
     until: Option<Until>,
-    /// End after so many records.
+    /// End after this number of records.
     #[arg(short = 'n', long, value_name = "COUNT")]
     max: Option<u64>,
-    /// End when no record has come for so long, such as 10s.
+    /// End when no record has come for this time, such as 10s.
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     idle: Option<Duration>,
     #[command(flatten)]
@@ -71,7 +73,7 @@ pub(crate) struct Get {
     /// Do not remove the consumer at the end. `consumers` lists and removes it.
     #[arg(long, requires = "fan_out")]
     keep_consumer: bool,
-    /// How to print records; pretty on a terminal and lines into a pipe or a file unless given.
+    /// The form in which records are printed; by default pretty on a terminal, and lines into a pipe or a file.
     #[arg(short, long, value_enum)]
     output: Option<Format>,
     /// Print records by a template: %t time, %k partition key, %h explicit hash key, %i shard, %s sequence number, %u
@@ -80,7 +82,7 @@ pub(crate) struct Get {
     format: Option<Template>,
 }
 
-/// How records are printed.
+/// The form in which records are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// The data, one record per line.
@@ -194,7 +196,7 @@ fn start(from: From, now: SystemTime) -> StartAt {
         From::Latest => StartAt::Latest,
         From::All => StartAt::TrimHorizon,
         From::At(time) => StartAt::Timestamp(time.resolve(now)),
-        // What is older than time itself is everything.
+        // A time before the clock's range means everything.
         From::Ago(ago) => now
             .checked_sub(ago)
             .filter(|time| *time > SystemTime::UNIX_EPOCH)

@@ -10,7 +10,7 @@ use crate::{
     output,
 };
 
-/// How records are printed.
+/// The way in which records are printed.
 #[derive(Clone, Debug)]
 pub(super) enum Printer {
     As(Format),
@@ -18,7 +18,7 @@ pub(super) enum Printer {
 }
 
 impl Printer {
-    /// Prints a record with these data: its own, or what was unpacked of them.
+    /// Prints a record with this data: its own, or data that was unpacked from it.
     pub(super) fn print(
         &self,
         out: &mut impl Write,

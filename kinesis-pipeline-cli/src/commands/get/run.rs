@@ -19,22 +19,22 @@ use crate::{
     progress_bar::{self, tell},
 };
 
-/// How records are read to the end, and what that is.
+/// The settings of a run: the selection and printing of records, and the conditions that end it.
 pub(super) struct Run<'a> {
     pub(super) name: String,
     pub(super) select: &'a Select,
     pub(super) printer: Printer,
     pub(super) max: Option<u64>,
     pub(super) idle: Option<Duration>,
-    /// How long it reads.
+    /// The time for which it reads.
     pub(super) time: Option<Duration>,
-    /// There is an end besides a signal, which a signal then comes before.
+    /// Whether the run has an end of its own, so that a signal ends it early.
     pub(super) has_end: bool,
     /// The consumer that is removed at the end.
     pub(super) consumer: Option<&'a str>,
 }
 
-/// What comes next.
+/// The next event of a run.
 #[expect(
     clippy::large_enum_variant,
     reason = "there is one at a time, on the stack"
@@ -42,17 +42,17 @@ pub(super) struct Run<'a> {
 enum Next {
     Record(Record<EncodedRecord>),
     End,
-    /// Nobody reads the output any more.
+    /// The reader of standard output is gone.
     NoReader,
 }
 
-/// How far the reading is.
+/// The progress of a run.
 #[derive(Default)]
 struct Read {
     records: u64,
     bytes: u64,
     printed: u64,
-    /// The place of the last record, and when it arrived.
+    /// The position of the last record, and its arrival.
     last: Option<(Position, SystemTime)>,
 }
 
@@ -83,7 +83,7 @@ impl Run<'_> {
         }
     }
 
-    /// Stops the reader when the user asks for it or the time is over; what was fetched still comes.
+    /// Stops the reader when the user asks for it or the time is over. Records that were fetched still come.
     fn stop_in_time(
         &self,
         records: &Records<EncodedRecord>,
@@ -157,7 +157,7 @@ impl Run<'_> {
         if let Some(ready) = records.next().now_or_never() {
             return Ok(next(ready)?);
         }
-        // The reader of the output gets what there is before the program waits.
+        // The reader of the output gets all records before the program waits.
         out.flush()?;
         let stop = records.stop_handle();
         tokio::select! {
@@ -165,7 +165,7 @@ impl Run<'_> {
             () = reader.gone() => return Ok(Next::NoReader),
             () = idle(self.idle) => stop.stop(),
         }
-        // What was fetched still comes.
+        // Records that were fetched still come.
         Ok(next(records.next().await)?)
     }
 

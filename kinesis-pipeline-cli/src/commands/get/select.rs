@@ -1,4 +1,4 @@
-//! Which records are printed, and what of them.
+//! The selection of records, and the unpacking of their data.
 
 use bytes::Bytes;
 use clap::Args;
@@ -8,7 +8,7 @@ use kinesis_pipeline::{
 };
 use regex::bytes::Regex;
 
-/// How gzip begins.
+/// The magic bytes of gzip.
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
 #[derive(Args, Debug, Default)]
@@ -25,13 +25,15 @@ pub(super) struct Select {
     /// Unpack data in gzip; other data are left as they are.
     #[arg(long, help_heading = "Which records")]
     gunzip: bool,
-    /// Print each log line of what CloudWatch Logs has put, as a record of its own. Other records are left as they are.
+    /// Print each log line of records that CloudWatch Logs has put, as a record of its own. Other records are left as
+    /// they are.
     #[arg(long, help_heading = "Which records")]
     cloudwatch_logs: bool,
 }
 
 impl Select {
-    /// The data of a record that are printed, each under its key and position: none, its own, or what it holds.
+    /// Returns the pieces of a record's data that are printed, each with the record's key and position: none, its own
+    /// data, or the unpacked data.
     pub(super) fn data(&self, record: &Record<EncodedRecord>) -> Vec<Bytes> {
         let is_key = |key: &String| *key == *record.partition_key;
         if !self.key.is_empty() && !self.key.iter().any(is_key) {
@@ -61,7 +63,8 @@ impl Select {
     }
 }
 
-/// The lines of an envelope of CloudWatch Logs; none of one that only asks whether the stream is there.
+/// Returns the lines of an envelope of CloudWatch Logs; none for a control message, which only checks that the stream
+/// is there.
 fn log_lines(record: &EncodedRecord) -> Option<Vec<Bytes>> {
     let logs = CloudWatchLogs::decode(record).ok()?;
     match logs.message_type.as_str() {

@@ -1,4 +1,4 @@
-//! A line of the user's own for each record.
+//! Templates, by which the user defines the line of each record.
 
 use std::{
     io::{self, Write},
@@ -9,7 +9,7 @@ use kinesis_pipeline::{EncodedRecord, Record};
 
 use crate::data;
 
-/// The text of `-f`, read.
+/// The parsed text of `-f`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Template(Vec<Part>);
 
@@ -72,7 +72,7 @@ fn escape(char: Option<char>) -> Result<char, String> {
     }
 }
 
-/// `None` is the percent sign itself.
+/// Parses the letter of a directive. `None` is the percent sign itself.
 fn directive(char: Option<char>) -> Result<Option<Part>, String> {
     Ok(Some(match char {
         Some('%') => return Ok(None),
@@ -93,7 +93,7 @@ fn directive(char: Option<char>) -> Result<Option<Part>, String> {
 }
 
 impl Template {
-    /// Writes a record with these data.
+    /// Writes a record with this data.
     pub(super) fn write(
         &self,
         out: &mut impl Write,

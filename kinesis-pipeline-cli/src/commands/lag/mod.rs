@@ -47,10 +47,10 @@ pub(crate) struct Lag {
     stream: StreamArgument,
     #[command(flatten)]
     fleet: LeasesArgument,
-    /// End with status 3 if a shard is farther behind than this, or if it is not known how far.
+    /// End with status 3 if a shard is farther behind than this, or if its lag is not known.
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     max: Option<Duration>,
-    /// The form in which they are printed.
+    /// The form in which the lag is printed.
     #[arg(short, long, value_enum, default_value_t)]
     output: Layout,
 }
@@ -110,7 +110,7 @@ async fn behind(connected: &Connected, subject: &Subject<'_>) -> Result<Behind, 
     }
 }
 
-/// Reads the record that is next, if there is one: the service does not tell how many there are.
+/// Measures the lag at the next record, if there is one: the service does not tell how many records wait.
 async fn measure(
     connected: &Connected,
     shard_id: &ShardId,
@@ -124,7 +124,8 @@ async fn measure(
     let now = Clock::system().now();
     let next = page.records.first();
     let waits = next.map(|record| now.duration_since(record.arrived_at).unwrap_or_default());
-    // A page says how far it is behind; one with the last record is not behind any more, though that record waits.
+    // A page says how far its end is behind the tip. A page with the last record is at the tip, although this record
+    // still waits.
     let time = page.behind_latest.max(waits).unwrap_or_default();
     let has_records = next.is_some() || !time.is_zero();
     Ok(Behind::Known { time, has_records })

@@ -1,4 +1,4 @@
-//! A shard's lag as it is printed, and the alert about all of them.
+//! The printed lag of a shard, and the alert about the lags of all shards.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::{lease_table, output::Row};
 pub(super) enum Behind {
     /// The shard is finished.
     Finished,
-    /// The age of the record that is next, and whether there is one.
+    /// The lag, and whether records wait.
     Known { time: Duration, has_records: bool },
-    /// It cannot be told, for this reason.
+    /// The lag is not known, for this reason.
     Unknown(&'static str),
 }
 
@@ -26,7 +26,7 @@ pub(super) struct LagRow {
     checkpoint: Option<String>,
     sub_sequence_number: Option<u64>,
     is_finished: bool,
-    /// `null` if it is not known.
+    /// The lag in milliseconds; `null` if it is not known.
     behind_ms: Option<u64>,
     /// Whether records wait; the service does not tell how many.
     has_records: Option<bool>,
@@ -61,7 +61,7 @@ impl LagRow {
     }
 }
 
-/// The largest lag and the counts, in one line.
+/// Returns the largest lag and the counts, in one line.
 pub(super) fn summary(rows: &[LagRow]) -> String {
     let unknown = rows.iter().filter(|row| row.unknown.is_some()).count();
     let finished = rows.iter().filter(|row| row.is_finished).count();
@@ -77,14 +77,14 @@ pub(super) fn summary(rows: &[LagRow]) -> String {
     )
 }
 
-/// The words about the shards that are farther behind than `max`, or may be.
+/// Returns the message about the shards that are farther behind than `max`, or may be.
 pub(super) fn alert(rows: &[LagRow], max: Duration) -> Option<String> {
     let is_late = |row: &&LagRow| {
         row.behind_ms
             .is_none_or(|ms| u128::from(ms) > max.as_millis())
     };
     let late: Vec<_> = rows.iter().filter(is_late).collect();
-    // One whose lag is not known stands last.
+    // A shard whose lag is not known comes last.
     let worst = late.iter().max_by_key(|row| row.behind_ms)?;
     let lag = match (worst.behind_ms, worst.unknown) {
         (Some(millis), _) => format!("is {} behind", time(millis)),

@@ -15,11 +15,11 @@ pub(super) struct Subject<'a> {
 /// The place up to which a shard is finished.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Standing {
-    /// All of it.
+    /// The whole shard is finished.
     Finished,
-    /// The record that is next is found here.
+    /// The next record is found here.
     At(IteratorStart),
-    /// The table does not tell, for this reason.
+    /// The lease table does not tell, for this reason.
     Unknown(&'static str),
 }
 
@@ -69,7 +69,7 @@ fn standing(lease: Option<&Lease>, is_listed: bool) -> Standing {
         LeaseCheckpoint::After {
             sequence_number, ..
         } => Some(IteratorStart::AfterSequenceNumber(sequence_number.clone())),
-        // KCL does not note the time.
+        // Leases of KCL have no such time.
         _ => lease.begun_at.map(IteratorStart::AtTimestamp),
     };
     match start {

@@ -1,3 +1,5 @@
+//! The command `load`: loads tables into a stream.
+//!
 //! ```text
 //!   files or standard input ── options ──> Loader ── load ──> report on standard error, or JSON on standard output
 //!                                             ▲ stop
@@ -63,41 +65,41 @@ pub(crate) struct Load {
     /// Trial run only: nothing is sent to the stream.
     #[arg(short, long)]
     trial: bool,
-    /// How many records a trial prints.
+    /// The number of records that a trial prints.
     #[arg(short = 'p', long, value_name = "COUNT", default_value_t = 3)]
     rows: usize,
-    /// Read at most so many rows.
+    /// Read at most this many rows.
     #[arg(short = 'n', long, value_name = "COUNT")]
     max: Option<u64>,
     /// A directory to which the records are also written, as <table>.json.
     #[arg(short, long, value_name = "DIR")]
     outdir: Option<PathBuf>,
-    /// Leave out rows that are no records. By default the first one stops the load.
+    /// Leave out rows that are not valid. By default the first one stops the load.
     #[arg(long, conflicts_with = "rejects")]
     skip: bool,
-    /// Leave out rows that are no records, and write them to this file as they were; their reasons stand in
+    /// Leave out rows that are not valid, and write them to this file as they were; the reasons are written to
     /// FILE.reasons.
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
-    /// Keep in this file how far the load is stored, and begin where it says.
+    /// Keep in this file how far the load is stored, and begin at the place in it.
     #[arg(long, value_name = "FILE", conflicts_with = "trial")]
     resume: Option<PathBuf>,
-    /// Give each record an id, `_meta.id`, by which a reader drops what came twice.
+    /// Give each record an id, `_meta.id`, by which a reader can drop duplicates.
     #[arg(long)]
     ids: bool,
-    /// One Kinesis record per record: slower, for readers that split no aggregates.
+    /// One Kinesis record per record: slower, for readers that cannot split aggregates.
     #[arg(long)]
     no_aggregate: bool,
     /// Put markers with this id before and after the load, to every shard.
     #[arg(long, value_name = "ID")]
     snapshot: Option<String>,
-    /// Tell what the load will take, from a sample of the input and the shards of today. Nothing is sent.
+    /// Plan the load from a sample of the input and the present shards. Nothing is sent.
     #[arg(long)]
     plan: bool,
-    /// With --plan: how many shards the load needs to be done in this time, such as 30m.
+    /// With --plan: also tell how many shards the load needs to end within this time, such as 30m.
     #[arg(long, value_name = "TIME", requires = "plan", value_parser = values::duration)]
     within: Option<Duration>,
-    /// Scale the stream to so many shards before the load, and back after it. It asks first.
+    /// Scale the stream to this number of shards before the load, and back after it. It asks first.
     #[arg(long, value_name = "SHARDS", conflicts_with_all = ["trial", "plan"],
           value_parser = clap::value_parser!(u32).range(1..))]
     scale_to: Option<u32>,
@@ -151,7 +153,7 @@ impl Load {
         Ok(())
     }
 
-    /// JSON goes to standard output, a table to standard error.
+    /// Prints the report: JSON to standard output, a table to standard error.
     fn print(&self, global: &Global, report: &LoadReport) -> Result<(), Failure> {
         if self.json {
             output::json_line(&mut std::io::stdout().lock(), report)?;
@@ -174,7 +176,8 @@ impl Load {
     }
 }
 
-/// Stops the load at the first signal: what was read is stored then. The second one does not wait for that.
+/// Stops the load at the first signal, after the rows that were read are stored. A second signal does not wait for
+/// that.
 async fn stop_when_asked(asked: Asked, stop: StopLoad) {
     asked
         .to_end(|signal| {

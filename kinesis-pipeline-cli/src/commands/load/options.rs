@@ -1,4 +1,4 @@
-//! From the options of the command line to the settings of a loader.
+//! The options of the command line, as settings of a loader.
 
 use std::path::{Path, PathBuf};
 
@@ -7,9 +7,9 @@ use kinesis_pipeline_load::{ColumnType, Format, Input, Loader, Policy, Untyped};
 
 use super::Load;
 
-/// The rows that tell the types of the columns.
+/// The number of rows that give the types of the columns.
 const SAMPLE_ROWS: u64 = 1_000;
-/// The table of standard input.
+/// The table name of standard input.
 const STDIN_TABLE: &str = "stdin";
 
 /// The names of the formats.
@@ -23,7 +23,7 @@ pub(crate) enum FormatName {
     Jsonl,
 }
 
-/// Reads a character that can stand between cells.
+/// Reads the character between cells.
 pub(super) fn delimiter(text: &str) -> Result<u8, String> {
     let byte = match text.as_bytes() {
         b"\\t" => b'\t',
@@ -44,7 +44,7 @@ pub(super) fn column_type(text: &str) -> Result<(String, ColumnType), String> {
     Ok((column.to_owned(), name.parse()?))
 }
 
-/// The table's name: that of the first file, without its endings.
+/// Returns the table's name: that of the first file, without its extensions.
 fn table_of(path: Option<&PathBuf>) -> String {
     let stem = path
         .filter(|path| !is_stdin(path))
@@ -99,7 +99,7 @@ impl Load {
         table
     }
 
-    /// Sets the loader as the command line says.
+    /// Applies the options of the command line to the loader.
     pub(super) fn set(&self, mut loader: Loader) -> Loader {
         loader = loader
             .trial(self.trial)

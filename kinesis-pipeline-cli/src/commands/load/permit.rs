@@ -1,4 +1,4 @@
-//! Asks before the stream is scaled, which costs money.
+//! The question before the stream is scaled, which costs money.
 
 use std::io::{self, BufRead, IsTerminal as _, Write as _};
 
@@ -6,8 +6,8 @@ use super::Load;
 use crate::failure::Failure;
 
 impl Load {
-    /// Asks on the terminal whether the stream may be scaled. Without a terminal, or where rows come from standard
-    /// input, only `--yes` is a yes.
+    /// Asks on the terminal whether the stream may be scaled. Without a terminal, or if rows come from standard input,
+    /// only `--yes` permits it.
     pub(super) fn may_scale(&self) -> Result<(), Failure> {
         let Some(shards) = self.scale_to.filter(|_| !self.yes) else {
             return Ok(());

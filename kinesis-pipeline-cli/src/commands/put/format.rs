@@ -15,29 +15,29 @@ use super::{
     lines::Text,
 };
 
-/// What a line is and what is put for it.
+/// The format of a line, and the record that is put for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// Any line; its bytes without the newline.
+    /// Any line; puts its bytes without the newline.
     #[default]
     Lines,
-    /// A JSON value; its text. Blank lines are left out.
+    /// A JSON value; puts its text. Blank lines are left out.
     Json,
-    /// A JSON object; a MessagePack map of its fields. Blank lines are left out.
+    /// A JSON object; puts a MessagePack map of its fields. Blank lines are left out.
     Msgpack,
-    /// A line of `get -o json`; the record that it shows. Blank lines are left out.
+    /// A line of `get -o json`; puts the record that it shows. Blank lines are left out.
     #[value(skip)]
     Got,
-    /// A text; Triton's MessagePack map: `msg`, the line with its newline, and `ts`, the time in seconds.
+    /// A text; puts Triton's MessagePack map: `msg`, the line with its newline, and `ts`, the time in seconds.
     Triton,
 }
 
-/// Where partition keys come from.
+/// The source of partition keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Keying {
     Random,
     Fixed(PartitionKey),
-    /// From the field of this name; of lines, which have no fields, at random.
+    /// The field of this name; random keys for lines, which have no fields.
     Field(String),
 }
 
@@ -52,7 +52,7 @@ impl Keying {
 }
 
 impl Format {
-    /// What is put for a line; nothing for a blank line of JSON.
+    /// Returns the record that is put for a line; `None` for a blank line of JSON.
     pub(super) fn record(self, text: Text, keying: &Keying, now: SystemTime) -> Option<Line> {
         let record = match text.bytes {
             None => Err(EncodeError::new("lines", "the line has more than 16 MiB").into()),
@@ -89,7 +89,7 @@ impl Format {
     }
 }
 
-/// The text is put as it is: a number that no float holds stays what it is.
+/// Returns a record with the text as it is, so that numbers that no float can hold stay exact.
 fn json(bytes: &Bytes, keying: &Keying) -> Result<EncodedRecord, Refusal> {
     let text = bytes.trim_ascii();
     let key = if let Keying::Field(_) = keying {
@@ -105,7 +105,7 @@ fn json(bytes: &Bytes, keying: &Keying) -> Result<EncodedRecord, Refusal> {
 #[expect(clippy::needless_pass_by_value, reason = "the form of `map_err`")]
 pub(super) fn not_json(error: serde_json::Error) -> Refusal {
     let words = error.to_string();
-    // The input's line is known; that of a text without newlines is always the first.
+    // The error is reported with the line of the input, so the parser's own line, which is always 1, is removed.
     let words = words.replace(" at line 1 column ", " at column ");
     let wanted = if error.is_data() {
         "this JSON does not fit"

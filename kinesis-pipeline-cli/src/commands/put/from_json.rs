@@ -7,15 +7,15 @@ use serde_json::value::RawValue;
 use super::line::Refusal;
 use crate::data::Encoding;
 
-/// The members of a line of `get -o json`: those that make the record, and those that say where it was.
+/// The members of a line of `get -o json`: those of the record, and those of its old place.
 ///
-/// Others are refused: a key under a misspelled name would be replaced by a random one.
+/// Unknown members are refused: a key under a misspelled name would be replaced by a random one.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Got<'a> {
     partition_key: Option<String>,
     explicit_hash_key: Option<String>,
-    /// What the data are; unless given, a string is text and all else JSON.
+    /// The encoding of the data; by default a string is text and everything else JSON.
     encoding: Option<Encoding>,
     #[serde(borrow)]
     data: &'a RawValue,
@@ -33,7 +33,7 @@ struct Got<'a> {
     _msgpack: Option<IgnoredAny>,
 }
 
-/// The record that a line of `get -o json` shows.
+/// Returns the record that a line of `get -o json` shows.
 pub(super) fn record(line: &Bytes) -> Result<EncodedRecord, Refusal> {
     let got: Got<'_> = serde_json::from_slice(line).map_err(super::format::not_json)?;
     let key = match &got.partition_key {

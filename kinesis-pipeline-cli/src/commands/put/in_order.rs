@@ -1,8 +1,8 @@
-//! Single records with an order per key: a record is put once the one before it under its key has its result.
+//! Single records in the order of their keys: a record is put after the previous record of its key has its result.
 //!
-//! The service stores the records of a request in their order, but each may fail alone, and what is sent again is
-//! then behind its followers. With one record per key under way that cannot be, and the records of other keys need
-//! not wait: the more keys, the closer the rate is to that without an order.
+//! The service stores the records of a request in their order, but each may fail alone, and a retried record is then
+//! stored behind its followers. With at most one record per key in flight this cannot happen, and records of other keys
+//! do not wait: the more keys, the closer the rate is to that without an order.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,9 +15,9 @@ use tokio::sync::{
 
 use super::line::Line;
 
-/// How many lines may be between the input and the results.
+/// The most lines between the input and the results.
 const LINES_AHEAD_MAX: usize = 10_000;
-/// How many bytes these lines may have, in units of 1 KiB.
+/// The most bytes of these lines, in KiB.
 const KIB_AHEAD_MAX: u32 = 64 * 1024;
 
 /// Puts each line as a record of its own, the records of a key in the order of the lines. The results are in the
@@ -43,7 +43,7 @@ pub(super) fn single(
         .buffered(LINES_AHEAD_MAX)
 }
 
-/// Waits until the lines ahead leave room for this one: they have results first, since none waits for a later one.
+/// Waits until the lines ahead leave room for this one. This cannot deadlock, because no line waits for a later one.
 async fn with_room(room: Arc<Semaphore>, line: Line) -> (Line, Option<OwnedSemaphorePermit>) {
     let bytes = line.record.as_ref().map_or(0, |record| record.data.len());
     let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
@@ -53,7 +53,7 @@ async fn with_room(room: Arc<Semaphore>, line: Line) -> (Line, Option<OwnedSemap
     (line, permit)
 }
 
-/// The last line of each key that has lines under way.
+/// The last line of each key that has lines in flight.
 #[derive(Default)]
 struct Turns {
     last: HashMap<PartitionKey, oneshot::Receiver<()>>,
@@ -62,14 +62,14 @@ struct Turns {
 /// The place of a line among those of its key.
 #[derive(Default)]
 struct Turn {
-    /// Ends when the line before it has its result.
+    /// Closed when the previous line of the key has its result.
     before: Option<oneshot::Receiver<()>>,
     /// Dropped when this line has its result.
     done: Option<oneshot::Sender<()>>,
 }
 
 impl Turns {
-    /// The turn of a line that comes after all that had theirs from here. A line that is no record has none to wait for.
+    /// Returns the turn of the next line, after all lines before it. A line that is no record waits for none.
     fn next(&mut self, line: &Line) -> Turn {
         let Ok(record) = &line.record else {
             return Turn::default();
@@ -85,7 +85,7 @@ impl Turns {
         }
     }
 
-    /// At most [`LINES_AHEAD_MAX`] stay: no more are under way.
+    /// Removes keys without lines in flight. At most [`LINES_AHEAD_MAX`] stay: no more lines are in flight.
     fn forget_ended(&mut self) {
         self.last
             .retain(|_, ends| matches!(ends.try_recv(), Err(TryRecvError::Empty)));
@@ -95,7 +95,7 @@ impl Turns {
 impl Turn {
     async fn put(self, stream: &KinesisStream<Line>, line: &Line) -> Result<Receipt, PutError> {
         if let Some(before) = self.before {
-            // Nothing is ever sent: the other side is dropped.
+            // Nothing is ever sent: the wait ends when the sender is dropped.
             let _ = before.await;
         }
         let result = stream.put(line).await;

@@ -4,20 +4,20 @@ use kinesis_pipeline::{
     record::EncodeContext,
 };
 
-/// What is put for a line of the input: a record, or the reason why it is none, which the put then answers.
+/// A line of the input: its record, or the reason why it is no record, which is then the error of the put.
 #[derive(Debug)]
 pub(super) struct Line {
-    /// Counted from 1.
+    /// The line number, counted from 1.
     pub(super) number: u64,
     pub(super) record: Result<EncodedRecord, Refusal>,
 }
 
-/// Why a line is no record.
+/// The reason why a line is no record.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// It has no usable key.
+    /// The line has no usable key.
     Key(KeyError),
-    /// It is not what the format says.
+    /// The line does not have the format.
     Format(EncodeError),
 }
 
@@ -38,7 +38,7 @@ impl KinesisRecord for Line {
         match &self.record {
             Ok(record) => Ok(record.partition_key.clone()),
             Err(Refusal::Key(error)) => Err(error.clone()),
-            // It is refused by `encode`, which comes after the key.
+            // `encode` refuses it, which is called after this.
             Err(Refusal::Format(_)) => Ok(PartitionKey::random()),
         }
     }
@@ -74,7 +74,7 @@ impl KinesisRecord for Line {
     }
 }
 
-/// The same error once more: errors of codecs cannot be cloned.
+/// Returns a copy of the error, because errors of codecs cannot be cloned.
 fn again(error: &EncodeError) -> EncodeError {
     let cause = std::error::Error::source(error).map_or_else(String::new, ToString::to_string);
     EncodeError::new(error.codec, cause)

@@ -8,19 +8,19 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
 
-/// A longer line is no record: no stream takes more than 10 MiB.
+/// The longest line in bytes. A longer one is no record: no stream takes more than 10 MiB.
 const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A line of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Text {
-    /// Counted from 1.
+    /// The line number, counted from 1.
     pub(super) number: u64,
     /// The bytes, with the newline that ends all lines but perhaps the last; `None` if they are too many.
     pub(super) bytes: Option<Bytes>,
 }
 
-/// The lines of an input. It ends at the input's end or first error, which `progress` then has.
+/// Returns the lines of an input. They end at the input's end or first error, which is then in `progress`.
 pub(super) fn read(
     input: impl AsyncBufRead + Unpin,
     progress: Progress,
@@ -49,12 +49,12 @@ pub(super) fn read(
 /// A line as it was read.
 #[derive(Debug, PartialEq, Eq)]
 struct Bounded {
-    /// `None`: it has more bytes than a record can have.
+    /// The bytes; `None` if they are more than a record can have.
     whole: Option<Bytes>,
     length: usize,
 }
 
-/// The next line; `None` at the end of the input. What is too long is read and dropped.
+/// Returns the next line; `None` at the end of the input. A line that is too long is read and dropped.
 async fn next_line(
     input: &mut (impl AsyncBufRead + Unpin),
     bytes_max: usize,
@@ -82,7 +82,7 @@ async fn next_line(
     }
 }
 
-/// How far the input has been read and put: shared by the reading end and the end that takes results.
+/// The progress of reading and putting the input, shared by the reader and the receiver of results.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress(Arc<Mutex<State>>);
 
@@ -92,7 +92,7 @@ struct State {
     put: VecDeque<u64>,
     /// The last line that has a result; 0 before the first.
     last: u64,
-    /// How many lines were not stored.
+    /// The number of lines that were not stored.
     failed: u64,
     bytes_read: u64,
     is_ended: bool,
@@ -100,12 +100,12 @@ struct State {
 }
 
 impl Progress {
-    /// A line is being put.
+    /// Notes that a line is being put.
     pub(super) fn put(&self, number: u64) {
         self.state().put.push_back(number);
     }
 
-    /// The number of the line whose result comes next: results come in the order of the puts.
+    /// Takes the number of the line whose result comes next: results come in the order of the puts.
     pub(super) fn next_result(&self) -> u64 {
         let mut state = self.state();
         let number = state.put.pop_front().unwrap_or_default();
@@ -113,33 +113,33 @@ impl Progress {
         number
     }
 
-    /// The last line that has a result, as all before it have; 0 before the first.
+    /// Returns the last line that has a result, as all lines before it have; 0 before the first.
     pub(super) fn last(&self) -> u64 {
         self.state().last
     }
 
-    /// The last line that was put; 0 before the first.
+    /// Returns the last line that was put; 0 before the first.
     pub(super) fn last_put(&self) -> u64 {
         let state = self.state();
         state.put.back().copied().unwrap_or(state.last)
     }
 
-    /// The line whose result came last was not stored.
+    /// Notes that the line of the last result was not stored.
     pub(super) fn count_failed(&self) {
         self.state().failed += 1;
     }
 
-    /// How many lines were not stored.
+    /// The number of lines that were not stored.
     pub(super) fn failed(&self) -> u64 {
         self.state().failed
     }
 
-    /// How many bytes of the input were read.
+    /// Returns the number of bytes of the input that were read.
     pub(super) fn bytes_read(&self) -> u64 {
         self.state().bytes_read
     }
 
-    /// How many lines were put and have no result yet.
+    /// Returns the number of lines that were put and have no result yet.
     pub(super) fn without_result(&self) -> u64 {
         self.state().put.len() as u64
     }
@@ -149,7 +149,7 @@ impl Progress {
         self.state().is_ended
     }
 
-    /// Why reading ended early.
+    /// Takes the error that ended reading early.
     pub(super) fn take_error(&self) -> Option<io::Error> {
         self.state().error.take()
     }
@@ -165,7 +165,7 @@ impl Progress {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // The state is whole between any two statements that hold it.
+        // The state is consistent even if another thread panicked while holding the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,3 +1,5 @@
+//! The command `put`: puts the lines of a file or of standard input as records.
+//!
 //! ```text
 //!   file or standard input ── lines ──> format ─┬─> in_order (one record per key under way) ─┬──> report: receipts,
 //!                                               └─> the producer (--aggregate)              ─┘    errors by line
@@ -37,9 +39,9 @@ use crate::{
     progress_bar::{self, tell},
 };
 
-/// How long to wait for the results of lines under way once no record can be stored.
+/// The longest wait for the results of lines in flight once no record can be stored.
 const HOPELESS_WAIT_MAX: Duration = Duration::from_secs(2);
-/// How much of the input is read at once.
+/// The size of one read of the input, in bytes.
 const READ_BYTES: usize = 256 * 1024;
 
 #[derive(Args, Debug)]
@@ -56,22 +58,22 @@ pub(crate) struct Put {
     /// The partition key of every record.
     #[arg(long, value_name = "TEXT", conflicts_with = "key", value_parser = partition_key)]
     key_value: Option<PartitionKey>,
-    /// What a line is and what is put for it.
+    /// The format of a line, and the record that is put for it.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Put the records that `get -o json` has written, with their partition keys and, where those are known, their
     /// explicit hash keys.
     #[arg(long, conflicts_with_all = ["format", "key", "key_value"])]
     from_json: bool,
-    /// Let records share Kinesis records, as the Kinesis Producer Library does: many more small ones a second.
+    /// Let records share Kinesis records, as the Kinesis Producer Library does: many more small records per second.
     #[arg(long)]
     aggregate: bool,
-    /// Store records in any order. Without it those of a key are stored in the order of the lines: one per key is
-    /// under way at a time, or with --aggregate one aggregate per shard. It matters for the speed where many lines
-    /// share few keys.
+    /// Store records in any order. Without it the records of a key are stored in the order of the lines: one record per
+    /// key is in flight at a time, or with --aggregate one aggregate per shard. It is faster where many lines share few
+    /// keys.
     #[arg(long)]
     unordered: bool,
-    /// Print where each record was stored, a JSON object per line.
+    /// Print the place where each record was stored, a JSON object per line.
     #[arg(long)]
     receipts: bool,
     /// The file; standard input unless given.
@@ -117,7 +119,7 @@ impl Put {
         put(&connected, input, &name, reading, progress(bytes)).await
     }
 
-    /// The command line comes before the configuration file.
+    /// Returns the source of partition keys. The command line takes precedence over the configuration file.
     fn keying(&self, connected: &Connected) -> Keying {
         if let Some(key) = &self.key_value {
             return Keying::Fixed(key.clone());
@@ -139,7 +141,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// Random keys have nothing to keep in order.
+    /// Returns the order of records. Random keys need none.
     fn order(&self) -> Order {
         let has_keys = self.format == Format::Got || self.keying != Keying::Random;
         if self.unordered || !has_keys {
@@ -150,7 +152,7 @@ impl Reading {
     }
 }
 
-/// Puts the lines of an input until its end, a signal, or until there is no hope for more.
+/// Puts the lines of an input until its end, a signal, or a failure that all later records would have too.
 async fn put(
     connected: &Connected,
     input: impl AsyncBufRead + Unpin,
@@ -198,7 +200,7 @@ async fn put(
     report.finish(name, &progress, asked.signal())
 }
 
-/// The next result; none when there is none, or when there is no hope for another.
+/// Returns the next result; `None` at the end, or when the outlook is hopeless and none comes in time.
 async fn next<S: Stream + Unpin>(
     results: &mut S,
     report: &mut Report<Stdout>,
@@ -206,7 +208,7 @@ async fn next<S: Stream + Unpin>(
     if let Some(ready) = results.next().now_or_never() {
         return Ok(ready);
     }
-    // Who reads the receipts gets what there is before the program waits.
+    // The reader of the receipts gets all of them before the program waits.
     report.flush()?;
     let next = results.next();
     match report.outlook() {
@@ -215,8 +217,8 @@ async fn next<S: Stream + Unpin>(
     }
 }
 
-/// Listens for signals as long as the put lasts, also once the input has ended. The other side of what it returns is
-/// dropped when the first one comes.
+/// Listens for signals as long as the put lasts, also after the input has ended. The returned receiver is closed at the
+/// first signal.
 fn listen(asked: Asked, input: String, progress: Progress) -> oneshot::Receiver<()> {
     let (open, ended) = oneshot::channel::<()>();
     let last_words = move |signal| tell(&report::stop_line(signal, &input, &progress));
@@ -227,7 +229,7 @@ fn listen(asked: Asked, input: String, progress: Progress) -> oneshot::Receiver<
     ended
 }
 
-/// Returns when one of the two has lost its other side.
+/// Waits until one of the two is closed.
 async fn until_end(asked: oneshot::Receiver<()>, hopeless: oneshot::Receiver<()>) {
     tokio::select! {
         _ = asked => {}

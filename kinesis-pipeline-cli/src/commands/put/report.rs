@@ -19,20 +19,20 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outlook {
     Good,
-    /// No record will be stored: what is wrong is not about the record.
+    /// No later record can be stored either: the failure is not about the record.
     Hopeless,
 }
 
-/// Tells what became of each line: receipts on standard output if wanted, errors on standard error.
+/// A report of the result of each line: receipts on standard output if wanted, errors on standard error.
 pub(super) struct Report<W> {
     out: W,
     prints_receipts: bool,
     stored: u64,
     failed: u64,
-    /// Failures that only repeat the one that left no hope.
+    /// Failures that only repeat the hopeless one.
     repeated: u64,
     outlook: Outlook,
-    /// The kind of the failure that left no hope.
+    /// The kind of the hopeless failure.
     trouble: Option<Trouble>,
 }
 
@@ -49,7 +49,7 @@ impl<W: Write> Report<W> {
         }
     }
 
-    /// Tells what became of one line.
+    /// Reports the result of one line.
     pub(super) fn result(
         &mut self,
         line: u64,
@@ -71,7 +71,7 @@ impl<W: Write> Report<W> {
         self.unless_closed(written)
     }
 
-    /// Who closes the pipe wants no more receipts; the records are put all the same.
+    /// Stops printing receipts after the pipe is closed; the records are still put.
     fn unless_closed(&mut self, written: io::Result<()>) -> Result<(), Failure> {
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -96,7 +96,7 @@ impl<W: Write> Report<W> {
         }
     }
 
-    /// How many records were stored.
+    /// Returns the number of records that were stored.
     pub(super) fn stored_count(&self) -> u64 {
         self.stored
     }
@@ -106,13 +106,13 @@ impl<W: Write> Report<W> {
         self.outlook
     }
 
-    /// Writes out what is held.
+    /// Flushes the buffered output.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         let flushed = self.out.flush();
         self.unless_closed(flushed)
     }
 
-    /// Sums up what was not told line by line; `stopped` is the signal that came, if one did.
+    /// Reports the rest as sums, which were not reported line by line; `stopped` is the signal that came, if one did.
     pub(super) fn finish(
         mut self,
         input: &str,
@@ -147,7 +147,7 @@ impl<W: Write> Report<W> {
     }
 }
 
-/// Says where a signal stopped the put, so that it can go on there.
+/// Returns the message about the line at which a signal stopped the put, so that it can continue there.
 pub(super) fn stop_line(signal: Signal, input: &str, progress: &Progress) -> String {
     let (last, last_put) = (progress.last(), progress.last_put());
     let mut line = if last == 0 {
@@ -166,11 +166,11 @@ pub(super) fn stop_line(signal: Signal, input: &str, progress: &Progress) -> Str
     line
 }
 
-/// What is wrong with a line, or with the put of its record.
+/// Returns the message about a line, or about the put of its record.
 fn words(error: &PutError) -> String {
     match error {
         PutError::Key { source, .. } => failure::line(source),
-        // The codec's error holds that of the line.
+        // The error of the line is the source of the codec's error.
         PutError::Encode { source, .. } => match source.source() {
             Some(refused) => failure::line(refused),
             None => failure::line(source),
@@ -179,7 +179,7 @@ fn words(error: &PutError) -> String {
     }
 }
 
-/// Whether the next record will fail as this one did: the stream is not there, or not open to us, or nobody
+/// Whether the next record will fail as this one did: the stream does not exist, access is denied, or no service
 /// answers.
 fn is_hopeless(error: &PutError) -> bool {
     let Some(attempt) = error.last_attempt() else {

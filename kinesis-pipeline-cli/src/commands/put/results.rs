@@ -4,8 +4,8 @@ use kinesis_pipeline::{KinesisStream, Order, PutError, Receipt};
 use super::line::Line;
 use crate::failure::Told;
 
-/// How many lines may be between the input and the results: as many records as a producer holds, so that the
-/// aggregates of all shards fill. Their bytes are bounded by the producer.
+/// The most lines between the input and the results: as many records as a producer holds, so that the aggregates of all
+/// shards fill. The producer bounds their bytes.
 const LINES_AHEAD_MAX: usize = 100_000;
 
 /// Puts each line as a record of its own, in any order. The results are in the order of the lines.
@@ -25,7 +25,7 @@ pub(super) fn aggregated(
 ) -> Result<impl Stream<Item = Result<Receipt, PutError>>, Told> {
     let producer = stream.producer().aggregate(true).order(order).build();
     let producer = producer.map_err(|error| Told(error.to_string()))?;
-    // One line after the other is accepted: their order is that of the puts.
+    // Lines are accepted one after the other, so that they keep their order.
     let accepted = lines.then(move |line| {
         let producer = producer.clone();
         async move { producer.put(&line).await }

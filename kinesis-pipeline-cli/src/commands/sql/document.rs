@@ -1,4 +1,4 @@
-//! Records of JSON with their numbers as they came: integers of any length, where a JSON library rounds.
+//! JSON records that keep integers of any length, which a JSON library would round.
 
 use bytes::BytesMut;
 use kinesis_pipeline::{
@@ -27,12 +27,12 @@ pub(super) enum Document {
 }
 
 impl Document {
-    /// Whether the field has this text, or is another value that is written so.
+    /// Whether the field's value is this text, or is a number, truth value or null that is written as this text.
     pub(super) fn has(&self, field: &str, text: &str) -> bool {
         let Self::Object(fields) = self else {
             return false;
         };
-        // The last one of a name counts, as for columns.
+        // The last field of a name counts, as for columns.
         let found = fields.iter().rev().find(|(name, _)| name == field);
         let written = match found.map(|(_, value)| value) {
             Some(Self::Plain(Value::String(found))) => return found == text,
@@ -43,7 +43,7 @@ impl Document {
         written == text
     }
 
-    /// Reads a value that stands in so many objects and lists.
+    /// Reads a value at this depth of objects and lists.
     fn read(json: &RawValue, depth: usize) -> Result<Self, serde_json::Error> {
         if depth > DEPTH_MAX {
             let told = format!("objects and lists are nested deeper than {DEPTH_MAX}");
@@ -63,7 +63,7 @@ impl Document {
                 items.collect::<Result<_, _>>().map(Self::List)
             }
             Some(b'-' | b'0'..=b'9') if !text.contains(['.', 'e', 'E']) => {
-                // Longer ones are kept as they are: a column that can hold them is one of JSON.
+                // Longer integers are kept as they are: JSON columns can hold them.
                 let integer = text.parse().map(Self::Integer);
                 Ok(integer.unwrap_or_else(|_| Self::Raw(json.to_owned())))
             }

@@ -1,4 +1,4 @@
-//! The rows of a stream in Postgres or CrateDB.
+//! The command `sql`: writes the rows of a stream to Postgres or CrateDB.
 //!
 //! ```text
 //!   stream ── Worker ── Watched: notes what is written ── SqlProcessor or CrateDbProcessor ──> table, position
@@ -45,7 +45,7 @@ const APP: &str = "sql";
 const ATTEMPTS_MAX: u32 = 3;
 /// The time between two looks at whether the end is reached.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// The time for which a shard is quiet at its end, besides that of a batch that waits for more records.
+/// The shortest quiet time of a shard that is at its end, in addition to the time that a batch waits for more records.
 const QUIET_MIN: Duration = Duration::from_millis(300);
 
 #[derive(Args, Debug)]
@@ -56,23 +56,24 @@ pub(crate) struct Sql {
     target: Target,
     #[command(flatten)]
     rows: Rows,
-    /// The application: its positions are kept in the database, and the next run goes on there. Processes of one name
-    /// share the shards by --leases. Without it, and without a settings file, the name is sql and this process is alone.
+    /// The application: its positions are kept in the database, and the next run continues there. Processes of one name
+    /// share the shards by --leases. Without it, and without a settings file, the name is sql and this process is
+    /// alone.
     #[arg(long, value_name = "APP")]
     app: Option<String>,
     /// The store of the application's leases: file with --app, dynamodb with a settings file, else memory.
     #[arg(long, value_enum)]
     leases: Option<Leases>,
-    /// The end: tip, at what is in the stream now; after a time such as 30s; or at what arrives at a time. The whole
-    /// stream is read by this process. Later records may be written, too.
+    /// The end: tip, at the last record that is in the stream now; after a length of time such as 30s; or at records
+    /// that arrive at a time. The whole stream is read by this process. Later records may be written too.
     #[arg(long, value_name = "END", conflicts_with_all = ["leases", "lease_file"])]
     until: Option<Until>,
     /// The most records of a transaction, and how long one that has fewer waits for more. 10000,1s unless given; with a
     /// settings file its `maxRecords`.
     #[arg(long, value_name = "RECORDS,TIME")]
     batch: Option<BatchSize>,
-    /// A file for records that are no row, a JSON object a line, with the reason. Without it and --skip such a record ends
-    /// the command with an error that names it, and the next run tries it again.
+    /// A file for records that are no row, a JSON object a line, with the reason. Without it and without --skip such a
+    /// record ends the command with an error that names it, and the next run tries it again.
     #[arg(long, value_name = "FILE")]
     dead_letters: Option<PathBuf>,
     /// Pass over records that are no row, with an error that names each.
@@ -105,12 +106,12 @@ const BATCH: BatchSize = BatchSize {
     wait: Duration::from_secs(1),
 };
 
-/// A worker at work, and the way it ends.
+/// A running worker, and the conditions that end it.
 struct Run {
     stream: String,
     table: String,
     until: Option<Until>,
-    /// The shards that are open now.
+    /// The shards that were open at the start.
     open: Vec<ShardId>,
     quiet_min: Duration,
     is_quiet: bool,
@@ -124,7 +125,7 @@ impl Sql {
         let database = self.target.database(&self.rows, is_sole)?;
         let (connected, global) = self.stream.connect(global).await?;
         let stream: KinesisStream<Document> = connected.stream();
-        // Also so that a stream that is not there leaves no table behind.
+        // This also finds an absent stream before any table is made.
         let shards = stream.shards().await?;
         let open = shards.into_iter().filter(kinesis_pipeline::Shard::is_open);
         let worker = self.worker(&stream, &global).await?;
@@ -230,7 +231,7 @@ impl Run {
                 }
             }
         };
-        // The last event comes at the worker's end.
+        // The events end with the worker.
         let _ = noting.await;
         match (ended, asked.signal()) {
             (Ok(_), Some(signal)) if !is_at_end => self.stopped(signal),
@@ -243,7 +244,7 @@ impl Run {
         }
     }
 
-    /// Tells where a signal stopped the work. Without an end of its own the work is done as far as it was asked for.
+    /// Reports where a signal stopped the work. A run without an end of its own is a success then.
     fn stopped(&self, signal: Signal) -> Result<(), Failure> {
         let has_end = self.until.is_some();
         if has_end || !self.is_quiet {
@@ -260,7 +261,7 @@ impl Run {
         format!("{counts}: {}", self.seen.places())
     }
 
-    /// Returns when the end is reached; never without one.
+    /// Waits until the end is reached; forever without an end.
     async fn end(&self, handle: &WorkerHandle) {
         let clock = Clock::system();
         let now = clock.now();

@@ -1,4 +1,4 @@
-//! The columns of the rows, and the way that they come into the table.
+//! The columns of the rows, and the mode of writing them.
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use kinesis_pipeline_sql::row::{Column, ColumnSource, ColumnType, Columns};
 
 use crate::failure::Failure;
 
-/// The column of the whole record where the table is made and no column is named.
+/// The column of the whole record, if the table is made and no column is named.
 const RECORD_COLUMN: &str = "record";
 const TYPES: [(&str, ColumnType); 7] = [
     ("bool", ColumnType::Bool),
@@ -32,10 +32,10 @@ const SOURCES: [(&str, ColumnSource); 6] = [
 pub(super) struct Rows {
     /// The columns, with commas between them: NAME, NAME:TYPE, NAME=FIELD or NAME=FIELD:TYPE.
     ///
-    /// FIELD is the record's field, of the column's name unless given, with dots into objects, as in id=_meta.id:text; or
-    /// one of @record, @shard, @sequence, @sub-sequence, @key and @arrived. TYPE is bool, int, float, text, bytes,
-    /// timestamp (a text as in 2026-11-28T18:30:00Z) or json. Of a table that is there Postgres knows the types. Without
-    /// this and --json: the columns that the table has, from the fields of their names.
+    /// FIELD is the record's field, of the column's name unless given, with dots into objects, as in id=_meta.id:text;
+    /// or one of @record, @shard, @sequence, @sub-sequence, @key and @arrived. TYPE is bool, int, float, text, bytes,
+    /// timestamp (a text as in 2026-11-28T18:30:00Z) or json. For an existing table, Postgres knows the types. Without
+    /// this and --json: all columns of the table, from the fields of their names.
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
     columns: Vec<Spec>,
     /// One JSON column of this name for the whole record.
@@ -47,18 +47,18 @@ pub(super) struct Rows {
     /// The columns of the key, with commas between them, for the modes with a key. The table needs a unique index on them.
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
     key: Vec<String>,
-    /// The way into the table.
+    /// The mode of writing rows to the table.
     #[arg(long, value_enum, default_value_t)]
     pub(super) mode: Mode,
     /// Delete the row of a record's key when the record's field has this value, in the mode upsert.
     #[arg(long, value_name = "FIELD=VALUE")]
     pub(super) delete_when: Option<Condition>,
-    /// Make the table if it is not there.
+    /// Make the table if it is absent.
     #[arg(long)]
     pub(super) create_table: bool,
 }
 
-/// The way that rows come into the table.
+/// The mode of writing rows to the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Mode {
     /// Each record is a row.
@@ -66,7 +66,7 @@ pub(super) enum Mode {
     Append,
     /// The last record of a key is its row.
     Upsert,
-    /// The first record of a key is its row: what was put twice is dropped. Postgres only.
+    /// The first record of a key is its row: later ones are dropped. Postgres only.
     KeepFirst,
 }
 

@@ -1,4 +1,4 @@
-//! The progress of a worker: the records that are in the table, by shard, and whether that is far enough.
+//! The progress of a worker: the records that are in the table, by shard, and the test whether the end is reached.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use kinesis_pipeline::{
 };
 use tokio::time::Instant;
 
-/// The most shards that a line names.
+/// The most shards that a message names.
 const SHARDS_SHOWN_MAX: usize = 4;
 
 /// The progress of all shards. Cheap to clone.
@@ -27,7 +27,7 @@ struct Notes {
     ended: BTreeSet<ShardId>,
 }
 
-/// The last record of a shard that is in the table.
+/// The last record of a shard in the table, and the number of its batches.
 #[derive(Debug)]
 struct ShardNotes {
     position: Position,
@@ -69,7 +69,7 @@ impl Seen {
         notes.shards.insert(shard, shard_notes);
     }
 
-    /// The counts in words, as in `3 records of s are in t, 1 in dead letters`.
+    /// Returns the counts in words, as in `3 records of s are in t, 1 in dead letters`.
     pub(super) fn counts(&self, stream: &str, table: &str) -> String {
         let notes = self.lock();
         let mut line = format!("{} records of {stream} are in {table}", notes.records);
@@ -82,7 +82,7 @@ impl Seen {
         line
     }
 
-    /// The last position of each shard.
+    /// Returns the last position of each shard, in words.
     pub(super) fn places(&self) -> String {
         let notes = self.lock();
         if notes.shards.is_empty() {
@@ -155,9 +155,9 @@ impl<P: Processor<Record: Send + Sync>> Processor for Watched<P> {
 
 /// The end of the work: all that arrived up to a time is in the table.
 ///
-/// A shard is there when a record that arrived at that time or later is in the table, when it has ended, or when it has
-/// been quiet for so long after that time that no batch of it can be waiting. While a batch is at work, the worker's
-/// health tells a lag; so a database that is down is no end.
+/// A shard has reached the end when a record that arrived at that time or later is in the table, when the shard has
+/// ended, or when it has been quiet for so long after that time that no batch of it can be waiting. While a batch is at
+/// work, the worker's health shows a lag; so the end is not reached while the database is down.
 #[derive(Debug)]
 pub(super) struct AllUntil {
     time: SystemTime,
@@ -165,7 +165,7 @@ pub(super) struct AllUntil {
     open: Vec<ShardId>,
     /// The time without a batch after which no record that was read waits for one.
     quiet_min: Duration,
-    /// Since when each shard has been at its tip, and the number of its batches then.
+    /// The time since which each shard has been at its tip, and the number of its batches then.
     quiet: BTreeMap<ShardId, (Instant, u64)>,
 }
 
@@ -179,7 +179,7 @@ impl AllUntil {
         }
     }
 
-    /// Whether all shards are at the end; `lag` is that of the worker's health.
+    /// Whether all shards have reached the end; `lag` is that of the worker's health.
     pub(super) fn is_reached(
         &mut self,
         seen: &Seen,

@@ -12,14 +12,14 @@ use super::{
 };
 use crate::{failure::Failure, values};
 
-/// The pause before another call of a database that is not there.
+/// The pause before another call to a database that does not answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Args)]
 #[command(next_help_heading = "Database")]
 pub(super) struct Target {
-    /// The database: `postgres://USER:PASSWORD@HOST/DATABASE`, or `http://HOST:4200` (https, crate) of CrateDB. In the
-    /// environment a password is not seen by other users of this machine.
+    /// The database: `postgres://USER:PASSWORD@HOST/DATABASE`, or `http://HOST:4200` (https, crate) of CrateDB. Set it
+    /// in the environment to hide the password from other users of this machine.
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     to: String,
     /// The table. In CrateDB also SCHEMA.TABLE.
@@ -45,7 +45,7 @@ pub(super) struct Target {
     wait: Duration,
 }
 
-/// Without the URL and the password.
+/// Leaves out the URL and the password.
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target")
@@ -66,7 +66,7 @@ impl Target {
         &self.table
     }
 
-    /// Returns the sink that the options describe. A sole worker has leases that count anew at each start.
+    /// Returns the sink that the options describe. A sole worker has leases whose tokens begin anew at each start.
     pub(super) fn database(&self, rows: &Rows, is_sole: bool) -> Result<Database, Failure> {
         let to = self.to.as_str();
         let is_settings = to.contains("host=") && !to.contains("://");
@@ -155,7 +155,7 @@ impl Target {
         Ok(Database::CrateDb(sink.build()?))
     }
 
-    /// Makes and checks the tables of CrateDB, again for some time while it does not answer.
+    /// Makes and checks the tables of CrateDB. Retries for the time of `--wait` while it does not answer.
     pub(super) async fn prepare(&self, sink: &CrateDbSink<Document>) -> Result<(), Failure> {
         let clock = Clock::system();
         let begun = clock.instant();

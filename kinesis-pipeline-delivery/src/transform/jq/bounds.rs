@@ -1,8 +1,8 @@
 //! The part of jq that ends on every record, and the meter that bounds its steps and its memory.
 //!
-//! A query decides where a record goes, and must decide the same after a crash: so the bound is a number of steps, not a
-//! time. What could run without end, or nest without end, is refused when the query is compiled. The rest is rewritten so
-//! that each value it makes is metered:
+//! A query decides where a record goes, and must decide the same after a crash: so the bound is a number of steps, not
+//! a time. Constructs that could run or nest without end are refused when the query is compiled. The rest is rewritten
+//! so that each value it makes is metered:
 //!
 //! ```text
 //!   .items[] | .id * 2      becomes      (.items[] | metered) | ((.id | metered) * 2 | metered)
@@ -29,9 +29,9 @@ use jaq_json::{Num, Val};
 pub(super) const STEPS_MAX: u64 = 1_000_000;
 /// The size of a value that costs one step more.
 const STEP_BYTES: u64 = 16;
-/// The most bytes of a query: its terms nest no deeper than that.
+/// The most bytes of a query, which also bounds the nesting of its terms.
 pub(super) const QUERY_BYTES_MAX: usize = 4 * 1024;
-/// The deepest nesting of a record that is read. The reader of JSON and the values call themselves for each level.
+/// The deepest nesting of a record that is read. The JSON reader and the values recurse for each level.
 pub(super) const DEPTH_MAX: usize = 128;
 
 /// The name under which the user's query is compiled.
@@ -41,8 +41,8 @@ const METER_VARIABLE: &str = "$!metered";
 const SCALAR: &str = "!scalar";
 const NO_TEXT: &str = "!no_text";
 
-/// Functions that may run without end, make values of any size out of numbers, give another result the next time, or do
-/// something else than compute.
+/// Functions that are refused: they may run without end, make values of any size out of numbers, give another result
+/// the next time, or have side effects.
 const REFUSED: &[&str] = &[
     "combinations",
     "debug",
@@ -66,10 +66,10 @@ const REFUSED: &[&str] = &[
     "while",
     QUERY,
 ];
-/// Functions of the standard library that need some of these.
+/// Functions of jq's standard library that are refused because they call refused ones.
 const LIBRARY_REFUSED: &[&str] = &["transpose"];
 
-/// Whether a function is none that a query may call, or that the library defines.
+/// Whether a function is refused, in queries and in the standard library.
 pub(super) fn is_refused(name: &str) -> bool {
     REFUSED.contains(&name) || LIBRARY_REFUSED.contains(&name)
 }
@@ -88,13 +88,13 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Whether the run took all steps that it had.
+    /// Whether the run has used all of its steps.
     pub(super) fn is_used_up(&self) -> bool {
         self.left.get() == 0
     }
 }
 
-/// The kind of data of metered queries.
+/// The type of the data that metered queries run with.
 pub(super) struct Metered;
 
 impl DataT for Metered {
@@ -139,7 +139,7 @@ pub(super) fn funs() -> [Fun<Metered>; 3] {
     ]
 }
 
-/// Takes the steps of a value. Halting is what no `try` catches.
+/// Takes the steps of a value, and halts when none are left: no `try` catches a halt.
 fn metered((context, value): Cv<'_, Metered>) -> ValXs<'_, Val> {
     let size = match &value {
         Val::TStr(text) | Val::BStr(text) => text.len() as u64,
@@ -158,12 +158,12 @@ fn metered((context, value): Cv<'_, Metered>) -> ValXs<'_, Val> {
     Box::new(std::iter::once(result))
 }
 
-/// Returns a definition of the library whose values are metered; `None` if no query may use it.
+/// Returns a definition of the standard library with metered values; `None` if it is refused.
 pub(super) fn library(def: Def<&str>) -> Option<Def<&str>> {
     if is_refused(def.name) {
         return None;
     }
-    // The library's own loops are over what a record has; those that are not are refused by name.
+    // The library's loops run over the values of a record; all other loops are refused by name.
     let body = rewrite(def.body, false).ok()?;
     Some(Def { body, ..def })
 }
@@ -176,7 +176,7 @@ pub(super) fn query(term: Term<&str>) -> Result<Term<&str>, String> {
     rewrite(term, true)
 }
 
-/// Meters a term. A query of the user's is also checked for what it may not have.
+/// Meters a term. The user's query is also checked for refused constructs.
 fn rewrite<'s>(term: Term<&'s str>, is_users: bool) -> Result<Term<&'s str>, String> {
     let one = |term: Box<Term<&'s str>>| rewrite(*term, is_users).map(Box::new);
     let all = |terms: Vec<Term<&'s str>>| -> Result<Vec<_>, String> {
@@ -237,7 +237,7 @@ fn refused<T>(name: &str) -> Result<T, String> {
     ))
 }
 
-/// `term | (metered as $ignored | .)`, which is a path where the term is one.
+/// Returns `term | (metered as $ignored | .)`, which is a path where the term is one.
 fn meter(term: Term<&str>) -> Term<&str> {
     let call = Term::Call(METERED, Vec::new());
     let bound = BinaryOp::Pipe(Some(Pattern::Var(METER_VARIABLE)));
@@ -260,14 +260,14 @@ fn rewrite_binary<'s>(
             let pattern = rewrite_pattern(pattern, is_users)?;
             Term::BinOp(left, BinaryOp::Pipe(Some(pattern)), right)
         }
-        // A text times a number of the record has any size.
+        // A text times a number of the record may have any size.
         BinaryOp::Math(Math::Mul) => {
             let number =
                 |term: Box<Term<&'s str>>| Box::new(pipe(*term, Term::Call(NO_TEXT, Vec::new())));
             meter(Term::BinOp(number(left), op, number(right)))
         }
         BinaryOp::Math(_) => meter(Term::BinOp(left, op, right)),
-        // An index of the record's choice has an array of any size.
+        // An assignment to an index of the record may make an array of any size.
         BinaryOp::Assign | BinaryOp::Update | BinaryOp::UpdateMath(_) | BinaryOp::UpdateAlt
             if is_users =>
         {
@@ -293,7 +293,7 @@ fn rewrite_parts<'s>(
 
 type Member<'s> = (Term<&'s str>, Option<Term<&'s str>>);
 
-/// A key of its own, as in `{a}`, and one that is a text stay as they are.
+/// Meters the members of an object. A key without a value, as in `{a}`, and a key that is a text stay as they are.
 fn rewrite_members(members: Vec<Member<'_>>, is_users: bool) -> Result<Vec<Member<'_>>, String> {
     members
         .into_iter()

@@ -39,7 +39,7 @@ impl Query {
             .map_err(invalid)
     }
 
-    /// The partition keys of a JSON record: the query's first result, an object of texts, numbers and booleans.
+    /// Returns the partition keys of a JSON record: the query's first result, an object of texts, numbers and booleans.
     pub(crate) fn run(&self, data: &[u8]) -> Result<PartitionKeys, ValueError> {
         let failed = |problem: &str| ValueError::Query(problem.to_owned());
         if !bounds::is_shallow(data) {
@@ -59,7 +59,7 @@ impl Query {
     }
 }
 
-/// The partition keys in a query's result.
+/// Returns the partition keys in a query's result.
 fn keys(result: Val) -> Result<PartitionKeys, ValueError> {
     let Val::Obj(members) = result else {
         return Err(ValueError::Query("its result is no object".to_owned()));
@@ -98,7 +98,7 @@ fn parse(query: &str) -> Result<Term<&str>, String> {
     })
 }
 
-/// Tells where a query is wrong: `rest` is what stands there, nothing at its end.
+/// Describes a syntax error. `rest` is the query from the error on, empty at its end.
 fn unexpected(expected: &str, rest: &str) -> String {
     match rest {
         "" => format!("it ends where {expected} is expected"),

@@ -1,4 +1,4 @@
-//! A cell as JSON.
+//! Conversion of a cell to JSON.
 
 use bytes::{BufMut as _, BytesMut};
 use kinesis_pipeline::record::row::FromCell as _;
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::ColumnType;
 
-/// Appends a cell, or tells what was expected.
+/// Appends a cell, or returns a description of the expected value.
 pub(super) fn put_cell(
     text: Option<&str>,
     column_type: ColumnType,

@@ -1,4 +1,4 @@
-//! Which cell goes where in the object: worked out once from the header.
+//! The layout of a row's cells in the JSON object, made once from the header.
 
 use bytes::{BufMut as _, BytesMut};
 use kinesis_pipeline::record::row::{Header, Row, RowError, RowProblem};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{ColumnType, cell::put_cell};
 
-/// How a row's cells become an object: steps in the order of the output.
+/// The steps that write a row's cells as an object, in the order of the output.
 #[derive(Default)]
 pub(super) struct Layout {
     steps: Vec<Step>,
@@ -14,7 +14,7 @@ pub(super) struct Layout {
 }
 
 enum Step {
-    /// Writes `"name":{`, with a comma before if need be.
+    /// Writes `"name":{`, after a comma if it is not the first field.
     Open {
         is_first: bool,
         name: String,
@@ -26,12 +26,12 @@ enum Step {
         name: String,
         at: usize,
         column_type: ColumnType,
-        /// The type comes from a sample.
+        /// Whether the type comes from a sample.
         is_learnt: bool,
     },
 }
 
-/// The types of columns. Those that are given come before those that a sample told.
+/// The types of columns. Given types take precedence over types from a sample.
 #[derive(Clone, Copy)]
 pub(super) struct Types<'a> {
     pub(super) given: &'a [(String, ColumnType)],
@@ -39,7 +39,7 @@ pub(super) struct Types<'a> {
 }
 
 impl Types<'_> {
-    /// The type of a column, and whether a sample told it.
+    /// Returns the type of a column, and whether it comes from a sample.
     fn of(self, column: &str) -> (ColumnType, bool) {
         let find = |types: &[(String, ColumnType)]| {
             let found = types.iter().rev().find(|(name, _)| name == column);
@@ -62,7 +62,7 @@ enum Child {
     Node(Node),
 }
 
-/// Nesting beyond this is refused: readers of JSON refuse it too.
+/// The deepest nesting. Readers of JSON refuse deeper objects.
 const DEPTH_MAX: usize = 64;
 
 impl Layout {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{ColumnType, cell::is_number};
 
-/// The types that the cells of each column have been seen to have. A column of nulls alone is not in it.
+/// The types found in the cells of each column. A column with only nulls is not in it.
 #[derive(Default)]
 pub(super) struct Seen(BTreeMap<String, ColumnType>);
 
 impl Seen {
-    /// Takes a cell into account that is no null.
+    /// Adds a cell that is not null.
     pub(super) fn cell(&mut self, column: &str, text: &str) {
         let found = type_of(text.trim());
         match self.0.get_mut(column) {
@@ -36,7 +36,7 @@ fn type_of(text: &str) -> ColumnType {
     }
 }
 
-/// Returns the narrowest type that has the values of both.
+/// Returns the narrowest type that holds the values of both.
 fn common(one: ColumnType, other: ColumnType) -> ColumnType {
     match (one, other) {
         _ if one == other => one,

@@ -28,8 +28,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ColumnType {
-    /// A number where the cell is one as JSON writes it, `true` and `false`, `null` for a null; a text otherwise. `007`
-    /// and `+1` are texts.
+    /// A guess for each cell: a number if the cell is a JSON number, a bool for `true` and `false`, `null` for a null
+    /// marker, otherwise a text. `007` and `+1` are texts.
     #[default]
     Guess,
     /// A text.
@@ -110,13 +110,13 @@ impl Untyped {
         self
     }
 
-    /// Finds out the types of the other columns from the first rows of the table, so that a column has one type: the
-    /// narrowest of integer, number, bool and text that all of its cells in the sample have. Default 0: each cell is
-    /// guessed for itself, and a column may have numbers and texts.
+    /// Sets how many first rows of the table give the types of the other columns, so that a column has one type: the
+    /// narrowest of integer, number, bool and text that holds all of its cells in the sample. Default 0: the type of
+    /// each cell is guessed alone, and a column may have both numbers and texts.
     ///
-    /// A cell further down that is not of its column's type makes its row one that is no record: see
-    /// [`Policy`](crate::Policy). Nulls are of every type, and columns of nulls alone stay guessed. Of several files
-    /// the first one that has the column decides. The sample is at most 1 MiB; JSON lines have types of their own.
+    /// A later cell that is not of its column's type makes its row invalid: see [`Policy`](crate::Policy). Nulls fit
+    /// every type, and columns with only nulls stay guessed. With several files, the first one that has the column
+    /// decides. The sample is at most 1 MiB; JSON lines have types of their own.
     ///
     /// ```
     /// # use kinesis_pipeline::{KinesisStream, LocalKinesis};
@@ -276,7 +276,7 @@ impl UntypedModel {
     }
 }
 
-/// Returns a header that is one column with the delimiter of another format in it.
+/// Refuses a header of one column whose name has the delimiter of another format in it.
 fn refuse_one_column(header: &Header, format: Format) -> Result<(), String> {
     let [name] = header.names() else {
         return Ok(());

@@ -1,10 +1,10 @@
-//! A database that does not do what it was asked for.
+//! Failures of the database.
 
 use serde_json::json;
 
 use super::{super::CrateDbError, support::Fault, *};
 
-/// Text by which a fault finds the statements of rows, and of positions.
+/// Texts that mark the statements of rows and of positions, for faults.
 const ROWS: &str = "INSERT INTO \"readings\"";
 const MOVE: &str = "UPDATE";
 
@@ -38,7 +38,7 @@ async fn only_the_rows_that_failed_are_sent_again() {
 #[tokio::test(start_paused = true)]
 async fn rows_of_which_no_reason_is_told_are_asked_for_again_until_each_has_one() {
     let node = CrateDb::new();
-    // The first value makes the column one of numbers. 10 reasons come with an answer.
+    // The first value makes the column numeric. An answer gives 10 reasons.
     let value = |number: usize| {
         if number.is_multiple_of(2) {
             json!(number)

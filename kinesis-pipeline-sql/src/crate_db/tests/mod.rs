@@ -94,7 +94,7 @@ struct Running {
 }
 
 impl Running {
-    /// Begins at the oldest record; what is bad becomes a dead letter.
+    /// Begins at the oldest record. Bad records become dead letters.
     fn start(
         stream: &KinesisStream<Reading>,
         sink: &CrateDbSink<Reading>,
@@ -119,7 +119,7 @@ impl Running {
         }
     }
 
-    /// Waits until this is so, then stops the worker and returns the errors of the dead letters.
+    /// Waits until the condition holds, then stops the worker and returns the errors of the dead letters.
     async fn stop_when(self, is_so: impl Fn() -> bool) -> Vec<String> {
         let until = async {
             while !is_so() {

@@ -101,7 +101,7 @@ async fn a_shard_begins_at_the_tables_position_whatever_the_lease_says() {
     put(&stream, [("a", json!(3))]).await;
     let last = sequence_numbers(&stream).await.pop();
     let before = node.log().len();
-    // The leases are new, and would begin with the oldest record.
+    // With new leases alone, the worker would begin with the oldest record.
     let running = Running::start(&stream, &sink(&node, builder()), &MemoryLeases::new());
     running.stop_when(|| position(&node) == last).await;
     let log = node.log().split_off(before);

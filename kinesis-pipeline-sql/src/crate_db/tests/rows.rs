@@ -1,4 +1,4 @@
-//! Rows of all kinds: what stands in the table in the end.
+//! Rows of all kinds, and the content of the table at the end.
 
 use serde_json::{Value, json};
 
@@ -114,7 +114,7 @@ async fn the_newest_row_of_a_key_stays_and_a_deleted_one_keeps_its_version() {
         .map(|row| row["kinesis_deleted"].clone())
         .collect();
     assert_eq!(deleted, [false, true, false]);
-    // The last one of each key is all that was sent.
+    // Only the last row of each key was sent.
     let inserts = node
         .log()
         .into_iter()

@@ -89,7 +89,7 @@ fn the_stand_in_refuses_with_the_codes_of_cratedb() {
     }
 }
 
-/// All statements that the dialect makes, each a line of JSON, for `.ci/sqlparse`.
+/// Writes all statements of the dialect for `.ci/sqlparse`, one JSON line each.
 #[test]
 fn all_statements_are_written_out_for_cratedbs_own_grammar() {
     use super::super::dialect::{ColumnDefinition, CrateDbType, ObjectPolicy, TableName};
