@@ -21,11 +21,11 @@ const OWNER_EXPIRY: Duration = Duration::from_secs(10);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time limit of an operation with all retries. A reader gives a whole save 30 s.
+/// The time limit of an operation with all its retries. A reader allows 30 s for a whole save.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Checkpoints in DynamoDB, in the lease table of the Java Kinesis Client Library (KCL), so that a fleet can
-/// take over where a reader stopped, and a reader where a fleet did.
+/// Checkpoints in DynamoDB, in the lease table of the Java Kinesis Client Library (KCL). A fleet can continue where a
+/// reader stopped, and a reader where a fleet did.
 ///
 /// The table has the application's name, unless [`table_name`](Self::table_name) gives another, and is created at
 /// the first save if it is absent, with on-demand billing. Cheap to clone; clones are one store.
@@ -96,7 +96,7 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct DynamoDbCheckpoints {
     pub(super) client: Client,
     pub(super) settings: Settings,
-    /// The id of this store, by which it recognizes its own writes.
+    /// The id of this store, by which it recognizes its own writes. Other stores have other ids.
     pub(super) writer: Arc<str>,
     pub(super) cache: Arc<LeaseCache>,
     pub(super) clock: Clock,
@@ -110,7 +110,7 @@ pub(super) struct Settings {
 }
 
 impl DynamoDbCheckpoints {
-    /// Makes a store behind a client of yours. No call is made.
+    /// Makes a store on your own client. No call is made.
     ///
     /// The client's configuration is kept, except that absent time-outs are set: 3 seconds to connect, 10 seconds to
     /// the beginning of an answer, 20 seconds for an operation with its retries.
@@ -166,15 +166,15 @@ impl DynamoDbCheckpoints {
         Ok(Self::with_client(Client::new(&config)))
     }
 
-    /// Sets the table's name. That of the application by default, as in KCL.
+    /// Sets the table's name. Default: the application's name, as in KCL.
     #[must_use]
     pub fn table_name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.settings.table_name = Some(name.into());
         self
     }
 
-    /// Whether to create the table if it is absent. Default true; if false, loading fails with
-    /// [`LeaseError::MissingTable`]. A table that is being created is waited for, at most 25 s.
+    /// Whether to create the table if it is absent. Default: true. If false, loading fails with
+    /// [`LeaseError::MissingTable`]. A save waits up to 25 s for a table that is being created.
     #[must_use]
     pub fn create_table(mut self, creates: bool) -> Self {
         self.settings.creates_table = creates;
@@ -185,7 +185,7 @@ impl DynamoDbCheckpoints {
     /// `failoverTimeMillis`: set it to that of your fleet.
     ///
     /// The first save or removal of a shard with an owner waits until that time has passed since the checkpoints were
-    /// loaded. A reader gives a save 30 s: with a longer time the first ones fail, and are tried again.
+    /// loaded. A reader allows 30 s for a save: with a longer expiry the first saves fail, and are repeated.
     #[must_use]
     pub fn owner_expiry(mut self, time: Duration) -> Self {
         self.settings.owner_expiry = time;
