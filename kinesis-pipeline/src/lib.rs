@@ -1,8 +1,8 @@
 //! Typed records to and from Amazon Kinesis: derive, put, iterate.
 //!
-//! A Rust service has structs; Kinesis has shards. Derive [`KinesisRecord`] on a struct, [`put`](KinesisStream::put)
-//! it to a [`KinesisStream`], and iterate over what comes back. With no AWS account on the embedded Kinesis of the
-//! feature `local`, with one against the real service.
+//! A Rust service has structs; Kinesis has shards. Derive [`KinesisRecord`] on a struct, [`put`](KinesisStream::put) it
+//! to a [`KinesisStream`], and iterate over the records that come back. This works without an AWS account, on the
+//! embedded Kinesis of the feature `local`, and with one, on the real service.
 //!
 #![cfg_attr(all(feature = "derive", feature = "local"), doc = "```")]
 #![cfg_attr(not(all(feature = "derive", feature = "local")), doc = "```ignore")]
@@ -140,7 +140,7 @@ mod digest;
 pub mod firehose;
 mod fleet;
 mod get;
-// Text alone: no program needs it, and its examples need the embedded Kinesis.
+// The guide is only text, and its examples need the embedded Kinesis, so programs do not compile it.
 #[cfg(any(
     all(doc, not(doctest)),
     all(doctest, feature = "derive", feature = "local")
@@ -163,11 +163,12 @@ mod target;
 mod trials;
 pub mod wire;
 
-/// The SDK whose client [`DeliveryStream::with_client`](firehose::DeliveryStream::with_client) takes, in the version that it takes.
+/// The SDK of Firehose, in the version whose client
+/// [`DeliveryStream::with_client`](firehose::DeliveryStream::with_client) takes.
 #[cfg(feature = "firehose")]
 #[doc(no_inline)]
 pub use aws_sdk_firehose;
-/// The SDK whose client [`KinesisStream::with_client`] takes, in the version that it takes.
+/// The SDK of Kinesis, in the version whose client [`KinesisStream::with_client`] takes.
 #[cfg(feature = "aws")]
 #[doc(no_inline)]
 pub use aws_sdk_kinesis;
