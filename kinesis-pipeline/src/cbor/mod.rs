@@ -20,7 +20,7 @@ pub(crate) use write::{
     BREAK, HEAD_BYTES_MAX, OPEN_ARRAY, OPEN_MAP, put_bytes, put_digits, put_text, put_unsigned,
 };
 
-/// Whether a body is CBOR. A CBOR body begins with a map, or a tag before it, and that first byte occurs in no text.
+/// Whether a body is CBOR. A CBOR body begins with a map, or with a tag before it. JSON never begins with such a byte.
 pub(crate) fn is_cbor(body: &[u8]) -> bool {
     let major = body.first().map(|byte| byte >> 5);
     matches!(major, Some(scanner::MAP | scanner::TAG))

@@ -232,8 +232,8 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Skips the comma before the next key or element, or the end of the object or array. Returns whether there was a
-    /// comma.
+    /// Skips the comma before the next key or element, or else the end of the object or array. Returns whether a key or
+    /// element follows.
     #[inline]
     fn is_continued(&mut self, close: u8) -> Result<bool, Malformed> {
         let is_opened = std::mem::take(&mut self.is_opened);

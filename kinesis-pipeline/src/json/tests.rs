@@ -130,7 +130,7 @@ proptest! {
         let mut scanner = Scanner::new(json.as_bytes());
         scanner.skip().unwrap();
         scanner.end().unwrap();
-        // `after` must not begin with a character that could continue the number.
+        // `after` never begins with a character that could continue the number.
         let longer = format!("{json}{after}");
         let mut scanner = Scanner::new(longer.as_bytes());
         assert_eq!(scanner.raw().unwrap(), json);
