@@ -91,8 +91,9 @@
 //!   [`Order::PerKey`].
 //! - **Resharding.** No record is skipped, and no child is read before its parents end.
 //! - **Bounds.** Memory is bounded by named limits, whatever the other side does.
-//! - **Bad records.** One is never lost silently: it is one error item of a reader, with its raw bytes, and goes where the
-//!   [`ErrorPolicy`] of a worker sends it. A worker without such a policy waits at one that its processor does not take.
+//! - **Bad records.** A bad record is never lost silently. A reader returns it as one error item, with its raw bytes. A
+//!   worker handles it by its [`ErrorPolicy`]; without a policy for it, the worker waits there until its processor
+//!   takes the record.
 //! - **Logs.** No credential, record content or key is logged at `info` or above.
 //!
 //! # Features
@@ -107,7 +108,7 @@
 //! | `firehose` | put to Amazon Data Firehose, `firehose::DeliveryStream`; the transforms are always there | |
 //! | `local` | the embedded Kinesis, in process: a dev-dependency | |
 //! | `local-server` | its HTTP face, and an embedded DynamoDB beside it | |
-//! | `local-durable` | a data directory for it: what it holds survives the process | |
+//! | `local-durable` | a data directory for it, whose contents survive the process | |
 //! | `local-tls` | TLS for the HTTP face, with a certificate made at its start | |
 //! | `signal` | workers that stop at SIGTERM and Ctrl-C: `Worker::run_until_stopped` | yes |
 //! | `metrics` | numbers for operators through the `metrics` facade: see [`metrics`] | |

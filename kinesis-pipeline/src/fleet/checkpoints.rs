@@ -58,40 +58,39 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 /// # }
 /// ```
 ///
-/// # What a row holds
+/// # The content of a row
 ///
-/// A row per shard, as KCL creates it and writes checkpoints to it, without an owner: `leaseKey`, `leaseCounter`,
-/// `checkpoint`, `checkpointSubSequenceNumber`, `ownerSwitchesSinceCheckpoint`. A record that is finished with all
-/// that an aggregate in it held has the sub-sequence number 9223372036854775807, because KCL goes on behind it. What
-/// KCL has no attribute for (arrival time, the time up to which a quiet shard is current, the time that reading began
-/// at, the stream and its creation) is in a map `kinesisPipeline`, which KCL's updates leave alone; times are kept in
-/// milliseconds. A row that KCL deletes and creates again is without it: then those times are not known. Other attributes of a row stay as they
-/// are. Parents, children and hash keys of shards are not known here, so new rows go without; a fleet that takes over
-/// adds the hash keys.
+/// There is one row for each shard, as KCL creates it and writes checkpoints to it, without an owner: `leaseKey`,
+/// `leaseCounter`, `checkpoint`, `checkpointSubSequenceNumber`, `ownerSwitchesSinceCheckpoint`. A record that is
+/// finished with all user records of its aggregate has the sub-sequence number 9223372036854775807, because KCL
+/// continues behind it. Facts that have no KCL attribute are in a map `kinesisPipeline`: the arrival time, the time up
+/// to which a quiet shard is current, the time at which reading began, the stream and its creation time. Times are in
+/// milliseconds. KCL's updates leave the map alone, but a row that KCL deletes and creates again has none, so its times
+/// are not known. Other attributes of a row are not changed. New rows have no parents, children or hash keys of shards,
+/// as they are not known here; a fleet that takes over adds the hash keys.
 ///
-/// A row of KCL's that says `LATEST`, or `AT_TIMESTAMP` without our time, is no checkpoint: that shard begins where
-/// the reader's start says, as it does in KCL. The other way round, KCL reads our time from its own settings: a fleet
+/// A row of KCL with `LATEST`, or with `AT_TIMESTAMP` and no time of this library, is not a checkpoint: the shard
+/// begins at the reader's start, as in KCL. In the other direction, KCL takes the time from its own settings: a fleet
 /// that takes over before a shard's first record was read must start with `AT_TIMESTAMP` and that time.
 ///
 /// # One stream, one writer
 ///
-/// A table holds the checkpoints of one application in one stream; a save for another stream fails with
-/// [`LeaseError::OtherStream`], and loading for it finds nothing. A fleet that reads many streams has other keys:
-/// [`LeaseError::ManyStreams`].
+/// A table has the checkpoints of one application in one stream. A save for another stream fails with
+/// [`LeaseError::OtherStream`], and a load for it finds nothing. The table of a fleet of several streams has other
+/// keys, and is refused with [`LeaseError::ManyStreams`].
 ///
-/// Every write is conditional on the row being as it was loaded, or as this store wrote it last. If somebody else
-/// wrote it, the save fails, and goes on failing until the checkpoints are loaded again:
-/// [`LeaseError::Overtaken`]. A row with an owner belongs to a fleet's worker. Its checkpoint is saved only when the
-/// worker has not renewed the lease for [`owner_expiry`](Self::owner_expiry) since it was loaded, and the owner
-/// is removed then; otherwise the save fails with [`LeaseError::Held`]. None of these errors is retryable: the reader
-/// ends with it.
+/// Every write is made on the condition that the row is as it was loaded, or as this store wrote it last. If another
+/// program has written it, the save fails with [`LeaseError::Overtaken`], until the checkpoints are loaded again. A row
+/// with an owner belongs to a worker of a fleet. Its checkpoint is saved, and the owner removed, only if the worker has
+/// not renewed the lease for [`owner_expiry`](Self::owner_expiry) since it was loaded. Otherwise the save fails with
+/// [`LeaseError::Held`]. None of these errors is retryable: the reader ends with it.
 ///
 /// # Calls
 ///
-/// Reading the table costs one `Scan`, consistent, in pages of 1 MiB; a save costs one write per shard, 8 at a
-/// time. The client's own retries apply (the SDK's standard: 3 tries); an operation takes at most 20 s unless
-/// the client sets another time. It needs the rights `dynamodb:Scan`, `PutItem`, `UpdateItem` and `DeleteItem` on the
-/// table, and `DescribeTable` and `CreateTable` if it is to be created.
+/// Reading the table takes one consistent `Scan`, in pages of 1 MiB. A save takes one write for each shard, 8 at a
+/// time. The client's own retries apply (the SDK's standard: 3 tries). An operation takes at most 20 s unless the
+/// client sets another time. Needed rights on the table: `dynamodb:Scan`, `PutItem`, `UpdateItem` and `DeleteItem`, and
+/// `DescribeTable` and `CreateTable` if it is to be created.
 #[derive(Clone, Debug)]
 pub struct DynamoDbCheckpoints {
     pub(super) client: Client,

@@ -152,8 +152,8 @@ pub struct Lease {
     pub checkpoint_owner: Option<WorkerId>,
     /// The number of times that the owner changed since the last checkpoint.
     pub owner_switches: u64,
-    /// The last worker of this library that took the lease. If it is the owner, the owner hands over on request; a KCL 2
-    /// worker does not. KCL has no attribute for it.
+    /// The last worker of this library that took the lease. If it is the owner, the owner hands over on request, which
+    /// a KCL 2 worker does not. KCL has no attribute for it.
     pub courteous_owner: Option<WorkerId>,
     /// The shards that this one was made from.
     pub parents: Vec<ShardId>,

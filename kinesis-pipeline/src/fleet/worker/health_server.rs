@@ -127,7 +127,7 @@ impl HealthServerBuilder {
         self
     }
 
-    /// Sets the lag from which `/scale` asks for one more worker. Default: 1 minute.
+    /// Sets the lag above which `/scale` asks for one more worker. Default: 1 minute.
     pub fn lag_max(mut self, lag: Duration) -> Self {
         self.lag_max = lag;
         self
