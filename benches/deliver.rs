@@ -1,6 +1,6 @@
-//! A delivery to a local disk, beside `dd` and `gzip -6` of the same bytes, and its memory at 1, 100 and 10,000 folders.
-//! Speed is told by the clock, and by CPU time, that of the kernel included: "a core" is what one busy core does. Ratios
-//! are to what stands beside in the same run: above 1 the delivery is faster, or takes more memory.
+//! A benchmark of deliveries to a local disk, beside `dd` and `gzip -6` of the same bytes, and of their memory at 1,
+//! 100 and 10,000 folders. Speed is by wall clock and by CPU time with the kernel's: "a core" is the speed of one busy
+//! core. Ratios compare with the other program in the same run: above 1 the delivery is faster, or takes more memory.
 //!
 //! ```text
 //! cargo bench -p kinesis-pipeline-delivery --bench deliver            # 200 MB
@@ -25,19 +25,19 @@ use kinesis_pipeline_delivery::{Compression, Delivery, DeliveryReport, Location}
 static MEMORY: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
 
 const RECORD_BYTES: usize = 1024;
-/// The records that differ; they come again and again.
+/// The number of different records. They are used again and again.
 const POOL_RECORDS: usize = 16_384;
 const BUFFER_BYTES: u64 = 32 << 20;
 
-/// The time that something took.
+/// The times of a measured run.
 #[derive(Clone, Copy)]
 struct Cost {
     time: Duration,
-    /// Of all threads, and of the programs that were run.
+    /// The CPU time of all threads, and of the programs that were run.
     cpu: Duration,
 }
 
-/// Starts to measure; the value that is returned ends it.
+/// Starts a measurement. Calling the returned function ends it.
 fn measure() -> impl FnOnce() -> Cost {
     let (begun, cpu) = (Clock::system().instant(), cpu_time());
     move || Cost {
@@ -46,10 +46,10 @@ fn measure() -> impl FnOnce() -> Cost {
     }
 }
 
-/// The CPU time of this process and of its children that have ended, in steps of 10 ms.
+/// Returns the CPU time of this process and of its ended children, in steps of 10 ms.
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
-    // The name of the program, in parentheses, may hold blanks. The times are the fields 14 to 17.
+    // The name of the program, in parentheses, may contain blanks. The times are the fields 14 to 17.
     let (_, fields) = stat.rsplit_once(')').expect("a name");
     let times = fields.split_ascii_whitespace().skip(11).take(4);
     let ticks: u64 = times.filter_map(|field| field.parse::<u64>().ok()).sum();
@@ -122,7 +122,7 @@ async fn main() {
     std::fs::remove_dir_all(dir).expect("it is there");
 }
 
-/// Records of hexadecimal digits: gzip halves them.
+/// Returns records of hexadecimal digits, which gzip halves.
 fn pool() -> Vec<EncodedRecord> {
     let mut rng = fastrand::Rng::with_seed(7);
     let mut record = || {
@@ -133,7 +133,7 @@ fn pool() -> Vec<EncodedRecord> {
     (0..POOL_RECORDS).map(|_| record()).collect()
 }
 
-/// Records as a reader gives them, without the service's 2 MiB a second.
+/// Returns records as a reader does, but without the service's limit of 2 MiB a second.
 fn read(
     pool: &[EncodedRecord],
     records: usize,
@@ -165,7 +165,7 @@ async fn deliver(
     (report, measured())
 }
 
-/// The same bytes through `dd`, with a sync as the delivery has it, and through `gzip -6`.
+/// Writes the same bytes through `dd`, with a sync as in the delivery, and through `gzip -6`.
 fn beside(dir: &Path, records: usize) -> [Cost; 2] {
     let shell = |script: &str| {
         let measured = measure();
@@ -191,7 +191,7 @@ fn beside(dir: &Path, records: usize) -> [Cost; 2] {
     [dd, gzip]
 }
 
-/// Prints how much less time one took than another.
+/// Prints the ratio of two times.
 fn ratio(name: &str, other: Duration, time: Duration) {
     let ratio = other.as_secs_f64() / time.as_secs_f64();
     println!("{name:<24} {ratio:>7.2}");

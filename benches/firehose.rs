@@ -1,4 +1,5 @@
-//! An identity transform of a Firehose event of 6 MB, beside what `serde_json` and base64 make of it by themselves.
+//! A benchmark of an identity transform of a Firehose event of 6 MB, beside `serde_json` and base64 without this
+//! library.
 //!
 //! ```text
 //! cargo bench -p kinesis-pipeline-benches --bench firehose
@@ -12,7 +13,7 @@ use kinesis_pipeline::firehose::{self, Event, InputRecord, NewLine, Transform, V
 use kinesis_pipeline_benches::rate;
 use serde::{Deserialize, Serialize};
 
-/// Runs of each path in a round, and rounds: the paths take turns, so that both see the same machine.
+/// The runs of each path in a round. Rounds alternate the paths, so that both have the same conditions.
 const RUNS: usize = 15;
 const ROUNDS: usize = 5;
 
@@ -37,7 +38,7 @@ fn main() {
     }
 }
 
-/// What else runs on the machine only slows a run.
+/// Returns the best figure, as other load on the machine only makes runs slower.
 fn best(figures: Vec<f64>) -> f64 {
     figures.into_iter().fold(0.0, f64::max)
 }
@@ -49,7 +50,7 @@ fn megabytes_a_second(path: fn(&[u8]) -> Vec<u8>, json: &[u8]) -> f64 {
     rate(json.len(), start.elapsed()) / 1e6
 }
 
-/// An event with ids as Firehose gives them.
+/// Returns an event with ids in Firehose's form.
 fn event(records: usize, record_bytes: usize) -> Vec<u8> {
     let record = |index: usize| {
         let noise = |at: usize| u8::try_from((at * 7 + index) % 251).expect("below 256");
@@ -72,7 +73,7 @@ fn with_new_line(json: &[u8]) -> Vec<u8> {
     firehose::transform(event, |record: Bytes| Verdict::Keep(record)).into_json()
 }
 
-/// What a function without this library does.
+/// Transforms an event without this library.
 fn by_hand(json: &[u8]) -> Vec<u8> {
     #[derive(Deserialize)]
     struct Event {

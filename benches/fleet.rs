@@ -1,13 +1,13 @@
-//! Cost of a fleet at rest: requests to DynamoDB, beside those that KCL 2 would make, and the CPU of a worker with many
-//! leases.
+//! A benchmark of a fleet at rest: its requests to DynamoDB, beside those that KCL 2 would make, and the CPU time of a
+//! worker with many leases.
 //!
 //! ```text
 //! cargo bench -p kinesis-pipeline-benches --bench fleet
 //! cargo bench -p kinesis-pipeline-benches --bench fleet -- requests    (or: cpu)
 //! ```
 //!
-//! Takes some four minutes, nearly all of them waiting: nothing is put, and time is real. Servers are a process of their
-//! own, so the CPU is the worker's, with its client's HTTP. It needs Linux.
+//! It takes some four minutes, nearly all of them waiting: no records are put, and time is real. The servers are in
+//! another process, so the CPU time is that of the worker with its HTTP client. It needs Linux.
 
 use std::{
     collections::BTreeMap,
@@ -33,9 +33,9 @@ use kinesis_pipeline::{
 use kinesis_pipeline_benches::{client, cpu_time};
 
 const APP: &str = "bench";
-/// KCL's and ours by default.
+/// The default of KCL and of this library.
 const FAILOVER: Duration = Duration::from_secs(10);
-/// The most time until a fleet is at rest.
+/// The longest time until a fleet is at rest.
 const SETTLE_MAX: Duration = Duration::from_mins(3);
 const MEASURED: Duration = Duration::from_mins(1);
 
@@ -67,12 +67,12 @@ async fn main() {
     }
 }
 
-/// Counts requests, by operation.
+/// An interceptor that counts requests by operation.
 #[derive(Clone, Debug, Default)]
 struct Requests(Arc<Mutex<BTreeMap<String, usize>>>);
 
 impl Requests {
-    /// The counts since the last call.
+    /// Returns the counts since the last call.
     fn take(&self) -> BTreeMap<String, usize> {
         std::mem::take(&mut self.0.lock().expect("no panic before"))
     }
@@ -102,7 +102,7 @@ impl Intercept for Requests {
     }
 }
 
-/// Prints the requests of a minute of four workers that share a hundred shards out, beside KCL 2's.
+/// Prints the requests in a minute of four workers that share a hundred shards, beside KCL 2's.
 async fn requests() {
     let servers = Servers::start(FLEET_SHARDS);
     let requests = Requests::default();
@@ -127,8 +127,9 @@ async fn requests() {
     println!("  {:.0} % of it (wanted: at most 50 %)", part * 100.0);
 }
 
-/// Requests a minute of KCL 2, by its sources: each lease is renewed after a third of the fail-over time, and each worker
-/// reads the table after twice that time to look for leases to take, and once a minute to compare it with the shards.
+/// Returns the requests of KCL 2 in a minute, by its sources. Each lease is renewed after a third of the fail-over
+/// time. Each worker reads the table after twice that time to look for leases to take, and once a minute to compare it
+/// with the shards.
 fn kcl_2() -> usize {
     let a_minute =
         |interval: Duration| 60_000 / usize::try_from(interval.as_millis()).expect("short");
@@ -137,7 +138,7 @@ fn kcl_2() -> usize {
     renewals + scans
 }
 
-/// Prints the CPU of one worker that holds a thousand leases.
+/// Prints the CPU time of one worker that holds a thousand leases.
 async fn cpu<S: LeaseStore + Clone>(place: &str, store: impl FnOnce(&Servers) -> S) {
     let servers = Servers::start(MANY_SHARDS);
     let store = store(&servers);
@@ -152,7 +153,7 @@ async fn cpu<S: LeaseStore + Clone>(place: &str, store: impl FnOnce(&Servers) ->
     println!("  {:.1} % of a core (wanted: under 10 %)", part * 100.0);
 }
 
-/// Starts a worker that has nothing to do.
+/// Starts a worker without records to process.
 fn start(servers: &Servers, leases: impl LeaseStore, number: usize) -> WorkerHandle {
     let stream = KinesisStream::<Bytes>::with_client(servers.kinesis(), "bench");
     let worker = stream.worker(APP).id(format!("worker-{number}"));
@@ -171,7 +172,7 @@ fn start(servers: &Servers, leases: impl LeaseStore, number: usize) -> WorkerHan
     handle
 }
 
-/// Waits until every lease is owned, and no worker has more than its share.
+/// Waits until every lease has an owner and no worker has more than its share.
 async fn settle(store: &impl LeaseStore, share: usize, shards: usize) {
     let settled = async {
         loop {
@@ -189,11 +190,11 @@ async fn settle(store: &impl LeaseStore, share: usize, shards: usize) {
     };
     let settled = tokio::time::timeout(SETTLE_MAX, settled).await;
     settled.expect("the leases are shared out within three minutes");
-    // The pages that are empty slow the reading down.
+    // Empty pages slow the polling down after a while.
     tokio::time::sleep(FAILOVER).await;
 }
 
-/// An embedded Kinesis and DynamoDB in a process of their own, until the value is dropped.
+/// An embedded Kinesis and DynamoDB in another process. They stop when this is dropped.
 struct Servers {
     child: Child,
     urls: [String; 2],

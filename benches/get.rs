@@ -1,4 +1,4 @@
-//! What reading costs: the whole reader beside a plain loop on the official SDK, in turn, against servers in other
+//! A benchmark of reads: the whole reader beside a plain loop on the official SDK, in turn, with servers in other
 //! processes; and aggregates in process.
 //!
 //! ```text
@@ -22,14 +22,14 @@ const ROUNDS: usize = 5;
 const SHARDS: u32 = 4;
 const RECORD_BYTES: usize = 1024;
 const RECORDS: usize = 64 * 1024;
-/// How many shards have nothing new.
+/// The number of shards without new records.
 const IDLE_SHARDS: usize = 1024;
-/// How many times each of them is polled in one round, once a second.
+/// The number of polls of each of them in one round, one a second.
 const IDLE_POLLS: u32 = 4;
-/// How many shards wait to be read while their records are not taken.
+/// The number of shards whose records are read but not taken.
 const WAITING_SHARDS: u32 = 1000;
 const PREFETCH_BYTES: usize = 64 * 1024 * 1024;
-/// 100-byte records in aggregates of about 50 KiB.
+/// The number of aggregates, of about 50 KiB with records of 100 bytes.
 const AGGREGATES: usize = 2000;
 const USER_RECORDS: usize = 440;
 
@@ -108,7 +108,7 @@ async fn read_all(reader: Reader<EncodedRecord>) -> usize {
     count
 }
 
-/// What a user writes today: a task per shard that goes from page to page.
+/// Reads as users do today: one task for each shard, page by page.
 async fn read_all_with_the_sdk(client: &Client, stream: &str) -> usize {
     let list = client.list_shards().stream_name(stream);
     let shards = list.send().await.expect("shards").shards;
@@ -180,7 +180,7 @@ async fn poll_with_the_sdk(client: &Client) -> f64 {
         ticks.tick().await;
         let mut calls = JoinSet::new();
         for _ in 0..IDLE_SHARDS {
-            // As many at a time as the reader.
+            // The number of concurrent calls is that of the reader.
             if calls.len() == 128 {
                 calls.join_next().await;
             }

@@ -1,4 +1,5 @@
-//! CPU per row of a load, beside the sum of what it cannot do without: the csv crate, `serde_json`, the producer.
+//! A benchmark of a load's CPU time for each row, beside the sum of its indispensable parts: the csv crate,
+//! `serde_json`, the producer.
 //!
 //! ```text
 //! cargo bench -p kinesis-pipeline-load --no-default-features --bench load
@@ -22,9 +23,9 @@ use kinesis_pipeline::{EncodedRecord, KinesisRecord, KinesisStream, Order, Parti
 use kinesis_pipeline_load::Loader;
 use serde::{Deserialize, Serialize};
 
-/// Some 100 bytes each.
+/// The number of rows, of some 100 bytes each.
 const ROWS: usize = 300_000;
-/// The paths take turns, so that all see the same machine.
+/// The number of rounds. They alternate the paths, so that all have the same conditions.
 const ROUNDS: usize = 5;
 
 #[derive(Serialize, Deserialize, KinesisRecord)]
@@ -71,7 +72,7 @@ fn main() {
     std::fs::remove_file(path).expect("the table is there");
 }
 
-/// The CPU time of all threads, in nanoseconds a row.
+/// Returns the CPU time of all threads, in nanoseconds for each row.
 fn cpu(rows: usize, path: impl FnOnce()) -> f64 {
     let start = cpu_time();
     path();
@@ -81,7 +82,7 @@ fn cpu(rows: usize, path: impl FnOnce()) -> f64 {
     spent.as_secs_f64() * 1e9 / rows
 }
 
-/// Of the process, with threads that have ended, in steps of 10 ms.
+/// Returns the CPU time of the process with its ended threads, in steps of 10 ms.
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
     let after_name = stat.rsplit_once(')').expect("a name in parentheses").1;
@@ -134,7 +135,7 @@ fn table(rows: usize) -> PathBuf {
     path
 }
 
-/// The csv crate alone.
+/// Reads the rows with the csv crate alone.
 fn read(path: &Path) {
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(b'\t')
@@ -146,7 +147,7 @@ fn read(path: &Path) {
     }
 }
 
-/// `serde_json` alone: records that are there already.
+/// Encodes records that exist already, with `serde_json` alone.
 fn encode(rows: usize) {
     let some: Vec<Row> = (0..1_000).map(row).collect();
     let mut out = Vec::new();
@@ -157,7 +158,7 @@ fn encode(rows: usize) {
     }
 }
 
-/// The producer alone: records that are encoded already.
+/// Puts records that are encoded already, with the producer alone.
 async fn put(rows: usize) {
     let stream = KinesisStream::<EncodedRecord>::with_service(Arc::new(null::Null), "null");
     let producer = stream

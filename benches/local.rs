@@ -1,11 +1,12 @@
-//! The embedded Kinesis beside ferrokinesis, each in its own process, in turn, under one bare client.
+//! A benchmark of the embedded Kinesis beside ferrokinesis, each in its own process, in turn, with the same bare
+//! client.
 //!
 //! ```text
 //! cargo bench -p kinesis-pipeline-benches --bench local
 //! cargo bench -p kinesis-pipeline-benches --bench local -- memory
 //! ```
 //!
-//! The second puts ten million records in process and prints what they cost. It needs Linux and 3 GB.
+//! The second one puts ten million records in process and prints their cost. It needs Linux and 3 GB.
 
 use std::{
     sync::Arc,
@@ -38,7 +39,7 @@ async fn main() {
     in_process().await;
 }
 
-/// Records a second over HTTP: both servers in turn, the middle of some rounds.
+/// Prints records a second over HTTP: both servers in turn, the median of some rounds.
 async fn over_http() {
     let mut ours = Figures::default();
     let mut theirs = Figures::default();
@@ -51,7 +52,7 @@ async fn over_http() {
     print_row("GetRecords, 1,000 a request", ours.gets, theirs.gets);
 }
 
-/// Records a second, one figure a round.
+/// Records a second, one figure for each round.
 #[derive(Default)]
 struct Figures {
     puts: Vec<f64>,
@@ -123,7 +124,7 @@ impl Round {
         self.load("GetRecords", GETS_A_ROUND, bodies).await * 1000.0
     }
 
-    /// Requests a second with one connection per body.
+    /// Returns requests a second, with one connection for each body.
     #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
     async fn load(&self, operation: &'static str, requests: usize, bodies: Vec<Bytes>) -> f64 {
         let mut clients = Vec::new();
@@ -150,7 +151,7 @@ impl Round {
     }
 }
 
-/// 500 records of 1 KiB, spread over the shards.
+/// Returns the body of a put: 500 records of 1 KiB, spread over the shards.
 fn put_body() -> Bytes {
     let data = base64::engine::general_purpose::STANDARD.encode([b'x'; 1024]);
     let records: Vec<_> = (0..RECORDS_A_REQUEST)
@@ -161,7 +162,7 @@ fn put_body() -> Bytes {
         .into()
 }
 
-/// Records a second in process, put and got by one task through the seam.
+/// Prints records a second in process. One task puts and gets them through the service trait.
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 async fn in_process() {
     const REQUESTS: usize = 2_000;
@@ -181,7 +182,7 @@ async fn in_process() {
     println!("\nrecords/s of 100 B in process, one task      put {puts:>10.0}    get {gets:>10.0}");
 }
 
-/// What ten million small records cost in memory, and whether a page takes longer to read among them.
+/// Prints the memory of ten million small records, and the time to read a page among them.
 async fn in_memory() {
     const REQUESTS: usize = 20_000;
     let (service, stream) = embedded(1).await;
@@ -213,7 +214,7 @@ async fn in_memory() {
     }
 }
 
-/// How long it takes to find a record by its number and to read a page from there.
+/// Returns the time to find a record by its number and to read a page from there, in microseconds.
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 async fn page_micros(service: &dyn Kinesis, stream: &StreamId, place: SequenceNumber) -> f64 {
     let mut times = Vec::new();
@@ -230,7 +231,7 @@ async fn page_micros(service: &dyn Kinesis, stream: &StreamId, place: SequenceNu
     median(times)
 }
 
-/// An embedded Kinesis with one stream.
+/// Makes an embedded Kinesis with one stream.
 async fn embedded(shards: u32) -> (Arc<dyn Kinesis>, StreamId) {
     let local = LocalKinesis::start()
         .await
@@ -242,7 +243,7 @@ async fn embedded(shards: u32) -> (Arc<dyn Kinesis>, StreamId) {
     (local.service(), stream.id().clone())
 }
 
-/// 500 records of 100 B.
+/// Returns 500 records of 100 B.
 fn small_records() -> Vec<EncodedRecord> {
     let record = |key: usize| {
         let key = PartitionKey::new(key.to_string()).expect("a key");
@@ -251,7 +252,7 @@ fn small_records() -> Vec<EncodedRecord> {
     (0..RECORDS_A_REQUEST).map(record).collect()
 }
 
-/// The memory of this process that is in use, as Linux tells it.
+/// Returns the resident memory of this process, in bytes, from Linux.
 fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,4 +1,4 @@
-//! The KPL aggregate as a user writes it today: prost's derive and the crate md-5.
+//! An encoder of KPL aggregates as users write it today: with prost's derive and the crate md-5.
 
 use bytes::Bytes;
 use kinesis_pipeline::EncodedRecord;
@@ -25,7 +25,7 @@ struct Record {
     data: Bytes,
 }
 
-/// The protobuf body, a table entry for each key that differs.
+/// Returns the protobuf body, with a table entry for each distinct key.
 #[must_use]
 pub fn encode_body(records: &[EncodedRecord]) -> Vec<u8> {
     let mut indices = std::collections::HashMap::new();
@@ -47,7 +47,7 @@ pub fn encode_body(records: &[EncodedRecord]) -> Vec<u8> {
     message.encode_to_vec()
 }
 
-/// The whole aggregate: magic bytes, body, MD5.
+/// Returns the whole aggregate: magic bytes, body, MD5.
 #[must_use]
 pub fn encode(records: &[EncodedRecord]) -> Vec<u8> {
     let body = encode_body(records);

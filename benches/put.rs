@@ -1,5 +1,5 @@
-//! The CPU time that a put costs: the whole producer beside a plain loop on the official SDK, in turn, against a server
-//! in another process that does next to nothing.
+//! A benchmark of a put's CPU time: the whole producer beside a plain loop on the official SDK, in turn. The server is
+//! in another process and does next to nothing.
 //!
 //! ```text
 //! cargo bench -p kinesis-pipeline-benches --bench put
@@ -20,19 +20,20 @@ use kinesis_pipeline_benches::{
 };
 use tokio::task::JoinSet;
 
-/// So many that no shard's pace holds anybody back, if each has its part: it is the CPU time that counts here.
+/// The number of shards. With an even spread no shard's rate limits the puts, as only CPU time is measured.
 const SHARDS: usize = 2048;
-/// For aggregates: few enough that each shard's fill up, and again so many that no shard's pace holds anybody back.
+/// The number of shards for aggregates. It is small enough that aggregates fill up, and large enough that no shard's
+/// rate limits the puts.
 const SHARDS_AGGREGATED: usize = 256;
 const IN_FLIGHT: usize = 8;
 const RECORDS_A_REQUEST: usize = 500;
 const KEYS: usize = 10_000;
 const KEYS_A_SHARD: usize = KEYS.div_ceil(SHARDS);
 const ROUNDS: usize = 5;
-/// How large KPL lets an aggregate become.
+/// The largest aggregate of KPL, in bytes.
 const AGGREGATE_BYTES: usize = 51_200;
 
-/// What a service has: both sides make bytes and a key of it.
+/// A record of a service. Both sides make bytes and a key of it.
 #[derive(Debug)]
 struct Reading {
     device: String,
@@ -91,7 +92,7 @@ async fn compare(client: &Client, name: &str, data_bytes: usize, count: usize, a
 
         let start = cpu_time();
         if !profiled("sdk") {
-            // Only the other is wanted.
+            // `ONLY=ours`: this side is left out.
         } else if aggregate {
             put_aggregates_with_the_sdk(client, &records, count).await;
         } else {
@@ -103,12 +104,12 @@ async fn compare(client: &Client, name: &str, data_bytes: usize, count: usize, a
     println!("{name:<50} {ours:>8.2} {sdk:>8.2} {:>6.2}", ours / sdk);
 }
 
-/// With `ONLY=ours` or `ONLY=sdk` the other is left out, for a profiler.
+/// Whether a side is run. With `ONLY=ours` or `ONLY=sdk` the other one is left out, for a profiler.
 fn profiled(who: &str) -> bool {
     std::env::var("ONLY").map_or(true, |only| only == who)
 }
 
-/// Under keys of which no shard has more than its part.
+/// Returns records whose keys are spread evenly over the shards.
 fn records(data_bytes: usize) -> Vec<Reading> {
     let mut keys_of = vec![0; SHARDS];
     let names = (0..).map(|number| format!("device-{number:05}"));
@@ -138,7 +139,7 @@ async fn put_with_the_producer(
         .producer()
         .aggregate(aggregate)
         .requests_in_flight_max(IN_FLIGHT);
-    // Like the plain loop: what is in flight, and as much that is being made ready.
+    // The memory is like that of the plain loop: the requests in flight, and as many being prepared.
     let builder = if aggregate {
         builder
     } else {
@@ -155,7 +156,7 @@ async fn put_with_the_producer(
     }
 }
 
-/// What a user writes today: chunks of 500, some requests in flight.
+/// Puts records as users do today: chunks of 500, with some requests in flight.
 async fn put_with_the_sdk(client: &Client, records: &[Reading], count: usize) {
     let mut requests = JoinSet::new();
     for request in 0..count / RECORDS_A_REQUEST {
@@ -172,7 +173,7 @@ async fn put_with_the_sdk(client: &Client, records: &[Reading], count: usize) {
     while requests.join_next().await.is_some() {}
 }
 
-/// Aggregates of 50 KiB, grouped by shard as KPL does, 100 of them a request.
+/// Puts aggregates of 50 KiB, grouped by shard as in KPL, 100 to a request.
 async fn put_aggregates_with_the_sdk(client: &Client, records: &[Reading], count: usize) {
     let mut requests = JoinSet::new();
     let mut shards = vec![(Vec::new(), 0); SHARDS_AGGREGATED];

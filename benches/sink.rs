@@ -1,7 +1,6 @@
-//! The cheapest Kinesis that a client can talk to: it finds the shard of each record of a request and says that all are
-//! stored. Its shards stay empty.
-//! It answers in the form of the request, JSON or CBOR, where the library asks in both.
-//! A stream named `bench-N` has N shards, a power of two; any other has one.
+//! The cheapest Kinesis that a client can use. It finds the shard of each record of a request, and answers that all are
+//! stored. Its shards stay empty. It answers in the form of the request, JSON or CBOR. A stream named `bench-N` has N
+//! shards, a power of two; any other has one.
 
 use std::{convert::Infallible, fmt::Write as _, net::SocketAddr};
 
@@ -15,7 +14,7 @@ use tokio::net::TcpListener;
 /// Serves for ever.
 ///
 /// # Panics
-/// When it cannot listen.
+/// Panics if it cannot listen.
 pub async fn serve(announce: impl FnOnce(SocketAddr)) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     announce(listener.local_addr().expect("a bound address"));
@@ -67,7 +66,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
 
 const CBOR: &str = "application/x-amz-cbor-1.1";
 
-/// The service finds a record's shard by the MD5 of its key, or by its explicit hash key.
+/// Returns the shard of a record, by the MD5 of its key or by its explicit hash key, as the service does.
 fn shard_of(key: &[u8], explicit_hash_key: Option<&[u8]>, shards: u128) -> u128 {
     let hash_key = match explicit_hash_key {
         Some(digits) => number_of(digits),
@@ -95,7 +94,7 @@ fn put_answer(body: &[u8]) -> String {
     answer
 }
 
-/// As `put_answer` has it, of the same texts.
+/// Returns the answer of `put_answer` as CBOR, for the same records.
 fn put_answer_in_cbor(body: &[u8]) -> Vec<u8> {
     let shards = shards_of(body);
     let mut answer = b"\xBF\x71FailedRecordCount\x00\x67Records\x9F".to_vec();
@@ -123,19 +122,20 @@ fn put_answer_in_cbor(body: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// What ends a map or an array.
+/// The end of a map or an array.
 const END: u8 = 0xFF;
 
-/// What is left of a request of the library, whose maps and arrays have no lengths and whose members are texts or bytes.
+/// The unread rest of a request of the library. Its maps and arrays have indefinite lengths, and its members are texts
+/// or bytes.
 struct Cbor<'a>(&'a [u8]);
 
 impl<'a> Cbor<'a> {
-    /// Goes into a map or an array.
+    /// Enters a map or an array.
     fn opened(&mut self) {
         self.0 = self.0.get(1..).unwrap_or_default();
     }
 
-    /// Whether the map or the array ends here.
+    /// Whether the map or the array ends here. Skips the end.
     fn ended(&mut self) -> bool {
         let ends = self.0.first().is_none_or(|byte| *byte == END);
         if ends {
@@ -166,7 +166,7 @@ impl<'a> Cbor<'a> {
         string
     }
 
-    /// The key of a record, and its explicit hash key.
+    /// Returns the key of a record, and its explicit hash key.
     fn entry(&mut self) -> (&'a [u8], Option<&'a [u8]>) {
         let (mut key, mut explicit): (&[u8], _) = (&[], None);
         self.opened();
@@ -186,7 +186,7 @@ impl<'a> Cbor<'a> {
 const PARTITION_KEY: &[u8] = br#""PartitionKey":""#;
 const EXPLICIT_HASH_KEY: &[u8] = br#","ExplicitHashKey":""#;
 
-/// A text up to its end, and what follows.
+/// Returns a text up to its end, and the bytes behind it.
 fn text_at(body: &[u8]) -> (&[u8], &[u8]) {
     let end = memchr::memchr(b'"', body).unwrap_or(body.len());
     let (text, rest) = body.split_at(end);
@@ -199,7 +199,7 @@ fn number_of(text: &[u8]) -> u128 {
     text.iter().fold(0, digit)
 }
 
-/// The number behind `bench-`.
+/// Returns the number behind `bench-`.
 fn shards_of(body: &[u8]) -> u128 {
     const NAME: &[u8] = b"bench-";
     let name = memchr::memmem::find(body, NAME);
@@ -210,7 +210,7 @@ fn shards_of(body: &[u8]) -> u128 {
     })
 }
 
-/// `shards` is a power of two.
+/// Returns the answer to a list of shards. `shards` is a power of two.
 fn list_answer(shards: u128) -> String {
     let width = u128::MAX / shards;
     let shards: Vec<_> = (0..shards)
@@ -225,13 +225,13 @@ fn list_answer(shards: u128) -> String {
     format!(r#"{{"Shards":[{}]}}"#, shards.join(","))
 }
 
-/// As long as the service's.
+/// An iterator as long as the service's.
 const ITERATOR: &str = concat!(
     "AAAAAAAAAAEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 );
 
-/// Of a shard that has nothing new.
+/// Returns a page of a shard without new records.
 fn empty_page() -> String {
     format!(r#"{{"MillisBehindLatest":0,"NextShardIterator":"{ITERATOR}","Records":[]}}"#)
 }

@@ -1,4 +1,4 @@
-//! What the benchmarks share: servers in processes of their own, a bare HTTP client, and ratios.
+//! Shared parts of the benchmarks: servers in other processes, a bare HTTP client, and ratios.
 
 pub mod prost_aggregate;
 pub mod sink;
@@ -22,19 +22,19 @@ use hyper_util::rt::TokioIo;
 use kinesis_pipeline::LocalKinesis;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Which Kinesis serves.
+/// A kind of Kinesis server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Ours.
+    /// The embedded Kinesis.
     Embedded,
-    /// One that nobody here wrote.
+    /// ferrokinesis, which others wrote.
     Ferrokinesis,
-    /// One that stores nothing.
+    /// A sink that stores nothing.
     Sink,
 }
 
 impl Kind {
-    /// The name that the benchmarks print.
+    /// Returns the name that the benchmarks print.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Kind {
     }
 }
 
-/// A server in a process of its own, until the value is dropped.
+/// A server in another process. It stops when this is dropped.
 #[derive(Debug)]
 pub struct ServerProcess {
     child: Child,
@@ -53,10 +53,10 @@ pub struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts this benchmark's binary again as a server.
+    /// Starts this benchmark's program again as a server.
     ///
     /// # Panics
-    /// When it does not start.
+    /// Panics if it does not start.
     #[must_use]
     pub fn start(kind: Kind) -> Self {
         let binary = std::env::current_exe().expect("the benchmark has a path");
@@ -76,7 +76,7 @@ impl ServerProcess {
         }
     }
 
-    /// Where it listens.
+    /// Returns the address of the server.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -90,10 +90,10 @@ impl Drop for ServerProcess {
     }
 }
 
-/// Serves for ever if this process was started by [`ServerProcess::start`], and returns otherwise.
+/// Serves for ever if this process was started by [`ServerProcess::start`]. Otherwise returns.
 ///
 /// # Panics
-/// When the server cannot start.
+/// Panics if the server cannot start.
 pub async fn serve_if_asked() {
     match std::env::var("SERVE").as_deref() {
         Ok("embedded") => serve_embedded().await,
@@ -129,7 +129,7 @@ fn announce(address: SocketAddr) {
     println!("{address}");
 }
 
-/// One HTTP/1.1 connection that costs the client next to nothing: bodies are made once.
+/// An HTTP/1.1 connection that costs the client next to nothing, as its bodies are made once.
 #[derive(Debug)]
 pub struct BareClient {
     connection: SendRequest<Full<Bytes>>,
@@ -139,7 +139,7 @@ impl BareClient {
     /// Connects.
     ///
     /// # Panics
-    /// When nothing listens.
+    /// Panics if no server listens.
     pub async fn connect(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address)
             .await
@@ -152,10 +152,10 @@ impl BareClient {
         Self { connection }
     }
 
-    /// One call of the API, JSON 1.1; the bytes of the answer.
+    /// Makes one call of the API, in JSON 1.1. Returns the bytes of the answer.
     ///
     /// # Panics
-    /// When it fails.
+    /// Panics if the call fails.
     pub async fn call(&mut self, operation: &str, body: Bytes) -> Bytes {
         const SIGNATURE: &str = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/kinesis/aws4_request, \
                                  SignedHeaders=host;x-amz-date, Signature=00";
@@ -189,7 +189,7 @@ impl BareClient {
     }
 }
 
-/// A client of the official SDK.
+/// Returns a client of the official SDK.
 #[must_use]
 pub fn client(url: &str) -> Client {
     let config = Config::builder()
@@ -201,10 +201,10 @@ pub fn client(url: &str) -> Client {
     Client::from_conf(config)
 }
 
-/// The CPU time of this process's threads, user and system.
+/// Returns the CPU time of this process's threads, user and system.
 ///
 /// # Panics
-/// Elsewhere than on Linux.
+/// Panics on other systems than Linux.
 #[must_use]
 pub fn cpu_time() -> Duration {
     let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
@@ -215,7 +215,7 @@ pub fn cpu_time() -> Duration {
     Duration::from_nanos(nanos.sum())
 }
 
-/// The resident memory of this process, in bytes; 0 where the system does not tell.
+/// Returns the resident memory of this process, in bytes; 0 if the system does not report it.
 #[must_use]
 pub fn resident_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -224,7 +224,7 @@ pub fn resident_bytes() -> usize {
     kib.unwrap_or(0) * 1024
 }
 
-/// How often something happened a second.
+/// Returns a rate per second.
 #[must_use]
 pub fn rate(count: usize, elapsed: Duration) -> f64 {
     #[expect(
@@ -235,10 +235,10 @@ pub fn rate(count: usize, elapsed: Duration) -> f64 {
     count / elapsed.as_secs_f64()
 }
 
-/// The middle one of some figures.
+/// Returns the median of some figures.
 ///
 /// # Panics
-/// When there are none.
+/// Panics if there are none.
 #[must_use]
 pub fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! KPL aggregates: ours beside prost's generated code, and beside the MD5 that every aggregate costs anyway.
+//! A benchmark of KPL aggregates: ours beside prost's generated code, and beside the MD5 that every aggregate needs.
 //!
 //! ```text
 //! cargo bench -p kinesis-pipeline-benches --bench wire
@@ -14,7 +14,7 @@ use md5::{Digest, Md5};
 const RECORDS: usize = 500;
 const AGGREGATES: usize = 400;
 const ROUNDS: usize = 15;
-/// The field number and the checksum around the protobuf body.
+/// The bytes of the magic number before the protobuf body.
 const MAGIC_BYTES: usize = 4;
 const MD5_BYTES: usize = 16;
 
@@ -74,7 +74,7 @@ fn decode(records: &[EncodedRecord]) {
     );
 }
 
-/// Nanoseconds a record, the middle of some rounds.
+/// Returns nanoseconds for each record, the median of some rounds.
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 fn time(mut work: impl FnMut()) -> f64 {
     let mut rounds = Vec::new();

@@ -1,4 +1,4 @@
-//! Streams by name from a YAML file, as Triton's users have it; untyped records take their key from it.
+//! Named streams from a YAML file, as users of Triton have it. Untyped records take their key from it.
 //!
 //! ```text
 //! AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test cargo run --example config_file --features config
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Stands for AWS in this example; leave `endpoint_url` out to reach the real service.
+    // The embedded Kinesis stands for AWS here. To reach the real service, leave out `endpoint_url`.
     let local = LocalKinesis::start().await?;
     let server = local.serve("127.0.0.1:0").await?;
     local.stream::<Value>("my_stream_v2", 2).await?;

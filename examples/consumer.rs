@@ -1,11 +1,11 @@
-//! A consumer for production: shards side by side, checkpoints, and dead letters for what cannot be processed.
+//! A consumer for production: concurrent shards, checkpoints, and dead letters for records that cannot be processed.
 //!
 //! ```text
 //! cargo run --example consumer
 //! ```
 //!
-//! It bills orders, is stopped, and goes on behind them after a restart. Two orders cannot be billed and one cannot be
-//! decoded: they are set aside in a file, and the shards go on.
+//! It bills orders, is stopped, and continues behind them after a restart. Two orders cannot be billed and one record
+//! cannot be decoded. They are stored in a file, and the shards continue.
 //!
 //! Leases and checkpoints are in a file here, for workers on one machine. With a `DynamoDbLeases` the same program runs
 //! on any number of machines.
@@ -25,7 +25,8 @@ use kinesis_pipeline::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The file of dead letters. A worker that is stopped while a batch fails may write a letter again after its restart.
+/// The file of dead letters. A worker that is stopped while a batch fails may write the same letter again after its
+/// restart.
 const FAILED: &str = "failed.jsonl";
 const WAIT_MAX: Duration = Duration::from_mins(1);
 
@@ -36,7 +37,7 @@ struct Order {
     euros: i64,
 }
 
-/// Stands for a database.
+/// A stand-in for a database.
 #[derive(Clone, Default)]
 struct Bills {
     table: Arc<Mutex<Table>>,
@@ -44,13 +45,13 @@ struct Bills {
 
 #[derive(Default)]
 struct Table {
-    /// How often each order was billed.
+    /// The number of bills for each order.
     times: BTreeMap<u64, u32>,
     shards_at_work: usize,
     shards_at_work_max: usize,
 }
 
-/// The work on one shard. Each shard that the worker holds has a value and a task of its own.
+/// The work on one shard. There is one value, and one task, for each shard that the worker holds.
 struct Billing {
     bills: Bills,
 }
@@ -90,7 +91,7 @@ impl Bills {
     }
 }
 
-/// Waits until so many orders are billed, and so many records set aside.
+/// Waits until this many orders are billed and this many dead letters are stored.
 async fn done(
     bills: &Bills,
     failed: &Path,
@@ -105,22 +106,23 @@ async fn done(
     tokio::time::timeout(WAIT_MAX, done).await?
 }
 
-/// Returns the lines of the file of dead letters; none while there is no file.
+/// Returns the lines of the file of dead letters; none if the file does not exist.
 fn letters(failed: &Path) -> Vec<String> {
     let text = fs::read_to_string(failed).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 
-/// Consumes until `stop` is ready; then batches end, checkpoints are saved and leases are given back.
+/// Consumes until `stop` is ready. Then batches are finished, checkpoints are saved, and leases are given back.
 ///
-/// A service gives it the signal of the example `shutdown`.
+/// In a service, pass the signal of the example `shutdown`.
 async fn consume(
     stream: &KinesisStream<Order>,
     folder: &Path,
     bills: &Bills,
     stop: impl Future<Output = Result<(), Box<dyn Error>>>,
 ) -> Result<(), Box<dyn Error>> {
-    // Three tries, then half of the batch at a time; what fails alone is set aside with its error.
+    // After three tries a batch is halved, again and again. A record that fails alone becomes a dead letter with its
+    // error.
     let policy = ErrorPolicy::retry()
         .attempts_max(3)
         .pause_max(Duration::from_millis(200)) // short, so that the example ends soon: 30 s is usual

@@ -1,13 +1,13 @@
-//! Puts `{"device": "foo", "temperature": 42.42, "humidity": 84.84}` once a second, and keeps each in a row of CrateDB,
-//! through its HTTP endpoint.
+//! Puts `{"device": "foo", "temperature": 42.42, "humidity": 84.84}` once a second, and writes each reading to a row of
+//! CrateDB, through its HTTP endpoint.
 //!
 //! ```text
 //! docker run -p 4200:4200 crate
 //! cargo run --example cratedb --features sql [-- URL [COUNT]]
 //! ```
 //!
-//! Kinesis is embedded; CrateDB is not, and has to run at URL, which is `http://localhost:4200` unless given. COUNT is 5;
-//! with 0 it goes on until Ctrl-C.
+//! Kinesis is embedded, but CrateDB must be running at URL, by default `http://localhost:4200`. COUNT is 5 by default;
+//! with 0 the example runs until Ctrl-C.
 
 use std::{env, error::Error, time::Duration};
 
@@ -29,7 +29,7 @@ const URL: &str = "http://localhost:4200";
 const COUNT: u64 = 5;
 const ROW_TRIES_MAX: usize = 300;
 const ROW_PAUSE: Duration = Duration::from_millis(100);
-/// By the whole primary key: other searches see a row only after a refresh.
+/// The search uses the whole primary key: other searches see a row only after a refresh.
 const ROW: &str = "SELECT \"device\", \"temperature\", \"humidity\" FROM \"readings\" \
     WHERE \"shard_id\" = ? AND \"sequence_number\" = ? AND \"sub_sequence_number\" = ?";
 
@@ -48,7 +48,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let count = arguments.next().map_or(Ok(COUNT), |count| count.parse())?;
 
     let stream: KinesisStream<Reading> = LocalKinesis::start().await?.stream("readings", 2).await?;
-    // The embedded stream is another one at each start. So is the application, whose positions the database keeps.
+    // The embedded stream is a new one at each start. The application must be new too, as the database keeps its
+    // positions.
     let app = format!("cratedb-{}", std::process::id());
     let worker = stream.worker(app).leases(MemoryLeases::new());
     let worker = worker.start(StartAt::TrimHorizon).build()?;
@@ -70,7 +71,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let rows = tokio::select! {
         rows = publish(&stream, &url, count) => rows?,
-        // It is not stopped yet: it failed.
+        // The worker was not stopped yet, so it failed.
         ended = &mut working => {
             ended??;
             return Err("the worker ended before its time".into());
@@ -84,7 +85,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Puts a reading a second and prints the row of each. Returns the number of rows.
+/// Puts a reading a second and prints its row. Returns the number of rows.
 async fn publish(
     stream: &KinesisStream<Reading>,
     url: &str,
@@ -106,7 +107,7 @@ async fn publish(
     Ok(rows)
 }
 
-/// The row of a record, once it is there.
+/// Returns the row of a record, when it is there.
 async fn row(url: &str, receipt: &Receipt) -> Result<String, Box<dyn Error>> {
     let shard = receipt.shard_id.as_str();
     let number = receipt.sequence_number.to_string();
@@ -124,7 +125,7 @@ async fn row(url: &str, receipt: &Receipt) -> Result<String, Box<dyn Error>> {
     Err(format!("no row of the record at {shard}:{number}").into())
 }
 
-/// Carries out a statement.
+/// Runs a statement.
 async fn sql(url: &str, statement: &str, arguments: &Value) -> Result<Value, Box<dyn Error>> {
     let body = json!({"stmt": statement, "args": arguments}).to_string();
     let request = Request::post(format!("{}/_sql", url.trim_end_matches('/')))

@@ -1,6 +1,7 @@
 //! A Firehose transform without Firehose: reads an event from a file and prints the response.
 //!
-//! Warm readings are kept, in Fahrenheit, and cold ones dropped. The same function runs in a Lambda: `examples/lambda/`.
+//! Warm readings are kept, in Fahrenheit, and cold ones are dropped. The same function runs in a Lambda:
+//! `examples/lambda/`.
 //!
 //! ```text
 //! cargo run --example firehose_transform -- EVENT.json

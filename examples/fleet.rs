@@ -1,11 +1,11 @@
-//! Three workers share a stream. One is killed and a shard is split; a table shows who reads which shard.
+//! Three workers share a stream. One is killed and a shard is split. A table shows which worker reads which shard.
 //!
 //! ```text
 //! cargo run --example fleet
 //! ```
 //!
-//! The leases are in memory here. With a `FileLeases` the workers may be processes of one machine, with a
-//! `DynamoDbLeases` on any number of machines, beside workers of the Java KCL.
+//! The leases are in memory here. With `FileLeases` the workers may be processes of one machine. With `DynamoDbLeases`
+//! they may be on any number of machines, beside workers of the Java KCL.
 
 use std::{
     collections::BTreeSet,
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 const APP: &str = "fleet";
-/// Short, so that the example ends soon: 10 s is usual.
+/// A short fail-over time, so that the example ends soon. 10 s is usual.
 const FAILOVER: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_mins(1);
 

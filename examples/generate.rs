@@ -1,7 +1,7 @@
-//! Puts `{uuid: state}` records, one a second or as fast as asked: something for a transform to filter.
+//! Puts `{uuid: state}` records, one a second or at another rate, as input for a transform.
 //!
-//! On the embedded Kinesis, or with a stream's name on AWS, with credentials and region
-//! from the environment (build with `--features aws`).
+//! It puts to the embedded Kinesis, or to AWS if a stream's name is given. Credentials and region then come from the
+//! environment (build with `--features aws`).
 //!
 //! ```text
 //! cargo run --example generate -- [COUNT] [RECORDS_A_SECOND] [STREAM]
@@ -15,12 +15,12 @@ use kinesis_pipeline::{
     PartitionKey, record::EncodeContext,
 };
 
-/// States of the US and, one in six, regions of France.
+/// States of the US. One entry in six is a region of France.
 const STATES: [&str; 12] = [
     "NY", "AK", "AZ", "NY", "AR", "CA", "IDF", "TX", "NY", "WA", "FL", "PACA",
 ];
 
-/// `{uuid: state}`, under the uuid.
+/// A record `{uuid: state}`, with the uuid as its key.
 #[derive(Debug)]
 struct Entry(BTreeMap<String, String>);
 
@@ -75,7 +75,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A stream of AWS by its name, or one on the embedded Kinesis.
+/// Opens a stream of AWS by its name, or one on the embedded Kinesis.
 async fn open(name: Option<&str>) -> Result<KinesisStream<Entry>, Box<dyn Error>> {
     match name {
         #[cfg(feature = "aws")]

@@ -1,1 +1,1 @@
-//! The examples are the files beside this one; `run_all.rs` runs them as a test.
+//! The examples are the files in this folder. `run_all.rs` runs them as a test.

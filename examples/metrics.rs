@@ -1,4 +1,4 @@
-//! Export what a producer and a reader count: to Prometheus, and to OpenTelemetry beside it.
+//! Exports the metrics of a producer and a reader to Prometheus and to OpenTelemetry.
 //!
 //! ```text
 //! cargo run --example metrics --features metrics
@@ -16,7 +16,7 @@ use metrics_util::layers::FanoutBuilder;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_stdout::MetricExporter;
 
-/// The histograms of times, and buckets for them in seconds.
+/// The histograms of times. Their buckets are in seconds.
 const TIMES: [&str; 3] = [
     "kinesis_pipeline_buffering_time_seconds",
     "kinesis_pipeline_request_time_seconds",
@@ -24,7 +24,7 @@ const TIMES: [&str; 3] = [
 ];
 const BUCKETS: [f64; 5] = [0.001, 0.01, 0.1, 1.0, 10.0];
 
-/// Installs one recorder that feeds both exporters. With one exporter alone, its own `install` will do.
+/// Installs one recorder that feeds both exporters. For a single exporter, its own `install` is enough.
 fn install() -> Result<(PrometheusHandle, SdkMeterProvider), Box<dyn Error>> {
     let times = Matcher::Suffix("_seconds".into());
     let prometheus = PrometheusBuilder::new()
@@ -32,7 +32,7 @@ fn install() -> Result<(PrometheusHandle, SdkMeterProvider), Box<dyn Error>> {
         .build_recorder();
     let handle = prometheus.handle();
 
-    // In a real program: `opentelemetry_otlp::MetricExporter`, which sends to a collector.
+    // A real program uses `opentelemetry_otlp::MetricExporter`, which sends to a collector.
     let provider = SdkMeterProvider::builder()
         .with_periodic_exporter(MetricExporter::default())
         .build();
@@ -49,7 +49,7 @@ fn install() -> Result<(PrometheusHandle, SdkMeterProvider), Box<dyn Error>> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Before any producer or reader is made.
+    // The recorder must be installed before any producer or reader is made.
     let (prometheus, open_telemetry) = install()?;
 
     let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 4).await?;
@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         record?;
     }
 
-    // What a scrape of `/metrics` answers.
+    // This is the answer to a scrape of `/metrics`.
     println!("Prometheus\n\n{}", prometheus.render());
     println!("OpenTelemetry\n");
     open_telemetry.shutdown()?; // exports what was not exported yet

@@ -1,10 +1,10 @@
-//! The same on AWS: credentials and region come from the environment, as for every AWS tool.
+//! Puts and gets on AWS. Credentials and region come from the environment, as for every AWS tool.
 //!
 //! ```text
 //! cargo run --example on_aws --features aws -- STREAM
 //! ```
 //!
-//! With `kinesis-pipeline local` running and its variables exported, it talks to that.
+//! If `kinesis-pipeline local` is running and its variables are exported, that server is used.
 
 use std::{error::Error, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A codec of your own: records that a device already writes as `name=value` text.
+//! A codec of your own, for records that a device already writes as `name=value` text.
 //!
 //! ```text
 //! cargo run --example own_codec
@@ -19,7 +19,7 @@ struct Measurement {
     value: i64,
 }
 
-/// `name=value` in UTF-8.
+/// A codec of `name=value` in UTF-8.
 struct NameEqualsValue;
 
 impl Codec<Measurement> for NameEqualsValue {

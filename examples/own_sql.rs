@@ -1,12 +1,13 @@
-//! SQL of your own, exactly once: balances of accounts are summed up in Postgres, and the position is kept in the same
-//! transaction, under the fencing token of the lease. The first worker is killed at work; no order is counted twice.
+//! SQL of your own, exactly once. The balances of accounts are summed up in Postgres. The position is saved in the same
+//! transaction, protected by the fencing token of the lease. The first worker is killed at work, and still no order is
+//! counted twice.
 //!
 //! ```text
 //! cargo run --example own_sql --features sql
 //! ```
 //!
-//! The database is that of `DATABASE_URL`, reached without TLS; without it a PostgreSQL that is installed on this machine
-//! is started for as long as the example runs. For rows alone there is `SqlSink`, see `to_postgres.rs`.
+//! The database is that of `DATABASE_URL`, without TLS. If it is not set, an installed PostgreSQL is started for as
+//! long as the example runs. To write rows only, use `SqlSink`: see `to_postgres.rs`.
 
 use std::{env, error::Error, time::Duration};
 
@@ -17,7 +18,7 @@ use kinesis_pipeline::{
 use serde::{Deserialize, Serialize};
 use tokio_postgres::{Client, NoTls};
 
-/// The server that the tests start, too.
+/// The server is also used by the tests.
 #[cfg(unix)]
 #[path = "../kinesis-pipeline-sql/tests/support/mod.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "the tests use all of it")]
@@ -31,13 +32,13 @@ const TABLES: &str = "DROP TABLE IF EXISTS own_accounts, own_positions; \
     CREATE TABLE own_accounts (id bigint PRIMARY KEY, orders bigint NOT NULL, euros bigint NOT NULL); \
     CREATE TABLE own_positions (shard text PRIMARY KEY, sequence_number text, sub_sequence_number bigint, \
     token bigint NOT NULL)";
-/// Notes the token unless a later one is there. No row comes back then.
+/// Saves the token, unless a later one is there. Then no row is returned.
 const CLAIM: &str = "INSERT INTO own_positions AS kept (shard, token) VALUES ($1, $2) \
     ON CONFLICT (shard) DO UPDATE SET token = excluded.token WHERE kept.token <= excluded.token \
     RETURNING sequence_number, sub_sequence_number";
 const COUNT: &str = "INSERT INTO own_accounts AS kept (id, orders, euros) VALUES ($1, 1, $2) \
     ON CONFLICT (id) DO UPDATE SET orders = kept.orders + 1, euros = kept.euros + excluded.euros";
-/// Moves the position from where this worker left it, while no later token is there.
+/// Moves the position from the one that this worker saved last, unless a later token is there.
 const MOVE: &str = "UPDATE own_positions SET sequence_number = $3, sub_sequence_number = $4 \
     WHERE shard = $1 AND token = $2 \
     AND sequence_number IS NOT DISTINCT FROM $5 AND sub_sequence_number IS NOT DISTINCT FROM $6";
@@ -54,18 +55,18 @@ struct Order {
     euros: i64,
 }
 
-/// The accounts of one shard's orders.
+/// The processor of one shard: it sums up the accounts of the shard's orders.
 struct Accounts {
     url: String,
     shard: ShardId,
     token: i64,
-    /// `None` before the first call, and after a failed one: then the position is read again.
+    /// `None` before the first call and after a failed one. The position is then read again.
     client: Option<Client>,
     position: Option<Position>,
 }
 
 impl Accounts {
-    /// Connects, notes the token, and reads the position.
+    /// Connects, saves the token, and reads the position.
     async fn claim(&mut self) -> Result<(), BoxError> {
         let connected = tokio_postgres::connect(&self.url, NoTls).await;
         let (client, connection) = connected.map_err(ProcessorError::unavailable)?;
@@ -88,8 +89,8 @@ impl Accounts {
         Ok(())
     }
 
-    /// Counts the orders behind the position and moves it, or does neither. Returns whether it was where this worker left
-    /// it.
+    /// Counts the orders behind the position and moves it, in one transaction. Returns `false`, without a change, if
+    /// the position is not the one that this worker saved last.
     async fn write(
         &self,
         client: &mut Client,
@@ -137,7 +138,7 @@ impl Processor for Accounts {
         self.claim().await
     }
 
-    /// The position of the database, not that of the lease, is where reading begins.
+    /// Reading begins at the position in the database, not at that of the lease.
     fn start_after(&self) -> Option<Position> {
         self.position.clone()
     }
@@ -150,11 +151,12 @@ impl Processor for Accounts {
             return Ok(());
         };
         if !is_after(last, self.position.as_ref()) {
-            // It was committed, and the answer was lost.
+            // The batch was committed already, but the answer was lost.
             self.client = Some(client);
             return Ok(());
         }
-        // After an error the client stays away: whether the commit was done, the position tells.
+        // After an error the client is dropped. The next call reads the position, which shows whether the commit was
+        // made.
         match self.write(&mut client, &batch, last).await {
             Ok(true) => {
                 self.client = Some(client);
@@ -210,7 +212,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Waits until so many orders are counted. Returns the sums.
+/// Waits until at least `orders_min` orders are counted. Returns the sums.
 async fn wait_for(client: &Client, orders_min: i64) -> Result<(i64, i64), Box<dyn Error>> {
     for _ in 0..TRIES_MAX {
         let row = client.query_one(SUMS, &[]).await?;
@@ -223,7 +225,7 @@ async fn wait_for(client: &Client, orders_min: i64) -> Result<(i64, i64), Box<dy
     Err(format!("{orders_min} orders were not counted in time").into())
 }
 
-/// The database's URL, and the server if it is one of this example's own.
+/// Returns the database's URL, and the server if this example started it.
 #[cfg(unix)]
 async fn database() -> Result<(String, Option<support::Postgres>), Box<dyn Error>> {
     if let Ok(url) = env::var("DATABASE_URL") {

@@ -1,7 +1,7 @@
-//! Puts `{"device": "foo", "temperature": 42.42, "humidity": 84.84}` once a second, or as fast as asked.
+//! Puts `{"device": "foo", "temperature": 42.42, "humidity": 84.84}` once a second, or at another rate.
 //!
-//! On the embedded Kinesis, or with a stream's name on AWS, with credentials and region
-//! from the environment (build with `--features aws`).
+//! It puts to the embedded Kinesis, or to AWS if a stream's name is given. Credentials and region then come from the
+//! environment (build with `--features aws`).
 //!
 //! ```text
 //! cargo run --example publish -- [COUNT] [RECORDS_A_SECOND] [STREAM]
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A stream of AWS by its name, or one on the embedded Kinesis.
+/// Opens a stream of AWS by its name, or one on the embedded Kinesis.
 async fn open(name: Option<&str>) -> Result<KinesisStream<Reading>, Box<dyn Error>> {
     match name {
         #[cfg(feature = "aws")]

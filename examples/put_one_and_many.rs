@@ -1,4 +1,4 @@
-//! Put one record, then many, and look at what became of each.
+//! Puts one record, then many, and looks at the result of each.
 //!
 //! ```text
 //! cargo run --example put_one_and_many
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         receipt.shard_id, receipt.sequence_number
     );
 
-    // One result per record, in the order of the input; what failed comes back with its error.
+    // There is one result for each record, in the order of the input. A failed record is returned with its error.
     let devices = ["cellar", "kitchen", "", "roof"];
     let readings = devices.map(|device| Reading {
         device: device.to_owned(),

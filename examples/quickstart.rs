@@ -1,7 +1,7 @@
 //! From a struct to a stream and back, on the embedded Kinesis: no AWS account, no network.
 //!
-//! A week of earthquakes goes into 4 shards while a reader follows from the latest position; half way, the
-//! busiest shard is split. In the end every quake must have come back once, in order for each network.
+//! The earthquakes of a week go to 4 shards, while a reader follows from the latest position. Half way, the busiest
+//! shard is split. At the end every quake must have come back once, in order for each network.
 //!
 //! ```text
 //! cargo run --example quickstart
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 struct Earthquake {
     id: String,
     time: String,
-    /// Who measured it: the quakes of one network go to one shard, and so stay in order.
+    /// The network that measured the quake. Quakes of one network go to one shard, and so keep their order.
     #[kinesis(partition_key)]
     network: String,
     magnitude: Option<f64>,
@@ -45,7 +45,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         .stream("earthquakes", 4)
         .await?;
 
-    // Every shard's position is fixed when this returns: what is put from now on will be read.
+    // Each shard's position is fixed when this returns. So a record that is put later is always read.
     let mut records = stream.iter_from_latest().await?;
     let expected = quakes.len();
     let reader = tokio::spawn(async move {
@@ -72,7 +72,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(verdict(&quakes, &received))
 }
 
-/// Puts the quakes 250 at a time: the next request starts when the one before is stored, which keeps the order.
+/// Puts the quakes, 250 at a time. A request starts when the one before is stored, which keeps the order.
 async fn put(
     stream: &KinesisStream<Earthquake>,
     quakes: &[Earthquake],
@@ -84,7 +84,7 @@ async fn put(
     Ok(())
 }
 
-/// Splits the shard that took the most of `quakes` in the middle of its key range.
+/// Splits the shard with most of the `quakes` in the middle of its key range.
 async fn split_busiest_shard(
     stream: &KinesisStream<Earthquake>,
     quakes: &[Earthquake],
@@ -144,7 +144,7 @@ fn print_strongest(received: &[Record<Earthquake>]) {
     }
 }
 
-/// Whether each quake came back once and, for each network, in the order in which it was put.
+/// Reports whether each quake came back once and, for each network, in the order of the puts.
 fn verdict(put: &[Earthquake], received: &[Record<Earthquake>]) -> ExitCode {
     let by_network = |quakes: &mut dyn Iterator<Item = &Earthquake>| {
         let mut networks: HashMap<String, Vec<String>> = HashMap::new();

@@ -1,4 +1,4 @@
-//! Read again what was put since a point in time, to the end and no further: a batch job.
+//! Reads all records since a point in time, up to the present end: a batch job.
 //!
 //! ```text
 //! cargo run --example replay
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let since = stream.put(&Order { id: 4, euros: 20 }).await?;
     stream.put(&Order { id: 5, euros: 20 }).await?;
 
-    // From a record that another process told us of: it and what follows in its shard.
+    // Starts at a record that another process named, and reads its shard from there.
     let start = StartAt::AtSequenceNumber(since.shard_id.clone(), since.sequence_number.clone());
     let mut records = stream
         .reader()
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .ok_or("nothing at the receipt's position")??;
     println!("at the receipt: {:?}", first.data);
 
-    // From its arrival time: every shard, to what was in the stream when the reader opened.
+    // Starts at the record's arrival time, and reads every shard up to its end when the reader opened.
     let start = StartAt::Timestamp(first.arrived_at);
     let mut records = stream
         .reader()

@@ -1,4 +1,4 @@
-//! Runs every example and checks what it prints.
+//! Runs every example and checks its output.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -9,7 +9,7 @@ use std::{
 use kinesis_pipeline::LocalKinesis;
 use serde_json::Value;
 
-/// The example's binary: `cargo test` builds it next to this test.
+/// Returns the command of an example. `cargo test` builds its binary beside this test.
 fn example(name: &str) -> Command {
     let test = std::env::current_exe().expect("the test has a path");
     let profile = test
@@ -125,7 +125,7 @@ fn consumer_goes_on_behind_what_is_billed_and_sets_aside_what_cannot_be() {
     }
 }
 
-/// Returns the first line and the last of what an HTTP server answers to JSON.
+/// Posts JSON to an HTTP server. Returns the first and the last line of the answer.
 #[cfg(feature = "web")]
 fn post(address: &str, path: &str, json: &str) -> (String, String) {
     use std::{
@@ -196,7 +196,7 @@ async fn web_service_refuses_what_it_cannot_hold_and_stores_what_it_accepted() {
         assert_eq!(answers[..10], ["HTTP/1.1 202 Accepted"; 10]);
         assert_eq!(answers[10..], ["HTTP/1.1 503 Service Unavailable"; 2]);
 
-        // The ten clicks are on their way.
+        // The ten clicks are still being stored.
         let kill = Command::new("kill").arg(child.id().to_string()).status();
         assert!(kill.expect("there is a kill").success());
         assert_eq!(line(), "11 of 11 events are stored");

@@ -1,4 +1,4 @@
-//! Runs the workshop and looks at what it leaves.
+//! Runs the workshop and checks the files that it writes.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,7 +18,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// All lines of the files under a folder of a delivery.
+/// Returns all lines of the files below a delivery's folder.
 fn lines(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     files(folder, &mut found);
@@ -72,7 +72,7 @@ fn the_workshop_leaves_a_tree_of_good_and_failed_objects_and_the_counts() {
         good.iter()
             .all(|line| line.starts_with("New York State found !! for entry: {\""))
     );
-    // firehose/YYYY/MM/DD/HH/name
+    // The layout is `firehose/YYYY/MM/DD/HH/name`.
     let mut found = Vec::new();
     files(&folder, &mut found);
     let is_hourly = |path: &Path| {

@@ -1,4 +1,4 @@
-//! Runs the loader program as a user does, against the embedded Kinesis over HTTP.
+//! Runs the loader program as a user does, with the embedded Kinesis over HTTP.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use kinesis_pipeline::{
 };
 use serde_json::Value;
 
-/// The most rows that one run repeats: the default of `resume_window`.
+/// The limit of rows that a run repeats: the default of `resume_window`.
 const WINDOW: usize = 32 * 1024;
 
 struct Journey {
@@ -62,7 +62,7 @@ impl Journey {
         output.expect("no panic").expect("the program starts")
     }
 
-    /// The values of all records, and how often each is there.
+    /// Returns the values of all records, each with the number of records that have it.
     async fn values(&self) -> HashMap<i64, usize> {
         let stream: KinesisStream<Value> = self.local.stream("lake", 1).await.expect("the stream");
         let reader = stream
@@ -80,7 +80,7 @@ impl Journey {
         values
     }
 
-    /// The number of records that were stored since the last count with this store.
+    /// Returns the number of records that were stored since the last count with this store.
     async fn stored_since(&self, counted: &Arc<MemoryCheckpoints>) -> u64 {
         let stream = self.local.stream::<EncodedRecord>("lake", 1).await;
         let reader = stream.expect("the stream").reader();
@@ -102,14 +102,14 @@ impl Journey {
         self.dir.join(name).display().to_string()
     }
 
-    /// The rows that the resume file says are done.
+    /// Returns the number of finished rows in the resume file.
     fn marked(&self) -> u64 {
         let mark = fs::read(self.dir.join("resume")).unwrap_or_default();
         let mark: Value = serde_json::from_slice(&mark).unwrap_or_default();
         mark["done"]["rows"].as_u64().unwrap_or(0)
     }
 
-    /// A table of so many rows, whose values are 0, 1, 2 ...
+    /// Returns a table of this many rows, with the values 0, 1, 2 ...
     fn table(&self, rows: usize) -> String {
         let mut text =
             "a\tb\tc\tuuid\td\te\tf\tg\tvalue\tcreated_at\tcreated_by\tupdated_at\tupdated_by\n"
@@ -165,7 +165,7 @@ async fn the_tutorials_program_is_tried_and_then_loads() {
         (&40.into(), &40.into())
     );
     assert_eq!(journey.values().await.values().sum::<usize>(), 40);
-    // Both runs wrote the same file, but for what is made for each record.
+    // Both runs wrote the same file, except for values that are generated for each record.
     let export =
         fs::read_to_string(journey.dir.join("results/trialmodel.json")).expect("the export");
     assert_eq!(export.lines().count(), 40);
@@ -244,7 +244,7 @@ async fn a_load_that_is_killed_ten_times_sends_every_row_and_repeats_no_more_tha
             .program(&arguments)
             .spawn()
             .expect("the program starts");
-        // From the first mark of this run on, every moment is one in which rows are on their way.
+        // After the first mark of this run, rows are in flight at any moment.
         while journey.marked() == before && child.try_wait().expect("its status").is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -252,7 +252,8 @@ async fn a_load_that_is_killed_ten_times_sends_every_row_and_repeats_no_more_tha
         killed += usize::from(child.try_wait().expect("its status").is_none());
         child.kill().expect("a signal");
         child.wait().expect("its end");
-        // All that this run stored past its last mark is what the next one stores again: no more than the window.
+        // The next run repeats the records that this run stored behind its last mark. They are at most as many as the
+        // window.
         let marked = journey.marked() - before;
         let stored = journey.stored_since(&counted).await;
         let repeats = stored
@@ -293,7 +294,7 @@ async fn a_load_that_is_asked_to_end_stops_without_a_repeat() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    // It has begun once the resume file is there.
+    // The run has begun when the resume file is there.
     while !journey.dir.join("resume").exists() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -1,12 +1,12 @@
-//! Runs the examples of SQL sinks: against a real PostgreSQL, and against a stand-in of CrateDB.
+//! Runs the examples of SQL sinks, with a real PostgreSQL and with a stand-in for CrateDB.
 
 use std::process::{Command, Output};
 
-/// A strict one, see its own words.
+/// A strict stand-in: see its own documentation.
 #[path = "../kinesis-pipeline-sql/tests/support/crate_db/mod.rs"]
 mod crate_db;
 
-/// The example's binary: `cargo test` builds it next to this test.
+/// Runs an example. `cargo test` builds its binary beside this test.
 fn run(name: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
     let this = std::env::current_exe().expect("the test has a path");
     let profile = this

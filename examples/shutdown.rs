@@ -1,4 +1,4 @@
-//! A whole program: put until it is told to stop, then end with nothing lost and an exit status that says so.
+//! A complete program: it puts records until it is told to stop, loses none, and reports success by its exit status.
 //!
 //! ```text
 //! cargo run --example shutdown        # and Ctrl-C, or `kill`
@@ -29,12 +29,12 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let stream: KinesisStream<Reading> = LocalKinesis::start().await?.stream("readings", 2).await?;
-    // Less than the time that the platform leaves between SIGTERM and SIGKILL.
+    // This is less than the time that the platform leaves between SIGTERM and SIGKILL.
     let producer = stream.producer().aggregate(true);
     let producer = producer.close_timeout(Duration::from_secs(20)).build()?;
 
     let put = put_until(&producer, signal()?).await;
-    // Whatever ended the puts: what was accepted is stored first. Without this line it would be dropped.
+    // Accepted records are stored first, for whatever reason the puts ended. Without this line they would be lost.
     let handle = producer.clone();
     let closed = producer.close().await;
 
@@ -57,7 +57,7 @@ async fn put_until(
     for count in 0.. {
         let device = format!("device-{}", count % 7);
         let reading = Reading { device, count };
-        // A put waits while the producer is full. One that is dropped then was not accepted.
+        // A put waits while the producer is full. A put that is dropped then was not accepted.
         tokio::select! {
             () = &mut stop => break,
             put = producer.put(&reading) => drop(put?),
@@ -67,7 +67,7 @@ async fn put_until(
     Ok(())
 }
 
-/// Returns a future that is ready at SIGTERM or Ctrl-C. The signals are caught from this call on.
+/// Returns a future that is ready at SIGTERM or Ctrl-C. From this call on the signals are handled.
 #[cfg(unix)]
 fn signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};

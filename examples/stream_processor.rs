@@ -1,13 +1,12 @@
-//! A stream processor with the `.properties` file of KCL's daemon: started twice in two terminals, it shares the
-//! shards, logs what it gets, and checkpoints every 60 s, at a shard's end and on Ctrl-C.
+//! A stream processor with the `.properties` file of KCL's daemon. Started in two terminals, both processes share the
+//! shards. It logs its records, and checkpoints every 60 s, at a shard's end and on Ctrl-C.
 //!
 //! ```text
 //! cargo run --example stream_processor [-- examples/record_processor.properties]
 //! ```
 //!
-//! With an embedded Kinesis, which has a few readings in it, it stops by itself when it has them all. With
-//! `--features aws` and an endpoint or region in the environment it works on that stream, and shares its leases with
-//! other workers in DynamoDB.
+//! It runs on an embedded Kinesis with a few readings, and stops after it has them all. With `--features aws` and an
+//! endpoint or region in the environment it works on that stream, and shares its leases with other workers in DynamoDB.
 
 use std::{
     error::Error,
@@ -28,7 +27,7 @@ const READINGS: usize = 10;
 /// The processor of one shard.
 struct RecordProcessor {
     shard: ShardId,
-    /// Tells of every record, where the end is known.
+    /// Reports each record, if the number of records is known.
     seen: Option<UnboundedSender<()>>,
 }
 
@@ -45,12 +44,12 @@ impl Processor for RecordProcessor {
             let text = String::from_utf8_lossy(&record.data);
             println!("{}: {text}", record.position());
             if let Some(seen) = &self.seen {
-                // The receiver is gone when all were seen.
+                // The receiver is gone after the last record.
                 let _ = seen.send(());
             }
         }
-        // Returning `Ok` finishes the batch; what is finished is saved at the interval, at the shard's end and at a
-        // stop. After an error the same records come again.
+        // Returning `Ok` finishes the batch. The checkpoint is saved at the interval, at the shard's end and at a stop.
+        // After an error the same records come again.
         Ok(())
     }
 
@@ -135,7 +134,7 @@ async fn stop_at_the_end(handle: WorkerHandle, seen: Option<UnboundedReceiver<()
     };
     tokio::select! {
         () = all => {}
-        // Where signals cannot be had, the worker is stopped at once instead of never.
+        // If signals cannot be handled, the worker is stopped at once: otherwise it could never be stopped.
         _ = tokio::signal::ctrl_c() => {}
     }
     handle.stop();

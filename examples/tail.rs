@@ -1,4 +1,4 @@
-//! Follow a stream from its latest position, and stop without losing what was fetched.
+//! Follows a stream from its latest position, and stops without losing fetched records.
 //!
 //! ```text
 //! cargo run --example tail
@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     });
 
-    // `stop` is what a signal handler would call: no more fetches, what was fetched still comes.
+    // A signal handler would call `stop`. No more records are fetched, but fetched ones still come.
     let mut received = 0;
     while let Some(record) = records.next().await {
         let record = record?;

@@ -1,14 +1,14 @@
-//! Puts `{"device": "foo", "temperature": 42.42, "humidity": 84.84}` once a second, and keeps each in a row of Postgres,
-//! exactly once: a fleet writes the rows and its position in one transaction.
+//! Puts `{"device": "foo", "temperature": 42.42, "humidity": 84.84}` once a second, and writes each reading to a row of
+//! Postgres, exactly once: a fleet writes the rows and its position in one transaction.
 //!
 //! ```text
 //! cargo run --example to_postgres --features sql [-- COUNT]
 //! DATABASE_URL=postgres://postgres@localhost/postgres cargo run --example to_postgres --features sql
 //! ```
 //!
-//! Kinesis is embedded. The database is that of `DATABASE_URL`, reached without TLS; without it a PostgreSQL that is
-//! installed on this machine is started with a database of its own, for as long as the example runs. COUNT is 5; with 0
-//! it goes on until Ctrl-C.
+//! Kinesis is embedded. The database is that of `DATABASE_URL`, without TLS. If it is not set, an installed PostgreSQL
+//! is started, with a database of its own, for as long as the example runs. COUNT is 5 by default; with 0 the example
+//! runs until Ctrl-C.
 
 use std::{env, error::Error, time::Duration};
 
@@ -19,7 +19,7 @@ use kinesis_pipeline_sql::{SqlSink, row::Columns};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::{Client, NoTls};
 
-/// The server that the tests start, too.
+/// The server is also used by the tests.
 #[cfg(unix)]
 #[path = "../kinesis-pipeline-sql/tests/support/mod.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "the tests use all of it")]
@@ -54,7 +54,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::spawn(connection);
 
     let stream: KinesisStream<Reading> = LocalKinesis::start().await?.stream("readings", 2).await?;
-    // The embedded stream is another one at each start. So is the application, whose positions the database keeps.
+    // The embedded stream is a new one at each start. The application must be new too, as the database keeps its
+    // positions.
     let app = format!("to-postgres-{}", std::process::id());
     let worker = stream.worker(app).leases(MemoryLeases::new());
     let worker = worker.start(StartAt::TrimHorizon).build()?;
@@ -68,7 +69,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let rows = tokio::select! {
         rows = publish(&stream, &client, count) => rows?,
-        // It is not stopped yet: it failed.
+        // The worker was not stopped yet, so it failed.
         ended = &mut working => {
             ended??;
             return Err("the worker ended before its time".into());
@@ -82,7 +83,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The database's URL, and the server if it is one of this example's own.
+/// Returns the database's URL, and the server if this example started it.
 #[cfg(unix)]
 async fn database() -> Result<(String, Option<support::Postgres>), Box<dyn Error>> {
     if let Ok(url) = env::var("DATABASE_URL") {
@@ -99,7 +100,7 @@ async fn database() -> Result<(String, Option<()>), Box<dyn Error>> {
     Ok((url, None))
 }
 
-/// Puts a reading a second and prints the row of each. Returns the number of rows.
+/// Puts a reading a second and prints its row. Returns the number of rows.
 async fn publish(
     stream: &KinesisStream<Reading>,
     client: &Client,
@@ -121,7 +122,7 @@ async fn publish(
     Ok(rows)
 }
 
-/// The row of a record, once it is there.
+/// Returns the row of a record, when it is there.
 async fn row(client: &Client, receipt: &Receipt) -> Result<String, Box<dyn Error>> {
     let shard = receipt.shard_id.as_str();
     let number = receipt.sequence_number.to_string();

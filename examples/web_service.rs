@@ -1,4 +1,5 @@
-//! A web service that puts what it is sent: it answers 503 when its buffer is full, and loses nothing on Ctrl-C.
+//! A web service that puts the data of its requests. It answers 503 when its buffer is full, and loses nothing on
+//! Ctrl-C.
 //!
 //! ```text
 //! cargo run --example web_service --features web                # with the embedded Kinesis
@@ -9,8 +10,8 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /clicks` | 202 when the click is accepted: it is stored soon, also if the program is told to stop |
-//! | `POST /orders` | 201 when the order is stored, with its place |
+//! | `POST /clicks` | 202 when the click is accepted: it is stored soon, even if the program is told to stop |
+//! | `POST /orders` | 201 when the order is stored, with its position |
 //! | either | 503 while the buffer is full, or for an order that cannot be stored now: try again later |
 
 use std::{env, error::Error, io, process::ExitCode, time::Duration};
@@ -55,7 +56,7 @@ struct Order {
     euros: u32,
 }
 
-/// An error of a put as an answer.
+/// The error of a put, as an HTTP answer.
 struct Refusal(PutError);
 
 impl From<PutError> for Refusal {
@@ -71,7 +72,8 @@ impl IntoResponse for Refusal {
             PutError::Key { .. } | PutError::Encode { .. } | PutError::TooLarge { .. } => {
                 (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).into_response()
             }
-            // Full, throttled, out of reach, closing: the client may come again, here or elsewhere.
+            // The buffer is full, the put is throttled, the service is out of reach, or the program is closing. The
+            // client may try again, here or elsewhere.
             _ if error.is_retryable() || matches!(error, PutError::Closed { .. }) => {
                 let text = "not now: try again later";
                 (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], text).into_response()
@@ -84,14 +86,14 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Accepts an event at once or not at all: a request never waits for memory.
+/// Accepts an event at once, or not at all: a request never waits for memory.
 fn accept(producer: &Producer<Event>, event: Event) -> Result<PendingReceipt, Refusal> {
     producer
         .try_put(event)
         .map_err(|failure| failure.error.into())
 }
 
-/// Answers once the click is accepted. Its receipt is dropped: `close` counts clicks that were not stored.
+/// Answers when the click is accepted. Its receipt is dropped: `close` counts clicks that were not stored.
 async fn click(
     State(producer): State<Producer<Event>>,
     Json(Click { user, page }): Json<Click>,
@@ -100,7 +102,7 @@ async fn click(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Answers once the order is stored.
+/// Answers when the order is stored.
 async fn order(
     State(producer): State<Producer<Event>>,
     Json(Order { id, euros }): Json<Order>,
@@ -122,7 +124,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let mut builder = stream
         .producer()
         .aggregate(true)
-        // Less than the time that the platform leaves between SIGTERM and SIGKILL.
+        // This is less than the time that the platform leaves between SIGTERM and SIGKILL.
         .close_timeout(Duration::from_secs(20));
     if let Some(records) = arguments.get(1) {
         builder = builder.in_flight_records_max(records.parse()?);
@@ -136,7 +138,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
     let service = axum::serve(listener, routes.with_state(producer.clone()));
-    // No new connections; requests that have begun are answered. Then what was accepted is stored.
+    // No new connections are accepted, and open requests are answered. Then accepted records are stored.
     let served = service.with_graceful_shutdown(signal()?).await;
     let handle = producer.clone();
     let closed = producer.close().await;
@@ -149,7 +151,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(closed?)
 }
 
-/// Returns a future that is ready at SIGTERM or Ctrl-C. The signals are caught from this call on.
+/// Returns a future that is ready at SIGTERM or Ctrl-C. From this call on the signals are handled.
 #[cfg(unix)]
 fn signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};

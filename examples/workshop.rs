@@ -1,12 +1,12 @@
-//! A workshop of Firehose on a laptop: events of all states in, those of New York filtered on the way, and a tree of
-//! objects by date and hour, the good and the failed ones.
+//! A Firehose workshop on a laptop. Events of all states go in, those of New York are filtered on the way, and files
+//! are written by date and hour, for kept and for failed events.
 //!
 //! ```text
 //! cargo run --example workshop --features delivery [-- FOLDER]
 //! ```
 //!
-//! Two deliveries read the same stream, and both get all of it: one writes the records as they came, under `raw/`, the
-//! other what the filter makes of them, under `firehose/`. The filter is the function that a Lambda behind the real
+//! Two deliveries read the same stream, and both get all records. One writes the original records, under `raw/`. The
+//! other writes the output of the filter, under `firehose/`. The filter is the function that a Lambda of the real
 //! Firehose would run.
 
 use std::{
@@ -25,14 +25,14 @@ use uuid::Uuid;
 
 const RECORDS: usize = 1_000;
 const STATES: &[&str] = &["NY", "AK", "AZ", "AR", "CA", "CO", "CT"];
-/// French regions: an event from there is an error.
+/// Regions of France. An event from one of them is an error.
 const REGIONS: &[&str] = &["IDF", "PACA"];
 const BUFFER_BYTES: u64 = 50 << 20;
 const BUFFER_AGE: Duration = Duration::from_mins(1);
 const WAIT: Duration = Duration::from_millis(50);
 const WAITS_MAX: usize = 1_200;
 
-/// Keeps the events of New York, drops those of the other states, and fails the rest.
+/// Keeps events of New York, drops those of other states, and fails the others.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "a transform takes its record"
@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let to = || -> Result<Delivery, Box<dyn Error>> {
         let location = Location::parse(&folder.display().to_string())?;
         let delivery = Delivery::to_location(location).name("workshop");
-        // There is no next worker to go on: what is open is written at the end.
+        // No other worker will continue, so open files are written at the end.
         Ok(delivery
             .buffer(BUFFER_BYTES, BUFFER_AGE)
             .flush_on_stop(true))
@@ -92,7 +92,7 @@ fn temporary() -> PathBuf {
     std::env::temp_dir().join(format!("workshop-{}", std::process::id()))
 }
 
-/// Puts one `{uuid: state}` object a record.
+/// Puts one object `{uuid: state}` in each record.
 async fn generate(stream: &KinesisStream<EncodedRecord>) -> Result<(), Box<dyn Error>> {
     let places: Vec<&str> = STATES.iter().chain(REGIONS).copied().collect();
     let mut events = Vec::with_capacity(RECORDS);
@@ -107,7 +107,7 @@ async fn generate(stream: &KinesisStream<EncodedRecord>) -> Result<(), Box<dyn E
     Ok(())
 }
 
-/// Runs a delivery under this application name until it has had all records.
+/// Runs a delivery with this application name until it has received all records.
 async fn run(
     stream: &KinesisStream<EncodedRecord>,
     app: &str,
@@ -133,7 +133,7 @@ async fn stop_at_the_end(handle: DeliveryHandle) {
     handle.stop();
 }
 
-/// Prints the tree of a folder; files with how many lines they have.
+/// Prints the tree of a folder, and the number of lines of each file.
 fn show(folder: &Path, depth: usize) -> Result<(), Box<dyn Error>> {
     let mut entries: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<_, _>>()?;
     entries.sort_by_key(std::fs::DirEntry::path);

@@ -1,4 +1,4 @@
-//! The responses of Firehose transforms, judged by types and rules that others wrote.
+//! Checks of Firehose transforms' responses with types and rules that others wrote.
 
 use std::{
     io::Write as _,
@@ -18,7 +18,7 @@ use kinesis_pipeline::{
 };
 use serde_json::json;
 
-/// Events of many kinds with the responses to them.
+/// Returns events of many kinds, with the responses to them.
 fn pairs() -> Vec<(Vec<u8>, Vec<u8>)> {
     let record = |id: String, data: &[u8]| InputRecord::new(id, data);
     let numbered = |count: usize, data: &str| {
@@ -45,7 +45,7 @@ fn pairs() -> Vec<(Vec<u8>, Vec<u8>)> {
         .collect()
 }
 
-/// Every kind of verdict, by the text; what is long grows past every limit.
+/// Answers an event with every kind of verdict, in turn. Long records exceed the response's limit.
 fn answer(event: &[u8]) -> Response {
     let event = Event::parse(event).expect("an event");
     let mut calls = 0;
@@ -89,7 +89,7 @@ fn the_types_of_aws_read_our_events_and_we_read_theirs() {
         .from_kinesis(KinesisMetadata::under("key"));
     let json = serde_json::to_value(Event::of(vec![record])).expect("JSON");
     let mut json = json.as_object().expect("an object").clone();
-    // Their type wants all of it.
+    // AWS's type requires all of these fields.
     json["records"][0]["kinesisRecordMetadata"] = json!({
         "shardId": "shardId-000000000000", "partitionKey": "key", "subsequenceNumber": 7,
         "approximateArrivalTimestamp": 1_495_072_949_453_u64, "sequenceNumber": "49",
@@ -121,7 +121,7 @@ fn the_types_of_aws_read_our_events_and_we_read_theirs() {
     assert_eq!(ours.records[0].bytes().expect("bytes"), "hi");
 }
 
-/// Plain Python: nothing is installed. A machine without it skips this, and `.ci/foreign` does not.
+/// The checker is plain Python without packages. A machine without Python skips this test, but `.ci/foreign` does not.
 #[test]
 fn the_published_rules_hold() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/foreign/firehose_rules.py");

@@ -1,4 +1,4 @@
-//! Readers that keep their checkpoints in DynamoDB, over a real socket.
+//! Tests of readers with checkpoints in DynamoDB, over a real socket.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{error::Error, process::Command, time::Duration};
@@ -30,7 +30,7 @@ async fn start(shards: u32) -> (KinesisStream<Reading>, LocalDynamoDb) {
     (stream, local.serve_dynamodb("127.0.0.1:0").await.unwrap())
 }
 
-/// A store as another process would have it: nothing is shared but the table.
+/// Returns a store as another process has it: only the table is shared.
 fn store(database: &LocalDynamoDb) -> DynamoDbCheckpoints {
     DynamoDbCheckpoints::with_client(Client::new(&database.sdk_config()))
 }
@@ -153,7 +153,7 @@ async fn a_reader_beside_a_living_worker_ends_with_its_name() {
     );
 }
 
-/// Set for the process that [`connect_takes_the_endpoint_of_dynamodb_from_the_environment`] starts.
+/// The environment variable of the process that [`connect_takes_the_endpoint_of_dynamodb_from_the_environment`] starts.
 const CHILD: &str = "KINESIS_PIPELINE_TEST_CHILD";
 
 #[tokio::test]

@@ -1,11 +1,11 @@
-//! Many tasks at once on the embedded Kinesis, in process.
+//! A test of many concurrent tasks on the embedded Kinesis, in process.
 
 use std::{collections::HashSet, time::Duration};
 
 use kinesis_pipeline::{KinesisRecord, KinesisStream, LocalKinesis, Position, StartAt, Until};
 use serde::{Deserialize, Serialize};
 
-/// Each puts every 64th number.
+/// The number of tasks. Each puts every 64th number.
 const TASKS: u64 = 64;
 const RECORDS: u64 = 100_000;
 
@@ -57,7 +57,7 @@ async fn a_hundred_thousand_puts_of_64_tasks_are_stored_and_read_once_each() {
     assert_eq!(numbers.len() as u64, RECORDS);
     assert!(positions.is_empty());
 
-    // 100,000 small records, their receipts and their copies: some tens of MiB, and far from a leak.
+    // 100,000 small records with their receipts and copies take some tens of MiB. A leak would take far more.
     let grown = resident_bytes().saturating_sub(resident_before);
     assert!(grown < 256 << 20, "{} MiB more than before", grown >> 20);
 }
@@ -75,7 +75,7 @@ async fn put_share(stream: KinesisStream<Numbered>, task: u64) -> Vec<Position> 
     positions
 }
 
-/// The resident memory of this process, 0 where the system does not tell.
+/// Returns the resident memory of this process, in bytes; 0 if the system does not report it.
 fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,4 +1,5 @@
-//! Follows the README as a newcomer does: a package with its lines of Cargo.toml and its programs, built and run.
+//! A test that follows the README as a newcomer does: a package with its lines of Cargo.toml and its programs is built
+//! and run.
 
 use std::{
     env, fs,
@@ -8,7 +9,7 @@ use std::{
 
 const README: &str = include_str!("../README.md");
 
-/// The README's programs, by their headings, and what each prints among other things.
+/// The README's programs, by their headings, each with a part of its output.
 const PRINTED: [(&str, &str); 5] = [
     (
         "readme_put_and_get",
@@ -23,7 +24,7 @@ const PRINTED: [(&str, &str); 5] = [
     ("readme_firehose", r#""recordId":"1","result":"Ok""#),
 ];
 
-/// A block of code of the README.
+/// A block of code in the README.
 struct Block {
     /// The heading above it, as a file name.
     name: String,
@@ -75,7 +76,7 @@ fn target() -> PathBuf {
     target.to_owned()
 }
 
-/// A package of its own, which has the lines of the README and no others but where the library is.
+/// A package with only the lines of the README, and patches to the library's folders.
 struct Newcomer {
     folder: PathBuf,
 }
@@ -102,7 +103,7 @@ impl Newcomer {
         );
         let this = Self { folder };
         this.write("Cargo.toml", &manifest);
-        // The versions that the workspace has: those are there without a network, and some of them are built.
+        // The package uses the workspace's versions: they are available offline, and some of them are built already.
         let lock = fs::read_to_string(root.join("Cargo.lock")).expect("a lock file");
         this.write("Cargo.lock", &lock);
         for block in blocks.iter().filter(|block| block.language == "rust") {
@@ -122,10 +123,10 @@ impl Newcomer {
         self.write(path, &change(text));
     }
 
-    /// Runs cargo in the package, and returns what it prints.
+    /// Runs cargo in the package, and returns its output.
     fn cargo(&self, arguments: &[&str]) -> String {
         let mut cargo = Command::new(env!("CARGO"));
-        // As the workspace has it: what was built with the same features is not built again.
+        // The profile is that of the workspace, so that crates with the same features are not built again.
         let profile = [
             "--config",
             r#"profile.dev.package."*".debug=false"#,
@@ -168,7 +169,8 @@ fn the_programs_of_the_readme_run_in_a_package_with_its_lines() {
         assert!(output.contains(expected), "{name}: {output}");
     }
 
-    // In `src/main.rs`, with the line that `cargo add` makes of the README's: no registry has the library yet.
+    // The program is moved to `src/main.rs`. The line of `cargo add` is written by hand, as no registry has the library
+    // yet.
     assert!(README.contains("`cargo add kinesis-pipeline --features local`"));
     newcomer.edit("Cargo.toml", |text| {
         let line = "[dependencies]\nkinesis-pipeline = \"0.1\"\n";
@@ -194,7 +196,7 @@ fn every_program_of_the_readme_is_one_that_the_test_runs() {
     assert_eq!(names, PRINTED.map(|(name, _)| name));
 }
 
-/// A registry shows the README without the repository beside it.
+/// Registries show the README without the repository beside it, so relative links would not work.
 #[test]
 fn every_link_of_the_readme_is_absolute_or_leads_to_one_of_its_headings() {
     let headings: Vec<_> = README

@@ -1,4 +1,4 @@
-//! What goes wrong outside the service's answers: each is one clear line within seconds, never a hang.
+//! Tests of errors outside the service's answers. Each gives one clear line within seconds, and never a hang.
 
 use std::{error::Error, time::Duration};
 
@@ -13,7 +13,7 @@ struct Reading {
     values: Values,
 }
 
-/// A map whose keys are not text: JSON has no such thing.
+/// A map with keys that are not texts, which JSON does not have.
 type Values = std::collections::BTreeMap<Vec<u8>, u32>;
 
 fn reading(device: Option<&str>) -> Reading {
@@ -23,7 +23,7 @@ fn reading(device: Option<&str>) -> Reading {
     }
 }
 
-/// The error and its causes in one line, as the program prints them.
+/// Returns the error and its causes in one line, as the program prints them.
 fn line(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| {
         (*error).source()
@@ -42,7 +42,7 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 
 #[tokio::test]
 async fn a_port_where_nothing_listens_is_named() {
-    // Port 1 of the loopback address: reserved, and closed on every machine that runs tests.
+    // Port 1 of the loopback address is reserved, and closed on every machine that runs tests.
     let stream = KinesisStream::<Reading>::with_client(client_of("http://127.0.0.1:1"), "readings");
 
     let put = soon(stream.put(&reading(Some("attic"))))

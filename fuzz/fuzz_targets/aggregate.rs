@@ -1,5 +1,5 @@
-//! Any bytes as an aggregate, as they are and with a right frame around them: no panic, no more records than bytes,
-//! and what is read comes back when it is written again.
+//! Fuzzes aggregates, with any bytes as they are and in a valid frame: no panic, no more records than bytes, and the
+//! records survive being written and read again.
 #![no_main]
 
 use bytes::Bytes;

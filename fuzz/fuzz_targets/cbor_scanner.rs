@@ -1,4 +1,4 @@
-//! Any bytes are read and passed over by the CBOR scanner as by `ciborium`, or refused.
+//! Fuzzes the CBOR scanner: it reads and skips any bytes as `ciborium` does, or refuses them.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

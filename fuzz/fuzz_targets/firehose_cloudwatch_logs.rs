@@ -1,4 +1,4 @@
-//! Any envelope of CloudWatch Logs is read without a panic.
+//! Fuzzes envelopes of CloudWatch Logs: any of them is read without a panic.
 #![no_main]
 
 use kinesis_pipeline::{EncodedRecord, KinesisRecord, PartitionKey, firehose::CloudWatchLogs};

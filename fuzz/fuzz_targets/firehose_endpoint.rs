@@ -1,4 +1,4 @@
-//! Any body of a delivery is read without a panic, and comes back.
+//! Fuzzes deliveries: any body is read without a panic, and survives being written and read again.
 #![no_main]
 
 use kinesis_pipeline::firehose::endpoint::{Delivery, decompress};

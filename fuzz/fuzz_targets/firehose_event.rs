@@ -1,4 +1,4 @@
-//! Any event that is read can be written and read back.
+//! Fuzzes events: any event that can be read can be written and read back.
 #![no_main]
 
 use kinesis_pipeline::firehose::Event;

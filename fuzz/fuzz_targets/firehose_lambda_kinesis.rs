@@ -1,4 +1,5 @@
-//! Any event of Lambda for a Kinesis stream is read without a panic, and what failed is one of its records.
+//! Fuzzes Lambda's events of a Kinesis stream: any event is read without a panic, and a failure names one of its
+//! records.
 #![no_main]
 
 use kinesis_pipeline::{Record, firehose::lambda::KinesisEvent};

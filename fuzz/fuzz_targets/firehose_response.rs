@@ -1,4 +1,4 @@
-//! Any response that is read can be written and read back.
+//! Fuzzes responses: any response that can be read can be written and read back.
 #![no_main]
 
 use kinesis_pipeline::firehose::OutputRecord;

@@ -1,4 +1,4 @@
-//! Every id of any event is answered once, and the response is no larger than it may be.
+//! Fuzzes transforms: every id of any event is answered once, and the response keeps its size limit.
 #![no_main]
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Any text is read, refused and passed over by the JSON scanner as by `serde_json`.
+//! Fuzzes the JSON scanner: it reads, refuses and skips any text as `serde_json` does.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,8 +1,8 @@
-//! MD5 of several texts at once (SIMD).
+//! MD5 of several texts at once, with SIMD.
 //!
-//! A text's MD5 is one long chain of steps that each wait for the one before. Eight texts side by side keep the processor
-//! busy: they take less than a third of the time, short or long, and with AVX-512 half of that again. What the processor has
-//! is found out when the program runs.
+//! The MD5 of a text is a long chain of dependent steps. Hashing eight texts side by side keeps the processor busy: it
+//! takes less than a third of the time, for short and long texts, and with AVX-512 half of that. The features of the
+//! processor are detected at run time.
 
 #![expect(
     clippy::inline_always,
@@ -18,10 +18,10 @@ use md5::{Digest as _, Md5};
 
 use self::sines::SINES;
 
-/// The number of texts that are hashed side by side, one per SIMD lane.
+/// The number of texts that are hashed side by side: one for each SIMD lane.
 pub(crate) const LANES: usize = 8;
-/// The smallest number of texts that is hashed side by side. Fewer are faster one by one, and in builds without
-/// optimisation any number is.
+/// The smallest number of texts that is hashed side by side. Fewer are faster one by one, and so is any number in
+/// builds without optimization.
 const LANES_MIN: usize = if cfg!(debug_assertions) {
     usize::MAX
 } else {
@@ -29,29 +29,30 @@ const LANES_MIN: usize = if cfg!(debug_assertions) {
 };
 
 const BLOCK_BYTES: usize = 64;
-/// The bytes of MD5's padding in the last block besides the text: a mark and the length in bits.
+/// The bytes of MD5's padding: a mark, and the length in bits.
 const END_BYTES: usize = 9;
 
-/// A text of up to this many bytes takes one block.
+/// The longest text that takes only one block, in bytes.
 const SHORT_BYTES_MAX: usize = BLOCK_BYTES - END_BYTES;
 
-/// An MD5.
+/// The MD5 of a text.
 pub(crate) type Digest = [u8; 16];
 
 type Block = [u8; BLOCK_BYTES];
 
-/// RFC 1321, section 3.3.
+/// The initial state of MD5, by RFC 1321, section 3.3.
 const INITIAL: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
-/// The MD5 of one text.
+/// Returns the MD5 of one text.
 pub(crate) fn of(text: &[u8]) -> Digest {
     if cfg!(debug_assertions) {
-        // It is optimised even then.
+        // The dependency is optimized even in debug builds.
         return Md5::digest(text).into();
     }
     alone(text)
 }
 
-/// The crate's takes a fifth longer: there, the constant of each step is added last, when the step before is done.
+/// Hashes one text. The `md5` crate takes a fifth longer: it adds the constant of each step last, when the step before
+/// is done.
 fn alone(text: &[u8]) -> Digest {
     let (whole, _) = text.as_chunks();
     let end = &end_of(text)[..blocks_of(text) - whole.len()];
@@ -63,7 +64,8 @@ fn alone(text: &[u8]) -> Digest {
 
 fn compress_each(state: &mut [u32; 4], blocks: &[Block]) {
     for block in blocks {
-        // `black_box`, since the compiler moves known constants to the end of a sum, where they wait for the step before.
+        // Without `black_box` the compiler moves known constants to the end of a sum, where they wait for the step
+        // before.
         let sines = black_box(&SINES);
         let (words, _) = block.as_chunks::<4>();
         let words = std::array::from_fn(|word| u32::from_le_bytes(words[word]));
@@ -71,7 +73,7 @@ fn compress_each(state: &mut [u32; 4], blocks: &[Block]) {
     }
 }
 
-/// The MD5 of each text, in their order.
+/// Returns the MD5 of each text, in their order.
 pub(crate) fn of_each(texts: &[&[u8]]) -> Vec<Digest> {
     of_each_by(texts, LANES_MIN)
 }
@@ -82,7 +84,7 @@ fn of_each_by(texts: &[&[u8]], lanes_min: usize) -> Vec<Digest> {
     }
     let mut digests = vec![Digest::default(); texts.len()];
     let mut order: Vec<usize> = (0..texts.len()).collect();
-    // All lanes take as long as the longest.
+    // Texts of similar length share a group, as all lanes take as long as the longest text.
     order.sort_unstable_by_key(|&index| texts[index].len());
     for indices in order.chunks(LANES) {
         if indices.len() < lanes_min {
@@ -100,7 +102,7 @@ fn of_each_by(texts: &[&[u8]], lanes_min: usize) -> Vec<Digest> {
     digests
 }
 
-/// The MD5 of each of some texts that take one block, as most partition keys do.
+/// Returns the MD5 of each text. All texts take one block, as most partition keys do.
 fn of_each_short(texts: &[&[u8]], lanes_min: usize) -> Vec<Digest> {
     dispatch!(Level::new(), simd => of_each_short_with(simd, texts, lanes_min))
 }
@@ -128,7 +130,7 @@ fn of_each_short_with<S: Simd>(simd: S, texts: &[&[u8]], lanes_min: usize) -> Ve
     digests
 }
 
-/// Puts the words of a text's only block: the text, the mark, and its length in bits.
+/// Passes the words of a text's only block to `put`: the text, the mark, and its length in bits.
 #[inline(always)]
 fn put_short(text: &[u8], mut put: impl FnMut(usize, u32)) {
     let (words, rest) = text.as_chunks();
@@ -171,7 +173,8 @@ fn side_by_side_with<S: Simd>(simd: S, texts: [&[u8]; LANES]) -> [Digest; LANES]
     digests
 }
 
-/// The padded end of a text: the rest after its last whole block, the mark, and the length in bits; one block or two.
+/// Returns the padded end of a text, in one block or two: the rest after its last whole block, the mark, and the length
+/// in bits.
 fn end_of(text: &[u8]) -> [Block; 2] {
     let mut end = [0; 2 * BLOCK_BYTES];
     let (_, rest) = text.as_chunks::<BLOCK_BYTES>();
@@ -184,7 +187,7 @@ fn end_of(text: &[u8]) -> [Block; 2] {
     [blocks[0], blocks[1]]
 }
 
-/// A block of a text; for one that has ended, any.
+/// Returns a block of a text, or any block if the text has ended.
 fn block_of<'a>(text: &'a [u8], end: &'a [Block; 2], number: usize) -> &'a Block {
     let (whole, _) = text.as_chunks::<BLOCK_BYTES>();
     whole
@@ -193,8 +196,8 @@ fn block_of<'a>(text: &'a [u8], end: &'a [Block; 2], number: usize) -> &'a Block
         .unwrap_or(&end[0])
 }
 
-/// The words of a block of each lane, each word as a vector over the lanes. Loops, because a closure in a call of the
-/// standard library would be compiled for any processor.
+/// Returns the words of one block of each lane, each word as a vector over the lanes. It uses loops: a closure that the
+/// standard library calls would be compiled without the processor's features.
 #[inline(always)]
 fn words<S: Simd>(simd: S, blocks: [&Block; LANES]) -> [u32x8<S>; 16] {
     let mut words = [u32x8::splat(simd, 0); 16];
@@ -210,7 +213,7 @@ fn words<S: Simd>(simd: S, blocks: [&Block; LANES]) -> [u32x8<S>; 16] {
     words
 }
 
-/// Swaps rows and columns: three times, each row is zipped with the one that is half of them behind it.
+/// Swaps rows and columns. Three times, each row in the first half is zipped with the row four places behind it.
 #[inline(always)]
 fn transpose<S: Simd>(rows: &mut [u32x8<S>]) {
     let half = LANES / 2;
@@ -233,7 +236,7 @@ fn digest_of(state: [u32; 4]) -> Digest {
     digest
 }
 
-/// RFC 1321, section 3.4.
+/// Hashes one block, by RFC 1321, section 3.4.
 #[inline(always)]
 fn compress<W: Word>(state: &mut [W; 4], words: &[W; 16], sine: impl Fn(usize) -> W + Copy) {
     let mut next = *state;
@@ -243,7 +246,8 @@ fn compress<W: Word>(state: &mut [W; 4], words: &[W; 16], sine: impl Fn(usize) -
         |step| (step, sine(step)),
         |sum, b, c, d| sum.add(d.xor(b.and(c.xor(d)))),
     );
-    // The two halves of this one never have a bit in common: added apart, only one of them waits for the step before.
+    // The two halves of this function never have a bit in common. If they are added one by one, only one of them waits
+    // for the step before.
     round::<5, 9, 14, 20, _>(
         &mut next,
         words,
@@ -267,7 +271,7 @@ fn compress<W: Word>(state: &mut [W; 4], words: &[W; 16], sine: impl Fn(usize) -
     }
 }
 
-/// Sixteen steps that mix the words in an order of their own and rotate by four amounts in turn.
+/// Runs sixteen steps. Each takes a word in the round's own order, and rotates by one of four amounts in turn.
 #[inline(always)]
 fn round<const R0: u32, const R1: u32, const R2: u32, const R3: u32, W: Word>(
     [a, b, c, d]: &mut [W; 4],
@@ -275,12 +279,12 @@ fn round<const R0: u32, const R1: u32, const R2: u32, const R3: u32, W: Word>(
     word_and_sine: impl Fn(usize) -> (usize, W),
     mix: impl Fn(W, W, W, W) -> W,
 ) {
-    // Known before the step before is done.
+    // This sum does not depend on the step before, so it can be computed early.
     let sum = |step: usize, own: W| {
         let (word, sine) = word_and_sine(step);
         own.add(sine).add(words[word % 16])
     };
-    // The compiler would leave a loop over so much one.
+    // The compiler would not unroll a loop over so many steps.
     macro_rules! four_steps {
         ($($step:literal)*) => {$(
             *a = mix(sum($step, *a), *b, *c, *d).rotate::<R0>().add(*b);

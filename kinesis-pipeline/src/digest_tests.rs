@@ -15,7 +15,7 @@ proptest! {
     }
 }
 
-/// Of the processor that runs it: others have less.
+/// Checks the vector widths that this processor has.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn the_digests_are_the_same_with_whatever_vectors_the_processor_has() {
@@ -58,7 +58,7 @@ fn lengths_around_the_end_of_a_block_are_padded_right() {
     }
 }
 
-/// RFC 1321, appendix A.5.
+/// The texts of RFC 1321, appendix A.5.
 #[test]
 fn the_texts_of_the_standard_have_their_digests() {
     let expected: [(&str, u128); 7] = [

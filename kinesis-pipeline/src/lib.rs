@@ -1,8 +1,8 @@
 //! Typed records to and from Amazon Kinesis: derive, put, iterate.
 //!
-//! A Rust service has structs; Kinesis has shards. Derive [`KinesisRecord`] on a struct, [`put`](KinesisStream::put)
-//! it to a [`KinesisStream`], and iterate over what comes back. With no AWS account on the embedded Kinesis of the
-//! feature `local`, with one against the real service.
+//! A Rust service has structs; Kinesis has shards. Derive [`KinesisRecord`] on a struct, [`put`](KinesisStream::put) it
+//! to a [`KinesisStream`], and iterate over the records that come back. This works without an AWS account, on the
+//! embedded Kinesis of the feature `local`, and with one, on the real service.
 //!
 #![cfg_attr(all(feature = "derive", feature = "local"), doc = "```")]
 #![cfg_attr(not(all(feature = "derive", feature = "local")), doc = "```ignore")]
@@ -91,8 +91,9 @@
 //!   [`Order::PerKey`].
 //! - **Resharding.** No record is skipped, and no child is read before its parents end.
 //! - **Bounds.** Memory is bounded by named limits, whatever the other side does.
-//! - **Bad records.** One is never lost silently: it is one error item of a reader, with its raw bytes, and goes where the
-//!   [`ErrorPolicy`] of a worker sends it. A worker without such a policy waits at one that its processor does not take.
+//! - **Bad records.** A bad record is never lost silently. A reader returns it as one error item, with its raw bytes. A
+//!   worker handles it by its [`ErrorPolicy`]; without a policy for it, the worker waits there until its processor
+//!   takes the record.
 //! - **Logs.** No credential, record content or key is logged at `info` or above.
 //!
 //! # Features
@@ -107,7 +108,7 @@
 //! | `firehose` | put to Amazon Data Firehose, `firehose::DeliveryStream`; the transforms are always there | |
 //! | `local` | the embedded Kinesis, in process: a dev-dependency | |
 //! | `local-server` | its HTTP face, and an embedded DynamoDB beside it | |
-//! | `local-durable` | a data directory for it: what it holds survives the process | |
+//! | `local-durable` | a data directory for it, whose contents survive the process | |
 //! | `local-tls` | TLS for the HTTP face, with a certificate made at its start | |
 //! | `signal` | workers that stop at SIGTERM and Ctrl-C: `Worker::run_until_stopped` | yes |
 //! | `metrics` | numbers for operators through the `metrics` facade: see [`metrics`] | |
@@ -140,7 +141,7 @@ mod digest;
 pub mod firehose;
 mod fleet;
 mod get;
-// Text alone: no program needs it, and its examples need the embedded Kinesis.
+// The guide is only text, and its examples need the embedded Kinesis, so programs do not compile it.
 #[cfg(any(
     all(doc, not(doctest)),
     all(doctest, feature = "derive", feature = "local")
@@ -163,11 +164,12 @@ mod target;
 mod trials;
 pub mod wire;
 
-/// The SDK whose client [`DeliveryStream::with_client`](firehose::DeliveryStream::with_client) takes, in the version that it takes.
+/// The SDK of Firehose, in the version whose client
+/// [`DeliveryStream::with_client`](firehose::DeliveryStream::with_client) takes.
 #[cfg(feature = "firehose")]
 #[doc(no_inline)]
 pub use aws_sdk_firehose;
-/// The SDK whose client [`KinesisStream::with_client`] takes, in the version that it takes.
+/// The SDK of Kinesis, in the version whose client [`KinesisStream::with_client`] takes.
 #[cfg(feature = "aws")]
 #[doc(no_inline)]
 pub use aws_sdk_kinesis;

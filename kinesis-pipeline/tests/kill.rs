@@ -1,4 +1,4 @@
-//! A batch job that is killed in the middle, with checkpoints in a file, and started again.
+//! A batch job with checkpoints in a file, which is killed at work and started again.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -24,13 +24,13 @@ const URL: &str = "KILL_TEST_URL";
 const FILE: &str = "KILL_TEST_FILE";
 const APP: &str = "job";
 const STREAM: &str = "test";
-/// Far more than a pipe holds lines for, so that no process reaches the end before it is killed.
+/// The number of records. A pipe cannot hold nearly as many lines, so no process reaches the end before it is killed.
 const RECORDS: u32 = 12_000;
 const KILLS: usize = 3;
-/// A process that has not done anything by then hangs.
+/// The time without any progress after which a process hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the job finished: a record per line, each in its shard.
+/// The records that the job finished, by shard. The job prints one line for each.
 type Given = BTreeMap<ShardId, Vec<SequenceNumber>>;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,7 +74,7 @@ async fn put_all(stream: &KinesisStream<Bytes>) -> Given {
     all
 }
 
-/// What a process gave out begins right after its checkpoint, and has no hole.
+/// Checks that the records of a process begin right after its checkpoint and have no hole.
 fn assert_goes_on(all: &Given, before: &[Checkpoint], given: &Given) {
     for (shard_id, given) in given {
         let place = before.iter().find(|row| row.shard_id == *shard_id);
@@ -88,7 +88,7 @@ fn assert_goes_on(all: &Given, before: &[Checkpoint], given: &Given) {
     }
 }
 
-/// No checkpoint passes a record that was not given out.
+/// Checks that no checkpoint passes a record that was not given out.
 fn assert_passes_only(finished: &Given, checkpoints: &[Checkpoint]) {
     for row in checkpoints {
         if let CheckpointPlace::After {
@@ -101,7 +101,7 @@ fn assert_passes_only(finished: &Given, checkpoints: &[Checkpoint]) {
 }
 
 async fn checkpoints(file: &Path) -> Vec<Checkpoint> {
-    // A value of its own each time: another process has written the file.
+    // A new store each time, as another process has written the file.
     let store = FileCheckpoints::new(file);
     store.load(APP, STREAM).await.unwrap()
 }
@@ -119,7 +119,7 @@ fn start(url: &str, file: &Path) -> (Child, Lines<BufReader<ChildStdout>>) {
     (child, lines)
 }
 
-/// Lets the job work until it has saved a checkpoint, and kills it with records in its hands.
+/// Lets the job work until it has saved a checkpoint, and kills it while it has unfinished records.
 async fn run_and_kill(url: &str, file: &Path, before: &[Checkpoint]) -> Given {
     let (mut child, mut lines) = start(url, file);
     let mut given = Given::new();
@@ -156,7 +156,7 @@ async fn read_all(lines: &mut Lines<BufReader<ChildStdout>>, given: &mut Given) 
     }
 }
 
-/// Notes a line of the job. The test harness of the process prints lines too, and a kill cuts the last one.
+/// Notes a line of the job. The process's test harness prints other lines, and a kill cuts the last one.
 fn note(given: &mut Given, line: &str) {
     let Some((shard_id, number)) = line
         .strip_prefix("took ")
@@ -169,7 +169,7 @@ fn note(given: &mut Given, line: &str) {
     numbers.push(number.parse().unwrap());
 }
 
-/// Not a test of its own: the process that is killed.
+/// The process that is killed, not a test of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_job() {
     let (Ok(url), Some(file)) = (std::env::var(URL), std::env::var_os(FILE)) else {

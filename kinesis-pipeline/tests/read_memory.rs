@@ -1,4 +1,5 @@
-//! Memory of a reader while it splits a page of aggregates of tiny records. A test binary of its own, for its peak.
+//! A test of a reader's memory while it splits a page of aggregates of tiny records. It has its own binary, for the
+//! peak of the memory.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
@@ -11,9 +12,10 @@ use peak_alloc::PeakAlloc;
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const MIB: usize = 1024 * 1024;
-/// Aggregates of 700 KB each: one page has them all.
+/// The number of aggregates, 700 KB each. They fit in one page.
 const AGGREGATES: usize = 5;
-/// Tiny records: some 10 bytes each in the aggregate, 120 bytes and more as values of Rust.
+/// The number of records in an aggregate. A tiny record takes some 10 bytes there, and 120 bytes or more as a Rust
+/// value.
 const RECORDS: usize = 100_000;
 
 fn tiny(number: usize) -> EncodedRecord {
@@ -42,7 +44,7 @@ async fn a_page_of_aggregates_of_tiny_records_is_read_in_a_part_of_its_size() {
     }
     assert!(bytes > 3 * MIB, "{bytes} bytes are no large page");
 
-    // The bytes of the records are the stream's own: what is counted is what the reader makes of them.
+    // The stream has the bytes of the records already. Only the reader's allocations are counted from here on.
     let before = ALLOCATOR.current_usage();
     ALLOCATOR.reset_peak_usage();
     let reader = stream.reader().start(StartAt::TrimHorizon);

@@ -1,4 +1,4 @@
-//! What a trace shows of a pipeline. A process of its own: whether a span is recorded is decided for all threads.
+//! Tests of a pipeline's traces. They are in their own process, as a span is enabled or disabled for all threads.
 
 use std::{
     fmt::{Debug, Write as _},
@@ -20,14 +20,14 @@ use kinesis_pipeline::{
     MemoryLeases, PartitionKey, ProcessorError, StartAt, local::Fault,
 };
 
-/// The trace of this process, of all tests together.
+/// The trace of this process, shared by all tests.
 static TRACE: LazyLock<Trace> = LazyLock::new(|| {
     let trace = Trace::default();
     tracing::subscriber::set_global_default(trace.clone()).expect("it is the only one");
     trace
 });
 
-/// Writes down every span and event with all of its fields.
+/// A subscriber that writes down every span and event with all its fields.
 #[derive(Clone, Default)]
 struct Trace {
     lines: Arc<Mutex<Vec<String>>>,

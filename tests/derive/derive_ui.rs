@@ -1,4 +1,4 @@
-//! What the derive says about mistakes: one case for each, and one for many at once.
+//! Tests of the derive's diagnostics: one case for each mistake, and one for many at once.
 
 #[test]
 fn every_mistake_is_told_on_its_span_and_says_what_to_write() {

@@ -1,1 +1,1 @@
-//! The tests are the targets `derive`, `rows` and `derive_ui`; the package has no code of its own.
+//! The tests are the targets `derive`, `rows` and `derive_ui`. The package has no code of its own.

@@ -1,4 +1,4 @@
-//! What a derived row model reads from rows.
+//! Tests of derived row models, as they read rows.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
 use std::{
@@ -168,7 +168,7 @@ fn rows_are_dropped_for_none_and_for_what_came_before_and_labels_are_cut() {
     assert!(kept(read("1", "a")));
     assert_eq!(read("1", "b"), Mapped::Dropped(DropReason::NotUnique));
     assert_eq!(read("2", "NULL"), Mapped::Dropped(DropReason::None));
-    // A dropped row's values count as seen no more than those of a row that is no model.
+    // The values of a dropped row do not count as seen, like those of a row that is no model.
     assert!(kept(read("2", "x")));
     let Mapped::Record(last) = read("3", "long \"q\" v") else {
         panic!("dropped")
@@ -263,7 +263,7 @@ fn functions_maps_defaults_and_generated_values_fill_fields() {
     assert_eq!(model.id.get_version_num(), 4);
     let age = model.at.0.elapsed().unwrap();
     assert!(age < Duration::from_hours(1), "{age:?}");
-    // First the anonymiser: `7` and the seed's 4 bytes; then the replacement.
+    // The anonymizer comes first (`7` and the seed's 4 bytes), and then the replacement.
     assert_eq!(model.number, 74 * 2);
     let other: Values = record(&["XX", "", "ff", "", "", "77"]);
     assert_eq!((other.code, other.known), (0, None));

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-/// One call, in terms that mean the same on both sides.
+/// A call, in terms that have the same meaning on both sides.
 #[derive(Clone, Debug)]
 pub(crate) enum Call {
     Put {
@@ -34,7 +34,7 @@ pub(crate) enum Call {
     Describe,
 }
 
-/// Where a read starts. Records are numbered as they were put.
+/// The start of a read. Records are numbered in the order of their puts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Start {
     TrimHorizon,
@@ -54,16 +54,16 @@ pub(crate) enum Filter {
     AfterShard(usize),
 }
 
-/// What a sequence is made of.
+/// The composition of a sequence of calls.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mix {
     pub(crate) calls: usize,
     pub(crate) reshard_percent: u32,
-    /// Whether shards are listed by filter.
+    /// Whether shards are listed with filters.
     pub(crate) has_filters: bool,
 }
 
-/// The calls of a seed.
+/// Returns the calls of a seed.
 pub(crate) fn calls(seed: u64, mix: Mix) -> impl Iterator<Item = Call> {
     let mut rng = Rng::with_seed(seed);
     (0..mix.calls).map(move |_| call(&mut rng, mix))

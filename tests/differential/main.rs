@@ -1,5 +1,5 @@
-//! The same calls, through the official SDK, to the embedded Kinesis and to a server that others wrote: the same
-//! answers. What the others are known to do otherwise is listed by name beside the calls.
+//! A comparison of the embedded Kinesis with servers that others wrote: the same calls, through the official SDK, must
+//! have the same answers. Known faults of the others are listed by name beside the calls.
 
 mod call;
 mod puts;
@@ -9,7 +9,7 @@ mod world;
 use call::Call;
 use world::World;
 
-/// Carries the calls out on both sides; the seed is named if an answer differs.
+/// Makes the calls on both sides. Panics with the seed if an answer differs.
 async fn compare(
     ours: &mut World,
     theirs: &mut World,
@@ -25,7 +25,7 @@ async fn compare(
     }
 }
 
-/// Holds what became of each case against what the others made of it, but for their known faults.
+/// Compares the outcomes of all cases, except for the known faults of the other server.
 fn compare_cases(
     ours: Vec<(&'static str, String)>,
     theirs: Vec<(&'static str, String)>,

@@ -1,4 +1,4 @@
-//! Puts and gets, beside ferrokinesis.
+//! A comparison of puts and gets with ferrokinesis.
 
 use aws_sdk_kinesis::{
     Client,
@@ -15,7 +15,7 @@ use crate::{
 
 const FIRST_SHARD: &str = "shardId-000000000000";
 const MIB: usize = 1024 * 1024;
-/// Calls with a body that a server may cut off.
+/// The limit of attempts of calls whose body a server may cut off.
 const TRIES_MAX: usize = 10;
 const SEEDS: std::ops::Range<u64> = 0..8;
 const MIX: Mix = Mix {
@@ -30,18 +30,18 @@ const COMPARED: Compared = Compared {
     children: false,
 };
 
-/// What ferrokinesis makes of a case, where that is not what the service does.
+/// The answers of ferrokinesis that differ from the service's.
 const KNOWN_FAULTS: &[(&str, &str)] = &[
-    // It counts bytes.
+    // It counts bytes instead of characters.
     ("a key of 256 characters of 3 bytes", "ValidationException"),
     // Its limit is 5 MiB of JSON.
     ("4 MiB in one call", "SerializationException"),
     ("9 MiB in one call", "SerializationException"),
     ("11 MiB in one call", "SerializationException"),
     ("AT_SEQUENCE_NUMBER 0", "InternalFailure"),
-    // The API's pattern is 0|([1-9]\d{0,38}).
+    // The pattern of the API is `0|([1-9]\d{0,38})`.
     ("a hash key with a leading zero", "taken"),
-    // Only puts take an ARN in place of the name.
+    // It accepts an ARN instead of a name only in puts.
     ("an iterator by ARN", "ValidationException"),
     ("shards listed by ARN", "InvalidArgumentException"),
 ];
@@ -139,8 +139,8 @@ async fn put_sizes(client: &Client) -> Vec<(&'static str, String)> {
             .set_records(Some(vec![entry; count]))
             .send()
     };
-    // A server may refuse a body before it has read all of it: the client, which still writes, sees either the refusal or
-    // the end of the connection.
+    // A server may refuse a body before it has read all of it. The client is still writing then, and sees either the
+    // refusal or the end of the connection.
     let put_large = async |count: usize| {
         for _ in 1..TRIES_MAX {
             let answer = code(put_many(count, MIB - 1).await);

@@ -1,4 +1,4 @@
-//! Resharding, beside kinesis-mock: npm `kinesis-local`, which must run already.
+//! A comparison of resharding with kinesis-mock (npm `kinesis-local`), which must be running already.
 
 use aws_sdk_kinesis::types::ScalingType;
 use kinesis_pipeline_tests::{Server, wait_until_active};
@@ -20,13 +20,13 @@ const COMPARED: Compared = Compared {
     children: true,
 };
 
-/// What kinesis-mock makes of a case, where that is not what the service does.
+/// The answers of kinesis-mock that differ from the service's.
 const KNOWN_FAULTS: &[(&str, &str)] = &[
     ("no shards", "InvalidArgumentException"),
-    // It answers 500 without a body.
+    // It answers with status 500 and no body.
     ("a split at a key that is no number", "no answer"),
     ("a list page of no shards", "no answer"),
-    // Half of 3 is 1 for it.
+    // It takes 1 for half of 3.
     ("less than half", "taken"),
 ];
 
@@ -156,7 +156,7 @@ async fn counts_and_lists(world: &World) -> Vec<(&'static str, String)> {
             "a list with a made-up token",
             code(list.next_token("x").send().await),
         ),
-        // The last one: kinesis-mock takes it.
+        // This case is the last one, as kinesis-mock accepts it and changes the stream.
         ("less than half", scale(1).await),
     ]
 }
@@ -175,9 +175,9 @@ async fn an_even_spread_has_the_ranges_and_the_parents_of_kinesis_mock() {
     }
 }
 
-/// The open shards after an update: their ranges, and the ranges of their parents.
+/// Returns the open shards after an update: their ranges, and the ranges of their parents.
 ///
-/// Ids are not compared: in which order the shards of an update are made is the server's own.
+/// Ids are not compared: a server may make the shards of an update in any order.
 async fn spread(world: &World, shards: i32) -> Vec<String> {
     let call = world.client.update_shard_count().stream_name(&world.stream);
     let call = call
@@ -209,7 +209,7 @@ async fn spread(world: &World, shards: i32) -> Vec<String> {
     lines
 }
 
-/// Known fault of kinesis-mock: its even ranges end some keys too early.
+/// Rounds a range, as a known fault of kinesis-mock ends some even ranges a key too early.
 fn nearly((start, end): (u128, u128)) -> (u128, u128) {
     const KEYS: u128 = 1 << 64;
     ((start + 1000) / KEYS, end.saturating_add(1000) / KEYS)

@@ -1,4 +1,4 @@
-//! One side: a stream on a server, and calls whose answers can be compared with another server's.
+//! One side of the comparison: a stream on a server, and calls whose answers can be compared.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -17,33 +17,33 @@ use kinesis_pipeline_tests::wait_until_active;
 use crate::call::{Call, Filter, Start};
 
 pub(crate) const STREAM: &str = "compared";
-/// No read of these tests has more pages.
+/// The limit of pages of a read in these tests.
 const PAGES_MAX: usize = 10_000;
 
-/// A stream, and what was put to it.
+/// A stream, and the records that were put to it.
 pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) stream: String,
     compared: Compared,
-    /// How many shards the stream began with.
+    /// The number of shards with which the stream began.
     shards: usize,
     /// The shard and the sequence number of each record, in the order of the puts.
     stored: Vec<(String, String)>,
-    /// The number of each of them: sequence numbers differ between servers.
+    /// The index of each of them in `stored`. Sequence numbers cannot be compared, as they differ between servers.
     numbers: BTreeMap<(String, String), usize>,
 }
 
-/// Which parts of the answers are held against each other.
+/// The optional parts of the answers that are compared.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Compared {
-    /// Whether `MillisBehindLatest` is 0 once all is read.
+    /// Whether `MillisBehindLatest` is 0 after the last record.
     pub(crate) behind: bool,
-    /// The `ChildShards` of a closed shard's last page.
+    /// Whether the `ChildShards` of a closed shard's last page are compared.
     pub(crate) children: bool,
 }
 
 impl World {
-    /// A new stream of `shards` shards.
+    /// Makes a new stream of `shards` shards.
     pub(crate) async fn start(
         client: Client,
         stream: &str,
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// Carries a call out; what it answered, without what differs from one right server to another.
+    /// Makes a call. Returns its answer without the parts that differ between correct servers.
     pub(crate) async fn answer(&mut self, call: &Call) -> String {
         match call {
             Call::Put {
@@ -125,7 +125,7 @@ impl World {
         text
     }
 
-    /// Remembers a record's place. Numbers of a shard must increase.
+    /// Remembers a record's position. Checks that the sequence numbers of a shard increase.
     fn note(&mut self, shard: String, sequence_number: String) -> String {
         let is_later = |(of, before): &(String, String)| {
             *of != shard || (before.len(), before) < (sequence_number.len(), &sequence_number)
@@ -184,7 +184,7 @@ impl World {
         panic!("{shard} of {} has more than {PAGES_MAX} pages", self.stream);
     }
 
-    /// A read by number goes to the shard of the record with that number.
+    /// Returns the start of a read. A read by number is of the shard that has the record with this number.
     fn starting_place(
         &self,
         shard: usize,
@@ -207,8 +207,8 @@ impl World {
         }
     }
 
-    /// The records of a page and, where it says so, what follows it. Empty pages are no answer: servers differ in
-    /// how many they give.
+    /// Returns the records of a page and, if they are compared, the lag and the children. An empty page gives no text,
+    /// as servers differ in their number.
     fn page_text(&self, shard: &str, page: &GetRecordsOutput, limit: i32) -> String {
         let mut text = String::new();
         for record in &page.records {
@@ -217,7 +217,7 @@ impl World {
             let _ = write!(text, "{number:?} {key:?} {:?}; ", record.data.as_ref());
         }
         if !page.records.is_empty() {
-            // A full page may end at the tip or before it.
+            // A full page may end at the tip or before it, so its lag is not compared.
             if self.compared.behind
                 && i32::try_from(page.records.len()).is_ok_and(|count| count < limit)
             {
@@ -342,14 +342,14 @@ fn is_open(shard: &Shard) -> bool {
     numbers.is_some_and(|numbers| numbers.ending_sequence_number.is_none())
 }
 
-/// The first and the last hash key.
+/// Returns the first and the last hash key.
 pub(crate) fn range(range: Option<&HashKeyRange>) -> (u128, u128) {
     let range = range.expect("a range");
     let key = |text: &str| text.parse().expect("a hash key");
     (key(&range.starting_hash_key), key(&range.ending_hash_key))
 }
 
-/// The shards with their ranges, parents and state.
+/// Returns the shards with their ranges, parents and state.
 fn shard_lines(shards: &[Shard]) -> String {
     let mut text = String::new();
     for shard in shards {
@@ -375,10 +375,10 @@ fn child_lines(children: &[ChildShard]) -> String {
     text
 }
 
-/// The outcome of a call that the service did not answer, or not with a code.
+/// The outcome of a call without an answer, or without an error code in it.
 pub(crate) const NO_ANSWER: &str = "no answer";
 
-/// The code of a refusal, or that the call was taken.
+/// Returns the error code of a call, or `taken` if it was accepted.
 pub(crate) fn code<T, E: ProvideErrorMetadata>(answer: Result<T, E>) -> String {
     answer.map_or_else(|error| code_of(&error), |_| "taken".to_owned())
 }

@@ -1,4 +1,4 @@
-//! A worker of a mixed fleet, for programs in other languages: it tells each step as a line of JSON.
+//! A worker of a mixed fleet, for programs in other languages: it prints each step as a line of JSON.
 //!
 //! ```text
 //!   fleet_worker STREAM APP ID FAILOVER_SECONDS
@@ -17,9 +17,9 @@ use kinesis_pipeline::{
 };
 use serde_json::{Value, json};
 
-/// Time between the checkpoints of a shard.
+/// The time between checkpoints of a shard.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
-/// Time that a batch takes: the records must last until every worker had some.
+/// The time that a batch takes. It is long enough that every worker gets some records.
 const WORK_TIME: Duration = Duration::from_millis(40);
 
 struct Teller {
@@ -47,7 +47,7 @@ impl Teller {
         position: &Position,
         checkpointer: &Checkpointer,
     ) -> Result<(), BoxError> {
-        // Told before: a kill between the two must not hide it.
+        // The line is printed before the checkpoint: a kill between the two must not hide it.
         self.tell("checkpoint", &place(position), "")?;
         checkpointer.checkpoint(position).await?;
         self.tell("made", &place(position), "")?;
@@ -101,7 +101,7 @@ impl Processor for Teller {
     }
 
     async fn lease_lost(&mut self) {
-        // A closed pipe: nobody reads what is told.
+        // An error means that the pipe is closed and the output is not read.
         let _ = self.tell("lost", &Value::Null, "");
     }
 

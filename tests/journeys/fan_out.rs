@@ -1,4 +1,4 @@
-//! Records that are pushed.
+//! Tests of enhanced fan-out, where the service pushes records.
 
 use std::time::Duration;
 
@@ -66,8 +66,8 @@ pub(crate) async fn fan_out_goes_on_from_a_position(server: Server) {
     assert_eq!(counts, (0..21).collect::<Vec<_>>());
 }
 
-/// Prints how long records are on their way from put to delivery by fan-out: a measure for people, whose
-/// bound is loose because the machine may be busy.
+/// Prints the time of records from put to delivery by fan-out. The figure is for people to read; its limit is loose
+/// because the machine may be busy.
 #[tokio::test(flavor = "multi_thread")]
 async fn fan_out_delivers_in_milliseconds() {
     let server = Server::embedded().await;

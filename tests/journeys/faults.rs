@@ -1,7 +1,7 @@
-//! What the servers that others wrote are known to do otherwise than the service, and what the journeys leave out
-//! because of it. The list is held against the servers: a fault that is mended must come off it.
+//! Known faults of the servers that others wrote, and the parts of journeys that are left out because of them. The list
+//! is checked against the servers: a fault that was repaired must be removed from it.
 //!
-//! Faults that no journey meets are in `tests/foreign/README.md`.
+//! Other faults, which do not affect any journey, are in `tests/foreign/README.md`.
 
 use std::time::Duration;
 
@@ -17,28 +17,29 @@ use kinesis_pipeline::{EncodedRecord, KinesisStream};
 use kinesis_pipeline_tests::{Server, wait_until_active};
 
 const SHARD: &str = "shardId-000000000000";
-/// So many events after its cause has gone, a subscription is not about to end.
+/// The number of events after the cause of its end that show that a subscription does not end.
 const EVENTS_AFTER: usize = 3;
-/// A subscription without an event for so long hangs.
+/// The time without an event after which a subscription hangs.
 const EVENT_WAIT_MAX: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Arrival times are cut to seconds: `a_timestamp_reads_what_arrived_since` waits between its records.
+    /// Arrival times are cut to seconds. `a_timestamp_reads_what_arrived_since` therefore waits between its records.
     ArrivalsInWholeSeconds,
-    /// A subscription from a sequence number begins at the oldest record: `fan_out_goes_on_from_a_position` is left
+    /// A subscription from a sequence number begins at the oldest record. `fan_out_goes_on_from_a_position` is left
     /// out.
     SubscriptionsBeginAtTheOldest,
-    /// A subscription goes on after its consumer was removed: `fan_out_pushes_what_is_put_until_its_consumer_is_gone`
-    /// does not wait for the end.
+    /// A subscription continues after its consumer was removed. `fan_out_pushes_what_is_put_until_its_consumer_is_gone`
+    /// does not wait for its end.
     SubscriptionsOutliveTheirConsumer,
-    /// A subscription goes on, empty, after its shard was split: `fan_out_follows_a_split_and_a_merge` is left out.
+    /// A subscription continues, without records, after its shard was split. `fan_out_follows_a_split_and_a_merge` is
+    /// left out.
     SubscriptionsOutliveTheirShard,
-    /// More than 500 records in one request are taken: that no request of `results_of_many_are_in_input_order` is too
-    /// large is not seen here.
+    /// A request of more than 500 records is accepted. So `results_of_many_are_in_input_order` cannot show here that no
+    /// request is too large.
     RequestsOfAnyCount,
-    /// About 500 puts a second: journeys of many records put a tenth of them. Not held against the server, as it is
-    /// a matter of the machine.
+    /// Only some 500 puts a second are possible. Journeys of many records put a tenth of them. This depends on the
+    /// machine, so it is not checked.
     Slow,
 }
 
@@ -55,7 +56,7 @@ const OF_KINESIS_MOCK: &[Fault] = &[
 ];
 
 impl Fault {
-    /// Whether the server is known for it.
+    /// Whether the server is known to have this fault.
     pub(crate) fn is_of(self, server: &Server) -> bool {
         let known = match server {
             server if server.is_ferrokinesis() => OF_FERROKINESIS,
@@ -66,7 +67,7 @@ impl Fault {
     }
 }
 
-/// How many records a journey of `count` puts on this server.
+/// Returns the number of records that a journey of `count` puts on this server.
 pub(crate) fn count_for(server: &Server, count: u32) -> u32 {
     if Fault::Slow.is_of(server) {
         count.div_ceil(10)
@@ -78,7 +79,7 @@ pub(crate) fn count_for(server: &Server, count: u32) -> u32 {
 pub(crate) async fn arrivals_are_in_whole_seconds_only_where_known(server: Server) {
     let stream = server.stream::<EncodedRecord>("readings", 1).await;
     let mut is_whole = true;
-    // One of them may arrive at the very second.
+    // One record may arrive exactly at a whole second, so there are three.
     for _ in 0..3 {
         put(&server, &stream).await;
         tokio::time::sleep(Duration::from_millis(7)).await;
@@ -158,7 +159,7 @@ pub(crate) async fn requests_of_any_count_are_taken_only_where_known(server: Ser
     assert_eq!(answer.is_ok(), Fault::RequestsOfAnyCount.is_of(&server));
 }
 
-/// Puts a record; its sequence number.
+/// Puts a record. Returns its sequence number.
 async fn put(server: &Server, stream: &KinesisStream<EncodedRecord>) -> String {
     let client = server.client();
     let call = client.put_record().stream_name(stream.id().as_str());
@@ -166,7 +167,7 @@ async fn put(server: &Server, stream: &KinesisStream<EncodedRecord>) -> String {
     call.send().await.expect("it is stored").sequence_number
 }
 
-/// A subscription of a new consumer, `watcher`.
+/// Subscribes with a new consumer, `watcher`.
 async fn subscribe(
     client: &Client,
     stream: &KinesisStream<EncodedRecord>,
@@ -190,7 +191,7 @@ async fn subscribe(
     for _ in 0..200 {
         let call = client.subscribe_to_shard().consumer_arn(&arn);
         let start = start.clone().build().expect("the type is set");
-        // A consumer takes a moment until it can subscribe.
+        // A new consumer needs a moment before it can subscribe.
         if let Ok(subscription) = call.shard_id(SHARD).starting_position(start).send().await {
             return subscription;
         }
@@ -199,7 +200,7 @@ async fn subscribe(
     panic!("the consumer cannot subscribe");
 }
 
-/// The sequence numbers of the next event, and whether it names children; none at the end.
+/// Returns the sequence numbers of the next event, and whether it names children; `None` at the end.
 async fn event(subscription: &mut SubscribeToShardOutput) -> Option<(Vec<String>, bool)> {
     let event = tokio::time::timeout(EVENT_WAIT_MAX, subscription.event_stream.recv()).await;
     match event.expect("an event or the end") {
@@ -216,7 +217,7 @@ async fn event(subscription: &mut SubscribeToShardOutput) -> Option<(Vec<String>
     }
 }
 
-/// Whether some more events come, none of which names children.
+/// Whether some more events come, all without children.
 async fn goes_on(subscription: &mut SubscribeToShardOutput) -> bool {
     for _ in 0..EVENTS_AFTER {
         match event(subscription).await {

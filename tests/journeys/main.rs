@@ -1,4 +1,4 @@
-//! What a user does, through the official SDK over HTTP: on the embedded Kinesis, and on two that others wrote.
+//! Journeys of a user through the official SDK over HTTP: on the embedded Kinesis, and on two that others wrote.
 
 mod fan_out;
 mod faults;
@@ -13,7 +13,7 @@ use kinesis_pipeline::{GetError, KinesisRecord, KinesisStream, Record, Records, 
 use kinesis_pipeline_tests::Server;
 use serde::{Deserialize, Serialize};
 
-/// Runs each journey on all servers; on kinesis-mock if one runs.
+/// Runs each journey on all servers. On kinesis-mock only if one is running.
 macro_rules! journeys {
     ($($theme:ident::$name:ident),* $(,)?) => {
         mod embedded {
@@ -77,7 +77,7 @@ pub(crate) fn reading(device: &str, count: u32) -> Reading {
     }
 }
 
-/// The next record; a reader that has none within 20 s hangs.
+/// Returns the next record. Fails if there is none within 20 s.
 pub(crate) async fn next<R: KinesisRecord>(
     records: &mut Records<R>,
 ) -> Option<Result<Record<R>, GetError>> {
@@ -116,7 +116,7 @@ pub(crate) async fn to_the_tip<R: KinesisRecord>(
     taken
 }
 
-/// The same stream with records of another type.
+/// Returns the same stream with records of another type.
 pub(crate) fn same_stream<A, B>(stream: &KinesisStream<A>) -> KinesisStream<B> {
     KinesisStream::with_service(stream.service().clone(), stream.id().clone())
 }

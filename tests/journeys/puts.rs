@@ -1,4 +1,4 @@
-//! Records that come back as they were put, and those that fail.
+//! Tests of puts: records that are read back unchanged, and records that fail.
 
 use std::collections::HashSet;
 

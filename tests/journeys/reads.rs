@@ -1,4 +1,4 @@
-//! Sharing a stream, stopping, and records that cannot be decoded.
+//! Tests of reads: several readers, stops, and records that cannot be decoded.
 
 use std::collections::HashSet;
 
@@ -54,7 +54,7 @@ pub(crate) async fn stop_delivers_what_was_fetched(server: Server) {
         record.expect("a good record");
         rest += 1;
     }
-    // All of them were in the page that held the first one.
+    // The page with the first record had all of them.
     assert_eq!(first.len() + rest, 100);
 }
 

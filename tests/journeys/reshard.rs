@@ -1,4 +1,4 @@
-//! Shards that are split and merged while they are read.
+//! Tests of shards that are split and merged while they are read.
 
 use kinesis_pipeline::{
     KinesisStream, Record, Records, StartAt,
@@ -67,7 +67,7 @@ pub(crate) async fn follow_a_split_and_a_merge(
     check_rounds(&devices, &replayed);
 }
 
-/// Each device's records came once and in the order in which they were put.
+/// Checks that each device's records came once, in the order of their puts.
 fn check_rounds(devices: &[String], records: &[Record<Reading>]) {
     for device in devices {
         let rounds: Vec<_> = records

@@ -1,4 +1,4 @@
-//! Where a reader can begin.
+//! Tests of the positions at which a reader can begin.
 
 use std::time::Duration;
 

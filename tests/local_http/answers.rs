@@ -1,5 +1,5 @@
-//! What goes around the operations: browsers of other origins, methods other than `POST`, and the members of
-//! errors.
+//! Tests of requests and answers apart from the operations: browsers of other origins, methods other than `POST`, and
+//! the members of errors.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Both CBOR protocols: the newer one through the official SDK, that of the Java SDKs by hand.
+//! Tests of both CBOR protocols: the newer one through the official SDK, and the Java SDKs' one by hand.
 
 use aws_sdk_kinesis::{
     Client,

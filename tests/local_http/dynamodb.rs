@@ -1,4 +1,4 @@
-//! The embedded DynamoDB, request by request: the leases of fleets need conditional writes.
+//! Tests of the embedded DynamoDB, request by request. The leases of fleets need its conditional writes.
 
 use kinesis_pipeline::local::{LocalDynamoDb, LocalKinesis};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ async fn a_lease_is_taken_once() {
     database.stop().await;
 }
 
-/// A database in a region of its own, and a way to call it.
+/// A database with its own region, and a method to call it.
 struct Tables {
     database: LocalDynamoDb,
 }

@@ -1,4 +1,4 @@
-//! Subscriptions of the official SDK: over HTTP/1.1 without TLS, frame by frame.
+//! Tests of subscriptions of the official SDK, over HTTP/1.1 without TLS, frame by frame.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use kinesis_pipeline::service::{
 use crate::sdk::{STREAM, put, served};
 
 const SHARD: &str = "shardId-000000000000";
-/// No test waits longer for an event.
+/// The longest wait of these tests for an event.
 const EVENT_WAIT_MAX: Duration = Duration::from_secs(20);
 
 async fn consumer(client: &Client) -> String {
@@ -50,7 +50,7 @@ async fn subscribe(client: &Client, consumer: &str) -> SubscribeToShardOutput {
     call.starting_position(start).send().await.unwrap()
 }
 
-/// The next event; `None` at the end of the subscription.
+/// Returns the next event; `None` at the end of the subscription.
 async fn next(subscription: &mut SubscribeToShardOutput) -> Option<SubscribeToShardEvent> {
     let event = tokio::time::timeout(EVENT_WAIT_MAX, subscription.event_stream.recv());
     match event.await.unwrap().unwrap()? {
@@ -59,7 +59,7 @@ async fn next(subscription: &mut SubscribeToShardOutput) -> Option<SubscribeToSh
     }
 }
 
-/// The data of the next `count` records.
+/// Returns the data of the next `count` records.
 async fn records(subscription: &mut SubscribeToShardOutput, count: usize) -> Vec<String> {
     let mut texts = Vec::new();
     while texts.len() < count {

@@ -1,4 +1,4 @@
-//! Faults as a client on the other side of the socket sees them.
+//! Tests of injected faults, as a client at the other end of the socket sees them.
 
 use aws_sdk_kinesis::{
     Client, config::retry::RetryConfig, error::SdkError, primitives::Blob, types::ShardIteratorType,
@@ -9,7 +9,7 @@ use crate::sdk::{STREAM, iterator, page, texts};
 
 const SHARD: &str = "shardId-000000000000";
 
-/// A Kinesis with one stream and this fault, and a client that tries once.
+/// Returns a Kinesis with one stream and this fault, and a client without retries.
 async fn served(fault: Fault) -> (LocalServer, Client) {
     let local = LocalKinesis::start().await.unwrap();
     local.stream::<bytes::Bytes>(STREAM, 1).await.unwrap();

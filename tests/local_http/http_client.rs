@@ -1,4 +1,4 @@
-//! A client of the SDK with an HTTP client that is not the SDK's: what a program does that chooses its own TLS.
+//! Tests of an SDK client with another HTTP client than the SDK's, as in a program that chooses its own TLS.
 
 use std::{
     process::Command,
@@ -25,7 +25,7 @@ use kinesis_pipeline::{KinesisStream, LocalKinesis, service::aws::ConnectOptions
 
 use crate::sdk::{STREAM, served};
 
-/// Plain HTTP, counted.
+/// A plain HTTP client that counts its calls.
 #[derive(Clone, Debug)]
 struct Plain {
     client: legacy::Client<legacy::connect::HttpConnector, SdkBody>,
@@ -92,7 +92,7 @@ async fn an_http_client_of_the_users_makes_every_call_of_a_client() {
 #[tokio::test]
 async fn a_client_that_is_given_to_the_options_of_a_connection_makes_every_call() {
     const ENDPOINT: &str = "KINESIS_PIPELINE_TEST_ENDPOINT";
-    // The credentials come from the environment, which only another process can have changed safely.
+    // The credentials come from the environment. It can be set safely only for another process.
     let Ok(endpoint) = std::env::var(ENDPOINT) else {
         let kinesis = LocalKinesis::start().await.unwrap();
         kinesis.stream::<String>(STREAM, 1).await.unwrap();

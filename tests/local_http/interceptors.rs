@@ -1,4 +1,4 @@
-//! A client whose interceptor changes records, as one does that encrypts them: it sees every one.
+//! Tests of a client with an interceptor that changes records, as encryption does. It must see every record.
 
 use aws_sdk_kinesis::{
     Client,
@@ -15,7 +15,7 @@ use kinesis_pipeline::{EncodedRecord, KinesisStream, PartitionKey, StartAt, Unti
 
 use crate::sdk::{STREAM, iterator, page, served};
 
-/// Flips every bit of the data on its way out and on its way back.
+/// An interceptor that flips every bit of the data on its way out and back.
 #[derive(Debug)]
 struct Cipher;
 

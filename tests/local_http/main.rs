@@ -1,4 +1,4 @@
-//! The HTTP face of the embedded Kinesis: through the official SDK, and request by request.
+//! Tests of the embedded Kinesis over HTTP: through the official SDK, and request by request.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod answers;

@@ -1,4 +1,4 @@
-//! The official SDK against the HTTP face: what a user of the SDK does, and the typed errors that it gets.
+//! Tests of the official SDK against the HTTP server: usual calls, and their typed errors.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,11 +12,11 @@ use aws_sdk_kinesis::{
 use kinesis_pipeline::local::{LocalKinesis, LocalServer};
 
 pub(crate) const STREAM: &str = "readings";
-/// No page loop of these tests needs more calls.
+/// The limit of calls in a page loop of these tests.
 const CALLS_MAX: usize = 100;
 
 pub(crate) async fn served(shards: i32) -> (LocalServer, Client) {
-    // Streams change at once: these tests wait for nothing.
+    // Streams change state at once, so that these tests need not wait.
     let local = LocalKinesis::builder().transition(Duration::ZERO);
     let local = local.start().await.unwrap();
     let server = local.serve("127.0.0.1:0").await.unwrap();
@@ -253,7 +253,7 @@ async fn a_split_and_a_merge_leave_parents_that_end_and_name_their_children() {
     assert_eq!(merged.unwrap().hash_key_range, parent.hash_key_range);
 }
 
-/// Reads a closed shard to its last page.
+/// Reads a closed shard to its end. Returns the last page.
 async fn to_the_end(client: &Client, mut place: String) -> GetRecordsOutput {
     for _ in 0..CALLS_MAX {
         let page = page(client, place).await;

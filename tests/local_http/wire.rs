@@ -1,4 +1,4 @@
-//! Requests written by hand: what is refused before an operation is looked at, and in which words.
+//! Tests of requests that are written by hand: refusals before the operation is looked at, and their messages.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -13,7 +13,7 @@ pub(crate) const SIGNED: &str = "Authorization: AWS4-HMAC-SHA256 Credential=a/b,
                       X-Amz-Date: 20260101T000000Z\r\n";
 pub(crate) const JSON: &str = "Content-Type: application/x-amz-json-1.1\r\n";
 const LIST_STREAMS: &str = "X-Amz-Target: Kinesis_20131202.ListStreams\r\n";
-/// No test waits longer for an answer.
+/// The longest wait of these tests for an answer.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(20);
 
 pub(crate) struct Answer {
@@ -38,7 +38,7 @@ pub(crate) async fn server() -> LocalServer {
     local.serve("127.0.0.1:0").await.unwrap()
 }
 
-/// Sends one request to its own connection and reads the answer to the end.
+/// Sends one request on its own connection, and reads the answer to its end.
 pub(crate) async fn send(server: &LocalServer, path: &str, headers: &str, body: &[u8]) -> Answer {
     send_to(server.address(), path, headers, body).await
 }
@@ -217,12 +217,12 @@ async fn a_server_that_is_stopped_or_dropped_frees_its_port() {
     let local = LocalKinesis::start().await.unwrap();
     let stopped = local.serve("127.0.0.1:0").await.unwrap();
     let address = stopped.address().to_string();
-    // An idle connection must not hold the stop up.
+    // An idle connection must not delay the stop.
     let _idle = TcpStream::connect(stopped.address()).await.unwrap();
     stopped.stop().await;
     let dropped = local.serve(&address).await.unwrap();
     drop(dropped);
-    // The dropped task ends when the runtime next runs it.
+    // The dropped task ends when the runtime runs it again.
     let mut tries = 0;
     while local.serve(&address).await.is_err() {
         tries += 1;

@@ -1,4 +1,4 @@
-//! One stream, one database, and the records between them.
+//! A stream, a database, and the records that go from one to the other.
 
 use std::{
     path::PathBuf,
@@ -18,7 +18,8 @@ use super::{
     worker::{Mode, Places, Reading, STREAM, in_order, reading},
 };
 
-/// The parts that the records are put in, all but the last fifth of them while the test disturbs the workers.
+/// The number of parts in which the records are put. All but the last fifth are put while the test disturbs the
+/// workers.
 const PARTS: usize = 50;
 const WAIT_MAX: Duration = Duration::from_mins(9);
 const FIRST_WAIT_MAX: Duration = Duration::from_mins(1);
@@ -34,7 +35,7 @@ pub(crate) struct Journey {
 }
 
 impl Journey {
-    /// `None` where no PostgreSQL is installed.
+    /// Starts the stream and the database. `None` if no PostgreSQL is installed.
     pub(crate) async fn start(shards: u32, records: usize) -> Option<Self> {
         let postgres = Postgres::start().await?;
         let local = LocalKinesis::start().await.unwrap();
@@ -58,7 +59,7 @@ impl Journey {
         }
     }
 
-    /// Begins to put the first four fifths of the records, a part after each `pause`.
+    /// Starts to put the first four fifths of the records, one part after each `pause`.
     pub(crate) fn put_most(&self, pause: Duration) -> JoinHandle<()> {
         let (stream, records) = (self.stream.clone(), self.records);
         tokio::spawn(async move {
@@ -69,14 +70,14 @@ impl Journey {
         })
     }
 
-    /// Puts the last fifth.
+    /// Puts the last fifth of the records.
     pub(crate) async fn put_rest(&self) {
         for part in PARTS * 4 / 5..PARTS {
             put(&self.stream, part_of(self.records, part)).await;
         }
     }
 
-    /// Splits the first shard that is open.
+    /// Splits the first open shard.
     pub(crate) async fn split(&self) {
         let shard = self.stream.shards().await.unwrap().remove(0);
         let middle = shard.hash_key_range.middle();
@@ -85,7 +86,8 @@ impl Journey {
         self.stream.service().split_shard(split).await.unwrap();
     }
 
-    /// The first number of a query's answer; `None` while the database does not answer, or the table is not there.
+    /// Returns the first number in a query's answer; `None` while the database does not answer or the table does not
+    /// exist.
     pub(crate) async fn number(&self, query: &str) -> Option<i64> {
         let url = self.postgres.url();
         let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
@@ -95,13 +97,13 @@ impl Journey {
         client.query_one(query, &[]).await.ok()?.try_get(0).ok()
     }
 
-    /// Waits until a query answers as expected.
+    /// Waits until a query has the expected answer.
     pub(crate) async fn wait_for(&self, query: &str, expected: i64) {
         self.wait(query, WAIT_MAX, |number| number == expected)
             .await;
     }
 
-    /// Waits for the first row: the workers are started.
+    /// Waits for the first row, which shows that the workers have started.
     pub(crate) async fn wait_for_rows(&self) {
         let query = "SELECT count(*) FROM readings";
         self.wait(query, FIRST_WAIT_MAX, |number| number > 0).await;

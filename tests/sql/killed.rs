@@ -1,4 +1,4 @@
-//! Three processes, killed in the middle of their work, a database that crashes, and a shard that is split.
+//! Three worker processes that are killed at work, a database that crashes, and a shard that is split.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::{
 const WORKERS: usize = 3;
 const KILLS: usize = 20;
 const RECORDS: usize = 20_000;
-/// A row that came twice would come late.
+/// The time in which a repeated row would have come.
 const LATE: Duration = Duration::from_secs(3);
 
-/// `KINESIS_PIPELINE_RECORDS=500000` is the full form.
+/// The full test is run with `KINESIS_PIPELINE_RECORDS=500000`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn every_record_is_a_row_once_when_processes_are_killed_and_the_database_crashes() {
     let setting = std::env::var("KINESIS_PIPELINE_RECORDS");
@@ -39,7 +39,7 @@ async fn every_record_is_a_row_once_when_processes_are_killed_and_the_database_c
         tokio::time::sleep(Duration::from_millis(random.u64(100..1_000))).await;
         let index = random.usize(..WORKERS);
         assert!(workers[index].runs(), "a worker ended by itself");
-        // Dropping the old one kills it.
+        // Dropping the old worker kills it.
         workers[index] = WorkerProcess::start(&places);
         if kill == KILLS / 3 || kill == KILLS * 2 / 3 {
             journey.postgres.crash();
@@ -51,7 +51,7 @@ async fn every_record_is_a_row_once_when_processes_are_killed_and_the_database_c
         }
     }
     putting.await.unwrap();
-    // These come into the children of the split shard.
+    // These records go to the children of the split shard.
     journey.put_rest().await;
     journey
         .wait_for("SELECT count(*) FROM readings", journey.count())

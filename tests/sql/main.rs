@@ -1,5 +1,5 @@
-//! Streams into a real PostgreSQL by worker processes, which are killed and paused at random. The embedded Kinesis is
-//! reached over HTTP, as a service is; the leases are in a file that the processes share.
+//! Tests of streams into a real PostgreSQL. The worker processes are killed and paused at random. The embedded Kinesis
+//! is reached over HTTP, as the real one is; the leases are in a file that the processes share.
 //!
 //! ```text
 //! cargo test -p kinesis-pipeline-tests --all-features --test sql -- --nocapture

@@ -1,5 +1,5 @@
-//! Two processes that both believe that they own the shards: each is stopped by the system past the fail-over, in the
-//! middle of whatever it does, and goes on when the other has worked on its shards.
+//! Two worker processes that both believe that they own the shards. The system stops each one at a random moment for
+//! longer than the fail-over time. It continues when the other has worked on its shards.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{
 
 const RECORDS: usize = 12_000;
 const PAUSES: usize = 6;
-/// Rows are noted that go back in time, or stay where they were: a batch that was written again.
+/// A table of the rows that went back in time or stayed where they were: the batches that were written again.
 const WATCH: &str = "CREATE TABLE again (number bigint); \
     CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
     IF NEW.number <= OLD.number THEN INSERT INTO again VALUES (NEW.number); END IF; RETURN NEW; END $$; \
@@ -46,7 +46,7 @@ async fn a_process_that_is_paused_past_the_fail_over_upserts_no_row_back() {
     let again = journey.number("SELECT count(*) FROM again").await;
     assert_eq!(again, Some(0), "rows were written again");
     let count = journey.count();
-    // Each device has its last number, and these are all next to each other.
+    // The last 997 records are one for each device, and their numbers are consecutive.
     let (devices, first) = (997, count - 997);
     for (query, expected) in [
         ("SELECT count(*) FROM readings", devices),
@@ -95,7 +95,7 @@ async fn disturbed(mode: Mode) -> Option<Journey> {
             journey.wait_for(&late, 0).await;
         }
     }
-    // Something that is written again would come late.
+    // Records that are written again come late, so the test waits.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(workers.iter_mut().all(WorkerProcess::runs));
     Some(journey)

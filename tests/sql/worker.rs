@@ -1,4 +1,4 @@
-//! The process of one worker: this test's own program, started again.
+//! The process of one worker: the test's own program, started again.
 
 use std::{
     io::Read as _,
@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 pub(crate) const STREAM: &str = "readings";
-/// The time after which another worker takes the shards of one that is killed or paused.
+/// The fail-over time, after which another worker takes the shards of one that is killed or paused.
 pub(crate) const FAILOVER: Duration = Duration::from_secs(1);
 const KINESIS: &str = "SQL_TEST_KINESIS";
 const POSTGRES: &str = "SQL_TEST_POSTGRES";
@@ -38,21 +38,21 @@ pub(crate) fn reading(number: usize) -> Reading {
     }
 }
 
-/// The order of a device's readings is the order of their puts.
+/// Returns the stream with ordered puts: a device's readings are stored in the order of their puts.
 pub(crate) fn in_order(stream: KinesisStream<Reading>) -> KinesisStream<Reading> {
     let options = PutOptions::new().order(Order::PerKey);
     stream.with_put_options(options).unwrap()
 }
 
-/// The way that the workers write.
+/// The way in which the workers write rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Append,
-    /// By the device.
+    /// One row for each device, which is updated.
     Upsert,
 }
 
-/// Where the workers find everything.
+/// The addresses and paths that the workers need.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     pub(crate) kinesis: String,
@@ -61,7 +61,7 @@ pub(crate) struct Places {
     pub(crate) mode: Mode,
 }
 
-/// A worker, killed when it is dropped.
+/// A worker process. It is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct WorkerProcess(Child);
 
@@ -84,7 +84,7 @@ impl WorkerProcess {
         kill_process(pid, signal).unwrap();
     }
 
-    /// Whether it still works: a worker ends by itself only after an error.
+    /// Whether the process still runs. A worker ends by itself only after an error.
     pub(crate) fn runs(&mut self) -> bool {
         self.0.try_wait().unwrap().is_none()
     }
@@ -97,7 +97,7 @@ impl Drop for WorkerProcess {
     }
 }
 
-/// Not a test of its own: the process that is killed and paused.
+/// The process that is killed and paused, not a test of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_worker() {
     let setting = |name: &str| std::env::var(name).ok();
@@ -109,7 +109,7 @@ async fn the_worker() {
     ) else {
         return;
     };
-    // The pipe's other end closes when the test dies: no worker outlives it.
+    // The other end of the pipe closes when the test dies. Then the worker ends too.
     std::thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(1);

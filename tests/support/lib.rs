@@ -1,4 +1,4 @@
-//! Servers that the journeys run against.
+//! Servers for the journeys.
 
 use std::{io::Write as _, net::SocketAddr};
 
@@ -6,7 +6,7 @@ use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use ferrokinesis::{create_app, serve_plain_http, store::StoreOptions};
 use kinesis_pipeline::{KinesisStream, LocalKinesis, local::LocalServer};
 
-/// A Kinesis on a loopback port, for as long as the value lives.
+/// A Kinesis on a loopback port. It stops when the value is dropped.
 #[derive(Debug)]
 pub struct Server {
     endpoint_url: String,
@@ -17,15 +17,15 @@ pub struct Server {
 enum Kind {
     Embedded(#[expect(dead_code, reason = "serves until it is dropped")] LocalServer),
     Ferrokinesis(tokio::task::JoinHandle<()>),
-    /// It was started by whoever runs the tests, which share it.
+    /// A server that was started before the tests, which share it.
     KinesisMock,
 }
 
 impl Server {
-    /// The embedded Kinesis behind its HTTP face.
+    /// Starts the embedded Kinesis behind HTTP.
     ///
     /// # Panics
-    /// When it cannot start.
+    /// Panics if it cannot start.
     pub async fn embedded() -> Self {
         let local = LocalKinesis::start()
             .await
@@ -37,10 +37,10 @@ impl Server {
         }
     }
 
-    /// A Kinesis that nobody here wrote.
+    /// Starts a Kinesis that others wrote.
     ///
     /// # Panics
-    /// When it cannot start.
+    /// Panics if it cannot start.
     pub async fn ferrokinesis() -> Self {
         let (app, _) = create_app(StoreOptions {
             create_stream_ms: 0,
@@ -64,12 +64,12 @@ impl Server {
         }
     }
 
-    /// The kinesis-mock that `KINESIS_MOCK_URL` names. Without the variable `test` is skipped, and standard error
-    /// says so.
+    /// Returns the kinesis-mock that `KINESIS_MOCK_URL` names. Without the variable `test` is skipped, with a line on
+    /// standard error.
     #[must_use]
     pub fn kinesis_mock(test: &str) -> Option<Self> {
         let Ok(endpoint_url) = std::env::var("KINESIS_MOCK_URL") else {
-            // Not the macro: what it prints is held back when a test passes.
+            // The `eprintln` macro is not used: its output is hidden when a test passes.
             let told = format!("skipped: {test}: KINESIS_MOCK_URL names no running kinesis-mock\n");
             let _: std::io::Result<()> = std::io::stderr().write_all(told.as_bytes());
             return None;
@@ -90,7 +90,7 @@ impl Server {
         matches!(self.kind, Kind::KinesisMock)
     }
 
-    /// The name of a stream that no other test has: a server of one test alone takes the name as it is.
+    /// Returns the name of a stream that no other test uses. A server for a single test uses the name as it is.
     #[must_use]
     pub fn name_of(&self, name: &str) -> String {
         match self.kind {
@@ -99,22 +99,22 @@ impl Server {
         }
     }
 
-    /// Where it listens.
+    /// Returns the URL of the server.
     #[must_use]
     pub fn endpoint_url(&self) -> &str {
         &self.endpoint_url
     }
 
-    /// An official client of it.
+    /// Returns an official client of the server.
     #[must_use]
     pub fn client(&self) -> aws_sdk_kinesis::Client {
         client_of(&self.endpoint_url)
     }
 
-    /// A new stream of `shards` shards, through the official client; its name begins with `name`.
+    /// Makes a stream of `shards` shards with the official client. Its name begins with `name`.
     ///
     /// # Panics
-    /// When the server refuses.
+    /// Panics if the server refuses a call.
     pub async fn stream<R>(&self, name: &str, shards: i32) -> KinesisStream<R> {
         let (client, name) = (self.client(), self.name_of(name));
         client
@@ -137,7 +137,7 @@ impl Drop for Server {
     }
 }
 
-/// An official client of the server at this URL.
+/// Returns an official client of the server at this URL.
 #[must_use]
 pub fn client_of(endpoint_url: &str) -> aws_sdk_kinesis::Client {
     let config = aws_sdk_kinesis::Config::builder()
@@ -149,10 +149,10 @@ pub fn client_of(endpoint_url: &str) -> aws_sdk_kinesis::Client {
     aws_sdk_kinesis::Client::from_conf(config)
 }
 
-/// Returns once the stream takes calls again after it was created, split or merged.
+/// Waits until the stream accepts calls again after it was created, split or merged.
 ///
 /// # Panics
-/// When it is not active after 10 s.
+/// Panics if it is not active after 10 s.
 pub async fn wait_until_active(client: &aws_sdk_kinesis::Client, name: &str) {
     for _ in 0..200 {
         let answer = client

@@ -1,10 +1,10 @@
-//! The function: it knows nothing of Lambda, and runs in a test as it is.
+//! The transform's function. It does not depend on Lambda, and runs unchanged in a test.
 
 use std::collections::BTreeMap;
 
 use kinesis_pipeline::firehose::Verdict;
 
-/// The states whose records are dropped: all of the US but New York, with the capital's district.
+/// The states whose records are dropped: all of the US except New York, and the capital's district.
 const OTHER_STATES: [&str; 50] = [
     "AK", "AL", "AR", "AZ", "CA", "CO", "CT", "DC", "DE", "FL", "GA", "HI", "IA", "ID", "IL", "IN",
     "KS", "KY", "LA", "MA", "MD", "ME", "MI", "MN", "MO", "MS", "MT", "NC", "ND", "NE", "NH", "NJ",
@@ -12,7 +12,7 @@ const OTHER_STATES: [&str; 50] = [
     "WV", "WY",
 ];
 
-/// What becomes of an entry `{uuid: state}`.
+/// Decides on an entry `{uuid: state}`.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "a transform gives the record away"

@@ -1,7 +1,7 @@
-//! Keeps what comes from the state of New York, drops the other states of the US, and fails the rest.
+//! Keeps the records from the state of New York, drops those from other states of the US, and fails the others.
 //!
-//! Records are objects `{uuid: state}`. Beside this file: `template.yaml`, the stack around the function, and
-//! `README.md`, how to build and deploy it.
+//! Records are objects `{uuid: state}`. The files beside it are `template.yaml`, the stack around the function, and
+//! `README.md`, with the steps to build and deploy it.
 
 mod filter;
 
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    // What Lambda writes to CloudWatch Logs.
+    // Lambda sends this output to CloudWatch Logs.
     tracing_subscriber::fmt()
         .with_ansi(false)
         .without_time()
@@ -19,10 +19,10 @@ async fn main() -> Result<(), Error> {
     lambda_runtime::run(service_fn(handle)).await
 }
 
-/// The event as text, so that it is read once, by the library.
+/// Handles an event. It is passed as text, so that only the library parses it.
 async fn handle(event: LambdaEvent<Box<RawValue>>) -> Result<Response, Error> {
     let event = Event::parse(event.payload.get().as_bytes())?;
-    // Each kept text is an object of its own on S3 as the workshop has it: nothing is put between them.
+    // As in the workshop, each kept text is an object of its own on S3, so no new lines are added.
     let transform = Transform::new().new_line(NewLine::AsIs);
     Ok(transform.run(event, filter::filter))
 }

@@ -1,4 +1,4 @@
-//! Drives the function as Lambda does: it asks the runtime API for events and answers there.
+//! Calls the function as Lambda does: the function asks the runtime API for events, and sends its answers there.
 
 use std::{process::Stdio, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, process::Command, sync::mpsc, time::timeout};
 
 const REQUEST_ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 
-/// The runtime API on a loopback port: gives out one event, and passes on what it is told.
+/// Serves the runtime API on a loopback port. It gives out one event, and passes on all that the function sends.
 async fn runtime_api(event: Vec<u8>) -> (String, mpsc::UnboundedReceiver<(String, Bytes)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound port").to_string();
@@ -71,7 +71,7 @@ fn accepted() -> Response<Full<Bytes>> {
     response
 }
 
-/// What the function answers to an event, and where it was sent to.
+/// Returns the function's answer to an event, and the path that it was sent to.
 async fn invoke(event: Vec<u8>) -> (String, Value) {
     let (address, mut answers) = runtime_api(event).await;
     let mut function = Command::new(env!("CARGO_BIN_EXE_bootstrap"))

@@ -1,4 +1,4 @@
-//! The template is YAML, and says what the stack must be.
+//! Checks that the template is YAML and has the required parts of the stack.
 
 use serde_json::{Value, json};
 

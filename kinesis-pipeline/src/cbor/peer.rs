@@ -1,17 +1,17 @@
-//! The comparison of the scanner with `ciborium`: for tests and fuzzing.
+//! A comparison of the scanner with `ciborium`, for tests and fuzzing.
 
 use ciborium::{Value, de};
 
 use super::{Number, Scanner, scanner::OTHER_CHUNK};
 use crate::json::Malformed;
 
-/// The nesting up to which the two are compared: both read deeper values, but each counts levels in its own way.
+/// The nesting limit of the comparison. Both read deeper values, but count levels differently.
 const NESTING_MAX: usize = 32;
 
-/// Panics unless the scanner reads and skips the values that `ciborium` reads, with the same contents and the same end.
+/// Panics unless the scanner reads and skips all values that `ciborium` reads, with the same contents and the same end.
 ///
-/// It need not refuse what `ciborium` refuses: a skipped member may hold a text that is not UTF-8, or a simple value
-/// without a meaning. But no bytes make a reader panic or read past the end.
+/// The scanner may accept more than `ciborium`: a skipped member may have a text that is not UTF-8, or an unassigned
+/// simple value. But no bytes may make the scanner panic or read past the end.
 pub(crate) fn agrees(cbor: &[u8]) {
     let mut passed = Scanner::new(cbor);
     let skipped = passed.skip();
@@ -21,7 +21,7 @@ pub(crate) fn agrees(cbor: &[u8]) {
     };
     let mut scanner = Scanner::new(cbor);
     let reads = read(&value, &mut scanner);
-    // It also takes chunks that have chunks, which RFC 8949 does not allow (section 3.2.3).
+    // `ciborium` accepts chunks inside chunks, which RFC 8949 does not allow (section 3.2.3).
     let is_refused =
         |done: Result<(), Malformed>| done.is_err_and(|error| error.what == OTHER_CHUNK);
     if is_refused(reads) && is_refused(skipped) {
@@ -32,7 +32,7 @@ pub(crate) fn agrees(cbor: &[u8]) {
     assert_eq!((skipped, offset(&passed)), (Ok(()), end), "{cbor:02X?}");
 }
 
-/// Reads the value at the beginning with `ciborium`. Returns it with the offset of its end.
+/// Reads the first value with `ciborium`. Returns it with the offset of its end.
 fn read_by_peer(cbor: &[u8]) -> Option<(Value, usize)> {
     let mut rest = cbor;
     let value = de::from_reader_with_recursion_limit(&mut rest, NESTING_MAX).ok()?;
@@ -62,16 +62,16 @@ fn every_reader_returns(cbor: &[u8]) {
     }
 }
 
-/// Reads the same value with the scanner, and panics if it differs.
+/// Reads the same value with the scanner. Panics if it differs.
 fn read(value: &Value, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
     match value {
-        // A tag that makes a number of bytes is passed over.
+        // The scanner skips a tag that turns bytes into a number, and reads the bytes.
         Value::Integer(_) if !scanner.is_number()? => drop(scanner.bytes()?),
         Value::Integer(number) => {
             let number = i128::from(*number);
             match scanner.number()? {
                 Number::Unsigned(read) => assert_eq!(i128::from(read), number),
-                // A negative one need not be exact: it is rounded twice.
+                // A negative number need not be exact, as it is rounded twice.
                 #[expect(clippy::cast_precision_loss, reason = "as the scanner reads it")]
                 Number::Float(read) => {
                     let exact = number as f64;
@@ -90,7 +90,7 @@ fn read(value: &Value, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
         Value::Text(text) => assert_eq!(*scanner.text()?, **text),
         Value::Bytes(bytes) => assert_eq!(*scanner.bytes()?, **bytes),
         Value::Null => assert!(scanner.null()?),
-        // Of a number that is too large for it, it drops the zeros in front.
+        // If such a number is too large for `ciborium`, it drops leading zeros.
         Value::Tag(2 | 3, value) if value.is_bytes() => {
             let (read, bytes) = (
                 scanner.bytes()?,
@@ -122,7 +122,7 @@ fn read(value: &Value, scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// Returns a key as the scanner gives it out: one that is no text is empty.
+/// Returns a key as the scanner does: a key that is not a text is empty.
 fn text_of(key: &Value) -> &[u8] {
     match key {
         Value::Text(text) => text.as_bytes(),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use crate::json::Malformed;
 
-// The major types that bodies have.
+// The major types that occur in bodies.
 pub(super) const UNSIGNED: u8 = 0;
 const NEGATIVE: u8 = 1;
 pub(super) const BYTES: u8 = 2;
@@ -13,22 +13,22 @@ pub(super) const TEXT: u8 = 3;
 const ARRAY: u8 = 4;
 pub(super) const MAP: u8 = 5;
 pub(super) const TAG: u8 = 6;
-/// `null`, truth values and floats; and what ends a value without a length.
+/// The major type of `null`, truth values and floats, and of the end of a value of indefinite length.
 const SIMPLE: u8 = 7;
 
-// How many bytes an argument has that does not fit beside the major type.
+// The marks for the width of an argument that does not fit beside the major type.
 pub(super) const ONE_BYTE: u8 = 0x18;
 pub(super) const TWO_BYTES: u8 = 0x19;
 pub(super) const FOUR_BYTES: u8 = 0x1A;
 pub(super) const EIGHT_BYTES: u8 = 0x1B;
-/// The mark of an indefinite length, which a break ends.
+/// The mark of an indefinite length. A break ends such a value.
 const OPEN: u8 = 0x1F;
 
 const BREAK: u8 = 0xFF;
-/// `null` and `undefined`: both mean that a member is left out.
+/// `null` and `undefined`. Both mean that a member is absent.
 const NULL: std::ops::RangeInclusive<u8> = 0xF6..=0xF7;
 
-/// The nesting limit of a value that is skipped.
+/// The nesting limit of skipped values.
 const NESTING_MAX: u32 = 64;
 
 const CUT: &str = "the CBOR ends too early";
@@ -37,16 +37,16 @@ pub(super) const OTHER_CHUNK: &str = "a chunk is of another type";
 /// A number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Number {
-    /// A whole number that is not negative.
+    /// A whole number, zero or positive.
     Unsigned(u64),
-    /// A negative one, or one with a fraction.
+    /// A negative number, or one with a fraction.
     Float(f64),
 }
 
-/// The members of a map, or the elements of an array, that are still to come.
+/// The remaining members of a map, or elements of an array.
 #[derive(Debug)]
 pub(crate) struct Items {
-    /// The number that is left; `None` for an indefinite length.
+    /// The number of remaining items; `None` for an indefinite length.
     left: Option<u64>,
 }
 
@@ -56,14 +56,14 @@ struct Head {
     major: u8,
     /// The argument; `None` for an indefinite length.
     argument: Option<u64>,
-    /// The bits that tell the width of the argument.
+    /// The bits with the width of the argument.
     width: u8,
 }
 
-/// A pull scanner: a place in a CBOR body, before or after a value.
+/// A pull scanner: a position in a CBOR body, before or after a value.
 ///
-/// After opening a map or array, the caller asks for its next key or element until there is none, and reads one value for
-/// each. After an error the scanner must not be used. It allocates only for text and bytes in chunks.
+/// After opening a map or array, the caller asks for its next key or element until there is none, and reads one value
+/// for each. After an error the scanner must not be used. It allocates only for text and bytes in chunks.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
@@ -75,17 +75,18 @@ impl<'a> Scanner<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// Opens a map, whose members [`next_key`](Self::next_key) finds.
+    /// Opens a map. Its members are read with [`next_key`](Self::next_key).
     pub(crate) fn open_map(&mut self) -> Result<Items, Malformed> {
         self.open(MAP, "it is no map")
     }
 
-    /// Opens an array, whose elements [`has_next`](Self::has_next) finds.
+    /// Opens an array. Its elements are read with [`has_next`](Self::has_next).
     pub(crate) fn open_array(&mut self) -> Result<Items, Malformed> {
         self.open(ARRAY, "it is no array")
     }
 
-    /// Returns the key of the map's next member, whose value is next; `None` at its end. A key that is no text is empty.
+    /// Returns the key of the map's next member, before its value; `None` at the end. A key that is not a text is
+    /// empty.
     #[inline]
     pub(crate) fn next_key(
         &mut self,
@@ -101,7 +102,7 @@ impl<'a> Scanner<'a> {
         Ok(Some(Cow::Borrowed(b"")))
     }
 
-    /// Whether there is another element, which is next then.
+    /// Whether there is another element. The scanner is then before it.
     #[inline]
     pub(crate) fn has_next(&mut self, items: &mut Items) -> Result<bool, Malformed> {
         match &mut items.left {
@@ -128,7 +129,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Bytes.
+    /// Returns bytes.
     #[inline]
     pub(crate) fn bytes(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
         self.string(BYTES, "it is no byte string")
@@ -153,7 +154,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// Whether a number is next.
+    /// Whether the next value is a number.
     pub(crate) fn is_number(&mut self) -> Result<bool, Malformed> {
         Ok(match self.kind()? {
             UNSIGNED | NEGATIVE => true,
@@ -162,12 +163,12 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// Whether a text is next.
+    /// Whether the next value is a text.
     pub(crate) fn is_text(&mut self) -> Result<bool, Malformed> {
         Ok(self.kind()? == TEXT)
     }
 
-    /// Passes over a `null`, if it is next.
+    /// Skips a `null`. Returns whether there was one.
     #[inline]
     pub(crate) fn null(&mut self) -> Result<bool, Malformed> {
         self.kind()?;
@@ -210,7 +211,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Goes into a map of so few members. Returns whether an end will follow them, for [`pass_end`](Self::pass_end).
+    /// Enters a map of `members` members. Returns whether its end is marked, for [`pass_end`](Self::pass_end); `None`
+    /// for any other value.
     #[inline]
     pub(crate) fn pass_map(&mut self, members: u8) -> Option<bool> {
         let first = *self.bytes.get(self.at)?;
@@ -219,7 +221,7 @@ impl<'a> Scanner<'a> {
         (is_open || first == MAP << 5 | members).then_some(is_open)
     }
 
-    /// Passes over the end of a map, if one follows.
+    /// Passes the end of a map, if its end is marked. `None` if the end is not here.
     #[inline]
     pub(crate) fn pass_end(&mut self, is_open: bool) -> Option<()> {
         let ends = !is_open || *self.bytes.get(self.at)? == BREAK;
@@ -227,7 +229,7 @@ impl<'a> Scanner<'a> {
         ends.then_some(())
     }
 
-    /// Returns a text of up to 255 bytes whose length stands before it. Nobody looks whether it is UTF-8.
+    /// Returns a text of up to 255 bytes with a definite length. UTF-8 is not checked.
     #[inline]
     pub(crate) fn plain_text(&mut self) -> Option<&'a [u8]> {
         const SHORT: u8 = TEXT << 5;
@@ -244,7 +246,7 @@ impl<'a> Scanner<'a> {
         Some(text)
     }
 
-    /// Checks that nothing follows.
+    /// Checks that the input ends here.
     pub(crate) fn end(&self) -> Result<(), Malformed> {
         if self.at < self.bytes.len() {
             return Err(self.malformed("something follows the value"));
@@ -252,7 +254,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Returns an error of this place.
+    /// Returns an error at this position.
     pub(crate) fn malformed(&self, what: &'static str) -> Malformed {
         Malformed {
             offset: self.at,
@@ -260,7 +262,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Returns the major type of the next value, past the tags before it.
+    /// Returns the major type of the next value, after any tags before it.
     #[inline]
     fn kind(&mut self) -> Result<u8, Malformed> {
         loop {
@@ -274,7 +276,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes over what stands before a value, tags included.
+    /// Reads the head of a value, after any tags before it.
     #[inline]
     fn head(&mut self) -> Result<Head, Malformed> {
         self.kind()?;
@@ -304,7 +306,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// Returns a big-endian number of so many bytes.
+    /// Returns a big-endian number of `BYTES` bytes.
     #[inline]
     fn argument<const BYTES: usize>(&mut self) -> Result<u64, Malformed> {
         let rest = &self.bytes[self.at..];
@@ -325,7 +327,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// Returns the bytes of a text or of bytes: borrowed, unless they come in chunks.
+    /// Returns the bytes of a text or of bytes. They are borrowed, unless they come in chunks.
     #[inline]
     fn string(&mut self, major: u8, what: &'static str) -> Result<Cow<'a, [u8]>, Malformed> {
         let start = self.malformed(what);
@@ -339,7 +341,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads chunks up to the break. Each has a length of its own, and the type of the whole.
+    /// Reads chunks up to the break. Each has its own length, and the same type as the whole.
     #[cold]
     fn chunks(&mut self, major: u8) -> Result<Vec<u8>, Malformed> {
         let mut whole = Vec::new();
@@ -369,7 +371,7 @@ impl<'a> Scanner<'a> {
         Ok(taken)
     }
 
-    /// Passes over an end, if it is next.
+    /// Passes a break. Returns whether there was one.
     #[inline]
     fn is_past_break(&mut self) -> Result<bool, Malformed> {
         let next = self.bytes.get(self.at).ok_or(self.malformed(CUT))?;
@@ -379,7 +381,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Returns the value of a float of two bytes.
+/// Returns the value of a 2-byte float.
 fn half(bits: u16) -> f64 {
     let (exponent, mantissa) = (i32::from(bits >> 10 & 0x1F), f64::from(bits & 0x3FF));
     let size = match exponent {

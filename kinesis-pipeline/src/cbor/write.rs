@@ -1,8 +1,8 @@
 use super::scanner::{BYTES, EIGHT_BYTES, FOUR_BYTES, ONE_BYTE, TEXT, TWO_BYTES, UNSIGNED};
 
-/// A map whose end is a [`BREAK`].
+/// The start of a map that ends with a [`BREAK`].
 pub(crate) const OPEN_MAP: u8 = 0xBF;
-/// An array whose end is a [`BREAK`].
+/// The start of an array that ends with a [`BREAK`].
 pub(crate) const OPEN_ARRAY: u8 = 0x9F;
 /// The end of a map or an array.
 pub(crate) const BREAK: u8 = 0xFF;
@@ -17,7 +17,7 @@ pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Writes a text of ASCII digits.
+/// Writes a text that consists of ASCII digits.
 pub(crate) fn put_digits(out: &mut Vec<u8>, digits: &[u8]) {
     put_head(out, TEXT, digits.len() as u64);
     out.extend_from_slice(digits);
@@ -30,12 +30,12 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Writes a number.
+/// Writes a whole number.
 pub(crate) fn put_unsigned(out: &mut Vec<u8>, number: u64) {
     put_head(out, UNSIGNED, number);
 }
 
-/// Writes a head: the major type and its argument, in the fewest bytes.
+/// Writes a head, the major type and its argument, in as few bytes as possible.
 #[inline]
 #[expect(
     clippy::cast_possible_truncation,

@@ -6,13 +6,13 @@ use std::{
 
 use crate::service::aws::ConnectError;
 
-/// An error in the configuration of a named stream: the file, the stream, and the problem.
+/// An error in the configuration of named streams: the file, the line and the problem.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ConfigError {
-    /// The file; absent for a text.
+    /// The file; `None` if the configuration was a text.
     pub file: Option<PathBuf>,
-    /// The line, counted from 1, where there is one.
+    /// The line, counted from 1, if it is known.
     pub line: Option<u64>,
     /// The problem.
     pub problem: ConfigProblem,
@@ -29,11 +29,11 @@ pub enum ConfigProblem {
         /// The system's error.
         source: io::Error,
     },
-    /// The file is larger than 1 MiB or not text.
+    /// The file is larger than 1 MiB, or not a text.
     #[error("this is not a stream configuration: {found}")]
     #[non_exhaustive]
     NotConfiguration {
-        /// The type that was found.
+        /// The type that was found instead.
         found: &'static str,
     },
     /// The text is not YAML, or not a map of streams.
@@ -43,7 +43,7 @@ pub enum ConfigProblem {
         /// The parser's error.
         message: String,
     },
-    /// A stream lacks a key that it needs.
+    /// A stream has no value for a required key.
     #[error("stream `{stream}` has no `{key}`: add `{key}: ...`")]
     #[non_exhaustive]
     MissingKey {
@@ -52,7 +52,7 @@ pub enum ConfigProblem {
         /// The key.
         key: &'static str,
     },
-    /// A stream has a key that means nothing.
+    /// A stream has an unknown key.
     #[error(
         "stream `{stream}` has an unknown key `{key}`: {}",
         advice(*.meant)
@@ -63,16 +63,16 @@ pub enum ConfigProblem {
         stream: String,
         /// The key.
         key: String,
-        /// The key that was probably meant.
+        /// The key that was probably intended.
         meant: Option<&'static str>,
     },
-    /// No stream is configured under this name.
+    /// No stream with this name is configured.
     #[error("no stream `{stream}` is configured: {}", list(.configured))]
     #[non_exhaustive]
     UnknownStream {
-        /// The name that was asked for.
+        /// The requested name.
         stream: String,
-        /// The names that are configured.
+        /// The configured names.
         configured: Vec<String>,
     },
     /// The stream's service cannot be reached from here.
@@ -110,7 +110,7 @@ impl ConfigError {
     }
 
     pub(super) fn at_line(mut self, line: u64) -> Self {
-        // The parser counts from 1; 0 stands for an unknown place.
+        // The parser counts lines from 1. 0 means that the line is unknown.
         self.line = (line > 0).then_some(line);
         self
     }

@@ -20,13 +20,13 @@ pub use named::NamedStream;
 
 use crate::stream::KinesisStream;
 
-/// The environment variable that names the file.
+/// The environment variable with the path of the file.
 const FILE_VARIABLE: &str = "TRITON_CONFIG";
 const FILE_DEFAULT: &str = "/etc/triton.yaml";
-/// The largest size of the file, in bytes.
+/// The limit of the file, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Streams by names of your own, from a YAML file:
+/// Named streams from a YAML file. The names are your own:
 ///
 /// ```yaml
 /// my_stream:
@@ -54,10 +54,10 @@ pub struct StreamConfig {
 }
 
 impl StreamConfig {
-    /// Returns the streams of this file.
+    /// Reads the streams of this file.
     ///
     /// # Errors
-    /// [`ConfigError`] names the file, and the line, stream and key where there is one.
+    /// [`ConfigError`] names the file, and the line, stream and key if they are known.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         let loaded = read::file(path, FILE_BYTES_MAX).and_then(|text| Self::parse(&text));
@@ -70,7 +70,7 @@ impl StreamConfig {
         }
     }
 
-    /// Returns the streams of the file that `TRITON_CONFIG` names, or else of `/etc/triton.yaml`.
+    /// Reads the streams of the file that `TRITON_CONFIG` names, or else of `/etc/triton.yaml`.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -78,10 +78,10 @@ impl StreamConfig {
         Self::load(env::var_os(FILE_VARIABLE).unwrap_or_else(|| FILE_DEFAULT.into()))
     }
 
-    /// Returns the streams of this text.
+    /// Reads the streams of this text.
     ///
     /// # Errors
-    /// [`ConfigError`] names the line, stream and key where there is one.
+    /// [`ConfigError`] names the line, stream and key if they are known.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         Ok(Self {
             file: None,
@@ -89,12 +89,12 @@ impl StreamConfig {
         })
     }
 
-    /// Returns the configured names, in order.
+    /// Returns the configured names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.streams.keys().map(String::as_str)
     }
 
-    /// Returns the settings of this name.
+    /// Returns the settings of the stream with this name.
     ///
     /// # Errors
     /// [`ConfigProblem::UnknownStream`] lists the configured names.
@@ -107,9 +107,9 @@ impl StreamConfig {
         })
     }
 
-    /// Connects to the stream that is configured under this name.
+    /// Connects to the stream with this name.
     ///
-    /// It finds the credentials, within 5 seconds, but makes no call to Kinesis. Cancel safe.
+    /// It looks for the credentials for up to 5 seconds, but makes no call to Kinesis. Cancel safe.
     ///
     /// # Errors
     /// [`ConfigProblem::UnknownStream`], and [`ConfigProblem::Connect`] without credentials.

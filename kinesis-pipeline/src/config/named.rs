@@ -14,18 +14,18 @@ const REGION_DEFAULT: &str = "us-east-1";
 pub struct NamedStream {
     /// The stream's real name, or its ARN.
     pub name: String,
-    /// The field of untyped records that holds the partition key.
+    /// The field of untyped records with the partition key.
     pub partition_key: Option<String>,
-    /// The region; absent means that of the ARN, or `us-east-1`.
+    /// The region; `None` means that of the ARN, or `us-east-1`.
     pub region: Option<String>,
-    /// The URL of the service, in place of the region's.
+    /// The URL of the service, instead of the region's.
     pub endpoint_url: Option<String>,
     /// The profile of the AWS configuration files.
     pub profile: Option<String>,
 }
 
 impl NamedStream {
-    /// Makes a stream of which only the name is configured.
+    /// Makes a stream with a name and no other settings.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl NamedStream {
         }
     }
 
-    /// Returns the stream of this name on a service, untyped records keyed by the configured field.
+    /// Returns this stream on a service. Untyped records take their key from the configured field.
     #[must_use]
     pub fn on<R>(&self, service: Arc<dyn Kinesis>) -> KinesisStream<R> {
         let stream = KinesisStream::with_service(service, self.name.as_str());

@@ -4,13 +4,14 @@ use serde_saphyr::Spanned;
 
 use super::{ConfigError, ConfigProblem, NamedStream};
 
-/// The keys of a stream.
+/// The allowed keys of a stream.
 pub(super) const KEYS: [&str; 5] = ["name", "partition_key", "region", "endpoint_url", "profile"];
 
 /// The largest edit distance at which an unknown key counts as misspelt.
 const TYPING_ERRORS_MAX: usize = 2;
 
-/// The keys of a stream. Values are read as texts, whatever YAML makes of a bare word: `y` is a stream's name here.
+/// The keys and values of a stream. Values are read as texts, also words that YAML gives another meaning: `y` can be a
+/// stream's name.
 type Entry = BTreeMap<String, Spanned<Option<String>>>;
 
 /// Returns the text of a file of at most `bytes_max` bytes.
@@ -44,7 +45,7 @@ pub(super) fn text(text: &str) -> Result<BTreeMap<String, NamedStream>, ConfigEr
 fn malformed(error: &serde_saphyr::Error) -> ConfigError {
     let line = error.location().map_or(0, |location| location.line());
     let message = error.without_snippet().to_string();
-    // The parser may draw the place below its words; the first line has the words.
+    // The parser may add a picture of the place below its message. Only the first line is kept.
     let message = message.lines().next().unwrap_or_default().to_owned();
     ConfigError::new(ConfigProblem::Malformed { message }).at_line(line)
 }
@@ -70,7 +71,7 @@ fn named(stream: &str, entry: Entry, line: u64) -> Result<NamedStream, ConfigErr
     })
 }
 
-/// Returns the text of a known key; an empty one is as good as none.
+/// Returns the text of a known key. An empty text counts as absent.
 fn text_of(stream: &str, key: &str, value: Option<String>) -> Result<Option<String>, ConfigError> {
     if KEYS.contains(&key) {
         return Ok(value.filter(|text| !text.is_empty()));
@@ -91,7 +92,7 @@ fn meant(key: &str) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-/// Returns the edit distance of two texts, in characters.
+/// Returns the edit distance of two texts, in characters. It estimates typing errors.
 fn typing_errors(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (i, a) in from.chars().enumerate() {

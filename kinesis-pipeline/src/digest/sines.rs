@@ -1,6 +1,6 @@
 //! The constants of MD5's steps.
 
-/// RFC 1321, section 3.4: the integer part of 2^32 times the sine of each number from 1 to 64.
+/// The constants of RFC 1321, section 3.4: the integer part of 2^32 times the sine of each number from 1 to 64.
 pub(super) static SINES: [u32; 64] = [
     0xd76a_a478,
     0xe8c7_b756,

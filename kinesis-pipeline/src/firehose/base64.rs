@@ -5,7 +5,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::FailureReason;
 
-/// Decodes the standard alphabet with padding; where that fails, also without padding and with white space.
+/// Decodes base64 in the standard alphabet with padding. If that fails, it also accepts missing padding and white
+/// space.
 pub(super) fn decode(text: &[u8]) -> Result<Bytes, FailureReason> {
     let mut data = Vec::with_capacity(decoded_bytes(text));
     if base64_simd::STANDARD.decode_append(text, &mut data).is_ok() {
@@ -19,9 +20,9 @@ pub(super) fn decode(text: &[u8]) -> Result<Bytes, FailureReason> {
 /// The size of one allocation for decoded records, in bytes.
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// Decodes record after record into blocks that they share: small records need no memory of their own.
+/// A decoder that puts the data of many records into shared blocks, so that small records need no memory of their own.
 ///
-/// A block is used again once all its records are gone.
+/// A block is reused when all its records are gone.
 #[derive(Debug)]
 pub(super) struct Blocks(BytesMut);
 
@@ -30,10 +31,10 @@ impl Blocks {
         Self(BytesMut::with_capacity(BLOCK_BYTES))
     }
 
-    /// As [`decode`].
+    /// Decodes as [`decode`] does, into the shared block.
     pub(super) fn decode(&mut self, text: &[u8]) -> Result<Bytes, FailureReason> {
         let Self(block) = self;
-        // Room for any text of this length: the decoder panics where it finds less than it counts on.
+        // The block must have room for any text of this length: the decoder panics if it has less.
         block.resize(text.len().div_ceil(4) * 3, 0);
         let decoded = base64_simd::STANDARD.decode(text, block.as_mut().as_out());
         let Ok(bytes) = decoded.map(|decoded| decoded.len()) else {
@@ -45,7 +46,8 @@ impl Blocks {
     }
 }
 
-/// Returns the decoded length of a padded text, in bytes: a vector of that capacity becomes `Bytes` without a copy.
+/// Returns the decoded length of a padded text, in bytes. A vector of exactly this capacity becomes `Bytes` without a
+/// copy.
 fn decoded_bytes(text: &[u8]) -> usize {
     let padding = text
         .iter()
@@ -56,19 +58,19 @@ fn decoded_bytes(text: &[u8]) -> usize {
     (text.len() / 4 * 3).saturating_sub(padding)
 }
 
-/// Returns the encoded length of this many bytes.
+/// Returns the length of this many bytes in base64.
 pub(super) const fn encoded_bytes(bytes: usize) -> usize {
     bytes.div_ceil(3) * 4
 }
 
-/// Returns the text of `data`.
+/// Returns `data` in base64.
 pub(super) fn encoded(data: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(encoded_bytes(data.len()));
     encode(data, &mut text);
     text
 }
 
-/// Appends the text of `data`.
+/// Appends `data` in base64.
 pub(super) fn encode(data: &[u8], out: &mut Vec<u8>) {
     base64_simd::STANDARD.encode_append(data, out);
 }

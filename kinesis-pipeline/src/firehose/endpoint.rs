@@ -1,4 +1,4 @@
-//! The requests that Firehose sends to an HTTP endpoint destination, and the responses that it expects.
+//! Requests that Firehose sends to an HTTP endpoint destination, and the responses that it expects.
 //!
 //! ```text
 //!  header X-Amz-Firehose-Access-Key ── AccessKey::matches ── no ─► 401
@@ -18,20 +18,20 @@ use crate::{
     record::{EncodedRecord, KinesisRecord, PartitionKey},
 };
 
-/// The header that holds the id of a request; it is in the body too.
+/// The header with the id of a request. The id is in the body too.
 pub const REQUEST_ID_HEADER: &str = "X-Amz-Firehose-Request-Id";
 
-/// The header that holds the access key.
+/// The header with the access key.
 pub const ACCESS_KEY_HEADER: &str = "X-Amz-Firehose-Access-Key";
 
-/// The largest body that is made of a compressed one. Firehose sends at most 64 MiB in a request.
+/// The limit of a decompressed body. Firehose sends at most 64 MiB in a request.
 const BODY_BYTES_MAX: usize = 64 << 20;
 
-/// The key that the delivery stream was given for its endpoint.
+/// The access key that the delivery stream uses for its endpoint.
 #[derive(Clone)]
 pub struct AccessKey(String);
 
-/// Says nothing of the key.
+/// Hides the key.
 impl fmt::Debug for AccessKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AccessKey(..)")
@@ -39,14 +39,14 @@ impl fmt::Debug for AccessKey {
 }
 
 impl AccessKey {
-    /// This key.
+    /// Makes a value of this key.
     pub fn new(key: impl Into<String>) -> Self {
         Self(key.into())
     }
 
-    /// Whether a request's header holds this key.
+    /// Whether a request's header has this key.
     ///
-    /// How long it takes tells nothing of the key but its length. An empty key matches nothing.
+    /// The comparison takes a time that reveals only the key's length. An empty key matches nothing.
     ///
     /// ```
     /// use kinesis_pipeline::firehose::endpoint::AccessKey;
@@ -62,12 +62,12 @@ impl AccessKey {
     }
 }
 
-/// The body of a request: some records. It borrows from the JSON text that it was read from.
+/// The body of a request, with some records. It borrows from the JSON text that it was read from.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Delivery<'a> {
-    /// The id of the request, which the answer repeats.
+    /// The id of the request. The answer repeats it.
     #[serde(borrow, deserialize_with = "lenient::required_text")]
     pub request_id: Cow<'a, str>,
     #[serde(default, deserialize_with = "lenient::whole")]
@@ -85,7 +85,7 @@ pub struct DeliveredRecord<'a> {
 }
 
 impl DeliveredRecord<'_> {
-    /// Returns the bytes.
+    /// Returns the record's bytes, decoded from base64.
     ///
     /// # Errors
     /// [`FailureReason::NotBase64`].
@@ -93,7 +93,7 @@ impl DeliveredRecord<'_> {
         base64::decode(self.data.as_bytes())
     }
 
-    /// Returns a record of yours. Its partition key is empty: Firehose does not send one.
+    /// Decodes the record as your type. Its partition key is empty, as Firehose does not send one.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes), and [`FailureReason::Decode`].
@@ -103,16 +103,16 @@ impl DeliveredRecord<'_> {
     }
 }
 
-/// Makes the JSON text of a body that came with `Content-Encoding: gzip`.
+/// Decompresses a body that came with `Content-Encoding: gzip`. Returns its JSON text.
 ///
 /// # Errors
-/// [`FailureReason::NotGzip`]: also for a body of more than 64 MiB.
+/// [`FailureReason::NotGzip`], also for more than 64 MiB.
 pub fn decompress(body: &[u8]) -> Result<Vec<u8>, FailureReason> {
     gzip::decompress(body, BODY_BYTES_MAX)
 }
 
 impl<'a> Delivery<'a> {
-    /// Makes a request with these records: for tests of your endpoint.
+    /// Makes a request with these records, for tests of your endpoint.
     #[must_use]
     pub fn of(request_id: impl Into<Cow<'a, str>>, at: SystemTime, records: &[&[u8]]) -> Self {
         let record = |data: &&[u8]| DeliveredRecord {
@@ -141,20 +141,20 @@ impl<'a> Delivery<'a> {
         self.timestamp.map(clock::from_epoch_millis)
     }
 
-    /// Returns the JSON text of this body.
+    /// Returns the body as JSON text.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         lenient::written(self)
     }
 
-    /// Returns the body of the answer with status 200, as `application/json`: all records are stored.
+    /// Returns the body of a response with status 200, as `application/json`. It means that all records are stored.
     #[must_use]
     pub fn accepted(&self, now: SystemTime) -> Vec<u8> {
         self.answer(now, None)
     }
 
-    /// Returns the body of the answer with another status, as `application/json`: Firehose sends the records again, and
-    /// shows the message to the stream's owner.
+    /// Returns the body of a response with another status, as `application/json`. Firehose then sends the records
+    /// again, and shows the message to the stream's owner.
     #[must_use]
     pub fn refused(&self, now: SystemTime, message: &str) -> Vec<u8> {
         self.answer(now, Some(message))

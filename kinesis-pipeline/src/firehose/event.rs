@@ -21,8 +21,8 @@ use crate::{
 
 /// The event that Firehose sends to a transform function. It borrows from the JSON text that it was read from.
 ///
-/// Unknown fields are passed over, and so is a missing field, or one of another type, unless it is the list of
-/// records or a record's id: without them nothing can be answered. A record without data is a record that fails.
+/// Unknown fields are ignored. A field that is missing or of another type counts as empty, except the list of records
+/// and a record's id: without them no answer is possible. A record without data fails.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -40,7 +40,7 @@ pub struct Event<'a> {
     pub records: Vec<InputRecord<'a>>,
 }
 
-/// Text that is not an event.
+/// The error for a text that is not an event.
 #[derive(Debug, thiserror::Error)]
 #[error("these {bytes} bytes are not an event of {kind}")]
 #[non_exhaustive]
@@ -66,8 +66,8 @@ impl<'a> Event<'a> {
     /// Reads the JSON text of an event.
     ///
     /// # Errors
-    /// The text is not JSON, has no list of records, a record has no id, or the ids are so long that no response
-    /// could hold them all.
+    /// The text is not JSON, has no list of records, a record has no id, or the ids are so long that they do not fit in
+    /// a response.
     ///
     /// ```
     /// use kinesis_pipeline::firehose::Event;
@@ -92,7 +92,7 @@ impl<'a> Event<'a> {
         answers.map(output::least_bytes).sum::<usize>() + output::FRAME_BYTES
     }
 
-    /// Makes an event of these records, as Firehose would send it: for tests of your function.
+    /// Makes an event with these records, as Firehose sends it, for tests of your function.
     #[must_use]
     pub fn of(records: Vec<InputRecord<'a>>) -> Self {
         Self {
@@ -101,7 +101,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Returns the JSON text of this event.
+    /// Returns the event as JSON text.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         lenient::written(self)
@@ -114,7 +114,7 @@ impl<'a> Event<'a> {
 pub struct InputRecord<'a> {
     record_id: OwnId<'a>,
     approximate_arrival_timestamp: Option<u64>,
-    /// Base64. `None` where it is missing or no text.
+    /// The data in base64; `None` if it is missing or not a text.
     #[serde(serialize_with = "as_text")]
     data: Option<Cow<'a, [u8]>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,13 +126,13 @@ fn as_text<S: Serializer>(data: &Option<Cow<'_, [u8]>>, serializer: S) -> Result
     data.as_deref().and_then(text_of).serialize(serializer)
 }
 
-/// Data was text in JSON: its bytes are UTF-8.
+/// Returns the data as text. It was text in JSON, so its bytes are UTF-8.
 fn text_of(data: &[u8]) -> Option<&str> {
     std::str::from_utf8(data).ok()
 }
 
 impl<'a> InputRecord<'a> {
-    /// Makes a record with these bytes: for tests of your function.
+    /// Makes a record with these bytes, for tests of your function.
     #[must_use]
     pub fn new(record_id: impl Into<Cow<'a, str>>, data: &[u8]) -> Self {
         Self {
@@ -143,21 +143,21 @@ impl<'a> InputRecord<'a> {
         }
     }
 
-    /// The same, arrived at this time, cut to milliseconds.
+    /// Returns the same record with this arrival time, cut to milliseconds.
     #[must_use]
     pub fn at(mut self, arrived_at: SystemTime) -> Self {
         self.approximate_arrival_timestamp = Some(clock::epoch_millis(arrived_at));
         self
     }
 
-    /// Returns the same, out of a Kinesis stream.
+    /// Returns the same record as one from a Kinesis stream.
     #[must_use]
     pub fn from_kinesis(mut self, metadata: KinesisMetadata<'a>) -> Self {
         self.kinesis_record_metadata = Some(Box::new(metadata));
         self
     }
 
-    /// Returns the id, which the answer repeats.
+    /// Returns the id. The answer repeats it.
     #[must_use]
     pub fn record_id(&self) -> &str {
         self.id().as_str()
@@ -167,20 +167,20 @@ impl<'a> InputRecord<'a> {
         self.record_id.as_id()
     }
 
-    /// Returns the time at which Firehose took the record; `None` if the event does not say.
+    /// Returns the time at which Firehose received the record; `None` if the event does not have it.
     #[must_use]
     pub fn arrived_at(&self) -> Option<SystemTime> {
         self.approximate_arrival_timestamp
             .map(clock::from_epoch_millis)
     }
 
-    /// Returns the record's place in its Kinesis stream, if it comes from one.
+    /// Returns the record's position in its Kinesis stream, if it comes from one.
     #[must_use]
     pub fn kinesis(&self) -> Option<&KinesisMetadata<'a>> {
         self.kinesis_record_metadata.as_deref()
     }
 
-    /// Returns the data as it stands in the event, in base64; `None` if there is none.
+    /// Returns the data in base64, as the event has it; `None` if there is none.
     #[must_use]
     pub fn base64(&self) -> Option<&str> {
         self.data_base64().and_then(text_of)
@@ -190,7 +190,7 @@ impl<'a> InputRecord<'a> {
         self.data.as_deref()
     }
 
-    /// Returns the bytes.
+    /// Returns the record's bytes, decoded from base64.
     ///
     /// # Errors
     /// [`FailureReason::NoData`] and [`FailureReason::NotBase64`].
@@ -219,9 +219,9 @@ impl<'a> InputRecord<'a> {
         Ok(Json::read(&self.bytes()?)?)
     }
 
-    /// Returns a record of yours.
+    /// Decodes the record as your type.
     ///
-    /// Its partition key is that of the Kinesis stream, and empty if the record does not come from one.
+    /// Its partition key is that of the Kinesis stream, or empty if the record does not come from one.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes), and [`FailureReason::Decode`].
@@ -229,7 +229,7 @@ impl<'a> InputRecord<'a> {
         self.decode_bytes(self.bytes()?)
     }
 
-    /// As [`decode`](Self::decode), of a record that shares its memory with others.
+    /// Decodes as [`decode`](Self::decode) does. The record may share its memory with others.
     pub(super) fn decode_in<R: KinesisRecord>(
         &self,
         blocks: &mut Blocks,
@@ -245,7 +245,7 @@ impl<'a> InputRecord<'a> {
     }
 }
 
-/// The place of a record in its Kinesis stream, as far as the event tells.
+/// The position of a record in its Kinesis stream, as far as the event has it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -258,7 +258,7 @@ pub struct KinesisMetadata<'a> {
     subsequence_number: Option<u64>,
 }
 
-/// Firehose writes an empty text for a record that was not in an aggregate.
+/// Writes the number. For a record without an aggregate Firehose writes an empty text.
 #[expect(clippy::ref_option, reason = "serde hands the field over so")]
 fn number_or_empty<S: Serializer>(number: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
     match number {
@@ -268,7 +268,7 @@ fn number_or_empty<S: Serializer>(number: &Option<u64>, serializer: S) -> Result
 }
 
 impl<'a> KinesisMetadata<'a> {
-    /// Makes a record under this key: for tests of your function.
+    /// Makes the metadata of a record with this key, for tests of your function.
     #[must_use]
     pub fn under(partition_key: impl Into<Cow<'a, str>>) -> Self {
         Self {
@@ -289,14 +289,14 @@ impl<'a> KinesisMetadata<'a> {
         self.partition_key.as_deref()
     }
 
-    /// Returns the time at which Kinesis took the record.
+    /// Returns the time at which Kinesis received the record.
     #[must_use]
     pub fn arrived_at(&self) -> Option<SystemTime> {
         self.approximate_arrival_timestamp
             .map(clock::from_epoch_millis)
     }
 
-    /// Returns the sequence number; `None` also for a text that is none.
+    /// Returns the sequence number; `None` if it is missing or invalid.
     #[must_use]
     pub fn sequence_number(&self) -> Option<SequenceNumber> {
         self.sequence_number.as_deref()?.parse().ok()

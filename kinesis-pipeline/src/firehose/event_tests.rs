@@ -10,7 +10,7 @@ fn vectors() -> Value {
     serde_json::from_str(include_str!("../../tests-data/firehose.json")).unwrap()
 }
 
-/// An event with one record of this data, and what else the record has.
+/// Returns an event with one record, which has this data and other fields.
 fn event_with(mut record: Value) -> Vec<u8> {
     record["recordId"] = json!("1");
     serde_json::to_vec(&json!({ "invocationId": "i", "records": [record] })).unwrap()

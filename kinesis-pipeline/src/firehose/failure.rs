@@ -4,13 +4,13 @@ use crate::record::{DecodeError, EncodeError};
 
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The reason why a record is answered with `ProcessingFailed`.
+/// The reason why a record was answered with `ProcessingFailed`.
 ///
-/// The text of a reason holds nothing of the record. What others wrote, and may hold some, is its source.
+/// The text of a reason never contains parts of the record. Errors of other code may, so they are only its `source()`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FailureReason {
-    /// The record has no data, or data that is no text.
+    /// The record has no data, or its data is not a text.
     #[error("the record has no data")]
     NoData,
     /// The record's data is not base64.
@@ -20,7 +20,7 @@ pub enum FailureReason {
     #[error("the record's data is not UTF-8")]
     #[non_exhaustive]
     NotText {
-        /// The place at which the text stops being JSON.
+        /// The place in the data where the UTF-8 ends.
         #[source]
         source: Utf8Error,
     },
@@ -31,7 +31,7 @@ pub enum FailureReason {
         /// The problem.
         source: io::Error,
     },
-    /// The record's bytes are not what the function takes.
+    /// The record's bytes do not have the form that the function expects.
     #[error("the record cannot be decoded")]
     #[non_exhaustive]
     Decode {
@@ -39,10 +39,10 @@ pub enum FailureReason {
         #[from]
         source: DecodeError,
     },
-    /// The function answered with [`Verdict::Fail`](super::Verdict::Fail).
+    /// The function returned [`Verdict::Fail`](super::Verdict::Fail).
     #[error("the function refused it: {0}")]
     Refused(&'static str),
-    /// The function answered with an error.
+    /// The function returned an error.
     #[error("the function failed")]
     #[non_exhaustive]
     Function {
@@ -53,7 +53,7 @@ pub enum FailureReason {
     #[error("the function panicked")]
     #[non_exhaustive]
     Panicked {
-        /// The panic's message, if it was a text. It may hold parts of the record.
+        /// The panic's message, if it was a text. It may contain parts of the record.
         message: String,
     },
     /// The function's result cannot be encoded.
@@ -64,37 +64,38 @@ pub enum FailureReason {
         #[from]
         source: EncodeError,
     },
-    /// The records that were made of this one have different partition keys: Firehose takes one set for all.
+    /// The function made several records of this one, with different partition keys. Firehose accepts only one set of
+    /// keys.
     #[error("the records that were made of it have different partition keys")]
     DifferentPartitionKeys,
-    /// The answer would not have fitted in the response.
+    /// The answer does not fit in the response.
     #[error("its answer of {answer_bytes} bytes does not fit in the response")]
     #[non_exhaustive]
     TooLarge {
-        /// The bytes that the record would have taken in the response.
+        /// The bytes that the answer needs in the response.
         answer_bytes: usize,
     },
-    /// The answer did not fit, and the function for that failed.
+    /// The answer does not fit in the response, and the function that puts the record again failed.
     #[error("its answer does not fit in the response, and it could not be put again")]
     #[non_exhaustive]
     NotReingested {
         /// The function's error.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// The event has another record of this id with other data.
+    /// The event has another record with the same id and different data.
     #[error("the event has records of this id with different data")]
     RepeatedId,
 }
 
 impl FailureReason {
-    /// Makes an error of the user's function.
+    /// Makes a failure from an error of the user's function.
     pub(super) fn function(source: impl Into<BoxError>) -> Self {
         Self::Function {
             source: source.into(),
         }
     }
 
-    /// Returns the message of a panic.
+    /// Makes a failure from a panic, with its message.
     #[expect(clippy::needless_pass_by_value, reason = "what was caught ends here")]
     pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Self {
         Self::Panicked {
@@ -102,7 +103,7 @@ impl FailureReason {
         }
     }
 
-    /// Failures of one kind are logged together.
+    /// Whether both failures are of one kind. They are then logged together.
     fn same_kind(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Refused(this), Self::Refused(other)) => this == other,
@@ -129,9 +130,9 @@ pub struct Failure {
     pub reason: FailureReason,
 }
 
-/// Logs each kind of failure once, with how many there were.
+/// Logs each kind of failure once, with the number of failures.
 ///
-/// The kinds are as many as [`FailureReason`] has, and the reasons that stand in the function's code.
+/// The number of kinds is limited: the variants of [`FailureReason`], and the fixed texts in the function's code.
 pub(super) fn log(invocation_id: &str, failures: &[Failure]) {
     let mut kinds: Vec<(&Failure, usize)> = Vec::new();
     for failure in failures {

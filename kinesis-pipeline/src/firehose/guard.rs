@@ -1,19 +1,19 @@
-//! The budget of a response: the bytes that are taken and those that must stay free.
+//! The byte budget of a response: used bytes, and bytes that are reserved for other records.
 
-/// The room of one response. Every record that is not answered yet has room for its least answer set aside, so
-/// that each can be answered whatever those before it took.
+/// The budget of one response. Bytes for the least answer of each unanswered record are reserved. So each record can be
+/// answered, whatever the others before it used.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
     response_bytes_max: usize,
     used_bytes: usize,
-    /// The least answers of the records that are not answered yet.
+    /// The reserved bytes: the least answers of all unanswered records.
     reserved_bytes: usize,
-    /// The data, as it came, of the records that were not looked at yet.
+    /// The bytes of the original data of all records that were not handled yet.
     pending_data_bytes: usize,
 }
 
 impl Room {
-    /// Returns the room of a response whose frame takes `frame_bytes`.
+    /// Returns the budget of a response whose frame takes `frame_bytes`.
     pub(super) fn new(response_bytes_max: usize, frame_bytes: usize) -> Self {
         Self {
             response_bytes_max,
@@ -23,35 +23,35 @@ impl Room {
         }
     }
 
-    /// Sets room aside for a record that is to come.
+    /// Reserves bytes for a record that will be answered later.
     pub(super) fn expect(&mut self, least_bytes: usize, data_bytes: usize) {
         self.reserved_bytes += least_bytes;
         self.pending_data_bytes += data_bytes;
     }
 
-    /// A record is looked at now: its data does not come any more.
+    /// Notes that a record is being handled. Its data is not pending any more.
     pub(super) fn look_at(&mut self, data_bytes: usize) {
         self.pending_data_bytes = self.pending_data_bytes.saturating_sub(data_bytes);
     }
 
-    /// Whether an answer fits that takes `more_bytes` above the record's least answer.
+    /// Whether an answer with `more_bytes` above the record's least answer fits.
     pub(super) fn fits(&self, more_bytes: usize) -> bool {
         self.used_bytes + self.reserved_bytes + more_bytes <= self.response_bytes_max
     }
 
-    /// Whether it fits and leaves room for the data of all records to come: what is not needed must not push
-    /// out what is.
+    /// Whether such an answer fits, and leaves room for the data of all later records. Optional data must not displace
+    /// required data.
     pub(super) fn fits_beside_the_rest(&self, more_bytes: usize) -> bool {
         self.fits(more_bytes + self.pending_data_bytes)
     }
 
-    /// A record was answered.
+    /// Notes that a record was answered.
     pub(super) fn take(&mut self, least_bytes: usize, answer_bytes: usize) {
         self.reserved_bytes = self.reserved_bytes.saturating_sub(least_bytes);
         self.used_bytes += answer_bytes;
     }
 
-    /// Returns a size for the buffer: what the response takes if the data stays as it came.
+    /// Returns a size for the buffer: the bytes of the response if all data stays unchanged.
     pub(super) fn expected_bytes(&self) -> usize {
         let expected = self.used_bytes + self.reserved_bytes + self.pending_data_bytes;
         expected.min(self.response_bytes_max)

@@ -1,4 +1,4 @@
-//! gzip, with a bound on what comes out.
+//! gzip, with a limit for the decompressed size.
 
 use std::io::{self, Read as _, Write as _};
 
@@ -8,12 +8,12 @@ use super::FailureReason;
 
 const MAGIC: &[u8] = b"\x1f\x8b";
 
-/// Whether the data begins as gzip does.
+/// Whether the data begins with the magic bytes of gzip.
 pub(super) fn is_compressed(data: &[u8]) -> bool {
     data.starts_with(MAGIC)
 }
 
-/// Decompresses the whole data; more than `bytes_max` is an error.
+/// Decompresses all data. A result over `bytes_max` is an error.
 pub(super) fn decompress(data: &[u8], bytes_max: usize) -> Result<Vec<u8>, FailureReason> {
     let mut out = Vec::new();
     let mut decoder = MultiGzDecoder::new(data).take(bytes_max as u64 + 1);

@@ -1,4 +1,4 @@
-//! The id of a record, and whether JSON writes it as it is: that is asked for several times.
+//! The id of a record, with a flag for ids that JSON writes unchanged. The flag is used several times for each record.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::json::{Malformed, Scanner};
 
-/// An id in an event.
+/// An id that an event owns.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OwnId<'a> {
     text: Cow<'a, [u8]>,
@@ -23,12 +23,12 @@ impl<'a> OwnId<'a> {
         Self { text, is_plain }
     }
 
-    /// Reads it. An id must be a text: without one, nothing can be answered.
+    /// Reads the id. It must be a text: without an id no answer is possible.
     #[inline]
     pub(super) fn scan(&mut self, scanner: &mut Scanner<'a>) -> Result<(), Malformed> {
         let text = scanner.string()?;
         self.text = text.as_bytes();
-        // JSON that needs no escapes has nothing that must be escaped.
+        // JSON text without escapes has no characters that must be escaped.
         self.is_plain = !text.has_escapes();
         Ok(())
     }
@@ -57,7 +57,7 @@ impl Serialize for OwnId<'_> {
     }
 }
 
-/// An id that is borrowed. Its bytes are a text.
+/// A borrowed id. Its bytes are UTF-8.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Id<'a> {
     pub(super) text: &'a [u8],
@@ -75,7 +75,7 @@ impl<'a> Id<'a> {
         std::str::from_utf8(self.text).expect("an id is made of a text")
     }
 
-    /// Returns the length of the id in JSON, quotation marks included.
+    /// Returns the length of the id in JSON, with its quotation marks.
     pub(super) fn json_bytes(self) -> usize {
         if self.is_plain {
             return self.text.len() + 2;
@@ -83,7 +83,7 @@ impl<'a> Id<'a> {
         escaped(self.as_str()).len()
     }
 
-    /// Appends it with its quotation marks.
+    /// Appends the id with its quotation marks.
     pub(super) fn write(self, out: &mut Vec<u8>) {
         if !self.is_plain {
             return out.extend_from_slice(escaped(self.as_str()).as_bytes());
@@ -98,7 +98,8 @@ fn escaped(text: &str) -> String {
     serde_json::to_string(text).expect("a text has a JSON text")
 }
 
-/// Looking at every byte, without a way out, is what vectorises.
+/// Whether JSON writes the text unchanged. The loop looks at every byte, without an early exit, so that it is
+/// vectorized.
 fn is_plain(text: &[u8]) -> bool {
     let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
     !text

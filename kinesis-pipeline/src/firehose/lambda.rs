@@ -1,4 +1,4 @@
-//! The event that Lambda sends for the records of a Kinesis stream, and the answer that names what failed.
+//! The event that Lambda sends for the records of a Kinesis stream, and the answer that names the failed record.
 //!
 //! ```text
 //!  JSON ── KinesisEvent (borrows) ── records ── base64 ── aggregates split ── decode ── your function
@@ -6,7 +6,7 @@
 //!  {"batchItemFailures":[{"itemIdentifier": the first that failed}]} ◄── BatchAnswer ◄──────┘
 //! ```
 //!
-//! The event source mapping must have `ReportBatchItemFailures` set: otherwise Lambda takes any answer for success.
+//! The event source mapping must have `ReportBatchItemFailures` set. Otherwise Lambda treats any answer as a success.
 
 use std::{borrow::Cow, time::SystemTime};
 
@@ -26,7 +26,7 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct KinesisEvent<'a> {
-    /// The records, as they are in the stream: an [aggregate](crate::guide::words) is one.
+    /// The records as they are in the stream: an [aggregate](crate::guide::words) is one record.
     #[serde(borrow, rename = "Records")]
     pub records: Vec<KinesisEventRecord<'a>>,
 }
@@ -36,7 +36,7 @@ pub struct KinesisEvent<'a> {
 pub struct KinesisEventRecord<'a> {
     #[serde(borrow)]
     kinesis: Payload<'a>,
-    /// `<shard id>:<sequence number>`
+    /// The event's id: `<shard id>:<sequence number>`.
     #[serde(
         borrow,
         default,
@@ -89,7 +89,7 @@ fn seconds_of_millis<S: serde::Serializer>(millis: &u64, serializer: S) -> Resul
 }
 
 impl KinesisEventRecord<'_> {
-    /// Makes a record as Lambda would send it: for tests of your function.
+    /// Makes a record as Lambda sends it, for tests of your function.
     #[must_use]
     pub fn new(position: &Position, arrived_at: SystemTime, record: &EncodedRecord) -> Self {
         let sequence_number = position.sequence_number.as_str();
@@ -105,13 +105,13 @@ impl KinesisEventRecord<'_> {
         }
     }
 
-    /// Returns the sequence number, as it is written.
+    /// Returns the sequence number as text.
     #[must_use]
     pub fn sequence_number(&self) -> &str {
         &self.kinesis.sequence_number
     }
 
-    /// Returns the shard, as far as the event's id tells; empty if it does not.
+    /// Returns the shard, from the event's id; empty if the id does not have it.
     #[must_use]
     pub fn shard_id(&self) -> ShardId {
         let shard_id = self.event_id.split_once(':').map_or("", |(shard, _)| shard);
@@ -124,7 +124,7 @@ impl KinesisEventRecord<'_> {
         &self.event_source_arn
     }
 
-    /// Returns the bytes, as they are in the stream.
+    /// Returns the record's bytes as they are in the stream, decoded from base64.
     ///
     /// # Errors
     /// [`FailureReason::NotBase64`].
@@ -132,7 +132,7 @@ impl KinesisEventRecord<'_> {
         base64::decode(self.kinesis.data.as_bytes())
     }
 
-    /// Returns the user records: those of an aggregate of the Kinesis Producer Library, otherwise one.
+    /// Returns the user records: those of an aggregate of the Kinesis Producer Library, or else the record itself.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes).
@@ -145,7 +145,7 @@ impl KinesisEventRecord<'_> {
         Ok(vec![EncodedRecord::new(key, data)])
     }
 
-    /// Gives the user records to the function in their order, until one fails.
+    /// Calls the function with the user records in their order, until one fails.
     fn process<R: KinesisRecord>(
         &self,
         function: &mut impl FnMut(Record<R>) -> Result<(), BoxError>,
@@ -166,8 +166,8 @@ impl KinesisEventRecord<'_> {
 }
 
 impl<'a> KinesisEvent<'a> {
-    /// Reads the JSON text of an event. Unknown fields are passed over; a record without a sequence number is an
-    /// error, because a failure of it could not be told.
+    /// Reads the JSON text of an event. Unknown fields are ignored. A record without a sequence number is an error,
+    /// because its failure could not be reported.
     ///
     /// # Errors
     /// The text is not JSON, has no list of records, or a record has no sequence number.
@@ -176,23 +176,23 @@ impl<'a> KinesisEvent<'a> {
             .map_err(|source| EventError::new("Lambda for a Kinesis stream", json, source.into()))
     }
 
-    /// Makes an event of these records: for tests of your function.
+    /// Makes an event with these records, for tests of your function.
     #[must_use]
     pub fn of(records: Vec<KinesisEventRecord<'a>>) -> Self {
         Self { records }
     }
 
-    /// Returns the JSON text of this event.
+    /// Returns the event as JSON text.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         lenient::written(self)
     }
 
-    /// Gives every record to the function in the stream's order, aggregates split, and stops at the first that
-    /// fails: by an error, a panic, or because it cannot be decoded.
+    /// Calls the function with every user record in the stream's order. Aggregates are split. Stops at the first record
+    /// that fails by an error or a panic, or that cannot be decoded.
     ///
-    /// Lambda sends the records from that one on again. If it was in an aggregate, the aggregate comes again as
-    /// a whole, those of its records that were done included: at least once.
+    /// Lambda sends the records again from the failed one on. A failed record of an aggregate brings back the whole
+    /// aggregate, with records that were done: delivery is at least once.
     ///
     /// ```
     /// use kinesis_pipeline::{Record, firehose::lambda::KinesisEvent};
@@ -227,12 +227,12 @@ pub struct BatchAnswer {
 }
 
 impl BatchAnswer {
-    /// All records are done.
+    /// Returns the response that all records are done.
     pub fn done() -> Self {
         Self { failed: None }
     }
 
-    /// The record of this sequence number failed, and is where the next batch begins.
+    /// Returns the response that the record with this sequence number failed. The next batch begins with it.
     fn failed(sequence_number: &str, reason: FailureReason) -> Self {
         tracing::warn!(sequence_number, %reason, "a record failed: the batch comes again from there");
         tracing::debug!(sequence_number, ?reason, "the record that failed");
@@ -241,14 +241,14 @@ impl BatchAnswer {
         }
     }
 
-    /// Returns the sequence number of the record that failed, and why.
+    /// Returns the sequence number of the failed record, and the reason.
     #[must_use]
     pub fn failure(&self) -> Option<(&str, &FailureReason)> {
         let (sequence_number, reason) = self.failed.as_ref()?;
         Some((sequence_number, reason))
     }
 
-    /// Returns the JSON text.
+    /// Returns the response as JSON text.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         lenient::written(self)

@@ -1,4 +1,4 @@
-//! JSON fields that may be of another type than they should.
+//! Lenient reading of JSON fields, which may be of another type than documented.
 
 use std::{borrow::Cow, fmt};
 
@@ -9,7 +9,7 @@ use serde::{
 
 use crate::json::{Kind, Malformed, Scanner};
 
-/// A field of any type: what is not text or a number is passed over.
+/// A field of any type. Values that are not texts or numbers are skipped.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Field<'a> {
     Text(Cow<'a, str>),
@@ -50,12 +50,12 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Text, or the default where there is none.
+    /// Returns the text, or an empty one if the field is not a text.
     pub(super) fn text_or_empty(self) -> Cow<'a, str> {
         self.text().unwrap_or_default()
     }
 
-    /// Text that is not empty, if there is one.
+    /// Returns the text, if the field is a text and not empty.
     pub(super) fn filled_text(self) -> Option<Cow<'a, str>> {
         self.text().filter(|text| !text.is_empty())
     }
@@ -67,7 +67,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Returns a whole number that is not negative, also as text.
+    /// Returns a whole number that is not negative. It may be written as a text.
     #[inline]
     pub(super) fn whole(&self) -> Option<u64> {
         match self {
@@ -78,7 +78,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Milliseconds out of seconds with a fraction.
+    /// Returns milliseconds, from seconds with a fraction.
     pub(super) fn seconds_as_millis(&self) -> Option<u64> {
         match self {
             Self::Whole(seconds) => seconds.checked_mul(1_000),
@@ -97,22 +97,22 @@ fn rounded(number: f64) -> Option<u64> {
     (number >= 0.0).then(|| number.round() as u64)
 }
 
-/// Returns the JSON text of one of our types: no map in them has keys that are not text.
+/// Returns the JSON text of one of our types. It cannot fail, as none of them has maps with keys other than texts.
 pub(super) fn written(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("text, numbers and lists have a JSON text")
 }
 
-/// Text, or the default where there is none.
+/// Reads a text, or an empty one if the field is not a text.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
     Ok(Field::deserialize(deserializer)?.text_or_empty())
 }
 
-/// Returns a whole number, if there is one.
+/// Reads a whole number; `None` if the field has none.
 pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     Ok(Field::deserialize(deserializer)?.whole())
 }
 
-/// Text that must be there.
+/// Reads a required text.
 pub(super) fn required_text<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Cow<'de, str>, D::Error> {
@@ -178,7 +178,7 @@ impl<'de> Visitor<'de> for FieldVisitor {
 mod tests {
     use super::*;
 
-    /// Both ways to read it agree.
+    /// Reads a field in both ways, and checks that they agree.
     fn field(json: &str) -> Field<'_> {
         let scanned = Field::scan(&mut Scanner::new(json.as_bytes())).unwrap();
         let read: Field<'_> = serde_json::from_str(json).unwrap();

@@ -7,19 +7,20 @@ use crate::record::{
     PartitionKey, format::Format as _,
 };
 
-/// The largest envelope that is made of a compressed one.
+/// The limit of a decompressed envelope, in bytes.
 const ENVELOPE_BYTES_MAX: usize = 32 << 20;
 
 const CODEC: &str = "CloudWatch Logs";
 
-/// The content of a record that CloudWatch Logs puts to a Kinesis or delivery stream: some log lines of one log stream, in gzip.
+/// An envelope of CloudWatch Logs, which it puts to a Kinesis or delivery stream: some lines of one log stream, in
+/// gzip.
 ///
-/// As a [`KinesisRecord`] it can be read from a stream and be taken by a transform's function. Firehose can
-/// decompress it by itself: that is read too. An envelope of more than 32 MiB is an error.
+/// As a [`KinesisRecord`] it can be read from a stream, or be the argument of a transform's function. Firehose may have
+/// decompressed it already: that is read too. An envelope of more than 32 MiB is an error.
 ///
-/// Envelopes may stand side by side in one record, as gzip members or as JSON documents. They are read one after
-/// the other: the lines of all of them come as one list, without those of control messages, and a field in which they
-/// differ is empty. [`read_all`](Self::read_all) keeps them apart.
+/// One record may have several envelopes, as gzip members or JSON documents one after the other. Their lines are joined
+/// to one list, without those of control messages. A field in which they differ is empty. [`read_all`](Self::read_all)
+/// returns them one by one.
 ///
 /// ```
 /// use kinesis_pipeline::firehose::{CloudWatchLogs, Verdict};
@@ -36,7 +37,7 @@ const CODEC: &str = "CloudWatch Logs";
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct CloudWatchLogs {
-    /// `DATA_MESSAGE`, or `CONTROL_MESSAGE` when CloudWatch asks whether the stream can be reached.
+    /// `DATA_MESSAGE`, or `CONTROL_MESSAGE` when CloudWatch checks that the stream can be reached.
     #[serde(deserialize_with = "owned_text")]
     pub message_type: String,
     /// The account that the log group belongs to.
@@ -48,7 +49,7 @@ pub struct CloudWatchLogs {
     /// The log stream.
     #[serde(deserialize_with = "owned_text")]
     pub log_stream: String,
-    /// The filters that let the lines through.
+    /// The subscription filters that the lines passed.
     #[serde(deserialize_with = "list")]
     pub subscription_filters: Vec<String>,
     /// The lines.
@@ -64,7 +65,7 @@ pub struct LogEvent {
     /// The line's id.
     #[serde(deserialize_with = "owned_text")]
     pub id: String,
-    /// The time of the line, in milliseconds since 1970; 0 if the envelope does not say.
+    /// The time of the line, in milliseconds since 1970; 0 if the envelope does not have it.
     #[serde(deserialize_with = "millis")]
     pub timestamp: u64,
     /// The line.
@@ -76,7 +77,7 @@ fn owned_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::E
     Ok(lenient::text(deserializer)?.into_owned())
 }
 
-/// Returns a list, or none for a null.
+/// Reads a list; empty for a null.
 fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
@@ -88,16 +89,17 @@ fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 }
 
 impl CloudWatchLogs {
-    /// Whether there is nothing to deliver: CloudWatch only asks whether the stream can be reached.
+    /// Whether this is a control message: CloudWatch checks that the stream can be reached, and there is nothing to
+    /// deliver.
     #[must_use]
     pub fn is_control(&self) -> bool {
         self.message_type == "CONTROL_MESSAGE"
     }
 
-    /// Returns the envelopes that stand side by side in these bytes, each in gzip or all as JSON: at least one.
+    /// Returns the envelopes in these bytes, in their order: gzip members, or JSON documents. There is at least one.
     ///
     /// # Errors
-    /// [`DecodeError`]: one of them is not gzip, or no JSON of this form, or together they have more than 32 MiB.
+    /// [`DecodeError`]: the data is not gzip or JSON of this form, or has more than 32 MiB in all.
     pub fn read_all(data: &[u8]) -> Result<Vec<Self>, DecodeError> {
         if !gzip::is_compressed(data) {
             return documents(data);
@@ -107,7 +109,7 @@ impl CloudWatchLogs {
         documents(&json)
     }
 
-    /// Adds the lines of another envelope.
+    /// Joins this envelope with the next one.
     fn join(mut self, other: Self) -> Self {
         match (self.is_control(), other.is_control()) {
             (_, true) => return self,
@@ -131,7 +133,7 @@ impl CloudWatchLogs {
     }
 }
 
-/// Returns the JSON documents that stand side by side, at least one.
+/// Returns the JSON documents in the text, in their order. There is at least one.
 fn documents(json: &[u8]) -> Result<Vec<CloudWatchLogs>, DecodeError> {
     let documents = serde_json::Deserializer::from_slice(json).into_iter();
     let documents: Result<Vec<_>, _> = documents.collect();
@@ -142,7 +144,7 @@ fn documents(json: &[u8]) -> Result<Vec<CloudWatchLogs>, DecodeError> {
     }
 }
 
-/// gzip around JSON, under a random partition key.
+/// An encoding as gzip around JSON, with a random partition key.
 impl KinesisRecord for CloudWatchLogs {
     fn partition_key(&self) -> Result<PartitionKey, KeyError> {
         Ok(PartitionKey::random())

@@ -1,4 +1,4 @@
-//! Amazon Data Firehose: records in flight, transformed by one function.
+//! Transforms for Amazon Data Firehose: one function handles the records on their way.
 //!
 //! ```text
 //!  JSON ── Event (borrows) ── each InputRecord ── base64 ── KinesisRecord::decode ── T
@@ -7,13 +7,13 @@
 //!                                  ▼                                                 ▼
 //!  JSON ◄── Response ◄── one buffer ◄── guard ◄── base64 ◄── encode, new line ◄── Verdict<R>
 //!                                         │
-//!                                         └── what does not fit: failed, or put again
+//!                                         └── too large for the response: failed, or put again
 //! ```
 //!
-//! [`transform`] is the whole of it; [`Transform`] has the settings. The same function runs in a Lambda, in a test
+//! [`transform`] does all of it; [`Transform`] has the settings. The same function runs in a Lambda, in a test
 //! ([`Event::of`]) and over a file of events. Only `DeliveryStream` needs the AWS SDK.
 //!
-//! | what comes | read |
+//! | task | see |
 //! |---|---|
 //! | records to transform | [`transform`], [`Transform`], [`Event`], [`Response`] |
 //! | records of a stream, one by one | [`Transform::run_one`] |
@@ -22,21 +22,21 @@
 //! | records to put to Firehose itself (feature `firehose`) | `DeliveryStream` |
 //! | records of a Kinesis stream in a Lambda function, without Firehose | [`lambda`] |
 //!
-//! # What Firehose is told
+//! # Answers to Firehose
 //!
-//! Every id of the event is answered exactly once: `Ok`, `Dropped` or `ProcessingFailed`. Firehose takes an id that
-//! is missing, unknown or repeated for a failed transform, and so none of these is ever written:
+//! Every id of the event is answered exactly once: `Ok`, `Dropped` or `ProcessingFailed`. Firehose treats a missing,
+//! unknown or repeated id as a failed transform, so a response never has one:
 //!
-//! - What cannot be decoded, a function's error, and a panic fail that record, with a [`FailureReason`] that is
-//!   logged once for each kind.
-//! - If an event has an id twice (Firehose sends none), the first record answers for both if their data is the same.
-//!   If it differs, the id is answered with `ProcessingFailed`: then Firehose writes what it has of it under the
-//!   error prefix, and nothing is lost without a trace.
-//! - Lambda answers with at most [`RESPONSE_BYTES_MAX`] bytes, after base64; Firehose would take a larger response
-//!   for a failure of all records. Room for the least answer of every record is set aside from the start. A kept
-//!   record that does not fit fails ([`FailureReason::TooLarge`]) or goes to [`Transform::reingest`].
-//! - Dropped and failed records come back with their data, as long as that leaves room for the data of all that is
-//!   to come; past that without. Firehose needs it of neither.
+//! - A record fails if it cannot be decoded, or if the function returns an error or panics. Each kind of
+//!   [`FailureReason`] is logged once.
+//! - If an event has an id twice (Firehose sends none), the first record answers for both if their data is the same. If
+//!   it differs, the id is answered with `ProcessingFailed`: Firehose writes its data under the error prefix, so that
+//!   nothing is lost without a trace.
+//! - Lambda answers with at most [`RESPONSE_BYTES_MAX`] bytes, after base64. Firehose would treat a larger response as
+//!   a failure of all records. So bytes for the least answer of every record are reserved from the start. A kept record
+//!   that does not fit fails ([`FailureReason::TooLarge`]) or goes to [`Transform::reingest`].
+//! - Dropped and failed records are answered with their data while there is room for the data of all later records, and
+//!   without it after that. Firehose does not need it.
 
 mod base64;
 pub mod endpoint;

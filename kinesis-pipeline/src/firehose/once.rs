@@ -1,27 +1,27 @@
-//! Every id is answered once, also if the event has it more than once.
+//! Exactly one answer for every id, even if the event has an id more than once.
 
 use std::collections::{HashMap, hash_map::Entry};
 
 use super::InputRecord;
 
-/// The treatment of one record of the event.
+/// The handling of one record of the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
-    /// It is transformed and answered.
+    /// The record is transformed and answered.
     Answer,
-    /// It is answered as failed: another record has its id and other data, and one answer cannot stand for both.
+    /// The record is answered as failed: another record has the same id and different data.
     Refuse,
-    /// The first record of its id answers for it.
+    /// The record is skipped: the first record with its id answers for it.
     Skip,
 }
 
-/// The records that are not simply answered, by index.
+/// The records that are refused or skipped, by index.
 #[derive(Debug, Default)]
 pub(super) struct Uses(HashMap<usize, Use>);
 
 impl Uses {
     pub(super) fn of(records: &[InputRecord<'_>]) -> Self {
-        // Firehose counts ids up: comparing neighbours takes a tenth of the time of a set.
+        // Firehose numbers its ids in order. Comparing neighbours takes a tenth of the time that a set would.
         if records.is_sorted_by(|one, next| one.id().text < next.id().text) {
             return Self::default();
         }

@@ -1,4 +1,4 @@
-//! A transform of records that come one by one, without an event around them.
+//! A transform of single records, without an event around them.
 
 use std::time::SystemTime;
 
@@ -11,10 +11,10 @@ use super::{
 use crate::record::{EncodeContext, EncodedRecord, KinesisRecord};
 
 impl<R: KinesisRecord> Transform<R> {
-    /// Runs the function over one record of a stream and writes the data that is kept to `out`, which is cleared first.
+    /// Runs the function over one record of a stream, and writes the kept data to `out`, which is cleared first.
     ///
-    /// The same rules hold as in [`run`](Self::run), with two exceptions: there is no response, and so no limit of its
-    /// size; and envelopes are written as of `arrived_at`, so that a second run over the record makes the same bytes.
+    /// The rules are those of [`run`](Self::run), with two exceptions. There is no response, so its size is not
+    /// limited. Envelopes get the time `arrived_at`, so that a second run over the record makes the same bytes.
     ///
     /// ```
     /// use std::time::SystemTime;
@@ -30,8 +30,8 @@ impl<R: KinesisRecord> Transform<R> {
     /// ```
     ///
     /// # Errors
-    /// The reason why the record fails: it cannot be decoded, the function refused it, failed or panicked, or its
-    /// result cannot be encoded. `out` may hold a part of it then.
+    /// The reason why the record failed: it cannot be decoded, the function refused it, failed or panicked, or its
+    /// result cannot be encoded. `out` may then have a part of the data.
     pub fn run_one<T, V>(
         &self,
         record: &EncodedRecord,

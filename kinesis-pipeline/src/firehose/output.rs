@@ -5,17 +5,17 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{EventError, FailureReason, base64, id::Id, lenient};
 
-/// The values that name the folder of a record under dynamic partitioning, by the name of the key.
+/// The values of dynamic partitioning, by the name of the key. They form the folder of a record.
 pub type PartitionKeys = BTreeMap<String, String>;
 
-/// The answer to Firehose about one record.
+/// The answer to Firehose for one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// `Ok`: its data is delivered.
+    /// `Ok`: the data is delivered.
     Ok,
-    /// `Dropped`: it is done and is not delivered.
+    /// `Dropped`: the record is done and is not delivered.
     Dropped,
-    /// `ProcessingFailed`: Firehose writes it as it came under the error prefix.
+    /// `ProcessingFailed`: Firehose writes the original record under the error prefix.
     ProcessingFailed,
 }
 
@@ -30,7 +30,7 @@ impl Outcome {
         }
     }
 
-    /// Reads what is written, and what is often written in its place: `OK`, any other case.
+    /// Reads an outcome in any case, as `OK` is often written.
     fn read(text: &str) -> Option<Self> {
         let all = [Self::Ok, Self::Dropped, Self::ProcessingFailed];
         all.into_iter()
@@ -40,8 +40,8 @@ impl Outcome {
 
 /// One record of a transform's response.
 ///
-/// [`transform`](super::transform) writes responses by itself; this is for a function that does without it, and
-/// for what reads responses.
+/// [`transform`](super::transform) writes responses itself. This type is for functions that do not use it, and for
+/// readers of responses.
 ///
 /// ```
 /// use kinesis_pipeline::firehose::OutputRecord;
@@ -57,13 +57,13 @@ impl Outcome {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct OutputRecord<'a> {
-    /// The id of the record that this answers.
+    /// The id of the record that is answered.
     #[serde(borrow, deserialize_with = "lenient::required_text")]
     pub record_id: Cow<'a, str>,
     /// The result.
     #[serde(deserialize_with = "outcome")]
     pub result: Outcome,
-    /// The data in base64.
+    /// The data, in base64.
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     data: Cow<'a, str>,
     #[serde(default)]
@@ -92,32 +92,32 @@ impl<'a> OutputRecord<'a> {
         }
     }
 
-    /// This data is delivered. Firehose puts nothing between records: end it with a new line.
+    /// Makes an answer whose data is delivered. Firehose puts nothing between records: end the data with a new line.
     #[must_use]
     pub fn ok(record_id: impl Into<Cow<'a, str>>, data: &[u8]) -> Self {
         Self::new(record_id, Outcome::Ok).with_data(data)
     }
 
-    /// The record is done and is not delivered.
+    /// Makes an answer for a record that is done and is not delivered.
     #[must_use]
     pub fn dropped(record_id: impl Into<Cow<'a, str>>) -> Self {
         Self::new(record_id, Outcome::Dropped)
     }
 
-    /// The record failed.
+    /// Makes an answer for a record that failed.
     #[must_use]
     pub fn failed(record_id: impl Into<Cow<'a, str>>) -> Self {
         Self::new(record_id, Outcome::ProcessingFailed)
     }
 
-    /// Returns the same with this data, which Firehose does not need of a record that it does not deliver.
+    /// Returns the same answer with this data. Firehose does not need data for a record that it does not deliver.
     #[must_use]
     pub fn with_data(mut self, data: &[u8]) -> Self {
         self.data = base64_simd::STANDARD.encode_to_string(data).into();
         self
     }
 
-    /// Returns the same with this key for dynamic partitioning.
+    /// Returns the same answer with this key for dynamic partitioning.
     #[must_use]
     pub fn with_partition_key(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let keys = self.metadata.get_or_insert_default();
@@ -126,7 +126,7 @@ impl<'a> OutputRecord<'a> {
         self
     }
 
-    /// Returns the data.
+    /// Returns the data, decoded from base64.
     ///
     /// # Errors
     /// [`FailureReason::NotBase64`].
@@ -140,7 +140,7 @@ impl<'a> OutputRecord<'a> {
         self.metadata.as_ref()?.partition_keys.as_ref()
     }
 
-    /// Returns the JSON text of a response with these records. Its size is not bounded.
+    /// Returns a response with these records as JSON text. Its size is not limited.
     #[must_use]
     pub fn write_all(records: &[Self]) -> Vec<u8> {
         let mut out = Vec::from(RESPONSE_START);
@@ -157,10 +157,10 @@ impl<'a> OutputRecord<'a> {
         out
     }
 
-    /// Reads the JSON text of a response. `OK` and other cases of the results are read, unknown fields passed over.
+    /// Reads the JSON text of a response. Results may be in any case, such as `OK`, and unknown fields are ignored.
     ///
     /// # Errors
-    /// The text is not JSON, has no list of records, or a record has no id or another result.
+    /// The text is not JSON, has no list of records, or a record has no id or an unknown result.
     pub fn parse_all(json: &'a [u8]) -> Result<Vec<Self>, EventError> {
         #[derive(Deserialize)]
         struct Records<'a> {
@@ -173,7 +173,7 @@ impl<'a> OutputRecord<'a> {
     }
 }
 
-/// Base64 that was read from a response may hold anything: what JSON would escape is left out.
+/// Appends base64 that was read from a response. It may contain anything, so bytes that JSON would escape are left out.
 fn write_base64(text: &str, out: &mut Vec<u8>) {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_".contains(byte);
     out.extend(text.bytes().filter(plain));
@@ -188,23 +188,23 @@ const RESULT_END: &[u8] = b"\",\"data\":\"";
 const KEYS: &[u8] = b"\",\"metadata\":{\"partitionKeys\":";
 const END: &[u8] = b"}}";
 
-/// The JSON of an empty set of partition keys. It is always written, and so is `data`: AWS's own types for
-/// Lambda functions in Rust and Go write both always.
+/// The JSON of an empty set of partition keys. The set and `data` are always written, as in AWS's own types for Lambda
+/// functions in Rust and Go.
 const NO_KEYS: &[u8] = b"{}";
 
 /// The length of a response without records, in bytes.
 pub(super) const FRAME_BYTES: usize = RESPONSE_START.len() + RESPONSE_END.len();
 
-/// The bytes of an answer that are the same in all, with the comma before it.
+/// The bytes that all answers have in common, with the comma before an answer.
 const ANSWER_BYTES: usize =
     1 + ID.len() + RESULT_START.len() + RESULT_END.len() + KEYS.len() + END.len();
 
-/// Partition keys as they are written.
+/// Returns partition keys as JSON.
 pub(super) fn keys_json(keys: &PartitionKeys) -> String {
     serde_json::to_string(keys).expect("a map of texts has a JSON text")
 }
 
-/// One record of a response but its data, as it is written.
+/// An answer of a response, without its data.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer<'a> {
     pub(super) record_id: Id<'a>,
@@ -213,7 +213,7 @@ pub(super) struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    /// Returns the length of the answer with a comma and data of this length, in bytes.
+    /// Returns the length of the answer in bytes, with a comma and with `data_bytes` of data.
     pub(super) fn bytes(&self, data_bytes: usize) -> usize {
         ANSWER_BYTES
             + self.record_id.json_bytes()
@@ -224,7 +224,7 @@ impl Answer<'_> {
 
     /// Appends the answer, with a comma unless it is the first.
     ///
-    /// What always is the same is appended as one: short pieces cost more than their bytes.
+    /// Parts that are always the same are appended together: short pieces cost more than their bytes.
     pub(super) fn write(&self, out: &mut Vec<u8>, write_data: impl FnOnce(&mut Vec<u8>)) {
         if out.last() == Some(&b'}') {
             out.push(b',');
@@ -251,7 +251,7 @@ impl Answer<'_> {
     }
 }
 
-/// Returns the most that any answer of this record takes with no data and no keys, with its comma.
+/// Returns the longest answer of this record without data and keys, in bytes, with its comma.
 pub(super) fn least_bytes(record_id: Id<'_>) -> usize {
     let failed = Answer {
         record_id,

@@ -80,7 +80,7 @@ proptest! {
             keys_json: keys.as_deref(),
         };
         let json = OutputRecord::write_all(std::slice::from_ref(&record));
-        // The comma is counted also where none is written.
+        // The length includes a comma, also for the first answer, which has none.
         prop_assert_eq!(answer.bytes(record.data.len()) + FRAME_BYTES, json.len() + 1);
     }
 

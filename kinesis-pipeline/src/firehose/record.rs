@@ -1,4 +1,4 @@
-//! One record: from the event to the bytes of its answer.
+//! The transform of one record, from the event to the bytes of its answer.
 
 use std::{
     future::Future,
@@ -13,10 +13,10 @@ use crate::record::{EncodeContext, KinesisRecord};
 
 pub(super) type KeysOf<R> = Box<dyn Fn(&R) -> PartitionKeys + Send + Sync>;
 
-/// The outcome of one record; its bytes are in the buffer that was given.
+/// The outcome of one record. The bytes are in the buffer that the caller gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Made {
-    /// `Ok`: the bytes are delivered, under these keys if the transform makes any.
+    /// `Ok`: the bytes are delivered, with these keys if the transform makes any.
     Keep(Option<PartitionKeys>),
     /// `Dropped`: there is nothing to deliver.
     Drop,
@@ -58,17 +58,17 @@ pub(super) fn encode<R: KinesisRecord>(
     }
 }
 
-/// Runs code of the user; a panic is a failure of this record.
+/// Runs code of the user. A panic becomes a failure of the record.
 ///
-/// Asserting unwind safety: of what the code could leave half done, we only use the buffer again, and that is
-/// cleared before each record. What the user's function captures is the user's to keep whole.
+/// Unwind safety may be asserted: after a panic we use only the buffer again, which is cleared before each record. The
+/// user is responsible for values that the function captures.
 pub(super) fn caught<T>(
     run: impl FnOnce() -> Result<T, FailureReason>,
 ) -> Result<T, FailureReason> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(FailureReason::panicked(panic)))
 }
 
-/// Returns the same for a future, which is dropped after a panic.
+/// Runs a future of the user in the same way. The future is dropped after a panic.
 pub(super) async fn caught_future<T>(
     run: impl Future<Output = Result<T, FailureReason>>,
 ) -> Result<T, FailureReason> {

@@ -8,9 +8,9 @@ use super::{
     record::Made,
 };
 
-/// The response of a transform: its JSON text, and what became of the records.
+/// The response of a transform: its JSON text, and the outcome of the records.
 ///
-/// Serialize it with `serde_json` to hand it to `lambda_runtime`, or send [`into_json`](Self::into_json).
+/// To return it through `lambda_runtime`, serialize it with `serde_json`, or send [`into_json`](Self::into_json).
 #[derive(Debug)]
 #[must_use = "Firehose waits for it"]
 pub struct Response {
@@ -34,7 +34,7 @@ impl Response {
         self.json
     }
 
-    /// Returns the number of delivered records; a record with several outputs counts once.
+    /// Returns the number of delivered records. A record with several outputs counts once.
     pub fn kept(&self) -> usize {
         self.kept
     }
@@ -44,7 +44,7 @@ impl Response {
         self.dropped
     }
 
-    /// Returns the number of records that did not fit and were put again; Firehose is told that they are dropped.
+    /// Returns the number of records that did not fit and were put again. They are answered as dropped.
     pub fn reingested(&self) -> usize {
         self.reingested
     }
@@ -55,7 +55,7 @@ impl Response {
     }
 }
 
-/// The JSON text as it is. Only `serde_json` can write it.
+/// Writes the JSON text unchanged. Only `serde_json` can do so.
 impl Serialize for Response {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let json: &RawValue = serde_json::from_slice(&self.json).map_err(S::Error::custom)?;
@@ -63,14 +63,14 @@ impl Serialize for Response {
     }
 }
 
-/// The response while it is written. Every record of the event is given to `answer` or `skip` once.
+/// The response under construction. `answer` or `skip` is called once for every record of the event.
 #[derive(Debug)]
 pub(super) struct Writer<'e> {
     records: &'e [InputRecord<'e>],
     room: Room,
     response: Response,
     return_dropped_data: bool,
-    /// The records whose answers did not fit: their index and what the answer would have taken.
+    /// The records whose answers did not fit: their index, and the bytes of the answer.
     pub(super) overflow: Vec<(usize, usize)>,
 }
 
@@ -101,14 +101,14 @@ impl<'e> Writer<'e> {
         }
     }
 
-    /// Another record answers for this one.
+    /// Notes that another record answers for this one.
     pub(super) fn skip(&mut self, index: usize) {
         let record = &self.records[index];
         self.room.look_at(data_bytes(record));
         self.room.take(least_bytes(record.id()), 0);
     }
 
-    /// Answers a record with what was made of it.
+    /// Answers a record with the outcome of its transform.
     pub(super) fn answer(&mut self, index: usize, made: Result<Made, FailureReason>, data: &[u8]) {
         self.room.look_at(data_bytes(&self.records[index]));
         match made {
@@ -143,13 +143,13 @@ impl<'e> Writer<'e> {
         self.give_back(index, Outcome::ProcessingFailed, true);
     }
 
-    /// A record that did not fit was put again.
+    /// Notes that a record that did not fit was put again.
     pub(super) fn reingested(&mut self, index: usize) {
         self.response.reingested += 1;
         self.give_back(index, Outcome::Dropped, false);
     }
 
-    /// Answers with the record's data as it came, where that takes no room from others.
+    /// Answers with the record's original data, if there is room for it beside the other records.
     fn give_back(&mut self, index: usize, result: Outcome, with_data: bool) {
         let answer = self.to(index, result, None);
         let data = self.records[index].data_base64().unwrap_or_default();

@@ -17,16 +17,16 @@ use crate::{
     record::{EncodeContext, KinesisRecord},
 };
 
-/// The largest response that Lambda takes from a function that is called and waited for, in bytes.
+/// The largest response of a Lambda function in a synchronous call, in bytes.
 pub const RESPONSE_BYTES_MAX: usize = 6_291_556;
 
-/// The default number of records of [`Transform::run_async`] that are in flight together.
+/// The default number of concurrent records of [`Transform::run_async`].
 const CONCURRENCY_DEFAULT: usize = 16;
 const CONCURRENCY_MAX: usize = 1_000;
 
-/// Runs a function over every record of an event and answers each of them once.
+/// Runs a function over every record of an event, and answers each of them once.
 ///
-/// With the defaults; for others see [`Transform`]. What is kept ends with a new line.
+/// Uses the default settings; for others see [`Transform`]. Each kept record ends with a new line.
 ///
 /// ```
 /// use kinesis_pipeline::firehose::{self, Event, Verdict};
@@ -49,22 +49,22 @@ where
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NewLine {
-    /// A record that does not end with a new line gets one. Firehose puts nothing between records.
+    /// A new line is added to a record that does not end with one. Firehose puts nothing between records.
     #[default]
     Append,
     /// Nothing is added.
     AsIs,
 }
 
-/// A record whose answer did not fit in the response, as it came: to be put to its stream once more.
+/// A record whose answer did not fit in the response, unchanged, to be put to its stream again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OverflowRecord {
     /// The id in the event.
     pub record_id: String,
-    /// The bytes as they came.
+    /// The record's original bytes.
     pub data: Bytes,
-    /// The key in the Kinesis stream that it came from, if it came from one.
+    /// The partition key in the Kinesis stream that the record came from, if it came from one.
     pub partition_key: Option<String>,
 }
 
@@ -74,7 +74,7 @@ type ReingestAsync = Box<
     dyn Fn(Vec<OverflowRecord>) -> Pin<Box<dyn Future<Output = Reingested> + Send>> + Send + Sync,
 >;
 
-/// A transform with settings, for records of which it makes `R`.
+/// A transform with settings. It makes records of type `R`.
 ///
 /// ```
 /// use kinesis_pipeline::firehose::{Event, InputRecord, NewLine, Transform, Verdict};
@@ -137,39 +137,39 @@ impl<R> Transform<R> {
         self
     }
 
-    /// Whether the answers of dropped records hold their data as it came, as long as there is room for all that
-    /// is to come. Firehose does not need it. Default: true.
+    /// Whether the answers of dropped records have their original data, while there is room for the data of all later
+    /// records. Firehose does not need it. Default: true.
     #[must_use]
     pub fn return_dropped_data(mut self, yes: bool) -> Self {
         self.return_dropped_data = yes;
         self
     }
 
-    /// Sets the largest response, in bytes. Default and most: [`RESPONSE_BYTES_MAX`]. A response is never so small
-    /// that an id would be missing.
+    /// Sets the limit of a response, in bytes. Default and upper limit: [`RESPONSE_BYTES_MAX`]. With any limit, all ids
+    /// are answered.
     #[must_use]
     pub fn response_bytes_max(mut self, bytes: usize) -> Self {
         self.response_bytes_max = bytes.min(RESPONSE_BYTES_MAX);
         self
     }
 
-    /// Sets the number of records of [`run_async`](Self::run_async) that are in flight together. Default 16, from 1 to 1,000.
+    /// Sets the number of concurrent records of [`run_async`](Self::run_async). Default: 16; range: 1 to 1,000.
     #[must_use]
     pub fn concurrency(mut self, records: usize) -> Self {
         self.concurrency = records.clamp(1, CONCURRENCY_MAX);
         self
     }
 
-    /// Sets the clock that envelopes are written by. Default: that of the runtime ([`Clock::of_runtime`]).
+    /// Sets the clock for the times in envelopes. Default: that of the runtime ([`Clock::of_runtime`]).
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// The keys of a kept record for dynamic partitioning: `!{partitionKeyFromLambda:name}` in the prefix.
+    /// Sets the keys of a kept record for dynamic partitioning: `!{partitionKeyFromLambda:name}` in the prefix.
     ///
-    /// All that is made of one record is delivered together: if the keys differ, the record fails.
+    /// All outputs of one record are delivered together: if their keys differ, the record fails.
     #[must_use]
     pub fn partition_keys<K, N, I>(mut self, keys_of: K) -> Self
     where
@@ -185,10 +185,10 @@ impl<R> Transform<R> {
         self
     }
 
-    /// Takes what does not fit in the response, all at once, to put it to the stream again. Those records are
-    /// then answered as dropped, and as failed if this fails. Default: they fail.
+    /// Sets a function that puts records to the stream again if they do not fit in the response. It gets all of them at
+    /// once. They are answered as dropped if it succeeds, and as failed otherwise. Without it they fail.
     ///
-    /// A part that was put before an error is delivered and failed: at least once.
+    /// If it puts some of the records before an error, these are delivered and also fail: delivery is at least once.
     #[must_use]
     pub fn reingest(
         mut self,
@@ -198,7 +198,8 @@ impl<R> Transform<R> {
         self
     }
 
-    /// As [`reingest`](Self::reingest), and comes before it, but waits: only [`run_async`](Self::run_async) can.
+    /// Sets an async [`reingest`](Self::reingest). It is preferred to that one, but only [`run_async`](Self::run_async)
+    /// can use it.
     #[must_use]
     pub fn reingest_async<F>(
         mut self,
@@ -215,10 +216,10 @@ impl<R> Transform<R> {
 impl<R: KinesisRecord> Transform<R> {
     /// Runs the function over every record, one after the other, and answers each id once.
     ///
-    /// What cannot be decoded, an error of the function, and a panic fail that record alone. (A panic can only
-    /// be caught if the program is not built with `panic = "abort"`.)
+    /// If a record cannot be decoded, or the function returns an error or panics, only that record fails. (A panic can
+    /// be caught only if the program is not built with `panic = "abort"`.)
     ///
-    /// Records of bytes share blocks of 64 KiB: one that is kept keeps its block.
+    /// Records of type `Bytes` share blocks of 64 KiB: a record that is kept keeps its whole block in memory.
     pub fn run<'e, T, V>(
         &self,
         event: impl Borrow<Event<'e>>,
@@ -234,8 +235,8 @@ impl<R: KinesisRecord> Transform<R> {
         })
     }
 
-    /// As [`run`](Self::run), but the function takes the record as it came, with its id, arrival time and place
-    /// in the Kinesis stream, and decodes it itself.
+    /// Runs as [`run`](Self::run) does. The function gets the record from the event, with its id, arrival time and
+    /// position in the Kinesis stream, and decodes it itself.
     pub fn run_raw<'e>(
         &self,
         event: impl Borrow<Event<'e>>,
@@ -260,10 +261,10 @@ impl<R: KinesisRecord> Transform<R> {
         finish(event, writer, reingested)
     }
 
-    /// As [`run`](Self::run), with a function that waits: as many records as
-    /// [`concurrency`](Self::concurrency) says are in flight together.
+    /// Runs as [`run`](Self::run) does, with an async function. [`concurrency`](Self::concurrency) limits the
+    /// concurrent records.
     ///
-    /// Cancel safety: dropping it drops what is in flight. There is no response then, and Firehose sends the
+    /// Cancel safety: dropping the future drops the calls in flight. There is no response then, and Firehose sends the
     /// event again.
     pub async fn run_async<'e, T, V, F>(
         &self,
@@ -278,7 +279,7 @@ impl<R: KinesisRecord> Transform<R> {
         let event: &Event<'e> = event.borrow();
         let (mut writer, uses) = self.begin(event);
         let (context, function) = (&self.context(), &function);
-        // By index: a closure over references to records would not let the future move between threads.
+        // The closure takes indexes: with references to records the future could not move between threads.
         let one = |index: usize| {
             let (record, case) = (&event.records[index], uses.of_record(index));
             async move {
@@ -348,8 +349,8 @@ impl<R: KinesisRecord> Transform<R> {
     }
 }
 
-/// Returns the records that did not fit, as they came; `None` if there are none. One that cannot be put again, because it
-/// has no bytes, fails here.
+/// Returns the original records that did not fit; `None` if there are none. A record without valid bytes cannot be put
+/// again, and fails here.
 fn overflowing(event: &Event<'_>, writer: &mut Writer<'_>) -> Option<Vec<OverflowRecord>> {
     let mut records = Vec::new();
     for (index, answer_bytes) in std::mem::take(&mut writer.overflow) {
@@ -373,7 +374,7 @@ fn partition_key(record: &InputRecord<'_>) -> Option<String> {
     record.kinesis()?.partition_key().map(str::to_owned)
 }
 
-/// Answers what did not fit, and logs what failed.
+/// Answers the records that did not fit, and logs the failures.
 fn finish(event: &Event<'_>, mut writer: Writer<'_>, reingested: Option<Reingested>) -> Response {
     let reingested = reingested.map(|put| put.map_err(Arc::from));
     for (index, answer_bytes) in std::mem::take(&mut writer.overflow) {

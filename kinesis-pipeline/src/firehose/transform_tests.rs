@@ -22,7 +22,7 @@ fn event(records: &[(&str, &str)]) -> Event<'static> {
     Event::of(records.iter().map(record).collect())
 }
 
-/// Result and data by id; every id must be there once.
+/// Returns result and data by id. Each id must occur once.
 fn answers(response: &Response) -> BTreeMap<String, (Outcome, String)> {
     let records = OutputRecord::parse_all(response.as_json()).unwrap();
     let count = records.len();
@@ -41,7 +41,7 @@ fn answer(response: &Response, id: &str) -> (Outcome, String) {
     answers(response)[id].clone()
 }
 
-/// The rule of the workshop.
+/// A function from AWS's workshop.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "a transform gives the record away"
@@ -200,7 +200,7 @@ fn a_response_serializes_as_its_json() {
     assert_eq!(serde_json::to_vec(&response).unwrap(), response.as_json());
 }
 
-/// Ten thousand records that grow to a response of 12 MB.
+/// Returns ten thousand records that grow to a response of 12 MB.
 fn growing() -> (Event<'static>, impl FnMut(String) -> Verdict<String>) {
     let record = |index| InputRecord::new(format!("id-{index:05}"), b"x");
     let event = Event::of((0..10_000).map(record).collect());
@@ -212,7 +212,7 @@ fn what_does_not_fit_fails_and_the_rest_is_kept() {
     let (event, grow) = growing();
     let response = transform(&event, grow);
     assert!(response.as_json().len() <= RESPONSE_BYTES_MAX);
-    // Not one more would have fitted.
+    // Another record would not have fitted.
     assert!(response.as_json().len() > RESPONSE_BYTES_MAX - 2_000);
     assert_eq!(answers(&response).len(), 10_000);
     assert!(response.kept() > 4_000, "{}", response.kept());
@@ -231,7 +231,7 @@ fn a_response_may_be_as_large_as_the_limit_and_no_larger() {
             .response_bytes_max(bytes_max)
             .run(&event, |line: String| Verdict::Keep(line.repeat(99)))
     };
-    // A comma is counted that is not written, and a failed answer for each that is not there yet.
+    // The budget counts one comma too many, and reserves a failed answer for each record.
     let whole = run(RESPONSE_BYTES_MAX);
     assert_eq!(run(whole.as_json().len() + 1).kept(), 2);
     assert!(run(whole.as_json().len() - 1).kept() < 2);

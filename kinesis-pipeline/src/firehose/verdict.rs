@@ -17,14 +17,14 @@ use super::{FailureReason, failure::BoxError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict<R> {
-    /// `Ok`: this is delivered.
+    /// `Ok`: this record is delivered.
     Keep(R),
-    /// `Ok`: these are delivered in their order. None of them is the same as [`Drop`](Self::Drop).
+    /// `Ok`: these records are delivered in their order. An empty list is the same as [`Drop`](Self::Drop).
     KeepAll(Vec<R>),
     /// `Dropped`: the record is done and is not delivered.
     Drop,
-    /// `ProcessingFailed`: Firehose writes the record as it came under the error prefix. The text says why, in
-    /// the log; a reason that is made at run time is an error of a function that answers with a `Result`.
+    /// `ProcessingFailed`: Firehose writes the original record under the error prefix. The text is the reason in the
+    /// log. For a reason that is made at run time, return a `Result` with an error.
     Fail(&'static str),
 }
 
@@ -38,7 +38,7 @@ pub trait IntoVerdict {
     /// Returns the verdict.
     ///
     /// # Errors
-    /// Why the record fails.
+    /// The reason why the record fails.
     fn into_verdict(self) -> Result<Verdict<Self::Record>, FailureReason>;
 }
 

@@ -21,11 +21,11 @@ const OWNER_EXPIRY: Duration = Duration::from_secs(10);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// The time limit of an operation with all retries. A reader gives a whole save 30 s.
+/// The time limit of an operation with all its retries. A reader allows 30 s for a whole save.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Checkpoints in DynamoDB, in the lease table of the Java Kinesis Client Library (KCL), so that a fleet can
-/// take over where a reader stopped, and a reader where a fleet did.
+/// Checkpoints in DynamoDB, in the lease table of the Java Kinesis Client Library (KCL). A fleet can continue where a
+/// reader stopped, and a reader where a fleet did.
 ///
 /// The table has the application's name, unless [`table_name`](Self::table_name) gives another, and is created at
 /// the first save if it is absent, with on-demand billing. Cheap to clone; clones are one store.
@@ -58,45 +58,44 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(20);
 /// # }
 /// ```
 ///
-/// # What a row holds
+/// # The content of a row
 ///
-/// A row per shard, as KCL creates it and writes checkpoints to it, without an owner: `leaseKey`, `leaseCounter`,
-/// `checkpoint`, `checkpointSubSequenceNumber`, `ownerSwitchesSinceCheckpoint`. A record that is finished with all
-/// that an aggregate in it held has the sub-sequence number 9223372036854775807, because KCL goes on behind it. What
-/// KCL has no attribute for (arrival time, the time up to which a quiet shard is current, the time that reading began
-/// at, the stream and its creation) is in a map `kinesisPipeline`, which KCL's updates leave alone; times are kept in
-/// milliseconds. A row that KCL deletes and creates again is without it: then those times are not known. Other attributes of a row stay as they
-/// are. Parents, children and hash keys of shards are not known here, so new rows go without; a fleet that takes over
-/// adds the hash keys.
+/// There is one row for each shard, as KCL creates it and writes checkpoints to it, without an owner: `leaseKey`,
+/// `leaseCounter`, `checkpoint`, `checkpointSubSequenceNumber`, `ownerSwitchesSinceCheckpoint`. A record that is
+/// finished with all user records of its aggregate has the sub-sequence number 9223372036854775807, because KCL
+/// continues behind it. Facts that have no KCL attribute are in a map `kinesisPipeline`: the arrival time, the time up
+/// to which a quiet shard is current, the time at which reading began, the stream and its creation time. Times are in
+/// milliseconds. KCL's updates leave the map alone, but a row that KCL deletes and creates again has none, so its times
+/// are not known. Other attributes of a row are not changed. New rows have no parents, children or hash keys of shards,
+/// as they are not known here; a fleet that takes over adds the hash keys.
 ///
-/// A row of KCL's that says `LATEST`, or `AT_TIMESTAMP` without our time, is no checkpoint: that shard begins where
-/// the reader's start says, as it does in KCL. The other way round, KCL reads our time from its own settings: a fleet
+/// A row of KCL with `LATEST`, or with `AT_TIMESTAMP` and no time of this library, is not a checkpoint: the shard
+/// begins at the reader's start, as in KCL. In the other direction, KCL takes the time from its own settings: a fleet
 /// that takes over before a shard's first record was read must start with `AT_TIMESTAMP` and that time.
 ///
 /// # One stream, one writer
 ///
-/// A table holds the checkpoints of one application in one stream; a save for another stream fails with
-/// [`LeaseError::OtherStream`], and loading for it finds nothing. A fleet that reads many streams has other keys:
-/// [`LeaseError::ManyStreams`].
+/// A table has the checkpoints of one application in one stream. A save for another stream fails with
+/// [`LeaseError::OtherStream`], and a load for it finds nothing. The table of a fleet of several streams has other
+/// keys, and is refused with [`LeaseError::ManyStreams`].
 ///
-/// Every write is conditional on the row being as it was loaded, or as this store wrote it last. If somebody else
-/// wrote it, the save fails, and goes on failing until the checkpoints are loaded again:
-/// [`LeaseError::Overtaken`]. A row with an owner belongs to a fleet's worker. Its checkpoint is saved only when the
-/// worker has not renewed the lease for [`owner_expiry`](Self::owner_expiry) since it was loaded, and the owner
-/// is removed then; otherwise the save fails with [`LeaseError::Held`]. None of these errors is retryable: the reader
-/// ends with it.
+/// Every write is made on the condition that the row is as it was loaded, or as this store wrote it last. If another
+/// program has written it, the save fails with [`LeaseError::Overtaken`], until the checkpoints are loaded again. A row
+/// with an owner belongs to a worker of a fleet. Its checkpoint is saved, and the owner removed, only if the worker has
+/// not renewed the lease for [`owner_expiry`](Self::owner_expiry) since it was loaded. Otherwise the save fails with
+/// [`LeaseError::Held`]. None of these errors is retryable: the reader ends with it.
 ///
 /// # Calls
 ///
-/// Reading the table costs one `Scan`, consistent, in pages of 1 MiB; a save costs one write per shard, 8 at a
-/// time. The client's own retries apply (the SDK's standard: 3 tries); an operation takes at most 20 s unless
-/// the client sets another time. It needs the rights `dynamodb:Scan`, `PutItem`, `UpdateItem` and `DeleteItem` on the
-/// table, and `DescribeTable` and `CreateTable` if it is to be created.
+/// Reading the table takes one consistent `Scan`, in pages of 1 MiB. A save takes one write for each shard, 8 at a
+/// time. The client's own retries apply (the SDK's standard: 3 tries). An operation takes at most 20 s unless the
+/// client sets another time. Needed rights on the table: `dynamodb:Scan`, `PutItem`, `UpdateItem` and `DeleteItem`, and
+/// `DescribeTable` and `CreateTable` if it is to be created.
 #[derive(Clone, Debug)]
 pub struct DynamoDbCheckpoints {
     pub(super) client: Client,
     pub(super) settings: Settings,
-    /// The id of this store, by which it recognizes its own writes.
+    /// The id of this store, by which it recognizes its own writes. Other stores have other ids.
     pub(super) writer: Arc<str>,
     pub(super) cache: Arc<LeaseCache>,
     pub(super) clock: Clock,
@@ -110,7 +109,7 @@ pub(super) struct Settings {
 }
 
 impl DynamoDbCheckpoints {
-    /// Makes a store behind a client of yours. No call is made.
+    /// Makes a store on your own client. No call is made.
     ///
     /// The client's configuration is kept, except that absent time-outs are set: 3 seconds to connect, 10 seconds to
     /// the beginning of an answer, 20 seconds for an operation with its retries.
@@ -166,15 +165,15 @@ impl DynamoDbCheckpoints {
         Ok(Self::with_client(Client::new(&config)))
     }
 
-    /// Sets the table's name. That of the application by default, as in KCL.
+    /// Sets the table's name. Default: the application's name, as in KCL.
     #[must_use]
     pub fn table_name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.settings.table_name = Some(name.into());
         self
     }
 
-    /// Whether to create the table if it is absent. Default true; if false, loading fails with
-    /// [`LeaseError::MissingTable`]. A table that is being created is waited for, at most 25 s.
+    /// Whether to create the table if it is absent. Default: true. If false, loading fails with
+    /// [`LeaseError::MissingTable`]. A save waits up to 25 s for a table that is being created.
     #[must_use]
     pub fn create_table(mut self, creates: bool) -> Self {
         self.settings.creates_table = creates;
@@ -185,7 +184,7 @@ impl DynamoDbCheckpoints {
     /// `failoverTimeMillis`: set it to that of your fleet.
     ///
     /// The first save or removal of a shard with an owner waits until that time has passed since the checkpoints were
-    /// loaded. A reader gives a save 30 s: with a longer time the first ones fail, and are tried again.
+    /// loaded. A reader allows 30 s for a save: with a longer expiry the first saves fail, and are repeated.
     #[must_use]
     pub fn owner_expiry(mut self, time: Duration) -> Self {
         self.settings.owner_expiry = time;

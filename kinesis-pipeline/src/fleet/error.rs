@@ -7,7 +7,7 @@ use crate::{
     shard::ShardId,
 };
 
-/// An error of a lease table: the `source()` of the [`CheckpointError`](crate::CheckpointError) of
+/// An error of a lease table. It is the `source()` of the [`CheckpointError`](crate::CheckpointError) of a
 /// [`DynamoDbCheckpoints`](crate::DynamoDbCheckpoints).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -33,7 +33,7 @@ pub enum LeaseError {
         /// The shard.
         shard: ShardId,
     },
-    /// The table is for one application and stream, and holds those of others.
+    /// The table has the checkpoints of another application or stream. A table is for one of each.
     #[error(
         "the table holds the checkpoints of `{app}` in the stream `{stream}`: use an application name for each \
          stream, or a table name"
@@ -45,7 +45,7 @@ pub enum LeaseError {
         /// The stream whose checkpoints the table holds.
         stream: String,
     },
-    /// The table is that of a fleet of several streams, whose checkpoints a reader of one stream cannot keep.
+    /// The table is that of a fleet of several streams. A reader of one stream cannot keep its checkpoints there.
     #[error(
         "the lease `{lease_key}` is one of a fleet of several streams: read under another application name, or read with \
          a worker of these streams"
@@ -55,12 +55,12 @@ pub enum LeaseError {
         /// A key of the table.
         lease_key: String,
     },
-    /// There is no table, and it is not to be created.
+    /// The table does not exist, and the store may not create it.
     #[error(
         "there is no such table: create it with the key `leaseKey` (S), or allow it to be created"
     )]
     MissingTable,
-    /// The name cannot be that of a table. Unless a store is given a name, it is that of the application.
+    /// The name is not allowed for a table. By default it is the application's name.
     #[error(
         "`{name}` cannot be the name of a DynamoDB table: 3 to 255 letters, digits, `_`, `-` or `.`"
     )]
@@ -73,32 +73,32 @@ pub enum LeaseError {
     #[error("the table is no lease table: its key is {key}, and not `leaseKey` (S)")]
     #[non_exhaustive]
     NotALeaseTable {
-        /// The attributes of its key, with their types.
+        /// The attributes of the table's key, with their types.
         key: String,
     },
-    /// The table is being created or deleted, for longer than a call waits.
+    /// The table was still being created or deleted when the longest wait had passed.
     #[error("the table is not active after {waited:?}: its status is {status}")]
     #[non_exhaustive]
     NotActive {
         /// The status of the table.
         status: String,
-        /// The time that was waited.
+        /// The time that the call waited.
         waited: Duration,
     },
     /// The table has more rows than any stream has shards.
     #[error("the table has more than {rows_max} rows: it is no lease table of one stream")]
     #[non_exhaustive]
     TooLarge {
-        /// The largest number of rows that are read.
+        /// The limit of rows that are read.
         rows_max: u64,
     },
-    /// A row is not as KCL or this library write it.
+    /// A row is in a form that neither KCL nor this library writes.
     #[error("the row `{lease_key}` has no readable `{attribute}`: mend or delete it")]
     #[non_exhaustive]
     Malformed {
         /// The row's key.
         lease_key: String,
-        /// The attribute that is absent or has another form.
+        /// The attribute that is absent or malformed.
         attribute: &'static str,
     },
     /// DynamoDB refused a call or cannot be reached, also after the client's retries.
@@ -109,18 +109,18 @@ pub enum LeaseError {
         operation: &'static str,
         /// The code of DynamoDB's answer, such as `AccessDeniedException`, if it gave one.
         code: Option<String>,
-        /// DynamoDB's message, or how far the call came.
+        /// DynamoDB's message, or a text on how far the call came.
         message: String,
         /// The cause.
         source: Box<dyn Error + Send + Sync>,
     },
 }
 
-/// The code of an answer that there is no such table.
+/// DynamoDB's error code for a table that does not exist.
 pub(super) const NOT_FOUND: &str = "ResourceNotFoundException";
 
 impl LeaseError {
-    /// Whether the same call may succeed later without a change by you.
+    /// Whether the same call may succeed later without a change on your side.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -133,7 +133,7 @@ impl LeaseError {
         }
     }
 
-    /// Whether a call waits for credentials: their source failed for now, or the session has expired.
+    /// Whether a call failed for want of credentials, for now: their source failed, or the session has expired.
     pub(super) fn awaits_credentials(&self) -> bool {
         let Self::Service { code, source, .. } = self else {
             return false;
@@ -176,7 +176,7 @@ impl LeaseError {
     }
 }
 
-/// Whether an error of this class never passes.
+/// Whether an error of this class is permanent.
 fn is_final(class: ErrorClass) -> bool {
     matches!(class, ErrorClass::AccessDenied | ErrorClass::Invalid)
 }

@@ -1,4 +1,4 @@
-//! A change of a lease as a DynamoDB expression: the only place that knows KCL's conditions.
+//! Changes of a lease as DynamoDB expressions, with KCL's conditions.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use super::{
     },
 };
 
-/// An update of a row. None of the attributes' names is a reserved word of DynamoDB.
+/// An update of a row. No attribute name here is a reserved word of DynamoDB.
 #[derive(Debug, Default)]
 pub(super) struct Expression {
     conditions: Vec<String>,
@@ -24,7 +24,7 @@ pub(super) struct Expression {
 }
 
 impl Expression {
-    /// Returns the condition of a write, for a deletion; with the changes, for an update.
+    /// Returns the expression of a write. Deletions use its condition only; updates use the condition and the changes.
     pub(super) fn of(write: &LeaseWrite) -> Self {
         let mut expression = Self::default();
         expression.add_condition(write);
@@ -32,8 +32,8 @@ impl Expression {
         expression
     }
 
-    /// Makes it the change of a reader, which is no worker of a fleet: adds the extension and removes the owner. The owner has
-    /// not written for long, but would otherwise count as alive.
+    /// Returns the same change as a reader makes it, which is not a worker of a fleet: with the extension, and without
+    /// an owner. The owner has been silent for long, but would count as alive after the write.
     pub(super) fn by_reader(mut self, extension: &Extension) -> Self {
         self.set(EXTENSION, extension.encode());
         self.removes.extend([LEASE_OWNER, CHECKPOINT_OWNER]);
@@ -121,7 +121,8 @@ impl Expression {
             LeaseChange::FinishHandOver => self.removes.push(CHECKPOINT_OWNER),
             LeaseChange::Evict => self.removes.push(LEASE_OWNER),
         }
-        // An increment, not the seen number plus one: an eviction has no condition on the counter.
+        // The counter is incremented in the database, not set to the seen number plus one: an eviction has no condition
+        // on it.
         self.values.insert(":one".to_owned(), number(1));
         self.sets
             .push(format!("{LEASE_COUNTER} = {LEASE_COUNTER} + :one"));

@@ -1,4 +1,4 @@
-//! The extension of a row: one attribute of this library, for facts that KCL has no attribute for.
+//! The extension of a row: one attribute of this library with the facts that have no KCL attribute.
 
 use std::collections::HashMap;
 
@@ -22,28 +22,28 @@ const ARRIVED_AT: &str = "arrivedAtMillis";
 const CURRENT_AT: &str = "currentAtMillis";
 const STREAM_CREATED_AT: &str = "streamCreatedAtMillis";
 
-/// The extension of a row, written with each write of a reader. KCL's own updates leave it alone, so it names the write
-/// that it belongs to.
+/// The extension of a row. A reader writes it with each of its writes. KCL's updates do not touch it, so it states
+/// which write it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Extension {
     pub(super) identity: Identity,
-    /// The writer, and the row's counter after the write. Counters only grow, so as long as the row's counter is this one, no
-    /// other write came after.
+    /// The writer, and the row's counter after the write. Counters only grow: while the row has this counter, no other
+    /// write has followed.
     pub(super) writer: String,
     pub(super) counter: u64,
     pub(super) times: CheckpointTimes,
 }
 
-/// The times of a checkpoint.
+/// The times that belong to a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CheckpointTimes {
-    /// The checkpoint that the times belong to, as in KCL's attributes, which KCL may have moved on since.
+    /// The checkpoint that the times belong to, in KCL's form. KCL may have moved the row's checkpoint since.
     pub(super) checkpoint: String,
     pub(super) sub_sequence_number: u64,
-    /// The time that reading began at, for a checkpoint `AT_TIMESTAMP`.
+    /// The time at which reading began, for a checkpoint `AT_TIMESTAMP`.
     pub(super) begun_at_millis: Option<u64>,
     pub(super) arrived_at_millis: Option<u64>,
-    /// The time before which everything that arrived is finished.
+    /// The time before which all records that arrived are finished.
     pub(super) current_at_millis: Option<u64>,
     /// The creation time of the stream.
     pub(super) stream_created_at_millis: Option<u64>,
@@ -106,7 +106,7 @@ impl Extension {
     }
 }
 
-/// Returns the time that reading began at, in the attribute of an extension.
+/// Returns the time at which reading began, from the attribute of an extension.
 pub(super) fn begun_at_millis(value: &AttributeValue) -> Option<u64> {
     count(value.as_m().ok()?, BEGUN_AT)
 }

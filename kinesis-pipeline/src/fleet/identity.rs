@@ -13,8 +13,8 @@ impl Identity {
         }
     }
 
-    /// Returns the owner of a table by the names in its rows, if it is another one. Rows without a name are KCL's, which
-    /// writes none: they count as this owner's in a table that names no other.
+    /// Returns the owner of a table if it is another one, by the names in the table's rows. Rows without a name come
+    /// from KCL. They count as this owner's, in a table without names of others.
     pub(super) fn stranger_among<'a>(
         &self,
         names: impl Iterator<Item = Option<&'a Identity>>,

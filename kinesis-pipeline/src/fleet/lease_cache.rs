@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::{identity::Identity, row::LeaseRow};
 
-/// A cache of the rows of each table, by the table's name, as they were last read or written.
+/// A cache of each table's rows as they were last read or written, by table name.
 ///
-/// A row is written on the condition that it is as cached. So a write to a row that another program has written is
-/// refused until the table is read again.
+/// Each write is made on the condition that the row is as cached. So a write to a row that another program has changed
+/// is refused until the table is read again.
 #[derive(Debug, Default)]
 pub(super) struct LeaseCache(Mutex<HashMap<String, CachedTable>>);
 
@@ -44,7 +44,7 @@ impl SeenLease {
 }
 
 impl LeaseCache {
-    /// Takes the rows of a table that was read; `None` if there is no table.
+    /// Takes in the rows of a table that was read; `None` if the table does not exist.
     pub(super) fn on_loaded(&self, table: &str, rows: Option<&[LeaseRow]>, at: Instant) {
         let seen = |row: &LeaseRow| (row.lease.shard_id.to_string(), SeenLease::of(row, at));
         let cached = CachedTable {
@@ -76,7 +76,7 @@ impl LeaseCache {
             .cloned()
     }
 
-    /// Takes a row that was written; `None` if it was removed.
+    /// Takes in a row that was written; `None` if it was removed.
     pub(super) fn on_written(&self, table: &str, lease_key: &str, row: Option<SeenLease>) {
         let mut tables = self.lock();
         let rows = &mut tables.entry(table.to_owned()).or_default().rows;
@@ -87,7 +87,7 @@ impl LeaseCache {
         };
     }
 
-    /// Returns the owner of the table, if it is not `identity`.
+    /// Returns the owner of the table, if it is another than `identity`.
     pub(super) fn stranger(&self, table: &str, identity: &Identity) -> Option<Identity> {
         let tables = self.lock();
         let rows = tables.get(table)?.rows.as_ref()?;
@@ -95,8 +95,8 @@ impl LeaseCache {
         identity.stranger_among(names).cloned()
     }
 
-    /// Returns the time from which the owners of these rows count as gone, unless they write before: `expiry` after the rows
-    /// were first seen.
+    /// Returns the time from which the owners of these rows count as gone, unless they write before it: `expiry` after
+    /// the rows were first seen.
     pub(super) fn owners_gone_at<'a>(
         &self,
         table: &str,

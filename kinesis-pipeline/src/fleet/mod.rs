@@ -7,8 +7,8 @@
 //!   DynamoDbLeases (dynamodb) ──────────────────────────────────────┴─ expression: conditions ── write ── table
 //! ```
 //!
-//! A row is a lease of KCL: Java fleets read and write it, so nothing here changes what they rely on. Facts that KCL has
-//! no attribute for are in one attribute of this library, the extension, which KCL leaves alone.
+//! A row is a lease of KCL: Java fleets read and write it too, so this library keeps KCL's attributes as they are.
+//! Facts that have no KCL attribute are in one attribute of this library, the extension. KCL ignores it.
 
 #[cfg(feature = "dynamodb")]
 mod checkpoints;

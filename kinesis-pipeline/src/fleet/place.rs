@@ -6,14 +6,15 @@ use crate::{
     clock::{epoch_millis, from_epoch_millis},
 };
 
-/// The sub-sequence number of a Kinesis record that is finished, whatever is in it.
+/// The sub-sequence number of a Kinesis record that is finished as a whole.
 ///
-/// KCL goes on at the sequence number and drops what is not above the sub-sequence number. How many records were
-/// in an aggregate is not known when it is finished, and 0, which KCL writes for a record that is no aggregate,
-/// would have it repeat all but the first. No aggregate gets here, and it is Java's largest `long`, so KCL reads it.
+/// KCL continues at the sequence number, and drops the user records up to the sub-sequence number. When a record is
+/// finished, the number of user records in it is not known here. With 0, which KCL writes for a record without
+/// aggregation, KCL would repeat all but the first. No aggregate has this many user records. It is the largest `long`
+/// of Java, so KCL can read it.
 const WHOLE: u64 = i64::MAX as u64;
 
-/// Returns the checkpoint in KCL's form, and the times that it has no attributes for.
+/// Returns the checkpoint in KCL's form, and the times that have no attribute there.
 pub(super) fn encode(checkpoint: &Checkpoint) -> (LeaseCheckpoint, CheckpointTimes) {
     let mut begun_at_millis = None;
     let place = match &checkpoint.place {
@@ -43,8 +44,8 @@ pub(super) fn encode(checkpoint: &Checkpoint) -> (LeaseCheckpoint, CheckpointTim
     (place, times)
 }
 
-/// Returns the checkpoint of a row; `None` if nothing was read and the row has no start position. KCL then begins at the
-/// position of its settings, and so does this library.
+/// Returns the checkpoint of a row. `None` if nothing was read and the row has no start position: KCL and this library
+/// then begin at the position in their settings.
 ///
 /// If KCL has moved the checkpoint, only the creation time of the stream is still valid.
 pub(super) fn decode(

@@ -1,4 +1,4 @@
-//! The `.properties` file of KCL's `MultiLangDaemon`: the settings of a worker, for those who come from there.
+//! A reader of the `.properties` file of KCL's `MultiLangDaemon`, for users who come from there.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use std::{
 use super::worker::WorkerBuilder;
 use crate::{KinesisStream, StartAt};
 
-/// The largest file that is read, in bytes: a real one has some 2 KiB.
+/// The limit of a file, in bytes. Real files have some 2 KiB.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 const APPLICATION: &str = "applicationName";
@@ -26,7 +26,7 @@ const LEASES_MAX: &str = "maxLeasesForWorker";
 const STOP_MAX: &str = "shutdownGraceMillis";
 const RETRIEVAL: &str = "retrievalMode";
 const CONSUMER: &str = "consumerName";
-/// The settings that a worker has; all others of KCL have no meaning here.
+/// The settings that a worker has. Others of KCL have no meaning here.
 const KNOWN: [&str; 13] = [
     APPLICATION,
     STREAM,
@@ -43,7 +43,7 @@ const KNOWN: [&str; 13] = [
     CONSUMER,
 ];
 
-/// A `.properties` file that no worker can be made from.
+/// The reason why no worker can be made from a `.properties` file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PropertiesError {
@@ -61,35 +61,35 @@ pub enum PropertiesError {
         /// The line, counted from 1.
         line: usize,
     },
-    /// A setting is absent that a worker cannot do without.
+    /// A required setting is absent.
     #[error("there is no `{name}`: set it")]
     Missing {
         /// The setting.
         name: &'static str,
     },
-    /// A setting has a value that it cannot have.
+    /// A setting has a value that is not allowed.
     #[error("`{name} = {value}`: set {wanted}")]
     Invalid {
         /// The setting.
         name: &'static str,
         /// Its value.
         value: String,
-        /// The values that it can have.
+        /// The allowed values.
         wanted: &'static str,
     },
-    /// The file is about another stream than the one that it is used for.
+    /// The file is for another stream than the one it is used with.
     #[error(
         "the file is about the stream `{found}`, and this is `{stream}`: connect to the file's"
     )]
     OtherStream {
         /// The stream in the file.
         found: String,
-        /// The stream at hand.
+        /// The stream that it is used with.
         stream: String,
     },
 }
 
-/// Settings of KCL's `MultiLangDaemon`, in the format of Java's `.properties` files.
+/// The settings of a `MultiLangDaemon` of KCL, in the format of Java's `.properties` files.
 ///
 /// ```
 /// use kinesis_pipeline::WorkerProperties;
@@ -167,7 +167,7 @@ impl WorkerProperties {
         self.get(REGION)
     }
 
-    /// Returns the settings in the file that have no meaning for a worker of this library, in the order of their names.
+    /// Returns the settings in the file that have no meaning for a worker of this library, sorted by name.
     pub fn without_meaning(&self) -> impl Iterator<Item = &str> {
         let names = self.values.keys().map(String::as_str);
         names.filter(|name| !KNOWN.contains(name))
@@ -220,11 +220,11 @@ impl WorkerProperties {
         }
     }
 
-    /// Returns the consumer's name, for fan-out.
+    /// Returns the consumer's name for enhanced fan-out; `None` for polling.
     fn fan_out(&self, app: &str) -> Result<Option<String>, PropertiesError> {
         match self.get(RETRIEVAL) {
             Some("FANOUT") => Ok(Some(self.get(CONSUMER).unwrap_or(app).to_owned())),
-            // KCL's default tries fan-out first; polling costs nothing and needs no right.
+            // KCL's default tries fan-out first. Polling costs nothing and needs no extra rights, so it is our default.
             None | Some("POLLING" | "DEFAULT") => Ok(None),
             Some(value) => Err(PropertiesError::Invalid {
                 name: RETRIEVAL,
@@ -267,20 +267,21 @@ impl WorkerProperties {
 }
 
 impl<R> KinesisStream<R> {
-    /// Returns a worker to be set up as a `.properties` file of KCL's `MultiLangDaemon` says. It lacks its lease store.
+    /// Returns a worker to be set up, with the settings of a `.properties` file of KCL's `MultiLangDaemon`. It still
+    /// needs a lease store.
     ///
-    /// Settings without a meaning here, such as `executableName`, are named in one warning in the log.
+    /// Settings without a meaning here, such as `executableName`, are listed in one warning in the log.
     ///
     /// # Errors
-    /// [`PropertiesError`]: the file cannot be read, has no `applicationName`, is about another stream, or a setting
-    /// has no valid value.
+    /// [`PropertiesError`]: the file cannot be read, has no `applicationName`, is for another stream, or has an invalid
+    /// value.
     pub fn worker_from_properties(
         &self,
         path: impl AsRef<Path>,
     ) -> Result<WorkerBuilder<R>, PropertiesError> {
         let properties = WorkerProperties::load(path)?;
         let stream = self.target.stream.to_string();
-        // An ARN ends with the name.
+        // An ARN ends with the stream's name.
         let is_other = |found: &&str| stream != *found && !stream.ends_with(&format!("/{found}"));
         if let Some(found) = properties.stream_name().filter(is_other) {
             let found = found.to_owned();
@@ -294,13 +295,13 @@ impl<R> KinesisStream<R> {
     }
 }
 
-/// Whether a line ends with an odd number of backslashes: the next one belongs to it.
+/// Whether a line ends with an odd number of backslashes, so that the next line belongs to it.
 fn is_continued(line: &str) -> bool {
     let backslashes = line.len() - line.trim_end_matches('\\').len();
     backslashes % 2 == 1
 }
 
-/// Returns the name and the value of a line; `None` if an escape is not complete.
+/// Returns the name and the value of a line; `None` if an escape is incomplete.
 fn pair(line: &str) -> Option<(String, String)> {
     let mut is_escaped = false;
     let end = line.find(|c: char| {
@@ -330,7 +331,7 @@ fn unescaped(text: &str) -> Option<String> {
             Some('u') => {
                 let digits = chars.as_str().get(..4)?;
                 let code = u32::from_str_radix(digits, 16).ok()?;
-                // Half of a surrogate pair, which Java allows and no setting has.
+                // `None` means half of a surrogate pair. Java allows it, but no setting has it.
                 out.push(char::from_u32(code)?);
                 chars = chars.as_str()[4..].chars();
             }

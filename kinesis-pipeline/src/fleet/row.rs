@@ -1,4 +1,4 @@
-//! The rows of a lease table, as KCL and this library read and write them: the only place that knows an attribute.
+//! Rows of a lease table, as KCL and this library read and write them. Only this file knows the attributes' names.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::{
     shard::{HashKeyRange, ShardId},
 };
 
-/// A row as DynamoDB has it.
+/// A row in DynamoDB's form.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 pub(super) const LEASE_KEY: &str = "leaseKey";
@@ -26,26 +26,27 @@ pub(super) const SUB_SEQUENCE_NUMBER: &str = "checkpointSubSequenceNumber";
 pub(super) const OWNER_SWITCHES: &str = "ownerSwitchesSinceCheckpoint";
 /// The old owner of a lease that is being handed over.
 pub(super) const CHECKPOINT_OWNER: &str = "checkpointOwner";
-/// A checkpoint that was prepared and not made.
+/// A checkpoint that was prepared but not made.
 pub(super) const PENDING_CHECKPOINT: &str = "pendingCheckpoint";
 pub(super) const PENDING_SUB_SEQUENCE_NUMBER: &str = "pendingCheckpointSubSequenceNumber";
 pub(super) const PENDING_STATE: &str = "pendingCheckpointState";
 pub(super) const CHILDREN: &str = "childShardIds";
-/// The parents: a set, with a name in the singular by KCL's choice.
+/// The parents: a set of ids, though KCL's name is in the singular.
 const PARENTS: &str = "parentShardId";
 const STARTING_HASH_KEY: &str = "startingHashKey";
 const ENDING_HASH_KEY: &str = "endingHashKey";
-/// The throughput by which the leader of a KCL 3 fleet shares leases out.
+/// The throughput of the lease. The leader of a KCL 3 fleet shares leases out by it.
 pub(super) const THROUGHPUT: &str = "throughputKBps";
-/// The stream's identifier, in the rows of KCL's multi-stream mode; misnamed by KCL.
+/// The stream's identifier, in rows of KCL's multi-stream mode. KCL's name for it is misleading: it is not the stream's
+/// name alone.
 const STREAM: &str = "streamName";
-/// The shard's id, there too.
+/// The shard's id, in rows of KCL's multi-stream mode.
 const SHARD: &str = "shardId";
-/// The kind of a row. KCL 3.5 keeps more than leases in the table.
+/// The kind of a row. From KCL 3.5 on, the table has other rows than leases.
 pub(super) const ENTITY_TYPE: &str = "entityType";
 const LEASE: &str = "LEASE";
 
-/// Attributes of this library, which KCL leaves alone; a third is the [extension](super::extension).
+/// Attributes of this library, which KCL leaves alone. A third one is the [extension](super::extension).
 pub(super) const COURTEOUS_OWNER: &str = "kinesisPipelineOwner";
 const BEGUN_AT: &str = "kinesisPipelineBegunAt";
 
@@ -54,7 +55,7 @@ const LATEST: &str = "LATEST";
 const AT_TIMESTAMP: &str = "AT_TIMESTAMP";
 const SHARD_END: &str = "SHARD_END";
 
-/// Returns a checkpoint in KCL's form: the place, and the sub-sequence number.
+/// Returns a checkpoint in KCL's form: the sequence number or a word for it, and the sub-sequence number.
 pub(super) fn words(checkpoint: &LeaseCheckpoint) -> (&str, u64) {
     match checkpoint {
         LeaseCheckpoint::TrimHorizon => (TRIM_HORIZON, 0),
@@ -68,13 +69,13 @@ pub(super) fn words(checkpoint: &LeaseCheckpoint) -> (&str, u64) {
     }
 }
 
-/// Returns the attributes of a checkpoint: the place, and the sub-sequence number.
+/// Returns the two attributes of a checkpoint: the sequence number or a word for it, and the sub-sequence number.
 pub(super) fn checkpoint(checkpoint: &LeaseCheckpoint) -> (AttributeValue, AttributeValue) {
     let (place, sub_sequence_number) = words(checkpoint);
     (text(place), number(sub_sequence_number))
 }
 
-/// Returns a set of shard ids; `None` for an empty one, which DynamoDB does not take.
+/// Returns a set of shard ids; `None` for an empty one, which DynamoDB does not allow.
 pub(super) fn shards(ids: &[ShardId]) -> Option<AttributeValue> {
     let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
     (!ids.is_empty()).then_some(AttributeValue::Ss(ids))
@@ -84,8 +85,8 @@ pub(super) fn state(bytes: &[u8]) -> AttributeValue {
     AttributeValue::B(Blob::new(bytes))
 }
 
-/// A lease, and the extension of the reader that saved its checkpoint last, if one did. Other attributes stay in the table
-/// as they are.
+/// A lease, and the extension of the reader that last saved its checkpoint, if there is one. Other attributes stay in
+/// the table unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LeaseRow {
     pub(super) lease: Lease,
@@ -93,12 +94,12 @@ pub(super) struct LeaseRow {
 }
 
 impl LeaseRow {
-    /// Returns the owner of the row, if a reader of this library wrote it.
+    /// Returns the owner of the row, if a reader of this library wrote the row.
     pub(super) fn identity(&self) -> Option<&Identity> {
         self.extension.as_ref().map(|extension| &extension.identity)
     }
 
-    /// Whether both are equal in everything that a reader writes.
+    /// Whether both rows are equal in all attributes that a reader writes.
     pub(super) fn is_as_written(&self, other: &Self) -> bool {
         let (ours, theirs) = (&self.lease, &other.lease);
         ours.shard_id == theirs.shard_id
@@ -108,7 +109,7 @@ impl LeaseRow {
             && self.extension == other.extension
     }
 
-    /// Returns the row as it is created.
+    /// Returns the row in the form in which it is created.
     pub(super) fn encode(&self) -> Item {
         let mut item = encode(&self.lease);
         let extension = self.extension.as_ref();
@@ -116,14 +117,14 @@ impl LeaseRow {
         item
     }
 
-    /// Reads a row; `None` for one that is not about a lease.
+    /// Reads a row; `None` if it is not a lease.
     pub(super) fn decode(item: &Item) -> Result<Option<Self>, LeaseError> {
         let extension = item.get(EXTENSION).and_then(Extension::decode);
         Ok(decode(item)?.map(|lease| Self { lease, extension }))
     }
 }
 
-/// Returns the row of a lease that is created.
+/// Returns the row for a new lease.
 pub(super) fn encode(lease: &Lease) -> Item {
     let (place, sub_sequence_number) = checkpoint(&lease.checkpoint);
     let mut item = Item::from([
@@ -163,7 +164,7 @@ pub(super) fn encode(lease: &Lease) -> Item {
     item
 }
 
-/// Reads the lease in a row; `None` for a row that is not about a lease.
+/// Reads the lease in a row; `None` if the row is not a lease.
 pub(super) fn decode(item: &Item) -> Result<Option<Lease>, LeaseError> {
     if !is_lease(item) {
         return Ok(None);
@@ -189,7 +190,7 @@ pub(super) fn decode(item: &Item) -> Result<Option<Lease>, LeaseError> {
     lease.parents = ids(item, PARENTS);
     lease.children = ids(item, CHILDREN);
     lease.hash_key_range = range(item);
-    // KCL's create writes the state as a number by mistake.
+    // KCL's create call writes the state as a number by mistake.
     let state = item.get(PENDING_STATE).and_then(|state| state.as_b().ok());
     let state = state.map(|state| state.as_ref().to_vec().into());
     lease.pending = self::place(item, PENDING_CHECKPOINT, PENDING_SUB_SEQUENCE_NUMBER)
@@ -214,13 +215,13 @@ fn place(item: &Item, name: &str, sub_name: &str) -> Option<LeaseCheckpoint> {
     })
 }
 
-/// Returns the time that a lease begins at: a worker's, or that of a reader before.
+/// Returns the start time of a lease, as set by a worker or else by an earlier reader.
 fn begun_at(item: &Item) -> Option<u64> {
     let ours = count(item, BEGUN_AT);
     ours.or_else(|| begun_at_millis(item.get(EXTENSION)?))
 }
 
-/// Whether a row is a lease. Rows of KCL up to 3.4 have no kind.
+/// Whether a row is a lease. Rows of KCL up to 3.4 have no `entityType`.
 fn is_lease(item: &Item) -> bool {
     let entity = item.get(ENTITY_TYPE);
     entity.is_none_or(|entity| entity.as_s().is_ok_and(|kind| kind == LEASE))
@@ -251,7 +252,7 @@ pub(super) fn number(number: u64) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-/// A throughput in KCL's unit, 1,024 bytes a second, to the third decimal.
+/// Returns a throughput in KCL's unit, 1,024 bytes a second, with three decimals.
 pub(super) fn kilobytes(bytes: u64) -> AttributeValue {
     let thousandths = u128::from(bytes) * 1_000 / 1_024;
     AttributeValue::N(format!(

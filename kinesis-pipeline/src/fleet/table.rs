@@ -1,4 +1,4 @@
-//! The lease table: created if it is absent, and scanned.
+//! The lease table: its creation and its scan.
 
 use std::time::Duration;
 
@@ -21,21 +21,21 @@ use crate::Clock;
 /// The error code for a table that exists already.
 const IN_USE: &str = "ResourceInUseException";
 
-/// The longest wait for a new table. A reader gives a whole save 30 s.
+/// The longest wait for a new table. A reader allows 30 s for a whole save.
 const ACTIVE_WAIT_MAX: Duration = Duration::from_secs(25);
 const POLL_FIRST: Duration = Duration::from_millis(100);
 const POLL_MAX: Duration = Duration::from_secs(1);
 const _: () = assert!(POLL_MAX.as_millis() < ACTIVE_WAIT_MAX.as_millis());
 
-/// The most pages of one segment. A page has 1 MiB, and a lease less than 1 KiB: together more rows than a stream retains
-/// shards.
+/// The limit of pages in one segment. A page has 1 MiB, and a lease less than 1 KiB: together that is more rows than a
+/// stream can retain shards.
 const PAGES_MAX: u64 = 1_000;
 const PAGE_ROWS: u64 = 1_000;
 
-/// The lengths of a table's name, as DynamoDB has them.
+/// The allowed lengths of a table's name, by DynamoDB.
 const NAME_CHARS: std::ops::RangeInclusive<usize> = 3..=255;
 
-/// A lease table behind a client.
+/// A lease table, and the client that reaches it.
 #[derive(Clone, Debug)]
 pub(super) struct LeaseTable<'a> {
     pub(super) client: &'a Client,
@@ -43,7 +43,7 @@ pub(super) struct LeaseTable<'a> {
 }
 
 impl LeaseTable<'_> {
-    /// Returns all leases in the table; `None` if there is no table.
+    /// Returns all leases in the table; `None` if the table does not exist.
     pub(super) async fn scan(&self) -> Result<Option<Vec<LeaseRow>>, LeaseError> {
         match self.scan_segment(0, 1).await {
             Ok(rows) => Ok(Some(rows)),
@@ -52,7 +52,7 @@ impl LeaseTable<'_> {
         }
     }
 
-    /// Returns the leases in one of so many segments of the table. Rows about something else are passed over.
+    /// Returns the leases in one segment of the table. Rows that are no leases are skipped.
     pub(super) async fn scan_segment(
         &self,
         segment: u8,
@@ -86,7 +86,7 @@ impl LeaseTable<'_> {
         })
     }
 
-    /// Returns once the table can be written to; creates it if there is none and it may be created.
+    /// Returns once the table can be written to. Creates it first if it does not exist and `may_create` is set.
     pub(super) async fn ensure(&self, may_create: bool, clock: &Clock) -> Result<(), LeaseError> {
         check_name(self.name)?;
         let began = clock.instant();
@@ -157,7 +157,8 @@ impl LeaseTable<'_> {
     }
 }
 
-/// Checks the name of a table before DynamoDB does, whose error does not tell that it is the application's.
+/// Checks the name of a table. DynamoDB would refuse it too, but its error does not say that the name is the
+/// application's.
 fn check_name(name: &str) -> Result<(), LeaseError> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     let is_name = NAME_CHARS.contains(&name.len()) && name.bytes().all(is_allowed);
@@ -168,7 +169,7 @@ fn check_name(name: &str) -> Result<(), LeaseError> {
     Err(LeaseError::InvalidTableName { name })
 }
 
-/// Checks the key of a table, so that nothing is written to one of another kind.
+/// Checks the key of a table, so that nothing is written to a table of another kind.
 fn check_key(table: &TableDescription) -> Result<(), LeaseError> {
     let types = table.attribute_definitions();
     let type_of = |name: &str| {

@@ -1,4 +1,4 @@
-//! One call of the checkpoint store on its table: load, save or remove.
+//! One call of the checkpoint store on its table: a load, save or removal.
 
 use futures_util::{StreamExt, stream};
 
@@ -18,7 +18,8 @@ use crate::{Checkpoint, CheckpointError};
 
 /// The number of rows that are written at the same time.
 const WRITES_MAX: usize = 8;
-/// The largest number of writes of one row. Each repetition follows an earlier write of this store whose answer was lost.
+/// The limit of attempts to write one row. Each repetition follows an earlier write of this store whose answer was
+/// lost.
 const TRIES_MAX: u32 = 4;
 
 /// One call: the store, its table, and the application and stream of the checkpoints.
@@ -86,9 +87,9 @@ impl TableCall<'_> {
         }
     }
 
-    /// Reads the table into the cache, by which later writes are conditional.
+    /// Reads the table into the cache. The conditions of later writes come from there.
     async fn read(&self) -> Result<Option<Vec<LeaseRow>>, LeaseError> {
-        // The time of silence of the owners counts from before the read.
+        // The silence of the owners is measured from before the read.
         let now = self.store.clock.instant();
         let rows = self.table.scan().await?;
         check_keys(rows.as_deref().unwrap_or_default())?;
@@ -104,7 +105,7 @@ impl TableCall<'_> {
         Ok(())
     }
 
-    /// Makes all updates that can be made, then returns the first error.
+    /// Makes all updates that can be made. Returns an error if one failed, a permanent one first.
     async fn apply_all(&self, changes: &[LeaseUpdate]) -> Result<(), LeaseError> {
         let keys = changes.iter().map(|change| &*change.lease_key);
         let expiry = self.store.settings.owner_expiry;
@@ -118,7 +119,7 @@ impl TableCall<'_> {
             .collect()
             .await;
         let mut errors: Vec<_> = results.into_iter().filter_map(Result::err).collect();
-        // An error that no later try can mend comes first.
+        // Permanent errors come first.
         errors.sort_by_key(LeaseError::is_retryable);
         errors.into_iter().next().map_or(Ok(()), Err)
     }
@@ -180,13 +181,13 @@ impl TableCall<'_> {
             }
         };
         if result.as_ref().is_err_and(LeaseError::says_not_found) {
-            // The next save creates it again, if it may.
+            // The next save creates the table again, if it may.
             self.cache().set_active(self.table.name, false);
         }
         result
     }
 
-    /// Returns the row after an update of one with this counter, or of an absent one.
+    /// Returns the row after an update. `counter` is that of the row before; `None` if there was no row.
     fn wanted(&self, change: &LeaseUpdate, counter: Option<u64>) -> Option<LeaseRow> {
         let Kind::Save(place, times) = &change.kind else {
             return None;
@@ -229,18 +230,18 @@ impl TableCall<'_> {
     }
 }
 
-/// Returns the lease that a reader expects, of which only the counter matters.
+/// Returns the lease that a reader expects. Only its counter matters.
 fn seen(lease_key: &str, counter: u64) -> Lease {
-    // The place is not part of any condition.
+    // The checkpoint is not part of any condition.
     let mut lease = Lease::new(lease_key.into(), LeaseCheckpoint::TrimHorizon);
     lease.counter = counter;
     lease
 }
 
-/// Refuses a table whose rows are of several streams: a reader would take none of them for its own.
+/// Refuses a table with rows of several streams: a reader would recognize none of them as its own.
 fn check_keys(rows: &[LeaseRow]) -> Result<(), LeaseError> {
     let mut keys = rows.iter().map(|row| row.lease.shard_id.as_str());
-    // `account:stream:creationEpoch:shardId`
+    // A multi-stream key has the form `account:stream:creationEpoch:shardId`.
     match keys.find(|key| key.contains(':')) {
         None => Ok(()),
         Some(lease_key) => Err(LeaseError::ManyStreams {

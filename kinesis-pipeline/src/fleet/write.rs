@@ -23,14 +23,14 @@ use super::{
 /// The outcome of a conditional write.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// It was made; for an update, the row as it is now.
+    /// The write was made. For an update, the row after it.
     Done(Option<Item>),
-    /// It was refused: the row differs from the expected one; `None` if there is no row.
+    /// The write was refused, because the row differs from the expected one. The row found; `None` if there is none.
     Refused(Option<Item>),
 }
 
 impl LeaseTable<'_> {
-    /// Adds a row that must not be there yet.
+    /// Adds a row, on the condition that there is none yet.
     pub(super) async fn create_row(&self, row: Item) -> Result<Outcome, LeaseError> {
         let answer = self
             .client
@@ -117,11 +117,13 @@ where
 pub(super) enum Refusal {
     /// The write was carried out before, and its answer was lost.
     Done,
-    /// Only this store has written: write again on the condition of this counter, or that there is no row.
+    /// Only this store has written. The write can be repeated on the condition of this counter, or that there is no
+    /// row.
     Again(Option<u64>),
 }
 
-/// Decides about a refused write of `writer`'s, who wanted the row to be `wanted`, or gone, and finds `found`.
+/// Decides on a refused write. `writer` wanted the row to be `wanted`, `None` for a removal, and `found` is in the
+/// table.
 pub(super) fn judge(
     identity: &Identity,
     writer: &str,
@@ -132,7 +134,7 @@ pub(super) fn judge(
         return Ok(Refusal::Again(None));
     };
     let extension = found.extension.as_ref();
-    // The answer to that write was lost, or its future was dropped.
+    // Our last write is in the table, but its answer was lost or its future was dropped.
     if extension.is_some_and(|extension| {
         extension.writer == writer && extension.counter == found.lease.counter
     }) {

@@ -5,7 +5,7 @@
 //!                  └── open_array, next_element    └── skip, raw: values that are not needed
 //! ```
 //!
-//! It accepts the same texts as `serde_json`, and allocates only for text with escapes that is decoded.
+//! It accepts the same texts as `serde_json`. It allocates only to decode a text with escapes.
 
 mod malformed;
 #[cfg(any(test, fuzzing))]

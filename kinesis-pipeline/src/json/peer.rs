@@ -1,11 +1,11 @@
-//! The scanner beside `serde_json`: for tests and for fuzzing.
+//! A comparison of the scanner with `serde_json`, for tests and fuzzing.
 
 use serde::de::IgnoredAny;
 use serde_json::{Map, Number, Value, value::RawValue};
 
 use super::{Kind, Malformed, Scanner, scanner::TOO_DEEP};
 
-/// Returns a value as `serde_json` has it, by the scanner.
+/// Reads a value with the scanner, as a value of `serde_json`.
 fn value(scanner: &mut Scanner<'_>) -> Result<Value, Malformed> {
     Ok(match scanner.kind()? {
         Kind::Object => {
@@ -49,7 +49,8 @@ pub(super) fn whole<'a, T>(
     Ok(value)
 }
 
-/// Panics unless every way through the scanner agrees with `serde_json`. `serde_json` passes over values of any depth.
+/// Panics unless each way to use the scanner agrees with `serde_json`. When it skips values, `serde_json` accepts any
+/// depth.
 pub(crate) fn agrees(json: &[u8]) {
     let shown = json.escape_ascii();
     let (skipped, raw) = (whole(json, Scanner::skip), whole(json, Scanner::raw).ok());

@@ -1,21 +1,21 @@
-//! The plain part of a JSON text: the bytes before the next escape or quotation mark.
+//! The plain part of a JSON text: its bytes before the next escape or quotation mark.
 
 use memchr::memchr2;
 
 const WORD_BYTES: usize = 8;
 
-/// The largest size of a text that is searched by words: for short keys and ids, setting up a vector search takes longer.
+/// The limit of a text that is searched word by word. For short keys and ids the setup of a vector search takes longer.
 const SHORT_BYTES: usize = 8 * WORD_BYTES;
 
-/// The bytes before the first one that JSON escapes or that ends the text.
+/// The bytes before the first special one: an escape, a quotation mark or a control character.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plain {
     pub(super) bytes: usize,
-    /// Whether these bytes, and those right after them, are ASCII.
+    /// Whether these bytes, and some after them, are all ASCII.
     pub(super) is_ascii: bool,
 }
 
-/// Returns the plain part of a text; `None` if no special byte follows it.
+/// Returns the plain part of a text; `None` if there is no special byte.
 #[inline]
 pub(super) fn plain(text: &[u8]) -> Option<Plain> {
     let (mut passed_bytes, mut seen_bits) = (0, 0);
@@ -48,7 +48,8 @@ fn plain_long(text: &[u8]) -> Option<Plain> {
     })
 }
 
-/// Facts about a run of bytes, gathered without an early exit.
+/// The minimum and the combined bits of a run of bytes. They are collected without an early exit, so that the loop is
+/// vectorized.
 struct Seen {
     least: u8,
     bits: u8,
@@ -57,7 +58,7 @@ struct Seen {
 impl Seen {
     fn of(bytes: &[u8]) -> Self {
         let mut lanes = Lanes::default();
-        // The last lanes overlap with those before: handling the rest byte by byte would cost as much as all the others.
+        // The last chunk overlaps with the one before. Handling the rest byte by byte would take as long as all chunks.
         match bytes.last_chunk() {
             Some(last) => {
                 bytes
@@ -106,7 +107,7 @@ impl Lanes {
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = LOW_BITS << 7;
 
-/// Returns the high bit of the first special byte; those of later bytes may be set or not.
+/// Returns a mask with the high bit of the first special byte. The bits of later bytes are not reliable.
 #[inline]
 fn special_in(word: u64) -> u64 {
     let below = |word: u64, bound: u8| word.wrapping_sub(LOW_BITS * u64::from(bound)) & !word;

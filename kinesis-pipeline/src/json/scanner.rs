@@ -4,7 +4,7 @@ use super::{
     text::{hex_digits, short_escape},
 };
 
-/// The nesting limit of a value that is skipped: the same as that of `serde_json`.
+/// The nesting limit of skipped values, the same as in `serde_json`.
 pub(crate) const NESTING_MAX: u32 = 127;
 
 pub(super) const TOO_DEEP: &str = "it is too deep";
@@ -20,15 +20,15 @@ pub(crate) enum Kind {
     Null,
 }
 
-/// A pull scanner: a place in a JSON text, before or after a value.
+/// A pull scanner: a position in a JSON text, before or after a value.
 ///
-/// After opening an object or array, the caller asks for its next key or element until there is none, and reads one value
-/// for each. The scanner does not track which ones are open. After an error it must not be used.
+/// After opening an object or array, the caller asks for its next key or element until there is none, and reads one
+/// value for each. The scanner does not track open objects and arrays. After an error it must not be used.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Whether an object or array was just opened, so that no comma comes next.
+    /// Whether an object or array was just opened, so that no comma is expected.
     is_opened: bool,
 }
 
@@ -45,12 +45,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Returns the number of bytes that are left.
+    /// Returns the number of remaining bytes.
     pub(crate) fn rest_bytes(&self) -> usize {
         self.bytes.len() - self.at
     }
 
-    /// Returns an error of this place.
+    /// Returns an error at this position.
     pub(crate) fn malformed(&self, what: &'static str) -> Malformed {
         Malformed {
             offset: self.at,
@@ -72,14 +72,14 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// Opens an object, whose members [`next_key`](Self::next_key) finds.
+    /// Opens an object. Its members are read with [`next_key`](Self::next_key).
     pub(crate) fn open_object(&mut self) -> Result<(), Malformed> {
         self.expect(b'{', "it is no object")?;
         self.is_opened = true;
         Ok(())
     }
 
-    /// Returns the key of the next member of the object, whose value is next; `None` at its end.
+    /// Returns the key of the object's next member, before its value; `None` at the end.
     #[inline(always)]
     pub(crate) fn next_key(&mut self) -> Result<Option<Text<'a>>, Malformed> {
         match self.quoted_key()? {
@@ -88,14 +88,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Opens an array, whose elements [`next_element`](Self::next_element) finds.
+    /// Opens an array. Its elements are read with [`next_element`](Self::next_element).
     pub(crate) fn open_array(&mut self) -> Result<(), Malformed> {
         self.expect(b'[', "it is no array")?;
         self.is_opened = true;
         Ok(())
     }
 
-    /// Whether the array has another element, which is next then.
+    /// Whether the array has another element. The scanner is then before it.
     #[inline]
     pub(crate) fn next_element(&mut self) -> Result<bool, Malformed> {
         self.is_continued(b']')
@@ -108,7 +108,7 @@ impl<'a> Scanner<'a> {
         self.checked(text)
     }
 
-    /// Returns a number, as it stands there.
+    /// Returns a number as its text.
     pub(crate) fn number(&mut self) -> Result<&'a str, Malformed> {
         self.peek();
         let start = self.at;
@@ -116,7 +116,7 @@ impl<'a> Scanner<'a> {
         Ok(std::str::from_utf8(&self.bytes[start..self.at]).expect("a number is ASCII"))
     }
 
-    /// `true` or `false`.
+    /// Returns a `true` or `false`.
     pub(crate) fn bool(&mut self) -> Result<bool, Malformed> {
         let word: &[u8] = match self.peek() {
             Some(b't') => b"true",
@@ -126,7 +126,7 @@ impl<'a> Scanner<'a> {
         Ok(word == b"true")
     }
 
-    /// Passes over a `null`, if it is next.
+    /// Skips a `null`. Returns whether there was one.
     #[inline]
     pub(crate) fn null(&mut self) -> Result<bool, Malformed> {
         if self.peek() != Some(b'n') {
@@ -135,7 +135,7 @@ impl<'a> Scanner<'a> {
         self.word(b"null").map(|()| true)
     }
 
-    /// Skips a value. As in `serde_json`, its texts are not checked for UTF-8, nor its escapes for characters.
+    /// Skips a value. As in `serde_json`, neither the UTF-8 of its texts nor the characters of its escapes are checked.
     pub(crate) fn skip(&mut self) -> Result<(), Malformed> {
         let mut nest = Nest::default();
         loop {
@@ -171,7 +171,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Returns the text of a value, as it stands there.
+    /// Returns the JSON text of a value, unchanged.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn raw(&mut self) -> Result<&'a str, Malformed> {
         self.peek();
@@ -183,7 +183,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// Skips these bytes, if they come next.
+    /// Skips these bytes. Returns whether they were there.
     #[cfg(feature = "aws")]
     #[inline]
     pub(crate) fn pass(&mut self, bytes: &[u8]) -> Option<()> {
@@ -193,7 +193,7 @@ impl<'a> Scanner<'a> {
         is_next.then_some(())
     }
 
-    /// Skips all bytes up to the next quotation mark. The caller has to check that they are plain.
+    /// Skips all bytes up to the next quotation mark. The caller must check that they are plain.
     #[cfg(feature = "aws")]
     #[inline]
     pub(crate) fn until_quote(&mut self) -> Option<&'a [u8]> {
@@ -203,7 +203,7 @@ impl<'a> Scanner<'a> {
         Some(&rest[..bytes])
     }
 
-    /// Checks that only white space follows.
+    /// Checks that only white space is left.
     pub(crate) fn end(&mut self) -> Result<(), Malformed> {
         match self.peek() {
             Some(_) => Err(self.malformed("something follows the value")),
@@ -211,7 +211,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Returns the next byte that is no white space.
+    /// Returns the next byte that is not white space.
     #[inline]
     fn peek(&mut self) -> Option<u8> {
         loop {
@@ -232,7 +232,8 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Skips the comma before the next key or element, or the end of the object or array. Returns whether it was a comma.
+    /// Skips the comma before the next key or element, or else the end of the object or array. Returns whether a key or
+    /// element follows.
     #[inline]
     fn is_continued(&mut self, close: u8) -> Result<bool, Malformed> {
         let is_opened = std::mem::take(&mut self.is_opened);
@@ -256,7 +257,7 @@ impl<'a> Scanner<'a> {
         Ok(Some(key))
     }
 
-    /// Returns a text that may be no UTF-8, and whose escapes may stand for no character.
+    /// Returns a text. Neither its UTF-8 nor the characters of its escapes are checked.
     #[inline(always)]
     fn quoted(&mut self) -> Result<Text<'a>, Malformed> {
         self.expect(b'"', "it is no text")?;
@@ -296,7 +297,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Checks that a text is UTF-8 and that its escapes stand for characters.
+    /// Checks that a text is UTF-8 and its escapes are valid characters.
     #[inline(always)]
     fn checked(&self, text: Text<'a>) -> Result<Text<'a>, Malformed> {
         if text.is_right() {
@@ -329,14 +330,14 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Passes over the next byte, if it is one of these.
+    /// Skips the next byte if it is one of these. Returns whether it was.
     fn pass_byte(&mut self, bytes: &[u8]) -> bool {
         let is_one = matches!(self.bytes.get(self.at), Some(byte) if bytes.contains(byte));
         self.at += usize::from(is_one);
         is_one
     }
 
-    /// Passes over one digit or more.
+    /// Skips one or more digits.
     fn pass_digits(&mut self) -> Result<(), Malformed> {
         let rest = &self.bytes[self.at..];
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -348,7 +349,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The objects and arrays that are open, one bit for each.
+/// The open objects and arrays, one bit for each.
 #[derive(Debug, Default)]
 struct Nest {
     is_object: u128,
@@ -358,7 +359,7 @@ struct Nest {
 const _: () = assert!(NESTING_MAX <= u128::BITS);
 
 impl Nest {
-    /// `None` if it is too deep.
+    /// Opens an object or array; `None` at the nesting limit.
     fn open(&mut self, is_object: bool) -> Option<()> {
         self.depth += 1;
         self.is_object = self.is_object << 1 | u128::from(is_object);

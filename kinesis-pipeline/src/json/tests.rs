@@ -130,7 +130,7 @@ proptest! {
         let mut scanner = Scanner::new(json.as_bytes());
         scanner.skip().unwrap();
         scanner.end().unwrap();
-        // A digit right after a number would be part of it: what follows here is not.
+        // `after` never begins with a character that could continue the number.
         let longer = format!("{json}{after}");
         let mut scanner = Scanner::new(longer.as_bytes());
         assert_eq!(scanner.raw().unwrap(), json);

@@ -2,22 +2,22 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-/// A text as it stands in JSON, without its quotation marks. It is UTF-8, and its escapes are right.
+/// A text as it is written in JSON, without its quotation marks. It is UTF-8, and its escapes are valid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {
     pub(super) raw: &'a [u8],
-    /// Whether the text is ASCII; if false, it may be all the same.
+    /// Whether the text is known to be ASCII. It may be ASCII even if this is false.
     pub(super) is_ascii: bool,
     pub(super) has_escapes: bool,
 }
 
 impl<'a> Text<'a> {
-    /// Whether JSON writes it in another way than UTF-8 does.
+    /// Whether JSON writes the text with escapes.
     pub(crate) fn has_escapes(&self) -> bool {
         self.has_escapes
     }
 
-    /// Returns the bytes: borrowed, if there are no escapes.
+    /// Returns the bytes of the text. They are borrowed if there are no escapes.
     #[inline]
     pub(crate) fn as_bytes(&self) -> Cow<'a, [u8]> {
         if !self.has_escapes {
@@ -28,7 +28,7 @@ impl<'a> Text<'a> {
         Cow::Owned(bytes)
     }
 
-    /// Returns the text: borrowed, if there are no escapes. It costs a look at every byte.
+    /// Returns the text. It is borrowed if there are no escapes. Looks at every byte.
     pub(crate) fn to_str(self) -> Cow<'a, str> {
         const CHECKED: &str = "the scanner lets only UTF-8 through";
         match self.as_bytes() {
@@ -37,7 +37,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Whether it is UTF-8, and its escapes stand for characters.
+    /// Whether the text is UTF-8 and its escapes are valid characters.
     #[inline]
     pub(super) fn is_right(&self) -> bool {
         let is_utf8 = self.is_ascii || std::str::from_utf8(self.raw).is_ok();
@@ -45,7 +45,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Gives out the text part by part; `None` for an escape that stands for no character.
+/// Passes the decoded text to `give`, part by part. `None` for an escape that is not a valid character.
 fn unescape(mut raw: &[u8], mut give: impl FnMut(&[u8])) -> Option<()> {
     while let Some(plain_bytes) = memchr(b'\\', raw) {
         give(&raw[..plain_bytes]);
@@ -63,7 +63,7 @@ fn unescape(mut raw: &[u8], mut give: impl FnMut(&[u8])) -> Option<()> {
     Some(())
 }
 
-/// Returns the character of an escape such as `\n`; `None` for `\u` and unknown ones.
+/// Returns the character of an escape such as `\n`; `None` for `\u` and for unknown escapes.
 pub(super) fn short_escape(escape: u8) -> Option<u8> {
     Some(match escape {
         b'"' | b'\\' | b'/' => escape,
@@ -76,7 +76,7 @@ pub(super) fn short_escape(escape: u8) -> Option<u8> {
     })
 }
 
-/// Returns the character of the digits after `\u`, and what comes after it. Those past 16 bits are written in two.
+/// Returns the character of the digits after `\u`, and the text behind it. A character above 16 bits has two escapes.
 fn code_point(digits: &[u8]) -> Option<(char, &[u8])> {
     let (unit, rest) = hex_digits(digits)?;
     if !(0xD800..0xDC00).contains(&unit) {
@@ -88,7 +88,7 @@ fn code_point(digits: &[u8]) -> Option<(char, &[u8])> {
     Some((character, rest))
 }
 
-/// The number of four digits, and what comes after them.
+/// Returns the number of four hexadecimal digits, and the text behind them.
 pub(super) fn hex_digits(digits: &[u8]) -> Option<(u32, &[u8])> {
     let (digits, rest) = digits.split_first_chunk::<4>()?;
     let number = digits.iter().try_fold(0, |number, &digit| {

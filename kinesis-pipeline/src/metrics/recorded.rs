@@ -1,4 +1,4 @@
-//! The handles with the feature `metrics`: they send to the recorder that was installed when they were made.
+//! The handles with the feature `metrics`. They send to the recorder that was installed when they were made.
 
 use std::{
     collections::HashMap,
@@ -17,12 +17,12 @@ use crate::{Clock, service::StreamId};
 /// Whether anything is recorded.
 pub(crate) const IS_ON: bool = true;
 
-/// The cardinality limit of a label that comes from the service; all further values count as `other`.
+/// The cardinality limit of a label with values from the service. All further values count as `other`.
 pub(super) const LABEL_VALUES_MAX: usize = 64;
-/// The value of the label that stands for all values beyond [`LABEL_VALUES_MAX`].
+/// The label's value for all values beyond [`LABEL_VALUES_MAX`].
 const OTHER: &str = "other";
 
-/// Makes the handles of one stream's metrics.
+/// A factory for the handles of one stream's metrics.
 #[derive(Debug)]
 pub(crate) struct Registry {
     labels: Vec<Label>,
@@ -104,12 +104,13 @@ impl From<Unit> for metrics::Unit {
     }
 }
 
-/// A counter, which only grows. Several counters of one stream add up.
+/// A counter, which only grows. Several counters of one stream are summed up.
 #[derive(Debug)]
 pub(crate) struct Counter {
     handle: metrics::Counter,
-    /// The highest total that was published. The thread that raises it adds the difference: of two threads with totals 5 and
-    /// 8, the second to publish finds the other's total, so the sum is 8 in either order.
+    /// The highest total that was published. A thread that raises it adds the difference. Example with two threads: the
+    /// totals are 5 and 8. If 5 is published first, 5 and then 3 are added. If 8 is first, 8 and then nothing. The sum
+    /// is 8 in either order.
     published: AtomicU64,
 }
 
@@ -119,7 +120,7 @@ impl Counter {
         self.handle.increment(count);
     }
 
-    /// Adds what the total has grown by since it was published last.
+    /// Adds the growth of the total since it was last published.
     pub(crate) fn publish(&self, total: u64) {
         let before = self.published.fetch_max(total, Ordering::Relaxed);
         if total > before {
@@ -128,12 +129,13 @@ impl Counter {
     }
 }
 
-/// A gauge, which rises and falls. Several gauges of one stream add up; a dropped one counts as 0.
+/// A gauge, which rises and falls. Several gauges of one stream are summed up; a dropped one counts as 0.
 #[derive(Debug)]
 pub(crate) struct Gauge {
     handle: metrics::Gauge,
-    /// The level that was published last. Each publication adds the difference to the one before, so the differences add up
-    /// to the last level. Of two threads the one with the older level may come last; the next publication corrects it.
+    /// The last published level. Each publication adds the difference to the one before, so the differences add up to
+    /// the last level. If two threads publish, the one with the older level may come last; the next publication
+    /// corrects it.
     published: AtomicU64,
 }
 
@@ -161,7 +163,7 @@ impl Drop for Gauge {
 pub(crate) struct Histogram(metrics::Histogram);
 
 impl Histogram {
-    /// Makes one that is not registered.
+    /// Makes a histogram that is not registered.
     pub(crate) fn silent() -> Self {
         Self(metrics::Histogram::noop())
     }
@@ -175,13 +177,13 @@ impl Histogram {
     }
 }
 
-/// The metrics of one name that differ in one label.
+/// The metrics of one name, which differ in one label.
 #[derive(Debug)]
 struct Series<T> {
     name: &'static str,
     label: &'static str,
     labels: Vec<Label>,
-    /// The metrics by the value of that label.
+    /// The metrics, by the value of the label.
     handles: Mutex<HashMap<String, T>>,
 }
 
@@ -237,14 +239,14 @@ impl GaugeByLabel {
         handles.insert(value.to_owned(), handle);
     }
 
-    /// Sets a gauge that is no longer used to 0: the facade removes none.
+    /// Sets the gauge of a value that is no longer used to 0, as the `metrics` crate cannot remove it.
     pub(crate) fn leave(&self, value: &str) {
         if let Some(handle) = self.0.lock().remove(value) {
             handle.set(0.0);
         }
     }
 
-    /// Sets all gauges to 0 that are in use.
+    /// Sets all gauges in use to 0.
     pub(crate) fn leave_all(&self) {
         for (_, handle) in self.0.lock().drain() {
             handle.set(0.0);
@@ -258,7 +260,7 @@ impl Drop for GaugeByLabel {
     }
 }
 
-/// Measures how long something takes.
+/// A measurement of a duration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stopwatch(Instant);
 
@@ -267,7 +269,7 @@ impl Stopwatch {
         Self(clock.instant())
     }
 
-    /// Returns the seconds since an earlier time, at the start.
+    /// Returns the seconds from an earlier time to the start.
     pub(crate) fn seconds_since(self, earlier: Instant) -> f64 {
         self.0.duration_since(earlier).as_secs_f64()
     }

@@ -9,9 +9,9 @@ use crate::{
     shard::{SequenceNumber, Shard, ShardId},
 };
 
-/// The verbs that read.
+/// The methods that read.
 impl<R> KinesisStream<R> {
-    /// Returns a reader to be set up: which shards, from where, until when.
+    /// Returns a reader to be set up: its shards, its start and its end.
     pub fn reader(&self) -> Reader<R> {
         Reader::new(self.target.clone())
     }
@@ -21,9 +21,9 @@ impl<R> KinesisStream<R> {
         ShardReaderBuilder::new(self.target.clone(), shard_id.into())
     }
 
-    /// Reads the records that are put from now on, from all shards.
+    /// Reads all records that are put from now on, from all shards.
     ///
-    /// Every shard's position is fixed when this returns: records that are put afterwards are read.
+    /// Each shard's position is fixed when this returns. So a record that is put later is always read.
     ///
     /// # Errors
     /// As [`Reader::open`].
@@ -31,7 +31,7 @@ impl<R> KinesisStream<R> {
         self.reader().start(StartAt::Latest).open().await
     }
 
-    /// Reads all retained records, then those that are put from now on.
+    /// Reads all retained records, and then new ones.
     ///
     /// # Errors
     /// As [`Reader::open`].
@@ -39,7 +39,7 @@ impl<R> KinesisStream<R> {
         self.reader().start(StartAt::TrimHorizon).open().await
     }
 
-    /// Reads the records after this sequence number in this shard, given by its number or id, and then the shard's
+    /// Reads the records after this sequence number in one shard, given by its number or id, and then the shard's
     /// descendants.
     ///
     /// # Errors
@@ -62,10 +62,10 @@ impl<R> KinesisStream<R> {
         self.reader().start(StartAt::Timestamp(time)).open().await
     }
 
-    /// Removes the consumer of this name that [`Reader::fan_out`] registered; its readers end with an error. A
-    /// consumer that is not there is removed already.
+    /// Removes the consumer of this name, which [`Reader::fan_out`] registered. Its readers end with an error. If there
+    /// is no such consumer, nothing happens.
     ///
-    /// The service takes some seconds to forget it.
+    /// The service needs some seconds for the removal.
     ///
     /// # Errors
     /// [`GetError::Consumer`].
@@ -73,7 +73,7 @@ impl<R> KinesisStream<R> {
         deregister_consumer(&self.target, name).await
     }
 
-    /// Returns all shards that are retained, open and closed, sorted by id: a shard's number is its index here.
+    /// Returns all retained shards, open and closed, sorted by id. A shard's number is its index in this list.
     ///
     /// # Errors
     /// [`GetError::Service`].

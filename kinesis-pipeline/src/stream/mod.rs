@@ -1,4 +1,4 @@
-//! The handle of a stream, and its verbs.
+//! The handle of a stream, and its methods.
 //!
 //! - `put`: writing.
 //! - `get`: reading.
@@ -35,14 +35,14 @@ use crate::{clock::Clock, put::SharedPut, service::Kinesis, service::StreamId, t
 /// ```
 pub struct KinesisStream<R> {
     pub(crate) target: Target,
-    /// The field that holds the partition key of untyped records, if the configuration names one.
+    /// The field with the partition key of untyped records, if the configuration names one.
     pub(crate) key_field: Option<Arc<str>>,
     pub(crate) put: SharedPut,
     record: PhantomData<fn(R) -> R>,
 }
 
 impl<R> KinesisStream<R> {
-    /// Makes a stream of a service of yours, on the [clock of the runtime](Clock::of_runtime). No call is made.
+    /// Makes a stream on a service of your own, with the [clock of the runtime](Clock::of_runtime). No call is made.
     pub fn with_service(service: Arc<dyn Kinesis>, stream: impl Into<StreamId>) -> Self {
         Self {
             target: Target {
@@ -56,7 +56,7 @@ impl<R> KinesisStream<R> {
         }
     }
 
-    /// Returns the same stream on another clock.
+    /// Returns the same stream with another clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.target.clock = clock;
@@ -64,20 +64,20 @@ impl<R> KinesisStream<R> {
         self
     }
 
-    /// Returns the same stream, the partition key of its untyped records taken from the field of this name.
+    /// Returns the same stream. Untyped records take their partition key from the field of this name.
     ///
-    /// Typed records know their key and ignore it.
+    /// Typed records have a key of their own and ignore the field.
     #[must_use]
     pub fn with_partition_key_field(mut self, field: impl Into<Arc<str>>) -> Self {
         self.key_field = Some(field.into());
         self
     }
 
-    /// Returns the same stream with records of another type, whose puts share requests with this handle's: for code that
-    /// encodes them itself, name [`EncodedRecord`].
+    /// Returns the same stream with records of another type. Its puts share requests with this handle's. Code that
+    /// encodes records itself can use [`EncodedRecord`].
     ///
-    /// It costs a few reference counts: a record that borrows its fields may have a handle for each put, as in
-    /// [`Producer::with_record_type`].
+    /// The call only increments a few reference counts. So a record that borrows its fields may have a handle for each
+    /// put, as in [`Producer::with_record_type`].
     ///
     /// [`EncodedRecord`]: crate::EncodedRecord
     /// [`Producer::with_record_type`]: crate::Producer::with_record_type
@@ -91,7 +91,7 @@ impl<R> KinesisStream<R> {
         }
     }
 
-    /// Returns the clock that everything on this stream goes by.
+    /// Returns the clock that all operations of this stream use.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.target.clock
@@ -103,7 +103,7 @@ impl<R> KinesisStream<R> {
         &self.target.stream
     }
 
-    /// Returns the service that holds the stream.
+    /// Returns the service that has the stream.
     #[must_use]
     pub fn service(&self) -> &Arc<dyn Kinesis> {
         &self.target.service

@@ -1,4 +1,4 @@
-//! The verbs that put records.
+//! The methods that put records.
 
 use std::borrow::Borrow;
 
@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl<R> KinesisStream<R> {
-    /// Returns the same stream with other put options. Puts of the handle that is returned, and of its clones, share
-    /// requests with each other, not with those of the handle before.
+    /// Returns the same stream with other put options. Puts of the returned handle and its clones share requests with
+    /// each other, but not with those of the old handle.
     ///
     /// # Errors
     /// [`InvalidPutOption`]: an option is out of its range.
@@ -26,14 +26,14 @@ impl<R> KinesisStream<R> {
         Ok(self)
     }
 
-    /// Returns the same stream with put options that are known to be in their ranges.
+    /// Returns the same stream with put options that were checked already.
     #[cfg(feature = "firehose")]
     pub(crate) fn with_checked_put_options(mut self, options: PutOptions) -> Self {
         self.put = SharedPut::with_options(options);
         self
     }
 
-    /// Returns a builder of a producer: records in as fast as the shards take them.
+    /// Returns a builder of a producer, for puts as fast as the shards allow.
     #[must_use]
     pub fn producer(&self) -> ProducerBuilder<R> {
         ProducerBuilder::new(self.clone())
@@ -43,16 +43,16 @@ impl<R> KinesisStream<R> {
 impl<R: KinesisRecord> KinesisStream<R> {
     /// Puts one record and waits until it is stored.
     ///
-    /// Puts that run at the same time, on this handle or its clones, share requests. Failures that may pass are retried by
-    /// the rules of [`PutOptions`]. If an answer is lost, a retry can store the record twice: see
-    /// [duplicates](crate::guide::duplicates). Concurrent puts are stored in no particular order, unless
-    /// [`PutOptions::order`] is set.
+    /// Concurrent puts, on this handle or its clones, share requests. Temporary failures are retried as [`PutOptions`]
+    /// say. If an answer is lost, a retry can store the record twice: see [duplicates](crate::guide::duplicates).
+    /// Concurrent puts are stored in no particular order, unless [`PutOptions::order`] is set.
     ///
-    /// A put waits for room while the memory limits of the options are reached.
+    /// While the memory limits of the options are reached, a put waits for room.
     ///
     /// # Errors
-    /// [`PutError`] has the reason, whether to put the record again ([`is_retryable`](PutError::is_retryable)), and whether
-    /// it may be in the stream all the same ([`may_have_been_stored`](PutError::may_have_been_stored)).
+    /// [`PutError`] has the reason. It states whether to put the record again
+    /// ([`is_retryable`](PutError::is_retryable)), and whether the record may be in the stream anyway
+    /// ([`may_have_been_stored`](PutError::may_have_been_stored)).
     ///
     /// # Cancel safety
     /// A put that is dropped while it waits for room has no effect. After that the record is still sent, as long as the
@@ -61,14 +61,15 @@ impl<R: KinesisRecord> KinesisStream<R> {
         self.put.put(self, record).await
     }
 
-    /// Puts many records, owned or by reference, and returns one result per record in their order.
+    /// Puts many records, owned or by reference. Returns one result for each record, in their order.
     ///
-    /// Requests are as large as the service allows. A record that was not stored comes back with its error; the others are
-    /// stored all the same. At most 10,000 records and the bytes of [`PutOptions::in_flight_bytes_max`] are in flight at a
-    /// time; the iterator is read as they are stored.
+    /// Requests are as large as the service allows. A record that was not stored is returned with its error, and does
+    /// not affect the others. At most 10,000 records, and the bytes of [`PutOptions::in_flight_bytes_max`], are in
+    /// flight at a time. The iterator is read as records are stored.
     ///
-    /// Records are stored in no particular order, even two of one key, since requests run side by side and failed records are
-    /// sent again. [`PutOptions::order`] with [`Order::PerKey`](crate::Order::PerKey) keeps the order of each key.
+    /// Records are stored in no particular order, even those of one key, since requests are concurrent and failed
+    /// records are sent again. [`PutOptions::order`] with [`Order::PerKey`](crate::Order::PerKey) keeps the order of
+    /// each key.
     ///
     /// ```
     /// # use bytes::Bytes;
@@ -83,7 +84,7 @@ impl<R: KinesisRecord> KinesisStream<R> {
     /// ```
     ///
     /// # Cancel safety
-    /// Dropping the future loses the results: records that were read from the iterator may be stored or not.
+    /// Dropping the future loses the results: records that were read from the iterator may or may not be stored.
     pub async fn put_all<T, I>(&self, records: I) -> PutResults<T>
     where
         I: IntoIterator<Item = T>,
@@ -93,16 +94,15 @@ impl<R: KinesisRecord> KinesisStream<R> {
         results.collect::<Vec<_>>().await.into()
     }
 
-    /// Puts the records of a stream, owned or by reference, and returns a stream of one result per record in
-    /// their order.
+    /// Puts the records of a stream, owned or by reference. Returns a stream with one result for each record, in their
+    /// order.
     ///
-    /// It reads ahead of the results as [`put_all`](Self::put_all) does, and only while it is polled. Results come in
-    /// the order of the records; the records are stored in the same order as by [`put_all`](Self::put_all): none by
-    /// default, that of each key with [`Order::PerKey`](crate::Order::PerKey).
+    /// It reads ahead of the results as [`put_all`](Self::put_all) does, and only while it is polled. The order in
+    /// which the records are stored is that of [`put_all`](Self::put_all): none by default, and that of each key with
+    /// [`Order::PerKey`](crate::Order::PerKey).
     ///
     /// # Cancel safety
-    /// `next()` on it may be dropped at any time. Dropping the stream itself loses the results that were not
-    /// read.
+    /// Its `next()` may be dropped at any time. Dropping the stream loses the results that were not read.
     pub fn put_stream<S>(&self, records: S) -> PutStream<R, S>
     where
         S: Stream,

@@ -1,4 +1,4 @@
-//! Runs each part of the library with all actions denied that its policy does not allow.
+//! Runs each part of the library while all actions outside of its policy are denied.
 
 use std::{
     collections::BTreeSet,
@@ -55,7 +55,7 @@ fn actions(heading: &str, service: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// A stream whose service allows these calls and no others.
+/// Makes a stream whose service allows only these calls.
 async fn allowed(actions: &BTreeSet<String>) -> Result<KinesisStream<Bytes>, Box<dyn Error>> {
     let clock = Clock::tokio(SystemTime::UNIX_EPOCH);
     let local = LocalKinesis::builder().clock(clock).start().await?;
@@ -72,7 +72,7 @@ async fn allowed(actions: &BTreeSet<String>) -> Result<KinesisStream<Bytes>, Box
     Ok(stream)
 }
 
-/// A part of the library at work.
+/// A part of the library that is run.
 #[derive(Clone, Copy, Debug)]
 enum Part {
     Put,
@@ -100,7 +100,7 @@ impl Part {
     }
 }
 
-/// Fails also if the records go one by one, as they do while the shards are not known.
+/// Puts records in aggregates. Fails if they go one by one, as they do while the shards are unknown.
 async fn aggregates(stream: &KinesisStream<Bytes>) -> Result<(), Box<dyn Error>> {
     let producer = stream.producer().aggregate(true).build()?;
     for number in 0..20 {
@@ -136,7 +136,7 @@ async fn works(stream: &KinesisStream<Bytes>) -> Result<(), Box<dyn Error>> {
         handle.stop();
         async { Ok(()) }
     });
-    // Time is paused: a worker that cannot read waits for ever.
+    // Time is paused. A worker that cannot read would wait for ever.
     tokio::time::timeout(Duration::from_hours(2), run).await??;
     Ok(())
 }
@@ -165,7 +165,7 @@ async fn no_policy_has_an_action_that_is_not_needed() -> Result<(), Box<dyn Erro
     for (heading, part) in PARTS {
         let all = actions(heading, "kinesis");
         for action in &all {
-            // Readers go on without it, and cannot tell an expired checkpoint then.
+            // Readers work without this action, but cannot detect an expired checkpoint then.
             if action == "DescribeStreamSummary" && !matches!(part, Part::FanOut) {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Every page of the guide is linked from its first page, and those of the library lead to it.
+//! Checks that the guide's first page links every page, and that the library's pages lead to the guide.
 
 use std::{fs, path::Path};
 
@@ -41,7 +41,7 @@ fn the_first_page_of_the_library_links_each_page() {
     }
 }
 
-/// Not in the package: the README is beside it only in the repository.
+/// Not part of the package, as the README is beside it only in the repository.
 #[test]
 fn the_readme_links_each_page() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");

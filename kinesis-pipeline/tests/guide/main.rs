@@ -1,4 +1,5 @@
-//! Holds the guide to the code: the tables of defaults and bounds, the policies of IAM, the test that users copy, the links.
+//! Checks the guide against the code: the tables of defaults and bounds, the IAM policies, the test that users copy,
+//! the links.
 
 mod iam;
 mod links;

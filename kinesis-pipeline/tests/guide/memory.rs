@@ -1,4 +1,4 @@
-//! The bounds in the guide are those of the code.
+//! Checks that the bounds in the guide are those of the code.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use super::table;
 
 const PAGE: &str = include_str!("../../src/guide/memory.md");
 
-/// Returns the text of all sources of the library.
+/// Returns the text of all sources in a folder.
 fn sources(folder: &Path) -> String {
     let mut text = String::new();
     for entry in fs::read_dir(folder).expect("a folder of sources") {
@@ -20,7 +20,7 @@ fn sources(folder: &Path) -> String {
     text
 }
 
-/// Returns the values of all constants of this name: products and shifts of numbers.
+/// Returns the values of all constants with this name. They may be products and shifts of numbers.
 fn values(sources: &str, name: &str) -> Vec<u64> {
     let definition = format!("const {name}: ");
     let definitions = sources.split(&definition).skip(1);
@@ -38,7 +38,7 @@ fn values(sources: &str, name: &str) -> Vec<u64> {
     definitions.filter_map(value).collect()
 }
 
-/// Returns a number of the guide: `10 MiB`, `10,000`.
+/// Reads a number of the guide, such as `10 MiB` or `10,000`.
 fn number(cell: &str) -> u64 {
     let (number, unit) = match cell.strip_suffix(" MiB") {
         Some(number) => (number, 1024 * 1024),

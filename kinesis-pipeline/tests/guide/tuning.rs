@@ -1,4 +1,4 @@
-//! Compares the tables of defaults with what the builders show of themselves.
+//! Compares the tables of defaults with the `Debug` output of the builders.
 
 use std::{
     collections::BTreeMap,
@@ -47,7 +47,7 @@ fn fields(debug: &str) -> Fields {
     fields
 }
 
-/// Returns a value as the tables write it: with its unit, thousands apart.
+/// Returns a value in the form of the tables: with its unit, and with commas between thousands.
 fn written(name: &str, value: &str) -> String {
     let value = value.trim_matches('"');
     match value {
@@ -92,7 +92,7 @@ fn thousands(number: u64) -> String {
     }
 }
 
-/// Returns the name in a cell: long ones have places where a narrow screen may break them.
+/// Returns the name in a cell. Long names have marks where a narrow screen may break them.
 fn setting(cell: &str) -> String {
     let name = cell.replace("<wbr>", "");
     let name = name
@@ -101,8 +101,8 @@ fn setting(cell: &str) -> String {
     name.trim_matches('`').to_owned()
 }
 
-/// Checks a column of a table. `names`: a setting of the table and its field, where they differ; `untold`: fields that
-/// are no settings. A dash of the table is a field that cannot be set there.
+/// Checks a column of a table. `names` has the settings whose field has another name, and `untold` the fields that are
+/// not settings. A dash in the table means that the setting does not exist there.
 fn compare(
     heading: &str,
     column: usize,
@@ -173,7 +173,7 @@ async fn the_table_of_puts_has_the_defaults_of_the_producer() {
     let mut found = with_backoff(fields(&options));
     let again = found.insert("put_again".to_owned(), "false".to_owned());
     assert_eq!(again.as_deref(), Some("Strays"), "not the whole aggregate");
-    // Not shown by the builder: measured.
+    // The builder does not show this value, so it is measured.
     let waited = format!("{:?}", time_of_close().await);
     found.insert("close_timeout".to_owned(), waited);
     compare(
@@ -185,7 +185,7 @@ async fn the_table_of_puts_has_the_defaults_of_the_producer() {
     );
 }
 
-/// Returns how long `close` waits for a request that does not end.
+/// Returns the time that `close` waits for a request that does not end.
 async fn time_of_close() -> Duration {
     let clock = Clock::tokio(SystemTime::UNIX_EPOCH);
     let local = LocalKinesis::builder()

@@ -1,4 +1,4 @@
-//! A Kinesis that takes what shards take and keeps nothing of it.
+//! A Kinesis with the limits of shards that keeps no data.
 
 use std::{
     fmt,
@@ -18,20 +18,20 @@ use kinesis_pipeline::{
 use tokio::time::Instant;
 
 pub(crate) const SHARDS: u8 = 4;
-/// What a shard takes in a second; it saves up so much.
+/// The records that a shard accepts in a second. It saves up at most this many (a token bucket).
 const SHARD_RECORDS: f64 = 1_000.0;
 pub(crate) const SHARD_BYTES: f64 = 1_048_576.0;
-/// How long a request takes.
+/// The time that a request takes.
 const LATENCY: Duration = Duration::from_millis(20);
 
-/// What the service makes of requests.
+/// The conditions under which requests are answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conditions {
-    /// The part of what its shards take that is left by others who write to them.
+    /// The part of the shards' limits that other writers leave.
     pub(crate) share: f64,
-    /// Of the entries, those that are throttled.
+    /// The percentage of entries that are throttled.
     pub(crate) throttled_percent: u8,
-    /// Of the answers, those that are lost after the records were stored.
+    /// The percentage of answers that are lost after the records were stored.
     pub(crate) lost_percent: u8,
 }
 
@@ -49,7 +49,7 @@ struct State {
     stored: Stored,
 }
 
-/// What was stored, duplicates included.
+/// The totals of stored records, with duplicates, and of faults.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Stored {
     pub(crate) records: u64,
@@ -58,7 +58,7 @@ pub(crate) struct Stored {
     pub(crate) answers_lost: u64,
 }
 
-/// What a shard takes now.
+/// The tokens of a shard's bucket.
 struct Room {
     share: f64,
     records: f64,

@@ -1,6 +1,6 @@
-//! Ten minutes of virtual time at the full speed of four shards: a producer's memory does not grow.
+//! A soak test of ten minutes of virtual time at the full speed of four shards: a producer's memory does not grow.
 //!
-//! The stream keeps nothing, so that what grows is the producer's.
+//! The stream keeps no data, so any growth is the producer's.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(
     clippy::cast_precision_loss,
@@ -26,27 +26,27 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const MINUTES: u32 = 10;
 const MINUTE: Duration = Duration::from_mins(1);
-/// How many receipts the test waits for at a time.
+/// The limit of receipts that are held at a time.
 const RECEIPTS_HELD_MAX: usize = 50_000;
-/// What the producer may hold of records.
+/// The producer's memory limit for records.
 const IN_FLIGHT_BYTES_MAX: usize = 8 << 20;
-/// How much more than in the second minute may be allocated at the worst moment of a later one: less than a byte
-/// kept of each aggregated record, or eight of each other, would be.
+/// The limit of growth: the most allocated bytes in a later minute, above those of the second minute. Keeping a single
+/// byte of each aggregated record, or eight of each other one, would exceed it.
 const GROWTH_BYTES_MAX: usize = 4 << 20;
-/// The allocator hands pages to the system and takes them back as it likes: coarser.
+/// The growth limit of resident memory. It is less strict, as the allocator decides when to return pages to the system.
 const RESIDENT_GROWTH_BYTES_MAX: usize = 16 << 20;
 const KEYS: usize = 1_000;
-/// Code that is not optimised would need minutes of real time for the 25 million records of the whole speed.
+/// The share of the full speed. Unoptimized code would need minutes of real time for its 25 million records.
 const AGGREGATES_SHARE: f64 = if cfg!(debug_assertions) { 0.25 } else { 1.0 };
 
-/// The allocator counts for the whole process: one load at a time.
+/// A lock that allows one load at a time, as the allocator counts for the whole process.
 static TURN: Mutex<()> = Mutex::new(());
 
 struct Load {
     aggregate: bool,
     data_bytes: usize,
     conditions: Conditions,
-    /// The least part of what the shards leave to the producer that must have been stored.
+    /// The share of the speed that the shards leave to the producer that it must reach, at least.
     speed_min: f64,
 }
 
@@ -74,7 +74,7 @@ fn memory_is_flat_over_ten_minutes_of_throttled_entries_and_lost_answers() {
             throttled_percent: 2,
             lost_percent: 1,
         },
-        // A pace bears with what is throttled at random, once it has found that a lower rate does not help.
+        // The pacer tolerates random throttling, once it has found that a lower rate does not help.
         speed_min: 0.75,
     });
 }
@@ -94,7 +94,7 @@ fn hold_against_bounds(load: &Load) {
     let speed = stored.bytes as f64 / (bytes_left * 60.0 * f64::from(MINUTES));
     assert!(speed >= load.speed_min, "{speed:.2} of the shards' speed");
 
-    // The first minute warms up.
+    // The first minute is a warm-up.
     let settled = &minutes[1];
     for (number, minute) in minutes.iter().enumerate().skip(2) {
         let grown = minute.live_bytes_max.saturating_sub(settled.live_bytes_max);
@@ -113,12 +113,12 @@ fn hold_against_bounds(load: &Load) {
     }
 }
 
-/// What a minute of virtual time took.
+/// The memory in a minute of virtual time.
 #[derive(Debug)]
 struct Minute {
-    /// Allocated and not freed, at the worst moment.
+    /// The most bytes that were allocated at a time.
     live_bytes_max: usize,
-    /// In memory at the minute's end, where the system tells.
+    /// The resident bytes at the minute's end, if the system reports them.
     resident_bytes: Option<usize>,
 }
 
@@ -153,7 +153,7 @@ async fn run(load: &Load) -> (Vec<Minute>, Stored) {
     (minutes, stored)
 }
 
-/// Takes the receipts that are there, and waits for one when too many are not.
+/// Takes all receipts that are ready. Waits for one if too many are held.
 async fn take_ready(receipts: &mut VecDeque<PendingReceipt>) {
     loop {
         let held = receipts.len();
@@ -185,8 +185,8 @@ fn end_of_minute() -> Minute {
     }
 }
 
-/// The resident memory of this process; where the system does not tell, standard error says that it is not held
-/// against its bound.
+/// Returns the resident memory of this process. If the system does not report it, a line on standard error says that it
+/// is not checked.
 fn resident_bytes() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok();
     let resident = status.and_then(|status| {

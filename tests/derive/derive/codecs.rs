@@ -1,4 +1,4 @@
-//! Codecs: the derive's and one of a user.
+//! Tests of codecs: those of the derive, and one of a user.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn compat_is_the_old_form_of_msgpack() {
     };
     comes_back(&visit);
     let data = stored(&visit).data;
-    // raw16 for the 36 characters of the id, extension 5 for the time, fixraw for one byte.
+    // These are raw16 for the 36 characters of the id, extension 5 for the time, and fixraw for one byte.
     assert!(data.starts_with(b"\x84\xa4user\xda\x00\x2400000000-"));
     assert!(data.windows(3).any(|window| window == b"\xc7\x0c\x05"));
     assert!(data.ends_with(b"\xa4body\xa1\xff"));

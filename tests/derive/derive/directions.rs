@@ -1,4 +1,4 @@
-//! Records that are only put or only read, and generic ones.
+//! Tests of records that are only put or only read, and of generic ones.
 
 use super::*;
 

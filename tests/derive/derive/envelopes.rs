@@ -1,4 +1,4 @@
-//! Envelopes around records.
+//! Tests of envelopes around records.
 
 use super::*;
 

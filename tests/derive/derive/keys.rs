@@ -1,4 +1,4 @@
-//! Partition keys and explicit hash keys.
+//! Tests of partition keys and explicit hash keys.
 
 use super::*;
 

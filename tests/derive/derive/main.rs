@@ -1,4 +1,4 @@
-//! What a derived record does: its keys, its bytes, its envelope, and that it comes back.
+//! Tests of derived records: their keys, their bytes, their envelope, and decoding.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
 mod codecs;
@@ -150,7 +150,7 @@ fn names_of_a_users_own_do_not_get_into_the_code() {
 }
 
 proptest! {
-    // No file of failures: proptest looks for it beside a `lib.rs` that tests do not have.
+    // Failures are not persisted: proptest would look for its file beside a `lib.rs`, which tests do not have.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]

@@ -4,7 +4,7 @@ use proptest::{prelude::*, sample::Index};
 use super::*;
 use crate::cbor::{peer::agrees, put_bytes, put_text, put_unsigned};
 
-/// What a value is, through the scanner; floats and whole numbers alike as floats.
+/// Reads any value with the scanner. Whole numbers become floats too.
 fn read(scanner: &mut Scanner<'_>) -> Result<Value, Malformed> {
     if scanner.null()? {
         return Ok(Value::Null);
@@ -37,7 +37,7 @@ fn read(scanner: &mut Scanner<'_>) -> Result<Value, Malformed> {
     })
 }
 
-/// Any value, in one of the forms that it can have.
+/// Writes a value, in one of the forms that CBOR allows for it.
 fn write(value: &Value, forms: &mut impl Iterator<Item = u8>, out: &mut Vec<u8>) {
     let form = forms.next().unwrap_or(0);
     if form & 2 > 0 {

@@ -1,4 +1,4 @@
-//! An event out of its JSON text.
+//! A reader of an event's JSON text.
 
 use std::borrow::Cow;
 
@@ -33,7 +33,7 @@ impl<'a> Event<'a> {
     }
 }
 
-/// For how many records room is made at once.
+/// The limit of records for which memory is reserved at once.
 const ROOM_RECORDS_MAX: usize = 10_000;
 
 fn scan_records<'a>(scanner: &mut Scanner<'a>) -> Result<Vec<InputRecord<'a>>, Malformed> {
@@ -41,13 +41,14 @@ fn scan_records<'a>(scanner: &mut Scanner<'a>) -> Result<Vec<InputRecord<'a>>, M
     scanner.open_array()?;
     while scanner.next_element()? {
         let rest_bytes = scanner.rest_bytes();
-        // Read where it stays: moved there, it would cost half as much again.
+        // The record is read in its final place: reading and then moving it takes half as much time again.
         records.push(InputRecord::unread());
         if let Some(record) = records.last_mut() {
             record.scan(scanner)?;
         }
         if records.len() == 1 {
-            // Most events have records of one size: the list need not move while it grows.
+            // Records of an event are mostly of one size, so the list is reserved at once and does not move while it
+            // grows.
             let record_bytes = rest_bytes - scanner.rest_bytes();
             records.reserve((rest_bytes / record_bytes).min(ROOM_RECORDS_MAX));
         }

@@ -1,4 +1,4 @@
-//! `PutRecordBatch` behind the seam of streams, so that the pipeline of puts serves both.
+//! `PutRecordBatch` behind the service trait of streams, so that one put pipeline serves both.
 
 use aws_sdk_firehose::{
     Client,
@@ -21,7 +21,7 @@ use crate::{
 
 const OPERATION: &str = "PutRecordBatch";
 
-/// Firehose as a service that takes records and has no shards.
+/// Firehose as a service that stores records and has no shards.
 #[derive(Clone, Debug)]
 pub(super) struct Firehose {
     client: Client,
@@ -29,7 +29,7 @@ pub(super) struct Firehose {
 }
 
 impl Firehose {
-    /// Returns the service behind this client, whose retries are off: the pipeline repeats by record.
+    /// Returns the service behind this client. The client's retries are off: the pipeline retries each record.
     pub(super) fn new(client: &Client) -> Self {
         let config = client.config();
         let timeouts = config
@@ -99,7 +99,7 @@ impl Firehose {
     }
 }
 
-/// Firehose answers so when the stream's rate is used up.
+/// Returns the class of an error code. Firehose uses this code when the stream's rate limit is reached.
 fn class_of(code: &str, class: ErrorClass) -> ErrorClass {
     match code {
         "ServiceUnavailableException" => ErrorClass::Throttled,
@@ -115,11 +115,11 @@ fn result(entry: PutRecordBatchResponseEntry) -> Option<Result<StoredAt, EntryFa
         return Some(Err(failure));
     }
     let record_id = entry.record_id?;
-    // A pipeline of records without shards looks at neither.
+    // The shard stands for the record id. The pipeline uses neither the shard nor the sequence number of such records.
     Some(Ok(StoredAt::new(record_id.as_str().into(), 0_u128.into())))
 }
 
-/// Returns the endpoint for error messages: see the same of Kinesis.
+/// Returns the endpoint for error messages, as in the Kinesis service.
 fn endpoint_of(config: &Config) -> String {
     let finder = Finder::new(in_region);
     let found = finder.found();

@@ -1,4 +1,4 @@
-//! Records put to Firehose itself, without a Kinesis stream before it: the put pipeline of streams over `PutRecordBatch`.
+//! Puts to Firehose itself, without a Kinesis stream before it: the put pipeline of streams over `PutRecordBatch`.
 //!
 //! ```text
 //!   name: a name, or an ARN with its region

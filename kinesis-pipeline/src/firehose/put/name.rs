@@ -2,7 +2,7 @@ use crate::service::aws::ConnectError;
 
 const BEFORE_NAME: &str = "deliverystream/";
 
-/// A Firehose stream's name, and the region if it was named by its ARN. `PutRecordBatch` takes names alone.
+/// The name of a Firehose stream, and the region if it was given as an ARN. `PutRecordBatch` accepts only names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FirehoseName {
     pub(super) name: String,

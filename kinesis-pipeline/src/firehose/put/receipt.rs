@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use crate::put::Receipt;
 
-/// The proof that Firehose has taken a record.
+/// The proof that Firehose has accepted a record.
 ///
-/// It says nothing about the delivery, which comes with the next object: Firehose delivers at least once.
+/// It does not mean that the record is delivered: that happens later, at least once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeliveryReceipt {
@@ -17,7 +17,7 @@ pub struct DeliveryReceipt {
 }
 
 impl DeliveryReceipt {
-    /// Makes a receipt of a record that was taken at the first attempt, at once.
+    /// Makes a receipt of a record that was accepted at the first attempt, at once.
     #[must_use]
     pub fn new(record_id: impl Into<String>) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl DeliveryReceipt {
         }
     }
 
-    /// Reads the receipt of the pipeline, in which the id stands in the shard's place.
+    /// Makes a receipt from the pipeline's, which has the record's id in place of the shard.
     pub(super) fn of(receipt: &Receipt) -> Self {
         Self {
             record_id: receipt.shard_id.as_str().to_owned(),

@@ -17,27 +17,28 @@ use crate::{
     stream::KinesisStream,
 };
 
-/// The largest record that Firehose takes, in bytes before base64.
+/// The largest record that Firehose accepts, in bytes before base64.
 const RECORD_BYTES_MAX: usize = 1_000 * 1_024;
-/// The most bytes that Firehose takes in one request. Keys are counted too, though none are sent: a request is never over.
+/// The most bytes of one request, by Firehose. The pipeline also counts keys, which are not sent, so a request never
+/// exceeds it.
 const REQUEST_BYTES_MAX: usize = 4 * 1_024 * 1_024;
-/// The most records of one `put_all` whose results are awaited at a time.
+/// The largest number of records of one `put_all` that wait for their results at the same time.
 const LOOK_AHEAD_RECORDS_MAX: usize = 10_000;
 
-/// A Firehose stream of records of type `R`, put to without a Kinesis stream before it.
+/// A Firehose stream of records of type `R`, with puts that need no Kinesis stream before it.
 ///
-/// Cheap to clone; clones share one put pipeline, so that their concurrent puts share requests. It is the pipeline of
-/// [`KinesisStream::put`](crate::KinesisStream::put): [`PutOptions`] hold for both, and so do the classes of errors.
+/// Cheap to clone. Clones share one put pipeline, so that their concurrent puts share requests. The pipeline is that of
+/// [`KinesisStream::put`](crate::KinesisStream::put), with the same [`PutOptions`] and classes of errors.
 ///
 /// # Limits
 /// | | |
 /// |---|---|
 /// | a record | 1,000 KiB, after encoding and with its new line |
 /// | a request | 500 records, 4 MiB |
-/// | a Firehose stream | a rate of its own by account and region; past it, records are throttled and put again |
+/// | a Firehose stream | a rate limit by account and region; above it records are throttled and put again |
 ///
-/// Firehose has no keys, no shards and no order: a record's partition key is not sent, and records of one key may be
-/// delivered in any order. A record whose answer was lost can be stored twice.
+/// Firehose has no keys, shards or order. A record's partition key is not sent, and records of one key may be delivered
+/// in any order. A record whose answer was lost can be stored twice.
 ///
 /// # Examples
 ///
@@ -64,27 +65,27 @@ const LOOK_AHEAD_RECORDS_MAX: usize = 10_000;
 /// # }
 /// ```
 pub struct DeliveryStream<R> {
-    /// The pipeline, over records that are encoded.
+    /// The pipeline, for encoded records.
     stream: KinesisStream<EncodedRecord>,
     new_line: NewLine,
     record: PhantomData<fn(R) -> R>,
 }
 
 impl<R> DeliveryStream<R> {
-    /// A Firehose stream by its name or ARN: credentials and region come from the environment, as for every AWS tool, the
-    /// region of an ARN from the ARN.
+    /// Makes a Firehose stream from its name or ARN. Credentials and region come from the environment, as for every AWS
+    /// tool. With an ARN, its region is used.
     ///
-    /// Firehose takes names alone and looks in the account of the credentials: the account of an ARN is not sent.
+    /// Firehose accepts only names, and looks in the account of the credentials. The account of an ARN is not sent.
     ///
-    /// It finds the credentials, within 5 seconds, but makes no call to Firehose. Cancel safe.
+    /// It looks for the credentials for up to 5 seconds, but makes no call to Firehose. Cancel safe.
     ///
     /// # Errors
-    /// [`ConnectError`]: there is no region, there are no credentials, or the ARN is of something else.
+    /// [`ConnectError`]: there is no region, there are no credentials, or the ARN is not one of a Firehose stream.
     pub async fn connect(stream: impl Into<String>) -> Result<Self, ConnectError> {
         Self::connect_with(ConnectOptions::new(), stream).await
     }
 
-    /// A Firehose stream by its name or ARN, reached as the options say. The region of an ARN comes before theirs.
+    /// Makes a Firehose stream from its name or ARN, with these options. The region of an ARN is preferred to theirs.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -100,11 +101,11 @@ impl<R> DeliveryStream<R> {
         Ok(Self::named(&client, stream.name))
     }
 
-    /// A Firehose stream behind a client of yours, by its name or ARN. No call is made.
+    /// Makes a Firehose stream on your own client, from its name or ARN. No call is made.
     ///
-    /// The client's configuration is kept, except that retries are off and absent time-outs are set, as of
-    /// [`AwsKinesis`](crate::service::aws::AwsKinesis), and that an ARN brings its region. A text that begins with `arn:` and
-    /// is no ARN of a Firehose stream goes to Firehose as it is, which refuses it at the first put.
+    /// The client's configuration is kept, with these exceptions: retries are off, absent time-outs are set as by
+    /// [`AwsKinesis`](crate::service::aws::AwsKinesis), and the region of an ARN is used. A text that begins with
+    /// `arn:` but is not an ARN of a Firehose stream is sent unchanged, and Firehose refuses it at the first put.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "callers hand their client over"
@@ -139,11 +140,11 @@ impl<R> DeliveryStream<R> {
         }
     }
 
-    /// Returns the same Firehose stream with other put options. Puts of the handle that is returned, and of its clones, share
-    /// requests with each other, not with those of the handle before.
+    /// Returns the same Firehose stream with other put options. Puts of the returned handle and its clones share
+    /// requests with each other, but not with those of the old handle.
     ///
     /// # Errors
-    /// [`InvalidPutOption`]: an option is out of its range, or asks for an order, which Firehose does not keep.
+    /// [`InvalidPutOption`]: an option is out of its range, or asks for an order, which Firehose does not have.
     pub fn with_put_options(self, options: PutOptions) -> Result<Self, InvalidPutOption> {
         options.check()?;
         if options.keeps_order() {
@@ -156,15 +157,15 @@ impl<R> DeliveryStream<R> {
         Ok(Self::over(self.stream, options, self.new_line))
     }
 
-    /// Returns the same Firehose stream on another clock.
+    /// Returns the same Firehose stream with another clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.stream = self.stream.with_clock(clock);
         self
     }
 
-    /// Sets the end of a record. Default: [`NewLine::Append`], as Firehose puts nothing between records. A record that
-    /// gets one is copied.
+    /// Sets the end of a record. Default: [`NewLine::Append`], as Firehose puts nothing between records. Appending a
+    /// new line copies the record.
     #[must_use]
     pub fn new_line(mut self, new_line: NewLine) -> Self {
         self.new_line = new_line;
@@ -179,32 +180,31 @@ impl<R> DeliveryStream<R> {
 }
 
 impl<R: KinesisRecord> DeliveryStream<R> {
-    /// Puts one record and waits until Firehose has taken it.
+    /// Puts one record and waits until Firehose has accepted it.
     ///
-    /// Puts that run at the same time, on this handle or its clones, share requests. A failure that may pass is retried
-    /// as [`PutOptions`] say, for each record alone. While the pipeline holds as much as its options allow, a put waits
-    /// for room.
+    /// Concurrent puts, on this handle or its clones, share requests. A temporary failure is retried as [`PutOptions`]
+    /// say, for each record alone. While the pipeline is full by its options, a put waits for room.
     ///
     /// # Errors
-    /// [`PutError`] says why the record was not taken, whether to put it again, and whether it may have been taken all
-    /// the same. One of more than 1,000 KiB is [`PutError::TooLarge`], and nothing is sent.
+    /// [`PutError`] states why the record was not accepted, whether to put it again, and whether it may be stored
+    /// anyway. A record of more than 1,000 KiB is [`PutError::TooLarge`], and is not sent.
     ///
     /// # Cancel safety
-    /// A put that is dropped while it waits for room has done nothing. After that the record is sent although nobody waits
-    /// for its receipt, as long as the runtime runs.
+    /// A put that is dropped while it waits for room has no effect. After that the record is sent even if its future is
+    /// dropped, as long as the runtime runs.
     pub async fn put(&self, record: &R) -> Result<DeliveryReceipt, PutError> {
         let encoded = self.encode(record)?;
         self.put_encoded(&encoded).await
     }
 
-    /// Puts many records, owned or by reference, and returns one result per record in their order.
+    /// Puts many records, owned or by reference. Returns one result for each record, in their order.
     ///
-    /// Requests are as large as Firehose takes. A record that was not taken comes back with its error; it does not keep
-    /// the others from being taken. At most 10,000 records and the bytes of [`PutOptions::in_flight_bytes_max`] are on
-    /// their way at a time.
+    /// Requests are as large as Firehose allows. A record that was not accepted is returned with its error, and does
+    /// not affect the others. At most 10,000 records, and the bytes of [`PutOptions::in_flight_bytes_max`], are being
+    /// sent at a time.
     ///
     /// # Cancel safety
-    /// Dropping the future loses the results: records that were read from the iterator may be taken or not.
+    /// Dropping the future loses the results: records that were read from the iterator may or may not be stored.
     pub async fn put_all<T, I>(&self, records: I) -> Vec<Result<DeliveryReceipt, PutFailure<T>>>
     where
         I: IntoIterator<Item = T>,

@@ -1,4 +1,4 @@
-//! Puts to a Firehose of the test, over a real socket: a strict server that refuses what Firehose refuses.
+//! Tests of puts over a real socket, to a strict server that refuses requests as Firehose does.
 
 use std::{
     sync::{
@@ -22,19 +22,19 @@ use tokio::{
 use super::*;
 use crate::{PutError, PutOptions, firehose::NewLine, service::ErrorClass};
 
-/// The reply to a request that keeps the rules.
+/// The reply to a valid request.
 enum Reply {
-    /// Each record by its number in the request: taken, or a code.
+    /// A result for each record by its index in the request: `None` if it is stored, or an error code.
     Each(fn(usize) -> Option<&'static str>),
-    /// The request as a whole.
+    /// An error for the whole request.
     Refuse(u16, &'static str),
-    /// The records are stored, and the connection ends before the answer.
+    /// The records are stored, but the connection ends before the answer.
     Hangup,
 }
 
 type Script = fn(call: usize) -> Reply;
 
-/// A Firehose that stores in memory. Limits as of the API reference: 500 records, 4 MiB, 1,000 KiB a record.
+/// A Firehose that stores in memory. Limits by the API reference: 500 records, 4 MiB, 1,000 KiB for a record.
 struct Server {
     script: Script,
     calls: AtomicUsize,
@@ -171,7 +171,7 @@ fn stream_at(endpoint: &str) -> DeliveryStream<Bytes> {
         .unwrap()
 }
 
-/// The head in lower case, and the body; `None` at the end of the connection.
+/// Reads the head in lower case, and the body; `None` at the end of the connection.
 async fn read_request(connection: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut read = Vec::new();
     loop {
@@ -257,7 +257,7 @@ async fn requests_are_cut_at_4_mib_and_a_record_at_1000_kib() {
         requests.iter().any(|(records, _)| *records == 4),
         "{requests:?}"
     );
-    // With its new line the largest is too large.
+    // With a new line the largest record is too large.
     let error = clicks
         .new_line(NewLine::Append)
         .put(&vec![b'x'; 1_000 << 10].into())

@@ -13,7 +13,7 @@ use crate::{
     shard::{HashKey, Position},
 };
 
-/// A record that could not be processed, unchanged, with the error.
+/// A record that could not be processed, with its bytes unchanged and the error.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct DeadLetter {
@@ -21,17 +21,17 @@ pub struct DeadLetter {
     pub stream: String,
     /// The position of the record.
     pub position: Position,
-    /// The key that the record was put with.
+    /// The record's partition key.
     pub partition_key: PartitionKey,
-    /// The hash key that the record was put with, if it is known.
+    /// The record's explicit hash key, if it is known.
     pub explicit_hash_key: Option<HashKey>,
-    /// The time at which the service took the record, in whole milliseconds.
+    /// The time at which the service received the record, in whole milliseconds.
     pub arrived_at: SystemTime,
-    /// The error of the last try.
+    /// The error of the last attempt.
     pub error: String,
-    /// The number of tries; 0 for a record that could not be decoded.
+    /// The number of attempts; 0 for a record that could not be decoded.
     pub attempts: u32,
-    /// The number of times that the record was put back by [`Redrive`](super::Redrive) before.
+    /// The number of earlier redrives: the times that [`Redrive`](super::Redrive) put the record back.
     pub redrives: u32,
     /// The record's bytes.
     pub data: Bytes,
@@ -63,7 +63,7 @@ fn is_zero(count: &u32) -> bool {
 }
 
 impl DeadLetter {
-    /// Returns the letter as one line of JSON, without the line's end.
+    /// Returns the letter as one line of JSON, without a line break at the end.
     #[must_use]
     pub fn to_json(&self) -> String {
         let position = &self.position;
@@ -86,7 +86,7 @@ impl DeadLetter {
     /// Makes a letter from its JSON.
     ///
     /// # Errors
-    /// The text is not what [`to_json`](Self::to_json) writes.
+    /// The text is not in the form that [`to_json`](Self::to_json) writes.
     pub fn from_json(json: &str) -> Result<Self, BoxError> {
         let envelope: Envelope = serde_json::from_str(json)?;
         let number = envelope.sequence_number.parse()?;

@@ -1,4 +1,5 @@
-//! Dead letters, the records that could not be processed: their envelope, their places, and the redrive.
+//! Dead letters: their envelope, the places that store them, and the redrive. A dead letter is a record that could not
+//! be processed.
 //!
 //! ```text
 //!   a worker's ErrorPolicy ── DeadLetter ──> DeadLetters: file, stream, function

@@ -18,10 +18,10 @@ pub type DeadLetterFuture<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>
 
 /// A place for records that could not be processed: a file, a stream, or a function of yours.
 ///
-/// The worker continues the shard when [`put`](Self::put) returns `Ok`; after an error it puts the same letters again. A
-/// worker that is killed in between puts letters twice.
+/// The worker continues with the shard after [`put`](Self::put) returns `Ok`. After an error it calls `put` again with
+/// the same letters. A worker that is killed in between puts letters twice.
 pub trait DeadLetters: fmt::Debug + Send + Sync + 'static {
-    /// Stores letters, durably as far as the place is meant to be.
+    /// Stores letters, as durably as the place allows.
     fn put(&self, letters: Vec<DeadLetter>) -> DeadLetterFuture<'_>;
 }
 
@@ -31,7 +31,7 @@ impl<D: DeadLetters + ?Sized> DeadLetters for Arc<D> {
     }
 }
 
-/// Dead letters in a file, one JSON object per line, appended and synced to the disk. Cheap to clone.
+/// A file of dead letters, one JSON object per line, appended and synced to the disk. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct FileDeadLetters {
     path: Arc<Path>,
@@ -66,7 +66,7 @@ impl DeadLetters for FileDeadLetters {
     }
 }
 
-/// Dead letters in a stream, each as a JSON record under the partition key of its record.
+/// A stream of dead letters. Each is a JSON record with the partition key of the failed record.
 #[derive(Clone, Debug)]
 pub struct StreamDeadLetters {
     stream: KinesisStream<EncodedRecord>,
@@ -102,7 +102,7 @@ impl DeadLetters for StreamDeadLetters {
     }
 }
 
-/// A function as a place for dead letters: see [`dead_letters_to`].
+/// A function that stores dead letters: see [`dead_letters_to`].
 struct Function<F>(F);
 
 impl<F> fmt::Debug for Function<F> {

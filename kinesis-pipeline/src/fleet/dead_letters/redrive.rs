@@ -1,4 +1,4 @@
-//! The redrive: dead letters are put back into the stream that their records came from.
+//! The redrive of dead letters: it puts their records back into the stream that they came from.
 
 use std::{
     fs::File,
@@ -19,16 +19,16 @@ use crate::{
 
 const REDRIVES_MAX: u32 = 3;
 
-/// A redrive: puts the records of dead letters back into their stream, under their keys, with the bytes as they were.
+/// A redrive of dead letters: puts their records back into their stream, with the same keys and the same bytes.
 ///
-/// Each record goes back as an aggregate of one record that carries the number of its redrives, which readers of
-/// aggregates (this library, KCL, Firehose) do not show. When the record fails again, its new letter has the number,
-/// and a letter that was put back [`redrives_max`](Self::redrives_max) times is not put back any more. So a record that
-/// can never be processed does not go round for ever, whichever machine the letters are on.
+/// Each record goes back as an aggregate of one record that also carries the number of its redrives. Readers of
+/// aggregates (this library, KCL, Firehose) do not show that number. When the record fails again, its new letter has
+/// it. A letter that was put back [`redrives_max`](Self::redrives_max) times is not put back again. So a record that
+/// can never be processed does not circulate for ever, whichever machine holds the letters.
 ///
-/// The letters of one key are put in their order. Letters stay where they are: remove the file when the redrive has
-/// ended. A redrive that failed or that its [`handle`](Self::handle) stopped goes on with [`skip`](Self::skip). A
-/// redrive whose future is dropped does too, but what was on its way then may be stored twice.
+/// The letters of one key are put in their order. The redrive does not remove letters: delete the file when it has
+/// ended. To continue a redrive that failed or was stopped by its [`handle`](Self::handle), use [`skip`](Self::skip).
+/// This works for a dropped redrive too, but records that were being sent at that time may be stored twice.
 ///
 #[cfg_attr(feature = "local", doc = "```")]
 #[cfg_attr(not(feature = "local"), doc = "```ignore")]
@@ -58,7 +58,7 @@ pub struct Redrive {
     handle: RedriveHandle,
 }
 
-/// A handle of a redrive for other tasks: stops it and shows how far it is. Cheap to clone.
+/// A handle to a redrive for other tasks: stops it and reports its progress. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RedriveHandle {
     stop: watch::Sender<bool>,
@@ -73,12 +73,12 @@ impl RedriveHandle {
         }
     }
 
-    /// Lets the redrive store the letters that it puts at the moment, up to 500, and end. It returns its report.
+    /// Stops the redrive after the letters that it is putting now, up to 500. The redrive then returns its report.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
 
-    /// Returns how far the redrive is: the letters whose records are stored or passed over.
+    /// Returns the progress of the redrive: the letters whose records are stored or passed over.
     #[must_use]
     pub fn report(&self) -> RedriveReport {
         *self.report.borrow()
@@ -87,7 +87,7 @@ impl RedriveHandle {
     /// Returns once the redrive is to stop. Cancel safe.
     async fn stopped(&self) {
         let mut stop = self.stop.subscribe();
-        // This handle is a sender: it does not end before it is told to.
+        // The handle holds the sender of this channel, so the wait ends only when the redrive is stopped.
         let _ = stop.wait_for(|is_stopped| *is_stopped).await;
     }
 }
@@ -98,12 +98,12 @@ impl RedriveHandle {
 pub struct RedriveReport {
     /// Letters whose records were put back.
     pub put: u64,
-    /// Letters that were put back too often before. They are left in their place.
+    /// Letters that had been put back too often already. They are left in their place.
     pub spent: u64,
     /// Letters of other streams, which were skipped.
     pub of_other_streams: u64,
-    /// The number of the last letter that was taken, with those that were skipped: a later redrive
-    /// [skips](Redrive::skip) so many.
+    /// The number of the last letter that was handled, counting skipped ones. A later redrive can [skip](Redrive::skip)
+    /// this many.
     pub letters: u64,
     /// Whether the redrive was [stopped](RedriveHandle::stop) before the end of its letters.
     pub is_stopped: bool,
@@ -122,13 +122,13 @@ impl Redrive {
         }
     }
 
-    /// A handle that stops the redrive and shows how far it is.
+    /// Returns a handle that stops the redrive and reports its progress.
     #[must_use]
     pub fn handle(&self) -> RedriveHandle {
         self.handle.clone()
     }
 
-    /// Sets how often one record is put back. 3 by default.
+    /// Sets the limit of redrives for one record. Default: 3.
     pub fn redrives_max(mut self, redrives: u32) -> Self {
         self.redrives_max = redrives;
         self
@@ -140,13 +140,13 @@ impl Redrive {
         self
     }
 
-    /// Takes letters of every stream. By default only those of a stream of the same name are put back.
+    /// Puts letters of every stream back. By default only those of a stream with the same name are put back.
     pub fn of_any_stream(mut self) -> Self {
         self.is_of_any_stream = true;
         self
     }
 
-    /// Copies letters that were put back too often to this place. By default they are counted, and named in the log.
+    /// Copies letters that were put back too often to this place. By default they are only counted and logged.
     pub fn spent_to(mut self, place: impl DeadLetters) -> Self {
         self.spent = Some(Arc::new(place));
         self
@@ -164,7 +164,8 @@ impl Redrive {
         self.run(Lines::new(BufReader::new(file))).await
     }
 
-    /// Puts the letters of a reader back, one JSON object per line. It is read where blocking is allowed.
+    /// Puts the letters of a reader back, one JSON object per line. The reader may block: it is read on a blocking
+    /// thread.
     ///
     /// # Errors
     /// [`RedriveError`].
@@ -176,7 +177,8 @@ impl Redrive {
     }
 
     /// Puts the letters of a stream back, from its oldest record to its tip, as
-    /// [`StreamDeadLetters`](super::StreamDeadLetters) puts them. The letters of one shard come in their order.
+    /// [`StreamDeadLetters`](super::StreamDeadLetters) wrote them. The letters of one shard are put back in their
+    /// order.
     ///
     /// # Errors
     /// [`RedriveError`].
@@ -224,7 +226,7 @@ impl Redrive {
                 }
                 batch = source.next_batch() => batch,
             };
-            // Letters before an error are put back.
+            // The letters before an error are put back first.
             let (letters, error) = batch;
             let is_end = letters.is_empty();
             self.put_batch(&producer, letters, &mut report).await?;
@@ -272,7 +274,7 @@ impl Redrive {
         Ok(())
     }
 
-    /// Decides about one letter.
+    /// Decides whether a letter is put back, skipped, or left.
     fn decide(&self, number: u64, letter: &DeadLetter) -> LetterDecision {
         if number <= self.skip {
             LetterDecision::Skipped
@@ -286,7 +288,7 @@ impl Redrive {
     }
 }
 
-/// The decision about a letter.
+/// The decision on a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LetterDecision {
     Skipped,
@@ -295,7 +297,7 @@ enum LetterDecision {
     Put,
 }
 
-/// Puts records and waits for all receipts. Returns their number.
+/// Puts records and waits for all receipts. Returns the number of records.
 async fn put_all(
     producer: &Producer<EncodedRecord>,
     records: Vec<EncodedRecord>,
@@ -313,7 +315,7 @@ async fn put_all(
     Ok(count)
 }
 
-/// Returns the record of a letter, with the number of its redrives.
+/// Returns the record of a letter, with the number of its redrives increased by one.
 fn record_of(letter: &DeadLetter) -> EncodedRecord {
     let mut user_record = EncodedRecord::new(letter.partition_key.clone(), letter.data.clone());
     user_record.explicit_hash_key = letter.explicit_hash_key;

@@ -3,10 +3,10 @@ use std::path::PathBuf;
 use super::BoxError;
 use crate::{GetError, InvalidPutOption, PutError, service::StreamId, shard::Position};
 
-/// An error that ended a redrive before its last letter.
+/// The error that ended a redrive before its last letter.
 ///
-/// `number` counts letters from 1. All letters before it were put back; letters after it may have been put back too.
-/// [`Redrive::skip`](super::Redrive::skip) with `number - 1` continues at it.
+/// `number` counts letters from 1. All letters before it were put back; letters after it may have been put back too. To
+/// continue at this letter, use [`Redrive::skip`](super::Redrive::skip) with `number - 1`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedriveError {
@@ -21,7 +21,7 @@ pub enum RedriveError {
     /// The reader of letters failed.
     #[error("dead letter {number} cannot be read")]
     Read {
-        /// The letter.
+        /// The number of the letter.
         number: u64,
         /// The reason.
         source: std::io::Error,
@@ -29,30 +29,30 @@ pub enum RedriveError {
     /// The stream of letters cannot be read.
     #[error("dead letter {number} cannot be read from its stream")]
     Stream {
-        /// The letter.
+        /// The number of the letter.
         number: u64,
         /// The reader's error.
         source: Box<GetError>,
     },
-    /// A line or record is no letter.
+    /// A line or record is not a dead letter.
     #[error("dead letter {number} is not in the form of an envelope: mend the line, or skip it")]
     Envelope {
-        /// The letter.
+        /// The number of the letter.
         number: u64,
         /// The error of the envelope's reader.
         source: BoxError,
     },
-    /// A line is longer than any letter.
+    /// A line is longer than any dead letter can be.
     #[error(
         "dead letter {number} is longer than {bytes_max} bytes: is this a file of dead letters?"
     )]
     TooLong {
-        /// The letter.
+        /// The number of the letter.
         number: u64,
-        /// The longest line, in bytes.
+        /// The limit of a line, in bytes.
         bytes_max: u64,
     },
-    /// The letters are to be read from the stream that they are put into.
+    /// The letters are in the stream that they would be put into.
     #[error("the dead letters in stream {stream} cannot be put back into the same stream")]
     SameStream {
         /// The stream.
@@ -61,9 +61,9 @@ pub enum RedriveError {
     /// A record was not stored.
     #[error("dead letter {number}, of the record at {position}, was not put back")]
     Put {
-        /// The letter.
+        /// The number of the letter.
         number: u64,
-        /// The record's position when it failed.
+        /// The position that the record had when it failed.
         position: Box<Position>,
         /// The producer's error.
         source: Box<PutError>,
@@ -74,10 +74,10 @@ pub enum RedriveError {
         /// The reason.
         source: InvalidPutOption,
     },
-    /// The place for letters that were put back too often refused some.
+    /// The place for letters that were put back too often did not accept some.
     #[error("letters up to {number} were put back too often, and their place does not take them")]
     Spent {
-        /// The last letter.
+        /// The number of the last letter.
         number: u64,
         /// The error of the place.
         source: BoxError,
@@ -85,7 +85,7 @@ pub enum RedriveError {
 }
 
 impl RedriveError {
-    /// Returns the letter that the redrive ended at, counted from 1.
+    /// Returns the number of the letter at which the redrive ended, counted from 1; `None` if no letter was read.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
         match self {

@@ -5,17 +5,17 @@ use std::io::{self, BufRead, Read as _};
 use super::{BoxError, DeadLetter, RedriveError};
 use crate::EncodedRecord;
 
-/// The number of letters that are read ahead of their receipts.
+/// The largest number of letters in a batch, and so of records that wait for their receipts.
 const BATCH_LETTERS_MAX: usize = 500;
-/// The bytes of records that are read ahead, besides the last record.
+/// The bytes of records after which a batch is full. The last record may exceed them.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// The longest line: a record of 10 MiB in base64, and an error text of 16 MiB.
+/// The limit of a line, in bytes: a record of 10 MiB in base64, and an error text of 16 MiB.
 const LINE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
-/// A letter and its number, from 1.
+/// A letter with its number, counted from 1.
 pub(super) type Numbered = (u64, DeadLetter);
 
-/// A source of letters. A batch is empty at the end; letters that come with an error stand before it.
+/// A source of letters. An empty batch means the end. With an error come the letters that were read before it.
 pub(super) trait Source: Send {
     fn next_batch(&mut self) -> impl Future<Output = (Vec<Numbered>, Option<RedriveError>)> + Send;
 }
@@ -52,9 +52,9 @@ impl<I: Iterator<Item = Numbered> + Send> Source for Letters<I> {
     }
 }
 
-/// Lines of a reader.
+/// The lines of a reader.
 pub(super) struct Lines<R> {
-    /// Absent while it is read elsewhere.
+    /// `None` while a blocking thread reads it.
     reader: Option<LineReader<R>>,
 }
 
@@ -111,7 +111,7 @@ impl<R: BufRead> LineReader<R> {
         (batch.letters, None)
     }
 
-    /// The next letter; empty lines are none.
+    /// Returns the next letter, without regard for empty lines; `None` at the end.
     fn next_letter(&mut self) -> Result<Option<DeadLetter>, RedriveError> {
         loop {
             let number = self.number + 1;

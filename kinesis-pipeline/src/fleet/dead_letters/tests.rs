@@ -1,4 +1,4 @@
-//! Letters that go back, and records that come round again.
+//! Tests of redrives: letters that are put back, and records that fail again.
 
 use std::{
     io::{self, BufReader, Read},
@@ -45,7 +45,7 @@ async fn stored(stream: &KinesisStream<EncodedRecord>) -> Vec<EncodedRecord> {
     stored
 }
 
-/// The report of a redrive that came to the end of its letters and skipped none.
+/// Returns the report of a redrive that reached the end of its letters and skipped none.
 fn report(put: u64, spent: u64, of_other_streams: u64) -> RedriveReport {
     RedriveReport {
         put,
@@ -223,7 +223,7 @@ async fn a_redrive_is_stopped_while_it_waits_for_a_reader() {
     struct Silent(std::sync::mpsc::Receiver<()>);
     impl Read for Silent {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            // Until the test ends.
+            // Blocks until the test ends.
             let _ = self.0.recv();
             Ok(0)
         }

@@ -1,4 +1,4 @@
-//! The leases of one worker, by KCL's index.
+//! Lookup of one worker's leases through KCL's index of owners.
 
 use aws_sdk_dynamodb::{error::ProvideErrorMetadata as _, types::KeysAndAttributes};
 
@@ -10,14 +10,14 @@ use crate::fleet::{
 };
 
 const OWNER_INDEX: &str = "LeaseOwnerToLeaseKeyIndex";
-/// The most pages of a worker's leases that are read. A page has 1 MiB of keys.
+/// The limit of pages that are read of the index. A page has up to 1 MiB of keys.
 const PAGES_MAX: usize = 100;
-/// The most keys of one `BatchGetItem`.
+/// The limit of keys in one `BatchGetItem`, by DynamoDB.
 const BATCH_MAX: usize = 100;
-/// The most times that keys which DynamoDB left for later are asked for; the next look finds the others.
+/// The limit of requests for keys that DynamoDB returned as unprocessed. The next lookup finds the others.
 const BATCH_TRIES_MAX: usize = 5;
 
-/// Finds the leases of a worker through KCL's index; `None` if the table has none.
+/// Finds the leases of a worker through KCL's index. Returns `None` if the table has no such index.
 pub(super) async fn find_assigned(
     table: &LeaseTable<'_>,
     worker: &WorkerId,
@@ -31,7 +31,7 @@ pub(super) async fn find_assigned(
             leases.extend(decode(&item)?);
         }
     }
-    // The index is behind the table at times.
+    // The index may lag behind the table.
     leases.retain(|lease: &Lease| lease.owner.as_ref() == Some(worker));
     Ok(Some(leases))
 }
@@ -53,7 +53,7 @@ async fn find_keys(
             .await;
         let page = match page {
             Ok(page) => page,
-            // There is no such index, or it is being made.
+            // The index does not exist, or is being created.
             Err(error) if error.code() == Some("ValidationException") => return Ok(None),
             Err(error) => return Err(LeaseError::of_call("Query", error)),
         };
@@ -67,7 +67,7 @@ async fn find_keys(
     Ok(Some(keys))
 }
 
-/// Reads the rows with these keys, as they are now.
+/// Reads the rows with these keys, with consistent reads.
 pub(super) async fn get_all<K: AsRef<str>>(
     table: &LeaseTable<'_>,
     key: &str,

@@ -1,7 +1,7 @@
-//! The rows by which a KCL 3 fleet is led, and what follows from them. No effects.
+//! Rows that tell who leads a KCL 3 fleet, and the decisions that follow from them. Pure functions.
 //!
-//! Up to KCL 3.4 they are in tables of their own, `<app>-CoordinatorState` and `<app>-WorkerMetricStats`; from 3.5 a
-//! new application, or one that has migrated, keeps them in the lease table, each with its `entityType`.
+//! Up to KCL 3.4 they are in tables of their own, `<app>-CoordinatorState` and `<app>-WorkerMetricStats`. From 3.5 on,
+//! a new or migrated application keeps them in the lease table, each with an `entityType`.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -15,21 +15,21 @@ use crate::fleet::{
 const LEADER: &str = "Leader";
 const CLIENT_VERSION: &str = "Migration3.0";
 const TABLE_MIGRATION: &str = "TableMigration3.5";
-/// The rows of the coordinator, by their keys.
+/// The keys of the coordinator's rows.
 pub(super) const COORDINATOR_KEYS: [&str; 3] = [LEADER, CLIENT_VERSION, TABLE_MIGRATION];
-/// The key's attribute in the coordinator's own table.
+/// The key attribute of the coordinator's own table.
 pub(super) const COORDINATOR_KEY: &str = "key";
 
-/// The duration of a leader's lock, if its row does not tell: KCL's own.
+/// The default duration of a leader's lock, as in KCL, for a row that does not state one.
 const LOCK_DURATION: Duration = Duration::from_mins(2);
-/// The time after which a worker's metrics are old: twice the period of 30 s in which KCL writes them. KCL's leader
-/// renews its lock in 30 s too, so one that is silent for longer may be dead.
+/// The age from which a worker's metrics are out of date: twice the 30 s in which KCL writes them. KCL's leader also
+/// renews its lock every 30 s, so a leader that is silent for longer may be dead.
 const METRICS_AGE_MAX: Duration = Duration::from_mins(1);
 
-/// The place of the workers' metrics, and the first place of the coordinator's rows.
+/// The location of the workers' metrics, and the table that is read first for the coordinator's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
-    /// Leases, coordinator and metrics have a table each.
+    /// Leases, coordinator and metrics have one table each.
     ThreeTables,
     /// All rows are in the lease table.
     OneTable,
@@ -38,11 +38,11 @@ pub(super) enum Layout {
 /// The state of a KCL 3.5 fleet's move to one table. Later states are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum TableMigration {
-    /// The workers say that they can work with one table, or have done so for a while.
+    /// The workers report that they support one table, or have done so for a while.
     Prepared,
-    /// The metrics are in the lease table; the coordinator's rows are on their way.
+    /// The metrics are in the lease table; the coordinator's rows are being moved.
     Pending,
-    /// All rows are in the lease table, for good.
+    /// All rows are in the lease table, permanently.
     Complete,
 }
 
@@ -50,7 +50,7 @@ enum TableMigration {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LeaderRow {
     owner: String,
-    /// Another text at every renewal.
+    /// A text that changes with every renewal.
     pub(super) version: String,
     duration: Duration,
 }
@@ -63,16 +63,16 @@ pub(super) struct CoordinatorRows {
     migration: Option<TableMigration>,
 }
 
-/// An answer of the coordinator's rows alone.
+/// The decision that follows from the coordinator's rows alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Led {
     Known(FleetLead),
-    /// The leader is silent: the answer is this, unless no Java worker is alive.
+    /// The leader is silent. The decision holds only if a Java worker is alive: see [`while_silent`].
     Silent(FleetLead),
 }
 
 impl CoordinatorRows {
-    /// Reads rows whose key is in this attribute; others are passed over.
+    /// Reads the coordinator's rows, which have their key in the attribute `key`. Other rows are skipped.
     pub(super) fn decode(items: &[Item], key: &str) -> Self {
         let mut rows = Self::default();
         for item in items {
@@ -86,8 +86,8 @@ impl CoordinatorRows {
         rows
     }
 
-    /// Joins the rows of the coordinator's own table and of the lease table; `None` if there are none. A row that is
-    /// in both is taken from the table that is in use: an old leader's may be left behind in the other.
+    /// Merges the coordinator's rows from its own table and from the lease table; `None` if there are none. If a row is
+    /// in both, that of the table in use wins: the other may be left over from an old leader.
     pub(super) fn join(own_table: Self, lease_table: Self) -> Option<(Self, Layout)> {
         let migration = own_table.migration.max(lease_table.migration);
         let layout = match migration {
@@ -107,8 +107,8 @@ impl CoordinatorRows {
         (rows != Self::default()).then_some((rows, layout))
     }
 
-    /// Whether the fleet works in the way of KCL 3: workers of KCL 2, and of 3 in its compatible mode, share the
-    /// leases out among themselves.
+    /// Whether the fleet has a leader, as in KCL 3. Without one (KCL 2, or KCL 3 in its compatible mode) the workers
+    /// share the leases out among themselves.
     fn is_led(&self) -> bool {
         match self.client_version.as_deref() {
             Some(version) => version.starts_with("CLIENT_VERSION_3X"),
@@ -116,13 +116,13 @@ impl CoordinatorRows {
         }
     }
 
-    /// Whether a leader looks at the workers' metrics, or will once all workers have written theirs.
+    /// Whether a leader reads the workers' metrics, or will do so once all workers have written theirs.
     pub(super) fn wants_metrics(&self) -> bool {
         let upgrades = Some("CLIENT_VERSION_UPGRADE_FROM_2X");
         self.is_led() || self.client_version.as_deref() == upgrades
     }
 
-    /// Decides who shares the leases out, when the leader's row has been the same for this time.
+    /// Decides who shares the leases out. `leader_silence` is the time since the leader's row changed.
     pub(super) fn lead(&self, leader_silence: Duration) -> Led {
         match &self.leader {
             _ if !self.is_led() => Led::Known(FleetLead::Workers),
@@ -142,24 +142,24 @@ pub(super) struct MetricsRow {
     is_ours: bool,
 }
 
-/// The key's attribute in the metrics' own table.
+/// The key attribute of the metrics' own table.
 pub(super) const WORKER: &str = "wid";
 /// The `entityType` of a metrics row in the lease table.
 const METRICS: &str = "WORKER_METRIC_STATS";
 const UPDATED_AT: &str = "lut";
-/// The time at which the worker said last that it can work with one table.
+/// The time at which the worker last reported that it supports one table.
 const SUPPORT_UPDATED_AT: &str = "slu";
-/// Whether the worker can work with one table: 1.
+/// Whether the worker supports one table: 1 for yes.
 const SUPPORT: &str = "sup";
-/// Statistics and operating ranges of the worker's processor. KCL leaves both empty where it measures nothing, and its
-/// leader goes by the leases' throughput then.
+/// Statistics and operating ranges of the worker's machine. KCL leaves both empty if it measures nothing, and its
+/// leader then uses the throughput of the leases.
 const STATISTICS: &str = "sts";
 const RANGES: &str = "opr";
-/// The attribute of this library in a metrics row.
+/// The attribute by which this library marks its own metrics rows.
 const OURS: &str = "kinesisPipelineWorker";
 
 impl Layout {
-    /// Returns the attribute of a metrics row's key.
+    /// Returns the key attribute of a metrics row.
     pub(super) fn metrics_key(self) -> &'static str {
         match self {
             Self::ThreeTables => WORKER,
@@ -169,7 +169,7 @@ impl Layout {
 }
 
 impl MetricsRow {
-    /// Reads a row; `None` for one about something else.
+    /// Reads a row; `None` if it is not a metrics row.
     pub(super) fn decode(item: &Item, layout: Layout) -> Option<Self> {
         if layout == Layout::OneTable && owned(item, ENTITY_TYPE)? != METRICS {
             return None;
@@ -180,7 +180,7 @@ impl MetricsRow {
         })
     }
 
-    /// Returns the attributes of this worker's own row, beside its key.
+    /// Returns the attributes of this worker's own row, without its key.
     pub(super) fn own(layout: Layout, now: u64) -> Vec<(&'static str, AttributeValue)> {
         let empty = || AttributeValue::M(HashMap::new());
         let mut values = vec![
@@ -195,13 +195,14 @@ impl MetricsRow {
         values
     }
 
-    /// Whether a Java worker wrote it, and is alive.
+    /// Whether a Java worker wrote the row and is alive.
     fn is_a_live_java_worker(&self, now: u64) -> bool {
         !self.is_ours && now.saturating_sub(self.updated_at) < METRICS_AGE_MAX.as_secs()
     }
 }
 
-/// Returns the answer while the leader is silent: workers of this library that are alone lead by the number of leases.
+/// Decides who shares the leases out while the leader is silent. If no Java worker is alive, the workers of this
+/// library share them out by the number of leases.
 pub(super) fn while_silent(lead: FleetLead, metrics: &[MetricsRow], now: u64) -> FleetLead {
     if metrics.iter().any(|row| row.is_a_live_java_worker(now)) {
         lead

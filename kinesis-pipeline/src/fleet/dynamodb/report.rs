@@ -1,4 +1,4 @@
-//! A worker's report to the leader of a KCL 3 fleet, and the rows that tell who leads it.
+//! A worker's report to the leader of a KCL 3 fleet, and the lookup of that leader.
 
 use std::{
     collections::HashMap,
@@ -27,22 +27,22 @@ use crate::{
     },
 };
 
-/// The time after which a fleet without a coordinator is asked for one again.
+/// The pause before the next search for a coordinator, if a fleet has none.
 const ABSENT_LOOK: Duration = Duration::from_mins(1);
-/// The most pages of metrics rows that are read. A page has 1 MiB.
+/// The limit of pages that are read of the metrics rows. A page has up to 1 MiB.
 const PAGES_MAX: usize = 100;
 
-/// The state of a store about its applications' leaders, by application.
+/// Cached facts about the leader of each application.
 #[derive(Debug, Default)]
 pub(super) struct Leaders(Mutex<HashMap<String, Leader>>);
 
 #[derive(Debug, Default)]
 struct Leader {
-    /// The version in the leader's row, and since when it is the same, by this machine's monotonic clock.
+    /// The version in the leader's row, and the time since which it is unchanged, by this machine's monotonic clock.
     seen: Option<(String, Instant)>,
-    /// The last time at which no coordinator was found.
+    /// The last search that found no coordinator.
     absent_at: Option<Instant>,
-    /// The place of this worker's metrics as they were written last.
+    /// The layout in which this worker last wrote its metrics.
     layout: Option<Layout>,
 }
 
@@ -58,7 +58,7 @@ impl Leader {
         self.absent_at.is_some_and(|at| now - at < ABSENT_LOOK)
     }
 
-    /// Returns how long the leader's row has been the same.
+    /// Returns the time since the leader's row changed.
     fn silence(&mut self, rows: &CoordinatorRows, now: Instant) -> Duration {
         let version = rows.leader.as_ref().map(|row| &row.version);
         if self.seen.as_ref().map(|(version, _)| version) != version {
@@ -71,7 +71,7 @@ impl Leader {
 }
 
 impl DynamoDbLeases {
-    /// Writes this worker's metrics where a KCL 3 leader reads them, and returns who shares the leases out.
+    /// Writes this worker's metrics to the table that a KCL 3 leader reads, and returns who shares the leases out.
     pub(super) async fn report_to_leader(
         &self,
         app: &str,
@@ -108,7 +108,7 @@ impl DynamoDbLeases {
     }
 }
 
-/// Reads the coordinator's rows, of both tables that they may be in.
+/// Reads the coordinator's rows from both tables that may have them.
 async fn coordinator(
     app: &str,
     table: &LeaseTable<'_>,
@@ -129,7 +129,7 @@ async fn coordinator(
     Ok(CoordinatorRows::join(own_table, lease_table))
 }
 
-/// The workers' metrics.
+/// The table of the workers' metrics.
 struct Metrics<'a> {
     table: &'a LeaseTable<'a>,
     name: String,
@@ -153,7 +153,7 @@ impl<'a> Metrics<'a> {
         }
     }
 
-    /// Says that this worker is alive, and can work with one table.
+    /// Reports that this worker is alive, and that it supports one table.
     async fn write(&self, worker: &WorkerId, seconds: u64) -> Result<(), LeaseError> {
         let update = self.table.client.update_item().table_name(&self.name);
         let mut update = update.key(self.layout.metrics_key(), text(worker.as_str()));
@@ -191,7 +191,7 @@ impl<'a> Metrics<'a> {
     }
 }
 
-/// Removes this worker's row from the table that the fleet leaves: it moves on when that table is empty.
+/// Removes this worker's row from the table that the fleet leaves. The migration continues once that table is empty.
 async fn remove_old_metrics(
     app: &str,
     table: &LeaseTable<'_>,
@@ -206,7 +206,7 @@ async fn remove_old_metrics(
     Ok(())
 }
 
-/// `None` for a table that is absent: one that the fleet does not have, or not any more.
+/// Returns `None` if the table does not exist: the fleet never had it, or has left it.
 fn or_absent<T>(answer: Result<T, LeaseError>) -> Result<Option<T>, LeaseError> {
     match answer {
         Ok(value) => Ok(Some(value)),

@@ -23,53 +23,51 @@ use crate::{
     service::aws::ConnectOptions,
 };
 
-/// A segment of a parallel scan for so many rows of the last one.
+/// The number of rows for each segment of a parallel scan, by the row count of the last scan.
 const SEGMENT_ROWS: usize = 1_000;
 const SEGMENTS_MAX: u8 = 10;
 
-/// Leases in DynamoDB, in the very table that the Java Kinesis Client Library (KCL) uses: its attributes, its
-/// conditions. The guide sets both [side by side](crate::guide::from_kcl).
+/// Leases in DynamoDB, in the table of the Java Kinesis Client Library (KCL), with its attributes and its conditions.
+/// The guide sets both [side by side](crate::guide::from_kcl).
 ///
-/// The table has the application's name unless [`table_name`](Self::table_name) gives another. It is created on
-/// demand, with on-demand billing. Rows that KCL 3.5 keeps in the same table for other purposes are left alone. Two
-/// attributes are this library's own, and KCL leaves them alone: `kinesisPipelineOwner`, by which workers know that
-/// the owner hands over when it is asked to, and `kinesisPipelineBegunAt`. Cheap to clone; clones are one store.
+/// The table has the application's name unless [`table_name`](Self::table_name) gives another. It is created if it is
+/// absent, with on-demand billing. Rows that KCL 3.5 keeps in the same table for other purposes are left alone. Two
+/// attributes are this library's own, and KCL leaves them alone: `kinesisPipelineOwner`, which marks an owner that
+/// hands over when asked to, and `kinesisPipelineBegunAt`. Cheap to clone; clones are one store.
 ///
 /// # Several streams
 ///
-/// For a worker of [several streams](crate::WorkerBuilder::and_stream) the rows are those of KCL's multi-stream mode: the
-/// key is `account:stream:creationEpoch:shardId` ([`StreamIdentifier`](crate::StreamIdentifier)), with the attributes
-/// `streamName` and `shardId` beside it. A table has rows of one kind: a worker that finds the other kind ends with
-/// [`WorkerError::KeysOfOtherKind`](crate::WorkerError::KeysOfOtherKind), before it writes anything. One table may have up
-/// to 1 million rows.
+/// For a worker of [several streams](crate::WorkerBuilder::and_stream) the rows are those of KCL's multi-stream mode:
+/// the key is `account:stream:creationEpoch:shardId` ([`StreamIdentifier`](crate::StreamIdentifier)), and the
+/// attributes `streamName` and `shardId` are added. A table has rows of one kind: a worker that finds the other kind
+/// ends with [`WorkerError::KeysOfOtherKind`](crate::WorkerError::KeysOfOtherKind), before it writes anything. One
+/// table may have up to 1 million rows.
 ///
 /// # Beside KCL 3
 ///
-/// Where a KCL 3 worker leads the fleet, it shares the leases out, and workers of this library follow it: they write
-/// their row of metrics where the leader reads it (in the table `<app>-WorkerMetricStats`, or in the lease table itself
-/// from KCL 3.5 on), write the throughput of each lease with its renewals, by which the leader balances, and take the
-/// leases that it gives them. The attribute `kinesisPipelineWorker` is this library's own
-/// in that row. A fleet that has no leader is asked for one each minute. A worker of this library never leads Java
-/// workers.
+/// If a KCL 3 worker leads the fleet, it shares the leases out, and workers of this library follow it. They write their
+/// row of metrics to the table that the leader reads: `<app>-WorkerMetricStats`, or from KCL 3.5 on the lease table
+/// itself. They write the throughput of each lease with its renewals, as the leader balances by it. They take the
+/// leases that it assigns to them. The attribute `kinesisPipelineWorker` in the metrics row is this library's own. In a
+/// fleet without a leader, workers look for one each minute. A worker of this library never leads Java workers.
 ///
 /// # Rights
 ///
-/// It needs the rights `dynamodb:Scan`, `PutItem`, `UpdateItem` and `DeleteItem` on the table, and `DescribeTable`
-/// and `CreateTable` if it is to be created. Beside KCL 3 also `BatchGetItem` on the table, `Query` on its index
-/// `LeaseOwnerToLeaseKeyIndex`, `BatchGetItem` on `<app>-CoordinatorState`, and `Scan`, `UpdateItem` and `DeleteItem` on
-/// `<app>-WorkerMetricStats`.
+/// On the table: `dynamodb:Scan`, `PutItem`, `UpdateItem` and `DeleteItem`, and `DescribeTable` and `CreateTable` if it
+/// is to be created. Beside KCL 3 also `BatchGetItem` on the table, `Query` on its index `LeaseOwnerToLeaseKeyIndex`,
+/// `BatchGetItem` on `<app>-CoordinatorState`, and `Scan`, `UpdateItem` and `DeleteItem` on `<app>-WorkerMetricStats`.
 #[derive(Clone, Debug)]
 pub struct DynamoDbLeases {
     client: Client,
     table_name: Option<Arc<str>>,
     creates_table: bool,
-    /// The number of rows that the last scan found.
+    /// The number of rows in the last scan.
     rows: Arc<AtomicUsize>,
     pub(super) leaders: Arc<Leaders>,
 }
 
 impl DynamoDbLeases {
-    /// Makes a store behind a client of yours. No call is made.
+    /// Makes a store on your own client. No call is made.
     #[must_use]
     pub fn with_client(client: Client) -> Self {
         Self {
@@ -89,7 +87,7 @@ impl DynamoDbLeases {
         Self::connect_with(ConnectOptions::new()).await
     }
 
-    /// Makes a store on AWS, reached as the options say; an endpoint among them is that of DynamoDB.
+    /// Makes a store on AWS with these options. An endpoint among them is that of DynamoDB.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -98,7 +96,7 @@ impl DynamoDbLeases {
         Ok(Self::with_client(Client::new(&config)))
     }
 
-    /// Sets the table's name. That of the application by default, as in KCL.
+    /// Sets the table's name. Default: the application's name, as in KCL.
     #[must_use]
     pub fn table_name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.table_name = Some(name.into());
@@ -112,9 +110,9 @@ impl DynamoDbLeases {
         self
     }
 
-    /// Checks that the application's table is there and is a lease table. Nothing is written, and nothing created.
+    /// Checks that the application's table exists and is a lease table. Nothing is written or created.
     ///
-    /// It needs the right `dynamodb:DescribeTable`, and waits up to 25 s for a table that is being created. Dropping the
+    /// Needs the right `dynamodb:DescribeTable`. Waits up to 25 s for a table that is being created. Dropping the
     /// future changes nothing.
     ///
     /// # Errors
@@ -146,7 +144,7 @@ impl DynamoDbLeases {
         }
     }
 
-    /// Makes a write, in a new table if there is none.
+    /// Makes a write. Creates the table first if there is none.
     async fn write_or_create(
         &self,
         table: &LeaseTable<'_>,
@@ -161,7 +159,7 @@ impl DynamoDbLeases {
     }
 }
 
-/// Returns the number of segments in which so many rows are scanned.
+/// Returns the number of segments for a parallel scan of this many rows.
 fn segments_of(rows: usize) -> u8 {
     let segments = u8::try_from(rows / SEGMENT_ROWS + 1);
     segments.map_or(SEGMENTS_MAX, |segments| segments.min(SEGMENTS_MAX))

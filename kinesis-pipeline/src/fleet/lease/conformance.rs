@@ -1,4 +1,4 @@
-//! The conformance suite of lease stores: KCL's own test cases of its lease refresher, renewer and taker, by name.
+//! The conformance suite of lease stores: KCL's own tests of its lease refresher, renewer and taker, under their names.
 
 use std::{
     collections::HashSet,
@@ -16,7 +16,7 @@ use crate::shard::{HashKey, HashKeyRange, ShardId};
 const APP: &str = "app";
 const FAILOVER: Duration = Duration::from_secs(10);
 
-/// Checks a store; `store` makes an empty one.
+/// Checks a kind of store. `store` makes an empty one.
 pub(crate) async fn check<S: LeaseStore>(store: impl Fn() -> S) {
     all_of_a_lease_comes_back(&store()).await;
     applications_are_apart(&store()).await;
@@ -259,7 +259,7 @@ async fn hand_over(store: &impl LeaseStore) {
     assert_eq!(stored(store, 0).await, Some(finished));
 }
 
-/// Sends every write of a lease's life twice, as an SDK does after a lost answer.
+/// Sends every write of a lease's life twice, as an SDK does after it lost an answer.
 async fn every_write_repeated(store: &impl LeaseStore) {
     let both = async |write: LeaseWrite| {
         let first = done(store, write.clone()).await;
@@ -284,7 +284,7 @@ async fn every_write_repeated(store: &impl LeaseStore) {
     assert_eq!(stored(store, 0).await, None);
 }
 
-/// Plans of one worker over a store.
+/// One worker that plans and takes leases over a store.
 struct Taker<'a, S> {
     store: &'a S,
     me: WorkerId,

@@ -18,11 +18,11 @@ use crate::{
     shard::{HashKeyRange, ShardId},
 };
 
-/// Leases in a file, for workers on one machine: any number of processes may share it.
+/// Leases in a file, for workers on one machine. Any number of processes may share it.
 ///
-/// Each write locks a file beside it (`.lock`), reads the file, writes it anew beside the old one and renames it, so a
-/// crash leaves the old or the new file, never half of one. Everything but renewals is synced to the disk. The file
-/// system must support file locks, as local ones do. Cheap to clone.
+/// Each write locks a second file (`.lock`), reads the file, writes a new one and renames it. So a crash leaves the old
+/// or the new file, never a half. All writes except renewals are synced to the disk. The file system must support file
+/// locks, as local ones do. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct FileLeases {
     path: Arc<Path>,
@@ -35,7 +35,7 @@ struct Document {
     leases: BTreeMap<String, BTreeMap<String, Row>>,
 }
 
-/// The only version of the file's format so far.
+/// The version of the file's format.
 const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -87,7 +87,7 @@ impl FileLeases {
         }
     }
 
-    /// Runs `work` on a thread that may block.
+    /// Runs `work` on a blocking thread.
     fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -117,7 +117,7 @@ impl LeaseStore for FileLeases {
     fn list<'a>(&'a self, app: &'a str) -> LeaseFuture<'a, Vec<Lease>> {
         let app = app.to_owned();
         self.with(move |path| {
-            // The file is replaced as a whole, so it needs no lock to be read.
+            // No lock is needed: writers replace the file as a whole.
             let mut document = read(path)?;
             let rows = document.leases.remove(&app).unwrap_or_default();
             rows.into_iter()
@@ -153,7 +153,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     beside.into()
 }
 
-/// Waits for the lock, which ends with the returned file, or with the process.
+/// Waits for the lock. It is released when the returned file is dropped or the process ends.
 fn lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let options = options.create(true).truncate(false).write(true);
@@ -200,7 +200,7 @@ fn replace(path: &Path, document: &Document, is_synced: bool) -> io::Result<()> 
     Ok(())
 }
 
-/// Syncs the folder: only then is the new name of a file on the disk.
+/// Syncs the folder, as otherwise the rename may be lost in a crash.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|path| !path.as_os_str().is_empty());

@@ -2,11 +2,11 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FleetLead {
-    /// Every worker takes its share by the number of leases. The default.
+    /// Each worker takes its share by the number of leases. The default.
     #[default]
     Workers,
-    /// A leader of the Java KCL 3 writes its workers' names into the leases; a worker takes those with its own.
+    /// A leader of the Java KCL 3 writes workers' names into the leases. A worker takes the leases with its own name.
     Leader,
-    /// Java workers are alive and wait for a leader that none of them is: a worker keeps what it holds.
+    /// Java workers are alive, but none of them leads yet. A worker keeps the leases that it holds.
     Vacant,
 }

@@ -22,7 +22,7 @@ impl MemoryLeases {
         Self::default()
     }
 
-    /// Returns the lease of a shard, as it is stored.
+    /// Returns the stored lease of a shard.
     #[must_use]
     pub fn get(&self, app: &str, shard_id: &ShardId) -> Option<Lease> {
         self.lock().get(app)?.get(shard_id).cloned()
@@ -43,7 +43,7 @@ impl LeaseStore for MemoryLeases {
     }
 
     fn write<'a>(&'a self, app: &'a str, write: LeaseWrite) -> LeaseFuture<'a, LeaseWritten> {
-        // Locked when the future is polled: a write that is dropped before is not made.
+        // The lock is taken when the future is polled: a write that is dropped before that is not made.
         Box::pin(async move {
             let mut tables = self.lock();
             let table = tables.entry(app.to_owned()).or_default();
@@ -52,7 +52,7 @@ impl LeaseStore for MemoryLeases {
     }
 }
 
-/// Carries a write out on a table.
+/// Applies a write to a table.
 pub(super) fn write_to(table: &mut Table, write: &LeaseWrite) -> LeaseWritten {
     let mut stored = table.remove(&write.seen.shard_id);
     let written = write.apply(&mut stored);

@@ -1,4 +1,4 @@
-//! Leases, the rights of workers to read shards: pure decisions about them, and their stores.
+//! Leases, the rights of workers to read shards: pure decisions about them, and stores for them.
 //!
 //! ```text
 //!   store ── list ──> sightings: the time at which each counter last moved, by this machine's clock

@@ -5,12 +5,12 @@ use super::{
 };
 use crate::shard::ShardId;
 
-/// A table of several streams, as a worker reads it: parents and children are lease keys too, as the lease's own id is,
-/// so no two streams have an id in common. In the rows they are plain shard ids, as KCL writes them.
+/// A table of several streams with full keys: the ids of parents and children are lease keys too, so no id occurs in
+/// two streams. In the rows they are plain shard ids, as in KCL.
 #[derive(Clone, Debug)]
 pub(crate) struct MultiStreamLeases(pub(crate) Arc<dyn LeaseStore>);
 
-/// Puts the stream of the lease's own key before the ids of its parents and children.
+/// Adds the stream of the lease's own key to the ids of its parents and children.
 fn from_row(mut lease: Lease) -> Lease {
     if let Some((stream, _)) = lease.shard_id.as_str().rsplit_once(':') {
         for id in lease.parents.iter_mut().chain(&mut lease.children) {

@@ -5,11 +5,11 @@ use tokio::time::Instant;
 use super::Lease;
 use crate::shard::ShardId;
 
-/// The time at which the counter of each lease last moved, as this worker saw it, by its own monotonic clock.
+/// The times at which this worker saw each lease's counter change, by its own monotonic clock.
 ///
-/// Expiry needs no clock of another machine: a lease is expired when its counter has been silent for the fail-over time.
-/// Silence is counted from the end of the first list call that showed the counter to the start of the latest one that
-/// still showed it. So a slow call makes it shorter, never longer.
+/// Expiry needs no clock of another machine: a lease is expired when its counter has been silent for the fail-over
+/// time. Silence is measured from the end of the first list call with the present counter to the start of the latest
+/// one with it. So a slow call makes it shorter, never longer.
 #[derive(Debug, Default)]
 pub(in crate::fleet) struct Sightings {
     seen: HashMap<ShardId, Sighting>,
@@ -21,12 +21,12 @@ pub(in crate::fleet) struct Sightings {
 struct Sighting {
     counter: u64,
     since: Instant,
-    /// The begin of the current hand-over.
+    /// The beginning of the current hand-over.
     hand_over_since: Option<Instant>,
 }
 
 impl Sightings {
-    /// Takes a list that was asked for at `asked_at` and came at `now`.
+    /// Takes in a list of leases that was requested at `asked_at` and arrived at `now`.
     pub(in crate::fleet) fn observe(&mut self, leases: &[Lease], asked_at: Instant, now: Instant) {
         self.asked_at = Some(asked_at);
         let mut seen = HashMap::with_capacity(leases.len());
@@ -48,12 +48,12 @@ impl Sightings {
         self.seen = seen;
     }
 
-    /// Returns the least time for which the counter has been silent.
+    /// Returns the time for which the counter has been silent, at least.
     pub(in crate::fleet) fn silence(&self, shard_id: &ShardId) -> Duration {
         self.since(self.seen.get(shard_id).map(|sighting| sighting.since))
     }
 
-    /// Returns the least time for which a hand-over has been under way.
+    /// Returns the time for which a hand-over has been under way, at least.
     pub(in crate::fleet) fn hand_over_time(&self, shard_id: &ShardId) -> Duration {
         let sighting = self.seen.get(shard_id);
         self.since(sighting.and_then(|sighting| sighting.hand_over_since))

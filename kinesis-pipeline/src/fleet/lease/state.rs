@@ -46,7 +46,7 @@ impl fmt::Debug for WorkerId {
     }
 }
 
-/// A place in a shard, as in the Kinesis Client Library: see [from KCL](crate::guide::from_kcl).
+/// A position in a shard, as in the Kinesis Client Library: see [from KCL](crate::guide::from_kcl).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LeaseCheckpoint {
@@ -56,19 +56,19 @@ pub enum LeaseCheckpoint {
     Latest,
     /// Nothing is finished: reading begins at the first record that arrived at [`Lease::begun_at`].
     AtTimestamp,
-    /// This user record is finished, and all before it.
+    /// This user record and all before it are finished.
     After {
         /// The sequence number of the Kinesis record.
         sequence_number: SequenceNumber,
         /// The index of the user record in its aggregate; 0 without aggregation.
         sub_sequence_number: u64,
     },
-    /// All of the shard is finished.
+    /// The whole shard is finished.
     ShardEnd,
 }
 
 impl LeaseCheckpoint {
-    /// Returns the place behind this record.
+    /// Returns the checkpoint behind this record.
     #[must_use]
     pub fn after(position: &Position) -> Self {
         Self::After {
@@ -89,7 +89,7 @@ impl LeaseCheckpoint {
         matches!(self, Self::ShardEnd)
     }
 
-    /// Whether this place is before `other`; places where nothing is finished are equal.
+    /// Whether this checkpoint is before `other`. Checkpoints at which nothing is finished are equal.
     #[must_use]
     pub fn is_before(&self, other: &Self) -> bool {
         match (self, other) {
@@ -110,13 +110,13 @@ impl LeaseCheckpoint {
     }
 }
 
-/// A checkpoint that was prepared and not made yet: KCL's `pendingCheckpoint`.
+/// A checkpoint that was prepared but not made yet: KCL's `pendingCheckpoint`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PendingCheckpoint {
-    /// The place that a checkpoint is prepared for.
+    /// The prepared checkpoint.
     pub checkpoint: LeaseCheckpoint,
-    /// Bytes of the application, for the worker that goes on.
+    /// Bytes of the application, for the worker that continues.
     pub state: Option<Bytes>,
 }
 
@@ -137,34 +137,34 @@ pub struct Lease {
     /// The shard; the key of the row. In a table of several streams, the key of
     /// [`StreamIdentifier::lease_key`](super::StreamIdentifier::lease_key).
     pub shard_id: ShardId,
-    /// The worker that holds the lease, or is to hold it when a hand-over is finished.
+    /// The worker that holds the lease, or will hold it after a hand-over.
     pub owner: Option<WorkerId>,
     /// The counter, which every write increments except the start of a hand-over.
     pub counter: u64,
     /// The place up to which the shard is finished.
     pub checkpoint: LeaseCheckpoint,
-    /// The time that reading begins at, for a lease at [`LeaseCheckpoint::AtTimestamp`] or
-    /// [`LeaseCheckpoint::Latest`], in milliseconds. KCL has no attribute for it.
+    /// The time at which reading begins, in milliseconds, for a lease at [`LeaseCheckpoint::AtTimestamp`] or
+    /// [`LeaseCheckpoint::Latest`]. KCL has no attribute for it.
     pub begun_at: Option<SystemTime>,
-    /// The checkpoint that was prepared and not made yet.
+    /// The checkpoint that was prepared but not made yet.
     pub pending: Option<PendingCheckpoint>,
-    /// The old owner during a hand-over, who may still checkpoint; otherwise `None`.
+    /// The old owner during a hand-over, which may still checkpoint; otherwise `None`.
     pub checkpoint_owner: Option<WorkerId>,
     /// The number of times that the owner changed since the last checkpoint.
     pub owner_switches: u64,
-    /// The last worker of this library that took the lease. If it is the owner, the owner hands over on request; a KCL 2
-    /// worker does not. KCL has no attribute for it.
+    /// The last worker of this library that took the lease. If it is the owner, the owner hands over on request, which
+    /// a KCL 2 worker does not. KCL has no attribute for it.
     pub courteous_owner: Option<WorkerId>,
     /// The shards that this one was made from.
     pub parents: Vec<ShardId>,
-    /// The shards that were made from this one, known at its end.
+    /// The shards that were made from this one; empty before its end.
     pub children: Vec<ShardId>,
-    /// The hash keys of the shard, if the row tells.
+    /// The hash keys of the shard, if the row has them.
     pub hash_key_range: Option<HashKeyRange>,
 }
 
 impl Lease {
-    /// Makes a lease that nobody holds.
+    /// Makes a lease without an owner.
     #[must_use]
     pub fn new(shard_id: ShardId, checkpoint: LeaseCheckpoint) -> Self {
         Self {
@@ -183,7 +183,7 @@ impl Lease {
         }
     }
 
-    /// Makes a lease of this shard that nobody holds.
+    /// Makes a lease of this shard without an owner.
     #[must_use]
     pub fn of_shard(shard: &Shard, checkpoint: LeaseCheckpoint) -> Self {
         Self {
@@ -211,7 +211,7 @@ impl Lease {
         self.owner.is_some() && self.owner == self.courteous_owner
     }
 
-    /// Whether both are equal in everything that a holder writes.
+    /// Whether both leases are equal in all that a holder writes.
     pub(super) fn is_as_written(&self, other: &Self) -> bool {
         self.counter == other.counter
             && self.holder() == other.holder()

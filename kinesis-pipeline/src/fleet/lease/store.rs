@@ -7,19 +7,19 @@ pub type LeaseFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LeaseStoreEr
 
 /// The table in which the workers of an application share its leases.
 ///
-/// A fleet coordinates itself by one list call and compare-and-set writes of single leases. A store must be linearizable
-/// for each lease: of two writes that expect the same counter, one is refused. A write must be durable when
-/// [`write`](Self::write) returns, as far as the store is durable at all. A call that fails or is dropped may have been
-/// carried out or not. The worker then sends the same write again, and the store answers [`LeaseWritten::Done`] if it
-/// finds that [it was done](LeaseWrite::was_done).
+/// A fleet coordinates itself by one list call and by compare-and-set writes of single leases. A store must be
+/// linearizable for each lease: of two writes that expect the same counter, one is refused. A write must be durable
+/// when [`write`](Self::write) returns, as far as the store is durable at all. A call that fails or is dropped may or
+/// may not have been carried out. The worker then sends the same write again, and the store answers
+/// [`LeaseWritten::Done`] if it finds that [it was done](LeaseWrite::was_done).
 pub trait LeaseStore: fmt::Debug + Send + Sync + 'static {
     /// Returns all leases of an application, in any order; none if there is no table yet.
     fn list<'a>(&'a self, app: &'a str) -> LeaseFuture<'a, Vec<Lease>>;
 
-    /// Makes one change, if the stored lease [admits](LeaseWrite::admits) it. The table is created on demand.
+    /// Makes one change, if the stored lease [admits](LeaseWrite::admits) it. Creates the table if there is none.
     fn write<'a>(&'a self, app: &'a str, write: LeaseWrite) -> LeaseFuture<'a, LeaseWritten>;
 
-    /// Reports to a fleet's leader that this worker is alive. Returns the part of the fleet that assigns leases.
+    /// Reports to a fleet's leader that this worker is alive. Returns which part of the fleet assigns leases.
     ///
     /// The default is [`FleetLead::Workers`], for stores without leaders.
     fn report<'a>(&'a self, app: &'a str, worker: &'a WorkerId) -> LeaseFuture<'a, FleetLead> {
@@ -27,7 +27,7 @@ pub trait LeaseStore: fmt::Debug + Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(FleetLead::Workers)))
     }
 
-    /// Returns the leases that bear this worker's name: for a store that finds them without reading all others.
+    /// Returns the leases with this worker's name as owner. A store may find them without reading all others.
     fn assigned<'a>(&'a self, app: &'a str, worker: &'a WorkerId) -> LeaseFuture<'a, Vec<Lease>> {
         Box::pin(async move {
             let mut leases = self.list(app).await?;
@@ -60,14 +60,14 @@ impl<S: LeaseStore + ?Sized> LeaseStore for Arc<S> {
 #[error("the lease store at {place} failed: {source}")]
 #[non_exhaustive]
 pub struct LeaseStoreError {
-    /// The store: a path, a table.
+    /// The store: its path or its table.
     pub place: String,
     is_retryable: bool,
     source: Box<dyn Error + Send + Sync>,
 }
 
 impl LeaseStoreError {
-    /// Makes an error of the store at this place.
+    /// Makes an error of the store at `place`.
     pub fn new(place: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             place: place.into(),
@@ -76,7 +76,7 @@ impl LeaseStoreError {
         }
     }
 
-    /// Marks the error as one that no later try can mend.
+    /// Marks the error as permanent: no retry can succeed.
     #[must_use]
     pub fn not_retryable(mut self) -> Self {
         self.is_retryable = false;

@@ -4,9 +4,9 @@ use crate::{service::StreamSummary, shard::ShardId};
 
 const NAME_CHARS_MAX: usize = 128;
 
-/// A stream in the words of a lease table of several streams: `account:stream:creationEpoch`, as KCL writes it.
+/// The name of a stream in a lease table of several streams: `account:stream:creationEpoch`, in KCL's form.
 ///
-/// A stream that was deleted and made again under the same name is another one by its creation epoch.
+/// The creation epoch tells a stream from an earlier one of the same name.
 ///
 /// ```
 /// use kinesis_pipeline::{ShardId, StreamIdentifier};
@@ -26,7 +26,7 @@ pub struct StreamIdentifier {
     creation_epoch: u64,
 }
 
-/// A text that names no stream.
+/// The error for a text that is not a stream identifier.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` is no stream identifier: write the account's digits, the stream's name and the creation time in seconds, \
@@ -73,8 +73,8 @@ impl StreamIdentifier {
         format!("{self}:{shard_id}").into()
     }
 
-    /// Returns the stream and the shard that a row is of; `None` for a row in a table of a single stream, whose key is
-    /// the shard's id.
+    /// Returns the stream and the shard of a row. `None` for a row in a table of a single stream, where the key is the
+    /// shard's id.
     #[must_use]
     pub fn of_lease_key(key: &ShardId) -> Option<(Self, ShardId)> {
         let (stream, shard_id) = key.as_str().rsplit_once(':')?;
@@ -98,7 +98,7 @@ fn parse(text: &str) -> Option<StreamIdentifier> {
     let (account, name, epoch) = (parts.next()?, parts.next()?, parts.next()?);
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let is_name = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
-    // Its text is a part of keys: another one for the same number would be another key.
+    // The text becomes a part of lease keys, so each number must have one form only.
     let is_canonical = epoch == "0" || !epoch.starts_with('0');
     let is_valid = parts.next().is_none()
         && is_number(account)

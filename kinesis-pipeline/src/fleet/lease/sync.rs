@@ -7,11 +7,11 @@ use super::{Lease, LeaseCheckpoint};
 use crate::clock::epoch_millis;
 use crate::shard::{HashKey, HashKeyRange, Shard, ShardId};
 
-/// The number of rounds in a row in which a hole must be seen before leases are made for it: a split or merge makes one
-/// for a moment.
+/// The number of consecutive rounds in which a hole must be seen before leases are made for it. A split or merge makes
+/// a hole for a moment.
 const HOLE_SIGHTINGS: u32 = 3;
 
-/// The place at which an application begins in a stream that it has not read before.
+/// The position at which an application begins in a stream that it has not read before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::fleet) enum Initial {
     TrimHorizon,
@@ -21,11 +21,11 @@ pub(in crate::fleet) enum Initial {
 
 /// The comparison of a lease table with the shards of its stream.
 ///
-/// The counters of new leases begin at the wall-clock time in milliseconds. So when a row is deleted and made again, its
+/// The counter of a new lease begins at the wall-clock time in milliseconds. So if a row is deleted and made again, its
 /// counter is greater than before, and so is the fencing token of its next holder.
 #[derive(Clone, Copy)]
 pub(in crate::fleet) struct Sync<'a> {
-    /// All retained shards, sorted by id, so parents come before their children.
+    /// All retained shards, sorted by id. Parents come before their children.
     shards: &'a [Shard],
     leases: &'a [Lease],
 }
@@ -42,13 +42,13 @@ impl<'a> Sync<'a> {
         Self { shards, leases }
     }
 
-    /// Whether no lease has begun: the table is empty, or a worker was interrupted while it filled it.
+    /// Whether no lease has begun: the table is empty, or a worker was interrupted while filling it.
     pub(in crate::fleet) fn is_fresh(&self) -> bool {
         !self.leases.iter().any(|lease| lease.checkpoint.has_begun())
     }
 
-    /// Returns the leases that a fresh table lacks: of all open shards for `Latest`, else of the oldest shards. The leases
-    /// of their children are made when they end.
+    /// Returns the leases that a fresh table lacks. For `Latest` they are of all open shards, otherwise of the oldest
+    /// shards; the leases of their children are made when these end.
     pub(in crate::fleet) fn first_leases(&self, initial: Initial, now: SystemTime) -> Vec<Lease> {
         let index = self.index();
         let is_first = |shard: &Shard| match initial {
@@ -58,7 +58,7 @@ impl<'a> Sync<'a> {
                 .all(|parent| !index.shards.contains_key(parent)),
         };
         let firsts = self.shards.iter().filter(|shard| is_first(shard));
-        // The stream was resharded since the table was begun: the ancestor's end makes the lease.
+        // The stream was resharded after the table was begun. The lease is made at the ancestor's end.
         let lacking = firsts.filter(|shard| !index.has_leased_ancestor(shard));
         let lacking = lacking.filter(|shard| !index.leases.contains_key(&shard.id));
         lacking
@@ -69,7 +69,7 @@ impl<'a> Sync<'a> {
     /// Returns the leases that a table in use lacks, because their rows were deleted or never written.
     ///
     /// A shard begins at its oldest record once its parents are finished. A parent without a lease counts as finished
-    /// if another child of it has begun: otherwise its own lease is made first.
+    /// if a child of it has begun. Otherwise the parent's own lease is made first.
     pub(in crate::fleet) fn missing_leases(&self, now: SystemTime) -> Vec<Lease> {
         let index = self.index();
         let mut missing = Missing {
@@ -90,15 +90,16 @@ impl<'a> Sync<'a> {
         missing.found
     }
 
-    /// Returns leases that have not begun and must wait: a parent is retained, has no lease, and is not known to be finished.
+    /// Returns leases that have not begun and must wait: a retained parent has no lease and is not known to be
+    /// finished.
     pub(in crate::fleet) fn orphans(&self) -> HashSet<ShardId> {
         let index = self.index();
         let orphans = self.leases.iter().filter(|lease| index.is_orphan(lease));
         orphans.map(|lease| lease.shard_id.clone()).collect()
     }
 
-    /// Returns the leases to make before the lease of this shard is finished: those of its children. If another parent of a
-    /// child has no lease yet, the end of that parent makes the child's.
+    /// Returns the leases to make before this shard's lease is finished: those of its children. A child with another
+    /// parent that has no lease yet is left out: its lease is made when that parent ends.
     pub(in crate::fleet) fn children_leases(
         &self,
         ended: &Lease,
@@ -134,7 +135,8 @@ impl<'a> Sync<'a> {
             .collect()
     }
 
-    /// Returns the leases of an earlier stream of the same name: their sequence numbers are not in their shards' ranges.
+    /// Returns the leases of an earlier stream with the same name. They are recognized by sequence numbers outside of
+    /// their shards' ranges.
     pub(in crate::fleet) fn former_leases(&self) -> Vec<Lease> {
         let index = self.index();
         if !self.leases.iter().any(|lease| index.is_former(lease)) {
@@ -186,7 +188,7 @@ impl Index<'_> {
             .is_some_and(|lease| lease.checkpoint.has_begun())
     }
 
-    /// Whether the shard is finished by the table, also if its own lease was removed.
+    /// Whether the table shows that the shard is finished, even if its own lease was removed.
     fn is_finished(&self, id: &ShardId) -> bool {
         if let Some(lease) = self.leases.get(id) {
             return lease.is_finished();
@@ -213,7 +215,7 @@ impl Index<'_> {
         if !self.shards.contains_key(&lease.shard_id) {
             return lease.children.iter().all(is_done);
         }
-        // A closed shard has children, so without any the list is older than the lease.
+        // A closed shard has children. If the list has none, it is older than the lease.
         children.is_some_and(|children| children.iter().all(|child| is_done(&child.id)))
     }
 
@@ -233,7 +235,7 @@ impl Index<'_> {
     }
 }
 
-/// A walk from a shard to the oldest ancestors that were not read.
+/// A walk from a shard to its oldest ancestors that were not read.
 struct Missing<'a> {
     index: &'a Index<'a>,
     now: SystemTime,
@@ -281,8 +283,8 @@ fn first_lease(shard: &Shard, initial: Initial, now: SystemTime) -> Lease {
     }
 }
 
-/// Returns the lease of a child. It begins at its oldest record, unless nothing of the parent was read and reading begins
-/// at a time.
+/// Returns the lease of a child. It begins at the child's oldest record. If nothing of the parent was read and reading
+/// begins at a time, it begins at that time.
 fn child_lease(child: &Shard, parent: &Lease, now: SystemTime) -> Lease {
     let begun_at = match parent.checkpoint {
         LeaseCheckpoint::AtTimestamp => parent.begun_at,
@@ -299,7 +301,7 @@ fn child_lease(child: &Shard, parent: &Lease, now: SystemTime) -> Lease {
     }
 }
 
-/// Whether the hash keys of the unfinished leases leave a hole in the key space. False if a row has no hash keys.
+/// Whether the hash-key ranges of the unfinished leases leave a hole. `false` if a row has no range.
 pub(in crate::fleet) fn has_hole(leases: &[Lease]) -> bool {
     let active = leases.iter().filter(|lease| !lease.is_finished());
     let Some(mut ranges) = active
@@ -323,14 +325,14 @@ pub(in crate::fleet) fn has_hole(leases: &[Lease]) -> bool {
     next.is_some()
 }
 
-/// A counter of the rounds in a row in which a hole was seen.
+/// A counter of consecutive rounds with a hole.
 #[derive(Debug, Default)]
 pub(in crate::fleet) struct HoleWatch {
     sightings: u32,
 }
 
 impl HoleWatch {
-    /// Takes whether a list shows a hole. Returns whether leases are to be made for it.
+    /// Takes in whether a list shows a hole. Returns whether leases must be made for it.
     pub(in crate::fleet) fn observe(&mut self, has_hole: bool) -> bool {
         self.sightings = if has_hole { self.sightings + 1 } else { 0 };
         if self.sightings < HOLE_SIGHTINGS {

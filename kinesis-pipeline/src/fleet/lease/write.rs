@@ -1,10 +1,10 @@
 use super::{Lease, LeaseCheckpoint, PendingCheckpoint, WorkerId};
 use crate::shard::ShardId;
 
-/// A change of one lease with its condition: the transitions of KCL's lease table.
+/// A conditional change of one lease: the transitions of KCL's lease table.
 ///
-/// A store carries it out if the stored lease [admits](Self::admits) it. The rules are here, as pure functions: a store in
-/// memory applies them directly, a store in a database translates them to conditions.
+/// A store carries it out if the stored lease [admits](Self::admits) it. The rules are pure functions here: a store in
+/// memory applies them directly, and a database's store translates them to conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeaseWrite {
@@ -12,8 +12,8 @@ pub struct LeaseWrite {
     pub seen: Lease,
     /// The change.
     pub change: LeaseChange,
-    /// The bytes of records a second that the owner processes, for renewals and checkpoints: the leader of a KCL 3 fleet
-    /// shares the leases out by it. A store without leaders leaves it alone.
+    /// The throughput of the owner in bytes of records a second, for renewals and checkpoints. The leader of a KCL 3
+    /// fleet shares leases out by it. A store without leaders ignores it.
     pub bytes_per_second: Option<u64>,
 }
 
@@ -23,21 +23,21 @@ pub struct LeaseWrite {
 pub enum LeaseChange {
     /// Adds the lease. Condition: the shard has none.
     Create,
-    /// Shows that the owner is alive. Conditions: the counter is as seen, and so is the hand-over.
+    /// Shows that the owner is alive. Conditions: the counter and the hand-over are as seen.
     Renew,
     /// Makes this worker the owner, and ends a hand-over. Condition: the counter is as seen.
     Take(WorkerId),
-    /// Notes how far the shard is finished, and removes a prepared checkpoint. Condition: the counter is as seen.
+    /// Saves the checkpoint, and removes a prepared one. Condition: the counter is as seen.
     Checkpoint {
         /// The new checkpoint.
         to: LeaseCheckpoint,
         /// The shards that were made from this one; empty before its end.
         children: Vec<ShardId>,
     },
-    /// Notes a prepared checkpoint. Condition: the counter is as seen.
+    /// Saves a prepared checkpoint. Condition: the counter is as seen.
     Prepare(PendingCheckpoint),
-    /// Makes this worker the next owner; the present one may still checkpoint. Conditions: the owner is as seen, and
-    /// no hand-over is under way. The counter stays.
+    /// Makes this worker the next owner; the present one may still checkpoint. Conditions: the owner is as seen, and no
+    /// hand-over is under way. The counter does not change.
     HandOver(WorkerId),
     /// Ends the old owner's part in a hand-over. Conditions: both owners are as seen.
     FinishHandOver,
@@ -50,14 +50,14 @@ pub enum LeaseChange {
 /// The result of a [`LeaseWrite`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseWritten {
-    /// The lease as it is stored now; as it was before for [`LeaseChange::Delete`].
+    /// The write was made. The lease as it is stored now; for [`LeaseChange::Delete`], as it was before.
     Done(Lease),
-    /// The condition does not hold: the lease as it is stored, `None` if there is none.
+    /// The condition does not hold. The lease as it is stored; `None` if there is none.
     Refused(Option<Lease>),
 }
 
 impl LeaseWrite {
-    /// Makes a change of a lease that was seen like this.
+    /// Makes a change of a lease; `seen` is the lease as last read or written.
     #[must_use]
     pub fn new(seen: Lease, change: LeaseChange) -> Self {
         Self {
@@ -67,33 +67,33 @@ impl LeaseWrite {
         }
     }
 
-    /// The same write with the bytes of records a second that the owner processes.
+    /// Returns the same write with the owner's throughput, in bytes of records a second.
     #[must_use]
     pub fn with_bytes_per_second(mut self, bytes: Option<u64>) -> Self {
         self.bytes_per_second = bytes;
         self
     }
 
-    /// Adds a lease.
+    /// Makes the write that adds a lease.
     #[must_use]
     pub fn create(lease: Lease) -> Self {
         Self::new(lease, LeaseChange::Create)
     }
 
-    /// Takes a lease for this worker.
+    /// Makes the write by which this worker takes a lease.
     #[must_use]
     pub fn take(seen: Lease, by: WorkerId) -> Self {
         Self::new(seen, LeaseChange::Take(by))
     }
 
-    /// Sets the checkpoint of a shard.
+    /// Makes the write that sets a shard's checkpoint.
     #[must_use]
     pub fn checkpoint(seen: Lease, to: LeaseCheckpoint) -> Self {
         let children = Vec::new();
         Self::new(seen, LeaseChange::Checkpoint { to, children })
     }
 
-    /// Whether the change may be made to the stored lease.
+    /// Whether the stored lease allows the change; `found` is `None` if there is no lease.
     #[must_use]
     pub fn admits(&self, found: Option<&Lease>) -> bool {
         let Some(found) = found else {
@@ -118,7 +118,7 @@ impl LeaseWrite {
         }
     }
 
-    /// Returns the stored lease after the change, which it admits.
+    /// Returns the lease after the change, which it must admit.
     #[must_use]
     pub fn changed(&self, mut lease: Lease) -> Lease {
         let counter = lease.counter.saturating_add(1);
@@ -153,8 +153,8 @@ impl LeaseWrite {
 
     /// Whether a refused write was carried out before: its answer was lost, and it was sent again.
     ///
-    /// The counter, the holder, the checkpoint and the prepared checkpoint are then as this write left them. A hand-over that
-    /// began since changes none of them.
+    /// The counter, the holder, the checkpoint and the prepared checkpoint are then as this write left them. A
+    /// hand-over that has begun since does not change any of them.
     #[must_use]
     pub fn was_done(&self, found: Option<&Lease>) -> bool {
         match (&self.change, found) {
@@ -167,7 +167,7 @@ impl LeaseWrite {
         }
     }
 
-    /// Carries the write out on a stored lease, which may be absent: for stores that hold a lock.
+    /// Applies the write to a stored lease, which may be absent. For stores that hold a lock.
     pub fn apply(&self, stored: &mut Option<Lease>) -> LeaseWritten {
         if !self.admits(stored.as_ref()) {
             return match stored {

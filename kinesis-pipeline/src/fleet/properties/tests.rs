@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The settings of `LorryStream`.
+/// The settings file of `LorryStream`, as published.
 const LORRYSTREAM: &str = "\
 # The script that abides by the multi-language protocol.
 executableName = record_processor.py

@@ -1,4 +1,4 @@
-//! Rows as DynamoDB has them, and what is read of them.
+//! Tests of rows in DynamoDB's form, and of their decoding.
 use proptest::prelude::*;
 
 use super::*;
@@ -65,7 +65,7 @@ proptest! {
         mut lease in leases(),
         extension in prop::option::of(extensions()),
     ) {
-        // Otherwise the lease has the time of the extension.
+        // Without its own time, a lease has the time of the extension.
         lease.begun_at.get_or_insert(from_epoch_millis(1));
         let row = LeaseRow { lease, extension };
         prop_assert_eq!(LeaseRow::decode(&row.encode()).unwrap(), Some(row));
@@ -148,7 +148,7 @@ fn a_row_that_cannot_be_read_is_an_error_that_names_it() {
     }
 }
 
-/// As KCL's `DynamoDBMultiStreamLeaseSerializer` writes it.
+/// The row is in the form of KCL's `DynamoDBMultiStreamLeaseSerializer`.
 #[test]
 fn a_row_of_a_fleet_of_several_streams_names_its_stream_and_its_shard() {
     let key = "123456789012:readings:1700000000:shardId-000000000000";

@@ -1,4 +1,4 @@
-//! Workers of other libraries in the same lease table.
+//! Simulated workers of other libraries in the same lease table: a KCL 2 worker and a KCL 3 leader.
 
 use std::{
     collections::BTreeMap,
@@ -15,13 +15,13 @@ use crate::{
     },
 };
 
-/// The pause between renewals of KCL.
+/// KCL's pause between two renewals.
 const RENEW_INTERVAL: Duration = Duration::from_secs(3);
-/// The pause between looks of KCL for leases to take, in renewals.
+/// Renewals between two attempts of KCL to take leases.
 const LOOK_RENEWALS: u32 = 7;
 
-/// A worker as KCL 2.x: it renews, processes and checkpoints its leases, takes free and expired ones, and steals one at
-/// a time from the worker with most, without asking.
+/// A KCL 2.x worker. It renews, processes and checkpoints its leases, and takes free and expired ones. It steals one
+/// lease at a time from the worker with most leases, without asking for a hand-over.
 pub(super) struct Stealer<R> {
     id: WorkerId,
     world: Arc<World>,
@@ -56,10 +56,10 @@ impl<R> Stealer<R> {
         leases
     }
 
-    /// Processes what is there of each held shard, and writes a checkpoint or a renewal.
+    /// Processes all records that each held shard has, and writes a checkpoint or a renewal.
     async fn work(&mut self) {
         for lease in self.list().await {
-            // A worker of KCL 2 knows nothing of hand-overs: who was asked to hand over goes on.
+            // A KCL 2 worker knows no hand-overs: it keeps working on a lease that it was asked to hand over.
             if lease.holder() != Some(&self.id) || lease.is_finished() {
                 continue;
             }
@@ -81,7 +81,7 @@ impl<R> Stealer<R> {
         }
     }
 
-    /// Finishes a shard that is closed and has nothing left: the leases of its children first.
+    /// Finishes a shard that is closed and fully read. The leases of its children are created first.
     async fn end(&self, lease: Lease) {
         let (Ok(shards), Ok(leases)) = (
             self.stream.shards().await,
@@ -108,8 +108,9 @@ impl<R> Stealer<R> {
     /// Takes leases that are free or expired up to the target, else steals one.
     async fn take(&mut self) {
         let leases = self.list().await;
-        // KCL takes a shard without a row for finished, and reads its children: where the row was deleted by hand, it
-        // loses the rest of the shard. That is no promise of this library, so this one waits as our workers do.
+        // KCL treats a shard without a row as finished, and reads its children. If the row was deleted by hand, KCL
+        // loses the rest of the shard. This library does not promise to prevent that, so the simulated worker waits as
+        // our workers do.
         let shards = self.stream.shards().await.unwrap_or_default();
         let orphans = Sync::new(&shards, &leases).orphans();
         let is_ready =
@@ -152,11 +153,11 @@ fn by_id(leases: &[Lease]) -> std::collections::HashMap<&crate::ShardId, &Lease>
         .collect()
 }
 
-/// A leader as in KCL 3.5: it assigns free and expired leases to the workers with fewest, and moves one at a time by a
-/// graceful hand-over.
+/// A leader as in KCL 3.5: it assigns free and expired leases to the workers with the fewest leases, and moves one
+/// lease at a time by a graceful hand-over.
 pub(super) struct Leader {
     pub(super) world: Arc<World>,
-    /// The workers with a fresh row of metrics.
+    /// The workers whose metrics row is fresh.
     pub(super) workers: Arc<Mutex<Vec<WorkerId>>>,
     pub(super) sightings: Sightings,
 }
@@ -198,7 +199,7 @@ impl Leader {
         self.move_one(&loads).await;
     }
 
-    /// Moves a lease from the worker with most to that with fewest.
+    /// Moves one lease from the worker with most leases to the worker with fewest.
     async fn move_one(&self, loads: &BTreeMap<WorkerId, Vec<Lease>>) {
         let least = loads.iter().min_by_key(|(_, load)| load.len());
         let most = loads.values().max_by_key(|load| load.len());

@@ -1,4 +1,4 @@
-//! The events that disturb a fleet.
+//! The faults that are injected into a simulated fleet.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     local::Fault,
 };
 
-/// The furthest step of a wall clock.
+/// The largest change of a wall clock.
 const CLOCK_STEP_MAX: Duration = Duration::from_hours(24);
 
 impl<S: Scenario> Simulation<'_, S> {
@@ -29,7 +29,7 @@ impl<S: Scenario> Simulation<'_, S> {
         if let Some(index) = self.pick() {
             let member = self.workers.swap_remove(index);
             member.handle.stop();
-            // It is not waited for: the others go on meanwhile.
+            // The simulation does not wait for the end of this worker: the others continue meanwhile.
             member.paused.send_replace(false);
             self.stopping.push(member.task);
             self.on_gone(member.id, false);
@@ -57,7 +57,7 @@ impl<S: Scenario> Simulation<'_, S> {
         }
     }
 
-    /// Sets a worker's wall clock, forth or back.
+    /// Sets a worker's wall clock forward or back.
     pub(super) fn step_clock(&mut self) {
         if let Some(index) = self.pick() {
             let max = i64::try_from(CLOCK_STEP_MAX.as_millis()).unwrap_or(i64::MAX);
@@ -104,7 +104,7 @@ impl<S: Scenario> Simulation<'_, S> {
         self.random.choice(leases)
     }
 
-    /// As by hand, in the console.
+    /// Deletes a row of the lease table, as an operator may do in the AWS console.
     pub(super) async fn delete_row(&mut self) {
         if let Some(lease) = self.any_lease().await {
             let leases = self.leases().await;
@@ -112,7 +112,8 @@ impl<S: Scenario> Simulation<'_, S> {
                 .iter()
                 .map(|lease| (&lease.shard_id, lease))
                 .collect();
-            // A finished shard needs no row, and one that waits for its parents gets it at their end.
+            // Only a shard that can start needs its row back: a finished shard needs none, and the row of a shard that
+            // waits for its parents is made when they end.
             let is_missed = can_start(&lease, &by_id) && !self.workers.is_empty();
             self.world.on_deletion(&lease, is_missed);
             let delete = LeaseWrite::new(lease, LeaseChange::Delete);
@@ -120,7 +121,7 @@ impl<S: Scenario> Simulation<'_, S> {
         }
     }
 
-    /// Hands a lease over to anybody, or takes it for a worker that never does anything.
+    /// Hands a lease over to a random worker or to `java`, or takes it for `java`, a worker that never acts.
     pub(super) async fn be_rude(&mut self) {
         let Some(lease) = self.any_lease().await.filter(|lease| lease.owner.is_some()) else {
             return;

@@ -21,14 +21,14 @@ use crate::{
     fleet::lease::{Lease, LeaseStore as _, MultiStreamLeases, WorkerId, sightings::Sightings},
 };
 
-/// Most steps end with a sleep of up to this time.
+/// The longest sleep of one step.
 const STEP_MAX: Duration = Duration::from_secs(8);
-/// After all disturbance has ended, everything is processed and balanced within this time.
+/// The time that the fleet gets at the end, without faults, to process everything and to balance its leases.
 const CALM: Duration = Duration::from_mins(8);
 
 pub(super) type Violations = Vec<String>;
 
-/// One run under way.
+/// One run of the simulation, for one seed.
 pub(super) struct Simulation<'a, S: Scenario> {
     pub(super) options: &'a FleetSimulation,
     pub(super) scenario: Arc<S>,
@@ -38,14 +38,14 @@ pub(super) struct Simulation<'a, S: Scenario> {
     pub(super) streams: Vec<SimulatedStream<S::Record>>,
     pub(super) world: Arc<World>,
     pub(super) workers: Vec<Member>,
-    /// Workers that finish their batches after they were stopped: to the others they are alive.
+    /// Workers that were stopped and still finish their batches. The other workers count them as alive.
     pub(super) stopping: Vec<JoinHandle<Result<WorkerReport, WorkerError>>>,
     /// The ids of the workers that run.
     pub(super) alive: Arc<Mutex<Vec<WorkerId>>>,
     pub(super) faults: Arc<Mutex<StoreFaults>>,
-    /// The most open shards of a stream.
+    /// The largest number of open shards in a stream.
     pub(super) shards_max: usize,
-    /// Whether single leases are taken from live workers, or assigned.
+    /// Whether leases are taken from live workers or handed over, without regard for their owners.
     pub(super) is_rude: bool,
     pub(super) foreign: Option<AbortHandle>,
     pub(super) next_worker: usize,
@@ -114,10 +114,10 @@ impl<'a, S: Scenario> Simulation<'a, S> {
         Ok(simulation)
     }
 
-    /// One run in four has a worker of another library, or single rude writes.
+    /// Starts a worker of another library, or rude writes, in one run of four.
     fn begin_foreign(&mut self) {
         let kind = self.random.u8(..12);
-        // The stealer is one of a single stream.
+        // The stealer knows one stream only.
         let is_stealer = kind == 1 && self.streams.len() > 1;
         if kind > 2 || is_stealer || !self.has(Disturbance::ForeignWorkers) {
             return;
@@ -141,7 +141,7 @@ impl<'a, S: Scenario> Simulation<'a, S> {
         }
     }
 
-    /// Returns how many records were given out, and how many of them again.
+    /// Returns the number of records that were given out, and how many of these had been finished before.
     pub(super) async fn run(mut self) -> Result<(u64, u64), Violations> {
         for _ in 0..self.random.usize(1..4) {
             self.add_worker()?;
@@ -163,7 +163,8 @@ impl<'a, S: Scenario> Simulation<'a, S> {
         !self.options.without.contains(&disturbance)
     }
 
-    /// A worker that is stopping has its share of the leases, so others take no more than theirs until it has ended.
+    /// Tells the checker that stopped workers still drain: they keep their share of the leases, so the others take only
+    /// their own share until then.
     fn wait_for_stopping(&mut self) {
         if !self.stopping.is_empty() {
             self.world.on_draining();
@@ -262,7 +263,7 @@ impl<'a, S: Scenario> Simulation<'a, S> {
         table.list(APP).await.unwrap_or_default()
     }
 
-    /// Ends all disturbance and waits until the fleet has caught up.
+    /// Ends all faults, and waits until the fleet has caught up.
     async fn come_to_rest(&mut self) -> Result<(), Violations> {
         self.clear();
         if let Some(foreign) = self.foreign.take() {
@@ -305,7 +306,7 @@ impl<'a, S: Scenario> Simulation<'a, S> {
     }
 }
 
-/// Returns a part of the simulation itself that failed.
+/// Returns the violation for a failure of the simulation itself.
 pub(super) fn broken(error: &dyn std::error::Error) -> Violations {
     vec![format!("the simulation cannot go on: {error}")]
 }

@@ -1,4 +1,4 @@
-//! The facts of one run, and the promises that they are held against.
+//! The recorded history of one run, and the checks of the library's promises against it.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -16,28 +16,30 @@ use crate::{
     service::StreamId,
 };
 
-/// Two fail-over times, one round, and the calls of a round.
+/// The longest wait for the lease of a dead worker: two fail-over times, one round, and the calls of a round.
 const TAKE_OVER_MAX: Duration = Duration::from_secs(32);
-/// Two fail-over times, after which a lease is taken over the target, two rounds, and the calls of a round.
+/// The longest wait if workers must exceed their target to take the lease: two fail-over times, after which they do,
+/// two rounds, and the calls of a round.
 const OVER_TARGET_MAX: Duration = Duration::from_secs(42);
-/// A row that was deleted is missed in three rounds and their calls; then its lease is free.
+/// The longest wait for a deleted row: three rounds and their calls until it is missed; then its lease is free.
 const MADE_AGAIN_MAX: Duration = Duration::from_secs(40);
-/// Writes of before may land for so long after the calls are no longer disturbed.
+/// The time after the end of faults within which delayed writes may still land.
 const LATE_MAX: Duration = Duration::from_secs(10);
-/// A late write, a round until the row it made is seen, and the calls of that round.
+/// The time after a deletion within which a fencing token may repeat: a late write, one round until the row that it
+/// made is seen, and the calls of that round.
 const LATE_TOKEN_MAX: Duration = Duration::from_secs(30);
 
 /// The place of a user record in its shard.
 type Place = (SequenceNumber, u64);
 
-/// A batch that is given to a processor.
+/// A batch as it is given to a processor.
 #[derive(Clone, Copy)]
 pub(super) struct Given<'a> {
     pub(super) worker: &'a WorkerId,
     pub(super) shard_id: &'a ShardId,
     pub(super) records: &'a [(Position, PartitionKey)],
     pub(super) attempt: u32,
-    /// Whether other processors work on the same shard.
+    /// Whether several processors work on the shard.
     pub(super) has_lanes: bool,
 }
 
@@ -45,34 +47,35 @@ pub(super) struct Given<'a> {
 pub(super) struct History {
     pub(super) shards: HashMap<ShardId, ShardHistory>,
     pub(super) violations: Vec<String>,
-    /// The streams and the keys of their leases.
+    /// The streams, each with the keys of its leases.
     pub(super) streams: Vec<(StreamId, LeaseKeys)>,
-    /// The last batch of each processor that works alone on its shard: its begin, and that of the next.
+    /// The last batch of each processor that has its shard alone: the index of its first record, and that of the next
+    /// batch.
     pub(super) holdings: HashMap<(WorkerId, ShardId), (usize, usize)>,
-    /// The fencing tokens that processors had.
+    /// The fencing tokens that processors have had.
     pub(super) tokens: HashSet<(ShardId, u64)>,
-    /// The number of processors that each worker has of a shard.
+    /// The number of running processors, by worker and shard.
     pub(super) running: HashMap<(WorkerId, ShardId), usize>,
-    /// The times at which rows were deleted by hand, and who held the leases then.
+    /// The times at which rows were deleted by hand, and the holders of their leases at that time.
     pub(super) deletions: HashMap<ShardId, (Instant, Option<WorkerId>)>,
-    /// Deleted rows that must be there again in time, and since when a worker can have missed them.
+    /// Deleted rows that must be made again in time, each with the time from which a worker can miss it.
     pub(super) missing: HashMap<ShardId, Instant>,
-    /// The times at which workers went down, or from which on others can have seen it.
+    /// The times at which workers died, or the later times from which the remaining workers can have seen it.
     pub(super) deaths: HashMap<WorkerId, Instant>,
-    /// The time at which a stopped worker was last seen to finish its batches.
+    /// The last time at which a stopped worker was still finishing its batches.
     pub(super) drained_at: Option<Instant>,
-    /// The times at which old owners finished hand-overs: until then a live worker had the shard, though the next one
-    /// may have died.
+    /// The times at which old owners finished hand-overs. Until then a live worker held the shard, even if the next
+    /// owner was dead already.
     pub(super) handed_over: HashMap<ShardId, Instant>,
     /// The time at which the last worker joined.
     pub(super) joined_at: Option<Instant>,
-    /// The hand-overs under way, and the workers that are to have the leases.
+    /// The hand-overs under way, each with the worker that will get the lease.
     pub(super) handing_over: HashMap<ShardId, WorkerId>,
-    /// The times at which the last hand-overs to workers were over.
+    /// The end of the last hand-over to each worker.
     pub(super) handed_to: HashMap<WorkerId, Instant>,
-    /// The time since which nothing disturbs the calls.
+    /// The start of the present time without faults, if there are none now.
     pub(super) calm_since: Option<Instant>,
-    /// Actors that take leases from live workers without asking, or hand over to nobody.
+    /// Whether actors take leases from live workers without asking, or hand over to workers that never act.
     pub(super) has_rude_actors: bool,
     pub(super) takes: usize,
     pub(super) repeated: u64,
@@ -82,10 +85,10 @@ pub(super) struct History {
 #[derive(Default)]
 pub(super) struct ShardHistory {
     pub(super) parents: Vec<ShardId>,
-    /// The index of each record, in order.
+    /// The index of each record, in the order of the shard.
     pub(super) places: BTreeMap<Place, usize>,
     pub(super) is_finished: Vec<bool>,
-    /// Of each record, the one of the same key before it.
+    /// The index of the previous record with the same key, for each record.
     pub(super) before: Vec<Option<usize>>,
     pub(super) last_of_key: HashMap<PartitionKey, usize>,
     pub(super) first_unfinished: usize,
@@ -103,7 +106,7 @@ impl ShardHistory {
         }
     }
 
-    /// Adds a record that was put. Returns whether there was none at its position.
+    /// Adds a record that was put. Returns `false` if there is one at its position already.
     pub(super) fn store(&mut self, position: &Position, key: &PartitionKey) -> bool {
         let (place, index) = (place_of(position), self.is_finished.len());
         if self.places.insert(place, index).is_some() {
@@ -128,8 +131,8 @@ fn place_of(position: &Position) -> Place {
 }
 
 impl History {
-    /// Notes that a record is finished, one of the shard of this lease key. Without a key it is that of the stream that
-    /// has such a record: streams have equal shard ids, and may have equal sequence numbers.
+    /// Notes that a record of this lease key's shard is finished. Without a key, the shard is found by the record's
+    /// position. Streams have equal shard ids and may have equal sequence numbers, so two matches are a violation.
     pub(super) fn finish(&mut self, key: Option<&ShardId>, position: &Position) {
         let keys = self
             .streams
@@ -152,7 +155,7 @@ impl History {
         }
     }
 
-    /// Takes in a processor that begins, with the fencing token of its lease if it has it alone.
+    /// Notes that a processor begins. `token` is the fencing token of its lease, if it has the shard alone.
     pub(super) fn on_processor(
         &mut self,
         worker: &WorkerId,
@@ -164,8 +167,9 @@ impl History {
         self.holdings.remove(&entry);
         *self.running.entry(entry).or_default() += 1;
         let Some(token) = token else { return };
-        // A row that was deleted by hand may be made again by a write of before that is late, with a counter that it
-        // had before: counters begin at the time at which a write was begun, not at that at which it lands.
+        // A repeated token is allowed for a while after a deletion by hand. A late write, begun before the deletion,
+        // may make the row again with a counter that it had before: a counter is set when a write begins, not when it
+        // lands.
         let deleted_at = self.deletions.get(shard_id).map(|(at, _)| *at);
         let is_recent = deleted_at.is_some_and(|at| now - at < LATE_TOKEN_MAX);
         if !self.tokens.insert((shard_id.clone(), token)) && !is_recent {
@@ -203,7 +207,7 @@ impl History {
         self.violations.extend(violations);
     }
 
-    /// Checks that a batch goes on where the one before it ended.
+    /// Checks that a batch begins at the end of the one before it.
     fn check_batch(&mut self, given: Given<'_>, begin: usize, indexes: &[usize]) -> Vec<String> {
         let (shard_id, shard) = (given.shard_id, &self.shards[given.shard_id]);
         let (end, mut violations) = (begin + indexes.len(), Vec::new());
@@ -259,14 +263,14 @@ impl History {
         let (Some(death), Some(calm)) = (self.deaths.get(owner), self.calm_since) else {
             return;
         };
-        // Only workers that were there in the meantime can have seen the silence.
+        // Only workers that were there in the meantime can have noticed that the owner is silent.
         let mut since = (*death).max(calm + LATE_MAX);
         if let Some(handed_over) = self.handed_over.get(shard_id) {
             since = since.max(*handed_over);
         }
-        // A worker that drains counts as one, and so do one that has just joined and has not seen the silence, and a
-        // dead one while a lease that it is to have is handed over and renewed by its old owner. The others leave its
-        // share free until then, but none for longer than two fail-over times and a round.
+        // The other workers leave a share of the leases free for a worker that drains, for one that has just joined and
+        // has not seen the silence, and for a dead one as long as its old owner still renews a lease for it. They do so
+        // for at most two fail-over times and a round.
         let awaited = self.handing_over.values().any(|to| to == owner);
         let counted = [
             self.drained_at,
@@ -284,14 +288,14 @@ impl History {
         }
     }
 
-    /// A hand-over is over: it was finished, or ended by force.
+    /// Notes that a hand-over has ended: it was finished, or the lease was taken by force.
     pub(super) fn on_hand_over_ended(&mut self, shard_id: &ShardId, now: Instant) {
         if let Some(to) = self.handing_over.remove(shard_id) {
             self.handed_to.insert(to, now);
         }
     }
 
-    /// A shard has begun: its parents are finished, and need no rows.
+    /// Notes that a shard has begun: its parents are finished, and their rows are not needed any more.
     pub(super) fn on_begun(&mut self, shard_id: &ShardId) {
         for parent in self
             .shards
@@ -317,7 +321,8 @@ impl History {
 }
 
 impl ShardHistory {
-    /// Checks that no record is given out before the one of the same key before it is finished, or in the same batch.
+    /// Checks that each record comes after the previous one of its key: that one is finished, or earlier in the same
+    /// batch.
     fn check_keys(&self, shard_id: &ShardId, indexes: &[usize]) -> Vec<String> {
         let mut violations = Vec::new();
         for (at, index) in indexes.iter().enumerate() {

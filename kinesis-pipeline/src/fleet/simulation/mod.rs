@@ -1,4 +1,4 @@
-//! A fleet over a processor of yours, on virtual time: hours in seconds, every fault by seed.
+//! A simulated fleet that runs your processor on virtual time: hours pass in seconds, and a seed decides every fault.
 //!
 //! ```text
 //!   FleetSimulation ── for each seed ──> engine: workers come, stop, are killed, stand still; records, reshards

@@ -15,30 +15,30 @@ pub enum Disturbance {
     Kill,
     /// Workers are stopped, and others are started.
     Stop,
-    /// Workers stand still, for longer than the fail-over time too, and then go on as if nothing had happened.
+    /// Workers stand still, also for longer than the fail-over time, and then continue as if nothing had happened.
     Pause,
-    /// The lease table throttles, loses answers, and makes writes late.
+    /// Calls to the lease table are throttled, their answers are lost, and writes land late.
     LeaseTable,
-    /// Calls of the stream fail, and iterators expire.
+    /// Calls to the stream fail, and iterators expire.
     Stream,
     /// Rows of the lease table are deleted.
     DeletedRows,
     /// Shards are split and merged.
     Reshard,
-    /// The wall clocks of workers are set, by up to a day.
+    /// The wall clocks of workers are changed by up to a day.
     ClockStep,
-    /// A worker of KCL 2 steals leases, and a leader of KCL 3 assigns them. What the former processes does not come to
-    /// your processor.
+    /// A worker of KCL 2 steals leases, or a leader of KCL 3 assigns them. Records that the KCL 2 worker processes do
+    /// not reach your processor.
     ForeignWorkers,
 }
 
 /// A simulation of a fleet: see the [module](crate::simulation) for an example.
 ///
-/// Each seed decides everything: what happens when, and how the calls fail. All workers run on one thread and on
-/// virtual time; seeds run on all cores. Besides your own [`Scenario::check`], the history is held against the library's
-/// promises: nothing is skipped, the order of each key holds, no checkpoint passes a record that is not finished or is
-/// made by a worker that has lost its lease, no child is read before its parents end, a dead worker is replaced in time,
-/// and the leases end in balance.
+/// The seed decides everything: the order of events, and the faults of each call. All workers of a run are on one
+/// thread and on virtual time; several seeds run at once, on all cores. Besides your own [`Scenario::check`], the run
+/// is checked against the library's promises: no record is skipped, the order of each key holds, no checkpoint passes
+/// an unfinished record or comes from a worker that has lost its lease, no child shard is read before its parents end,
+/// a dead worker is replaced in time, and the leases end in balance.
 #[derive(Clone, Debug)]
 #[must_use = "a simulation does nothing until it runs"]
 pub struct FleetSimulation {
@@ -51,7 +51,7 @@ pub struct FleetSimulation {
 }
 
 impl FleetSimulation {
-    /// Makes a simulation of 50 seeds with all disturbances.
+    /// Makes a simulation of 50 seeds with all kinds of disturbance.
     pub fn new() -> Self {
         Self {
             seeds: 0..SEEDS,
@@ -69,28 +69,28 @@ impl FleetSimulation {
         self
     }
 
-    /// Sets how many things happen in one run, seconds apart. 60 by default: some minutes.
+    /// Sets the number of steps in one run. Default: 60, which is some minutes of virtual time.
     pub fn steps(mut self, steps: usize) -> Self {
         self.steps = steps;
         self
     }
 
-    /// Sets the most workers that run at the same time, at least one. 8 by default.
+    /// Sets the largest number of workers at the same time, at least one. Default: 8.
     pub fn workers_max(mut self, workers: usize) -> Self {
         self.workers_max = workers.max(1);
         self
     }
 
-    /// Sets the most shards that are open at the same time, at least one. By default each seed draws 4 to 64.
+    /// Sets the largest number of open shards, at least one. By default each seed draws 4 to 64.
     pub fn shards_max(mut self, shards: usize) -> Self {
         self.shards_max = Some(shards.max(1));
         self
     }
 
-    /// Sets the most streams of a worker, 1 or 2: each seed draws 1 up to so many. 1 by default.
+    /// Sets the largest number of streams of a worker, 1 or 2. Each seed draws a number up to it. Default: 1.
     ///
-    /// With two, your processor learns its stream from [`ShardStart::stream`](crate::ShardStart::stream): shards of both
-    /// have the same ids, and records of both the same positions at times.
+    /// With two streams, take the stream from [`ShardStart::stream`](crate::ShardStart::stream): the shards of both
+    /// have the same ids, and their records may have the same positions.
     pub fn streams_max(mut self, streams: usize) -> Self {
         self.streams_max = streams.clamp(1, STREAMS_MAX);
         self
@@ -102,7 +102,7 @@ impl FleetSimulation {
         self
     }
 
-    /// Runs all seeds, `scenario` made anew for each. Blocks until they are done or one fails.
+    /// Runs all seeds, each with a scenario that `scenario` makes for it. Blocks until all are done or one fails.
     ///
     /// The environment variable `KINESIS_PIPELINE_SEED` runs one seed alone.
     ///

@@ -10,18 +10,18 @@ use std::{
 
 use super::{FleetSimulation, Scenario, engine::Simulation};
 
-/// Runs one seed alone.
+/// The environment variable that selects one seed to run alone.
 const SEED_VARIABLE: &str = "KINESIS_PIPELINE_SEED";
 
-/// Account of a simulation of which every seed kept the promises.
+/// The report of a simulation in which all seeds passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SimulationReport {
-    /// The seeds that ran.
+    /// The number of seeds that ran.
     pub seeds: u64,
-    /// Records that were given to processors, those that came again included.
+    /// Records that were given to processors, with repetitions.
     pub records_given: u64,
-    /// Records that were given to processors after they had been finished.
+    /// Records that were given to processors again after they had been finished.
     pub records_repeated: u64,
 }
 
@@ -35,11 +35,11 @@ pub struct SimulationReport {
 pub struct SimulationFailure {
     /// The seed.
     pub seed: u64,
-    /// The broken promises, the first one first.
+    /// The broken promises, in the order in which they were found.
     pub violations: Vec<String>,
 }
 
-/// The seeds that are still to run, and what came of the others.
+/// The seeds that are left, and the result of those that ran.
 struct Seeds {
     next: AtomicU64,
     end: u64,
@@ -75,7 +75,7 @@ pub(super) fn run<S: Scenario>(
 }
 
 impl Seeds {
-    /// Returns the next seed; none after a failure.
+    /// Returns the next seed, or `None` after a failure.
     fn next(&self) -> Option<u64> {
         let seed = self.next.fetch_add(1, Ordering::Relaxed);
         let result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,13 +91,14 @@ impl Seeds {
                 report.records_repeated += repeated;
             }
             (Ok(_), Err(violations)) => *result = Err(SimulationFailure { seed, violations }),
-            // One failure is enough.
+            // The first failure is kept.
             (Err(_), _) => {}
         }
     }
 }
 
-/// Returns how many records were given out, and how many of them again; or the broken promises.
+/// Returns the number of records that were given out and how many of these had been finished before, or the broken
+/// promises.
 fn run_seed<S: Scenario>(
     simulation: &FleetSimulation,
     scenario: &impl Fn(u64) -> S,
@@ -106,7 +107,7 @@ fn run_seed<S: Scenario>(
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build();
     let runtime = runtime.map_err(|error| vec![error.to_string()])?;
-    // Pauses and jitter of the library draw from the thread's generator.
+    // The library draws its pauses and jitter from the thread's generator.
     fastrand::seed(seed);
     let run = catch_unwind(AssertUnwindSafe(|| {
         let scenario = Arc::new(scenario(seed));

@@ -9,7 +9,7 @@ use crate::{
     fleet::dead_letters::BoxError, service::StreamId,
 };
 
-/// The part of a simulation that is yours: records, processors, and what must be true at the end.
+/// Your part of a simulation: the records, the processors, and the check at the end.
 pub trait Scenario: Send + Sync + 'static {
     /// The type of the records.
     type Record: KinesisRecord + Send + 'static;
@@ -19,16 +19,16 @@ pub trait Scenario: Send + Sync + 'static {
     /// Returns the record of this number, counted from 0. Records of many keys reach many shards.
     fn record(&self, number: u64) -> Self::Record;
 
-    /// Returns the processor of a shard, as the function given to [`Worker::run`](crate::Worker::run) does. Keep what
-    /// outlives a worker, such as the table that it writes to, in the scenario.
+    /// Returns the processor of a shard, as the function given to [`Worker::run`](crate::Worker::run) does. Keep in the
+    /// scenario all data that must survive a worker, such as the table that the processor writes to.
     fn processor(&self, shard_id: &ShardId, run: &SimulatedRun) -> Self::Processor;
 
-    /// Returns the worker with your settings. Leases, id, start and fail-over time are the simulation's.
+    /// Returns the worker with your settings. The simulation sets leases, id, start and fail-over time.
     fn worker(&self, builder: WorkerBuilder<Self::Record>) -> WorkerBuilder<Self::Record> {
         builder
     }
 
-    /// Checks the end, when all disturbance is over and every record is processed.
+    /// Checks the result after all faults have ended and every record is processed.
     ///
     /// # Errors
     /// Any error fails the seed.
@@ -38,17 +38,17 @@ pub trait Scenario: Send + Sync + 'static {
     }
 }
 
-/// One seed's run, as your scenario sees it. Cheap to clone.
+/// The run of one seed, for use by your scenario. Cheap to clone.
 #[derive(Clone)]
 pub struct SimulatedRun {
     pub(super) seed: u64,
     pub(super) world: Arc<World>,
-    /// The key of the lease of the processor that has this run, once it is initialized.
+    /// The lease key of the processor that has this run. Set when the processor is initialized.
     pub(super) key: Arc<OnceLock<ShardId>>,
 }
 
 impl SimulatedRun {
-    /// The run for one processor more.
+    /// Returns a copy of the run for a new processor.
     pub(super) fn of_processor(&self) -> Self {
         Self {
             key: Arc::default(),
@@ -75,9 +75,9 @@ impl SimulatedRun {
         self.world.streams()
     }
 
-    /// Returns the positions of all records that were put so far, by stream, by shard and in their order.
+    /// Returns the positions of all records that were put so far, by stream and shard, in order.
     ///
-    /// Records of two streams may have the same position: use [`put_to`](Self::put_to) there.
+    /// Records of two streams may have the same position: with two streams use [`put_to`](Self::put_to).
     #[must_use]
     pub fn put(&self) -> Vec<Position> {
         let streams = self.streams();
@@ -85,14 +85,16 @@ impl SimulatedRun {
         put.collect()
     }
 
-    /// Returns the positions of all records that were put into one stream so far, by shard and in their order.
+    /// Returns the positions of all records that were put into one stream so far, by shard, in order.
     #[must_use]
     pub fn put_to(&self, stream: &StreamId) -> Vec<Position> {
         self.world.put_to(stream)
     }
 
     /// Notes that your processor has finished a record. Call it before the record's ack, or before the checkpoint that
-    /// covers it, on the run that [`Scenario::processor`] got for the processor: it knows the processor's stream. With [`Checkpointing::Automatic`](crate::Checkpointing::Automatic) the simulation notes it.
+    /// covers it. Call it on the run that [`Scenario::processor`] got for this processor, as only that one knows the
+    /// processor's stream. With [`Checkpointing::Automatic`](crate::Checkpointing::Automatic) the simulation calls it
+    /// itself.
     pub fn finished<R>(&self, record: &Record<R>) {
         self.world.finish(self.key.get(), &[record.position()]);
     }

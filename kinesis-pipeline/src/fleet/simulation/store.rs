@@ -1,4 +1,4 @@
-//! A lease store that fails as a database behind a network does, and tells the checker of every write.
+//! A lease store that fails as a remote database can, and reports every write to the checker.
 
 use std::{
     fmt,
@@ -13,24 +13,24 @@ use crate::fleet::lease::{
     Lease, LeaseFuture, LeaseStore, LeaseStoreError, LeaseWrite, LeaseWritten, WorkerId,
 };
 
-/// The chances of faults in the calls of a worker.
+/// The probabilities of faults in the calls of a worker.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StoreFaults {
     pub(super) throttled: f64,
-    /// The write is made, its answer is lost.
+    /// The write is made, but its answer is lost.
     pub(super) lost: f64,
-    /// The call hangs; a write is made later, whether anybody waits for it or not.
+    /// The call hangs. The write is made later, even if the caller has given up.
     pub(super) late: f64,
     pub(super) slow: f64,
 }
 
-/// The store as one worker reaches it.
+/// The lease store as one worker sees it.
 #[derive(Clone)]
 pub(super) struct FaultyLeases {
     pub(super) world: Arc<World>,
     pub(super) worker: WorkerId,
     pub(super) faults: Arc<Mutex<StoreFaults>>,
-    /// Whether the worker stands still.
+    /// Whether the worker is paused.
     pub(super) paused: watch::Receiver<bool>,
 }
 
@@ -92,7 +92,7 @@ impl LeaseStore for FaultyLeases {
                 StoreFault::None => {}
             }
             let list = self.world.leases.list(app).await;
-            // What was read may be old when it is there.
+            // The answer may be out of date when it arrives.
             self.delay(Duration::from_millis(200)).await;
             self.pass().await;
             list

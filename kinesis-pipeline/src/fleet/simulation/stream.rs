@@ -1,4 +1,4 @@
-//! Records and reshards.
+//! A stream of the simulation: puts of records, and reshards.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -50,11 +50,11 @@ impl<R> SimulatedStream<R> {
     }
 }
 
-/// The most records of one step.
+/// The largest number of records in one step.
 const RECORDS_MAX: usize = 12;
 
 impl<S: Scenario> Simulation<'_, S> {
-    /// Puts some records: those of each key alone, or as an aggregate.
+    /// Puts some records. Those of one key go one by one or as an aggregate.
     pub(super) async fn put(&mut self) -> Result<(), Violations> {
         let mut by_key: BTreeMap<PartitionKey, Vec<EncodedRecord>> = BTreeMap::new();
         for _ in 0..self.random.usize(1..RECORDS_MAX) {
@@ -102,7 +102,7 @@ impl<S: Scenario> Simulation<'_, S> {
         Ok(())
     }
 
-    /// Splits a random shard or merges two that touch.
+    /// Splits a random shard, or merges two adjacent ones.
     pub(super) async fn reshard(&mut self) -> Result<(), Violations> {
         let chosen = self.random.usize(..self.streams.len());
         let SimulatedStream { stream, shards, .. } = &self.streams[chosen];
@@ -131,7 +131,7 @@ impl<S: Scenario> Simulation<'_, S> {
 
     pub(super) async fn list(&mut self, index: usize) {
         let SimulatedStream { stream, keys, .. } = &self.streams[index];
-        // The disturbance of listings is for the workers.
+        // Injected faults of `ListShards` are meant for the workers only, so this call is repeated.
         let shards = loop {
             match list_all(&**stream.service(), stream.id()).await {
                 Ok(shards) => break shards,

@@ -1,4 +1,4 @@
-//! Our own fleet: a processor that takes its time, fails now and then, and finishes records in every way.
+//! The simulation with our own processors: slow ones, failing ones, and every way to finish records.
 //!
 //! `KINESIS_PIPELINE_SEEDS=200` runs 200 times as many seeds, 10,000; `KINESIS_PIPELINE_SEED=17` runs one of them.
 
@@ -14,7 +14,7 @@ use crate::{
 
 const SEEDS: u64 = 50;
 
-/// A processor as there are: slow at times, with errors and panics.
+/// A processor as in real life: slow at times, with errors and panics.
 struct Moody {
     run: SimulatedRun,
     mode: Checkpointing,
@@ -82,7 +82,7 @@ impl Processor for Moody {
     }
 }
 
-/// The settings of one seed.
+/// The scenario of one seed: its kind of checkpoints and other settings.
 struct Ours {
     mode: Checkpointing,
     lanes: usize,
@@ -154,7 +154,7 @@ fn fleets_keep_their_promises_whatever_goes_wrong() {
     );
 }
 
-/// Processors that fail their users.
+/// A wrong processor: it checkpoints records before it has finished them.
 struct Forgetful;
 
 impl Processor for Forgetful {
@@ -165,7 +165,7 @@ impl Processor for Forgetful {
         batch: Batch<EncodedRecord>,
         checkpointer: &Checkpointer,
     ) -> Result<(), BoxError> {
-        // Before anything is finished.
+        // The checkpoint comes before any record is finished.
         if let Some(last) = batch.last_position() {
             checkpointer.checkpoint(last).await?;
         }

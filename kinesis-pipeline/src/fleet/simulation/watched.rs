@@ -7,15 +7,15 @@ use crate::{
     Batch, BoxError, Checkpointer, Processor, ShardId, ShardStart, fleet::lease::WorkerId,
 };
 
-/// A processor whose batches are told to the checker.
+/// A wrapper of a processor that reports its batches to the checker.
 pub(super) struct Watched<P> {
     pub(super) inner: P,
     pub(super) world: Arc<World>,
     pub(super) worker: WorkerId,
     pub(super) shard_id: ShardId,
-    /// The key of its lease, once it is known of which stream the shard is.
+    /// The key of its lease. Set when the processor is initialized, as the shard's stream is known then.
     pub(super) key: Arc<OnceLock<ShardId>>,
-    /// Whether the worker stands still.
+    /// Whether the worker is paused.
     pub(super) paused: watch::Receiver<bool>,
     pub(super) finishes: bool,
     pub(super) has_lanes: bool,
@@ -31,7 +31,7 @@ impl<P> Drop for Watched<P> {
 
 impl<P> Watched<P> {
     async fn pass(&mut self) {
-        // A worker whose handle is gone does not stand still.
+        // An error means that the worker's handle is gone: such a worker is not paused.
         let _ = self.paused.wait_for(|paused| !paused).await;
     }
 }
@@ -47,7 +47,7 @@ where
         start: &ShardStart,
         checkpointer: &Checkpointer,
     ) -> Result<(), BoxError> {
-        // An initialization that failed is tried again.
+        // An initialization that failed comes again; only the first one is noted.
         if self.key.get().is_none() {
             let key = self.world.key(&start.stream, &self.shard_id);
             let token = (!self.has_lanes).then_some(checkpointer.token().counter);

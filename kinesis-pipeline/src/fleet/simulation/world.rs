@@ -1,4 +1,4 @@
-//! The history of one run, held against the promises.
+//! The shared state of one run: the lease table, the clock, and the history that is checked against the promises.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -24,7 +24,7 @@ pub(super) struct World {
     history: Mutex<History>,
 }
 
-/// Returns a test that panics with the lock fails anyway.
+/// Locks the mutex. Poisoning is ignored: a test that panics with the lock fails anyway.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -68,7 +68,7 @@ impl World {
         found.map_or_else(|| shard_id.clone(), |(_, keys)| keys.key(shard_id))
     }
 
-    /// Notes a record that was put into the shard of this lease key.
+    /// Notes a record that was put into the shard with this lease key.
     pub(super) fn store(&self, shard: ShardId, position: &Position, key: &PartitionKey) {
         let mut history = lock(&self.history);
         let text = format!("two records of {shard} are stored at {position}");
@@ -88,7 +88,7 @@ impl World {
         history.streams.iter().map(|(id, _)| id.clone()).collect()
     }
 
-    /// Returns the positions of all records that were put into this stream, by shard and in their order.
+    /// Returns the positions of all records that were put into this stream, by shard, in order.
     pub(super) fn put_to(&self, stream: &StreamId) -> Vec<Position> {
         let history = lock(&self.history);
         let Some((_, keys)) = history.streams.iter().find(|(id, _)| id == stream) else {
@@ -111,7 +111,7 @@ impl World {
         Some(Position::new(shard_id.clone(), number).at_sub_sequence_number(sub))
     }
 
-    /// Another application has processed the whole shard, as far as there is anything.
+    /// Notes that another application has processed all records of the shard so far.
     pub(super) fn finish_all(&self, shard_id: &ShardId) {
         if let Some(shard) = lock(&self.history).shards.get_mut(shard_id) {
             for index in 0..shard.is_finished.len() {
@@ -130,7 +130,7 @@ impl World {
         lock(&self.history).has_rude_actors = true;
     }
 
-    /// A worker goes down, or leaves. Those that are left count its silence from now on.
+    /// Notes that a worker has died or is leaving. The others measure the time of silence from now on.
     pub(super) fn on_gone(&self, worker: WorkerId, was_killed: bool) {
         self.on_fewer();
         let now = self.clock.instant();
@@ -139,18 +139,18 @@ impl World {
         }
     }
 
-    /// A worker that was stopped still finishes its batches.
+    /// Notes that a stopped worker still finishes its batches.
     pub(super) fn on_draining(&self) {
         lock(&self.history).drained_at = Some(self.clock.instant());
     }
 
-    /// A worker joins. It counts the silence of others from its first look on.
+    /// Notes that a worker joins. It measures the silence of others from its first look at the table on.
     pub(super) fn on_joined(&self) {
         lock(&self.history).joined_at = Some(self.clock.instant());
     }
 
-    /// There are fewer workers. Those that are left count the silence of others anew if it was one that is gone that
-    /// had seen theirs, and so do they with rows that are missing.
+    /// Notes that there are fewer workers. If the worker that is gone was the one to notice a silent worker or a
+    /// missing row, the others have to notice it from the beginning.
     pub(super) fn on_fewer(&self) {
         let now = self.clock.instant();
         let mut history = lock(&self.history);
@@ -162,20 +162,20 @@ impl World {
         }
     }
 
-    /// No worker is there to see a silence, or to miss a row.
+    /// Notes that no worker is left to notice a silent worker or a missing row.
     pub(super) fn on_empty(&self) {
         let mut history = lock(&self.history);
         history.deaths.clear();
         history.missing.clear();
     }
 
-    /// A row is deleted by hand.
+    /// Notes that a row is deleted by hand.
     pub(super) fn on_deletion(&self, lease: &Lease, is_missed: bool) {
         let (now, shard_id) = (self.clock.instant(), lease.shard_id.clone());
         let mut history = lock(&self.history);
         let holder = lease.holder().cloned();
         history.deletions.insert(shard_id.clone(), (now, holder));
-        // A parent of a shard that has begun is finished, whether it has a row or not.
+        // If a child has begun, this shard is finished, and its row is not needed.
         let has_begun = |(child, of): (&ShardId, &ShardHistory)| {
             let lease = of
                 .parents
@@ -208,21 +208,21 @@ impl World {
         lock(&self.history).takes
     }
 
-    /// Returns the number of records that were given out, and of those among them that had been finished before.
+    /// Returns the number of records that were given out, and how many of these had been finished before.
     pub(super) fn counts(&self) -> (u64, u64) {
         let history = lock(&self.history);
         (history.given, history.repeated)
     }
 
-    /// A processor begins with a batch under a lease that it takes for valid.
+    /// Checks a batch that a processor begins under a lease that its worker believes to hold.
     pub(super) fn begin(&self, given: Given<'_>) {
         let (shard_id, worker) = (given.shard_id, given.worker);
         let stored = self.leases.get(APP, shard_id);
         let mut history = lock(&self.history);
         let holder = stored.as_ref().and_then(Lease::holder);
         let now = self.clock.instant();
-        // The row was made anew before the next renewal of its holder, which goes on until then. That is for one
-        // fail-over time at most, by its own clock, and no other worker may.
+        // After a deletion by hand, the row may be made again before its holder's next renewal. The holder works on
+        // until then, for at most one fail-over time by its own clock. No other worker may do so.
         let is_deleted = history
             .deletions
             .get(shard_id)
@@ -235,7 +235,7 @@ impl World {
         history.begin(given);
     }
 
-    /// Notes that records are finished, of the shard of this lease key.
+    /// Notes that records of this lease key's shard are finished.
     pub(super) fn finish(&self, key: Option<&ShardId>, positions: &[&Position]) {
         let mut history = lock(&self.history);
         for position in positions {
@@ -243,7 +243,7 @@ impl World {
         }
     }
 
-    /// Makes a write and holds it against the promises.
+    /// Makes a write, and checks it against the promises.
     pub(super) async fn write(
         &self,
         worker: &WorkerId,
@@ -259,7 +259,7 @@ impl World {
                 lock(&self.history).on_begun(&write.seen.shard_id);
             }
         }
-        // A store in memory does not fail.
+        // The memory store never fails.
         written.unwrap_or(LeaseWritten::Refused(before))
     }
 
@@ -308,7 +308,7 @@ impl World {
         }
     }
 
-    /// Checks that everything that was stored is finished.
+    /// Checks that every record that was stored is finished.
     pub(super) fn check_complete(&self) -> Result<(), Vec<String>> {
         self.check()?;
         let history = lock(&self.history);

@@ -1,4 +1,4 @@
-//! A store whose source of credentials fails.
+//! Tests of a store whose source of credentials fails.
 
 use aws_credential_types::provider::error::CredentialsError;
 

@@ -1,4 +1,4 @@
-//! An embedded DynamoDB, a client of it, and requests as KCL sends them.
+//! An embedded DynamoDB with its client, and the requests that KCL sends.
 
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_dynamodb::{
@@ -36,7 +36,7 @@ impl Database {
         DynamoDbCheckpoints::with_client(self.client.clone())
     }
 
-    /// A store whose calls pass through this interceptor.
+    /// Returns a store whose calls pass through this interceptor.
     pub(super) fn store_through(
         &self,
         interceptor: impl Intercept + 'static,
@@ -45,7 +45,7 @@ impl Database {
         DynamoDbCheckpoints::with_client(Client::from_conf(config.build()))
     }
 
-    /// Leases whose calls pass through this interceptor, tried so many times each.
+    /// Returns a lease store whose calls pass through this interceptor, with this number of attempts for each.
     pub(super) fn leases_through(
         &self,
         interceptor: impl Intercept + 'static,
@@ -54,7 +54,8 @@ impl Database {
         DynamoDbLeases::with_client(self.client_through(interceptor, tries))
     }
 
-    /// A client whose calls pass through this interceptor, tried so many times each, without pauses.
+    /// Returns a client whose calls pass through this interceptor, with this number of attempts for each, without
+    /// pauses.
     pub(super) fn client_through(
         &self,
         interceptor: impl Intercept + 'static,
@@ -66,7 +67,7 @@ impl Database {
         Client::from_conf(config.retry_config(retries).build())
     }
 
-    /// A store whose calls are signed with credentials of this source.
+    /// Returns a store whose calls are signed with credentials of this source.
     pub(super) fn store_signed_by(
         &self,
         source: impl ProvideCredentials + 'static,
@@ -75,7 +76,7 @@ impl Database {
         DynamoDbCheckpoints::with_client(Client::from_conf(config.build()))
     }
 
-    /// A lease table as KCL creates it, with these rows.
+    /// Starts a database with a lease table as KCL creates it, with these rows.
     pub(super) async fn with_leases(name: &str, rows: Vec<Item>) -> Self {
         let database = Self::start().await;
         let table = LeaseTable {
@@ -101,7 +102,7 @@ impl Database {
         get.send().await.unwrap().item
     }
 
-    /// Sends a recorded update of KCL's to this row, its counters in place of those that were recorded.
+    /// Sends a recorded update of KCL to this row, with other counters than the recorded ones.
     pub(super) async fn kcl_updates(&self, table: &str, lease_key: &str, name: &str, counter: u64) {
         let request = vectors::request(name);
         let mut update = self
@@ -125,7 +126,7 @@ impl Database {
             let expected = ExpectedAttributeValue::builder();
             let expected = match name.as_str() {
                 "leaseCounter" => expected.value(number(counter)),
-                // The recorded row is another.
+                // The recorded request is for another row.
                 "leaseKey" => expected.value(text(lease_key)),
                 _ => expected
                     .set_value(condition.get("Value").map(vectors::value))
@@ -137,7 +138,7 @@ impl Database {
     }
 }
 
-/// The error of a call that must fail.
+/// Returns the error of a call that must fail.
 pub(super) fn failed<T: std::fmt::Debug>(result: Result<T, CheckpointError>) -> CheckpointError {
     let error = result.unwrap_err();
     assert!(error.place.contains("DynamoDB table"), "{error}");
@@ -145,13 +146,13 @@ pub(super) fn failed<T: std::fmt::Debug>(result: Result<T, CheckpointError>) -> 
     error
 }
 
-/// What the error says of the table.
+/// Returns the lease table's error that is the cause of this one.
 pub(super) fn lease_error(error: &CheckpointError) -> &LeaseError {
     let source = std::error::Error::source(error).unwrap();
     source.downcast_ref().unwrap()
 }
 
-/// A checkpoint behind this record.
+/// Returns a checkpoint behind this record.
 pub(super) fn after(shard: &str, number: u128) -> Checkpoint {
     let place = CheckpointPlace::After {
         sequence_number: number.into(),

@@ -1,4 +1,4 @@
-//! A reader in a table of the Java KCL, and KCL in a table of a reader.
+//! Tests of a reader in a table of the Java KCL, and of KCL in a table of a reader.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
 
 const SHARD: &str = "shardId-000000000000";
 
-/// The leases of KCL's at this moment.
+/// Returns the rows that KCL had at this moment.
 fn table(moment: &str) -> Vec<Item> {
     let mut tables = vectors::tables().into_iter();
     tables.find(|(name, _)| name == moment).unwrap().1
@@ -65,7 +65,7 @@ async fn a_checkpoint_of_ours_changes_a_row_as_one_of_kcls_does() {
     store.save("app", "s", vec![after(SHARD, 7)]).await.unwrap();
     let ours = database.item("app", SHARD).await.unwrap();
 
-    // The owner has not written for as long as was asked for: it is gone.
+    // The owner has not written for the configured time, so it counts as gone.
     let mut expected = types(&theirs);
     expected.remove("leaseOwner").unwrap();
     expected.insert(EXTENSION.to_owned(), "M");

@@ -1,4 +1,4 @@
-//! The lease store on the embedded DynamoDB.
+//! Tests of the lease store on the embedded DynamoDB.
 
 use std::sync::{
     Arc, Mutex,
@@ -89,7 +89,7 @@ async fn leases_beside_rows_of_other_kinds_are_read_and_the_others_left_alone() 
     assert_eq!(kept, metrics.into());
 }
 
-/// Rows about something else, of every kind that KCL 3.5 keeps in the lease table, and of one to come.
+/// The rows are about something else than leases: all kinds that KCL 3.5 keeps in the lease table, and an unknown one.
 #[tokio::test]
 async fn no_write_touches_a_row_of_another_kind() {
     let database = Database::start().await;
@@ -118,7 +118,7 @@ async fn no_write_touches_a_row_of_another_kind() {
             let mut seen = lease("s");
             seen.owner = Some("a".into());
             let write = LeaseWrite::new(seen.clone(), change);
-            // There is no lease of this key, so it is as good as deleted.
+            // There is no lease with this key, so it counts as deleted.
             let expected = match write.change {
                 LeaseChange::Delete => LeaseWritten::Done(seen),
                 _ => LeaseWritten::Refused(None),
@@ -130,7 +130,7 @@ async fn no_write_touches_a_row_of_another_kind() {
     }
 }
 
-/// Notes which segments were scanned, of how many.
+/// An interceptor that notes the segments of scans, each with the total number.
 #[derive(Clone, Debug, Default)]
 struct Segments(Arc<Mutex<Vec<(u64, u64)>>>);
 
@@ -221,7 +221,8 @@ async fn every_row_that_kcl_wrote_is_read_and_can_be_taken() {
     }
 }
 
-/// Turns the answer to every write that was done, but not when it is sent again, into that of a gateway that gave up.
+/// An interceptor that loses the answer to each write: the write is carried out, but the client gets status 503. The
+/// answer to the second attempt arrives.
 #[derive(Clone, Debug, Default)]
 struct Losing {
     is_write: Arc<AtomicBool>,
@@ -299,8 +300,8 @@ async fn every_write_whose_answer_is_lost_counts_as_done() {
     assert_eq!(plain.list("app").await.unwrap().len(), 1);
 }
 
-/// KCL's table after a split, as its multi-stream mode has it: the stream is in the keys and beside them, and not in the
-/// ids of parents and children.
+/// Returns KCL's rows after a split, in the form of its multi-stream mode: the stream is in the keys and in an
+/// attribute, but not in the ids of parents and children.
 fn multi_stream_rows(stream: &str) -> Vec<Item> {
     let mut tables = vectors::tables().into_iter();
     let (_, mut rows) = tables
@@ -346,7 +347,7 @@ async fn rows_of_kcls_multi_stream_mode_are_read_and_written_as_it_does() {
         let mut after = database.item("app", &key).await.unwrap();
         after.insert("leaseCounter".to_owned(), before["leaseCounter"].clone());
         assert_eq!(after, before, "only the counter differs");
-        // Deleted by hand, and made again by its holder.
+        // The row is deleted by hand, and made again by its holder.
         let delete = LeaseWrite::new(renewed.clone(), LeaseChange::Delete);
         leases.write("app", delete).await.unwrap();
         let created = LeaseWrite::create(renewed);

@@ -1,4 +1,4 @@
-//! A worker's place in a fleet that a KCL 3 leader leads, in both layouts of its tables.
+//! Tests of a worker in a fleet with a KCL 3 leader, in both layouts of its tables.
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndexUpdate,
@@ -28,7 +28,7 @@ fn now() -> u64 {
 }
 
 impl KclFleet {
-    /// Three tables, with all rows.
+    /// Starts a database with three tables and all their rows.
     pub(super) async fn start() -> Self {
         let fleet = Self::with_leases_alone().await;
         let (coordinator, metrics) = vectors::coordinator(MOMENT);
@@ -43,7 +43,7 @@ impl KclFleet {
         fleet
     }
 
-    /// The lease table alone, with KCL's index.
+    /// Starts a database with the lease table only, with KCL's index.
     async fn with_leases_alone() -> Self {
         let mut tables = vectors::tables().into_iter();
         let (_, leases) = tables.find(|(name, _)| name == MOMENT).unwrap();
@@ -54,7 +54,7 @@ impl KclFleet {
         fleet
     }
 
-    /// One table, with all rows, as KCL 3.5 keeps them.
+    /// Starts a database with one table that has all rows, as in KCL 3.5.
     async fn in_one_table() -> Self {
         let fleet = Self::with_leases_alone().await;
         let (coordinator, _) = vectors::coordinator(MOMENT);
@@ -273,7 +273,7 @@ fn lease_of(leases: &[Lease], shard: &str) -> Lease {
         .clone()
 }
 
-/// The recorded hand-over of a lease from `k1` to `k2`, whose old owner this worker is.
+/// The hand-over from `k1` to `k2` was recorded from KCL. This worker takes the part of the old owner.
 #[tokio::test]
 async fn a_hand_over_that_kcls_leader_asks_for_is_seen_checkpointed_and_finished() {
     const SHARD: &str = "shardId-000000000002";
@@ -367,7 +367,7 @@ async fn renewals_and_checkpoints_write_the_throughput_in_kcls_unit() {
         );
         lease = done;
     }
-    // A write that knows nothing of it leaves it as it is.
+    // A write without a throughput leaves the attribute as it is.
     let key = lease.shard_id.to_string();
     let write = LeaseWrite::new(lease, LeaseChange::Renew);
     fleet.store.write("app", write).await.unwrap();

@@ -1,4 +1,4 @@
-//! Answers that are lost after DynamoDB has done what was asked.
+//! Tests of answers that are lost after DynamoDB has carried out the call.
 
 use std::{
     future::poll_fn,
@@ -23,7 +23,8 @@ use aws_sdk_dynamodb::{
 use super::database::{Database, after, failed, lease_error};
 use crate::{CheckpointStore, DynamoDbCheckpoints, LeaseError, fleet::row::count};
 
-/// Turns so many answers to writes that were done into those of a gateway that gave up. For calls one after the other.
+/// An interceptor that loses the given number of answers: the write is carried out, but the client gets status 503. It
+/// expects one call at a time.
 #[derive(Clone, Debug, Default)]
 struct Losing {
     left: Arc<AtomicUsize>,
@@ -75,7 +76,7 @@ impl Intercept for Losing {
     }
 }
 
-/// A store that loses answers, with and without the SDK's own retries.
+/// Returns two stores that lose answers: with the SDK's own retries and without.
 fn stores(database: &Database, losing: &Losing) -> [DynamoDbCheckpoints; 2] {
     let retrying = database.store_through(losing.clone());
     let config = retrying.client.config().to_builder();
@@ -110,7 +111,7 @@ async fn a_save_goes_on_from_one_whose_answer_never_came() {
     let (database, losing) = (Database::start().await, Losing::default());
     let [_, store] = stores(&database, &losing);
     for number in 1..4 {
-        // Two saves in a row that arrived, and of which the store knows nothing.
+        // Two saves arrive one after the other, and the answers to both are lost.
         for row in [after("a", 100 * number), after("a", 100 * number + 1)] {
             losing.next(1);
             let error = failed(store.save("app", "s", vec![row.clone()]).await);

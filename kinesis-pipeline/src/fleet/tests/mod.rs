@@ -1,4 +1,4 @@
-//! What KCL wrote and reads, and the store on the embedded DynamoDB.
+//! Tests against recordings of KCL, and of the stores on the embedded DynamoDB.
 
 pub(super) mod vectors;
 

@@ -1,4 +1,4 @@
-//! The store as a reader uses it.
+//! Tests of the checkpoint store as a reader uses it.
 
 use std::{
     sync::{
@@ -72,7 +72,7 @@ async fn of_two_writers_one_is_told_that_it_was_overtaken_and_the_row_is_the_oth
             "{error}"
         );
         assert_eq!(database.store().load("app", "s").await.unwrap(), [row]);
-        // It does not fight for the row until it has read it.
+        // The loser does not write to the row again until it has read it.
         failed(loser.0.save("app", "s", vec![after("a", 5)]).await);
         winner.save("app", "s", vec![after("a", 6)]).await.unwrap();
         loser.0.load("app", "s").await.unwrap();
@@ -163,7 +163,7 @@ async fn a_table_of_many_pages_is_read_to_its_end_and_other_kinds_of_rows_are_pa
     assert_eq!(rows.len(), 1_000);
 }
 
-/// Counts the requests that are in flight.
+/// An interceptor that counts the requests in flight.
 #[derive(Clone, Debug, Default)]
 struct InFlight {
     now: Arc<AtomicUsize>,
@@ -217,7 +217,7 @@ async fn many_shards_are_saved_eight_at_a_time() {
 #[tokio::test]
 async fn a_database_that_cannot_be_reached_is_an_error_that_may_pass() {
     let config = Database::start().await.client.config().to_builder();
-    // The server went with the value above.
+    // The server of this endpoint was stopped when `Database` was dropped, above.
     let config = config.retry_config(aws_sdk_dynamodb::config::retry::RetryConfig::disabled());
     let client = aws_sdk_dynamodb::Client::from_conf(config.build());
     let store = crate::DynamoDbCheckpoints::with_client(client).owner_expiry(Duration::ZERO);

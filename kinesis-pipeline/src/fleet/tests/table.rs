@@ -1,4 +1,4 @@
-//! The table: absent, of another kind, being created.
+//! Tests of tables that are absent, being created, or no lease tables.
 
 use std::sync::{
     Arc,
@@ -115,7 +115,7 @@ async fn a_table_with_another_key_is_refused() {
     assert_eq!(key, "`id` (N)");
 }
 
-/// Saves to a table whose rows were taken for absent.
+/// Saves rows after a load that found no table.
 async fn save_unread(
     store: &crate::DynamoDbCheckpoints,
     rows: Vec<crate::Checkpoint>,
@@ -125,7 +125,7 @@ async fn save_unread(
     store.save("app", "s", rows).await
 }
 
-/// Says of a table that it is being created, so many times.
+/// An interceptor that reports the table as being created, the given number of times.
 #[derive(Debug)]
 struct Creating(Arc<AtomicUsize>);
 

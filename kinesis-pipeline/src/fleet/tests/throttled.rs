@@ -1,4 +1,4 @@
-//! Calls that DynamoDB throttles.
+//! Tests of calls that DynamoDB throttles.
 
 use std::sync::{
     Arc, Mutex,
@@ -24,14 +24,14 @@ use crate::{
     LeaseStore, LeaseStoreError, LeaseWrite, LeaseWritten, PendingCheckpoint,
 };
 
-/// The codes by which DynamoDB throttles: a table, an account, and the control plane.
+/// DynamoDB's error codes for throttling: of a table, of an account, and of the control plane.
 const CODES: [&str; 3] = [
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
     "ThrottlingException",
 ];
 
-/// Refuses so many calls, which are not carried out. For calls one after the other.
+/// An interceptor that throttles the given number of calls before they are carried out. It expects one call at a time.
 #[derive(Clone, Debug, Default)]
 struct Throttling {
     code: Arc<Mutex<&'static str>>,
@@ -89,7 +89,7 @@ impl Intercept for Throttling {
     }
 }
 
-/// All changes of a lease, in an order that goes.
+/// Returns all changes of a lease, in an order in which each is allowed.
 fn changes() -> Vec<LeaseChange> {
     let pending = PendingCheckpoint::new(LeaseCheckpoint::ShardEnd, None);
     let end = LeaseChange::Checkpoint {
@@ -109,7 +109,7 @@ fn changes() -> Vec<LeaseChange> {
     ]
 }
 
-/// Makes each call of the store; `each` is told of the calls that go through as of those that do not.
+/// Makes each call of the store, and passes each result to `each`, which returns whether the call succeeded.
 async fn call_all(
     store: &DynamoDbLeases,
     mut before: impl FnMut(),

@@ -1,4 +1,4 @@
-//! The rows and requests that the Java KCL wrote.
+//! Recordings of rows and requests of the Java KCL.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// All tables: the moment, and the rows.
+/// Returns all recorded tables: the name of the moment, and the rows.
 pub(super) fn tables() -> Vec<(String, Vec<Item>)> {
     let tables: Vec<Value> = serde_json::from_str(include_str!("../vectors/tables.json")).unwrap();
     let table = |table: &Value| {
@@ -27,7 +27,8 @@ pub(super) fn tables() -> Vec<(String, Vec<Item>)> {
     tables.iter().map(table).collect()
 }
 
-/// The moments at which a fleet of KCL 3 had a leader: its coordinator's rows, and its workers' metrics.
+/// Returns the recorded moments at which a fleet of KCL 3 had a leader: the name, the coordinator's rows, and the
+/// workers' metrics.
 pub(in crate::fleet) fn coordinators() -> Vec<(String, Vec<Item>, Vec<Item>)> {
     let json = include_str!("../vectors/coordinators.json");
     let moments: Vec<Value> = serde_json::from_str(json).unwrap();
@@ -39,20 +40,20 @@ pub(in crate::fleet) fn coordinators() -> Vec<(String, Vec<Item>, Vec<Item>)> {
     moments.iter().map(moment).collect()
 }
 
-/// The coordinator's rows and the workers' metrics at this moment.
+/// Returns the coordinator's rows and the workers' metrics at this moment.
 pub(in crate::fleet) fn coordinator(moment: &str) -> (Vec<Item>, Vec<Item>) {
     let mut moments = coordinators().into_iter();
     let found = moments.find(|(name, ..)| name == moment).unwrap();
     (found.1, found.2)
 }
 
-/// A request by its name.
+/// Returns a recorded request by its name.
 pub(super) fn request(name: &str) -> Value {
     let requests: Value = serde_json::from_str(include_str!("../vectors/requests.json")).unwrap();
     requests[name].clone()
 }
 
-/// An item of DynamoDB's JSON.
+/// Reads an item in DynamoDB's JSON form.
 pub(super) fn item(json: &Value) -> Item {
     let members = json.as_object().unwrap().iter();
     members
@@ -79,7 +80,7 @@ pub(super) fn value(typed: &Value) -> AttributeValue {
     }
 }
 
-/// The attributes of an item with their types.
+/// Returns the names of an item's attributes with their types.
 pub(super) fn types(item: &Item) -> BTreeMap<String, &'static str> {
     let kind = |value: &AttributeValue| match value {
         AttributeValue::S(_) => "S",
@@ -126,7 +127,7 @@ fn every_row_of_kcl_is_read() {
     assert_eq!((count, ends, in_aggregates), COUNTS);
 }
 
-/// How many rows there are, how many of finished shards, and how many inside an aggregate.
+/// The number of rows, of rows of finished shards, and of rows whose checkpoint is inside an aggregate.
 const COUNTS: (usize, usize, usize) = (71, 8, 6);
 
 fn value_of(item: &Item, name: &str) -> String {

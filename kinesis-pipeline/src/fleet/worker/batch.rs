@@ -16,23 +16,23 @@ use crate::{
 /// Records of one shard, in order.
 ///
 /// Records that cannot be decoded come in batches of their own, without [`records`](Self::records), unless the
-/// [`ErrorPolicy`](super::ErrorPolicy) says what becomes of them.
+/// [`ErrorPolicy`](super::ErrorPolicy) decides about them.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Batch<R> {
     /// The records.
     pub records: Vec<Record<R>>,
-    /// The lag of the last record's page behind the tip of the shard; `None` if the service did not say.
+    /// The lag behind the tip of the shard, as of the last record's page; `None` if the service did not report it.
     pub behind_latest: Option<Duration>,
-    /// The number of times that this batch was given out before: 0, more when it is retried.
+    /// The number of times that this batch was given out before: 0 at first, more in a retry.
     pub attempt: u32,
-    /// `None` in a batch that no worker gave out.
+    /// `None` in a batch that did not come from a worker.
     pub(super) origin: Option<Arc<BatchOrigin>>,
     pub(super) last: Option<Position>,
     pub(super) undecodable: Undecodable,
 }
 
-/// The shard that batches are of.
+/// The shard that batches come from.
 #[derive(Debug)]
 pub(super) struct BatchOrigin {
     pub(super) stream: StreamId,
@@ -48,8 +48,8 @@ pub(super) struct Undecodable {
     taken: Taken,
 }
 
-/// A flag: whether the processor has taken the records of a batch that could not be decoded. The worker reads it after the
-/// processor's call has returned, which orders the two, so the accesses are relaxed.
+/// A flag that is set when the processor takes the undecodable records of a batch. The worker reads it after the
+/// processor's call has returned. That return orders the two accesses, so they are relaxed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Taken(Option<Arc<AtomicBool>>);
 
@@ -59,7 +59,7 @@ impl Undecodable {
         self.errors.push(error);
     }
 
-    /// Adds records that the error policy has decided about, whether the processor takes them or not.
+    /// Adds records that the error policy has decided about. The processor may take them or not.
     pub(super) fn push_passed(&mut self, error: GetError) {
         self.errors.push(error);
     }
@@ -80,7 +80,7 @@ impl Undecodable {
 }
 
 impl Taken {
-    /// Whether the processor has left records that it should have taken.
+    /// Whether the processor has left records that it had to take.
     pub(super) fn is_missing(&self) -> bool {
         let taken = self.0.as_ref();
         taken.is_some_and(|taken| !taken.load(Ordering::Relaxed))
@@ -88,7 +88,7 @@ impl Taken {
 }
 
 impl<R> Batch<R> {
-    /// Makes a batch as a worker would give it out, for tests of your processor.
+    /// Makes a batch as a worker gives it out, for tests of your processor.
     #[must_use]
     pub fn new(records: Vec<Record<R>>) -> Self {
         Self {
@@ -101,7 +101,7 @@ impl<R> Batch<R> {
         }
     }
 
-    /// The batch as one of this shard, for tests of a processor that asks for it.
+    /// Returns the batch as one of this shard, for tests of a processor that asks for it.
     #[must_use]
     pub fn with_shard(self, stream: impl Into<StreamId>, shard_id: impl Into<ShardId>) -> Self {
         let origin = BatchOrigin {
@@ -115,23 +115,23 @@ impl<R> Batch<R> {
         }
     }
 
-    /// The stream, as its handle was made; `None` only for a batch of your own making, see
+    /// Returns the stream, as its handle was made. `None` only for a batch that you made yourself: see
     /// [`with_shard`](Self::with_shard).
     #[must_use]
     pub fn stream(&self) -> Option<&StreamId> {
         Some(&self.origin.as_ref()?.stream)
     }
 
-    /// The stream as the lease table names it: with its account and its creation time, which tell a stream that was
-    /// deleted and made again from the one before. `None` unless the worker's lease keys name the stream, see
+    /// Returns the stream's name in the lease table, with its account and its creation time. They tell a stream from an
+    /// earlier one of the same name. `None` unless the worker's lease keys name the stream: see
     /// [`WorkerBuilder::multi_stream`](super::WorkerBuilder::multi_stream).
     #[must_use]
     pub fn stream_identifier(&self) -> Option<&StreamIdentifier> {
         self.origin.as_ref()?.identifier.as_ref()
     }
 
-    /// The shard. Two streams have shards of the same ids: take it together with the [`stream`](Self::stream) for a key.
-    /// `None` only for a batch of your own making without records.
+    /// Returns the shard. Shards of two streams have the same ids: use it together with the [`stream`](Self::stream) as
+    /// a key. `None` only for a batch without records that you made yourself.
     ///
     /// ```
     /// use kinesis_pipeline::{Batch, ShardId};
@@ -150,10 +150,10 @@ impl<R> Batch<R> {
         origin.map(|origin| &origin.shard_id).or_else(of_last)
     }
 
-    /// Takes the records that could not be decoded, each a [`GetError::Decode`] with its raw bytes, in their order.
+    /// Takes the records that could not be decoded, in their order. Each is a [`GetError::Decode`] with its raw bytes.
     ///
-    /// They are finished with the batch. A processor that returns `Ok` without having taken them gets them again, as
-    /// after an error of its own: the [`ErrorPolicy`](super::ErrorPolicy) says how often.
+    /// They are finished with the batch. A processor that returns `Ok` without taking them gets them again, as after an
+    /// error of its own. The [`ErrorPolicy`](super::ErrorPolicy) limits how often.
     ///
     /// ```
     /// use kinesis_pipeline::{Batch, BoxError, GetError, KinesisRecord};
@@ -179,9 +179,9 @@ impl<R> Batch<R> {
         self.records.iter()
     }
 
-    /// Returns the position of the last record: checkpoint it to finish the batch. `None` for a batch without records, and
-    /// as long as [`take_undecodable`](Self::take_undecodable) has not taken those that could not be decoded: a position
-    /// that is stored does not pass over them.
+    /// Returns the position of the last record: checkpoint it to finish the batch. `None` for a batch without records,
+    /// and while undecodable records are not yet taken by [`take_undecodable`](Self::take_undecodable), so that no
+    /// saved position passes over them.
     #[must_use]
     pub fn last_position(&self) -> Option<&Position> {
         let last = self.last.as_ref();

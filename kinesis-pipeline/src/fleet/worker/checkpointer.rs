@@ -14,8 +14,8 @@ use crate::{
     shard::{Position, ShardId},
 };
 
-/// Proof of a lease for stores of your own: a store that refuses a smaller counter than it has seen for the shard
-/// of the stream refuses what a worker writes that has lost its lease.
+/// A fencing token, for stores of your own. A store can refuse the writes of a worker that has lost its lease: those
+/// with a smaller counter than it has seen for the same stream and shard.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct FencingToken {
@@ -23,11 +23,11 @@ pub struct FencingToken {
     pub stream: StreamId,
     /// The shard.
     pub shard_id: ShardId,
-    /// The lease's counter when the worker took it: greater than that of every worker before.
+    /// The lease's counter when the worker took it. It is greater than that of each earlier worker.
     pub counter: u64,
 }
 
-/// A checkpoint that was not made.
+/// The reason why a checkpoint was not made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointerError {
@@ -48,13 +48,13 @@ pub enum CheckpointerError {
         position: Box<Position>,
     },
     /// Several lanes work on the shard: see [`WorkerBuilder::concurrency`](super::WorkerBuilder::concurrency). Its
-    /// checkpoint follows by itself once all records before are finished.
+    /// checkpoint is saved automatically when all records before it are finished.
     #[error("{shard} is worked on by several lanes: its checkpoint follows by itself")]
     SeveralLanes {
         /// The shard.
         shard: ShardId,
     },
-    /// The store refused the write for good.
+    /// The store refused the write permanently.
     #[error("the checkpoint of {shard} could not be stored")]
     #[non_exhaustive]
     Store {
@@ -65,16 +65,17 @@ pub enum CheckpointerError {
     },
 }
 
-/// A handle that saves checkpoints of a shard. Cheap to clone; clones may outlive the call that they were given to.
+/// A handle that saves checkpoints of a shard. Cheap to clone. Clones may be kept after the call that they were given
+/// to.
 ///
-/// Writes wait for the store: while a store is down they are retried, and a lost lease ends them.
+/// Writes wait for the store. While it is down they are retried, until the lease is lost.
 #[derive(Clone)]
 pub struct Checkpointer {
     token: FencingToken,
     hold: Hold,
     commands: mpsc::Sender<LeaseCommand>,
     clock: Clock,
-    /// Whether other processors work on the same shard: then no position of one of them is finished for all.
+    /// Whether other processors work on the same shard. Then a position of one of them says nothing about the others.
     has_lanes: bool,
 }
 
@@ -107,24 +108,25 @@ impl Checkpointer {
         &self.token
     }
 
-    /// Whether the lease is held now, by this worker's clock. It may be lost at the next moment.
+    /// Whether the lease is held now, by this worker's clock. It may be lost right after.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.hold.is_valid(self.now())
     }
 
-    /// Saves that this record is finished, and all before it in the shard. Removes a prepared checkpoint.
+    /// Saves that this record and all before it in the shard are finished. Removes a prepared checkpoint.
     ///
     /// # Errors
-    /// [`CheckpointerError`]. Dropping the call half way leaves the old or the new checkpoint.
+    /// [`CheckpointerError`]. If the call is dropped before its end, the old or the new checkpoint is saved.
     pub async fn checkpoint(&self, position: &Position) -> Result<(), CheckpointerError> {
         let to = self.place(position)?;
         self.command(|reply| LeaseCommand::Checkpoint { to, reply })
             .await
     }
 
-    /// Prepares a checkpoint: saves a position before its work is done, with bytes of yours. The worker that continues after
-    /// a crash gets both in [`ShardStart::pending`](super::ShardStart::pending); the next checkpoint removes them.
+    /// Prepares a checkpoint: saves a position before its work is done, with bytes of your own. A worker that continues
+    /// after a crash gets both in [`ShardStart::pending`](super::ShardStart::pending). The next checkpoint removes
+    /// them.
     ///
     /// # Errors
     /// [`CheckpointerError`].
@@ -156,7 +158,7 @@ impl Checkpointer {
         command: impl FnOnce(oneshot::Sender<Result<(), CheckpointerError>>) -> LeaseCommand,
     ) -> Result<(), CheckpointerError> {
         let (reply, answer) = oneshot::channel();
-        // A renewer that has ended has lost the lease or given it back.
+        // A renewer ends when the lease is lost or given back.
         if self.commands.send(command(reply)).await.is_err() {
             return Err(self.lost());
         }

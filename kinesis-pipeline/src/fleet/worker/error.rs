@@ -10,11 +10,11 @@ use crate::{
     shard::ShardId,
 };
 
-/// The reason why a worker ended by itself.
+/// The error that ended a worker.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkerError {
-    /// The lease store refuses its calls for good.
+    /// The lease store refused a call permanently.
     #[error("the worker of `{app}` cannot use its lease store")]
     #[non_exhaustive]
     Store {
@@ -32,7 +32,7 @@ pub enum WorkerError {
         /// The reader's error.
         source: GetError,
     },
-    /// A stream of several cannot be named in the lease table.
+    /// The stream has no valid name for a lease table of several streams.
     #[error("the stream {stream} has no name for a lease table of several streams")]
     #[non_exhaustive]
     Identifier {
@@ -41,14 +41,14 @@ pub enum WorkerError {
         /// The reason.
         source: InvalidStreamIdentifier,
     },
-    /// A stream of several did not answer in time.
+    /// One of several streams did not answer in time.
     #[error("the stream {stream} did not answer within the fail-over time")]
     #[non_exhaustive]
     Unanswered {
         /// The stream.
         stream: StreamId,
     },
-    /// Two streams of the worker are one: their rows would have the same keys.
+    /// Two of the worker's streams are the same one: their rows would have the same keys.
     #[error(
         "the streams {stream} and {other} are one, the one of the key `{identifier}`: give it once"
     )]
@@ -58,10 +58,10 @@ pub enum WorkerError {
         stream: StreamId,
         /// The other one.
         other: StreamId,
-        /// The name that both have in the lease table.
+        /// The stream's name in the lease table.
         identifier: StreamIdentifier,
     },
-    /// The lease table is one of a single stream and the worker one of several, or the other way round.
+    /// The lease table is one of a single stream and the worker reads several, or the other way round.
     #[error(
         "the lease table of `{app}` has the row `{lease_key}`, and a worker of a single stream cannot share a table with \
          one of several: take another application name, or set `multi_stream`"
@@ -70,10 +70,10 @@ pub enum WorkerError {
     KeysOfOtherKind {
         /// The application.
         app: Arc<str>,
-        /// The key of a row.
+        /// The key of a row in the table.
         lease_key: ShardId,
     },
-    /// The system refuses a handler of the signals to stop.
+    /// The system refused the handler of stop signals.
     #[error("the worker cannot listen for the signals that stop it")]
     Signal {
         /// The reason.

@@ -7,13 +7,13 @@ use serde::Serialize;
 use super::observe::{ShardHealth, WorkerHealth, WorkerPhase};
 use crate::ShardId;
 
-/// An answer without anything to show.
+/// An answer with a problem only.
 #[derive(Serialize)]
 pub(super) struct Problem {
     pub(super) error: &'static str,
 }
 
-/// The fleet's size, for a platform that scales it.
+/// The size of the fleet, for a platform that scales it.
 #[derive(Serialize)]
 pub(super) struct ScaleBody {
     lag_seconds: f64,
@@ -24,7 +24,8 @@ pub(super) struct ScaleBody {
 }
 
 impl ScaleBody {
-    /// The size as the leases tell it; `None` before they were listed, and before the first worker has made them.
+    /// Returns the size as the leases show it. `None` before they were listed, and before the first worker has made
+    /// them.
     pub(super) fn of(
         health: &WorkerHealth,
         shards_per_worker: usize,

@@ -1,4 +1,4 @@
-//! The HTTP face of a worker: `/health`, `/ready`, `/scale`.
+//! The health server of a worker: HTTP on `/health`, `/ready`, `/scale`.
 //!
 //! ```text
 //!   socket ── at most 32, 5 s each ──> hyper ── one request ──> WorkerHandle::health ── JSON ──> socket
@@ -29,18 +29,18 @@ use super::{
     health_json::{HealthBody, Problem, ScaleBody},
 };
 
-/// The connections that are served at a time; others wait in the socket's backlog.
+/// The limit of connections at a time. Others wait in the socket's backlog.
 const CONNECTIONS_MAX: usize = 32;
-/// The longest time of a connection, in which it may ask once.
+/// The time limit of a connection. It carries one request.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(5);
-/// The longest request head, the least that hyper allows. Bodies are not read.
+/// The limit of a request head, the smallest that hyper allows. Bodies are not read.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
-/// The pause after a failed accept, most often for want of file descriptors.
+/// The pause after a failed accept. The usual cause is a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const SHARDS_PER_WORKER: usize = 4;
 const LAG_MAX: Duration = Duration::from_mins(1);
 
-/// An HTTP face of a worker to be set up: from [`WorkerHandle::health_server`].
+/// A builder of a worker's health server, from [`WorkerHandle::health_server`].
 ///
 /// `GET` of three paths answers with JSON:
 ///
@@ -50,11 +50,12 @@ const LAG_MAX: Duration = Duration::from_mins(1);
 /// | `/ready` | 200 if the worker [is ready](crate::WorkerHealth::is_ready), else 503 | the same |
 /// | `/scale` | 200 once the fleet's leases are known, else 503 | `lag_seconds`, `shards`, `workers`, `desired_workers`, `since_listed_seconds` |
 ///
-/// `lag_seconds` is that of this worker's shards; `shards` and `workers` are those of the fleet. Probes of Kubernetes
-/// and a scaler of KEDA that read them are in the [guide](crate::guide::kubernetes).
+/// `lag_seconds` is that of this worker's shards; `shards` and `workers` are those of the fleet. The
+/// [guide](crate::guide::kubernetes) has probes of Kubernetes and a scaler of KEDA that read them.
 ///
-/// At most 32 connections are served at a time, each for one request and at most 5 s; a request head has at most 8 KiB.
-/// No credential, record or key is shown. The face has no access control: listen where only your platform reaches it.
+/// At most 32 connections are served at a time, each for one request and at most 5 s. A request head has at most 8 KiB.
+/// No credential, record or key is shown. There is no access control: listen on an address that only your platform
+/// reaches.
 ///
 #[cfg_attr(feature = "local", doc = "```")]
 #[cfg_attr(not(feature = "local"), doc = "```ignore")]
@@ -81,7 +82,7 @@ pub struct HealthServerBuilder {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HealthServerError {
-    /// Another socket listens there.
+    /// Another socket listens on this port.
     #[error("the health server cannot listen on {address}: the port is in use, take another one")]
     #[non_exhaustive]
     InUse {
@@ -90,7 +91,7 @@ pub enum HealthServerError {
         /// The system's error.
         source: io::Error,
     },
-    /// The address is none, is not one of this machine, or needs a right that the process does not have.
+    /// The address is invalid, is not one of this machine, or needs a right that the process does not have.
     #[error(
         "the health server cannot listen on {address}: give an address of this machine, such as 0.0.0.0:8080"
     )]
@@ -103,7 +104,7 @@ pub enum HealthServerError {
     },
 }
 
-/// An HTTP face of a worker that is being served, until the worker ends or this is dropped.
+/// A running health server. It ends with its worker, or when it is dropped.
 #[derive(Debug)]
 #[must_use = "dropping it ends the serving"]
 pub struct HealthServer {
@@ -120,19 +121,20 @@ impl HealthServerBuilder {
         }
     }
 
-    /// Sets the shards that one worker is to read, for `/scale`. 4 by default, at least 1.
+    /// Sets the number of shards for each worker, for `/scale`. Default: 4, at least 1.
     pub fn shards_per_worker(mut self, shards: usize) -> Self {
         self.shards_per_worker = shards.max(1);
         self
     }
 
-    /// Sets the lag over which `/scale` asks for a worker more. 1 minute by default.
+    /// Sets the lag above which `/scale` asks for one more worker. Default: 1 minute.
     pub fn lag_max(mut self, lag: Duration) -> Self {
         self.lag_max = lag;
         self
     }
 
-    /// Listens on an address, such as `0.0.0.0:8080`; port 0 takes a free one. Serves on a task of the current runtime.
+    /// Listens on an address, such as `0.0.0.0:8080`. Port 0 takes a free port. Serves on a task of the current
+    /// runtime.
     ///
     /// # Errors
     /// [`HealthServerError`]: the port is in use, or the address is not one of this machine.
@@ -175,7 +177,7 @@ impl HealthServerBuilder {
 }
 
 impl HealthServer {
-    /// Returns the address that is listened on, with its real port.
+    /// Returns the address of the server, with its actual port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -188,7 +190,7 @@ impl Drop for HealthServer {
     }
 }
 
-/// Serves until the worker has ended, and the connections that were accepted by then.
+/// Serves until the worker has ended, and then the connections that are open.
 async fn serve(listener: TcpListener, face: Arc<HealthServerBuilder>, events: WorkerEvents) {
     let mut connections = JoinSet::new();
     tokio::select! {
@@ -196,7 +198,7 @@ async fn serve(listener: TcpListener, face: Arc<HealthServerBuilder>, events: Wo
         () = ended(events) => {}
     }
     drop(listener);
-    // None lasts longer than its time.
+    // Each connection ends at its time limit.
     while connections.join_next().await.is_some() {}
 }
 

@@ -2,13 +2,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::{sync::watch, time::Instant};
 
-/// The state of a lease for its own worker.
+/// The state of a lease, as its own worker knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Held,
-    /// Another worker asks for it, and waits until this one has finished its batch.
+    /// Another worker asks for the lease, and waits until this one has finished its batch.
     AskedFor,
-    /// Another worker may read the shard by now.
+    /// Another worker may be reading the shard already.
     Lost,
 }
 
@@ -16,8 +16,8 @@ pub(super) enum Phase {
 #[derive(Clone, Debug)]
 pub(super) struct Hold {
     phase: Arc<watch::Sender<Phase>>,
-    /// The time until which no other worker can have taken the lease: the fail-over time after the start of the last write
-    /// that succeeded. Other workers see that write later, and wait for the same time from then.
+    /// The time until which no other worker can have taken the lease: the fail-over time after the start of the last
+    /// successful write. Other workers see that write later, and wait for the fail-over time from then on.
     valid_until: Arc<Mutex<Instant>>,
 }
 
@@ -32,7 +32,7 @@ impl Hold {
     /// Extends the lease after a write that began a fail-over time before `valid_until`.
     pub(super) fn extend(&self, valid_until: Instant) {
         *self.valid() = valid_until;
-        // Wakes tasks that wait for a valid lease: the new time is set before, so they see it.
+        // Tasks that wait for a valid lease are woken. The new time is set before, so they see it.
         self.phase.send_modify(|_| {});
     }
 
@@ -75,7 +75,7 @@ impl Hold {
     }
 
     async fn until(&self, mut is_so: impl FnMut(Phase) -> bool) {
-        // The sender is part of this value, so the wait ends only by the condition.
+        // The sender is part of this value, so the wait ends only when the condition holds.
         let _ = self.phase.subscribe().wait_for(|phase| is_so(*phase)).await;
     }
 

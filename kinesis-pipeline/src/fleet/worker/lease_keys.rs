@@ -5,11 +5,11 @@ use crate::{
     shard::{Shard, ShardId},
 };
 
-/// The keys of one stream's leases: its shard ids, in a table of several streams behind the stream's identifier. Cheap
-/// to clone.
+/// The lease keys of one stream: the shard ids, with the stream's identifier before them in a table of several streams.
+/// Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::fleet) struct LeaseKeys {
-    /// The stream in a table of several; `None` in that of a single one.
+    /// The stream, in a table of several streams; `None` in a table of one.
     stream: Option<Arc<NamedStream>>,
 }
 
@@ -28,7 +28,7 @@ impl LeaseKeys {
         }
     }
 
-    /// The stream in a table of several.
+    /// Returns the stream's identifier, in a table of several streams.
     pub(in crate::fleet) fn identifier(&self) -> Option<&StreamIdentifier> {
         Some(&self.stream.as_ref()?.identifier)
     }
@@ -48,12 +48,12 @@ impl LeaseKeys {
         }
     }
 
-    /// Whether the key is of a shard of this stream.
+    /// Whether the key belongs to a shard of this stream.
     pub(in crate::fleet) fn has(&self, key: &ShardId) -> bool {
         self.stream.is_none() || self.without_prefix(key).is_some()
     }
 
-    /// Names shards and their parents by their keys.
+    /// Replaces the ids of shards and their parents by their lease keys.
     pub(in crate::fleet) fn shards(&self, mut shards: Vec<Shard>) -> Vec<Shard> {
         if self.stream.is_some() {
             for shard in &mut shards {

@@ -12,8 +12,8 @@
 //!   shard::ShardConsumer: RawShardReader ── gather ──> Batch ──> Processor, or a lane for each of several
 //! ```
 //!
-//! Renewals never wait for processing: each lease has a task for them. A consumer gives out no records while its lease may
-//! have expired by this worker's own clock, and stops at once when it is lost.
+//! Renewals never wait for processing: each lease has its own task for them. A consumer gives out no records while its
+//! lease may have expired by this worker's own clock. It stops at once when the lease is lost.
 
 mod batch;
 mod builder;
@@ -58,7 +58,7 @@ use crate::stream::KinesisStream;
 
 /// The verb that starts a fleet.
 impl<R> KinesisStream<R> {
-    /// Returns a worker to be set up: one of any number that share the stream's shards under this application name.
+    /// Returns a worker to be set up. Any number of workers share the stream's shards under one application name.
     pub fn worker(&self, app: impl Into<std::sync::Arc<str>>) -> WorkerBuilder<R> {
         WorkerBuilder::new(self.target.clone(), app.into())
     }

@@ -2,15 +2,15 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{fleet::dead_letters::DeadLetters, service::backoff::Backoff};
 
-/// The first pause before records are given out again; it doubles.
+/// The first pause before records are given out again. It doubles each time.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// The handling of records that a processor fails on: an error, a panic, or data that cannot be decoded.
+/// The handling of records that a processor fails on, by an error or a panic, and of records that cannot be decoded.
 ///
-/// By default they are given out again for ever, after pauses of up to 30 s, with a warning in the log each time: the
-/// shard waits, and nothing is lost. The same holds for records that cannot be decoded, unless the processor takes them
-/// with [`Batch::take_undecodable`](super::Batch::take_undecodable).
+/// By default they are given out again without a limit, after pauses of up to 30 s, with a warning in the log each
+/// time. The shard waits, and nothing is lost. The same holds for records that cannot be decoded, unless the processor
+/// takes them with [`Batch::take_undecodable`](super::Batch::take_undecodable).
 ///
 /// ```
 /// use kinesis_pipeline::{ErrorPolicy, FileDeadLetters};
@@ -31,7 +31,7 @@ pub struct ErrorPolicy {
     pub(super) then: Option<OnFailure>,
 }
 
-/// The handling of records that were tried often enough.
+/// The handling of records whose tries are spent.
 #[derive(Clone, Debug)]
 pub(super) enum OnFailure {
     Stop,
@@ -42,9 +42,9 @@ pub(super) enum OnFailure {
 /// A decision about records that a processor failed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RetryDecision {
-    /// Give them out again after this pause.
+    /// The records are given out again after this pause.
     Again(Duration),
-    /// Give them up: they were tried often enough.
+    /// The records are given up: their tries are spent.
     GiveUp,
 }
 
@@ -55,7 +55,7 @@ impl Default for ErrorPolicy {
 }
 
 impl ErrorPolicy {
-    /// Gives the records out again for ever.
+    /// Gives the records out again without a limit.
     pub fn retry() -> Self {
         Self {
             attempts_max: None,
@@ -66,51 +66,51 @@ impl ErrorPolicy {
         }
     }
 
-    /// Sets how often records are given out, at least once. No limit by default. Without a `then_` setting the worker
-    /// stops after that.
+    /// Sets how often records are given out, at least once. Default: no limit. Without a `then_` setting the worker
+    /// stops after the last try.
     pub fn attempts_max(mut self, attempts: u32) -> Self {
         self.attempts_max = Some(attempts.max(1));
         self
     }
 
-    /// Sets how long records are given out again, from their first try. No limit by default.
+    /// Sets how long records are given out again, from their first try. Default: no limit.
     pub fn age_max(mut self, age: Duration) -> Self {
         self.age_max = Some(age);
         self
     }
 
-    /// Sets the longest pause between two tries. 30 s by default.
+    /// Sets the longest pause between two tries. Default: 30 s.
     pub fn pause_max(mut self, pause: Duration) -> Self {
         self.pause_max = pause;
         self
     }
 
-    /// Tries a batch that failed often enough again in halves, to find the records that it failed for.
+    /// Splits a batch whose tries are spent and tries each half again, to find the records that it failed for.
     pub fn bisect(mut self) -> Self {
         self.bisects = true;
         self
     }
 
-    /// Then ends the worker with the error. The records are not finished: the next worker tries them.
+    /// Ends the worker with the error after the last try. The records are not finished: the next worker tries them.
     pub fn then_stop(mut self) -> Self {
         self.then = Some(OnFailure::Stop);
         self
     }
 
-    /// Then skips the records, with an error in the log that names them.
+    /// Skips the records after the last try, with an error in the log that names them.
     pub fn then_skip(mut self) -> Self {
         self.then = Some(OnFailure::Skip);
         self
     }
 
-    /// Then puts the records into a place for dead letters, and skips them once they are there. Records that cannot be decoded
-    /// go there at once.
+    /// Stores the records as dead letters after the last try, and skips them once they are stored. Records that cannot
+    /// be decoded are stored at once.
     pub fn then_dead_letter(mut self, letters: impl DeadLetters) -> Self {
         self.then = Some(OnFailure::DeadLetter(Arc::new(letters)));
         self
     }
 
-    /// Decides about records that failed for the `failures`th time, `age` after their first try.
+    /// Decides about records that have failed `failures` times, `age` after their first try.
     pub(super) fn judge(&self, failures: u32, age: Duration, jitter: f64) -> RetryDecision {
         let is_spent = self.attempts_max.is_some_and(|max| failures >= max);
         if is_spent || self.age_max.is_some_and(|max| age >= max) {

@@ -11,8 +11,8 @@ use crate::{
     shard::{Position, ShardId},
 };
 
-/// An error of a processor with a special meaning for its worker. Any other error is a failure of the batch, for which the
-/// [`ErrorPolicy`](super::ErrorPolicy) decides.
+/// An error of a processor with a special meaning for its worker. Any other error is a failure of the batch, on which
+/// the [`ErrorPolicy`](super::ErrorPolicy) decides.
 ///
 /// ```
 /// use kinesis_pipeline::{BoxError, ProcessorError};
@@ -25,33 +25,33 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProcessorError {
-    /// Something that the processor depends on does not work for now. The records come again after pauses, without a limit:
-    /// the tries are not counted.
+    /// A service that the processor depends on is not available for now. The records come again after pauses, without a
+    /// limit: these tries are not counted.
     #[error("not available for now")]
     Unavailable {
         /// The reason.
         source: BoxError,
     },
-    /// These records failed and would fail again. The policy decides about them at once; then the others of the batch
-    /// come again. Without a `then_` setting of the policy it is an error of the batch like any other.
+    /// These records failed and would fail again. The policy decides on them at once, and then the other records of the
+    /// batch come again. If the policy has no `then_` setting, this is a failure of the batch like any other.
     #[error("{} record(s) cannot be processed, the first one {}", records.len(), first(records))]
     BadRecords {
         /// The records of the batch that failed.
         records: Vec<BadRecord>,
     },
-    /// A store of the processor's own shows that another worker has the shard by now. The worker drops the lease
-    /// without writing it, and [`Processor::lease_lost`] follows.
+    /// A store of the processor shows that another worker has the shard. The worker drops the lease without a further
+    /// write, and calls [`Processor::lease_lost`].
     #[error("another worker has the shard")]
     LeaseLost {
         /// The store's error.
         source: BoxError,
     },
-    /// A person must mend something before any record of the shard can be processed. The tries are counted by the
-    /// policy, those of [`Processor::initialize`] too. When they are spent the worker ends with this error, also with a
-    /// policy that skips records or makes them dead letters: the records are not to blame.
+    /// A person must repair something before any record of the shard can be processed. The policy counts the tries,
+    /// also those of [`Processor::initialize`]. When they are spent, the worker ends with this error, even if the
+    /// policy skips records or stores them as dead letters: the records are not the cause.
     #[error("a person must mend something before the shard goes on")]
     NeedsRepair {
-        /// The thing to mend, and how.
+        /// The fault, and how to repair it.
         source: BoxError,
     },
 }
@@ -67,7 +67,7 @@ pub struct BadRecord {
 }
 
 impl BadRecord {
-    /// Makes a record that failed for this reason.
+    /// Makes a bad record with the reason of its failure.
     #[must_use]
     pub fn new(position: Position, error: impl Into<BoxError>) -> Self {
         let error = error.into();
@@ -96,7 +96,7 @@ impl ProcessorError {
         Self::LeaseLost { source }
     }
 
-    /// A [`NeedsRepair`](Self::NeedsRepair).
+    /// Makes a [`NeedsRepair`](Self::NeedsRepair).
     #[must_use]
     pub fn needs_repair(source: impl Into<BoxError>) -> Self {
         let source = source.into();
@@ -115,32 +115,32 @@ fn first(records: &[BadRecord]) -> String {
     })
 }
 
-/// The place at which a processor begins in its shard.
+/// The position at which a processor begins in its shard.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ShardStart {
     /// The stream, as its handle was made.
     pub stream: StreamId,
-    /// The stream as the lease table names it; `None` unless the worker's lease keys name the stream, see
+    /// The stream's name in the lease table; `None` unless the worker's lease keys name the stream: see
     /// [`WorkerBuilder::multi_stream`](super::WorkerBuilder::multi_stream).
     pub stream_identifier: Option<StreamIdentifier>,
     /// The shard.
     pub shard_id: ShardId,
-    /// The place up to which the shard was finished before.
+    /// The checkpoint of the shard so far.
     pub checkpoint: LeaseCheckpoint,
-    /// The checkpoint that the last worker prepared and did not make: its place and the application's bytes.
+    /// The checkpoint that the last worker prepared but did not make: its place and the application's bytes.
     pub pending: Option<PendingCheckpoint>,
 }
 
-/// An application's processing of one shard: there is one value for each shard that the worker holds.
+/// An application's processing of one shard. The worker has one value for each shard that it holds.
 ///
 /// The calls for one shard come one after the other. Each may be dropped at an `await` when the lease is lost. Then
-/// [`lease_lost`](Self::lease_lost) follows, and another worker begins at the last checkpoint.
+/// [`lease_lost`](Self::lease_lost) is called, and another worker begins at the last checkpoint.
 pub trait Processor: Send {
     /// The type of the records.
     type Record;
 
-    /// Prepares the processing, before the first batch. `start` has the position at which reading begins.
+    /// Prepares the processing before the first batch. `start` has the position at which reading begins.
     fn initialize(
         &mut self,
         start: &ShardStart,
@@ -150,25 +150,25 @@ pub trait Processor: Send {
         ready(Ok(()))
     }
 
-    /// Returns the record after which reading begins, for processors that save positions themselves. It is called once,
-    /// after [`initialize`](Self::initialize). `None`, the default, begins at the lease's checkpoint. With a
+    /// Returns the record after which reading begins, for processors that save positions themselves. Called once, after
+    /// [`initialize`](Self::initialize). With the default, `None`, reading begins at the lease's checkpoint. With a
     /// [`concurrency`](super::WorkerBuilder::concurrency) over 1, a position ends the worker with an error.
     ///
-    /// A position before the lease's checkpoint is possible; the checkpoint stays until reading has passed it.
+    /// A position before the lease's checkpoint is allowed. The checkpoint stays until reading has passed it.
     fn start_after(&self) -> Option<Position> {
         None
     }
 
     /// Processes records. With [`Checkpointing::Automatic`](super::Checkpointing::Automatic) they are finished when
-    /// this returns `Ok`. After an error the same records come again.
+    /// this call returns `Ok`. After an error the same records come again.
     fn process(
         &mut self,
         batch: Batch<Self::Record>,
         checkpointer: &Checkpointer,
     ) -> impl Future<Output = Result<(), BoxError>> + Send;
 
-    /// Finishes the processing of a shard after its last record. The worker saves the shard's end when this returns `Ok`;
-    /// after an error it is called again.
+    /// Finishes the processing of a shard after its last record. When this call returns `Ok`, the worker saves the
+    /// shard's end. After an error it is called again.
     fn shard_ended(
         &mut self,
         checkpointer: &Checkpointer,
@@ -177,13 +177,13 @@ pub trait Processor: Send {
         ready(Ok(()))
     }
 
-    /// Gives up the processing: another worker has the lease, and no checkpoint is possible.
+    /// Ends the processing: another worker has the lease, and no checkpoint is possible.
     fn lease_lost(&mut self) -> impl Future<Output = ()> + Send {
         ready(())
     }
 
-    /// Brings the processing to a point at which another worker can continue: the worker stops, or hands the shard over. A
-    /// checkpoint is possible.
+    /// Ends the processing at a point from which another worker can continue: the worker stops, or hands the shard
+    /// over. A checkpoint is possible.
     fn shutdown_requested(
         &mut self,
         checkpointer: &Checkpointer,

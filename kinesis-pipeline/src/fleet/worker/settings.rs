@@ -4,12 +4,12 @@ use super::{ErrorPolicy, builder::Checkpointing};
 use crate::fleet::lease::{WorkerId, plan::Rules, sync::Initial};
 use crate::{Order, get::ReaderOptions};
 
-/// The part of the fail-over time after which a lease is renewed. KCL renews after a third; a longer time halves the
-/// requests and leaves room for two tries more.
+/// The renewal interval, in percent of the fail-over time. KCL renews after a third of it. A longer interval halves the
+/// requests, and still leaves time for two more tries.
 const RENEW_PERCENT: u32 = 70;
-/// The part of the fail-over time that a call of the store may take.
+/// The time limit of a call of the store, in percent of the fail-over time.
 const CALL_PERCENT: u32 = 15;
-/// The number of rounds in a fail-over time while a lease is being handed over to this worker.
+/// The number of rounds in a fail-over time while this worker waits for a hand-over.
 const HAND_OVER_LOOKS: u32 = 5;
 
 /// The settings of a worker; see the setters of [`WorkerBuilder`](super::WorkerBuilder).
@@ -27,7 +27,7 @@ pub(super) struct Settings {
     pub(super) checkpointing: Checkpointing,
     pub(super) checkpoint_interval: Duration,
     pub(super) batch: BatchLimits,
-    /// The number of processors at work on one shard.
+    /// The number of processors for each shard.
     pub(super) lanes: usize,
     /// The order that lanes keep.
     pub(super) order: Order,
@@ -43,7 +43,7 @@ pub(super) struct Settings {
 pub(super) struct BatchLimits {
     pub(super) records_max: usize,
     pub(super) bytes_max: usize,
-    /// The longest time that a batch waits for more records.
+    /// The longest time for which a batch waits for more records.
     pub(super) wait_max: Duration,
 }
 
@@ -56,7 +56,8 @@ impl Settings {
         }
     }
 
-    /// Returns the limits of batches as they are read: lanes wait for more records themselves.
+    /// Returns the limits for reading. With lanes, batches are read without a wait: the lanes wait for more records
+    /// themselves.
     pub(super) fn gather_limits(&self) -> BatchLimits {
         let wait_max = if self.lanes == 1 {
             self.batch.wait_max

@@ -10,10 +10,10 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The shortest time that a sample of the average is taken over.
+/// The shortest time of one sample of the average.
 const SAMPLE_TIME_MIN: Duration = Duration::from_secs(3);
 
-/// The bytes of records that were processed, counted by a consumer and its lanes. Cheap to clone.
+/// A counter of the bytes of processed records, shared by a consumer and its lanes. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProcessedBytes(Arc<AtomicU64>);
 
@@ -23,13 +23,13 @@ impl ProcessedBytes {
     }
 }
 
-/// The average of a lease, kept by its renewer: the newest sample counts half.
+/// The average throughput of a lease, kept by its renewer. The newest sample counts half.
 #[derive(Debug)]
 pub(super) struct Throughput {
     processed: ProcessedBytes,
-    /// The count at the last sample, and its time.
+    /// The count at the last sample, and the time of that sample.
     sampled: (u64, Instant),
-    /// In bytes a second; `None` before the first sample.
+    /// The average in bytes a second; `None` before the first sample.
     average: Option<u64>,
 }
 
@@ -42,7 +42,7 @@ impl Throughput {
         }
     }
 
-    /// Returns the bytes a second of late, with a new sample if the last one is old enough.
+    /// Returns the average in bytes a second. Takes a new sample if the last one is old enough.
     pub(super) fn bytes_per_second(&mut self, now: Instant) -> Option<u64> {
         let (before, since) = self.sampled;
         let time = now.duration_since(since);

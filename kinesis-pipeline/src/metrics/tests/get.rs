@@ -10,7 +10,7 @@ use crate::{
     local::Fault, service::SplitShard,
 };
 
-/// So many records, every tenth of which is no JSON; in aggregates where several come together.
+/// Puts this number of records, in aggregates if several come together. Every tenth record is not JSON.
 async fn put(stream: &KinesisStream<EncodedRecord>, count: u32) {
     let producer = stream.producer().aggregate(true).aggregate_bytes_max(1_024);
     let producer = producer.build().unwrap();
@@ -31,7 +31,7 @@ async fn split_first_shard(stream: &KinesisStream<EncodedRecord>) {
     tokio::time::sleep(Duration::from_mins(1)).await;
 }
 
-/// Six calls for records fail, one after the other.
+/// Makes six calls for records fail, one after the other.
 fn add_faults(local: &LocalKinesis) {
     let faults = [
         Fault::throttle().times(3),
@@ -128,7 +128,7 @@ async fn a_shard_is_behind_while_it_is_read_and_0_afterwards() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let seen = Seen::take(&recorder);
     assert_eq!(seen.level("behind_latest_seconds", shard), 0.0);
-    // Taking the values out of this recorder sets them to 0.
+    // Taking the values out of this recorder resets them to 0, so the levels are relative.
     assert_eq!(seen.level("open_shards", None), -1.0);
     assert!(seen.level("prefetched_bytes", None) < 0.0);
 }

@@ -1,6 +1,6 @@
-//! The metrics as a recorder sees them.
+//! Tests of the metrics, as a recorder receives them.
 //!
-//! Recorders are the test's thread's own: each test runs on one thread.
+//! Each test has a recorder for its own thread, and runs on one thread.
 #![cfg(all(feature = "metrics", feature = "local"))]
 #![expect(
     clippy::float_cmp,
@@ -29,12 +29,12 @@ async fn kinesis() -> LocalKinesis {
     kinesis.start().await.unwrap()
 }
 
-/// What a recorder holds: each value under the name without its prefix, and the label besides the stream.
+/// The values of a recorder, by the metric's name without its prefix and by the label other than the stream.
 #[derive(Debug)]
 struct Seen(BTreeMap<(String, Option<String>), DebugValue>);
 
 impl Seen {
-    /// Takes all values out of a recorder. Every one must have the prefix, a description, and the stream.
+    /// Takes all values out of a recorder. Each must have the prefix, a description, and the stream.
     fn take(recorder: &DebuggingRecorder) -> Self {
         let mut values = BTreeMap::new();
         for (key, unit, description, value) in recorder.snapshotter().snapshot().into_vec() {
@@ -79,7 +79,7 @@ impl Seen {
         self.samples(name).iter().sum()
     }
 
-    /// The counters of one name by the value of their label.
+    /// Returns the counters of one name, by the value of their label.
     fn by_label(&self, name: &str) -> BTreeMap<&str, u64> {
         let of_name = self.0.iter().filter(|((of, _), _)| of == name);
         of_name

@@ -15,15 +15,15 @@ use crate::{
 
 const PAGE: &str = include_str!("../page.md");
 
-/// Kind, unit and text.
+/// The kind, unit and description of a metric.
 type Description = (&'static str, Option<Unit>, String);
 
-/// Keeps what it is told about metrics, and no values.
+/// A recorder that keeps descriptions and registrations, but no values.
 #[derive(Default)]
 struct Catalogue {
-    /// By name.
+    /// The descriptions, by name.
     described: Mutex<BTreeMap<String, Description>>,
-    /// Name and labels.
+    /// The registered names with their labels.
     registered: Mutex<BTreeSet<(String, Vec<String>)>>,
 }
 
@@ -70,7 +70,7 @@ impl Recorder for Catalogue {
     }
 }
 
-/// Everything that a producer and a reader can register.
+/// Returns all that a producer and a reader can register.
 fn catalogue() -> Catalogue {
     let catalogue = Catalogue::default();
     metrics::with_local_recorder(&catalogue, || {
@@ -85,7 +85,7 @@ fn catalogue() -> Catalogue {
     catalogue
 }
 
-/// The rows of the page's tables: name, kind, unit and label.
+/// Returns the rows of the page's tables: name, kind, unit and label.
 fn rows() -> BTreeMap<String, [String; 3]> {
     let cells = |line: &str| -> Vec<String> {
         let cells = line

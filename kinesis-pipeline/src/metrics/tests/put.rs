@@ -30,7 +30,7 @@ async fn put_all(
     results
 }
 
-/// Makes a stream's Kinesis records, as they are stored, without the reader's metrics.
+/// Returns the Kinesis records of a stream as they are stored. The reader of this function records no metrics.
 async fn stored(stream: &KinesisStream<EncodedRecord>) -> Vec<Record<EncodedRecord>> {
     let reader = stream
         .reader()
@@ -44,13 +44,13 @@ async fn stored(stream: &KinesisStream<EncodedRecord>) -> Vec<Record<EncodedReco
     all
 }
 
-/// What is made in there records nothing.
+/// Runs the future so that handles made in it record nothing.
 async fn unrecorded<T>(future: impl Future<Output = T>) -> T {
     let _guard = metrics::set_default_local_recorder(&metrics::NoopRecorder);
     future.await
 }
 
-/// Puts through throttled and failing requests, a time to live that ends, and a refusal.
+/// Puts records while requests are throttled and fail, one time to live ends, and one put is refused.
 async fn troubled_run(
     local: &crate::LocalKinesis,
     producer: &Producer<EncodedRecord>,
@@ -162,7 +162,7 @@ async fn what_waits_is_pending_and_its_buffering_time_is_the_oldest_ones() {
     let buffered = seen.samples("buffering_time_seconds");
     assert!(matches!(buffered[..], [time] if (0.1..0.11).contains(&time)));
 
-    // Taking the values out of this recorder sets them to 0.
+    // Taking the values out of this recorder resets them to 0, so the level is relative.
     first.await.unwrap();
     second.await.unwrap();
     let seen = Seen::take(&recorder);

@@ -9,7 +9,7 @@ fn row(key: &str, values: &[(&str, &str)]) -> Item {
         .collect()
 }
 
-/// The rows that KCL 3.1.3 wrote.
+/// Returns the rows that KCL 3.1.3 wrote.
 fn recorded() -> Vec<Item> {
     vectors::coordinator("3x_04_with_foreign_worker").0
 }
@@ -38,7 +38,7 @@ fn every_recorded_fleet_with_a_leader_is_led_and_names_it() {
             "{moment}"
         );
         assert!(rows.wants_metrics(), "{moment}");
-        // A leader that stops gives its lock back.
+        // A leader that stops releases its lock.
         let Some(leader) = &rows.leader else {
             assert_eq!(moment, "3x_08_after_clean_stop_of_last_worker");
             assert_eq!(rows.lead(Duration::ZERO), Led::Silent(FleetLead::Vacant));

@@ -26,7 +26,7 @@ fn start() -> Instant {
     crate::Clock::system().instant()
 }
 
-/// A table and its workers, round by round.
+/// A lease table and its workers, simulated in rounds.
 struct Fleet {
     leases: Vec<Lease>,
     workers: Vec<Member>,
@@ -90,7 +90,7 @@ impl Fleet {
         written
     }
 
-    /// Every worker alive renews, finishes hand-overs, and carries out its plan, in random order.
+    /// Runs a round: each live worker renews, finishes hand-overs, and carries out its plan, in random order.
     fn round(&mut self) {
         self.now += FAILOVER;
         let mut order: Vec<_> = (0..self.workers.len()).collect();
@@ -192,7 +192,8 @@ impl Fleet {
     }
 }
 
-/// Enough rounds for one steal at a time, with two rounds for each hand-over, and for leases that expire first.
+/// Returns enough rounds for the balance: one steal at a time, two rounds for each hand-over, and the expiry of leases
+/// before.
 fn rounds(shards: usize) -> usize {
     4 * shards + 12
 }
@@ -232,7 +233,7 @@ proptest! {
         for member in fleet.workers.iter_mut().take(dead.min(workers - 1)) {
             member.is_alive = false;
         }
-        // Seen silent once, expired at the next look.
+        // The first look sees the lease as silent, and at the second one it is expired.
         fleet.round();
         fleet.round();
         let loads = fleet.loads();
@@ -417,7 +418,8 @@ fn under_a_leader_a_worker_takes_what_bears_its_name_and_nothing_else() {
         };
         adopt(view, rules())
     };
-    // 0 is read, 1 is still being handed over, 2 is free and 4 another's; 3 waits for its parent.
+    // Lease 0 is read, 1 is still being handed over, 2 is free, 3 waits for its parent, and 4 belongs to another
+    // worker.
     assert_eq!(
         adopted(&fleet.leases),
         [Action::Renew(fleet.leases[3].clone())]

@@ -10,7 +10,7 @@ fn id(number: usize) -> ShardId {
     format!("shardId-{number:012}").into()
 }
 
-/// A shard with numbers from 1,000 times its own on; closed ones end at 999 more.
+/// Returns a shard. Its sequence numbers begin at 1,000 times its number; a closed one ends 999 later.
 fn shard(number: usize, keys: (u128, u128), parents: &[usize], is_open: bool) -> Shard {
     let range = HashKeyRange::new(HashKey::new(keys.0), HashKey::new(keys.1));
     let first = number as u128 * 1_000;
@@ -23,7 +23,7 @@ fn shard(number: usize, keys: (u128, u128), parents: &[usize], is_open: bool) ->
 
 const MIDDLE: u128 = u128::MAX / 2;
 
-/// Shard 0 was split into 1 and 2, which were merged into 3.
+/// Returns the shards of this history: 0 was split into 1 and 2, which were merged into 3.
 fn split_and_merged() -> Vec<Shard> {
     vec![
         shard(0, (0, u128::MAX), &[], false),
@@ -153,24 +153,24 @@ fn children_of_a_shard_without_a_record_since_the_start_begin_at_that_time_too()
 #[test]
 fn a_deleted_row_is_made_again_with_its_ancestors_that_may_be_unread() {
     let shards = split_and_merged();
-    // 0 is being read.
+    // Shard 0 is being read.
     let leases = [lease(&shards[0], after(7))];
     assert_eq!(Sync::new(&shards, &leases).missing_leases(NOW), []);
-    // 0 is finished; the rows of 1 and 2 are lost.
+    // Shard 0 is finished; the rows of 1 and 2 are lost.
     let leases = [lease(&shards[0], LeaseCheckpoint::ShardEnd)];
     assert_eq!(
         ids(&Sync::new(&shards, &leases).missing_leases(NOW)),
         [id(1), id(2)]
     );
-    // 2 is being read, so 0 is finished; the row of 1 is lost.
+    // Shard 2 is being read, so 0 is finished; the row of 1 is lost.
     let leases = [lease(&shards[2], after(2_001))];
     assert_eq!(
         ids(&Sync::new(&shards, &leases).missing_leases(NOW)),
         [id(1)]
     );
-    // Nothing tells that anything is finished.
+    // No row shows that any shard is finished.
     assert_eq!(ids(&Sync::new(&shards, &[]).missing_leases(NOW)), [id(0)]);
-    // 3 has begun: all is well.
+    // Shard 3 has begun, so nothing is missing.
     let leases = [lease(&shards[3], after(3_001))];
     assert_eq!(Sync::new(&shards, &leases).missing_leases(NOW), []);
 }
@@ -273,7 +273,7 @@ fn a_hole_is_a_hash_key_that_no_unfinished_lease_has() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
-    /// Reads a random history of shards to its end by the leases alone, while rows are lost.
+    /// Reads all shards of a random history, guided by the leases alone, while rows are lost.
     #[test]
     fn whatever_rows_are_lost_every_shard_is_read_after_its_parents(
         steps in prop::collection::vec((any::<bool>(), 0_usize..100, 0_usize..100), 0..12),
@@ -335,7 +335,8 @@ fn is_open(shards: &[Shard], id: &ShardId) -> bool {
         .any(|shard| shard.id == *id && shard.is_open())
 }
 
-/// Each step splits one open shard or merges the first two that touch.
+/// Returns a history of shards. Each step picks two open shards. It merges them, if it may and they are adjacent, or
+/// splits the first one.
 fn history(steps: &[(bool, usize, usize)]) -> Vec<Shard> {
     let mut shards = vec![
         shard(0, (0, MIDDLE), &[], true),

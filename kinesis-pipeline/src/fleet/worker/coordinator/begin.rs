@@ -20,14 +20,14 @@ use crate::{
     shard::ShardId,
 };
 
-/// The tasks of a lease.
+/// Starts the tasks of a lease: its renewer and its consumer.
 impl<R, P, F> LeaseCoordinator<F>
 where
     R: KinesisRecord + Send,
     P: Processor<Record = R> + 'static,
     F: Fn(&ShardId) -> P,
 {
-    /// Begins to work on a lease that was taken by a write that began then.
+    /// Starts the work on a lease. `begun` is the time at which the write that took it began.
     pub(super) fn start(&mut self, lease: Lease, begun: Instant) {
         let key = lease.shard_id.clone();
         let Some(stream) = self.stream_of(&key) else {

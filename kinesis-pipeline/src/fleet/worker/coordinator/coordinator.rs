@@ -23,8 +23,8 @@ use crate::{
     shard::{Shard, ShardId},
 };
 
-/// The coordinator of one worker: it lists the leases in rounds, takes its share, and runs a renewer and a consumer for
-/// each lease that it holds.
+/// The coordinator of one worker. It lists the leases in rounds, takes its share of them, and runs a renewer and a
+/// consumer for each lease that it holds.
 pub(in crate::fleet::worker) struct LeaseCoordinator<F> {
     pub(in crate::fleet::worker) streams: Vec<FleetStream>,
     pub(in crate::fleet::worker) clock: Clock,
@@ -48,13 +48,13 @@ enum Event {
     Round,
 }
 
-/// A list of a stream's shards by their lease keys, and when it was asked for.
+/// A list of a stream's shards under their lease keys, and the time at which it was requested.
 pub(in crate::fleet::worker) struct ShardList {
     pub(super) shards: Vec<Shard>,
     pub(super) asked_at: Instant,
 }
 
-/// A lease that is worked on.
+/// A lease whose shard is being read.
 pub(in crate::fleet::worker) struct Running {
     pub(super) commands: mpsc::Sender<LeaseCommand>,
     pub(super) renewer: AbortHandle,
@@ -76,7 +76,7 @@ where
     P: Processor<Record = R> + 'static,
     F: Fn(&ShardId) -> P,
 {
-    /// Works until the worker is stopped or cannot go on; then leaves all shards.
+    /// Works until the worker is stopped or cannot continue. Then leaves all shards.
     pub(in crate::fleet::worker) async fn run(mut self) -> Result<WorkerReport, WorkerError> {
         let worked = self.work().await;
         self.observer.on_phase(WorkerPhase::Stopping);
@@ -114,7 +114,8 @@ where
     ) -> Result<(), WorkerError> {
         let (shard_id, outcome) = match ended {
             Ok(ended) => ended,
-            // Processors' panics are errors, so this is one of a destructor. The next round takes the lease anew.
+            // A panic of a processor is returned as an error, so this one is from a destructor. The next round takes
+            // the lease again.
             Err(error) => {
                 tracing::error!(%error, "the work on a shard ended without an outcome");
                 for (key, running) in self
@@ -162,7 +163,7 @@ where
     }
 }
 
-/// Returns the event for the end of the work on a shard. A failure has none: it ends the worker.
+/// Returns the event for the end of the work on a shard. A failure has no event of its own: it ends the worker.
 fn event_of(shard_id: &ShardId, outcome: &Outcome) -> Option<WorkerEvent> {
     let shard_id = shard_id.clone();
     match outcome {
@@ -177,7 +178,7 @@ fn event_of(shard_id: &ShardId, outcome: &Outcome) -> Option<WorkerEvent> {
 /// Waits until the worker is stopped.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     if stop.wait_for(|stop| *stop).await.is_err() {
-        // The worker's own handle is gone with the worker.
+        // The worker's own handle was dropped with the worker, so no stop can come.
         std::future::pending::<()>().await;
     }
 }

@@ -12,17 +12,17 @@ use crate::{
     shard::ShardId,
 };
 
-/// The number of looks for assigned leases in a fail-over time: a lease that is not renewed in that time is given to
-/// another worker.
+/// The number of looks for assigned leases in a fail-over time. An assigned lease that is not renewed within that time
+/// goes to another worker.
 const LOOKS: u32 = 3;
 
 /// The state of a worker that follows a KCL 3 leader.
 #[derive(Debug, Default)]
 pub(in crate::fleet::worker) struct Following {
     lead: FleetLead,
-    /// Whether the log has the warning that no leader is there.
+    /// Whether the warning that there is no leader was logged.
     said_vacant: bool,
-    /// All leases as they were listed last, for the parents of those that are assigned to this worker. Empty without a
+    /// All leases as last listed, used for the parents of leases that are assigned to this worker. Empty without a
     /// leader.
     leases: Vec<Lease>,
     listed_at: Option<Instant>,
@@ -53,7 +53,7 @@ impl Following {
         self.lead = lead;
     }
 
-    /// Returns the leases as they were listed, with those that were found since in their place.
+    /// Returns the listed leases, replaced by those in `found` with the same shard.
     fn with(&self, found: Vec<Lease>) -> Vec<Lease> {
         let mut leases = self.leases.clone();
         leases.retain(|lease| found.iter().all(|new| new.shard_id != lease.shard_id));
@@ -62,17 +62,18 @@ impl Following {
     }
 }
 
-/// Work under a leader.
+/// The work of a coordinator under a leader.
 impl<R, P, F> LeaseCoordinator<F>
 where
     R: KinesisRecord + Send,
     P: Processor<Record = R> + 'static,
     F: Fn(&ShardId) -> P,
 {
-    /// Reports this worker to the fleet's leader, and learns who assigns the leases.
+    /// Reports this worker to the fleet's leader, and takes in who assigns the leases.
     pub(super) async fn report(&mut self) {
         let now = self.clock.instant();
-        // A leader gives more leases to a worker that shows itself, also when it cannot renew those that it has.
+        // A leader assigns more leases to every worker that reports. So a worker that cannot renew its leases does not
+        // report.
         if self
             .running
             .values()
@@ -83,14 +84,14 @@ where
         let call = self.store.report(&self.settings.app, &self.settings.me);
         match timeout(self.settings.call_max(), call).await {
             Ok(Ok(lead)) => self.following.learn(lead),
-            // Nothing changes then: a leader whose rows cannot be read is still there.
+            // The lead stays as it was: a leader whose rows cannot be read is still there.
             Ok(Err(error)) => tracing::debug!(%error, "the fleet's leader cannot be found out"),
             Err(_) => tracing::debug!("the fleet's leader cannot be found out in time"),
         }
     }
 
-    /// Takes the leases that a leader has assigned to this worker since the last list. Returns the time until the next look;
-    /// `None` if it is time to list all leases.
+    /// Takes the leases that a leader has assigned to this worker since the last list. Returns the time until the next
+    /// look, or `None` if it is time to list all leases.
     pub(super) async fn discover(&mut self) -> Option<Duration> {
         let now = self.clock.instant();
         let listed_at = self.following.listed_at?;
@@ -111,7 +112,7 @@ where
         Some(self.next_look())
     }
 
-    /// Returns the time until the next look, if nothing is under way.
+    /// Returns the time until the next look, for a worker that does not wait for a hand-over.
     pub(super) fn next_look(&self) -> Duration {
         match self.following.lead {
             FleetLead::Leader => self.settings.round_interval() / LOOKS,

@@ -1,9 +1,9 @@
-//! One worker's view of the fleet.
+//! The coordinator of one worker: its view of the fleet, and its decisions.
 //!
-//! - `coordinator`: the driver: rounds, and tasks that end.
-//! - `round`: a look at the leases, and what the plan says.
-//! - `sync`: leases that are missing, and leases of no more use.
-//! - `streams`: the streams, and what becomes of one that fails or is made again.
+//! - `coordinator`: the driver: rounds, and the end of tasks.
+//! - `round`: one list of the leases, and the actions of the plan.
+//! - `sync`: missing leases, and leases that are not needed any more.
+//! - `streams`: the streams, with those that fail or are made again.
 //! - `write`: writes of leases that this worker does not hold.
 //! - `follow`: work under a KCL 3 leader.
 //! - `begin`: the tasks of a lease: its renewer and its consumer.

@@ -18,14 +18,14 @@ use crate::{
 /// The longest pause after leases could not be listed.
 const AGAIN_MAX: Duration = Duration::from_secs(1);
 
-/// A look at the leases, and what follows from it.
+/// One round: a list of the leases, and the actions that follow from it.
 impl<R, P, F> LeaseCoordinator<F>
 where
     R: KinesisRecord + Send,
     P: Processor<Record = R> + 'static,
     F: Fn(&ShardId) -> P,
 {
-    /// Looks at the leases once and acts. Returns the time until the next look.
+    /// Lists the leases once and acts. Returns the time until the next round.
     pub(super) async fn round(&mut self) -> Result<Duration, WorkerError> {
         if let Some(pause) = self.discover().await {
             return Ok(pause);
@@ -52,16 +52,16 @@ where
         self.sync(&mut leases).await?;
         self.report().await;
         if *self.stop.borrow() {
-            // Leases that were taken now would be given back at once.
+            // The worker stops, so it would give new leases back at once.
             return Ok(Duration::ZERO);
         }
         let is_waiting = self.act(&leases).await;
         self.following.on_listed(leases, now);
-        // Soon also after a refused write: another worker was faster.
+        // `is_waiting` is also true after a refused write: another worker was faster.
         Ok(if is_waiting {
             self.settings.hand_over_look_interval()
         } else {
-            // Workers that were started together do not stay in step.
+            // The jitter keeps workers that were started together from staying in step.
             let jitter = 0.9 + self.random.f64() / 10.0;
             self.next_look().mul_f64(jitter)
         })
@@ -73,14 +73,14 @@ where
         in_time.unwrap_or_else(|late| Err(LeaseStoreError::new("its usual place", late)))
     }
 
-    /// Tells the renewers of leases that other workers have taken, or ask for.
+    /// Notifies renewers whose leases other workers have taken or ask for.
     fn tell_renewers(&self, leases: &[Lease]) {
         let me = &self.settings.me;
         for lease in leases {
             if let Some(running) = self.running.get(&lease.shard_id)
                 && (lease.owner.as_ref() != Some(me) || lease.checkpoint_owner.is_some())
             {
-                // If the queue is full, the renewer is busy with the store, and learns the same from it.
+                // If the queue is full, the renewer is in a call to the store, whose answer shows the same.
                 let _ = running
                     .commands
                     .try_send(LeaseCommand::Seen(Box::new(lease.clone())));
@@ -88,8 +88,8 @@ where
         }
     }
 
-    /// Carries out the plan. Returns whether to list again soon: a lease is being handed over to this worker, or another
-    /// worker was faster.
+    /// Carries out the plan. Returns whether to list again soon: a lease is being handed over to this worker, or
+    /// another worker was faster.
     pub(super) async fn act(&mut self, leases: &[Lease]) -> bool {
         let (me, running) = (&self.settings.me, self.running.keys().cloned().collect());
         let orphans = self.orphans(leases);

@@ -19,13 +19,13 @@ use crate::{
     target::Target,
 };
 
-/// Leases of a stream that is none of the worker's are deleted when all of them have been silent for so long: other
-/// workers may have the stream, as while a new version of the application is rolled out. KCL has no default for its
-/// `waitPeriodToDeleteFormerStreams`.
+/// The time after which the leases of a foreign stream are deleted, if all of them have been silent for so long. A
+/// foreign stream is one that this worker does not read. Other workers may read it, for example while a new version of
+/// the application is rolled out. KCL has no default for its `waitPeriodToDeleteFormerStreams`.
 pub(in crate::fleet) const FORMER_STREAM_DELAY: Duration = Duration::from_hours(1);
-/// A stream of several is described again after so long: it may have been deleted and made again.
+/// The time after which one of several streams is described again, as it may have been deleted and made again.
 const IDENTIFIER_AGE_MAX: Duration = Duration::from_mins(5);
-/// The first pause before a stream that failed is tried again; it doubles.
+/// The first pause after a stream failed. It doubles each time.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_mins(1);
 
@@ -40,29 +40,30 @@ pub(in crate::fleet::worker) struct FleetStream {
     standing: Standing,
     pause: Duration,
     opened_at: Option<Instant>,
-    /// The time at which an open stream is described again.
+    /// The time at which the open stream is described again.
     describe_at: Option<Instant>,
     listing: Listing,
 }
 
-/// The pauses of a stream whose shards could not be listed in time. Its leases are taken and worked on meanwhile.
+/// The pauses of listing, for a stream whose shards could not be listed in time. Its leases are taken and worked on
+/// meanwhile.
 struct Listing {
     pause: Duration,
     until: Option<Instant>,
 }
 
 enum Standing {
-    /// To be opened, for the first time or again.
+    /// The stream must be opened, for the first time or again.
     Closed,
     Open,
-    /// Rests after an error: no lease of the stream is taken.
+    /// The stream rests after an error: none of its leases is taken.
     Failed {
         error: WorkerError,
         until: Instant,
     },
 }
 
-/// A stream as it was found when it was opened.
+/// The facts about a stream that were found when it was opened.
 struct Opened {
     keys: LeaseKeys,
     consumer_arn: Option<Arc<str>>,
@@ -92,7 +93,7 @@ impl FleetStream {
         matches!(self.standing, Standing::Open)
     }
 
-    /// Whether the key is of a shard of this stream, as it was opened last.
+    /// Whether the key belongs to a shard of this stream, as last opened.
     pub(super) fn has(&self, key: &ShardId) -> bool {
         self.opened_at.is_some() && self.keys.has(key)
     }
@@ -131,7 +132,7 @@ impl FleetStream {
         Ok(Opened { keys, consumer_arn })
     }
 
-    /// Returns whether the stream is another one than before.
+    /// Takes in an opened stream. Returns whether it is another one than before, of the same name.
     fn on_opened(&mut self, opened: Opened, now: Instant) -> bool {
         let is_other = self.opened_at.is_some() && self.keys != opened.keys;
         if is_other {
@@ -146,7 +147,7 @@ impl FleetStream {
         is_other
     }
 
-    /// A description failed, for now: the stream is taken for the one that it was.
+    /// Notes that a description failed for now. The stream counts as the same one meanwhile.
     fn on_not_described(&mut self, error: &WorkerError, now: Instant) {
         let stream = &self.target.stream;
         let cause = error as &dyn std::error::Error;
@@ -154,7 +155,7 @@ impl FleetStream {
         self.describe_at = Some(now + PAUSE_MAX);
     }
 
-    /// Whether the shards may be listed: they were, or could not be, long enough ago.
+    /// Whether the shards may be listed: there is no pause, or it is over.
     pub(super) fn may_list(&self, now: Instant) -> bool {
         self.listing.until.is_none_or(|until| now >= until)
     }
@@ -191,14 +192,14 @@ impl FleetStream {
     }
 }
 
-/// The streams of a worker. Errors of one of several leave the others alone.
+/// The streams of a worker. An error of one of several does not affect the others.
 impl<F> LeaseCoordinator<F> {
-    /// The stream that a lease is of.
+    /// Returns the stream of a lease.
     pub(super) fn stream_of(&self, key: &ShardId) -> Option<&FleetStream> {
         self.streams.iter().find(|stream| stream.has(key))
     }
 
-    /// Opens the streams that are due, side by side.
+    /// Opens the streams that are due, concurrently.
     pub(super) async fn open_streams(&mut self) -> Result<(), WorkerError> {
         let (now, settings) = (self.clock.instant(), self.settings.clone());
         let is_alone = self.streams.len() == 1;
@@ -206,7 +207,7 @@ impl<F> LeaseCoordinator<F> {
         let due = due.filter(|(_, stream)| stream.is_due(now, settings.is_multi_stream));
         let opened = join_all(due.map(async |(index, stream)| {
             let opening = stream.open(&settings);
-            // A stream that does not answer holds the work on the leases up for no longer.
+            // The time limit keeps a stream that does not answer from delaying the work on the leases.
             let time = match stream.standing {
                 Standing::Open => settings.call_max(),
                 _ if is_alone => return (index, Some(opening.await)),
@@ -243,7 +244,8 @@ impl<F> LeaseCoordinator<F> {
         Ok(())
     }
 
-    /// Refuses a stream that the worker has twice, by two endpoints: each would take the other's leases for its own.
+    /// Refuses a stream that the worker has twice, through two endpoints: each would take the other's leases as its
+    /// own.
     fn refuse_twin(&self, index: usize, opened: &Opened) -> Result<(), WorkerError> {
         let Some(identifier) = opened.keys.identifier() else {
             return Ok(());
@@ -265,8 +267,8 @@ impl<F> LeaseCoordinator<F> {
         self.on_stream_failed(index, WorkerError::Unanswered { stream })
     }
 
-    /// Lets a stream rest after an error, but one that is open and may answer again. Returns the error if no stream is
-    /// left.
+    /// Lets a stream rest after an error. An open stream with a retryable error stays open. Returns the error if the
+    /// worker has no stream left.
     pub(super) fn on_stream_failed(
         &mut self,
         index: usize,
@@ -290,7 +292,7 @@ impl<F> LeaseCoordinator<F> {
         }
     }
 
-    /// Takes in the failure of the work on a shard. Returns it if the worker cannot go on.
+    /// Takes in a failure of the work on a shard. Returns the error if the worker cannot continue.
     pub(super) fn on_shard_failed(
         &mut self,
         key: &ShardId,
@@ -299,13 +301,13 @@ impl<F> LeaseCoordinator<F> {
         let index = self.streams.iter().position(|stream| stream.has(key));
         match (error, index) {
             (error @ WorkerError::Read { .. }, Some(index)) => self.on_stream_failed(index, error),
-            // It is of a stream that was made again since.
+            // The stream was deleted and made again since, so the error is about the old one.
             (WorkerError::Read { .. }, None) => Ok(()),
             (error, _) => Err(error),
         }
     }
 
-    /// Checks that the rows are those of one stream, or of several, as this worker's are.
+    /// Checks that the rows are of one stream or of several streams, as this worker is.
     pub(super) fn check_keys(&self, leases: &[Lease]) -> Result<(), WorkerError> {
         let is_other = |lease: &&Lease| {
             if self.settings.is_multi_stream {
@@ -323,7 +325,8 @@ impl<F> LeaseCoordinator<F> {
         }
     }
 
-    /// The leases that this worker may have a part in: of its streams, and of those that rest, the ones it reads.
+    /// Returns the leases that concern this worker: those of its open streams, and those that it is still reading in
+    /// streams at rest.
     pub(super) fn own_leases<'a>(&self, leases: &'a [Lease]) -> Cow<'a, [Lease]> {
         let is_own = |lease: &&Lease| {
             let stream = self.stream_of(&lease.shard_id);
@@ -335,7 +338,7 @@ impl<F> LeaseCoordinator<F> {
         leases.iter().filter(is_own).cloned().collect()
     }
 
-    /// Deletes the leases of streams that nobody reads any more.
+    /// Deletes the leases of streams that no worker reads any more.
     pub(super) async fn remove_former(&self, leases: &[Lease]) {
         let deleted = self.former_leases(leases).into_iter().map(|lease| {
             tracing::info!(key = %lease.shard_id, "the lease of a former stream is deleted");
@@ -345,7 +348,7 @@ impl<F> LeaseCoordinator<F> {
     }
 
     fn former_leases(&self, leases: &[Lease]) -> Vec<Lease> {
-        // Before all streams are known, none is known to be a former one.
+        // A stream is known to be foreign only after all of this worker's streams were opened.
         if !self.settings.is_multi_stream || self.streams.iter().any(|s| s.opened_at.is_none()) {
             return Vec::new();
         }

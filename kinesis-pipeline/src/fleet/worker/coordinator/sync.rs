@@ -15,12 +15,12 @@ use crate::{
     shard::ShardId,
 };
 
-/// The largest age of a list of shards that decides about a lease whose shard is not in it.
+/// The age limit of a list of shards that is used to decide about a lease whose shard is not in it.
 const SHARDS_AGE_MAX: Duration = Duration::from_mins(1);
 
-/// The shards beside the leases.
+/// The comparison of leases and shards.
 impl<F> LeaseCoordinator<F> {
-    /// Makes leases that are missing and deletes those that are of no more use, of all streams.
+    /// Makes missing leases and deletes leases that are not needed any more, for all streams.
     pub(super) async fn sync(&mut self, leases: &mut Vec<Lease>) -> Result<(), WorkerError> {
         let mut others = std::mem::take(leases);
         for index in 0..self.streams.len() {
@@ -40,14 +40,14 @@ impl<F> LeaseCoordinator<F> {
         Ok(())
     }
 
-    /// Does so for one stream and its leases.
+    /// Makes and deletes the leases of one stream.
     async fn sync_stream(
         &mut self,
         index: usize,
         leases: &mut Vec<Lease>,
     ) -> Result<(), WorkerError> {
         let is_fresh = Sync::new(&[], leases).is_fresh();
-        // A lease with an owner may be one of many whose rows were deleted: their holders make them again.
+        // A lease with an owner may be one of many whose rows were deleted. Their holders make those rows again.
         let is_new = is_fresh && leases.iter().all(|lease| lease.owner.is_none());
         let (has_hole, now) = (has_hole(leases), self.clock.now());
         let lacks_parents = !self.orphans(leases).is_empty();
@@ -87,7 +87,7 @@ impl<F> LeaseCoordinator<F> {
         Ok(())
     }
 
-    /// Returns whether the shards were listed.
+    /// Lists the shards of a stream. Returns whether this was done.
     async fn list_shards(&mut self, index: usize) -> Result<bool, WorkerError> {
         let asked_at = self.clock.instant();
         let is_alone = self.streams.len() == 1;
@@ -125,14 +125,14 @@ impl<F> LeaseCoordinator<F> {
         }
     }
 
-    /// Whether this worker cleans up: the one with the least id among those that hold some of these leases, and so have
-    /// their streams.
+    /// Whether this worker cleans up: it has the least id of the workers that own some of these leases, or no lease has
+    /// an owner.
     fn leads(&self, leases: &[Lease]) -> bool {
         let least = leases.iter().filter_map(|lease| lease.owner.as_ref()).min();
         least.is_none_or(|least| self.settings.me <= *least)
     }
 
-    /// Leases that must wait for the lease of a parent, as far as the lists of shards tell.
+    /// Returns the leases that must wait for the lease of a parent, by the lists of shards.
     pub(super) fn orphans(&self, leases: &[Lease]) -> HashSet<ShardId> {
         let lists = self.streams.iter().filter_map(|s| s.shards.as_ref());
         lists
@@ -142,7 +142,7 @@ impl<F> LeaseCoordinator<F> {
 }
 
 impl FleetStream {
-    /// Whether a lease hangs on a shard that the list does not know yet.
+    /// Whether a lease depends on a shard that is not in the list yet.
     fn lacks_shards(&self, leases: &[Lease]) -> bool {
         let known = self.shards.as_ref();
         let is_known = |id: &ShardId| {

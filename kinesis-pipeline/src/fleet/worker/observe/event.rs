@@ -10,7 +10,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::shard::ShardId;
 
-/// A change that a worker went through. A worker of several streams tells shards by their lease keys, see
+/// A change of a worker's state. A worker of several streams names shards by their lease keys: see
 /// [`StreamIdentifier`](crate::StreamIdentifier).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,7 +23,7 @@ pub enum WorkerEvent {
         /// The counter of the lease: the fencing token.
         counter: u64,
     },
-    /// Another worker has the lease. It was taken without a hand-over.
+    /// Another worker has taken the lease without a hand-over.
     #[non_exhaustive]
     Lost {
         /// The shard.
@@ -57,7 +57,7 @@ pub enum WorkerEvent {
         /// The text of the processor's error.
         error: String,
     },
-    /// Records became dead letters.
+    /// Records were stored as dead letters.
     #[non_exhaustive]
     DeadLettered {
         /// The shard.
@@ -73,7 +73,7 @@ pub enum WorkerEvent {
         /// The number of records.
         records: usize,
     },
-    /// A write of the lease failed, a renewal or a checkpoint. It is tried again.
+    /// A renewal or a checkpoint failed. It is tried again.
     #[non_exhaustive]
     LeaseWriteFailed {
         /// The shard.
@@ -81,16 +81,16 @@ pub enum WorkerEvent {
         /// The text of the store's error.
         error: String,
     },
-    /// The receiver was too slow, and events before this one are missing.
+    /// The receiver was too slow: events before this one were dropped.
     #[non_exhaustive]
     Missed {
-        /// The number of events that are missing.
+        /// The number of dropped events.
         events: u64,
     },
     /// The worker has ended. The last event.
     #[non_exhaustive]
     Stopped {
-        /// The text of the error that ended it; `None` after a stop, or if its future was dropped.
+        /// The text of the error that ended it; `None` after a stop, or if the worker's future was dropped.
         error: Option<String>,
     },
 }
@@ -116,8 +116,8 @@ impl WorkerEvent {
 
 /// The events of a worker: a futures [`Stream`], from [`WorkerHandle::events`](crate::WorkerHandle::events).
 ///
-/// The worker never waits for a receiver. Up to 1,024 events are kept for one that lags; then the oldest go, and
-/// [`WorkerEvent::Missed`] tells how many. Dropping the stream costs the worker nothing.
+/// The worker never waits for a receiver. Up to 1,024 events are kept for a slow one. Then the oldest are dropped, and
+/// [`WorkerEvent::Missed`] has their number. Dropping the stream has no effect on the worker.
 #[must_use = "a stream does nothing unless it is read"]
 pub struct WorkerEvents(Pin<Box<dyn Stream<Item = WorkerEvent> + Send>>);
 
@@ -136,7 +136,7 @@ impl WorkerEvents {
         Self(Box::pin(events.fuse()))
     }
 
-    /// Returns the events of a worker that has ended: none.
+    /// Returns the events of a worker that has ended: none are left.
     pub(super) fn none() -> Self {
         Self(Box::pin(stream::empty()))
     }

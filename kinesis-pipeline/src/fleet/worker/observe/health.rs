@@ -10,11 +10,11 @@ use crate::{fleet::lease::LeaseCheckpoint, service::ErrorClass, shard::ShardId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WorkerPhase {
-    /// It was built, and does not run yet.
+    /// It was built, but does not run yet.
     Built,
-    /// It runs, and has not seen the leases yet.
+    /// It runs, but has not listed the leases yet.
     Starting,
-    /// It has seen the leases and takes its share.
+    /// It has listed the leases and takes its share.
     Working,
     /// It was told to stop and gives its leases back.
     Stopping,
@@ -28,14 +28,14 @@ pub enum WorkerPhase {
 pub struct WorkerHealth {
     /// The phase of the worker's life.
     pub phase: WorkerPhase,
-    /// The shards whose leases the worker holds; of a worker of several streams by their lease keys, see
+    /// The shards whose leases the worker holds. A worker of several streams names them by their lease keys: see
     /// [`StreamIdentifier`](crate::StreamIdentifier).
     pub shards: BTreeMap<ShardId, ShardHealth>,
-    /// The leases of the whole fleet whose shards are not finished, as listed last; `None` before the first list.
+    /// The number of unfinished leases in the whole fleet, as last listed; `None` before the first list.
     pub fleet_shards: Option<usize>,
-    /// The workers that hold them.
+    /// The number of workers that hold them.
     pub fleet_workers: Option<usize>,
-    /// The time since the leases were listed last.
+    /// The time since the last list of the leases.
     pub since_listed: Option<Duration>,
 }
 
@@ -43,47 +43,48 @@ pub struct WorkerHealth {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShardHealth {
-    /// Whether the lease was renewed in time: no other worker can have taken it.
+    /// Whether the lease was renewed in time, so that no other worker can have taken it.
     pub is_renewed: bool,
-    /// The time without progress while records wait for the processor or for their ack, or while the processor fails
-    /// to begin; `None` unless it is as long as [`WorkerBuilder::stalled_after`](crate::WorkerBuilder::stalled_after).
+    /// The time without progress while records wait for the processor or for their ack, or while the processor fails to
+    /// begin. `None` if it is shorter than [`WorkerBuilder::stalled_after`](crate::WorkerBuilder::stalled_after).
     pub stalled_for: Option<Duration>,
-    /// The lag of the processor behind the newest record of the shard; `None` before the first page. For a batch at
-    /// work it is the batch's lag when it was read, and the time since then.
+    /// The lag of the processor behind the newest record of the shard; `None` before the first page. For a batch in the
+    /// processor it is the batch's lag when it was read, plus the time since then.
     pub lag: Option<Duration>,
     /// The error of the last call for records; `None` after one that succeeded.
     pub failing: Option<ErrorClass>,
     /// The checkpoint that was saved last.
     pub checkpoint: LeaseCheckpoint,
-    /// The time since this worker saved a checkpoint; `None` if it did not yet.
+    /// The time since this worker saved a checkpoint; `None` if it has not saved one.
     pub since_checkpoint: Option<Duration>,
 }
 
 impl WorkerHealth {
-    /// Whether the worker runs, all its leases are renewed, and no shard is stalled.
+    /// Whether the worker has not stopped, all its leases are renewed, and no shard is stalled.
     ///
-    /// A worker that waits for a lease store out of order is not healthy, though a restart does not mend it: use a
-    /// liveness probe that is slower than such outages.
+    /// A worker without a working lease store becomes unhealthy, though a restart does not help. Use a liveness probe
+    /// that is slower than such outages.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         let is_well = |shard: &ShardHealth| shard.is_renewed && shard.stalled_for.is_none();
         self.phase != WorkerPhase::Stopped && self.shards.values().all(is_well)
     }
 
-    /// Whether the worker has seen the leases, and neither stops nor has stopped.
+    /// Whether the worker has listed the leases and is not stopping or stopped.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.phase == WorkerPhase::Working
     }
 
-    /// Returns the lag of the shard that is farthest behind, of those that this worker reads; `None` if no lag is known.
+    /// Returns the lag of this worker's shard that is farthest behind; `None` if no lag is known.
     #[must_use]
     pub fn lag_max(&self) -> Option<Duration> {
         self.shards.values().filter_map(|shard| shard.lag).max()
     }
 
-    /// Returns the number of workers that the fleet should have: one for each `shards_per_worker` open shards, and one more
-    /// than now while a shard of this worker is more than `lag_max` behind. At least 1, at most one for each shard.
+    /// Returns the number of workers that the fleet should have: one for each `shards_per_worker` open shards, or one
+    /// more than now if a shard of this worker is more than `lag_max` behind, whichever is greater. At least 1, and at
+    /// most one for each shard.
     #[must_use]
     pub fn desired_workers(&self, shards_per_worker: usize, lag_max: Duration) -> usize {
         let shards = self.fleet_shards.unwrap_or(0);
@@ -98,15 +99,16 @@ impl WorkerHealth {
     }
 }
 
-/// The noted facts about a shard.
+/// The recorded facts about a shard.
 #[derive(Clone, Debug)]
 pub(super) struct ShardFacts {
     pub(super) is_renewed: bool,
-    /// The begin of the oldest batch at work, and its lag at that time.
+    /// The time at which the oldest batch in the processor began, and its lag then.
     pub(super) at_work: Option<(Instant, Duration)>,
     /// Whether records wait for their ack.
     pub(super) waits_for_acks: bool,
-    /// The time of the last progress: a finished batch, a saved checkpoint, or the begin of work after a time without any.
+    /// The time of the last progress: a finished batch, a saved checkpoint, or the beginning of work after an idle
+    /// time.
     pub(super) progress_at: Instant,
     /// The lag of the last page.
     pub(super) read_lag: Option<Duration>,
@@ -115,7 +117,7 @@ pub(super) struct ShardFacts {
     pub(super) checkpoint_at: Option<Instant>,
 }
 
-/// Judges a shard.
+/// Derives the health of a shard from the facts.
 pub(super) fn judge(facts: ShardFacts, now: Instant, stalled_after: Duration) -> ShardHealth {
     let waits = facts.at_work.is_some() || facts.waits_for_acks;
     let idle_for = now.duration_since(facts.progress_at);

@@ -5,7 +5,7 @@ use crate::{
     service::StreamId,
 };
 
-/// The metrics of a worker, under the names of [`crate::metrics`]. Its readers have their own.
+/// The metrics of a worker, with the names of [`crate::metrics`]. Its readers have metrics of their own.
 #[derive(Debug)]
 pub(crate) struct WorkerMetrics {
     held: Gauge,

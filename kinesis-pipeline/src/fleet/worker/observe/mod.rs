@@ -1,4 +1,4 @@
-//! The observation of a worker from outside: events, health, metrics.
+//! The observation of a worker from outside: its events, health and metrics.
 //!
 //! ```text
 //!   coordinator, renewers, lanes ──> Observer ──> WorkerEvents (broadcast: receivers that lag miss the oldest)
@@ -7,7 +7,7 @@
 //!                                  ShardFacts + now ── judge ──> WorkerHealth
 //! ```
 //!
-//! The worker never waits here: it notes facts under a short lock, once for each batch and each write of a lease.
+//! Observers never delay the worker. It notes facts under a short lock, once for each batch and each write of a lease.
 
 mod event;
 mod health;

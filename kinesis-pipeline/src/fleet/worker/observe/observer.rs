@@ -23,14 +23,15 @@ use crate::{
     shard::ShardId,
 };
 
-/// The events that are kept for a receiver that lags: as many as a worker of a thousand shards has at its start.
+/// The number of events that are kept for a slow receiver. A worker of a thousand shards sends about as many at its
+/// start.
 const EVENTS_MAX: usize = 1_024;
 
-/// The noted facts about one worker. Cheap to clone.
+/// The recorded facts about one worker. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::fleet::worker) struct Observer(Arc<Inner>);
 
-/// The notes about the shards of one stream, with the stream's metrics. Cheap to clone.
+/// The recorded facts about the shards of one stream, with the stream's metrics. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::fleet::worker) struct StreamObserver {
     worker: Observer,
@@ -41,13 +42,13 @@ struct Inner {
     clock: Clock,
     stalled_after: Duration,
     events: broadcast::Sender<WorkerEvent>,
-    /// The notes. The lock is held for one note or copy only.
+    /// The recorded facts. The lock is held only to record or copy some.
     notes: Mutex<Notes>,
 }
 
 struct Notes {
     phase: WorkerPhase,
-    /// By their lease keys.
+    /// The shards, by lease key.
     shards: BTreeMap<ShardId, ShardNotes>,
     fleet: Option<FleetNotes>,
 }
@@ -60,14 +61,14 @@ struct FleetNotes {
 }
 
 struct ShardNotes {
-    /// The shard, as its reader and its progress know it.
+    /// The shard's id, as its reader and its progress use it.
     shard_id: ShardId,
-    /// Those of its stream.
+    /// The metrics of the shard's stream.
     metrics: Arc<WorkerMetrics>,
     hold: Hold,
     progress: Arc<Progress>,
     reader: Option<ReaderGauge>,
-    /// The batches at work, at most one for each lane, by the order of their begin.
+    /// The batches in the processors, at most one for each lane, in the order in which they began.
     at_work: BTreeMap<u64, (Instant, Duration)>,
     batches_begun: u64,
     progress_at: Instant,
@@ -75,7 +76,7 @@ struct ShardNotes {
     checkpoint_at: Option<Instant>,
 }
 
-/// A batch at work. If it is dropped without [`finish`](Self::finish), it was not finished.
+/// A batch in the processor. Dropping it without [`finish`](Self::finish) means that it was not finished.
 pub(in crate::fleet::worker) struct BatchAtWork {
     observer: StreamObserver,
     key: ShardId,
@@ -106,7 +107,8 @@ impl Observer {
     }
 
     pub(in crate::fleet::worker) fn events(&self) -> WorkerEvents {
-        // Under the lock under which the last event is sent: a receiver either gets it, or sees here that it was sent.
+        // The last event is sent under the same lock. So a receiver either gets that event, or sees here that the
+        // worker has stopped.
         let notes = self.lock();
         match notes.phase {
             WorkerPhase::Stopped => WorkerEvents::none(),
@@ -150,7 +152,7 @@ impl Observer {
         }
     }
 
-    /// The notes about a stream of the worker.
+    /// Returns the observer of one of the worker's streams.
     pub(in crate::fleet::worker) fn of_stream(&self, stream: &StreamId) -> StreamObserver {
         StreamObserver {
             worker: self.clone(),
@@ -158,7 +160,7 @@ impl Observer {
         }
     }
 
-    /// The worker has ended.
+    /// Notes that the worker has ended.
     pub(in crate::fleet::worker) fn on_stopped(&self, error: Option<String>) {
         let mut notes = self.lock();
         if notes.phase != WorkerPhase::Stopped {
@@ -171,9 +173,9 @@ impl Observer {
     }
 }
 
-/// Shards are told by their lease keys.
+/// The events of a stream's shards. `key` is the lease key.
 impl StreamObserver {
-    /// A lease was taken, that of this shard.
+    /// Notes that the lease of this shard was taken.
     pub(in crate::fleet::worker) fn on_acquired(
         &self,
         lease: &Lease,
@@ -203,7 +205,7 @@ impl StreamObserver {
         });
     }
 
-    /// The work on a shard has ended, as the event tells; `None` if it ended without an outcome.
+    /// Notes that the work on a shard has ended, with the event for it; `None` if it ended without an outcome.
     pub(in crate::fleet::worker) fn on_left(&self, key: &ShardId, event: Option<WorkerEvent>) {
         match event {
             Some(WorkerEvent::Lost { .. }) => self.metrics.lost.add(1),
@@ -218,7 +220,7 @@ impl StreamObserver {
         }
     }
 
-    /// The shard is read by this reader from now on.
+    /// Notes the reader of a shard.
     pub(in crate::fleet::worker) fn on_reader(&self, key: &ShardId, gauge: ReaderGauge) {
         self.worker
             .update(key, |shard, _| shard.reader = Some(gauge));
@@ -306,7 +308,7 @@ impl StreamObserver {
         });
     }
 
-    /// Tells how many leases of the stream are held.
+    /// Sets the metric of held leases, for this stream.
     fn count_held(&self, notes: &Notes) {
         let is_own = |shard: &&ShardNotes| Arc::ptr_eq(&shard.metrics, &self.metrics);
         let held = notes.shards.values().filter(is_own).count();
@@ -314,7 +316,7 @@ impl StreamObserver {
     }
 }
 
-/// Notes, and what is told of them.
+/// The lock and the channel of events.
 impl Observer {
     fn update(&self, key: &ShardId, change: impl FnOnce(&mut ShardNotes, Instant)) {
         let now = self.now();

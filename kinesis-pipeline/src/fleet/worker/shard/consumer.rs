@@ -23,18 +23,18 @@ use crate::{
 pub(in crate::fleet::worker) enum Outcome {
     /// The whole shard is finished.
     Ended,
-    /// Another worker has the lease.
+    /// Another worker has taken the lease.
     Lost,
     /// The lease was given back.
     Released,
-    /// The lease was given on to the worker that asked for it.
+    /// The lease was handed over to the worker that asked for it.
     HandedOver,
     Failed(WorkerError),
 }
 
-/// The consumer of one shard: it reads, gives batches to the processors, and saves checkpoints.
+/// The consumer of one shard: it reads records, gives batches to the processors, and saves checkpoints.
 pub(in crate::fleet::worker) struct ShardConsumer<P> {
-    /// The processors, one for each lane; taken when the work begins.
+    /// The processors, one for each lane; moved out when the work begins.
     pub(in crate::fleet::worker) processors: Vec<P>,
     pub(in crate::fleet::worker) store: Arc<dyn LeaseStore>,
     pub(in crate::fleet::worker) consumer_arn: Option<Arc<str>>,
@@ -44,7 +44,7 @@ pub(in crate::fleet::worker) struct ShardConsumer<P> {
 
 /// The processors of a shard.
 pub(super) enum Processing<P> {
-    /// A single one, called on the consumer's task.
+    /// A single processor, called on the consumer's task.
     Inline(Box<Lane<P>>),
     Lanes(Box<Lanes>),
 }
@@ -72,11 +72,11 @@ where
         }
     }
 
-    /// Returns the position that the processor begins after, if it keeps one.
+    /// Returns the position after which the processor wants to begin, if it keeps one.
     fn start_after(&self) -> Option<Position> {
         match self {
             Self::Inline(lane) => lane.processor.start_after(),
-            // A lane refuses a position.
+            // Lanes do not support a position of the processor.
             Self::Lanes(_) => None,
         }
     }
@@ -89,7 +89,7 @@ where
         }
     }
 
-    /// Processes a batch, or gives it to lanes as they have room.
+    /// Processes a batch, or dispatches it to the lanes as they have room.
     async fn take(&mut self, batch: super::gather::RawBatch) -> Result<(), Halt> {
         match self {
             Self::Inline(lane) => {
@@ -109,7 +109,7 @@ where
         }
     }
 
-    /// Tells the processors that the shard has ended.
+    /// Notifies the processors that the shard has ended.
     pub(super) async fn shard_ended(&mut self) -> Result<(), Halt> {
         match self {
             Self::Inline(lane) => lane.shard_ended().await,
@@ -117,7 +117,8 @@ where
         }
     }
 
-    /// Ends the processors' work, after the worker was asked to leave the shard or failed. Returns a failure meanwhile.
+    /// Ends the processors' work. `is_asked` is true if the worker was asked to leave the shard, false after a failure.
+    /// Returns a lane's failure.
     async fn shut_down(&mut self, is_asked: bool) -> Option<WorkerError> {
         match self {
             Self::Inline(lane) if is_asked => {
@@ -145,7 +146,7 @@ where
     /// Works until the shard ends, the lease is lost, or the worker leaves.
     pub(in crate::fleet::worker) async fn run(mut self) -> Outcome {
         let outcome = self.run_to_outcome().await;
-        // Checkpointers may outlive it.
+        // Checkpointers may be used after the consumer's end, so they must see the loss.
         self.shard.hold.lose();
         outcome
     }
@@ -196,7 +197,7 @@ where
         worked.map_or_else(|halt| halt, |()| Halt::Ended)
     }
 
-    /// Reads to the shard's end, again from the last record after an error that may pass.
+    /// Reads to the shard's end. After a retryable error it continues behind the last record.
     async fn read(&mut self, processing: &mut Processing<P>) -> Result<(), Halt> {
         let own = processing.start_after();
         let mut begin = own.map_or_else(|| begin_at(&self.lease), |position| after(&position));

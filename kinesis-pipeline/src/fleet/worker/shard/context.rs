@@ -18,13 +18,13 @@ use crate::{
     target::Target,
 };
 
-/// The first pause before a failed call of the processor, the reader or a listing is made again; it doubles.
+/// The first pause before a failed call of the processor, the reader or a listing is repeated. It doubles each time.
 pub(super) const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
-/// The pause between looks at a shard with records that wait for their ack.
+/// The polling interval while records wait for their ack.
 pub(super) const UNACKED_LOOK: Duration = Duration::from_millis(100);
 
-/// The reason why the work has halted.
+/// The reason why the work on a shard has halted.
 pub(super) enum Halt {
     Lost,
     /// The worker stops, or hands the lease over.
@@ -33,7 +33,7 @@ pub(super) enum Halt {
     Failed(WorkerError),
 }
 
-/// The context of a shard that is worked on, for its driver and its lanes. Cheap to clone.
+/// The context of the work on a shard, for its driver and its lanes. Cheap to clone.
 #[derive(Clone)]
 pub(in crate::fleet::worker) struct ShardContext {
     pub(in crate::fleet::worker) target: Target,
@@ -77,7 +77,7 @@ impl ShardContext {
         tracing::warn!(%stream, %shard, %error, cause, "cannot {what}; trying again");
     }
 
-    /// Drops the lease, because a store of the processor shows that another worker has the shard.
+    /// Drops the lease: a store of the processor shows that another worker has the shard.
     pub(super) fn fenced(&self, error: &dyn Error) -> Halt {
         let (stream, shard) = (&self.target.stream, &self.shard_id);
         let cause = error.source().map(tracing::field::display);
@@ -86,12 +86,12 @@ impl ShardContext {
         Halt::Lost
     }
 
-    /// Waits until the worker is to leave the shard: it stops, or another one asks for the lease.
+    /// Waits until the worker has to leave the shard: it stops, or another worker asks for the lease.
     pub(super) async fn leaves(&self) {
         let (hold, mut stop) = (self.hold.clone(), self.stop.clone());
         let stopped = async {
             if stop.wait_for(|stop| *stop).await.is_err() {
-                // The coordinator is gone, and this task is being aborted.
+                // The coordinator is gone, so this task is being aborted.
                 std::future::pending::<()>().await;
             }
         };
@@ -101,7 +101,7 @@ impl ShardContext {
         }
     }
 
-    /// Waits for `time`. An error if the worker is to leave the shard before.
+    /// Waits for `time`. Returns an error if the worker has to leave the shard before.
     pub(super) async fn pause(&self, time: Duration) -> Result<(), Halt> {
         tokio::select! {
             biased;
@@ -110,7 +110,8 @@ impl ShardContext {
         }
     }
 
-    /// Waits before the next try, twice as long each time. An error if the worker is to leave the shard before.
+    /// Waits before the next try, twice as long each time. Returns an error if the worker has to leave the shard
+    /// before.
     pub(super) async fn rest(&self, pause: &mut Duration) -> Result<(), Halt> {
         let time = jittered(*pause, fastrand::f64());
         *pause = (*pause * 2).min(PAUSE_MAX);
@@ -118,8 +119,8 @@ impl ShardContext {
     }
 }
 
-/// Runs a call of the processor, given as an async block so that a panic before its first `await` is caught too. A
-/// panic is an error.
+/// Runs a call of the processor, with panics as errors. The call is an async block, so that a panic before its first
+/// `await` is caught too.
 pub(super) async fn guarded<T>(
     call: impl Future<Output = Result<T, BoxError>>,
 ) -> Result<T, BoxError> {
@@ -129,7 +130,7 @@ pub(super) async fn guarded<T>(
     }
 }
 
-/// Returns a panic as the text of an error.
+/// Returns the message of a panic.
 pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());

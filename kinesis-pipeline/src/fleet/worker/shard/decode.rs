@@ -14,7 +14,7 @@ use crate::{
     shard::Position,
 };
 
-/// The sub-sequence number of a Kinesis record that is finished with all that an aggregate in it held.
+/// The sub-sequence number of a Kinesis record that is finished as a whole, with all user records in it.
 const WHOLE: u64 = i64::MAX as u64;
 
 pub(super) fn checkpoint_after(position: &Position) -> Checkpoint {
@@ -32,7 +32,7 @@ pub(super) fn after(position: &Position) -> Begin {
     )
 }
 
-/// Returns the place at which reading begins in the shard of a lease.
+/// Returns the position at which reading begins in a lease's shard.
 pub(super) fn begin_at(lease: &Lease) -> Begin {
     match (&lease.checkpoint, lease.begun_at) {
         (
@@ -57,7 +57,7 @@ pub(super) fn begin_at(lease: &Lease) -> Begin {
     }
 }
 
-/// Decodes a record. A panic of the decoder is an error of the record.
+/// Decodes a record. A panic of the decoder becomes an error of the record.
 pub(super) fn decode_one<R: KinesisRecord>(
     read: &UserRecord,
     behind_latest: Option<Duration>,

@@ -11,7 +11,7 @@ use crate::{
     get::list_shards,
 };
 
-/// The end of a shard.
+/// The work at the end of a shard.
 impl<R, P> ShardConsumer<P>
 where
     R: KinesisRecord + Send,
@@ -31,8 +31,8 @@ where
         Ok(())
     }
 
-    /// Makes the leases of the children and saves the shard's end. Returns whether that is done. It is not while the service
-    /// does not list the children of the closed shard, or a call fails with an error that may pass.
+    /// Makes the leases of the children and saves the shard's end. Returns whether this was done. It is not done while
+    /// the service does not list the children of the closed shard, or after a retryable error.
     async fn note_end(&mut self) -> Result<bool, Halt> {
         let shard = &self.shard;
         let shards = match list_shards(&shard.target).await {

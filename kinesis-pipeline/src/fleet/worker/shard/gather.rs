@@ -8,15 +8,15 @@ use crate::{
     get::{RawShardReader, ShardItem, UserRecord},
 };
 
-/// The memory of a record besides its bytes.
+/// The memory of a record in addition to its bytes.
 const RECORD_OVERHEAD_BYTES: usize = 256;
 
-/// Returns the memory that a record takes, in bytes.
+/// Returns the memory of a record, in bytes.
 pub(super) fn memory_bytes(record: &UserRecord) -> usize {
     record.encoded.data.len() + RECORD_OVERHEAD_BYTES
 }
 
-/// Records of one shard, not decoded yet.
+/// Records of one shard that are not decoded yet.
 #[derive(Debug, Default)]
 pub(super) struct RawBatch {
     pub(super) records: Vec<UserRecord>,
@@ -31,13 +31,13 @@ pub(super) enum Gathered {
     Failed(GetError),
 }
 
-/// The gathering of a shard's records into batches: by count, by bytes, or by time.
+/// A builder of batches from a shard's records: complete by count, by bytes, or by time.
 pub(super) struct Gather {
     limits: BatchLimits,
     clock: Clock,
     batch: RawBatch,
     bytes: usize,
-    /// The time at which the batch is complete whatever its size.
+    /// The time at which the batch is complete, whatever its size.
     complete_at: Option<Instant>,
     /// The item after the last record.
     last: Option<ShardItem>,

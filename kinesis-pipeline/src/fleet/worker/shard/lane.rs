@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// A lane: one processor, whose calls come one after the other. Panics count as errors, and failed calls are retried.
+/// A lane: one processor, with its calls one after the other. Panics count as errors, and failed calls are retried.
 pub(super) struct Lane<P> {
     pub(super) processor: P,
     pub(super) shard: ShardContext,
@@ -23,7 +23,7 @@ where
     pub(super) async fn initialize(&mut self, start: &ShardStart) -> Result<(), Halt> {
         let mut pause = PAUSE_MIN;
         let (begun, mut repairs) = (self.shard.now(), 0);
-        // A shard that cannot begin is a stalled one.
+        // While the processor fails to begin, the shard counts as having a batch at work, so that it becomes stalled.
         let mut stalled = None;
         loop {
             let (processor, checkpointer) = (&mut self.processor, &self.shard.checkpointer);
@@ -43,7 +43,7 @@ where
         }
     }
 
-    /// Notes that a person must mend something. An error when the policy's tries are spent.
+    /// Counts an error that a person must repair. Returns an error when the policy's tries are spent.
     fn count_repair(&self, failures: u32, begun: Instant, error: BoxError) -> Result<(), Halt> {
         let shard = &self.shard;
         shard.observer.on_failure(&shard.shard_id, failures, &error);
@@ -54,7 +54,7 @@ where
         }
     }
 
-    /// Refuses a position of the processor's own if several lanes share the shard: it would be valid for one lane only.
+    /// Refuses a position of the processor if several lanes share the shard: it would be valid for one lane only.
     fn allow_position(&self) -> Result<(), Halt> {
         if self.shard.settings.lanes > 1 && self.processor.start_after().is_some() {
             let source = "a processor with a position of its own needs a concurrency of 1".into();
@@ -76,7 +76,7 @@ where
         }
     }
 
-    /// Calls the processor's `shutdown_requested`. An error goes to the log, as there is no later try.
+    /// Calls the processor's `shutdown_requested`. An error is only logged, as the call is not repeated.
     pub(super) async fn shutdown_requested(&mut self) {
         let (processor, checkpointer) = (&mut self.processor, &self.shard.checkpointer);
         let requested = async { processor.shutdown_requested(checkpointer).await };

@@ -9,11 +9,11 @@
 //! - `consumer`: the driver: reads, dispatches batches, leaves the shard.
 //! - `context`: the parts that the driver and the lanes share.
 //! - `gather`: batches by count, bytes and time.
-//! - `decode`: the conversion of records and positions between reader, lease and processor.
+//! - `decode`: conversions of records and positions between reader, lease and processor.
 //! - `lane`, `process`: one processor: its calls, and the error policy for its batches.
 //! - `undecodable`: the decoding of a batch, and the handling of records that cannot be decoded.
-//! - `lanes`: several processors at work on one shard.
-//! - `end`: the end of the shard: leases of its children, then its own.
+//! - `lanes`: several processors for one shard.
+//! - `end`: the end of the shard: the leases of its children, then its own.
 
 mod consumer;
 mod context;

@@ -21,24 +21,25 @@ use crate::{
     shard::Position,
 };
 
-/// The number of records of one shard that may wait for their ack, or for one before them.
+/// The limit of a shard's records with an open step of the watermark. A step is open until the record, and each one
+/// before it, is acked or finished by its lane.
 pub(super) const UNFINISHED_MAX: u64 = 100_000;
 
-/// A batch while it is worked on.
+/// A batch that is being processed.
 pub(super) struct Work {
     pub(super) raw: RawBatch,
-    /// The watermark's steps of the records, if they are finished one by one: by their ack, or by their lane.
+    /// The watermark's steps of the records, if each record is finished on its own: by its ack, or by its lane.
     pub(super) steps: Option<Vec<Ordinal>>,
-    /// The records that could not be decoded: each is reported, and becomes a dead letter, once.
+    /// The records that could not be decoded. Each is reported, and stored as a dead letter, only once.
     pub(super) undecodable: BTreeSet<usize>,
-    /// The records that the processor does not get again: the policy has decided about them.
+    /// The records that the processor does not get again, because the policy has decided about them.
     pub(super) passed: BTreeSet<usize>,
 }
 
-/// The outcome of giving a part of a batch to the processor as often as the policy says.
+/// The outcome of giving a part of a batch to the processor, with all tries of the policy.
 enum Tried {
     Processed,
-    /// Nothing was given: records that can be decoded and records that cannot meet at this index.
+    /// Nothing was given out. Decodable records and undecodable ones meet at this index.
     Mixed {
         at: usize,
     },
@@ -48,9 +49,9 @@ enum Tried {
     },
 }
 
-/// A decision about an error of a processor.
+/// The reaction to an error of a processor.
 enum Remedy {
-    /// The records are given out again, and the try is not counted.
+    /// The records are given out again, and this try is not counted.
     Again,
     /// The policy decides about the whole part.
     Policy(BoxError),
@@ -66,7 +67,7 @@ impl Work {
         }
     }
 
-    /// Makes a batch whose records have these steps of the watermark.
+    /// Makes a batch with these steps of the watermark for its records.
     pub(super) fn with_steps(raw: RawBatch, steps: Vec<Ordinal>) -> Self {
         Self {
             steps: Some(steps),
@@ -81,13 +82,13 @@ where
     R: KinesisRecord + Send,
     P: Processor<Record = R>,
 {
-    /// Gives a batch to the processor until each record is processed, or the policy has decided about it.
+    /// Gives a batch to the processor until each record is processed or the policy has decided about it.
     pub(super) async fn process(&mut self, mut work: Work) -> Result<(), Halt> {
         let shard = &self.shard;
         let at_work = shard.observer.on_batch(&shard.key, work.raw.behind_latest);
         let all = 0..work.raw.records.len();
-        // A stack of the parts of the batch that are not processed yet. Its depth is at most two more than the number of
-        // times that the batch can be halved, as a part that is split off as mixed is given out before the rest.
+        // A stack of the unprocessed parts of the batch. A batch can be halved a limited number of times. The depth is
+        // at most two more, as a part that is split off because it is mixed is given out before the rest.
         let mut parts = vec![all];
         while let Some(part) = parts.pop() {
             let (error, attempts) = match self.try_part(&mut work, part.clone()).await? {
@@ -120,7 +121,7 @@ where
         Ok(())
     }
 
-    /// Gives a part of a batch to the processor, again as often as the policy allows.
+    /// Gives a part of a batch to the processor, as often as the policy allows.
     async fn try_part(&mut self, work: &mut Work, part: Range<usize>) -> Result<Tried, Halt> {
         let begun = self.shard.now();
         let mut failures = 0;
@@ -190,7 +191,7 @@ where
                 for bad in records {
                     self.pass(work, part, bad).await?;
                 }
-                // Without progress, or without a policy for them, it counts as a failure of the batch, so the loop ends.
+                // Without a newly passed record the error counts as a failure of the batch. So the loop ends.
                 let is_new = work.passed.len() > before;
                 Ok(if is_new {
                     Remedy::Again
@@ -202,7 +203,7 @@ where
         }
     }
 
-    /// Applies the policy to a record that the processor named, if it has one for single records.
+    /// Applies the policy to a record that the processor named, if the policy has a `then_` setting.
     async fn pass(
         &mut self,
         work: &mut Work,
@@ -216,7 +217,7 @@ where
         };
         let text = match self.shard.settings.on_error.then {
             None => return Ok(()),
-            // The error alone, without its causes: it goes to the log, and causes may quote the record's contents.
+            // The log gets the error's own text only: the causes may quote the record.
             Some(OnFailure::Skip) => bad.error.to_string(),
             Some(OnFailure::Stop | OnFailure::DeadLetter(_)) => with_causes(&*bad.error),
         };
@@ -225,7 +226,7 @@ where
         Ok(())
     }
 
-    /// Applies the policy to records that were tried often enough.
+    /// Applies the policy to records whose tries are spent.
     async fn give_up(
         &mut self,
         work: &Work,
@@ -270,7 +271,7 @@ where
         }
     }
 
-    /// Puts letters until the place has them. Their records are not skipped before.
+    /// Stores dead letters, repeated until the place has accepted them. Their records are not skipped before.
     pub(super) async fn put_letters(&mut self, letters: Vec<DeadLetter>) -> Result<(), Halt> {
         let Some(OnFailure::DeadLetter(place)) = self.shard.settings.on_error.then.clone() else {
             return Ok(());
@@ -285,7 +286,8 @@ where
         Ok(())
     }
 
-    /// Holds the watermark at each record of the batch until its ack, if acks are asked for.
+    /// Begins a step of the watermark for each record of the batch, if acks are used. The watermark stays before a
+    /// record until its ack.
     pub(super) async fn begin_acks(&mut self, work: &mut Work) -> Result<(), Halt> {
         if self.shard.settings.checkpointing != Checkpointing::Ack {
             return Ok(());
@@ -314,19 +316,19 @@ where
         let shard = &self.shard;
         shard.hold.valid_or_lost(|| shard.now()).await;
         if !shard.hold.is_valid(shard.now()) {
-            // The caller is about to notice the loss, and drops this future.
+            // The caller is about to notice the loss and drop this future.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Finishes the steps of records that need no ack, or get none.
+    /// Finishes the steps of records that need no ack or will get none.
     pub(super) fn finish_steps(&self, work: &Work, part: Range<usize>) {
         for step in work.steps.iter().flat_map(|steps| &steps[part.clone()]) {
             self.shard.progress.finish(&self.shard.shard_id, *step);
         }
     }
 
-    /// Notes that the records of a part are processed.
+    /// Records that a part is processed.
     async fn finish(&mut self, work: &Work, part: Range<usize>) -> Result<(), Halt> {
         if self.shard.settings.checkpointing != Checkpointing::Automatic {
             return Ok(());
@@ -341,7 +343,7 @@ where
         }
     }
 
-    /// Saves the watermark, if every batch is to be saved.
+    /// Saves the watermark, if it is to be saved after every batch.
     async fn save_at_once(&mut self) -> Result<(), Halt> {
         if !self.shard.settings.checkpoint_interval.is_zero() {
             return Ok(());
@@ -351,7 +353,7 @@ where
         saved(&done.await)
     }
 
-    /// Notes that this record and all before it are processed.
+    /// Records that this record and all before it are processed.
     async fn finish_up_to(&mut self, last: &Position) -> Result<(), Halt> {
         if !self.shard.settings.checkpoint_interval.is_zero() {
             self.shard.progress.reach(checkpoint_after(last));
@@ -373,7 +375,7 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// Ignores a failed save that the next one corrects, since it saves a later position.
+/// Ignores a failed save that the next one makes up for, as it saves a later position.
 fn saved(result: &Result<(), CheckpointerError>) -> Result<(), Halt> {
     match result {
         Err(CheckpointerError::LeaseLost { .. }) => Err(Halt::Lost),

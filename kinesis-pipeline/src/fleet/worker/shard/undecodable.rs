@@ -13,7 +13,7 @@ use crate::{
     shard::Position,
 };
 
-/// Records that could not be decoded, and that the processor did not take.
+/// The error for undecodable records that the processor did not take.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the processor left {records} record(s) that cannot be decoded, the first at {first}: take them by \
@@ -24,18 +24,18 @@ struct UndecodableLeft {
     first: Position,
 }
 
-/// A part of a batch, decoded.
+/// A part of a batch after decoding.
 pub(super) enum Decoded<R> {
     Batch(Batch<R>),
-    /// Records that can be decoded and records that the processor has to take meet at this index. A batch holds only
-    /// one of both kinds: a position that finishes the ones then never passes over the others.
+    /// Decodable records and undecodable ones that the processor must take meet at this index. A batch has only one
+    /// kind. So a position that finishes the records of one kind never passes over the other.
     Mixed {
         at: usize,
     },
 }
 
 impl Work {
-    /// Returns the error of a processor that has not taken the records of a part that could not be decoded.
+    /// Returns the error for a processor that did not take the undecodable records of a part.
     pub(super) fn left_undecodable(&self, part: &Range<usize>) -> BoxError {
         let left = self.undecodable.range(part.clone());
         let first = *left.clone().next().unwrap_or(&part.start);
@@ -52,8 +52,8 @@ where
     R: KinesisRecord + Send,
     P: Processor<Record = R>,
 {
-    /// Decodes a part of a batch. The policy, if it gives records up, decides about those that cannot be decoded at the first
-    /// try; otherwise the processor has to take them.
+    /// Decodes a part of a batch. If the policy gives records up, it decides about undecodable ones at the first try.
+    /// Otherwise the processor must take them.
     pub(super) async fn decode(
         &mut self,
         work: &mut Work,
@@ -126,7 +126,7 @@ where
         Ok(Decoded::Batch(decoded))
     }
 
-    /// Finishes the steps of records that could not be decoded and were taken by the processor.
+    /// Finishes the steps of undecodable records that the processor has taken.
     pub(super) fn finish_undecodable(&self, work: &Work, part: &Range<usize>) {
         for index in work.undecodable.range(part.clone()) {
             self.finish_steps(work, *index..*index + 1);

@@ -1,4 +1,4 @@
-//! One worker and two, and what their processors are told.
+//! Tests of one worker and of two: the calls that their processors get.
 
 use std::{
     sync::{Arc, Mutex},
@@ -19,7 +19,7 @@ async fn stream(shards: u32) -> KinesisStream<Bytes> {
     stream_of(shards).await
 }
 
-/// A stream of its own, on virtual time.
+/// Returns a stream of a new embedded Kinesis, on virtual time.
 pub(super) async fn stream_of<R>(shards: u32) -> KinesisStream<R> {
     let clock = Clock::tokio(SystemTime::UNIX_EPOCH + Duration::from_hours(500_000));
     let local = LocalKinesis::builder().clock(clock).start().await.unwrap();
@@ -33,7 +33,7 @@ fn worker(stream: &KinesisStream<Bytes>, store: &MemoryLeases) -> Worker<Bytes> 
 
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// Notes every call.
+/// A processor that notes every call.
 struct Scribe {
     log: Log,
     name: String,
@@ -148,7 +148,7 @@ async fn the_children_of_a_split_shard_follow_it_and_its_lease_goes() {
     let split = crate::service::SplitShard::new(stream.id().clone(), shard.id.clone(), middle);
     stream.service().split_shard(split).await.unwrap();
     tokio::time::sleep(Duration::from_mins(1)).await;
-    // The keys are random: among so many, both children get some.
+    // The keys are random: with so many records, both children get some.
     put(&stream, &["later"; 64]).await;
     tokio::time::sleep(Duration::from_mins(3)).await;
     let log = taken(&log);
@@ -263,7 +263,7 @@ async fn a_start_at_the_latest_passes_over_nothing_that_comes_after_the_leases_a
     put(&stream, &["before"]).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let builder = || stream.worker(APP).leases(store.clone()).build().unwrap();
-    // Killed before it has read anything.
+    // This worker is killed before it has read anything.
     let run = tokio::spawn(builder().run(scribe(&log, "a")));
     tokio::time::sleep(Duration::from_millis(100)).await;
     run.abort();

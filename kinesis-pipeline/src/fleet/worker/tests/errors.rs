@@ -1,4 +1,4 @@
-//! What becomes of records that a processor fails on.
+//! Tests of records that a processor fails on: retries, skips, dead letters, stops.
 
 use std::{
     sync::{Arc, Mutex},
@@ -14,7 +14,7 @@ use crate::{
     PartitionKey, StartAt, StreamDeadLetters, WorkerError, dead_letters_to, record::EncodeContext,
 };
 
-/// A text; `garbage` cannot be decoded.
+/// A record of one text. The text `garbage` cannot be decoded.
 #[derive(Clone, Debug, PartialEq)]
 struct Text(String);
 
@@ -38,7 +38,8 @@ impl KinesisRecord for Text {
 
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// A processor that notes what it gets and acks it, fails for batches with `bad` and panics for those with `panic`.
+/// Returns a processor that notes and acks its records. It fails for batches with `bad`, and panics for those with
+/// `panic`.
 fn processor(
     log: &Log,
 ) -> impl FnMut(Batch<Text>) -> std::future::Ready<Result<(), BoxError>> + Clone + Send + 'static {
@@ -127,7 +128,7 @@ fn quick() -> ErrorPolicy {
     ErrorPolicy::retry().attempts_max(2)
 }
 
-/// Stands for the letters of the test.
+/// Returns a policy with dead letters. `run` recognizes it and collects the letters.
 fn lettered() -> ErrorPolicy {
     quick().then_dead_letter(dead_letters_to(|_| std::future::ready(Ok(()))))
 }
@@ -231,7 +232,7 @@ async fn garbage_that_is_never_taken_holds_the_shard_up_or_ends_the_worker_and_i
     assert!(source.contains("shardId-000000000000:"), "{source}");
 }
 
-/// A processor that checkpoints each batch by its last position, as one that keeps positions of its own does.
+/// A processor that checkpoints each batch by its last position, as one that keeps its own positions does.
 struct ByLastPosition {
     takes: bool,
 }
@@ -301,7 +302,7 @@ async fn letters_that_cannot_be_put_hold_the_shard_up() {
     let run = tokio::spawn(builder.build().unwrap().run_batches(processor(&log)));
     let expected = crate::LeaseCheckpoint::after(&last.position());
     let checkpoint = || store.get(APP, &last.shard_id).map(|lease| lease.checkpoint);
-    // Three waits of at least 50, 100 and 200 ms.
+    // The first three retries come after 50, 100 and 200 ms at least.
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_ne!(checkpoint(), Some(expected.clone()));
     tokio::time::sleep(Duration::from_secs(20)).await;
@@ -344,7 +345,7 @@ async fn a_panic_anywhere_in_a_processor_is_an_error_of_it() {
             assert!(!is_first, "the first call panics");
         }
     }
-    // Written out: the panic comes before a future is there.
+    // The trait's methods are written without `async`, so that the panic comes before there is a future.
     impl crate::Processor for Panicking {
         type Record = Text;
         fn initialize(

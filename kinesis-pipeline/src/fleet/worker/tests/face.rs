@@ -1,4 +1,4 @@
-//! The health server over real sockets: answers, wrong and slow clients, its end.
+//! Tests of the health server over real sockets: answers, faulty and slow clients, shutdown.
 
 use std::{future::pending, net::SocketAddr, time::Duration};
 
@@ -28,17 +28,17 @@ async fn face_of(worker: &Worker<Bytes>) -> HealthServer {
     builder.listen("127.0.0.1:0").await.unwrap()
 }
 
-/// All that the server answers to these bytes until it closes the connection.
+/// Sends these bytes, and returns all that the server sends until it closes the connection.
 async fn exchange(address: SocketAddr, request: &[u8]) -> String {
     let mut socket = TcpStream::connect(address).await.unwrap();
-    // A server that has answered may close before all is sent.
+    // The server may close the connection before the whole request is sent.
     let _ = socket.write_all(request).await;
     let mut answer = Vec::new();
     let _ = socket.read_to_end(&mut answer).await;
     String::from_utf8(answer).unwrap()
 }
 
-/// The status and the body of an answer.
+/// Returns the status and the body of an answer.
 async fn get(address: SocketAddr, path: &str) -> (u16, Value) {
     let request = format!("GET {path} HTTP/1.1\r\nhost: worker\r\n\r\n");
     let answer = exchange(address, request.as_bytes()).await;
@@ -47,7 +47,7 @@ async fn get(address: SocketAddr, path: &str) -> (u16, Value) {
     (status, serde_json::from_str(body).unwrap())
 }
 
-/// Returns once the server listens no more.
+/// Returns once the server does not listen any more.
 async fn until_refused(address: SocketAddr) {
     for _ in 0..1_000 {
         if TcpStream::connect(address).await.is_err() {
@@ -77,7 +77,7 @@ async fn health_readiness_and_scale_are_told_in_json() {
     while handle.health().shards.len() < 3 {
         assert!(events.next().await.is_some());
     }
-    // The table was empty when it was listed: a stream without shards is none to scale by.
+    // The table was empty at the last list, and without shards there is nothing to scale by.
     assert_eq!(get(address, "/scale").await.0, 503);
     tokio::time::sleep(60 * SECOND).await;
     let (status, body) = get(address, "/ready").await;
@@ -108,7 +108,7 @@ async fn other_paths_methods_and_what_is_no_http_get_an_error_and_the_next_clien
         "POST /health HTTP/1.1\r\nhost: w\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    // The rest of a body that is not read may reset the connection, and the answer with it.
+    // The server does not read the rest of the body. This may reset the connection, and then the answer is lost.
     let answer = exchange(address, post.as_bytes()).await;
     assert!(
         answer.is_empty() || answer.starts_with("HTTP/1.1 405"),
@@ -164,7 +164,7 @@ async fn clients_that_send_nothing_are_cut_off_after_their_time_and_others_get_t
         }
         silent.push(socket);
     }
-    // All places are taken: this one waits until the first of them is free.
+    // All places are taken: this request waits until one of them is free.
     assert_eq!(get(server.address(), "/health").await.0, 200);
     let waited = clock.instant().duration_since(begun);
     assert!(waited >= 5 * SECOND && waited <= 11 * SECOND, "{waited:?}");

@@ -1,4 +1,4 @@
-//! A worker in a fleet that a KCL 3 leader leads.
+//! Tests of a worker in a fleet with a KCL 3 leader.
 
 use std::{
     sync::{Arc, Mutex},
@@ -15,7 +15,7 @@ use crate::{
 
 const FAILOVER: Duration = Duration::from_secs(10);
 
-/// A store with a leader, and the workers that showed themselves to it.
+/// A store with a leader. It notes the workers that report to the leader.
 #[derive(Clone, Debug, Default)]
 struct Led {
     store: MemoryLeases,
@@ -70,7 +70,7 @@ impl Led {
     }
 }
 
-/// Starts a worker `w` of four shards, and waits until it has made their leases.
+/// Starts a worker `w` of a stream of four shards, and waits until it has made their leases.
 async fn start(fleet: &Led) -> WorkerHandle {
     let stream = stream_of::<Bytes>(4).await;
     let worker = stream.worker(APP).leases(fleet.clone()).id("w");

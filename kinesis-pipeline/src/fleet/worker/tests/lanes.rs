@@ -1,4 +1,4 @@
-//! Several processors at work on one shard.
+//! Tests of several processors that work on one shard.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ use crate::{
 
 const HANDLER: Duration = Duration::from_millis(20);
 
-/// Puts records in turn under so many keys. Returns the position of the last.
+/// Puts records under this number of keys, taking the keys in turn. Returns the position of the last record.
 async fn put(stream: &KinesisStream<EncodedRecord>, count: usize, keys: usize) -> LeaseCheckpoint {
     let record = |number: usize| {
         let key = PartitionKey::new(format!("key-{}", number % keys)).unwrap();
@@ -42,7 +42,7 @@ fn builder(
     builder.start(StartAt::TrimHorizon)
 }
 
-/// Notes when each record was begun and finished, and by key in which order.
+/// A log of the records in the order in which they were processed, also by key.
 #[derive(Clone, Debug, Default)]
 struct Log(Arc<Mutex<Vec<(String, usize)>>>);
 
@@ -66,7 +66,7 @@ fn number(data: &EncodedRecord) -> usize {
 
 type Handled = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
-/// Takes the same time for each record.
+/// Returns a processor that takes the same time for each record.
 fn handler(log: &Log) -> impl FnMut(Batch<EncodedRecord>) -> Handled + Clone + Send + 'static {
     noting(log, false)
 }
@@ -90,7 +90,7 @@ fn noting(
     }
 }
 
-/// Returns how long a worker takes for all records of one shard.
+/// Returns the time that a worker needs for all records of one shard.
 async fn time_for(count: usize, keys: usize, lanes: usize, order: Order) -> Duration {
     let stream: KinesisStream<EncodedRecord> = stream_of(1).await;
     put(&stream, count, keys).await;
@@ -122,12 +122,12 @@ async fn sixteen_lanes_have_twelve_times_the_rate_of_one_on_a_hot_shard() {
         eprintln!("{alone:?} alone, {lanes:?} with 16 lanes, {keys} keys");
         assert!(lanes * 12 <= alone, "{alone:?} alone, {lanes:?} with lanes");
     }
-    // The order of one key is not given up for the rate.
+    // With `Order::PerKey`, records of one key are processed one by one, however many lanes there are.
     let one_key = time_for(100, 1, 16, Order::PerKey).await;
     assert!(one_key >= HANDLER * 100, "{one_key:?}");
 }
 
-/// One lane gets three records of each batch of four: two batches are one batch of its own and a rest.
+/// Of each four records, three go to one lane. Its six records are one full batch of four and a rest of two.
 #[tokio::test(start_paused = true)]
 async fn the_rest_of_a_lanes_queue_comes_in_time_though_nothing_follows_it() {
     let stream: KinesisStream<EncodedRecord> = stream_of(1).await;
@@ -222,7 +222,7 @@ async fn a_record_that_fails_in_one_lane_follows_the_policy_and_the_others_go_on
             async move { good.ok_or("as processors do")?.await }
         })
     };
-    // Ends the worker, and the other lanes with it.
+    // The failure of one lane ends the worker, and with it the other lanes.
     let stop = ErrorPolicy::retry().attempts_max(1).then_stop();
     let error = failing(stop).await.unwrap_err();
     assert!(matches!(error, WorkerError::Processor { .. }), "{error}");
@@ -236,7 +236,7 @@ async fn a_record_that_fails_in_one_lane_follows_the_policy_and_the_others_go_on
     run.abort();
 }
 
-/// A processor that never ends a batch, and tells of its life.
+/// A processor that never finishes a batch. It counts its running calls, and its notices of a lost lease.
 struct Stuck {
     alive: Arc<Mutex<(usize, usize)>>,
     refused: Arc<Mutex<Option<CheckpointerError>>>,
@@ -302,7 +302,7 @@ async fn a_lost_lease_stops_all_lanes_at_once_and_no_lane_checkpoints_for_the_ot
         .write(APP, LeaseWrite::take(lease, "thief".into()))
         .await
         .unwrap();
-    // The next renewal.
+    // The worker notices the loss at the next renewal.
     tokio::time::sleep(Duration::from_secs(7)).await;
     assert_eq!(*alive.lock().unwrap(), (0, 8));
     run.abort();
@@ -364,7 +364,8 @@ async fn a_lane_that_stands_still_does_not_hold_up_the_others() {
         }
     }));
     tokio::time::sleep(Duration::from_mins(1)).await;
-    // The stuck lane has its batch; what was assigned to it waits; the others have gone on with the rest.
+    // The stuck lane holds one batch, and the records that were assigned to it wait. The other lanes have begun all
+    // others.
     let begun = *begun.lock().unwrap();
     assert!(begun >= 1_000 - LANES * BATCH, "{begun} begun");
     run.abort();
@@ -388,7 +389,8 @@ async fn what_lanes_hold_is_bounded_while_all_stand_still() {
     let sink = |_: Batch<Bytes>| std::future::pending::<Result<(), BoxError>>();
     let run = tokio::spawn(worker.run_batches(sink));
     tokio::time::sleep(Duration::from_mins(5)).await;
-    // The window and the batch that passes it, the batch that waits for it; then as without lanes.
+    // The bounds: the window and the batch that exceeds it, the next batch that waits, and then the same as without
+    // lanes.
     let bytes_max = BATCH_BYTES + buffered_bytes_max(BATCH_BYTES, BATCH_BYTES);
     let fetched = fetched.load(Ordering::Relaxed);
     assert!(

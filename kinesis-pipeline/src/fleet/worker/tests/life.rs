@@ -1,4 +1,4 @@
-//! Streams and workers that come and go.
+//! Tests of streams that are deleted and made again, and of workers that come and go.
 
 use std::{
     sync::{Arc, Mutex},
@@ -74,7 +74,7 @@ async fn the_others_go_on_within_a_round_when_a_worker_stops() {
         let text = Bytes::from(number.to_string());
         stream.put(&text).await.unwrap();
     }
-    // One round, and a poll.
+    // The second worker needs one round and one poll.
     tokio::time::sleep(Duration::from_secs(11)).await;
     assert_eq!(
         texts.lock().unwrap().len(),

@@ -1,4 +1,4 @@
-//! A sink that stands still, and what a fleet at rest costs.
+//! Tests of a slow or blocked sink, and of the number of requests of an idle fleet.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A service that counts the records that it gave out.
+/// A service that counts the records that it returns.
 #[derive(Clone, Debug)]
 pub(super) struct Metered {
     pub(super) service: Arc<dyn Kinesis>,
@@ -85,7 +85,7 @@ impl Kinesis for Metered {
     }
 }
 
-/// Returns the same stream and the number of records that it gives out.
+/// Returns the same stream, with a count of the records that it returns.
 pub(super) fn metered(stream: &KinesisStream<Bytes>) -> (KinesisStream<Bytes>, Arc<AtomicUsize>) {
     let given = Arc::new(AtomicUsize::new(0));
     let service = Metered {
@@ -98,7 +98,7 @@ pub(super) fn metered(stream: &KinesisStream<Bytes>) -> (KinesisStream<Bytes>, A
     (metered.with_clock(clock), given)
 }
 
-/// Puts a record into each of so many shards of equal size.
+/// Puts one record into each shard; the shards have equal shares of the hash keys.
 async fn put_everywhere(stream: &KinesisStream<Bytes>, shards: u32, bytes: usize) {
     for number in 0..shards {
         let name = PartitionKey::new("key").unwrap();
@@ -110,7 +110,7 @@ async fn put_everywhere(stream: &KinesisStream<Bytes>, shards: u32, bytes: usize
     }
 }
 
-/// Returns the leases' owners, which all have one.
+/// Returns the owners of all leases. Fails if a lease has none.
 async fn owners(store: &MemoryLeases) -> Vec<(ShardId, Option<WorkerId>)> {
     let leases = store.list(APP).await.unwrap();
     let owners: Vec<_> = leases
@@ -121,8 +121,8 @@ async fn owners(store: &MemoryLeases) -> Vec<(ShardId, Option<WorkerId>)> {
     owners
 }
 
-/// The bytes of a shard between the service and a processor: its batch and the next one, the budget, and the page that
-/// passes the budget.
+/// The limit of the bytes of a shard between the service and a processor: the current batch and the next one, the
+/// prefetch budget, and the page that exceeds the budget.
 pub(super) fn buffered_bytes_max(batch: usize, prefetch: usize) -> usize {
     const PAGE_BYTES_MAX: usize = 1024 * 1024;
     2 * batch + prefetch + PAGE_BYTES_MAX
@@ -202,7 +202,7 @@ async fn a_sink_that_stands_still_keeps_its_leases_and_goes_on() {
     second.abort();
 }
 
-/// Counts the calls of a store.
+/// A lease store that counts its calls.
 #[derive(Clone, Debug, Default)]
 struct Counting {
     store: MemoryLeases,
@@ -222,7 +222,8 @@ impl LeaseStore for Counting {
     }
 }
 
-/// KCL 2 renews each lease every third of the fail-over time, and every worker scans the table every two of them.
+/// For comparison: KCL 2 renews each lease every third of the fail-over time, and every worker scans the table once in
+/// two fail-over times.
 #[tokio::test(start_paused = true)]
 async fn a_fleet_at_rest_makes_half_the_requests_of_kcl_2_at_most() {
     const SHARDS: u32 = 100;

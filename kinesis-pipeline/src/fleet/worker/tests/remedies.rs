@@ -1,4 +1,4 @@
-//! Processors that tell more than that they failed, and those that keep positions of their own.
+//! Tests of processors that return errors with a special meaning, or keep positions of their own.
 
 use std::{
     sync::{Arc, Mutex},
@@ -12,7 +12,7 @@ use crate::{
     ShardStart, StartAt, WorkerError, WorkerEvent, dead_letters_to,
 };
 
-/// Notes what it gets. What it answers to the nth call is the closure's.
+/// A processor that notes its records. The closure decides the answer to the nth call.
 #[derive(Clone)]
 struct Answering<F> {
     answer: F,
@@ -91,7 +91,7 @@ where
     }
 }
 
-/// A shard with these records, and their positions.
+/// Returns a stream of one shard with these records, and their positions.
 async fn shard(texts: &[&str]) -> (KinesisStream<String>, Vec<Position>) {
     let stream = stream_of(1).await;
     let mut positions = Vec::new();
@@ -165,7 +165,7 @@ async fn a_lease_is_dropped_when_a_store_of_the_processors_says_that_it_is_lost(
         if call == 1 { Err(lost) } else { Ok(()) }
     });
     let outcome = outcome.await;
-    // The lease still bears this worker's name: it takes it again, and begins at the checkpoint.
+    // The row still has this worker's name. So the worker takes the lease again, and begins at the checkpoint.
     assert_eq!(outcome.log, ["a", "lost", "a"]);
     assert_eq!(outcome.letters, []);
     assert_eq!(outcome.checkpoint, LeaseCheckpoint::after(&positions[0]));
@@ -204,7 +204,7 @@ async fn lanes_with_a_position_of_their_own_end_the_worker() {
     assert!(matches!(ended, Err(WorkerError::Processor { .. })));
 }
 
-/// A processor with something that a person must mend: before its first batch, or at it.
+/// A processor with a fault that a person must repair, either before its first batch or at it.
 struct Unmended {
     begins: bool,
 }

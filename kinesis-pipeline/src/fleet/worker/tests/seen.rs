@@ -1,4 +1,4 @@
-//! A worker as it is seen from outside: its events and its health.
+//! Tests of a worker's events and health.
 
 use std::{future::pending, time::Duration};
 
@@ -19,10 +19,10 @@ fn builder(stream: &KinesisStream<Bytes>, store: &MemoryLeases, id: &str) -> Wor
     builder.start(StartAt::TrimHorizon).stop_max(SECOND)
 }
 
-/// Events without their fields.
+/// Returns the kinds of the events that are ready.
 fn kinds(events: &mut WorkerEvents) -> Vec<&'static str> {
     let mut kinds = Vec::new();
-    // Without tokio's budget, which would end it after some events.
+    // Tokio's cooperative budget would end the loop after some events.
     while let Some(Some(event)) = unconstrained(events.next()).now_or_never() {
         kinds.push(match event {
             WorkerEvent::Acquired { .. } => "acquired",
@@ -65,7 +65,7 @@ async fn events_tell_how_leases_change_hands_and_end_with_the_worker() {
     first_run.await.unwrap().unwrap();
     assert_eq!(kinds(&mut first_events), ["released", "stopped"]);
     assert!(first_events.next().await.is_none());
-    // As if its machine went down.
+    // Dropping the run is like a crash of its machine.
     second_run.abort();
     assert!(second_run.await.unwrap_err().is_cancelled());
     assert_eq!(kinds(&mut second_events).last(), Some(&"stopped"));
@@ -91,7 +91,7 @@ async fn a_receiver_that_is_slow_is_told_how_many_events_it_missed_and_slows_not
     };
     let kinds = kinds(&mut events);
     assert_eq!((kinds.len(), kinds.last()), (1_024, Some(&"skipped")));
-    // One for the lease, one for each failure, one for the record.
+    // There is one event for the lease, one for each failure, and one for the record.
     assert_eq!(missed, 1 + 2_000 + 1 - 1_024);
     run.abort();
 }

@@ -1,4 +1,4 @@
-//! Workers that the system tells to stop, each in a process of its own.
+//! Tests of workers that a signal stops, each in its own process.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -14,11 +14,11 @@ use crate::{
     ShardId, StartAt, WorkerError,
 };
 
-/// The form in which the child runs its worker.
+/// The environment variable that tells the child how to run its worker.
 const FORM: &str = "KINESIS_PIPELINE_TEST_RUN_FORM";
-/// The line by which the child tells that its first batch is there.
+/// The line that the child prints at its first batch.
 const AT_WORK: &str = "a batch is there";
-/// The time after which a child that was not stopped fails.
+/// The time limit of a child that is not stopped.
 const CHILD_MAX: Duration = Duration::from_mins(2);
 
 struct Telling;
@@ -54,7 +54,7 @@ fn a_worker_that_is_told_to_terminate_saves_its_progress_and_gives_its_leases_ba
         let pid = child.id().to_string();
         let killed = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(killed.success());
-        // A process whose output nobody reads fails to write it.
+        // The output is read to its end: a process that writes to a closed pipe fails.
         for line in lines {
             line.unwrap();
         }

@@ -1,4 +1,4 @@
-//! Several streams in one worker.
+//! Tests of several streams in one worker.
 
 use std::{
     collections::BTreeSet,
@@ -22,7 +22,7 @@ const HOUR: Duration = Duration::from_hours(1);
 pub(super) type Stream = KinesisStream<Bytes>;
 pub(super) type Log = Arc<Mutex<Vec<String>>>;
 
-/// Notes the stream of everything that it is told.
+/// A processor that notes its calls, each with the name of its stream.
 struct Scribe(Log);
 
 impl Scribe {
@@ -64,7 +64,7 @@ impl Processor for Scribe {
     }
 }
 
-/// Two streams of one service, on virtual time.
+/// Makes two streams of one service, on virtual time.
 pub(super) async fn two_streams(shards: u32) -> (LocalKinesis, Stream, Stream) {
     let clock = Clock::tokio(SystemTime::UNIX_EPOCH + Duration::from_hours(500_000));
     let local = LocalKinesis::builder().clock(clock).start().await.unwrap();
@@ -106,7 +106,7 @@ async fn leases(store: &MemoryLeases) -> Vec<Lease> {
     store.list(APP).await.unwrap()
 }
 
-/// The streams of the rows, by their identifiers.
+/// Returns the streams that have rows, by their identifiers.
 async fn streams_of(store: &MemoryLeases) -> BTreeSet<StreamIdentifier> {
     let leases = leases(store).await;
     let streams = leases

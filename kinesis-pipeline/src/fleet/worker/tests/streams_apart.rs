@@ -1,4 +1,4 @@
-//! Two streams of one worker that must not be taken for each other, and one that fails.
+//! Tests of two streams of one worker: that they are never confused, and that one may fail without the other.
 
 use std::{
     collections::BTreeSet,
@@ -42,10 +42,10 @@ async fn described(stream: &Stream) -> StreamIdentifier {
     StreamIdentifier::of_stream(&summary.unwrap()).unwrap()
 }
 
-/// A place of a shard as a start or a batch tells it.
+/// A shard, as a `ShardStart` or a `Batch` names it.
 type Told = (StreamId, Option<StreamIdentifier>, ShardId);
 
-/// Keeps of which shard its start and its batches were.
+/// A processor that notes the shard of its start and of its batches.
 #[derive(Clone, Default)]
 struct Listener(Arc<Mutex<Vec<Told>>>);
 
@@ -129,7 +129,7 @@ async fn each_stream_is_read_through_a_consumer_of_its_own() {
     run.abort();
 }
 
-/// Streams of two services.
+/// Makes two streams of two services.
 async fn two_services() -> ([LocalKinesis; 2], Stream, Stream) {
     let (local, a, _) = two_streams(1).await;
     let (other, _, b) = two_streams(1).await;
@@ -173,7 +173,8 @@ async fn no_lease_of_a_stream_that_rests_is_taken_and_the_worker_goes_on() {
     while let Some(Some(event)) = unconstrained(events.next()).now_or_never() {
         acquired += usize::from(matches!(event, WorkerEvent::Acquired { .. }));
     }
-    // The pauses are 1, 2, 4, .. 60 s: some 15 tries in ten minutes, and one for each stream at first.
+    // The pauses are 1, 2, 4, .. 60 s, so there are some 15 tries in ten minutes, and one more for each stream at
+    // first.
     assert!((5..=20).contains(&acquired), "{acquired}");
     assert_eq!(count(&log, "a begins"), 1);
     other.faults().clear();
@@ -191,7 +192,7 @@ async fn health_and_events_tell_the_shards_of_two_streams_apart() {
     let worker = builder([&a, &b]).stalled_after(10 * SECOND);
     let worker = worker.build().unwrap();
     let (handle, mut events) = (worker.handle(), worker.handle().events());
-    // That of stream `b` hangs: only it has a record.
+    // Only stream `b` has a record, so its processor hangs.
     let run = tokio::spawn(worker.run_batches(async |_: Batch<Bytes>| pending().await));
     tokio::time::sleep(60 * SECOND).await;
     let keys = [described(&a).await, described(&b).await].map(|of| of.lease_key(&SHARD.into()));
@@ -211,7 +212,7 @@ async fn health_and_events_tell_the_shards_of_two_streams_apart() {
     run.abort();
 }
 
-/// Asks for a checkpoint behind the one that there is.
+/// A processor that asks for a checkpoint before the last one.
 struct Backward;
 
 impl Processor for Backward {
@@ -326,7 +327,7 @@ async fn a_batch_of_ones_own_making_tells_the_shard_of_its_records() {
     assert_eq!(batch.shard_id(), Some(&SHARD.into()));
 }
 
-/// The row of a shard of a stream that was made at that time, in seconds.
+/// Returns the row of a shard. `created_at` is the creation time of its stream, in seconds since 1970.
 fn row(stream: &str, created_at: u64, shard: &str) -> LeaseWrite {
     let key = format!("000000000000:{stream}:{created_at}:{shard}");
     LeaseWrite::create(Lease::new(key.into(), LeaseCheckpoint::TrimHorizon))
@@ -363,7 +364,7 @@ async fn a_stream_with_one_lease_in_use_keeps_the_others_that_nobody_writes() {
     let of_b = run(of_b.unwrap(), &log);
     let of_a = run(worker(&[&a], &store), &log);
     tokio::time::sleep(60 * SECOND).await;
-    // A row that was deleted would be made again within some 30 s.
+    // A deleted row would be made again within some 30 s.
     for _ in 0..720 {
         assert_eq!(keys(&store).await.len(), 4);
         tokio::time::sleep(10 * SECOND).await;
@@ -378,7 +379,7 @@ async fn a_stream_with_one_lease_in_use_keeps_the_others_that_nobody_writes() {
 async fn finished_leases_are_cleaned_up_by_a_worker_that_has_their_stream() {
     let (_local, a, b) = two_streams(1).await;
     let (store, log) = (MemoryLeases::new(), Log::default());
-    // The one of the least id does not know stream `b`.
+    // The worker with the least id does not know stream `b`.
     let least = a.worker(APP).multi_stream(true).leases(store.clone());
     let least = run(least.id("a").build().unwrap(), &log);
     tokio::time::sleep(30 * SECOND).await;
@@ -421,7 +422,8 @@ async fn an_open_stream_that_cannot_be_described_for_a_while_is_read_on() {
             lost += usize::from(matches!(event, WorkerEvent::Lost { .. }));
         }
         assert_eq!(lost, 0);
-        // A lease that was deleted by hand is made again and taken, as ever. It is lost if that comes before a renewal.
+        // A lease that was deleted by hand is made again and taken. The old holder loses it only if this happens before
+        // its next renewal.
         let leases = store.list(APP).await.unwrap();
         let of_b = leases
             .into_iter()

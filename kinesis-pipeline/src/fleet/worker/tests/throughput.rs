@@ -1,4 +1,4 @@
-//! The throughput of a shard, as a worker writes it with its lease.
+//! Tests of a shard's throughput, which a worker writes with its lease.
 
 use std::{
     sync::{Arc, Mutex},
@@ -12,7 +12,7 @@ use crate::{
     Batch, Lease, LeaseFuture, LeaseStore, LeaseWrite, LeaseWritten, MemoryLeases, StartAt,
 };
 
-/// A store that keeps the throughput of each write.
+/// A store that notes the throughput of each write.
 #[derive(Clone, Debug, Default)]
 struct Recorded {
     store: MemoryLeases,

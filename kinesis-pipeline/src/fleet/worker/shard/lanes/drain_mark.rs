@@ -2,11 +2,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::get::Ordinal;
 
-/// The permission of lanes to begin with queued records.
+/// The gate through which lanes begin queued records.
 ///
-/// Lanes of a shard that the worker leaves still process the queued records before the last one that any of them has
-/// begun, and drop the rest. So the watermark is after all processed records, and the next owner repeats nothing. A lock,
-/// taken once per batch, makes beginning and draining exclude each other:
+/// When the worker leaves a shard, its lanes still process the queued records before the last one that any lane has
+/// begun, and drop the rest. Then the watermark is behind all processed records, and the next owner repeats nothing. A
+/// lock, taken once per batch, keeps beginning and draining apart:
 ///
 /// ```text
 ///   lane A: takes 7..9                    begin: refused by `drain`, or noted before it

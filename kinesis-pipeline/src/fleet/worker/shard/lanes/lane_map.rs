@@ -7,17 +7,17 @@ use crate::{Order, PartitionKey};
 
 /// The assignment of records to lanes.
 ///
-/// With [`Order::PerKey`] a record goes to the lane that still has records of its key, else to the lane with the fewest
-/// records. So one key is never in two lanes at a time, and few keys still fill all lanes. Keys are told apart by a
-/// hash of 64 bits: two keys with the same one share a lane for a while, which costs no order.
+/// With [`Order::PerKey`] a record goes to the lane that still has records of its key, or else to the lane with the
+/// fewest records. So one key is never in two lanes at a time, and few keys still fill all lanes. Keys are compared by
+/// a 64-bit hash. Two keys with the same hash share a lane for a while, which does not break the order.
 ///
-/// For the driver: [`assign`](Self::assign) each record in the order of the shard, and report what lanes have processed
-/// with [`on_processed`](Self::on_processed).
+/// For the driver: call [`assign`](Self::assign) for each record in the order of the shard, and
+/// [`on_processed`](Self::on_processed) for each record that a lane has processed.
 #[derive(Debug)]
 pub(super) struct LaneMap {
     order: Order,
     hasher: RandomState,
-    /// The keys that lanes have records of. The counts of one lane add up to its load.
+    /// The keys of the records in the lanes. The counts of one lane add up to its load.
     keys: HashMap<u64, KeyUse>,
     /// The number of records in each lane.
     loads: Vec<usize>,
@@ -29,7 +29,7 @@ struct KeyUse {
     records: usize,
 }
 
-/// The place of a record.
+/// The lane of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Assigned {
     pub(super) lane: usize,
@@ -108,7 +108,7 @@ mod tests {
         #[test]
         fn a_key_is_in_one_lane_at_a_time_and_lanes_end_empty(
             lanes in 1_usize..9,
-            // A record of this key comes, or the oldest record of this lane is processed.
+            // `Ok` is a new record with this key; `Err` means that the oldest record of this lane is processed.
             events in prop::collection::vec(prop::result::maybe_ok(0_u8..12, 0_usize..9), 0..300),
         ) {
             let mut map = LaneMap::new(lanes, Order::PerKey);

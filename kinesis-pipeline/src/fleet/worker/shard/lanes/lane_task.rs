@@ -24,40 +24,40 @@ pub(super) enum LaneInput {
     End,
 }
 
-/// A record on its way through a lane.
+/// A record in a lane.
 #[derive(Debug)]
 pub(super) struct LaneRecord {
     pub(super) read: UserRecord,
-    /// Its step of the watermark.
+    /// The record's step of the watermark.
     pub(super) step: Ordinal,
     pub(super) key_hash: u64,
     pub(super) bytes: usize,
 }
 
-/// Records that a lane has processed: the hash of each one's key, and its bytes.
+/// The records that a lane has processed: each one's key hash and bytes.
 #[derive(Debug)]
 pub(super) struct Processed {
     pub(super) lane: usize,
     pub(super) records: Vec<(u64, usize)>,
 }
 
-/// A lane's queue, in the order of the shard. It is bounded by the window of the lanes.
+/// The queue of a lane, in the order of the shard. The window of the lanes bounds it.
 struct LaneQueue {
     inputs: mpsc::UnboundedReceiver<LaneInput>,
     limits: BatchLimits,
     records: VecDeque<LaneRecord>,
     bytes: usize,
     behind_latest: Option<Duration>,
-    /// The time at which a batch is complete whatever its size.
+    /// The time at which the batch is complete, whatever its size.
     complete_at: Option<Instant>,
-    /// The end of the inputs, once it came.
+    /// The end of the inputs, once it has come.
     end: Option<QueueEnd>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum QueueEnd {
     OfShard,
-    /// The driver leaves the shard.
+    /// The driver has left the shard.
     Closed,
 }
 
@@ -109,7 +109,7 @@ impl LaneQueue {
             batch.push(record);
         }
         self.bytes -= bytes;
-        // The remaining records have waited too: they form the next batch without a new wait.
+        // The remaining records have waited long enough: they form the next batch without another wait.
         if self.records.is_empty() {
             self.complete_at = None;
         }
@@ -124,7 +124,7 @@ async fn until(time: Option<Instant>) {
     }
 }
 
-/// One lane at work: batches of its queue, one after the other, to its processor.
+/// The task of one lane: it takes batches from the queue and gives them to its processor, one after the other.
 pub(super) struct LaneTask<P> {
     lane: Lane<P>,
     number: usize,
@@ -166,7 +166,8 @@ where
         }
     }
 
-    /// Works until the shard ends or is left, or the lease is lost: then at the next `await` of the processor.
+    /// Works until the shard ends, the driver leaves it, or the lease is lost. A loss ends it at the processor's next
+    /// `await`.
     pub(super) async fn run(mut self) -> Halt {
         let hold = self.lane.shard.hold.clone();
         let halt = tokio::select! {
@@ -223,7 +224,7 @@ where
             behind_latest: self.queue.behind_latest,
         };
         self.lane.process(Work::with_steps(raw, steps)).await?;
-        // A driver that is gone needs no message.
+        // An error means that the driver is gone.
         let _ = self.processed.send(processed);
         Ok(())
     }

@@ -27,19 +27,19 @@ use crate::{
     get::{Ordinal, UserRecord},
 };
 
-/// The lanes of one shard. Dropping it ends them.
+/// The lanes of one shard. Dropping this ends them.
 pub(in crate::fleet::worker::shard) struct Lanes {
     shard: ShardContext,
     map: LaneMap,
     window: Window,
-    /// One queue for each lane; none after the last input.
+    /// The queue of each lane. Empty after the last input.
     queues: Vec<mpsc::UnboundedSender<LaneInput>>,
     processed: mpsc::UnboundedReceiver<Processed>,
     mark: Arc<DrainMark>,
     tasks: JoinSet<Halt>,
 }
 
-/// An event that the driver waits for when it cannot dispatch.
+/// An event for which the driver waits when it cannot dispatch.
 enum Event {
     Halted(Halt),
     Processed(Processed),
@@ -79,7 +79,7 @@ impl Lanes {
         lanes
     }
 
-    /// Dispatches a batch to the lanes, as they have room.
+    /// Dispatches a batch to the lanes. Waits while they have no room.
     pub(in crate::fleet::worker::shard) async fn dispatch(
         &mut self,
         batch: RawBatch,
@@ -96,7 +96,8 @@ impl Lanes {
                 if let Some(step) = self.begin(&read) {
                     break step;
                 }
-                // The lanes may be waiting for records that are not dispatched yet.
+                // The outgoing records must be sent before the wait: the steps are freed by the lanes, which may have
+                // nothing else to do.
                 self.hand_on(&mut outgoing, behind_latest);
                 self.wait().await?;
             };
@@ -114,7 +115,7 @@ impl Lanes {
         Ok(())
     }
 
-    /// Begins the record's step of the watermark, unless too many are unfinished.
+    /// Begins the record's step of the watermark. `None` if too many steps are unfinished.
     fn begin(&self, read: &UserRecord) -> Option<Ordinal> {
         let checkpoint = checkpoint_after(&read.position);
         self.shard.progress.begin(checkpoint, UNFINISHED_MAX)
@@ -128,20 +129,21 @@ impl Lanes {
         for (queue, records) in self.queues.iter().zip(outgoing) {
             if !records.is_empty() {
                 let records = std::mem::take(records);
-                // A lane that has ended is noticed by its task's end.
+                // An error means that the lane has ended. The driver notices that by the lane's task.
                 let _ = queue.send(LaneInput::Records(records, behind_latest));
             }
         }
     }
 
-    /// Waits until lanes have processed something. An error if the worker is to leave the shard, or a lane ended.
+    /// Waits until lanes have processed some records. Returns an error if the worker has to leave the shard, or a lane
+    /// ended.
     async fn wait(&mut self) -> Result<(), Halt> {
         let event = tokio::select! {
             biased;
             () = self.shard.leaves() => Event::Halted(Halt::Leave),
             Some(ended) = self.tasks.join_next() => Event::Halted(halt_of(ended)),
             Some(processed) = self.processed.recv() => Event::Processed(processed),
-            // Acks send no event, so they are polled for.
+            // Acks send no event, so they are polled.
             () = tokio::time::sleep(UNACKED_LOOK) => Event::Looked,
         };
         match event {
@@ -183,7 +185,7 @@ impl Lanes {
         Ok(())
     }
 
-    /// Tells all processors that the shard has ended, and waits until they have finished.
+    /// Notifies all processors that the shard has ended, and waits until they have finished.
     pub(in crate::fleet::worker::shard) async fn shard_ended(&mut self) -> Result<(), Halt> {
         for queue in self.queues.drain(..) {
             let _ = queue.send(LaneInput::End);
@@ -197,8 +199,8 @@ impl Lanes {
         Ok(())
     }
 
-    /// Lets the lanes finish the records that they have begun and those before them; after a failure, only their current
-    /// batches. Returns the failure of a lane meanwhile.
+    /// Lets the lanes finish the records that they have begun and those before them. After a failure they finish only
+    /// their current batches. Returns the failure of a lane, if one fails meanwhile.
     pub(in crate::fleet::worker::shard) async fn shut_down(
         &mut self,
         is_asked: bool,
@@ -224,7 +226,7 @@ impl Lanes {
     }
 }
 
-/// Returns the end of a lane. A panic outside of what is guarded goes on.
+/// Returns the reason why a lane ended. A panic outside of the guarded calls is passed on.
 fn halt_of(ended: Result<Halt, JoinError>) -> Halt {
     match ended {
         Ok(halt) => halt,

@@ -1,4 +1,4 @@
-//! Several processors at work on one shard.
+//! Several processors that work on one shard.
 //!
 //! ```text
 //!                 lanes: the driver, on the consumer's task
@@ -9,9 +9,9 @@
 //!                           drain_mark: which queued records are still begun
 //! ```
 //!
-//! Each record is a step of the shard's watermark (`Progress`), begun in the order of the shard and finished by its
-//! lane, so the checkpoint never passes a record that is not processed. The bounds: `Window` for records and bytes
-//! between the reader and the processors, `UNFINISHED_MAX` for steps behind a record that takes long.
+//! Each record is a step of the shard's watermark (`Progress`). The driver begins the steps in the order of the shard,
+//! and the lanes finish them, so the checkpoint never passes an unprocessed record. The bounds are `Window`, for
+//! records and bytes between the reader and the processors, and `UNFINISHED_MAX`, for steps behind a slow record.
 
 mod drain_mark;
 mod lane_map;

@@ -1,9 +1,9 @@
 use crate::fleet::worker::settings::BatchLimits;
 
-/// The records between a shard's reader and its processors.
+/// The window of records between a shard's reader and its processors.
 ///
-/// The limits are a batch of records for each lane, and the bytes of one batch. A batch is taken while there is room, so
-/// they are exceeded by at most one batch.
+/// The limits are one batch of records for each lane, and the bytes of one batch. A new batch is accepted while there
+/// is room, so the limits are exceeded by at most one batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     records: usize,
