@@ -1,6 +1,13 @@
 //! The id of a record, `_meta.id`: its place in its file, by which a sink can drop duplicates.
 
+use std::fmt;
+
 use bytes::{BufMut as _, Bytes, BytesMut};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
 
 /// The id of the records of one row.
 #[derive(Clone, Copy)]
@@ -15,34 +22,26 @@ pub(crate) struct Stamp<'a> {
 
 /// The digits of the file's hash in an id: 64 bits.
 const HASH_DIGITS: usize = 16;
+const META: &[u8] = b"\"_meta\"";
 
-/// Returns the record with its id in `_meta`, which is made if there is none; `None` for bytes that are no JSON object,
-/// or whose `_meta` is no object.
+/// Returns the record with its id as the first field of `_meta`, which becomes the first field of the record and is made if
+/// there is none; `None` for bytes that are no JSON object, or whose `_meta` is no object.
 ///
-/// The bytes must be valid JSON. Only a `_meta` that is the first field is found; records with an envelope have it
-/// there.
+/// The bytes must be valid JSON. An id that `_meta` has is replaced.
 pub(crate) fn stamped(data: &Bytes, stamp: Stamp<'_>) -> Option<Bytes> {
     let inside = data.strip_prefix(b"{")?.trim_ascii_start();
-    let (before, rest): (&[u8], &[u8]) = match after_meta(inside) {
-        Some(fields) => (
-            b"{\"_meta\":{",
-            fields.strip_prefix(b"{")?.trim_ascii_start(),
-        ),
-        None => (b"{\"_meta\":{", inside),
+    let (meta, rest): (&[u8], &[u8]) = match after_meta(inside) {
+        Some(fields) if !has_key(data, b"\"id\"") && !has_key(fields, META) => {
+            (b"", fields.strip_prefix(b"{")?.trim_ascii_start())
+        }
+        None if !has_key(inside, META) => (b"}", inside),
+        _ => return stamped_by_fields(data, stamp),
     };
-    let has_meta = after_meta(inside).is_some();
-    let hash = stamp.hash.get(..HASH_DIGITS).unwrap_or(stamp.hash);
-    let part = match stamp.part {
-        0 => String::new(),
-        part => format!(".{part}"),
-    };
-    let id = format!("\"id\":\"{hash}:{}{part}\"", stamp.line);
+    let id = id_of(stamp);
     let mut out = BytesMut::with_capacity(data.len() + id.len() + 16);
-    out.put_slice(before);
+    out.put_slice(b"{\"_meta\":{");
     out.put_slice(id.as_bytes());
-    if !has_meta {
-        out.put_slice(b"}");
-    }
+    out.put_slice(meta);
     if rest.first() != Some(&b'}') {
         out.put_slice(b",");
     }
@@ -50,10 +49,75 @@ pub(crate) fn stamped(data: &Bytes, stamp: Stamp<'_>) -> Option<Bytes> {
     Some(out.freeze())
 }
 
+fn id_of(stamp: Stamp<'_>) -> String {
+    let hash = stamp.hash.get(..HASH_DIGITS).unwrap_or(stamp.hash);
+    let part = match stamp.part {
+        0 => String::new(),
+        part => format!(".{part}"),
+    };
+    format!("\"id\":\"{hash}:{}{part}\"", stamp.line)
+}
+
 /// Returns the bytes after `"_meta":`, if it is the first field.
 fn after_meta(inside: &[u8]) -> Option<&[u8]> {
-    let rest = inside.strip_prefix(b"\"_meta\"")?.trim_ascii_start();
+    let rest = inside.strip_prefix(META)?.trim_ascii_start();
     Some(rest.strip_prefix(b":")?.trim_ascii_start())
+}
+
+/// Whether the text may have this key: a text that is equal is enough.
+fn has_key(json: &[u8], key: &[u8]) -> bool {
+    memchr::memmem::find(json, key).is_some()
+}
+
+/// Writes the record anew, field by field: its `_meta` is not the first field, or has an id.
+fn stamped_by_fields(data: &[u8], stamp: Stamp<'_>) -> Option<Bytes> {
+    let Fields(fields) = serde_json::from_slice(data).ok()?;
+    let mut out = format!("{{\"_meta\":{{{}", id_of(stamp));
+    for (_, meta) in fields.iter().filter(|(key, _)| key == "_meta") {
+        let Fields(inner) = serde_json::from_str(meta.get()).ok()?;
+        for (key, value) in inner.iter().filter(|(key, _)| key != "id") {
+            push_field(&mut out, key, value)?;
+        }
+    }
+    out.push('}');
+    for (key, value) in fields.iter().filter(|(key, _)| key != "_meta") {
+        push_field(&mut out, key, value)?;
+    }
+    out.push('}');
+    Some(out.into())
+}
+
+fn push_field(out: &mut String, key: &str, value: &RawValue) -> Option<()> {
+    let key = serde_json::to_string(key).ok()?;
+    out.extend([",", &key, ":", value.get()]);
+    Some(())
+}
+
+/// The fields of an object in their order, with their values as they are written.
+struct Fields<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
+        }
+        Ok(Fields(fields))
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +151,14 @@ mod tests {
                 "{ \"_meta\" : {}, \"a\":1}",
                 "{\"_meta\":{\"id\":\"0123456789abcdef:7\"}, \"a\":1}",
             ),
+            (
+                "{\"a\":1.50, \"_meta\":{\"b\":2,\"id\":7}}",
+                "{\"_meta\":{\"id\":\"0123456789abcdef:7\",\"b\":2},\"a\":1.50}",
+            ),
+            (
+                "{\"_meta\":{\"id\":7},\"a\":\"\\n\",\"_meta\":{\"c\":3}}",
+                "{\"_meta\":{\"id\":\"0123456789abcdef:7\",\"c\":3},\"a\":\"\\n\"}",
+            ),
         ] {
             let stamped = of(data, 0).unwrap();
             assert_eq!(stamped, expected);
@@ -103,5 +175,6 @@ mod tests {
     fn what_is_no_object_gets_no_id() {
         assert_eq!(of("[1]", 0), None);
         assert_eq!(of("{\"_meta\":1}", 0), None);
+        assert_eq!(of("{\"a\":1,\"_meta\":1}", 0), None);
     }
 }

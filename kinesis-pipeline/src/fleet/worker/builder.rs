@@ -11,7 +11,7 @@ use super::{
 use crate::{
     KinesisStream, OnTrimmed, Order, StartAt,
     fleet::lease::{LeaseStore, WorkerId, sync::Initial},
-    get::ReaderOptions,
+    get::{PollBudget, ReaderOptions},
     service::StreamId,
     target::Target,
 };
@@ -124,6 +124,7 @@ impl<R> WorkerBuilder<R> {
                 reader: ReaderOptions {
                     prefetch_bytes_max: PREFETCH_BYTES_MAX,
                     on_trimmed: OnTrimmed::FromHorizon,
+                    poll_budget: Some(PollBudget::default()),
                     ..ReaderOptions::default()
                 },
             },
@@ -325,12 +326,12 @@ impl<R> WorkerBuilder<R> {
         self
     }
 
-    /// Sets the longest time between two polls of a quiet shard, at most 4 minutes. Default: no back-off, all polls are
-    /// [`poll_interval`](Self::poll_interval) apart.
+    /// Sets the longest time between two polls of a quiet shard, at most 4 minutes. Default: as long as keeps the worker
+    /// at 200 polls of quiet shards a second: [`poll_interval`](Self::poll_interval) with up to 200 shards, 5 s with 1,000.
     ///
     /// A shard is quiet after five polls in a row at its tip without a record. From then on each wait is twice the last, up
     /// to this time, until a record comes. It saves calls on many quiet shards; the first record after a quiet time is
-    /// delivered within about this time of its put.
+    /// delivered within about this time of its put. With the time of `poll_interval` all polls are that far apart.
     pub fn poll_interval_max(mut self, interval: Duration) -> Self {
         self.settings.reader.poll_interval_max = Some(interval);
         self

@@ -49,8 +49,12 @@ impl Driver {
         self.counters.on_begun(shard_id);
         let mut pace = PollPacer::new(self.poll_interval(), self.options.page_records_max);
         // A read with an end does not back off: it would notice its end later.
-        if let (Some(longest), None) = (self.options.poll_interval_max, self.bound) {
-            pace = pace.backing_off_to(longest);
+        if self.bound.is_none() {
+            pace = match (self.options.poll_interval_max, &self.options.poll_budget) {
+                (Some(longest), _) => pace.backing_off_to(longest),
+                (None, Some(budget)) => pace.within(budget.clone()),
+                (None, None) => pace,
+            };
         }
         if self.options.ignores_limits {
             pace = pace.unlimited();

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::start::OnTrimmed;
-use crate::get::{checkpoint::Saver, dispatch::ranges::Ranges};
+use crate::get::{checkpoint::Saver, dispatch::ranges::Ranges, poll_budget::PollBudget};
 
 /// The largest number of records that the service puts into one page.
 pub(in crate::get) const PAGE_RECORDS_MAX: u32 = 10_000;
@@ -18,6 +18,8 @@ pub(crate) struct Options {
     pub(crate) poll_interval: Duration,
     /// The longest time between two polls of a quiet shard; `None` for no back-off.
     pub(crate) poll_interval_max: Option<Duration>,
+    /// The budget that quiet shards share if no longest time is set.
+    pub(crate) poll_budget: Option<PollBudget>,
     pub(crate) ignores_limits: bool,
     pub(crate) outage_max: Duration,
     pub(crate) on_trimmed: OnTrimmed,
@@ -42,6 +44,7 @@ impl Default for Options {
             prefetch_bytes_max: 64 * 1024 * 1024,
             poll_interval: Duration::from_secs(1),
             poll_interval_max: None,
+            poll_budget: None,
             ignores_limits: false,
             outage_max: Duration::from_mins(30),
             on_trimmed: OnTrimmed::default(),

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::get::poll_budget::PollBudget;
+
 /// The shortest time between two calls of a shard: the service allows 5 a second.
 const CALL_INTERVAL_MIN: Duration = Duration::from_millis(200);
 /// The longest time between two calls of a shard that throttling leads to.
@@ -36,8 +38,7 @@ const _: () = assert!(
 #[derive(Clone, Debug)]
 pub(in crate::get) struct PollPacer {
     poll_interval: Duration,
-    /// The longest wait at the tip of a quiet shard; equal to `poll_interval` without a back-off.
-    poll_interval_max: Duration,
+    quiet: QuietPolls,
     /// The number of empty polls at the tip since the last other one.
     empty_polls: u32,
     /// Whether the service has limits.
@@ -50,6 +51,17 @@ pub(in crate::get) struct PollPacer {
     /// The size of a record, learnt from pages; `None` before the first one with records.
     record_bytes: Option<usize>,
     is_at_tip: bool,
+}
+
+/// The polls at the tip of a quiet shard.
+#[derive(Clone, Debug)]
+enum QuietPolls {
+    /// As of any shard.
+    Steady,
+    /// Less and less often, down to one in this time.
+    BackingOffTo(Duration),
+    /// Less and less often, as far as the budget asks for it.
+    Within(PollBudget),
 }
 
 /// The facts of a page that the pacer learns from.
@@ -79,7 +91,7 @@ impl PollPacer {
     pub(in crate::get) fn new(poll_interval: Duration, page_records_max: u32) -> Self {
         Self {
             poll_interval,
-            poll_interval_max: poll_interval,
+            quiet: QuietPolls::Steady,
             empty_polls: 0,
             is_limited: true,
             call_interval: CALL_INTERVAL_MIN,
@@ -102,7 +114,15 @@ impl PollPacer {
     /// Polls the tip of a quiet shard less and less often, down to once in this time.
     pub(in crate::get) fn backing_off_to(self, poll_interval_max: Duration) -> Self {
         Self {
-            poll_interval_max: poll_interval_max.min(QUIET_INTERVAL_MAX),
+            quiet: QuietPolls::BackingOffTo(poll_interval_max.min(QUIET_INTERVAL_MAX)),
+            ..self
+        }
+    }
+
+    /// Polls the tip of a quiet shard less and less often, as far as the budget of all shards asks for it.
+    pub(in crate::get) fn within(self, budget: PollBudget) -> Self {
+        Self {
+            quiet: QuietPolls::Within(budget),
             ..self
         }
     }
@@ -136,7 +156,12 @@ impl PollPacer {
         if doublings == 0 {
             return self.poll_interval;
         }
-        doubled.min(self.poll_interval_max).max(self.poll_interval)
+        let longest = match &self.quiet {
+            QuietPolls::Steady => self.poll_interval,
+            QuietPolls::BackingOffTo(longest) => *longest,
+            QuietPolls::Within(budget) => budget.interval().min(QUIET_INTERVAL_MAX),
+        };
+        doubled.min(longest).max(self.poll_interval)
     }
 
     fn learn(&mut self, facts: PageFacts) {
@@ -244,6 +269,19 @@ mod tests {
             wait(&mut pace, facts(5, PAGE_BYTES_MAX, 1)),
             Duration::from_secs(5)
         );
+    }
+
+    #[tokio::test]
+    async fn many_quiet_shards_share_the_polls_of_their_worker() {
+        let budget = PollBudget::default();
+        let mut shares: Vec<_> = (0..1_000).map(|_| budget.share()).collect();
+        let mut pace = PollPacer::new(POLL, PAGE_RECORDS_MAX).within(budget);
+        let mut quiet = |polls| (0..polls).fold(POLL, |_, _| wait(&mut pace, facts(0, 0, 0)));
+        assert_eq!(quiet(QUIET_POLLS), POLL);
+        assert_eq!(quiet(9), 5 * POLL);
+        // Others take most of the leases.
+        shares.truncate(100);
+        assert_eq!(quiet(1), POLL);
     }
 
     #[tokio::test]

@@ -23,6 +23,7 @@ use crate::{
         },
         error::GetError,
         plan::{options::Options, plan::Begin},
+        poll_budget::{PollBudget, PollShare},
         stats::{Counters, ReaderGauge},
     },
     service::ChildShard,
@@ -44,6 +45,8 @@ pub(crate) struct RawShardReader {
     /// The children by the last page; `None` before the end of the shard.
     children: Option<Vec<ChildShard>>,
     driver: JoinHandle<()>,
+    /// The share of the budget for polls.
+    _polls: Option<PollShare>,
 }
 
 /// An item of a [`RawShardReader`].
@@ -86,6 +89,9 @@ impl RawShardReader {
             mut options,
             consumer_arn,
         } = shard;
+        let budget = options.poll_budget.as_ref();
+        let polls = budget.filter(|_| consumer_arn.is_none());
+        let polls = polls.map(PollBudget::share);
         // The settings may be shared with readers of other shards, but each learns its own ranges.
         options.ranges = Ranges::default();
         if let Some(range) = range {
@@ -121,6 +127,7 @@ impl RawShardReader {
             counters,
             children: None,
             driver: tokio::spawn(driver.run().instrument(span)),
+            _polls: polls,
         }
     }
 

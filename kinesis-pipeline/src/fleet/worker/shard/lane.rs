@@ -37,8 +37,8 @@ where
                 }
                 Err(error) => self.shard.warn(&*error, "initialize"),
             }
-            let (observer, shard_id) = (&self.shard.observer, &self.shard.shard_id);
-            stalled.get_or_insert_with(|| observer.on_batch(shard_id, None));
+            let (observer, key) = (&self.shard.observer, &self.shard.key);
+            stalled.get_or_insert_with(|| observer.on_batch(key, None));
             self.shard.rest(&mut pause).await?;
         }
     }
@@ -46,7 +46,7 @@ where
     /// Counts an error that a person must repair. Returns an error when the policy's tries are spent.
     fn count_repair(&self, failures: u32, begun: Instant, error: BoxError) -> Result<(), Halt> {
         let shard = &self.shard;
-        shard.observer.on_failure(&shard.shard_id, failures, &error);
+        shard.observer.on_failure(&shard.key, failures, &error);
         let age = shard.now() - begun;
         match shard.settings.on_error.judge(failures, age, 0.0) {
             RetryDecision::GiveUp => Err(self.shard.processor_failed(error)),
