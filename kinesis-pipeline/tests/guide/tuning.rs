@@ -224,7 +224,7 @@ async fn the_table_of_readers_has_the_defaults() {
         ("fall_back_to_polling", "falls_back"),
         ("ignore_limits", "ignores_limits"),
     ];
-    let untold = ["saver", "ranges", "is_leased"];
+    let untold = ["saver", "ranges", "is_leased", "poll_budget"];
     compare("Readers", 1, found, &names, &untold);
 }
 
