@@ -25,7 +25,8 @@ use support::Postgres;
 mod support;
 
 const ROUNDS: usize = 5;
-const SHARDS: u32 = 4;
+/// The number of shards. The service gives 2 MiB a second from each, which must not be the limit here.
+const SHARDS: u32 = 64;
 /// The pause between looks at the number of rows.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -57,7 +58,8 @@ async fn main() {
     let Some(postgres) = Postgres::start().await else {
         return;
     };
-    let local = LocalKinesis::start().await.expect("it starts");
+    let local = LocalKinesis::builder().shard_limit(SHARDS).start().await;
+    let local = local.expect("it starts");
     let stream: KinesisStream<Reading> = local.stream("readings", SHARDS).await.expect("a stream");
     let producer = stream.producer().build().expect("options in range");
     for number in 0..rows {
