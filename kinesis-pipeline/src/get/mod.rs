@@ -64,6 +64,7 @@ pub(crate) use fetch::consumer::{deregister as deregister_consumer, ready as con
 pub(crate) use metrics::GetMetrics;
 pub(crate) use open::discover::{describe_stream, list_shards};
 pub use open::reader::Reader;
+pub(crate) use dispatch::decode::item;
 pub use plan::mismatch::Mismatch;
 pub(crate) use plan::options::Options as ReaderOptions;
 pub(crate) use plan::plan::Begin;
