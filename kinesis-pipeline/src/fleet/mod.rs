@@ -71,3 +71,5 @@ pub use worker::{
 };
 #[cfg(feature = "health-server")]
 pub use worker::{HealthServer, HealthServerBuilder, HealthServerError};
+#[cfg(feature = "local")]
+pub use lease::conformance::check_lease_store;

@@ -60,7 +60,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use self::core::{Core, Presence};
 use crate::{service::Kinesis, stream::KinesisStream};
 
-pub use crate::get::check_checkpoint_store;
+pub use crate::{fleet::check_lease_store, get::check_checkpoint_store};
 pub use builder::LocalKinesisBuilder;
 pub use error::LocalError;
 pub use faults::{Fault, Faults};
