@@ -3,7 +3,7 @@
 //! - `worker`: the workers: which leases they hold, and the processing of records.
 //! - `lease`: leases, pure decisions about them, the trait of their stores, and stores in memory and in a file.
 //! - `dead_letters`: the records that a processor gives up, and their way back into the stream.
-//! - `properties`: the settings file of KCL's MultiLangDaemon.
+//! - `properties`: the settings file of KCL's `MultiLangDaemon`.
 //! - `simulation`: a fleet on virtual time by seed, with faults and a checker (feature `local`).
 //! - `dynamodb`: workers' leases in DynamoDB (feature `dynamodb`, as all files below).
 //! - `checkpoints`, `table_call`, `lease_cache`: readers' checkpoints in the same table.
