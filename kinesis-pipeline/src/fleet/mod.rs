@@ -1,14 +1,29 @@
-//! The lease table of a fleet, as KCL lays it out, and the checkpoints in it.
+//! Fleets: workers that share the shards of a stream, their leases, and the lease table in DynamoDB.
+//!
+//! - `worker`: the workers: which leases they hold, and the processing of records.
+//! - `lease`: leases, pure decisions about them, the trait of their stores, and stores in memory and in a file.
+//! - `dead_letters`: the records that a processor gives up, and their way back into the stream.
+//! - `properties`: the settings file of KCL's `MultiLangDaemon`.
+//! - `simulation`: a fleet on virtual time by seed, with faults and a checker (feature `local`).
+//! - `dynamodb`: workers' leases in DynamoDB (feature `dynamodb`, as all files below).
+//! - `checkpoints`, `table_call`, `lease_cache`: readers' checkpoints in the same table.
+//! - `row`, `extension`, `expression`, `write`, `table`: that table: attributes, conditions, writes, creation and scan.
+//! - `place`: the conversion between KCL's checkpoints and this library's. `identity`: the owner of checkpoints.
+//! - `signed`: calls that wait for new credentials. `error`: the error of the table.
+//!
+//! The table has KCL's layout. From a value of this library to an item of the table:
 //!
 //! ```text
 //!   Checkpoint <── place ──> LeaseRow = Lease + Extension <── row, extension ──> item of the table
 //!                               │
-//!   DynamoDbCheckpoints ── table_call, lease_cache: counters seen ──┐
-//!   DynamoDbLeases (dynamodb) ──────────────────────────────────────┴─ expression: conditions ── write ── table
+//!   DynamoDbCheckpoints ── table_call ── lease_cache: the rows that were seen last ──┐
+//!   DynamoDbLeases (dynamodb) ───────────────────────────────────────────────────────┴─ expression ── write ── table
 //! ```
 //!
-//! A row is a lease of KCL: Java fleets read and write it too, so this library keeps KCL's attributes as they are.
-//! Facts that have no KCL attribute are in one attribute of this library, the extension. KCL ignores it.
+//! Java fleets read and write the same rows, so this library writes KCL's attributes as KCL does. Three attributes are
+//! this library's own, and KCL ignores them: `kinesisPipeline` (the extension: facts about a reader's checkpoint that
+//! KCL has no attribute for), `kinesisPipelineOwner` (an owner that hands over when asked) and `kinesisPipelineBegunAt`
+//! (the time at which a lease began).
 
 #[cfg(feature = "dynamodb")]
 mod checkpoints;
@@ -56,6 +71,8 @@ pub use dead_letters::{
 pub use dynamodb::DynamoDbLeases;
 #[cfg(feature = "dynamodb")]
 pub use error::LeaseError;
+#[cfg(feature = "local")]
+pub use lease::conformance::check_lease_store;
 pub use lease::{
     FileLeases, FleetLead, InvalidStreamIdentifier, Lease, LeaseChange, LeaseCheckpoint,
     LeaseFuture, LeaseStore, LeaseStoreError, LeaseWrite, LeaseWritten, MemoryLeases,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     record::{DecodeError, PartitionKey},
-    service::{ErrorClass, ServiceError, StreamId},
+    service::{ServiceError, StreamId},
     shard::{HashKeyRange, Position, ShardId},
 };
 
@@ -177,11 +177,7 @@ impl GetError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Service { source, .. } | Self::Consumer { source, .. } => {
-                let may_pass =
-                    matches!(source.class, ErrorClass::InUse | ErrorClass::LimitExceeded);
-                source.is_retryable() || may_pass
-            }
+            Self::Service { source, .. } | Self::Consumer { source, .. } => source.class.may_pass(),
             Self::Checkpoint { source, .. } => source.is_retryable(),
             Self::Interrupted { .. } | Self::IncompleteListing { .. } => true,
             _ => false,
@@ -261,6 +257,37 @@ impl Error for GetError {
             | Self::Consumer { source, .. } => Some(&**source),
             Self::Checkpoint { source, .. } => Some(&**source),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::ErrorClass;
+
+    #[test]
+    fn errors_whose_class_may_pass_are_retryable_by_another_reader() {
+        let is_retryable = |class| {
+            let failed = ServiceError::unanswered("GetRecords", "test", class, "failed");
+            GetError::service(&"s".into(), None, failed).is_retryable()
+        };
+        for class in [
+            ErrorClass::Throttled,
+            ErrorClass::Transient,
+            ErrorClass::IteratorExpired,
+            ErrorClass::InUse,
+            ErrorClass::LimitExceeded,
+        ] {
+            assert!(is_retryable(class), "{class:?}");
+        }
+        for class in [
+            ErrorClass::NotFound,
+            ErrorClass::AccessDenied,
+            ErrorClass::Invalid,
+            ErrorClass::Other,
+        ] {
+            assert!(!is_retryable(class), "{class:?}");
         }
     }
 }

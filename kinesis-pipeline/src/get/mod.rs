@@ -1,29 +1,37 @@
 //! Records out of a stream.
 //!
+//! Each arrow is the way of data:
+//!
 //! ```text
-//!   ListShards ── plan ──> lineage: which shards, parents before children
-//!                             │ a shard may be read
-//!                             v
-//!   GetShardIterator ──> shard_reader ── poll pacer, retry, budget: the next call, its time and size
-//!   GetRecords  <── fetch ───┤  │ a page
-//!   SubscribeToShard <───────┘  │ an event is a page too
-//!                               v
-//!                 channel: queue of pages, in order within each shard
-//!                               │ on the caller's task
-//!                               v
-//!                 deaggregate: the user records of an aggregate
-//!                               v
-//!                 decode ──> Records: Record<R> or one error item
-//!                               │ taken or acked
-//!                               v
-//!                 checkpoint: progress, saver, stores
+//!   the shards of a listing ──> plan: the shards to read, parents before children
+//!                                 │ a shard, with its start position
+//!                                 v
+//!                     shard_reader: one state machine per shard: the next call, its time and size
+//!                                 ^ a page of GetRecords, or an event of SubscribeToShard (fetch)
+//!                                 │
+//!                               driver: makes the calls, hands the answers to the state machines
+//!                                 │ pages, in order within each shard
+//!                                 v
+//!                     dispatch: channel ──> deaggregate ──> decode ──> Records: Record<R> or one error item
+//!                                 │ records that were taken or acked           (on the caller's task)
+//!                                 v
+//!                     checkpoint: progress ──> saver ──> store
 //! ```
 //!
-//! Shards are polled, or subscribed to as a `consumer`, by the rules of `shard_reader::fan_out`. `single` is a reader of
-//! one shard over the same driver.
+//! - `open`: the opening of a reader: lists the shards, loads checkpoints, fixes the position of each shard.
+//! - `plan`: the shards to read, their start positions and ends. Pure functions.
+//! - `driver`: the one task of an open reader. It makes all calls, except those that `open` made before.
+//! - `fetch`: the calls, with their time limits.
+//! - `shard_reader`: the decisions about one shard, without effects. A shard is polled, or a registered consumer
+//!   subscribes to it (enhanced fan-out, `shard_reader/fan_out`).
+//! - `dispatch`: pages to records, on the task of the caller.
+//! - `checkpoint`: the position of an application in each shard, kept for its next start.
+//! - `single`: a reader of one shard, over the same driver.
+//! - `poll_budget`: the polls of quiet shards that one worker makes in a second.
+//! - `error`, `error_text`: the public error, and its texts. `stats`, `metrics`: counters of a reader.
 //!
-//! One task per reader, the `driver`, makes all calls. Its decisions are state machines without effects. The messages of
-//! the owner (page taken, stop, dropped) reach it through the channel.
+//! The caller reaches the driver through the channel: it tells that a page was taken, that the reader shall stop, or
+//! that it was dropped.
 
 mod checkpoint;
 mod dispatch;
@@ -56,6 +64,7 @@ pub use dispatch::by_shard::{ByShard, ShardRecords};
 pub use dispatch::channel::StopHandle;
 pub use dispatch::checkpoint_handle::CheckpointHandle;
 pub(crate) use dispatch::deaggregate::UserRecord;
+pub(crate) use dispatch::decode::item;
 pub use dispatch::record::Record;
 pub use dispatch::records::Records;
 pub use error::GetError;

@@ -6,10 +6,13 @@
 //!   SDKs ── the HTTP face ──────────┘
 //! ```
 //!
-//! It answers as the service does in everything that a client relies on: limits, errors, resharding, iterators,
-//! retention. No task runs in it: due changes are made by the next call, by the clock of the
-//! [builder](LocalKinesis::builder) or else of the runtime in which it starts. Under
-//! `#[tokio::test(start_paused = true)]` a day passes when the test advances the clock.
+//! It imitates what clients of the service depend on: answers and errors, resharding, iterators, retention, and on
+//! request the limits of shards and calls.
+//!
+//! No background task changes its state. A change that is due, such as the end of a split or the expiry of a record, is
+//! made by the next call. Its time is that of the clock that the [builder](LocalKinesis::builder) was given, or else
+//! that of the runtime in which it starts. Under `#[tokio::test(start_paused = true)]` a day passes when the test
+//! advances the clock.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -60,7 +63,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use self::core::{Core, Presence};
 use crate::{service::Kinesis, stream::KinesisStream};
 
-pub use crate::get::check_checkpoint_store;
+pub use crate::{fleet::check_lease_store, get::check_checkpoint_store};
 pub use builder::LocalKinesisBuilder;
 pub use error::LocalError;
 pub use faults::{Fault, Faults};

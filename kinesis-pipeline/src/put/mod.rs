@@ -8,39 +8,53 @@
 //!      │ records                                          inbox: the queue, one lock
 //!      │
 //!   driver      the only task: timer, calls in flight
-//!      │ events                                           (below this line no clock and no I/O)
+//!      │ events                                           (below: no clock and no I/O, but in request/send)
 //!      ▼
 //!   scheduler/  what to send now, when to wake, what a response changes; retry
 //!   queue/      one queue per shard; pacer (token bucket, AIMD); retry queue
 //!   request/    entries and KPL aggregates of one PutRecords call
-//!   pending/    a record's completion: receipt, flush group, budget charge
 //!   shard_map/  hash key -> shard; listed again when a record lands in another shard
+//!   pending/    a record's completion: receipt, flush group, budget charge
 //! ```
 //!
-//! Imports go down this list, and everything may import `admission/`, which imports no other room.
+//! A room imports the rooms below it in this list, `admission/`, and the files of this folder. There is one exception:
+//! `pipeline` and `driver` import each other, since the pipeline starts the driver and the driver gives the scheduler
+//! back to the pipeline. `admission/` imports no room, only `error` and `options`.
 //!
-//! A record is in exactly one place: the inbox, the queue of its shard (or its open aggregate), a
-//! request in flight, the retry queue; then it is complete.
+//! An accepted record is in exactly one place until it is complete:
+//!
+//! - the inbox;
+//! - the queues: `fresh`, the queue of its shard with the aggregates in it, or `unplaced` before the first shard map;
+//! - a request in flight;
+//! - the retry queue, until its back-off is over;
+//! - `halves`: a request that the service refused as a whole, to be sent again in two parts;
+//! - `unsettled`: stored in a shard that may not take it, until the next listing decides.
 //!
 //! | question | answer |
 //! |---|---|
 //! | What holds a put back when memory is full? | `admission/budget`: a put reserves its bytes and waits until completed records give theirs back. |
 //! | Who sends? | `driver`: it asks the scheduler for the next request and spawns `request/send`. At most `requests_in_flight_max` calls at a time. |
 //! | Who decides? | `scheduler/scheduler`: a state machine that takes `now` as an argument. |
-//! | Where does a record wait while its shard is throttled? | A failed record in `queue/retry_queue` until its back-off is over; then, and all later ones, in the shard's queue, which `queue/pacer` holds back. |
-//! | Who enforces linger? | `queue/shard_queue`: a queue is ripe when it is full or its oldest record has waited for `linger_max`. The driver's timer is set to that time. |
-//! | What does a flush wait for? | All flush groups up to its own (`pending/flush`). Each record counts in the group that was open when it was accepted. |
-//! | What happens on a reshard? | A record that lands in an unexpected shard asks for a listing (`shard_map/refresh`). `scheduler/on_shards` takes the new map into use and `queue/remap` moves what waits; with `Order::PerKey` nothing is sent between the two. User records of an aggregate that the shard does not cover are put again. |
-//! | Where does an aggregate get its MD5? | In `request/draft`, for all aggregates of one request side by side; the task of `request/send` does it before the call. |
+//! | Where does a record wait while its shard is throttled? | A record that failed waits in `queue/retry_queue` until its back-off is over, then in its shard's queue. With `Order::PerKey` it goes back to the front of that queue at once, and the queue is blocked until the back-off is over (`scheduler/on_response`). Later records wait in the queue, which `queue/pacer` holds back. Without queues by shard there is no pacer: while 500 retries or 4 MiB of them wait, no new record is sent (`scheduler/scheduler`). |
+//! | Who enforces linger? | `queue/shard_queue/drain` for a shard's queue, `queue/queues` for `fresh`: records are ripe when they fill a request or an aggregate, or when the oldest has waited for `linger_max`. The driver's timer is set to that time. `stream.put` is eager (`request/request`): with nothing in flight, or after an answer, it sends at once. |
+//! | What does a flush wait for? | A flush closes the open flush group (`pending/flush`): the records that were accepted since the flush before it. It waits until the records of this group and of all earlier ones have their results. |
+//! | When are the shards listed again? | At the start, when a record lands in an unexpected shard (`shard_map/refresh`), and when the service answers that the stream is not found: it may be made again with other shards, so the shard map is in doubt (`suspect_shards`). |
+//! | What happens on a reshard? | `scheduler/on_shards` takes the new map into use, and `queue/remap` moves the waiting records. With `Order::PerKey` no queue is sent from the time when a listing is wanted until the new map is in use. Of an aggregate that landed in a wrong shard, the user records that the shard does not take are put again. |
+//! | Where does an aggregate get its MD5? | In `request/draft::finish`, called by the task of `request/send`, for all aggregates of one request side by side. |
 //!
-//! `stream.put` and its kin use one queue and no aggregates; the [`Producer`] has a queue for each shard. Where a
-//! record waits (`queue/queues` decides):
+//! Where a new record waits (`queue/queues` decides). A retried record is always in the slab (`pending/slab`), with a
+//! key of 8 bytes in a queue.
 //!
-//! | the producer | the record waits |
-//! |---|---|
-//! | aggregates, keeps no order | written into the open aggregate of its shard; only its completion is kept beside |
-//! | does not aggregate, keeps no order | in one queue with all others (`fresh`); in its shard's queue if the shard has no room |
-//! | keeps an order, or retries | in the slab (`pending/slab`), with a key of 8 bytes in its shard's queue |
+//! | the handle | its queues | a new record waits |
+//! |---|---|---|
+//! | `stream.put` and its kin, no order | one for all shards | in the slab, with a key in the queue |
+//! | the same with `Order::PerKey` | one per shard | in the slab, with a key in its shard's queue |
+//! | a [`Producer`] that aggregates, no order | one per shard | written into the open aggregate of its shard; only its completion is kept beside |
+//! | a [`Producer`] without aggregates, no order | one per shard | in `fresh`, with the records of all shards; in its shard's queue if the shard has no tokens |
+//! | a [`Producer`] with `Order::PerKey` | one per shard | in the slab, with a key in its shard's queue |
+//!
+//! A producer whose shards cannot be listed, or whose service distributes the records by itself, has one queue for all
+//! shards.
 
 mod admission;
 mod driver;

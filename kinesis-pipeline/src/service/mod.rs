@@ -1,13 +1,16 @@
-//! The seam: the few calls of Amazon Kinesis that this library makes.
+//! The seam: the trait [`Kinesis`], which has the few calls of Amazon Kinesis that this library makes.
+//!
+//! Everything above the seam makes its calls through the trait. So the service below it can be exchanged:
 //!
 //! ```text
-//!   put/  get/  the program
-//!        │
+//!   put/   get/   fleet/   the program
+//!                │
 //!   trait Kinesis ──┬── aws::AwsKinesis        the official SDK over HTTP
-//!                   └── local::LocalKinesis    the embedded Kinesis, in process
+//!                   ├── local::LocalKinesis    the embedded Kinesis, in process
+//!                   └── firehose/put           PutRecordBatch of Amazon Data Firehose, for puts alone
 //! ```
 //!
-//! One file per call has its request and its answer. Everything above the seam is tested with the embedded Kinesis
+//! One file per call has its request and its answer. The pipelines above the seam are tested with the embedded Kinesis
 //! under paused time. Implement [`Kinesis`] to put a layer of yours between the pipelines and the service: a recorder,
 //! a fault injector, a quota.
 

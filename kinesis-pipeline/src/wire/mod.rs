@@ -1,7 +1,18 @@
 //! Byte formats that others read and write too.
 //!
-//! [`aggregate`] writes many records into one, as the Kinesis Producer Library does, so that a shard takes more than
-//! its limit of 1,000 records a second.
+//! [`aggregate`] writes many user records into one Kinesis record, as the Kinesis Producer Library (KPL) does, and
+//! splits such a record again. A shard takes 1,000 Kinesis records a second; an aggregate counts as one of them,
+//! whatever number of user records is in it.
+//!
+//! The private modules:
+//!
+//! - `frame`: the magic bytes before an aggregate, and the MD5 behind it.
+//! - `protobuf`: the part of the protobuf encoding that aggregates need.
+//! - `user_record`: one user record of an aggregate.
+//! - `key_table`: the keys of an aggregate that is written, each stored once.
+//! - `table`: the keys of an aggregate that is read.
+//! - `java_text`: text that may not be UTF-8, decoded as readers in Java do it.
+//! - `shard_records`: the user records of an aggregate as the reader of a shard returns them; strays are counted.
 
 pub mod aggregate;
 pub(crate) mod frame;

@@ -1,5 +1,11 @@
 //! The conformance suite of lease stores: KCL's own tests of its lease refresher, renewer and taker, under their names.
 
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    reason = "a suite fails by panicking, also in the library's own tests"
+)]
+
 use std::{
     collections::HashSet,
     time::{Duration, SystemTime},
@@ -13,29 +19,57 @@ use super::{
 };
 use crate::shard::{HashKey, HashKeyRange, ShardId};
 
-const APP: &str = "app";
 const FAILOVER: Duration = Duration::from_secs(10);
 
-/// Checks a kind of store. `store` makes an empty one.
-pub(crate) async fn check<S: LeaseStore>(store: impl Fn() -> S) {
-    all_of_a_lease_comes_back(&store()).await;
-    applications_are_apart(&store()).await;
-    create_twice(&store()).await;
-    renew_and_hold(&store()).await;
-    renew_lost_lease(&store()).await;
-    take_unowned_owned_and_updated(&store()).await;
-    regain_a_lost_lease(&store()).await;
-    checkpoint_then_prepare(&store()).await;
-    shard_end_with_children(&store()).await;
-    evict(&store()).await;
-    delete_then_update(&store()).await;
-    hand_over(&store()).await;
-    every_write_repeated(&store()).await;
-    non_greedy_take(&store()).await;
-    no_steal_when_off_by_one(&store()).await;
-    very_old_leases(&store()).await;
-    expired_hand_off_is_free(&store()).await;
-    restart_on_a_pending_checkpoint(&store()).await;
+/// One application in the store under test. Each case has its own, so all cases share one store.
+#[derive(Clone, Copy)]
+struct Application<'a> {
+    store: &'a dyn LeaseStore,
+    name: &'static str,
+}
+
+/// Checks a lease store of yours against what workers rely on. The store must be empty. The suite writes under
+/// application names that begin with `check-`, one for each case, and leaves the leases there.
+///
+/// The cases are KCL's own tests of its leases, and tests of this library: each write of a lease's life, writes by a
+/// worker that has lost its lease, writes that are sent twice, and plans for the leases that the store lists.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use kinesis_pipeline::{MemoryLeases, local::check_lease_store};
+///
+/// check_lease_store(&MemoryLeases::new()).await;
+/// # }
+/// ```
+///
+/// # Panics
+/// If the store fails a check: the message has the expected result.
+#[cfg(feature = "local")]
+pub async fn check_lease_store(store: &dyn LeaseStore) {
+    check(store).await;
+}
+
+pub(crate) async fn check(store: &dyn LeaseStore) {
+    let app = |name| Application { store, name };
+    all_of_a_lease_comes_back(app("check-all-of-a-lease-comes-back")).await;
+    applications_are_apart(app("check-applications-are-apart")).await;
+    create_twice(app("check-create-twice")).await;
+    renew_and_hold(app("check-renew-and-hold")).await;
+    renew_lost_lease(app("check-renew-lost-lease")).await;
+    take_unowned_owned_and_updated(app("check-take-unowned-owned-and-updated")).await;
+    regain_a_lost_lease(app("check-regain-a-lost-lease")).await;
+    checkpoint_then_prepare(app("check-checkpoint-then-prepare")).await;
+    shard_end_with_children(app("check-shard-end-with-children")).await;
+    evict(app("check-evict")).await;
+    delete_then_update(app("check-delete-then-update")).await;
+    hand_over(app("check-hand-over")).await;
+    every_write_repeated(app("check-every-write-repeated")).await;
+    non_greedy_take(app("check-non-greedy-take")).await;
+    no_steal_when_off_by_one(app("check-no-steal-when-off-by-one")).await;
+    very_old_leases(app("check-very-old-leases")).await;
+    expired_hand_off_is_free(app("check-expired-hand-off-is-free")).await;
+    restart_on_a_pending_checkpoint(app("check-restart-on-a-pending-checkpoint")).await;
 }
 
 fn shard(number: usize) -> ShardId {
@@ -55,31 +89,31 @@ fn after(number: u128, sub_sequence_number: u64) -> LeaseCheckpoint {
     }
 }
 
-async fn done(store: &impl LeaseStore, write: LeaseWrite) -> Lease {
-    match store.write(APP, write.clone()).await.unwrap() {
+async fn done(app: Application<'_>, write: LeaseWrite) -> Lease {
+    match app.store.write(app.name, write.clone()).await.unwrap() {
         LeaseWritten::Done(lease) => lease,
         refused @ LeaseWritten::Refused(_) => panic!("{write:?}: {refused:?}"),
     }
 }
 
-async fn refused(store: &impl LeaseStore, write: LeaseWrite) -> Option<Lease> {
-    match store.write(APP, write.clone()).await.unwrap() {
+async fn refused(app: Application<'_>, write: LeaseWrite) -> Option<Lease> {
+    match app.store.write(app.name, write.clone()).await.unwrap() {
         LeaseWritten::Refused(found) => found,
         done @ LeaseWritten::Done(_) => panic!("{write:?}: {done:?}"),
     }
 }
 
-async fn create(store: &impl LeaseStore, lease: Lease) -> Lease {
-    done(store, LeaseWrite::create(lease)).await
+async fn create(app: Application<'_>, lease: Lease) -> Lease {
+    done(app, LeaseWrite::create(lease)).await
 }
 
-async fn owned(store: &impl LeaseStore, number: usize, by: &str) -> Lease {
-    let lease = create(store, fresh(number)).await;
-    done(store, LeaseWrite::take(lease, by.into())).await
+async fn owned(app: Application<'_>, number: usize, by: &str) -> Lease {
+    let lease = create(app, fresh(number)).await;
+    done(app, LeaseWrite::take(lease, by.into())).await
 }
 
-async fn stored(store: &impl LeaseStore, number: usize) -> Option<Lease> {
-    let leases = store.list(APP).await.unwrap();
+async fn stored(app: Application<'_>, number: usize) -> Option<Lease> {
+    let leases = app.store.list(app.name).await.unwrap();
     leases
         .into_iter()
         .find(|lease| lease.shard_id == shard(number))
@@ -89,8 +123,12 @@ fn renew(lease: &Lease) -> LeaseWrite {
     LeaseWrite::new(lease.clone(), LeaseChange::Renew)
 }
 
-async fn all_of_a_lease_comes_back(store: &impl LeaseStore) {
-    assert_eq!(store.list(APP).await.unwrap(), [], "empty at first");
+async fn all_of_a_lease_comes_back(app: Application<'_>) {
+    assert_eq!(
+        app.store.list(app.name).await.unwrap(),
+        [],
+        "empty at first"
+    );
     let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_234_567_890_123);
     let mut lease = fresh(3);
     lease.checkpoint = LeaseCheckpoint::AtTimestamp;
@@ -100,170 +138,170 @@ async fn all_of_a_lease_comes_back(store: &impl LeaseStore) {
         HashKey::new(7),
         HashKey::new(u128::MAX - 7),
     ));
-    create(store, lease.clone()).await;
-    assert_eq!(stored(store, 3).await, Some(lease));
+    create(app, lease.clone()).await;
+    assert_eq!(stored(app, 3).await, Some(lease));
     let mut latest = fresh(4);
     latest.checkpoint = LeaseCheckpoint::Latest;
-    create(store, latest.clone()).await;
-    assert_eq!(stored(store, 4).await, Some(latest));
+    create(app, latest.clone()).await;
+    assert_eq!(stored(app, 4).await, Some(latest));
 }
 
-async fn applications_are_apart(store: &impl LeaseStore) {
-    create(store, fresh(0)).await;
-    assert_eq!(store.list("other").await.unwrap(), []);
+async fn applications_are_apart(app: Application<'_>) {
+    create(app, fresh(0)).await;
+    assert_eq!(app.store.list("check-other").await.unwrap(), []);
 }
 
-async fn create_twice(store: &impl LeaseStore) {
-    let lease = owned(store, 0, "a").await;
-    let found = refused(store, LeaseWrite::create(fresh(0))).await;
+async fn create_twice(app: Application<'_>) {
+    let lease = owned(app, 0, "a").await;
+    let found = refused(app, LeaseWrite::create(fresh(0))).await;
     assert_eq!(found, Some(lease), "the lease that was there stays");
 }
 
-async fn renew_and_hold(store: &impl LeaseStore) {
-    let mut lease = owned(store, 0, "a").await;
+async fn renew_and_hold(app: Application<'_>) {
+    let mut lease = owned(app, 0, "a").await;
     for _ in 0..3 {
         let counter = lease.counter;
-        lease = done(store, renew(&lease)).await;
+        lease = done(app, renew(&lease)).await;
         assert_eq!(lease.counter, counter + 1);
     }
-    assert_eq!(stored(store, 0).await, Some(lease));
+    assert_eq!(stored(app, 0).await, Some(lease));
 }
 
-async fn renew_lost_lease(store: &impl LeaseStore) {
-    let lease = owned(store, 0, "a").await;
-    let taken = done(store, LeaseWrite::take(lease.clone(), "b".into())).await;
-    assert_eq!(refused(store, renew(&lease)).await, Some(taken.clone()));
+async fn renew_lost_lease(app: Application<'_>) {
+    let lease = owned(app, 0, "a").await;
+    let taken = done(app, LeaseWrite::take(lease.clone(), "b".into())).await;
+    assert_eq!(refused(app, renew(&lease)).await, Some(taken.clone()));
     let checkpoint = LeaseWrite::checkpoint(lease, after(7, 0));
-    assert_eq!(refused(store, checkpoint).await, Some(taken));
+    assert_eq!(refused(app, checkpoint).await, Some(taken));
 }
 
-async fn take_unowned_owned_and_updated(store: &impl LeaseStore) {
-    let lease = create(store, fresh(0)).await;
-    let by_a = done(store, LeaseWrite::take(lease, "a".into())).await;
+async fn take_unowned_owned_and_updated(app: Application<'_>) {
+    let lease = create(app, fresh(0)).await;
+    let by_a = done(app, LeaseWrite::take(lease, "a".into())).await;
     assert_eq!(
         (by_a.owner.clone(), by_a.owner_switches),
         (Some("a".into()), 1)
     );
-    let by_b = done(store, LeaseWrite::take(by_a.clone(), "b".into())).await;
+    let by_b = done(app, LeaseWrite::take(by_a.clone(), "b".into())).await;
     assert_eq!(
         (by_b.owner.clone(), by_b.owner_switches),
         (Some("b".into()), 2)
     );
-    let renewed = done(store, renew(&by_b)).await;
-    let late = refused(store, LeaseWrite::take(by_b, "c".into())).await;
+    let renewed = done(app, renew(&by_b)).await;
+    let late = refused(app, LeaseWrite::take(by_b, "c".into())).await;
     assert_eq!(late, Some(renewed.clone()), "its owner was faster");
-    let again = done(store, LeaseWrite::take(renewed, "b".into())).await;
+    let again = done(app, LeaseWrite::take(renewed, "b".into())).await;
     assert_eq!(again.owner_switches, 2, "the owner is the same");
 }
 
-async fn regain_a_lost_lease(store: &impl LeaseStore) {
-    let first = owned(store, 0, "a").await;
-    let stolen = done(store, LeaseWrite::take(first.clone(), "b".into())).await;
-    let again = done(store, LeaseWrite::take(stolen, "a".into())).await;
-    let found = refused(store, renew(&first)).await;
+async fn regain_a_lost_lease(app: Application<'_>) {
+    let first = owned(app, 0, "a").await;
+    let stolen = done(app, LeaseWrite::take(first.clone(), "b".into())).await;
+    let again = done(app, LeaseWrite::take(stolen, "a".into())).await;
+    let found = refused(app, renew(&first)).await;
     assert_eq!(found, Some(again), "the first holding is over");
 }
 
-async fn checkpoint_then_prepare(store: &impl LeaseStore) {
-    let lease = owned(store, 0, "a").await;
+async fn checkpoint_then_prepare(app: Application<'_>) {
+    let lease = owned(app, 0, "a").await;
     let pending = PendingCheckpoint::new(after(9, 2), Some("state".into()));
     let prepare = LeaseChange::Prepare(pending.clone());
-    let prepared = done(store, LeaseWrite::new(lease, prepare)).await;
-    assert_eq!(stored(store, 0).await.unwrap().pending, Some(pending));
-    let made = done(store, LeaseWrite::checkpoint(prepared, after(9, 2))).await;
+    let prepared = done(app, LeaseWrite::new(lease, prepare)).await;
+    assert_eq!(stored(app, 0).await.unwrap().pending, Some(pending));
+    let made = done(app, LeaseWrite::checkpoint(prepared, after(9, 2))).await;
     assert_eq!((made.pending.clone(), made.owner_switches), (None, 0));
-    assert_eq!(stored(store, 0).await, Some(made.clone()));
+    assert_eq!(stored(app, 0).await, Some(made.clone()));
     let bare = PendingCheckpoint::new(after(10, 0), None);
     let prepared = done(
-        store,
+        app,
         LeaseWrite::new(made, LeaseChange::Prepare(bare.clone())),
     )
     .await;
     assert_eq!(prepared.pending, Some(bare));
 }
 
-async fn shard_end_with_children(store: &impl LeaseStore) {
-    let lease = owned(store, 0, "a").await;
+async fn shard_end_with_children(app: Application<'_>) {
+    let lease = owned(app, 0, "a").await;
     let end = LeaseChange::Checkpoint {
         to: LeaseCheckpoint::ShardEnd,
         children: vec![shard(1), shard(2)],
     };
-    let ended = done(store, LeaseWrite::new(lease, end)).await;
+    let ended = done(app, LeaseWrite::new(lease, end)).await;
     assert_eq!(ended.children, [shard(1), shard(2)]);
-    assert_eq!(stored(store, 0).await, Some(ended));
+    assert_eq!(stored(app, 0).await, Some(ended));
 }
 
-async fn evict(store: &impl LeaseStore) {
-    let lease = owned(store, 0, "a").await;
+async fn evict(app: Application<'_>) {
+    let lease = owned(app, 0, "a").await;
     let evict = LeaseWrite::new(lease.clone(), LeaseChange::Evict);
-    let free = done(store, evict.clone()).await;
+    let free = done(app, evict.clone()).await;
     assert_eq!(
         (free.owner.clone(), free.counter),
         (None, lease.counter + 1)
     );
-    assert!(refused(store, renew(&lease)).await.is_some());
-    let taken = done(store, LeaseWrite::take(free, "b".into())).await;
+    assert!(refused(app, renew(&lease)).await.is_some());
+    let taken = done(app, LeaseWrite::take(free, "b".into())).await;
     assert_eq!(
-        refused(store, evict).await,
+        refused(app, evict).await,
         Some(taken),
         "not the next owner's"
     );
 }
 
-async fn delete_then_update(store: &impl LeaseStore) {
-    let lease = owned(store, 0, "a").await;
-    let renewed = done(store, renew(&lease)).await;
+async fn delete_then_update(app: Application<'_>) {
+    let lease = owned(app, 0, "a").await;
+    let renewed = done(app, renew(&lease)).await;
     let delete = |lease: &Lease| LeaseWrite::new(lease.clone(), LeaseChange::Delete);
-    assert_eq!(refused(store, delete(&lease)).await, Some(renewed.clone()));
-    done(store, delete(&renewed)).await;
-    assert_eq!(stored(store, 0).await, None);
-    assert_eq!(refused(store, renew(&renewed)).await, None);
+    assert_eq!(refused(app, delete(&lease)).await, Some(renewed.clone()));
+    done(app, delete(&renewed)).await;
+    assert_eq!(stored(app, 0).await, None);
+    assert_eq!(refused(app, renew(&renewed)).await, None);
     let take = LeaseWrite::take(renewed.clone(), "b".into());
-    assert_eq!(refused(store, take).await, None, "no row appears");
-    done(store, delete(&renewed)).await;
+    assert_eq!(refused(app, take).await, None, "no row appears");
+    done(app, delete(&renewed)).await;
 }
 
-async fn hand_over(store: &impl LeaseStore) {
-    let lease = owned(store, 0, "a").await;
+async fn hand_over(app: Application<'_>) {
+    let lease = owned(app, 0, "a").await;
     let hand_over = LeaseWrite::new(lease.clone(), LeaseChange::HandOver("b".into()));
-    let asked = done(store, hand_over).await;
+    let asked = done(app, hand_over).await;
     assert_eq!(asked.counter, lease.counter, "the counter stays");
     assert_eq!(
         (asked.owner.clone(), asked.holder()),
         (Some("b".into()), Some(&"a".into()))
     );
-    assert_eq!(refused(store, renew(&lease)).await, Some(asked.clone()));
+    assert_eq!(refused(app, renew(&lease)).await, Some(asked.clone()));
     let other = LeaseWrite::new(lease.clone(), LeaseChange::HandOver("c".into()));
     assert_eq!(
-        refused(store, other).await,
+        refused(app, other).await,
         Some(asked.clone()),
         "one at a time"
     );
     let evict = LeaseWrite::new(asked.clone(), LeaseChange::Evict);
-    assert!(refused(store, evict).await.is_some());
-    let beating = done(store, renew(&asked)).await;
+    assert!(refused(app, evict).await.is_some());
+    let beating = done(app, renew(&asked)).await;
     assert_eq!(
         beating.holder(),
         Some(&"a".into()),
         "the old owner may show that it is alive"
     );
-    let saved = done(store, LeaseWrite::checkpoint(beating, after(7, 1))).await;
+    let saved = done(app, LeaseWrite::checkpoint(beating, after(7, 1))).await;
     assert_eq!(saved.checkpoint_owner, Some("a".into()));
     let finished = LeaseWrite::new(saved.clone(), LeaseChange::FinishHandOver);
-    let finished = done(store, finished).await;
+    let finished = done(app, finished).await;
     assert_eq!(
         (finished.owner.clone(), finished.checkpoint_owner.clone()),
         (Some("b".into()), None)
     );
     assert_eq!(finished.counter, saved.counter + 1);
-    assert_eq!(stored(store, 0).await, Some(finished));
+    assert_eq!(stored(app, 0).await, Some(finished));
 }
 
 /// Sends every write of a lease's life twice, as an SDK does after it lost an answer.
-async fn every_write_repeated(store: &impl LeaseStore) {
+async fn every_write_repeated(app: Application<'_>) {
     let both = async |write: LeaseWrite| {
-        let first = done(store, write.clone()).await;
-        done(store, write).await;
+        let first = done(app, write.clone()).await;
+        done(app, write).await;
         first
     };
     let lease = both(LeaseWrite::create(fresh(0))).await;
@@ -281,21 +319,21 @@ async fn every_write_repeated(store: &impl LeaseStore) {
     };
     let lease = both(LeaseWrite::new(lease, end)).await;
     both(LeaseWrite::new(lease, LeaseChange::Delete)).await;
-    assert_eq!(stored(store, 0).await, None);
+    assert_eq!(stored(app, 0).await, None);
 }
 
 /// One worker that plans and takes leases over a store.
-struct Taker<'a, S> {
-    store: &'a S,
+struct Taker<'a> {
+    app: Application<'a>,
     me: WorkerId,
     sightings: Sightings,
     now: tokio::time::Instant,
 }
 
-impl<'a, S: LeaseStore> Taker<'a, S> {
-    fn new(store: &'a S, me: &str) -> Self {
+impl<'a> Taker<'a> {
+    fn new(app: Application<'a>, me: &str) -> Self {
         Self {
-            store,
+            app,
             me: me.into(),
             sightings: Sightings::default(),
             now: crate::Clock::system().instant(),
@@ -304,7 +342,7 @@ impl<'a, S: LeaseStore> Taker<'a, S> {
 
     async fn plan(&mut self, after: Duration) -> Vec<Action> {
         self.now += after;
-        let leases = self.store.list(APP).await.unwrap();
+        let leases = self.app.store.list(self.app.name).await.unwrap();
         self.sightings.observe(&leases, self.now, self.now);
         let none = HashSet::new();
         let view = View {
@@ -326,18 +364,18 @@ impl<'a, S: LeaseStore> Taker<'a, S> {
     async fn carry_out(&self, actions: Vec<Action>) -> Vec<Lease> {
         let mut taken = Vec::new();
         for Action::Take(lease) | Action::Steal(lease) | Action::Renew(lease) in actions {
-            taken.push(done(self.store, LeaseWrite::take(lease, self.me.clone())).await);
+            taken.push(done(self.app, LeaseWrite::take(lease, self.me.clone())).await);
         }
         taken
     }
 }
 
-async fn non_greedy_take(store: &impl LeaseStore) {
+async fn non_greedy_take(app: Application<'_>) {
     for number in 0..3 {
-        create(store, fresh(number)).await;
+        create(app, fresh(number)).await;
     }
-    owned(store, 3, "b").await;
-    let mut taker = Taker::new(store, "a");
+    owned(app, 3, "b").await;
+    let mut taker = Taker::new(app, "a");
     let actions = taker.plan(Duration::ZERO).await;
     assert_eq!(
         taker.carry_out(actions).await.len(),
@@ -346,35 +384,35 @@ async fn non_greedy_take(store: &impl LeaseStore) {
     );
 }
 
-async fn no_steal_when_off_by_one(store: &impl LeaseStore) {
+async fn no_steal_when_off_by_one(app: Application<'_>) {
     for number in 0..3 {
-        owned(store, number, if number == 0 { "a" } else { "b" }).await;
+        owned(app, number, if number == 0 { "a" } else { "b" }).await;
     }
-    let mut taker = Taker::new(store, "c");
+    let mut taker = Taker::new(app, "c");
     let stolen = taker.plan(Duration::ZERO).await;
     assert!(matches!(&*stolen, [Action::Steal(lease)] if lease.owner == Some("b".into())));
     taker.carry_out(stolen).await;
-    assert_eq!(Taker::new(store, "d").plan(Duration::ZERO).await, []);
+    assert_eq!(Taker::new(app, "d").plan(Duration::ZERO).await, []);
 }
 
-async fn very_old_leases(store: &impl LeaseStore) {
-    let busy = owned(store, 0, "b").await;
-    owned(store, 1, "dead").await;
-    owned(store, 2, "dead").await;
-    owned(store, 3, "dead").await;
-    let mut taker = Taker::new(store, "a");
+async fn very_old_leases(app: Application<'_>) {
+    let busy = owned(app, 0, "b").await;
+    owned(app, 1, "dead").await;
+    owned(app, 2, "dead").await;
+    owned(app, 3, "dead").await;
+    let mut taker = Taker::new(app, "a");
     assert!(taker.plan(Duration::ZERO).await.len() <= 1);
-    let busy = done(store, renew(&busy)).await;
+    let busy = done(app, renew(&busy)).await;
     assert_eq!(taker.plan(FAILOVER).await.len(), 2, "its share");
-    done(store, renew(&busy)).await;
+    done(app, renew(&busy)).await;
     assert_eq!(taker.plan(2 * FAILOVER).await.len(), 3, "all");
 }
 
-async fn expired_hand_off_is_free(store: &impl LeaseStore) {
-    let lease = owned(store, 0, "a").await;
+async fn expired_hand_off_is_free(app: Application<'_>) {
+    let lease = owned(app, 0, "a").await;
     let hand_over = LeaseChange::HandOver("b".into());
-    done(store, LeaseWrite::new(lease, hand_over)).await;
-    let mut taker = Taker::new(store, "c");
+    done(app, LeaseWrite::new(lease, hand_over)).await;
+    let mut taker = Taker::new(app, "c");
     assert_eq!(taker.plan(Duration::ZERO).await, []);
     let actions = taker.plan(FAILOVER).await;
     let leases = taker.carry_out(actions).await;
@@ -382,12 +420,12 @@ async fn expired_hand_off_is_free(store: &impl LeaseStore) {
     assert_eq!(leases[0].owner, Some("c".into()));
 }
 
-async fn restart_on_a_pending_checkpoint(store: &impl LeaseStore) {
-    let lease = owned(store, 0, "a").await;
+async fn restart_on_a_pending_checkpoint(app: Application<'_>) {
+    let lease = owned(app, 0, "a").await;
     let pending = PendingCheckpoint::new(after(9, 0), Some("state".into()));
     let prepare = LeaseChange::Prepare(pending.clone());
-    done(store, LeaseWrite::new(lease, prepare)).await;
-    let mut taker = Taker::new(store, "a");
+    done(app, LeaseWrite::new(lease, prepare)).await;
+    let mut taker = Taker::new(app, "a");
     let actions = taker.plan(Duration::ZERO).await;
     let leases = taker.carry_out(actions).await;
     assert_eq!(leases[0].pending, Some(pending));

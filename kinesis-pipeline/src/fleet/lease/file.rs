@@ -320,12 +320,7 @@ mod tests {
     #[tokio::test]
     async fn a_store_in_a_file_conforms() {
         let folder = Folder::new();
-        let next = std::cell::Cell::new(0);
-        let store = || {
-            next.set(next.get() + 1);
-            FileLeases::new(folder.0.join(format!("{}.json", next.get())))
-        };
-        conformance::check(store).await;
+        conformance::check(&folder.store()).await;
     }
 
     #[tokio::test]

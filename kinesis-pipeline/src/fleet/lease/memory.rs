@@ -69,6 +69,6 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_store_in_memory_conforms() {
-        conformance::check(MemoryLeases::new).await;
+        conformance::check(&MemoryLeases::new()).await;
     }
 }

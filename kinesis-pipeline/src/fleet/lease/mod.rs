@@ -8,7 +8,7 @@
 //!                        plan ──> actions: take, steal ── LeaseWrite ──> store (compare-and-set)
 //! ```
 
-#[cfg(test)]
+#[cfg(any(test, feature = "local"))]
 pub(crate) mod conformance;
 mod file;
 mod lead;

@@ -87,7 +87,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_table_of_several_streams_conforms() {
-        conformance::check(|| MultiStreamLeases(Arc::new(MemoryLeases::new()))).await;
+        conformance::check(&MultiStreamLeases(Arc::new(MemoryLeases::new()))).await;
     }
 
     #[tokio::test(start_paused = true)]

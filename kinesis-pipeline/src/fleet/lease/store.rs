@@ -12,6 +12,8 @@ pub type LeaseFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, LeaseStoreEr
 /// when [`write`](Self::write) returns, as far as the store is durable at all. A call that fails or is dropped may or
 /// may not have been carried out. The worker then sends the same write again, and the store answers
 /// [`LeaseWritten::Done`] if it finds that [it was done](LeaseWrite::was_done).
+///
+/// With the feature `local`, `local::check_lease_store` checks a store of yours against all of this.
 pub trait LeaseStore: fmt::Debug + Send + Sync + 'static {
     /// Returns all leases of an application, in any order; none if there is no table yet.
     fn list<'a>(&'a self, app: &'a str) -> LeaseFuture<'a, Vec<Lease>>;

@@ -1,19 +1,30 @@
 //! The workers of a fleet: the distribution of shards among them, and the processing of records.
 //!
-//! ```text
-//!   health_server ──> WorkerHandle <── observe: events, health, metrics <── notes of all below
+//! A worker has one coordinator, and two tasks for each lease that it holds: a renewer and a consumer.
 //!
-//!   LeaseCoordinator, one task per worker: list ── sync ── plan ── take ──> a shard's two tasks
-//!        │ a lease that changed hands
+//! ```text
+//!   LeaseCoordinator: list ── sync ── plan ── take
+//!        │ starts the two tasks of a lease that was taken; tells the renewer when another worker has or wants the lease
 //!        v
 //!   LeaseRenewer: the only writer of its lease ── renew, checkpoint, end, release ──> LeaseStore
-//!        ^ orders                 │ hold: held, asked for, lost
-//!        │                        v
-//!   shard::ShardConsumer: RawShardReader ── gather ──> Batch ──> Processor, or a lane for each of several
+//!        ^ LeaseCommand: checkpoint,   │ Hold: the lease is held, asked for by another worker, or lost
+//!        │ save, end, release          v
+//!   ShardConsumer: RawShardReader ── gather ──> Batch ──> Processor
 //! ```
 //!
-//! Renewals never wait for processing: each lease has its own task for them. A consumer gives out no records while its
-//! lease may have expired by this worker's own clock. It stops at once when the lease is lost.
+//! - `coordinator`: which leases to take, keep and give. `lease_keys`: from shards to lease keys and back.
+//! - `renewer`: the renewals of one lease, and its checkpoints. `hold`: the state of a lease that its tasks share.
+//! - `shard`: the consumer: one shard's reading and processing. With several processors each gets its own lane
+//!   (`shard/lanes`): a queue and a task.
+//! - `processor`, `batch`, `checkpointer`, `policy`, `error`: the public types of a processor and its errors.
+//! - `worker`, `builder`, `settings`: the worker itself, its builder and its settings.
+//! - `observe`: events, health and metrics, from facts that the coordinator, the renewers and the consumers note.
+//!   `health_server`, `health_json`: the health over HTTP.
+//! - `throughput`: the processed bytes of a lease, by which a KCL 3 leader shares leases out.
+//!
+//! Renewals never wait for processing, since the renewer is a task of its own. A consumer gives out no records while
+//! its lease may have expired by this worker's own clock. When the lease is lost, the consumer drops the call of the
+//! processor that is under way, calls its `lease_lost`, and gives out nothing more.
 
 mod batch;
 mod builder;

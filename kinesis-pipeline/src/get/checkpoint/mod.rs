@@ -128,7 +128,8 @@ pub type CheckpointFuture<'a, T> =
 /// A store of checkpoints, under the name of an application and of a stream.
 ///
 /// Checkpoints must be durable when [`save`](Self::save) returns, as far as the store is durable at all. A `save` that is
-/// dropped half way must leave the old or the new checkpoint of each shard.
+/// dropped half way must leave the old or the new checkpoint of each shard. With the feature `local`,
+/// `local::check_checkpoint_store` checks a store of yours.
 ///
 /// # Examples
 ///

@@ -161,6 +161,25 @@ impl UserRecords {
     }
 }
 
+impl UserRecord {
+    /// Returns a copy without the record's bytes, which would cost a reference count.
+    pub(crate) fn without_data(&self) -> Self {
+        Self {
+            position: self.position.clone(),
+            encoded: EncodedRecord {
+                data: Bytes::new(),
+                partition_key: self.encoded.partition_key.clone(),
+                explicit_hash_key: self.encoded.explicit_hash_key,
+            },
+            arrived_at: self.arrived_at,
+            encryption_type: self.encryption_type,
+            redrives: self.redrives,
+            is_last: self.is_last,
+            is_whole: self.is_whole,
+        }
+    }
+}
+
 impl Iterator for UserRecords {
     type Item = UserRecord;
 

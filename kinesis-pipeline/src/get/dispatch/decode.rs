@@ -1,10 +1,23 @@
 use std::time::Duration;
 
 use super::{deaggregate::UserRecord, record::Record};
-use crate::{get::error::GetError, record::KinesisRecord};
+use crate::{
+    get::error::GetError,
+    record::{DecodeError, KinesisRecord},
+};
 
 /// Decodes a user record. Bytes that the codec refuses become one error item that keeps them.
 pub(super) fn decode<R: KinesisRecord>(
+    read: UserRecord,
+    behind_latest: Option<Duration>,
+) -> Result<Record<R>, GetError> {
+    item(read.encoded.to_record(), read, behind_latest)
+}
+
+/// Makes the item of a user record from the outcome of its decoding: for readers and for workers. Only an error item
+/// keeps the bytes.
+pub(crate) fn item<R>(
+    decoded: Result<R, DecodeError>,
     read: UserRecord,
     behind_latest: Option<Duration>,
 ) -> Result<Record<R>, GetError> {
@@ -12,14 +25,15 @@ pub(super) fn decode<R: KinesisRecord>(
         position,
         encoded,
         arrived_at,
+        encryption_type,
         ..
     } = read;
-    match encoded.to_record() {
+    match decoded {
         Ok(data) => {
             let mut record = Record::new(data, encoded.partition_key, position, arrived_at);
             record.explicit_hash_key = encoded.explicit_hash_key;
             record.behind_latest = behind_latest;
-            record.encryption_type = read.encryption_type;
+            record.encryption_type = encryption_type;
             Ok(record)
         }
         Err(source) => Err(GetError::Decode {

@@ -6,6 +6,9 @@
 //! - `on_answer`: an answer of `GetRecords` or `GetShardIterator`, or its failure.
 //! - `subscriptions`: the events of enhanced fan-out.
 //! - `listing`: when to list the shards again.
+//! - `lost`: shards that the service answers not to know. Listings find out whether they are new, expired or gone.
+//! - `elsewhere`: children of a merge with a parent that another reader of the same application reads.
+//! - `retention`: shards that were not read for so long that records may have expired; asks for the stream's retention.
 //! - `budget`: the memory limit of prefetched pages.
 //! - `save_timer`: when to save checkpoints.
 

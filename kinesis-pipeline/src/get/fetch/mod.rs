@@ -1,4 +1,10 @@
 //! The fetch stage: the calls of one shard, with their time limits.
+//!
+//! - `poll`: `GetShardIterator` and `GetRecords`.
+//! - `subscribe`: `SubscribeToShard` and its events.
+//! - `consumer`: the registered consumer of a subscription: it is registered, described, removed.
+//! - `with_retries`: calls that are repeated while a reader opens, before a state machine decides about them.
+//! - `service_clock`: the clock skew between this machine and the service.
 
 pub(super) mod consumer;
 mod poll;

@@ -3,6 +3,7 @@
 //! - `plan`: the plan, made from a listing, the checkpoints and the options.
 //! - `begin`: the start position of one shard.
 //! - `start`: the public types `StartAt`, `Until`, `OnTrimmed`, `ShardSelector`.
+//! - `mismatch`: the check for checkpoints of an earlier stream of the same name.
 //! - `options`: the settings of the builder.
 //! - `trimmed`: the policy for positions whose records have expired.
 

@@ -2,6 +2,7 @@
 //!
 //! - `shard_reader`: the state machine: the fetched position, the call in flight, the next call.
 //! - `fan_out`: its rules for subscriptions.
+//! - `expiry`: the time up to which a shard was read, by which its expired records are noticed.
 //! - `current`: the note that the shard was read to its tip.
 //! - `poll_pacer`: the time of the next `GetRecords`, and the size of its page.
 //! - `retry`: the retry policy of calls.

@@ -9,7 +9,7 @@ use super::context::panic_text;
 use crate::{
     Checkpoint, CheckpointPlace, DecodeError, GetError, KinesisRecord, Record,
     fleet::lease::{Lease, LeaseCheckpoint},
-    get::{Begin, UserRecord},
+    get::{Begin, UserRecord, item},
     service::IteratorStart,
     shard::Position,
 };
@@ -68,21 +68,9 @@ pub(super) fn decode_one<R: KinesisRecord>(
         let (bytes, text) = (encoded.data.len(), panic_text(&*panic));
         Err(DecodeError::new("record's", bytes, text))
     });
-    match decoded {
-        Ok(data) => {
-            let key = encoded.partition_key.clone();
-            let mut record = Record::new(data, key, read.position.clone(), read.arrived_at);
-            record.explicit_hash_key = encoded.explicit_hash_key;
-            record.behind_latest = behind_latest;
-            record.encryption_type = read.encryption_type;
-            Ok(record)
-        }
-        Err(source) => Err(GetError::Decode {
-            position: Box::new(read.position.clone()),
-            raw: encoded.data.clone(),
-            partition_key: encoded.partition_key.clone(),
-            arrived_at: read.arrived_at,
-            source: Box::new(source),
-        }),
+    let mut copy = read.without_data();
+    if decoded.is_err() {
+        copy.encoded.data = encoded.data.clone();
     }
+    item(decoded, copy, behind_latest)
 }
