@@ -46,7 +46,10 @@ where
         let now = self.clock.instant();
         self.check_keys(&leases)?;
         self.sightings.observe(&leases, asked_at, now);
-        self.observer.on_listed(&leases);
+        // Those of former streams are still listed for a while.
+        let known = leases.iter();
+        let known = known.filter(|lease| self.stream_of(&lease.shard_id).is_some());
+        self.observer.on_listed(known);
         self.tell_renewers(&leases);
         self.open_streams().await?;
         self.sync(&mut leases).await?;

@@ -136,9 +136,12 @@ impl Observer {
         self.lock().phase = phase;
     }
 
-    /// Notes a list of the leases.
-    pub(in crate::fleet::worker) fn on_listed(&self, leases: &[Lease]) {
-        let open = leases.iter().filter(|lease| !lease.is_finished());
+    /// Notes the listed leases of the worker's streams.
+    pub(in crate::fleet::worker) fn on_listed<'a>(
+        &self,
+        leases: impl Iterator<Item = &'a Lease> + Clone,
+    ) {
+        let open = leases.filter(|lease| !lease.is_finished());
         let owners = open.clone().filter_map(|lease| lease.owner.as_ref());
         let fleet = FleetNotes {
             shards: open.count(),

@@ -265,7 +265,9 @@ async fn a_stream_that_fails_leaves_the_other_alone_and_is_another_one_when_it_i
 async fn a_stream_made_again_between_two_looks_is_read_under_its_new_name() {
     let (_local, a, b) = two_streams(1).await;
     let (store, log) = (MemoryLeases::new(), Log::default());
-    let run = run(worker(&[&a, &b], &store), &log);
+    let worker = worker(&[&a, &b], &store);
+    let handle = worker.handle();
+    let run = run(worker, &log);
     tokio::time::sleep(20 * SECOND).await;
     delete(&b).await;
     while list_all(&**b.service(), b.id()).await.is_ok() {
@@ -286,6 +288,7 @@ async fn a_stream_made_again_between_two_looks_is_read_under_its_new_name() {
         .collect();
     let all = streams_of(&store).await;
     assert_eq!(all.len(), 3, "a, and b twice");
+    assert_eq!(handle.health().fleet_shards, Some(2));
     let former = all.iter().find(|stream| stream.name() == "b").unwrap();
     assert!(
         renewed.len() == 2 && !renewed.contains(former),
