@@ -57,7 +57,7 @@ pub(super) struct History {
     /// The number of running processors, by worker and shard.
     pub(super) running: HashMap<(WorkerId, ShardId), usize>,
     /// The times at which rows were deleted by hand, and the holders of their leases at that time.
-    pub(super) deletions: HashMap<ShardId, (Instant, Option<WorkerId>)>,
+    pub(super) deletions: HashMap<ShardId, Vec<(Instant, Option<WorkerId>)>>,
     /// Deleted rows that must be made again in time, each with the time from which a worker can miss it.
     pub(super) missing: HashMap<ShardId, Instant>,
     /// The times at which workers died, or the later times from which the remaining workers can have seen it.
@@ -170,8 +170,10 @@ impl History {
         // A repeated token is allowed for a while after a deletion by hand. A late write, begun before the deletion,
         // may make the row again with a counter that it had before: a counter is set when a write begins, not when it
         // lands.
-        let deleted_at = self.deletions.get(shard_id).map(|(at, _)| *at);
-        let is_recent = deleted_at.is_some_and(|at| now - at < LATE_TOKEN_MAX);
+        let deletions = self.deletions.get(shard_id).into_iter().flatten();
+        let is_recent = deletions
+            .map(|(at, _)| now - *at)
+            .any(|age| age < LATE_TOKEN_MAX);
         if !self.tokens.insert((shard_id.clone(), token)) && !is_recent {
             let text = format!("{worker} has the token {token} of {shard_id} again");
             self.violations.push(text);

@@ -174,7 +174,8 @@ impl World {
         let (now, shard_id) = (self.clock.instant(), lease.shard_id.clone());
         let mut history = lock(&self.history);
         let holder = lease.holder().cloned();
-        history.deletions.insert(shard_id.clone(), (now, holder));
+        let deletions = history.deletions.entry(shard_id.clone());
+        deletions.or_default().push((now, holder));
         // If a child has begun, this shard is finished, and its row is not needed.
         let has_begun = |(child, of): (&ShardId, &ShardHistory)| {
             let lease = of
@@ -226,7 +227,9 @@ impl World {
         let is_deleted = history
             .deletions
             .get(shard_id)
-            .is_some_and(|(at, holder)| now - *at < FAILOVER && holder.as_ref() == Some(worker));
+            .into_iter()
+            .flatten()
+            .any(|(at, holder)| now - *at < FAILOVER && holder.as_ref() == Some(worker));
         let is_sure = !history.has_rude_actors && !is_deleted;
         if is_sure && holder.is_some_and(|holder| holder != worker) {
             let text = format!("{worker} begins a batch of {shard_id}, which {holder:?} holds");
