@@ -319,13 +319,15 @@ impl LeaseRenewer {
         self.lease = lease;
         self.renew_at = begun + self.settings.renew_interval();
         self.save_at = self.next_save(begun);
-        self.hold.extend(begun + self.settings.failover);
+        // First: the write before this one is the last that certainly knew nothing of a hand-over.
         self.note_hand_over();
+        self.hold.extend(begun + self.settings.failover);
     }
 
     fn note_hand_over(&self) {
         if self.lease.checkpoint_owner.as_ref() == Some(&self.settings.me) {
-            self.hold.ask_for();
+            let settings = &self.settings;
+            self.hold.ask_for(settings.failover, settings.hand_over_max);
         }
     }
 
