@@ -58,6 +58,8 @@ pub(super) struct History {
     pub(super) running: HashMap<(WorkerId, ShardId), usize>,
     /// The times at which rows were deleted by hand, and the holders of their leases at that time.
     pub(super) deletions: HashMap<ShardId, Vec<(Instant, Option<WorkerId>)>>,
+    /// The times at which shards were finished in the table.
+    pub(super) ended: HashMap<ShardId, Instant>,
     /// Deleted rows that must be made again in time, each with the time from which a worker can miss it.
     pub(super) missing: HashMap<ShardId, Instant>,
     /// The times at which workers died, or the later times from which the remaining workers can have seen it.
@@ -270,6 +272,11 @@ impl History {
         if let Some(handed_over) = self.handed_over.get(shard_id) {
             since = since.max(*handed_over);
         }
+        // A shard whose parent has not ended, or is read again because its row was deleted, cannot be taken.
+        let parents = self.shards.get(shard_id).into_iter();
+        let parents = parents.flat_map(|shard| &shard.parents);
+        let ends = parents.filter_map(|parent| self.ended.get(parent));
+        since = ends.copied().fold(since, Instant::max);
         // The other workers leave a share of the leases free for a worker that drains, for one that has just joined and
         // has not seen the silence, and for a dead one as long as its old owner still renews a lease for it. They do so
         // for at most two fail-over times and a round.

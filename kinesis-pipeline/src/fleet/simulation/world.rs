@@ -284,6 +284,10 @@ impl World {
                     history.violations.push(text);
                 }
                 history.check_checkpoint(shard_id, to);
+                if to.is_end() {
+                    let now = self.clock.instant();
+                    history.ended.insert(shard_id.clone(), now);
+                }
             }
             LeaseChange::HandOver(to) => {
                 history.handing_over.insert(shard_id.clone(), to.clone());
