@@ -28,8 +28,8 @@ mod support;
 const ROUNDS: usize = 5;
 /// The number of shards. The service gives 2 MiB a second from each, which must not be the limit here.
 const SHARDS: u32 = 64;
-/// The records of a transaction. The default of 1,000 makes a backlog take a third longer.
-const BATCH_RECORDS_MAX: usize = 5_000;
+/// The records of a transaction: the default, and a number for a backlog.
+const BATCHES: [usize; 2] = [1_000, 5_000];
 /// The pause between looks at the positions.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -68,21 +68,29 @@ async fn main() {
 
     println!("{rows} rows, {ROUNDS} rounds in turn, medians");
     let file = std::env::temp_dir().join(format!("bench-sql-{}", std::process::id()));
-    let (mut worker, mut copy) = (Vec::new(), Vec::new());
+    let (mut workers, mut copy) = (BATCHES.map(|_| Vec::new()), Vec::new());
     for round in 0..ROUNDS {
-        worker.push(append(&stream, &postgres, &ends, round).await);
-        if round == 0 {
-            postgres.psql(&format!("\\copy appended_0 to '{}'", file.display()));
-            postgres.psql("create table copied (like appended_0 including all)");
+        for (batch, times) in BATCHES.into_iter().zip(&mut workers) {
+            let name = format!("appended_{round}_{batch}");
+            times.push(append(&stream, &postgres, &ends, batch, &name).await);
+            if copy.is_empty() {
+                postgres.psql(&format!("\\copy {name} to '{}'", file.display()));
+                postgres.psql(&format!(
+                    "create table if not exists copied (like {name} including all)"
+                ));
+            }
+            postgres.psql(&format!("drop table {name}"));
         }
         copy.push(copied(&postgres, &file));
-        postgres.psql(&format!("drop table appended_{round}"));
     }
     std::fs::remove_file(file).expect("it is there");
-    let (worker, copy) = (median(worker), median(copy));
-    show("a worker, append", rows, worker);
+    let copy = median(copy);
     show("psql \\copy", rows, copy);
-    println!("ratio {:.2}", copy.as_secs_f64() / worker.as_secs_f64());
+    for (batch, times) in BATCHES.into_iter().zip(workers) {
+        let worker = median(times);
+        show(&format!("a worker, batches of {batch}"), rows, worker);
+        println!("ratio {:.2}", copy.as_secs_f64() / worker.as_secs_f64());
+    }
 }
 
 /// Puts the records. Returns the sequence number of the last one of each shard.
@@ -104,30 +112,30 @@ async fn fill(stream: &KinesisStream<Reading>, rows: usize) -> BTreeMap<String, 
     ends.map(|(shard, end)| (shard, end.to_string())).collect()
 }
 
-/// Reads the whole stream into a table of its own.
+/// Reads the whole stream into a table of this name, as an application of this name.
 async fn append(
     stream: &KinesisStream<Reading>,
     postgres: &Postgres,
     ends: &BTreeMap<String, String>,
-    round: usize,
+    batch_records_max: usize,
+    name: &str,
 ) -> Duration {
-    let app = format!("app-{round}");
     let worker = stream
-        .worker(app.clone())
+        .worker(name)
         .leases(MemoryLeases::new())
         .start(StartAt::TrimHorizon)
-        .batch_records_max(BATCH_RECORDS_MAX)
+        .batch_records_max(batch_records_max)
         .build()
         .expect("options in range");
     let columns = Columns::of::<Reading>().expect("plain columns");
     let sink = SqlSink::postgres(postgres.url()).create_table();
-    let sink = sink.table(format!("appended_{round}"));
+    let sink = sink.table(name);
     let sink = sink.columns(columns.with_position());
     let (handle, client) = (worker.handle(), postgres.client().await);
     let begun = Clock::system().instant();
     let run = tokio::spawn(sink.run(worker));
     // The positions tell it at less cost than a count of the rows, which would slow the database down.
-    while positions(&client, &app).await != *ends {
+    while positions(&client, name).await != *ends {
         assert!(!run.is_finished(), "the worker has ended: {:?}", run.await);
         tokio::time::sleep(LOOK).await;
     }
@@ -161,7 +169,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
 fn show(name: &str, rows: usize, time: Duration) {
     println!(
-        "{name:<20} {:>9.0} rows/s",
+        "{name:<26} {:>9.0} rows/s",
         rows as f64 / time.as_secs_f64()
     );
 }

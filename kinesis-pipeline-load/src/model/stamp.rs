@@ -23,6 +23,7 @@ pub(crate) struct Stamp<'a> {
 /// The digits of the file's hash in an id: 64 bits.
 const HASH_DIGITS: usize = 16;
 const META: &[u8] = b"\"_meta\"";
+const ID: &[u8] = b"\"id\"";
 
 /// Returns the record with its id as the first field of `_meta`, which becomes the first field of the record and is made if
 /// there is none; `None` for bytes that are no JSON object, or whose `_meta` is no object.
@@ -31,7 +32,7 @@ const META: &[u8] = b"\"_meta\"";
 pub(crate) fn stamped(data: &Bytes, stamp: Stamp<'_>) -> Option<Bytes> {
     let inside = data.strip_prefix(b"{")?.trim_ascii_start();
     let (meta, rest): (&[u8], &[u8]) = match after_meta(inside) {
-        Some(fields) if !has_key(data, b"\"id\"") && !has_key(fields, META) => {
+        Some(fields) if !has_key(first_value(fields)?, ID) && !has_key(fields, META) => {
             (b"", fields.strip_prefix(b"{")?.trim_ascii_start())
         }
         None if !has_key(inside, META) => (b"}", inside),
@@ -64,7 +65,13 @@ fn after_meta(inside: &[u8]) -> Option<&[u8]> {
     Some(rest.strip_prefix(b":")?.trim_ascii_start())
 }
 
-/// Whether the text may have this key: a text that is equal is enough.
+/// Returns the bytes of the value that these bytes begin with.
+fn first_value(json: &[u8]) -> Option<&[u8]> {
+    let mut values = serde_json::Deserializer::from_slice(json).into_iter::<&RawValue>();
+    Some(values.next()?.ok()?.get().as_bytes())
+}
+
+/// Whether the text may have this key. A string value that is equal counts too.
 fn has_key(json: &[u8], key: &[u8]) -> bool {
     memchr::memmem::find(json, key).is_some()
 }

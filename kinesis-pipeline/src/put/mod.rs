@@ -42,8 +42,8 @@
 //! | What happens on a reshard? | `scheduler/on_shards` takes the new map into use, and `queue/remap` moves the waiting records. With `Order::PerKey` no queue is sent from the time when a listing is wanted until the new map is in use. Of an aggregate that landed in a wrong shard, the user records that the shard does not take are put again. |
 //! | Where does an aggregate get its MD5? | In `request/draft::finish`, called by the task of `request/send`, for all aggregates of one request side by side. |
 //!
-//! Where a new record waits (`queue/queues` decides). A retried record is always in the slab (`pending/slab`), with a
-//! key of 8 bytes in a queue.
+//! The place of a new record is decided by `queue/queues`. A retried record is always in the slab (`pending/slab`), with
+//! a key of 8 bytes in a queue.
 //!
 //! | the handle | its queues | a new record waits |
 //! |---|---|---|

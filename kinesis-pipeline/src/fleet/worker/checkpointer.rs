@@ -6,7 +6,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{hold::Hold, renewer::LeaseCommand};
+use super::{hold::Hold, lease_command::LeaseCommand};
 use crate::{
     Clock,
     fleet::lease::{LeaseCheckpoint, LeaseStoreError, PendingCheckpoint},

@@ -3,10 +3,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::watch, time::Instant};
 
 /// The state of a lease, as its own worker knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,25 +19,32 @@ pub(super) enum Phase {
 #[derive(Clone, Debug)]
 pub(super) struct Hold {
     phase: Arc<watch::Sender<Phase>>,
+    times: Arc<Mutex<Times>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Times {
     /// The time until which no other worker can have taken the lease: the fail-over time after the start of the last
     /// successful write. Other workers see that write later, and wait for the fail-over time from then on.
-    valid_until: Arc<Mutex<Instant>>,
+    valid_until: Instant,
     /// The time from which the worker that asks for the lease may take it by force; `None` if no worker asks.
-    hand_over_until: Arc<Mutex<Option<Instant>>>,
+    forced_at: Option<Instant>,
 }
 
 impl Hold {
     pub(super) fn new(valid_until: Instant) -> Self {
         Self {
             phase: Arc::new(watch::Sender::new(Phase::Held)),
-            valid_until: Arc::new(Mutex::new(valid_until)),
-            hand_over_until: Arc::default(),
+            times: Arc::new(Mutex::new(Times {
+                valid_until,
+                forced_at: None,
+            })),
         }
     }
 
     /// Extends the lease after a write that began a fail-over time before `valid_until`.
     pub(super) fn extend(&self, valid_until: Instant) {
-        *self.valid() = valid_until;
+        self.times().valid_until = valid_until;
         // Tasks that wait for a valid lease are woken. The new time is set before, so they see it.
         self.phase.send_modify(|_| {});
     }
@@ -48,11 +52,13 @@ impl Hold {
     /// Notes that another worker asks for the lease, which it may take by force `hand_over_max` after it asked.
     ///
     /// It asked after the last write of this worker that knew nothing of it, which began a fail-over time before
-    /// `valid_until`. So this worker gives up no later than the other one takes.
+    /// `valid_until`. So this worker begins with no batch at a time at which the other one may have taken the lease.
     pub(super) fn ask_for(&self, failover: Duration, hand_over_max: Duration) {
-        let asked_after = self.valid().checked_sub(failover);
-        self.hand_over()
-            .get_or_insert_with(|| asked_after.unwrap_or(*self.valid()) + hand_over_max);
+        let mut times = self.times();
+        let written_at = times.valid_until.checked_sub(failover);
+        let forced_at = written_at.unwrap_or(times.valid_until) + hand_over_max;
+        times.forced_at.get_or_insert(forced_at);
+        drop(times);
         self.phase.send_if_modified(|phase| {
             let is_new = *phase == Phase::Held;
             if is_new {
@@ -62,13 +68,9 @@ impl Hold {
         });
     }
 
-    /// Waits until the worker that asks for the lease may take it by force.
-    pub(super) async fn hand_over_expired(&self) {
-        let until = *self.hand_over();
-        match until {
-            Some(until) => sleep_until(until).await,
-            None => std::future::pending().await,
-        }
+    /// Whether the worker that asks for the lease may take it by force.
+    pub(super) fn may_be_forced(&self, now: Instant) -> bool {
+        self.times().forced_at.is_some_and(|at| now >= at)
     }
 
     pub(super) fn lose(&self) {
@@ -80,7 +82,7 @@ impl Hold {
     }
 
     pub(super) fn is_valid(&self, now: Instant) -> bool {
-        self.phase() != Phase::Lost && now < *self.valid()
+        self.phase() != Phase::Lost && now < self.times().valid_until
     }
 
     /// Waits until the lease is lost.
@@ -95,7 +97,7 @@ impl Hold {
 
     /// Waits until the lease is valid again, or lost.
     pub(super) async fn valid_or_lost(&self, now: impl Fn() -> Instant) {
-        self.until(|phase| phase == Phase::Lost || now() < *self.valid())
+        self.until(|phase| phase == Phase::Lost || now() < self.times().valid_until)
             .await;
     }
 
@@ -104,16 +106,8 @@ impl Hold {
         let _ = self.phase.subscribe().wait_for(|phase| is_so(*phase)).await;
     }
 
-    fn valid(&self) -> MutexGuard<'_, Instant> {
-        self.valid_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn hand_over(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.hand_over_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -123,16 +117,17 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    #[tokio::test(start_paused = true)]
-    async fn a_hand_over_expires_after_the_last_write_that_knew_nothing_of_it() {
+    #[tokio::test]
+    async fn a_hand_over_may_be_forced_from_its_limit_after_the_last_write_that_knew_nothing_of_it()
+    {
         let begun = crate::Clock::system().instant();
         let hold = Hold::new(begun + 10 * SECOND);
+        assert!(!hold.may_be_forced(begun + 100 * SECOND), "no worker asks");
         hold.ask_for(10 * SECOND, 30 * SECOND);
         // Renewals under way and later notes of the same hand-over change nothing.
         hold.extend(begun + 17 * SECOND);
         hold.ask_for(10 * SECOND, 30 * SECOND);
-        hold.hand_over_expired().await;
-        let waited = crate::Clock::system().instant() - begun;
-        assert!((30 * SECOND..31 * SECOND).contains(&waited), "{waited:?}");
+        assert!(!hold.may_be_forced(begun + 30 * SECOND - SECOND / 1_000));
+        assert!(hold.may_be_forced(begun + 30 * SECOND));
     }
 }

@@ -31,11 +31,14 @@ mod builder;
 mod checkpointer;
 mod coordinator;
 mod error;
+mod handle;
 #[cfg(feature = "health-server")]
 mod health_json;
 #[cfg(feature = "health-server")]
 mod health_server;
 mod hold;
+mod invalid_option;
+mod lease_command;
 mod lease_keys;
 mod observe;
 mod policy;
@@ -50,11 +53,13 @@ mod throughput;
 mod worker;
 
 pub use batch::Batch;
-pub use builder::{Checkpointing, InvalidWorkerOption, WorkerBuilder};
+pub use builder::{Checkpointing, WorkerBuilder};
 pub use checkpointer::{Checkpointer, CheckpointerError, FencingToken};
 pub use error::WorkerError;
+pub use handle::WorkerHandle;
 #[cfg(feature = "health-server")]
 pub use health_server::{HealthServer, HealthServerBuilder, HealthServerError};
+pub use invalid_option::InvalidWorkerOption;
 #[cfg(feature = "local")]
 pub(super) use lease_keys::LeaseKeys;
 #[cfg(not(feature = "metrics"))]
@@ -62,7 +67,7 @@ pub(crate) use observe::WorkerMetrics;
 pub use observe::{ShardHealth, WorkerEvent, WorkerEvents, WorkerHealth, WorkerPhase};
 pub use policy::ErrorPolicy;
 pub use processor::{BadRecord, Processor, ProcessorError, ShardStart};
-pub use worker::{Worker, WorkerHandle, WorkerReport};
+pub use worker::{Worker, WorkerReport};
 
 use super::dead_letters::BoxError;
 use crate::stream::KinesisStream;

@@ -1,12 +1,16 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     time::{Instant, sleep_until, timeout},
 };
 
 use super::{
-    checkpointer::CheckpointerError, hold::Hold, observe::StreamObserver, settings::Settings,
+    checkpointer::CheckpointerError,
+    hold::Hold,
+    lease_command::{LeaseCommand, Reply},
+    observe::StreamObserver,
+    settings::Settings,
     throughput::Throughput,
 };
 use crate::{
@@ -21,42 +25,9 @@ use crate::{
     shard::{Position, ShardId},
 };
 
-/// The number of commands of one lease that may wait.
-pub(super) const COMMANDS_MAX: usize = 64;
 /// The first pause after a call of the store that failed; it doubles.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
-
-type Reply = oneshot::Sender<Result<(), CheckpointerError>>;
-
-/// A command of the lease's consumer, its checkpointers or the coordinator.
-#[derive(Debug)]
-pub(super) enum LeaseCommand {
-    Checkpoint {
-        to: LeaseCheckpoint,
-        reply: Reply,
-    },
-    /// Saves the finished position.
-    Save {
-        reply: Reply,
-    },
-    Prepare {
-        pending: PendingCheckpoint,
-        reply: Reply,
-    },
-    /// Saves the shard's end, after the leases of its children are made.
-    End {
-        children: Vec<ShardId>,
-        leases: Vec<Lease>,
-        reply: Reply,
-    },
-    /// Saves the finished position, and gives the lease back or hands it over. The last command.
-    Release {
-        reply: Reply,
-    },
-    /// The lease as the coordinator's list shows it, with another holder.
-    Seen(Box<Lease>),
-}
 
 /// The reason why a write was not made.
 #[derive(Debug)]

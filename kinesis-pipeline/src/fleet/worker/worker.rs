@@ -1,11 +1,11 @@
-use std::{collections::HashMap, fmt, future::Future, marker::PhantomData, pin::pin, sync::Arc};
+use std::{collections::HashMap, fmt, future::Future, marker::PhantomData, sync::Arc};
 
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{
-    Batch, BoxError, Processor, WorkerError,
+    Batch, BoxError, Processor, WorkerError, WorkerHandle,
     coordinator::{FleetStream, Following, LeaseCoordinator},
-    observe::{Observer, RunGuard, WorkerEvents, WorkerHealth, WorkerPhase},
+    observe::{Observer, RunGuard, WorkerPhase},
     processor::EachBatch,
     settings::Settings,
 };
@@ -69,144 +69,6 @@ pub struct Worker<R> {
     /// Notes the end, also of a worker that is dropped.
     pub(super) run_guard: RunGuard,
     pub(super) record: PhantomData<fn() -> R>,
-}
-
-/// A handle of a worker for other tasks, which stops and observes it. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct WorkerHandle {
-    stop: watch::Sender<bool>,
-    observer: Observer,
-}
-
-impl WorkerHandle {
-    /// Lets every processor finish its batch, saves the checkpoints, gives the leases back, and ends [`Worker::run`].
-    pub fn stop(&self) {
-        self.stop.send_replace(true);
-    }
-
-    /// Awaits a run of this worker, and stops the worker when `stop` is over: for runs that another type starts, such as a
-    /// sink.
-    ///
-    /// # Errors
-    /// As the run.
-    ///
-    /// # Cancel safety
-    /// That of the run: dropping a worker's is as if the machine went down.
-    pub async fn run_until<T, E>(
-        &self,
-        run: impl Future<Output = Result<T, E>>,
-        stop: impl Future<Output = ()>,
-    ) -> Result<T, E> {
-        let mut run = pin!(run);
-        tokio::select! {
-            biased;
-            ended = &mut run => return ended,
-            () = stop => self.stop(),
-        }
-        run.await
-    }
-
-    /// Awaits a run of this worker, and stops the worker at SIGTERM or Ctrl-C: for runs that another type starts, such as
-    /// a sink. See [`Worker::run_until_stopped`].
-    ///
-    #[cfg_attr(feature = "local", doc = "```no_run")]
-    #[cfg_attr(not(feature = "local"), doc = "```ignore")]
-    /// # use bytes::Bytes;
-    /// # use kinesis_pipeline::{Batch, BoxError, KinesisStream, LocalKinesis, MemoryLeases, Worker, WorkerError, WorkerReport};
-    /// # async fn sink(worker: Worker<Bytes>) -> Result<WorkerReport, WorkerError> {
-    /// #     worker.run_batches(async |_: Batch<Bytes>| Ok::<(), BoxError>(())).await
-    /// # }
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
-    /// let worker = stream.worker("my-app").leases(MemoryLeases::new()).build()?;
-    /// let handle = worker.handle();
-    /// let report = handle.run_until_stopped(sink(worker)).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// As the run, and [`WorkerError::Signal`] before any work.
-    ///
-    /// # Cancel safety
-    /// That of the run: dropping a worker's is as if the machine went down.
-    #[cfg(feature = "signal")]
-    pub async fn run_until_stopped<T, E: From<WorkerError>>(
-        &self,
-        run: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
-        let mut run = pin!(run);
-        tokio::select! {
-            // The handler first: a signal that comes before it ends the program.
-            biased;
-            stopped = crate::shutdown::signal() => {
-                let signal = stopped.map_err(|source| WorkerError::Signal { source })?;
-                tracing::info!(?signal, "the worker stops");
-                self.stop();
-            }
-            ended = &mut run => return ended,
-        }
-        run.await
-    }
-
-    /// Returns the events of the worker from now on: leases that change hands, failures, the end.
-    ///
-    /// The worker never waits for a receiver. A slow one gets an [event](super::WorkerEvent::Missed) with the number of
-    /// events that it missed.
-    ///
-    #[cfg_attr(feature = "local", doc = "```")]
-    #[cfg_attr(not(feature = "local"), doc = "```ignore")]
-    /// # use bytes::Bytes;
-    /// # use kinesis_pipeline::{Batch, BoxError, KinesisStream, LocalKinesis, MemoryLeases, WorkerEvent};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
-    /// let worker = stream.worker("my-app").leases(MemoryLeases::new()).build()?;
-    /// let handle = worker.handle();
-    /// let mut events = handle.events();
-    /// let run = tokio::spawn(worker.run_batches(|_: Batch<Bytes>| std::future::ready(Ok::<(), BoxError>(()))));
-    /// while let Some(event) = events.next().await {
-    ///     println!("{event:?}");
-    ///     if matches!(event, WorkerEvent::Acquired { .. }) {
-    ///         handle.stop();
-    ///     }
-    /// }
-    /// assert_eq!(run.await??.released.len(), 1);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// Dropping the stream costs the worker nothing.
-    pub fn events(&self) -> WorkerEvents {
-        self.observer.events()
-    }
-
-    /// Returns the state of the worker and of each of its shards now. No call is made.
-    ///
-    #[cfg_attr(feature = "local", doc = "```")]
-    #[cfg_attr(not(feature = "local"), doc = "```ignore")]
-    /// # use bytes::Bytes;
-    /// # use kinesis_pipeline::{KinesisStream, LocalKinesis, MemoryLeases};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let stream: KinesisStream<Bytes> = LocalKinesis::start().await?.stream("readings", 1).await?;
-    /// let worker = stream.worker("my-app").leases(MemoryLeases::new()).build()?;
-    /// let health = worker.handle().health();
-    /// assert!(health.is_healthy() && !health.is_ready()); // it does not run yet
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn health(&self) -> WorkerHealth {
-        self.observer.health()
-    }
-
-    /// An HTTP face of the worker to be set up: `/health`, `/ready` and `/scale`.
-    #[cfg(feature = "health-server")]
-    pub fn health_server(&self) -> super::HealthServerBuilder {
-        super::HealthServerBuilder::new(self.clone())
-    }
 }
 
 /// Account of a worker's stop. Shards of a worker of several streams are told by their lease keys, see

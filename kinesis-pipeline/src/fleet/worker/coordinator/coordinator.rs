@@ -14,8 +14,8 @@ use crate::{
         worker::{
             Processor, WorkerError, WorkerEvent, WorkerPhase, WorkerReport,
             hold::Hold,
+            lease_command::LeaseCommand,
             observe::{Observer, StreamObserver},
-            renewer::LeaseCommand,
             settings::Settings,
             shard::Outcome,
         },

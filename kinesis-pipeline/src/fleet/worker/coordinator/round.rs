@@ -10,7 +10,7 @@ use crate::{
             FleetLead, Lease, LeaseChange, LeaseStoreError, LeaseWrite,
             plan::{Action, View, adopt, plan},
         },
-        worker::{Processor, WorkerError, renewer::LeaseCommand},
+        worker::{Processor, WorkerError, lease_command::LeaseCommand},
     },
     shard::ShardId,
 };

@@ -12,7 +12,7 @@ use crate::{
     GetError, KinesisRecord,
     fleet::{
         lease::{Lease, LeaseStore},
-        worker::{Processor, ShardStart, WorkerError, hold::Phase, renewer::LeaseCommand},
+        worker::{Processor, ShardStart, WorkerError, hold::Phase, lease_command::LeaseCommand},
     },
     get::{Begin, RawShardReader, SingleShard},
     shard::Position,

@@ -6,7 +6,7 @@ use crate::{
     KinesisRecord,
     fleet::{
         lease::sync::Sync,
-        worker::{CheckpointerError, Processor, renewer::LeaseCommand},
+        worker::{CheckpointerError, Processor, lease_command::LeaseCommand},
     },
     get::list_shards,
 };

@@ -13,8 +13,8 @@ use crate::{
         dead_letters::{BoxError, DeadLetter},
         worker::{
             BadRecord, CheckpointerError, Checkpointing, Processor, ProcessorError,
+            lease_command::LeaseCommand,
             policy::{OnFailure, RetryDecision},
-            renewer::LeaseCommand,
         },
     },
     get::{Ordinal, UserRecord},
@@ -127,7 +127,7 @@ where
         let mut failures = 0;
         let mut unavailable = PAUSE_MIN;
         loop {
-            self.wait_until_valid().await;
+            self.wait_until_valid().await?;
             let batch = match self.decode(work, part.clone(), failures).await? {
                 Decoded::Batch(batch) => batch,
                 Decoded::Mixed { at } => return Ok(Tried::Mixed { at }),
@@ -311,14 +311,19 @@ where
         Ok(())
     }
 
-    /// Waits while the lease may have expired, until a renewal shows that it is still held.
-    async fn wait_until_valid(&mut self) {
+    /// Waits while the lease may have expired, until a renewal shows that it is still held. An error if the worker that
+    /// asks for the lease may have taken it by force: then nothing more is begun here.
+    async fn wait_until_valid(&mut self) -> Result<(), Halt> {
         let shard = &self.shard;
         shard.hold.valid_or_lost(|| shard.now()).await;
         if !shard.hold.is_valid(shard.now()) {
             // The caller is about to notice the loss and drop this future.
             std::future::pending::<()>().await;
         }
+        if shard.hold.may_be_forced(shard.now()) {
+            return Err(Halt::Leave);
+        }
+        Ok(())
     }
 
     /// Finishes the steps of records that need no ack or will get none.

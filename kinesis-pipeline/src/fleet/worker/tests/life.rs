@@ -9,8 +9,9 @@ use bytes::Bytes;
 
 use super::basics::{APP, stream_of};
 use crate::{
-    Batch, BoxError, Clock, KinesisStream, LeaseStore as _, LocalKinesis, MemoryLeases, ShardId,
-    StartAt, WorkerBuilder, WorkerHandle, WorkerReport, service::DeleteStream,
+    Batch, BoxError, Clock, ErrorPolicy, KinesisStream, Lease, LeaseChange, LeaseFuture,
+    LeaseStore, LeaseWrite, LeaseWritten, LocalKinesis, MemoryLeases, ShardId, StartAt,
+    WorkerBuilder, WorkerHandle, WorkerReport, service::DeleteStream,
 };
 
 type Texts = Arc<Mutex<Vec<String>>>;
@@ -134,4 +135,83 @@ async fn shards_that_are_pushed_change_hands_too() {
     assert_eq!(texts, expected);
     first.abort();
     second.abort();
+}
+
+/// A store whose lists take a while.
+#[derive(Debug)]
+struct SlowLists(MemoryLeases);
+
+impl LeaseStore for SlowLists {
+    fn list<'a>(&'a self, app: &'a str) -> LeaseFuture<'a, Vec<Lease>> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            self.0.list(app).await
+        })
+    }
+
+    fn write<'a>(&'a self, app: &'a str, write: LeaseWrite) -> LeaseFuture<'a, LeaseWritten> {
+        self.0.write(app, write)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_stopped_during_a_round_takes_nothing_that_it_would_give_back() {
+    let stream: KinesisStream<Bytes> = stream_of(2).await;
+    let store = MemoryLeases::new();
+    let builder = stream.worker(APP).leases(SlowLists(store.clone()));
+    let (handle, worker) = run(builder, &Texts::default());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    handle.stop();
+    assert_eq!(worker.await.unwrap(), WorkerReport::default());
+    let leases = store.list(APP).await.unwrap();
+    // Taking a lease counts it up.
+    assert!(
+        leases
+            .iter()
+            .all(|lease| lease.owner_switches == 0 && lease.courteous_owner.is_none()),
+        "{leases:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_begun_once_the_worker_that_asks_for_a_lease_may_take_it_by_force() {
+    let limit = Duration::from_secs(12);
+    let stream: KinesisStream<Bytes> = stream_of(1).await;
+    for _ in 0..8 {
+        put(&stream, "a").await;
+    }
+    let (store, begun) = (MemoryLeases::new(), Arc::new(Mutex::new(Vec::new())));
+    let (clock, calls) = (stream.target.clock.clone(), begun.clone());
+    let builder = stream.worker(APP).leases(store.clone());
+    let builder = builder.start(StartAt::TrimHorizon).hand_over_max(limit);
+    let builder = builder.batch_wait_max(Duration::from_secs(1));
+    let policy = ErrorPolicy::retry().attempts_max(1).bisect().then_skip();
+    let worker = builder.on_error(policy).build().unwrap();
+    // Each half of the batch is a batch that fails, too.
+    let run = tokio::spawn(worker.run_batches(move |_: Batch<Bytes>| {
+        calls.lock().unwrap().push(clock.instant());
+        async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            Err::<(), BoxError>("bad".into())
+        }
+    }));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let lease = store.list(APP).await.unwrap().remove(0);
+    let ask = LeaseWrite::new(lease, LeaseChange::HandOver("b".into()));
+    store.write(APP, ask).await.unwrap();
+    let asked_at = stream.target.clock.instant();
+    // Before the lease of the other worker, which does not run, expires.
+    tokio::time::sleep(limit + Duration::from_secs(8)).await;
+    let last = begun.lock().unwrap().last().copied().unwrap();
+    assert!(
+        last > asked_at && last <= asked_at + limit,
+        "{:?}",
+        last - asked_at
+    );
+    let lease = store.list(APP).await.unwrap().remove(0);
+    assert_eq!(
+        (lease.owner, lease.checkpoint_owner),
+        (Some("b".into()), None)
+    );
+    run.abort();
 }

@@ -1,15 +1,24 @@
 //! Tests of a worker's events and health.
 
-use std::{future::pending, time::Duration};
+use std::{
+    collections::BTreeSet,
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tokio::task::unconstrained;
 
-use super::basics::{APP, stream_of};
+use super::{
+    basics::{APP, stream_of},
+    streams::{two_streams, worker},
+};
 use crate::{
-    Batch, BoxError, Checkpointing, ErrorPolicy, KinesisStream, LeaseStore as _, MemoryLeases,
-    StartAt, WorkerBuilder, WorkerEvent, WorkerEvents, WorkerPhase,
+    Batch, BoxError, Checkpointer, Checkpointing, ErrorPolicy, KinesisStream, LeaseStore as _,
+    MemoryLeases, Processor, ProcessorError, ShardStart, StartAt, WorkerBuilder, WorkerEvent,
+    WorkerEvents, WorkerPhase,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -181,4 +190,72 @@ async fn a_lease_that_is_taken_by_force_is_lost_and_not_held() {
     assert_eq!(kinds(&mut events), ["acquired", "lost"]);
     assert!(handle.health().shards.is_empty());
     run.abort();
+}
+
+/// A processor that cannot begin without a person's help.
+struct Helpless;
+
+impl Processor for Helpless {
+    type Record = Bytes;
+
+    async fn initialize(&mut self, _: &ShardStart, _: &Checkpointer) -> Result<(), BoxError> {
+        Err(ProcessorError::needs_repair("a table is missing").into())
+    }
+
+    async fn process(&mut self, _: Batch<Bytes>, _: &Checkpointer) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_processor_that_cannot_begin_is_shown_under_the_key_of_its_lease() {
+    let (_local, a, b) = two_streams(1).await;
+    let store = MemoryLeases::new();
+    let worker = worker(&[&a, &b], &store);
+    let (handle, mut events) = (worker.handle(), worker.handle().events());
+    let run = tokio::spawn(worker.run(|_| Helpless));
+    tokio::time::sleep(600 * SECOND).await;
+    let health = handle.health();
+    assert!(!health.is_healthy(), "{health:?}");
+    let mut failed = BTreeSet::new();
+    while let Some(Some(event)) = unconstrained(events.next()).now_or_never() {
+        if let WorkerEvent::ProcessorFailed { shard_id, .. } = event {
+            failed.insert(shard_id);
+        }
+    }
+    assert_eq!(failed, health.shards.into_keys().collect());
+    run.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_quiet_shards_of_a_worker_are_polled_less_often_and_few_each_second() {
+    for (shards, wait_max) in [(100, 1_300), (600, 3_300)] {
+        let stream = stream_of::<Bytes>(shards).await;
+        let waits = Arc::new(Mutex::new(Vec::new()));
+        let worker = builder(&stream, &MemoryLeases::new(), "a").build().unwrap();
+        let (clock, noted) = (stream.target.clock.clone(), waits.clone());
+        let run = tokio::spawn(worker.run_batches(move |batch: Batch<Bytes>| {
+            let now = clock.now();
+            let ages = batch
+                .iter()
+                .map(|record| now.duration_since(record.arrived_at).unwrap());
+            noted.lock().unwrap().extend(ages);
+            std::future::ready(Ok::<(), BoxError>(()))
+        }));
+        tokio::time::sleep(60 * SECOND).await;
+        // The shards are polled at the same times, which the puts are not.
+        for _ in 0..100 {
+            stream.put(&"a".into()).await.unwrap();
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        tokio::time::sleep(10 * SECOND).await;
+        let waits = waits.lock().unwrap();
+        let longest = waits.iter().max().unwrap().as_millis();
+        assert_eq!(waits.len(), 100);
+        assert!(
+            (wait_max - 700..=wait_max).contains(&longest),
+            "{shards}: {longest} ms"
+        );
+        run.abort();
+    }
 }

@@ -7,15 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
-use tokio::task::unconstrained;
 
 use super::basics::APP;
 use crate::{
     Batch, BoxError, Checkpointer, Clock, InvalidWorkerOption, KinesisStream, Lease,
-    LeaseCheckpoint, LeaseStore as _, LeaseWrite, LocalKinesis, MemoryLeases, Processor,
-    ProcessorError, ShardId, ShardStart, StartAt, StreamIdentifier, Worker, WorkerError,
-    WorkerEvent, WorkerReport,
+    LeaseCheckpoint, LeaseStore as _, LeaseWrite, LocalKinesis, MemoryLeases, Processor, ShardId,
+    ShardStart, StartAt, StreamIdentifier, Worker, WorkerError, WorkerReport,
     service::{Capacity, CreateStream, DeleteStream, SplitShard, list_all::list_all},
 };
 
@@ -382,39 +379,4 @@ async fn a_stream_twice_and_keys_without_streams_are_refused() {
         builder.build().unwrap_err(),
         InvalidWorkerOption::SingleStreamKeys
     );
-}
-
-/// A processor that cannot begin without a person's help.
-struct Helpless;
-
-impl Processor for Helpless {
-    type Record = Bytes;
-
-    async fn initialize(&mut self, _: &ShardStart, _: &Checkpointer) -> Result<(), BoxError> {
-        Err(ProcessorError::needs_repair("a table is missing").into())
-    }
-
-    async fn process(&mut self, _: Batch<Bytes>, _: &Checkpointer) -> Result<(), BoxError> {
-        Ok(())
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_processor_that_cannot_begin_is_shown_under_the_key_of_its_lease() {
-    let (_local, a, b) = two_streams(1).await;
-    let store = MemoryLeases::new();
-    let worker = worker(&[&a, &b], &store);
-    let (handle, mut events) = (worker.handle(), worker.handle().events());
-    let run = tokio::spawn(worker.run(|_| Helpless));
-    tokio::time::sleep(600 * SECOND).await;
-    let health = handle.health();
-    assert!(!health.is_healthy(), "{health:?}");
-    let mut failed = BTreeSet::new();
-    while let Some(Some(event)) = unconstrained(events.next()).now_or_never() {
-        if let WorkerEvent::ProcessorFailed { shard_id, .. } = event {
-            failed.insert(shard_id);
-        }
-    }
-    assert_eq!(failed, health.shards.into_keys().collect());
-    run.abort();
 }

@@ -4,7 +4,7 @@ use crate::get::Ordinal;
 
 /// The gate through which lanes begin queued records.
 ///
-/// When the worker leaves a shard, its lanes still process the queued records before the last one that any lane has
+/// The lanes of a shard that the worker leaves still process the queued records before the last one that any lane has
 /// begun, and drop the rest. Then the watermark is behind all processed records, and the next owner repeats nothing. A
 /// lock, taken once per batch, keeps beginning and draining apart:
 ///

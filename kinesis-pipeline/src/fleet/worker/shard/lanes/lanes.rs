@@ -1,4 +1,4 @@
-use std::{pin::pin, sync::Arc};
+use std::sync::Arc;
 
 use tokio::{
     sync::mpsc,
@@ -199,8 +199,8 @@ impl Lanes {
         Ok(())
     }
 
-    /// Lets the lanes finish the records that they have begun and those before them. After a failure, or when the worker
-    /// that asks for the lease may take it by force, they finish only their current batches. Returns the failure of a lane, if one fails meanwhile.
+    /// Lets the lanes finish the records that they have begun and those before them. After a failure they finish only
+    /// their current batches. Returns the failure of a lane, if one fails meanwhile.
     pub(in crate::fleet::worker::shard) async fn shut_down(
         &mut self,
         is_asked: bool,
@@ -212,27 +212,12 @@ impl Lanes {
         });
         self.queues.clear();
         let mut failed = None;
-        let hold = self.shard.hold.clone();
-        let mut expired = pin!(hold.hand_over_expired());
-        let mut is_expired = false;
-        loop {
-            let ended = tokio::select! {
-                biased;
-                () = &mut expired, if !is_expired => {
-                    is_expired = true;
-                    self.mark.set(DrainPhase::Closed);
-                    continue;
-                }
-                ended = self.tasks.join_next() => ended,
-            };
-            match ended.map(halt_of) {
-                None => return failed,
-                Some(Halt::Failed(error)) => {
-                    failed.get_or_insert(error);
-                }
-                Some(_) => {}
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Halt::Failed(error) = halt_of(ended) {
+                failed.get_or_insert(error);
             }
         }
+        failed
     }
 
     /// Waits until the lanes have noticed that the lease is lost.
