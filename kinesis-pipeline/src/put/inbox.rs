@@ -19,6 +19,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{
     admission::shared::Shared,
+    arena::{Arenas, Slices},
     pending::{flush::FlushWait, pending::Queued},
 };
 
@@ -34,6 +35,8 @@ const PLACES_KEPT: usize = 4_096;
 pub(in crate::put) enum Arrival {
     /// A record to put.
     Put(Queued),
+    /// A record to put whose data, of this many bytes, are the next of the arenas.
+    Small(Queued, usize),
     /// A flush, which asks for the groups of records that it has to wait for.
     Flush(oneshot::Sender<Vec<FlushWait>>),
 }
@@ -52,6 +55,8 @@ pub(in crate::put) struct Inbox {
 struct State {
     /// The items that the driver has not taken. The memory budget bounds the number of records.
     arrivals: Vec<Arrival>,
+    /// The data of small records, in the same order.
+    arenas: Arenas,
     /// The weight of these items.
     weight: usize,
     /// The weight at which the driver is woken.
@@ -78,6 +83,7 @@ impl Inbox {
     pub(in crate::put) fn new(shared: Arc<Shared>) -> (Arc<Self>, Outlet) {
         let state = State {
             arrivals: Vec::new(),
+            arenas: Arenas::default(),
             weight: 0,
             wakes_at: 1,
             is_closed: false,
@@ -108,7 +114,31 @@ impl Inbox {
     }
 
     /// Accepts a record, and counts it.
+    #[inline]
     pub(in crate::put) fn put(&self, user: Queued) -> Result<(), Closed> {
+        let Some((user, state)) = self.accept(user)? else {
+            return Ok(());
+        };
+        let weight = ARRIVAL_WEIGHT + user.record.size_bytes();
+        self.leave(state, Arrival::Put(user), weight);
+        Ok(())
+    }
+
+    /// Accepts a record whose data are not in it yet, and counts it.
+    #[inline]
+    pub(in crate::put) fn put_small(&self, user: Queued, data: &[u8]) -> Result<(), Closed> {
+        let Some((user, mut state)) = self.accept(user)? else {
+            return Ok(());
+        };
+        state.arenas.append(data);
+        let weight = ARRIVAL_WEIGHT + user.record.size_bytes() + data.len();
+        self.leave(state, Arrival::Small(user, data.len()), weight);
+        Ok(())
+    }
+
+    /// Counts a record and returns it with the lock, unless it ends here since no driver can take it any more.
+    #[inline]
+    fn accept(&self, user: Queued) -> Result<Option<(Queued, MutexGuard<'_, State>)>, Closed> {
         let state = self.lock();
         if state.is_closed {
             drop(state);
@@ -116,14 +146,12 @@ impl Inbox {
             return Err(Closed);
         }
         self.shared.counters.count_accepted();
-        let weight = ARRIVAL_WEIGHT + user.record.size_bytes();
         if state.is_lost {
             drop(state);
             user.refused(&self.shared);
-        } else {
-            self.leave(state, Arrival::Put(user), weight);
+            return Ok(None);
         }
-        Ok(())
+        Ok(Some((user, state)))
     }
 
     /// Leaves a flush behind the records that have come, and wakes the driver.
@@ -135,6 +163,7 @@ impl Inbox {
     }
 
     /// Adds an item. The driver is notified under the lock: a later put that does not notify it can rely on that.
+    #[inline]
     fn leave(&self, mut state: MutexGuard<'_, State>, arrival: Arrival, weight: usize) {
         state.arrivals.push(arrival);
         let before = state.weight;
@@ -164,13 +193,13 @@ impl Inbox {
 }
 
 impl Outlet {
-    /// Takes all items. [`reuse`](Self::reuse) takes the empty queue back.
-    pub(in crate::put) fn take(&mut self) -> Vec<Arrival> {
+    /// Takes all items, with the data of the small records. [`reuse`](Self::reuse) takes the empty queue back.
+    pub(in crate::put) fn take(&mut self) -> (Vec<Arrival>, Slices) {
         let mut taken = std::mem::take(&mut self.spare);
         let mut state = self.inbox.lock();
         std::mem::swap(&mut state.arrivals, &mut taken);
         state.weight = 0;
-        taken
+        (taken, state.arenas.take())
     }
 
     /// Keeps an empty queue for its capacity, unless that is large.
@@ -191,7 +220,7 @@ impl Drop for Outlet {
         };
         for arrival in arrivals {
             // The reply of a flush is dropped, which ends the flush.
-            if let Arrival::Put(user) = arrival {
+            if let Arrival::Put(user) | Arrival::Small(user, _) = arrival {
                 user.refused(&self.inbox.shared);
             }
         }
@@ -246,12 +275,12 @@ mod tests {
         let accepted: usize = thread::scope(|scope| {
             let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(putting)).collect();
             while taken < 1_000 {
-                taken += outlet.take().len();
+                taken += outlet.take().0.len();
             }
             inbox.close();
             threads.into_iter().map(|it| it.join().unwrap()).sum()
         });
-        taken += outlet.take().len();
+        taken += outlet.take().0.len();
         assert_eq!(taken, accepted);
         let counted = inbox.shared.counters.snapshot().records_accepted;
         assert_eq!(counted, accepted as u64);
@@ -265,7 +294,7 @@ mod tests {
         assert!(gathered().await.is_err());
         put(&inbox).unwrap();
         assert!(gathered().await.is_ok());
-        assert_eq!(outlet.take().len(), 2);
+        assert_eq!(outlet.take().0.len(), 2);
         assert!(gathered().await.is_err(), "it counts from the last take on");
     }
 

@@ -57,6 +57,7 @@
 //! shards.
 
 mod admission;
+mod arena;
 mod driver;
 mod error;
 mod handles;

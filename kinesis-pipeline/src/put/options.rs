@@ -274,6 +274,12 @@ impl PutOptions {
         within("record_ttl", ttl, 10 * MS..=1_440 * MINUTE)
     }
 
+    /// Whether new records are sent soon, or written into an aggregate, so that they may share memory.
+    #[inline]
+    pub(super) fn uses_arenas(&self) -> bool {
+        self.placed && self.order == Order::None
+    }
+
     /// Returns the wait before the next try in an outage that has lasted for `lasted`: about half of that, and never past
     /// `outage_max`, so that a last try is made at that time. It does not depend on attempts, as no request was sent.
     pub(super) fn outage_backoff(&self, lasted: Duration, jitter: f64) -> Duration {

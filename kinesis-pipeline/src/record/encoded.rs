@@ -51,22 +51,7 @@ impl EncodedRecord {
         key_field: Option<&str>,
         context: &EncodeContext,
     ) -> Result<Self, RecordError> {
-        const { R::DIRECTION.assert_put() };
-        let partition_key = match key_field {
-            Some(field) => record.partition_key_in(field)?,
-            None => record.partition_key()?,
-        };
-        let explicit_hash_key = record.explicit_hash_key()?;
-        let data = if let Some(data) = record.shared_data() {
-            data
-        } else {
-            scratch::write(|out| record.encode(context, out))?
-        };
-        Ok(Self {
-            data,
-            partition_key,
-            explicit_hash_key,
-        })
+        encode(record, key_field, context, |encoded| encoded.into_record())
     }
 
     /// Reads the record of yours.
@@ -79,6 +64,96 @@ impl EncodedRecord {
     pub(crate) fn into_record<R: KinesisRecord>(self) -> Result<R, DecodeError> {
         const { R::DIRECTION.assert_get() };
         R::decode_owned(self)
+    }
+}
+
+/// The largest record that is copied from the buffer it is encoded in. A larger one takes the buffer.
+const COPIED_BYTES_MAX: usize = 8 * 1_024;
+
+/// A record that has just been encoded.
+#[derive(Debug)]
+pub(crate) struct Encoded<'a> {
+    pub(crate) data: EncodedData<'a>,
+    pub(crate) partition_key: PartitionKey,
+    pub(crate) explicit_hash_key: Option<HashKey>,
+}
+
+/// The bytes of a record that has just been encoded.
+#[derive(Debug)]
+pub(crate) enum EncodedData<'a> {
+    /// Few bytes, in a buffer for the next record.
+    Borrowed(&'a [u8]),
+    /// Bytes of its own.
+    Owned(Bytes),
+}
+
+/// Encodes a record and hands it out.
+#[inline]
+pub(crate) fn encode<R: KinesisRecord, T>(
+    record: &R,
+    key_field: Option<&str>,
+    context: &EncodeContext,
+    then: impl FnOnce(Encoded<'_>) -> T,
+) -> Result<T, RecordError> {
+    const { R::DIRECTION.assert_put() };
+    let partition_key = match key_field {
+        Some(field) => record.partition_key_in(field)?,
+        None => record.partition_key()?,
+    };
+    let explicit_hash_key = record.explicit_hash_key()?;
+    let with = |data: EncodedData<'_>| {
+        then(Encoded {
+            data,
+            partition_key,
+            explicit_hash_key,
+        })
+    };
+    if let Some(data) = record.shared_data() {
+        return Ok(with(EncodedData::Owned(data)));
+    }
+    let written = scratch::with(
+        |out| record.encode(context, out),
+        |out| {
+            with(if out.len() <= COPIED_BYTES_MAX {
+                EncodedData::Borrowed(out)
+            } else {
+                EncodedData::Owned(out.split().freeze())
+            })
+        },
+    );
+    Ok(written?)
+}
+
+impl Encoded<'_> {
+    /// Returns the record's size by the service's limits, in bytes.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let data = match &self.data {
+            EncodedData::Borrowed(data) => data.len(),
+            EncodedData::Owned(data) => data.len(),
+        };
+        data + self.partition_key.len()
+    }
+
+    /// Returns the record with bytes of its own.
+    pub(crate) fn into_record(self) -> EncodedRecord {
+        EncodedRecord {
+            data: match self.data {
+                EncodedData::Borrowed(data) => Bytes::copy_from_slice(data),
+                EncodedData::Owned(data) => data,
+            },
+            partition_key: self.partition_key,
+            explicit_hash_key: self.explicit_hash_key,
+        }
+    }
+}
+
+impl From<EncodedRecord> for Encoded<'static> {
+    fn from(record: EncodedRecord) -> Self {
+        Self {
+            data: EncodedData::Owned(record.data),
+            partition_key: record.partition_key,
+            explicit_hash_key: record.explicit_hash_key,
+        }
     }
 }
 

@@ -1,133 +1,109 @@
-//! A bump buffer for the bytes of small records, several of which share an allocation.
+//! A buffer of each thread, in which records are encoded.
 //!
-//! One thread puts a record and another drops it. An allocation for each would be most of the time of a small record.
+//! What a record needs is known only when it is encoded. So the bytes of a small record are written to memory that is
+//! there, and copied from it; a large one takes the memory with it.
 
 use std::cell::RefCell;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
-/// The size of an allocation that small records share, in bytes. It lives as long as one of them.
-const SHARED_BYTES: usize = 1_024;
-/// The largest size of a record that shares an allocation, in bytes.
-const SMALL_BYTES_MAX: usize = 256;
+/// The largest capacity that a thread keeps for its next record, in bytes.
+const KEPT_BYTES_MAX: usize = 64 * 1_024;
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    static SCRATCH: RefCell<BytesMut> = RefCell::default();
 }
 
-/// The buffer of a thread for its next record.
-#[derive(Debug, Default)]
-struct Scratch {
-    /// The free rest of an allocation.
-    rest: BytesMut,
-    /// Whether the last record was small, so that the next one is expected to be.
-    expects_small: bool,
-}
-
-/// Returns the bytes that `encode` appends to what it is given, which is empty.
-pub(super) fn write<E>(encode: impl FnOnce(&mut BytesMut) -> Result<(), E>) -> Result<Bytes, E> {
-    let mut encode = Some(encode);
-    let mut write = |scratch: &mut Scratch| {
-        let encode = encode.take().expect("a record is encoded once");
-        scratch.write(encode)
+/// Encodes a record to a buffer that was empty, and hands it out. What is left in it is dropped.
+#[inline]
+pub(crate) fn with<T, E>(
+    encode: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+    then: impl FnOnce(&mut BytesMut) -> T,
+) -> Result<T, E> {
+    let mut both = Some((encode, then));
+    let mut write = |out: &mut BytesMut| {
+        let (encode, then) = both.take().expect("a record is encoded once");
+        // What an encoder leaves that failed or panicked is not for the next record.
+        out.clear();
+        encode(out)?;
+        let result = then(out);
+        if out.capacity() > KEPT_BYTES_MAX {
+            *out = BytesMut::new();
+        }
+        Ok(result)
     };
     // An encoder may put another record, and a thread that ends has nothing any more: both write elsewhere.
     let written = SCRATCH.try_with(|scratch| match scratch.try_borrow_mut() {
         Ok(mut scratch) => write(&mut scratch),
-        Err(_) => write(&mut Scratch::default()),
+        Err(_) => write(&mut BytesMut::new()),
     });
-    written.unwrap_or_else(|_| write(&mut Scratch::default()))
-}
-
-impl Scratch {
-    /// What an encoder leaves that fails or panics is not kept.
-    fn write<E>(
-        &mut self,
-        encode: impl FnOnce(&mut BytesMut) -> Result<(), E>,
-    ) -> Result<Bytes, E> {
-        let mut out = std::mem::take(&mut self.rest);
-        if self.expects_small && out.capacity() == 0 {
-            out = BytesMut::with_capacity(SHARED_BYTES);
-        }
-        encode(&mut out)?;
-        let is_small = out.len() <= SMALL_BYTES_MAX;
-        let is_shared = std::mem::replace(&mut self.expects_small, is_small);
-        if !is_small {
-            return Ok(out.freeze());
-        }
-        let data = out.split().freeze();
-        // Memory that an encoder asked for is not kept for the records after it.
-        if is_shared && out.capacity() <= SHARED_BYTES {
-            self.rest = out;
-        }
-        Ok(data)
-    }
+    written.unwrap_or_else(|_| write(&mut BytesMut::new()))
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn written(bytes: usize) -> Bytes {
-        write(|out| {
+        let encode = |out: &mut BytesMut| {
             // In pieces, as serializers do.
             (0..bytes).for_each(|byte| out.extend_from_slice(&[byte.to_le_bytes()[0]]));
             Ok::<_, ()>(())
-        })
-        .unwrap()
+        };
+        with(encode, |out| Bytes::copy_from_slice(out)).unwrap()
+    }
+
+    fn kept() -> usize {
+        SCRATCH.with_borrow(BytesMut::capacity)
     }
 
     #[test]
     fn records_of_any_size_have_their_bytes_and_no_others() {
-        let sizes = [
-            0, 1, 100, 256, 257, 3, 1_024, 5_000, 90, 90, 200, 200, 200, 200, 0, 17,
-        ];
-        let records: Vec<_> = sizes.iter().map(|&bytes| written(bytes)).collect();
-        for (record, bytes) in records.iter().zip(sizes) {
+        for bytes in [0_usize, 1, 100, 3, 1_024, 5_000, 0, 17, 100_000, 2] {
             let expected = (0..bytes).map(|byte| byte.to_le_bytes()[0]);
-            assert!(record.iter().copied().eq(expected), "{bytes}");
+            assert!(written(bytes).iter().copied().eq(expected), "{bytes}");
         }
     }
 
     #[test]
-    fn small_records_share_memory_and_large_ones_do_not() {
-        written(10);
-        let (first, second) = (written(10), written(10));
-        assert_eq!(first.as_ptr().wrapping_add(10), second.as_ptr());
-        written(300);
-        // The memory of a large one is its own.
-        assert!(written(300).try_into_mut().is_ok());
+    fn much_memory_is_not_kept() {
+        written(1_000);
+        assert!(kept() >= 1_000);
+        written(KEPT_BYTES_MAX + 1);
+        assert_eq!(kept(), 0);
     }
 
     #[test]
-    fn memory_that_an_encoder_asked_for_is_not_kept() {
-        written(10);
-        let asking = write(|out| {
-            out.reserve(1 << 20);
-            out.extend_from_slice(b"few");
+    fn memory_that_was_taken_is_not_written_again() {
+        let encode = |out: &mut BytesMut| {
+            out.extend_from_slice(&[1; 100]);
             Ok::<_, ()>(())
-        });
-        assert_eq!(&asking.unwrap()[..], b"few");
-        SCRATCH.with_borrow(|scratch| assert_eq!(scratch.rest.capacity(), 0));
+        };
+        let taken = with(encode, |out| out.split().freeze()).unwrap();
+        written(200);
+        assert_eq!(taken[..], [1; 100]);
     }
 
     #[test]
     fn a_record_that_is_refused_leaves_nothing_behind() {
-        let refused = write(|out| {
+        let refuse = |out: &mut BytesMut| {
             out.extend_from_slice(b"half");
             Err("no")
-        });
-        assert_eq!(refused, Err("no"));
+        };
+        assert_eq!(with(refuse, |_| ()), Err("no"));
         assert_eq!(written(2)[..], [0, 1]);
     }
 
     #[test]
     fn an_encoder_may_write_another_record() {
-        let outer = write(|out| {
+        let encode = |out: &mut BytesMut| {
             out.extend_from_slice(b"outer");
             assert_eq!(written(2)[..], [0, 1]);
             Ok::<_, ()>(())
-        });
-        assert_eq!(&outer.unwrap()[..], b"outer");
+        };
+        let outer = with(encode, |out| out.to_vec());
+        assert_eq!(outer.unwrap(), b"outer");
     }
 }

@@ -6,27 +6,31 @@ use crate::{
     clock::Clock,
     put::error::PutError,
     record::{
-        EncodeContext, EncodedRecord, KeyError, KinesisRecord, PARTITION_KEY_CHARS_MAX,
+        self, EncodeContext, Encoded, KeyError, KinesisRecord, PARTITION_KEY_CHARS_MAX,
         PartitionKey, RecordError,
     },
     service::StreamId,
 };
 
-/// Encodes a record and checks its key. Together with the check of its size ([`RecordLimit`](super::record_limit::RecordLimit)) this finds every
+/// Encodes a record, checks its key, and hands it out. Together with the check of its size ([`RecordLimit`](super::record_limit::RecordLimit)) this finds every
 /// record that the service would refuse, so that no bad record gets into a request with good ones.
-pub(in crate::put) fn encode<R: KinesisRecord>(
+#[inline]
+pub(in crate::put) fn encode<R: KinesisRecord, T>(
     record: &R,
     key_field: Option<&str>,
     stream: &StreamId,
     clock: &Clock,
-) -> Result<EncodedRecord, PutError> {
-    let encoded = EncodedRecord::of(record, key_field, &EncodeContext::of(clock))
-        .map_err(|error| not_encoded(error, stream))?;
-    check_key(&encoded.partition_key).map_err(|source| PutError::Key {
-        stream: stream.clone(),
-        source,
-    })?;
-    Ok(encoded)
+    then: impl FnOnce(Encoded<'_>) -> Result<T, PutError>,
+) -> Result<T, PutError> {
+    let checked = |encoded: Encoded<'_>| match check_key(&encoded.partition_key) {
+        Ok(()) => then(encoded),
+        Err(source) => Err(PutError::Key {
+            stream: stream.clone(),
+            source,
+        }),
+    };
+    record::encode(record, key_field, &EncodeContext::of(clock), checked)
+        .map_err(|error| not_encoded(error, stream))?
 }
 
 fn not_encoded(error: RecordError, stream: &StreamId) -> PutError {
@@ -59,10 +63,12 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::EncodedRecord;
 
     fn encoded(key: PartitionKey, data_bytes: usize) -> Result<EncodedRecord, PutError> {
         let record = EncodedRecord::new(key, Bytes::from(vec![0; data_bytes]));
-        encode(&record, None, &"s".into(), &Clock::system())
+        let own = |encoded: Encoded<'_>| Ok(encoded.into_record());
+        encode(&record, None, &"s".into(), &Clock::system(), own)
     }
 
     #[test]

@@ -165,7 +165,11 @@ impl<R: KinesisRecord> Producer<R> {
     /// # Cancel safety
     /// A put that is dropped while it waits for room has no effect.
     pub async fn put(&self, record: &R) -> Result<PendingReceipt, PutError> {
-        self.pipeline.put(self.encode(record)?).await
+        // Most puts find room at once: they move their record once, not through the futures of a wait.
+        match self.try_accept(record)? {
+            Ok(pending) => Ok(pending),
+            Err(record) => self.pipeline.put_later(record).await,
+        }
     }
 
     /// Puts many records, owned or by reference, and returns one result per record in their order.
@@ -206,12 +210,9 @@ impl<R: KinesisRecord> Producer<R> {
     /// The record comes back with [`PutError::NoRoom`], with [`PutError::LimitUnknown`] if it has over 1 MiB and no put has
     /// asked for the limit yet, or with the reason why it cannot be put as it is.
     pub fn try_put<T: Borrow<R>>(&self, record: T) -> Result<PendingReceipt, PutFailure<T>> {
-        let accepted = self
-            .encode(record.borrow())
-            .and_then(|encoded| self.pipeline.try_put(encoded));
-        match accepted {
+        match self.try_accept(record.borrow()) {
             Ok(Ok(pending)) => Ok(pending),
-            Ok(Err(refused)) => Err(PutFailure::new(self.not_now(&refused), record)),
+            Ok(Err(refused)) => Err(PutFailure::new(self.not_now(refused.size_bytes()), record)),
             Err(error) => Err(PutFailure::new(error, record)),
         }
     }
@@ -232,14 +233,20 @@ impl<R: KinesisRecord> Producer<R> {
         })
     }
 
-    pub(in crate::put) fn encode(&self, record: &R) -> Result<EncodedRecord, PutError> {
-        encode_for(&self.stream, record)
+    /// Accepts a record if there is room for it now, or returns it encoded.
+    #[inline]
+    pub(in crate::put) fn try_accept(
+        &self,
+        record: &R,
+    ) -> Result<Result<PendingReceipt, EncodedRecord>, PutError> {
+        encode_for(&self.stream, record, |encoded| {
+            self.pipeline.try_put(encoded)
+        })
     }
 
-    /// Returns the error of a record that could only be accepted after a wait.
-    fn not_now(&self, record: &EncodedRecord) -> PutError {
+    /// Returns the error of a record of this size that could only be accepted after a wait.
+    fn not_now(&self, bytes: usize) -> PutError {
         let shared = self.pipeline.shared();
-        let bytes = record.size_bytes();
         if !shared.limit.allows(bytes) {
             return shared.limit.refusal(bytes, shared);
         }
@@ -282,11 +289,11 @@ impl<R: KinesisRecord> Reservation<'_, R> {
     /// # Errors
     /// As [`Producer::try_put`].
     pub fn put<T: Borrow<R>>(mut self, record: T) -> Result<PendingReceipt, PutFailure<T>> {
-        let accepted = self.producer.encode(record.borrow()).and_then(|encoded| {
+        let accepted = encode_for(&self.producer.stream, record.borrow(), |encoded| {
             let bytes = encoded.size_bytes();
             let pipeline = &self.producer.pipeline;
             if !pipeline.shared().limit.allows(bytes) || !self.permit.resize(bytes) {
-                return Err(self.producer.not_now(&encoded));
+                return Err(self.producer.not_now(bytes));
             }
             pipeline.put_reserved(encoded, self.permit)
         });

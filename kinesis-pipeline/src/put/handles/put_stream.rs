@@ -110,8 +110,9 @@ where
     }
 
     fn put(&mut self, record: S::Item) {
-        let accepted = encode_for(&self.stream, record.borrow())
-            .and_then(|encoded| self.pipeline.try_put(encoded));
+        let accepted = encode_for(&self.stream, record.borrow(), |encoded| {
+            self.pipeline.try_put(encoded)
+        });
         match accepted {
             Ok(Ok(pending)) => self.ahead.push_back((record, Outcome::Pending(pending))),
             Ok(Err(no_room)) => self.accepting = Some((record, self.accept(no_room))),

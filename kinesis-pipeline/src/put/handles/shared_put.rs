@@ -16,7 +16,7 @@ use crate::{
         pending::receipt::Receipt,
         pipeline::pipeline::Pipeline,
     },
-    record::{EncodedRecord, KinesisRecord},
+    record::{Encoded, KinesisRecord},
     stream::KinesisStream,
     target::Target,
 };
@@ -54,7 +54,8 @@ impl SharedPut {
         stream: &KinesisStream<R>,
         record: &R,
     ) -> Result<Receipt, PutError> {
-        let encoded = encode_for(stream, record)?;
+        let own = |encoded: Encoded<'_>| Ok(encoded.into_record());
+        let encoded = encode_for(stream, record, own)?;
         self.pipeline(&stream.target).put(encoded).await?.await
     }
 
@@ -70,13 +71,15 @@ impl SharedPut {
     }
 }
 
-/// Encodes a record with the key field of the stream's handle.
-pub(super) fn encode_for<R: KinesisRecord>(
+/// Encodes a record with the key field of the stream's handle, and hands it out.
+#[inline]
+pub(super) fn encode_for<R: KinesisRecord, T>(
     stream: &KinesisStream<R>,
     record: &R,
-) -> Result<EncodedRecord, PutError> {
+    then: impl FnOnce(Encoded<'_>) -> Result<T, PutError>,
+) -> Result<T, PutError> {
     let Target {
         stream: id, clock, ..
     } = &stream.target;
-    encode(record, stream.key_field.as_deref(), id, clock)
+    encode(record, stream.key_field.as_deref(), id, clock, then)
 }

@@ -104,8 +104,7 @@ impl<R: KinesisRecord, T: Borrow<R>> Sink<T> for ProducerSink<R> {
 
     fn start_send(self: Pin<&mut Self>, record: T) -> Result<(), SinkError> {
         let this = self.get_mut();
-        let encoded = this.producer.encode(record.borrow())?;
-        if let Err(no_room) = this.pipeline().try_put(encoded)? {
+        if let Err(no_room) = this.producer.try_accept(record.borrow())? {
             let pipeline = Arc::clone(this.pipeline());
             this.accepting = Some(Box::pin(
                 async move { pipeline.put(no_room).await.map(drop) },

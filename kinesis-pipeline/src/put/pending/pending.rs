@@ -98,9 +98,14 @@ impl PendingRecord {
 
     /// Lends the record's bytes to a request. `Entry::returned` brings them back.
     pub(in crate::put) fn lend(&mut self) -> EncodedRecord {
-        let nothing = EncodedRecord::new(PartitionKey::known(""), Bytes::new());
-        std::mem::replace(&mut self.record, nothing)
+        take_out(&mut self.record)
     }
+}
+
+/// Takes out a record's bytes and keys.
+pub(in crate::put) fn take_out(record: &mut EncodedRecord) -> EncodedRecord {
+    let nothing = EncodedRecord::new(PartitionKey::known(""), Bytes::new());
+    std::mem::replace(record, nothing)
 }
 
 impl Completion {

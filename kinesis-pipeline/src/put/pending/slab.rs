@@ -6,7 +6,10 @@ use std::ops::{Index, IndexMut};
 use tokio::time::Instant;
 
 use super::pending::PendingRecord;
-use crate::{put::admission::budget::Charge, service::StoredAt};
+use crate::{
+    put::{admission::budget::Charge, arena::own},
+    service::StoredAt,
+};
 
 /// The number of slots that are kept while a pipeline is parked.
 const PLACES_KEPT: usize = 1_024;
@@ -47,8 +50,9 @@ impl RecordSlab {
         self.places.len() == self.free.len()
     }
 
-    /// Stores a record and returns its key. The memory budget bounds how many there are.
-    pub(in crate::put) fn hold(&mut self, user: PendingRecord) -> RecordKey {
+    /// Stores a record, in memory of its own, and returns its key. The memory budget bounds how many there are.
+    pub(in crate::put) fn hold(&mut self, mut user: PendingRecord) -> RecordKey {
+        own(&mut user.record.data);
         let bytes = u32::try_from(user.record.size_bytes()).unwrap_or(u32::MAX);
         if let Some(place) = self.free.pop() {
             self.places[place as usize] = Some(user);

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use bytes::Bytes;
 use tokio::{runtime::Handle, time::Instant};
 
 use super::handover::{COALESCE_WEIGHT_MAX, Home};
@@ -19,7 +20,7 @@ use crate::{
         pending::{pending::Queued, receipt::PendingReceipt},
         scheduler::scheduler::Scheduler,
     },
-    record::EncodedRecord,
+    record::{Encoded, EncodedData, EncodedRecord},
 };
 
 /// One put pipeline: a queue that takes records, and a driver that runs while there is something to do.
@@ -68,28 +69,28 @@ impl Pipeline {
         self: &Arc<Self>,
         record: EncodedRecord,
     ) -> Result<PendingReceipt, PutError> {
-        match self.try_put(record)? {
+        match self.try_put(record.into())? {
             Ok(pending) => Ok(pending),
             Err(record) => self.put_later(record).await,
         }
     }
 
     /// Waits until the stream is known to take a record of this size, and until there is budget for it.
-    async fn put_later(
+    pub(in crate::put) async fn put_later(
         self: &Arc<Self>,
         record: EncodedRecord,
     ) -> Result<PendingReceipt, PutError> {
         let bytes = record.size_bytes();
         self.shared.limit.check(bytes, &self.shared).await?;
         let permit = self.reserve(bytes).await?;
-        self.put_reserved(record, permit)
+        self.put_reserved(record.into(), permit)
     }
 
     /// Accepts a record if there is budget for it and the stream is known to take one of its size. Returns it otherwise:
     /// [`put`](Self::put) may accept it.
     pub(in crate::put) fn try_put(
         self: &Arc<Self>,
-        record: EncodedRecord,
+        record: Encoded<'_>,
     ) -> Result<Result<PendingReceipt, EncodedRecord>, PutError> {
         let bytes = record.size_bytes();
         self.ready()?;
@@ -97,7 +98,7 @@ impl Pipeline {
         let charge = allowed.then(|| self.shared.budget.try_acquire(bytes));
         Ok(match charge.flatten() {
             Some(charge) => Ok(self.accept(record, charge)?),
-            None => Err(record),
+            None => Err(record.into_record()),
         })
     }
 
@@ -110,7 +111,7 @@ impl Pipeline {
     /// Accepts a record that has its budget.
     pub(in crate::put) fn put_reserved(
         self: &Arc<Self>,
-        record: EncodedRecord,
+        record: Encoded<'_>,
         permit: Permit,
     ) -> Result<PendingReceipt, PutError> {
         self.ready()?;
@@ -143,18 +144,32 @@ impl Pipeline {
     }
 
     /// Accepts a record that has its budget, unless the pipeline was closed meanwhile.
+    #[inline]
     pub(super) fn accept(
         self: &Arc<Self>,
-        record: EncodedRecord,
+        record: Encoded<'_>,
         charge: Charge,
     ) -> Result<PendingReceipt, PutError> {
         let (waiter, pending) = PendingReceipt::new(self.shared.target.stream.clone());
-        let arrived = self.inbox.put(Queued {
+        let entered_at = self.shared.target.clock.instant();
+        let queued = |record| Queued {
             record,
-            entered_at: self.shared.target.clock.instant(),
+            entered_at,
             waiter,
             charge,
-        });
+        };
+        let arrived = match record {
+            Encoded {
+                data: EncodedData::Borrowed(data),
+                partition_key,
+                explicit_hash_key,
+            } if self.shared.options.uses_arenas() => {
+                let mut record = EncodedRecord::new(partition_key, Bytes::new());
+                record.explicit_hash_key = explicit_hash_key;
+                self.inbox.put_small(queued(record), data)
+            }
+            record => self.inbox.put(queued(record.into_record())),
+        };
         arrived.map_err(|Closed| self.closed())?;
         self.arrived();
         Ok(pending)

@@ -15,6 +15,7 @@ use crate::{
     prefetch::{Touched, prefetch},
     put::{
         admission::budget::Charge,
+        arena::own,
         pending::pending::{Completion, PendingRecord},
     },
     record::EncodedRecord,
@@ -84,7 +85,11 @@ impl AggregateBuilder {
     }
 
     fn expecting(expected: Expected, user: PendingRecord) -> Self {
-        let PendingRecord { record, completion } = user;
+        let PendingRecord {
+            mut record,
+            completion,
+        } = user;
+        own(&mut record.data);
         let mut completions = Vec::with_capacity(expected.records);
         completions.push(completion);
         Self {

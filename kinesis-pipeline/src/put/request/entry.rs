@@ -257,10 +257,18 @@ impl Entry {
         }
     }
 
-    /// Completes all user records as stored. They are counted before their receipts are sent, so that a put that has its
-    /// receipt is in the statistics. Their budget goes over to `freed`.
+    /// Takes out the user records, and leaves an entry of none.
+    pub(in crate::put) fn take(&mut self) -> Self {
+        Self {
+            users: std::mem::replace(&mut self.users, Users::NONE),
+            ..*self
+        }
+    }
+
+    /// Completes all user records as stored, and leaves an entry of none. They are counted before their receipts are sent,
+    /// so that a put that has its receipt is in the statistics. Their budget goes over to `freed`.
     pub(in crate::put) fn stored(
-        self,
+        &mut self,
         at: &StoredAt,
         now: Instant,
         records: &mut RecordSlab,
@@ -268,8 +276,12 @@ impl Entry {
         counters: &Counters,
     ) {
         counters.count_stored(self.len(), self.data_bytes as usize);
-        match self.users {
-            Users::Fresh(mut completion) => completion.stored(at, 0, now, freed),
+        // A fresh record is completed where it is: a move of each costs more than the rest.
+        if let Users::Fresh(completion) = &mut self.users {
+            return completion.stored(at, 0, now, freed);
+        }
+        match std::mem::replace(&mut self.users, Users::NONE) {
+            Users::Fresh(_) => {}
             Users::Lone(user, _) => records.stored(user, at, 0, now, freed),
             Users::Many(users, _) => {
                 for (index, user) in (0..).zip(users) {
@@ -282,9 +294,11 @@ impl Entry {
 }
 
 impl Users {
+    const NONE: Self = Self::Many(Vec::new(), None);
+
     /// Moves a fresh record with its bytes to the slab, where retried records are.
     fn keep(&mut self, record: EncodedRecord, records: &mut RecordSlab) {
-        if let Self::Fresh(completion) = std::mem::replace(self, Self::Many(Vec::new(), None)) {
+        if let Self::Fresh(completion) = std::mem::replace(self, Self::NONE) {
             let first = completion.first();
             *self = Self::Lone(
                 records.hold(PendingRecord { record, completion }),

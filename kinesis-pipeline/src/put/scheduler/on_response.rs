@@ -11,7 +11,7 @@ use super::{
 use crate::{
     put::{
         error::{AttemptError, Outage},
-        pending::slab::RecordKey,
+        pending::{pending::take_out, slab::RecordKey},
         request::{
             entry::{Entry, QueueId},
             send::{Sent, is_worth_halving},
@@ -50,7 +50,7 @@ impl Scheduler {
         let jitter = self.rng.f64();
         let Sent {
             mut entries,
-            records,
+            mut records,
             outcome,
             begun_at,
         } = sent;
@@ -60,13 +60,14 @@ impl Scheduler {
             Outcomes::Each(outcomes) => {
                 self.note_answer(begun_at);
                 self.queues.prefetch_sent(&entries);
-                for ((mut entry, record), outcome) in entries.into_iter().zip(records).zip(outcomes)
-                {
+                let sent = entries.iter_mut().zip(&mut records);
+                for ((entry, record), outcome) in sent.zip(&outcomes) {
                     match outcome {
                         Ok(at) => self.on_stored(entry, record, at, now),
                         Err(failure) => {
-                            entry.returned(record, &mut self.records);
-                            let failure = AttemptError::Record(Arc::new(failure));
+                            let mut entry = entry.take();
+                            entry.returned(take_out(record), &mut self.records);
+                            let failure = AttemptError::Record(Arc::new(failure.clone()));
                             self.on_failed(entry, &failure, jitter, now);
                         }
                     }

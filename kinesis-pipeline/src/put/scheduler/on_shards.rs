@@ -18,7 +18,7 @@ use crate::{
     put::{
         error::AttemptError,
         options::PutAgain,
-        pending::slab::RecordKey,
+        pending::{pending::take_out, slab::RecordKey},
         request::entry::Entry,
         shard_map::{
             known::Landing,
@@ -89,18 +89,18 @@ impl Scheduler {
     /// for a listing.
     pub(in crate::put::scheduler) fn on_stored(
         &mut self,
-        mut entry: Entry,
-        sent: EncodedRecord,
-        at: StoredAt,
+        entry: &mut Entry,
+        sent: &mut EncodedRecord,
+        at: &StoredAt,
         now: Instant,
     ) {
-        let mut landing = self.queues.stored(&entry, &at.shard_id, &self.records);
+        let mut landing = self.queues.stored(entry, &at.shard_id, &self.records);
         if self.unsettled.suspect_at.is_some() && entry.len() > 1 && self.queues.is_placed() {
             // The known range may be that of a shard of a deleted stream.
             landing = Landing::UnknownShard;
         }
         if landing == Landing::Expected {
-            return self.stored(entry, &at, now);
+            return self.stored(entry, at, now);
         }
         // A record that was sent by an earlier shard map says nothing about the current one.
         if landing != Landing::WrongShard || self.queues.queue_of(entry.queue).is_some() {
@@ -111,20 +111,21 @@ impl Scheduler {
             self.unsettled.doubt(&at.shard_id, hash_key);
         }
         if landing == Landing::Moved || entry.len() == 1 {
-            return self.stored(entry, &at, now);
+            return self.stored(entry, at, now);
         }
-        entry.returned(sent, &mut self.records);
+        let mut entry = entry.take();
+        entry.returned(take_out(sent), &mut self.records);
         entry.landed(&mut self.records);
         match landing {
-            Landing::WrongShard => self.divide(entry, &at, now),
+            Landing::WrongShard => self.divide(entry, at, now),
             // The shards could not be listed, so there is no listing to wait for.
-            _ if self.queues.is_unlisted() => self.put_all_again(entry, &at),
-            _ => return self.unsettled.entries.push((entry, at)),
+            _ if self.queues.is_unlisted() => self.put_all_again(entry, at),
+            _ => return self.unsettled.entries.push((entry, at.clone())),
         }
         self.release_strays();
     }
 
-    fn stored(&mut self, entry: Entry, at: &StoredAt, now: Instant) {
+    fn stored(&mut self, entry: &mut Entry, at: &StoredAt, now: Instant) {
         let counters = &self.shared.counters;
         entry.stored(at, now, &mut self.records, &mut self.freed, counters);
     }
@@ -335,9 +336,9 @@ impl Scheduler {
         if self.unsettled.suspect_at.is_some() {
             return;
         }
-        for (entry, at) in std::mem::take(&mut self.unsettled.entries) {
+        for (mut entry, at) in std::mem::take(&mut self.unsettled.entries) {
             match self.queues.landing(&entry, &at.shard_id, &self.records) {
-                Landing::Expected | Landing::Moved => self.stored(entry, &at, now),
+                Landing::Expected | Landing::Moved => self.stored(&mut entry, &at, now),
                 Landing::WrongShard => self.divide(entry, &at, now),
                 Landing::UnknownShard => self.unsettled.entries.push((entry, at)),
                 Landing::Unkeyed => {

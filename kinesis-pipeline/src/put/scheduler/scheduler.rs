@@ -10,7 +10,11 @@ use crate::put::{
     error::Outage,
     inbox::{Arrival, Outlet},
     options::Order,
-    pending::{flush::FlushGroups, pending::PendingRecord, slab::RecordSlab},
+    pending::{
+        flush::FlushGroups,
+        pending::{PendingRecord, Queued},
+        slab::RecordSlab,
+    },
     queue::{queues::ShardQueues, retry_queue::RetryQueue, shard_queue::Drain},
     request::{
         entry::Entry,
@@ -106,14 +110,13 @@ impl Scheduler {
 
     /// Takes the records and flushes from the queue. The memory budget bounds their number.
     pub(in crate::put) fn take_new(&mut self) {
-        let mut arrivals = self.inbox.take();
+        let (mut arrivals, mut slices) = self.inbox.take();
         for arrival in arrivals.drain(..) {
             match arrival {
-                Arrival::Put(user) => {
-                    self.queues.take(user, self.flush_groups.current());
-                    if self.queues.taken() == HASHED_AT_ONCE {
-                        self.place_taken();
-                    }
+                Arrival::Put(user) => self.take(user),
+                Arrival::Small(mut user, bytes) => {
+                    user.record.data = slices.next(bytes);
+                    self.take(user);
                 }
                 Arrival::Flush(reply) => {
                     self.invalidate_wake();
@@ -124,6 +127,13 @@ impl Scheduler {
         }
         self.inbox.reuse(arrivals);
         self.place_taken();
+    }
+
+    fn take(&mut self, user: Queued) {
+        self.queues.take(user, self.flush_groups.current());
+        if self.queues.taken() == HASHED_AT_ONCE {
+            self.place_taken();
+        }
     }
 
     fn place_taken(&mut self) {
