@@ -15,13 +15,18 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use tokio::sync::{Notify, oneshot};
+use bytes::Bytes;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
 
 use super::{
-    admission::shared::Shared,
+    admission::{budget::Charge, shared::Shared},
     arena::{Arenas, Slices},
-    pending::{flush::FlushWait, pending::Queued},
+    pending::{flush::FlushWait, pending::Queued, receipt::Waiter},
 };
+use crate::record::{Encoded, EncodedRecord};
 
 /// The weight of a record besides its bytes.
 pub(super) const ARRIVAL_WEIGHT: usize = 512;
@@ -65,6 +70,12 @@ struct State {
     is_closed: bool,
     /// Whether the outlet was dropped.
     is_lost: bool,
+}
+
+impl State {
+    fn is_open(&self) -> bool {
+        !self.is_closed && !self.is_lost
+    }
 }
 
 /// The driver's end of the inbox. When it is dropped, as after a panic of a driver, all present and later records fail.
@@ -116,42 +127,62 @@ impl Inbox {
     /// Accepts a record, and counts it.
     #[inline]
     pub(in crate::put) fn put(&self, user: Queued) -> Result<(), Closed> {
-        let Some((user, state)) = self.accept(user)? else {
-            return Ok(());
-        };
-        let weight = ARRIVAL_WEIGHT + user.record.size_bytes();
-        self.leave(state, Arrival::Put(user), weight);
-        Ok(())
-    }
-
-    /// Accepts a record whose data are not in it yet, and counts it.
-    #[inline]
-    pub(in crate::put) fn put_small(&self, user: Queued, data: &[u8]) -> Result<(), Closed> {
-        let Some((user, mut state)) = self.accept(user)? else {
-            return Ok(());
-        };
-        state.arenas.append(data);
-        let weight = ARRIVAL_WEIGHT + user.record.size_bytes() + data.len();
-        self.leave(state, Arrival::Small(user, data.len()), weight);
-        Ok(())
-    }
-
-    /// Counts a record and returns it with the lock, unless it ends here since no driver can take it any more.
-    #[inline]
-    fn accept(&self, user: Queued) -> Result<Option<(Queued, MutexGuard<'_, State>)>, Closed> {
         let state = self.lock();
-        if state.is_closed {
-            drop(state);
+        if state.is_open() {
+            self.shared.counters.count_accepted();
+            let weight = ARRIVAL_WEIGHT + user.record.size_bytes();
+            self.leave(state, Arrival::Put(user), weight);
+            return Ok(());
+        }
+        self.turn_away(user, state)
+    }
+
+    /// Accepts a record whose data are copied, and counts it.
+    #[inline]
+    pub(in crate::put) fn put_small(
+        &self,
+        record: Encoded<'_>,
+        data: &[u8],
+        entered_at: Instant,
+        waiter: Waiter,
+        charge: Charge,
+    ) -> Result<(), Closed> {
+        let user = Queued {
+            record: EncodedRecord {
+                data: Bytes::new(),
+                partition_key: record.partition_key.clone(),
+                explicit_hash_key: record.explicit_hash_key,
+            },
+            entered_at,
+            waiter,
+            charge,
+        };
+        let mut state = self.lock();
+        if state.is_open() {
+            self.shared.counters.count_accepted();
+            state.arenas.append(data);
+            let weight = ARRIVAL_WEIGHT + record.size_bytes();
+            self.leave(state, Arrival::Small(user, data.len()), weight);
+            return Ok(());
+        }
+        self.turn_away(user, state)
+    }
+
+    /// Refuses a record as the inbox is closed, or fails it as no driver can take it any more.
+    #[cold]
+    fn turn_away(&self, user: Queued, state: MutexGuard<'_, State>) -> Result<(), Closed> {
+        let is_closed = state.is_closed;
+        if !is_closed {
+            self.shared.counters.count_accepted();
+        }
+        // A record that fails wakes the task that waits for it.
+        drop(state);
+        if is_closed {
             self.shared.budget.give_back(user.charge);
             return Err(Closed);
         }
-        self.shared.counters.count_accepted();
-        if state.is_lost {
-            drop(state);
-            user.refused(&self.shared);
-            return Ok(None);
-        }
-        Ok(Some((user, state)))
+        user.refused(&self.shared);
+        Ok(())
     }
 
     /// Leaves a flush behind the records that have come, and wakes the driver.
@@ -231,13 +262,12 @@ impl Drop for Outlet {
 mod tests {
     use std::{thread, time::Duration};
 
-    use bytes::Bytes;
     use tokio::time::timeout;
 
     use super::*;
     use crate::{
-        Clock, EncodedRecord, PartitionKey,
-        put::{admission::budget::Charge, pending::receipt::PendingReceipt, tests::shared},
+        Clock, PartitionKey,
+        put::{pending::receipt::PendingReceipt, tests::shared},
     };
 
     const THREADS: usize = 4;

@@ -70,21 +70,21 @@ impl EncodedRecord {
 /// The largest record that is copied from the buffer it is encoded in. A larger one takes the buffer.
 const COPIED_BYTES_MAX: usize = 8 * 1_024;
 
-/// A record that has just been encoded.
-#[derive(Debug)]
+/// A record that has just been encoded. It is handed on by reference: a move of it costs as much as its key.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Encoded<'a> {
     pub(crate) data: EncodedData<'a>,
-    pub(crate) partition_key: PartitionKey,
+    pub(crate) partition_key: &'a PartitionKey,
     pub(crate) explicit_hash_key: Option<HashKey>,
 }
 
 /// The bytes of a record that has just been encoded.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum EncodedData<'a> {
     /// Few bytes, in a buffer for the next record.
     Borrowed(&'a [u8]),
     /// Bytes of its own.
-    Owned(Bytes),
+    Owned(&'a Bytes),
 }
 
 /// Encodes a record and hands it out.
@@ -104,21 +104,21 @@ pub(crate) fn encode<R: KinesisRecord, T>(
     let with = |data: EncodedData<'_>| {
         then(Encoded {
             data,
-            partition_key,
+            partition_key: &partition_key,
             explicit_hash_key,
         })
     };
     if let Some(data) = record.shared_data() {
-        return Ok(with(EncodedData::Owned(data)));
+        return Ok(with(EncodedData::Owned(&data)));
     }
     let written = scratch::with(
         |out| record.encode(context, out),
         |out| {
-            with(if out.len() <= COPIED_BYTES_MAX {
-                EncodedData::Borrowed(out)
+            if out.len() <= COPIED_BYTES_MAX {
+                with(EncodedData::Borrowed(out))
             } else {
-                EncodedData::Owned(out.split().freeze())
-            })
+                with(EncodedData::Owned(&out.split().freeze()))
+            }
         },
     );
     Ok(written?)
@@ -126,8 +126,8 @@ pub(crate) fn encode<R: KinesisRecord, T>(
 
 impl Encoded<'_> {
     /// Returns the record's size by the service's limits, in bytes.
-    pub(crate) fn size_bytes(&self) -> usize {
-        let data = match &self.data {
+    pub(crate) fn size_bytes(self) -> usize {
+        let data = match self.data {
             EncodedData::Borrowed(data) => data.len(),
             EncodedData::Owned(data) => data.len(),
         };
@@ -139,19 +139,19 @@ impl Encoded<'_> {
         EncodedRecord {
             data: match self.data {
                 EncodedData::Borrowed(data) => Bytes::copy_from_slice(data),
-                EncodedData::Owned(data) => data,
+                EncodedData::Owned(data) => data.clone(),
             },
-            partition_key: self.partition_key,
+            partition_key: self.partition_key.clone(),
             explicit_hash_key: self.explicit_hash_key,
         }
     }
 }
 
-impl From<EncodedRecord> for Encoded<'static> {
-    fn from(record: EncodedRecord) -> Self {
+impl<'a> From<&'a EncodedRecord> for Encoded<'a> {
+    fn from(record: &'a EncodedRecord) -> Self {
         Self {
-            data: EncodedData::Owned(record.data),
-            partition_key: record.partition_key,
+            data: EncodedData::Owned(&record.data),
+            partition_key: &record.partition_key,
             explicit_hash_key: record.explicit_hash_key,
         }
     }

@@ -22,7 +22,7 @@ pub(in crate::put) fn encode<R: KinesisRecord, T>(
     clock: &Clock,
     then: impl FnOnce(Encoded<'_>) -> Result<T, PutError>,
 ) -> Result<T, PutError> {
-    let checked = |encoded: Encoded<'_>| match check_key(&encoded.partition_key) {
+    let checked = |encoded: Encoded<'_>| match check_key(encoded.partition_key) {
         Ok(()) => then(encoded),
         Err(source) => Err(PutError::Key {
             stream: stream.clone(),

@@ -78,11 +78,18 @@ impl Queued {
 }
 
 impl PendingRecord {
-    /// Makes a pending record of one that a driver has taken from the queue.
+    /// Makes a pending record of one that a driver has taken from the queue, with its data if they came beside it.
     #[inline]
-    pub(in crate::put) fn new(arrived: Queued, flush_group: Arc<FlushGroup>) -> Self {
+    pub(in crate::put) fn new(
+        arrived: Queued,
+        data: Option<Bytes>,
+        flush_group: Arc<FlushGroup>,
+    ) -> Self {
         Self {
-            record: arrived.record,
+            record: EncodedRecord {
+                data: data.unwrap_or(arrived.record.data),
+                ..arrived.record
+            },
             completion: Completion {
                 entered_at: arrived.entered_at,
                 attempts: 0,

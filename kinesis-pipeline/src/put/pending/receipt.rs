@@ -82,7 +82,7 @@ pub struct PendingReceipt {
 }
 
 /// The sending end of a [`PendingReceipt`].
-pub(super) type Waiter = Sender<PutResult>;
+pub(in crate::put) type Waiter = Sender<PutResult>;
 
 thread_local! {
     /// A block of channels for each thread, so that threads do not contend for slots.

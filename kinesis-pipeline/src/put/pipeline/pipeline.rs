@@ -5,7 +5,6 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use bytes::Bytes;
 use tokio::{runtime::Handle, time::Instant};
 
 use super::handover::{COALESCE_WEIGHT_MAX, Home};
@@ -69,7 +68,7 @@ impl Pipeline {
         self: &Arc<Self>,
         record: EncodedRecord,
     ) -> Result<PendingReceipt, PutError> {
-        match self.try_put(record.into())? {
+        match self.try_put((&record).into())? {
             Ok(pending) => Ok(pending),
             Err(record) => self.put_later(record).await,
         }
@@ -83,7 +82,7 @@ impl Pipeline {
         let bytes = record.size_bytes();
         self.shared.limit.check(bytes, &self.shared).await?;
         let permit = self.reserve(bytes).await?;
-        self.put_reserved(record.into(), permit)
+        self.put_reserved((&record).into(), permit)
     }
 
     /// Accepts a record if there is budget for it and the stream is known to take one of its size. Returns it otherwise:
@@ -152,23 +151,16 @@ impl Pipeline {
     ) -> Result<PendingReceipt, PutError> {
         let (waiter, pending) = PendingReceipt::new(self.shared.target.stream.clone());
         let entered_at = self.shared.target.clock.instant();
-        let queued = |record| Queued {
-            record,
-            entered_at,
-            waiter,
-            charge,
-        };
-        let arrived = match record {
-            Encoded {
-                data: EncodedData::Borrowed(data),
-                partition_key,
-                explicit_hash_key,
-            } if self.shared.options.uses_arenas() => {
-                let mut record = EncodedRecord::new(partition_key, Bytes::new());
-                record.explicit_hash_key = explicit_hash_key;
-                self.inbox.put_small(queued(record), data)
+        let arrived = match record.data {
+            EncodedData::Borrowed(data) if self.shared.options.uses_arenas() => {
+                self.inbox.put_small(record, data, entered_at, waiter, charge)
             }
-            record => self.inbox.put(queued(record.into_record())),
+            _ => self.inbox.put(Queued {
+                record: record.into_record(),
+                entered_at,
+                waiter,
+                charge,
+            }),
         };
         arrived.map_err(|Closed| self.closed())?;
         self.arrived();

@@ -65,7 +65,7 @@ async fn a_put_that_was_overtaken_by_close_is_turned_away_and_counts_nowhere() {
     let budget = pipeline.shared.options.in_flight_records_max;
     for _ in 0..=budget {
         let charge = pipeline.shared.budget.try_acquire(1).unwrap();
-        let refused = pipeline.accept(a_record().into(), charge);
+        let refused = pipeline.accept((&a_record()).into(), charge);
         assert!(matches!(refused, Err(PutError::Closed { .. })));
     }
     let stats = pipeline.shared.counters.snapshot();

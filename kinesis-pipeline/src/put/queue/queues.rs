@@ -14,8 +14,7 @@ use crate::{
         admission::shared::Shared,
         options::Order,
         pending::{
-            flush::FlushGroup,
-            pending::{PendingRecord, Queued},
+            pending::PendingRecord,
             slab::{RecordKey, RecordSlab},
         },
         request::{
@@ -80,15 +79,13 @@ impl ShardQueues {
 
     /// Takes a record from the pipeline's queue. [`place_taken`](Self::place_taken) gives it a queue.
     #[inline]
-    pub(in crate::put) fn take(&mut self, arrived: Queued, flush_group: Arc<FlushGroup>) {
+    pub(in crate::put) fn take(&mut self, user: PendingRecord) {
         self.taken += 1;
         if self.takes_fresh() {
-            self.load += Load::record(arrived.record.size_bytes());
-            self.fresh
-                .push_back(PendingRecord::new(arrived, flush_group));
+            self.load += Load::record(user.record.size_bytes());
+            self.fresh.push_back(user);
         } else {
-            self.unsorted
-                .push_back(PendingRecord::new(arrived, flush_group));
+            self.unsorted.push_back(user);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::on_shards::Unsettled;
@@ -113,11 +114,8 @@ impl Scheduler {
         let (mut arrivals, mut slices) = self.inbox.take();
         for arrival in arrivals.drain(..) {
             match arrival {
-                Arrival::Put(user) => self.take(user),
-                Arrival::Small(mut user, bytes) => {
-                    user.record.data = slices.next(bytes);
-                    self.take(user);
-                }
+                Arrival::Put(user) => self.take(user, None),
+                Arrival::Small(user, bytes) => self.take(user, Some(slices.next(bytes))),
                 Arrival::Flush(reply) => {
                     self.invalidate_wake();
                     // The future of the flush may have been dropped.
@@ -129,8 +127,10 @@ impl Scheduler {
         self.place_taken();
     }
 
-    fn take(&mut self, user: Queued) {
-        self.queues.take(user, self.flush_groups.current());
+    #[inline]
+    fn take(&mut self, user: Queued, data: Option<Bytes>) {
+        let flush_group = self.flush_groups.current();
+        self.queues.take(PendingRecord::new(user, data, flush_group));
         if self.queues.taken() == HASHED_AT_ONCE {
             self.place_taken();
         }

@@ -61,6 +61,7 @@ use super::{
 pub use connect::{ConnectError, ConnectOptions};
 use connections::Connections;
 use dialect::Dialect;
+use put_records::bodies::Bodies;
 
 /// The time limit for making a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -87,6 +88,7 @@ pub struct AwsKinesis {
     connections: Connections,
     endpoint: String,
     dialect: Arc<Dialect>,
+    bodies: Arc<Bodies>,
     /// Whether the last listing of shards came from an embedded Kinesis that enforces no limits.
     is_unlimited: Arc<AtomicBool>,
 }
@@ -117,6 +119,7 @@ impl AwsKinesis {
             connections: Connections::default(),
             endpoint,
             dialect: Arc::new(Dialect::new(is_direct, is_cbor)),
+            bodies: Arc::default(),
             is_unlimited: Arc::default(),
         }
     }

@@ -2,6 +2,7 @@
 //! [`direct`](super::direct) has the reason.
 
 mod answer;
+pub(super) mod bodies;
 mod cbor;
 mod json;
 
@@ -110,11 +111,12 @@ async fn send_in(
     call: &PutRecords,
     form: Form,
 ) -> Result<Reached<Entries>, ServiceError> {
+    let empty = |bytes| aws.bodies.take(bytes);
     let body = match form {
-        Form::Cbor => cbor::body(call),
-        Form::Json | Form::Typed => json::body(call),
+        Form::Cbor => cbor::body(call, empty),
+        Form::Json | Form::Typed => json::body(call, empty),
     };
-    let (direct, answer) = Direct::new(&aws.dialect, (form, Some(body)), &READ);
+    let (direct, answer) = Direct::new(&aws.dialect, (form, Some(body.clone())), &READ);
     let sent = aws
         .client
         .put_records()
@@ -126,6 +128,7 @@ async fn send_in(
         .interceptor(direct)
         .send()
         .await;
+    aws.bodies.give_back(body);
     let reached = answer.reached();
     if !reached.has_another_way() {
         sent.map_err(|error| aws.failed(OPERATION, error))?;

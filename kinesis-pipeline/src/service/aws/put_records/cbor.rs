@@ -16,15 +16,15 @@ use crate::{
     shard::{HashKey, SequenceNumber, ShardId},
 };
 
-/// Writes the request as the Java SDKs do.
-pub(super) fn body(call: &PutRecords) -> Bytes {
+/// Writes the request to an empty body, as the Java SDKs do.
+pub(super) fn body(call: &PutRecords, empty: impl FnOnce(usize) -> Vec<u8>) -> Bytes {
     const NAMES: &str = "DataPartitionKeyExplicitHashKey";
     /// The size of an entry besides key and data: three members with their names, and the map's beginning and end.
     const ENTRY: usize = NAMES.len() + HashKey::DIGITS_MAX + 6 * HEAD_BYTES_MAX + 2;
     let expected = |record: &EncodedRecord| record.data.len() + record.partition_key.len() + ENTRY;
     let frame = 64 + call.stream.as_str().len();
     let bytes = frame + call.records.iter().map(expected).sum::<usize>();
-    let mut out = Vec::with_capacity(bytes);
+    let mut out = empty(bytes);
     let name = if call.stream.arn().is_some() {
         "StreamARN"
     } else {
@@ -111,7 +111,7 @@ mod tests {
                 record.explicit_hash_key = hash_key.map(HashKey::new);
                 record
             });
-            let body = body(&PutRecords::new(stream.into(), encoded.collect()));
+            let body = body(&PutRecords::new(stream.into(), encoded.collect()), Vec::with_capacity);
             let read: Value = ciborium::from_reader(&body[..]).unwrap();
             let expected = records.iter().map(|(data, key, hash_key)| {
                 let mut record = vec![

@@ -16,8 +16,8 @@ use crate::{
     shard::{HashKey, SequenceNumber, ShardId},
 };
 
-/// Writes the request in the API's JSON.
-pub(super) fn body(call: &PutRecords) -> Bytes {
+/// Writes the request to an empty body, in the API's JSON.
+pub(super) fn body(call: &PutRecords, empty: impl FnOnce(usize) -> Vec<u8>) -> Bytes {
     const ENTRY: &str = r#"{"Data":"","PartitionKey":"","ExplicitHashKey":""},"#;
     let expected = |record: &EncodedRecord| {
         let key = record.partition_key.len() + HashKey::DIGITS_MAX;
@@ -25,7 +25,7 @@ pub(super) fn body(call: &PutRecords) -> Bytes {
     };
     let frame = 64 + call.stream.as_str().len();
     let bytes = frame + call.records.iter().map(expected).sum::<usize>();
-    let mut out = Vec::with_capacity(bytes);
+    let mut out = empty(bytes);
     let name = if call.stream.arn().is_some() {
         "StreamARN"
     } else {
@@ -113,7 +113,7 @@ mod tests {
                 record.explicit_hash_key = hash_key.map(HashKey::new);
                 record
             });
-            let body = body(&PutRecords::new(stream.into(), encoded.collect()));
+            let body = body(&PutRecords::new(stream.into(), encoded.collect()), Vec::with_capacity);
             let read: Value = serde_json::from_slice(&body).unwrap();
             let expected: Vec<_> = records.iter().map(|(data, key, hash_key)| {
                 let mut record = json!({"Data": STANDARD.encode_to_string(data), "PartitionKey": key});
