@@ -51,7 +51,9 @@ impl EncodedRecord {
         key_field: Option<&str>,
         context: &EncodeContext,
     ) -> Result<Self, RecordError> {
-        encode(record, key_field, context, |encoded| encoded.into_record())
+        encode(record, key_field, context, |encoded| {
+            encoded.map(Encoded::into_record)
+        })
     }
 
     /// Reads the record of yours.
@@ -93,38 +95,47 @@ pub(crate) fn encode<R: KinesisRecord, T>(
     record: &R,
     key_field: Option<&str>,
     context: &EncodeContext,
-    then: impl FnOnce(Encoded<'_>) -> T,
-) -> Result<T, RecordError> {
+    then: impl FnOnce(Result<Encoded<'_>, RecordError>) -> T,
+) -> T {
     const { R::DIRECTION.assert_put() };
     let partition_key = match key_field {
-        Some(field) => record.partition_key_in(field)?,
-        None => record.partition_key()?,
+        Some(field) => record.partition_key_in(field),
+        None => record.partition_key(),
     };
-    let explicit_hash_key = record.explicit_hash_key()?;
-    let with = |data: EncodedData<'_>| {
-        then(Encoded {
-            data,
-            partition_key: &partition_key,
-            explicit_hash_key,
-        })
+    let (partition_key, explicit_hash_key) = match (partition_key, record.explicit_hash_key()) {
+        (Ok(partition_key), Ok(explicit_hash_key)) => (partition_key, explicit_hash_key),
+        (Err(error), _) | (_, Err(error)) => return then(Err(error.into())),
     };
+    let key = (&partition_key, explicit_hash_key);
     if let Some(data) = record.shared_data() {
-        return Ok(with(EncodedData::Owned(&data)));
+        return then(Ok(Encoded::new(EncodedData::Owned(&data), key)));
     }
-    let written = scratch::with(
+    scratch::with(
         |out| record.encode(context, out),
-        |out| {
-            if out.len() <= COPIED_BYTES_MAX {
-                with(EncodedData::Borrowed(out))
-            } else {
-                with(EncodedData::Owned(&out.split().freeze()))
+        |out| match out {
+            Ok(out) if out.len() <= COPIED_BYTES_MAX => {
+                then(Ok(Encoded::new(EncodedData::Borrowed(out), key)))
             }
+            Ok(out) => {
+                let data = out.split().freeze();
+                then(Ok(Encoded::new(EncodedData::Owned(&data), key)))
+            }
+            Err(error) => then(Err(error.into())),
         },
-    );
-    Ok(written?)
+    )
 }
 
-impl Encoded<'_> {
+impl<'a> Encoded<'a> {
+    #[inline]
+    fn new(data: EncodedData<'a>, key: (&'a PartitionKey, Option<HashKey>)) -> Self {
+        let (partition_key, explicit_hash_key) = key;
+        Self {
+            data,
+            partition_key,
+            explicit_hash_key,
+        }
+    }
+
     /// Returns the record's size by the service's limits, in bytes.
     pub(crate) fn size_bytes(self) -> usize {
         let data = match self.data {

@@ -14,23 +14,23 @@ thread_local! {
     static SCRATCH: RefCell<BytesMut> = RefCell::default();
 }
 
-/// Encodes a record to a buffer that was empty, and hands it out. What is left in it is dropped.
+/// Encodes a record to a buffer that was empty, and hands that out. What is left in it is dropped.
 #[inline]
 pub(crate) fn with<T, E>(
     encode: impl FnOnce(&mut BytesMut) -> Result<(), E>,
-    then: impl FnOnce(&mut BytesMut) -> T,
-) -> Result<T, E> {
+    then: impl FnOnce(Result<&mut BytesMut, E>) -> T,
+) -> T {
     let mut both = Some((encode, then));
     let mut write = |out: &mut BytesMut| {
         let (encode, then) = both.take().expect("a record is encoded once");
         // What an encoder leaves that failed or panicked is not for the next record.
         out.clear();
-        encode(out)?;
-        let result = then(out);
+        let encoded = encode(out);
+        let result = then(encoded.map(|()| &mut *out));
         if out.capacity() > KEPT_BYTES_MAX {
             *out = BytesMut::new();
         }
-        Ok(result)
+        result
     };
     // An encoder may put another record, and a thread that ends has nothing any more: both write elsewhere.
     let written = SCRATCH.try_with(|scratch| match scratch.try_borrow_mut() {
@@ -52,7 +52,7 @@ mod tests {
             (0..bytes).for_each(|byte| out.extend_from_slice(&[byte.to_le_bytes()[0]]));
             Ok::<_, ()>(())
         };
-        with(encode, |out| Bytes::copy_from_slice(out)).unwrap()
+        with(encode, |out| Bytes::copy_from_slice(out.unwrap()))
     }
 
     fn kept() -> usize {
@@ -81,7 +81,7 @@ mod tests {
             out.extend_from_slice(&[1; 100]);
             Ok::<_, ()>(())
         };
-        let taken = with(encode, |out| out.split().freeze()).unwrap();
+        let taken = with(encode, |out| out.unwrap().split().freeze());
         written(200);
         assert_eq!(taken[..], [1; 100]);
     }
@@ -92,7 +92,7 @@ mod tests {
             out.extend_from_slice(b"half");
             Err("no")
         };
-        assert_eq!(with(refuse, |_| ()), Err("no"));
+        assert_eq!(with(refuse, |out| out.map(drop)), Err("no"));
         assert_eq!(written(2)[..], [0, 1]);
     }
 
@@ -103,7 +103,7 @@ mod tests {
             assert_eq!(written(2)[..], [0, 1]);
             Ok::<_, ()>(())
         };
-        let outer = with(encode, |out| out.to_vec());
-        assert_eq!(outer.unwrap(), b"outer");
+        let outer = with(encode, |out| out.unwrap().to_vec());
+        assert_eq!(outer, b"outer");
     }
 }

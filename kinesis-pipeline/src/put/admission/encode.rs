@@ -12,7 +12,10 @@ use crate::{
     service::StreamId,
 };
 
-/// Encodes a record, checks its key, and hands it out. Together with the check of its size ([`RecordLimit`](super::record_limit::RecordLimit)) this finds every
+/// Encodes a record, checks its key, and hands it out. Errors are in boxes: a put moves its result some times, and a
+/// large one would cost as much as the rest.
+///
+/// Together with the check of its size ([`RecordLimit`](super::record_limit::RecordLimit)) this finds every
 /// record that the service would refuse, so that no bad record gets into a request with good ones.
 #[inline]
 pub(in crate::put) fn encode<R: KinesisRecord, T>(
@@ -20,28 +23,26 @@ pub(in crate::put) fn encode<R: KinesisRecord, T>(
     key_field: Option<&str>,
     stream: &StreamId,
     clock: &Clock,
-    then: impl FnOnce(Encoded<'_>) -> Result<T, PutError>,
-) -> Result<T, PutError> {
-    let checked = |encoded: Encoded<'_>| match check_key(encoded.partition_key) {
-        Ok(()) => then(encoded),
-        Err(source) => Err(PutError::Key {
-            stream: stream.clone(),
-            source,
-        }),
-    };
-    record::encode(record, key_field, &EncodeContext::of(clock), checked)
-        .map_err(|error| not_encoded(error, stream))?
+    then: impl FnOnce(Encoded<'_>) -> Result<T, Box<PutError>>,
+) -> Result<T, Box<PutError>> {
+    let context = EncodeContext::of(clock);
+    record::encode(record, key_field, &context, |encoded| {
+        let encoded = encoded.map_err(|error| not_encoded(error, stream))?;
+        check_key(encoded.partition_key).map_err(|source| not_encoded(source.into(), stream))?;
+        then(encoded)
+    })
 }
 
-fn not_encoded(error: RecordError, stream: &StreamId) -> PutError {
+#[cold]
+fn not_encoded(error: RecordError, stream: &StreamId) -> Box<PutError> {
     let stream = stream.clone();
-    match error {
+    Box::new(match error {
         RecordError::Key(source) => PutError::Key { stream, source },
         RecordError::Encode(source) => PutError::Encode {
             stream,
             source: Arc::new(source),
         },
-    }
+    })
 }
 
 /// Checks the length of a key. A key that was read from a stream ([`PartitionKey::stored`]) has not been checked before.
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
     use crate::EncodedRecord;
 
-    fn encoded(key: PartitionKey, data_bytes: usize) -> Result<EncodedRecord, PutError> {
+    fn encoded(key: PartitionKey, data_bytes: usize) -> Result<EncodedRecord, Box<PutError>> {
         let record = EncodedRecord::new(key, Bytes::from(vec![0; data_bytes]));
         let own = |encoded: Encoded<'_>| Ok(encoded.into_record());
         encode(&record, None, &"s".into(), &Clock::system(), own)
@@ -75,7 +76,7 @@ mod tests {
     fn a_key_that_came_out_of_a_stream_is_checked_again() {
         for text in [String::new(), "é".repeat(257)] {
             let error = encoded(PartitionKey::stored(text), 1).unwrap_err();
-            assert!(matches!(error, PutError::Key { .. }), "{error}");
+            assert!(matches!(*error, PutError::Key { .. }), "{error}");
         }
         assert!(encoded(PartitionKey::stored("日".repeat(256)), 1).is_ok());
     }

@@ -166,9 +166,10 @@ impl<R: KinesisRecord> Producer<R> {
     /// A put that is dropped while it waits for room has no effect.
     pub async fn put(&self, record: &R) -> Result<PendingReceipt, PutError> {
         // Most puts find room at once: they move their record once, not through the futures of a wait.
-        match self.try_accept(record)? {
-            Ok(pending) => Ok(pending),
-            Err(record) => self.pipeline.put_later(record).await,
+        match self.try_accept(record) {
+            Ok(Ok(pending)) => Ok(pending),
+            Ok(Err(record)) => self.pipeline.put_later(*record).await,
+            Err(error) => Err(*error),
         }
     }
 
@@ -213,7 +214,7 @@ impl<R: KinesisRecord> Producer<R> {
         match self.try_accept(record.borrow()) {
             Ok(Ok(pending)) => Ok(pending),
             Ok(Err(refused)) => Err(PutFailure::new(self.not_now(refused.size_bytes()), record)),
-            Err(error) => Err(PutFailure::new(error, record)),
+            Err(error) => Err(PutFailure::new(*error, record)),
         }
     }
 
@@ -238,7 +239,7 @@ impl<R: KinesisRecord> Producer<R> {
     pub(in crate::put) fn try_accept(
         &self,
         record: &R,
-    ) -> Result<Result<PendingReceipt, EncodedRecord>, PutError> {
+    ) -> Result<Result<PendingReceipt, Box<EncodedRecord>>, Box<PutError>> {
         encode_for(&self.stream, record, |encoded| {
             self.pipeline.try_put(encoded)
         })
@@ -293,11 +294,11 @@ impl<R: KinesisRecord> Reservation<'_, R> {
             let bytes = encoded.size_bytes();
             let pipeline = &self.producer.pipeline;
             if !pipeline.shared().limit.allows(bytes) || !self.permit.resize(bytes) {
-                return Err(self.producer.not_now(bytes));
+                return Err(Box::new(self.producer.not_now(bytes)));
             }
             pipeline.put_reserved(encoded, self.permit)
         });
-        accepted.map_err(|error| PutFailure::new(error, record))
+        accepted.map_err(|error| PutFailure::new(*error, record))
     }
 }
 

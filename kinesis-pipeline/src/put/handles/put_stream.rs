@@ -115,8 +115,8 @@ where
         });
         match accepted {
             Ok(Ok(pending)) => self.ahead.push_back((record, Outcome::Pending(pending))),
-            Ok(Err(no_room)) => self.accepting = Some((record, self.accept(no_room))),
-            Err(error) => self.ahead.push_back((record, Outcome::Known(error))),
+            Ok(Err(no_room)) => self.accepting = Some((record, self.accept(*no_room))),
+            Err(error) => self.ahead.push_back((record, Outcome::Known(*error))),
         }
     }
 

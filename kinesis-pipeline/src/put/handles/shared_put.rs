@@ -55,7 +55,7 @@ impl SharedPut {
         record: &R,
     ) -> Result<Receipt, PutError> {
         let own = |encoded: Encoded<'_>| Ok(encoded.into_record());
-        let encoded = encode_for(stream, record, own)?;
+        let encoded = encode_for(stream, record, own).map_err(|error| *error)?;
         self.pipeline(&stream.target).put(encoded).await?.await
     }
 
@@ -76,8 +76,8 @@ impl SharedPut {
 pub(super) fn encode_for<R: KinesisRecord, T>(
     stream: &KinesisStream<R>,
     record: &R,
-    then: impl FnOnce(Encoded<'_>) -> Result<T, PutError>,
-) -> Result<T, PutError> {
+    then: impl FnOnce(Encoded<'_>) -> Result<T, Box<PutError>>,
+) -> Result<T, Box<PutError>> {
     let Target {
         stream: id, clock, ..
     } = &stream.target;

@@ -68,9 +68,10 @@ impl Pipeline {
         self: &Arc<Self>,
         record: EncodedRecord,
     ) -> Result<PendingReceipt, PutError> {
-        match self.try_put((&record).into())? {
-            Ok(pending) => Ok(pending),
-            Err(record) => self.put_later(record).await,
+        match self.try_put((&record).into()) {
+            Ok(Ok(pending)) => Ok(pending),
+            Ok(Err(_)) => self.put_later(record).await,
+            Err(error) => Err(*error),
         }
     }
 
@@ -82,7 +83,8 @@ impl Pipeline {
         let bytes = record.size_bytes();
         self.shared.limit.check(bytes, &self.shared).await?;
         let permit = self.reserve(bytes).await?;
-        self.put_reserved((&record).into(), permit)
+        let accepted = self.put_reserved((&record).into(), permit);
+        accepted.map_err(|error| *error)
     }
 
     /// Accepts a record if there is budget for it and the stream is known to take one of its size. Returns it otherwise:
@@ -90,20 +92,20 @@ impl Pipeline {
     pub(in crate::put) fn try_put(
         self: &Arc<Self>,
         record: Encoded<'_>,
-    ) -> Result<Result<PendingReceipt, EncodedRecord>, PutError> {
+    ) -> Result<Result<PendingReceipt, Box<EncodedRecord>>, Box<PutError>> {
         let bytes = record.size_bytes();
         self.ready()?;
         let allowed = self.shared.limit.allows(bytes);
         let charge = allowed.then(|| self.shared.budget.try_acquire(bytes));
         Ok(match charge.flatten() {
             Some(charge) => Ok(self.accept(record, charge)?),
-            None => Err(record.into_record()),
+            None => Err(Box::new(record.into_record())),
         })
     }
 
     /// Waits for budget for a record of this size. Cancel safe.
     pub(in crate::put) async fn reserve(&self, bytes: usize) -> Result<Permit, PutError> {
-        self.ready()?;
+        self.ready().map_err(|error| *error)?;
         Ok(self.shared.budget.acquire(bytes).await)
     }
 
@@ -112,13 +114,13 @@ impl Pipeline {
         self: &Arc<Self>,
         record: Encoded<'_>,
         permit: Permit,
-    ) -> Result<PendingReceipt, PutError> {
+    ) -> Result<PendingReceipt, Box<PutError>> {
         self.ready()?;
         self.accept(record, permit.hand_over())
     }
 
     /// Checks whether records are accepted.
-    fn ready(&self) -> Result<(), PutError> {
+    fn ready(&self) -> Result<(), Box<PutError>> {
         if !self.inbox.is_closed() {
             return self.has_runtime();
         }
@@ -126,20 +128,20 @@ impl Pipeline {
     }
 
     #[cold]
-    fn closed(&self) -> PutError {
-        PutError::Closed {
+    fn closed(&self) -> Box<PutError> {
+        Box::new(PutError::Closed {
             stream: self.shared.target.stream.clone(),
-        }
+        })
     }
 
     /// Checks that a driver runs, or that there is a runtime for one.
-    pub(super) fn has_runtime(&self) -> Result<(), PutError> {
+    pub(super) fn has_runtime(&self) -> Result<(), Box<PutError>> {
         if self.driven.load(Ordering::Acquire) || Handle::try_current().is_ok() {
             return Ok(());
         }
-        Err(PutError::NoRuntime {
+        Err(Box::new(PutError::NoRuntime {
             stream: self.shared.target.stream.clone(),
-        })
+        }))
     }
 
     /// Accepts a record that has its budget, unless the pipeline was closed meanwhile.
@@ -148,7 +150,7 @@ impl Pipeline {
         self: &Arc<Self>,
         record: Encoded<'_>,
         charge: Charge,
-    ) -> Result<PendingReceipt, PutError> {
+    ) -> Result<PendingReceipt, Box<PutError>> {
         let (waiter, pending) = PendingReceipt::new(self.shared.target.stream.clone());
         let entered_at = self.shared.target.clock.instant();
         let arrived = match record.data {

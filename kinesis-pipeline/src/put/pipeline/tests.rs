@@ -66,6 +66,7 @@ async fn a_put_that_was_overtaken_by_close_is_turned_away_and_counts_nowhere() {
     for _ in 0..=budget {
         let charge = pipeline.shared.budget.try_acquire(1).unwrap();
         let refused = pipeline.accept((&a_record()).into(), charge);
+        let refused = refused.map_err(|error| *error);
         assert!(matches!(refused, Err(PutError::Closed { .. })));
     }
     let stats = pipeline.shared.counters.snapshot();

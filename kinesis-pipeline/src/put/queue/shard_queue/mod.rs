@@ -46,10 +46,10 @@ pub(in crate::put) struct ShardQueue {
     busy: bool,
     /// Whether it is in the list of queues that are drained into requests.
     pub(super) is_listed: bool,
-    /// The token bucket; `None` if the shard has no limits or is not known.
-    pub(in crate::put) pace: Option<ShardPacer>,
     /// The shard; `None` if the service finds it.
     pub(super) shard_id: Option<ShardId>,
+    /// The token bucket; `None` if the shard has no limits or is not known.
+    pub(in crate::put) pace: Option<ShardPacer>,
     /// The time before which nothing is sent: the back-off of the first record ([`Order::PerKey`]).
     blocked_until: Option<Instant>,
     /// Records that are sent before those in `full` and `open`: records that go as they are, that keep an order, or that
@@ -85,9 +85,9 @@ impl ShardQueue {
 
     /// Prefetches the memory that [`takes_fresh`](Self::takes_fresh) and [`stored`](Self::stored) will read.
     pub(super) fn prefetch(&self) -> Touched {
-        let shard = self.shard_id.as_ref().map_or(0, |id| id.as_str().len());
-        let pace = self.pace.as_ref().map_or(0, ShardPacer::bytes);
-        Touched::read(self.load.records.wrapping_add(pace).wrapping_add(shard))
+        let queue = Touched::read(self.load.records);
+        let pace = self.pace.as_ref();
+        pace.map_or(queue, |pace| queue.and(pace.prefetch()))
     }
 
     /// Whether a record may be sent without waiting for the shard. If so, its tokens are taken.
