@@ -60,6 +60,9 @@ enum Doubt {
     Unlisted,
     /// The listing lacks a shard that the user chose.
     Absent,
+    /// The listing lacks one parent of a merge and has the other. Both were closed at the same moment, so the one has
+    /// hardly expired before the other.
+    HalfOrphan,
     /// The listing lacks the parent of a shard that is read from its beginning. The parent may have expired.
     Orphan,
 }
@@ -70,7 +73,7 @@ impl Doubt {
         match self {
             // Half a minute: without the shard, no decision is right.
             Self::Incomplete(_) => 8,
-            Self::Contradicts(..) | Self::Unlisted => 5,
+            Self::Contradicts(..) | Self::Unlisted | Self::HalfOrphan => 5,
             Self::Absent => 2,
             // Normal for a stream that was resharded long ago.
             Self::Orphan => 1,
@@ -113,7 +116,7 @@ fn believe(target: &Target, shards: Vec<Shard>, doubt: Doubt) -> Result<Vec<Shar
         Doubt::Contradicts(checkpoint, found) => {
             Err(GetError::mismatch(&target.stream, *checkpoint, found))
         }
-        Doubt::Unlisted | Doubt::Absent | Doubt::Orphan => Ok(shards),
+        Doubt::Unlisted | Doubt::Absent | Doubt::HalfOrphan | Doubt::Orphan => Ok(shards),
     }
 }
 
@@ -154,10 +157,18 @@ fn doubt(shards: &[Shard], wish: &Wish, checkpoints: &[Checkpoint]) -> Option<Do
     let is_in_scope = |shard: &&Shard| scope.as_ref().is_none_or(|ids| ids.contains(&shard.id));
     let has_row = |id: &ShardId| checkpoints.iter().any(|row| row.shard_id == *id);
     let is_missing = |id: &ShardId| !is_listed(shards, id) && !has_row(id);
-    let mut mine = shards.iter().filter(is_in_scope);
-    let is_orphan = wish.start != StartAt::Latest
-        && mine.any(|shard| !has_row(&shard.id) && shard.parents().any(is_missing));
-    is_orphan.then_some(Doubt::Orphan)
+    let mine = shards.iter().filter(is_in_scope);
+    let is_orphan = |shard: &&Shard| !has_row(&shard.id) && shard.parents().any(is_missing);
+    let mut orphans = mine.filter(is_orphan).peekable();
+    if wish.start == StartAt::Latest || orphans.peek().is_none() {
+        return None;
+    }
+    let is_half = |shard: &Shard| shard.parents().any(|id| is_listed(shards, id));
+    Some(if orphans.any(is_half) {
+        Doubt::HalfOrphan
+    } else {
+        Doubt::Orphan
+    })
 }
 
 fn is_listed(shards: &[Shard], id: &ShardId) -> bool {
