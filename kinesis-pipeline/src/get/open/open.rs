@@ -12,7 +12,7 @@ use crate::{
         dispatch::channel::{Outlet, channel},
         driver::{
             driver::{Driver, Setup},
-            elsewhere::is_any_unfinished,
+            elsewhere::Strangers,
         },
         error::GetError,
         fetch::{
@@ -203,8 +203,8 @@ impl Opening<'_> {
         while let Some(shard_id) = plan.lineage.take_ready() {
             let begin = plan.starts.remove(&shard_id);
             let begin = begin.unwrap_or(IteratorStart::TrimHorizon.into());
-            let parents = plan.lineage.strange_parents(&shard_id);
-            let waits = begin.resumed.is_none() && is_any_unfinished(&parents, &self.checkpoints);
+            let waits = begin.resumed.is_none()
+                && Strangers::of(&shard_id, &plan.lineage).are_unfinished(&self.checkpoints);
             let list = if waits { &mut waiting } else { &mut first };
             list.push((shard_id, begin));
         }

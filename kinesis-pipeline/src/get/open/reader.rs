@@ -76,8 +76,8 @@ impl<R> Reader<R> {
     ///
     /// With checkpoints in one store under one application name, such readers respect each other:
     /// - If the child of a merge has a parent in another reader's set, it is begun only when that parent's checkpoint is
-    ///   at its end, or the store has no checkpoint of the parent. Open all readers before the stream is resharded, so that
-    ///   each shard has a checkpoint.
+    ///   at its end, or the store has no checkpoint of the parent and of the shards that it comes from. Open all readers
+    ///   before the stream is resharded, so that each shard has a checkpoint.
     /// - No reader removes checkpoints of the others, or takes their expired shards for gaps of its own.
     /// - The id of an expired shard still stands for its children while the store has its checkpoint. Numbers are valid
     ///   only as long as the list of shards is the same: prefer ids.
