@@ -148,7 +148,13 @@ impl Driver {
                     self.save_timer.hurry(self.target.clock.instant());
                 }
             }
-            End::Cut => self.lineage.cut(shard_id),
+            End::Cut => {
+                self.lineage.cut(shard_id);
+                let current = ended.and_then(|state| state.left_current(shard_id));
+                if let (Some(saver), Some(current)) = (&self.options.saver, current) {
+                    saver.progress.reach(current);
+                }
+            }
         }
         tracing::debug!(stream = %self.target.stream, shard = %shard_id, ?end, "shard ended");
     }
