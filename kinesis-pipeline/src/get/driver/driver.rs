@@ -147,7 +147,7 @@ impl Driver {
         self.subscriptions.clear();
         if let Some(saver) = &self.options.saver
             && self.feed.drained().await
-            && let Err(error) = saver.save().await
+            && let Err(error) = saver.save_last().await
         {
             let error = GetError::checkpoint(&self.target.stream, error);
             self.feed.send(Delivery::Failed(error));

@@ -153,6 +153,9 @@ impl<R> Reader<R> {
     /// has reached; if this machine's clock is slow, the records of that difference come again. A checkpoint of an earlier
     /// stream of the same name is an error: [`GetError::Mismatch`]. For this the reader calls `DescribeStreamSummary`.
     ///
+    /// A store that fails is tried again: for 4 s when the reader opens and when it ends, between that for
+    /// [`outage_max`](Self::outage_max).
+    ///
     /// One reader at a time may use one application name in one stream, unless the readers have divided the
     /// shards between them.
     pub fn checkpoints(mut self, store: impl CheckpointStore, app: impl Into<Arc<str>>) -> Self {
@@ -160,6 +163,7 @@ impl<R> Reader<R> {
             Arc::new(store),
             app.into(),
             self.target.stream.name(),
+            self.target.clock.clone(),
         ));
         self
     }
