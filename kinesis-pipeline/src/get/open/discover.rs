@@ -37,6 +37,25 @@ pub(crate) async fn list_shards(target: &Target) -> Result<Vec<Shard>, GetError>
         .map_err(|error| GetError::service(&target.stream, None, error))
 }
 
+/// The number of repetitions of a listing that a worker waits for: some 6 s.
+const WHOLE_RELISTS_MAX: u32 = 5;
+
+/// Lists all retained shards, again while the listing lacks some. One that stays incomplete is returned: what it lacks
+/// has to be noticed later.
+pub(crate) async fn list_whole(target: &Target) -> Result<Vec<Shard>, GetError> {
+    let mut relists = 0;
+    loop {
+        let shards = list_shards(target).await?;
+        relists += 1;
+        let is_whole = coverage::missing(&shards, None).is_none();
+        if is_whole || relists > WHOLE_RELISTS_MAX {
+            return Ok(shards);
+        }
+        tracing::debug!(stream = %target.stream, "the shards are listed again");
+        tokio::time::sleep(backoff(relists, fastrand::f64())).await;
+    }
+}
+
 /// Describes a stream, as long as it takes to tell whether it can be read.
 pub(crate) async fn describe_stream(target: &Target) -> Result<StreamSummary, GetError> {
     let describe = || async {
