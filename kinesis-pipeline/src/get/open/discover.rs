@@ -77,7 +77,9 @@ enum Doubt {
     Contradicts(Box<Checkpoint>, Mismatch),
     /// The listing lacks the shard of a checkpoint, which may have expired.
     Unlisted,
-    /// The listing lacks a shard that the user chose.
+    /// The listing lacks a shard that the user chose, which would be younger than all others.
+    Unborn,
+    /// The listing lacks another shard that the user chose.
     Absent,
     /// The listing lacks one parent of a merge and has the other. Both were closed at the same moment, so the one has
     /// hardly expired before the other.
@@ -92,7 +94,7 @@ impl Doubt {
         match self {
             // Half a minute: without the shard, no decision is right.
             Self::Incomplete(_) => 8,
-            Self::Contradicts(..) | Self::Unlisted | Self::HalfOrphan => 5,
+            Self::Contradicts(..) | Self::Unlisted | Self::HalfOrphan | Self::Unborn => 5,
             Self::Absent => 2,
             // Normal for a stream that was resharded long ago.
             Self::Orphan => 1,
@@ -135,7 +137,9 @@ fn believe(target: &Target, shards: Vec<Shard>, doubt: Doubt) -> Result<Vec<Shar
         Doubt::Contradicts(checkpoint, found) => {
             Err(GetError::mismatch(&target.stream, *checkpoint, found))
         }
-        Doubt::Unlisted | Doubt::Absent | Doubt::HalfOrphan | Doubt::Orphan => Ok(shards),
+        Doubt::Unlisted | Doubt::Unborn | Doubt::Absent | Doubt::HalfOrphan | Doubt::Orphan => {
+            Ok(shards)
+        }
     }
 }
 
@@ -165,13 +169,8 @@ fn doubt(shards: &[Shard], wish: &Wish, checkpoints: &[Checkpoint]) -> Option<Do
     if mine.iter().filter(matters).any(is_unlisted) {
         return Some(Doubt::Unlisted);
     }
-    let is_absent = |selector: &ShardSelector| match selector {
-        ShardSelector::Number(number) => *number >= shards.len(),
-        ShardSelector::Id(id) => !is_listed(shards, id),
-    };
-    let begun = wish.shard_starts.iter().map(|(selector, _)| selector);
-    if wish.shards.iter().chain(begun).any(is_absent) {
-        return Some(Doubt::Absent);
+    if let Some(doubt) = absence(shards, wish) {
+        return Some(doubt);
     }
     let is_in_scope = |shard: &&Shard| scope.as_ref().is_none_or(|ids| ids.contains(&shard.id));
     let has_row = |id: &ShardId| checkpoints.iter().any(|row| row.shard_id == *id);
@@ -188,6 +187,34 @@ fn doubt(shards: &[Shard], wish: &Wish, checkpoints: &[Checkpoint]) -> Option<Do
     } else {
         Doubt::Orphan
     })
+}
+
+/// Returns the doubt of a listing that lacks a shard which the user chose.
+fn absence(shards: &[Shard], wish: &Wish) -> Option<Doubt> {
+    let is_absent = |selector: &ShardSelector| match selector {
+        ShardSelector::Number(number) => *number >= shards.len(),
+        ShardSelector::Id(id) => !is_listed(shards, id),
+    };
+    let begun = wish.shard_starts.iter().map(|(selector, _)| selector);
+    let started = wish.start.as_shard_start();
+    let started = started.map(|(id, _)| ShardSelector::Id(id.clone()));
+    let chosen = wish.shards.iter().chain(begun).chain(&started);
+    let absent: Vec<_> = chosen.filter(|chosen| is_absent(chosen)).collect();
+    if absent.is_empty() {
+        return None;
+    }
+    // The shard may be the one that is missing.
+    let missing = coverage::missing(shards, None).map(Doubt::Incomplete);
+    let is_unborn = |selector: &&ShardSelector| match selector {
+        ShardSelector::Id(id) => shards.last().is_some_and(|newest| *id > newest.id),
+        ShardSelector::Number(_) => false,
+    };
+    let otherwise = if absent.iter().any(is_unborn) {
+        Doubt::Unborn
+    } else {
+        Doubt::Absent
+    };
+    Some(missing.unwrap_or(otherwise))
 }
 
 fn is_listed(shards: &[Shard], id: &ShardId) -> bool {
@@ -296,7 +323,12 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_and_is_not_there_is_looked_for_again() {
-        assert_eq!(doubt(&listing(), &chosen(3), &[]), Some(Doubt::Absent));
+        assert_eq!(doubt(&listing(), &chosen(3), &[]), Some(Doubt::Unborn));
+        let number = Wish {
+            shards: vec![3.into()],
+            ..Wish::default()
+        };
+        assert_eq!(doubt(&listing(), &number, &[]), Some(Doubt::Absent));
         let place = CheckpointPlace::TrimHorizon;
         let row = Checkpoint::new("shardId-000000000000".into(), place);
         let doubt = doubt(&listing()[1..], &Wish::default(), &[row]);
