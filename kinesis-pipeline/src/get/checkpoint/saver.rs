@@ -5,18 +5,15 @@ use std::{
 };
 
 use super::{Checkpoint, CheckpointError, CheckpointFuture, CheckpointStore, Progress};
-use crate::{
-    clock::Clock,
-    get::shard_reader::retry::{Failures, RetryDecision},
-    service::ErrorClass,
-    shard::ShardId,
-};
+use crate::{clock::Clock, service::backoff::Backoff, shard::ShardId};
 
 /// The time limit of a store's call.
 const STORE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The time for which a failing store is tried again when a reader opens or ends.
 const FAILING_MAX: Duration = Duration::from_secs(4);
+/// The waits between these tries.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(1));
 
 /// Saves an application's progress in a stream.
 #[derive(Clone, Debug)]
@@ -75,17 +72,21 @@ impl Saver {
     where
         F: Future<Output = Result<T, CheckpointError>>,
     {
-        let mut failures = Failures::default();
+        let mut failures = 0;
+        let mut until = None;
         loop {
             let error = match call().await {
                 Err(error) if error.is_retryable() => error,
                 outcome => return outcome,
             };
-            let (class, now) = (ErrorClass::Transient, self.clock.instant());
-            match failures.judge(class, now, FAILING_MAX, fastrand::f64()) {
-                RetryDecision::Again { at, .. } => tokio::time::sleep_until(at).await,
-                RetryDecision::Final => return Err(error),
+            let now = self.clock.instant();
+            let until = *until.get_or_insert(now + FAILING_MAX);
+            if now >= until {
+                return Err(error);
             }
+            failures += 1;
+            let again = now + BACKOFF.after(failures, fastrand::f64());
+            tokio::time::sleep_until(again.min(until)).await;
         }
     }
 
