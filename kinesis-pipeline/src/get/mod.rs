@@ -71,7 +71,7 @@ pub use error::GetError;
 pub(crate) use fetch::consumer::{deregister as deregister_consumer, ready as consumer_ready};
 #[cfg(any(test, not(feature = "metrics")))]
 pub(crate) use metrics::GetMetrics;
-pub(crate) use open::discover::{describe_stream, list_shards};
+pub(crate) use open::discover::{describe_stream, list_shards, list_whole};
 pub use open::reader::Reader;
 pub use plan::mismatch::Mismatch;
 pub(crate) use plan::options::Options as ReaderOptions;

@@ -165,7 +165,7 @@ impl<'a> Sync<'a> {
     }
 }
 
-impl Index<'_> {
+impl<'a> Index<'a> {
     fn has_leased_ancestor(&self, shard: &Shard) -> bool {
         let mut to_visit: Vec<_> = shard.parents().collect();
         let mut visited = HashSet::new();
@@ -195,6 +195,12 @@ impl Index<'_> {
         }
         let children = self.children.get(id).into_iter().flatten();
         !self.shards.contains_key(id) || children.into_iter().any(|child| self.has_begun(&child.id))
+    }
+
+    /// Returns the retained parents of a shard that are not finished.
+    fn unfinished_parents<'b>(&'b self, shard: &'b Shard) -> impl Iterator<Item = &'a Shard> + 'b {
+        let unfinished = shard.parents().filter(|parent| !self.is_finished(parent));
+        unfinished.filter_map(|parent| self.shards.get(parent).copied())
     }
 
     fn is_orphan(&self, lease: &Lease) -> bool {
@@ -244,11 +250,33 @@ struct Missing<'a> {
 }
 
 impl Missing<'_> {
+    /// Visits a shard after its ancestors. Without recursion: there may be as many generations as shards are retained.
     fn visit(&mut self, shard: &Shard) {
-        if self.index.leases.contains_key(&shard.id) || !self.visited.insert(shard.id.clone()) {
-            return;
+        let index = self.index;
+        let mut next = vec![(shard, false)];
+        while let Some((shard, are_parents_visited)) = next.pop() {
+            if are_parents_visited {
+                self.lease_if_next(shard);
+            } else if !index.leases.contains_key(&shard.id) && self.visited.insert(shard.id.clone())
+            {
+                next.push((shard, true));
+                let parents = index.unfinished_parents(shard);
+                let first = next.len();
+                next.extend(parents.map(|parent| (parent, false)));
+                next[first..].reverse();
+            }
         }
-        self.visit_parents(shard);
+    }
+
+    fn visit_parents(&mut self, shard: &Shard) {
+        let index = self.index;
+        for parent in index.unfinished_parents(shard) {
+            self.visit(parent);
+        }
+    }
+
+    /// Makes a lease of the shard if all of its parents are finished.
+    fn lease_if_next(&mut self, shard: &Shard) {
         let mut parents = shard.parents();
         if parents.all(|parent| self.index.is_finished(parent)) {
             let lease = Lease::of_shard(shard, LeaseCheckpoint::TrimHorizon);
@@ -256,16 +284,6 @@ impl Missing<'_> {
                 counter: epoch_millis(self.now),
                 ..lease
             });
-        }
-    }
-
-    /// Visits the parents, recursively. The depth is the number of generations of shards within the stream's retention.
-    fn visit_parents(&mut self, shard: &Shard) {
-        for parent in shard.parents() {
-            let is_finished = self.index.is_finished(parent);
-            if let (false, Some(parent)) = (is_finished, self.index.shards.get(parent)) {
-                self.visit(parent);
-            }
         }
     }
 }

@@ -1,13 +1,19 @@
 use std::{
+    future::Future,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use super::{Checkpoint, CheckpointError, CheckpointFuture, CheckpointStore, Progress};
-use crate::shard::ShardId;
+use crate::{clock::Clock, service::backoff::Backoff, shard::ShardId};
 
 /// The time limit of a store's call.
 const STORE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// The time for which a failing store is tried again when a reader opens or ends.
+const FAILING_MAX: Duration = Duration::from_secs(4);
+/// The waits between these tries.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(1));
 
 /// Saves an application's progress in a stream.
 #[derive(Clone, Debug)]
@@ -15,6 +21,7 @@ pub(crate) struct Saver {
     store: Arc<dyn CheckpointStore>,
     app: Arc<str>,
     stream: Arc<str>,
+    clock: Clock,
     pub(in crate::get) progress: Arc<Progress>,
     /// Shards that are finished and have expired. Their checkpoints are removed once those of their children are saved.
     gone: Arc<Mutex<Vec<ShardId>>>,
@@ -32,11 +39,13 @@ impl Saver {
         store: Arc<dyn CheckpointStore>,
         app: Arc<str>,
         stream: &str,
+        clock: Clock,
     ) -> Self {
         Self {
             store,
             app,
             stream: stream.into(),
+            clock,
             progress: Arc::default(),
             gone: Arc::default(),
             saving: Arc::default(),
@@ -46,6 +55,39 @@ impl Saver {
 
     pub(in crate::get) async fn load(&self) -> Result<Vec<Checkpoint>, CheckpointError> {
         in_time(self.store.load(&self.app, &self.stream)).await
+    }
+
+    /// Loads the checkpoints for a reader that opens. Tries again for some seconds if the store fails.
+    pub(in crate::get) async fn load_first(&self) -> Result<Vec<Checkpoint>, CheckpointError> {
+        self.for_seconds(|| self.load()).await
+    }
+
+    /// Saves the unsaved positions of a reader that ends. Tries again for some seconds if the store fails.
+    pub(in crate::get) async fn save_last(&self) -> Result<(), CheckpointError> {
+        self.for_seconds(|| self.save()).await
+    }
+
+    /// Repeats a call of the store until it succeeds, fails for good, or has failed for [`FAILING_MAX`].
+    async fn for_seconds<T, F>(&self, call: impl Fn() -> F) -> Result<T, CheckpointError>
+    where
+        F: Future<Output = Result<T, CheckpointError>>,
+    {
+        let mut failures = 0;
+        let mut until = None;
+        loop {
+            let error = match call().await {
+                Err(error) if error.is_retryable() => error,
+                outcome => return outcome,
+            };
+            let now = self.clock.instant();
+            let until = *until.get_or_insert(now + FAILING_MAX);
+            if now >= until {
+                return Err(error);
+            }
+            failures += 1;
+            let again = now + BACKOFF.after(failures, fastrand::f64());
+            tokio::time::sleep_until(again.min(until)).await;
+        }
     }
 
     /// Sets the creation time of the stream, which is saved with all checkpoints.

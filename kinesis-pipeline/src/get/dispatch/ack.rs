@@ -115,8 +115,8 @@ impl Tracker {
         &self.saver
     }
 
-    pub(super) async fn save(&self) -> Result<(), CheckpointError> {
-        self.saver.save().await
+    pub(super) async fn save_last(&self) -> Result<(), CheckpointError> {
+        self.saver.save_last().await
     }
 }
 

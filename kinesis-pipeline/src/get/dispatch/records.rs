@@ -113,7 +113,7 @@ impl<R> Records<R> {
     /// Dropping the reader ends it too, but saves nothing.
     ///
     /// # Errors
-    /// [`GetError::Checkpoint`]: the store could not be written.
+    /// [`GetError::Checkpoint`]: the store could not be written, for 4 s.
     pub async fn close(mut self) -> Result<(), GetError> {
         self.stop();
         self.driver.abort();
@@ -123,7 +123,7 @@ impl<R> Records<R> {
         let Some(tracker) = self.taker.tracker() else {
             return Ok(());
         };
-        let saved = tracker.save().await;
+        let saved = tracker.save_last().await;
         saved.map_err(|error| GetError::checkpoint(self.taker.stream(), error))
     }
 

@@ -29,7 +29,7 @@ use crate::{
         stats::Counters,
     },
     service::Subscription,
-    shard::{ShardId, lineage::Lineage},
+    shard::{SequenceNumber, Shard, ShardId, lineage::Lineage},
     target::Target,
 };
 
@@ -57,6 +57,8 @@ pub(in crate::get) struct Driver {
     /// Shards that the service does not know, until it answers about them again. Listings show whether they have expired.
     pub(super) lost: HashMap<ShardId, Absence>,
     pub(super) retention: Retention,
+    /// The first sequence numbers of the listed shards, which tell them from those of another stream of the same name.
+    pub(super) first_numbers: HashMap<ShardId, SequenceNumber>,
     /// The times up to which ended shards were read, for their children; kept until the shards expire.
     pub(super) ended: HashMap<ShardId, ReadUntil>,
     pub(super) calls: Calls,
@@ -115,6 +117,7 @@ impl Driver {
             counters,
             lost: HashMap::new(),
             retention: Retention::default(),
+            first_numbers: HashMap::new(),
             ended: HashMap::new(),
             calls: FuturesUnordered::new(),
             consumer_arn,
@@ -123,6 +126,12 @@ impl Driver {
             target,
             options,
         }
+    }
+
+    /// Returns the driver with the listing by which it was planned.
+    pub(in crate::get) fn planned_by(mut self, shards: &[Shard]) -> Self {
+        self.note_first_numbers(shards);
+        self
     }
 
     /// Reads until its end is reached, the owner stops it, or an error ends it. Then saves the owner's positions.
@@ -138,7 +147,7 @@ impl Driver {
         self.subscriptions.clear();
         if let Some(saver) = &self.options.saver
             && self.feed.drained().await
-            && let Err(error) = saver.save().await
+            && let Err(error) = saver.save_last().await
         {
             let error = GetError::checkpoint(&self.target.stream, error);
             self.feed.send(Delivery::Failed(error));

@@ -1,7 +1,7 @@
 //! Children of merges that have a parent which another reader of the same application reads.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use crate::{
         shard_reader::retry::{Failures, RetryDecision},
     },
     service::ErrorClass,
-    shard::ShardId,
+    shard::{ShardId, lineage::Lineage},
 };
 
 /// The time between the first two looks at the checkpoints; it doubles with each look.
@@ -39,19 +39,62 @@ pub(in crate::get) struct Elsewhere {
 #[derive(Debug)]
 struct Waiting {
     begin: Begin,
+    strangers: Strangers,
+}
+
+/// The parents of a shard that belong to other readers, with those of their ancestors that do.
+#[derive(Clone, Debug)]
+pub(in crate::get) struct Strangers {
     parents: Vec<ShardId>,
+    /// The parents themselves and their ancestors, each with its parents.
+    ancestors: BTreeMap<ShardId, Vec<ShardId>>,
+}
+
+impl Strangers {
+    /// Returns the strangers among the ancestors of a shard.
+    pub(in crate::get) fn of(shard_id: &ShardId, lineage: &Lineage) -> Self {
+        Self {
+            parents: lineage.strange_parents(shard_id),
+            ancestors: lineage.strange_ancestors(shard_id),
+        }
+    }
+
+    fn are_any(&self) -> bool {
+        !self.parents.is_empty()
+    }
+
+    /// Whether one of the parents is still to be read to its end by another reader, by the checkpoints of all of them.
+    ///
+    /// A parent without a checkpoint was not begun. That it will be follows from a checkpoint of the shards before it:
+    /// their reader goes on with it.
+    pub(in crate::get) fn are_unfinished(&self, checkpoints: &[Checkpoint]) -> bool {
+        let rows: HashMap<_, _> = checkpoints
+            .iter()
+            .map(|row| (&row.shard_id, row.place == CheckpointPlace::ShardEnd))
+            .collect();
+        let is_unfinished = |id: &ShardId| rows.get(id) == Some(&false);
+        if self.parents.iter().any(is_unfinished) {
+            return true;
+        }
+        let (mut seen, mut next) = (HashSet::new(), Vec::from_iter(&self.parents));
+        while let Some(id) = next.pop() {
+            if rows.contains_key(id) || !seen.insert(id) {
+                continue;
+            }
+            let parents = self.ancestors.get(id).map_or(&[][..], Vec::as_slice);
+            if parents.iter().any(|parent| rows.contains_key(parent)) {
+                return true;
+            }
+            next.extend(parents);
+        }
+        false
+    }
 }
 
 impl Elsewhere {
-    /// Lets a shard wait for these parents. The first look at the checkpoints is at once.
-    pub(super) fn wait(
-        &mut self,
-        shard_id: ShardId,
-        begin: Begin,
-        parents: Vec<ShardId>,
-        now: Instant,
-    ) {
-        self.waiting.insert(shard_id, Waiting { begin, parents });
+    /// Lets a shard wait for these strangers. The first look at the checkpoints is at once.
+    fn wait(&mut self, shard_id: ShardId, begin: Begin, strangers: Strangers, now: Instant) {
+        self.waiting.insert(shard_id, Waiting { begin, strangers });
         (self.due, self.looks) = (Some(now), 0);
     }
 
@@ -75,8 +118,7 @@ impl Elsewhere {
     ) -> Vec<(ShardId, Begin)> {
         self.is_running = false;
         self.failures.reset();
-        let unfinished = unfinished(checkpoints);
-        let is_over = |waiting: &Waiting| !waiting.parents.iter().any(|id| unfinished.contains(id));
+        let is_over = |waiting: &Waiting| !waiting.strangers.are_unfinished(checkpoints);
         let over = self.waiting.extract_if(.., |_, waiting| is_over(waiting));
         let over = over.map(|(id, waiting)| (id, waiting.begin)).collect();
         let interval = INTERVAL_MIN * 2_u32.saturating_pow(self.looks.min(8));
@@ -99,20 +141,6 @@ impl Elsewhere {
     }
 }
 
-/// Returns the shards that an application has begun and not finished.
-fn unfinished(checkpoints: &[Checkpoint]) -> HashSet<&ShardId> {
-    let open = checkpoints
-        .iter()
-        .filter(|row| row.place != CheckpointPlace::ShardEnd);
-    open.map(|row| &row.shard_id).collect()
-}
-
-/// Whether one of these shards is begun and not finished.
-pub(in crate::get) fn is_any_unfinished(shards: &[ShardId], checkpoints: &[Checkpoint]) -> bool {
-    let unfinished = unfinished(checkpoints);
-    shards.iter().any(|id| unfinished.contains(id))
-}
-
 /// The driver's side of waiting shards.
 impl Driver {
     /// Whether a shard waits for another reader, though all parents that this reader reads have ended.
@@ -120,13 +148,13 @@ impl Driver {
         if self.options.saver.is_none() || begin.resumed.is_some() {
             return false;
         }
-        let parents = self.lineage.strange_parents(shard_id);
-        if parents.is_empty() {
+        let strangers = Strangers::of(shard_id, &self.lineage);
+        if !strangers.are_any() {
             return false;
         }
         let now = self.target.clock.instant();
         self.elsewhere
-            .wait(shard_id.clone(), begin.clone(), parents, now);
+            .wait(shard_id.clone(), begin.clone(), strangers, now);
         true
     }
 
@@ -174,12 +202,45 @@ mod tests {
     use super::*;
     use crate::service::IteratorStart;
 
+    fn parents(ids: &[&str]) -> Strangers {
+        let parents: Vec<ShardId> = ids.iter().map(|id| (*id).into()).collect();
+        let ancestors = parents.iter().map(|id| (id.clone(), Vec::new()));
+        Strangers {
+            ancestors: ancestors.collect(),
+            parents,
+        }
+    }
+
+    #[test]
+    fn a_parent_that_was_not_begun_will_be_if_a_shard_before_it_was() {
+        let mut strangers = parents(&["c"]);
+        for (id, parent) in [("a", "gone"), ("b", "a"), ("c", "b")] {
+            strangers.ancestors.insert(id.into(), vec![parent.into()]);
+        }
+        let row = |id: &str, place| Checkpoint::new(id.into(), place);
+        let (begun, end) = (CheckpointPlace::TrimHorizon, CheckpointPlace::ShardEnd);
+        for (rows, expected) in [
+            (vec![], false),
+            (vec![("other", begun.clone())], false),
+            (vec![("a", begun.clone())], true),
+            (vec![("a", end.clone())], true),
+            (vec![("gone", begun.clone())], true),
+            (vec![("a", end.clone()), ("b", end.clone())], true),
+            (vec![("b", begun.clone()), ("c", end.clone())], false),
+            (vec![("c", begun)], true),
+            (vec![("a", end.clone()), ("c", end)], false),
+        ] {
+            let rows: Vec<_> = rows.into_iter().map(|(id, at)| row(id, at)).collect();
+            assert_eq!(strangers.are_unfinished(&rows), expected, "{rows:?}");
+        }
+    }
+
     #[tokio::test]
     async fn a_shard_waits_while_a_checkpoint_says_that_a_parent_is_not_finished() {
         let mut now = crate::Clock::system().instant();
         let mut elsewhere = Elsewhere::default();
         let begin: Begin = IteratorStart::TrimHorizon.into();
-        elsewhere.wait("c".into(), begin.clone(), vec!["a".into(), "b".into()], now);
+        elsewhere.wait("c".into(), begin.clone(), parents(&["a", "b"]), now);
         let row = |id: &str, place| Checkpoint::new(id.into(), place);
         let mut rows = vec![
             row("a", CheckpointPlace::ShardEnd),
@@ -203,7 +264,7 @@ mod tests {
         );
         assert_eq!(elsewhere.due(), None);
         // Without a checkpoint of the parent, no reader is known to read it.
-        elsewhere.wait("c".into(), begin, vec!["x".into()], now);
+        elsewhere.wait("c".into(), begin, parents(&["x"]), now);
         assert!(elsewhere.begin_if_due(now));
         assert_eq!(elsewhere.on_checkpoints(&rows, now).len(), 1);
     }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use super::driver::Driver;
 use crate::{
     get::{
-        checkpoint::Checkpoint,
+        checkpoint::{Checkpoint, CheckpointPlace},
         dispatch::channel::Delivery,
         error::GetError,
         plan::{
-            mismatch::contradiction,
+            mismatch::{Mismatch, contradiction},
             start::OnTrimmed,
             trimmed::{start_after_gap, warn_of_gap},
         },
@@ -67,6 +67,8 @@ impl Driver {
         if !self.listing.is_believed(is_whole, INCOMPLETE_MAX) {
             return Ok(());
         }
+        self.check_first_numbers(&shards)?;
+        self.note_first_numbers(&shards);
         for shard in &shards {
             let parents: Vec<_> = shard.parents().cloned().collect();
             self.lineage.discover(&shard.id, &parents);
@@ -136,6 +138,7 @@ impl Driver {
         self.ended.retain(|id, _| find(id).is_some());
         let lineage = &self.lineage;
         self.options.ranges.retain(|id| lineage.has(id));
+        self.first_numbers.retain(|id, _| lineage.has(id));
         let lost: Vec<_> = self.lost.keys().cloned().collect();
         for shard_id in lost {
             match find(&shard_id) {
@@ -166,6 +169,30 @@ impl Driver {
             Some(found) => Err(GetError::mismatch(&self.target.stream, checkpoint, found)),
             None => Ok(()),
         }
+    }
+
+    /// Fails if a listed shard begins at another number than in earlier listings: the stream was deleted and made again.
+    /// The positions do not tell if nothing was read.
+    fn check_first_numbers(&self, shards: &[Shard]) -> Result<(), GetError> {
+        let differs = |shard: &&Shard| {
+            let known = self.first_numbers.get(&shard.id);
+            known.is_some_and(|number| *number != shard.starting_sequence_number)
+        };
+        let Some(shard) = shards.iter().find(differs) else {
+            return Ok(());
+        };
+        let place = self.shards.get(&shard.id).map(ShardState::place);
+        let place = place.unwrap_or(CheckpointPlace::ShardEnd);
+        let checkpoint = Checkpoint::new(shard.id.clone(), place);
+        let found = Mismatch::StartsAt(shard.starting_sequence_number.clone());
+        Err(GetError::mismatch(&self.target.stream, checkpoint, found))
+    }
+
+    pub(super) fn note_first_numbers(&mut self, shards: &[Shard]) {
+        let numbers = shards
+            .iter()
+            .map(|shard| (shard.id.clone(), shard.starting_sequence_number.clone()));
+        self.first_numbers.extend(numbers);
     }
 
     fn on_absent(&mut self, shard_id: &ShardId) -> Result<(), GetError> {

@@ -43,7 +43,16 @@ impl Driver {
 
     /// Begins to read a shard with what was `opened` for it, or from `begin` if nothing was.
     pub(in crate::get) fn read_shard(&mut self, shard_id: &ShardId, begin: Begin, opened: Opened) {
-        if let (Some(saver), Some(checkpoint)) = (&self.options.saver, begin.checkpoint(shard_id)) {
+        let parents = self.lineage.parents(shard_id).iter();
+        let parents = parents.filter_map(|parent| self.ended.get(parent).copied());
+        let parents: Vec<_> = parents.collect();
+        if let (Some(saver), Some(mut checkpoint)) =
+            (&self.options.saver, begin.checkpoint(shard_id))
+        {
+            // The records of the shard are younger than those of its parents. Without a time, a reader that is opened
+            // later could not tell that the first of them have expired.
+            let until = parents.iter().filter_map(|parent| parent.time).max();
+            checkpoint.current_at = checkpoint.current_at.max(until);
             saver.progress.reach(checkpoint);
         }
         self.counters.on_begun(shard_id);
@@ -60,11 +69,9 @@ impl Driver {
             pace = pace.unlimited();
         }
         let (now, wall) = (self.target.clock.instant(), self.target.clock.now());
-        let parents = self.lineage.parents(shard_id).iter();
-        let parents = parents.filter_map(|parent| self.ended.get(parent).copied());
         let state = |iterator| {
             let state = ShardState::new(begin, iterator, pace, now).begun_at(wall);
-            state.after_parents(parents).until(self.bound)
+            state.after_parents(&parents).until(self.bound)
         };
         let state = match opened {
             Opened::Iterator(iterator) => state(Some(iterator)),
@@ -141,7 +148,13 @@ impl Driver {
                     self.save_timer.hurry(self.target.clock.instant());
                 }
             }
-            End::Cut => self.lineage.cut(shard_id),
+            End::Cut => {
+                self.lineage.cut(shard_id);
+                let current = ended.and_then(|state| state.left_current(shard_id));
+                if let (Some(saver), Some(current)) = (&self.options.saver, current) {
+                    saver.progress.reach(current);
+                }
+            }
         }
         tracing::debug!(stream = %self.target.stream, shard = %shard_id, ?end, "shard ended");
     }

@@ -33,10 +33,7 @@ impl Driver {
                 result,
             } => self.on_event(&shard_id, subscription, result),
             Answer::Shards(result, is_consumer_gone) => self.on_shards(result, is_consumer_gone),
-            Answer::Summary(result) => {
-                self.on_summary(result);
-                Ok(())
-            }
+            Answer::Summary(result) => self.on_summary(result),
             Answer::Saved(result) => self.on_saved(result),
             Answer::Loaded(result) => self.on_loaded(result),
         }

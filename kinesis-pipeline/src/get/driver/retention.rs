@@ -6,7 +6,7 @@ use super::{calls::Answer, driver::Driver};
 use crate::{
     get::{
         error::GetError,
-        fetch::consumer::summary,
+        fetch::consumer::summary_within,
         plan::trimmed::{start_after_gap, warn_of_gap},
     },
     service::{ServiceError, StreamSummary},
@@ -103,16 +103,24 @@ impl Driver {
 
     fn ask_retention(&mut self) {
         if self.retention.begin() {
-            let target = self.target.clone();
-            self.calls.push(Box::pin(
-                async move { Answer::Summary(summary(&target).await) },
-            ));
+            let (target, outage_max) = (self.target.clone(), self.options.outage_max);
+            self.calls.push(Box::pin(async move {
+                Answer::Summary(summary_within(&target, outage_max).await)
+            }));
         }
     }
 
-    pub(super) fn on_summary(&mut self, result: Result<StreamSummary, ServiceError>) {
+    /// Takes the answer about the stream's retention. Fails if faults that may pass have lasted for too long: to read on
+    /// without the answer could skip records without a report.
+    pub(super) fn on_summary(
+        &mut self,
+        result: Result<StreamSummary, ServiceError>,
+    ) -> Result<(), GetError> {
         let retention = match result {
             Ok(summary) => Some(summary.retention),
+            Err(error) if error.class.may_pass() => {
+                return Err(GetError::service(&self.target.stream, None, error));
+            }
             Err(error) => {
                 let stream = &self.target.stream;
                 tracing::warn!(%stream, %error, "cannot tell whether records have expired unread");
@@ -126,6 +134,7 @@ impl Driver {
         for shard_id in &shards {
             self.schedule(shard_id);
         }
+        Ok(())
     }
 
     /// Skips the gap of records that arrived since `until` and have expired: continues where the policy says.

@@ -3,7 +3,10 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     get::{
         error::GetError,
-        fetch::{self, with_retries::with_retries},
+        fetch::{
+            self,
+            with_retries::{retried, with_retries},
+        },
     },
     service::{
         Consumer, ConsumerStatus, DeregisterStreamConsumer, DescribeStreamConsumer,
@@ -93,16 +96,22 @@ pub(in crate::get) async fn is_gone(target: &Target, name: &str) -> bool {
 }
 
 pub(in crate::get) async fn summary(target: &Target) -> Result<StreamSummary, ServiceError> {
+    with_retries(target, || summary_once(target)).await
+}
+
+/// Describes the stream, and tries for as long as `outage_max` if that fails.
+pub(in crate::get) async fn summary_within(
+    target: &Target,
+    outage_max: Duration,
+) -> Result<StreamSummary, ServiceError> {
+    retried(target, |_| outage_max, || summary_once(target)).await
+}
+
+async fn summary_once(target: &Target) -> Result<StreamSummary, ServiceError> {
     let service = &*target.service;
-    let call = || {
-        let call = DescribeStreamSummary::new(target.stream.clone());
-        fetch::in_time(
-            "DescribeStreamSummary",
-            service,
-            service.describe_stream_summary(call),
-        )
-    };
-    with_retries(target, call).await
+    let call = DescribeStreamSummary::new(target.stream.clone());
+    let call = service.describe_stream_summary(call);
+    fetch::in_time("DescribeStreamSummary", service, call).await
 }
 
 async fn describe(target: &Target, stream_arn: &str, name: &str) -> Result<Consumer, ServiceError> {

@@ -24,7 +24,7 @@ pub(super) async fn load_checkpoints(
         return Ok(Vec::new());
     };
     let stream = &target.stream;
-    let checkpoints = saver.load().await;
+    let checkpoints = saver.load_first().await;
     let checkpoints = checkpoints.map_err(|error| GetError::checkpoint(stream, error))?;
     let Some(created_at) = created_at(target).await else {
         // Without a creation time, the stream counts as the one of the checkpoints.

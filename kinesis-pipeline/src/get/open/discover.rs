@@ -37,6 +37,25 @@ pub(crate) async fn list_shards(target: &Target) -> Result<Vec<Shard>, GetError>
         .map_err(|error| GetError::service(&target.stream, None, error))
 }
 
+/// The number of repetitions of a listing that a worker waits for: some 6 s.
+const WHOLE_RELISTS_MAX: u32 = 5;
+
+/// Lists all retained shards, again while the listing lacks some. One that stays incomplete is returned: what it lacks
+/// has to be noticed later.
+pub(crate) async fn list_whole(target: &Target) -> Result<Vec<Shard>, GetError> {
+    let mut relists = 0;
+    loop {
+        let shards = list_shards(target).await?;
+        relists += 1;
+        let is_whole = coverage::missing(&shards, None).is_none();
+        if is_whole || relists > WHOLE_RELISTS_MAX {
+            return Ok(shards);
+        }
+        tracing::debug!(stream = %target.stream, "the shards are listed again");
+        tokio::time::sleep(backoff(relists, fastrand::f64())).await;
+    }
+}
+
 /// Describes a stream, as long as it takes to tell whether it can be read.
 pub(crate) async fn describe_stream(target: &Target) -> Result<StreamSummary, GetError> {
     let describe = || async {
@@ -58,8 +77,13 @@ enum Doubt {
     Contradicts(Box<Checkpoint>, Mismatch),
     /// The listing lacks the shard of a checkpoint, which may have expired.
     Unlisted,
-    /// The listing lacks a shard that the user chose.
+    /// The listing lacks a shard that the user chose, which would be younger than all others.
+    Unborn,
+    /// The listing lacks another shard that the user chose.
     Absent,
+    /// The listing lacks one parent of a merge and has the other. Both were closed at the same moment, so the one has
+    /// hardly expired before the other.
+    HalfOrphan,
     /// The listing lacks the parent of a shard that is read from its beginning. The parent may have expired.
     Orphan,
 }
@@ -70,7 +94,7 @@ impl Doubt {
         match self {
             // Half a minute: without the shard, no decision is right.
             Self::Incomplete(_) => 8,
-            Self::Contradicts(..) | Self::Unlisted => 5,
+            Self::Contradicts(..) | Self::Unlisted | Self::HalfOrphan | Self::Unborn => 5,
             Self::Absent => 2,
             // Normal for a stream that was resharded long ago.
             Self::Orphan => 1,
@@ -113,7 +137,9 @@ fn believe(target: &Target, shards: Vec<Shard>, doubt: Doubt) -> Result<Vec<Shar
         Doubt::Contradicts(checkpoint, found) => {
             Err(GetError::mismatch(&target.stream, *checkpoint, found))
         }
-        Doubt::Unlisted | Doubt::Absent | Doubt::Orphan => Ok(shards),
+        Doubt::Unlisted | Doubt::Unborn | Doubt::Absent | Doubt::HalfOrphan | Doubt::Orphan => {
+            Ok(shards)
+        }
     }
 }
 
@@ -143,21 +169,52 @@ fn doubt(shards: &[Shard], wish: &Wish, checkpoints: &[Checkpoint]) -> Option<Do
     if mine.iter().filter(matters).any(is_unlisted) {
         return Some(Doubt::Unlisted);
     }
+    if let Some(doubt) = absence(shards, wish) {
+        return Some(doubt);
+    }
+    let is_in_scope = |shard: &&Shard| scope.as_ref().is_none_or(|ids| ids.contains(&shard.id));
+    let has_row = |id: &ShardId| checkpoints.iter().any(|row| row.shard_id == *id);
+    let is_missing = |id: &ShardId| !is_listed(shards, id) && !has_row(id);
+    let mine = shards.iter().filter(is_in_scope);
+    let is_orphan = |shard: &&Shard| !has_row(&shard.id) && shard.parents().any(is_missing);
+    let mut orphans = mine.filter(is_orphan).peekable();
+    if wish.start == StartAt::Latest || orphans.peek().is_none() {
+        return None;
+    }
+    let is_half = |shard: &Shard| shard.parents().any(|id| is_listed(shards, id));
+    Some(if orphans.any(is_half) {
+        Doubt::HalfOrphan
+    } else {
+        Doubt::Orphan
+    })
+}
+
+/// Returns the doubt of a listing that lacks a shard which the user chose.
+fn absence(shards: &[Shard], wish: &Wish) -> Option<Doubt> {
     let is_absent = |selector: &ShardSelector| match selector {
         ShardSelector::Number(number) => *number >= shards.len(),
         ShardSelector::Id(id) => !is_listed(shards, id),
     };
     let begun = wish.shard_starts.iter().map(|(selector, _)| selector);
-    if wish.shards.iter().chain(begun).any(is_absent) {
-        return Some(Doubt::Absent);
+    let started = wish.start.as_shard_start();
+    let started = started.map(|(id, _)| ShardSelector::Id(id.clone()));
+    let chosen = wish.shards.iter().chain(begun).chain(&started);
+    let absent: Vec<_> = chosen.filter(|chosen| is_absent(chosen)).collect();
+    if absent.is_empty() {
+        return None;
     }
-    let is_in_scope = |shard: &&Shard| scope.as_ref().is_none_or(|ids| ids.contains(&shard.id));
-    let has_row = |id: &ShardId| checkpoints.iter().any(|row| row.shard_id == *id);
-    let is_missing = |id: &ShardId| !is_listed(shards, id) && !has_row(id);
-    let mut mine = shards.iter().filter(is_in_scope);
-    let is_orphan = wish.start != StartAt::Latest
-        && mine.any(|shard| !has_row(&shard.id) && shard.parents().any(is_missing));
-    is_orphan.then_some(Doubt::Orphan)
+    // The shard may be the one that is missing.
+    let missing = coverage::missing(shards, None).map(Doubt::Incomplete);
+    let is_unborn = |selector: &&ShardSelector| match selector {
+        ShardSelector::Id(id) => shards.last().is_some_and(|newest| *id > newest.id),
+        ShardSelector::Number(_) => false,
+    };
+    let otherwise = if absent.iter().any(is_unborn) {
+        Doubt::Unborn
+    } else {
+        Doubt::Absent
+    };
+    Some(missing.unwrap_or(otherwise))
 }
 
 fn is_listed(shards: &[Shard], id: &ShardId) -> bool {
@@ -266,7 +323,12 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_and_is_not_there_is_looked_for_again() {
-        assert_eq!(doubt(&listing(), &chosen(3), &[]), Some(Doubt::Absent));
+        assert_eq!(doubt(&listing(), &chosen(3), &[]), Some(Doubt::Unborn));
+        let number = Wish {
+            shards: vec![3.into()],
+            ..Wish::default()
+        };
+        assert_eq!(doubt(&listing(), &number, &[]), Some(Doubt::Absent));
         let place = CheckpointPlace::TrimHorizon;
         let row = Checkpoint::new("shardId-000000000000".into(), place);
         let doubt = doubt(&listing()[1..], &Wish::default(), &[row]);

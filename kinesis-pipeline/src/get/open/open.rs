@@ -12,7 +12,7 @@ use crate::{
         dispatch::channel::{Outlet, channel},
         driver::{
             driver::{Driver, Setup},
-            elsewhere::is_any_unfinished,
+            elsewhere::Strangers,
         },
         error::GetError,
         fetch::{
@@ -29,7 +29,7 @@ use crate::{
         stats::Counters,
     },
     service::{ErrorClass, IteratorStart},
-    shard::ShardId,
+    shard::{Shard, ShardId},
     target::Target,
 };
 
@@ -49,6 +49,7 @@ pub(super) async fn open(
     };
     let Fixed {
         plan,
+        listed,
         shards,
         waiting,
         clock,
@@ -73,7 +74,8 @@ pub(super) async fn open(
         consumer_arn,
         target,
         options,
-    });
+    })
+    .planned_by(&listed);
     for (shard_id, begin, opened) in shards {
         driver.read_shard(&shard_id, start_again(begin, clock.reached), opened);
     }
@@ -96,6 +98,7 @@ struct Opening<'a> {
 /// The positions of a reader.
 struct Fixed {
     plan: Plan,
+    listed: Vec<Shard>,
     shards: Vec<OpenedShard>,
     /// Shards that wait for another reader.
     waiting: Vec<(ShardId, Begin)>,
@@ -109,7 +112,7 @@ impl Opening<'_> {
     async fn fix(&self) -> Result<Fixed, GetError> {
         let mut failures = Failures::default();
         loop {
-            let mut plan = self.decide().await?;
+            let (mut plan, listed) = self.decide().await?;
             let clock = self.look_at_clock(&mut plan).await?;
             let (first, waiting) = self.take_first(&mut plan);
             let consumer_arn = consumer_arn(self.target, self.options).await?;
@@ -122,6 +125,7 @@ impl Opening<'_> {
                 Ok(shards) => {
                     return Ok(Fixed {
                         plan,
+                        listed,
                         shards,
                         waiting,
                         clock,
@@ -142,7 +146,7 @@ impl Opening<'_> {
         }
     }
 
-    async fn decide(&self) -> Result<Plan, GetError> {
+    async fn decide(&self) -> Result<(Plan, Vec<Shard>), GetError> {
         let (target, wish) = (self.target, self.wish);
         let shards = discover(target, wish, &self.checkpoints).await?;
         for shard in &shards {
@@ -158,7 +162,7 @@ impl Opening<'_> {
         let (starts, now) = (&mut plan.starts, self.opened_at);
         let gaps = leave_expired(target, starts, wish.on_trimmed, now).await?;
         plan.gaps.extend(gaps);
-        Ok(plan)
+        Ok((plan, shards))
     }
 
     /// Measures the service's clock if a time near the present is needed, and moves positions that it has not reached.
@@ -203,8 +207,8 @@ impl Opening<'_> {
         while let Some(shard_id) = plan.lineage.take_ready() {
             let begin = plan.starts.remove(&shard_id);
             let begin = begin.unwrap_or(IteratorStart::TrimHorizon.into());
-            let parents = plan.lineage.strange_parents(&shard_id);
-            let waits = begin.resumed.is_none() && is_any_unfinished(&parents, &self.checkpoints);
+            let waits = begin.resumed.is_none()
+                && Strangers::of(&shard_id, &plan.lineage).are_unfinished(&self.checkpoints);
             let list = if waits { &mut waiting } else { &mut first };
             list.push((shard_id, begin));
         }

@@ -8,12 +8,16 @@ use crate::{
     get::{
         driver::members::Opened,
         error::GetError,
-        fetch::{self, consumer, with_retries::with_retries},
+        fetch::{
+            self, consumer,
+            with_retries::{UNREACHABLE_MAX, with_retries},
+        },
         plan::{
             options::Options,
             plan::Begin,
             trimmed::{final_error, start_after_gap, warn_of_gap},
         },
+        shard_reader::retry::{Failures, RetryDecision},
         stats::Counters,
     },
     service::{ErrorClass, IteratorStart, ServiceError},
@@ -109,6 +113,31 @@ impl Opener<'_> {
         })
     }
 
+    /// Fixes the position of one shard that is not known from a listing. Asks again for a shard that the service does not
+    /// know, since it may be new.
+    pub(in crate::get) async fn fix_known(
+        &self,
+        shard_id: &ShardId,
+        start: &IteratorStart,
+    ) -> Result<Opened, GetError> {
+        let mut failures = Failures::default();
+        loop {
+            let error = match self.fix_position(shard_id, start).await {
+                Ok(opened) => return Ok(opened),
+                Err(Unfixed::Failed(error)) => return Err(error),
+                Err(Unfixed::Lost(_, error)) => error,
+            };
+            let (now, jitter) = (self.target.clock.instant(), fastrand::f64());
+            match failures.judge(ErrorClass::Transient, now, UNREACHABLE_MAX, jitter) {
+                RetryDecision::Again { at, .. } => tokio::time::sleep_until(at).await,
+                RetryDecision::Final => {
+                    let stream = &self.target.stream;
+                    return Err(GetError::service(stream, Some(shard_id), error));
+                }
+            }
+        }
+    }
+
     async fn get_iterator(
         &self,
         shard_id: &ShardId,
@@ -124,8 +153,11 @@ impl Opener<'_> {
         shard_id: &ShardId,
         start: &IteratorStart,
     ) -> Result<Opened, ServiceError> {
-        let subscribe =
-            || fetch::subscribe(self.target, consumer_arn, shard_id.clone(), start.clone());
+        let subscribe = || async {
+            let (target, id) = (self.target, shard_id.clone());
+            let subscribed = fetch::subscribe(target, consumer_arn, id, start.clone()).await;
+            subscribed.map_err(|error| self.as_passing(error))
+        };
         match with_retries(self.target, subscribe).await {
             Ok(subscribed) => Ok(Opened::Subscription(subscribed)),
             Err(error) if self.options.falls_back => {
@@ -135,6 +167,17 @@ impl Opener<'_> {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+impl Opener<'_> {
+    /// Returns the refusal of a subscription as a passing fault if the shard is not known, which may be new, and would be
+    /// polled for good after it.
+    fn as_passing(&self, mut error: ServiceError) -> ServiceError {
+        if self.options.falls_back && error.class == ErrorClass::NotFound {
+            error.class = ErrorClass::Transient;
+        }
+        error
     }
 }
 

@@ -76,8 +76,8 @@ impl<R> Reader<R> {
     ///
     /// With checkpoints in one store under one application name, such readers respect each other:
     /// - If the child of a merge has a parent in another reader's set, it is begun only when that parent's checkpoint is
-    ///   at its end, or the store has no checkpoint of the parent. Open all readers before the stream is resharded, so that
-    ///   each shard has a checkpoint.
+    ///   at its end, or the store has no checkpoint of the parent and of the shards that it comes from. Open all readers
+    ///   before the stream is resharded, so that each shard has a checkpoint.
     /// - No reader removes checkpoints of the others, or takes their expired shards for gaps of its own.
     /// - The id of an expired shard still stands for its children while the store has its checkpoint. Numbers are valid
     ///   only as long as the list of shards is the same: prefer ids.
@@ -153,6 +153,9 @@ impl<R> Reader<R> {
     /// has reached; if this machine's clock is slow, the records of that difference come again. A checkpoint of an earlier
     /// stream of the same name is an error: [`GetError::Mismatch`]. For this the reader calls `DescribeStreamSummary`.
     ///
+    /// A store that fails is tried again: for 4 s when the reader opens and when it ends, between that for
+    /// [`outage_max`](Self::outage_max).
+    ///
     /// One reader at a time may use one application name in one stream, unless the readers have divided the
     /// shards between them.
     pub fn checkpoints(mut self, store: impl CheckpointStore, app: impl Into<Arc<str>>) -> Self {
@@ -160,6 +163,7 @@ impl<R> Reader<R> {
             Arc::new(store),
             app.into(),
             self.target.stream.name(),
+            self.target.clock.clone(),
         ));
         self
     }

@@ -35,6 +35,10 @@ pub(super) async fn leave_expired(
     }
     let retention = match summary(target).await {
         Ok(summary) => summary.retention,
+        // To begin without the answer could skip records without a report.
+        Err(error) if error.class.may_pass() => {
+            return Err(GetError::service(&target.stream, None, error));
+        }
         Err(error) => {
             let stream = &target.stream;
             tracing::warn!(

@@ -4,7 +4,10 @@ use tokio::time::Instant;
 
 use super::shard_reader::ShardState;
 use crate::{
-    get::checkpoint::{Checkpoint, CheckpointPlace},
+    get::{
+        checkpoint::{Checkpoint, CheckpointPlace},
+        plan::plan::Bound,
+    },
     service::RecordPage,
     shard::ShardId,
 };
@@ -17,6 +20,19 @@ const PAGE_AGE_MAX: Duration = Duration::from_mins(1);
 
 /// A shard that is read to its tip.
 impl ShardState {
+    /// Returns the position that is finished once all pages are taken, if the shard is left at its tip. Without it, a shard
+    /// whose batches find nothing for longer than the stream's retention would count as one that nobody reads.
+    pub(in crate::get) fn left_current(&self, shard_id: &ShardId) -> Option<Checkpoint> {
+        if !matches!(self.bound, Some(Bound::Page(_))) {
+            return None;
+        }
+        let place = CheckpointPlace::where_begun(&self.resume_at())?;
+        Some(Checkpoint {
+            place,
+            ..self.fetched(shard_id)
+        })
+    }
+
     /// Returns the position that is finished once the page before this one is taken, if this one shows that the shard was
     /// read to its tip. Without such a note, a shard that stays quiet for longer than the stream's retention could not be
     /// told from one whose records have expired.

@@ -13,7 +13,7 @@ const RACE_MAX: Duration = Duration::from_mins(5);
 #[derive(Clone, Copy, Debug)]
 pub(in crate::get) struct ReadUntil {
     /// The time before which everything that arrived was fetched. `None` before the first page that tells.
-    time: Option<SystemTime>,
+    pub(in crate::get) time: Option<SystemTime>,
     /// The time at which the shard was begun, or the first of the shards that it descends from.
     begun_at: Instant,
     /// The time at which the shard itself was begun.
@@ -66,10 +66,7 @@ impl ShardState {
     }
 
     /// Takes over the times of the parents: the shard's first records may be as old as their last.
-    pub(in crate::get) fn after_parents(
-        mut self,
-        parents: impl Iterator<Item = ReadUntil>,
-    ) -> Self {
+    pub(in crate::get) fn after_parents(mut self, parents: &[ReadUntil]) -> Self {
         for parent in parents {
             let read_until = &mut self.read_until;
             read_until.time = read_until.time.max(parent.time);

@@ -16,7 +16,7 @@ use crate::{
         dispatch::{record::Record, taker::Taker},
         error::GetError,
         fetch::service_clock::ServiceClock,
-        open::positions::{Opener, Unfixed},
+        open::positions::Opener,
         plan::{
             options::{Options, PAGE_RECORDS_MAX},
             plan::{Begin, start_again},
@@ -143,8 +143,9 @@ impl<R> ShardReaderBuilder<R> {
     ///
     /// # Errors
     /// [`GetError::UnknownPosition`]: the service does not know the sequence number, or it has expired.
-    /// [`GetError::Service`]: the shard does not exist, or the call failed for 4 s (30 s if the service was busy), or the
-    /// service's clock has not reached the start time.
+    /// [`GetError::Service`]: the shard does not exist (a new one may not be known everywhere yet, so it is asked for again
+    /// for 4 s), or the call failed for 4 s (30 s if the service was busy), or the service's clock has not reached the
+    /// start time.
     pub async fn open(self) -> Result<ShardReader<R>, GetError> {
         let Self {
             target,
@@ -163,13 +164,8 @@ impl<R> ShardReaderBuilder<R> {
             options: &options,
             consumer_arn: consumer_arn.as_deref(),
         };
-        let (begin, opened) = match positions.fix_position(&shard_id, &begin.iterator).await {
-            Ok(opened) => (start_again(begin, latest), opened),
-            Err(Unfixed::Failed(error)) => return Err(error),
-            Err(Unfixed::Lost(shard_id, error)) => {
-                return Err(GetError::service(&target.stream, Some(&shard_id), error));
-            }
-        };
+        let opened = positions.fix_known(&shard_id, &begin.iterator).await?;
+        let begin = start_again(begin, latest);
         let shard = SingleShard {
             target,
             shard_id,

@@ -1,17 +1,11 @@
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use super::{is_silent, rest, service::TestKinesis, take};
 use crate::{
-    Checkpoint, CheckpointError, CheckpointFuture, CheckpointPlace, CheckpointStore, GetError,
-    MemoryCheckpoints, OnTrimmed, Reader, Records, ShardId, StartAt, Until,
+    Checkpoint, CheckpointPlace, CheckpointStore, GetError, MemoryCheckpoints, OnTrimmed, Reader,
+    Records, StartAt, Until,
 };
 
 pub(super) type Store = Arc<MemoryCheckpoints>;
@@ -185,65 +179,6 @@ async fn a_batch_with_acks_ends_before_they_come_and_its_shards_end_with_them() 
     assert_eq!(places(&store).await[0], CheckpointPlace::ShardEnd);
 }
 
-/// A store that fails on request.
-#[derive(Debug, Default)]
-struct Failing {
-    store: MemoryCheckpoints,
-    fails: AtomicBool,
-}
-
-impl CheckpointStore for Failing {
-    fn load<'a>(&'a self, app: &'a str, stream: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>> {
-        self.store.load(app, stream)
-    }
-
-    fn save<'a>(
-        &'a self,
-        app: &'a str,
-        stream: &'a str,
-        checkpoints: Vec<Checkpoint>,
-    ) -> CheckpointFuture<'a, ()> {
-        if self.fails.load(Ordering::Relaxed) {
-            return Box::pin(async { Err(CheckpointError::new("a test", "it fails")) });
-        }
-        self.store.save(app, stream, checkpoints)
-    }
-
-    fn remove<'a>(
-        &'a self,
-        app: &'a str,
-        stream: &'a str,
-        shards: Vec<ShardId>,
-    ) -> CheckpointFuture<'a, ()> {
-        self.store.remove(app, stream, shards)
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_store_that_fails_for_a_while_is_tried_again_and_one_that_fails_at_the_end_is_an_error() {
-    let (service, store) = (TestKinesis::new(1), Arc::new(Failing::default()));
-    let reader = service
-        .stream::<Bytes>()
-        .reader()
-        .checkpoints(store.clone(), "app");
-    let mut records = reader.open().await.unwrap();
-    store.fails.store(true, Ordering::Relaxed);
-    service.put(0, "1");
-    take(&mut records, 1).await;
-    assert!(is_silent(&mut records).await);
-    store.fails.store(false, Ordering::Relaxed);
-    assert!(is_silent(&mut records).await);
-    assert_eq!(store.load("app", "test").await.unwrap()[0].place, after(1));
-
-    store.fails.store(true, Ordering::Relaxed);
-    service.put(0, "2");
-    take(&mut records, 1).await;
-    records.stop();
-    let error = records.next().await.unwrap().unwrap_err();
-    assert!(matches!(error, GetError::Checkpoint { .. }) && error.is_retryable());
-    assert!(records.next().await.is_none());
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_place_that_has_expired_fails_or_goes_on_as_the_policy_says() {
     for entirely in [false, true] {
@@ -289,37 +224,6 @@ async fn a_place_that_has_expired_fails_or_goes_on_as_the_policy_says() {
             assert_eq!(records.stats().gaps, 1);
         }
     }
-}
-
-/// Loads nothing, and says of every save that it can never succeed.
-#[derive(Debug)]
-struct Refusing;
-
-impl CheckpointStore for Refusing {
-    fn load<'a>(&'a self, _: &'a str, _: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn save<'a>(&'a self, _: &'a str, _: &'a str, _: Vec<Checkpoint>) -> CheckpointFuture<'a, ()> {
-        let error = CheckpointError::new("a test", "somebody else has it");
-        Box::pin(async { Err(error.not_retryable()) })
-    }
-
-    fn remove<'a>(&'a self, _: &'a str, _: &'a str, _: Vec<ShardId>) -> CheckpointFuture<'a, ()> {
-        Box::pin(async { Ok(()) })
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_store_that_refuses_for_good_ends_the_reader_at_once() {
-    let service = TestKinesis::new(1);
-    let stream = service.stream::<Bytes>();
-    let reader = stream.reader().checkpoints(Refusing, "app");
-    let mut records = reader.start(StartAt::TrimHorizon).open().await.unwrap();
-    let error = tokio::time::timeout(Duration::from_secs(1), records.next());
-    let error = error.await.unwrap().unwrap().unwrap_err();
-    assert!(matches!(error, GetError::Checkpoint { .. }), "{error}");
-    assert!(!error.is_retryable());
 }
 
 #[tokio::test(start_paused = true)]

@@ -125,3 +125,34 @@ async fn a_merged_shard_that_was_begun_goes_on_at_once() {
     let mut first = of(&service, &store, &[0]).open().await.unwrap();
     assert_eq!(take(&mut first, 1).await, ["2"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_child_of_a_merge_waits_for_a_parent_that_the_other_reader_has_not_come_to() {
+    for is_opened_after_the_merge in [false, true] {
+        let (service, store) = (TestKinesis::new(2), Store::default());
+        let of = |shard| of(&service, &store, &[shard]).start(StartAt::TrimHorizon);
+        let mut second = of(1).page_records_max(1).open().await.unwrap();
+        for count in 0..5 {
+            service.put(1, count.to_string());
+        }
+        let mut early = None;
+        if !is_opened_after_the_merge {
+            early = Some(of(0).open().await.unwrap());
+        }
+        assert_eq!(take(&mut second, 1).await, ["0"]);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        // The parent has no checkpoint, but the shard that it comes from has.
+        let [left, _] = service.split(1);
+        service.put(left, "left");
+        let child = service.merge(0, left);
+        service.put(child, "child");
+        let mut first = match early {
+            Some(first) => first,
+            None => of(0).open().await.unwrap(),
+        };
+        assert!(is_silent(&mut first).await);
+        assert_eq!(take(&mut second, 5).await, ["1", "2", "3", "4", "left"]);
+        assert!(is_silent(&mut second).await);
+        assert_eq!(take(&mut first, 1).await, ["child"]);
+    }
+}

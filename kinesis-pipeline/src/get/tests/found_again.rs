@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     checkpoints::{Store, reader},
+    is_silent,
     service::TestKinesis,
     take,
 };
@@ -126,4 +127,25 @@ async fn a_reader_whose_stream_is_made_again_under_it_ends_with_an_error() {
         };
         assert!(matches!(**found, Mismatch::StartsAt(_)), "{found:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_has_read_nothing_is_told_by_the_shards_that_the_stream_is_another_one() {
+    let service = TestKinesis::new(1);
+    service.put(0, "old");
+    let mut records = service.stream::<Bytes>().iter_from_latest().await.unwrap();
+    // It goes on with the children, and shard 0 counts as finished.
+    service.split(0);
+    assert!(is_silent(&mut records).await);
+    service.make_again(3);
+    service.put(0, "new");
+    let error = records.next().await.unwrap().unwrap_err();
+    let GetError::Mismatch {
+        checkpoint, found, ..
+    } = &error
+    else {
+        panic!("{error:?}");
+    };
+    assert_eq!(checkpoint.shard_id, shard(0));
+    assert!(matches!(**found, Mismatch::StartsAt(_)), "{found:?}");
 }

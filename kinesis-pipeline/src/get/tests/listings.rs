@@ -334,3 +334,61 @@ async fn a_first_listing_that_lacks_the_parent_of_all_others_is_made_again() {
     let mut records = stream.iter_from_all().await.unwrap();
     assert_eq!(take(&mut records, 2).await, ["parent", "left"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_first_listing_that_lacks_one_parent_of_a_merge_is_made_again() {
+    for lacking in [0, 1] {
+        let service = TestKinesis::new(2);
+        service.put(0, "0");
+        service.put(1, "1");
+        let child = service.merge(0, 1);
+        service.put(child, "child");
+        service.list_without(3, &[lacking]);
+        let reader = service.stream::<Bytes>().reader();
+        let reader = reader.start(StartAt::TrimHorizon).until(Until::Tip);
+        let mut records = reader.open().await.unwrap();
+        let parents = sorted(take(&mut records, 2).await);
+        assert_eq!(parents, ["0", "1"], "{lacking}");
+        assert_eq!(rest(&mut records).await, ["child"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_parent_of_a_merge_that_stays_away_has_expired() {
+    let service = TestKinesis::new(2);
+    service.put(1, "1");
+    let child = service.merge(0, 1);
+    service.put(child, "child");
+    service.trim(0, true);
+    let begun = service.clock().instant();
+    let mut records = service.stream::<Bytes>().iter_from_all().await.unwrap();
+    assert_eq!(take(&mut records, 2).await, ["1", "child"]);
+    assert!(service.clock().instant() - begun < Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chosen_shard_that_is_too_new_for_the_first_listings_is_found() {
+    for is_stale in [false, true] {
+        for is_position in [false, true] {
+            let service = TestKinesis::new(2);
+            let older = service.stream::<Bytes>().shards().await.unwrap();
+            let [left, right] = service.split(0);
+            let number = service.put(left, "1");
+            service.put(left, "2");
+            if is_stale {
+                service.state().listings.extend(vec![older; 4]);
+            } else {
+                service.list_without(4, &[left, right]);
+            }
+            let id = crate::ShardId::from(format!("shardId-{left:012}"));
+            let reader = service.stream::<Bytes>().reader();
+            let reader = if is_position {
+                reader.start(StartAt::AtSequenceNumber(id, number))
+            } else {
+                reader.shards([id]).start(StartAt::TrimHorizon)
+            };
+            let mut records = reader.open().await.unwrap();
+            assert_eq!(take(&mut records, 2).await, ["1", "2"]);
+        }
+    }
+}

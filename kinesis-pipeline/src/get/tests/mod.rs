@@ -8,6 +8,7 @@ mod crashes;
 mod credentials;
 mod divided;
 mod ends;
+mod failing_stores;
 #[cfg(feature = "local")]
 mod fan_out;
 mod faults;

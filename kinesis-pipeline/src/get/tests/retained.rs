@@ -171,3 +171,107 @@ async fn a_quiet_shard_can_be_opened_again_after_a_quiet_day() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_first_records_of_children_that_expired_after_their_parent_was_finished_are_a_gap() {
+    for store in stores() {
+        let service = service();
+        let open = || reader(&service, &store).require_ack();
+        service.put(0, "parent");
+        let mut records = open().start(StartAt::TrimHorizon).open().await.unwrap();
+        records.next().await.unwrap().unwrap().ack();
+        let children = service.split(0);
+        for child in children {
+            service.put(child, "lost");
+        }
+        assert_eq!(take(&mut records, 2).await, ["lost", "lost"]);
+        records.close().await.unwrap();
+        tokio::time::advance(PAST_RETENTION).await;
+        for child in children {
+            service.trim(child, false);
+        }
+        service.put(children[0], "new");
+        let error = open().open().await.unwrap_err();
+        assert!(matches!(error, GetError::Trimmed { .. }), "{error:?}");
+        let from_horizon = open().on_trimmed(OnTrimmed::FromHorizon);
+        let mut records = from_horizon.open().await.unwrap();
+        assert_eq!(take(&mut records, 1).await, ["new"]);
+        assert_eq!(records.stats().gaps, 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_does_not_open_without_the_retention_while_the_stream_may_still_tell_it() {
+    for store in stores() {
+        let service = service();
+        read_one(&service, &store).await;
+        service.put(0, "2");
+        tokio::time::advance(PAST_RETENTION).await;
+        service.trim(0, false);
+        service.fail("DescribeStreamSummary", 0, "InternalFailure", usize::MAX);
+        let error = reader(&service, &store).open().await.unwrap_err();
+        assert!(error.is_retryable(), "{error:?}");
+        let error = error.service_error().unwrap();
+        assert_eq!(error.operation, "DescribeStreamSummary");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_that_find_nothing_keep_a_quiet_shard_from_counting_as_unread() {
+    for store in stores() {
+        for needs_ack in [false, true] {
+            let service = service();
+            let app = format!("batches-{needs_ack}");
+            let batch = async || {
+                let reader = service.stream::<Bytes>().reader().until(Until::Tip);
+                let reader = reader.start(StartAt::TrimHorizon);
+                let mut reader = reader.checkpoints(store.clone(), app.clone());
+                if needs_ack {
+                    reader = reader.require_ack();
+                }
+                let mut records = reader.open().await.unwrap();
+                let mut texts = Vec::new();
+                while let Some(record) = records.next().await {
+                    let record = record.unwrap();
+                    record.ack();
+                    texts.push(super::text(Some(Ok(record))));
+                }
+                records.close().await.unwrap();
+                texts
+            };
+            service.put(0, "1");
+            tokio::time::advance(WITHIN_RETENTION).await;
+            assert_eq!(batch().await, ["1"]);
+            for _ in 0..3 {
+                tokio::time::advance(WITHIN_RETENTION / 2).await;
+                assert_eq!(batch().await, Vec::<String>::new());
+            }
+            service.trim(0, false);
+            service.put(0, "2");
+            tokio::time::advance(WITHIN_RETENTION).await;
+            assert_eq!(batch().await, ["2"]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_with_an_end_in_time_leaves_what_it_did_not_read_unread() {
+    for store in stores() {
+        let service = service();
+        let until = service.clock().now() + Duration::from_secs(5);
+        service.put(0, "1");
+        tokio::time::advance(Duration::from_secs(10)).await;
+        service.put(0, "2");
+        let reader = || reader(&service, &store).start(StartAt::TrimHorizon);
+        let mut records = reader()
+            .until(Until::Timestamp(until))
+            .open()
+            .await
+            .unwrap();
+        assert_eq!(rest(&mut records).await, ["1"]);
+        tokio::time::advance(PAST_RETENTION).await;
+        service.trim(0, false);
+        let error = reader().open().await.unwrap_err();
+        assert!(matches!(error, GetError::Trimmed { .. }), "{error:?}");
+    }
+}

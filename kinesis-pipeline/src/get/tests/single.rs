@@ -211,6 +211,20 @@ async fn a_slow_owner_holds_two_pages_back_and_a_dropped_reader_calls_no_more() 
     assert_eq!(service.calls_of("GetRecords", 0).len(), calls);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_is_not_known_yet_is_asked_for_again_and_one_that_is_not_there_is_an_error() {
+    let service = TestKinesis::new(1);
+    let [left, _] = service.split(0);
+    service.put(left, "left");
+    service.fail("GetShardIterator", left, "ResourceNotFoundException", 3);
+    let mut child = reader(&service, left).open().await.unwrap();
+    assert_eq!(take(&mut child, 1).await, ["left"]);
+    let begun = service.clock().instant();
+    let error = reader(&service, 9).open().await.unwrap_err();
+    assert!(matches!(error, GetError::Service { .. }), "{error:?}");
+    assert!(service.clock().instant() - begun < Duration::from_secs(5));
+}
+
 #[cfg(feature = "local")]
 #[tokio::test(start_paused = true)]
 async fn a_shard_is_read_by_a_consumer_to_its_end() {

@@ -218,3 +218,34 @@ async fn the_child_of_a_shard_that_was_read_in_time_has_no_gap() {
     service.put(left, "child");
     assert_eq!(take(&mut records, 1).await, ["child"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_told_though_the_stream_cannot_be_described_for_a_while() {
+    for code in [
+        "InternalFailure",
+        "LimitExceededException",
+        "ExpiredTokenException",
+    ] {
+        let service = service(1);
+        service.fail("DescribeStreamSummary", 0, code, 25);
+        let mut records = left_alone(&service, OnTrimmed::Fail).await;
+        assert_eq!(take(&mut records, 1).await, ["1"]);
+        let error = records.next().await.unwrap().unwrap_err();
+        assert!(
+            matches!(error, GetError::Trimmed { .. }),
+            "{code} {error:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_cannot_be_described_for_longer_than_an_outage_ends_the_reader() {
+    let service = service(1);
+    service.fail("DescribeStreamSummary", 0, "InternalFailure", usize::MAX);
+    let mut records = left_alone(&service, OnTrimmed::FromHorizon).await;
+    assert_eq!(take(&mut records, 1).await, ["1"]);
+    let error = records.next().await.unwrap().unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    let error = error.service_error().unwrap();
+    assert_eq!(error.operation, "DescribeStreamSummary");
+}

@@ -48,6 +48,14 @@ async fn receipts(pending: Vec<(usize, PendingReceipt)>) -> Vec<(usize, Receipt)
 /// Checks that each receipt points at its record, in a shard that takes its hash key. Returns how many copies are stored
 /// beside those of the receipts.
 async fn check(stream: &KinesisStream<EncodedRecord>, receipts: &[(usize, Receipt)]) -> usize {
+    check_of(stream, receipts, |number| numbered(number, number)).await
+}
+
+async fn check_of(
+    stream: &KinesisStream<EncodedRecord>,
+    receipts: &[(usize, Receipt)],
+    record_of: impl Fn(usize) -> EncodedRecord,
+) -> usize {
     let listed = ListShards::new(stream.id().clone());
     let shards = stream.service().list_shards(listed).await.unwrap().shards;
     let ranges: HashMap<_, _> = shards
@@ -57,8 +65,9 @@ async fn check(stream: &KinesisStream<EncodedRecord>, receipts: &[(usize, Receip
     let stored = stored(stream).await;
     let at: HashMap<_, _> = stored.iter().cloned().collect();
     for (number, receipt) in receipts {
-        let record = numbered(*number, *number);
-        assert_eq!(at[&receipt.position()], record);
+        let record = record_of(*number);
+        // A record that goes alone is stored without its explicit hash key.
+        assert_eq!(at[&receipt.position()].data, record.data);
         let range = ranges[&receipt.shard_id];
         assert!(range.contains(record.hash_key()), "{number}: {receipt:?}");
     }
@@ -142,4 +151,54 @@ async fn a_split_stores_only_those_records_twice_that_were_outside_of_their_shar
         "the others have their first copy"
     );
     assert!(duplicates > 0, "the split left some outside");
+}
+
+/// Lists the shards until that succeeds, and splits or merges one of the open ones.
+async fn change(stream: &KinesisStream<EncodedRecord>, index: usize, is_split: bool) {
+    let listed = ListShards::new(stream.id().clone());
+    while stream.service().list_shards(listed.clone()).await.is_err() {
+        tokio::time::sleep(MS).await;
+    }
+    reshard(stream, index, is_split).await;
+    tokio::time::sleep(20 * MS).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn histories_of_merges_and_splits_lose_no_record_with_a_hash_key_of_its_own() {
+    /// Splits or merges of open shards, by their index.
+    type Changes = &'static [(usize, bool)];
+    const HISTORIES: [(u32, Changes); 3] = [
+        (3, &[(1, false), (1, true), (0, false)]),
+        (4, &[(3, true), (2, false), (0, false), (1, true)]),
+        (1, &[(0, true), (0, false), (0, true)]),
+    ];
+    let hashed = |number: usize| {
+        let mut record = numbered(number, number);
+        let step = u128::MAX / 997;
+        record.explicit_hash_key = Some((number as u128 * 131 % 997 * step).into());
+        record
+    };
+    for (shards, changes) in HISTORIES {
+        for fault in [
+            Fault::throttle().times(5),
+            Fault::delay(2_000 * MS).times(2),
+            Fault::deny().times(1),
+        ] {
+            let kinesis = kinesis(3).await;
+            let (stream, producer) = aggregating(&kinesis, shards).await;
+            let mut pending = Vec::new();
+            for (index, is_split) in changes {
+                for number in pending.len()..pending.len() + 150 {
+                    let put = producer.put(&hashed(number)).await;
+                    pending.push((number, put.unwrap()));
+                }
+                change(&stream, *index, *is_split).await;
+                let fault = fault.clone().on("ListShards");
+                kinesis.faults().add(fault).unwrap();
+            }
+            let receipts = receipts(pending).await;
+            kinesis.faults().clear();
+            check_of(&stream, &receipts, hashed).await;
+        }
+    }
 }

@@ -270,6 +270,20 @@ impl Lineage {
         };
         parents.filter(is_strange).cloned().collect()
     }
+
+    /// Returns the ancestors of a shard that belong to other readers' sets and are retained, each with its parents: those
+    /// that are reached through such shards only.
+    pub(crate) fn strange_ancestors(&self, id: &ShardId) -> BTreeMap<ShardId, Vec<ShardId>> {
+        let mut ancestors = BTreeMap::new();
+        let mut next = self.strange_parents(id);
+        while let Some(id) = next.pop() {
+            if !ancestors.contains_key(&id) {
+                next.extend(self.strange_parents(&id));
+                ancestors.insert(id.clone(), self.parents(&id).to_vec());
+            }
+        }
+        ancestors
+    }
 }
 
 impl Node {

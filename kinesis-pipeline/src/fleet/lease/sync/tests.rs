@@ -49,6 +49,23 @@ fn ids(leases: &[Lease]) -> Vec<ShardId> {
 }
 
 #[test]
+fn as_many_generations_as_a_stream_can_have_are_visited_on_a_small_stack() {
+    const GENERATIONS: usize = 100_000;
+    let visit = || {
+        let generation = |number| {
+            let parent = number - 1;
+            let range = (0, u128::MAX);
+            shard(number, range, &[parent], number == GENERATIONS)
+        };
+        let shards: Vec<_> = (1..=GENERATIONS).map(generation).collect();
+        ids(&Sync::new(&shards, &[]).missing_leases(NOW))
+    };
+    let thread = std::thread::Builder::new().stack_size(256 * 1024);
+    let missing = thread.spawn(visit).unwrap().join().unwrap();
+    assert_eq!(missing, [id(1)]);
+}
+
+#[test]
 fn a_fresh_table_gets_the_oldest_shards_or_the_open_ones() {
     let shards = split_and_merged();
     let sync = Sync::new(&shards, &[]);

@@ -11,7 +11,7 @@ use crate::{
         },
         worker::WorkerError,
     },
-    get::list_shards,
+    get::list_whole,
     shard::ShardId,
 };
 
@@ -95,7 +95,9 @@ impl<F> LeaseCoordinator<F> {
         if !stream.may_list(asked_at) {
             return Ok(false);
         }
-        let listed = list_shards(&stream.target);
+        // The first leases are made by this list. Of a shard that comes later, a reader that begins at the newest record
+        // would skip what was put meanwhile.
+        let listed = list_whole(&stream.target);
         let listed = if is_alone {
             Some(listed.await)
         } else {

@@ -30,6 +30,8 @@ pub(super) struct Metered {
     pub(super) service: Arc<dyn Kinesis>,
     pub(super) endpoint: &'static str,
     pub(super) given: Arc<AtomicUsize>,
+    /// The number of listings that still lack the last shard.
+    pub(super) listings_cut: Arc<AtomicUsize>,
 }
 
 impl Kinesis for Metered {
@@ -54,7 +56,15 @@ impl Kinesis for Metered {
     }
 
     fn list_shards(&self, call: ListShards) -> ServiceFuture<'_, ShardPage> {
-        self.service.list_shards(call)
+        Box::pin(async {
+            let mut page = self.service.list_shards(call).await?;
+            let left = self.listings_cut.load(Ordering::Relaxed);
+            if left > 0 {
+                self.listings_cut.store(left - 1, Ordering::Relaxed);
+                page.shards.pop();
+            }
+            Ok(page)
+        })
     }
 
     fn list_streams(&self, call: ListStreams) -> ServiceFuture<'_, StreamPage> {
@@ -92,6 +102,7 @@ pub(super) fn metered(stream: &KinesisStream<Bytes>) -> (KinesisStream<Bytes>, A
         service: stream.service().clone(),
         endpoint: "metered",
         given: given.clone(),
+        listings_cut: Arc::default(),
     };
     let metered = KinesisStream::with_service(Arc::new(service), stream.id().clone());
     let clock = stream.target.clock.clone();
@@ -257,4 +268,36 @@ async fn a_fleet_at_rest_makes_half_the_requests_of_kcl_2_at_most() {
     for worker in workers {
         worker.abort();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_listing_that_lacks_a_shard_is_made_again() {
+    let (stream, store) = (stream_of::<Bytes>(4).await, MemoryLeases::new());
+    let cut = Metered {
+        service: stream.service().clone(),
+        endpoint: "cut",
+        given: Arc::default(),
+        listings_cut: Arc::new(AtomicUsize::new(3)),
+    };
+    let cut = KinesisStream::<Bytes>::with_service(Arc::new(cut), stream.id().clone());
+    let cut = cut.with_clock(stream.target.clock.clone());
+    let worker = cut.worker(APP).leases(store.clone());
+    let worker = worker.start(StartAt::Latest).build().unwrap();
+    let handle = worker.handle();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    let run = tokio::spawn(worker.run_batches(move |batch: Batch<Bytes>| {
+        counted.fetch_add(batch.records.len(), Ordering::Relaxed);
+        async { Ok::<(), BoxError>(()) }
+    }));
+    tokio::time::sleep(8 * SECOND).await;
+    // The other shards stay quiet, so the table counts as one that is being filled.
+    let mut record = EncodedRecord::new(PartitionKey::new("key").unwrap(), Bytes::new());
+    record.explicit_hash_key = Some(HashKey::MAX);
+    let call = PutRecords::new(stream.id().clone(), vec![record]);
+    stream.service().put_records(call).await.unwrap();
+    tokio::time::sleep(120 * SECOND).await;
+    assert_eq!(count.load(Ordering::Relaxed), 1);
+    handle.stop();
+    run.await.unwrap().unwrap();
 }

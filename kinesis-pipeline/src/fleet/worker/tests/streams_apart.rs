@@ -306,6 +306,7 @@ async fn one_stream_behind_two_endpoints_is_refused() {
         service: a.service().clone(),
         endpoint: "elsewhere",
         given: Arc::default(),
+        listings_cut: Arc::default(),
     };
     let again = Stream::with_service(Arc::new(elsewhere), "a").with_clock(a.clock().clone());
     let worker = builder([&b, &a]).and_stream(&again).build().unwrap();

@@ -1,6 +1,7 @@
 //! Subscriptions that fail or are refused.
 
 use super::*;
+use crate::service::{DeleteStream, SplitShard};
 
 #[tokio::test(start_paused = true)]
 async fn a_half_open_subscription_is_given_up_and_nothing_is_lost() {
@@ -192,7 +193,7 @@ async fn a_shard_that_is_not_known_yet_is_tried_on_and_not_taken_for_a_removed_c
         fault(&kinesis, unknown.on("SubscribeToShard").times(6));
         let shard = stream.shards().await.unwrap().remove(0);
         let middle = shard.hash_key_range.middle();
-        let split = crate::service::SplitShard::new(stream.id().clone(), shard.id, middle);
+        let split = SplitShard::new(stream.id().clone(), shard.id, middle);
         stream.service().split_shard(split).await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
         put(&stream, "1").await;
@@ -214,4 +215,75 @@ async fn the_time_for_which_a_process_stood_still_is_no_silence_of_its_subscript
     assert_eq!(records.stats().failed_calls, 0);
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(records.stats().failed_calls, 1, "it is silent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_is_not_known_while_the_reader_opens_is_not_polled_for_good() {
+    let kinesis = kinesis().await;
+    let stream = stream(&kinesis, 2).await;
+    let unknown = Fault::answer("ResourceNotFoundException", "no such shard");
+    fault(&kinesis, unknown.on("SubscribeToShard").times(3));
+    let mut records = reader(&stream).fall_back_to_polling().open().await.unwrap();
+    // Polls would be at whole seconds.
+    tokio::time::sleep(Duration::from_millis(7_100)).await;
+    let before = stream.target.clock.instant();
+    put(&stream, "x").await;
+    assert_eq!(take(&mut records, 1).await, ["x"]);
+    let waited = stream.target.clock.instant() - before;
+    assert!(waited < Duration::from_millis(20), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_whose_stream_is_made_again_under_it_ends_with_an_error() {
+    for falls_back in [false, true] {
+        let kinesis = kinesis().await;
+        let stream = stream(&kinesis, 1).await;
+        put(&stream, "old").await;
+        let mut reader = reader(&stream).start(StartAt::TrimHorizon);
+        if falls_back {
+            reader = reader.fall_back_to_polling();
+        }
+        let mut records = reader.open().await.unwrap();
+        assert_eq!(take(&mut records, 1).await, ["old"]);
+        let delete = DeleteStream::new(stream.id().clone()).even_with_consumers();
+        stream.service().delete_stream(delete).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let stream = super::stream(&kinesis, 1).await;
+        put(&stream, "new").await;
+        // The consumer is gone, the stream is for a while, or its shard is another one: first come, first told.
+        records.next().await.unwrap().unwrap_err();
+        assert!(records.next().await.is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_are_renewed_within_seconds_delay_a_reader_and_do_not_end_it() {
+    for operation in [
+        "ListShards",
+        "DescribeStreamSummary",
+        "DescribeStreamConsumer",
+        "RegisterStreamConsumer",
+        "SubscribeToShard",
+    ] {
+        let kinesis = kinesis().await;
+        let stream = stream(&kinesis, 1).await;
+        let expired = |calls| {
+            let fault = Fault::answer("ExpiredTokenException", "expired");
+            fault.on(operation).times(calls)
+        };
+        fault(&kinesis, expired(7));
+        let reader = reader(&stream).start(StartAt::TrimHorizon);
+        let reader = reader.checkpoints(Arc::new(MemoryCheckpoints::new()), "app");
+        put(&stream, "x").await;
+        let mut records = reader.open().await.unwrap();
+        assert_eq!(take(&mut records, 1).await, ["x"], "{operation}");
+        let shard = stream.shards().await.unwrap().remove(0);
+        let middle = shard.hash_key_range.middle();
+        fault(&kinesis, expired(20));
+        let split = SplitShard::new(stream.id().clone(), shard.id, middle);
+        stream.service().split_shard(split).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        put(&stream, "y").await;
+        assert_eq!(take(&mut records, 1).await, ["y"], "{operation}");
+    }
 }

@@ -265,3 +265,26 @@ async fn what_follows_latest_is_pushed_after_a_restart_whatever_the_clock_says()
         assert_eq!(take(&mut records, 1).await, ["1"], "{seconds_ahead}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn batches_hold_what_was_there_whatever_the_clock_says() {
+    for (before, after) in [(60, 0), (3, 0), (0, 3), (0, 60)] {
+        let kinesis = kinesis().await;
+        let stream = stream(&kinesis, 2).await;
+        put_numbers(&stream, 0..300, Duration::from_millis(100)).await;
+        let now = stream.target.clock.now() + Duration::from_secs(after);
+        let clock = Clock::tokio(now - Duration::from_secs(before));
+        let skewed = stream.clone().with_clock(clock);
+        let all = || reader(&skewed).start(StartAt::TrimHorizon);
+        let mut records = all().until(Until::Tip).open().await.unwrap();
+        assert_eq!(rest(&mut records).await, texts(0..300));
+        // The next subscription is not accepted before.
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let until = stream.target.clock.now() + Duration::from_secs(5);
+        let mut records = all().until(Until::Timestamp(until)).open().await.unwrap();
+        put_numbers(&stream, 300..308, Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        put(&stream, "too late").await;
+        assert_eq!(rest(&mut records).await, texts(0..308));
+    }
+}
