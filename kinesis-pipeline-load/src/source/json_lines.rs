@@ -9,6 +9,8 @@ use super::{BadRow, Opened, ROW_BYTES_MAX, SourceRow, delimited::broken_input};
 use crate::LoadError;
 
 const READ_BYTES: usize = 64 * 1024;
+/// The mark that some programs write before the first line of a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A table of JSON objects. Its columns are the names that the models read, and those of the first object.
 pub(crate) struct JsonLines {
@@ -112,6 +114,9 @@ impl JsonLines {
                         self.number
                     ),
                 ));
+            }
+            if self.number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
+                self.line.drain(..BYTE_ORDER_MARK.len());
             }
             if !self.line.trim_ascii().is_empty() {
                 return Ok(true);
@@ -226,6 +231,16 @@ mod tests {
                 .starts_with("line 4: not a JSON object: ")
         );
         assert_eq!(rows[3], Ok((5, vec![None, some("[1]"), None])));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_object() {
+        let mut table = table("\u{feff}{\"a\":1}\n", &[]);
+        assert_eq!(table.header().names(), ["a"]);
+        let Ok(row) = table.next().unwrap().unwrap() else {
+            panic!("no object")
+        };
+        assert_eq!(row.raw, b"{\"a\":1}");
     }
 
     #[test]
