@@ -2,6 +2,7 @@
 
 mod drive;
 mod load;
+mod written;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -140,7 +141,7 @@ impl Loader {
         self
     }
 
-    /// Reads at most this many rows. Default: all.
+    /// Reads at most this many rows, those of previous runs with the same resume file included. Default: all.
     #[must_use]
     pub fn rows_max(mut self, rows: u64) -> Self {
         self.rows_max = Some(rows);

@@ -60,7 +60,7 @@ pub(crate) trait Model: Send {
 }
 
 /// A function that makes a model once the context is known.
-pub(crate) type MakeModel = Box<dyn FnOnce(RowContext) -> Box<dyn Model> + Send>;
+pub(crate) type MakeModel = Box<dyn FnOnce(RowContext) -> Box<dyn Model> + Send + Sync>;
 
 /// Counts a row that was dropped.
 pub(crate) fn count_drop(report: &mut TableReport, reason: DropReason) {

@@ -58,6 +58,18 @@ impl Output {
     }
 }
 
+/// Returns the path of the reasons beside a rejects file.
+pub(crate) fn reasons_of(rejects: &Path) -> PathBuf {
+    let mut reasons = rejects.as_os_str().to_owned();
+    reasons.push(".reasons");
+    reasons.into()
+}
+
+/// Returns the path of a table's export.
+pub(crate) fn export_of(outdir: &Path, table: &str) -> PathBuf {
+    outdir.join(format!("{table}.json"))
+}
+
 /// All output files of a load.
 #[derive(Default)]
 pub(crate) struct Outputs {
@@ -76,11 +88,9 @@ pub(crate) struct Rejects {
 
 impl Rejects {
     fn open(path: &Path, lengths: [u64; 2]) -> Result<Self, LoadError> {
-        let mut reasons = path.as_os_str().to_owned();
-        reasons.push(".reasons");
         Ok(Self {
             rows: Output::open(path, lengths[0])?,
-            reasons: Output::open(Path::new(&reasons), lengths[1])?,
+            reasons: Output::open(&reasons_of(path), lengths[1])?,
             has_header: lengths[0] > 0,
         })
     }
@@ -120,7 +130,7 @@ impl Outputs {
         if let Some(dir) = outdir {
             std::fs::create_dir_all(dir).map_err(LoadError::output(dir))?;
             for table in tables {
-                exports.push(Output::open(&dir.join(format!("{table}.json")), next())?);
+                exports.push(Output::open(&export_of(dir, table), next())?);
             }
         }
         Ok(Self { rejects, exports })

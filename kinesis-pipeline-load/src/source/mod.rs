@@ -50,6 +50,14 @@ impl Table {
         }
     }
 
+    /// Returns the header as it stands in the file, if the file has one.
+    pub(crate) fn raw_header(&self) -> Option<&[u8]> {
+        match self {
+            Self::Delimited(table) => Some(table.raw_header()),
+            Self::JsonLines(_) => None,
+        }
+    }
+
     /// Returns the bytes of the rows that were handed out, and those that were taken from the file, both decompressed.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         match self {
