@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{BufWriter, Seek as _, SeekFrom, Write as _},
+    io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -46,6 +46,15 @@ impl Output {
         Ok(())
     }
 
+    /// Whether the first line of the file, as far as it was there when it was opened, is this one.
+    fn begins_with(&self, line: &[u8]) -> Result<bool, LoadError> {
+        let mut begin = Vec::new();
+        let read = File::open(&self.path)
+            .and_then(|file| file.take(line.len() as u64 + 1).read_to_end(&mut begin));
+        read.map_err(LoadError::output(&self.path))?;
+        Ok(begin.split_last() == Some((&b'\n', line)))
+    }
+
     /// Flushes the buffer to the system, and returns the file's length.
     pub(crate) fn flush(&mut self) -> Result<u64, LoadError> {
         self.writer.flush().map_err(LoadError::output(&self.path))?;
@@ -82,8 +91,8 @@ pub(crate) struct Outputs {
 pub(crate) struct Rejects {
     rows: Output,
     reasons: Output,
-    /// Whether the header is written already.
-    has_header: bool,
+    /// The header that the rows stand under, of JSON lines none; unknown before the first row of this run.
+    header: Option<Option<Vec<u8>>>,
 }
 
 impl Rejects {
@@ -91,24 +100,42 @@ impl Rejects {
         Ok(Self {
             rows: Output::open(path, lengths[0])?,
             reasons: Output::open(&reasons_of(path), lengths[1])?,
-            has_header: lengths[0] > 0,
+            header: None,
         })
     }
 
     /// Appends a row as it was. The header of the table is written before the first row, so that the corrected file can
-    /// be loaded.
+    /// be loaded. Returns false, and writes nothing, if the rows before stand under another header.
     pub(crate) fn row(
         &mut self,
         header: Option<&[u8]>,
         raw: &[u8],
         reason: &str,
-    ) -> Result<(), LoadError> {
-        if let (false, Some(header)) = (self.has_header, header) {
-            self.rows.line(header)?;
-            self.has_header = true;
+    ) -> Result<bool, LoadError> {
+        if self.header.is_none() {
+            self.begin(header)?;
+        }
+        if self.header.as_ref().map(Option::as_deref) != Some(header) {
+            return Ok(false);
         }
         self.rows.line(raw)?;
-        self.reasons.line(reason.replace('\n', " ").as_bytes())
+        self.reasons.line(reason.replace('\n', " ").as_bytes())?;
+        Ok(true)
+    }
+
+    /// Writes the header, unless a previous run has written rows: then they must stand under the same one.
+    fn begin(&mut self, header: Option<&[u8]>) -> Result<(), LoadError> {
+        match header {
+            Some(header) if self.rows.length == 0 => self.rows.line(header)?,
+            Some(header) if !self.rows.begins_with(header)? => return Ok(()),
+            _ => {}
+        }
+        self.header = Some(header.map(<[u8]>::to_vec));
+        Ok(())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.rows.path
     }
 }
 

@@ -1,6 +1,9 @@
 //! The reading thread, which reads rows and makes batches of them.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use kinesis_pipeline::{
     Clock,
@@ -299,7 +302,9 @@ impl Rows {
         }
         let reason = format!("{}, {}", course.file, bad.error);
         if let Some(rejects) = &mut self.outputs.rejects {
-            rejects.row(course.header.as_deref(), bad.raw, &reason)?;
+            if !rejects.row(course.header.as_deref(), bad.raw, &reason)? {
+                return Err(other_header(&course.file, rejects.path()).into());
+            }
         }
         if self.policy == Policy::Skip {
             // The cell is left out: the table's data does not belong in a log.
@@ -325,6 +330,14 @@ impl Rows {
         self.batches.blocking_send(batch).map_err(|_| Gone)?;
         Ok(())
     }
+}
+
+/// Returns the error of a rejected row that would stand under the header of another file.
+fn other_header(file: &str, rejects: &Path) -> LoadError {
+    let rejects = rejects.display();
+    LoadError::Options(format!(
+        "{file} has a row to reject, and the rows in {rejects} are those of a file with another header: load {file} by itself"
+    ))
 }
 
 fn kind(problem: &RowProblem) -> &'static str {

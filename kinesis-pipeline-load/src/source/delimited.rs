@@ -147,11 +147,11 @@ impl Delimited {
     }
 
     fn too_long(&self) -> LoadError {
-        let line = self.reader.position().line();
+        let line = self.line();
         LoadError::input(
             &self.name,
             format!(
-                "line {line}: the row that begins near here does not end within {ROW_BYTES_MAX} bytes: a quote is opened and not closed, or the delimiter is another"
+                "line {line}: the row that begins here does not end within {ROW_BYTES_MAX} bytes: a quote is opened and not closed, or the delimiter is another"
             ),
         )
     }
@@ -364,13 +364,14 @@ mod tests {
     #[test]
     fn a_quote_that_is_never_closed_is_found_within_the_bound() {
         use std::io::Read as _;
-        let reader = Box::new((&b"a\tb\n1\t2\n1\t\""[..]).chain(Endless(0)));
+        let begin = b"a\tb\n1\t2\n\n1\t\"x\ny\n";
+        let reader = Box::new((&begin[..]).chain(Endless(0)));
         let name = "t".to_owned();
         let mut table = Delimited::new(Opened { name, reader }, b'\t').unwrap();
         assert!(table.next().unwrap().is_some());
         let error = table.next().err().unwrap().to_string();
         assert!(
-            error.starts_with("t: line 3: the row that begins near here"),
+            error.starts_with("t: line 4: the row that begins here does not end"),
             "{error}"
         );
     }
