@@ -26,6 +26,8 @@ pub(crate) struct JsonLines {
     text: String,
     ends: Vec<usize>,
     nulls: Vec<bool>,
+    /// Whether each cell is a text of JSON.
+    texts: Vec<bool>,
     /// Whether rows are cut into cells; rows that are put as they are need no cells.
     cut: bool,
 }
@@ -44,6 +46,7 @@ impl JsonLines {
             text: String::new(),
             ends: Vec::new(),
             nulls: Vec::new(),
+            texts: Vec::new(),
             cut,
         };
         table.read_ahead(columns)?;
@@ -86,6 +89,7 @@ impl JsonLines {
         let row = Row::new(&self.text, &self.ends)
             .with_header(&self.header)
             .with_nulls(&self.nulls)
+            .with_texts(&self.texts)
             .at_line(self.number);
         Ok(Some(Ok(SourceRow { row, raw })))
     }
@@ -129,6 +133,7 @@ impl JsonLines {
         self.text.clear();
         self.ends.clear();
         self.nulls.clear();
+        self.texts.clear();
         let not_an_object = |error: serde_json::Error| {
             let words = error
                 .to_string()
@@ -145,6 +150,7 @@ impl JsonLines {
         for name in self.header.names() {
             let value = look_up(&object, name);
             self.nulls.push(matches!(value, None | Some(Value::Null)));
+            self.texts.push(matches!(value, Some(Value::String(_))));
             match value {
                 None | Some(Value::Null) => {}
                 Some(Value::String(text)) => self.text.push_str(text),

@@ -88,6 +88,17 @@ async fn a_model_reads_json_lines_by_dotted_names() {
             r#"{"id":"x","latitude":4.0,"longitude":1.5,"tags":null}"#,
         ]
     );
+    let lines = [r#"["a"]"#, r#""a""#, r#""1""#, "1", r#"{"b":null}"#]
+        .map(|tags| format!("{{\"id\":\"x\",\"at\":{{\"lat\":1,\"lon\":2}},\"tags\":{tags}}}\n"));
+    let loader = Loader::new(&stream).format(Format::JsonLines).trial(true);
+    let input = Input::reader("p", std::io::Cursor::new(lines.concat()));
+    let report = loader.samples(9).load(input).await.unwrap();
+    let tags = report.samples.iter().map(|sample| {
+        let record: Value = serde_json::from_str(&sample.data).unwrap();
+        record["tags"].to_string()
+    });
+    let tags: Vec<_> = tags.collect();
+    assert_eq!(tags, [r#"["a"]"#, r#""a""#, r#""1""#, "1", r#"{"b":null}"#]);
     let message = fails_in(Format::JsonLines, "{\"key\":1}\n").await;
     assert!(message.contains("JSON lines have names only"), "{message}");
 }
