@@ -61,7 +61,8 @@ pub struct Loader {
 pub struct StopLoad(Arc<Progress>);
 
 impl StopLoad {
-    /// Stops reading. Rows that were read are put, the resume file is written, and [`Loader::load`] returns a report
+    /// Stops reading, at once or, of an input that is silent, after a second. Rows that were read are put, the resume
+    /// file is written, and [`Loader::load`] returns a report
     /// with [`stopped`](crate::LoadReport::stopped).
     pub fn stop(&self) {
         stop(&self.0);

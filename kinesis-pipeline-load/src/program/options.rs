@@ -70,7 +70,7 @@ pub(super) struct Options {
     /// Scale the stream to this number of shards before the load, and back after it. It asks first.
     #[arg(long, value_name = "SHARDS", conflicts_with_all = ["trial", "plan"],
           value_parser = clap::value_parser!(u32).range(1..))]
-    scale_to: Option<u32>,
+    pub(super) scale_to: Option<u32>,
     /// Do not ask before the stream is scaled.
     #[arg(long)]
     yes: bool,

@@ -153,6 +153,7 @@ impl Rows {
         skipped: u64,
         course: &mut Course,
     ) -> Result<(), Ended> {
+        let may_wait = !file.is_regular();
         let before = get(&self.progress.input_bytes);
         let mut table = self.table(file, &course.file)?;
         course.header = table.raw_header().map(<[u8]>::to_vec);
@@ -177,7 +178,8 @@ impl Rows {
             course.batch.rows += 1;
             let is_full =
                 course.batch.rows >= BATCH_ROWS_MAX || course.batch_bytes >= BATCH_BYTES_MAX;
-            if is_full {
+            // A pipe may be silent for long, and rows that are there do not wait for that.
+            if is_full || may_wait && table.is_drained() {
                 self.hand_over(course)?;
             }
             if is_full && self.progress.is_stopped() {

@@ -66,6 +66,12 @@ impl Table {
         }
     }
 
+    /// Whether the next row needs a read of the input. The second byte of a line's end may still be there.
+    pub(crate) fn is_drained(&self) -> bool {
+        let (handed_out, taken) = self.bytes();
+        taken.saturating_sub(handed_out) <= 1
+    }
+
     /// Returns the next row, good or bad, or `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Result<SourceRow<'_>, BadRow<'_>>>, LoadError> {
         match self {
