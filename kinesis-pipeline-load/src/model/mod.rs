@@ -55,6 +55,9 @@ pub(crate) trait Model: Send {
         out: &mut Vec<EncodedRecord>,
     ) -> Result<Option<DropReason>, RowError>;
 
+    /// Forgets the row that was mapped last, which was refused afterwards.
+    fn forget(&mut self) {}
+
     /// Whether the decision about a row (a record, or dropped) depends on the rows before.
     fn remembers(&self) -> bool;
 }

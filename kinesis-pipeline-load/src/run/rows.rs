@@ -166,7 +166,7 @@ impl Rows {
             let Some(row) = table.next()? else { break };
             number += 1;
             if number <= skipped {
-                self.remember(row);
+                self.remember(row, course);
                 continue;
             }
             if course.batch.rows == 0 {
@@ -193,13 +193,15 @@ impl Rows {
         Err(LoadError::input(&course.file, problem).into())
     }
 
-    /// Shows a row of a previous run to the models that remember rows.
-    fn remember(&mut self, row: Result<SourceRow<'_>, BadRow<'_>>) {
-        let Ok(row) = row else { return };
-        let context = EncodeContext::at(self.clock.now());
-        for model in self.models.iter_mut().filter(|model| model.remembers()) {
-            // The previous run has counted the row.
-            let _ = model.map(&row, &context, &mut Vec::new());
+    /// Shows a row of a previous run to the models, if one remembers rows. The previous run has counted the row.
+    fn remember(&mut self, row: Result<SourceRow<'_>, BadRow<'_>>, course: &mut Course) {
+        if !self.models.iter().any(|model| model.remembers()) {
+            return;
+        }
+        if let Ok(row) = row {
+            // The batch is empty: no row of this run was read yet.
+            let _ = self.map(&row, course);
+            course.batch.records.clear();
         }
     }
 
@@ -234,8 +236,17 @@ impl Rows {
     }
 
     /// Maps the row with each model, and notes whether it was dropped. Nothing is counted yet: the row may still be
-    /// refused.
+    /// refused, and is then forgotten by all models.
     fn map(&mut self, row: &SourceRow<'_>, course: &mut Course) -> Result<(), RowError> {
+        let mapped = self.map_by_each(row, course);
+        if mapped.is_err() {
+            let mapped = self.models.iter_mut().take(course.fates.len());
+            mapped.for_each(|model| model.forget());
+        }
+        mapped
+    }
+
+    fn map_by_each(&mut self, row: &SourceRow<'_>, course: &mut Course) -> Result<(), RowError> {
         let context = EncodeContext::at(self.clock.now());
         let records = &mut course.batch.records;
         let first = records.len();
