@@ -91,8 +91,26 @@ pub(crate) struct Outputs {
 pub(crate) struct Rejects {
     rows: Output,
     reasons: Output,
-    /// The header that the rows stand under, of JSON lines none; unknown before the first row of this run.
-    header: Option<Option<Vec<u8>>>,
+    heading: Heading,
+}
+
+/// The line that rejected rows stand under.
+enum Heading {
+    /// No row was rejected in this run.
+    Unknown,
+    /// None: they are JSON lines.
+    Absent,
+    Header(Vec<u8>),
+}
+
+impl Heading {
+    fn is(&self, header: Option<&[u8]>) -> bool {
+        match self {
+            Self::Unknown => false,
+            Self::Absent => header.is_none(),
+            Self::Header(line) => header == Some(line),
+        }
+    }
 }
 
 impl Rejects {
@@ -100,7 +118,7 @@ impl Rejects {
         Ok(Self {
             rows: Output::open(path, lengths[0])?,
             reasons: Output::open(&reasons_of(path), lengths[1])?,
-            header: None,
+            heading: Heading::Unknown,
         })
     }
 
@@ -112,10 +130,10 @@ impl Rejects {
         raw: &[u8],
         reason: &str,
     ) -> Result<bool, LoadError> {
-        if self.header.is_none() {
+        if matches!(self.heading, Heading::Unknown) {
             self.begin(header)?;
         }
-        if self.header.as_ref().map(Option::as_deref) != Some(header) {
+        if !self.heading.is(header) {
             return Ok(false);
         }
         self.rows.line(raw)?;
@@ -130,7 +148,8 @@ impl Rejects {
             Some(header) if !self.rows.begins_with(header)? => return Ok(()),
             _ => {}
         }
-        self.header = Some(header.map(<[u8]>::to_vec));
+        let line = header.map(<[u8]>::to_vec);
+        self.heading = line.map_or(Heading::Absent, Heading::Header);
         Ok(())
     }
 

@@ -314,10 +314,10 @@ impl Rows {
             return Err(stop(bad.error).into());
         }
         let reason = format!("{}, {}", course.file, bad.error);
-        if let Some(rejects) = &mut self.outputs.rejects {
-            if !rejects.row(course.header.as_deref(), bad.raw, &reason)? {
-                return Err(other_header(&course.file, rejects.path()).into());
-            }
+        if let Some(rejects) = &mut self.outputs.rejects
+            && !rejects.row(course.header.as_deref(), bad.raw, &reason)?
+        {
+            return Err(other_header(&course.file, rejects.path()).into());
         }
         if self.policy == Policy::Skip {
             // The cell is left out: the table's data does not belong in a log.

@@ -5,7 +5,7 @@ use std::{
     fs,
     io::{self, Read},
     path::PathBuf,
-    thread,
+    sync::mpsc,
     time::Duration,
 };
 
@@ -88,14 +88,15 @@ async fn a_load_that_fails_has_no_marker_of_its_end() {
     );
 }
 
-/// A table that begins and then is silent.
-struct Silent(&'static [u8]);
+/// A table that begins and then is silent until the sender is dropped.
+struct Silent(&'static [u8], mpsc::Receiver<()>);
 
 impl Read for Silent {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bytes = self.0.read(buffer)?;
         if bytes == 0 {
-            thread::sleep(Duration::from_secs(30));
+            // An error: the sender is gone.
+            let _ = self.1.recv();
         }
         Ok(bytes)
     }
@@ -107,7 +108,9 @@ async fn a_load_that_is_stopped_waits_no_longer_for_an_input_that_is_silent() {
         let stream = stream::<Row>(1).await;
         let loader = Loader::new(&stream).trial(trial);
         let stop = loader.stop_handle();
-        let load = tokio::spawn(loader.load(Input::reader("t", Silent(b"key\tnumber\na\t1\r\n"))));
+        let (_silent, silence) = mpsc::channel();
+        let input = Input::reader("t", Silent(b"key\tnumber\na\t1\r\n", silence));
+        let load = tokio::spawn(loader.load(input));
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(!load.is_finished());
         stop.stop();
