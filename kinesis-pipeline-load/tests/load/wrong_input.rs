@@ -154,3 +154,14 @@ async fn a_table_without_its_columns_is_told_before_the_first_row() {
     );
     assert!(all(&stream).await.is_empty());
 }
+
+#[tokio::test]
+async fn a_resume_file_that_cannot_be_written_is_told_before_a_row_is_put() {
+    let dir = Dir::new("no-resume");
+    let input = dir.file("a.tsv", table(0..10));
+    let stream = stream::<Row>(1).await;
+    let loader = Loader::new(&stream).resume(dir.path("none").join("resume"));
+    let error = loader.load(input).await.unwrap_err();
+    assert!(matches!(error, LoadError::Output { .. }), "{error}");
+    assert!(all(&stream).await.is_empty());
+}
