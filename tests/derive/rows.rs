@@ -379,6 +379,7 @@ fn shout(text: &str, _: &Seed) -> String {
     text.to_uppercase()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it has the type of the field")]
 fn home_or_none() -> Option<String> {
     Some(home())
 }
