@@ -33,11 +33,20 @@ pub(crate) fn writes_otherwise(attributes: &[Attribute]) -> bool {
         .any(|entry| otherwise.contains(&entry.name.as_str()))
 }
 
-/// Returns the name that serde gives the field, if it gives one.
-pub(crate) fn renamed(attributes: &[Attribute]) -> Option<String> {
+/// Returns the name under which serde reads the field, if it gives one.
+pub(crate) fn read_name(attributes: &[Attribute]) -> Option<String> {
+    renamed(attributes, "rename(deserialize)")
+}
+
+/// Returns the name under which serde writes the field, if it gives one.
+pub(crate) fn written_name(attributes: &[Attribute]) -> Option<String> {
+    renamed(attributes, "rename(serialize)")
+}
+
+fn renamed(attributes: &[Attribute], one_way: &str) -> Option<String> {
     entries(attributes)
         .into_iter()
-        .find(|entry| entry.name == "rename")
+        .find(|entry| ["rename", one_way].contains(&entry.name.as_str()) && entry.text.is_some())
         .and_then(|entry| entry.text)
 }
 
@@ -55,8 +64,12 @@ fn entries(attributes: &[Attribute]) -> Vec<Entry> {
                 entry.text = text(meta.input)?;
             } else if meta.input.peek(token::Paren) {
                 // `rename(serialize = "...", deserialize = "...")`
+                let outer = entry.name.clone();
                 meta.parse_nested_meta(|inner| {
-                    entry.text = text(inner.value()?)?;
+                    entries.push(Entry {
+                        name: format!("{outer}({})", inner.path.require_ident()?),
+                        text: text(inner.value()?)?,
+                    });
                     Ok(())
                 })?;
             }

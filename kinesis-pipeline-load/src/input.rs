@@ -86,6 +86,12 @@ impl InputFile {
         }
     }
 
+    /// Whether this is a file of the disk, which is there as a whole and can be read twice.
+    pub(crate) fn is_regular(&self) -> bool {
+        let data = self.path().and_then(|path| path.metadata().ok());
+        data.is_some_and(|data| data.is_file())
+    }
+
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Path(path) => Some(path),

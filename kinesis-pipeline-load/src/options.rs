@@ -43,7 +43,8 @@ pub enum Policy {
     /// The row is left out, counted and logged.
     Skip,
     /// The row is left out and written to this file as it was. A second file of the same name and `.reasons` has a
-    /// line for each: the file, the line and the reason.
+    /// line for each: the file, the line and the reason. Files with different headers cannot share one: the load ends at
+    /// the first row that would stand under the header of another file.
     Rejects(PathBuf),
 }
 

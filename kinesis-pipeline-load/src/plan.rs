@@ -255,8 +255,11 @@ impl fmt::Display for LoadPlan {
         )?;
         writeln!(
             f,
-            "{} shard(s) take {about}{:.0} s: {:.0} records/s, {:.2} MiB/s",
-            self.shards, self.seconds, self.records_per_second, self.mib_per_second
+            "{} shard(s) take {about}{} s: {:.0} records/s, {:.2} MiB/s",
+            self.shards,
+            short(self.seconds),
+            self.records_per_second,
+            self.mib_per_second
         )?;
         if let Some(hot) = &self.hot {
             write!(
@@ -278,17 +281,23 @@ impl fmt::Display for LoadPlan {
             (Some(within), Some(shards)) => {
                 writeln!(
                     f,
-                    "{shards} shard(s) of equal ranges take it in {within:.0} s, if keys spread evenly"
+                    "{shards} shard(s) of equal ranges take it in {within} s, if keys spread evenly"
                 )
             }
             (Some(within), None) => writeln!(
                 f,
-                "no number of shards takes it in {within:.0} s: the largest key alone takes {:.0} s",
-                self.largest_key_seconds
+                "no number of shards takes it in {within} s: the largest key alone takes {} s",
+                short(self.largest_key_seconds)
             ),
             (None, _) => Ok(()),
         }
     }
+}
+
+/// Returns seconds for people, with a digit behind the point where they are few.
+fn short(seconds: f64) -> String {
+    let digits = usize::from(seconds < 10.0);
+    format!("{seconds:.digits$}")
 }
 
 #[cfg(test)]

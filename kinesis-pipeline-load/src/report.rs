@@ -71,6 +71,14 @@ pub struct Sample {
 }
 
 impl TableReport {
+    /// Makes the report of a table without rows.
+    pub(crate) fn new(table: String) -> Self {
+        Self {
+            table,
+            ..Self::default()
+        }
+    }
+
     /// Returns the rows that were dropped.
     #[must_use]
     pub fn dropped(&self) -> u64 {

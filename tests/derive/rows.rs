@@ -320,3 +320,80 @@ fn a_field_without_a_column_reads_that_of_its_own_or_serdes_name() {
     let error = read::<Renamed>(&["x", "NULL"]).unwrap_err();
     assert_eq!(error.problem, RowProblem::Null);
 }
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, KinesisRecord)]
+struct OneWay {
+    #[serde(rename(deserialize = "b", serialize = "x"))]
+    name: String,
+    #[serde(rename(serialize = "y"))]
+    #[kinesis(required)]
+    c: String,
+}
+
+#[test]
+fn a_name_that_serde_only_writes_is_no_column() {
+    let model: OneWay = record(&["1", "2", "3"]);
+    assert_eq!((&*model.name, &*model.c), ("2", "3"));
+    assert_eq!(json(&model), r#"{"x":"2","y":"3"}"#);
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, KinesisRecord)]
+#[kinesis(drop_if_none = [type, r#fn, "match"])]
+struct Keywords {
+    #[kinesis(column = "a")]
+    r#type: Option<String>,
+    #[kinesis(pos = 1)]
+    r#fn: i64,
+    #[kinesis(pos = 2, unique)]
+    r#match: String,
+}
+
+#[test]
+fn a_field_may_have_the_name_of_a_keyword() {
+    assert_eq!(
+        json(&record::<Keywords>(&["x", "1", "y"])),
+        r#"{"type":"x","fn":1,"match":"y"}"#
+    );
+    for cells in [["NULL", "1", "y"], ["x", "NULL", "y"], ["x", "1", "NULL"]] {
+        let dropped = Mapped::Dropped(DropReason::None);
+        assert_eq!(read::<Keywords>(&cells), Ok(dropped), "{cells:?}");
+    }
+    assert_eq!(Keywords::MAPPING.columns[1].field, "fn");
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, KinesisRecord)]
+struct Together {
+    #[kinesis(pos = 0, null = ["", "-"], default = 7)]
+    number: Option<i64>,
+    #[kinesis(pos = 1, max_length = 3, anonymize = shout, replace = "<{}>")]
+    text: Option<String>,
+    #[kinesis(pos = 2, format = "%d.%m.%Y %H:%M", null = ["", "never"])]
+    at: Option<UtcTime>,
+    #[kinesis(pos = 3, map = COUNTRIES)]
+    code: Option<u32>,
+    #[kinesis(pos = 4, default = home_or_none, anonymize = shout)]
+    place: Option<String>,
+}
+
+fn shout(text: &str, _: &Seed) -> String {
+    text.to_uppercase()
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it has the type of the field")]
+fn home_or_none() -> Option<String> {
+    Some(home())
+}
+
+#[test]
+fn settings_work_together() {
+    let text = |cells: &[&str]| json(&record::<Together>(cells));
+    assert_eq!(
+        text(&["", "éèêë", "31.12.2017 08:30", "NL", "x"]),
+        r#"{"number":7,"text":"<ÉÈÊ>","at":"2017-12-31T08:30:00Z","code":31,"place":"X"}"#
+    );
+    assert_eq!(
+        text(&["-", "NULL", "never", "XX", "NULL"]),
+        r#"{"number":7,"text":null,"at":null,"code":null,"place":"HOME"}"#
+    );
+    assert!(read::<Together>(&["NULL", "", "", "", ""]).is_err());
+}

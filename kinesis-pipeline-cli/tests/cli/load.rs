@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use kinesis_pipeline::{EncodedRecord, KinesisStream, StartAt, Until, local::Fault};
+use kinesis_pipeline::{
+    EncodedRecord, KinesisStream, StartAt, Until, local::Fault, service::DescribeStreamSummary,
+};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -258,6 +260,38 @@ async fn a_load_that_is_asked_to_end_stores_what_it_read_and_says_after_which_ro
     assert_eq!(rest.status, Some(0), "{}", rest.err);
     assert_eq!(records(&program, "s").await.len(), ROWS);
     std::fs::remove_file(table).unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_does_not_wait_and_names_the_shards_that_may_be_left() {
+    let program = Program::with_stream("s", 1).await;
+    let never = Fault::delay(Duration::from_hours(1)).on("PutRecords");
+    program.local.faults().add(never.always()).unwrap();
+    let line = format!("load {} -s s --scale-to 2 --yes", airports());
+    let mut load = program.command(&line).spawn().unwrap();
+    let stream: KinesisStream<Value> = program.local.stream("s", 1).await.unwrap();
+    let scaled = async {
+        let summary = || DescribeStreamSummary::new(stream.id().clone());
+        let open = async || stream.service().describe_stream_summary(summary()).await;
+        while open().await.unwrap().open_shard_count < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, scaled).await.expect("it begins");
+    for _ in 0..PATIENCE.as_millis() / 300 {
+        crate::signal(&load, "-INT");
+        let ended = timeout(Duration::from_millis(300), load.wait()).await;
+        if ended.is_ok() {
+            break;
+        }
+    }
+    let output = timeout(PATIENCE, load.wait_with_output()).await;
+    let output = output.expect("it ends").unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    let words = "stopped by SIGINT before the rows that were read were stored, and before the stream was scaled back";
+    assert!(told.starts_with(words), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,6 +90,6 @@ fn refuse_own_meta(input: &Input<'_>, mistakes: &mut Mistakes) {
 }
 
 fn is_meta(field: &Field<'_>) -> bool {
-    let name = serde::renamed(&field.source.attrs).unwrap_or_else(|| field.label());
+    let name = serde::written_name(&field.source.attrs).unwrap_or_else(|| field.label());
     name == "_meta"
 }

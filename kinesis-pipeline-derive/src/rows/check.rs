@@ -140,7 +140,7 @@ fn source<'a>(field: &'a Field<'a>) -> Option<Source<'a>> {
     if settings.first.is_none() && serde::skips(&field.source.attrs) {
         return Some(Source::Skipped);
     }
-    let name = serde::renamed(&field.source.attrs).unwrap_or_else(|| field.label());
+    let name = serde::read_name(&field.source.attrs).unwrap_or_else(|| field.label());
     Some(Source::Name(name))
 }
 

@@ -195,7 +195,13 @@ fn read(at: &Literal, field: &ModelField<'_>, private: &TokenStream) -> TokenStr
             { let _ = __text; ::core::option::Option::Some(<#ty as #private::FromUuid>::from_uuid(__row.uuid())) }
         };
     } else {
-        quote_spanned!(ty.span()=> <#ty as #private::FromCell>::from_cell(__text))
+        quote_spanned! {ty.span()=>
+            (if __row.is_text(#at) {
+                <#ty as #private::FromCell>::from_text
+            } else {
+                <#ty as #private::FromCell>::from_cell
+            })(__text)
+        }
     };
     quote!(::core::option::Option::Some(#parsed #invalid))
 }

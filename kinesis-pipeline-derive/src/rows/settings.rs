@@ -4,6 +4,7 @@ use proc_macro2::{Ident, Span};
 use quote::ToTokens as _;
 use syn::{
     Lit, LitInt, LitStr, Path, Token,
+    ext::IdentExt as _,
     meta::ParseNestedMeta,
     parse::{ParseStream, Parser as _},
     token,
@@ -204,15 +205,15 @@ fn field_names(meta: &ParseNestedMeta<'_>) -> syn::Result<FieldNames> {
     let wanted = "`drop_if_none` is a field or a list of fields: write `drop_if_none = [id, name]`";
     let input = equals(meta, wanted)?;
     list(input, |input| {
-        if input.peek(LitStr) {
+        // A field may have the name of a keyword, with `r#` before it or without.
+        let name = if input.peek(LitStr) {
             let text: LitStr = input.parse()?;
-            return text
-                .parse()
-                .map_err(|_| syn::Error::new(text.span(), wanted));
-        }
-        input
-            .parse::<Ident>()
-            .map_err(|error| syn::Error::new(error.span(), wanted))
+            text.parse_with(Ident::parse_any)
+                .map_err(|_| syn::Error::new(text.span(), wanted))
+        } else {
+            Ident::parse_any(input).map_err(|error| syn::Error::new(error.span(), wanted))
+        };
+        name.map(|name| name.unraw())
     })
 }
 

@@ -6,13 +6,15 @@ use kinesis_pipeline::{
     EncodedRecord, Producer,
     service::{ErrorClass, PutCheck, PutRecords},
 };
-use tokio::sync::mpsc;
 
-use super::{Loader, load::Course};
+use super::{
+    Loader,
+    load::{Course, Reading},
+};
 use crate::{
-    LoadError, LoadReport,
+    LoadError, LoadReport, TableReport,
     run::{
-        batch::{Batch, Mark},
+        batch::{Batches, Mark},
         flight::Flight,
         markers::{self, Edge},
         progress::{Bar, DRAW_EVERY, get},
@@ -28,7 +30,7 @@ const MARK_EVERY: Duration = Duration::from_secs(1);
 impl Loader {
     pub(super) async fn drive(
         &self,
-        received: mpsc::Receiver<Batch>,
+        mut reading: Reading,
         course: Course,
     ) -> Result<LoadReport, LoadError> {
         let start = self.stream.clock().instant();
@@ -38,10 +40,13 @@ impl Loader {
             ..LoadReport::default()
         };
         let mark = if self.trial {
-            self.drive_trial(received, &mut report).await?
+            self.drive_trial(&mut reading.batches, &mut report).await?
         } else {
-            self.drive_scaled(received, &course, &mut report).await?
+            self.drive_scaled(&mut reading.batches, &course, &mut report)
+                .await?
         };
+        // Only then it is known whether all rows were read.
+        reading.ended().await?;
         report.stopped = self.progress.is_stopped();
         let mark = mark.or(course.resumed).unwrap_or_default();
         if let (Some(id), false, false) = (&self.snapshot, self.trial, report.stopped) {
@@ -51,20 +56,23 @@ impl Loader {
         report.dropped = mark.dropped;
         report.rejected = mark.rejected;
         report.tables = mark.tables;
+        if report.tables.is_empty() {
+            report.tables = course.tables.into_iter().map(TableReport::new).collect();
+        }
         report.seconds = start.elapsed().as_secs_f64();
         Ok(report)
     }
 
     async fn drive_trial(
         &self,
-        mut received: mpsc::Receiver<Batch>,
+        batches: &mut Batches,
         report: &mut LoadReport,
     ) -> Result<Option<Mark>, LoadError> {
         let service = self.stream.service();
         let shards = OpenShards::list(&**service, self.stream.id()).await?;
         let mut trial = Trial::new(shards, self.samples);
         let mut mark = None;
-        while let Some(batch) = received.recv().await {
+        while let Some(batch) = batches.next().await {
             trial.take(&batch);
             if let (None, Some(record)) = (&report.permission, batch.records.first()) {
                 report.permission = Some(self.permission(record.clone()).await);
@@ -103,15 +111,15 @@ impl Loader {
     /// Scales the stream for the load, and back after its end or failure.
     async fn drive_scaled(
         &self,
-        received: mpsc::Receiver<Batch>,
+        batches: &mut Batches,
         course: &Course,
         report: &mut LoadReport,
     ) -> Result<Option<Mark>, LoadError> {
         let Some(target) = self.scale_to else {
-            return self.drive_puts(received, course, report).await;
+            return self.drive_puts(batches, course, report).await;
         };
         let before = scale::to(&self.stream, target).await?;
-        let driven = self.drive_puts(received, course, report).await;
+        let driven = self.drive_puts(batches, course, report).await;
         let Some(shards) = before else {
             return driven;
         };
@@ -126,7 +134,7 @@ impl Loader {
 
     async fn drive_puts(
         &self,
-        received: mpsc::Receiver<Batch>,
+        batches: &mut Batches,
         course: &Course,
         report: &mut LoadReport,
     ) -> Result<Option<Mark>, LoadError> {
@@ -135,7 +143,7 @@ impl Loader {
         }
         let (progress, resume) = (Arc::clone(&self.progress), course.resume.clone());
         let mut flight = Flight::new(self.producer()?, progress, resume, self.resume_window);
-        let flown = self.fly(&mut flight, received, course.total).await;
+        let flown = self.fly(&mut flight, batches, course.total).await;
         // Records that are stored before a failed one need not be sent again.
         flight.write_mark().await?;
         flown?;
@@ -149,7 +157,7 @@ impl Loader {
     async fn fly(
         &self,
         flight: &mut Flight,
-        mut received: mpsc::Receiver<Batch>,
+        batches: &mut Batches,
         total: Option<u64>,
     ) -> Result<(), LoadError> {
         let bar = if self.show_progress {
@@ -169,7 +177,7 @@ impl Loader {
                         flight.write_mark().await?;
                     }
                 }
-                batch = received.recv(), if is_reading && flight.has_room() => match batch {
+                batch = batches.next(), if is_reading && flight.has_room() => match batch {
                     Some(batch) => flight.put(batch).await?,
                     None => is_reading = false,
                 },

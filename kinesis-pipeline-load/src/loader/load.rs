@@ -1,7 +1,8 @@
 //! The start of a load: checks files, and starts the reading thread.
 
 use std::{
-    path::Path,
+    fs::Metadata,
+    path::{Path, PathBuf},
     sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
@@ -13,7 +14,7 @@ use kinesis_pipeline::{
 };
 use tokio::sync::mpsc;
 
-use super::Loader;
+use super::{Loader, written::Written};
 use crate::{
     Input, LoadError, LoadPlan, LoadReport, Policy, ResumeProblem,
     input::InputFile,
@@ -21,7 +22,7 @@ use crate::{
     plan::{Sampled, plan},
     report::precise,
     run::{
-        batch::{BATCH_ROWS_MAX, BATCHES_WAITING_MAX, Batch, Mark},
+        batch::{BATCH_ROWS_MAX, BATCHES_WAITING_MAX, Batches, Mark},
         outputs::Outputs,
         progress::get,
         resume::{Load, Resume},
@@ -36,17 +37,19 @@ use crate::{
 const RECORD_BYTES_MAX: usize = 1024 * 1024;
 
 /// The reading thread, and the channel of its batches.
-struct Reading {
-    batches: mpsc::Receiver<Batch>,
-    thread: ReadThread,
+pub(super) struct Reading {
+    pub(super) batches: Batches,
+    thread: JoinHandle<Result<(), LoadError>>,
 }
 
-struct ReadThread(JoinHandle<Result<(), LoadError>>);
-
-impl ReadThread {
-    /// Waits for the end of a thread whose channel is closed, and returns what it ended with.
-    async fn ended(self) -> Result<(), LoadError> {
-        let joined = tokio::task::spawn_blocking(move || self.0.join()).await;
+impl Reading {
+    /// Waits for the end of a thread that sends no more batches, and returns what it ended with. A thread that was left
+    /// in the middle of a read ends by itself later.
+    pub(super) async fn ended(self) -> Result<(), LoadError> {
+        if self.batches.is_given_up() {
+            return Ok(());
+        }
+        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
         match joined {
             Ok(Ok(result)) => result,
             Ok(Err(_)) | Err(_) => Err(LoadError::ReaderPanicked),
@@ -62,6 +65,22 @@ pub(super) struct Course {
     /// The size of the input in bytes, if it is known.
     pub(super) total: Option<u64>,
     pub(super) tables: Vec<String>,
+}
+
+/// Whether the path names a pipe or a device, which cannot be read twice.
+fn is_gone_once_read(path: &Path) -> bool {
+    let is_readable = |data: Metadata| data.is_file() || data.is_dir();
+    path.metadata().is_ok_and(|data| !is_readable(data))
+}
+
+/// Returns the hash of each file.
+async fn hashes(files: Vec<(PathBuf, String)>) -> Result<Vec<String>, LoadError> {
+    let mut hashes = Vec::new();
+    for (path, name) in files {
+        let hash = tokio::task::spawn_blocking(move || sha256(&path, &name)).await;
+        hashes.push(hash.map_err(|_| LoadError::ReaderPanicked)??);
+    }
+    Ok(hashes)
 }
 
 /// Returns the size of the files, if all are files.
@@ -80,13 +99,22 @@ impl Loader {
     pub async fn load(mut self, input: impl Into<Input>) -> Result<LoadReport, LoadError> {
         let files = input.into().0;
         self.check()?;
-        self.refuse_overwriting(&files)?;
         let models = self.make_models();
         let tables: Vec<String> = models
             .iter()
             .map(|model| model.table().to_owned())
             .collect();
-        let hashes = self.hashes(&files).await?;
+        let written = Written {
+            rejects: self.rejects(),
+            resume: self.resume.as_deref(),
+            outdir: self.outdir.as_deref(),
+            tables: &tables,
+        };
+        written.check(&files)?;
+        let hashes = match self.read_twice(&files)? {
+            Some(files) => Some(hashes(files).await?),
+            None => None,
+        };
         let resumed = self.read_resume(&tables, hashes.as_deref())?;
         let (resume, mark) = resumed.map_or((None, None), |(resume, mark)| (Some(resume), mark));
         let lengths = mark.as_ref().map_or(&[][..], |mark| &mark.outputs);
@@ -106,9 +134,7 @@ impl Loader {
             total,
             tables,
         };
-        let report = self.drive(reading.batches, course).await?;
-        reading.thread.ended().await?;
-        Ok(report)
+        self.drive(reading, course).await
     }
 
     /// Plans the load from up to `sample_rows` rows and the stream's shards: how long it will take, which shard will be
@@ -128,18 +154,18 @@ impl Loader {
         self.rows_max = Some(sample_rows);
         let models = self.make_models();
         let total = total(&files);
-        let reading = self
+        let mut reading = self
             .read(models, files, Outputs::default(), None, None)
             .await?;
-        let (mut batches, service) = (reading.batches, self.stream.service());
+        let service = self.stream.service();
         let shards = OpenShards::list(&**service, self.stream.id()).await?;
         let mut trial = Trial::new(shards, 0).with_keys();
         let mut rows = 0;
-        while let Some(batch) = batches.recv().await {
+        while let Some(batch) = reading.batches.next().await {
             trial.take(&batch);
             rows += batch.rows;
         }
-        reading.thread.ended().await?;
+        reading.ended().await?;
         let (shards, keys) = trial.sampled();
         let read = get(&self.progress.rows_bytes);
         let is_whole = rows < sample_rows;
@@ -167,7 +193,7 @@ impl Loader {
         hashes: Option<Vec<String>>,
         resume: Option<Mark>,
     ) -> Result<Reading, LoadError> {
-        let (sender, batches) = mpsc::channel(BATCHES_WAITING_MAX);
+        let (sender, received) = mpsc::channel(BATCHES_WAITING_MAX);
         let rows = Rows {
             models,
             format: self.format,
@@ -188,7 +214,7 @@ impl Loader {
             .map_err(|source| {
                 LoadError::io("the thread that reads rows", "cannot start", source)
             })?;
-        let thread = ReadThread(thread);
+        let batches = Batches::new(received, Arc::clone(&self.progress));
         Ok(Reading { batches, thread })
     }
 
@@ -200,25 +226,6 @@ impl Loader {
         if self.trial && self.resume.is_some() {
             let problem = "a trial stores nothing, so that there is nothing to resume: leave the resume file out";
             return Err(LoadError::Options(problem.to_owned()));
-        }
-        Ok(())
-    }
-
-    /// Refuses options by which the load would overwrite a file that it reads.
-    fn refuse_overwriting(&self, files: &[InputFile]) -> Result<(), LoadError> {
-        let written = [self.rejects(), self.resume.as_deref()];
-        for path in written.into_iter().flatten() {
-            let same = |file: &InputFile| {
-                let read = file.path().and_then(|path| path.canonicalize().ok());
-                read.is_some() && read == path.canonicalize().ok()
-            };
-            if files.iter().any(same) {
-                let problem = format!(
-                    "{} is read and would be overwritten: name another",
-                    path.display()
-                );
-                return Err(LoadError::Options(problem));
-            }
         }
         Ok(())
     }
@@ -240,22 +247,17 @@ impl Loader {
         }
     }
 
-    /// Returns the hashes of the files, if they are needed.
-    async fn hashes(&self, files: &[InputFile]) -> Result<Option<Vec<String>>, LoadError> {
+    /// Returns the files that are read twice, with their names: first for their hashes, if those are needed.
+    fn read_twice(&self, files: &[InputFile]) -> Result<Option<Vec<(PathBuf, String)>>, LoadError> {
         if !self.ids && self.resume.is_none() {
             return Ok(None);
         }
-        let mut hashes = Vec::new();
-        for file in files {
-            let Some(path) = file.path().map(Path::to_owned) else {
-                return Err(self.not_a_file(&file.name()));
-            };
-            let name = file.name();
-            let hash = tokio::task::spawn_blocking(move || sha256(&path)).await;
-            let hash = hash.map_err(|_| LoadError::ReaderPanicked)?;
-            hashes.push(hash.map_err(|source| LoadError::io(&name, "cannot be read", source))?);
-        }
-        Ok(Some(hashes))
+        let file = |file: &InputFile| {
+            let path = file.path().filter(|path| !is_gone_once_read(path));
+            let path = path.ok_or_else(|| self.not_a_file(&file.name()))?;
+            Ok((path.to_owned(), file.name()))
+        };
+        files.iter().map(file).collect::<Result<_, _>>().map(Some)
     }
 
     fn not_a_file(&self, name: &str) -> LoadError {

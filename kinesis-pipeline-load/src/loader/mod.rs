@@ -2,6 +2,7 @@
 
 mod drive;
 mod load;
+mod written;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -60,7 +61,8 @@ pub struct Loader {
 pub struct StopLoad(Arc<Progress>);
 
 impl StopLoad {
-    /// Stops reading. Rows that were read are put, the resume file is written, and [`Loader::load`] returns a report
+    /// Stops reading, at once or, of an input that is silent, after a second. Rows that were read are put, the resume
+    /// file is written, and [`Loader::load`] returns a report
     /// with [`stopped`](crate::LoadReport::stopped).
     pub fn stop(&self) {
         stop(&self.0);
@@ -140,7 +142,7 @@ impl Loader {
         self
     }
 
-    /// Reads at most this many rows. Default: all.
+    /// Reads at most this many rows, those of previous runs with the same resume file included. Default: all.
     #[must_use]
     pub fn rows_max(mut self, rows: u64) -> Self {
         self.rows_max = Some(rows);

@@ -55,12 +55,15 @@ pub(crate) trait Model: Send {
         out: &mut Vec<EncodedRecord>,
     ) -> Result<Option<DropReason>, RowError>;
 
+    /// Forgets the row that was mapped last, which was refused afterwards.
+    fn forget(&mut self) {}
+
     /// Whether the decision about a row (a record, or dropped) depends on the rows before.
     fn remembers(&self) -> bool;
 }
 
 /// A function that makes a model once the context is known.
-pub(crate) type MakeModel = Box<dyn FnOnce(RowContext) -> Box<dyn Model> + Send>;
+pub(crate) type MakeModel = Box<dyn FnOnce(RowContext) -> Box<dyn Model> + Send + Sync>;
 
 /// Counts a row that was dropped.
 pub(crate) fn count_drop(report: &mut TableReport, reason: DropReason) {

@@ -72,9 +72,19 @@ impl<M: FromRow> Model for Typed<M> {
             _ => return Ok(Some(DropReason::None)),
         };
         for record in model.into_records() {
-            out.push(encoded(&record, context, row.row.line())?);
+            match encoded(&record, context, row.row.line()) {
+                Ok(record) => out.push(record),
+                Err(error) => {
+                    self.reader.forget();
+                    return Err(error);
+                }
+            }
         }
         Ok(None)
+    }
+
+    fn forget(&mut self) {
+        self.reader.forget();
     }
 
     fn remembers(&self) -> bool {

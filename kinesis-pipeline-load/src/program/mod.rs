@@ -181,11 +181,16 @@ impl Program {
         let stop = loader.stop_handle();
         let signal = Arc::new(std::sync::OnceLock::new());
         let noted = Arc::clone(&signal);
+        let is_scaled = options.scale_to.is_some();
         let listener = tokio::spawn(async move {
             let _ = noted.set(signalled().await);
             stop.stop();
             // A second signal ends the program at once.
             let again = signalled().await;
+            tell("ended by a signal before the rows that were read were stored");
+            if is_scaled {
+                tell("the stream may still be scaled: look at its shards");
+            }
             std::process::exit(i32::from(again.status()));
         });
         let report = loader.load(options.input()).await;

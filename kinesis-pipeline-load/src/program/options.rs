@@ -7,6 +7,11 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 use kinesis_pipeline::record::row::Seed;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use super::{Failure, tell};
 use crate::{Format, Input, LoadPlan, LoadReport, Loader, Policy};
@@ -70,7 +75,7 @@ pub(super) struct Options {
     /// Scale the stream to this number of shards before the load, and back after it. It asks first.
     #[arg(long, value_name = "SHARDS", conflicts_with_all = ["trial", "plan"],
           value_parser = clap::value_parser!(u32).range(1..))]
-    scale_to: Option<u32>,
+    pub(super) scale_to: Option<u32>,
     /// Do not ask before the stream is scaled.
     #[arg(long)]
     yes: bool,
@@ -98,17 +103,10 @@ const STDIN: &str = "<stdin>";
 impl Options {
     /// Sets up the log: warnings, or everything with `--debug`.
     pub(super) fn log(&self) {
-        use tracing_subscriber::filter::LevelFilter;
-        let level = match (self.debug, self.quiet) {
-            (true, _) => LevelFilter::DEBUG,
-            (false, true) => LevelFilter::OFF,
-            (false, false) => LevelFilter::WARN,
-        };
+        let events = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let log = tracing_subscriber::registry().with(events);
         // A program that has a log already keeps it.
-        let _ = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(std::io::stderr)
-            .try_init();
+        let _ = log.with(levels(self.debug, self.quiet)).try_init();
     }
 
     pub(super) fn input(&self) -> Input {
@@ -220,6 +218,21 @@ impl Options {
     }
 }
 
+/// The beginnings of the names of the SDK's crates and of the HTTP client beneath it.
+const OF_SDK: [&str; 4] = ["aws_", "hyper", "h2", "rustls"];
+
+/// Returns the levels of the log. Those of the SDK are quieter: it warns of failures that the program reports as its own
+/// errors, and its details would hide the rows.
+fn levels(debug: bool, quiet: bool) -> Targets {
+    let (level, of_sdk) = match (debug, quiet) {
+        (true, _) => (LevelFilter::DEBUG, LevelFilter::INFO),
+        (false, true) => (LevelFilter::OFF, LevelFilter::OFF),
+        (false, false) => (LevelFilter::WARN, LevelFilter::ERROR),
+    };
+    let of_sdk = OF_SDK.map(|target| (target, of_sdk));
+    Targets::new().with_default(level).with_targets(of_sdk)
+}
+
 /// The shortest secret that is accepted, in bytes.
 const SEED_BYTES_MIN: usize = 16;
 
@@ -246,6 +259,18 @@ mod tests {
         assert!(checked_seed(path, b"fifteen bytes..\n").is_err());
         let seed = checked_seed(path, b"sixteen or more!\n").unwrap();
         assert_eq!(seed.as_bytes(), b"sixteen or more!");
+    }
+
+    #[test]
+    fn details_are_those_of_the_load_and_warnings_those_of_no_sdk() {
+        use tracing::Level;
+        let shows = |debug, quiet, target, level| levels(debug, quiet).would_enable(target, &level);
+        let (ours, sdk) = ("kinesis_pipeline_load::run", "aws_config::imds");
+        assert!(shows(true, false, ours, Level::DEBUG));
+        assert!(!shows(true, false, sdk, Level::DEBUG));
+        assert!(shows(false, false, ours, Level::WARN));
+        assert!(!shows(false, false, sdk, Level::WARN));
+        assert!(!shows(false, true, ours, Level::ERROR));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! ```text
 //!   thread:  Rows ── models ── Outputs (rejects, export) ──> Batch ──┐ bounded channel
 //!   task:    Flight: put ── receipts in order ── Mark ──> resume file │
-//!            Tally: trial ── shards, bytes, samples     <─────────────┘
+//!            Trial: shards, bytes, samples              <─────────────┘
 //! ```
 
 pub(crate) mod batch;
@@ -15,4 +15,5 @@ pub(crate) mod resume;
 pub(crate) mod rows;
 pub(crate) mod scale;
 pub(crate) mod shards;
+mod tables;
 pub(crate) mod trial;

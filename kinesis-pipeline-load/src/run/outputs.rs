@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{BufWriter, Seek as _, SeekFrom, Write as _},
+    io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -46,6 +46,15 @@ impl Output {
         Ok(())
     }
 
+    /// Whether the first line of the file, as far as it was there when it was opened, is this one.
+    fn begins_with(&self, line: &[u8]) -> Result<bool, LoadError> {
+        let mut begin = Vec::new();
+        let read = File::open(&self.path)
+            .and_then(|file| file.take(line.len() as u64 + 1).read_to_end(&mut begin));
+        read.map_err(LoadError::output(&self.path))?;
+        Ok(begin.split_last() == Some((&b'\n', line)))
+    }
+
     /// Flushes the buffer to the system, and returns the file's length.
     pub(crate) fn flush(&mut self) -> Result<u64, LoadError> {
         self.writer.flush().map_err(LoadError::output(&self.path))?;
@@ -56,6 +65,18 @@ impl Output {
     pub(crate) fn file(&self) -> Arc<File> {
         Arc::clone(self.writer.get_ref())
     }
+}
+
+/// Returns the path of the reasons beside a rejects file.
+pub(crate) fn reasons_of(rejects: &Path) -> PathBuf {
+    let mut reasons = rejects.as_os_str().to_owned();
+    reasons.push(".reasons");
+    reasons.into()
+}
+
+/// Returns the path of a table's export.
+pub(crate) fn export_of(outdir: &Path, table: &str) -> PathBuf {
+    outdir.join(format!("{table}.json"))
 }
 
 /// All output files of a load.
@@ -70,35 +91,70 @@ pub(crate) struct Outputs {
 pub(crate) struct Rejects {
     rows: Output,
     reasons: Output,
-    /// Whether the header is written already.
-    has_header: bool,
+    heading: Heading,
+}
+
+/// The line that rejected rows stand under.
+enum Heading {
+    /// No row was rejected in this run.
+    Unknown,
+    /// None: they are JSON lines.
+    Absent,
+    Header(Vec<u8>),
+}
+
+impl Heading {
+    fn is(&self, header: Option<&[u8]>) -> bool {
+        match self {
+            Self::Unknown => false,
+            Self::Absent => header.is_none(),
+            Self::Header(line) => header == Some(line),
+        }
+    }
 }
 
 impl Rejects {
     fn open(path: &Path, lengths: [u64; 2]) -> Result<Self, LoadError> {
-        let mut reasons = path.as_os_str().to_owned();
-        reasons.push(".reasons");
         Ok(Self {
             rows: Output::open(path, lengths[0])?,
-            reasons: Output::open(Path::new(&reasons), lengths[1])?,
-            has_header: lengths[0] > 0,
+            reasons: Output::open(&reasons_of(path), lengths[1])?,
+            heading: Heading::Unknown,
         })
     }
 
     /// Appends a row as it was. The header of the table is written before the first row, so that the corrected file can
-    /// be loaded.
+    /// be loaded. Returns false, and writes nothing, if the rows before stand under another header.
     pub(crate) fn row(
         &mut self,
         header: Option<&[u8]>,
         raw: &[u8],
         reason: &str,
-    ) -> Result<(), LoadError> {
-        if let (false, Some(header)) = (self.has_header, header) {
-            self.rows.line(header)?;
-            self.has_header = true;
+    ) -> Result<bool, LoadError> {
+        if matches!(self.heading, Heading::Unknown) {
+            self.begin(header)?;
+        }
+        if !self.heading.is(header) {
+            return Ok(false);
         }
         self.rows.line(raw)?;
-        self.reasons.line(reason.replace('\n', " ").as_bytes())
+        self.reasons.line(reason.replace('\n', " ").as_bytes())?;
+        Ok(true)
+    }
+
+    /// Writes the header, unless a previous run has written rows: then they must stand under the same one.
+    fn begin(&mut self, header: Option<&[u8]>) -> Result<(), LoadError> {
+        match header {
+            Some(header) if self.rows.length == 0 => self.rows.line(header)?,
+            Some(header) if !self.rows.begins_with(header)? => return Ok(()),
+            _ => {}
+        }
+        let line = header.map(<[u8]>::to_vec);
+        self.heading = line.map_or(Heading::Absent, Heading::Header);
+        Ok(())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.rows.path
     }
 }
 
@@ -120,7 +176,7 @@ impl Outputs {
         if let Some(dir) = outdir {
             std::fs::create_dir_all(dir).map_err(LoadError::output(dir))?;
             for table in tables {
-                exports.push(Output::open(&dir.join(format!("{table}.json")), next())?);
+                exports.push(Output::open(&export_of(dir, table), next())?);
             }
         }
         Ok(Self { rejects, exports })

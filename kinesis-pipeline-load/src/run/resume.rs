@@ -59,7 +59,21 @@ impl Resume {
             load,
             outputs: Vec::new(),
         };
+        resume.try_new().map_err(LoadError::output(path))?;
         Ok((resume, mark))
+    }
+
+    /// Makes and removes the new file beside this one: a folder that takes none is told before rows are put.
+    fn try_new(&self) -> std::io::Result<()> {
+        let new = self.new_path();
+        File::create(&new)?;
+        fs::remove_file(new)
+    }
+
+    fn new_path(&self) -> PathBuf {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(".new");
+        name.into()
     }
 
     pub(crate) fn after(&mut self, outputs: Vec<Arc<File>>) {
@@ -81,10 +95,8 @@ impl Resume {
         for output in &self.outputs {
             output.sync_data()?;
         }
-        let mut name = self.path.as_os_str().to_owned();
-        name.push(".new");
-        let new = Path::new(&name);
-        let mut file = File::create(new)?;
+        let new = self.new_path();
+        let mut file = File::create(&new)?;
         file.write_all(&serde_json::to_vec(content)?)?;
         file.sync_all()?;
         fs::rename(new, &self.path)?;

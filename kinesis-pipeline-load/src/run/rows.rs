@@ -1,6 +1,9 @@
 //! The reading thread, which reads rows and makes batches of them.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use kinesis_pipeline::{
     Clock,
@@ -17,12 +20,10 @@ use super::{
     progress::{Progress, add, get},
 };
 use crate::{
-    Format, LoadError, Policy,
+    Format, LoadError, Policy, TableReport,
     input::InputFile,
     model::{Model, Stamp, count_drop, stamped},
-    plan::whole,
-    report::precise,
-    source::{BadRow, Delimited, JsonLines, SourceRow, Table, open, read_ahead},
+    source::{BadRow, SourceRow},
 };
 
 /// The state that the reading thread is started with.
@@ -98,11 +99,8 @@ impl Rows {
     fn course(&self) -> Course {
         let mut mark = self.resume.clone().unwrap_or_default();
         if mark.tables.is_empty() {
-            let table = |model: &dyn Model| crate::TableReport {
-                table: model.table().to_owned(),
-                ..Default::default()
-            };
-            mark.tables = self.models.iter().map(|model| table(&**model)).collect();
+            let tables = self.models.iter().map(|model| model.table().to_owned());
+            mark.tables = tables.map(TableReport::new).collect();
         }
         Course {
             file: Arc::from(""),
@@ -121,6 +119,7 @@ impl Rows {
         let remembers = self.models.iter().any(|model| model.remembers());
         for (index, file) in files.into_iter().enumerate() {
             if index < resume.file && !remembers {
+                self.learn_again(file)?;
                 continue;
             }
             let skipped = match index.cmp(&resume.file) {
@@ -141,7 +140,11 @@ impl Rows {
     }
 
     fn is_over(&self, course: &Course) -> bool {
-        self.progress.is_stopped() || self.rows_max.is_some_and(|max| course.mark.rows >= max)
+        self.progress.is_stopped() || self.has_enough(course)
+    }
+
+    fn has_enough(&self, course: &Course) -> bool {
+        self.rows_max.is_some_and(|max| course.mark.rows >= max)
     }
 
     fn read_file(
@@ -150,13 +153,20 @@ impl Rows {
         skipped: u64,
         course: &mut Course,
     ) -> Result<(), Ended> {
+        let may_wait = !file.is_regular();
         let before = get(&self.progress.input_bytes);
-        let mut table = self.table(file, course)?;
+        let mut table = self.table(file, &course.file)?;
+        course.header = table.raw_header().map(<[u8]>::to_vec);
         let mut number = 0;
-        while let Some(row) = table.next()? {
+        loop {
+            if number >= skipped && self.has_enough(course) {
+                self.note_bytes(before, table.bytes());
+                return Ok(());
+            }
+            let Some(row) = table.next()? else { break };
             number += 1;
             if number <= skipped {
-                self.remember(row);
+                self.remember(row, course);
                 continue;
             }
             if course.batch.rows == 0 {
@@ -168,12 +178,9 @@ impl Rows {
             course.batch.rows += 1;
             let is_full =
                 course.batch.rows >= BATCH_ROWS_MAX || course.batch_bytes >= BATCH_BYTES_MAX;
-            if is_full {
+            // A pipe may be silent for long, and rows that are there do not wait for that.
+            if is_full || may_wait && table.is_drained() {
                 self.hand_over(course)?;
-            }
-            if self.rows_max == Some(course.mark.rows) {
-                self.note_bytes(before, table.bytes());
-                return Ok(());
             }
             if is_full && self.progress.is_stopped() {
                 return Ok(());
@@ -186,62 +193,15 @@ impl Rows {
         Err(LoadError::input(&course.file, problem).into())
     }
 
-    /// Notes how many bytes of the input the rows make up. More bytes were read ahead, and the file may be compressed.
-    fn note_bytes(&self, before: u64, (handed_out, taken): (u64, u64)) {
-        let read = get(&self.progress.input_bytes) - before;
-        let of_file = if read <= taken && taken > 0 {
-            precise(read) * precise(handed_out) / precise(taken)
-        } else {
-            // The file is not compressed, or hardly: leave out the bytes in the buffer.
-            precise(handed_out.min(read))
-        };
-        let bytes = before + whole(of_file);
-        self.progress.rows_bytes.store(bytes, Ordering::Relaxed);
-    }
-
-    /// Opens a file and checks it against the models.
-    fn table(&mut self, file: InputFile, course: &mut Course) -> Result<Table, LoadError> {
-        let by_model = self.models.iter().find_map(|model| model.delimiter());
-        let by_name = file.path().and_then(Format::of_path);
-        let format = self
-            .format
-            .or(by_model.map(Format::Delimited))
-            .or(by_name)
-            .unwrap_or(Format::TSV);
-        let mut opened = open(file, &self.progress.input_bytes)?;
-        // At most one model needs a sample: an untyped table is always the only model.
-        let learner = self.models.iter_mut().find(|model| model.sample_rows() > 0);
-        if let (Some(model), Format::Delimited(delimiter)) = (learner, format) {
-            let sampled;
-            (opened, sampled) = read_ahead(opened, model.sample_rows(), delimiter);
-            model.learn(sampled);
+    /// Shows a row of a previous run to the models, if one remembers rows. The previous run has counted the row.
+    fn remember(&mut self, row: Result<SourceRow<'_>, BadRow<'_>>, course: &mut Course) {
+        if !self.models.iter().any(|model| model.remembers()) {
+            return;
         }
-        let mut names: Vec<&str> = Vec::new();
-        for model in &self.models {
-            names.extend(model.names());
-        }
-        let cut = self.models.iter().any(|model| model.reads_cells());
-        let table = match format {
-            Format::Delimited(delimiter) => Table::Delimited(Delimited::new(opened, delimiter)?),
-            Format::JsonLines => Table::JsonLines(JsonLines::new(opened, &names, cut)?),
-        };
-        course.header = match &table {
-            Table::Delimited(table) => Some(table.raw_header().to_vec()),
-            Table::JsonLines(_) => None,
-        };
-        for model in &mut self.models {
-            model.open(table.header(), &course.file, format)?;
-        }
-        Ok(table)
-    }
-
-    /// Shows a row of a previous run to the models that remember rows.
-    fn remember(&mut self, row: Result<SourceRow<'_>, BadRow<'_>>) {
-        let Ok(row) = row else { return };
-        let context = EncodeContext::at(self.clock.now());
-        for model in self.models.iter_mut().filter(|model| model.remembers()) {
-            // The previous run has counted the row.
-            let _ = model.map(&row, &context, &mut Vec::new());
+        if let Ok(row) = row {
+            // The batch is empty: no row of this run was read yet.
+            let _ = self.map(&row, course);
+            course.batch.records.clear();
         }
     }
 
@@ -276,8 +236,17 @@ impl Rows {
     }
 
     /// Maps the row with each model, and notes whether it was dropped. Nothing is counted yet: the row may still be
-    /// refused.
+    /// refused, and is then forgotten by all models.
     fn map(&mut self, row: &SourceRow<'_>, course: &mut Course) -> Result<(), RowError> {
+        let mapped = self.map_by_each(row, course);
+        if mapped.is_err() {
+            let mapped = self.models.iter_mut().take(course.fates.len());
+            mapped.for_each(|model| model.forget());
+        }
+        mapped
+    }
+
+    fn map_by_each(&mut self, row: &SourceRow<'_>, course: &mut Course) -> Result<(), RowError> {
         let context = EncodeContext::at(self.clock.now());
         let records = &mut course.batch.records;
         let first = records.len();
@@ -345,8 +314,10 @@ impl Rows {
             return Err(stop(bad.error).into());
         }
         let reason = format!("{}, {}", course.file, bad.error);
-        if let Some(rejects) = &mut self.outputs.rejects {
-            rejects.row(course.header.as_deref(), bad.raw, &reason)?;
+        if let Some(rejects) = &mut self.outputs.rejects
+            && !rejects.row(course.header.as_deref(), bad.raw, &reason)?
+        {
+            return Err(other_header(&course.file, rejects.path()).into());
         }
         if self.policy == Policy::Skip {
             // The cell is left out: the table's data does not belong in a log.
@@ -372,6 +343,14 @@ impl Rows {
         self.batches.blocking_send(batch).map_err(|_| Gone)?;
         Ok(())
     }
+}
+
+/// Returns the error of a rejected row that would stand under the header of another file.
+fn other_header(file: &str, rejects: &Path) -> LoadError {
+    let rejects = rejects.display();
+    LoadError::Options(format!(
+        "{file} has a row to reject, and the rows in {rejects} are those of a file with another header: load {file} by itself"
+    ))
 }
 
 fn kind(problem: &RowProblem) -> &'static str {

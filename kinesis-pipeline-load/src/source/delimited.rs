@@ -9,9 +9,13 @@ use crate::LoadError;
 /// The size of the parser's buffer, in bytes.
 const PARSED_BYTES: usize = 64 * 1024;
 
+/// The first bytes of gzip and of zstd.
+const COMPRESSED: [&[u8]; 2] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd"];
+
 /// A table of cells that are separated by a byte.
 pub(crate) struct Delimited {
     name: String,
+    delimiter: u8,
     reader: Reader<Window<Box<dyn std::io::Read + Send>>>,
     header: Header,
     /// The header as it stands in the file.
@@ -23,14 +27,12 @@ pub(crate) struct Delimited {
 impl Delimited {
     /// Opens the table and reads its header.
     pub(crate) fn new(opened: Opened, delimiter: u8) -> Result<Self, LoadError> {
-        let reader = ReaderBuilder::new()
-            .delimiter(delimiter)
-            .has_headers(false)
-            .flexible(true)
+        let reader = parser(delimiter)
             .buffer_capacity(PARSED_BYTES)
             .from_reader(Window::new(opened.reader));
         let mut table = Self {
             name: opened.name,
+            delimiter,
             reader,
             header: Header::default(),
             raw_header: Vec::new(),
@@ -63,10 +65,15 @@ impl Delimited {
         let names = self.record.iter().map(std::str::from_utf8);
         let names: Result<Vec<_>, _> = names.collect();
         let Ok(names) = names else {
-            return Err(LoadError::input(
-                &self.name,
-                "line 1: the header is not text in UTF-8",
-            ));
+            let is_compressed = COMPRESSED
+                .iter()
+                .any(|first| self.record.as_slice().starts_with(first));
+            let problem = if is_compressed {
+                "the input is compressed: decompress it, or name a file that ends in .gz or .zst"
+            } else {
+                "line 1: the header is not text in UTF-8"
+            };
+            return Err(LoadError::input(&self.name, problem));
         };
         self.header = Header::new(names.into_iter().map(str::trim));
         self.raw_header = raw_of(&self.reader).to_vec();
@@ -109,18 +116,42 @@ impl Delimited {
         let begin = self.reader.position().byte();
         self.reader.get_mut().forget(begin);
         match self.reader.read_byte_record(&mut self.record) {
+            Ok(true) if self.is_open() => Err(self.not_closed()),
             Ok(is_there) => Ok(is_there),
             Err(_) if self.reader.get_ref().is_full() => Err(self.too_long()),
             Err(error) => Err(self.broken(error)),
         }
     }
 
-    fn too_long(&self) -> LoadError {
-        let line = self.reader.position().line();
+    /// Whether the record is the last one and ends within quotes, so that it may have swallowed the rows behind it. The
+    /// parser takes the end of the input for the closing quote.
+    fn is_open(&self) -> bool {
+        if !self.reader.get_ref().is_ended() {
+            return false;
+        }
+        let raw = self.reader.get_ref().until(self.reader.position().byte());
+        // A further line becomes a record of its own, unless it is within quotes.
+        let lines = std::io::Read::chain(raw, &b"\n1"[..]);
+        let records = parser(self.delimiter).from_reader(lines);
+        records.into_byte_records().count() < 2
+    }
+
+    fn not_closed(&self) -> LoadError {
+        let line = self.line();
         LoadError::input(
             &self.name,
             format!(
-                "line {line}: the row that begins near here does not end within {ROW_BYTES_MAX} bytes: a quote is opened and not closed, or the delimiter is another"
+                "line {line}: the row that begins here goes on to the end of the file: a quote is opened and not closed"
+            ),
+        )
+    }
+
+    fn too_long(&self) -> LoadError {
+        let line = self.line();
+        LoadError::input(
+            &self.name,
+            format!(
+                "line {line}: the row that begins here does not end within {ROW_BYTES_MAX} bytes: a quote is opened and not closed, or the delimiter is another"
             ),
         )
     }
@@ -140,6 +171,16 @@ impl Delimited {
         let blank = raw.iter().take_while(|byte| is_line_end(**byte));
         line + blank.filter(|byte| **byte == b'\n').count() as u64
     }
+}
+
+/// Returns the settings of the parser.
+fn parser(delimiter: u8) -> ReaderBuilder {
+    let mut parser = ReaderBuilder::new();
+    parser
+        .delimiter(delimiter)
+        .has_headers(false)
+        .flexible(true);
+    parser
 }
 
 fn is_line_end(byte: u8) -> bool {
@@ -258,6 +299,18 @@ mod tests {
     }
 
     #[test]
+    fn a_compressed_input_whose_name_does_not_say_so_is_told() {
+        for (text, told) in [
+            (&b"\x1f\x8b\x08\0\xff"[..], "the input is compressed: "),
+            (b"\x28\xb5\x2f\xfd\x04", "the input is compressed: "),
+            (b"\xff\xfea\0", "line 1: the header is not text in UTF-8"),
+        ] {
+            let error = try_table(text).err().unwrap().to_string();
+            assert!(error.starts_with(&format!("t: {told}")), "{error}");
+        }
+    }
+
+    #[test]
     fn an_empty_file_has_no_header_and_a_header_alone_has_no_rows() {
         let error = try_table(b"").err().unwrap();
         assert_eq!(error.to_string(), "t: the file is empty: it has no header");
@@ -277,15 +330,48 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_that_the_end_of_the_file_closes_swallows_no_rows() {
+        let told = |text: &'static [u8]| {
+            let mut table = try_table(text)?;
+            while table.next()?.is_some() {}
+            Ok(())
+        };
+        let opened = |line| {
+            format!(
+                "t: line {line}: the row that begins here goes on to the end of the file: a quote is opened and not closed"
+            )
+        };
+        for (text, line) in [
+            (&b"a\tb\n1\t2\n\n3\t\"x\n4\ty\n5\tz\n"[..], 4),
+            (b"a\tb\n1\t\"", 2),
+            (b"a\tb\n1\t\"x\"\"", 2),
+            (b"a\t\"b\n1\t2\n", 1),
+        ] {
+            let error: LoadError = told(text).unwrap_err();
+            assert_eq!(error.to_string(), opened(line));
+        }
+        for text in [
+            &b"a\tb\n1\t\"x\""[..],
+            b"a\tb\n1\t\"x\"\n\n",
+            b"a\tb\n1\t5\" wide",
+            b"a\tb\n1\t",
+            b"\xef\xbb\xbf\"a\"\tb",
+        ] {
+            told(text).unwrap();
+        }
+    }
+
+    #[test]
     fn a_quote_that_is_never_closed_is_found_within_the_bound() {
         use std::io::Read as _;
-        let reader = Box::new((&b"a\tb\n1\t2\n1\t\""[..]).chain(Endless(0)));
+        let begin = b"a\tb\n1\t2\n\n1\t\"x\ny\n";
+        let reader = Box::new((&begin[..]).chain(Endless(0)));
         let name = "t".to_owned();
         let mut table = Delimited::new(Opened { name, reader }, b'\t').unwrap();
         assert!(table.next().unwrap().is_some());
         let error = table.next().err().unwrap().to_string();
         assert!(
-            error.starts_with("t: line 3: the row that begins near here"),
+            error.starts_with("t: line 4: the row that begins here does not end"),
             "{error}"
         );
     }

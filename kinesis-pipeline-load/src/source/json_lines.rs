@@ -9,6 +9,8 @@ use super::{BadRow, Opened, ROW_BYTES_MAX, SourceRow, delimited::broken_input};
 use crate::LoadError;
 
 const READ_BYTES: usize = 64 * 1024;
+/// The mark that some programs write before the first line of a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A table of JSON objects. Its columns are the names that the models read, and those of the first object.
 pub(crate) struct JsonLines {
@@ -24,6 +26,8 @@ pub(crate) struct JsonLines {
     text: String,
     ends: Vec<usize>,
     nulls: Vec<bool>,
+    /// Whether each cell is a text of JSON.
+    texts: Vec<bool>,
     /// Whether rows are cut into cells; rows that are put as they are need no cells.
     cut: bool,
 }
@@ -42,6 +46,7 @@ impl JsonLines {
             text: String::new(),
             ends: Vec::new(),
             nulls: Vec::new(),
+            texts: Vec::new(),
             cut,
         };
         table.read_ahead(columns)?;
@@ -84,6 +89,7 @@ impl JsonLines {
         let row = Row::new(&self.text, &self.ends)
             .with_header(&self.header)
             .with_nulls(&self.nulls)
+            .with_texts(&self.texts)
             .at_line(self.number);
         Ok(Some(Ok(SourceRow { row, raw })))
     }
@@ -113,6 +119,9 @@ impl JsonLines {
                     ),
                 ));
             }
+            if self.number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
+                self.line.drain(..BYTE_ORDER_MARK.len());
+            }
             if !self.line.trim_ascii().is_empty() {
                 return Ok(true);
             }
@@ -124,6 +133,7 @@ impl JsonLines {
         self.text.clear();
         self.ends.clear();
         self.nulls.clear();
+        self.texts.clear();
         let not_an_object = |error: serde_json::Error| {
             let words = error
                 .to_string()
@@ -140,6 +150,7 @@ impl JsonLines {
         for name in self.header.names() {
             let value = look_up(&object, name);
             self.nulls.push(matches!(value, None | Some(Value::Null)));
+            self.texts.push(matches!(value, Some(Value::String(_))));
             match value {
                 None | Some(Value::Null) => {}
                 Some(Value::String(text)) => self.text.push_str(text),
@@ -226,6 +237,16 @@ mod tests {
                 .starts_with("line 4: not a JSON object: ")
         );
         assert_eq!(rows[3], Ok((5, vec![None, some("[1]"), None])));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_object() {
+        let mut table = table("\u{feff}{\"a\":1}\n", &[]);
+        assert_eq!(table.header().names(), ["a"]);
+        let Ok(row) = table.next().unwrap().unwrap() else {
+            panic!("no object")
+        };
+        assert_eq!(row.raw, b"{\"a\":1}");
     }
 
     #[test]

@@ -50,12 +50,26 @@ impl Table {
         }
     }
 
+    /// Returns the header as it stands in the file, if the file has one.
+    pub(crate) fn raw_header(&self) -> Option<&[u8]> {
+        match self {
+            Self::Delimited(table) => Some(table.raw_header()),
+            Self::JsonLines(_) => None,
+        }
+    }
+
     /// Returns the bytes of the rows that were handed out, and those that were taken from the file, both decompressed.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         match self {
             Self::Delimited(table) => table.bytes(),
             Self::JsonLines(table) => table.bytes(),
         }
+    }
+
+    /// Whether the next row needs a read of the input. The second byte of a line's end may still be there.
+    pub(crate) fn is_drained(&self) -> bool {
+        let (handed_out, taken) = self.bytes();
+        taken.saturating_sub(handed_out) <= 1
     }
 
     /// Returns the next row, good or bad, or `None` at the end.

@@ -40,28 +40,35 @@ fn open_path(
     name: &str,
     read: &Arc<AtomicU64>,
 ) -> Result<Box<dyn Read + Send>, LoadError> {
-    let cannot = |source| LoadError::io(name, "cannot be opened", source);
-    let file = File::open(path).map_err(cannot)?;
-    if file.metadata().map_err(cannot)?.is_dir() {
-        return Err(LoadError::input(
-            name,
-            "this is a directory: name the files in it",
-        ));
-    }
+    let file = open_file(path, name)?;
     let counted = BufReader::with_capacity(READ_BYTES, Counted::new(file, read));
     let ending = path.extension().and_then(|ending| ending.to_str());
     Ok(match ending.map(str::to_ascii_lowercase).as_deref() {
         Some("gz") => Box::new(MultiGzDecoder::new(counted)),
         Some("zst" | "zstd") => {
-            Box::new(zstd::stream::read::Decoder::with_buffer(counted).map_err(cannot)?)
+            let decoder = zstd::stream::read::Decoder::with_buffer(counted);
+            Box::new(decoder.map_err(cannot_be_opened(name))?)
         }
         _ => Box::new(counted),
     })
 }
 
+fn open_file(path: &Path, name: &str) -> Result<File, LoadError> {
+    let file = File::open(path).map_err(cannot_be_opened(name))?;
+    if file.metadata().map_err(cannot_be_opened(name))?.is_dir() {
+        let problem = "this is a directory: name the files in it";
+        return Err(LoadError::input(name, problem));
+    }
+    Ok(file)
+}
+
+fn cannot_be_opened(name: &str) -> impl Fn(io::Error) -> LoadError {
+    move |source| LoadError::io(name, "cannot be opened", source)
+}
+
 /// Returns the SHA-256 of a file's bytes, in hexadecimal digits.
-pub(crate) fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+pub(crate) fn sha256(path: &Path, name: &str) -> Result<String, LoadError> {
+    let mut file = open_file(path, name)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; READ_BYTES];
     loop {
@@ -69,7 +76,7 @@ pub(crate) fn sha256(path: &Path) -> io::Result<String> {
             Ok(0) => break,
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
+            Err(error) => return Err(LoadError::io(name, "cannot be read", error)),
         };
         hasher.update(&buffer[..bytes]);
     }

@@ -15,6 +15,7 @@ pub(super) struct Window<R> {
     /// The place in the input of `kept[0]`.
     base: u64,
     is_full: bool,
+    is_ended: bool,
 }
 
 /// The number of bytes from which bytes that are no longer needed are dropped.
@@ -28,6 +29,7 @@ impl<R: Read> Window<R> {
             start: 0,
             base: 0,
             is_full: false,
+            is_ended: false,
         }
     }
 
@@ -54,6 +56,11 @@ impl<R: Read> Window<R> {
         self.base + self.kept.len() as u64
     }
 
+    /// Whether the end of the input was read.
+    pub(super) fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
     /// Whether the current row is too long.
     pub(super) fn is_full(&self) -> bool {
         self.is_full
@@ -67,6 +74,7 @@ impl<R: Read> Read for Window<R> {
             return Err(io::Error::other("the row is too long"));
         }
         let bytes = self.inner.read(buffer)?;
+        self.is_ended = bytes == 0;
         self.kept.extend_from_slice(&buffer[..bytes]);
         Ok(bytes)
     }

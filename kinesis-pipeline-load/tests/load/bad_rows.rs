@@ -1,10 +1,11 @@
 //! Rows that cannot be records: they stop a load, are rejected or skipped.
 
-use std::{fmt::Write as _, fs};
+use std::{fmt::Write as _, fs, path::Path};
 
 use kinesis_pipeline::KinesisRecord;
-use kinesis_pipeline_load::{Input, Loader, Policy};
+use kinesis_pipeline_load::{ColumnType, Input, Loader, Policy, Untyped};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::support::{BAD, Dir, Row, rows_of, stream};
 
@@ -50,6 +51,34 @@ async fn rejected_rows_are_written_as_they_were_with_their_reasons() {
         reasons[1],
         "bad.tsv, line 4: the row has 3 cell(s), the header has 2"
     );
+}
+
+#[tokio::test]
+async fn rejected_rows_of_one_file_stand_under_one_header() {
+    let dir = Dir::new("headers");
+    let stream = stream::<Value>(1).await;
+    let rejects = dir.path("rejects");
+    let load = async |files: &[&Path], rows_max| {
+        let table = Untyped::new("t").column_type("n", ColumnType::Integer);
+        let loader = Loader::untyped(&stream, table).rows_max(rows_max);
+        let loader = loader.policy(Policy::Rejects(rejects.clone()));
+        let loader = loader.resume(dir.path("resume"));
+        loader.load(Input::files(files.iter().copied())).await
+    };
+    let same = dir.file("a.tsv", "n\ta\nx\t1\n");
+    let (second, third) = (
+        dir.file("b.tsv", "n\ta\ny\t1\n"),
+        dir.file("c.tsv", "a\tn\nz\t1\n1\tz\n"),
+    );
+    let files = [&*same, &*second, &*third];
+    // The header that the first run wrote is known to the second one.
+    for rows in [1, 2] {
+        let report = load(&files, rows).await.unwrap();
+        assert_eq!(report.rejected, rows);
+    }
+    let told = load(&files, 9).await.unwrap_err().to_string();
+    assert!(told.contains("a file with another header: load "), "{told}");
+    assert_eq!(fs::read_to_string(&rejects).unwrap(), "n\ta\nx\t1\ny\t1\n");
 }
 
 #[tokio::test]

@@ -88,6 +88,17 @@ async fn a_model_reads_json_lines_by_dotted_names() {
             r#"{"id":"x","latitude":4.0,"longitude":1.5,"tags":null}"#,
         ]
     );
+    let lines = [r#"["a"]"#, r#""a""#, r#""1""#, "1", r#"{"b":null}"#]
+        .map(|tags| format!("{{\"id\":\"x\",\"at\":{{\"lat\":1,\"lon\":2}},\"tags\":{tags}}}\n"));
+    let loader = Loader::new(&stream).format(Format::JsonLines).trial(true);
+    let input = Input::reader("p", std::io::Cursor::new(lines.concat()));
+    let report = loader.samples(9).load(input).await.unwrap();
+    let tags = report.samples.iter().map(|sample| {
+        let record: Value = serde_json::from_str(&sample.data).unwrap();
+        record["tags"].to_string()
+    });
+    let tags: Vec<_> = tags.collect();
+    assert_eq!(tags, [r#"["a"]"#, r#""a""#, r#""1""#, "1", r#"{"b":null}"#]);
     let message = fails_in(Format::JsonLines, "{\"key\":1}\n").await;
     assert!(message.contains("JSON lines have names only"), "{message}");
 }
@@ -145,4 +156,35 @@ async fn a_row_that_one_model_refuses_is_put_by_none() {
     );
     let export = fs::read_to_string(dir.path("out").join("row.json")).unwrap();
     assert_eq!(export.lines().count(), 2);
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, KinesisRecord)]
+#[kinesis(drop_non_unique)]
+struct Once {
+    #[kinesis(column = "key", unique)]
+    key: String,
+}
+
+#[tokio::test]
+async fn a_row_that_is_refused_takes_no_unique_value_from_one_behind_it() {
+    let dir = Dir::new("forget");
+    // `Small` refuses the first `b`, `Once` drops the second `a`, and the last `c` is too large for the stream.
+    let long = "c".repeat(2 << 20);
+    let text = format!("key\tnumber\na\t1\nb\t1000\na\t2\nb\t3\n{long}\t4\n{long}\t5\n");
+    let input = dir.file("a.tsv", text);
+    for runs in [&[9][..], &[2, 9], &[5, 9]] {
+        let stream = stream::<Once>(1).await;
+        let mut report = None;
+        for rows in runs {
+            let loader = Loader::new(&stream).model::<Small>().policy(Policy::Skip);
+            let loader = loader.resume(dir.path("resume")).rows_max(*rows);
+            report = Some(loader.load(input.clone()).await.unwrap());
+        }
+        let report = report.unwrap();
+        let counts = (report.rows, report.dropped, report.rejected);
+        assert_eq!(counts, (6, 1, 3), "{runs:?}");
+        let small: u64 = report.tables.iter().map(|table| table.records_out).sum();
+        assert_eq!(small, 2 + 3, "{runs:?}");
+        fs::remove_file(dir.path("resume")).unwrap();
+    }
 }

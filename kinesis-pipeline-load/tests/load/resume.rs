@@ -3,9 +3,10 @@
 use std::fs;
 
 use kinesis_pipeline::{KinesisStream, LocalKinesis, local::Fault};
-use kinesis_pipeline_load::{Input, LoadError, Loader, Policy, ResumeProblem};
+use kinesis_pipeline_load::{Input, LoadError, Loader, Policy, ResumeProblem, Untyped};
+use serde_json::{Value, json};
 
-use crate::support::{Airport, Dir, Row, rows_of, stream, table};
+use crate::support::{Airport, Dir, Row, all, rows_of, stream, table};
 
 #[tokio::test]
 async fn a_second_run_sends_what_the_first_did_not() {
@@ -103,6 +104,31 @@ async fn unique_values_of_the_first_run_are_known_to_the_second() {
     loader().rows_max(2).load(input.clone()).await.unwrap();
     let report = loader().load(input.clone()).await.unwrap();
     assert_eq!((report.rows, report.rejected, report.records), (5, 1, 2));
+}
+
+#[tokio::test]
+async fn columns_keep_the_types_of_the_first_run() {
+    let dir = Dir::new("resume-types");
+    let zip = |name, cell| dir.file(name, format!("zip\n{cell}\n"));
+    let input = [
+        zip("a.tsv", "00210"),
+        zip("b.tsv", "11111"),
+        zip("c.tsv", "22222"),
+    ];
+    let stream = stream::<Value>(1).await;
+    let load = |rows| {
+        let table = Untyped::new("t").types_from_sample(10);
+        let loader = Loader::untyped(&stream, table).resume(dir.path("resume"));
+        loader.rows_max(rows).load(Input::files(input.clone()))
+    };
+    for rows in [2, 3] {
+        load(rows).await.unwrap();
+    }
+    let records: Vec<_> = all(&stream).await.into_values().flatten().collect();
+    assert_eq!(
+        records,
+        ["00210", "11111", "22222"].map(|zip| json!({ "zip": zip }))
+    );
 }
 
 #[tokio::test]

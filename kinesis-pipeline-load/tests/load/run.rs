@@ -1,6 +1,13 @@
 //! The course of a load: trial, plan, markers, and the scale of the stream.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read},
+    path::PathBuf,
+    sync::mpsc,
+    time::Duration,
+};
 
 use kinesis_pipeline::service::DescribeStreamSummary;
 use kinesis_pipeline_load::{Input, LoadReport, Loader};
@@ -14,7 +21,7 @@ async fn a_trial_sends_nothing_and_tells_where_records_would_go() {
     let stream = stream::<Row>(4).await;
     let loader = Loader::new(&stream).trial(true).outdir(dir.path("out"));
     let trial = loader
-        .load(Input::reader("t", std::io::Cursor::new(table(0..100))))
+        .load(Input::reader("t", io::Cursor::new(table(0..100))))
         .await
         .unwrap();
     assert_eq!((trial.records, trial.samples.len()), (100, 3));
@@ -22,7 +29,7 @@ async fn a_trial_sends_nothing_and_tells_where_records_would_go() {
     assert!(rows_of(&stream).await.is_empty());
     let load = |dir: PathBuf| {
         let loader = Loader::new(&stream).outdir(dir);
-        loader.load(Input::reader("t", std::io::Cursor::new(table(0..100))))
+        loader.load(Input::reader("t", io::Cursor::new(table(0..100))))
     };
     let done: LoadReport = load(dir.path("out2")).await.unwrap();
     let nonzero: BTreeMap<_, _> = trial.shards.into_iter().filter(|(_, n)| *n > 0).collect();
@@ -39,7 +46,7 @@ async fn a_trial_sends_nothing_and_tells_where_records_would_go() {
 #[tokio::test]
 async fn markers_frame_the_load_in_every_shard() {
     let stream = stream::<Row>(3).await;
-    let input = Input::reader("t", std::io::Cursor::new(table(0..100)));
+    let input = Input::reader("t", io::Cursor::new(table(0..100)));
     let report = Loader::new(&stream)
         .snapshot("s1")
         .load(input)
@@ -58,6 +65,78 @@ async fn markers_frame_the_load_in_every_shard() {
                 .all(|record| event(record).is_none())
         );
     }
+}
+
+#[tokio::test]
+async fn a_load_that_fails_has_no_marker_of_its_end() {
+    let stream = stream::<Row>(2).await;
+    let bad = Input::reader("bad", &b"key\tnumber\na\t1\na\tx\n"[..]);
+    let loader = Loader::new(&stream).snapshot("s1");
+    loader.load(bad).await.unwrap_err();
+    let mut events = Vec::new();
+    for record in all(&stream.with_record_type::<Value>()).await.into_values() {
+        events.extend(record.iter().map(|one| one["_meta"]["eventType"].clone()));
+    }
+    events.sort_by_key(Value::is_null);
+    assert_eq!(
+        events,
+        [
+            Value::from("snapshot.begin"),
+            "snapshot.begin".into(),
+            Value::Null
+        ]
+    );
+}
+
+/// A table that begins and then is silent until the sender is dropped.
+struct Silent(&'static [u8], mpsc::Receiver<()>);
+
+impl Read for Silent {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.0.read(buffer)?;
+        if bytes == 0 {
+            // An error: the sender is gone.
+            let _ = self.1.recv();
+        }
+        Ok(bytes)
+    }
+}
+
+#[tokio::test]
+async fn a_load_that_is_stopped_waits_no_longer_for_an_input_that_is_silent() {
+    for trial in [false, true] {
+        let stream = stream::<Row>(1).await;
+        let loader = Loader::new(&stream).trial(trial);
+        let stop = loader.stop_handle();
+        let (_silent, silence) = mpsc::channel();
+        let input = Input::reader("t", Silent(b"key\tnumber\na\t1\r\n", silence));
+        let load = tokio::spawn(loader.load(input));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!load.is_finished());
+        stop.stop();
+        let report = tokio::time::timeout(Duration::from_secs(10), load).await;
+        let report = report.expect("it ends").unwrap().unwrap();
+        assert!(report.stopped, "{report:?}");
+        assert_eq!((report.rows, report.records), (1, 1));
+        assert_eq!(report.tables[0].table, "row");
+    }
+}
+
+#[tokio::test]
+async fn a_load_reads_no_more_rows_than_it_may() {
+    let dir = Dir::new("rows-max");
+    let input = dir.file("a.tsv", table(0..100));
+    let stream = stream::<Row>(1).await;
+    let load = |rows| {
+        let loader = Loader::new(&stream).resume(dir.path("resume"));
+        loader.rows_max(rows).load(input.clone())
+    };
+    let mut rows = Vec::new();
+    for rows_max in [0, 40, 40, 30, 41] {
+        let report = load(rows_max).await.unwrap();
+        rows.push((report.rows, report.records));
+    }
+    assert_eq!(rows, [(0, 0), (40, 40), (40, 0), (40, 0), (41, 1)]);
 }
 
 #[tokio::test]
@@ -92,7 +171,7 @@ async fn a_plan_reads_a_sample_and_sends_nothing() {
 #[tokio::test]
 async fn a_stream_is_scaled_for_the_load_and_back_after_it() {
     let stream = stream::<Row>(2).await;
-    let input = || Input::reader("t", std::io::Cursor::new(table(0..1_000)));
+    let input = || Input::reader("t", io::Cursor::new(table(0..1_000)));
     let open = async || {
         let call = DescribeStreamSummary::new(stream.id().clone());
         let summary = stream

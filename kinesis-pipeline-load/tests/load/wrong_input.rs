@@ -3,7 +3,7 @@
 use std::{fs, io::Write as _, path::Path};
 
 use kinesis_pipeline::{KinesisStream, LocalKinesis};
-use kinesis_pipeline_load::{Input, LoadError, Loader, Policy, Untyped};
+use kinesis_pipeline_load::{Format, Input, LoadError, Loader, Policy, Untyped};
 use serde_json::Value;
 
 use crate::support::{Airport, BAD, Dir, Row, all, stream, table};
@@ -96,7 +96,33 @@ async fn a_file_that_is_read_is_not_overwritten() {
         loader.load(input.clone()).await,
         Err(LoadError::Options(_))
     ));
-    assert_eq!(fs::read_to_string(input).unwrap(), BAD);
+    assert_eq!(fs::read_to_string(&input).unwrap(), BAD);
+    let export = dir.file("row.json", BAD);
+    let loader = Loader::new(&stream).format(Format::TSV).outdir(&dir.0);
+    assert!(matches!(
+        loader.load(export.clone()).await,
+        Err(LoadError::Options(_))
+    ));
+    assert_eq!(fs::read_to_string(export).unwrap(), BAD);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_pipe_has_no_ids_and_no_resume_file_whatever_its_name() {
+    let dir = Dir::new("pipe");
+    let pipe = dir.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let stream = stream::<Row>(1).await;
+    let ids = Loader::new(&stream).ids(true).load(pipe.clone()).await;
+    assert!(matches!(ids, Err(LoadError::Options(_))), "{ids:?}");
+    let resume = Loader::new(&stream).resume(dir.path("resume"));
+    let resume = resume.load(pipe).await;
+    let is_told = matches!(&resume, Err(LoadError::Resume { .. }));
+    assert!(is_told, "{resume:?}");
+    let folder = Loader::new(&stream).ids(true).load(dir.0.clone()).await;
+    let told = folder.unwrap_err().to_string();
+    assert!(told.ends_with("name the files in it"), "{told}");
 }
 
 #[tokio::test]
@@ -126,5 +152,16 @@ async fn a_table_without_its_columns_is_told_before_the_first_row() {
         error,
         "t: the header is one column, \"id,b\", cut at '\\t': the delimiter seems to be ','"
     );
+    assert!(all(&stream).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_resume_file_that_cannot_be_written_is_told_before_a_row_is_put() {
+    let dir = Dir::new("no-resume");
+    let input = dir.file("a.tsv", table(0..10));
+    let stream = stream::<Row>(1).await;
+    let loader = Loader::new(&stream).resume(dir.path("none").join("resume"));
+    let error = loader.load(input).await.unwrap_err();
+    assert!(matches!(error, LoadError::Output { .. }), "{error}");
     assert!(all(&stream).await.is_empty());
 }

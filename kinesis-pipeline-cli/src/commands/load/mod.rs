@@ -121,7 +121,9 @@ impl Load {
             return self.print_plan(&plan);
         }
         let asked = Asked::default();
-        let listener = tokio::spawn(stop_when_asked(asked.clone(), loader.stop_handle()));
+        let is_scaled = self.scale_to.is_some();
+        let stopping = stop_when_asked(asked.clone(), loader.stop_handle(), is_scaled);
+        let listener = tokio::spawn(stopping);
         let outcome = loader.load(self.input()).await;
         listener.abort();
         let report = outcome?;
@@ -178,15 +180,20 @@ impl Load {
 
 /// Stops the load at the first signal, after the rows that were read are stored. A second signal does not wait for
 /// that.
-async fn stop_when_asked(asked: Asked, stop: StopLoad) {
+async fn stop_when_asked(asked: Asked, stop: StopLoad, is_scaled: bool) {
     asked
-        .to_end(|signal| {
-            tell(&format!(
-                "stopped by {signal} before the rows that were read were stored"
-            ));
-        })
+        .to_end(move |signal| tell(&stopped_at_once(signal, is_scaled)))
         .await;
     stop.stop();
+}
+
+fn stopped_at_once(signal: Signal, is_scaled: bool) -> String {
+    let scaled = if is_scaled {
+        ", and before the stream was scaled back: see `describe` and `scale`"
+    } else {
+        ""
+    };
+    format!("stopped by {signal} before the rows that were read were stored{scaled}")
 }
 
 fn stopped(signal: Signal, report: &LoadReport) -> String {

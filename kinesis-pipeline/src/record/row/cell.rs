@@ -35,7 +35,7 @@ impl std::error::Error for CellError {}
 /// | `String` | the text without the white space around it | the empty text |
 /// | `Uuid` | a UUID in any of its forms | an error |
 /// | [`UtcTime`](super::UtcTime), `SystemTime` | RFC 3339, or the field's `format` | an error |
-/// | [`Value`], `Map<String, Value>` | JSON | `null`, no entries |
+/// | [`Value`], `Map<String, Value>` | JSON; a text of JSON lines is that text | `null`, no entries |
 /// | `Option<T>` | as `T` | `None` |
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from a cell",
@@ -48,6 +48,14 @@ pub trait FromCell: Sized {
     /// # Errors
     /// The expected form.
     fn from_cell(text: &str) -> Result<Self, CellError>;
+
+    /// Reads a cell that its source says is a text, as JSON lines do. By default as [`from_cell`](Self::from_cell).
+    ///
+    /// # Errors
+    /// The expected form.
+    fn from_text(text: &str) -> Result<Self, CellError> {
+        Self::from_cell(text)
+    }
 
     /// Returns the value of a cell that is null, or `None` if the type has no such value.
     #[must_use]
@@ -149,6 +157,10 @@ impl FromCell for Value {
         serde_json::from_str(text).map_err(|_| CellError::expected("JSON"))
     }
 
+    fn from_text(text: &str) -> Result<Self, CellError> {
+        Ok(Self::String(text.to_owned()))
+    }
+
     fn null() -> Option<Self> {
         Some(Self::Null)
     }
@@ -167,6 +179,10 @@ impl FromCell for Map<String, Value> {
 impl<T: FromCell> FromCell for Option<T> {
     fn from_cell(text: &str) -> Result<Self, CellError> {
         T::from_cell(text).map(Some)
+    }
+
+    fn from_text(text: &str) -> Result<Self, CellError> {
+        T::from_text(text).map(Some)
     }
 
     fn null() -> Option<Self> {

@@ -78,10 +78,23 @@ impl<M: FromRow> RowReader<M> {
             context: &self.context,
             unique: &mut self.unique,
         };
-        match M::from_row(&mut scan) {
+        let mapped = match M::from_row(&mut scan) {
             Ok(model) => self.once(model, row),
             Err(RowStop::Dropped(reason)) => Ok(Mapped::Dropped(reason)),
             Err(RowStop::Error(error)) => Err(*error),
+        };
+        if !matches!(mapped, Ok(Mapped::Record(_))) {
+            // There is nothing to forget.
+            self.unique.clear();
+        }
+        mapped
+    }
+
+    /// Forgets the values of the unique fields of the row that was read last, which no record was made of after all: they
+    /// may come once more.
+    pub fn forget(&mut self) {
+        for (index, hash) in self.unique.drain(..) {
+            self.seen[index].remove(&hash);
         }
     }
 

@@ -12,6 +12,7 @@ pub struct Row<'a> {
     text: &'a str,
     ends: &'a [usize],
     nulls: &'a [bool],
+    texts: &'a [bool],
     header: &'a Header,
     line: u64,
 }
@@ -26,6 +27,7 @@ impl<'a> Row<'a> {
             text,
             ends,
             nulls: &[],
+            texts: &[],
             header: &NO_HEADER,
             line: 1,
         }
@@ -51,6 +53,20 @@ impl<'a> Row<'a> {
     pub fn with_nulls(mut self, nulls: &'a [bool]) -> Self {
         self.nulls = nulls;
         self
+    }
+
+    /// Returns the same row, in which cell `i` is a text where `texts[i]` is true, whatever it looks like: JSON tells `"1"`
+    /// from `1`.
+    #[must_use]
+    pub fn with_texts(mut self, texts: &'a [bool]) -> Self {
+        self.texts = texts;
+        self
+    }
+
+    /// Whether the source says that the cell at this position is a text.
+    #[must_use]
+    pub fn is_text(&self, position: usize) -> bool {
+        self.texts.get(position).copied().unwrap_or(false)
     }
 
     /// Returns the cell at this position, counted from 0; `None` if there is none or it is null by itself.

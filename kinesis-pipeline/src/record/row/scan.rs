@@ -74,6 +74,13 @@ impl<'a> RowScan<'a, '_> {
         Ok((!is_null).then_some(text))
     }
 
+    /// Whether the source says that the cell of the field at `index` is a text.
+    #[must_use]
+    pub fn is_text(&self, index: usize) -> bool {
+        let place = self.places.get(index).copied().flatten();
+        place.is_some_and(|position| self.row.is_text(position))
+    }
+
     /// Takes the result of the field's `validate`.
     ///
     /// # Errors
