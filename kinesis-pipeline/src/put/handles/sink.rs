@@ -104,7 +104,11 @@ impl<R: KinesisRecord, T: Borrow<R>> Sink<T> for ProducerSink<R> {
 
     fn start_send(self: Pin<&mut Self>, record: T) -> Result<(), SinkError> {
         let this = self.get_mut();
-        if let Err(no_room) = this.producer.try_accept(record.borrow()).map_err(|error| *error)? {
+        if let Err(no_room) = this
+            .producer
+            .try_accept(record.borrow())
+            .map_err(|error| *error)?
+        {
             let pipeline = Arc::clone(this.pipeline());
             this.accepting = Some(Box::pin(
                 async move { pipeline.put(*no_room).await.map(drop) },

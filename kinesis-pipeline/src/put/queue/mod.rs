@@ -8,6 +8,7 @@
 //! - `retry_queue`: records that wait until their back-off is over.
 //! - `remap`: the move of all that waits to the queues of a new shard map.
 
+mod columns;
 mod landing;
 pub(super) mod load;
 pub(super) mod pacer;

@@ -204,7 +204,12 @@ fn over(runs: &[Simulation], measure: impl Fn(&Simulation) -> f64) -> [f64; 3] {
 
 #[test]
 fn a_pace_is_no_larger_than_it_must_be() {
-    assert!(size_of::<ShardPacer>() <= 96, "{}", size_of::<ShardPacer>());
+    // Two cache lines, of which each record reads the first.
+    assert!(
+        size_of::<ShardPacer>() <= 128,
+        "{}",
+        size_of::<ShardPacer>()
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
+    columns::RecordColumns,
     load::Load,
     shard_queue::{Drain, ShardQueue},
 };
@@ -21,10 +22,7 @@ use crate::{
             entry::QueueId,
             request::{REQUEST_RECORDS_MAX, Request},
         },
-        shard_map::{
-            known::KnownShards,
-            shard_map::{Placement, find_hash_keys},
-        },
+        shard_map::{known::KnownShards, shard_map::Placement},
     },
 };
 
@@ -38,11 +36,11 @@ pub(in crate::put) struct ShardQueues {
     pub(super) all: Vec<ShardQueue>,
     /// Records that are sent as they are, without an order. Whether their shards have tokens for them is checked when a
     /// request is built; those that have to wait go to their queues then.
-    pub(super) fresh: VecDeque<PendingRecord>,
+    pub(super) fresh: RecordColumns,
     /// The number of records that were just taken: the last ones of `fresh` ...
     pub(super) taken: usize,
     /// ... or all of these, which `place_taken` moves to their queues.
-    pub(super) unsorted: VecDeque<PendingRecord>,
+    pub(super) unsorted: RecordColumns,
     /// The load of the queues and of `fresh`.
     load: Load,
     /// Records that arrived before the first shard map.
@@ -63,9 +61,9 @@ impl ShardQueues {
             placement: Placement::Awaited,
             known: KnownShards::default(),
             all: Vec::new(),
-            fresh: VecDeque::new(),
+            fresh: RecordColumns::default(),
             taken: 0,
-            unsorted: VecDeque::new(),
+            unsorted: RecordColumns::default(),
             load: Load::default(),
             unplaced: VecDeque::new(),
             map: 0,
@@ -83,9 +81,9 @@ impl ShardQueues {
         self.taken += 1;
         if self.takes_fresh() {
             self.load += Load::record(user.record.size_bytes());
-            self.fresh.push_back(user);
+            self.fresh.push(user);
         } else {
-            self.unsorted.push_back(user);
+            self.unsorted.push(user);
         }
     }
 
@@ -103,18 +101,17 @@ impl ShardQueues {
         let taken = std::mem::take(&mut self.taken);
         if self.takes_fresh() {
             let from = self.fresh.len() - taken;
-            find_hash_keys(&mut self.fresh, from);
-            let first = self.fresh.get(from)?;
-            return Some((first.completion.entered_at, false));
+            self.fresh.find_hash_keys(from);
+            return Some((self.fresh.entered_at(from)?, false));
         }
         if self.shared.options.placed {
-            find_hash_keys(&mut self.unsorted, 0);
+            self.unsorted.find_hash_keys(0);
         }
-        let entered_at = self.unsorted.front()?.completion.entered_at;
+        let entered_at = self.unsorted.entered_at(0)?;
         self.prefetch_unsorted();
         let mut unsorted = std::mem::take(&mut self.unsorted);
         let mut filled = false;
-        for user in unsorted.drain(..) {
+        while let Some(user) = unsorted.pop() {
             filled |= self.push(user, records);
         }
         self.unsorted = unsorted;
@@ -123,9 +120,9 @@ impl ShardQueues {
 
     /// Prefetches the memory of the queues that the taken records go to.
     fn prefetch_unsorted(&self) {
-        prefetch(self.unsorted.iter().map(|user| {
-            let queue = self.placement.index_of(user.completion.hash_key());
-            let open = |index: usize| self.all[index].prefetch_open(&user.record);
+        prefetch(self.unsorted.iter().map(|(record, completion)| {
+            let queue = self.placement.index_of(completion.hash_key());
+            let open = |index: usize| self.all[index].prefetch_open(record);
             queue.map_or(Touched::NOTHING, open)
         }));
     }
@@ -138,7 +135,7 @@ impl ShardQueues {
         };
         self.load += Load::record(user.record.size_bytes());
         if self.takes_fresh() {
-            self.fresh.push_back(user);
+            self.fresh.push(user);
             return false;
         }
         let queue = to_fill(&mut self.all, &mut self.filled, index);
@@ -154,7 +151,7 @@ impl ShardQueues {
     /// Checks the load of each queue and that of all against their records.
     #[cfg(test)]
     pub(in crate::put) fn assert_account(&self) {
-        let fresh = self.fresh.iter().map(|user| user.record.size_bytes());
+        let fresh = self.fresh.iter().map(|(record, _)| record.size_bytes());
         let mut sum: Load = fresh.map(Load::record).sum();
         for queue in &self.all {
             assert_eq!(queue.load(), queue.counted(), "{:?}", queue.shard_id);
@@ -284,17 +281,37 @@ impl ShardQueues {
             return;
         };
         let next = self.fresh.iter().take(REQUEST_RECORDS_MAX);
-        prefetch(next.map(|user| self.all[map.index_of(user.completion.hash_key())].prefetch()));
-        while let Some(user) = self
-            .fresh
-            .pop_front_if(|user| request.fits(user.record.size_bytes()))
-        {
-            let index = map.index_of(user.completion.hash_key());
-            let queue = &mut self.all[index];
-            if queue.takes_fresh(&user, now) {
-                self.load -= Load::record(user.record.size_bytes());
-                request.push_fresh(queue.id, user);
-            } else {
+        let next = next.map(|(_, completion)| map.index_of(completion.hash_key()));
+        let next: Vec<_> = next.collect();
+        prefetch(next.iter().map(|&index| self.all[index].prefetch()));
+        let mut next = next.into_iter();
+        let mut admitted = Vec::with_capacity(next.len());
+        loop {
+            // A run of records whose shards have tokens for them.
+            let mut waits_for = None;
+            for (record, completion) in self.fresh.iter() {
+                let bytes = record.size_bytes();
+                if !request.fits(bytes) {
+                    break;
+                }
+                let index = next.next();
+                let index = index.unwrap_or_else(|| map.index_of(completion.hash_key()));
+                let queue = &mut self.all[index];
+                if !queue.takes_fresh(bytes, now) {
+                    waits_for = Some(index);
+                    break;
+                }
+                self.load -= Load::record(bytes);
+                request.claim(bytes);
+                admitted.push(queue.id);
+            }
+            self.fresh.send(&admitted, request);
+            admitted.clear();
+            // The record behind the run waits for its shard.
+            let Some(index) = waits_for else {
+                return;
+            };
+            if let Some(user) = self.fresh.pop() {
                 to_fill(&mut self.all, &mut self.filled, index).push(user, options, records);
             }
         }
@@ -302,8 +319,7 @@ impl ShardQueues {
 
     /// Returns the time at which the records of `fresh` are ripe.
     fn fresh_ripe_at(&self, now: Instant, flush_now: bool) -> Option<Instant> {
-        let first = self.fresh.front()?;
-        let lingered_at = first.completion.entered_at + self.shared.options.linger_max;
+        let lingered_at = self.fresh.entered_at(0)? + self.shared.options.linger_max;
         Some(if flush_now { now } else { lingered_at })
     }
 
@@ -326,7 +342,7 @@ impl ShardQueues {
         self.filled()
             .filter_map(|queue| queue.since(records))
             .chain(unplaced)
-            .chain(self.fresh.front().map(|user| user.completion.entered_at))
+            .chain(self.fresh.entered_at(0))
             .min()
     }
 
@@ -344,9 +360,8 @@ impl ShardQueues {
         {
             older.extend(self.unplaced.pop_front());
         }
-        while let Some(user) = self
-            .fresh
-            .pop_front_if(|user| user.completion.entered_at <= time)
+        while self.fresh.entered_at(0).is_some_and(|at| at <= time)
+            && let Some(user) = self.fresh.pop()
         {
             self.load -= Load::record(user.record.size_bytes());
             older.push(records.hold(user));
@@ -381,7 +396,7 @@ impl ShardQueues {
         for queue in &mut self.all {
             waiting.extend(queue.take_all(records));
         }
-        waiting.extend(self.fresh.drain(..).map(|user| records.hold(user)));
+        waiting.extend(std::iter::from_fn(|| self.fresh.pop()).map(|user| records.hold(user)));
         waiting.extend(self.unplaced.drain(..));
         waiting
     }

@@ -37,6 +37,16 @@ impl Drafts {
         self.records.push(record);
     }
 
+    /// Adds finished records, and returns them.
+    pub(super) fn extend(
+        &mut self,
+        records: impl Iterator<Item = EncodedRecord>,
+    ) -> impl Iterator<Item = &EncodedRecord> {
+        let before = self.records.len();
+        self.records.extend(records);
+        self.records[before..].iter()
+    }
+
     /// Adds an aggregate with this hash key. Returns the size of its Kinesis record.
     pub(super) fn push_aggregate(&mut self, writer: Writer, hash_key: HashKey) -> usize {
         let bytes = writer.finished_bytes() + AGGREGATE_KEY.len();

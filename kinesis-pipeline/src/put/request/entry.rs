@@ -68,17 +68,21 @@ impl QueueId {
 
 impl Entry {
     /// Makes an entry of a record that does not wait for its shard, and begins its attempt.
-    pub(super) fn fresh(queue: QueueId, user: PendingRecord, drafts: &mut Drafts) -> Self {
-        let PendingRecord {
-            record,
-            mut completion,
-        } = user;
+    #[inline]
+    pub(super) fn fresh(
+        queue: QueueId,
+        mut completion: Completion,
+        record: &EncodedRecord,
+    ) -> Self {
         completion.sent();
-        let (bytes, data_bytes) = (record.size_bytes(), record.data.len());
-        drafts.push(record);
-        let mut entry = Self::new(queue, Users::Fresh(completion), bytes);
-        entry.data_bytes = narrow(data_bytes);
-        entry
+        let bytes = narrow(record.size_bytes());
+        Self {
+            queue,
+            users: Users::Fresh(completion),
+            bytes,
+            charged_bytes: bytes,
+            data_bytes: narrow(record.data.len()),
+        }
     }
 
     /// Makes an entry of one record of a queue.

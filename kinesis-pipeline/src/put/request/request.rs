@@ -6,7 +6,10 @@ use super::{
     draft::Drafts,
     entry::{Entry, QueueId},
 };
-use crate::put::pending::{pending::PendingRecord, slab::RecordSlab};
+use crate::{
+    put::pending::{pending::Completion, slab::RecordSlab},
+    record::EncodedRecord,
+};
 
 /// The largest number of records that the service takes in one request.
 pub(in crate::put) const REQUEST_RECORDS_MAX: usize = 500;
@@ -28,6 +31,8 @@ pub(in crate::put) struct Request {
     /// The time at which the request was built.
     pub(in crate::put) begun_at: Option<Instant>,
     bytes: usize,
+    /// The number of records that have claimed room.
+    claimed: usize,
     bytes_max: usize,
     expected: usize,
 }
@@ -57,7 +62,12 @@ impl Request {
 
     /// Whether a record of this size fits. A record that does not fit starts the next request.
     pub(in crate::put) fn fits(&self, bytes: usize) -> bool {
-        fits(self.entries.len(), self.bytes, bytes, self.bytes_max)
+        fits(
+            self.entries.len() + self.claimed,
+            self.bytes,
+            bytes,
+            self.bytes_max,
+        )
     }
 
     pub(in crate::put) fn push(&mut self, entry: Entry) {
@@ -74,12 +84,26 @@ impl Request {
         }
     }
 
-    /// Adds a record that did not wait for its shard, and begins its attempt.
-    pub(in crate::put) fn push_fresh(&mut self, queue: QueueId, user: PendingRecord) {
+    /// Claims room for a record that [`fits`](Self::fits) and did not wait for its shard.
+    pub(in crate::put) fn claim(&mut self, bytes: usize) {
+        self.claimed += 1;
+        self.bytes += bytes;
+    }
+
+    /// Adds the records that have claimed room, and begins their attempts.
+    pub(in crate::put) fn push_claimed(
+        &mut self,
+        queues: &[QueueId],
+        records: impl Iterator<Item = EncodedRecord>,
+        completions: impl Iterator<Item = Completion>,
+    ) {
+        self.claimed = 0;
         self.will_begin();
-        let entry = Entry::fresh(queue, user, &mut self.drafts);
-        self.bytes += entry.bytes();
-        self.entries.push(entry);
+        let sizes = self.drafts.extend(records);
+        let entries = queues.iter().zip(completions).zip(sizes);
+        self.entries.extend(
+            entries.map(|((queue, completion), record)| Entry::fresh(*queue, completion, record)),
+        );
     }
 
     fn will_begin(&mut self) {

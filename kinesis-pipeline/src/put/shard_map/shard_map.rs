@@ -1,31 +1,14 @@
 //! The shard map: from hash keys to shards, and the placement of records by it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use crate::{
     digest,
-    put::pending::pending::PendingRecord,
     shard::{HashKey, HashKeyRange, Shard, ShardId},
 };
 
 /// The number of partition keys that are hashed at a time: a multiple of the SIMD lanes.
 pub(in crate::put) const HASHED_AT_ONCE: usize = 8 * digest::LANES;
-
-/// Finds the hash key of each record from index `from` on: its explicit one, or the MD5 of its partition key.
-pub(in crate::put) fn find_hash_keys(users: &mut VecDeque<PendingRecord>, from: usize) {
-    let mut keys = Vec::with_capacity(users.len() - from);
-    for user in users.range(from..) {
-        if user.record.explicit_hash_key.is_none() {
-            keys.push(user.record.partition_key.as_bytes());
-        }
-    }
-    let mut digests = digest::of_each(&keys).into_iter();
-    for user in users.range_mut(from..) {
-        let explicit = user.record.explicit_hash_key;
-        let hash_key = explicit.or_else(|| digests.next().map(HashKey::of_digest));
-        user.completion.place_by(hash_key.unwrap_or(HashKey::MIN));
-    }
-}
 
 /// The way to find the queue of a record.
 #[derive(Debug)]

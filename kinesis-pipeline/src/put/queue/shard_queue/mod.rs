@@ -90,8 +90,9 @@ impl ShardQueue {
         pace.map_or(queue, |pace| queue.and(pace.prefetch()))
     }
 
-    /// Whether a record may be sent without waiting for the shard. If so, its tokens are taken.
-    pub(super) fn takes_fresh(&mut self, user: &PendingRecord, now: Instant) -> bool {
+    /// Whether a record of this size may be sent without waiting for the shard. If so, its tokens are taken.
+    #[inline]
+    pub(super) fn takes_fresh(&mut self, bytes: usize, now: Instant) -> bool {
         if self.load.records > 0 {
             return false;
         }
@@ -101,7 +102,7 @@ impl ShardQueue {
         pace.refill(now);
         let is_allowed = pace.allows();
         if is_allowed {
-            pace.spend(user.record.size_bytes());
+            pace.spend(bytes);
         }
         is_allowed
     }
