@@ -68,6 +68,14 @@ impl RecordColumns {
         }
     }
 
+    /// Takes all completions out, each with its record, and drops the records behind.
+    pub(super) fn drain(&mut self, mut each: impl FnMut(&EncodedRecord, Completion)) {
+        for (record, completion) in self.records.iter().zip(self.completions.drain(..)) {
+            each(record, completion);
+        }
+        self.records.clear();
+    }
+
     /// Moves the first records to a request that has claimed room for them, each with the id of its queue.
     pub(super) fn send(&mut self, queues: &[QueueId], request: &mut Request) {
         let records = self.records.drain(..queues.len());

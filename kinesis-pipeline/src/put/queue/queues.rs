@@ -15,7 +15,7 @@ use crate::{
         admission::shared::Shared,
         options::Order,
         pending::{
-            pending::PendingRecord,
+            pending::{Completion, PendingRecord},
             slab::{RecordKey, RecordSlab},
         },
         request::{
@@ -24,6 +24,7 @@ use crate::{
         },
         shard_map::{known::KnownShards, shard_map::Placement},
     },
+    record::EncodedRecord,
 };
 
 /// The queues of a pipeline, and the placement that decides the queue of a record.
@@ -111,6 +112,9 @@ impl ShardQueues {
         self.prefetch_unsorted();
         let mut unsorted = std::mem::take(&mut self.unsorted);
         let mut filled = false;
+        if self.packs() {
+            unsorted.drain(|record, completion| filled |= self.pack(record, completion));
+        }
         while let Some(user) = unsorted.pop() {
             filled |= self.push(user, records);
         }
@@ -140,6 +144,20 @@ impl ShardQueues {
         }
         let queue = to_fill(&mut self.all, &mut self.filled, index);
         queue.push(user, &self.shared.options, records)
+    }
+
+    /// Whether records are written into the aggregates of their queues.
+    fn packs(&self) -> bool {
+        let queue = self.all.first();
+        queue.is_some_and(|queue| queue.packs(&self.shared.options))
+    }
+
+    /// Writes a record into the aggregate of its queue. Returns whether that filled the queue.
+    fn pack(&mut self, record: &EncodedRecord, completion: Completion) -> bool {
+        let index = self.placement.index_of(completion.hash_key()).unwrap_or(0);
+        self.load += Load::record(record.size_bytes());
+        let queue = to_fill(&mut self.all, &mut self.filled, index);
+        queue.pack(record, completion, &self.shared.options)
     }
 
     /// Appends a record that is being retried to a shard's queue, behind the other retried records.

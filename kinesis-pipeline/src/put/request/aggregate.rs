@@ -67,28 +67,25 @@ enum Content {
 }
 
 impl AggregateBuilder {
-    pub(in crate::put) fn new(user: PendingRecord) -> Self {
-        Self::expecting(SMALL, user)
+    pub(in crate::put) fn new(record: &EncodedRecord, completion: Completion) -> Self {
+        Self::expecting(SMALL, record, completion)
     }
 
     /// Makes a builder that expects the size of this one, with its first record.
-    pub(in crate::put) fn next(&self, user: PendingRecord) -> Self {
+    pub(in crate::put) fn next(&self, record: &EncodedRecord, completion: Completion) -> Self {
         let Content::Open(writer) = &self.content else {
-            return Self::new(user);
+            return Self::new(record, completion);
         };
         let expected = Expected {
             bytes: self.bytes,
             records: self.completions.len(),
             keys: writer.keys(),
         };
-        Self::expecting(expected, user)
+        Self::expecting(expected, record, completion)
     }
 
-    fn expecting(expected: Expected, user: PendingRecord) -> Self {
-        let PendingRecord {
-            mut record,
-            completion,
-        } = user;
+    fn expecting(expected: Expected, record: &EncodedRecord, completion: Completion) -> Self {
+        let mut record = record.clone();
         own(&mut record.data);
         let mut completions = Vec::with_capacity(expected.records);
         completions.push(completion);
@@ -117,36 +114,37 @@ impl AggregateBuilder {
         }
     }
 
-    /// Adds a record if the aggregate stays within `bytes_max` bytes, or returns it.
+    /// Adds a record if the aggregate stays within `bytes_max` bytes, or returns its completion.
+    #[inline]
     pub(in crate::put) fn push(
         &mut self,
-        user: PendingRecord,
+        record: &EncodedRecord,
+        completion: Completion,
         bytes_max: usize,
-    ) -> Option<PendingRecord> {
-        let more = aggregate::record_bytes_max(&user.record);
+    ) -> Option<Completion> {
+        let more = aggregate::record_bytes_max(record);
         let bytes = match &self.content {
             Content::Done(first) => {
                 let empty = aggregate::empty_bytes() + AGGREGATE_KEY.len();
                 empty + aggregate::record_bytes_max(first) + more
             }
             Content::Open(_) => self.bytes + more,
-            Content::Sent => return Some(user),
+            Content::Sent => return Some(completion),
         };
         if bytes > bytes_max {
-            return Some(user);
+            return Some(completion);
         }
-        let PendingRecord { record, completion } = user;
         self.bytes = bytes;
         self.user_bytes += record.size_bytes();
         self.data_bytes += record.data.len();
         self.completions.push(completion);
         match &mut self.content {
-            Content::Open(writer) => writer.push(&record),
+            Content::Open(writer) => writer.push(record),
             Content::Done(first) => {
                 let Expected { bytes, keys, .. } = self.expected;
                 let mut writer = Writer::expecting(bytes, keys);
                 writer.push(first);
-                writer.push(&record);
+                writer.push(record);
                 self.content = Content::Open(writer);
             }
             Content::Sent => {}
@@ -330,9 +328,10 @@ mod tests {
         let users = records.iter().map(|it| accepted(it.clone(), &shared));
         let (users, receipts): (Vec<_>, Vec<_>) = users.unzip();
         let mut users = users.into_iter();
-        let mut builder = AggregateBuilder::new(users.next().unwrap());
-        for user in users {
-            assert!(builder.push(user, usize::MAX).is_none());
+        let first = users.next().unwrap();
+        let mut builder = AggregateBuilder::new(&first.record, first.completion);
+        for PendingRecord { record, completion } in users {
+            assert!(builder.push(&record, completion, usize::MAX).is_none());
         }
         (builder, receipts)
     }
@@ -369,8 +368,9 @@ mod tests {
         let (mut builder, _receipts) = aggregated(&[record.clone(), record.clone()]);
         let (user, _receipt) = accepted(record.clone(), &shared());
         let bytes_max = builder.bytes() + aggregate::record_bytes_max(&record) - 1;
-        let user = builder.push(user, bytes_max).unwrap();
-        assert!(builder.push(user, bytes_max + 1).is_none());
+        let refused = builder.push(&record, user.completion, bytes_max).unwrap();
+        let refused = builder.push(&record, refused, bytes_max + 1);
+        assert!(refused.is_none());
         assert_eq!(builder.len(), 3);
     }
 

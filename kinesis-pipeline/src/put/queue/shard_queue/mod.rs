@@ -15,7 +15,7 @@ use crate::{
     put::{
         options::{Order, PutOptions},
         pending::{
-            pending::PendingRecord,
+            pending::{Completion, PendingRecord},
             slab::{RecordKey, RecordSlab},
         },
         request::{
@@ -121,30 +121,44 @@ impl ShardQueue {
         options: &PutOptions,
         records: &mut RecordSlab,
     ) -> bool {
+        if self.packs(options) {
+            return self.pack(&user.record, user.completion, options);
+        }
         let was_full = self.is_full(options);
         self.load += Load::record(user.record.size_bytes());
-        // With an order, one aggregate is in flight at a time. It is built when it is sent, of as many records as the
-        // shard takes then.
-        if self.aggregate && options.order == Order::None {
-            self.push_aggregated(user, options);
-        } else {
-            self.waiting.push_back(records.hold(user));
-        }
+        self.waiting.push_back(records.hold(user));
         !was_full && self.is_full(options)
     }
 
-    fn push_aggregated(&mut self, user: PendingRecord, options: &PutOptions) {
+    /// Whether records are written into aggregates as they come. With an order, one aggregate is in flight at a time. It is
+    /// built when it is sent, of as many records as the shard takes then.
+    pub(super) fn packs(&self, options: &PutOptions) -> bool {
+        self.aggregate && options.order == Order::None
+    }
+
+    /// Writes a record into the open aggregate. Returns whether that filled the queue.
+    #[inline]
+    pub(super) fn pack(
+        &mut self,
+        record: &EncodedRecord,
+        completion: Completion,
+        options: &PutOptions,
+    ) -> bool {
+        let was_full = self.is_full(options);
+        self.load += Load::record(record.size_bytes());
         let paced_max = self.pace.as_ref().map_or(usize::MAX, |_| QUANTUM_BYTES);
         let bytes_max = options.aggregate_bytes_max.min(paced_max);
-        let Some(open) = &mut self.open else {
-            self.open = Some(AggregateBuilder::new(user));
-            return;
-        };
-        if let Some(user) = open.push(user, bytes_max) {
-            let next = open.next(user);
-            let full = std::mem::replace(open, next);
-            self.full.push_back(Box::new(full));
+        match &mut self.open {
+            None => self.open = Some(AggregateBuilder::new(record, completion)),
+            Some(open) => {
+                if let Some(completion) = open.push(record, completion, bytes_max) {
+                    let next = open.next(record, completion);
+                    let full = std::mem::replace(open, next);
+                    self.full.push_back(Box::new(full));
+                }
+            }
         }
+        !was_full && self.is_full(options)
     }
 
     /// Puts a record back before all others.
