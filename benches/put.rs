@@ -1,22 +1,40 @@
-//! A benchmark of a put's CPU time: the whole producer beside a plain loop on the official SDK, in turn. The server is
-//! in another process and does next to nothing.
+//! A benchmark of puts: the whole producer beside a plain loop on the official SDK, in turn. The server is in another
+//! process and does next to nothing.
 //!
 //! ```text
 //! cargo bench -p kinesis-pipeline-benches --bench put
 //! cargo bench -p kinesis-pipeline-benches --bench put -- aggregated    # one of them
 //! ```
+//!
+//! | column | what |
+//! |---|---|
+//! | floor | a client of the benchmark that does the least: see `floor.rs` |
+//! | calls | the library's `PutRecords` calls through the SDK, without a producer |
+//! | ours | the producer |
+//! | SDK | a plain loop on `aws-sdk-kinesis` |
+//! | ratio | ours by SDK |
+//!
+//! The same is measured over TLS and on one core. Then come the latency of lone puts, and the memory of records that
+//! wait.
 
-use std::time::Duration;
+use std::{
+    net::SocketAddr,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
 use bytes::{Bytes, BytesMut};
 use kinesis_pipeline::{
     DecodeError, EncodeError, EncodedRecord, HashKey, KeyError, KinesisRecord, KinesisStream,
-    PartitionKey,
+    PartitionKey, Producer,
     record::{EncodeContext, ToPartitionKey as _},
+    service::{Kinesis as _, PutRecords, aws::AwsKinesis},
 };
 use kinesis_pipeline_benches::{
-    Kind, ServerProcess, client, cpu_time, median, prost_aggregate, serve_if_asked,
+    Kind, ServerProcess, client, cpu_time, floor::LeanClient, median, prost_aggregate,
+    resident_bytes, serve_if_asked,
 };
 use tokio::task::JoinSet;
 
@@ -29,7 +47,14 @@ const IN_FLIGHT: usize = 8;
 const RECORDS_A_REQUEST: usize = 500;
 const KEYS: usize = 10_000;
 const KEYS_A_SHARD: usize = KEYS.div_ceil(SHARDS);
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 10;
+const LONE_PUTS: usize = 2_000;
+/// The number of records whose memory is measured.
+const WAITING: usize = 200_000;
+/// The variable with the endpoint of a process that compares once more.
+const ENDPOINT: &str = "ENDPOINT";
+/// The variable with the one side that is run.
+const ONLY: &str = "ONLY";
 /// The largest aggregate of KPL, in bytes.
 const AGGREGATE_BYTES: usize = 51_200;
 
@@ -61,52 +86,237 @@ impl KinesisRecord for Reading {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     serve_if_asked().await;
+    if let Ok(endpoint) = std::env::var(ENDPOINT) {
+        return compare_all(&endpoint).await;
+    }
     let server = ServerProcess::start(Kind::Sink);
-    let client = client(&format!("http://{}", server.address()));
-    println!("CPU us a record, {ROUNDS} rounds in turn, medians           ours      SDK  ratio");
-    compare(&client, "put, 100 B, 500 a request", 100, 200_000, false).await;
-    compare(&client, "put, 1 KiB, 500 a request", 1024, 60_000, false).await;
-    compare(
-        &client,
-        "put, 100 B, aggregated (SDK + prost + md-5)",
-        100,
-        600_000,
-        true,
-    )
-    .await;
+    let endpoint = format!("http://{}", server.address());
+    println!(
+        "CPU us a record, {ROUNDS} rounds in turn, medians        floor   calls     ours      SDK  ratio"
+    );
+    compare_all(&endpoint).await;
+    if std::env::var(ONLY).is_err() {
+        over_tls();
+        on_one_core(&endpoint);
+        latency(&client(&endpoint)).await;
+        memory(&client(&endpoint)).await;
+    }
 }
 
-async fn compare(client: &Client, name: &str, data_bytes: usize, count: usize, aggregate: bool) {
+async fn compare_all(endpoint: &str) {
+    compare(endpoint, "put, 100 B, 500 a request", 100, 200_000, false).await;
+    compare(endpoint, "put, 1 KiB, 500 a request", 1024, 60_000, false).await;
+    let name = "put, 100 B, aggregated (SDK + prost + md-5)";
+    compare(endpoint, name, 100, 600_000, true).await;
+}
+
+/// Compares again over TLS, in a process that trusts the server's certificate.
+fn over_tls() {
+    let directory = tempfile::tempdir().expect("a directory for the certificate");
+    let certificate = directory.path().join("certificate.pem");
+    let server = ServerProcess::start_with(Kind::TlsSink, &certificate);
+    let endpoint = format!("https://localhost:{}", server.address().port());
+    println!("the same over TLS");
+    let mut again = again(Command::new(std::env::current_exe().expect("a path")));
+    let again = again.env(ENDPOINT, endpoint);
+    finish(again.env("SSL_CERT_FILE", &certificate));
+}
+
+/// Compares again in a process that has one core, if the system can do that.
+fn on_one_core(endpoint: &str) {
+    println!("the same on one core, which the server shares");
+    let mut taskset = Command::new("taskset");
+    taskset.args(["-c", "0"]);
+    taskset.arg(std::env::current_exe().expect("a path"));
+    finish(again(taskset).env(ENDPOINT, endpoint));
+}
+
+fn again(mut command: Command) -> Command {
+    command.args(std::env::args().skip(1));
+    command
+}
+
+fn finish(command: &mut Command) {
+    match command.status() {
+        Ok(status) => assert!(status.success(), "{status}"),
+        Err(error) => println!("not run: {error}"),
+    }
+}
+
+/// The CPU times of one round.
+#[derive(Debug, Default)]
+struct Sides {
+    floor: Vec<f64>,
+    calls: Vec<f64>,
+    ours: Vec<f64>,
+    sdk: Vec<f64>,
+}
+
+async fn compare(endpoint: &str, name: &str, data_bytes: usize, count: usize, aggregate: bool) {
     let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     if wanted.is_some_and(|wanted| !name.contains(&wanted)) {
         return;
     }
+    let client = client(endpoint);
     let records = records(data_bytes);
-    let (mut ours, mut sdk) = (Vec::new(), Vec::new());
+    let mut sides = Sides::default();
     for _ in 0..ROUNDS {
-        let start = cpu_time();
-        if profiled("ours") {
-            put_with_the_producer(client, &records, count, aggregate).await;
+        let plain = endpoint.strip_prefix("http://").filter(|_| !aggregate);
+        if let Some(address) = plain
+            && is_run("floor")
+        {
+            let address = address.parse().expect("an address");
+            let start = cpu_time();
+            put_at_the_floor(address, &records, count).await;
+            sides.floor.push(micros_a_record(start, count));
         }
-        ours.push(micros_a_record(cpu_time().saturating_sub(start), count));
-
-        let start = cpu_time();
-        if !profiled("sdk") {
-            // `ONLY=ours`: this side is left out.
-        } else if aggregate {
-            put_aggregates_with_the_sdk(client, &records, count).await;
-        } else {
-            put_with_the_sdk(client, &records, count).await;
+        if !aggregate && is_run("calls") {
+            let start = cpu_time();
+            put_by_calls(&client, &records, count).await;
+            sides.calls.push(micros_a_record(start, count));
         }
-        sdk.push(micros_a_record(cpu_time().saturating_sub(start), count));
+        if is_run("ours") {
+            let start = cpu_time();
+            put_with_the_producer(&client, &records, count, aggregate).await;
+            sides.ours.push(micros_a_record(start, count));
+        }
+        if is_run("sdk") {
+            let start = cpu_time();
+            if aggregate {
+                put_aggregates_with_the_sdk(&client, &records, count).await;
+            } else {
+                put_with_the_sdk(&client, &records, count).await;
+            }
+            sides.sdk.push(micros_a_record(start, count));
+        }
     }
-    let (ours, sdk) = (median(ours), median(sdk));
-    println!("{name:<50} {ours:>8.2} {sdk:>8.2} {:>6.2}", ours / sdk);
+    sides.print(name);
 }
 
-/// Whether a side is run. With `ONLY=ours` or `ONLY=sdk` the other one is left out, for a profiler.
-fn profiled(who: &str) -> bool {
-    std::env::var("ONLY").map_or(true, |only| only == who)
+impl Sides {
+    fn print(self, name: &str) {
+        let of = |figures: Vec<f64>| (!figures.is_empty()).then(|| median(figures));
+        let [floor, calls, ours, sdk] = [self.floor, self.calls, self.ours, self.sdk].map(of);
+        let text = |figure: Option<f64>| figure.map_or("-".to_owned(), |it| format!("{it:.2}"));
+        let ratio = ours.zip(sdk).map(|(ours, sdk)| ours / sdk);
+        let [floor, calls, ours, sdk, ratio] = [floor, calls, ours, sdk, ratio].map(text);
+        println!("{name:<45} {floor:>8} {calls:>7} {ours:>8} {sdk:>8} {ratio:>6}");
+    }
+}
+
+/// Compares the time of a lone put, from an idle pipeline to its receipt, with that of a lone call of the SDK.
+async fn latency(client: &Client) {
+    let stream = KinesisStream::<Reading>::with_client(client.clone(), "bench");
+    let records = records(100);
+    let (mut ours, mut sdk) = (Vec::new(), Vec::new());
+    for record in records.iter().take(LONE_PUTS) {
+        let start = Instant::now();
+        stream.put(record).await.expect("it is stored");
+        ours.push(start.elapsed().as_secs_f64() * 1e6);
+        let start = Instant::now();
+        send(
+            client.clone(),
+            vec![entry(record.device.clone(), record.data.clone())],
+        )
+        .await;
+        sdk.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    println!(
+        "us from a lone put to its receipt                                  ours      SDK  ratio"
+    );
+    for (name, part) in [("p50", 2), ("p99", 100)] {
+        let [ours, sdk] = [&mut ours, &mut sdk].map(|times| {
+            times.sort_by(f64::total_cmp);
+            times[times.len() - times.len() / part]
+        });
+        println!("{name:<62} {ours:>8.0} {sdk:>8.0} {:>6.2}", ours / sdk);
+    }
+}
+
+/// Prints the memory that each record of 100 bytes takes while the service does not answer.
+async fn memory(client: &Client) {
+    let stream =
+        KinesisStream::<Reading>::with_client(client.clone(), format!("silent-bench-{SHARDS}"));
+    let producer = stream
+        .producer()
+        .in_flight_records_max(2 * WAITING)
+        .in_flight_bytes_max(2 * WAITING * 128)
+        .build()
+        .expect("options in range");
+    let records = records(100);
+    // Once the shards are listed and requests are on their way, the rest is what records take.
+    put_some(&producer, &records, 4 * IN_FLIGHT * RECORDS_A_REQUEST).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = resident_bytes();
+    put_some(&producer, &records, WAITING).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let bytes = resident_bytes().saturating_sub(before) / WAITING;
+    println!("bytes of memory for a record of 100 B that waits: {bytes}");
+}
+
+async fn put_some(producer: &Producer<Reading>, records: &[Reading], count: usize) {
+    for record in records.iter().cycle().take(count) {
+        drop(producer.put(record).await.expect("there is room"));
+    }
+}
+
+/// Whether a side is run. With `ONLY=ours` and the like the others are left out, for a profiler.
+fn is_run(side: &str) -> bool {
+    std::env::var(ONLY).map_or(true, |only| only == side)
+}
+
+/// Puts records by a client that does the least, see [`LeanClient`].
+async fn put_at_the_floor(address: SocketAddr, records: &[Reading], count: usize) {
+    let mut idle = Vec::new();
+    for _ in 0..IN_FLIGHT {
+        idle.push(LeanClient::connect(address).await);
+    }
+    let mut requests = JoinSet::new();
+    for request in 0..count / RECORDS_A_REQUEST {
+        let mut lean = match idle.pop() {
+            Some(lean) => lean,
+            None => requests
+                .join_next()
+                .await
+                .expect("some are in flight")
+                .expect("it is sent"),
+        };
+        lean.begin("bench-2048");
+        for record in chunk(records, request) {
+            lean.push(&record.device, &record.data);
+        }
+        requests.spawn(lean.send());
+    }
+    while requests.join_next().await.is_some() {}
+}
+
+/// Puts chunks of records by calls of the library's service, without a producer: what it costs to encode records, write
+/// bodies, let the SDK send them, and read the results.
+async fn put_by_calls(client: &Client, records: &[Reading], count: usize) {
+    let service = Arc::new(AwsKinesis::new(client));
+    let context = EncodeContext::at(SystemTime::now());
+    let mut requests = JoinSet::new();
+    for request in 0..count / RECORDS_A_REQUEST {
+        if requests.len() == IN_FLIGHT {
+            requests.join_next().await;
+        }
+        let encoded = chunk(records, request)
+            .iter()
+            .map(|record| EncodedRecord::of(record, None, &context).expect("it is encoded"));
+        let call = PutRecords::new("bench-2048".into(), encoded.collect());
+        let service = Arc::clone(&service);
+        requests.spawn(async move {
+            let answer = service.put_records(call).await.expect("an answer");
+            assert_eq!(answer.results.len(), RECORDS_A_REQUEST);
+        });
+    }
+    while requests.join_next().await.is_some() {}
+}
+
+/// Returns the records of a request.
+fn chunk(records: &[Reading], request: usize) -> &[Reading] {
+    let from = request * RECORDS_A_REQUEST % records.len();
+    &records[from..from + RECORDS_A_REQUEST]
 }
 
 /// Returns records whose keys are spread evenly over the shards.
@@ -151,9 +361,6 @@ async fn put_with_the_producer(
         drop(pending);
     }
     producer.flush().await.expect("all are stored");
-    if std::env::var("ONLY").is_ok() {
-        println!("{:?}", producer.stats());
-    }
 }
 
 /// Puts records as users do today: chunks of 500, with some requests in flight.
@@ -163,8 +370,7 @@ async fn put_with_the_sdk(client: &Client, records: &[Reading], count: usize) {
         if requests.len() == IN_FLIGHT {
             requests.join_next().await;
         }
-        let from = request * RECORDS_A_REQUEST % records.len();
-        let entries: Vec<_> = records[from..from + RECORDS_A_REQUEST]
+        let entries: Vec<_> = chunk(records, request)
             .iter()
             .map(|record| entry(record.device.clone(), record.data.clone()))
             .collect();
@@ -224,7 +430,9 @@ async fn send(client: Client, entries: Vec<PutRecordsRequestEntry>) {
     assert_eq!(answer.expect("an answer").failed_record_count(), Some(0));
 }
 
-fn micros_a_record(time: Duration, count: usize) -> f64 {
+/// Returns the CPU time since `start`.
+fn micros_a_record(start: Duration, count: usize) -> f64 {
+    let time = cpu_time().saturating_sub(start);
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let count = count as f64;
     time.as_secs_f64() * 1e6 / count

@@ -1,21 +1,29 @@
 //! The cheapest Kinesis that a client can use. It finds the shard of each record of a request, and answers that all are
 //! stored. Its shards stay empty. It answers in the form of the request, JSON or CBOR. A stream named `bench-N` has N
-//! shards, a power of two; any other has one.
+//! shards, a power of two; any other has one. Puts to `silent-bench-N` are never answered.
 
-use std::{convert::Infallible, fmt::Write as _, net::SocketAddr};
+use std::{convert::Infallible, fmt::Write as _, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use md5::{Digest, Md5};
-use tokio::net::TcpListener;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer},
+};
 
-/// Serves for ever.
+/// Serves for ever, with TLS if there is an acceptor.
 ///
 /// # Panics
 /// Panics if it cannot listen.
-pub async fn serve(announce: impl FnOnce(SocketAddr)) {
+pub async fn serve(tls: Option<TlsAcceptor>, announce: impl FnOnce(SocketAddr)) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     announce(listener.local_addr().expect("a bound address"));
     loop {
@@ -23,11 +31,40 @@ pub async fn serve(announce: impl FnOnce(SocketAddr)) {
             return;
         };
         let _ = socket.set_nodelay(true);
-        let service = service_fn(answer);
-        let connection = hyper::server::conn::http1::Builder::new()
-            .serve_connection(TokioIo::new(socket), service);
-        tokio::spawn(connection);
+        match tls.clone() {
+            None => drop(tokio::spawn(converse(socket))),
+            Some(tls) => drop(tokio::spawn(async move {
+                if let Ok(socket) = tls.accept(socket).await {
+                    converse(socket).await;
+                }
+            })),
+        }
     }
+}
+
+async fn converse(socket: impl AsyncRead + AsyncWrite + Unpin) {
+    let connection = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(socket), service_fn(answer));
+    let _ = connection.await;
+}
+
+/// Makes an acceptor with a new certificate for `localhost`. Returns it with the certificate in PEM.
+///
+/// # Panics
+/// Panics if the cryptography does not work.
+#[must_use]
+pub fn tls() -> (TlsAcceptor, String) {
+    let names = vec!["localhost".to_owned()];
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(names).expect("a certificate");
+    let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions of TLS")
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key.into())
+        .expect("a key of the certificate");
+    (TlsAcceptor::from(Arc::new(config)), cert.pem())
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -43,6 +80,9 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
         .await
         .map(http_body_util::Collected::to_bytes)
         .unwrap_or_default();
+    if operation.ends_with(b"PutRecords") && memchr::memmem::find(&body, SILENT).is_some() {
+        std::future::pending::<()>().await;
+    }
     let mut form = "application/x-amz-json-1.1";
     let answer = match operation.rsplit(|byte| *byte == b'.').next() {
         Some(b"PutRecords") if is_cbor => {
@@ -63,6 +103,9 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
     let response = Response::builder().header("content-type", form);
     Ok(response.body(Full::new(answer)).expect("a response"))
 }
+
+/// The name of a stream whose puts are never answered begins with this.
+const SILENT: &[u8] = b"silent-";
 
 const CBOR: &str = "application/x-amz-cbor-1.1";
 

@@ -1,5 +1,6 @@
 //! Shared parts of the benchmarks: servers in other processes, a bare HTTP client, and ratios.
 
+pub mod floor;
 pub mod prost_aggregate;
 pub mod sink;
 
@@ -31,6 +32,8 @@ pub enum Kind {
     Ferrokinesis,
     /// A sink that stores nothing.
     Sink,
+    /// The same with TLS. Its certificate is in the file that the variable `CERTIFICATE` names.
+    TlsSink,
 }
 
 impl Kind {
@@ -41,6 +44,7 @@ impl Kind {
             Self::Embedded => "embedded",
             Self::Ferrokinesis => "ferrokinesis",
             Self::Sink => "sink",
+            Self::TlsSink => "tls-sink",
         }
     }
 }
@@ -59,9 +63,19 @@ impl ServerProcess {
     /// Panics if it does not start.
     #[must_use]
     pub fn start(kind: Kind) -> Self {
+        Self::start_with(kind, "")
+    }
+
+    /// Starts it with a file for the certificate of TLS.
+    ///
+    /// # Panics
+    /// Panics if it does not start.
+    #[must_use]
+    pub fn start_with(kind: Kind, certificate: impl AsRef<std::ffi::OsStr>) -> Self {
         let binary = std::env::current_exe().expect("the benchmark has a path");
         let mut child = Command::new(binary)
             .env("SERVE", kind.name())
+            .env("CERTIFICATE", certificate)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server starts");
@@ -98,7 +112,13 @@ pub async fn serve_if_asked() {
     match std::env::var("SERVE").as_deref() {
         Ok("embedded") => serve_embedded().await,
         Ok("ferrokinesis") => serve_ferrokinesis().await,
-        Ok("sink") => sink::serve(announce).await,
+        Ok("sink") => sink::serve(None, announce).await,
+        Ok("tls-sink") => {
+            let (tls, certificate) = sink::tls();
+            let file = std::env::var("CERTIFICATE").expect("a file for the certificate");
+            std::fs::write(file, certificate).expect("the certificate is written");
+            sink::serve(Some(tls), announce).await;
+        }
         _ => {}
     }
 }
@@ -157,11 +177,16 @@ impl BareClient {
     /// # Panics
     /// Panics if the call fails.
     pub async fn call(&mut self, operation: &str, body: Bytes) -> Bytes {
+        let form = "application/x-amz-json-1.1";
+        self.call_in(form, operation, body).await
+    }
+
+    async fn call_in(&mut self, form: &str, operation: &str, body: Bytes) -> Bytes {
         const SIGNATURE: &str = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/kinesis/aws4_request, \
                                  SignedHeaders=host;x-amz-date, Signature=00";
         let request = Request::post("/")
             .header("host", "localhost")
-            .header("content-type", "application/x-amz-json-1.1")
+            .header("content-type", form)
             .header("x-amz-target", format!("Kinesis_20131202.{operation}"))
             .header("x-amz-date", "20260101T000000Z")
             .header("authorization", SIGNATURE)
