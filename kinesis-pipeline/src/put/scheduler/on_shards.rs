@@ -27,7 +27,7 @@ use crate::{
         },
     },
     record::EncodedRecord,
-    service::{ErrorClass, ServiceError, StoredAt, list_all::Listed},
+    service::{EntryFailure, ErrorClass, ServiceError, StoredAt, list_all::Listed},
     shard::{HashKey, Shard, ShardId},
 };
 
@@ -94,7 +94,7 @@ impl Scheduler {
         at: &StoredAt,
         now: Instant,
     ) {
-        let mut landing = self.queues.stored(entry, &at.shard_id, &self.records);
+        let mut landing = self.queues.stored(entry, at, &self.records);
         if self.unsettled.suspect_at.is_some() && entry.len() > 1 && self.queues.is_placed() {
             // The known range may be that of a shard of a deleted stream.
             landing = Landing::UnknownShard;
@@ -273,6 +273,10 @@ impl Scheduler {
             self.queues.place_by(map, now, &mut self.records);
         }
         self.settle(now);
+        let mut unsettled = self.unsettled.entries.iter().map(|(_, at)| at);
+        if is_whole && unsettled.any(|at| self.queues.are_of_another_stream([at].into_iter())) {
+            self.queues.explained_nothing();
+        }
         if is_whole && self.unsettled.is_answered() {
             self.refresh.settled(now);
         } else {
@@ -337,7 +341,7 @@ impl Scheduler {
             return;
         }
         for (mut entry, at) in std::mem::take(&mut self.unsettled.entries) {
-            match self.queues.landing(&entry, &at.shard_id, &self.records) {
+            match self.queues.landing(&entry, &at, &self.records) {
                 Landing::Expected | Landing::Moved => self.stored(&mut entry, &at, now),
                 Landing::WrongShard => self.divide(entry, &at, now),
                 Landing::UnknownShard => self.unsettled.entries.push((entry, at)),
@@ -394,6 +398,24 @@ impl Scheduler {
         self.unsettled.suspect_at = Some(now);
         if self.queues.is_placed() {
             self.refresh.want(now);
+        }
+    }
+
+    /// Suspects the known shards if the answer to a request is of a stream that was made later.
+    pub(in crate::put::scheduler) fn suspect_by_answer(
+        &mut self,
+        entries: &[Entry],
+        outcomes: &[Result<StoredAt, EntryFailure>],
+        now: Instant,
+    ) {
+        if !self.shared.options.aggregate || !self.queues.is_placed() {
+            return;
+        }
+        let answered = entries.iter().zip(outcomes);
+        let aggregates = answered.filter(|(entry, _)| entry.len() > 1);
+        let stored = aggregates.filter_map(|(_, outcome)| outcome.as_ref().ok());
+        if self.queues.are_of_another_stream(stored) {
+            self.suspect_shards(now);
         }
     }
 
