@@ -286,9 +286,7 @@ impl Core {
         let latest_seconds =
             |stream: &Arc<Stream>| stream.read(now_millis).topology.latest_seconds();
         // A deleted stream is remembered until a later one has later numbers anyway.
-        streams.retain(|_, stream| {
-            is_there(stream) || latest_seconds(stream) >= now_millis / 1000
-        });
+        streams.retain(|_, stream| is_there(stream) || latest_seconds(stream) >= now_millis / 1000);
         let before = streams.get(name);
         if before.is_some_and(is_there) {
             return Err(ApiError::in_use(format!(

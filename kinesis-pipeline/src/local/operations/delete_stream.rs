@@ -4,12 +4,7 @@ use serde::Deserialize;
 
 use super::{Nothing, Operation};
 use crate::{
-    local::{
-        api_error::ApiError,
-        core::Core,
-        state::stream::Change,
-        stream_ref::StreamRef,
-    },
+    local::{api_error::ApiError, core::Core, state::stream::Change, stream_ref::StreamRef},
     service::StreamStatus,
 };
 

@@ -154,9 +154,9 @@ impl Pipeline {
         let (waiter, pending) = PendingReceipt::new(self.shared.target.stream.clone());
         let entered_at = self.shared.target.clock.instant();
         let arrived = match record.data {
-            EncodedData::Borrowed(data) if self.shared.options.uses_arenas() => {
-                self.inbox.put_small(record, data, entered_at, waiter, charge)
-            }
+            EncodedData::Borrowed(data) if self.shared.options.uses_arenas() => self
+                .inbox
+                .put_small(record, data, entered_at, waiter, charge),
             _ => self.inbox.put(Queued {
                 record: record.into_record(),
                 entered_at,

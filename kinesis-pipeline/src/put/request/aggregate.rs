@@ -310,7 +310,11 @@ mod tests {
             waiter,
             charge,
         };
-        let user = PendingRecord::new(arrived, None, FlushGroups::new(Arc::clone(shared)).current());
+        let user = PendingRecord::new(
+            arrived,
+            None,
+            FlushGroups::new(Arc::clone(shared)).current(),
+        );
         (user, pending)
     }
 

@@ -130,7 +130,8 @@ impl Scheduler {
     #[inline]
     fn take(&mut self, user: Queued, data: Option<Bytes>) {
         let flush_group = self.flush_groups.current();
-        self.queues.take(PendingRecord::new(user, data, flush_group));
+        self.queues
+            .take(PendingRecord::new(user, data, flush_group));
         if self.queues.taken() == HASHED_AT_ONCE {
             self.place_taken();
         }

@@ -11,8 +11,7 @@ use crate::{EncodedRecord, KinesisStream, local::Fault, put::Order, service::Del
 /// A stream that is made again within this time, under records that go on and with these faults of the new listings.
 async fn made_again(shards: (u32, u32), order: Order, pause: Duration, fault: Option<Fault>) {
     let kinesis = kinesis(3).await;
-    let stream: KinesisStream<EncodedRecord> =
-        kinesis.stream("readings", shards.0).await.unwrap();
+    let stream: KinesisStream<EncodedRecord> = kinesis.stream("readings", shards.0).await.unwrap();
     let producer = stream.producer().aggregate(true).linger(20 * MS);
     let producer = producer.order(order).build().unwrap();
     receipts(put(&producer, 0..100).await).await;
@@ -22,8 +21,7 @@ async fn made_again(shards: (u32, u32), order: Order, pause: Duration, fault: Op
     if let Some(fault) = fault {
         kinesis.faults().add(fault.on("ListShards")).unwrap();
     }
-    let stream: KinesisStream<EncodedRecord> =
-        kinesis.stream("readings", shards.1).await.unwrap();
+    let stream: KinesisStream<EncodedRecord> = kinesis.stream("readings", shards.1).await.unwrap();
     tokio::time::sleep(pause).await;
     let mut pending = put(&producer, 100..400).await;
     tokio::time::sleep(2_000 * MS).await;

@@ -47,7 +47,10 @@ pub(super) async fn receipts(pending: Vec<(usize, PendingReceipt)>) -> Vec<(usiz
 
 /// Checks that each receipt points at its record, in a shard that takes its hash key. Returns how many copies are stored
 /// beside those of the receipts.
-pub(super) async fn check(stream: &KinesisStream<EncodedRecord>, receipts: &[(usize, Receipt)]) -> usize {
+pub(super) async fn check(
+    stream: &KinesisStream<EncodedRecord>,
+    receipts: &[(usize, Receipt)],
+) -> usize {
     check_of(stream, receipts, |number| numbered(number, number)).await
 }
 
