@@ -124,7 +124,7 @@ async fn fault_run(run: FaultRun) -> usize {
 /// A record, by chance with a hash key of its own.
 fn hashed(key: usize, number: usize) -> EncodedRecord {
     let mut record = numbered(key, number);
-    if key % 3 > 0 {
+    if !key.is_multiple_of(3) {
         let step = u128::MAX / 199;
         record.explicit_hash_key = Some((key as u128 * 57 % 199 * step).into());
     }
