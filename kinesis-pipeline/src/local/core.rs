@@ -276,17 +276,25 @@ impl Core {
     pub(super) fn add_stream(
         &self,
         name: &str,
-        state: StreamState,
+        mut state: StreamState,
         due_millis: u64,
         now_millis: u64,
     ) -> Result<(), ApiError> {
         let account_id = self.settings.account_id.clone();
         let mut streams = locks::write(&self.account.streams);
-        streams.retain(|_, stream| !stream.is_gone(now_millis));
-        if streams.contains_key(name) {
+        let is_there = |stream: &Arc<Stream>| !stream.is_gone(now_millis);
+        let latest_seconds =
+            |stream: &Arc<Stream>| stream.read(now_millis).topology.latest_seconds();
+        // A deleted stream is remembered until a later one has later numbers anyway.
+        streams.retain(|_, stream| is_there(stream) || latest_seconds(stream) >= now_millis / 1000);
+        let before = streams.get(name);
+        if before.is_some_and(is_there) {
             return Err(ApiError::in_use(format!(
                 "Stream {name} under account {account_id} already exists."
             )));
+        }
+        if let Some(before) = before {
+            state.topology.begin_after(latest_seconds(before));
         }
         let stream = Stream::new(
             name.to_owned(),

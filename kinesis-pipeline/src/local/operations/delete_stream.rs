@@ -4,12 +4,7 @@ use serde::Deserialize;
 
 use super::{Nothing, Operation};
 use crate::{
-    local::{
-        api_error::ApiError,
-        core::Core,
-        state::{stream::Change, topology::Topology},
-        stream_ref::StreamRef,
-    },
+    local::{api_error::ApiError, core::Core, state::stream::Change, stream_ref::StreamRef},
     service::StreamStatus,
 };
 
@@ -42,7 +37,7 @@ impl Operation for DeleteStream {
         }
         if state.status == StreamStatus::Creating {
             // A stream that never was usable lists no shards while it goes.
-            state.topology = Topology::default();
+            state.topology.clear();
         }
         stream.schedule(&mut state, Change::Delete, due_millis, now_millis);
         Ok(Nothing {})

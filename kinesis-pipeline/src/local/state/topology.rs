@@ -21,6 +21,8 @@ pub(in crate::local) struct Topology {
     /// The open shards by the start of their range.
     open: Vec<(HashKey, u32)>,
     next_index: u32,
+    /// The latest second of a creation in the numbers of these shards, and of deleted ones.
+    latest_seconds: u64,
     /// Counts the records that the service placed.
     placed: AtomicUsize,
 }
@@ -41,9 +43,11 @@ impl Topology {
         let open = shards.iter().filter(|shard| shard.is_open());
         let mut open: Vec<_> = open.map(|shard| (shard.range.start, shard.index)).collect();
         open.sort_unstable();
+        let seconds = shards.iter().map(|shard| shard.created_seconds);
         Self {
             open,
             next_index,
+            latest_seconds: seconds.max().unwrap_or(0),
             shards: shards
                 .into_iter()
                 .map(|shard| (shard.index, shard))
@@ -178,6 +182,28 @@ impl Topology {
             .unwrap_or(key)
     }
 
+    /// Removes all shards, as their stream is deleted.
+    pub(in crate::local) fn clear(&mut self) {
+        *self = Self {
+            latest_seconds: self.latest_seconds,
+            ..Self::default()
+        };
+    }
+
+    /// Returns the latest second of a creation in the numbers of the shards, deleted or not.
+    pub(in crate::local) fn latest_seconds(&self) -> u64 {
+        self.latest_seconds
+    }
+
+    /// Makes the numbers of new shards later than those of a deleted stream. On the service it takes seconds to make a
+    /// stream again.
+    pub(in crate::local) fn begin_after(&mut self, seconds: u64) {
+        for shard in self.shards.values_mut() {
+            shard.created_seconds = shard.created_seconds.max(seconds + 1);
+            self.latest_seconds = self.latest_seconds.max(shard.created_seconds);
+        }
+    }
+
     /// Wakes the watchers of all shards.
     pub(in crate::local) fn wake(&self) {
         self.shards.values().for_each(Shard::wake);
@@ -218,6 +244,7 @@ impl Topology {
     fn add(&mut self, range: HashKeyRange, parents: Vec<u32>, millis: u64, seconds: u64) -> u32 {
         let index = self.next_index;
         self.next_index += 1;
+        self.latest_seconds = self.latest_seconds.max(seconds);
         let shard = Shard::new(index, range, parents, millis, seconds);
         self.shards.insert(index, shard);
         let place = self.open.partition_point(|(start, _)| *start < range.start);

@@ -177,3 +177,19 @@ async fn no_record_shows_when_the_kinesis_is_printed() {
     let shown = format!("{kinesis:?} {:?} {:?}", kinesis.faults(), kinesis.core);
     assert!(!shown.contains("secret"), "{shown}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_made_again_within_a_second_has_later_numbers_than_before() {
+    let kinesis = start_with(2).await;
+    for _ in 0..3 {
+        let before = put(&kinesis, "a", "1").await.sequence_number;
+        let delete = json!({"StreamName": STREAM});
+        json::<DeleteStream>(&kinesis.core, delete).await.unwrap();
+        // Another stream's creation does not let it be forgotten.
+        kinesis.core.ensure_stream("other", 1).unwrap();
+        kinesis.core.ensure_stream(STREAM, 2).unwrap();
+        for shard in shards(&kinesis).await {
+            assert!(shard.starting_sequence_number > before);
+        }
+    }
+}

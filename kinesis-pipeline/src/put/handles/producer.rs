@@ -219,7 +219,7 @@ impl<R: KinesisRecord> Producer<R> {
     }
 
     /// Waits for room for one record of up to `bytes` bytes (data and key), and reserves it for a put that does not have to
-    /// wait.
+    /// wait. For over 1 MiB it also waits until the stream has told whether it takes such records.
     ///
     /// # Errors
     /// [`PutError::Closed`].
@@ -227,6 +227,11 @@ impl<R: KinesisRecord> Producer<R> {
     /// # Cancel safety
     /// A wait that is dropped reserves nothing.
     pub async fn reserve(&self, bytes: usize) -> Result<Reservation<'_, R>, PutError> {
+        let shared = self.pipeline.shared();
+        if !shared.limit.allows(bytes) {
+            // A smaller record may come. The put of one that is too large tells why.
+            let _ = shared.limit.check(bytes, shared).await;
+        }
         let permit = self.pipeline.reserve(bytes).await?;
         Ok(Reservation {
             producer: self,

@@ -43,6 +43,8 @@ pub struct ProducerSink<R> {
     /// The wait of a record for budget.
     accepting: Option<Step<PutError>>,
     flushing: Option<Step<FlushError>>,
+    /// Whether records came after that flush, whose future was dropped before its end.
+    came_after: bool,
 }
 
 /// The error of a [`ProducerSink`].
@@ -65,6 +67,7 @@ impl<R> Producer<R> {
             producer: self.clone(),
             accepting: None,
             flushing: None,
+            came_after: false,
         }
     }
 }
@@ -85,13 +88,18 @@ impl<R> ProducerSink<R> {
 
     fn poll_flushing(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
         ready!(self.poll_accepting(cx))?;
-        let pipeline = Arc::clone(self.pipeline());
-        let flushing = self
-            .flushing
-            .get_or_insert_with(|| Box::pin(async move { pipeline.flush().await }));
-        let flushed = ready!(flushing.as_mut().poll(cx));
-        self.flushing = None;
-        Poll::Ready(flushed.map_err(SinkError::Flush))
+        loop {
+            let pipeline = Arc::clone(self.pipeline());
+            let flushing = self
+                .flushing
+                .get_or_insert_with(|| Box::pin(async move { pipeline.flush().await }));
+            let flushed = ready!(flushing.as_mut().poll(cx));
+            self.flushing = None;
+            let came_after = std::mem::take(&mut self.came_after);
+            if flushed.is_err() || !came_after {
+                return Poll::Ready(flushed.map_err(SinkError::Flush));
+            }
+        }
     }
 }
 
@@ -104,6 +112,7 @@ impl<R: KinesisRecord, T: Borrow<R>> Sink<T> for ProducerSink<R> {
 
     fn start_send(self: Pin<&mut Self>, record: T) -> Result<(), SinkError> {
         let this = self.get_mut();
+        this.came_after = this.flushing.is_some();
         if let Err(no_room) = this
             .producer
             .try_accept(record.borrow())

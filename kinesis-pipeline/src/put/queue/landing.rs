@@ -8,6 +8,7 @@ use crate::{
         request::entry::Entry,
         shard_map::{known::Landing, shard_map::Placement},
     },
+    service::StoredAt,
     shard::{HashKey, HashKeyRange, ShardId},
 };
 
@@ -25,9 +26,10 @@ impl ShardQueues {
     pub(in crate::put) fn stored(
         &mut self,
         entry: &Entry,
-        shard_id: &ShardId,
+        at: &StoredAt,
         records: &RecordSlab,
     ) -> Landing {
+        let shard_id = &at.shard_id;
         let mut is_elsewhere = false;
         if let Some(queue) = self.queue_of(entry.queue) {
             queue.stored(entry);
@@ -41,7 +43,7 @@ impl ShardQueues {
             let is_keyed = !self.known.contradicts(shard_id, first);
             *keyed = if is_keyed { keyed.saturating_add(1) } else { 0 };
         }
-        match self.landing(entry, shard_id, records) {
+        match self.landing(entry, at, records) {
             Landing::Expected if is_elsewhere => Landing::Moved,
             landing => landing,
         }
@@ -52,14 +54,15 @@ impl ShardQueues {
     pub(in crate::put) fn landing(
         &self,
         entry: &Entry,
-        shard_id: &ShardId,
+        at: &StoredAt,
         records: &RecordSlab,
     ) -> Landing {
         match &self.placement {
             Placement::Never | Placement::Auto { .. } => Landing::Expected,
             Placement::Unlisted if entry.len() == 1 => Landing::Expected,
+            _ if entry.len() > 1 && self.known.is_older(at) == Some(true) => Landing::UnknownShard,
             Placement::Unlisted | Placement::Awaited | Placement::ByShard(_) => {
-                self.known.landing(shard_id, &entry.hash_keys(records))
+                self.known.landing(&at.shard_id, &entry.hash_keys(records))
             }
         }
     }
@@ -67,6 +70,20 @@ impl ShardQueues {
     /// Whether this shard is known not to take this hash key.
     pub(in crate::put) fn contradicts(&self, shard_id: &ShardId, hash_key: HashKey) -> bool {
         self.known.contradicts(shard_id, hash_key)
+    }
+
+    /// Whether the answer to a request, by the first of these aggregates that tells it, is of another stream than the shards
+    /// that are known.
+    pub(in crate::put) fn are_of_another_stream<'a>(
+        &self,
+        mut aggregates: impl Iterator<Item = &'a StoredAt>,
+    ) -> bool {
+        aggregates.find_map(|at| self.known.is_older(at)) == Some(true)
+    }
+
+    /// Notes that a listing was of no help with such an answer.
+    pub(in crate::put) fn explained_nothing(&mut self) {
+        self.known.explained_nothing();
     }
 
     /// Returns the range of hash keys of a shard, if the shard is known.

@@ -59,6 +59,7 @@ impl Scheduler {
         match outcomes {
             Outcomes::Each(outcomes) => {
                 self.note_answer(begun_at);
+                self.suspect_by_answer(&entries, &outcomes, now);
                 self.queues.prefetch_sent(&entries);
                 let sent = entries.iter_mut().zip(&mut records);
                 for ((entry, record), outcome) in sent.zip(&outcomes) {

@@ -9,8 +9,6 @@
 //!              └─ does not take its first ──> kept until two listings say the same: the service distributes by itself
 //! ```
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::scheduler::Scheduler;
@@ -28,17 +26,12 @@ use crate::{
     },
     record::EncodedRecord,
     service::{ErrorClass, ServiceError, StoredAt, list_all::Listed},
-    shard::{HashKey, Shard, ShardId},
+    shard::{HashKey, Shard},
 };
 
 /// The number of listings that have to contradict a record's shard before the service is taken for one that distributes
 /// records by itself: the first listing may be out of date.
 const AUTO_LISTINGS: u32 = 2;
-
-/// The time after which a stream that has not answered may have been made again, with other shards of the same ids.
-/// Deleting and creating a stream takes longer than that, so the answer of a call holds for this time after the call's
-/// begin.
-const RESTED_MAX: Duration = Duration::from_secs(5);
 
 /// Stored records whose completion depends on the next listing of shards.
 ///
@@ -53,13 +46,13 @@ pub(in crate::put::scheduler) struct Unsettled {
     doubt: Option<Doubt>,
     /// The last time at which the stream may have been another one than was listed; `None` once a later listing is in
     /// use. Meanwhile an aggregate may be wrong even in the expected shard.
-    suspect_at: Option<Instant>,
+    pub(in crate::put::scheduler) suspect_at: Option<Instant>,
 }
 
 /// A record in a shard that does not take its hash key, by the service's own listing.
 #[derive(Debug)]
 struct Doubt {
-    shard_id: ShardId,
+    at: StoredAt,
     hash_key: HashKey,
     /// The number of listings since then that contradict it too.
     listings: u32,
@@ -75,9 +68,9 @@ impl Unsettled {
         self.entries.is_empty() && self.doubt.is_none()
     }
 
-    fn doubt(&mut self, shard_id: &ShardId, hash_key: HashKey) {
+    fn doubt(&mut self, at: &StoredAt, hash_key: HashKey) {
         self.doubt.get_or_insert_with(|| Doubt {
-            shard_id: shard_id.clone(),
+            at: at.clone(),
             hash_key,
             listings: 0,
         });
@@ -94,7 +87,7 @@ impl Scheduler {
         at: &StoredAt,
         now: Instant,
     ) {
-        let mut landing = self.queues.stored(entry, &at.shard_id, &self.records);
+        let mut landing = self.queues.stored(entry, at, &self.records);
         if self.unsettled.suspect_at.is_some() && entry.len() > 1 && self.queues.is_placed() {
             // The known range may be that of a shard of a deleted stream.
             landing = Landing::UnknownShard;
@@ -108,7 +101,7 @@ impl Scheduler {
         }
         if landing == Landing::Unkeyed {
             let hash_key = entry.first_hash_key(&self.records);
-            self.unsettled.doubt(&at.shard_id, hash_key);
+            self.unsettled.doubt(at, hash_key);
         }
         if landing == Landing::Moved || entry.len() == 1 {
             return self.stored(entry, at, now);
@@ -187,24 +180,12 @@ impl Scheduler {
         if self.queues.lacks_shards() {
             self.refresh.want(now);
         }
-        let listed = if self.unsettled.entries.is_empty() {
+        let listed = if self.unsettled.is_answered() {
             Listed::Open
         } else {
             Listed::All
         };
         self.refresh.begin(now).then_some(listed)
-    }
-
-    /// Suspects the known shards when a request begins after a rest in which the stream may have been made again.
-    pub(in crate::put::scheduler) fn suspect_after_rest(&mut self, now: Instant) {
-        if self.answered_from.is_some_and(|at| now >= at + RESTED_MAX) {
-            self.unsettled.suspect_at = Some(now);
-        }
-    }
-
-    /// Notes that the stream has answered a call that began at that time.
-    pub(in crate::put::scheduler) fn note_answer(&mut self, begun_at: Option<Instant>) {
-        self.answered_from = self.answered_from.max(begun_at);
     }
 
     /// Takes the end of a listing.
@@ -263,7 +244,7 @@ impl Scheduler {
         if !self.queues.note(shards) {
             return self.refresh.look_later(now);
         }
-        if self.is_auto() {
+        if self.is_auto(shards) {
             return self.leave_to_the_service(now);
         }
         let map = ShardMap::of(shards).filter(|_| !self.is_outdated());
@@ -273,6 +254,10 @@ impl Scheduler {
             self.queues.place_by(map, now, &mut self.records);
         }
         self.settle(now);
+        let mut unsettled = self.unsettled.entries.iter().map(|(_, at)| at);
+        if is_whole && unsettled.any(|at| self.queues.are_of_another_stream([at].into_iter())) {
+            self.queues.explained_nothing();
+        }
         if is_whole && self.unsettled.is_answered() {
             self.refresh.settled(now);
         } else {
@@ -281,25 +266,20 @@ impl Scheduler {
         self.release_strays();
     }
 
-    /// Whether the listing may be of a stream that was deleted before the last suspected request began.
-    fn is_outdated(&self) -> bool {
-        let suspect_at = self.unsettled.suspect_at;
-        let began_at = self.refresh.began_at();
-        suspect_at
-            .zip(began_at)
-            .is_some_and(|(at, began)| at >= began + RESTED_MAX)
-    }
-
-    /// Whether enough listings contradict the shard of a record. A doubt that a listing explains is dropped.
-    fn is_auto(&mut self) -> bool {
+    /// Whether enough listings contradict the shard of a record. A doubt that a listing explains is dropped. A listing that
+    /// lacks the shard, or has that of an earlier stream, tells nothing.
+    fn is_auto(&mut self, listed: &[Shard]) -> bool {
         let Some(doubt) = &mut self.unsettled.doubt else {
             return false;
         };
-        doubt.listings += 1;
-        if !self.queues.contradicts(&doubt.shard_id, doubt.hash_key) {
+        let shard_id = &doubt.at.shard_id;
+        if !self.queues.contradicts(shard_id, doubt.hash_key) {
             self.unsettled.doubt = None;
             return false;
         }
+        let is_listed = listed.iter().any(|shard| shard.id == *shard_id);
+        let tells = is_listed && !self.queues.are_of_another_stream([&doubt.at].into_iter());
+        doubt.listings += u32::from(tells);
         doubt.listings >= AUTO_LISTINGS
     }
 
@@ -337,13 +317,13 @@ impl Scheduler {
             return;
         }
         for (mut entry, at) in std::mem::take(&mut self.unsettled.entries) {
-            match self.queues.landing(&entry, &at.shard_id, &self.records) {
+            match self.queues.landing(&entry, &at, &self.records) {
                 Landing::Expected | Landing::Moved => self.stored(&mut entry, &at, now),
                 Landing::WrongShard => self.divide(entry, &at, now),
                 Landing::UnknownShard => self.unsettled.entries.push((entry, at)),
                 Landing::Unkeyed => {
                     let hash_key = entry.first_hash_key(&self.records);
-                    self.unsettled.doubt(&at.shard_id, hash_key);
+                    self.unsettled.doubt(&at, hash_key);
                     self.unsettled.entries.push((entry, at));
                 }
             }
@@ -386,15 +366,6 @@ impl Scheduler {
     /// Takes the strays, which wait for a shard map.
     pub(in crate::put::scheduler) fn take_strays(&mut self) -> Vec<RecordKey> {
         std::mem::take(&mut self.unsettled.strays)
-    }
-
-    /// Suspects the known shards of a stream that was not found: one that is made again may have other shards of the same
-    /// ids.
-    pub(in crate::put::scheduler) fn suspect_shards(&mut self, now: Instant) {
-        self.unsettled.suspect_at = Some(now);
-        if self.queues.is_placed() {
-            self.refresh.want(now);
-        }
     }
 
     /// Forgets the unsettled records. They are stored, but maybe in wrong shards.

@@ -3,10 +3,24 @@
 
 use std::collections::BTreeMap;
 
-use crate::shard::{HashKey, HashKeyRange, SequenceNumber, Shard, ShardId};
+use crate::{
+    service::StoredAt,
+    shard::{HashKey, HashKeyRange, SequenceNumber, Shard, ShardId},
+};
 
 /// The largest number of closed shards that are remembered. The oldest are forgotten first.
 const CLOSED_SHARDS_MAX: usize = 10_000;
+
+/// The number of listings that have to be at variance with the numbers of records before the numbers count for nothing.
+/// One that is out of date is no reason.
+const UNEXPLAINED_MAX: u32 = 4;
+
+/// The digits of a sequence number in the service's layout, which begins with the second of the shard's creation.
+const NUMBER_DIGITS: usize = 56;
+/// The digits of them that tell the second. Those of the next second are greater by 3 or 4.
+const CREATION_DIGITS: usize = 12;
+/// The most that the other parts of a number add to these digits.
+const CREATION_CARRY: u64 = 1;
 
 /// The shards of a stream, open and closed. Within one stream, a shard's range never changes and its id is never
 /// reused.
@@ -14,6 +28,8 @@ const CLOSED_SHARDS_MAX: usize = 10_000;
 pub(in crate::put) struct KnownShards {
     /// Ids grow with age, so the first are the oldest.
     shards: BTreeMap<ShardId, KnownShard>,
+    /// The number of listings that did not explain the number of a record.
+    unexplained: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +68,7 @@ impl KnownShards {
         };
         if listed.iter().any(differs) {
             self.shards.clear();
+            self.unexplained = 0;
         }
         for known in self.shards.values_mut() {
             known.is_open = false;
@@ -89,6 +106,24 @@ impl KnownShards {
             .is_some_and(|range| !range.contains(hash_key))
     }
 
+    /// Whether the known shard of this id is older than the one that took the record: the stream was made again. `None` if
+    /// the shard is not known, or numbers tell nothing.
+    ///
+    /// Only a suspicion may rest on it: the layout of numbers is not documented.
+    pub(in crate::put) fn is_older(&self, at: &StoredAt) -> Option<bool> {
+        if self.unexplained >= UNEXPLAINED_MAX {
+            return None;
+        }
+        let known = self.shards.get(&at.shard_id)?;
+        let known = creation(&known.starting_sequence_number)?;
+        Some(creation(&at.sequence_number)? > known + CREATION_CARRY)
+    }
+
+    /// Notes a listing with a shard that [is older](Self::is_older) than a record says.
+    pub(in crate::put) fn explained_nothing(&mut self) {
+        self.unexplained += 1;
+    }
+
     /// Judges the shard of a Kinesis record with user records of these hash keys. It was sent with the first of them.
     pub(in crate::put) fn landing(&self, shard_id: &ShardId, hash_keys: &[HashKey]) -> Landing {
         let sent_with = hash_keys.first().copied().unwrap_or(HashKey::MIN);
@@ -114,6 +149,14 @@ impl KnownShard {
         self.range == shard.hash_key_range
             && self.starting_sequence_number == shard.starting_sequence_number
     }
+}
+
+/// Returns the digits of a sequence number that tell the creation of its shard; `None` for a number of another layout.
+fn creation(number: &SequenceNumber) -> Option<u64> {
+    let text = number.as_str();
+    let digits = text.get(..CREATION_DIGITS);
+    let digits = digits.filter(|_| text.len() == NUMBER_DIGITS);
+    digits?.parse().ok()
 }
 
 #[cfg(test)]
@@ -177,6 +220,32 @@ mod tests {
             assert!(known.note(&[again]));
             assert_eq!(known.range_of(&id(2)), None, "it is of the stream before");
         }
+    }
+
+    #[test]
+    fn the_number_of_a_record_tells_a_shard_that_was_made_later_than_the_known_one() {
+        // Numbers that were seen on the service, of one shard and of one that is a second younger.
+        let mut first = shard(1, 0, u128::MAX);
+        let start = "49590338271490256608559692538361571095921575989136588802";
+        first.starting_sequence_number = start.parse().unwrap();
+        let mut known = KnownShards::default();
+        known.note(&[first]);
+        let is_older = |known: &KnownShards, number: &str| {
+            known.is_older(&StoredAt::new(id(1), number.parse().unwrap()))
+        };
+        let same = "49590338271512557353758223161503106814194224350642569218";
+        let younger = "49590338271847068531736182208654621071921575989136588802";
+        assert_eq!(is_older(&known, same), Some(false));
+        assert_eq!(is_older(&known, younger), Some(true));
+        assert_eq!(is_older(&known, "17"), None, "another layout");
+        assert_eq!(
+            known.is_older(&StoredAt::new(id(2), younger.parse().unwrap())),
+            None
+        );
+        for _ in 0..UNEXPLAINED_MAX {
+            known.explained_nothing();
+        }
+        assert_eq!(is_older(&known, younger), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
     network::{Faults, Latencies, Network},
     numbered::{assert_order, numbered, receipts},
 };
-use crate::Order;
+use crate::{EncodedRecord, Order, trials::seeds};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -119,6 +119,85 @@ async fn fault_run(run: FaultRun) -> usize {
     }
     producer.close().await.unwrap();
     put_again
+}
+
+/// A record, by chance with a hash key of its own.
+fn hashed(key: usize, number: usize) -> EncodedRecord {
+    let mut record = numbered(key, number);
+    if !key.is_multiple_of(3) {
+        let step = u128::MAX / 199;
+        record.explicit_hash_key = Some((key as u128 * 57 % 199 * step).into());
+    }
+    record
+}
+
+/// Puts records under faults while anything happens to the stream at any time, and checks what is promised.
+async fn any_history(seed: u64) {
+    const KEYS: usize = 150;
+    let network = faulty_network(seed).await;
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let (aggregate, whole) = (rng.u8(..8) > 0, rng.bool());
+    let order = if rng.u8(..3) == 0 {
+        Order::PerKey
+    } else {
+        Order::None
+    };
+    let producer = network.stream().producer().aggregate(aggregate);
+    let producer = producer
+        .whole_aggregates_again(whole)
+        .aggregate_bytes_max(2_000)
+        .order(order)
+        .attempts_max(100)
+        .linger(Duration::from_millis(rng.u64(..30)))
+        .build()
+        .unwrap();
+    let mut open: usize = 3;
+    let mut pending = Vec::new();
+    for number in 0..3_000 {
+        if number % 10 == 0 {
+            tokio::time::sleep(Duration::from_millis(rng.u64(..4))).await;
+        }
+        match rng.u16(..1_000) {
+            0..4 if open < 8 => {
+                network.split(rng.usize(..open)).await;
+                open += 1;
+            }
+            4..8 if open > 1 => {
+                network.merge(rng.usize(..open - 1)).await;
+                open -= 1;
+            }
+            8 => network.lose_credentials(rng.u32(..8) * SECOND),
+            9 => producer.flush().await.unwrap(),
+            10 if rng.bool() => {
+                producer.flush().await.unwrap();
+                open = rng.usize(1..5);
+                network.make_again(open.try_into().unwrap()).await;
+            }
+            _ => {}
+        }
+        let put = producer.put(&hashed(number % KEYS, number)).await;
+        pending.push(put.unwrap());
+    }
+    let receipts = receipts(pending).await;
+    let log = network.log().await;
+    for (number, receipt) in receipts.iter().enumerate() {
+        let (user, stored) = (log.user(receipt), log.at(receipt));
+        assert_eq!(*user, hashed(number % KEYS, number), "seed {seed}");
+        let is_kept = stored.range().contains(user.hash_key());
+        assert!(is_kept, "seed {seed}: {number} is outside of its shard");
+        assert!(!whole || stored.is_whole(), "seed {seed}");
+    }
+    if order == Order::PerKey {
+        assert_order(log.users(), seed);
+    }
+    producer.close().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_happens_to_the_stream_every_record_is_stored_where_its_receipt_says() {
+    for seed in 0..seeds(24) {
+        any_history(seed).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,8 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, SinkExt as _, future::join_all};
 
-use super::{Answer, Script, script::sized};
-use crate::{Clock, EncodedRecord, KinesisStream, PutError, PutOptions, Receipt};
+use super::{
+    Answer, Script,
+    script::{UNSIGNED, sized},
+};
+use crate::{Clock, EncodedRecord, KinesisStream, Order, PutError, PutOptions, Receipt};
 
 const MIB: usize = 1024 * 1024;
 const SECOND: Duration = Duration::from_secs(1);
@@ -46,6 +49,7 @@ async fn a_failure_that_may_pass_is_not_taken_for_the_limit() {
         "LimitExceededException",
         "InternalFailure",
         "ExpiredTokenException",
+        UNSIGNED,
     ] {
         let (script, stream) = saying([Err(code), Err(code), Ok(4 * MIB)]);
         let puts = join_all((0..3).map(|_| put_large(&stream))).await;
@@ -203,7 +207,7 @@ async fn a_put_that_does_not_wait_says_that_the_limit_is_not_known() {
     assert!(error.to_string().ends_with("wait with `put`"), "{error}");
     let budget = producer.reserve(2 * MIB).await.unwrap();
     let error = budget.put(large()).unwrap_err().error;
-    assert!(matches!(error, PutError::LimitUnknown { .. }), "{error}");
+    assert!(matches!(error, PutError::TooLarge { .. }), "{error}");
     assert!(producer.put(&large()).await.is_err());
     let error = producer.try_put(large()).unwrap_err().error;
     assert!(matches!(error, PutError::TooLarge { .. }), "{error}");
@@ -245,4 +249,50 @@ async fn a_producer_of_aggregates_asks_a_stream_that_takes_larger_records_for_it
     assert!(producer.try_put(&large).unwrap().await.is_ok());
     let error = producer.put(&sized("k", 4 * MIB)).await.unwrap_err();
     assert!(matches!(error, PutError::TooLarge { bytes_max, .. } if bytes_max == 4 * MIB));
+}
+
+#[tokio::test(start_paused = true)]
+async fn room_for_a_large_record_is_reserved_once_the_limit_is_known() {
+    let (script, stream) = saying([Err(THROTTLED), Ok(4 * MIB)]);
+    let producer = stream.producer().build().unwrap();
+    let reserved = producer.reserve(3 * MIB).await.unwrap();
+    reserved.put(large()).unwrap().await.unwrap();
+    assert_eq!(script.limits_asked(), 2);
+    // Room for more than the stream takes can be had, and be used for less.
+    let reserved = producer.reserve(5 * MIB).await.unwrap();
+    reserved.put(large()).unwrap().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_records_beside_one_over_a_lowered_limit_are_stored() {
+    let script = Script::with([Answer::Stored], |call| {
+        let sizes = call.records.iter().map(EncodedRecord::size_bytes);
+        if sizes.max() > Some(2 * MIB) {
+            Answer::Error("ValidationException")
+        } else {
+            Answer::Stored
+        }
+    });
+    script.say_limits([Ok(4 * MIB), Ok(2 * MIB)]);
+    for aggregate in [false, true] {
+        for order in [Order::None, Order::PerKey] {
+            let producer = script.stream().producer().aggregate(aggregate);
+            let producer = producer.order(order).build().unwrap();
+            let mut results = Vec::new();
+            for number in 0..100 {
+                let bytes = if number % 10 == 5 { 3 * MIB } else { 1_000 };
+                let put = producer.put(&sized(number % 7, bytes)).await;
+                results.push(match put {
+                    Ok(pending) => pending.await.map(drop),
+                    Err(error) => Err(error),
+                });
+            }
+            for (number, result) in results.iter().enumerate() {
+                assert_eq!(result.is_ok(), number % 10 != 5, "{number}: {result:?}");
+            }
+            assert!(producer.put(&sized("k", MIB * 3 / 2)).await.is_ok());
+            producer.close().await.ok();
+            script.say_limits([Ok(4 * MIB), Ok(2 * MIB)]);
+        }
+    }
 }

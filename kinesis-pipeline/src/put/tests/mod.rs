@@ -13,6 +13,7 @@ mod limit;
 mod listing;
 #[cfg(feature = "local")]
 mod local;
+mod made_again;
 mod many;
 #[cfg(feature = "local")]
 mod network;

@@ -32,8 +32,8 @@ use crate::{
 const STREAM: &str = "readings";
 /// The time that a stream takes to be split, merged, made or deleted.
 const TRANSITION: Duration = Duration::from_millis(1);
-/// The time in which a stream is deleted and made again; AWS takes longer.
-const MADE_AGAIN: Duration = Duration::from_secs(5);
+/// The times in which a stream is deleted and made again; AWS takes longer.
+const MADE_AGAIN_MILLIS: [u64; 3] = [1, 100, 5_000];
 const SLOW_LISTING: Duration = Duration::from_secs(2);
 
 /// The probability of each fault.
@@ -315,7 +315,8 @@ impl Network {
         self.look_up_ranges().await;
         let delete = self.inner.delete_stream(DeleteStream::new(STREAM.into()));
         delete.await.unwrap();
-        sleep(MADE_AGAIN).await;
+        let millis = MADE_AGAIN_MILLIS[self.state().rng.usize(..3)];
+        sleep(Duration::from_millis(millis)).await;
         self.state().listed = [Vec::new(), Vec::new()];
         let made = self.kinesis.stream::<EncodedRecord>(STREAM, shards).await;
         made.unwrap();

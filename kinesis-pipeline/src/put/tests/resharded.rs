@@ -12,7 +12,7 @@ use crate::{
     service::{DeleteStream, ListShards},
 };
 
-const MS: Duration = Duration::from_millis(1);
+pub(super) const MS: Duration = Duration::from_millis(1);
 
 async fn aggregating(
     kinesis: &LocalKinesis,
@@ -25,7 +25,7 @@ async fn aggregating(
 }
 
 /// Puts the records with these numbers, each under its own key.
-async fn put(
+pub(super) async fn put(
     producer: &Producer<EncodedRecord>,
     numbers: std::ops::Range<usize>,
 ) -> Vec<(usize, PendingReceipt)> {
@@ -37,7 +37,7 @@ async fn put(
     pending
 }
 
-async fn receipts(pending: Vec<(usize, PendingReceipt)>) -> Vec<(usize, Receipt)> {
+pub(super) async fn receipts(pending: Vec<(usize, PendingReceipt)>) -> Vec<(usize, Receipt)> {
     let mut receipts = Vec::new();
     for (number, pending) in pending {
         receipts.push((number, pending.await.expect("stored")));
@@ -47,7 +47,10 @@ async fn receipts(pending: Vec<(usize, PendingReceipt)>) -> Vec<(usize, Receipt)
 
 /// Checks that each receipt points at its record, in a shard that takes its hash key. Returns how many copies are stored
 /// beside those of the receipts.
-async fn check(stream: &KinesisStream<EncodedRecord>, receipts: &[(usize, Receipt)]) -> usize {
+pub(super) async fn check(
+    stream: &KinesisStream<EncodedRecord>,
+    receipts: &[(usize, Receipt)],
+) -> usize {
     check_of(stream, receipts, |number| numbered(number, number)).await
 }
 

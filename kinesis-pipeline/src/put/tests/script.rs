@@ -21,6 +21,8 @@ use crate::{
 };
 
 pub(super) const ENDPOINT: &str = "http://127.0.0.1:1";
+/// Said instead of a limit, it means that the source of the credentials fails.
+pub(super) const UNSIGNED: &str = "unsigned";
 const LATENCY: Duration = Duration::from_millis(5);
 
 /// How one request ends.
@@ -266,8 +268,10 @@ impl Kinesis for Script {
             let limit = self.next_limit();
             tokio::time::sleep(LATENCY).await;
             let operation = "DescribeStreamSummary";
-            let refused =
-                |code| ServiceError::answered(operation, ENDPOINT, code, "as the script says");
+            let refused = |code| match code {
+                UNSIGNED => ServiceError::unsigned(operation, ENDPOINT, "busy"),
+                _ => ServiceError::answered(operation, ENDPOINT, code, "as the script says"),
+            };
             let created_at = std::time::SystemTime::UNIX_EPOCH;
             let mut stream = StreamSummary::new("readings", "arn", created_at);
             stream.record_bytes_max = limit.map_err(refused)?;

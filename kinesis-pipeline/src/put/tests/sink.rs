@@ -1,6 +1,8 @@
 //! The producer as a sink.
 
-use futures_util::{StreamExt as _, stream};
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, SinkExt, StreamExt as _, stream};
 
 use super::{Answer, Script, script::record};
 use crate::{EncodedRecord, FlushError, PartitionKey, PutError, SinkError};
@@ -38,6 +40,31 @@ async fn what_was_not_stored_is_told_at_the_end_and_a_bad_record_at_once() {
     let error = bad.forward(producer.sink()).await.unwrap_err();
     assert!(
         matches!(&error, SinkError::Put(PutError::Key { .. })),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_that_was_dropped_does_not_stand_for_the_next_one() {
+    let script = Script::new([
+        Answer::Stored,
+        Answer::Failed(&[0], "AccessDeniedException"),
+    ]);
+    let producer = script.stream().producer().build().unwrap();
+    let mut sink = producer.sink();
+    sink.feed(record("a")).await.unwrap();
+    let flush = SinkExt::<EncodedRecord>::flush(&mut sink);
+    assert!(flush.now_or_never().is_none());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    sink.feed(record("b")).await.unwrap();
+    let flushed = SinkExt::<EncodedRecord>::flush(&mut sink).await;
+    assert_eq!(producer.stats().records_pending, 0);
+    let error = flushed.unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            SinkError::Flush(FlushError::NotStored { records: 1, .. })
+        ),
         "{error}"
     );
 }

@@ -137,7 +137,7 @@ impl StreamState {
             }
             Change::Merge { first, second } => self.topology.merge(first, second, at_millis),
             Change::Spread { shard_count } => self.topology.spread(shard_count, at_millis),
-            Change::Delete => return self.topology = Topology::default(),
+            Change::Delete => return self.topology.clear(),
         }
         self.status = StreamStatus::Active;
     }

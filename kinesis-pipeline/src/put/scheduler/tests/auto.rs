@@ -27,6 +27,19 @@ async fn two_listings_that_contradict_a_landing_show_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn listings_that_lack_the_shard_do_not_show_it() {
+    for shards in [vec![], vec![shard(1, 0..=1)]] {
+        let mut bench = Bench::new(aggregating(Order::None), children());
+        bench.put(0);
+        bench.store(2);
+        for _ in 0..3 {
+            assert_eq!(bench.listed(Ok(shards.clone())), Listed::All);
+            assert!(bench.state.queues.is_placed());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_is_looked_at_again_and_stays_while_landings_contradict_the_listing() {
     let mut bench = auto();
     for _ in 0..3 {
