@@ -55,8 +55,9 @@ impl Operation for RegisterStreamConsumer {
         }
         checks.finish()?;
         let now_millis = core.now_millis();
-        let stream = core.usable_stream(None, arn, now_millis)?;
+        let stream = core.stream(None, arn, now_millis)?;
         let mut state = stream.write(now_millis);
+        stream.check_usable(&state)?;
         check_room(&stream, &state, name, now_millis)?;
         let active_millis = core.due_millis(now_millis);
         let mut consumer = Consumer::new(name, &stream.arn, now_millis, active_millis);
