@@ -65,11 +65,11 @@ pub(super) fn change(
 }
 
 /// Returns the metrics that a request names; `ALL` names all of them.
-fn check(checks: &mut Checks, named: Option<&[String]>) -> Vec<&'static str> {
-    let names = checks.required("shardLevelMetrics", named);
+fn check(checks: &mut Checks, given: Option<&[String]>) -> Vec<&'static str> {
+    let names = checks.required("shardLevelMetrics", given);
     let (count, values) = (names.len(), [&METRICS[..], &[ALL]].concat());
     let words = format!("[{}]", names.join(", "));
-    if count == 0 && named.is_some() {
+    if count == 0 && given.is_some() {
         checks.length("shardLevelMetrics", &words, "greater", 1);
     }
     if count > METRICS.len() {

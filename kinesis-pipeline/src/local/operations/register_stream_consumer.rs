@@ -12,7 +12,7 @@ use crate::local::{
         consumer::Consumer,
         stream::{Stream, StreamState},
     },
-    validate::{Checks, NAME, STREAM_ARN, stream_name_of_arn},
+    validate::{Checks, NAME, STREAM_ARN},
 };
 
 /// The most consumers a stream has, and how many of them can be in `CREATING` at once.
@@ -40,10 +40,6 @@ impl Operation for RegisterStreamConsumer {
     const NAME: &'static str = "RegisterStreamConsumer";
     type Request = Request;
     type Response = Response;
-
-    fn rated_stream(request: &Request) -> Option<&str> {
-        request.stream_arn.as_deref().and_then(stream_name_of_arn)
-    }
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
         let arn = request.stream_arn.as_deref();

@@ -117,3 +117,26 @@ async fn tokens_stand_for_the_listing_that_gave_them() {
     let error = refusal(&kinesis, "ListStreamConsumers", both).await;
     assert_eq!(error.code, "InvalidArgumentException");
 }
+
+#[tokio::test(start_paused = true)]
+async fn channels_and_queues_are_resources_that_are_not_there() {
+    let kinesis = start_with(1).await;
+    for kind in ["channel", "queue"] {
+        let arn = format!("arn:aws:kinesis:us-east-1:000000000000:{kind}/{STREAM}");
+        for (name, more) in [
+            ("ListTagsForResource", json!({})),
+            ("TagResource", json!({"Tags": {"k": "v"}})),
+            ("UntagResource", json!({"TagKeys": ["k"]})),
+            ("GetResourcePolicy", json!({})),
+            ("PutResourcePolicy", json!({"Policy": "{}"})),
+            ("DeleteResourcePolicy", json!({})),
+        ] {
+            let request = with(more, "ResourceARN", &arn);
+            let error = refusal(&kinesis, name, request).await;
+            assert_eq!(error.code, "ResourceNotFoundException", "{name} {kind}");
+        }
+        let as_stream = json!({"StreamARN": arn});
+        let error = refusal(&kinesis, "DescribeStreamSummary", as_stream).await;
+        assert_eq!(error.code, "ValidationException", "{kind}");
+    }
+}
