@@ -19,8 +19,8 @@ pub(super) fn words(message: &str) -> Option<String> {
         _ => "",
     };
     match expected {
-        "a sequence" => return Some("Expected list or null".to_owned()),
-        "a map" => return Some("Expected map or null".to_owned()),
+        "a sequence" | "array" => return Some("Expected list or null".to_owned()),
+        "a map" | "map" => return Some("Expected map or null".to_owned()),
         _ if expected.starts_with("struct ") => return Some("Expected null".to_owned()),
         _ if class.is_empty() => return None,
         _ => {}
@@ -34,11 +34,11 @@ pub(super) fn words(message: &str) -> Option<String> {
 /// Returns the service's name, with its article, of a type as serde names it.
 fn wanted(expected: &str) -> Option<&'static str> {
     Some(match expected {
-        "i64" | "u32" | "u64" | "i32" => "an Integer",
-        "f64" => "milliseconds since epoch",
+        "i64" | "u32" | "u64" | "i32" | "integer" => "an Integer",
+        "f64" | "a number" => "milliseconds since epoch",
         "a boolean" => "an Boolean",
-        text if text.starts_with("bytes") => "a Blob",
-        text if text.contains("string") => "an String",
+        text if text.starts_with("byte") => "a Blob",
+        text if text.contains("str") => "an String",
         _ => return None,
     })
 }
@@ -86,6 +86,39 @@ mod tests {
             (
                 "invalid type: map, expected f64 at line 3 column 1",
                 "Start of structure or map found where not expected.",
+            ),
+        ] {
+            assert_eq!(words(message).as_deref(), Some(told), "{message}");
+        }
+        // As CBOR is read.
+        for (message, told) in [
+            (
+                "invalid type: string, expected integer",
+                "class java.lang.String can not be converted to an Integer",
+            ),
+            (
+                "invalid type: boolean `true`, expected integer",
+                "class java.lang.Boolean can not be converted to an Integer",
+            ),
+            (
+                "invalid type: string, expected bytes",
+                "class java.lang.String can not be converted to a Blob",
+            ),
+            (
+                "invalid type: boolean `true`, expected str",
+                "class java.lang.Boolean can not be converted to an String",
+            ),
+            (
+                "invalid type: string \"now\", expected a number",
+                "class java.lang.String can not be converted to milliseconds since epoch",
+            ),
+            (
+                "invalid type: integer `5`, expected array",
+                "Expected list or null",
+            ),
+            (
+                "invalid type: sequence, expected map",
+                "Start of list found where not expected",
             ),
         ] {
             assert_eq!(words(message).as_deref(), Some(told), "{message}");
