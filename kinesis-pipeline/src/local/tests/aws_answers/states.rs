@@ -59,7 +59,7 @@ async fn a_consumer_that_is_being_created_takes_no_policy() {
 #[tokio::test(start_paused = true)]
 async fn where_limits_hold_five_streams_are_created_at_once() {
     for (limited, fine) in [(true, 5), (false, 9)] {
-        let builder = builder().transition(Duration::from_secs(60));
+        let builder = builder().transition(Duration::from_mins(1));
         let kinesis = builder.enforce_limits(limited).start().await.unwrap();
         let mut created = 0;
         for index in 0..9 {
