@@ -820,6 +820,56 @@ def _(kinesis):
         refused("ResourceNotFoundException", unknown, "shardId-000000000077")
 
 
+@check("An id that is no shard's is told before a stream that is not there")
+def _(kinesis):
+    for operation, members in [
+        ("SplitShard", {"ShardToSplit": "ABKLFD8", "NewStartingHashKey": "1000"}),
+        ("MergeShards", {"ShardToMerge": "0", "AdjacentShardToMerge": "ABKLFD8"}),
+        ("GetShardIterator", {"ShardId": "ABKLFD8", "ShardIteratorType": "LATEST"}),
+    ]:
+        code, _, body = post(kinesis, operation, {"StreamName": "nowhere"} | members)
+        equal((code, json.loads(body)["__type"]), (400, "ResourceNotFoundException"))
+        assert b"Could not find shard ABKLFD8 in stream nowhere" in body, body
+
+
+@check("Reading from a stream that is not there misses the shard")
+def _(kinesis):
+    place = lambda: kinesis.get_shard_iterator(
+        StreamName="nowhere", ShardId="shardId-5", ShardIteratorType="LATEST"
+    )
+    words = "Shard shardId-000000000005 in stream nowhere under account"
+    refused("ResourceNotFoundException", place, words, "does not exist")
+
+
+@check("A consumer that is named twice must be the same")
+def _(kinesis):
+    with stream(kinesis) as name, stream(kinesis) as other:
+        stream_arn, other_arn = arn_of(kinesis, name), arn_of(kinesis, other)
+        made = kinesis.register_stream_consumer(StreamARN=stream_arn, ConsumerName="c1")
+        arn = made["Consumer"]["ConsumerARN"]
+        for more in [{"ConsumerName": "c2"}, {"StreamARN": other_arn}]:
+            describe = lambda: kinesis.describe_stream_consumer(ConsumerARN=arn, **more)
+            refused("InvalidArgumentException", describe)
+            remove = lambda: kinesis.deregister_stream_consumer(ConsumerARN=arn, **more)
+            refused("InvalidArgumentException", remove)
+        kinesis.describe_stream_consumer(ConsumerARN=arn, StreamARN=stream_arn, ConsumerName="c1")
+
+
+@check("A stream that places records itself takes and gives them without keys")
+def _(kinesis):
+    name = f"keyless-{uuid.uuid4().hex[:8]}"
+    members = {"StreamName": name, "RecordDistributionStrategy": "AUTO"}
+    equal(post(kinesis, "CreateStream", members)[0], 200)
+    until_active(kinesis, name)
+    code, _, body = post(kinesis, "PutRecord", {"StreamName": name, "Data": "eA=="})
+    equal(code, 200)
+    shard = json.loads(body)["ShardId"]
+    place = iterator(kinesis, name, shard)
+    code, _, body = post(kinesis, "GetRecords", {"ShardIterator": place})
+    assert "PartitionKey" not in json.loads(body)["Records"][0], body
+    kinesis.delete_stream(StreamName=name)
+
+
 @check("From 4 shards to 3: 11 shards in all, and 6, 9 and 10 are open")
 def _(kinesis):
     with stream(kinesis, 4) as name:
@@ -834,6 +884,9 @@ def _(kinesis):
     code, _, body = post(kinesis, "ListStreams", {"Limit": "three"})
     equal(code, 400)
     words = "class java.lang.String can not be converted to an Integer"
+    equal(json.loads(body), {"__type": "SerializationException", "Message": words})
+    _, _, body = post(kinesis, "PutRecords", {"StreamName": "s", "Records": [["eA==", "k"]]})
+    words = "Start of list found where not expected"
     equal(json.loads(body), {"__type": "SerializationException", "Message": words})
 
 

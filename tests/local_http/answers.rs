@@ -61,11 +61,11 @@ async fn a_member_of_the_wrong_type_is_told_with_a_capital_m() {
     for (body, words) in [
         (
             json!({"StreamName": 7}),
-            "class java.lang.Long can not be converted to an String",
+            "class com.amazon.coral.value.json.numbers.TruncatingBigNumber can not be converted to an String",
         ),
         (
             json!({"DryRun": "yes"}),
-            "class java.lang.String can not be converted to a Boolean",
+            "class java.lang.String can not be converted to an Boolean",
         ),
         (
             json!({"PartitionKey": ["k"]}),

@@ -10,7 +10,8 @@ use super::{
     state::{
         account::Account,
         changes::Marks,
-        stream::{Change, Stream, StreamState, stream_not_found},
+        shard::shard_index,
+        stream::{Change, Stream, StreamState, shard_not_found, stream_not_found},
         topology::Topology,
     },
     stream_ref::StreamRef,
@@ -107,6 +108,19 @@ impl Core {
         Ok((stream, now_millis))
     }
 
+    /// Returns the index of a shard that a request names. As on the service, an id that is none is told before a stream that
+    /// is not there.
+    pub(super) fn shard_index(&self, stream: &StreamRef, id: &str) -> Result<u32, ApiError> {
+        let name = self.stream_name(stream.name(), stream.arn())?;
+        shard_index(id).ok_or_else(|| shard_not_found(id, name, &self.settings.account_id))
+    }
+
+    /// Whether the stream that a request names places records itself, so that they need no key.
+    pub(super) fn is_distributed(&self, stream: &StreamRef) -> bool {
+        self.named(stream)
+            .is_ok_and(|(stream, now_millis)| stream.read(now_millis).is_distributed)
+    }
+
     /// Returns the stream with this name or ARN, whatever its status.
     pub(super) fn stream(
         &self,
@@ -135,7 +149,8 @@ impl Core {
         Err(stream.not_found())
     }
 
-    fn stream_name<'a>(
+    /// Returns the name of the stream that this name or ARN names; the stream may not be there.
+    pub(super) fn stream_name<'a>(
         &self,
         name: Option<&'a str>,
         arn: Option<&'a str>,

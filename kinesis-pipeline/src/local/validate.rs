@@ -51,8 +51,11 @@ pub(super) const RESOURCE_ARN: Text = Text {
     chars_min: 1,
     chars_max: 2048,
     pattern: Some(Pattern {
-        words: "arn:aws.*:kinesis:.*:\\d{12}:.*stream/\\S+",
-        matches: is_stream_arn,
+        words: "arn:aws.*:kinesis:.*:\\d{12}:.*(stream|channel|queue)/\\S+",
+        matches: |text| {
+            let kinds = ["stream/", "channel/", "queue/"];
+            kinds.iter().any(|kind| is_arn_of(text, kind))
+        },
     }),
 };
 pub(super) const KEY_ID: Text = Text {
@@ -110,9 +113,14 @@ fn is_name(text: &str) -> bool {
 }
 
 fn is_stream_arn(text: &str) -> bool {
+    is_arn_of(text, "stream/")
+}
+
+/// Whether the text is the ARN of a resource of this kind.
+fn is_arn_of(text: &str, kind: &str) -> bool {
     Arn::parse(text).is_some_and(|arn| {
         arn.resource
-            .strip_prefix("stream/")
+            .strip_prefix(kind)
             .is_some_and(|name| !name.is_empty() && !name.contains(char::is_whitespace))
     })
 }

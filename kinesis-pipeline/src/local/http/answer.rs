@@ -19,7 +19,7 @@ const FORBIDDEN: &[u8] = b"<AccessDeniedException>\n  \
     <Message>Unable to determine service/operation name to be authorized</Message>\n\
     </AccessDeniedException>\n";
 /// The number of random bytes in the second request id.
-const EXTENDED_ID_BYTES: usize = 54;
+const EXTENDED_ID_BYTES: usize = 72;
 
 /// The code for a request that is too long as a whole.
 pub(super) const TOO_LONG: &str = "RequestEntityTooLargeException";

@@ -28,7 +28,9 @@ impl Operation for AddTagsToStream {
         tags::check(&mut checks, &added);
         checks.finish()?;
         let (stream, now_millis) = core.named(&request.stream)?;
-        tags::add(&mut stream.write(now_millis).tags, added)?;
+        let mut state = stream.write(now_millis);
+        stream.check_usable(&state)?;
+        tags::add(&mut state.tags, added)?;
         Ok(Nothing {})
     }
 }

@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::local::protocol::values::Timestamp;
+use crate::local::protocol::values::{Timestamp, read_from_maps};
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", remote = "Self")]
 pub(in crate::local) struct Input {
     pub(in crate::local) status: Option<String>,
 }
+
+read_from_maps!(Input);
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]

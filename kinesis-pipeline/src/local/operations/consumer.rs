@@ -9,7 +9,7 @@ use crate::local::{
     core::Core,
     protocol::values::Timestamp,
     state::{consumer::Consumer, shard::Shard, stream::Stream},
-    validate::{CONSUMER_ARN, Checks, NAME, STREAM_ARN},
+    validate::{CONSUMER_ARN, Checks, NAME, STREAM_ARN, consumer_of_arn},
 };
 
 /// A consumer as the API shows it.
@@ -61,7 +61,10 @@ pub(super) fn find(
     now_millis: u64,
 ) -> Result<(Arc<Stream>, String), ApiError> {
     match (consumer_arn, stream_arn, name) {
-        (Some(arn), _, _) => core.consumer(arn, now_millis),
+        (Some(arn), _, _) => {
+            check_names(arn, stream_arn, name)?;
+            core.consumer(arn, now_millis)
+        }
         (None, Some(stream_arn), Some(name)) => {
             let stream = core.stream(None, Some(stream_arn), now_millis)?;
             Ok((stream, name.to_owned()))
@@ -70,6 +73,20 @@ pub(super) fn find(
             "Either ConsumerARN, or StreamARN and ConsumerName, must be given.",
         )),
     }
+}
+
+/// Refuses a consumer's ARN beside the ARN of another stream or another name.
+fn check_names(arn: &str, stream_arn: Option<&str>, name: Option<&str>) -> Result<(), ApiError> {
+    let fits = consumer_of_arn(arn).is_some_and(|(stream_of_arn, name_of_arn)| {
+        stream_arn.is_none_or(|stream_arn| stream_arn == stream_of_arn)
+            && name.is_none_or(|name| name == name_of_arn)
+    });
+    if fits {
+        return Ok(());
+    }
+    Err(ApiError::invalid_argument(
+        "ConsumerARN, StreamARN and ConsumerName name different consumers.",
+    ))
 }
 
 /// Returns the service's answer for a consumer that is not there.
@@ -84,6 +101,17 @@ pub(super) fn not_found(name: &str, stream: &Stream) -> ApiError {
 pub(super) fn not_active(consumer: &Consumer, stream: &Stream) -> ApiError {
     ApiError::in_use(format!(
         "Consumer {} with creation timestamp {} under stream: {} , account {} is not in ACTIVE status.",
+        consumer.name,
+        consumer.created_millis / 1000,
+        stream.name,
+        stream.account_id
+    ))
+}
+
+/// Returns the service's answer for a consumer whose policy cannot be changed yet, or any more.
+pub(super) fn policy_not_changeable(consumer: &Consumer, stream: &Stream) -> ApiError {
+    ApiError::in_use(format!(
+        "Consumer {} with creation timestamp {} under stream {} and account {} is not in ACTIVE status.",
         consumer.name,
         consumer.created_millis / 1000,
         stream.name,

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Nothing, Operation};
+use super::{Nothing, Operation, resource};
 use crate::local::{
     api_error::ApiError,
     core::Core,
@@ -28,6 +28,7 @@ impl Operation for DeleteResourcePolicy {
         let mut checks = Checks::new();
         let arn = checks.required_text("resourceARN", arn, RESOURCE_ARN);
         checks.finish()?;
+        resource::check_policy(core, arn)?;
         core.change_resource(arn, |resource| resource.policy.take())?
             .map(|_| Nothing {})
             .ok_or_else(|| {

@@ -9,7 +9,7 @@ use crate::{
     local::{
         api_error::ApiError,
         core::Core,
-        protocol::values::Blob,
+        protocol::values::{Blob, read_from_maps},
         state::{
             shard::Shard,
             stream::{Stream, StreamState},
@@ -25,12 +25,14 @@ const DATA_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 /// A record to put.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", remote = "Self")]
 pub(in crate::local) struct Entry {
     pub(in crate::local) data: Option<Blob>,
     pub(in crate::local) partition_key: Option<ByteString>,
     pub(in crate::local) explicit_hash_key: Option<String>,
 }
+
+read_from_maps!(Entry);
 
 /// The place of a stored record.
 #[derive(Debug)]
@@ -46,13 +48,20 @@ impl Entry {
             + self.partition_key.as_ref().map_or(0, |key| key.len())
     }
 
-    /// Checks the record's members; `place` names the record in its request.
-    pub(in crate::local) fn check(&self, checks: &mut Checks, place: &dyn Fn() -> String) {
+    /// Checks the record's members; `place` names the record in its request. Where the stream places records itself, a key
+    /// may be missing.
+    pub(in crate::local) fn check(
+        &self,
+        checks: &mut Checks,
+        place: &dyn Fn() -> String,
+        may_lack_key: bool,
+    ) {
         let member = |name: &str| format!("{}{name}", place());
         match self.partition_key.as_deref() {
             // A character has at least one byte: most keys need no counting.
             Some(key) if (1..=PARTITION_KEY.chars_max).contains(&key.len()) => {}
             Some(key) => checks.text(&member("partitionKey"), Some(key), PARTITION_KEY),
+            None if may_lack_key => {}
             None => checks.broken(&member("partitionKey"), None, "Member must not be null"),
         }
         match &self.data {

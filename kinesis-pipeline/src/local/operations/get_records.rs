@@ -11,7 +11,11 @@ use super::{
 use crate::local::{
     api_error::ApiError,
     core::Core,
-    state::{iterator::IteratorToken, shard::shard_id, stream::Stream},
+    state::{
+        iterator::IteratorToken,
+        shard::shard_id,
+        stream::{Stream, shard_missing},
+    },
     validate::{Checks, SHARD_ITERATOR, STREAM_ARN},
 };
 
@@ -71,10 +75,13 @@ impl Operation for GetRecords {
         let now_millis = core.now_millis();
         let iterator = read_iterator(iterator, now_millis)?;
         let name = Some(iterator.stream.as_str());
-        let stream = core.usable_stream(name, request.stream_arn.as_deref(), now_millis)?;
-        if stream.generation != iterator.generation {
-            return Err(stream.not_found());
-        }
+        core.stream_name(name, request.stream_arn.as_deref())?;
+        // The service misses the shard, not the stream, and so it does in a stream that was made again.
+        let stream = core
+            .usable_stream(name, None, now_millis)
+            .ok()
+            .filter(|stream| stream.generation == iterator.generation)
+            .ok_or_else(|| missing(core, &iterator))?;
         let limit = usize::try_from(request.limit.unwrap_or(RECORDS_MAX)).unwrap_or(usize::MAX);
         if request.dry_run == Some(true) {
             return Err(dry_run(&stream, &iterator, now_millis));
@@ -96,6 +103,11 @@ fn dry_run(stream: &Stream, iterator: &IteratorToken, now_millis: u64) -> ApiErr
         Some(_) => ApiError::dry_run_passed(),
         None => stream.shard_missing(&shard_id(iterator.shard_index)),
     }
+}
+
+fn missing(core: &Core, iterator: &IteratorToken) -> ApiError {
+    let id = shard_id(iterator.shard_index);
+    shard_missing(&id, &iterator.stream, &core.settings.account_id)
 }
 
 fn read_iterator(text: &str, now_millis: u64) -> Result<IteratorToken, ApiError> {

@@ -11,7 +11,7 @@ use crate::local::{
     api_error::ApiError,
     core::Core,
     protocol::values::Timestamp,
-    state::{iterator::IteratorToken, shard::shard_index},
+    state::{iterator::IteratorToken, stream::shard_missing},
     stream_ref::StreamRef,
     validate::{NAME, SEQUENCE_NUMBER},
 };
@@ -56,9 +56,14 @@ impl Operation for GetShardIterator {
         let kind = checks.required("shardIteratorType", kind);
         checks.finish()?;
 
-        let (stream, now_millis) = core.named_usable(&request.stream)?;
+        let index = core.shard_index(&request.stream, shard_id)?;
+        let name = core.stream_name(request.stream.name(), request.stream.arn())?;
+        let account_id = &core.settings.account_id;
+        // The service misses the shard, not the stream.
+        let (stream, now_millis) = core
+            .named_usable(&request.stream)
+            .map_err(|_| shard_missing(shard_id, name, account_id))?;
         let state = stream.read(now_millis);
-        let index = shard_index(shard_id).ok_or_else(|| stream.shard_not_found(shard_id))?;
         let shard = state
             .shard(index, now_millis)
             .ok_or_else(|| stream.shard_missing(shard_id))?;

@@ -6,7 +6,7 @@ use super::{Operation, shapes::ShardShape};
 use crate::local::{
     api_error::ApiError,
     core::Core,
-    protocol::values::Timestamp,
+    protocol::values::{Timestamp, read_from_maps},
     state::{
         page_token::PageToken,
         shard::{Shard, shard_index},
@@ -34,13 +34,15 @@ pub(in crate::local) struct Request {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", remote = "Self")]
 pub(in crate::local) struct Filter {
     #[serde(rename = "Type")]
     pub(in crate::local) kind: Option<String>,
     pub(in crate::local) shard_id: Option<String>,
     pub(in crate::local) timestamp: Option<Timestamp>,
 }
+
+read_from_maps!(Filter);
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]

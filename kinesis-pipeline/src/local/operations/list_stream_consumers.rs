@@ -50,6 +50,11 @@ impl Operation for ListStreamConsumers {
         checks.text("nextToken", request.next_token.as_deref(), NEXT_TOKEN);
         checks.number("maxResults", request.max_results, 1, LIMIT_MAX);
         checks.finish()?;
+        if request.next_token.is_some() && request.stream_creation_timestamp.is_some() {
+            return Err(ApiError::invalid_argument(
+                "NextToken and StreamCreationTimestamp cannot be provided together.",
+            ));
+        }
         let limit = request
             .max_results
             .unwrap_or(LIMIT_DEFAULT)

@@ -7,7 +7,7 @@ use crate::local::{
     api_error::ApiError,
     core::Core,
     protocol::values::Timestamp,
-    state::stream::Stream,
+    state::{page_token::PageToken, stream::Stream},
     validate::{Checks, NAME, NEXT_TOKEN},
 };
 
@@ -21,7 +21,6 @@ pub(in crate::local) struct ListStreams;
 pub(in crate::local) struct Request {
     pub(in crate::local) exclusive_start_stream_name: Option<String>,
     pub(in crate::local) limit: Option<i64>,
-    /// The name of the page's last stream.
     pub(in crate::local) next_token: Option<String>,
 }
 
@@ -65,19 +64,25 @@ impl Operation for ListStreams {
         checks.number("limit", limit, 1, LIMIT_MAX);
         checks.text("nextToken", next_token.as_deref(), NEXT_TOKEN);
         checks.finish()?;
-        let after = next_token.or(start).unwrap_or_default();
         let limit = usize::try_from(limit.unwrap_or(LIMIT_DEFAULT)).unwrap_or(usize::MAX);
 
         let now_millis = core.now_millis();
+        let token = next_token.map(|text| PageToken::read(&text, now_millis));
+        let after = match token.transpose()? {
+            Some(token) => token.name,
+            None => start.unwrap_or_default(),
+        };
         let mut streams = core.streams(now_millis);
         streams.retain(|stream| stream.name > after);
         let has_more_streams = streams.len() > limit;
         streams.truncate(limit);
+        let last = streams.last().filter(|_| has_more_streams);
+        let next_token = last.map(|last| PageToken::new(&last.name, Vec::new()).text(now_millis));
         let stream_names: Vec<_> = streams.iter().map(|stream| stream.name.clone()).collect();
         Ok(Response {
-            next_token: stream_names.last().filter(|_| has_more_streams).cloned(),
             stream_names,
             has_more_streams,
+            next_token,
             stream_summaries: streams
                 .iter()
                 .map(|stream| summary(stream, now_millis))

@@ -8,7 +8,7 @@ use crate::local::{
     api_error::ApiError,
     core::Core,
     state::{
-        shard::{Shard, shard_index},
+        shard::{Shard, shard_id},
         stream::{Change, Stream, StreamState},
     },
     stream_ref::StreamRef,
@@ -46,12 +46,14 @@ impl Operation for MergeShards {
         let second_id = checks.required_text("adjacentShardToMerge", adjacent, NAME);
         checks.finish()?;
 
+        let first = core.shard_index(&request.stream, first_id)?;
+        let second = core.shard_index(&request.stream, second_id)?;
         let (stream, now_millis) = core.named(&request.stream)?;
         let due_millis = core.due_millis(now_millis);
         let mut state = stream.write_active(now_millis)?;
         stream.check_provisioned(&state)?;
-        let first = open_shard(&stream, &state, first_id, now_millis)?;
-        let second = open_shard(&stream, &state, second_id, now_millis)?;
+        let first = open_shard(&stream, &state, first, now_millis)?;
+        let second = open_shard(&stream, &state, second, now_millis)?;
         // The service wants the lower one first.
         if first.range.end.value().checked_add(1) != Some(second.range.start.value()) {
             return Err(ApiError::invalid_argument(format!(
@@ -72,12 +74,12 @@ impl Operation for MergeShards {
 fn open_shard<'a>(
     stream: &Stream,
     state: &'a StreamState,
-    id: &str,
+    index: u32,
     now_millis: u64,
 ) -> Result<&'a Shard, ApiError> {
-    let shard = shard_index(id)
-        .and_then(|index| state.shard(index, now_millis))
-        .ok_or_else(|| stream.shard_not_found(id))?;
+    let shard = state
+        .shard(index, now_millis)
+        .ok_or_else(|| stream.shard_not_found(&shard_id(index)))?;
     if shard.is_open() {
         return Ok(shard);
     }

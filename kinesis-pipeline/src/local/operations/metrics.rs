@@ -65,9 +65,16 @@ pub(super) fn change(
 }
 
 /// Returns the metrics that a request names; `ALL` names all of them.
-fn check(checks: &mut Checks, names: Option<&[String]>) -> Vec<&'static str> {
-    let names = checks.required("shardLevelMetrics", names);
-    let values = [&METRICS[..], &[ALL]].concat();
+fn check(checks: &mut Checks, given: Option<&[String]>) -> Vec<&'static str> {
+    let names = checks.required("shardLevelMetrics", given);
+    let (count, values) = (names.len(), [&METRICS[..], &[ALL]].concat());
+    let words = format!("[{}]", names.join(", "));
+    if count == 0 && given.is_some() {
+        checks.length("shardLevelMetrics", &words, "greater", 1);
+    }
+    if count > METRICS.len() {
+        checks.length("shardLevelMetrics", &words, "less", METRICS.len());
+    }
     for name in names {
         checks.one_of("shardLevelMetrics", Some(name), &values);
     }

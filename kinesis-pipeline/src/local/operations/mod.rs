@@ -42,6 +42,7 @@ pub(super) mod put_resource_policy;
 mod rate;
 pub(super) mod register_stream_consumer;
 pub(super) mod remove_tags_from_stream;
+mod resource;
 pub(super) mod retention;
 pub(super) mod shapes;
 pub(super) mod split_shard;

@@ -68,8 +68,9 @@ impl Operation for PutRecord {
             partition_key: request.partition_key,
             explicit_hash_key: request.explicit_hash_key,
         };
+        let may_lack_key = record.partition_key.is_none() && core.is_distributed(&request.stream);
         let mut checks = request.stream.checks();
-        record.check(&mut checks, &String::new);
+        record.check(&mut checks, &String::new, may_lack_key);
         checks.text("sequenceNumberForOrdering", ordering, SEQUENCE_NUMBER);
         checks.finish()?;
 

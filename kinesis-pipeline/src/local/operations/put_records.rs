@@ -75,8 +75,11 @@ impl Operation for PutRecords {
         let mut checks = request.stream.checks();
         let records = checks.required("records", request.records);
         check_count(&mut checks, records.len());
+        let lacks_key = records.iter().any(|record| record.partition_key.is_none());
+        let may_lack_key = lacks_key && core.is_distributed(&request.stream);
         for (index, record) in records.iter().enumerate() {
-            record.check(&mut checks, &|| format!("records.{}.member.", index + 1));
+            let place = || format!("records.{}.member.", index + 1);
+            record.check(&mut checks, &place, may_lack_key);
         }
         checks.finish()?;
         let bytes: usize = records.iter().map(Entry::size_bytes).sum();
@@ -141,11 +144,11 @@ impl ResultEntry {
 }
 
 fn check_count(checks: &mut Checks, count: usize) {
-    let words = format!("[{count} records]");
     if count == 0 {
-        checks.length("records", &words, "greater", 1);
+        checks.length("records", &"[]", "greater", 1);
     }
     if count > RECORDS_MAX {
+        let words = format!("[{count} records]");
         checks.length("records", &words, "less", RECORDS_MAX);
     }
 }

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::{Nothing, Operation};
+use super::{Nothing, Operation, resource};
 use crate::local::{
     api_error::ApiError,
     core::Core,
@@ -37,6 +37,7 @@ impl Operation for PutResourcePolicy {
                 "The policy is not a JSON document.",
             ));
         }
+        resource::check_policy(core, arn)?;
         core.change_resource(arn, |resource| *resource.policy = Some(policy))?;
         Ok(Nothing {})
     }

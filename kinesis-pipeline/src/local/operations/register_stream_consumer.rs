@@ -12,7 +12,7 @@ use crate::local::{
         consumer::Consumer,
         stream::{Stream, StreamState},
     },
-    validate::{Checks, NAME, STREAM_ARN, stream_name_of_arn},
+    validate::{Checks, NAME, STREAM_ARN},
 };
 
 /// The most consumers a stream has, and how many of them can be in `CREATING` at once.
@@ -41,10 +41,6 @@ impl Operation for RegisterStreamConsumer {
     type Request = Request;
     type Response = Response;
 
-    fn rated_stream(request: &Request) -> Option<&str> {
-        request.stream_arn.as_deref().and_then(stream_name_of_arn)
-    }
-
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
         let arn = request.stream_arn.as_deref();
         let mut checks = Checks::new();
@@ -55,8 +51,9 @@ impl Operation for RegisterStreamConsumer {
         }
         checks.finish()?;
         let now_millis = core.now_millis();
-        let stream = core.usable_stream(None, arn, now_millis)?;
+        let stream = core.stream(None, arn, now_millis)?;
         let mut state = stream.write(now_millis);
+        stream.check_usable(&state)?;
         check_room(&stream, &state, name, now_millis)?;
         let active_millis = core.due_millis(now_millis);
         let mut consumer = Consumer::new(name, &stream.arn, now_millis, active_millis);

@@ -25,12 +25,11 @@ impl Operation for RemoveTagsFromStream {
         let keys = checks.required("tagKeys", request.tag_keys);
         tags::check_keys(&mut checks, &keys);
         checks.finish()?;
-        tags::check_characters(keys.iter())?;
         let (stream, now_millis) = core.named(&request.stream)?;
-        stream
-            .write(now_millis)
-            .tags
-            .retain(|key, _| !keys.contains(key));
+        let mut state = stream.write(now_millis);
+        stream.check_usable(&state)?;
+        tags::check_characters(keys.iter())?;
+        state.tags.retain(|key, _| !keys.contains(key));
         Ok(Nothing {})
     }
 }

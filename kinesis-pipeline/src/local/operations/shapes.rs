@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::{
     local::{
-        protocol::values::{Blob, Timestamp},
+        protocol::values::{Blob, Timestamp, read_from_maps},
         state::{
             log::LogRecord,
             sequence::Number,
@@ -23,9 +23,15 @@ pub(in crate::local) struct Record {
     pub(in crate::local) sequence_number: ByteString,
     pub(in crate::local) approximate_arrival_timestamp: Timestamp,
     pub(in crate::local) data: Blob,
+    /// Empty if the record was put without one, which no record with a key has.
+    #[serde(skip_serializing_if = "is_empty")]
     pub(in crate::local) partition_key: ByteString,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::local) encryption_type: Option<&'static str>,
+}
+
+fn is_empty(key: &ByteString) -> bool {
+    key.is_empty()
 }
 
 impl Record {
@@ -122,9 +128,18 @@ impl From<&Shard> for ShardShape {
 
 /// The capacity mode of a stream: its user or the service decides about its shards.
 #[derive(Clone, Debug, serde::Deserialize, Serialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", remote = "Self")]
 pub(in crate::local) struct StreamModeDetails {
     pub(in crate::local) stream_mode: Option<ByteString>,
+}
+
+read_from_maps!(StreamModeDetails);
+
+impl Serialize for StreamModeDetails {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The one that serde derived, which is no part of the trait.
+        Self::serialize(self, serializer)
+    }
 }
 
 /// The modes of [`StreamModeDetails`].

@@ -9,8 +9,8 @@ use crate::{
         api_error::ApiError,
         core::Core,
         state::{
-            shard::{Shard, shard_index},
-            stream::{Change, Stream},
+            shard::{Shard, shard_id},
+            stream::{Change, Stream, StreamState},
         },
         stream_ref::StreamRef,
         validate::{HASH_KEY, NAME},
@@ -46,17 +46,19 @@ impl Operation for SplitShard {
         let key = checks.required_text("newStartingHashKey", key, HASH_KEY);
         checks.finish()?;
 
+        let index = core.shard_index(&request.stream, shard_id)?;
         let (stream, now_millis) = core.named(&request.stream)?;
+        // What is wrong with the shard is told before the limit of shards, which counts those of all streams.
+        splittable(
+            &stream,
+            &*stream.write_active(now_millis)?,
+            index,
+            now_millis,
+        )?;
         core.allow_shards(1, now_millis)?;
         let due_millis = core.due_millis(now_millis);
         let mut state = stream.write_active(now_millis)?;
-        stream.check_provisioned(&state)?;
-        let shard = shard_index(shard_id)
-            .and_then(|index| state.shard(index, now_millis))
-            .ok_or_else(|| stream.shard_not_found(shard_id))?;
-        if !shard.is_open() {
-            return Err(stream.shard_not_open(shard));
-        }
+        let shard = splittable(&stream, &state, index, now_millis)?;
         let second_start = second_start(&stream, shard, key)?;
         let parent = shard.index;
         let change = Change::Split {
@@ -66,6 +68,23 @@ impl Operation for SplitShard {
         stream.schedule(&mut state, change, due_millis, now_millis);
         Ok(Nothing {})
     }
+}
+
+/// Returns a shard that can be split.
+fn splittable<'a>(
+    stream: &Stream,
+    state: &'a StreamState,
+    index: u32,
+    now_millis: u64,
+) -> Result<&'a Shard, ApiError> {
+    stream.check_provisioned(state)?;
+    let shard = state
+        .shard(index, now_millis)
+        .ok_or_else(|| stream.shard_not_found(&shard_id(index)))?;
+    if shard.is_open() {
+        return Ok(shard);
+    }
+    Err(stream.shard_not_open(shard))
 }
 
 /// Reads the first hash key of the second child. As on the service, the first child has at least two.

@@ -19,7 +19,7 @@ use super::{
 use crate::local::{
     api_error::{ApiError, CallFailure},
     core::Core,
-    protocol::values::Timestamp,
+    protocol::values::{Timestamp, read_from_maps},
     state::{shard::shard_index, stream::Stream},
     validate::{CONSUMER_ARN, Checks, NAME as SHARD_ID, SEQUENCE_NUMBER},
 };
@@ -40,13 +40,15 @@ pub(in crate::local) struct Request {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", remote = "Self")]
 pub(in crate::local) struct StartingPosition {
     #[serde(rename = "Type")]
     pub(in crate::local) kind: Option<String>,
     pub(in crate::local) sequence_number: Option<String>,
     pub(in crate::local) timestamp: Option<Timestamp>,
 }
+
+read_from_maps!(StartingPosition);
 
 /// One event of a subscription: `SubscribeToShardEvent`.
 #[derive(Debug, Serialize)]

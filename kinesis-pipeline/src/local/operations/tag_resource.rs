@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Nothing, Operation, tags};
+use super::{Nothing, Operation, resource, tags};
 use crate::local::{
     api_error::ApiError,
     core::Core,
@@ -33,6 +33,7 @@ impl Operation for TagResource {
         let added = checks.required("tags", request.tags);
         tags::check(&mut checks, &added);
         checks.finish()?;
+        resource::check_tags(core, arn)?;
         core.change_resource(arn, |resource| tags::add(resource.tags, added))??;
         Ok(Nothing {})
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::local::{
     api_error::ApiError,
-    validate::{Checks, TAG_KEY, TAG_VALUE},
+    validate::{Checks, TAG_KEY, TAG_VALUE, Text},
 };
 
 /// The most tags a resource has.
@@ -15,7 +15,7 @@ const TAGS_MAX: usize = 50;
 const ADDED_TAGS_MAX: usize = 200;
 const REMOVED_TAGS_MAX: usize = 50;
 /// The characters of tags beside letters, digits and white space.
-const TAG_MARKS: &str = "_.:/=+-%@";
+const TAG_MARKS: &str = "_.:/=+-@";
 
 /// A tag as the API lists it.
 #[derive(Debug, Serialize)]
@@ -36,23 +36,31 @@ impl From<(&String, &String)> for Tag {
 
 /// Checks the tags of a call.
 pub(super) fn check(checks: &mut Checks, tags: &BTreeMap<String, String>) {
-    check_count(checks, "tags", tags.len(), ADDED_TAGS_MAX);
-    for (key, value) in tags {
-        checks.text("tags", Some(key), TAG_KEY);
-        checks.text("tags", Some(value), TAG_VALUE);
-    }
+    let pairs: Vec<_> = tags
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let words = format!("{{{}}}", pairs.join(", "));
+    check_count(checks, "tags", &words, tags.len(), ADDED_TAGS_MAX);
+    check_lengths(checks, "tags", &words, "Map keys", TAG_KEY, tags.keys());
+    check_lengths(
+        checks,
+        "tags",
+        &words,
+        "Map value",
+        TAG_VALUE,
+        tags.values(),
+    );
 }
 
 /// Checks the keys of tags that a call takes away.
 pub(super) fn check_keys(checks: &mut Checks, keys: &[String]) {
-    check_count(checks, "tagKeys", keys.len(), REMOVED_TAGS_MAX);
-    for key in keys {
-        checks.text("tagKeys", Some(key), TAG_KEY);
-    }
+    let words = format!("[{}]", keys.join(", "));
+    check_count(checks, "tagKeys", &words, keys.len(), REMOVED_TAGS_MAX);
+    check_lengths(checks, "tagKeys", &words, "Member", TAG_KEY, keys.iter());
 }
 
-fn check_count(checks: &mut Checks, member: &str, count: usize, count_max: usize) {
-    let words = format!("[{count} tags]");
+fn check_count(checks: &mut Checks, member: &str, words: &str, count: usize, count_max: usize) {
     if count == 0 {
         checks.length(member, &words, "greater", 1);
     }
@@ -61,8 +69,29 @@ fn check_count(checks: &mut Checks, member: &str, count: usize, count_max: usize
     }
 }
 
+/// Checks the lengths of texts in a member, about which the service says one thing together.
+fn check_lengths<'a>(
+    checks: &mut Checks,
+    member: &str,
+    words: &str,
+    which: &str,
+    rule: Text,
+    mut texts: impl Iterator<Item = &'a String>,
+) {
+    let bounds = rule.chars_min..=rule.chars_max;
+    if texts.all(|text| bounds.contains(&text.chars().count())) {
+        return;
+    }
+    let constraint = format!(
+        "{which} must satisfy constraint: [Member must have length less than or equal to {}, \
+         Member must have length greater than or equal to {}]",
+        rule.chars_max, rule.chars_min
+    );
+    checks.broken(member, Some(&words), &constraint);
+}
+
 /// Refuses tags, or keys of tags, with characters that the service does not take: control characters such as
-/// tab and newline are no white space to it.
+/// tab and newline are no white space to it, and it refuses the percent sign that its own words allow.
 pub(super) fn check_characters<'a>(
     mut texts: impl Iterator<Item = &'a String>,
 ) -> Result<(), ApiError> {
@@ -76,7 +105,7 @@ pub(super) fn check_characters<'a>(
     }
     Err(ApiError::invalid_argument(
         "Some tags contain invalid characters. Valid characters: \
-         Unicode letters, digits, white space, _ . : / = + - % @.",
+         Unicode letters, digits, white space, _ . / = + - % @.",
     ))
 }
 

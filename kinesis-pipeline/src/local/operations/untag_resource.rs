@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Nothing, Operation, tags};
+use super::{Nothing, Operation, resource, tags};
 use crate::local::{
     api_error::ApiError,
     core::Core,
@@ -31,6 +31,7 @@ impl Operation for UntagResource {
         let keys = checks.required("tagKeys", request.tag_keys);
         tags::check_keys(&mut checks, &keys);
         checks.finish()?;
+        resource::check_tags(core, arn)?;
         tags::check_characters(keys.iter())?;
         core.change_resource(arn, |resource| {
             resource.tags.retain(|key, _| !keys.contains(key));

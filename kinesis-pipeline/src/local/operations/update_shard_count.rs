@@ -36,6 +36,7 @@ const SHARDS_MAX: u32 = 10_000;
 
 impl Operation for UpdateShardCount {
     const NAME: &'static str = "UpdateShardCount";
+    const CALLS_PER_SECOND: Option<u32> = Some(10);
     type Request = Request;
     type Response = Response;
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::{
     Nothing, Operation,
     shapes::{STREAM_MODES, StreamModeDetails},
+    update_stream_warm_throughput::{WARM_MEBIBYTES_MAX, warm_mebibytes},
 };
 use crate::local::{
     api_error::ApiError,
@@ -23,6 +24,8 @@ pub(in crate::local) struct Request {
     #[serde(rename = "StreamARN")]
     pub(in crate::local) stream_arn: Option<String>,
     pub(in crate::local) stream_mode_details: Option<StreamModeDetails>,
+    #[serde(rename = "WarmThroughputMiBps")]
+    pub(super) warm_mebibytes: Option<i64>,
 }
 
 impl Operation for UpdateStreamMode {
@@ -43,12 +46,22 @@ impl Operation for UpdateStreamMode {
             STREAM_MODES,
         );
         let mode = checks.required("streamModeDetails.streamMode", mode);
+        let warm = request.warm_mebibytes;
+        checks.number("warmThroughputMiBps", warm, 0, WARM_MEBIBYTES_MAX);
         checks.finish()?;
+        if warm.is_some() && mode != "ON_DEMAND" {
+            return Err(ApiError::validation(
+                "Warm throughput is only supported in the ON_DEMAND stream mode.",
+            ));
+        }
         let now_millis = core.now_millis();
         let stream = core.stream(None, arn, now_millis)?;
         let mut state = stream.write_active(now_millis)?;
         state.is_on_demand = mode == "ON_DEMAND";
         state.is_distributed &= state.is_on_demand;
+        // A provisioned stream is ready for what its shards take, and says nothing of it.
+        let before = state.warm_mebibytes.filter(|_| state.is_on_demand);
+        state.warm_mebibytes = warm.map(warm_mebibytes).or(before);
         stream.schedule(
             &mut state,
             Change::Update,

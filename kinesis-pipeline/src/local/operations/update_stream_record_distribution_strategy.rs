@@ -41,7 +41,7 @@ impl Operation for UpdateStreamRecordDistributionStrategy {
         let stream = core.stream(None, arn, now_millis)?;
         let mut state = stream.write_active(now_millis)?;
         if !state.is_on_demand {
-            return Err(ApiError::validation(
+            return Err(ApiError::invalid_argument(
                 "The record distribution strategy is only supported in the ON_DEMAND stream mode.",
             ));
         }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{Operation, shapes::WarmThroughput};
 use crate::local::{api_error::ApiError, core::Core, state::stream::Change, stream_ref::StreamRef};
 
+/// The bound of an integer of the API.
+pub(super) const WARM_MEBIBYTES_MAX: i64 = i32::MAX as i64;
+
 pub(in crate::local) struct UpdateStreamWarmThroughput;
 
 #[derive(Debug, Default, Deserialize)]
@@ -15,7 +18,7 @@ pub(in crate::local) struct Request {
     #[serde(flatten)]
     pub(in crate::local) stream: StreamRef,
     #[serde(rename = "WarmThroughputMiBps")]
-    pub(in crate::local) warm_mebibytes: Option<u32>,
+    pub(in crate::local) warm_mebibytes: Option<i64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -34,7 +37,9 @@ impl Operation for UpdateStreamWarmThroughput {
 
     fn run(core: &Core, request: Request) -> Result<Response, ApiError> {
         let mut checks = request.stream.checks();
-        let mebibytes = checks.required("warmThroughputMiBps", request.warm_mebibytes);
+        let mebibytes = request.warm_mebibytes;
+        checks.number("warmThroughputMiBps", mebibytes, 0, WARM_MEBIBYTES_MAX);
+        let mebibytes = warm_mebibytes(checks.required("warmThroughputMiBps", mebibytes));
         checks.finish()?;
         let (stream, now_millis) = core.named(&request.stream)?;
         let mut state = stream.write_active(now_millis)?;
@@ -56,4 +61,9 @@ impl Operation for UpdateStreamWarmThroughput {
             warm_throughput: WarmThroughput::of(mebibytes),
         })
     }
+}
+
+/// Returns a throughput that was checked.
+pub(super) fn warm_mebibytes(checked: i64) -> u32 {
+    u32::try_from(checked).unwrap_or(0)
 }

@@ -186,6 +186,35 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_type_is_told_in_the_services_words() {
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        #[expect(dead_code, reason = "only read")]
+        struct Numbers {
+            limit: Option<i64>,
+            all: Option<Vec<String>>,
+        }
+        let message = |body: &[u8]| {
+            let error = read::<Numbers>(TimeUnit::Milliseconds, body).unwrap_err();
+            error.message
+        };
+        assert_eq!(
+            message(b"\xA1\x65Limit\x65three"),
+            "class java.lang.String can not be converted to an Integer"
+        );
+        assert_eq!(
+            message(b"\xA1\x65Limit\xF5"),
+            "class java.lang.Boolean can not be converted to an Integer"
+        );
+        assert_eq!(message(b"\xA1\x63All\x05"), "Expected list or null");
+        let time = read::<Members>(TimeUnit::Seconds, b"\xA1\x64Time\x63now").unwrap_err();
+        assert_eq!(
+            time.message,
+            "class java.lang.String can not be converted to milliseconds since epoch"
+        );
+    }
+
+    #[test]
     fn only_a_map_is_a_request_and_no_body_is_an_empty_one() {
         let empty: Members = read(TimeUnit::Seconds, b"").unwrap();
         assert_eq!(empty.time, None);

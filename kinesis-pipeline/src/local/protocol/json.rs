@@ -73,7 +73,10 @@ mod tests {
         assert!(!found.contains("secret"), "{found}");
         assert!(found.contains("line 1"), "{found}");
         let found = message("{\"Data\": 17}");
-        assert_eq!(found, "class java.lang.Long can not be converted to a Blob");
+        assert_eq!(
+            found,
+            "class com.amazon.coral.value.json.numbers.TruncatingBigNumber can not be converted to a Blob"
+        );
     }
 
     #[test]

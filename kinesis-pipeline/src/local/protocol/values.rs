@@ -8,6 +8,37 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::clock::{epoch_millis, from_epoch_millis};
 
+/// Has types read from a map alone: what serde derives would take a list for the members, in order.
+///
+/// The types derive `Deserialize` with `#[serde(remote = "Self")]`.
+macro_rules! read_from_maps {
+    ($($name:ident),*) => {
+        $(impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Members;
+
+                impl<'de> serde::de::Visitor<'de> for Members {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str(concat!("struct ", stringify!($name)))
+                    }
+
+                    fn visit_map<A: serde::de::MapAccess<'de>>(
+                        self,
+                        members: A,
+                    ) -> Result<$name, A::Error> {
+                        $name::deserialize(serde::de::value::MapAccessDeserializer::new(members))
+                    }
+                }
+
+                deserializer.deserialize_map(Members)
+            }
+        })*
+    };
+}
+pub(in crate::local) use read_from_maps;
+
 /// Bytes: base64 text in JSON, a byte string in CBOR.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::local) struct Blob(pub(in crate::local) Bytes);

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-pub(in crate::local) use answers::stream_not_found;
+pub(in crate::local) use answers::{shard_missing, shard_not_found, stream_not_found};
 pub(in crate::local) use state::{
     Change, RECORD_KIB_DEFAULT, RETENTION_HOURS_DEFAULT, StreamState,
 };
@@ -179,6 +179,14 @@ impl Stream {
     /// Whether the stream has been deleted and its time has come.
     pub(in crate::local) fn is_gone(&self, now_millis: u64) -> bool {
         self.read(now_millis).is_gone()
+    }
+
+    /// Refuses a change of a stream that is being created or deleted.
+    pub(in crate::local) fn check_usable(&self, state: &StreamState) -> Result<(), ApiError> {
+        if state.is_usable() {
+            return Ok(());
+        }
+        Err(self.not_active(state.status))
     }
 
     /// Refuses an operation that only provisioned streams allow.

@@ -35,22 +35,12 @@ impl Stream {
 
     /// Returns the service's answer for a shard that is not there, on reading and listing.
     pub(in crate::local) fn shard_missing(&self, id: &str) -> ApiError {
-        ApiError::not_found(format!(
-            "Shard {} in stream {} under account {} does not exist",
-            full_id(id),
-            self.name,
-            self.account_id
-        ))
+        shard_missing(id, &self.name, &self.account_id)
     }
 
     /// Returns the service's answer for a shard that cannot be found, on splitting and merging.
     pub(in crate::local) fn shard_not_found(&self, id: &str) -> ApiError {
-        ApiError::not_found(format!(
-            "Could not find shard {} in stream {} under account {}.",
-            full_id(id),
-            self.name,
-            self.account_id
-        ))
+        shard_not_found(id, &self.name, &self.account_id)
     }
 
     /// Returns the service's answer for a shard that is closed already, on splitting and merging.
@@ -66,6 +56,22 @@ impl Stream {
 /// Returns the id of a shard with all its digits, as the service writes it; a text that is no id stays as it is.
 fn full_id(text: &str) -> ByteString {
     shard_index(text).map_or_else(|| text.into(), shard_id)
+}
+
+/// Returns the service's answer for a shard of a stream, on reading; the stream may not be there either.
+pub(in crate::local) fn shard_missing(id: &str, name: &str, account_id: &str) -> ApiError {
+    ApiError::not_found(format!(
+        "Shard {} in stream {name} under account {account_id} does not exist",
+        full_id(id)
+    ))
+}
+
+/// Returns the service's answer for a shard that cannot be found; its stream may not be there either.
+pub(in crate::local) fn shard_not_found(id: &str, name: &str, account_id: &str) -> ApiError {
+    ApiError::not_found(format!(
+        "Could not find shard {} in stream {name} under account {account_id}.",
+        full_id(id)
+    ))
 }
 
 /// Returns the service's answer for a stream that is not there.

@@ -1,7 +1,11 @@
 //! Answers that others recorded on AWS, call by call: which code, in which words, and what is left as it was.
 
+mod constraints;
 mod dry_run;
 mod fan_out;
+mod keyless;
+mod missing;
+mod states;
 mod streams;
 
 use serde_json::{Value, json};
@@ -18,6 +22,12 @@ async fn answer(kinesis: &LocalKinesis, name: &str, request: Value) -> Value {
 
 async fn refusal(kinesis: &LocalKinesis, name: &str, request: Value) -> ApiError {
     error_of(by_name(&kinesis.core, name, request).await)
+}
+
+/// Returns the request with one more member.
+fn with(mut request: Value, member: &str, value: &str) -> Value {
+    request[member] = json!(value);
+    request
 }
 
 /// Checks an error's code and all of its words.
