@@ -20,7 +20,7 @@ impl Format {
     #[must_use]
     pub fn of_path(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-        let name = ["gz", "zst"]
+        let name = ["gz", "zst", "zstd"]
             .iter()
             .find_map(|ending| name.strip_suffix(&format!(".{ending}")))
             .unwrap_or(&name);
@@ -58,6 +58,7 @@ mod tests {
             ("a.tsv", Some(Format::TSV)),
             ("a.CSV.GZ", Some(Format::CSV)),
             ("dir/a.jsonl.zst", Some(Format::JsonLines)),
+            ("a.csv.zstd", Some(Format::CSV)),
             ("a.gz", None),
             ("a", None),
         ] {

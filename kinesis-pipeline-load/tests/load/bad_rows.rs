@@ -1,6 +1,10 @@
 //! Rows that cannot be records: they stop a load, are rejected or skipped.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use kinesis_pipeline::KinesisRecord;
 use kinesis_pipeline_load::{ColumnType, Input, Loader, Policy, Untyped};
@@ -156,4 +160,33 @@ async fn a_bad_row_far_into_a_large_file_is_rejected_as_it_was() {
         reasons.lines().nth(1).unwrap().contains("line 19999,"),
         "{reasons}"
     );
+}
+
+#[tokio::test]
+async fn the_rejects_of_an_earlier_load_stay_until_the_input_is_open() {
+    let dir = Dir::new("rejects-stay");
+    let stream = stream::<Row>(1).await;
+    let load = async |path: PathBuf| {
+        let loader = Loader::new(&stream)
+            .policy(Policy::Rejects(dir.path("rejects")))
+            .outdir(dir.path("out"));
+        loader.load(path).await
+    };
+    load(dir.file("bad.tsv", BAD)).await.unwrap();
+    let read = || {
+        ["rejects", "rejects.reasons", "out/row.json"]
+            .map(|name| fs::read_to_string(dir.path(name)).unwrap())
+    };
+    let before = read();
+    assert!(before.iter().all(|text| !text.is_empty()));
+    for input in [
+        dir.path("none.tsv"),
+        dir.file("empty.tsv", ""),
+        dir.file("other.tsv", "a\n1\n"),
+    ] {
+        load(input).await.unwrap_err();
+        assert_eq!(read(), before);
+    }
+    load(dir.file("header.tsv", "key\tnumber\n")).await.unwrap();
+    assert!(read().iter().all(String::is_empty));
 }

@@ -88,6 +88,84 @@ async fn a_resume_file_of_changed_input_is_refused_and_standard_input_has_none()
 }
 
 #[tokio::test]
+async fn a_load_that_is_stopped_while_a_large_file_is_hashed_ends_at_once() {
+    const TEBIBYTE: u64 = 1 << 40;
+    let dir = Dir::new("hash-stopped");
+    let input = dir.file("a.tsv", "");
+    fs::File::options()
+        .write(true)
+        .open(&input)
+        .and_then(|file| file.set_len(TEBIBYTE))
+        .unwrap();
+    let stream = stream::<Row>(1).await;
+    for loader in [
+        Loader::new(&stream).resume(dir.path("resume")),
+        Loader::new(&stream).ids(true),
+    ] {
+        let stop = loader.stop_handle();
+        let load = loader.load(input.clone());
+        // The load is waiting for the hash, and the other thread has begun with it or not.
+        let stopped = async {
+            tokio::task::yield_now().await;
+            stop.stop();
+        };
+        let (report, ()) = tokio::join!(load, stopped);
+        let report = report.unwrap();
+        assert!(report.stopped && report.rows == 0, "{report:?}");
+    }
+    assert!(rows_of(&stream).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_resume_file_of_a_stream_that_was_made_again_is_refused() {
+    let dir = Dir::new("resume-again");
+    let input = dir.file("a.tsv", table(0..10));
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        // Another service with a stream of the same name.
+        let stream = stream::<Row>(1).await;
+        let loader = Loader::new(&stream).resume(dir.path("resume"));
+        let loaded = loader.load(input.clone()).await;
+        told.push(
+            loaded
+                .map(|report| report.records)
+                .map_err(|error| error.to_string()),
+        );
+        // The time of a stream is kept in milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    assert_eq!(told[0], Ok(10));
+    let error = told[1].as_ref().unwrap_err();
+    assert!(
+        error.contains("the stream was deleted and made again since"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn two_loads_at_once_do_not_share_a_resume_file() {
+    let dir = Dir::new("resume-both");
+    let input = dir.file("a.tsv", table(0..100));
+    let stream = stream::<Row>(1).await;
+    let load = || {
+        let loader = Loader::new(&stream).resume(dir.path("resume"));
+        loader.load(input.clone())
+    };
+    let (one, other) = tokio::join!(load(), load());
+    let (done, refused) = match (one, other) {
+        (Ok(done), Err(refused)) | (Err(refused), Ok(done)) => (done, refused),
+        both => panic!("{both:?}"),
+    };
+    assert_eq!(done.records, 100);
+    assert!(
+        refused.to_string().contains("another load uses this file"),
+        "{refused}"
+    );
+    load().await.unwrap();
+    assert_eq!(rows_of(&stream).await.len(), 100);
+}
+
+#[tokio::test]
 async fn unique_values_of_the_first_run_are_known_to_the_second() {
     let dir = Dir::new("resume-unique");
     let text = "iata\tname\tcity\tstate\tlatitude\tlongitude\n";

@@ -96,14 +96,15 @@ impl Untyped {
         self
     }
 
-    /// Sets the texts that mean null. Default `NULL`.
+    /// Sets the texts that mean null. Default `NULL`. JSON lines have a null of their own, and their texts stay.
     #[must_use]
     pub fn nulls<T: Into<String>>(mut self, nulls: impl IntoIterator<Item = T>) -> Self {
         self.nulls = nulls.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Sets the type of a column. Default [`ColumnType::Guess`].
+    /// Sets the type of a column. Default [`ColumnType::Guess`]. JSON lines have types of their own: a load of them that
+    /// is given one ends with an error.
     #[must_use]
     pub fn column_type(mut self, column: impl Into<String>, column_type: ColumnType) -> Self {
         self.types.push((column.into(), column_type));
@@ -180,7 +181,10 @@ impl Model for UntypedModel {
 
     fn open(&mut self, header: &Header, file: &str, format: Format) -> Result<(), LoadError> {
         if format == Format::JsonLines {
-            return Ok(());
+            return match self.settings.types.first() {
+                Some((column, _)) => Err(LoadError::input(file, of_json_lines(column))),
+                None => Ok(()),
+            };
         }
         refuse_one_column(header, format).map_err(|problem| LoadError::input(file, problem))?;
         let types = Types {
@@ -294,6 +298,12 @@ fn refuse_one_column(header: &Header, format: Format) -> Result<(), String> {
         "the header is one column, {name:?}, cut at {:?}: the delimiter seems to be {other:?}",
         char::from(delimiter)
     ))
+}
+
+fn of_json_lines(column: &str) -> String {
+    format!(
+        "JSON lines are put as they are, with the types that they have: give no type for `{column}`"
+    )
 }
 
 fn no_key(line: u64, name: &str) -> RowError {
