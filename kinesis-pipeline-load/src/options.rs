@@ -1,6 +1,15 @@
 use std::path::{Path, PathBuf};
 
 /// The format of the input.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use kinesis_pipeline_load::Format;
+///
+/// assert_eq!(Format::of_path(Path::new("airports.csv.gz")), Some(Format::CSV));
+/// assert_eq!(Format::of_path(Path::new("airports.txt")), None); // read as TSV, unless a format is set
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {

@@ -174,6 +174,19 @@ impl Loader {
     ///
     /// The plan goes by the limits of shards. The speed of the machine and the network is not taken into account.
     ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use kinesis_pipeline_load::{LoadError, Loader};
+    /// # async fn example(loader: Loader) -> Result<(), LoadError> {
+    /// let plan = loader.plan("airports.tsv", 100_000, Some(Duration::from_secs(600))).await?;
+    /// println!("{plan}");
+    /// if let Some(shards) = plan.shards_needed {
+    ///     println!("10 minutes take {shards} shard(s)");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`LoadError`], as for [`load`](Self::load).
     pub async fn plan(

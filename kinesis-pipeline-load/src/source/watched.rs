@@ -65,13 +65,16 @@ impl<R: Read> Watched<R> {
         }
     }
 
-    /// Refuses bytes behind those that were hashed.
-    fn refuse_more(&self, more: usize) -> io::Result<()> {
-        match self.length {
-            Length::Exactly(length) if self.bytes + more as u64 > length => {
-                Err(changed(length, "it has more now"))
-            }
-            _ => Ok(()),
+    /// Returns how many of these next bytes may be taken. Those that were hashed are all taken before any behind them is
+    /// refused.
+    fn permitted(&self, next: usize) -> io::Result<usize> {
+        let Length::Exactly(length) = self.length else {
+            return Ok(next);
+        };
+        match usize::try_from(length.saturating_sub(self.bytes)) {
+            Ok(0) if next > 0 => Err(changed(length, "it has more now")),
+            Ok(left) => Ok(next.min(left)),
+            Err(_) => Ok(next),
         }
     }
 }
@@ -84,24 +87,21 @@ fn changed(length: u64, now: &str) -> io::Error {
 
 impl<R: Read> Read for Watched<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let bytes = self.inner.read(buffer)?;
-        self.refuse_more(bytes)?;
-        self.count(bytes);
-        if bytes == 0 && !buffer.is_empty() {
-            self.end()?;
-        }
+        let mut next = self.fill_buf()?;
+        let bytes = next.read(buffer)?;
+        self.consume(bytes);
         Ok(bytes)
     }
 }
 
 impl<R: Read> BufRead for Watched<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        let bytes = self.inner.fill_buf()?.len();
-        self.refuse_more(bytes)?;
-        if bytes == 0 {
+        let next = self.inner.fill_buf()?.len();
+        if next == 0 {
             self.end()?;
         }
-        Ok(self.inner.buffer())
+        let bytes = self.permitted(next)?;
+        Ok(&self.inner.buffer()[..bytes])
     }
 
     fn consume(&mut self, bytes: usize) {
@@ -114,10 +114,11 @@ impl<R: Read> BufRead for Watched<R> {
 mod tests {
     use super::*;
 
-    fn read(length: Length) -> io::Result<String> {
-        let mut text = String::new();
+    fn read(length: Length) -> (String, io::Result<usize>) {
+        let mut read = Vec::new();
         let mut watched = Watched::new(&b"12345"[..], "t", length, &Arc::default());
-        watched.read_to_string(&mut text).map(|_| text)
+        let end = watched.read_to_end(&mut read);
+        (String::from_utf8(read).unwrap(), end)
     }
 
     #[test]
@@ -128,15 +129,17 @@ mod tests {
             Length::AtLeast(3),
             Length::Exactly(5),
         ] {
-            assert_eq!(read(length).unwrap(), "12345", "{length:?}");
+            let (read, end) = read(length);
+            assert!(read == "12345" && end.is_ok(), "{length:?}");
         }
-        for (length, told) in [
-            (Length::AtLeast(6), "it had 6 bytes, and it ends after 5"),
-            (Length::Exactly(6), "it had 6 bytes, and it ends after 5"),
-            (Length::Exactly(4), "it had 4 bytes, and it has more now"),
+        for (length, taken, told) in [
+            (Length::AtLeast(6), "12345", "6 bytes, and it ends after 5"),
+            (Length::Exactly(6), "12345", "6 bytes, and it ends after 5"),
+            (Length::Exactly(4), "1234", "4 bytes, and it has more now"),
         ] {
-            let error = read(length).unwrap_err().to_string();
-            assert!(error.ends_with(told), "{error}");
+            let (read, end) = read(length);
+            let error = end.unwrap_err().to_string();
+            assert!(read == taken && error.ends_with(told), "{error}");
         }
     }
 

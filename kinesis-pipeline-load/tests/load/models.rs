@@ -230,10 +230,9 @@ async fn a_value_that_stands_in_a_file_before_fails_the_load_even_if_rows_may_be
     ];
     let stream = stream::<Failing>(1).await;
     let load = |resume: &str| {
-        let loader = Loader::new(&stream)
+        Loader::new(&stream)
             .resume(dir.path(resume))
-            .policy(Policy::Skip);
-        loader
+            .policy(Policy::Skip)
     };
     let error = load("one").load(Input::files(files.clone())).await;
     let error = error.unwrap_err().to_string();

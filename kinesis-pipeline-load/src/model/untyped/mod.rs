@@ -68,6 +68,25 @@ impl std::str::FromStr for ColumnType {
 ///
 /// Cells become JSON objects, one a row. A column `a.b` becomes the field `b` of the object `a`. JSON lines are put as
 /// they are.
+///
+/// ```
+/// # use kinesis_pipeline::{KinesisStream, LocalKinesis};
+/// use kinesis_pipeline_load::{ColumnType, Format, Input, Loader, Untyped};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let stream: KinesisStream<serde_json::Value> = LocalKinesis::start().await?.stream("places", 1).await?;
+/// let table = Untyped::new("places")
+///     .key("id")
+///     .nulls(["", "NULL"])
+///     .column_type("id", ColumnType::Text);
+/// let places = Input::reader("places", "id,at.lat,at.lon,note\n1,52.4,4.9,NULL\n".as_bytes());
+/// let report = Loader::untyped(&stream, table).format(Format::CSV).trial(true).load(places).await?;
+/// assert_eq!(report.samples[0].partition_key, "1");
+/// assert_eq!(report.samples[0].data, r#"{"id":"1","at":{"lat":52.4,"lon":4.9},"note":null}"#);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Untyped {
     table: String,
