@@ -190,3 +190,26 @@ async fn the_rejects_of_an_earlier_load_stay_until_the_input_is_open() {
     load(dir.file("header.tsv", "key\tnumber\n")).await.unwrap();
     assert!(read().iter().all(String::is_empty));
 }
+
+#[tokio::test]
+async fn a_key_that_is_none_is_told_as_it_stands_in_the_row() {
+    let dir = Dir::new("no-key");
+    let stream = stream::<Value>(1).await;
+    let input = dir.file("a.jsonl", "{\"k\":null}\n{\"k\":\"\"}\n{}\n{\"k\":7}\n");
+    let loader = Loader::untyped(&stream, Untyped::new("t").key("k"))
+        .policy(Policy::Rejects(dir.path("rejects")));
+    assert_eq!(loader.load(input).await.unwrap().records, 1);
+    let reasons = fs::read_to_string(dir.path("rejects.reasons")).unwrap();
+    let reasons: Vec<_> = reasons
+        .lines()
+        .map(|line| line.split_once(", ").unwrap().1)
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            "line 1, column `k`: \"null\" is not a partition key: a text, a number or a bool",
+            "line 2, column `k`: \"\" is not a partition key: a text, a number or a bool",
+            "line 3: the object has no field `k`, which holds the key",
+        ]
+    );
+}

@@ -280,7 +280,7 @@ impl UntypedModel {
         };
         let text = self.key_at.and_then(|at| row.get(at)).unwrap_or_default();
         if text.is_empty() || self.settings.nulls.iter().any(|null| null == text) {
-            return Err(no_key(row.line(), name));
+            return Err(no_key(row.line(), name, text));
         }
         Ok(Some(text.to_owned()))
     }
@@ -294,7 +294,12 @@ impl UntypedModel {
         match look_up(&object, name) {
             Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
             Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(value.to_string())),
-            _ => Err(no_key(row.row.line(), name)),
+            Some(Value::String(_)) => Err(no_key(row.row.line(), name, "")),
+            Some(value) => Err(no_key(row.row.line(), name, &value.to_string())),
+            None => Err(RowError::of_row(
+                row.row.line(),
+                format!("the object has no field `{name}`, which holds the key"),
+            )),
         }
     }
 }
@@ -325,11 +330,11 @@ fn of_json_lines(column: &str) -> String {
     )
 }
 
-fn no_key(line: u64, name: &str) -> RowError {
+fn no_key(line: u64, name: &str, value: &str) -> RowError {
     RowError::of_cell(
         line,
         format!("`{name}`"),
-        Some(""),
+        Some(value),
         RowProblem::invalid("a partition key: a text, a number or a bool"),
     )
 }
