@@ -110,6 +110,9 @@ pub enum ResumeProblem {
         "this file belongs to another load ({0}): name another, or remove it to begin from the start"
     )]
     OtherLoad(String),
+    /// Another load has it open.
+    #[error("another load uses this file: wait for its end, or name another")]
+    InUse,
     /// The input cannot be read a second time.
     #[error("a load can be resumed from files only: {0} is gone once it is read")]
     NotAFile(String),

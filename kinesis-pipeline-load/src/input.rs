@@ -5,7 +5,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The tables to load: files, standard input, or a reader of yours.
+/// The tables to load: files, standard input, or a reader of yours. A path is an input of that one file.
+///
+/// ```
+/// # use kinesis_pipeline_load::{Format, LoadError, Loader};
+/// use kinesis_pipeline_load::Input;
+///
+/// # async fn example(make: impl Fn() -> Loader) -> Result<(), LoadError> {
+/// make().load("airports.csv.gz").await?;
+/// make().load(Input::files(["january.tsv", "february.tsv"])).await?;
+/// make().load(Input::stdin()).await?;
+/// let rows = "device\nd1\nd2\n".as_bytes();
+/// make().load(Input::reader("my rows", rows)).await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Input(pub(crate) Vec<InputFile>);
 
 /// One table.

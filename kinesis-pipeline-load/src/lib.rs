@@ -32,6 +32,39 @@
 //! # #[cfg(not(feature = "main"))] fn main() {}
 //! ```
 //!
+//! The fields say which cell they read and how: [`KinesisRecord`](derive@kinesis_pipeline::KinesisRecord) lists all their
+//! settings, such as nulls, defaults, time formats, maps and [anonymisers](anonymize). The program that this makes is first
+//! tried, then run:
+//!
+//! ```console
+//! $ readings -i readings.tsv.gz --stream readings --trial
+//! d1      {"_meta":{"eventType":"reading.create",...},"device":"d1","temp_c":21.5}
+//! trial, nothing was sent: 120000 row(s) in, 120000 record(s) out, 0 dropped, 0 rejected; ...
+//! $ readings -i readings.tsv.gz --stream readings --plan
+//! $ readings -i readings.tsv.gz --stream readings --resume readings.resume --rejects rejected.tsv
+//! ```
+//!
+//! | option of the program | in a program of yours |
+//! |---|---|
+//! | `-i FILE`, standard input by default | [`Input`] |
+//! | `--format tsv\|csv\|jsonl` | [`Loader::format`] |
+//! | `-t`, `-p N` | [`Loader::trial`], [`Loader::samples`] |
+//! | `--plan`, `--within SECONDS` | [`Loader::plan`] |
+//! | `--skip`, `--rejects FILE` | [`Loader::policy`] |
+//! | `--resume FILE` | [`Loader::resume`], [`Loader::resume_window`] |
+//! | `--ids` | [`Loader::ids`] |
+//! | `--seed-file FILE` | [`Loader::seed`] |
+//! | `-o DIR`, `--no-export` | [`Loader::outdir`] |
+//! | `--no-aggregate` | [`Loader::aggregate`] |
+//! | `--snapshot ID` | [`Loader::snapshot`] |
+//! | `--scale-to SHARDS`, `--yes` | [`Loader::scale_to`] |
+//! | `--json`, `-q`, `--debug` | [`LoadReport`], [`Loader::progress`] |
+//! | `--stream NAME`, `--profile NAME` | `load::program` |
+//! | Ctrl-C, SIGTERM | [`Loader::stop_handle`] |
+//!
+//! Tables without a model of their own: [`Untyped`], or the program `kinesis-pipeline load` of the crate
+//! `kinesis-pipeline-cli`.
+//!
 //! # From a program of yours
 //!
 //! ```

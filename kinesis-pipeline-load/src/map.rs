@@ -1,8 +1,8 @@
-use std::{collections::HashMap, io, path::Path};
+use std::{collections::HashMap, path::Path};
 
 use csv::ReaderBuilder;
 
-use crate::Format;
+use crate::{Format, source::open_path};
 
 /// The reason why a map could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,8 @@ pub enum ReadMapError {
 
 /// Reads a map from two columns of a file, for `#[kinesis(map = ...)]`: keys of `key`, values of `value`.
 ///
-/// The file's extension gives the format; TSV otherwise. The whole map is held in memory.
+/// The file's extension gives the format, TSV otherwise, and `.gz` and `.zst` are decompressed. The whole map is held in
+/// memory.
 ///
 /// ```
 /// # use std::{collections::HashMap, sync::LazyLock};
@@ -73,7 +74,7 @@ pub fn read_map(
         file: file.clone(),
         source,
     };
-    let input = std::fs::File::open(path).map_err(|error: io::Error| read(error.into()))?;
+    let input = open_path(path).map_err(|error| read(error.into()))?;
     let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(input);
     let header = reader.headers().map_err(read)?.clone();
     let position = |column: &str| {
@@ -97,4 +98,31 @@ pub fn read_map(
         }
     }
     Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write as _};
+
+    use super::*;
+
+    #[test]
+    fn a_compressed_file_is_decompressed() {
+        let text = b"code,name\nNL,Netherlands\n";
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(text).unwrap();
+        let zstd = || zstd::encode_all(&text[..], 1).unwrap();
+        for (ending, bytes) in [
+            ("gz", gzip.finish().unwrap()),
+            ("zst", zstd()),
+            ("zstd", zstd()),
+        ] {
+            let name = format!("map-{}.csv.{ending}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::write(&path, bytes).unwrap();
+            let map = read_map(&path, "code", "name");
+            fs::remove_file(path).unwrap();
+            assert_eq!(map.unwrap()["NL"], "Netherlands", "{ending}");
+        }
+    }
 }

@@ -1,6 +1,15 @@
 use std::path::{Path, PathBuf};
 
 /// The format of the input.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use kinesis_pipeline_load::Format;
+///
+/// assert_eq!(Format::of_path(Path::new("airports.csv.gz")), Some(Format::CSV));
+/// assert_eq!(Format::of_path(Path::new("airports.txt")), None); // read as TSV, unless a format is set
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
@@ -20,7 +29,7 @@ impl Format {
     #[must_use]
     pub fn of_path(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-        let name = ["gz", "zst"]
+        let name = ["gz", "zst", "zstd"]
             .iter()
             .find_map(|ending| name.strip_suffix(&format!(".{ending}")))
             .unwrap_or(&name);
@@ -58,6 +67,7 @@ mod tests {
             ("a.tsv", Some(Format::TSV)),
             ("a.CSV.GZ", Some(Format::CSV)),
             ("dir/a.jsonl.zst", Some(Format::JsonLines)),
+            ("a.csv.zstd", Some(Format::CSV)),
             ("a.gz", None),
             ("a", None),
         ] {

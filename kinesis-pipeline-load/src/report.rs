@@ -2,6 +2,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::batch::Mark;
+
 /// Counts of a load.
 ///
 /// `rows` and all counts of rows are those of the whole load, over all runs with one resume file; `records`, `bytes`
@@ -87,6 +89,17 @@ impl TableReport {
 }
 
 impl LoadReport {
+    /// Takes over the counts of a mark. The tables are those of the load, if the mark has none.
+    pub(crate) fn count(&mut self, mark: Mark, tables: Vec<String>) {
+        self.rows = mark.rows;
+        self.dropped = mark.dropped;
+        self.rejected = mark.rejected;
+        self.tables = mark.tables;
+        if self.tables.is_empty() {
+            self.tables = tables.into_iter().map(TableReport::new).collect();
+        }
+    }
+
     /// Returns the time of the load.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

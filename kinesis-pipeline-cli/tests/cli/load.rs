@@ -307,6 +307,16 @@ async fn a_plan_and_a_scaled_load_tell_about_shards() {
     );
     assert!(records(&program, "s").await.is_empty());
 
+    let many = format!("n\n{}", "1\n".repeat(100_001));
+    let unknown = program.run("load -s s --plan", &many).await;
+    assert_eq!(unknown.status, Some(0), "{}", unknown.err);
+    assert!(
+        unknown.out.starts_with("at least 100000 record(s)"),
+        "{}",
+        unknown.out
+    );
+    assert!(unknown.out.contains("the sample alone"), "{}", unknown.out);
+
     let line = format!("load {} -s s --key state --scale-to 4", airports());
     let unasked = program.run(&line, "").await;
     assert_eq!(unasked.status, Some(2), "{}", unasked.err);
@@ -331,6 +341,16 @@ async fn wrong_usage_and_bad_input_are_one_line_each() {
             "load -s s --key none",
             1,
             "the header has no column `none` for the key",
+        ),
+        (
+            "load -s s --format jsonl --type n=text",
+            2,
+            "--type is for cells, and JSON lines are put as they are",
+        ),
+        (
+            "load -s s rows.jsonl.gz --null -",
+            2,
+            "--null is for cells, and JSON lines are put as they are",
         ),
         ("load -s none", 1, "none"),
         ("load -s s /nowhere/table.tsv", 1, "/nowhere/table.tsv"),

@@ -144,6 +144,10 @@ fn source<'a>(field: &'a Field<'a>) -> Option<Source<'a>> {
     Some(Source::Name(name))
 }
 
+fn reads_cell(settings: &FieldSettings) -> bool {
+    settings.pos.is_some() || settings.column.is_some()
+}
+
 /// Returns the place of a setting, if the field has it.
 fn place(settings: &FieldSettings, name: &str) -> Option<Span> {
     fn of<T>(setting: Option<&Setting<T>>) -> Option<Span> {
@@ -352,6 +356,10 @@ fn check_drop_if_none(settings: &TypeSettings, body: &[Field<'_>], mistakes: &mu
                 "has a `default`, which is never used where null drops the row",
             ),
             (field.row.now.is_some(), "is the time and never null"),
+            (
+                field.row.uuid.is_some() && !reads_cell(&field.row),
+                "is a UUID that is made for each row, and never null",
+            ),
         ] {
             if other {
                 mistakes.add(

@@ -12,7 +12,7 @@ use super::{
     load::{Course, Reading},
 };
 use crate::{
-    LoadError, LoadReport, TableReport,
+    LoadError, LoadReport,
     run::{
         batch::{Batches, Mark},
         flight::Flight,
@@ -52,13 +52,7 @@ impl Loader {
         if let (Some(id), false, false) = (&self.snapshot, self.trial, report.stopped) {
             markers::put(&self.stream, id, &course.tables, Edge::End(&mark)).await?;
         }
-        report.rows = mark.rows;
-        report.dropped = mark.dropped;
-        report.rejected = mark.rejected;
-        report.tables = mark.tables;
-        if report.tables.is_empty() {
-            report.tables = course.tables.into_iter().map(TableReport::new).collect();
-        }
+        report.count(mark, course.tables);
         report.seconds = start.elapsed().as_secs_f64();
         Ok(report)
     }

@@ -10,7 +10,7 @@ use std::{
 
 use kinesis_pipeline::{
     record::row::{RowContext, Seed},
-    service::{DescribeStreamSummary, ErrorClass},
+    service::{DescribeStreamSummary, ErrorClass, StreamSummary},
 };
 use tokio::sync::mpsc;
 
@@ -24,13 +24,13 @@ use crate::{
     run::{
         batch::{BATCH_ROWS_MAX, BATCHES_WAITING_MAX, Batches, Mark},
         outputs::Outputs,
-        progress::get,
-        resume::{Load, Resume},
+        progress::{Progress, get},
+        resume::{Load, Made, Resume},
         rows::Rows,
         shards::OpenShards,
         trial::Trial,
     },
-    source::sha256,
+    source::{Hashed, hash},
 };
 
 /// The size limit of records where the stream's own cannot be read, in bytes.
@@ -57,6 +57,16 @@ impl Reading {
     }
 }
 
+/// The state that a load begins with.
+#[derive(Default)]
+struct Start {
+    outputs: Outputs,
+    hashed: Option<Vec<Hashed>>,
+    record_bytes_max: usize,
+    /// The place where a previous run stopped.
+    resume: Option<Mark>,
+}
+
 /// The facts that are known before the first record is put.
 pub(super) struct Course {
     pub(super) resume: Option<Arc<Resume>>,
@@ -73,22 +83,29 @@ fn is_gone_once_read(path: &Path) -> bool {
     path.metadata().is_ok_and(|data| !is_readable(data))
 }
 
-/// Returns the hash of each file.
-async fn hashes(files: Vec<(PathBuf, String)>) -> Result<Vec<String>, LoadError> {
-    let mut hashes = Vec::new();
-    for (path, name) in files {
-        let hash = tokio::task::spawn_blocking(move || sha256(&path, &name)).await;
-        hashes.push(hash.map_err(|_| LoadError::ReaderPanicked)??);
-    }
-    Ok(hashes)
+/// Hashes each file. Returns `None` if the load is stopped meanwhile.
+async fn hash_all(
+    files: Vec<(PathBuf, String)>,
+    progress: &Arc<Progress>,
+) -> Result<Option<Vec<Hashed>>, LoadError> {
+    let progress = Arc::clone(progress);
+    let all = move || {
+        let hashed = files
+            .iter()
+            .map(|(path, name)| hash(path, name, || progress.is_stopped()));
+        hashed.collect::<Result<Option<Vec<_>>, _>>()
+    };
+    let hashed = tokio::task::spawn_blocking(all).await;
+    hashed.map_err(|_| LoadError::ReaderPanicked)?
 }
 
-/// Returns the size of the files, if all are files.
+/// Returns the size of the files, if all are files of the disk.
 fn total(files: &[InputFile]) -> Option<u64> {
-    files
-        .iter()
-        .map(|file| Some(file.path()?.metadata().ok()?.len()))
-        .sum()
+    let size = |file: &InputFile| {
+        let data = file.path()?.metadata().ok()?;
+        data.is_file().then_some(data.len())
+    };
+    files.iter().map(size).sum()
 }
 
 impl Loader {
@@ -111,12 +128,24 @@ impl Loader {
             tables: &tables,
         };
         written.check(&files)?;
-        let hashes = match self.read_twice(&files)? {
-            Some(files) => Some(hashes(files).await?),
+        let twice = self.read_twice(&files)?;
+        let summary = self.summary().await?;
+        let resumed = self.read_resume(&tables, summary.as_ref())?;
+        let (mut resume, mark) =
+            resumed.map_or((None, None), |(resume, mark)| (Some(resume), mark));
+        let hashed = match twice {
+            Some(files) => {
+                let Some(hashed) = hash_all(files, &self.progress).await? else {
+                    return Ok(self.stopped_early(mark.unwrap_or_default(), tables));
+                };
+                Some(hashed)
+            }
             None => None,
         };
-        let resumed = self.read_resume(&tables, hashes.as_deref())?;
-        let (resume, mark) = resumed.map_or((None, None), |(resume, mark)| (Some(resume), mark));
+        if let (Some(resume), Some(hashed)) = (&mut resume, &hashed) {
+            let files = hashed.iter().map(|file| file.sha256.clone());
+            resume.set_files(files.collect())?;
+        }
         let lengths = mark.as_ref().map_or(&[][..], |mark| &mark.outputs);
         let mut outputs = Outputs::open(self.rejects(), self.outdir.as_deref(), &tables, lengths)?;
         let resume = resume.map(|mut resume| {
@@ -124,10 +153,13 @@ impl Loader {
             Arc::new(resume)
         });
         let total = total(&files);
-        let hashes = hashes.filter(|_| self.ids);
-        let reading = self
-            .read(models, files, outputs, hashes, mark.clone())
-            .await?;
+        let start = Start {
+            outputs,
+            hashed,
+            record_bytes_max: record_bytes_max(summary.as_ref()),
+            resume: mark.clone(),
+        };
+        let reading = self.read(models, files, start)?;
         let course = Course {
             resume,
             resumed: mark,
@@ -142,6 +174,19 @@ impl Loader {
     ///
     /// The plan goes by the limits of shards. The speed of the machine and the network is not taken into account.
     ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use kinesis_pipeline_load::{LoadError, Loader};
+    /// # async fn example(loader: Loader) -> Result<(), LoadError> {
+    /// let plan = loader.plan("airports.tsv", 100_000, Some(Duration::from_secs(600))).await?;
+    /// println!("{plan}");
+    /// if let Some(shards) = plan.shards_needed {
+    ///     println!("10 minutes take {shards} shard(s)");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`LoadError`], as for [`load`](Self::load).
     pub async fn plan(
@@ -154,9 +199,12 @@ impl Loader {
         self.rows_max = Some(sample_rows);
         let models = self.make_models();
         let total = total(&files);
-        let mut reading = self
-            .read(models, files, Outputs::default(), None, None)
-            .await?;
+        let summary = self.summary().await?;
+        let start = Start {
+            record_bytes_max: record_bytes_max(summary.as_ref()),
+            ..Start::default()
+        };
+        let mut reading = self.read(models, files, start)?;
         let service = self.stream.service();
         let shards = OpenShards::list(&**service, self.stream.id()).await?;
         let mut trial = Trial::new(shards, 0).with_keys();
@@ -173,9 +221,11 @@ impl Loader {
             Some(total) if !is_whole && total > read => precise(read) / precise(total),
             _ => 1.0,
         };
+        let is_size_known = is_whole || total.is_some();
         Ok(plan(&Sampled {
             rows,
             is_whole,
+            is_size_known,
             fraction,
             shards,
             keys,
@@ -185,27 +235,26 @@ impl Loader {
     }
 
     /// Starts the reading thread.
-    async fn read(
+    fn read(
         &self,
         models: Vec<Box<dyn Model>>,
         files: Vec<InputFile>,
-        outputs: Outputs,
-        hashes: Option<Vec<String>>,
-        resume: Option<Mark>,
+        start: Start,
     ) -> Result<Reading, LoadError> {
         let (sender, received) = mpsc::channel(BATCHES_WAITING_MAX);
         let rows = Rows {
             models,
             format: self.format,
             policy: self.policy.clone(),
-            outputs,
-            hashes,
-            record_bytes_max: self.record_bytes_max().await?,
+            outputs: start.outputs,
+            hashed: start.hashed,
+            ids: self.ids,
+            record_bytes_max: start.record_bytes_max,
             rows_max: self.rows_max,
             rows_logged: self.samples,
             clock: self.stream.clock().clone(),
             progress: Arc::clone(&self.progress),
-            resume,
+            resume: start.resume,
             batches: sender,
         };
         let thread = thread::Builder::new()
@@ -275,30 +324,48 @@ impl Loader {
     fn read_resume(
         &self,
         tables: &[String],
-        hashes: Option<&[String]>,
+        summary: Option<&StreamSummary>,
     ) -> Result<Option<(Resume, Option<Mark>)>, LoadError> {
-        let (Some(path), Some(hashes)) = (&self.resume, hashes) else {
+        let Some(path) = &self.resume else {
             return Ok(None);
         };
         let rejects = self.rejects().map(|path| path.display().to_string());
         let outdir = self.outdir.as_ref().map(|path| path.display().to_string());
         let load = Load {
             stream: self.stream.id().name().to_owned(),
-            files: hashes.to_vec(),
+            made: summary.map(Made::of),
+            files: Vec::new(),
             tables: tables.to_vec(),
             outputs: rejects.into_iter().chain(outdir).collect(),
         };
         Resume::read(path, load).map(Some)
     }
 
-    /// Returns the largest record that the stream takes. The call also finds out early that there is no such stream.
-    async fn record_bytes_max(&self) -> Result<usize, LoadError> {
+    /// Describes the stream, if that is allowed. The call also finds out early that there is no such stream.
+    async fn summary(&self) -> Result<Option<StreamSummary>, LoadError> {
         let call = DescribeStreamSummary::new(self.stream.id().clone());
         match self.stream.service().describe_stream_summary(call).await {
-            Ok(summary) => Ok(summary.record_bytes_max),
+            Ok(summary) => Ok(Some(summary)),
             // A role may be allowed to put and not to describe.
-            Err(error) if error.class != ErrorClass::NotFound => Ok(RECORD_BYTES_MAX),
+            Err(error) if error.class != ErrorClass::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
+
+    /// Returns the report of a load that was stopped before it read a row.
+    fn stopped_early(&self, mark: Mark, tables: Vec<String>) -> LoadReport {
+        let mut report = LoadReport {
+            trial: self.trial,
+            stopped: true,
+            resumed_rows: mark.rows,
+            ..LoadReport::default()
+        };
+        report.count(mark, tables);
+        report
+    }
+}
+
+/// Returns the largest record that the stream takes, in bytes.
+fn record_bytes_max(summary: Option<&StreamSummary>) -> usize {
+    summary.map_or(RECORD_BYTES_MAX, |summary| summary.record_bytes_max)
 }

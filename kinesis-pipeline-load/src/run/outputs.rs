@@ -17,7 +17,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Opens the file, cut to this length.
+    /// Opens the file, and leaves what is in it until [`begin`](Self::begin).
     pub(crate) fn open(path: &Path, length: u64) -> Result<Self, LoadError> {
         let failed = || LoadError::output(path);
         let mut file = OpenOptions::new()
@@ -26,13 +26,19 @@ impl Output {
             .write(true)
             .open(path)
             .map_err(failed())?;
-        file.set_len(length).map_err(failed())?;
         file.seek(SeekFrom::Start(length)).map_err(failed())?;
         Ok(Self {
             path: path.to_owned(),
             writer: BufWriter::new(Arc::new(file)),
             length,
         })
+    }
+
+    /// Cuts the file to the length that it was opened with, which drops what an earlier load has left.
+    fn begin(&mut self) -> Result<(), LoadError> {
+        let file = self.writer.get_ref();
+        file.set_len(self.length)
+            .map_err(LoadError::output(&self.path))
     }
 
     /// Appends a line.
@@ -85,6 +91,7 @@ pub(crate) struct Outputs {
     pub(crate) rejects: Option<Rejects>,
     /// The exports, one per model.
     pub(crate) exports: Vec<Output>,
+    has_begun: bool,
 }
 
 /// Rejected rows as they were, and the reasons.
@@ -159,7 +166,8 @@ impl Rejects {
 }
 
 impl Outputs {
-    /// Opens the files. `lengths` are those of a mark; a file without one begins empty.
+    /// Opens the files. `lengths` are those of a mark; a file without one begins empty. All keep what is in them until
+    /// [`begin`](Self::begin).
     pub(crate) fn open(
         rejects: Option<&Path>,
         outdir: Option<&Path>,
@@ -179,7 +187,19 @@ impl Outputs {
                 exports.push(Output::open(&export_of(dir, table), next())?);
             }
         }
-        Ok(Self { rejects, exports })
+        Ok(Self {
+            rejects,
+            exports,
+            has_begun: false,
+        })
+    }
+
+    /// Begins the files anew, once: a load that cannot open its input leaves the files of an earlier one.
+    pub(crate) fn begin(&mut self) -> Result<(), LoadError> {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return Ok(());
+        }
+        self.all().try_for_each(Output::begin)
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut Output> {

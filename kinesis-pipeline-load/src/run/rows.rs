@@ -23,7 +23,7 @@ use crate::{
     Format, LoadError, Policy, TableReport,
     input::InputFile,
     model::{Model, Stamp, count_drop, stamped},
-    source::{BadRow, SourceRow},
+    source::{BadRow, Hashed, SourceRow},
 };
 
 /// The state that the reading thread is started with.
@@ -33,8 +33,10 @@ pub(crate) struct Rows {
     pub(crate) format: Option<Format>,
     pub(crate) policy: Policy,
     pub(crate) outputs: Outputs,
-    /// The hash of each file, if records get ids.
-    pub(crate) hashes: Option<Vec<String>>,
+    /// The hash of each file, if files are read twice.
+    pub(crate) hashed: Option<Vec<Hashed>>,
+    /// Whether records get ids.
+    pub(crate) ids: bool,
     pub(crate) record_bytes_max: usize,
     pub(crate) rows_max: Option<u64>,
     /// The number of rows that are logged at the level debug.
@@ -73,7 +75,7 @@ struct Course {
     file_index: usize,
     /// The header as it stands in the file, for the rejects.
     header: Option<Vec<u8>>,
-    hash: Option<String>,
+    hashed: Option<Hashed>,
     batch: Batch,
     batch_bytes: usize,
     mark: Mark,
@@ -87,13 +89,20 @@ impl Rows {
         let mut course = self.course();
         let result = self.read_all(files, &mut course);
         let result = match result {
-            Ok(()) | Err(Ended::Failed(_)) => self.hand_over(&mut course).and(result),
+            Ok(()) => self.end(&mut course),
+            Err(Ended::Failed(_)) => self.hand_over(&mut course).and(result),
             Err(Ended::Gone) => result,
         };
         match result {
             Err(Ended::Failed(error)) => Err(error),
             Ok(()) | Err(Ended::Gone) => Ok(()),
         }
+    }
+
+    /// Hands over the last rows. An input without files, too, begins the output files anew.
+    fn end(&mut self, course: &mut Course) -> Result<(), Ended> {
+        self.outputs.begin()?;
+        self.hand_over(course)
     }
 
     fn course(&self) -> Course {
@@ -106,7 +115,7 @@ impl Rows {
             file: Arc::from(""),
             file_index: 0,
             header: None,
-            hash: None,
+            hashed: None,
             batch: Batch::default(),
             batch_bytes: 0,
             mark,
@@ -129,7 +138,7 @@ impl Rows {
             };
             course.file = Arc::from(file.name());
             course.file_index = index;
-            course.hash = self.hashes.as_ref().and_then(|all| all.get(index).cloned());
+            course.hashed = self.hashed.as_ref().and_then(|all| all.get(index).cloned());
             self.read_file(file, skipped, course)?;
             self.hand_over(course)?;
             if self.is_over(course) {
@@ -155,7 +164,8 @@ impl Rows {
     ) -> Result<(), Ended> {
         let may_wait = !file.is_regular();
         let before = get(&self.progress.input_bytes);
-        let mut table = self.table(file, &course.file)?;
+        let mut table = self.table(file, &course.file, course.hashed.as_ref())?;
+        self.outputs.begin()?;
         course.header = table.raw_header().map(<[u8]>::to_vec);
         let mut number = 0;
         loop {
@@ -256,7 +266,9 @@ impl Rows {
             course.fates.push((dropped, records.len()));
         }
         let line = row.row.line();
-        self.check(&mut records[first..], course.hash.as_deref(), line)
+        let hashed = course.hashed.as_ref().filter(|_| self.ids);
+        let hash = hashed.map(|hashed| hashed.sha256.as_str());
+        self.check(&mut records[first..], hash, line)
     }
 
     /// Counts the records and drops of a row, and exports its records.

@@ -8,7 +8,7 @@ use crate::{
     input::InputFile,
     plan::whole,
     report::precise,
-    source::{Delimited, JsonLines, Opened, Table, open, read_ahead},
+    source::{Delimited, Hashed, JsonLines, Opened, Table, open, read_ahead},
 };
 
 impl Rows {
@@ -41,7 +41,7 @@ impl Rows {
             return Ok(());
         }
         let format = self.format_of(&file);
-        let opened = open(file, &Arc::default())?;
+        let opened = open(file, &Arc::default(), None)?;
         self.learn(opened, format);
         Ok(())
     }
@@ -59,9 +59,14 @@ impl Rows {
     }
 
     /// Opens a file and checks it against the models.
-    pub(super) fn table(&mut self, file: InputFile, name: &str) -> Result<Table, LoadError> {
+    pub(super) fn table(
+        &mut self,
+        file: InputFile,
+        name: &str,
+        hashed: Option<&Hashed>,
+    ) -> Result<Table, LoadError> {
         let format = self.format_of(&file);
-        let opened = open(file, &self.progress.input_bytes)?;
+        let opened = open(file, &self.progress.input_bytes, hashed)?;
         let opened = self.learn(opened, format);
         let mut names: Vec<&str> = Vec::new();
         for model in &self.models {

@@ -1,7 +1,7 @@
 //! Sources of rows: files are opened, decompressed and cut into rows.
 //!
 //! ```text
-//!   file ── Counted ── gzip or zstd by ending ──┬─ (ahead: a sample) ─ Delimited: Window ── csv ──> row, raw bytes
+//!   file ── Watched ── gzip or zstd by ending ──┬─ (ahead: a sample) ─ Delimited: Window ── csv ──> row, raw bytes
 //!                                               └─ JsonLines: lines ── JSON ──> row, raw bytes
 //! ```
 
@@ -9,6 +9,7 @@ mod ahead;
 mod delimited;
 mod json_lines;
 mod open;
+mod watched;
 mod window;
 
 use kinesis_pipeline::record::row::{Header, Row, RowError};
@@ -16,7 +17,7 @@ use kinesis_pipeline::record::row::{Header, Row, RowError};
 pub(crate) use ahead::{Sampled, read_ahead};
 pub(crate) use delimited::Delimited;
 pub(crate) use json_lines::{JsonLines, look_up};
-pub(crate) use open::{Opened, open, sha256};
+pub(crate) use open::{Hashed, Opened, hash, open, open_path};
 
 use crate::LoadError;
 

@@ -1,6 +1,10 @@
 //! Rows that cannot be records: they stop a load, are rejected or skipped.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use kinesis_pipeline::KinesisRecord;
 use kinesis_pipeline_load::{ColumnType, Input, Loader, Policy, Untyped};
@@ -155,5 +159,57 @@ async fn a_bad_row_far_into_a_large_file_is_rejected_as_it_was() {
     assert!(
         reasons.lines().nth(1).unwrap().contains("line 19999,"),
         "{reasons}"
+    );
+}
+
+#[tokio::test]
+async fn the_rejects_of_an_earlier_load_stay_until_the_input_is_open() {
+    let dir = Dir::new("rejects-stay");
+    let stream = stream::<Row>(1).await;
+    let load = async |path: PathBuf| {
+        let loader = Loader::new(&stream)
+            .policy(Policy::Rejects(dir.path("rejects")))
+            .outdir(dir.path("out"));
+        loader.load(path).await
+    };
+    load(dir.file("bad.tsv", BAD)).await.unwrap();
+    let read = || {
+        ["rejects", "rejects.reasons", "out/row.json"]
+            .map(|name| fs::read_to_string(dir.path(name)).unwrap())
+    };
+    let before = read();
+    assert!(before.iter().all(|text| !text.is_empty()));
+    for input in [
+        dir.path("none.tsv"),
+        dir.file("empty.tsv", ""),
+        dir.file("other.tsv", "a\n1\n"),
+    ] {
+        load(input).await.unwrap_err();
+        assert_eq!(read(), before);
+    }
+    load(dir.file("header.tsv", "key\tnumber\n")).await.unwrap();
+    assert!(read().iter().all(String::is_empty));
+}
+
+#[tokio::test]
+async fn a_key_that_is_none_is_told_as_it_stands_in_the_row() {
+    let dir = Dir::new("no-key");
+    let stream = stream::<Value>(1).await;
+    let input = dir.file("a.jsonl", "{\"k\":null}\n{\"k\":\"\"}\n{}\n{\"k\":7}\n");
+    let loader = Loader::untyped(&stream, Untyped::new("t").key("k"))
+        .policy(Policy::Rejects(dir.path("rejects")));
+    assert_eq!(loader.load(input).await.unwrap().records, 1);
+    let reasons = fs::read_to_string(dir.path("rejects.reasons")).unwrap();
+    let reasons: Vec<_> = reasons
+        .lines()
+        .map(|line| line.split_once(", ").unwrap().1)
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            "line 1, column `k`: \"null\" is not a partition key: a text, a number or a bool",
+            "line 2, column `k`: \"\" is not a partition key: a text, a number or a bool",
+            "line 3: the object has no field `k`, which holds the key",
+        ]
     );
 }

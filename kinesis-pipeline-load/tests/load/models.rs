@@ -188,3 +188,62 @@ async fn a_row_that_is_refused_takes_no_unique_value_from_one_behind_it() {
         fs::remove_file(dir.path("resume")).unwrap();
     }
 }
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, KinesisRecord)]
+#[kinesis(drop_non_unique, table_name = "dropping")]
+struct Dropping {
+    #[kinesis(partition_key, unique)]
+    id: String,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, KinesisRecord)]
+#[kinesis(fail_non_unique, table_name = "failing")]
+struct Failing {
+    #[kinesis(partition_key, unique)]
+    id: String,
+}
+
+#[tokio::test]
+async fn unique_values_are_unique_over_all_files_and_formats_of_a_load() {
+    let dir = Dir::new("unique-files");
+    let files = [
+        dir.file("a.tsv", "id\n1\n2\n1\n"),
+        dir.file("b.csv", "x,id\n0,3\n0,2\n"),
+        dir.file("c.jsonl", "{\"id\":\"3\"}\n{\"id\":\"4\"}\n"),
+    ];
+    let stream = stream::<Dropping>(1).await;
+    let report = Loader::new(&stream).load(Input::files(files.clone()));
+    let report = report.await.unwrap();
+    assert_eq!((report.rows, report.records, report.dropped), (7, 4, 3));
+    assert_eq!(report.tables[0].dropped_not_unique, 3);
+    let ids: Vec<_> = all(&stream).await.into_values().flatten().collect();
+    let ids: Vec<_> = ids.iter().map(|row| &*row.id).collect();
+    assert_eq!(ids, ["1", "2", "3", "4"]);
+}
+
+#[tokio::test]
+async fn a_value_that_stands_in_a_file_before_fails_the_load_even_if_rows_may_be_skipped() {
+    let dir = Dir::new("unique-fails");
+    let files = [
+        dir.file("a.tsv", "id\n1\n2\n"),
+        dir.file("b.tsv", "id\n3\n2\n4\n"),
+    ];
+    let stream = stream::<Failing>(1).await;
+    let load = |resume: &str| {
+        Loader::new(&stream)
+            .resume(dir.path(resume))
+            .policy(Policy::Skip)
+    };
+    let error = load("one").load(Input::files(files.clone())).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("b.tsv, line 3"), "{error}");
+    // The second run knows the values of the first.
+    load("two")
+        .rows_max(3)
+        .load(Input::files(files.clone()))
+        .await
+        .unwrap();
+    let error = load("two").load(Input::files(files)).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("b.tsv, line 3"), "{error}");
+}

@@ -1,6 +1,6 @@
 //! Loads that go on where another one ended.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use kinesis_pipeline::{KinesisStream, LocalKinesis, local::Fault};
 use kinesis_pipeline_load::{Input, LoadError, Loader, Policy, ResumeProblem, Untyped};
@@ -85,6 +85,77 @@ async fn a_resume_file_of_changed_input_is_refused_and_standard_input_has_none()
         ),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_load_that_is_stopped_while_a_large_file_is_hashed_ends_at_once() {
+    const TEBIBYTE: u64 = 1 << 40;
+    let dir = Dir::new("hash-stopped");
+    let input = dir.file("a.tsv", "");
+    fs::File::options()
+        .write(true)
+        .open(&input)
+        .and_then(|file| file.set_len(TEBIBYTE))
+        .unwrap();
+    let stream = stream::<Row>(1).await;
+    for loader in [
+        Loader::new(&stream).resume(dir.path("resume")),
+        Loader::new(&stream).ids(true),
+    ] {
+        let stop = loader.stop_handle();
+        let load = loader.load(input.clone());
+        // The load is waiting for the hash, and the other thread has begun with it or not.
+        let stopped = async {
+            tokio::task::yield_now().await;
+            stop.stop();
+        };
+        let (report, ()) = tokio::join!(load, stopped);
+        let report = report.unwrap();
+        assert!(report.stopped && report.rows == 0, "{report:?}");
+    }
+    assert!(rows_of(&stream).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_file_of_a_stream_that_was_made_again_is_refused() {
+    let dir = Dir::new("resume-again");
+    let input = dir.file("a.tsv", table(0..10));
+    let load = async || {
+        // Each time another service has a stream of this name.
+        let stream = stream::<Row>(1).await;
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let loader = Loader::new(&stream).resume(dir.path("resume"));
+        loader.load(input.clone()).await
+    };
+    assert_eq!(load().await.unwrap().records, 10);
+    let told = load().await.unwrap_err().to_string();
+    assert!(
+        told.contains("the stream was deleted and made again since"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn two_loads_at_once_do_not_share_a_resume_file() {
+    let dir = Dir::new("resume-both");
+    let input = dir.file("a.tsv", table(0..100));
+    let stream = stream::<Row>(1).await;
+    let load = || {
+        let loader = Loader::new(&stream).resume(dir.path("resume"));
+        loader.load(input.clone())
+    };
+    let (one, other) = tokio::join!(load(), load());
+    let (done, refused) = match (one, other) {
+        (Ok(done), Err(refused)) | (Err(refused), Ok(done)) => (done, refused),
+        both => panic!("{both:?}"),
+    };
+    assert_eq!(done.records, 100);
+    assert!(
+        refused.to_string().contains("another load uses this file"),
+        "{refused}"
+    );
+    load().await.unwrap();
+    assert_eq!(rows_of(&stream).await.len(), 100);
 }
 
 #[tokio::test]

@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, Read},
+    io::{self, Read, Write as _},
     path::PathBuf,
     sync::mpsc,
     time::Duration,
 };
 
+use flate2::{Compression, write::GzEncoder};
 use kinesis_pipeline::service::DescribeStreamSummary;
 use kinesis_pipeline_load::{Input, LoadReport, Loader};
 use serde_json::Value;
@@ -137,6 +138,38 @@ async fn a_load_reads_no_more_rows_than_it_may() {
         rows.push((report.rows, report.records));
     }
     assert_eq!(rows, [(0, 0), (40, 40), (40, 0), (40, 0), (41, 1)]);
+}
+
+#[tokio::test]
+async fn a_plan_of_a_small_compressed_file_goes_by_what_the_rows_took_of_it() {
+    let dir = Dir::new("plan-gzip");
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(table(0..100_000).as_bytes()).unwrap();
+    let zstd = zstd::encode_all(table(0..100_000).as_bytes(), 1).unwrap();
+    let stream = stream::<Row>(1).await;
+    for (name, bytes) in [("a.tsv.gz", gzip.finish().unwrap()), ("a.tsv.zst", zstd)] {
+        let input = dir.file(name, bytes);
+        let plan = Loader::new(&stream).plan(input, 40_000, None).await;
+        let plan = plan.unwrap();
+        assert!((70_000..130_000).contains(&plan.records), "{plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_plan_of_a_long_pipe_says_that_its_size_is_not_known() {
+    let stream = stream::<Row>(1).await;
+    let plan = async |rows| {
+        let pipe = Input::reader("pipe", io::Cursor::new(table(0..100)));
+        let plan = Loader::new(&stream).plan(pipe, rows, None).await.unwrap();
+        (plan.is_size_known, plan.to_string())
+    };
+    let (is_known, text) = plan(50).await;
+    assert!(
+        !is_known && text.starts_with("at least 50 record(s)"),
+        "{text}"
+    );
+    let (is_known, text) = plan(1_000).await;
+    assert!(is_known && text.starts_with("100 record(s)"), "{text}");
 }
 
 #[tokio::test]

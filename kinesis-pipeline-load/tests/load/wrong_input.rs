@@ -3,7 +3,7 @@
 use std::{fs, io::Write as _, path::Path};
 
 use kinesis_pipeline::{KinesisStream, LocalKinesis};
-use kinesis_pipeline_load::{Format, Input, LoadError, Loader, Policy, Untyped};
+use kinesis_pipeline_load::{ColumnType, Format, Input, LoadError, Loader, Policy, Untyped};
 use serde_json::Value;
 
 use crate::support::{Airport, BAD, Dir, Row, all, stream, table};
@@ -164,4 +164,16 @@ async fn a_resume_file_that_cannot_be_written_is_told_before_a_row_is_put() {
     let error = loader.load(input).await.unwrap_err();
     assert!(matches!(error, LoadError::Output { .. }), "{error}");
     assert!(all(&stream).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_type_for_json_lines_is_an_error() {
+    let stream = stream::<Value>(1).await;
+    let table = Untyped::new("t").column_type("zip", ColumnType::Text);
+    let loader = Loader::untyped(&stream, table).format(Format::JsonLines);
+    let rows = Input::reader("t", &b"{\"zip\":210}\n"[..]);
+    assert_eq!(
+        loader.load(rows).await.unwrap_err().to_string(),
+        "t: JSON lines are put as they are, with the types that they have: give no type for `zip`"
+    );
 }

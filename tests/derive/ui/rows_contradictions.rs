@@ -2,7 +2,7 @@ use kinesis_pipeline::KinesisRecord;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize, KinesisRecord)]
-#[kinesis(drop_if_none = [a, nmae, f, f], drop_non_unique, drop_not_validated, fail_not_validated)]
+#[kinesis(drop_if_none = [a, nmae, f, f, i], drop_non_unique, drop_not_validated, fail_not_validated)]
 struct Model {
     #[kinesis(pos = 0, column = "a")]
     a: String,
@@ -22,6 +22,8 @@ struct Model {
     g: String,
     #[kinesis(pos = 5, format = "%Y", parse = read)]
     h: String,
+    #[kinesis(uuid)]
+    i: String,
 }
 
 fn main() {}

@@ -53,10 +53,11 @@ pub(crate) struct Load {
     #[arg(long, value_name = "COLUMN")]
     key: Option<String>,
     /// The type of a column: text, int, number, bool, json, or guess, which judges each cell for itself. By default the
-    /// first 1,000 rows tell the type of each column.
+    /// first 1,000 rows tell the type of each column. Not for JSON lines, which are put as they are.
     #[arg(long = "type", value_name = "COLUMN=TYPE", value_parser = options::column_type)]
     types: Vec<(String, ColumnType)>,
-    /// A text that means null; may be given more than once. By default `NULL`, and the empty cell.
+    /// A text that means null; may be given more than once. By default `NULL`, and the empty cell. Not for JSON
+    /// lines.
     #[arg(long = "null", value_name = "TEXT")]
     nulls: Vec<String>,
     /// The name of the table in reports and files; by default that of the first file.
@@ -113,6 +114,7 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
+        self.check_cells()?;
         self.may_scale()?;
         let connected = global.connect_to(&self.stream.stream).await?;
         let loader = self.loader(global, &connected);

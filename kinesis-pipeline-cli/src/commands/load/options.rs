@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use kinesis_pipeline_load::{ColumnType, Format, Input, Loader, Policy, Untyped};
 
 use super::Load;
+use crate::failure::Failure;
 
 /// The number of rows that give the types of the columns.
 const SAMPLE_ROWS: u64 = 1_000;
@@ -97,6 +98,26 @@ impl Load {
             table = table.column_type(column, *column_type);
         }
         table
+    }
+
+    /// Refuses options of cells for JSON lines, which have none: they would be without effect.
+    pub(super) fn check_cells(&self) -> Result<(), Failure> {
+        let option = match (self.types.is_empty(), self.nulls.is_empty()) {
+            (true, true) => return Ok(()),
+            (false, _) => "--type",
+            (true, false) => "--null",
+        };
+        let is_json = |path: &PathBuf| Format::of_path(path) == Some(Format::JsonLines);
+        let of_json = match self.format() {
+            Some(format) => format == Format::JsonLines,
+            None => self.paths().iter().any(is_json),
+        };
+        if !of_json {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!(
+            "{option} is for cells, and JSON lines are put as they are: leave it out"
+        )))
     }
 
     /// Applies the options of the command line to the loader.

@@ -68,6 +68,25 @@ impl std::str::FromStr for ColumnType {
 ///
 /// Cells become JSON objects, one a row. A column `a.b` becomes the field `b` of the object `a`. JSON lines are put as
 /// they are.
+///
+/// ```
+/// # use kinesis_pipeline::{KinesisStream, LocalKinesis};
+/// use kinesis_pipeline_load::{ColumnType, Format, Input, Loader, Untyped};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let stream: KinesisStream<serde_json::Value> = LocalKinesis::start().await?.stream("places", 1).await?;
+/// let table = Untyped::new("places")
+///     .key("id")
+///     .nulls(["", "NULL"])
+///     .column_type("id", ColumnType::Text);
+/// let places = Input::reader("places", "id,at.lat,at.lon,note\n1,52.4,4.9,NULL\n".as_bytes());
+/// let report = Loader::untyped(&stream, table).format(Format::CSV).trial(true).load(places).await?;
+/// assert_eq!(report.samples[0].partition_key, "1");
+/// assert_eq!(report.samples[0].data, r#"{"id":"1","at":{"lat":52.4,"lon":4.9},"note":null}"#);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Untyped {
     table: String,
@@ -96,14 +115,15 @@ impl Untyped {
         self
     }
 
-    /// Sets the texts that mean null. Default `NULL`.
+    /// Sets the texts that mean null. Default `NULL`. JSON lines have a null of their own, and their texts stay.
     #[must_use]
     pub fn nulls<T: Into<String>>(mut self, nulls: impl IntoIterator<Item = T>) -> Self {
         self.nulls = nulls.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Sets the type of a column. Default [`ColumnType::Guess`].
+    /// Sets the type of a column. Default [`ColumnType::Guess`]. JSON lines have types of their own: a load of them that
+    /// is given one ends with an error.
     #[must_use]
     pub fn column_type(mut self, column: impl Into<String>, column_type: ColumnType) -> Self {
         self.types.push((column.into(), column_type));
@@ -180,7 +200,10 @@ impl Model for UntypedModel {
 
     fn open(&mut self, header: &Header, file: &str, format: Format) -> Result<(), LoadError> {
         if format == Format::JsonLines {
-            return Ok(());
+            return match self.settings.types.first() {
+                Some((column, _)) => Err(LoadError::input(file, of_json_lines(column))),
+                None => Ok(()),
+            };
         }
         refuse_one_column(header, format).map_err(|problem| LoadError::input(file, problem))?;
         let types = Types {
@@ -257,7 +280,7 @@ impl UntypedModel {
         };
         let text = self.key_at.and_then(|at| row.get(at)).unwrap_or_default();
         if text.is_empty() || self.settings.nulls.iter().any(|null| null == text) {
-            return Err(no_key(row.line(), name));
+            return Err(no_key(row.line(), name, text));
         }
         Ok(Some(text.to_owned()))
     }
@@ -271,7 +294,12 @@ impl UntypedModel {
         match look_up(&object, name) {
             Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
             Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(value.to_string())),
-            _ => Err(no_key(row.row.line(), name)),
+            Some(Value::String(_)) => Err(no_key(row.row.line(), name, "")),
+            Some(value) => Err(no_key(row.row.line(), name, &value.to_string())),
+            None => Err(RowError::of_row(
+                row.row.line(),
+                format!("the object has no field `{name}`, which holds the key"),
+            )),
         }
     }
 }
@@ -296,11 +324,17 @@ fn refuse_one_column(header: &Header, format: Format) -> Result<(), String> {
     ))
 }
 
-fn no_key(line: u64, name: &str) -> RowError {
+fn of_json_lines(column: &str) -> String {
+    format!(
+        "JSON lines are put as they are, with the types that they have: give no type for `{column}`"
+    )
+}
+
+fn no_key(line: u64, name: &str, value: &str) -> RowError {
     RowError::of_cell(
         line,
         format!("`{name}`"),
-        Some(""),
+        Some(value),
         RowProblem::invalid("a partition key: a text, a number or a bool"),
     )
 }

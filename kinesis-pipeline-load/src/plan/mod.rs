@@ -1,9 +1,8 @@
 //! The plan of a load, from a sample of its input and the present shards of the stream.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-};
+mod text;
+
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
@@ -27,6 +26,9 @@ pub struct LoadPlan {
     pub sample_rows: u64,
     /// Whether the sample is the whole input.
     pub is_whole: bool,
+    /// Whether the size of the input is known. Of standard input that goes on behind the sample it is not: then all
+    /// figures are those of the sample alone.
+    pub is_size_known: bool,
     /// Records of the whole load, estimated from the sample.
     pub records: u64,
     /// Their bytes, keys included.
@@ -93,6 +95,8 @@ pub enum HotReason {
 pub(crate) struct Sampled {
     pub(crate) rows: u64,
     pub(crate) is_whole: bool,
+    /// Whether the size of the input is known.
+    pub(crate) is_size_known: bool,
     /// The share of the input that was read.
     pub(crate) fraction: f64,
     pub(crate) shards: Vec<SampledShard>,
@@ -151,6 +155,7 @@ pub(crate) fn plan(sampled: &Sampled) -> LoadPlan {
     LoadPlan {
         sample_rows: sampled.rows,
         is_whole: sampled.is_whole,
+        is_size_known: sampled.is_size_known,
         records,
         bytes,
         shards: sampled.shards.len(),
@@ -241,63 +246,6 @@ pub(crate) fn whole(count: f64) -> u64 {
 
 fn percent(share: f64) -> u64 {
     whole(share * 100.0)
-}
-
-impl fmt::Display for LoadPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let about = if self.is_whole { "" } else { "about " };
-        writeln!(
-            f,
-            "{about}{} record(s), {:.1} MiB with keys (sampled {} row(s))",
-            self.records,
-            precise(self.bytes) / SHARD_BYTES_PER_SECOND,
-            self.sample_rows
-        )?;
-        writeln!(
-            f,
-            "{} shard(s) take {about}{} s: {:.0} records/s, {:.2} MiB/s",
-            self.shards,
-            short(self.seconds),
-            self.records_per_second,
-            self.mib_per_second
-        )?;
-        if let Some(hot) = &self.hot {
-            write!(
-                f,
-                "{} will be hot, with {} % of the load: ",
-                hot.shard, hot.percent
-            )?;
-            match &hot.reason {
-                HotReason::Key { key, percent } => {
-                    writeln!(f, "the key {key:?} is {percent} % of it")?;
-                }
-                HotReason::Range { percent } => writeln!(f, "it has {percent} % of the key space")?,
-                HotReason::FewKeys { keys } => {
-                    writeln!(f, "there are only {keys} key(s) to spread")?;
-                }
-            }
-        }
-        match (self.within_seconds, self.shards_needed) {
-            (Some(within), Some(shards)) => {
-                writeln!(
-                    f,
-                    "{shards} shard(s) of equal ranges take it in {within} s, if keys spread evenly"
-                )
-            }
-            (Some(within), None) => writeln!(
-                f,
-                "no number of shards takes it in {within} s: the largest key alone takes {} s",
-                short(self.largest_key_seconds)
-            ),
-            (None, _) => Ok(()),
-        }
-    }
-}
-
-/// Returns seconds for people, with a digit behind the point where they are few.
-fn short(seconds: f64) -> String {
-    let digits = usize::from(seconds < 10.0);
-    format!("{seconds:.digits$}")
 }
 
 #[cfg(test)]
