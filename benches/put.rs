@@ -21,7 +21,7 @@ use std::{
     net::SocketAddr,
     process::Command,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
@@ -36,7 +36,7 @@ use kinesis_pipeline_benches::{
     Kind, ServerProcess, client, cpu_time, floor::LeanClient, median, prost_aggregate,
     resident_bytes, serve_if_asked,
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 /// The number of shards. With an even spread no shard's rate limits the puts, as only CPU time is measured.
 const SHARDS: usize = 2048;
@@ -294,7 +294,7 @@ async fn put_at_the_floor(address: SocketAddr, records: &[Reading], count: usize
 /// bodies, let the SDK send them, and read the results.
 async fn put_by_calls(client: &Client, records: &[Reading], count: usize) {
     let service = Arc::new(AwsKinesis::new(client));
-    let context = EncodeContext::at(SystemTime::now());
+    let context = EncodeContext::at(SystemTime::UNIX_EPOCH);
     let mut requests = JoinSet::new();
     for request in 0..count / RECORDS_A_REQUEST {
         if requests.len() == IN_FLIGHT {

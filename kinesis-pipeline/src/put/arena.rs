@@ -104,7 +104,9 @@ mod tests {
                     let byte = (round * 60 + number).to_le_bytes()[0];
                     vec![byte; *bytes]
                 };
-                sizes.iter().enumerate().map(data).for_each(|data| arenas.append(&data));
+                for sized in sizes.iter().enumerate() {
+                    arenas.append(&data(sized));
+                }
                 let mut slices = arenas.take();
                 for (number, bytes) in sizes.iter().enumerate() {
                     prop_assert_eq!(&slices.next(*bytes)[..], &data((number, bytes))[..]);
@@ -117,7 +119,9 @@ mod tests {
             sizes in prop::collection::vec(1_usize..=ARENA_RECORD_BYTES_MAX, 1..400),
         ) {
             let mut arenas = Arenas::default();
-            sizes.iter().for_each(|bytes| arenas.append(&vec![0; *bytes]));
+            for bytes in &sizes {
+                arenas.append(&vec![0; *bytes]);
+            }
             let held: usize = arenas.all.iter().map(BytesMut::capacity).sum();
             let data: usize = sizes.iter().sum();
             prop_assert!(held <= 2 * data + ARENA_BYTES_MAX.min(2 * data) + ARENA_BYTES_MIN);

@@ -27,22 +27,23 @@ pub(in crate::put) fn encode<R: KinesisRecord, T>(
 ) -> Result<T, Box<PutError>> {
     let context = EncodeContext::of(clock);
     record::encode(record, key_field, &context, |encoded| {
-        let encoded = encoded.map_err(|error| not_encoded(error, stream))?;
-        check_key(encoded.partition_key).map_err(|source| not_encoded(source.into(), stream))?;
+        let encoded = encoded.map_err(|error| Box::new(not_encoded(error, stream)))?;
+        check_key(encoded.partition_key)
+            .map_err(|source| Box::new(not_encoded(source.into(), stream)))?;
         then(encoded)
     })
 }
 
 #[cold]
-fn not_encoded(error: RecordError, stream: &StreamId) -> Box<PutError> {
+fn not_encoded(error: RecordError, stream: &StreamId) -> PutError {
     let stream = stream.clone();
-    Box::new(match error {
+    match error {
         RecordError::Key(source) => PutError::Key { stream, source },
         RecordError::Encode(source) => PutError::Encode {
             stream,
             source: Arc::new(source),
         },
-    })
+    }
 }
 
 /// Checks the length of a key. A key that was read from a stream ([`PartitionKey::stored`]) has not been checked before.

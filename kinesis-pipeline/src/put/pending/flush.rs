@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use tokio::sync::watch;
@@ -24,6 +24,8 @@ pub(in crate::put) struct FlushGroup {
 #[derive(Clone, Debug)]
 pub(in crate::put) struct FlushWait {
     failed: Arc<AtomicU64>,
+    /// Whether a flush has told the failures.
+    told: Arc<AtomicBool>,
     ended: watch::Receiver<()>,
 }
 
@@ -43,9 +45,15 @@ impl FlushWait {
     ///
     /// The number may be read relaxed: each record counts itself before it drops its reference to the group, and the
     /// channel closes after the last reference is dropped.
-    pub(in crate::put) async fn ended(mut self) -> u64 {
+    pub(in crate::put) async fn ended(&mut self) -> u64 {
         while self.ended.changed().await.is_ok() {}
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the caller of a flush gets to know the failures. Those of a flush that is dropped before are told by the
+    /// next one.
+    pub(in crate::put) fn tell(self) {
+        self.told.store(true, Ordering::Relaxed);
     }
 }
 
@@ -55,8 +63,8 @@ pub(in crate::put) struct FlushGroups {
     shared: Arc<Shared>,
     current: Arc<FlushGroup>,
     current_end: FlushWait,
-    /// The groups that were closed by a flush and have not ended. Their number is bounded by that of the records: a group
-    /// without records is not closed.
+    /// The groups that were closed by a flush and have not ended, or have failures that it has not told yet.
+    /// Their number is bounded by that of the records: a group without records is not closed.
     closed: Vec<FlushWait>,
 }
 
@@ -77,6 +85,7 @@ impl FlushGroups {
 
     /// Closes the current flush group. Returns the waiters of all groups that a flush has to wait for.
     pub(in crate::put) fn close(&mut self) -> Vec<FlushWait> {
+        self.forget_ended();
         // A record that fails on another thread, as one does whose runtime shuts down, races with a flush:
         //
         //   record                             flush
@@ -94,19 +103,30 @@ impl FlushGroups {
             self.closed
                 .push(std::mem::replace(&mut self.current_end, current_end));
         }
-        let ends = self.closed.clone();
-        self.forget_ended();
-        ends
+        self.closed.clone()
     }
 
     /// Whether a flush waits for records.
     pub(in crate::put) fn is_flushing(&mut self) -> bool {
         self.forget_ended();
-        !self.closed.is_empty()
+        self.closed.iter().any(|end| !end.has_ended())
     }
 
     fn forget_ended(&mut self) {
-        self.closed.retain(|end| !end.has_ended());
+        let mut untold = 0;
+        self.closed.retain_mut(|end| {
+            if !end.has_ended() {
+                return true;
+            }
+            let failed = end.failed.load(Ordering::Relaxed);
+            // No other reference (acquire): the flush has ended or was dropped, and `told` says which.
+            let is_awaited = Arc::get_mut(&mut end.failed).is_none();
+            if !is_awaited && !end.told.load(Ordering::Relaxed) {
+                untold += failed;
+            }
+            failed > 0 && is_awaited
+        });
+        self.current_end.failed.fetch_add(untold, Ordering::Relaxed);
     }
 }
 
@@ -118,7 +138,13 @@ fn flush_group(shared: &Arc<Shared>) -> (Arc<FlushGroup>, FlushWait) {
         failed: Arc::clone(&failed),
         _lives: lives,
     };
-    (Arc::new(flush_group), FlushWait { failed, ended })
+    let told = Arc::default();
+    let wait = FlushWait {
+        failed,
+        told,
+        ended,
+    };
+    (Arc::new(flush_group), wait)
 }
 
 #[cfg(test)]
@@ -150,7 +176,7 @@ mod tests {
         assert!(all() && !flush_groups.is_flushing());
         let failed: u64 = ends
             .into_iter()
-            .filter_map(|end| end.ended().now_or_never())
+            .filter_map(|mut end| end.ended().now_or_never())
             .sum();
         assert_eq!(failed, 1);
         drop(later);
@@ -160,7 +186,11 @@ mod tests {
     fn failures_before_the_flush_are_told_and_empty_groups_are_not_kept() {
         let mut flush_groups = flush_groups();
         flush_groups.current().count_failed();
+        // A flush that is dropped tells nothing, so the next one does.
         assert_eq!(flush_groups.close().len(), 1);
+        let ends = flush_groups.close();
+        assert_eq!(ends.len(), 1);
+        ends.into_iter().for_each(FlushWait::tell);
         assert!(flush_groups.close().is_empty());
     }
 }

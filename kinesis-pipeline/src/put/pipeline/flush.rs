@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::pipeline::Pipeline;
-use crate::put::error::FlushError;
+use crate::put::{error::FlushError, pending::flush::FlushWait};
 
 impl Pipeline {
     /// Closes the pipeline for new records, and waits until the accepted ones have their results.
@@ -26,11 +26,12 @@ impl Pipeline {
         self.arrived();
         // The reply is dropped if the scheduler is lost, since a driver panicked.
         let groups = groups.await;
-        let groups = groups.map_err(|_| FlushError::Gone { stream: stream() })?;
+        let mut groups = groups.map_err(|_| FlushError::Gone { stream: stream() })?;
         let mut failed = 0;
-        for group in groups {
+        for group in &mut groups {
             failed += group.ended().await;
         }
+        groups.into_iter().for_each(FlushWait::tell);
         if failed == 0 {
             return Ok(());
         }

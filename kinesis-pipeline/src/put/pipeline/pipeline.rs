@@ -124,14 +124,14 @@ impl Pipeline {
         if !self.inbox.is_closed() {
             return self.has_runtime();
         }
-        Err(self.closed())
+        Err(Box::new(self.closed()))
     }
 
     #[cold]
-    fn closed(&self) -> Box<PutError> {
-        Box::new(PutError::Closed {
+    fn closed(&self) -> PutError {
+        PutError::Closed {
             stream: self.shared.target.stream.clone(),
-        })
+        }
     }
 
     /// Checks that a driver runs, or that there is a runtime for one.
@@ -164,7 +164,7 @@ impl Pipeline {
                 charge,
             }),
         };
-        arrived.map_err(|Closed| self.closed())?;
+        arrived.map_err(|Closed| Box::new(self.closed()))?;
         self.arrived();
         Ok(pending)
     }

@@ -213,3 +213,21 @@ async fn a_stream_that_is_deleted_under_way_rejects_each_record_and_one_of_its_n
         producer.flush().await.unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_stored_after_a_dropped_flush_is_told_by_the_next_one() {
+    for closes in [false, true] {
+        let script = Script::with([], |_| Answer::Error("AccessDeniedException"));
+        let producer = script.stream().producer().build().unwrap();
+        let pending = producer.put(&record("k")).await.unwrap();
+        let flush = tokio::time::timeout(Duration::from_millis(1), producer.flush());
+        assert!(flush.await.is_err());
+        tokio::time::sleep(SECOND).await;
+        assert!(pending.await.is_err());
+        if closes {
+            assert_eq!(producer.close().await.unwrap_err().records_failed, 1);
+        } else {
+            assert!(producer.flush().await.is_err());
+        }
+    }
+}

@@ -72,7 +72,9 @@ mod tests {
         bodies.give_back(body(&bodies, BODY_BYTES_MAX + 1));
         assert_eq!(bodies.lock().len(), 0);
         let many: Vec<_> = (0..2 * BODIES_MAX).map(|_| body(&bodies, 10)).collect();
-        many.into_iter().for_each(|body| bodies.give_back(body));
+        for body in many {
+            bodies.give_back(body);
+        }
         assert_eq!(bodies.lock().len(), BODIES_MAX);
     }
 }
