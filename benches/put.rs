@@ -124,7 +124,7 @@ fn over_tls() {
 
 /// Compares again in a process that has one core, if the system can do that.
 fn on_one_core(endpoint: &str) {
-    println!("the same on one core, which the server shares");
+    println!("the same on one core");
     let mut taskset = Command::new("taskset");
     taskset.args(["-c", "0"]);
     taskset.arg(std::env::current_exe().expect("a path"));

@@ -5,7 +5,7 @@
 //!      │ encode, size limit, memory budget                admission/
 //!      ▼
 //!   pipeline/   acceptance, flush, close; starts the driver
-//!      │ records                                          inbox: the queue, one lock
+//!      │ records                                          inbox: the queue, one lock; arena: their bytes
 //!      │
 //!   driver      the only task: timer, calls in flight
 //!      │ events                                           (below: no clock and no I/O, but in request/send)
@@ -20,6 +20,16 @@
 //! A room imports the rooms below it in this list, `admission/`, and the files of this folder. There is one exception:
 //! `pipeline` and `driver` import each other, since the pipeline starts the driver and the driver gives the scheduler
 //! back to the pipeline. `admission/` imports no room, only `error` and `options`.
+//!
+//! Records travel in runs, since a move of each by itself costs more than all decisions about it:
+//!
+//! - A put encodes its record in a buffer of its thread and hands it on by reference. The inbox copies small data into an
+//!   arena (`arena`): one allocation of up to 64 KiB for the records of many puts.
+//! - The driver takes all that has come at once, and slices the data out of the arenas. A record that is sent soon keeps
+//!   its slice. One that waits, or opens an aggregate, gets memory of its own.
+//! - New records stand in two columns, bytes and completions (`queue/columns`). A request takes a run of them column by
+//!   column; an aggregate reads the bytes where they lie and takes the completions.
+//! - The memory of a request's body is used again (`service/aws/put_records/bodies`).
 //!
 //! An accepted record is in exactly one place until it is complete:
 //!
