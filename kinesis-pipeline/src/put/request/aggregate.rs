@@ -294,7 +294,9 @@ mod tests {
         put::{
             admission::shared::Shared,
             error::PutError,
-            pending::{flush::FlushGroups, pending::Queued, receipt::PendingReceipt},
+            pending::{
+                flush::FlushGroups, pending::Queued, receipt::PendingReceipt, slab::RecordSlab,
+            },
             tests::shared,
         },
     };
@@ -360,6 +362,24 @@ mod tests {
                 prop_assert_eq!(user.completion.attempts, u32::from(is_sent));
             }
         }
+    }
+
+    #[test]
+    fn a_record_that_opens_an_aggregate_or_waits_does_not_keep_the_memory_of_others() {
+        let mut arena = Bytes::from(vec![7; 100]);
+        let mut slice = || EncodedRecord::new(PartitionKey::known("key"), arena.split_to(10));
+        let (opening, waiting) = (slice(), slice());
+        let (user, _receipt) = accepted(opening, &shared());
+        let builder = AggregateBuilder::new(&user.record, user.completion);
+        drop(user.record);
+        let mut records = RecordSlab::default();
+        let key = records.hold(accepted(waiting, &shared()).0);
+        assert!(arena.is_unique());
+        assert_eq!(
+            (builder.len(), &records[&key].record.data[..]),
+            (1, &[7; 10][..])
+        );
+        drop(records.take(key));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     network::{Faults, Latencies, Network},
-    numbered::{assert_order, numbered, receipts},
+    numbered::{assert_order, numbered, put_either, receipts},
 };
 use crate::{EncodedRecord, Order, trials::seeds};
 
@@ -91,7 +91,7 @@ async fn fault_run(run: FaultRun) -> usize {
             5_500 if seed % 3 == 2 => network.split(0).await,
             _ => {}
         }
-        let put = producer.put(&numbered(number % KEYS, number)).await;
+        let put = put_either(&producer, numbered(number % KEYS, number), number).await;
         pending.push(put.unwrap());
     }
     let receipts = receipts(pending).await;
@@ -175,7 +175,7 @@ async fn any_history(seed: u64) {
             }
             _ => {}
         }
-        let put = producer.put(&hashed(number % KEYS, number)).await;
+        let put = put_either(&producer, hashed(number % KEYS, number), number).await;
         pending.push(put.unwrap());
     }
     let receipts = receipts(pending).await;

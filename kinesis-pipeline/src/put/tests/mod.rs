@@ -2,6 +2,8 @@
 //! embedded Kinesis behind a network with faults (`network`).
 
 #[cfg(feature = "local")]
+mod arenas;
+#[cfg(feature = "local")]
 mod endings;
 mod failures;
 #[cfg(feature = "local")]
