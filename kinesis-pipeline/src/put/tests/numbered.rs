@@ -37,7 +37,7 @@ pub(super) async fn put_either(
     record: EncodedRecord,
     number: usize,
 ) -> Result<PendingReceipt, PutError> {
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         let producer = producer.with_record_type::<Copied>();
         return producer.put(&Copied(record)).await;
     }
