@@ -1,6 +1,8 @@
 //! One queue per shard, and what holds a queue back.
 //!
 //! - `queues`: all queues of a pipeline, and the choice of records for the next request: round robin over the shards.
+//! - `fresh`: records that need no queue of their own: they are sent as they are and keep no order.
+//! - `columns`: a queue of new records in two columns, of which a request takes a run at once.
 //! - `shard_queue`: the queue of one shard, with its open aggregate. It enforces linger and order.
 //! - `landing`: whether a stored entry is in the shard that takes it.
 //! - `load`: the account of what waits: records and bytes.
@@ -9,6 +11,7 @@
 //! - `remap`: the move of all that waits to the queues of a new shard map.
 
 mod columns;
+mod fresh;
 mod landing;
 pub(super) mod load;
 pub(super) mod pacer;

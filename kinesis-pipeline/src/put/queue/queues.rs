@@ -13,7 +13,6 @@ use crate::{
     prefetch::{Touched, prefetch},
     put::{
         admission::shared::Shared,
-        options::Order,
         pending::{
             pending::{Completion, PendingRecord},
             slab::{RecordKey, RecordSlab},
@@ -43,7 +42,7 @@ pub(in crate::put) struct ShardQueues {
     /// ... or all of these, which `place_taken` moves to their queues.
     pub(super) unsorted: RecordColumns,
     /// The load of the queues and of `fresh`.
-    load: Load,
+    pub(super) load: Load,
     /// Records that arrived before the first shard map.
     pub(super) unplaced: VecDeque<RecordKey>,
     /// The number of shard maps so far: tells the queues of one map from those of the next.
@@ -178,12 +177,6 @@ impl ShardQueues {
         assert_eq!(self.load, sum);
     }
 
-    /// Whether records go to `fresh`, and to their queue only if they have to wait for their shard.
-    fn takes_fresh(&self) -> bool {
-        let options = &self.shared.options;
-        self.is_placed() && !options.aggregate && options.order == Order::None
-    }
-
     fn filled(&self) -> impl Iterator<Item = &ShardQueue> {
         self.filled.iter().map(|&index| &self.all[index])
     }
@@ -283,64 +276,6 @@ impl ShardQueues {
         request
     }
 
-    /// Adds records of `fresh` to a request, if they are ripe. Records whose shard has no tokens go to its queue.
-    pub(in crate::put) fn drain_fresh(
-        &mut self,
-        request: &mut Request,
-        now: Instant,
-        flush_now: bool,
-        records: &mut RecordSlab,
-    ) {
-        let options = &self.shared.options;
-        if self.fresh_ripe_at(now, flush_now).is_none_or(|at| at > now) {
-            return;
-        }
-        let Placement::ByShard(map) = &self.placement else {
-            return;
-        };
-        let next = self.fresh.iter().take(REQUEST_RECORDS_MAX);
-        let next = next.map(|(_, completion)| map.index_of(completion.hash_key()));
-        let next: Vec<_> = next.collect();
-        prefetch(next.iter().map(|&index| self.all[index].prefetch()));
-        let mut next = next.into_iter();
-        let mut admitted = Vec::with_capacity(next.len());
-        loop {
-            // A run of records whose shards have tokens for them.
-            let mut waits_for = None;
-            for (record, completion) in self.fresh.iter() {
-                let bytes = record.size_bytes();
-                if !request.fits(bytes) {
-                    break;
-                }
-                let index = next.next();
-                let index = index.unwrap_or_else(|| map.index_of(completion.hash_key()));
-                let queue = &mut self.all[index];
-                if !queue.takes_fresh(bytes, now) {
-                    waits_for = Some(index);
-                    break;
-                }
-                self.load -= Load::record(bytes);
-                request.claim(bytes);
-                admitted.push(queue.id);
-            }
-            self.fresh.send(&admitted, request);
-            admitted.clear();
-            // The record behind the run waits for its shard.
-            let Some(index) = waits_for else {
-                return;
-            };
-            if let Some(user) = self.fresh.pop() {
-                to_fill(&mut self.all, &mut self.filled, index).push(user, options, records);
-            }
-        }
-    }
-
-    /// Returns the time at which the records of `fresh` are ripe.
-    fn fresh_ripe_at(&self, now: Instant, flush_now: bool) -> Option<Instant> {
-        let lingered_at = self.fresh.entered_at(0)? + self.shared.options.linger_max;
-        Some(if flush_now { now } else { lingered_at })
-    }
-
     /// Returns the time at which the next records are ripe.
     pub(in crate::put) fn ripe_at(&self, drain: Drain<'_>) -> Option<Instant> {
         let fresh = self.fresh_ripe_at(drain.now, drain.flush_now);
@@ -421,7 +356,7 @@ impl ShardQueues {
 }
 
 /// Returns a queue that is about to get a record, and adds it to the list of those that have some.
-fn to_fill<'a>(
+pub(super) fn to_fill<'a>(
     all: &'a mut [ShardQueue],
     filled: &mut VecDeque<usize>,
     index: usize,
