@@ -1,12 +1,13 @@
 //! Changes of a lease as DynamoDB expressions, with KCL's conditions.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::SystemTime};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
+    current,
     extension::{EXTENSION, Extension},
-    lease::{LeaseChange, LeaseWrite, WorkerId},
+    lease::{LeaseChange, LeaseCheckpoint, LeaseWrite, WorkerId},
     row::{
         CHECKPOINT, CHECKPOINT_OWNER, CHILDREN, COURTEOUS_OWNER, LEASE_COUNTER, LEASE_OWNER,
         OWNER_SWITCHES, PENDING_CHECKPOINT, PENDING_STATE, PENDING_SUB_SEQUENCE_NUMBER,
@@ -86,13 +87,17 @@ impl Expression {
                 self.set(CHECKPOINT_OWNER, text(from));
                 return;
             }
-            LeaseChange::Renew => self.set_throughput(write),
+            LeaseChange::Renew => {
+                self.set_throughput(write);
+                self.repeat_current(write);
+            }
             LeaseChange::Take(by) => {
                 let switches = seen.owner_switches + u64::from(seen.owner.as_ref() != Some(by));
                 self.set(LEASE_OWNER, text(by.as_str()));
                 self.set(COURTEOUS_OWNER, text(by.as_str()));
                 self.set(OWNER_SWITCHES, number(switches));
                 self.removes.push(CHECKPOINT_OWNER);
+                self.repeat_current(write);
             }
             LeaseChange::Checkpoint { to, children } => {
                 let (place, sub_sequence_number) = checkpoint(to);
@@ -108,6 +113,10 @@ impl Expression {
                     PENDING_STATE,
                 ]);
                 self.set_throughput(write);
+                match write.current_at {
+                    Some(time) => self.set_current(write, to, time),
+                    None => self.removes.push(current::CURRENT),
+                }
             }
             LeaseChange::Prepare(pending) => {
                 let (place, sub_sequence_number) = checkpoint(&pending.checkpoint);
@@ -117,6 +126,7 @@ impl Expression {
                     Some(bytes) => self.set(PENDING_STATE, state(bytes)),
                     None => self.removes.push(PENDING_STATE),
                 }
+                self.repeat_current(write);
             }
             LeaseChange::FinishHandOver => self.removes.push(CHECKPOINT_OWNER),
             LeaseChange::Evict => self.removes.push(LEASE_OWNER),
@@ -132,6 +142,20 @@ impl Expression {
         if let Some(bytes) = write.bytes_per_second {
             self.set(THROUGHPUT, kilobytes(bytes));
         }
+    }
+
+    /// Sets the time up to which the shard is finished, which holds for this counter only.
+    fn repeat_current(&mut self, write: &LeaseWrite) {
+        if let Some(time) = write.current_at.or(write.seen.current_at) {
+            self.set_current(write, &write.seen.checkpoint, time);
+        }
+    }
+
+    /// The write's condition must be that the counter is as seen.
+    fn set_current(&mut self, write: &LeaseWrite, checkpoint: &LeaseCheckpoint, time: SystemTime) {
+        let counter = write.seen.counter.saturating_add(1);
+        let current = current::encode(checkpoint, counter, time);
+        self.set(current::CURRENT, current);
     }
 
     fn expect(&mut self, name: &'static str, value: AttributeValue) {

@@ -14,12 +14,12 @@ pub(super) const EXTENSION: &str = "kinesisPipeline";
 pub(super) const APP: &str = "app";
 pub(super) const STREAM: &str = "stream";
 const WRITER: &str = "writer";
-const COUNTER: &str = "counter";
-const CHECKPOINT: &str = "checkpoint";
-const SUB_SEQUENCE_NUMBER: &str = "checkpointSubSequenceNumber";
+pub(super) const COUNTER: &str = "counter";
+pub(super) const CHECKPOINT: &str = "checkpoint";
+pub(super) const SUB_SEQUENCE_NUMBER: &str = "checkpointSubSequenceNumber";
 pub(super) const BEGUN_AT: &str = "begunAtMillis";
 const ARRIVED_AT: &str = "arrivedAtMillis";
-const CURRENT_AT: &str = "currentAtMillis";
+pub(super) const CURRENT_AT: &str = "currentAtMillis";
 const STREAM_CREATED_AT: &str = "streamCreatedAtMillis";
 
 /// The extension of a row. A reader writes it with each of its writes. KCL's updates do not touch it, so it states

@@ -7,7 +7,7 @@
 //! - `simulation`: a fleet on virtual time by seed, with faults and a checker (feature `local`).
 //! - `dynamodb`: workers' leases in DynamoDB (feature `dynamodb`, as all files below).
 //! - `checkpoints`, `table_call`, `lease_cache`: readers' checkpoints in the same table.
-//! - `row`, `extension`, `expression`, `write`, `table`: that table: attributes, conditions, writes, creation and scan.
+//! - `row`, `extension`, `current`, `expression`, `write`, `table`: that table: attributes, conditions, writes, creation and scan.
 //! - `place`: the conversion between KCL's checkpoints and this library's. `identity`: the owner of checkpoints.
 //! - `signed`: calls that wait for new credentials. `error`: the error of the table.
 //!
@@ -20,13 +20,16 @@
 //!   DynamoDbLeases (dynamodb) ───────────────────────────────────────────────────────┴─ expression ── write ── table
 //! ```
 //!
-//! Java fleets read and write the same rows, so this library writes KCL's attributes as KCL does. Three attributes are
+//! Java fleets read and write the same rows, so this library writes KCL's attributes as KCL does. Four attributes are
 //! this library's own, and KCL ignores them: `kinesisPipeline` (the extension: facts about a reader's checkpoint that
-//! KCL has no attribute for), `kinesisPipelineOwner` (an owner that hands over when asked) and `kinesisPipelineBegunAt`
-//! (the time at which a lease began).
+//! KCL has no attribute for), `kinesisPipelineOwner` (an owner that hands over when asked), `kinesisPipelineBegunAt`
+//! (the time at which a lease began) and `kinesisPipelineCurrent` (the time up to which a worker has finished a shard,
+//! with the checkpoint that it belongs to).
 
 #[cfg(feature = "dynamodb")]
 mod checkpoints;
+#[cfg(feature = "dynamodb")]
+mod current;
 mod dead_letters;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
 use super::{
-    LeaseError,
+    LeaseError, current,
     extension::{EXTENSION, Extension, begun_at_millis},
     identity::Identity,
     lease::{Lease, LeaseCheckpoint, PendingCheckpoint, StreamIdentifier, WorkerId},
@@ -46,7 +46,8 @@ const SHARD: &str = "shardId";
 pub(super) const ENTITY_TYPE: &str = "entityType";
 const LEASE: &str = "LEASE";
 
-/// Attributes of this library, which KCL leaves alone. A third one is the [extension](super::extension).
+/// Attributes of this library, which KCL leaves alone. The others are the [extension](super::extension)
+/// and the [time](super::current) up to which a worker has finished a shard.
 pub(super) const COURTEOUS_OWNER: &str = "kinesisPipelineOwner";
 const BEGUN_AT: &str = "kinesisPipelineBegunAt";
 
@@ -149,6 +150,11 @@ pub(super) fn encode(lease: &Lease) -> Item {
         BEGUN_AT,
         lease.begun_at.map(|time| number(epoch_millis(time))),
     );
+    let time = lease.current_at;
+    set(
+        current::CURRENT,
+        time.map(|time| current::encode(&lease.checkpoint, lease.counter, time)),
+    );
     set(PARENTS, shards(&lease.parents));
     set(CHILDREN, shards(&lease.children));
     if let Some(range) = lease.hash_key_range {
@@ -187,6 +193,7 @@ pub(super) fn decode(item: &Item) -> Result<Option<Lease>, LeaseError> {
     lease.courteous_owner = worker(COURTEOUS_OWNER);
     lease.owner_switches = count(item, OWNER_SWITCHES).unwrap_or_default();
     lease.begun_at = begun_at(item).map(from_epoch_millis);
+    lease.current_at = current::decode(item, &lease);
     lease.parents = ids(item, PARENTS);
     lease.children = ids(item, CHILDREN);
     lease.hash_key_range = range(item);

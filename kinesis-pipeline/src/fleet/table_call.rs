@@ -56,7 +56,13 @@ impl TableCall<'_> {
         let is_mine = |row: &&LeaseRow| row.identity().is_none_or(|name| *name == self.identity);
         let checkpoint = |row: &LeaseRow| {
             let times = row.extension.as_ref().map(|extension| &extension.times);
-            place::decode(row.lease.shard_id.as_str(), &row.lease.checkpoint, times)
+            let lease = &row.lease;
+            let mut checkpoint = place::decode(lease.shard_id.as_str(), &lease.checkpoint, times)?;
+            if checkpoint.arrived_at.is_none() {
+                // A worker had the shard since.
+                checkpoint.current_at = checkpoint.current_at.max(lease.current_at);
+            }
+            Some(checkpoint)
         };
         Ok(rows.iter().filter(is_mine).filter_map(checkpoint).collect())
     }

@@ -31,9 +31,11 @@ const SEGMENTS_MAX: u8 = 10;
 /// The guide sets both [side by side](crate::guide::from_kcl).
 ///
 /// The table has the application's name unless [`table_name`](Self::table_name) gives another. It is created if it is
-/// absent, with on-demand billing. Rows that KCL 3.5 keeps in the same table for other purposes are left alone. Two
+/// absent, with on-demand billing. Rows that KCL 3.5 keeps in the same table for other purposes are left alone. Three
 /// attributes are this library's own, and KCL leaves them alone: `kinesisPipelineOwner`, which marks an owner that
-/// hands over when asked to, and `kinesisPipelineBegunAt`. Cheap to clone; clones are one store.
+/// hands over when asked to, `kinesisPipelineBegunAt`, and `kinesisPipelineCurrent`, the time up to which the shard is
+/// finished: it holds only while no KCL worker has moved the checkpoint or held the lease since. Cheap to clone; clones
+/// are one store.
 ///
 /// # Several streams
 ///

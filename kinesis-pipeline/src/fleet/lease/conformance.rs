@@ -6,20 +6,14 @@
     reason = "a suite fails by panicking, also in the library's own tests"
 )]
 
-use std::{
-    collections::HashSet,
-    time::{Duration, SystemTime},
-};
+mod plans;
+
+use std::time::{Duration, SystemTime};
 
 use super::{
     Lease, LeaseChange, LeaseCheckpoint, LeaseStore, LeaseWrite, LeaseWritten, PendingCheckpoint,
-    WorkerId,
-    plan::{Action, Rules, View, plan},
-    sightings::Sightings,
 };
 use crate::shard::{HashKey, HashKeyRange, ShardId};
-
-const FAILOVER: Duration = Duration::from_secs(10);
 
 /// One application in the store under test. Each case has its own, so all cases share one store.
 #[derive(Clone, Copy)]
@@ -56,6 +50,7 @@ pub(crate) async fn check(store: &dyn LeaseStore) {
     applications_are_apart(app("check-applications-are-apart")).await;
     create_twice(app("check-create-twice")).await;
     renew_and_hold(app("check-renew-and-hold")).await;
+    times_belong_to_their_checkpoint(app("check-times-belong-to-their-checkpoint")).await;
     renew_lost_lease(app("check-renew-lost-lease")).await;
     take_unowned_owned_and_updated(app("check-take-unowned-owned-and-updated")).await;
     regain_a_lost_lease(app("check-regain-a-lost-lease")).await;
@@ -65,11 +60,11 @@ pub(crate) async fn check(store: &dyn LeaseStore) {
     delete_then_update(app("check-delete-then-update")).await;
     hand_over(app("check-hand-over")).await;
     every_write_repeated(app("check-every-write-repeated")).await;
-    non_greedy_take(app("check-non-greedy-take")).await;
-    no_steal_when_off_by_one(app("check-no-steal-when-off-by-one")).await;
-    very_old_leases(app("check-very-old-leases")).await;
-    expired_hand_off_is_free(app("check-expired-hand-off-is-free")).await;
-    restart_on_a_pending_checkpoint(app("check-restart-on-a-pending-checkpoint")).await;
+    plans::non_greedy_take(app("check-non-greedy-take")).await;
+    plans::no_steal_when_off_by_one(app("check-no-steal-when-off-by-one")).await;
+    plans::very_old_leases(app("check-very-old-leases")).await;
+    plans::expired_hand_off_is_free(app("check-expired-hand-off-is-free")).await;
+    plans::restart_on_a_pending_checkpoint(app("check-restart-on-a-pending-checkpoint")).await;
 }
 
 fn shard(number: usize) -> ShardId {
@@ -133,6 +128,7 @@ async fn all_of_a_lease_comes_back(app: Application<'_>) {
     let mut lease = fresh(3);
     lease.checkpoint = LeaseCheckpoint::AtTimestamp;
     lease.begun_at = Some(time);
+    lease.current_at = Some(time + Duration::from_hours(1));
     lease.parents = vec![shard(1), shard(2)];
     lease.hash_key_range = Some(HashKeyRange::new(
         HashKey::new(7),
@@ -165,6 +161,24 @@ async fn renew_and_hold(app: Application<'_>) {
         assert_eq!(lease.counter, counter + 1);
     }
     assert_eq!(stored(app, 0).await, Some(lease));
+}
+
+async fn times_belong_to_their_checkpoint(app: Application<'_>) {
+    let time = |hours| Some(SystemTime::UNIX_EPOCH + Duration::from_hours(hours));
+    let lease = owned(app, 0, "a").await;
+    let renewed = done(app, renew(&lease).with_current_at(time(1))).await;
+    assert_eq!(renewed.current_at, time(1));
+    let renewed = done(app, renew(&renewed)).await;
+    assert_eq!(stored(app, 0).await.unwrap().current_at, time(1));
+    let write = LeaseWrite::checkpoint(renewed, after(7, 0)).with_current_at(time(2));
+    let saved = done(app, write).await;
+    assert_eq!(saved.current_at, time(2));
+    let renewed = done(app, renew(&saved).with_current_at(time(3))).await;
+    let taken = done(app, LeaseWrite::take(renewed, "b".into())).await;
+    assert_eq!(stored(app, 0).await.unwrap().current_at, time(3));
+    let saved = done(app, LeaseWrite::checkpoint(taken, after(8, 0))).await;
+    assert_eq!(saved.current_at, None, "it is not known for this place");
+    assert_eq!(stored(app, 0).await, Some(saved));
 }
 
 async fn renew_lost_lease(app: Application<'_>) {
@@ -320,113 +334,4 @@ async fn every_write_repeated(app: Application<'_>) {
     let lease = both(LeaseWrite::new(lease, end)).await;
     both(LeaseWrite::new(lease, LeaseChange::Delete)).await;
     assert_eq!(stored(app, 0).await, None);
-}
-
-/// One worker that plans and takes leases over a store.
-struct Taker<'a> {
-    app: Application<'a>,
-    me: WorkerId,
-    sightings: Sightings,
-    now: tokio::time::Instant,
-}
-
-impl<'a> Taker<'a> {
-    fn new(app: Application<'a>, me: &str) -> Self {
-        Self {
-            app,
-            me: me.into(),
-            sightings: Sightings::default(),
-            now: crate::Clock::system().instant(),
-        }
-    }
-
-    async fn plan(&mut self, after: Duration) -> Vec<Action> {
-        self.now += after;
-        let leases = self.app.store.list(self.app.name).await.unwrap();
-        self.sightings.observe(&leases, self.now, self.now);
-        let none = HashSet::new();
-        let view = View {
-            leases: &leases,
-            sightings: &self.sightings,
-            me: &self.me,
-            running: &none,
-            workers: &[],
-            orphans: &none,
-        };
-        let rules = Rules {
-            failover: FAILOVER,
-            hand_over_max: 10 * FAILOVER,
-            leases_max: usize::MAX,
-        };
-        plan(view, rules, &mut fastrand::Rng::with_seed(7))
-    }
-
-    async fn carry_out(&self, actions: Vec<Action>) -> Vec<Lease> {
-        let mut taken = Vec::new();
-        for Action::Take(lease) | Action::Steal(lease) | Action::Renew(lease) in actions {
-            taken.push(done(self.app, LeaseWrite::take(lease, self.me.clone())).await);
-        }
-        taken
-    }
-}
-
-async fn non_greedy_take(app: Application<'_>) {
-    for number in 0..3 {
-        create(app, fresh(number)).await;
-    }
-    owned(app, 3, "b").await;
-    let mut taker = Taker::new(app, "a");
-    let actions = taker.plan(Duration::ZERO).await;
-    assert_eq!(
-        taker.carry_out(actions).await.len(),
-        2,
-        "its share of four for two"
-    );
-}
-
-async fn no_steal_when_off_by_one(app: Application<'_>) {
-    for number in 0..3 {
-        owned(app, number, if number == 0 { "a" } else { "b" }).await;
-    }
-    let mut taker = Taker::new(app, "c");
-    let stolen = taker.plan(Duration::ZERO).await;
-    assert!(matches!(&*stolen, [Action::Steal(lease)] if lease.owner == Some("b".into())));
-    taker.carry_out(stolen).await;
-    assert_eq!(Taker::new(app, "d").plan(Duration::ZERO).await, []);
-}
-
-async fn very_old_leases(app: Application<'_>) {
-    let busy = owned(app, 0, "b").await;
-    owned(app, 1, "dead").await;
-    owned(app, 2, "dead").await;
-    owned(app, 3, "dead").await;
-    let mut taker = Taker::new(app, "a");
-    assert!(taker.plan(Duration::ZERO).await.len() <= 1);
-    let busy = done(app, renew(&busy)).await;
-    assert_eq!(taker.plan(FAILOVER).await.len(), 2, "its share");
-    done(app, renew(&busy)).await;
-    assert_eq!(taker.plan(2 * FAILOVER).await.len(), 3, "all");
-}
-
-async fn expired_hand_off_is_free(app: Application<'_>) {
-    let lease = owned(app, 0, "a").await;
-    let hand_over = LeaseChange::HandOver("b".into());
-    done(app, LeaseWrite::new(lease, hand_over)).await;
-    let mut taker = Taker::new(app, "c");
-    assert_eq!(taker.plan(Duration::ZERO).await, []);
-    let actions = taker.plan(FAILOVER).await;
-    let leases = taker.carry_out(actions).await;
-    assert_eq!(leases[0].checkpoint_owner, None);
-    assert_eq!(leases[0].owner, Some("c".into()));
-}
-
-async fn restart_on_a_pending_checkpoint(app: Application<'_>) {
-    let lease = owned(app, 0, "a").await;
-    let pending = PendingCheckpoint::new(after(9, 0), Some("state".into()));
-    let prepare = LeaseChange::Prepare(pending.clone());
-    done(app, LeaseWrite::new(lease, prepare)).await;
-    let mut taker = Taker::new(app, "a");
-    let actions = taker.plan(Duration::ZERO).await;
-    let leases = taker.carry_out(actions).await;
-    assert_eq!(leases[0].pending, Some(pending));
 }

@@ -47,6 +47,8 @@ struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     begun_at_millis: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    current_at_millis: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pending: Option<Pending>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checkpoint_owner: Option<String>,
@@ -220,6 +222,7 @@ impl Row {
             counter: lease.counter,
             checkpoint: Place::of(&lease.checkpoint),
             begun_at_millis: lease.begun_at.map(epoch_millis),
+            current_at_millis: lease.current_at.map(epoch_millis),
             pending: lease.pending.as_ref().map(|pending| Pending {
                 checkpoint: Place::of(&pending.checkpoint),
                 state_base64: pending.state.as_ref().map(|state| BASE64.encode(state)),
@@ -241,6 +244,7 @@ impl Row {
         lease.owner = self.owner.as_deref().map(Into::into);
         lease.counter = self.counter;
         lease.begun_at = self.begun_at_millis.map(from_epoch_millis);
+        lease.current_at = self.current_at_millis.map(from_epoch_millis);
         if let Some(pending) = &self.pending {
             let state = pending.state_base64.as_ref();
             let state = state.map(|state| BASE64.decode(state)).transpose();

@@ -39,6 +39,7 @@ fn write_to_row(write: LeaseWrite) -> LeaseWrite {
         seen,
         mut change,
         bytes_per_second,
+        current_at,
     } = write;
     if let LeaseChange::Checkpoint { children, .. } = &mut change {
         plain(children);
@@ -47,6 +48,7 @@ fn write_to_row(write: LeaseWrite) -> LeaseWrite {
         seen: to_row(seen),
         change,
         bytes_per_second,
+        current_at,
     }
 }
 

@@ -146,6 +146,9 @@ pub struct Lease {
     /// The time at which reading begins, in milliseconds, for a lease at [`LeaseCheckpoint::AtTimestamp`] or
     /// [`LeaseCheckpoint::Latest`]. KCL has no attribute for it.
     pub begun_at: Option<SystemTime>,
+    /// The time before which everything that arrived is finished, by this checkpoint. A store need not keep it. Without
+    /// it, a worker cannot tell whether records behind the checkpoint have expired. KCL has no attribute for it.
+    pub current_at: Option<SystemTime>,
     /// The checkpoint that was prepared but not made yet.
     pub pending: Option<PendingCheckpoint>,
     /// The old owner during a hand-over, which may still checkpoint; otherwise `None`.
@@ -173,6 +176,7 @@ impl Lease {
             counter: 0,
             checkpoint,
             begun_at: None,
+            current_at: None,
             pending: None,
             checkpoint_owner: None,
             owner_switches: 0,

@@ -295,6 +295,8 @@ fn first_lease(shard: &Shard, initial: Initial, now: SystemTime) -> Lease {
         Initial::Timestamp(time) => (LeaseCheckpoint::AtTimestamp, Some(time)),
     };
     Lease {
+        // A time that the user gave may be older than any record.
+        current_at: begun_at.filter(|_| initial == Initial::Latest),
         begun_at,
         counter: epoch_millis(now),
         ..Lease::of_shard(shard, checkpoint)

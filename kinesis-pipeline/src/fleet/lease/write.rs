@@ -1,3 +1,5 @@
+use std::time::SystemTime;
+
 use super::{Lease, LeaseCheckpoint, PendingCheckpoint, WorkerId};
 use crate::shard::ShardId;
 
@@ -15,6 +17,10 @@ pub struct LeaseWrite {
     /// The throughput of the owner in bytes of records a second, for renewals and checkpoints. The leader of a KCL 3
     /// fleet shares leases out by it. A store without leaders ignores it.
     pub bytes_per_second: Option<u64>,
+    /// The time before which everything that arrived is finished, for renewals and checkpoints,
+    /// prepared ones too: see [`Lease::current_at`]. A checkpoint without it removes the stored one, and other writes
+    /// leave it.
+    pub current_at: Option<SystemTime>,
 }
 
 /// A transition of a lease.
@@ -64,6 +70,7 @@ impl LeaseWrite {
             seen,
             change,
             bytes_per_second: None,
+            current_at: None,
         }
     }
 
@@ -71,6 +78,13 @@ impl LeaseWrite {
     #[must_use]
     pub fn with_bytes_per_second(mut self, bytes: Option<u64>) -> Self {
         self.bytes_per_second = bytes;
+        self
+    }
+
+    /// Returns the same write with the time before which everything that arrived is finished.
+    #[must_use]
+    pub fn with_current_at(mut self, time: Option<SystemTime>) -> Self {
+        self.current_at = time;
         self
     }
 
@@ -128,7 +142,7 @@ impl LeaseWrite {
                 lease.checkpoint_owner = lease.owner.replace(to.clone());
                 return lease;
             }
-            LeaseChange::Renew => {}
+            LeaseChange::Renew => lease.current_at = self.current_at.or(lease.current_at),
             LeaseChange::Take(by) => {
                 lease.owner_switches += u64::from(lease.owner.as_ref() != Some(by));
                 lease.owner = Some(by.clone());
@@ -137,13 +151,17 @@ impl LeaseWrite {
             }
             LeaseChange::Checkpoint { to, children } => {
                 lease.checkpoint = to.clone();
+                lease.current_at = self.current_at;
                 lease.owner_switches = 0;
                 lease.pending = None;
                 if !children.is_empty() {
                     lease.children.clone_from(children);
                 }
             }
-            LeaseChange::Prepare(pending) => lease.pending = Some(pending.clone()),
+            LeaseChange::Prepare(pending) => {
+                lease.current_at = self.current_at.or(lease.current_at);
+                lease.pending = Some(pending.clone());
+            }
             LeaseChange::FinishHandOver => lease.checkpoint_owner = None,
             LeaseChange::Evict => lease.owner = None,
         }

@@ -30,6 +30,7 @@ prop_compose! {
         counter: u64,
         owner_switches: u64,
         begun_at in prop::option::of(0..u64::from(u32::MAX) * 1_000),
+        current_at in prop::option::of(0..u64::from(u32::MAX) * 1_000),
         parents in prop::collection::btree_set("shardId-[0-9]{12}", 0..3),
         children in prop::collection::btree_set("shardId-[0-9]{12}", 0..3),
         keys in prop::option::of(any::<(u128, u128)>()),
@@ -42,6 +43,7 @@ prop_compose! {
         lease.counter = counter;
         lease.owner_switches = owner_switches;
         lease.begun_at = begun_at.map(from_epoch_millis);
+        lease.current_at = current_at.map(from_epoch_millis);
         lease.pending = pending.map(|(place, state)| {
             PendingCheckpoint::new(place, state.map(Into::into))
         });

@@ -174,6 +174,49 @@ async fn attributes_of_others_stay_as_they_are() {
 }
 
 #[tokio::test]
+async fn the_time_of_a_lease_is_not_valid_after_kcl_has_moved_or_held_it() {
+    let time = crate::clock::from_epoch_millis(9);
+    for renewals in [1, 20] {
+        let database = Database::start().await;
+        let store = DynamoDbLeases::with_client(database.client.clone());
+        let mut ours = lease("s");
+        ours.current_at = Some(time);
+        done(&store, LeaseWrite::create(ours.clone())).await;
+        database.kcl_updates("app", "s", "take", 0).await;
+        for counter in 1..=renewals {
+            database.kcl_updates("app", "s", "renew", counter).await;
+        }
+        let current_at = async || store.list("app").await.unwrap().remove(0).current_at;
+        assert_eq!(current_at().await, (renewals == 1).then_some(time));
+        let checkpoint = database.kcl_updates("app", "s", "checkpoint", renewals + 1);
+        checkpoint.await;
+        assert_eq!(current_at().await, None);
+        let item = database.item("app", "s").await.unwrap();
+        assert!(item.contains_key("kinesisPipelineCurrent"), "it stays");
+        let found = store.list("app").await.unwrap().remove(0);
+        let taken = done(&store, LeaseWrite::take(found, "a".into())).await;
+        assert_eq!(taken.current_at, None);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_goes_on_with_the_time_of_the_worker_before_it() {
+    let database = Database::start().await;
+    let leases = DynamoDbLeases::with_client(database.client.clone());
+    let time = crate::clock::from_epoch_millis(9);
+    let created = done(&leases, LeaseWrite::create(lease("s"))).await;
+    let to = LeaseCheckpoint::After {
+        sequence_number: 7.into(),
+        sub_sequence_number: 0,
+    };
+    let write = LeaseWrite::checkpoint(created, to).with_current_at(Some(time));
+    done(&leases, write).await;
+    let checkpoints = crate::CheckpointStore::load(&database.store(), "app", "s").await;
+    let checkpoint = checkpoints.unwrap().remove(0);
+    assert_eq!(checkpoint.current_at, Some(time));
+}
+
+#[tokio::test]
 async fn every_row_that_kcl_wrote_is_read_and_can_be_taken() {
     for (moment, rows) in vectors::tables() {
         let count = rows.len();

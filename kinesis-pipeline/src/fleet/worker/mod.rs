@@ -21,6 +21,7 @@
 //! - `observe`: events, health and metrics, from facts that the coordinator, the renewers and the consumers note.
 //!   `health_server`, `health_json`: the health over HTTP.
 //! - `throughput`: the processed bytes of a lease, by which a KCL 3 leader shares leases out.
+//! - `read_times`: the times up to which a lease's shard was read, kept beside its checkpoint.
 //!
 //! Renewals never wait for processing, since the renewer is a task of its own. A consumer gives out no records while
 //! its lease may have expired by this worker's own clock. When the lease is lost, the consumer drops the call of the
@@ -43,6 +44,7 @@ mod lease_keys;
 mod observe;
 mod policy;
 mod processor;
+mod read_times;
 mod renewer;
 mod settings;
 mod shard;

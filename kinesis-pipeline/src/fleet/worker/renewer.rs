@@ -10,6 +10,7 @@ use super::{
     hold::Hold,
     lease_command::{LeaseCommand, Reply},
     observe::StreamObserver,
+    read_times::ReadTimes,
     settings::Settings,
     throughput::Throughput,
 };
@@ -53,6 +54,7 @@ pub(super) struct LeaseRenewer {
     pub(super) observer: StreamObserver,
     pub(super) progress: Arc<Progress>,
     pub(super) throughput: Throughput,
+    pub(super) read_times: ReadTimes,
     pub(super) commands: mpsc::Receiver<LeaseCommand>,
     pub(super) renew_at: Instant,
     pub(super) save_at: Instant,
@@ -193,7 +195,8 @@ impl LeaseRenewer {
         children: Vec<ShardId>,
         leases: Vec<Lease>,
     ) -> Result<(), CheckpointerError> {
-        for lease in leases {
+        for mut lease in leases {
+            lease.current_at = self.read_times.of_child(&self.lease, &lease);
             let written = self.write_known(LeaseWrite::create(lease)).await;
             // A lease that exists already was made at the other parent's end.
             written.map_err(|error| self.failure(NotWritten::Store(error)))?;
@@ -243,10 +246,12 @@ impl LeaseRenewer {
         loop {
             let begun = self.clock.instant();
             let write = LeaseWrite::new(self.lease.clone(), change.clone())
-                .with_bytes_per_second(self.throughput.bytes_per_second(begun));
+                .with_bytes_per_second(self.throughput.bytes_per_second(begun))
+                .with_current_at(self.read_times.after(&self.lease, &change));
             let written = self.write_known(write).await;
             match written.map_err(NotWritten::Store)? {
                 LeaseWritten::Done(lease) => {
+                    self.read_times.on_stored(&lease.checkpoint, &change);
                     self.adopt(lease, begun);
                     return Ok(());
                 }

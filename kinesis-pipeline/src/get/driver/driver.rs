@@ -3,10 +3,14 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
+    time::SystemTime,
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
 use super::{
     budget::Budget,
@@ -69,6 +73,8 @@ pub(in crate::get) struct Driver {
     /// The awaited events of the other subscriptions, at most one per shard. They may take long, so they do not count as
     /// calls.
     pub(super) events: Calls,
+    /// The time before which everything that arrived was taken, for an owner who keeps checkpoints itself.
+    pub(super) tip: Option<watch::Sender<Option<SystemTime>>>,
 }
 
 enum Event {
@@ -123,6 +129,7 @@ impl Driver {
             consumer_arn,
             subscriptions: HashMap::new(),
             events: FuturesUnordered::new(),
+            tip: None,
             target,
             options,
         }
@@ -131,6 +138,12 @@ impl Driver {
     /// Returns the driver with the listing by which it was planned.
     pub(in crate::get) fn planned_by(mut self, shards: &[Shard]) -> Self {
         self.note_first_numbers(shards);
+        self
+    }
+
+    /// Returns the driver of one shard, which tells when the shard was read to its tip.
+    pub(in crate::get) fn telling_tip(mut self, tip: watch::Sender<Option<SystemTime>>) -> Self {
+        self.tip = Some(tip);
         self
     }
 

@@ -139,13 +139,18 @@ impl Driver {
 
     /// Notes that the shard was read to its tip, for a later time when no records come.
     fn note_if_current(&mut self, shard_id: &ShardId, page: &RecordPage) {
-        let clock = &self.target.clock;
-        let (Some(saver), Some(state)) = (&self.options.saver, self.shards.get_mut(shard_id))
-        else {
+        let (now, wall) = (self.target.clock.instant(), self.target.clock.now());
+        let Some(state) = self.shards.get_mut(shard_id) else {
             return;
         };
-        if let Some(checkpoint) = state.told_current(shard_id, page, clock.instant(), clock.now()) {
-            saver.progress.reach(checkpoint);
+        if let Some(saver) = &self.options.saver {
+            if let Some(checkpoint) = state.told_current(shard_id, page, now, wall) {
+                saver.progress.reach(checkpoint);
+            }
+        } else if let Some(tip) = &self.tip
+            && let Some(time) = state.told_tip(page, now, wall)
+        {
+            tip.send_replace(Some(time));
         }
     }
 

@@ -13,7 +13,11 @@ use crate::{
         checkpoint::Checkpoint,
         error::GetError,
         fetch::consumer::summary,
-        plan::{plan::Begin, start::OnTrimmed, trimmed::start_after_gap},
+        plan::{
+            plan::Begin,
+            start::OnTrimmed,
+            trimmed::{start_after_gap, warn_of_gap},
+        },
     },
     shard::ShardId,
     target::Target,
@@ -52,6 +56,22 @@ pub(super) async fn leave_expired(
         stream: target.stream.clone(),
         checkpoint,
     })
+}
+
+/// Returns the start of one shard, at the policy's position if its checkpoint is too old, and whether it was.
+pub(in crate::get) async fn begin_retained(
+    target: &Target,
+    shard_id: &ShardId,
+    begin: Begin,
+    policy: OnTrimmed,
+) -> Result<(Begin, bool), GetError> {
+    let mut starts = HashMap::from([(shard_id.clone(), begin.clone())]);
+    let gaps = leave_expired(target, &mut starts, policy, target.clock.now()).await?;
+    for gap in &gaps {
+        warn_of_gap(target, shard_id, gap.finished_until(), policy);
+    }
+    let begin = starts.remove(shard_id).unwrap_or(begin);
+    Ok((begin, !gaps.is_empty()))
 }
 
 /// Fails with the checkpoint of the first of these shards, in the order of their ids, if the policy is to fail.

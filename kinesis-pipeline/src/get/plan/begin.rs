@@ -47,6 +47,23 @@ impl Begin {
         }
     }
 
+    /// Returns the same start, at which everything that arrived before `time` is finished. Without effect on a start whose
+    /// position no checkpoint can have.
+    pub(crate) fn finished_until(mut self, shard_id: &ShardId, time: SystemTime) -> Self {
+        let place = match &self.finished {
+            Some(finished) => Some(CheckpointPlace::After {
+                sequence_number: finished.sequence_number.clone(),
+                sub_sequence_number: Some(finished.sub_sequence_number),
+            }),
+            None => CheckpointPlace::where_begun(&self.iterator),
+        };
+        self.resumed = place.map(|place| {
+            let checkpoint = Checkpoint::new(shard_id.clone(), place);
+            checkpoint.current_at(time)
+        });
+        self
+    }
+
     /// Returns the finished position before anything is read; `None` for a start that has no such form.
     pub(in crate::get) fn checkpoint(&self, shard_id: &ShardId) -> Option<Checkpoint> {
         self.resumed.clone().or_else(|| {

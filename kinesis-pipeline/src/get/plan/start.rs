@@ -100,9 +100,10 @@ pub enum Until {
 /// The policy for a position whose records, or whose shard, have expired: records may be missing.
 ///
 /// A checkpoint counts as expired when the time up to which everything is known to be finished
-/// ([`Checkpoint::current_at`](crate::Checkpoint::current_at), or the arrival of its last record) is longer ago than the
-/// stream's retention. The service itself moves such a position to the oldest record without an error. A shard without
-/// records in that time looks the same as one that lost them, unless a reader was at its tip within the retention.
+/// ([`Checkpoint::current_at`](crate::Checkpoint::current_at), or the arrival of its last record; for a worker
+/// [`Lease::current_at`](crate::Lease::current_at)) is longer ago than the stream's retention. The service itself moves
+/// such a position to the oldest record without an error. A shard without records in that time looks the same as one
+/// that lost them, unless a reader was at its tip within the retention.
 ///
 /// # Examples
 ///

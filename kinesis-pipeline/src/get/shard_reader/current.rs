@@ -43,16 +43,28 @@ impl ShardState {
         now: Instant,
         wall: SystemTime,
     ) -> Option<Checkpoint> {
+        let place = CheckpointPlace::where_begun(&self.resume_at())?;
+        let time = self.told_tip(page, now, wall)?;
+        let mut checkpoint = Checkpoint::new(shard_id.clone(), place);
+        checkpoint.arrived_at = self.arrived_at;
+        checkpoint.current_at = Some(time);
+        Some(checkpoint)
+    }
+
+    /// Returns the time before which everything that arrived was taken, if this page shows that the shard was read to its
+    /// tip. `None` soon after the last such page.
+    pub(in crate::get) fn told_tip(
+        &mut self,
+        page: &RecordPage,
+        now: Instant,
+        wall: SystemTime,
+    ) -> Option<SystemTime> {
         let is_at_tip = page.records.is_empty() && page.behind_latest == Some(Duration::ZERO);
         let is_due = self.told_current_at.is_none_or(|at| now - at >= TELL_EVERY);
         if !is_at_tip || !is_due || self.pages_out > 0 || self.is_ended() {
             return None;
         }
-        let place = CheckpointPlace::where_begun(&self.resume_at())?;
         self.told_current_at = Some(now);
-        let mut checkpoint = Checkpoint::new(shard_id.clone(), place);
-        checkpoint.arrived_at = self.arrived_at;
-        checkpoint.current_at = wall.checked_sub(PAGE_AGE_MAX);
-        Some(checkpoint)
+        wall.checked_sub(PAGE_AGE_MAX)
     }
 }

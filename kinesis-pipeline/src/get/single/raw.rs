@@ -3,10 +3,10 @@ use std::{
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 use tracing::Instrument as _;
 
 use crate::{
@@ -22,7 +22,12 @@ use crate::{
             members::Opened,
         },
         error::GetError,
-        plan::{options::Options, plan::Begin},
+        fetch::service_clock::ServiceClock,
+        open::retained::begin_retained,
+        plan::{
+            options::Options,
+            plan::{Begin, start_again},
+        },
         poll_budget::{PollBudget, PollShare},
         stats::{Counters, ReaderGauge},
     },
@@ -36,7 +41,7 @@ use crate::{
 
 /// A reader of one shard whose records come undecoded.
 ///
-/// Opening makes no call, so it cannot fail. An error comes as the last item. Dropping the reader ends its fetching.
+/// An error of reading comes as the last item. Dropping the reader ends its fetching.
 pub(crate) struct RawShardReader {
     shard_id: ShardId,
     outlet: Outlet,
@@ -44,6 +49,7 @@ pub(crate) struct RawShardReader {
     pub(super) counters: Counters,
     /// The children by the last page; `None` before the end of the shard.
     children: Option<Vec<ChildShard>>,
+    tip: watch::Receiver<Option<SystemTime>>,
     driver: JoinHandle<()>,
     /// The share of the budget for polls.
     _polls: Option<PollShare>,
@@ -73,10 +79,19 @@ pub(crate) struct SingleShard {
 }
 
 impl RawShardReader {
-    /// Opens a reader. Its first call will fix the position.
-    pub(crate) fn open(shard: SingleShard) -> Self {
-        let counters = Counters::new(&shard.target.stream);
-        Self::with_position(shard, Opened::Nothing, counters)
+    /// Opens a reader. Its first call will fix the position. Also returns the start to open it at again, should it fail
+    /// before the first record. If the records behind the start have expired, both begin where the policy says.
+    pub(crate) async fn open(mut shard: SingleShard) -> Result<(Self, Begin), GetError> {
+        let (target, policy) = (&shard.target, shard.options.on_trimmed);
+        let counters = Counters::new(&target.stream);
+        let latest = ServiceClock::unknown(target.clock.now()).reached;
+        let (begin, is_gap) = begin_retained(target, &shard.shard_id, shard.begin, policy).await?;
+        if is_gap {
+            counters.on_gap();
+        }
+        shard.begin = begin.clone();
+        let reader = Self::with_position(shard, Opened::Nothing, counters);
+        Ok((reader, start_again(begin, latest)))
     }
 
     /// Opens a reader whose position is fixed by `opened`.
@@ -119,6 +134,8 @@ impl RawShardReader {
             counters: counters.clone(),
             consumer_arn,
         });
+        let (told, tip) = watch::channel(None);
+        driver = driver.telling_tip(told);
         driver.read_shard(&shard_id, begin, opened);
         Self {
             shard_id,
@@ -126,6 +143,7 @@ impl RawShardReader {
             taker,
             counters,
             children: None,
+            tip,
             driver: tokio::spawn(driver.run().instrument(span)),
             _polls: polls,
         }
@@ -141,6 +159,12 @@ impl RawShardReader {
                 stream: self.taker.stream().clone(),
             }),
         }
+    }
+
+    /// Returns the time before which everything that arrived is in the open page or was given out. It changes now and then
+    /// while no records come.
+    pub(crate) fn tip(&self) -> watch::Receiver<Option<SystemTime>> {
+        self.tip.clone()
     }
 
     /// Returns a view of the reader's lag and errors, for another task.

@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use tokio::{sync::mpsc, time::Instant};
 
-use super::coordinator::{LeaseCoordinator, Running};
+use super::{
+    coordinator::{LeaseCoordinator, Running},
+    streams::FleetStream,
+};
 use crate::{
     KinesisRecord,
     fleet::{
@@ -12,6 +15,7 @@ use crate::{
             batch::BatchOrigin,
             hold::Hold,
             lease_command::COMMANDS_MAX,
+            read_times::ReadTimes,
             renewer::LeaseRenewer,
             shard::{ShardConsumer, ShardContext},
             throughput::{ProcessedBytes, Throughput},
@@ -42,18 +46,14 @@ where
         let running_hold = hold.clone();
         let (commands, commands_in) = mpsc::channel(COMMANDS_MAX);
         let progress = Arc::new(Progress::default());
-        let processed = ProcessedBytes::default();
+        let (processed, read_times) = (ProcessedBytes::default(), ReadTimes::default());
         observer.on_acquired(&lease, shard_id.clone(), hold.clone(), progress.clone());
-        let origin = Arc::new(BatchOrigin {
-            stream: target.stream.clone(),
-            identifier: keys.identifier().cloned(),
-            shard_id: shard_id.clone(),
-        });
         let token = FencingToken {
             stream: target.stream.clone(),
             shard_id: shard_id.clone(),
             counter: lease.counter,
         };
+        let origin = origin_of(stream, &shard_id);
         let (clock, lanes) = (self.clock.clone(), self.settings.lanes);
         let renewer = LeaseRenewer {
             store: self.store.clone(),
@@ -65,6 +65,7 @@ where
             observer: observer.clone(),
             progress: progress.clone(),
             throughput: Throughput::new(processed.clone(), begun),
+            read_times: read_times.clone(),
             commands: commands_in,
             renew_at: begun + self.settings.renew_interval(),
             save_at: begun + self.settings.checkpoint_interval,
@@ -80,11 +81,12 @@ where
                 key: key.clone(),
                 settings: self.settings.clone(),
                 shard_id,
-                origin,
+                origin: Arc::new(origin),
                 hold: hold.clone(),
                 observer: observer.clone(),
                 progress,
                 processed,
+                read_times,
                 checkpointer: Checkpointer::new(token, hold, commands.clone(), clock, lanes > 1),
                 stop: self.leave.subscribe(),
             },
@@ -100,5 +102,13 @@ where
             task: self.tasks.spawn(consumer).id(),
         };
         self.running.insert(key, running);
+    }
+}
+
+fn origin_of(stream: &FleetStream, shard_id: &ShardId) -> BatchOrigin {
+    BatchOrigin {
+        stream: stream.target.stream.clone(),
+        identifier: stream.keys.identifier().cloned(),
+        shard_id: shard_id.clone(),
     }
 }

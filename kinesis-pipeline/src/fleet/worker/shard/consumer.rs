@@ -2,8 +2,8 @@ use std::{fmt, sync::Arc};
 
 use super::{
     context::{Halt, PAUSE_MIN, ShardContext},
-    decode::{after, begin_at},
-    gather::{Gather, Gathered},
+    decode::{after, after_record, begin_at},
+    gather::{Gather, Gathered, RawBatch},
     lane::Lane,
     lanes::Lanes,
     process::Work,
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     GetError, KinesisRecord,
     fleet::{
-        lease::{Lease, LeaseStore},
+        lease::{Lease, LeaseCheckpoint, LeaseStore},
         worker::{Processor, ShardStart, WorkerError, hold::Phase, lease_command::LeaseCommand},
     },
     get::{Begin, RawShardReader, SingleShard},
@@ -90,7 +90,7 @@ where
     }
 
     /// Processes a batch, or dispatches it to the lanes as they have room.
-    async fn take(&mut self, batch: super::gather::RawBatch) -> Result<(), Halt> {
+    async fn take(&mut self, batch: RawBatch) -> Result<(), Halt> {
         match self {
             Self::Inline(lane) => {
                 let mut work = Work::of(batch);
@@ -200,12 +200,30 @@ where
     /// Reads to the shard's end. After a retryable error it continues behind the last record.
     async fn read(&mut self, processing: &mut Processing<P>) -> Result<(), Halt> {
         let own = processing.start_after();
-        let mut begin = own.map_or_else(|| begin_at(&self.lease), |position| after(&position));
+        let mut last = own.as_ref().map(LeaseCheckpoint::after);
+        let mut begin = self.first_begin(own.as_ref());
         let mut pause = PAUSE_MIN;
         loop {
-            let mut reader = self.open(begin.clone());
+            let opened = tokio::select! {
+                biased;
+                () = self.shard.leaves() => return Err(Halt::Leave),
+                halt = processing.halted() => return Err(halt),
+                opened = RawShardReader::open(self.reading(begin.clone())) => opened,
+            };
+            let mut reader = match opened {
+                Ok((reader, again)) => {
+                    begin = again;
+                    reader
+                }
+                Err(error) => {
+                    self.rest_after(error, processing, &mut pause).await?;
+                    continue;
+                }
+            };
+            let (observer, key) = (&self.shard.observer, &self.lease.shard_id);
+            observer.on_reader(key, reader.gauge());
             let limits = self.shard.settings.gather_limits();
-            let mut gather = Gather::new(limits, self.shard.target.clock.clone());
+            let mut gather = Gather::new(limits, self.shard.target.clock.clone(), &reader);
             let error = loop {
                 let gathered = tokio::select! {
                     biased;
@@ -216,10 +234,16 @@ where
                 match gathered {
                     Gathered::Batch(batch) => {
                         pause = PAUSE_MIN;
-                        if let Some(last) = batch.records.last() {
-                            begin = after(&last.position);
+                        if let Some(record) = batch.records.last() {
+                            begin = after_record(record);
+                            last = Some(LeaseCheckpoint::after(&record.position));
                         }
+                        self.note_times(&batch);
                         processing.take(batch).await?;
+                    }
+                    Gathered::Tip(time) => {
+                        begin = begin.finished_until(&self.shard.shard_id, time);
+                        self.shard.read_times.on_tip(last.as_ref(), time);
                     }
                     Gathered::End => return self.end(processing).await,
                     Gathered::Failed(error) => break error,
@@ -247,20 +271,37 @@ where
         }
     }
 
-    fn open(&self, begin: Begin) -> RawShardReader {
+    /// Returns the start of the reading: after the processor's own position, or at the lease's. The time of the lease
+    /// belongs to its own checkpoint only.
+    fn first_begin(&self, own: Option<&Position>) -> Begin {
+        let lease = &self.lease;
+        let is_lease = own.is_none_or(|own| LeaseCheckpoint::after(own) == lease.checkpoint);
+        let begin = own.map_or_else(|| begin_at(lease), after);
+        match lease.current_at.filter(|_| is_lease) {
+            Some(time) => begin.finished_until(&self.shard.shard_id, time),
+            None => begin,
+        }
+    }
+
+    fn note_times(&self, batch: &RawBatch) {
+        let records = batch.records.iter().map(|record| {
+            let place = || LeaseCheckpoint::after(&record.position);
+            (record.arrived_at, place)
+        });
+        self.shard.read_times.on_records(records);
+    }
+
+    fn reading(&self, begin: Begin) -> SingleShard {
         let mut options = self.shard.settings.reader.clone();
         options.is_leased = true;
-        let reader = RawShardReader::open(SingleShard {
+        SingleShard {
             target: self.shard.target.clone(),
             shard_id: self.shard.shard_id.clone(),
             range: self.lease.hash_key_range,
             begin,
             options,
             consumer_arn: self.consumer_arn.clone(),
-        });
-        let (observer, id) = (&self.shard.observer, &self.lease.shard_id);
-        observer.on_reader(id, reader.gauge());
-        reader
+        }
     }
 
     /// Shuts the processors down, saves the finished position, and gives the lease back or hands it over.

@@ -9,7 +9,8 @@ use crate::{
         dead_letters::BoxError,
         worker::{
             Checkpointer, WorkerError, batch::BatchOrigin, hold::Hold, lease_keys::LeaseKeys,
-            observe::StreamObserver, settings::Settings, throughput::ProcessedBytes,
+            observe::StreamObserver, read_times::ReadTimes, settings::Settings,
+            throughput::ProcessedBytes,
         },
     },
     get::Progress,
@@ -47,6 +48,7 @@ pub(in crate::fleet::worker) struct ShardContext {
     pub(in crate::fleet::worker) observer: StreamObserver,
     pub(in crate::fleet::worker) progress: Arc<Progress>,
     pub(in crate::fleet::worker) processed: ProcessedBytes,
+    pub(in crate::fleet::worker) read_times: ReadTimes,
     pub(in crate::fleet::worker) checkpointer: Checkpointer,
     pub(in crate::fleet::worker) stop: watch::Receiver<bool>,
 }

@@ -25,6 +25,12 @@ pub(super) fn checkpoint_after(position: &Position) -> Checkpoint {
     Checkpoint::new(position.shard_id.clone(), place)
 }
 
+/// Returns the start after this record.
+pub(super) fn after_record(record: &UserRecord) -> Begin {
+    let position = &record.position;
+    after(position).finished_until(&position.shard_id, record.arrived_at)
+}
+
 pub(super) fn after(position: &Position) -> Begin {
     Begin::after(
         position.sequence_number.clone(),

@@ -1,6 +1,12 @@
-use std::{future::pending, time::Duration};
+use std::{
+    future::pending,
+    time::{Duration, SystemTime},
+};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
 use crate::{
     Clock, GetError,
@@ -27,6 +33,8 @@ pub(super) struct RawBatch {
 #[derive(Debug)]
 pub(super) enum Gathered {
     Batch(RawBatch),
+    /// The shard is at its tip: everything that arrived before this time was given out.
+    Tip(SystemTime),
     End,
     Failed(GetError),
 }
@@ -41,10 +49,11 @@ pub(super) struct Gather {
     complete_at: Option<Instant>,
     /// The item after the last record.
     last: Option<ShardItem>,
+    tip: watch::Receiver<Option<SystemTime>>,
 }
 
 impl Gather {
-    pub(super) fn new(limits: BatchLimits, clock: Clock) -> Self {
+    pub(super) fn new(limits: BatchLimits, clock: Clock, reader: &RawShardReader) -> Self {
         Self {
             limits,
             clock,
@@ -52,6 +61,7 @@ impl Gather {
             bytes: 0,
             complete_at: None,
             last: None,
+            tip: reader.tip(),
         }
     }
 
@@ -78,6 +88,14 @@ impl Gather {
                 biased;
                 item = reader.next() => self.add(item),
                 () = until(self.complete_at) => return Gathered::Batch(self.take()),
+                time = told(&mut self.tip), if self.batch.records.is_empty() => {
+                    // What arrived before this time was given out, unless the reader gave way to other tasks within a
+                    // page.
+                    match reader.next_of_page() {
+                        None => return Gathered::Tip(time),
+                        Some(item) => self.add(item),
+                    }
+                }
             }
         }
     }
@@ -110,5 +128,16 @@ async fn until(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => pending().await,
+    }
+}
+
+async fn told(tip: &mut watch::Receiver<Option<SystemTime>>) -> SystemTime {
+    loop {
+        if tip.changed().await.is_err() {
+            return pending().await;
+        }
+        if let Some(time) = *tip.borrow_and_update() {
+            return time;
+        }
     }
 }

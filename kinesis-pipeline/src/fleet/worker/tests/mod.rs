@@ -6,9 +6,11 @@ mod errors;
 mod face;
 mod following;
 mod lanes;
+mod lease_stores;
 mod life;
 mod pressure;
 mod remedies;
+mod retained;
 mod seen;
 #[cfg(all(unix, feature = "signal"))]
 mod signals;
