@@ -27,8 +27,8 @@ use std::{
 use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
 use bytes::{Bytes, BytesMut};
 use kinesis_pipeline::{
-    DecodeError, EncodeError, EncodedRecord, HashKey, KeyError, KinesisRecord, KinesisStream,
-    PartitionKey, Producer,
+    Clock, DecodeError, EncodeError, EncodedRecord, HashKey, KeyError, KinesisRecord,
+    KinesisStream, PartitionKey, Producer,
     record::{EncodeContext, ToPartitionKey as _},
     service::{Kinesis as _, PutRecords, aws::AwsKinesis},
 };
@@ -36,7 +36,7 @@ use kinesis_pipeline_benches::{
     Kind, ServerProcess, client, cpu_time, floor::LeanClient, median, prost_aggregate,
     resident_bytes, serve_if_asked,
 };
-use tokio::{task::JoinSet, time::Instant};
+use tokio::task::JoinSet;
 
 /// The number of shards. With an even spread no shard's rate limits the puts, as only CPU time is measured.
 const SHARDS: usize = 2048;
@@ -209,17 +209,18 @@ async fn latency(client: &Client) {
     let stream = KinesisStream::<Reading>::with_client(client.clone(), "bench");
     let records = records(100);
     let (mut ours, mut sdk) = (Vec::new(), Vec::new());
+    let clock = Clock::system();
     for record in records.iter().take(LONE_PUTS) {
-        let start = Instant::now();
+        let start = clock.instant();
         stream.put(record).await.expect("it is stored");
-        ours.push(start.elapsed().as_secs_f64() * 1e6);
-        let start = Instant::now();
+        ours.push((clock.instant() - start).as_secs_f64() * 1e6);
+        let start = clock.instant();
         send(
             client.clone(),
             vec![entry(record.device.clone(), record.data.clone())],
         )
         .await;
-        sdk.push(start.elapsed().as_secs_f64() * 1e6);
+        sdk.push((clock.instant() - start).as_secs_f64() * 1e6);
     }
     println!(
         "us from a lone put to its receipt                                  ours      SDK  ratio"

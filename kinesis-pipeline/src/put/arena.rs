@@ -79,9 +79,11 @@ impl Slices {
     }
 }
 
-/// Gives a small record memory of its own, if it shares some.
-pub(in crate::put) fn own(data: &mut Bytes) {
-    if data.len() <= ARENA_RECORD_BYTES_MAX && !data.is_unique() {
+/// Gives a small record memory of its own, if it shares some or may have some of an arena.
+///
+/// The last slice of an arena is unique too, and may be a small part of it.
+pub(in crate::put) fn own(data: &mut Bytes, may_be_slice: bool) {
+    if data.len() <= ARENA_RECORD_BYTES_MAX && (may_be_slice || !data.is_unique()) {
         *data = Bytes::copy_from_slice(data);
     }
 }
@@ -144,8 +146,13 @@ mod tests {
     fn a_record_that_shares_memory_gets_its_own() {
         let mut arena = Bytes::from(vec![7; 100]);
         let mut record = arena.split_to(10);
-        own(&mut record);
+        own(&mut record, false);
         assert!(arena.is_unique() && record.is_unique());
         assert_eq!(record[..], [7; 10]);
+        let memory = arena.as_ptr();
+        own(&mut arena, false);
+        assert_eq!(arena.as_ptr(), memory);
+        own(&mut arena, true);
+        assert_ne!(arena.as_ptr(), memory, "the last slice");
     }
 }

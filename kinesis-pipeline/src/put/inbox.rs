@@ -247,6 +247,7 @@ impl Drop for Outlet {
         let arrivals = {
             let mut state = self.inbox.lock();
             state.is_lost = true;
+            drop(state.arenas.take());
             std::mem::take(&mut state.arrivals)
         };
         for arrival in arrivals {

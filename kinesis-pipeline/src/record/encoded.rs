@@ -117,7 +117,8 @@ pub(crate) fn encode<R: KinesisRecord, T>(
                 then(Ok(Encoded::new(EncodedData::Borrowed(out), key)))
             }
             Ok(out) => {
-                let data = out.split().freeze();
+                // All of it: a rest would keep the whole allocation.
+                let data = std::mem::take(out).freeze();
                 then(Ok(Encoded::new(EncodedData::Owned(&data), key)))
             }
             Err(error) => then(Err(error.into())),

@@ -81,7 +81,8 @@ mod tests {
             out.extend_from_slice(&[1; 100]);
             Ok::<_, ()>(())
         };
-        let taken = with(encode, |out| out.unwrap().split().freeze());
+        let taken = with(encode, |out| std::mem::take(out.unwrap()).freeze());
+        assert_eq!(kept(), 0);
         written(200);
         assert_eq!(taken[..], [1; 100]);
     }

@@ -227,6 +227,7 @@ impl<R: KinesisRecord> Producer<R> {
     /// # Cancel safety
     /// A wait that is dropped reserves nothing.
     pub async fn reserve(&self, bytes: usize) -> Result<Reservation<'_, R>, PutError> {
+        self.pipeline.ready().map_err(|error| *error)?;
         let shared = self.pipeline.shared();
         if !shared.limit.allows(bytes) {
             // A smaller record may come. The put of one that is too large tells why.

@@ -121,10 +121,11 @@ impl FlushGroups {
             let failed = end.failed.load(Ordering::Relaxed);
             // No other reference (acquire): the flush has ended or was dropped, and `told` says which.
             let is_awaited = Arc::get_mut(&mut end.failed).is_none();
-            if !is_awaited && !end.told.load(Ordering::Relaxed) {
+            let is_told = end.told.load(Ordering::Relaxed);
+            if !is_awaited && !is_told {
                 untold += failed;
             }
-            failed > 0 && is_awaited
+            failed > 0 && is_awaited && !is_told
         });
         self.current_end.failed.fetch_add(untold, Ordering::Relaxed);
     }
@@ -192,5 +193,19 @@ mod tests {
         assert_eq!(ends.len(), 1);
         ends.into_iter().for_each(FlushWait::tell);
         assert!(flush_groups.close().is_empty());
+    }
+
+    #[test]
+    fn a_failure_that_was_told_is_not_told_again_while_an_earlier_flush_still_waits() {
+        let mut flush_groups = flush_groups();
+        flush_groups.current().count_failed();
+        let first = flush_groups.close();
+        // Another flush also waits for that group, and for a record that is not stored yet.
+        let pending = flush_groups.current();
+        let second = flush_groups.close();
+        assert_eq!((first.len(), second.len()), (1, 2));
+        first.into_iter().for_each(FlushWait::tell);
+        assert_eq!(flush_groups.close().len(), 1, "only the pending one");
+        drop((second, pending));
     }
 }

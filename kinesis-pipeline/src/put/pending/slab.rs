@@ -29,6 +29,8 @@ pub(in crate::put) struct RecordKey {
 /// The slab: slots for records, reused in the order of a stack.
 #[derive(Debug, Default)]
 pub(in crate::put) struct RecordSlab {
+    /// Whether records may come with a slice of an arena.
+    has_slices: bool,
     places: Vec<Option<PendingRecord>>,
     /// The slots without a record.
     free: Vec<u32>,
@@ -46,13 +48,21 @@ impl RecordKey {
 }
 
 impl RecordSlab {
+    /// Makes an empty slab for records whose data may be slices of arenas.
+    pub(in crate::put) fn new(has_slices: bool) -> Self {
+        Self {
+            has_slices,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.places.len() == self.free.len()
     }
 
     /// Stores a record, in memory of its own, and returns its key. The memory budget bounds how many there are.
     pub(in crate::put) fn hold(&mut self, mut user: PendingRecord) -> RecordKey {
-        own(&mut user.record.data);
+        own(&mut user.record.data, self.has_slices);
         let bytes = u32::try_from(user.record.size_bytes()).unwrap_or(u32::MAX);
         if let Some(place) = self.free.pop() {
             self.places[place as usize] = Some(user);

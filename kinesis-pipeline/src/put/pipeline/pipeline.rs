@@ -120,7 +120,7 @@ impl Pipeline {
     }
 
     /// Checks whether records are accepted.
-    fn ready(&self) -> Result<(), Box<PutError>> {
+    pub(in crate::put) fn ready(&self) -> Result<(), Box<PutError>> {
         if !self.inbox.is_closed() {
             return self.has_runtime();
         }

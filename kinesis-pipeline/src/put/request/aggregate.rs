@@ -86,7 +86,7 @@ impl AggregateBuilder {
 
     fn expecting(expected: Expected, record: &EncodedRecord, completion: Completion) -> Self {
         let mut record = record.clone();
-        own(&mut record.data);
+        own(&mut record.data, false);
         let mut completions = Vec::with_capacity(expected.records);
         completions.push(completion);
         Self {

@@ -98,6 +98,9 @@ impl Request {
         completions: impl Iterator<Item = Completion>,
     ) {
         self.claimed = 0;
+        if queues.is_empty() {
+            return;
+        }
         self.will_begin();
         let sizes = self.drafts.extend(records);
         let entries = queues.iter().zip(completions).zip(sizes);

@@ -254,7 +254,13 @@ impl Scheduler {
             self.queues.place_by(map, now, &mut self.records);
         }
         self.settle(now);
-        let mut unsettled = self.unsettled.entries.iter().map(|(_, at)| at);
+        let doubted = self.unsettled.doubt.iter().map(|doubt| &doubt.at);
+        let mut unsettled = self
+            .unsettled
+            .entries
+            .iter()
+            .map(|(_, at)| at)
+            .chain(doubted);
         if is_whole && unsettled.any(|at| self.queues.are_of_another_stream([at].into_iter())) {
             self.queues.explained_nothing();
         }

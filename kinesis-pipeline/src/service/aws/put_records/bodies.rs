@@ -18,8 +18,12 @@ pub(in crate::service::aws) struct Bodies(Mutex<Vec<Vec<u8>>>);
 impl Bodies {
     /// Returns an empty body with room for this many bytes.
     pub(super) fn take(&self, bytes: usize) -> Vec<u8> {
+        if bytes > BODY_BYTES_MAX {
+            return Vec::with_capacity(bytes);
+        }
         let mut body = self.lock().pop().unwrap_or_default();
-        body.reserve(bytes);
+        // Not twice as much as before: a larger one would not be kept.
+        body.reserve_exact(bytes);
         body
     }
 
