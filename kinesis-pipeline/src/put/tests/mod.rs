@@ -15,6 +15,7 @@ mod limit;
 mod listing;
 #[cfg(feature = "local")]
 mod local;
+#[cfg(feature = "local")]
 mod made_again;
 mod many;
 #[cfg(feature = "local")]
