@@ -124,6 +124,8 @@
 
 #[doc(hidden)]
 pub mod __private;
+#[cfg(test)]
+mod apart;
 #[cfg(any(feature = "aws", fuzzing))]
 #[cfg_attr(
     not(feature = "aws"),

@@ -11,8 +11,8 @@ use std::vec;
 
 use bytes::{Bytes, BytesMut};
 
-/// The largest record whose bytes go into an arena.
-pub(in crate::put) const ARENA_RECORD_BYTES_MAX: usize = 8 * 1_024;
+use crate::record::COPIED_BYTES_MAX;
+
 /// The size of the largest arena ...
 const ARENA_BYTES_MAX: usize = 64 * 1_024;
 /// ... and of the first, from which each is twice as large as the one before.
@@ -83,7 +83,7 @@ impl Slices {
 ///
 /// The last slice of an arena is unique too, and may be a small part of it.
 pub(in crate::put) fn own(data: &mut Bytes, may_be_slice: bool) {
-    if data.len() <= ARENA_RECORD_BYTES_MAX && (may_be_slice || !data.is_unique()) {
+    if data.len() <= COPIED_BYTES_MAX && (may_be_slice || !data.is_unique()) {
         *data = Bytes::copy_from_slice(data);
     }
 }
@@ -98,7 +98,7 @@ mod tests {
         #[test]
         fn each_record_has_its_bytes(
             rounds in prop::collection::vec(
-                prop::collection::vec(1..=ARENA_RECORD_BYTES_MAX, 0..60), 1..4),
+                prop::collection::vec(1..=COPIED_BYTES_MAX, 0..60), 1..4),
         ) {
             let mut arenas = Arenas::default();
             for (round, sizes) in rounds.iter().enumerate() {
@@ -118,7 +118,7 @@ mod tests {
 
         #[test]
         fn arenas_waste_at_most_as_much_as_they_hold(
-            sizes in prop::collection::vec(1_usize..=ARENA_RECORD_BYTES_MAX, 1..400),
+            sizes in prop::collection::vec(1_usize..=COPIED_BYTES_MAX, 1..400),
         ) {
             let mut arenas = Arenas::default();
             for bytes in &sizes {

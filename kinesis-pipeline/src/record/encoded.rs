@@ -70,7 +70,7 @@ impl EncodedRecord {
 }
 
 /// The largest record that is copied from the buffer it is encoded in. A larger one takes the buffer.
-const COPIED_BYTES_MAX: usize = 8 * 1_024;
+pub(crate) const COPIED_BYTES_MAX: usize = 8 * 1_024;
 
 /// A record that has just been encoded. It is handed on by reference: a move of it costs as much as its key.
 #[derive(Clone, Copy, Debug)]

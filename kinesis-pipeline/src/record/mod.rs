@@ -128,7 +128,7 @@ mod to_key;
 mod triton;
 
 pub use direction::Direction;
-pub(crate) use encoded::{Encoded, EncodedData, encode};
+pub(crate) use encoded::{COPIED_BYTES_MAX, Encoded, EncodedData, encode};
 pub use encoded::{EncodedRecord, RecordError};
 pub use error::{DecodeError, EncodeError, KeyError};
 use format::Format;

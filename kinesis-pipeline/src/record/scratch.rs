@@ -1,7 +1,7 @@
 //! A buffer of each thread, in which records are encoded.
 //!
-//! What a record needs is known only when it is encoded. So the bytes of a small record are written to memory that is
-//! there, and copied from it; a large one takes the memory with it.
+//! The size of a record is known only once it is encoded. So a small one is written to memory that is there, and copied
+//! from it; a large one takes the memory with it.
 
 use std::cell::RefCell;
 

@@ -26,7 +26,7 @@ impl WorkerHandle {
     /// As the run.
     ///
     /// # Cancel safety
-    /// That of the run: dropping a worker's is as if the machine went down.
+    /// Dropping the future drops the run: for a worker this is as if its machine went down.
     pub async fn run_until<T, E>(
         &self,
         run: impl Future<Output = Result<T, E>>,
@@ -65,7 +65,7 @@ impl WorkerHandle {
     /// As the run, and [`WorkerError::Signal`](super::WorkerError::Signal) before any work.
     ///
     /// # Cancel safety
-    /// That of the run: dropping a worker's is as if the machine went down.
+    /// Dropping the future drops the run: for a worker this is as if its machine went down.
     #[cfg(feature = "signal")]
     pub async fn run_until_stopped<T, E: From<WorkerError>>(
         &self,

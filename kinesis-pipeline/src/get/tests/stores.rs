@@ -1,11 +1,10 @@
 //! Every store that checkpoints are kept in.
 
-use std::{any::Any, fmt, fs, future::ready, path::PathBuf, sync::Arc, thread};
-
-use tokio::runtime::{Builder, Runtime};
+use std::{future::ready, sync::Arc};
 
 use crate::{
     Checkpoint, CheckpointFuture, CheckpointStore, FileCheckpoints, MemoryCheckpoints, ShardId,
+    apart::Apart,
 };
 
 pub(super) type AnyStore = Arc<dyn CheckpointStore>;
@@ -18,40 +17,9 @@ pub(super) fn stores() -> Vec<AnyStore> {
     stores
 }
 
-/// A store that needs threads or sockets, on a runtime of its own: the paused clock of a test knows nothing of them.
-/// A call keeps the test's thread until it is done.
-struct Apart {
-    store: AnyStore,
-    runtime: Option<Runtime>,
-    /// Dropped with the store.
-    _resource: Box<dyn Any + Send + Sync>,
-}
-
-impl fmt::Debug for Apart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.store.fmt(f)
-    }
-}
-
-impl Apart {
-    fn call<T: Send + 'static>(&self, call: CheckpointFuture<'_, T>) -> CheckpointFuture<'_, T> {
-        let runtime = self.runtime.as_ref().unwrap();
-        let result = thread::scope(|scope| scope.spawn(|| runtime.block_on(call)).join().unwrap());
-        Box::pin(ready(result))
-    }
-}
-
-impl Drop for Apart {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-impl CheckpointStore for Apart {
+impl<S: CheckpointStore> CheckpointStore for Apart<S> {
     fn load<'a>(&'a self, app: &'a str, stream: &'a str) -> CheckpointFuture<'a, Vec<Checkpoint>> {
-        self.call(self.store.load(app, stream))
+        Box::pin(ready(self.call(self.store.load(app, stream))))
     }
 
     fn save<'a>(
@@ -60,7 +28,7 @@ impl CheckpointStore for Apart {
         stream: &'a str,
         checkpoints: Vec<Checkpoint>,
     ) -> CheckpointFuture<'a, ()> {
-        self.call(self.store.save(app, stream, checkpoints))
+        Box::pin(ready(self.call(self.store.save(app, stream, checkpoints))))
     }
 
     fn remove<'a>(
@@ -69,51 +37,15 @@ impl CheckpointStore for Apart {
         stream: &'a str,
         shards: Vec<ShardId>,
     ) -> CheckpointFuture<'a, ()> {
-        self.call(self.store.remove(app, stream, shards))
+        Box::pin(ready(self.call(self.store.remove(app, stream, shards))))
     }
 }
 
-fn runtime() -> Runtime {
-    let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(1).enable_all().build().unwrap()
-}
-
-/// The path of a file that is removed again.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-fn file() -> Apart {
-    let name = format!("kinesis-pipeline-{}-stores.json", fastrand::u64(..));
-    let path = std::env::temp_dir().join(name);
-    Apart {
-        store: Arc::new(FileCheckpoints::new(&path)),
-        runtime: Some(runtime()),
-        _resource: Box::new(Temporary(path)),
-    }
+fn file() -> Apart<FileCheckpoints> {
+    Apart::in_a_folder(|folder| FileCheckpoints::new(folder.join("checkpoints.json")))
 }
 
 #[cfg(all(feature = "dynamodb", feature = "local-server"))]
-fn dynamodb() -> Apart {
-    use crate::{DynamoDbCheckpoints, LocalKinesis};
-
-    let start = || {
-        let runtime = runtime();
-        let (store, server) = runtime.block_on(async {
-            let local = LocalKinesis::start().await.unwrap();
-            let server = local.serve_dynamodb("127.0.0.1:0").await.unwrap();
-            let client = aws_sdk_dynamodb::Client::new(&server.sdk_config());
-            (DynamoDbCheckpoints::with_client(client), server)
-        });
-        Apart {
-            store: Arc::new(store),
-            runtime: Some(runtime),
-            _resource: Box::new(server),
-        }
-    };
-    thread::spawn(start).join().unwrap()
+fn dynamodb() -> Apart<crate::DynamoDbCheckpoints> {
+    Apart::in_dynamodb(crate::DynamoDbCheckpoints::with_client)
 }

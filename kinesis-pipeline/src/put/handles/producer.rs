@@ -6,7 +6,7 @@ use futures_core::Stream;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
-use super::shared_put::encode_for;
+use super::shared_put::{encode_for, try_accept};
 use super::{put_stream::PutStream, results::PutResults};
 use crate::{
     put::{
@@ -211,11 +211,11 @@ impl<R: KinesisRecord> Producer<R> {
     /// The record comes back with [`PutError::NoRoom`], with [`PutError::LimitUnknown`] if it has over 1 MiB and no put has
     /// asked for the limit yet, or with the reason why it cannot be put as it is.
     pub fn try_put<T: Borrow<R>>(&self, record: T) -> Result<PendingReceipt, PutFailure<T>> {
-        match self.try_accept(record.borrow()) {
-            Ok(Ok(pending)) => Ok(pending),
-            Ok(Err(refused)) => Err(PutFailure::new(self.not_now(refused.size_bytes()), record)),
-            Err(error) => Err(PutFailure::new(*error, record)),
-        }
+        let accepted = encode_for(&self.stream, record.borrow(), |encoded| {
+            let pending = self.pipeline.try_put(encoded)?;
+            pending.ok_or_else(|| Box::new(self.not_now(encoded.size_bytes())))
+        });
+        accepted.map_err(|error| PutFailure::new(*error, record))
     }
 
     /// Waits for room for one record of up to `bytes` bytes (data and key), and reserves it for a put that does not have to
@@ -246,9 +246,7 @@ impl<R: KinesisRecord> Producer<R> {
         &self,
         record: &R,
     ) -> Result<Result<PendingReceipt, Box<EncodedRecord>>, Box<PutError>> {
-        encode_for(&self.stream, record, |encoded| {
-            self.pipeline.try_put(encoded)
-        })
+        try_accept(&self.stream, &self.pipeline, record)
     }
 
     /// Returns the error of a record of this size that could only be accepted after a wait.

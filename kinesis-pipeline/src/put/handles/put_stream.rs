@@ -12,7 +12,7 @@ use std::{
 
 use futures_core::Stream;
 
-use super::shared_put::encode_for;
+use super::shared_put::try_accept;
 
 use crate::{
     put::{
@@ -110,10 +110,7 @@ where
     }
 
     fn put(&mut self, record: S::Item) {
-        let accepted = encode_for(&self.stream, record.borrow(), |encoded| {
-            self.pipeline.try_put(encoded)
-        });
-        match accepted {
+        match try_accept(&self.stream, &self.pipeline, record.borrow()) {
             Ok(Ok(pending)) => self.ahead.push_back((record, Outcome::Pending(pending))),
             Ok(Err(no_room)) => self.accepting = Some((record, self.accept(*no_room))),
             Err(error) => self.ahead.push_back((record, Outcome::Known(*error))),

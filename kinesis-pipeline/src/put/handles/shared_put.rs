@@ -13,10 +13,10 @@ use crate::{
         admission::{encode::encode, shared::Shared},
         error::PutError,
         options::PutOptions,
-        pending::receipt::Receipt,
+        pending::receipt::{PendingReceipt, Receipt},
         pipeline::pipeline::Pipeline,
     },
-    record::{Encoded, KinesisRecord},
+    record::{Encoded, EncodedRecord, KinesisRecord},
     stream::KinesisStream,
     target::Target,
 };
@@ -69,6 +69,19 @@ impl SharedPut {
         let pipeline = Arc::clone(self.pipeline(&stream.target));
         PutStream::new(stream.clone(), pipeline, records)
     }
+}
+
+/// Accepts a record if there is room for it now, or returns it encoded.
+#[inline]
+pub(super) fn try_accept<R: KinesisRecord>(
+    stream: &KinesisStream<R>,
+    pipeline: &Arc<Pipeline>,
+    record: &R,
+) -> Result<Result<PendingReceipt, Box<EncodedRecord>>, Box<PutError>> {
+    encode_for(stream, record, |encoded| {
+        let pending = pipeline.try_put(encoded)?;
+        Ok(pending.ok_or_else(|| Box::new(encoded.into_record())))
+    })
 }
 
 /// Encodes a record with the key field of the stream's handle, and hands it out.

@@ -27,8 +27,8 @@ pub(in crate::put) struct Queued {
     pub(in crate::put) record: EncodedRecord,
     pub(in crate::put) entered_at: Instant,
     pub(in crate::put) waiter: Waiter,
-    /// Its budget. It is not given back if the record is dropped in the queue: that happens only when the whole pipeline
-    /// is dropped, and then no put waits for budget.
+    /// Its budget. It is not given back if the record is dropped before a driver has it: that happens only when the whole
+    /// pipeline is dropped, or when a driver panics while it takes the queue.
     pub(in crate::put) charge: Charge,
 }
 

@@ -69,8 +69,8 @@ impl Pipeline {
         record: EncodedRecord,
     ) -> Result<PendingReceipt, PutError> {
         match self.try_put((&record).into()) {
-            Ok(Ok(pending)) => Ok(pending),
-            Ok(Err(_)) => self.put_later(record).await,
+            Ok(Some(pending)) => Ok(pending),
+            Ok(None) => self.put_later(record).await,
             Err(error) => Err(*error),
         }
     }
@@ -87,20 +87,20 @@ impl Pipeline {
         accepted.map_err(|error| *error)
     }
 
-    /// Accepts a record if there is budget for it and the stream is known to take one of its size. Returns it otherwise:
-    /// [`put`](Self::put) may accept it.
+    /// Accepts a record if there is budget for it and the stream is known to take one of its size. Returns `None`
+    /// otherwise: [`put`](Self::put) may accept it.
     pub(in crate::put) fn try_put(
         self: &Arc<Self>,
         record: Encoded<'_>,
-    ) -> Result<Result<PendingReceipt, Box<EncodedRecord>>, Box<PutError>> {
+    ) -> Result<Option<PendingReceipt>, Box<PutError>> {
         let bytes = record.size_bytes();
         self.ready()?;
         let allowed = self.shared.limit.allows(bytes);
         let charge = allowed.then(|| self.shared.budget.try_acquire(bytes));
-        Ok(match charge.flatten() {
-            Some(charge) => Ok(self.accept(record, charge)?),
-            None => Err(Box::new(record.into_record())),
-        })
+        match charge.flatten() {
+            Some(charge) => self.accept(record, charge).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Waits for budget for a record of this size. Cancel safe.
