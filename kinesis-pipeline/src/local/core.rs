@@ -40,7 +40,7 @@ pub(super) struct Core {
     pub(super) settings: Settings,
     pub(super) faults: SharedFaults,
     pub(super) rates: Rates,
-    account: Arc<Account>,
+    pub(super) account: Arc<Account>,
 }
 
 /// The parts that streams and consumers have in common.
@@ -298,18 +298,14 @@ impl Core {
         let account_id = self.settings.account_id.clone();
         let mut streams = locks::write(&self.account.streams);
         let is_there = |stream: &Arc<Stream>| !stream.is_gone(now_millis);
-        let latest_seconds =
-            |stream: &Arc<Stream>| stream.read(now_millis).topology.latest_seconds();
-        // A deleted stream is remembered until a later one has later numbers anyway.
-        streams.retain(|_, stream| is_there(stream) || latest_seconds(stream) >= now_millis / 1000);
-        let before = streams.get(name);
-        if before.is_some_and(is_there) {
+        streams.retain(|_, stream| is_there(stream));
+        if streams.contains_key(name) {
             return Err(ApiError::in_use(format!(
                 "Stream {name} under account {account_id} already exists."
             )));
         }
-        if let Some(before) = before {
-            state.topology.begin_after(latest_seconds(before));
+        if let Some(latest_seconds) = self.account.deleted_seconds(name) {
+            state.topology.begin_after(latest_seconds);
         }
         let stream = Stream::new(
             name.to_owned(),

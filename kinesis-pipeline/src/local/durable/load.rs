@@ -13,7 +13,7 @@ use super::{
 use crate::local::{
     LocalError,
     state::{
-        account::Account,
+        account::{Account, Deleted},
         changes::{Changes, Extent},
         log::Log,
         saved::{SavedAccount, SavedStream},
@@ -95,6 +95,7 @@ fn new_account((region, account_id): &(String, String), changes: &Changes) -> Sa
         account_id: account_id.clone(),
         next_generation: 1,
         commitment: None,
+        deleted: Deleted::new(),
     }
 }
 
@@ -136,7 +137,13 @@ fn assemble(mut parts: Parts, account: &SavedAccount, changes: &Arc<Changes>) ->
     }
     let marks = Some(changes.clone());
     Loaded {
-        account: Account::restore(streams, next_generation, account.commitment, marks),
+        account: Account::restore(
+            streams,
+            next_generation,
+            account.commitment,
+            account.deleted.clone(),
+            marks,
+        ),
         kept,
     }
 }

@@ -203,6 +203,7 @@ impl Writer {
             account_id: self.here.1.clone(),
             next_generation: self.account.next_generation(),
             commitment: self.account.commitment(),
+            deleted: self.account.deleted(),
         };
         self.put(Key::Account, store::encode(&account));
     }

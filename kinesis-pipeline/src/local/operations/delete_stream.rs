@@ -28,6 +28,7 @@ impl Operation for DeleteStream {
         let (stream, now_millis) = core.named(&request.stream)?;
         let due_millis = core.due_millis(now_millis);
         let mut state = stream.write(now_millis);
+        let latest_seconds = state.topology.latest_seconds();
         let has_consumers = state.consumers(now_millis).next().is_some();
         if has_consumers && request.enforce_consumer_deletion != Some(true) {
             return Err(ApiError::in_use(format!(
@@ -39,6 +40,8 @@ impl Operation for DeleteStream {
             // A stream that never was usable lists no shards while it goes.
             state.topology.clear();
         }
+        core.account
+            .set_deleted(&stream.name, latest_seconds, now_millis);
         stream.schedule(&mut state, Change::Delete, due_millis, now_millis);
         Ok(Nothing {})
     }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    account::Deleted,
     changes::Marks,
     consumer::Consumer,
     log::Log,
@@ -27,6 +28,8 @@ pub(in crate::local) struct SavedAccount {
     pub(in crate::local) account_id: String,
     pub(in crate::local) next_generation: u64,
     pub(in crate::local) commitment: Option<u64>,
+    #[serde(default)]
+    pub(in crate::local) deleted: Deleted,
 }
 
 /// A stream.

@@ -140,7 +140,7 @@ async fn check_reads(kinesis: &LocalKinesis, stored: &Stored) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::trials::cases(64))]
 
     #[test]
     fn any_history_keeps_every_record_once_and_in_its_place(

@@ -199,7 +199,7 @@ fn rounds(shards: usize) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(crate::trials::cases(40))]
     #[test]
     fn ownership_becomes_balanced_within_one_and_stays_still(
         owners in prop::collection::vec(0_usize..12, 1..24),

@@ -289,7 +289,7 @@ fn a_hole_is_a_hash_key_that_no_unfinished_lease_has() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(crate::trials::cases(48))]
     /// Reads all shards of a random history, guided by the leases alone, while rows are lost.
     #[test]
     fn whatever_rows_are_lost_every_shard_is_read_after_its_parents(

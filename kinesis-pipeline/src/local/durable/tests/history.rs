@@ -129,7 +129,7 @@ async fn compare(steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(crate::trials::cases(24))]
     #[test]
     fn any_history_restarted_anywhere_leads_to_the_same_state(
         steps in prop::collection::vec(step(), 1..40),

@@ -188,3 +188,18 @@ async fn an_iterator_goes_on_after_a_restart_but_not_into_another_stream_of_the_
     let refused = call::<GetRecords>(run.kinesis(), iterator).await;
     assert!(refused.unwrap_err().contains("ResourceNotFoundException"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_made_again_after_a_restart_has_later_numbers_than_before() {
+    let mut run = Run::start().await;
+    let mut before = None;
+    for _ in 0..3 {
+        let create = json!({ "StreamName": STREAM, "ShardCount": 1 });
+        run.step::<CreateStream>(create).await;
+        let number = Some(put(run.kinesis()).await);
+        assert!(number > before);
+        before = number;
+        run.step::<DeleteStream>(json!({ "StreamName": STREAM }))
+            .await;
+    }
+}
