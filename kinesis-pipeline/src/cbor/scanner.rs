@@ -211,6 +211,18 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Returns the bytes from here on.
+    #[inline]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
+    }
+
+    /// Passes all bytes but these last ones of the [rest](Self::rest).
+    #[inline]
+    pub(crate) fn pass_to(&mut self, rest: &[u8]) {
+        self.at = self.bytes.len() - rest.len();
+    }
+
     /// Enters a map of `members` members. Returns whether its end is marked, for [`pass_end`](Self::pass_end); `None`
     /// for any other value.
     #[inline]

@@ -10,7 +10,7 @@ use bytestring::ByteString;
 /// The longest sequence number that the API admits, in digits. In practice they have 56.
 const DIGITS_MAX: usize = 128;
 /// The number of digits in practice.
-const FEW_MAX: usize = 56;
+pub(crate) const USUAL_DIGITS: usize = 56;
 
 /// A record's number in its shard: a decimal integer, unique in the shard and increasing.
 ///
@@ -32,7 +32,7 @@ pub struct SequenceNumber(Digits);
 #[derive(Clone)]
 enum Digits {
     /// As many as the service writes, kept without an allocation: each receipt and each record has a number.
-    Few { bytes: [u8; FEW_MAX], len: u8 },
+    Few { bytes: [u8; USUAL_DIGITS], len: u8 },
     /// More than those.
     Many(ByteString),
 }
@@ -62,9 +62,19 @@ impl SequenceNumber {
         few.or_else(|| Some(Self(Digits::Many(str::from_utf8(digits).ok()?.into()))))
     }
 
+    /// Returns the number with as many digits as usual; `None` if these bytes are no digits.
+    #[cfg(feature = "aws")]
+    pub(crate) fn usual(digits: &[u8; USUAL_DIGITS]) -> Option<Self> {
+        let len = u8::try_from(USUAL_DIGITS).ok()?;
+        are_digits(digits).then_some(Self(Digits::Few {
+            bytes: *digits,
+            len,
+        }))
+    }
+
     /// Returns the number with these digits, which were checked; `None` if there are more than usual.
     fn few(digits: &[u8]) -> Option<Self> {
-        let mut bytes = [0; FEW_MAX];
+        let mut bytes = [0; USUAL_DIGITS];
         bytes.get_mut(..digits.len())?.copy_from_slice(digits);
         let len = u8::try_from(digits.len()).ok()?;
         Some(Self(Digits::Few { bytes, len }))
@@ -120,11 +130,14 @@ impl From<u128> for SequenceNumber {
 }
 
 fn is_number(text: &[u8]) -> bool {
+    (1..=DIGITS_MAX).contains(&text.len()) && are_digits(text)
+}
+
+#[inline]
+fn are_digits(text: &[u8]) -> bool {
     // Without an early exit the compiler checks many bytes at a time (SIMD).
-    let digits = text
-        .iter()
-        .fold(true, |all, byte| all & byte.is_ascii_digit());
-    (1..=DIGITS_MAX).contains(&text.len()) && digits
+    text.iter()
+        .fold(true, |all, byte| all & byte.is_ascii_digit())
 }
 
 impl Ord for SequenceNumber {
@@ -174,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_number_of_any_length_is_kept_as_it_was_written() {
-        for digits in [1, FEW_MAX, FEW_MAX + 1, DIGITS_MAX] {
+        for digits in [1, USUAL_DIGITS, USUAL_DIGITS + 1, DIGITS_MAX] {
             let text = "7".repeat(digits);
             let number: SequenceNumber = text.parse().unwrap();
             assert_eq!(number.as_str(), text);

@@ -16,6 +16,9 @@ use crate::{
     shard::{HashKey, SequenceNumber, ShardId},
 };
 
+/// The head of a map of two members.
+const MAP_OF_TWO: u8 = 0xA2;
+
 /// Writes the request to an empty body, as the Java SDKs do.
 pub(super) fn body(call: &PutRecords, empty: impl FnOnce(usize) -> Vec<u8>) -> Bytes {
     const NAMES: &str = "DataPartitionKeyExplicitHashKey";
@@ -65,25 +68,53 @@ pub(super) fn answer(body: &[u8]) -> Result<Entries, Malformed> {
 }
 
 impl<'a> EntryValues<'a> for Scanner<'a> {
-    /// Reads a stored record of two members.
     #[inline]
     fn plain_entry(&mut self) -> Option<StoredAt> {
-        let mut ahead = self.clone();
-        let members = ahead.pass_map(2)?;
-        let (mut shard_id, mut number) = (None, None);
-        for _ in 0..2 {
-            match ahead.plain_text()? {
-                b"ShardId" => shard_id = Some(ahead.plain_text()?),
-                b"SequenceNumber" => number = Some(ahead.plain_text()?),
-                _ => return None,
+        match usual_entry(self.rest()) {
+            Some((stored, rest)) => {
+                self.pass_to(rest);
+                Some(stored)
             }
+            None => short_entry(self),
         }
-        ahead.pass_end(members)?;
-        let number = SequenceNumber::of_digits(number?)?;
-        let shard_id = ShardId::from(str::from_utf8(shard_id?).ok()?);
-        *self = ahead;
-        Some(StoredAt::new(shard_id, number))
     }
+}
+
+/// Reads a stored record whose members are in the service's order and have its lengths, from the beginning of `bytes`.
+/// Returns it with the bytes behind it.
+#[inline]
+fn usual_entry(bytes: &[u8]) -> Option<(StoredAt, &[u8])> {
+    let (map, rest) = bytes.split_first()?;
+    let rest = rest.strip_prefix(b"\x6ESequenceNumber\x78\x38")?;
+    let (number, rest) = rest.split_first_chunk()?;
+    let rest = rest.strip_prefix(b"\x67ShardId\x74")?;
+    let (shard_id, rest) = rest.split_first_chunk()?;
+    let rest = match *map {
+        OPEN_MAP => rest.strip_prefix(&[BREAK])?,
+        MAP_OF_TWO => rest,
+        _ => return None,
+    };
+    let (shard_id, number) = (ShardId::usual(shard_id)?, SequenceNumber::usual(number)?);
+    Some((StoredAt::new(shard_id, number), rest))
+}
+
+/// Reads a stored record of two members with short names and values.
+fn short_entry(scanner: &mut Scanner<'_>) -> Option<StoredAt> {
+    let mut ahead = scanner.clone();
+    let members = ahead.pass_map(2)?;
+    let (mut shard_id, mut number) = (None, None);
+    for _ in 0..2 {
+        match ahead.plain_text()? {
+            b"ShardId" => shard_id = Some(ahead.plain_text()?),
+            b"SequenceNumber" => number = Some(ahead.plain_text()?),
+            _ => return None,
+        }
+    }
+    ahead.pass_end(members)?;
+    let number = SequenceNumber::of_digits(number?)?;
+    let shard_id = ShardId::from(str::from_utf8(shard_id?).ok()?);
+    *scanner = ahead;
+    Some(StoredAt::new(shard_id, number))
 }
 
 #[cfg(test)]
@@ -92,7 +123,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{record::PartitionKey, service::EntryFailure};
+    use crate::{
+        record::PartitionKey,
+        service::{EntryFailure, aws::put_records::Entry},
+    };
 
     fn text(text: &str) -> Value {
         Value::from(text)
@@ -165,6 +199,49 @@ mod tests {
             cbor!({"Records" => [{}], "Records" => null, "X" => 1}),
         ] {
             assert_eq!(answer(&bytes(&nothing.unwrap())).unwrap().len(), 0);
+        }
+    }
+
+    #[test]
+    fn an_entry_is_the_same_in_the_services_form_and_in_any_other() {
+        let (digits, id) = (
+            "4955147931599822522080477449866096260375754139349968488",
+            "shardId-00000000001",
+        );
+        for (digit, last) in [
+            ("2", "7"),
+            ("", "7"),
+            ("22", "7"),
+            ("2", ""),
+            ("2", "77"),
+            ("x", "7"),
+            ("2", "é"),
+        ] {
+            let (number, id) = (format!("{digits}{digit}"), format!("{id}{last}"));
+            let ordered =
+                cbor!({"Records" => [{"SequenceNumber" => number, "ShardId" => id}]}).unwrap();
+            let turned =
+                cbor!({"Records" => [{"ShardId" => id, "SequenceNumber" => number}]}).unwrap();
+            let stored = number
+                .parse()
+                .map(|number| Ok(StoredAt::new(id.as_str().into(), number)));
+            let expected: Vec<Entry> = stored.into_iter().collect();
+            let (ordered, turned) = (bytes(&ordered), bytes(&turned));
+            for body in [&ordered, &turned] {
+                let entries = answer(body).unwrap();
+                assert_eq!(
+                    (entries.len(), entries.told),
+                    (1, expected.clone()),
+                    "{number} {id}"
+                );
+            }
+            // The same as a map without a length.
+            let open = ordered
+                .iter()
+                .map(|byte| if *byte == MAP_OF_TWO { OPEN_MAP } else { *byte });
+            let open: Vec<u8> = open.chain([BREAK]).collect();
+            assert_eq!(answer(&open).unwrap().told, expected);
+            assert!(answer(&open[..open.len() - 1]).is_err());
         }
     }
 
