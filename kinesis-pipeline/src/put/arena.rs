@@ -1,81 +1,55 @@
-//! Arenas: the bytes of small records that came one after the other, in one allocation.
+//! An arena: memory for the bytes of small records that come one after the other, in one allocation.
 //!
-//! ```text
-//!   put ─ append ─> Arenas, in the inbox ─ take ─> Slices, at the driver ─ next ─> the bytes of each record
-//! ```
-//!
-//! A record that is sent soon keeps its slice, and its arena is freed with the last of them. A record that waits in the
-//! slab or opens an aggregate gets memory of its own ([`own`]): otherwise a few slow records would hold the memory of all.
-
-use std::vec;
+//! A record that is sent soon keeps its slice, and the allocation is freed with the last of them. A record that waits in
+//! the slab or opens an aggregate gets memory of its own ([`own`]): otherwise a few slow records would hold the memory of
+//! all.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::record::COPIED_BYTES_MAX;
 
-/// The size of the largest arena ...
+/// The size of the largest allocation ...
 const ARENA_BYTES_MAX: usize = 64 * 1_024;
 /// ... and of the first, from which each is twice as large as the one before.
 const ARENA_BYTES_MIN: usize = 1_024;
 
-/// The bytes of records that have come since the driver took the last ones.
+/// Memory for the bytes of the next records.
 #[derive(Debug, Default)]
-pub(super) struct Arenas {
-    /// The last one has room.
-    all: Vec<BytesMut>,
-    /// The size of the next arena.
+pub(super) struct Arena {
+    /// The unused rest of an allocation.
+    rest: BytesMut,
+    /// The size of the next allocation.
     next_bytes: usize,
+    /// The number of bytes that were copied since the driver took some.
+    copied_bytes: usize,
 }
 
-/// The bytes of the records that the driver has taken, in their order.
-#[derive(Debug, Default)]
-pub(in crate::put) struct Slices {
-    arenas: vec::IntoIter<BytesMut>,
-    /// The unread rest of an arena.
-    rest: Bytes,
-}
-
-impl Arenas {
-    /// Appends the bytes of a record.
+impl Arena {
+    /// Copies the bytes of a record.
     #[inline]
-    pub(super) fn append(&mut self, data: &[u8]) {
-        match self.all.last_mut() {
-            Some(arena) if arena.capacity() - arena.len() >= data.len() => {
-                arena.extend_from_slice(data);
-            }
-            _ => self.append_to_next(data),
+    pub(super) fn copy(&mut self, data: &[u8]) -> Bytes {
+        if self.rest.capacity() < data.len() {
+            self.renew(data.len());
         }
+        self.copied_bytes += data.len();
+        self.rest.extend_from_slice(data);
+        self.rest.split().freeze()
     }
 
     #[cold]
-    fn append_to_next(&mut self, data: &[u8]) {
+    fn renew(&mut self, data_bytes: usize) {
         let bytes = self.next_bytes.clamp(ARENA_BYTES_MIN, ARENA_BYTES_MAX);
-        let mut arena = BytesMut::with_capacity(bytes.max(data.len()));
-        arena.extend_from_slice(data);
-        self.all.push(arena);
+        self.rest = BytesMut::with_capacity(bytes.max(data_bytes));
         self.next_bytes = 2 * bytes;
     }
 
-    /// Takes all bytes. The next arena has about the size that was needed this time.
-    pub(super) fn take(&mut self) -> Slices {
-        let all = std::mem::take(&mut self.all);
-        self.next_bytes = all.iter().map(BytesMut::len).sum();
-        Slices {
-            arenas: all.into_iter(),
-            rest: Bytes::new(),
+    /// Notes that the driver has taken the records. The next allocation has about the size that was needed since the last
+    /// time; where nothing was needed, the rest of this one is freed.
+    pub(super) fn taken(&mut self) {
+        self.next_bytes = std::mem::take(&mut self.copied_bytes);
+        if self.next_bytes == 0 {
+            self.rest = BytesMut::new();
         }
-    }
-}
-
-impl Slices {
-    /// Returns the bytes of the next record, which has this many of them.
-    #[inline]
-    pub(in crate::put) fn next(&mut self, bytes: usize) -> Bytes {
-        // No record is in two arenas.
-        if self.rest.is_empty() {
-            self.rest = self.arenas.next().unwrap_or_default().freeze();
-        }
-        self.rest.split_to(bytes)
     }
 }
 
@@ -98,48 +72,54 @@ mod tests {
         #[test]
         fn each_record_has_its_bytes(
             rounds in prop::collection::vec(
-                prop::collection::vec(1..=COPIED_BYTES_MAX, 0..60), 1..4),
+                prop::collection::vec(0..=COPIED_BYTES_MAX, 0..60), 1..4),
         ) {
-            let mut arenas = Arenas::default();
+            let mut arena = Arena::default();
+            let mut copies = Vec::new();
             for (round, sizes) in rounds.iter().enumerate() {
-                let data = |(number, bytes): (usize, &usize)| {
-                    let byte = (round * 60 + number).to_le_bytes()[0];
-                    vec![byte; *bytes]
-                };
-                for sized in sizes.iter().enumerate() {
-                    arenas.append(&data(sized));
-                }
-                let mut slices = arenas.take();
                 for (number, bytes) in sizes.iter().enumerate() {
-                    prop_assert_eq!(&slices.next(*bytes)[..], &data((number, bytes))[..]);
+                    let data = vec![(round * 60 + number).to_le_bytes()[0]; *bytes];
+                    copies.push((arena.copy(&data), data));
                 }
+                arena.taken();
+            }
+            for (copy, data) in copies {
+                prop_assert_eq!(&copy[..], &data[..]);
             }
         }
 
         #[test]
-        fn arenas_waste_at_most_as_much_as_they_hold(
+        fn allocations_waste_at_most_as_much_as_they_hold(
             sizes in prop::collection::vec(1_usize..=COPIED_BYTES_MAX, 1..400),
         ) {
-            let mut arenas = Arenas::default();
+            let mut arena = Arena::default();
+            let mut held = 0;
             for bytes in &sizes {
-                arenas.append(&vec![0; *bytes]);
+                let before = arena.rest.capacity();
+                drop(arena.copy(&vec![0; *bytes]));
+                if before < *bytes {
+                    held += bytes + arena.rest.capacity();
+                }
             }
-            let held: usize = arenas.all.iter().map(BytesMut::capacity).sum();
             let data: usize = sizes.iter().sum();
             prop_assert!(held <= 2 * data + ARENA_BYTES_MAX.min(2 * data) + ARENA_BYTES_MIN);
         }
     }
 
     #[test]
-    fn an_arena_after_a_busy_time_shrinks_with_the_load() {
-        let mut arenas = Arenas::default();
-        (0..1_000).for_each(|_| arenas.append(&[0; 1_000]));
-        drop(arenas.take());
-        arenas.append(&[0; 10]);
-        assert!(arenas.all[0].capacity() <= ARENA_BYTES_MAX);
-        drop(arenas.take());
-        arenas.append(&[0; 10]);
-        assert_eq!(arenas.all[0].capacity(), ARENA_BYTES_MIN);
+    fn memory_after_a_busy_time_shrinks_with_the_load() {
+        let mut arena = Arena::default();
+        (0..1_000).for_each(|_| drop(arena.copy(&[0; 1_000])));
+        arena.taken();
+        drop(arena.copy(&[0; 10]));
+        assert!(arena.rest.capacity() <= ARENA_BYTES_MAX);
+        arena.taken();
+        arena.taken();
+        assert_eq!(arena.rest.capacity(), 0, "nothing came");
+        assert_eq!(
+            arena.copy(&[0; 10]).len() + arena.rest.capacity(),
+            ARENA_BYTES_MIN
+        );
     }
 
     #[test]

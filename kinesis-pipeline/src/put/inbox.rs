@@ -16,34 +16,38 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use tokio::{
-    sync::{Notify, oneshot},
-    time::Instant,
-};
+use tokio::sync::{Notify, oneshot};
 
 use super::{
-    admission::{budget::Charge, shared::Shared},
-    arena::{Arenas, Slices},
-    pending::{flush::FlushWait, pending::Queued, receipt::Waiter},
+    admission::shared::Shared,
+    arena::Arena,
+    pending::{flush::FlushWait, pending::Completion},
+    queue::columns::RecordColumns,
 };
-use crate::record::{Encoded, EncodedRecord};
+use crate::record::{Encoded, EncodedData, EncodedRecord};
 
 /// The weight of a record besides its bytes.
 pub(super) const ARRIVAL_WEIGHT: usize = 512;
 /// The weight of a flush. It is more than any limit, so that a flush wakes a driver that coalesces arrivals.
 const FLUSH_WEIGHT: usize = usize::MAX / 2;
-/// The largest capacity of a taken queue that is kept for the next records.
+/// The number of records for which the memory of taken arrivals is kept.
 const PLACES_KEPT: usize = 4_096;
 
-/// An item of the inbox.
+/// Records to put, and flushes.
+#[derive(Debug, Default)]
+pub(in crate::put) struct Arrivals {
+    /// The records. The memory budget bounds their number.
+    pub(in crate::put) records: RecordColumns,
+    /// The flushes in their order.
+    pub(in crate::put) flushes: Vec<Flush>,
+}
+
+/// A flush, which asks for the groups of records that it has to wait for.
 #[derive(Debug)]
-pub(in crate::put) enum Arrival {
-    /// A record to put.
-    Put(Queued),
-    /// A record to put whose data, of this many bytes, are the next of the arenas.
-    Small(Queued, usize),
-    /// A flush, which asks for the groups of records that it has to wait for.
-    Flush(oneshot::Sender<Vec<FlushWait>>),
+pub(in crate::put) struct Flush {
+    /// The number of arrived records before it.
+    pub(in crate::put) records_before: usize,
+    pub(in crate::put) reply: oneshot::Sender<Vec<FlushWait>>,
 }
 
 /// The queue between puts and the driver.
@@ -58,11 +62,11 @@ pub(in crate::put) struct Inbox {
 
 #[derive(Debug)]
 struct State {
-    /// The items that the driver has not taken. The memory budget bounds the number of records.
-    arrivals: Vec<Arrival>,
-    /// The data of small records, in the same order.
-    arenas: Arenas,
-    /// The weight of these items.
+    /// What the driver has not taken.
+    arrivals: Arrivals,
+    /// Memory for the data of small records.
+    arena: Arena,
+    /// The weight of the arrivals.
     weight: usize,
     /// The weight at which the driver is woken.
     wakes_at: usize,
@@ -82,8 +86,8 @@ impl State {
 #[derive(Debug)]
 pub(in crate::put) struct Outlet {
     inbox: Arc<Inbox>,
-    /// The empty queue of the last take, for its capacity.
-    spare: Vec<Arrival>,
+    /// The empty arrivals of the last take, for their memory.
+    spare: Arrivals,
 }
 
 /// The error of a put to a pipeline that is closed.
@@ -93,8 +97,8 @@ pub(in crate::put) struct Closed;
 impl Inbox {
     pub(in crate::put) fn new(shared: Arc<Shared>) -> (Arc<Self>, Outlet) {
         let state = State {
-            arrivals: Vec::new(),
-            arenas: Arenas::default(),
+            arrivals: Arrivals::default(),
+            arena: Arena::default(),
             weight: 0,
             wakes_at: 1,
             is_closed: false,
@@ -108,7 +112,7 @@ impl Inbox {
         });
         let outlet = Outlet {
             inbox: Arc::clone(&inbox),
-            spare: Vec::new(),
+            spare: Arrivals::default(),
         };
         (inbox, outlet)
     }
@@ -124,53 +128,49 @@ impl Inbox {
         self.is_closed.store(true, Ordering::Release);
     }
 
-    /// Accepts a record, and counts it.
+    /// Accepts a record, and counts it. Data in a buffer for the next record are copied.
     #[inline]
-    pub(in crate::put) fn put(&self, user: Queued) -> Result<(), Closed> {
-        let state = self.lock();
-        if state.is_open() {
-            self.shared.counters.count_accepted();
-            let weight = ARRIVAL_WEIGHT + user.record.size_bytes();
-            self.leave(state, Arrival::Put(user), weight);
-            return Ok(());
-        }
-        self.turn_away(user, state)
-    }
-
-    /// Accepts a record whose data are copied, and counts it.
-    #[inline]
-    pub(in crate::put) fn put_small(
+    pub(in crate::put) fn put(
         &self,
         record: Encoded<'_>,
-        data: &[u8],
-        entered_at: Instant,
-        waiter: Waiter,
-        charge: Charge,
+        completion: Completion,
     ) -> Result<(), Closed> {
-        let user = Queued {
-            record: EncodedRecord {
-                data: Bytes::new(),
-                partition_key: record.partition_key.clone(),
-                explicit_hash_key: record.explicit_hash_key,
-            },
-            entered_at,
-            waiter,
-            charge,
+        let mut arrived = EncodedRecord {
+            data: Bytes::new(),
+            partition_key: record.partition_key.clone(),
+            explicit_hash_key: record.explicit_hash_key,
+        };
+        let small = match record.data {
+            EncodedData::Borrowed(data) if self.shared.options.uses_arenas() => Some(data),
+            EncodedData::Borrowed(data) => {
+                arrived.data = Bytes::copy_from_slice(data);
+                None
+            }
+            EncodedData::Owned(data) => {
+                arrived.data = data.clone();
+                None
+            }
         };
         let mut state = self.lock();
-        if state.is_open() {
-            self.shared.counters.count_accepted();
-            state.arenas.append(data);
-            let weight = ARRIVAL_WEIGHT + record.size_bytes();
-            self.leave(state, Arrival::Small(user, data.len()), weight);
-            return Ok(());
+        if !state.is_open() {
+            return self.turn_away(completion, state);
         }
-        self.turn_away(user, state)
+        self.shared.counters.count_accepted();
+        if let Some(data) = small {
+            arrived.data = state.arena.copy(data);
+        }
+        state.arrivals.records.push(arrived, completion);
+        self.note_arrival(state, ARRIVAL_WEIGHT + record.size_bytes());
+        Ok(())
     }
 
     /// Refuses a record as the inbox is closed, or fails it as no driver can take it any more.
     #[cold]
-    fn turn_away(&self, user: Queued, state: MutexGuard<'_, State>) -> Result<(), Closed> {
+    fn turn_away(
+        &self,
+        completion: Completion,
+        state: MutexGuard<'_, State>,
+    ) -> Result<(), Closed> {
         let is_closed = state.is_closed;
         if !is_closed {
             self.shared.counters.count_accepted();
@@ -178,25 +178,29 @@ impl Inbox {
         // A record that fails wakes the task that waits for it.
         drop(state);
         if is_closed {
-            self.shared.budget.give_back(user.charge);
+            self.shared.budget.give_back(completion.into_charge());
             return Err(Closed);
         }
-        user.refused(&self.shared);
+        completion.refused(&self.shared);
         Ok(())
     }
 
     /// Leaves a flush behind the records that have come, and wakes the driver.
     pub(super) fn flush(&self, reply: oneshot::Sender<Vec<FlushWait>>) {
-        let state = self.lock();
+        let mut state = self.lock();
         if !state.is_lost {
-            self.leave(state, Arrival::Flush(reply), FLUSH_WEIGHT);
+            let records_before = state.arrivals.records.len();
+            state.arrivals.flushes.push(Flush {
+                records_before,
+                reply,
+            });
+            self.note_arrival(state, FLUSH_WEIGHT);
         }
     }
 
-    /// Adds an item. The driver is notified under the lock: a later put that does not notify it can rely on that.
+    /// Notes an arrival. The driver is notified under the lock: a later put that does not notify it can rely on that.
     #[inline]
-    fn leave(&self, mut state: MutexGuard<'_, State>, arrival: Arrival, weight: usize) {
-        state.arrivals.push(arrival);
+    fn note_arrival(&self, mut state: MutexGuard<'_, State>, weight: usize) {
         let before = state.weight;
         state.weight = before.saturating_add(weight);
         if before < state.wakes_at && state.weight >= state.wakes_at {
@@ -204,7 +208,7 @@ impl Inbox {
         }
     }
 
-    /// Waits until items of this weight have arrived since the last take. Cancel safe.
+    /// Waits until records of this weight have arrived since the last take. Cancel safe.
     pub(super) async fn gathered(&self, weight: usize) {
         while !self.has_gathered(weight) {
             // A notification for an earlier wait may be left.
@@ -224,37 +228,35 @@ impl Inbox {
 }
 
 impl Outlet {
-    /// Takes all items, with the data of the small records. [`reuse`](Self::reuse) takes the empty queue back.
-    pub(in crate::put) fn take(&mut self) -> (Vec<Arrival>, Slices) {
+    /// Takes all arrivals. [`reuse`](Self::reuse) takes the empty ones back.
+    pub(in crate::put) fn take(&mut self) -> Arrivals {
         let mut taken = std::mem::take(&mut self.spare);
         let mut state = self.inbox.lock();
         std::mem::swap(&mut state.arrivals, &mut taken);
         state.weight = 0;
-        (taken, state.arenas.take())
+        state.arena.taken();
+        taken
     }
 
-    /// Keeps an empty queue for its capacity, unless that is large.
-    pub(in crate::put) fn reuse(&mut self, taken: Vec<Arrival>) {
-        debug_assert!(taken.is_empty(), "an arrival is lost");
-        if taken.capacity() <= PLACES_KEPT {
-            self.spare = taken;
-        }
+    /// Keeps empty arrivals for their memory, unless that is much.
+    pub(in crate::put) fn reuse(&mut self, mut taken: Arrivals) {
+        debug_assert!(taken.records.len() == 0, "a record is lost");
+        taken.records.shrink_to(PLACES_KEPT);
+        self.spare = taken;
     }
 }
 
 impl Drop for Outlet {
     fn drop(&mut self) {
-        let arrivals = {
+        let mut arrivals = {
             let mut state = self.inbox.lock();
             state.is_lost = true;
-            drop(state.arenas.take());
+            state.arena = Arena::default();
             std::mem::take(&mut state.arrivals)
         };
-        for arrival in arrivals {
-            // The reply of a flush is dropped, which ends the flush.
-            if let Arrival::Put(user) | Arrival::Small(user, _) = arrival {
-                user.refused(&self.inbox.shared);
-            }
+        // The replies of flushes are dropped, which ends these.
+        while let Some(user) = arrivals.records.pop() {
+            user.completion.refused(&self.inbox.shared);
         }
     }
 }
@@ -268,24 +270,28 @@ mod tests {
     use super::*;
     use crate::{
         Clock, PartitionKey,
-        put::{pending::receipt::PendingReceipt, tests::shared},
+        put::{admission::budget::Charge, pending::receipt::PendingReceipt, tests::shared},
     };
 
     const THREADS: usize = 4;
     const SOON: Duration = Duration::from_secs(1);
 
-    fn record(charge: Charge) -> Queued {
-        let clock = Clock::system();
-        Queued {
-            record: EncodedRecord::new(PartitionKey::known("k"), Bytes::new()),
-            entered_at: clock.instant(),
-            waiter: PendingReceipt::new("s".into()).0,
-            charge,
-        }
+    fn put_charged(inbox: &Inbox, charge: Charge) -> Result<(), Closed> {
+        let record = EncodedRecord::new(PartitionKey::known("k"), Bytes::new());
+        let waiter = PendingReceipt::new(&"s".into()).0;
+        let entered_at = Clock::system().instant();
+        inbox.put(
+            (&record).into(),
+            Completion::new(entered_at, waiter, charge),
+        )
     }
 
     fn put(inbox: &Inbox) -> Result<(), Closed> {
-        inbox.put(record(Charge::default()))
+        put_charged(inbox, Charge::default())
+    }
+
+    fn taken(outlet: &mut Outlet) -> usize {
+        outlet.take().records.len()
     }
 
     fn inbox() -> (Arc<Inbox>, Outlet) {
@@ -306,12 +312,12 @@ mod tests {
         let accepted: usize = thread::scope(|scope| {
             let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(putting)).collect();
             while taken < 1_000 {
-                taken += outlet.take().0.len();
+                taken += self::taken(&mut outlet);
             }
             inbox.close();
             threads.into_iter().map(|it| it.join().unwrap()).sum()
         });
-        taken += outlet.take().0.len();
+        taken += self::taken(&mut outlet);
         assert_eq!(taken, accepted);
         let counted = inbox.shared.counters.snapshot().records_accepted;
         assert_eq!(counted, accepted as u64);
@@ -325,7 +331,7 @@ mod tests {
         assert!(gathered().await.is_err());
         put(&inbox).unwrap();
         assert!(gathered().await.is_ok());
-        assert_eq!(outlet.take().0.len(), 2);
+        assert_eq!(taken(&mut outlet), 2);
         assert!(gathered().await.is_err(), "it counts from the last take on");
     }
 
@@ -344,7 +350,7 @@ mod tests {
     fn what_has_come_ends_and_gives_its_room_back_when_the_outlet_is_lost() {
         let (inbox, outlet) = inbox();
         let charge = inbox.shared.budget.try_acquire(1).unwrap();
-        assert!(inbox.put(record(charge)).is_ok());
+        assert!(put_charged(&inbox, charge).is_ok());
         drop(outlet);
         assert_eq!(inbox.shared.counters.snapshot().records_failed, 1);
         let records_max = inbox.shared.options.in_flight_records_max;
@@ -353,12 +359,12 @@ mod tests {
     }
 
     #[test]
-    fn many_places_are_not_kept() {
+    fn much_memory_is_not_kept() {
         let (inbox, mut outlet) = inbox();
-        for places in [PLACES_KEPT, PLACES_KEPT + 1] {
-            outlet.reuse(Vec::with_capacity(places));
-            assert!(outlet.spare.capacity() <= PLACES_KEPT);
-        }
-        drop(inbox);
+        (0..=PLACES_KEPT).for_each(|_| put(&inbox).unwrap());
+        let mut arrivals = outlet.take();
+        while arrivals.records.pop().is_some() {}
+        outlet.reuse(arrivals);
+        assert!(outlet.spare.records.capacity() <= PLACES_KEPT);
     }
 }

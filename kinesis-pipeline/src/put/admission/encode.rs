@@ -18,13 +18,13 @@ use crate::{
 /// Together with the check of its size ([`RecordLimit`](super::record_limit::RecordLimit)) this finds every
 /// record that the service would refuse, so that no bad record gets into a request with good ones.
 #[inline]
-pub(in crate::put) fn encode<R: KinesisRecord, T>(
+pub(in crate::put) fn encode<R: KinesisRecord, T, E: From<Box<PutError>>>(
     record: &R,
     key_field: Option<&str>,
     stream: &StreamId,
     clock: &Clock,
-    then: impl FnOnce(Encoded<'_>) -> Result<T, Box<PutError>>,
-) -> Result<T, Box<PutError>> {
+    then: impl FnOnce(Encoded<'_>) -> Result<T, E>,
+) -> Result<T, E> {
     let context = EncodeContext::of(clock);
     record::encode(record, key_field, &context, |encoded| {
         let encoded = encoded.map_err(|error| Box::new(not_encoded(error, stream)))?;

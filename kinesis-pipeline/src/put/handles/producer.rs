@@ -6,16 +6,16 @@ use futures_core::Stream;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
-use super::shared_put::{encode_for, try_accept};
+use super::shared_put::{NotAccepted, encode_for, try_accept};
 use super::{put_stream::PutStream, results::PutResults};
 use crate::{
     put::{
         admission::{budget::Permit, stats::ProducerStats},
         error::{CloseError, FlushError, PutError, PutFailure},
         pending::receipt::PendingReceipt,
-        pipeline::pipeline::Pipeline,
+        pipeline::pipeline::{NotNow, Pipeline},
     },
-    record::{EncodedRecord, KinesisRecord},
+    record::KinesisRecord,
     service::StreamId,
     stream::KinesisStream,
 };
@@ -166,10 +166,10 @@ impl<R: KinesisRecord> Producer<R> {
     /// A put that is dropped while it waits for room has no effect.
     pub async fn put(&self, record: &R) -> Result<PendingReceipt, PutError> {
         // Most puts find room at once: they move their record once, not through the futures of a wait.
-        match self.try_accept(record) {
-            Ok(Ok(pending)) => Ok(pending),
-            Ok(Err(record)) => self.pipeline.put_later(*record).await,
-            Err(error) => Err(*error),
+        match self.try_accept(record).map_err(|reason| *reason) {
+            Ok(pending) => Ok(pending),
+            Err(NotAccepted::NoRoom(record)) => self.pipeline.put_later(record).await,
+            Err(NotAccepted::Refused(error)) => Err(error),
         }
     }
 
@@ -212,8 +212,11 @@ impl<R: KinesisRecord> Producer<R> {
     /// asked for the limit yet, or with the reason why it cannot be put as it is.
     pub fn try_put<T: Borrow<R>>(&self, record: T) -> Result<PendingReceipt, PutFailure<T>> {
         let accepted = encode_for(&self.stream, record.borrow(), |encoded| {
-            let pending = self.pipeline.try_put(encoded)?;
-            pending.ok_or_else(|| Box::new(self.not_now(encoded.size_bytes())))
+            let accepted = self.pipeline.try_put(encoded);
+            accepted.map_err(|reason| match reason {
+                NotNow::NoRoom => Box::new(self.not_now(encoded.size_bytes())),
+                NotNow::Refused(error) => error,
+            })
         });
         accepted.map_err(|error| PutFailure::new(*error, record))
     }
@@ -242,10 +245,10 @@ impl<R: KinesisRecord> Producer<R> {
 
     /// Accepts a record if there is room for it now, or returns it encoded.
     #[inline]
-    pub(in crate::put) fn try_accept(
+    pub(super) fn try_accept(
         &self,
         record: &R,
-    ) -> Result<Result<PendingReceipt, Box<EncodedRecord>>, Box<PutError>> {
+    ) -> Result<PendingReceipt, Box<NotAccepted>> {
         try_accept(&self.stream, &self.pipeline, record)
     }
 

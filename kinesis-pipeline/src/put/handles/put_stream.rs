@@ -12,7 +12,7 @@ use std::{
 
 use futures_core::Stream;
 
-use super::shared_put::try_accept;
+use super::shared_put::{NotAccepted, try_accept};
 
 use crate::{
     put::{
@@ -111,9 +111,15 @@ where
 
     fn put(&mut self, record: S::Item) {
         match try_accept(&self.stream, &self.pipeline, record.borrow()) {
-            Ok(Ok(pending)) => self.ahead.push_back((record, Outcome::Pending(pending))),
-            Ok(Err(no_room)) => self.accepting = Some((record, self.accept(*no_room))),
-            Err(error) => self.ahead.push_back((record, Outcome::Known(*error))),
+            Ok(pending) => self.ahead.push_back((record, Outcome::Pending(pending))),
+            Err(reason) => match *reason {
+                NotAccepted::NoRoom(encoded) => {
+                    self.accepting = Some((record, self.accept(encoded)));
+                }
+                NotAccepted::Refused(error) => {
+                    self.ahead.push_back((record, Outcome::Known(error)));
+                }
+            },
         }
     }
 

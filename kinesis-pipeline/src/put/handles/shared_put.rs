@@ -14,7 +14,7 @@ use crate::{
         error::PutError,
         options::PutOptions,
         pending::receipt::{PendingReceipt, Receipt},
-        pipeline::pipeline::Pipeline,
+        pipeline::pipeline::{NotNow, Pipeline},
     },
     record::{Encoded, EncodedRecord, KinesisRecord},
     stream::KinesisStream,
@@ -55,7 +55,7 @@ impl SharedPut {
         record: &R,
     ) -> Result<Receipt, PutError> {
         let own = |encoded: Encoded<'_>| Ok(encoded.into_record());
-        let encoded = encode_for(stream, record, own).map_err(|error| *error)?;
+        let encoded = encode_for(stream, record, own).map_err(|error: Box<PutError>| *error)?;
         self.pipeline(&stream.target).put(encoded).await?.await
     }
 
@@ -71,26 +71,42 @@ impl SharedPut {
     }
 }
 
+/// A record that was not accepted at once.
+#[derive(Debug)]
+pub(super) enum NotAccepted {
+    /// There is no room for it now.
+    NoRoom(EncodedRecord),
+    Refused(PutError),
+}
+
+impl From<Box<PutError>> for Box<NotAccepted> {
+    fn from(error: Box<PutError>) -> Self {
+        Self::new(NotAccepted::Refused(*error))
+    }
+}
+
 /// Accepts a record if there is room for it now, or returns it encoded.
 #[inline]
 pub(super) fn try_accept<R: KinesisRecord>(
     stream: &KinesisStream<R>,
     pipeline: &Arc<Pipeline>,
     record: &R,
-) -> Result<Result<PendingReceipt, Box<EncodedRecord>>, Box<PutError>> {
+) -> Result<PendingReceipt, Box<NotAccepted>> {
     encode_for(stream, record, |encoded| {
-        let pending = pipeline.try_put(encoded)?;
-        Ok(pending.ok_or_else(|| Box::new(encoded.into_record())))
+        pipeline.try_put(encoded).map_err(|reason| match reason {
+            NotNow::NoRoom => Box::new(NotAccepted::NoRoom(encoded.into_record())),
+            NotNow::Refused(error) => error.into(),
+        })
     })
 }
 
 /// Encodes a record with the key field of the stream's handle, and hands it out.
 #[inline]
-pub(super) fn encode_for<R: KinesisRecord, T>(
+pub(super) fn encode_for<R: KinesisRecord, T, E: From<Box<PutError>>>(
     stream: &KinesisStream<R>,
     record: &R,
-    then: impl FnOnce(Encoded<'_>) -> Result<T, Box<PutError>>,
-) -> Result<T, Box<PutError>> {
+    then: impl FnOnce(Encoded<'_>) -> Result<T, E>,
+) -> Result<T, E> {
     let Target {
         stream: id, clock, ..
     } = &stream.target;

@@ -11,7 +11,7 @@ use std::{
 
 use futures_sink::Sink;
 
-use super::producer::Producer;
+use super::{producer::Producer, shared_put::NotAccepted};
 use crate::{
     put::{
         error::{FlushError, PutError},
@@ -113,15 +113,15 @@ impl<R: KinesisRecord, T: Borrow<R>> Sink<T> for ProducerSink<R> {
     fn start_send(self: Pin<&mut Self>, record: T) -> Result<(), SinkError> {
         let this = self.get_mut();
         this.came_after = this.flushing.is_some();
-        if let Err(no_room) = this
-            .producer
-            .try_accept(record.borrow())
-            .map_err(|error| *error)?
-        {
-            let pipeline = Arc::clone(this.pipeline());
-            this.accepting = Some(Box::pin(
-                async move { pipeline.put(*no_room).await.map(drop) },
-            ));
+        let accepted = this.producer.try_accept(record.borrow());
+        match accepted.map(drop).map_err(|reason| *reason) {
+            Ok(()) => {}
+            Err(NotAccepted::NoRoom(record)) => {
+                let pipeline = Arc::clone(this.pipeline());
+                let accepting = async move { pipeline.put(record).await.map(drop) };
+                this.accepting = Some(Box::pin(accepting));
+            }
+            Err(NotAccepted::Refused(error)) => return Err(error.into()),
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Pooled oneshot channels, through which puts get their results.
 //!
 //! A channel of its own for each record would be an allocation that one thread makes and another frees. Here the slots
-//! of 32 results share one allocation.
+//! of 32 results share one allocation, with what is common to all of them: their context. Both ends of a channel are two
+//! words, so that they are moved in registers.
 //!
 //! The two ends of a slot leave by setting their bits in one atomic word, so one of them is always the second, and the
 //! second sees the first. It drops a result that was not fetched:
@@ -28,13 +29,14 @@ use std::{
 use futures_util::task::AtomicWaker;
 
 /// The number of channels in one allocation. It lives as long as any of them is in use.
-const SLOTS: u8 = 32;
+const SLOTS: usize = 32;
 
-struct Block<T> {
+struct Block<T, C> {
+    context: C,
     /// Bit i: receiver i was dropped. Bit 32+i: sender i was dropped. A sender whose receiver was dropped before touches
     /// no other memory of the block.
     gone: AtomicU64,
-    slots: [Slot<T>; SLOTS as usize],
+    slots: [Slot<T>; SLOTS],
 }
 
 struct Slot<T> {
@@ -44,7 +46,7 @@ struct Slot<T> {
 }
 
 /// Formats the block without its results, which belong to other receivers.
-impl<T> fmt::Debug for Block<T> {
+impl<T, C> fmt::Debug for Block<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Block").finish_non_exhaustive()
     }
@@ -52,70 +54,101 @@ impl<T> fmt::Debug for Block<T> {
 
 /// An allocator of channels: each pair gets the next free slot of the current block.
 #[derive(Debug)]
-pub(super) struct Blocks<T> {
-    block: Arc<Block<T>>,
-    used: u8,
+pub(super) struct Blocks<T, C> {
+    block: Arc<Block<T, C>>,
+    used: usize,
+}
+
+/// The index of a slot, with the state of its end.
+#[derive(Clone, Copy, Debug)]
+struct Place(usize);
+
+/// The state of an end that is new.
+const NEW: usize = 0;
+/// The state of a sender that has sent a result, and of a receiver whose slot may hold a waker.
+const USED: usize = 1;
+/// The state of a receiver that has returned its result.
+const DONE: usize = 2;
+
+impl Place {
+    fn new(index: usize) -> Self {
+        Self(NEW * SLOTS + index)
+    }
+
+    fn index(self) -> usize {
+        self.0 % SLOTS
+    }
+
+    fn state(self) -> usize {
+        self.0 / SLOTS
+    }
+
+    fn set(&mut self, state: usize) {
+        self.0 = state * SLOTS + self.index();
+    }
 }
 
 /// The sending end. If it is dropped without a result, the receiver gets `None`.
 #[derive(Debug)]
-pub(in crate::put) struct Sender<T> {
-    block: Arc<Block<T>>,
-    slot: u8,
-    sent: bool,
+pub(in crate::put) struct Sender<T, C> {
+    block: Arc<Block<T, C>>,
+    place: Place,
 }
 
 /// The receiving end.
 #[derive(Debug)]
-pub(super) struct Receiver<T> {
-    block: Arc<Block<T>>,
-    slot: u8,
-    /// Whether the slot may hold a waker of it.
-    polled: bool,
+pub(super) struct Receiver<T, C> {
+    block: Arc<Block<T, C>>,
+    place: Place,
 }
 
-impl<T> Blocks<T> {
-    pub(super) fn new() -> Self {
+impl<T, C: Clone> Blocks<T, C> {
+    /// Makes an allocator of channels with this context.
+    pub(super) fn new(context: C) -> Self {
         Self {
-            block: Arc::new(Block::new()),
+            block: Arc::new(Block::new(context)),
             used: 0,
         }
     }
 
-    pub(super) fn pair(&mut self) -> (Sender<T>, Receiver<T>) {
+    pub(super) fn context(&self) -> &C {
+        &self.block.context
+    }
+
+    #[inline]
+    pub(super) fn pair(&mut self) -> (Sender<T, C>, Receiver<T, C>) {
         if self.used == SLOTS {
-            *self = Self::new();
+            *self = Self::new(self.context().clone());
         }
-        let slot = self.used;
+        let place = Place::new(self.used);
         self.used += 1;
         let sender = Sender {
             block: Arc::clone(&self.block),
-            slot,
-            sent: false,
+            place,
         };
         let receiver = Receiver {
             block: Arc::clone(&self.block),
-            slot,
-            polled: false,
+            place,
         };
         (sender, receiver)
     }
 }
 
-impl<T> Block<T> {
-    fn new() -> Self {
+impl<T, C> Block<T, C> {
+    fn new(context: C) -> Self {
         let slot = |_| Slot {
             waker: AtomicWaker::new(),
             result: Mutex::new(None),
         };
         Self {
+            context,
             gone: AtomicU64::new(0),
             slots: array::from_fn(slot),
         }
     }
 
-    fn slot(&self, number: u8) -> &Slot<T> {
-        &self.slots[usize::from(number)]
+    fn slot(&self, place: Place) -> &Slot<T> {
+        &self.slots[place.index()]
     }
 
     fn has_gone(&self, end: u64) -> bool {
@@ -129,16 +162,16 @@ impl<T> Block<T> {
 }
 
 /// Returns the bit of a dropped receiver.
-fn receiver(slot: u8) -> u64 {
-    1 << slot
+fn receiver(place: Place) -> u64 {
+    1 << place.index()
 }
 
 /// Returns the bit of a dropped sender: its result is in the slot, or none will come.
-fn sender(slot: u8) -> u64 {
-    1 << (SLOTS + slot)
+fn sender(place: Place) -> u64 {
+    1 << (SLOTS + place.index())
 }
 
-impl<T> Sender<T> {
+impl<T, C> Sender<T, C> {
     /// Prefetches the memory that [`send`](Self::send) will read.
     pub(super) fn prefetch(&self) -> Touched {
         let has_gone = self.block.gone.load(Ordering::Relaxed) > 0;
@@ -147,36 +180,46 @@ impl<T> Sender<T> {
 
     /// Whether the receiver still exists.
     pub(super) fn is_waited_for(&self) -> bool {
-        !self.block.has_gone(receiver(self.slot))
+        !self.block.has_gone(receiver(self.place))
     }
 
     pub(super) fn send(mut self, result: T) {
         if self.is_waited_for() {
-            *self.block.slot(self.slot).lock() = Some(Box::new(result));
-            self.sent = true;
+            *self.block.slot(self.place).lock() = Some(Box::new(result));
+            self.place.set(USED);
         }
     }
 }
 
-impl<T> Drop for Sender<T> {
+impl<T, C> Drop for Sender<T, C> {
     fn drop(&mut self) {
-        let is_left = self.block.leave(sender(self.slot), receiver(self.slot));
+        let is_left = self.block.leave(sender(self.place), receiver(self.place));
         if !is_left {
-            self.block.slot(self.slot).waker.wake();
-        } else if self.sent {
+            self.block.slot(self.place).waker.wake();
+        } else if self.place.state() == USED {
             // The receiver was dropped after `send` had looked for it.
-            self.block.slot(self.slot).lock().take();
+            self.block.slot(self.place).lock().take();
         }
     }
 }
 
-impl<T> Receiver<T> {
-    /// Polls for the result, `None` if none will come. Must not be called again once it was ready.
+impl<T, C> Receiver<T, C> {
+    pub(super) fn context(&self) -> &C {
+        &self.block.context
+    }
+
+    /// Whether the result was returned.
+    pub(super) fn is_done(&self) -> bool {
+        self.place.state() == DONE
+    }
+
+    /// Polls for the result, `None` if none will come or it was returned.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let slot = self.block.slot(self.slot);
-        let has_ended = || self.block.has_gone(sender(self.slot));
+        let slot = self.block.slot(self.place);
+        let (block, end) = (&self.block, sender(self.place));
+        let has_ended = || block.has_gone(end);
         if !has_ended() {
-            self.polled = true;
+            self.place.set(USED);
             slot.waker.register(cx.waker());
             // The sender may have set its bit after the first look and woken nobody, as no waker was there yet. It
             // sets the bit before it wakes, so this second look finds it.
@@ -184,18 +227,24 @@ impl<T> Receiver<T> {
                 return Poll::Pending;
             }
         }
-        Poll::Ready(slot.lock().take().map(|result| *result))
+        let result = slot.lock().take();
+        if self.place.state() == USED {
+            // The task needs no waking any more.
+            slot.waker.take();
+        }
+        self.place.set(DONE);
+        Poll::Ready(result.map(|result| *result))
     }
 }
 
-impl<T> Drop for Receiver<T> {
+impl<T, C> Drop for Receiver<T, C> {
     fn drop(&mut self) {
-        if self.block.leave(receiver(self.slot), sender(self.slot)) {
+        if self.block.leave(receiver(self.place), sender(self.place)) {
             // The block lives until its last slot is free, which may be much later.
-            self.block.slot(self.slot).lock().take();
+            self.block.slot(self.place).lock().take();
         }
-        if self.polled {
-            self.block.slot(self.slot).waker.take();
+        if self.place.state() == USED {
+            self.block.slot(self.place).waker.take();
         }
     }
 }
@@ -214,14 +263,14 @@ mod tests {
 
     use super::*;
 
-    async fn fetch<T>(mut receiver: Receiver<T>) -> Option<T> {
+    async fn fetch<T>(mut receiver: Receiver<T, ()>) -> Option<T> {
         poll_fn(|cx| receiver.poll(cx)).await
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_receiver_gets_the_result_of_its_sender_whenever_it_comes() {
-        let mut blocks = Blocks::new();
-        let pairs: Vec<_> = (0..3 * usize::from(SLOTS)).map(|_| blocks.pair()).collect();
+        let mut blocks = Blocks::new(());
+        let pairs: Vec<_> = (0..3 * SLOTS).map(|_| blocks.pair()).collect();
         let (senders, receivers): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let receivers: Vec<_> = receivers
             .into_iter()
@@ -243,7 +292,7 @@ mod tests {
 
     #[test]
     fn results_that_nobody_fetches_are_dropped_though_their_block_lives() {
-        let mut blocks = Blocks::new();
+        let mut blocks = Blocks::new(());
         let (result, sent_late) = (Arc::new(()), Arc::new(()));
         let (sender, receiver) = blocks.pair();
         sender.send(Arc::clone(&result));
@@ -266,7 +315,7 @@ mod tests {
         }
         let task = Arc::new(Task);
         let waker = Arc::clone(&task).into();
-        let (_sender, mut receiver) = Blocks::<u8>::new().pair();
+        let (_sender, mut receiver) = Blocks::<u8, _>::new(()).pair();
         assert!(receiver.poll(&mut Context::from_waker(&waker)).is_pending());
         drop((receiver, waker));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The records that the pipeline has accepted, in their three forms.
+//! The records that the pipeline has accepted, and their completions.
 
 use std::sync::Arc;
 
@@ -20,19 +20,7 @@ use crate::{
     shard::HashKey,
 };
 
-/// A user record in the queue of the pipeline: accepted, and not taken by a driver yet. Dropping it ends its receipt
-/// with [`PutError::Gone`].
-#[derive(Debug)]
-pub(in crate::put) struct Queued {
-    pub(in crate::put) record: EncodedRecord,
-    pub(in crate::put) entered_at: Instant,
-    pub(in crate::put) waiter: Waiter,
-    /// Its budget. It is not given back if the record is dropped before a driver has it: that happens only when the whole
-    /// pipeline is dropped, or when a driver panics while it takes the queue.
-    pub(in crate::put) charge: Charge,
-}
-
-/// A user record that a driver has taken from the queue.
+/// A user record.
 #[derive(Debug)]
 pub(in crate::put) struct PendingRecord {
     pub(in crate::put) record: EncodedRecord,
@@ -54,7 +42,10 @@ pub(in crate::put) struct Completion {
     may_have_been_stored: bool,
     /// The hash key that decides the shard. Computed only where records are placed by shard.
     hash_key: HashKey,
-    flush_group: Arc<FlushGroup>,
+    /// The flush group; `None` until a driver has the record. A record that is dropped before ends with
+    /// [`PutError::Gone`], and its budget is not given back: that happens only when the whole pipeline is dropped, or when a
+    /// driver panics while it takes the inbox.
+    flush_group: Option<Arc<FlushGroup>>,
     /// The sender of the result; `None` once it is sent.
     waiter: Option<Waiter>,
     /// The budget that the record takes.
@@ -69,40 +60,7 @@ pub(in crate::put) struct First {
     pub(in crate::put) attempts: u32,
 }
 
-impl Queued {
-    /// Fails a record that no driver can take any more, since the code of one has panicked.
-    pub(in crate::put) fn refused(self, shared: &Shared) {
-        shared.counters.failed.add(1);
-        shared.budget.give_back(self.charge);
-    }
-}
-
 impl PendingRecord {
-    /// Makes a pending record of one that a driver has taken from the queue, with its data if they came beside it.
-    #[inline]
-    pub(in crate::put) fn new(
-        arrived: Queued,
-        data: Option<Bytes>,
-        flush_group: Arc<FlushGroup>,
-    ) -> Self {
-        Self {
-            record: EncodedRecord {
-                data: data.unwrap_or(arrived.record.data),
-                ..arrived.record
-            },
-            completion: Completion {
-                entered_at: arrived.entered_at,
-                attempts: 0,
-                in_flight: false,
-                may_have_been_stored: false,
-                hash_key: HashKey::MIN,
-                flush_group,
-                waiter: Some(arrived.waiter),
-                charge: arrived.charge,
-            },
-        }
-    }
-
     /// Lends the record's bytes to a request. `Entry::returned` brings them back.
     pub(in crate::put) fn lend(&mut self) -> EncodedRecord {
         take_out(&mut self.record)
@@ -116,6 +74,38 @@ pub(in crate::put) fn take_out(record: &mut EncodedRecord) -> EncodedRecord {
 }
 
 impl Completion {
+    /// Makes the completion of a record that has its budget.
+    #[inline]
+    pub(in crate::put) fn new(entered_at: Instant, waiter: Waiter, charge: Charge) -> Self {
+        Self {
+            entered_at,
+            attempts: 0,
+            in_flight: false,
+            may_have_been_stored: false,
+            hash_key: HashKey::MIN,
+            flush_group: None,
+            waiter: Some(waiter),
+            charge,
+        }
+    }
+
+    /// Takes back the budget of a record that is not accepted.
+    pub(in crate::put) fn into_charge(mut self) -> Charge {
+        std::mem::take(&mut self.charge)
+    }
+
+    /// Fails a record that no driver can take any more, since the code of one has panicked.
+    pub(in crate::put) fn refused(self, shared: &Shared) {
+        shared.counters.failed.add(1);
+        shared.budget.give_back(self.into_charge());
+    }
+
+    /// Joins the records that the next flush waits for.
+    #[inline]
+    pub(in crate::put) fn join(&mut self, flush_group: &Arc<FlushGroup>) {
+        self.flush_group = Some(Arc::clone(flush_group));
+    }
+
     /// Returns the hash key that decides the shard. It has no meaning where records are not placed by shard.
     pub(in crate::put) fn hash_key(&self) -> HashKey {
         self.hash_key
@@ -231,12 +221,12 @@ impl Completion {
     }
 
     fn fail(&mut self, error: impl FnOnce(&Self, &Shared) -> PutError) {
-        let Some(waiter) = self.waiter.take() else {
+        let (Some(waiter), Some(flush_group)) = (self.waiter.take(), &self.flush_group) else {
             return;
         };
-        let shared = &self.flush_group.shared;
+        let shared = &flush_group.shared;
         shared.counters.failed.add(1);
-        self.flush_group.count_failed();
+        flush_group.count_failed();
         waiter.send(Err(error(self, shared)));
     }
 }
@@ -248,9 +238,11 @@ impl Drop for Completion {
             attempts: user.attempts,
             may_have_been_stored: user.may_have_been_stored || user.in_flight,
         });
-        if !self.charge.is_nothing() {
+        if let Some(flush_group) = &self.flush_group
+            && !self.charge.is_nothing()
+        {
             let charge = std::mem::take(&mut self.charge);
-            self.flush_group.shared.budget.give_back(charge);
+            flush_group.shared.budget.give_back(charge);
         }
     }
 }

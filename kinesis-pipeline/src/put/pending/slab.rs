@@ -122,7 +122,7 @@ impl RecordSlab {
     pub(in crate::put) fn park(&mut self) {
         debug_assert!(self.is_empty(), "a key was lost");
         if self.is_empty() && self.places.len() > PLACES_KEPT {
-            *self = Self::default();
+            *self = Self::new(self.has_slices);
         }
     }
 }
@@ -138,5 +138,19 @@ impl Index<&RecordKey> for RecordSlab {
 impl IndexMut<&RecordKey> for RecordSlab {
     fn index_mut(&mut self, key: &RecordKey) -> &mut PendingRecord {
         self.places[key.place()].as_mut().expect(HELD)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parked_slab_still_gives_records_memory_of_their_own() {
+        let mut records = RecordSlab::new(true);
+        records.places.resize_with(PLACES_KEPT + 1, || None);
+        records.free.extend((0..).take(PLACES_KEPT + 1));
+        records.park();
+        assert!(records.places.is_empty() && records.has_slices);
     }
 }

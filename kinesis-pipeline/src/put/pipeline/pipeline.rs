@@ -16,11 +16,19 @@ use crate::{
         },
         error::PutError,
         inbox::{ARRIVAL_WEIGHT, Closed, Inbox},
-        pending::{pending::Queued, receipt::PendingReceipt},
+        pending::{pending::Completion, receipt::PendingReceipt},
         scheduler::scheduler::Scheduler,
     },
-    record::{Encoded, EncodedData, EncodedRecord},
+    record::{Encoded, EncodedRecord},
 };
+
+/// The reason why a record is not accepted at once.
+#[derive(Debug)]
+pub(in crate::put) enum NotNow {
+    /// There is no budget for it, or the stream is not known to take one of its size.
+    NoRoom,
+    Refused(Box<PutError>),
+}
 
 /// One put pipeline: a queue that takes records, and a driver that runs while there is something to do.
 #[derive(Debug)]
@@ -69,9 +77,9 @@ impl Pipeline {
         record: EncodedRecord,
     ) -> Result<PendingReceipt, PutError> {
         match self.try_put((&record).into()) {
-            Ok(Some(pending)) => Ok(pending),
-            Ok(None) => self.put_later(record).await,
-            Err(error) => Err(*error),
+            Ok(pending) => Ok(pending),
+            Err(NotNow::NoRoom) => self.put_later(record).await,
+            Err(NotNow::Refused(error)) => Err(*error),
         }
     }
 
@@ -87,19 +95,19 @@ impl Pipeline {
         accepted.map_err(|error| *error)
     }
 
-    /// Accepts a record if there is budget for it and the stream is known to take one of its size. Returns `None`
-    /// otherwise: [`put`](Self::put) may accept it.
+    /// Accepts a record if there is budget for it and the stream is known to take one of its size. Otherwise
+    /// [`put`](Self::put) may accept it.
     pub(in crate::put) fn try_put(
         self: &Arc<Self>,
         record: Encoded<'_>,
-    ) -> Result<Option<PendingReceipt>, Box<PutError>> {
+    ) -> Result<PendingReceipt, NotNow> {
         let bytes = record.size_bytes();
-        self.ready()?;
+        self.ready().map_err(NotNow::Refused)?;
         let allowed = self.shared.limit.allows(bytes);
         let charge = allowed.then(|| self.shared.budget.try_acquire(bytes));
         match charge.flatten() {
-            Some(charge) => self.accept(record, charge).map(Some),
-            None => Ok(None),
+            Some(charge) => self.accept(record, charge).map_err(NotNow::Refused),
+            None => Err(NotNow::NoRoom),
         }
     }
 
@@ -151,19 +159,10 @@ impl Pipeline {
         record: Encoded<'_>,
         charge: Charge,
     ) -> Result<PendingReceipt, Box<PutError>> {
-        let (waiter, pending) = PendingReceipt::new(self.shared.target.stream.clone());
+        let (waiter, pending) = PendingReceipt::new(&self.shared.target.stream);
         let entered_at = self.shared.target.clock.instant();
-        let arrived = match record.data {
-            EncodedData::Borrowed(data) if self.shared.options.uses_arenas() => self
-                .inbox
-                .put_small(record, data, entered_at, waiter, charge),
-            _ => self.inbox.put(Queued {
-                record: record.into_record(),
-                entered_at,
-                waiter,
-                charge,
-            }),
-        };
+        let completion = Completion::new(entered_at, waiter, charge);
+        let arrived = self.inbox.put(record, completion);
         arrived.map_err(|Closed| Box::new(self.closed()))?;
         self.arrived();
         Ok(pending)

@@ -10,7 +10,7 @@
 //! - `retry_queue`: records that wait until their back-off is over.
 //! - `remap`: the move of all that waits to the queues of a new shard map.
 
-mod columns;
+pub(super) mod columns;
 mod fresh;
 mod landing;
 pub(super) mod load;

@@ -1,6 +1,6 @@
 //! The queues of all records that wait to be sent, one for each shard.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -14,6 +14,7 @@ use crate::{
     put::{
         admission::shared::Shared,
         pending::{
+            flush::FlushGroup,
             pending::{Completion, PendingRecord},
             slab::{RecordKey, RecordSlab},
         },
@@ -21,7 +22,10 @@ use crate::{
             entry::QueueId,
             request::{REQUEST_RECORDS_MAX, Request},
         },
-        shard_map::{known::KnownShards, shard_map::Placement},
+        shard_map::{
+            known::KnownShards,
+            shard_map::{HASHED_AT_ONCE, Placement},
+        },
     },
     record::EncodedRecord,
 };
@@ -37,10 +41,6 @@ pub(in crate::put) struct ShardQueues {
     /// Records that are sent as they are, without an order. Whether their shards have tokens for them is checked when a
     /// request is built; those that have to wait go to their queues then.
     pub(super) fresh: RecordColumns,
-    /// The number of records that were just taken: the last ones of `fresh` ...
-    pub(super) taken: usize,
-    /// ... or all of these, which `place_taken` moves to their queues.
-    pub(super) unsorted: RecordColumns,
     /// The load of the queues and of `fresh`.
     pub(super) load: Load,
     /// Records that arrived before the first shard map.
@@ -62,8 +62,6 @@ impl ShardQueues {
             known: KnownShards::default(),
             all: Vec::new(),
             fresh: RecordColumns::default(),
-            taken: 0,
-            unsorted: RecordColumns::default(),
             load: Load::default(),
             unplaced: VecDeque::new(),
             map: 0,
@@ -75,55 +73,59 @@ impl ShardQueues {
         queues
     }
 
-    /// Takes a record from the pipeline's queue. [`place_taken`](Self::place_taken) gives it a queue.
-    #[inline]
-    pub(in crate::put) fn take(&mut self, user: PendingRecord) {
-        self.taken += 1;
-        if self.takes_fresh() {
-            self.load += Load::record(user.record.size_bytes());
-            self.fresh.push(user);
-        } else {
-            self.unsorted.push(user);
-        }
-    }
-
-    /// Returns the number of records that were taken and have no queue yet.
-    pub(in crate::put) fn taken(&self) -> usize {
-        self.taken
-    }
-
-    /// Moves the taken records to their queues. Returns the time at which the first of them was accepted, and whether
-    /// they filled a queue, so that it can be sent without lingering.
-    pub(in crate::put) fn place_taken(
+    /// Takes the first `count` records that have arrived, and gives each its queue. Returns whether they filled a queue, so
+    /// that it can be sent without lingering.
+    pub(in crate::put) fn take(
         &mut self,
+        arrived: &mut RecordColumns,
+        count: usize,
+        flush_group: &Arc<FlushGroup>,
         records: &mut RecordSlab,
-    ) -> Option<(Instant, bool)> {
-        let taken = std::mem::take(&mut self.taken);
+    ) -> bool {
+        let load = arrived.join(count, flush_group);
         if self.takes_fresh() {
-            let from = self.fresh.len() - taken;
-            self.fresh.find_hash_keys(from);
-            return Some((self.fresh.entered_at(from)?, false));
+            for window in windows(count) {
+                arrived.find_hash_keys(window);
+            }
+            self.load += load;
+            arrived.move_to(&mut self.fresh, count);
+            return false;
         }
+        let mut filled = false;
+        for window in windows(count) {
+            // The windows before were taken out.
+            filled |= self.take_first(arrived, window.len(), records);
+        }
+        filled
+    }
+
+    /// Gives the first `count` records their queues. Returns whether they filled one.
+    fn take_first(
+        &mut self,
+        arrived: &mut RecordColumns,
+        count: usize,
+        records: &mut RecordSlab,
+    ) -> bool {
         if self.shared.options.placed {
-            self.unsorted.find_hash_keys(0);
+            arrived.find_hash_keys(0..count);
         }
-        let entered_at = self.unsorted.entered_at(0)?;
-        self.prefetch_unsorted();
-        let mut unsorted = std::mem::take(&mut self.unsorted);
+        self.prefetch_queues(arrived, count);
         let mut filled = false;
         if self.packs() {
-            unsorted.drain(|record, completion| filled |= self.pack(record, completion));
+            arrived.drain(count, |record, completion| {
+                filled |= self.pack(record, completion);
+            });
+            return filled;
         }
-        while let Some(user) = unsorted.pop() {
+        for user in std::iter::from_fn(|| arrived.pop()).take(count) {
             filled |= self.push(user, records);
         }
-        self.unsorted = unsorted;
-        Some((entered_at, filled))
+        filled
     }
 
-    /// Prefetches the memory of the queues that the taken records go to.
-    fn prefetch_unsorted(&self) {
-        prefetch(self.unsorted.iter().map(|(record, completion)| {
+    /// Prefetches the memory of the queues that the first records go to.
+    fn prefetch_queues(&self, arrived: &RecordColumns, count: usize) {
+        prefetch(arrived.iter().take(count).map(|(record, completion)| {
             let queue = self.placement.index_of(completion.hash_key());
             let open = |index: usize| self.all[index].prefetch_open(record);
             queue.map_or(Touched::NOTHING, open)
@@ -138,7 +140,7 @@ impl ShardQueues {
         };
         self.load += Load::record(user.record.size_bytes());
         if self.takes_fresh() {
-            self.fresh.push(user);
+            self.fresh.push(user.record, user.completion);
             return false;
         }
         let queue = to_fill(&mut self.all, &mut self.filled, index);
@@ -353,6 +355,12 @@ impl ShardQueues {
         waiting.extend(self.unplaced.drain(..));
         waiting
     }
+}
+
+/// Divides the first `count` records into windows whose hash keys are found at once.
+fn windows(count: usize) -> impl Iterator<Item = Range<usize>> {
+    let starts = (0..count).step_by(HASHED_AT_ONCE);
+    starts.map(move |start| start..count.min(start + HASHED_AT_ONCE))
 }
 
 /// Returns a queue that is about to get a record, and adds it to the list of those that have some.

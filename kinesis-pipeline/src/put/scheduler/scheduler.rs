@@ -2,26 +2,23 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::on_shards::Unsettled;
 use crate::put::{
     admission::{budget::Charge, shared::Shared},
     error::Outage,
-    inbox::{Arrival, Outlet},
+    inbox::Outlet,
     options::Order,
-    pending::{
-        flush::FlushGroups,
-        pending::{PendingRecord, Queued},
-        slab::RecordSlab,
+    pending::{flush::FlushGroups, pending::PendingRecord, slab::RecordSlab},
+    queue::{
+        columns::RecordColumns, queues::ShardQueues, retry_queue::RetryQueue, shard_queue::Drain,
     },
-    queue::{queues::ShardQueues, retry_queue::RetryQueue, shard_queue::Drain},
     request::{
         entry::Entry,
         request::{REQUEST_RECORDS_MAX, Request, sends_at_once},
     },
-    shard_map::{refresh::Refresh, shard_map::HASHED_AT_ONCE},
+    shard_map::refresh::Refresh,
 };
 
 /// The number of waiting retries at which no new records are sent to a service whose shards are not paced: an overrun
@@ -109,36 +106,27 @@ impl Scheduler {
         }
     }
 
-    /// Takes the records and flushes from the queue. The memory budget bounds their number.
+    /// Takes the records and flushes from the inbox. The memory budget bounds their number.
     pub(in crate::put) fn take_new(&mut self) {
-        let (mut arrivals, mut slices) = self.inbox.take();
-        for arrival in arrivals.drain(..) {
-            match arrival {
-                Arrival::Put(user) => self.take(user, None),
-                Arrival::Small(user, bytes) => self.take(user, Some(slices.next(bytes))),
-                Arrival::Flush(reply) => {
-                    self.invalidate_wake();
-                    // The future of the flush may have been dropped.
-                    let _ = reply.send(self.flush_groups.close());
-                }
-            }
+        let mut arrivals = self.inbox.take();
+        let mut taken = 0;
+        for flush in arrivals.flushes.drain(..) {
+            self.take(&mut arrivals.records, flush.records_before - taken);
+            taken = flush.records_before;
+            self.invalidate_wake();
+            // The future of the flush may have been dropped.
+            let _ = flush.reply.send(self.flush_groups.close());
         }
+        let left = arrivals.records.len();
+        self.take(&mut arrivals.records, left);
         self.inbox.reuse(arrivals);
-        self.place_taken();
     }
 
-    #[inline]
-    fn take(&mut self, user: Queued, data: Option<Bytes>) {
-        let flush_group = self.flush_groups.current();
-        self.queues
-            .take(PendingRecord::new(user, data, flush_group));
-        if self.queues.taken() == HASHED_AT_ONCE {
-            self.place_taken();
-        }
-    }
-
-    fn place_taken(&mut self) {
-        if let Some((entered_at, filled)) = self.queues.place_taken(&mut self.records) {
+    /// Takes the first `count` records that have arrived.
+    fn take(&mut self, arrived: &mut RecordColumns, count: usize) {
+        if let Some(entered_at) = arrived.entered_at(0).filter(|_| count > 0) {
+            let group = self.flush_groups.current();
+            let filled = self.queues.take(arrived, count, &group, &mut self.records);
             self.note_arrivals(entered_at, filled);
         }
     }

@@ -8,26 +8,18 @@ use crate::{
     put::{
         admission::shared::Shared,
         error::PutError,
-        pending::{flush::FlushGroups, pending::Queued, receipt::PendingReceipt, slab::RecordSlab},
+        pending::{flush::FlushGroups, receipt::PendingReceipt, slab::RecordSlab},
         tests::shared,
     },
 };
 
 fn accepted(record: EncodedRecord, shared: &Arc<Shared>) -> (PendingRecord, PendingReceipt) {
-    let (waiter, pending) = PendingReceipt::new("s".into());
+    let (waiter, pending) = PendingReceipt::new(&"s".into());
     let charge = shared.budget.try_acquire(record.size_bytes()).unwrap();
-    let arrived = Queued {
-        record,
-        entered_at: shared.target.clock.instant(),
-        waiter,
-        charge,
-    };
-    let user = PendingRecord::new(
-        arrived,
-        None,
-        FlushGroups::new(Arc::clone(shared)).current(),
-    );
-    (user, pending)
+    let entered_at = shared.target.clock.instant();
+    let mut completion = Completion::new(entered_at, waiter, charge);
+    completion.join(&FlushGroups::new(Arc::clone(shared)).current());
+    (PendingRecord { record, completion }, pending)
 }
 
 fn record(key: &str, data: Vec<u8>, hash_key: Option<u128>) -> EncodedRecord {

@@ -14,7 +14,7 @@ use crate::{
         admission::shared::Shared,
         inbox::Inbox,
         options::{Order, PutAgain},
-        pending::pending::Queued,
+        pending::pending::Completion,
         request::{entry::QueueId, request::Request, send::Sent},
         tests::shared,
     },
@@ -147,15 +147,11 @@ impl Bench {
         let mut record = EncodedRecord::new(key, data);
         record.explicit_hash_key = Some(HashKey::new(hash_key));
         self.count += 1;
-        let (waiter, pending) = PendingReceipt::new("readings".into());
+        let (waiter, pending) = PendingReceipt::new(&"readings".into());
         let budget = &self.state.shared.budget;
-        let arrived = Queued {
-            charge: budget.try_acquire(record.size_bytes()).unwrap(),
-            record,
-            entered_at: self.now,
-            waiter,
-        };
-        self.inbox.put(arrived).unwrap();
+        let charge = budget.try_acquire(record.size_bytes()).unwrap();
+        let completion = Completion::new(self.now, waiter, charge);
+        self.inbox.put((&record).into(), completion).unwrap();
         self.state.take_new();
         self.state.invalidate_wake();
         pending
