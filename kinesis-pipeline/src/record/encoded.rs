@@ -102,11 +102,12 @@ pub(crate) fn encode<R: KinesisRecord, T>(
         Some(field) => record.partition_key_in(field),
         None => record.partition_key(),
     };
-    let (partition_key, explicit_hash_key) = match (partition_key, record.explicit_hash_key()) {
+    // By reference: a move of a key that was just made costs as much as the key.
+    let key = match (&partition_key, record.explicit_hash_key()) {
         (Ok(partition_key), Ok(explicit_hash_key)) => (partition_key, explicit_hash_key),
-        (Err(error), _) | (_, Err(error)) => return then(Err(error.into())),
+        (Err(error), _) => return then(Err(error.clone().into())),
+        (_, Err(error)) => return then(Err(error.into())),
     };
-    let key = (&partition_key, explicit_hash_key);
     if let Some(data) = record.shared_data() {
         return then(Ok(Encoded::new(EncodedData::Owned(&data), key)));
     }

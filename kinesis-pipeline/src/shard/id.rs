@@ -2,9 +2,6 @@ use std::{cmp::Ordering, fmt};
 
 use smol_str::SmolStr;
 
-/// The length of the ids that the service makes, in bytes.
-pub(crate) const USUAL_BYTES: usize = 20;
-
 /// The id of a shard, such as `shardId-000000000003`. Cheap to clone: an id of this length needs no allocation.
 ///
 /// Ids of one stream sort by age: the service numbers them, with leading zeros.
@@ -15,12 +12,15 @@ pub struct ShardId(Text);
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Text {
     /// ASCII of the usual length. Each stored record has one, so it is made and compared without a look at its characters.
-    Usual([u8; USUAL_BYTES]),
+    Usual([u8; ShardId::USUAL_BYTES]),
     /// Any other text.
     Other(SmolStr),
 }
 
 impl ShardId {
+    /// The length of the ids that the service makes, in bytes.
+    pub(crate) const USUAL_BYTES: usize = 20;
+
     /// Makes an id that the embedded Kinesis made.
     #[cfg(feature = "local")]
     pub(crate) fn stored(id: impl AsRef<str>) -> Self {
@@ -28,7 +28,8 @@ impl ShardId {
     }
 
     /// Makes an id of the usual length; `None` if these bytes are no ASCII.
-    pub(crate) fn usual(id: &[u8; USUAL_BYTES]) -> Option<Self> {
+    #[inline]
+    pub(crate) fn usual(id: &[u8; Self::USUAL_BYTES]) -> Option<Self> {
         id.is_ascii().then_some(Self(Text::Usual(*id)))
     }
 
@@ -70,7 +71,7 @@ impl From<String> for ShardId {
 
 impl From<&str> for ShardId {
     fn from(id: &str) -> Self {
-        let usual = <&[u8; USUAL_BYTES]>::try_from(id.as_bytes()).ok();
+        let usual = <&[u8; Self::USUAL_BYTES]>::try_from(id.as_bytes()).ok();
         usual
             .and_then(Self::usual)
             .unwrap_or_else(|| Self(Text::Other(SmolStr::from(id))))

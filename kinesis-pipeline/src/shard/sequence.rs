@@ -9,8 +9,6 @@ use bytestring::ByteString;
 
 /// The longest sequence number that the API admits, in digits. In practice they have 56.
 const DIGITS_MAX: usize = 128;
-/// The number of digits in practice.
-pub(crate) const USUAL_DIGITS: usize = 56;
 
 /// A record's number in its shard: a decimal integer, unique in the shard and increasing.
 ///
@@ -32,7 +30,10 @@ pub struct SequenceNumber(Digits);
 #[derive(Clone)]
 enum Digits {
     /// As many as the service writes, kept without an allocation: each receipt and each record has a number.
-    Few { bytes: [u8; USUAL_DIGITS], len: u8 },
+    Few {
+        bytes: [u8; SequenceNumber::USUAL_DIGITS],
+        len: u8,
+    },
     /// More than those.
     Many(ByteString),
 }
@@ -49,6 +50,9 @@ pub struct InvalidSequenceNumber {
 }
 
 impl SequenceNumber {
+    /// The number of digits in practice.
+    pub(crate) const USUAL_DIGITS: usize = 56;
+
     /// Makes a number whose digits the embedded Kinesis wrote: it is taken without a check.
     #[cfg(feature = "local")]
     pub(crate) fn stored(digits: ByteString) -> Self {
@@ -64,8 +68,9 @@ impl SequenceNumber {
 
     /// Returns the number with as many digits as usual; `None` if these bytes are no digits.
     #[cfg(feature = "aws")]
-    pub(crate) fn usual(digits: &[u8; USUAL_DIGITS]) -> Option<Self> {
-        let len = u8::try_from(USUAL_DIGITS).ok()?;
+    #[inline]
+    pub(crate) fn usual(digits: &[u8; Self::USUAL_DIGITS]) -> Option<Self> {
+        let len = u8::try_from(Self::USUAL_DIGITS).ok()?;
         are_digits(digits).then_some(Self(Digits::Few {
             bytes: *digits,
             len,
@@ -74,7 +79,7 @@ impl SequenceNumber {
 
     /// Returns the number with these digits, which were checked; `None` if there are more than usual.
     fn few(digits: &[u8]) -> Option<Self> {
-        let mut bytes = [0; USUAL_DIGITS];
+        let mut bytes = [0; Self::USUAL_DIGITS];
         bytes.get_mut(..digits.len())?.copy_from_slice(digits);
         let len = u8::try_from(digits.len()).ok()?;
         Some(Self(Digits::Few { bytes, len }))
@@ -187,7 +192,12 @@ mod tests {
 
     #[test]
     fn a_number_of_any_length_is_kept_as_it_was_written() {
-        for digits in [1, USUAL_DIGITS, USUAL_DIGITS + 1, DIGITS_MAX] {
+        for digits in [
+            1,
+            SequenceNumber::USUAL_DIGITS,
+            SequenceNumber::USUAL_DIGITS + 1,
+            DIGITS_MAX,
+        ] {
             let text = "7".repeat(digits);
             let number: SequenceNumber = text.parse().unwrap();
             assert_eq!(number.as_str(), text);

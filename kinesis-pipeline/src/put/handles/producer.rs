@@ -245,10 +245,7 @@ impl<R: KinesisRecord> Producer<R> {
 
     /// Accepts a record if there is room for it now, or returns it encoded.
     #[inline]
-    pub(super) fn try_accept(
-        &self,
-        record: &R,
-    ) -> Result<PendingReceipt, Box<NotAccepted>> {
+    pub(super) fn try_accept(&self, record: &R) -> Result<PendingReceipt, Box<NotAccepted>> {
         try_accept(&self.stream, &self.pipeline, record)
     }
 

@@ -107,8 +107,13 @@ impl RecordColumns {
         }
     }
 
-    /// Moves the first records to a request that has claimed room for them, each with the id of its queue.
+    /// Begins the attempts of the first records, and moves them to a request that has claimed room for them, each with the
+    /// id of its queue.
     pub(super) fn send(&mut self, queues: &[QueueId], request: &mut Request) {
+        // Before the move: one of what was just changed would wait for the change.
+        for completion in self.completions.range_mut(..queues.len()) {
+            completion.sent();
+        }
         let records = self.records.drain(..queues.len());
         let completions = self.completions.drain(..queues.len());
         request.push_claimed(queues, records, completions);

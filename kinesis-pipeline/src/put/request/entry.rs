@@ -67,14 +67,9 @@ impl QueueId {
 }
 
 impl Entry {
-    /// Makes an entry of a record that does not wait for its shard, and begins its attempt.
+    /// Makes an entry of a record that does not wait for its shard. Its attempt has begun.
     #[inline]
-    pub(super) fn fresh(
-        queue: QueueId,
-        mut completion: Completion,
-        record: &EncodedRecord,
-    ) -> Self {
-        completion.sent();
+    pub(super) fn fresh(queue: QueueId, completion: Completion, record: &EncodedRecord) -> Self {
         let bytes = narrow(record.size_bytes());
         Self {
             queue,

@@ -90,7 +90,7 @@ impl Request {
         self.bytes += bytes;
     }
 
-    /// Adds the records that have claimed room, and begins their attempts.
+    /// Adds the records that have claimed room, whose attempts have begun.
     pub(in crate::put) fn push_claimed(
         &mut self,
         queues: &[QueueId],

@@ -12,9 +12,9 @@ use crate::{
 
 /// A scanner with a fast path for stored records, as nearly all entries are.
 pub(super) trait EntryValues<'a>: Members<'a> {
-    /// Reads an entry that is a stored record and has no other member. For any other entry it returns `None` and reads
-    /// nothing: the caller then reads it member by member.
-    fn plain_entry(&mut self) -> Option<StoredAt>;
+    /// Reads an entry that is a stored record and has no other member, and adds it to the results. For any other entry it
+    /// returns `None` and reads nothing: the caller then reads it member by member.
+    fn plain_entry(&mut self, entries: &mut Vec<Entry>) -> Option<()>;
 }
 
 /// Reads the results of a body of this length, one per record.
@@ -36,11 +36,9 @@ pub(super) fn entries<'a>(
         }
         let mut elements = scanner.open_array()?;
         while scanner.next_element(&mut elements)? {
-            let entry = match scanner.plain_entry() {
-                Some(stored) => Some(Ok(stored)),
-                None => entry(&mut scanner)?,
-            };
-            entries.push(entry);
+            if scanner.plain_entry(&mut entries.told).is_none() {
+                entries.push(entry(&mut scanner)?);
+            }
         }
     }
     scanner.end()?;

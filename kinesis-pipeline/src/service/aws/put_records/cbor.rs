@@ -5,7 +5,7 @@ use std::io::Write as _;
 use bytes::Bytes;
 
 use super::{
-    Entries,
+    Entries, Entry,
     answer::{EntryValues, entries},
 };
 use crate::{
@@ -69,33 +69,39 @@ pub(super) fn answer(body: &[u8]) -> Result<Entries, Malformed> {
 
 impl<'a> EntryValues<'a> for Scanner<'a> {
     #[inline]
-    fn plain_entry(&mut self) -> Option<StoredAt> {
-        match usual_entry(self.rest()) {
-            Some((stored, rest)) => {
-                self.pass_to(rest);
-                Some(stored)
-            }
-            None => short_entry(self),
-        }
+    fn plain_entry(&mut self, entries: &mut Vec<Entry>) -> Option<()> {
+        let Some((number, shard_id, rest)) = usual_entry(self.rest()) else {
+            entries.push(Ok(short_entry(self)?));
+            return Some(());
+        };
+        let shard_id = ShardId::usual(shard_id)?;
+        let number = SequenceNumber::usual(number)?;
+        entries.push(Ok(StoredAt::new(shard_id, number)));
+        self.pass_to(rest);
+        Some(())
     }
 }
 
-/// Reads a stored record whose members are in the service's order and have its lengths, from the beginning of `bytes`.
-/// Returns it with the bytes behind it.
+/// The number and the shard of a stored record, and the bytes behind it.
+type UsualEntry<'a> = (
+    &'a [u8; SequenceNumber::USUAL_DIGITS],
+    &'a [u8; ShardId::USUAL_BYTES],
+    &'a [u8],
+);
+
+/// Finds a stored record whose members are in the service's order and have its lengths, at the beginning of `bytes`.
 #[inline]
-fn usual_entry(bytes: &[u8]) -> Option<(StoredAt, &[u8])> {
+fn usual_entry(bytes: &[u8]) -> Option<UsualEntry<'_>> {
     let (map, rest) = bytes.split_first()?;
     let rest = rest.strip_prefix(b"\x6ESequenceNumber\x78\x38")?;
     let (number, rest) = rest.split_first_chunk()?;
     let rest = rest.strip_prefix(b"\x67ShardId\x74")?;
     let (shard_id, rest) = rest.split_first_chunk()?;
-    let rest = match *map {
-        OPEN_MAP => rest.strip_prefix(&[BREAK])?,
-        MAP_OF_TWO => rest,
-        _ => return None,
-    };
-    let (shard_id, number) = (ShardId::usual(shard_id)?, SequenceNumber::usual(number)?);
-    Some((StoredAt::new(shard_id, number), rest))
+    match *map {
+        OPEN_MAP => Some((number, shard_id, rest.strip_prefix(&[BREAK])?)),
+        MAP_OF_TWO => Some((number, shard_id, rest)),
+        _ => None,
+    }
 }
 
 /// Reads a stored record of two members with short names and values.
@@ -123,10 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        record::PartitionKey,
-        service::{EntryFailure, aws::put_records::Entry},
-    };
+    use crate::{record::PartitionKey, service::EntryFailure};
 
     fn text(text: &str) -> Value {
         Value::from(text)

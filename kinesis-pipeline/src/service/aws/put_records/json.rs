@@ -6,7 +6,7 @@ use base64_simd::STANDARD;
 use bytes::Bytes;
 
 use super::{
-    Entries,
+    Entries, Entry,
     answer::{EntryValues, entries},
 };
 use crate::{
@@ -76,7 +76,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Entries, Malformed> {
 
 impl<'a> EntryValues<'a> for Scanner<'a> {
     /// Reads a stored record if it is written exactly as the service does, byte for byte.
-    fn plain_entry(&mut self) -> Option<StoredAt> {
+    fn plain_entry(&mut self, entries: &mut Vec<Entry>) -> Option<()> {
         let mut ahead = self.clone();
         ahead.pass(b"{\"SequenceNumber\":\"")?;
         let number = SequenceNumber::of_digits(ahead.until_quote()?)?;
@@ -88,7 +88,8 @@ impl<'a> EntryValues<'a> for Scanner<'a> {
             .ok()
             .filter(|id| id.as_bytes().iter().all(is_plain))?;
         *self = ahead;
-        Some(StoredAt::new(ShardId::from(shard_id), number))
+        entries.push(Ok(StoredAt::new(ShardId::from(shard_id), number)));
+        Some(())
     }
 }
 
