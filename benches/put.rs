@@ -14,6 +14,8 @@
 //! | SDK | a plain loop on `aws-sdk-kinesis` |
 //! | ratio | ours by SDK |
 //!
+//! All sides are warm: their connections are open, and the producer has listed the shards.
+//!
 //! The same is measured over TLS and on one core. Then come the latency of lone puts, and the memory of records that
 //! wait.
 
@@ -160,6 +162,12 @@ async fn compare(endpoint: &str, name: &str, data_bytes: usize, count: usize, ag
     let client = client(endpoint);
     let records = records(data_bytes);
     let mut sides = Sides::default();
+    let service = Arc::new(AwsKinesis::new(&client));
+    let producer = producer(&client, aggregate);
+    // A round that is not measured: connections are opened, shards listed, memory gets its size.
+    put_by_calls(&service, &records, count / ROUNDS).await;
+    put_with_the_producer(&producer, &records, count / ROUNDS).await;
+    put_with_the_sdk(&client, &records, count / ROUNDS).await;
     for _ in 0..ROUNDS {
         let plain = endpoint.strip_prefix("http://").filter(|_| !aggregate);
         if let Some(address) = plain
@@ -172,12 +180,12 @@ async fn compare(endpoint: &str, name: &str, data_bytes: usize, count: usize, ag
         }
         if !aggregate && is_run("calls") {
             let start = cpu_time();
-            put_by_calls(&client, &records, count).await;
+            put_by_calls(&service, &records, count).await;
             sides.calls.push(micros_a_record(start, count));
         }
         if is_run("ours") {
             let start = cpu_time();
-            put_with_the_producer(&client, &records, count, aggregate).await;
+            put_with_the_producer(&producer, &records, count).await;
             sides.ours.push(micros_a_record(start, count));
         }
         if is_run("sdk") {
@@ -293,8 +301,7 @@ async fn put_at_the_floor(address: SocketAddr, records: &[Reading], count: usize
 
 /// Puts chunks of records by calls of the library's service, without a producer: what it costs to encode records, write
 /// bodies, let the SDK send them, and read the results.
-async fn put_by_calls(client: &Client, records: &[Reading], count: usize) {
-    let service = Arc::new(AwsKinesis::new(client));
+async fn put_by_calls(service: &Arc<AwsKinesis>, records: &[Reading], count: usize) {
     let context = EncodeContext::at(SystemTime::UNIX_EPOCH);
     let mut requests = JoinSet::new();
     for request in 0..count / RECORDS_A_REQUEST {
@@ -305,7 +312,7 @@ async fn put_by_calls(client: &Client, records: &[Reading], count: usize) {
             .iter()
             .map(|record| EncodedRecord::of(record, None, &context).expect("it is encoded"));
         let call = PutRecords::new("bench-2048".into(), encoded.collect());
-        let service = Arc::clone(&service);
+        let service = Arc::clone(service);
         requests.spawn(async move {
             let answer = service.put_records(call).await.expect("an answer");
             assert_eq!(answer.results.len(), RECORDS_A_REQUEST);
@@ -338,12 +345,8 @@ fn records(data_bytes: usize) -> Vec<Reading> {
     even.take(KEYS).map(record).collect()
 }
 
-async fn put_with_the_producer(
-    client: &Client,
-    records: &[Reading],
-    count: usize,
-    aggregate: bool,
-) {
+/// Makes a producer with as much memory as the plain loop needs.
+fn producer(client: &Client, aggregate: bool) -> Producer<Reading> {
     let shards = if aggregate { SHARDS_AGGREGATED } else { SHARDS };
     let stream = KinesisStream::<Reading>::with_client(client.clone(), format!("bench-{shards}"));
     let builder = stream
@@ -356,7 +359,10 @@ async fn put_with_the_producer(
     } else {
         builder.in_flight_records_max(2 * IN_FLIGHT * RECORDS_A_REQUEST)
     };
-    let producer = builder.build().expect("options in range");
+    builder.build().expect("options in range")
+}
+
+async fn put_with_the_producer(producer: &Producer<Reading>, records: &[Reading], count: usize) {
     for record in records.iter().cycle().take(count) {
         let pending = producer.put(record).await.expect("there is room");
         drop(pending);
