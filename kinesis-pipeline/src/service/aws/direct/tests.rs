@@ -144,6 +144,17 @@ async fn an_answer_in_cbor_that_is_cut_off_may_have_stored_the_records() {
 }
 
 #[tokio::test]
+async fn a_page_in_cbor_that_is_cut_off_is_an_error() {
+    let members = cbor!({"Records" => [{"SequenceNumber" => "17"}]});
+    let whole = bytes(members);
+    for cut in 0..whole.len() {
+        let stub = Stub::start(Answer::Cbor(200, whole[..cut].to_vec())).await;
+        let error = get(&stub.aws()).await.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Transient, "{cut}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_without_cbor_never_sends_it() {
     let stub = Stub::answering(200, STORED).await;
     put(&stub.aws().without_cbor()).await.unwrap();
