@@ -132,7 +132,7 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub(crate) fn text(&mut self) -> Result<Cow<'a, str>, Malformed> {
         let not_utf8 = self.malformed("the text is not UTF-8");
-        match self.string(TEXT, "it is no text")? {
+        match self.unchecked_text()? {
             Cow::Borrowed(text) => str::from_utf8(text)
                 .map(Cow::Borrowed)
                 .map_err(|_| not_utf8),
@@ -140,6 +140,12 @@ impl<'a> Scanner<'a> {
                 .map(Cow::Owned)
                 .map_err(|_| not_utf8),
         }
+    }
+
+    /// Returns the bytes of a text. UTF-8 is not checked.
+    #[inline]
+    pub(crate) fn unchecked_text(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
+        self.string(TEXT, "it is no text")
     }
 
     /// Returns bytes.

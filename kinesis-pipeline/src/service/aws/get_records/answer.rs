@@ -194,17 +194,15 @@ fn record<'a>(
     while let Some(name) = scanner.next_member(&mut members)? {
         match &name[..] {
             _ if scanner.null()? => {}
-            b"SequenceNumber" => number = Some(scanner.text()?),
+            b"SequenceNumber" => number = Some(scanner.unchecked_text()?),
             b"Data" => data = Some(scanner.data(arena)?),
             b"PartitionKey" => key = Some(scanner.text()?),
-            b"EncryptionType" => encryption = Some(scanner.text()?),
+            b"EncryptionType" => encryption = encryption_of(&scanner.unchecked_text()?),
             b"ApproximateArrivalTimestamp" => arrived_at = scanner.time()?.unwrap_or(arrived_at),
             _ => scanner.skip()?,
         }
     }
-    let Some(sequence_number) =
-        number.and_then(|number| SequenceNumber::of_digits(&number.as_bytes()))
-    else {
+    let Some(sequence_number) = number.and_then(|number| SequenceNumber::of_digits(&number)) else {
         return Ok(Err("a record has no sequence number"));
     };
     let Some(data) = data.unwrap_or_else(|| Some(Bytes::new())) else {
@@ -216,7 +214,7 @@ fn record<'a>(
         arrived_at,
         data,
         partition_key: PartitionKey::stored(key),
-        encryption_type: encryption.and_then(|kind| encryption_of(&kind.as_bytes())),
+        encryption_type: encryption,
     }))
 }
 

@@ -117,7 +117,9 @@ impl ReadParts<Page> for Parts {
 pub(super) fn read(parts: &[&[u8]]) -> Result<Page, Malformed> {
     let body_bytes = parts.iter().map(|part| part.len()).sum();
     let mut reader = Box::new(Parts::new(body_bytes));
-    parts.iter().for_each(|part| reader.push(part));
+    for part in parts {
+        reader.push(part);
+    }
     reader.end()
 }
 
