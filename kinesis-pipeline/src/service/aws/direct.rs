@@ -7,7 +7,7 @@
 //!
 //! Requests are in the form that the endpoint is expected to know, see [`dialect`](super::dialect). Answers are read in
 //! either form: the first byte tells a JSON object from a CBOR map. An error in CBOR is rewritten in JSON, which the SDK
-//! reads.
+//! reads. A page of records in CBOR is read while it comes, see [`incoming`].
 //!
 //! The reason is speed. The SDK reads an answer member by member through its schema, makes a string of each, and builds
 //! its types, from which ours would be made: half of the CPU time of the whole path for calls that carry records.
