@@ -15,7 +15,7 @@ mod write;
 
 #[cfg(fuzzing)]
 pub(crate) use peer::agrees;
-pub(crate) use scanner::{Items, Number, Scanner};
+pub(crate) use scanner::{Items, Number, Scanner, is_cut};
 pub(crate) use write::{
     BREAK, HEAD_BYTES_MAX, OPEN_ARRAY, OPEN_MAP, put_bytes, put_digits, put_text, put_unsigned,
 };

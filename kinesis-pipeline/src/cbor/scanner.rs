@@ -1,8 +1,10 @@
+mod number;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
+pub(crate) use self::number::Number;
 use crate::json::Malformed;
 
 // The major types that occur in bodies.
@@ -21,6 +23,8 @@ pub(super) const ONE_BYTE: u8 = 0x18;
 pub(super) const TWO_BYTES: u8 = 0x19;
 pub(super) const FOUR_BYTES: u8 = 0x1A;
 pub(super) const EIGHT_BYTES: u8 = 0x1B;
+/// The bits of a head with the width of its argument, or a small argument itself.
+const WIDTH: u8 = 0x1F;
 /// The mark of an indefinite length. A break ends such a value.
 const OPEN: u8 = 0x1F;
 
@@ -34,17 +38,8 @@ const NESTING_MAX: u32 = 64;
 const CUT: &str = "the CBOR ends too early";
 pub(super) const OTHER_CHUNK: &str = "a chunk is of another type";
 
-/// A number.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Number {
-    /// A whole number, zero or positive.
-    Unsigned(u64),
-    /// A negative number, or one with a fraction.
-    Float(f64),
-}
-
 /// The remaining members of a map, or elements of an array.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Items {
     /// The number of remaining items; `None` for an indefinite length.
     left: Option<u64>,
@@ -60,6 +55,11 @@ struct Head {
     width: u8,
 }
 
+/// Whether bytes are missing after the end of the input: with more of them the value may be read.
+pub(crate) fn is_cut(error: &Malformed) -> bool {
+    error.what == CUT
+}
+
 /// A pull scanner: a position in a CBOR body, before or after a value.
 ///
 /// After opening a map or array, the caller asks for its next key or element until there is none, and reads one value
@@ -73,6 +73,11 @@ pub(crate) struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
+    }
+
+    /// Returns the number of remaining bytes.
+    pub(crate) fn rest_bytes(&self) -> usize {
+        self.bytes.len() - self.at
     }
 
     /// Opens a map. Its members are read with [`next_key`](Self::next_key).
@@ -95,11 +100,19 @@ impl<'a> Scanner<'a> {
         if !self.has_next(members)? {
             return Ok(None);
         }
+        match self.plain_text() {
+            Some(key) => Ok(Some(Cow::Borrowed(key))),
+            None => self.unusual_key().map(Some),
+        }
+    }
+
+    #[cold]
+    fn unusual_key(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
         if self.kind()? == TEXT {
-            return self.string(TEXT, "").map(Some);
+            return self.string(TEXT, "");
         }
         self.skip()?;
-        Ok(Some(Cow::Borrowed(b"")))
+        Ok(Cow::Borrowed(b""))
     }
 
     /// Whether there is another element. The scanner is then before it.
@@ -119,7 +132,7 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub(crate) fn text(&mut self) -> Result<Cow<'a, str>, Malformed> {
         let not_utf8 = self.malformed("the text is not UTF-8");
-        match self.string(TEXT, "it is no text")? {
+        match self.unchecked_text()? {
             Cow::Borrowed(text) => str::from_utf8(text)
                 .map(Cow::Borrowed)
                 .map_err(|_| not_utf8),
@@ -129,38 +142,16 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Returns the bytes of a text. UTF-8 is not checked.
+    #[inline]
+    pub(crate) fn unchecked_text(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
+        self.string(TEXT, "it is no text")
+    }
+
     /// Returns bytes.
     #[inline]
     pub(crate) fn bytes(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
         self.string(BYTES, "it is no byte string")
-    }
-
-    /// Returns a number.
-    pub(crate) fn number(&mut self) -> Result<Number, Malformed> {
-        let head = self.head()?;
-        let argument = head.argument.unwrap_or_default();
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            reason = "a negative number need not be exact, and a float fills its own width"
-        )]
-        Ok(match (head.major, head.width) {
-            (UNSIGNED, _) => Number::Unsigned(argument),
-            (NEGATIVE, _) => Number::Float(-1.0 - argument as f64),
-            (SIMPLE, TWO_BYTES) => Number::Float(half(argument as u16)),
-            (SIMPLE, FOUR_BYTES) => Number::Float(f32::from_bits(argument as u32).into()),
-            (SIMPLE, EIGHT_BYTES) => Number::Float(f64::from_bits(argument)),
-            _ => return Err(self.malformed("it is no number")),
-        })
-    }
-
-    /// Whether the next value is a number.
-    pub(crate) fn is_number(&mut self) -> Result<bool, Malformed> {
-        Ok(match self.kind()? {
-            UNSIGNED | NEGATIVE => true,
-            SIMPLE => matches!(self.bytes[self.at], 0xF9..=0xFB),
-            _ => false,
-        })
     }
 
     /// Whether the next value is a text.
@@ -241,21 +232,29 @@ impl<'a> Scanner<'a> {
         ends.then_some(())
     }
 
-    /// Returns a text of up to 255 bytes with a definite length. UTF-8 is not checked.
+    /// Returns a text of up to 65,535 bytes with a definite length. UTF-8 is not checked.
     #[inline]
     pub(crate) fn plain_text(&mut self) -> Option<&'a [u8]> {
-        const SHORT: u8 = TEXT << 5;
-        const SHORT_MAX: u8 = SHORT + 23;
-        const LONG: u8 = SHORT | ONE_BYTE;
+        self.plain(TEXT)
+    }
+
+    /// Returns a text or bytes of up to 65,535 bytes with a definite length and no tag. `None` for any other value, which
+    /// is then still next.
+    #[inline]
+    fn plain(&mut self, major: u8) -> Option<&'a [u8]> {
         let (head, bytes) = match *self.bytes.get(self.at..)? {
-            [head @ SHORT..=SHORT_MAX, ..] => (1, usize::from(head - SHORT)),
-            [LONG, bytes, ..] => (2, usize::from(bytes)),
+            [first, ..] if first >> 5 != major => return None,
+            [first, ..] if first & WIDTH < ONE_BYTE => (1, usize::from(first & WIDTH)),
+            [first, byte, ..] if first & WIDTH == ONE_BYTE => (2, usize::from(byte)),
+            [first, high, low, ..] if first & WIDTH == TWO_BYTES => {
+                (3, usize::from(u16::from_be_bytes([high, low])))
+            }
             _ => return None,
         };
         let start = self.at + head;
-        let text = self.bytes.get(start..start + bytes)?;
+        let string = self.bytes.get(start..start + bytes)?;
         self.at = start + bytes;
-        Some(text)
+        Some(string)
     }
 
     /// Checks that the input ends here.
@@ -300,7 +299,7 @@ impl<'a> Scanner<'a> {
         let Some(&byte) = self.bytes.get(self.at) else {
             return Err(self.malformed(CUT));
         };
-        let (major, width) = (byte >> 5, byte & 0x1F);
+        let (major, width) = (byte >> 5, byte & WIDTH);
         self.at += 1;
         let argument = match width {
             0..=23 => Some(width.into()),
@@ -342,6 +341,18 @@ impl<'a> Scanner<'a> {
     /// Returns the bytes of a text or of bytes. They are borrowed, unless they come in chunks.
     #[inline]
     fn string(&mut self, major: u8, what: &'static str) -> Result<Cow<'a, [u8]>, Malformed> {
+        match self.plain(major) {
+            Some(string) => Ok(Cow::Borrowed(string)),
+            None => self.unusual_string(major, what),
+        }
+    }
+
+    #[cold]
+    fn unusual_string(
+        &mut self,
+        major: u8,
+        what: &'static str,
+    ) -> Result<Cow<'a, [u8]>, Malformed> {
         let start = self.malformed(what);
         let head = self.head()?;
         if head.major != major {
@@ -391,16 +402,4 @@ impl<'a> Scanner<'a> {
         self.at += usize::from(is_break);
         Ok(is_break)
     }
-}
-
-/// Returns the value of a 2-byte float.
-fn half(bits: u16) -> f64 {
-    let (exponent, mantissa) = (i32::from(bits >> 10 & 0x1F), f64::from(bits & 0x3FF));
-    let size = match exponent {
-        0 => mantissa * 2_f64.powi(-24),
-        31 if mantissa == 0.0 => f64::INFINITY,
-        31 => f64::NAN,
-        _ => (mantissa + 1024.0) * 2_f64.powi(exponent - 25),
-    };
-    if bits >> 15 == 1 { -size } else { size }
 }

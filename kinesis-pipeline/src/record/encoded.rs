@@ -62,6 +62,12 @@ impl EncodedRecord {
         R::decode(self)
     }
 
+    /// Reads the record of yours, which may take the bytes out of this one. After an error they are still here.
+    pub(crate) fn take_record<R: KinesisRecord>(&mut self) -> Result<R, DecodeError> {
+        const { R::DIRECTION.assert_get() };
+        R::decode_taking(self)
+    }
+
     /// Reads the record of yours, which may take the bytes over.
     pub(crate) fn into_record<R: KinesisRecord>(self) -> Result<R, DecodeError> {
         const { R::DIRECTION.assert_get() };

@@ -252,6 +252,13 @@ pub trait KinesisRecord: Sized {
     fn decode_owned(stored: EncodedRecord) -> Result<Self, DecodeError> {
         Self::decode(&stored)
     }
+
+    /// Decodes as [`decode`](Self::decode) does. A type that keeps the bytes as they are takes them out of the record,
+    /// which costs no reference count. After an error the record is whole.
+    #[doc(hidden)]
+    fn decode_taking(stored: &mut EncodedRecord) -> Result<Self, DecodeError> {
+        Self::decode(stored)
+    }
 }
 
 /// The context of an encoder: facts besides the record.

@@ -125,7 +125,8 @@ macro_rules! raw_record {
     )*};
 }
 
-/// Plain bytes, under a random partition key. Reading shares them, without a copy.
+/// Plain bytes, under a random partition key. Reading shares them, without a copy: with the other records of an aggregate,
+/// or small ones with their neighbours in the page, up to 64 KiB.
 impl KinesisRecord for Bytes {
     fn partition_key(&self) -> Result<PartitionKey, KeyError> {
         Ok(PartitionKey::random())
@@ -145,6 +146,10 @@ impl KinesisRecord for Bytes {
 
     fn decode_owned(stored: EncodedRecord) -> Result<Self, DecodeError> {
         Ok(stored.data)
+    }
+
+    fn decode_taking(stored: &mut EncodedRecord) -> Result<Self, DecodeError> {
+        Ok(std::mem::take(&mut stored.data))
     }
 }
 
@@ -181,6 +186,14 @@ impl KinesisRecord for EncodedRecord {
     fn decode_owned(stored: EncodedRecord) -> Result<Self, DecodeError> {
         Ok(stored)
     }
+
+    fn decode_taking(stored: &mut EncodedRecord) -> Result<Self, DecodeError> {
+        Ok(Self {
+            data: std::mem::take(&mut stored.data),
+            partition_key: stored.partition_key.clone(),
+            explicit_hash_key: stored.explicit_hash_key,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -200,6 +213,13 @@ mod tests {
         let stored = EncodedRecord::new(PartitionKey::stored("k"), Bytes::from(vec![b'a'; 9]));
         assert!(!Bytes::decode(&stored).unwrap().is_unique());
         assert_eq!(EncodedRecord::decode_owned(stored.clone()).unwrap(), stored);
+        let mut taken = stored.clone();
+        assert_eq!(EncodedRecord::decode_taking(&mut taken).unwrap(), stored);
+        assert!(taken.data.is_empty());
+        assert_eq!(
+            Bytes::decode_taking(&mut stored.clone()).unwrap(),
+            stored.data
+        );
         assert!(Bytes::decode_owned(stored).unwrap().is_unique());
     }
 

@@ -47,6 +47,10 @@ macro_rules! record_behind {
             fn decode_owned(stored: EncodedRecord) -> Result<Self, DecodeError> {
                 R::decode_owned(stored).map(Self::new)
             }
+
+            fn decode_taking(stored: &mut EncodedRecord) -> Result<Self, DecodeError> {
+                R::decode_taking(stored).map(Self::new)
+            }
         }
     )*};
 }

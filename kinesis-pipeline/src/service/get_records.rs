@@ -61,7 +61,8 @@ pub struct StoredRecord {
     pub sequence_number: SequenceNumber,
     /// The time at which the service took the record, in whole milliseconds.
     pub arrived_at: SystemTime,
-    /// The record's bytes.
+    /// The record's bytes. Those of up to 8 KiB may share an allocation of up to 64 KiB with their neighbours in the page:
+    /// copy them to keep one record of many for long.
     pub data: Bytes,
     /// The record's partition key.
     pub partition_key: PartitionKey,

@@ -79,10 +79,14 @@ impl SequenceNumber {
 
     /// Returns the number with these digits, which were checked; `None` if there are more than usual.
     fn few(digits: &[u8]) -> Option<Self> {
-        let mut bytes = [0; Self::USUAL_DIGITS];
-        bytes.get_mut(..digits.len())?.copy_from_slice(digits);
+        // The usual number fills all bytes: a copy of fixed size.
+        let bytes = digits.try_into().ok().or_else(|| {
+            let mut bytes = [0; Self::USUAL_DIGITS];
+            bytes.get_mut(..digits.len())?.copy_from_slice(digits);
+            Some(bytes)
+        });
         let len = u8::try_from(digits.len()).ok()?;
-        Some(Self(Digits::Few { bytes, len }))
+        Some(Self(Digits::Few { bytes: bytes?, len }))
     }
 
     /// Returns the number as decimal text, as the service wrote it.

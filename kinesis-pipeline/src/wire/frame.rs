@@ -25,6 +25,12 @@ pub(crate) fn are_framed<'a>(datas: impl Iterator<Item = &'a Bytes>) -> Vec<bool
     framed.into_iter().map(is_right).collect()
 }
 
+/// Whether data begins like an aggregate. For most plain records this is the whole check.
+#[inline]
+pub(crate) fn has_magic(data: &[u8]) -> bool {
+    data.starts_with(&MAGIC)
+}
+
 /// Splits data into the protobuf and its expected MD5; `None` if it cannot be an aggregate.
 pub(super) fn body_and_checksum(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let body = data.strip_prefix(&MAGIC)?;

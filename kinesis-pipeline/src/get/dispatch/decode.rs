@@ -7,15 +7,17 @@ use crate::{
 };
 
 /// Decodes a user record. Bytes that the codec refuses become one error item that keeps them.
+#[inline]
 pub(super) fn decode<R: KinesisRecord>(
-    read: UserRecord,
+    mut read: UserRecord,
     behind_latest: Option<Duration>,
 ) -> Result<Record<R>, GetError> {
-    item(read.encoded.to_record(), read, behind_latest)
+    item(read.encoded.take_record(), read, behind_latest)
 }
 
 /// Makes the item of a user record from the outcome of its decoding: for readers and for workers. Only an error item
 /// keeps the bytes.
+#[inline]
 pub(crate) fn item<R>(
     decoded: Result<R, DecodeError>,
     read: UserRecord,
@@ -29,13 +31,16 @@ pub(crate) fn item<R>(
         ..
     } = read;
     match decoded {
-        Ok(data) => {
-            let mut record = Record::new(data, encoded.partition_key, position, arrived_at);
-            record.explicit_hash_key = encoded.explicit_hash_key;
-            record.behind_latest = behind_latest;
-            record.encryption_type = encryption_type;
-            Ok(record)
-        }
+        Ok(data) => Ok(Record {
+            data,
+            partition_key: encoded.partition_key,
+            explicit_hash_key: encoded.explicit_hash_key,
+            arrived_at,
+            behind_latest,
+            encryption_type,
+            position,
+            ack: None,
+        }),
         Err(source) => Err(GetError::Decode {
             position: Box::new(position),
             raw: encoded.data,

@@ -23,8 +23,8 @@ pub struct Record<R> {
     pub behind_latest: Option<Duration>,
     /// The encryption at rest; `None` if the service did not say.
     pub encryption_type: Option<EncryptionType>,
-    position: Position,
-    ack: Option<Ack>,
+    pub(super) position: Position,
+    pub(super) ack: Option<Ack>,
 }
 
 impl<R> Record<R> {

@@ -151,6 +151,7 @@ impl<R: KinesisRecord> Records<R> {
         poll_fn(|context| self.poll_record(context)).await
     }
 
+    #[inline]
     fn poll_record(
         &mut self,
         context: &mut Context<'_>,

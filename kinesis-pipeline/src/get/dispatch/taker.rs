@@ -142,6 +142,7 @@ impl Taker {
     ///
     /// All readers use this one function, which takes part in tokio's cooperative budget: pages have thousands of records,
     /// and without the budget a loop over them would never let another task run.
+    #[inline]
     pub(in crate::get) fn poll_next<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -150,22 +151,36 @@ impl Taker {
     ) -> Poll<Option<Result<T, GetError>>> {
         self.on_asked();
         let progress = ready!(coop::poll_proceed(context));
-        let item = loop {
-            if self.is_over {
-                break None;
-            }
-            if let Some(item) = take(self) {
-                self.is_over = item.as_ref().is_err_and(GetError::ends_the_stream);
-                break Some(item);
-            }
+        // A record has hundreds of bytes: a move of it here would cost as much as its decoding.
+        let mut item = self.take_item(&take);
+        while item.is_none() && !self.is_over {
             match ready!(poll_page(context)) {
                 Some(Ok(page)) => self.open(page),
-                Some(Err(error)) => break Some(Err(error)),
-                None => break None,
+                Some(Err(error)) => {
+                    item = Some(Err(error));
+                    break;
+                }
+                None => break,
             }
-        };
+            item = self.take_item(&take);
+        }
         progress.made_progress();
         Poll::Ready(item)
+    }
+
+    #[inline]
+    fn take_item<T>(
+        &mut self,
+        take: impl Fn(&mut Self) -> Option<Result<T, GetError>>,
+    ) -> Option<Result<T, GetError>> {
+        if self.is_over {
+            return None;
+        }
+        let item = take(self);
+        if let Some(Err(error)) = &item {
+            self.is_over = error.ends_the_stream();
+        }
+        item
     }
 
     /// Whether an error about a page has ended the reading here.
@@ -174,28 +189,38 @@ impl Taker {
     }
 
     /// Takes and decodes the next record of the open page; `None` if none is left.
+    #[inline]
     pub(in crate::get) fn next<R: KinesisRecord>(&mut self) -> Option<Result<Record<R>, GetError>> {
-        let (read, behind_latest) = self.next_raw()?;
+        let read = self.next_read()?;
         let is_last = read.is_last;
-        let item = decode(read, behind_latest);
+        let item = decode(read, self.behind_latest());
         if item.is_err() {
             self.counters.on_undecodable();
         }
-        Some(match &mut self.tracker {
-            Some(tracker) => tracker.on_given(item, is_last, &self.stream),
-            None => item,
-        })
+        let Some(tracker) = &mut self.tracker else {
+            return Some(item);
+        };
+        Some(tracker.on_given(item, is_last, &self.stream))
     }
 
     /// Takes the next record of the open page as it is stored, with the lag of its page. If none is left it returns `None`
     /// and tells the driver that the page was taken.
     pub(in crate::get) fn next_raw(&mut self) -> Option<(UserRecord, Option<Duration>)> {
-        let page = self.page.as_mut()?;
-        let Some(read) = page.records.next() else {
+        let read = self.next_read()?;
+        Some((read, self.behind_latest()))
+    }
+
+    #[inline]
+    fn next_read(&mut self) -> Option<UserRecord> {
+        let read = self.page.as_mut()?.records.next();
+        if read.is_none() {
             self.leave();
-            return None;
-        };
-        Some((read, page.behind_latest))
+        }
+        read
+    }
+
+    fn behind_latest(&self) -> Option<Duration> {
+        self.page.as_ref()?.behind_latest
     }
 
     /// Drops the rest of the open page and tells the driver that the page was taken.

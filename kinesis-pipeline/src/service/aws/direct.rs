@@ -7,11 +7,12 @@
 //!
 //! Requests are in the form that the endpoint is expected to know, see [`dialect`](super::dialect). Answers are read in
 //! either form: the first byte tells a JSON object from a CBOR map. An error in CBOR is rewritten in JSON, which the SDK
-//! reads.
+//! reads. A page of records in CBOR is read while it comes, see [`incoming`].
 //!
 //! The reason is speed. The SDK reads an answer member by member through its schema, makes a string of each, and builds
 //! its types, from which ours would be made: half of the CPU time of the whole path for calls that carry records.
 
+mod incoming;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +24,13 @@ use std::{
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
-        interceptors::{Intercept, context::BeforeSerializationInterceptorContextMut},
+        interceptors::{
+            Intercept,
+            context::{
+                BeforeDeserializationInterceptorContextMut,
+                BeforeSerializationInterceptorContextMut,
+            },
+        },
         runtime_components::RuntimeComponents,
     },
     http::{Request, Response},
@@ -42,6 +49,7 @@ use aws_smithy_types::{
 };
 use bytes::Bytes;
 
+use self::incoming::Incoming;
 use super::{
     cbor_error::error_in_json,
     dialect::{Dialect, Form},
@@ -54,7 +62,26 @@ const NOTHING: &[u8] = b"{}";
 /// Reads the body of a successful answer.
 pub(super) struct Read<A> {
     pub(super) json: fn(&[u8]) -> Result<A, Malformed>,
-    pub(super) cbor: fn(&[u8]) -> Result<A, Malformed>,
+    pub(super) cbor: ReadCbor<A>,
+}
+
+/// Reads a body in CBOR.
+pub(super) enum ReadCbor<A> {
+    Whole(fn(&[u8]) -> Result<A, Malformed>),
+    /// Makes a reader that reads it part by part, as the connection delivers it.
+    Parts(BeginParts<A>),
+}
+
+/// Makes the reader of a body of this many bytes; 0 if the size is not known.
+type BeginParts<A> = fn(usize) -> Box<dyn ReadParts<A>>;
+
+/// A reader of a body that comes in parts.
+pub(super) trait ReadParts<A>: Send {
+    /// Reads the next part.
+    fn push(&mut self, part: &[u8]);
+
+    /// Returns the answer, after the last part.
+    fn end(self: Box<Self>) -> Result<A, Malformed>;
 }
 
 /// The protocol that the bodies are written for.
@@ -67,6 +94,7 @@ pub(super) struct Direct<A: 'static> {
     body: Option<Bytes>,
     read: &'static Read<A>,
     dialect: Arc<Dialect>,
+    incoming: Incoming<A>,
     reached: Arc<Mutex<Reached<A>>>,
 }
 
@@ -98,6 +126,7 @@ impl<A> Direct<A> {
             body,
             read,
             dialect: Arc::clone(dialect),
+            incoming: Incoming::default(),
             reached: Arc::clone(&reached),
         };
         (call, Answer(reached))
@@ -107,15 +136,15 @@ impl<A> Direct<A> {
         *lock(&self.reached) = reached;
     }
 
-    /// Reads a successful answer.
+    /// Reads a successful answer, or what is left of it after the parts that were read.
     fn read(&self, body: &[u8]) -> Result<A, Malformed> {
-        if cbor::is_cbor(body) {
-            let answer = (self.read.cbor)(body)?;
-            self.dialect.answered_in_cbor();
-            Ok(answer)
-        } else {
-            (self.read.json)(body)
-        }
+        let answer = match (self.incoming.take(), &self.read.cbor) {
+            (Some(parts), _) => parts.end()?,
+            (None, ReadCbor::Whole(read)) if cbor::is_cbor(body) => read(body)?,
+            _ => return (self.read.json)(body),
+        };
+        self.dialect.answered_in_cbor();
+        Ok(answer)
     }
 }
 
@@ -144,6 +173,7 @@ impl<A> Clone for Direct<A> {
             body: self.body.clone(),
             read: self.read,
             dialect: Arc::clone(&self.dialect),
+            incoming: self.incoming.clone(),
             reached: Arc::clone(&self.reached),
         }
     }
@@ -182,6 +212,22 @@ impl<A: fmt::Debug + Send + 'static> Intercept for Direct<A> {
         config
             .interceptor_state()
             .store_put(SharedClientProtocol::new(protocol));
+        Ok(())
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response_mut();
+        if let ReadCbor::Parts(begin) = self.read.cbor
+            && response.status().is_success()
+        {
+            let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+            *response.body_mut() = self.incoming.parts_of(body, begin);
+        }
         Ok(())
     }
 }

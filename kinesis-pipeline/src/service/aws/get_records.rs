@@ -1,8 +1,10 @@
 //! `GetRecords`. Records are read from the answer without the SDK's types: [`direct`](super::direct) has the reason.
 
 mod answer;
+mod arena;
 mod cbor;
 mod json;
+mod parts;
 
 use std::time::{Duration, SystemTime};
 
@@ -12,10 +14,11 @@ use aws_sdk_kinesis::{
 };
 use bytes::Bytes;
 
+use self::parts::Parts;
 use super::{
     AwsKinesis,
     dialect::Form,
-    direct::{Direct, Reached, Read},
+    direct::{Direct, Reached, Read, ReadCbor},
     shards, time,
 };
 use crate::{
@@ -35,7 +38,7 @@ type Page = Result<RecordPage, &'static str>;
 
 const READ: Read<Page> = Read {
     json: json::answer,
-    cbor: cbor::answer,
+    cbor: ReadCbor::Parts(|body_bytes| Box::new(Parts::new(body_bytes))),
 };
 
 /// The last millisecond of the year 9999.

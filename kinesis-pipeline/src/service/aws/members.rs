@@ -41,6 +41,9 @@ pub(super) trait Members<'a>: Sized {
 
     fn text(&mut self) -> Result<Self::Text, Malformed>;
 
+    /// Returns the bytes of a text that the caller checks itself. UTF-8 need not be checked here.
+    fn unchecked_text(&mut self) -> Result<Cow<'a, [u8]>, Malformed>;
+
     fn skip(&mut self) -> Result<(), Malformed>;
 
     /// Checks that nothing follows the body.
@@ -86,6 +89,11 @@ impl<'a> Members<'a> for json::Scanner<'a> {
     #[inline]
     fn text(&mut self) -> Result<json::Text<'a>, Malformed> {
         self.string()
+    }
+
+    #[inline]
+    fn unchecked_text(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
+        Ok(self.string()?.as_bytes())
     }
 
     fn skip(&mut self) -> Result<(), Malformed> {
@@ -144,6 +152,11 @@ impl<'a> Members<'a> for cbor::Scanner<'a> {
     #[inline]
     fn text(&mut self) -> Result<Cow<'a, str>, Malformed> {
         Self::text(self)
+    }
+
+    #[inline]
+    fn unchecked_text(&mut self) -> Result<Cow<'a, [u8]>, Malformed> {
+        Self::unchecked_text(self)
     }
 
     fn skip(&mut self) -> Result<(), Malformed> {

@@ -14,7 +14,7 @@ use aws_sdk_kinesis::{
 use super::{
     AwsKinesis,
     dialect::Form,
-    direct::{Direct, Reached, Read},
+    direct::{Direct, Reached, Read, ReadCbor},
 };
 use crate::{
     record::EncodedRecord,
@@ -65,7 +65,7 @@ impl Entries {
 
 const READ: Read<Entries> = Read {
     json: json::answer,
-    cbor: cbor::answer,
+    cbor: ReadCbor::Whole(cbor::answer),
 };
 
 pub(super) async fn send(

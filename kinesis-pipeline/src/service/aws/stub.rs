@@ -11,6 +11,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::mpsc,
+    time::sleep,
 };
 
 use super::AwsKinesis;
@@ -21,6 +22,10 @@ pub(super) enum Answer {
     Http(u16, &'static str),
     /// In CBOR, whatever the request is in.
     Cbor(u16, Vec<u8>),
+    /// In CBOR, within 3 seconds.
+    Slowly(Vec<u8>),
+    /// In CBOR, of which the second half never comes.
+    Half(Vec<u8>),
     /// The first answer to a request in JSON, the second to any other.
     ByForm([(u16, &'static str); 2]),
     /// Closes the connection.
@@ -106,7 +111,8 @@ async fn serve(mut connection: TcpStream, answer: Answer, requests: mpsc::Sender
     let _ = requests.try_send((is_cbor, request));
     let (status, form, body) = match answer {
         Answer::Http(status, body) => (status, "json", body.into()),
-        Answer::Cbor(status, body) => (status, "cbor", body),
+        Answer::Cbor(status, ref body) => (status, "cbor", body.clone()),
+        Answer::Slowly(ref body) | Answer::Half(ref body) => (200, "cbor", body.clone()),
         Answer::ByForm(answers) => {
             let (status, body) = answers[usize::from(is_cbor)];
             (status, "json", body.into())
@@ -120,7 +126,23 @@ async fn serve(mut connection: TcpStream, answer: Answer, requests: mpsc::Sender
         body.len()
     );
     connection.write_all(head.as_bytes()).await.unwrap();
-    connection.write_all(&body).await.unwrap();
+    let (first, second) = body.split_at(body.len() / 2);
+    match answer {
+        Answer::Slowly(_) => {
+            for piece in body.chunks(body.len().div_ceil(30)) {
+                sleep(Duration::from_millis(100)).await;
+                connection.write_all(piece).await.unwrap();
+            }
+        }
+        Answer::Half(_) => {
+            connection.write_all(first).await.unwrap();
+            std::future::pending().await
+        }
+        _ => {
+            connection.write_all(first).await.unwrap();
+            connection.write_all(second).await.unwrap();
+        }
+    }
 }
 
 /// Converts a request to JSON.

@@ -1,5 +1,12 @@
+use std::time::Duration;
+
+use aws_sdk_kinesis::{
+    Client,
+    config::{Credentials, StalledStreamProtectionConfig},
+};
 use bytes::Bytes;
 use ciborium::cbor;
+use tokio::time::timeout;
 
 use crate::{
     record::{EncodedRecord, PartitionKey},
@@ -8,7 +15,7 @@ use crate::{
         ShardIterator, StreamId,
         aws::{
             AwsKinesis,
-            stub::{Answer, Stub},
+            stub::{Answer, Stub, config},
         },
     },
 };
@@ -140,6 +147,41 @@ async fn an_answer_in_cbor_that_is_cut_off_may_have_stored_the_records() {
         let stub = Stub::start(Answer::Cbor(200, whole[..cut].to_vec())).await;
         let error = put(&stub.aws()).await.unwrap_err();
         assert!(error.may_have_been_done, "{cut}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_in_cbor_that_is_cut_off_is_an_error() {
+    let members = cbor!({"Records" => [{"SequenceNumber" => "17"}]});
+    let whole = bytes(members);
+    for cut in 0..whole.len() {
+        let stub = Stub::start(Answer::Cbor(200, whole[..cut].to_vec())).await;
+        let error = get(&stub.aws()).await.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Transient, "{cut}: {error:?}");
+    }
+}
+
+/// Our reading of parts must not hide them from the SDK, which gives up a body that stands still.
+#[tokio::test]
+async fn a_page_that_comes_slowly_is_read_and_one_that_stands_still_is_an_error() {
+    let data = ciborium::Value::Bytes(vec![7; 4_000]);
+    let page = cbor!({"Records" => [
+        {"SequenceNumber" => "17", "PartitionKey" => "k", "Data" => data},
+    ]});
+    let page = bytes(page);
+    let grace = StalledStreamProtectionConfig::enabled().grace_period(Duration::from_millis(300));
+    for (answer, is_read) in [
+        (Answer::Slowly(page.clone()), true),
+        (Answer::Half(page), false),
+    ] {
+        let stub = Stub::start(answer).await;
+        let config = config(stub.endpoint())
+            .credentials_provider(Credentials::new("id", "secret", None, None, "test"))
+            .stalled_stream_protection(grace.clone().build());
+        let aws = AwsKinesis::new(&Client::from_conf(config.build()));
+        let got = timeout(Duration::from_secs(30), get(&aws)).await.unwrap();
+        let records = got.map(|page| page.records.len());
+        assert_eq!(records.ok(), is_read.then_some(1));
     }
 }
 

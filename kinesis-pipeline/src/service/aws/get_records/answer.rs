@@ -1,10 +1,12 @@
 //! The answer of `GetRecords`: one walk over its members, for JSON and for CBOR.
+//!
+//! The walk goes on step by step, so that a CBOR body can be read in parts as they come.
 
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use super::{Page, encryption_of};
+use super::{Page, arena::Arena, encryption_of};
 use crate::{
     json::Malformed,
     record::PartitionKey,
@@ -15,72 +17,175 @@ use crate::{
     shard::{HashKey, HashKeyRange, SequenceNumber, ShardId},
 };
 
+/// The largest number of records for which room is made at once: that of one page.
+const ROOM_RECORDS_MAX: usize = 10_000;
+
 /// The values of a page that JSON and CBOR write in different ways.
 pub(super) trait PageValues<'a>: Members<'a> {
-    /// Reads a record's data into memory of its own, so that one kept record does not keep a page of megabytes. `None` if
-    /// it is a text that is not base64.
-    fn data(&mut self) -> Result<Option<Bytes>, Malformed>;
+    /// Copies a record's data into the arena, so that one kept record does not keep a page of megabytes. `None` if it is a
+    /// text that is not base64.
+    fn data(&mut self, arena: &mut Arena) -> Result<Option<Bytes>, Malformed>;
 
     /// Reads a time. Skips a value that is no number and returns `None`: some local servers write a text, and no record is
     /// lost for a time that only informs.
     fn time(&mut self) -> Result<Option<SystemTime>, Malformed>;
 
+    /// Returns the number of bytes from here to the end of what the scanner has.
+    fn rest_bytes(&self) -> usize;
+
     /// Reads a number of milliseconds; `None` if it is out of range.
     fn millis(&mut self) -> Result<Option<Duration>, Malformed>;
 }
 
-/// Reads a page.
-pub(super) fn page<'a>(mut scanner: impl PageValues<'a>) -> Result<Page, Malformed> {
-    let mut page = RecordPage::default();
-    let (mut has_records, mut wrong) = (false, None);
-    let mut members = scanner.open_object()?;
-    while let Some(name) = scanner.next_member(&mut members)? {
+/// A page that is being read, with the state of the scanner's open containers.
+///
+/// Call [`step`](Self::step) until the page [is whole](Self::is_whole), then [`finish`](Self::finish). A step that
+/// fails leaves the page as it was: it may be made again with more bytes of the same body.
+#[derive(Debug)]
+pub(super) struct PageReader<I> {
+    page: RecordPage,
+    arena: Arena,
+    has_records: bool,
+    /// The part that breaks the API's promise.
+    wrong: Option<&'static str>,
+    at: At<I>,
+    /// The size of the whole body; 0 if it is not known.
+    body_bytes: usize,
+    /// The bytes of the records that were read.
+    record_bytes: usize,
+}
+
+/// The position of the next step.
+#[derive(Clone, Copy, Debug)]
+enum At<I> {
+    Start,
+    /// Before a member of the page.
+    Members(I),
+    /// Before a record, within the members of the page.
+    Records {
+        members: I,
+        records: I,
+    },
+    End,
+}
+
+impl<I: Copy> PageReader<I> {
+    /// Makes a reader of a body of this size; 0 if it is not known.
+    pub(super) fn new(body_bytes: usize) -> Self {
+        Self {
+            page: RecordPage::default(),
+            arena: Arena::default(),
+            has_records: false,
+            wrong: None,
+            at: At::Start,
+            body_bytes,
+            record_bytes: 0,
+        }
+    }
+
+    /// Whether all of the page was read.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.at, At::End)
+    }
+
+    /// Reads the next member, or the next record of the member `Records`.
+    #[inline]
+    pub(super) fn step<'a>(
+        &mut self,
+        scanner: &mut impl PageValues<'a, Items = I>,
+    ) -> Result<(), Malformed> {
+        self.at = match self.at {
+            At::Records {
+                members,
+                mut records,
+            } => {
+                let rest = scanner.rest_bytes();
+                if scanner.next_element(&mut records)? {
+                    match record(scanner, &mut self.arena)? {
+                        Ok(record) => self.push(record),
+                        Err(what) => self.wrong = Some(what),
+                    }
+                    self.record_bytes += rest - scanner.rest_bytes();
+                    At::Records { members, records }
+                } else {
+                    At::Members(members)
+                }
+            }
+            At::Members(members) => self.member(members, scanner)?,
+            At::Start => At::Members(scanner.open_object()?),
+            At::End => At::End,
+        };
+        Ok(())
+    }
+
+    #[inline]
+    fn push(&mut self, record: StoredRecord) {
+        if self.page.records.len() == self.page.records.capacity() {
+            self.make_room();
+        }
+        self.page.records.push(record);
+    }
+
+    /// Makes room for the records to come, as many as fit in the rest of the body if they are as long as those before. A
+    /// list that only doubles is copied again and again, into memory that the kernel has to clear.
+    #[cold]
+    fn make_room(&mut self) {
+        let rest = self.body_bytes.saturating_sub(self.record_bytes);
+        let mean = self.record_bytes / self.page.records.len().max(1);
+        let more = rest.checked_div(mean).unwrap_or(0) + 1;
+        self.page.records.reserve(more.min(ROOM_RECORDS_MAX));
+    }
+
+    /// Reads a member; of the member `Records`, only its head.
+    fn member<'a>(
+        &mut self,
+        mut members: I,
+        scanner: &mut impl PageValues<'a, Items = I>,
+    ) -> Result<At<I>, Malformed> {
+        let Some(name) = scanner.next_member(&mut members)? else {
+            return Ok(At::End);
+        };
         match &name[..] {
             _ if scanner.null()? => {}
             b"Records" => {
-                has_records = true;
+                let records = scanner.open_array()?;
+                self.has_records = true;
                 // As usual for JSON, the last member of a name counts.
-                page.records.clear();
-                let mut elements = scanner.open_array()?;
-                while scanner.next_element(&mut elements)? {
-                    match record(&mut scanner)? {
-                        Ok(record) => page.records.push(record),
-                        Err(what) => wrong = Some(what),
-                    }
-                }
+                self.page.records.clear();
+                return Ok(At::Records { members, records });
             }
             b"ChildShards" => {
-                page.child_shards.clear();
-                let mut elements = scanner.open_array()?;
-                while scanner.next_element(&mut elements)? {
-                    match child(&mut scanner)? {
-                        Some(child) => page.child_shards.push(child),
-                        None => wrong = Some("a child shard has no range of hash keys"),
-                    }
-                }
+                let (children, wrong) = children(scanner)?;
+                self.page.child_shards = children;
+                self.wrong = wrong.or(self.wrong);
             }
             b"NextShardIterator" => {
                 let iterator = scanner.text()?.into_str().into_owned();
-                page.next_iterator = Some(ShardIterator::from(iterator));
+                self.page.next_iterator = Some(ShardIterator::from(iterator));
             }
             b"MillisBehindLatest" => match scanner.millis()? {
-                Some(behind) => page.behind_latest = Some(behind),
-                None => wrong = Some("MillisBehindLatest is no number of milliseconds"),
+                Some(behind) => self.page.behind_latest = Some(behind),
+                None => self.wrong = Some("MillisBehindLatest is no number of milliseconds"),
             },
             _ => scanner.skip()?,
         }
+        Ok(At::Members(members))
     }
-    scanner.end()?;
-    if !has_records && page.next_iterator.is_none() {
-        // It would mean that the shard has ended. An answer says so by its records or child shards, not by nothing.
-        wrong = Some("it has neither records nor an iterator");
+
+    /// Returns the page that was read.
+    pub(super) fn finish(self) -> Page {
+        if !self.has_records && self.page.next_iterator.is_none() {
+            // It would mean that the shard has ended. An answer says so by its records or child shards, not by nothing.
+            return Err("it has neither records nor an iterator");
+        }
+        self.wrong.map_or(Ok(self.page), Err)
     }
-    Ok(wrong.map_or(Ok(page), Err))
 }
 
 #[inline]
 fn record<'a>(
     scanner: &mut impl PageValues<'a>,
+    arena: &mut Arena,
 ) -> Result<Result<StoredRecord, &'static str>, Malformed> {
     let (mut number, mut data, mut key, mut encryption) = (None, None, None, None);
     // The API promises a time; some local servers leave it out.
@@ -89,17 +194,15 @@ fn record<'a>(
     while let Some(name) = scanner.next_member(&mut members)? {
         match &name[..] {
             _ if scanner.null()? => {}
-            b"SequenceNumber" => number = Some(scanner.text()?),
-            b"Data" => data = Some(scanner.data()?),
+            b"SequenceNumber" => number = Some(scanner.unchecked_text()?),
+            b"Data" => data = Some(scanner.data(arena)?),
             b"PartitionKey" => key = Some(scanner.text()?),
-            b"EncryptionType" => encryption = Some(scanner.text()?),
+            b"EncryptionType" => encryption = encryption_of(&scanner.unchecked_text()?),
             b"ApproximateArrivalTimestamp" => arrived_at = scanner.time()?.unwrap_or(arrived_at),
             _ => scanner.skip()?,
         }
     }
-    let Some(sequence_number) =
-        number.and_then(|number| SequenceNumber::of_digits(&number.as_bytes()))
-    else {
+    let Some(sequence_number) = number.and_then(|number| SequenceNumber::of_digits(&number)) else {
         return Ok(Err("a record has no sequence number"));
     };
     let Some(data) = data.unwrap_or_else(|| Some(Bytes::new())) else {
@@ -111,8 +214,23 @@ fn record<'a>(
         arrived_at,
         data,
         partition_key: PartitionKey::stored(key),
-        encryption_type: encryption.and_then(|kind| encryption_of(&kind.as_bytes())),
+        encryption_type: encryption,
     }))
+}
+
+/// Reads the child shards, and the part of them that breaks the API's promise.
+fn children<'a>(
+    scanner: &mut impl Members<'a>,
+) -> Result<(Vec<ChildShard>, Option<&'static str>), Malformed> {
+    let (mut children, mut wrong) = (Vec::new(), None);
+    let mut elements = scanner.open_array()?;
+    while scanner.next_element(&mut elements)? {
+        match child(scanner)? {
+            Some(child) => children.push(child),
+            None => wrong = Some("a child shard has no range of hash keys"),
+        }
+    }
+    Ok((children, wrong))
 }
 
 /// Reads a child shard; `None` if its hash keys are not decimal.

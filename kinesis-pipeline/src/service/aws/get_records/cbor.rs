@@ -1,18 +1,10 @@
 //! `GetRecords` in CBOR.
 
-use std::{
-    borrow::Cow,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
-use base64_simd::STANDARD;
 use bytes::Bytes;
 
-use super::{
-    Page,
-    answer::{PageValues, page},
-    at_millis, behind_millis,
-};
+use super::{answer::PageValues, arena::Arena, at_millis, behind_millis, json::decoded};
 use crate::{
     cbor::{BREAK, Number, OPEN_MAP, Scanner, put_text, put_unsigned},
     json::Malformed,
@@ -39,20 +31,13 @@ pub(super) fn body(call: &GetRecords) -> Bytes {
     out.into()
 }
 
-pub(super) fn answer(body: &[u8]) -> Result<Page, Malformed> {
-    page(Scanner::new(body))
-}
-
 impl<'a> PageValues<'a> for Scanner<'a> {
-    fn data(&mut self) -> Result<Option<Bytes>, Malformed> {
+    fn data(&mut self, arena: &mut Arena) -> Result<Option<Bytes>, Malformed> {
+        let rest = self.rest_bytes();
         if self.is_text()? {
-            let decoded = STANDARD.decode_to_vec(self.text()?.as_bytes());
-            return Ok(decoded.ok().map(Bytes::from));
+            return Ok(decoded(self.text()?.as_bytes(), rest, arena));
         }
-        Ok(Some(match self.bytes()? {
-            Cow::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
-            Cow::Owned(bytes) => bytes.into(),
-        }))
+        Ok(Some(arena.copy(&self.bytes()?, rest)))
     }
 
     fn time(&mut self) -> Result<Option<SystemTime>, Malformed> {
@@ -60,6 +45,10 @@ impl<'a> PageValues<'a> for Scanner<'a> {
             return Ok(Some(time(self.number()?)));
         }
         self.skip().map(|()| None)
+    }
+
+    fn rest_bytes(&self) -> usize {
+        Self::rest_bytes(self)
     }
 
     fn millis(&mut self) -> Result<Option<Duration>, Malformed> {
@@ -100,7 +89,10 @@ mod tests {
     use ciborium::{Value, cbor};
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{
+        super::{Page, parts::read},
+        *,
+    };
     use crate::{
         clock,
         service::{EncryptionType, ShardIterator, StreamId},
@@ -111,6 +103,10 @@ mod tests {
         let mut bytes = Vec::new();
         ciborium::into_writer(value, &mut bytes).unwrap();
         bytes
+    }
+
+    fn answer(body: &[u8]) -> Result<Page, Malformed> {
+        read(&[body])
     }
 
     fn page(members: &Value) -> Page {

@@ -7,19 +7,26 @@ use bytes::Bytes;
 
 use super::{
     Page,
-    answer::{PageValues, page},
+    answer::{PageReader, PageValues},
+    arena::Arena,
     at_millis, behind_millis,
 };
 use crate::json::{Kind, Malformed, Scanner};
 
 pub(super) fn answer(body: &[u8]) -> Result<Page, Malformed> {
-    page(Scanner::new(body))
+    let (mut scanner, mut page) = (Scanner::new(body), PageReader::new(body.len()));
+    while !page.is_whole() {
+        page.step(&mut scanner)?;
+    }
+    scanner.end()?;
+    Ok(page.finish())
 }
 
 impl<'a> PageValues<'a> for Scanner<'a> {
-    fn data(&mut self) -> Result<Option<Bytes>, Malformed> {
+    fn data(&mut self, arena: &mut Arena) -> Result<Option<Bytes>, Malformed> {
+        let rest = self.rest_bytes();
         let base64 = self.string()?;
-        Ok(decoded(&base64.as_bytes()))
+        Ok(decoded(&base64.as_bytes(), rest, arena))
     }
 
     fn time(&mut self) -> Result<Option<SystemTime>, Malformed> {
@@ -29,15 +36,21 @@ impl<'a> PageValues<'a> for Scanner<'a> {
         self.skip().map(|()| None)
     }
 
+    fn rest_bytes(&self) -> usize {
+        Self::rest_bytes(self)
+    }
+
     fn millis(&mut self) -> Result<Option<Duration>, Malformed> {
         Ok(millis(self.number()?))
     }
 }
 
-fn decoded(base64: &[u8]) -> Option<Bytes> {
-    let mut bytes = vec![0; STANDARD.decoded_length(base64).ok()?];
-    STANDARD.decode(base64, Out::from_slice(&mut bytes)).ok()?;
-    Some(bytes.into())
+/// Decodes base64 into the arena; `None` if it is none. `rest` is the number of bytes from here to the end of the body.
+pub(super) fn decoded(base64: &[u8], rest: usize, arena: &mut Arena) -> Option<Bytes> {
+    let bytes = STANDARD.decoded_length(base64).ok()?;
+    arena.write(bytes, rest, |room| {
+        STANDARD.decode(base64, Out::from_slice(room)).is_ok()
+    })
 }
 
 /// Reads seconds since the epoch with a fraction; the service counts milliseconds.
