@@ -40,7 +40,7 @@ pub(super) struct Core {
     pub(super) settings: Settings,
     pub(super) faults: SharedFaults,
     pub(super) rates: Rates,
-    pub(super) account: Arc<Account>,
+    account: Arc<Account>,
 }
 
 /// The parts that streams and consumers have in common.
@@ -228,6 +228,11 @@ impl Core {
     /// Returns the time since which the account is committed to a minimum throughput.
     pub(super) fn commitment(&self) -> Option<u64> {
         self.account.commitment()
+    }
+
+    /// Remembers the numbers of a stream that is being deleted: see [`Account::set_deleted`].
+    pub(super) fn set_deleted(&self, name: &str, latest_seconds: u64, now_millis: u64) {
+        self.account.set_deleted(name, latest_seconds, now_millis);
     }
 
     /// Begins or ends the account's commitment.

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Under one lock a put learns whether the pipeline is closed, gets its place before or behind a flush, is counted as
-//! accepted, and wakes the driver if it has to. The lock is held while one record is moved. A queue without a lock would
+//! accepted, gets its receipt, and wakes the driver if it has to. The lock is held while one record is moved and up to 8 KiB
+//! are copied. A queue without a lock would
 //! need an atomic access for each of these, and two more for each record on the driver's side.
 
 use std::sync::{
@@ -16,12 +17,19 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
 
 use super::{
-    admission::shared::Shared,
+    admission::{budget::Charge, shared::Shared},
     arena::Arena,
-    pending::{flush::FlushWait, pending::Completion},
+    pending::{
+        flush::FlushWait,
+        pending::Completion,
+        receipt::{PendingReceipt, Receipts},
+    },
     queue::columns::RecordColumns,
 };
 use crate::record::{Encoded, EncodedData, EncodedRecord};
@@ -30,8 +38,10 @@ use crate::record::{Encoded, EncodedData, EncodedRecord};
 pub(super) const ARRIVAL_WEIGHT: usize = 512;
 /// The weight of a flush. It is more than any limit, so that a flush wakes a driver that coalesces arrivals.
 const FLUSH_WEIGHT: usize = usize::MAX / 2;
-/// The number of records for which the memory of taken arrivals is kept.
+/// The number of records for which the memory of taken arrivals is kept ...
 const PLACES_KEPT: usize = 4_096;
+/// ... and the number of flushes.
+const FLUSHES_KEPT: usize = 16;
 
 /// Records to put, and flushes.
 #[derive(Debug, Default)]
@@ -62,8 +72,9 @@ pub(in crate::put) struct Inbox {
 
 #[derive(Debug)]
 struct State {
-    /// What the driver has not taken.
+    /// The arrivals since the last take.
     arrivals: Arrivals,
+    receipts: Receipts,
     /// Memory for the data of small records.
     arena: Arena,
     /// The weight of the arrivals.
@@ -98,6 +109,7 @@ impl Inbox {
     pub(in crate::put) fn new(shared: Arc<Shared>) -> (Arc<Self>, Outlet) {
         let state = State {
             arrivals: Arrivals::default(),
+            receipts: Receipts::new(shared.target.stream.clone()),
             arena: Arena::default(),
             weight: 0,
             wakes_at: 1,
@@ -128,13 +140,14 @@ impl Inbox {
         self.is_closed.store(true, Ordering::Release);
     }
 
-    /// Accepts a record, and counts it. Data in a buffer for the next record are copied.
+    /// Accepts a record that has its budget, and counts it. Data in a buffer for the next record are copied.
     #[inline]
     pub(in crate::put) fn put(
         &self,
         record: Encoded<'_>,
-        completion: Completion,
-    ) -> Result<(), Closed> {
+        entered_at: Instant,
+        charge: Charge,
+    ) -> Result<PendingReceipt, Closed> {
         let mut arrived = EncodedRecord {
             data: Bytes::new(),
             partition_key: record.partition_key.clone(),
@@ -153,36 +166,34 @@ impl Inbox {
         };
         let mut state = self.lock();
         if !state.is_open() {
-            return self.turn_away(completion, state);
+            return self.turn_away(charge, state);
         }
         self.shared.counters.count_accepted();
         if let Some(data) = small {
             arrived.data = state.arena.copy(data);
         }
+        let (waiter, pending) = state.receipts.pair();
+        let completion = Completion::new(entered_at, waiter, charge);
         state.arrivals.records.push(arrived, completion);
         self.note_arrival(state, ARRIVAL_WEIGHT + record.size_bytes());
-        Ok(())
+        Ok(pending)
     }
 
     /// Refuses a record as the inbox is closed, or fails it as no driver can take it any more.
     #[cold]
     fn turn_away(
         &self,
-        completion: Completion,
-        state: MutexGuard<'_, State>,
-    ) -> Result<(), Closed> {
-        let is_closed = state.is_closed;
-        if !is_closed {
-            self.shared.counters.count_accepted();
-        }
-        // A record that fails wakes the task that waits for it.
+        charge: Charge,
+        mut state: MutexGuard<'_, State>,
+    ) -> Result<PendingReceipt, Closed> {
+        let accepted = (!state.is_closed).then(|| state.receipts.pair());
         drop(state);
-        if is_closed {
-            self.shared.budget.give_back(completion.into_charge());
-            return Err(Closed);
-        }
-        completion.refused(&self.shared);
-        Ok(())
+        // It wakes puts that wait for room.
+        self.shared.budget.give_back(charge);
+        let (_, pending) = accepted.ok_or(Closed)?;
+        self.shared.counters.count_accepted();
+        self.shared.counters.failed.add(1);
+        Ok(pending)
     }
 
     /// Leaves a flush behind the records that have come, and wakes the driver.
@@ -208,7 +219,7 @@ impl Inbox {
         }
     }
 
-    /// Waits until records of this weight have arrived since the last take. Cancel safe.
+    /// Waits until as much as this weight, of records and flushes, has arrived since the last take. Cancel safe.
     pub(super) async fn gathered(&self, weight: usize) {
         while !self.has_gathered(weight) {
             // A notification for an earlier wait may be left.
@@ -238,10 +249,11 @@ impl Outlet {
         taken
     }
 
-    /// Keeps empty arrivals for their memory, unless that is much.
+    /// Keeps empty arrivals for their memory, of which it gives back what is much.
     pub(in crate::put) fn reuse(&mut self, mut taken: Arrivals) {
         debug_assert!(taken.records.len() == 0, "a record is lost");
         taken.records.shrink_to(PLACES_KEPT);
+        taken.flushes.shrink_to(FLUSHES_KEPT);
         self.spare = taken;
     }
 }
@@ -270,32 +282,44 @@ mod tests {
     use super::*;
     use crate::{
         Clock, PartitionKey,
-        put::{admission::budget::Charge, pending::receipt::PendingReceipt, tests::shared},
+        put::{PutOptions, tests::shared},
     };
 
     const THREADS: usize = 4;
     const SOON: Duration = Duration::from_secs(1);
 
-    fn put_charged(inbox: &Inbox, charge: Charge) -> Result<(), Closed> {
-        let record = EncodedRecord::new(PartitionKey::known("k"), Bytes::new());
-        let waiter = PendingReceipt::new(&"s".into()).0;
-        let entered_at = Clock::system().instant();
-        inbox.put(
-            (&record).into(),
-            Completion::new(entered_at, waiter, charge),
-        )
+    /// Puts a record with data that are the inbox's to copy.
+    fn put_charged(inbox: &Inbox, charge: Charge) -> Result<PendingReceipt, Closed> {
+        let encoded = Encoded {
+            data: EncodedData::Borrowed(b"data"),
+            partition_key: &PartitionKey::known("k"),
+            explicit_hash_key: None,
+        };
+        inbox.put(encoded, Clock::system().instant(), charge)
     }
 
-    fn put(inbox: &Inbox) -> Result<(), Closed> {
+    fn put(inbox: &Inbox) -> Result<PendingReceipt, Closed> {
         put_charged(inbox, Charge::default())
     }
 
     fn taken(outlet: &mut Outlet) -> usize {
-        outlet.take().records.len()
+        let arrivals = outlet.take();
+        let records = arrivals.records.iter();
+        assert!(
+            records
+                .map(|(record, _)| &record.data[..])
+                .all(|data| data == b"data")
+        );
+        arrivals.records.len()
     }
 
+    /// An inbox with an arena.
     fn inbox() -> (Arc<Inbox>, Outlet) {
-        Inbox::new(shared())
+        let options = PutOptions {
+            placed: true,
+            ..PutOptions::default()
+        };
+        Inbox::new(Arc::new(Shared::new(shared().target.clone(), options)))
     }
 
     #[test]
@@ -327,9 +351,9 @@ mod tests {
     async fn a_driver_is_woken_once_as_much_has_come_as_it_waits_for() {
         let (inbox, mut outlet) = inbox();
         let gathered = || timeout(SOON, inbox.gathered(2 * ARRIVAL_WEIGHT));
-        put(&inbox).unwrap();
+        drop(put(&inbox).unwrap());
         assert!(gathered().await.is_err());
-        put(&inbox).unwrap();
+        drop(put(&inbox).unwrap());
         assert!(gathered().await.is_ok());
         assert_eq!(taken(&mut outlet), 2);
         assert!(gathered().await.is_err(), "it counts from the last take on");
@@ -361,7 +385,7 @@ mod tests {
     #[test]
     fn much_memory_is_not_kept() {
         let (inbox, mut outlet) = inbox();
-        (0..=PLACES_KEPT).for_each(|_| put(&inbox).unwrap());
+        (0..=PLACES_KEPT).for_each(|_| drop(put(&inbox).unwrap()));
         let mut arrivals = outlet.take();
         while arrivals.records.pop().is_some() {}
         outlet.reuse(arrivals);

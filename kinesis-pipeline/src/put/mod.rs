@@ -23,12 +23,13 @@
 //!
 //! Records travel in runs, since a move of each by itself costs more than all decisions about it:
 //!
-//! - A put encodes its record in a buffer of its thread and hands it on by reference. The inbox copies small data into an
-//!   arena (`arena`): one allocation of up to 64 KiB for the records of many puts.
-//! - The driver takes all that has come at once, and slices the data out of the arenas. A record that is sent soon keeps
-//!   its slice. One that waits, or opens an aggregate, gets memory of its own.
-//! - New records stand in two columns, bytes and completions (`queue/columns`). A request takes a run of them column by
-//!   column; an aggregate reads the bytes where they lie and takes the completions.
+//! - A put encodes its record in a buffer of its thread and hands it on by reference. The inbox copies small data into its
+//!   arena (`arena`): one allocation of up to 64 KiB for the records of many puts. A record that is sent soon keeps its
+//!   slice. One that waits, or opens an aggregate, gets memory of its own.
+//! - The inbox writes records into two columns, bytes and completions (`queue/columns`). The driver takes the columns as
+//!   they are. A request takes a run of them column by column; an aggregate reads the bytes where they lie and takes the
+//!   completions.
+//! - A receipt is a slot in an allocation of 32 (`pending/oneshot`), whose two ends are moved in registers.
 //! - The memory of a request's body is used again (`service/aws/put_records/bodies`).
 //!
 //! An accepted record is in exactly one place until it is complete:

@@ -108,7 +108,7 @@ pub(crate) fn encode<R: KinesisRecord, T>(
         Some(field) => record.partition_key_in(field),
         None => record.partition_key(),
     };
-    // By reference: a move of a key that was just made costs as much as the key.
+    // By reference: a move of a key that was just made stalls (store forwarding).
     let key = match (&partition_key, record.explicit_hash_key()) {
         (Ok(partition_key), Ok(explicit_hash_key)) => (partition_key, explicit_hash_key),
         (Err(error), _) => return then(Err(error.clone().into())),

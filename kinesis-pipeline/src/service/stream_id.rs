@@ -13,12 +13,6 @@ impl StreamId {
         &self.0
     }
 
-    /// Whether it is a clone of the other one, and not only equal to it.
-    #[inline]
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// Returns the ARN, if it is one.
     #[must_use]
     pub fn arn(&self) -> Option<&str> {

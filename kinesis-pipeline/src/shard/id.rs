@@ -8,7 +8,9 @@ use smol_str::SmolStr;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ShardId(Text);
 
-/// A text, always in the first of these forms that it has: equal texts have equal forms.
+/// The text of an id.
+///
+/// Invariant: ASCII of the usual length is `Usual`, any other text is `Other`. So derived equality and hash are the text's.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Text {
     /// ASCII of the usual length. Each stored record has one, so it is made and compared without a look at its characters.

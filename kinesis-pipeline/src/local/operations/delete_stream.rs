@@ -40,8 +40,7 @@ impl Operation for DeleteStream {
             // A stream that never was usable lists no shards while it goes.
             state.topology.clear();
         }
-        core.account
-            .set_deleted(&stream.name, latest_seconds, now_millis);
+        core.set_deleted(&stream.name, latest_seconds, now_millis);
         stream.schedule(&mut state, Change::Delete, due_millis, now_millis);
         Ok(Nothing {})
     }

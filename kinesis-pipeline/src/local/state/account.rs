@@ -87,7 +87,7 @@ impl Account {
         self.mark();
     }
 
-    /// Returns the latest second in the numbers of deleted streams of this name, if they may not have passed.
+    /// Returns the latest second in the numbers of deleted streams of this name. One that has passed may be forgotten.
     pub(in crate::local) fn deleted_seconds(&self, name: &str) -> Option<u64> {
         locks::lock(&self.deleted).get(name).copied()
     }

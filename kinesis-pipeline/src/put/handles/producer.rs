@@ -166,10 +166,10 @@ impl<R: KinesisRecord> Producer<R> {
     /// A put that is dropped while it waits for room has no effect.
     pub async fn put(&self, record: &R) -> Result<PendingReceipt, PutError> {
         // Most puts find room at once: they move their record once, not through the futures of a wait.
-        match self.try_accept(record).map_err(|reason| *reason) {
+        match self.try_accept(record) {
             Ok(pending) => Ok(pending),
-            Err(NotAccepted::NoRoom(record)) => self.pipeline.put_later(record).await,
-            Err(NotAccepted::Refused(error)) => Err(error),
+            Err(NotAccepted::NoRoom(record)) => self.pipeline.put_later(*record).await,
+            Err(NotAccepted::Refused(error)) => Err(*error),
         }
     }
 
@@ -245,7 +245,7 @@ impl<R: KinesisRecord> Producer<R> {
 
     /// Accepts a record if there is room for it now, or returns it encoded.
     #[inline]
-    pub(super) fn try_accept(&self, record: &R) -> Result<PendingReceipt, Box<NotAccepted>> {
+    pub(super) fn try_accept(&self, record: &R) -> Result<PendingReceipt, NotAccepted> {
         try_accept(&self.stream, &self.pipeline, record)
     }
 

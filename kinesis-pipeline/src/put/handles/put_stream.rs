@@ -112,14 +112,12 @@ where
     fn put(&mut self, record: S::Item) {
         match try_accept(&self.stream, &self.pipeline, record.borrow()) {
             Ok(pending) => self.ahead.push_back((record, Outcome::Pending(pending))),
-            Err(reason) => match *reason {
-                NotAccepted::NoRoom(encoded) => {
-                    self.accepting = Some((record, self.accept(encoded)));
-                }
-                NotAccepted::Refused(error) => {
-                    self.ahead.push_back((record, Outcome::Known(error)));
-                }
-            },
+            Err(NotAccepted::NoRoom(encoded)) => {
+                self.accepting = Some((record, self.accept(*encoded)));
+            }
+            Err(NotAccepted::Refused(error)) => {
+                self.ahead.push_back((record, Outcome::Known(*error)));
+            }
         }
     }
 

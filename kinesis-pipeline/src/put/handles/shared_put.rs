@@ -75,13 +75,13 @@ impl SharedPut {
 #[derive(Debug)]
 pub(super) enum NotAccepted {
     /// There is no room for it now.
-    NoRoom(EncodedRecord),
-    Refused(PutError),
+    NoRoom(Box<EncodedRecord>),
+    Refused(Box<PutError>),
 }
 
-impl From<Box<PutError>> for Box<NotAccepted> {
+impl From<Box<PutError>> for NotAccepted {
     fn from(error: Box<PutError>) -> Self {
-        Self::new(NotAccepted::Refused(*error))
+        Self::Refused(error)
     }
 }
 
@@ -91,11 +91,11 @@ pub(super) fn try_accept<R: KinesisRecord>(
     stream: &KinesisStream<R>,
     pipeline: &Arc<Pipeline>,
     record: &R,
-) -> Result<PendingReceipt, Box<NotAccepted>> {
+) -> Result<PendingReceipt, NotAccepted> {
     encode_for(stream, record, |encoded| {
         pipeline.try_put(encoded).map_err(|reason| match reason {
-            NotNow::NoRoom => Box::new(NotAccepted::NoRoom(encoded.into_record())),
-            NotNow::Refused(error) => error.into(),
+            NotNow::NoRoom => NotAccepted::NoRoom(Box::new(encoded.into_record())),
+            NotNow::Refused(error) => NotAccepted::Refused(error),
         })
     })
 }

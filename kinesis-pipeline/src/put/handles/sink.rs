@@ -114,14 +114,14 @@ impl<R: KinesisRecord, T: Borrow<R>> Sink<T> for ProducerSink<R> {
         let this = self.get_mut();
         this.came_after = this.flushing.is_some();
         let accepted = this.producer.try_accept(record.borrow());
-        match accepted.map(drop).map_err(|reason| *reason) {
-            Ok(()) => {}
+        match accepted {
+            Ok(pending) => drop(pending),
             Err(NotAccepted::NoRoom(record)) => {
                 let pipeline = Arc::clone(this.pipeline());
-                let accepting = async move { pipeline.put(record).await.map(drop) };
+                let accepting = async move { pipeline.put(*record).await.map(drop) };
                 this.accepting = Some(Box::pin(accepting));
             }
-            Err(NotAccepted::Refused(error)) => return Err(error.into()),
+            Err(NotAccepted::Refused(error)) => return Err((*error).into()),
         }
         Ok(())
     }

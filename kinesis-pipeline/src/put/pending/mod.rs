@@ -1,6 +1,6 @@
 //! The completion of a record: its receipt, its flush group, and its share of the memory budget.
 //!
-//! - `pending`: a record in its three forms: queued, pending, and only its completion once its bytes are in a request.
+//! - `pending`: a record with its completion, which stays alone once the record's bytes are in a request.
 //! - `oneshot`: pooled oneshot channels, 32 to an allocation, for receipts.
 //! - `receipt`: the public `Receipt`, and the future of it.
 //! - `flush`: flush groups. A flush waits for all records of the groups before it.

@@ -42,9 +42,7 @@ pub(in crate::put) struct Completion {
     may_have_been_stored: bool,
     /// The hash key that decides the shard. Computed only where records are placed by shard.
     hash_key: HashKey,
-    /// The flush group; `None` until a driver has the record. A record that is dropped before ends with
-    /// [`PutError::Gone`], and its budget is not given back: that happens only when the whole pipeline is dropped, or when a
-    /// driver panics while it takes the inbox.
+    /// The flush group; `None` while the record is in the inbox, which fails it if no driver can take it any more.
     flush_group: Option<Arc<FlushGroup>>,
     /// The sender of the result; `None` once it is sent.
     waiter: Option<Waiter>,
@@ -89,15 +87,10 @@ impl Completion {
         }
     }
 
-    /// Takes back the budget of a record that is not accepted.
-    pub(in crate::put) fn into_charge(mut self) -> Charge {
-        std::mem::take(&mut self.charge)
-    }
-
     /// Fails a record that no driver can take any more, since the code of one has panicked.
-    pub(in crate::put) fn refused(self, shared: &Shared) {
+    pub(in crate::put) fn refused(mut self, shared: &Shared) {
         shared.counters.failed.add(1);
-        shared.budget.give_back(self.into_charge());
+        shared.budget.give_back(std::mem::take(&mut self.charge));
     }
 
     /// Joins the records that the next flush waits for.

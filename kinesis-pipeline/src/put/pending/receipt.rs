@@ -1,7 +1,6 @@
 //! The result of a put: a receipt, and the future of it.
 
 use std::{
-    cell::RefCell,
     fmt,
     future::Future,
     pin::Pin,
@@ -80,52 +79,22 @@ pub struct PendingReceipt(Receiver<PutResult, StreamId>);
 /// The sending end of a [`PendingReceipt`].
 pub(in crate::put) type Waiter = Sender<PutResult, StreamId>;
 
-/// The number of streams for which a thread keeps a block of channels.
-const STREAMS_MAX: usize = 8;
+/// Makes the receipts of a pipeline.
+#[derive(Debug)]
+pub(in crate::put) struct Receipts(Blocks<PutResult, StreamId>);
 
-thread_local! {
-    /// Blocks of channels for each thread, so that threads do not contend for slots: one for each stream that it has put to,
-    /// the latest first.
-    static BLOCKS: RefCell<Vec<Blocks<PutResult, StreamId>>> = const { RefCell::new(Vec::new()) };
-}
+impl Receipts {
+    /// Makes receipts for records of this stream.
+    pub(in crate::put) fn new(stream: StreamId) -> Self {
+        Self(Blocks::new(stream))
+    }
 
-impl PendingReceipt {
+    /// Makes the receipt of the next record, with its sending end.
     #[inline]
-    pub(in crate::put) fn new(stream: &StreamId) -> (Waiter, Self) {
-        // While a thread ends, its blocks may be gone already.
-        let pair = BLOCKS.try_with(|blocks| pair(&mut blocks.borrow_mut(), stream));
-        let (waiter, result) = pair.unwrap_or_else(|_| Blocks::new(stream.clone()).pair());
-        (waiter, Self(result))
+    pub(in crate::put) fn pair(&mut self) -> (Waiter, PendingReceipt) {
+        let (waiter, result) = self.0.pair();
+        (waiter, PendingReceipt(result))
     }
-}
-
-#[inline]
-fn pair(
-    blocks: &mut Vec<Blocks<PutResult, StreamId>>,
-    stream: &StreamId,
-) -> (Waiter, Receiver<PutResult, StreamId>) {
-    let is_first = |blocks: &Vec<Blocks<_, StreamId>>| {
-        let first = blocks.first();
-        first.is_some_and(|first| first.context().is_same(stream))
-    };
-    if !is_first(blocks) {
-        bring_first(blocks, stream);
-    }
-    blocks[0].pair()
-}
-
-/// Brings the block of a stream to the first place.
-#[cold]
-fn bring_first(blocks: &mut Vec<Blocks<PutResult, StreamId>>, stream: &StreamId) {
-    let found = blocks
-        .iter()
-        .position(|block| block.context().is_same(stream));
-    let block = match found {
-        Some(index) => blocks.remove(index),
-        None => Blocks::new(stream.clone()),
-    };
-    blocks.truncate(STREAMS_MAX - 1);
-    blocks.insert(0, block);
 }
 
 impl fmt::Debug for PendingReceipt {
@@ -159,6 +128,13 @@ impl Future for PendingReceipt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::put::pipeline::pipeline::NotNow;
+
+    #[test]
+    fn a_put_returns_a_receipt_or_an_error_in_two_registers() {
+        type Put = Result<PendingReceipt, NotNow>;
+        assert_eq!(size_of::<Put>(), 2 * size_of::<usize>());
+    }
 
     #[test]
     fn a_receipt_names_the_position_that_a_reader_sees() {
@@ -170,38 +146,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiter_that_vanishes_ends_its_receipt_with_an_error() {
-        let (waiter, pending) = PendingReceipt::new(&"s".into());
+        let (waiter, pending) = Receipts::new("s".into()).pair();
         drop(waiter);
         assert!(pending.await.unwrap_err().may_have_been_stored());
     }
 
     #[tokio::test]
-    async fn each_receipt_is_of_its_stream_whatever_streams_a_thread_puts_to() {
-        let streams: Vec<_> = (0..2 * STREAMS_MAX)
-            .map(|number| StreamId::from(number.to_string()))
-            .collect();
-        for round in 0..100 {
-            // All streams in turn, and then some of them.
-            for stream in streams.iter().step_by(1 + round / 50) {
-                let (waiter, pending) = PendingReceipt::new(stream);
-                drop(waiter);
-                let error = pending.await.unwrap_err();
-                assert!(matches!(error, PutError::Gone { stream: of, .. } if of == *stream));
-            }
-        }
-        BLOCKS.with_borrow(|blocks| assert_eq!(blocks.len(), STREAMS_MAX));
-    }
-
-    #[test]
-    fn a_put_returns_a_receipt_or_an_error_in_two_registers() {
-        type Put = Result<PendingReceipt, Box<PutError>>;
-        assert_eq!(size_of::<Put>(), 2 * size_of::<usize>());
-    }
-
-    #[tokio::test]
     #[should_panic(expected = "a receipt is not polled once it was ready")]
     async fn a_receipt_that_was_ready_panics_when_it_is_polled() {
-        let (waiter, mut pending) = PendingReceipt::new(&"s".into());
+        let (waiter, mut pending) = Receipts::new("s".into()).pair();
         drop(waiter);
         assert!((&mut pending).await.is_err());
         drop((&mut pending).await);

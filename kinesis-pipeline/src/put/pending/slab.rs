@@ -114,7 +114,8 @@ impl RecordSlab {
 
     /// Takes out all records. All keys become invalid.
     pub(in crate::put) fn take_all(&mut self) -> Vec<PendingRecord> {
-        let places = std::mem::take(self).places;
+        self.free.clear();
+        let places = std::mem::take(&mut self.places);
         places.into_iter().flatten().collect()
     }
 
@@ -146,8 +147,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parked_slab_still_gives_records_memory_of_their_own() {
+    fn a_slab_that_was_emptied_or_parked_still_gives_records_memory_of_their_own() {
         let mut records = RecordSlab::new(true);
+        assert!(records.take_all().is_empty() && records.has_slices);
         records.places.resize_with(PLACES_KEPT + 1, || None);
         records.free.extend((0..).take(PLACES_KEPT + 1));
         records.park();

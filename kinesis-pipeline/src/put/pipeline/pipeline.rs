@@ -16,7 +16,7 @@ use crate::{
         },
         error::PutError,
         inbox::{ARRIVAL_WEIGHT, Closed, Inbox},
-        pending::{pending::Completion, receipt::PendingReceipt},
+        pending::receipt::PendingReceipt,
         scheduler::scheduler::Scheduler,
     },
     record::{Encoded, EncodedRecord},
@@ -159,11 +159,9 @@ impl Pipeline {
         record: Encoded<'_>,
         charge: Charge,
     ) -> Result<PendingReceipt, Box<PutError>> {
-        let (waiter, pending) = PendingReceipt::new(&self.shared.target.stream);
         let entered_at = self.shared.target.clock.instant();
-        let completion = Completion::new(entered_at, waiter, charge);
-        let arrived = self.inbox.put(record, completion);
-        arrived.map_err(|Closed| Box::new(self.closed()))?;
+        let accepted = self.inbox.put(record, entered_at, charge);
+        let pending = accepted.map_err(|Closed| Box::new(self.closed()))?;
         self.arrived();
         Ok(pending)
     }

@@ -47,7 +47,7 @@ impl RecordColumns {
     }
 
     /// Returns the records from the front on.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&EncodedRecord, &Completion)> {
+    pub(in crate::put) fn iter(&self) -> impl Iterator<Item = (&EncodedRecord, &Completion)> {
         self.records.iter().zip(&self.completions)
     }
 
@@ -57,15 +57,19 @@ impl RecordColumns {
         Some(completion.entered_at)
     }
 
-    /// Returns the load of the first records, and has them join a flush group.
-    pub(super) fn join(&mut self, count: usize, flush_group: &Arc<FlushGroup>) -> Load {
-        for completion in self.completions.range_mut(..count) {
-            completion.join(flush_group);
-        }
-        let records = self.records.range(..count);
+    /// Returns the load of all records.
+    pub(super) fn load(&self) -> Load {
+        let records = self.records.iter();
         records
             .map(|record| Load::record(record.size_bytes()))
             .sum()
+    }
+
+    /// Has the records in a range join a flush group.
+    pub(in crate::put) fn join(&mut self, range: Range<usize>, flush_group: &Arc<FlushGroup>) {
+        for completion in self.completions.range_mut(range) {
+            completion.join(flush_group);
+        }
     }
 
     /// Finds the hash key of each record in a range: its explicit one, or the MD5 of its partition key.
@@ -91,26 +95,19 @@ impl RecordColumns {
         self.records.drain(..count);
     }
 
-    /// Moves the first records behind those of other columns.
-    pub(super) fn move_to(&mut self, other: &mut Self, count: usize) {
-        match (other.len(), self.len() - count) {
-            (0, 0) => std::mem::swap(self, other),
-            // All at once: in two copies of memory.
-            (_, 0) => {
-                other.records.append(&mut self.records);
-                other.completions.append(&mut self.completions);
-            }
-            _ => {
-                other.records.extend(self.records.drain(..count));
-                other.completions.extend(self.completions.drain(..count));
-            }
+    /// Moves all records behind those of other columns.
+    pub(super) fn move_to(&mut self, other: &mut Self) {
+        if other.len() == 0 {
+            return std::mem::swap(self, other);
         }
+        other.records.append(&mut self.records);
+        other.completions.append(&mut self.completions);
     }
 
     /// Begins the attempts of the first records, and moves them to a request that has claimed room for them, each with the
     /// id of its queue.
     pub(super) fn send(&mut self, queues: &[QueueId], request: &mut Request) {
-        // Before the move: one of what was just changed would wait for the change.
+        // Before the move, not in it: a copy right after a smaller write to the same memory stalls (store forwarding).
         for completion in self.completions.range_mut(..queues.len()) {
             completion.sent();
         }
@@ -127,5 +124,85 @@ impl RecordColumns {
     #[cfg(test)]
     pub(in crate::put) fn capacity(&self) -> usize {
         self.records.capacity().max(self.completions.capacity())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        Clock, PartitionKey,
+        put::{admission::budget::Charge, pending::receipt::Receipts},
+    };
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Push,
+        Pop,
+        Drain(usize),
+        Move,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => Just(Step::Push),
+            1 => Just(Step::Pop),
+            1 => (0_usize..9).prop_map(Step::Drain),
+            1 => Just(Step::Move),
+        ]
+    }
+
+    /// Returns the numbers of the records, and checks that each has its completion.
+    fn numbers(columns: &RecordColumns) -> VecDeque<u8> {
+        let rows = columns.iter().map(|(record, completion)| {
+            assert_eq!(record.data[0], u8::try_from(completion.attempts).unwrap());
+            record.data[0]
+        });
+        rows.collect()
+    }
+
+    proptest! {
+        #[test]
+        fn columns_are_a_queue_whose_records_keep_their_completions(
+            steps in prop::collection::vec(step(), 0..60),
+        ) {
+            let mut receipts = Receipts::new("s".into());
+            let (mut columns, mut behind) = (RecordColumns::default(), RecordColumns::default());
+            let (mut model, mut model_behind) = (VecDeque::new(), VecDeque::new());
+            for (number, step) in (0_u8..).zip(steps) {
+                match step {
+                    Step::Push => {
+                        let data = vec![number].into();
+                        let record = EncodedRecord::new(PartitionKey::known("k"), data);
+                        let now = Clock::system().instant();
+                        let mut completion = Completion::new(now, receipts.pair().0, Charge::default());
+                        completion.attempts = number.into();
+                        columns.push(record, completion);
+                        model.push_back(number);
+                    }
+                    Step::Pop => {
+                        let popped = columns.pop().map(|user| user.record.data[0]);
+                        prop_assert_eq!(popped, model.pop_front());
+                    }
+                    Step::Drain(count) => {
+                        let count = count.min(model.len());
+                        let mut drained = Vec::new();
+                        columns.drain(count, |record, completion| {
+                            assert_eq!(record.data[0], u8::try_from(completion.attempts).unwrap());
+                            drained.push(record.data[0]);
+                        });
+                        prop_assert!(model.drain(..count).eq(drained));
+                    }
+                    Step::Move => {
+                        columns.move_to(&mut behind);
+                        model_behind.append(&mut model);
+                    }
+                }
+                prop_assert_eq!(&numbers(&columns), &model);
+                prop_assert_eq!(&numbers(&behind), &model_behind);
+            }
+        }
     }
 }

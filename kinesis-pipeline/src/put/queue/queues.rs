@@ -14,7 +14,6 @@ use crate::{
     put::{
         admission::shared::Shared,
         pending::{
-            flush::FlushGroup,
             pending::{Completion, PendingRecord},
             slab::{RecordKey, RecordSlab},
         },
@@ -73,26 +72,22 @@ impl ShardQueues {
         queues
     }
 
-    /// Takes the first `count` records that have arrived, and gives each its queue. Returns whether they filled a queue, so
-    /// that it can be sent without lingering.
+    /// Takes the records that have arrived, and gives each its queue. Returns whether they filled a queue, so that it can be
+    /// sent without lingering.
     pub(in crate::put) fn take(
         &mut self,
         arrived: &mut RecordColumns,
-        count: usize,
-        flush_group: &Arc<FlushGroup>,
         records: &mut RecordSlab,
     ) -> bool {
-        let load = arrived.join(count, flush_group);
+        let windows = windows(arrived.len());
         if self.takes_fresh() {
-            for window in windows(count) {
-                arrived.find_hash_keys(window);
-            }
-            self.load += load;
-            arrived.move_to(&mut self.fresh, count);
+            windows.for_each(|window| arrived.find_hash_keys(window));
+            self.load += arrived.load();
+            arrived.move_to(&mut self.fresh);
             return false;
         }
         let mut filled = false;
-        for window in windows(count) {
+        for window in windows {
             // The windows before were taken out.
             filled |= self.take_first(arrived, window.len(), records);
         }
@@ -109,11 +104,12 @@ impl ShardQueues {
         if self.shared.options.placed {
             arrived.find_hash_keys(0..count);
         }
-        self.prefetch_queues(arrived, count);
         let mut filled = false;
         if self.packs() {
+            let mut indices = self.prefetch_queues(arrived, count).into_iter();
             arrived.drain(count, |record, completion| {
-                filled |= self.pack(record, completion);
+                let index = indices.next().unwrap_or(0);
+                filled |= self.pack(index, record, completion);
             });
             return filled;
         }
@@ -123,13 +119,19 @@ impl ShardQueues {
         filled
     }
 
-    /// Prefetches the memory of the queues that the first records go to.
-    fn prefetch_queues(&self, arrived: &RecordColumns, count: usize) {
-        prefetch(arrived.iter().take(count).map(|(record, completion)| {
-            let queue = self.placement.index_of(completion.hash_key());
-            let open = |index: usize| self.all[index].prefetch_open(record);
-            queue.map_or(Touched::NOTHING, open)
+    /// Returns the indices of the queues that the first records go to, and prefetches their memory.
+    fn prefetch_queues(&self, arrived: &RecordColumns, count: usize) -> Vec<usize> {
+        let index = |completion: &Completion| self.placement.index_of(completion.hash_key());
+        let first = || arrived.iter().take(count);
+        let indices: Vec<_> = first()
+            .map(|(_, completion)| index(completion).unwrap_or(0))
+            .collect();
+        let queues = indices.iter().zip(first());
+        prefetch(queues.map(|(&index, (record, _))| {
+            let queue = self.all.get(index);
+            queue.map_or(Touched::NOTHING, |queue| queue.prefetch_open(record))
         }));
+        indices
     }
 
     /// Puts a record into its queue. Returns whether that filled the queue.
@@ -153,9 +155,8 @@ impl ShardQueues {
         queue.is_some_and(|queue| queue.packs(&self.shared.options))
     }
 
-    /// Writes a record into the aggregate of its queue. Returns whether that filled the queue.
-    fn pack(&mut self, record: &EncodedRecord, completion: Completion) -> bool {
-        let index = self.placement.index_of(completion.hash_key()).unwrap_or(0);
+    /// Writes a record into the aggregate of the queue with this index. Returns whether that filled the queue.
+    fn pack(&mut self, index: usize, record: &EncodedRecord, completion: Completion) -> bool {
         self.load += Load::record(record.size_bytes());
         let queue = to_fill(&mut self.all, &mut self.filled, index);
         queue.pack(record, completion, &self.shared.options)

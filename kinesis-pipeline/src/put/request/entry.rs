@@ -169,7 +169,7 @@ impl Entry {
     /// Begins an attempt: moves or writes the bytes to the drafts of the request.
     pub(super) fn sent(&mut self, records: &mut RecordSlab, drafts: &mut Drafts) {
         match &mut self.users {
-            Users::Fresh(_) => unreachable!("it is sent when it is made"),
+            Users::Fresh(_) => unreachable!("its attempt has begun"),
             Users::Lone(user, first) => {
                 let user = &mut records[user];
                 user.completion.sent();

@@ -11,9 +11,7 @@ use crate::put::{
     inbox::Outlet,
     options::Order,
     pending::{flush::FlushGroups, pending::PendingRecord, slab::RecordSlab},
-    queue::{
-        columns::RecordColumns, queues::ShardQueues, retry_queue::RetryQueue, shard_queue::Drain,
-    },
+    queue::{queues::ShardQueues, retry_queue::RetryQueue, shard_queue::Drain},
     request::{
         entry::Entry,
         request::{REQUEST_RECORDS_MAX, Request, sends_at_once},
@@ -38,8 +36,8 @@ pub(in crate::put) struct Wake {
 
 /// The state of one put pipeline between two events.
 ///
-/// Every accepted record is in the `inbox` or one of the `records`, with a key in exactly one of `queues`, `retry_queue`,
-/// `halves`, `unsettled`, or a request in flight.
+/// Every accepted record is in exactly one of the `inbox`, `queues`, `retry_queue`, `halves`, `unsettled`, or a request in
+/// flight. A record of the slab (`records`) is there by its key.
 ///
 /// The driver calls the methods in this order, again and again. None of them reads a clock: `now` is handed in.
 ///
@@ -109,26 +107,22 @@ impl Scheduler {
     /// Takes the records and flushes from the inbox. The memory budget bounds their number.
     pub(in crate::put) fn take_new(&mut self) {
         let mut arrivals = self.inbox.take();
-        let mut taken = 0;
+        let records = &mut arrivals.records;
+        // Before anything else: a record that has joined its group ends well, whatever happens to the driver.
+        let mut joined = 0;
         for flush in arrivals.flushes.drain(..) {
-            self.take(&mut arrivals.records, flush.records_before - taken);
-            taken = flush.records_before;
+            records.join(joined..flush.records_before, &self.flush_groups.current());
+            joined = flush.records_before;
             self.invalidate_wake();
             // The future of the flush may have been dropped.
             let _ = flush.reply.send(self.flush_groups.close());
         }
-        let left = arrivals.records.len();
-        self.take(&mut arrivals.records, left);
-        self.inbox.reuse(arrivals);
-    }
-
-    /// Takes the first `count` records that have arrived.
-    fn take(&mut self, arrived: &mut RecordColumns, count: usize) {
-        if let Some(entered_at) = arrived.entered_at(0).filter(|_| count > 0) {
-            let group = self.flush_groups.current();
-            let filled = self.queues.take(arrived, count, &group, &mut self.records);
+        records.join(joined..records.len(), &self.flush_groups.current());
+        if let Some(entered_at) = records.entered_at(0) {
+            let filled = self.queues.take(records, &mut self.records);
             self.note_arrivals(entered_at, filled);
         }
+        self.inbox.reuse(arrivals);
     }
 
     /// Adjusts the cached wake to new records: they may have to be sent at once, or when the first has lingered.

@@ -8,13 +8,17 @@ use crate::{
     put::{
         admission::shared::Shared,
         error::PutError,
-        pending::{flush::FlushGroups, receipt::PendingReceipt, slab::RecordSlab},
+        pending::{
+            flush::FlushGroups,
+            receipt::{PendingReceipt, Receipts},
+            slab::RecordSlab,
+        },
         tests::shared,
     },
 };
 
 fn accepted(record: EncodedRecord, shared: &Arc<Shared>) -> (PendingRecord, PendingReceipt) {
-    let (waiter, pending) = PendingReceipt::new(&"s".into());
+    let (waiter, pending) = Receipts::new("s".into()).pair();
     let charge = shared.budget.try_acquire(record.size_bytes()).unwrap();
     let entered_at = shared.target.clock.instant();
     let mut completion = Completion::new(entered_at, waiter, charge);

@@ -14,7 +14,6 @@ use crate::{
         admission::shared::Shared,
         inbox::Inbox,
         options::{Order, PutAgain},
-        pending::pending::Completion,
         request::{entry::QueueId, request::Request, send::Sent},
         tests::shared,
     },
@@ -25,6 +24,7 @@ use crate::{
 };
 
 mod auto;
+mod flushes;
 mod landings;
 mod lost;
 mod made_again;
@@ -147,11 +147,9 @@ impl Bench {
         let mut record = EncodedRecord::new(key, data);
         record.explicit_hash_key = Some(HashKey::new(hash_key));
         self.count += 1;
-        let (waiter, pending) = PendingReceipt::new(&"readings".into());
         let budget = &self.state.shared.budget;
         let charge = budget.try_acquire(record.size_bytes()).unwrap();
-        let completion = Completion::new(self.now, waiter, charge);
-        self.inbox.put((&record).into(), completion).unwrap();
+        let pending = self.inbox.put((&record).into(), self.now, charge).unwrap();
         self.state.take_new();
         self.state.invalidate_wake();
         pending

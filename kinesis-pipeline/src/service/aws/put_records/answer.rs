@@ -14,7 +14,7 @@ use crate::{
 pub(super) trait EntryValues<'a>: Members<'a> {
     /// Reads an entry that is a stored record and has no other member, and adds it to the results. For any other entry it
     /// returns `None` and reads nothing: the caller then reads it member by member.
-    fn plain_entry(&mut self, entries: &mut Vec<Entry>) -> Option<()>;
+    fn stored_entry(&mut self, entries: &mut Vec<Entry>) -> Option<()>;
 }
 
 /// Reads the results of a body of this length, one per record.
@@ -36,7 +36,7 @@ pub(super) fn entries<'a>(
         }
         let mut elements = scanner.open_array()?;
         while scanner.next_element(&mut elements)? {
-            if scanner.plain_entry(&mut entries.told).is_none() {
+            if scanner.stored_entry(&mut entries.told).is_none() {
                 entries.push(entry(&mut scanner)?);
             }
         }

@@ -69,9 +69,9 @@ pub(super) fn answer(body: &[u8]) -> Result<Entries, Malformed> {
 
 impl<'a> EntryValues<'a> for Scanner<'a> {
     #[inline]
-    fn plain_entry(&mut self, entries: &mut Vec<Entry>) -> Option<()> {
+    fn stored_entry(&mut self, entries: &mut Vec<Entry>) -> Option<()> {
         let Some((number, shard_id, rest)) = usual_entry(self.rest()) else {
-            entries.push(Ok(short_entry(self)?));
+            entries.push(Ok(entry_of_two(self)?));
             return Some(());
         };
         let shard_id = ShardId::usual(shard_id)?;
@@ -104,8 +104,8 @@ fn usual_entry(bytes: &[u8]) -> Option<UsualEntry<'_>> {
     }
 }
 
-/// Reads a stored record of two members with short names and values.
-fn short_entry(scanner: &mut Scanner<'_>) -> Option<StoredAt> {
+/// Reads a stored record of two members, in any order.
+fn entry_of_two(scanner: &mut Scanner<'_>) -> Option<StoredAt> {
     let mut ahead = scanner.clone();
     let members = ahead.pass_map(2)?;
     let (mut shard_id, mut number) = (None, None);
@@ -205,47 +205,79 @@ mod tests {
         }
     }
 
+    /// Returns an answer with one entry of these members, and the same with an entry without a length.
+    fn in_both_forms(members: &[(&str, &Value)]) -> [Vec<u8>; 2] {
+        let entry = members
+            .iter()
+            .map(|(name, value)| (text(name), (*value).clone()));
+        let entry = Value::Map(entry.collect());
+        let definite = bytes(&Value::Map(vec![(
+            text("Records"),
+            Value::Array(vec![entry]),
+        )]));
+        let head = b"\xA1\x67Records\x81".len();
+        let open = [
+            &definite[..head],
+            &[OPEN_MAP],
+            &definite[head + 1..],
+            &[BREAK],
+        ]
+        .concat();
+        [definite, open]
+    }
+
     #[test]
     fn an_entry_is_the_same_in_the_services_form_and_in_any_other() {
-        let (digits, id) = (
-            "4955147931599822522080477449866096260375754139349968488",
-            "shardId-00000000001",
-        );
-        for (digit, last) in [
-            ("2", "7"),
-            ("", "7"),
-            ("22", "7"),
-            ("2", ""),
-            ("2", "77"),
-            ("x", "7"),
-            ("2", "é"),
-        ] {
-            let (number, id) = (format!("{digits}{digit}"), format!("{id}{last}"));
-            let ordered =
-                cbor!({"Records" => [{"SequenceNumber" => number, "ShardId" => id}]}).unwrap();
-            let turned =
-                cbor!({"Records" => [{"ShardId" => id, "SequenceNumber" => number}]}).unwrap();
-            let stored = number
+        let digits = "4955147931599822522080477449866096260375754139349968488";
+        let long = format!("{digits}2");
+        let cases = [
+            (&*long, "shardId-000000000017"),
+            (digits, "shardId-000000000017"),
+            (&*format!("{digits}22"), "shardId-000000000017"),
+            (&*format!("{digits}x"), "shardId-000000000017"),
+            (&long, "shardId-00000000001"),
+            (&long, "shardId-0000000000177"),
+            // 20 bytes that are no ASCII.
+            (&long, "shardId-0000000000é"),
+        ];
+        for (digits, id) in cases {
+            let (number, shard_id) = (text(digits), text(id));
+            let number = ("SequenceNumber", &number);
+            let shard_id = ("ShardId", &shard_id);
+            let nothing = ("ErrorCode", &Value::Null);
+            let stored = digits
                 .parse()
-                .map(|number| Ok(StoredAt::new(id.as_str().into(), number)));
+                .map(|number| Ok(StoredAt::new(id.into(), number)));
             let expected: Vec<Entry> = stored.into_iter().collect();
-            let (ordered, turned) = (bytes(&ordered), bytes(&turned));
-            for body in [&ordered, &turned] {
-                let entries = answer(body).unwrap();
-                assert_eq!(
-                    (entries.len(), entries.told),
-                    (1, expected.clone()),
-                    "{number} {id}"
-                );
+            for members in [
+                &[number, shard_id][..],
+                &[shard_id, number],
+                &[number, shard_id, nothing],
+            ] {
+                for body in in_both_forms(members) {
+                    let entries = answer(&body).unwrap();
+                    assert_eq!(
+                        (entries.len(), &entries.told),
+                        (1, &expected),
+                        "{members:?}"
+                    );
+                    assert!(answer(&body[..body.len() - 1]).is_err());
+                }
             }
-            // The same as a map without a length.
-            let open = ordered
-                .iter()
-                .map(|byte| if *byte == MAP_OF_TWO { OPEN_MAP } else { *byte });
-            let open: Vec<u8> = open.chain([BREAK]).collect();
-            assert_eq!(answer(&open).unwrap().told, expected);
-            assert!(answer(&open[..open.len() - 1]).is_err());
+            let code = text("InternalFailure");
+            for body in in_both_forms(&[number, shard_id, ("ErrorCode", &code)]) {
+                let failure = EntryFailure::new("InternalFailure", "");
+                assert_eq!(answer(&body).unwrap().told, [Err(failure)]);
+            }
         }
+    }
+
+    #[test]
+    fn an_id_that_is_no_text_is_an_error() {
+        let mut body = b"\xA1\x67Records\x81\xA2\x6ESequenceNumber\x78\x38".to_vec();
+        body.extend([b'7'; SequenceNumber::USUAL_DIGITS]);
+        body.extend(b"\x67ShardId\x74shardId-00000000000\xFF");
+        assert!(answer(&body).is_err());
     }
 
     #[test]

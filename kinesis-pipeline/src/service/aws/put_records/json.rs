@@ -76,7 +76,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Entries, Malformed> {
 
 impl<'a> EntryValues<'a> for Scanner<'a> {
     /// Reads a stored record if it is written exactly as the service does, byte for byte.
-    fn plain_entry(&mut self, entries: &mut Vec<Entry>) -> Option<()> {
+    fn stored_entry(&mut self, entries: &mut Vec<Entry>) -> Option<()> {
         let mut ahead = self.clone();
         ahead.pass(b"{\"SequenceNumber\":\"")?;
         let number = SequenceNumber::of_digits(ahead.until_quote()?)?;
