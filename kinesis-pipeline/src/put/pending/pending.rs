@@ -93,6 +93,19 @@ impl Completion {
         shared.budget.give_back(std::mem::take(&mut self.charge));
     }
 
+    /// Takes the completion out of a record that is written into an aggregate, and leaves one that gives no result.
+    ///
+    /// It is taken where it is kept, by one move of its fields. A second move would stall (store forwarding).
+    #[inline]
+    pub(in crate::put) fn take(&mut self) -> Self {
+        Self {
+            flush_group: self.flush_group.take(),
+            waiter: self.waiter.take(),
+            charge: std::mem::take(&mut self.charge),
+            ..*self
+        }
+    }
+
     /// Joins the records that the next flush waits for.
     #[inline]
     pub(in crate::put) fn join(&mut self, flush_group: &Arc<FlushGroup>) {

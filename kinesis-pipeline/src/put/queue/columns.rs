@@ -87,11 +87,17 @@ impl RecordColumns {
         }
     }
 
-    /// Takes out the completions of the first records, each with its record, and drops these behind.
-    pub(super) fn drain(&mut self, count: usize, mut each: impl FnMut(&EncodedRecord, Completion)) {
-        for (record, completion) in self.records.iter().zip(self.completions.drain(..count)) {
+    /// Hands out the first records, whose completions are taken, and drops them behind.
+    pub(super) fn drain(
+        &mut self,
+        count: usize,
+        mut each: impl FnMut(&EncodedRecord, &mut Completion),
+    ) {
+        let completions = self.completions.range_mut(..count);
+        for (record, completion) in self.records.iter().zip(completions) {
             each(record, completion);
         }
+        self.completions.drain(..count);
         self.records.drain(..count);
     }
 
@@ -190,6 +196,7 @@ mod tests {
                         let count = count.min(model.len());
                         let mut drained = Vec::new();
                         columns.drain(count, |record, completion| {
+                            let completion = completion.take();
                             assert_eq!(record.data[0], u8::try_from(completion.attempts).unwrap());
                             drained.push(record.data[0]);
                         });

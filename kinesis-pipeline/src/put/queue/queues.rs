@@ -156,7 +156,7 @@ impl ShardQueues {
     }
 
     /// Writes a record into the aggregate of the queue with this index. Returns whether that filled the queue.
-    fn pack(&mut self, index: usize, record: &EncodedRecord, completion: Completion) -> bool {
+    fn pack(&mut self, index: usize, record: &EncodedRecord, completion: &mut Completion) -> bool {
         self.load += Load::record(record.size_bytes());
         let queue = to_fill(&mut self.all, &mut self.filled, index);
         queue.pack(record, completion, &self.shared.options)

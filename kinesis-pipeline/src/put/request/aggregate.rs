@@ -67,12 +67,13 @@ enum Content {
 }
 
 impl AggregateBuilder {
-    pub(in crate::put) fn new(record: &EncodedRecord, completion: Completion) -> Self {
+    /// Makes a builder with its first record, whose completion it takes.
+    pub(in crate::put) fn new(record: &EncodedRecord, completion: &mut Completion) -> Self {
         Self::expecting(SMALL, record, completion)
     }
 
     /// Makes a builder that expects the size of this one, with its first record.
-    pub(in crate::put) fn next(&self, record: &EncodedRecord, completion: Completion) -> Self {
+    pub(in crate::put) fn next(&self, record: &EncodedRecord, completion: &mut Completion) -> Self {
         let Content::Open(writer) = &self.content else {
             return Self::new(record, completion);
         };
@@ -84,11 +85,11 @@ impl AggregateBuilder {
         Self::expecting(expected, record, completion)
     }
 
-    fn expecting(expected: Expected, record: &EncodedRecord, completion: Completion) -> Self {
+    fn expecting(expected: Expected, record: &EncodedRecord, completion: &mut Completion) -> Self {
         let mut record = record.clone();
         own(&mut record.data, false);
         let mut completions = Vec::with_capacity(expected.records);
-        completions.push(completion);
+        completions.push(completion.take());
         Self {
             bytes: record.size_bytes(),
             user_bytes: record.size_bytes(),
@@ -114,14 +115,14 @@ impl AggregateBuilder {
         }
     }
 
-    /// Adds a record if the aggregate stays within `bytes_max` bytes, or returns its completion.
+    /// Adds a record if the aggregate stays within `bytes_max` bytes, and takes its completion. Returns whether it does.
     #[inline]
     pub(in crate::put) fn push(
         &mut self,
         record: &EncodedRecord,
-        completion: Completion,
+        completion: &mut Completion,
         bytes_max: usize,
-    ) -> Option<Completion> {
+    ) -> bool {
         let more = aggregate::record_bytes_max(record);
         let bytes = match &self.content {
             Content::Done(first) => {
@@ -129,15 +130,15 @@ impl AggregateBuilder {
                 empty + aggregate::record_bytes_max(first) + more
             }
             Content::Open(_) => self.bytes + more,
-            Content::Sent => return Some(completion),
+            Content::Sent => return false,
         };
         if bytes > bytes_max {
-            return Some(completion);
+            return false;
         }
         self.bytes = bytes;
         self.user_bytes += record.size_bytes();
         self.data_bytes += record.data.len();
-        self.completions.push(completion);
+        self.completions.push(completion.take());
         match &mut self.content {
             Content::Open(writer) => writer.push(record),
             Content::Done(first) => {
@@ -149,7 +150,7 @@ impl AggregateBuilder {
             }
             Content::Sent => {}
         }
-        None
+        true
     }
 
     pub(in crate::put) fn len(&self) -> usize {

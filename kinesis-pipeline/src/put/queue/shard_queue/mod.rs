@@ -117,12 +117,12 @@ impl ShardQueue {
     /// Puts a record into the queue. Returns whether that filled the queue.
     pub(super) fn push(
         &mut self,
-        user: PendingRecord,
+        mut user: PendingRecord,
         options: &PutOptions,
         records: &mut RecordSlab,
     ) -> bool {
         if self.packs(options) {
-            return self.pack(&user.record, user.completion, options);
+            return self.pack(&user.record, &mut user.completion, options);
         }
         let was_full = self.is_full(options);
         self.load += Load::record(user.record.size_bytes());
@@ -136,12 +136,12 @@ impl ShardQueue {
         self.aggregate && options.order == Order::None
     }
 
-    /// Writes a record into the open aggregate. Returns whether that filled the queue.
+    /// Writes a record into the open aggregate, and takes its completion. Returns whether that filled the queue.
     #[inline]
     pub(super) fn pack(
         &mut self,
         record: &EncodedRecord,
-        completion: Completion,
+        completion: &mut Completion,
         options: &PutOptions,
     ) -> bool {
         let was_full = self.is_full(options);
@@ -151,7 +151,7 @@ impl ShardQueue {
         match &mut self.open {
             None => self.open = Some(AggregateBuilder::new(record, completion)),
             Some(open) => {
-                if let Some(completion) = open.push(record, completion, bytes_max) {
+                if !open.push(record, completion, bytes_max) {
                     let next = open.next(record, completion);
                     let full = std::mem::replace(open, next);
                     self.full.push_back(Box::new(full));

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use proptest::prelude::*;
 
 use super::*;
@@ -38,10 +39,10 @@ fn aggregated(records: &[EncodedRecord]) -> (AggregateBuilder, Vec<PendingReceip
     let users = records.iter().map(|it| accepted(it.clone(), &shared));
     let (users, receipts): (Vec<_>, Vec<_>) = users.unzip();
     let mut users = users.into_iter();
-    let first = users.next().unwrap();
-    let mut builder = AggregateBuilder::new(&first.record, first.completion);
-    for PendingRecord { record, completion } in users {
-        assert!(builder.push(&record, completion, usize::MAX).is_none());
+    let mut first = users.next().unwrap();
+    let mut builder = AggregateBuilder::new(&first.record, &mut first.completion);
+    for mut user in users {
+        assert!(builder.push(&user.record, &mut user.completion, usize::MAX));
     }
     (builder, receipts)
 }
@@ -77,8 +78,8 @@ fn a_record_that_opens_an_aggregate_or_waits_does_not_keep_the_memory_of_others(
     let mut arena = Bytes::from(vec![7; 100]);
     let mut slice = || EncodedRecord::new(PartitionKey::known("key"), arena.split_to(10));
     let (opening, waiting) = (slice(), slice());
-    let (user, _receipt) = accepted(opening, &shared());
-    let builder = AggregateBuilder::new(&user.record, user.completion);
+    let (mut user, _receipt) = accepted(opening, &shared());
+    let builder = AggregateBuilder::new(&user.record, &mut user.completion);
     drop(user.record);
     let mut records = RecordSlab::default();
     let key = records.hold(accepted(waiting, &shared()).0);
@@ -91,15 +92,18 @@ fn a_record_that_opens_an_aggregate_or_waits_does_not_keep_the_memory_of_others(
 }
 
 #[test]
-fn a_record_that_does_not_fit_comes_back() {
+fn a_record_that_does_not_fit_keeps_its_completion() {
     let record = record("key", vec![0; 100], None);
     let (mut builder, _receipts) = aggregated(&[record.clone(), record.clone()]);
-    let (user, _receipt) = accepted(record.clone(), &shared());
+    let (mut user, mut receipt) = accepted(record.clone(), &shared());
     let bytes_max = builder.bytes() + aggregate::record_bytes_max(&record) - 1;
-    let refused = builder.push(&record, user.completion, bytes_max).unwrap();
-    let refused = builder.push(&record, refused, bytes_max + 1);
-    assert!(refused.is_none());
+    assert!(!builder.push(&record, &mut user.completion, bytes_max));
+    assert!(builder.push(&record, &mut user.completion, bytes_max + 1));
+    drop(user);
     assert_eq!(builder.len(), 3);
+    assert!((&mut receipt).now_or_never().is_none());
+    drop(builder);
+    assert!(receipt.now_or_never().is_some());
 }
 
 #[tokio::test]
