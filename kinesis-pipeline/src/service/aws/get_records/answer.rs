@@ -172,8 +172,11 @@ impl<I: Copy> PageReader<I> {
         Ok(At::Members(members))
     }
 
-    /// Returns the page that was read.
+    /// Returns the page that was read; an error if it is not whole.
     pub(super) fn finish(self) -> Page {
+        if !self.is_whole() {
+            return Err("it ends too early");
+        }
         if !self.has_records && self.page.next_iterator.is_none() {
             // It would mean that the shard has ended. An answer says so by its records or child shards, not by nothing.
             return Err("it has neither records nor an iterator");
