@@ -3,6 +3,7 @@ use ciborium::{Value, cbor};
 use proptest::prelude::*;
 
 use super::*;
+use crate::service::RecordPage;
 
 fn bytes(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -142,4 +143,27 @@ fn a_page_that_is_not_whole_is_no_page() {
         page.step(&mut scanner).unwrap();
     }
     assert!(page.finish().is_err());
+}
+
+/// Returns the number of pieces of memory that the data of a page's records is in.
+fn allocations(page: &RecordPage) -> usize {
+    let datas = page.records.iter().map(|record| &record.data);
+    let ends = datas
+        .clone()
+        .map(|data| data.as_ptr().wrapping_add(data.len()));
+    let breaks = ends
+        .zip(datas.skip(1))
+        .filter(|(end, next)| *end != next.as_ptr());
+    breaks.count() + 1
+}
+
+#[test]
+fn records_share_as_much_memory_in_parts_as_in_one_part() {
+    let body = body(&vec![vec![1; 700]; 500]);
+    let whole = allocations(&read(&[&body]).unwrap().unwrap());
+    assert!(whole < 20, "{whole} allocations");
+    for size in [1, 500, 5_000, 16 * 1_024, 100_000] {
+        let page = read(&cut(&body, &[size])).unwrap().unwrap();
+        assert_eq!(allocations(&page), whole, "in parts of {size}");
+    }
 }
