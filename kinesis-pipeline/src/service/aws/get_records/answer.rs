@@ -13,14 +13,11 @@ use crate::{
     json::Malformed,
     record::PartitionKey,
     service::{
-        ChildShard, RecordPage, ShardIterator, StoredRecord,
+        ChildShard, PAGE_RECORDS_MAX, RecordPage, ShardIterator, StoredRecord,
         aws::members::{MemberText, Members},
     },
     shard::{HashKey, HashKeyRange, SequenceNumber, ShardId},
 };
-
-/// The largest number of records for which room is made at once: that of one page.
-const ROOM_RECORDS_MAX: usize = 10_000;
 
 /// The values of a page that JSON and CBOR write in different ways.
 pub(super) trait PageValues<'a>: Members<'a> {
@@ -132,14 +129,17 @@ impl<I: Copy> PageReader<I> {
         self.page.records.push(record);
     }
 
-    /// Makes room for the records to come, as many as fit in the rest of the body if they are as long as those before. A
-    /// list that only doubles is copied again and again, into memory that the kernel has to clear.
+    /// Makes room for the records to come, as many as fit in the rest of the body if they are as long as those before, and
+    /// up to a full page: a body may be said to be of any size. A list that only doubles is copied again and again, into
+    /// memory that the kernel has to clear.
     #[cold]
     fn make_room(&mut self) {
+        let records = self.page.records.len();
         let rest = self.body_bytes.saturating_sub(self.read_bytes);
-        let mean = self.record_bytes / self.page.records.len().max(1);
-        let more = rest.checked_div(mean).unwrap_or(0) + 1;
-        self.page.records.reserve(more.min(ROOM_RECORDS_MAX));
+        let mean = self.record_bytes / records.max(1);
+        let more = rest.checked_div(mean).unwrap_or(0);
+        let more_max = (PAGE_RECORDS_MAX as usize).saturating_sub(records);
+        self.page.records.reserve(more.min(more_max).max(1));
     }
 
     /// Reads a member; of the member `Records`, only its head.

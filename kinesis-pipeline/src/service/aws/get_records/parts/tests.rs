@@ -3,7 +3,7 @@ use ciborium::{Value, cbor};
 use proptest::prelude::*;
 
 use super::*;
-use crate::service::RecordPage;
+use crate::service::{PAGE_RECORDS_MAX, RecordPage};
 
 fn bytes(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -165,5 +165,18 @@ fn records_share_as_much_memory_in_parts_as_in_one_part() {
     for size in [1, 500, 5_000, 16 * 1_024, 100_000] {
         let page = read(&cut(&body, &[size])).unwrap().unwrap();
         assert_eq!(allocations(&page), whole, "in parts of {size}");
+    }
+}
+
+#[test]
+fn a_size_that_is_not_true_makes_room_for_one_page_at_most() {
+    let body = body(&vec![vec![1; 3]; 30]);
+    for body_bytes in [0, 1, body.len(), usize::MAX] {
+        let mut reader = Box::new(Parts::new(body_bytes));
+        body.chunks(100).for_each(|part| reader.push(part));
+        let records = reader.end().unwrap().unwrap().records;
+        assert_eq!(records.len(), 30);
+        let room = records.capacity();
+        assert!(room <= PAGE_RECORDS_MAX as usize, "{room}");
     }
 }
