@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::{deaggregate::UserRecord, record::Record};
 use crate::{
     get::error::GetError,
-    record::{DecodeError, KinesisRecord},
+    record::{DecodeError, KinesisRecord, own},
 };
 
 /// Decodes a user record. Bytes that the codec refuses become one error item that keeps them.
@@ -16,7 +16,7 @@ pub(super) fn decode<R: KinesisRecord>(
 }
 
 /// Makes the item of a user record from the outcome of its decoding: for readers and for workers. Only an error item
-/// keeps the bytes.
+/// keeps the bytes, a few of them in memory of their own: it may be laid aside for long.
 #[inline]
 pub(crate) fn item<R>(
     decoded: Result<R, DecodeError>,
@@ -25,7 +25,7 @@ pub(crate) fn item<R>(
 ) -> Result<Record<R>, GetError> {
     let UserRecord {
         position,
-        encoded,
+        mut encoded,
         arrived_at,
         encryption_type,
         ..
@@ -41,12 +41,15 @@ pub(crate) fn item<R>(
             position,
             ack: None,
         }),
-        Err(source) => Err(GetError::Decode {
-            position: Box::new(position),
-            raw: encoded.data,
-            partition_key: encoded.partition_key,
-            arrived_at,
-            source: Box::new(source),
-        }),
+        Err(source) => {
+            own(&mut encoded.data, true);
+            Err(GetError::Decode {
+                position: Box::new(position),
+                raw: encoded.data,
+                partition_key: encoded.partition_key,
+                arrived_at,
+                source: Box::new(source),
+            })
+        }
     }
 }
