@@ -1,9 +1,14 @@
 //! A body that is read in parts, as the connection delivers them, while the SDK waits for its end.
 //!
 //! ```text
-//!   connection ─> part ─> SDK's time limits ─> Incoming ─┬─ CBOR: read here; the SDK gets an empty part
-//!                                                        └─ JSON: handed on, for the SDK to join
+//!   connection ─> part ─> stalled-stream protection ─> Incoming ─┬─ CBOR: read here; the SDK gets an empty part
+//!                         (of the SDK)                           └─ JSON: handed on, for the SDK to join
 //! ```
+//!
+//! Stalled-stream protection gives up a body of which too few bytes come. The SDK wraps the body in it in the same hook in
+//! which it is wrapped here, but before: interceptors of the client and of the operation run before those of a call's
+//! customization. So its wrapper is inside of this one and counts the bytes that really come. The SDK's trace of a response
+//! shows an empty body for a page in CBOR.
 
 use std::{
     mem,
