@@ -1,36 +1,126 @@
-use bytes::Bytes;
+use std::time::Duration;
+
+use base64_simd::STANDARD;
 use ciborium::{Value, cbor};
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::Index};
 
-use super::*;
-use crate::service::{PAGE_RECORDS_MAX, RecordPage};
+use super::{
+    super::{MILLIS_MAX, json},
+    *,
+};
+use crate::{
+    cbor::{BREAK, OPEN_ARRAY, OPEN_MAP},
+    service::{PAGE_RECORDS_MAX, RecordPage},
+};
 
-fn bytes(value: &Value) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    ciborium::into_writer(value, &mut bytes).unwrap();
-    bytes
+/// A record of a page: number, data, key, milliseconds of its arrival, encryption.
+type Facts = (u64, Vec<u8>, String, u64, Option<&'static str>);
+
+/// A smaller number of milliseconds is read as seconds.
+const MILLIS_MIN: u64 = 100_000_000_000;
+
+fn facts() -> impl Strategy<Value = Facts> {
+    let data = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..300),
+        (any::<u8>(), 0..20_000_usize).prop_map(|(byte, bytes)| vec![byte; bytes]),
+    ];
+    let encryption = prop::sample::select(vec![None, Some("NONE"), Some("KMS")]);
+    (
+        1_u64..,
+        data,
+        "\\PC{1,20}",
+        MILLIS_MIN..=MILLIS_MAX,
+        encryption,
+    )
 }
 
-fn record(number: usize, data: &[u8]) -> Value {
+fn record((number, data, key, millis, encryption): &Facts) -> Value {
     cbor!({
         "SequenceNumber" => number.to_string(),
-        "Data" => Value::Bytes(data.to_vec()),
-        "PartitionKey" => "k",
-        "ApproximateArrivalTimestamp" => 1_433_969_276_172_u64,
+        "Data" => Value::Bytes(data.clone()),
+        "PartitionKey" => key,
+        "ApproximateArrivalTimestamp" => millis,
+        "EncryptionType" => encryption,
     })
     .unwrap()
 }
 
-fn body(datas: &[Vec<u8>]) -> Vec<u8> {
-    let numbers = 1_usize..;
-    let records = numbers
-        .zip(datas)
-        .map(|(number, data)| record(number, data));
-    let records = Value::Array(records.collect());
+fn child(number: usize) -> Value {
+    cbor!({
+        "ShardId" => format!("shardId-{number}"), "ParentShards" => ["shardId-0", "shardId-1"],
+        "HashKeyRange" => {"StartingHashKey" => "0", "EndingHashKey" => number.to_string()},
+    })
+    .unwrap()
+}
+
+fn page(records: &[Facts], children: usize) -> Value {
+    let records = Value::Array(records.iter().map(record).collect());
+    let children = Value::Array((0..children).map(child).collect());
     let members = cbor!({
         "MillisBehindLatest" => 7, "Records" => records, "NextShardIterator" => "next",
+        "ChildShards" => children,
     });
-    bytes(&members.unwrap())
+    members.unwrap()
+}
+
+/// Writes a value as the service does: its maps and arrays have an end, and no length.
+fn write(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Map(members) => {
+            out.push(OPEN_MAP);
+            for (name, value) in members {
+                write(name, out);
+                write(value, out);
+            }
+            out.push(BREAK);
+        }
+        Value::Array(elements) => {
+            out.push(OPEN_ARRAY);
+            elements.iter().for_each(|element| write(element, out));
+            out.push(BREAK);
+        }
+        other => ciborium::into_writer(other, out).unwrap(),
+    }
+}
+
+fn bytes(value: &Value, is_open: bool) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if is_open {
+        write(value, &mut bytes);
+    } else {
+        ciborium::into_writer(value, &mut bytes).unwrap();
+    }
+    bytes
+}
+
+/// Converts a page to JSON, in which data is base64 and a time is in seconds.
+fn in_json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Map(members) => {
+            let member = |(name, value): &(Value, Value)| {
+                let name = name.as_text().unwrap();
+                let seconds = |millis: u64| Duration::from_millis(millis).as_secs_f64().into();
+                let value = match value.as_integer() {
+                    Some(millis) if name.ends_with("Timestamp") => {
+                        seconds(millis.try_into().unwrap())
+                    }
+                    _ => in_json(value),
+                };
+                (name.to_owned(), value)
+            };
+            members.iter().map(member).collect()
+        }
+        Value::Array(elements) => elements.iter().map(in_json).collect(),
+        Value::Bytes(bytes) => STANDARD.encode_to_string(bytes).into(),
+        other => other.deserialized().unwrap(),
+    }
+}
+
+/// Returns a body with one record of each of these data.
+fn body(datas: &[Vec<u8>]) -> Vec<u8> {
+    let facts = |(number, data): (u64, &Vec<u8>)| (number, data.clone(), "k".to_owned(), 5, None);
+    let records: Vec<_> = (1..).zip(datas).map(facts).collect();
+    bytes(&page(&records, 0), true)
 }
 
 /// Cuts a body into parts of these sizes, again and again.
@@ -47,25 +137,56 @@ fn cut<'b>(mut body: &'b [u8], sizes: &[usize]) -> Vec<&'b [u8]> {
     parts
 }
 
+/// Returns all that a reader makes of these parts.
+fn outcome(parts: &[&[u8]]) -> String {
+    format!("{:?}", read(parts))
+}
+
 proptest! {
     #[test]
-    fn a_page_is_the_same_in_parts_of_any_size(
-        bytes in prop::collection::vec(0_usize..20_000, 0..20),
+    fn a_page_is_the_same_in_parts_in_one_part_and_in_json(
+        records in prop::collection::vec(facts(), 0..20),
+        children in 0_usize..3,
+        is_open: bool,
         sizes in prop::collection::vec(1_usize..30_000, 1..20),
     ) {
-        let datas: Vec<_> = (1..).zip(&bytes).map(|(byte, bytes)| vec![byte; *bytes]).collect();
-        let body = body(&datas);
-        let page = read(&cut(&body, &sizes)).unwrap().unwrap();
-        let read_datas: Vec<_> = page.records.iter().map(|record| record.data.clone()).collect();
-        prop_assert_eq!(read_datas, datas.into_iter().map(Bytes::from).collect::<Vec<_>>());
-        prop_assert!(page.next_iterator.is_some() && page.behind_latest.is_some());
+        let page = page(&records, children);
+        let (body, json) = (bytes(&page, is_open), in_json(&page).to_string());
+        let parts = read(&cut(&body, &sizes)).unwrap();
+        let datas = parts.as_ref().unwrap().records.iter().map(|record| &record.data[..]);
+        prop_assert!(datas.eq(records.iter().map(|(_, data, ..)| &data[..])));
+        let parts = format!("{:?}", Ok::<_, Malformed>(parts));
+        prop_assert_eq!(&parts, &outcome(&[&body]));
+        prop_assert_eq!(parts, format!("{:?}", json::answer(json.as_bytes())));
     }
 
     #[test]
-    fn no_parts_make_it_panic_and_they_are_read_as_the_whole(body: Vec<u8>, size in 1_usize..9) {
-        let (whole, parts) = (read(&[&body]), read(&cut(&body, &[size])));
-        prop_assert_eq!(whole.is_ok(), parts.is_ok());
-        prop_assert_eq!(whole.err(), parts.err());
+    fn a_broken_page_has_the_same_fault_in_any_parts(
+        faults in prop::collection::vec((any::<Index>(), any::<u8>()), 1..4),
+        is_open: bool,
+        sizes in prop::collection::vec(1_usize..5_000, 1..20),
+    ) {
+        let records = vec![(17, vec![9; 10], "key".to_owned(), 1_433_969_276_172, Some("KMS")); 120];
+        let mut body = bytes(&page(&records, 2), is_open);
+        for (index, byte) in faults {
+            let at = index.index(body.len());
+            body[at] = byte;
+        }
+        prop_assert_eq!(outcome(&cut(&body, &sizes)), outcome(&[&body]));
+    }
+}
+
+#[test]
+fn an_empty_part_is_nothing_and_a_tag_may_be_cut() {
+    let page = body(&[vec![1; 9]]);
+    let tagged = [b"\xD9\xD9\xF7", &page[..]].concat();
+    for parts in [
+        vec![b"".as_slice(), &page, b""],
+        vec![&tagged],
+        vec![b"\xD9", b"", b"\xD9\xF7", &page],
+        cut(&tagged, &[1]),
+    ] {
+        assert_eq!(outcome(&parts), outcome(&[&page]), "{parts:?}");
     }
 }
 
@@ -111,7 +232,7 @@ fn large_bodies() -> [Vec<u8>; 3] {
     [
         body(&[vec![1; 300_000], vec![2; 300]]),
         in_chunks,
-        bytes(&unknown.unwrap()),
+        bytes(&unknown.unwrap(), false),
     ]
 }
 
