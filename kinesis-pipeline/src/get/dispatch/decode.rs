@@ -53,3 +53,31 @@ pub(crate) fn item<R>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{
+        get::dispatch::deaggregate::UserRecords,
+        record::PartitionKey,
+        service::StoredRecord,
+        shard::{SequenceNumber, ShardId},
+    };
+
+    #[test]
+    fn an_undecodable_record_keeps_no_memory_of_its_neighbours() {
+        let page = Bytes::from(vec![7; 100]);
+        let (number, key) = (SequenceNumber::from(1), PartitionKey::new("k").unwrap());
+        let stored = StoredRecord::new(number, SystemTime::UNIX_EPOCH, page.slice(..9), key);
+        let mut read = UserRecords::new(ShardId::from("s"), vec![stored], None, false);
+        let refused = Err(DecodeError::new("record's", 9, "no"));
+        match item::<()>(refused, read.next().unwrap(), None) {
+            Err(GetError::Decode { raw, .. }) => assert!(raw == [7; 9][..] && raw.is_unique()),
+            other => panic!("{other:?}"),
+        }
+    }
+}
