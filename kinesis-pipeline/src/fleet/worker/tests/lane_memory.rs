@@ -63,7 +63,7 @@ async fn a_record_that_waits_behind_another_has_memory_of_its_own_and_one_that_n
                 let key = record.data.key.to_string();
                 log.lock().unwrap().push((key, record.data.is_owned));
             }
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
             Ok::<_, BoxError>(())
         }
     }));
@@ -71,7 +71,7 @@ async fn a_record_that_waits_behind_another_has_memory_of_its_own_and_one_that_n
         put(&stream, key).await;
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
-    tokio::time::sleep(Duration::from_secs(120)).await;
+    tokio::time::sleep(Duration::from_mins(2)).await;
     run.abort();
     let expected = [
         ("stuck", false),

@@ -76,7 +76,9 @@ fn write(value: &Value, out: &mut Vec<u8>) {
         }
         Value::Array(elements) => {
             out.push(OPEN_ARRAY);
-            elements.iter().for_each(|element| write(element, out));
+            for element in elements {
+                write(element, out);
+            }
             out.push(BREAK);
         }
         other => ciborium::into_writer(other, out).unwrap(),
@@ -242,7 +244,9 @@ fn the_work_is_linear_in_the_size_of_the_body_however_small_its_parts_are() {
         for size in [1, 7, 1_000, 16 * 1_024, 100_000, body.len()] {
             let mut reader = Parts::new(body.len());
             let parts = cut(&body, &[size]);
-            parts.iter().for_each(|part| reader.push(part));
+            for part in parts {
+                reader.push(part);
+            }
             let tried = reader.tried_bytes;
             assert!(tried <= 3 * body.len(), "{tried} bytes in parts of {size}");
             let page = Box::new(reader).end().unwrap().unwrap();
