@@ -6,10 +6,16 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::record::COPIED_BYTES_MAX;
+
 /// The size of the largest allocation ...
 const ARENA_BYTES_MAX: usize = 64 * 1_024;
 /// ... and of the first, from which each is twice as large as the one before.
 const ARENA_BYTES_MIN: usize = 1_024;
+const _: () = assert!(
+    COPIED_BYTES_MAX <= ARENA_BYTES_MAX / 8,
+    "the room that is left in an arena is small"
+);
 
 /// Memory for the bytes of the next records.
 #[derive(Debug, Default)]
@@ -56,7 +62,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::COPIED_BYTES_MAX;
 
     proptest! {
         #[test]
