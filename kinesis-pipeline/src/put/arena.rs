@@ -1,8 +1,8 @@
 //! An arena: memory for the bytes of small records that come one after the other, in one allocation.
 //!
 //! A record that is sent soon keeps its slice, and the allocation is freed with the last of them. A record that waits in
-//! the slab or opens an aggregate gets memory of its own ([`own`]): otherwise a few slow records would hold the memory of
-//! all.
+//! the slab or opens an aggregate gets memory of its own ([`own`](crate::record::own)): otherwise a few slow records would
+//! hold the memory of all.
 
 use bytes::{Bytes, BytesMut};
 
@@ -12,6 +12,10 @@ use crate::record::COPIED_BYTES_MAX;
 const ARENA_BYTES_MAX: usize = 64 * 1_024;
 /// ... and of the first, from which each is twice as large as the one before.
 const ARENA_BYTES_MIN: usize = 1_024;
+const _: () = assert!(
+    COPIED_BYTES_MAX <= ARENA_BYTES_MAX / 8,
+    "the room that is left in an arena is small"
+);
 
 /// Memory for the bytes of the next records.
 #[derive(Debug, Default)]
@@ -50,15 +54,6 @@ impl Arena {
         if self.next_bytes == 0 {
             self.rest = BytesMut::new();
         }
-    }
-}
-
-/// Gives a small record memory of its own, if it shares some or may have some of an arena.
-///
-/// The last slice of an arena is unique too, and may be a small part of it.
-pub(in crate::put) fn own(data: &mut Bytes, may_be_slice: bool) {
-    if data.len() <= COPIED_BYTES_MAX && (may_be_slice || !data.is_unique()) {
-        *data = Bytes::copy_from_slice(data);
     }
 }
 
@@ -120,19 +115,5 @@ mod tests {
             arena.copy(&[0; 10]).len() + arena.rest.capacity(),
             ARENA_BYTES_MIN
         );
-    }
-
-    #[test]
-    fn a_record_that_shares_memory_gets_its_own() {
-        let mut arena = Bytes::from(vec![7; 100]);
-        let mut record = arena.split_to(10);
-        own(&mut record, false);
-        assert!(arena.is_unique() && record.is_unique());
-        assert_eq!(record[..], [7; 10]);
-        let memory = arena.as_ptr();
-        own(&mut arena, false);
-        assert_eq!(arena.as_ptr(), memory);
-        own(&mut arena, true);
-        assert_ne!(arena.as_ptr(), memory, "the last slice");
     }
 }

@@ -75,8 +75,18 @@ impl EncodedRecord {
     }
 }
 
-/// The largest record that is copied from the buffer it is encoded in. A larger one takes the buffer.
+/// The size of the largest small record. A small one that is put is copied from the buffer it is encoded in; a larger one
+/// takes the buffer. A small one that is read may share memory with its neighbours in the page; a larger one never does.
 pub(crate) const COPIED_BYTES_MAX: usize = 8 * 1_024;
+
+/// Gives a small record memory of its own, if it shares some or may have some of an arena.
+///
+/// The last slice of an arena is unique too, and may be a small part of it.
+pub(crate) fn own(data: &mut Bytes, may_be_slice: bool) {
+    if data.len() <= COPIED_BYTES_MAX && (may_be_slice || !data.is_unique()) {
+        *data = Bytes::copy_from_slice(data);
+    }
+}
 
 /// A record that has just been encoded. It is handed on by reference: a move of it costs as much as its key.
 #[derive(Clone, Copy, Debug)]
@@ -186,4 +196,23 @@ pub enum RecordError {
     /// The record's codec refused it.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_shares_memory_gets_its_own() {
+        let mut arena = Bytes::from(vec![7; 100]);
+        let mut record = arena.split_to(10);
+        own(&mut record, false);
+        assert!(arena.is_unique() && record.is_unique());
+        assert_eq!(record[..], [7; 10]);
+        let memory = arena.as_ptr();
+        own(&mut arena, false);
+        assert_eq!(arena.as_ptr(), memory);
+        own(&mut arena, true);
+        assert_ne!(arena.as_ptr(), memory, "the last slice");
+    }
 }

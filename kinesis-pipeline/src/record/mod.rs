@@ -128,7 +128,7 @@ mod to_key;
 mod triton;
 
 pub use direction::Direction;
-pub(crate) use encoded::{COPIED_BYTES_MAX, Encoded, EncodedData, encode};
+pub(crate) use encoded::{COPIED_BYTES_MAX, Encoded, EncodedData, encode, own};
 pub use encoded::{EncodedRecord, RecordError};
 pub use error::{DecodeError, EncodeError, KeyError};
 use format::Format;
@@ -254,7 +254,7 @@ pub trait KinesisRecord: Sized {
     }
 
     /// Decodes as [`decode`](Self::decode) does. A type that keeps the bytes as they are takes them out of the record,
-    /// which costs no reference count. After an error the record is whole.
+    /// which costs no reference count. An implementation that returns an error must leave the record whole.
     #[doc(hidden)]
     fn decode_taking(stored: &mut EncodedRecord) -> Result<Self, DecodeError> {
         Self::decode(stored)

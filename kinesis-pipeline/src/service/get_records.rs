@@ -39,6 +39,9 @@ impl GetRecords {
     }
 }
 
+/// The largest number of records that the service puts into one page.
+pub(crate) const PAGE_RECORDS_MAX: u32 = 10_000;
+
 /// One page of a shard: up to 10,000 records or 10 MiB.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]

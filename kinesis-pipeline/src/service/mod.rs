@@ -51,6 +51,7 @@ pub use describe_stream_summary::{DescribeStreamSummary, StreamStatus, StreamSum
 #[cfg(feature = "dynamodb")]
 pub(crate) use error::is_expired_session;
 pub use error::{ErrorClass, ServiceError};
+pub(crate) use get_records::PAGE_RECORDS_MAX;
 pub use get_records::{ChildShard, EncryptionType, GetRecords, RecordPage, StoredRecord};
 pub use get_shard_iterator::{GetShardIterator, IteratorStart, ShardIterator};
 pub use list_shards::{ListShards, ShardFilter, ShardPage};

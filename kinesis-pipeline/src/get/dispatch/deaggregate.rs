@@ -128,8 +128,8 @@ impl UserRecords {
         })
     }
 
-    /// Returns the next record of the page. A plain record is built from where it is in the page: each move of it in
-    /// between would cost as much as its other handling.
+    /// Returns the next record of the page. A plain record, of hundreds of bytes, is built from where it is in the page,
+    /// without moves in between.
     #[inline]
     fn next_of_page(&mut self) -> Option<UserRecord> {
         if self.aggregate.is_some() || self.is_candidate_next() {

@@ -151,7 +151,7 @@ impl Taker {
     ) -> Poll<Option<Result<T, GetError>>> {
         self.on_asked();
         let progress = ready!(coop::poll_proceed(context));
-        // A record has hundreds of bytes: a move of it here would cost as much as its decoding.
+        // A record has hundreds of bytes: the loop does not move it.
         let mut item = self.take_item(&take);
         while item.is_none() && !self.is_over {
             match ready!(poll_page(context)) {

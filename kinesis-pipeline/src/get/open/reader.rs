@@ -13,12 +13,12 @@ use crate::{
         },
         error::GetError,
         plan::{
-            options::{Options, PAGE_RECORDS_MAX},
+            options::Options,
             plan::{Begin, Wish},
             start::{OnTrimmed, ShardSelector, StartAt, Until},
         },
     },
-    service::IteratorStart,
+    service::{IteratorStart, PAGE_RECORDS_MAX},
     shard::{Position, SequenceNumber},
     target::Target,
 };

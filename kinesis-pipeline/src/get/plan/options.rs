@@ -1,10 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::start::OnTrimmed;
-use crate::get::{checkpoint::Saver, dispatch::ranges::Ranges, poll_budget::PollBudget};
-
-/// The largest number of records that the service puts into one page.
-pub(in crate::get) const PAGE_RECORDS_MAX: u32 = 10_000;
+use crate::{
+    get::{checkpoint::Saver, dispatch::ranges::Ranges, poll_budget::PollBudget},
+    service::PAGE_RECORDS_MAX,
+};
 
 /// The settings of a reader; see the setters of [`Reader`](crate::Reader).
 #[expect(

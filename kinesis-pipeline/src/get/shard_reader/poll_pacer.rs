@@ -237,7 +237,7 @@ fn written_bytes_max(time: Duration) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::get::plan::options::PAGE_RECORDS_MAX;
+    use crate::service::PAGE_RECORDS_MAX;
 
     const POLL: Duration = Duration::from_secs(1);
 

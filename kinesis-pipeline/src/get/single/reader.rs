@@ -18,13 +18,13 @@ use crate::{
         fetch::service_clock::ServiceClock,
         open::positions::Opener,
         plan::{
-            options::{Options, PAGE_RECORDS_MAX},
+            options::Options,
             plan::{Begin, start_again},
         },
         stats::{Counters, ReaderStats},
     },
     record::KinesisRecord,
-    service::{ChildShard, IteratorStart},
+    service::{ChildShard, IteratorStart, PAGE_RECORDS_MAX},
     shard::{HashKeyRange, SequenceNumber, ShardId},
     target::Target,
 };

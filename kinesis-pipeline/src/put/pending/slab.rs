@@ -6,10 +6,7 @@ use std::ops::{Index, IndexMut};
 use tokio::time::Instant;
 
 use super::pending::PendingRecord;
-use crate::{
-    put::{admission::budget::Charge, arena::own},
-    service::StoredAt,
-};
+use crate::{put::admission::budget::Charge, record::own, service::StoredAt};
 
 /// The number of slots that are kept while a pipeline is parked.
 const PLACES_KEPT: usize = 1_024;

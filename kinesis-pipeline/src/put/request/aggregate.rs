@@ -15,10 +15,9 @@ use crate::{
     prefetch::{Touched, prefetch},
     put::{
         admission::budget::Charge,
-        arena::own,
         pending::pending::{Completion, PendingRecord},
     },
-    record::EncodedRecord,
+    record::{EncodedRecord, own},
     service::StoredAt,
     shard::HashKey,
     wire::aggregate::{self, Writer},

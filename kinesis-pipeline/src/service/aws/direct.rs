@@ -67,6 +67,7 @@ pub(super) struct Read<A> {
 
 /// Reads a body in CBOR.
 pub(super) enum ReadCbor<A> {
+    /// Reads it when all of it has come.
     Whole(fn(&[u8]) -> Result<A, Malformed>),
     /// Makes a reader that reads it part by part, as the connection delivers it.
     Parts(BeginParts<A>),
@@ -136,7 +137,7 @@ impl<A> Direct<A> {
         *lock(&self.reached) = reached;
     }
 
-    /// Reads a successful answer, or what is left of it after the parts that were read.
+    /// Returns the answer: of the parts that were read as they came, or else of `body`.
     fn read(&self, body: &[u8]) -> Result<A, Malformed> {
         let answer = match (self.incoming.take(), &self.read.cbor) {
             (Some(parts), _) => parts.end()?,

@@ -136,7 +136,7 @@ async fn serve(mut connection: TcpStream, answer: Answer, requests: mpsc::Sender
         }
         Answer::Half(_) => {
             connection.write_all(first).await.unwrap();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         _ => {
             connection.write_all(first).await.unwrap();

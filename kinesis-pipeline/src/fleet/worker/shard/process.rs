@@ -18,6 +18,7 @@ use crate::{
         },
     },
     get::{Ordinal, UserRecord},
+    record::own,
     shard::Position,
 };
 
@@ -258,6 +259,9 @@ where
 
     pub(super) fn letter(&self, record: &UserRecord, error: &str, attempts: u32) -> DeadLetter {
         let encoded = &record.encoded;
+        // A place that keeps letters keeps no neighbours of their records.
+        let mut data = encoded.data.clone();
+        own(&mut data, true);
         DeadLetter {
             stream: self.shard.target.stream.name().to_owned(),
             position: record.position.clone(),
@@ -267,7 +271,7 @@ where
             error: error.to_owned(),
             attempts,
             redrives: record.redrives,
-            data: encoded.data.clone(),
+            data,
         }
     }
 

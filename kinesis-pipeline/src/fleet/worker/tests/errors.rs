@@ -116,6 +116,8 @@ async fn run(texts: &[&str], policy: ErrorPolicy, checkpointing: Checkpointing) 
     let ended = run.await.unwrap().map(|_| ());
     let lease = store.list(APP).await.unwrap().remove(0);
     let letters = std::mem::take(&mut *letters.lock().unwrap());
+    let mut datas = letters.iter().map(|letter| &letter.data);
+    assert!(datas.all(Bytes::is_unique), "letters keep no neighbours");
     Outcome {
         given: std::mem::take(&mut *log.lock().unwrap()),
         letters,

@@ -5,6 +5,7 @@ mod errors;
 #[cfg(feature = "health-server")]
 mod face;
 mod following;
+mod lane_memory;
 mod lanes;
 mod lease_stores;
 mod life;

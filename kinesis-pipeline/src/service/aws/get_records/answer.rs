@@ -4,33 +4,31 @@
 
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-
-use super::{Page, arena::Arena, encryption_of};
+use super::{
+    Page,
+    arena::{Arena, Data},
+    encryption_of,
+};
 use crate::{
     json::Malformed,
     record::PartitionKey,
     service::{
-        ChildShard, RecordPage, ShardIterator, StoredRecord,
+        ChildShard, PAGE_RECORDS_MAX, RecordPage, ShardIterator, StoredRecord,
         aws::members::{MemberText, Members},
     },
     shard::{HashKey, HashKeyRange, SequenceNumber, ShardId},
 };
 
-/// The largest number of records for which room is made at once: that of one page.
-const ROOM_RECORDS_MAX: usize = 10_000;
-
 /// The values of a page that JSON and CBOR write in different ways.
 pub(super) trait PageValues<'a>: Members<'a> {
-    /// Copies a record's data into the arena, so that one kept record does not keep a page of megabytes. `None` if it is a
-    /// text that is not base64.
-    fn data(&mut self, arena: &mut Arena) -> Result<Option<Bytes>, Malformed>;
+    /// Returns a record's data as it stands in the body.
+    fn data(&mut self) -> Result<Data<'a>, Malformed>;
 
     /// Reads a time. Skips a value that is no number and returns `None`: some local servers write a text, and no record is
     /// lost for a time that only informs.
     fn time(&mut self) -> Result<Option<SystemTime>, Malformed>;
 
-    /// Returns the number of bytes from here to the end of what the scanner has.
+    /// Returns the number of bytes from here to the end of what the scanner has: a part of the body, or all of it.
     fn rest_bytes(&self) -> usize;
 
     /// Reads a number of milliseconds; `None` if it is out of range.
@@ -51,7 +49,9 @@ pub(super) struct PageReader<I> {
     at: At<I>,
     /// The size of the whole body; 0 if it is not known.
     body_bytes: usize,
-    /// The bytes of the records that were read.
+    /// The bytes of the body that were read.
+    read_bytes: usize,
+    /// Those of the records among them.
     record_bytes: usize,
 }
 
@@ -79,6 +79,7 @@ impl<I: Copy> PageReader<I> {
             wrong: None,
             at: At::Start,
             body_bytes,
+            read_bytes: 0,
             record_bytes: 0,
         }
     }
@@ -94,14 +95,15 @@ impl<I: Copy> PageReader<I> {
         &mut self,
         scanner: &mut impl PageValues<'a, Items = I>,
     ) -> Result<(), Malformed> {
+        let rest = scanner.rest_bytes();
         self.at = match self.at {
             At::Records {
                 members,
                 mut records,
             } => {
-                let rest = scanner.rest_bytes();
                 if scanner.next_element(&mut records)? {
-                    match record(scanner, &mut self.arena)? {
+                    let to_come = rest.max(self.body_bytes.saturating_sub(self.read_bytes));
+                    match record(scanner, &mut self.arena, to_come)? {
                         Ok(record) => self.push(record),
                         Err(what) => self.wrong = Some(what),
                     }
@@ -115,6 +117,7 @@ impl<I: Copy> PageReader<I> {
             At::Start => At::Members(scanner.open_object()?),
             At::End => At::End,
         };
+        self.read_bytes += rest - scanner.rest_bytes();
         Ok(())
     }
 
@@ -126,14 +129,17 @@ impl<I: Copy> PageReader<I> {
         self.page.records.push(record);
     }
 
-    /// Makes room for the records to come, as many as fit in the rest of the body if they are as long as those before. A
-    /// list that only doubles is copied again and again, into memory that the kernel has to clear.
+    /// Makes room for the records to come, as many as fit in the rest of the body if they are as long as those before, and
+    /// up to a full page: a body may be said to be of any size. A list that only doubles is copied again and again, into
+    /// memory that the kernel has to clear.
     #[cold]
     fn make_room(&mut self) {
-        let rest = self.body_bytes.saturating_sub(self.record_bytes);
-        let mean = self.record_bytes / self.page.records.len().max(1);
-        let more = rest.checked_div(mean).unwrap_or(0) + 1;
-        self.page.records.reserve(more.min(ROOM_RECORDS_MAX));
+        let records = self.page.records.len();
+        let rest = self.body_bytes.saturating_sub(self.read_bytes);
+        let mean = self.record_bytes / records.max(1);
+        let more = rest.checked_div(mean).unwrap_or(0);
+        let more_max = (PAGE_RECORDS_MAX as usize).saturating_sub(records);
+        self.page.records.reserve(more.min(more_max).max(1));
     }
 
     /// Reads a member; of the member `Records`, only its head.
@@ -172,8 +178,11 @@ impl<I: Copy> PageReader<I> {
         Ok(At::Members(members))
     }
 
-    /// Returns the page that was read.
+    /// Returns the page that was read; an error if it is not whole.
     pub(super) fn finish(self) -> Page {
+        if !self.is_whole() {
+            return Err("it ends too early");
+        }
         if !self.has_records && self.page.next_iterator.is_none() {
             // It would mean that the shard has ended. An answer says so by its records or child shards, not by nothing.
             return Err("it has neither records nor an iterator");
@@ -182,10 +191,13 @@ impl<I: Copy> PageReader<I> {
     }
 }
 
+/// Reads a record. Its data goes to the arena only when all of it was read: a step that fails takes no memory of it.
+/// `to_come` is an upper bound of the bytes of this record and those behind it.
 #[inline]
 fn record<'a>(
     scanner: &mut impl PageValues<'a>,
     arena: &mut Arena,
+    to_come: usize,
 ) -> Result<Result<StoredRecord, &'static str>, Malformed> {
     let (mut number, mut data, mut key, mut encryption) = (None, None, None, None);
     // The API promises a time; some local servers leave it out.
@@ -195,7 +207,7 @@ fn record<'a>(
         match &name[..] {
             _ if scanner.null()? => {}
             b"SequenceNumber" => number = Some(scanner.unchecked_text()?),
-            b"Data" => data = Some(scanner.data(arena)?),
+            b"Data" => data = Some(scanner.data()?),
             b"PartitionKey" => key = Some(scanner.text()?),
             b"EncryptionType" => encryption = encryption_of(&scanner.unchecked_text()?),
             b"ApproximateArrivalTimestamp" => arrived_at = scanner.time()?.unwrap_or(arrived_at),
@@ -205,7 +217,7 @@ fn record<'a>(
     let Some(sequence_number) = number.and_then(|number| SequenceNumber::of_digits(&number)) else {
         return Ok(Err("a record has no sequence number"));
     };
-    let Some(data) = data.unwrap_or_else(|| Some(Bytes::new())) else {
+    let Some(data) = arena.keep(data.unwrap_or_default(), to_come) else {
         return Ok(Err("the data of a record is not base64"));
     };
     let key = key.map(MemberText::into_str).unwrap_or_default();

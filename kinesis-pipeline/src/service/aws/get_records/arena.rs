@@ -3,6 +3,9 @@
 //! A record that is kept keeps its allocation, at most [`SHARED_BYTES_MAX`], and not the page of megabytes it came in. One
 //! allocation for each record would cost more than the copy of its bytes.
 
+use std::borrow::Cow;
+
+use base64_simd::{Out, STANDARD};
 use bytes::{Bytes, BytesMut};
 
 use crate::record::COPIED_BYTES_MAX;
@@ -13,6 +16,20 @@ const _: () = assert!(
     COPIED_BYTES_MAX <= SHARED_BYTES_MAX / 8,
     "the room that is left in an arena is small"
 );
+
+/// The data of a record, as it stands in the body of the page.
+#[derive(Debug)]
+pub(super) enum Data<'a> {
+    Plain(Cow<'a, [u8]>),
+    Base64(Cow<'a, [u8]>),
+}
+
+/// No data.
+impl Default for Data<'_> {
+    fn default() -> Self {
+        Self::Plain(Cow::Borrowed(&[]))
+    }
+}
 
 /// The arena of one page.
 ///
@@ -27,9 +44,25 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    /// Copies a record's data; `rest` is an upper bound of its bytes and those of the data behind it.
+    /// Copies or decodes a record's data, so that one kept record does not keep a page of megabytes. `rest` is an upper
+    /// bound of its bytes and those of the data behind it. `None` if it is to be base64 and is not.
     #[inline]
-    pub(super) fn copy(&mut self, data: &[u8], rest: usize) -> Bytes {
+    pub(super) fn keep(&mut self, data: Data<'_>, rest: usize) -> Option<Bytes> {
+        match data {
+            Data::Plain(data) => Some(self.copy(&data, rest)),
+            Data::Base64(base64) => self.decode(&base64, rest),
+        }
+    }
+
+    fn decode(&mut self, base64: &[u8], rest: usize) -> Option<Bytes> {
+        let bytes = STANDARD.decoded_length(base64).ok()?;
+        self.write(bytes, rest, |room| {
+            STANDARD.decode(base64, Out::from_slice(room)).is_ok()
+        })
+    }
+
+    #[inline]
+    fn copy(&mut self, data: &[u8], rest: usize) -> Bytes {
         if !self.reserve(data.len(), rest) {
             return Bytes::copy_from_slice(data);
         }
@@ -37,8 +70,8 @@ impl Arena {
         self.room.split().freeze()
     }
 
-    /// Lets `write` write a record's data of `bytes` bytes; `rest` is as for [`copy`](Self::copy). `None` if it cannot.
-    pub(super) fn write(
+    /// Lets `write` write a record's data of `bytes` bytes. `None` if it cannot.
+    fn write(
         &mut self,
         bytes: usize,
         rest: usize,

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use super::{answer::PageValues, arena::Arena, at_millis, behind_millis, json::decoded};
+use super::{answer::PageValues, arena::Data, at_millis, behind_millis};
 use crate::{
     cbor::{BREAK, Number, OPEN_MAP, Scanner, put_text, put_unsigned},
     json::Malformed,
@@ -32,12 +32,11 @@ pub(super) fn body(call: &GetRecords) -> Bytes {
 }
 
 impl<'a> PageValues<'a> for Scanner<'a> {
-    fn data(&mut self, arena: &mut Arena) -> Result<Option<Bytes>, Malformed> {
-        let rest = self.rest_bytes();
+    fn data(&mut self) -> Result<Data<'a>, Malformed> {
         if self.is_text()? {
-            return Ok(decoded(self.text()?.as_bytes(), rest, arena));
+            return Ok(Data::Base64(self.unchecked_text()?));
         }
-        Ok(Some(arena.copy(&self.bytes()?, rest)))
+        Ok(Data::Plain(self.bytes()?))
     }
 
     fn time(&mut self) -> Result<Option<SystemTime>, Malformed> {

@@ -2,13 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use base64_simd::{Out, STANDARD};
-use bytes::Bytes;
-
 use super::{
     Page,
     answer::{PageReader, PageValues},
-    arena::Arena,
+    arena::Data,
     at_millis, behind_millis,
 };
 use crate::json::{Kind, Malformed, Scanner};
@@ -23,10 +20,8 @@ pub(super) fn answer(body: &[u8]) -> Result<Page, Malformed> {
 }
 
 impl<'a> PageValues<'a> for Scanner<'a> {
-    fn data(&mut self, arena: &mut Arena) -> Result<Option<Bytes>, Malformed> {
-        let rest = self.rest_bytes();
-        let base64 = self.string()?;
-        Ok(decoded(&base64.as_bytes(), rest, arena))
+    fn data(&mut self) -> Result<Data<'a>, Malformed> {
+        Ok(Data::Base64(self.string()?.as_bytes()))
     }
 
     fn time(&mut self) -> Result<Option<SystemTime>, Malformed> {
@@ -43,14 +38,6 @@ impl<'a> PageValues<'a> for Scanner<'a> {
     fn millis(&mut self) -> Result<Option<Duration>, Malformed> {
         Ok(millis(self.number()?))
     }
-}
-
-/// Decodes base64 into the arena; `None` if it is none. `rest` is the number of bytes from here to the end of the body.
-pub(super) fn decoded(base64: &[u8], rest: usize, arena: &mut Arena) -> Option<Bytes> {
-    let bytes = STANDARD.decoded_length(base64).ok()?;
-    arena.write(bytes, rest, |room| {
-        STANDARD.decode(base64, Out::from_slice(room)).is_ok()
-    })
 }
 
 /// Reads seconds since the epoch with a fraction; the service counts milliseconds.

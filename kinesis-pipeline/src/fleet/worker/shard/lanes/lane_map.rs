@@ -84,6 +84,11 @@ impl LaneMap {
         }
     }
 
+    /// Returns the number of records in this lane.
+    pub(super) fn load(&self, lane: usize) -> usize {
+        self.loads[lane]
+    }
+
     fn least_loaded(&self) -> usize {
         let loads = self.loads.iter().enumerate();
         loads

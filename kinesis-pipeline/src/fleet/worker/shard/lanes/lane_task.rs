@@ -14,6 +14,7 @@ use crate::{
         shard::{context::Halt, gather::RawBatch, lane::Lane, process::Work},
     },
     get::{Ordinal, UserRecord},
+    record::own,
 };
 
 /// An input of a lane.
@@ -32,6 +33,14 @@ pub(super) struct LaneRecord {
     pub(super) step: Ordinal,
     pub(super) key_hash: u64,
     pub(super) bytes: usize,
+}
+
+impl LaneRecord {
+    /// Gives a small record memory of its own, as it is counted: what it shares with its neighbours in the page would be
+    /// kept for as long as it waits.
+    pub(super) fn own(&mut self) {
+        own(&mut self.read.encoded.data, true);
+    }
 }
 
 /// The records that a lane has processed: each one's key hash and bytes.

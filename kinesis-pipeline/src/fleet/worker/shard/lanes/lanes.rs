@@ -121,14 +121,18 @@ impl Lanes {
         self.shard.progress.begin(checkpoint, UNFINISHED_MAX)
     }
 
+    /// Hands records on to their lanes. Those behind other records of their lane wait there for as long as these take.
     fn hand_on(
         &self,
         outgoing: &mut [Vec<LaneRecord>],
         behind_latest: Option<std::time::Duration>,
     ) {
-        for (queue, records) in self.queues.iter().zip(outgoing) {
+        for (lane, (queue, records)) in self.queues.iter().zip(outgoing).enumerate() {
             if !records.is_empty() {
-                let records = std::mem::take(records);
+                let mut records = std::mem::take(records);
+                if self.map.load(lane) > records.len() {
+                    records.iter_mut().for_each(LaneRecord::own);
+                }
                 // An error means that the lane has ended. The driver notices that by the lane's task.
                 let _ = queue.send(LaneInput::Records(records, behind_latest));
             }

@@ -3,7 +3,8 @@ use crate::fleet::worker::settings::BatchLimits;
 /// The window of records between a shard's reader and its processors.
 ///
 /// The limits are one batch of records for each lane, and the bytes of one batch. A new batch is accepted while there
-/// is room, so the limits are exceeded by at most one batch.
+/// is room, so the limits are exceeded by at most one batch. Bytes are those of the records themselves: a small one that
+/// waits behind others has memory of its own.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     records: usize,
