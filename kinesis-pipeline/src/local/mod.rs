@@ -33,7 +33,7 @@
 //! ```
 
 #[cfg_attr(
-    not(feature = "local-server"),
+    not(any(feature = "local-server", all(test, feature = "local-durable"))),
     expect(dead_code, reason = "only the HTTP face needs the status of an error")
 )]
 mod api_error;

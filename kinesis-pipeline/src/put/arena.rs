@@ -6,16 +6,10 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::record::COPIED_BYTES_MAX;
+use crate::record::SHARED_BYTES_MAX;
 
-/// The size of the largest allocation ...
-const ARENA_BYTES_MAX: usize = 64 * 1_024;
-/// ... and of the first, from which each is twice as large as the one before.
+/// The size of the first allocation, from which each is twice as large as the one before, up to [`SHARED_BYTES_MAX`].
 const ARENA_BYTES_MIN: usize = 1_024;
-const _: () = assert!(
-    COPIED_BYTES_MAX <= ARENA_BYTES_MAX / 8,
-    "the room that is left in an arena is small"
-);
 
 /// Memory for the bytes of the next records.
 #[derive(Debug, Default)]
@@ -42,7 +36,7 @@ impl Arena {
 
     #[cold]
     fn renew(&mut self, data_bytes: usize) {
-        let bytes = self.next_bytes.clamp(ARENA_BYTES_MIN, ARENA_BYTES_MAX);
+        let bytes = self.next_bytes.clamp(ARENA_BYTES_MIN, SHARED_BYTES_MAX);
         self.rest = BytesMut::with_capacity(bytes.max(data_bytes));
         self.next_bytes = 2 * bytes;
     }
@@ -62,6 +56,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::record::COPIED_BYTES_MAX;
 
     proptest! {
         #[test]
@@ -97,7 +92,7 @@ mod tests {
                 }
             }
             let data: usize = sizes.iter().sum();
-            prop_assert!(held <= 2 * data + ARENA_BYTES_MAX.min(2 * data) + ARENA_BYTES_MIN);
+            prop_assert!(held <= 2 * data + SHARED_BYTES_MAX.min(2 * data) + ARENA_BYTES_MIN);
         }
     }
 
@@ -107,7 +102,7 @@ mod tests {
         (0..1_000).for_each(|_| drop(arena.copy(&[0; 1_000])));
         arena.taken();
         drop(arena.copy(&[0; 10]));
-        assert!(arena.rest.capacity() <= ARENA_BYTES_MAX);
+        assert!(arena.rest.capacity() <= SHARED_BYTES_MAX);
         arena.taken();
         arena.taken();
         assert_eq!(arena.rest.capacity(), 0, "nothing came");

@@ -148,21 +148,16 @@ impl Inbox {
         entered_at: Instant,
         charge: Charge,
     ) -> Result<PendingReceipt, Closed> {
-        let mut arrived = EncodedRecord {
-            data: Bytes::new(),
-            partition_key: record.partition_key.clone(),
-            explicit_hash_key: record.explicit_hash_key,
-        };
-        let small = match record.data {
-            EncodedData::Borrowed(data) if self.shared.options.uses_arenas() => Some(data),
-            EncodedData::Borrowed(data) => {
-                arrived.data = Bytes::copy_from_slice(data);
-                None
+        let (mut arrived, small) = match record.data {
+            EncodedData::Borrowed(data) if self.shared.options.uses_arenas() => {
+                let arrived = EncodedRecord {
+                    data: Bytes::new(),
+                    partition_key: record.partition_key.clone(),
+                    explicit_hash_key: record.explicit_hash_key,
+                };
+                (arrived, Some(data))
             }
-            EncodedData::Owned(data) => {
-                arrived.data = data.clone();
-                None
-            }
+            _ => (record.into_record(), None),
         };
         let mut state = self.lock();
         if !state.is_open() {

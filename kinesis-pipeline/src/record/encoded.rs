@@ -78,6 +78,12 @@ impl EncodedRecord {
 /// The size of the largest small record. A small one that is put is copied from the buffer it is encoded in; a larger one
 /// takes the buffer. A small one that is read may share memory with its neighbours in the page; a larger one never does.
 pub(crate) const COPIED_BYTES_MAX: usize = 8 * 1_024;
+/// The size of the largest allocation that small records share.
+pub(crate) const SHARED_BYTES_MAX: usize = 64 * 1_024;
+const _: () = assert!(
+    COPIED_BYTES_MAX <= SHARED_BYTES_MAX / 8,
+    "the room that is left at the end of an allocation is small"
+);
 
 /// Gives a small record memory of its own, if it shares some or may have some of an arena.
 ///

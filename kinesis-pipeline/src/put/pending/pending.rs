@@ -95,7 +95,7 @@ impl Completion {
 
     /// Takes the completion out of a record that is written into an aggregate, and leaves one that gives no result.
     ///
-    /// It is taken where it is kept, by one move of its fields. A second move would stall (store forwarding).
+    /// It is taken where it is kept, so that it is moved once.
     #[inline]
     pub(in crate::put) fn take(&mut self) -> Self {
         Self {

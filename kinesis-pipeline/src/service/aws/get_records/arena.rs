@@ -1,21 +1,16 @@
 //! An arena: the data of a page's small records, copied one after the other into allocations of limited size.
 //!
-//! A record that is kept keeps its allocation, at most [`SHARED_BYTES_MAX`], and not the page of megabytes it came in. One
-//! allocation for each record would cost more than the copy of its bytes.
+//! A record that is kept keeps its allocation, at most [`SHARED_BYTES_MAX`], and not the page of megabytes it came in.
+//!
+//! It differs from the arena of puts (`put/arena`) in the size of an allocation: the rest of a page bounds it, and the first
+//! record of a page has memory of its own.
 
 use std::borrow::Cow;
 
 use base64_simd::{Out, STANDARD};
 use bytes::{Bytes, BytesMut};
 
-use crate::record::COPIED_BYTES_MAX;
-
-/// The size of the largest allocation that records share.
-const SHARED_BYTES_MAX: usize = 64 * 1_024;
-const _: () = assert!(
-    COPIED_BYTES_MAX <= SHARED_BYTES_MAX / 8,
-    "the room that is left in an arena is small"
-);
+use crate::record::{COPIED_BYTES_MAX, SHARED_BYTES_MAX};
 
 /// The data of a record, as it stands in the body of the page.
 #[derive(Debug)]
