@@ -12,6 +12,7 @@
 //! The reason is speed. The SDK reads an answer member by member through its schema, makes a string of each, and builds
 //! its types, from which ours would be made: half of the CPU time of the whole path for calls that carry records.
 
+mod failure;
 mod incoming;
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,7 @@ use aws_smithy_runtime_api::{
             Intercept,
             context::{
                 BeforeDeserializationInterceptorContextMut,
-                BeforeSerializationInterceptorContextMut,
+                BeforeSerializationInterceptorContextMut, BeforeTransmitInterceptorContextRef,
             },
         },
         runtime_components::RuntimeComponents,
@@ -49,10 +50,11 @@ use aws_smithy_types::{
 };
 use bytes::Bytes;
 
+pub(super) use self::failure::Failure;
 use self::incoming::Incoming;
 use super::{
-    cbor_error::error_in_json,
     dialect::{Dialect, Form},
+    prepared::Recorder,
 };
 use crate::{cbor, json::Malformed};
 
@@ -71,6 +73,20 @@ pub(super) enum ReadCbor<A> {
     Whole(fn(&[u8]) -> Result<A, Malformed>),
     /// Makes a reader that reads it part by part, as the connection delivers it.
     Parts(BeginParts<A>),
+}
+
+impl<A> Read<A> {
+    /// Reads the body of a successful answer that has come as a whole.
+    pub(super) fn whole(&self, dialect: &Dialect, body: &[u8]) -> Result<A, Malformed> {
+        match self.cbor {
+            ReadCbor::Whole(read) if cbor::is_cbor(body) => {
+                let answer = read(body)?;
+                dialect.answered_in_cbor();
+                Ok(answer)
+            }
+            _ => (self.json)(body),
+        }
+    }
 }
 
 /// Makes the reader of a body of this many bytes; 0 if the size is not known.
@@ -97,6 +113,7 @@ pub(super) struct Direct<A: 'static> {
     dialect: Arc<Dialect>,
     incoming: Incoming<A>,
     reached: Arc<Mutex<Reached<A>>>,
+    recorder: Option<Recorder>,
 }
 
 /// The slot for the answer of a call.
@@ -129,8 +146,15 @@ impl<A> Direct<A> {
             dialect: Arc::clone(dialect),
             incoming: Incoming::default(),
             reached: Arc::clone(&reached),
+            recorder: None,
         };
         (call, Answer(reached))
+    }
+
+    /// Records the request, if there is a recorder.
+    pub(super) fn recorded_by(mut self, recorder: Option<Recorder>) -> Self {
+        self.recorder = recorder;
+        self
     }
 
     fn reach(&self, reached: Reached<A>) {
@@ -139,11 +163,10 @@ impl<A> Direct<A> {
 
     /// Returns the answer: of the parts that were read as they came, or else of `body`.
     fn read(&self, body: &[u8]) -> Result<A, Malformed> {
-        let answer = match (self.incoming.take(), &self.read.cbor) {
-            (Some(parts), _) => parts.end()?,
-            (None, ReadCbor::Whole(read)) if cbor::is_cbor(body) => read(body)?,
-            _ => return (self.read.json)(body),
+        let Some(parts) = self.incoming.take() else {
+            return self.read.whole(&self.dialect, body);
         };
+        let answer = parts.end()?;
         self.dialect.answered_in_cbor();
         Ok(answer)
     }
@@ -176,6 +199,7 @@ impl<A> Clone for Direct<A> {
             dialect: Arc::clone(&self.dialect),
             incoming: self.incoming.clone(),
             reached: Arc::clone(&self.reached),
+            recorder: self.recorder.clone(),
         }
     }
 }
@@ -206,6 +230,9 @@ impl<A: fmt::Debug + Send + 'static> Intercept for Direct<A> {
             self.reach(Reached::OtherProtocol);
             return Err(format!("the client speaks {}", sdk.protocol_id()).into());
         }
+        if let Some(recorder) = &self.recorder {
+            recorder.speaks(&sdk);
+        }
         let protocol = Protocol {
             sdk,
             call: self.clone(),
@@ -213,6 +240,18 @@ impl<A: fmt::Debug + Send + 'static> Intercept for Direct<A> {
         config
             .interceptor_state()
             .store_put(SharedClientProtocol::new(protocol));
+        Ok(())
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(recorder) = &self.recorder {
+            recorder.record(context.request(), components, config);
+        }
         Ok(())
     }
 
@@ -286,18 +325,12 @@ impl<A: fmt::Debug + Send + 'static> ClientProtocolInner for Protocol<A> {
         response: &Response,
         config: &ConfigBag,
     ) -> Result<Builder, SerdeError> {
-        if let Some(response) = error_in_json(response) {
-            self.call.dialect.answered_in_cbor();
-            return self.sdk.parse_error_metadata(&response, config);
+        let how = (&*self.call.dialect, self.call.form);
+        let failure = Failure::read(&self.sdk, how, response, config);
+        if failure.is_refused {
+            self.call.reach(Reached::Refused);
         }
-        let metadata = self.sdk.parse_error_metadata(response, config);
-        let metadata = metadata.map(Builder::build);
-        let code = metadata.as_ref().ok().and_then(ErrorMetadata::code);
-        let (call, status) = (&self.call, response.status().as_u16());
-        if call.form == Form::Cbor && call.dialect.failed_otherwise(status, code) {
-            call.reach(Reached::Refused);
-        }
-        metadata.map(ErrorMetadata::into_builder)
+        failure.metadata.map(ErrorMetadata::into_builder)
     }
 
     fn deserialize_error_response<'a>(

@@ -7,18 +7,22 @@ mod cbor;
 mod json;
 
 use aws_sdk_kinesis::{
+    error::{ErrorMetadata, SdkError},
     primitives::Blob,
     types::{PutRecordsRequestEntry, PutRecordsResultEntry},
 };
+use aws_smithy_types::config_bag::ConfigBag;
+use bytes::Bytes;
 
 use super::{
     AwsKinesis,
     dialect::Form,
-    direct::{Direct, Reached, Read, ReadCbor},
+    direct::{Direct, Failure, Reached, Read, ReadCbor},
+    prepared::{PreparedCall, Recorder, Sent, Way},
 };
 use crate::{
     record::EncodedRecord,
-    service::{EntryFailure, PutRecords, PutRecordsAnswer, ServiceError, StoredAt},
+    service::{EntryFailure, PutRecords, PutRecordsAnswer, ServiceError, StoredAt, StreamId},
     shard::{SequenceNumber, ShardId},
 };
 
@@ -28,7 +32,7 @@ type Entry = Result<StoredAt, EntryFailure>;
 
 /// The results that an answer holds.
 #[derive(Debug, Default)]
-struct Entries {
+pub(super) struct Entries {
     /// The results of the records that the answer tells about.
     told: Vec<Entry>,
     /// The number of records of the answer with neither a place nor an error.
@@ -63,7 +67,7 @@ impl Entries {
     }
 }
 
-const READ: Read<Entries> = Read {
+pub(super) const READ: Read<Entries> = Read {
     json: json::answer,
     cbor: ReadCbor::Whole(cbor::answer),
 };
@@ -116,24 +120,86 @@ async fn send_in(
         Form::Cbor => cbor::body(call, empty),
         Form::Json | Form::Typed => json::body(call, empty),
     };
+    let reached = send_body(aws, &call.stream, form, &body).await;
+    aws.bodies.give_back(body);
+    reached
+}
+
+async fn send_body(
+    aws: &AwsKinesis,
+    stream: &StreamId,
+    form: Form,
+    body: &Bytes,
+) -> Result<Reached<Entries>, ServiceError> {
+    let way = aws.prepared.way(stream, form);
+    if let Way::Prepared(call) = &way {
+        let sent = call.send(body).await;
+        let reached = read(aws, form, call, sent);
+        if !matches!(reached, Ok(Reached::Answer(_))) {
+            aws.prepared.forget(stream);
+        }
+        return reached;
+    }
+    let recorder = way.recorder();
+    let reached = send_by_sdk(aws, stream, (form, body), recorder.clone()).await?;
+    if let Some(recorder) = recorder
+        && matches!(reached, Reached::Answer(_))
+    {
+        aws.prepared.prepare(stream, form, recorder, body).await;
+    }
+    Ok(reached)
+}
+
+async fn send_by_sdk(
+    aws: &AwsKinesis,
+    stream: &StreamId,
+    (form, body): (Form, &Bytes),
+    recorder: Option<Recorder>,
+) -> Result<Reached<Entries>, ServiceError> {
     let (direct, answer) = Direct::new(&aws.dialect, (form, Some(body.clone())), &READ);
     let sent = aws
         .client
         .put_records()
-        .set_stream_name(call.stream.name_parameter())
-        .set_stream_arn(call.stream.arn_parameter())
+        .set_stream_name(stream.name_parameter())
+        .set_stream_arn(stream.arn_parameter())
         // The body has the records: none of them goes through the SDK's types.
         .set_records(Some(Vec::new()))
         .customize()
-        .interceptor(direct)
+        .interceptor(direct.recorded_by(recorder))
         .send()
         .await;
-    aws.bodies.give_back(body);
     let reached = answer.reached();
     if !reached.has_another_way() {
         sent.map_err(|error| aws.failed(OPERATION, error))?;
     }
     Ok(reached)
+}
+
+/// Reads the answer to a prepared call, with the same results and errors as through the SDK.
+#[expect(clippy::result_large_err, reason = "what the seam returns")]
+fn read(
+    aws: &AwsKinesis,
+    form: Form,
+    call: &PreparedCall,
+    sent: Sent,
+) -> Result<Reached<Entries>, ServiceError> {
+    let answer = sent.map_err(|error| aws.failed(OPERATION, error))?;
+    let body = answer.body().bytes().unwrap_or_default();
+    if answer.status().is_success() {
+        let entries = READ.whole(&aws.dialect, body);
+        let entries = entries.map_err(|error| {
+            aws.failed::<ErrorMetadata>(OPERATION, SdkError::response_error(error, answer))
+        });
+        return entries.map(Reached::Answer);
+    }
+    let how = (&*aws.dialect, form);
+    let failure = Failure::read(call.protocol(), how, &answer, &ConfigBag::base());
+    if failure.is_refused {
+        return Ok(Reached::Refused);
+    }
+    // An answer that the SDK cannot read has no code, and is told by its status.
+    let metadata = failure.metadata.unwrap_or_default();
+    Err(aws.failed(OPERATION, SdkError::service_error(metadata, answer)))
 }
 
 /// Makes the call through the SDK's types: for a client whose interceptors read records, or whose protocol is not the
@@ -180,12 +246,10 @@ fn typed_result(entry: PutRecordsResultEntry) -> Option<Entry> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::{
         record::PartitionKey,
-        service::{ErrorClass, Kinesis, StreamId, aws::stub::Stub},
+        service::{ErrorClass, Kinesis, aws::stub::Stub},
     };
 
     fn record(key: &str, data: &'static str) -> EncodedRecord {

@@ -1,0 +1,174 @@
+//! The part of a request that is the same in all, and the signature of the rest.
+
+use std::time::SystemTime;
+
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SigningInstructions, SigningSettings, sign},
+    sign::v4::SigningParams,
+};
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::identity::Identity,
+    http::{Headers, Request},
+};
+use aws_smithy_types::{DateTime, body::SdkBody, date_time::Format};
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::recorder::Recorded;
+
+const AUTHORIZATION: &str = "authorization";
+const DATE: &str = "x-amz-date";
+const LENGTH: &str = "content-length";
+const INVOCATION: &str = "amz-sdk-invocation-id";
+/// The headers that are made anew for each request.
+const CHANGING: [&str; 5] = [
+    AUTHORIZATION,
+    DATE,
+    LENGTH,
+    INVOCATION,
+    "x-amz-security-token",
+];
+/// The headers that are the same in all requests.
+const CONSTANT: [&str; 5] = [
+    "amz-sdk-request",
+    "content-type",
+    "user-agent",
+    "x-amz-target",
+    "x-amz-user-agent",
+];
+
+/// What all requests have in common.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    uri: String,
+    headers: Headers,
+    scope: Scope,
+}
+
+/// The scope of a signature, of its header: `AWS4-HMAC-SHA256 Credential=ID/20261129/eu-west-1/kinesis/aws4_request,
+/// SignedHeaders=content-length;host;x-amz-date, Signature=...`
+#[derive(Debug, PartialEq, Eq)]
+struct Scope {
+    region: String,
+    service: String,
+    /// The names of the headers that are signed.
+    signed: Vec<String>,
+}
+
+impl Pattern {
+    /// Returns the pattern of a request with this body, and the time of its signature; `None` if it has unusual headers, or
+    /// if its signature is not that which is made here.
+    pub(super) fn of(
+        recorded: &Recorded,
+        body: &[u8],
+        identity: &Identity,
+    ) -> Option<(Self, SystemTime)> {
+        let is_usual = |name: &str| CHANGING.contains(&name) || CONSTANT.contains(&name);
+        let mut names = recorded.headers.iter().map(|(name, _)| name);
+        if !names.all(|name| is_usual(&name.to_ascii_lowercase())) {
+            return None;
+        }
+        let authorization = recorded.headers.get(AUTHORIZATION)?;
+        let at = time(recorded.headers.get(DATE)?)?;
+        let mut headers = recorded.headers.clone();
+        for name in CHANGING {
+            headers.remove(name);
+        }
+        let pattern = Self {
+            uri: recorded.uri.clone(),
+            headers,
+            scope: Scope::of(authorization)?,
+        };
+        let mut headers = pattern.headers.clone();
+        headers.insert(LENGTH, body.len().to_string());
+        let signature = pattern.sign(&headers, body, identity, at).ok()?;
+        let mut added = signature.headers();
+        added
+            .any(|added| added == (AUTHORIZATION, authorization))
+            .then_some((pattern, at))
+    }
+
+    /// Makes a request with this body, signed at this time.
+    pub(super) fn request(
+        &self,
+        body: &Bytes,
+        identity: &Identity,
+        at: SystemTime,
+    ) -> Result<Request, BoxError> {
+        let mut headers = self.headers.clone();
+        headers.insert(LENGTH, body.len().to_string());
+        let (signature, _) = self.sign(&headers, body, identity, at)?.into_parts();
+        headers.insert(INVOCATION, invocation_id());
+        for header in signature {
+            let mut value = HeaderValue::from_str(header.value())?;
+            value.set_sensitive(header.sensitive());
+            headers.insert(header.name(), value);
+        }
+        let mut request = Request::new(SdkBody::from(body.clone()));
+        request.set_method("POST")?;
+        request.set_uri(self.uri.as_str())?;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    fn sign(
+        &self,
+        headers: &Headers,
+        body: &[u8],
+        identity: &Identity,
+        at: SystemTime,
+    ) -> Result<SigningInstructions, BoxError> {
+        let params = SigningParams::builder()
+            .identity(identity)
+            .region(&self.scope.region)
+            .name(&self.scope.service)
+            .time(at)
+            .settings(SigningSettings::default())
+            .build()?;
+        let is_signed = |name: &str| self.scope.signed.iter().any(|signed| signed == name);
+        let signed = headers.iter().filter(|(name, _)| is_signed(name));
+        let body = SignableBody::Bytes(body);
+        let request = SignableRequest::new("POST", self.uri.as_str(), signed, body)?;
+        Ok(sign(request, &params.into())?.into_parts().0)
+    }
+}
+
+impl Scope {
+    fn of(authorization: &str) -> Option<Self> {
+        let rest = authorization.strip_prefix("AWS4-HMAC-SHA256 Credential=")?;
+        let (credential, rest) = rest.split_once(", SignedHeaders=")?;
+        let (signed, _) = rest.split_once(", Signature=")?;
+        // The identifier of a key has no slash, but the rest is told from behind in any case.
+        let mut parts = credential.rsplit('/').skip(1);
+        let service = parts.next()?.to_owned();
+        let region = parts.next()?.to_owned();
+        Some(Self {
+            region,
+            service,
+            signed: signed.split(';').map(str::to_owned).collect(),
+        })
+    }
+}
+
+/// Reads the time of a signature, such as `20261129T210613Z`.
+pub(super) fn time(date: &str) -> Option<SystemTime> {
+    let part = |range| date.get(range);
+    let [year, month, day] = [part(0..4)?, part(4..6)?, part(6..8)?];
+    let [hour, minute, second] = [part(9..11)?, part(11..13)?, part(13..15)?];
+    let written = format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z");
+    let time = DateTime::from_str(&written, Format::DateTime).ok()?;
+    SystemTime::try_from(time).ok()
+}
+
+/// Makes an identifier of a call: a random UUID.
+fn invocation_id() -> String {
+    /// Version 4 and the variant of RFC 9562.
+    const FIXED: u128 = 0x4000_8000_0000_0000_0000;
+    const MASK: u128 = 0xF000_C000_0000_0000_0000;
+    let bits = fastrand::u128(..) & !MASK | FIXED;
+    let digits = format!("{bits:032x}");
+    let [first, second, third, fourth, fifth] =
+        [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| &digits[range]);
+    format!("{first}-{second}-{third}-{fourth}-{fifth}")
+}

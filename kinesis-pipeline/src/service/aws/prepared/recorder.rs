@@ -1,0 +1,85 @@
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use aws_smithy_runtime_api::{
+    client::{
+        runtime_components::RuntimeComponents,
+        stalled_stream_protection::StalledStreamProtectionConfig,
+    },
+    http::{Headers, Request},
+};
+use aws_smithy_schema::protocol::SharedClientProtocol;
+use aws_smithy_types::{config_bag::ConfigBag, retry::RetryConfig, timeout::TimeoutConfig};
+
+/// Records a request of the SDK as it is sent.
+#[derive(Clone, Debug, Default)]
+pub(in crate::service::aws) struct Recorder(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    protocol: Option<SharedClientProtocol>,
+    recorded: Option<Recorded>,
+}
+
+/// A request of the SDK, with what sends it.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    pub(super) uri: String,
+    pub(super) headers: Headers,
+    /// The time on the SDK's clock when it was sent.
+    pub(super) at: SystemTime,
+    pub(super) protocol: SharedClientProtocol,
+    pub(super) components: RuntimeComponents,
+    pub(super) timeouts: TimeoutConfig,
+    pub(super) retries: RetryConfig,
+    /// The longest pause within an answer.
+    pub(super) pause_max: Option<Duration>,
+}
+
+impl Recorder {
+    /// Notes the SDK's own protocol.
+    pub(in crate::service::aws) fn speaks(&self, protocol: &SharedClientProtocol) {
+        self.lock().protocol = Some(protocol.clone());
+    }
+
+    /// Records a request.
+    pub(in crate::service::aws) fn record(
+        &self,
+        request: &Request,
+        components: &RuntimeComponents,
+        config: &ConfigBag,
+    ) {
+        let mut state = self.lock();
+        let (Some(protocol), Some(clock), Some(timeouts), Some(retries)) = (
+            state.protocol.clone(),
+            components.time_source(),
+            config.load::<TimeoutConfig>().cloned(),
+            config.load::<RetryConfig>().cloned(),
+        ) else {
+            return;
+        };
+        let protection = config.load::<StalledStreamProtectionConfig>();
+        let protection = protection.filter(|protection| protection.download_enabled());
+        state.recorded = (request.method() == "POST").then(|| Recorded {
+            uri: request.uri().to_owned(),
+            headers: request.headers().clone(),
+            at: clock.now(),
+            protocol,
+            components: components.clone(),
+            timeouts,
+            retries,
+            pause_max: protection.map(StalledStreamProtectionConfig::grace_period),
+        });
+    }
+
+    /// Returns the last request.
+    pub(super) fn recorded(self) -> Option<Recorded> {
+        self.lock().recorded.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

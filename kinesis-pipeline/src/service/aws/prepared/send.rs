@@ -1,0 +1,219 @@
+use std::{
+    future::pending,
+    time::{Duration, SystemTime},
+};
+
+use aws_sdk_kinesis::error::{ConnectorError, SdkError};
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        auth::{AuthScheme as _, AuthSchemeId},
+        connection::CaptureSmithyConnection,
+        http::{HttpClient as _, HttpConnector as _, HttpConnectorSettings, SharedHttpConnector},
+        identity::{
+            Identity, IdentityCacheLocation, ResolveCachedIdentity as _, ResolveIdentity as _,
+        },
+        runtime_components::RuntimeComponents,
+    },
+    http::{Request, Response},
+};
+use aws_smithy_schema::protocol::SharedClientProtocol;
+use aws_smithy_types::{
+    body::SdkBody,
+    config_bag::{ConfigBag, Layer},
+    error::ErrorMetadata,
+};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use tokio::time::{Sleep, sleep};
+
+use super::{pattern::Pattern, recorder::Recorded};
+
+const SIGV4: AuthSchemeId = AuthSchemeId::new("sigv4");
+
+/// A call that lacks only its body.
+#[derive(Debug)]
+pub(in crate::service::aws) struct PreparedCall {
+    pattern: Pattern,
+    offset: ClockOffset,
+    components: RuntimeComponents,
+    connector: SharedHttpConnector,
+    config: ConfigBag,
+    protocol: SharedClientProtocol,
+    /// The time limit until the end of the answer.
+    time_max: Option<Duration>,
+    /// The longest pause within the answer.
+    pause_max: Option<Duration>,
+}
+
+/// An answer with its body, or the failure to get one.
+pub(in crate::service::aws) type Sent = Result<Response, SdkError<ErrorMetadata>>;
+
+impl PreparedCall {
+    /// Prepares calls like the recorded one, which had this body; `None` if it was not a usual one.
+    pub(super) async fn of(recorded: Recorded, body: &[u8]) -> Option<Self> {
+        // The time limit of a source of credentials depends on these two.
+        let mut layer = Layer::new("kinesis-pipeline");
+        layer.store_put(recorded.timeouts.clone());
+        layer.store_put(recorded.retries.clone());
+        let config = ConfigBag::of_layers([layer]);
+        let identity = identity(&recorded.components, &config).await.ok()?;
+        let (pattern, signed_at) = Pattern::of(&recorded, body, &identity)?;
+        let timeouts = &recorded.timeouts;
+        let mut settings = HttpConnectorSettings::builder();
+        settings.set_connect_timeout(timeouts.connect_timeout());
+        settings.set_read_timeout(timeouts.read_timeout());
+        let client = recorded.components.http_client()?;
+        let connector = client.http_connector(&settings.build(), &recorded.components);
+        let limits = [
+            timeouts.operation_timeout(),
+            timeouts.operation_attempt_timeout(),
+        ];
+        Some(Self {
+            pattern,
+            offset: ClockOffset::of(signed_at, recorded.at),
+            connector,
+            config,
+            time_max: limits.into_iter().flatten().min(),
+            pause_max: recorded.pause_max,
+            protocol: recorded.protocol,
+            components: recorded.components,
+        })
+    }
+
+    /// Makes the call with this body.
+    pub(in crate::service::aws) async fn send(&self, body: &Bytes) -> Sent {
+        let limit = self.time_max.map(sleep);
+        tokio::select! {
+            sent = self.sign_and_send(body) => sent,
+            () = elapsed(limit) => Err(SdkError::timeout_error("the operation's time limit is over")),
+        }
+    }
+
+    async fn sign_and_send(&self, body: &Bytes) -> Sent {
+        let identity = identity(&self.components, &self.config).await;
+        // As the SDK reports credentials that are not to be had.
+        let identity = identity
+            .map_err(|error| SdkError::dispatch_failure(ConnectorError::other(error, None)))?;
+        let clock = self.components.time_source().unwrap_or_default();
+        let now = self.offset.applied_to(clock.now());
+        let request = self.pattern.request(body, &identity, now);
+        let request = request.map_err(SdkError::construction_failure)?;
+        self.exchange(request).await
+    }
+
+    async fn exchange(&self, mut request: Request) -> Sent {
+        let connection = CaptureSmithyConnection::new();
+        request.add_extension(connection.clone());
+        let answer = self.connector.call(request).await;
+        let mut answer = answer.map_err(SdkError::dispatch_failure)?;
+        let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
+        match read(body, self.pause_max).await {
+            Ok(body) => *answer.body_mut() = body.into(),
+            Err(error) => return Err(SdkError::response_error(error, answer)),
+        }
+        if answer.status().is_server_error()
+            && let Some(connection) = connection.get()
+        {
+            // As the SDK does: the next call shall reach another of the service's machines.
+            connection.poison();
+        }
+        Ok(answer)
+    }
+
+    /// The SDK's protocol, which reads errors.
+    pub(in crate::service::aws) fn protocol(&self) -> &SharedClientProtocol {
+        &self.protocol
+    }
+}
+
+/// Returns the SDK's credentials, of its cache while they are valid.
+async fn identity(
+    components: &RuntimeComponents,
+    config: &ConfigBag,
+) -> Result<Identity, BoxError> {
+    let resolver = components
+        .auth_scheme(SIGV4)
+        .and_then(|scheme| scheme.identity_resolver(components))
+        .filter(|resolver| resolver.cache_location() == IdentityCacheLocation::RuntimeComponents)
+        .ok_or("the client has no cache of credentials")?;
+    let cache = components.identity_cache();
+    let identity = cache.resolve_cached_identity(resolver, components, config);
+    identity.await
+}
+
+/// Reads a body, in which no pause is longer than this.
+async fn read(mut body: SdkBody, pause_max: Option<Duration>) -> Result<Bytes, BoxError> {
+    let bytes = body.content_length().unwrap_or_default();
+    let bytes = usize::try_from(bytes).unwrap_or_default();
+    let mut read = Bytes::new();
+    let mut joined = BytesMut::new();
+    loop {
+        let part = tokio::select! {
+            part = body.frame() => part,
+            () = elapsed(pause_max.map(sleep)) => return Err("the answer stands still".into()),
+        };
+        let Some(part) = part.transpose()? else {
+            break;
+        };
+        let Ok(part) = part.into_data() else {
+            continue;
+        };
+        if read.is_empty() && joined.is_empty() {
+            read = part;
+            continue;
+        }
+        if joined.is_empty() {
+            joined.reserve(bytes.min(ANSWER_BYTES_USUAL).max(read.len()));
+            joined.extend_from_slice(&read);
+        }
+        joined.extend_from_slice(&part);
+    }
+    Ok(if joined.is_empty() {
+        read
+    } else {
+        joined.freeze()
+    })
+}
+
+/// The bytes that are reserved for an answer at most, whatever its head says.
+const ANSWER_BYTES_USUAL: usize = 256 * 1024;
+
+/// Waits for the end of a time limit, if there is one.
+async fn elapsed(limit: Option<Sleep>) {
+    match limit {
+        Some(limit) => limit.await,
+        None => pending().await,
+    }
+}
+
+/// The time by which the service's clock is before or behind that of this machine, as the SDK knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClockOffset {
+    Ahead(Duration),
+    Behind(Duration),
+}
+
+impl ClockOffset {
+    /// A signature has whole seconds, so an offset below two is none.
+    const MIN: Duration = Duration::from_secs(2);
+
+    fn of(signed_at: SystemTime, sent_at: SystemTime) -> Self {
+        let offset = match signed_at.duration_since(sent_at) {
+            Ok(ahead) => Self::Ahead(ahead),
+            Err(behind) => Self::Behind(behind.duration()),
+        };
+        match offset {
+            Self::Ahead(by) | Self::Behind(by) if by < Self::MIN => Self::Ahead(Duration::ZERO),
+            offset => offset,
+        }
+    }
+
+    fn applied_to(self, now: SystemTime) -> SystemTime {
+        let moved = match self {
+            Self::Ahead(by) => now.checked_add(by),
+            Self::Behind(by) => now.checked_sub(by),
+        };
+        moved.unwrap_or(now)
+    }
+}

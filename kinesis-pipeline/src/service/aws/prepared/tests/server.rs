@@ -1,0 +1,96 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sdk_kinesis::Client;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+
+use crate::service::aws::{AwsKinesis, stub};
+
+/// An answer of the server: status, further headers, body.
+pub(super) type Answer = (u16, String, &'static str);
+
+/// A request as it came.
+pub(super) struct Request {
+    pub(super) connection: usize,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) body: Vec<u8>,
+}
+
+/// A server that gives these answers in turn, then closes connections.
+pub(super) struct Server {
+    pub(super) endpoint: String,
+    pub(super) requests: mpsc::UnboundedReceiver<Request>,
+}
+
+impl Server {
+    pub(super) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, requests) = mpsc::unbounded_channel();
+        let answers: Vec<_> = answers.into_iter().collect();
+        let answers = Arc::new(tokio::sync::Mutex::new(answers.into_iter()));
+        tokio::spawn(async move {
+            for number in 0.. {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                let (answers, sender) = (Arc::clone(&answers), sender.clone());
+                tokio::spawn(async move {
+                    while let Some(request) = read(&mut connection, number).await {
+                        let _ = sender.send(request);
+                        let Some((status, headers, body)) = answers.lock().await.next() else {
+                            return;
+                        };
+                        let (bytes, id) = (body.len(), "x-amzn-requestid: request-1");
+                        let head = format!(
+                            "HTTP/1.1 {status} X\r\n{id}\r\ncontent-length: {bytes}\r\n{headers}\r\n"
+                        );
+                        connection.write_all(head.as_bytes()).await.unwrap();
+                        let _ = connection.write_all(body.as_bytes()).await;
+                    }
+                });
+            }
+        });
+        Self { endpoint, requests }
+    }
+
+    pub(super) async fn request(&mut self) -> Request {
+        self.requests.recv().await.unwrap()
+    }
+
+    pub(super) fn aws(&self) -> AwsKinesis {
+        stub::aws_at(&self.endpoint)
+    }
+
+    pub(super) fn aws_with(&self, credentials: impl ProvideCredentials + 'static) -> AwsKinesis {
+        let config = stub::config(&self.endpoint).credentials_provider(credentials);
+        AwsKinesis::new(&Client::from_conf(config.build()))
+    }
+}
+
+async fn read(connection: &mut TcpStream, number: usize) -> Option<Request> {
+    let mut read = Vec::new();
+    loop {
+        if let Some(head_bytes) = read.windows(4).position(|end| end == b"\r\n\r\n") {
+            let head = String::from_utf8(read[..head_bytes].to_vec()).unwrap();
+            let headers: BTreeMap<_, _> = head
+                .lines()
+                .filter_map(|line| line.split_once(": "))
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect();
+            let bytes: usize = headers["content-length"].parse().unwrap();
+            if read.len() == head_bytes + 4 + bytes {
+                return Some(Request {
+                    connection: number,
+                    headers,
+                    body: read.split_off(head_bytes + 4),
+                });
+            }
+        }
+        if connection.read_buf(&mut read).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
