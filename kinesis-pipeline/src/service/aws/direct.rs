@@ -5,6 +5,8 @@
 //!                                                                               └─ success ─> read
 //! ```
 //!
+//! Some calls are made without the SDK's composing them again, see [`prepared`](super::prepared).
+//!
 //! Requests are in the form that the endpoint is expected to know, see [`dialect`](super::dialect). Answers are read in
 //! either form: the first byte tells a JSON object from a CBOR map. An error in CBOR is rewritten in JSON, which the SDK
 //! reads. A page of records in CBOR is read while it comes, see [`incoming`].

@@ -81,6 +81,12 @@ const OPERATION_TIMEOUT: Duration = Duration::from_mins(1);
 /// The bodies of `PutRecords` and `GetRecords` are written and read here, which halves their CPU time. A client with an
 /// interceptor or a protocol of its own still sees them in the SDK's types.
 ///
+/// The SDK composes the `PutRecords` of a stream once a minute and after each failure. The others are prepared calls: they
+/// repeat its request with a body, time and signature of their own. That halves the CPU time of a put of records of
+/// 100 bytes. Credentials, endpoint, connections and time limits are the client's in both cases. A connection that stops
+/// taking bytes is given up after the read time-out. A client with an interceptor or a generator of invocation identifiers,
+/// and one in a Lambda function, prepares no calls; [`without_prepared_calls`](Self::without_prepared_calls) turns them off.
+///
 /// These bodies are in CBOR, as the SDKs for Java send them. An endpoint that refuses CBOR gets the same call in JSON,
 /// and from then on every call. To use JSON from the start, call [`without_cbor`](Self::without_cbor) or set a variable
 /// of the SDKs for Java: `AWS_CBOR_DISABLE=true` or `CBOR_ENABLED=false`.
@@ -111,7 +117,9 @@ impl AwsKinesis {
             .take_unset_from(timeouts_default());
         let endpoint = endpoint::of(config);
         let is_direct = config.protocol().is_none() && config.interceptors().next().is_none();
-        let is_prepared = config.invocation_id_generator().is_none();
+        // A function of Lambda sends the trace identifier of each of its invocations.
+        let may_prepare = config.invocation_id_generator().is_none()
+            && env::var_os("AWS_LAMBDA_FUNCTION_NAME").is_none();
         let is_cbor = !dialect::is_cbor_disabled(|name| env::var(name).ok());
         let config = config
             .to_builder()
@@ -124,7 +132,7 @@ impl AwsKinesis {
             endpoint,
             dialect: Arc::new(Dialect::new(is_direct, is_cbor)),
             bodies: Arc::default(),
-            prepared: Arc::new(PreparedCalls::new(is_prepared)),
+            prepared: Arc::new(PreparedCalls::new(may_prepare)),
             is_unlimited: Arc::default(),
         }
     }
@@ -135,12 +143,10 @@ impl AwsKinesis {
         &self.client
     }
 
-    /// Lets the SDK compose every call, so that its trace spans and metrics count all of them.
+    /// Lets the SDK compose every call.
     ///
-    /// Otherwise it composes the `PutRecords` of a stream once a minute and after each failure, and the others repeat its
-    /// request with a body, time and signature of their own, which takes half of the CPU time for records of 100 bytes.
-    /// Credentials, endpoint, connections and time limits are the client's in both cases. A client with an interceptor or
-    /// a generator of invocation identifiers of its own never repeats a request.
+    /// Choose it if the SDK's trace spans and metrics must count every call, if you have an endpoint resolver that answers
+    /// differently from call to call, or an HTTP client that gives each call another connector.
     #[must_use]
     pub fn without_prepared_calls(mut self) -> Self {
         self.prepared = Arc::new(PreparedCalls::new(false));

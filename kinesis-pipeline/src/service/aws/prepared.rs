@@ -15,8 +15,9 @@
 //!
 //! What a prepared call uses is the SDK's: its cache of credentials, the algorithm of its signature (`aws-sigv4`), its
 //! connections with their time limits, its reading of errors. A call is prepared only if the request has none but the usual
-//! headers, and if the signature that is made here for the SDK's request is the SDK's own. A pattern is forgotten after a
-//! minute or a failure; the SDK's next call corrects what has changed: the endpoint, the offset of this machine's clock.
+//! headers, and if the signature that is made here for the SDK's request is the SDK's own. A pattern is used for a minute
+//! and until a call fails: the SDK's next call corrects what has changed, such as the endpoint. A prepared call that is
+//! denied is made again by the SDK, which learns from the answer how far this machine's clock is off.
 
 mod pattern;
 mod recorder;
@@ -44,16 +45,28 @@ const LIFETIME: Duration = Duration::from_mins(1);
 /// The number of streams whose calls are prepared at a time.
 const STREAMS_MAX: usize = 1_000;
 
+/// The time in which one call renews a pattern that has ended, while the others still use it.
+const RENEWAL: Duration = Duration::from_secs(10);
+
 /// The prepared calls of a client, by stream.
 #[derive(Debug)]
 pub(super) struct PreparedCalls {
     is_on: bool,
     streams_max: usize,
-    kept: Mutex<HashMap<StreamId, Kept>>,
+    kept: Mutex<Kept>,
 }
 
 #[derive(Debug)]
 struct Kept {
+    streams: HashMap<StreamId, Slot>,
+    /// The last failure. A pattern of its stream that was begun before is not kept.
+    failure: Option<(StreamId, Instant)>,
+    /// The time until which no place becomes free, if all are taken.
+    full_until: Instant,
+}
+
+#[derive(Debug)]
+struct Slot {
     form: Form,
     /// `None`: the request is not one that can be prepared.
     call: Option<Arc<PreparedCall>>,
@@ -65,27 +78,30 @@ struct Kept {
 pub(super) enum Way {
     Prepared(Arc<PreparedCall>),
     /// By the SDK, and recorded.
-    Recorded(Recorder),
+    Recorded(Recording),
     /// By the SDK.
     Sdk,
 }
 
-impl Way {
-    /// Returns the recorder of the SDK's call, if it is recorded.
-    pub(super) fn recorder(self) -> Option<Recorder> {
-        match self {
-            Self::Recorded(recorder) => Some(recorder),
-            Self::Prepared(_) | Self::Sdk => None,
-        }
-    }
+/// A call of the SDK that becomes a pattern.
+#[derive(Debug)]
+pub(super) struct Recording {
+    pub(super) recorder: Recorder,
+    form: Form,
+    begun: Instant,
 }
 
 impl PreparedCalls {
     pub(super) fn new(is_on: bool) -> Self {
+        let kept = Kept {
+            streams: HashMap::new(),
+            failure: None,
+            full_until: now(),
+        };
         Self {
             is_on,
             streams_max: STREAMS_MAX,
-            kept: Mutex::default(),
+            kept: kept.into(),
         }
     }
 
@@ -94,49 +110,73 @@ impl PreparedCalls {
         if !self.is_on {
             return Way::Sdk;
         }
-        let kept = self.lock();
-        let found = kept.get(stream);
-        match found.filter(|kept| kept.form == form && kept.until > now()) {
-            None => Way::Recorded(Recorder::default()),
-            Some(Kept { call: None, .. }) => Way::Sdk,
-            Some(Kept {
-                call: Some(call), ..
-            }) => Way::Prepared(Arc::clone(call)),
+        let now = now();
+        let mut kept = self.lock();
+        match kept.streams.get_mut(stream) {
+            Some(slot) if slot.form != form => {}
+            Some(slot) if slot.until <= now => slot.until = now + RENEWAL,
+            Some(slot) => return slot.call.clone().map_or(Way::Sdk, Way::Prepared),
+            None => {
+                if !kept.has_place(self.streams_max, now) {
+                    return Way::Sdk;
+                }
+            }
         }
+        Way::Recorded(Recording {
+            recorder: Recorder::default(),
+            form,
+            begun: now,
+        })
     }
 
     /// Prepares calls after the recorded one, which had this body and succeeded.
-    pub(super) async fn prepare(
-        &self,
-        stream: &StreamId,
-        form: Form,
-        recorder: Recorder,
-        body: &[u8],
-    ) {
-        let Some(request) = recorder.recorded() else {
+    pub(super) fn prepare(&self, stream: &StreamId, recording: Recording, body: &[u8]) {
+        let Some(request) = recording.recorder.recorded() else {
             return;
         };
-        let call = PreparedCall::of(request, body).await;
-        let now = now();
+        let call = PreparedCall::of(request, body).map(Arc::new);
         let mut kept = self.lock();
-        if kept.len() >= self.streams_max {
-            kept.retain(|_, kept| kept.until > now);
-        }
-        if kept.len() < self.streams_max {
-            let call = call.map(Arc::new);
-            let until = now + LIFETIME;
-            kept.insert(stream.clone(), Kept { form, call, until });
+        let is_full = kept.streams.len() >= self.streams_max;
+        if !kept.has_failed(stream, recording.begun)
+            && (!is_full || kept.streams.contains_key(stream))
+        {
+            let slot = Slot {
+                form: recording.form,
+                call,
+                until: recording.begun + LIFETIME,
+            };
+            kept.streams.insert(stream.clone(), slot);
         }
     }
 
-    /// Lets the SDK make the next call.
+    /// Lets the SDK make the next call to this stream.
     #[cold]
     pub(super) fn forget(&self, stream: &StreamId) {
-        self.lock().remove(stream);
+        let mut kept = self.lock();
+        kept.failure = Some((stream.clone(), now()));
+        kept.streams.remove(stream);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<StreamId, Kept>> {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// Whether the last failure was one of this stream, and not before `begun`.
+    fn has_failed(&self, stream: &StreamId, begun: Instant) -> bool {
+        let failure = self.failure.as_ref();
+        failure.is_some_and(|(failed, at)| failed == stream && *at >= begun)
+    }
+
+    /// Whether one more stream can be kept.
+    fn has_place(&mut self, streams_max: usize, now: Instant) -> bool {
+        if self.streams.len() >= streams_max && self.full_until <= now {
+            self.streams.retain(|_, slot| slot.until > now);
+            let ends = self.streams.values().map(|slot| slot.until);
+            self.full_until = ends.min().unwrap_or(now);
+        }
+        self.streams.len() < streams_max
     }
 }
 

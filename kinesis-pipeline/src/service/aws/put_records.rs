@@ -22,7 +22,9 @@ use super::{
 };
 use crate::{
     record::EncodedRecord,
-    service::{EntryFailure, PutRecords, PutRecordsAnswer, ServiceError, StoredAt, StreamId},
+    service::{
+        EntryFailure, ErrorClass, PutRecords, PutRecordsAnswer, ServiceError, StoredAt, StreamId,
+    },
     shard::{SequenceNumber, ShardId},
 };
 
@@ -125,29 +127,40 @@ async fn send_in(
     reached
 }
 
-async fn send_body(
+pub(super) async fn send_body(
     aws: &AwsKinesis,
     stream: &StreamId,
     form: Form,
     body: &Bytes,
 ) -> Result<Reached<Entries>, ServiceError> {
-    let way = aws.prepared.way(stream, form);
-    if let Way::Prepared(call) = &way {
-        let sent = call.send(body).await;
-        let reached = read(aws, form, call, sent);
-        if !matches!(reached, Ok(Reached::Answer(_))) {
+    let recording = match aws.prepared.way(stream, form) {
+        Way::Sdk => return send_by_sdk(aws, stream, (form, body), None).await,
+        Way::Recorded(recording) => recording,
+        Way::Prepared(call) => {
+            let sent = call.send(body).await;
+            let reached = read_answer(aws, form, &call, sent);
+            if matches!(reached, Ok(Reached::Answer(_))) {
+                return reached;
+            }
             aws.prepared.forget(stream);
+            match (reached, aws.prepared.way(stream, form)) {
+                // Nothing was stored, and the SDK may know better, for instance the time.
+                (Err(error), Way::Recorded(recording)) if is_denied(&error) => recording,
+                (reached, _) => return reached,
+            }
         }
-        return reached;
+    };
+    let recorder = Some(recording.recorder.clone());
+    let reached = send_by_sdk(aws, stream, (form, body), recorder).await;
+    match reached {
+        Ok(Reached::Answer(_)) => aws.prepared.prepare(stream, recording, body),
+        _ => aws.prepared.forget(stream),
     }
-    let recorder = way.recorder();
-    let reached = send_by_sdk(aws, stream, (form, body), recorder.clone()).await?;
-    if let Some(recorder) = recorder
-        && matches!(reached, Reached::Answer(_))
-    {
-        aws.prepared.prepare(stream, form, recorder, body).await;
-    }
-    Ok(reached)
+    reached
+}
+
+fn is_denied(error: &ServiceError) -> bool {
+    error.class == ErrorClass::AccessDenied && !error.may_have_been_done
 }
 
 async fn send_by_sdk(
@@ -177,7 +190,7 @@ async fn send_by_sdk(
 
 /// Reads the answer to a prepared call, with the same results and errors as through the SDK.
 #[expect(clippy::result_large_err, reason = "what the seam returns")]
-fn read(
+fn read_answer(
     aws: &AwsKinesis,
     form: Form,
     call: &PreparedCall,
@@ -249,7 +262,7 @@ mod tests {
     use super::*;
     use crate::{
         record::PartitionKey,
-        service::{ErrorClass, Kinesis, aws::stub::Stub},
+        service::{Kinesis, aws::stub::Stub},
     };
 
     fn record(key: &str, data: &'static str) -> EncodedRecord {

@@ -1,11 +1,12 @@
 use std::{
+    fmt, iter,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use aws_smithy_runtime_api::{
     client::{
-        runtime_components::RuntimeComponents,
+        runtime_components::{RuntimeComponents, RuntimeComponentsBuilder},
         stalled_stream_protection::StalledStreamProtectionConfig,
     },
     http::{Headers, Request},
@@ -24,7 +25,6 @@ struct State {
 }
 
 /// A request of the SDK, with what sends it.
-#[derive(Debug)]
 pub(super) struct Recorded {
     pub(super) uri: String,
     pub(super) headers: Headers,
@@ -62,12 +62,15 @@ impl Recorder {
         };
         let protection = config.load::<StalledStreamProtectionConfig>();
         let protection = protection.filter(|protection| protection.download_enabled());
+        let Some(components) = without_interceptors(components) else {
+            return;
+        };
         state.recorded = (request.method() == "POST").then(|| Recorded {
             uri: request.uri().to_owned(),
             headers: request.headers().clone(),
             at: clock.now(),
             protocol,
-            components: components.clone(),
+            components,
             timeouts,
             retries,
             pause_max: protection.map(StalledStreamProtectionConfig::grace_period),
@@ -82,4 +85,17 @@ impl Recorder {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Formats nothing of the request, which has a signature and perhaps a session token.
+impl fmt::Debug for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorded").finish_non_exhaustive()
+    }
+}
+
+/// Returns the components without interceptors. One of them holds the recorder itself, and the body of its call.
+fn without_interceptors(components: &RuntimeComponents) -> Option<RuntimeComponents> {
+    let builder = RuntimeComponentsBuilder::from_runtime_components(components.clone(), "prepared");
+    builder.with_interceptors(iter::empty()).build().ok()
 }

@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     future::pending,
     time::{Duration, SystemTime},
 };
@@ -22,8 +23,10 @@ use aws_smithy_types::{
     body::SdkBody,
     config_bag::{ConfigBag, Layer},
     error::ErrorMetadata,
+    retry::{ReconnectMode, RetryConfig, RetrySpec, RetrySpecVersion},
 };
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
 use tokio::time::{Sleep, sleep};
 
@@ -32,10 +35,10 @@ use super::{pattern::Pattern, recorder::Recorded};
 const SIGV4: AuthSchemeId = AuthSchemeId::new("sigv4");
 
 /// A call that lacks only its body.
-#[derive(Debug)]
 pub(in crate::service::aws) struct PreparedCall {
     pattern: Pattern,
     offset: ClockOffset,
+    reconnects: bool,
     components: RuntimeComponents,
     connector: SharedHttpConnector,
     config: ConfigBag,
@@ -50,14 +53,16 @@ pub(in crate::service::aws) struct PreparedCall {
 pub(in crate::service::aws) type Sent = Result<Response, SdkError<ErrorMetadata>>;
 
 impl PreparedCall {
-    /// Prepares calls like the recorded one, which had this body; `None` if it was not a usual one.
-    pub(super) async fn of(recorded: Recorded, body: &[u8]) -> Option<Self> {
+    /// Prepares calls like the recorded one, which had this body; `None` if it was not a usual one, or if the credentials
+    /// have to be fetched anew: its answer does not wait for that.
+    pub(super) fn of(recorded: Recorded, body: &[u8]) -> Option<Self> {
         // The time limit of a source of credentials depends on these two.
         let mut layer = Layer::new("kinesis-pipeline");
         layer.store_put(recorded.timeouts.clone());
         layer.store_put(recorded.retries.clone());
         let config = ConfigBag::of_layers([layer]);
-        let identity = identity(&recorded.components, &config).await.ok()?;
+        let identity = identity(&recorded.components, &config);
+        let identity = identity.now_or_never()?.ok()?;
         let (pattern, signed_at) = Pattern::of(&recorded, body, &identity)?;
         let timeouts = &recorded.timeouts;
         let mut settings = HttpConnectorSettings::builder();
@@ -69,12 +74,16 @@ impl PreparedCall {
             timeouts.operation_timeout(),
             timeouts.operation_attempt_timeout(),
         ];
+        let time_max = limits.into_iter().flatten().min();
+        // Some limit must end a call whose answer never begins.
+        time_max.or(timeouts.read_timeout())?;
         Some(Self {
             pattern,
+            reconnects: reconnects(&recorded.retries),
             offset: ClockOffset::of(signed_at, recorded.at),
             connector,
             config,
-            time_max: limits.into_iter().flatten().min(),
+            time_max,
             pause_max: recorded.pause_max,
             protocol: recorded.protocol,
             components: recorded.components,
@@ -85,6 +94,7 @@ impl PreparedCall {
     pub(in crate::service::aws) async fn send(&self, body: &Bytes) -> Sent {
         let limit = self.time_max.map(sleep);
         tokio::select! {
+            biased;
             sent = self.sign_and_send(body) => sent,
             () = elapsed(limit) => Err(SdkError::timeout_error("the operation's time limit is over")),
         }
@@ -108,23 +118,40 @@ impl PreparedCall {
         let answer = self.connector.call(request).await;
         let mut answer = answer.map_err(SdkError::dispatch_failure)?;
         let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
-        match read(body, self.pause_max).await {
-            Ok(body) => *answer.body_mut() = body.into(),
-            Err(error) => return Err(SdkError::response_error(error, answer)),
-        }
-        if answer.status().is_server_error()
+        let body = read_body(body, self.pause_max).await;
+        let is_fault = matches!(answer.status().as_u16(), 500 | 502..=504);
+        if self.reconnects
+            && (body.is_err() || is_fault)
             && let Some(connection) = connection.get()
         {
-            // As the SDK does: the next call shall reach another of the service's machines.
+            // As the SDK does after errors that may pass: the next call shall reach another of the service's machines.
             connection.poison();
+        }
+        match body {
+            Ok(body) => *answer.body_mut() = body.into(),
+            Err(error) => return Err(SdkError::response_error(error, answer)),
         }
         Ok(answer)
     }
 
-    /// The SDK's protocol, which reads errors.
+    /// Returns the SDK's protocol, which reads errors.
     pub(in crate::service::aws) fn protocol(&self) -> &SharedClientProtocol {
         &self.protocol
     }
+}
+
+/// Formats nothing of the client's configuration.
+impl fmt::Debug for PreparedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreparedCall").finish_non_exhaustive()
+    }
+}
+
+/// Whether a connection is closed after an error that may pass, by the rule of the SDK.
+fn reconnects(retries: &RetryConfig) -> bool {
+    let reuses_all = |spec: &RetrySpec| spec.is_at_least(RetrySpecVersion::V2_1);
+    retries.reconnect_mode() == ReconnectMode::ReconnectOnTransientError
+        && !retries.retry_spec().is_some_and(reuses_all)
 }
 
 /// Returns the SDK's credentials, of its cache while they are valid.
@@ -143,13 +170,14 @@ async fn identity(
 }
 
 /// Reads a body, in which no pause is longer than this.
-async fn read(mut body: SdkBody, pause_max: Option<Duration>) -> Result<Bytes, BoxError> {
+async fn read_body(mut body: SdkBody, pause_max: Option<Duration>) -> Result<Bytes, BoxError> {
     let bytes = body.content_length().unwrap_or_default();
     let bytes = usize::try_from(bytes).unwrap_or_default();
     let mut read = Bytes::new();
     let mut joined = BytesMut::new();
     loop {
         let part = tokio::select! {
+            biased;
             part = body.frame() => part,
             () = elapsed(pause_max.map(sleep)) => return Err("the answer stands still".into()),
         };
@@ -195,17 +223,11 @@ enum ClockOffset {
 }
 
 impl ClockOffset {
-    /// A signature has whole seconds, so an offset below two is none.
-    const MIN: Duration = Duration::from_secs(2);
-
+    /// Returns the offset of a request. As its signature has whole seconds, the offset is up to a second less.
     fn of(signed_at: SystemTime, sent_at: SystemTime) -> Self {
-        let offset = match signed_at.duration_since(sent_at) {
+        match signed_at.duration_since(sent_at) {
             Ok(ahead) => Self::Ahead(ahead),
             Err(behind) => Self::Behind(behind.duration()),
-        };
-        match offset {
-            Self::Ahead(by) | Self::Behind(by) if by < Self::MIN => Self::Ahead(Duration::ZERO),
-            offset => offset,
         }
     }
 

@@ -1,34 +1,28 @@
+mod changes;
 mod server;
 mod signature;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, SystemTime},
-};
+use std::time::Duration;
 
-use aws_credential_types::{
-    Credentials,
-    provider::{ProvideCredentials, error::CredentialsError, future},
-};
+use aws_credential_types::Credentials;
+use aws_runtime::invocation_id::{InvocationId, InvocationIdGenerator};
 use aws_sdk_kinesis::{
     Client,
     config::{StalledStreamProtectionConfig, timeout::TimeoutConfig},
 };
-use aws_smithy_types::{DateTime, date_time::Format};
+use aws_smithy_runtime_api::box_error::BoxError;
+use futures_util::FutureExt as _;
 
 use self::{
     server::{Answer, Request, Server},
     signature::signature,
 };
-use super::{Form, PreparedCalls, Way};
+use super::{Form, Way};
 use crate::{
     record::{EncodedRecord, PartitionKey},
     service::{
         ErrorClass, Kinesis as _, PutRecords, PutRecordsAnswer, ServiceError, StreamId,
-        aws::{AwsKinesis, stub},
+        aws::{AwsKinesis, put_records::send_body, stub},
     },
 };
 
@@ -52,14 +46,6 @@ async fn put_to(aws: &AwsKinesis, stream: &str) -> Result<PutRecordsAnswer, Serv
 fn is_prepared(aws: &AwsKinesis) -> bool {
     let way = aws.prepared.way(&StreamId::from("s"), Form::Cbor);
     matches!(way, Way::Prepared(_))
-}
-
-/// Returns the time of a request's signature on the service's clock, in whole seconds from now.
-fn signed_in(request: &Request) -> i64 {
-    let date = &request.headers["x-amz-date"];
-    let at = super::pattern::time(date).unwrap();
-    let now = crate::Clock::system().now();
-    DateTime::from(at).secs() - DateTime::from(now).secs()
 }
 
 #[tokio::test]
@@ -112,10 +98,10 @@ async fn a_prepared_call_has_the_headers_of_the_sdk_and_a_signature_and_identifi
     assert_eq!(id, other);
 }
 
-/// Puts twice to a server whose second answer is this. Returns the errors of a call that was prepared and of one that was
-/// not.
+/// Puts to a server that gives this answer from the second call on. Returns the errors of a call that was prepared and of
+/// one that was not.
 async fn errors(answer: Answer) -> [ServiceError; 2] {
-    let server = Server::start([ok(), answer.clone()]).await;
+    let server = Server::start([ok(), answer.clone(), answer.clone()]).await;
     let aws = server.aws();
     put(&aws).await.unwrap();
     assert!(is_prepared(&aws));
@@ -240,108 +226,6 @@ async fn a_fault_of_the_service_closes_the_connection() {
     assert_eq!(connections, [0, 0, 0, 1]);
 }
 
-/// Keys with a number that grows, each valid for one call; or none.
-#[derive(Clone, Debug, Default)]
-struct Rotating {
-    given: Arc<AtomicUsize>,
-    is_empty: Arc<std::sync::atomic::AtomicBool>,
-}
-
-impl ProvideCredentials for Rotating {
-    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
-    where
-        Self: 'a,
-    {
-        if self.is_empty.load(Ordering::SeqCst) {
-            return future::ProvideCredentials::ready(Err(CredentialsError::provider_error("503")));
-        }
-        let id = format!("id{}", self.given.fetch_add(1, Ordering::SeqCst) / 2);
-        let keys = Credentials::new(id, "secret", None, Some(SystemTime::UNIX_EPOCH), "test");
-        future::ProvideCredentials::ready(Ok(keys))
-    }
-}
-
-#[tokio::test]
-async fn each_prepared_call_is_signed_with_the_credentials_of_its_time() {
-    let mut server = Server::start([ok(), ok(), ok(), ok()]).await;
-    let source = Rotating::default();
-    let aws = server.aws_with(source.clone());
-    for _ in 0..3 {
-        put(&aws).await.unwrap();
-    }
-    source.is_empty.store(true, Ordering::SeqCst);
-    let error = put(&aws).await.unwrap_err();
-    assert!(
-        !error.may_have_been_done && error.class == ErrorClass::Transient,
-        "{error:?}"
-    );
-    assert!(
-        error
-            .to_string()
-            .contains("the source of the AWS credentials failed"),
-        "{error}"
-    );
-    source.is_empty.store(false, Ordering::SeqCst);
-    put(&aws).await.unwrap();
-    let mut ids = Vec::new();
-    for _ in 0..4 {
-        let request = server.request().await;
-        let authorization = &request.headers["authorization"];
-        assert!(authorization.ends_with(&signature(&request, "secret")));
-        let (_, id) = authorization.split_once("Credential=").unwrap();
-        ids.push(id.split('/').next().unwrap().to_owned());
-    }
-    // The SDK and the check of the pattern ask once each.
-    assert_eq!(ids, ["id0", "id1", "id1", "id2"]);
-}
-
-#[tokio::test]
-async fn the_offset_of_the_services_clock_that_the_sdk_knows_holds_for_prepared_calls() {
-    for offset in [-3_600_i64, 3_600] {
-        let now = DateTime::from(crate::Clock::system().now());
-        let date = DateTime::from_secs(now.secs() + offset)
-            .fmt(Format::HttpDate)
-            .unwrap();
-        let date = format!("date: {date}\r\n");
-        let skewed = (
-            403,
-            date.clone(),
-            r#"{"__type":"InvalidSignatureException"}"#,
-        );
-        let stored = (200, date, STORED);
-        let mut server = Server::start([skewed, stored.clone(), stored.clone(), stored]).await;
-        let aws = server.aws();
-        put(&aws).await.unwrap_err();
-        for _ in 0..3 {
-            put(&aws).await.unwrap();
-        }
-        assert!(is_prepared(&aws));
-        assert!(signed_in(&server.request().await).abs() < 60);
-        for _ in 0..3 {
-            let signed_in = signed_in(&server.request().await);
-            assert!((signed_in - offset).abs() < 60, "{signed_in}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_pattern_holds_for_a_minute_its_stream_and_its_form() {
-    let server = Server::start((0..4).map(|_| ok())).await;
-    let aws = server.aws();
-    put(&aws).await.unwrap();
-    assert!(is_prepared(&aws));
-    let way = |stream: &str, form| aws.prepared.way(&StreamId::from(stream), form);
-    assert!(matches!(way("other", Form::Cbor), Way::Recorded(_)));
-    assert!(matches!(way("s", Form::Json), Way::Recorded(_)));
-    put_to(&aws, "other").await.unwrap();
-    assert!(matches!(way("other", Form::Cbor), Way::Prepared(_)));
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(55)).await;
-    assert!(is_prepared(&aws));
-    tokio::time::advance(Duration::from_secs(5)).await;
-    assert!(matches!(way("s", Form::Cbor), Way::Recorded(_)));
-}
-
 #[tokio::test]
 async fn a_request_with_an_unusual_header_or_another_signature_is_not_a_pattern() {
     let server = Server::start([ok()]).await;
@@ -386,19 +270,64 @@ async fn a_request_with_an_unusual_header_or_another_signature_is_not_a_pattern(
 }
 
 #[tokio::test]
-async fn the_streams_of_prepared_calls_are_bounded() {
-    let server = Server::start((0..4).map(|_| ok())).await;
-    let mut aws = server.aws();
-    let mut prepared = PreparedCalls::new(true);
-    prepared.streams_max = 2;
-    aws.prepared = Arc::new(prepared);
-    for (stream, kept) in [("s1", 1), ("s2", 2), ("s3", 2)] {
-        put_to(&aws, stream).await.unwrap();
-        assert_eq!(aws.prepared.lock().len(), kept);
+async fn an_answer_in_many_parts_is_read_whole() {
+    let server = Server::start([ok(), ok()]).await;
+    let aws = server.aws();
+    put(&aws).await.unwrap();
+    server.slowly();
+    let stored = put(&aws).await.unwrap();
+    assert_eq!(
+        stored.results[0].as_ref().unwrap().sequence_number.as_str(),
+        "17"
+    );
+    assert!(is_prepared(&aws));
+}
+
+#[tokio::test]
+async fn a_failed_or_dropped_call_keeps_no_body() {
+    for (status, is_dropped) in [(500, false), (500, true), (200, false)] {
+        let server = Server::start([(status, String::new(), STORED)]).await;
+        let aws = server.aws();
+        let body = bytes::Bytes::from(vec![0xA0]);
+        let stream = StreamId::from("s");
+        let mut call = Box::pin(send_body(&aws, &stream, Form::Cbor, &body));
+        assert!((&mut call).now_or_never().is_none());
+        if !is_dropped {
+            let _ = call.as_mut().await;
+        }
+        drop(call);
+        // A connection's task may have it for a moment.
+        let free = async {
+            while !body.is_unique() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let free = tokio::time::timeout(Duration::from_secs(10), free);
+        free.await.expect("nobody keeps the body");
     }
-    tokio::time::pause();
-    tokio::time::advance(super::LIFETIME).await;
-    tokio::time::resume();
-    put_to(&aws, "s4").await.unwrap();
-    assert_eq!(aws.prepared.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn identifiers_of_the_users_own_are_left_to_the_sdk() {
+    #[derive(Debug)]
+    struct Own;
+
+    impl InvocationIdGenerator for Own {
+        fn generate(&self) -> Result<Option<InvocationId>, BoxError> {
+            Ok(Some(InvocationId::new("own".to_owned())))
+        }
+    }
+
+    let mut server = Server::start([ok(), ok()]).await;
+    let config = stub::config(&server.endpoint)
+        .credentials_provider(Credentials::new("id", "secret", None, None, "test"))
+        .invocation_id_generator(Own);
+    let aws = AwsKinesis::new(&Client::from_conf(config.build()));
+    for _ in 0..2 {
+        put(&aws).await.unwrap();
+        assert_eq!(
+            server.request().await.headers["amz-sdk-invocation-id"],
+            "own"
+        );
+    }
 }

@@ -1,4 +1,11 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_kinesis::Client;
@@ -23,6 +30,7 @@ pub(super) struct Request {
 /// A server that gives these answers in turn, then closes connections.
 pub(super) struct Server {
     pub(super) endpoint: String,
+    is_slow: Arc<AtomicBool>,
     pub(super) requests: mpsc::UnboundedReceiver<Request>,
 }
 
@@ -31,12 +39,15 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let (sender, requests) = mpsc::unbounded_channel();
+        let is_slow = Arc::<AtomicBool>::default();
+        let slow = Arc::clone(&is_slow);
         let answers: Vec<_> = answers.into_iter().collect();
         let answers = Arc::new(tokio::sync::Mutex::new(answers.into_iter()));
         tokio::spawn(async move {
             for number in 0.. {
                 let (mut connection, _) = listener.accept().await.unwrap();
                 let (answers, sender) = (Arc::clone(&answers), sender.clone());
+                let slow = Arc::clone(&slow);
                 tokio::spawn(async move {
                     while let Some(request) = read(&mut connection, number).await {
                         let _ = sender.send(request);
@@ -48,16 +59,31 @@ impl Server {
                             "HTTP/1.1 {status} X\r\n{id}\r\ncontent-length: {bytes}\r\n{headers}\r\n"
                         );
                         connection.write_all(head.as_bytes()).await.unwrap();
-                        let _ = connection.write_all(body.as_bytes()).await;
+                        let parts = if slow.load(Ordering::SeqCst) { 5 } else { 1 };
+                        for part in body.as_bytes().chunks(body.len().div_ceil(parts).max(1)) {
+                            let _ = connection.write_all(part).await;
+                            if parts > 1 {
+                                tokio::time::sleep(Duration::from_millis(20)).await;
+                            }
+                        }
                     }
                 });
             }
         });
-        Self { endpoint, requests }
+        Self {
+            endpoint,
+            is_slow,
+            requests,
+        }
     }
 
     pub(super) async fn request(&mut self) -> Request {
         self.requests.recv().await.unwrap()
+    }
+
+    /// Sends the bodies of answers in parts from now on.
+    pub(super) fn slowly(&self) {
+        self.is_slow.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn aws(&self) -> AwsKinesis {
