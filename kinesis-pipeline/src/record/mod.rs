@@ -128,7 +128,9 @@ mod to_key;
 mod triton;
 
 pub use direction::Direction;
-pub(crate) use encoded::{COPIED_BYTES_MAX, Encoded, EncodedData, SHARED_BYTES_MAX, encode, own};
+#[cfg(any(feature = "aws", test))]
+pub(crate) use encoded::COPIED_BYTES_MAX;
+pub(crate) use encoded::{Encoded, EncodedData, SHARED_BYTES_MAX, encode, own};
 pub use encoded::{EncodedRecord, RecordError};
 pub use error::{DecodeError, EncodeError, KeyError};
 use format::Format;

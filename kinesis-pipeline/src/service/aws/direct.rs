@@ -233,7 +233,7 @@ impl<A: fmt::Debug + Send + 'static> Intercept for Direct<A> {
             return Err(format!("the client speaks {}", sdk.protocol_id()).into());
         }
         if let Some(recorder) = &self.recorder {
-            recorder.speaks(&sdk);
+            recorder.note_protocol(&sdk);
         }
         let protocol = Protocol {
             sdk,

@@ -81,10 +81,10 @@ const OPERATION_TIMEOUT: Duration = Duration::from_mins(1);
 /// The bodies of `PutRecords` and `GetRecords` are written and read here, which halves their CPU time. A client with an
 /// interceptor or a protocol of its own still sees them in the SDK's types.
 ///
-/// The SDK composes the `PutRecords` of a stream once a minute and after each failure. The others are prepared calls: they
+/// The SDK composes the first `PutRecords` of a stream, one a minute and those after a failure. The others are prepared calls: they
 /// repeat its request with a body, time and signature of their own. That halves the CPU time of a put of records of
 /// 100 bytes. Credentials, endpoint, connections and time limits are the client's in both cases. A connection that stops
-/// taking bytes is given up after the read time-out. A client with an interceptor or a generator of invocation identifiers,
+/// taking bytes is given up after the read time-out. A put that is denied is made twice, the second time by the SDK. A client with an interceptor or a generator of invocation identifiers,
 /// and one in a Lambda function, prepares no calls; [`without_prepared_calls`](Self::without_prepared_calls) turns them off.
 ///
 /// These bodies are in CBOR, as the SDKs for Java send them. An endpoint that refuses CBOR gets the same call in JSON,
@@ -157,6 +157,7 @@ impl AwsKinesis {
     #[must_use]
     pub fn without_cbor(mut self) -> Self {
         self.dialect = Arc::new(self.dialect.without_cbor());
+        self.prepared = Arc::new(self.prepared.anew());
         self
     }
 }

@@ -1,7 +1,7 @@
 //! Calls made after the pattern of one that the SDK made.
 //!
 //! ```text
-//!   the first call of a stream,  body ─> SDK: endpoint rules, headers, signature ─┬─> connection ─> answer ─> SDK
+//!   the first calls of a stream, body ─> SDK: endpoint rules, headers, signature ─┬─> connection ─> answer ─> SDK
 //!   one a minute, and one after                                            Recorder
 //!   each failure                                                              │
 //!                                                                        PreparedCall
@@ -14,10 +14,11 @@
 //! records. All of it yields the same request, but for body, time, signature and identifier.
 //!
 //! What a prepared call uses is the SDK's: its cache of credentials, the algorithm of its signature (`aws-sigv4`), its
-//! connections with their time limits, its reading of errors. A call is prepared only if the request has none but the usual
-//! headers, and if the signature that is made here for the SDK's request is the SDK's own. A pattern is used for a minute
-//! and until a call fails: the SDK's next call corrects what has changed, such as the endpoint. A prepared call that is
-//! denied is made again by the SDK, which learns from the answer how far this machine's clock is off.
+//! connections, its reading of errors. The time limits are the client's, kept here by tokio's timer. A call is prepared only
+//! if the request has none but the usual headers, and if the signature that is made here for the SDK's request is the SDK's
+//! own. A pattern is used for a minute, and no longer once a call fails: the SDK's next call corrects what has changed, such
+//! as the endpoint. A prepared call that is denied is made again by the SDK, whose result counts; from its answer the SDK
+//! also learns how far this machine's clock is off.
 
 mod pattern;
 mod recorder;
@@ -61,7 +62,7 @@ struct Kept {
     streams: HashMap<StreamId, Slot>,
     /// The last failure. A pattern of its stream that was begun before is not kept.
     failure: Option<(StreamId, Instant)>,
-    /// The time until which no place becomes free, if all are taken.
+    /// The time before which no slot ends, if all places are taken.
     full_until: Instant,
 }
 
@@ -77,10 +78,8 @@ struct Slot {
 #[derive(Debug)]
 pub(super) enum Way {
     Prepared(Arc<PreparedCall>),
-    /// By the SDK, and recorded.
-    Recorded(Recording),
-    /// By the SDK.
-    Sdk,
+    /// By the SDK, and recorded if it shall become a pattern.
+    Sdk(Option<Recording>),
 }
 
 /// A call of the SDK that becomes a pattern.
@@ -108,53 +107,62 @@ impl PreparedCalls {
     /// Returns how the next call to this stream is made.
     pub(super) fn way(&self, stream: &StreamId, form: Form) -> Way {
         if !self.is_on {
-            return Way::Sdk;
+            return Way::Sdk(None);
         }
         let now = now();
         let mut kept = self.lock();
         match kept.streams.get_mut(stream) {
             Some(slot) if slot.form != form => {}
             Some(slot) if slot.until <= now => slot.until = now + RENEWAL,
-            Some(slot) => return slot.call.clone().map_or(Way::Sdk, Way::Prepared),
+            Some(slot) => return slot.call.clone().map_or(Way::Sdk(None), Way::Prepared),
             None => {
-                if !kept.has_place(self.streams_max, now) {
-                    return Way::Sdk;
+                if !kept.make_place(self.streams_max, now) {
+                    return Way::Sdk(None);
                 }
             }
         }
-        Way::Recorded(Recording {
+        Way::Sdk(Some(Recording {
             recorder: Recorder::default(),
             form,
             begun: now,
-        })
+        }))
+    }
+
+    /// Returns a switch like this one, without the calls.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.is_on)
     }
 
     /// Prepares calls after the recorded one, which had this body and succeeded.
-    pub(super) fn prepare(&self, stream: &StreamId, recording: Recording, body: &[u8]) {
-        let Some(request) = recording.recorder.recorded() else {
+    pub(super) fn prepare(&self, stream: &StreamId, recording: &Recording, body: &[u8]) {
+        let is_wanted = self.lock().wants(stream, recording, self.streams_max);
+        if !is_wanted {
             return;
+        }
+        let request = recording.recorder.recorded();
+        let call = request.and_then(|request| PreparedCall::of(request, body));
+        let lifetime = if call.is_some() { LIFETIME } else { RENEWAL };
+        let slot = Slot {
+            form: recording.form,
+            call: call.map(Arc::new),
+            until: recording.begun + lifetime,
         };
-        let call = PreparedCall::of(request, body).map(Arc::new);
         let mut kept = self.lock();
-        let is_full = kept.streams.len() >= self.streams_max;
-        if !kept.has_failed(stream, recording.begun)
-            && (!is_full || kept.streams.contains_key(stream))
-        {
-            let slot = Slot {
-                form: recording.form,
-                call,
-                until: recording.begun + LIFETIME,
-            };
+        if kept.wants(stream, recording, self.streams_max) {
             kept.streams.insert(stream.clone(), slot);
         }
     }
 
-    /// Lets the SDK make the next call to this stream.
+    /// Lets the SDK make the next call to this stream, unless it would not have been this prepared one.
     #[cold]
-    pub(super) fn forget(&self, stream: &StreamId) {
+    pub(super) fn forget(&self, stream: &StreamId, failed: Option<&Arc<PreparedCall>>) {
         let mut kept = self.lock();
-        kept.failure = Some((stream.clone(), now()));
-        kept.streams.remove(stream);
+        let call = kept.streams.get(stream).and_then(|slot| slot.call.as_ref());
+        let is_another = |call| failed.is_some_and(|failed| !Arc::ptr_eq(failed, call));
+        if !call.is_some_and(is_another) {
+            kept.failure = Some((stream.clone(), now()));
+            kept.streams.remove(stream);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -163,14 +171,24 @@ impl PreparedCalls {
 }
 
 impl Kept {
+    /// Whether a recorded call shall become a pattern: no later call has failed, and none has become one lately.
+    fn wants(&self, stream: &StreamId, recording: &Recording, streams_max: usize) -> bool {
+        let slot = self.streams.get(stream);
+        let is_new = |slot: &Slot| {
+            slot.form == recording.form && slot.call.is_some() && slot.until > now() + RENEWAL
+        };
+        let has_place = slot.is_some() || self.streams.len() < streams_max;
+        has_place && !slot.is_some_and(is_new) && !self.has_failed(stream, recording.begun)
+    }
+
     /// Whether the last failure was one of this stream, and not before `begun`.
     fn has_failed(&self, stream: &StreamId, begun: Instant) -> bool {
         let failure = self.failure.as_ref();
         failure.is_some_and(|(failed, at)| failed == stream && *at >= begun)
     }
 
-    /// Whether one more stream can be kept.
-    fn has_place(&mut self, streams_max: usize, now: Instant) -> bool {
+    /// Drops slots that have ended, if all places are taken. Returns whether there is a place.
+    fn make_place(&mut self, streams_max: usize, now: Instant) -> bool {
         if self.streams.len() >= streams_max && self.full_until <= now {
             self.streams.retain(|_, slot| slot.until > now);
             let ends = self.streams.values().map(|slot| slot.until);

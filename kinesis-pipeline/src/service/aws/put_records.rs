@@ -133,34 +133,49 @@ pub(super) async fn send_body(
     form: Form,
     body: &Bytes,
 ) -> Result<Reached<Entries>, ServiceError> {
-    let recording = match aws.prepared.way(stream, form) {
-        Way::Sdk => return send_by_sdk(aws, stream, (form, body), None).await,
-        Way::Recorded(recording) => recording,
-        Way::Prepared(call) => {
-            let sent = call.send(body).await;
-            let reached = read_answer(aws, form, &call, sent);
-            if matches!(reached, Ok(Reached::Answer(_))) {
-                return reached;
-            }
-            aws.prepared.forget(stream);
-            match (reached, aws.prepared.way(stream, form)) {
-                // Nothing was stored, and the SDK may know better, for instance the time.
-                (Err(error), Way::Recorded(recording)) if is_denied(&error) => recording,
-                (reached, _) => return reached,
-            }
+    let mut way = aws.prepared.way(stream, form);
+    if let Way::Prepared(call) = &way {
+        let sent = call.send(body).await;
+        let reached = read_answer(aws, form, call, sent);
+        match &reached {
+            Ok(Reached::Answer(_)) => return reached,
+            // The request was understood as it was.
+            Err(error) if is_limit(error) => return reached,
+            _ => aws.prepared.forget(stream, Some(call)),
         }
+        // Nothing was stored, and the SDK may know better, for instance the time.
+        if !reached.as_ref().is_err_and(is_denied) {
+            return reached;
+        }
+        way = aws.prepared.way(stream, form);
+    }
+    let recording = match way {
+        Way::Sdk(recording) => recording,
+        Way::Prepared(_) => None,
     };
-    let recorder = Some(recording.recorder.clone());
+    let recorder = recording.as_ref().map(|it| it.recorder.clone());
     let reached = send_by_sdk(aws, stream, (form, body), recorder).await;
-    match reached {
-        Ok(Reached::Answer(_)) => aws.prepared.prepare(stream, recording, body),
-        _ => aws.prepared.forget(stream),
+    match (&reached, &recording) {
+        (Ok(Reached::Answer(_)), Some(recording)) => {
+            aws.prepared.prepare(stream, recording, body);
+        }
+        (Ok(Reached::Answer(_)), None) => {}
+        (Err(error), _) if is_limit(error) => {}
+        _ => aws.prepared.forget(stream, None),
     }
     reached
 }
 
+fn is_limit(error: &ServiceError) -> bool {
+    matches!(
+        error.class,
+        ErrorClass::Throttled | ErrorClass::LimitExceeded
+    )
+}
+
+/// Whether the service has answered that the call is not permitted.
 fn is_denied(error: &ServiceError) -> bool {
-    error.class == ErrorClass::AccessDenied && !error.may_have_been_done
+    error.class == ErrorClass::AccessDenied && error.code.is_some()
 }
 
 async fn send_by_sdk(

@@ -14,6 +14,7 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::{DateTime, body::SdkBody, date_time::Format};
 use bytes::Bytes;
 use http::HeaderValue;
+use tracing::debug;
 
 use super::recorder::Recorded;
 
@@ -66,7 +67,8 @@ impl Pattern {
     ) -> Option<(Self, SystemTime)> {
         let is_usual = |name: &str| CHANGING.contains(&name) || CONSTANT.contains(&name);
         let mut names = recorded.headers.iter().map(|(name, _)| name);
-        if !names.all(|name| is_usual(&name.to_ascii_lowercase())) {
+        if let Some(name) = names.find(|name| !is_usual(&name.to_ascii_lowercase())) {
+            debug!(name, "calls are not prepared, because of a header");
             return None;
         }
         let authorization = recorded.headers.get(AUTHORIZATION)?;
@@ -84,9 +86,11 @@ impl Pattern {
         headers.insert(LENGTH, body.len().to_string());
         let signature = pattern.sign(&headers, body, identity, at).ok()?;
         let mut added = signature.headers();
-        added
-            .any(|added| added == (AUTHORIZATION, authorization))
-            .then_some((pattern, at))
+        if !added.any(|added| added == (AUTHORIZATION, authorization)) {
+            debug!("calls are not prepared, because the signature is another one");
+            return None;
+        }
+        Some((pattern, at))
     }
 
     /// Makes a request with this body, signed at this time.

@@ -40,7 +40,7 @@ pub(super) struct Recorded {
 
 impl Recorder {
     /// Notes the SDK's own protocol.
-    pub(in crate::service::aws) fn speaks(&self, protocol: &SharedClientProtocol) {
+    pub(in crate::service::aws) fn note_protocol(&self, protocol: &SharedClientProtocol) {
         self.lock().protocol = Some(protocol.clone());
     }
 
@@ -78,7 +78,7 @@ impl Recorder {
     }
 
     /// Returns the last request.
-    pub(super) fn recorded(self) -> Option<Recorded> {
+    pub(super) fn recorded(&self) -> Option<Recorded> {
         self.lock().recorded.take()
     }
 

@@ -28,7 +28,7 @@ use aws_smithy_types::{
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
-use tokio::time::{Sleep, sleep};
+use tokio::{task::unconstrained, time::sleep};
 
 use super::{pattern::Pattern, recorder::Recorded};
 
@@ -53,30 +53,31 @@ pub(in crate::service::aws) struct PreparedCall {
 pub(in crate::service::aws) type Sent = Result<Response, SdkError<ErrorMetadata>>;
 
 impl PreparedCall {
-    /// Prepares calls like the recorded one, which had this body; `None` if it was not a usual one, or if the credentials
-    /// have to be fetched anew: its answer does not wait for that.
+    /// Prepares calls like the recorded one, which had this body; `None` if it was not a usual one, if no time limit would end
+    /// a call, or if the credentials are not at hand: the put that was recorded has its answer and must not wait for them.
     pub(super) fn of(recorded: Recorded, body: &[u8]) -> Option<Self> {
+        let timeouts = &recorded.timeouts;
+        let limits = [
+            timeouts.operation_timeout(),
+            timeouts.operation_attempt_timeout(),
+        ];
+        let time_max = limits.into_iter().flatten().min();
+        if time_max.or(timeouts.read_timeout()).is_none() {
+            return None;
+        }
         // The time limit of a source of credentials depends on these two.
         let mut layer = Layer::new("kinesis-pipeline");
         layer.store_put(recorded.timeouts.clone());
         layer.store_put(recorded.retries.clone());
         let config = ConfigBag::of_layers([layer]);
         let identity = identity(&recorded.components, &config);
-        let identity = identity.now_or_never()?.ok()?;
+        let identity = unconstrained(identity).now_or_never()?.ok()?;
         let (pattern, signed_at) = Pattern::of(&recorded, body, &identity)?;
-        let timeouts = &recorded.timeouts;
         let mut settings = HttpConnectorSettings::builder();
         settings.set_connect_timeout(timeouts.connect_timeout());
         settings.set_read_timeout(timeouts.read_timeout());
         let client = recorded.components.http_client()?;
         let connector = client.http_connector(&settings.build(), &recorded.components);
-        let limits = [
-            timeouts.operation_timeout(),
-            timeouts.operation_attempt_timeout(),
-        ];
-        let time_max = limits.into_iter().flatten().min();
-        // Some limit must end a call whose answer never begins.
-        time_max.or(timeouts.read_timeout())?;
         Some(Self {
             pattern,
             reconnects: reconnects(&recorded.retries),
@@ -92,11 +93,10 @@ impl PreparedCall {
 
     /// Makes the call with this body.
     pub(in crate::service::aws) async fn send(&self, body: &Bytes) -> Sent {
-        let limit = self.time_max.map(sleep);
         tokio::select! {
             biased;
             sent = self.sign_and_send(body) => sent,
-            () = elapsed(limit) => Err(SdkError::timeout_error("the operation's time limit is over")),
+            () = elapsed(self.time_max) => Err(SdkError::timeout_error("the operation's time limit is over")),
         }
     }
 
@@ -179,7 +179,7 @@ async fn read_body(mut body: SdkBody, pause_max: Option<Duration>) -> Result<Byt
         let part = tokio::select! {
             biased;
             part = body.frame() => part,
-            () = elapsed(pause_max.map(sleep)) => return Err("the answer stands still".into()),
+            () = elapsed(pause_max) => return Err("the answer stands still".into()),
         };
         let Some(part) = part.transpose()? else {
             break;
@@ -208,14 +208,14 @@ async fn read_body(mut body: SdkBody, pause_max: Option<Duration>) -> Result<Byt
 const ANSWER_BYTES_USUAL: usize = 256 * 1024;
 
 /// Waits for the end of a time limit, if there is one.
-async fn elapsed(limit: Option<Sleep>) {
+async fn elapsed(limit: Option<Duration>) {
     match limit {
-        Some(limit) => limit.await,
+        Some(limit) => sleep(limit).await,
         None => pending().await,
     }
 }
 
-/// The time by which the service's clock is before or behind that of this machine, as the SDK knows it.
+/// The time by which the service's clock is ahead of or behind that of this machine, as the SDK knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ClockOffset {
     Ahead(Duration),
@@ -223,7 +223,7 @@ enum ClockOffset {
 }
 
 impl ClockOffset {
-    /// Returns the offset of a request. As its signature has whole seconds, the offset is up to a second less.
+    /// Returns the offset of a request. Its signature has whole seconds, so the time by it is up to a second earlier.
     fn of(signed_at: SystemTime, sent_at: SystemTime) -> Self {
         match signed_at.duration_since(sent_at) {
             Ok(ahead) => Self::Ahead(ahead),

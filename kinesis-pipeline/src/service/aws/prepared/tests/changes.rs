@@ -121,15 +121,15 @@ async fn a_pattern_holds_for_a_minute_its_stream_and_its_form() {
     put(&aws).await.unwrap();
     assert!(is_prepared(&aws));
     let way = |stream: &str, form| aws.prepared.way(&StreamId::from(stream), form);
-    assert!(matches!(way("other", Form::Cbor), Way::Recorded(_)));
-    assert!(matches!(way("s", Form::Json), Way::Recorded(_)));
+    assert!(matches!(way("other", Form::Cbor), Way::Sdk(Some(_))));
+    assert!(matches!(way("s", Form::Json), Way::Sdk(Some(_))));
     put_to(&aws, "other").await.unwrap();
     assert!(matches!(way("other", Form::Cbor), Way::Prepared(_)));
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(55)).await;
     assert!(is_prepared(&aws));
     tokio::time::advance(Duration::from_secs(5)).await;
-    assert!(matches!(way("s", Form::Cbor), Way::Recorded(_)));
+    assert!(matches!(way("s", Form::Cbor), Way::Sdk(Some(_))));
 }
 
 #[tokio::test]
@@ -184,13 +184,70 @@ async fn a_late_success_does_not_bring_back_a_pattern_that_failed() {
     let server = Server::start([ok()]).await;
     let aws = server.aws();
     let stream = StreamId::from("s");
-    let Way::Recorded(late) = aws.prepared.way(&stream, Form::Cbor) else {
+    let Way::Sdk(Some(late)) = aws.prepared.way(&stream, Form::Cbor) else {
         panic!("nothing is prepared yet");
     };
-    aws.prepared.forget(&StreamId::from("other"));
+    aws.prepared.forget(&StreamId::from("other"), None);
     assert!(!aws.prepared.lock().has_failed(&stream, late.begun));
-    aws.prepared.forget(&stream);
-    assert!(aws.prepared.lock().has_failed(&stream, late.begun));
+    aws.prepared.forget(&stream, None);
+    aws.prepared.prepare(&stream, &late, b"");
+    assert!(aws.prepared.lock().streams.is_empty());
+}
+
+#[tokio::test]
+async fn a_late_failure_does_not_remove_a_newer_pattern() {
+    let server = Server::start([ok(), ok()]).await;
+    let aws = server.aws();
+    let stream = StreamId::from("s");
+    let call = || match aws.prepared.way(&stream, Form::Cbor) {
+        Way::Prepared(call) => call,
+        other @ Way::Sdk(_) => panic!("{other:?}"),
+    };
+    put(&aws).await.unwrap();
+    let old = call();
+    aws.prepared.forget(&stream, Some(&old));
+    put(&aws).await.unwrap();
+    aws.prepared.forget(&stream, Some(&old));
+    assert!(is_prepared(&aws));
+    aws.prepared.forget(&stream, Some(&call()));
+    assert!(!is_prepared(&aws));
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_prepared_is_left_to_the_sdk_and_tried_again_by_one_call() {
+    let server = Server::start([ok()]).await;
+    let aws = server.aws();
+    let stream = StreamId::from("s");
+    let way = || aws.prepared.way(&stream, Form::Cbor);
+    let Way::Sdk(Some(recording)) = way() else {
+        panic!("nothing is prepared yet");
+    };
+    aws.prepared.prepare(&stream, &recording, b"");
+    assert!(matches!(way(), Way::Sdk(None)));
+    tokio::time::pause();
+    tokio::time::advance(RENEWAL).await;
+    assert!(matches!(way(), Way::Sdk(Some(_))));
+    assert!(matches!(way(), Way::Sdk(None)));
+}
+
+#[tokio::test]
+async fn a_denied_call_is_made_again_by_the_sdk_and_a_limited_one_is_not() {
+    let denied = (400, String::new(), r#"{"__type":"AccessDeniedException"}"#);
+    let mut server = Server::start([ok(), denied, ok()]).await;
+    let aws = server.aws();
+    for _ in 0..2 {
+        put(&aws).await.unwrap();
+    }
+    assert!(is_prepared(&aws));
+    for _ in 0..3 {
+        server.request().await;
+    }
+    let limited = r#"{"__type":"ProvisionedThroughputExceededException"}"#;
+    let server = Server::start([ok(), (400, String::new(), limited)]).await;
+    let aws = server.aws();
+    put(&aws).await.unwrap();
+    put(&aws).await.unwrap_err();
+    assert!(is_prepared(&aws));
 }
 
 #[tokio::test]
@@ -202,7 +259,7 @@ async fn one_call_renews_a_pattern_while_the_others_use_it() {
     tokio::time::advance(LIFETIME).await;
     assert!(matches!(
         aws.prepared.way(&"s".into(), Form::Cbor),
-        Way::Recorded(_)
+        Way::Sdk(Some(_))
     ));
     assert!(is_prepared(&aws));
     tokio::time::advance(RENEWAL).await;
