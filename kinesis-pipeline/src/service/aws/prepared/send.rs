@@ -62,9 +62,7 @@ impl PreparedCall {
             timeouts.operation_attempt_timeout(),
         ];
         let time_max = limits.into_iter().flatten().min();
-        if time_max.or(timeouts.read_timeout()).is_none() {
-            return None;
-        }
+        time_max.or(timeouts.read_timeout())?;
         // The time limit of a source of credentials depends on these two.
         let mut layer = Layer::new("kinesis-pipeline");
         layer.store_put(recorded.timeouts.clone());
