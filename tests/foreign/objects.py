@@ -37,6 +37,21 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def ports_of_weed(names):
+    """Ports for SeaweedFS's servers. Each server takes the port that is 10,000 higher, too."""
+    ports = {}
+    while len(ports) < len(names):
+        port = free_port()
+        taken = [other + more for other in ports.values() for more in (0, 10_000)]
+        if port + 10_000 < 65_536 and not {port, port + 10_000} & set(taken) and is_free(port + 10_000):
+            ports[names[len(ports)]] = port
+    return ports
+
+
+def is_free(port):
+    return bool(socket.socket().connect_ex(("127.0.0.1", port)))
+
+
 def wait_for(what, look):
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
@@ -44,6 +59,8 @@ def wait_for(what, look):
         if found:
             return found
         time.sleep(0.1)
+    for log in FOLDER.glob("*.log"):
+        print(log.name, log.read_text(errors="replace")[-4_000:], sep=":\n", file=sys.stderr)
     sys.exit(f"no {what} after {PATIENCE_SECONDS} s")
 
 
@@ -173,7 +190,7 @@ def run(children):
 
 
 def over_s3(children, env, deliver):
-    ports = {name: free_port() for name in ("s3", "master", "volume", "filer", "admin", "webdav")}
+    ports = ports_of_weed(["s3", "master", "volume", "filer", "admin", "webdav"])
     (FOLDER / "weed").mkdir()
     options = [f"-{name}.port={port}" for name, port in ports.items()]
     weed_env = dict(os.environ, AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="localsecret", S3_BUCKET=BUCKET)
