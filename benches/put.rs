@@ -9,7 +9,8 @@
 //! | column | what |
 //! |---|---|
 //! | floor | a client of the benchmark that does the least: see `floor.rs` |
-//! | calls | the library's `PutRecords` calls through the SDK, without a producer |
+//! | composed | the library's `PutRecords` calls without a producer, each composed by the SDK |
+//! | calls | the same, but prepared calls |
 //! | ours | the producer |
 //! | SDK | a plain loop on `aws-sdk-kinesis` |
 //! | ratio | ours by SDK |
@@ -26,17 +27,18 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
-use bytes::{Bytes, BytesMut};
+use aws_sdk_kinesis::Client;
 use kinesis_pipeline::{
-    Clock, DecodeError, EncodeError, EncodedRecord, HashKey, KeyError, KinesisRecord,
-    KinesisStream, PartitionKey, Producer,
-    record::{EncodeContext, ToPartitionKey as _},
+    Clock, EncodedRecord, KinesisStream, Producer,
+    record::EncodeContext,
     service::{Kinesis as _, PutRecords, aws::AwsKinesis},
 };
 use kinesis_pipeline_benches::{
-    Kind, ServerProcess, client, cpu_time, floor::LeanClient, median, prost_aggregate,
-    resident_bytes, serve_if_asked,
+    Kind, ServerProcess, client, cpu_time,
+    floor::LeanClient,
+    median,
+    readings::{RECORDS_A_REQUEST, Reading, chunk, records},
+    resident_bytes, sdk_loop, serve_if_asked,
 };
 use tokio::task::JoinSet;
 
@@ -46,44 +48,17 @@ const SHARDS: usize = 2048;
 /// rate limits the puts.
 const SHARDS_AGGREGATED: usize = 256;
 const IN_FLIGHT: usize = 8;
-const RECORDS_A_REQUEST: usize = 500;
-const KEYS: usize = 10_000;
-const KEYS_A_SHARD: usize = KEYS.div_ceil(SHARDS);
+const AGGREGATED: (usize, usize) = (SHARDS_AGGREGATED, IN_FLIGHT);
 const ROUNDS: usize = 10;
 const LONE_PUTS: usize = 2_000;
 /// The number of records whose memory is measured.
 const WAITING: usize = 200_000;
 /// The variable with the endpoint of a process that compares once more.
 const ENDPOINT: &str = "ENDPOINT";
+/// The variable with the endpoint of a process that measures memory.
+const MEMORY: &str = "MEMORY";
 /// The variable with the one side that is run.
 const ONLY: &str = "ONLY";
-/// The largest aggregate of KPL, in bytes.
-const AGGREGATE_BYTES: usize = 51_200;
-
-/// A record of a service. Both sides make bytes and a key of it.
-#[derive(Debug)]
-struct Reading {
-    device: String,
-    data: Vec<u8>,
-}
-
-impl KinesisRecord for Reading {
-    fn partition_key(&self) -> Result<PartitionKey, KeyError> {
-        self.device.to_partition_key()
-    }
-
-    fn encode(&self, _context: &EncodeContext, out: &mut BytesMut) -> Result<(), EncodeError> {
-        out.extend_from_slice(&self.data);
-        Ok(())
-    }
-
-    fn decode(stored: &EncodedRecord) -> Result<Self, DecodeError> {
-        Ok(Self {
-            device: stored.partition_key.to_string(),
-            data: stored.data.to_vec(),
-        })
-    }
-}
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
@@ -91,17 +66,20 @@ async fn main() {
     if let Ok(endpoint) = std::env::var(ENDPOINT) {
         return compare_all(&endpoint).await;
     }
+    if let Ok(endpoint) = std::env::var(MEMORY) {
+        return memory(&client(&endpoint)).await;
+    }
     let server = ServerProcess::start(Kind::Sink);
     let endpoint = format!("http://{}", server.address());
     println!(
-        "CPU us a record, {ROUNDS} rounds in turn, medians        floor   calls     ours      SDK  ratio"
+        "CPU us a record, {ROUNDS} rounds in turn, medians        floor composed   calls     ours      SDK  ratio"
     );
     compare_all(&endpoint).await;
     if std::env::var(ONLY).is_err() {
         over_tls();
         on_one_core(&endpoint);
         latency(&client(&endpoint)).await;
-        memory(&client(&endpoint)).await;
+        in_new_memory(&endpoint);
     }
 }
 
@@ -133,6 +111,12 @@ fn on_one_core(endpoint: &str) {
     finish(again(taskset).env(ENDPOINT, endpoint));
 }
 
+/// Measures memory in a new process: in this one, records would take memory that others have left.
+fn in_new_memory(endpoint: &str) {
+    let mut new = Command::new(std::env::current_exe().expect("a path"));
+    finish(new.env(MEMORY, endpoint));
+}
+
 fn again(mut command: Command) -> Command {
     command.args(std::env::args().skip(1));
     command
@@ -149,6 +133,7 @@ fn finish(command: &mut Command) {
 #[derive(Debug, Default)]
 struct Sides {
     floor: Vec<f64>,
+    composed: Vec<f64>,
     calls: Vec<f64>,
     ours: Vec<f64>,
     sdk: Vec<f64>,
@@ -160,9 +145,11 @@ async fn compare(endpoint: &str, name: &str, data_bytes: usize, count: usize, ag
         return;
     }
     let client = client(endpoint);
-    let records = records(data_bytes);
+    let records = records(data_bytes, SHARDS);
     let mut sides = Sides::default();
-    let service = Arc::new(AwsKinesis::new(&client));
+    let service = AwsKinesis::new(&client);
+    let composed = Arc::new(service.clone().without_prepared_calls());
+    let service = Arc::new(service);
     let producer = producer(&client, aggregate);
     // A round that is not measured: connections are opened, shards listed, memory gets its size.
     let few = count / ROUNDS;
@@ -170,9 +157,9 @@ async fn compare(endpoint: &str, name: &str, data_bytes: usize, count: usize, ag
         put_with_the_producer(&producer, &records, few).await;
     }
     if is_run("sdk") && aggregate {
-        put_aggregates_with_the_sdk(&client, &records, few).await;
-    } else if is_run("sdk") || is_run("calls") {
-        put_with_the_sdk(&client, &records, few).await;
+        sdk_loop::put_aggregates(&client, &records, few, AGGREGATED).await;
+    } else if is_run("sdk") || is_run("calls") || is_run("composed") {
+        sdk_loop::put(&client, &records, few, IN_FLIGHT).await;
     }
     for _ in 0..ROUNDS {
         let plain = endpoint.strip_prefix("http://").filter(|_| !aggregate);
@@ -184,10 +171,15 @@ async fn compare(endpoint: &str, name: &str, data_bytes: usize, count: usize, ag
             put_at_the_floor(address, &records, count).await;
             sides.floor.push(micros_a_record(start, count));
         }
-        if !aggregate && is_run("calls") {
-            let start = cpu_time();
-            put_by_calls(&service, &records, count).await;
-            sides.calls.push(micros_a_record(start, count));
+        for (side, figures, service) in [
+            ("composed", &mut sides.composed, &composed),
+            ("calls", &mut sides.calls, &service),
+        ] {
+            if !aggregate && is_run(side) {
+                let start = cpu_time();
+                put_by_calls(service, &records, count).await;
+                figures.push(micros_a_record(start, count));
+            }
         }
         if is_run("ours") {
             let start = cpu_time();
@@ -197,9 +189,9 @@ async fn compare(endpoint: &str, name: &str, data_bytes: usize, count: usize, ag
         if is_run("sdk") {
             let start = cpu_time();
             if aggregate {
-                put_aggregates_with_the_sdk(&client, &records, count).await;
+                sdk_loop::put_aggregates(&client, &records, count, AGGREGATED).await;
             } else {
-                put_with_the_sdk(&client, &records, count).await;
+                sdk_loop::put(&client, &records, count, IN_FLIGHT).await;
             }
             sides.sdk.push(micros_a_record(start, count));
         }
@@ -210,18 +202,20 @@ async fn compare(endpoint: &str, name: &str, data_bytes: usize, count: usize, ag
 impl Sides {
     fn print(self, name: &str) {
         let of = |figures: Vec<f64>| (!figures.is_empty()).then(|| median(figures));
-        let [floor, calls, ours, sdk] = [self.floor, self.calls, self.ours, self.sdk].map(of);
+        let [floor, composed, calls, ours, sdk] =
+            [self.floor, self.composed, self.calls, self.ours, self.sdk].map(of);
         let text = |figure: Option<f64>| figure.map_or("-".to_owned(), |it| format!("{it:.2}"));
         let ratio = ours.zip(sdk).map(|(ours, sdk)| ours / sdk);
-        let [floor, calls, ours, sdk, ratio] = [floor, calls, ours, sdk, ratio].map(text);
-        println!("{name:<45} {floor:>8} {calls:>7} {ours:>8} {sdk:>8} {ratio:>6}");
+        let [floor, composed, calls, ours, sdk, ratio] =
+            [floor, composed, calls, ours, sdk, ratio].map(text);
+        println!("{name:<45} {floor:>8} {composed:>8} {calls:>7} {ours:>8} {sdk:>8} {ratio:>6}");
     }
 }
 
 /// Compares the time of a lone put, from an idle pipeline to its receipt, with that of a lone call of the SDK.
 async fn latency(client: &Client) {
     let stream = KinesisStream::<Reading>::with_client(client.clone(), "bench");
-    let records = records(100);
+    let records = records(100, SHARDS);
     let (mut ours, mut sdk) = (Vec::new(), Vec::new());
     let clock = Clock::system();
     for record in records.iter().take(LONE_PUTS) {
@@ -229,9 +223,9 @@ async fn latency(client: &Client) {
         stream.put(record).await.expect("it is stored");
         ours.push((clock.instant() - start).as_secs_f64() * 1e6);
         let start = clock.instant();
-        send(
+        sdk_loop::send(
             client.clone(),
-            vec![entry(record.device.clone(), record.data.clone())],
+            vec![sdk_loop::entry(record.device.clone(), record.data.clone())],
         )
         .await;
         sdk.push((clock.instant() - start).as_secs_f64() * 1e6);
@@ -258,7 +252,7 @@ async fn memory(client: &Client) {
         .in_flight_bytes_max(2 * WAITING * 128)
         .build()
         .expect("options in range");
-    let records = records(100);
+    let records = records(100, SHARDS);
     // Once the shards are listed and requests are on their way, the rest is what records take.
     put_some(&producer, &records, 4 * IN_FLIGHT * RECORDS_A_REQUEST).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -327,30 +321,6 @@ async fn put_by_calls(service: &Arc<AwsKinesis>, records: &[Reading], count: usi
     while requests.join_next().await.is_some() {}
 }
 
-/// Returns the records of a request.
-fn chunk(records: &[Reading], request: usize) -> &[Reading] {
-    let from = request * RECORDS_A_REQUEST % records.len();
-    &records[from..from + RECORDS_A_REQUEST]
-}
-
-/// Returns records whose keys are spread evenly over the shards.
-fn records(data_bytes: usize) -> Vec<Reading> {
-    let mut keys_of = vec![0; SHARDS];
-    let names = (0..).map(|number| format!("device-{number:05}"));
-    let even = names.filter(|name| {
-        let bits = SHARDS.trailing_zeros();
-        let shard = HashKey::of_partition_key(name).value() >> (u128::BITS - bits);
-        let keys = &mut keys_of[usize::try_from(shard).expect("few bits")];
-        *keys += 1;
-        *keys <= KEYS_A_SHARD
-    });
-    let record = |device| Reading {
-        device,
-        data: vec![b'x'; data_bytes],
-    };
-    even.take(KEYS).map(record).collect()
-}
-
 /// Makes a producer with as much memory as the plain loop needs.
 fn producer(client: &Client, aggregate: bool) -> Producer<Reading> {
     let shards = if aggregate { SHARDS_AGGREGATED } else { SHARDS };
@@ -374,73 +344,6 @@ async fn put_with_the_producer(producer: &Producer<Reading>, records: &[Reading]
         drop(pending);
     }
     producer.flush().await.expect("all are stored");
-}
-
-/// Puts records as users do today: chunks of 500, with some requests in flight.
-async fn put_with_the_sdk(client: &Client, records: &[Reading], count: usize) {
-    let mut requests = JoinSet::new();
-    for request in 0..count / RECORDS_A_REQUEST {
-        if requests.len() == IN_FLIGHT {
-            requests.join_next().await;
-        }
-        let entries: Vec<_> = chunk(records, request)
-            .iter()
-            .map(|record| entry(record.device.clone(), record.data.clone()))
-            .collect();
-        requests.spawn(send(client.clone(), entries));
-    }
-    while requests.join_next().await.is_some() {}
-}
-
-/// Puts aggregates of 50 KiB, grouped by shard as in KPL, 100 to a request.
-async fn put_aggregates_with_the_sdk(client: &Client, records: &[Reading], count: usize) {
-    let mut requests = JoinSet::new();
-    let mut shards = vec![(Vec::new(), 0); SHARDS_AGGREGATED];
-    let mut entries = Vec::new();
-    for record in records.iter().cycle().take(count) {
-        let record = EncodedRecord::new(
-            PartitionKey::new(record.device.clone()).expect("a key"),
-            Bytes::from(record.data.clone()),
-        );
-        let shard = usize::try_from(record.hash_key().value() >> 120).expect("eight bits");
-        let (group, bytes) = &mut shards[shard];
-        *bytes += record.size_bytes() + 8;
-        group.push(record);
-        if *bytes >= AGGREGATE_BYTES {
-            entries.push(entry("a".to_owned(), prost_aggregate::encode(group)));
-            group.clear();
-            *bytes = 0;
-        }
-        if entries.len() == 100 {
-            if requests.len() == IN_FLIGHT {
-                requests.join_next().await;
-            }
-            requests.spawn(send(client.clone(), std::mem::take(&mut entries)));
-        }
-    }
-    requests.spawn(send(client.clone(), entries));
-    while requests.join_next().await.is_some() {}
-}
-
-fn entry(key: String, data: Vec<u8>) -> PutRecordsRequestEntry {
-    PutRecordsRequestEntry::builder()
-        .partition_key(key)
-        .data(Blob::new(data))
-        .build()
-        .expect("key and data are set")
-}
-
-async fn send(client: Client, entries: Vec<PutRecordsRequestEntry>) {
-    if entries.is_empty() {
-        return;
-    }
-    let answer = client
-        .put_records()
-        .stream_name("bench")
-        .set_records(Some(entries))
-        .send()
-        .await;
-    assert_eq!(answer.expect("an answer").failed_record_count(), Some(0));
 }
 
 /// Returns the CPU time since `start`.

@@ -2,6 +2,8 @@
 
 pub mod floor;
 pub mod prost_aggregate;
+pub mod readings;
+pub mod sdk_loop;
 pub mod sink;
 
 use std::{

@@ -5,7 +5,7 @@
 //!                                                                               └─ success ─> read
 //! ```
 //!
-//! Some calls are made without the SDK's composing them again, see [`prepared`](super::prepared).
+//! Most puts repeat a call that the SDK composed, see [`prepared`](super::prepared).
 //!
 //! Requests are in the form that the endpoint is expected to know, see [`dialect`](super::dialect). Answers are read in
 //! either form: the first byte tells a JSON object from a CBOR map. An error in CBOR is rewritten in JSON, which the SDK

@@ -10,15 +10,15 @@
 //! ```
 //!
 //! The reason is speed. The SDK composes each call anew: it merges layers of configuration, evaluates the rules of
-//! endpoints and runs some twenty interceptors, which for a request of 500 small records takes more CPU time than its
-//! records. All of it yields the same request, but for body, time, signature and identifier.
+//! endpoints and runs some twenty interceptors, a quarter of the CPU time of a put of records of 100 bytes. All of it yields
+//! the same request, but for body, time, signature and identifier.
 //!
-//! What a prepared call uses is the SDK's: its cache of credentials, the algorithm of its signature (`aws-sigv4`), its
-//! connections, its reading of errors. The time limits are the client's, kept here by tokio's timer. A call is prepared only
-//! if the request has none but the usual headers, and if the signature that is made here for the SDK's request is the SDK's
-//! own. A pattern is used for a minute, and no longer once a call fails: the SDK's next call corrects what has changed, such
-//! as the endpoint. A prepared call that is denied is made again by the SDK, whose result counts; from its answer the SDK
-//! also learns how far this machine's clock is off.
+//! Prepared calls use the SDK's cache of credentials, the algorithm of its signature (`aws-sigv4`), its connections, and its
+//! reading of errors. The time limits are the client's, kept here by tokio's timer. A call is prepared only if the request
+//! has none but the usual headers, and if the signature that is made here for the SDK's request is the SDK's own. A pattern
+//! is used for a minute, and no longer once a call fails: the SDK's next call corrects what has changed, such as the
+//! endpoint. A prepared call that is denied is made again by the SDK, whose result counts; from its answer the SDK also
+//! learns how far this machine's clock is off.
 
 mod pattern;
 mod recorder;
@@ -32,6 +32,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 pub(super) use self::{
@@ -45,7 +46,6 @@ use crate::{clock::Clock, service::StreamId};
 const LIFETIME: Duration = Duration::from_mins(1);
 /// The number of streams whose calls are prepared at a time.
 const STREAMS_MAX: usize = 1_000;
-
 /// The time in which one call renews a pattern that has ended, while the others still use it.
 const RENEWAL: Duration = Duration::from_secs(10);
 
@@ -74,7 +74,7 @@ struct Slot {
     until: Instant,
 }
 
-/// How the next call is made.
+/// The way in which the next call is made.
 #[derive(Debug)]
 pub(super) enum Way {
     Prepared(Arc<PreparedCall>),
@@ -104,7 +104,7 @@ impl PreparedCalls {
         }
     }
 
-    /// Returns how the next call to this stream is made.
+    /// Returns the way of the next call to this stream.
     pub(super) fn way(&self, stream: &StreamId, form: Form) -> Way {
         if !self.is_on {
             return Way::Sdk(None);
@@ -128,18 +128,18 @@ impl PreparedCalls {
         }))
     }
 
-    /// Returns a switch like this one, without the calls.
+    /// Makes prepared calls for a client of the same configuration: none yet.
     pub(super) fn anew(&self) -> Self {
         Self::new(self.is_on)
     }
 
     /// Prepares calls after the recorded one, which had this body and succeeded.
-    pub(super) fn prepare(&self, stream: &StreamId, recording: &Recording, body: &[u8]) {
+    pub(super) fn prepare(&self, stream: &StreamId, recording: &Recording, body: &Bytes) {
         let is_wanted = self.lock().wants(stream, recording, self.streams_max);
         if !is_wanted {
             return;
         }
-        let request = recording.recorder.recorded();
+        let request = recording.recorder.take();
         let call = request.and_then(|request| PreparedCall::of(request, body));
         let lifetime = if call.is_some() { LIFETIME } else { RENEWAL };
         let slot = Slot {
@@ -153,7 +153,8 @@ impl PreparedCalls {
         }
     }
 
-    /// Lets the SDK make the next call to this stream, unless it would not have been this prepared one.
+    /// Lets the SDK make the next call to this stream. `failed` is the prepared call that failed, if it was one: a newer one
+    /// stays.
     #[cold]
     pub(super) fn forget(&self, stream: &StreamId, failed: Option<&Arc<PreparedCall>>) {
         let mut kept = self.lock();

@@ -6,6 +6,8 @@ pub(super) mod bodies;
 mod cbor;
 mod json;
 
+use std::sync::Arc;
+
 use aws_sdk_kinesis::{
     error::{ErrorMetadata, SdkError},
     primitives::Blob,
@@ -69,7 +71,7 @@ impl Entries {
     }
 }
 
-pub(super) const READ: Read<Entries> = Read {
+const READ: Read<Entries> = Read {
     json: json::answer,
     cbor: ReadCbor::Whole(cbor::answer),
 };
@@ -135,14 +137,7 @@ pub(super) async fn send_body(
 ) -> Result<Reached<Entries>, ServiceError> {
     let mut way = aws.prepared.way(stream, form);
     if let Way::Prepared(call) = &way {
-        let sent = call.send(body).await;
-        let reached = read_answer(aws, form, call, sent);
-        match &reached {
-            Ok(Reached::Answer(_)) => return reached,
-            // The request was understood as it was.
-            Err(error) if is_limit(error) => return reached,
-            _ => aws.prepared.forget(stream, Some(call)),
-        }
+        let reached = send_prepared(aws, stream, (form, body), call).await;
         // Nothing was stored, and the SDK may know better, for instance the time.
         if !reached.as_ref().is_err_and(is_denied) {
             return reached;
@@ -155,22 +150,39 @@ pub(super) async fn send_body(
     };
     let recorder = recording.as_ref().map(|it| it.recorder.clone());
     let reached = send_by_sdk(aws, stream, (form, body), recorder).await;
-    match (&reached, &recording) {
-        (Ok(Reached::Answer(_)), Some(recording)) => {
+    if is_composed_well(&reached) {
+        if let (Ok(_), Some(recording)) = (&reached, &recording) {
             aws.prepared.prepare(stream, recording, body);
         }
-        (Ok(Reached::Answer(_)), None) => {}
-        (Err(error), _) if is_limit(error) => {}
-        _ => aws.prepared.forget(stream, None),
+    } else {
+        aws.prepared.forget(stream, None);
     }
     reached
 }
 
-fn is_limit(error: &ServiceError) -> bool {
-    matches!(
-        error.class,
-        ErrorClass::Throttled | ErrorClass::LimitExceeded
-    )
+async fn send_prepared(
+    aws: &AwsKinesis,
+    stream: &StreamId,
+    (form, body): (Form, &Bytes),
+    call: &Arc<PreparedCall>,
+) -> Result<Reached<Entries>, ServiceError> {
+    let sent = call.send(body).await;
+    let reached = read_answer(aws, form, call, sent);
+    if !is_composed_well(&reached) {
+        aws.prepared.forget(stream, Some(call));
+    }
+    reached
+}
+
+/// Whether the service has understood the call, though it may have refused it for a limit.
+fn is_composed_well(reached: &Result<Reached<Entries>, ServiceError>) -> bool {
+    match reached {
+        Ok(reached) => matches!(reached, Reached::Answer(_)),
+        Err(error) => matches!(
+            error.class,
+            ErrorClass::Throttled | ErrorClass::LimitExceeded
+        ),
+    }
 }
 
 /// Whether the service has answered that the call is not permitted.
@@ -178,7 +190,7 @@ fn is_denied(error: &ServiceError) -> bool {
     error.class == ErrorClass::AccessDenied && error.code.is_some()
 }
 
-async fn send_by_sdk(
+pub(super) async fn send_by_sdk(
     aws: &AwsKinesis,
     stream: &StreamId,
     (form, body): (Form, &Bytes),

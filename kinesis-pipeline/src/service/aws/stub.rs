@@ -1,6 +1,6 @@
 //! A server with one canned answer, to test the SDK's side of the seam without a Kinesis.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_kinesis::{
     Client,
@@ -14,7 +14,10 @@ use tokio::{
     time::sleep,
 };
 
-use super::AwsKinesis;
+use super::{AwsKinesis, dialect::Form};
+
+/// The headers of a request, by their names in lower case.
+pub(super) type Headers = BTreeMap<String, String>;
 
 /// The behaviour of the server once it has the request.
 #[derive(Clone)]
@@ -102,7 +105,11 @@ pub(super) fn config(endpoint: &str) -> aws_sdk_kinesis::config::Builder {
 }
 
 async fn serve(mut connection: TcpStream, answer: Answer, requests: mpsc::Sender<(bool, Value)>) {
-    let (is_cbor, body) = read_request(&mut connection).await;
+    let Some((headers, body)) = read_request(&mut connection).await else {
+        return;
+    };
+    let content_type = headers.get("content-type").map(String::as_str);
+    let is_cbor = content_type == Some(Form::Cbor.content_type());
     let request = if is_cbor {
         in_json(&ciborium::from_reader(&body[..]).unwrap())
     } else {
@@ -162,24 +169,26 @@ fn in_json(value: &ciborium::Value) -> Value {
     }
 }
 
-/// Reads a request: whether it is in CBOR, and its body.
-async fn read_request(connection: &mut TcpStream) -> (bool, Vec<u8>) {
+/// Reads a request: its headers by their names in lower case, and its body; `None` if the connection ends.
+pub(super) async fn read_request(connection: &mut TcpStream) -> Option<(Headers, Vec<u8>)> {
     let mut read = Vec::new();
     loop {
         let head_bytes = read.windows(4).position(|end| end == b"\r\n\r\n");
         if let Some(head_bytes) = head_bytes {
-            let head = String::from_utf8_lossy(&read[..head_bytes]).to_lowercase();
-            let body_bytes: usize = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length:"))
-                .map_or(0, |length| length.trim().parse().unwrap());
+            let head = String::from_utf8_lossy(&read[..head_bytes]);
+            let header = |line: &str| {
+                let (name, value) = line.split_once(':')?;
+                Some((name.to_lowercase(), value.trim().to_owned()))
+            };
+            let headers: Headers = head.lines().skip(1).filter_map(header).collect();
+            let length = headers.get("content-length");
+            let body_bytes: usize = length.map_or(0, |length| length.parse().unwrap());
             if read.len() >= head_bytes + 4 + body_bytes {
-                let is_cbor = head.contains("content-type: application/x-amz-cbor-1.1");
-                return (is_cbor, read.split_off(head_bytes + 4));
+                return Some((headers, read.split_off(head_bytes + 4)));
             }
         }
-        if connection.read_buf(&mut read).await.unwrap() == 0 {
-            return (false, Vec::new());
+        if connection.read_buf(&mut read).await.ok()? == 0 {
+            return None;
         }
     }
 }

@@ -6,11 +6,7 @@ use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningInstructions, SigningSettings, sign},
     sign::v4::SigningParams,
 };
-use aws_smithy_runtime_api::{
-    box_error::BoxError,
-    client::identity::Identity,
-    http::{Headers, Request},
-};
+use aws_smithy_runtime_api::{box_error::BoxError, client::identity::Identity, http::Request};
 use aws_smithy_types::{DateTime, body::SdkBody, date_time::Format};
 use bytes::Bytes;
 use http::HeaderValue;
@@ -39,17 +35,14 @@ const CONSTANT: [&str; 5] = [
     "x-amz-user-agent",
 ];
 
-/// What all requests have in common.
-#[derive(Debug)]
+/// A request that lacks its body and the headers that change with it.
 pub(super) struct Pattern {
-    uri: String,
-    headers: Headers,
+    request: Request,
     scope: Scope,
 }
 
-/// The scope of a signature, of its header: `AWS4-HMAC-SHA256 Credential=ID/20261129/eu-west-1/kinesis/aws4_request,
+/// The scope of a signature, in the words of its header: `AWS4-HMAC-SHA256 Credential=ID/20261129/eu-west-1/kinesis/aws4_request,
 /// SignedHeaders=content-length;host;x-amz-date, Signature=...`
-#[derive(Debug, PartialEq, Eq)]
 struct Scope {
     region: String,
     service: String,
@@ -62,31 +55,26 @@ impl Pattern {
     /// if its signature is not that which is made here.
     pub(super) fn of(
         recorded: &Recorded,
-        body: &[u8],
+        body: &Bytes,
         identity: &Identity,
     ) -> Option<(Self, SystemTime)> {
         let is_usual = |name: &str| CHANGING.contains(&name) || CONSTANT.contains(&name);
-        let mut names = recorded.headers.iter().map(|(name, _)| name);
+        let headers = recorded.request.headers();
+        let mut names = headers.iter().map(|(name, _)| name);
         if let Some(name) = names.find(|name| !is_usual(&name.to_ascii_lowercase())) {
             debug!(name, "calls are not prepared, because of a header");
             return None;
         }
-        let authorization = recorded.headers.get(AUTHORIZATION)?;
-        let at = time(recorded.headers.get(DATE)?)?;
-        let mut headers = recorded.headers.clone();
+        let authorization = headers.get(AUTHORIZATION)?;
+        let at = time(headers.get(DATE)?)?;
+        let mut request = recorded.request.try_clone()?;
         for name in CHANGING {
-            headers.remove(name);
+            request.headers_mut().remove(name);
         }
-        let pattern = Self {
-            uri: recorded.uri.clone(),
-            headers,
-            scope: Scope::of(authorization)?,
-        };
-        let mut headers = pattern.headers.clone();
-        headers.insert(LENGTH, body.len().to_string());
-        let signature = pattern.sign(&headers, body, identity, at).ok()?;
-        let mut added = signature.headers();
-        if !added.any(|added| added == (AUTHORIZATION, authorization)) {
+        let scope = Scope::of(authorization)?;
+        let pattern = Self { request, scope };
+        let signed = pattern.request(body, identity, at);
+        if signed.ok()?.headers().get(AUTHORIZATION) != Some(authorization) {
             debug!("calls are not prepared, because the signature is another one");
             return None;
         }
@@ -100,41 +88,20 @@ impl Pattern {
         identity: &Identity,
         at: SystemTime,
     ) -> Result<Request, BoxError> {
-        let mut headers = self.headers.clone();
+        let empty = self.request.try_clone();
+        let mut request = empty.ok_or("the pattern has a body")?;
+        *request.body_mut() = SdkBody::from(body.clone());
+        let headers = request.headers_mut();
         headers.insert(LENGTH, body.len().to_string());
-        let (signature, _) = self.sign(&headers, body, identity, at)?.into_parts();
+        let (signature, _) = self.scope.sign(&request, body, identity, at)?.into_parts();
+        let headers = request.headers_mut();
         headers.insert(INVOCATION, invocation_id());
         for header in signature {
             let mut value = HeaderValue::from_str(header.value())?;
             value.set_sensitive(header.sensitive());
             headers.insert(header.name(), value);
         }
-        let mut request = Request::new(SdkBody::from(body.clone()));
-        request.set_method("POST")?;
-        request.set_uri(self.uri.as_str())?;
-        *request.headers_mut() = headers;
         Ok(request)
-    }
-
-    fn sign(
-        &self,
-        headers: &Headers,
-        body: &[u8],
-        identity: &Identity,
-        at: SystemTime,
-    ) -> Result<SigningInstructions, BoxError> {
-        let params = SigningParams::builder()
-            .identity(identity)
-            .region(&self.scope.region)
-            .name(&self.scope.service)
-            .time(at)
-            .settings(SigningSettings::default())
-            .build()?;
-        let is_signed = |name: &str| self.scope.signed.iter().any(|signed| signed == name);
-        let signed = headers.iter().filter(|(name, _)| is_signed(name));
-        let body = SignableBody::Bytes(body);
-        let request = SignableRequest::new("POST", self.uri.as_str(), signed, body)?;
-        Ok(sign(request, &params.into())?.into_parts().0)
     }
 }
 
@@ -143,7 +110,7 @@ impl Scope {
         let rest = authorization.strip_prefix("AWS4-HMAC-SHA256 Credential=")?;
         let (credential, rest) = rest.split_once(", SignedHeaders=")?;
         let (signed, _) = rest.split_once(", Signature=")?;
-        // The identifier of a key has no slash, but the rest is told from behind in any case.
+        // Counted from the end: the identifier of a key may be anything.
         let mut parts = credential.rsplit('/').skip(1);
         let service = parts.next()?.to_owned();
         let region = parts.next()?.to_owned();
@@ -152,6 +119,28 @@ impl Scope {
             service,
             signed: signed.split(';').map(str::to_owned).collect(),
         })
+    }
+
+    fn sign(
+        &self,
+        request: &Request,
+        body: &[u8],
+        identity: &Identity,
+        at: SystemTime,
+    ) -> Result<SigningInstructions, BoxError> {
+        let params = SigningParams::builder()
+            .identity(identity)
+            .region(&self.region)
+            .name(&self.service)
+            .time(at)
+            .settings(SigningSettings::default())
+            .build()?;
+        let is_signed = |name: &str| self.signed.iter().any(|signed| signed == name);
+        let headers = request.headers().iter();
+        let signed = headers.filter(|(name, _)| is_signed(name));
+        let body = SignableBody::Bytes(body);
+        let request = SignableRequest::new(request.method(), request.uri(), signed, body)?;
+        Ok(sign(request, &params.into())?.into_parts().0)
     }
 }
 
@@ -167,12 +156,8 @@ pub(super) fn time(date: &str) -> Option<SystemTime> {
 
 /// Makes an identifier of a call: a random UUID.
 fn invocation_id() -> String {
-    /// Version 4 and the variant of RFC 9562.
-    const FIXED: u128 = 0x4000_8000_0000_0000_0000;
-    const MASK: u128 = 0xF000_C000_0000_0000_0000;
-    let bits = fastrand::u128(..) & !MASK | FIXED;
-    let digits = format!("{bits:032x}");
-    let [first, second, third, fourth, fifth] =
-        [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| &digits[range]);
-    format!("{first}-{second}-{third}-{fourth}-{fifth}")
+    let random = fastrand::u128(..).to_le_bytes();
+    uuid::Builder::from_random_bytes(random)
+        .into_uuid()
+        .to_string()
 }

@@ -9,10 +9,12 @@ use aws_smithy_runtime_api::{
         runtime_components::{RuntimeComponents, RuntimeComponentsBuilder},
         stalled_stream_protection::StalledStreamProtectionConfig,
     },
-    http::{Headers, Request},
+    http::Request,
 };
 use aws_smithy_schema::protocol::SharedClientProtocol;
-use aws_smithy_types::{config_bag::ConfigBag, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_smithy_types::{
+    body::SdkBody, config_bag::ConfigBag, retry::RetryConfig, timeout::TimeoutConfig,
+};
 
 /// Records a request of the SDK as it is sent.
 #[derive(Clone, Debug, Default)]
@@ -26,8 +28,8 @@ struct State {
 
 /// A request of the SDK, with what sends it.
 pub(super) struct Recorded {
-    pub(super) uri: String,
-    pub(super) headers: Headers,
+    /// The request, without its body.
+    pub(super) request: Request,
     /// The time on the SDK's clock when it was sent.
     pub(super) at: SystemTime,
     pub(super) protocol: SharedClientProtocol,
@@ -52,22 +54,29 @@ impl Recorder {
         config: &ConfigBag,
     ) {
         let mut state = self.lock();
-        let (Some(protocol), Some(clock), Some(timeouts), Some(retries)) = (
+        let (
+            Some(mut request),
+            Some(protocol),
+            Some(components),
+            Some(clock),
+            Some(timeouts),
+            Some(retries),
+        ) = (
+            request.try_clone(),
             state.protocol.clone(),
+            without_interceptors(components),
             components.time_source(),
             config.load::<TimeoutConfig>().cloned(),
             config.load::<RetryConfig>().cloned(),
-        ) else {
+        )
+        else {
             return;
         };
+        *request.body_mut() = SdkBody::empty();
         let protection = config.load::<StalledStreamProtectionConfig>();
         let protection = protection.filter(|protection| protection.download_enabled());
-        let Some(components) = without_interceptors(components) else {
-            return;
-        };
-        state.recorded = (request.method() == "POST").then(|| Recorded {
-            uri: request.uri().to_owned(),
-            headers: request.headers().clone(),
+        state.recorded = Some(Recorded {
+            request,
             at: clock.now(),
             protocol,
             components,
@@ -77,8 +86,8 @@ impl Recorder {
         });
     }
 
-    /// Returns the last request.
-    pub(super) fn recorded(&self) -> Option<Recorded> {
+    /// Takes the last request.
+    pub(super) fn take(&self) -> Option<Recorded> {
         self.lock().recorded.take()
     }
 

@@ -38,6 +38,7 @@ const SIGV4: AuthSchemeId = AuthSchemeId::new("sigv4");
 pub(in crate::service::aws) struct PreparedCall {
     pattern: Pattern,
     offset: ClockOffset,
+    /// Whether a connection is closed after an error that may pass.
     reconnects: bool,
     components: RuntimeComponents,
     connector: SharedHttpConnector,
@@ -55,7 +56,7 @@ pub(in crate::service::aws) type Sent = Result<Response, SdkError<ErrorMetadata>
 impl PreparedCall {
     /// Prepares calls like the recorded one, which had this body; `None` if it was not a usual one, if no time limit would end
     /// a call, or if the credentials are not at hand: the put that was recorded has its answer and must not wait for them.
-    pub(super) fn of(recorded: Recorded, body: &[u8]) -> Option<Self> {
+    pub(super) fn of(recorded: Recorded, body: &Bytes) -> Option<Self> {
         let timeouts = &recorded.timeouts;
         let limits = [
             timeouts.operation_timeout(),
@@ -122,7 +123,7 @@ impl PreparedCall {
             && (body.is_err() || is_fault)
             && let Some(connection) = connection.get()
         {
-            // As the SDK does after errors that may pass: the next call shall reach another of the service's machines.
+            // The next call shall reach another of the service's machines.
             connection.poison();
         }
         match body {

@@ -22,7 +22,11 @@ use crate::{
     record::{EncodedRecord, PartitionKey},
     service::{
         ErrorClass, Kinesis as _, PutRecords, PutRecordsAnswer, ServiceError, StreamId,
-        aws::{AwsKinesis, put_records::send_body, stub},
+        aws::{
+            AwsKinesis,
+            put_records::{send_body, send_by_sdk},
+            stub,
+        },
     },
 };
 
@@ -232,41 +236,29 @@ async fn a_request_with_an_unusual_header_or_another_signature_is_not_a_pattern(
     let aws = server.aws();
     let recorder = super::Recorder::default();
     let body = bytes::Bytes::from_static(b"\xA0");
-    let (direct, _) = super::super::direct::Direct::new(
-        &aws.dialect,
-        (Form::Cbor, Some(body.clone())),
-        &super::super::put_records::READ,
-    );
-    let sent = aws
-        .client
-        .put_records()
-        .stream_name("s")
-        .set_records(Some(Vec::new()));
-    let sent = sent
-        .customize()
-        .interceptor(direct.recorded_by(Some(recorder.clone())));
-    let _ = sent.send().await;
-    let mut request = recorder.recorded().unwrap();
+    let sent = (Form::Cbor, &body);
+    let _ = send_by_sdk(&aws, &"s".into(), sent, Some(recorder.clone())).await;
+    let mut sample = recorder.take().unwrap();
     let identity = Credentials::new("id", "secret", None, None, "test").into();
     let other = Credentials::new("id", "other", None, None, "test").into();
-    let pattern = |request: &super::recorder::Recorded, identity| {
-        super::pattern::Pattern::of(request, &body, identity).is_some()
+    let is_pattern = |sample: &super::recorder::Recorded, identity| {
+        super::pattern::Pattern::of(sample, &body, identity).is_some()
     };
-    assert!(pattern(&request, &identity));
-    assert!(!pattern(&request, &other));
-    let authorization = request.headers.get("authorization").unwrap().to_owned();
-    for wrong in [
-        "",
-        "Bearer token",
-        &authorization.replace("AWS4-HMAC", "AWS4-ECDSA"),
-    ] {
-        request.headers.insert("authorization", wrong.to_owned());
-        assert!(!pattern(&request, &identity), "{wrong}");
+    assert!(is_pattern(&sample, &identity));
+    assert!(!is_pattern(&sample, &other));
+    let right = sample.request.headers().get("authorization").unwrap();
+    let right = right.to_owned();
+    for wrong in ["", "Bearer token", &right.replace("HMAC", "ECDSA")] {
+        let headers = sample.request.headers_mut();
+        headers.insert("authorization", wrong.to_owned());
+        assert!(!is_pattern(&sample, &identity), "{wrong}");
     }
-    request.headers.insert("authorization", authorization);
-    assert!(pattern(&request, &identity));
-    request.headers.insert("X-Amzn-Trace-Id", "Root=1");
-    assert!(!pattern(&request, &identity));
+    let headers = sample.request.headers_mut();
+    headers.insert("authorization", right);
+    assert!(is_pattern(&sample, &identity));
+    let headers = sample.request.headers_mut();
+    headers.insert("X-Amzn-Trace-Id", "Root=1");
+    assert!(!is_pattern(&sample, &identity));
 }
 
 #[tokio::test]
@@ -285,9 +277,21 @@ async fn an_answer_in_many_parts_is_read_whole() {
 
 #[tokio::test]
 async fn a_failed_or_dropped_call_keeps_no_body() {
-    for (status, is_dropped) in [(500, false), (500, true), (200, false)] {
-        let server = Server::start([(status, String::new(), STORED)]).await;
+    for (is_prepared, status, is_dropped) in [
+        (false, 500, false),
+        (false, 500, true),
+        (false, 200, false),
+        (true, 500, false),
+        (true, 200, true),
+        (true, 200, false),
+    ] {
+        let answer = (status, String::new(), STORED);
+        let answers = is_prepared.then(ok).into_iter().chain([answer]);
+        let server = Server::start(answers).await;
         let aws = server.aws();
+        if is_prepared {
+            put(&aws).await.unwrap();
+        }
         let body = bytes::Bytes::from(vec![0xA0]);
         let stream = StreamId::from("s");
         let mut call = Box::pin(send_body(&aws, &stream, Form::Cbor, &body));

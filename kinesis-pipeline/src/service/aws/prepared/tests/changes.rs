@@ -1,4 +1,4 @@
-//! What changes while calls are prepared: credentials, clocks, streams, time.
+//! Changes while calls are prepared: of credentials, clocks, streams, time.
 
 use std::{
     sync::{
@@ -13,6 +13,7 @@ use aws_credential_types::{
     provider::{ProvideCredentials, error::CredentialsError, future},
 };
 use aws_smithy_types::{DateTime, date_time::Format};
+use bytes::Bytes;
 
 use super::{
     super::{Form, LIFETIME, PreparedCalls, RENEWAL, Way, pattern},
@@ -26,8 +27,17 @@ use crate::service::{ErrorClass, StreamId};
 fn signed_in(request: &Request) -> i64 {
     let date = &request.headers["x-amz-date"];
     let at = pattern::time(date).unwrap();
-    let now = crate::Clock::system().now();
-    DateTime::from(at).secs() - DateTime::from(now).secs()
+    DateTime::from(at).secs() - now_secs()
+}
+
+/// Returns the header of a service whose clock is so many seconds ahead.
+fn date_in(secs: i64) -> String {
+    let date = DateTime::from_secs(now_secs() + secs);
+    format!("date: {}\r\n", date.fmt(Format::HttpDate).unwrap())
+}
+
+fn now_secs() -> i64 {
+    DateTime::from(crate::Clock::system().now()).secs()
 }
 
 /// Keys with a number that grows, each valid for one call; or none.
@@ -88,11 +98,7 @@ async fn each_prepared_call_is_signed_with_the_credentials_of_its_time() {
 #[tokio::test]
 async fn the_offset_of_the_services_clock_that_the_sdk_knows_holds_for_prepared_calls() {
     for offset in [-3_600_i64, 3_600] {
-        let now = DateTime::from(crate::Clock::system().now());
-        let date = DateTime::from_secs(now.secs() + offset)
-            .fmt(Format::HttpDate)
-            .unwrap();
-        let date = format!("date: {date}\r\n");
+        let date = date_in(offset);
         let skewed = (
             403,
             date.clone(),
@@ -152,11 +158,7 @@ async fn the_streams_of_prepared_calls_are_bounded() {
 
 #[tokio::test]
 async fn a_clock_that_is_set_while_calls_are_prepared_costs_no_more_than_with_the_sdk_alone() {
-    let now = DateTime::from(crate::Clock::system().now());
-    let date = DateTime::from_secs(now.secs() + 3_600)
-        .fmt(Format::HttpDate)
-        .unwrap();
-    let date = format!("date: {date}\r\n");
+    let date = date_in(3_600);
     let denied = (
         403,
         date.clone(),
@@ -190,7 +192,7 @@ async fn a_late_success_does_not_bring_back_a_pattern_that_failed() {
     aws.prepared.forget(&StreamId::from("other"), None);
     assert!(!aws.prepared.lock().has_failed(&stream, late.begun));
     aws.prepared.forget(&stream, None);
-    aws.prepared.prepare(&stream, &late, b"");
+    aws.prepared.prepare(&stream, &late, &Bytes::new());
     assert!(aws.prepared.lock().streams.is_empty());
 }
 
@@ -222,7 +224,7 @@ async fn a_request_that_cannot_be_prepared_is_left_to_the_sdk_and_tried_again_by
     let Way::Sdk(Some(recording)) = way() else {
         panic!("nothing is prepared yet");
     };
-    aws.prepared.prepare(&stream, &recording, b"");
+    aws.prepared.prepare(&stream, &recording, &Bytes::new());
     assert!(matches!(way(), Way::Sdk(None)));
     tokio::time::pause();
     tokio::time::advance(RENEWAL).await;

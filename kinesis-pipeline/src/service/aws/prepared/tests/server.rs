@@ -1,5 +1,4 @@
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -9,13 +8,12 @@ use std::{
 
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_kinesis::Client;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    sync::mpsc,
-};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener, sync::mpsc};
 
-use crate::service::aws::{AwsKinesis, stub};
+use crate::service::aws::{
+    AwsKinesis,
+    stub::{self, Headers, read_request},
+};
 
 /// An answer of the server: status, further headers, body.
 pub(super) type Answer = (u16, String, &'static str);
@@ -23,7 +21,7 @@ pub(super) type Answer = (u16, String, &'static str);
 /// A request as it came.
 pub(super) struct Request {
     pub(super) connection: usize,
-    pub(super) headers: BTreeMap<String, String>,
+    pub(super) headers: Headers,
     pub(super) body: Vec<u8>,
 }
 
@@ -49,8 +47,12 @@ impl Server {
                 let (answers, sender) = (Arc::clone(&answers), sender.clone());
                 let slow = Arc::clone(&slow);
                 tokio::spawn(async move {
-                    while let Some(request) = read(&mut connection, number).await {
-                        let _ = sender.send(request);
+                    while let Some((headers, body)) = read_request(&mut connection).await {
+                        let _ = sender.send(Request {
+                            connection: number,
+                            headers,
+                            body,
+                        });
                         let Some((status, headers, body)) = answers.lock().await.next() else {
                             return;
                         };
@@ -93,30 +95,5 @@ impl Server {
     pub(super) fn aws_with(&self, credentials: impl ProvideCredentials + 'static) -> AwsKinesis {
         let config = stub::config(&self.endpoint).credentials_provider(credentials);
         AwsKinesis::new(&Client::from_conf(config.build()))
-    }
-}
-
-async fn read(connection: &mut TcpStream, number: usize) -> Option<Request> {
-    let mut read = Vec::new();
-    loop {
-        if let Some(head_bytes) = read.windows(4).position(|end| end == b"\r\n\r\n") {
-            let head = String::from_utf8(read[..head_bytes].to_vec()).unwrap();
-            let headers: BTreeMap<_, _> = head
-                .lines()
-                .filter_map(|line| line.split_once(": "))
-                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-                .collect();
-            let bytes: usize = headers["content-length"].parse().unwrap();
-            if read.len() == head_bytes + 4 + bytes {
-                return Some(Request {
-                    connection: number,
-                    headers,
-                    body: read.split_off(head_bytes + 4),
-                });
-            }
-        }
-        if connection.read_buf(&mut read).await.ok()? == 0 {
-            return None;
-        }
     }
 }
