@@ -1,4 +1,5 @@
 mod changes;
+mod faults;
 mod server;
 mod signature;
 
