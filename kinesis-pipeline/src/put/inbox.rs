@@ -32,7 +32,7 @@ use super::{
     },
     queue::columns::RecordColumns,
 };
-use crate::record::{Encoded, EncodedData, EncodedRecord};
+use crate::record::{Encoded, EncodedData};
 
 /// The weight of a record besides its bytes.
 pub(super) const ARRIVAL_WEIGHT: usize = 512;
@@ -148,28 +148,26 @@ impl Inbox {
         entered_at: Instant,
         charge: Charge,
     ) -> Result<PendingReceipt, Closed> {
-        let (mut arrived, small) = match record.data {
+        let (mut data, small) = match record.data {
             EncodedData::Borrowed(data) if self.shared.options.uses_arenas() => {
-                let arrived = EncodedRecord {
-                    data: Bytes::new(),
-                    partition_key: record.partition_key.clone(),
-                    explicit_hash_key: record.explicit_hash_key,
-                };
-                (arrived, Some(data))
+                (Bytes::new(), Some(data))
             }
-            _ => (record.into_record(), None),
+            data => (data.into_bytes(), None),
         };
+        let partition_key = record.partition_key.clone();
         let mut state = self.lock();
         if !state.is_open() {
             return self.turn_away(charge, state);
         }
         self.shared.counters.count_accepted();
-        if let Some(data) = small {
-            arrived.data = state.arena.copy(data);
+        if let Some(small) = small {
+            data = state.arena.copy(small);
         }
         let (waiter, pending) = state.receipts.pair();
-        let completion = Completion::new(entered_at, waiter, charge);
-        state.arrivals.records.push(arrived, completion);
+        let explicit = record.explicit_hash_key;
+        let completion = Completion::new(entered_at, explicit, waiter, charge);
+        let records = &mut state.arrivals.records;
+        records.push(data, partition_key, completion);
         self.note_arrival(state, ARRIVAL_WEIGHT + record.size_bytes());
         Ok(pending)
     }
@@ -302,7 +300,7 @@ mod tests {
         let records = arrivals.records.iter();
         assert!(
             records
-                .map(|(record, _)| &record.data[..])
+                .map(|(record, _)| record.data.bytes())
                 .all(|data| data == b"data")
         );
         arrivals.records.len()

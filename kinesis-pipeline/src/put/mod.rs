@@ -26,9 +26,9 @@
 //! - A put encodes its record in a buffer of its thread and hands it on by reference. The inbox copies small data into its
 //!   arena (`arena`): one allocation of up to 64 KiB for the records of many puts. A record that is sent soon keeps its
 //!   slice. One that waits, or opens an aggregate, gets memory of its own.
-//! - The inbox writes records into two columns, bytes and completions (`queue/columns`). The driver takes the columns as
-//!   they are. A request takes a run of them column by column; an aggregate reads the bytes where they lie and takes the
-//!   completions.
+//! - The inbox writes records into two columns, contents and completions (`queue/columns`). The driver takes the columns
+//!   as they are. A request takes a run of them column by column; an aggregate reads the contents where they lie and takes
+//!   the completions.
 //! - A receipt is a slot in an allocation of 32 (`pending/oneshot`), whose two ends are moved in registers.
 //! - The memory of a request's body is used again (`service/aws/put_records/bodies`).
 //!

@@ -149,6 +149,24 @@ pub(crate) fn encode<R: KinesisRecord, T>(
     )
 }
 
+impl<'a> EncodedData<'a> {
+    #[inline]
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::Borrowed(data) => data,
+            Self::Owned(data) => data,
+        }
+    }
+
+    /// Returns the bytes as they are kept: those in a buffer are copied.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Borrowed(data) => Bytes::copy_from_slice(data),
+            Self::Owned(data) => data.clone(),
+        }
+    }
+}
+
 impl<'a> Encoded<'a> {
     #[inline]
     fn new(data: EncodedData<'a>, key: (&'a PartitionKey, Option<HashKey>)) -> Self {
@@ -162,20 +180,13 @@ impl<'a> Encoded<'a> {
 
     /// Returns the record's size by the service's limits, in bytes.
     pub(crate) fn size_bytes(self) -> usize {
-        let data = match self.data {
-            EncodedData::Borrowed(data) => data.len(),
-            EncodedData::Owned(data) => data.len(),
-        };
-        data + self.partition_key.len()
+        self.data.bytes().len() + self.partition_key.len()
     }
 
     /// Returns the record with bytes of its own.
     pub(crate) fn into_record(self) -> EncodedRecord {
         EncodedRecord {
-            data: match self.data {
-                EncodedData::Borrowed(data) => Bytes::copy_from_slice(data),
-                EncodedData::Owned(data) => data.clone(),
-            },
+            data: self.data.into_bytes(),
             partition_key: self.partition_key.clone(),
             explicit_hash_key: self.explicit_hash_key,
         }

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     digest::{self, Digest},
     prefetch::Touched,
-    record::{EncodedRecord, PartitionKey},
+    record::{Encoded, EncodedRecord, PartitionKey},
     shard::{HashKey, HashKeyRange},
 };
 
@@ -117,10 +117,15 @@ impl Writer {
     /// enough.
     #[inline]
     pub fn push(&mut self, record: &EncodedRecord) {
+        self.push_encoded(record.into());
+    }
+
+    #[inline]
+    pub(crate) fn push_encoded(&mut self, record: Encoded<'_>) {
         let key = record.partition_key.as_bytes();
         let key = self.keys.index_of(key, PARTITION_KEY_TABLE, &mut self.out);
         let hash_key = record.explicit_hash_key.map(|key| self.hash_key_index(key));
-        let data = &record.data[..];
+        let data = record.data.bytes();
         user_record::put(&mut self.out, key, hash_key, data);
         self.records += 1;
     }
@@ -133,7 +138,7 @@ impl Writer {
 
     /// Prefetches the memory that a push of this record will read.
     #[inline]
-    pub(crate) fn prefetch(&self, record: &EncodedRecord) -> Touched {
+    pub(crate) fn prefetch(&self, record: Encoded<'_>) -> Touched {
         let end = self.out.last().map_or(0, |byte| usize::from(*byte));
         let key = record.partition_key.as_bytes();
         Touched::read(end).and(self.keys.prefetch(key))
@@ -195,12 +200,17 @@ pub const fn empty_bytes() -> usize {
 /// Returns the most bytes that a record adds to an aggregate: less if another record has the same key.
 #[must_use]
 pub fn record_bytes_max(record: &EncodedRecord) -> usize {
+    encoded_bytes_max(record.into())
+}
+
+#[inline]
+pub(crate) fn encoded_bytes_max(record: Encoded<'_>) -> usize {
     let field = |bytes: usize| 1 + LENGTH_BYTES_MAX + bytes;
     let hash_key = match record.explicit_hash_key {
         Some(_) => field(HashKey::DIGITS_MAX) + 1 + INDEX_BYTES_MAX,
         None => 0,
     };
-    let message = 1 + INDEX_BYTES_MAX + field(record.data.len());
+    let message = 1 + INDEX_BYTES_MAX + field(record.data.bytes().len());
     field(record.partition_key.len()) + hash_key + field(message)
 }
 

@@ -4,6 +4,9 @@
 //! of 32 results share one allocation, with what is common to all of them: their context. Both ends of a channel are two
 //! words, so that they are moved in registers.
 //!
+//! A slot holds what the other end needs: the waker of a receiver that waits, then the result. Most slots never hold
+//! anything, as most results are not awaited, so what they hold is in a box and a slot is two words.
+//!
 //! The two ends of a slot leave by setting their bits in one atomic word, so one of them is always the second, and the
 //! second sees the first. It drops a result that was not fetched:
 //!
@@ -16,17 +19,16 @@
 //!                                                 sender    drops the result
 //! ```
 
-use crate::prefetch::Touched;
 use std::{
     array, fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
-use futures_util::task::AtomicWaker;
+use crate::prefetch::Touched;
 
 /// The number of channels in one allocation. It lives as long as any of them is in use.
 const SLOTS: usize = 32;
@@ -39,10 +41,16 @@ struct Block<T, C> {
     slots: [Slot<T>; SLOTS],
 }
 
-struct Slot<T> {
-    waker: AtomicWaker,
-    /// The result, in a box: slots whose results are not awaited are mostly never written to, so they stay small.
-    result: Mutex<Option<Box<T>>>,
+struct Slot<T>(Mutex<Held<T>>);
+
+/// What a slot holds for the other end.
+type Held<T> = Option<Box<Message<T>>>;
+
+enum Message<T> {
+    /// The receiver waits, and this wakes it.
+    Waits(Waker),
+    /// The result, which no other follows.
+    Sent(T),
 }
 
 /// Formats the block without its results, which belong to other receivers.
@@ -65,7 +73,7 @@ struct Place(usize);
 
 /// The state of an end that is new.
 const NEW: usize = 0;
-/// The state of a sender that has sent a result, and of a receiver whose slot may hold a waker.
+/// The state of a sender that has sent a result, and of a receiver whose slot may hold its waker.
 const USED: usize = 1;
 /// The state of a receiver that has returned its result.
 const DONE: usize = 2;
@@ -136,14 +144,10 @@ impl<T, C: Clone> Blocks<T, C> {
 
 impl<T, C> Block<T, C> {
     fn new(context: C) -> Self {
-        let slot = |_| Slot {
-            waker: AtomicWaker::new(),
-            result: Mutex::new(None),
-        };
         Self {
             context,
             gone: AtomicU64::new(0),
-            slots: array::from_fn(slot),
+            slots: array::from_fn(|_| Slot(Mutex::new(None))),
         }
     }
 
@@ -185,8 +189,8 @@ impl<T, C> Sender<T, C> {
 
     pub(super) fn send(mut self, result: T) {
         if self.is_waited_for() {
-            *self.block.slot(self.place).lock() = Some(Box::new(result));
             self.place.set(USED);
+            self.block.slot(self.place).send(result);
         }
     }
 }
@@ -194,11 +198,13 @@ impl<T, C> Sender<T, C> {
 impl<T, C> Drop for Sender<T, C> {
     fn drop(&mut self) {
         let is_left = self.block.leave(sender(self.place), receiver(self.place));
-        if !is_left {
-            self.block.slot(self.place).waker.wake();
-        } else if self.place.state() == USED {
+        let slot = self.block.slot(self.place);
+        match (is_left, self.place.state() == USED) {
+            (false, false) => slot.wake(),
             // The receiver was dropped after `send` had looked for it.
-            self.block.slot(self.place).lock().take();
+            (true, true) => slot.clear(),
+            // The result was sent, or the receiver was dropped before.
+            (false, true) | (true, false) => {}
         }
     }
 }
@@ -215,51 +221,88 @@ impl<T, C> Receiver<T, C> {
 
     /// Polls for the result, `None` if none will come or it was returned.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let slot = self.block.slot(self.place);
-        let (block, end) = (&self.block, sender(self.place));
-        let has_ended = || block.has_gone(end);
-        if !has_ended() {
+        if self.is_done() {
+            return Poll::Ready(None);
+        }
+        let mut held = self.block.slot(self.place).lock();
+        if let Some(Message::Waits(_)) | None = held.as_deref()
+            && !self.block.has_gone(sender(self.place))
+        {
+            // A sender that is dropped sets its bit, then locks the slot to wake. It sees this waker, or the look above
+            // has seen the bit.
+            let before = replace(&mut held, Message::Waits(cx.waker().clone()));
+            drop(held);
+            drop(before);
             self.place.set(USED);
-            slot.waker.register(cx.waker());
-            // The sender may have set its bit after the first look and woken nobody, as no waker was there yet. It
-            // sets the bit before it wakes, so this second look finds it.
-            if !has_ended() {
-                return Poll::Pending;
-            }
+            return Poll::Pending;
         }
-        let result = slot.lock().take();
-        if self.place.state() == USED {
-            // The task needs no waking any more.
-            slot.waker.take();
-        }
+        let held = held.take();
         self.place.set(DONE);
-        Poll::Ready(result.map(|result| *result))
+        Poll::Ready(held.and_then(|message| match *message {
+            Message::Sent(result) => Some(result),
+            Message::Waits(_) => None,
+        }))
     }
 }
 
 impl<T, C> Drop for Receiver<T, C> {
     fn drop(&mut self) {
-        if self.block.leave(receiver(self.place), sender(self.place)) {
-            // The block lives until its last slot is free, which may be much later.
-            self.block.slot(self.place).lock().take();
-        }
-        if self.place.state() == USED {
-            self.block.slot(self.place).waker.take();
+        let is_left = self.block.leave(receiver(self.place), sender(self.place));
+        // The block lives until its last slot is free, which may be much later.
+        if is_left || self.place.state() == USED {
+            self.block.slot(self.place).clear();
         }
     }
 }
 
 impl<T> Slot<T> {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Box<T>>> {
-        self.result.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Held<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Puts the result into the slot, and wakes the receiver if it waits.
+    fn send(&self, result: T) {
+        let before = replace(&mut self.lock(), Message::Sent(result));
+        if let Some(Message::Waits(waker)) = before {
+            waker.wake();
+        }
+    }
+
+    /// Wakes the receiver if it waits.
+    fn wake(&self) {
+        let held = self.lock().take();
+        if let Some(Message::Waits(waker)) = held.map(|message| *message) {
+            waker.wake();
+        }
+    }
+
+    fn clear(&self) {
+        let held = self.lock().take();
+        drop(held);
+    }
+}
+
+/// Replaces what a slot holds, in the same box.
+fn replace<T>(held: &mut Held<T>, message: Message<T>) -> Option<Message<T>> {
+    if let Some(before) = held.as_deref_mut() {
+        return Some(std::mem::replace(before, message));
+    }
+    *held = Some(Box::new(message));
+    None
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, sync::Weak};
+    use std::{
+        future::poll_fn,
+        sync::{Barrier, Weak},
+        thread,
+    };
 
-    use tokio::time::{Duration, sleep};
+    use tokio::{
+        runtime::Builder,
+        time::{Duration, sleep},
+    };
 
     use super::*;
 
@@ -288,6 +331,43 @@ mod tests {
         for (number, receiver) in receivers.into_iter().enumerate() {
             assert_eq!(receiver.await.unwrap(), (number % 5 > 0).then_some(number));
         }
+    }
+
+    #[test]
+    fn ends_that_meet_on_two_threads_lose_no_result_and_keep_none() {
+        const ROUNDS: usize = 2_000;
+        let result = Arc::new(());
+        let mut blocks = Blocks::new(());
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..ROUNDS).map(|_| blocks.pair()).unzip();
+        let start = Barrier::new(2);
+        let runtime = Builder::new_current_thread().build().unwrap();
+        thread::scope(|threads| {
+            threads.spawn(|| {
+                start.wait();
+                for (number, sender) in senders.into_iter().enumerate() {
+                    match number % 3 {
+                        0 => drop(sender),
+                        _ => sender.send(Arc::clone(&result)),
+                    }
+                }
+            });
+            start.wait();
+            for (number, mut receiver) in receivers.into_iter().enumerate() {
+                if number % 2 == 0 {
+                    // It hangs if a wake-up is lost.
+                    let result = runtime.block_on(fetch(receiver));
+                    assert_eq!(result.is_some(), number % 3 > 0);
+                } else {
+                    drop(receiver.poll(&mut Context::from_waker(Waker::noop())));
+                }
+            }
+        });
+        assert_eq!(Arc::strong_count(&result), 1);
+    }
+
+    #[test]
+    fn a_slot_is_two_words() {
+        assert_eq!(size_of::<Slot<[u8; 99]>>(), 2 * size_of::<usize>());
     }
 
     #[test]

@@ -40,7 +40,9 @@ pub(in crate::put) struct Completion {
     in_flight: bool,
     /// Whether an earlier attempt may have stored the record.
     may_have_been_stored: bool,
-    /// The hash key that decides the shard. Computed only where records are placed by shard.
+    /// Whether the record has an explicit hash key, which `hash_key` is.
+    is_explicit: bool,
+    /// The hash key that decides the shard. That of a partition key is computed only where records are placed by shard.
     hash_key: HashKey,
     /// The flush group; `None` while the record is in the inbox, which fails it if no driver can take it any more.
     flush_group: Option<Arc<FlushGroup>>,
@@ -72,15 +74,21 @@ pub(in crate::put) fn take_out(record: &mut EncodedRecord) -> EncodedRecord {
 }
 
 impl Completion {
-    /// Makes the completion of a record that has its budget.
+    /// Makes the completion of a record with this explicit hash key, that has its budget.
     #[inline]
-    pub(in crate::put) fn new(entered_at: Instant, waiter: Waiter, charge: Charge) -> Self {
+    pub(in crate::put) fn new(
+        entered_at: Instant,
+        explicit_hash_key: Option<HashKey>,
+        waiter: Waiter,
+        charge: Charge,
+    ) -> Self {
         Self {
             entered_at,
             attempts: 0,
             in_flight: false,
             may_have_been_stored: false,
-            hash_key: HashKey::MIN,
+            is_explicit: explicit_hash_key.is_some(),
+            hash_key: explicit_hash_key.unwrap_or(HashKey::MIN),
             flush_group: None,
             waiter: Some(waiter),
             charge,
@@ -117,7 +125,13 @@ impl Completion {
         self.hash_key
     }
 
-    /// Sets the hash key that decides the shard.
+    /// Returns the record's explicit hash key.
+    #[inline]
+    pub(in crate::put) fn explicit_hash_key(&self) -> Option<HashKey> {
+        self.is_explicit.then_some(self.hash_key)
+    }
+
+    /// Sets the hash key that decides the shard of a record without an explicit one.
     pub(in crate::put) fn place_by(&mut self, hash_key: HashKey) {
         self.hash_key = hash_key;
     }

@@ -1,4 +1,4 @@
-//! A queue of records in two columns: their bytes and keys, and their completions.
+//! A queue of records in two columns: what the service gets of them, and their completions.
 //!
 //! A put writes its record into the columns of the inbox. The driver takes these as they are, and a request takes the
 //! records of a run at once, column by column. A record that is moved by itself costs three times as much: it is too large
@@ -6,6 +6,7 @@
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::{
@@ -18,37 +19,85 @@ use crate::{
         queue::load::Load,
         request::{entry::QueueId, request::Request},
     },
-    record::EncodedRecord,
+    record::{Encoded, EncodedData, EncodedRecord, PartitionKey},
     shard::HashKey,
 };
 
 /// Records in the order of their arrival.
 #[derive(Debug, Default)]
 pub(in crate::put) struct RecordColumns {
-    records: VecDeque<EncodedRecord>,
+    contents: VecDeque<Content>,
     /// As many, in the same order.
     completions: VecDeque<Completion>,
 }
 
-impl RecordColumns {
-    pub(in crate::put) fn len(&self) -> usize {
-        self.records.len()
+/// The content of a record. Its explicit hash key stands in its completion, as few records have one.
+#[derive(Debug)]
+struct Content {
+    data: Bytes,
+    partition_key: PartitionKey,
+}
+
+impl Content {
+    #[inline]
+    fn size_bytes(&self) -> usize {
+        self.data.len() + self.partition_key.len()
     }
 
     #[inline]
-    pub(in crate::put) fn push(&mut self, record: EncodedRecord, completion: Completion) {
-        self.records.push_back(record);
+    fn encoded<'a>(&'a self, completion: &Completion) -> Encoded<'a> {
+        Encoded {
+            data: EncodedData::Owned(&self.data),
+            partition_key: &self.partition_key,
+            explicit_hash_key: completion.explicit_hash_key(),
+        }
+    }
+
+    #[inline]
+    fn into_record(self, explicit_hash_key: Option<HashKey>) -> EncodedRecord {
+        EncodedRecord {
+            data: self.data,
+            partition_key: self.partition_key,
+            explicit_hash_key,
+        }
+    }
+}
+
+impl RecordColumns {
+    pub(in crate::put) fn len(&self) -> usize {
+        self.contents.len()
+    }
+
+    /// Appends a record with this content. Its explicit hash key is that of the completion.
+    #[inline]
+    pub(in crate::put) fn push(
+        &mut self,
+        data: Bytes,
+        partition_key: PartitionKey,
+        completion: Completion,
+    ) {
+        self.contents.push_back(Content {
+            data,
+            partition_key,
+        });
         self.completions.push_back(completion);
     }
 
     pub(in crate::put) fn pop(&mut self) -> Option<PendingRecord> {
-        let (record, completion) = (self.records.pop_front()?, self.completions.pop_front()?);
+        let (content, completion) = (self.contents.pop_front()?, self.completions.pop_front()?);
+        let record = content.into_record(completion.explicit_hash_key());
         Some(PendingRecord { record, completion })
     }
 
     /// Returns the records from the front on.
-    pub(in crate::put) fn iter(&self) -> impl Iterator<Item = (&EncodedRecord, &Completion)> {
-        self.records.iter().zip(&self.completions)
+    pub(in crate::put) fn iter(&self) -> impl Iterator<Item = (Encoded<'_>, &Completion)> {
+        let rows = self.contents.iter().zip(&self.completions);
+        rows.map(|(content, completion)| (content.encoded(completion), completion))
+    }
+
+    /// Returns the sizes of the records from the front on, in bytes.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = usize> {
+        self.contents.iter().map(Content::size_bytes)
     }
 
     /// Returns the time at which the record with this index was accepted.
@@ -59,10 +108,7 @@ impl RecordColumns {
 
     /// Returns the load of all records.
     pub(super) fn load(&self) -> Load {
-        let records = self.records.iter();
-        records
-            .map(|record| Load::record(record.size_bytes()))
-            .sum()
+        self.sizes().map(Load::record).sum()
     }
 
     /// Has the records in a range join a flush group.
@@ -74,16 +120,17 @@ impl RecordColumns {
 
     /// Finds the hash key of each record in a range: its explicit one, or the MD5 of its partition key.
     pub(super) fn find_hash_keys(&mut self, range: Range<usize>) {
-        let records = || self.records.range(range.clone());
-        let keyed = records().filter(|record| record.explicit_hash_key.is_none());
+        let completions = self.completions.range(range.clone());
+        let rows = self.contents.range(range.clone()).zip(completions);
+        let keyed = rows.filter(|(_, completion)| completion.explicit_hash_key().is_none());
         let keys: Vec<_> = keyed
-            .map(|record| record.partition_key.as_bytes())
+            .map(|(content, _)| content.partition_key.as_bytes())
             .collect();
-        let mut digests = digest::of_each(&keys).into_iter();
-        let explicit = records().map(|record| record.explicit_hash_key);
-        for (completion, explicit) in self.completions.range_mut(range.clone()).zip(explicit) {
-            let hash_key = explicit.or_else(|| digests.next().map(HashKey::of_digest));
-            completion.place_by(hash_key.unwrap_or(HashKey::MIN));
+        let digests = digest::of_each(&keys).into_iter();
+        let completions = self.completions.range_mut(range);
+        let keyed = completions.filter(|completion| completion.explicit_hash_key().is_none());
+        for (completion, digest) in keyed.zip(digests) {
+            completion.place_by(HashKey::of_digest(digest));
         }
     }
 
@@ -91,14 +138,14 @@ impl RecordColumns {
     pub(super) fn drain(
         &mut self,
         count: usize,
-        mut each: impl FnMut(&EncodedRecord, &mut Completion),
+        mut each: impl FnMut(Encoded<'_>, &mut Completion),
     ) {
         let completions = self.completions.range_mut(..count);
-        for (record, completion) in self.records.iter().zip(completions) {
-            each(record, completion);
+        for (content, completion) in self.contents.iter().zip(completions) {
+            each(content.encoded(completion), completion);
         }
         self.completions.drain(..count);
-        self.records.drain(..count);
+        self.contents.drain(..count);
     }
 
     /// Moves all records behind those of other columns.
@@ -106,7 +153,7 @@ impl RecordColumns {
         if other.len() == 0 {
             return std::mem::swap(self, other);
         }
-        other.records.append(&mut self.records);
+        other.contents.append(&mut self.contents);
         other.completions.append(&mut self.completions);
     }
 
@@ -114,22 +161,26 @@ impl RecordColumns {
     /// id of its queue.
     pub(super) fn send(&mut self, queues: &[QueueId], request: &mut Request) {
         // Before the move, not in it: a copy right after a smaller write to the same memory stalls (store forwarding).
-        for completion in self.completions.range_mut(..queues.len()) {
+        let count = queues.len();
+        for completion in self.completions.range_mut(..count) {
             completion.sent();
         }
-        let records = self.records.drain(..queues.len());
-        let completions = self.completions.drain(..queues.len());
-        request.push_claimed(queues, records, completions);
+        let explicit = self.completions.range(..count);
+        let explicit = explicit.map(Completion::explicit_hash_key);
+        let contents = self.contents.drain(..count).zip(explicit);
+        let records = contents.map(|(content, explicit)| content.into_record(explicit));
+        request.draft_claimed(records);
+        request.push_claimed(queues, self.completions.drain(..count));
     }
 
     pub(in crate::put) fn shrink_to(&mut self, records: usize) {
-        self.records.shrink_to(records);
+        self.contents.shrink_to(records);
         self.completions.shrink_to(records);
     }
 
     #[cfg(test)]
     pub(in crate::put) fn capacity(&self) -> usize {
-        self.records.capacity().max(self.completions.capacity())
+        self.contents.capacity().max(self.completions.capacity())
     }
 }
 
@@ -139,7 +190,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Clock, PartitionKey,
+        Clock,
         put::{admission::budget::Charge, pending::receipt::Receipts},
     };
 
@@ -149,6 +200,13 @@ mod tests {
         Pop,
         Drain(usize),
         Move,
+    }
+
+    /// Returns the explicit hash key of this record: every third has one.
+    fn explicit(number: u8) -> Option<HashKey> {
+        number
+            .is_multiple_of(3)
+            .then(|| HashKey::new(number.into()))
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -163,8 +221,9 @@ mod tests {
     /// Returns the numbers of the records, and checks that each has its completion.
     fn numbers(columns: &RecordColumns) -> VecDeque<u8> {
         let rows = columns.iter().map(|(record, completion)| {
-            assert_eq!(record.data[0], u8::try_from(completion.attempts).unwrap());
-            record.data[0]
+            let number = record.data.bytes()[0];
+            assert_eq!(number, u8::try_from(completion.attempts).unwrap());
+            number
         });
         rows.collect()
     }
@@ -180,25 +239,30 @@ mod tests {
             for (number, step) in (0_u8..).zip(steps) {
                 match step {
                     Step::Push => {
-                        let data = vec![number].into();
-                        let record = EncodedRecord::new(PartitionKey::known("k"), data);
+                        let explicit = explicit(number);
                         let now = Clock::system().instant();
-                        let mut completion = Completion::new(now, receipts.pair().0, Charge::default());
+                        let waiter = receipts.pair().0;
+                        let mut completion = Completion::new(now, explicit, waiter, Charge::default());
                         completion.attempts = number.into();
-                        columns.push(record, completion);
+                        columns.push(vec![number].into(), PartitionKey::known("k"), completion);
                         model.push_back(number);
                     }
                     Step::Pop => {
-                        let popped = columns.pop().map(|user| user.record.data[0]);
+                        let popped = columns.pop().map(|user| {
+                            let number = user.record.data[0];
+                            assert_eq!(user.record.explicit_hash_key, explicit(number));
+                            number
+                        });
                         prop_assert_eq!(popped, model.pop_front());
                     }
                     Step::Drain(count) => {
                         let count = count.min(model.len());
                         let mut drained = Vec::new();
                         columns.drain(count, |record, completion| {
-                            let completion = completion.take();
-                            assert_eq!(record.data[0], u8::try_from(completion.attempts).unwrap());
-                            drained.push(record.data[0]);
+                            let number = record.data.bytes()[0];
+                            assert_eq!(number, u8::try_from(completion.take().attempts).unwrap());
+                            assert_eq!(record.explicit_hash_key, explicit(number));
+                            drained.push(number);
                         });
                         prop_assert!(model.drain(..count).eq(drained));
                     }

@@ -26,7 +26,7 @@ use crate::{
             shard_map::{HASHED_AT_ONCE, Placement},
         },
     },
-    record::EncodedRecord,
+    record::Encoded,
 };
 
 /// The queues of a pipeline, and the placement that decides the queue of a record.
@@ -142,7 +142,9 @@ impl ShardQueues {
         };
         self.load += Load::record(user.record.size_bytes());
         if self.takes_fresh() {
-            self.fresh.push(user.record, user.completion);
+            let record = user.record;
+            let (data, partition_key) = (record.data, record.partition_key);
+            self.fresh.push(data, partition_key, user.completion);
             return false;
         }
         let queue = to_fill(&mut self.all, &mut self.filled, index);
@@ -156,7 +158,7 @@ impl ShardQueues {
     }
 
     /// Writes a record into the aggregate of the queue with this index. Returns whether that filled the queue.
-    fn pack(&mut self, index: usize, record: &EncodedRecord, completion: &mut Completion) -> bool {
+    fn pack(&mut self, index: usize, record: Encoded<'_>, completion: &mut Completion) -> bool {
         self.load += Load::record(record.size_bytes());
         let queue = to_fill(&mut self.all, &mut self.filled, index);
         queue.pack(record, completion, &self.shared.options)
@@ -171,8 +173,7 @@ impl ShardQueues {
     /// Checks the load of each queue and that of all against their records.
     #[cfg(test)]
     pub(in crate::put) fn assert_account(&self) {
-        let fresh = self.fresh.iter().map(|(record, _)| record.size_bytes());
-        let mut sum: Load = fresh.map(Load::record).sum();
+        let mut sum = self.fresh.load();
         for queue in &self.all {
             assert_eq!(queue.load(), queue.counted(), "{:?}", queue.shard_id);
             sum += queue.load();

@@ -17,7 +17,7 @@ use crate::{
         admission::budget::Charge,
         pending::pending::{Completion, PendingRecord},
     },
-    record::{EncodedRecord, own},
+    record::{Encoded, EncodedRecord, own},
     service::StoredAt,
     shard::HashKey,
     wire::aggregate::{self, Writer},
@@ -67,12 +67,12 @@ enum Content {
 
 impl AggregateBuilder {
     /// Makes a builder with its first record, whose completion it takes.
-    pub(in crate::put) fn new(record: &EncodedRecord, completion: &mut Completion) -> Self {
+    pub(in crate::put) fn new(record: Encoded<'_>, completion: &mut Completion) -> Self {
         Self::expecting(SMALL, record, completion)
     }
 
     /// Makes a builder that expects the size of this one, with its first record.
-    pub(in crate::put) fn next(&self, record: &EncodedRecord, completion: &mut Completion) -> Self {
+    pub(in crate::put) fn next(&self, record: Encoded<'_>, completion: &mut Completion) -> Self {
         let Content::Open(writer) = &self.content else {
             return Self::new(record, completion);
         };
@@ -84,8 +84,8 @@ impl AggregateBuilder {
         Self::expecting(expected, record, completion)
     }
 
-    fn expecting(expected: Expected, record: &EncodedRecord, completion: &mut Completion) -> Self {
-        let mut record = record.clone();
+    fn expecting(expected: Expected, record: Encoded<'_>, completion: &mut Completion) -> Self {
+        let mut record = record.into_record();
         own(&mut record.data, false);
         let mut completions = Vec::with_capacity(expected.records);
         completions.push(completion.take());
@@ -102,7 +102,7 @@ impl AggregateBuilder {
 
     /// Prefetches the memory that a [`push`](Self::push) of this record will read.
     #[inline]
-    pub(in crate::put) fn prefetch(&self, record: &EncodedRecord) -> Touched {
+    pub(in crate::put) fn prefetch(&self, record: Encoded<'_>) -> Touched {
         let completions = self
             .completions
             .last()
@@ -118,11 +118,11 @@ impl AggregateBuilder {
     #[inline]
     pub(in crate::put) fn push(
         &mut self,
-        record: &EncodedRecord,
+        record: Encoded<'_>,
         completion: &mut Completion,
         bytes_max: usize,
     ) -> bool {
-        let more = aggregate::record_bytes_max(record);
+        let more = aggregate::encoded_bytes_max(record);
         let bytes = match &self.content {
             Content::Done(first) => {
                 let empty = aggregate::empty_bytes() + AGGREGATE_KEY.len();
@@ -136,15 +136,15 @@ impl AggregateBuilder {
         }
         self.bytes = bytes;
         self.user_bytes += record.size_bytes();
-        self.data_bytes += record.data.len();
+        self.data_bytes += record.data.bytes().len();
         self.completions.push(completion.take());
         match &mut self.content {
-            Content::Open(writer) => writer.push(record),
+            Content::Open(writer) => writer.push_encoded(record),
             Content::Done(first) => {
                 let Expected { bytes, keys, .. } = self.expected;
                 let mut writer = Writer::expecting(bytes, keys);
                 writer.push(first);
-                writer.push(record);
+                writer.push_encoded(record);
                 self.content = Content::Open(writer);
             }
             Content::Sent => {}

@@ -37,14 +37,14 @@ impl Drafts {
         self.records.push(record);
     }
 
-    /// Adds finished records, and returns them.
-    pub(super) fn extend(
-        &mut self,
-        records: impl Iterator<Item = EncodedRecord>,
-    ) -> impl Iterator<Item = &EncodedRecord> {
-        let before = self.records.len();
+    /// Adds finished records.
+    pub(super) fn extend(&mut self, records: impl Iterator<Item = EncodedRecord>) {
         self.records.extend(records);
-        self.records[before..].iter()
+    }
+
+    /// Returns the last records.
+    pub(super) fn last(&self, count: usize) -> &[EncodedRecord] {
+        &self.records[self.records.len() - count..]
     }
 
     /// Adds an aggregate with this hash key. Returns the size of its Kinesis record.

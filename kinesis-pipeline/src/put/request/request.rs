@@ -90,22 +90,28 @@ impl Request {
         self.bytes += bytes;
     }
 
-    /// Adds the records that have claimed room, whose attempts have begun.
+    /// Adds the records that have claimed room, whose attempts have begun. [`push_claimed`](Self::push_claimed) follows.
+    pub(in crate::put) fn draft_claimed(
+        &mut self,
+        records: impl ExactSizeIterator<Item = EncodedRecord>,
+    ) {
+        self.claimed = 0;
+        if records.len() > 0 {
+            self.will_begin();
+        }
+        self.drafts.extend(records);
+    }
+
+    /// Adds the completions of the records that were drafted last, one for each of these queues.
     pub(in crate::put) fn push_claimed(
         &mut self,
         queues: &[QueueId],
-        records: impl Iterator<Item = EncodedRecord>,
         completions: impl Iterator<Item = Completion>,
     ) {
-        self.claimed = 0;
-        if queues.is_empty() {
-            return;
-        }
-        self.will_begin();
-        let sizes = self.drafts.extend(records);
-        let entries = queues.iter().zip(completions).zip(sizes);
+        let records = self.drafts.last(queues.len()).iter();
+        let rows = queues.iter().zip(completions).zip(records);
         self.entries.extend(
-            entries.map(|((queue, completion), record)| Entry::fresh(*queue, completion, record)),
+            rows.map(|((queue, completion), record)| Entry::fresh(*queue, completion, record)),
         );
     }
 

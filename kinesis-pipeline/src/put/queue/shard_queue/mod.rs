@@ -23,7 +23,7 @@ use crate::{
             entry::{Entry, QueueId},
         },
     },
-    record::EncodedRecord,
+    record::Encoded,
     shard::ShardId,
 };
 pub(in crate::put) use drain::Drain;
@@ -109,7 +109,7 @@ impl ShardQueue {
 
     /// Prefetches the memory that a [`push`](Self::push) of this record will read.
     #[inline]
-    pub(super) fn prefetch_open(&self, record: &EncodedRecord) -> Touched {
+    pub(super) fn prefetch_open(&self, record: Encoded<'_>) -> Touched {
         let open = self.open.as_ref();
         open.map_or(Touched::NOTHING, |open| open.prefetch(record))
     }
@@ -122,7 +122,7 @@ impl ShardQueue {
         records: &mut RecordSlab,
     ) -> bool {
         if self.packs(options) {
-            return self.pack(&user.record, &mut user.completion, options);
+            return self.pack((&user.record).into(), &mut user.completion, options);
         }
         let was_full = self.is_full(options);
         self.load += Load::record(user.record.size_bytes());
@@ -140,7 +140,7 @@ impl ShardQueue {
     #[inline]
     pub(super) fn pack(
         &mut self,
-        record: &EncodedRecord,
+        record: Encoded<'_>,
         completion: &mut Completion,
         options: &PutOptions,
     ) -> bool {

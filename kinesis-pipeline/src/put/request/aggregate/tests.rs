@@ -22,7 +22,7 @@ fn accepted(record: EncodedRecord, shared: &Arc<Shared>) -> (PendingRecord, Pend
     let (waiter, pending) = Receipts::new("s".into()).pair();
     let charge = shared.budget.try_acquire(record.size_bytes()).unwrap();
     let entered_at = shared.target.clock.instant();
-    let mut completion = Completion::new(entered_at, waiter, charge);
+    let mut completion = Completion::new(entered_at, record.explicit_hash_key, waiter, charge);
     completion.join(&FlushGroups::new(Arc::clone(shared)).current());
     (PendingRecord { record, completion }, pending)
 }
@@ -40,9 +40,9 @@ fn aggregated(records: &[EncodedRecord]) -> (AggregateBuilder, Vec<PendingReceip
     let (users, receipts): (Vec<_>, Vec<_>) = users.unzip();
     let mut users = users.into_iter();
     let mut first = users.next().unwrap();
-    let mut builder = AggregateBuilder::new(&first.record, &mut first.completion);
+    let mut builder = AggregateBuilder::new((&first.record).into(), &mut first.completion);
     for mut user in users {
-        assert!(builder.push(&user.record, &mut user.completion, usize::MAX));
+        assert!(builder.push((&user.record).into(), &mut user.completion, usize::MAX));
     }
     (builder, receipts)
 }
@@ -79,7 +79,7 @@ fn a_record_that_opens_an_aggregate_or_waits_does_not_keep_the_memory_of_others(
     let mut slice = || EncodedRecord::new(PartitionKey::known("key"), arena.split_to(10));
     let (opening, waiting) = (slice(), slice());
     let (mut user, _receipt) = accepted(opening, &shared());
-    let builder = AggregateBuilder::new(&user.record, &mut user.completion);
+    let builder = AggregateBuilder::new((&user.record).into(), &mut user.completion);
     drop(user.record);
     let mut records = RecordSlab::default();
     let key = records.hold(accepted(waiting, &shared()).0);
@@ -97,8 +97,8 @@ fn a_record_that_does_not_fit_keeps_its_completion() {
     let (mut builder, _receipts) = aggregated(&[record.clone(), record.clone()]);
     let (mut user, mut receipt) = accepted(record.clone(), &shared());
     let bytes_max = builder.bytes() + aggregate::record_bytes_max(&record) - 1;
-    assert!(!builder.push(&record, &mut user.completion, bytes_max));
-    assert!(builder.push(&record, &mut user.completion, bytes_max + 1));
+    assert!(!builder.push((&record).into(), &mut user.completion, bytes_max));
+    assert!(builder.push((&record).into(), &mut user.completion, bytes_max + 1));
     drop(user);
     assert_eq!(builder.len(), 3);
     assert!((&mut receipt).now_or_never().is_none());
