@@ -12,11 +12,11 @@
 //!
 //! ```text
 //!   the sender leaves first                       the receiver leaves first
-//!   sender    puts the result into the slot       sender    looks: the receiver is there
-//!   sender    sets its bit, wakes the receiver    receiver  sets its bit: the sender is there
-//!   receiver  sets its bit: the sender has left   sender    puts the result into the slot
-//!   receiver  drops the result                    sender    sets its bit: the receiver has left
-//!                                                 sender    drops the result
+//!   sender    puts the result into the slot,      sender    looks: the receiver is there
+//!             wakes the receiver                  receiver  sets its bit: the sender is there
+//!   sender    sets its bit                        sender    puts the result into the slot
+//!   receiver  sets its bit: the sender has left   sender    sets its bit: the receiver has left
+//!   receiver  drops the result                    sender    drops the result
 //! ```
 
 use std::{
@@ -170,7 +170,7 @@ fn receiver(place: Place) -> u64 {
     1 << place.index()
 }
 
-/// Returns the bit of a dropped sender: its result is in the slot, or none will come.
+/// Returns the bit of a dropped sender: its result was put into the slot, or none will come.
 fn sender(place: Place) -> u64 {
     1 << (SLOTS + place.index())
 }
@@ -231,14 +231,15 @@ impl<T, C> Receiver<T, C> {
             // A sender that is dropped sets its bit, then locks the slot to wake. It sees this waker, or the look above
             // has seen the bit.
             let before = replace(&mut held, Message::Waits(cx.waker().clone()));
+            self.place.set(USED);
             drop(held);
             drop(before);
-            self.place.set(USED);
             return Poll::Pending;
         }
-        let held = held.take();
+        let message = held.take();
+        drop(held);
         self.place.set(DONE);
-        Poll::Ready(held.and_then(|message| match *message {
+        Poll::Ready(message.and_then(|message| match *message {
             Message::Sent(result) => Some(result),
             Message::Waits(_) => None,
         }))
@@ -339,6 +340,8 @@ mod tests {
         let result = Arc::new(());
         let mut blocks = Blocks::new(());
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..ROUNDS).map(|_| blocks.pair()).unzip();
+        // Else the results that are left would go with their blocks.
+        let blocks: Vec<_> = senders.iter().map(|end| Arc::clone(&end.block)).collect();
         let start = Barrier::new(2);
         let runtime = Builder::new_current_thread().build().unwrap();
         thread::scope(|threads| {
@@ -363,11 +366,28 @@ mod tests {
             }
         });
         assert_eq!(Arc::strong_count(&result), 1);
+        drop(blocks);
     }
 
+    /// Where a mutex is a word or less, as on Linux.
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     #[test]
     fn a_slot_is_two_words() {
         assert_eq!(size_of::<Slot<[u8; 99]>>(), 2 * size_of::<usize>());
+    }
+
+    #[test]
+    fn a_sender_drops_the_result_whose_receiver_went_after_it_had_looked() {
+        let mut blocks = Blocks::new(());
+        let result = Arc::new(());
+        let (mut sender, receiver) = blocks.pair();
+        assert!(sender.is_waited_for());
+        drop(receiver);
+        sender.place.set(USED);
+        sender.block.slot(sender.place).send(Arc::clone(&result));
+        assert_eq!(Arc::strong_count(&result), 2);
+        drop(sender);
+        assert_eq!(Arc::strong_count(&result), 1);
     }
 
     #[test]

@@ -133,6 +133,7 @@ impl Completion {
 
     /// Sets the hash key that decides the shard of a record without an explicit one.
     pub(in crate::put) fn place_by(&mut self, hash_key: HashKey) {
+        debug_assert!(!self.is_explicit, "an explicit hash key stays");
         self.hash_key = hash_key;
     }
 

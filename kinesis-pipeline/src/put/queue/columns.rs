@@ -1,4 +1,4 @@
-//! A queue of records in two columns: what the service gets of them, and their completions.
+//! A queue of records in two columns: their contents and their completions.
 //!
 //! A put writes its record into the columns of the inbox. The driver takes these as they are, and a request takes the
 //! records of a run at once, column by column. A record that is moved by itself costs three times as much: it is too large
@@ -200,6 +200,7 @@ mod tests {
         Pop,
         Drain(usize),
         Move,
+        FindHashKeys,
     }
 
     /// Returns the explicit hash key of this record: every third has one.
@@ -209,12 +210,17 @@ mod tests {
             .then(|| HashKey::new(number.into()))
     }
 
+    fn key(number: u8) -> PartitionKey {
+        PartitionKey::new(number.to_string()).unwrap()
+    }
+
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             4 => Just(Step::Push),
             1 => Just(Step::Pop),
             1 => (0_usize..9).prop_map(Step::Drain),
             1 => Just(Step::Move),
+            1 => Just(Step::FindHashKeys),
         ]
     }
 
@@ -244,7 +250,7 @@ mod tests {
                         let waiter = receipts.pair().0;
                         let mut completion = Completion::new(now, explicit, waiter, Charge::default());
                         completion.attempts = number.into();
-                        columns.push(vec![number].into(), PartitionKey::known("k"), completion);
+                        columns.push(vec![number].into(), key(number), completion);
                         model.push_back(number);
                     }
                     Step::Pop => {
@@ -269,6 +275,14 @@ mod tests {
                     Step::Move => {
                         columns.move_to(&mut behind);
                         model_behind.append(&mut model);
+                    }
+                    Step::FindHashKeys => {
+                        columns.find_hash_keys(0..columns.len());
+                        let found = columns.iter().map(|(_, completion)| completion.hash_key());
+                        let expected = model.iter().map(|number| {
+                            explicit(*number).unwrap_or_else(|| HashKey::of_partition_key(&number.to_string()))
+                        });
+                        prop_assert!(found.eq(expected));
                     }
                 }
                 prop_assert_eq!(&numbers(&columns), &model);

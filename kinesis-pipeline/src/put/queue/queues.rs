@@ -143,6 +143,8 @@ impl ShardQueues {
         self.load += Load::record(user.record.size_bytes());
         if self.takes_fresh() {
             let record = user.record;
+            let explicit = user.completion.explicit_hash_key();
+            debug_assert_eq!(record.explicit_hash_key, explicit, "one record");
             let (data, partition_key) = (record.data, record.partition_key);
             self.fresh.push(data, partition_key, user.completion);
             return false;
