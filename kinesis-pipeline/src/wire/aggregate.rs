@@ -238,6 +238,34 @@ pub fn split(data: &Bytes) -> Option<Aggregate> {
     Aggregate::read(data).ok()
 }
 
+/// Checks whether each of these is an aggregate, as [`split`] does.
+///
+/// Their MD5s are computed side by side (SIMD): eight of like size take as long as two or three.
+/// The result of each is at its place. All data and key tables are in memory at once.
+///
+/// ```
+/// # use kinesis_pipeline::{EncodedRecord, PartitionKey, wire::aggregate};
+/// # let mut writer = aggregate::Writer::new();
+/// # writer.push(&EncodedRecord::new(PartitionKey::new("key")?, "data"));
+/// # let page = vec![writer.finish(), "a plain record".into()];
+/// let aggregates = aggregate::split_each(&page);
+/// for (data, aggregate) in page.iter().zip(aggregates) {
+///     match aggregate {
+///         Some(aggregate) => println!("an aggregate of {} records", aggregate.len()),
+///         None => println!("a plain record of {} bytes", data.len()),
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn split_each<'a>(datas: impl IntoIterator<Item = &'a Bytes>) -> Vec<Option<Aggregate>> {
+    let datas: Vec<_> = datas.into_iter().collect();
+    let framed = frame::are_framed(datas.iter().copied()).into_iter();
+    let each = datas.into_iter().zip(framed);
+    each.map(|(data, is_framed)| is_framed.then(|| split_framed(data)).flatten())
+        .collect()
+}
+
 /// Splits data for which [`are_framed`](frame::are_framed) was true, without checking the MD5 again.
 pub(crate) fn split_framed(data: &Bytes) -> Option<Aggregate> {
     Aggregate::read(data).ok()

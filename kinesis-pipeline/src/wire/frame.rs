@@ -64,6 +64,12 @@ mod tests {
             .map(|data| aggregate::split(data).is_some())
             .collect();
         assert_eq!(are_framed(datas.iter()), alone);
+        let each = aggregate::split_each(&datas).into_iter().zip(&datas);
+        for (split, data) in each {
+            let records = |split: &aggregate::Aggregate| split.iter().collect::<Vec<_>>();
+            let alone = aggregate::split(data);
+            assert_eq!(split.as_ref().map(records), alone.as_ref().map(records));
+        }
         assert_eq!(alone.iter().filter(|framed| **framed).count(), 10);
     }
 }
