@@ -5,7 +5,8 @@
 //! words, so that they are moved in registers.
 //!
 //! A slot holds what the other end needs: the waker of a receiver that waits, then the result. Most slots never hold
-//! anything, as most results are not awaited, so what they hold is in a box and a slot is two words.
+//! anything, as most results are not awaited, so what they hold is in a box, a slot is one word, and eight of them share a
+//! lock. It is held while a message is put in or taken out.
 //!
 //! The two ends of a slot leave by setting their bits in one atomic word, so one of them is always the second, and the
 //! second sees the first. It drops a result that was not fetched:
@@ -22,7 +23,7 @@
 use std::{
     array, fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -32,16 +33,19 @@ use crate::prefetch::Touched;
 
 /// The number of channels in one allocation. It lives as long as any of them is in use.
 const SLOTS: usize = 32;
+/// The number of channels that share a lock.
+const SLOTS_A_LOCK: usize = 8;
 
 struct Block<T, C> {
     context: C,
     /// Bit i: receiver i was dropped. Bit 32+i: sender i was dropped. A sender whose receiver was dropped before touches
     /// no other memory of the block.
     gone: AtomicU64,
-    slots: [Slot<T>; SLOTS],
+    slots: [Slots<T>; SLOTS / SLOTS_A_LOCK],
 }
 
-struct Slot<T>(Mutex<Held<T>>);
+/// Slots that share a lock.
+type Slots<T> = Mutex<[Held<T>; SLOTS_A_LOCK]>;
 
 /// What a slot holds for the other end.
 type Held<T> = Option<Box<Message<T>>>;
@@ -147,12 +151,36 @@ impl<T, C> Block<T, C> {
         Self {
             context,
             gone: AtomicU64::new(0),
-            slots: array::from_fn(|_| Slot(Mutex::new(None))),
+            slots: array::from_fn(|_| Mutex::new(array::from_fn(|_| None))),
         }
     }
 
-    fn slot(&self, place: Place) -> &Slot<T> {
-        &self.slots[place.index()]
+    /// Changes what a slot holds, under its lock. What is taken out is to be dropped behind.
+    #[inline]
+    fn change<R>(&self, place: Place, change: impl FnOnce(&mut Held<T>) -> R) -> R {
+        let slots = &self.slots[place.index() / SLOTS_A_LOCK];
+        let mut slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut slots[place.index() % SLOTS_A_LOCK])
+    }
+
+    /// Puts the result into the slot, and wakes the receiver if it waits.
+    fn send(&self, place: Place, result: T) {
+        let before = self.change(place, |held| replace(held, Message::Sent(result)));
+        if let Some(Message::Waits(waker)) = before {
+            waker.wake();
+        }
+    }
+
+    /// Wakes the receiver if it waits.
+    fn wake(&self, place: Place) {
+        let held = self.change(place, Option::take);
+        if let Some(Message::Waits(waker)) = held.map(|message| *message) {
+            waker.wake();
+        }
+    }
+
+    fn clear(&self, place: Place) {
+        drop(self.change(place, Option::take));
     }
 
     fn has_gone(&self, end: u64) -> bool {
@@ -190,7 +218,7 @@ impl<T, C> Sender<T, C> {
     pub(super) fn send(mut self, result: T) {
         if self.is_waited_for() {
             self.place.set(USED);
-            self.block.slot(self.place).send(result);
+            self.block.send(self.place, result);
         }
     }
 }
@@ -198,11 +226,10 @@ impl<T, C> Sender<T, C> {
 impl<T, C> Drop for Sender<T, C> {
     fn drop(&mut self) {
         let is_left = self.block.leave(sender(self.place), receiver(self.place));
-        let slot = self.block.slot(self.place);
         match (is_left, self.place.state() == USED) {
-            (false, false) => slot.wake(),
+            (false, false) => self.block.wake(self.place),
             // The receiver was dropped after `send` had looked for it.
-            (true, true) => slot.clear(),
+            (true, true) => self.block.clear(self.place),
             // The result was sent, or the receiver was dropped before.
             (false, true) | (true, false) => {}
         }
@@ -224,25 +251,23 @@ impl<T, C> Receiver<T, C> {
         if self.is_done() {
             return Poll::Ready(None);
         }
-        let mut held = self.block.slot(self.place).lock();
-        if let Some(Message::Waits(_)) | None = held.as_deref()
-            && !self.block.has_gone(sender(self.place))
-        {
-            // A sender that is dropped sets its bit, then locks the slot to wake. It sees this waker, or the look above
-            // has seen the bit.
-            let before = replace(&mut held, Message::Waits(cx.waker().clone()));
-            self.place.set(USED);
-            drop(held);
-            drop(before);
-            return Poll::Pending;
-        }
-        let message = held.take();
-        drop(held);
-        self.place.set(DONE);
-        Poll::Ready(message.and_then(|message| match *message {
+        let mut before = None;
+        let taken = self.block.change(self.place, |held| {
+            // A sender that is dropped sets its bit, then locks the slot to wake. It sees this waker, or this look sees
+            // the bit.
+            let will_come = !self.block.has_gone(sender(self.place));
+            if let (Some(Message::Waits(_)) | None, true) = (held.as_deref(), will_come) {
+                before = replace(held, Message::Waits(cx.waker().clone()));
+                return Poll::Pending;
+            }
+            Poll::Ready(held.take())
+        });
+        self.place.set(if taken.is_ready() { DONE } else { USED });
+        drop(before);
+        taken.map(|message| match *message? {
             Message::Sent(result) => Some(result),
             Message::Waits(_) => None,
-        }))
+        })
     }
 }
 
@@ -251,35 +276,8 @@ impl<T, C> Drop for Receiver<T, C> {
         let is_left = self.block.leave(receiver(self.place), sender(self.place));
         // The block lives until its last slot is free, which may be much later.
         if is_left || self.place.state() == USED {
-            self.block.slot(self.place).clear();
+            self.block.clear(self.place);
         }
-    }
-}
-
-impl<T> Slot<T> {
-    fn lock(&self) -> MutexGuard<'_, Held<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts the result into the slot, and wakes the receiver if it waits.
-    fn send(&self, result: T) {
-        let before = replace(&mut self.lock(), Message::Sent(result));
-        if let Some(Message::Waits(waker)) = before {
-            waker.wake();
-        }
-    }
-
-    /// Wakes the receiver if it waits.
-    fn wake(&self) {
-        let held = self.lock().take();
-        if let Some(Message::Waits(waker)) = held.map(|message| *message) {
-            waker.wake();
-        }
-    }
-
-    fn clear(&self) {
-        let held = self.lock().take();
-        drop(held);
     }
 }
 
@@ -369,11 +367,11 @@ mod tests {
         drop(blocks);
     }
 
-    /// Where a mutex is a word or less, as on Linux.
-    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
     #[test]
-    fn a_slot_is_two_words() {
-        assert_eq!(size_of::<Slot<[u8; 99]>>(), 2 * size_of::<usize>());
+    fn a_slot_is_a_word_besides_its_part_of_the_lock() {
+        let lock = size_of::<Mutex<u64>>() - size_of::<u64>();
+        let slots = SLOTS_A_LOCK * size_of::<usize>();
+        assert_eq!(size_of::<Slots<[u8; 99]>>(), lock + slots);
     }
 
     #[test]
@@ -384,7 +382,7 @@ mod tests {
         assert!(sender.is_waited_for());
         drop(receiver);
         sender.place.set(USED);
-        sender.block.slot(sender.place).send(Arc::clone(&result));
+        sender.block.send(sender.place, Arc::clone(&result));
         assert_eq!(Arc::strong_count(&result), 2);
         drop(sender);
         assert_eq!(Arc::strong_count(&result), 1);
