@@ -240,13 +240,13 @@ pub fn split(data: &Bytes) -> Option<Aggregate> {
 
 /// Checks whether each of these is an aggregate, as [`split`] does.
 ///
-/// Their MD5s are computed side by side (SIMD): eight of like size take as long as two or three.
-/// The result of each is at its place. All data and key tables are in memory at once.
+/// Their MD5s are computed side by side (SIMD): eight of like size take as long as two or three. The result of each is at
+/// its place. The key tables of all are in memory at once.
 ///
 /// ```
 /// # use kinesis_pipeline::{EncodedRecord, PartitionKey, wire::aggregate};
 /// # let mut writer = aggregate::Writer::new();
-/// # writer.push(&EncodedRecord::new(PartitionKey::new("key")?, "data"));
+/// # writer.push(&EncodedRecord::new(PartitionKey::new("key")?, "data".into()));
 /// # let page = vec![writer.finish(), "a plain record".into()];
 /// let aggregates = aggregate::split_each(&page);
 /// for (data, aggregate) in page.iter().zip(aggregates) {

@@ -155,7 +155,8 @@ impl<T, C> Block<T, C> {
         }
     }
 
-    /// Changes what a slot holds, under its lock. What is taken out is to be dropped behind.
+    /// Changes what a slot holds, under its lock. `change` runs no code of others: it returns what it takes out, which is
+    /// woken or dropped once the lock is free.
     #[inline]
     fn change<R>(&self, place: Place, change: impl FnOnce(&mut Held<T>) -> R) -> R {
         let slots = &self.slots[place.index() / SLOTS_A_LOCK];
@@ -251,13 +252,17 @@ impl<T, C> Receiver<T, C> {
         if self.is_done() {
             return Poll::Ready(None);
         }
+        let will_come = || !self.block.has_gone(sender(self.place));
+        let mut waker = will_come().then(|| cx.waker().clone());
         let mut before = None;
         let taken = self.block.change(self.place, |held| {
             // A sender that is dropped sets its bit, then locks the slot to wake. It sees this waker, or this look sees
             // the bit.
-            let will_come = !self.block.has_gone(sender(self.place));
-            if let (Some(Message::Waits(_)) | None, true) = (held.as_deref(), will_come) {
-                before = replace(held, Message::Waits(cx.waker().clone()));
+            if let Some(Message::Waits(_)) | None = held.as_deref()
+                && will_come()
+                && let Some(waker) = waker.take()
+            {
+                before = replace(held, Message::Waits(waker));
                 return Poll::Pending;
             }
             Poll::Ready(held.take())
@@ -369,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_slot_is_a_word_besides_its_part_of_the_lock() {
-        let lock = size_of::<Mutex<u64>>() - size_of::<u64>();
+        let lock = size_of::<Mutex<usize>>() - size_of::<usize>();
         let slots = SLOTS_A_LOCK * size_of::<usize>();
         assert_eq!(size_of::<Slots<[u8; 99]>>(), lock + slots);
     }
