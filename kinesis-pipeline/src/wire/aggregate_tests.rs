@@ -33,8 +33,17 @@ fn written(records: &[EncodedRecord]) -> Bytes {
     writer.finish()
 }
 
+/// Returns the records, and checks that views show the same.
 fn read(data: &Bytes) -> Option<Vec<EncodedRecord>> {
-    Some(split(data)?.iter().collect())
+    let aggregate = split(data)?;
+    let records: Vec<_> = aggregate.iter().collect();
+    assert_eq!(aggregate.views().len(), records.len());
+    for (view, record) in aggregate.views().zip(&records) {
+        assert_eq!(view.data(), record.data);
+        assert_eq!(view.partition_key(), record.partition_key);
+        assert_eq!(view.explicit_hash_key(), record.explicit_hash_key);
+    }
+    Some(records)
 }
 
 #[test]

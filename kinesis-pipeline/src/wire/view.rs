@@ -1,0 +1,125 @@
+//! User records where they lie in their aggregate.
+
+use super::{
+    aggregate::{Aggregate, Cursor},
+    user_record::UserRecord,
+};
+use crate::{
+    record::{EncodedRecord, PartitionKey},
+    shard::HashKey,
+};
+
+/// A user record where it lies in its aggregate: a view of the bytes, made without a copy, an allocation or a reference
+/// count.
+#[derive(Clone, Copy, Debug)]
+pub struct UserRecordView<'a> {
+    aggregate: &'a Aggregate,
+    read: UserRecord,
+}
+
+impl<'a> UserRecordView<'a> {
+    #[inline]
+    pub(super) fn new(aggregate: &'a Aggregate, read: UserRecord) -> Self {
+        Self { aggregate, read }
+    }
+
+    /// Returns the data.
+    #[inline]
+    #[must_use]
+    pub fn data(self) -> &'a [u8] {
+        self.aggregate.data(&self.read)
+    }
+
+    /// Returns the partition key.
+    #[inline]
+    #[must_use]
+    pub fn partition_key(self) -> PartitionKey {
+        let key = self.aggregate.partition_key(&self.read);
+        // Each record's index was compared with the length of the table when the aggregate was checked.
+        key.unwrap_or(PartitionKey::known(""))
+    }
+
+    /// Returns the explicit hash key, if the record has one.
+    #[inline]
+    #[must_use]
+    pub fn explicit_hash_key(self) -> Option<HashKey> {
+        self.aggregate.hash_key(&self.read)
+    }
+
+    /// Returns the record as one to keep. It shares the bytes of the aggregate, and keeps all of them in memory.
+    #[inline]
+    #[must_use]
+    pub fn to_record(self) -> EncodedRecord {
+        EncodedRecord {
+            data: self.aggregate.shared_data(&self.read),
+            partition_key: self.partition_key(),
+            explicit_hash_key: self.explicit_hash_key(),
+        }
+    }
+}
+
+/// An iterator over the user records of an aggregate where they lie, in their order.
+#[derive(Clone, Debug)]
+pub struct UserRecordViews<'a> {
+    aggregate: &'a Aggregate,
+    cursor: Cursor,
+}
+
+impl<'a> UserRecordViews<'a> {
+    pub(super) fn new(aggregate: &'a Aggregate) -> Self {
+        Self {
+            aggregate,
+            cursor: Cursor::new(aggregate),
+        }
+    }
+}
+
+impl<'a> Iterator for UserRecordViews<'a> {
+    type Item = UserRecordView<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<UserRecordView<'a>> {
+        let read = self.cursor.next(self.aggregate)?;
+        Some(self.aggregate.view(read))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.cursor.left(), Some(self.cursor.left()))
+    }
+}
+
+impl ExactSizeIterator for UserRecordViews<'_> {}
+
+/// An iterator over the user records of an aggregate, in their order.
+#[derive(Clone, Debug)]
+pub struct UserRecords<'a>(UserRecordViews<'a>);
+
+impl<'a> UserRecords<'a> {
+    pub(super) fn new(aggregate: &'a Aggregate) -> Self {
+        Self(UserRecordViews::new(aggregate))
+    }
+}
+
+impl Iterator for UserRecords<'_> {
+    type Item = EncodedRecord;
+
+    #[inline]
+    fn next(&mut self) -> Option<EncodedRecord> {
+        self.0.next().map(UserRecordView::to_record)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for UserRecords<'_> {}
+
+impl<'a> IntoIterator for &'a Aggregate {
+    type Item = EncodedRecord;
+    type IntoIter = UserRecords<'a>;
+
+    fn into_iter(self) -> UserRecords<'a> {
+        self.iter()
+    }
+}
