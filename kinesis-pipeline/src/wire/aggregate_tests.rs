@@ -37,13 +37,50 @@ fn written(records: &[EncodedRecord]) -> Bytes {
 fn read(data: &Bytes) -> Option<Vec<EncodedRecord>> {
     let aggregate = split(data)?;
     let records: Vec<_> = aggregate.iter().collect();
-    assert_eq!(aggregate.views().len(), records.len());
-    for (view, record) in aggregate.views().zip(&records) {
+    let views = aggregate.views();
+    assert_eq!(
+        (views.len(), views.clone().count()),
+        (records.len(), records.len())
+    );
+    for (view, record) in views.zip(&records) {
         assert_eq!(view.data(), record.data);
-        assert_eq!(view.partition_key(), record.partition_key);
-        assert_eq!(view.explicit_hash_key(), record.explicit_hash_key);
+        assert_eq!(view.to_encoded(), *record);
+        assert_eq!(view.hash_key(), record.hash_key());
     }
+    let last = records.len() - 1;
+    assert_eq!(aggregate.iter().nth(last).as_ref(), records.last());
     Some(records)
+}
+
+#[test]
+fn a_long_key_that_many_records_have_is_in_memory_once_beside_however_many_short_ones() {
+    let mut body = Vec::new();
+    let long = "x".repeat(500);
+    put_bytes(&mut body, PARTITION_KEY_TABLE, long.as_bytes());
+    for _ in 0..1_000 {
+        put_bytes(&mut body, PARTITION_KEY_TABLE, b"");
+    }
+    for _ in 0..2 {
+        user_record::put(&mut body, 0, None, b"x");
+    }
+    let keys: Vec<_> = read(&framed(&body))
+        .unwrap()
+        .into_iter()
+        .map(|record| record.partition_key)
+        .collect();
+    assert_eq!(keys[0].as_str(), long);
+    assert_eq!(keys[0].as_str().as_ptr(), keys[1].as_str().as_ptr());
+}
+
+#[test]
+fn a_view_is_shown_as_its_record_alone() {
+    let record = |data: &'static [u8]| EncodedRecord::new(PartitionKey::known("k"), data.into());
+    let aggregate = split(&written(&[record(b"first"), record(b"\xffx")])).unwrap();
+    let shown: Vec<_> = aggregate.views().map(|view| format!("{view:?}")).collect();
+    assert_eq!(
+        shown[1],
+        r#"UserRecordView { data: b"\xffx", partition_key: "k", explicit_hash_key: None }"#
+    );
 }
 
 #[test]

@@ -105,6 +105,6 @@ impl Iterator for ShardRecords {
     fn next(&mut self) -> Option<(u64, EncodedRecord)> {
         let (index, read) = self.next.take()?;
         self.next = self.look();
-        Some((index, self.aggregate.view(read).to_record()))
+        Some((index, self.aggregate.view(read).to_encoded()))
     }
 }

@@ -1,5 +1,7 @@
 //! User records where they lie in their aggregate.
 
+use std::{fmt, iter::FusedIterator};
+
 use super::{
     aggregate::{Aggregate, Cursor},
     user_record::UserRecord,
@@ -9,9 +11,8 @@ use crate::{
     shard::HashKey,
 };
 
-/// A user record where it lies in its aggregate: a view of the bytes, made without a copy, an allocation or a reference
-/// count.
-#[derive(Clone, Copy, Debug)]
+/// A user record where it lies in its aggregate. Making one copies nothing and allocates nothing.
+#[derive(Clone, Copy)]
 pub struct UserRecordView<'a> {
     aggregate: &'a Aggregate,
     read: UserRecord,
@@ -30,7 +31,9 @@ impl<'a> UserRecordView<'a> {
         self.aggregate.data(&self.read)
     }
 
-    /// Returns the partition key.
+    /// Returns the partition key: a key of up to 23 bytes is copied, a longer one is shared.
+    ///
+    /// It is as it was stored, so it may be empty or longer than the service takes.
     #[inline]
     #[must_use]
     pub fn partition_key(self) -> PartitionKey {
@@ -39,22 +42,39 @@ impl<'a> UserRecordView<'a> {
         key.unwrap_or(PartitionKey::known(""))
     }
 
-    /// Returns the explicit hash key, if the record has one.
+    /// Returns the explicit hash key; `None` if the record has none, or one that is no number below 2^128.
     #[inline]
     #[must_use]
     pub fn explicit_hash_key(self) -> Option<HashKey> {
         self.aggregate.hash_key(&self.read)
     }
 
+    /// Returns the point of the key space that decides the record's shard.
+    #[must_use]
+    pub fn hash_key(self) -> HashKey {
+        let explicit = self.explicit_hash_key();
+        explicit.unwrap_or_else(|| HashKey::of_partition_key(&self.partition_key()))
+    }
+
     /// Returns the record as one to keep. It shares the bytes of the aggregate, and keeps all of them in memory.
     #[inline]
     #[must_use]
-    pub fn to_record(self) -> EncodedRecord {
+    pub fn to_encoded(self) -> EncodedRecord {
         EncodedRecord {
             data: self.aggregate.shared_data(&self.read),
             partition_key: self.partition_key(),
             explicit_hash_key: self.explicit_hash_key(),
         }
+    }
+}
+
+impl fmt::Debug for UserRecordView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserRecordView")
+            .field("data", &format_args!("b\"{}\"", self.data().escape_ascii()))
+            .field("partition_key", &self.partition_key())
+            .field("explicit_hash_key", &self.explicit_hash_key())
+            .finish()
     }
 }
 
@@ -89,6 +109,7 @@ impl<'a> Iterator for UserRecordViews<'a> {
 }
 
 impl ExactSizeIterator for UserRecordViews<'_> {}
+impl FusedIterator for UserRecordViews<'_> {}
 
 /// An iterator over the user records of an aggregate, in their order.
 #[derive(Clone, Debug)]
@@ -105,7 +126,12 @@ impl Iterator for UserRecords<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<EncodedRecord> {
-        self.0.next().map(UserRecordView::to_record)
+        self.0.next().map(UserRecordView::to_encoded)
+    }
+
+    /// Passes over records without making them.
+    fn nth(&mut self, n: usize) -> Option<EncodedRecord> {
+        self.0.nth(n).map(UserRecordView::to_encoded)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -114,6 +140,7 @@ impl Iterator for UserRecords<'_> {
 }
 
 impl ExactSizeIterator for UserRecords<'_> {}
+impl FusedIterator for UserRecords<'_> {}
 
 impl<'a> IntoIterator for &'a Aggregate {
     type Item = EncodedRecord;
