@@ -3,6 +3,10 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::*;
+use crate::{
+    record::EncodedRecord,
+    wire::{protobuf::put_bytes, user_record},
+};
 
 /// What another implementation wrote.
 const VECTORS: &str = include_str!("kpl.json");
@@ -45,7 +49,6 @@ fn read(data: &Bytes) -> Option<Vec<EncodedRecord>> {
     for (view, record) in views.zip(&records) {
         assert_eq!(view.data(), record.data);
         assert_eq!(view.to_encoded(), *record);
-        assert_eq!(view.hash_key(), record.hash_key());
     }
     let last = records.len() - 1;
     assert_eq!(aggregate.iter().nth(last).as_ref(), records.last());
@@ -70,6 +73,61 @@ fn a_long_key_that_many_records_have_is_in_memory_once_beside_however_many_short
         .collect();
     assert_eq!(keys[0].as_str(), long);
     assert_eq!(keys[0].as_str().as_ptr(), keys[1].as_str().as_ptr());
+}
+
+#[test]
+fn the_key_tables_take_at_most_four_times_the_bytes_of_the_aggregate_or_six_if_keys_are_not_utf_8()
+{
+    let keys = [
+        &b""[..],
+        b"k",
+        &[b'k'; 23],
+        &[b'k'; 24],
+        &[b'k'; 500],
+        &[0xff; 24],
+        &[0xff; 500],
+    ];
+    let mut most = [0, 0];
+    for (key, hash_key) in keys
+        .iter()
+        .flat_map(|key| [(key, &b"1"[..]), (key, &[b'1'; 39])])
+    {
+        for (count, empty, hash_keys) in [
+            (1_000, 0, 0),
+            (1_000, 100, 0),
+            (1_000, 100, 500),
+            (100, 1_000, 1_000),
+        ] {
+            let mut body = Vec::new();
+            let entries = [
+                (PARTITION_KEY_TABLE, *key, count),
+                (PARTITION_KEY_TABLE, b"", empty),
+                (EXPLICIT_HASH_KEY_TABLE, hash_key, hash_keys),
+            ];
+            for (table, text, count) in entries {
+                for _ in 0..count {
+                    put_bytes(&mut body, table, text);
+                }
+            }
+            user_record::put(&mut body, 0, None, b"");
+            let aggregate = split(&framed(&body)).unwrap();
+            let text = |key: &PartitionKey| {
+                if key.len() > 23 {
+                    key.len() + 2 * size_of::<usize>()
+                } else {
+                    0
+                }
+            };
+            let bytes = aggregate.partition_keys.bytes(text) + aggregate.hash_keys.bytes(|_| 0);
+            let is_other = usize::from(std::str::from_utf8(key).is_err());
+            most[is_other] = most[is_other].max(100 * bytes / body.len());
+        }
+    }
+    assert!(most[0] <= 400 && most[1] <= 600, "per cent: {most:?}");
+    assert!(
+        most[0] > 250 && most[1] > 400,
+        "the bounds are near: {most:?}"
+    );
 }
 
 #[test]

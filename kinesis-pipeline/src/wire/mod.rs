@@ -12,6 +12,7 @@
 //! - `key_table`: the keys of an aggregate that is written, each stored once.
 //! - `table`: the keys of an aggregate that is read.
 //! - `java_text`: text that may not be UTF-8, decoded as readers in Java do it.
+//! - `writer`: an aggregate that is written.
 //! - `view`: the user records of an aggregate, where they lie in it or as records to keep.
 //! - `shard_records`: the user records of an aggregate as the reader of a shard returns them; strays are counted.
 
@@ -24,3 +25,4 @@ pub(crate) mod shard_records;
 mod table;
 mod user_record;
 mod view;
+mod writer;

@@ -1,9 +1,6 @@
 //! The records of an aggregate as the reader of a shard returns them.
 
-use super::{
-    aggregate::{Aggregate, Cursor},
-    user_record::UserRecord,
-};
+use super::{aggregate::Aggregate, user_record::UserRecord, view::Cursor};
 use crate::{record::EncodedRecord, shard::HashKeyRange};
 
 /// An iterator over the user records of an aggregate.

@@ -2,15 +2,16 @@
 
 use super::protobuf::{Fields, Malformed, Value};
 
-/// The largest size of an entry that is decoded at each use, in bytes. It is that of a key without an allocation.
+/// The largest size of an entry that is decoded at each use, in bytes: the most that a `PartitionKey` holds without an
+/// allocation.
 const SHORT_BYTES_MAX: usize = 23;
 
 /// A key table. Its entries are decoded to keys at once. If the keys would take more memory than the aggregate itself,
 /// the short ones stay encoded and are decoded at each use. Of a long one many records may make use, so it is decoded once
 /// in any case.
 ///
-/// Once finished, the tables of an aggregate take at most four times its bytes: 3 for keys of 24 bytes, the worst, whose
-/// text is shared, and 1 for the explicit hash keys. Keys that are not UTF-8 may take two times more.
+/// The finished tables of an aggregate take at most four times its bytes, six times if its keys are not UTF-8. Keys of 24
+/// bytes take most, as each is an allocation.
 #[derive(Clone, Debug)]
 pub(super) struct Table<T> {
     /// The decoded entries: all, or none.
@@ -91,6 +92,15 @@ impl<T> Table<T> {
             Some(entry) => Some(entry.clone()),
             None => self.get_encoded(data, index, make),
         }
+    }
+
+    /// Returns the memory of the table, in bytes. `heap` returns that of an entry besides its own size.
+    #[cfg(test)]
+    pub(super) fn bytes(&self, heap: impl Fn(&T) -> usize) -> usize {
+        let long = self.long.iter().map(|(_, entry)| entry);
+        let entries = self.made.iter().chain(long).map(heap).sum::<usize>();
+        let columns = self.made.capacity() * size_of::<T>() + self.places.capacity() * 4;
+        entries + columns + self.long.capacity() * size_of::<(u32, T)>()
     }
 
     #[cold]

@@ -3,8 +3,10 @@
 use std::{fmt, iter::FusedIterator};
 
 use super::{
-    aggregate::{Aggregate, Cursor},
-    user_record::UserRecord,
+    aggregate::Aggregate,
+    frame::MAGIC,
+    protobuf::Value,
+    user_record::{RECORDS, UserRecord},
 };
 use crate::{
     record::{EncodedRecord, PartitionKey},
@@ -49,13 +51,6 @@ impl<'a> UserRecordView<'a> {
         self.aggregate.hash_key(&self.read)
     }
 
-    /// Returns the point of the key space that decides the record's shard.
-    #[must_use]
-    pub fn hash_key(self) -> HashKey {
-        let explicit = self.explicit_hash_key();
-        explicit.unwrap_or_else(|| HashKey::of_partition_key(&self.partition_key()))
-    }
-
     /// Returns the record as one to keep. It shares the bytes of the aggregate, and keeps all of them in memory.
     #[inline]
     #[must_use]
@@ -75,6 +70,39 @@ impl fmt::Debug for UserRecordView<'_> {
             .field("partition_key", &self.partition_key())
             .field("explicit_hash_key", &self.explicit_hash_key())
             .finish()
+    }
+}
+
+/// A cursor over the records of an aggregate.
+#[derive(Clone, Debug)]
+pub(super) struct Cursor {
+    at: usize,
+    left: usize,
+}
+
+impl Cursor {
+    pub(super) fn new(aggregate: &Aggregate) -> Self {
+        Self {
+            at: MAGIC.len(),
+            left: aggregate.len(),
+        }
+    }
+
+    /// Returns the next record of the aggregate that the cursor was made for.
+    #[inline]
+    pub(super) fn next(&mut self, aggregate: &Aggregate) -> Option<UserRecord> {
+        let (data, mut fields) = aggregate.fields_from(self.at);
+        while self.left > 0 {
+            // The whole aggregate was read without an error by `split`.
+            if let (field, Value::Bytes { start, end }) = fields.next_likely(RECORDS).ok()??
+                && field == u64::from(RECORDS)
+            {
+                self.at = end;
+                self.left -= 1;
+                return UserRecord::read(data, start, end).ok();
+            }
+        }
+        None
     }
 }
 
@@ -104,7 +132,7 @@ impl<'a> Iterator for UserRecordViews<'a> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.cursor.left(), Some(self.cursor.left()))
+        (self.cursor.left, Some(self.cursor.left))
     }
 }
 

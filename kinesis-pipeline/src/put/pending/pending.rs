@@ -40,7 +40,7 @@ pub(in crate::put) struct Completion {
     in_flight: bool,
     /// Whether an earlier attempt may have stored the record.
     may_have_been_stored: bool,
-    /// Whether the record has an explicit hash key, which `hash_key` is.
+    /// Whether `hash_key` is the record's explicit one.
     is_explicit: bool,
     /// The hash key that decides the shard. That of a partition key is computed only where records are placed by shard.
     hash_key: HashKey,
