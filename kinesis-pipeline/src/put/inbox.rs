@@ -38,9 +38,15 @@ use crate::record::{Encoded, EncodedData};
 pub(super) const ARRIVAL_WEIGHT: usize = 512;
 /// The weight of a flush. It is more than any limit, so that a flush wakes a driver that coalesces arrivals.
 const FLUSH_WEIGHT: usize = usize::MAX / 2;
-/// The number of records for which the memory of taken arrivals is kept ...
+/// The number of records for which memory is kept in any case ...
 const PLACES_KEPT: usize = 4_096;
-/// ... and the number of flushes.
+/// ... and at most, however many came at once.
+const PLACES_KEPT_MAX: usize = 65_536;
+/// The memory that is kept for a record of the largest of the last takes: columns grow by doubling, and takes differ.
+const PLACES_PER_RECORD: usize = 4;
+/// After a take, the part of the largest of the last ones that is forgotten.
+const FORGOTTEN: usize = 64;
+/// The number of flushes for which memory is kept.
 const FLUSHES_KEPT: usize = 16;
 
 /// Records to put, and flushes.
@@ -99,6 +105,9 @@ pub(in crate::put) struct Outlet {
     inbox: Arc<Inbox>,
     /// The empty arrivals of the last take, for their memory.
     spare: Arrivals,
+    /// The records of the largest of the last takes. The memory that is kept follows it: what each round gives back and
+    /// takes again costs page faults.
+    largest: usize,
 }
 
 /// The error of a put to a pipeline that is closed.
@@ -125,6 +134,7 @@ impl Inbox {
         let outlet = Outlet {
             inbox: Arc::clone(&inbox),
             spare: Arrivals::default(),
+            largest: 0,
         };
         (inbox, outlet)
     }
@@ -239,15 +249,38 @@ impl Outlet {
         std::mem::swap(&mut state.arrivals, &mut taken);
         state.weight = 0;
         state.arena.taken();
+        drop(state);
+        let remembered = self.largest - self.largest.div_ceil(FORGOTTEN);
+        self.largest = remembered.max(taken.records.len());
         taken
     }
 
     /// Keeps empty arrivals for their memory, of which it gives back what is much.
     pub(in crate::put) fn reuse(&mut self, mut taken: Arrivals) {
         debug_assert!(taken.records.len() == 0, "a record is lost");
-        taken.records.shrink_to(PLACES_KEPT);
+        let kept = self.places_kept();
+        if taken.records.capacity() > kept {
+            // By half: a load that falls slowly does not move the memory after each take.
+            taken.records.shrink_to(kept / 2);
+        }
         taken.flushes.shrink_to(FLUSHES_KEPT);
         self.spare = taken;
+    }
+
+    /// Gives back the memory that a busy time has left, when the pipeline parks.
+    pub(in crate::put) fn park(&mut self) {
+        let was_busy = self.places_kept() > PLACES_KEPT;
+        self.largest = 0;
+        if was_busy {
+            self.spare.records.shrink_to(PLACES_KEPT);
+            let mut state = self.inbox.lock();
+            state.arrivals.records.shrink_to(PLACES_KEPT);
+        }
+    }
+
+    fn places_kept(&self) -> usize {
+        let places = PLACES_PER_RECORD.saturating_mul(self.largest);
+        places.clamp(PLACES_KEPT, PLACES_KEPT_MAX)
     }
 }
 
@@ -375,13 +408,56 @@ mod tests {
         assert!(room.into_iter().all(|charge| charge.is_some()));
     }
 
-    #[test]
-    fn much_memory_is_not_kept() {
-        let (inbox, mut outlet) = inbox();
-        (0..=PLACES_KEPT).for_each(|_| drop(put(&inbox).unwrap()));
+    /// Puts as many records, and has the outlet take and empty them.
+    fn round(inbox: &Inbox, outlet: &mut Outlet, records: usize) {
+        (0..records).for_each(|_| drop(put(inbox).unwrap()));
         let mut arrivals = outlet.take();
         while arrivals.records.pop().is_some() {}
         outlet.reuse(arrivals);
-        assert!(outlet.spare.records.capacity() <= PLACES_KEPT);
+    }
+
+    /// Returns the places on the two sides, of which each take swaps one for the other.
+    fn places(inbox: &Inbox, outlet: &Outlet) -> [usize; 2] {
+        let arrivals = inbox.lock().arrivals.records.capacity();
+        [arrivals, outlet.spare.records.capacity()]
+    }
+
+    #[test]
+    fn a_busy_pipeline_keeps_its_memory_from_take_to_take() {
+        let (inbox, mut outlet) = inbox();
+        let busy = 2 * PLACES_KEPT + 1;
+        (0..2).for_each(|_| round(&inbox, &mut outlet, busy));
+        let before = places(&inbox, &outlet);
+        assert!(before.iter().all(|&places| places >= busy));
+        for records in [busy, 1, busy, 0, busy / 2, busy] {
+            round(&inbox, &mut outlet, records);
+            assert_eq!(places(&inbox, &outlet), before);
+        }
+    }
+
+    #[test]
+    fn memory_for_very_many_records_is_not_kept() {
+        let (inbox, mut outlet) = inbox();
+        (0..2).for_each(|_| round(&inbox, &mut outlet, PLACES_KEPT_MAX + 1));
+        let kept = places(&inbox, &outlet);
+        assert!(kept.iter().all(|&places| places <= PLACES_KEPT_MAX));
+    }
+
+    #[test]
+    fn memory_follows_a_load_that_falls() {
+        let (inbox, mut outlet) = inbox();
+        (0..2).for_each(|_| round(&inbox, &mut outlet, PLACES_KEPT_MAX / 2));
+        (0..4 * FORGOTTEN).for_each(|_| round(&inbox, &mut outlet, 1));
+        let kept = places(&inbox, &outlet);
+        assert!(kept.iter().all(|&places| places <= PLACES_KEPT));
+    }
+
+    #[test]
+    fn a_parked_pipeline_keeps_little_memory() {
+        let (inbox, mut outlet) = inbox();
+        (0..2).for_each(|_| round(&inbox, &mut outlet, PLACES_KEPT_MAX / 2));
+        outlet.park();
+        let kept = places(&inbox, &outlet);
+        assert!(kept.iter().all(|&places| places <= PLACES_KEPT));
     }
 }

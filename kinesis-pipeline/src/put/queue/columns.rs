@@ -173,12 +173,13 @@ impl RecordColumns {
         request.push_claimed(queues, self.completions.drain(..count));
     }
 
+    /// Gives back the memory for more than this number of records.
     pub(in crate::put) fn shrink_to(&mut self, records: usize) {
         self.contents.shrink_to(records);
         self.completions.shrink_to(records);
     }
 
-    #[cfg(test)]
+    /// Returns the number of records for which there is memory.
     pub(in crate::put) fn capacity(&self) -> usize {
         self.contents.capacity().max(self.completions.capacity())
     }

@@ -291,6 +291,7 @@ impl Scheduler {
     /// Resets what holds for one run of the driver only. The next put tries the endpoint anew.
     pub(in crate::put) fn parked(&mut self) {
         self.outage = None;
+        self.inbox.park();
         self.records.park();
         self.queues.park();
     }
