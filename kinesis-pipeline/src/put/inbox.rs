@@ -39,9 +39,9 @@ pub(super) const ARRIVAL_WEIGHT: usize = 512;
 /// The weight of a flush. It is more than any limit, so that a flush wakes a driver that coalesces arrivals.
 const FLUSH_WEIGHT: usize = usize::MAX / 2;
 /// The number of records for which memory is kept in any case ...
-const PLACES_KEPT: usize = 4_096;
+pub(in crate::put) const PLACES_KEPT: usize = 4_096;
 /// ... and at most, however many came at once.
-const PLACES_KEPT_MAX: usize = 65_536;
+const PLACES_KEPT_MAX: usize = 16_384;
 /// The memory that is kept for a record of the largest of the last takes: columns grow by doubling, and takes differ.
 const PLACES_PER_RECORD: usize = 4;
 /// After a take, the part of the largest of the last ones that is forgotten.
@@ -282,6 +282,13 @@ impl Outlet {
         let places = PLACES_PER_RECORD.saturating_mul(self.largest);
         places.clamp(PLACES_KEPT, PLACES_KEPT_MAX)
     }
+
+    /// Returns the places on the two sides, of which each take swaps one for the other.
+    #[cfg(test)]
+    pub(in crate::put) fn places(&self) -> [usize; 2] {
+        let arrivals = self.inbox.lock().arrivals.records.capacity();
+        [arrivals, self.spare.records.capacity()]
+    }
 }
 
 impl Drop for Outlet {
@@ -416,22 +423,16 @@ mod tests {
         outlet.reuse(arrivals);
     }
 
-    /// Returns the places on the two sides, of which each take swaps one for the other.
-    fn places(inbox: &Inbox, outlet: &Outlet) -> [usize; 2] {
-        let arrivals = inbox.lock().arrivals.records.capacity();
-        [arrivals, outlet.spare.records.capacity()]
-    }
-
     #[test]
     fn a_busy_pipeline_keeps_its_memory_from_take_to_take() {
         let (inbox, mut outlet) = inbox();
         let busy = 2 * PLACES_KEPT + 1;
         (0..2).for_each(|_| round(&inbox, &mut outlet, busy));
-        let before = places(&inbox, &outlet);
+        let before = outlet.places();
         assert!(before.iter().all(|&places| places >= busy));
         for records in [busy, 1, busy, 0, busy / 2, busy] {
             round(&inbox, &mut outlet, records);
-            assert_eq!(places(&inbox, &outlet), before);
+            assert_eq!(outlet.places(), before);
         }
     }
 
@@ -439,7 +440,7 @@ mod tests {
     fn memory_for_very_many_records_is_not_kept() {
         let (inbox, mut outlet) = inbox();
         (0..2).for_each(|_| round(&inbox, &mut outlet, PLACES_KEPT_MAX + 1));
-        let kept = places(&inbox, &outlet);
+        let kept = outlet.places();
         assert!(kept.iter().all(|&places| places <= PLACES_KEPT_MAX));
     }
 
@@ -448,7 +449,7 @@ mod tests {
         let (inbox, mut outlet) = inbox();
         (0..2).for_each(|_| round(&inbox, &mut outlet, PLACES_KEPT_MAX / 2));
         (0..4 * FORGOTTEN).for_each(|_| round(&inbox, &mut outlet, 1));
-        let kept = places(&inbox, &outlet);
+        let kept = outlet.places();
         assert!(kept.iter().all(|&places| places <= PLACES_KEPT));
     }
 
@@ -457,7 +458,7 @@ mod tests {
         let (inbox, mut outlet) = inbox();
         (0..2).for_each(|_| round(&inbox, &mut outlet, PLACES_KEPT_MAX / 2));
         outlet.park();
-        let kept = places(&inbox, &outlet);
+        let kept = outlet.places();
         assert!(kept.iter().all(|&places| places <= PLACES_KEPT));
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     put::{
         PutOptions,
         admission::shared::Shared,
-        inbox::Inbox,
+        inbox::{Inbox, PLACES_KEPT},
         options::{Order, PutAgain},
         request::{entry::QueueId, request::Request, send::Sent},
         tests::shared,
@@ -143,16 +143,21 @@ impl Bench {
     }
 
     fn put_data(&mut self, hash_key: u128, data: bytes::Bytes) -> PendingReceipt {
+        let pending = self.leave(hash_key, data);
+        self.state.take_new();
+        self.state.invalidate_wake();
+        pending
+    }
+
+    /// A record is left in the inbox.
+    fn leave(&mut self, hash_key: u128, data: bytes::Bytes) -> PendingReceipt {
         let key = PartitionKey::new(format!("key-{hash_key}")).unwrap();
         let mut record = EncodedRecord::new(key, data);
         record.explicit_hash_key = Some(HashKey::new(hash_key));
         self.count += 1;
         let budget = &self.state.shared.budget;
         let charge = budget.try_acquire(record.size_bytes()).unwrap();
-        let pending = self.inbox.put((&record).into(), self.now, charge).unwrap();
-        self.state.take_new();
-        self.state.invalidate_wake();
-        pending
+        self.inbox.put((&record).into(), self.now, charge).unwrap()
     }
 
     /// A record for each quarter of the key space is put.

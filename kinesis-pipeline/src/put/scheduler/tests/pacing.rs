@@ -129,3 +129,19 @@ async fn a_shard_with_very_much_to_send_does_not_hold_up_the_others() {
     assert!(now(&mut other).is_some());
     assert!(!bench.state.is_idle());
 }
+
+#[tokio::test(start_paused = true)]
+async fn memory_of_a_busy_time_is_given_back_at_rest() {
+    let mut bench = Bench::new(aggregating(Order::None), children());
+    for _ in 0..2 {
+        for _ in 0..=PLACES_KEPT {
+            drop(bench.leave(0, "x".into()));
+        }
+        bench.state.take_new();
+    }
+    let busy = bench.state.inbox.places();
+    assert!(busy.iter().all(|&places| places > PLACES_KEPT));
+    bench.state.parked();
+    let at_rest = bench.state.inbox.places();
+    assert!(at_rest.iter().all(|&places| places <= PLACES_KEPT));
+}
