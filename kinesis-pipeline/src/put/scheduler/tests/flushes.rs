@@ -8,15 +8,6 @@ use crate::put::{
 };
 
 impl Bench {
-    /// A record with this hash key comes while the driver is busy.
-    fn leave(&mut self, hash_key: u128) -> PendingReceipt {
-        let mut record = EncodedRecord::new(PartitionKey::known("k"), "data".into());
-        record.explicit_hash_key = Some(HashKey::new(hash_key));
-        let charge = self.state.shared.budget.try_acquire(record.size_bytes());
-        let accepted = self.inbox.put((&record).into(), self.now, charge.unwrap());
-        accepted.unwrap()
-    }
-
     fn leave_flush(&mut self) -> oneshot::Receiver<Vec<FlushWait>> {
         let (reply, waits) = oneshot::channel();
         self.inbox.flush(reply);

@@ -143,14 +143,18 @@ impl Bench {
     }
 
     fn put_data(&mut self, hash_key: u128, data: bytes::Bytes) -> PendingReceipt {
-        let pending = self.leave(hash_key, data);
+        let pending = self.leave_data(hash_key, data);
         self.state.take_new();
         self.state.invalidate_wake();
         pending
     }
 
-    /// A record is left in the inbox.
-    fn leave(&mut self, hash_key: u128, data: bytes::Bytes) -> PendingReceipt {
+    /// A record with this hash key comes while the driver is busy.
+    fn leave(&mut self, hash_key: u128) -> PendingReceipt {
+        self.leave_data(hash_key, "data".into())
+    }
+
+    fn leave_data(&mut self, hash_key: u128, data: bytes::Bytes) -> PendingReceipt {
         let key = PartitionKey::new(format!("key-{hash_key}")).unwrap();
         let mut record = EncodedRecord::new(key, data);
         record.explicit_hash_key = Some(HashKey::new(hash_key));

@@ -135,7 +135,7 @@ async fn memory_of_a_busy_time_is_given_back_at_rest() {
     let mut bench = Bench::new(aggregating(Order::None), children());
     for _ in 0..2 {
         for _ in 0..=PLACES_KEPT {
-            drop(bench.leave(0, "x".into()));
+            drop(bench.leave(0));
         }
         bench.state.take_new();
     }
