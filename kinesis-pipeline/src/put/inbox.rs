@@ -38,13 +38,13 @@ use crate::record::{Encoded, EncodedData};
 pub(super) const ARRIVAL_WEIGHT: usize = 512;
 /// The weight of a flush. It is more than any limit, so that a flush wakes a driver that coalesces arrivals.
 const FLUSH_WEIGHT: usize = usize::MAX / 2;
-/// The number of records for which memory is kept in any case ...
+/// The number of records for which a pipeline at rest may keep memory ...
 pub(in crate::put) const PLACES_KEPT: usize = 4_096;
-/// ... and at most, however many came at once.
+/// ... and for which a busy one may, however many came at once.
 const PLACES_KEPT_MAX: usize = 16_384;
-/// The memory that is kept for a record of the largest of the last takes: columns grow by doubling, and takes differ.
+/// The places that are kept for each record of the largest of the last takes: columns grow by doubling, and takes differ.
 const PLACES_PER_RECORD: usize = 4;
-/// After a take, the part of the largest of the last ones that is forgotten.
+/// Each take forgets this part, one in so many, of what the largest of the last takes had.
 const FORGOTTEN: usize = 64;
 /// The number of flushes for which memory is kept.
 const FLUSHES_KEPT: usize = 16;
@@ -105,7 +105,7 @@ pub(in crate::put) struct Outlet {
     inbox: Arc<Inbox>,
     /// The empty arrivals of the last take, for their memory.
     spare: Arrivals,
-    /// The records of the largest of the last takes. The memory that is kept follows it: what each round gives back and
+    /// The largest number of records that were taken or waited at one of the last takes. The memory that is kept follows it: what each round gives back and
     /// takes again costs page faults.
     largest: usize,
 }
@@ -255,13 +255,16 @@ impl Outlet {
         taken
     }
 
-    /// Keeps empty arrivals for their memory, of which it gives back what is much.
-    pub(in crate::put) fn reuse(&mut self, mut taken: Arrivals) {
+    /// Keeps empty arrivals for their memory, of which it gives back what is much. So many records wait in columns that are
+    /// swapped with those of arrivals, and need their memory again.
+    pub(in crate::put) fn reuse(&mut self, mut taken: Arrivals, waiting: usize) {
         debug_assert!(taken.records.len() == 0, "a record is lost");
+        self.largest = self.largest.max(waiting);
         let kept = self.places_kept();
         if taken.records.capacity() > kept {
-            // By half: a load that falls slowly does not move the memory after each take.
-            taken.records.shrink_to(kept / 2);
+            // By half: memory for a load that falls slowly is not moved after each take.
+            let places = self.largest.max(kept / 2).min(kept);
+            taken.records.shrink_to(places);
         }
         taken.flushes.shrink_to(FLUSHES_KEPT);
         self.spare = taken;
@@ -420,7 +423,7 @@ mod tests {
         (0..records).for_each(|_| drop(put(inbox).unwrap()));
         let mut arrivals = outlet.take();
         while arrivals.records.pop().is_some() {}
-        outlet.reuse(arrivals);
+        outlet.reuse(arrivals, 0);
     }
 
     #[test]
@@ -457,7 +460,10 @@ mod tests {
     fn a_parked_pipeline_keeps_little_memory() {
         let (inbox, mut outlet) = inbox();
         (0..2).for_each(|_| round(&inbox, &mut outlet, PLACES_KEPT_MAX / 2));
+        assert!(outlet.places().iter().all(|&places| places > PLACES_KEPT));
         outlet.park();
+        round(&inbox, &mut outlet, 1);
+        assert_eq!(outlet.largest, 1, "the busy time is forgotten");
         let kept = outlet.places();
         assert!(kept.iter().all(|&places| places <= PLACES_KEPT));
     }

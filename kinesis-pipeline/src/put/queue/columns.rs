@@ -179,7 +179,7 @@ impl RecordColumns {
         self.completions.shrink_to(records);
     }
 
-    /// Returns the number of records for which there is memory.
+    /// Returns the number of records for which the larger column has memory.
     pub(in crate::put) fn capacity(&self) -> usize {
         self.contents.capacity().max(self.completions.capacity())
     }

@@ -24,6 +24,11 @@ impl ShardQueues {
         self.is_placed() && !options.aggregate && options.order == Order::None
     }
 
+    /// Returns the number of records in `fresh`.
+    pub(in crate::put) fn fresh_records(&self) -> usize {
+        self.fresh.len()
+    }
+
     /// Adds records of `fresh` to a request, if they are ripe. Records whose shard has no tokens go to its queue.
     pub(in crate::put) fn drain_fresh(
         &mut self,

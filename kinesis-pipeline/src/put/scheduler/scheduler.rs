@@ -122,7 +122,7 @@ impl Scheduler {
             let filled = self.queues.take(records, &mut self.records);
             self.note_arrivals(entered_at, filled);
         }
-        self.inbox.reuse(arrivals);
+        self.inbox.reuse(arrivals, self.queues.fresh_records());
     }
 
     /// Adjusts the cached wake to new records: they may have to be sent at once, or when the first has lingered.
@@ -318,6 +318,8 @@ impl Scheduler {
         drop(self.queues.take_waiting(records));
         self.queues.unblock();
         self.retry_queue.clear();
-        self.records.take_all()
+        let abandoned = self.records.take_all();
+        self.parked();
+        abandoned
     }
 }

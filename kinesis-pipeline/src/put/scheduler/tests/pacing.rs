@@ -130,18 +130,43 @@ async fn a_shard_with_very_much_to_send_does_not_hold_up_the_others() {
     assert!(!bench.state.is_idle());
 }
 
-#[tokio::test(start_paused = true)]
-async fn memory_of_a_busy_time_is_given_back_at_rest() {
+/// A state whose inbox has memory for many records, with their receipts.
+fn busy() -> (Bench, Vec<PendingReceipt>) {
     let mut bench = Bench::new(aggregating(Order::None), children());
+    let mut all = Vec::new();
     for _ in 0..2 {
-        for _ in 0..=PLACES_KEPT {
-            drop(bench.leave(0));
-        }
+        all.extend((0..=PLACES_KEPT).map(|_| bench.leave(0)));
         bench.state.take_new();
     }
-    let busy = bench.state.inbox.places();
-    assert!(busy.iter().all(|&places| places > PLACES_KEPT));
+    let places = bench.state.inbox.places();
+    assert!(places.iter().all(|&places| places > PLACES_KEPT));
+    (bench, all)
+}
+
+fn assert_rests(bench: &Bench) {
+    assert!(bench.state.is_idle());
+    let places = bench.state.inbox.places();
+    assert!(places.iter().all(|&places| places <= PLACES_KEPT));
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_of_a_busy_time_is_given_back_at_rest() {
+    let (mut bench, all) = busy();
+    while !bench.state.is_idle() {
+        bench.store(1);
+    }
+    assert!(
+        all.into_iter()
+            .all(|pending| receipt(pending).attempts == 1)
+    );
     bench.state.parked();
-    let at_rest = bench.state.inbox.places();
-    assert!(at_rest.iter().all(|&places| places <= PLACES_KEPT));
+    assert_rests(&bench);
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_of_a_busy_time_is_given_back_by_a_driver_that_is_dropped() {
+    let (mut bench, all) = busy();
+    let abandoned = bench.state.abandon(bench.now);
+    assert_eq!(abandoned.len(), all.len());
+    assert_rests(&bench);
 }
