@@ -440,6 +440,16 @@ mod tests {
     }
 
     #[test]
+    fn memory_that_waiting_records_need_again_is_kept() {
+        let (_inbox, mut outlet) = inbox();
+        let waiting = 2 * PLACES_KEPT;
+        let mut swapped = Arrivals::default();
+        swapped.records.reserve(waiting);
+        outlet.reuse(swapped, waiting);
+        assert!(outlet.spare.records.capacity() >= waiting);
+    }
+
+    #[test]
     fn memory_for_very_many_records_is_not_kept() {
         let (inbox, mut outlet) = inbox();
         (0..2).for_each(|_| round(&inbox, &mut outlet, PLACES_KEPT_MAX + 1));

@@ -179,6 +179,12 @@ impl RecordColumns {
         self.completions.shrink_to(records);
     }
 
+    #[cfg(test)]
+    pub(in crate::put) fn reserve(&mut self, records: usize) {
+        self.contents.reserve(records);
+        self.completions.reserve(records);
+    }
+
     /// Returns the number of records for which the larger column has memory.
     pub(in crate::put) fn capacity(&self) -> usize {
         self.contents.capacity().max(self.completions.capacity())
