@@ -5,12 +5,13 @@
 //!      │ encode, size limit, memory budget                admission/
 //!      ▼
 //!   pipeline/   acceptance, flush, close; starts the driver
-//!      │ records                                          inbox: the queue, one lock; arena: their bytes
+//!      │ records                                          inbox/
 //!      │
 //!   driver      the only task: timer, calls in flight
 //!      │ events                                           (below: no clock and no I/O, but in request/send)
 //!      ▼
 //!   scheduler/  what to send now, when to wake, what a response changes; retry
+//!   inbox/      the queue between puts and the driver, one lock; the records' bytes
 //!   queue/      one queue per shard; pacer (token bucket, AIMD); retry queue
 //!   request/    entries and KPL aggregates of one PutRecords call
 //!   shard_map/  hash key -> shard; listed again when a record lands in another shard
@@ -24,11 +25,11 @@
 //! Records travel in runs, since a move of each by itself costs more than all decisions about it:
 //!
 //! - A put encodes its record in a buffer of its thread and hands it on by reference. The inbox copies small data into its
-//!   arena (`arena`): one allocation of up to 64 KiB for the records of many puts. A record that is sent soon keeps its
+//!   arena (`inbox/arena`): one allocation of up to 64 KiB for the records of many puts. A record that is sent soon keeps its
 //!   slice. One that waits, or opens an aggregate, gets memory of its own.
 //! - The inbox writes records into two columns, contents and completions (`queue/columns`). The driver takes the columns
-//!   as they are. A request takes a run of them column by column; an aggregate reads the contents where they lie and takes
-//!   the completions.
+//!   as they are, and keeps their memory for the next ones (`inbox/high_water`). A request takes a run of them column by
+//!   column; an aggregate reads the contents where they lie and takes the completions.
 //! - A receipt is a slot in an allocation of 32 (`pending/oneshot`), whose two ends are moved in registers.
 //! - The memory of a request's body is used again (`service/aws/put_records/bodies`).
 //!
@@ -68,7 +69,6 @@
 //! shards.
 
 mod admission;
-mod arena;
 mod driver;
 mod error;
 mod handles;

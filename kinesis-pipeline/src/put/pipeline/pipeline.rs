@@ -15,7 +15,7 @@ use crate::{
             shared::Shared,
         },
         error::PutError,
-        inbox::{ARRIVAL_WEIGHT, Closed, Inbox},
+        inbox::inbox::{ARRIVAL_WEIGHT, Closed, Inbox},
         pending::receipt::PendingReceipt,
         scheduler::scheduler::Scheduler,
     },

@@ -8,7 +8,7 @@ use super::on_shards::Unsettled;
 use crate::put::{
     admission::{budget::Charge, shared::Shared},
     error::Outage,
-    inbox::Outlet,
+    inbox::outlet::Outlet,
     options::Order,
     pending::{flush::FlushGroups, pending::PendingRecord, slab::RecordSlab},
     queue::{queues::ShardQueues, retry_queue::RetryQueue, shard_queue::Drain},

@@ -12,7 +12,7 @@ use crate::{
     put::{
         PutOptions,
         admission::shared::Shared,
-        inbox::{Inbox, PLACES_KEPT},
+        inbox::{high_water::PLACES_KEPT, inbox::Inbox},
         options::{Order, PutAgain},
         request::{entry::QueueId, request::Request, send::Sent},
         tests::shared,

@@ -2,7 +2,7 @@
 //!
 //! A record that is kept keeps its allocation, at most [`SHARED_BYTES_MAX`], and not the page of megabytes it came in.
 //!
-//! It differs from the arena of puts (`put/arena`) in the size of an allocation: the rest of a page bounds it, and the first
+//! It differs from the arena of puts (`put/inbox/arena`) in the size of an allocation: the rest of a page bounds it, and the first
 //! record of a page has memory of its own.
 
 use std::borrow::Cow;

@@ -1,15 +1,4 @@
-//! The inbox of a pipeline: puts add records, and the driver takes all of them at once.
-//!
-//! ```text
-//!   put ──┐ lock, push                          lock, swap
-//!   put ──┼───────────> arrivals ┌──────────────────────────> the driver goes through them without a lock
-//!   flush ┘                      └ wakes the driver once there is enough
-//! ```
-//!
-//! Under one lock a put learns whether the pipeline is closed, gets its place before or behind a flush, is counted as
-//! accepted, gets its receipt, and wakes the driver if it has to. The lock is held while one record is moved and up to 8 KiB
-//! are copied. A queue without a lock would
-//! need an atomic access for each of these, and two more for each record on the driver's side.
+//! The queue of records and flushes, and the end of those who put.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -22,32 +11,24 @@ use tokio::{
     time::Instant,
 };
 
-use super::{
-    admission::{budget::Charge, shared::Shared},
-    arena::Arena,
-    pending::{
-        flush::FlushWait,
-        pending::Completion,
-        receipt::{PendingReceipt, Receipts},
+use super::{arena::Arena, outlet::Outlet};
+use crate::{
+    put::{
+        admission::{budget::Charge, shared::Shared},
+        pending::{
+            flush::FlushWait,
+            pending::Completion,
+            receipt::{PendingReceipt, Receipts},
+        },
+        queue::columns::RecordColumns,
     },
-    queue::columns::RecordColumns,
+    record::{Encoded, EncodedData},
 };
-use crate::record::{Encoded, EncodedData};
 
 /// The weight of a record besides its bytes.
-pub(super) const ARRIVAL_WEIGHT: usize = 512;
+pub(in crate::put) const ARRIVAL_WEIGHT: usize = 512;
 /// The weight of a flush. It is more than any limit, so that a flush wakes a driver that coalesces arrivals.
 const FLUSH_WEIGHT: usize = usize::MAX / 2;
-/// The number of records for which a pipeline at rest may keep memory ...
-pub(in crate::put) const PLACES_KEPT: usize = 4_096;
-/// ... and for which a busy one may, however many came at once.
-const PLACES_KEPT_MAX: usize = 16_384;
-/// The places that are kept for each record of the largest of the last takes: columns grow by doubling, and takes differ.
-const PLACES_PER_RECORD: usize = 4;
-/// Each take forgets this part, one in so many, of what the largest of the last takes had.
-const FORGOTTEN: usize = 64;
-/// The number of flushes for which memory is kept.
-const FLUSHES_KEPT: usize = 16;
 
 /// Records to put, and flushes.
 #[derive(Debug, Default)]
@@ -69,7 +50,7 @@ pub(in crate::put) struct Flush {
 /// The queue between puts and the driver.
 #[derive(Debug)]
 pub(in crate::put) struct Inbox {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     state: Mutex<State>,
     /// A copy of the state's flag, for puts that have no budget yet. The state decides.
     is_closed: AtomicBool,
@@ -77,37 +58,26 @@ pub(in crate::put) struct Inbox {
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     /// The arrivals since the last take.
-    arrivals: Arrivals,
+    pub(super) arrivals: Arrivals,
     receipts: Receipts,
     /// Memory for the data of small records.
-    arena: Arena,
+    pub(super) arena: Arena,
     /// The weight of the arrivals.
-    weight: usize,
+    pub(super) weight: usize,
     /// The weight at which the driver is woken.
     wakes_at: usize,
     /// Whether no more records are accepted.
     is_closed: bool,
     /// Whether the outlet was dropped.
-    is_lost: bool,
+    pub(super) is_lost: bool,
 }
 
 impl State {
     fn is_open(&self) -> bool {
         !self.is_closed && !self.is_lost
     }
-}
-
-/// The driver's end of the inbox. When it is dropped, as after a panic of a driver, all present and later records fail.
-#[derive(Debug)]
-pub(in crate::put) struct Outlet {
-    inbox: Arc<Inbox>,
-    /// The empty arrivals of the last take, for their memory.
-    spare: Arrivals,
-    /// The largest number of records that were taken or waited at one of the last takes. The memory that is kept follows it: what each round gives back and
-    /// takes again costs page faults.
-    largest: usize,
 }
 
 /// The error of a put to a pipeline that is closed.
@@ -131,21 +101,17 @@ impl Inbox {
             is_closed: AtomicBool::new(false),
             wake: Notify::new(),
         });
-        let outlet = Outlet {
-            inbox: Arc::clone(&inbox),
-            spare: Arrivals::default(),
-            largest: 0,
-        };
+        let outlet = Outlet::new(Arc::clone(&inbox));
         (inbox, outlet)
     }
 
     /// Whether puts are refused from now on.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(in crate::put) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
     }
 
     /// Closes the inbox for new records. A flush that follows comes behind all accepted records.
-    pub(super) fn close(&self) {
+    pub(in crate::put) fn close(&self) {
         self.lock().is_closed = true;
         self.is_closed.store(true, Ordering::Release);
     }
@@ -200,7 +166,7 @@ impl Inbox {
     }
 
     /// Leaves a flush behind the records that have come, and wakes the driver.
-    pub(super) fn flush(&self, reply: oneshot::Sender<Vec<FlushWait>>) {
+    pub(in crate::put) fn flush(&self, reply: oneshot::Sender<Vec<FlushWait>>) {
         let mut state = self.lock();
         if !state.is_lost {
             let records_before = state.arrivals.records.len();
@@ -223,7 +189,7 @@ impl Inbox {
     }
 
     /// Waits until as much as this weight, of records and flushes, has arrived since the last take. Cancel safe.
-    pub(super) async fn gathered(&self, weight: usize) {
+    pub(in crate::put) async fn gathered(&self, weight: usize) {
         while !self.has_gathered(weight) {
             // A notification for an earlier wait may be left.
             self.wake.notified().await;
@@ -236,81 +202,13 @@ impl Inbox {
         state.weight >= weight
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Outlet {
-    /// Takes all arrivals. [`reuse`](Self::reuse) takes the empty ones back.
-    pub(in crate::put) fn take(&mut self) -> Arrivals {
-        let mut taken = std::mem::take(&mut self.spare);
-        let mut state = self.inbox.lock();
-        std::mem::swap(&mut state.arrivals, &mut taken);
-        state.weight = 0;
-        state.arena.taken();
-        drop(state);
-        let remembered = self.largest - self.largest.div_ceil(FORGOTTEN);
-        self.largest = remembered.max(taken.records.len());
-        taken
-    }
-
-    /// Keeps empty arrivals for their memory, of which it gives back what is much. So many records wait in columns that are
-    /// swapped with those of arrivals, and need their memory again.
-    pub(in crate::put) fn reuse(&mut self, mut taken: Arrivals, waiting: usize) {
-        debug_assert!(taken.records.len() == 0, "a record is lost");
-        self.largest = self.largest.max(waiting);
-        let kept = self.places_kept();
-        if taken.records.capacity() > kept {
-            // By half: memory for a load that falls slowly is not moved after each take.
-            let places = self.largest.max(kept / 2).min(kept);
-            taken.records.shrink_to(places);
-        }
-        taken.flushes.shrink_to(FLUSHES_KEPT);
-        self.spare = taken;
-    }
-
-    /// Gives back the memory that a busy time has left, when the pipeline parks.
-    pub(in crate::put) fn park(&mut self) {
-        let was_busy = self.places_kept() > PLACES_KEPT;
-        self.largest = 0;
-        if was_busy {
-            self.spare.records.shrink_to(PLACES_KEPT);
-            let mut state = self.inbox.lock();
-            state.arrivals.records.shrink_to(PLACES_KEPT);
-        }
-    }
-
-    fn places_kept(&self) -> usize {
-        let places = PLACES_PER_RECORD.saturating_mul(self.largest);
-        places.clamp(PLACES_KEPT, PLACES_KEPT_MAX)
-    }
-
-    /// Returns the places on the two sides, of which each take swaps one for the other.
-    #[cfg(test)]
-    pub(in crate::put) fn places(&self) -> [usize; 2] {
-        let arrivals = self.inbox.lock().arrivals.records.capacity();
-        [arrivals, self.spare.records.capacity()]
-    }
-}
-
-impl Drop for Outlet {
-    fn drop(&mut self) {
-        let mut arrivals = {
-            let mut state = self.inbox.lock();
-            state.is_lost = true;
-            state.arena = Arena::default();
-            std::mem::take(&mut state.arrivals)
-        };
-        // The replies of flushes are dropped, which ends these.
-        while let Some(user) = arrivals.records.pop() {
-            user.completion.refused(&self.inbox.shared);
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{thread, time::Duration};
 
     use tokio::time::timeout;
@@ -325,7 +223,10 @@ mod tests {
     const SOON: Duration = Duration::from_secs(1);
 
     /// Puts a record with data that are the inbox's to copy.
-    fn put_charged(inbox: &Inbox, charge: Charge) -> Result<PendingReceipt, Closed> {
+    pub(in crate::put::inbox) fn put_charged(
+        inbox: &Inbox,
+        charge: Charge,
+    ) -> Result<PendingReceipt, Closed> {
         let encoded = Encoded {
             data: EncodedData::Borrowed(b"data"),
             partition_key: &PartitionKey::known("k"),
@@ -334,7 +235,7 @@ mod tests {
         inbox.put(encoded, Clock::system().instant(), charge)
     }
 
-    fn put(inbox: &Inbox) -> Result<PendingReceipt, Closed> {
+    pub(in crate::put::inbox) fn put(inbox: &Inbox) -> Result<PendingReceipt, Closed> {
         put_charged(inbox, Charge::default())
     }
 
@@ -350,7 +251,7 @@ mod tests {
     }
 
     /// An inbox with an arena.
-    fn inbox() -> (Arc<Inbox>, Outlet) {
+    pub(in crate::put::inbox) fn inbox() -> (Arc<Inbox>, Outlet) {
         let options = PutOptions {
             placed: true,
             ..PutOptions::default()
@@ -404,77 +305,5 @@ mod tests {
         inbox.flush(reply);
         let gathered = timeout(SOON, inbox.gathered(1_000 * ARRIVAL_WEIGHT));
         assert!(gathered.await.is_ok());
-    }
-
-    #[test]
-    fn what_has_come_ends_and_gives_its_room_back_when_the_outlet_is_lost() {
-        let (inbox, outlet) = inbox();
-        let charge = inbox.shared.budget.try_acquire(1).unwrap();
-        assert!(put_charged(&inbox, charge).is_ok());
-        drop(outlet);
-        assert_eq!(inbox.shared.counters.snapshot().records_failed, 1);
-        let records_max = inbox.shared.options.in_flight_records_max;
-        let room = (0..records_max).map(|_| inbox.shared.budget.try_acquire(1));
-        assert!(room.into_iter().all(|charge| charge.is_some()));
-    }
-
-    /// Puts as many records, and has the outlet take and empty them.
-    fn round(inbox: &Inbox, outlet: &mut Outlet, records: usize) {
-        (0..records).for_each(|_| drop(put(inbox).unwrap()));
-        let mut arrivals = outlet.take();
-        while arrivals.records.pop().is_some() {}
-        outlet.reuse(arrivals, 0);
-    }
-
-    #[test]
-    fn a_busy_pipeline_keeps_its_memory_from_take_to_take() {
-        let (inbox, mut outlet) = inbox();
-        let busy = 2 * PLACES_KEPT + 1;
-        (0..2).for_each(|_| round(&inbox, &mut outlet, busy));
-        let before = outlet.places();
-        assert!(before.iter().all(|&places| places >= busy));
-        for records in [busy, 1, busy, 0, busy / 2, busy] {
-            round(&inbox, &mut outlet, records);
-            assert_eq!(outlet.places(), before);
-        }
-    }
-
-    #[test]
-    fn memory_that_waiting_records_need_again_is_kept() {
-        let (_inbox, mut outlet) = inbox();
-        let waiting = 2 * PLACES_KEPT;
-        let mut swapped = Arrivals::default();
-        swapped.records.reserve(waiting);
-        outlet.reuse(swapped, waiting);
-        assert!(outlet.spare.records.capacity() >= waiting);
-    }
-
-    #[test]
-    fn memory_for_very_many_records_is_not_kept() {
-        let (inbox, mut outlet) = inbox();
-        (0..2).for_each(|_| round(&inbox, &mut outlet, PLACES_KEPT_MAX + 1));
-        let kept = outlet.places();
-        assert!(kept.iter().all(|&places| places <= PLACES_KEPT_MAX));
-    }
-
-    #[test]
-    fn memory_follows_a_load_that_falls() {
-        let (inbox, mut outlet) = inbox();
-        (0..2).for_each(|_| round(&inbox, &mut outlet, PLACES_KEPT_MAX / 2));
-        (0..4 * FORGOTTEN).for_each(|_| round(&inbox, &mut outlet, 1));
-        let kept = outlet.places();
-        assert!(kept.iter().all(|&places| places <= PLACES_KEPT));
-    }
-
-    #[test]
-    fn a_parked_pipeline_keeps_little_memory() {
-        let (inbox, mut outlet) = inbox();
-        (0..2).for_each(|_| round(&inbox, &mut outlet, PLACES_KEPT_MAX / 2));
-        assert!(outlet.places().iter().all(|&places| places > PLACES_KEPT));
-        outlet.park();
-        round(&inbox, &mut outlet, 1);
-        assert_eq!(outlet.largest, 1, "the busy time is forgotten");
-        let kept = outlet.places();
-        assert!(kept.iter().all(|&places| places <= PLACES_KEPT));
     }
 }
