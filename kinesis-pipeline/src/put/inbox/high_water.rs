@@ -6,7 +6,7 @@
 /// The number of records for which memory is kept at rest ...
 pub(in crate::put) const PLACES_KEPT: usize = 4_096;
 /// ... and under load, however many came at once.
-pub(super) const PLACES_KEPT_MAX: usize = 16_384;
+pub(super) const PLACES_KEPT_MAX: usize = 8_192;
 /// The places that are kept for each record of the mark: columns grow by doubling, and takes differ.
 const PLACES_PER_RECORD: usize = 4;
 /// The divisor of the part by which the mark falls at each take.
@@ -61,8 +61,7 @@ mod tests {
         let mut mark = HighWater::default();
         for records in [BUSY, 1, BUSY, 0, BUSY / 2, BUSY] {
             mark.taken(records);
-            // What growth by doubling leaves.
-            assert_eq!(mark.shrinks_to(2 * BUSY), None);
+            assert_eq!(mark.shrinks_to(3 * BUSY), None);
         }
     }
 
